@@ -44,7 +44,7 @@ const ROWS = [
   {
     name: 'total',
     files: ['index.js', 'worker.js', 'strongroom_bg.wasm'],
-    gate: 53.28 * KB,
+    gate: 53.45 * KB,
     aim: 50 * KB,
   },
   {

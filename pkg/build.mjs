@@ -175,6 +175,7 @@ const PACKED = [
   'docs/login.md',
   'docs/migration.md',
   'docs/nextjs.md',
+  'docs/oauth.md',
   'docs/options.md',
   'docs/performance.md',
   'docs/protection.md',

@@ -95,7 +95,7 @@ codes! {
     /// if a refresh adds scopes.
     ScopeExceeded = "scope_exceeded", "Add the scopes to scope if the provider always grants them; otherwise find out what changed the request.";
     /// A warning: the provider issued no refresh token. There is no warning with `consent: 'always'`, after a login
-    /// without interaction, or, over a token handler and without OpenID Connect, if the login did not request
+    /// without interaction, or, over a token handler or without OpenID Connect, if the login did not request
     /// `offline_access`. Some providers issue refresh tokens to a [token handler](edge.md) only.
     RefreshTokenMissing = "refresh_token_missing", "Request offline_access; set consent: 'always' if the provider issues refresh tokens only then; otherwise allow refresh tokens for this client at the provider.";
     /// A warning: the provider announces pushed authorization requests (RFC 9126), but does not accept them from this

@@ -76,7 +76,17 @@ pub(super) fn check_destination(request: &Request) -> Result<()> {
 
 /// Returns true for a top-level navigation, from any site.
 pub(super) fn is_navigation(request: &Request) -> bool {
-    if request.method != "GET" || request.marker.is_some() {
+    request.method == "GET" && opens_page(request)
+}
+
+/// Returns true for a form that a page of any site sent with POST, as a top-level navigation.
+pub(super) fn is_posted_form(request: &Request) -> bool {
+    request.method == "POST" && opens_page(request)
+}
+
+/// Returns true if the response becomes the document of a window.
+fn opens_page(request: &Request) -> bool {
+    if request.marker.is_some() {
         return false;
     }
     match (request.mode.as_deref(), request.dest.as_deref()) {

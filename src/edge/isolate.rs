@@ -16,7 +16,7 @@ use crate::oauth::dpop::Nonces;
 
 const A_MINUTE: Millis = Millis::from_secs(60);
 
-/// Faults that anybody can cause by sending a cookie or a logout token, or many requests.
+/// Faults that anybody can cause by sending a cookie, a logout token or a link to a login, or many requests.
 #[derive(Clone, Copy)]
 pub(super) enum Seldom {
     /// Several cookies have the same name, or parts of a value are missing.
@@ -35,6 +35,8 @@ pub(super) enum Seldom {
     LogoutToken,
     /// A request was refused because too many requests were in flight.
     ManyRequests,
+    /// Another site began a login with a target that is not a page of the app.
+    Target,
 }
 
 /// The configuration, the caches and the entropy of an isolate.
@@ -49,7 +51,7 @@ pub(super) struct Isolate {
     pub(super) session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
     /// The time of the last report of each of these faults, and the number of times since then.
-    seldom: [Cell<(Instant, u64)>; 8],
+    seldom: [Cell<(Instant, u64)>; 9],
     pub(super) next_flight: Cell<FlightId>,
     /// The name that distinguishes this isolate from others. The name is generated on first use.
     name: OnceCell<String>,
@@ -108,6 +110,7 @@ impl Isolate {
             Seldom::UnknownKey => Code::KeyUnknown,
             Seldom::UnsignedLogout | Seldom::LogoutToken => Code::LogoutTokenInvalid,
             Seldom::ManyRequests => Code::LimitExceeded,
+            Seldom::Target => Code::MessageInvalid,
             _ => Code::CookieInvalid,
         };
         self.emit(Event::Fault(Error::of(code, &[message, joint, &count])));

@@ -16,9 +16,11 @@ use crate::edge::refusal::{OPERATOR_RETRY_AFTER, Refusal};
 use crate::edge::response;
 use crate::edge::session::Session;
 use crate::edge::session::cookies::{CookieValue, Cookies, Jar, PIECE};
+use crate::edge::session::end;
 use crate::edge::session::record_store;
 use crate::edge::session::seal::{self, OpenError};
 use crate::edge::task::{Task, boxed};
+use crate::session::EndReason;
 
 /// A browser keeps the session's cookie, and the coordinator its record, for a day after the absolute limit. Otherwise,
 /// they would be gone at this limit: the page would not learn the reason, a guard would sign the user in without a click,
@@ -277,12 +279,27 @@ impl RequestContext {
         })
     }
 
+    /// Returns true if this browser had a session whose end lets only the user begin a login.
+    pub(super) fn has_left(&self) -> bool {
+        self.cookies().value(&self.jar().left()) != CookieValue::Missing
+    }
+
+    /// Clears the session's cookies, and remembers an end that lets only the user begin a login.
+    pub(super) fn ended_cookies(&self, reason: EndReason) -> Vec<String> {
+        let jar = self.jar();
+        let mut cookies = jar.clear_session(&self.cookies());
+        if !cookies.is_empty() && end::waits_for_the_user(reason) {
+            cookies.push(jar.set_left(KEPT));
+        }
+        cookies
+    }
+
     /// Builds the response for a script whose request gets no session. Clears the cookie if the session has ended.
     pub(super) fn refusal_response(&self, refusal: &Refusal) -> OwnResponse {
         let mut response = response::refusal(refusal);
         // control: cookie_outlives_temporary_failures
-        if matches!(refusal, Refusal::Ended(_)) {
-            response.cookies = self.jar().clear_session(&self.cookies());
+        if let Refusal::Ended(reason) = refusal {
+            response.cookies = self.ended_cookies(*reason);
         }
         response
     }

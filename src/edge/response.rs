@@ -148,6 +148,26 @@ pub(super) fn page(status: u16, title: &str, head: &str, body: &str) -> OwnRespo
     }
 }
 
+/// Hides links for a second after the page has appeared, so that a click that the user meant for the previous page does
+/// not reach a link.
+const LATE_LINKS: &str =
+    "<style>a{animation:a 1s step-end}@keyframes a{from{visibility:hidden}}</style>";
+
+/// Builds a page with a sentence, and with a link to `href` that begins a login. A window that opened this page loses its
+/// control over it.
+pub(super) fn question_page(title: &str, sentence: &str, href: &str) -> OwnResponse {
+    let body = [
+        "<p>",
+        sentence,
+        r#"</p><p><a href=""#,
+        &escaped(href),
+        r#"">Sign in</a></p>"#,
+    ];
+    let mut response = page(200, title, LATE_LINKS, &body.concat());
+    response.headers.push(opener_policy());
+    response
+}
+
 /// Builds a page with a link to `href`. With a `path`, the page shows the beginning of this path, and waits for the user's
 /// click, which is a navigation from the app itself. A window that opened this page loses its control over it, and the
 /// link appears a second after the page, so that a click that the user meant for the previous page does not reach the
@@ -156,7 +176,7 @@ pub(super) fn link_page(status: u16, title: &str, href: &str, path: Option<&str>
     let href = escaped(href);
     let (head, target, end, ask) = match path {
         Some(_) => (
-            "<style>a{animation:a 1s step-end}@keyframes a{from{visibility:hidden}}</style>",
+            LATE_LINKS,
             "",
             "",
             "<p>Continue only if you expected this address:</p>",
@@ -184,10 +204,13 @@ pub(super) fn link_page(status: u16, title: &str, href: &str, path: Option<&str>
     ];
     let mut response = page(status, title, &head, &body.concat());
     if path.is_some() {
-        let policy = ("cross-origin-opener-policy", "same-origin".to_owned());
-        response.headers.push(policy);
+        response.headers.push(opener_policy());
     }
     response
+}
+
+fn opener_policy() -> (&'static str, String) {
+    ("cross-origin-opener-policy", "same-origin".to_owned())
 }
 
 /// Escapes a string for HTML.

@@ -8,7 +8,7 @@ use crate::edge::csrf;
 use crate::edge::endpoints::back_channel_logout;
 use crate::edge::endpoints::callback;
 use crate::edge::endpoints::client_config;
-use crate::edge::endpoints::login;
+use crate::edge::endpoints::login_elsewhere;
 use crate::edge::endpoints::logout;
 use crate::edge::endpoints::session_view;
 use crate::edge::io::{OwnResponse, Request, Response};
@@ -41,7 +41,10 @@ async fn route(context: &RequestContext) -> Response {
     let method = context.request.method.as_str();
     let is_navigation = csrf::is_navigation(&context.request);
     Response::Own(match (endpoint, method) {
-        ("login", "GET") if is_navigation => boxed(login::handle(context)).await,
+        ("login", "GET") if is_navigation => boxed(login_elsewhere::handle(context)).await,
+        ("login", "POST") if csrf::is_posted_form(&context.request) => {
+            boxed(login_elsewhere::handle_form(context)).await
+        }
         ("callback", "GET") if is_navigation => boxed(callback::handle(context)).await,
         ("logout/provider", "GET") if is_navigation => {
             boxed(logout::redirect_to_provider(context)).await

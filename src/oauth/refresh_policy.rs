@@ -2,9 +2,10 @@
 //!
 //! Of the token endpoint's error codes, only `invalid_grant` ends a session. After a temporary failure (an outage, a
 //! captive portal, a lost response) the *same* refresh token is sent again: soon at first, because providers that
-//! rotate have a short leeway for a lost response (RFC 9700 4.14.2), and then at growing intervals. After a failure
-//! that a retry would only repeat, such as a rejected client, attempts are rare or wait for the user.
-//! `vault/refresh.rs` makes sure that only one refresh is in flight, and that no consumed token is sent.
+//! rotate have a short leeway for a lost response (RFC 9700 4.14.2), and then at growing intervals, which calls of the
+//! user shorten while the provider is down. After a failure that a retry would only repeat, such as a rejected client,
+//! attempts are rare or wait for the user. `vault/refresh.rs` makes sure that only one refresh is in flight, and that no
+//! consumed token is sent.
 //!
 //! Some providers refuse an ended grant without saying so: with an empty 400, with `invalid_request`, or with an
 //! `invalid_grant` that CORS hides from the browser. After a limited number of attempts such a session is *suspected*:
@@ -127,6 +128,12 @@ const HIDDEN_SPAN: Millis = Millis::from_secs(120);
 const SUSPECTED_DELAY: Millis = Millis::from_secs(300);
 /// When the user causes a call, a longer wait for a suspected session is shortened to this time.
 const SUSPECTED_CALL_WAIT: Millis = Millis::from_secs(30);
+/// When the user causes a call in an outage, a longer wait is shortened to this time after the start of the last
+/// attempt, and up to 0.8 seconds more at random.
+const OUTAGE_CALL_WAIT: u64 = 4000;
+/// After [`OUTAGE_SPAN`], this wait replaces [`OUTAGE_CALL_WAIT`].
+const LONG_OUTAGE_CALL_WAIT: u64 = 30_000;
+const OUTAGE_SPAN: Millis = Millis::from_secs(120);
 /// When the device wakes up or comes online, a longer wait for a suspected session is shortened to this time.
 const SUSPECTED_LEAST_WAIT: Millis = Millis::from_secs(10);
 
@@ -149,6 +156,14 @@ pub struct Schedule {
     scheduled: bool,
     /// True if the last failure was temporary, so that an attempt may succeed once the device wakes up or is online.
     can_retry_soon: bool,
+    /// The time at which the first of the failed attempts began.
+    failing_since: Instant,
+    /// The time at which the last attempt began.
+    began: Instant,
+    /// When the user causes a call in an outage, a longer wait is shortened to this time.
+    call_wait: Millis,
+    /// True if the last failure shows that the provider is unavailable: see [`Schedule::unavailable`].
+    is_outage: bool,
     /// Number of refusals without a usable reason.
     refusals: u32,
     /// Number of consecutive opaque failures after which the provider could be reached.
@@ -187,7 +202,15 @@ impl Schedule {
         self.is_open(now) || is_near
     }
 
-    /// Records the start of an attempt.
+    /// Records the start of an attempt, before its request is sent.
+    pub fn began(&mut self, now: &Instant) {
+        if self.failures == 0 {
+            self.failing_since = *now;
+        }
+        self.began = *now;
+    }
+
+    /// Records that the request of an attempt is sent.
     pub fn started(&mut self) {
         self.scheduled = false;
         self.can_retry_soon = false;
@@ -210,6 +233,7 @@ impl Schedule {
     pub fn grant_confirmed(&mut self) {
         *self = Self {
             failures: self.failures,
+            failing_since: self.failing_since,
             failed_at: self.failed_at,
             wait: self.wait,
             ..Self::default()
@@ -219,6 +243,8 @@ impl Schedule {
     /// Allows the next attempt at once. Keeps the counts by which a session becomes suspected.
     pub fn reopen(&mut self) {
         *self = Self {
+            failing_since: self.failing_since,
+            began: self.began,
             refusals: self.refusals,
             hidden: self.hidden,
             hidden_since: self.hidden_since,
@@ -243,12 +269,23 @@ impl Schedule {
         }
     }
 
-    /// Brings the next attempt for a suspected session forward, because the user has caused a call. The wait that a
-    /// provider asked for is not shortened.
+    /// Brings the next attempt forward in an outage or for a suspected session, because the user has caused a call. The
+    /// wait that a provider asked for is not shortened.
     pub fn called(&mut self) {
-        if self.is_suspected && self.can_retry_soon {
-            self.wait = self.wait.min(SUSPECTED_CALL_WAIT);
+        let least = if self.is_suspected {
+            SUSPECTED_CALL_WAIT
+        } else {
+            self.call_wait
+        };
+        if self.can_retry_soon && (self.is_suspected || self.is_outage) {
+            self.wait = self.wait.min(least);
         }
+    }
+
+    /// Records that the last failure was an outage of the provider: it responded with a server error, or no probe could
+    /// reach it. A refusal that CORS hides is not an outage, so calls do not repeat it.
+    pub fn unavailable(&mut self) {
+        self.is_outage = true;
     }
 
     /// Records a temporary failure. `jitter` is a random byte.
@@ -260,6 +297,12 @@ impl Schedule {
         // control: lost_response_is_retried_soon
         self.postpone(now, Millis(delay));
         self.can_retry_soon = true;
+        let wait = if self.failing_since.elapsed(now) < OUTAGE_SPAN {
+            OUTAGE_CALL_WAIT + 3 * u64::from(jitter)
+        } else {
+            LONG_OUTAGE_CALL_WAIT
+        };
+        self.call_wait = Millis(wait).saturating_sub(self.began.elapsed(now));
     }
 
     /// Records a refusal without a usable reason. The third refusal makes the session suspected.
@@ -322,6 +365,7 @@ impl Schedule {
 
     fn postpone(&mut self, now: &Instant, wait: Millis) {
         self.failures += 1;
+        self.is_outage = false;
         self.failed_at = *now;
         self.wait = wait;
         self.scheduled = self.failures < MAX_SCHEDULED;
@@ -617,6 +661,23 @@ mod tests {
         schedule.told_to_wait(&at(31_000), Millis::from_secs(600));
         schedule.called();
         assert_eq!(schedule.due(), Some(Millis(631_000)));
+    }
+
+    #[test]
+    fn wait_in_an_outage_counts_from_the_start_of_the_attempt() {
+        let mut schedule = Schedule::default();
+        schedule.began(&at(0));
+        for _ in 0..4 {
+            schedule.failed(&at(0), 0);
+        }
+        for (took, due) in [(0, 5000), (3000, 5000), (4500, 5500)] {
+            schedule.began(&at(1000));
+            schedule.failed(&at(1000 + took), 0);
+            schedule.unavailable();
+            assert!(schedule.due() > Some(Millis(6000)), "{took}");
+            schedule.called();
+            assert_eq!(schedule.due(), Some(Millis(due)), "{took}");
+        }
     }
 
     /// Returns a schedule with opaque failures at these seconds. The provider could be reached after each failure.

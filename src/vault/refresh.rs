@@ -229,6 +229,7 @@ impl Refresh {
         if !may_start || session.interaction_required() || session.refresh_token().is_none() {
             return RefreshStart::No;
         }
+        self.schedule.began(&ctx.now);
         self.waited_until = Some(ctx.now.monotonic + ctx.config.request_timeout);
         provider.token_url().clone_into(&mut self.provider_url);
         self.rejection = None;
@@ -276,9 +277,14 @@ impl Refresh {
         if !ctx.keeps() || !is_waiting {
             return RefreshStep::Wait;
         }
+        let is_outage = self.needs_provider();
         self.stage = RefreshStage::Idle;
         self.was_not_sent = true;
-        self.failed(ctx, msg!("the session's store is busy or does not work"))
+        let step = self.failed(ctx, msg!("the session's store is busy or does not work"));
+        if is_outage {
+            self.schedule.unavailable();
+        }
+        step
     }
 
     /// Sends the refresh request. Returns false if the request cannot be sent or is no longer needed. If another vault
@@ -403,7 +409,13 @@ impl Refresh {
                 self.schedule.told_to_wait(&ctx.now, wait);
                 self.postponed(ctx, msg!("the provider asks to wait"))
             }
-            RefreshOutcome::Transient(why) => self.failed(ctx, why),
+            RefreshOutcome::Transient(why) => {
+                let step = self.failed(ctx, why);
+                if matches!(outcome, Outcome::Reply(reply) if reply.status >= 500) {
+                    self.schedule.unavailable();
+                }
+                step
+            }
             RefreshOutcome::Unexplained(why) => {
                 let [jitter] = ctx.random();
                 self.schedule.refused(&ctx.now, jitter);
@@ -433,6 +445,7 @@ impl Refresh {
         }
         if !provider::is_reachable(ctx, outcome) {
             self.schedule.unreachable();
+            self.schedule.unavailable();
             return RefreshStep::Wait;
         }
         self.schedule.reachable(&ctx.now);

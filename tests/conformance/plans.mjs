@@ -133,7 +133,6 @@ export const PLANS = [
     plan: 'oidcc-client-test-3rd-party-init-login-test-plan',
     variant: SECRET,
     https: true,
-    expected: { '3rd-party-init-login': ['WAITING', 'a login that another site begins is refused'] },
   },
   {
     title: 'FAPI 2.0 Security Profile, DPoP, `private_key_jwt`',

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
-import { signInByPopup } from '../support/app.mjs'
+import { giveConsent, signInByPopup } from '../support/app.mjs'
 import { startPage } from '../support/edge/page.mjs'
 
 const time = { timeout: 60_000 }
@@ -72,3 +72,47 @@ test('cross-site link opens the app without the session', time, async () => {
   const [, link, typed] = sent.map((cookies) => cookies.includes('strongroom='))
   assert.deepEqual([link, typed], [false, true])
 })
+
+/** Begins a login from a page of another site, as a provider's portal does. */
+async function beginElsewhere(page, way, parameters) {
+  await page.goto(app.provider.origin)
+  const begin = ([way, action, parameters]) => {
+    if (way === 'link') return location.assign(`${action}?${new URLSearchParams(parameters)}`)
+    const form = document.createElement('form')
+    Object.assign(form, { method: 'POST', action })
+    for (const [name, value] of Object.entries(parameters)) {
+      form.append(Object.assign(document.createElement('input'), { type: 'hidden', name, value }))
+    }
+    document.body.append(form)
+    form.submit()
+  }
+  await page.evaluate(begin, [way, `${app.site.origin}/auth/login`, parameters])
+}
+
+for (const way of ['link', 'form']) {
+  const elsewhere = () => ({ iss: app.provider.origin, target_link_uri: `${app.site.origin}/orders?page=2` })
+
+  test(`${way} of a portal keeps the session`, time, async () => {
+    const page = await app.open()
+    await app.signIn(page)
+    const before = await cookieOf(page)
+    await beginElsewhere(page, way, { ...elsewhere(), login_hint: 'bob' })
+    await page.waitForURL(`${app.site.origin}/orders?page=2`)
+    assert.equal(await whoHas(before), 'alice')
+    assert.equal((await cookieOf(page)).value, before.value)
+  })
+
+  test(`${way} of a portal waits for a click after a logout`, time, async () => {
+    const page = await app.open()
+    await app.signIn(page)
+    await page.evaluate(() => auth.logout())
+    await beginElsewhere(page, way, elsewhere())
+    await page.getByRole('link', { name: 'Sign in' }).waitFor()
+    assert.equal(await cookieOf(page), undefined)
+    await page.getByRole('link', { name: 'Sign in' }).click()
+    // The logout revoked the grant, so the provider asks for consent again.
+    await giveConsent(page)
+    await page.waitForURL(`${app.site.origin}/orders?page=2`)
+    assert.equal(await whoHas(await cookieOf(page)), 'alice')
+  })
+}

@@ -287,7 +287,7 @@ fn refuses_logout_token_with_wrong_header_or_signature() {
     assert_eq!(host.post_logout_token(&good).status, 200, "a control");
 }
 
-fn token_of(host: &Host) -> String {
+pub(crate) fn token_of(host: &Host) -> String {
     token(host, &json!({}))
 }
 

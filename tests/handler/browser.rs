@@ -66,12 +66,13 @@ impl Browser {
         self.0.iter().map(|cookie| cookie.name.as_str()).collect()
     }
 
-    /// Returns the number of cookies whose names start with `beginning`.
+    /// Returns the number of cookies whose names start with `beginning`, without the cookie that says that the user is
+    /// signed out.
     pub(crate) fn count(&self, beginning: &str) -> usize {
         let names = self.names();
         names
             .iter()
-            .filter(|name| name.starts_with(beginning))
+            .filter(|name| name.starts_with(beginning) && !name.ends_with("-left"))
             .count()
     }
 }

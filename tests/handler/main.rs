@@ -25,6 +25,7 @@ mod grants;
 mod headers;
 mod host;
 mod login;
+mod login_elsewhere;
 mod login_host;
 mod logout;
 mod logout_tokens_random;

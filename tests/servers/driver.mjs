@@ -120,7 +120,7 @@ export async function runServer(server, kind, browser, { steps = STEPS } = {}) {
   const cells = []
   let version
   try {
-    const atEnd = (end) => ends.push(end)
+    const atEnd = (stop) => ends.push(stop)
     const place = await startLife(server, kind, browser, atEnd)
     version = place.version
     const life = await openApp(place)
@@ -144,7 +144,17 @@ export async function runServer(server, kind, browser, { steps = STEPS } = {}) {
     if (errors.length) return { version, cells, error: new Error(errors.join('\n')) }
     return { version, cells }
   } finally {
-    while (ends.length) await ends.pop()()
+    while (ends.length) await end(ends.pop())
+  }
+}
+
+/** Ends something. A failure must not keep the rest from ending. */
+async function end(stop) {
+  try {
+    await stop()
+  } catch (error) {
+    console.error(error)
+    process.exitCode = 1
   }
 }
 

@@ -110,8 +110,8 @@ async function start(setup) {
     version: VERSION,
     api: api.address,
     async stop() {
-      await api.close()
       await server.stop()
+      await api.close()
     },
   }
 }
@@ -119,15 +119,16 @@ async function start(setup) {
 /** Downloads and unpacks Keycloak. Resolves with its folder. */
 async function install() {
   await needJava()
-  const home = `${workplace}/keycloak/keycloak-${VERSION}`
-  if (existsSync(`${home}/bin/kc.sh`)) return home
-  console.log('    installing Keycloak')
   const folder = `${workplace}/keycloak`
+  const home = `${folder}/keycloak-${VERSION}`
+  const zip = `${folder}/keycloak-quarkus-dist-${VERSION}.zip`
+  // The download is removed after it has been unpacked.
+  if (existsSync(home) && !existsSync(zip)) return home
+  console.log('    installing Keycloak')
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
   const artifact = `-Dartifact=org.keycloak:keycloak-quarkus-dist:${VERSION}:zip`
   await maven(folder, `${MAVEN_PLUGIN}:copy`, artifact, `-DoutputDirectory=${folder}`)
-  const zip = `${folder}/keycloak-quarkus-dist-${VERSION}.zip`
   const digest = createHash('sha256')
     .update(await readFile(zip))
     .digest('hex')

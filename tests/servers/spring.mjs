@@ -72,9 +72,9 @@ async function start(setup) {
     version: await version(jar),
     api: api.address,
     async stop() {
+      await server.stop()
       await api.close()
       await keys.close()
-      await server.stop()
     },
   }
 }

@@ -50,6 +50,24 @@ fn session_survives_its_worker() {
     assert_eq!(world.count(REFRESH), 0);
 }
 
+#[test]
+fn calls_end_an_outage_that_began_before_the_worker() {
+    let (mut world, _) = signed_in();
+    world.expire_access_token();
+    world.restart();
+    let page = world.open();
+    for endpoint in [Endpoint::Discovery, Endpoint::Refresh, Endpoint::Probe] {
+        world.provider.outage(endpoint, Fault::Status(502));
+    }
+    for _ in 0..60 {
+        status(&mut world, page);
+        world.advance(Duration::from_secs(1));
+    }
+    world.provider.repair();
+    world.advance(Duration::from_secs(5));
+    assert_eq!(status(&mut world, page), Some(200));
+}
+
 /// Returns true if the store contains a login or a session, or if the vault has read the store or asked for the lock.
 fn is_anything_stored(world: &World) -> bool {
     !world.store.copy().is_empty()

@@ -48,6 +48,7 @@ mod limits;
 mod login;
 mod logout;
 mod nothing_hangs;
+mod outage;
 mod pages;
 #[cfg(feature = "plain-oauth")]
 mod plain_oauth;

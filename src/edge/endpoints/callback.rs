@@ -155,6 +155,10 @@ async fn finish_login(
     end_previous_session(context, pending, &user).await;
     let mut response = return_to_app(context, login);
     response.cookies = cookies;
+    if context.has_left() {
+        let jar = context.jar();
+        response.cookies.push(jar.clear(&jar.left()));
+    }
     Ok(response)
 }
 

@@ -47,16 +47,20 @@ pub(in crate::edge) fn purpose(key: &str) -> String {
 
 /// Redirects the browser to the provider.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
-    match begin(context).await {
-        Ok(response) => response,
-        Err(error) => failed(context, &error, None),
-    }
+    let begun = match login_params(context.url.query(), &context.task.config().flow) {
+        Ok(params) => begin(context, params, csrf::is_begun_by_app(&context.request)).await,
+        Err(error) => Err(error),
+    };
+    begun.unwrap_or_else(|error| failed(context, &error, None))
 }
 
-async fn begin(context: &RequestContext) -> Result<OwnResponse> {
+/// Begins a login: builds the redirect to the provider. `is_own` is true if a page of the app begins the login.
+pub(in crate::edge) async fn begin(
+    context: &RequestContext,
+    mut params: Box<LoginParams>,
+    is_own: bool,
+) -> Result<OwnResponse> {
     let task = &context.task;
-    let mut params = login_params(context.url.query(), &task.config().flow)?;
-    let is_own = csrf::is_begun_by_app(&context.request);
     let redirect_uri = context.redirect_uri();
     // Check the normalized form of `returnTo`, which the callback will use.
     let target = authorization_request::return_to(&redirect_uri, params.return_to.as_deref())?;
@@ -121,10 +125,20 @@ pub(in crate::edge) fn leads_to_route(context: &RequestContext, path: &str) -> b
     url.is_some_and(|url| config.route(url.path()).is_some_and(|route| route.navigate))
 }
 
+/// Returns the path at which a login begins.
+pub(in crate::edge) fn path(context: &RequestContext) -> String {
+    [context.task.config().base.as_str(), "/login"].concat()
+}
+
 /// Returns true if a path of the app starts another login.
-fn leads_to_login(context: &RequestContext, path: &str) -> bool {
-    let login = [context.task.config().base.as_str(), "/login"].concat();
-    Url::parse_within(path, &context.url).is_some_and(|url| url.path() == login)
+fn leads_to_login(context: &RequestContext, target: &str) -> bool {
+    Url::parse_within(target, &context.url).is_some_and(|url| url.path() == path(context))
+}
+
+/// Returns true if a path of the app belongs to an endpoint of the handler.
+pub(in crate::edge) fn leads_to_endpoint(context: &RequestContext, target: &str) -> bool {
+    let base = [context.task.config().base.as_str(), "/"].concat();
+    Url::parse_within(target, &context.url).is_some_and(|url| url.path().starts_with(&base))
 }
 
 async fn push(
@@ -177,7 +191,7 @@ pub(in crate::edge) fn failed(
     return_to: Option<&str>,
 ) -> OwnResponse {
     context.task.fault(error);
-    let mut again = [context.task.config().base.as_str(), "/login"].concat();
+    let mut again = path(context);
     if let Some(return_to) = return_to {
         let mut query = Form::new();
         query.push("returnTo", return_to);

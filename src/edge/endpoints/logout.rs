@@ -58,8 +58,9 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     };
     let hint = session.as_deref().and_then(Session::id_token_hint);
     let hint = hint.unwrap_or_default();
-    let mut cookies = context.jar().clear_session(&context.cookies());
-    if !has_ended && !cookies.is_empty() {
+    let has_cookie = context.cookies().value(&context.jar().session()) != CookieValue::Missing;
+    let mut cookies = context.ended_cookies(EndReason::LoggedOut);
+    if !has_ended && has_cookie {
         let message = msg!("a logout had a cookie that could not be opened");
         context.task.fault_seldom(Seldom::Logout, message);
     }

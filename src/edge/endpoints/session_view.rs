@@ -41,7 +41,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
                 .text("reason", reason.as_str())
                 .finish();
             OwnResponse {
-                cookies: context.jar().clear_session(&context.cookies()),
+                cookies: context.ended_cookies(reason),
                 ..response::json(200, body)
             }
         }

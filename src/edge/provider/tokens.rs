@@ -43,7 +43,13 @@ pub(in crate::edge) async fn revoke_refresh_token(
         return false;
     };
     let Some(endpoint) = &metadata.revocation_endpoint else {
-        return not_revoked(task, msg!("it announces no revocation_endpoint"));
+        task.fault_of(
+            Code::Unsupported,
+            &[msg!(
+                "a refresh token was not revoked, because the provider announces no revocation_endpoint; if it has one, name it in `metadata`"
+            )],
+        );
+        return false;
     };
     for _ in 0..REVOCATIONS {
         let client_id = &task.config().client.id;

@@ -196,6 +196,16 @@ impl<'a> Jar<'a> {
         cleared
     }
 
+    /// Returns the name of the cookie that says that the user is signed out in this browser.
+    pub(in crate::edge) fn left(&self) -> String {
+        [self.prefix(), &self.config.cookie.name, "-left"].concat()
+    }
+
+    /// Writes the cookie that says that the user is signed out in this browser. A login clears this cookie.
+    pub(in crate::edge) fn set_left(&self, age: Millis) -> String {
+        self.write(&self.left(), "1", "Lax", age)
+    }
+
     /// Writes a login's cookie.
     pub(in crate::edge) fn set_login(&self, key: &str, value: &str, age: Millis) -> String {
         self.write(&self.login(key), value, "Lax", age)

@@ -1,0 +1,177 @@
+//! A login that another site begins, such as the portal of a provider: `<base>/login` with `iss`, as a link or as a form
+//! (OpenID Connect Core 1.0 4).
+//!
+//! A request from another site may lack the session's cookie, so the handler decides nothing by it. A page of the handler
+//! repeats the request from the app's own origin, and only the repeated request is compared with the session: a session
+//! that goes on is kept, so that no other site can switch the user. After a logout in this browser, or after an end that
+//! protects the user, that page waits for a click.
+
+use crate::prelude::*;
+
+use crate::Secret;
+use crate::base::error::{Code, Error, Result};
+use crate::codec::form::{self, Form};
+use crate::edge::csrf;
+use crate::edge::endpoints::login;
+use crate::edge::io::{Effect, OwnResponse, Reply};
+use crate::edge::isolate::Seldom;
+use crate::edge::refusal::Refusal;
+use crate::edge::request::RequestContext;
+use crate::edge::response;
+use crate::edge::session::end;
+use crate::login::authorization_request::{self, LoginParams};
+
+/// Largest form, in bytes.
+const MAX_FORM: usize = 16 * 1024;
+
+/// The parameter of a repeated request, for browsers without Fetch Metadata.
+const REPEATED: &str = "repeated";
+
+/// The parameters of such a request (Core 4). Others are ignored, as this section demands.
+#[derive(Default)]
+struct Elsewhere {
+    issuer: String,
+    login_hint: Option<String>,
+    target: Option<String>,
+    is_repeated: bool,
+}
+
+impl Elsewhere {
+    /// Reads the parameters. Returns `None` if there is no `iss`, so that this is a login of the app.
+    fn read(form: &str) -> Option<Result<Self>> {
+        let given = form::parse(form)?;
+        let mut read = Self::default();
+        let mut issuer = None;
+        for (name, value) in given {
+            let known = match name.as_str() {
+                "iss" => &mut issuer,
+                "login_hint" => &mut read.login_hint,
+                "target_link_uri" => &mut read.target,
+                REPEATED => {
+                    read.is_repeated = true;
+                    continue;
+                }
+                _ => continue,
+            };
+            if known.replace(value).is_some() {
+                let message = [
+                    msg!("a login that another site began has two parameters "),
+                    &name,
+                ];
+                return Some(Err(Error::of(Code::MessageInvalid, &message)));
+            }
+        }
+        read.issuer = issuer?;
+        Some(Ok(read))
+    }
+
+    /// Returns the address at which the app's own origin repeats this request.
+    fn repeated(&self, context: &RequestContext) -> String {
+        let mut query = Form::new();
+        query.push("iss", &self.issuer);
+        if let Some(hint) = &self.login_hint {
+            query.push("login_hint", hint);
+        }
+        if let Some(target) = &self.target {
+            query.push("target_link_uri", target);
+        }
+        query.push(REPEATED, "");
+        [&login::path(context), "?", &query.finish()].concat()
+    }
+}
+
+/// Handles a form of another site, a top-level navigation with POST.
+pub(in crate::edge) async fn handle_form(context: &RequestContext) -> OwnResponse {
+    let body = match context.task.perform(Effect::Body(MAX_FORM)).await {
+        Reply::Body(Some(body)) => body,
+        _ => Secret::default(),
+    };
+    match Elsewhere::read(body.expose()) {
+        Some(Ok(elsewhere)) => forward(context, &elsewhere),
+        Some(Err(error)) => login::failed(context, &error, None),
+        None => {
+            let message = msg!("a form that begins a login must have iss, and 16 KB at most");
+            login::failed(context, &Error::new(Code::MessageInvalid, message), None)
+        }
+    }
+}
+
+/// Handles a link of another site, the repeated request, or a login of the app.
+pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+    let elsewhere = match Elsewhere::read(context.url.query()) {
+        Some(Ok(elsewhere)) => elsewhere,
+        Some(Err(error)) => return login::failed(context, &error, None),
+        None => return login::handle(context).await,
+    };
+    let is_own = match &context.request.site {
+        Some(_) => csrf::is_begun_by_app(&context.request),
+        None => elsewhere.is_repeated,
+    };
+    if !is_own {
+        return forward(context, &elsewhere);
+    }
+    match go_on(context, elsewhere).await {
+        Ok(response) => response,
+        Err(error) => login::failed(context, &error, None),
+    }
+}
+
+/// Repeats the request from the app's own origin, so that the browser sends the session's cookie.
+fn forward(context: &RequestContext, elsewhere: &Elsewhere) -> OwnResponse {
+    response::link_page(200, "Signing you in", &elsewhere.repeated(context), None)
+}
+
+async fn go_on(context: &RequestContext, elsewhere: Elsewhere) -> Result<OwnResponse> {
+    if elsewhere.issuer != context.task.config().flow.issuer {
+        let message = msg!("another site began a login at another issuer than the configured one");
+        return Err(Error::new(Code::IssuerMismatch, message));
+    }
+    let target = target(context, elsewhere.target.as_deref());
+    match context.current_session().await {
+        Ok(Some((session, is_new))) => {
+            let cookies = context.updated_cookies(session, is_new).await;
+            return Ok(OwnResponse {
+                cookies,
+                ..response::redirect(target)
+            });
+        }
+        Err(Refusal::Interaction) => return Ok(response::redirect(target)),
+        Err(Refusal::Later(error, _)) => return Err(error),
+        Err(Refusal::Ended(reason)) if end::waits_for_the_user(reason) => {
+            return Ok(ask(context, &elsewhere, &target));
+        }
+        Ok(None) if context.has_left() => return Ok(ask(context, &elsewhere, &target)),
+        Ok(None) | Err(Refusal::Ended(_)) => {}
+    }
+    let mut params = Box::new(LoginParams::default());
+    params.return_to = Some(target);
+    params.login_hint = elsewhere.login_hint;
+    login::begin(context, params, false).await
+}
+
+/// Builds a page that waits for the user's click, which begins a login of the app.
+fn ask(context: &RequestContext, elsewhere: &Elsewhere, target: &str) -> OwnResponse {
+    let mut query = Form::new();
+    query.push("returnTo", target);
+    if let Some(hint) = &elsewhere.login_hint {
+        query.push("login_hint", hint);
+    }
+    let href = [&login::path(context), "?", &query.finish()].concat();
+    response::question_page("Sign in?", "You are signed out in this browser.", &href)
+}
+
+/// Returns the path of the app to which the login leads: `target_link_uri`, unless that is on another origin, or a route,
+/// or another login.
+fn target(context: &RequestContext, chosen: Option<&str>) -> String {
+    let path = authorization_request::return_to(&context.redirect_uri(), chosen);
+    let is_page = |path: &String| {
+        !login::leads_to_route(context, path) && !login::leads_to_endpoint(context, path)
+    };
+    path.ok().filter(is_page).unwrap_or_else(|| {
+        let message = msg!(
+            "a login that another site began names a target_link_uri that is not a page of the app; it was ignored"
+        );
+        context.task.fault_seldom(Seldom::Target, message);
+        "/".to_owned()
+    })
+}
