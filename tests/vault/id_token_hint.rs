@@ -103,3 +103,9 @@ fn frame_of_a_vault_origin_refuses_the_option() {
         }
     }
 }
+
+#[test]
+fn developer_who_sends_the_hint_is_told_nothing() {
+    let warnings = crate::logout::logout_warnings(World::on_loopback(HINTED));
+    assert!(warnings.is_empty());
+}

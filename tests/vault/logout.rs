@@ -485,3 +485,24 @@ fn provider_that_announces_no_revocation_is_reported() {
     let done = world.page(page).of_type("done").next_back().unwrap();
     assert_eq!(done.get("revoked").and_then(Value::as_bool), Some(false));
 }
+
+/// Logs out at the provider twice, and returns the warnings.
+pub(super) fn logout_warnings(mut world: World) -> Vec<String> {
+    let page = world.open();
+    world.sign_in(page);
+    for (provider, times) in [(false, 1), (true, 2)] {
+        assert_eq!(world.warnings(page).len(), 0);
+        for _ in 0..times {
+            world.ask(page, &format!(r#""t":"logout","provider":{provider}"#));
+            world.answer_all();
+        }
+    }
+    let warnings = world.warnings(page);
+    warnings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn developer_is_told_once_that_a_hint_may_be_needed() {
+    assert_eq!(logout_warnings(World::on_loopback("{}")), ["unsupported"]);
+    assert!(logout_warnings(World::new()).is_empty());
+}

@@ -24,6 +24,7 @@ use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::cookies::{CookieValue, fits};
 use crate::edge::session::seal;
+use crate::edge::task::boxed;
 use crate::login::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
 use crate::login::pushed_authorization::{self, PushOutcome};
 use crate::oauth::error_description;
@@ -48,7 +49,14 @@ pub(in crate::edge) fn purpose(key: &str) -> String {
 /// Redirects the browser to the provider.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let begun = match login_params(context.url.query(), &context.task.config().flow) {
-        Ok(params) => begin(context, params, csrf::is_begun_by_app(&context.request)).await,
+        Ok(params) => {
+            boxed(begin(
+                context,
+                params,
+                csrf::is_begun_by_app(&context.request),
+            ))
+            .await
+        }
         Err(error) => Err(error),
     };
     begun.unwrap_or_else(|error| failed(context, &error, None))

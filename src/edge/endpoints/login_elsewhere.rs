@@ -19,6 +19,7 @@ use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::end;
+use crate::edge::task::boxed;
 use crate::login::authorization_request::{self, LoginParams};
 
 /// Largest form, in bytes.
@@ -101,7 +102,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let elsewhere = match Elsewhere::read(context.url.query()) {
         Some(Ok(elsewhere)) => elsewhere,
         Some(Err(error)) => return login::failed(context, &error, None),
-        None => return login::handle(context).await,
+        None => return boxed(login::handle(context)).await,
     };
     let is_own = match &context.request.site {
         Some(_) => csrf::is_begun_by_app(&context.request),
@@ -110,7 +111,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     if !is_own {
         return forward(context, &elsewhere);
     }
-    match go_on(context, elsewhere).await {
+    match boxed(go_on(context, elsewhere)).await {
         Ok(response) => response,
         Err(error) => login::failed(context, &error, None),
     }
@@ -127,9 +128,9 @@ async fn go_on(context: &RequestContext, elsewhere: Elsewhere) -> Result<OwnResp
         return Err(Error::new(Code::IssuerMismatch, message));
     }
     let target = target(context, elsewhere.target.as_deref());
-    match context.current_session().await {
+    match boxed(context.current_session()).await {
         Ok(Some((session, is_new))) => {
-            let cookies = context.updated_cookies(session, is_new).await;
+            let cookies = boxed(context.updated_cookies(session, is_new)).await;
             return Ok(OwnResponse {
                 cookies,
                 ..response::redirect(target)
@@ -146,7 +147,7 @@ async fn go_on(context: &RequestContext, elsewhere: Elsewhere) -> Result<OwnResp
     let mut params = Box::new(LoginParams::default());
     params.return_to = Some(target);
     params.login_hint = elsewhere.login_hint;
-    login::begin(context, params, false).await
+    boxed(login::begin(context, params, false)).await
 }
 
 /// Builds a page that waits for the user's click, which begins a login of the app.

@@ -110,6 +110,9 @@ impl Logouts {
             Ok(url) => url,
             Err(error) => return ctx.post_error(port, id, &error),
         };
+        if url.is_some() {
+            recommend_hint(ctx, port);
+        }
         if op.is_none() && !awaits_store {
             return ctx.post_done(port, id, url.as_deref(), false);
         }
@@ -152,6 +155,17 @@ impl Logouts {
             let url = logout.url.as_deref();
             ctx.post_done(logout.port, logout.id, url, logout.is_revoked);
         }
+    }
+}
+
+/// Tells a developer, whose app is on loopback, why the provider may refuse a logout without an ID token.
+fn recommend_hint(ctx: &mut Context, port: PortId) {
+    let is_loopback = ctx.config.redirect_uri.scheme() == "http";
+    if is_loopback && ctx.config.id_token_hint().is_none() && ctx.framed.is_none() {
+        let message = msg!(
+            "some providers refuse a logout without an ID token as a hint, and leave the user on an error page; if yours does, set `idTokenHint: true`"
+        );
+        ctx.warn_developer(Some(port), &Error::new(Code::Unsupported, message));
     }
 }
 

@@ -214,6 +214,17 @@ impl World {
         Self::start(settings, provider, seed)
     }
 
+    /// Creates a world whose app is on loopback, as during development.
+    pub fn on_loopback(changes: &str) -> Self {
+        let settings = Settings {
+            base: "http://localhost:5173/worker.js".to_owned(),
+            ..Settings::usual(changes)
+        };
+        let mut provider = Provider::new();
+        provider.redirect_uri = "http://localhost:5173/callback".to_owned();
+        Self::start(settings, provider, 1)
+    }
+
     fn start(config: Settings, provider: Provider, seed: u64) -> Self {
         let parsed = config.parse();
         Self {
