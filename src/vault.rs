@@ -464,7 +464,7 @@ impl Vault {
             }
             Purpose::Lock if HAS_PERSISTENCE => {
                 if tokens.not_locked(ctx) {
-                    self.refresh_not_locked();
+                    self.refresh_not_locked(false);
                 } else {
                     self.try_later();
                 }
@@ -554,7 +554,7 @@ impl Vault {
                 tokens.resume_refresh(ctx);
                 revocation = tokens.revocations.resume(ctx, &tokens.provider);
             }
-            Err(_) => self.refresh_not_locked(),
+            Err(_) => self.refresh_not_locked(provider::is_down(outcome)),
         }
         let Self { ctx, tokens, .. } = self;
         let awaits_store = tokens.persistence.has_unwritten_end(ctx);
@@ -890,8 +890,8 @@ impl Vault {
         self.tokens.proceed_after_write(&mut self.ctx);
     }
 
-    fn refresh_not_locked(&mut self) {
-        let step = self.tokens.refresh.not_locked(&mut self.ctx);
+    fn refresh_not_locked(&mut self, is_outage: bool) {
+        let step = self.tokens.refresh.not_locked(&mut self.ctx, is_outage);
         self.advance_refresh(step);
     }
 
@@ -1050,7 +1050,7 @@ impl Vault {
         self.logouts.store_done(&mut self.ctx);
         self.callbacks
             .complete_stored(&mut self.ctx, &mut self.logins);
-        self.refresh_not_locked();
+        self.refresh_not_locked(false);
     }
 }
 

@@ -37,6 +37,10 @@ pub(super) enum Seldom {
     ManyRequests,
     /// Another site began a login with a target that is not a page of the app.
     Target,
+    /// Another site began a login with parameters that cannot be used.
+    Elsewhere,
+    /// Another site began a login at another issuer.
+    OtherIssuer,
 }
 
 /// The configuration, the caches and the entropy of an isolate.
@@ -51,7 +55,7 @@ pub(super) struct Isolate {
     pub(super) session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
     /// The time of the last report of each of these faults, and the number of times since then.
-    seldom: [Cell<(Instant, u64)>; 9],
+    seldom: [Cell<(Instant, u64)>; 11],
     pub(super) next_flight: Cell<FlightId>,
     /// The name that distinguishes this isolate from others. The name is generated on first use.
     name: OnceCell<String>,
@@ -110,7 +114,8 @@ impl Isolate {
             Seldom::UnknownKey => Code::KeyUnknown,
             Seldom::UnsignedLogout | Seldom::LogoutToken => Code::LogoutTokenInvalid,
             Seldom::ManyRequests => Code::LimitExceeded,
-            Seldom::Target => Code::MessageInvalid,
+            Seldom::Target | Seldom::Elsewhere => Code::MessageInvalid,
+            Seldom::OtherIssuer => Code::IssuerMismatch,
             _ => Code::CookieInvalid,
         };
         self.emit(Event::Fault(Error::of(code, &[message, joint, &count])));

@@ -64,7 +64,7 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
             Code::CrossSiteRequest,
             msg!("this address is for scripts of the app, not for top-level navigations"),
         )),
-        Ok(Some(_)) if is_navigation && !csrf::is_begun_by_app(&context.request) => {
+        Ok(Some(_)) if is_navigation && !context.is_begun_by_app() => {
             // The path may begin with `//`, so the link needs the origin.
             let href = context.url.without_fragment();
             let path = Some(context.url.relative_without_fragment());

@@ -20,12 +20,14 @@ use crate::edge::session::end;
 use crate::edge::session::record_store;
 use crate::edge::session::seal::{self, OpenError};
 use crate::edge::task::{Task, boxed};
-use crate::session::EndReason;
 
 /// A browser keeps the session's cookie, and the coordinator its record, for a day after the absolute limit. Otherwise,
 /// they would be gone at this limit: the page would not learn the reason, a guard would sign the user in without a click,
 /// and the refresh token of a stored session could not be revoked.
 pub(super) const KEPT: Millis = Millis::from_secs(24 * 3600);
+
+/// The time for which a navigation counts as begun by another site, after a page of the handler has repeated it.
+pub(super) const OUTSIDE_AGE: Millis = Millis::from_secs(30);
 
 /// A request with its URL and origin.
 pub(super) struct RequestContext {
@@ -201,10 +203,16 @@ impl RequestContext {
         Ok(Some((session, is_new)))
     }
 
+    /// Returns true if the request counts as activity of the user. A login that another site began does not count.
+    fn is_activity(&self) -> bool {
+        let login = [self.task.config().base.as_str(), "/login"].concat();
+        !csrf::is_background(&self.request) && self.url.path() != login
+    }
+
     /// Returns true if the session must be saved again: the user is active and the last recorded activity is old.
     pub(super) fn is_cookie_due(&self, session: &Session) -> bool {
         let limits = &self.task.config().flow.limits;
-        !csrf::is_background(&self.request) && session.is_activity_due(limits, &self.task.now())
+        self.is_activity() && session.is_activity_due(limits, &self.task.now())
     }
 
     /// Returns the cookies that the response sets: those of a new generation, or of a session whose user is active. For
@@ -221,8 +229,7 @@ impl RequestContext {
         if record.is_some_and(|record| record.ended.is_some()) {
             return Vec::new();
         }
-        let is_active = !csrf::is_background(&self.request);
-        let active = if is_active {
+        let active = if self.is_activity() {
             self.task.now().wall
         } else {
             session.active
@@ -279,16 +286,24 @@ impl RequestContext {
         })
     }
 
+    /// Returns true if a page of the app began this navigation: see [`csrf::is_begun_by_app`]. A navigation does not count
+    /// shortly after a page of the handler has repeated the request of another site, because the app may redirect it.
+    pub(super) fn is_begun_by_app(&self) -> bool {
+        let outside = self.cookies().value(&self.jar().outside());
+        csrf::is_begun_by_app(&self.request) && outside == CookieValue::Missing
+    }
+
     /// Returns true if this browser had a session whose end lets only the user begin a login.
     pub(super) fn has_left(&self) -> bool {
         self.cookies().value(&self.jar().left()) != CookieValue::Missing
     }
 
     /// Clears the session's cookies, and remembers an end that lets only the user begin a login.
-    pub(super) fn ended_cookies(&self, reason: EndReason) -> Vec<String> {
+    pub(super) fn ended_cookies(&self, refusal: &Refusal) -> Vec<String> {
         let jar = self.jar();
         let mut cookies = jar.clear_session(&self.cookies());
-        if !cookies.is_empty() && end::waits_for_the_user(reason) {
+        let waits = matches!(refusal, Refusal::Ended(reason) if end::waits_for_the_user(*reason));
+        if !cookies.is_empty() && waits {
             cookies.push(jar.set_left(KEPT));
         }
         cookies
@@ -298,8 +313,8 @@ impl RequestContext {
     pub(super) fn refusal_response(&self, refusal: &Refusal) -> OwnResponse {
         let mut response = response::refusal(refusal);
         // control: cookie_outlives_temporary_failures
-        if let Refusal::Ended(reason) = refusal {
-            response.cookies = self.ended_cookies(*reason);
+        if matches!(refusal, Refusal::Ended(_)) {
+            response.cookies = self.ended_cookies(refusal);
         }
         response
     }

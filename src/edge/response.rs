@@ -209,7 +209,8 @@ pub(super) fn link_page(status: u16, title: &str, href: &str, path: Option<&str>
     response
 }
 
-fn opener_policy() -> (&'static str, String) {
+/// Returns the header that ends the control of the window that opened a page.
+pub(super) fn opener_policy() -> (&'static str, String) {
     ("cross-origin-opener-policy", "same-origin".to_owned())
 }
 

@@ -234,6 +234,7 @@ impl Schedule {
         *self = Self {
             failures: self.failures,
             failing_since: self.failing_since,
+            began: self.began,
             failed_at: self.failed_at,
             wait: self.wait,
             ..Self::default()

@@ -162,6 +162,11 @@ fn fetch_once(ctx: &mut Context, purpose: Purpose, url: &str) {
     }
 }
 
+/// Returns true if the outcome shows that the provider is down: no response could be read, or it was a server error.
+pub(super) fn is_down(outcome: &Outcome) -> bool {
+    !matches!(outcome, Outcome::Reply(reply) if reply.status < 500)
+}
+
 /// Returns true if the response to a probe contains the provider's metadata or keys.
 pub(super) fn is_reachable(ctx: &Context, probe: &Outcome) -> bool {
     metadata::read_document(probe, "", "", "").is_ok_and(|text| {

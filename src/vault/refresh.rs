@@ -268,8 +268,8 @@ impl Refresh {
     }
 
     /// Postpones a refresh that waits for metadata, keys or the lock, after the metadata could not be fetched or the
-    /// lock was not granted.
-    pub(super) fn not_locked(&mut self, ctx: &mut Context) -> RefreshStep {
+    /// lock was not granted. `is_outage` is true if the provider is down.
+    pub(super) fn not_locked(&mut self, ctx: &mut Context, is_outage: bool) -> RefreshStep {
         let is_waiting = matches!(
             self.stage,
             RefreshStage::NeedsProvider | RefreshStage::Queued(_)
@@ -277,7 +277,6 @@ impl Refresh {
         if !ctx.keeps() || !is_waiting {
             return RefreshStep::Wait;
         }
-        let is_outage = self.needs_provider();
         self.stage = RefreshStage::Idle;
         self.was_not_sent = true;
         let step = self.failed(ctx, msg!("the session's store is busy or does not work"));
@@ -309,6 +308,7 @@ impl Refresh {
             // request fails.
             self.schedule.reopen();
         }
+        self.schedule.began(&ctx.now);
         self.schedule.started();
         let key = dpop::key_of_session(session);
         let op = dpop.send_proven(ctx, Purpose::Refresh, request, key);
@@ -445,7 +445,10 @@ impl Refresh {
         }
         if !provider::is_reachable(ctx, outcome) {
             self.schedule.unreachable();
-            self.schedule.unavailable();
+            // A readable response, such as that of a captive portal, does not show that the provider is down.
+            if provider::is_down(outcome) {
+                self.schedule.unavailable();
+            }
             return RefreshStep::Wait;
         }
         self.schedule.reachable(&ctx.now);

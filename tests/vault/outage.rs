@@ -107,6 +107,17 @@ fn refusal_hidden_by_cors_is_not_repeated_by_calls() {
 }
 
 #[test]
+fn hidden_refusal_is_not_repeated_if_the_probe_is_refused() {
+    for probe in [Fault::Status(404), Fault::Busy(429, None), Fault::Html] {
+        let (mut world, page) = World::expired();
+        world.provider.outage(Endpoint::Refresh, Fault::Opaque);
+        world.provider.outage(Endpoint::Probe, probe);
+        keep_calling(&mut world, page, 100, false);
+        assert!((8..=9).contains(&world.count(REFRESH)), "{probe:?}");
+    }
+}
+
+#[test]
 fn other_failures_are_not_repeated_by_calls() {
     for fault in [Fault::Html, Fault::LostBefore, Fault::Status(404)] {
         let (mut world, page) = down(fault);

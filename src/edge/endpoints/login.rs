@@ -14,7 +14,6 @@ use crate::codec::json;
 use crate::codec::url::Url;
 use crate::config;
 use crate::edge::config::ClientAuth;
-use crate::edge::csrf;
 use crate::edge::dpop;
 use crate::edge::dpop::KeyPair;
 use crate::edge::io::OwnResponse;
@@ -49,14 +48,7 @@ pub(in crate::edge) fn purpose(key: &str) -> String {
 /// Redirects the browser to the provider.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let begun = match login_params(context.url.query(), &context.task.config().flow) {
-        Ok(params) => {
-            boxed(begin(
-                context,
-                params,
-                csrf::is_begun_by_app(&context.request),
-            ))
-            .await
-        }
+        Ok(params) => boxed(begin(context, params, context.is_begun_by_app())).await,
         Err(error) => Err(error),
     };
     begun.unwrap_or_else(|error| failed(context, &error, None))
@@ -199,6 +191,15 @@ pub(in crate::edge) fn failed(
     return_to: Option<&str>,
 ) -> OwnResponse {
     context.task.fault(error);
+    failed_page(context, error, return_to)
+}
+
+/// Builds the page of [`failed`] without a line in the log.
+pub(in crate::edge) fn failed_page(
+    context: &RequestContext,
+    error: &Error,
+    return_to: Option<&str>,
+) -> OwnResponse {
     let mut again = path(context);
     if let Some(return_to) = return_to {
         let mut query = Form::new();

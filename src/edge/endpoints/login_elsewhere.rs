@@ -10,20 +10,22 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::error::{Code, Error, Result};
+use crate::base::strings;
 use crate::codec::form::{self, Form};
+use crate::edge::config::SameSite;
 use crate::edge::csrf;
 use crate::edge::endpoints::login;
 use crate::edge::io::{Effect, OwnResponse, Reply};
 use crate::edge::isolate::Seldom;
 use crate::edge::refusal::Refusal;
-use crate::edge::request::RequestContext;
+use crate::edge::request::{OUTSIDE_AGE, RequestContext};
 use crate::edge::response;
 use crate::edge::session::end;
 use crate::edge::task::boxed;
 use crate::login::authorization_request::{self, LoginParams};
 
 /// Largest form, in bytes.
-const MAX_FORM: usize = 16 * 1024;
+const MAX_FORM: usize = 4 * 1024;
 
 /// The parameter of a repeated request, for browsers without Fetch Metadata.
 const REPEATED: &str = "repeated";
@@ -89,10 +91,14 @@ pub(in crate::edge) async fn handle_form(context: &RequestContext) -> OwnRespons
     };
     match Elsewhere::read(body.expose()) {
         Some(Ok(elsewhere)) => forward(context, &elsewhere),
-        Some(Err(error)) => login::failed(context, &error, None),
+        Some(Err(error)) => refused(context, Seldom::Elsewhere, &error),
         None => {
-            let message = msg!("a form that begins a login must have iss, and 16 KB at most");
-            login::failed(context, &Error::new(Code::MessageInvalid, message), None)
+            let message = msg!("a form that begins a login must have iss, and 4 KB at most");
+            refused(
+                context,
+                Seldom::Elsewhere,
+                &Error::new(Code::MessageInvalid, message),
+            )
         }
     }
 }
@@ -101,7 +107,7 @@ pub(in crate::edge) async fn handle_form(context: &RequestContext) -> OwnRespons
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let elsewhere = match Elsewhere::read(context.url.query()) {
         Some(Ok(elsewhere)) => elsewhere,
-        Some(Err(error)) => return login::failed(context, &error, None),
+        Some(Err(error)) => return refused(context, Seldom::Elsewhere, &error),
         None => return boxed(login::handle(context)).await,
     };
     let is_own = match &context.request.site {
@@ -111,22 +117,36 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     if !is_own {
         return forward(context, &elsewhere);
     }
+    if elsewhere.issuer != context.task.config().flow.issuer {
+        let message = msg!("another site began a login at another issuer than the configured one");
+        let error = Error::new(Code::IssuerMismatch, message);
+        return refused(context, Seldom::OtherIssuer, &error);
+    }
     match boxed(go_on(context, elsewhere)).await {
         Ok(response) => response,
         Err(error) => login::failed(context, &error, None),
     }
 }
 
-/// Repeats the request from the app's own origin, so that the browser sends the session's cookie.
+/// Repeats the request from the app's own origin, so that the browser sends the session's cookie. The page's cookie keeps
+/// what follows from counting as a navigation of the app, also if the target redirects the browser.
 fn forward(context: &RequestContext, elsewhere: &Elsewhere) -> OwnResponse {
-    response::link_page(200, "Signing you in", &elsewhere.repeated(context), None)
+    let again = elsewhere.repeated(context);
+    let mut response = response::link_page(200, "Signing you in", &again, None);
+    response.headers.push(response::opener_policy());
+    response
+        .cookies
+        .push(context.jar().set_outside(OUTSIDE_AGE));
+    response
+}
+
+/// Builds the page for a request that cannot be used. Any site can cause such requests, so the log has few of them.
+fn refused(context: &RequestContext, fault: Seldom, error: &Error) -> OwnResponse {
+    context.task.fault_seldom(fault, error.message());
+    login::failed_page(context, error, None)
 }
 
 async fn go_on(context: &RequestContext, elsewhere: Elsewhere) -> Result<OwnResponse> {
-    if elsewhere.issuer != context.task.config().flow.issuer {
-        let message = msg!("another site began a login at another issuer than the configured one");
-        return Err(Error::new(Code::IssuerMismatch, message));
-    }
     let target = target(context, elsewhere.target.as_deref());
     match boxed(context.current_session()).await {
         Ok(Some((session, is_new))) => {
@@ -139,9 +159,11 @@ async fn go_on(context: &RequestContext, elsewhere: Elsewhere) -> Result<OwnResp
         Err(Refusal::Interaction) => return Ok(response::redirect(target)),
         Err(Refusal::Later(error, _)) => return Err(error),
         Err(Refusal::Ended(reason)) if end::waits_for_the_user(reason) => {
-            return Ok(ask(context, &elsewhere, &target));
+            return Ok(ask(context, &target));
         }
-        Ok(None) if context.has_left() => return Ok(ask(context, &elsewhere, &target)),
+        Ok(None) if context.has_left() || may_lack_cookie(context) => {
+            return Ok(ask(context, &target));
+        }
         Ok(None) | Err(Refusal::Ended(_)) => {}
     }
     let mut params = Box::new(LoginParams::default());
@@ -150,15 +172,35 @@ async fn go_on(context: &RequestContext, elsewhere: Elsewhere) -> Result<OwnResp
     boxed(login::begin(context, params, false)).await
 }
 
-/// Builds a page that waits for the user's click, which begins a login of the app.
-fn ask(context: &RequestContext, elsewhere: &Elsewhere, target: &str) -> OwnResponse {
+/// Returns true if the browser may have withheld a `Strict` cookie: without Fetch Metadata, nothing shows who repeated
+/// the request.
+fn may_lack_cookie(context: &RequestContext) -> bool {
+    context.request.site.is_none() && context.task.config().cookie.same_site == SameSite::Strict
+}
+
+/// Builds a page that waits for the user's click, which begins a login of the app. The user would not see whose account
+/// the other site proposes, so the page does not keep `login_hint`.
+fn ask(context: &RequestContext, target: &str) -> OwnResponse {
     let mut query = Form::new();
     query.push("returnTo", target);
-    if let Some(hint) = &elsewhere.login_hint {
-        query.push("login_hint", hint);
-    }
     let href = [&login::path(context), "?", &query.finish()].concat();
     response::question_page("Sign in?", "You are signed out in this browser.", &href)
+}
+
+/// Returns true if a server may read the path of this target as another path, because it decodes the path, or merges
+/// slashes, before it chooses the handler: an escaped character that needs no escape, an escaped separator, or a double
+/// slash.
+fn is_disguised(target: &str) -> bool {
+    let (path, _) = strings::split_once(target, b'?');
+    let (path, _) = strings::split_once(path, b'#');
+    let escaped = strings::split(path, b'%').skip(1);
+    let is_plain = |after: &str| {
+        let byte = after
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        byte.is_none_or(|byte| byte.is_ascii_alphanumeric() || b"-._~/\\%".contains(&byte))
+    };
+    path.contains("//") || escaped.into_iter().any(is_plain)
 }
 
 /// Returns the path of the app to which the login leads: `target_link_uri`, unless that is on another origin, or a route,
@@ -166,7 +208,10 @@ fn ask(context: &RequestContext, elsewhere: &Elsewhere, target: &str) -> OwnResp
 fn target(context: &RequestContext, chosen: Option<&str>) -> String {
     let path = authorization_request::return_to(&context.redirect_uri(), chosen);
     let is_page = |path: &String| {
-        !login::leads_to_route(context, path) && !login::leads_to_endpoint(context, path)
+        let of_case = |path: &str| {
+            !login::leads_to_route(context, path) && !login::leads_to_endpoint(context, path)
+        };
+        !is_disguised(path) && of_case(path) && of_case(&path.to_ascii_lowercase())
     };
     path.ok().filter(is_page).unwrap_or_else(|| {
         let message = msg!(

@@ -12,7 +12,7 @@ use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
 use crate::edge::provider::documents;
 use crate::edge::refusal::Refusal;
-use crate::edge::request::RequestContext;
+use crate::edge::request::{KEPT, RequestContext};
 use crate::edge::response;
 use crate::edge::session::Session;
 use crate::edge::session::cookies::{CookieValue, fits};
@@ -58,12 +58,13 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     };
     let hint = session.as_deref().and_then(Session::id_token_hint);
     let hint = hint.unwrap_or_default();
-    let has_cookie = context.cookies().value(&context.jar().session()) != CookieValue::Missing;
-    let mut cookies = context.ended_cookies(EndReason::LoggedOut);
-    if !has_ended && has_cookie {
+    let mut cookies = context.jar().clear_session(&context.cookies());
+    if !has_ended && !cookies.is_empty() {
         let message = msg!("a logout had a cookie that could not be opened");
         context.task.fault_seldom(Seldom::Logout, message);
     }
+    // The session may have ended before, but the user is signed out by choice from now on.
+    cookies.push(context.jar().set_left(KEPT));
     cookies.push(logout_cookie(context, hint).await);
     let leave = [context.task.config().base.as_str(), "/logout/provider"].concat();
     let response = if is_script {

@@ -35,13 +35,13 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
             Ok(Some(session)) => said(&view(context, &session, SessionState::InteractionRequired)),
             _ => context.refusal_response(&Refusal::Interaction),
         },
-        Err(Refusal::Ended(reason)) => {
+        Err(ref refusal @ Refusal::Ended(reason)) => {
             let body = Writer::object()
                 .json("session", "null")
                 .text("reason", reason.as_str())
                 .finish();
             OwnResponse {
-                cookies: context.ended_cookies(reason),
+                cookies: context.ended_cookies(refusal),
                 ..response::json(200, body)
             }
         }

@@ -206,6 +206,16 @@ impl<'a> Jar<'a> {
         self.write(&self.left(), "1", "Lax", age)
     }
 
+    /// Returns the name of the cookie that says that another site has just begun a navigation.
+    pub(in crate::edge) fn outside(&self) -> String {
+        [self.prefix(), &self.config.cookie.name, "-outside"].concat()
+    }
+
+    /// Writes the cookie that says that another site has just begun a navigation.
+    pub(in crate::edge) fn set_outside(&self, age: Millis) -> String {
+        self.write(&self.outside(), "1", "Lax", age)
+    }
+
     /// Writes a login's cookie.
     pub(in crate::edge) fn set_login(&self, key: &str, value: &str, age: Millis) -> String {
         self.write(&self.login(key), value, "Lax", age)
