@@ -229,7 +229,6 @@ impl Refresh {
         if !may_start || session.interaction_required() || session.refresh_token().is_none() {
             return RefreshStart::No;
         }
-        self.schedule.began(&ctx.now);
         self.waited_until = Some(ctx.now.monotonic + ctx.config.request_timeout);
         provider.token_url().clone_into(&mut self.provider_url);
         self.rejection = None;
@@ -237,6 +236,8 @@ impl Refresh {
         if !ctx.keeps() {
             return RefreshStart::Send;
         }
+        // The attempt begins here also if its request is never sent.
+        self.schedule.began(&ctx.now);
         self.stage = RefreshStage::NeedsProvider;
         // If the worker dies after the response arrived and before the successor is stored, the successor is lost.
         // Metadata and keys are fetched before the request, so that the time between these two events is short.
