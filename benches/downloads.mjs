@@ -73,7 +73,7 @@ const ROWS = [
     name: 'strongroom/edge, on a server',
     files: ['edge.workerd.js', 'strongroom_edge_bg.wasm'],
     counts: 'gzip',
-    gate: 119.5 * KB,
+    gate: 120.5 * KB,
     aim: 60 * KB,
   },
 ]
