@@ -39,7 +39,7 @@ test('contains only the build, the readme and the licenses', () => {
     /^dist\/headers\.d\.ts$/,
     /^dist\/(page|worker|vault-origin|extension|protocol|generated|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_(edge|extended|stored))?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|extensions|faq|fetch|frameworks|glossary|headers|hosting|login|migration|nextjs|options|performance|protection|resources|sessions|shells|standalone|testing-your-app|vault-origin)\.md)$/,
+    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|extensions|faq|fetch|frameworks|glossary|headers|hosting|login|migration|nextjs|oauth|options|performance|protection|resources|sessions|shells|standalone|testing-your-app|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
