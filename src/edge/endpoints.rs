@@ -1,5 +1,5 @@
-//! The endpoints under the base path: login, also one that another site begins, callback, logout by the user and by the provider, the session, the
-//! client's configuration, and the page that closes a popup.
+//! The endpoints under the base path: login, also one that another site begins, callback, logout by the user and by the
+//! provider, the session, the client's configuration, and the page that closes a popup.
 
 pub(super) mod back_channel_logout;
 pub(super) mod callback;

@@ -29,6 +29,9 @@ pub(super) const KEPT: Millis = Millis::from_secs(24 * 3600);
 /// The time for which a navigation counts as begun by another site, after a page of the handler has repeated it.
 pub(super) const OUTSIDE_AGE: Millis = Millis::from_secs(30);
 
+/// The end of the path at which a login begins, after the base.
+const LOGIN: &str = "/login";
+
 /// A request with its URL and origin.
 pub(super) struct RequestContext {
     pub(super) task: Task,
@@ -203,10 +206,19 @@ impl RequestContext {
         Ok(Some((session, is_new)))
     }
 
+    /// Returns the path at which a login begins.
+    pub(super) fn login_path(&self) -> String {
+        [self.task.config().base.as_str(), LOGIN].concat()
+    }
+
+    /// Returns true if a login begins at this URL of the app.
+    pub(super) fn is_login(&self, url: &Url) -> bool {
+        url.path().strip_prefix(self.task.config().base.as_str()) == Some(LOGIN)
+    }
+
     /// Returns true if the request counts as activity of the user. A login that another site began does not count.
     fn is_activity(&self) -> bool {
-        let login = [self.task.config().base.as_str(), "/login"].concat();
-        !csrf::is_background(&self.request) && self.url.path() != login
+        !csrf::is_background(&self.request) && !self.is_login(&self.url)
     }
 
     /// Returns true if the session must be saved again: the user is active and the last recorded activity is old.
@@ -304,7 +316,7 @@ impl RequestContext {
         let mut cookies = jar.clear_session(&self.cookies());
         let waits = matches!(refusal, Refusal::Ended(reason) if end::waits_for_the_user(*reason));
         if !cookies.is_empty() && waits {
-            cookies.push(jar.set_left(KEPT));
+            cookies.push(jar.mark(&jar.left(), KEPT));
         }
         cookies
     }

@@ -1,5 +1,5 @@
-//! A login that another site begins (OpenID Connect Core 1.0 4). No other site may switch the user, sign in somebody who
-//! has signed out, or choose where the login leads.
+//! A login that another site begins (OpenID Connect Core 1.0 4). No other site may switch the user, sign in a user who has
+//! signed out, or choose where the login leads.
 
 use crate::browser::Source;
 use crate::callback::refreshed_to;

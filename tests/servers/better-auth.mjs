@@ -33,7 +33,7 @@ export const betterAuth = {
     // The token was replaced within `refreshTokenReuseInterval`.
     'old refresh token': 'accepted',
     'refresh after it': 'works',
-    'lost response': 'goes on',
+    'lost response': 'continues',
     'revoked at the server': '400 invalid_grant: provider_ended',
     logout: 'revokes: 400 invalid_grant',
   },

@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { startApi } from '../support/api.mjs'
 import { start as startProgram } from '../support/edge/child.mjs'
+import { addApi, AUDIENCE } from './api.mjs'
 import { workplace } from './install.mjs'
 import { jdk, maven, needJava } from './java.mjs'
 import { USER } from './sign_in.mjs'
@@ -17,7 +17,6 @@ const MAVEN_PLUGIN = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1'
 
 const REALM = 'acme'
 const DEVICE_CLIENT = 'tv'
-const AUDIENCE = 'urn:strongroom:test:orders'
 
 /** @type {import('./driver.mjs').Server} */
 export const keycloak = {
@@ -44,7 +43,7 @@ export const keycloak = {
     'old refresh token': '400 invalid_grant',
     // A token that was replaced twice ends the whole grant, even with a maximum reuse of 1.
     'refresh after it': 'provider_ended',
-    'lost response': 'goes on',
+    'lost response': 'continues',
     'revoked at the server': '400 invalid_grant: provider_ended',
     logout: 'revokes: 400 invalid_grant',
   },
@@ -97,23 +96,8 @@ async function start(setup) {
     endBy: 'SIGTERM',
   })
   const [, origin] = /Listening on: (http:\S+[0-9])/.exec(await server.firstLine)
-  const api = await startApi({
-    issuer: `${setup.origin}/realms/${REALM}`,
-    provider: `${origin}/realms/${REALM}`,
-    audience: AUDIENCE,
-    publicOrigin: setup.origin,
-    allowedOrigins: setup.apps,
-    dpop: 'optional',
-  })
-  return {
-    origin,
-    version: VERSION,
-    api: api.address,
-    async stop() {
-      await server.stop()
-      await api.close()
-    },
-  }
+  const running = { origin, version: VERSION, stop: () => server.stop() }
+  return addApi(setup, running, `/realms/${REALM}`)
 }
 
 /** Downloads and unpacks Keycloak. Resolves with its folder. */

@@ -1,12 +1,11 @@
 import { createRequire } from 'node:module'
-import { startApi } from '../support/api.mjs'
 import { giveConsent } from '../support/app.mjs'
 import { publicClient, startProvider } from '../support/provider.mjs'
+import { addApi, AUDIENCE } from './api.mjs'
 
 const { version } = createRequire(import.meta.url)('oidc-provider/package.json')
 
 const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code'
-const AUDIENCE = 'urn:strongroom:test:orders'
 
 /** @type {import('./driver.mjs').Server} */
 export const oidcProvider = {
@@ -41,7 +40,8 @@ export const oidcProvider = {
 }
 
 /** Starts the server in this process. */
-async function start({ origin, apps, clients }) {
+async function start(setup) {
+  const { origin, apps, clients } = setup
   const provider = await startProvider({
     publicOrigin: origin,
     audience: AUDIENCE,
@@ -52,23 +52,7 @@ async function start({ origin, apps, clients }) {
     dpop: true,
     clients: clients.map(metadata),
   })
-  const api = await startApi({
-    issuer: origin,
-    provider: provider.origin,
-    publicOrigin: origin,
-    audience: AUDIENCE,
-    allowedOrigins: apps,
-    dpop: 'optional',
-  })
-  return {
-    origin: provider.origin,
-    version,
-    api: api.address,
-    async stop() {
-      await api.close()
-      await provider.close()
-    },
-  }
+  return addApi(setup, { origin: provider.origin, version, stop: () => provider.close() })
 }
 
 /** Signs in for another device. */

@@ -3,17 +3,15 @@ import { existsSync } from 'node:fs'
 import { cp, mkdir, readFile, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { startApi } from '../support/api.mjs'
 import { start as startProgram } from '../support/edge/child.mjs'
 import { listen } from '../support/listen.mjs'
 import { sendJson } from '../support/responses.mjs'
+import { addApi, AUDIENCE } from './api.mjs'
 import { workplace } from './install.mjs'
 import { jdk, maven, needJava } from './java.mjs'
 import { fillForm } from './sign_in.mjs'
 
 const run = promisify(execFile)
-
-const AUDIENCE = 'urn:strongroom:test:orders'
 
 const fixture = fileURLToPath(new URL('spring', import.meta.url))
 
@@ -41,7 +39,7 @@ export const spring = {
     'second refresh': 'token stays',
     'old refresh token': 'not replaced',
     'refresh after it': 'works',
-    'lost response': 'goes on',
+    'lost response': 'continues',
     'revoked at the server': '400 invalid_grant: provider_ended',
     logout: { vault: 'revokes nothing', handler: 'revokes: 400 invalid_grant' },
     'provider’s logout': 'prompt=none shows a page',
@@ -58,25 +56,15 @@ async function start(setup) {
     isReady: (line) => line.includes('Tomcat started on port '),
   })
   const [, port] = /started on port (\d+)/.exec(await server.firstLine)
-  const origin = `http://127.0.0.1:${port}`
-  const api = await startApi({
-    issuer: setup.origin,
-    provider: origin,
-    audience: AUDIENCE,
-    publicOrigin: setup.origin,
-    allowedOrigins: setup.apps,
-    dpop: 'optional',
-  })
-  return {
-    origin,
+  const running = {
+    origin: `http://127.0.0.1:${port}`,
     version: await version(jar),
-    api: api.address,
     async stop() {
       await server.stop()
-      await api.close()
       await keys.close()
     },
   }
+  return addApi(setup, running)
 }
 
 /** Builds the server, unless it is built already. Resolves with the path of its jar. */

@@ -16,7 +16,7 @@ export const workers = {
     'second refresh': 'rotates',
     'old refresh token': '400 invalid_grant',
     'refresh after it': 'works',
-    'lost response': 'goes on',
+    'lost response': 'continues',
     'revoked at the server': '400 invalid_grant: provider_ended',
     logout: 'revokes: 400 invalid_grant',
   },

@@ -125,14 +125,9 @@ pub(in crate::edge) fn leads_to_route(context: &RequestContext, path: &str) -> b
     url.is_some_and(|url| config.route(url.path()).is_some_and(|route| route.navigate))
 }
 
-/// Returns the path at which a login begins.
-pub(in crate::edge) fn path(context: &RequestContext) -> String {
-    [context.task.config().base.as_str(), "/login"].concat()
-}
-
 /// Returns true if a path of the app starts another login.
 fn leads_to_login(context: &RequestContext, target: &str) -> bool {
-    Url::parse_within(target, &context.url).is_some_and(|url| url.path() == path(context))
+    Url::parse_within(target, &context.url).is_some_and(|url| context.is_login(&url))
 }
 
 /// Returns true if a path of the app belongs to an endpoint of the handler.
@@ -200,7 +195,7 @@ pub(in crate::edge) fn failed_page(
     error: &Error,
     return_to: Option<&str>,
 ) -> OwnResponse {
-    let mut again = path(context);
+    let mut again = context.login_path();
     if let Some(return_to) = return_to {
         let mut query = Form::new();
         query.push("returnTo", return_to);

@@ -2,8 +2,8 @@
 //! (OpenID Connect Core 1.0 4).
 //!
 //! A request from another site may lack the session's cookie, so the handler decides nothing by it. A page of the handler
-//! repeats the request from the app's own origin, and only the repeated request is compared with the session: a session
-//! that goes on is kept, so that no other site can switch the user. After a logout in this browser, or after an end that
+//! repeats the request from the app's own origin, and only the repeated request is compared with the session. A valid
+//! session is kept, so that no other site can switch the user. After a logout in this browser, or after an end that
 //! protects the user, that page waits for a click.
 
 use crate::prelude::*;
@@ -79,7 +79,7 @@ impl Elsewhere {
             query.push("target_link_uri", target);
         }
         query.push(REPEATED, "");
-        [&login::path(context), "?", &query.finish()].concat()
+        [&context.login_path(), "?", &query.finish()].concat()
     }
 }
 
@@ -122,10 +122,8 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         let error = Error::new(Code::IssuerMismatch, message);
         return refused(context, Seldom::OtherIssuer, &error);
     }
-    match boxed(go_on(context, elsewhere)).await {
-        Ok(response) => response,
-        Err(error) => login::failed(context, &error, None),
-    }
+    let result = boxed(compare_with_session(context, elsewhere)).await;
+    result.unwrap_or_else(|error| login::failed(context, &error, None))
 }
 
 /// Repeats the request from the app's own origin, so that the browser sends the session's cookie. The page's cookie keeps
@@ -134,9 +132,8 @@ fn forward(context: &RequestContext, elsewhere: &Elsewhere) -> OwnResponse {
     let again = elsewhere.repeated(context);
     let mut response = response::link_page(200, "Signing you in", &again, None);
     response.headers.push(response::opener_policy());
-    response
-        .cookies
-        .push(context.jar().set_outside(OUTSIDE_AGE));
+    let jar = context.jar();
+    response.cookies.push(jar.mark(&jar.outside(), OUTSIDE_AGE));
     response
 }
 
@@ -146,7 +143,11 @@ fn refused(context: &RequestContext, fault: Seldom, error: &Error) -> OwnRespons
     login::failed_page(context, error, None)
 }
 
-async fn go_on(context: &RequestContext, elsewhere: Elsewhere) -> Result<OwnResponse> {
+/// Continues with the session of this browser, asks the user, or begins a login.
+async fn compare_with_session(
+    context: &RequestContext,
+    elsewhere: Elsewhere,
+) -> Result<OwnResponse> {
     let target = target(context, elsewhere.target.as_deref());
     match boxed(context.current_session()).await {
         Ok(Some((session, is_new))) => {
@@ -183,7 +184,7 @@ fn may_lack_cookie(context: &RequestContext) -> bool {
 fn ask(context: &RequestContext, target: &str) -> OwnResponse {
     let mut query = Form::new();
     query.push("returnTo", target);
-    let href = [&login::path(context), "?", &query.finish()].concat();
+    let href = [&context.login_path(), "?", &query.finish()].concat();
     response::question_page("Sign in?", "You are signed out in this browser.", &href)
 }
 

@@ -64,7 +64,8 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         context.task.fault_seldom(Seldom::Logout, message);
     }
     // The session may have ended before, but the user is signed out by choice from now on.
-    cookies.push(context.jar().set_left(KEPT));
+    let jar = context.jar();
+    cookies.push(jar.mark(&jar.left(), KEPT));
     cookies.push(logout_cookie(context, hint).await);
     let leave = [context.task.config().base.as_str(), "/logout/provider"].concat();
     let response = if is_script {

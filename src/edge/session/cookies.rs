@@ -196,14 +196,10 @@ impl<'a> Jar<'a> {
         cleared
     }
 
-    /// Returns the name of the cookie that says that the user is signed out in this browser.
+    /// Returns the name of the cookie that says that the user is signed out in this browser. A login clears
+    /// this cookie.
     pub(in crate::edge) fn left(&self) -> String {
         [self.prefix(), &self.config.cookie.name, "-left"].concat()
-    }
-
-    /// Writes the cookie that says that the user is signed out in this browser. A login clears this cookie.
-    pub(in crate::edge) fn set_left(&self, age: Millis) -> String {
-        self.write(&self.left(), "1", "Lax", age)
     }
 
     /// Returns the name of the cookie that says that another site has just begun a navigation.
@@ -211,9 +207,9 @@ impl<'a> Jar<'a> {
         [self.prefix(), &self.config.cookie.name, "-outside"].concat()
     }
 
-    /// Writes the cookie that says that another site has just begun a navigation.
-    pub(in crate::edge) fn set_outside(&self, age: Millis) -> String {
-        self.write(&self.outside(), "1", "Lax", age)
+    /// Writes a cookie that says something by its name alone.
+    pub(in crate::edge) fn mark(&self, name: &str, age: Millis) -> String {
+        self.write(name, "1", "Lax", age)
     }
 
     /// Writes a login's cookie.

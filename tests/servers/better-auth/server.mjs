@@ -97,7 +97,7 @@ const endpoints = {
   async '/login'(request) {
     if (request.method === 'GET') return signInForm()
     const { search } = new URL(request.url)
-    // The plugin goes on with the authorization request that the page's URL contains.
+    // The plugin continues with the authorization request that the page's URL contains.
     const response = await signIn(await request.formData(), { oauth_query: search.slice(1) })
     const { url } = await response.clone().json()
     if (!url) return response

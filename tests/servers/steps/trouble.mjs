@@ -57,10 +57,10 @@ export async function loseResponse(life) {
   if (!again.at(-1).body.access_token) return learned(life)
   const { value } = await call(life.page, life.issuer + life.server.api)
   assert.equal(value?.status, 200)
-  return 'goes on'
+  return 'continues'
 }
 
-/** Lets the token endpoint refuse connections for 30 seconds. The session must go on with the same refresh token. */
+/** Lets the token endpoint refuse connections for 30 seconds. The session must continue with the same refresh token. */
 export async function outage(life) {
   await ensureSession(life)
   const { page, proxy } = life
