@@ -271,7 +271,7 @@ impl Config {
             // The vault requests the escrowed sealing key from this URL.
             rules.forbid(&[base.href()]);
         }
-        let (redirect_uri, is_elsewhere) = options.redirect_uri(base);
+        let redirect_uri = options.redirect_uri(base);
         let request_timeout = options.seconds("requestTimeout", 10, &TIME_LIMIT);
         let refresh_timeout = options.seconds("refreshTimeout", 30, &TIME_LIMIT);
         let mut config = Self {
@@ -289,8 +289,8 @@ impl Config {
             clock_tolerance: options.seconds("clockTolerance", 60, &TOLERANCE),
             request_timeout,
             refresh_timeout: refresh_timeout.max(request_timeout),
-            extended: Extended::read(&options, is_elsewhere),
-            redirect_uri,
+            extended: Extended::read(&options, &redirect_uri),
+            redirect_uri: redirect_uri.0,
             build,
             is_dedicated: false,
             issuer,

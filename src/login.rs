@@ -4,4 +4,5 @@
 pub mod authorization_request;
 pub mod authorization_response;
 pub mod device_authorization;
+pub mod initiation;
 pub mod pushed_authorization;

@@ -59,6 +59,7 @@ use escrow::Escrow;
 use hints::{Hints, SignOut};
 use login::callback::{CallbackOutcome, Callbacks, VerifiedLogin};
 use login::in_flight::Logins;
+use login::initiated;
 use message::{PROTOCOL, PageMessage, Request};
 use persistence::reader::Stored;
 use persistence::{ReadAction, Written};
@@ -336,8 +337,10 @@ impl Vault {
             }
             Request::Cancel => self.logins.cancel(port, id),
             Request::Callback { url } => {
-                self.callbacks
-                    .begin(ctx, &tokens.provider, &self.logins, port, id, &url);
+                if !initiated::respond(ctx, port, id, &url) {
+                    self.callbacks
+                        .begin(ctx, &tokens.provider, &self.logins, port, id, &url);
+                }
             }
             Request::Fetch(request) => calls.fetch(ctx, tokens, page, call, &request, body),
             Request::Socket(request) => {
@@ -380,10 +383,9 @@ impl Vault {
             let why = msg!("page and worker are of different versions of strongroom");
             return self.refuse(port, Code::MessageInvalid, why);
         }
-        if self.ctx.framed.is_some() && self.ctx.config.id_token_hint().is_some() {
-            let why = msg!(
-                "`idTokenHint` cannot be used with a vault on an origin of its own: the app's page would see the ID token"
-            );
+        if self.ctx.framed.is_some()
+            && let Some(why) = self.ctx.config.refusal_in_frame()
+        {
             return self.refuse(port, Code::ConfigInvalid, why);
         }
         self.hints.record_page(&self.ctx, loaded);

@@ -6,6 +6,7 @@ mod rules;
 use super::{Config, Options};
 use crate::base::{capability, strings};
 use crate::codec::json::Value;
+use crate::codec::url::Url;
 use crate::oauth::jwks::Algorithm;
 use crate::prelude::*;
 
@@ -63,15 +64,14 @@ pub struct Extended {
 }
 
 impl Extended {
-    pub(super) fn read(options: &Options<'_>, is_redirected_elsewhere: bool) -> Self {
+    /// Reads the options. `redirect_uri` has true if it is not on the worker's origin.
+    pub(super) fn read(options: &Options<'_>, redirect_uri: &(Url, bool)) -> Self {
         Self {
             id_token_alg: capability::Algorithms::WITNESS
                 .and_then(|has| Some(has.with(options.id_token_alg()?))),
-            login: capability::IfLoginOptions::new(|| options.login_options()),
+            login: capability::IfLoginOptions::new(|| options.login_options(redirect_uri)),
             login_scopes: capability::IfResourceTokens::new(|| options.login_scopes()),
-            custom_login: options
-                .custom_login()
-                .map(|has| has.with(is_redirected_elsewhere)),
+            custom_login: options.custom_login().map(|has| has.with(redirect_uri.1)),
             device_flow: capability::DeviceLogin::WITNESS.filter(|_| options.boolean("deviceFlow")),
             inspect: capability::Inspector::WITNESS.filter(|_| options.boolean("inspect")),
             reasons: capability::Reasons::WITNESS.filter(|_| options.boolean("reasons")),
@@ -119,6 +119,28 @@ impl Config {
         let login = self.extended.login.get();
         let is_sent = login.is_some_and(|login| login.sends_id_token_hint);
         capability::LoginOptions::WITNESS.filter(|_| is_sent)
+    }
+
+    /// Returns the address at which another site may begin a login, without query, if configured.
+    #[must_use]
+    pub fn initiate_login_uri(&self) -> Option<&String> {
+        let login = self.extended.login.get();
+        login.and_then(|login| login.initiate_login_uri.as_ref())
+    }
+
+    /// Returns the reason why a vault on an origin of its own cannot have this configuration.
+    #[must_use]
+    pub fn refusal_in_frame(&self) -> Option<&'static str> {
+        if self.id_token_hint().is_some() {
+            return Some(msg!(
+                "`idTokenHint` cannot be used with a vault on an origin of its own: the app's page would see the ID token"
+            ));
+        }
+        self.initiate_login_uri().map(|_| {
+            msg!(
+                "`initiateLoginUri` cannot be used with a vault on an origin of its own: it is on another origin than the app's pages"
+            )
+        })
     }
 
     /// Returns the audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).

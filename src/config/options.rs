@@ -67,6 +67,8 @@ options! {
         "deviceFlow": DeviceLogin unless false;
         /// the ID token in the address of a logout at the provider: [login.md](login.md#the-hint-at-a-logout)
         "idTokenHint": LoginOptions unless false;
+        /// the address at which a portal may begin a login: [login.md](login.md#logins-that-a-portal-begins)
+        "initiateLoginUri": LoginOptions;
         /// one signing algorithm for ID tokens; more algorithms than the default module has
         "idTokenSignedResponseAlg": Algorithms;
         /// audiences of ID tokens in addition to this client: [login.md](login.md#the-id-token)

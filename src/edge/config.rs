@@ -334,6 +334,8 @@ fn extended(options: &Options<'_>, dpop: bool) -> config::Extended {
             // The handler always sends the hint, because no script sees its redirect.
             sends_id_token_hint: false,
             trusted_audiences: options.trusted_audiences(),
+            // The path of this address is fixed: `<base>/login`.
+            initiate_login_uri: None,
         }),
         dpop: capability::Dpop::WITNESS.filter(|_| dpop),
         user_info: options.user_info(),

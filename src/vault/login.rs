@@ -6,6 +6,7 @@ pub(super) mod callback;
 pub(super) mod device;
 pub(super) mod device_stage;
 pub(super) mod in_flight;
+pub(super) mod initiated;
 pub(super) mod pushed;
 
 use crate::prelude::*;

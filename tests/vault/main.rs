@@ -46,6 +46,8 @@ mod keeping_races;
 mod keeping_writes;
 mod limits;
 mod login;
+#[cfg(feature = "login-options")]
+mod login_elsewhere;
 mod logout;
 mod nothing_hangs;
 mod outage;

@@ -2,15 +2,7 @@
 import { unsupported } from './error.js'
 
 /** The parameters of an authorization response: RFC 6749 4.1.2, RFC 9207 2, Session Management 1.0 2. */
-const RESPONSE_PARAMETERS = [
-  'code',
-  'state',
-  'iss',
-  'error',
-  'error_description',
-  'error_uri',
-  'session_state',
-]
+const RESPONSE_PARAMETERS = 'code state iss error error_description error_uri session_state'.split(' ')
 
 /** Returns the parameters of the URL's query and fragment. The vault decides which of these parameters it uses. */
 const responseOf = ({ search, hash }: URL) => new URLSearchParams(search + hash.replace('#', '&'))
@@ -24,10 +16,13 @@ export const isResponse = (url: URL): boolean => {
   return response.has('state') && (response.has('code') || response.has('error'))
 }
 
-/** Returns true if this URL looks like a response without `state`. Some providers leave `state` out of errors. */
+/**
+ * Returns true if this URL looks like a response without `state`, which some providers leave out of errors, or like a
+ * login that another site begins (OpenID Connect Core 4).
+ */
 export const lacksState = (url: URL): boolean => {
   const response = responseOf(url)
-  return !response.has('state') && (response.has('code') || response.has('error'))
+  return !response.has('state') && RESPONSE_PARAMETERS.some((name) => response.has(name))
 }
 
 /**

@@ -243,6 +243,11 @@ export type OpenAuthorization = (url: string, options: { signal: AbortSignal }) 
 export interface CallbackResult {
   /** The `returnTo` of the login. */
   returnTo: string
+  /**
+   * The options of a login that another site has begun, such as the portal of a provider, if nobody is signed in.
+   * `createAuth()` begins this login itself, as `requireSession()` would: not after a sign-out.
+   */
+  login?: LoginOptions
 }
 
 /** Options of {@link Strongroom.logout}. */

@@ -41,7 +41,7 @@ export const handleCallback = (connection: Connection, address: string | URL = l
   if ('callback' in at) return track(at.callback(connection, url))
   if (!isResponse(url)) {
     if (!lacksState(url)) return Promise.resolve(null)
-    return track(import('./login.js').then(({ withoutState }) => withoutState(connection, url)))
+    return track(import('./login.js').then((login) => login.withoutState(connection, url)))
   }
 
   const clean = withoutResponse(url).href

@@ -65,10 +65,7 @@ export const createAuth = <Claims = DefaultClaims>(
     if (state.error !== error) console.error(`strongroom: ${error.code ?? error.name}: ${error.message}`)
     return error
   }
-  const fail = (error: StrongroomErrorLike) => {
-    print(error)
-    on({ status: 'failed', error })
-  }
+  const fail = (error: StrongroomErrorLike) => on({ status: 'failed', error: print(error) })
 
   const create = async () => {
     const { frame } = source as { frame?: string }
@@ -101,6 +98,8 @@ export const createAuth = <Claims = DefaultClaims>(
       const back = await callback.catch((failure) => (error = print(failure)))
       // An error that `onReturn` throws is reported as an unhandled rejection, and does not affect this connection.
       if (back?.returnTo) (async () => onReturn(back.returnTo))()
+      // Another site has begun a login. This waits until the client is connected.
+      if (back?.login) auth.requireSession(back.login)
       // If the vault has failed in the meantime and is being replaced, wait for the new vault.
       if (opening !== opened) return ready!
       on({ status: 'connected', ...view(next), error })

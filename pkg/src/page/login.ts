@@ -5,7 +5,7 @@
  * page, when a popup or frame comes back from the provider, and when a response has no `state`.
  */
 import { ownPath, showUrl, withoutResponse, type webUrl as WebUrl } from './address.js'
-import type { LoginOptions } from './api.js'
+import type { CallbackResult, LoginOptions } from './api.js'
 import { listen } from './listen.js'
 import type { DeviceCode } from '../protocol/messages.js'
 import type { Connection } from './connection.js'
@@ -151,16 +151,35 @@ export const login = (
     stops.push(listen(window, 'pageshow', back))
   })
 
+/** The parameters of a login that another site begins, besides `iss` (OpenID Connect Core 4). */
+const INITIATION_PARAMETERS = ['login_hint', 'target_link_uri']
+
 /**
- * Handles a response without `state`. If the page is at the redirect URI, which only the vault knows, such a response
- * is an error. At any other URL the response is ignored.
+ * Handles a URL that may be a response without `state`, or a login that another site begins. Only the vault knows the
+ * paths of both. At the redirect URI, a response without `state` is an error. Any other URL is ignored.
  */
-export const withoutState = (connection: Connection, url: URL): Promise<null> =>
-  connection.query({ t: 'callback', url: url.href }).then(
-    () => null,
-    (error) => {
-      if (error.code === 'redirect_uri_mismatch') return null
-      if (url.href === location.href) showUrl(withoutResponse(url))
-      throw error
-    },
-  )
+export const withoutState = async (connection: Connection, url: URL): Promise<CallbackResult | null> => {
+  const clean = () => {
+    if (url.href !== location.href) return
+    const rest = withoutResponse(url)
+    for (const name of INITIATION_PARAMETERS) if (rest.searchParams.has(name)) rest.searchParams.delete(name)
+    showUrl(rest)
+  }
+  const settled = await connection.query({ t: 'callback', url: url.href }).catch((error) => {
+    // At the redirect URI, the app may have a parameter `iss` of its own.
+    const isOwn = !/[?&#](code|error)=/.test(url.search + url.hash)
+    if ((isOwn && error.code === 'callback_invalid') || error.code === 'redirect_uri_mismatch') return
+    clean()
+    throw error
+  })
+  if (settled?.t !== 'initiated') return null
+  clean()
+  const { returnTo, signedIn, targetRefused, loginHint } = settled
+  if (targetRefused) {
+    console.warn('strongroom: another site began a login, and its target_link_uri is not a page of this app.')
+  }
+  // A page in a frame begins no login by itself, because the frame would be redirected.
+  return signedIn || parent !== window
+    ? { returnTo }
+    : { returnTo, login: { returnTo, ...(loginHint !== null && { loginHint }) } }
+}

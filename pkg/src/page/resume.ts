@@ -6,7 +6,7 @@
  * response of the provider.
  */
 import { POPUP_MARK } from '../../glue/constants.js'
-import { isResponse, ownPath, stateOf, webUrl } from './address.js'
+import { isResponse, lacksState, ownPath, stateOf, webUrl } from './address.js'
 import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from './api.js'
 import { type Attempt, beginAttempt, lastAttempt, recordLogins, recordAttempt } from './attempts.js'
 import { needsUser } from './end-reason.js'
@@ -72,6 +72,8 @@ export const resume = async (
       if (!attempt?.state || attempt.state !== state) return
       inFlight = takeResponse(auth, app, attempt, handled)
     } else {
+      // handleCallback() handles a login that another site begins.
+      if (lacksState(here)) return
       if (document.prerendering) await shown()
       if (auth.session || needsUser(auth.recordEnd()) || !beginAttempt(app)) return
       inFlight = how === 'redirect' ? leavePage(connection, app) : loginInFrame(connection)

@@ -155,6 +155,19 @@ export type VaultMessage =
    */
   | { t: 'settled'; id: number; callback: true; returnTo: string; popup: boolean }
   /**
+   * The callback's URL is a login that another site begins (OpenID Connect Core 4). `targetRefused`: the site chose an
+   * address that is not a page of the app, and `returnTo` is `/`. `signedIn`: a user is signed in, and no login must
+   * begin.
+   */
+  | {
+      t: 'initiated'
+      id: number
+      returnTo: string
+      targetRefused: boolean
+      signedIn: boolean
+      loginHint: string | null
+    }
+  /**
    * The session began, was refreshed, or ended (`null`, with the reason). Sent to every port. `elsewhere`: true if a
    * user is signed in in another vault of this origin and client, and not in this vault; absent if the vault does not
    * know.

@@ -37,6 +37,13 @@ export interface VaultConfig {
    */
   idTokenHint?: boolean
   /**
+   * The path of the app at which another site, such as the portal of the provider, may begin a login: it opens this path
+   * with `iss`, and perhaps `login_hint` and `target_link_uri` (OpenID Connect Core 4). Register its URL as the client's
+   * `initiate_login_uri`. It must not be `redirectUri`. Cannot be used with a vault on an origin of its own. Needs
+   * strongroom_extended_bg.wasm. See docs/login.md.
+   */
+  initiateLoginUri?: string
+  /**
    * Asks the provider's UserInfo endpoint for claims after each login (OpenID Connect Core 5.3). The page sees those that
    * `claims` names and the ID token lacks. The login fails with `profile_failed` if the request fails, or its response is
    * about another user. Default false. Needs strongroom_extended_bg.wasm. See docs/login.md.

@@ -4,6 +4,7 @@ use super::super::{Options, PROTOCOL_PARAMS};
 use super::is_protocol_param;
 use crate::base::strings;
 use crate::codec::json::Value;
+use crate::codec::url::Url;
 use crate::oauth::scope::is_scope_token;
 use crate::prelude::*;
 
@@ -24,6 +25,8 @@ pub struct LoginOptions {
     pub(crate) sends_id_token_hint: bool,
     /// The audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
     pub(crate) trusted_audiences: Vec<String>,
+    /// The address at which another site may begin a login (OIDC Core 4), without query.
+    pub(crate) initiate_login_uri: Option<String>,
 }
 
 /// Returns the reason why an option of another flow is not supported, or `None` for other unknown options.
@@ -41,14 +44,33 @@ pub(super) fn refusal(name: &str) -> Option<&'static str> {
 }
 
 impl Options<'_> {
-    pub(super) fn login_options(&self) -> LoginOptions {
+    pub(super) fn login_options(&self, redirect_uri: &(Url, bool)) -> LoginOptions {
         LoginOptions {
             uses_fragment: self.uses_fragment(),
             params: self.login_params(),
             refuses_unrequested_scopes: self.refuses_unrequested_scopes(),
             sends_id_token_hint: self.sends_id_token_hint(),
             trusted_audiences: self.trusted_audiences(),
+            initiate_login_uri: self.initiate_login_uri(redirect_uri),
         }
+    }
+
+    fn initiate_login_uri(&self, (redirect_uri, is_elsewhere): &(Url, bool)) -> Option<String> {
+        const OPTION: &str = "initiateLoginUri";
+        const WHY: &str = msg!(
+            "it must be a path on the worker's origin, without query and fragment, and not redirectUri, where responses arrive"
+        );
+        let chosen = self.object.get(OPTION)?;
+        let url = chosen
+            .as_str()
+            .and_then(|text| Url::parse_within(text, redirect_uri))
+            .filter(|url| !is_elsewhere && url.href() == url.without_query())
+            .map(|url| url.without_query())
+            .filter(|url| *url != redirect_uri.without_query());
+        if url.is_none() {
+            self.refuse(OPTION, WHY);
+        }
+        url
     }
 
     fn sends_id_token_hint(&self) -> bool {

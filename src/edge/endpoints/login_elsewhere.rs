@@ -23,6 +23,7 @@ use crate::edge::response;
 use crate::edge::session::end;
 use crate::edge::task::boxed;
 use crate::login::authorization_request::{self, LoginParams};
+use crate::login::initiation::Initiation;
 
 /// Largest form, in bytes.
 const MAX_FORM: usize = 4 * 1024;
@@ -30,12 +31,9 @@ const MAX_FORM: usize = 4 * 1024;
 /// The parameter of a repeated request, for browsers without Fetch Metadata.
 const REPEATED: &str = "repeated";
 
-/// The parameters of such a request (Core 4). Others are ignored, as this section demands.
-#[derive(Default)]
+/// The request, and true if it is the repeated one.
 struct Elsewhere {
-    issuer: String,
-    login_hint: Option<String>,
-    target: Option<String>,
+    initiation: Box<Initiation>,
     is_repeated: bool,
 }
 
@@ -43,39 +41,22 @@ impl Elsewhere {
     /// Reads the parameters. Returns `None` if there is no `iss`, so that this is a login of the app.
     fn read(form: &str) -> Option<Result<Self>> {
         let given = form::parse(form)?;
-        let mut read = Self::default();
-        let mut issuer = None;
-        for (name, value) in given {
-            let known = match name.as_str() {
-                "iss" => &mut issuer,
-                "login_hint" => &mut read.login_hint,
-                "target_link_uri" => &mut read.target,
-                REPEATED => {
-                    read.is_repeated = true;
-                    continue;
-                }
-                _ => continue,
-            };
-            if known.replace(value).is_some() {
-                let message = [
-                    msg!("a login that another site began has two parameters "),
-                    &name,
-                ];
-                return Some(Err(Error::of(Code::MessageInvalid, &message)));
-            }
-        }
-        read.issuer = issuer?;
-        Some(Ok(read))
+        let is_repeated = given.iter().any(|(name, _)| name == REPEATED);
+        let read = Initiation::read(given)?;
+        Some(read.map(|initiation| Self {
+            initiation,
+            is_repeated,
+        }))
     }
 
     /// Returns the address at which the app's own origin repeats this request.
     fn repeated(&self, context: &RequestContext) -> String {
         let mut query = Form::new();
-        query.push("iss", &self.issuer);
-        if let Some(hint) = &self.login_hint {
+        query.push("iss", &self.initiation.issuer);
+        if let Some(hint) = &self.initiation.login_hint {
             query.push("login_hint", hint);
         }
-        if let Some(target) = &self.target {
+        if let Some(target) = &self.initiation.target {
             query.push("target_link_uri", target);
         }
         query.push(REPEATED, "");
@@ -117,12 +98,11 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     if !is_own {
         return forward(context, &elsewhere);
     }
-    if elsewhere.issuer != context.task.config().flow.issuer {
-        let message = msg!("another site began a login at another issuer than the configured one");
-        let error = Error::new(Code::IssuerMismatch, message);
+    let initiation = elsewhere.initiation;
+    if let Err(error) = initiation.check_issuer(&context.task.config().flow.issuer) {
         return refused(context, Seldom::OtherIssuer, &error);
     }
-    let result = boxed(compare_with_session(context, elsewhere)).await;
+    let result = boxed(compare_with_session(context, initiation)).await;
     result.unwrap_or_else(|error| login::failed(context, &error, None))
 }
 
@@ -146,9 +126,9 @@ fn refused(context: &RequestContext, fault: Seldom, error: &Error) -> OwnRespons
 /// Continues with the session of this browser, asks the user, or begins a login.
 async fn compare_with_session(
     context: &RequestContext,
-    elsewhere: Elsewhere,
+    initiation: Box<Initiation>,
 ) -> Result<OwnResponse> {
-    let target = target(context, elsewhere.target.as_deref());
+    let target = target(context, initiation.target.as_deref());
     match boxed(context.current_session()).await {
         Ok(Some((session, is_new))) => {
             let cookies = boxed(context.updated_cookies(session, is_new)).await;
@@ -169,7 +149,7 @@ async fn compare_with_session(
     }
     let mut params = Box::new(LoginParams::default());
     params.return_to = Some(target);
-    params.login_hint = elsewhere.login_hint;
+    params.login_hint = initiation.login_hint;
     boxed(login::begin(context, params, false)).await
 }
 

@@ -42,8 +42,8 @@ pub(super) fn write() -> Result<()> {
             })
             .filter_map(|option| short(option, smaller))
             .collect();
-        // In this order the list compresses best.
-        names.sort_by_key(String::len);
+        // In alphabetical order the list compresses well.
+        names.sort();
         script += &format!(
             "/**\n * The options that need the {} module, separated by spaces. After `=` are the values with which an option does not\n \
              * need it. No option needs it with a value that counts as false in JavaScript.\n */\n\

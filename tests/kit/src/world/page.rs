@@ -32,6 +32,13 @@ pub enum PageResponse {
         return_to: String,
         popup: bool,
     },
+    /// Another site has begun a login.
+    Initiated {
+        return_to: String,
+        is_target_refused: bool,
+        is_signed_in: bool,
+        login_hint: Option<String>,
+    },
     Head {
         status: u16,
         url: String,
@@ -83,6 +90,12 @@ fn response(message: &Object) -> Option<PageResponse> {
         "settled" => PageResponse::Settled {
             return_to: text("returnTo")?,
             popup: message.get("popup")?.as_bool()?,
+        },
+        "initiated" => PageResponse::Initiated {
+            return_to: text("returnTo")?,
+            is_target_refused: message.get("targetRefused")?.as_bool()?,
+            is_signed_in: message.get("signedIn")?.as_bool()?,
+            login_hint: text("loginHint"),
         },
         "head" => PageResponse::Head {
             status: message.get("status")?.as_u64()?.try_into().ok()?,

@@ -1,0 +1,66 @@
+//! A login that another site begins, such as the portal of a provider (OIDC Core 4): the page's address is the option
+//! `initiateLoginUri`, with `iss` and perhaps `login_hint` and `target_link_uri`.
+//!
+//! A session is kept, so that no other site can switch the user. Without a session the page decides if it begins a login,
+//! since only the page's storage knows how the last session ended.
+
+use crate::prelude::*;
+
+use crate::base::error::Result;
+use crate::codec::form;
+use crate::codec::url::Url;
+use crate::config::Config;
+use crate::login::authorization_request;
+use crate::login::initiation::Initiation;
+use crate::vault::context::Context;
+use crate::vault::io::{PortId, RequestId};
+use crate::vault::message::message;
+
+/// Handles a request in `url`, a page's address: tells the page where it leads, and if a user is signed in. Returns false
+/// if the address is not a request of this kind.
+pub(in crate::vault) fn respond(ctx: &mut Context, port: PortId, id: RequestId, url: &str) -> bool {
+    let Some(initiation) = read(&ctx.config, url) else {
+        return false;
+    };
+    let checked = initiation.and_then(|initiation| {
+        initiation.check_issuer(&ctx.config.issuer)?;
+        Ok(initiation)
+    });
+    let initiation = match checked {
+        Ok(initiation) => initiation,
+        Err(error) => {
+            ctx.post_error(port, id, &error);
+            return true;
+        }
+    };
+    let target = target(&ctx.config, initiation.target.as_deref());
+    let text = message("initiated")
+        .number("id", id.0)
+        .text("returnTo", target.as_deref().unwrap_or("/"))
+        .flag("targetRefused", target.is_none())
+        .flag("signedIn", ctx.session.is_some())
+        .optional_text("loginHint", initiation.login_hint.as_deref())
+        .finish();
+    ctx.post(port, text);
+    true
+}
+
+fn read(config: &Config, url: &str) -> Option<Result<Box<Initiation>>> {
+    let own = config.initiate_login_uri()?;
+    let url = Url::parse(url).filter(|url| url.without_query() == *own)?;
+    Initiation::read(form::parse(url.query())?)
+}
+
+/// Returns the path of the app to which the login leads, or `None` if the chosen address is not on the app's origin, or
+/// if it is that of a response or of another login.
+fn target(config: &Config, chosen: Option<&str>) -> Option<String> {
+    let redirect_uri = &config.redirect_uri;
+    let path = authorization_request::return_to(redirect_uri, chosen).ok()?;
+    let address = Url::parse_within(&path, redirect_uri)?.without_query();
+    let is_page = address != redirect_uri.without_query()
+        && config
+            .initiate_login_uri()
+            .is_none_or(|own| address != *own);
+    // The start page may be the redirect URI.
+    (is_page || chosen.is_none()).then_some(path)
+}
