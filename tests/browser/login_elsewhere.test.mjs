@@ -1,0 +1,170 @@
+// A login that another site begins (OpenID Connect Core 1.0 4) needs no code of the app. No other site can switch the
+// user, sign in a user who has signed out, or choose where the login leads.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { ACCOUNTS } from '../support/accounts.mjs'
+import { giveConsent, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+const [ALICE, BOB] = ACCOUNTS
+
+let app
+
+const PAGE = `
+import '/tools.js'
+globalThis.auth = createAuth(
+  { shared: create.shared },
+  { resume: new URL(location.href).searchParams.has('resume') ? 'redirect' : undefined },
+)
+globalThis.stop = auth.subscribe((state) => (globalThis.connected = state.status === 'connected'))
+`
+
+before(async () => {
+  app = await startApp({ config: { initiateLoginUri: '/start' } })
+  for (const path of ['/start', '/orders']) app.site.routes[path] = '/index.html'
+  app.site.files['/page.js'] = PAGE
+})
+after(() => app?.close())
+
+const trips = () => app.ledger.authorizationRequests().length
+
+/** Returns the address that a portal opens. */
+const start = (parameters = {}) =>
+  '/start?' + new URLSearchParams({ iss: app.provider.issuer, ...parameters })
+
+/** Opens an address of the app, which may lead to the provider. */
+async function visit(path, context) {
+  const page = await (context ?? (await app.browser.newContext())).newPage()
+  page.setDefaultTimeout(15_000)
+  page.warnings = []
+  page.on('console', (message) => message.type() === 'warning' && page.warnings.push(message.text()))
+  await page.goto(app.site.origin + path)
+  return page
+}
+
+const connected = (page) => page.waitForFunction(() => globalThis.connected)
+
+/** Returns the address and the state of a page that has connected. */
+async function seen(page) {
+  await connected(page)
+  return page.evaluate(() => ({
+    address: location.pathname + location.search,
+    user: auth.state.session?.claims.sub ?? null,
+    error: auth.state.error?.code ?? null,
+  }))
+}
+
+async function signedIn(user = ALICE) {
+  const page = await visit(start({ target_link_uri: '/orders?page=2' }))
+  await giveConsent(page, user)
+  await page.waitForURL((url) => url.origin === app.site.origin)
+  await page.waitForFunction(() => globalThis.auth?.state.session)
+  return page
+}
+
+test('a portal signs the user in, with its hint, and the app opens its target', time, async () => {
+  const before = trips()
+  const hint = { login_hint: BOB.username, target_link_uri: `${app.site.origin}/orders?page=2` }
+  const page = await visit(start(hint))
+  await giveConsent(page, BOB)
+  await page.waitForURL((url) => url.origin === app.site.origin)
+  await page.waitForFunction(() => globalThis.auth?.state.session)
+  assert.deepEqual(await seen(page), { address: '/orders?page=2', user: BOB.username, error: null })
+  assert.equal(trips() - before, 1)
+  assert.equal(app.ledger.authorizationRequests().at(-1).parameters.login_hint, BOB.username)
+  await page.context().close()
+})
+
+test('a session is kept, and its user is not switched', time, async () => {
+  const page = await signedIn()
+  const before = trips()
+  const other = await visit(start({ login_hint: BOB.username, target_link_uri: '/orders' }), page.context())
+  assert.deepEqual(await seen(other), { address: '/orders', user: ALICE.username, error: null })
+  assert.equal(trips(), before)
+  await page.context().close()
+})
+
+test('after a sign-out the app waits for a click', time, async () => {
+  const page = await signedIn()
+  await page.evaluate(() => auth.logout())
+  const before = trips()
+  const other = await visit(start({ target_link_uri: '/orders' }), page.context())
+  assert.deepEqual(await seen(other), { address: '/orders', user: null, error: null })
+  // The guard has decided when the module that it needs is loaded.
+  await other.evaluate(() => auth.requireSession())
+  assert.equal(trips(), before)
+  await other.evaluate(() => void auth.login())
+  await other.waitForSelector('#username, button[value=allow]')
+  await page.context().close()
+})
+
+test('a target outside the app is dropped, with a warning', time, async () => {
+  for (const target of ['https://evil.test/', '//evil.test/', '/callback?code=a&state=b', '/start?iss=x']) {
+    const page = await signedIn()
+    const other = await visit(start({ target_link_uri: target }), page.context())
+    assert.deepEqual(await seen(other), { address: '/', user: ALICE.username, error: null }, target)
+    assert.match(other.warnings.join('\n'), /target_link_uri is not a page of this app/, target)
+    await page.context().close()
+  }
+})
+
+test('another issuer begins nothing, and leaves the address', time, async () => {
+  const before = trips()
+  const page = await visit(start({ iss: 'https://evil.test', target_link_uri: '/orders', own: '1' }))
+  assert.deepEqual(await seen(page), { address: '/start?own=1', user: null, error: 'issuer_mismatch' })
+  assert.equal(trips(), before)
+  await page.context().close()
+})
+
+test('a fourth login within a minute does not begin', time, async () => {
+  const page = await visit('/')
+  await connected(page)
+  const before = trips()
+  for (const count of [1, 2, 3]) {
+    await page.goto(app.site.origin + start({ target_link_uri: '/orders' }))
+    await page.waitForSelector('#username')
+    assert.equal(trips() - before, count)
+  }
+  await page.goto(app.site.origin + start({ target_link_uri: '/orders' }))
+  assert.deepEqual(await seen(page), { address: '/orders', user: null, error: null })
+  await page.evaluate(() => auth.requireSession())
+  assert.equal(trips() - before, 3)
+  await page.context().close()
+})
+
+test('a page in a frame begins no login', time, async () => {
+  const before = trips()
+  app.site.pageCsp += "; frame-src 'self'"
+  app.site.routes['/framing'] = '/framing.html'
+  app.site.files['/framing.html'] =
+    `<!doctype html><title>Frame</title><iframe src="${start({ target_link_uri: '/orders' }).replaceAll('&', '&amp;')}"></iframe>`
+  const page = await visit('/framing')
+  const frame = await (await page.waitForSelector('iframe')).contentFrame()
+  await frame.waitForFunction(() => globalThis.connected)
+  await frame.evaluate(() => auth.connect())
+  assert.equal(await frame.evaluate(() => location.pathname), '/orders')
+  assert.equal(trips(), before)
+  await page.context().close()
+})
+
+test('with resume, the login is not a silent one', time, async () => {
+  const before = trips()
+  const page = await visit(start({ target_link_uri: '/orders', resume: '' }))
+  await page.waitForSelector('#username')
+  assert.equal(trips() - before, 1)
+  assert.equal(app.ledger.authorizationRequests().at(-1).parameters.prompt, 'consent')
+  await page.context().close()
+})
+
+test('other addresses with iss are the app’s own', time, async () => {
+  const before = trips()
+  for (const path of ['/', '/orders', '/callback']) {
+    const own = path + '?' + new URLSearchParams({ iss: app.provider.issuer, target_link_uri: '/x' })
+    app.site.routes['/callback'] = '/index.html'
+    const page = await visit(own)
+    assert.deepEqual(await seen(page), { address: own, user: null, error: null }, path)
+    await page.context().close()
+  }
+  assert.equal(trips(), before)
+})
