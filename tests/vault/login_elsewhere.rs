@@ -121,7 +121,6 @@ fn targets_outside_the_apps_pages_are_refused() {
         "data:text/html,x",
         "/callback?code=a&state=b",
         "/callback#code=a",
-        "https://app.example.com/callback",
         "/start?iss=x",
         "/a/../start",
         "start",
@@ -135,6 +134,27 @@ fn targets_outside_the_apps_pages_are_refused() {
         };
         assert_eq!(response(&mut world, page, &url), told, "{target}");
     }
+}
+
+#[test]
+fn start_page_may_be_the_redirect_uri() {
+    let mut world = World::with(r#"{"initiateLoginUri": "/start", "redirectUri": "/"}"#);
+    let page = world.open();
+    for target in [None, Some("/")] {
+        let mut parameters = vec![("iss", ISSUER)];
+        parameters.extend(target.map(|target| ("target_link_uri", target)));
+        let url = address(START, &parameters);
+        assert_eq!(response(&mut world, page, &url), initiated("/"));
+    }
+    let target = ("target_link_uri", "/?code=a&state=b");
+    let url = address(START, &[("iss", ISSUER), target]);
+    let PageResponse::Initiated {
+        is_target_refused, ..
+    } = response(&mut world, page, &url)
+    else {
+        panic!("the vault took the address for a response");
+    };
+    assert!(is_target_refused);
 }
 
 #[test]

@@ -200,6 +200,44 @@ mod tests {
     }
 
     #[test]
+    fn address_for_other_sites_is_a_path_of_the_app() {
+        needs!(LoginOptions);
+        let read = |uri: &str| {
+            let config = configured(&format!(r#"{{"initiateLoginUri": {uri}}}"#))?;
+            Ok(config.initiate_login_uri().cloned())
+        };
+        for uri in [r#""/start""#, r#""https://app.example.com/start""#] {
+            let read: Result<_> = read(uri);
+            let expected = "https://app.example.com/start".to_owned();
+            assert_eq!(read.unwrap(), Some(expected), "{uri}");
+        }
+        for uri in [
+            r#""/callback""#,
+            r#""/start?a""#,
+            r#""/start#a""#,
+            r#""https://evil.test/start""#,
+            r#""http://app.example.com/start""#,
+            r#""https://u@app.example.com/start""#,
+            "true",
+            "{}",
+        ] {
+            let read: Result<_> = read(uri);
+            let error = read.expect_err(uri);
+            assert!(error.message().contains("`initiateLoginUri`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn shells_have_no_address_for_other_sites() {
+        needs!(CustomLogin);
+        needs!(LoginOptions);
+        let options = r#"{"customLogin": true, "redirectUri": "com.example.app:/callback",
+            "initiateLoginUri": "com.example.app:/start"}"#;
+        let error = configured(options).expect_err("a shell opens the browser itself");
+        assert!(error.message().contains("`initiateLoginUri`"), "{error}");
+    }
+
+    #[test]
     fn options_are_off_by_default() {
         needs!(LoginOptions);
         let config = configured("{}").unwrap();

@@ -56,11 +56,12 @@ fn read(config: &Config, url: &str) -> Option<Result<Box<Initiation>>> {
 fn target(config: &Config, chosen: Option<&str>) -> Option<String> {
     let redirect_uri = &config.redirect_uri;
     let path = authorization_request::return_to(redirect_uri, chosen).ok()?;
-    let address = Url::parse_within(&path, redirect_uri)?.without_query();
-    let is_page = address != redirect_uri.without_query()
-        && config
-            .initiate_login_uri()
-            .is_none_or(|own| address != *own);
-    // The start page may be the redirect URI.
-    (is_page || chosen.is_none()).then_some(path)
+    let url = Url::parse_within(&path, redirect_uri)?;
+    let address = url.without_query();
+    // Without parameters, the redirect URI is a page like any other.
+    let is_response = address == redirect_uri.without_query() && url.relative() != url.path();
+    let is_login = config
+        .initiate_login_uri()
+        .is_some_and(|own| address == *own);
+    (!is_response && !is_login).then_some(path)
 }
