@@ -32,7 +32,7 @@ const PATIENCE = (SILENCE + 12) * 1000
  */
 export async function runPlan({ plan, suite, browser, report }) {
   const alias = `strongroom-${plan.client}`
-  const app = await (plan.client === 'vault' ? startVault({ suite }) : startHandler(plan))
+  const app = await (plan.client === 'vault' ? startVault({ suite, ...plan }) : startHandler(plan))
   try {
     const { id, modules } = await suite.createPlan({
       ...plan,
@@ -51,7 +51,11 @@ export async function runPlan({ plan, suite, browser, report }) {
   }
 }
 
-function configuration({ configuration: more, client: kind, https, scope }, { origin, redirectUri }, alias) {
+function configuration(
+  { configuration: more, client: kind, https, scope },
+  { origin, redirectUri, initiateLoginUri },
+  alias,
+) {
   return {
     alias,
     description: `strongroom, ${kind}`,
@@ -67,7 +71,7 @@ function configuration({ configuration: more, client: kind, https, scope }, { or
       ...(kind === 'handler'
         ? { backchannel_logout_uri: `${origin}/auth/backchannel-logout` }
         : { frontchannel_logout_uri: `${origin}/` }),
-      ...(https && { initiate_login_uri: `${origin}/auth/login` }),
+      ...(https && { initiate_login_uri: initiateLoginUri }),
       ...more?.client,
     },
   }

@@ -40,6 +40,7 @@ export async function startHandler({ https = false }) {
   return {
     origin,
     redirectUri: `${origin}/auth/callback`,
+    initiateLoginUri: `${origin}/auth/login`,
     /** Plays the user's part in a module: signs in, and does what `steps` says. */
     async run({ context, issuer, client, scope, steps, note, options, resource, startAt }) {
       const handler = createTokenHandler({

@@ -129,6 +129,13 @@ export const PLANS = [
   },
   {
     title: 'third-party-initiated login',
+    client: 'vault',
+    plan: 'oidcc-client-test-3rd-party-init-login-test-plan',
+    variant: PUBLIC,
+    https: true,
+  },
+  {
+    title: 'third-party-initiated login',
     client: 'handler',
     plan: 'oidcc-client-test-3rd-party-init-login-test-plan',
     variant: SECRET,

@@ -1,17 +1,25 @@
 import { readFile } from 'node:fs/promises'
 import { booted, call, htmlWith, PACKAGE, pageScript, tools } from '../support/app.mjs'
+import { startTls } from '../support/edge/tls.mjs'
 import { startSite } from '../support/site.mjs'
 import { backAt, TOKEN_REFUSED } from './visits.mjs'
 
 const dist = new URL('../../pkg/dist/', import.meta.url)
 const WORKER = '/auth.worker.js'
 
+/** The page of an app that another site opens for a login. */
+const ELSEWHERE = `
+import '/tools.js'
+globalThis.auth = createAuth({ shared: create.shared })
+globalThis.stop = auth.subscribe(() => {})
+`
+
 /**
  * Starts an app with a vault.
  *
- * @param {{ suite: { origin: string } }} options
+ * @param {{ suite: { origin: string }, https?: boolean }} options With `https`, behind a server that terminates TLS.
  */
-export async function startVault({ suite }) {
+export async function startVault({ suite, https = false }) {
   const site = await startSite({ connectSrc: [suite.origin] })
   // The worker is not bundled, so it also loads the package's files.
   site.pageCsp = "default-src 'none'; script-src 'self'; worker-src 'self'; img-src data:; base-uri 'none'"
@@ -21,14 +29,18 @@ export async function startVault({ suite }) {
     '/tools.js': tools(true),
   })
   for (const name of PACKAGE) site.files[`/strongroom/${name}`] = await readFile(new URL(name, dist))
-  const expired = `${site.origin}/expired/`
+  const tls = https ? await startTls() : undefined
+  tls?.forwardTo(site.origin)
+  const { origin } = tls ?? site
+  const expired = `${origin}/expired/`
   site.override('/expired/token', TOKEN_REFUSED)
 
   return {
-    origin: site.origin,
-    redirectUri: `${site.origin}/callback`,
+    origin,
+    redirectUri: `${origin}/callback`,
+    initiateLoginUri: `${origin}/start`,
     /** Plays the user's part in a module: signs in, and does what `steps` says. */
-    async run({ context, issuer, clientId, scope, steps, note, options }) {
+    async run({ context, issuer, clientId, scope, steps, note, options, startAt }) {
       const userInfo = `${issuer}userinfo`
       site.files[WORKER] = workerScript({
         issuer,
@@ -37,13 +49,15 @@ export async function startVault({ suite }) {
         redirectUri: '/callback',
         userInfo: steps.userInfo,
         idTokenHint: true,
+        initiateLoginUri: '/start',
         apis: [{ url: userInfo, exact: true }, { url: expired }],
         ...options,
       })
       const page = await context.newPage()
       page.on('console', (message) => note(`console: ${message.text()}`))
-      await page.goto(site.origin)
-      const login = await signIn(page, site.origin, steps)
+      if (startAt) return note(`login: ${await signInElsewhere(page, site, startAt)}`)
+      await page.goto(origin)
+      const login = await signIn(page, origin, steps)
       note(`login: ${JSON.stringify(login)}`)
       if (login.error || login.stopped) return
       if (steps.refresh) {
@@ -52,12 +66,15 @@ export async function startVault({ suite }) {
         note(`UserInfo: ${JSON.stringify(await call(page, userInfo))}`)
       }
       if (steps.logout) {
-        const left = backAt(page, site.origin)
+        const left = backAt(page, origin)
         await page.evaluate(() => void auth.logout({ provider: true, returnTo: '/' }).catch(() => {}))
         note(`logout: ${await left}`)
       }
     },
-    close: site.close,
+    async close() {
+      await tls?.close()
+      await site.close()
+    },
   }
 }
 
@@ -65,6 +82,18 @@ const workerScript = (config) => `
 import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(config)})
 `
+
+/** Opens `startAt`, which opens the app for a login. Resolves with the state of the app after the login. */
+async function signInElsewhere(page, site, startAt) {
+  site.files['/page.js'] = ELSEWHERE
+  site.routes['/start'] = '/index.html'
+  await page.goto(startAt).catch((error) => error)
+  const state = await page.waitForFunction(() => {
+    const { session, error } = globalThis.auth?.state ?? {}
+    return (session && `signed in as ${session.claims.sub}`) ?? error?.code
+  })
+  return state.jsonValue()
+}
 
 /** Resolves with the result of `handleCallback()`, or with the error of `login()`. */
 async function signIn(page, origin, { stopsBeforeLogin }) {
