@@ -19,6 +19,7 @@ mod install;
 mod measure;
 mod messages;
 mod miri;
+mod multi_value;
 mod mutants;
 mod names;
 mod order;
