@@ -5,7 +5,6 @@ use crate::paths;
 use crate::process::{cargo, program};
 use crate::progress::{Output, step};
 use anyhow::{Context, Result, bail};
-use std::env::consts::EXE_EXTENSION;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -42,31 +41,6 @@ pub(crate) fn wasm_target() -> Result<()> {
              `rustup target add {WASM_TARGET}`; for a Rust from elsewhere install that target from the same place"
         )
     })
-}
-
-/// Returns the folder of LLVM's programs, after adding them to the toolchain if they are missing.
-pub(crate) fn llvm_tools() -> Result<PathBuf> {
-    let sysroot = program("rustc").args(["--print", "sysroot"]).read()?;
-    let version = program("rustc").args(["--version", "--verbose"]).read()?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    let host = host.context("`rustc --version --verbose` names no host")?;
-    let tools = Path::new(&sysroot)
-        .join("lib/rustlib")
-        .join(host)
-        .join("bin");
-    if tools.join("llc").with_extension(EXE_EXTENSION).is_file() {
-        return Ok(tools);
-    }
-    let add = || {
-        program("rustup")
-            .args(["component", "add", "llvm-tools"])
-            .run_quietly()
-    };
-    step("rustup component add llvm-tools", Output::Quiet, add).context(
-        "LLVM's `llc` is missing. With rustup (https://rustup.rs) run `rustup component add llvm-tools`; for a Rust \
-         from elsewhere install that component from the same place",
-    )?;
-    Ok(tools)
 }
 
 /// Installs the npm packages if they are missing or older than package-lock.json.

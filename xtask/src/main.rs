@@ -19,7 +19,6 @@ mod install;
 mod measure;
 mod messages;
 mod miri;
-mod multi_value;
 mod mutants;
 mod names;
 mod order;

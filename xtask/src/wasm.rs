@@ -1,4 +1,4 @@
-//! Builds `pkg/glue` from the Rust core: runs cargo, `llc`, wasm-bindgen, and then wasm-opt for each module.
+//! Builds `pkg/glue` from the Rust core: runs cargo, then wasm-bindgen, and then wasm-opt for each module.
 //!
 //! rustc and wasm-opt keep little more than one core busy each, so two modules are compiled, or optimized, at the same
 //! time. wasm-bindgen handles one module after the other, in the order of `MODULES`: the default module has no glue of
@@ -12,7 +12,7 @@ use crate::paths::{at, target};
 use crate::process::{cargo, node};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
-use crate::{closures, messages, multi_value, order};
+use crate::{closures, messages, order};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -218,7 +218,6 @@ impl Module {
                     .args(["--no-default-features", "--features", self.features])
                     .args(["--crate-type", "cdylib", "--target", WASM_TARGET])
                     .args(["--profile", self.profile])
-                    .args(["--", "--emit=link,llvm-bc"])
                     .env(messages::VARIABLE, hashes)
                     .run()
             },
@@ -246,16 +245,11 @@ impl Module {
         } else {
             outputs.extend(glue);
         }
-        let options = [&SMALLEST[..], &multi_value::COMPILE, &multi_value::LINK].concat();
-        let stamp = Stamp::of(&format!("glue-{label}"), &inputs, &options)?;
+        let stamp = Stamp::of(&format!("glue-{label}"), &inputs, &SMALLEST)?;
         if stamp.is_fresh(&outputs) {
-            unchanged(&format!("{label}: llc, wasm-bindgen, wasm-opt"));
+            unchanged(&format!("{label}: wasm-bindgen, wasm-opt"));
             return Ok(None);
         }
-        step(&format!("{label}: llc"), Output::Quiet, || {
-            fs::create_dir_all(bound())?;
-            multi_value::compile(&self.bitcode(), &self.compiled(), &self.recompiled())
-        })?;
         step(&format!("{label}: wasm-bindgen"), Output::Quiet, || {
             self.write_glue()
         })?;
@@ -265,17 +259,6 @@ impl Module {
     /// Returns the file that cargo writes.
     fn compiled(&self) -> PathBuf {
         target(&format!("{WASM_TARGET}/{}/{PACKAGE}.wasm", self.profile))
-    }
-
-    /// Returns the bitcode that cargo writes.
-    fn bitcode(&self) -> PathBuf {
-        let folder = self.compiled().with_file_name("deps");
-        folder.join(format!("{PACKAGE}.bc"))
-    }
-
-    /// Returns the file that `llc` and the linker write.
-    fn recompiled(&self) -> PathBuf {
-        bound().join(format!("{}-linked.wasm", self.name))
     }
 
     /// Returns the file that wasm-opt writes.
@@ -293,9 +276,10 @@ impl Module {
             .strict_validate(false)
             .generate_name_section(false)
             .generate_producers_section(false)
-            .parse_file(self.recompiled())?;
+            .parse_file(self.compiled())?;
         module.customs.remove_raw(messages::SECTION);
         module.exports.remove(REALLOC).ok();
+        fs::create_dir_all(bound())?;
         fs::create_dir_all(at("pkg/glue"))?;
         let mut output = Bindgen::new()
             .input_module(self.name, module)
