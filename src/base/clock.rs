@@ -26,7 +26,12 @@ impl Millis {
     /// Creates a span of this many seconds.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
-        Self(seconds.saturating_mul(1000))
+        // The code compares instead of calling `saturating_mul`, which would multiply in 128 bits.
+        Self(if seconds > u64::MAX / 1000 {
+            u64::MAX
+        } else {
+            seconds * 1000
+        })
     }
 
     /// Returns the number of whole seconds.
