@@ -86,7 +86,6 @@ fn par_false_pushes_nothing() {
     assert!(world.session(page).is_some());
 }
 
-#[cfg(feature = "login-options")]
 #[test]
 fn impossible_push_is_explained() {
     for (config, is_required, named, not_named) in [

@@ -6,7 +6,6 @@
 //! requests and warns once, unless the provider's metadata requires pushed requests. After any other error the login
 //! fails. A fallback would help an attacker: a script of the page can change a request that is not pushed.
 
-use crate::base::capability;
 use crate::base::error::{Code, Error};
 use crate::base::http::Outcome;
 use crate::config::Pushing;
@@ -48,11 +47,7 @@ impl Logins {
             login.stage = LoginStage::Pushing(op, begun);
             return self.put(login);
         }
-        let why = if capability::LoginOptions::WITNESS.is_none() {
-            msg!(
-                "the provider or par: true in the worker's file requires pushed authorization requests, but par is false, or the provider has no pushed_authorization_request_endpoint"
-            )
-        } else if ctx.config.pushing == Pushing::Never {
+        let why = if ctx.config.pushing == Pushing::Never {
             msg!(
                 "the provider requires pushed authorization requests, but par is false in the worker's file"
             )
