@@ -2,7 +2,7 @@ import { get } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import { listen } from '../support/listen.mjs'
 import { startTls } from '../support/edge/tls.mjs'
-import { backAt, TOKEN_REFUSED } from './visits.mjs'
+import { backAt, backWhere, TOKEN_REFUSED } from './visits.mjs'
 
 const dist = new URL('../../pkg/dist/', import.meta.url)
 
@@ -63,7 +63,9 @@ export async function startHandler({ https = false }) {
       if (steps.stopsBeforeLogin) return note(`login: ${await navigate(`${origin}/auth/login`)}`)
 
       const page = await context.newPage()
-      const back = backAt(page, `${origin}/`)
+      // A login that another site begins passes a page of the handler on its way to the provider.
+      const isBack = startAt ? (url) => url === `${origin}/` : (url) => url.startsWith(`${origin}/`)
+      const back = backWhere(page, isBack)
       await page.goto(startAt ?? `${origin}/auth/login`).catch((error) => note(`login: ${error.message}`))
       note(`login: ${await back} (${new URL(page.url()).pathname})`)
       const session = await callFrom(page, '/auth/session')
