@@ -68,16 +68,16 @@ use crate::base::error::{Code, Error};
 
 pub use config::{Audience, Client, ClientAuth, Config, Storage};
 pub use csrf::HANDLER_HEADER;
+use io::MOST_TASKS;
 pub use io::{
     BEAT, Effect, Entry, Event, FlightId, Forward, Head, OwnResponse, Reply, Request, Response,
-    Step,
+    Step, TaskId,
 };
 use isolate::{Isolate, Seldom};
 pub use proxy::headers::policy;
 use refusal::RETRY_AFTER;
 pub use session::keys::{Key, Keyring};
-pub use task::TaskId;
-use task::{MOST_TASKS, Task};
+use task::Task;
 
 /// One isolate's token handler.
 pub struct Handler {

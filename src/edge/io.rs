@@ -7,7 +7,6 @@ use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::Error;
 use crate::base::http::{HttpRequest, Outcome};
-use crate::edge::task::TaskId;
 use crate::egress::token_reflection::Scope;
 use crate::oauth::jwks::Algorithm;
 use crate::session::EndReason;
@@ -262,6 +261,26 @@ pub struct OwnResponse {
     pub cookies: Vec<String>,
     /// The body, with its `Content-Type`.
     pub body: Option<(&'static str, String)>,
+}
+
+/// The number of a task in its isolate: the handler's `count` times `MOST_TASKS`, plus the task's slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(pub usize);
+
+/// Largest number of tasks at a time.
+pub(super) const MOST_TASKS: usize = 1 << 14;
+
+impl TaskId {
+    /// A number that no task has.
+    pub(super) const NONE: Self = Self(u32::MAX as usize);
+
+    pub(super) const fn new(count: usize, slot: usize) -> Self {
+        Self(count * MOST_TASKS + slot)
+    }
+
+    pub(super) const fn slot(self) -> usize {
+        self.0 % MOST_TASKS
+    }
 }
 
 /// The number of a flight in this isolate: a refresh or a read in flight, for which other tasks wait.

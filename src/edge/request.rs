@@ -14,17 +14,12 @@ use crate::edge::isolate::Seldom;
 use crate::edge::refresh;
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, Refusal};
 use crate::edge::response;
-use crate::edge::session::Session;
 use crate::edge::session::cookies::{CookieValue, Cookies, Jar, PIECE};
 use crate::edge::session::end;
 use crate::edge::session::record_store;
 use crate::edge::session::seal::{self, OpenError};
+use crate::edge::session::{KEPT, Session};
 use crate::edge::task::{Task, boxed};
-
-/// A browser keeps the session's cookie, and the coordinator its record, for a day after the absolute limit. Otherwise,
-/// they would be gone at this limit: the page would not learn the reason, a guard would sign the user in without a click,
-/// and the refresh token of a stored session could not be revoked.
-pub(super) const KEPT: Millis = Millis::from_secs(24 * 3600);
 
 /// The time for which a navigation counts as begun by another site, after a page of the handler has repeated it.
 pub(super) const OUTSIDE_AGE: Millis = Millis::from_secs(30);

@@ -12,6 +12,7 @@ pub mod record;
 pub(super) mod record_store;
 pub(super) mod seal;
 pub(super) mod status;
+pub(super) mod tombstone;
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -31,6 +32,11 @@ use crate::session::{EndReason, idle_notice};
 pub const SID: usize = 16;
 
 const VERSION: &str = "1";
+
+/// A browser keeps the session's cookie, and the coordinator its record, for a day after the absolute limit. Otherwise,
+/// they would be gone at this limit: the page would not learn the reason, a guard would sign the user in without a click,
+/// and the refresh token of a stored session could not be revoked.
+pub(super) const KEPT: Millis = Millis::from_secs(24 * 3600);
 
 /// The tokens and times of a signed-in user.
 #[derive(Clone)]

@@ -24,26 +24,6 @@ use crate::edge::session::record::Lease;
 /// notice.
 const STALE: Millis = Millis::from_secs(600);
 
-/// The number of a task in its isolate: the handler's `count` times `MOST_TASKS`, plus the task's slot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskId(pub usize);
-
-/// Largest number of tasks at a time.
-pub(super) const MOST_TASKS: usize = 1 << 14;
-
-impl TaskId {
-    /// A number that no task has.
-    pub(super) const NONE: Self = Self(u32::MAX as usize);
-
-    pub(super) const fn new(count: usize, slot: usize) -> Self {
-        Self(count * MOST_TASKS + slot)
-    }
-
-    pub(super) const fn slot(self) -> usize {
-        self.0 % MOST_TASKS
-    }
-}
-
 /// The context of a request's functions: the isolate, the time, and the interface to the host.
 #[derive(Clone)]
 pub(super) struct Task(Rc<Inner>);

@@ -159,15 +159,32 @@ fn client_assertion_has_required_claims() {
         );
         let [iat, exp] = ["iat", "exp"].map(|name| claims[name].as_u64().unwrap());
         assert_eq!(exp - iat, 60);
-        // All assertions were created within the last ten minutes.
+        // All assertions were created within the last ten minutes, and are dated five seconds back.
+        let created = iat + 5;
         let now = host.now.wall / 1000;
-        assert!((now - 600..=now).contains(&iat), "{iat} at {now}");
+        assert!((now - 600..=now).contains(&created), "{iat} at {now}");
         assert!(
             numbers.insert(claims["jti"].as_str().unwrap().to_owned()),
             "a jti comes twice"
         );
         assert!(!sent.params.values().any(|value| value.contains("\"d\"")));
     }
+}
+
+#[test]
+fn client_assertion_is_dated_five_seconds_back() {
+    // Some servers refuse an assertion that was issued in their future, or that is valid for more than a minute.
+    let mut host = Host::with(&with_key(&json!({})));
+    let back = host.come_back("/auth/login");
+    host.arrive(&back);
+    let assertion = &host.provider.sent_to("/token")[0].params["client_assertion"];
+    let claims = base64url::decode(assertion.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    let now = host.now.wall / 1000;
+    assert_eq!(
+        (&claims["iat"], &claims["exp"]),
+        (&json!(now - 5), &json!(now + 55))
+    );
 }
 
 /// Returns the configuration of a client that authenticates with a new key and these options.

@@ -3,9 +3,8 @@
 use crate::prelude::*;
 
 use crate::Secret;
-use crate::base::clock::{Millis, UnixMillis};
+use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result, quote};
-use crate::base::strings;
 use crate::codec::form;
 use crate::codec::json::{self, Value, Writer};
 use crate::edge::coordinator::{self, Unreachable};
@@ -14,6 +13,7 @@ use crate::edge::isolate::Seldom;
 use crate::edge::provider::verification;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
+use crate::edge::session::tombstone::{self, LogoutTimes};
 use crate::edge::task::Task;
 use crate::oauth::jwt::{Jwt, seconds};
 
@@ -25,9 +25,6 @@ const MAX_BODY: usize = 64 * 1024;
 
 /// Longest `jti`, in bytes.
 const MAX_JTI: usize = 512;
-
-/// Maximum number of attempts to write a tombstone while other isolates also write it.
-const ATTEMPTS: u32 = 5;
 
 /// Handles a logout by the provider (2.5). The request has neither a cookie nor `X-Strongroom`: the logout token
 /// authenticates the request.
@@ -157,83 +154,19 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
         return Ok(false);
     }
     // The user may sign in again at once, and some providers then use the same `sid` again.
-    let tombstone = match (&logout.sid, &logout.subject) {
+    let key = match (&logout.sid, &logout.subject) {
         (Some(sid), _) => coordinator::client_key(task, "sid", sid),
         (None, Some(subject)) => coordinator::client_key(task, "subject", subject),
         (None, None) => return Ok(false),
     };
     // The tombstone is written before the token is marked as used. If this isolate stops in between, the provider gets
     // no response and sends the token again.
-    leave_tombstone(task, tombstone, logout_times, kept).await?;
+    tombstone::leave(task, key, logout_times, kept).await?;
     let is_first = coordinator::swap(task, used, None, "1".to_owned(), kept)
         .await?
         .is_some();
     task.isolate().session_cache.borrow_mut().invalidate_all();
     Ok(is_first)
-}
-
-/// The times in a tombstone, which ends the sessions that began before them.
-#[derive(Clone, Copy)]
-pub(in crate::edge) struct LogoutTimes {
-    /// The time at which this server received the logout token.
-    received: UnixMillis,
-    /// The token's `iat`, in seconds by the provider's clock.
-    issued: u64,
-}
-
-impl LogoutTimes {
-    /// Reads a tombstone. Returns `None` for any other string. Earlier versions did not write `issued`.
-    pub(in crate::edge) fn from_text(text: &str) -> Option<Self> {
-        let (received, issued) = strings::split_once(text, b' ');
-        Some(Self {
-            received: json::parse_u64(received)?,
-            issued: issued.map_or(Some(0), json::parse_u64)?,
-        })
-    }
-
-    fn to_text(self) -> String {
-        let mut text = String::new();
-        json::write_number(&mut text, self.received);
-        text.push(' ');
-        json::write_number(&mut text, self.issued);
-        text
-    }
-
-    /// Returns true if these times end a session that began at `began`. `issued` is the `iat` of its ID token. The
-    /// clocks of two servers may differ, so a logout soon after a login may seem to be older than the login, but not by
-    /// the provider's clock.
-    pub(in crate::edge) fn end(self, began: UnixMillis, issued: Option<u64>) -> bool {
-        began <= self.received || issued.is_some_and(|issued| issued <= self.issued)
-    }
-}
-
-async fn leave_tombstone(
-    task: &Task,
-    key: String,
-    times: LogoutTimes,
-    kept: Millis,
-) -> core::result::Result<(), Unreachable> {
-    for _ in 0..ATTEMPTS {
-        let found = coordinator::read(task, vec![key.clone()])
-            .await?
-            .pop()
-            .flatten();
-        let before = found
-            .as_ref()
-            .and_then(|entry| LogoutTimes::from_text(&entry.value));
-        let latest = before.map_or(times, |before| LogoutTimes {
-            received: times.received.max(before.received),
-            issued: times.issued.max(before.issued),
-        });
-        let version = found.map(|entry| entry.version);
-        if coordinator::swap(task, key.clone(), version, latest.to_text(), kept)
-            .await?
-            .is_some()
-        {
-            return Ok(());
-        }
-    }
-    Err(Unreachable)
 }
 
 /// Checks the claims of a logout token (2.4 and 2.6) whose signature was verified.

@@ -88,8 +88,12 @@ pub(in crate::edge) fn name_client_once(task: &Task, request: &mut HttpRequest) 
     }
 }
 
-/// The lifetime of a client assertion.
+/// The lifetime of a client assertion. Some servers refuse a longer one.
 const ASSERTION_SECONDS: u64 = 60;
+
+/// The age of a new client assertion. This clock may be ahead of the server's, and some servers refuse an assertion that
+/// was issued in their future.
+const ASSERTION_AGE_SECONDS: u64 = 5;
 
 /// Sends a request with the client's authentication, and with the DPoP proof `proof`, if there is one.
 pub(in crate::edge) async fn send_as_client(
@@ -177,7 +181,7 @@ async fn assertion(
             task.config().flow.issuer.clone(),
         ),
     };
-    let now = task.now().wall / 1000;
+    let issued_at = (task.now().wall / 1000).saturating_sub(ASSERTION_AGE_SECONDS);
     let id = &task.config().client.id;
     let mut header = Writer::object();
     header.text("alg", algorithm.name());
@@ -192,8 +196,8 @@ async fn assertion(
         .text("sub", id)
         .text("aud", &audience)
         .text("jti", &base64url::encode(&task.isolate().random::<16>()))
-        .number("iat", now)
-        .number("exp", now + ASSERTION_SECONDS)
+        .number("iat", issued_at)
+        .number("exp", issued_at + ASSERTION_SECONDS)
         .finish();
     let [header, claims] = [header, claims].map(|part| base64url::encode(part.as_bytes()));
     let input = Secret::new([&header, ".", &claims].concat());

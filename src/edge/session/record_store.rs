@@ -7,15 +7,13 @@ use crate::Secret;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::edge::coordinator::{self, COORDINATOR_TIME, Unreachable};
-use crate::edge::endpoints::back_channel_logout::LogoutTimes;
 use crate::edge::io::{Effect, Entry, Event};
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
-use crate::edge::request::KEPT;
-use crate::edge::session::Session;
 use crate::edge::session::record::{LEASE, Record, Stored};
 use crate::edge::session::seal::{self, OpenError};
+use crate::edge::session::tombstone::{self, LogoutTimes};
+use crate::edge::session::{KEPT, Session};
 use crate::edge::task::{FlightGuard, PendingReply, Task, boxed};
-use crate::oauth::jwt;
 use crate::session::EndReason;
 
 /// Largest number of attempts to write a user's activity while other isolates write the record, too.
@@ -49,14 +47,14 @@ fn record_key(sid: &str) -> String {
 pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Stored, Unreachable> {
     let mut keys = vec![record_key(&session.sid)];
     if task.config().back_channel_logout {
-        keys.extend(tombstones(task, session));
+        keys.extend(tombstone::keys(task, session));
     }
     let asked = task.now();
     let mut entries = coordinator::read(task, keys).await?.into_iter();
     let mut stored = open_record(task, &session.sid, entries.next().flatten()).await?;
     let mut ends: Vec<Option<Entry>> = entries.collect();
     let mut is_all = true;
-    let mut issued = issued_at(session);
+    let mut issued = tombstone::issued_at(session);
     // The cookie of a stored session does not name the user. The keys of its tombstones are therefore known only after
     // the record was read.
     if let Some(kept) = stored
@@ -66,8 +64,8 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
         && ends.is_empty()
         && task.config().back_channel_logout
     {
-        issued = issued_at(kept);
-        match coordinator::read(task, tombstones(task, kept)).await {
+        issued = tombstone::issued_at(kept);
+        match coordinator::read(task, tombstone::keys(task, kept)).await {
             Ok(entries) => ends = entries,
             Err(Unreachable) => is_all = false,
         }
@@ -402,26 +400,6 @@ pub(in crate::edge) fn wait_for_change<'a>(
         time,
     };
     task.perform(effect)
-}
-
-/// Returns the `iat` of the session's ID token.
-fn issued_at(session: &Session) -> Option<u64> {
-    jwt::seconds(session.user()?.claims(), "iat")
-}
-
-/// Returns the keys of the tombstones by which the provider ends sessions: the key for all sessions of this user, and
-/// the key for this session if its ID token has a `sid`. Returns no keys if the ID token is unknown.
-fn tombstones(task: &Task, session: &Session) -> Vec<String> {
-    // Without OpenID Connect, the provider cannot end sessions.
-    let Some(user) = session.user().filter(|user| user.id_token().is_some()) else {
-        return Vec::new();
-    };
-    let subject = user.subject();
-    let mut keys = vec![coordinator::client_key(task, "subject", subject)];
-    if let Some(sid) = user.claims().str("sid") {
-        keys.push(coordinator::client_key(task, "sid", sid));
-    }
-    keys
 }
 
 /// Returns the refusal for a record that cannot be read. The session is kept.

@@ -1,6 +1,8 @@
-//! The measures that `cargo xtask test lint` enforces: plain English, and the length of commit subjects.
+//! The measures that `cargo xtask test lint` enforces: plain English, no dependency cycles, and the length of commit
+//! subjects.
 
-use super::{Text, doc_openings, forbidden, read_texts};
+use super::code::{self, Source};
+use super::{Text, WITHOUT_CYCLES, cycles, doc_openings, forbidden, read_texts};
 use crate::paths::{files_below, root};
 use crate::process::program;
 use anyhow::{Result, bail};
@@ -13,7 +15,9 @@ const LONGEST_SUBJECT: usize = 72;
 
 /// Fails if a rule is broken.
 pub(crate) fn check() -> Result<()> {
-    let mut faults = english_faults(&read_texts(&files_below(root(), "")?)?);
+    let files = files_below(root(), "")?;
+    let mut faults = english_faults(&read_texts(&files)?);
+    faults.extend(cycle_faults(&code::read_all(root(), &files)?));
     let log = program("git").args(["log", COMMITS, "--format=%h %s"]);
     match log.read() {
         Ok(log) => faults.extend(long_subjects(&log)),
@@ -31,6 +35,17 @@ fn english_faults(texts: &[Text]) -> Vec<String> {
     let message = |place| format!("{place}: a doc comment starts with a noun or a verb");
     faults.extend(opened.into_iter().map(message));
     faults
+}
+
+/// Returns the files that depend on each other in a cycle, each with its dependencies in the cycle.
+fn cycle_faults(sources: &[Source]) -> Vec<String> {
+    let sources: Vec<_> = sources.iter().collect();
+    let rows = WITHOUT_CYCLES.map(|folder| cycles(&sources, folder));
+    let places = rows.into_iter().flatten().map(|(name, _, places)| {
+        let message = |place| format!("{name}: {place}");
+        places.into_iter().map(message).collect::<Vec<_>>()
+    });
+    places.flatten().collect()
 }
 
 fn long_subjects(log: &str) -> Vec<String> {
@@ -122,6 +137,32 @@ mod tests {
                     "{opening} {path}"
                 );
             }
+        }
+    }
+
+    /// Control: the check reports a cycle in each folder, but no cycle that only tests close.
+    #[test]
+    fn reports_each_cycle_of_files() {
+        let faults = |folder: &str, end: &str| {
+            let file = |name: &str, text: &str| code::read(&format!("{folder}/{name}.rs"), text);
+            let module = folder.replace("src/", "crate::");
+            let files = [
+                file("a", &format!("use {module}::b::B;")),
+                file("b", &format!("fn f(it: {module}::c::C) {{}}")),
+                file("c", &end.replace("MODULE", &module)),
+            ];
+            cycle_faults(&files.map(|file| file.unwrap()))
+        };
+        for folder in WITHOUT_CYCLES {
+            let found = faults(folder, "use MODULE::a::A;");
+            assert_eq!(found.len(), 4, "{found:?}");
+            let edge = format!("{folder}/c.rs → {folder}/a.rs");
+            assert!(
+                found.iter().any(|fault| fault.ends_with(&edge)),
+                "{found:?}"
+            );
+            let test = "#[cfg(test)] mod tests { use MODULE::a::A; }";
+            assert_eq!(faults(folder, test), [""; 0]);
         }
     }
 

@@ -1,0 +1,100 @@
+//! The tombstones that back-channel logouts leave at the coordinator. A tombstone ends the sessions that began before
+//! the logout: one session of the provider, or all sessions of a user. Isolates read the tombstones of a session
+//! together with its record.
+
+use crate::prelude::*;
+
+use crate::base::clock::{Millis, UnixMillis};
+use crate::base::strings;
+use crate::codec::json;
+use crate::edge::coordinator::{self, Unreachable};
+use crate::edge::session::Session;
+use crate::edge::task::Task;
+use crate::oauth::jwt;
+
+/// Maximum number of attempts to write a tombstone while other isolates also write it.
+const ATTEMPTS: u32 = 5;
+
+/// The times in a tombstone, which ends the sessions that began before them.
+#[derive(Clone, Copy)]
+pub(in crate::edge) struct LogoutTimes {
+    /// The time at which this server received the logout token.
+    pub(in crate::edge) received: UnixMillis,
+    /// The token's `iat`, in seconds by the provider's clock.
+    pub(in crate::edge) issued: u64,
+}
+
+impl LogoutTimes {
+    /// Reads a tombstone. Returns `None` for any other string. Earlier versions did not write `issued`.
+    pub(in crate::edge) fn from_text(text: &str) -> Option<Self> {
+        let (received, issued) = strings::split_once(text, b' ');
+        Some(Self {
+            received: json::parse_u64(received)?,
+            issued: issued.map_or(Some(0), json::parse_u64)?,
+        })
+    }
+
+    fn to_text(self) -> String {
+        let mut text = String::new();
+        json::write_number(&mut text, self.received);
+        text.push(' ');
+        json::write_number(&mut text, self.issued);
+        text
+    }
+
+    /// Returns true if these times end a session that began at `began`. `issued` is the `iat` of its ID token. The
+    /// clocks of two servers may differ, so a logout soon after a login may seem to be older than the login, but not by
+    /// the provider's clock.
+    pub(in crate::edge) fn end(self, began: UnixMillis, issued: Option<u64>) -> bool {
+        began <= self.received || issued.is_some_and(|issued| issued <= self.issued)
+    }
+}
+
+/// Returns the keys of the tombstones by which the provider ends a session: the key for all sessions of this user, and
+/// the key for this session if its ID token has a `sid`. Returns no keys if the ID token is unknown.
+pub(in crate::edge) fn keys(task: &Task, session: &Session) -> Vec<String> {
+    // Without OpenID Connect, the provider cannot end sessions.
+    let Some(user) = session.user().filter(|user| user.id_token().is_some()) else {
+        return Vec::new();
+    };
+    let mut keys = vec![coordinator::client_key(task, "subject", user.subject())];
+    if let Some(sid) = user.claims().str("sid") {
+        keys.push(coordinator::client_key(task, "sid", sid));
+    }
+    keys
+}
+
+/// Returns the `iat` of the session's ID token.
+pub(in crate::edge) fn issued_at(session: &Session) -> Option<u64> {
+    jwt::seconds(session.user()?.claims(), "iat")
+}
+
+/// Writes a tombstone with these times, or with the later ones of a tombstone that is already there.
+pub(in crate::edge) async fn leave(
+    task: &Task,
+    key: String,
+    times: LogoutTimes,
+    kept: Millis,
+) -> Result<(), Unreachable> {
+    for _ in 0..ATTEMPTS {
+        let found = coordinator::read(task, vec![key.clone()])
+            .await?
+            .pop()
+            .flatten();
+        let before = found
+            .as_ref()
+            .and_then(|entry| LogoutTimes::from_text(&entry.value));
+        let latest = before.map_or(times, |before| LogoutTimes {
+            received: times.received.max(before.received),
+            issued: times.issued.max(before.issued),
+        });
+        let version = found.map(|entry| entry.version);
+        if coordinator::swap(task, key.clone(), version, latest.to_text(), kept)
+            .await?
+            .is_some()
+        {
+            return Ok(());
+        }
+    }
+    Err(Unreachable)
+}
