@@ -118,7 +118,8 @@ codes! {
     /// The page that called `handleCallback()` is not the configured `redirectUri`.
     RedirectUriMismatch = "redirect_uri_mismatch", "Set redirectUri to the URL that the provider redirects to, and register that URL.";
     /// A response, the metadata or an ID token came from an issuer other than the configured one (RFC 9207, OIDC
-    /// Discovery), or the login began before the option `issuer` was changed.
+    /// Discovery), or another site began a login with another `iss` than the configured issuer, or the login began before the
+    /// option `issuer` was changed.
     IssuerMismatch = "issuer_mismatch", "Set issuer to exactly the value in the provider's metadata.";
     /// The provider could not be reached, responded with a temporary error, or sent a response that CORS hides.
     ProviderUnavailable = "provider_unavailable", "Check issuer and the worker's connect-src if it never worked; otherwise try again later.";

@@ -138,7 +138,7 @@ impl Config {
         }
         self.initiate_login_uri().map(|_| {
             msg!(
-                "`initiateLoginUri` cannot be used with a vault on an origin of its own: it is on another origin than the app's pages"
+                "`initiateLoginUri` cannot be used with a vault on an origin of its own: its path would be on the vault's origin, not on the app's"
             )
         })
     }

@@ -1,10 +1,11 @@
-//! The parameters of a login that another site begins, such as the portal of a provider (OIDC Core 4).
+//! The parameters of a login that another site begins, such as the portal of a provider (OIDC Core 4, *Initiating Login
+//! from a Third Party*).
 
 use crate::prelude::*;
 
 use crate::base::error::{Code, Error, Result};
 
-/// The parameters of such a request. Others are ignored, as this section demands.
+/// The parameters of a login that another site begins. Other parameters are ignored, as OIDC Core 4 demands.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Initiation {
     /// `iss`: the provider at which the user is to sign in.
@@ -16,8 +17,7 @@ pub struct Initiation {
 }
 
 impl Initiation {
-    /// Reads the parameters of a query or form. Returns `None` if there is no `iss`, so that the request is not of this
-    /// kind.
+    /// Reads the parameters of a query or form. Returns `None` if there is no `iss`: the request then begins no such login.
     ///
     /// # Errors
     /// [`Code::MessageInvalid`] if one of the three parameters is repeated.
@@ -33,7 +33,7 @@ impl Initiation {
             };
             if known.replace(value).is_some() {
                 let message = [
-                    msg!("a login that another site began has two parameters "),
+                    msg!("another site began a login with more than one parameter "),
                     &name,
                 ];
                 return Some(Err(Error::of(Code::MessageInvalid, &message)));
@@ -51,7 +51,8 @@ impl Initiation {
         if self.issuer == configured {
             return Ok(());
         }
-        let message = msg!("another site began a login at another issuer than the configured one");
+        let message =
+            msg!("another site began a login with an iss that is not the configured issuer");
         Err(Error::new(Code::IssuerMismatch, message))
     }
 }

@@ -109,7 +109,7 @@ test('a target outside the app is dropped, with a warning', time, async () => {
   }
 })
 
-test('another issuer begins nothing, and leaves the address', time, async () => {
+test('another issuer begins no login, and its parameters leave the URL', time, async () => {
   const before = trips()
   const page = await visit(start({ iss: 'https://evil.test', target_link_uri: '/orders', own: '1' }))
   assert.deepEqual(await seen(page), { address: '/start?own=1', user: null, error: 'issuer_mismatch' })
@@ -157,13 +157,41 @@ test('with resume, the login is not a silent one', time, async () => {
   await page.context().close()
 })
 
+test('with resume, a code of the app does not keep from a silent login', time, async () => {
+  const before = trips()
+  const page = await visit('/orders?resume&code=invitation')
+  await connected(page)
+  assert.equal(trips() - before, 1)
+  assert.equal(app.ledger.authorizationRequests().at(-1).parameters.prompt, 'none')
+  await page.context().close()
+})
+
+test('with resume, an own parameter iss does not keep from a silent login', time, async () => {
+  const before = trips()
+  const page = await visit('/orders?resume&iss=own')
+  await connected(page)
+  assert.equal(trips() - before, 1)
+  await page.context().close()
+})
+
+test('other parameters are ignored, also state', time, async () => {
+  const page = await visit(start({ target_link_uri: '/orders', state: 'x' }))
+  await page.waitForSelector('#username')
+  await page.context().close()
+})
+
 test('other addresses with iss are the app’s own', time, async () => {
   const before = trips()
-  for (const path of ['/', '/orders', '/callback']) {
-    const own = path + '?' + new URLSearchParams({ iss: app.provider.issuer, target_link_uri: '/x' })
-    app.site.routes['/callback'] = '/index.html'
+  app.site.routes['/callback'] = '/index.html'
+  const parameters = { iss: app.provider.issuer, target_link_uri: '/x' }
+  for (const own of [
+    '/?' + new URLSearchParams(parameters),
+    '/orders?' + new URLSearchParams(parameters),
+    '/callback?' + new URLSearchParams(parameters),
+    '/callback?state=own',
+  ]) {
     const page = await visit(own)
-    assert.deepEqual(await seen(page), { address: own, user: null, error: null }, path)
+    assert.deepEqual(await seen(page), { address: own, user: null, error: null }, own)
     await page.context().close()
   }
   assert.equal(trips(), before)

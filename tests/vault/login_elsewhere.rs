@@ -137,7 +137,7 @@ fn targets_outside_the_apps_pages_are_refused() {
 }
 
 #[test]
-fn start_page_may_be_the_redirect_uri() {
+fn redirect_uri_without_parameters_is_a_valid_target() {
     let mut world = World::with(r#"{"initiateLoginUri": "/start", "redirectUri": "/"}"#);
     let page = world.open();
     for target in [None, Some("/")] {
@@ -166,7 +166,7 @@ fn target_within_the_app_has_one_slash_at_its_start() {
 }
 
 #[test]
-fn other_addresses_are_no_initiation() {
+fn other_urls_begin_no_login() {
     let (mut world, page) = signed_out();
     for path in [
         "https://app.example.com/start/",

@@ -17,12 +17,12 @@ export const isResponse = (url: URL): boolean => {
 }
 
 /**
- * Returns true if this URL looks like a response without `state`, which some providers leave out of errors, or like a
- * login that another site begins (OpenID Connect Core 4).
+ * Returns true if only the vault can tell what this URL is: a response without `state`, which some providers leave out
+ * of errors, a login that another site begins (OpenID Connect Core 4), or a page with such a parameter of its own.
  */
-export const lacksState = (url: URL): boolean => {
+export const mayBeForVault = (url: URL): boolean => {
   const response = responseOf(url)
-  return !response.has('state') && RESPONSE_PARAMETERS.some((name) => response.has(name))
+  return RESPONSE_PARAMETERS.some((name) => response.has(name))
 }
 
 /**

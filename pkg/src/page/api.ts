@@ -61,8 +61,9 @@ export interface Strongroom {
   login(options?: LoginOptions): Promise<Session>
   /**
    * Finishes a login if the page's URL is the configured redirect URI and contains a response, and removes the response
-   * from the URL immediately. Otherwise does nothing, and resolves with `null`. Call this method once when the app
-   * starts. If this method rejects, the client stays usable. The error has `returnTo` if the response belongs to a
+   * from the URL immediately. If another site begins a login at the configured `initiateLoginUri`, resolves with its
+   * target, and with `login` if a login should begin. Otherwise does nothing, and resolves with `null`. Call this method
+   * once when the app starts. If this method rejects, the client stays usable. The error has `returnTo` if the response belongs to a
    * login that began here.
    */
   handleCallback(url?: string | URL): Promise<CallbackResult | null>
@@ -244,8 +245,9 @@ export interface CallbackResult {
   /** The `returnTo` of the login. */
   returnTo: string
   /**
-   * The options of a login that another site has begun, such as the portal of a provider, if nobody is signed in.
-   * `createAuth()` begins this login itself, as `requireSession()` would: not after a sign-out.
+   * The options of a login that another site has begun, such as the portal of a provider. Absent if a user is signed in,
+   * and in a frame. `createAuth()` begins this login as `requireSession()` would: not after a sign-out, and at most three
+   * times a minute. With `connect()`, the app must check this itself.
    */
   login?: LoginOptions
 }

@@ -1,7 +1,7 @@
 /** The page at the redirect URI: removes the response from the URL and passes it to the vault. */
 import { POPUP_MARK } from '../../glue/constants.js'
 import { NO_ADDRESS } from '../protocol/message-keys.js'
-import { isResponse, lacksState, showUrl, stateOf, withoutResponse } from './address.js'
+import { isResponse, mayBeForVault, showUrl, stateOf, withoutResponse } from './address.js'
 import type { CallbackResult } from './api.js'
 import type { Connection } from './connection.js'
 import { refuse } from './error-text.js'
@@ -28,8 +28,9 @@ const track = (result: Result): Result => {
 }
 
 /**
- * Finishes a login if `address` contains an authorization response. By default, `address` is the page's URL. Resolves
- * with `null` if there is no response.
+ * Finishes a login if `address` contains an authorization response. By default, `address` is the page's URL. If another
+ * site begins a login there, resolves with its target, and with `login` if a login should begin. Otherwise resolves with
+ * `null`.
  */
 export const handleCallback = (connection: Connection, address: string | URL = location.href): Result => {
   // True if the app passed an object of options or an event instead of a URL.
@@ -40,8 +41,8 @@ export const handleCallback = (connection: Connection, address: string | URL = l
   const { at } = connection
   if ('callback' in at) return track(at.callback(connection, url))
   if (!isResponse(url)) {
-    if (!lacksState(url)) return Promise.resolve(null)
-    return track(import('./login.js').then((login) => login.withoutState(connection, url)))
+    if (!mayBeForVault(url)) return Promise.resolve(null)
+    return track(import('./login.js').then((login) => login.askVault(connection, url)))
   }
 
   const clean = withoutResponse(url).href

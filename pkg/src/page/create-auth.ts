@@ -96,10 +96,10 @@ export const createAuth = <Claims = DefaultClaims>(
     const finish = async (next: LazyClient) => {
       let error: StrongroomErrorLike | null = null
       const back = await callback.catch((failure) => (error = print(failure)))
+      // requireSession() waits until the client is connected. A guard that `onReturn` runs then shares this login.
+      if (back?.login) auth.requireSession(back.login)
       // An error that `onReturn` throws is reported as an unhandled rejection, and does not affect this connection.
       if (back?.returnTo) (async () => onReturn(back.returnTo))()
-      // Another site has begun a login. This waits until the client is connected.
-      if (back?.login) auth.requireSession(back.login)
       // If the vault has failed in the meantime and is being replaced, wait for the new vault.
       if (opening !== opened) return ready!
       on({ status: 'connected', ...view(next), error })

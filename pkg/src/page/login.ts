@@ -158,23 +158,24 @@ const INITIATION_PARAMETERS = ['login_hint', 'target_link_uri']
  * Handles a URL that may be a response without `state`, or a login that another site begins. Only the vault knows the
  * paths of both. At the redirect URI, a response without `state` is an error. Any other URL is ignored.
  */
-export const withoutState = async (connection: Connection, url: URL): Promise<CallbackResult | null> => {
+export const askVault = async (connection: Connection, url: URL): Promise<CallbackResult | null> => {
   const clean = () => {
     if (url.href !== location.href) return
     const rest = withoutResponse(url)
     for (const name of INITIATION_PARAMETERS) if (rest.searchParams.has(name)) rest.searchParams.delete(name)
     showUrl(rest)
   }
-  const settled = await connection.query({ t: 'callback', url: url.href }).catch((error) => {
-    // At the redirect URI, the app may have a parameter `iss` of its own.
-    const isOwn = !/[?&#](code|error)=/.test(url.search + url.hash)
-    if ((isOwn && error.code === 'callback_invalid') || error.code === 'redirect_uri_mismatch') return
+  const response = await connection.query({ t: 'callback', url: url.href }).catch((error) => {
+    // At the redirect URI, the app may have parameters of its own, such as `iss` or `state`.
+    const isAppParameter = !/[?&#](code|error)=/.test(url.search + url.hash)
+    if ((isAppParameter && error.code === 'callback_invalid') || error.code === 'redirect_uri_mismatch')
+      return
     clean()
     throw error
   })
-  if (settled?.t !== 'initiated') return null
+  if (response?.t !== 'initiated') return null
   clean()
-  const { returnTo, signedIn, targetRefused, loginHint } = settled
+  const { returnTo, signedIn, targetRefused, loginHint } = response
   if (targetRefused) {
     console.warn('strongroom: another site began a login, and its target_link_uri is not a page of this app.')
   }

@@ -6,7 +6,7 @@
  * response of the provider.
  */
 import { POPUP_MARK } from '../../glue/constants.js'
-import { isResponse, lacksState, ownPath, stateOf, webUrl } from './address.js'
+import { isResponse, ownPath, stateOf, webUrl } from './address.js'
 import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from './api.js'
 import { type Attempt, beginAttempt, lastAttempt, recordLogins, recordAttempt } from './attempts.js'
 import { needsUser } from './end-reason.js'
@@ -72,10 +72,10 @@ export const resume = async (
       if (!attempt?.state || attempt.state !== state) return
       inFlight = takeResponse(auth, app, attempt, handled)
     } else {
-      // handleCallback() handles a login that another site begins.
-      if (lacksState(here)) return
       if (document.prerendering) await shown()
-      if (auth.session || needsUser(auth.recordEnd()) || !beginAttempt(app)) return
+      if (auth.session || needsUser(auth.recordEnd())) return
+      if (here.searchParams.has('iss') && (await isInitiated(auth, handled))) return
+      if (!beginAttempt(app)) return
       inFlight = how === 'redirect' ? leavePage(connection, app) : loginInFrame(connection)
     }
   }
@@ -88,6 +88,20 @@ export const resume = async (
   // `inspect` arrives after this announcement.
   if (isBegun) await connection.query({ t: 'inspect' }).catch(() => {})
   return auth.session ? how : undefined
+}
+
+/**
+ * Resolves with true if another site begins a login at this page's URL. The app's own handleCallback() gets the result,
+ * and then begins this login in place of a silent one.
+ */
+const isInitiated = async (auth: Strongroom, handled: Handled) => {
+  const result = auth.handleCallback()
+  const isOne = await result.then(
+    (back) => back !== null,
+    () => true,
+  )
+  if (isOne) handled.set(location.href, result)
+  return isOne
 }
 
 /** Resolves when a prerendered page has been shown. */

@@ -156,7 +156,7 @@ export type VaultMessage =
   | { t: 'settled'; id: number; callback: true; returnTo: string; popup: boolean }
   /**
    * The callback's URL is a login that another site begins (OpenID Connect Core 4). `targetRefused`: the site chose an
-   * address that is not a page of the app, and `returnTo` is `/`. `signedIn`: a user is signed in, and no login must
+   * address that is not a page of the app, and `returnTo` is `/`. `signedIn`: a user is signed in, and a login must not
    * begin.
    */
   | {

@@ -37,8 +37,8 @@ export interface VaultConfig {
    */
   idTokenHint?: boolean
   /**
-   * The path of the app at which another site, such as the portal of the provider, may begin a login: it opens this path
-   * with `iss`, and perhaps `login_hint` and `target_link_uri` (OpenID Connect Core 4). Register its URL as the client's
+   * The path of the app at which another site, such as the portal of the provider, may begin a login. The site opens this
+   * path with `iss`, and perhaps `login_hint` and `target_link_uri` (OpenID Connect Core 4). Register its URL as the client's
    * `initiate_login_uri`. It must not be `redirectUri`. Cannot be used with a vault on an origin of its own. Needs
    * strongroom_extended_bg.wasm. See docs/login.md.
    */

@@ -58,7 +58,7 @@ impl Options<'_> {
     fn initiate_login_uri(&self, (redirect_uri, is_elsewhere): &(Url, bool)) -> Option<String> {
         const OPTION: &str = "initiateLoginUri";
         const WHY: &str = msg!(
-            "it must be a path on the worker's origin, without query and fragment, and not redirectUri, where responses arrive"
+            "it must be a path on the worker's origin, without query and fragment, and not redirectUri, where responses arrive; an app with a redirect URI of another origin cannot have it"
         );
         let chosen = self.object.get(OPTION)?;
         let url = chosen

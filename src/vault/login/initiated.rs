@@ -1,5 +1,5 @@
-//! A login that another site begins, such as the portal of a provider (OIDC Core 4): the page's address is the option
-//! `initiateLoginUri`, with `iss` and perhaps `login_hint` and `target_link_uri`.
+//! A login that another site begins, such as the portal of a provider (OIDC Core 4): the page's URL is
+//! `initiateLoginUri` with the parameter `iss`, and perhaps `login_hint` and `target_link_uri`.
 //!
 //! A session is kept, so that no other site can switch the user. Without a session the page decides if it begins a login,
 //! since only the page's storage knows how the last session ended.
@@ -16,8 +16,8 @@ use crate::vault::context::Context;
 use crate::vault::io::{PortId, RequestId};
 use crate::vault::message::message;
 
-/// Handles a request in `url`, a page's address: tells the page where it leads, and if a user is signed in. Returns false
-/// if the address is not a request of this kind.
+/// If another site begins a login at `url`, a page's URL, tells the page which path to open, and if a user is signed in.
+/// Returns false for any other URL.
 pub(in crate::vault) fn respond(ctx: &mut Context, port: PortId, id: RequestId, url: &str) -> bool {
     let Some(initiation) = read(&ctx.config, url) else {
         return false;
