@@ -91,8 +91,8 @@ pub(in crate::edge) fn name_client_once(task: &Task, request: &mut HttpRequest) 
 /// The lifetime of a client assertion. Some servers refuse a longer one.
 const ASSERTION_SECONDS: u64 = 60;
 
-/// The age of a new client assertion. This clock may be ahead of the server's, and some servers refuse an assertion that
-/// was issued in their future.
+/// The age of a new client assertion. This clock may be ahead of the server's, and some servers refuse an `iat` that is
+/// ahead of theirs.
 const ASSERTION_AGE_SECONDS: u64 = 5;
 
 /// Sends a request with the client's authentication, and with the DPoP proof `proof`, if there is one.
