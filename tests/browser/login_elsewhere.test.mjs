@@ -17,6 +17,9 @@ globalThis.auth = createAuth(
   { shared: create.shared },
   { resume: new URL(location.href).searchParams.has('resume') ? 'redirect' : undefined },
 )
+const script = new URL(location.href).searchParams
+if (script.has('guard')) globalThis.guarded = settle(auth.requireSession({ returnTo: location.href }))
+if (script.has('fresh')) globalThis.login = settle(auth.login({ maxAge: 0 }))
 globalThis.stop = auth.subscribe((state) => (globalThis.connected = state.status === 'connected'))
 `
 
@@ -107,6 +110,31 @@ test('a target outside the app is dropped, with a warning', time, async () => {
     assert.match(other.warnings.join('\n'), /target_link_uri is not a page of this app/, target)
     await page.context().close()
   }
+})
+
+test('a guard of the page shares the login, with hint and target', time, async () => {
+  const before = trips()
+  const page = await visit(start({ login_hint: BOB.username, target_link_uri: '/orders', guard: '' }))
+  await giveConsent(page, BOB)
+  await page.waitForURL((url) => url.origin === app.site.origin)
+  await page.waitForFunction(() => globalThis.auth?.state.session)
+  assert.deepEqual(await seen(page), { address: '/orders', user: BOB.username, error: null })
+  assert.equal(trips() - before, 1)
+  assert.equal(app.ledger.authorizationRequests().at(-1).parameters.login_hint, BOB.username)
+  await page.context().close()
+})
+
+test('a login that the app demands is not taken for finished', time, async () => {
+  const page = await signedIn()
+  await page.evaluate(() => void auth.login({ maxAge: 0 }))
+  await giveConsent(page)
+  await page.waitForURL((url) => url.origin === app.site.origin)
+  await page.waitForFunction(() => globalThis.auth?.state.session)
+  const before = trips()
+  await page.goto(app.site.origin + start({ target_link_uri: '/orders', fresh: '' }))
+  await page.waitForSelector('#username, button[value=allow]')
+  assert.equal(trips() - before, 1)
+  await page.context().close()
 })
 
 test('another issuer begins no login, and its parameters leave the URL', time, async () => {

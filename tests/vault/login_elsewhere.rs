@@ -73,6 +73,8 @@ fn page_learns_hint_and_target() {
         response(&mut world, page, &address(START, &parameters[..1])),
         initiated("/")
     );
+    let empty = address(START, &[("iss", ISSUER), ("target_link_uri", "")]);
+    assert_eq!(response(&mut world, page, &empty), initiated("/"));
 }
 
 #[test]

@@ -249,7 +249,7 @@ export interface CallbackResult {
    * and in a frame. `createAuth()` begins this login as `requireSession()` would: not after a sign-out, and at most three
    * times a minute. With `connect()`, the app must check this itself.
    */
-  login?: LoginOptions
+  login?: LoginOptions | undefined
 }
 
 /** Options of {@link Strongroom.logout}. */

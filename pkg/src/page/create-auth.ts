@@ -96,13 +96,13 @@ export const createAuth = <Claims = DefaultClaims>(
     const finish = async (next: LazyClient) => {
       let error: StrongroomErrorLike | null = null
       const back = await callback.catch((failure) => (error = print(failure)))
-      // requireSession() waits until the client is connected. A guard that `onReturn` runs then shares this login.
-      if (back?.login) auth.requireSession(back.login)
       // An error that `onReturn` throws is reported as an unhandled rejection, and does not affect this connection.
       if (back?.returnTo) (async () => onReturn(back.returnTo))()
       // If the vault has failed in the meantime and is being replaced, wait for the new vault.
       if (opening !== opened) return ready!
       on({ status: 'connected', ...view(next), error })
+      // Guards of the app wait for this promise, and then share the login that another site has begun.
+      if (back?.login) (await import('./guard.js')).signIn(auth, back.login)
       return next
     }
     const opening = (opened = open())

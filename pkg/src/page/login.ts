@@ -29,7 +29,7 @@ interface LoginContext {
   popup?: Window | null
   hasSession: () => unknown
   /** Returns the promise of the callback that is in flight, or `undefined` if no callback is in flight. */
-  callback: () => unknown
+  callback: () => Promise<CallbackResult | null> | undefined
   refuse: typeof Refuse
   webUrl: typeof WebUrl
 }
@@ -127,7 +127,8 @@ export const login = (
       // Frameworks run the effects of child components first, so a parent component may call `handleCallback()` in this
       // turn.
       await null
-      if (await callback()) {
+      const back = await callback()
+      if (back && !('login' in back)) {
         // If another connection has finished the callback, the vault announces the session to this page. The response
         // to `inspect` arrives after this announcement.
         await connection.query({ t: 'inspect' }).catch(() => {})
@@ -168,8 +169,8 @@ export const askVault = async (connection: Connection, url: URL): Promise<Callba
   const response = await connection.query({ t: 'callback', url: url.href }).catch((error) => {
     // At the redirect URI, the app may have parameters of its own, such as `iss` or `state`.
     const isAppParameter = !/[?&#](code|error)=/.test(url.search + url.hash)
-    if ((isAppParameter && error.code === 'callback_invalid') || error.code === 'redirect_uri_mismatch')
-      return
+    const isRefused = /^(issuer_mismatch|message_invalid)$/.test(error.code)
+    if ((isAppParameter && !isRefused) || error.code === 'redirect_uri_mismatch') return
     clean()
     throw error
   })
@@ -179,8 +180,8 @@ export const askVault = async (connection: Connection, url: URL): Promise<Callba
   if (targetRefused) {
     console.warn('strongroom: another site began a login, and its target_link_uri is not a page of this app.')
   }
-  // A page in a frame begins no login by itself, because the frame would be redirected.
-  return signedIn || parent !== window
-    ? { returnTo }
-    : { returnTo, login: { returnTo, ...(loginHint !== null && { loginHint }) } }
+  // A page in a frame begins no login by itself, because the frame would be redirected. The member `login` also tells
+  // beginAfterCallback() that no login was finished.
+  const isWanted = !signedIn && parent === window
+  return { returnTo, login: isWanted ? { returnTo, ...(loginHint !== null && { loginHint }) } : undefined }
 }

@@ -33,7 +33,8 @@ pub(in crate::vault) fn respond(ctx: &mut Context, port: PortId, id: RequestId, 
             return true;
         }
     };
-    let target = target(&ctx.config, initiation.target.as_deref());
+    let chosen = initiation.target.as_deref();
+    let target = target(&ctx.config, chosen.filter(|chosen| !chosen.is_empty()));
     let text = message("initiated")
         .number("id", id.0)
         .text("returnTo", target.as_deref().unwrap_or("/"))
