@@ -58,8 +58,9 @@ async function seen(page) {
   }))
 }
 
-async function signedIn(user = ALICE) {
-  const page = await visit(start({ target_link_uri: '/orders?page=2' }))
+/** Signs in at the portal's address. */
+async function signedIn(user = ALICE, parameters = { target_link_uri: '/orders?page=2' }) {
+  const page = await visit(start(parameters))
   await giveConsent(page, user)
   await page.waitForURL((url) => url.origin === app.site.origin)
   await page.waitForFunction(() => globalThis.auth?.state.session)
@@ -69,10 +70,7 @@ async function signedIn(user = ALICE) {
 test('a portal signs the user in, with its hint, and the app opens its target', time, async () => {
   const before = trips()
   const hint = { login_hint: BOB.username, target_link_uri: `${app.site.origin}/orders?page=2` }
-  const page = await visit(start(hint))
-  await giveConsent(page, BOB)
-  await page.waitForURL((url) => url.origin === app.site.origin)
-  await page.waitForFunction(() => globalThis.auth?.state.session)
+  const page = await signedIn(BOB, hint)
   assert.deepEqual(await seen(page), { address: '/orders?page=2', user: BOB.username, error: null })
   assert.equal(trips() - before, 1)
   assert.equal(app.ledger.authorizationRequests().at(-1).parameters.login_hint, BOB.username)
@@ -114,10 +112,8 @@ test('a target outside the app is dropped, with a warning', time, async () => {
 
 test('a guard of the page shares the login, with hint and target', time, async () => {
   const before = trips()
-  const page = await visit(start({ login_hint: BOB.username, target_link_uri: '/orders', guard: '' }))
-  await giveConsent(page, BOB)
-  await page.waitForURL((url) => url.origin === app.site.origin)
-  await page.waitForFunction(() => globalThis.auth?.state.session)
+  const hint = { login_hint: BOB.username, target_link_uri: '/orders', guard: '' }
+  const page = await signedIn(BOB, hint)
   assert.deepEqual(await seen(page), { address: '/orders', user: BOB.username, error: null })
   assert.equal(trips() - before, 1)
   assert.equal(app.ledger.authorizationRequests().at(-1).parameters.login_hint, BOB.username)

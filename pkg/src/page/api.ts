@@ -63,8 +63,8 @@ export interface Strongroom {
    * Finishes a login if the page's URL is the configured redirect URI and contains a response, and removes the response
    * from the URL immediately. If another site begins a login at the configured `initiateLoginUri`, resolves with its
    * target, and with `login` if a login should begin. Otherwise does nothing, and resolves with `null`. Call this method
-   * once when the app starts. If this method rejects, the client stays usable. The error has `returnTo` if the response belongs to a
-   * login that began here.
+   * once when the app starts. If this method rejects, the client stays usable. The error has `returnTo` if the response
+   * belongs to a login that began here.
    */
   handleCallback(url?: string | URL): Promise<CallbackResult | null>
   /**

@@ -39,8 +39,7 @@ export interface AuthOptions extends ConnectOptions {
   /**
    * Called after a redirect login, also if the login failed, to show the page from which the user went to sign in. Also
    * called when another site begins a login, to show its target. `returnTo` is the path of this page, with query and
-   * fragment. Default: `history.replaceState`. An app with a router
-   * should pass a function that navigates to this path.
+   * fragment. Default: `history.replaceState`. An app with a router should pass a function that navigates to this path.
    */
   onReturn?: (returnTo: string) => void
 }
