@@ -14,7 +14,7 @@ mod no_std;
 pub mod vault;
 
 /// Builds the `{code, message}` object thrown to JavaScript.
-#[cfg(any(feature = "vault", feature = "edge"))]
+#[cfg(feature = "edge")]
 fn thrown(error: &crate::Error) -> wasm_bindgen::JsValue {
     let json = crate::codec::json::Writer::object()
         .text("code", error.code().as_str())

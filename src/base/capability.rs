@@ -139,9 +139,6 @@ macro_rules! capabilities {
         }
     )+
 
-        /// True if this build has all capabilities.
-        pub(crate) const HAS_ALL: bool = true $(&& $name::WITNESS.is_some())+;
-
         /// Returns the name of each capability, and whether this build has it.
         pub fn all() -> impl Iterator<Item = (&'static str, bool)> {
             [$((stringify!($name), $name::WITNESS.is_some())),+].into_iter()
@@ -152,6 +149,8 @@ macro_rules! capabilities {
 capabilities! {
     /// Further signing algorithms of ID tokens.
     Algorithms as IfAlgorithms: "algorithms",
+    /// Messages that say which option of the configuration is invalid, and why.
+    ConfigMessages as IfConfigMessages: "config-messages",
     /// Logins whose authorization URL the app opens itself.
     CustomLogin as IfCustomLogin: "custom-login",
     /// Logins on another device (RFC 8628).

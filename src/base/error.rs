@@ -152,6 +152,11 @@ codes! {
     Unsupported = "unsupported", "Change what the message names, or do not use it.";
     /// The browser's storage refused to store a login, or no longer has the DPoP key of a login.
     StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
+    /// The provider did not ask the user to sign in again, although the login requested it with `maxAge`: by the provider's
+    /// own clock, the user signed in longer ago than the login allows. The device's clock is not the reason. Also a
+    /// warning: a login with `prompt: 'login'` or `maxAge` brought the `auth_time` of the previous session. If `claims`
+    /// names `auth_time`, pages can compare it.
+    SignInNotRepeated = "sign_in_not_repeated", "Find out if the provider supports max_age and prompt=login (OIDC Core 3.1.2.1): some providers ignore one or both.";
     // A module for browsers without step-up and sockets leaves out the codes from here on.
     /// The API requires another or a more recent authentication of the user (RFC 9470), and its rule has `stepUp`.
     StepUpRequired = "step_up_required", "Ask the user, then call the error's stepUp(), or login() with its login.";
@@ -165,11 +170,6 @@ codes! {
     /// The profile address (`identity.url`), or with `userInfo` the provider's UserInfo endpoint, did not say who the user
     /// is, or named another user than the ID token. The message says why.
     ProfileFailed = "profile_failed", "Check the address and the member that the message names, and that the server accepts the token, and the app's origin (CORS).";
-    /// The provider did not ask the user to sign in again, although the login requested it with `maxAge`: by the provider's
-    /// own clock, the user signed in longer ago than the login allows. The device's clock is not the reason. Also a
-    /// warning: a login with `prompt: 'login'` or `maxAge` brought the `auth_time` of the previous session. If `claims`
-    /// names `auth_time`, pages can compare it. The smaller modules report `id_token_invalid`, and no warning.
-    SignInNotRepeated = "sign_in_not_repeated", "Find out if the provider supports max_age and prompt=login (OIDC Core 3.1.2.1): some providers ignore one or both.";
     // Only the token handler and TypeScript report the codes from here on.
     /// The token handler refused a request that the app's own pages do not send in this way. The message names the
     /// case: a request of script has no header `X-Strongroom`; its `Origin` is not the app's, or its `Sec-Fetch-Site`

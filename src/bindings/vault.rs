@@ -6,7 +6,6 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::MessagePort;
 
-use crate::bindings::thrown;
 use crate::browser::Host;
 use crate::browser::platform::{OnEvent, StoreLock, Text, WorkerScope};
 use crate::config::Config;
@@ -25,8 +24,8 @@ static VAULT: HostCell = HostCell(Cell::new(None));
 /// object. The platform calls the JavaScript function `on_event` for each event. This function has to pass its
 /// arguments to the exported function [`on_event()`]. `store_lock` connects the vaults that share a store.
 ///
-/// # Errors
-/// An object with `code`, which is `config_invalid`, and `message`.
+/// Returns `undefined`, or the message of an error with the code `config_invalid`. A module without messages about the
+/// configuration returns an empty message: the extended module has them.
 // The function copies the strings itself, because the JavaScript glue for arguments of type `String` is larger.
 #[expect(clippy::needless_pass_by_value, reason = "wasm-bindgen passes them so")]
 #[wasm_bindgen]
@@ -36,14 +35,14 @@ pub fn start(
     scope: WorkerScope,
     on_event: OnEvent,
     store_lock: StoreLock,
-) -> Result<(), JsValue> {
+) -> JsValue {
     match Config::parse(&config_json.copy(), &base_url.copy()) {
         Ok(config) => {
             let host = Host::new(config, scope, on_event, store_lock);
             VAULT.0.set(Some(Box::leak(Box::new(host))));
-            Ok(())
+            JsValue::UNDEFINED
         }
-        Err(error) => Err(thrown(&error)),
+        Err(error) => JsValue::from_str(error.message()),
     }
 }
 

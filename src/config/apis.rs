@@ -31,15 +31,21 @@ impl<'a> Options<'a> {
         };
         let mut option = String::new();
         for (i, item) in items.iter().enumerate() {
-            option.clear();
-            option.push_str("apis[");
-            json::write_number(&mut option, i as u64);
-            option.push(']');
+            if capability::ConfigMessages::WITNESS.is_some() {
+                option.clear();
+                option.push_str("apis[");
+                json::write_number(&mut option, i as u64);
+                option.push_str("].");
+            }
             let Some(object) = item.as_object() else {
-                self.refuse_value(&option, item, RULE_WHY);
+                match capability::ConfigMessages::WITNESS {
+                    Some(has) => {
+                        self.explain(has, option.trim_end_matches('.'), Some(item), RULE_WHY)
+                    }
+                    None => self.fault.record_without_message(),
+                }
                 continue;
             };
-            option.push('.');
             let options = Options {
                 object,
                 path: &option,

@@ -13,22 +13,6 @@ use crate::prelude::*;
 pub use flows::LoginOptions;
 pub(super) use rules::RuleExtension;
 
-pub(super) const NO_SUCH_OPTION: &str = if capability::HAS_ALL {
-    msg!("there is no such option")
-} else {
-    msg!(
-        "there is no such option, or it needs strongroom_extended_bg.wasm (there is no option for a client secret, since a browser cannot keep one: register a public client; nor for flows other than the code flow with PKCE: RFC 9700 2.1.2 and 2.4)"
-    )
-};
-
-pub(super) const NOT_KEPT: &str = if capability::Escrow::WITNESS.is_some() {
-    msg!("it must be 'memory', 'sealed' or 'escrow'")
-} else {
-    msg!(
-        "it must be 'memory', 'sealed' or 'escrow'; 'sealed' needs strongroom_stored_bg.wasm, and 'escrow' strongroom_extended_bg.wasm"
-    )
-};
-
 const NOT_AN_ALGORITHM: &str = msg!(
     "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted in a browser"
 );
@@ -194,10 +178,6 @@ impl Config {
 impl Options<'_> {
     /// Records the reason why an option is not supported, if there is a more specific reason than "no such option".
     pub(super) fn refuse_unsupported(&self, name: &str) {
-        if !capability::HAS_ALL {
-            // In a smaller module, `NO_SUCH_OPTION` names all these reasons.
-            return;
-        }
         if self.path.is_empty()
             && let Some(why) = flows::refusal(name)
         {

@@ -2,7 +2,6 @@
 //! documented for users in `pkg/src/edge/config.ts`.
 
 use crate::prelude::*;
-use core::cell::OnceCell;
 
 use crate::Secret;
 use crate::base::capability;
@@ -11,7 +10,7 @@ use crate::base::error::Result;
 use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
-use crate::config::{self, Limits, LoginOptions, Options, fault};
+use crate::config::{self, FirstFault, Limits, LoginOptions, Options, fault};
 use crate::edge::session::keys::Keyring;
 use crate::egress::policy::{EgressPolicy, Rule, RuleFault};
 use crate::egress::request_headers::Exceptions;
@@ -182,7 +181,7 @@ impl Config {
         let Some(object) = value.as_object() else {
             return Err(fault(&[msg!("the configuration is not an object")]));
         };
-        let first = OnceCell::new();
+        let first = FirstFault::new();
         let options = Options {
             object,
             path: "",
@@ -190,7 +189,7 @@ impl Config {
         };
         options.refuse_others(OPTIONS);
         let mut config = Self::read(&options);
-        match first.into_inner() {
+        match first.into_error() {
             None => {
                 config.flow.metadata_members = value.take_object("metadata");
                 Ok(config)
@@ -653,8 +652,7 @@ impl<'a> Options<'a> {
     /// Records a fault of an option, unless a fault was recorded before. The error does not contain the option's value,
     /// which may be a secret.
     fn refuse_unseen(&self, name: &str, why: &str) {
-        let message = ["`", self.path, name, "`: ", why];
-        self.fault.get_or_init(|| fault(&message));
+        self.record(&["`", self.path, name, "`: ", why]);
     }
 
     fn boolean_or(&self, name: &str, default: bool) -> bool {

@@ -86,8 +86,8 @@ pub struct Pending {
     pub max_age: Option<u64>,
     /// True if the request contained `prompt=none`, so that the provider could not show a page.
     pub is_silent: bool,
-    /// Present if the request contained `prompt=login`, by which the provider asks the user to sign in again.
-    pub is_fresh: Option<capability::StepUp>,
+    /// True if the request contained `prompt=login`, by which the provider asks the user to sign in again.
+    pub is_fresh: bool,
     /// Start of the login, in milliseconds since the Unix epoch.
     pub created_at: UnixMillis,
     /// The key that the tokens are bound to, if they are bound to a key (RFC 9449).
@@ -200,10 +200,7 @@ pub fn build(
             popup: params.popup,
             max_age: params.max_age,
             is_silent: params.prompt.as_deref() == Some("none"),
-            is_fresh: capability::StepUp::WITNESS.filter(|_| {
-                let prompt = params.prompt.as_deref().unwrap_or_default();
-                strings::contains_word(prompt, "login")
-            }),
+            is_fresh: strings::contains_word(params.prompt.as_deref().unwrap_or_default(), "login"),
             created_at: now,
             key: None,
             scope: more_scope,
@@ -326,7 +323,7 @@ impl Pending {
     pub fn to_json(&self) -> Secret {
         let mut writer = Writer::object();
         self.write_optional(&mut writer);
-        if self.is_fresh.is_some() {
+        if self.is_fresh {
             writer.flag("fresh", true);
         }
         let text = writer
@@ -364,7 +361,7 @@ impl Pending {
             popup,
             max_age,
             is_silent,
-            is_fresh: capability::StepUp::WITNESS.filter(|_| object.get("fresh").is_some()),
+            is_fresh: object.get("fresh").is_some(),
             created_at,
             key: capability::Dpop::WITNESS
                 .and_then(|_| PublicKey::from_jwk(object.get("dpop")?.as_object()?)),
@@ -380,11 +377,9 @@ impl Pending {
     /// Returns a warning if this login requested that `user` signs in again, but the time of the authentication is still
     /// that of `before`, the user of the previous session.
     pub(crate) fn sign_in_warning(&self, before: &Identity, user: &Identity) -> Option<Error> {
-        capability::StepUp::WITNESS?;
         let auth_time = user.auth_time()?;
         let age = seconds(user.claims(), "iat")?.saturating_sub(auth_time);
-        let is_requested =
-            self.is_fresh.is_some() || self.max_age.is_some_and(|max_age| age > max_age);
+        let is_requested = self.is_fresh || self.max_age.is_some_and(|max_age| age > max_age);
         let is_same = before.subject() == user.subject() && before.auth_time() == Some(auth_time);
         let message = msg!(
             "the login requested that the user signs in again, but the ID token has the auth_time of the previous session"

@@ -6,7 +6,6 @@
 
 use crate::prelude::*;
 
-use crate::base::capability;
 use crate::base::error::{Code, Error, quote_url};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::form::{Form, with_query};
@@ -77,10 +76,7 @@ pub fn read(outcome: &Outcome, endpoint: &str, is_public: bool) -> PushOutcome {
         token_endpoint::TokenResponse::Wait(_) | token_endpoint::TokenResponse::ServerError => {
             unavailable(msg!("the pushed authorization request endpoint failed"))
         }
-        // The smaller modules have no room for the details of this error.
-        token_endpoint::TokenResponse::Unusable(_)
-            if reply.status >= 400 && capability::LoginOptions::WITNESS.is_some() =>
-        {
+        token_endpoint::TokenResponse::Unusable(_) if reply.status >= 400 => {
             refused(reply.status, endpoint, is_public)
         }
         token_endpoint::TokenResponse::Tokens(_) | token_endpoint::TokenResponse::Unusable(_) => {
@@ -313,14 +309,7 @@ mod tests {
             (400, r#"{"error":"invalid_scope"}"#, Code::LoginFailed),
             (403, r#"{"error":"access_denied"}"#, Code::LoginDenied),
             (401, r#"{"error":"invalid_client"}"#, Code::ClientRejected),
-            (
-                401,
-                "",
-                match capability::LoginOptions::WITNESS {
-                    Some(_) => Code::ClientRejected,
-                    None => Code::LoginFailed,
-                },
-            ),
+            (401, "", Code::ClientRejected),
             (
                 400,
                 r#"{"error":"unauthorized_client"}"#,

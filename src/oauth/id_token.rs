@@ -5,7 +5,6 @@
 //! [`Unverified::signature_checked`] turns an [`Unverified`] into an [`Identity`], after all claims have been checked.
 //! An unverified token therefore cannot be used as a verified one.
 
-use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::base::error::quote;
 use crate::codec::json::{self, Object, Value};
@@ -328,7 +327,7 @@ impl<'a> ClaimsCheck<'a> {
             .required_time("auth_time")
             .saturating_add(max_age)
             .saturating_add(self.expected.tolerance_seconds);
-        if capability::StepUp::WITNESS.is_some() && self.required_time("iat") > oldest {
+        if self.required_time("iat") > oldest {
             // By the provider's own clock, so the clock of this device is not the reason.
             let message =
                 msg!("the ID token's auth_time is longer before its iat than max_age allows");
@@ -791,11 +790,7 @@ mod tests {
         let Err(Rejected::Invalid(error)) = at(NOW - 91) else {
             panic!("not rejected");
         };
-        let expected = match capability::StepUp::WITNESS {
-            Some(_) => Code::SignInNotRepeated,
-            None => Code::IdTokenInvalid,
-        };
-        assert_eq!(error.code(), expected, "{error}");
+        assert_eq!(error.code(), Code::SignInNotRepeated, "{error}");
         // The token was issued in time, so this device's clock may be wrong.
         let iat = (NOW - 1).to_string();
         let auth_time = (NOW - 91).to_string();

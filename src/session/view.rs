@@ -34,7 +34,7 @@ pub struct SessionView<'a> {
     /// The time at which the user signed in here.
     pub started_at: UnixMillis,
     /// The time at which the absolute limit ends the session. Without a refresh token, the time at which the access token
-    /// expires, if that is earlier, except in the default module.
+    /// expires, if that is earlier.
     pub expires_at: UnixMillis,
     /// The time at which the idle limit ends the session unless the user is active.
     pub idle_expires_at: UnixMillis,
@@ -109,9 +109,8 @@ pub fn view<'a>(
         needs: session.extension.needs(),
         kept: is_kept,
         started_at: session.times.started.wall,
-        // The default module has no room for this.
         expires_at: match session.tokens.refresh_token {
-            None if capability::PlainOauth::WITNESS.is_some() => limit.min(access_token_expires_at),
+            None => limit.min(access_token_expires_at),
             _ => limit,
         },
         idle_expires_at: after(session.times.last_activity.wall, config.limits.idle),

@@ -54,9 +54,9 @@ pub(super) struct Refresh {
     /// The URL of the token endpoint, or of the metadata that is missing, for the message if it cannot be reached.
     provider_url: String,
     /// The provider's error code, if its last response was a refusal that concerns this client.
-    rejection: Option<capability::Reasons<String>>,
+    rejection: Option<String>,
     /// The last response that made the session suspected.
-    unexplained: Option<capability::Reasons<String>>,
+    unexplained: Option<String>,
 }
 
 /// The largest number of refreshes that may begin because of a 401 within [`WINDOW`]. Without this limit, an API that
@@ -403,7 +403,7 @@ impl Refresh {
                 // control: errors_name_no_token
                 let message = [msg!("the token endpoint responded with "), &code];
                 let error = Error::of(Code::ClientRejected, &message);
-                self.rejection = capability::Reasons::WITNESS.map(|has| has.with(code));
+                self.rejection = Some(code);
                 RefreshStep::GiveUp(error)
             }
             RefreshOutcome::Wait(_, wait) => {
@@ -421,7 +421,7 @@ impl Refresh {
                 let [jitter] = ctx.random();
                 self.schedule.refused(&ctx.now, jitter);
                 self.update_suspicion(ctx);
-                self.unexplained = capability::Reasons::WITNESS.map(|has| has.with(why.clone()));
+                self.unexplained = Some(why.clone());
                 self.postponed(ctx, &why)
             }
             RefreshOutcome::Opaque => {
@@ -480,11 +480,11 @@ impl Refresh {
     /// Returns the error for a call that cannot get a new access token now.
     fn no_new_token(&self, ctx: &Context) -> Error {
         if let Some(code) = &self.rejection {
-            let message = [msg!("the token endpoint responded with "), &**code];
+            let message = [msg!("the token endpoint responded with "), code];
             return Error::of(Code::ClientRejected, &message);
         }
         if ctx.is_suspected {
-            return suspected(self.unexplained.as_deref());
+            return suspected(self.unexplained.as_ref());
         }
         let message = [
             msg!(

@@ -1,6 +1,7 @@
 // Mistakes in the worker file, and faults of its wasm module, reach the page with an error code. Nothing hangs. The
 // tests also cover which options load the larger module.
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, startApp } from '../support/app.mjs'
 import { played, told } from '../support/retries.mjs'
@@ -10,6 +11,7 @@ const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated']
 
 const WASM = '/strongroom/strongroom_bg.wasm'
+const EXTENDED = 'strongroom_extended_bg.wasm'
 
 const undo = []
 let app
@@ -243,18 +245,43 @@ const modules = () =>
   app.site.requests.map(({ path }) => /\w+_bg\.wasm$/.exec(path)?.[0]).filter((name) => name)
 
 for (const [option, [module, config]] of Object.entries(LARGER)) {
-  test(`${option} loads the ${module} module, and the default one refuses it`, time, async () => {
+  test(`${option} loads the ${module} module`, time, async () => {
     app.site.requests.length = 0
     app.setConfig(config)
     assert.equal(await outcomeHere(), undefined)
     assert.deepEqual(modules(), [`strongroom_${module}_bg.wasm`])
+  })
+
+  test(`${option} replaces a given default module by the extended one`, time, async () => {
+    app.site.requests.length = 0
     app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, ...config })}, { wasm: '${WASM}' })`)
-    const error = await outcomeHere()
-    assert.equal(error.code, 'config_invalid')
-    assert.ok(error.message.includes(option.split(/[.\]]+/).at(-1)), error.message)
+    assert.equal(await outcomeHere(), undefined)
+    assert.deepEqual(modules(), ['strongroom_bg.wasm', EXTENDED])
   })
 }
+
+test('an invalid option loads the extended module, which names it', time, async () => {
+  app.site.requests.length = 0
+  app.setConfig({ scope: '' })
+  assert.match((await outcomeHere()).message, /^`scope` is "": /)
+  assert.deepEqual(modules(), ['strongroom_bg.wasm', EXTENDED])
+})
+
+test('config_invalid: an invalid option, and the extended module is missing', time, async () => {
+  undo.push(app.site.override(`/strongroom/${EXTENDED}`, { status: 404, body: 'Not found' }))
+  app.setConfig({ scope: '' })
+  const error = await outcomeHere()
+  assert.equal(error.code, 'config_invalid')
+  assert.match(error.message, /could not be loaded: the server responds to .*extended_bg\.wasm with 404/)
+})
+
+test('config_invalid: an invalid option, and the extended module is a smaller one', time, async () => {
+  const body = await readFile(new URL('../../pkg/dist/strongroom_bg.wasm', import.meta.url))
+  undo.push(app.site.override(`/strongroom/${EXTENDED}`, { headers: wasm, body }))
+  app.setConfig({ scope: '' })
+  assert.equal((await outcomeHere()).code, 'config_invalid')
+})
 
 test('the smaller module supports all other options', time, async () => {
   app.site.requests.length = 0

@@ -59,13 +59,6 @@ test('an inspected session gets events and holdings from that module alone', tim
   for (const { fingerprint } of holdings) assert.match(fingerprint, /^[0-9a-f]{8}$/)
 })
 
-test('config_invalid: inspect with a module without the inspector', time, async () => {
-  app.setWorker(workerWith({ inspect: true }, LEAN))
-  const { error } = await booted(await app.open())
-  assert.equal(error.code, 'config_invalid')
-  assert.match(error.message, /`inspect`: there is no such option, or it needs strongroom_extended_bg\.wasm/)
-})
-
 test('the extended module inspects nothing without inspect: true', time, async () => {
   app.setWorker(workerWith({}, EXTENDED))
   const page = await used()

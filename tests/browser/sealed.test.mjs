@@ -316,12 +316,19 @@ test('a change to memory keeps the record until it is deleted', time, async () =
   }
 })
 
-test('the smaller module refuses it', time, async () => {
+test('the extended module replaces a module that cannot store', time, async () => {
   const app = apps.dedicated
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)}, { wasm: '/strongroom/strongroom_bg.wasm' })`)
-  const { error } = await booted(await app.open())
+  const from = app.site.requests.length
+  const page = await app.open()
+  assert.deepEqual(await booted(page), { value: null })
   app.setConfig({})
-  assert.equal(error.code, 'config_invalid')
-  assert.match(error.message, /strongroom_stored_bg\.wasm/)
+  const modules = app.site.requests.slice(from).filter(({ path }) => path.endsWith('.wasm'))
+  assert.deepEqual(
+    modules.map(({ path }) => path),
+    ['/strongroom/strongroom_bg.wasm', '/strongroom/strongroom_extended_bg.wasm'],
+  )
+  await signIn(page)
+  assert.equal(await page.evaluate(() => auth.session.kept), true)
 })

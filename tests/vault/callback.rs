@@ -387,7 +387,6 @@ fn description_of_a_refused_refresh_is_not_logged() {
     assert!(world.log.is_empty(), "{:?}", world.log);
 }
 
-#[cfg(feature = "step-up")]
 #[test]
 fn ignored_max_age_is_no_clock_error() {
     let mut world = World::new();

@@ -146,7 +146,6 @@ fn clock_set_back_extends_nothing() {
     assert_eq!(world.reason(page), Some("idle"));
 }
 
-#[cfg(feature = "plain-oauth")]
 #[test]
 fn session_without_refresh_token_ends_with_its_access_token() {
     for (issues, absolute, seconds) in [(false, 3600, 300), (false, 240, 240), (true, 3600, 3600)] {

@@ -420,7 +420,6 @@ fn login_of_a_popup_is_not_stored() {
     assert_eq!(world.count(Kind::Store), 0);
 }
 
-#[cfg(feature = "step-up")]
 #[test]
 fn sign_in_that_was_not_repeated_is_reported() {
     for (options, same_time, is_reported) in [
@@ -457,7 +456,6 @@ fn sign_in_that_was_not_repeated_is_reported() {
     }
 }
 
-#[cfg(feature = "step-up")]
 #[test]
 fn sign_in_of_another_user_is_not_compared() {
     let (mut world, page) = World::signed_in();

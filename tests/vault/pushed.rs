@@ -115,7 +115,6 @@ fn impossible_push_is_explained() {
     }
 }
 
-#[cfg(feature = "login-options")]
 #[test]
 fn refused_push_without_code_is_explained() {
     let mut world = world(r#"{"par":true}"#);
@@ -205,7 +204,6 @@ fn other_push_failures_cause_no_fallback() {
     }
 }
 
-#[cfg(feature = "extended")]
 #[test]
 fn refused_push_names_its_redirect_uri() {
     for (error, is_named) in [

@@ -74,7 +74,6 @@ fn third_unexplained_refusal_asks_for_the_user() {
     }
 }
 
-#[cfg(feature = "reasons")]
 #[test]
 fn suspected_session_names_the_response() {
     for (refusing, named, is_about_cors) in [

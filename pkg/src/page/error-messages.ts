@@ -17,6 +17,7 @@ import {
   NO_WORKER,
   THREW,
   TRAPPED,
+  UNEXPLAINED,
   UNREADABLE,
   UNSUPPORTED_CONTEXT,
 } from '../protocol/message-keys.js'
@@ -58,6 +59,8 @@ const OWN: Record<string, string> = {
   [NO_ADDRESS]: 'handleCallback() takes an address, and was passed an object of options or an event',
   [A_FUNCTION]:
     ' is a function: write the value that it returns, since the configuration is passed on as JSON',
+  [UNEXPLAINED]:
+    'an option is missing or invalid. strongroom_extended_bg.wasm, which says what is wrong, could not be loaded: ',
   [UNREADABLE]: 'the configuration cannot be read: ',
   [TRAPPED]: 'the core trapped',
   [THREW]: "the worker's file threw: ",

@@ -7,21 +7,18 @@ export type WasmSource = string | URL | BufferSource | WebAssembly.Module | Resp
 /** The function of a module's glue that instantiates the module. */
 type InitSync = (source: { module: WebAssembly.Module }) => { memory: WebAssembly.Memory }
 
-let loading: Promise<WebAssembly.Memory> | undefined
-
 /**
- * Resolves with the module's memory. The first call that succeeds decides which module is loaded.
+ * Resolves with the module's memory. The module replaces the one that was loaded before.
  *
  * Rejects with `wasm_blocked` if a Content-Security-Policy forbids WebAssembly, else with `wasm_failed`. The message is
  * only the reason: the caller adds what happened and the advice.
  */
 export const loadWasm = (source: WasmSource, initSync: InitSync): Promise<WebAssembly.Memory> =>
-  (loading ??= load(source, initSync).catch((error) => {
-    loading = undefined
+  load(source, initSync).catch((error) => {
     throw error instanceof WebAssembly.CompileError && isBlocked()
       ? new StrongroomError('wasm_blocked', '')
       : new StrongroomError('wasm_failed', error.message)
-  }))
+  })
 
 const load = async (source: WasmSource, initSync: InitSync): Promise<WebAssembly.Memory> => {
   const given = await (typeof source === 'string' || source instanceof URL ? fetch(source) : source)

@@ -5,7 +5,7 @@ import { type StoreLock, openStoreLock } from './store-lock.js'
 import type { VaultConfig } from './config.js'
 import { moduleFor } from './modules.js'
 import { StrongroomError } from '../page/error.js'
-import { A_FUNCTION, THREW, TRAPPED, UNREADABLE } from '../protocol/message-keys.js'
+import { A_FUNCTION, THREW, TRAPPED, UNEXPLAINED, UNREADABLE } from '../protocol/message-keys.js'
 import { BYE, HANDSHAKE, lockName, type VaultMessage } from '../protocol/messages.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
@@ -14,7 +14,8 @@ export interface VaultOptions {
   /**
    * The core's module. Default: strongroom_bg.wasm beside this file, or strongroom_stored_bg.wasm or
    * strongroom_extended_bg.wasm if the configuration has an option that needs this larger module (docs/deployment.md
-   * lists these options). The extended module works with every configuration.
+   * lists these options). The extended module works with every configuration. If another module refuses the
+   * configuration, the extended one beside this file is loaded: it says which option is invalid, or runs the vault.
    */
   wasm?: WasmSource
 }
@@ -71,19 +72,29 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
       return value
     }) ?? 'null'
   // Bundlers look for exactly these expressions.
+  const extended = new URL('./strongroom_extended_bg.wasm', import.meta.url)
   const module = moduleFor(JSON.parse(json))
   wasm ??=
     module === 'extended'
-      ? new URL('./strongroom_extended_bg.wasm', import.meta.url)
+      ? extended
       : module === 'stored'
         ? new URL('./strongroom_stored_bg.wasm', import.meta.url)
         : new URL('./strongroom_bg.wasm', import.meta.url)
-  memory = await loadWasm(wasm, core.initSync)
-  guard(() => {
-    const onEvent = (event: number, id: number, value: unknown) => guard(() => core.onEvent(event, id, value))
-    core.start(json, location.href, self, onEvent, (storeLock = openStoreLock(stop)))
-    for (const port of ports) core.connect(port)
-  })
+  storeLock = openStoreLock(stop)
+  /** Starts the vault with this module. Returns the core's message about the configuration if it is invalid. */
+  const run = async (source: WasmSource): Promise<string | undefined> => {
+    memory = await loadWasm(source, core.initSync)
+    let fault: string | undefined
+    guard(() => {
+      fault = core.start(json, location.href, self, onEvent, storeLock!)
+      for (const port of ports) core.connect(port)
+    })
+    return fault
+  }
+  let fault = await run(wasm)
+  // The smaller modules do not say which option is invalid.
+  if (fault === '') fault = await run(extended).catch(({ message }) => UNEXPLAINED + message)
+  if (fault != null) end(configInvalid(fault))
   // A worker does not inherit the page's Content-Security-Policy, so warn the developer if the policy of the worker's
   // own file has neither `connect-src` nor `default-src`. If the request for this file fails, a policy may limit the
   // worker already, so there is no warning.
@@ -108,6 +119,8 @@ const accept = (port: MessagePort) => {
   if (failure) refuse(port, failure)
   else if (memory) guard(() => core.connect(port))
 }
+
+const onEvent = (event: number, id: number, value: unknown) => guard(() => core.onEvent(event, id, value))
 
 const touch = (port: MessagePort, data?: unknown[]) => {
   ports.delete(port)
@@ -134,9 +147,7 @@ const guard = (action: () => void) => {
   try {
     action()
   } catch (error) {
-    // Errors of the core have a code. Everything else is a trap.
-    if (typeof (error as VaultFailure | null)?.code === 'string') end(error as VaultFailure)
-    else crash(error)
+    crash(error)
   }
 }
 

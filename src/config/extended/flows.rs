@@ -142,7 +142,6 @@ impl Options<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::super::tests::configured;
-    use crate::base::capability;
     use crate::base::error::{Code, Result};
 
     /// Returns true if the app must open authorization URLs itself with this redirect URI.
@@ -319,9 +318,7 @@ mod tests {
 
     #[test]
     fn unsupported_flows_are_refused_with_reason() {
-        if !capability::HAS_ALL {
-            return;
-        }
+        needs!(ConfigMessages);
         for (name, section) in [
             ("responseType", "RFC 9700 2.1.2"),
             ("response_type", "RFC 9700 2.1.2"),

@@ -123,7 +123,7 @@ impl Pending {
             popup: true,
             max_age: None,
             is_silent: false,
-            is_fresh: None,
+            is_fresh: false,
             created_at: now,
             key,
             scope: params.requested_scope(config).unwrap_or_default(),

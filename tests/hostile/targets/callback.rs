@@ -93,7 +93,7 @@ pub fn check(input: &[u8]) {
         return_to: "/".to_owned(),
         popup: false,
         is_silent: false,
-        is_fresh: None,
+        is_fresh: false,
         max_age: None,
         created_at: 0,
         key: None,

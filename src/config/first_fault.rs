@@ -1,0 +1,36 @@
+//! The first fault in a configuration.
+//!
+//! Only builds with the capability `ConfigMessages` say what is wrong. If another module refuses a configuration, the
+//! worker loads the extended module, which refuses it with a message.
+
+use core::cell::OnceCell;
+
+use super::fault;
+use crate::base::capability;
+use crate::base::error::Error;
+
+/// The first fault in a configuration, if there is one.
+pub(crate) struct FirstFault(OnceCell<Option<capability::ConfigMessages<Error>>>);
+
+impl FirstFault {
+    pub(crate) const fn new() -> Self {
+        Self(OnceCell::new())
+    }
+
+    /// Records a fault with its message, unless an earlier one is recorded.
+    pub(super) fn record(&self, has: capability::ConfigMessages, message: &[&str]) {
+        self.0.get_or_init(|| Some(has.with(fault(message))));
+    }
+
+    /// Records a fault in a build without messages.
+    #[inline(never)]
+    pub(super) fn record_without_message(&self) {
+        self.0.get_or_init(|| None);
+    }
+
+    /// Returns the first fault, with an empty message in a build without messages.
+    pub(crate) fn into_error(self) -> Option<Error> {
+        let first = self.0.into_inner()?;
+        Some(first.map_or_else(|| fault(&[]), capability::ConfigMessages::into_data))
+    }
+}
