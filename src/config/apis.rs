@@ -40,7 +40,8 @@ impl<'a> Options<'a> {
             let Some(object) = item.as_object() else {
                 match capability::ConfigMessages::WITNESS {
                     Some(has) => {
-                        self.explain(has, option.trim_end_matches('.'), Some(item), RULE_WHY)
+                        let name = option.trim_end_matches('.');
+                        self.explain(has, name, Some(item), RULE_WHY);
                     }
                     None => self.fault.record_without_message(),
                 }
