@@ -540,12 +540,16 @@ impl<'a> Options<'a> {
             self.refuse("scope", WHY);
         }
         if strings::contains_word(scope, "openid") != has_openid {
-            self.refuse(
-                "scope",
+            let why = if has_openid {
                 msg!(
-                    "it must contain `openid`, so that an ID token identifies the user; or, for a server without OpenID Connect, `identity` must say who the user is (not both): 'none', or { from: 'token_response', sub: 'user_id' } with the name of a member of the token response"
-                ),
-            );
+                    "it must contain `openid`, so that an ID token identifies the user; or, for a server without OpenID Connect, `identity` must say who the user is: 'none', or { from: 'token_response', sub: 'user_id' } with the name of a member of the token response"
+                )
+            } else {
+                msg!(
+                    "it must not contain `openid` if `identity` says who the user is: remove one of the two"
+                )
+            };
+            self.refuse("scope", why);
         }
         scope.to_owned()
     }
@@ -973,7 +977,7 @@ mod tests {
                 "HMAC are not accepted",
             ),
             (r#"{"idTokenSignedResponseAlg": "none"}"#, "`none` and HMAC"),
-            (r#"{"identity": "none"}"#, "(not both)"),
+            (r#"{"identity": "none"}"#, "must not contain `openid`"),
             (
                 r#"{"scope": "a", "identity": "none", "trustedAudiences": ["a"]}"#,
                 "`trustedAudiences` is [\"a\"]: a login with `identity`",

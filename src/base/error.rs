@@ -66,7 +66,7 @@ codes! {
     /// coordinator such as `redis()` or a function of `strongroom/headers` is wrong; nothing was started. Or
     /// `strongroom.json` is wrong. Or a file called `vault()` or `vaultFrame()` twice; a second `vault()` also ends the
     /// first vault.
-    ConfigInvalid = "config_invalid", "Fix the named option in the worker file and reload.";
+    ConfigInvalid = "config_invalid", "Fix what the message names, and start again.";
     /// A message on a port was not from strongroom's code in the page, or page and worker have different versions of
     /// strongroom. Or a call had an unknown option, an option of the wrong type or a value that is not allowed. Or
     /// `on()` was passed the name of an unknown event.
