@@ -36,7 +36,8 @@ const UNUSED = [
     /if \(cachedDataViewMemory0 === null \|\| [^\n]*\) \{\n/,
     'if (cachedDataViewMemory0?.buffer !== wasm.memory.buffer) {\n',
   ],
-  // `initSync()` gets a compiled module, and is called once unless the glue can reset its state.
+  // `initSync()` gets a compiled module. Unless the glue can reset its state, each call replaces the module's instance:
+  // the worker loads a second module if the first one refuses the configuration (src/worker/worker.ts).
   [
     /function initSync\(module\) \{(\n[^\n]*return wasm;\n)[^]*?(?= {4}const instance)/,
     (_, known) =>

@@ -1,7 +1,8 @@
 //! The functions that the core exports to JavaScript. The functions that the core imports from JavaScript are in
 //! `src/browser/platform.rs`.
 //!
-//! Bindings only convert values. Errors become objects with `code` and `message`.
+//! Bindings only convert values. Errors become objects with `code` and `message`, or only a message where the
+//! code is always the same.
 //!
 //! `edge` and `vault` are built as separate wasm modules, each with the Cargo feature of the same name. The modules with
 //! `vault` differ in their [capabilities](crate::base::capability).

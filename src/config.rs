@@ -87,10 +87,6 @@ const PROTOCOL_PARAMS: &str = "acr_values client_id client_secret code_challenge
     id_token_hint login_hint max_age nonce prompt redirect_uri request request_uri \
     response_mode response_type scope state ui_locales";
 
-const NOT_AUDIENCE: &str = msg!(
-    "it is a parameter of the authorization request: write authorizationParams: { audience: '…' }"
-);
-
 const NOT_HTTPS: &str = msg!("it must be https; http is for loopback only");
 
 /// The limits on the duration of a session.
@@ -380,22 +376,22 @@ impl<'a> Options<'a> {
             if strings::contains_word(known, name) || is_off(name, value) {
                 continue;
             }
-            self.refuse_unsupported(name);
-            if self.path.is_empty() && name == "audience" {
-                self.record(&["`audience`: ", NOT_AUDIENCE]);
+            match capability::ConfigMessages::WITNESS {
+                Some(has) => self.explain_unknown(has, name, known),
+                None => self.fault.record_without_message(),
             }
-            // The value is not part of the message, because it may be a secret. pkg/src/page/error-messages.ts replaces
-            // the known options by the one that may be meant.
-            self.record(&[
-                "`",
-                self.path,
-                name,
-                "`: ",
-                msg!("there is no such option"),
-                "\n",
-                known,
-            ]);
         }
+    }
+
+    /// Records that there is no option `name`. The value is not part of the message, because it may be a secret.
+    fn explain_unknown(&self, has: capability::ConfigMessages, name: &str, known: &str) {
+        if let Some(why) = self.reason_against(name) {
+            self.fault.record(has, &["`", self.path, name, "`: ", why]);
+        }
+        // pkg/src/page/error-messages.ts replaces the known options by the one that may be meant.
+        let why = msg!("there is no such option");
+        self.fault
+            .record(has, &["`", self.path, name, "`: ", why, "\n", known]);
     }
 
     /// Returns the string of a required option.
@@ -451,8 +447,13 @@ impl<'a> Options<'a> {
         if let Some(value) = self.object.get(name) {
             value.write(&mut json);
             if !strings::contains_word(known, &json) {
-                let why = [msg!("it must be one of: "), known].concat();
-                self.refuse(name, &why);
+                match capability::ConfigMessages::WITNESS {
+                    Some(has) => {
+                        let why = [msg!("it must be one of: "), known].concat();
+                        self.explain(has, name, Some(value), &why);
+                    }
+                    None => self.fault.record_without_message(),
+                }
             }
         }
         json

@@ -176,17 +176,22 @@ impl Config {
 }
 
 impl Options<'_> {
-    /// Records the reason why an option is not supported, if there is a more specific reason than "no such option".
-    pub(super) fn refuse_unsupported(&self, name: &str) {
-        if self.path.is_empty()
-            && let Some(why) = flows::refusal(name)
-        {
-            self.record(&["`", name, "`: ", why]);
-        }
+    /// Returns the reason why there is no option `name`, if there is a more specific reason than "no such option".
+    pub(super) fn reason_against(&self, name: &str) -> Option<&'static str> {
         if name.eq_ignore_ascii_case("clientSecret") || name == "client_secret" {
-            let why = msg!("a browser cannot keep a client secret; register a public client");
-            self.record(&["`", self.path, name, "`: ", why]);
+            return Some(msg!(
+                "a browser cannot keep a client secret; register a public client"
+            ));
         }
+        if !self.path.is_empty() {
+            return None;
+        }
+        if name == "audience" {
+            return Some(msg!(
+                "it is a parameter of the authorization request: write authorizationParams: { audience: '…' }"
+            ));
+        }
+        flows::reason_against(name)
     }
 
     pub(crate) fn boolean(&self, name: &str) -> bool {

@@ -252,12 +252,12 @@ for (const [option, [module, config]] of Object.entries(LARGER)) {
     assert.deepEqual(modules(), [`strongroom_${module}_bg.wasm`])
   })
 
-  test(`${option} replaces a given default module by the extended one`, time, async () => {
-    app.site.requests.length = 0
+  test(`config_invalid: ${option} with a given default module`, time, async () => {
     app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, ...config })}, { wasm: '${WASM}' })`)
-    assert.equal(await outcomeHere(), undefined)
-    assert.deepEqual(modules(), ['strongroom_bg.wasm', EXTENDED])
+    const error = await outcomeHere()
+    assert.equal(error.code, 'config_invalid')
+    assert.match(error.message, /needs a larger module than the one .*strongroom_extended_bg\.wasm/)
   })
 }
 
@@ -280,8 +280,22 @@ test('config_invalid: an invalid option, and the extended module is a smaller on
   const body = await readFile(new URL('../../pkg/dist/strongroom_bg.wasm', import.meta.url))
   undo.push(app.site.override(`/strongroom/${EXTENDED}`, { headers: wasm, body }))
   app.setConfig({ scope: '' })
-  assert.equal((await outcomeHere()).code, 'config_invalid')
+  const error = await outcomeHere()
+  assert.equal(error.code, 'config_invalid')
+  assert.match(error.message, /of different versions/)
 })
+
+for (const [name, href] of Object.entries({ missing: undefined, 'a blob: URL': 'blob:http://localhost/1' })) {
+  test(`a given module works if import.meta.url is ${name}`, time, async () => {
+    const file = await readFile(new URL('../../pkg/dist/worker.js', import.meta.url), 'utf8')
+    const body = file.replaceAll('import.meta.url', JSON.stringify(href) ?? 'undefined')
+    assert.notEqual(body, file)
+    undo.push(app.site.override('/strongroom/worker.js', { body }))
+    app.setWorker(`import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(app.config)}, { wasm: '${WASM}' })`)
+    assert.equal(await outcomeHere(), undefined)
+  })
+}
 
 test('the smaller module supports all other options', time, async () => {
   app.site.requests.length = 0

@@ -316,19 +316,12 @@ test('a change to memory keeps the record until it is deleted', time, async () =
   }
 })
 
-test('the extended module replaces a module that cannot store', time, async () => {
+test('config_invalid: a given module that cannot store', time, async () => {
   const app = apps.dedicated
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)}, { wasm: '/strongroom/strongroom_bg.wasm' })`)
-  const from = app.site.requests.length
-  const page = await app.open()
-  assert.deepEqual(await booted(page), { value: null })
+  const { error } = await booted(await app.open())
   app.setConfig({})
-  const modules = app.site.requests.slice(from).filter(({ path }) => path.endsWith('.wasm'))
-  assert.deepEqual(
-    modules.map(({ path }) => path),
-    ['/strongroom/strongroom_bg.wasm', '/strongroom/strongroom_extended_bg.wasm'],
-  )
-  await signIn(page)
-  assert.equal(await page.evaluate(() => auth.session.kept), true)
+  assert.equal(error.code, 'config_invalid')
+  assert.match(error.message, /an option needs a larger module/)
 })

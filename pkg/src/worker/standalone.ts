@@ -6,7 +6,7 @@
  * /strongroom/standalone.js
  * /strongroom/strongroom_bg.wasm
  * /strongroom/strongroom_stored_bg.wasm     instead, if the configuration needs it
- * /strongroom/strongroom_extended_bg.wasm   instead, if the configuration needs it
+ * /strongroom/strongroom_extended_bg.wasm   instead, if the configuration needs it; else it names an invalid option
  * /strongroom/strongroom.json               { "issuer": "https://id.example.com", "clientId": "spa", … }
  * ```
  *

@@ -1,4 +1,4 @@
-/** Loads a module of the core once, and distinguishes the ways in which loading fails. */
+/** Loads modules of the core, and distinguishes the ways in which loading fails. */
 import { StrongroomError } from '../page/error.js'
 
 /** A module or its location. A string is a URL relative to the page or the worker. */

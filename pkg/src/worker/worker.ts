@@ -5,7 +5,7 @@ import { type StoreLock, openStoreLock } from './store-lock.js'
 import type { VaultConfig } from './config.js'
 import { moduleFor } from './modules.js'
 import { StrongroomError } from '../page/error.js'
-import { A_FUNCTION, THREW, TRAPPED, UNEXPLAINED, UNREADABLE } from '../protocol/message-keys.js'
+import { A_FUNCTION, THREW, TOO_SMALL, TRAPPED, UNEXPLAINED, UNREADABLE } from '../protocol/message-keys.js'
 import { BYE, HANDSHAKE, lockName, type VaultMessage } from '../protocol/messages.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
@@ -15,7 +15,7 @@ export interface VaultOptions {
    * The core's module. Default: strongroom_bg.wasm beside this file, or strongroom_stored_bg.wasm or
    * strongroom_extended_bg.wasm if the configuration has an option that needs this larger module (docs/deployment.md
    * lists these options). The extended module works with every configuration. If another module refuses the
-   * configuration, the extended one beside this file is loaded: it says which option is invalid, or runs the vault.
+   * configuration, the extended one beside this file is loaded, which says why.
    */
   wasm?: WasmSource
 }
@@ -72,29 +72,28 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
       return value
     }) ?? 'null'
   // Bundlers look for exactly these expressions.
-  const extended = new URL('./strongroom_extended_bg.wasm', import.meta.url)
   const module = moduleFor(JSON.parse(json))
   wasm ??=
     module === 'extended'
-      ? extended
+      ? new URL('./strongroom_extended_bg.wasm', import.meta.url)
       : module === 'stored'
         ? new URL('./strongroom_stored_bg.wasm', import.meta.url)
         : new URL('./strongroom_bg.wasm', import.meta.url)
   storeLock = openStoreLock(stop)
-  /** Starts the vault with this module. Returns the core's message about the configuration if it is invalid. */
+  /** Starts the core of a module. Resolves with its message about the configuration if it refuses the configuration. */
   const run = async (source: WasmSource): Promise<string | undefined> => {
     memory = await loadWasm(source, core.initSync)
     let fault: string | undefined
-    guard(() => {
-      fault = core.start(json, location.href, self, onEvent, storeLock!)
-      for (const port of ports) core.connect(port)
-    })
+    guard(() => (fault = core.start(json, location.href, self, onEvent, storeLock!)))
     return fault
   }
-  let fault = await run(wasm)
-  // The smaller modules do not say which option is invalid.
-  if (fault === '') fault = await run(extended).catch(({ message }) => UNEXPLAINED + message)
-  if (fault != null) end(configInvalid(fault))
+  // A smaller module refuses a configuration without a message.
+  const explain = async () =>
+    (await run(new URL('./strongroom_extended_bg.wasm', import.meta.url))) || TOO_SMALL
+  const fault = await run(wasm)
+  if (fault != null)
+    end(configInvalid(fault || (await explain().catch(({ message }) => UNEXPLAINED + message))))
+  guard(() => ports.forEach(core.connect))
   // A worker does not inherit the page's Content-Security-Policy, so warn the developer if the policy of the worker's
   // own file has neither `connect-src` nor `default-src`. If the request for this file fails, a policy may limit the
   // worker already, so there is no warning.

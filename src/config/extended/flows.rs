@@ -30,7 +30,7 @@ pub struct LoginOptions {
 }
 
 /// Returns the reason why an option of another flow is not supported, or `None` for other unknown options.
-pub(super) fn refusal(name: &str) -> Option<&'static str> {
+pub(super) fn reason_against(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     match name.as_str() {
         "responsetype" | "response_type" | "implicit" => Some(msg!(
