@@ -71,7 +71,10 @@ export function define({ servers: { api, provider, clientId }, collector }) {
     redirectUri: '/callback',
     scope: 'openid profile email offline_access orders',
     consent: 'always',
-    apis: [{ url: `${api.url}${UNSEARCHED}`, reflection: 'headers' }, { url: api.url }],
+    apis: [
+      { url: `${api.url}${UNSEARCHED}`, reflection: 'headers' },
+      { url: api.url, methods: ['GET', 'HEAD', 'PUT'] },
+    ],
   }
   return {
     CONFIG: JSON.stringify(config),
