@@ -71,11 +71,12 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
       if (typeof value === 'function' && isNaN(+name)) throw configInvalid(`\`${name}\`${A_FUNCTION}`)
       return value
     }) ?? 'null'
-  // Bundlers look for exactly these expressions.
+  // Bundlers look for exactly these expressions with `new URL`.
+  const extended = () => new URL('./strongroom_extended_bg.wasm', import.meta.url)
   const module = moduleFor(JSON.parse(json))
   wasm ??=
     module === 'extended'
-      ? new URL('./strongroom_extended_bg.wasm', import.meta.url)
+      ? extended()
       : module === 'stored'
         ? new URL('./strongroom_stored_bg.wasm', import.meta.url)
         : new URL('./strongroom_bg.wasm', import.meta.url)
@@ -89,7 +90,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   }
   // A smaller module refuses a configuration without a message.
   const explain = async () =>
-    (await run(new URL('./strongroom_extended_bg.wasm', import.meta.url))) || TOO_SMALL
+    (await run(extended())) || TOO_SMALL
   const fault = await run(wasm)
   if (fault != null)
     end(configInvalid(fault || (await explain().catch(({ message }) => UNEXPLAINED + message))))
