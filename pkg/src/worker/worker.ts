@@ -89,8 +89,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
     return fault
   }
   // A smaller module refuses a configuration without a message.
-  const explain = async () =>
-    (await run(extended())) || TOO_SMALL
+  const explain = async () => (await run(extended())) || TOO_SMALL
   const fault = await run(wasm)
   if (fault != null)
     end(configInvalid(fault || (await explain().catch(({ message }) => UNEXPLAINED + message))))
