@@ -79,13 +79,15 @@ export function startSockets({ verify }) {
       socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }))
     })
     const isEcho = !url.searchParams.has('quiet')
-    let isAuthorized = !!entry.claims
+    /** Settles when the token, which may come in the first message, has been verified. */
+    let admission = entry.claims ? Promise.resolve(true) : undefined
     socket.on('message', async (data, isBinary) => {
-      if (!isAuthorized) {
-        isAuthorized = true
-        if (!(await admit(entry, () => JSON.parse(data).token))) socket.close(4401, 'unauthorized')
+      if (!admission) {
+        admission = admit(entry, () => JSON.parse(data).token)
+        if (!(await admission)) socket.close(4401, 'unauthorized')
         return
       }
+      if (!(await admission)) return
       const message = isBinary ? data : data.toString()
       entry.messages.push(message)
       if (isEcho) socket.send(message)
