@@ -330,42 +330,23 @@ pub(crate) struct Options<'a> {
 
 impl<'a> Options<'a> {
     /// Records an error, unless an earlier error is recorded.
-    // Inlined, so that a build without messages does not contain the arguments of each call.
-    #[inline(always)]
     pub(crate) fn record(&self, message: &[&str]) {
-        match capability::ConfigMessages::WITNESS {
-            Some(has) => self.fault.record(has, message),
-            None => self.fault.record_without_message(),
-        }
+        self.fault.record(|| fault(message));
     }
 
     /// Records that the option `name` is missing or invalid. `why` says what the option must be.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn refuse(&self, name: &str, why: &str) {
-        match capability::ConfigMessages::WITNESS {
-            Some(has) => self.explain(has, name, self.object.get(name), why),
-            None => self.fault.record_without_message(),
-        }
+        self.fault
+            .record(|| self.invalid(name, self.object.get(name), why));
     }
 
-    #[inline(never)]
-    fn explain(
-        &self,
-        has: capability::ConfigMessages,
-        name: &str,
-        value: Option<&Value>,
-        why: &str,
-    ) {
-        let value = value.map(shown);
-        match &value {
-            Some(value) => {
-                let message = ["`", self.path, name, msg!("` is "), value, ": ", why];
-                self.fault.record(has, &message);
-            }
-            None => {
-                let message = ["`", self.path, name, msg!("` is missing: "), why];
-                self.fault.record(has, &message);
-            }
+    /// Returns the error of an option with this value, or of a missing option.
+    fn invalid(&self, name: &str, value: Option<&Value>, why: &str) -> Error {
+        let shown = value.map(shown);
+        match &shown {
+            Some(value) => fault(&["`", self.path, name, msg!("` is "), value, ": ", why]),
+            None => fault(&["`", self.path, name, msg!("` is missing: "), why]),
         }
     }
 
@@ -376,22 +357,20 @@ impl<'a> Options<'a> {
             if strings::contains_word(known, name) || is_off(name, value) {
                 continue;
             }
-            match capability::ConfigMessages::WITNESS {
-                Some(has) => self.explain_unknown(has, name, known),
-                None => self.fault.record_without_message(),
-            }
+            self.fault.record(|| self.unknown(name, known));
         }
     }
 
-    /// Records that there is no option `name`. The value is not part of the message, because it may be a secret.
-    fn explain_unknown(&self, has: capability::ConfigMessages, name: &str, known: &str) {
-        if let Some(why) = self.reason_against(name) {
-            self.fault.record(has, &["`", self.path, name, "`: ", why]);
+    /// Returns the error of an unknown option. It does not contain the option's value, which may be a secret.
+    fn unknown(&self, name: &str, known: &str) -> Error {
+        match self.reason_against(name) {
+            Some(why) => fault(&["`", self.path, name, "`: ", why]),
+            // pkg/src/page/error-messages.ts replaces the known options by the one that may be meant.
+            None => {
+                let why = msg!("there is no such option");
+                fault(&["`", self.path, name, "`: ", why, "\n", known])
+            }
         }
-        // pkg/src/page/error-messages.ts replaces the known options by the one that may be meant.
-        let why = msg!("there is no such option");
-        self.fault
-            .record(has, &["`", self.path, name, "`: ", why, "\n", known]);
     }
 
     /// Returns the string of a required option.
@@ -447,13 +426,10 @@ impl<'a> Options<'a> {
         if let Some(value) = self.object.get(name) {
             value.write(&mut json);
             if !strings::contains_word(known, &json) {
-                match capability::ConfigMessages::WITNESS {
-                    Some(has) => {
-                        let why = [msg!("it must be one of: "), known].concat();
-                        self.explain(has, name, Some(value), &why);
-                    }
-                    None => self.fault.record_without_message(),
-                }
+                self.fault.record(|| {
+                    let why = [msg!("it must be one of: "), known].concat();
+                    self.invalid(name, Some(value), &why)
+                });
             }
         }
         json

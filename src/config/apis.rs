@@ -38,13 +38,9 @@ impl<'a> Options<'a> {
                 option.push_str("].");
             }
             let Some(object) = item.as_object() else {
-                match capability::ConfigMessages::WITNESS {
-                    Some(has) => {
-                        let name = option.trim_end_matches('.');
-                        self.explain(has, name, Some(item), RULE_WHY);
-                    }
-                    None => self.fault.record_without_message(),
-                }
+                let name = option.trim_end_matches('.');
+                self.fault
+                    .record(|| self.invalid(name, Some(item), RULE_WHY));
                 continue;
             };
             let options = Options {

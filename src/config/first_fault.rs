@@ -17,14 +17,18 @@ impl FirstFault {
         Self(OnceCell::new())
     }
 
-    /// Records a fault with its message, unless an earlier one is recorded.
-    pub(super) fn record(&self, has: capability::ConfigMessages, message: &[&str]) {
-        self.0.get_or_init(|| Some(has.with(fault(message))));
+    /// Records the error that `explain` returns, unless an earlier one is recorded. A build without messages records that
+    /// there is a fault.
+    pub(super) fn record(&self, explain: impl FnOnce() -> Error) {
+        match capability::ConfigMessages::WITNESS {
+            Some(has) => {
+                self.0.get_or_init(|| Some(has.with(explain())));
+            }
+            None => self.record_without_message(),
+        }
     }
 
-    /// Records a fault in a build without messages.
-    #[inline(never)]
-    pub(super) fn record_without_message(&self) {
+    fn record_without_message(&self) {
         self.0.get_or_init(|| None);
     }
 

@@ -484,7 +484,7 @@ impl Refresh {
             return Error::of(Code::ClientRejected, &message);
         }
         if ctx.is_suspected {
-            return suspected(self.unexplained.as_ref());
+            return suspected(self.unexplained.as_deref());
         }
         let message = [
             msg!(
@@ -708,7 +708,7 @@ fn without_id_token(
 }
 
 /// `response` describes the last response, in builds that remember it.
-fn suspected(response: Option<&String>) -> Error {
+fn suspected(response: Option<&str>) -> Error {
     match response {
         Some(response) => Error::of(
             Code::InteractionRequired,
