@@ -1,36 +1,39 @@
 //! The configuration of a vault, which is read once from JSON and validated as a whole.
 //!
 //! The configuration is part of the worker file, or of the file `strongroom.json` that the standalone worker fetches.
-//! The first error is reported as [`Code::ConfigInvalid`], with a message that names the option and says what to write
+//! The first error is reported as [`Code::ConfigInvalid`](crate::Code::ConfigInvalid), with a message that names the option and says what to write
 //! instead. An unknown option is an error too, since a misspelled limit would have no effect. The options are
 //! documented for users in `pkg/src/worker/config.ts`.
 
-mod apis;
-mod extended;
+pub(crate) mod apis;
+pub(crate) mod extended;
 mod first_fault;
-mod identity;
+pub(crate) mod identity;
 mod options;
+pub(crate) mod provider;
+pub(crate) mod reader;
+pub(crate) mod request;
+pub(crate) mod session;
 
 use crate::prelude::*;
 
 use crate::base::capability;
 use crate::base::clock::Millis;
-use crate::base::error::{Code, Error, Result, short};
-use crate::base::strings;
-use crate::codec::form::Form;
-use crate::codec::json::{Object, Value};
+use crate::base::error::Result;
+use crate::codec::json::Object;
 use crate::codec::url::Url;
 use crate::egress::policy::EgressPolicy;
 use crate::oauth::identity::Members;
 use crate::oauth::metadata::{self, Metadata};
 use crate::oauth::pkce;
-use crate::oauth::scope::is_scope_token;
 use crate::oauth::token_endpoint::{Scheme, Wanted};
 
-use extended::is_protocol_param;
 pub use extended::{Extended, LoginOptions};
 pub(crate) use first_fault::FirstFault;
-use options::is_off;
+pub(crate) use reader::{Options, Seconds, fault};
+pub use request::Pushing;
+use request::RedirectUri;
+pub use session::Limits;
 
 /// True if this build has the option `metadata`.
 pub(crate) const HAS_METADATA: bool = capability::Metadata::WITNESS.is_some();
@@ -41,18 +44,6 @@ pub(crate) const HAS_PERSISTENCE: bool = capability::StoredSessions::WITNESS.is_
 
 /// The longest configuration, in bytes of JSON.
 pub const MAX_CONFIG: usize = 64 * 1024;
-
-// Lists of names are strings with spaces, because a table of addresses and lengths compresses badly.
-
-/// The claims that a page may see by default.
-const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
-
-/// The allowed values of an option in seconds, and the text of its error, which names them.
-pub(crate) struct Seconds {
-    pub(crate) least: u64,
-    pub(crate) most: u64,
-    pub(crate) why: &'static str,
-}
 
 pub(crate) const TIME_LIMIT: Seconds = Seconds {
     least: 1,
@@ -65,51 +56,6 @@ pub(crate) const TOLERANCE: Seconds = Seconds {
     most: 600,
     why: msg!("it must be a whole number of seconds from 0 to 600"),
 };
-
-pub(crate) const SESSION_LIMIT: Seconds = Seconds {
-    least: 1,
-    most: 365 * 24 * 3600,
-    why: msg!("it must be a whole number of seconds from 1 to 31536000, a year"),
-};
-
-/// Claims that bind the ID token to secrets of the login, and members of a token response that are secrets. Pages do
-/// not need them.
-const HIDDEN_CLAIMS: &str = if capability::PlainOauth::WITNESS.is_some() {
-    "nonce at_hash c_hash s_hash access_token refresh_token id_token"
-} else {
-    "nonce at_hash c_hash s_hash"
-};
-
-/// Authorization request parameters that `authorizationParams` and `loginParams` must not contain. The flow itself
-/// decides about these parameters (RFC 6749, RFC 7636, RFC 9101, OIDC Core 3.1.2.1), or `login()` takes them as
-/// options.
-const PROTOCOL_PARAMS: &str = "acr_values client_id client_secret code_challenge code_challenge_method \
-    id_token_hint login_hint max_age nonce prompt redirect_uri request request_uri \
-    response_mode response_type scope state ui_locales";
-
-const NOT_HTTPS: &str = msg!("it must be https; http is for loopback only");
-
-/// The limits on the duration of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The longest time without activity of the user.
-    pub idle: Millis,
-    /// The longest time that a session lasts after its login.
-    pub absolute: Millis,
-}
-
-/// The option `par`, which decides if authorization requests are pushed to the provider (RFC 9126).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pushing {
-    /// Requests are pushed if the provider announces an endpoint for pushed requests, and the endpoint accepts this
-    /// client.
-    #[default]
-    Auto,
-    /// Requests are always pushed. A login that cannot be pushed fails.
-    Always,
-    /// Requests are never pushed.
-    Never,
-}
 
 /// A validated configuration.
 #[derive(Clone, Debug)]
@@ -193,15 +139,11 @@ impl Config {
     #[must_use]
     pub fn expected_metadata(&self) -> metadata::Expected<'_> {
         metadata::Expected {
-            issuer: &self.issuer,
             configured: capability::Metadata::WITNESS.and_then(|has| {
                 let members = self.metadata_members.as_ref()?;
                 Some(has.with(members))
             }),
-            plain: self.identity.as_ref().map(capability::PlainOauth::witness),
-            profile: self
-                .profile()
-                .map(|profile| profile.witness().with(&**profile)),
+            ..provider::expected(&self.issuer, self.identity.as_ref())
         }
     }
 
@@ -226,82 +168,57 @@ impl Config {
     /// # Errors
     /// [`Code::ConfigInvalid`] with the first fault that is found.
     pub fn parse(json: &str, base: &str) -> Result<Self> {
-        if json.len() > MAX_CONFIG {
-            return Err(fault(&[msg!(
-                "the configuration is longer than 65536 bytes"
-            )]));
-        }
-        let mut value = match Value::parse(json) {
-            Ok(value) => value,
-            Err(error) => {
-                return Err(fault(&[
-                    msg!("the configuration is not JSON: "),
-                    error.reason,
-                ]));
-            }
-        };
-        let Some(object) = value.as_object() else {
-            return Err(fault(&[msg!("the configuration is not an object")]));
-        };
+        let mut object = reader::parse(json)?;
         // A blob URL contains the origin of the page that created it, after `blob:`.
         let Some(base) = Url::parse(base.strip_prefix("blob:").unwrap_or(base)) else {
             return Err(fault(&[msg!("the worker's URL has no origin")]));
         };
         let build = fingerprint(&[env!("CARGO_PKG_VERSION"), base.href(), json].concat()) as u16;
         let first_fault = FirstFault::new();
-        let options = Options {
-            object,
-            path: "",
-            fault: &first_fault,
-        };
+        let options = Options::of(&object, &first_fault);
         options.refuse_unknown(options::OF_VAULT);
-        let issuer = options.issuer();
-        let identity = capability::PlainOauth::WITNESS.and_then(|has| options.identity(has));
-        let has_openid = identity.is_none();
-        options.refuse_with_identity("claims");
-        let plain = identity.as_ref().map(capability::PlainOauth::witness);
-        let profile = identity.as_deref().and_then(Options::profile_address);
-        let metadata = options.metadata(&issuer, plain, profile.as_ref());
-        let mut rules = options.rules(&base, &issuer, metadata.as_deref());
-        let escrow = options.escrow();
+        let session = session::session(&options);
+        session.refuse_unknown(options::OF_SESSION);
+        let issuer = provider::issuer(&options);
+        let (identity, claims) = identity::read(&options);
+        let metadata =
+            provider::metadata(&options, &provider::expected(&issuer, identity.as_ref()));
+        let mut rules = apis::rules(&options, &base, &issuer, metadata.as_deref());
+        let escrow = session::escrow(&session);
         if escrow.is_some() {
             // The vault requests the escrowed sealing key from this URL.
             rules.forbid(&[base.href()]);
         }
-        let redirect_uri = options.redirect_uri(base);
+        let redirect_uri = RedirectUri::read(&options, base);
         let request_timeout = options.seconds("requestTimeout", 10, &TIME_LIMIT);
         let refresh_timeout = options.seconds("refreshTimeout", 30, &TIME_LIMIT);
         let mut config = Self {
             rules,
-            client_id: options.client_id(),
-            scope: options.scope(has_openid),
-            identity: None,
-            limits: options.limits(),
-            keeps: options.keeps(),
+            client_id: request::client_id(&options, "clientId"),
+            scope: request::scope(&options, identity.is_none()),
+            limits: Limits::read(&session),
+            keeps: session::keeps(&session),
             escrow,
-            claims: identity.as_deref().unwrap_or(&options).claims(has_openid),
-            authorization_params: options.authorization_params(),
-            pushing: options.pushing(),
-            asks_consent: options.asks_consent(),
+            claims,
+            identity,
+            authorization_params: request::authorization_params(&options),
+            pushing: Pushing::read(&options),
+            asks_consent: request::asks_consent(&options),
             clock_tolerance: options.seconds("clockTolerance", 60, &TOLERANCE),
             request_timeout,
             refresh_timeout: refresh_timeout.max(request_timeout),
             extended: Extended::read(&options, &redirect_uri),
-            redirect_uri: redirect_uri.0,
+            redirect_uri: redirect_uri.url,
             build,
             is_dedicated: false,
             issuer,
             metadata,
             metadata_members: None,
         };
-        if let Some(identity) = identity {
-            let members = identity.members(&config.scope, profile);
-            config.identity = Some(identity.witness().with(members));
-        }
         match first_fault.into_error() {
             None => {
                 if HAS_METADATA {
-                    config.metadata_members = value.take_object("metadata");
+                    config.metadata_members = object.take_object("metadata");
                 }
                 Ok(config)
             }
@@ -317,354 +234,12 @@ pub(crate) fn fingerprint(text: &str) -> u32 {
     u32::from_be_bytes([first, second, third, fourth])
 }
 
-/// The options in one object. An error does not stop the parser: the parser records the first error and uses a
-/// placeholder value, and [`Config::parse`] checks for an error once, at the end. A return at each option would need
-/// code of its own to drop all values read before.
-pub(crate) struct Options<'a> {
-    pub(crate) object: &'a Object,
-    /// The prefix of option names in messages, for example `session.` or `apis[0].`. The prefix is empty for options of
-    /// the whole configuration.
-    pub(crate) path: &'a str,
-    pub(crate) fault: &'a FirstFault,
-}
-
-impl<'a> Options<'a> {
-    /// Records an error, unless an earlier error is recorded.
-    pub(crate) fn record(&self, message: &[&str]) {
-        self.fault.record(|| fault(message));
-    }
-
-    /// Records that the option `name` is missing or invalid. `why` says what the option must be.
-    #[inline(never)]
-    pub(crate) fn refuse(&self, name: &str, why: &str) {
-        self.fault
-            .record(|| self.invalid(name, self.object.get(name), why));
-    }
-
-    /// Returns the error of an option with this value, or of a missing option.
-    fn invalid(&self, name: &str, value: Option<&Value>, why: &str) -> Error {
-        let shown = value.map(shown);
-        match &shown {
-            Some(value) => fault(&["`", self.path, name, msg!("` is "), value, ": ", why]),
-            None => fault(&["`", self.path, name, msg!("` is missing: "), why]),
-        }
-    }
-
-    /// Refuses options other than those in `known`, a list of names separated by spaces.
-    #[inline(never)]
-    fn refuse_unknown(&self, known: &str) {
-        for (name, value) in self.object.iter() {
-            if strings::contains_word(known, name) || is_off(name, value) {
-                continue;
-            }
-            self.fault.record(|| self.unknown(name, known));
-        }
-    }
-
-    /// Returns the error of an unknown option. It does not contain the option's value, which may be a secret.
-    fn unknown(&self, name: &str, known: &str) -> Error {
-        match self.reason_against(name) {
-            Some(why) => fault(&["`", self.path, name, "`: ", why]),
-            // pkg/src/page/error-messages.ts replaces the known options by the one that may be meant.
-            None => {
-                let why = msg!("there is no such option");
-                fault(&["`", self.path, name, "`: ", why, "\n", known])
-            }
-        }
-    }
-
-    /// Returns the string of a required option.
-    fn text(&self, name: &str, why: &str) -> &'a str {
-        match self.object.str(name) {
-            Some(text) => text,
-            None => {
-                self.refuse(name, why);
-                ""
-            }
-        }
-    }
-
-    /// Returns the array of strings in the option `name`. If the option is missing, returns the words of `default`.
-    pub(crate) fn strings(&self, name: &str, default: &str, why: &str) -> Vec<String> {
-        let mut strings = Vec::new();
-        let Some(value) = self.object.get(name) else {
-            for text in strings::split(default, b' ') {
-                strings.push(text.to_owned());
-            }
-            return strings;
-        };
-        let Some(items) = value.as_array() else {
-            self.refuse(name, why);
-            return strings;
-        };
-        for item in items {
-            match item.as_str() {
-                Some(text) => strings.push(text.to_owned()),
-                None => self.refuse(name, why),
-            }
-        }
-        strings
-    }
-
-    #[inline(never)]
-    pub(crate) fn seconds(&self, name: &str, default: u64, range: &Seconds) -> Millis {
-        let Some(value) = self.object.get(name) else {
-            return Millis::from_secs(default);
-        };
-        let seconds = value.as_u64().unwrap_or(u64::MAX);
-        if !(range.least..=range.most).contains(&seconds) {
-            self.refuse(name, range.why);
-        }
-        Millis::from_secs(seconds)
-    }
-
-    /// Returns the option's value as JSON, or an empty string if the option is missing. `known` lists the allowed
-    /// values, separated by spaces.
-    #[inline(never)]
-    pub(crate) fn one_of(&self, name: &str, known: &str) -> String {
-        let mut json = String::new();
-        if let Some(value) = self.object.get(name) {
-            value.write(&mut json);
-            if !strings::contains_word(known, &json) {
-                self.fault.record(|| {
-                    let why = [msg!("it must be one of: "), known].concat();
-                    self.invalid(name, Some(value), &why)
-                });
-            }
-        }
-        json
-    }
-
-    /// Returns the options in an optional nested object.
-    pub(crate) fn nested<'b>(&self, name: &str, path: &'b str, why: &str) -> Options<'b>
-    where
-        'a: 'b,
-    {
-        static EMPTY: Object = Object::new();
-        let object = self.object.get(name).map_or(Some(&EMPTY), Value::as_object);
-        if object.is_none() {
-            self.refuse(name, why);
-        }
-        Options {
-            object: object.unwrap_or(&EMPTY),
-            path,
-            fault: self.fault,
-        }
-    }
-
-    pub(crate) fn issuer(&self) -> String {
-        const WHY: &str = msg!(
-            "it must be the provider's issuer identifier, an https URL without query or fragment"
-        );
-        let issuer = self.text("issuer", WHY);
-        match Url::parse(issuer) {
-            Some(url) if url.is_plain() && url.is_trustworthy() => {}
-            Some(url) if url.scheme() == "http" && !url.is_trustworthy() => {
-                self.refuse("issuer", NOT_HTTPS);
-            }
-            _ => self.refuse("issuer", WHY),
-        }
-        issuer.to_owned()
-    }
-
-    fn client_id(&self) -> String {
-        const WHY: &str = msg!("it must be the identifier under which the provider knows this app");
-        let client_id = self.text("clientId", WHY);
-        // A client identifier consists of VSCHAR characters (RFC 6749 A.1).
-        if client_id.is_empty() || !client_id.bytes().all(|b| matches!(b, b' '..=b'~')) {
-            self.refuse("clientId", WHY);
-        }
-        client_id.to_owned()
-    }
-
-    /// Returns the redirect URI, and true if it is not on the origin that serves the worker file.
-    fn redirect_uri(&self, base: Url) -> (Url, bool) {
-        const OPTION: &str = "redirectUri";
-        const WHY: &str =
-            msg!("it must be a URL, or a path on the worker's origin, without fragment");
-        let is_custom = self.custom_login().is_some();
-        let url = Url::parse_with_base(self.text(OPTION, WHY), &base);
-        let Some(url) = url.filter(|url| !url.has_fragment() && !url.has_userinfo()) else {
-            self.refuse(OPTION, WHY);
-            return (base, false);
-        };
-        if !(url.is_trustworthy() || is_custom && url.is_private_use()) {
-            self.refuse(OPTION, NOT_HTTPS);
-        }
-        let is_elsewhere = !url.is_same_origin(&base);
-        if is_elsewhere && !is_custom {
-            self.refuse(
-                OPTION,
-                msg!("it must be on the origin that serves the worker file, or the response goes to a page that cannot reach the vault (an app in a shell can set customLogin: true)"),
-            );
-        }
-        (url, is_elsewhere)
-    }
-
-    pub(crate) fn scope(&self, has_openid: bool) -> String {
-        const WHY: &str = msg!("it must be a string of scopes separated by single spaces");
-        // Some servers without OpenID Connect have no scopes.
-        if !has_openid
-            && matches!(
-                self.object.get("scope").map(Value::as_str),
-                None | Some(Some(""))
-            )
-        {
-            return String::new();
-        }
-        let scope = self.text("scope", WHY);
-        if !strings::split(scope, b' ').all(is_scope_token) {
-            self.refuse("scope", WHY);
-        }
-        if strings::contains_word(scope, "openid") != has_openid {
-            let why = if has_openid {
-                msg!(
-                    "it must contain `openid`, so that an ID token identifies the user; or, for a server without OpenID Connect, `identity` must say who the user is: 'none', or { from: 'token_response', sub: 'user_id' } with the name of a member of the token response"
-                )
-            } else {
-                msg!(
-                    "it must not contain `openid` if `identity` says who the user is: remove one of the two"
-                )
-            };
-            self.refuse("scope", why);
-        }
-        scope.to_owned()
-    }
-
-    fn limits(&self) -> Limits {
-        const HALF_HOUR: u64 = 1800;
-        const HALF_DAY: u64 = 43_200;
-        const WHY: &str = msg!("it must be an object such as { idle: 1800 }");
-        let session = self.nested("session", "session.", WHY);
-        session.refuse_unknown(options::OF_SESSION);
-        let absolute = session.seconds("absolute", HALF_DAY, &SESSION_LIMIT);
-        let default_idle = HALF_HOUR.min(absolute.as_secs());
-        let idle = session.seconds("idle", default_idle, &SESSION_LIMIT);
-        if idle > absolute {
-            let why =
-                msg!("it must not be longer than `session.absolute`, or it never takes effect");
-            session.refuse("idle", why);
-        }
-        Limits { idle, absolute }
-    }
-
-    fn keeps(&self) -> bool {
-        let session = self.nested("session", "session.", "");
-        let persist = session.object.get("persist").map(Value::as_str);
-        match persist {
-            None | Some(Some("memory")) => return false,
-            Some(Some("sealed")) if HAS_PERSISTENCE => return true,
-            Some(Some("escrow")) if capability::Escrow::WITNESS.is_some() => return true,
-            Some(_) => session.refuse("persist", msg!("it must be 'memory', 'sealed' or 'escrow'")),
-        }
-        false
-    }
-
-    fn escrow(&self) -> Option<capability::Escrow> {
-        let session = || self.object.get("session")?.as_object()?.str("persist");
-        capability::Escrow::WITNESS.filter(|_| session() == Some("escrow"))
-    }
-
-    /// Returns the option `claims`.
-    pub(crate) fn claims(&self, has_openid: bool) -> Vec<String> {
-        if !has_openid && self.object.get("claims").is_none() {
-            return Vec::new();
-        }
-        let named = self.strings(
-            "claims",
-            DEFAULT_CLAIMS,
-            msg!("it must be an array of claim names"),
-        );
-        let mut claims = Vec::new();
-        for claim in named {
-            if strings::contains_word(HIDDEN_CLAIMS, &claim) {
-                let why = msg!("hashes, the nonce and tokens stay in the vault");
-                self.refuse("claims", why);
-            }
-            // `sub` is not added, because pages always see it.
-            if claim != "sub" && !claims.contains(&claim) {
-                claims.push(claim);
-            }
-        }
-        claims
-    }
-
-    fn pushing(&self) -> Pushing {
-        match self.one_of("par", r#"true false "auto""#).as_str() {
-            "true" => Pushing::Always,
-            "false" => Pushing::Never,
-            _ => Pushing::Auto,
-        }
-    }
-
-    pub(crate) fn asks_consent(&self) -> bool {
-        self.one_of("consent", r#""provider" "always""#) == r#""always""#
-    }
-
-    pub(crate) fn metadata(
-        &self,
-        issuer: &str,
-        plain: Option<capability::PlainOauth>,
-        profile: Option<&capability::ProfileAddress<Url>>,
-    ) -> Option<Box<Metadata>> {
-        if !HAS_METADATA {
-            return None;
-        }
-        let value = self.object.get("metadata")?;
-        let Some(document) = value.as_object() else {
-            self.refuse("metadata", msg!("it must be an object (RFC 8414 2)"));
-            return None;
-        };
-        if !Metadata::is_complete(document, plain) {
-            return None;
-        }
-        let expected = metadata::Expected {
-            plain,
-            profile: profile.map(|profile| profile.witness().with(&**profile)),
-            ..metadata::Expected::of(issuer)
-        };
-        match Metadata::from_object(document, &expected) {
-            Ok(metadata) => Some(metadata),
-            Err(error) => {
-                self.record(&["`metadata`: ", error.message()]);
-                None
-            }
-        }
-    }
-
-    pub(crate) fn authorization_params(&self) -> String {
-        const WHY: &str = msg!("it must be an object of strings such as { audience: '…' }");
-        let params = self.nested("authorizationParams", "authorizationParams.", WHY);
-        let mut form = Form::new();
-        for (name, _) in params.object.iter() {
-            if strings::contains_word(PROTOCOL_PARAMS, name) || is_protocol_param(name) {
-                let why = if name == "prompt" {
-                    msg!("write consent: 'always', or pass it to login({ prompt })")
-                } else {
-                    msg!("the flow sets this parameter itself")
-                };
-                params.refuse(name, why);
-            }
-            form.push(name, params.text(name, WHY));
-        }
-        form.finish()
-    }
-}
-
-pub(crate) fn fault(message: &[&str]) -> Error {
-    Error::of(Code::ConfigInvalid, message)
-}
-
-/// Returns a value as JSON, shortened for a message.
-fn shown(value: &Value) -> String {
-    let mut text = String::new();
-    value.write(&mut text);
-    short(&text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::error::{Code, Error};
+    use crate::base::strings;
+    use crate::codec::json::Value;
     use options::Named;
 
     const BASE: &str = "https://app.example.com/assets/auth.worker.js";
@@ -1005,7 +580,7 @@ mod tests {
     }
 
     /// Returns true if the error's message contains the text, or is empty in a build without messages.
-    fn is_explained(error: &Error, text: &str) -> bool {
+    pub(super) fn is_explained(error: &Error, text: &str) -> bool {
         match capability::ConfigMessages::WITNESS {
             Some(_) => error.message().contains(text),
             None => error.message().is_empty(),
@@ -1112,13 +687,6 @@ mod tests {
     #[test]
     fn option_par_may_be_false() {
         assert!(configured(r#"{"par":false}"#).is_ok());
-    }
-
-    #[test]
-    fn client_secret_is_refused_without_repeating_it() {
-        let error = configured(r#"{"clientSecret": "s3cr3t-value"}"#).unwrap_err();
-        assert!(is_explained(&error, "public client"));
-        assert!(!error.to_string().contains("s3cr3t-value"));
     }
 
     #[test]

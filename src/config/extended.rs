@@ -1,12 +1,12 @@
 //! The options that need a capability.
 
 mod flows;
-mod rules;
+pub(crate) mod rules;
 
+use super::identity::refuse_with_identity;
+use super::request::{self, RedirectUri};
 use super::{Config, Options};
 use crate::base::{capability, strings};
-use crate::codec::json::Value;
-use crate::codec::url::Url;
 use crate::oauth::jwks::Algorithm;
 use crate::prelude::*;
 
@@ -16,12 +16,6 @@ pub(super) use rules::RuleExtension;
 const NOT_AN_ALGORITHM: &str = msg!(
     "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted in a browser"
 );
-
-/// Returns true for authorization request parameters that only builds with a certain capability set themselves (RFC
-/// 9449 10). `authorizationParams` and `loginParams` must not contain these parameters.
-pub(super) fn is_protocol_param(name: &str) -> bool {
-    capability::Dpop::WITNESS.is_some() && name == "dpop_jkt"
-}
 
 /// The values of the options that need a capability.
 #[derive(Clone, Debug, Default)]
@@ -48,19 +42,21 @@ pub struct Extended {
 }
 
 impl Extended {
-    /// Reads the options. `redirect_uri` has true if it is not on the worker's origin.
-    pub(super) fn read(options: &Options<'_>, redirect_uri: &(Url, bool)) -> Self {
+    /// Reads the options.
+    pub(crate) fn read(options: &Options<'_>, redirect_uri: &RedirectUri) -> Self {
+        let is_on = |name| options.boolean(name);
         Self {
             id_token_alg: capability::Algorithms::WITNESS
-                .and_then(|has| Some(has.with(options.id_token_alg()?))),
-            login: capability::IfLoginOptions::new(|| options.login_options(redirect_uri)),
-            login_scopes: capability::IfResourceTokens::new(|| options.login_scopes()),
-            custom_login: options.custom_login().map(|has| has.with(redirect_uri.1)),
-            device_flow: capability::DeviceLogin::WITNESS.filter(|_| options.boolean("deviceFlow")),
-            inspect: capability::Inspector::WITNESS.filter(|_| options.boolean("inspect")),
-            reasons: capability::Reasons::WITNESS.filter(|_| options.boolean("reasons")),
-            dpop: capability::Dpop::WITNESS.filter(|_| options.boolean("dpop")),
-            user_info: options.user_info(),
+                .and_then(|has| Some(has.with(id_token_alg(options)?))),
+            login: capability::IfLoginOptions::new(|| LoginOptions::read(options, redirect_uri)),
+            login_scopes: capability::IfResourceTokens::new(|| request::login_scopes(options)),
+            custom_login: request::custom_login(options)
+                .map(|has| has.with(redirect_uri.is_elsewhere)),
+            device_flow: capability::DeviceLogin::WITNESS.filter(|_| is_on("deviceFlow")),
+            inspect: capability::Inspector::WITNESS.filter(|_| is_on("inspect")),
+            reasons: capability::Reasons::WITNESS.filter(|_| is_on("reasons")),
+            dpop: capability::Dpop::WITNESS.filter(|_| is_on("dpop")),
+            user_info: user_info(options),
         }
     }
 }
@@ -175,70 +171,18 @@ impl Config {
     }
 }
 
-impl Options<'_> {
-    /// Returns the reason why there is no option `name`, if there is a more specific reason than "no such option".
-    pub(super) fn reason_against(&self, name: &str) -> Option<&'static str> {
-        if name.eq_ignore_ascii_case("clientSecret") || name == "client_secret" {
-            return Some(msg!(
-                "a browser cannot keep a client secret; register a public client"
-            ));
-        }
-        if !self.path.is_empty() {
-            return None;
-        }
-        if name == "audience" {
-            return Some(msg!(
-                "it is a parameter of the authorization request: write authorizationParams: { audience: '…' }"
-            ));
-        }
-        flows::reason_against(name)
-    }
+fn user_info(options: &Options<'_>) -> Option<capability::ProfileAddress> {
+    refuse_with_identity(options, "userInfo");
+    capability::ProfileAddress::WITNESS.filter(|_| options.boolean("userInfo"))
+}
 
-    pub(crate) fn boolean(&self, name: &str) -> bool {
-        match self.object.get(name) {
-            None | Some(Value::Bool(false)) => false,
-            Some(Value::Bool(true)) => true,
-            Some(_) => {
-                self.refuse(name, msg!("it must be true or false"));
-                false
-            }
-        }
+fn id_token_alg(options: &Options<'_>) -> Option<Algorithm> {
+    const OPTION: &str = "idTokenSignedResponseAlg";
+    refuse_with_identity(options, OPTION);
+    let value = options.object.get(OPTION)?;
+    let algorithm = value.as_str().and_then(Algorithm::from_name);
+    if algorithm.is_none() {
+        options.refuse(OPTION, NOT_AN_ALGORITHM);
     }
-
-    pub(crate) fn user_info(&self) -> Option<capability::ProfileAddress> {
-        self.refuse_with_identity("userInfo");
-        capability::ProfileAddress::WITNESS.filter(|_| self.boolean("userInfo"))
-    }
-
-    pub(super) fn custom_login(&self) -> Option<capability::CustomLogin> {
-        capability::CustomLogin::WITNESS.filter(|_| self.boolean("customLogin"))
-    }
-
-    pub(crate) fn refuses_unrequested_scopes(&self) -> bool {
-        self.one_of("unrequestedScopes", r#""warn" "refuse""#) == r#""refuse""#
-    }
-
-    pub(crate) fn trusted_audiences(&self) -> Vec<String> {
-        const OPTION: &str = "trustedAudiences";
-        self.refuse_with_identity(OPTION);
-        if self.object.get(OPTION).is_none() {
-            return Vec::new();
-        }
-        let why = msg!("it must be an array of strings");
-        self.strings(OPTION, "", why)
-    }
-
-    pub(crate) fn id_token_alg(&self) -> Option<Algorithm> {
-        const OPTION: &str = "idTokenSignedResponseAlg";
-        self.refuse_with_identity(OPTION);
-        let algorithm = self
-            .object
-            .get(OPTION)?
-            .as_str()
-            .and_then(Algorithm::from_name);
-        if algorithm.is_none() {
-            self.refuse(OPTION, NOT_AN_ALGORITHM);
-        }
-        algorithm
-    }
+    algorithm
 }

@@ -10,7 +10,10 @@ use crate::base::error::Result;
 use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
-use crate::config::{self, FirstFault, Limits, LoginOptions, Options, fault};
+use crate::config::extended::rules;
+use crate::config::identity::refuse_with_identity;
+use crate::config::request::{self, RedirectUri};
+use crate::config::{self, FirstFault, Limits, Options, apis, provider, reader, session};
 use crate::edge::session::keys::Keyring;
 use crate::egress::policy::{EgressPolicy, Rule, RuleFault};
 use crate::egress::request_headers::Exceptions;
@@ -171,27 +174,12 @@ impl Config {
     /// # Errors
     /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) with the first fault.
     pub fn parse(json: &str) -> Result<Self> {
-        if json.len() > config::MAX_CONFIG {
-            return Err(fault(&[msg!(
-                "the configuration is longer than 65536 bytes"
-            )]));
-        }
-        let mut value = Value::parse(json)
-            .map_err(|error| fault(&[msg!("the configuration is not JSON: "), error.reason]))?;
-        let Some(object) = value.as_object() else {
-            return Err(fault(&[msg!("the configuration is not an object")]));
-        };
+        let mut object = reader::parse(json)?;
         let first = FirstFault::new();
-        let options = Options {
-            object,
-            path: "",
-            fault: &first,
-        };
-        options.refuse_others(OPTIONS);
-        let mut config = Self::read(&options);
+        let mut config = Self::read(&Options::of(&object, &first));
         match first.into_error() {
             None => {
-                config.flow.metadata_members = value.take_object("metadata");
+                config.flow.metadata_members = object.take_object("metadata");
                 Ok(config)
             }
             Some(error) => Err(error),
@@ -199,20 +187,8 @@ impl Config {
     }
 
     fn read(options: &Options<'_>) -> Self {
-        let issuer = options.issuer();
-        let identity = options.identity(capability::PlainOauth::HERE);
-        for name in ["backChannelLogout", "claims"] {
-            options.refuse_with_identity(name);
-        }
-        let plain = identity.as_ref().map(capability::PlainOauth::witness);
-        let profile = identity.as_deref().and_then(Options::profile_address);
-        let metadata = options.metadata(&issuer, plain, profile.as_ref());
-        let client = client(options);
-        let session = options.nested(
-            "session",
-            "session.",
-            msg!("it must be an object such as { idle: 1800 }"),
-        );
+        options.refuse_others(OPTIONS);
+        let session = session::session(options);
         session.refuse_others("absolute grace idle recheck storage");
         let cookie = options.nested(
             "cookie",
@@ -220,7 +196,10 @@ impl Config {
             msg!("it must be an object with `keys`"),
         );
         cookie.refuse_others("httpPrefix keys name sameSite");
-        let dpop = options.boolean("dpop");
+        let client = client(options);
+        let flow = shared_options(options, &client.id, Limits::read(&session));
+        refuse_with_identity(options, "backChannelLogout");
+        let expected = provider::expected(&flow.issuer, flow.identity.as_ref());
         Self {
             origin: origin(options),
             base: base(options),
@@ -241,18 +220,12 @@ impl Config {
             grace: session.seconds("grace", 60, &AN_HOUR),
             routes: routes(options),
             post_logout: path(options, "postLogoutRedirectUri"),
-            back_channel_logout: options.boolean_or("backChannelLogout", identity.is_none()),
+            back_channel_logout: options.boolean_or("backChannelLogout", flow.has_openid()),
             logs_descriptions: options.boolean_or("logDescriptions", true),
             par: options.boolean("par"),
-            flow: shared_options(
-                options,
-                (issuer, identity, profile),
-                &client.id,
-                limits(&session),
-                dpop,
-            ),
+            metadata: provider::metadata(options, &expected),
+            flow,
             client,
-            metadata,
         }
     }
 
@@ -271,87 +244,47 @@ impl Config {
 }
 
 /// Reads the options that the browser's vault also has.
-fn shared_options(
-    options: &Options<'_>,
-    (issuer, identity, profile): (
-        String,
-        Option<capability::PlainOauth<Options<'_>>>,
-        Option<capability::ProfileAddress<Url>>,
-    ),
-    client_id: &str,
-    limits: Limits,
-    dpop: bool,
-) -> config::Config {
+fn shared_options(options: &Options<'_>, client_id: &str, limits: Limits) -> config::Config {
     let request_timeout = options.seconds("requestTimeout", 10, &config::TIME_LIMIT);
     let refresh_timeout = options.seconds("refreshTimeout", 30, &config::TIME_LIMIT);
-    let has_openid = identity.is_none();
+    let (identity, claims) = config::identity::read(options);
     let scope = match options.object.get("scope") {
-        None if has_openid => DEFAULT_SCOPE.to_owned(),
-        _ => options.scope(has_openid),
+        None if identity.is_none() => DEFAULT_SCOPE.to_owned(),
+        _ => request::scope(options, identity.is_none()),
     };
+    let redirect_uri = placeholder();
     config::Config {
+        issuer: provider::issuer(options),
         client_id: client_id.to_owned(),
-        redirect_uri: placeholder(),
         rules: EgressPolicy::new(Vec::new()),
         limits,
         keeps: false,
         escrow: None,
-        claims: identity.as_deref().unwrap_or(options).claims(has_openid),
-        identity: identity
-            .map(|identity| identity.witness().with(identity.members(&scope, profile))),
+        claims,
+        identity,
         scope,
         metadata: None,
         metadata_members: None,
-        authorization_params: options.authorization_params(),
+        authorization_params: request::authorization_params(options),
         pushing: config::Pushing::default(),
-        asks_consent: options.asks_consent(),
+        asks_consent: request::asks_consent(options),
         clock_tolerance: options.seconds("clockTolerance", 60, &config::TOLERANCE),
         request_timeout,
         refresh_timeout: refresh_timeout.max(request_timeout),
-        extended: extended(options, dpop),
+        // Options that the handler does not have were refused before.
+        extended: config::Extended::read(options, &redirect_uri),
+        redirect_uri: redirect_uri.url,
         build: 0,
         is_dedicated: false,
-        issuer,
     }
 }
 
 /// Returns the redirect URI that each login replaces by its own.
-fn placeholder() -> Url {
-    Url::parse("http://localhost/").unwrap_or_else(|| unreachable!("a URL"))
-}
-
-/// Reads the options that the handler has and that the vault has only with certain capabilities.
-fn extended(options: &Options<'_>, dpop: bool) -> config::Extended {
-    config::Extended {
-        id_token_alg: options
-            .id_token_alg()
-            .map(|alg| capability::Algorithms::HERE.with(alg)),
-        login: capability::IfLoginOptions::new(|| LoginOptions {
-            uses_fragment: false,
-            params: options.login_params(),
-            refuses_unrequested_scopes: options.refuses_unrequested_scopes(),
-            // The handler always sends the hint, because no script sees its redirect.
-            sends_id_token_hint: false,
-            trusted_audiences: options.trusted_audiences(),
-            // The path of this address is fixed: `<base>/login`.
-            initiate_login_uri: None,
-        }),
-        dpop: capability::Dpop::WITNESS.filter(|_| dpop),
-        user_info: options.user_info(),
-        ..config::Extended::default()
+fn placeholder() -> RedirectUri {
+    RedirectUri {
+        url: Url::parse("http://localhost/").unwrap_or_else(|| unreachable!("a URL")),
+        is_elsewhere: false,
     }
-}
-
-fn limits(session: &Options<'_>) -> Limits {
-    let absolute = session.seconds("absolute", 43_200, &config::SESSION_LIMIT);
-    let idle = session.seconds("idle", 1800.min(absolute.as_secs()), &config::SESSION_LIMIT);
-    if idle > absolute {
-        session.refuse(
-            "idle",
-            msg!("it must not be longer than `session.absolute`, or it never takes effect"),
-        );
-    }
-    Limits { idle, absolute }
 }
 
 fn client(options: &Options<'_>) -> Client {
@@ -371,8 +304,7 @@ fn client(options: &Options<'_>) -> Client {
     auth.refuse_others("alg audience key method secret");
     let secret = || {
         let secret = auth.secret("secret", msg!("it is missing: it must be the client's secret, or a function that takes it from env, where it must be set"));
-        // A client secret consists of VSCHAR characters (RFC 6749 A.2).
-        if !is_visible(secret) {
+        if !request::is_visible(secret) {
             auth.refuse_unseen(
                 "secret",
                 msg!("it must have at least one character, all of printable ASCII"),
@@ -394,7 +326,7 @@ fn client(options: &Options<'_>) -> Client {
         }
     };
     Client {
-        id: client.named_client_id("id"),
+        id: request::client_id(&client, "id"),
         auth,
     }
 }
@@ -483,11 +415,6 @@ fn has_one_of(text: &str, bytes: &[u8]) -> bool {
     text.bytes().any(|byte| strings::contains_byte(bytes, byte))
 }
 
-/// Returns true if `text` is one or more characters of VSCHAR (RFC 6749 A).
-fn is_visible(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-}
-
 /// Returns true for a path in the URL parser's normal form.
 fn is_path(text: &str) -> bool {
     let url = Url::parse(&["http://localhost", text].concat());
@@ -537,11 +464,7 @@ fn routes(options: &Options<'_>) -> Vec<Route> {
             options.refuse("routes", WHY);
             continue;
         };
-        let route = Options {
-            object,
-            path: &path,
-            fault: options.fault,
-        };
+        let route = options.within(object, &path);
         route.refuse_others(
             "allowHeaders denyHeaders methods navigate prefix reflection stepUp upstream url",
         );
@@ -578,8 +501,8 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
             msg!("it must be an absolute URL such as https://api.example.com/v1/"),
         );
     }
-    let reflection = route.reflection();
-    let headers = route.header_exceptions();
+    let reflection = apis::reflection(route);
+    let headers = rules::header_exceptions(route);
     let methods = route.strings(
         "methods",
         DEFAULT_METHODS,
@@ -669,18 +592,5 @@ impl<'a> Options<'a> {
             self.refuse_unseen(name, why);
         }
         secret.unwrap_or_default()
-    }
-
-    /// Reads the client identifier, which has another option name here than in the vault's configuration.
-    fn named_client_id(&self, name: &str) -> String {
-        let id = self.object.str(name).unwrap_or_default();
-        // A client identifier consists of VSCHAR characters (RFC 6749 A.1).
-        if !is_visible(id) {
-            self.refuse(
-                name,
-                msg!("it must be the identifier under which the provider knows this app"),
-            );
-        }
-        id.to_owned()
     }
 }

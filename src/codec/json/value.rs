@@ -119,19 +119,6 @@ impl Value {
         }
     }
 
-    /// Moves the object in the member `name` out of this value, and leaves an empty object in its place. Returns
-    /// `None` if this value or the member is not an object.
-    pub(crate) fn take_object(&mut self, name: &str) -> Option<Object> {
-        let Self::Object(members) = self else {
-            return None;
-        };
-        let (_, value) = members.0.iter_mut().find(|(key, _)| key == name)?;
-        match value {
-            Self::Object(object) => Some(core::mem::take(object)),
-            _ => None,
-        }
-    }
-
     /// Appends the value as JSON text.
     pub fn write(&self, out: &mut String) {
         match self {
@@ -173,6 +160,16 @@ impl Object {
     #[must_use]
     pub fn str(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
+    }
+
+    /// Moves the object in the member `name` out of this one, and leaves an empty object in its place. Returns `None` if
+    /// the member is not an object.
+    pub(crate) fn take_object(&mut self, name: &str) -> Option<Self> {
+        let (_, value) = self.0.iter_mut().find(|(key, _)| key == name)?;
+        match value {
+            Value::Object(object) => Some(core::mem::take(object)),
+            _ => None,
+        }
     }
 
     /// Adds a member. The caller must not add the same name twice.

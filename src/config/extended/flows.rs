@@ -1,15 +1,11 @@
 //! The options for logins beyond the default code flow.
 
-use super::super::{Options, PROTOCOL_PARAMS};
-use super::is_protocol_param;
-use crate::base::strings;
 use crate::codec::json::Value;
 use crate::codec::url::Url;
-use crate::oauth::scope::is_scope_token;
+use crate::config::Options;
+use crate::config::identity::refuse_with_identity;
+use crate::config::request::{self, RedirectUri};
 use crate::prelude::*;
-
-/// The largest number of names in the option `loginParams`.
-const MAX_PARAMS: usize = 16;
 
 /// The options for logins that few providers need.
 #[derive(Clone, Debug, Default)]
@@ -29,113 +25,56 @@ pub struct LoginOptions {
     pub(crate) initiate_login_uri: Option<String>,
 }
 
-/// Returns the reason why an option of another flow is not supported, or `None` for other unknown options.
-pub(super) fn reason_against(name: &str) -> Option<&'static str> {
-    let name = name.to_ascii_lowercase();
-    match name.as_str() {
-        "responsetype" | "response_type" | "implicit" => Some(msg!(
-            "only the authorization code flow with PKCE is supported: the implicit flow puts tokens into URLs and does not bind them to this client (RFC 9700 2.1.2)"
-        )),
-        "granttype" | "grant_type" | "username" | "password" => Some(msg!(
-            "only the authorization code flow with PKCE is supported: the password grant reveals the user's password to the app and has no second factor (RFC 9700 2.4)"
-        )),
-        _ => None,
+impl LoginOptions {
+    pub(super) fn read(options: &Options<'_>, redirect_uri: &RedirectUri) -> Self {
+        refuse_with_identity(options, "idTokenHint");
+        refuse_with_identity(options, "trustedAudiences");
+        let unrequested = options.one_of("unrequestedScopes", r#""warn" "refuse""#);
+        Self {
+            uses_fragment: uses_fragment(options),
+            params: request::login_params(options),
+            refuses_unrequested_scopes: unrequested == r#""refuse""#,
+            sends_id_token_hint: options.boolean("idTokenHint"),
+            trusted_audiences: options.strings(
+                "trustedAudiences",
+                "",
+                msg!("it must be an array of strings"),
+            ),
+            initiate_login_uri: initiate_login_uri(options, redirect_uri),
+        }
     }
 }
 
-impl Options<'_> {
-    pub(super) fn login_options(&self, redirect_uri: &(Url, bool)) -> LoginOptions {
-        LoginOptions {
-            uses_fragment: self.uses_fragment(),
-            params: self.login_params(),
-            refuses_unrequested_scopes: self.refuses_unrequested_scopes(),
-            sends_id_token_hint: self.sends_id_token_hint(),
-            trusted_audiences: self.trusted_audiences(),
-            initiate_login_uri: self.initiate_login_uri(redirect_uri),
-        }
+fn initiate_login_uri(options: &Options<'_>, redirect_uri: &RedirectUri) -> Option<String> {
+    const OPTION: &str = "initiateLoginUri";
+    const WHY: &str = msg!(
+        "it must be a path on the worker's origin, without query and fragment, and not redirectUri, where responses arrive; an app with a redirect URI of another origin cannot have it"
+    );
+    let chosen = options.object.get(OPTION)?;
+    let url = chosen
+        .as_str()
+        .and_then(|text| Url::parse_within(text, &redirect_uri.url))
+        .filter(|url| !redirect_uri.is_elsewhere && url.href() == url.without_query())
+        .map(|url| url.without_query())
+        .filter(|url| *url != redirect_uri.url.without_query());
+    if url.is_none() {
+        options.refuse(OPTION, WHY);
     }
+    url
+}
 
-    fn initiate_login_uri(&self, (redirect_uri, is_elsewhere): &(Url, bool)) -> Option<String> {
-        const OPTION: &str = "initiateLoginUri";
-        const WHY: &str = msg!(
-            "it must be a path on the worker's origin, without query and fragment, and not redirectUri, where responses arrive; an app with a redirect URI of another origin cannot have it"
-        );
-        let chosen = self.object.get(OPTION)?;
-        let url = chosen
-            .as_str()
-            .and_then(|text| Url::parse_within(text, redirect_uri))
-            .filter(|url| !is_elsewhere && url.href() == url.without_query())
-            .map(|url| url.without_query())
-            .filter(|url| *url != redirect_uri.without_query());
-        if url.is_none() {
-            self.refuse(OPTION, WHY);
+fn uses_fragment(options: &Options<'_>) -> bool {
+    const OPTION: &str = "responseMode";
+    match options.object.get(OPTION).map(Value::as_str) {
+        None | Some(Some("query")) => false,
+        Some(Some("fragment")) => true,
+        Some(_) => {
+            let why = msg!(
+                "it must be 'query' or 'fragment': form_post responses would go to a server, and signed responses (JARM) are not supported"
+            );
+            options.refuse(OPTION, why);
+            false
         }
-        url
-    }
-
-    fn sends_id_token_hint(&self) -> bool {
-        const OPTION: &str = "idTokenHint";
-        self.refuse_with_identity(OPTION);
-        self.boolean(OPTION)
-    }
-
-    fn uses_fragment(&self) -> bool {
-        const OPTION: &str = "responseMode";
-        match self.object.get(OPTION).map(Value::as_str) {
-            None | Some(Some("query")) => false,
-            Some(Some("fragment")) => true,
-            Some(_) => {
-                let why = msg!(
-                    "it must be 'query' or 'fragment': form_post responses would go to a server, and signed responses (JARM) are not supported"
-                );
-                self.refuse(OPTION, why);
-                false
-            }
-        }
-    }
-
-    pub(super) fn login_scopes(&self) -> Vec<String> {
-        const OPTION: &str = "loginScopes";
-        const WHY: &str = msg!("it must be an array of scopes (RFC 6749 3.3)");
-        if self.object.get(OPTION).is_none() {
-            return Vec::new();
-        }
-        let scopes = self.strings(OPTION, "", WHY);
-        if !scopes.iter().all(|scope| is_scope_token(scope)) {
-            self.refuse(OPTION, WHY);
-        }
-        scopes
-    }
-
-    pub(crate) fn login_params(&self) -> Vec<String> {
-        const OPTION: &str = "loginParams";
-        const WHY: &str = msg!("it must be an array of at most 16 parameter names");
-        if self.object.get(OPTION).is_none() {
-            return Vec::new();
-        }
-        let names = self.strings(OPTION, "", WHY);
-        let is_fixed = |name: &String| {
-            let fixed = self.object.get("authorizationParams");
-            fixed
-                .and_then(Value::as_object)
-                .is_some_and(|fixed| fixed.get(name).is_some())
-        };
-        if names.len() > MAX_PARAMS || names.iter().any(String::is_empty) {
-            self.refuse(OPTION, WHY);
-        }
-        for name in &names {
-            if strings::contains_word(PROTOCOL_PARAMS, name) || is_protocol_param(name) {
-                let why =
-                    msg!("the flow sets one of these itself, or login() has an option for it");
-                self.refuse(OPTION, why);
-            }
-            if is_fixed(name) {
-                let why =
-                    msg!("one of these is in authorizationParams, where pages cannot change it");
-                self.refuse(OPTION, why);
-            }
-        }
-        names
     }
 }
 
@@ -314,23 +253,5 @@ mod tests {
         assert!(configured(&longest).is_ok());
         let many = format!(r#"{{"loginParams": [{}]}}"#, vec![r#""a""#; 17].join(","));
         assert!(configured(&many).is_err());
-    }
-
-    #[test]
-    fn unsupported_flows_are_refused_with_reason() {
-        needs!(ConfigMessages);
-        for (name, section) in [
-            ("responseType", "RFC 9700 2.1.2"),
-            ("response_type", "RFC 9700 2.1.2"),
-            ("implicit", "RFC 9700 2.1.2"),
-            ("grantType", "RFC 9700 2.4"),
-            ("grant_type", "RFC 9700 2.4"),
-            ("username", "RFC 9700 2.4"),
-            ("password", "RFC 9700 2.4"),
-        ] {
-            let error = configured(&format!(r#"{{"{name}": "s3cret"}}"#)).expect_err(name);
-            assert!(error.message().contains(section), "{name}: {error}");
-            assert!(!error.message().contains("s3cret"));
-        }
     }
 }

@@ -1,10 +1,10 @@
 //! The additional options of a rule: cache, headers, step-up, access tokens of its own, and the position of the token
 //! in WebSocket connections.
 
-use super::super::Options;
 use crate::base::capability;
 use crate::base::http::is_token;
 use crate::codec::json::Value;
+use crate::config::Options;
 use crate::egress::policy::{EgressPolicy, Rule};
 use crate::egress::request_headers::Exceptions;
 use crate::egress::token_reflection::Scope;
@@ -32,11 +32,11 @@ impl RuleExtension {
         let mut rule = rule
             .with_socket(
                 capability::Sockets::WITNESS
-                    .and_then(|has| Some(has.with(options.socket(whole.boolean("dpop"))?))),
+                    .and_then(|has| Some(has.with(socket(options, whole.boolean("dpop"))?))),
             )
             .with_step_up(capability::StepUp::WITNESS.filter(|_| options.boolean("stepUp")));
         if let Some(has) = capability::RuleOptions::WITNESS {
-            rule = rule.with_headers(options.header_exceptions());
+            rule = rule.with_headers(header_exceptions(options));
             if is_cacheable(options, reflection) {
                 rule = rule.with_cache(has);
             }
@@ -45,7 +45,7 @@ impl RuleExtension {
             (capability::ResourceTokens::WITNESS, self.targets.get_mut())
         {
             let scope = whole.object.str("scope").unwrap_or_default();
-            let target = options.target(scope, targets);
+            let target = target(options, scope, targets);
             rule = rule.with_target(target.map(|target| has.with(target)));
         }
         rule
@@ -56,104 +56,74 @@ impl RuleExtension {
     }
 }
 
-impl<'a> Options<'a> {
-    /// Reads `allowHeaders` and `denyHeaders`, the exceptions from the lists in [`crate::egress::request_headers`].
-    pub(crate) fn header_exceptions(&self) -> Exceptions {
-        const WHY: &str = msg!(
-            "it must be an array of header names such as ['X-Api-Key'], without those that no rule can change, such as Authorization, Cookie and Host"
+/// Reads `allowHeaders` and `denyHeaders`, the exceptions from the lists in [`crate::egress::request_headers`].
+pub(crate) fn header_exceptions(options: &Options<'_>) -> Exceptions {
+    const WHY: &str = msg!(
+        "it must be an array of header names such as ['X-Api-Key'], without those that no rule can change, such as Authorization, Cookie and Host"
+    );
+    let mut exceptions = Exceptions::default();
+    for name in options.strings("allowHeaders", "", WHY) {
+        if !(is_token(&name) && exceptions.allow(&name)) {
+            options.refuse("allowHeaders", WHY);
+        }
+    }
+    for name in options.strings("denyHeaders", "", WHY) {
+        if !is_token(&name) {
+            options.refuse("denyHeaders", WHY);
+        }
+        exceptions.deny(&name);
+    }
+    exceptions
+}
+
+/// Returns the index of the rule's target in `targets`, or `None` if the rule has no access tokens of its own. Adds the
+/// target if `targets` does not contain it. `scope` has the scopes of the login.
+fn target(options: &Options<'_>, scope: &str, targets: &mut Vec<Target>) -> Option<usize> {
+    let target = Target {
+        resource: options.valid(
+            "resource",
+            is_resource,
+            msg!("it must be an absolute URI without a fragment (RFC 8707 2)"),
+        ),
+        audience: options.valid(
+            "audience",
+            is_audience,
+            msg!("it must be the name by which the provider knows the API"),
+        ),
+        scope: options.valid(
+            "scope",
+            |narrower| is_narrower(narrower, scope),
+            msg!("it must be a string of scopes, separated by single spaces, that are all in the login's `scope`"),
+        ),
+    };
+    if target.is_default() {
+        return None;
+    }
+    let known = targets.iter().position(|known| *known == target);
+    Some(known.unwrap_or_else(|| {
+        targets.push(target);
+        targets.len() - 1
+    }))
+}
+
+/// Returns the position of the token in WebSocket connections, or `None` if the rule allows no such connections.
+fn socket(options: &Options<'_>, binds_to_key: bool) -> Option<Place> {
+    const OPTION: &str = "webSocket";
+    const WHY: &str = msg!("it must be an object such as { token: 'protocol' }");
+    let value = options.object.get(OPTION)?;
+    if binds_to_key {
+        // RFC 9449 7.1 puts the proof into a header, and a browser cannot set headers of a WebSocket handshake.
+        options.refuse(
+            OPTION,
+            msg!("sockets cannot be used with dpop, since a browser cannot send a proof with them"),
         );
-        let mut exceptions = Exceptions::default();
-        for option in ["allowHeaders", "denyHeaders"] {
-            if self.object.get(option).is_some() {
-                for name in self.strings(option, "", WHY) {
-                    let is_sound = is_token(&name)
-                        && if option == "allowHeaders" {
-                            exceptions.allow(&name)
-                        } else {
-                            exceptions.deny(&name);
-                            true
-                        };
-                    if !is_sound {
-                        self.refuse(option, WHY);
-                    }
-                }
-            }
-        }
-        exceptions
     }
-
-    /// Returns the index of the rule's target in `targets`, or `None` if the rule has no access tokens of its own. Adds
-    /// the target if `targets` does not contain it.
-    fn target(&self, scope: &str, targets: &mut Vec<Target>) -> Option<usize> {
-        let target = Target {
-            resource: self.identifier(
-                "resource",
-                is_resource,
-                msg!("it must be an absolute URI without a fragment (RFC 8707 2)"),
-            ),
-            audience: self.identifier(
-                "audience",
-                is_audience,
-                msg!("it must be the name by which the provider knows the API"),
-            ),
-            scope: self.identifier(
-                "scope",
-                |narrower| is_narrower(narrower, scope),
-                msg!("it must be a string of scopes, separated by single spaces, that are all in the login's `scope`"),
-            ),
-        };
-        if target.is_default() {
-            return None;
-        }
-        let known = targets.iter().position(|known| *known == target);
-        Some(known.unwrap_or_else(|| {
-            targets.push(target);
-            targets.len() - 1
-        }))
-    }
-
-    fn identifier(&self, name: &str, is_one: impl Fn(&str) -> bool, why: &str) -> Option<String> {
-        let value = self.object.get(name)?;
-        let text = value.as_str().filter(|text| is_one(text));
-        if text.is_none() {
-            self.refuse(name, why);
-        }
-        text.map(ToOwned::to_owned)
-    }
-
-    /// Returns the position of the token in WebSocket connections, or `None` if the rule allows no such connections.
-    fn socket(&self, binds_to_key: bool) -> Option<Place> {
-        const OPTION: &str = "webSocket";
-        const WHY: &str = msg!("it must be an object such as { token: 'protocol' }");
-        let value = self.object.get(OPTION)?;
-        if binds_to_key {
-            // RFC 9449 7.1 puts the proof into a header, and a browser cannot set headers of a WebSocket handshake.
-            self.refuse(
-                OPTION,
-                msg!("sockets cannot be used with dpop, since a browser cannot send a proof with them"),
-            );
-        }
-        let Some(object) = value.as_object() else {
-            self.refuse(OPTION, WHY);
-            return None;
-        };
-        let path = [self.path, OPTION, "."].concat();
-        let options = Options {
-            object,
-            path: &path,
-            fault: self.fault,
-        };
-        place(&options)
-    }
-
-    /// Returns the string in the option `name`. If the option is missing, returns `default`.
-    fn optional_text(&self, name: &str, default: &'a str, why: &str) -> &'a str {
-        if self.object.get(name).is_some() {
-            self.text(name, why)
-        } else {
-            default
-        }
-    }
+    let Some(object) = value.as_object() else {
+        options.refuse(OPTION, WHY);
+        return None;
+    };
+    let path = [options.path, OPTION, "."].concat();
+    place(&options.within(object, &path))
 }
 
 /// Returns true for `cache: true`: the browser may keep responses in its HTTP cache. A page can read a cached response
@@ -181,7 +151,7 @@ fn place(options: &Options<'_>) -> Option<Place> {
             let why = msg!(
                 "it must be a string of characters that are allowed in the name of a sub-protocol (RFC 9110 5.6.2)"
             );
-            let prefix = options.optional_text("prefix", "", why);
+            let prefix = options.text_or("prefix", "", why);
             if !prefix.is_empty() && !is_token(prefix) {
                 options.refuse("prefix", why);
             }
@@ -206,7 +176,7 @@ fn place(options: &Options<'_>) -> Option<Place> {
         Some("query") => {
             options.refuse_unknown("token parameter");
             let why = msg!("it must be the name of a parameter");
-            let parameter = options.optional_text("parameter", "access_token", why);
+            let parameter = options.text_or("parameter", "access_token", why);
             if parameter.is_empty() {
                 options.refuse("parameter", why);
             }

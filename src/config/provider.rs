@@ -1,0 +1,62 @@
+//! The options `issuer` and `metadata`: the authorization server.
+
+use super::HAS_METADATA;
+use super::reader::{NOT_HTTPS, Options};
+use crate::base::capability;
+use crate::codec::url::Url;
+use crate::oauth::identity::Members;
+use crate::oauth::metadata::{self, Metadata};
+use crate::prelude::*;
+
+pub(crate) fn issuer(options: &Options<'_>) -> String {
+    const WHY: &str =
+        msg!("it must be the provider's issuer identifier, an https URL without query or fragment");
+    let issuer = options.text("issuer", WHY);
+    match Url::parse(issuer) {
+        Some(url) if url.is_plain() && url.is_trustworthy() => {}
+        Some(url) if url.scheme() == "http" && !url.is_trustworthy() => {
+            options.refuse("issuer", NOT_HTTPS);
+        }
+        _ => options.refuse("issuer", WHY),
+    }
+    issuer.to_owned()
+}
+
+/// Returns the metadata that a client of `issuer` with this option `identity` expects.
+pub(crate) fn expected<'a>(
+    issuer: &'a str,
+    identity: Option<&'a capability::PlainOauth<Members>>,
+) -> metadata::Expected<'a> {
+    let profile = identity.and_then(|members| members.profile.as_ref());
+    metadata::Expected {
+        plain: identity.map(capability::PlainOauth::witness),
+        profile: profile.map(|profile| profile.witness().with(&**profile)),
+        ..metadata::Expected::of(issuer)
+    }
+}
+
+/// Returns the configured metadata, if it has all required members. Otherwise its members complete the discovered
+/// metadata.
+pub(crate) fn metadata(
+    options: &Options<'_>,
+    expected: &metadata::Expected<'_>,
+) -> Option<Box<Metadata>> {
+    if !HAS_METADATA {
+        return None;
+    }
+    let value = options.object.get("metadata")?;
+    let Some(document) = value.as_object() else {
+        options.refuse("metadata", msg!("it must be an object (RFC 8414 2)"));
+        return None;
+    };
+    if !Metadata::is_complete(document, expected.plain) {
+        return None;
+    }
+    match Metadata::from_object(document, expected) {
+        Ok(metadata) => Some(metadata),
+        Err(error) => {
+            options.record(&["`metadata`: ", error.message()]);
+            None
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Reads the options in a JSON object, and records the first fault.
+
+use super::first_fault::FirstFault;
+use super::{MAX_CONFIG, options};
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error, Result, short};
+use crate::base::strings;
+use crate::codec::json::{Object, Value};
+use crate::prelude::*;
+
+/// The allowed values of an option in seconds, and the text of its error, which names them.
+pub(crate) struct Seconds {
+    pub(crate) least: u64,
+    pub(crate) most: u64,
+    pub(crate) why: &'static str,
+}
+
+pub(super) const NOT_HTTPS: &str = msg!("it must be https; http is for loopback only");
+
+/// Parses the JSON of a configuration.
+pub(crate) fn parse(json: &str) -> Result<Object> {
+    if json.len() > MAX_CONFIG {
+        return Err(fault(&[msg!(
+            "the configuration is longer than 65536 bytes"
+        )]));
+    }
+    match Value::parse(json) {
+        Ok(value) => value
+            .into_object()
+            .ok_or_else(|| fault(&[msg!("the configuration is not an object")])),
+        Err(error) => Err(fault(&[
+            msg!("the configuration is not JSON: "),
+            error.reason,
+        ])),
+    }
+}
+
+/// Returns the error for a configuration that is refused.
+pub(crate) fn fault(message: &[&str]) -> Error {
+    Error::of(Code::ConfigInvalid, message)
+}
+
+/// The options in one object. A fault does not stop the parser: the parser records the first one and uses a placeholder
+/// value, and the caller checks for a fault once, at the end. A return at each option would need code of its own to drop
+/// all values read before.
+pub(crate) struct Options<'a> {
+    pub(crate) object: &'a Object,
+    /// The prefix of option names in messages, for example `session.` or `apis[0].`. The prefix is empty for options of
+    /// the whole configuration.
+    pub(crate) path: &'a str,
+    pub(crate) fault: &'a FirstFault,
+}
+
+impl<'a> Options<'a> {
+    /// Returns the options of a whole configuration.
+    pub(crate) const fn of(object: &'a Object, fault: &'a FirstFault) -> Self {
+        Self {
+            object,
+            path: "",
+            fault,
+        }
+    }
+
+    /// Returns the options in an object of this configuration.
+    pub(crate) const fn within<'b>(&self, object: &'b Object, path: &'b str) -> Options<'b>
+    where
+        'a: 'b,
+    {
+        Options {
+            object,
+            path,
+            fault: self.fault,
+        }
+    }
+
+    /// Records a fault, unless an earlier one is recorded.
+    pub(crate) fn record(&self, message: &[&str]) {
+        self.fault.record(|| fault(message));
+    }
+
+    /// Records that the option `name` is missing or invalid. `why` says what the option must be.
+    #[inline(never)]
+    pub(crate) fn refuse(&self, name: &str, why: &str) {
+        self.fault
+            .record(|| self.invalid(name, self.object.get(name), why));
+    }
+
+    /// Returns the error of an option with this value, or of a missing option.
+    pub(super) fn invalid(&self, name: &str, value: Option<&Value>, why: &str) -> Error {
+        let shown = value.map(shown);
+        match &shown {
+            Some(value) => fault(&["`", self.path, name, msg!("` is "), value, ": ", why]),
+            None => fault(&["`", self.path, name, msg!("` is missing: "), why]),
+        }
+    }
+
+    /// Refuses options other than those in `known`, a list of names separated by spaces.
+    #[inline(never)]
+    pub(super) fn refuse_unknown(&self, known: &str) {
+        for (name, value) in self.object.iter() {
+            if strings::contains_word(known, name) || options::is_off(name, value) {
+                continue;
+            }
+            self.fault.record(|| self.unknown(name, known));
+        }
+    }
+
+    /// Returns the error of an unknown option. It does not contain the option's value, which may be a secret.
+    fn unknown(&self, name: &str, known: &str) -> Error {
+        match reason_against(self.path, name) {
+            Some(why) => fault(&["`", self.path, name, "`: ", why]),
+            // pkg/src/page/error-messages.ts replaces the known options by the one that may be meant.
+            None => {
+                let why = msg!("there is no such option");
+                fault(&["`", self.path, name, "`: ", why, "\n", known])
+            }
+        }
+    }
+
+    /// Returns the string of a required option.
+    pub(super) fn text(&self, name: &str, why: &str) -> &'a str {
+        match self.object.str(name) {
+            Some(text) => text,
+            None => {
+                self.refuse(name, why);
+                ""
+            }
+        }
+    }
+
+    /// Returns the string in the option `name`. If the option is missing, returns `default`.
+    pub(super) fn text_or(&self, name: &str, default: &'a str, why: &str) -> &'a str {
+        if self.object.get(name).is_some() {
+            self.text(name, why)
+        } else {
+            default
+        }
+    }
+
+    /// Returns the string in the option `name`, if there is one, and refuses a value for which `is_valid` returns false.
+    pub(super) fn valid(
+        &self,
+        name: &str,
+        is_valid: impl Fn(&str) -> bool,
+        why: &str,
+    ) -> Option<String> {
+        let value = self.object.get(name)?;
+        let text = value.as_str().filter(|text| is_valid(text));
+        if text.is_none() {
+            self.refuse(name, why);
+        }
+        text.map(ToOwned::to_owned)
+    }
+
+    /// Returns true for the value `true`, and false for `false` and for a missing option.
+    pub(crate) fn boolean(&self, name: &str) -> bool {
+        match self.object.get(name) {
+            None | Some(Value::Bool(false)) => false,
+            Some(Value::Bool(true)) => true,
+            Some(_) => {
+                self.refuse(name, msg!("it must be true or false"));
+                false
+            }
+        }
+    }
+
+    /// Returns the array of strings in the option `name`. If the option is missing, returns the words of `default`.
+    pub(crate) fn strings(&self, name: &str, default: &str, why: &str) -> Vec<String> {
+        let mut strings = Vec::new();
+        let Some(value) = self.object.get(name) else {
+            let words = strings::split(default, b' ').filter(|word| !word.is_empty());
+            strings.extend(words.map(ToOwned::to_owned));
+            return strings;
+        };
+        let Some(items) = value.as_array() else {
+            self.refuse(name, why);
+            return strings;
+        };
+        for item in items {
+            match item.as_str() {
+                Some(text) => strings.push(text.to_owned()),
+                None => self.refuse(name, why),
+            }
+        }
+        strings
+    }
+
+    /// Returns the time in the option `name`, or `default` seconds if the option is missing.
+    #[inline(never)]
+    pub(crate) fn seconds(&self, name: &str, default: u64, range: &Seconds) -> Millis {
+        let Some(value) = self.object.get(name) else {
+            return Millis::from_secs(default);
+        };
+        let seconds = value.as_u64().unwrap_or(u64::MAX);
+        if !(range.least..=range.most).contains(&seconds) {
+            self.refuse(name, range.why);
+        }
+        Millis::from_secs(seconds)
+    }
+
+    /// Returns the option's value as JSON, or an empty string if the option is missing. `known` lists the allowed
+    /// values, separated by spaces.
+    #[inline(never)]
+    pub(crate) fn one_of(&self, name: &str, known: &str) -> String {
+        let mut json = String::new();
+        if let Some(value) = self.object.get(name) {
+            value.write(&mut json);
+            if !strings::contains_word(known, &json) {
+                self.fault.record(|| {
+                    let why = [msg!("it must be one of: "), known].concat();
+                    self.invalid(name, Some(value), &why)
+                });
+            }
+        }
+        json
+    }
+
+    /// Returns the options in an optional nested object.
+    pub(crate) fn nested<'b>(&self, name: &str, path: &'b str, why: &str) -> Options<'b>
+    where
+        'a: 'b,
+    {
+        static EMPTY: Object = Object::new();
+        let object = self.object.get(name).map_or(Some(&EMPTY), Value::as_object);
+        if object.is_none() {
+            self.refuse(name, why);
+        }
+        self.within(object.unwrap_or(&EMPTY), path)
+    }
+}
+
+/// Returns a value as JSON, shortened for a message.
+fn shown(value: &Value) -> String {
+    let mut text = String::new();
+    value.write(&mut text);
+    short(&text)
+}
+
+/// Returns the reason why there is no option `name`, if there is a more specific reason than "no such option".
+fn reason_against(path: &str, name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    match name.as_str() {
+        "clientsecret" | "client_secret" => Some(msg!(
+            "a browser cannot keep a client secret; register a public client"
+        )),
+        _ if !path.is_empty() => None,
+        "audience" => Some(msg!(
+            "it is a parameter of the authorization request: write authorizationParams: { audience: '…' }"
+        )),
+        "responsetype" | "response_type" | "implicit" => Some(msg!(
+            "only the authorization code flow with PKCE is supported: the implicit flow puts tokens into URLs and does not bind them to this client (RFC 9700 2.1.2)"
+        )),
+        "granttype" | "grant_type" | "username" | "password" => Some(msg!(
+            "only the authorization code flow with PKCE is supported: the password grant reveals the user's password to the app and has no second factor (RFC 9700 2.4)"
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{configured, is_explained};
+
+    #[test]
+    fn unsupported_flows_are_refused_with_reason() {
+        needs!(ConfigMessages);
+        for (name, section) in [
+            ("responseType", "RFC 9700 2.1.2"),
+            ("response_type", "RFC 9700 2.1.2"),
+            ("implicit", "RFC 9700 2.1.2"),
+            ("grantType", "RFC 9700 2.4"),
+            ("grant_type", "RFC 9700 2.4"),
+            ("username", "RFC 9700 2.4"),
+            ("password", "RFC 9700 2.4"),
+        ] {
+            let error = configured(&format!(r#"{{"{name}": "s3cret"}}"#)).expect_err(name);
+            assert!(error.message().contains(section), "{name}: {error}");
+            assert!(!error.message().contains("s3cret"));
+        }
+    }
+
+    #[test]
+    fn client_secret_is_refused_without_repeating_it() {
+        let error = configured(r#"{"clientSecret": "s3cr3t-value"}"#).unwrap_err();
+        assert!(is_explained(&error, "public client"));
+        assert!(!error.to_string().contains("s3cr3t-value"));
+    }
+}

@@ -1,0 +1,192 @@
+//! The options that are parameters of the authorization request, or decide about it.
+
+use super::reader::{NOT_HTTPS, Options};
+use crate::base::{capability, strings};
+use crate::codec::form::Form;
+use crate::codec::json::Value;
+use crate::codec::url::Url;
+use crate::oauth::scope::is_scope_token;
+use crate::prelude::*;
+
+/// Authorization request parameters that `authorizationParams` and `loginParams` must not contain. The flow itself
+/// decides about these parameters (RFC 6749, RFC 7636, RFC 9101, OIDC Core 3.1.2.1), or `login()` takes them as
+/// options.
+const PROTOCOL_PARAMS: &str = "acr_values client_id client_secret code_challenge code_challenge_method \
+    id_token_hint login_hint max_age nonce prompt redirect_uri request request_uri \
+    response_mode response_type scope state ui_locales";
+
+/// The largest number of names in the option `loginParams`.
+const MAX_PARAMS: usize = 16;
+
+/// The option `par`, which decides if authorization requests are pushed to the provider (RFC 9126).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pushing {
+    /// Requests are pushed if the provider announces an endpoint for pushed requests, and the endpoint accepts this
+    /// client.
+    #[default]
+    Auto,
+    /// Requests are always pushed. A login that cannot be pushed fails.
+    Always,
+    /// Requests are never pushed.
+    Never,
+}
+
+impl Pushing {
+    pub(super) fn read(options: &Options<'_>) -> Self {
+        match options.one_of("par", r#"true false "auto""#).as_str() {
+            "true" => Self::Always,
+            "false" => Self::Never,
+            _ => Self::Auto,
+        }
+    }
+}
+
+/// The option `redirectUri`.
+pub(crate) struct RedirectUri {
+    pub(crate) url: Url,
+    /// True if the URL is not on the origin that serves the worker file.
+    pub(crate) is_elsewhere: bool,
+}
+
+impl RedirectUri {
+    /// Reads the option. `base` is the worker's address.
+    pub(super) fn read(options: &Options<'_>, base: Url) -> Self {
+        const OPTION: &str = "redirectUri";
+        const WHY: &str =
+            msg!("it must be a URL, or a path on the worker's origin, without fragment");
+        let is_custom = custom_login(options).is_some();
+        let url = Url::parse_with_base(options.text(OPTION, WHY), &base);
+        let Some(url) = url.filter(|url| !url.has_fragment() && !url.has_userinfo()) else {
+            options.refuse(OPTION, WHY);
+            return Self {
+                url: base,
+                is_elsewhere: false,
+            };
+        };
+        if !(url.is_trustworthy() || is_custom && url.is_private_use()) {
+            options.refuse(OPTION, NOT_HTTPS);
+        }
+        let is_elsewhere = !url.is_same_origin(&base);
+        if is_elsewhere && !is_custom {
+            options.refuse(
+                OPTION,
+                msg!("it must be on the origin that serves the worker file, or the response goes to a page that cannot reach the vault (an app in a shell can set customLogin: true)"),
+            );
+        }
+        Self { url, is_elsewhere }
+    }
+}
+
+pub(super) fn custom_login(options: &Options<'_>) -> Option<capability::CustomLogin> {
+    capability::CustomLogin::WITNESS.filter(|_| options.boolean("customLogin"))
+}
+
+/// Returns true if `text` is one or more characters of VSCHAR, as client identifiers and secrets are (RFC 6749 A.1, A.2).
+pub(crate) fn is_visible(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// Returns the client identifier in the option `name`.
+pub(crate) fn client_id(options: &Options<'_>, name: &str) -> String {
+    const WHY: &str = msg!("it must be the identifier under which the provider knows this app");
+    let client_id = options.text(name, WHY);
+    if !is_visible(client_id) {
+        options.refuse(name, WHY);
+    }
+    client_id.to_owned()
+}
+
+pub(crate) fn scope(options: &Options<'_>, has_openid: bool) -> String {
+    const WHY: &str = msg!("it must be a string of scopes separated by single spaces");
+    // Some servers without OpenID Connect have no scopes.
+    if !has_openid
+        && matches!(
+            options.object.get("scope").map(Value::as_str),
+            None | Some(Some(""))
+        )
+    {
+        return String::new();
+    }
+    let scope = options.text("scope", WHY);
+    if !strings::split(scope, b' ').all(is_scope_token) {
+        options.refuse("scope", WHY);
+    }
+    if strings::contains_word(scope, "openid") != has_openid {
+        let why = if has_openid {
+            msg!(
+                "it must contain `openid`, so that an ID token identifies the user; or, for a server without OpenID Connect, `identity` must say who the user is: 'none', or { from: 'token_response', sub: 'user_id' } with the name of a member of the token response"
+            )
+        } else {
+            msg!(
+                "it must not contain `openid` if `identity` says who the user is: remove one of the two"
+            )
+        };
+        options.refuse("scope", why);
+    }
+    scope.to_owned()
+}
+
+/// Returns true if each login that is not silent asks for consent.
+pub(crate) fn asks_consent(options: &Options<'_>) -> bool {
+    options.one_of("consent", r#""provider" "always""#) == r#""always""#
+}
+
+/// Returns true for a parameter that pages and the configuration cannot set. Only builds that support DPoP set
+/// `dpop_jkt` (RFC 9449 10).
+fn is_protocol_param(name: &str) -> bool {
+    strings::contains_word(PROTOCOL_PARAMS, name)
+        || capability::Dpop::WITNESS.is_some() && name == "dpop_jkt"
+}
+
+/// Returns the additional parameters of each authorization request, encoded.
+pub(crate) fn authorization_params(options: &Options<'_>) -> String {
+    const WHY: &str = msg!("it must be an object of strings such as { audience: '…' }");
+    let params = options.nested("authorizationParams", "authorizationParams.", WHY);
+    let mut form = Form::new();
+    for (name, _) in params.object.iter() {
+        if is_protocol_param(name) {
+            let why = if name == "prompt" {
+                msg!("write consent: 'always', or pass it to login({ prompt })")
+            } else {
+                msg!("the flow sets this parameter itself")
+            };
+            params.refuse(name, why);
+        }
+        form.push(name, params.text(name, WHY));
+    }
+    form.finish()
+}
+
+/// Returns the names of parameters that pages may add to an authorization request.
+pub(crate) fn login_params(options: &Options<'_>) -> Vec<String> {
+    const OPTION: &str = "loginParams";
+    const WHY: &str = msg!("it must be an array of at most 16 parameter names");
+    let names = options.strings(OPTION, "", WHY);
+    if names.len() > MAX_PARAMS || names.iter().any(String::is_empty) {
+        options.refuse(OPTION, WHY);
+    }
+    let fixed = options.object.get("authorizationParams");
+    let fixed = fixed.and_then(Value::as_object);
+    for name in &names {
+        if is_protocol_param(name) {
+            let why = msg!("the flow sets one of these itself, or login() has an option for it");
+            options.refuse(OPTION, why);
+        }
+        if fixed.is_some_and(|fixed| fixed.get(name).is_some()) {
+            let why = msg!("one of these is in authorizationParams, where pages cannot change it");
+            options.refuse(OPTION, why);
+        }
+    }
+    names
+}
+
+/// Returns the scopes that pages may request besides the option `scope`.
+pub(super) fn login_scopes(options: &Options<'_>) -> Vec<String> {
+    const OPTION: &str = "loginScopes";
+    const WHY: &str = msg!("it must be an array of scopes (RFC 6749 3.3)");
+    let scopes = options.strings(OPTION, "", WHY);
+    if !scopes.iter().all(|scope| is_scope_token(scope)) {
+        options.refuse(OPTION, WHY);
+    }
+    scopes
+}
