@@ -162,6 +162,8 @@ test('tab that missed a logout does not sign in again', time, async () => {
     tab.evaluate((name) => void dispatchEvent(new PageTransitionEvent(name, { persisted: true })), type)
   await transition(other, 'pagehide')
   await page.evaluate(() => auth.logout())
+  // The tabs may have processes of their own, and localStorage reaches another process with a delay.
+  await other.waitForFunction(() => Object.values(localStorage).join().includes('logged_out'))
   await transition(other, 'pageshow')
   await other.waitForFunction(() => !auth.state.session)
   assert.equal(await other.evaluate(() => auth.state.endReason), 'logged_out')

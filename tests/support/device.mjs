@@ -139,11 +139,21 @@ export async function crash(page) {
   await crashed
 }
 
-/** Kills the shared workers of a page's browser context. Dedicated workers end with their page. */
+/**
+ * Kills the shared workers of a page's browser context, and resolves when they have ended. Dedicated workers end with
+ * their page.
+ */
 export async function killWorkers(page) {
   const session = await page.context().browser().newBrowserCDPSession()
-  for (const { targetId } of await sharedWorkers(session, page)) {
-    await session.send('Target.closeTarget', { targetId })
+  const ids = (await sharedWorkers(session, page)).map(({ targetId }) => targetId)
+  if (ids.length === 0) throw new Error('there is no shared worker to kill')
+  const running = async () =>
+    (await sharedWorkers(session, page)).filter(({ targetId }) => ids.includes(targetId))
+  let left = await running()
+  while (left.length > 0) {
+    // A worker may have ended since the list was made.
+    for (const { targetId } of left) await session.send('Target.closeTarget', { targetId }).catch(() => {})
+    left = await running()
   }
   await session.detach()
 }

@@ -233,7 +233,8 @@ fn supply() -> Result<()> {
     supply::what_is_there()
 }
 
-/// Runs the tests of the token handler. npm provides the platforms, but neither Redis nor a browser.
+/// Runs the tests of the token handler, some of them in a browser. npm provides the platforms, but neither Redis nor a
+/// browser.
 fn edge() -> Result<()> {
     let otherwise = "`cargo xtask test <kind>` runs one of the other kinds";
     let prepare = |process| {
@@ -242,7 +243,7 @@ fn edge() -> Result<()> {
     };
     prepare(node(&[]))?;
     package::build()?;
-    Suite::of("tests/edge")?.run(AtOnce::Two, prepare)
+    Suite::of("tests/edge")?.run_in_browsers(AtOnce::Two, prepare)
 }
 
 /// Runs the tests of a folder, which use Chromium. With `all`, sets the variable [`ALL`] for them.
