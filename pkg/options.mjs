@@ -15,19 +15,19 @@ const DOCUMENT = 'docs/options.md'
 /** The expressions in the core that contain defaults. The first group is the value. */
 const DEFAULTS = {
   VaultConfig: {
-    claims: ['src/config.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
+    claims: ['src/config/identity.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
     clockTolerance: ['src/config.rs', /seconds\("clockTolerance", (\d+)/],
     requestTimeout: ['src/config.rs', /seconds\("requestTimeout", (\d+)/],
   },
   ApiRule: { methods: ['src/config/apis.rs', /strings\("methods", "(.*?)"/] },
   SessionLimits: {
-    idle: ['src/config.rs', /HALF_HOUR: u64 = ([\d_]+)/],
-    absolute: ['src/config.rs', /HALF_DAY: u64 = ([\d_]+)/],
+    idle: ['src/config/session.rs', /HALF_HOUR: u64 = ([\d_]+)/],
+    absolute: ['src/config/session.rs', /HALF_DAY: u64 = ([\d_]+)/],
   },
   TokenHandlerConfig: {
-    claims: ['src/config.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
-    'session.idle': ['src/edge/config.rs', /seconds\("idle", (\d+)/],
-    'session.absolute': ['src/edge/config.rs', /seconds\("absolute", ([\d_]+)/],
+    claims: ['src/config/identity.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
+    'session.idle': ['src/config/session.rs', /HALF_HOUR: u64 = ([\d_]+)/],
+    'session.absolute': ['src/config/session.rs', /HALF_DAY: u64 = ([\d_]+)/],
     clockTolerance: ['src/edge/config.rs', /seconds\("clockTolerance", (\d+)/],
     requestTimeout: ['src/edge/config.rs', /seconds\("requestTimeout", (\d+)/],
   },

@@ -1,8 +1,8 @@
 //! The configuration of a vault, which is read once from JSON and validated as a whole.
 //!
 //! The configuration is part of the worker file, or of the file `strongroom.json` that the standalone worker fetches.
-//! The first error is reported as [`Code::ConfigInvalid`](crate::Code::ConfigInvalid), with a message that names the option and says what to write
-//! instead. An unknown option is an error too, since a misspelled limit would have no effect. The options are
+//! The first error is reported as [`Code::ConfigInvalid`](crate::Code::ConfigInvalid). In builds with messages, the
+//! error names the option and says what to write instead. An unknown option is an error too, since a misspelled limit would have no effect. The options are
 //! documented for users in `pkg/src/worker/config.ts`.
 
 pub(crate) mod apis;
@@ -166,7 +166,7 @@ impl Config {
     /// Reads a configuration. Relative URLs are resolved against `base`, the worker's address.
     ///
     /// # Errors
-    /// [`Code::ConfigInvalid`] with the first fault that is found.
+    /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) with the first fault that is found.
     pub fn parse(json: &str, base: &str) -> Result<Self> {
         let mut object = reader::parse(json)?;
         // A blob URL contains the origin of the page that created it, after `blob:`.
@@ -177,7 +177,7 @@ impl Config {
         let first_fault = FirstFault::new();
         let options = Options::of(&object, &first_fault);
         options.refuse_unknown(options::OF_VAULT);
-        let session = session::session(&options);
+        let session = session::options(&options);
         session.refuse_unknown(options::OF_SESSION);
         let issuer = provider::issuer(&options);
         let (identity, claims) = identity::read(&options);
@@ -487,7 +487,7 @@ mod tests {
             ),
             (
                 r#"{"authorizationParams": {"prompt": "consent"}}"#,
-                "`authorizationParams.prompt` is \"consent\": write consent: 'always', or pass it to login({ prompt })",
+                "`authorizationParams.prompt`: write consent: 'always', or pass it to login({ prompt })",
             ),
             (r#"{"authorizationParams": {"a": 1}}"#, "object of strings"),
             (r#"{"clockTolerance": -1}"#, "from 0 to 600"),

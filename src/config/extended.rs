@@ -14,7 +14,7 @@ pub use flows::LoginOptions;
 pub(super) use rules::RuleExtension;
 
 const NOT_AN_ALGORITHM: &str = msg!(
-    "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted in a browser"
+    "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted"
 );
 
 /// The values of the options that need a capability.

@@ -1,6 +1,6 @@
 //! The first fault in a configuration.
 //!
-//! Only builds with the capability `ConfigMessages` say what is wrong. If another module refuses a configuration, the
+//! Only builds with the capability `ConfigMessages` say what is wrong. If a smaller module refuses a configuration, the
 //! worker loads the extended module, which refuses it with a message.
 
 use core::cell::OnceCell;
@@ -17,19 +17,17 @@ impl FirstFault {
         Self(OnceCell::new())
     }
 
-    /// Records the error that `explain` returns, unless an earlier one is recorded. A build without messages records that
-    /// there is a fault.
+    /// Records the error that `explain` returns, unless an earlier one is recorded. A build without messages only records
+    /// that there is a fault. `explain` must not record a fault itself.
     pub(super) fn record(&self, explain: impl FnOnce() -> Error) {
         match capability::ConfigMessages::WITNESS {
             Some(has) => {
                 self.0.get_or_init(|| Some(has.with(explain())));
             }
-            None => self.record_without_message(),
+            None => {
+                self.0.get_or_init(|| None);
+            }
         }
-    }
-
-    fn record_without_message(&self) {
-        self.0.get_or_init(|| None);
     }
 
     /// Returns the first fault, with an empty message in a build without messages.

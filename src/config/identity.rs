@@ -1,7 +1,7 @@
-//! The options `identity` and `claims`: who the user is, and what pages see of it.
+//! The options `identity` and `claims`: who the user is, and the claims that pages see.
 
 use super::options;
-use super::reader::Options;
+use super::reader::{EMPTY, Options};
 use crate::base::capability;
 use crate::base::strings;
 use crate::codec::json::Value;
@@ -37,8 +37,11 @@ pub(crate) fn read(
     };
     refuse_with_identity(options, "claims");
     let is_named = value.as_str() != Some("none");
-    // No object has a member without a name, so `identity: 'none'` has no options.
-    let identity = options.nested(if is_named { OPTION } else { "" }, "identity.", WHY);
+    let identity = if is_named {
+        options.nested(OPTION, "identity.", WHY)
+    } else {
+        options.within(&EMPTY, "identity.")
+    };
     let sub = identity.object.str("sub").unwrap_or_default();
     if is_named {
         identity.refuse_unknown(options::OF_IDENTITY);
@@ -61,7 +64,7 @@ pub(crate) fn read(
     (Some(has.with(members)), claims(&identity, ""))
 }
 
-/// Refuses an option about ID tokens if `identity` is configured.
+/// Refuses an option that has no effect without an ID token if `identity` is configured. The value `false` is accepted.
 pub(crate) fn refuse_with_identity(options: &Options<'_>, name: &str) {
     if capability::PlainOauth::WITNESS.is_none() {
         return;
@@ -74,7 +77,7 @@ pub(crate) fn refuse_with_identity(options: &Options<'_>, name: &str) {
     }
 }
 
-/// Returns the profile address in the options in `identity`.
+/// Returns the option `url` of `identity`.
 fn profile_address(identity: &Options<'_>) -> Option<capability::ProfileAddress<Url>> {
     const WHY: &str =
         msg!("it must be an https URL without user name and fragment (http is for loopback only)");

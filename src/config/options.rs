@@ -1,8 +1,9 @@
-//! All options of the vault's configuration, with the capability that each option needs.
+//! The options of the vault, with the capability that each of them needs.
 //!
-//! An option with a capability has its purpose as a comment, and some need the capability `unless` they have a certain
-//! value. An option may need another capability, `unless` it has one of these values. From this table, `cargo xtask build` writes `pkg/src/generated/options.ts`, by which the worker chooses its
-//! module, and `cargo xtask options` writes the table in `docs/deployment.md`.
+//! After `unless` is a value with which an option does not need its capability. With this value it needs the second
+//! capability, if there is one. The comment of an option with a capability is its purpose. From this table, `cargo xtask
+//! build` writes `pkg/src/generated/options.ts`, by which the worker chooses its module, and `cargo xtask options` writes
+//! the table in `docs/deployment.md`.
 
 use crate::base::{capability, strings};
 use crate::codec::json::Value;
@@ -125,18 +126,18 @@ options! {
     }
 }
 
-/// The names of the options of the whole configuration, separated by spaces.
+/// The options of the whole configuration that this build knows, separated by spaces.
 pub(super) const OF_VAULT: &str = strings::join!(&names::<{ VAULT.len() }>(VAULT, List::Known));
 
-/// The names of the options in `session`, separated by spaces.
+/// The options in `session` that this build knows, separated by spaces.
 pub(super) const OF_SESSION: &str =
     strings::join!(&names::<{ SESSION.len() }>(SESSION, List::Known));
 
-/// The names of the options in `identity`, separated by spaces.
+/// The options in `identity` that this build knows, separated by spaces.
 pub(super) const OF_IDENTITY: &str =
     strings::join!(&names::<{ IDENTITY.len() }>(IDENTITY, List::Known));
 
-/// The names of the options of a rule, separated by spaces.
+/// The options of a rule that this build knows, separated by spaces.
 pub(super) const OF_RULE: &str = strings::join!(&names::<{ RULE.len() }>(RULE, List::Known));
 
 /// The names of options that this build accepts only with the value `false`.
@@ -145,7 +146,8 @@ const SWITCHES: &str = strings::join!(&[
     strings::join!(&names::<{ RULE.len() }>(RULE, List::Switches)),
 ]);
 
-/// Returns true for an option that this build lacks, with the value `false`.
+/// Returns true for an option that this build lacks, with the value `false`. Does not check that the option is in the right
+/// object.
 pub(super) fn is_off(name: &str, value: &Value) -> bool {
     !SWITCHES.is_empty()
         && matches!(value, Value::Bool(false))

@@ -35,8 +35,8 @@ pub(crate) fn expected<'a>(
     }
 }
 
-/// Returns the configured metadata, if it has all required members. Otherwise its members complete the discovered
-/// metadata.
+/// Returns the configured metadata, if it has all required members. Otherwise returns `None`, because its members complete
+/// the discovered metadata: see [`super::Config::metadata_members`].
 pub(crate) fn metadata(
     options: &Options<'_>,
     expected: &metadata::Expected<'_>,

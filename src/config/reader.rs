@@ -17,6 +17,9 @@ pub(crate) struct Seconds {
 
 pub(super) const NOT_HTTPS: &str = msg!("it must be https; http is for loopback only");
 
+/// The object of options that are all missing.
+pub(super) static EMPTY: Object = Object::new();
+
 /// Parses the JSON of a configuration.
 pub(crate) fn parse(json: &str) -> Result<Object> {
     if json.len() > MAX_CONFIG {
@@ -40,9 +43,9 @@ pub(crate) fn fault(message: &[&str]) -> Error {
     Error::of(Code::ConfigInvalid, message)
 }
 
-/// The options in one object. A fault does not stop the parser: the parser records the first one and uses a placeholder
-/// value, and the caller checks for a fault once, at the end. A return at each option would need code of its own to drop
-/// all values read before.
+/// The options in one object. A fault does not stop the reader: it records the first one and uses a placeholder value,
+/// and the caller checks for a fault once, at the end. A return at each option would need code of its own to drop all
+/// values read before.
 pub(crate) struct Options<'a> {
     pub(crate) object: &'a Object,
     /// The prefix of option names in messages, for example `session.` or `apis[0].`. The prefix is empty for options of
@@ -85,7 +88,12 @@ impl<'a> Options<'a> {
             .record(|| self.invalid(name, self.object.get(name), why));
     }
 
-    /// Returns the error of an option with this value, or of a missing option.
+    /// Records that the option `name` is invalid, without its value, which may be a secret.
+    pub(crate) fn refuse_unseen(&self, name: &str, why: &str) {
+        self.record(&["`", self.path, name, "`: ", why]);
+    }
+
+    /// Returns the error for an option whose value is `value`, or that is missing.
     pub(super) fn invalid(&self, name: &str, value: Option<&Value>, why: &str) -> Error {
         let shown = value.map(shown);
         match &shown {
@@ -137,8 +145,8 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Returns the string in the option `name`, if there is one, and refuses a value for which `is_valid` returns false.
-    pub(super) fn valid(
+    /// Returns the string in the option `name`, if there is one. Refuses a value for which `is_valid` returns false.
+    pub(super) fn valid_text(
         &self,
         name: &str,
         is_valid: impl Fn(&str) -> bool,
@@ -220,10 +228,10 @@ impl<'a> Options<'a> {
     where
         'a: 'b,
     {
-        static EMPTY: Object = Object::new();
         let object = self.object.get(name).map_or(Some(&EMPTY), Value::as_object);
         if object.is_none() {
-            self.refuse(name, why);
+            // A secret may be in the wrong place.
+            self.refuse_unseen(name, why);
         }
         self.within(object.unwrap_or(&EMPTY), path)
     }

@@ -1,4 +1,4 @@
-//! The options that are parameters of the authorization request, or decide about it.
+//! The options for the authorization request.
 
 use super::reader::{NOT_HTTPS, Options};
 use crate::base::{capability, strings};
@@ -81,8 +81,9 @@ pub(super) fn custom_login(options: &Options<'_>) -> Option<capability::CustomLo
     capability::CustomLogin::WITNESS.filter(|_| options.boolean("customLogin"))
 }
 
-/// Returns true if `text` is one or more characters of VSCHAR, as client identifiers and secrets are (RFC 6749 A.1, A.2).
-pub(crate) fn is_visible(text: &str) -> bool {
+/// Returns true if `text` has only VSCHAR characters, and at least one. Client identifiers and secrets consist of them
+/// (RFC 6749 A.1, A.2).
+pub(crate) fn is_vschar(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
@@ -90,7 +91,7 @@ pub(crate) fn is_visible(text: &str) -> bool {
 pub(crate) fn client_id(options: &Options<'_>, name: &str) -> String {
     const WHY: &str = msg!("it must be the identifier under which the provider knows this app");
     let client_id = options.text(name, WHY);
-    if !is_visible(client_id) {
+    if !is_vschar(client_id) {
         options.refuse(name, WHY);
     }
     client_id.to_owned()
@@ -148,9 +149,9 @@ pub(crate) fn authorization_params(options: &Options<'_>) -> String {
             let why = if name == "prompt" {
                 msg!("write consent: 'always', or pass it to login({ prompt })")
             } else {
-                msg!("the flow sets this parameter itself")
+                msg!("the flow sets this parameter itself, or login() has an option for it")
             };
-            params.refuse(name, why);
+            params.refuse_unseen(name, why);
         }
         form.push(name, params.text(name, WHY));
     }

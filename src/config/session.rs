@@ -39,12 +39,12 @@ impl Limits {
 }
 
 /// Returns the options in `session`.
-pub(crate) fn session<'a>(options: &Options<'a>) -> Options<'a> {
+pub(crate) fn options<'a>(options: &Options<'a>) -> Options<'a> {
     const WHY: &str = msg!("it must be an object such as { idle: 1800 }");
     options.nested("session", "session.", WHY)
 }
 
-/// Reads from the options in `session` if sessions are stored.
+/// Returns true if sessions are stored.
 pub(super) fn keeps(session: &Options<'_>) -> bool {
     match session.object.get("persist").map(Value::as_str) {
         None | Some(Some("memory")) => return false,
@@ -55,7 +55,7 @@ pub(super) fn keeps(session: &Options<'_>) -> bool {
     false
 }
 
-/// Reads from the options in `session` if a service worker holds the sealing key.
+/// Returns the capability if a service worker holds the sealing key.
 pub(super) fn escrow(session: &Options<'_>) -> Option<capability::Escrow> {
     let is_chosen = session.object.str("persist") == Some("escrow");
     capability::Escrow::WITNESS.filter(|_| is_chosen)

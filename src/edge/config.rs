@@ -135,8 +135,9 @@ pub struct Route {
 /// A checked configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// The options that the browser's vault also has. `redirect_uri` is only a placeholder, because each login has a
-    /// redirect URI of its own.
+    /// The options that the browser's vault also has. The members `redirect_uri`, `rules`, `keeps`, `escrow`, `metadata`,
+    /// `pushing`, `build` and `is_dedicated` are placeholders: each login has a redirect URI of its own, and the handler has
+    /// `routes`, `metadata` and `par` instead.
     pub flow: config::Config,
     /// The origin that browsers see, if it is configured. By default, it is the origin of each request's URL.
     pub origin: Option<String>,
@@ -188,7 +189,7 @@ impl Config {
 
     fn read(options: &Options<'_>) -> Self {
         options.refuse_others(OPTIONS);
-        let session = session::session(options);
+        let session = session::options(options);
         session.refuse_others("absolute grace idle recheck storage");
         let cookie = options.nested(
             "cookie",
@@ -271,7 +272,8 @@ fn shared_options(options: &Options<'_>, client_id: &str, limits: Limits) -> con
         clock_tolerance: options.seconds("clockTolerance", 60, &config::TOLERANCE),
         request_timeout,
         refresh_timeout: refresh_timeout.max(request_timeout),
-        // Options that the handler does not have were refused before.
+        // This also reads options that the handler does not have, but `refuse_others` has refused them. The handler always
+        // sends the hint at a logout, since no script sees its redirect, and its address for portals is `<base>/login`.
         extended: config::Extended::read(options, &redirect_uri),
         redirect_uri: redirect_uri.url,
         build: 0,
@@ -304,7 +306,7 @@ fn client(options: &Options<'_>) -> Client {
     auth.refuse_others("alg audience key method secret");
     let secret = || {
         let secret = auth.secret("secret", msg!("it is missing: it must be the client's secret, or a function that takes it from env, where it must be set"));
-        if !request::is_visible(secret) {
+        if !request::is_vschar(secret) {
             auth.refuse_unseen(
                 "secret",
                 msg!("it must have at least one character, all of printable ASCII"),
@@ -470,13 +472,13 @@ fn routes(options: &Options<'_>) -> Vec<Route> {
         );
         if let Some(read) = self::route(&route, object) {
             if routes.iter().any(|known| known.prefix == read.prefix) {
-                route.refuse("prefix", msg!("another route has the same"));
+                route.refuse("prefix", msg!("another route has the same prefix"));
             }
             let is_same = |known: &Route| {
                 known.url.as_ref().map(Url::href) == read.url.as_ref().map(Url::href)
             };
             if read.url.is_some() && routes.iter().any(is_same) {
-                route.refuse("url", msg!("another route has the same"));
+                route.refuse("url", msg!("another route has the same URL"));
             }
             routes.push(read);
         }
@@ -570,12 +572,6 @@ impl<'a> Options<'a> {
                 self.refuse_unseen(name, msg!("there is no such option"));
             }
         }
-    }
-
-    /// Records a fault of an option, unless a fault was recorded before. The error does not contain the option's value,
-    /// which may be a secret.
-    fn refuse_unseen(&self, name: &str, why: &str) {
-        self.record(&["`", self.path, name, "`: ", why]);
     }
 
     fn boolean_or(&self, name: &str, default: bool) -> bool {

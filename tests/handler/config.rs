@@ -47,6 +47,26 @@ fn missing_options_are_named() {
 }
 
 #[test]
+fn options_of_the_vault_alone_are_refused() {
+    // The handler reads these options like the vault, after it has refused them.
+    for name in [
+        "customLogin",
+        "deviceFlow",
+        "idTokenHint",
+        "initiateLoginUri",
+        "inspect",
+        "loginScopes",
+        "reasons",
+        "responseMode",
+    ] {
+        for value in [json!(true), json!(false), json!("fragment"), json!(["a"])] {
+            let message = fault(&json!({ name: value }));
+            assert_eq!(message, format!("`{name}`: there is no such option"));
+        }
+    }
+}
+
+#[test]
 fn config_errors_name_option_without_secrets() {
     let secret = "hunter2hunter2";
     let client = |auth: Value| json!({ "client": { "id": "web", "auth": auth } });
@@ -72,6 +92,13 @@ fn config_errors_name_option_without_secrets() {
             "`routes[0].denyHeaders`",
         ),
         (json!({ "client": "web" }), "`client`"),
+        (json!({ "client": secret }), "`client`"),
+        (client(json!(secret)), "`client.auth`"),
+        (cookie(json!(secret)), "`cookie`"),
+        (
+            json!({ "authorizationParams": { "client_secret": secret } }),
+            "`authorizationParams.client_secret`",
+        ),
         (
             json!({ "client": { "auth": { "method": "none" } } }),
             "`client.id`",

@@ -243,7 +243,7 @@ fn edge() -> Result<()> {
     };
     prepare(node(&[]))?;
     package::build()?;
-    Suite::of("tests/edge")?.run_in_browsers(AtOnce::Two, prepare)
+    Suite::of("tests/edge")?.run(AtOnce::Two, prepare)
 }
 
 /// Runs the tests of a folder, which use Chromium. With `all`, sets the variable [`ALL`] for them.

@@ -80,17 +80,17 @@ pub(crate) fn header_exceptions(options: &Options<'_>) -> Exceptions {
 /// target if `targets` does not contain it. `scope` has the scopes of the login.
 fn target(options: &Options<'_>, scope: &str, targets: &mut Vec<Target>) -> Option<usize> {
     let target = Target {
-        resource: options.valid(
+        resource: options.valid_text(
             "resource",
             is_resource,
             msg!("it must be an absolute URI without a fragment (RFC 8707 2)"),
         ),
-        audience: options.valid(
+        audience: options.valid_text(
             "audience",
             is_audience,
             msg!("it must be the name by which the provider knows the API"),
         ),
-        scope: options.valid(
+        scope: options.valid_text(
             "scope",
             |narrower| is_narrower(narrower, scope),
             msg!("it must be a string of scopes, separated by single spaces, that are all in the login's `scope`"),
