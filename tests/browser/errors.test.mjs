@@ -5,6 +5,7 @@ import {
   booted,
   call,
   clickLogin,
+  deny,
   giveConsent,
   signIn,
   signInByPopup,
@@ -113,7 +114,7 @@ vault(${JSON.stringify(apps.dedicated.config)})`)
 
 test('login_denied: at the sign-in page', time, async () => {
   const { page } = await begun()
-  await page.click('button[value=deny]')
+  await deny(page)
   await page.waitForURL(/\/callback/)
   assert.equal((await booted(page)).error.code, 'login_denied')
 })
@@ -122,7 +123,7 @@ for (const kind of KINDS) {
   test(`client is usable after a denied login, and the error has returnTo, ${kind}`, time, async () => {
     const page = await apps[kind].open()
     await startLogin(page, { returnTo: '/orders?a=1#b' })
-    await page.click('button[value=deny]')
+    await deny(page)
     await page.waitForURL(/\/callback/)
     const { error } = await booted(page)
     assert.equal(error.code, 'login_denied')
@@ -153,7 +154,7 @@ test('login_denied: consent', time, async () => {
   await page.fill('#username', 'alice')
   await page.fill('#password', 'wonderland')
   await page.click('button[value=login]')
-  await page.click('button[value=deny]')
+  await deny(page)
   await page.waitForURL(/\/callback/)
   assert.equal((await booted(page)).error.code, 'login_denied')
 })
@@ -393,7 +394,7 @@ for (const kind of KINDS) {
     await booted(page)
     const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page)])
     const closed = popup.waitForEvent('close')
-    await popup.click('button[value=deny]')
+    await deny(popup)
     const { error } = await page.evaluate(() => login)
     assert.equal(error.code, 'login_denied')
     await closed

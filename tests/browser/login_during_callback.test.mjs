@@ -2,7 +2,8 @@
 // exchanging the code.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import { booted, giveConsent, signIn, startApp } from '../support/app.mjs'
+import { ALL } from '../support/combinations.mjs'
+import { booted, deny, giveConsent, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated', 'vaultOrigin']
@@ -79,9 +80,10 @@ for (const kind of KINDS) {
     await page.context().close()
   })
 
+  if (!ALL && kind !== 'shared') continue
   test(`login() rejects with the error of the callback, once, ${kind}`, time, async () => {
     const { page, made } = await openGuarded(kind)
-    await page.click('button[value=deny]')
+    await deny(page)
     await back(page)
     const { error } = await page.evaluate(() => guarded)
     assert.equal(error.code, 'login_denied')

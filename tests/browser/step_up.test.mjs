@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, beforeEach, test } from 'node:test'
 import { sendJson } from '../support/responses.mjs'
-import { giveConsent, signIn, startApp } from '../support/app.mjs'
+import { deny, giveConsent, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -149,7 +149,7 @@ test('a user who cancels: the request is refused, the session stays', time, asyn
   await signIn(page)
   await refused(page)
   const popup = await stepUp(page)
-  await popup.click('button[value=deny]')
+  await deny(popup)
   const { error } = await page.evaluate(() => steppedUp)
   assert.equal(error.code, 'login_denied')
   assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')

@@ -7,6 +7,7 @@ import {
   booted,
   call,
   clickLogin,
+  deny,
   giveConsent,
   signIn,
   signInByPopup,
@@ -131,11 +132,11 @@ test('login by popup, which ends at the vault’s origin', time, async () => {
 test('login_denied comes back from a redirect and from a popup', time, async () => {
   const page = await app.open()
   await startLogin(page)
-  await page.click('button[value=deny]')
+  await deny(page)
   await page.waitForFunction(() => location.pathname === '/callback' && globalThis.boot)
   assert.equal((await booted(page)).error.code, 'login_denied')
   const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page)])
-  await popup.click('button[value=deny]')
+  await deny(popup)
   assert.equal((await page.evaluate(() => login)).error.code, 'login_denied')
 })
 

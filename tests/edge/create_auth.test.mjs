@@ -2,7 +2,7 @@
 // `createAuth()` returns for a worker.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { giveConsent } from '../support/app.mjs'
+import { deny, giveConsent } from '../support/app.mjs'
 import { startPage } from '../support/edge/page.mjs'
 
 const time = { timeout: 60_000 }
@@ -66,8 +66,7 @@ test('guard does not sign in after a logout and a reload', time, async () => {
 test('denied login ends at the handler and is not repeated', time, async () => {
   const before = trips()
   const page = await openApp(GUARD)
-  await page.waitForSelector('button[value=deny]')
-  await page.click('button[value=deny]')
+  await deny(page)
   await page.waitForURL((url) => url.origin === app.site.origin)
   // This is a page of the handler, which does not contain the app's script.
   assert.match(await page.textContent('body'), /login_denied/)

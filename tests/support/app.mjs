@@ -260,6 +260,14 @@ export async function giveConsent(page, { username, password } = ACCOUNTS[0]) {
   await page.click('button[value=allow]')
 }
 
+/** Denies a login at the provider, by its button. */
+export async function deny(page) {
+  await page.waitForSelector('button[value=deny]')
+  // A click may be lost while the page still loads.
+  await page.waitForLoadState()
+  await page.click('button[value=deny]')
+}
+
 /** Signs in by redirect. Resolves with the result of `handleCallback()`. */
 export async function signIn(page, options = {}, account) {
   await startLogin(page, options)

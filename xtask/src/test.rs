@@ -141,14 +141,15 @@ fn native() -> Result<()> {
         .run()
 }
 
-/// Simulates lives of vaults with each set of capabilities, and lives of isolates.
+/// Simulates lives of vaults with two sets of capabilities, and lives of isolates. `cargo xtask simulate` simulates twice
+/// as many.
 fn simulate() -> Result<()> {
-    for (lives, set) in [
-        (Lives::Vaults, Set::Full),
-        (Lives::Vaults, Set::Default),
-        (Lives::Isolates, Set::Full),
+    for (lives, set, sessions) in [
+        (Lives::Vaults, Set::Full, 10_000),
+        (Lives::Vaults, Set::Default, 10_000),
+        (Lives::Isolates, Set::Full, 3_000),
     ] {
-        simulation::run(lives, set, None, None)?;
+        simulation::run(lives, set, Some(sessions), None)?;
     }
     simulation::controls()
 }
