@@ -2,8 +2,8 @@
 //!
 //! The configuration is part of the worker file, or of the file `strongroom.json` that the standalone worker fetches.
 //! The first error is reported as [`Code::ConfigInvalid`](crate::Code::ConfigInvalid). In builds with messages, the
-//! error names the option and says what to write instead. An unknown option is an error too, since a misspelled limit would have no effect. The options are
-//! documented for users in `pkg/src/worker/config.ts`.
+//! error names the option and says what to write instead. An unknown option is an error too, since a misspelled limit
+//! would have no effect. The options are documented for users in `pkg/src/worker/config.ts`.
 
 pub(crate) mod apis;
 pub(crate) mod extended;

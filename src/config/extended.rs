@@ -18,7 +18,7 @@ const NOT_AN_ALGORITHM: &str = msg!(
 );
 
 /// The values of the options that need a capability.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Extended {
     /// The only accepted signing algorithm for ID tokens, if configured.
     pub(crate) id_token_alg: Option<capability::Algorithms<Algorithm>>,
@@ -44,7 +44,6 @@ pub struct Extended {
 impl Extended {
     /// Reads the options.
     pub(crate) fn read(options: &Options<'_>, redirect_uri: &RedirectUri) -> Self {
-        let is_on = |name| options.boolean(name);
         Self {
             id_token_alg: capability::Algorithms::WITNESS
                 .and_then(|has| Some(has.with(id_token_alg(options)?))),
@@ -52,10 +51,10 @@ impl Extended {
             login_scopes: capability::IfResourceTokens::new(|| request::login_scopes(options)),
             custom_login: request::custom_login(options)
                 .map(|has| has.with(redirect_uri.is_elsewhere)),
-            device_flow: capability::DeviceLogin::WITNESS.filter(|_| is_on("deviceFlow")),
-            inspect: capability::Inspector::WITNESS.filter(|_| is_on("inspect")),
-            reasons: capability::Reasons::WITNESS.filter(|_| is_on("reasons")),
-            dpop: capability::Dpop::WITNESS.filter(|_| is_on("dpop")),
+            device_flow: capability::DeviceLogin::WITNESS.filter(|_| options.boolean("deviceFlow")),
+            inspect: capability::Inspector::WITNESS.filter(|_| options.boolean("inspect")),
+            reasons: capability::Reasons::WITNESS.filter(|_| options.boolean("reasons")),
+            dpop: capability::Dpop::WITNESS.filter(|_| options.boolean("dpop")),
             user_info: user_info(options),
         }
     }

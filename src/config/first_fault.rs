@@ -17,8 +17,8 @@ impl FirstFault {
         Self(OnceCell::new())
     }
 
-    /// Records the error that `explain` returns, unless an earlier one is recorded. A build without messages only records
-    /// that there is a fault. `explain` must not record a fault itself.
+    /// Records the error that `explain` returns, unless an earlier one is recorded. A build without messages records a
+    /// fault without an error. `explain` must not call this method.
     pub(super) fn record(&self, explain: impl FnOnce() -> Error) {
         match capability::ConfigMessages::WITNESS {
             Some(has) => {

@@ -145,14 +145,11 @@ export async function crash(page) {
  */
 export async function killWorkers(page) {
   const session = await page.context().browser().newBrowserCDPSession()
-  const ids = (await sharedWorkers(session, page)).map(({ targetId }) => targetId)
-  const running = async () =>
-    (await sharedWorkers(session, page)).filter(({ targetId }) => ids.includes(targetId))
-  let left = await running()
-  while (left.length > 0) {
+  const running = async () => (await sharedWorkers(session, page)).map(({ targetId }) => targetId)
+  const ids = await running()
+  for (let left = ids; left.length > 0; left = (await running()).filter((id) => ids.includes(id))) {
     // A worker may have ended since the list was made.
-    for (const { targetId } of left) await session.send('Target.closeTarget', { targetId }).catch(() => {})
-    left = await running()
+    for (const targetId of left) await session.send('Target.closeTarget', { targetId }).catch(() => {})
   }
   await session.detach()
 }
