@@ -32,10 +32,8 @@ const LIMIT: &str = "--test-timeout=600000";
 #[derive(Clone, Copy)]
 pub(crate) enum AtOnce {
     One = 1,
-    /// Browser and servers often wait for each other, so two files take little longer than one. Files share nothing:
-    /// each has its own browser, profile, servers and ports.
-    Two = 2,
-    /// Three files at a time are for folders with many files, because some files only wait for time limits.
+    /// Browsers and servers often wait for each other or for time limits. Files share nothing: each has its own browser,
+    /// profile, servers and ports.
     Three = 3,
 }
 

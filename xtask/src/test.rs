@@ -244,7 +244,7 @@ fn edge() -> Result<()> {
     };
     prepare(node(&[]))?;
     package::build()?;
-    Suite::of("tests/edge")?.run(AtOnce::Two, prepare)
+    Suite::of("tests/edge")?.run(AtOnce::Three, prepare)
 }
 
 /// Runs the tests of a folder, which use Chromium. With `all`, sets the variable [`ALL`] for them.
@@ -264,7 +264,7 @@ fn in_engines(engines: &[Engine]) -> Result<()> {
         .iter()
         .map(|engine| format!("{engine}.test.mjs").to_lowercase());
     let suite = Suite::of("tests/engines")?.only(&files.collect::<Vec<_>>())?;
-    run_in_browsers(suite, AtOnce::Two, engines)
+    run_in_browsers(suite, AtOnce::Three, engines)
 }
 
 fn run_in_browsers(suite: Suite, at_once: AtOnce, engines: &[Engine]) -> Result<()> {
