@@ -35,7 +35,7 @@ async function pageView(
     terms([
       ['localStorage', names(Object.keys(localStorage))],
       ['sessionStorage', names(Object.keys(sessionStorage))],
-      ['Cookies', names(document.cookie.split('; ').filter(Boolean))],
+      ['Cookies', names(cookieNames())],
       ['IndexedDB', names(databases.map(({ name }) => name ?? ''))],
     ]),
   ]
@@ -75,6 +75,14 @@ function chip({
     el('b', { 'aria-hidden': 'true' }, count(number)),
     el('span', { class: 'hidden' }, label),
   )
+}
+
+/** Returns the names only. A value in the page would be found by a search for tokens after its cookie is gone. */
+function cookieNames(): string[] {
+  return document.cookie
+    .split('; ')
+    .map((cookie) => cookie.split('=', 1)[0] ?? '')
+    .filter(Boolean)
 }
 
 function names(keys: string[]): HTMLElement | string {

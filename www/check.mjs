@@ -118,6 +118,7 @@ async function check(context) {
   await steps.run('searched the page for a token', async () => {
     // The tab must be in front, because timers of a background tab fire only once a second.
     await page.bringToFront()
+    await showsOnlyNamesOfCookies(page)
     const planted = await search(page, { planted: true })
     assert.match(planted.verdict, /^Found all/, 'the search does not find what was planted')
     const { objects, found } = await search(page, { planted: false })
@@ -245,6 +246,15 @@ async function check(context) {
 
 function session(page) {
   return page.evaluate(() => auth.session)
+}
+
+/** The value of a cookie, once in the document, would be taken for a token that is still there. */
+async function showsOnlyNamesOfCookies(page) {
+  const set = (cookie) => page.evaluate((text) => (document.cookie = `${text}; SameSite=Strict`), cookie)
+  await set('shown=hidden')
+  await page.locator('#page-view').getByText('shown', { exact: true }).waitFor({ timeout: 10_000 })
+  assert.doesNotMatch(await page.textContent('#page-view'), /hidden/)
+  await set('shown=; Max-Age=0')
 }
 
 /**
