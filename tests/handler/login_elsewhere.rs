@@ -129,6 +129,18 @@ fn session_is_kept() {
 }
 
 #[test]
+fn kept_session_gets_its_new_cookie() {
+    let mut host = Host::signed_in();
+    host.pass(700);
+    let response = open(&mut host, &[("iss", ISSUER)], Source::CrossSite);
+    assert_eq!(location(&response), "/");
+    let [cookie] = &response.cookies[..] else {
+        panic!("{response:?}");
+    };
+    assert!(cookie.starts_with(COOKIE), "{cookie}");
+}
+
+#[test]
 fn repetition_of_another_site_does_not_count() {
     let [_, strict] = kinds();
     let mut host = Host::signed_in_with(&strict);

@@ -181,6 +181,22 @@ fn latest_id_token_needs_no_cookie_of_its_own() {
 }
 
 #[test]
+fn session_of_several_cookies_keeps_the_latest_id_token() {
+    let mut host = Host::new();
+    host.provider.renews_id_tokens = true;
+    host.provider.padding = "p".repeat(3_500);
+    host.sign_in();
+    host.provider.claims = r#","jti":"second""#.to_owned();
+    host.pass(700);
+    host.call("GET", "/api/orders");
+    assert!(host.browser.count(COOKIE) > 1);
+    let hint = hint_of_logout(&mut host);
+    let payload = hint.split('.').nth(1).unwrap();
+    let payload = strongroom::codec::base64url::decode(payload).unwrap();
+    assert!(String::from_utf8(payload).unwrap().contains("second"));
+}
+
+#[test]
 fn long_session_goes_on_without_the_latest_id_token() {
     let mut host = Host::new();
     host.provider.renews_id_tokens = true;

@@ -93,6 +93,24 @@ fn token_without_lifetime_is_used_until_refused() {
     );
 }
 
+/// Such a token is over at a known time, so the API's response says nothing about the session.
+#[test]
+fn refusal_of_a_token_with_lifetime_is_passed_on() {
+    let mut host = host_with(&nobody(), json!({ "refresh_token": null }));
+    host.sign_in();
+    host.heads.push_back(head(401));
+    let answered = host.call("GET", "/api/orders");
+    assert_eq!((answered.status(), answered.code()), (401, String::new()));
+}
+
+#[test]
+fn login_requests_no_scope_by_default() {
+    let mut host = host_with(&nobody(), json!({}));
+    let response = host.go("/auth/login", Source::App).own();
+    let (_, query) = location(&response).split_once('?').unwrap();
+    assert!(!query.contains("scope="), "{query}");
+}
+
 #[test]
 fn refusal_with_status_200_ends_the_session() {
     let mut host = host_with(&nobody(), json!({}));

@@ -264,6 +264,31 @@ fn lost_leases_are_not_an_outage() {
     assert!(served(&world, call), "{:?}", world.visits[call].given);
 }
 
+/// If the two lost leases counted as failures of the provider, only one of these requests would be sent.
+#[test]
+fn lost_leases_do_not_limit_others() {
+    let (mut world, users) = many_users(4);
+    let calls = [0, 1].map(|user| {
+        world.fault(REFRESH, Fault::LostBefore);
+        world.call(users[user], 0)
+    });
+    world.pass(1000);
+    world.weather.coordinator_down = true;
+    while calls.iter().any(|call| world.visits[*call].given.is_none()) {
+        world.pass(100);
+    }
+    world.weather.coordinator_down = false;
+    world.pass(1000);
+    let calls = [2, 3].map(|user| {
+        world.fault(REFRESH, Fault::Slow(500, 500));
+        world.call(users[user], 0)
+    });
+    world.answer_all();
+    for call in calls {
+        assert!(served(&world, call), "{:?}", world.visits[call].given);
+    }
+}
+
 #[test]
 fn retry_after_matches_the_next_attempt() {
     let (mut world, users) = many_users(1);

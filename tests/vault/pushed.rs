@@ -129,6 +129,20 @@ fn refused_push_without_code_is_explained() {
     }
 }
 
+#[test]
+fn unreadable_push_response_is_no_refusal() {
+    let mut world = world(r#"{"par":true}"#);
+    world
+        .provider
+        .outage(Endpoint::Push, Fault::Response(201, "[]"));
+    let page = world.open();
+    let login = world.login(page, "redirect");
+    world.answer_all();
+    assert_eq!(world.code(login), "login_failed");
+    let message = world.error_message(login);
+    assert!(message.contains("no valid request_uri"), "{message}");
+}
+
 /// Responses of a provider that accepts no pushed requests from this client. CORS hides the last response.
 const CLOSED: [Fault; 7] = [
     Fault::Refused("invalid_client"),

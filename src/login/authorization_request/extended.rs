@@ -16,12 +16,6 @@ use crate::oauth::www_authenticate::Demand;
 use crate::prelude::*;
 
 impl LoginParams {
-    /// Returns true if the user signs in on another device (RFC 8628).
-    #[must_use]
-    pub const fn is_device(&self) -> bool {
-        self.device.is_some()
-    }
-
     /// Returns the redirect URI of the request, if the app chose its port (RFC 8252 7.3).
     ///
     /// # Errors
