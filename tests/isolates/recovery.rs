@@ -321,26 +321,6 @@ fn commit_outlasts_activity_written_meanwhile() {
 }
 
 #[test]
-fn commit_outlasts_a_short_outage_of_the_coordinator() {
-    let (mut world, alice) = expired(Setup::default());
-    let copy = world.copy_of(alice);
-    world.fault(REFRESH, Fault::Slow(1, 500));
-    let call = world.call(alice, 0);
-    world.pass(300);
-    world.weather.coordinator_down = true;
-    world.pass(1200);
-    world.weather.coordinator_down = false;
-    world.answer_all();
-    assert!(served(&world, call));
-    world.kill(0);
-    // The other isolate finds the successor in the record.
-    let next = world.call(copy, 1);
-    world.answer_all();
-    assert!(served(&world, next), "{:?}", world.visits[next].given);
-    assert_eq!((world.watch.refreshes_sent, world.watch.rotations), (1, 1));
-}
-
-#[test]
 fn withdrawn_intent_blocks_nobody_despite_clock_ahead() {
     for skew in [0, 30_000] {
         for setup in both_storages(2) {

@@ -134,7 +134,7 @@ fn unreadable_push_response_is_no_refusal() {
     let mut world = world(r#"{"par":true}"#);
     world
         .provider
-        .outage(Endpoint::Push, Fault::Response(201, "[]"));
+        .outage(Endpoint::Push, Fault::Response(200, "[]"));
     let page = world.open();
     let login = world.login(page, "redirect");
     world.answer_all();
