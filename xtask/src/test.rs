@@ -132,6 +132,7 @@ fn native() -> Result<()> {
         .args([
             "--package",
             "strongroom",
+            "--lib",
             "--test",
             "handler",
             "--test",

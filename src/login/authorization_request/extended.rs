@@ -236,6 +236,7 @@ mod tests {
     fn only_stricter_logins_count_as_demanded() {
         let text = |value: &str| Some(value.to_owned());
         needs!(StepUp);
+        needs!(ResourceTokens);
         let is_demanded = |scope: Option<&str>, acr_values, max_age, prompt| {
             let params = LoginParams {
                 acr_values,
