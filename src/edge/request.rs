@@ -335,5 +335,5 @@ fn needs_cookie_for_hint(sealed: &str, session: &Session) -> bool {
         .as_ref()
         .map_or(0, |latest| latest.expose().len());
     let without = sealed.len().saturating_sub(latest * 4 / 3);
-    latest > 0 && sealed.len() / PIECE > without / PIECE
+    sealed.len() / PIECE > without / PIECE
 }

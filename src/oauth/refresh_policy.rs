@@ -681,6 +681,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn unusable_tokens_leave_the_beginning_of_an_outage() {
+        let mut schedule = Schedule::default();
+        let start = at(200_000);
+        schedule.began(&start);
+        for _ in 0..4 {
+            schedule.failed(&start, 0);
+        }
+        schedule.grant_confirmed();
+        schedule.began(&start);
+        schedule.failed(&start, 0);
+        schedule.unavailable();
+        schedule.called();
+        assert_eq!(schedule.due(), Some(Millis(204_000)));
+    }
+
     /// Returns a schedule with opaque failures at these seconds. The provider could be reached after each failure.
     fn hidden(seconds: &[u64]) -> Schedule {
         let mut schedule = Schedule::default();
