@@ -77,7 +77,7 @@ function chip({
   )
 }
 
-/** Returns the names only. A value in the page would be found by a search for tokens after its cookie is gone. */
+/** Returns the names of cookies. If the page showed values, a search for tokens would find deleted cookies. */
 function cookieNames(): string[] {
   return document.cookie
     .split('; ')

@@ -248,7 +248,7 @@ function session(page) {
   return page.evaluate(() => auth.session)
 }
 
-/** The value of a cookie, once in the document, would be taken for a token that is still there. */
+/** If the page showed the values of cookies, a search would find planted tokens whose cookies are gone. */
 async function showsOnlyNamesOfCookies(page) {
   const set = (cookie) => page.evaluate((text) => (document.cookie = `${text}; SameSite=Strict`), cookie)
   await set('shown=hidden')

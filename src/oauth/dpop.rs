@@ -247,13 +247,6 @@ mod tests {
         PublicKey::new(X, Y).unwrap()
     }
 
-    #[test]
-    fn nonce_is_read_from_its_header() {
-        let nonce = nonce_header(|name| (name == "dpop-nonce").then(|| "n-1".to_owned()));
-        assert_eq!(&*nonce.unwrap(), "n-1");
-        assert!(nonce_header(|_| None).is_none());
-    }
-
     fn parts(proof: &UnsignedProof) -> (Object, Object) {
         let read = |part: &str| {
             let bytes = base64url::decode(part).unwrap();
@@ -346,6 +339,13 @@ mod tests {
         ] {
             assert_eq!(target_uri(url), htu, "{url}");
         }
+    }
+
+    #[test]
+    fn nonce_is_read_from_its_header() {
+        let nonce = nonce_header(|name| (name == "dpop-nonce").then(|| "n-1".to_owned()));
+        assert_eq!(&*nonce.unwrap(), "n-1");
+        assert!(nonce_header(|_| None).is_none());
     }
 
     #[test]

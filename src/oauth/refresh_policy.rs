@@ -682,7 +682,7 @@ mod tests {
     }
 
     #[test]
-    fn unusable_tokens_leave_the_beginning_of_an_outage() {
+    fn unusable_tokens_keep_the_start_of_an_outage() {
         let mut schedule = Schedule::default();
         let start = at(200_000);
         schedule.began(&start);

@@ -69,15 +69,6 @@ pub(crate) fn user(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// [`Guard`] does not search for tokens with spaces.
-    #[test]
-    fn refresh_token_with_spaces_is_found() {
-        let token = Secret::from("a token with spaces");
-        let contains = |text| contains_token(text, &[None, Some(&token)]);
-        assert!(contains("this is a token with spaces, too"));
-        assert!(!contains("a token"));
-    }
     use crate::base::clock::Millis;
 
     const ACCESS_TOKEN: &str = "the-access-token-0123456789";
@@ -102,6 +93,15 @@ mod tests {
             lacks_type: None,
         };
         user(has.with((&members, &[])), &claims.into(), &tokens, occasion)
+    }
+
+    /// [`Guard`] does not search for tokens with spaces.
+    #[test]
+    fn refresh_token_with_spaces_is_found() {
+        let token = Secret::from("a token with spaces");
+        let contains = |text| contains_token(text, &[None, Some(&token)]);
+        assert!(contains("this is a token with spaces, too"));
+        assert!(!contains("a token"));
     }
 
     #[test]

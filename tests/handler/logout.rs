@@ -1,6 +1,7 @@
 //! Tests of `POST <base>/logout`, and of the redirect to the provider's own logout.
 
 use serde_json::json;
+use strongroom::codec::base64url;
 use strongroom::edge::Event;
 use strongroom::edge::session::Session;
 use strongroom::session::EndReason;
@@ -116,6 +117,11 @@ fn hint_of_logout(host: &mut Host) -> String {
     provider::parameters(query)["id_token_hint"].clone()
 }
 
+fn payload_of(token: &str) -> String {
+    let payload = token.split('.').nth(1).unwrap();
+    String::from_utf8(base64url::decode(payload).unwrap()).unwrap()
+}
+
 #[test]
 fn hint_is_the_latest_id_token() {
     for storage in ["sealed-in-cookie", "in-store"] {
@@ -129,12 +135,7 @@ fn hint_is_the_latest_id_token() {
         // The claims are still the login's.
         assert_eq!(host.session()["claims"], first["claims"]);
         let hint = hint_of_logout(&mut host);
-        let payload = hint.split('.').nth(1).unwrap();
-        let payload = strongroom::codec::base64url::decode(payload).unwrap();
-        assert!(
-            String::from_utf8(payload).unwrap().contains("second"),
-            "{storage}"
-        );
+        assert!(payload_of(&hint).contains("second"), "{storage}");
     }
 }
 
@@ -162,9 +163,7 @@ fn refused_id_token_is_no_hint() {
     host.pass(700);
     host.call("GET", "/api/orders");
     let hint = hint_of_logout(&mut host);
-    let payload = hint.split('.').nth(1).unwrap();
-    let payload = strongroom::codec::base64url::decode(payload).unwrap();
-    assert!(!String::from_utf8(payload).unwrap().contains("second"));
+    assert!(!payload_of(&hint).contains("second"));
 }
 
 #[test]
@@ -191,9 +190,7 @@ fn session_of_several_cookies_keeps_the_latest_id_token() {
     host.call("GET", "/api/orders");
     assert!(host.browser.count(COOKIE) > 1);
     let hint = hint_of_logout(&mut host);
-    let payload = hint.split('.').nth(1).unwrap();
-    let payload = strongroom::codec::base64url::decode(payload).unwrap();
-    assert!(String::from_utf8(payload).unwrap().contains("second"));
+    assert!(payload_of(&hint).contains("second"));
 }
 
 #[test]

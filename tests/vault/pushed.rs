@@ -130,7 +130,7 @@ fn refused_push_without_code_is_explained() {
 }
 
 #[test]
-fn unreadable_push_response_is_no_refusal() {
+fn malformed_push_response_is_no_refusal() {
     let mut world = world(r#"{"par":true}"#);
     world
         .provider
