@@ -129,7 +129,7 @@ await copyEdgeModule()
 /** Returns the README for npm: the command that installs the package, instead of the part about a clone. */
 const forNpm = (text) =>
   text
-    .replace(/<!-- only in the repository -->.*?<!-- end -->\n+/s, '')
+    .replace(/<!-- only in the repository -->.*?<!-- end -->\n+/gs, '')
     .replace('# strongroom\n', '# strongroom\n\n```sh\nnpm i strongroom\n```\n')
 
 /**

@@ -5,9 +5,9 @@ use crate::paths;
 use crate::process::{cargo, program};
 use crate::progress::{Output, step};
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// The target that the core is compiled to.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -43,17 +43,47 @@ pub(crate) fn wasm_target() -> Result<()> {
     })
 }
 
-/// Installs the npm packages if they are missing or older than package-lock.json.
+/// Installs the npm packages of package-lock.json, unless they are there. They may have been copied from another clone.
 pub(crate) fn npm_packages() -> Result<()> {
     node()?;
-    // npm writes this file last, so it is missing after an interrupted installation, which is then repeated.
-    let installed = modified(&paths::at("node_modules/.package-lock.json"));
-    if installed.is_some() && installed >= modified(&paths::at("package-lock.json")) {
+    // npm writes the second file last, so it is missing after an interrupted installation, which is then repeated.
+    let [wanted, installed] =
+        ["package-lock.json", "node_modules/.package-lock.json"].map(lockfile);
+    if matches!((wanted, installed), (Some(wanted), Some(installed)) if has_all(&installed, &wanted))
+    {
         return Ok(());
     }
     let ci = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
     step("npm ci", Output::Quiet, || program(NPM).args(ci).run_quietly())
         .context("the tools in package.json are missing; `npm ci --ignore-scripts` needs npm and its registry")
+}
+
+/// The packages of a lockfile: for each folder, the version and hash of its content, and whether it is optional.
+type Packages = serde_json::Map<String, Value>;
+
+fn lockfile(file: &str) -> Option<Packages> {
+    let text = fs::read(paths::at(file)).ok()?;
+    match serde_json::from_slice::<Value>(&text)
+        .ok()?
+        .get_mut("packages")?
+        .take()
+    {
+        Value::Object(packages) => Some(packages),
+        _ => None,
+    }
+}
+
+/// Returns true if exactly the `wanted` packages are `installed`. Optional packages may be missing, because npm skips
+/// those for other platforms.
+fn has_all(installed: &Packages, wanted: &Packages) -> bool {
+    let mut folders = wanted.iter().filter(|(folder, _)| !folder.is_empty());
+    let is_there = |(folder, package): (&String, &Value)| match installed.get(folder) {
+        Some(there) => ["version", "integrity"]
+            .iter()
+            .all(|&member| there.get(member) == package.get(member)),
+        None => package.get("optional") == Some(&Value::Bool(true)),
+    };
+    folders.all(is_there) && installed.keys().all(|folder| wanted.contains_key(folder))
 }
 
 /// Returns the path of a tool of Cargo that `is_it` accepts: on PATH, or where [`tool`] installs it.
@@ -98,13 +128,10 @@ fn parse_version(version: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-fn modified(file: &Path) -> Option<SystemTime> {
-    fs::metadata(file).ok()?.modified().ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{NODE, parse_version};
+    use super::{NODE, Packages, has_all, parse_version};
+    use serde_json::json;
 
     #[test]
     fn node_versions_are_compared_as_numbers() {
@@ -120,6 +147,49 @@ mod tests {
         for (version, enough) in cases {
             let found = parse_version(version).is_some_and(|found| found >= NODE);
             assert_eq!(found, enough, "{version}");
+        }
+    }
+
+    #[test]
+    fn installed_packages_are_compared_by_content() {
+        let packages =
+            |list: serde_json::Value| -> Packages { serde_json::from_value(list).unwrap() };
+        let one = json!({ "version": "1.0.0", "integrity": "sha512-a" });
+        let other_platform =
+            json!({ "version": "1.0.0", "integrity": "sha512-b", "optional": true });
+        let wanted = packages(
+            json!({ "": { "name": "root" }, "node_modules/one": one, "node_modules/o": other_platform }),
+        );
+        let cases = [
+            (
+                json!({ "node_modules/one": one }),
+                true,
+                "without the optional one",
+            ),
+            (
+                json!({ "node_modules/one": one, "node_modules/o": other_platform }),
+                true,
+                "all",
+            ),
+            (json!({}), false, "none"),
+            (
+                json!({ "node_modules/one": { "version": "1.0.1", "integrity": "sha512-a" } }),
+                false,
+                "another version",
+            ),
+            (
+                json!({ "node_modules/one": { "version": "1.0.0", "integrity": "sha512-c" } }),
+                false,
+                "another content",
+            ),
+            (
+                json!({ "node_modules/one": one, "node_modules/two": one }),
+                false,
+                "one too many",
+            ),
+        ];
+        for (installed, expected, name) in cases {
+            assert_eq!(has_all(&packages(installed), &wanted), expected, "{name}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Skips steps whose inputs have not changed. Contents are compared, not modification times, so that switching branches
-//! back and forth repeats no step.
+//! back and forth repeats no step. Paths are compared relative to the repository's root, so that no step is repeated in a
+//! clone to which `target` was copied.
 
 use crate::paths;
 use anyhow::{Context, Result};
@@ -47,7 +48,9 @@ impl Stamp {
 }
 
 fn hash_path(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
-    path.hash(hasher);
+    path.strip_prefix(paths::root())
+        .unwrap_or(path)
+        .hash(hasher);
     if path.is_dir() {
         let mut entries = fs::read_dir(path)?
             .map(|entry| Ok(entry?.path()))

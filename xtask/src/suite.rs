@@ -5,8 +5,9 @@ use crate::paths::at;
 use crate::process::{Process, node};
 use crate::progress::seconds;
 use anyhow::{Context, Result, bail};
+use std::cmp::Reverse;
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The test files that take the longest. These files start first, so that the last files to run are short. Other files
 /// need not be listed.
@@ -27,6 +28,9 @@ const LONG: [&str; 11] = [
 /// Node ends a file after ten minutes, because a test that timed out may leave a server that keeps its process alive. The
 /// longest file takes three minutes.
 const LIMIT: &str = "--test-timeout=600000";
+
+/// Hides the warning that a test uses Node's mock timers.
+const QUIET: &str = "--disable-warning=ExperimentalWarning";
 
 /// The number of files that run at the same time.
 #[derive(Clone, Copy)]
@@ -81,11 +85,11 @@ impl Suite {
     ) -> Result<()> {
         let all = self.files.len();
         let passes = |file: &str| run_file(file, &prepare).is_ok();
-        verdict(all, &failing(at_once, self.files, passes))
+        verdict(all, &failed(&outcomes(at_once, self.files, passes)))
     }
 
-    /// Runs files that each start a browser. Failed files may run a second time, because a browser fails now and then
-    /// on a busy machine.
+    /// Runs files that each start a browser, and prints which took longest. Failed files may run a second time, because a
+    /// browser fails now and then on a busy machine.
     pub(crate) fn run_in_browsers(
         self,
         at_once: AtOnce,
@@ -93,8 +97,12 @@ impl Suite {
     ) -> Result<()> {
         let all = self.files.len();
         let passes = |file: &str| run_file(file, &prepare).is_ok();
-        let failed = failing(at_once, self.files, passes);
-        verdict(all, &once_more(failed, passes))
+        let outcomes = outcomes(at_once, self.files, passes);
+        let failed = once_more(failed(&outcomes), passes);
+        if all > SLOWEST {
+            println!("{}", slowest(outcomes, at_once));
+        }
+        verdict(all, &failed)
     }
 }
 
@@ -109,16 +117,57 @@ fn verdict(all: usize, failed: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Runs all files, and returns the files that failed.
-fn failing(
+/// The run of a file.
+struct Outcome {
+    file: String,
+    has_passed: bool,
+    took: Duration,
+}
+
+/// Runs all files.
+fn outcomes(
     at_once: AtOnce,
     files: Vec<String>,
     passes: impl Fn(&str) -> bool + Sync,
-) -> Vec<String> {
-    let outcomes = each(at_once as usize, files, |file| {
-        (!passes(&file)).then_some(file)
-    });
-    outcomes.into_iter().flatten().collect()
+) -> Vec<Outcome> {
+    each(at_once as usize, files, |file| {
+        let start = Instant::now();
+        let has_passed = passes(&file);
+        Outcome {
+            file,
+            has_passed,
+            took: start.elapsed(),
+        }
+    })
+}
+
+/// Returns the files that failed.
+fn failed(outcomes: &[Outcome]) -> Vec<String> {
+    let failed = outcomes.iter().filter(|outcome| !outcome.has_passed);
+    failed.map(|outcome| outcome.file.clone()).collect()
+}
+
+/// The number of files in the table of the slowest files.
+const SLOWEST: usize = 10;
+
+/// Returns a table of the files that took longest. Files that run at the same time delay each other.
+fn slowest(mut outcomes: Vec<Outcome>, at_once: AtOnce) -> String {
+    outcomes.sort_by_key(|outcome| Reverse(outcome.took));
+    let sum: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
+    let rows = outcomes
+        .iter()
+        .take(SLOWEST)
+        .map(|Outcome { file, took, .. }| {
+            let share = 100.0 * took.as_secs_f64() / sum.as_secs_f64();
+            format!("\n  {:>8}  {share:>4.1} %  {file}", seconds(*took))
+        });
+    format!(
+        "  the slowest of {} files, which took {} together, {} at a time:{}",
+        outcomes.len(),
+        seconds(sum),
+        at_once as usize,
+        rows.collect::<String>()
+    )
 }
 
 /// The maximum number of failed files that are run again.
@@ -151,7 +200,7 @@ fn place(name: &str) -> usize {
 /// Runs a file. Prints a line if it passes, and its whole output if it fails.
 fn run_file(file: &str, prepare: &impl Fn(Process) -> Result<Process>) -> Result<()> {
     let start = Instant::now();
-    let process = prepare(node(&["--test", "--test-reporter=spec", LIMIT]).args([file]))
+    let process = prepare(node(&["--test", "--test-reporter=spec", LIMIT, QUIET]).args([file]))
         .with_context(|| file.to_owned());
     let result = process.and_then(Process::read);
     let took = seconds(start.elapsed());
@@ -198,8 +247,9 @@ fn remarks(said: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AtOnce, counts, failing, once_more, remarks};
+    use super::{AtOnce, Outcome, counts, failed, once_more, outcomes, remarks, slowest};
     use std::sync::Mutex;
+    use std::time::Duration;
 
     const SAID: &str = "✔ one (2.1ms)\n▶ two\n  ✔ three (1ms)\n400 calls, 1 refresh\nℹ tests 3\nℹ pass 3\nℹ fail 0\nℹ skipped 0\nℹ todo 0";
 
@@ -228,7 +278,7 @@ mod tests {
             runs.iter().filter(|name| *name == file).count() > failures
         };
         let files = names.iter().map(|name| (*name).to_owned()).collect();
-        let failed = once_more(failing(AtOnce::One, files, passes), passes);
+        let failed = once_more(failed(&outcomes(AtOnce::One, files, passes)), passes);
         (failed, runs.into_inner().unwrap().len())
     }
 
@@ -243,5 +293,22 @@ mod tests {
     fn many_failures_are_not_repeated() {
         assert_eq!(ran(&["1a", "1b", "1c", "0d"]).1, 4);
         assert_eq!(ran(&["1a", "1b", "1c", "0d"]).0, ["1a", "1b", "1c"]);
+    }
+
+    #[test]
+    fn slowest_files_come_first() {
+        let outcomes = (1..=12).map(|n| Outcome {
+            file: format!("{n}.test.mjs"),
+            has_passed: true,
+            took: Duration::from_secs(n),
+        });
+        let table = slowest(outcomes.collect(), AtOnce::Three);
+        let lines: Vec<_> = table.lines().map(str::trim_start).collect();
+        assert_eq!(
+            lines[0],
+            "the slowest of 12 files, which took 78.0 s together, 3 at a time:"
+        );
+        assert_eq!(lines[1], "12.0 s  15.4 %  12.test.mjs");
+        assert_eq!(lines.len(), 11);
     }
 }

@@ -14,6 +14,9 @@ use std::time::Instant;
 /// One kind of tests.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Kind {
+    /// What one runs all day: formatting, one clippy, the kinds `native` and `page`, and the demo's journey in Chromium.
+    /// Not among all kinds, which cover it.
+    Quick,
     /// Formatting, lints and types: rustfmt, clippy, rustdoc, tsc, prettier.
     Lint,
     /// The Rust core in virtual time, with test vectors: cargo test.
@@ -39,15 +42,26 @@ pub(crate) enum Kind {
     Demo,
 }
 
+impl Kind {
+    /// Returns the kinds that together are the whole test command.
+    fn all() -> &'static [Self] {
+        match Self::value_variants() {
+            [Self::Quick, all @ ..] => all,
+            all => all,
+        }
+    }
+}
+
 /// The environment variable that tells test files to run all combinations: see tests/support/combinations.mjs.
 const ALL: &str = "TEST_ALL";
 
 /// Runs one kind of tests, or all kinds until one fails. With `all`, the files in `tests/browser` also run the
 /// combinations that only repeat a behavior in another mode, and `tests/packaging` builds an app with every bundler.
 pub(crate) fn run(kind: Option<Kind>, engines: &[Engine], all: bool) -> Result<()> {
-    let kinds = kind
-        .as_ref()
-        .map_or(Kind::value_variants(), std::slice::from_ref);
+    let kinds = match &kind {
+        Some(kind) => std::slice::from_ref(kind),
+        None => Kind::all(),
+    };
     let engines = if engines.is_empty() {
         Engine::value_variants()
     } else {
@@ -86,6 +100,7 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
     println!("test {name}");
     let start = Instant::now();
     let result = match kind {
+        Kind::Quick => quick(),
         Kind::Lint => lint(),
         Kind::Native => native(),
         Kind::Simulation => simulate(),
@@ -96,11 +111,7 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
         Kind::Browser => in_chromium("tests/browser", AtOnce::Three, all),
         Kind::Edge => edge(),
         Kind::Engines => in_engines(engines),
-        Kind::Demo => [(false, false), (true, false), (false, true)]
-            .into_iter()
-            .try_for_each(|(vault_origin, edge)| {
-                crate::demo_check(crate::demo_options(vault_origin, edge))
-            }),
+        Kind::Demo => demo(),
     };
     let verdict = if result.is_ok() { "passed" } else { "FAILED" };
     let exceptions = if matches!(kind, Kind::Engines) {
@@ -155,21 +166,57 @@ fn simulate() -> Result<()> {
     simulation::controls()
 }
 
-fn lint() -> Result<()> {
+/// Runs the checks and tests that find most mistakes in the least time, the fastest ones first.
+fn quick() -> Result<()> {
+    install::npm_packages()?;
+    format()?;
+    clippy()?;
+    native()?;
+    page()?;
+    crate::demo_check(crate::demo_options(false, false))?;
+    println!(
+        "  tested: formats, clippy, the core in virtual time, the page's code in Node, and the demo in Chromium.\n  \
+         Not tested: other builds, packages, servers and browsers, and faults in them. `cargo xtask test` tests everything."
+    );
+    Ok(())
+}
+
+/// Checks the formats of all files, and the wording of doc comments.
+fn format() -> Result<()> {
     crate::measure::lint::check()?;
-    let deny = ["--", "--deny", "warnings"];
     cargo()
         .args(["fmt", "--all", "--check"])
         .run()
         .context("the format of Rust; `cargo fmt --all` fixes it")?;
+    node(&[
+        "node_modules/prettier/bin/prettier.cjs",
+        "--check",
+        "--log-level=warn",
+        ".",
+    ])
+    .run()
+    .context("the format of all other files; `npx prettier --write .` fixes it")
+}
+
+/// Runs clippy on the native build of all crates.
+fn clippy() -> Result<()> {
     cargo()
         .args(["clippy", "--quiet", "--workspace", "--all-targets"])
-        .args(deny)
-        .run()?;
+        .args(DENY)
+        .run()
+}
+
+/// Arguments that make clippy fail at a warning.
+const DENY: [&str; 3] = ["--", "--deny", "warnings"];
+
+fn lint() -> Result<()> {
+    install::npm_packages()?;
+    format()?;
+    clippy()?;
     // The simulation is a target that `--all-targets` leaves out.
     cargo()
         .args(["clippy", "--quiet", "--test", "simulation"])
-        .args(deny)
+        .args(DENY)
         .run()?;
     install::wasm_target()?;
     for feature in wasm::features() {
@@ -177,7 +224,7 @@ fn lint() -> Result<()> {
             .args(["clippy", "--quiet", "--package", "strongroom", "--lib"])
             .args(["--no-default-features", "--features", feature])
             .args(["--target", install::WASM_TARGET])
-            .args(deny)
+            .args(DENY)
             .run()?;
     }
     // A capability must not need another one.
@@ -193,7 +240,7 @@ fn lint() -> Result<()> {
     cargo()
         .args(["clippy", "--quiet"])
         .args(testing::SELECTION)
-        .args(deny)
+        .args(DENY)
         .run()?;
     cargo()
         .args([
@@ -206,15 +253,7 @@ fn lint() -> Result<()> {
         .env("RUSTDOCFLAGS", "--deny warnings")
         .run()?;
     // The build includes tsc, because the package's types include the types of the generated glue.
-    package::build()?;
-    node(&[
-        "node_modules/prettier/bin/prettier.cjs",
-        "--check",
-        "--log-level=warn",
-        ".",
-    ])
-    .run()
-    .context("the format of all other files; `npx prettier --write .` fixes it")
+    package::build()
 }
 
 fn page() -> Result<()> {
@@ -246,6 +285,15 @@ fn edge() -> Result<()> {
     prepare(node(&[]))?;
     package::build()?;
     Suite::of("tests/edge")?.run(AtOnce::Three, prepare)
+}
+
+/// Drives the demo in each of its three forms.
+fn demo() -> Result<()> {
+    [(false, false), (true, false), (false, true)]
+        .into_iter()
+        .try_for_each(|(vault_origin, edge)| {
+            crate::demo_check(crate::demo_options(vault_origin, edge))
+        })
 }
 
 /// Runs the tests of a folder, which use Chromium. With `all`, sets the variable [`ALL`] for them.
