@@ -173,6 +173,9 @@ enum Command {
     Release,
     /// Measure the bytes that a browser downloads. Fails if a size exceeds its gate.
     Size {
+        /// Also write the sizes into the documents.
+        #[arg(long, conflicts_with = "what")]
+        write: bool,
         /// Also bundle and measure other libraries.
         #[arg(long)]
         peers: bool,
@@ -247,9 +250,11 @@ fn run(command: &Command) -> Result<()> {
             package::build()?;
             process::node(&["benches/what.mjs"]).run()
         }
-        Command::Size { peers, .. } => {
+        Command::Size { peers, write, .. } => {
             package::build()?;
-            size(if *peers { &["--peers"] } else { &[] })
+            let options = [(*peers, "--peers"), (*write, "--write")];
+            let chosen = options.into_iter().filter(|(is_set, _)| *is_set);
+            size(&chosen.map(|(_, option)| option).collect::<Vec<_>>())
         }
     }
 }
