@@ -15,19 +15,19 @@ export const ENTRIES = {
 /** Files that the page imports only when it needs them. */
 export const LAZY = {
   // The texts of errors and warnings, and the search for the reason why a worker failed.
-  'error-messages': 'page/error-messages',
-  'worker-failure': 'page/worker-failure',
+  'error-messages': 'page/errors/error-messages',
+  'worker-failure': 'page/connection/worker-failure',
   // Logins, resuming a session, the guard of `requireSession()`, and connecting to a new vault.
-  login: 'page/login',
-  resume: 'page/resume',
-  guard: 'page/guard',
-  reconnect: 'page/reconnect',
+  login: 'page/login/login',
+  resume: 'page/guards/resume',
+  guard: 'page/guards/guard',
+  reconnect: 'page/connection/reconnect',
   // Event sources, WebSockets and progress, vaults on their own origin, and token handlers.
-  streaming: 'page/streaming',
+  streaming: 'page/streaming/streaming',
   'connect-frame': 'vault-origin/connect-frame',
   'token-handler-client': 'page/token-handler/token-handler-client',
   // The encoding of forms, for engines that cannot read the body of a form.
-  form: 'page/form',
+  form: 'page/fetch/form',
 }
 
 /**

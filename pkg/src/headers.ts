@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { StrongroomError } from './page/error.js'
+import { StrongroomError } from './page/errors/error.js'
 import type { ApiRule, ProviderMetadata, VaultConfig } from './worker/config.js'
 
 export { StrongroomError }

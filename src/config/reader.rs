@@ -117,7 +117,7 @@ impl<'a> Options<'a> {
     fn unknown(&self, name: &str, known: &str) -> Error {
         match reason_against(self.path, name) {
             Some(why) => fault(&["`", self.path, name, "`: ", why]),
-            // pkg/src/page/error-messages.ts replaces the known options by the one that may be meant.
+            // pkg/src/page/errors/error-messages.ts replaces the known options by the one that may be meant.
             None => {
                 let why = msg!("there is no such option");
                 fault(&["`", self.path, name, "`: ", why, "\n", known])

@@ -27,7 +27,7 @@ beforeEach(() => app.api.clear())
 /** Bundles and imports only the stream parser, which does not need a browser. */
 async function loadParser() {
   const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL('../../pkg/src/page/event-stream.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL('../../pkg/src/page/streaming/event-stream.ts', import.meta.url))],
     format: 'esm',
     bundle: true,
     write: false,

@@ -9,7 +9,7 @@ let eventStream
 
 before(async () => {
   const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL('../../pkg/src/page/event-stream.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL('../../pkg/src/page/streaming/event-stream.ts', import.meta.url))],
     format: 'esm',
     bundle: true,
     write: false,

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, mock, test } from 'node:test'
 import { fakePage, storage } from '../support/fake_page.mjs'
 import { load } from '../support/page_module.mjs'
 
-const { beginAttempt, lastAttempt, recordLogins, recordAttempt } = await load('page/attempts.ts')
+const { beginAttempt, lastAttempt, recordLogins, recordAttempt } = await load('page/guards/attempts.ts')
 
 const START = 1_800_000_000_000
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { load } from '../support/page_module.mjs'
 
-const { nextState } = await load('page/auth-state.ts')
-const { INITIAL_STATE } = await load('page/initial-state.ts')
+const { nextState } = await load('page/auth/auth-state.ts')
+const { INITIAL_STATE } = await load('page/auth/initial-state.ts')
 
 const session = { claims: { sub: 'alice' } }
 const error = { code: 'login_failed' }

@@ -6,7 +6,7 @@ import { load } from '../support/page_module.mjs'
 
 fakePage()
 mock.timers.enable({ apis: ['setTimeout'] })
-const { createAuth } = await load('page/create-auth.ts')
+const { createAuth } = await load('page/auth/create-auth.ts')
 
 /** The page's clock in milliseconds. */
 let now = 0

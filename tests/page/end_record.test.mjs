@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
 import { load } from '../support/page_module.mjs'
 
-const { recordEnd, needsUser } = await load('page/end-record.ts', 'page/end-reason.ts')
+const { recordEnd, needsUser } = await load('page/guards/end-record.ts', 'page/guards/end-reason.ts')
 
 const OLD = 'strongroom.end'
 const ended = (endReason, more = {}) => ({ session: null, endReason, elsewhere: false, ...more })

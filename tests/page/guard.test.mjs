@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { beforeEach, mock, test } from 'node:test'
 import { load } from '../support/page_module.mjs'
 
-const { signIn, needsUser } = await load('page/guard.ts', 'page/end-reason.ts')
+const { signIn, needsUser } = await load('page/guards/guard.ts', 'page/guards/end-reason.ts')
 
 mock.timers.enable({ apis: ['Date'], now: 1_000_000 })
 mock.method(console, 'warn', () => {})

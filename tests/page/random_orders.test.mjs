@@ -7,7 +7,7 @@ import { load } from '../support/page_module.mjs'
 
 const page = fakePage()
 mock.timers.enable({ apis: ['setTimeout'] })
-const { connect, createAuth } = await load('page/connect.ts', 'page/create-auth.ts')
+const { connect, createAuth } = await load('page/connect.ts', 'page/auth/create-auth.ts')
 mock.method(console, 'error', () => {})
 mock.method(console, 'warn', () => {})
 

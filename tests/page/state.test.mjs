@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { load } from '../support/page_module.mjs'
 
-const { transition } = await load('page/state.ts')
+const { transition } = await load('page/connection/state.ts')
 
 const EVENTS = [
   'ready',

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { load } from '../support/page_module.mjs'
 
-const { describeError } = await load('page/error-messages.ts')
+const { describeError } = await load('page/errors/error-messages.ts')
 
 const KNOWN = 'issuer clientId redirectUri scope inspect loginParams idTokenSignedResponseAlg'
 

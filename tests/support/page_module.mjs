@@ -7,7 +7,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 /**
  * Resolves with the exports of these modules. All of them are in one bundle, so they share their state.
  *
- * @param {...string} names Paths below pkg/src, such as `page/state.ts`.
+ * @param {...string} names Paths below pkg/src, such as `page/connection/state.ts`.
  */
 export async function load(...names) {
   const { outputFiles } = await build({

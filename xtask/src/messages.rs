@@ -110,8 +110,8 @@ fn code(i: usize) -> String {
         .collect()
 }
 
-/// Writes the file for `pkg/src/page/error-messages.ts`: the messages by their codes, and the advice by error code.
-/// Only the messages in `sections` are written. The position of a message in `all` determines its code.
+/// Writes the file for `pkg/src/page/errors/error-messages.ts`: the messages by their codes, and the advice by error
+/// code. Only the messages in `sections` are written. The position of a message in `all` determines its code.
 pub(crate) fn write(all: &[String], sections: &[String]) -> Result<()> {
     let mut advice = BTreeMap::new();
     let mut by_code = BTreeMap::new();

@@ -19,8 +19,8 @@ import {
 import { type CanActivateFn, Router } from '@angular/router'
 import { Observable } from 'rxjs'
 import type { DefaultClaims, Session } from '../page/api.js'
-import type { Auth, AuthState } from '../page/auth.js'
-import { INITIAL_STATE } from '../page/initial-state.js'
+import type { Auth, AuthState } from '../page/auth/auth.js'
+import { INITIAL_STATE } from '../page/auth/initial-state.js'
 import type { GuardOptions } from './guard-options.js'
 import { subscribeToUserChange } from './user-change.js'
 

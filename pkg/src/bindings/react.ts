@@ -15,8 +15,8 @@ import {
 } from 'react'
 import type { ReactNode } from 'react'
 import type { DefaultClaims, LoginOptions, Session } from '../page/api.js'
-import type { Auth, AuthState } from '../page/auth.js'
-import { INITIAL_STATE } from '../page/initial-state.js'
+import type { Auth, AuthState } from '../page/auth/auth.js'
+import { INITIAL_STATE } from '../page/auth/initial-state.js'
 import { subscribeToUserChange } from './user-change.js'
 
 const Context = createContext<Auth<any> | null>(null)

@@ -17,8 +17,8 @@ import {
 } from 'solid-js'
 import type { Accessor, Component, JSX } from 'solid-js'
 import type { DefaultClaims, LoginOptions, Session } from '../page/api.js'
-import type { Auth, AuthState } from '../page/auth.js'
-import { INITIAL_STATE } from '../page/initial-state.js'
+import type { Auth, AuthState } from '../page/auth/auth.js'
+import { INITIAL_STATE } from '../page/auth/initial-state.js'
 import { subscribeToUserChange } from './user-change.js'
 
 const Context = createContext<Auth<any>>()

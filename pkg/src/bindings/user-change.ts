@@ -1,5 +1,5 @@
 /** The change of the user, which the bindings' hooks report. */
-import type { Auth } from '../page/auth.js'
+import type { Auth } from '../page/auth/auth.js'
 import { createUserComparison } from '../page/user-comparison.js'
 
 /**

@@ -7,8 +7,8 @@
 import { computed, inject, onMounted, onUnmounted, shallowRef } from 'vue'
 import type { App, ComputedRef, InjectionKey, ShallowRef } from 'vue'
 import type { DefaultClaims, Session } from '../page/api.js'
-import type { Auth, AuthState } from '../page/auth.js'
-import { INITIAL_STATE } from '../page/initial-state.js'
+import type { Auth, AuthState } from '../page/auth/auth.js'
+import { INITIAL_STATE } from '../page/auth/initial-state.js'
 import type { GuardOptions } from './guard-options.js'
 import { subscribeToUserChange } from './user-change.js'
 

@@ -1,4 +1,4 @@
-import { StrongroomError } from '../page/error.js'
+import { StrongroomError } from '../page/errors/error.js'
 import type { ProfileIdentity, TokenResponseIdentity } from '../worker/config.js'
 import { type CoordinatorSource, failed } from './coordinators/coordinator.js'
 

@@ -1,6 +1,6 @@
 import type { Session } from '../generated/session.js'
 import { BACKGROUND, DEFAULT_BASE, HANDLER_HEADER } from '../../glue/constants.js'
-import { StrongroomError } from '../page/error.js'
+import { StrongroomError } from '../page/errors/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { type Context, Host } from './host.js'
 

@@ -11,10 +11,10 @@ import type {
   Session,
   VaultRequestInit,
 } from '../page/api.js'
-import type { Auth, AuthOptions } from '../page/auth.js'
-import { createAuth } from '../page/create-auth.js'
-import { StrongroomError } from '../page/error.js'
-import { refuse } from '../page/error-text.js'
+import type { Auth, AuthOptions } from '../page/auth/auth.js'
+import { createAuth } from '../page/auth/create-auth.js'
+import { StrongroomError } from '../page/errors/error.js'
+import { refuse } from '../page/errors/error-text.js'
 import { BYE, type HANDSHAKE, type VaultMessage } from '../protocol/messages.js'
 import { extensionApi, type Port } from './chrome.js'
 import { MAX_BODY, pack, PORT_NAME, unpack } from './wire.js'

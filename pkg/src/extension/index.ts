@@ -19,9 +19,9 @@
  * @module
  */
 export type * from '../page/api.js'
-export type * from '../page/auth.js'
+export type * from '../page/auth/auth.js'
 export type { Sender } from './chrome.js'
 export { createExtensionAuth, type ExtensionAuthOptions } from './client.js'
 export { isOwnSender } from './sender.js'
 export { serveVault } from './serve.js'
-export { StrongroomError } from '../page/error.js'
+export { StrongroomError } from '../page/errors/error.js'

@@ -3,9 +3,9 @@
  * worker becomes one port of the worker, so the vault treats these contexts as its pages.
  */
 import { MAX_PORTS } from '../../glue/constants.js'
-import { StrongroomError } from '../page/error.js'
+import { StrongroomError } from '../page/errors/error.js'
 import { listen } from '../page/listen.js'
-import { explain } from '../page/worker-failure.js'
+import { explain } from '../page/connection/worker-failure.js'
 import { BYE, HANDSHAKE, type VaultMessage } from '../protocol/messages.js'
 import { extensionApi, type Port } from './chrome.js'
 import { isOwnSender } from './sender.js'

@@ -1,5 +1,5 @@
 /** Reads and changes URLs: the page's URL, and the URLs of authorization requests and responses. */
-import { unsupported } from './error.js'
+import { unsupported } from './errors/error.js'
 
 /** The parameters of an authorization response: RFC 6749 4.1.2, RFC 9207 2, Session Management 1.0 2. */
 const RESPONSE_PARAMETERS = 'code state iss error error_description error_uri session_state'.split(' ')

@@ -1,19 +1,19 @@
 /** Connects a page to a vault, or to a token handler, and implements the client's methods. */
 import type { ConnectOptions, EndReason, Events, LogoutOptions, Resumed, Session, Strongroom } from './api.js'
 import { isResponse, webUrl } from './address.js'
-import { handleCallback, handled, inFlight } from './callback.js'
-import { StrongroomError } from './error.js'
-import { vaultFetch } from './fetch.js'
+import { handleCallback, handled, inFlight } from './login/callback.js'
+import { StrongroomError } from './errors/error.js'
+import { vaultFetch } from './fetch/fetch.js'
 import { watchUser } from './activity.js'
 import { listen } from './listen.js'
-import { openPopup } from './popup.js'
-import { recordEnd } from './end-record.js'
-import { type Client, type Connection, open } from './connection.js'
+import { openPopup } from './login/popup.js'
+import { recordEnd } from './guards/end-record.js'
+import { type Client, type Connection, open } from './connection/connection.js'
 import { NO_OPTION, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
-import { createTarget, implementTarget, type LazyClient } from './lazy-target.js'
-import { refuse } from './error-text.js'
+import { createTarget, implementTarget, type LazyClient } from './streaming/lazy-target.js'
+import { refuse } from './errors/error-text.js'
 import { createUserComparison } from './user-comparison.js'
-import type { Notice } from './error-messages.js'
+import type { Notice } from './errors/error-messages.js'
 
 /** A worker, or a frame that stands for one: src/vault-origin/connect-frame.ts. */
 type AnyWorker = SharedWorker | Worker
@@ -73,7 +73,7 @@ export const connect = async (
       createOn,
     )
   }
-  const resuming = resume && import('./resume.js')
+  const resuming = resume && import('./guards/resume.js')
   let connection: Connection
   /** Settles when the last attempt to replace a vault has ended. */
   let replacement: Promise<void> | undefined
@@ -94,7 +94,7 @@ export const connect = async (
     events.dispatchEvent(new CustomEvent(type, { detail }))
   }
   const tell = (message: Notice) =>
-    import('./error-messages.js').then(
+    import('./errors/error-messages.js').then(
       (texts) => texts.tell(message, emit),
       () => console.warn(message),
     )
@@ -118,7 +118,7 @@ export const connect = async (
       if (message.t === 'ready') app = message.app
       // Loads login.js early, because a login is likely and the app's next deployment may delete the file. If loading
       // fails, the login itself reports the failure.
-      if (!session) import('./login.js').catch(() => {})
+      if (!session) import('./login/login.js').catch(() => {})
       // A new vault does not know why the session of the previous vault ended.
       if (!session) reason ??= before
       emitChange()
@@ -142,7 +142,7 @@ export const connect = async (
   }
   /** Connects to the vault of another worker. Resolves when the client uses this vault. */
   const succeed = (old: Connection) => {
-    const successor = import('./reconnect.js').then((loaded) =>
+    const successor = import('./connection/reconnect.js').then((loaded) =>
       loaded.succeed(old, worker, open, timeout, client, refuse, () => session, events),
     )
     successor.catch(() => old.on('unreplaced'))
@@ -173,7 +173,9 @@ export const connect = async (
     },
     fetch: async (input, init) =>
       vaultFetch(
-        init?.onProgress ? (await import('./streaming.js')).watched(connection, init.onProgress) : connection,
+        init?.onProgress
+          ? (await import('./streaming/streaming.js')).watched(connection, init.onProgress)
+          : connection,
         input,
         init,
       ).catch((error) => {
@@ -193,7 +195,7 @@ export const connect = async (
       const { href } = location
       const popup = openPopup(connection, options)
       try {
-        const { login } = await import('./login.js')
+        const { login } = await import('./login/login.js')
         const context = { href, popup, hasSession: () => session, callback: () => inFlight, refuse, webUrl }
         await login(connection, options, context)
       } catch (error) {

@@ -7,7 +7,7 @@
  * @module
  */
 export type * from './api.js'
-export type * from './auth.js'
+export type * from './auth/auth.js'
 export { connect, connectFrame } from './connect.js'
-export { createAuth } from './create-auth.js'
-export { StrongroomError } from './error.js'
+export { createAuth } from './auth/create-auth.js'
+export { StrongroomError } from './errors/error.js'

@@ -1,5 +1,5 @@
 /** Worlds for the tests of apps: see index.ts. */
-import type { Auth } from '../page/auth.js'
+import type { Auth } from '../page/auth/auth.js'
 import { StrongroomError, type AuthState, type DefaultClaims } from '../page/index.js'
 import type { VaultConfig } from '../worker/config.js'
 import { loadCore, loadPage } from './bundled.js'

@@ -16,9 +16,9 @@ import {
 } from '../protocol/frame-messages.js'
 import { UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { listen } from '../page/listen.js'
-import type { FrameTransport, Connection } from '../page/connection.js'
+import type { FrameTransport, Connection } from '../page/connection/connection.js'
 import type { HANDSHAKE } from '../protocol/messages.js'
-import type { refuse as Refuse } from '../page/error-text.js'
+import type { refuse as Refuse } from '../page/errors/error-text.js'
 
 type FrameCall = FrameRequest extends infer M ? (M extends { id: number } ? Omit<M, 'id'> : never) : never
 type FrameReply = Extract<FrameResponse, { id: number }>

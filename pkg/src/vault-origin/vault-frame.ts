@@ -24,7 +24,7 @@
  */
 import { POPUP_MARK, PROTOCOL } from '../../glue/constants.js'
 import { isState, storeResponse, takeResponse, watchResponses } from './callback-cookies.js'
-import { StrongroomError } from '../page/error.js'
+import { StrongroomError } from '../page/errors/error.js'
 import {
   type FrameResponse,
   FRAME_HANDSHAKE,
@@ -136,7 +136,7 @@ type Open = Map<number, () => void>
 
 const serve = (port: MessagePort, make: () => AnyWorker) => {
   const failed = (event?: Event) =>
-    import('../page/worker-failure.js')
+    import('../page/connection/worker-failure.js')
       .then(({ explain }) => explain(event, make))
       .catch(() => '')
       .then((message) => post(port, { t: 'worker_failed', message }))

@@ -10,5 +10,5 @@
  */
 export type * from './config.js'
 export type { WasmSource } from './wasm.js'
-export { StrongroomError } from '../page/error.js'
+export { StrongroomError } from '../page/errors/error.js'
 export { vault, type VaultOptions } from './worker.js'

@@ -1,5 +1,5 @@
 /** Loads modules of the core, and distinguishes the ways in which loading fails. */
-import { StrongroomError } from '../page/error.js'
+import { StrongroomError } from '../page/errors/error.js'
 
 /** A module or its location. A string is a URL relative to the page or the worker. */
 export type WasmSource = string | URL | BufferSource | WebAssembly.Module | Response | PromiseLike<Response>

@@ -1,4 +1,4 @@
-import { StrongroomError } from '../../page/error.js'
+import { StrongroomError } from '../../page/errors/error.js'
 
 /**
  * The store that coordinates the isolates of a token handler.

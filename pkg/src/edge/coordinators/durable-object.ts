@@ -1,4 +1,4 @@
-import { StrongroomError } from '../../page/error.js'
+import { StrongroomError } from '../../page/errors/error.js'
 import type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
 
 /** The part of Cloudflare's `DurableObjectNamespace` that the coordinator uses. */

@@ -1,4 +1,4 @@
-import { StrongroomError } from '../../page/error.js'
+import { StrongroomError } from '../../page/errors/error.js'
 import { type Coordinator, type CoordinatorSource, poll } from './coordinator.js'
 
 /**

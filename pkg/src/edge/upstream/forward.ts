@@ -5,7 +5,7 @@
 import { HANDLER_HEADER } from '../../../glue/constants.js'
 import { Guard } from '../../../glue/strongroom_edge.js'
 import type { ReplyMembers } from '../../generated/members.js'
-import { StrongroomError } from '../../page/error.js'
+import { StrongroomError } from '../../page/errors/error.js'
 import { giveUp, type Instance, isSound } from '../instance.js'
 import { withoutBytes } from './malformed.js'
 

@@ -1,9 +1,9 @@
 /** Logins over a token handler: the page, or a popup, goes to the handler's login endpoint. */
 import { ownPath } from '../address.js'
 import type { LoginOptions, Session } from '../api.js'
-import type { refuse as Refuse } from '../error-text.js'
+import type { refuse as Refuse } from '../errors/error-text.js'
 import { listen } from '../listen.js'
-import { CHECK_INTERVAL, MIN_CHECKS } from '../popup-checks.js'
+import { CHECK_INTERVAL, MIN_CHECKS } from '../login/popup-checks.js'
 import type { HandlerSession } from './handler-session.js'
 
 /** The functions of the client that a login uses. */

@@ -2,8 +2,8 @@
  * Implements a socket that an app created before the client was connected. The app has a lazy target (lazy-target.ts),
  * which relays the browser's own `WebSocket`.
  */
-import { defineAttributes } from '../define-attributes.js'
-import type { LazyTarget } from '../lazy-target.js'
+import { defineAttributes } from '../streaming/define-attributes.js'
+import type { LazyTarget } from '../streaming/lazy-target.js'
 
 const TYPES = ['open', 'message', 'error', 'close']
 

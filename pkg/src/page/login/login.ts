@@ -4,13 +4,13 @@
  * no session, when the app calls `login()`, when `resume` uses a frame whose page does not share a worker with this
  * page, when a popup or frame comes back from the provider, and when a response has no `state`.
  */
-import { ownPath, showUrl, withoutResponse, type webUrl as WebUrl } from './address.js'
-import type { CallbackResult, LoginOptions } from './api.js'
-import { listen } from './listen.js'
-import type { DeviceCode } from '../protocol/messages.js'
-import type { Connection } from './connection.js'
+import { ownPath, showUrl, withoutResponse, type webUrl as WebUrl } from '../address.js'
+import type { CallbackResult, LoginOptions } from '../api.js'
+import { listen } from '../listen.js'
+import type { DeviceCode } from '../../protocol/messages.js'
+import type { Connection } from '../connection/connection.js'
 import { openByApp } from './custom-login.js'
-import type { refuse as Refuse } from './error-text.js'
+import type { refuse as Refuse } from '../errors/error-text.js'
 import { follow } from './popup-login.js'
 
 export { follow, settle } from './popup-login.js'

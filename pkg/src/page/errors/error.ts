@@ -1,6 +1,6 @@
-import type { StrongroomErrorLike } from './api.js'
-import type { Code } from '../generated/codes.js'
-import type { Demand } from '../protocol/messages.js'
+import type { StrongroomErrorLike } from '../api.js'
+import type { Code } from '../../generated/codes.js'
+import type { Demand } from '../../protocol/messages.js'
 
 /**
  * An error that is not a network error. `message` says what happened and how to fix it, and never contains a secret.

@@ -2,10 +2,10 @@
  * The texts of errors, of warnings and of the details of trace events. A page loads this file when it first needs one
  * of these texts. Until then, the page has only codes and values.
  */
-import { advice, texts } from '../../glue/messages.js'
-import { SESSION_OPTIONS } from '../generated/options.js'
-import type { TraceEvent } from './api.js'
-import type { Announcement } from './connection.js'
+import { advice, texts } from '../../../glue/messages.js'
+import { SESSION_OPTIONS } from '../../generated/options.js'
+import type { TraceEvent } from '../api.js'
+import type { Announcement } from '../connection/connection.js'
 import {
   A_FUNCTION,
   NO_ADDRESS,
@@ -21,7 +21,7 @@ import {
   UNEXPLAINED,
   UNREADABLE,
   UNSUPPORTED_CONTEXT,
-} from '../protocol/message-keys.js'
+} from '../../protocol/message-keys.js'
 
 /** Messages by error code, in which a value may replace `%`. */
 const BY_CODE: Record<string, string> = {

@@ -1,5 +1,5 @@
 /** Implements `EventSource` (HTML 9.2) with a client's `fetch`, which adds the access token. */
-import type { Strongroom, VaultRequestInit } from './api.js'
+import type { Strongroom, VaultRequestInit } from '../api.js'
 import { eventStream } from './event-stream.js'
 import { errorEvent, defineAttributes } from './define-attributes.js'
 import type { LazyTarget } from './lazy-target.js'

@@ -2,9 +2,9 @@
  * Logins by `mode: 'custom'`: the app opens the authorization URL itself, and passes on the address with the response.
  * login.ts imports this file statically, so the build bundles this file into login.js.
  */
-import type { OpenAuthorization } from './api.js'
-import type { Connection } from './connection.js'
-import type { refuse as Refuse } from './error-text.js'
+import type { OpenAuthorization } from '../api.js'
+import type { Connection } from '../connection/connection.js'
+import type { refuse as Refuse } from '../errors/error-text.js'
 
 /**
  * Calls `open`, and passes the response to the vault. The vault then completes the login, or `giveUp` ends it. Returns a

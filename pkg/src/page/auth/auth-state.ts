@@ -13,7 +13,7 @@
  *
  * This file performs no I/O: create-auth.ts connects, signs in, and passes the events.
  */
-import type { StrongroomErrorLike } from './api.js'
+import type { StrongroomErrorLike } from '../api.js'
 import type { AuthState } from './auth.js'
 
 /** The client's part of the state. The time at which the session is about to end comes with another event. */

@@ -10,7 +10,7 @@ import type {
   Session,
   Strongroom,
   StrongroomErrorLike,
-} from './api.js'
+} from '../api.js'
 
 /**
  * The app's workers. Each function must contain a literal expression such as `new Worker(new URL(…))`, because bundlers

@@ -2,14 +2,14 @@
  * Creates the object that all parts of an app share. The object connects to the vault on first use, finishes a login
  * whose response is in the URL, and tells listeners about each change.
  */
-import { showUrl } from './address.js'
-import type { DefaultClaims, LoginOptions, Strongroom, StrongroomErrorLike } from './api.js'
+import { showUrl } from '../address.js'
+import type { DefaultClaims, LoginOptions, Strongroom, StrongroomErrorLike } from '../api.js'
 import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './auth.js'
 import { type AuthEvent, nextState } from './auth-state.js'
-import { connect, connectFrame } from './connect.js'
+import { connect, connectFrame } from '../connect.js'
 import { INITIAL_STATE } from './initial-state.js'
-import { listen } from './listen.js'
-import { createTarget, failTarget, type LazyClient } from './lazy-target.js'
+import { listen } from '../listen.js'
+import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-target.js'
 
 /** Milliseconds. A vault that fails within this time after it has replaced another vault is not replaced. */
 const PAUSE = 60_000
@@ -102,7 +102,7 @@ export const createAuth = <Claims = DefaultClaims>(
       if (opening !== opened) return ready!
       on({ status: 'connected', ...view(next), error })
       // Guards of the app wait for this promise, and then share the login that another site has begun.
-      if (back?.login) (await import('./guard.js')).signIn(auth, back.login)
+      if (back?.login) (await import('../guards/guard.js')).signIn(auth, back.login)
       return next
     }
     const opening = (opened = open())
@@ -154,7 +154,7 @@ export const createAuth = <Claims = DefaultClaims>(
       await start().catch(() => {})
       // If the vault has stopped, waits for the vault that takes its place.
       if (state.session) await client!.reconnect().catch(() => {})
-      return state.session ?? (await import('./guard.js')).signIn(auth, login)
+      return state.session ?? (await import('../guards/guard.js')).signIn(auth, login)
     },
     async reconnect() {
       if (state.status === 'failed' && !isClosed) renew()

@@ -1,6 +1,6 @@
 /** Opens the window of a popup login. */
-import type { LoginOptions } from './api.js'
-import type { Connection } from './connection.js'
+import type { LoginOptions } from '../api.js'
+import type { Connection } from '../connection/connection.js'
 
 /**
  * Opens a popup if `mode` is `popup`. The popup opens in the task of the click, because the browser would block it

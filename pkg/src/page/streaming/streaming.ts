@@ -1,10 +1,10 @@
 /**
  * Event sources, sockets and progress. A page with a vault loads this file when it first uses one of these features
- * (src/page/lazy-target.ts and src/page/connect.ts).
+ * (src/page/streaming/lazy-target.ts and src/page/connect.ts).
  */
-import type { Strongroom } from './api.js'
+import type { Strongroom } from '../api.js'
 import * as source from './event-source.js'
-import type { Connection } from './connection.js'
+import type { Connection } from '../connection/connection.js'
 import type { LazyTarget } from './lazy-target.js'
 
 export { watched } from './progress.js'

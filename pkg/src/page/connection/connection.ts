@@ -5,11 +5,11 @@
  * limited number of ports. If the page comes back from the back-forward cache, it connects to the vault again on a new
  * port. Every request that was in flight then fails with `page_left`, since the responses were lost.
  */
-import { PROTOCOL } from '../../glue/constants.js'
-import type { CallbackResult } from './api.js'
-import type { StrongroomError } from './error.js'
-import { listen } from './listen.js'
-import { NO_WORKER } from '../protocol/message-keys.js'
+import { PROTOCOL } from '../../../glue/constants.js'
+import type { CallbackResult } from '../api.js'
+import type { StrongroomError } from '../errors/error.js'
+import { listen } from '../listen.js'
+import { NO_WORKER } from '../../protocol/message-keys.js'
 import {
   BYE,
   HANDSHAKE,
@@ -17,8 +17,8 @@ import {
   type Demand,
   type PageMessage,
   type VaultMessage,
-} from '../protocol/messages.js'
-import { createError } from './error-text.js'
+} from '../../protocol/messages.js'
+import { createError } from '../errors/error-text.js'
 import { type Effect, type Event as ConnectionEvent, type State, transition } from './state.js'
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never

@@ -2,8 +2,8 @@
  * The attempts of `resume` in this tab, which are recorded before they begin, so that redirect loops cannot occur. No
  * attempt is made if it cannot be recorded, or if another attempt was made shortly before.
  */
-import { ownPath } from './address.js'
-import type { Strongroom } from './api.js'
+import { ownPath } from '../address.js'
+import type { Strongroom } from '../api.js'
 
 /** The record of an attempt. */
 export interface Attempt {

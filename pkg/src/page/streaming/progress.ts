@@ -1,6 +1,6 @@
 /** Progress of calls: bytes handed over, and bytes received. */
-import type { Progress } from './api.js'
-import type { Chunk, Connection, HeadPayload, Payload } from './connection.js'
+import type { Progress } from '../api.js'
+import type { Chunk, Connection, HeadPayload, Payload } from '../connection/connection.js'
 
 /**
  * Returns a connection that reports the progress of its calls.

@@ -1,6 +1,6 @@
 /** The guard of pages that need a session. A page loads this file when `requireSession()` finds no session. */
-import type { LoginOptions, Session, StrongroomErrorLike } from './api.js'
-import type { Auth } from './auth.js'
+import type { LoginOptions, Session, StrongroomErrorLike } from '../api.js'
+import type { Auth } from '../auth/auth.js'
 import { needsUser } from './end-reason.js'
 
 /** The sessionStorage key under which a guard stores the times of this tab's last logins. */

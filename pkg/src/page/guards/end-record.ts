@@ -2,8 +2,8 @@
  * The record of the last session's end in localStorage. It outlives the vault, so that even after a reload no guard and
  * no `resume` signs the user in without a click. Apps of one origin share localStorage, so each app has its own record.
  */
-import type { EndReason } from '../generated/end-reasons.js'
-import type { Strongroom } from './api.js'
+import type { EndReason } from '../../generated/end-reasons.js'
+import type { Strongroom } from '../api.js'
 
 /** The key of the record, followed by the app's hash. Earlier versions had one record for all apps, without a hash. */
 const END = 'strongroom.end'

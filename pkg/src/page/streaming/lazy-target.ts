@@ -1,10 +1,10 @@
 /**
  * The object that a page gets for an event source or a socket. With a vault, the implementation is in a separate file,
- * src/page/streaming.ts. A page loads that file when it first creates an event source or a socket, or first passes
- * `onProgress`. With a token handler, src/page/token-handler/token-handler-client.ts implements the object.
+ * src/page/streaming/streaming.ts. A page loads that file when it first creates an event source or a socket, or first
+ * passes `onProgress`. With a token handler, src/page/token-handler/token-handler-client.ts implements the object.
  */
-import type { EndReason, Strongroom } from './api.js'
-import type { Connection } from './connection.js'
+import type { EndReason, Strongroom } from '../api.js'
+import type { Connection } from '../connection/connection.js'
 
 /** The attributes that exist before the implementation is loaded. */
 export interface LazyTarget extends EventTarget {

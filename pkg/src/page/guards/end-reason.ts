@@ -1,5 +1,5 @@
 /** Rules that depend on the reason why a session ended. */
-import type { EndReason } from '../generated/end-reasons.js'
+import type { EndReason } from '../../generated/end-reasons.js'
 
 /**
  * End reasons after which only the user may begin a new session. If the page began a new session by itself, the

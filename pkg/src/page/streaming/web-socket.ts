@@ -3,7 +3,7 @@
  * src/browser/api_socket.rs.
  */
 import { errorEvent, defineAttributes } from './define-attributes.js'
-import type { Connection } from './connection.js'
+import type { Connection } from '../connection/connection.js'
 import type { LazyTarget } from './lazy-target.js'
 
 const CONNECTING = 0

@@ -24,7 +24,7 @@
  *
  * This file performs no I/O: connection.ts and connect.ts carry out the effects.
  */
-import type { StrongroomError } from './error.js'
+import type { StrongroomError } from '../errors/error.js'
 
 /** Creates the error with which requests fail after the end of a connection. */
 export type Why = () => Promise<StrongroomError>

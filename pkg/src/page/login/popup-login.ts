@@ -8,8 +8,8 @@
  * itself, and uses the channel only to announce that it has come back. A vault on an origin of its own gets the
  * response on that origin, without this channel.
  */
-import { stateOf } from './address.js'
-import type { Connection } from './connection.js'
+import { stateOf } from '../address.js'
+import type { Connection } from '../connection/connection.js'
 import { CHECK_INTERVAL, MIN_CHECKS } from './popup-checks.js'
 
 /** The BroadcastChannel between a popup and its opener. */

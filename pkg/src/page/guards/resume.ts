@@ -5,15 +5,15 @@
  * Redirect loops cannot occur: attempts.ts limits the attempts, and no attempt is made if the page's URL contains a
  * response of the provider.
  */
-import { POPUP_MARK } from '../../glue/constants.js'
-import { isResponse, ownPath, stateOf, webUrl } from './address.js'
-import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from './api.js'
+import { POPUP_MARK } from '../../../glue/constants.js'
+import { isResponse, ownPath, stateOf, webUrl } from '../address.js'
+import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from '../api.js'
 import { type Attempt, beginAttempt, lastAttempt, recordLogins, recordAttempt } from './attempts.js'
 import { needsUser } from './end-reason.js'
-import { listen } from './listen.js'
-import type { Connection } from './connection.js'
-import type { LazyClient } from './lazy-target.js'
-import type { refuse as Refuse } from './error-text.js'
+import { listen } from '../listen.js'
+import type { Connection } from '../connection/connection.js'
+import type { LazyClient } from '../streaming/lazy-target.js'
+import type { refuse as Refuse } from '../errors/error-text.js'
 
 /** The results of `handleCallback()` by URL. */
 type Handled = Map<string, Promise<CallbackResult | null>>
@@ -212,7 +212,11 @@ const loginInFrame = (connection: Connection): Promise<void> =>
           warn(error)
           giveUp()
         }
-        stop = (await import('./login.js')).follow(connection, url, (failure) => void failure.catch(failed))
+        stop = (await import('../login/login.js')).follow(
+          connection,
+          url,
+          (failure) => void failure.catch(failed),
+        )
       }
       frame.hidden = true
       frame.src = url.href

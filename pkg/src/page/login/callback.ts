@@ -1,10 +1,10 @@
 /** The page at the redirect URI: removes the response from the URL and passes it to the vault. */
-import { POPUP_MARK } from '../../glue/constants.js'
-import { NO_ADDRESS } from '../protocol/message-keys.js'
-import { isResponse, mayBeForVault, showUrl, stateOf, withoutResponse } from './address.js'
-import type { CallbackResult } from './api.js'
-import type { Connection } from './connection.js'
-import { refuse } from './error-text.js'
+import { POPUP_MARK } from '../../../glue/constants.js'
+import { NO_ADDRESS } from '../../protocol/message-keys.js'
+import { isResponse, mayBeForVault, showUrl, stateOf, withoutResponse } from '../address.js'
+import type { CallbackResult } from '../api.js'
+import type { Connection } from '../connection/connection.js'
+import { refuse } from '../errors/error-text.js'
 
 type Result = Promise<CallbackResult | null>
 

@@ -1,6 +1,6 @@
 /** Builds the `Response` of a call. This `Response` behaves like a response of the platform's `fetch`. */
-import { BATCH } from '../../glue/constants.js'
-import type { Bytes, Chunk, ResponseMessage } from './connection.js'
+import { BATCH } from '../../../glue/constants.js'
+import type { Bytes, Chunk, ResponseMessage } from '../connection/connection.js'
 
 type Head = Extract<ResponseMessage, { t: 'head' }>
 

@@ -2,9 +2,9 @@
  * Connects a page to the vault of another worker, when its vault has failed or is outdated. This code is in a separate
  * file, because most pages never need it. state.ts has the states of the connection that gets a successor.
  */
-import type { Session } from '../generated/session.js'
+import type { Session } from '../../generated/session.js'
 import type { Announcement, Client, Connection, FrameTransport, open as Open } from './connection.js'
-import type { refuse as Refuse } from './error-text.js'
+import type { refuse as Refuse } from '../errors/error-text.js'
 
 type AnyWorker = Connection['at']
 type Make = () => AnyWorker | Promise<AnyWorker>

@@ -1,10 +1,10 @@
-/** Requests of `auth.fetch`, which the vault sends. src/page/response.ts builds the response. */
-import type { VaultRequestInit } from './api.js'
-import { listen } from './listen.js'
-import type { Connection, HeadPayload, Payload, PendingRequest } from './connection.js'
-import { NO_RESPONSE, NO_STREAMS, NO_TOKEN } from '../protocol/message-keys.js'
+/** Requests of `auth.fetch`, which the vault sends. src/page/fetch/response.ts builds the response. */
+import type { VaultRequestInit } from '../api.js'
+import { listen } from '../listen.js'
+import type { Connection, HeadPayload, Payload, PendingRequest } from '../connection/connection.js'
+import { NO_RESPONSE, NO_STREAMS, NO_TOKEN } from '../../protocol/message-keys.js'
 import { type Body, openBody, toResponse, wholeBody } from './response.js'
-import { refuse, expandMessage } from './error-text.js'
+import { refuse, expandMessage } from '../errors/error-text.js'
 
 /**
  * Sends a request through the vault. The platform's own `Request` parses the arguments, so that they have the same
