@@ -1,7 +1,7 @@
 /**
  * Compares strongroom with other libraries and with plain `fetch`, in one run:
  *
- *   cargo xtask bench [--only functions|browser|peers|size] [--markdown]
+ *   cargo xtask bench [--only functions|browser|peers|visits|size] [--markdown]
  *
  * Each time and each speed is the median of several rounds, with the lowest and the highest value in brackets. In each
  * round both contenders take turns, which gives a ratio for the round. The ratio in the table is the median of these
@@ -28,6 +28,12 @@ const SECTIONS = {
     const { head, rows, notes, version } = await measurePeers(progress)
     const body = [table(head, rows, options), ...notes].join('\n\n')
     return { title: 'Compared with other libraries, in headless Chromium', body, version }
+  },
+  async visits() {
+    const { measureFirstVisits } = await import('./first-visit.mjs')
+    const { head, rows, notes, version } = await measureFirstVisits(progress)
+    const body = [table(head, rows, options), ...notes].join('\n\n')
+    return { title: 'The first visit and a second one, in headless Chromium on a slow line', body, version }
   },
   async size() {
     const { downloadTable, measureOwn, measurePeers } = await import('./downloads.mjs')

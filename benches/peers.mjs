@@ -34,7 +34,7 @@ const NOTES = [
 ]
 
 /** The paths that auth0-spa-js expects, each with the provider's own path. */
-const AUTH0_PATHS = { '/authorize': '/auth', '/oauth/token': '/token' }
+export const AUTH0_PATHS = { '/authorize': '/auth', '/oauth/token': '/token' }
 
 export async function measurePeers(progress) {
   const bench = await startPeersSite()

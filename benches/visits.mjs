@@ -78,7 +78,8 @@ export class Visits {
   }
 }
 
-async function giveCredentials(page) {
+/** Signs in on the provider's page. */
+export async function giveCredentials(page) {
   const [{ username, password }] = ACCOUNTS
   await page.fill('#username', username)
   await page.fill('#password', password)

@@ -1,0 +1,11 @@
+import { vault } from '../../pkg/dist/worker.js'
+
+vault({
+  issuer: import.meta.env.VITE_ISSUER,
+  clientId: import.meta.env.VITE_CLIENT,
+  redirectUri: '/callback/strongroom',
+  scope: import.meta.env.VITE_SCOPE,
+  consent: 'always',
+  session: { persist: 'sealed' },
+  apis: [{ url: import.meta.env.VITE_API }],
+})

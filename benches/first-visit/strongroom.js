@@ -1,0 +1,7 @@
+import { createAuth } from '../../pkg/dist/index.js'
+import { visit } from './visit.js'
+
+const auth = createAuth({
+  shared: () => new SharedWorker(new URL('./auth.worker.js', import.meta.url), { type: 'module' }),
+})
+visit({ login: () => auth.login(), callback: () => auth.connect(), fetch: auth.fetch })

@@ -1,0 +1,46 @@
+/** What the pages of all contenders measure: see benches/first-visit.mjs. */
+
+const parameters = Object.fromEntries(new URLSearchParams(location.search))
+
+const report = (outcome) => {
+  const id = parameters.id ?? sessionStorage.getItem('id')
+  navigator.sendBeacon(`${import.meta.env.VITE_BENCH}result?id=${id}`, JSON.stringify(outcome))
+}
+
+const ORDERS = `${import.meta.env.VITE_API}orders`
+
+/**
+ * @param {object} contender
+ * @param {() => unknown} contender.login Navigates to the provider.
+ * @param {() => Promise<unknown>} contender.callback Handles the return from the provider.
+ * @param {typeof fetch} contender.fetch Adds the access token.
+ */
+export async function visit({ login, callback, fetch }) {
+  const actions = {
+    /** Reports when the page begins to navigate to the provider. The navigation itself is canceled. */
+    async ready() {
+      navigation.addEventListener('navigate', (event) => {
+        event.preventDefault()
+        report({ value: performance.now() })
+      })
+      await login()
+    },
+    async signIn() {
+      sessionStorage.setItem('id', parameters.id)
+      await login()
+    },
+    async callback() {
+      await callback()
+      report({ value: (await fetch(ORDERS)).status })
+    },
+    /** Reports when the first response of the API has arrived. */
+    async call() {
+      const response = await fetch(ORDERS)
+      await response.arrayBuffer()
+      if (!response.ok) throw new Error(`the API responded with ${response.status}`)
+      report({ value: performance.now() })
+    },
+  }
+  const what = location.pathname.startsWith('/callback') ? 'callback' : parameters.what
+  await actions[what]().catch((error) => report({ error: String(error?.stack ?? error) }))
+}
