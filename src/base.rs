@@ -1,11 +1,9 @@
 //! The foundation of all other modules: time, random numbers, errors and their messages, HTTP types, secrets, strings,
 //! digests and the allocator.
 
-// These modules come first because the others use their macros.
+// This module comes first because the others use its macros.
 #[macro_use]
 pub(crate) mod messages;
-#[macro_use]
-pub mod capability;
 
 pub mod clock;
 pub mod digest;

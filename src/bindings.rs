@@ -4,8 +4,7 @@
 //! Bindings only convert values. Errors become objects with `code` and `message`, or only a message where the
 //! code is always the same.
 //!
-//! `edge` and `vault` are built as separate wasm modules, each with the Cargo feature of the same name. The modules with
-//! `vault` differ in their [capabilities](crate::base::capability).
+//! `edge` and `vault` are built as separate wasm modules, each with the Cargo feature of the same name.
 
 #[cfg(feature = "edge")]
 pub mod edge;

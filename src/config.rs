@@ -1,14 +1,14 @@
 //! The configuration of a vault, which is read once from JSON and validated as a whole.
 //!
 //! The configuration is part of the worker file, or of the file `strongroom.json` that the standalone worker fetches.
-//! The first error is reported as [`Code::ConfigInvalid`](crate::Code::ConfigInvalid). In builds with messages, the
-//! error names the option and says what to write instead. An unknown option is an error too, since a misspelled limit
+//! The first error is reported as [`Code::ConfigInvalid`](crate::Code::ConfigInvalid). The error names the option and
+//! says what to write instead. An unknown option is an error too, since a misspelled limit
 //! would have no effect. The options are documented for users in `pkg/src/worker/config.ts`.
 
 pub(crate) mod apis;
-pub(crate) mod extended;
 mod first_fault;
 pub(crate) mod identity;
+pub(crate) mod login;
 mod options;
 pub(crate) mod provider;
 pub(crate) mod reader;
@@ -17,30 +17,23 @@ pub(crate) mod session;
 
 use crate::prelude::*;
 
-use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::base::error::Result;
 use crate::codec::json::Object;
 use crate::codec::url::Url;
 use crate::egress::policy::EgressPolicy;
 use crate::oauth::identity::Members;
+use crate::oauth::jwks::Algorithm;
 use crate::oauth::metadata::{self, Metadata};
 use crate::oauth::pkce;
 use crate::oauth::token_endpoint::{Scheme, Wanted};
 
-pub use extended::{Extended, LoginOptions};
 pub(crate) use first_fault::FirstFault;
+pub use login::{CustomLogin, LoginOptions};
 pub(crate) use reader::{Options, Seconds, fault};
 pub use request::Pushing;
 use request::RedirectUri;
-pub use session::Limits;
-
-/// True if this build has the option `metadata`.
-pub(crate) const HAS_METADATA: bool = capability::Metadata::WITNESS.is_some();
-
-/// True if this build can persist sessions. In builds where the constant is false, the compiler drops all code that
-/// only persisted sessions need.
-pub(crate) const HAS_PERSISTENCE: bool = capability::StoredSessions::WITNESS.is_some();
+pub use session::{Limits, Persist};
 
 /// The longest configuration, in bytes of JSON.
 pub const MAX_CONFIG: usize = 64 * 1024;
@@ -72,15 +65,20 @@ pub struct Config {
     pub rules: EgressPolicy,
     /// The limits on the duration of a session.
     pub limits: Limits,
-    /// True if sessions are stored in encrypted form. Vaults of the same origin, issuer and client share the stored
-    /// session.
-    pub keeps: bool,
-    /// Present if a service worker holds the sealing key in escrow.
-    pub escrow: Option<capability::Escrow>,
+    /// The place where sessions are kept. Vaults of the same origin, issuer and client share a stored session.
+    pub persist: Persist,
     /// The claims that a page may see, besides `sub`.
     pub claims: Vec<String>,
     /// Without OpenID Connect, the members of a response that say who the user is.
-    pub identity: Option<capability::PlainOauth<Members>>,
+    pub identity: Option<Members>,
+    /// The only accepted signing algorithm of ID tokens, if the configuration pins one.
+    pub id_token_alg: Option<Algorithm>,
+    /// The audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
+    pub trusted_audiences: Vec<String>,
+    /// True if the `UserInfo` endpoint is asked for claims after each login (OIDC Core 5.3).
+    pub asks_user_info: bool,
+    /// True if tokens must be bound to a key (RFC 9449).
+    pub binds_tokens: bool,
     /// The provider's metadata, if it is configured instead of discovered.
     pub metadata: Option<Box<Metadata>>,
     /// Members that replace or extend the discovered metadata.
@@ -98,8 +96,12 @@ pub struct Config {
     /// The timeout of a refresh request. It is longer than that of other requests, because the provider may have
     /// consumed the refresh token that a repetition would send.
     pub refresh_timeout: Millis,
-    /// The values of the options that need a capability.
-    pub extended: Extended,
+    /// The options for logins that few apps need.
+    pub login: LoginOptions,
+    /// True if pages learn the detailed reason when the provider ends a session or requires interaction.
+    pub tells_reasons: bool,
+    /// True if pages may inspect the vault's events and state, without the values of tokens and other secrets.
+    pub may_inspect: bool,
     /// Fingerprint of this library's version, this configuration and the worker's address, in 16 bits. A deployment
     /// that changes one of the three almost always changes the fingerprint.
     pub build: u16,
@@ -111,11 +113,17 @@ impl Config {
     /// Returns the authentication scheme of access tokens.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
-        if self.binds_tokens() {
+        if self.binds_tokens {
             Scheme::Dpop
         } else {
             Scheme::Bearer
         }
+    }
+
+    /// Returns true if sessions are stored, in encrypted form.
+    #[must_use]
+    pub const fn keeps(&self) -> bool {
+        !matches!(self.persist, Persist::Memory)
     }
 
     /// Returns true if a login has an ID token (OIDC Core 3.1.2.1).
@@ -130,8 +138,7 @@ impl Config {
         let members = self.identity.as_ref();
         Wanted {
             scheme: self.scheme(),
-            members: members
-                .map(|members| members.witness().with((&**members, self.claims.as_slice()))),
+            members: members.map(|members| (members, self.claims.as_slice())),
         }
     }
 
@@ -139,28 +146,21 @@ impl Config {
     #[must_use]
     pub fn expected_metadata(&self) -> metadata::Expected<'_> {
         metadata::Expected {
-            configured: capability::Metadata::WITNESS.and_then(|has| {
-                let members = self.metadata_members.as_ref()?;
-                Some(has.with(members))
-            }),
+            configured: self.metadata_members.as_ref(),
             ..provider::expected(&self.issuer, self.identity.as_ref())
         }
     }
 
     /// Returns the address that says who the user is, if the configuration has one.
     #[must_use]
-    pub fn profile(&self) -> Option<&capability::ProfileAddress<Url>> {
+    pub fn profile(&self) -> Option<&Url> {
         self.identity.as_ref()?.profile.as_ref()
     }
 
     /// Takes the provider's metadata out of the configuration. Returns `None` if the configuration contains no
     /// metadata, or not all required members.
-    pub fn take_metadata(&mut self) -> Option<Box<Metadata>> {
-        if HAS_METADATA {
-            self.metadata.take()
-        } else {
-            None
-        }
+    pub const fn take_metadata(&mut self) -> Option<Box<Metadata>> {
+        self.metadata.take()
     }
 
     /// Reads a configuration. Relative URLs are resolved against `base`, the worker's address.
@@ -176,16 +176,16 @@ impl Config {
         let build = fingerprint(&[env!("CARGO_PKG_VERSION"), base.href(), json].concat()) as u16;
         let first_fault = FirstFault::new();
         let options = Options::of(&object, &first_fault);
-        options.refuse_unknown(options::OF_VAULT);
+        options.refuse_unknown(options::VAULT);
         let session = session::options(&options);
-        session.refuse_unknown(options::OF_SESSION);
+        session.refuse_unknown(options::SESSION);
         let issuer = provider::issuer(&options);
         let (identity, claims) = identity::read(&options);
         let metadata =
             provider::metadata(&options, &provider::expected(&issuer, identity.as_ref()));
         let mut rules = apis::rules(&options, &base, &issuer, metadata.as_deref());
-        let escrow = session::escrow(&session);
-        if escrow.is_some() {
+        let persist = Persist::read(&session);
+        if persist == Persist::Escrow {
             // The vault requests the escrowed sealing key from this URL.
             rules.forbid(&[base.href()]);
         }
@@ -197,17 +197,22 @@ impl Config {
             client_id: request::client_id(&options, "clientId"),
             scope: request::scope(&options, identity.is_none()),
             limits: Limits::read(&session),
-            keeps: session::keeps(&session),
-            escrow,
+            persist,
             claims,
             identity,
+            id_token_alg: identity::id_token_alg(&options),
+            trusted_audiences: identity::trusted_audiences(&options),
+            asks_user_info: identity::asks_user_info(&options),
+            binds_tokens: options.boolean("dpop"),
             authorization_params: request::authorization_params(&options),
             pushing: Pushing::read(&options),
             asks_consent: request::asks_consent(&options),
             clock_tolerance: options.seconds("clockTolerance", 60, &TOLERANCE),
             request_timeout,
             refresh_timeout: refresh_timeout.max(request_timeout),
-            extended: Extended::read(&options, &redirect_uri),
+            login: LoginOptions::read(&options, &redirect_uri),
+            tells_reasons: options.boolean("reasons"),
+            may_inspect: options.boolean("inspect"),
             redirect_uri: redirect_uri.url,
             build,
             is_dedicated: false,
@@ -217,9 +222,7 @@ impl Config {
         };
         match first_fault.into_error() {
             None => {
-                if HAS_METADATA {
-                    config.metadata_members = object.take_object("metadata");
-                }
+                config.metadata_members = object.take_object("metadata");
                 Ok(config)
             }
             Some(error) => Err(error),
@@ -237,10 +240,8 @@ pub(crate) fn fingerprint(text: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::error::{Code, Error};
-    use crate::base::strings;
+    use crate::base::error::Code;
     use crate::codec::json::Value;
-    use options::Named;
 
     const BASE: &str = "https://app.example.com/assets/auth.worker.js";
 
@@ -269,9 +270,7 @@ mod tests {
 
     #[test]
     fn dpop_option_binds_tokens_to_a_key() {
-        needs!(Dpop);
-        needs!(Sockets);
-        assert!(!configured("{}").unwrap().binds_tokens());
+        assert!(!configured("{}").unwrap().binds_tokens);
         assert_eq!(configured("{}").unwrap().scheme(), Scheme::Bearer);
         let bound = configured(r#"{"dpop":true}"#).unwrap();
         assert_eq!(bound.scheme(), Scheme::Dpop);
@@ -294,7 +293,6 @@ mod tests {
 
     #[test]
     fn api_rules_cannot_reach_the_escrow_address() {
-        needs!(Escrow);
         let call = |persist: &str, path: &str| {
             let apis = r#""apis": [{ "url": "https://app.example.com/" }]"#;
             let session = [r#""session": { "persist": ""#, persist, r#"" }"#].concat();
@@ -324,7 +322,7 @@ mod tests {
         assert_eq!(config.request_timeout, Millis::from_secs(10));
         assert_eq!(config.refresh_timeout, Millis::from_secs(30));
         assert!(config.claims.contains(&"email".to_owned()));
-        assert!(!config.may_inspect());
+        assert!(!config.may_inspect);
     }
 
     #[test]
@@ -353,7 +351,6 @@ mod tests {
 
     #[test]
     fn identity_replaces_the_id_token() {
-        needs!(PlainOauth);
         let changes = |identity: &str| {
             configured(&["{\"scope\": \"read,write\", \"identity\": ", identity, "}"].concat())
         };
@@ -361,11 +358,11 @@ mod tests {
         let named = named.unwrap();
         assert!(!named.has_openid());
         assert_eq!(named.claims, ["login"]);
-        let members = named.identity.as_deref().unwrap();
+        let members = named.identity.as_ref().unwrap();
         assert_eq!(members.sub, "id");
         assert!(members.scope_has_commas);
         let nobody = changes(r#""none""#).unwrap();
-        assert_eq!(nobody.identity.as_deref().unwrap().sub, "");
+        assert_eq!(nobody.identity.unwrap().sub, "");
         assert!(nobody.claims.is_empty());
     }
 
@@ -377,9 +374,7 @@ mod tests {
 
     #[test]
     fn trusted_audiences_are_read() {
-        needs!(LoginOptions);
-        let audiences =
-            |changes| configured(changes).map(|config| config.trusted_audiences().to_vec());
+        let audiences = |changes| configured(changes).map(|config| config.trusted_audiences);
         assert_eq!(audiences("{}").unwrap(), [""; 0]);
         let two = audiences(r#"{"trustedAudiences": ["one", "two"]}"#);
         assert_eq!(two.unwrap(), ["one", "two"]);
@@ -520,7 +515,6 @@ mod tests {
         are_refused(&table);
     }
 
-    #[cfg(feature = "extended")]
     #[test]
     fn invalid_values_of_further_options_are_named() {
         are_refused(&[
@@ -565,41 +559,32 @@ mod tests {
         ]);
     }
 
-    /// Checks that each of these changes makes the configuration invalid, with a message that contains the text if this
-    /// build has messages.
+    /// Checks that each of these changes makes the configuration invalid, with a message that contains the text.
     fn are_refused(table: &[(&str, &str)]) {
         for (changes, expected) in table {
             let error = configured(changes).expect_err(changes);
             assert_eq!(error.code(), Code::ConfigInvalid, "{changes}");
             let message = error.message();
             assert!(
-                is_explained(&error, expected),
+                message.contains(expected),
                 "{changes}: {message} does not say {expected:?}"
             );
         }
     }
 
-    /// Returns true if the error's message contains the text, or is empty in a build without messages.
-    pub(super) fn is_explained(error: &Error, text: &str) -> bool {
-        match capability::ConfigMessages::WITNESS {
-            Some(_) => error.message().contains(text),
-            None => error.message().is_empty(),
-        }
-    }
-
-    #[cfg(feature = "extended")]
     #[test]
     fn known_options_follow_an_unknown_one() {
         let message = |changes: &str| configured(changes).expect_err(changes).message().to_owned();
         for option in ["clientID", "x", "", "é"] {
             let message = message(&format!(r#"{{"{option}": "s3cret"}}"#));
-            let expected = format!("`{option}`: there is no such option\n{}", options::OF_VAULT);
+            let known = options::VAULT.join(" ");
+            let expected = format!("`{option}`: there is no such option\n{known}");
             assert_eq!(message, expected);
         }
         let session = message(r#"{"session": {"idel": 60}}"#);
-        assert!(session.ends_with(options::OF_SESSION), "{session}");
+        assert!(session.ends_with(&options::SESSION.join(" ")), "{session}");
         let rule = message(r#"{"apis": [{"url": "https://a.test/", "websocket": {}}]}"#);
-        assert!(rule.ends_with(options::OF_RULE), "{rule}");
+        assert!(rule.ends_with(&options::RULE.join(" ")), "{rule}");
         let credentials = r#"{"apis": [{"url": "https://a.test/", "credentials": "never"}]}"#;
         assert!(message(credentials).contains(
             "`apis[0].credentials` is \"never\": it must be 'same-origin', 'omit' or 'include'"
@@ -607,81 +592,12 @@ mod tests {
     }
 
     #[test]
-    fn larger_modules_options_are_refused() {
-        let absent = all_options().filter(|(_, option)| !option.is_here);
-        for (path, option) in absent {
-            let changes = changes(path, option, "true");
-            let error = configured(&changes).expect_err(&changes);
-            assert_eq!(error.code(), Code::ConfigInvalid);
-            let name = [path, option.name].concat();
-            assert!(is_explained(&error, &name), "{error}");
-        }
-    }
-
-    #[test]
-    fn sessions_are_stored_only_with_the_capability() {
-        for (persist, is_here) in [
-            ("sealed", capability::StoredSessions::WITNESS.is_some()),
-            ("escrow", capability::Escrow::WITNESS.is_some()),
-        ] {
+    fn persist_decides_if_sessions_are_stored() {
+        for (persist, keeps) in [("memory", false), ("sealed", true), ("escrow", true)] {
             let changes = format!(r#"{{"session":{{"persist":"{persist}"}}}}"#);
-            match configured(&changes) {
-                Ok(config) => assert!(is_here && config.keeps, "{persist}"),
-                Err(error) => {
-                    assert!(!is_here, "{error}");
-                    assert!(is_explained(&error, "`session.persist`"), "{error}");
-                }
-            }
+            assert_eq!(configured(&changes).unwrap().keeps(), keeps, "{persist}");
         }
-    }
-
-    #[test]
-    fn options_need_no_capability_with_the_value_off() {
-        let switches = all_options().filter(|(_, option)| !option.off.is_empty());
-        let mut count = 0;
-        for (path, option) in switches {
-            let changes = changes(path, option, option.off);
-            let config = configured(&changes);
-            assert!(config.is_ok(), "{changes}: {config:?}");
-            count += 1;
-        }
-        assert!(count > 5);
-    }
-
-    #[test]
-    fn names_of_absent_options_are_not_suggested() {
-        for (path, option) in all_options() {
-            let known = match path {
-                "" => options::OF_VAULT,
-                "session." => options::OF_SESSION,
-                _ => options::OF_RULE,
-            };
-            let is_known = strings::contains_word(known, option.name);
-            assert_eq!(is_known, option.is_here || option.name == "persist");
-            assert!(!strings::contains_word(known, ""));
-        }
-        assert!(configured(r#"{"": false}"#).is_err());
-    }
-
-    /// Returns all options with their path in messages.
-    fn all_options() -> impl Iterator<Item = (&'static str, &'static Named)> {
-        let lists = [
-            ("", options::VAULT),
-            ("session.", options::SESSION),
-            ("apis[0].", options::RULE),
-        ];
-        let with_path = |(path, list): (_, &'static [_])| list.iter().map(move |one| (path, one));
-        lists.into_iter().flat_map(with_path)
-    }
-
-    /// Returns changes of the configuration that give an option this value.
-    fn changes(path: &str, option: &Named, value: &str) -> String {
-        let member = ["\"", option.name, "\":", value].concat();
-        match path {
-            "" => format!("{{{member}}}"),
-            "session." => format!(r#"{{"session":{{{member}}}}}"#),
-            _ => format!(r#"{{"apis":[{{"url":"https://a.test/",{member}}}]}}"#),
-        }
+        assert!(!configured("{}").unwrap().keeps());
     }
 
     #[test]

@@ -6,10 +6,10 @@
 //! session's limits again.
 
 mod end_reason;
-mod extended;
 mod former;
 mod kept;
 pub(crate) mod named;
+mod other_tokens;
 pub(crate) mod profile;
 pub mod provider_errors;
 mod times;
@@ -18,19 +18,19 @@ pub(crate) mod view;
 use crate::prelude::*;
 
 use crate::Secret;
-use crate::base::capability;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::config::{Config, Limits};
 use crate::egress::policy::TokenSelector;
+use crate::oauth::dpop::PublicKey;
 use crate::oauth::identity::Identity;
 use crate::oauth::refresh_policy;
 use crate::oauth::token_endpoint::{TokenSet, UNLIMITED};
 
 pub use end_reason::EndReason;
-pub use extended::kept_renewed_other;
-use extended::{Extension, LOGIN};
 use former::{Former, FormerTokens};
 pub use kept::{Kept, ended, kept, kept_renewed, restore};
+pub use other_tokens::kept_renewed_other;
+use other_tokens::{LOGIN, OtherTokens};
 pub use times::Times;
 pub use view::{SessionState, SessionView, view};
 
@@ -63,19 +63,26 @@ pub struct Session {
     /// The time of the request for the latest ID token.
     id_token_requested: UnixMillis,
     tokens: Box<TokenSet>,
+    /// The key that the tokens are bound to, if any (RFC 9449).
+    key: Option<PublicKey>,
     /// The time of the request for the tokens. The tokens were issued later, so they count as older than they are.
     requested: Instant,
     generation: u64,
+    /// The generation in which the login's access token was issued. In later generations, the provider may have issued
+    /// access tokens of other targets.
+    login_issued: u64,
+    others: OtherTokens,
     /// For the login and for each target (see [`crate::oauth::resource_indicators::Target`]), the access token that was
     /// replaced last. APIs may still accept these tokens.
     former: FormerTokens,
     /// The start of the session, and the user's activity.
     pub times: Times,
     interaction_required: bool,
+    /// The error code with which the provider required interaction, if pages may see it.
+    interaction_code: Option<String>,
     /// The provider's endpoints, if the session was read from the store. Calls must not reach these endpoints, and a
     /// new vault may not have the metadata yet.
     endpoints: Vec<String>,
-    extension: Extension,
 }
 
 impl Session {
@@ -98,14 +105,30 @@ impl Session {
             latest: None,
             id_token_requested: requested.wall,
             tokens,
+            key: None,
             requested,
             generation: 1,
+            login_issued: 1,
+            others: Vec::new(),
             former: FormerTokens::default(),
             times: Times::begin(requested, longest),
             interaction_required: false,
+            interaction_code: None,
             endpoints: Vec::new(),
-            extension: Extension::new(1),
         }
+    }
+
+    /// Sets the key that the tokens are bound to (RFC 9449).
+    #[must_use]
+    pub fn bound_to(mut self, key: Option<PublicKey>) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// Returns the key that the tokens are bound to, if any.
+    #[must_use]
+    pub const fn key(&self) -> Option<&PublicKey> {
+        self.key.as_ref()
     }
 
     /// Removes and returns the provider's endpoints that were stored with the session. Calls must not reach these
@@ -129,8 +152,9 @@ impl Session {
         self.take_user(user, requested);
         self.requested = requested;
         self.generation += 1;
+        self.login_issued = self.generation;
         self.interaction_required = false;
-        self.extension.renew(self.generation);
+        self.interaction_code = None;
     }
 
     /// Adopts the ID token of a refresh, if the response had one.
@@ -232,9 +256,7 @@ impl Session {
     /// refresh token.
     #[must_use]
     pub fn lasts_until_refused(&self) -> bool {
-        capability::PlainOauth::WITNESS.is_some()
-            && self.tokens.refresh_token.is_none()
-            && self.tokens.expires_in == UNLIMITED
+        self.tokens.refresh_token.is_none() && self.tokens.expires_in == UNLIMITED
     }
 
     /// Returns the user who has signed in.
@@ -265,14 +287,16 @@ impl Session {
     /// the provider's error code, if pages may see it.
     pub fn require_interaction(&mut self, code: Option<&str>) {
         self.interaction_required = true;
-        self.extension.require(code);
+        if let Some(code) = code {
+            self.interaction_code = Some(code.to_owned());
+        }
     }
 
     /// Prepares this session, which was read from the store, to replace `ours`, the session in this vault. Takes over
     /// the state of `ours` that is not stored.
     pub fn succeed(&mut self, ours: &Self, now: &Instant) {
         self.times.succeed(&ours.times, now);
-        self.extension.succeed(&ours.extension);
+        self.others.clone_from(&ours.others);
         self.former = ours.former.clone();
         if !ours
             .tokens
@@ -411,7 +435,7 @@ mod tests {
             refresh_token: None,
             identity: None,
             scope: None,
-            lacks_type: None,
+            lacks_type: false,
         })
     }
 
@@ -458,7 +482,6 @@ mod tests {
         assert_eq!(session.times.longest, Millis::from_secs(3600));
     }
 
-    /// A build without the capability cannot read the key, and must not take the tokens for unbound ones.
     #[test]
     fn bound_session_is_not_restored_as_unbound() {
         let zeros = "A".repeat(43);
@@ -672,8 +695,6 @@ mod tests {
 
     #[test]
     fn detailed_reasons_do_not_call_for_revocation() {
-        // Another module may have written the end of a stored session.
-        needs!(StoredSessions);
         use EndReason::*;
         for reason in [
             RefreshExpired,
@@ -690,32 +711,25 @@ mod tests {
     /// Tokens of single APIs.
     mod targets {
         use super::*;
-        use crate::base::capability::ResourceTokens;
-
-        fn target(index: usize) -> ResourceTokens<usize> {
-            ResourceTokens::WITNESS.unwrap().with(index)
-        }
 
         #[test]
         fn successor_keeps_the_tokens_of_other_apis() {
-            needs!(ResourceTokens);
             let mut ours = session(&[]);
-            ours.renew_other(target(7), &tokens("other", 300), None, at(0));
+            ours.renew_other(7, &tokens("other", 300), None, at(0));
             let mut theirs = session(&[]);
             theirs.succeed(&ours, &at(0));
-            let token = theirs.access_token_of(Some(target(7)), &at(0)).unwrap();
+            let token = theirs.access_token_of(Some(7), &at(0)).unwrap();
             assert_eq!(token.expose(), "other");
         }
 
         #[test]
         fn at_most_eight_tokens_are_searched_for() {
-            needs!(ResourceTokens);
             let mut session = session(&[]);
             for index in 0..9 {
                 let name = format!("other-{index}");
-                session.renew_other(target(index), &tokens(&name, 300), None, at(0));
+                session.renew_other(index, &tokens(&name, 300), None, at(0));
             }
-            let all = searched(&session, Some(target(4)), &at(0));
+            let all = searched(&session, Some(4), &at(0));
             assert_eq!(
                 all,
                 [
@@ -728,55 +742,46 @@ mod tests {
 
         #[test]
         fn replaced_token_of_a_rule_is_searched_for_until_it_expires() {
-            needs!(ResourceTokens);
             let mut session = session(&[]);
-            session.renew_other(target(7), &tokens("other-1", 60), None, at(0));
-            session.renew_other(target(8), &tokens("third", 60), None, at(0));
-            session.renew_other(target(7), &tokens("other-2", 300), None, at(10));
-            let all = searched(&session, Some(target(7)), &at(59));
+            session.renew_other(7, &tokens("other-1", 60), None, at(0));
+            session.renew_other(8, &tokens("third", 60), None, at(0));
+            session.renew_other(7, &tokens("other-2", 300), None, at(10));
+            let all = searched(&session, Some(7), &at(59));
             assert_eq!(all, ["other-2", "other-1", "at-1", "third"]);
-            let all = searched(&session, Some(target(7)), &at(60));
+            let all = searched(&session, Some(7), &at(60));
             assert_eq!(all, ["other-2", "at-1"]);
         }
 
         #[test]
         fn token_of_a_rule_leaves_the_logins_own_alone() {
-            needs!(ResourceTokens);
             let mut session = session(&[]);
             let mut next = tokens("other", 60);
             next.refresh_token = Some(Secret::from("rt-2"));
-            session.renew_other(target(7), &next, None, at(0));
+            session.renew_other(7, &next, None, at(0));
             assert_eq!(session.access_token(&at(0)).unwrap().expose(), "at-1");
             assert_eq!(session.refresh_token().unwrap().expose(), "rt-2");
             let view = view(&session, &config(), None, false);
             assert_eq!(view.scopes, r#"["openid","email"]"#);
             assert_eq!((session.generation(), session.issued(None)), (4, 3));
-            assert_eq!(
-                (
-                    session.issued(Some(target(7))),
-                    session.issued(Some(target(8)))
-                ),
-                (4, 0)
-            );
+            assert_eq!((session.issued(Some(7)), session.issued(Some(8))), (4, 0));
             // The login's access token is not renewed, so it has expired.
             assert!(session.access_token(&at(200)).is_none());
         }
 
         #[test]
         fn token_of_a_rule_expires_and_is_stale_before() {
-            needs!(ResourceTokens);
             let mut session = session(&[]);
-            assert!(session.is_stale_of(Some(target(7)), &at(0)));
-            assert!(session.access_token_of(Some(target(7)), &at(0)).is_none());
-            session.renew_other(target(7), &tokens("other", 300), None, at(0));
+            assert!(session.is_stale_of(Some(7), &at(0)));
+            assert!(session.access_token_of(Some(7), &at(0)).is_none());
+            session.renew_other(7, &tokens("other", 300), None, at(0));
             let margin = refresh_policy::refresh_margin(Millis::from_secs(300)).as_secs();
-            assert!(!session.is_stale_of(Some(target(7)), &at(299 - margin)));
-            assert!(session.is_stale_of(Some(target(7)), &at(300 - margin)));
-            assert!(session.access_token_of(Some(target(7)), &at(299)).is_some());
-            assert!(session.access_token_of(Some(target(7)), &at(300)).is_none());
-            let latest = session.latest_access_token_of(Some(target(7))).unwrap();
+            assert!(!session.is_stale_of(Some(7), &at(299 - margin)));
+            assert!(session.is_stale_of(Some(7), &at(300 - margin)));
+            assert!(session.access_token_of(Some(7), &at(299)).is_some());
+            assert!(session.access_token_of(Some(7), &at(300)).is_none());
+            let latest = session.latest_access_token_of(Some(7)).unwrap();
             assert_eq!(latest.expose(), "other");
-            assert!(session.latest_access_token_of(Some(target(8))).is_none());
+            assert!(session.latest_access_token_of(Some(8)).is_none());
         }
     }
 }

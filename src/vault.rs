@@ -23,8 +23,6 @@
 //! - `pages`: the first message to each page. `inspector`: responses to the session inspector.
 //! - `context`: configuration, time, session, connected pages, operations in flight.
 //! - `message`: the messages between page and vault. `io`: inputs and outputs.
-//!
-//! Some parts need a [capability](crate::base::capability), which not every module has.
 
 mod api_calls;
 mod api_sockets;
@@ -51,7 +49,7 @@ use crate::prelude::*;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::error::{Code, Error};
 use crate::base::http::Outcome;
-use crate::config::{Config, HAS_PERSISTENCE};
+use crate::config::Config;
 use crate::session::{EndReason, Session};
 use api_calls::{Calls, Waiters};
 use context::{Context, Purpose};
@@ -136,8 +134,6 @@ impl Vault {
         tokens.keep_keys(ctx, self.logins.keys().chain(self.callbacks.keys()));
     }
 
-    // Inlined into the host's loop, this function would make the download 0.2 KB larger.
-    #[inline(never)]
     fn route(&mut self, input: Input<'_>) {
         let Self {
             ctx, tokens, calls, ..
@@ -150,7 +146,7 @@ impl Vault {
                 body,
             } => self.handle_message(port, call, text, body),
             Input::Disconnected { port } => self.disconnected(port),
-            Input::Changed if HAS_PERSISTENCE => tokens.changed_elsewhere(ctx),
+            Input::Changed => tokens.changed_elsewhere(ctx),
             Input::Hinted(hint) => match hint.news {
                 News::SignedOut => self.signed_out_elsewhere(hint.time, false),
                 News::SignedOutInStore => self.signed_out_elsewhere(hint.time, true),
@@ -161,14 +157,12 @@ impl Vault {
             Input::CallFailed { call } => calls.list.failed(ctx, call),
             Input::CallReflected { call } => calls.list.reflected(ctx, call),
             Input::CallClosed { call } => calls.list.closed(ctx, call),
-            Input::CallUnsigned { call, has } => {
+            Input::CallUnsigned { call } => {
                 if calls.unsigned(ctx, call) {
-                    self.refresh_stopped(RefreshStep::KeyLost(has));
+                    self.refresh_stopped(RefreshStep::KeyLost);
                 }
             }
-            Input::SocketProbed {
-                call, is_blocked, ..
-            } => {
+            Input::SocketProbed { call, is_blocked } => {
                 let Calls { list, sockets, .. } = calls;
                 if sockets.handle_probe(ctx, list, call, is_blocked) {
                     calls.send_or_wait(ctx, tokens, call);
@@ -191,14 +185,14 @@ impl Vault {
             | Input::Taken { op, .. }
             | Input::Verified { op, .. }
             | Input::Loaded { op, .. }
-            | Input::Locked { op } => *op,
-            Input::KeyMade { op, .. } => *op,
+            | Input::Locked { op }
+            | Input::KeyMade { op, .. } => *op,
             _ => return,
         };
         let purpose = self.ctx.finish_operation(op);
         let Self { ctx, tokens, .. } = self;
         match (input, purpose) {
-            (Input::Locked { .. }, None) if HAS_PERSISTENCE => ctx.outputs.push(Output::Unlock),
+            (Input::Locked { .. }, None) => ctx.outputs.push(Output::Unlock),
             (_, None) => {}
             (Input::Responded { outcome, .. }, Some(purpose)) => {
                 ctx.record_server_time(purpose, &outcome);
@@ -219,7 +213,6 @@ impl Vault {
             (Input::KeyMade { key, .. }, _) => {
                 self.logins.key_made(ctx, &tokens.provider, op, key);
             }
-            _ if !HAS_PERSISTENCE => {}
             (
                 Input::Taken { taken, .. },
                 Some(purpose @ (Purpose::ReadUnlocked | Purpose::ReadLocked)),
@@ -240,8 +233,7 @@ impl Vault {
 
     /// Returns the next task for the host.
     pub fn poll(&mut self) -> Option<Output> {
-        // There are few outputs, so the remaining ones are moved to the front. A ring buffer would cost 0.1 KB more
-        // code.
+        // There are few outputs, so the remaining ones are moved to the front.
         (!self.ctx.outputs.is_empty()).then(|| self.ctx.outputs.remove(0))
     }
 
@@ -291,9 +283,9 @@ impl Vault {
             Request::Hello {
                 version,
                 loaded,
-                framed,
+                is_framed,
             } => {
-                self.ctx.framed = self.ctx.framed.or(framed);
+                self.ctx.is_framed |= is_framed;
                 self.hello(port, version, loaded);
             }
             Request::Bye => {
@@ -353,14 +345,13 @@ impl Vault {
                 return_to,
             } => {
                 // The session ends before the address is made.
-                let hint = ctx.config.id_token_hint();
-                let hint = hint.filter(|_| provider && ctx.framed.is_none());
-                let hint = hint.and_then(|has| {
-                    let session = ctx.session.as_deref()?;
-                    let token = session.latest_id_token()?;
-                    // Servers refuse longer addresses.
-                    (token.expose().len() <= LONGEST_HINT).then(|| has.with(token.clone()))
-                });
+                let sends_hint = provider && ctx.config.login.sends_id_token_hint && !ctx.is_framed;
+                let session = ctx.session.as_deref().filter(|_| sends_hint);
+                // Servers refuse longer addresses.
+                let hint = session
+                    .and_then(Session::latest_id_token)
+                    .filter(|token| token.expose().len() <= LONGEST_HINT)
+                    .cloned();
                 self.logout(LogoutRequest {
                     port,
                     id,
@@ -383,8 +374,8 @@ impl Vault {
             let why = msg!("page and worker are of different versions of strongroom");
             return self.refuse(port, Code::MessageInvalid, why);
         }
-        if self.ctx.framed.is_some()
-            && let Some(why) = self.ctx.config.refusal_in_frame()
+        if self.ctx.is_framed
+            && let Some(why) = self.ctx.config.login.refusal_in_frame()
         {
             return self.refuse(port, Code::ConfigInvalid, why);
         }
@@ -439,14 +430,14 @@ impl Vault {
                 let outcome = self.callbacks.exchanged(ctx, provider, logins, op, outcome);
                 self.callback_advanced(outcome);
             }
-            Purpose::AskProfile(_) => {
+            Purpose::AskProfile => {
                 let logins = &mut self.logins;
                 let outcome = self.callbacks.profile_received(ctx, logins, op, outcome);
                 self.callback_advanced(outcome);
             }
             Purpose::Refresh => self.on_refresh_response(op, outcome),
-            Purpose::AskDevice(_) => self.logins.device_asked(ctx, op, outcome),
-            Purpose::PollDevice(_) => {
+            Purpose::AskDevice => self.logins.device_asked(ctx, op, outcome),
+            Purpose::PollDevice => {
                 let (provider, callbacks) = (&tokens.provider, &mut self.callbacks);
                 let outcome = self
                     .logins
@@ -460,18 +451,18 @@ impl Vault {
             }
             // The store did not respond within the time limit.
             Purpose::TakeLogin => self.login_taken(op, &Taken::Unavailable),
-            Purpose::MakeKey(_) => self.logins.key_made(ctx, &tokens.provider, op, None),
-            Purpose::ReadUnlocked | Purpose::ReadLocked if HAS_PERSISTENCE => {
+            Purpose::MakeKey => self.logins.key_made(ctx, &tokens.provider, op, None),
+            Purpose::ReadUnlocked | Purpose::ReadLocked => {
                 self.read_done(purpose, Stored::Unavailable);
             }
-            Purpose::Lock if HAS_PERSISTENCE => {
+            Purpose::Lock => {
                 if tokens.not_locked(ctx) {
                     self.refresh_not_locked(false);
                 } else {
                     self.try_later();
                 }
             }
-            Purpose::Write | Purpose::PersistRefresh if HAS_PERSISTENCE => {
+            Purpose::Write | Purpose::PersistRefresh => {
                 tokens.persistence.not_written();
                 self.stored(op, purpose, false);
             }
@@ -483,7 +474,6 @@ impl Vault {
     fn stored(&mut self, op: OpId, purpose: Purpose, ok: bool) {
         match purpose {
             Purpose::StoreLogin => self.logins.stored(&mut self.ctx, op, ok),
-            _ if !HAS_PERSISTENCE => {}
             Purpose::PersistRefresh => self.refresh_persisted(op, ok),
             Purpose::Write => {
                 self.written(op, ok);
@@ -516,7 +506,7 @@ impl Vault {
         }
         let Self { ctx, tokens, .. } = self;
         self.logins.expire(ctx);
-        if ctx.config.has_device_flow() {
+        if ctx.config.login.has_device_flow {
             self.logins
                 .poll_devices(ctx, &tokens.provider, &mut tokens.dpop);
         }
@@ -627,13 +617,13 @@ impl Vault {
             requested,
         } = verified;
         // The provider may leave `scope` out of the response if it granted the requested scope (RFC 6749 5.1).
-        if let Some(requested) = login.pending.scope() {
+        if let Some(requested) = login.pending.scope.as_deref() {
             tokens.scope.get_or_insert_with(|| requested.to_owned());
         }
         self.calls.step_up.record_login(&self.ctx, &login.pending);
         let sid = self.ctx.new_sid();
         let session = Session::begin(user, tokens, &self.ctx.config, requested, sid);
-        let session = session.bound_to(login.pending.key().cloned());
+        let session = session.bound_to(login.pending.key.clone());
         self.adopt_session(Box::new(session));
         if self.ctx.keeps() && self.tokens.persistence.needs_save {
             self.callbacks.complete_when_stored(login);
@@ -646,7 +636,7 @@ impl Vault {
     /// Sends a token request again if its DPoP proof needs another nonce or another time. Returns true if the request
     /// was sent again.
     fn is_proven_again(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) -> bool {
-        if !self.ctx.config.binds_tokens() {
+        if !self.ctx.config.binds_tokens {
             return false;
         }
         let Tokens { dpop, refresh, .. } = &mut self.tokens;
@@ -656,7 +646,7 @@ impl Vault {
         let is_wanted = match purpose {
             Purpose::Exchange => self.callbacks.exchange_sent_again(&self.ctx, op),
             Purpose::Refresh => refresh.sent_again(&self.ctx, op),
-            Purpose::AskProfile(_) => self.callbacks.wants_profile(op),
+            Purpose::AskProfile => self.callbacks.wants_profile(op),
             _ => true,
         };
         if is_wanted {
@@ -865,7 +855,7 @@ impl Vault {
                 calls.resume(ctx, tokens);
             }
             // Without their key, the tokens cannot be used or refreshed (RFC 9449 5).
-            RefreshStep::KeyLost(_) => {
+            RefreshStep::KeyLost => {
                 // control: lost_key_ends_session
                 self.end_session(EndReason::StorageLost);
             }

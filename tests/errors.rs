@@ -1,6 +1,5 @@
 //! Compares end reasons with the documents.
 
-#![cfg(feature = "extended")]
 #![allow(
     clippy::unwrap_used,
     reason = "a test may panic on anything unexpected"

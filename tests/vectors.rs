@@ -169,7 +169,6 @@ fn rfc_7638_thumbprints() {
     }
 }
 
-#[cfg(feature = "algorithms")]
 #[test]
 fn rfc_8037_signature_verifies_with_selected_key() {
     let example = object(RFC_8037);
@@ -223,7 +222,6 @@ fn rfc_9449_access_token_hash() {
     assert_eq!(cnf.str("jkt"), example.str("jkt"));
 }
 
-#[cfg(feature = "dpop")]
 #[test]
 fn rfc_9449_key_thumbprint() {
     let example = object(RFC_9449);
@@ -231,7 +229,6 @@ fn rfc_9449_key_thumbprint() {
     assert_eq!(Some(key.unwrap().thumbprint()), example.str("jkt"));
 }
 
-#[cfg(feature = "dpop")]
 #[test]
 fn rfc_9449_resource_proof_contains_token_hash() {
     let example = object(RFC_9449);

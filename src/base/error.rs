@@ -6,7 +6,7 @@
 //! module leaves out the strings of codes that it cannot report.
 
 use crate::base::messages::ARE_INTERNED;
-use crate::base::{IS_TOKEN_HANDLER, capability, strings};
+use crate::base::{IS_TOKEN_HANDLER, strings};
 use crate::prelude::*;
 use core::fmt;
 
@@ -55,10 +55,8 @@ const REPORTED: usize = if cfg!(not(target_arch = "wasm32")) {
     Code::ALL.len()
 } else if IS_TOKEN_HANDLER {
     Code::Timeout as usize
-} else if capability::StepUp::WITNESS.is_some() || capability::Sockets::WITNESS.is_some() {
-    Code::CrossSiteRequest as usize
 } else {
-    Code::StepUpRequired as usize
+    Code::CrossSiteRequest as usize
 };
 
 codes! {

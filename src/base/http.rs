@@ -6,8 +6,8 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::clock::{Millis, UnixMillis};
-use crate::base::proof::{Nonce, UnsignedProof};
-use crate::base::{capability, strings};
+use crate::base::proof::UnsignedProof;
+use crate::base::strings;
 
 /// The longest response body of the provider that a host should read, in bytes. A longer body is discarded.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -25,7 +25,7 @@ pub struct HttpRequest {
     /// The unsigned proof for the `DPoP` header (RFC 9449 5).
     pub proof: Option<UnsignedProof>,
     /// The access token for the `Authorization` header. Its scheme is DPoP if there is a proof, and otherwise Bearer.
-    pub access_token: Option<capability::ProfileAddress<Secret>>,
+    pub access_token: Option<Secret>,
 }
 
 impl HttpRequest {
@@ -63,7 +63,7 @@ pub struct HttpReply {
     /// The body, or `None` if it was longer than [`MAX_BODY`] or not UTF-8.
     pub body: Option<Secret>,
     /// The `DPoP-Nonce` header (RFC 9449 8), if readable.
-    pub dpop_nonce: Option<Nonce>,
+    pub dpop_nonce: Option<String>,
 }
 
 /// The outcome of a request to the provider.
@@ -78,7 +78,7 @@ pub enum Outcome {
     /// CORS hides the response. The provider may have received the request. Only browsers report this outcome.
     Opaque,
     /// The request was not sent, because the private key for its DPoP proof is lost.
-    KeyLost(capability::Dpop),
+    KeyLost,
 }
 
 impl From<HttpReply> for Outcome {

@@ -1,7 +1,6 @@
 //! The token handler for `strongroom/edge`. JavaScript receives each step as JSON, and passes the reply to the step
 //! back as a string. Bytes are passed in both directions without encoding.
 
-use crate::oauth::dpop::nonce_header;
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -436,7 +435,7 @@ fn read_sent(text: &str) -> Option<HttpReply> {
         retry_after: head.get("retryAfter").and_then(Value::as_u64).map(Millis),
         date: None,
         body: body.map(Secret::from),
-        dpop_nonce: nonce_header(|_| head.str("nonce").map(str::to_owned)),
+        dpop_nonce: head.str("nonce").map(str::to_owned),
     })
 }
 

@@ -24,8 +24,7 @@ static VAULT: HostCell = HostCell(Cell::new(None));
 /// object. The platform calls the JavaScript function `on_event` for each event. This function has to pass its
 /// arguments to the exported function [`on_event()`]. `store_lock` connects the vaults that share a store.
 ///
-/// Returns `undefined`, or the message of an error with the code `config_invalid`. A module without messages about the
-/// configuration returns an empty message: the extended module has them.
+/// Returns `undefined`, or the message of an error with the code `config_invalid`.
 // The function copies the strings itself, because the JavaScript glue for arguments of type `String` is larger.
 #[expect(clippy::needless_pass_by_value, reason = "wasm-bindgen passes them so")]
 #[wasm_bindgen]

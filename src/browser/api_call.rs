@@ -14,7 +14,7 @@ use crate::browser::dpop;
 use crate::browser::platform::{self, FetchInit, ReadResult, Text, WorkerScope};
 use crate::egress::body_delivery;
 use crate::egress::token_reflection::{Guard, Scope};
-use crate::oauth::dpop::{UnsignedProof, nonce_header};
+use crate::oauth::dpop::UnsignedProof;
 use crate::vault::{ApiRequest, CallId, Input, PortId, RequestId, ResponseHead};
 
 /// The number of chunks of a body that the host sends before the page asks for more. The page asks for more chunks when
@@ -120,10 +120,7 @@ impl Calls {
                 known.wait = context.wait(&promise.into());
             }
             Some(Err(_)) => context.report(Input::CallFailed { call }),
-            None => context.report(Input::CallUnsigned {
-                call,
-                has: proof.witness(),
-            }),
+            None => context.report(Input::CallUnsigned { call }),
         }
     }
 
@@ -432,6 +429,6 @@ fn head(response: &Response) -> ResponseHead {
         redirected: response.redirected(),
         has_body: platform::has_body(response),
         www_authenticate: platform::header(response, "www-authenticate"),
-        dpop_nonce: nonce_header(|name| platform::header(response, name)),
+        dpop_nonce: platform::header(response, "dpop-nonce"),
     }
 }

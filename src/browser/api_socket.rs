@@ -10,7 +10,6 @@
 //! - from the page: `[data]` for a message to the API, any number to ask how many bytes wait to be sent, or an object
 //!   with the `code` and `reason` to close the socket with.
 
-use crate::base::capability;
 use crate::prelude::*;
 use js_sys::{Array, ArrayBuffer, JSON, JsString};
 use wasm_bindgen::{JsCast, JsValue};
@@ -88,7 +87,10 @@ impl Sockets {
         let socket = connect(&url, &JsValue::UNDEFINED);
         let socket = socket.filter(|socket| socket.ready_state() != WebSocket::CLOSED);
         let Some(socket) = socket else {
-            return report_probed(context, call, true);
+            return context.report(Input::SocketProbed {
+                call,
+                is_blocked: true,
+            });
         };
         let ended = context.listener(Event::ProbeEnded, call.0);
         socket.set_onopen(Some(&ended));
@@ -115,7 +117,7 @@ impl Sockets {
 
     fn probe_ended(&mut self, context: &mut Context, call: CallId, is_blocked: bool) {
         if self.forget_probe(call) {
-            report_probed(context, call, is_blocked);
+            context.report(Input::SocketProbed { call, is_blocked });
         }
     }
 
@@ -171,10 +173,7 @@ impl Sockets {
             Event::SocketOpened => {
                 known.is_open = true;
                 let protocol = known.socket.protocol();
-                if let Some(has) = capability::Sockets::WITNESS {
-                    let protocol = has.with(protocol);
-                    context.report(Input::SocketOpened { call, protocol });
-                }
+                context.report(Input::SocketOpened { call, protocol });
             }
             Event::SocketReceived => self.receive(context, call, &value.unchecked_into()),
             // A failed handshake is reported at once: if the worker's Content-Security-Policy blocks the socket,
@@ -331,16 +330,6 @@ impl ApiSocket {
         let (code, reason) = (closure.code(), closure.reason());
         let is_list = |value| Array::is_array(value) || ArrayBuffer::is_view(value);
         !is_list(&code) && !is_list(&reason) && self.socket.close_with(&code, &reason).is_ok()
-    }
-}
-
-fn report_probed(context: &mut Context, call: CallId, is_blocked: bool) {
-    if let Some(has) = capability::Sockets::WITNESS {
-        context.report(Input::SocketProbed {
-            call,
-            is_blocked,
-            has,
-        });
     }
 }
 

@@ -6,11 +6,11 @@ use js_sys::{Array, Function};
 use wasm_bindgen::JsValue;
 use web_sys::MessagePort;
 
-use crate::base::capability;
 use crate::base::list::{self, List};
 use crate::browser::dpop::Keys;
 use crate::browser::escrow::Escrow;
 use crate::browser::platform::{Awaited, OnEvent, WorkerScope};
+use crate::config::Persist;
 use crate::vault::{Input, PortId};
 
 /// The number of a promise, or of a request or transaction of IndexedDB, that a part of the host waits for. No number
@@ -93,7 +93,7 @@ pub(super) struct Context {
     /// The keys that tokens are bound to.
     pub(super) keys: Keys,
     /// The escrow for the key that encrypts stored sessions, if the configuration has one.
-    pub(super) escrow: Option<capability::Escrow<Escrow>>,
+    pub(super) escrow: Option<Escrow>,
     ports: List<(PortId, MessagePort)>,
     last_port: PortId,
     last_wait: WaitId,
@@ -102,13 +102,9 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(
-        scope: WorkerScope,
-        on_event: OnEvent,
-        escrow: Option<capability::Escrow>,
-    ) -> Self {
+    pub(super) fn new(scope: WorkerScope, on_event: OnEvent, persist: Persist) -> Self {
         Self {
-            escrow: escrow.map(|has| has.with(Escrow::new(&scope))),
+            escrow: (persist == Persist::Escrow).then(|| Escrow::new(&scope)),
             scope,
             on_event,
             keys: Keys::default(),

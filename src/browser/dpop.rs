@@ -4,7 +4,6 @@
 //! The record of a login or session also stores its private key, because IndexedDB can store a key that is not
 //! extractable.
 
-use crate::base::capability;
 use crate::prelude::*;
 use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
@@ -16,12 +15,9 @@ use crate::vault::Output;
 
 /// Private keys by their thumbprints.
 #[derive(Default)]
-pub(super) struct Keys(capability::IfDpop<Vec<StoredKey>>);
+pub(super) struct Keys(Vec<PrivateKey>);
 
-/// A private key that tokens are bound to.
-pub(super) type StoredKey = capability::Dpop<PrivateKey>;
-
-/// A private key and its thumbprint.
+/// A private key that tokens are bound to, and its thumbprint.
 #[derive(Clone)]
 pub(super) struct PrivateKey {
     pub(super) thumbprint: String,
@@ -29,23 +25,18 @@ pub(super) struct PrivateKey {
 }
 
 impl Keys {
-    pub(super) fn insert(&mut self, key: StoredKey) {
-        if let Some(keys) = self.0.get_mut() {
-            keys.retain(|known| known.thumbprint != key.thumbprint);
-            keys.push(key);
-        }
+    pub(super) fn insert(&mut self, key: PrivateKey) {
+        self.0.retain(|known| known.thumbprint != key.thumbprint);
+        self.0.push(key);
     }
 
-    fn find(&self, thumbprint: &str) -> Option<&StoredKey> {
-        let mut keys = self.0.get()?.iter();
-        keys.find(|key| key.thumbprint == thumbprint)
+    fn find(&self, thumbprint: &str) -> Option<&PrivateKey> {
+        self.0.iter().find(|key| key.thumbprint == thumbprint)
     }
 
     /// Forgets all keys except those with these thumbprints.
     pub(super) fn keep(&mut self, thumbprints: &[String]) {
-        if let Some(keys) = self.0.get_mut() {
-            keys.retain(|key| thumbprints.contains(&key.thumbprint));
-        }
+        self.0.retain(|key| thumbprints.contains(&key.thumbprint));
     }
 
     /// Begins to sign a proof. Returns `None` if the host does not have the proof's key.
@@ -66,7 +57,7 @@ impl Keys {
 }
 
 /// Returns the private key to store together with the record that `output` stores, if any.
-pub(super) fn key_to_store(keys: &Keys, output: &Output) -> Option<StoredKey> {
+pub(super) fn key_to_store(keys: &Keys, output: &Output) -> Option<PrivateKey> {
     let (Output::Store { key_pair, .. } | Output::Persist { key_pair, .. }) = output else {
         return None;
     };
@@ -78,7 +69,7 @@ pub(super) fn signature(signed: &JsValue) -> Vec<u8> {
     platform::bytes_of(signed).to_vec()
 }
 
-impl StoredKey {
+impl PrivateKey {
     /// Puts the key and its thumbprint into the record.
     pub(super) fn put_into(&self, record: &Record) {
         record.set_jkt(&self.thumbprint);
@@ -88,9 +79,6 @@ impl StoredKey {
     /// Returns the key in a record, if the record names one. Fails if the record names a key but does not contain a
     /// private key.
     pub(super) fn of(record: &Record) -> Result<Option<Self>, ()> {
-        let Some(has) = capability::Dpop::WITNESS else {
-            return Ok(None);
-        };
         let Some(thumbprint) = platform::to_string(&record.jkt()) else {
             return Ok(None);
         };
@@ -98,6 +86,6 @@ impl StoredKey {
         if key.type_() != "private" {
             return Err(());
         }
-        Ok(Some(has.with(PrivateKey { thumbprint, key })))
+        Ok(Some(Self { thumbprint, key }))
     }
 }

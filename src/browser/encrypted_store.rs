@@ -21,11 +21,10 @@ use crate::Secret;
 use crate::base::clock::UnixMillis;
 use crate::browser::context::{Context, Progress};
 use crate::browser::database::{self, LOGINS};
-use crate::browser::dpop::StoredKey;
+use crate::browser::dpop::PrivateKey;
 use crate::browser::platform::{Awaited, Database, Record};
 use crate::browser::sealing;
 use crate::browser::session_key::{KeyProgress, SessionKey, SessionKeyStage};
-use crate::config::HAS_PERSISTENCE;
 use crate::vault::{Input, Loaded, OpId, Taken};
 
 /// An operation that stores or reads a login or a session.
@@ -44,7 +43,7 @@ pub(super) struct StoreOp {
     key: Option<CryptoKey>,
     is_second_try: bool,
     /// The private key for DPoP that is to be stored with the record, or that was read with it.
-    key_pair: Option<StoredKey>,
+    key_pair: Option<PrivateKey>,
 }
 
 enum Work {
@@ -87,7 +86,7 @@ impl StoreOp {
         key: &str,
         value: Secret,
         expires_at: UnixMillis,
-        key_pair: Option<StoredKey>,
+        key_pair: Option<PrivateKey>,
     ) -> Self {
         Self::of_login(key, Work::Put(value, expires_at), key_pair)
     }
@@ -97,7 +96,7 @@ impl StoreOp {
     }
 
     /// Creates the operation for a login. The record's name does not reveal the key that encrypts the record.
-    fn of_login(key: &str, work: Work, key_pair: Option<StoredKey>) -> Self {
+    fn of_login(key: &str, work: Work, key_pair: Option<PrivateKey>) -> Self {
         let name = base64url::encode(&pkce::sha256(key.as_bytes()));
         let secret = pkce::sha256([&name, key].concat().as_bytes());
         Self::new(name, secret, SessionKey::None, work, key_pair)
@@ -108,7 +107,7 @@ impl StoreOp {
         key: SessionKey,
         value: Secret,
         expires_at: UnixMillis,
-        key_pair: Option<StoredKey>,
+        key_pair: Option<PrivateKey>,
     ) -> Self {
         let work = Work::Put(value, expires_at);
         Self::new(name, [0; sealing::KEY_LEN], key, work, key_pair)
@@ -123,7 +122,7 @@ impl StoreOp {
         secret: [u8; sealing::KEY_LEN],
         session_key: SessionKey,
         work: Work,
-        key_pair: Option<StoredKey>,
+        key_pair: Option<PrivateKey>,
     ) -> Self {
         Self {
             name,
@@ -138,10 +137,9 @@ impl StoreOp {
         }
     }
 
-    /// Returns true if the operation loads the session. In a build without persistence the result is constant, so the
-    /// compiler removes the code for loading.
+    /// Returns true if the operation loads the session.
     const fn is_load(&self) -> bool {
-        HAS_PERSISTENCE && matches!(self.work, Work::Load)
+        matches!(self.work, Work::Load)
     }
 
     /// Closes the database. The browser lets its transactions finish first.
@@ -408,7 +406,7 @@ impl StoreOp {
     /// Remembers the private key for DPoP that a record contains. Returns true if the record names a key but does not
     /// contain it.
     fn lacks_key_pair(&mut self, record: &Record) -> bool {
-        match StoredKey::of(record) {
+        match PrivateKey::of(record) {
             Ok(key) => {
                 self.key_pair = key;
                 false

@@ -11,7 +11,6 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{MessageEvent, MessagePort, Performance};
 
-use crate::base::capability;
 use crate::base::clock::{Instant, Millis};
 use crate::base::entropy;
 use crate::base::http::Outcome;
@@ -21,13 +20,13 @@ use crate::browser::context::{Context, Event, WaitId};
 use crate::browser::database;
 use crate::browser::dpop;
 use crate::browser::encrypted_store::StoreOp;
-use crate::browser::key_generation::GenerationStage;
+use crate::browser::key_generation::KeyGeneration;
 use crate::browser::operation::{Operation, Operations};
 use crate::browser::platform::{self, OnEvent, StoreLock, WorkerScope};
 use crate::browser::provider_request::ProviderRequest;
 use crate::browser::session_key::SessionKey;
 use crate::browser::signature::Verification;
-use crate::config::{Config, HAS_PERSISTENCE};
+use crate::config::Config;
 use crate::vault::{
     Body, CallId, Entropy, Hint, Input, OpId, Output, PortId, Vault, hints_channel,
 };
@@ -38,7 +37,7 @@ pub struct Host {
     context: Context,
     operations: Operations,
     calls: Calls,
-    sockets: capability::IfSockets<Sockets>,
+    sockets: Sockets,
     store_lock: StoreLock,
     /// The name of the stored session's record; empty if the configuration does not persist sessions.
     session_name: String,
@@ -76,11 +75,11 @@ impl Host {
         let hints = hints_channel(&config);
         config.is_dedicated = scope.on_connect().is_undefined();
         let clock = scope.performance();
-        let context = Context::new(scope, on_event, config.escrow);
+        let context = Context::new(scope, on_event, config.persist);
         let session_name = session_name(&config);
         // Errors are ignored: if the platform lacks Web Locks or a `BroadcastChannel`, each wait for another vault ends
         // at its time limit.
-        if HAS_PERSISTENCE && !session_name.is_empty() {
+        if !session_name.is_empty() {
             let changed = context.listener(Event::Changed, 0);
             let _ = store_lock.open(&session_name, &changed);
         }
@@ -91,7 +90,7 @@ impl Host {
             context,
             operations: Operations::default(),
             calls: Calls::default(),
-            sockets: capability::IfSockets::default(),
+            sockets: Sockets::default(),
             store_lock,
             session_name,
             lock_op: OpId(0),
@@ -128,7 +127,6 @@ impl Host {
                     self.context.report(Input::Hinted(hint));
                 }
             }
-            Event::Locked | Event::Refused | Event::Changed if !HAS_PERSISTENCE => {}
             Event::Locked => self.context.report(Input::Locked { op: OpId(id) }),
             Event::Changed => self.context.report(Input::Changed),
             Event::Refused => self.context.report(Input::Responded {
@@ -136,9 +134,8 @@ impl Host {
                 outcome: Outcome::Failed,
             }),
             _ => {
-                if let Some(sockets) = self.sockets.get_mut() {
-                    sockets.on_event(&mut self.context, event, CallId(id), value);
-                }
+                let context = &mut self.context;
+                self.sockets.on_event(context, event, CallId(id), value);
             }
         }
         if let Some(report) = self.context.next_report() {
@@ -205,133 +202,113 @@ impl Host {
     fn carry_out(&mut self, output: Output) {
         let context = &mut self.context;
         let key_pair = dpop::key_to_store(&context.keys, &output);
-        match (output, self.sockets.get_mut()) {
-            (Output::Post { port, text }, _) => {
+        match output {
+            Output::Post { port, text } => {
                 let message = Array::of1(&text.as_str().into());
                 context.post(port, &message, &JsValue::UNDEFINED);
             }
-            (Output::Close { port }, _) => context.close_port(port),
-            (
-                Output::Call {
-                    call,
-                    port,
-                    id,
-                    request,
-                },
-                _,
-            ) => self.calls.send(context, call, (port, id), request),
-            (Output::Deliver { call, text }, sockets) => {
-                let is_socket =
-                    sockets.is_some_and(|sockets| sockets.deliver(context, call, &text));
-                if !is_socket {
+            Output::Close { port } => context.close_port(port),
+            Output::Call {
+                call,
+                port,
+                id,
+                request,
+            } => self.calls.send(context, call, (port, id), request),
+            Output::Deliver { call, text } => {
+                if !self.sockets.deliver(context, call, &text) {
                     self.calls.deliver(context, call, &text);
                 }
             }
-            (Output::Drop { call }, sockets) => {
-                if let Some(sockets) = sockets {
-                    sockets.drop_call(call);
-                }
+            Output::Drop { call } => {
+                self.sockets.drop_call(call);
                 self.calls.forget(call);
             }
 
-            (Output::Send { op, request }, _) => {
+            Output::Send { op, request } => {
                 self.begin(op, Operation::Request(ProviderRequest::new(request)));
             }
-            (Output::Cancel { op }, _) => self.cancel(op),
-            (
-                Output::Verify {
-                    op,
-                    algorithm,
-                    jwk,
-                    signing_input,
-                    signature,
-                },
-                _,
-            ) => {
+            Output::Cancel { op } => self.cancel(op),
+            Output::Verify {
+                op,
+                algorithm,
+                jwk,
+                signing_input,
+                signature,
+            } => {
                 let verification = Verification::new(algorithm, jwk, signing_input, signature);
                 self.begin(op, Operation::Verify(verification));
             }
-            (
-                Output::Store {
-                    op,
-                    key,
-                    value,
-                    expires_at,
-                    ..
-                },
-                _,
-            ) => {
+            Output::Store {
+                op,
+                key,
+                value,
+                expires_at,
+                ..
+            } => {
                 let store = StoreOp::put(&key, value, expires_at, key_pair);
                 self.begin(op, Operation::Store(store));
             }
-            (Output::Take { op, key }, _) => self.begin(op, Operation::Store(StoreOp::take(&key))),
-            (Output::Hint(hint), _) => {
+            Output::Take { op, key } => self.begin(op, Operation::Store(StoreOp::take(&key))),
+            Output::Hint(hint) => {
                 let _ = self.store_lock.hint(hint.to_number());
             }
-            (Output::Stop, _) => self.store_lock.stop(),
-            (Output::Log { text }, _) => {
+            Output::Stop => self.store_lock.stop(),
+            Output::Log { text } => {
                 // No `msg!`, because the console gets a text and not a code.
                 let text = ["strongroom: the provider says ", &text].concat();
                 web_sys::console::warn_1(&text.into());
             }
 
             // If sessions are not persisted, nothing is stored, and the core need not wait.
-            (
-                Output::Persist {
-                    op, state: None, ..
-                },
-                _,
-            ) if HAS_PERSISTENCE => context.report(Input::Stored { op, ok: true }),
-            (
-                Output::Persist {
-                    op,
-                    state: Some(state),
-                    expires_at,
-                    ..
-                },
-                _,
-            ) if HAS_PERSISTENCE => {
+            Output::Persist {
+                op, state: None, ..
+            } => context.report(Input::Stored { op, ok: true }),
+            Output::Persist {
+                op,
+                state: Some(state),
+                expires_at,
+                ..
+            } => {
                 let key = SessionKey::of_session(context);
                 let name = self.session_name.clone();
                 let store = StoreOp::put_session(name, key, state, expires_at, key_pair);
                 self.begin(op, Operation::Store(store));
             }
-            (Output::Load { op }, _) if HAS_PERSISTENCE => {
+            Output::Load { op } => {
                 let key = SessionKey::of_session(context);
                 let store = StoreOp::load_session(self.session_name.clone(), key);
                 self.begin(op, Operation::Store(store));
             }
-            (Output::Lock { op }, _) if HAS_PERSISTENCE => self.lock(op),
-            (Output::Unlock, _) if HAS_PERSISTENCE => self.store_lock.unlock(),
-            (Output::Announce, _) if HAS_PERSISTENCE => {
+            Output::Lock { op } => self.lock(op),
+            Output::Unlock => self.store_lock.unlock(),
+            Output::Announce => {
                 let _ = self.store_lock.tell();
             }
 
-            (Output::ProbeSocket { call, url }, Some(sockets)) => {
-                sockets.probe(context, call, url.into_data());
+            Output::ProbeSocket { call, url } => {
+                self.sockets.probe(context, call, url);
             }
-            (Output::OpenSocket { call, handshake }, Some(sockets)) => {
+            Output::OpenSocket { call, handshake } => {
                 let payload = self.calls.take_payload(call);
-                sockets.open(context, call, &handshake, payload);
+                self.sockets.open(context, call, &handshake, payload);
             }
-            (Output::SendFirst { call, text, token }, Some(sockets)) => {
-                sockets.send_first(call, text.expose(), token.expose());
+            Output::SendFirst { call, text, token } => {
+                self.sockets.send_first(call, text.expose(), token.expose());
             }
-            (Output::CloseSocket { call, code, reason }, Some(sockets)) => {
-                sockets.close_socket(call, code, &reason);
+            Output::CloseSocket { call, code, reason } => {
+                self.sockets.close_socket(call, code, &reason);
             }
-            (Output::MakeKey { op, has }, _) => {
-                self.begin(op, Operation::MakeKey(has.with(GenerationStage::default())));
+            Output::MakeKey { op } => {
+                self.begin(op, Operation::MakeKey(KeyGeneration::default()));
             }
-            (Output::KeepKeys { names }, _) => context.keys.keep(&names),
-            (Output::HandKeyOver, _) => self.hand_key_over(),
-            _ => {}
+            Output::KeepKeys { names } => context.keys.keep(&names),
+            Output::HandKeyOver => self.hand_key_over(),
         }
     }
 
     fn cancel(&mut self, op: OpId) {
         let is_canceled = self.operations.cancel(op);
-        if HAS_PERSISTENCE && !is_canceled && op == self.lock_op {
+        if !is_canceled && op == self.lock_op {
             self.store_lock.give_up();
         }
     }
@@ -400,7 +377,7 @@ const LONG_AGO: u64 = 1 << 40;
 /// Returns the name of the session's record. The name contains the issuer and the client, because several apps may
 /// share an origin.
 fn session_name(config: &Config) -> String {
-    if HAS_PERSISTENCE && config.keeps {
+    if config.keeps() {
         ["session ", &config.issuer, " ", &config.client_id].concat()
     } else {
         String::new()

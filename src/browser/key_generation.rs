@@ -4,7 +4,6 @@ use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CryptoKey, CryptoKeyPair, EcKeyGenParams, JsonWebKey};
 
-use crate::base::capability;
 use crate::browser::context::{Context, Progress};
 use crate::browser::dpop::PrivateKey;
 use crate::browser::platform;
@@ -12,11 +11,9 @@ use crate::oauth::dpop::PublicKey;
 use crate::prelude::*;
 use crate::vault::{Input, OpId};
 
-/// The creation of a key pair.
-pub(super) type KeyGeneration = capability::Dpop<GenerationStage>;
-
+/// The stage of the creation of a key pair.
 #[derive(Default)]
-pub(super) enum GenerationStage {
+pub(super) enum KeyGeneration {
     #[default]
     Begun,
     Made,
@@ -26,12 +23,8 @@ pub(super) enum GenerationStage {
 
 impl KeyGeneration {
     /// Returns the input that reports to the core that the operation has failed.
-    pub(super) const fn failed(&self, op: OpId) -> Input<'static> {
-        Input::KeyMade {
-            op,
-            key: None,
-            has: self.witness(),
-        }
+    pub(super) const fn failed(op: OpId) -> Input<'static> {
+        Input::KeyMade { op, key: None }
     }
 
     pub(super) fn advance(
@@ -41,41 +34,37 @@ impl KeyGeneration {
         value: JsValue,
     ) -> Result<Progress, JsValue> {
         let subtle = platform::subtle(&context.scope)?;
-        let (promise, stage): (Promise, _) = match core::mem::take(&mut **self) {
-            GenerationStage::Begun => {
+        let (promise, stage): (Promise, _) = match core::mem::take(self) {
+            Self::Begun => {
                 let algorithm: EcKeyGenParams =
                     platform::dictionary(r#"{"name":"ECDSA","namedCurve":"P-256"}"#);
                 let usages = platform::usages("sign", "verify");
                 (
                     subtle.generate_key_with_object(&algorithm, false, &usages)?,
-                    GenerationStage::Made,
+                    Self::Made,
                 )
             }
-            GenerationStage::Made => {
+            Self::Made => {
                 let pair: CryptoKeyPair = value.unchecked_into();
                 (
                     subtle.export_key("jwk", &pair.get_public_key())?,
-                    GenerationStage::Exported(pair.get_private_key()),
+                    Self::Exported(pair.get_private_key()),
                 )
             }
-            GenerationStage::Exported(private) => {
+            Self::Exported(private) => {
                 let jwk: JsonWebKey = value.unchecked_into();
                 let coordinate = |coordinate: Option<String>| coordinate.unwrap_or_default();
                 let key = PublicKey::new(&coordinate(jwk.get_x()), &coordinate(jwk.get_y()));
                 if let Some(key) = &key {
-                    context.keys.insert(self.witness().with(PrivateKey {
+                    context.keys.insert(PrivateKey {
                         thumbprint: key.thumbprint().to_owned(),
                         key: private,
-                    }));
+                    });
                 }
-                return Ok(Progress::Done(Input::KeyMade {
-                    op,
-                    key,
-                    has: self.witness(),
-                }));
+                return Ok(Progress::Done(Input::KeyMade { op, key }));
             }
         };
-        **self = stage;
+        *self = stage;
         Ok(Progress::Wait(promise.into()))
     }
 }

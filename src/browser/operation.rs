@@ -123,7 +123,7 @@ impl Operation {
             },
             Self::Store(store) => store.failed(op),
             Self::Verify(_) => Input::Verified { op, valid: false },
-            Self::MakeKey(generation) => generation.failed(op),
+            Self::MakeKey(_) => KeyGeneration::failed(op),
         }
     }
 }

@@ -167,7 +167,7 @@ extern "C" {
     pub(super) fn set_sealed(this: &Record, value: &Object);
 }
 
-// Members that need a capability. If no code of a module calls them, the module does not import them.
+// The members for a key that tokens are bound to.
 #[wasm_bindgen]
 extern "C" {
     /// Returns the thumbprint of the public key that belongs to the private key in `dpop`.

@@ -16,7 +16,6 @@ use crate::browser::dpop;
 use crate::browser::platform::{self, FetchInit, ReadResult, WorkerScope};
 use crate::codec::json;
 use crate::oauth::dpop::UnsignedProof;
-use crate::oauth::dpop::nonce_header;
 use crate::vault::{Input, OpId};
 
 /// A request to the provider and its response.
@@ -70,7 +69,7 @@ impl ProviderRequest {
             RequestStage::Begun(mut request) => match request.proof.take() {
                 Some(proof) => {
                     let Some(signing) = context.keys.sign(&context.scope, &proof) else {
-                        let outcome = Outcome::KeyLost(proof.witness());
+                        let outcome = Outcome::KeyLost;
                         return Ok(Progress::Done(Input::Responded { op, outcome }));
                     };
                     self.stage = RequestStage::Signing(request, proof);
@@ -160,7 +159,7 @@ fn head(response: &Response) -> Box<HttpReply> {
         retry_after: header("retry-after").and_then(|value| retry_after(&value)),
         date: header("date").and_then(|value| milliseconds(&value)),
         body: None,
-        dpop_nonce: nonce_header(|name| platform::header(response, name)),
+        dpop_nonce: platform::header(response, "dpop-nonce"),
     })
 }
 

@@ -5,7 +5,6 @@ use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{AesKeyGenParams, CryptoKey, IdbObjectStore};
 
-use crate::base::capability;
 use crate::browser::context::Context;
 use crate::browser::database::{self, KEYS};
 use crate::browser::escrow::{EscrowStage, KeySearch};
@@ -18,15 +17,12 @@ const SEAL: &str = "seal";
 pub(super) enum SessionKey {
     /// The key is not stored: the record is that of a login, and its key is derived from the login's `state`.
     None,
-    Stored(capability::StoredSessions),
-    Escrowed(capability::Escrow, capability::StoredSessions),
+    Stored,
+    Escrowed,
 }
 
-/// The state of a search for the key, as long as the search continues.
-pub(super) struct SessionKeyStage(capability::StoredSessions<SearchStage>);
-
 /// The last step of a search for the key, with the values that the next step needs.
-enum SearchStage {
+pub(super) enum SessionKeyStage {
     Read,
     Made,
     /// Reads the store again, to see if another vault has stored a key. The values are the object store and the key
@@ -47,15 +43,14 @@ pub(super) enum KeyProgress {
 
 impl SessionKey {
     pub(super) const fn of_session(context: &Context) -> Self {
-        match (&context.escrow, capability::StoredSessions::WITNESS) {
-            (Some(escrow), Some(has)) => Self::Escrowed(escrow.witness(), has),
-            (None, Some(has)) => Self::Stored(has),
-            (_, None) => Self::None,
+        match &context.escrow {
+            Some(_) => Self::Escrowed,
+            None => Self::Stored,
         }
     }
 
     pub(super) const fn is_escrowed(&self) -> bool {
-        matches!(self, Self::Escrowed(..))
+        matches!(self, Self::Escrowed)
     }
 
     /// Begins to look for the key. If `another` is true, asks the escrow again, because the escrow may now have another
@@ -68,14 +63,14 @@ impl SessionKey {
     ) -> Result<Option<KeyProgress>, JsValue> {
         Ok(Some(match self {
             Self::None => return Ok(None),
-            Self::Stored(has) => {
+            Self::Stored => {
                 let keys = database::open_store(database, KEYS, "readwrite")?;
                 let reading = database::read(&keys, SEAL)?;
-                KeyProgress::Wait(reading, SessionKeyStage(has.with(SearchStage::Read)))
+                KeyProgress::Wait(reading, SessionKeyStage::Read)
             }
-            Self::Escrowed(_, has) => {
+            Self::Escrowed => {
                 let escrow = context.escrow.as_ref().ok_or(JsValue::UNDEFINED)?;
-                in_escrow(*has, escrow.find_key(&context.scope, another)?)
+                in_escrow(escrow.find_key(&context.scope, another)?)
             }
         }))
     }
@@ -93,36 +88,35 @@ impl SessionKeyStage {
         makes: bool,
     ) -> Result<KeyProgress, JsValue> {
         let scope = &context.scope;
-        let has = self.0.witness();
-        let (awaited, stage) = match self.0.into_data() {
-            SearchStage::Read => match stored_key(value) {
+        let (awaited, stage) = match self {
+            SessionKeyStage::Read => match stored_key(value) {
                 Some(key) => return Ok(KeyProgress::Found(key)),
-                None => (make_key(scope)?.into(), SearchStage::Made),
+                None => (make_key(scope)?.into(), SessionKeyStage::Made),
             },
-            SearchStage::Made => {
+            SessionKeyStage::Made => {
                 let keys = database::open_store(database, KEYS, "readwrite")?;
                 let reading = database::read(&keys, SEAL)?;
                 (
                     reading,
-                    SearchStage::ReadAgain(keys, value.unchecked_into()),
+                    SessionKeyStage::ReadAgain(keys, value.unchecked_into()),
                 )
             }
-            SearchStage::ReadAgain(keys, made) => match stored_key(value) {
+            SessionKeyStage::ReadAgain(keys, made) => match stored_key(value) {
                 Some(key) => return Ok(KeyProgress::Found(key)),
                 None => (
                     keys.put_with_key(&made, &SEAL.into())?.into(),
-                    SearchStage::Stored(made),
+                    SessionKeyStage::Stored(made),
                 ),
             },
-            SearchStage::Stored(made) => return Ok(KeyProgress::Found(made)),
-            SearchStage::Escrow(stage) => {
+            SessionKeyStage::Stored(made) => return Ok(KeyProgress::Found(made)),
+            SessionKeyStage::Escrow(stage) => {
                 let escrow = context.escrow.as_mut();
                 let escrow = escrow.ok_or(JsValue::UNDEFINED)?;
                 let search = escrow.advance(scope, &stage, value, makes)?;
-                return Ok(in_escrow(has, search));
+                return Ok(in_escrow(search));
             }
         };
-        Ok(KeyProgress::Wait(awaited, SessionKeyStage(has.with(stage))))
+        Ok(KeyProgress::Wait(awaited, stage))
     }
 }
 
@@ -140,11 +134,10 @@ fn stored_key(value: JsValue) -> Option<CryptoKey> {
     key.usages().includes(&"decrypt".into(), 0).then_some(key)
 }
 
-fn in_escrow(has: capability::StoredSessions, search: KeySearch) -> KeyProgress {
+fn in_escrow(search: KeySearch) -> KeyProgress {
     match search {
         KeySearch::Wait(promise, stage) => {
-            let stage = SessionKeyStage(has.with(SearchStage::Escrow(stage)));
-            KeyProgress::Wait(promise.into(), stage)
+            KeyProgress::Wait(promise.into(), SessionKeyStage::Escrow(stage))
         }
         KeySearch::Found(key) => KeyProgress::Found(key),
         KeySearch::NotFound => KeyProgress::NotFound,

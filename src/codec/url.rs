@@ -9,11 +9,11 @@
 
 use crate::prelude::*;
 
-use crate::base::{capability, strings};
+use crate::base::strings;
 
 /// An absolute URL with an authority, as parsed and serialized by the WHATWG URL standard. `data:`, `blob:` and
-/// `javascript:` URLs cannot be represented. In builds with [`capability::CustomLogin`], a URL of a private-use scheme
-/// may have a path without an authority, such as `com.example.app:/callback`.
+/// `javascript:` URLs cannot be represented. A URL of a private-use scheme may have a path without an authority, such as
+/// `com.example.app:/callback`.
 ///
 /// The type is one pointer wide: without the box, each place that passes a URL on would need code to move all offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Url {
     }
 
     const fn has_authority(&self) -> bool {
-        capability::CustomLogin::WITNESS.is_none() || self.0.host_start > self.0.scheme_end + 1
+        self.0.host_start > self.0.scheme_end + 1
     }
 
     /// Returns true if the scheme is a domain name in reverse order, which an app uses in private (RFC 8252 7.1).
@@ -192,8 +192,7 @@ impl Url {
 
 /// Returns true for the URL of a private-use scheme that has a path and no authority.
 fn has_private_path(href: &str, scheme_end: usize) -> bool {
-    capability::CustomLogin::WITNESS.is_some()
-        && strings::contains_byte(strings::part(href, 0, scheme_end).as_bytes(), b'.')
+    strings::contains_byte(strings::part(href, 0, scheme_end).as_bytes(), b'.')
         && href.as_bytes().get(scheme_end + 1) == Some(&b'/')
 }
 
@@ -353,7 +352,6 @@ mod tests {
 
     #[test]
     fn only_private_use_urls_lack_an_authority() {
-        needs!(CustomLogin);
         let url = Url::parse("com.example.app:/callback/a?b=c#d").unwrap();
         assert_eq!((url.scheme(), url.host()), ("com.example.app", ""));
         assert_eq!((url.path(), url.query()), ("/callback/a", "b=c"));

@@ -1,8 +1,6 @@
 //! The options `issuer` and `metadata`: the authorization server.
 
-use super::HAS_METADATA;
 use super::reader::{NOT_HTTPS, Options};
-use crate::base::capability;
 use crate::codec::url::Url;
 use crate::oauth::identity::Members;
 use crate::oauth::metadata::{self, Metadata};
@@ -25,12 +23,11 @@ pub(crate) fn issuer(options: &Options<'_>) -> String {
 /// Returns the metadata that a client of `issuer` with this option `identity` expects.
 pub(crate) fn expected<'a>(
     issuer: &'a str,
-    identity: Option<&'a capability::PlainOauth<Members>>,
+    identity: Option<&'a Members>,
 ) -> metadata::Expected<'a> {
-    let profile = identity.and_then(|members| members.profile.as_ref());
     metadata::Expected {
-        plain: identity.map(capability::PlainOauth::witness),
-        profile: profile.map(|profile| profile.witness().with(&**profile)),
+        has_openid: identity.is_none(),
+        profile: identity.and_then(|members| members.profile.as_ref()),
         ..metadata::Expected::of(issuer)
     }
 }
@@ -41,15 +38,12 @@ pub(crate) fn metadata(
     options: &Options<'_>,
     expected: &metadata::Expected<'_>,
 ) -> Option<Box<Metadata>> {
-    if !HAS_METADATA {
-        return None;
-    }
     let value = options.object.get("metadata")?;
     let Some(document) = value.as_object() else {
         options.refuse("metadata", msg!("it must be an object (RFC 8414 2)"));
         return None;
     };
-    if !Metadata::is_complete(document, expected.plain) {
+    if !Metadata::is_complete(document, expected.has_openid) {
         return None;
     }
     match Metadata::from_object(document, expected) {

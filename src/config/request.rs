@@ -1,7 +1,7 @@
 //! The options for the authorization request.
 
 use super::reader::{NOT_HTTPS, Options};
-use crate::base::{capability, strings};
+use crate::base::strings;
 use crate::codec::form::Form;
 use crate::codec::json::Value;
 use crate::codec::url::Url;
@@ -9,14 +9,11 @@ use crate::oauth::scope::is_scope_token;
 use crate::prelude::*;
 
 /// Authorization request parameters that `authorizationParams` and `loginParams` must not contain. The flow itself
-/// decides about these parameters (RFC 6749, RFC 7636, RFC 9101, OIDC Core 3.1.2.1), or `login()` takes them as
+/// decides about these parameters (RFC 6749, RFC 7636, RFC 9101, RFC 9449 10, OIDC Core 3.1.2.1), or `login()` takes them as
 /// options.
-const PROTOCOL_PARAMS: &str = "acr_values client_id client_secret code_challenge code_challenge_method \
+const PROTOCOL_PARAMS: &str = "acr_values client_id client_secret code_challenge code_challenge_method dpop_jkt \
     id_token_hint login_hint max_age nonce prompt redirect_uri request request_uri \
     response_mode response_type scope state ui_locales";
-
-/// The largest number of names in the option `loginParams`.
-const MAX_PARAMS: usize = 16;
 
 /// The option `par`, which decides if authorization requests are pushed to the provider (RFC 9126).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +51,7 @@ impl RedirectUri {
         const OPTION: &str = "redirectUri";
         const WHY: &str =
             msg!("it must be a URL, or a path on the worker's origin, without fragment");
-        let is_custom = custom_login(options).is_some();
+        let is_custom = options.boolean("customLogin");
         let url = Url::parse_with_base(options.text(OPTION, WHY), &base);
         let Some(url) = url.filter(|url| !url.has_fragment() && !url.has_userinfo()) else {
             options.refuse(OPTION, WHY);
@@ -75,10 +72,6 @@ impl RedirectUri {
         }
         Self { url, is_elsewhere }
     }
-}
-
-pub(super) fn custom_login(options: &Options<'_>) -> Option<capability::CustomLogin> {
-    capability::CustomLogin::WITNESS.filter(|_| options.boolean("customLogin"))
 }
 
 /// Returns true if `text` has only VSCHAR characters, and at least one. Client identifiers and secrets consist of them
@@ -132,11 +125,9 @@ pub(crate) fn asks_consent(options: &Options<'_>) -> bool {
     options.one_of("consent", r#""provider" "always""#) == r#""always""#
 }
 
-/// Returns true for a parameter that pages and the configuration cannot set. Only builds that support DPoP set
-/// `dpop_jkt` (RFC 9449 10).
-fn is_protocol_param(name: &str) -> bool {
+/// Returns true for a parameter that pages and the configuration cannot set.
+pub(super) fn is_protocol_param(name: &str) -> bool {
     strings::contains_word(PROTOCOL_PARAMS, name)
-        || capability::Dpop::WITNESS.is_some() && name == "dpop_jkt"
 }
 
 /// Returns the additional parameters of each authorization request, encoded.
@@ -156,38 +147,4 @@ pub(crate) fn authorization_params(options: &Options<'_>) -> String {
         form.push(name, params.text(name, WHY));
     }
     form.finish()
-}
-
-/// Returns the names of parameters that pages may add to an authorization request.
-pub(crate) fn login_params(options: &Options<'_>) -> Vec<String> {
-    const OPTION: &str = "loginParams";
-    const WHY: &str = msg!("it must be an array of at most 16 parameter names");
-    let names = options.strings(OPTION, "", WHY);
-    if names.len() > MAX_PARAMS || names.iter().any(String::is_empty) {
-        options.refuse(OPTION, WHY);
-    }
-    let fixed = options.object.get("authorizationParams");
-    let fixed = fixed.and_then(Value::as_object);
-    for name in &names {
-        if is_protocol_param(name) {
-            let why = msg!("the flow sets one of these itself, or login() has an option for it");
-            options.refuse(OPTION, why);
-        }
-        if fixed.is_some_and(|fixed| fixed.get(name).is_some()) {
-            let why = msg!("one of these is in authorizationParams, where pages cannot change it");
-            options.refuse(OPTION, why);
-        }
-    }
-    names
-}
-
-/// Returns the scopes that pages may request besides the option `scope`.
-pub(super) fn login_scopes(options: &Options<'_>) -> Vec<String> {
-    const OPTION: &str = "loginScopes";
-    const WHY: &str = msg!("it must be an array of scopes (RFC 6749 3.3)");
-    let scopes = options.strings(OPTION, "", WHY);
-    if !scopes.iter().all(|scope| is_scope_token(scope)) {
-        options.refuse(OPTION, WHY);
-    }
-    scopes
 }

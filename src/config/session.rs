@@ -1,8 +1,6 @@
 //! The option `session`: how long sessions last, and where they are stored.
 
-use super::HAS_PERSISTENCE;
 use super::reader::{Options, Seconds};
-use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::codec::json::Value;
 
@@ -44,19 +42,26 @@ pub(crate) fn options<'a>(options: &Options<'a>) -> Options<'a> {
     options.nested("session", "session.", WHY)
 }
 
-/// Returns true if sessions are stored.
-pub(super) fn keeps(session: &Options<'_>) -> bool {
-    match session.object.get("persist").map(Value::as_str) {
-        None | Some(Some("memory")) => return false,
-        Some(Some("sealed")) if HAS_PERSISTENCE => return true,
-        Some(Some("escrow")) if capability::Escrow::WITNESS.is_some() => return true,
-        Some(_) => session.refuse("persist", msg!("it must be 'memory', 'sealed' or 'escrow'")),
-    }
-    false
+/// The option `persist`, which decides where sessions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persist {
+    /// In the worker's memory only.
+    Memory,
+    /// In the store, sealed with a key that the store contains.
+    Sealed,
+    /// In the store, sealed with a key that a service worker holds in escrow.
+    Escrow,
 }
 
-/// Returns the capability if a service worker holds the sealing key.
-pub(super) fn escrow(session: &Options<'_>) -> Option<capability::Escrow> {
-    let is_chosen = session.object.str("persist") == Some("escrow");
-    capability::Escrow::WITNESS.filter(|_| is_chosen)
+impl Persist {
+    /// Reads the option from the options in `session`.
+    pub(super) fn read(session: &Options<'_>) -> Self {
+        match session.object.get("persist").map(Value::as_str) {
+            None | Some(Some("memory")) => {}
+            Some(Some("sealed")) => return Self::Sealed,
+            Some(Some("escrow")) => return Self::Escrow,
+            Some(_) => session.refuse("persist", msg!("it must be 'memory', 'sealed' or 'escrow'")),
+        }
+        Self::Memory
+    }
 }

@@ -4,16 +4,15 @@
 use crate::prelude::*;
 
 use crate::Secret;
-use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::base::error::Result;
 use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
-use crate::config::extended::rules;
 use crate::config::identity::refuse_with_identity;
 use crate::config::request::{self, RedirectUri};
-use crate::config::{self, FirstFault, Limits, Options, apis, provider, reader, session};
+use crate::config::{self, FirstFault, Limits, LoginOptions, Options, Persist, apis, identity};
+use crate::config::{provider, reader, session};
 use crate::edge::session::keys::Keyring;
 use crate::egress::policy::{EgressPolicy, Rule, RuleFault};
 use crate::egress::request_headers::Exceptions;
@@ -135,7 +134,7 @@ pub struct Route {
 /// A checked configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// The options that the browser's vault also has. The members `redirect_uri`, `rules`, `keeps`, `escrow`, `metadata`,
+    /// The options that the browser's vault also has. The members `redirect_uri`, `rules`, `persist`, `metadata`,
     /// `pushing`, `build` and `is_dedicated` are placeholders: each login has a redirect URI of its own, and the handler has
     /// `routes`, `metadata` and `par` instead.
     pub flow: config::Config,
@@ -248,10 +247,10 @@ impl Config {
 fn shared_options(options: &Options<'_>, client_id: &str, limits: Limits) -> config::Config {
     let request_timeout = options.seconds("requestTimeout", 10, &config::TIME_LIMIT);
     let refresh_timeout = options.seconds("refreshTimeout", 30, &config::TIME_LIMIT);
-    let (identity, claims) = config::identity::read(options);
+    let (members, claims) = identity::read(options);
     let scope = match options.object.get("scope") {
-        None if identity.is_none() => DEFAULT_SCOPE.to_owned(),
-        _ => request::scope(options, identity.is_none()),
+        None if members.is_none() => DEFAULT_SCOPE.to_owned(),
+        _ => request::scope(options, members.is_none()),
     };
     let redirect_uri = placeholder();
     config::Config {
@@ -259,10 +258,13 @@ fn shared_options(options: &Options<'_>, client_id: &str, limits: Limits) -> con
         client_id: client_id.to_owned(),
         rules: EgressPolicy::new(Vec::new()),
         limits,
-        keeps: false,
-        escrow: None,
+        persist: Persist::Memory,
         claims,
-        identity,
+        identity: members,
+        id_token_alg: identity::id_token_alg(options),
+        trusted_audiences: identity::trusted_audiences(options),
+        asks_user_info: identity::asks_user_info(options),
+        binds_tokens: options.boolean("dpop"),
         scope,
         metadata: None,
         metadata_members: None,
@@ -274,7 +276,9 @@ fn shared_options(options: &Options<'_>, client_id: &str, limits: Limits) -> con
         refresh_timeout: refresh_timeout.max(request_timeout),
         // This also reads options that the handler does not have, but `refuse_others` has refused them. The handler always
         // sends the hint at a logout, since no script sees its redirect, and its address for portals is `<base>/login`.
-        extended: config::Extended::read(options, &redirect_uri),
+        login: LoginOptions::read(options, &redirect_uri),
+        tells_reasons: false,
+        may_inspect: false,
         redirect_uri: redirect_uri.url,
         build: 0,
         is_dedicated: false,
@@ -504,14 +508,14 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
         );
     }
     let reflection = apis::reflection(route);
-    let headers = rules::header_exceptions(route);
+    let headers = apis::header_exceptions(route);
     let methods = route.strings(
         "methods",
         DEFAULT_METHODS,
         msg!("it must be an array of methods such as ['GET', 'POST']"),
     );
     let navigate = route.boolean("navigate");
-    let steps_up = capability::StepUp::WITNESS.filter(|_| route.boolean("stepUp"));
+    let steps_up = route.boolean("stepUp");
     let url = page_url(route, object);
     let (prefix, upstream) = (prefix?, upstream?);
     let rule = match Rule::new(upstream.clone(), methods.clone()) {

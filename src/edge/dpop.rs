@@ -59,7 +59,7 @@ pub(super) fn asks_for_nonce(head: &Head) -> bool {
 
 /// Generates a key pair for a login. Returns `None` if tokens are not bound to a key.
 pub(super) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
-    if !task.config().flow.binds_tokens() {
+    if !task.config().flow.binds_tokens {
         return Ok(None);
     }
     let pair = match task.perform(Effect::GenerateKey).await {

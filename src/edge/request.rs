@@ -128,7 +128,7 @@ impl RequestContext {
         let identity = match &config.flow.identity {
             Some(members) => [" identity ", &members.source()].concat(),
             // Handlers of earlier versions cannot read an ID token with UserInfo claims.
-            None if config.flow.user_info().is_some() => " userinfo".to_owned(),
+            None if config.flow.asks_user_info => " userinfo".to_owned(),
             None => String::new(),
         };
         let cookie = self.jar().session();
@@ -190,7 +190,7 @@ impl RequestContext {
         let config = self.task.config();
         // Refuse a session that began before the option `dpop` was changed: its tokens are bound to a key although they
         // must not be, or the reverse.
-        if presented.key.is_some() != config.flow.binds_tokens() {
+        if presented.key.is_some() != config.flow.binds_tokens {
             let message = msg!("a session was created before `dpop` was changed");
             self.task.fault_of(Code::CookieInvalid, &[message]);
             return Ok(None);

@@ -12,12 +12,12 @@ use crate::codec::form;
 use crate::codec::url::Url;
 use crate::egress::request_headers::Exceptions;
 use crate::egress::token_reflection::Scope;
+use crate::egress::websocket::Place;
+use crate::oauth::resource_indicators::Target;
 use crate::prelude::*;
 
-mod extended;
-
-pub use extended::TokenSelector;
-use extended::{RequestOptions, RuleOptions, Targets};
+mod exact;
+mod socket;
 
 /// The longest URL that is sent, in bytes.
 pub const MAX_URL: usize = 8 * 1024;
@@ -34,11 +34,23 @@ pub struct Rule {
     /// boundary of a path segment. An exact rule allows only this URL, with any query.
     url: Url,
     methods: Vec<String>,
+    /// True if the rule allows only its URL, with any query, and nothing below it.
+    is_exact: bool,
     reflection: Scope,
     credentials: Credentials,
     headers: Exceptions,
-    options: RuleOptions,
+    /// True if the browser may keep responses in its HTTP cache.
+    caches: bool,
+    /// The position of the token in WebSocket connections, if the rule allows such connections.
+    socket: Option<Place>,
+    /// True if pages learn about step-up challenges of the API.
+    steps_up: bool,
+    token_selector: TokenSelector,
 }
+
+/// Selects one of a session's access tokens: the index of a [`Target`] in [`EgressPolicy::targets`], or `None` for the
+/// token of the login.
+pub type TokenSelector = Option<usize>;
 
 /// The cookies of APIs that requests under a rule carry and accept, as in Fetch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,13 +86,22 @@ impl Rule {
     /// # Errors
     /// The first fault in the rule.
     pub fn new(url: Url, methods: Vec<String>) -> core::result::Result<Self, RuleFault> {
-        Self::with_options(url, methods, RuleOptions::new())
+        Self::checked(url, methods, false)
     }
 
-    fn with_options(
+    /// Creates a rule for requests to exactly this origin and path, with any query. `methods` must be in upper case. No
+    /// other rule then applies to this URL, unless it is exact, too.
+    ///
+    /// # Errors
+    /// The first fault in the rule.
+    pub fn exact(url: Url, methods: Vec<String>) -> core::result::Result<Self, RuleFault> {
+        Self::checked(url, methods, true)
+    }
+
+    fn checked(
         url: Url,
         methods: Vec<String>,
-        options: RuleOptions,
+        is_exact: bool,
     ) -> core::result::Result<Self, RuleFault> {
         if !url.is_trustworthy() {
             return Err(RuleFault::NotHttps);
@@ -88,7 +109,7 @@ impl Rule {
         if !url.is_plain() {
             return Err(RuleFault::NotPlain);
         }
-        if !options.is_exact() && !url.path().ends_with('/') {
+        if !is_exact && !url.path().ends_with('/') {
             return Err(RuleFault::NoTrailingSlash);
         }
         if has_ambiguous_path(url.path()) {
@@ -105,10 +126,14 @@ impl Rule {
         Ok(Self {
             url,
             methods,
+            is_exact,
             reflection: Scope::default(),
             credentials: Credentials::default(),
             headers: Exceptions::default(),
-            options,
+            caches: false,
+            socket: None,
+            steps_up: false,
+            token_selector: None,
         })
     }
 
@@ -126,6 +151,43 @@ impl Rule {
         self
     }
 
+    /// Sets the exceptions from the list of headers that a page may not set.
+    #[must_use]
+    pub fn with_headers(mut self, headers: Exceptions) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Lets the browser keep responses under this rule in its HTTP cache. These responses are not searched for the
+    /// token, because a page can read them from the cache piece by piece.
+    #[must_use]
+    pub const fn with_cache(mut self) -> Self {
+        self.caches = true;
+        self.reflection = Scope::Nothing;
+        self
+    }
+
+    /// Allows WebSocket connections if `socket` has a value, which is the position of the token.
+    #[must_use]
+    pub fn with_socket(mut self, socket: Option<Place>) -> Self {
+        self.socket = socket;
+        self
+    }
+
+    /// If `steps_up` is true, pages learn about step-up challenges: see [`crate::oauth::www_authenticate`].
+    #[must_use]
+    pub const fn with_step_up(mut self, steps_up: bool) -> Self {
+        self.steps_up = steps_up;
+        self
+    }
+
+    /// Sets the access token that requests under this rule carry.
+    #[must_use]
+    pub const fn with_token_selector(mut self, selector: TokenSelector) -> Self {
+        self.token_selector = selector;
+        self
+    }
+
     /// Returns the rule's URL, resolved against the worker's address.
     #[must_use]
     pub const fn url(&self) -> &Url {
@@ -135,7 +197,7 @@ impl Rule {
     /// Returns true if `url` is below the rule's URL, or if the rule is exact and the paths are equal.
     #[must_use]
     pub fn covers(&self, url: &Url) -> bool {
-        let is_at = if self.options.is_exact() {
+        let is_at = if self.is_exact {
             url.path() == self.url.path()
         } else {
             url.path().starts_with(self.url.path())
@@ -154,7 +216,9 @@ pub struct Allowed {
     /// The index of the rule in [`EgressPolicy::rules`], by which [`EgressPolicy::check_headers`] finds the rule. A
     /// page sets no headers on a socket, so for sockets the index is unused and always 0.
     rule: usize,
-    options: RequestOptions,
+    steps_up: bool,
+    caches: bool,
+    token_selector: TokenSelector,
 }
 
 impl Allowed {
@@ -192,6 +256,24 @@ impl Allowed {
         })
     }
 
+    /// Returns true if the page learns about step-up challenges.
+    #[must_use]
+    pub const fn steps_up(&self) -> bool {
+        self.steps_up
+    }
+
+    /// Returns true if the browser may keep the response in its HTTP cache.
+    #[must_use]
+    pub const fn caches(&self) -> bool {
+        self.caches
+    }
+
+    /// Returns the selector of the access token that the request carries.
+    #[must_use]
+    pub const fn token_selector(&self) -> TokenSelector {
+        self.token_selector
+    }
+
     /// Returns the method and the URL without its query, for the inspector.
     #[must_use]
     pub fn description(&self) -> String {
@@ -206,7 +288,8 @@ pub struct EgressPolicy {
     rules: Vec<Rule>,
     /// The origins and paths, normalized, to which no request is allowed, such as those of the provider's endpoints.
     forbidden: Vec<String>,
-    targets: Targets,
+    /// The targets of access tokens that belong to rules.
+    targets: Vec<Target>,
 }
 
 impl EgressPolicy {
@@ -216,8 +299,34 @@ impl EgressPolicy {
         Self {
             rules,
             forbidden: Vec::new(),
-            targets: Targets::default(),
+            targets: Vec::new(),
         }
+    }
+
+    /// Sets the targets of access tokens that belong to rules.
+    #[must_use]
+    pub fn with_targets(mut self, targets: Vec<Target>) -> Self {
+        self.targets = targets;
+        self
+    }
+
+    /// Returns the targets of access tokens that belong to rules.
+    #[must_use]
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// Returns the resources of all targets, without duplicates.
+    #[must_use]
+    pub fn resources(&self) -> Vec<&str> {
+        let mut resources = Vec::new();
+        let targets = self.targets.iter();
+        for resource in targets.filter_map(|target| target.resource.as_deref()) {
+            if !resources.contains(&resource) {
+                resources.push(resource);
+            }
+        }
+        resources
     }
 
     /// Forbids requests to these URLs, such as the provider's endpoints, even if a rule covers them.
@@ -309,7 +418,7 @@ impl EgressPolicy {
         self.refuse_other_spelling(url)?;
         let only_exact = self.has_exact_rule_for(url);
         for (i, rule) in self.rules.iter().enumerate() {
-            if rule.covers(url) && rule.options.is_exact() == only_exact {
+            if rule.covers(url) && rule.is_exact == only_exact {
                 is_covered = true;
                 let is_allowed = rule.methods.iter().any(|allowed| allowed == method);
                 allowing = allowing.or(is_allowed.then_some((i, rule)));
@@ -330,8 +439,17 @@ impl EgressPolicy {
             reflection: rule.reflection,
             credentials: rule.credentials,
             rule: i,
-            options: RequestOptions::of(rule, &self.rules, url),
+            steps_up: self.steps_up(url, only_exact),
+            caches: rule.caches,
+            token_selector: rule.token_selector,
         })
+    }
+
+    /// Returns true if the page learns about step-up challenges: if any rule of the deciding kind that covers the URL
+    /// asks for them.
+    fn steps_up(&self, url: &Url, only_exact: bool) -> bool {
+        let asks = |rule: &Rule| rule.steps_up && rule.is_exact == only_exact && rule.covers(url);
+        self.rules.iter().any(asks)
     }
 
     /// Parses a URL. Refuses a URL that no rule may allow, and passes any other URL to `authorize`.
@@ -485,7 +603,6 @@ fn is_refused_escape(digits: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::capability;
     use crate::egress::websocket::Place;
 
     fn rules(urls: &[&str], methods: &[&str]) -> EgressPolicy {
@@ -639,22 +756,20 @@ mod tests {
     }
 
     /// Returns a policy with a rule for one URL between two rules for folders.
-    fn with_exact(url: &str, methods: &[&str]) -> Option<EgressPolicy> {
-        let has = capability::RuleOptions::WITNESS?;
+    fn with_exact(url: &str, methods: &[&str]) -> EgressPolicy {
         let parsed = |url: &str| Url::parse(url).unwrap();
         let methods = methods.iter().map(|&m| m.to_owned()).collect();
         let folder = |url: &str| Rule::new(parsed(url), vec!["PUT".to_owned()]).unwrap();
-        Some(EgressPolicy::new(vec![
+        EgressPolicy::new(vec![
             folder("https://a.test/"),
-            Rule::exact(has, parsed(url), methods).unwrap(),
+            Rule::exact(parsed(url), methods).unwrap(),
             folder("https://a.test/me/"),
-        ]))
+        ])
     }
 
     #[test]
     fn exact_rule_allows_one_path_with_any_query() {
-        needs!(RuleOptions);
-        let rules = with_exact("https://a.test/me", &["GET"]).unwrap();
+        let rules = with_exact("https://a.test/me", &["GET"]);
         for url in [
             "https://a.test/me",
             "https://a.test/me?fields=all",
@@ -679,8 +794,7 @@ mod tests {
 
     #[test]
     fn exact_rule_decides_before_folders() {
-        needs!(RuleOptions);
-        let rules = with_exact("https://a.test/me", &["GET"]).unwrap();
+        let rules = with_exact("https://a.test/me", &["GET"]);
         let error = rules.authorize("https://a.test/me", "PUT").unwrap_err();
         assert_eq!(error.code(), Code::MethodNotAllowed);
         assert!(rules.authorize("https://a.test/me/x", "PUT").is_ok());
@@ -694,8 +808,7 @@ mod tests {
 
     #[test]
     fn exact_rule_does_not_allow_forbidden_endpoints() {
-        needs!(RuleOptions);
-        let mut rules = with_exact("https://a.test/token", &["GET"]).unwrap();
+        let mut rules = with_exact("https://a.test/token", &["GET"]);
         assert!(rules.authorize("https://a.test/token", "GET").is_ok());
         rules.forbid(&["https://a.test/token"]);
         let error = rules.authorize("https://a.test/token", "GET").unwrap_err();
@@ -704,21 +817,15 @@ mod tests {
 
     #[test]
     fn exact_rule_decides_about_sockets_and_step_up() {
-        needs!(RuleOptions);
-        let (Some(sockets), Some(steps)) =
-            (capability::Sockets::WITNESS, capability::StepUp::WITNESS)
-        else {
-            return;
-        };
-        let mut rules = with_exact("https://a.test/me", &["GET"]).unwrap();
-        let place = sockets.with(Place::Protocol {
+        let mut rules = with_exact("https://a.test/me", &["GET"]);
+        let place = Place::Protocol {
             prefix: String::new(),
             is_encoded: true,
-        });
+        };
         rules.rules[0] = rules.rules[0]
             .clone()
             .with_socket(Some(place))
-            .with_step_up(Some(steps));
+            .with_step_up(true);
         assert!(rules.authorize_socket("wss://a.test/other").is_ok());
         assert!(rules.authorize_socket("wss://a.test/me").is_err());
         let allowed = rules.authorize("https://a.test/me", "GET").unwrap();

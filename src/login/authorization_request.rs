@@ -4,12 +4,12 @@
 //! `code_verifier`, lasts at most ten minutes, and accepts one [response](crate::login::authorization_response) (RFC
 //! 9700 2.1 and 4.7, RFC 6749 4.1.1, RFC 7636, OIDC Core 3.1.2.1).
 
-mod extended;
+mod additions;
+mod custom;
 
 use crate::prelude::*;
 
 use crate::Secret;
-use crate::base::capability;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
@@ -58,15 +58,15 @@ pub struct LoginParams {
     /// `max_age`, in seconds.
     pub max_age: Option<u64>,
     /// Additional parameters, as name and value. The configuration must allow each name (`loginParams`).
-    pub more: capability::IfLoginOptions<Vec<(String, String)>>,
+    pub more: Vec<(String, String)>,
     /// Additional scopes, separated by spaces. The configuration must allow each scope (`loginScopes`).
-    pub scope: Option<capability::ResourceTokens<String>>,
-    /// Present if the user signs in on another device (RFC 8628).
-    pub device: Option<capability::DeviceLogin>,
-    /// Present if the app opens the authorization URL itself.
-    pub custom: Option<capability::CustomLogin>,
+    pub scope: Option<String>,
+    /// True if the user signs in on another device (RFC 8628).
+    pub is_device: bool,
+    /// True if the app opens the authorization URL itself.
+    pub is_custom: bool,
     /// The port of a redirect URI with a loopback address (RFC 8252 7.3), for a custom login.
-    pub port: Option<capability::CustomLogin<u64>>,
+    pub port: Option<u64>,
 }
 
 /// A login that waits for its authorization response.
@@ -93,15 +93,14 @@ pub struct Pending {
     /// The key that the tokens are bound to, if they are bound to a key (RFC 9449).
     pub key: Option<PublicKey>,
     /// The requested scopes, if the page requested more than the configured scopes.
-    pub scope: Option<capability::ResourceTokens<String>>,
+    pub scope: Option<String>,
     /// The options that satisfy an API's demand, as [`Demand::login`](crate::oauth::www_authenticate::Demand::login)
     /// writes them.
-    pub demand: Option<capability::StepUp<String>>,
-    /// Present for a login on another device, whose ID token contains no `nonce`. In a stored login, this is always
-    /// `None`.
-    pub device: Option<capability::DeviceLogin>,
+    pub demand: Option<String>,
+    /// True for a login on another device (RFC 8628), whose ID token contains no `nonce`. Such a login is never stored.
+    pub is_device: bool,
     /// The redirect URI of the request, if the app chose its port. In a stored login, this is always `None`.
-    pub redirect_uri: Option<capability::CustomLogin<Url>>,
+    pub redirect_uri: Option<Url>,
 }
 
 /// An authorization request, and the state of its login.
@@ -151,9 +150,7 @@ pub fn build(
         json::write_number(&mut seconds, max_age);
         chosen.push("max_age", &seconds);
     }
-    if let Some(more) = params.more.get() {
-        extended::add_more(config, more, &mut chosen)?;
-    }
+    additions::add_more(config, &params.more, &mut chosen)?;
     let more_scope = params.requested_scope(config)?;
     let scope = more_scope.as_deref().unwrap_or(&config.scope);
     let (verifier_entropy, rest) = entropy.split_at(32);
@@ -179,7 +176,7 @@ pub fn build(
     form.push("state", &state)
         .push("code_challenge", &pkce.challenge)
         .push("code_challenge_method", pkce::CHALLENGE_METHOD);
-    if config.uses_fragment() {
+    if config.login.uses_fragment {
         form.push("response_mode", "fragment");
     }
     form.push_encoded(&chosen.finish());
@@ -204,14 +201,24 @@ pub fn build(
             created_at: now,
             key: None,
             scope: more_scope,
-            demand: extended::demand(params),
-            device: None,
+            demand: additions::demand(params),
+            is_device: false,
             redirect_uri: None,
         }),
     }))
 }
 
 impl AuthorizationRequest {
+    /// Binds the authorization code to this key (RFC 9449 10).
+    #[must_use]
+    pub fn bound_to(mut self: Box<Self>, key: PublicKey) -> Box<Self> {
+        let mut form = Form::new();
+        form.push("dpop_jkt", key.thumbprint());
+        self.parameters = [&self.parameters, "&", &form.finish()].concat();
+        self.pending.key = Some(key);
+        self
+    }
+
     /// Returns the authorization URL with all parameters. Scripts of the page can read and change this URL.
     #[must_use]
     pub fn url(&self, metadata: &Metadata) -> String {
@@ -318,11 +325,47 @@ pub(super) fn storage_key(state: &str) -> String {
 }
 
 impl Pending {
+    /// Creates the state of a login that the user has finished on another device (RFC 8628).
+    pub(crate) fn of_device(
+        config: &Config,
+        params: &LoginParams,
+        now: UnixMillis,
+        key: Option<PublicKey>,
+    ) -> Self {
+        Self {
+            issuer: config.issuer.clone(),
+            nonce: Secret::default(),
+            code_verifier: Secret::default(),
+            return_to: "/".to_owned(),
+            popup: true,
+            max_age: None,
+            is_silent: false,
+            is_fresh: false,
+            created_at: now,
+            key,
+            scope: params.requested_scope(config).unwrap_or_default(),
+            demand: None,
+            is_device: true,
+            redirect_uri: None,
+        }
+    }
+
+    /// Returns the redirect URI of the request.
+    #[must_use]
+    pub fn redirect_uri<'a>(&'a self, config: &'a Config) -> &'a Url {
+        self.redirect_uri.as_ref().unwrap_or(&config.redirect_uri)
+    }
+
     /// Serializes the login as JSON, which the host encrypts and stores.
     #[must_use]
     pub fn to_json(&self) -> Secret {
         let mut writer = Writer::object();
-        self.write_optional(&mut writer);
+        writer
+            .optional_text("scope", self.scope.as_deref())
+            .optional_text("demand", self.demand.as_deref());
+        if let Some(key) = &self.key {
+            writer.json("dpop", key.jwk());
+        }
         if self.is_fresh {
             writer.flag("fresh", true);
         }
@@ -344,32 +387,22 @@ impl Pending {
     pub fn from_json(text: &str) -> Option<Box<Self>> {
         let value = Value::parse(text).ok()?;
         let object = value.as_object()?;
-        // Every member is looked up before anything is allocated, so that the error paths need less code.
-        let issuer = object.str("issuer")?;
-        let nonce = object.str("nonce")?;
-        let code_verifier = object.str("code_verifier")?;
-        let return_to = object.str("return_to")?;
-        let popup = object.get("popup")?.as_bool()?;
-        let max_age = object.get("max_age")?.as_u64();
-        let is_silent = object.get("silent").and_then(Value::as_bool) == Some(true);
-        let created_at = object.get("created_at")?.as_u64()?;
+        let text = |name| object.str(name).map(ToOwned::to_owned);
+        let key = object.get("dpop").and_then(Value::as_object);
         Some(Box::new(Self {
-            issuer: issuer.to_owned(),
-            nonce: nonce.into(),
-            code_verifier: code_verifier.into(),
-            return_to: return_to.to_owned(),
-            popup,
-            max_age,
-            is_silent,
+            issuer: text("issuer")?,
+            nonce: object.str("nonce")?.into(),
+            code_verifier: object.str("code_verifier")?.into(),
+            return_to: text("return_to")?,
+            popup: object.get("popup")?.as_bool()?,
+            max_age: object.get("max_age")?.as_u64(),
+            is_silent: object.get("silent").and_then(Value::as_bool) == Some(true),
             is_fresh: object.get("fresh").is_some(),
-            created_at,
-            key: capability::Dpop::WITNESS
-                .and_then(|_| PublicKey::from_jwk(object.get("dpop")?.as_object()?)),
-            scope: capability::ResourceTokens::WITNESS
-                .and_then(|has| Some(has.with(object.str("scope")?.to_owned()))),
-            demand: capability::StepUp::WITNESS
-                .and_then(|has| Some(has.with(object.str("demand")?.to_owned()))),
-            device: None,
+            created_at: object.get("created_at")?.as_u64()?,
+            key: key.and_then(PublicKey::from_jwk),
+            scope: text("scope"),
+            demand: text("demand"),
+            is_device: false,
             redirect_uri: None,
         }))
     }
@@ -574,7 +607,6 @@ pub(in crate::login) mod tests {
 
     #[test]
     fn page_parameters_are_passed_on_and_limited() {
-        needs!(StepUp);
         let params = sent(&LoginParams {
             login_hint: Some("alice@example.com".to_owned()),
             ui_locales: Some("de fr".to_owned()),

@@ -44,7 +44,7 @@ impl AuthorizationResponse {
             ];
             return Err(Error::of(Code::RedirectUriMismatch, &message));
         }
-        let response = if config.uses_fragment() {
+        let response = if config.login.uses_fragment {
             url.fragment()
         } else {
             url.query()
@@ -196,7 +196,6 @@ mod tests {
 
     #[test]
     fn response_is_read_from_the_requested_place() {
-        needs!(LoginOptions);
         use crate::login::authorization_request::{ENTROPY, build};
 
         let config = config(r#","responseMode":"fragment""#);

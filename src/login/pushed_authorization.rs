@@ -246,7 +246,6 @@ mod tests {
 
     #[test]
     fn refusal_without_code_names_status_and_endpoint() {
-        needs!(LoginOptions);
         for (status, is_public, asks) in
             [(401, true, true), (401, false, false), (404, true, false)]
         {

@@ -10,15 +10,12 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 
 use crate::Secret;
-use crate::base::{capability, strings};
+use crate::base::strings;
 use crate::codec::base64url;
 use crate::codec::json::{Object, Writer};
 use crate::oauth::pkce;
 
-pub use crate::base::proof::{Nonce, ProofToSign, UnsignedProof};
-
-/// True if this build can bind tokens to a key.
-pub const IS_SUPPORTED: bool = capability::Dpop::WITNESS.is_some();
+pub use crate::base::proof::UnsignedProof;
 
 /// Number of random bytes in the `jti` of a proof: 128 bits. RFC 9449 4.2 requires at least 96 bits.
 pub const JTI: usize = 16;
@@ -35,7 +32,7 @@ const COORDINATE: usize = 32;
 /// The public key of an ES256 key pair (RFC 7518 3.4). Clones share one allocation, because the login, the session and
 /// each token request have a clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey(capability::Dpop<Rc<KeyEncodings>>);
+pub struct PublicKey(Rc<KeyEncodings>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct KeyEncodings {
@@ -47,10 +44,9 @@ struct KeyEncodings {
 
 impl PublicKey {
     /// Creates a key from its coordinates, in base64url. Returns `None` if a coordinate is not base64url, or does not
-    /// have the length of P-256, and in a build without the capability.
+    /// have the length of P-256.
     #[must_use]
     pub fn new(x: &str, y: &str) -> Option<Self> {
-        let has = capability::Dpop::WITNESS?;
         for coordinate in [x, y] {
             base64url::decode(coordinate).filter(|bytes| bytes.len() == COORDINATE)?;
         }
@@ -71,7 +67,7 @@ impl PublicKey {
             header: base64url::encode(header.as_bytes()),
             jwk,
         };
-        Some(Self(has.with(Rc::new(encodings))))
+        Some(Self(Rc::new(encodings)))
     }
 
     /// Parses the output of [`Self::jwk`].
@@ -131,10 +127,10 @@ impl UnsignedProof {
             }
         }
         let claims = base64url::encode(claims.finish().as_bytes());
-        Self::of(key.0.witness().with(ProofToSign {
+        Self {
             key: key.thumbprint().to_owned(),
             signing_input: Secret::new([&key.0.header, ".", &claims].concat()),
-        }))
+        }
     }
 
     /// Returns the complete proof, which is the value of the `DPoP` header.
@@ -183,13 +179,6 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || strings::contains_byte(b"-._~", byte)
 }
 
-/// Returns the `DPoP-Nonce` header of a response (RFC 9449 8). The function `header` must return the value of the
-/// response's header with the given name. A build without the capability does not read the header.
-pub fn nonce_header(header: impl FnOnce(&str) -> Option<String>) -> Option<Nonce> {
-    capability::Dpop::WITNESS?;
-    Nonce::new(header("dpop-nonce")?)
-}
-
 /// The last nonce of each server, by origin (RFC 9449 8 and 9). The provider's nonces and the APIs' nonces are kept in
 /// separate instances of this type, since the provider and an API may share an origin.
 #[derive(Debug, Default)]
@@ -235,7 +224,6 @@ fn origin(url: &str) -> &str {
 }
 
 #[cfg(test)]
-#[cfg(feature = "extended")]
 mod tests {
     use super::*;
     use crate::codec::json::Value;
@@ -339,13 +327,6 @@ mod tests {
         ] {
             assert_eq!(target_uri(url), htu, "{url}");
         }
-    }
-
-    #[test]
-    fn nonce_is_read_from_its_header() {
-        let nonce = nonce_header(|name| (name == "dpop-nonce").then(|| "n-1".to_owned()));
-        assert_eq!(&*nonce.unwrap(), "n-1");
-        assert!(nonce_header(|_| None).is_none());
     }
 
     #[test]

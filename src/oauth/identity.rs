@@ -1,7 +1,6 @@
 //! The user of a session, as the authorization server has identified them.
 
 use crate::Secret;
-use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::base::strings;
 use crate::codec::json::{Object, Value, Writer};
@@ -21,7 +20,7 @@ pub struct Members {
     /// The name of the member that identifies the user. An empty name means that no member does.
     pub sub: String,
     /// The profile address, if a response of this address and not the token response has the members.
-    pub profile: Option<capability::ProfileAddress<Url>>,
+    pub profile: Option<Url>,
     /// True if a requested scope contains a comma, so that commas do not separate scopes.
     pub scope_has_commas: bool,
 }
@@ -73,9 +72,9 @@ enum Kind {
     /// A verified ID token: its signature and all claims with rules have been checked.
     IdToken(Box<Jwt>),
     /// A verified ID token, with claims of a UserInfo response.
-    WithUserInfo(capability::ProfileAddress<Box<WithUserInfo>>),
+    WithUserInfo(Box<WithUserInfo>),
     /// The claims that [`Members::of`] has found in a response, as JSON and parsed.
-    Members(capability::PlainOauth<(Secret, Object)>),
+    Members(Secret, Object),
 }
 
 /// A verified ID token, with claims of a UserInfo response.
@@ -98,20 +97,15 @@ impl Identity {
     }
 
     /// Reads the output of [`Members::of`].
-    pub(crate) fn of_claims(has: capability::PlainOauth, json: &Secret) -> Option<Self> {
+    pub(crate) fn of_claims(json: &Secret) -> Option<Self> {
         let claims = Value::parse(json.expose()).ok()?.into_object()?;
-        Some(Self(Kind::Members(has.with((json.clone(), claims)))))
+        Some(Self(Kind::Members(json.clone(), claims)))
     }
 
     /// Adds the claims with these `names` of a UserInfo response, except those that the ID token states, or that only an
     /// ID token may state. The response's `sub` was compared with the ID token's (OIDC Core 5.3.2).
     #[must_use]
-    pub(crate) fn with_user_info(
-        self,
-        has: capability::ProfileAddress,
-        response: &Object,
-        names: &[String],
-    ) -> Self {
+    pub(crate) fn with_user_info(self, response: &Object, names: &[String]) -> Self {
         let Kind::IdToken(id_token) = self.0 else {
             return self;
         };
@@ -127,21 +121,21 @@ impl Identity {
                 more.push(name, value.clone());
             }
         }
-        Self::with_claims(has, *id_token, &more)
+        Self::with_claims(*id_token, &more)
     }
 
-    fn with_claims(has: capability::ProfileAddress, id_token: Jwt, more: &Object) -> Self {
+    fn with_claims(id_token: Jwt, more: &Object) -> Self {
         let mut text = [id_token.token().expose(), " "].concat();
         more.write(&mut text);
         let mut claims = id_token.claims().clone();
         for (name, value) in more.iter() {
             claims.push(name, value.clone());
         }
-        Self(Kind::WithUserInfo(has.with(Box::new(WithUserInfo {
+        Self(Kind::WithUserInfo(Box::new(WithUserInfo {
             id_token,
             text: Secret::new(text),
             claims,
-        }))))
+        })))
     }
 
     /// Returns the claims of a UserInfo response, as JSON; an empty string if there are none.
@@ -159,29 +153,24 @@ impl Identity {
     /// Adds claims of a UserInfo response that were stored apart from the ID token.
     #[must_use]
     pub(crate) fn with_stored_info(self, more: Option<&Object>) -> Self {
-        match (self.0, capability::ProfileAddress::WITNESS, more) {
-            (Kind::IdToken(id_token), Some(has), Some(more)) => {
-                Self::with_claims(has, *id_token, more)
-            }
-            (kind, ..) => Self(kind),
+        match (self.0, more) {
+            (Kind::IdToken(id_token), Some(more)) => Self::with_claims(*id_token, more),
+            (kind, _) => Self(kind),
         }
     }
 
     /// Reads the identity of a stored session. An ID token was verified before the session was encrypted and stored, so
     /// it is not verified again.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
-        if let Some(has) = capability::PlainOauth::WITNESS
-            && text.starts_with('{')
-        {
-            return Self::of_claims(has, &text.into());
+        if text.starts_with('{') {
+            return Self::of_claims(&text.into());
         }
-        if let Some(has) = capability::ProfileAddress::WITNESS
-            && let (id_token, Some(more)) = strings::split_once(text, b' ')
-        {
-            let more = Value::parse(more).ok()?.into_object()?;
-            return Some(Self::with_claims(has, *Jwt::parse(id_token).ok()?, &more));
-        }
-        Jwt::parse(text).ok().map(Self::of_id_token)
+        let (id_token, more) = strings::split_once(text, b' ');
+        let id_token = Jwt::parse(id_token).ok()?;
+        Some(match more {
+            Some(more) => Self::with_claims(*id_token, &Value::parse(more).ok()?.into_object()?),
+            None => Self::of_id_token(id_token),
+        })
     }
 
     /// Returns the form in which a session stores the identity: the encoded ID token, which UserInfo claims in JSON may
@@ -191,7 +180,7 @@ impl Identity {
         match &self.0 {
             Kind::IdToken(jwt) => jwt.token(),
             Kind::WithUserInfo(with) => &with.text,
-            Kind::Members(members) => &members.0,
+            Kind::Members(json, _) => json,
         }
     }
 
@@ -202,7 +191,7 @@ impl Identity {
         match &self.0 {
             Kind::IdToken(jwt) => Some(jwt.token()),
             Kind::WithUserInfo(with) => Some(with.id_token.token()),
-            Kind::Members(_) => None,
+            Kind::Members(..) => None,
         }
     }
 
@@ -212,7 +201,7 @@ impl Identity {
         match &self.0 {
             Kind::IdToken(jwt) => jwt.claims(),
             Kind::WithUserInfo(with) => &with.claims,
-            Kind::Members(members) => &members.1,
+            Kind::Members(_, claims) => claims,
         }
     }
 
@@ -227,7 +216,7 @@ impl Identity {
     #[must_use]
     pub fn may_be_other_user(&self, subject: &str) -> bool {
         let known = self.subject();
-        known != subject || capability::PlainOauth::WITNESS.is_some() && known.is_empty()
+        known != subject || known.is_empty()
     }
 
     /// Returns `auth_time`: the time of authentication in seconds since the Unix epoch, if the token contains it.

@@ -2,7 +2,6 @@
 //!
 //! The same checks apply to configured and to discovered metadata.
 
-use crate::base::capability;
 use crate::base::error::quote_url;
 use crate::base::http::Outcome;
 use crate::base::strings;
@@ -24,12 +23,12 @@ pub struct Expected<'a> {
     pub issuer: &'a str,
     /// Configured members, which are added to the members of a document or replace them. `issuer` is never replaced,
     /// because it shows to which issuer the document belongs.
-    pub configured: Option<capability::Metadata<&'a Object>>,
-    /// Present if the client needs no ID tokens, and so no keys.
-    pub plain: Option<capability::PlainOauth>,
+    pub configured: Option<&'a Object>,
+    /// True if the client needs ID tokens, and so keys.
+    pub has_openid: bool,
     /// The address that says who the user is. It receives the access token, so it must not be one of the endpoints in
     /// [`Metadata::endpoints`].
-    pub profile: Option<capability::ProfileAddress<&'a Url>>,
+    pub profile: Option<&'a Url>,
 }
 
 impl<'a> Expected<'a> {
@@ -39,7 +38,7 @@ impl<'a> Expected<'a> {
         Self {
             issuer,
             configured: None,
-            plain: None,
+            has_openid: true,
             profile: None,
         }
     }
@@ -68,7 +67,7 @@ pub struct Metadata {
     /// Device authorization endpoint (RFC 8628 4).
     pub device_authorization_endpoint: Option<String>,
     /// UserInfo endpoint (OpenID Connect Core 1.0 section 5.3), which is not checked.
-    pub userinfo_endpoint: Option<capability::ProfileAddress<String>>,
+    pub userinfo_endpoint: Option<String>,
     /// The endpoints of [`Metadata::endpoints`] without `jwks_uri`.
     endpoints: Vec<String>,
     /// True if an authorization response without `iss` must be refused (RFC 9207 section 2.4).
@@ -105,10 +104,10 @@ impl Metadata {
 
     /// Returns true if configured metadata has all required members, so that discovery is not needed.
     #[must_use]
-    pub fn is_complete(document: &Object, plain: Option<capability::PlainOauth>) -> bool {
+    pub fn is_complete(document: &Object, has_openid: bool) -> bool {
         let has = |name| document.get(name).is_some();
         let has_endpoints = has("authorization_endpoint") && has("token_endpoint");
-        has_endpoints && (plain.is_some() || has("issuer") && has("jwks_uri"))
+        has_endpoints && (!has_openid || has("issuer") && has("jwks_uri"))
     }
 
     /// Reads metadata, discovered or configured.
@@ -120,7 +119,7 @@ impl Metadata {
         let Expected {
             issuer,
             configured,
-            plain,
+            has_openid,
             profile,
         } = *expected;
         let reader = MetadataReader {
@@ -129,7 +128,7 @@ impl Metadata {
             is_https: issuer.starts_with("https:"),
             error: OnceCell::new(),
         };
-        let actual = if plain.is_some() && reader.get("issuer").is_none() {
+        let actual = if !has_openid && reader.get("issuer").is_none() {
             issuer
         } else {
             reader.required("issuer")
@@ -149,9 +148,10 @@ impl Metadata {
             issuer: issuer.to_owned(),
             authorization_endpoint: reader.endpoint("authorization_endpoint"),
             token_endpoint: reader.endpoint("token_endpoint"),
-            jwks_uri: match plain {
-                None => reader.endpoint("jwks_uri"),
-                Some(_) => String::new(),
+            jwks_uri: if has_openid {
+                reader.endpoint("jwks_uri")
+            } else {
+                String::new()
             },
             revocation_endpoint: reader.optional_endpoint("revocation_endpoint"),
             end_session_endpoint: reader.optional_endpoint("end_session_endpoint"),
@@ -159,26 +159,24 @@ impl Metadata {
                 .optional_endpoint("pushed_authorization_request_endpoint"),
             require_pushed_authorization_requests: reader
                 .flag("require_pushed_authorization_requests"),
-            device_authorization_endpoint: if capability::DeviceLogin::WITNESS.is_some() {
-                reader.optional_endpoint("device_authorization_endpoint")
-            } else {
-                None
-            },
+            device_authorization_endpoint: reader
+                .optional_endpoint("device_authorization_endpoint"),
             // Most clients do not use this endpoint, so a malformed one is no error here.
-            userinfo_endpoint: capability::ProfileAddress::WITNESS.and_then(|has| {
-                let endpoint = reader.get("userinfo_endpoint")?.as_str()?;
-                Some(has.with(endpoint.to_owned()))
-            }),
+            userinfo_endpoint: reader
+                .get("userinfo_endpoint")
+                .and_then(Value::as_str)
+                .map(ToOwned::to_owned),
             endpoints: reader.endpoints(),
             authorization_response_iss_parameter_supported: reader
                 .flag("authorization_response_iss_parameter_supported"),
-            id_token_signing_algorithms: match plain {
-                None => reader.signing_algorithms(),
-                Some(_) => Vec::new(),
+            id_token_signing_algorithms: if has_openid {
+                reader.signing_algorithms()
+            } else {
+                Vec::new()
             },
         });
         if let Some(profile) = profile {
-            reader.refuse_profile(&profile, &metadata.endpoints());
+            reader.refuse_profile(profile, &metadata.endpoints());
         }
         match reader.error.into_inner() {
             None => Ok(metadata),
@@ -191,14 +189,9 @@ impl Metadata {
     /// that accepts access tokens (OpenID Connect Core 1.0 section 5.3), and a rule can allow it.
     #[must_use]
     pub fn endpoints(&self) -> Vec<&str> {
-        let mut endpoints: Vec<&str> = vec![&self.jwks_uri];
-        if capability::PlainOauth::WITNESS.is_some() && self.jwks_uri.is_empty() {
-            endpoints.clear();
-        }
-        for endpoint in &self.endpoints {
-            endpoints.push(endpoint);
-        }
-        endpoints
+        let jwks_uri = Some(&self.jwks_uri).filter(|url| !url.is_empty());
+        let endpoints = jwks_uri.into_iter().chain(&self.endpoints);
+        endpoints.map(String::as_str).collect()
     }
 }
 
@@ -244,8 +237,7 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// Returns the location that is tried now. Inlined, it would be more code.
-    #[inline(never)]
+    /// Returns the location that is tried now.
     pub(crate) fn url(&self, issuer: &str) -> String {
         location(issuer, self.tried).unwrap_or_default()
     }
@@ -292,7 +284,7 @@ pub(crate) fn is_absent(outcome: &Outcome) -> bool {
 /// each member would need code to drop the values read before.
 struct MetadataReader<'a> {
     /// Configured members, which are added to the members of the document or replace them.
-    configured: Option<capability::Metadata<&'a Object>>,
+    configured: Option<&'a Object>,
     document: &'a Object,
     /// True if the issuer is an `https` URL.
     is_https: bool,
@@ -300,7 +292,6 @@ struct MetadataReader<'a> {
 }
 
 impl<'a> MetadataReader<'a> {
-    #[inline(never)]
     fn refuse(&self, reason: &[&str]) {
         self.error.get_or_init(|| invalid(reason));
     }
@@ -325,7 +316,7 @@ impl<'a> MetadataReader<'a> {
     /// members.
     fn get(&self, name: &str) -> Option<&'a Value> {
         let configured = self.configured.filter(|_| name != "issuer");
-        let configured = configured.and_then(|members| members.into_data().get(name));
+        let configured = configured.and_then(|members| members.get(name));
         match configured.or_else(|| self.document.get(name)) {
             None | Some(Value::Null) => None,
             value => value,
@@ -387,7 +378,7 @@ impl<'a> MetadataReader<'a> {
         let mut endpoints = Vec::new();
         read_endpoints(self.document, &mut endpoints);
         if let Some(configured) = self.configured {
-            read_endpoints(&configured, &mut endpoints);
+            read_endpoints(configured, &mut endpoints);
         }
         endpoints
     }
@@ -501,7 +492,7 @@ pub(crate) fn read_document<'a>(
     match outcome {
         Outcome::Failed | Outcome::Opaque => unavailable(no_response),
         // `KeyLost` does not occur here, because requests for metadata and keys have no DPoP proof.
-        Outcome::KeyLost(_) => unavailable(""),
+        Outcome::KeyLost => unavailable(""),
         Outcome::Reply(reply) if reply.status != 200 => {
             let mut why = msg!("status ").to_owned();
             json::write_number(&mut why, reply.status.into());
@@ -661,12 +652,6 @@ mod tests {
             "pushed_authorization_request_endpoint",
             "device_authorization_endpoint",
         ] {
-            if name == "device_authorization_endpoint" && capability::DeviceLogin::WITNESS.is_none()
-            {
-                // A build that does not use the endpoint does not read it.
-                assert!(parse(&format!(r#""{name}":"http://id.example.com/t""#)).is_ok());
-                continue;
-            }
             for bad in [
                 "",
                 "/token",
@@ -923,15 +908,13 @@ mod tests {
 
     #[test]
     fn configured_members_extend_the_discovered_ones() {
-        needs!(Metadata);
         let configured = object(
             r#"{"issuer":"https://other.test","revocation_endpoint":"https://id.example.com/revoke","token_endpoint":"https://id.example.com/own"}"#,
         );
         let discovered = r#"{"issuer":"https://id.example.com","authorization_endpoint":"https://id.example.com/a",
             "token_endpoint":"https://id.example.com/t","jwks_uri":"https://id.example.com/k"}"#;
-        let has = capability::Metadata::WITNESS.unwrap();
         let with = |configured| Expected {
-            configured: Some(has.with(configured)),
+            configured: Some(configured),
             ..Expected::of("https://id.example.com")
         };
         let metadata = Metadata::parse_expected(discovered, &with(&configured)).unwrap();
@@ -950,7 +933,7 @@ mod tests {
     fn incomplete_metadata_needs_discovery() {
         let complete =
             r#"{"issuer":"","authorization_endpoint":"","token_endpoint":"","jwks_uri":""}"#;
-        assert!(Metadata::is_complete(&object(complete), None));
+        assert!(Metadata::is_complete(&object(complete), true));
         for name in [
             "issuer",
             "authorization_endpoint",
@@ -958,7 +941,7 @@ mod tests {
             "jwks_uri",
         ] {
             let without = complete.replace(&format!("\"{name}\""), "\"unknown\"");
-            assert!(!Metadata::is_complete(&object(&without), None), "{name}");
+            assert!(!Metadata::is_complete(&object(&without), true), "{name}");
         }
     }
 

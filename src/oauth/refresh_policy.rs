@@ -14,10 +14,8 @@
 
 use crate::prelude::*;
 
-use crate::base::capability;
 use crate::base::clock::{Instant, Millis};
 use crate::base::http::Outcome;
-use crate::oauth::dpop;
 use crate::oauth::token_endpoint::{
     self, DEFAULT_LIFETIME, TokenResponse, TokenSet, UNLIMITED, Wanted,
 };
@@ -57,7 +55,7 @@ pub fn classify(outcome: &Outcome, wanted: Wanted<'_>) -> RefreshOutcome {
     let is_refusal = matches!(reply.status, 400 | 401);
     match token_endpoint::read(reply, wanted) {
         TokenResponse::Tokens(mut tokens) => {
-            if capability::PlainOauth::WITNESS.is_some() && tokens.expires_in == UNLIMITED {
+            if tokens.expires_in == UNLIMITED {
                 // The refresh token that was sent stays valid.
                 tokens.expires_in = DEFAULT_LIFETIME;
             }
@@ -87,15 +85,15 @@ fn refused(code: String, is_refusal: bool) -> RefreshOutcome {
             RefreshOutcome::Transient(msg!("the provider is unavailable for the moment"))
         }
         // The provider has asked for a nonce twice in a row: the nonce changes during each request, or CORS hides it.
-        "use_dpop_nonce" if dpop::IS_SUPPORTED => {
+        "use_dpop_nonce" => {
             RefreshOutcome::Transient(msg!("the provider keeps asking for another DPoP nonce"))
         }
-        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope" => {
-            RefreshOutcome::Misconfigured(code)
-        }
-        "invalid_target" | "invalid_dpop_proof" if dpop::IS_SUPPORTED => {
-            RefreshOutcome::Misconfigured(code)
-        }
+        "invalid_client"
+        | "unauthorized_client"
+        | "unsupported_grant_type"
+        | "invalid_scope"
+        | "invalid_target"
+        | "invalid_dpop_proof" => RefreshOutcome::Misconfigured(code),
         // The code is `invalid_request` or an unknown code.
         _ if is_refusal => RefreshOutcome::Unexplained(code),
         _ => RefreshOutcome::Transient(msg!("a 4xx response with an unknown error code")),
@@ -518,14 +516,6 @@ mod tests {
     }
 
     #[test]
-    fn codes_of_dpop_are_unknown_without_dpop() {
-        let unknown = |code| matches!(refusal(code), RefreshOutcome::Unexplained(_));
-        for code in ["use_dpop_nonce", "invalid_target", "invalid_dpop_proof"] {
-            assert_eq!(unknown(code), !dpop::IS_SUPPORTED, "{code}");
-        }
-    }
-
-    #[test]
     fn calls_wait_for_the_first_attempts_only() {
         let mut schedule = Schedule::default();
         let now = at(1000);
@@ -710,7 +700,6 @@ mod tests {
 
     #[test]
     fn repeated_nonce_demand_is_transient() {
-        needs!(Dpop);
         let verdict = refusal("use_dpop_nonce");
         assert!(
             matches!(verdict, RefreshOutcome::Transient(_)),

@@ -7,7 +7,6 @@
 use crate::prelude::*;
 
 use crate::Secret;
-use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, short};
 use crate::base::http::{HttpReply, HttpRequest};
@@ -41,15 +40,17 @@ pub enum Scheme {
     Dpop,
 }
 
+/// The members of a response that say who the user is, and the names of those that become claims.
+pub type WantedMembers<'a> = (&'a Members, &'a [String]);
+
 /// The response that a client wants from the token endpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     /// The required type of tokens.
     pub scheme: Scheme,
-    /// Without OpenID Connect, the members of the response that say who the user is, and the names of those that become
-    /// claims. Such a response may then also deviate from RFC 6749 5 as common servers do: a member may be missing,
+    /// Without OpenID Connect, the members that say who the user is. Such a response may then also deviate from RFC 6749 5 as common servers do: a member may be missing,
     /// commas may separate the scopes, and an error may have status 200.
-    pub members: Option<capability::PlainOauth<(&'a Members, &'a [String])>>,
+    pub members: Option<WantedMembers<'a>>,
 }
 
 impl From<Scheme> for Wanted<'_> {
@@ -140,8 +141,8 @@ pub struct TokenSet {
     pub identity: Option<Secret>,
     /// The granted scopes, separated by spaces, if the response contains them.
     pub scope: Option<String>,
-    /// Present if the response has no `token_type`, which only servers without OpenID Connect may omit.
-    pub lacks_type: Option<capability::PlainOauth>,
+    /// True if the response has no `token_type`, which only servers without OpenID Connect may omit.
+    pub lacks_type: bool,
 }
 
 impl TokenSet {
@@ -293,7 +294,7 @@ fn tokens(reply: &HttpReply, wanted: Wanted<'_>) -> Result<Box<TokenSet>, &'stat
         Scheme::Dpop => "dpop",
     };
     let members = wanted.members;
-    let mut lacks_type = None;
+    let mut lacks_type = false;
     match object.str("token_type") {
         Some(name) if name.eq_ignore_ascii_case(token_type) => {}
         Some(_) => reader.refuse(match scheme {
@@ -302,16 +303,14 @@ fn tokens(reply: &HttpReply, wanted: Wanted<'_>) -> Result<Box<TokenSet>, &'stat
                 msg!("token_type is not DPoP: does the provider support it, for this client?")
             }
         }),
-        None => match members {
-            Some(members) if scheme == Scheme::Bearer => lacks_type = Some(members.witness()),
-            _ => reader.refuse(msg!("token_type is missing")),
-        },
+        None if members.is_some() && scheme == Scheme::Bearer => lacks_type = true,
+        None => reader.refuse(msg!("token_type is missing")),
     }
     let access_token = reader.token("access_token", b'!');
     if access_token.is_none() {
         reader.refuse(msg!("access_token is missing"));
     }
-    let may_have_commas = members.is_some_and(|members| !members.0.scope_has_commas);
+    let may_have_commas = members.is_some_and(|(members, _)| !members.scope_has_commas);
     let tokens = Box::new(TokenSet {
         access_token: access_token.unwrap_or_default(),
         expires_in: match members {
@@ -321,8 +320,8 @@ fn tokens(reply: &HttpReply, wanted: Wanted<'_>) -> Result<Box<TokenSet>, &'stat
         refresh_token: reader.token("refresh_token", b' '),
         identity: match members {
             // After a login, the profile address says who the user is.
-            Some(members) if members.0.profile.is_some() => None,
-            Some(members) => Some(members.0.of(object, members.1)),
+            Some((members, _)) if members.profile.is_some() => None,
+            Some((members, names)) => Some(members.of(object, names)),
             None => reader.token("id_token", b'!'),
         },
         scope: reader.scope(may_have_commas),
@@ -448,10 +447,9 @@ mod tests {
             scope_has_commas,
         };
         let names = ["login".to_owned()];
-        let has = capability::PlainOauth::WITNESS.unwrap();
         let wanted = Wanted {
             scheme,
-            members: Some(has.with((&members, &names))),
+            members: Some((&members, &names)),
         };
         read(&json_reply(status, body), wanted)
     }
@@ -466,7 +464,6 @@ mod tests {
 
     #[test]
     fn named_members_identify_the_user() {
-        needs!(PlainOauth);
         let identity = |members| {
             let tokens = plainly_issued(members).unwrap();
             tokens.identity.unwrap().expose().to_owned()
@@ -482,10 +479,9 @@ mod tests {
 
     #[test]
     fn missing_token_type_counts_as_bearer_but_not_as_dpop() {
-        needs!(PlainOauth);
-        assert!(plainly_issued("").unwrap().lacks_type.is_some());
+        assert!(plainly_issued("").unwrap().lacks_type);
         let typed = plainly_issued(r#","token_type":"bearer""#).unwrap();
-        assert!(typed.lacks_type.is_none());
+        assert!(!typed.lacks_type);
         assert!(plainly_issued(r#","token_type":"mac""#).is_none());
         let bound = plain(200, r#"{"access_token":"at"}"#, Scheme::Dpop, false);
         assert!(matches!(bound, TokenResponse::Unusable(_)), "{bound:?}");
@@ -495,7 +491,6 @@ mod tests {
 
     #[test]
     fn token_without_lifetime_and_refresh_token_is_unlimited() {
-        needs!(PlainOauth);
         let lifetime = |members| plainly_issued(members).unwrap().expires_in;
         assert_eq!(lifetime(""), UNLIMITED);
         assert_eq!(lifetime(r#","expires_in":null"#), UNLIMITED);
@@ -506,7 +501,6 @@ mod tests {
 
     #[test]
     fn commas_separate_scopes_only_without_spaces() {
-        needs!(PlainOauth);
         let scope = |members| plainly_issued(members).unwrap().scope.unwrap();
         assert_eq!(scope(r#","scope":"repo,user:email""#), "repo user:email");
         assert_eq!(scope(r#","scope":"read,write all""#), "read,write all");
@@ -522,7 +516,6 @@ mod tests {
 
     #[test]
     fn errors_may_have_status_200() {
-        needs!(PlainOauth);
         for (error, code) in [
             ("bad_refresh_token", "invalid_grant"),
             ("bad_verification_code", "invalid_grant"),

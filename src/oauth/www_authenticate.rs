@@ -4,12 +4,10 @@
 //! The header is untrusted. [`demand`] ignores a header that breaks the grammar, and a requirement that a login cannot
 //! request. In these cases the page gets the response unchanged.
 
-mod search;
-
 use crate::prelude::*;
 
 use crate::base::http::is_token_byte;
-use crate::base::{capability, strings};
+use crate::base::strings;
 use crate::codec::json::{self, Writer};
 use crate::oauth::scope::is_scope_token;
 
@@ -116,9 +114,6 @@ pub fn demand(status: u16, header: &str) -> Option<Demand> {
 /// only decides about one more request.
 #[must_use]
 pub fn has_error(header: &str, error: &str) -> bool {
-    if capability::StepUp::WITNESS.is_none() && capability::Dpop::WITNESS.is_none() {
-        return search::has_error(header, error);
-    }
     match parse(header) {
         Some(challenges) => challenges
             .iter()
@@ -439,7 +434,6 @@ mod tests {
 
     #[test]
     fn malformed_headers_are_searched_for_the_error() {
-        needs!(StepUp);
         for (header, expected) in [
             (r#"DPoP error="use_dpop_nonce", algs="ES256""#, true),
             (r#"Basic realm="x", Bearer error=use_dpop_nonce"#, true),

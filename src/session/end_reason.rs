@@ -1,11 +1,10 @@
 //! The reasons for the end of a session.
 
 use crate::base::clock::Millis;
-use crate::base::{IS_TOKEN_HANDLER, capability};
 use crate::config::Limits;
 
 macro_rules! end_reasons {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, revokes: $revokes:literal $(, if $has:ident)?;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, revokes: $revokes:literal;)+) => {
         /// The reason for the end of a session. The build writes the package's type `EndReason` from the names.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum EndReason {
@@ -16,12 +15,10 @@ macro_rules! end_reasons {
             /// Every reason.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// Returns the name of the reason, as pages see it; an empty string for a reason that this build cannot
-            /// report.
+            /// Returns the name of the reason, as pages see it.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
-                const NAMES: &[&str] = &[$(if true $(&& $has)? { $name } else { "" },)+];
-                NAMES[self as usize]
+                match self { $(Self::$variant => $name,)+ }
             }
 
             /// Returns true if the refresh token may still be valid and should be revoked.
@@ -33,8 +30,7 @@ macro_rules! end_reasons {
             /// Returns the reason with this [name](Self::as_str).
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
-                let mut all = Self::ALL.iter().copied().filter(|_| !name.is_empty());
-                all.find(|reason| reason.as_str() == name)
+                Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
             }
         }
     };
@@ -51,11 +47,6 @@ impl EndReason {
         }
     }
 }
-
-/// True if this build can report or read all reasons. Another module may have written the end of a stored session.
-const KNOWS_ALL: bool = IS_TOKEN_HANDLER
-    || capability::Reasons::WITNESS.is_some()
-    || capability::StoredSessions::WITNESS.is_some();
 
 end_reasons! {
     /// `logout()` was called.
@@ -79,15 +70,15 @@ end_reasons! {
     StorageLost = "storage_lost", revokes: false;
     /// Over a token handler: the user has signed in again in the same browser.
     // The new session may share the grant, so nothing is revoked.
-    Replaced = "replaced", revokes: false, if KNOWS_ALL;
+    Replaced = "replaced", revokes: false;
     /// With `reasons: true`, instead of `provider_ended`: the refresh token had expired.
-    RefreshExpired = "refresh_expired", revokes: false, if KNOWS_ALL;
+    RefreshExpired = "refresh_expired", revokes: false;
     /// With `reasons: true`: the refresh token was revoked.
-    Revoked = "revoked", revokes: false, if KNOWS_ALL;
+    Revoked = "revoked", revokes: false;
     /// With `reasons: true`: a refresh token was used a second time.
-    ReuseDetected = "reuse_detected", revokes: false, if KNOWS_ALL;
+    ReuseDetected = "reuse_detected", revokes: false;
     /// With `reasons: true`: the user has withdrawn their consent.
-    ConsentWithdrawn = "consent_withdrawn", revokes: false, if KNOWS_ALL;
+    ConsentWithdrawn = "consent_withdrawn", revokes: false;
     /// With `reasons: true`: the provider now requires a second factor.
-    MfaRequired = "mfa_required", revokes: false, if KNOWS_ALL;
+    MfaRequired = "mfa_required", revokes: false;
 }

@@ -3,12 +3,13 @@
 //! Times are stored as ages, because the monotonic clock of another worker started at another time. The time since the
 //! session was stored is measured by the wall clock, and is never negative.
 
-use super::{EndReason, Extension, FormerTokens, LOGIN, Session, Times};
+use super::{EndReason, FormerTokens, Session, Times};
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::codec::json::{Object, Value, Writer};
 use crate::config::Config;
-use crate::oauth::identity::Identity;
+use crate::oauth::dpop::PublicKey;
+use crate::oauth::identity::{Identity, Members};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
 
@@ -36,7 +37,7 @@ impl Session {
 #[must_use]
 pub fn kept(session: &Session, config: &Config, now: &Instant) -> Secret {
     let users = (session.latest.as_ref(), session.times.longest);
-    let generation = [session.generation, session.issued(LOGIN)];
+    let generation = [session.generation, session.login_issued];
     write(
         session,
         &session.tokens,
@@ -94,7 +95,10 @@ pub(super) fn write(
     let scope = tokens.scope.as_deref().or(session.tokens.scope.as_deref());
     let latest = text(latest.map(Identity::text));
     let mut kept = beginning(&session.sid, config);
-    session.extension.write(issued, &mut kept);
+    if let Some(key) = &session.key {
+        kept.json("dpop", key.jwk());
+    }
+    kept.number("issued", issued);
     if longest < Millis::MAX {
         kept.number("longest", longest.0);
     }
@@ -172,15 +176,20 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         refresh_token: secret("refresh_token"),
         identity: None,
         scope: object.str("scope").map(ToOwned::to_owned),
-        lacks_type: None,
+        lacks_type: false,
     };
-    let extension = Extension::restore(object, config)?;
+    let jwk = object.get("dpop");
+    let key = jwk.and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?));
+    // Bound tokens must not become unbound ones if the key cannot be read.
+    if key.is_some() != config.binds_tokens || jwk.is_some() != config.binds_tokens {
+        return None;
+    }
     let requested = ago("token_age")?;
     let latest = object.str("latest_id_token");
     let original = Identity::from_text(object.str("id_token")?)?;
     let original = original.with_stored_info(object.get("user_info").and_then(Value::as_object));
     // After a change of `identity`, the claims have another meaning.
-    let sub_of = config.identity.as_ref().map(|members| members.source());
+    let sub_of = config.identity.as_ref().map(Members::source);
     if original.id_token().is_some() != config.has_openid()
         || object.str("sub_of") != sub_of.as_deref()
     {
@@ -195,8 +204,11 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         latest: latest.and_then(Identity::from_text),
         id_token_requested: requested.wall,
         tokens: Box::new(tokens),
+        key,
         requested,
         generation: number(object, "generation")?,
+        login_issued: number(object, "issued")?,
+        others: Vec::new(),
         times: Times {
             started: ago("age")?,
             last_activity: ago("idle")?,
@@ -204,13 +216,13 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
             longest,
         },
         interaction_required: object.get("interaction_required")?.as_bool()?,
+        interaction_code: None,
         endpoints: {
             let endpoints = object.get("endpoints")?.as_array()?.iter();
             endpoints
                 .filter_map(|e| Some(e.as_str()?.to_owned()))
                 .collect()
         },
-        extension,
         former: FormerTokens::default(),
     })))
 }

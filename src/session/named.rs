@@ -2,15 +2,14 @@
 //! configuration names.
 
 use crate::Secret;
-use crate::base::capability;
 use crate::base::error::{Code, Error};
 use crate::base::strings;
 use crate::egress::token_reflection::{Guard, SHORTEST};
 use crate::oauth::id_token::{Occasion, Rejected};
-use crate::oauth::identity::{Identity, Members};
+use crate::oauth::identity::Identity;
 use crate::prelude::*;
 
-use crate::oauth::token_endpoint::TokenSet;
+use crate::oauth::token_endpoint::{TokenSet, WantedMembers};
 
 /// Returns true if `text` contains one of these tokens, in any encoding that [`Guard`] finds. A refresh token with spaces
 /// is also found as it is.
@@ -29,7 +28,7 @@ pub(crate) fn contains_token(text: &str, tokens: &[Option<&Secret>]) -> bool {
 /// [`Rejected::OtherUser`] if a refresh identifies another user than the session's. [`Rejected::Invalid`] if a member
 /// that pages would see contains a token, or if a login does not identify the user.
 pub(crate) fn user(
-    members: capability::PlainOauth<(&Members, &[String])>,
+    (members, _): WantedMembers<'_>,
     claims: &Secret,
     tokens: &TokenSet,
     occasion: &Occasion<'_>,
@@ -40,14 +39,14 @@ pub(crate) fn user(
         &[Some(&tokens.access_token), tokens.refresh_token.as_ref()],
     ) {
         msg!("a member that `identity` names contains a token")
-    } else if let Some(user) = Identity::of_claims(members.witness(), claims) {
+    } else if let Some(user) = Identity::of_claims(claims) {
         let sub = user.subject();
         let is_accepted = if let Occasion::Refresh { original } = occasion {
             // control: refresh_keeps_the_named_user
             is_other = !sub.is_empty() && sub != original.subject();
             !is_other
         } else {
-            !sub.is_empty() || members.0.sub.is_empty()
+            !sub.is_empty() || members.sub.is_empty()
         };
         if is_accepted {
             return Ok(user);
@@ -70,6 +69,7 @@ pub(crate) fn user(
 mod tests {
     use super::*;
     use crate::base::clock::Millis;
+    use crate::oauth::identity::Members;
 
     const ACCESS_TOKEN: &str = "the-access-token-0123456789";
 
@@ -83,16 +83,15 @@ mod tests {
             profile: None,
             scope_has_commas: false,
         };
-        let has = capability::PlainOauth::WITNESS.unwrap();
         let tokens = TokenSet {
             access_token: Secret::from(ACCESS_TOKEN),
             expires_in: Millis::from_secs(60),
             refresh_token: Some(Secret::from("the-refresh-token-0123456789")),
             identity: None,
             scope: None,
-            lacks_type: None,
+            lacks_type: false,
         };
-        user(has.with((&members, &[])), &claims.into(), &tokens, occasion)
+        user((&members, &[]), &claims.into(), &tokens, occasion)
     }
 
     /// [`Guard`] does not search for tokens with spaces.
@@ -106,7 +105,6 @@ mod tests {
 
     #[test]
     fn login_must_identify_the_user_unless_nobody_is_named() {
-        needs!(PlainOauth);
         let login = Occasion::DeviceGrant;
         let ann = user_of(r#"{"sub":"ann"}"#, "id", &login).unwrap();
         assert_eq!(ann.subject(), "ann");
@@ -120,7 +118,6 @@ mod tests {
 
     #[test]
     fn refresh_may_not_identify_another_user() {
-        needs!(PlainOauth);
         let original = user_of(r#"{"sub":"ann"}"#, "id", &Occasion::DeviceGrant).unwrap();
         let refresh = Occasion::Refresh {
             original: &original,
@@ -133,7 +130,6 @@ mod tests {
 
     #[test]
     fn claims_contain_no_token() {
-        needs!(PlainOauth);
         for token in [ACCESS_TOKEN, "the-refresh-token-0123456789"] {
             let claims = [r#"{"sub":"ann","note":"x "#, token, r#""}"#].concat();
             let refused = user_of(&claims, "id", &Occasion::DeviceGrant).unwrap_err();
@@ -143,7 +139,6 @@ mod tests {
 
     #[test]
     fn unidentified_users_may_differ() {
-        needs!(PlainOauth);
         let nobody = user_of("{}", "", &Occasion::DeviceGrant).unwrap();
         assert!(nobody.may_be_other_user(""));
         let ann = user_of(r#"{"sub":"ann"}"#, "id", &Occasion::DeviceGrant).unwrap();

@@ -3,7 +3,6 @@
 //! token.
 
 use crate::Secret;
-use crate::base::capability::ProfileAddress;
 use crate::base::error::{Code, Error, Result, quote_url};
 use crate::base::http::{HttpReply, HttpRequest, Outcome};
 use crate::codec::json::{self, Object, Value};
@@ -24,17 +23,13 @@ const MAX_PROFILE: usize = 64 * 1024;
 ///
 /// # Errors
 /// [`Code::ProfileFailed`] if `metadata` has no UserInfo endpoint, or has one that must not get the token.
-pub(crate) fn address(
-    config: &Config,
-    metadata: &Metadata,
-) -> Result<Option<ProfileAddress<String>>> {
+pub(crate) fn address(config: &Config, metadata: &Metadata) -> Result<Option<String>> {
     if let Some(profile) = config.profile() {
-        let url = profile.without_fragment().to_owned();
-        return Ok(Some(profile.witness().with(url)));
+        return Ok(Some(profile.without_fragment().to_owned()));
     }
-    let Some(has) = config.user_info() else {
+    if !config.asks_user_info {
         return Ok(None);
-    };
+    }
     let Some(endpoint) = metadata.userinfo_endpoint.as_deref() else {
         let why = msg!("the provider's metadata has no userinfo_endpoint");
         return Err(Error::new(Code::ProfileFailed, why));
@@ -54,7 +49,7 @@ pub(crate) fn address(
     let url = Url::parse(endpoint).filter(|url| url.is_trustworthy() && !url.has_userinfo());
     match (url, Url::parse(&config.issuer)) {
         (Some(url), Some(issuer)) if url.is_same_origin(&issuer) || is_configured() => {
-            Ok(Some(has.with(url.without_fragment().to_owned())))
+            Ok(Some(url.without_fragment().to_owned()))
         }
         (None, _) => refused(msg!(" is not an https URL")),
         _ => refused(msg!(
@@ -64,10 +59,9 @@ pub(crate) fn address(
 }
 
 /// Builds the request for the profile of the user to whom `access_token` was issued.
-pub(crate) fn request(address: ProfileAddress<String>, access_token: &Secret) -> HttpRequest {
-    let access_token = address.witness().with(access_token.clone());
-    let mut request = HttpRequest::get(address.into_data());
-    request.access_token = Some(access_token);
+pub(crate) fn request(address: String, access_token: &Secret) -> HttpRequest {
+    let mut request = HttpRequest::get(address);
+    request.access_token = Some(access_token.clone());
     request
 }
 
@@ -81,7 +75,7 @@ pub(crate) fn read(config: &Config, outcome: &Outcome, tokens: &TokenSet) -> Res
     };
     let claims = profile(outcome, tokens)
         .and_then(|profile| identified(identity, &config.claims, &profile).map_err(str::to_owned));
-    let url = identity.profile.as_deref().map_or("", Url::href);
+    let url = identity.profile.as_ref().map_or("", Url::href);
     claims.map_err(|why| failed(&[msg!("the profile address "), &quote_url(url), " ", &why]))
 }
 
@@ -91,7 +85,6 @@ pub(crate) fn read(config: &Config, outcome: &Outcome, tokens: &TokenSet) -> Res
 /// [`Code::ProfileFailed`] if the response is not a UserInfo response, contains a token, or is about another user (OIDC
 /// Core 5.3.2).
 pub(crate) fn with_user_info(
-    has: ProfileAddress,
     config: &Config,
     outcome: &Outcome,
     tokens: &TokenSet,
@@ -99,7 +92,7 @@ pub(crate) fn with_user_info(
 ) -> Result<Identity> {
     let why = match profile(outcome, tokens) {
         Ok(info) if info.str("sub") == Some(user.subject()) => {
-            let user = user.with_user_info(has, &info, &config.claims);
+            let user = user.with_user_info(&info, &config.claims);
             // The claims may contain a token that was escaped in the response.
             if !named::contains_token(&user.user_info(), &all_of(tokens)) {
                 return Ok(user);
@@ -121,7 +114,7 @@ fn profile(outcome: &Outcome, tokens: &TokenSet) -> core::result::Result<Object,
     let because = |why: &str| Err(why.to_owned());
     let reply = match outcome {
         Outcome::Reply(reply) => reply,
-        Outcome::KeyLost(_) => return because(msg!("needs a key that is gone")),
+        Outcome::KeyLost => return because(msg!("needs a key that is gone")),
         Outcome::Failed | Outcome::Opaque => {
             return because(msg!(
                 "did not respond (is it up, and does its CORS allow this origin and the header Authorization?)"

@@ -1,7 +1,6 @@
 //! The part of a session that a page may see, in a vault and over a token handler.
 
 use super::{Session, after};
-use crate::base::capability;
 use crate::base::clock::UnixMillis;
 use crate::codec::json::{self, Writer};
 use crate::config::Config;
@@ -68,7 +67,7 @@ impl SessionView<'_> {
             view.text("needs", needs);
         }
         let access_token_expires_at = match self.access_token_expires_at {
-            UnixMillis::MAX if capability::PlainOauth::WITNESS.is_some() => self.expires_at,
+            UnixMillis::MAX => self.expires_at,
             expires_at => expires_at,
         };
         let idle_expires_at = self.idle_expires_at.min(self.expires_at);
@@ -106,7 +105,7 @@ pub fn view<'a>(
         } else {
             SessionState::Active
         },
-        needs: session.extension.needs(),
+        needs: session.interaction_code.as_deref(),
         kept: is_kept,
         started_at: session.times.started.wall,
         expires_at: match session.tokens.refresh_token {
@@ -126,7 +125,7 @@ pub(crate) fn visible_claims(
 ) -> VisibleClaims {
     let mut visible = Writer::object();
     let sub = original.subject();
-    if capability::PlainOauth::WITNESS.is_none() || !sub.is_empty() {
+    if !sub.is_empty() {
         visible.text("sub", sub);
     }
     let claims = latest.unwrap_or(original).claims();

@@ -11,7 +11,6 @@ pub(super) mod call_list;
 pub(super) mod socket;
 
 use crate::Secret;
-use crate::base::capability;
 use crate::base::error::{Code, Error, Result};
 use crate::base::list;
 use crate::egress::policy::TokenSelector;
@@ -291,7 +290,7 @@ impl Calls {
         if self.sockets.open(ctx, &mut self.list, call) {
             return true;
         }
-        let proof = if ctx.config.binds_tokens() {
+        let proof = if ctx.config.binds_tokens {
             let Some(known) = list::find(&mut self.list.calls, |c| c.call == call) else {
                 return true;
             };
@@ -430,7 +429,7 @@ impl Calls {
         call: CallId,
         head: &ResponseHead,
     ) -> bool {
-        if !ctx.config.binds_tokens() {
+        if !ctx.config.binds_tokens {
             return false;
         }
         let is_it = |c: &Call| c.call == call && matches!(c.stage, CallStage::Sent { .. });
@@ -507,7 +506,6 @@ fn refuses_token(head: &ResponseHead) -> bool {
     let has_error = |error: &str| www_authenticate::has_error(challenge, error);
     let wants_more =
         has_error("insufficient_scope") || has_error("insufficient_user_authentication");
-    let refuses_proof = capability::Dpop::WITNESS.is_some()
-        && (has_error("invalid_dpop_proof") || has_error("use_dpop_nonce"));
+    let refuses_proof = has_error("invalid_dpop_proof") || has_error("use_dpop_nonce");
     !wants_more && !refuses_proof
 }

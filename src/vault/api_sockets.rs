@@ -12,7 +12,6 @@
 //! A script cannot learn why a handshake failed (WHATWG `WebSockets` 3.1): a 401 looks like a network failure. The
 //! vault therefore does not repeat a failed handshake.
 
-use crate::base::capability;
 use crate::prelude::*;
 
 use crate::base::error::{Code, Error, Result};
@@ -43,7 +42,7 @@ const UNAUTHORIZED: u16 = 3000;
 /// added first comes first.
 #[derive(Default)]
 pub(super) struct Sockets {
-    probed: capability::IfSockets<Vec<String>>,
+    probed: Vec<String>,
 }
 
 /// Checks a request for a socket. Returns a call that waits for a token.
@@ -52,11 +51,11 @@ pub(super) fn admit(
     list: &CallList,
     page: (PortId, RequestId),
     call: CallId,
-    request: capability::Sockets<SocketRequest>,
+    request: SocketRequest,
 ) -> Result<Box<Call>> {
     let (allowed, place) = ctx.config.rules.authorize_socket(&request.url)?;
     websocket::check_protocols(&request.protocols)?;
-    let (place, has) = (place.clone(), request.witness());
+    let place = place.clone();
     list.find_room(page)?;
     let sockets = || list.calls.iter().filter(|call| call.socket.is_some());
     let of_this_page = sockets().filter(|call| call.port == page.0).count();
@@ -69,11 +68,11 @@ pub(super) fn admit(
     }
     let socket = Box::new(Socket {
         place,
-        protocols: request.into_data().protocols,
+        protocols: request.protocols,
         probe: Probe::None,
     });
     let (init, body) = (String::new(), Body::OneShot);
-    let call = Call::new(call, page, allowed, init, body, Some(has.with(socket)));
+    let call = Call::new(call, page, allowed, init, body, Some(socket));
     Ok(Box::new(call))
 }
 
@@ -90,20 +89,15 @@ impl Sockets {
         let Some(socket) = &mut known.socket else {
             return false;
         };
-        let has = socket.witness();
         let url = known.allowed.url();
         if matches!(socket.place, Place::Query { .. }) && socket.probe != Probe::Passed {
             let address = without_query(url);
-            let probed = self.probed.get();
-            if !probed.is_some_and(|probed| probed.iter().any(|url| url == address)) {
+            if !self.probed.iter().any(|url| url == address) {
                 // The probe may already be in flight, because `open` is also called at the end of a refresh.
                 if socket.probe == Probe::None {
                     socket.probe = Probe::Pending;
                     let url = address.to_owned();
-                    ctx.outputs.push(Output::ProbeSocket {
-                        call,
-                        url: has.with(url),
-                    });
+                    ctx.outputs.push(Output::ProbeSocket { call, url });
                 }
                 return true;
             }
@@ -122,10 +116,7 @@ impl Sockets {
                     generation: session.issued(selector),
                 };
                 let handshake = Box::new(handshake);
-                ctx.outputs.push(Output::OpenSocket {
-                    call,
-                    handshake: has.with(handshake),
-                });
+                ctx.outputs.push(Output::OpenSocket { call, handshake });
                 ctx.trace_call("call_sent", call, None, detail.as_deref());
             }
             Err(error) => list.reject(ctx, call, &error),
@@ -158,12 +149,10 @@ impl Sockets {
         if let Some(socket) = &mut known.socket {
             socket.probe = Probe::Passed;
         }
-        if let Some(probed) = self.probed.get_mut() {
-            if probed.len() == MAX_PROBED {
-                probed.remove(0);
-            }
-            probed.push(address);
+        if self.probed.len() == MAX_PROBED {
+            self.probed.remove(0);
         }
+        self.probed.push(address);
         true
     }
 }
@@ -177,7 +166,6 @@ pub(super) fn opened(ctx: &mut Context, list: &mut CallList, call: CallId, proto
     let Some(socket) = &known.socket else {
         return;
     };
-    let has = socket.witness();
     let text = message("socket")
         .number("id", known.id.0)
         .text("protocol", websocket::visible(protocol, &socket.protocols))
@@ -192,14 +180,10 @@ pub(super) fn opened(ctx: &mut Context, list: &mut CallList, call: CallId, proto
             // The socket does not wait for a refresh: the server could send messages in the meantime, and the page
             // does not know yet that the socket is open.
             list.forget(call);
-            return send_close(has, ctx, call, "token_expired");
+            return send_close(ctx, call, "token_expired");
         }
         let token = token.clone();
-        ctx.outputs.push(Output::SendFirst {
-            call,
-            text: has.with(text),
-            token: has.with(token),
-        });
+        ctx.outputs.push(Output::SendFirst { call, text, token });
     }
     ctx.trace_call("call_answered", call, Some(101), None);
     list.deliver(ctx, call, text);
@@ -207,15 +191,10 @@ pub(super) fn opened(ctx: &mut Context, list: &mut CallList, call: CallId, proto
 
 /// Closes the open sockets when their session is over. `reason` is `None` if another session replaces that session.
 pub(super) fn close(ctx: &mut Context, list: &mut CallList, reason: Option<EndReason>) {
-    if capability::Sockets::WITNESS.is_none() {
-        return;
-    }
     let reason = reason.map_or("replaced", EndReason::as_str);
     let is_open = |c: &Call| c.socket.is_some() && !matches!(c.stage, CallStage::Waiting);
     while let Some(known) = list::take(&mut list.calls, is_open) {
-        if let Some(socket) = &known.socket {
-            send_close(socket.witness(), ctx, known.call, reason);
-        }
+        send_close(ctx, known.call, reason);
     }
 }
 
@@ -223,11 +202,11 @@ fn without_query(url: &str) -> &str {
     strings::split_once(url, b'?').0
 }
 
-fn send_close(has: capability::Sockets, ctx: &mut Context, call: CallId, reason: &str) {
+fn send_close(ctx: &mut Context, call: CallId, reason: &str) {
     ctx.outputs.push(Output::CloseSocket {
         call,
         code: UNAUTHORIZED,
-        reason: has.with(reason.to_owned()),
+        reason: reason.to_owned(),
     });
     ctx.drop_call(call);
 }

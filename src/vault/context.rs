@@ -6,7 +6,6 @@
 use crate::prelude::*;
 
 use crate::Secret;
-use crate::base::capability;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::entropy::Entropy;
 use crate::base::error::{Code, Error};
@@ -14,15 +13,12 @@ use crate::base::http::{HttpRequest, Outcome};
 use crate::base::list::{self, List};
 use crate::codec::base64url;
 use crate::codec::json::Writer;
-use crate::config::{Config, HAS_PERSISTENCE};
+use crate::config::Config;
 use crate::login::authorization_request::Pending;
 use crate::oauth::error_description;
 use crate::session::{self, EndReason, Session};
 use crate::vault::io::{CallId, OpId, Output, PortId, RequestId};
 use crate::vault::message::{self, message};
-
-/// True if this build has the session inspector.
-pub(super) const HAS_INSPECTOR: bool = capability::Inspector::WITNESS.is_some();
 
 /// State that all parts share. See the [module](self).
 pub(super) struct Context {
@@ -50,8 +46,8 @@ pub(super) struct Context {
     /// True if a user signed in in another vault and not in this one. The value is `None` before the first hint of a
     /// sign-in or sign-out.
     pub(super) elsewhere: Option<bool>,
-    /// Present if the frame of a vault origin uses this vault.
-    pub(super) framed: Option<capability::LoginOptions>,
+    /// True if the frame of a vault origin uses this vault.
+    pub(super) is_framed: bool,
     /// The salt for the fingerprints of tokens in the inspector.
     pub(super) fingerprint_salt: [u8; 16],
     /// The provider's time minus the device's time, in milliseconds; 0 if the vault could not read the provider's
@@ -81,10 +77,10 @@ pub(super) enum Purpose {
     /// Checks, for a login, that the provider can be reached, after a pushed authorization request got no readable
     /// response.
     ProbeForLogin,
-    MakeKey(capability::Dpop),
+    MakeKey,
     Push,
-    AskDevice(capability::DeviceLogin),
-    PollDevice(capability::DeviceLogin),
+    AskDevice,
+    PollDevice,
     StoreLogin,
     TakeLogin,
     Exchange,
@@ -101,22 +97,20 @@ pub(super) enum Purpose {
     Write,
     /// Stores a mark that a session has ended. The mark is a separate record beside the stored session.
     Mark,
-    AskProfile(capability::ProfileAddress),
+    AskProfile,
 }
 
 impl Purpose {
     /// Returns true if the operation is a request to the token endpoint that may return tokens.
     const fn brings_tokens(self) -> bool {
-        matches!(self, Self::Exchange | Self::Refresh | Self::PollDevice(_))
+        matches!(self, Self::Exchange | Self::Refresh | Self::PollDevice)
     }
 }
 
 impl Context {
     pub(super) fn new(config: Config, mut entropy: Box<dyn Entropy>) -> Self {
         let mut fingerprint_salt = [0; 16];
-        if HAS_INSPECTOR {
-            entropy.fill(&mut fingerprint_salt);
-        }
+        entropy.fill(&mut fingerprint_salt);
         Self {
             config,
             entropy,
@@ -130,7 +124,7 @@ impl Context {
             has_read_store: false,
             doubt: None,
             elsewhere: None,
-            framed: None,
+            is_framed: false,
             fingerprint_salt,
             clock_offset: 0,
             shown_warnings: Vec::new(),
@@ -254,7 +248,6 @@ impl Context {
     }
 
     /// Posts an error in response to a page's request.
-    #[inline(never)]
     pub(super) fn decline(&mut self, port: PortId, id: RequestId, code: Code, why: &str) {
         self.post_error(port, id, &Error::new(code, why));
     }
@@ -321,7 +314,7 @@ impl Context {
 
     /// Returns true if the configuration persists sessions.
     pub(super) const fn keeps(&self) -> bool {
-        HAS_PERSISTENCE && self.config.keeps
+        self.config.keeps()
     }
 
     /// Returns true if the store accepts the session, and false if the store fails. Returns `None` if sessions are not
@@ -417,7 +410,7 @@ impl Context {
 
     /// Returns true if the configuration allows the session inspector.
     pub(super) const fn is_inspected(&self) -> bool {
-        self.config.may_inspect()
+        self.config.may_inspect
     }
 
     /// Reports to the inspectors an event that does not belong to a call.

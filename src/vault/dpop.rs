@@ -1,12 +1,11 @@
 //! DPoP in the vault (RFC 9449): one key for each login and its session, a fresh proof for each token request and each
-//! request with a token, and the nonces that servers require in proofs.
+//! request with a token, and the nonces that servers require in self.
 //!
 //! The core builds the proof. The host signs the proof and sends it in the request that it was built for. The request
 //! and the unsigned proof are one output, so the core cannot handle a logout, an abort or a limit between the two.
 //!
 //! Revocation requests have no proof, because RFC 9449 defines proofs only for token requests and for requests to APIs.
 
-use crate::base::capability;
 use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::url::Url;
@@ -24,13 +23,9 @@ use crate::vault::io::{OpId, Output, ResponseHead};
 /// again.
 const CLOCK_STEP: u64 = 1000;
 
-/// DPoP, if this build has it.
+/// The nonces of servers, the keys, and the token requests that carry a proof.
 #[derive(Default)]
-pub(super) struct Dpop(capability::IfDpop<Proofs>);
-
-/// State for DPoP: nonces, keys, and token requests that carry a proof.
-#[derive(Default)]
-struct Proofs {
+pub(super) struct Dpop {
     provider_nonces: Nonces,
     api_nonces: Nonces,
     /// The token requests with a proof that are in flight.
@@ -55,7 +50,7 @@ pub(super) struct TokenRequest {
 /// The state of the DPoP proof of one call.
 pub(super) struct Proven {
     /// The nonce in the proof.
-    nonce: Option<capability::Dpop<String>>,
+    nonce: Option<String>,
     /// True if the request was already sent a second time, with another nonce.
     was_repeated: bool,
 }
@@ -78,7 +73,7 @@ impl Dpop {
         request: HttpRequest,
         key: Option<PublicKey>,
     ) -> OpId {
-        let (Some(proofs), Some(key)) = (self.0.get_mut(), key) else {
+        let Some(key) = key else {
             return ctx.send(purpose, request);
         };
         let op = ctx.begin_limited(purpose);
@@ -94,7 +89,7 @@ impl Dpop {
             clock_offset: 0,
             was_repeated: false,
         };
-        proofs.send(ctx, sent);
+        self.send(ctx, sent);
         op
     }
 
@@ -107,29 +102,27 @@ impl Dpop {
         op: OpId,
         outcome: &Outcome,
     ) -> Option<TokenRequest> {
-        let proofs = self.0.get_mut()?;
-        let i = proofs.sent.iter().position(|sent| sent.op == op)?;
-        let sent = proofs.sent.swap_remove(i);
+        let i = self.sent.iter().position(|sent| sent.op == op)?;
+        let sent = self.sent.swap_remove(i);
         let Outcome::Reply(reply) = outcome else {
             return None;
         };
         let url = &*sent.htu;
         if sent.request.access_token.is_some() {
-            proofs.api_nonces.record(url, reply.dpop_nonce.as_deref());
-            let nonce = proofs.api_nonces.get(url);
+            self.api_nonces.record(url, reply.dpop_nonce.as_deref());
+            let nonce = self.api_nonces.get(url);
             let may_help = reply.status == 401 && nonce.is_some() && nonce != sent.nonce.as_deref();
             return (may_help && !sent.was_repeated).then_some(sent);
         }
         // control: provider_nonce_is_used
-        proofs
-            .provider_nonces
+        self.provider_nonces
             .record(url, reply.dpop_nonce.as_deref());
         let TokenResponse::Refused(code) = token_endpoint::read(reply, Scheme::Dpop.into()) else {
             return None;
         };
         let may_help = match code.as_str() {
             "use_dpop_nonce" => {
-                let nonce = proofs.provider_nonces.get(url);
+                let nonce = self.provider_nonces.get(url);
                 nonce.is_some() && nonce != sent.nonce.as_deref()
             }
             "invalid_dpop_proof" => sent.clock_offset.abs_diff(ctx.clock_offset) >= CLOCK_STEP,
@@ -142,9 +135,7 @@ impl Dpop {
     pub(super) fn repeat(&mut self, ctx: &mut Context, purpose: Purpose, mut sent: TokenRequest) {
         sent.was_repeated = true;
         ctx.resume_operation(sent.op, purpose);
-        if let Some(proofs) = self.0.get_mut() {
-            proofs.send(ctx, sent);
-        }
+        self.send(ctx, sent);
     }
 
     /// Builds the proof for a call that is about to be sent with an access token of the session.
@@ -154,11 +145,10 @@ impl Dpop {
         allowed: &Allowed,
         proven: &mut Proven,
     ) -> Option<UnsignedProof> {
-        let proofs = self.0.get()?;
-        let jti = ctx.config.binds_tokens().then(|| jti(ctx))?;
+        let jti = ctx.config.binds_tokens.then(|| jti(ctx))?;
         let session = ctx.session.as_deref()?;
         let url = allowed.url();
-        let nonce = proofs.api_nonces.get(url);
+        let nonce = self.api_nonces.get(url);
         let proof = UnsignedProof::new(
             session.key()?,
             &ProofParams {
@@ -171,7 +161,7 @@ impl Dpop {
                 jti,
             },
         );
-        proven.nonce = nonce.map(|nonce| proof.witness().with(nonce.to_owned()));
+        proven.nonce = nonce.map(ToOwned::to_owned);
         Some(proof)
     }
 
@@ -184,11 +174,8 @@ impl Dpop {
         head: &ResponseHead,
         can_repeat: bool,
     ) -> bool {
-        let Some(proofs) = self.0.get_mut() else {
-            return false;
-        };
-        proofs.api_nonces.record(url, head.dpop_nonce.as_deref());
-        let nonce = proofs.api_nonces.get(url);
+        self.api_nonces.record(url, head.dpop_nonce.as_deref());
+        let nonce = self.api_nonces.get(url);
         // If the API's CORS headers do not expose `WWW-Authenticate`, a `DPoP-Nonce` header counts as the demand for a
         // nonce.
         let asks = match &head.www_authenticate {
@@ -198,29 +185,23 @@ impl Dpop {
         let may_help = head.status == 401
             && asks
             && nonce.is_some()
-            && nonce != proven.nonce.as_deref().map(String::as_str)
+            && nonce != proven.nonce.as_deref()
             && can_repeat;
         may_help && !core::mem::replace(&mut proven.was_repeated, true)
     }
 
     /// Tells the host which keys to keep, if the list has changed. `names` are the thumbprints of these keys.
     pub(super) fn keep_keys(&mut self, ctx: &mut Context, names: Vec<String>) {
-        let (Some(proofs), Some(has)) = (self.0.get_mut(), capability::Dpop::WITNESS) else {
-            return;
-        };
-        if names != proofs.kept {
-            proofs.kept.clone_from(&names);
-            let names = has.with(names);
+        if names != self.kept {
+            self.kept.clone_from(&names);
             ctx.outputs.push(Output::KeepKeys { names });
         }
     }
-}
 
-impl Proofs {
     /// Sends a token request with a proof.
     fn send(&mut self, ctx: &mut Context, mut sent: TokenRequest) {
         let url = &*sent.htu;
-        let access_token = sent.request.access_token.as_deref();
+        let access_token = sent.request.access_token.as_ref();
         let nonces = match access_token {
             Some(_) => &self.api_nonces,
             None => &self.provider_nonces,
@@ -247,9 +228,9 @@ impl Proofs {
 }
 
 /// Asks the host for a new key.
-pub(super) fn make_key(has: capability::Dpop, ctx: &mut Context) -> OpId {
-    let op = ctx.begin_limited(Purpose::MakeKey(has));
-    ctx.outputs.push(Output::MakeKey { op, has });
+pub(super) fn make_key(ctx: &mut Context) -> OpId {
+    let op = ctx.begin_limited(Purpose::MakeKey);
+    ctx.outputs.push(Output::MakeKey { op });
     op
 }
 
@@ -260,7 +241,7 @@ pub(super) fn key_of_session(session: &Session) -> Option<PublicKey> {
 
 /// Returns the key that the tokens of a login will be bound to.
 pub(super) fn key_of_login(pending: &Pending) -> Option<PublicKey> {
-    pending.key().cloned()
+    pending.key.clone()
 }
 
 fn jti(ctx: &mut Context) -> [u8; JTI] {

@@ -6,9 +6,8 @@
 //! [`Escrow::record_presence`]), every twenty seconds until five minutes after the last such sign, and when a page
 //! leaves. A vault that starts later gets the key from the service worker.
 
-use crate::base::capability;
 use crate::base::clock::Millis;
-use crate::config::Config;
+use crate::config::{Config, Persist};
 use crate::vault::context::Context;
 use crate::vault::io::Output;
 
@@ -21,7 +20,7 @@ const PAUSE: Millis = Millis::from_secs(20);
 const PRESENCE: Millis = Millis::from_secs(300);
 
 /// The escrow, if the configuration has one.
-pub(super) struct Escrow(Option<capability::Escrow<Times>>);
+pub(super) struct Escrow(Option<Times>);
 
 /// The time at which the key was last sent to the service worker, and the time until which it is sent again.
 #[derive(Default)]
@@ -32,7 +31,7 @@ struct Times {
 
 impl Escrow {
     pub(super) fn new(config: &Config) -> Self {
-        Self(config.escrow.map(|has| has.with(Times::default())))
+        Self((config.persist == Persist::Escrow).then(Times::default))
     }
 
     /// Records a sign that the user is present: a page has connected or has become visible or hidden, the device has

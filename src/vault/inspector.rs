@@ -4,9 +4,6 @@
 //! The inspector is off unless the configuration has `inspect: true`. A fingerprint is the start of a salted hash of a
 //! token. The salt never leaves the vault, so two fingerprints reveal nothing except that their tokens differ or are
 //! the same.
-//!
-//! In a build without the capability `Inspector`, [`Context::is_inspected`] always returns false, and the compiler
-//! removes the code that depends on it.
 
 use crate::Secret;
 use crate::base::clock::UnixMillis;
@@ -56,7 +53,7 @@ fn holdings<'a>(ctx: &Context, pending: impl Iterator<Item = &'a Pending>) -> Ve
             let fingerprint = Some(fingerprint.as_str());
             holdings.push(holding(kind, since, expires_at, generation, fingerprint).finish());
         });
-        for (target, token, since, until, generation) in session.others() {
+        for (target, token, since, until, generation) in session.other_tokens() {
             let target = &ctx.config.rules.targets()[target];
             let fingerprint = Some(fingerprint(ctx, token));
             let mut holding = holding(

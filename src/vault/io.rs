@@ -4,12 +4,11 @@ use crate::prelude::*;
 use core::fmt;
 
 use crate::Secret;
-use crate::base::capability;
 use crate::base::clock::UnixMillis;
 use crate::base::http::{HttpRequest, Outcome};
 use crate::egress::policy::Allowed;
 use crate::egress::websocket::Handshake;
-use crate::oauth::dpop::{Nonce, PublicKey, UnsignedProof};
+use crate::oauth::dpop::{PublicKey, UnsignedProof};
 use crate::oauth::jwks::Algorithm;
 
 /// The number of a page's connection. The host assigns it.
@@ -78,7 +77,7 @@ pub struct ResponseHead {
     /// The `WWW-Authenticate` header, if the API's CORS headers expose it.
     pub www_authenticate: Option<String>,
     /// The `DPoP-Nonce` header (RFC 9449 8), if the API's CORS headers expose it.
-    pub dpop_nonce: Option<Nonce>,
+    pub dpop_nonce: Option<String>,
 }
 
 /// The result of [`Output::Take`], which takes a pending login, or the mark that a session has ended, out of the store.
@@ -265,15 +264,11 @@ pub enum Input<'a> {
         op: OpId,
         /// The public key; `None` if the platform cannot create such keys.
         key: Option<PublicKey>,
-        /// The capability.
-        has: capability::Dpop,
     },
     /// [`Output::Call`] was not sent, because the private key for its proof is gone.
     CallUnsigned {
         /// The call.
         call: CallId,
-        /// The capability.
-        has: capability::Dpop,
     },
     /// The probe of [`Output::ProbeSocket`] has ended.
     SocketProbed {
@@ -281,15 +276,13 @@ pub enum Input<'a> {
         call: CallId,
         /// True if the worker's Content-Security-Policy blocked the probe, or caused a report about it.
         is_blocked: bool,
-        /// The capability.
-        has: capability::Sockets,
     },
     /// The socket of [`Output::OpenSocket`] is open.
     SocketOpened {
         /// The call.
         call: CallId,
         /// The sub-protocol that the server chose, or an empty string.
-        protocol: capability::Sockets<String>,
+        protocol: String,
     },
     /// The timer fired. It may fire early or late.
     Tick,
@@ -328,13 +321,11 @@ pub enum Output {
     MakeKey {
         /// The operation's number.
         op: OpId,
-        /// The capability.
-        has: capability::Dpop,
     },
     /// Forget all private keys except those with these thumbprints.
     KeepKeys {
         /// The thumbprints.
-        names: capability::Dpop<Vec<String>>,
+        names: Vec<String>,
     },
     /// Seal and store a pending login, or the mark that a session has ended, and report [`Input::Stored`].
     Store {
@@ -429,7 +420,7 @@ pub enum Output {
         /// The call.
         call: CallId,
         /// The URL, without its query.
-        url: capability::Sockets<String>,
+        url: String,
     },
     /// Open a socket, and report [`Input::SocketOpened`] or [`Input::CallClosed`]. A `MessagePort` came with the page's
     /// message. The page uses this port to send and receive messages, and learns there how the socket was closed. The
@@ -438,16 +429,16 @@ pub enum Output {
         /// The call.
         call: CallId,
         /// The handshake.
-        handshake: capability::Sockets<Box<Handshake>>,
+        handshake: Box<Handshake>,
     },
     /// Send a message of the vault on a socket, before any message of the page.
     SendFirst {
         /// The call.
         call: CallId,
         /// The message.
-        text: capability::Sockets<Secret>,
+        text: Secret,
         /// The token that the message contains.
-        token: capability::Sockets<Secret>,
+        token: Secret,
     },
     /// Close a socket with a code and a reason (RFC 6455 7.4), and tell the page.
     CloseSocket {
@@ -456,7 +447,7 @@ pub enum Output {
         /// The code.
         code: u16,
         /// The reason.
-        reason: capability::Sockets<String>,
+        reason: String,
     },
     /// Deliver to the page the response that the host holds: first `text`, then the body. For a socket, post `text`,
     /// and then pass messages between the page and the API.

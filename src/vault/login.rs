@@ -54,8 +54,8 @@ impl Logins {
     /// Continues the logins that waited for metadata.
     pub(super) fn resume(&mut self, ctx: &mut Context, provider: &Provider) {
         while let Some(mut login) = list::take(&mut self.in_flight, Login::needs_metadata) {
-            if let Some(has) = ctx.config.extended.dpop {
-                login.stage = LoginStage::MakingKey(dpop::make_key(has, ctx));
+            if ctx.config.binds_tokens {
+                login.stage = LoginStage::MakingKey(dpop::make_key(ctx));
                 self.in_flight.push(login);
             } else {
                 self.begin_with_key(ctx, provider, login, None);
@@ -71,9 +71,9 @@ impl Logins {
         mut login: Box<Login>,
         key: Option<PublicKey>,
     ) {
-        if let Some(has) = login.params.device {
+        if login.params.is_device {
             login.key = key;
-            return self.begin_device(has, ctx, provider, login);
+            return self.begin_device(ctx, provider, login);
         }
         let bound = |begun: Box<AuthorizationRequest>| match key {
             Some(key) => begun.bound_to(key),
@@ -114,7 +114,7 @@ fn authorization_request(
     ctx.entropy.fill(&mut entropy);
     let mut begun = authorization_request::build(
         &ctx.config,
-        redirect_uri.as_deref().unwrap_or(&ctx.config.redirect_uri),
+        redirect_uri.as_ref().unwrap_or(&ctx.config.redirect_uri),
         params,
         &entropy,
         ctx.now.wall,

@@ -5,10 +5,8 @@
 //! A message of a page may be hostile. The size of a message is limited, and each member must have the expected type.
 //! Any other message is refused with `message_invalid`.
 
-use crate::base::capability;
 use crate::base::clock::UnixMillis;
 use crate::base::error::{Code, Error, quote};
-use crate::base::strings;
 use crate::codec::json::{Object, Value, Writer};
 use crate::login::authorization_request::LoginParams;
 use crate::prelude::*;
@@ -36,8 +34,8 @@ pub(super) enum Request {
         version: u64,
         /// The time at which the page was loaded; 0 if the page does not say.
         loaded: UnixMillis,
-        /// Present if the sender is the frame of a vault origin.
-        framed: Option<capability::LoginOptions>,
+        /// True if the sender is the frame of a vault origin.
+        is_framed: bool,
     },
     /// `login`
     Login(Box<LoginParams>),
@@ -51,7 +49,7 @@ pub(super) enum Request {
     /// `fetch`
     Fetch(FetchRequest),
     /// `socket`
-    Socket(capability::Sockets<SocketRequest>),
+    Socket(SocketRequest),
     /// `abort`
     Abort,
     /// `logout`
@@ -72,20 +70,6 @@ pub(super) enum Request {
 }
 
 impl Request {
-    /// Reads `socket`, if this build has sockets.
-    fn socket(members: &mut Members<'_>) -> Self {
-        match capability::Sockets::WITNESS {
-            Some(has) => Self::Socket(has.with(members.socket())),
-            None => Self::unknown(members),
-        }
-    }
-
-    /// Refuses a message of an unknown kind.
-    const fn unknown(members: &mut Members<'_>) -> Self {
-        members.are_sound = false;
-        Self::Bye
-    }
-
     /// Returns true if the request uses the body that came with its message.
     pub(super) const fn has_payload(&self) -> bool {
         matches!(self, Self::Fetch(_) | Self::Socket(_))
@@ -121,24 +105,22 @@ const CACHE: &str = "cache";
 const CREDENTIALS: &str = "credentials";
 
 /// The members of the message `login`.
-const LOGIN: &str = strings::join!(&[
-    "acrValues id loginHint maxAge mode prompt returnTo t uiLocales",
-    if HAS_PARAMS { "params" } else { "" },
-    if HAS_CUSTOM { "port" } else { "" },
-    if HAS_SCOPE { "scope" } else { "" },
-]);
+const LOGIN: &[&str] = &[
+    "acrValues",
+    "id",
+    "loginHint",
+    "maxAge",
+    "mode",
+    "params",
+    "port",
+    "prompt",
+    "returnTo",
+    "scope",
+    "t",
+    "uiLocales",
+];
 
-const HAS_CUSTOM: bool = capability::CustomLogin::WITNESS.is_some();
-const HAS_PARAMS: bool = capability::LoginOptions::WITNESS.is_some();
-const HAS_SCOPE: bool = capability::ResourceTokens::WITNESS.is_some();
-
-const NO_SUCH_LOGIN_OPTION: &str = if HAS_PARAMS && HAS_SCOPE {
-    msg!("login() has no option ")
-} else {
-    msg!(
-        "login() has no such option, or only with loginScopes or loginParams in the worker's file: "
-    )
-};
+const NO_SUCH_LOGIN_OPTION: &str = msg!("login() has no option ");
 
 impl FetchRequest {
     /// Returns the `credentials` that the page asked for.
@@ -158,7 +140,7 @@ impl FetchRequest {
     /// `force-cache` becomes `default`.
     pub(super) fn init(&self, caches: bool, credentials: &str) -> String {
         let mut init = Writer::object();
-        let mode = if capability::RuleOptions::WITNESS.is_some() && caches {
+        let mode = if caches {
             match self.members.str(CACHE) {
                 None | Some("force-cache") => "default",
                 Some(asked) => asked,
@@ -247,8 +229,8 @@ impl PageMessage {
     }
 }
 
-/// The members of a message. For a member of a wrong type, a getter returns a default and sets `are_sound` to false.
-/// One check of `are_sound` at the end needs much less code than a check after each member.
+/// The members of a message. For a member of a wrong type, a getter returns a default and sets `are_sound` to false,
+/// which is checked at the end.
 struct Members<'a> {
     object: &'a mut Object,
     are_sound: bool,
@@ -264,14 +246,14 @@ impl Members<'_> {
             "hello" => Request::Hello {
                 version: self.number("version").unwrap_or_default(),
                 loaded: self.number("loaded").unwrap_or_default(),
-                framed: capability::LoginOptions::WITNESS.filter(|_| self.flag("framed")),
+                is_framed: self.flag("framed"),
             },
             "login" => Request::Login(self.login()),
             "callback" => Request::Callback {
                 url: self.required("url"),
             },
             "fetch" => Request::Fetch(self.fetch()),
-            "socket" => Request::socket(self),
+            "socket" => Request::Socket(self.socket()),
             "logout" => Request::Logout {
                 provider: self.flag("provider"),
                 return_to: self.text("returnTo"),
@@ -282,30 +264,31 @@ impl Members<'_> {
             "active" => Request::Active,
             "woke" => Request::Woke,
             "bye" => Request::Bye,
-            _ => Request::unknown(self),
+            _ => {
+                self.are_sound = false;
+                Request::Bye
+            }
         }
     }
 
     fn login(&mut self) -> Box<LoginParams> {
+        self.why = msg!(
+            "login option mode must be 'redirect' or 'popup' (or 'device' or 'custom', with deviceFlow or customLogin: true in the worker's file), or another option is of a wrong type"
+        );
         let mode = self.object.str("mode");
-        let device = capability::DeviceLogin::WITNESS.filter(|_| mode == Some("device"));
-        let custom = capability::CustomLogin::WITNESS.filter(|_| mode == Some("custom"));
+        let (is_device, is_custom) = (mode == Some("device"), mode == Some("custom"));
         let popup = match mode {
-            Some("popup") => true,
-            // The page waits for the response, as the opener of a popup does.
-            _ if custom.is_some() => true,
-            _ if device.is_some() => false,
-            mode => {
-                self.are_sound &= mode == Some("redirect");
-                self.why = msg!(
-                    "login option mode must be 'redirect' or 'popup' (or 'device' or 'custom', with deviceFlow or customLogin: true in the worker's file), or another option is of a wrong type"
-                );
+            // In a custom login, the page waits for the response, as the opener of a popup does.
+            Some("popup" | "custom") => true,
+            Some("redirect" | "device") => false,
+            _ => {
+                self.are_sound = false;
                 false
             }
         };
         // Unknown options are refused, because a misspelled option would otherwise be ignored silently.
         for (name, _) in self.object.iter() {
-            if !strings::contains_word(LOGIN, name) {
+            if !LOGIN.contains(&name) {
                 self.are_sound = false;
                 self.why = NO_SUCH_LOGIN_OPTION;
                 self.which = quote(name);
@@ -319,13 +302,11 @@ impl Members<'_> {
             ui_locales: self.text("uiLocales"),
             acr_values: self.text("acrValues"),
             max_age: self.number("maxAge"),
-            more: capability::IfLoginOptions::new(|| self.more()),
-            scope: capability::ResourceTokens::WITNESS
-                .and_then(|has| Some(has.with(self.text("scope")?))),
-            device,
-            custom,
-            port: capability::CustomLogin::WITNESS
-                .and_then(|has| Some(has.with(self.number("port")?))),
+            more: self.more(),
+            scope: self.text("scope"),
+            is_device,
+            is_custom,
+            port: self.number("port"),
         })
     }
 
@@ -495,7 +476,6 @@ mod tests {
 
     #[test]
     fn only_caching_rules_use_the_pages_cache_mode() {
-        needs!(RuleOptions);
         for (asked, with_cache) in [
             ("default", "default"),
             ("no-store", "no-store"),
@@ -546,24 +526,6 @@ mod tests {
             let expected = [NO_SUCH_LOGIN_OPTION, shown].concat();
             assert_eq!(error.message(), expected);
             assert!(!error.message().contains("s3cret"));
-        }
-    }
-
-    #[test]
-    fn larger_modules_messages_are_refused() {
-        let login = |member: &str| [r#"{"t":"login","id":3,"mode":"#, member, "}"].concat();
-        let socket = r#"{"t":"socket","id":3,"url":"wss://a.test/","protocols":[]}"#;
-        let device = capability::DeviceLogin::WITNESS.is_some();
-        let params = capability::LoginOptions::WITNESS.is_some();
-        let scope = capability::ResourceTokens::WITNESS.is_some();
-        for (text, is_here) in [
-            (socket.to_owned(), capability::Sockets::WITNESS.is_some()),
-            (login(r#""device""#), device),
-            (login(r#""popup","params":{"display":"page"}"#), params),
-            (login(r#""popup","scope":"openid""#), scope),
-            (login(r#""popup""#), true),
-        ] {
-            assert_eq!(PageMessage::parse(&text).is_ok(), is_here, "{text}");
         }
     }
 

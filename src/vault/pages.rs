@@ -1,6 +1,6 @@
 //! The greeting of pages, which is the message `ready`, and the choice of a page to disconnect.
 
-use crate::config::fingerprint;
+use crate::config::{Persist, fingerprint};
 use crate::vault::api_calls::call_list::CallList;
 use crate::vault::context::Context;
 use crate::vault::hints::{self, Hints};
@@ -16,7 +16,7 @@ pub(super) fn greet(ctx: &mut Context, hints: &Hints, port: PortId) {
     ready.number("app", app.into());
     // While the store is being loaded, a session can only come from the store.
     if ctx.is_loading() && ctx.session.is_some() {
-        let is_escrowed = ctx.config.escrow.is_some();
+        let is_escrowed = ctx.config.persist == Persist::Escrow;
         ready.text("from", if is_escrowed { "escrow" } else { "storage" });
     }
     let text = ctx.session_message(&mut ready);

@@ -22,7 +22,6 @@ pub(super) mod tombstone;
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
-use crate::config::HAS_PERSISTENCE;
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
 use crate::vault::context::{Context, Purpose};
@@ -483,9 +482,7 @@ impl Persistence {
 
     /// Limits the recorded end to sessions that had begun by the time `at`.
     pub(super) fn limit_end(&mut self, at: &Instant) {
-        if let Some(ended) = &mut self.ended
-            && HAS_PERSISTENCE
-        {
+        if let Some(ended) = &mut self.ended {
             ended.at = *at;
         }
     }

@@ -4,12 +4,10 @@
 //! If the fetch fails, the waiting parts fail, continue without the metadata or keys, or wait for the next fetch. The
 //! next part that needs the metadata or keys starts this fetch.
 
-use crate::base::capability;
 use crate::base::error::Result;
 use crate::base::http::Outcome;
 use crate::codec::base64url;
 use crate::codec::form::with_query;
-use crate::config::HAS_METADATA;
 use crate::oauth::jwks::Jwks;
 use crate::oauth::metadata::{self, Metadata, Search};
 use crate::prelude::*;
@@ -19,9 +17,6 @@ use crate::vault::io::OpId;
 
 /// The error message, with likely reasons, if there is no response.
 const SILENT: &str = msg!("no response (is it up, and does its CORS allow this origin?)");
-
-/// True if every provider has keys in this build.
-const HAS_KEYS: bool = capability::PlainOauth::WITNESS.is_none();
 
 /// The metadata and keys of the provider.
 pub(super) struct Provider {
@@ -35,10 +30,8 @@ pub(super) struct Provider {
 
 impl Provider {
     pub(super) fn new(issuer: &str, metadata: Option<Box<Metadata>>) -> Self {
-        let metadata_url = match metadata.as_ref().filter(|_| HAS_METADATA) {
-            Some(metadata) if HAS_KEYS || !metadata.jwks_uri.is_empty() => {
-                metadata.jwks_uri.clone()
-            }
+        let metadata_url = match &metadata {
+            Some(metadata) if !metadata.jwks_uri.is_empty() => metadata.jwks_uri.clone(),
             _ => metadata::discovery_url(issuer),
         };
         Self {
@@ -60,10 +53,7 @@ impl Provider {
     }
 
     /// Returns the address of the user's profile: see [`profile::address`].
-    pub(super) fn profile_address(
-        &self,
-        ctx: &Context,
-    ) -> Result<Option<capability::ProfileAddress<String>>> {
+    pub(super) fn profile_address(&self, ctx: &Context) -> Result<Option<String>> {
         match &self.metadata {
             Some(metadata) => profile::address(&ctx.config, metadata),
             None => Ok(None),
@@ -171,6 +161,6 @@ pub(super) fn is_down(outcome: &Outcome) -> bool {
 pub(super) fn is_reachable(ctx: &Context, probe: &Outcome) -> bool {
     metadata::read_document(probe, "", "", "").is_ok_and(|text| {
         Metadata::parse_expected(text, &ctx.config.expected_metadata()).is_ok()
-            || HAS_METADATA && Jwks::parse(text).is_ok()
+            || Jwks::parse(text).is_ok()
     })
 }

@@ -7,7 +7,6 @@
 //! before that successor has replaced the token that was sent. If no response arrives, the same token is sent again.
 
 use crate::Secret;
-use crate::base::capability;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, quote_url};
 use crate::base::http::Outcome;
@@ -117,7 +116,7 @@ pub(super) enum RefreshStep {
     /// The provider refused to issue the access token for one target, and the session continues.
     TargetRefused(TargetRefusal),
     /// The private key that the tokens are bound to is gone.
-    KeyLost(capability::Dpop),
+    KeyLost,
     /// The provider has ended the grant, so the session ends.
     Ended(EndReason),
     /// The response contains the tokens of another user.
@@ -344,8 +343,8 @@ impl Refresh {
             _ => return self.on_detached_response(op, result),
         };
         self.stage = RefreshStage::Idle;
-        if let Outcome::KeyLost(has) = outcome {
-            return RefreshStep::KeyLost(*has);
+        if matches!(outcome, Outcome::KeyLost) {
+            return RefreshStep::KeyLost;
         }
         if !matches!(result, RefreshOutcome::Opaque) {
             self.is_probing = false;
@@ -380,7 +379,7 @@ impl Refresh {
                 RefreshStep::Received(tokens, requested)
             }
             RefreshOutcome::Ended => {
-                let reason = if ctx.config.tells_reasons() {
+                let reason = if ctx.config.tells_reasons {
                     provider_errors::end_reason(outcome)
                 } else {
                     EndReason::ProviderEnded
@@ -390,8 +389,7 @@ impl Refresh {
             RefreshOutcome::InteractionRequired(code) => {
                 if let Some(session) = &mut ctx.session {
                     // control: interaction_required_stops_refreshes
-                    session
-                        .require_interaction(Some(&*code).filter(|_| ctx.config.tells_reasons()));
+                    session.require_interaction(Some(&*code).filter(|_| ctx.config.tells_reasons));
                 }
                 ctx.trace("refresh_failed", Some(&code));
                 ctx.broadcast_session();
@@ -531,7 +529,7 @@ impl Refresh {
         mut verification: Box<Verification>,
     ) -> RefreshStep {
         match verification.advance(ctx, provider, Purpose::VerifyRefresh) {
-            Ok(Next::Conclude(_)) => conclude(ctx, verification, true),
+            Ok(Next::Conclude) => conclude(ctx, verification, true),
             Ok(Next::Wait) => {
                 self.stage = RefreshStage::Verifying(verification);
                 RefreshStep::Wait

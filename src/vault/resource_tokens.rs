@@ -7,7 +7,6 @@
 //! fail. The vault does not request this token again for a minute. The session continues.
 
 use crate::Secret;
-use crate::base::capability;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::HttpRequest;
@@ -29,12 +28,12 @@ pub(super) struct ResourceTokens {
     /// The token that the refresh in flight, or the next attempt, requests.
     pub(super) selected: TokenSelector,
     /// The targets for which the provider refused to issue a token, with the error and the time of the refusal.
-    refused: capability::IfResourceTokens<Vec<(usize, Error, Instant)>>,
+    refused: Vec<(usize, Error, Instant)>,
 }
 
 /// The provider's refusal to issue the token for one target.
 pub(super) struct TargetRefusal {
-    pub(super) target: capability::ResourceTokens<usize>,
+    pub(super) target: usize,
     pub(super) error: Error,
     /// True if the reason for the refusal may be that the provider no longer accepts the refresh token. In that case, a
     /// refresh for the session's own access token follows, and its result shows if the session can continue.
@@ -75,9 +74,9 @@ impl ResourceTokens {
     /// Returns the error of the provider's refusal to issue this token, if the refusal is less than [`REFUSED`] old.
     pub(super) fn refusal(&mut self, ctx: &Context, selector: TokenSelector) -> Option<Error> {
         let target = selector?;
-        let refused = self.refused.get_mut()?;
-        refused.retain(|(_, _, at)| at.elapsed(&ctx.now) < REFUSED);
-        let known = refused.iter().find(|(of, ..)| *of == *target);
+        self.refused
+            .retain(|(_, _, at)| at.elapsed(&ctx.now) < REFUSED);
+        let known = self.refused.iter().find(|(of, ..)| *of == target);
         known.map(|(_, error, _)| error.clone())
     }
 
@@ -91,7 +90,7 @@ impl ResourceTokens {
         let client_id = &config.client_id;
         match self.selected {
             Some(i) => {
-                let target = &config.rules.targets()[*i];
+                let target = &config.rules.targets()[i];
                 token_endpoint::target_request(endpoint, client_id, refresh_token, target)
             }
             None => token_endpoint::refresh_request(endpoint, client_id, refresh_token),
@@ -155,9 +154,7 @@ impl ResourceTokens {
             &because,
         ];
         let error = Error::of(code, &message);
-        if let Some(refused) = self.refused.get_mut() {
-            refused.push((*target, error.clone(), ctx.now));
-        }
+        self.refused.push((target, error.clone(), ctx.now));
         Err(TargetRefusal {
             target,
             error,

@@ -5,7 +5,6 @@
 //! If the API makes the same demand immediately after such a login, the page gets another error, which says that a
 //! further login will not help. Otherwise a page could repeat logins without end.
 
-use crate::base::capability;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
 use crate::base::strings;
@@ -23,7 +22,7 @@ const FRESH: Millis = Millis::from_secs(60);
 /// The demand that the last login was meant to satisfy.
 #[derive(Default)]
 pub(super) struct StepUp {
-    done: Option<capability::StepUp<CompletedStepUp>>,
+    done: Option<CompletedStepUp>,
 }
 
 struct CompletedStepUp {
@@ -34,12 +33,10 @@ struct CompletedStepUp {
 impl StepUp {
     /// Records the demand that a completed login was meant to satisfy, if there was one.
     pub(super) fn record_login(&mut self, ctx: &Context, pending: &Pending) {
-        self.done = pending.demand.as_ref().map(|login| {
-            login.witness().with(CompletedStepUp {
-                login: (**login).clone(),
-                at: ctx.now,
-            })
-        });
+        self.done = pending
+            .demand
+            .clone()
+            .map(|login| CompletedStepUp { login, at: ctx.now });
     }
 
     /// Rejects a call if the API demands another authentication or more scope, and the API's rule has `stepUp`. Returns

@@ -8,7 +8,6 @@ pub(super) mod merge;
 
 use crate::Secret;
 use crate::base::error::Result;
-use crate::config::HAS_PERSISTENCE;
 use crate::egress::policy::TokenSelector;
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::token_endpoint::TokenSet;
@@ -112,10 +111,6 @@ impl Tokens {
         let Some(session) = &ctx.session else {
             return RefreshStep::Unused(refreshed.tokens);
         };
-        if !HAS_PERSISTENCE {
-            // A session that is only in memory does not wait for a store.
-            return RefreshStep::Persisted(refreshed);
-        }
         let state = ctx.keeps().then(|| {
             let Refreshed {
                 tokens,
@@ -193,7 +188,7 @@ impl Tokens {
         ctx: &mut Context,
         of_logins: impl Iterator<Item = &'a PublicKey>,
     ) {
-        if !ctx.config.binds_tokens() {
+        if !ctx.config.binds_tokens {
             return;
         }
         let sessions = ctx.session.as_deref().into_iter();

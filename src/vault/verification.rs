@@ -6,7 +6,6 @@
 //! If the provider's known keys do not include the token's key, the key may be new. The keys are then fetched again, at
 //! most once for each token.
 
-use crate::base::capability;
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result};
 use crate::oauth::id_token::{Expected, Occasion, Rejected, Unverified};
@@ -36,7 +35,7 @@ pub(super) enum Evidence {
     /// An ID token whose signature has to be checked.
     IdToken(Unverified),
     /// Members of the response, or of the profile. The responses come directly from their servers, so nothing is signed.
-    Members(capability::PlainOauth),
+    Members,
 }
 
 /// The next step of a verification.
@@ -44,7 +43,7 @@ pub(super) enum Next {
     /// Wait for the host's check of the signature, or for keys.
     Wait,
     /// Conclude at once, since there is no signature.
-    Conclude(capability::PlainOauth),
+    Conclude,
 }
 
 impl Verification {
@@ -89,7 +88,7 @@ impl Verification {
     ) -> (Box<TokenSet>, core::result::Result<Identity, Rejected>) {
         let unverified = match self.evidence {
             Evidence::IdToken(unverified) => unverified,
-            Evidence::Members(_) => {
+            Evidence::Members => {
                 let claims = self.tokens.identity.clone().unwrap_or_default();
                 let user = match ctx.config.wanted_tokens().members {
                     Some(members) => named::user(members, &claims, &self.tokens, &occasion),
@@ -101,7 +100,7 @@ impl Verification {
         let expected = Expected {
             issuer: &ctx.config.issuer,
             client_id: &ctx.config.client_id,
-            trusted_audiences: ctx.config.trusted_audiences(),
+            trusted_audiences: &ctx.config.trusted_audiences,
             now_seconds: ctx.provider_seconds(),
             tolerance_seconds: ctx.config.clock_tolerance.as_secs(),
             access_token: &self.tokens.access_token,
@@ -124,7 +123,7 @@ impl Verification {
     ) -> Result<Next> {
         let unverified = match &self.evidence {
             Evidence::IdToken(unverified) => unverified,
-            Evidence::Members(has) => return Ok(Next::Conclude(*has)),
+            Evidence::Members => return Ok(Next::Conclude),
         };
         let selected = match &provider.keys {
             Some(keys) => keys.select(unverified.algorithm(), unverified.kid()),
@@ -164,19 +163,16 @@ impl Verification {
 /// Returns what `tokens` say about the user, which is not verified yet. Returns an error if the ID token is missing or its
 /// header is not acceptable.
 pub(super) fn evidence(ctx: &Context, provider: &Provider, tokens: &TokenSet) -> Result<Evidence> {
-    if let Some(members) = &ctx.config.identity {
-        return Ok(Evidence::Members(members.witness()));
+    if !ctx.config.has_openid() {
+        return Ok(Evidence::Members);
     }
     let Some(id_token) = &tokens.identity else {
         return Err(no_id_token());
     };
-    let allowed = match &provider.metadata {
-        Some(metadata) => metadata.id_token_signing_algorithms.as_slice(),
-        None => &[],
-    };
-    let allowed = match ctx.config.id_token_alg() {
-        Some(alg) => core::slice::from_ref(alg),
-        None => allowed,
+    let allowed = match (&ctx.config.id_token_alg, &provider.metadata) {
+        (Some(alg), _) => core::slice::from_ref(alg),
+        (None, Some(metadata)) => metadata.id_token_signing_algorithms.as_slice(),
+        (None, None) => &[],
     };
     Unverified::parse(id_token.expose(), allowed).map(Evidence::IdToken)
 }

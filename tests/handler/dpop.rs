@@ -7,7 +7,6 @@ use serde_json::json;
 use strongroom::Code;
 use strongroom::codec::base64url;
 use strongroom::edge::Head;
-use strongroom::oauth::dpop::Nonce;
 use strongroom::oauth::pkce;
 
 use crate::browser::Source;
@@ -186,7 +185,7 @@ fn provider_nonce_is_retried_once() {
     let back = host.come_back("/auth/login");
     for nonce in ["p-1", "p-2", "p-3"] {
         let mut reply = provider::json(400, r#"{"error":"use_dpop_nonce"}"#);
-        reply.dpop_nonce = Nonce::new(nonce.to_owned());
+        reply.dpop_nonce = Some(nonce.to_owned());
         host.provider.replies.push_back(("/token", Some(reply)));
     }
     assert_eq!(host.arrive(&back).status, 502);
@@ -196,9 +195,9 @@ fn provider_nonce_is_retried_once() {
         let mut host = new();
         let back = host.come_back("/auth/login");
         let mut first = provider::json(400, r#"{"error":"use_dpop_nonce"}"#);
-        first.dpop_nonce = Nonce::new("p-2".to_owned());
+        first.dpop_nonce = Some("p-2".to_owned());
         let mut second = first.clone();
-        second.dpop_nonce = nonce.map(str::to_owned).and_then(Nonce::new);
+        second.dpop_nonce = nonce.map(str::to_owned);
         host.provider
             .replies
             .extend([("/token", Some(first)), ("/token", Some(second))]);
@@ -213,7 +212,7 @@ fn slow_refresh_of_two_requests_is_tried_again() {
     host.pass(600);
     host.latency = 9;
     let mut wanted = provider::json(400, r#"{"error":"use_dpop_nonce"}"#);
-    wanted.dpop_nonce = Nonce::new("p-1".to_owned());
+    wanted.dpop_nonce = Some("p-1".to_owned());
     let replies = [("/token", Some(wanted)), ("/token", None)];
     host.provider.replies.extend(replies);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);

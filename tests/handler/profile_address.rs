@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use strongroom::Code;
 use strongroom::base::http::HttpReply;
 use strongroom::edge::Config;
-use strongroom::oauth::dpop::Nonce;
 
 use crate::browser::Source;
 use crate::host::{Host, configuration};
@@ -91,7 +90,7 @@ fn bound_token_is_proven_to_the_profile_address() {
     let mut config = config();
     config["dpop"] = json!(true);
     let mut wanted = provider::json(401, "{}");
-    wanted.dpop_nonce = Nonce::new("n-1".to_owned());
+    wanted.dpop_nonce = Some("n-1".to_owned());
     let mut host = host_with(&config, &[wanted, profile(&json!({ "id": 42 }))]);
     host.provider.token_type = "DPoP";
     host.sign_in();
@@ -114,7 +113,7 @@ fn nonce_is_requested_only_once() {
     let mut config = config();
     config["dpop"] = json!(true);
     let wanted = |nonce: &str| HttpReply {
-        dpop_nonce: Nonce::new(nonce.to_owned()),
+        dpop_nonce: Some(nonce.to_owned()),
         ..provider::json(401, "{}")
     };
     let mut host = host_with(&config, &[wanted("n-1"), wanted("n-2"), wanted("n-3")]);

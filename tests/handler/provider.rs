@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use strongroom::Secret;
 use strongroom::base::http::{HttpReply, HttpRequest};
 use strongroom::codec::form;
-use strongroom::oauth::dpop::Nonce;
 
 use crate::crypto::Pair;
 pub(crate) use kit::reply::json;
@@ -153,7 +152,7 @@ impl Provider {
             _ => json(404, ""),
         };
         let nonce = self.dpop_nonce.as_ref().or(self.announced_nonce.as_ref());
-        reply.dpop_nonce = nonce.cloned().and_then(Nonce::new);
+        reply.dpop_nonce = nonce.cloned();
         Some(reply)
     }
 

@@ -67,15 +67,10 @@ macro_rules! mutations_of {
 
 mutations_of! {
     callback: MUTATIONS,
-    #[cfg(feature = "step-up")]
     challenge: MUTATIONS,
-    #[cfg(feature = "edge")]
     edge_cookie: MUTATIONS,
-    #[cfg(feature = "edge")]
     edge_logout: MUTATIONS,
-    #[cfg(feature = "edge")]
     edge_record: MUTATIONS,
-    #[cfg(feature = "edge")]
     edge_session: MUTATIONS,
     egress: MUTATIONS,
     form: MUTATIONS,
@@ -83,11 +78,9 @@ mutations_of! {
     json: MUTATIONS,
     jwks: MUTATIONS,
     jwt: MUTATIONS,
-    #[cfg(feature = "stored-sessions")]
     kept: MUTATIONS,
     metadata: MUTATIONS,
     reflection: MUTATIONS,
-    #[cfg(feature = "sockets")]
     socket: MUTATIONS,
     token_reply: MUTATIONS,
     vault: MUTATIONS / 8,

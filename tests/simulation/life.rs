@@ -16,7 +16,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use strongroom::base::capability;
 use strongroom::base::clock::Millis;
 use strongroom::vault::PortId;
 
@@ -190,12 +189,11 @@ pub(crate) fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Tally {
 fn some_identity(seed: u64, home: Home) -> Option<&'static str> {
     // Lives of other seeds do not change when this feature changes.
     let mut dice = Dice::new(seed.rotate_left(13));
-    let values = match capability::ProfileAddress::WITNESS {
-        None => &IDENTITIES[..0],
-        Some(_) if home == Home::Memory => &IDENTITIES[..],
-        Some(_) => &IDENTITIES[..2],
+    let values = match home {
+        Home::Memory => &IDENTITIES[..],
+        Home::Store { .. } => &IDENTITIES[..2],
     };
-    (dice.roll(5) == 0 && !values.is_empty()).then(|| dice.pick(values))
+    (dice.roll(5) == 0).then(|| dice.pick(values))
 }
 
 impl Life {
@@ -205,10 +203,10 @@ impl Life {
         let absolute = dice
             .pick(&[600, 3600, 43_200, 43_200, 43_200, 43_200])
             .max(idle);
+        // Half of the lives keep sessions in memory only, as apps do by default. Of the others, most have several vaults.
         let home = match dice.roll(10) {
-            _ if capability::StoredSessions::WITNESS.is_none() => Home::Memory,
-            0..4 => Home::Memory,
-            4..6 => Home::Store { vaults: 1 },
+            0..5 => Home::Memory,
+            5..7 => Home::Store { vaults: 1 },
             _ => Home::Store {
                 vaults: 2 + dice.roll(3),
             },
@@ -218,10 +216,9 @@ impl Life {
             Home::Store { vaults } => ("sealed", vaults),
         };
         let mut more_dice = Dice::new(seed.reverse_bits());
-        let is_bound = more_dice.roll(4) == 0 && capability::Dpop::WITNESS.is_some();
+        let is_bound = more_dice.roll(4) == 0;
         // The APIs that have their own tokens: both APIs, only the second API, or none.
         let of_their_own = match more_dice.roll(8) {
-            _ if capability::ResourceTokens::WITNESS.is_none() => &[],
             0 => &RESOURCES[..],
             1 => &RESOURCES[1..],
             _ => &[],

@@ -15,7 +15,6 @@
     reason = "a command line tool prints for a person"
 )]
 
-#[cfg(feature = "edge")]
 mod isolates;
 mod life;
 mod tally;
@@ -84,10 +83,6 @@ impl Lives for Vaults {
 
 struct Options {
     /// Runs isolates instead of vaults.
-    #[cfg_attr(
-        not(feature = "edge"),
-        expect(dead_code, reason = "it has no isolates")
-    )]
     isolates: bool,
     sessions: Option<u64>,
     seed: Option<u64>,
@@ -117,19 +112,16 @@ fn main() -> ExitCode {
         let place = panic.location().map(ToString::to_string);
         PLACE.with(|kept| *kept.borrow_mut() = place.unwrap_or_default());
     }));
-    #[cfg(feature = "edge")]
     if options.isolates {
         return follow::<isolates::Isolates>(&options);
     }
     follow::<Vaults>(&options)
 }
 
-/// Returns the names of all invariants of the lives that this build has.
+/// Returns the names of all invariants.
 fn names() -> impl Iterator<Item = &'static str> {
     let vaults = Invariant::ALL.iter().map(|invariant| invariant.name());
-    #[cfg(feature = "edge")]
-    let vaults = vaults.chain(isolates::names());
-    vaults
+    vaults.chain(isolates::names())
 }
 
 fn follow<L: Lives>(options: &Options) -> ExitCode {
@@ -148,7 +140,7 @@ impl Options {
         let (mut sessions, mut seed, mut expected) = (None, None, None);
         let mut isolates = false;
         while let Some(name) = arguments.next() {
-            if name == "--isolates" && cfg!(feature = "edge") {
+            if name == "--isolates" {
                 isolates = true;
                 continue;
             }
@@ -200,8 +192,7 @@ fn simulate<L: Lives>(seeds: Range<u64>) -> ExitCode {
         breach.seed, breach.what
     );
     let kind = std::env::args().find(|name| name == "--isolates");
-    let set = (!cfg!(feature = "extended")).then(|| "--default-module".to_owned());
-    let kind: String = kind.into_iter().chain(set).map(|name| name + " ").collect();
+    let kind = kind.map_or_else(String::new, |name| name + " ");
     println!(
         "  step by step: cargo xtask simulate {kind}--seed {}",
         breach.seed

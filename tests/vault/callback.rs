@@ -970,7 +970,6 @@ fn accepts_fractional_id_token_times() {
     assert_eq!(world.status(call), 200);
 }
 
-#[cfg(feature = "login-options")]
 #[test]
 fn trusted_audiences_are_accepted_without_azp() {
     for (config, is_accepted) in [
@@ -986,7 +985,6 @@ fn trusted_audiences_are_accepted_without_azp() {
     }
 }
 
-#[cfg(feature = "algorithms")]
 #[test]
 fn configured_algorithm_replaces_the_announced_ones() {
     let ours = r#"{"idTokenSignedResponseAlg":"ES256"}"#;

@@ -148,7 +148,6 @@ fn discovered_endpoints_are_blocked_despite_rules() {
     assert_eq!(verdict(&mut world, page, beside), "login_required");
 }
 
-#[cfg(feature = "metadata")]
 #[test]
 fn configured_endpoints_are_blocked() {
     let mut world = World::with(
@@ -323,7 +322,6 @@ fn rule_limits_the_cookies_of_calls() {
     }
 }
 
-#[cfg(feature = "rule-options")]
 #[test]
 fn rule_allows_and_denies_headers() {
     let (mut world, page) = World::signed_in_with(

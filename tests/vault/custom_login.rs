@@ -281,7 +281,6 @@ fn other_modes_are_refused_without_own_redirect_uri() {
     }
 }
 
-#[cfg(feature = "device-login")]
 #[test]
 fn device_login_needs_no_redirect_uri() {
     let options =

@@ -106,7 +106,6 @@ fn no_page_silences_the_hints_of_its_vault() {
     assert!(heard.time < 1 << 42, "a page is younger than now");
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn storeless_sign_out_ends_a_sealed_session() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -130,7 +129,6 @@ fn signed_in_unread(world: &mut World) -> PortId {
     other_page
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn late_storeless_sign_out_spares_a_newer_session() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -178,7 +176,6 @@ fn sign_out_counts_although_the_clock_was_set_back() {
     }
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn storeless_sign_out_ends_an_earlier_unread_session() {
     let (mut world, _) = signed_in(SEALED, 0);
@@ -192,7 +189,6 @@ fn storeless_sign_out_ends_an_earlier_unread_session() {
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn stored_sign_out_is_verified_in_store() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -210,7 +206,6 @@ fn stored_sign_out_is_verified_in_store() {
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn store_refutes_a_forged_sign_out() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -220,7 +215,6 @@ fn store_refutes_a_forged_sign_out() {
     assert!(calls_api(&mut world, page));
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn stored_sign_out_counts_if_store_fails() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -256,7 +250,6 @@ fn assert_logged_out_unseen(world: &World, page: PortId) {
     assert!(!was_told_of_a_session(world, page));
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn pages_are_not_greeted_with_an_ended_session() {
     let (mut world, page, _, other_page) = loading();
@@ -268,7 +261,6 @@ fn pages_are_not_greeted_with_an_ended_session() {
     assert_logged_out_unseen(&world, other_page);
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn storeless_sign_out_counts_before_pages_are_greeted() {
     for is_slow in [false, true] {
@@ -290,7 +282,6 @@ fn storeless_sign_out_counts_before_pages_are_greeted() {
     }
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn logout_before_pages_are_greeted_ends_the_stored_session() {
     let (mut world, page, _, other_page) = loading();
@@ -301,7 +292,6 @@ fn logout_before_pages_are_greeted_ends_the_stored_session() {
     assert_logged_out_unseen(&world, other_page);
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn storeless_sign_out_does_not_end_next_session() {
     let mut world = World::with(SEALED);
@@ -317,7 +307,6 @@ fn storeless_sign_out_does_not_end_next_session() {
     assert!(world.session(other_page).is_some());
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn login_after_an_early_logout_survives_a_clock_change() {
     let mut world = World::with(SEALED);
@@ -334,7 +323,6 @@ fn login_after_an_early_logout_survives_a_clock_change() {
     assert!(world.session(page).is_some());
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn announced_end_is_awaited_before_pages_are_greeted() {
     let (mut world, page, other, other_page) = loading();
@@ -350,7 +338,6 @@ fn announced_end_is_awaited_before_pages_are_greeted() {
     assert_logged_out_unseen(&world, other_page);
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn forged_sign_outs_delay_pages_by_three_seconds() {
     let (mut world, _, other, other_page) = loading();
@@ -363,7 +350,6 @@ fn forged_sign_outs_delay_pages_by_three_seconds() {
     assert!(world.session(other_page).is_some());
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn failed_write_ends_the_session_elsewhere() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -377,7 +363,6 @@ fn failed_write_ends_the_session_elsewhere() {
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn failed_write_spares_later_sessions() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -394,7 +379,6 @@ fn failed_write_spares_later_sessions() {
     assert!(calls_api(&mut world, other_page));
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn stuck_store_ends_the_session_elsewhere() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -408,7 +392,6 @@ fn stuck_store_ends_the_session_elsewhere() {
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn forged_sign_outs_cause_one_look_a_second() {
     let (mut world, _) = signed_in(SEALED, 0);
@@ -424,7 +407,6 @@ fn forged_sign_outs_cause_one_look_a_second() {
     assert_eq!(world.count(Kind::Load), before + 2);
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn sign_out_after_one_second_is_read_at_once() {
     let (mut world, _) = signed_in(SEALED, 0);
@@ -438,7 +420,6 @@ fn sign_out_after_one_second_is_read_at_once() {
     }
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn sign_out_that_another_vault_stored_is_not_announced_as_lost() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -597,7 +578,6 @@ fn forged_sign_ins_tell_pages_once_a_second() {
     assert_eq!(told(&world), 3);
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn sealed_session_comes_from_store_not_hint() {
     let (mut world, page) = with_page(SEALED, 0);
@@ -638,7 +618,6 @@ fn outdated_vault_stops_with_its_last_page() {
     assert_eq!(world.count(REVOKE), 0);
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn stopped_vault_leaves_its_sealed_session() {
     let (mut world, page) = signed_in(SEALED, 10_000);
@@ -651,7 +630,6 @@ fn stopped_vault_leaves_its_sealed_session() {
     assert!(calls_api(&mut world, page));
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn vault_does_not_stop_during_a_stored_refresh() {
     let (mut world, page) = signed_in(SEALED, 10_000);

@@ -118,7 +118,6 @@ fn invariants_hold_in_any_order() {
     }
 }
 
-#[cfg(all(feature = "inspector", feature = "dpop"))]
 #[test]
 fn invariants_hold_with_dpop_and_nonces() {
     let mut proven = 0;

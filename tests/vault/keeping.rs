@@ -77,7 +77,6 @@ fn is_anything_stored(world: &World) -> bool {
         || world.count(Kind::Lock) > 0
 }
 
-#[cfg(feature = "dpop")]
 #[test]
 fn memory_mode_writes_no_session() {
     for config in [

@@ -19,7 +19,6 @@ fn login_by_redirect_sends_page_to_provider() {
     assert!(!params.contains_key("code_verifier"));
 }
 
-#[cfg(feature = "login-options")]
 #[test]
 fn configured_login_params_reach_the_provider() {
     let mut world = World::with(r#"{"loginParams":["kc_idp_hint"]}"#);
@@ -84,7 +83,6 @@ fn concurrent_logins_share_one_discovery() {
     }
 }
 
-#[cfg(feature = "metadata")]
 #[test]
 fn configured_metadata_is_not_discovered() {
     let mut world = World::with(

@@ -231,7 +231,6 @@ fn logout_with_a_forbidden_return_still_ends() {
     assert!(world.provider.has_revoked_everything());
 }
 
-#[cfg(feature = "metadata")]
 #[test]
 fn missing_provider_logout_is_reported() {
     let metadata = r#"{"metadata":{"issuer":"https://id.example.com",
@@ -358,7 +357,6 @@ fn login_after_a_logout_continues() {
     assert!(world.session(page).is_some());
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn logout_survives_another_pages_end() {
     for config in ["{}", SEALED] {
@@ -400,7 +398,6 @@ fn logout_reports_the_revocation() {
     }
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn stored_logout_still_waits_for_the_revocation() {
     let (mut world, page) = World::signed_in_with(SEALED);
@@ -412,7 +409,6 @@ fn stored_logout_still_waits_for_the_revocation() {
     assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn waiting_logout_survives_another_pages_end() {
     let (mut world, _) = World::signed_in_with(SEALED);
@@ -457,7 +453,6 @@ fn logout_without_a_refresh_token_revokes_nothing() {
     assert_eq!(done.get("revoked").and_then(Value::as_bool), Some(false));
 }
 
-#[cfg(feature = "metadata")]
 #[test]
 fn configured_endpoint_extends_discovery() {
     let metadata = r#"{"metadata":{"revocation_endpoint":"https://id.example.com/oauth/revoke"}}"#;

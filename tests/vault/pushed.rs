@@ -392,7 +392,6 @@ fn page_cannot_reach_the_endpoint_itself() {
     assert_eq!(world.code(call), "url_not_allowed");
 }
 
-#[cfg(feature = "dpop")]
 #[test]
 fn pushed_request_names_the_dpop_key() {
     let mut world = world(r#"{"par":true,"dpop":true}"#);

@@ -28,7 +28,6 @@ fn generation(holding: &Value) -> Option<u64> {
     holding.as_object()?.get("generation")?.as_u64()
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn successor_is_persisted_before_it_is_used() {
     let (mut world, page) = World::expired();
@@ -48,7 +47,6 @@ fn successor_is_persisted_before_it_is_used() {
     assert_eq!(world.events[..order.len()], order);
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn unpersisted_successor_is_not_used() {
     let (mut world, page) = World::expired();
@@ -59,7 +57,6 @@ fn unpersisted_successor_is_not_used() {
     assert!(!world.events.iter().any(is_told));
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn old_token_serves_until_persisted() {
     let (mut world, page) = World::signed_in();
@@ -268,7 +265,6 @@ fn unsigned_user_change_is_ignored() {
     assert_eq!(world.count(REVOKE), 0);
 }
 
-#[cfg(feature = "inspector")]
 #[test]
 fn fingerprint_is_the_start_of_a_salted_hash() {
     let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
@@ -330,7 +326,6 @@ fn refresh_token_may_have_any_visible_character() {
     }
 }
 
-#[cfg(feature = "inspector")]
 #[test]
 fn inspector_timeline_names_the_new_generation() {
     let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
@@ -345,7 +340,6 @@ fn inspector_timeline_names_the_new_generation() {
     assert_eq!(generations, [Some(2)]);
 }
 
-#[cfg(feature = "inspector")]
 #[test]
 fn inspector_sees_generations_and_fingerprints() {
     let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);

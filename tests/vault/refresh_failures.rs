@@ -205,7 +205,6 @@ fn misconfigured_client_is_reported_without_a_storm() {
     }
 }
 
-#[cfg(feature = "reasons")]
 #[test]
 fn outage_after_a_rejected_client_is_an_outage() {
     let (mut world, page) = World::expired();
@@ -399,7 +398,6 @@ fn clock_set_back_does_not_prolong_waits() {
     assert_eq!(world.status(call), 200);
 }
 
-#[cfg(feature = "inspector")]
 #[test]
 fn malformed_refresh_error_is_not_shown() {
     for fault in [

@@ -44,7 +44,6 @@ fn memory_session_is_not_restored() {
     assert_eq!(from(&world, page), None);
 }
 
-#[cfg(feature = "escrow")]
 #[test]
 fn escrow_session_is_reported() {
     let (mut world, _) = World::signed_in_with(r#"{"session":{"persist":"escrow"}}"#);

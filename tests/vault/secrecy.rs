@@ -267,7 +267,6 @@ fn failed_revocation_shows_no_secret() {
     assert_eq!(world.witness.leaks(), [""; 0]);
 }
 
-#[cfg(feature = "inspector")]
 #[test]
 fn inspector_timeline_hides_queries() {
     let (mut world, page) = World::signed_in_with(INSPECTED);

@@ -131,7 +131,6 @@ fn stated_end_is_relative_to_the_issue() {
     }
 }
 
-#[cfg(feature = "stored-sessions")]
 mod stored {
     use super::*;
     use kit::world::REVOKE;
@@ -208,7 +207,6 @@ mod stored {
     }
 }
 
-#[cfg(feature = "resource-tokens")]
 mod of_apis {
     use super::*;
     use kit::world::Fetch;

@@ -448,7 +448,6 @@ fn hidden_refusal_with_keys_at(jwks_uri: &str) -> (World, PortId) {
     (world, page)
 }
 
-#[cfg(feature = "metadata")]
 #[test]
 fn configured_metadata_is_probed_at_its_keys() {
     let (mut world, page) = hidden_refusal_with_keys_at("https://id.example.com/jwks");
@@ -482,7 +481,6 @@ fn probe_uses_the_location_of_the_metadata() {
     assert!(asked.keys().all(|url| url.starts_with(location)));
 }
 
-#[cfg(feature = "metadata")]
 #[test]
 fn probe_keeps_the_query_of_an_address() {
     let (mut world, _) = hidden_refusal_with_keys_at("https://id.example.com/jwks?tenant=one");
@@ -506,7 +504,6 @@ fn late_probe_does_not_affect_next_session() {
     assert_eq!(state(&world, page), "active");
 }
 
-#[cfg(feature = "stored-sessions")]
 #[test]
 fn success_in_another_tab_restores_session() {
     let mut world = World::with(r#"{"session":{"persist":"sealed"}}"#);
@@ -527,7 +524,6 @@ fn success_in_another_tab_restores_session() {
     assert_eq!(state(&world, page), "active");
 }
 
-#[cfg(feature = "resource-tokens")]
 #[test]
 fn refused_resource_does_not_suspect_the_session() {
     let rules = r#"{"apis":[
@@ -551,7 +547,6 @@ fn refused_resource_does_not_suspect_the_session() {
     assert_eq!(state(&world, page), "active");
 }
 
-#[cfg(feature = "resource-tokens")]
 #[test]
 fn refused_resource_token_suspects_the_session() {
     let rules = r#"{"apis":[{"url":"https://other.example.com/v1/","resource":"urn:other"}]}"#;

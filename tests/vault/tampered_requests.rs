@@ -16,7 +16,6 @@ fn sign_in_granted(config: &str, granted: &'static str) -> (World, PortId, kit::
     (world, page, callback)
 }
 
-#[cfg(feature = "login-options")]
 #[test]
 fn unrequested_scopes_are_reported_once() {
     for config in ["{}", r#"{"unrequestedScopes":"warn"}"#] {
@@ -29,7 +28,6 @@ fn unrequested_scopes_are_reported_once() {
     }
 }
 
-#[cfg(feature = "inspector")]
 #[test]
 fn inspector_sees_each_unrequested_scope() {
     let (mut world, page, _) = sign_in_granted(r#"{"inspect":true}"#, WIDER);
@@ -39,7 +37,6 @@ fn inspector_sees_each_unrequested_scope() {
     assert_eq!(traced.count(), 2);
 }
 
-#[cfg(feature = "login-options")]
 #[test]
 fn requested_scopes_cause_no_warning() {
     for granted in [
@@ -54,7 +51,6 @@ fn requested_scopes_cause_no_warning() {
     }
 }
 
-#[cfg(feature = "login-options")]
 #[test]
 fn unrequested_scopes_fail_login_if_configured() {
     let (world, page, callback) = sign_in_granted(r#"{"unrequestedScopes":"refuse"}"#, WIDER);
@@ -64,7 +60,6 @@ fn unrequested_scopes_fail_login_if_configured() {
     assert!(world.provider.has_revoked_everything());
 }
 
-#[cfg(all(feature = "login-options", feature = "resource-tokens"))]
 #[test]
 fn scopes_added_by_pages_count_as_requested() {
     let config = r#"{"unrequestedScopes":"refuse","loginScopes":["orders","admin"]}"#;
@@ -82,7 +77,6 @@ fn scopes_added_by_pages_count_as_requested() {
     assert!(world.session(page).is_some());
 }
 
-#[cfg(feature = "login-options")]
 #[test]
 fn planted_scopes_do_not_count_as_requested() {
     let mut world = World::with(r#"{"unrequestedScopes":"refuse"}"#);
@@ -179,14 +173,12 @@ fn assert_planted_key_is_ignored(world: &mut World, page: PortId, address: &str,
     assert_ne!(world.provider.key_of_family(0), Some(planted));
 }
 
-#[cfg(feature = "dpop")]
 #[test]
 fn living_vault_ignores_planted_keys() {
     let (mut world, page, address, planted) = with_planted_key();
     assert_planted_key_is_ignored(&mut world, page, &address, &planted);
 }
 
-#[cfg(feature = "dpop")]
 #[test]
 fn further_logins_evict_no_remembered_key() {
     let (mut world, page, address, planted) = with_planted_key();
@@ -197,7 +189,6 @@ fn further_logins_evict_no_remembered_key() {
     assert_planted_key_is_ignored(&mut world, page, &address, &planted);
 }
 
-#[cfg(feature = "dpop")]
 #[test]
 fn tokens_are_not_bound_to_planted_keys() {
     let (mut world, page, address, planted) = with_planted_key();

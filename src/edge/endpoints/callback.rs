@@ -136,7 +136,7 @@ async fn finish_login(
     if let Some(exceeded) = &exceeded {
         task.fault(exceeded);
     }
-    let kept = match exceeded.filter(|_| flow.refuses_unrequested_scopes()) {
+    let kept = match exceeded.filter(|_| flow.login.refuses_unrequested_scopes) {
         Some(exceeded) => Err(Refusal::Later(exceeded, Millis::ZERO)),
         None => {
             let storage = context.task.config().storage;
@@ -208,7 +208,7 @@ async fn pending(
     };
     let opened = seal::open(&context.task, &purpose(&authorization.key), &sealed).await;
     let read = opened.ok().and_then(|text| login::from_text(text.expose()));
-    let is_wanted = context.task.config().flow.binds_tokens();
+    let is_wanted = context.task.config().flow.binds_tokens;
     let read = read.filter(|login| login.key.is_some() == is_wanted);
     let mut login = read.ok_or_else(unknown)?;
     let return_to = &mut login.pending.return_to;

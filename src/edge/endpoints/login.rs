@@ -6,7 +6,6 @@
 use crate::prelude::*;
 
 use crate::Secret;
-use crate::base::capability;
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
 use crate::codec::form::{self, Form};
@@ -294,7 +293,7 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
                 params.max_age = Some(seconds);
                 continue;
             }
-            _ if config.may_add(&name) && more.iter().all(|(known, _)| *known != name) => {
+            _ if config.login.may_add(&name) && more.iter().all(|(known, _)| *known != name) => {
                 more.push((name, value));
                 continue;
             }
@@ -312,7 +311,7 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
             return invalid(&[msg!("login option "), &name, msg!(" is given twice")]);
         }
     }
-    params.more = capability::IfLoginOptions::new(|| more);
+    params.more = more;
     Ok(params)
 }
 

@@ -33,12 +33,11 @@ pub(in crate::edge) async fn verify_login(
     let Some(address) = profile::address(flow, &metadata)? else {
         return user.ok_or_else(|| no_id_token().into());
     };
-    let has = address.witness();
     let request = profile::request(address, &tokens.access_token);
     let sent = dpop::send_with_token(task, request, &tokens.access_token, key);
     let outcome = boxed(sent).await;
     match user {
-        Some(user) => Ok(profile::with_user_info(has, flow, &outcome, tokens, user)?),
+        Some(user) => Ok(profile::with_user_info(flow, &outcome, tokens, user)?),
         None => {
             let claims = profile::read(flow, &outcome, tokens)?;
             verify_named(task, &claims, tokens, &occasion)
@@ -73,8 +72,7 @@ async fn verify_id_token(
         return Err(no_id_token().into());
     };
     let metadata = documents::metadata(task).await?;
-    let fixed = task.config().flow.id_token_alg();
-    let allowed = match fixed {
+    let allowed = match &task.config().flow.id_token_alg {
         Some(algorithm) => core::slice::from_ref(algorithm),
         None => &metadata.id_token_signing_algorithms,
     };
@@ -93,7 +91,7 @@ async fn verify_id_token(
     let expected = Expected {
         issuer: &config.issuer,
         client_id: &config.client_id,
-        trusted_audiences: config.trusted_audiences(),
+        trusted_audiences: &config.trusted_audiences,
         now_seconds: task.now().wall / 1000,
         tolerance_seconds: config.clock_tolerance.as_secs(),
         access_token: &tokens.access_token,
@@ -169,7 +167,7 @@ pub(in crate::edge) async fn check_signature(
     let found = Algorithm::from_name(jwt.alg());
     let (metadata, only) = loop {
         let metadata = documents::metadata(task).await?;
-        let mut only = task.config().flow.id_token_alg().copied();
+        let mut only = task.config().flow.id_token_alg;
         if only.is_none()
             && let Some(remembered) = documents::id_token_algorithm(task)
         {

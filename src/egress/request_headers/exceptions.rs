@@ -2,7 +2,7 @@
 //! removes.
 
 use super::{FIXED, RANGES, TRUSTED, as_read, is_among};
-use crate::base::{IS_TOKEN_HANDLER, capability, strings};
+use crate::base::{IS_TOKEN_HANDLER, strings};
 use crate::prelude::*;
 
 /// Headers with other credentials. The token handler removes these headers, but the vault allows them. A page may send
@@ -14,13 +14,9 @@ const CREDENTIALS: &str = "\
 /// encodings that it can decode.
 const HANDLERS_OWN: &str = "x-strongroom accept-encoding";
 
-/// The exceptions of a rule.
+/// The exceptions of a rule: the names of headers that the rule allows or denies, separated by spaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exceptions(capability::IfRuleOptions<Names>);
-
-/// The names of headers that a rule allows or denies, separated by spaces.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Names {
+pub struct Exceptions {
     allowed: String,
     denied: String,
 }
@@ -30,34 +26,28 @@ impl Exceptions {
     #[must_use]
     pub fn allow(&mut self, name: &str) -> bool {
         let name = as_read(name);
-        if let Some(names) = self.0.get_mut() {
-            push(&mut names.allowed, &name);
-        }
+        push(&mut self.allowed, &name);
         !is_among(FIXED, &name) && !is_handlers_own(&name)
     }
 
     /// Denies the header of this name.
     pub fn deny(&mut self, name: &str) {
-        if let Some(names) = self.0.get_mut() {
-            push(&mut names.denied, &as_read(name));
-        }
+        push(&mut self.denied, &as_read(name));
     }
 
     pub(super) fn has_allowed(&self, name: &str) -> bool {
-        let names = self.0.get();
-        names.is_some_and(|names| is_among(&names.allowed, name))
+        is_among(&self.allowed, name)
     }
 
     pub(super) fn has_denied(&self, name: &str) -> bool {
-        let names = self.0.get();
-        names.is_some_and(|names| is_among(&names.denied, name))
+        is_among(&self.denied, name)
     }
 
     /// Returns the names that the token handler keeps although [`Self::removed_by_default`] may list them, separated by
     /// spaces.
     #[must_use]
     pub fn kept(&self) -> &str {
-        self.0.get().map_or("", |names| &names.allowed)
+        &self.allowed
     }
 
     /// Returns the names that the token handler removes from each request, separated by spaces.
@@ -70,8 +60,7 @@ impl Exceptions {
     /// true if response bodies are searched for the token.
     #[must_use]
     pub fn removed(&self, is_searched: bool) -> String {
-        let names = self.0.get();
-        let mut names = names.map_or_else(String::new, |names| names.denied.clone());
+        let mut names = self.denied.clone();
         for name in strings::split(RANGES, b' ') {
             if is_searched && self.refuse_range(name) {
                 push(&mut names, name);
@@ -81,7 +70,7 @@ impl Exceptions {
     }
 }
 
-/// Returns true for headers that concern the token handler. In modules for browsers, the result is always false.
+/// Returns true for headers that concern the token handler. In the browser's module, the result is always false.
 fn is_handlers_own(name: &str) -> bool {
     IS_TOKEN_HANDLER && is_among(HANDLERS_OWN, name)
 }
@@ -99,7 +88,6 @@ mod tests {
 
     #[test]
     fn a_rule_allows_and_denies_more_names() {
-        needs!(RuleOptions);
         let mut exceptions = Exceptions::default();
         assert!(exceptions.allow("X_Amzn-Trace-Id"));
         assert!(exceptions.allow("Range"));
@@ -114,7 +102,6 @@ mod tests {
 
     #[test]
     fn denied_headers_win_over_allowed_ones() {
-        needs!(RuleOptions);
         let mut exceptions = Exceptions::default();
         assert!(exceptions.allow("cf-ray"));
         exceptions.deny("cf-ray");

@@ -1,6 +1,5 @@
 //! The calls in flight, sockets among them.
 
-use crate::base::capability;
 use crate::base::error::{Code, Error, Result};
 use crate::base::list::{self, List};
 use crate::egress::policy::{Allowed, TokenSelector};
@@ -30,7 +29,7 @@ pub(in crate::vault) struct Call {
     /// True if the call was sent with a token of a session that is over.
     pub(in crate::vault) is_detached: bool,
     /// The socket to open, if the call is not a request.
-    pub(in crate::vault) socket: Option<capability::Sockets<Box<Socket>>>,
+    pub(in crate::vault) socket: Option<Box<Socket>>,
     pub(in crate::vault) proven: Proven,
 }
 
@@ -64,7 +63,7 @@ impl Call {
         allowed: Allowed,
         init: String,
         body: Body,
-        socket: Option<capability::Sockets<Box<Socket>>>,
+        socket: Option<Box<Socket>>,
     ) -> Self {
         Self {
             call,

@@ -1,12 +1,10 @@
 //! The end of a login. The vault matches the authorization response with its pending login, exchanges the code for
 //! tokens, validates the ID token, and begins a session.
 
-use crate::base::capability;
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result, quote_url};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::base::list::{self, List};
-use crate::config::HAS_PERSISTENCE;
 use crate::login::authorization_request::{self, Pending};
 use crate::login::authorization_response::AuthorizationResponse;
 use crate::oauth::dpop::PublicKey;
@@ -46,7 +44,7 @@ enum CallbackStage {
     Exchanging(OpId, Box<Pending>, Instant, Box<AuthorizationResponse>),
     Verifying(Box<Pending>, Box<Verification>),
     /// Waits for the UserInfo response.
-    Identified(capability::ProfileAddress<Box<Identified>>),
+    Identified(Box<Identified>),
 }
 
 /// A login whose ID token was accepted, and whose UserInfo response has not arrived.
@@ -62,9 +60,9 @@ impl Callback {
     /// Returns the key that the tokens of this login will be bound to.
     fn public_key(&self) -> Option<&PublicKey> {
         match &self.stage {
-            CallbackStage::Identified(identified) => identified.pending.key(),
+            CallbackStage::Identified(identified) => identified.pending.key.as_ref(),
             CallbackStage::Exchanging(_, pending, ..) | CallbackStage::Verifying(pending, _) => {
-                pending.key()
+                pending.key.as_ref()
             }
             CallbackStage::NeedsMetadata(_) | CallbackStage::Taking(..) => None,
         }
@@ -291,13 +289,11 @@ impl Callbacks {
         let CallbackStage::Verifying(_, verification) = &mut callback.stage else {
             return CallbackOutcome::None;
         };
-        if let Some(profile) = ctx.config.profile()
-            && verification.needs_profile(ctx)
-        {
-            return CallbackOutcome::NeedsProfile(profile.witness().with(callback));
+        if verification.needs_profile(ctx) {
+            return CallbackOutcome::NeedsProfile(callback);
         }
         match verification.advance(ctx, provider, Purpose::VerifyLogin) {
-            Ok(Next::Conclude(_)) => verified(ctx, logins, callback, true),
+            Ok(Next::Conclude) => verified(ctx, logins, callback, true),
             Ok(Next::Wait) => {
                 self.in_flight.push(callback);
                 CallbackOutcome::None
@@ -312,10 +308,9 @@ impl Callbacks {
         ctx: &mut Context,
         (provider, dpop): (&Provider, &mut Dpop),
         logins: &mut Logins,
-        callback: capability::ProfileAddress<Box<Callback>>,
+        mut callback: Box<Callback>,
     ) -> CallbackOutcome {
-        let purpose = Purpose::AskProfile(callback.witness());
-        let mut callback = callback.into_data();
+        let purpose = Purpose::AskProfile;
         let address = match provider.profile_address(ctx) {
             Ok(Some(address)) => address,
             Ok(None) => return CallbackOutcome::None,
@@ -363,7 +358,7 @@ impl Callbacks {
                 is_canceled,
                 ..
             } = *callback;
-            return user_info_received(ctx, logins, (page, key, is_canceled), login, outcome);
+            return user_info_received(ctx, logins, (page, key, is_canceled), *login, outcome);
         }
         let CallbackStage::Verifying(_, verification) = &mut callback.stage else {
             return CallbackOutcome::None;
@@ -434,10 +429,8 @@ impl Callbacks {
         for callback in &mut self.in_flight {
             callback.page.forget(port);
         }
-        if HAS_PERSISTENCE {
-            for login in &mut self.unstored {
-                login.page.forget(port);
-            }
+        for login in &mut self.unstored {
+            login.page.forget(port);
         }
     }
 
@@ -471,7 +464,7 @@ pub(in crate::vault) enum CallbackOutcome {
     /// A login whose tokens were accepted.
     Verified(Box<VerifiedLogin>),
     /// The profile address must say who the user of this login is.
-    NeedsProfile(capability::ProfileAddress<Box<Callback>>),
+    NeedsProfile(Box<Callback>),
 }
 
 /// A login whose tokens were accepted.
@@ -557,7 +550,7 @@ fn verified(
         nonce: &pending.nonce,
         max_age_seconds: pending.max_age,
     };
-    let occasion = if pending.is_device() {
+    let occasion = if pending.is_device {
         Occasion::DeviceGrant
     } else {
         occasion
@@ -575,29 +568,27 @@ fn verified(
         Err(rejected) => Err(rejected.into()),
     };
     match checked {
-        Ok(user) => match ctx.config.user_info() {
-            None => CallbackOutcome::Verified(Box::new(VerifiedLogin {
-                login: CompletedLogin { page, key, pending },
+        Ok(user) if ctx.config.asks_user_info => {
+            let login = Box::new(Identified {
+                op: OpId(0),
+                pending,
                 tokens,
                 user,
                 requested,
-            })),
-            Some(has) => {
-                let login = Box::new(Identified {
-                    op: OpId(0),
-                    pending,
-                    tokens,
-                    user,
-                    requested,
-                });
-                CallbackOutcome::NeedsProfile(has.with(Box::new(Callback {
-                    page,
-                    key,
-                    stage: CallbackStage::Identified(has.with(login)),
-                    is_canceled,
-                })))
-            }
-        },
+            });
+            CallbackOutcome::NeedsProfile(Box::new(Callback {
+                page,
+                key,
+                stage: CallbackStage::Identified(login),
+                is_canceled,
+            }))
+        }
+        Ok(user) => CallbackOutcome::Verified(Box::new(VerifiedLogin {
+            login: CompletedLogin { page, key, pending },
+            tokens,
+            user,
+            requested,
+        })),
         Err(error) => {
             page.fail(ctx, logins, &key, Some(&pending), &error);
             CallbackOutcome::Unused(tokens)
@@ -614,10 +605,7 @@ fn fail_verification(
 ) -> CallbackOutcome {
     let (pending, tokens) = match callback.stage {
         CallbackStage::Verifying(pending, verification) => (pending, verification.tokens),
-        CallbackStage::Identified(login) => {
-            let login = login.into_data();
-            (login.pending, login.tokens)
-        }
+        CallbackStage::Identified(login) => (login.pending, login.tokens),
         _ => return CallbackOutcome::None,
     };
     callback
@@ -631,21 +619,20 @@ fn user_info_received(
     ctx: &mut Context,
     logins: &mut Logins,
     (page, key, is_canceled): (CallbackPage, String, bool),
-    login: capability::ProfileAddress<Box<Identified>>,
+    login: Identified,
     outcome: &Outcome,
 ) -> CallbackOutcome {
-    let has = login.witness();
     let Identified {
         pending,
         tokens,
         user,
         requested,
         ..
-    } = *login.into_data();
+    } = login;
     let user = if is_canceled {
         Err(canceled())
     } else {
-        profile::with_user_info(has, &ctx.config, outcome, &tokens, user)
+        profile::with_user_info(&ctx.config, outcome, &tokens, user)
     };
     match user {
         Ok(user) => CallbackOutcome::Verified(Box::new(VerifiedLogin {
@@ -729,7 +716,7 @@ fn pending_login(
 /// Returns an error if the login is too old, or began under another configuration.
 fn check_login(ctx: &Context, pending: &Pending) -> Result<()> {
     pending.check_age(ctx.now.wall)?;
-    if pending.key().is_some() != ctx.config.binds_tokens() {
+    if pending.key.is_some() != ctx.config.binds_tokens {
         let message = msg!("the login was begun with another `dpop` than the one configured now");
         return Err(Error::new(Code::LoginUnknown, message));
     }
@@ -755,14 +742,14 @@ fn check_granted(
     port: Option<PortId>,
 ) -> Result<()> {
     let requested = ctx.config.scope.as_str();
-    let requested = pending.scope().unwrap_or(requested);
+    let requested = pending.scope.as_deref().unwrap_or(requested);
     // Without OpenID Connect, a server that issues no refresh tokens is not unusual.
     let misses_refresh_token = tokens.refresh_token.is_none()
         && (ctx.config.has_openid() || tokens.misses_refresh_token(requested))
         && !ctx.config.asks_consent
         && !pending.is_silent;
     if let Some(exceeded) = tokens.scope_beyond(requested) {
-        if ctx.config.refuses_unrequested_scopes() {
+        if ctx.config.login.refuses_unrequested_scopes {
             return Err(exceeded);
         }
         ctx.warn_developer(port, &exceeded);
@@ -773,7 +760,7 @@ fn check_granted(
         );
         ctx.warn_developer(port, &Error::new(Code::RefreshTokenMissing, message));
     }
-    if tokens.lacks_type.is_some() {
+    if tokens.lacks_type {
         ctx.warn_developer(port, &token_endpoint::no_token_type());
     }
     Ok(())
@@ -785,7 +772,7 @@ fn canceled() -> Error {
 
 /// Returns the tokens in the response to a code exchange.
 fn exchanged(outcome: &Outcome, wanted: Wanted<'_>, provider: &Provider) -> Result<Box<TokenSet>> {
-    if matches!(outcome, Outcome::KeyLost(_)) {
+    if matches!(outcome, Outcome::KeyLost) {
         return Err(crate::vault::dpop::key_lost(Code::StorageUnavailable));
     }
     let Outcome::Reply(reply) = outcome else {

@@ -1,7 +1,6 @@
 //! A login on another device (RFC 8628). The rest of the vault handles it like the login of a popup: a page waits for
 //! the result, and the tokens are verified in the same way as those of an authorization response.
 
-use crate::base::capability;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
@@ -33,14 +32,13 @@ impl Logins {
     /// Requests the device code and the user code. The caller has already fetched the provider's metadata.
     pub(super) fn begin_device(
         &mut self,
-        has: capability::DeviceLogin,
         ctx: &mut Context,
         provider: &Provider,
         mut login: Box<Login>,
     ) {
-        match device_request(has, ctx, provider, &login) {
+        match device_request(ctx, provider, &login) {
             Ok(op) => {
-                login.stage = LoginStage::AtDevice(has.with(Device::Asked(op)));
+                login.stage = LoginStage::AtDevice(Device::Asked(op));
                 // The lifetime of the codes limits this login instead of the deadline.
                 login.deadline = Millis::MAX;
                 self.put(login);
@@ -80,7 +78,7 @@ impl Logins {
             op: None,
         };
         if let LoginStage::AtDevice(device) = &mut login.stage {
-            **device = Device::Shown(Box::new(shown), timing);
+            *device = Device::Shown(Box::new(shown), timing);
         }
         self.put(login);
     }
@@ -98,11 +96,7 @@ impl Logins {
             _ => false,
         };
         while let Some(mut login) = self.take(is_due) {
-            let LoginStage::AtDevice(device) = &mut login.stage else {
-                return;
-            };
-            let has = device.witness();
-            let Device::Shown(shown, timing) = &mut **device else {
+            let LoginStage::AtDevice(Device::Shown(shown, timing)) = &mut login.stage else {
                 return;
             };
             if timing.shown_at.elapsed(&now) >= shown.expires_in {
@@ -120,7 +114,7 @@ impl Logins {
                 &shown.device_code,
             );
             timing.asked_at = now;
-            let purpose = Purpose::PollDevice(has);
+            let purpose = Purpose::PollDevice;
             timing.op = Some(dpop.send_proven(ctx, purpose, request, login.key.clone()));
             self.put(login);
         }
@@ -144,11 +138,7 @@ impl Logins {
                 _ => CallbackOutcome::None,
             };
         };
-        let LoginStage::AtDevice(device) = &mut login.stage else {
-            return CallbackOutcome::None;
-        };
-        let has = device.witness();
-        let Device::Shown(_, timing) = &mut **device else {
+        let LoginStage::AtDevice(Device::Shown(_, timing)) = &mut login.stage else {
             return CallbackOutcome::None;
         };
         match device_authorization::read_poll(outcome, ctx.config.wanted_tokens(), timing.interval)
@@ -164,8 +154,7 @@ impl Logins {
             PollOutcome::Failed(error) => ctx.post_error(login.port, login.id, &error),
             PollOutcome::Tokens(tokens) => {
                 let requested = timing.asked_at;
-                return match self.device_granted(ctx, provider, (op, has), login, tokens, requested)
-                {
+                return match self.device_granted(ctx, provider, op, login, tokens, requested) {
                     Ok((key, pending, verification)) => {
                         callbacks.begin_detached(ctx, provider, self, key, pending, verification)
                     }
@@ -180,7 +169,7 @@ impl Logins {
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
-        (op, has): (OpId, capability::DeviceLogin),
+        op: OpId,
         mut login: Box<Login>,
         tokens: Box<TokenSet>,
         requested: Instant,
@@ -196,13 +185,8 @@ impl Logins {
         // equal.
         let mut key = "device ".to_owned();
         json::write_number(&mut key, op.0.into());
-        let pending = Pending::of_device(
-            has,
-            &ctx.config,
-            &login.params,
-            ctx.now.wall,
-            login.key.take(),
-        );
+        let pending =
+            Pending::of_device(&ctx.config, &login.params, ctx.now.wall, login.key.take());
         login.stage = LoginStage::AtProvider { key: key.clone() };
         self.put(login);
         let verification = Verification::new(tokens, requested, evidence);
@@ -210,15 +194,10 @@ impl Logins {
     }
 }
 
-fn device_request(
-    has: capability::DeviceLogin,
-    ctx: &mut Context,
-    provider: &Provider,
-    login: &Login,
-) -> Result<OpId> {
+fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Result<OpId> {
     let endpoint = provider.metadata.as_ref();
     let endpoint = endpoint.and_then(|m| m.device_authorization_endpoint.as_deref());
-    let (true, Some(endpoint)) = (ctx.config.has_device_flow(), endpoint) else {
+    let (true, Some(endpoint)) = (ctx.config.login.has_device_flow, endpoint) else {
         let why = msg!(
             "login({ mode: 'device' }) needs deviceFlow: true in the worker's file, and a provider with a device_authorization_endpoint"
         );
@@ -228,7 +207,7 @@ fn device_request(
     if params.prompt.is_some()
         || params.acr_values.is_some()
         || params.max_age.is_some()
-        || params.more.get().is_some_and(|more| !more.is_empty())
+        || !params.more.is_empty()
     {
         // The device authorization request has no such parameters (RFC 8628 3.1), so the provider would ignore these
         // options.
@@ -240,5 +219,5 @@ fn device_request(
     let more = login.params.requested_scope(&ctx.config)?;
     let scope = more.as_deref().unwrap_or(&ctx.config.scope);
     let request = device_authorization::request(endpoint, &ctx.config, scope);
-    Ok(ctx.send(Purpose::AskDevice(has), request))
+    Ok(ctx.send(Purpose::AskDevice, request))
 }

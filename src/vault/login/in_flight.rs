@@ -2,7 +2,6 @@
 
 use crate::prelude::*;
 
-use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::base::list::{self, List};
@@ -57,7 +56,7 @@ pub(in crate::vault) enum LoginStage {
         url: String,
     },
     /// The user logs in on another device.
-    AtDevice(capability::DeviceLogin<Device>),
+    AtDevice(Device),
     /// A popup is at the provider, and the page that opened the popup waits. A login on another device is in this stage
     /// while its tokens are verified.
     AtProvider {
@@ -93,15 +92,13 @@ impl Logins {
     /// Returns the redirect URI of the login to which the response in `url` claims to belong. It is not the configured
     /// redirect URI if the app chose its port.
     pub(in crate::vault) fn redirect_uri<'a>(&'a self, config: &'a Config, url: &str) -> &'a Url {
-        let own = capability::CustomLogin::WITNESS.and_then(|_| {
-            let response = AuthorizationResponse::parse(config, &Url::parse(url)?, url).ok()?;
-            let login = self
-                .remembered
-                .iter()
-                .find(|login| login.0 == response.key)?;
-            Some(login.1.redirect_uri(config))
+        let response = Url::parse(url)
+            .and_then(|parsed| AuthorizationResponse::parse(config, &parsed, url).ok());
+        let login = response.and_then(|response| {
+            let mut remembered = self.remembered.iter();
+            remembered.find(|login| login.0 == response.key)
         });
-        own.unwrap_or(&config.redirect_uri)
+        login.map_or(&config.redirect_uri, |login| login.1.redirect_uri(config))
     }
 
     /// Records that the login `key` has received its authorization response. Returns true if it had already received
@@ -123,10 +120,10 @@ impl Logins {
             .in_flight
             .iter()
             .filter_map(|login| match &login.stage {
-                LoginStage::Pushing(_, begun) => begun.pending.key(),
+                LoginStage::Pushing(_, begun) => begun.pending.key.as_ref(),
                 _ => login.key.as_ref(),
             });
-        in_flight.chain(self.pending().filter_map(|pending| pending.key()))
+        in_flight.chain(self.pending().filter_map(|pending| pending.key.as_ref()))
     }
 
     pub(in crate::vault) fn pending(&self) -> impl Iterator<Item = &Pending> {
@@ -178,7 +175,7 @@ impl Logins {
                 key: key.clone(),
                 value: pending.to_json(),
                 expires_at: ctx.now.wall.saturating_add(LIFETIME.0),
-                key_pair: pending.key().cloned(),
+                key_pair: pending.key.clone(),
             });
             login.stage = LoginStage::Storing { op, url };
         }

@@ -47,7 +47,7 @@ pub(in crate::vault) fn respond(ctx: &mut Context, port: PortId, id: RequestId, 
 }
 
 fn read(config: &Config, url: &str) -> Option<Result<Box<Initiation>>> {
-    let own = config.initiate_login_uri()?;
+    let own = config.login.initiate_login_uri.as_ref()?;
     let url = Url::parse(url).filter(|url| url.without_query() == *own)?;
     Initiation::read(form::parse(url.query())?)
 }
@@ -61,8 +61,6 @@ fn target(config: &Config, chosen: Option<&str>) -> Option<String> {
     let address = url.without_query();
     // Without parameters, the redirect URI is a page like any other.
     let is_response = address == redirect_uri.without_query() && url.relative() != url.path();
-    let is_login = config
-        .initiate_login_uri()
-        .is_some_and(|own| address == *own);
+    let is_login = config.login.initiate_login_uri.as_ref() == Some(&address);
     (!is_response && !is_login).then_some(path)
 }

@@ -4,12 +4,10 @@
 use crate::prelude::*;
 
 use crate::Secret;
-use crate::base::capability;
 use crate::base::error::{Code, Error, Result};
 use crate::base::list::{self, List};
 use crate::codec::form::{Form, with_query};
 use crate::codec::url::Url;
-use crate::config::HAS_PERSISTENCE;
 use crate::vault::context::Context;
 use crate::vault::io::{OpId, PortId, RequestId};
 use crate::vault::provider::Provider;
@@ -31,7 +29,7 @@ pub(in crate::vault) struct LogoutRequest {
     pub(in crate::vault) provider: bool,
     pub(in crate::vault) return_to: Option<String>,
     /// The ID token of the session that this logout has ended, if the address of the provider's logout contains it.
-    pub(in crate::vault) hint: Option<capability::LoginOptions<Secret>>,
+    pub(in crate::vault) hint: Option<Secret>,
 }
 
 /// A page that waits for its logout.
@@ -51,9 +49,7 @@ struct Logout {
 impl Logouts {
     pub(in crate::vault) fn forget_port(&mut self, port: PortId) {
         list::discard(&mut self.in_flight, |logout| logout.port == port);
-        if HAS_PERSISTENCE {
-            list::discard(&mut self.unaddressed, |logout| logout.port == port);
-        }
+        list::discard(&mut self.unaddressed, |logout| logout.port == port);
     }
 
     /// Continues a logout after the session has ended in this vault. `op` is the revocation in flight, if there is one.
@@ -161,7 +157,7 @@ impl Logouts {
 /// Tells a developer, whose app is on loopback, why the provider may refuse a logout without an ID token.
 fn recommend_hint(ctx: &mut Context, port: PortId) {
     let is_loopback = ctx.config.redirect_uri.scheme() == "http";
-    if is_loopback && ctx.config.id_token_hint().is_none() && ctx.framed.is_none() {
+    if is_loopback && !ctx.config.login.sends_id_token_hint && !ctx.is_framed {
         let message = msg!(
             "some providers refuse a logout without an ID token as a hint, and leave the user on an error page; if yours does, set `idTokenHint: true`"
         );

@@ -99,7 +99,7 @@ pub fn check(input: &[u8]) {
         key: None,
         scope: None,
         demand: None,
-        device: None,
+        is_device: false,
         redirect_uri: None,
     };
     let metadata = config().metadata.as_ref().unwrap();

@@ -7,15 +7,10 @@
 //! input, and that messages do not contain secrets.
 
 pub mod callback;
-#[cfg(feature = "step-up")]
 pub mod challenge;
-#[cfg(feature = "edge")]
 pub mod edge_cookie;
-#[cfg(feature = "edge")]
 pub mod edge_logout;
-#[cfg(feature = "edge")]
 pub mod edge_record;
-#[cfg(feature = "edge")]
 pub mod edge_session;
 pub mod egress;
 pub mod form;
@@ -23,11 +18,9 @@ pub mod id_token;
 pub mod json;
 pub mod jwks;
 pub mod jwt;
-#[cfg(feature = "stored-sessions")]
 pub mod kept;
 pub mod metadata;
 pub mod reflection;
-#[cfg(feature = "sockets")]
 pub mod socket;
 pub mod token_reply;
 pub mod vault;
@@ -55,15 +48,10 @@ macro_rules! targets {
 
 targets![
     callback,
-    #[cfg(feature = "step-up")]
     challenge,
-    #[cfg(feature = "edge")]
     edge_cookie,
-    #[cfg(feature = "edge")]
     edge_logout,
-    #[cfg(feature = "edge")]
     edge_record,
-    #[cfg(feature = "edge")]
     edge_session,
     egress,
     form,
@@ -71,11 +59,9 @@ targets![
     json,
     jwks,
     jwt,
-    #[cfg(feature = "stored-sessions")]
     kept,
     metadata,
     reflection,
-    #[cfg(feature = "sockets")]
     socket,
     token_reply,
     vault,

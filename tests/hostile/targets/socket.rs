@@ -2,7 +2,6 @@
 //! for a lenient server, and must not contain the parameter for the token.
 
 use super::egress::{FORBIDDEN, PREFIX, is_below_the_rule};
-use strongroom::base::capability::Sockets;
 use strongroom::codec::url::Url;
 use strongroom::egress::policy::{EgressPolicy, Rule};
 use strongroom::egress::websocket::Place;
@@ -13,9 +12,7 @@ fn rules() -> EgressPolicy {
     };
     let methods = vec!["GET".to_owned()];
     let rule = Rule::new(Url::parse(PREFIX).unwrap(), methods).unwrap();
-    let mut rules = EgressPolicy::new(vec![
-        rule.with_socket(Sockets::WITNESS.map(|has| has.with(place))),
-    ]);
+    let mut rules = EgressPolicy::new(vec![rule.with_socket(Some(place))]);
     rules.forbid(&[FORBIDDEN]);
     rules
 }

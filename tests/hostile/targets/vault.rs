@@ -32,22 +32,15 @@ macro_rules! metadata {
     };
 }
 
-/// A configuration with the options that this build supports. The provider's metadata is in the configuration, or is
-/// requested.
-const CONFIG: &str = if cfg!(feature = "extended") {
-    concat!(
-        r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/callback",
+/// A configuration with the provider's metadata.
+const CONFIG: &str = concat!(
+    r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/callback",
     "scope":"openid offline_access","inspect":true,"deviceFlow":true,
     "apis":[{"url":"https://api.example.com/v1/","methods":["GET","POST"],"stepUp":true,"webSocket":{"token":"query","parameter":"t"}}],
     "metadata":"#,
-        metadata!(),
-        "}"
-    )
-} else {
-    r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/callback",
-    "scope":"openid offline_access",
-    "apis":[{"url":"https://api.example.com/v1/","methods":["GET","POST"]}]}"#
-};
+    metadata!(),
+    "}"
+);
 
 /// The path of the provider's metadata, without the first slash.
 const METADATA_PATH: &str = ".well-known/openid-configuration";
@@ -232,27 +225,22 @@ impl Host {
                 return Some(self.api(call, url));
             }
             Output::ProbeSocket { call, url } => {
-                let has = url.witness();
                 assert!(url.starts_with("wss://api.example.com/v1/"), "{url:?}");
                 let is_blocked = false;
-                return Some(Input::SocketProbed {
-                    call,
-                    is_blocked,
-                    has,
-                });
+                return Some(Input::SocketProbed { call, is_blocked });
             }
             Output::OpenSocket { call, handshake } => {
                 let url = handshake.url.expose();
                 assert!(url.starts_with("wss://api.example.com/v1/"), "{url}");
                 return Some(Input::SocketOpened {
                     call,
-                    protocol: handshake.witness().with(String::new()),
+                    protocol: String::new(),
                 });
             }
             Output::Log { text } => assert!(!text.contains(CANARY), "{text}"),
-            Output::MakeKey { op, has } => {
+            Output::MakeKey { op } => {
                 let key = None;
-                return Some(Input::KeyMade { op, key, has });
+                return Some(Input::KeyMade { op, key });
             }
             Output::Close { .. }
             | Output::KeepKeys { .. }
@@ -445,7 +433,6 @@ mod controls {
         }
     }
 
-    #[cfg(feature = "inspector")]
     #[test]
     fn control_inspector_tells_fingerprints_of_tokens() {
         assert_ne!(told(CONFIG, 2), told(CONFIG, 1));
@@ -463,7 +450,6 @@ mod controls {
         host.still_answers();
     }
 
-    #[cfg(all(feature = "inspector", feature = "sockets", feature = "device-login"))]
     #[test]
     fn scripts_reach_their_features() {
         let mut host = Host::signed_in();

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use strongroom::codec::json::Value;
 use strongroom::egress::body_delivery;
 use strongroom::egress::token_reflection::{Guard, Scope};
-use strongroom::oauth::dpop::Nonce;
 use strongroom::vault::{ApiRequest, Body, CallId, PortId, ResponseHead};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsValue, throw_str};
@@ -391,7 +390,7 @@ impl From<Head> for ResponseHead {
             redirected: head.redirected,
             has_body: head.has_body,
             www_authenticate: head.www_authenticate,
-            dpop_nonce: head.dpop_nonce.and_then(Nonce::new),
+            dpop_nonce: head.dpop_nonce,
         }
     }
 }

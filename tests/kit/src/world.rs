@@ -35,7 +35,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::dice::Dice;
-use strongroom::base::capability;
 use strongroom::base::clock::{Instant, Millis, UnixMillis};
 use strongroom::base::http::Outcome;
 use strongroom::codec::json::{Object, Value};
@@ -96,31 +95,15 @@ pub const REVOKE: Kind = Kind::Provider(Endpoint::Revoke);
 pub const KEYS: Kind = Kind::Provider(Endpoint::Keys);
 pub const DISCOVERY: Kind = Kind::Provider(Endpoint::Discovery);
 
-/// The stages of a refresh at which a vault of this build waits.
-pub const REFRESH_STAGES: &[Kind] = if has_store() {
-    &[REFRESH, Kind::Verify, Kind::Persist]
-} else {
-    &[REFRESH, Kind::Verify]
-};
+/// The stages of a refresh at which a vault waits.
+pub const REFRESH_STAGES: &[Kind] = &[REFRESH, Kind::Verify, Kind::Persist];
 
-/// Persists sessions, in a build that can do so.
+/// Persists sessions.
 pub const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
-/// Configurations for each place in which a vault of this build can keep a session.
-pub const STORAGES: &[&str] = if has_store() {
-    &["{}", SEALED]
-} else {
-    &["{}"]
-};
-/// Turns the inspector on, if this build has one.
-pub const INSPECTED: &str = if capability::Inspector::WITNESS.is_some() {
-    r#"{"inspect":true}"#
-} else {
-    "{}"
-};
-
-const fn has_store() -> bool {
-    capability::StoredSessions::WITNESS.is_some()
-}
+/// Configurations for each place in which a vault can keep a session.
+pub const STORAGES: &[&str] = &["{}", SEALED];
+/// Turns the inspector on.
+pub const INSPECTED: &str = r#"{"inspect":true}"#;
 
 /// Events in the order in which they happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,7 +192,7 @@ impl World {
         let settings = Settings::usual(changes);
         let mut provider = Provider::new();
         let config = settings.parse();
-        provider.names_families = config.keeps;
+        provider.names_families = config.keeps();
         provider.identify_users_as(&config);
         Self::start(settings, provider, seed)
     }
@@ -241,7 +224,7 @@ impl World {
             sockets: sockets::Sockets::default(),
             ledger: Ledger::default(),
             witness: Witness::default(),
-            watch: Watch::new(parsed.limits, parsed.keeps),
+            watch: Watch::new(parsed.limits, parsed.keeps()),
             events: Vec::new(),
             story: None,
             persists: true,
@@ -258,7 +241,7 @@ impl World {
             keys: vec![dpop::Keys::default()],
             makes_keys: true,
             checkers: BTreeMap::new(),
-            is_bound: parsed.binds_tokens(),
+            is_bound: parsed.binds_tokens,
             answers_refresh: false,
             has_ended: false,
             outside: None,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use strongroom::codec::base64url;
-use strongroom::oauth::dpop::{Nonce, PublicKey, UnsignedProof};
+use strongroom::oauth::dpop::{PublicKey, UnsignedProof};
 use strongroom::oauth::pkce;
 
 pub use crate::proof::{Proof, read};
@@ -112,8 +112,7 @@ impl Checker {
     }
 
     /// Returns the `DPoP-Nonce` header of every response, or `None` if responses have no such header.
-    pub fn header(&self) -> Option<Nonce> {
-        let header = self.header.as_ref().or(self.nonce.as_ref());
-        header.cloned().and_then(Nonce::new)
+    pub fn header(&self) -> Option<String> {
+        self.header.clone().or_else(|| self.nonce.clone())
     }
 }

@@ -13,7 +13,7 @@ use strongroom::Result;
 use strongroom::base::clock::{Millis, UnixMillis};
 use strongroom::codec::json::{Object, Value};
 use strongroom::codec::url::Url;
-use strongroom::config::Config;
+use strongroom::config::{Config, CustomLogin};
 use strongroom::egress::websocket::Handshake;
 use strongroom::vault::{ApiRequest, Body, CallId, Input, Output, PortId, RequestId, ResponseHead};
 
@@ -146,7 +146,7 @@ impl World {
                 Outgoing::OpenSocket {
                     call: *call,
                     page: self.calls.requests[call],
-                    handshake: handshake.clone().into_data(),
+                    handshake: handshake.clone(),
                     is_accepted: token
                         .is_none_or(|token| self.provider.accepts(token, self.true_time)),
                 }
@@ -256,10 +256,7 @@ impl World {
             self.ledger.answered(request);
         }
         self.end_of_call(call, |task| match (protocol, task) {
-            (Some(protocol), Task::Socket(call, has)) => Input::SocketOpened {
-                call,
-                protocol: has.with(protocol),
-            },
+            (Some(protocol), Task::Socket(call)) => Input::SocketOpened { call, protocol },
             _ => Input::CallClosed { call },
         });
     }
@@ -275,7 +272,7 @@ impl World {
 
     /// Removes the pending operation of a call, if there is one, and reports its result.
     fn end_of_call(&mut self, call: CallId, input: impl FnOnce(Task) -> Input<'static>) {
-        let is_it = |task: &Task| matches!(task, Task::Call(c, ..) | Task::ResponseBody(c) | Task::Socket(c, _) if *c == call);
+        let is_it = |task: &Task| matches!(task, Task::Call(c, ..) | Task::ResponseBody(c) | Task::Socket(c) if *c == call);
         if let Some(i) = self.jobs.pending.iter().position(|job| is_it(&job.task)) {
             let job = self.jobs.pending.remove(i);
             self.workers.turn = job.vault;
@@ -303,7 +300,7 @@ impl World {
     /// The code of the error that the other page gets.
     pub fn sign_in_elsewhere(&mut self) -> std::result::Result<(), String> {
         let port = self.open();
-        let is_custom = self.config.parse().custom_login().is_some();
+        let is_custom = self.config.parse().login.custom != CustomLogin::Off;
         let request = self.login(port, if is_custom { "custom" } else { "redirect" });
         self.answer_all();
         let done = self.finish_elsewhere(port, request);

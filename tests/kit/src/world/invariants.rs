@@ -9,7 +9,6 @@ mod token_response;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use strongroom::base::capability;
 use strongroom::base::clock::{Instant, Millis, UnixMillis};
 use strongroom::base::http::Outcome;
 use strongroom::config::Limits;
@@ -668,11 +667,8 @@ impl Watch {
         }
     }
 
-    /// Returns true if the vault may use this token. A build without stored sessions hands no tokens to the store.
+    /// Returns true if the vault may use this token.
     fn may_use(&self, vault: usize, secret: &str) -> bool {
-        if capability::StoredSessions::WITNESS.is_none() {
-            return true;
-        }
         let unpersisted = self.unpersisted.get(&vault);
         unpersisted.is_none_or(|tokens| !tokens.iter().any(|token| token == secret))
     }

@@ -12,7 +12,6 @@ use super::persisted::Record;
 use super::provider::{Endpoint, form_of};
 use super::{Event, JobId, Kind, PROBE, PROMPT, REFRESH, World, api, dpop};
 use strongroom::Secret;
-use strongroom::base::capability;
 use strongroom::base::clock::{Instant, UnixMillis};
 use strongroom::base::http::{HttpRequest, Outcome};
 use strongroom::vault::{ApiRequest, CallId, Hint, Input, Loaded, News, OpId, Taken};
@@ -63,7 +62,7 @@ pub(super) struct Job {
 pub(super) enum Task {
     /// A request to the provider, with its DPoP proof if it has one.
     Send(OpId, HttpRequest, Option<String>),
-    MakeKey(OpId, capability::Dpop),
+    MakeKey(OpId),
     Store(OpId, String, Secret, Option<dpop::Named>),
     Take(OpId, String),
     Verify {
@@ -81,8 +80,8 @@ pub(super) enum Task {
     Hinted(Hint),
     /// A call of an API, with its DPoP proof if it has one. A call without its required proof is not sent.
     Call(CallId, Box<ApiRequest>, Option<String>),
-    Probe(CallId, capability::Sockets),
-    Socket(CallId, capability::Sockets),
+    Probe(CallId),
+    Socket(CallId),
     ResponseBody(CallId),
 }
 
@@ -112,15 +111,6 @@ impl World {
             is_from_cache: false,
             is_after_refresh: self.answers_refresh,
         });
-    }
-
-    /// Returns true if a vault waits for the verification of an ID token.
-    pub(super) fn is_verifying(&self, vault: usize) -> bool {
-        let is_it = |job: &Job| {
-            let is_part = matches!(job.kind, Kind::Verify | Kind::Provider(Endpoint::Keys));
-            job.vault == vault && is_part
-        };
-        self.jobs.pending.iter().any(is_it)
     }
 
     /// Returns the vault of a job, or `None` if the job is no longer pending.
@@ -255,7 +245,7 @@ impl World {
 
     /// Fails the handshake of a socket.
     pub fn refuse_socket(&mut self, request: Request) {
-        let is_it = |job: &Job| matches!(&job.task, Task::Socket(call, _) if self.calls.requests.get(call) == Some(&request));
+        let is_it = |job: &Job| matches!(&job.task, Task::Socket(call) if self.calls.requests.get(call) == Some(&request));
         let i = self
             .jobs
             .pending
@@ -265,7 +255,7 @@ impl World {
         let job = self.jobs.pending.remove(i);
         self.workers.turn = job.vault;
         self.ledger.answered(request);
-        if let Task::Socket(call, _) = job.task {
+        if let Task::Socket(call) = job.task {
             self.input(Input::CallClosed { call });
         }
     }
@@ -435,7 +425,7 @@ impl World {
                 let outcome = outcome.unwrap();
                 let sent = form_of(&request).remove("refresh_token");
                 let family = sent.and_then(|token| self.provider.family_of(&token));
-                if let (Outcome::KeyLost(_), Some(family)) = (&outcome, family) {
+                if let (Outcome::KeyLost, Some(family)) = (&outcome, family) {
                     self.watch.key_lost(vault, family);
                 }
                 if kind == PROBE && is_after_refresh {
@@ -448,9 +438,9 @@ impl World {
                 self.input(Input::Responded { op, outcome });
                 self.answers_refresh = false;
             }
-            Task::MakeKey(op, has) => {
+            Task::MakeKey(op) => {
                 let key = self.makes_keys.then(|| self.keys[vault].make());
-                self.input(Input::KeyMade { op, key, has });
+                self.input(Input::KeyMade { op, key });
             }
             Task::Store(op, key, value, pair) => {
                 let ok = self.store.put_with(key.clone(), value, pair);
@@ -534,13 +524,12 @@ impl World {
                 self.input(Input::Hinted(hint));
             }
             Task::Call(call, request, None) if request.proof.is_some() => {
-                let has = request.proof.as_ref().unwrap().witness();
                 let authorization = request.authorization.expose();
                 let (_, token) = authorization.split_once(' ').unwrap();
                 if let Some(family) = self.provider.family_of_access(token) {
                     self.watch.key_lost(vault, family);
                 }
-                self.input(Input::CallUnsigned { call, has });
+                self.input(Input::CallUnsigned { call });
             }
             Task::Call(call, request, proof) => {
                 let api_time = self.true_time.saturating_add_signed(self.api_ahead);
@@ -558,20 +547,13 @@ impl World {
                 });
             }
             Task::ResponseBody(call) => self.input(Input::CallClosed { call }),
-            Task::Probe(call, has) => {
+            Task::Probe(call) => {
                 let is_blocked = self.sockets.are_blocked;
-                self.input(Input::SocketProbed {
-                    call,
-                    is_blocked,
-                    has,
-                });
+                self.input(Input::SocketProbed { call, is_blocked });
             }
-            Task::Socket(call, has) => {
+            Task::Socket(call) => {
                 let protocol = self.sockets.choose(self.calls.requests[&call]);
-                self.input(Input::SocketOpened {
-                    call,
-                    protocol: has.with(protocol),
-                });
+                self.input(Input::SocketOpened { call, protocol });
             }
         }
     }

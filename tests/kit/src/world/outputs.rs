@@ -6,11 +6,10 @@ use super::page::Request;
 use super::provider::form_of;
 use super::{Kind, PROBE, REFRESH, World, sockets};
 use strongroom::Secret;
-use strongroom::base::capability;
 use strongroom::base::clock::UnixMillis;
 use strongroom::base::http::Outcome;
 use strongroom::codec::json::Value;
-use strongroom::oauth::dpop::{PublicKey, UnsignedProof};
+use strongroom::oauth::dpop::PublicKey;
 use strongroom::vault::{ApiRequest, CallId, Input, Loaded, OpId, Output, PortId, Taken};
 
 impl World {
@@ -49,9 +48,6 @@ impl World {
         }
         if self.stopped.contains(&turn) {
             return self.watch.killed(turn);
-        }
-        if capability::StoredSessions::WITNESS.is_none() && !self.is_verifying(turn) {
-            self.watch.adopted(turn);
         }
         let is_admitted = |world: &mut Self, call| world.is_admitted(call);
         let touching = self.calls.touching.take();
@@ -93,16 +89,15 @@ impl World {
                 self.story(|world| format!("vault asks provider: {}", world.describe(&request)));
                 self.check_request(endpoint, &request);
                 let proof = self.sign(request.proof.as_ref());
-                let unsigned = request.proof.as_ref().filter(|_| proof.is_none());
-                let unsigned = unsigned.map(UnsignedProof::witness);
+                let is_key_lost = request.proof.is_some() && proof.is_none();
                 self.job(Kind::Provider(endpoint), Task::Send(op, request, proof));
-                if let (Some(has), Some(job)) = (unsigned, self.jobs.pending.last_mut()) {
-                    job.outcome = Some(Outcome::KeyLost(has));
+                if let Some(job) = self.jobs.pending.last_mut().filter(|_| is_key_lost) {
+                    job.outcome = Some(Outcome::KeyLost);
                 }
             }
             Output::Cancel { op } => self.cancel(op),
             Output::Log { text } => self.log.push(text),
-            Output::MakeKey { op, has } => self.job(Kind::MakeKey, Task::MakeKey(op, has)),
+            Output::MakeKey { op } => self.job(Kind::MakeKey, Task::MakeKey(op)),
             Output::KeepKeys { names } => self.keys[self.workers.turn].keep(&names),
             Output::Store {
                 op,
@@ -180,20 +175,18 @@ impl World {
                 request,
             } => self.call(call, Request { port, id }, request),
             Output::ProbeSocket { call, url } => {
-                let has = url.witness();
                 let has_token = sockets::token_in(&url).is_some();
                 assert!(!has_token, "a probe carries a token");
-                self.sockets.probed.push(url.into_data());
-                self.job(Kind::Probe, Task::Probe(call, has));
+                self.sockets.probed.push(url);
+                self.job(Kind::Probe, Task::Probe(call));
             }
             Output::OpenSocket { call, handshake } => {
-                let has = handshake.witness();
                 let (url, protocols) = (handshake.url.expose(), handshake.protocols.expose());
                 self.check_token_in(&[url, protocols].concat());
                 self.sockets
                     .opened
-                    .push((self.calls.requests[&call], *handshake.into_data()));
-                self.job(Kind::Socket, Task::Socket(call, has));
+                    .push((self.calls.requests[&call], *handshake));
+                self.job(Kind::Socket, Task::Socket(call));
             }
             Output::SendFirst { call, text, .. } => {
                 self.check_token_in(text.expose());
@@ -202,14 +195,12 @@ impl World {
             }
             Output::CloseSocket { call, code, reason } => {
                 let request = self.calls.requests[&call];
-                self.witness.told(&format!(r#"{{"reason":"{}"}}"#, *reason));
+                self.witness.told(&format!(r#"{{"reason":"{reason}"}}"#));
                 // The page learns of the closing through the socket's own port, even if the socket never opened.
                 if !self.sockets.open.contains(&call) {
                     self.ledger.answered(request);
                 }
-                self.sockets
-                    .closed
-                    .push((request, code, reason.into_data()));
+                self.sockets.closed.push((request, code, reason));
             }
             Output::Deliver { call, text } if self.sockets.has(self.calls.requests[&call]) => {
                 self.sockets.open.insert(call);
@@ -223,8 +214,8 @@ impl World {
             Output::Drop { call } => {
                 let is_its = |task: &Task| match task {
                     Task::Call(c, ..)
-                    | Task::Probe(c, _)
-                    | Task::Socket(c, _)
+                    | Task::Probe(c)
+                    | Task::Socket(c)
                     | Task::ResponseBody(c) => *c == call,
                     _ => false,
                 };
@@ -253,7 +244,7 @@ impl World {
         let is_it = |job: &Job| {
             let its = match &job.task {
                 Task::Send(op, ..)
-                | Task::MakeKey(op, _)
+                | Task::MakeKey(op)
                 | Task::Store(op, ..)
                 | Task::Take(op, _)
                 | Task::Persist(op, ..)

@@ -360,7 +360,7 @@ impl World {
 
     /// Returns true if the address of a logout may contain an ID token.
     fn settings_allow_hint(&self) -> bool {
-        self.config.parse().id_token_hint().is_some()
+        self.config.parse().login.sends_id_token_hint
     }
 
     pub(super) fn tell(&mut self, port: PortId, text: &str) {

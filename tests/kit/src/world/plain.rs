@@ -15,7 +15,7 @@ impl Provider {
             self.is_plain = true;
             self.sub_member.clone_from(&identity.sub);
         }
-        let user_info = config.user_info().map(|_| {
+        let user_info = config.asks_user_info.then(|| {
             let endpoint = [&*config.issuer, "/userinfo"].concat();
             self.more_metadata = format!(r#","userinfo_endpoint":"{endpoint}""#);
             endpoint

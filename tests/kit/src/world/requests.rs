@@ -49,10 +49,8 @@ impl World {
 
     pub(super) fn check_request(&mut self, endpoint: Endpoint, request: &HttpRequest) {
         let token = |request: &HttpRequest| {
-            request
-                .access_token
-                .clone()
-                .map(|token| token.into_data().expose().to_owned())
+            let token = request.access_token.as_ref();
+            token.map(|token| token.expose().to_owned())
         };
         let is_same = |job: &Job| {
             job.vault == self.workers.turn
@@ -157,7 +155,7 @@ impl World {
 
     /// Records the response of the profile address, which identifies the user after a login.
     fn profile_replied(&mut self, request: &HttpRequest, outcome: &Outcome, now: &Instant) {
-        let token = request.access_token.as_deref().map_or("", Secret::expose);
+        let token = request.access_token.as_ref().map_or("", Secret::expose);
         let Some(family) = self.provider.family_of_access(token) else {
             return;
         };

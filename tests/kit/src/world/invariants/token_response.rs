@@ -117,7 +117,7 @@ pub fn in_words(outcome: &Outcome) -> String {
         (Reading::Refused(code), _) => format!("refused, {code}"),
         (Reading::Wait(wait), _) => format!("told to wait for {} s", wait.as_secs()),
         (Reading::Nothing, Outcome::Failed | Outcome::Opaque) => "the network failed".to_owned(),
-        (Reading::Nothing, Outcome::KeyLost(_)) => "not sent: its key is gone".to_owned(),
+        (Reading::Nothing, Outcome::KeyLost) => "not sent: its key is gone".to_owned(),
         (Reading::Nothing, Outcome::Reply(reply)) => format!("status {}", reply.status),
     }
 }

@@ -1,48 +1,135 @@
 //! The options for logins beyond the default code flow.
 
+use crate::base::strings;
 use crate::codec::json::Value;
 use crate::codec::url::Url;
-use crate::config::Options;
 use crate::config::identity::refuse_with_identity;
-use crate::config::request::{self, RedirectUri};
+use crate::config::request::{RedirectUri, is_protocol_param};
+use crate::config::{Config, Options};
+use crate::oauth::scope::is_scope_token;
 use crate::prelude::*;
 
-/// The options for logins that few providers need.
-#[derive(Clone, Debug, Default)]
+/// The largest number of names in the option `loginParams`.
+const MAX_PARAMS: usize = 16;
+
+/// The options for logins that few apps need.
+#[derive(Clone, Debug)]
 pub struct LoginOptions {
     /// True if the authorization response is in the fragment of the redirect URI (OAuth 2.0 Multiple Response Type
     /// Encoding Practices 2.1). In that case, a response in the query is ignored.
-    pub(crate) uses_fragment: bool,
+    pub uses_fragment: bool,
     /// The names of parameters that pages may add to an authorization request.
-    pub(crate) params: Vec<String>,
+    pub params: Vec<String>,
+    /// The scopes that pages may request besides the option `scope`.
+    pub scopes: Vec<String>,
+    /// The option `customLogin`.
+    pub custom: CustomLogin,
+    /// True if users may sign in on another device (RFC 8628).
+    pub has_device_flow: bool,
     /// True if a login fails when the provider grants scopes that the login did not request.
-    pub(crate) refuses_unrequested_scopes: bool,
+    pub refuses_unrequested_scopes: bool,
     /// True if the address of a logout at the provider contains the ID token of the session that the logout has ended.
-    pub(crate) sends_id_token_hint: bool,
-    /// The audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
-    pub(crate) trusted_audiences: Vec<String>,
+    pub sends_id_token_hint: bool,
     /// The address at which another site may begin a login (OIDC Core 4), without query.
-    pub(crate) initiate_login_uri: Option<String>,
+    pub initiate_login_uri: Option<String>,
+}
+
+/// The option `customLogin`, by which an app opens authorization URLs itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CustomLogin {
+    /// The app cannot open authorization URLs itself.
+    Off,
+    /// The app may open authorization URLs itself.
+    Allowed,
+    /// The app must open authorization URLs itself, because the redirect URI is not on the worker's origin.
+    Required,
 }
 
 impl LoginOptions {
-    pub(super) fn read(options: &Options<'_>, redirect_uri: &RedirectUri) -> Self {
+    /// Reads the options.
+    pub(crate) fn read(options: &Options<'_>, redirect_uri: &RedirectUri) -> Self {
         refuse_with_identity(options, "idTokenHint");
-        refuse_with_identity(options, "trustedAudiences");
         let unrequested = options.one_of("unrequestedScopes", r#""warn" "refuse""#);
         Self {
             uses_fragment: uses_fragment(options),
-            params: request::login_params(options),
+            params: params(options),
+            scopes: scopes(options),
+            custom: match (options.boolean("customLogin"), redirect_uri.is_elsewhere) {
+                (false, _) => CustomLogin::Off,
+                (true, false) => CustomLogin::Allowed,
+                (true, true) => CustomLogin::Required,
+            },
+            has_device_flow: options.boolean("deviceFlow"),
             refuses_unrequested_scopes: unrequested == r#""refuse""#,
             sends_id_token_hint: options.boolean("idTokenHint"),
-            trusted_audiences: options.strings(
-                "trustedAudiences",
-                "",
-                msg!("it must be an array of strings"),
-            ),
             initiate_login_uri: initiate_login_uri(options, redirect_uri),
         }
     }
+
+    /// Returns the reason why a vault on an origin of its own cannot have these options.
+    #[must_use]
+    pub const fn refusal_in_frame(&self) -> Option<&'static str> {
+        if self.sends_id_token_hint {
+            return Some(msg!(
+                "`idTokenHint` cannot be used with a vault on an origin of its own: the app's page would see the ID token"
+            ));
+        }
+        if self.initiate_login_uri.is_some() {
+            return Some(msg!(
+                "`initiateLoginUri` cannot be used with a vault on an origin of its own: its path would be on the vault's origin, not on the app's"
+            ));
+        }
+        None
+    }
+
+    /// Returns true if pages may add this parameter to an authorization request.
+    #[must_use]
+    pub fn may_add(&self, parameter: &str) -> bool {
+        self.params.iter().any(|one| one == parameter)
+    }
+}
+
+impl Config {
+    /// Returns true if a login may request this scope.
+    #[must_use]
+    pub fn may_ask(&self, scope: &str) -> bool {
+        strings::contains_word(&self.scope, scope)
+            || self.login.scopes.iter().any(|one| one == scope)
+    }
+}
+
+/// Returns the names of parameters that pages may add to an authorization request.
+fn params(options: &Options<'_>) -> Vec<String> {
+    const OPTION: &str = "loginParams";
+    const WHY: &str = msg!("it must be an array of at most 16 parameter names");
+    let names = options.strings(OPTION, "", WHY);
+    if names.len() > MAX_PARAMS || names.iter().any(String::is_empty) {
+        options.refuse(OPTION, WHY);
+    }
+    let fixed = options.object.get("authorizationParams");
+    let fixed = fixed.and_then(Value::as_object);
+    for name in &names {
+        if is_protocol_param(name) {
+            let why = msg!("the flow sets one of these itself, or login() has an option for it");
+            options.refuse(OPTION, why);
+        }
+        if fixed.is_some_and(|fixed| fixed.get(name).is_some()) {
+            let why = msg!("one of these is in authorizationParams, where pages cannot change it");
+            options.refuse(OPTION, why);
+        }
+    }
+    names
+}
+
+/// Returns the scopes that pages may request besides the option `scope`.
+fn scopes(options: &Options<'_>) -> Vec<String> {
+    const OPTION: &str = "loginScopes";
+    const WHY: &str = msg!("it must be an array of scopes (RFC 6749 3.3)");
+    let scopes = options.strings(OPTION, "", WHY);
+    if !scopes.iter().all(|scope| is_scope_token(scope)) {
+        options.refuse(OPTION, WHY);
+    }
+    scopes
 }
 
 fn initiate_login_uri(options: &Options<'_>, redirect_uri: &RedirectUri) -> Option<String> {
@@ -80,18 +167,18 @@ fn uses_fragment(options: &Options<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::tests::configured;
+    use super::CustomLogin;
     use crate::base::error::{Code, Result};
+    use crate::config::tests::configured;
 
-    /// Returns true if the app must open authorization URLs itself with this redirect URI.
-    fn is_custom_login_required(redirect_uri: &str) -> Result<bool> {
+    /// Returns the option `customLogin` of an app with this redirect URI.
+    fn custom_login(redirect_uri: &str) -> Result<CustomLogin> {
         let options = format!(r#"{{"customLogin": true, "redirectUri": "{redirect_uri}"}}"#);
-        configured(&options).map(|config| **config.custom_login().unwrap())
+        configured(&options).map(|config| config.login.custom)
     }
 
     #[test]
     fn shells_redirect_uris_are_accepted() {
-        needs!(CustomLogin);
         for uri in [
             "com.example.app:/callback",
             "com.example.app:/",
@@ -102,18 +189,19 @@ mod tests {
             "http://127.0.0.1:8400/",
             "http://[::1]/callback",
         ] {
-            assert!(is_custom_login_required(uri).unwrap(), "{uri}");
+            let custom = custom_login(uri).unwrap();
+            assert_eq!(custom, CustomLogin::Required, "{uri}");
             let without_option = format!(r#"{{"redirectUri": "{uri}"}}"#);
             assert!(configured(&without_option).is_err(), "{uri}");
         }
         for uri in ["/callback", "https://app.example.com/callback"] {
-            assert!(!is_custom_login_required(uri).unwrap(), "{uri}");
+            let custom = custom_login(uri).unwrap();
+            assert_eq!(custom, CustomLogin::Allowed, "{uri}");
         }
     }
 
     #[test]
     fn other_redirect_uris_are_refused() {
-        needs!(CustomLogin);
         for uri in [
             "app:/callback",
             "com.example.app:callback",
@@ -131,7 +219,7 @@ mod tests {
             "https://evil.test/callback#a",
             "/callback#a",
         ] {
-            let error = is_custom_login_required(uri).expect_err(uri);
+            let error = custom_login(uri).expect_err(uri);
             assert_eq!(error.code(), Code::ConfigInvalid, "{uri}");
             assert!(error.message().starts_with("`redirectUri` is"), "{error}");
         }
@@ -139,10 +227,9 @@ mod tests {
 
     #[test]
     fn address_for_other_sites_is_a_path_of_the_app() {
-        needs!(LoginOptions);
         let read = |uri: &str| {
             let config = configured(&format!(r#"{{"initiateLoginUri": {uri}}}"#))?;
-            Ok(config.initiate_login_uri().cloned())
+            Ok(config.login.initiate_login_uri)
         };
         for uri in [r#""/start""#, r#""https://app.example.com/start""#] {
             let read: Result<_> = read(uri);
@@ -167,8 +254,6 @@ mod tests {
 
     #[test]
     fn shells_have_no_address_for_other_sites() {
-        needs!(CustomLogin);
-        needs!(LoginOptions);
         let options = r#"{"customLogin": true, "redirectUri": "com.example.app:/callback",
             "initiateLoginUri": "com.example.app:/start"}"#;
         let error = configured(options).expect_err("a shell opens the browser itself");
@@ -177,32 +262,25 @@ mod tests {
 
     #[test]
     fn options_are_off_by_default() {
-        needs!(LoginOptions);
         let config = configured("{}").unwrap();
-        let login = config.extended.login.get().unwrap();
-        assert!(!login.uses_fragment && login.params.is_empty());
+        assert!(!config.login.uses_fragment && config.login.params.is_empty());
+        assert_eq!(config.login.custom, CustomLogin::Off);
     }
 
     #[test]
     fn each_option_is_read() {
-        needs!(LoginOptions);
-        needs!(ResourceTokens);
         let config = configured(
             r#"{"responseMode": "fragment", "loginScopes": ["orders:write"],
                 "loginParams": ["kc_idp_hint", "display"]}"#,
         );
-        let extended = config.unwrap().extended;
-        assert_eq!(*extended.login_scopes.get().unwrap(), ["orders:write"]);
-        let login = extended.login.get().unwrap();
+        let login = config.unwrap().login;
+        assert_eq!(login.scopes, ["orders:write"]);
         assert!(login.uses_fragment);
         assert_eq!(login.params, ["kc_idp_hint", "display"]);
     }
 
     #[test]
-    fn rejects_invalid_flow_options() {
-        needs!(LoginOptions);
-        needs!(ResourceTokens);
-        needs!(Dpop);
+    fn rejects_invalid_login_options() {
         for (options, expected) in [
             (r#"{"responseMode": "form_post"}"#, "'query' or 'fragment'"),
             (r#"{"responseMode": "jwt"}"#, "JARM"),

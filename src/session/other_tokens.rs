@@ -1,0 +1,168 @@
+//! The access tokens of other targets than the login's: see [`crate::oauth::resource_indicators`].
+
+use super::kept::{with_user, write};
+use super::{Former, Session, after};
+use crate::Secret;
+use crate::base::clock::{Instant, Millis, UnixMillis};
+use crate::config::Config;
+use crate::egress::policy::TokenSelector;
+use crate::oauth::identity::Identity;
+use crate::oauth::refresh_policy;
+use crate::oauth::token_endpoint::TokenSet;
+use crate::prelude::*;
+
+/// Selects the login's access token.
+pub(super) const LOGIN: TokenSelector = None;
+
+/// The largest number of access tokens that a response is searched for.
+const MAX_SEARCHED: usize = 8;
+
+/// The access tokens of other targets, each with the index of its target in the configuration. They are not stored.
+pub(super) type OtherTokens = Vec<(usize, OtherToken)>;
+
+/// The access token of a target.
+#[derive(Clone, Debug)]
+pub(super) struct OtherToken {
+    access_token: Secret,
+    expires_in: Millis,
+    requested: Instant,
+    /// The generation in which the token was issued.
+    issued: u64,
+}
+
+impl Session {
+    fn other(&self, target: usize) -> Option<&OtherToken> {
+        let (_, other) = self.others.iter().find(|(of, _)| *of == target)?;
+        Some(other)
+    }
+
+    /// Adds the access tokens that `selector` does not select, until `tokens` has [`MAX_SEARCHED`] tokens.
+    pub(super) fn push_tokens_of_others(
+        &self,
+        selector: TokenSelector,
+        now: &Instant,
+        tokens: &mut Vec<Secret>,
+    ) {
+        if selector.is_some() {
+            self.push_tokens_to_search(None, now, tokens);
+        }
+        for (target, _) in self.others.iter().rev() {
+            let other = Some(*target);
+            if selector != other {
+                self.push_tokens_to_search(other, now, tokens);
+            }
+        }
+        tokens.truncate(MAX_SEARCHED);
+    }
+
+    /// Adopts the tokens of a refresh for the access token of `target`.
+    pub fn renew_other(
+        &mut self,
+        target: usize,
+        tokens: &TokenSet,
+        user: Option<Identity>,
+        requested: Instant,
+    ) {
+        let other = OtherToken {
+            access_token: tokens.access_token.clone(),
+            expires_in: tokens.expires_in,
+            requested,
+            issued: self.generation + 1,
+        };
+        let own = Box::new(beside(self, tokens));
+        let (own_requested, login_issued) = (self.requested, self.login_issued);
+        self.renew(own, None, own_requested);
+        self.take_user(user, requested);
+        self.login_issued = login_issued;
+        if let Some(i) = self.others.iter().position(|(of, _)| *of == target) {
+            let (_, before) = self.others.remove(i);
+            self.former.remember(Former {
+                of: Some(target),
+                access_token: before.access_token,
+                expires_in: before.expires_in,
+                requested: before.requested,
+            });
+        }
+        self.others.push((target, other));
+    }
+
+    /// Returns the access token that `selector` selects, unless the token has expired or was never issued.
+    #[must_use]
+    pub fn access_token_of(&self, selector: TokenSelector, now: &Instant) -> Option<&Secret> {
+        let Some(target) = selector else {
+            return self.access_token(now);
+        };
+        let other = self.other(target)?;
+        (other.requested.elapsed(now) < other.expires_in).then_some(&other.access_token)
+    }
+
+    /// Returns the access token that `selector` selects, even if the token has expired. Returns `None` if no such token
+    /// was issued.
+    #[must_use]
+    pub fn latest_access_token_of(&self, selector: TokenSelector) -> Option<&Secret> {
+        match selector {
+            None => Some(self.latest_access_token()),
+            Some(target) => Some(&self.other(target)?.access_token),
+        }
+    }
+
+    /// Returns true if the access token that `selector` selects should be renewed, or was never issued.
+    #[must_use]
+    pub fn is_stale_of(&self, selector: TokenSelector, now: &Instant) -> bool {
+        let Some(target) = selector else {
+            return self.is_stale(now);
+        };
+        self.other(target).is_none_or(|other| {
+            let lifetime = other.expires_in;
+            other.requested.elapsed(now) + refresh_policy::refresh_margin(lifetime) >= lifetime
+        })
+    }
+
+    /// Returns the generation in which the access token that `selector` selects was issued, or 0 if no such token was
+    /// issued.
+    #[must_use]
+    pub fn issued(&self, selector: TokenSelector) -> u64 {
+        match selector {
+            None => self.login_issued,
+            Some(target) => self.other(target).map_or(0, |other| other.issued),
+        }
+    }
+
+    /// Returns the access tokens of other targets: the index of the target, the token, its issue and expiry times, and
+    /// the generation in which it was issued.
+    pub fn other_tokens(
+        &self,
+    ) -> impl Iterator<Item = (usize, &Secret, UnixMillis, UnixMillis, u64)> {
+        self.others.iter().map(|(target, other)| {
+            let since = other.requested.wall;
+            let until = after(since, other.expires_in);
+            (*target, &other.access_token, since, until, other.issued)
+        })
+    }
+}
+
+/// Returns the session's tokens after a refresh for a target. Such a refresh does not replace the login's access token.
+fn beside(session: &Session, tokens: &TokenSet) -> TokenSet {
+    TokenSet {
+        refresh_token: tokens.refresh_token.clone(),
+        identity: None,
+        ..(*session.tokens).clone()
+    }
+}
+
+/// Serializes the session in the state to which [`Session::renew_other`] with the same arguments would change it.
+#[must_use]
+pub fn kept_renewed_other(
+    session: &Session,
+    tokens: &TokenSet,
+    user: Option<&Identity>,
+    requested: &Instant,
+    config: &Config,
+    now: &Instant,
+) -> Secret {
+    let users = with_user(session, user, requested);
+    let generation = [session.generation + 1, session.login_issued];
+    let tokens = beside(session, tokens);
+    let requested = &session.requested;
+    write(session, &tokens, users, requested, generation, config, now)
+}
