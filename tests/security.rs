@@ -50,7 +50,7 @@ fn named(text: &str) -> Vec<(&str, &str)> {
 }
 
 /// Returns true if a file contains a test of this name. In JavaScript the name may also be the beginning of a computed
-/// name, a case in a table, or a capability that is tested in each engine.
+/// name, a case in a table, or a feature that is tested in each engine.
 fn has_test(file: &str, source: &str, name: &str) -> bool {
     if file.ends_with(".mjs") {
         let quoted = ['\'', '`', '"'].map(|quote| format!("{quote}{name}"));

@@ -83,9 +83,6 @@ enum Command {
         /// Instead of vaults, simulate isolates of the token handler that share one coordinator.
         #[arg(long, conflicts_with = "controls")]
         isolates: bool,
-        /// Simulate vaults of the default module, which has fewer capabilities.
-        #[arg(long, conflicts_with_all = ["controls", "isolates"])]
-        default_module: bool,
         /// Number of lives. Default: 20000, or 6000 with --isolates. With --seed: 1, printed step by step.
         #[arg(long)]
         sessions: Option<u64>,
@@ -215,7 +212,6 @@ fn run(command: &Command) -> Result<()> {
         Command::Simulate { controls: true, .. } => simulation::controls(),
         Command::Simulate {
             isolates,
-            default_module,
             sessions,
             seed,
             ..
@@ -224,11 +220,7 @@ fn run(command: &Command) -> Result<()> {
                 true => simulation::Lives::Isolates,
                 false => simulation::Lives::Vaults,
             };
-            let set = match default_module {
-                true => simulation::Set::Default,
-                false => simulation::Set::Full,
-            };
-            simulation::run(lives, set, *sessions, *seed)
+            simulation::run(lives, *sessions, *seed)
         }
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), *seconds),
         Command::Miri => miri::run(),

@@ -58,13 +58,8 @@ pub(crate) struct Options {
     /// Skip the mutants that must be built alone, which take a minute each.
     #[arg(long)]
     quick: bool,
-    /// Test with these Cargo features instead of all, without the token handler: `vault` is the set of the default
-    /// module, `vault,stored-sessions` the set of the next larger one. Mutants that no test reaches are left out,
-    /// because most of them are code of other modules.
-    #[arg(long)]
-    features: Option<String>,
     /// Write the scores of the tested files to docs/testing.md.
-    #[arg(long, conflicts_with_all = ["only", "features"])]
+    #[arg(long, conflicts_with = "only")]
     save: bool,
 }
 
@@ -142,8 +137,7 @@ fn test_again(mutants: &mut Vec<Mutant>, options: &Options) -> Result<Vec<Verdic
 /// but their verdicts are recorded.
 fn test(mutants: &[Mutant], options: &Options, caught: &[Mutant]) -> Result<Vec<Verdict>> {
     let jobs = options.jobs;
-    let features = options.features.as_deref();
-    let tree = Tree::new("together", features)?;
+    let tree = Tree::new("together")?;
     let start = Instant::now();
     let build = step("build with all mutants", Output::Loud, || {
         tree.build(mutants)
@@ -162,10 +156,7 @@ fn test(mutants: &[Mutant], options: &Options, caught: &[Mutant]) -> Result<Vec<
     let together: Vec<usize> = build.together.iter().copied().collect();
     println!("  … {} mutants, {} at the same time", together.len(), jobs);
     let results = at_once::each(jobs, together.iter().copied(), |i| {
-        let verdict = suite.test(mutants, i).map(|verdict| match verdict {
-            Verdict::Missed { is_reached: false } if features.is_some() => Verdict::Unviable,
-            verdict => verdict,
-        });
+        let verdict = suite.test(mutants, i);
         if let Ok(verdict) = verdict {
             log.note(&mutants[i], verdict);
         }
@@ -184,7 +175,7 @@ fn test(mutants: &[Mutant], options: &Options, caught: &[Mutant]) -> Result<Vec<
         println!("  {} mutants would be built alone", alone.len());
         alone.clear();
     }
-    let single = Tree::new("alone", features)?;
+    let single = Tree::new("alone")?;
     for (n, i) in alone.iter().copied().enumerate() {
         let label = format!(
             "alone, {} of {}: {}",

@@ -5,7 +5,7 @@ use crate::controls;
 use crate::paths::{TARGETS_OF_THE_MANIFEST, at, files_below, root, target, write_if_changed};
 use crate::process::{Process, cargo};
 use crate::progress::{Output, step};
-use crate::variants::{BEYOND_DEFAULT, VARIANTS, Variant};
+use crate::variants::VARIANTS;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;
@@ -44,48 +44,11 @@ impl Lives {
     }
 }
 
-/// Sets of capabilities.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Set {
-    /// All capabilities, with the token handler.
-    Full,
-    /// The capabilities of the vault's smaller module, which most users run.
-    Default,
-}
-
-impl Set {
-    /// Returns the arguments with which Cargo selects the features of this set.
-    pub(crate) const fn features(self) -> &'static [&'static str] {
-        match self {
-            Self::Full => &[],
-            Self::Default => &["--no-default-features", "--features", "vault"],
-        }
-    }
-
-    /// Returns true if a build with this set has the rule that the variant breaks.
-    fn has(self, variant: &Variant) -> bool {
-        match self {
-            Self::Full => true,
-            Self::Default => {
-                !variant.is_of_isolates() && !BEYOND_DEFAULT.contains(&variant.control)
-            }
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Full => "all capabilities",
-            Self::Default => "the default module",
-        }
-    }
-}
-
 /// Builds the simulation, and runs `sessions` lives. The first life has the seed `seed`, and each further life the next
 /// seed.
-pub(crate) fn run(lives: Lives, set: Set, sessions: Option<u64>, seed: Option<u64>) -> Result<()> {
-    let label = format!("simulation: build with {}", set.name());
-    step(&label, Output::Quiet, || {
-        simulation(set).args(["--no-run"]).run_quietly()
+pub(crate) fn run(lives: Lives, sessions: Option<u64>, seed: Option<u64>) -> Result<()> {
+    step("simulation: build", Output::Quiet, || {
+        simulation().args(["--no-run"]).run_quietly()
     })?;
     let mut options = Vec::new();
     for (name, value) in [("--sessions", sessions), ("--seed", seed)] {
@@ -93,53 +56,48 @@ pub(crate) fn run(lives: Lives, set: Set, sessions: Option<u64>, seed: Option<u6
             options.extend([name.to_owned(), value.to_string()]);
         }
     }
-    simulation(set)
+    simulation()
         .args(["--"])
         .args(lives.option())
         .args(options)
         .run()
 }
 
-/// Runs the simulation once with each broken rule. The simulation must notice each broken rule, also with the
-/// capabilities of the default module, if they have the rule.
+/// Runs the simulation once with each broken rule. The simulation must notice each broken rule.
 pub(crate) fn controls() -> Result<()> {
     check_markers()?;
     let copy = target("simulation-broken");
     write_copy(&copy)?;
-    for set in [Set::Full, Set::Default] {
-        let name = set.name();
-        let label = format!("simulation: build the broken variants with {name}");
-        step(&label, Output::Quiet, || {
-            broken(&copy, set).args(["--no-run"]).run_quietly()
-        })?;
-        if set == Set::Full {
-            check_invariants(&broken(&copy, set).args(["--", "--invariants"]).read()?)?;
-        }
-        // This step shows that the copy works as long as no rule is broken. Otherwise the steps below could fail because
-        // of the switches themselves.
-        let label = format!("nothing is noticed without a broken rule, with {name}");
-        step(&label, Output::Quiet, || {
+    step(
+        "simulation: build the broken variants",
+        Output::Quiet,
+        || broken(&copy).args(["--no-run"]).run_quietly(),
+    )?;
+    check_invariants(&broken(&copy).args(["--", "--invariants"]).read()?)?;
+    // This step shows that the copy works as long as no rule is broken. Otherwise the steps below could fail because of
+    // the switches themselves.
+    step(
+        "nothing is noticed without a broken rule",
+        Output::Quiet,
+        || {
             let vaults = ["--", "--sessions", "2000"];
-            broken(&copy, set).args(vaults).run_quietly()?;
-            if set == Set::Full {
-                let isolates = ["--", "--isolates", "--sessions", "500"];
-                broken(&copy, set).args(isolates).run_quietly()?;
-            }
-            Ok(())
+            broken(&copy).args(vaults).run_quietly()?;
+            let isolates = ["--", "--isolates", "--sessions", "500"];
+            broken(&copy).args(isolates).run_quietly()
+        },
+    )?;
+    for variant in VARIANTS {
+        let lives = match variant.is_of_isolates() {
+            true => Lives::Isolates,
+            false => Lives::Vaults,
+        };
+        let options = ["--sessions", SESSIONS, "--expect", variant.noticed_by];
+        let options = [&["--"], lives.option(), &options].concat();
+        let label = format!("noticed: {}", variant.fault);
+        step(&label, Output::Quiet, || {
+            let run = broken(&copy).args(options);
+            run.env(VARIABLE, variant.control).run_quietly()
         })?;
-        for variant in VARIANTS.iter().filter(|variant| set.has(variant)) {
-            let lives = match variant.is_of_isolates() {
-                true => Lives::Isolates,
-                false => Lives::Vaults,
-            };
-            let options = ["--sessions", SESSIONS, "--expect", variant.noticed_by];
-            let options = [&["--"], lives.option(), &options].concat();
-            let label = format!("noticed with {name}: {}", variant.fault);
-            step(&label, Output::Quiet, || {
-                let run = broken(&copy, set).args(options);
-                run.env(VARIABLE, variant.control).run_quietly()
-            })?;
-        }
     }
     Ok(())
 }
@@ -164,19 +122,16 @@ fn check_markers() -> Result<()> {
     controls::check(markers, VARIANTS.iter().map(|variant| variant.control))
 }
 
-fn simulation(set: Set) -> Process {
+fn simulation() -> Process {
     let target = ["--profile", "simulation", "--test", "simulation"];
-    cargo()
-        .args(["test", "--quiet"])
-        .args(target)
-        .args(set.features())
+    cargo().args(["test", "--quiet"]).args(target)
 }
 
 /// Returns the command that runs the simulation of the copy. The builds of the package and of the copy share their
 /// compiled dependencies.
-fn broken(copy: &Path, set: Set) -> Process {
+fn broken(copy: &Path) -> Process {
     let manifest = copy.join("Cargo.toml");
-    simulation(set)
+    simulation()
         .args(["--manifest-path".as_ref(), manifest.as_os_str()])
         .args(["--target-dir".as_ref(), target("").as_os_str()])
 }
@@ -265,14 +220,6 @@ mod tests {
     #[test]
     fn every_control_has_its_marker() {
         check_markers().unwrap();
-    }
-
-    #[test]
-    fn rules_beyond_the_default_module_exist() {
-        for rule in BEYOND_DEFAULT {
-            let variant = VARIANTS.iter().find(|variant| variant.control == *rule);
-            assert!(!variant.unwrap().is_of_isolates(), "{rule}");
-        }
     }
 
     #[test]

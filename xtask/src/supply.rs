@@ -195,16 +195,12 @@ mod tests {
     use crate::process::cargo;
     use std::collections::BTreeSet;
 
-    /// Returns the crates in the core's modules for browsers, with their versions.
+    /// Returns the crates in the core's module for browsers, with their versions.
     fn crates_in_modules() -> String {
         let tree = cargo()
             .args(["tree", "--package", "strongroom", "--target", WASM_TARGET])
             .args(["--edges", "normal,no-proc-macro", "--prefix", "none"])
-            .args([
-                "--no-default-features",
-                "--features",
-                "vault,interned-messages,extended",
-            ])
+            .args(["--no-default-features", "--features", "vault"])
             .args(["--format", "{p}"]);
         tree.read().unwrap()
     }

@@ -4,9 +4,9 @@ use crate::browser::{Engine, with_chromium, with_engines};
 use crate::process::{Process, cargo, node};
 use crate::programs::{self, with_programs};
 use crate::progress::seconds;
-use crate::simulation::{Lives, Set};
+use crate::simulation::Lives;
 use crate::suite::{AtOnce, Suite};
-use crate::{install, package, simulation, supply, testing, wasm};
+use crate::{install, package, simulation, supply, testing};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::time::Instant;
@@ -54,6 +54,9 @@ impl Kind {
 
 /// The environment variable that tells test files to run all combinations: see tests/support/combinations.mjs.
 const ALL: &str = "TEST_ALL";
+
+/// The Cargo features of the modules: that of the vault, and that of the token handler.
+const FEATURES_OF_MODULES: [&str; 2] = ["vault,interned-messages", "edge"];
 
 /// Runs one kind of tests, or all kinds until one fails. With `all`, the files in `tests/browser` also run the
 /// combinations that only repeat a behavior in another mode, and `tests/packaging` builds an app with every bundler.
@@ -126,42 +129,15 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
     result.with_context(|| format!("`cargo xtask test {name}`"))
 }
 
-/// Tests the core with each set of capabilities.
+/// Tests the core and the tools.
 fn native() -> Result<()> {
-    let test = ["test", "--quiet"];
-    cargo().args(test).args(["--workspace"]).run()?;
-    for features in wasm::smaller_sets() {
-        cargo()
-            .args(test)
-            .args(["--package", "strongroom"])
-            .args(["--no-default-features", "--features", &features])
-            .run()?;
-    }
-    // The token handler's module has a set of its own.
-    cargo()
-        .args(test)
-        .args([
-            "--package",
-            "strongroom",
-            "--lib",
-            "--test",
-            "handler",
-            "--test",
-            "isolates",
-        ])
-        .args(["--no-default-features", "--features", "edge"])
-        .run()
+    cargo().args(["test", "--quiet", "--workspace"]).run()
 }
 
-/// Simulates lives of vaults with two sets of capabilities, and lives of isolates. `cargo xtask simulate` simulates twice
-/// as many.
+/// Simulates lives of vaults and of isolates. `cargo xtask simulate` simulates twice as many.
 fn simulate() -> Result<()> {
-    for (lives, set, sessions) in [
-        (Lives::Vaults, Set::Full, 10_000),
-        (Lives::Vaults, Set::Default, 10_000),
-        (Lives::Isolates, Set::Full, 3_000),
-    ] {
-        simulation::run(lives, set, Some(sessions), None)?;
+    for (lives, sessions) in [(Lives::Vaults, 10_000), (Lives::Isolates, 3_000)] {
+        simulation::run(lives, Some(sessions), None)?;
     }
     simulation::controls()
 }
@@ -219,23 +195,13 @@ fn lint() -> Result<()> {
         .args(DENY)
         .run()?;
     install::wasm_target()?;
-    for feature in wasm::features() {
+    for feature in FEATURES_OF_MODULES {
         cargo()
             .args(["clippy", "--quiet", "--package", "strongroom", "--lib"])
             .args(["--no-default-features", "--features", feature])
             .args(["--target", install::WASM_TARGET])
             .args(DENY)
             .run()?;
-    }
-    // A capability must not need another one.
-    for capability in wasm::capabilities()? {
-        cargo()
-            .args(["check", "--quiet", "--package", "strongroom", "--lib"])
-            .args(["--no-default-features", "--features"])
-            .args([format!("vault,{capability}")])
-            .args(["--target", install::WASM_TARGET])
-            .run()
-            .with_context(|| format!("the capability {capability} alone"))?;
     }
     cargo()
         .args(["clippy", "--quiet"])

@@ -16,13 +16,11 @@ const NAME: &str = "strongroom_testing";
 const PROFILE: &str = "testing";
 
 /// Returns the arguments with which Cargo selects the library and its features.
-pub(crate) const SELECTION: [&str; 8] = [
+pub(crate) const SELECTION: [&str; 6] = [
     "--package",
     PACKAGE,
     "--lib",
     "--no-default-features",
-    "--features",
-    "strongroom/extended",
     "--target",
     WASM_TARGET,
 ];

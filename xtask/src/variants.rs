@@ -25,26 +25,6 @@ impl Variant {
     }
 }
 
-/// The rules of vaults that the default module does not have: those of stored sessions, of tokens for single APIs, of
-/// DPoP, and of servers without OpenID Connect.
-pub(crate) const BEYOND_DEFAULT: &[&str] = &[
-    "adoption_waits_for_persistence",
-    "refresh_takes_the_lock",
-    "adoption_waits_for_the_store",
-    "store_is_read_before_refresh",
-    "newer_record_is_adopted",
-    "lock_is_held_until_stored",
-    "overwritten_logout_is_found",
-    "logout_is_stored",
-    "activity_in_other_tabs_counts",
-    "api_gets_its_own_token",
-    "proofs_are_unique",
-    "proof_matches_its_token",
-    "provider_nonce_is_used",
-    "lost_key_ends_session",
-    "refresh_keeps_the_named_user",
-];
-
 pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "refresh_single_flight",

@@ -16,9 +16,6 @@ const TESTS: [&str; 6] = [
     "egress", "vectors", "vault", "handler", "isolates", "hostile",
 ];
 
-/// The test targets that need the token handler.
-const EDGE_TESTS: [&str; 2] = ["handler", "isolates"];
-
 /// The files from which these tests are built, and those that the manifest names.
 const FILES: [&str; 6] = [
     "Cargo.toml",
@@ -72,18 +69,15 @@ struct Refused {
 }
 
 /// A copy of the package.
-pub(crate) struct Tree<'a> {
+pub(crate) struct Tree {
     root: PathBuf,
-    /// The Cargo features, without the token handler. `None` stands for all.
-    features: Option<&'a str>,
 }
 
-impl<'a> Tree<'a> {
+impl Tree {
     /// Writes the copy to a folder called `name`.
-    pub(crate) fn new(name: &str, features: Option<&'a str>) -> Result<Self> {
+    pub(crate) fn new(name: &str) -> Result<Self> {
         let tree = Self {
             root: target("mutants").join(name),
-            features,
         };
         let mut files = FILES.map(str::to_owned).to_vec();
         for folder in FOLDERS {
@@ -192,18 +186,11 @@ impl<'a> Tree<'a> {
     }
 
     fn compile(&self) -> Result<Outcome> {
-        let set = self
-            .features
-            .map(|set| ["--no-default-features", "--features", set]);
-        let tests = TESTS
-            .iter()
-            .filter(|name| set.is_none() || !EDGE_TESTS.contains(name))
-            .flat_map(|name| ["--test", name]);
+        let tests = TESTS.iter().flat_map(|name| ["--test", name]);
         let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .current_dir(&self.root)
             .args(["test", "--no-run", "--message-format=json", "--lib"])
             .args(tests)
-            .args(set.iter().flatten())
             .env("CARGO_TARGET_DIR", target("mutants/target"))
             .env("RUSTFLAGS", "-Awarnings")
             .output()
@@ -312,10 +299,7 @@ mod unit_tests {
         for (path, name) in [
             ("joined", "joined"),
             ("strings::joined::<901>", "joined"),
-            (
-                "config::extended::<impl config::Config>::may_inspect",
-                "may_inspect",
-            ),
+            ("config::login::<impl config::Config>::may_ask", "may_ask"),
         ] {
             assert_eq!(function_name(path), name);
         }

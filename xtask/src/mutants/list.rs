@@ -13,8 +13,7 @@ use std::path::PathBuf;
 const VERSION: &str = "27.0.0";
 
 /// Attributes of code that is not compiled for native tests.
-const NOT_NATIVE: [&str; 4] = [
-    r#"cfg(not(feature = "extended"))"#,
+const NOT_NATIVE: [&str; 3] = [
     r#"cfg(not(feature = "edge"))"#,
     r#"cfg(feature = "interned-messages")"#,
     r#"cfg(target_arch = "wasm32")"#,
@@ -190,6 +189,8 @@ impl Source {
 #[cfg(test)]
 mod unit_tests {
     use super::{Mutant, Source};
+    use crate::paths::{at, files_below, root};
+    use std::fs;
 
     #[test]
     fn modules_for_wasm_have_no_mutants() {
@@ -215,5 +216,30 @@ mod unit_tests {
         };
         assert!(!is_native(r#"#[cfg(target_arch = "wasm32")]"#));
         assert!(is_native(r#"#[cfg(not(target_arch = "wasm32"))]"#));
+    }
+
+    /// Returns true if a path matches a glob with at most one star, or with two stars at its end.
+    fn is_matched(glob: &str, path: &str) -> bool {
+        let (start, end) = glob.split_once('*').unwrap_or((glob, ""));
+        match end {
+            "" => path == glob,
+            "*" => path.starts_with(start),
+            end => path.starts_with(start) && path.ends_with(end),
+        }
+    }
+
+    #[test]
+    fn each_excluded_glob_matches_a_file() {
+        let config = fs::read_to_string(at(".cargo/mutants.toml")).unwrap();
+        let (_, globs) = config.split_once("exclude_globs = [").unwrap();
+        let (globs, _) = globs.split_once(']').unwrap();
+        let globs: Vec<&str> = globs.split('"').skip(1).step_by(2).collect();
+        assert!(globs.len() > 5, "{globs:?}");
+        for glob in globs.into_iter().chain(["src/no_such_file.rs"]) {
+            let folder = glob.split('/').next().unwrap();
+            let files = files_below(root(), folder).unwrap();
+            let is_found = files.iter().any(|file| is_matched(glob, file));
+            assert_eq!(is_found, glob != "src/no_such_file.rs", "{glob}");
+        }
     }
 }
