@@ -10,12 +10,13 @@ pub(crate) const ROOT: &str = "STRONGROOM_ROOT";
 
 /// The files and folders of tests and benches that the package's manifest names. A copy of the package needs them,
 /// because Cargo refuses a manifest whose targets do not exist.
-pub(crate) const TARGETS_OF_THE_MANIFEST: [&str; 7] = [
+pub(crate) const TARGETS_OF_THE_MANIFEST: [&str; 8] = [
     "benches/native.rs",
     "tests/about.rs",
     "tests/kit",
     "tests/simulation",
     "tests/handler",
+    "tests/hostile",
     "tests/isolates",
     "tests/providers.rs",
 ];
