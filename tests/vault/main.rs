@@ -30,6 +30,7 @@ mod limits;
 mod login;
 mod login_elsewhere;
 mod logout;
+mod minimal;
 mod nothing_hangs;
 mod outage;
 mod pages;

@@ -239,7 +239,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "provider_nonce_is_used",
         fault: "a nonce that a provider demands is not sent",
         noticed_by: "recovery",
-        breaks: Instead("proofs.provider_nonces.record(url, None);"),
+        breaks: Instead("self.provider_nonces.record(url, None);"),
     },
     Variant {
         control: "lost_key_ends_session",
