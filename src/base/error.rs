@@ -2,11 +2,10 @@
 //!
 //! An [`Error`] has a message that says what happened ([`Error::message`]), and advice ([`Code::advice`]). The message
 //! quotes the invalid value, unless the value may be a secret. Programs match on the [`Code`]. A released code is never
-//! renamed or reused. `docs/errors.md` lists all codes, and a test compares that list with [`Code::ALL`]. Each wasm
-//! module leaves out the strings of codes that it cannot report.
+//! renamed or reused. `docs/errors.md` lists all codes, and a test compares that list with [`Code::ALL`].
 
 use crate::base::messages::ARE_INTERNED;
-use crate::base::{IS_TOKEN_HANDLER, strings};
+use crate::base::strings;
 use crate::prelude::*;
 use core::fmt;
 
@@ -28,11 +27,8 @@ macro_rules! codes {
 
             /// Returns the code as a string, for programs and the page.
             #[must_use]
-            pub fn as_str(self) -> &'static str {
-                const CODES: &[&str] = [$($code,)+].split_at(REPORTED).0;
-                // The codes are joined into one string, because a table of string addresses compresses badly.
-                const JOINED: &str = strings::join!(CODES);
-                strings::split(JOINED, b' ').nth(self as usize).unwrap_or_default()
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
             }
 
             /// Returns the advice: what the developer can do about the error.
@@ -48,16 +44,6 @@ macro_rules! codes {
         };
     };
 }
-
-/// Number of codes whose strings this build contains. A WebAssembly module leaves out the strings of codes that it
-/// cannot report.
-const REPORTED: usize = if cfg!(not(target_arch = "wasm32")) {
-    Code::ALL.len()
-} else if IS_TOKEN_HANDLER {
-    Code::Timeout as usize
-} else {
-    Code::CrossSiteRequest as usize
-};
 
 codes! {
     /// The configuration that was passed to `vault()`, `createTokenHandler()`, `vaultFrame()`, `vaultCallback()`, a
@@ -208,7 +194,7 @@ codes! {
     /// The [standalone worker](standalone.md) could not fetch `strongroom.json`; the message says why.
     ConfigUnavailable = "config_unavailable", "Serve strongroom.json beside the standalone worker as application/json, without a redirect; the worker's connect-src must allow 'self'.";
     /// The WebAssembly module could not be loaded.
-    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_stored_bg.wasm or strongroom_extended_bg.wasm if the configuration needs it), or pass its URL as vault(config, { wasm }); the worker's connect-src must allow 'self'.";
+    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker, or pass its URL as vault(config, { wasm }); the worker's connect-src must allow 'self'.";
     /// The Content-Security-Policy of the worker forbids WebAssembly.
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker file is served with.";
     /// The vault stopped because of an internal error, or its worker was terminated. The secrets in the vault's memory
@@ -256,14 +242,12 @@ struct Details {
 impl Error {
     /// Creates an error. `message` says what happened and with which value, and must not contain a secret.
     #[must_use]
-    #[inline(never)]
     pub fn new(code: Code, message: &str) -> Self {
         Self::of(code, &[message])
     }
 
     /// Creates an error with a message that consists of several parts.
     #[must_use]
-    #[inline(never)]
     pub fn of(code: Code, message: &[&str]) -> Self {
         let message = message.concat();
         Self(Box::new(Details { code, message }))
@@ -319,7 +303,6 @@ pub(crate) fn short(text: &str) -> String {
 
 /// Cuts a string after `longest` characters. Characters that are not printable ASCII, or are among `others`, become
 /// question marks.
-#[inline(never)]
 pub(crate) fn printable(text: &str, longest: usize, others: &str) -> String {
     let mut out = String::new();
     for (i, c) in text.chars().enumerate() {

@@ -1,4 +1,4 @@
-//! Functions that search, split, join and convert strings. The searches replace those of the standard library, which
+//! Functions that search, split and convert strings. The searches replace those of the standard library, which
 //! support all of Unicode and are optimized for speed. The standard library's searches would add more than a kilobyte
 //! to the vault's module.
 
@@ -82,53 +82,8 @@ pub const fn index_of(words: &str, word: &str) -> usize {
     panic!("this word is not in the list")
 }
 
-/// Joins words at compile time, with single spaces. Empty words are left out.
-macro_rules! join {
-    ($words:expr) => {{
-        const WORDS: &[&str] = $words;
-        const BYTES: [u8; $crate::base::strings::joined_len(WORDS)] =
-            $crate::base::strings::joined(WORDS);
-        match core::str::from_utf8(&BYTES) {
-            Ok(text) => text,
-            Err(_) => unreachable!(),
-        }
-    }};
-}
-pub(crate) use join;
-
-/// Returns the length of the array that [`joined`] builds from `words`.
-pub(crate) const fn joined_len(words: &[&str]) -> usize {
-    let (mut len, mut i) = (0, 0);
-    while i < words.len() {
-        if !words[i].is_empty() {
-            len += words[i].len() + if len > 0 { 1 } else { 0 };
-        }
-        i += 1;
-    }
-    len
-}
-
-/// The bytes of [`join`].
-pub(crate) const fn joined<const N: usize>(words: &[&str]) -> [u8; N] {
-    let mut bytes = [b' '; N];
-    let (mut at, mut i) = (0, 0);
-    while i < words.len() {
-        if !words[i].is_empty() {
-            at += if at > 0 { 1 } else { 0 };
-            let (_, rest) = bytes.split_at_mut(at);
-            let (word, _) = rest.split_at_mut(words[i].len());
-            word.copy_from_slice(words[i].as_bytes());
-            at += words[i].len();
-        }
-        i += 1;
-    }
-    bytes
-}
-
 /// Returns the bytes from `start` to before `end` of a text. Returns an empty text if there is no such part, or if a
-/// character crosses one of its ends. Indexing would add code for a panic, and each other form of `str::get` another
-/// function.
-#[inline(never)]
+/// character crosses one of its ends.
 pub(crate) fn part(text: &str, start: usize, end: usize) -> &str {
     text.get(start..end).unwrap_or_default()
 }

@@ -16,7 +16,6 @@ impl Form {
 
     /// Adds a parameter.
     // Returns a reference for the reason given at `json::Writer`.
-    #[inline(never)]
     pub fn push(&mut self, name: &str, value: &str) -> &mut Self {
         self.separate();
         encode(&mut self.0, name);
@@ -53,7 +52,6 @@ pub fn encoded(text: &str) -> String {
     out
 }
 
-#[inline(never)]
 fn encode(out: &mut String, text: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {

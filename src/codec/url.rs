@@ -198,7 +198,6 @@ fn has_private_path(href: &str, scheme_end: usize) -> bool {
 
 /// Searches `text` from `start` on, and returns the position of the first byte that is one of `separators`. If there is
 /// no such byte, returns the end of `text`.
-#[inline(never)]
 fn find(text: &str, start: usize, separators: &[u8]) -> usize {
     let mut i = start;
     while text

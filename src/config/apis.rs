@@ -32,10 +32,8 @@ pub(super) fn rules(
         options.refuse("apis", WHY);
         return EgressPolicy::default();
     };
-    let mut option = String::new();
     for (i, item) in items.iter().enumerate() {
-        option.clear();
-        option.push_str("apis[");
+        let mut option = "apis[".to_owned();
         json::write_number(&mut option, i as u64);
         option.push_str("].");
         let Some(object) = item.as_object() else {

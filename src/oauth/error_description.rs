@@ -28,7 +28,6 @@ pub(crate) fn of_response(outcome: &Outcome) -> Option<Secret> {
 
 /// Returns true if a description contains `secret`, also form-encoded in any spelling, such as `+` or `%20` for a space.
 /// An empty string is not a secret.
-#[inline(never)]
 pub(crate) fn repeats(description: &str, secret: &str) -> bool {
     let is_in = |text: &str| strings::contains(text, secret);
     !secret.is_empty()

@@ -400,7 +400,6 @@ impl<'a> ClaimsCheck<'a> {
         time.unwrap_or_default()
     }
 
-    #[inline(never)]
     fn wrong(&self, claim: &str, what: &str) {
         self.reject(Rejected::Invalid(wrong(claim, what)));
     }

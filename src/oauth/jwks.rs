@@ -93,7 +93,7 @@ impl Jwk {
     }
 
     /// Reads a key. Returns `None` if the key is private, malformed, not for verification, or for an algorithm that
-    /// this build does not support.
+    /// is not accepted.
     fn read(object: &Object) -> Option<Box<Self>> {
         if object.get("d").is_some() || !is_for_verifying(object) {
             return None;

@@ -12,8 +12,7 @@
 //! - `tombstone`: the stored end of a session, which ends the session in all vaults.
 //! - `activity`: activity of the user, which keeps the session alive in all vaults.
 //!
-//! Only configurations with `persist: 'sealed'` or `persist: 'escrow'` use this module. Builds without the Cargo
-//! feature `extended` do not support these values, and the compiler drops the code of this module.
+//! Only configurations with `persist: 'sealed'` or `persist: 'escrow'` use this module.
 
 pub(super) mod activity;
 pub(super) mod lock;

@@ -705,7 +705,7 @@ fn without_id_token(
     verified(tokens, None, requested)
 }
 
-/// `response` describes the last response, in builds that remember it.
+/// Returns the error of a suspected session. `response` describes the last response, if it was a refusal.
 fn suspected(response: Option<&str>) -> Error {
     match response {
         Some(response) => Error::of(

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// The version of cargo-deny that deny.toml was written for.
 const DENY_VERSION: &str = "0.20.2";
 
-/// Runs the checks that need neither an installation nor a network, as a part of the tests. The default module is built
+/// Runs the checks that need neither an installation nor a network, as a part of the tests. The vault's module is built
 /// a second time to compare the bytes. After a success this build is not repeated until its inputs change.
 pub(crate) fn what_is_there() -> Result<()> {
     match deny() {
