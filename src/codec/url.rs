@@ -12,8 +12,8 @@ use crate::prelude::*;
 use crate::base::strings;
 
 /// An absolute URL with an authority, as parsed and serialized by the WHATWG URL standard. `data:`, `blob:` and
-/// `javascript:` URLs cannot be represented. A URL of a private-use scheme may have a path without an authority, such as
-/// `com.example.app:/callback`.
+/// `javascript:` URLs cannot be represented. A URL of a private-use scheme may have a path without an authority, such
+/// as `com.example.app:/callback`.
 ///
 /// The type is one pointer wide: without the box, each place that passes a URL on would need code to move all offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]

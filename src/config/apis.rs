@@ -57,8 +57,8 @@ pub(super) fn rules(
     rules
 }
 
-/// Reads a rule. Some of its options depend on `whole`, the options of the whole configuration. Adds the rule's target to
-/// `targets`, if the rule has one.
+/// Reads a rule. Some of its options depend on `whole`, the options of the whole configuration. Adds the rule's target
+/// to `targets`, if the rule has one.
 fn rule(
     options: &Options<'_>,
     base: &Url,

@@ -12,7 +12,8 @@ impl FirstFault {
         Self(OnceCell::new())
     }
 
-    /// Records the error that `explain` returns, unless an earlier one is recorded. `explain` must not call this method.
+    /// Records the error that `explain` returns, unless an earlier one is recorded. `explain` must not call this
+    /// method.
     pub(super) fn record(&self, explain: impl FnOnce() -> Error) {
         self.0.get_or_init(explain);
     }

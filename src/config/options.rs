@@ -1,5 +1,5 @@
-//! The names of all options of the vault. The error of an unknown option lists the known options of the same object, from
-//! which the page suggests the one that may be meant.
+//! The names of all options of the vault. The error of an unknown option lists the known options of the same object,
+//! from which the page suggests the one that may be meant.
 
 macro_rules! options {
     ($($(#[$about:meta])* $list:ident $path:literal {$($name:literal;)+})+) => {$(

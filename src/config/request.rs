@@ -9,8 +9,8 @@ use crate::oauth::scope::is_scope_token;
 use crate::prelude::*;
 
 /// Authorization request parameters that `authorizationParams` and `loginParams` must not contain. The flow itself
-/// decides about these parameters (RFC 6749, RFC 7636, RFC 9101, RFC 9449 10, OIDC Core 3.1.2.1), or `login()` takes them as
-/// options.
+/// decides about these parameters (RFC 6749, RFC 7636, RFC 9101, RFC 9449 10, OIDC Core 3.1.2.1), or `login()` takes
+/// them as options.
 const PROTOCOL_PARAMS: &str = "acr_values client_id client_secret code_challenge code_challenge_method dpop_jkt \
     id_token_hint login_hint max_age nonce prompt redirect_uri request request_uri \
     response_mode response_type scope state ui_locales";

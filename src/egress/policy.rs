@@ -457,8 +457,8 @@ impl EgressPolicy {
         self.rules.iter().any(is_it)
     }
 
-    /// Refuses a URL that a server may read as the URL of an exact rule, but that is written in another way. Otherwise the
-    /// rule of a folder would decide about it.
+    /// Refuses a URL that a server may read as the URL of an exact rule, but that is written in another way. Otherwise
+    /// the rule of a folder would decide about it.
     pub(super) fn refuse_other_spelling(&self, url: &Url) -> core::result::Result<(), Refusal> {
         let read = normalized(url);
         let is_other =

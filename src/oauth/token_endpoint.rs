@@ -48,8 +48,9 @@ pub type WantedMembers<'a> = (&'a Members, &'a [String]);
 pub struct Wanted<'a> {
     /// The required type of tokens.
     pub scheme: Scheme,
-    /// Without OpenID Connect, the members that say who the user is. Such a response may then also deviate from RFC 6749 5 as common servers do: a member may be missing,
-    /// commas may separate the scopes, and an error may have status 200.
+    /// Without OpenID Connect, the members that say who the user is. Such a response may then also deviate from RFC 6749
+    /// 5 as common servers do: a member may be missing, commas may separate the scopes, and an error may have status
+    /// 200.
     pub members: Option<WantedMembers<'a>>,
 }
 

@@ -21,8 +21,8 @@ pub(crate) fn contains_token(text: &str, tokens: &[Option<&Secret>]) -> bool {
         || Guard::search_for(&tokens).is_some_and(|guard| guard.is_in(text.as_bytes()))
 }
 
-/// Returns the user by `claims`, the output of [`Members::of`](crate::oauth::identity::Members::of). After a login they must identify the user. After a
-/// refresh, they need not.
+/// Returns the user by `claims`, the output of [`Members::of`](crate::oauth::identity::Members::of). After a login they
+/// must identify the user. After a refresh, they need not.
 ///
 /// # Errors
 /// [`Rejected::OtherUser`] if a refresh identifies another user than the session's. [`Rejected::Invalid`] if a member

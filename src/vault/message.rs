@@ -104,22 +104,6 @@ const INIT: &[&str] = &["headers", "keepalive", "integrity", "priority"];
 const CACHE: &str = "cache";
 const CREDENTIALS: &str = "credentials";
 
-/// The members of the message `login`.
-const LOGIN: &[&str] = &[
-    "acrValues",
-    "id",
-    "loginHint",
-    "maxAge",
-    "mode",
-    "params",
-    "port",
-    "prompt",
-    "returnTo",
-    "scope",
-    "t",
-    "uiLocales",
-];
-
 const NO_SUCH_LOGIN_OPTION: &str = msg!("login() has no option ");
 
 impl FetchRequest {
@@ -171,6 +155,25 @@ impl FetchRequest {
         }
         pairs
     }
+}
+
+/// Returns true for the name of a member that the message `login` may have.
+fn is_login_member(name: &str) -> bool {
+    matches!(
+        name,
+        "acrValues"
+            | "id"
+            | "loginHint"
+            | "maxAge"
+            | "mode"
+            | "params"
+            | "port"
+            | "prompt"
+            | "returnTo"
+            | "scope"
+            | "t"
+            | "uiLocales"
+    )
 }
 
 /// Returns the name and value of a header, which is an array of two strings.
@@ -288,7 +291,7 @@ impl Members<'_> {
         };
         // Unknown options are refused, because a misspelled option would otherwise be ignored silently.
         for (name, _) in self.object.iter() {
-            if !LOGIN.contains(&name) {
+            if !is_login_member(name) {
                 self.are_sound = false;
                 self.why = NO_SUCH_LOGIN_OPTION;
                 self.which = quote(name);
