@@ -601,8 +601,15 @@ mod tests {
     }
 
     #[test]
-    fn option_par_may_be_false() {
-        assert!(configured(r#"{"par":false}"#).is_ok());
+    fn options_may_be_false() {
+        let config = configured(
+            r#"{"customLogin":false,"deviceFlow":false,"dpop":false,"idTokenHint":false,"inspect":false,
+                "par":false,"reasons":false,"userInfo":false,
+                "apis":[{"url":"https://a.test/","cache":false,"exact":false,"stepUp":false}]}"#,
+        );
+        let config = config.unwrap();
+        assert_eq!(config.pushing, Pushing::Never);
+        assert!(!config.binds_tokens && !config.may_inspect && !config.asks_user_info);
     }
 
     #[test]

@@ -261,7 +261,7 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
 
 /// Values of `prompt` that may be combined (OIDC Core 3.1.2.1, Initiating User Registration 1.0); `none` must stand
 /// alone. Providers show an error page for other values, or ignore them.
-const PROMPTS: &str = "login consent select_account create";
+const PROMPTS: &[&str] = &["login", "consent", "select_account", "create"];
 
 /// Returns the `prompt` to send, or `None` to send no prompt. The configuration `consent: 'always'` adds `consent` to
 /// the page's choice, unless the choice is `none`. By default nothing is added, and the provider decides whether
@@ -276,7 +276,7 @@ fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
     };
     let mut prompt = chosen.to_owned();
     if chosen != "none" {
-        if !strings::split(chosen, b' ').all(|one| strings::contains_word(PROMPTS, one)) {
+        if !strings::split(chosen, b' ').all(|one| PROMPTS.contains(&one)) {
             return Err(Error::new(
                 Code::MessageInvalid,
                 msg!(

@@ -199,7 +199,7 @@ pub fn read(reply: &HttpReply, wanted: Wanted<'_>) -> TokenResponse {
     if wanted.members.is_some() && reply.status == 200 {
         // Servers without OpenID Connect may refuse with status 200, as GitHub does.
         match error_code(reply) {
-            Some(code) if strings::contains_word(OF_GITHUB, &code) => {
+            Some(code) if OF_GITHUB.contains(&&*code) => {
                 return TokenResponse::Refused("invalid_grant".to_owned());
             }
             Some(code) => return TokenResponse::Refused(code),
@@ -223,7 +223,7 @@ pub fn read(reply: &HttpReply, wanted: Wanted<'_>) -> TokenResponse {
 }
 
 /// The names of `invalid_grant` at GitHub.
-const OF_GITHUB: &str = "bad_refresh_token bad_verification_code";
+const OF_GITHUB: &[&str] = &["bad_refresh_token", "bad_verification_code"];
 
 /// Reads the response to the exchange of an authorization code (RFC 6749 4.1.4).
 ///

@@ -13,8 +13,7 @@ use std::path::PathBuf;
 const VERSION: &str = "27.0.0";
 
 /// Attributes of code that is not compiled for native tests.
-const NOT_NATIVE: [&str; 3] = [
-    r#"cfg(not(feature = "edge"))"#,
+const NOT_NATIVE: [&str; 2] = [
     r#"cfg(feature = "interned-messages")"#,
     r#"cfg(target_arch = "wasm32")"#,
 ];
