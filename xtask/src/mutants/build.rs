@@ -17,10 +17,11 @@ const TESTS: [&str; 6] = [
 ];
 
 /// The files from which these tests are built, and those that the manifest names.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "Cargo.toml",
     "Cargo.lock",
     "benches/native.rs",
+    "tests/about.rs",
     "tests/egress.rs",
     "tests/providers.rs",
     "tests/vectors.rs",
