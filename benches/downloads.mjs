@@ -6,7 +6,7 @@ import { build } from 'esbuild'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
-import { brotliSize, gzipSize } from '../pkg/compressed.mjs'
+import { brotliSize, gzipSize } from './compressed.mjs'
 import { BINDINGS, LAZY_IMPORT } from '../pkg/entries.mjs'
 import { table } from './table.mjs'
 

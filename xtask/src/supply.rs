@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 /// The version of cargo-deny that deny.toml was written for.
 const DENY_VERSION: &str = "0.20.2";
 
-/// Runs the checks that need neither an installation nor a network, as a part of the tests. The default module is built
-/// a second time to compare the bytes. After a success this build is not repeated until its inputs change.
+/// Runs the checks that need neither an installation nor a network, as a part of the tests. The vault's module is
+/// built a second time to compare the bytes. After a success this build is not repeated until its inputs change.
 pub(crate) fn what_is_there() -> Result<()> {
     match deny() {
         Some(deny) => check_with(&deny)?,
@@ -135,8 +135,7 @@ fn sources() -> Result<Vec<String>> {
             "rust-toolchain.toml",
             "package*.json",
         ])
-        .args(["pkg/shorten-glue.mjs", "pkg/smallest.mjs"])
-        .args(["pkg/compressed.mjs"])
+        .args(["pkg/shorten-glue.mjs"])
         // The manifests name binaries, whose files must exist.
         .args(["src", "xtask", "fuzz"])
         .args(paths::TARGETS_OF_THE_MANIFEST)
@@ -195,7 +194,7 @@ mod tests {
     use crate::process::cargo;
     use std::collections::BTreeSet;
 
-    /// Returns the crates in the core's modules for browsers, with their versions.
+    /// Returns the crates in the core's module for browsers, with their versions.
     fn crates_in_modules() -> String {
         let tree = cargo()
             .args(["tree", "--package", "strongroom", "--target", WASM_TARGET])

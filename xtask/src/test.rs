@@ -119,13 +119,6 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
 fn native() -> Result<()> {
     let test = ["test", "--quiet"];
     cargo().args(test).args(["--workspace"]).run()?;
-    for features in wasm::smaller_sets() {
-        cargo()
-            .args(test)
-            .args(["--package", "strongroom"])
-            .args(["--no-default-features", "--features", &features])
-            .run()?;
-    }
     // The token handler's module has a set of its own.
     cargo()
         .args(test)
@@ -179,16 +172,6 @@ fn lint() -> Result<()> {
             .args(["--target", install::WASM_TARGET])
             .args(deny)
             .run()?;
-    }
-    // A capability must not need another one.
-    for capability in wasm::capabilities()? {
-        cargo()
-            .args(["check", "--quiet", "--package", "strongroom", "--lib"])
-            .args(["--no-default-features", "--features"])
-            .args([format!("vault,{capability}")])
-            .args(["--target", install::WASM_TARGET])
-            .run()
-            .with_context(|| format!("the capability {capability} alone"))?;
     }
     cargo()
         .args(["clippy", "--quiet"])
