@@ -104,9 +104,8 @@ export async function bundle(pages, workers, defined) {
   }
 }
 
-/** Resolves with the core's modules, by the paths from which the worker loads them. */
+/** Resolves with the core's module, by the path from which the worker loads it. */
 export async function modules() {
-  const names = ['strongroom_bg.wasm', 'strongroom_stored_bg.wasm', 'strongroom_extended_bg.wasm']
-  const read = (name) => readFile(new URL(`../pkg/dist/${name}`, import.meta.url))
-  return Object.fromEntries(await Promise.all(names.map(async (name) => [`/${name}`, await read(name)])))
+  const name = 'strongroom_bg.wasm'
+  return { [`/${name}`]: await readFile(new URL(`../pkg/dist/${name}`, import.meta.url)) }
 }
