@@ -107,7 +107,10 @@ pub(crate) fn build() -> Result<()> {
 pub(crate) fn modules(only: Option<&str>) -> Result<()> {
     let hashes = messages::hashes(&messages::all()?);
     let is_wanted = |module: &&Module| only.is_none_or(|only| only == module.label);
-    build_modules(&MODULES.iter().filter(is_wanted).collect::<Vec<_>>(), &hashes)
+    build_modules(
+        &MODULES.iter().filter(is_wanted).collect::<Vec<_>>(),
+        &hashes,
+    )
 }
 
 fn build_modules(modules: &[&Module], hashes: &str) -> Result<()> {
