@@ -61,7 +61,7 @@ export async function measureFunctions(progress) {
   return rows
 }
 
-/** Starts `benches/native.rs`, optimized as the default module is. */
+/** Starts `benches/native.rs`, optimized as the vault's module is. */
 function startNative() {
   const options = ['--no-default-features', '--features', 'vault', '--bench', 'native']
   const { stdin, stdout } = spawn('cargo', ['bench', '--quiet', ...options], {

@@ -8,7 +8,7 @@ import { startProxy } from '../tests/support/proxy.mjs'
 import { startServers } from '../tests/support/servers.mjs'
 import { startChromium } from './chromium.mjs'
 import { startCollector } from './collector.mjs'
-import { bundle, define, modules } from './site.mjs'
+import { bundle, coreModule, define } from './site.mjs'
 import { percentile, spread } from './stats.mjs'
 import { megabytesPerSecond, milliseconds } from './table.mjs'
 import { Visits } from './visits.mjs'
@@ -149,7 +149,7 @@ async function startPeersSite() {
   Object.assign(
     site.files,
     await bundle(['peer'], ['auth.worker'], define({ servers: started, collector })),
-    await modules(),
+    await coreModule(),
     {
       '/OidcServiceWorker.js': await readFile(path),
       '/OidcTrustedDomains.js': `const trustedDomains = ${JSON.stringify(domains)}`,

@@ -50,7 +50,7 @@ export async function startBenchSite() {
   site.pageCsp = site.pageCsp.concat(`; connect-src ${api.origin} ${new URL(collector.url).origin}`)
   site.routes['/callback'] = '/login.html'
   const defined = { ...define({ servers, collector }), PROVEN_API: JSON.stringify(proven.url) }
-  Object.assign(site.files, await bundle(PAGES, WORKERS, defined), await modules())
+  Object.assign(site.files, await bundle(PAGES, WORKERS, defined), await coreModule())
   site.override('/tab.html', { headers: ISOLATION })
   return {
     ...servers,
@@ -104,9 +104,8 @@ export async function bundle(pages, workers, defined) {
   }
 }
 
-/** Resolves with the core's modules, by the paths from which the worker loads them. */
-export async function modules() {
-  const names = ['strongroom_bg.wasm', 'strongroom_stored_bg.wasm', 'strongroom_extended_bg.wasm']
-  const read = (name) => readFile(new URL(`../pkg/dist/${name}`, import.meta.url))
-  return Object.fromEntries(await Promise.all(names.map(async (name) => [`/${name}`, await read(name)])))
+/** Resolves with the core's module, by the path from which the worker loads it. */
+export async function coreModule() {
+  const name = 'strongroom_bg.wasm'
+  return { [`/${name}`]: await readFile(new URL(`../pkg/dist/${name}`, import.meta.url)) }
 }

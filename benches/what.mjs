@@ -135,8 +135,6 @@ const parts = [
   ['index.js', await script('index')],
   ['worker.js', await script('worker')],
   ['strongroom_bg.wasm, before wasm-opt', await wasm('release')],
-  ['strongroom_stored_bg.wasm, before wasm-opt', await wasm('stored')],
-  ['strongroom_extended_bg.wasm, before wasm-opt', await wasm('extended')],
   ['strongroom_edge_bg.wasm, before wasm-opt', await wasm('edge')],
 ]
 for (const [name, rows] of parts) {

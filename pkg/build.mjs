@@ -1,12 +1,11 @@
 /**
  * Bundles pkg/src into pkg/dist, next to the wasm. `cargo xtask build` writes pkg/glue, which is git-ignored, and then
- * runs this script. pkg/glue contains these files for each module:
+ * runs this script. pkg/glue contains these files for the vault's module (strongroom) and the token handler's
+ * (strongroom_edge):
  *
  *   pkg/glue/<module>.js        wasm-bindgen's glue (target web)
  *   pkg/glue/<module>.d.ts      its types, generated from src/bindings
  *   pkg/glue/<module>_bg.wasm   the core, after wasm-opt
- *
- * strongroom_stored and strongroom_extended have no glue of their own: the glue of strongroom loads each of the three.
  *
  * An entry imports its module's glue by a relative path, such as '../glue/strongroom.js', so that esbuild, tsc and
  * editors find the glue without an alias. The entry passes `new URL('./strongroom_bg.wasm', import.meta.url)` to the
@@ -26,24 +25,14 @@ import { BINDINGS, ENTRIES, EXTENSION, FRAMEWORKS, LAZY, LAZY_IMPORT, SERVER } f
 
 const at = (path) => new URL(path, import.meta.url)
 
-/** The wasm modules of each entry. A running entry loads one of its modules. */
-const MODULES = {
-  worker: ['strongroom', 'strongroom_stored', 'strongroom_extended'],
-  standalone: ['strongroom', 'strongroom_stored', 'strongroom_extended'],
-}
-
-/**
- * Copies a module to dist, where the entry that loads the module is. Throws if the entry's file no longer contains the
- * module's URL.
- */
-const copyModule = async (entry, module) => {
-  await copyFile(at(`./glue/${module}_bg.wasm`), at(`./dist/${module}_bg.wasm`))
-  const script = await readFile(at(`./dist/${entry}.js`), 'utf8')
-  const url = `new URL("./${module}_bg.wasm",import.meta.url)`
-  if (!script.includes(url)) {
-    throw new Error(
-      `dist/${entry}.js has lost ${url}: bundlers will not find the wasm. Mend src/${entry}.ts.`,
-    )
+/** Copies the vault's module to dist. Throws if a worker's file no longer contains the module's URL. */
+const copyVaultModule = async () => {
+  await copyFile(at('./glue/strongroom_bg.wasm'), at('./dist/strongroom_bg.wasm'))
+  const url = 'new URL("./strongroom_bg.wasm",import.meta.url)'
+  for (const worker of ['worker.js', 'standalone.js']) {
+    const script = await readFile(at(`./dist/${worker}`), 'utf8')
+    if (!script.includes(url))
+      throw new Error(`dist/${worker} has lost ${url}, so bundlers would not find the module`)
   }
 }
 
@@ -121,9 +110,7 @@ await buildTesting(common)
 // Server files have line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,
 // because each line break is one more byte to download.
 for (const entry of Object.keys(SERVER)) await shrink(entry, { max_line_len: 200 })
-for (const [entry, modules] of Object.entries(MODULES)) {
-  for (const module of modules) await copyModule(entry, module)
-}
+await copyVaultModule()
 await copyEdgeModule()
 
 /** Returns the README for npm: the command that installs the package, instead of the part about a clone. */

@@ -1,6 +1,6 @@
 /**
  * Renames the imports and exports of a wasm module to their short names in the module's glue, and removes code of the
- * glue that this package does not use. `cargo xtask build` runs this script for each glue file:
+ * glue that this package does not use. `cargo xtask build` runs this script for each module:
  *
  *   node pkg/shorten-glue.mjs <glue of wasm-bindgen> <JSON: short names by long ones> <file to write>
  */
@@ -16,12 +16,9 @@ for (const [long, short] of Object.entries(JSON.parse(await readFile(names, 'utf
 // of the module, freeing an object throws an error that no code can catch.
 const glue = `const FinalizationRegistry = undefined;\n${await readFile(input, 'utf8')}`
 
-/** True if the glue can replace the module's instance, after which `initSync()` must return the new one. */
-const RESETS = glue.includes('function __wbg_reset_state')
-
 /** Code of wasm-bindgen's glue, with its replacement. */
 const UNUSED = [
-  // Strings are encoded with one call, because the modules do not export the function that resizes memory.
+  // Strings are encoded with one call, because the module does not export the function that resizes memory.
   [
     /function passStringToWasm0\(arg, malloc, realloc\) \{\n {4}if \(realloc === undefined\) \{\n([^]*?return ptr;\n) {4}\}\n[^]*?\n\}\n/,
     'function passStringToWasm0(arg, malloc) {\n$1}\n',
@@ -36,12 +33,10 @@ const UNUSED = [
     /if \(cachedDataViewMemory0 === null \|\| [^\n]*\) \{\n/,
     'if (cachedDataViewMemory0?.buffer !== wasm.memory.buffer) {\n',
   ],
-  // `initSync()` gets a compiled module. Unless the glue can reset its state, each call replaces the module's instance:
-  // the worker loads a second module if the first one refuses the configuration (src/worker/worker.ts).
+  // `initSync()` gets a compiled module.
   [
     /function initSync\(module\) \{(\n[^\n]*return wasm;\n)[^]*?(?= {4}const instance)/,
-    (_, known) =>
-      `function initSync({ module }) {${RESETS ? known : '\n'}    const imports = __wbg_get_imports();\n`,
+    'function initSync({ module }) {$1    const imports = __wbg_get_imports();\n',
   ],
 ]
 
@@ -68,7 +63,7 @@ const RETURN_STRING = `function returnString(address, text) {
 }
 `
 
-/** A check of a class. All classes of these checks exist wherever the modules run. */
+/** A check of a class. All classes of these checks exist wherever the module runs. */
 const CHECKING_CLASS =
   /let result;\n *try \{\n *(result = arg0 instanceof \w+;)\n *\} catch \(_\) \{\n *result = false;\n *\}\n/g
 

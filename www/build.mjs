@@ -71,11 +71,10 @@ export async function buildSite({ issuer, api, comparison, app = '', vault, hand
   files['/index.html'] = await withSample(await readFile(at('index.html'), 'utf8'), { issuer, api })
   const names = ['style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html', 'local-storage.html']
   for (const name of names) files[`/${name}`] = await readFile(at(name))
-  // The extended module, which the option `inspect` in auth.worker.ts needs.
-  files['/strongroom_extended_bg.wasm'] = await readFile(new URL('strongroom_extended_bg.wasm', pkg))
+  files['/strongroom_bg.wasm'] = await readFile(new URL('strongroom_bg.wasm', pkg))
   const take = (paths) => Object.fromEntries(paths.map((path) => [path, files[path]]))
   const ofApp = ['/index.html', '/style.css', '/icon.svg', '/dial.svg', '/app.js']
-  const ofVault = ['/auth.worker.js', '/strongroom_extended_bg.wasm']
+  const ofVault = ['/auth.worker.js', '/strongroom_bg.wasm']
   const pages = ['/frame.html', '/frame.js', '/callback.html', '/callback.js']
   return {
     site: take(vault || handler ? ofApp : [...ofApp, ...ofVault]),

@@ -11,7 +11,7 @@ import { table } from '../table.mjs'
 const KB = 1024
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-export const AIM = 60 * KB
+export const AIM = 118 * KB
 
 const OWN = {
   name: 'strongroom/edge',

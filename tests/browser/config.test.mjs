@@ -1,5 +1,5 @@
 // Mistakes in the worker file, and faults of its wasm module, reach the page with an error code. Nothing hangs. The
-// tests also cover which options load the larger module.
+// worker loads one module, whatever the configuration.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, afterEach, before, test } from 'node:test'
@@ -11,7 +11,6 @@ const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated']
 
 const WASM = '/strongroom/strongroom_bg.wasm'
-const EXTENDED = 'strongroom_extended_bg.wasm'
 
 const undo = []
 let app
@@ -228,61 +227,54 @@ vault(${JSON.stringify(app.config)})`)
   assert.deepEqual(await booted(page), { value: null })
 })
 
-/**
- * A configuration for each place that can have an option of a larger module, and the module. tests/page/modules.test.mjs
- * tests the choice for every option, and the tests of src/config.rs that the smaller modules refuse every option.
- */
-const LARGER = {
-  unrequestedScopes: ['extended', { unrequestedScopes: 'refuse' }],
-  'session.persist': ['stored', { session: { persist: 'sealed' } }],
-  'apis[].denyHeaders': [
-    'extended',
-    { apis: [{ url: 'https://api.example.com/v1/', denyHeaders: ['X-Api-Key'] }] },
-  ],
+/** Returns the names of the WebAssembly files that were requested. */
+const modules = () => app.site.requests.map(({ path }) => /\w+\.wasm$/.exec(path)?.[0]).filter((name) => name)
+
+const CONFIGS = {
+  'only required options': {},
+  'options of each kind': {
+    session: { idle: 60, absolute: 3600, persist: 'sealed' },
+    claims: ['email'],
+    par: true,
+    consent: 'always',
+    authorizationParams: { audience: 'a' },
+    clockTolerance: 1,
+    requestTimeout: 5,
+    refreshTimeout: 20,
+    inspect: true,
+    dpop: true,
+    userInfo: true,
+    reasons: true,
+    deviceFlow: true,
+    idTokenSignedResponseAlg: 'EdDSA',
+    unrequestedScopes: 'refuse',
+    apis: [{ url: 'https://api.example.com/', methods: ['GET'], denyHeaders: ['X-Api-Key'], stepUp: true }],
+  },
 }
 
-const modules = () =>
-  app.site.requests.map(({ path }) => /\w+_bg\.wasm$/.exec(path)?.[0]).filter((name) => name)
-
-for (const [option, [module, config]] of Object.entries(LARGER)) {
-  test(`${option} loads the ${module} module`, time, async () => {
-    app.site.requests.length = 0
+for (const [name, config] of Object.entries(CONFIGS)) {
+  test(`one module is requested: ${name}`, time, async () => {
     app.setConfig(config)
+    app.site.requests.length = 0
     assert.equal(await outcomeHere(), undefined)
-    assert.deepEqual(modules(), [`strongroom_${module}_bg.wasm`])
-  })
-
-  test(`config_invalid: ${option} with a given default module`, time, async () => {
-    app.setWorker(`import { vault } from '/strongroom/worker.js'
-vault(${JSON.stringify({ ...app.config, ...config })}, { wasm: '${WASM}' })`)
-    const error = await outcomeHere()
-    assert.equal(error.code, 'config_invalid')
-    assert.match(error.message, /needs a larger module than the one .*strongroom_extended_bg\.wasm/)
+    assert.deepEqual(modules(), ['strongroom_bg.wasm'])
   })
 }
 
-test('an invalid option loads the extended module, which names it', time, async () => {
+test('one module is requested: an invalid option, which the error names', time, async () => {
+  app.setConfig({ scope: '' })
   app.site.requests.length = 0
-  app.setConfig({ scope: '' })
   assert.match((await outcomeHere()).message, /^`scope` is "": /)
-  assert.deepEqual(modules(), ['strongroom_bg.wasm', EXTENDED])
+  assert.deepEqual(modules(), ['strongroom_bg.wasm'])
 })
 
-test('config_invalid: an invalid option, and the extended module is missing', time, async () => {
-  undo.push(app.site.override(`/strongroom/${EXTENDED}`, { status: 404, body: 'Not found' }))
-  app.setConfig({ scope: '' })
-  const error = await outcomeHere()
-  assert.equal(error.code, 'config_invalid')
-  assert.match(error.message, /could not be loaded: the server responds to .*extended_bg\.wasm with 404/)
-})
-
-test('config_invalid: an invalid option, and the extended module is a smaller one', time, async () => {
-  const body = await readFile(new URL('../../pkg/dist/strongroom_bg.wasm', import.meta.url))
-  undo.push(app.site.override(`/strongroom/${EXTENDED}`, { headers: wasm, body }))
-  app.setConfig({ scope: '' })
-  const error = await outcomeHere()
-  assert.equal(error.code, 'config_invalid')
-  assert.match(error.message, /of different versions/)
+test('a control: a second request of a module is noticed', time, async () => {
+  app.setWorker(`import { vault } from '/strongroom/worker.js'
+await fetch('${WASM}?again')
+vault(${JSON.stringify(app.config)})`)
+  app.site.requests.length = 0
+  assert.equal(await outcomeHere(), undefined)
+  assert.deepEqual(modules(), ['strongroom_bg.wasm', 'strongroom_bg.wasm'])
 })
 
 for (const [name, href] of Object.entries({ missing: undefined, 'a blob: URL': 'blob:http://localhost/1' })) {
@@ -296,24 +288,6 @@ vault(${JSON.stringify(app.config)}, { wasm: '${WASM}' })`)
     assert.equal(await outcomeHere(), undefined)
   })
 }
-
-test('the smaller module supports all other options', time, async () => {
-  app.site.requests.length = 0
-  app.setConfig({
-    session: { idle: 60, absolute: 3600, persist: 'memory' },
-    claims: ['email'],
-    par: true,
-    consent: 'always',
-    authorizationParams: { audience: 'a' },
-    clockTolerance: 1,
-    requestTimeout: 5,
-    refreshTimeout: 20,
-    inspect: false,
-    apis: [{ url: 'https://api.example.com/', methods: ['GET'], reflection: 'headers', stepUp: false }],
-  })
-  assert.equal(await outcome(), undefined)
-  assert.deepEqual(modules(), ['strongroom_bg.wasm'])
-})
 
 const wasm = { 'Content-Type': 'application/wasm' }
 const BAD_MODULES = {

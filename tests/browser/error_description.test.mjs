@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, signIn, startApp, startLogin } from '../support/app.mjs'
-import { MODULES } from '../support/modules.mjs'
 
 const time = { timeout: 40_000 }
 
@@ -42,44 +41,38 @@ async function begin(page) {
   return (await asked).parameters
 }
 
-for (const [module, config] of Object.entries(MODULES)) {
-  test(`description of a response is in the worker's console: ${module}`, time, async () => {
-    app.setConfig(config)
-    const { page, lines } = await open()
-    const { state } = await begin(page)
-    const answer = (more) => `/callback?${new URLSearchParams({ iss: app.provider.issuer, ...more })}`
-    const refused = { error: 'invalid_scope', error_description: 'Turn on offline access' }
-    // Another state does not belong to a login.
-    await arrive(page, answer({ ...refused, state: `${state}x` }))
-    assert.deepEqual(lines, [])
-    const { error } = await arrive(page, answer({ ...refused, state }))
-    assert.equal(error.code, 'login_failed')
-    assert.deepEqual(lines, said('Turn on offline access'))
-    assert.ok(!JSON.stringify(error).includes('Turn on'))
-    const modules = app.site.requests.map(({ path }) => path).filter((path) => path.endsWith('.wasm'))
-    assert.ok(modules.at(-1).endsWith(`/${module}`), modules.at(-1))
-    await page.context().close()
-  })
+test("description of a response is in the worker's console", time, async () => {
+  const { page, lines } = await open()
+  const { state } = await begin(page)
+  const answer = (more) => `/callback?${new URLSearchParams({ iss: app.provider.issuer, ...more })}`
+  const refused = { error: 'invalid_scope', error_description: 'Turn on offline access' }
+  // Another state does not belong to a login.
+  await arrive(page, answer({ ...refused, state: `${state}x` }))
+  assert.deepEqual(lines, [])
+  const { error } = await arrive(page, answer({ ...refused, state }))
+  assert.equal(error.code, 'login_failed')
+  assert.deepEqual(lines, said('Turn on offline access'))
+  assert.ok(!JSON.stringify(error).includes('Turn on'))
+  await page.context().close()
+})
 
-  test(`description with a secret is not in the worker's console: ${module}`, time, async () => {
-    app.setConfig(config)
-    for (const secret of ['code', 'code_verifier', 'state', 'token', 'none']) {
-      const { page, lines } = await open()
-      const asked = app.ledger.until(({ type }) => type === 'authorization_request')
-      await page.route(`${app.provider.issuer}/token`, async (route) => {
-        const sent = Object.fromEntries(new URLSearchParams(route.request().postData()))
-        const { state } = (await asked).parameters
-        const words = { ...sent, state, token: 'eyJhbGciOiJub25lIn0.e30.', none: 'none' }
-        assert.ok(words[secret], secret)
-        const json = { error: 'invalid_grant', error_description: `No: ${words[secret]}` }
-        await route.fulfill({ status: 400, json, headers: { 'Access-Control-Allow-Origin': '*' } })
-      })
-      const { error } = await signIn(page)
-      assert.equal(error.code, 'code_rejected', secret)
-      await page.evaluate(() => console.log('last'))
-      // Control experiment: a description without a secret is written.
-      assert.deepEqual(lines, secret === 'none' ? said('No: none') : [], secret)
-      await page.context().close()
-    }
-  })
-}
+test("description with a secret is not in the worker's console", time, async () => {
+  for (const secret of ['code', 'code_verifier', 'state', 'token', 'none']) {
+    const { page, lines } = await open()
+    const asked = app.ledger.until(({ type }) => type === 'authorization_request')
+    await page.route(`${app.provider.issuer}/token`, async (route) => {
+      const sent = Object.fromEntries(new URLSearchParams(route.request().postData()))
+      const { state } = (await asked).parameters
+      const words = { ...sent, state, token: 'eyJhbGciOiJub25lIn0.e30.', none: 'none' }
+      assert.ok(words[secret], secret)
+      const json = { error: 'invalid_grant', error_description: `No: ${words[secret]}` }
+      await route.fulfill({ status: 400, json, headers: { 'Access-Control-Allow-Origin': '*' } })
+    })
+    const { error } = await signIn(page)
+    assert.equal(error.code, 'code_rejected', secret)
+    await page.evaluate(() => console.log('last'))
+    // Control experiment: a description without a secret is written.
+    assert.deepEqual(lines, secret === 'none' ? said('No: none') : [], secret)
+    await page.context().close()
+  }
+})

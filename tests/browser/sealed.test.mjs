@@ -315,13 +315,3 @@ test('a change to memory keeps the record until it is deleted', time, async () =
     await app.close()
   }
 })
-
-test('config_invalid: a given module that cannot store', time, async () => {
-  const app = apps.dedicated
-  app.setWorker(`import { vault } from '/strongroom/worker.js'
-vault(${JSON.stringify(app.config)}, { wasm: '/strongroom/strongroom_bg.wasm' })`)
-  const { error } = await booted(await app.open())
-  app.setConfig({})
-  assert.equal(error.code, 'config_invalid')
-  assert.match(error.message, /an option needs a larger module/)
-})

@@ -91,14 +91,14 @@ test('keeps the length of an echo from the page', time, async () => {
   await page.context().close()
 })
 
-test('loads the larger module if the configuration needs it', time, async () => {
+test('loads one module', time, async () => {
   serve({ body: JSON.stringify({ ...app.config, inspect: true }) })
   const from = app.site.requests.length
   assert.equal(await outcome(), 'connected')
   const modules = app.site.requests.slice(from).filter(({ path }) => path.endsWith('.wasm'))
   assert.deepEqual(
     modules.map(({ path }) => path),
-    ['/strongroom/strongroom_extended_bg.wasm'],
+    ['/strongroom/strongroom_bg.wasm'],
   )
 })
 

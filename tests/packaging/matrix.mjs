@@ -188,7 +188,10 @@ export async function buildApp(row, tarball, servers) {
   return { built: `${project}/${row.built}`, version }
 }
 
-/** Starts an app's development server. Resolves with the tool's version when the server responds. */
+/**
+ * Starts an app's development server. Resolves with the tool's version and the folder of the app's sources when the server
+ * responds.
+ */
 export async function startDevelopment(row, tarball, servers, port) {
   const { project, env, version } = await installApp(row, tarball, servers)
   const [command, ...args] = row.command
@@ -201,7 +204,7 @@ export async function startDevelopment(row, tarball, servers, port) {
   })
   await firstLine
   // At this signal, servers also end the processes that they have started.
-  return { version, stop: () => end('SIGTERM') }
+  return { version, sources: `${project}/${row.sources ?? '.'}`, stop: () => end('SIGTERM') }
 }
 
 /** Copies an app, and installs tool and tarball. */
@@ -248,6 +251,27 @@ export async function installTools(project) {
   if (lock === null || (lock === installed && existsSync(`${project}/node_modules`))) return
   await npm(project, 'ci', '--ignore-scripts')
   await copyFile(`${project}/package-lock.json`, mark)
+}
+
+/**
+ * Edits the vault's configuration in the files of a folder: in sources, or in built files, in which names and values of
+ * options are the same as in the sources. Throws if no file contains `pattern`.
+ *
+ * @param {string} folder
+ * @param {RegExp} pattern
+ * @param {string} replacement
+ */
+export async function editConfig(folder, pattern, replacement) {
+  let isEdited = false
+  for (const path of await readdir(folder, { recursive: true })) {
+    if (!/\.(m?js|ts|json)$/.test(path) || /(^|[/\\])(node_modules|\.\w+)[/\\]/.test(path)) continue
+    const text = await readFile(`${folder}/${path}`, 'utf8')
+    const edited = text.replace(pattern, replacement)
+    if (edited === text) continue
+    await writeFile(`${folder}/${path}`, edited)
+    isEdited = true
+  }
+  if (!isEdited) throw new Error(`no file in ${folder} contains ${pattern}`)
 }
 
 /** Returns the version of a package as the project finds it. */

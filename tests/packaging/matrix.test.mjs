@@ -1,5 +1,6 @@
-// The same small app, built from the packed tarball by each bundler and framework. In a real browser, a user signs in
-// and the app calls an API. `cargo xtask test packaging --all` builds all of them and prints a table.
+// The same small app, built from the packed tarball by each bundler and framework. In a real browser, a user signs in,
+// and the app calls an API. The session survives its worker. An app with a mistake in its configuration shows the
+// mistake. `cargo xtask test packaging --all` builds all apps and prints a table.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
@@ -11,7 +12,7 @@ import { ALL } from '../support/combinations.mjs'
 import { freePort } from '../support/listen.mjs'
 import { startServers } from '../support/servers.mjs'
 import { startSite } from '../support/site.mjs'
-import { buildApp, OTHERS, QUICK, reasonToSkip, startDevelopment } from './matrix.mjs'
+import { buildApp, editConfig, OTHERS, QUICK, reasonToSkip, startDevelopment } from './matrix.mjs'
 import { pack } from './tarball.mjs'
 
 const time = { timeout: 600_000 }
@@ -33,47 +34,84 @@ after(async () => {
   await servers?.close()
 })
 
+/** The columns of the table. */
+const COLUMNS = {
+  name: 'tool',
+  version: 'version',
+  built: 'built',
+  signedIn: 'signed in',
+  sealed: 'sealed',
+  mistake: 'mistake',
+  page: 'page KB',
+  worker: 'worker KB',
+  file: 'worker’s file',
+}
+
 const table = []
+
+const addresses = () => ({ issuer: servers.provider.issuer, api: servers.api.url })
 
 for (const row of [...QUICK, ...(ALL ? OTHERS : [])]) {
   test(`${row.name}: app signs in and calls its API`, time, async (t) => {
-    const line = { name: row.name, version: '', built: 'no', signedIn: 'no', page: '', worker: '', file: '' }
+    const line = { name: row.name, built: 'no', signedIn: 'no', sealed: 'no', mistake: 'no' }
     table.push(line)
     const reason = await reasonToSkip(row)
     if (reason) {
-      Object.assign(line, { built: `skipped, because ${reason}`, signedIn: '' })
+      Object.assign(line, { built: `skipped, because ${reason}`, signedIn: '', sealed: '', mistake: '' })
       return t.skip(reason)
     }
-    const addresses = { issuer: servers.provider.issuer, api: servers.api.url }
     if (row.built) {
-      const { built, version } = await buildApp(row, tarball, addresses)
+      const { built, version } = await buildApp(row, tarball, addresses())
       Object.assign(line, { version, built: 'yes' })
       const site = await serve(row, built)
       try {
-        Object.assign(line, await signIn(site, built))
-        assert.ok(line.page <= (row.pageLimit ?? Infinity), `${line.page} KB`)
-        await connectDedicated(site, [line.file, ...(row.imports ?? [])])
+        await use(line, row, site, built)
+        await misspell(built)
+        site.requests.length = 0
+        assert.match((await open(site)).message, MISTAKE)
+        assert.deepEqual(modules(site), [200])
       } finally {
         await site.close()
       }
     } else {
-      const { version, stop } = await startDevelopment(row, tarball, addresses, port)
+      const { version, sources, stop } = await startDevelopment(row, tarball, addresses(), port)
       Object.assign(line, { version, built: 'in memory' })
       try {
-        Object.assign(line, await signIn({ origin }))
+        await use(line, row, { origin })
+        await misspell(sources)
+        // The server compiles the changed file after some time.
+        let shown
+        do shown = await open({ origin })
+        while (!shown.message)
+        assert.match(shown.message, MISTAKE)
       } finally {
         await stop()
       }
     }
+    line.mistake = 'yes'
   })
 }
 
 after(() => {
-  const cells = ({ name, version, built, signedIn, page, worker, file }) =>
-    `| ${[name, version, built, signedIn, page, worker, file].join(' | ')} |`
-  console.log('| tool | version | built | signed in | page KB | worker KB | worker’s file |')
-  console.log('|---|---|---|---|---|---|---|')
-  for (const line of table) console.log(cells(line))
+  const show = (cells) => console.log(`| ${cells.join(' | ')} |`)
+  show(Object.values(COLUMNS))
+  console.log('|---'.repeat(Object.keys(COLUMNS).length) + '|')
+  for (const line of table) show(Object.keys(COLUMNS).map((column) => line[column] ?? ''))
+})
+
+test('a control: a session in memory ends with its worker', time, async () => {
+  const [row] = QUICK
+  const { built } = await buildApp(row, tarball, addresses())
+  await editConfig(built, /(persist["']?:\s*["'`])sealed/g, '$1memory')
+  const site = await serve(row, built)
+  const context = await browser.newContext()
+  try {
+    await signIn(context, site, built)
+    assert.equal((await inDedicatedWorker(context, site)).user, null)
+  } finally {
+    await context.close()
+    await site.close()
+  }
 })
 
 test('docs/bundlers.md contains the tested lines and versions', async () => {
@@ -110,48 +148,80 @@ async function serve({ inline, callback = '/index.html' }, built) {
   return site
 }
 
-/**
- * Opens the app, signs in and calls two APIs. Without the files in `built`, it is a development server, whose worker has
- * no policy. Resolves with cells of the table.
- */
-async function signIn(site, built) {
+/** Signs in, first in a shared worker, and then uses the same session in a dedicated worker. Fills cells of `line`. */
+async function use(line, row, site, built) {
   const context = await browser.newContext()
   try {
-    const page = await context.newPage()
-    const requested = scriptsOf(page)
-    await page.addInitScript(recordWorkers)
-    await page.goto(site.origin)
-    const { scripts, ...first } = await result(page)
-    const required = 'login_required'
-    assert.deepEqual(first, { status: 'connected', user: null, orders: required, unlisted: required })
-    const [file] = await page.evaluate(() => globalThis.workerFiles)
-    const sizes = built ? await measure(site, built, requested, scripts) : {}
-    await page.click('html')
-    await giveConsent(page)
-    await page.waitForURL(({ origin, pathname }) => origin === site.origin && pathname === '/')
-    const { user, orders, unlisted } = await result(page)
-    assert.deepEqual({ user, orders }, { user: 'Alice Liddell', orders: 200 })
-    // Without a policy of the worker, the same request succeeds.
-    assert.equal(unlisted, built ? 'TypeError' : 200)
-    const { pathname, hash } = new URL(file)
-    return { signedIn: 'yes', file: pathname + (hash && '#…'), ...sizes }
+    Object.assign(line, await signIn(context, site, built))
+    assert.ok(!built || line.page <= (row.pageLimit ?? Infinity), `${line.page} KB`)
+    // The page's policy allows only the worker's own files.
+    if (built) site.pageCsp = site.policy(workerFiles(site, [line.file, ...(row.imports ?? [])]))
+    assert.deepEqual(await inDedicatedWorker(context, site), { user: 'Alice Liddell', orders: 200 })
+    line.sealed = 'yes'
   } finally {
     await context.close()
   }
 }
 
-/** Opens the app without SharedWorker, with a policy that allows only these files as workers. */
-async function connectDedicated(site, files) {
-  const allowed = files.map((file) => site.origin + new URL(file, site.origin).pathname)
-  site.pageCsp = site.policy(allowed.join(' '))
+const workerFiles = (site, files) =>
+  files.map((file) => site.origin + new URL(file, site.origin).pathname).join(' ')
+
+/**
+ * Opens the app, signs in and calls two APIs. Without the files in `built`, it is a development server, whose worker has
+ * no policy. Resolves with cells of the table.
+ */
+async function signIn(context, site, built) {
+  const page = await context.newPage()
+  const requested = scriptsOf(page)
+  await page.addInitScript(recordWorkers)
+  await page.goto(site.origin)
+  const { scripts, ...first } = await result(page)
+  const required = 'login_required'
+  assert.deepEqual(first, { status: 'connected', user: null, orders: required, unlisted: required })
+  const [file] = await page.evaluate(() => globalThis.workerFiles)
+  const sizes = built ? await measure(site, built, requested, scripts) : {}
+  await page.click('html')
+  await giveConsent(page)
+  await page.waitForURL(({ origin, pathname }) => origin === site.origin && pathname === '/')
+  const { user, orders, unlisted } = await result(page)
+  assert.deepEqual({ user, orders }, { user: 'Alice Liddell', orders: 200 })
+  // Without a policy of the worker, the same request succeeds.
+  assert.equal(unlisted, built ? 'TypeError' : 200)
+  const { pathname, hash } = new URL(file)
+  return { signedIn: 'yes', file: pathname + (hash && '#…'), ...sizes }
+}
+
+/**
+ * Opens the app without SharedWorker, and then reloads it. Both pages have a worker of their own, which has no session in
+ * memory. Resolves with what the second page shows.
+ */
+async function inDedicatedWorker(context, site) {
+  const page = await context.newPage()
+  scriptsOf(page)
+  await page.addInitScript(() => delete globalThis.SharedWorker)
+  await page.goto(site.origin)
+  assert.equal((await result(page)).status, 'connected')
+  await page.reload()
+  const { user, orders } = await result(page)
+  return { user, orders }
+}
+
+/** Writes `clientID` in the configuration instead of `clientId`. */
+const misspell = (folder) => editConfig(folder, /clientId(["']?:\s*["'`]my-app)/g, 'clientID$1')
+
+/** The error message about this mistake. */
+const MISTAKE = /^`clientID`: there is no such option \(did you mean `clientId`\?\)/
+
+/** Opens the app in a new browser context. Resolves with what it shows. */
+async function open(site) {
   const context = await browser.newContext()
   try {
     const page = await context.newPage()
     scriptsOf(page)
-    await page.addInitScript(() => delete globalThis.SharedWorker)
     await page.goto(site.origin)
-    const { status, orders } = await result(page)
-    assert.deepEqual({ status, orders }, { status: 'connected', orders: 'login_required' })
+    const shown = await result(page)
+    if (shown.message) assert.equal(shown.code, 'config_invalid')
+    return shown
   } finally {
     await context.close()
   }
@@ -205,11 +275,7 @@ async function measure(site, built, requested, connected) {
     const at = byWorker.indexOf(path)
     if (at >= 0) byWorker.splice(at, 1)
   }
-  const modules = site.requests.filter(({ path }) => path.endsWith('.wasm'))
-  assert.deepEqual(
-    modules.map(({ status }) => status),
-    [200],
-  )
+  assert.deepEqual(modules(site), [200])
   const sum = async (paths) => {
     let bytes = 0
     for (const path of new Set(paths)) {
@@ -220,3 +286,7 @@ async function measure(site, built, requested, connected) {
   const paths = connected.map((url) => new URL(url).pathname)
   return { page: await sum(requested.filter((path) => paths.includes(path))), worker: await sum(byWorker) }
 }
+
+/** Returns the statuses of the responses to requests for WebAssembly modules. */
+const modules = (site) =>
+  site.requests.filter(({ path }) => path.endsWith('.wasm')).map(({ status }) => status)

@@ -6,20 +6,6 @@ import { dirname, join } from 'node:path'
 import { before, test } from 'node:test'
 import { install, node, pack, root } from './tarball.mjs'
 
-/** The entries of the package, each with the wasm modules that it may load. */
-const MODULES = {
-  'dist/worker.js': [
-    'dist/strongroom_extended_bg.wasm',
-    'dist/strongroom_stored_bg.wasm',
-    'dist/strongroom_bg.wasm',
-  ],
-  'dist/standalone.js': [
-    'dist/strongroom_extended_bg.wasm',
-    'dist/strongroom_stored_bg.wasm',
-    'dist/strongroom_bg.wasm',
-  ],
-}
-
 let files, project, installed, manifest
 
 before(async () => {
@@ -38,13 +24,13 @@ test('contains only the build, the readme and the licenses', () => {
     /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
     /^dist\/headers\.d\.ts$/,
     /^dist\/(page|worker|vault-origin|extension|protocol|generated|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
-    /^dist\/strongroom(_(edge|extended|stored))?_bg\.wasm$/,
+    /^dist\/strongroom(_edge)?_bg\.wasm$/,
     /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|extensions|faq|fetch|frameworks|glossary|headers|hosting|login|migration|nextjs|oauth|options|performance|protection|resources|sessions|shells|standalone|testing-your-app|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
   const texts = ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', 'docs/browsers.md']
-  const modules = ['dist/strongroom_edge_bg.wasm', ...Object.values(MODULES).flat()]
+  const modules = ['dist/strongroom_edge_bg.wasm', 'dist/strongroom_bg.wasm']
   for (const path of [...texts, ...modules]) {
     assert.ok(files.includes(path), `${path} is missing`)
   }
@@ -107,18 +93,9 @@ test('has the server’s module twice with equal bytes', async () => {
 })
 
 test('keeps the wasm URL where bundlers look for it', async () => {
-  for (const [entry, modules] of Object.entries(MODULES)) {
+  for (const entry of ['dist/worker.js', 'dist/standalone.js']) {
     const urls = (await read(entry)).match(/new URL\("[^"]*\.wasm",import\.meta\.url\)/g)
-    const expected = modules.map((path) => `new URL("./${path.slice('dist/'.length)}",import.meta.url)`)
-    assert.deepEqual(urls, expected, entry)
-  }
-})
-
-test('has the inspector in the extended module only', async () => {
-  for (const word of ['call_answered', 'fingerprint', 'pending_login']) {
-    const has = async (module) => (await readFile(`${installed}/dist/${module}_bg.wasm`)).includes(word)
-    assert.ok(await has('strongroom_extended'), word)
-    for (const smaller of ['strongroom', 'strongroom_stored']) assert.ok(!(await has(smaller)), word)
+    assert.deepEqual(urls, ['new URL("./strongroom_bg.wasm",import.meta.url)'], entry)
   }
 })
 

@@ -148,7 +148,7 @@ async function buildApp(project, servers, api, impl) {
     outdir: 'built',
     logLevel: 'error',
   })
-  const module = 'strongroom_extended_bg.wasm'
+  const module = 'strongroom_bg.wasm'
   await copyFile(`${project}/node_modules/strongroom/dist/${module}`, `${project}/built/${module}`)
   const { site, provider } = servers
   site.roots.push(`${project}/built`)

@@ -13,47 +13,31 @@ const dist = `${root}target/size-gate`
 const KB = 1024
 
 const PAGE = 'page (main thread)'
-const CREATE_AUTH = 'createAuth, on top of connect()'
 const VUE = 'strongroom/vue'
 const TOTAL = 'total'
-const STORED = 'with stored sessions'
-const EXTENDED = 'extended, all options'
 const EDGE = 'strongroom/edge, on a server'
 
 before(() => mkdir(dist, { recursive: true }))
 after(() => rm(dist, { recursive: true }))
 
-/** The sizes of each case exceed one gate by this many KB. Page and worker take 1 KB each of the totals. */
+/** The sizes of each case exceed one gate by this many KB. Page and worker take 1 KB each of the total. */
 const EXCESS = 0.2
 const over = (name, others = 0) => gateOf(name) + EXCESS - others
 
 const cases = [
   { name: 'within the budget' },
   { name: 'a page that is too large', page: over(PAGE), exceeded: PAGE },
-  { name: 'a createAuth that is too large', createAuth: over(CREATE_AUTH), exceeded: CREATE_AUTH },
   { name: 'a binding that is too large', vue: over(VUE), exceeded: VUE },
   { name: 'a wasm that is too large', wasm: over(TOTAL, 2), exceeded: TOTAL },
-  { name: 'a wasm with stored sessions that is too large', stored: over(STORED, 2), exceeded: STORED },
-  { name: 'an extended wasm that is too large', extended: over(EXTENDED, 2), exceeded: EXTENDED },
   { name: 'a token handler that is too large', edge: over(EDGE, 1), exceeded: EDGE },
 ]
 
 for (const options of cases) {
-  const {
-    name,
-    page = 1,
-    createAuth = 0.1,
-    vue = 0.3,
-    wasm = 10,
-    stored = 20,
-    extended = 60,
-    edge = 10,
-    exceeded,
-  } = options
+  const { name, page = 1, vue = 0.3, wasm = 10, edge = 10, exceeded } = options
 
   test(name, async () => {
     // Random bytes do not compress, so these sizes are also the compressed sizes.
-    await writeFile(`${dist}/index.js`, script({ connect: page - createAuth, createAuth }))
+    await writeFile(`${dist}/index.js`, script({ connect: page - 0.1, createAuth: 0.1 }))
     await writeFile(`${dist}/worker.js`, randomBytes(KB))
     await writeFile(`${dist}/strongroom_bg.wasm`, randomBytes(wasm * KB))
     // These files have no gate, so their size does not matter.
@@ -63,8 +47,6 @@ for (const options of cases) {
     for (const name of Object.keys(BINDINGS)) {
       await writeFile(`${dist}/${name}.js`, randomBytes((name === 'vue' ? vue : 0.3) * KB))
     }
-    await writeFile(`${dist}/strongroom_stored_bg.wasm`, randomBytes(stored * KB))
-    await writeFile(`${dist}/strongroom_extended_bg.wasm`, randomBytes(extended * KB))
     await writeFile(`${dist}/edge.workerd.js`, randomBytes(KB))
     await writeFile(`${dist}/strongroom_edge_bg.wasm`, randomBytes(edge * KB))
     const { code, stderr } = await size('--dist', dist)

@@ -27,8 +27,6 @@ export const PACKAGE = [
   'worker.js',
   'standalone.js',
   'strongroom_bg.wasm',
-  'strongroom_stored_bg.wasm',
-  'strongroom_extended_bg.wasm',
 ]
 
 /**

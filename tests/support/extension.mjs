@@ -13,13 +13,7 @@ import { startServers } from './servers.mjs'
 const dist = new URL('../../pkg/dist/', import.meta.url)
 
 /** The files of the package that the extension contains. */
-const PACKAGE = [
-  'extension.js',
-  'worker.js',
-  'strongroom_bg.wasm',
-  'strongroom_stored_bg.wasm',
-  'strongroom_extended_bg.wasm',
-]
+const PACKAGE = ['extension.js', 'worker.js', 'strongroom_bg.wasm']
 
 /** Returns a new public key for a manifest, and the id that Chromium derives from it. */
 function createId() {

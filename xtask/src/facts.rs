@@ -21,8 +21,7 @@ pub(crate) fn write() -> Result<()> {
 
 /// Writes the tables of documents.
 pub(crate) fn write_tables() -> Result<()> {
-    enums::write_table()?;
-    options::write_table()
+    enums::write_table()
 }
 
 /// Returns the line of a documentation comment: the tokens are the attribute `doc = "line"`.

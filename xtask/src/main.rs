@@ -21,7 +21,6 @@ mod messages;
 mod miri;
 mod mutants;
 mod names;
-mod order;
 mod package;
 mod paths;
 mod process;
@@ -112,7 +111,7 @@ enum Command {
     /// Compile the core and write pkg/glue. `supply` runs this part of `build` in a copy of the sources.
     #[command(hide = true)]
     Modules {
-        /// Build only the module with this name, which must not need another module's glue.
+        /// Build only the module with this name: vault or edge.
         #[arg(long)]
         only: Option<String>,
     },

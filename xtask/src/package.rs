@@ -99,8 +99,6 @@ fn package() -> Result<()> {
         "angular.js",
         "bindings/angular.d.ts",
         "strongroom_bg.wasm",
-        "strongroom_stored_bg.wasm",
-        "strongroom_extended_bg.wasm",
         "strongroom_edge_bg.wasm",
     ]
     .map(|name| at("pkg/dist").join(name));

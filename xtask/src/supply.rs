@@ -135,8 +135,7 @@ fn sources() -> Result<Vec<String>> {
             "rust-toolchain.toml",
             "package*.json",
         ])
-        .args(["pkg/shorten-glue.mjs", "pkg/smallest.mjs"])
-        .args(["pkg/compressed.mjs"])
+        .args(["pkg/shorten-glue.mjs"])
         // The manifests name binaries, whose files must exist.
         .args(["src", "xtask", "fuzz"])
         .args(paths::TARGETS_OF_THE_MANIFEST)

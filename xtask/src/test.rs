@@ -6,7 +6,7 @@ use crate::programs::{self, with_programs};
 use crate::progress::seconds;
 use crate::simulation::Lives;
 use crate::suite::{AtOnce, Suite};
-use crate::{install, package, simulation, supply, testing};
+use crate::{install, package, simulation, supply, testing, wasm};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::time::Instant;
@@ -54,9 +54,6 @@ impl Kind {
 
 /// The environment variable that tells test files to run all combinations: see tests/support/combinations.mjs.
 const ALL: &str = "TEST_ALL";
-
-/// The Cargo features of the modules: that of the vault, and that of the token handler.
-const FEATURES_OF_MODULES: [&str; 2] = ["vault,interned-messages", "edge"];
 
 /// Runs one kind of tests, or all kinds until one fails. With `all`, the files in `tests/browser` also run the
 /// combinations that only repeat a behavior in another mode, and `tests/packaging` builds an app with every bundler.
@@ -195,10 +192,10 @@ fn lint() -> Result<()> {
         .args(DENY)
         .run()?;
     install::wasm_target()?;
-    for feature in FEATURES_OF_MODULES {
+    for features in wasm::features() {
         cargo()
             .args(["clippy", "--quiet", "--package", "strongroom", "--lib"])
-            .args(["--no-default-features", "--features", feature])
+            .args(["--no-default-features", "--features", features])
             .args(["--target", install::WASM_TARGET])
             .args(DENY)
             .run()?;

@@ -6,6 +6,7 @@ use crate::paths::{at, target};
 use crate::process::cargo;
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
+use crate::wasm::{OUTPUTS, compiler_stamp, copy, publish};
 use anyhow::Result;
 use std::fs;
 use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
@@ -27,23 +28,35 @@ pub(crate) const SELECTION: [&str; 6] = [
 
 /// Writes the module and its glue to `pkg/glue`.
 pub(crate) fn build() -> Result<()> {
-    step("testing: cargo rustc", Output::Loud, || {
-        cargo()
-            .args(["rustc", "--quiet"])
-            .args(SELECTION)
-            .args(["--crate-type", "cdylib", "--profile", PROFILE])
-            .run()
-    })?;
-    let compiled = target(&format!("{WASM_TARGET}/{PROFILE}/strongroom_test_kit.wasm"));
-    let inputs = [compiled.clone(), at("xtask/src/testing.rs")];
-    let outputs = [".js", ".d.ts", "_bg.wasm"].map(|end| at(&format!("pkg/glue/{NAME}{end}")));
+    let compiled = target("xtask/compiled/strongroom_testing.wasm");
+    let label = "testing: cargo rustc";
+    let built = compiler_stamp("testing", &["src", "tests/kit"], &SELECTION)?;
+    if built.is_fresh(std::slice::from_ref(&compiled)) {
+        unchanged(label);
+    } else {
+        step(label, Output::Loud, || {
+            cargo()
+                .args(["rustc", "--quiet"])
+                .args(SELECTION)
+                .args(["--crate-type", "cdylib", "--profile", PROFILE])
+                .run()
+        })?;
+        let from = target(&format!("{WASM_TARGET}/{PROFILE}/strongroom_test_kit.wasm"));
+        copy(&from, &compiled)?;
+        built.write()?;
+    }
+    let glue = target("xtask/glue");
+    let outputs = OUTPUTS.map(|end| glue.join(format!("{NAME}{end}")));
+    let inputs = ["Cargo.lock", "xtask/src/testing.rs"].map(at);
+    let inputs = [vec![compiled.clone()], inputs.to_vec()].concat();
     let stamp = Stamp::of("glue-testing", &inputs, &[])?;
     if stamp.is_fresh(&outputs) {
         unchanged("testing: wasm-bindgen");
-        return Ok(());
+        return publish(outputs);
     }
     step("testing: wasm-bindgen", Output::Quiet, || {
         let module = fs::read(&compiled)?;
+        fs::create_dir_all(&glue)?;
         Bindgen::new()
             .input_bytes(NAME, module)
             .web(true)?
@@ -52,7 +65,8 @@ pub(crate) fn build() -> Result<()> {
             .omit_default_module_path(true)
             .remove_producers_section(true)
             .generate_output()?
-            .emit(at("pkg/glue"))
+            .emit(&glue)
     })?;
-    stamp.write()
+    stamp.write()?;
+    publish(outputs)
 }

@@ -1,19 +1,20 @@
 //! Builds `pkg/glue` from the Rust core: runs cargo, then wasm-bindgen, and then wasm-opt for each module.
 //!
-//! rustc and wasm-opt keep little more than one core busy each, so two modules are compiled, or optimized, at the same
-//! time. wasm-bindgen handles one module after the other, in the order of `MODULES`: the default module has no glue of
-//! its own, so the extended module must come first. The glue of the extended module has all bindings of the default
-//! module, and more.
+//! There are two modules: the vault's, which runs in browsers, and the token handler's. rustc and wasm-opt keep little
+//! more than one core busy each, so both modules are compiled, or optimized, at the same time.
+//!
+//! A module is compiled again only if the content of its sources has changed, and its outputs are kept in `target`. A
+//! clone to which `target` was copied therefore compiles nothing.
 
 use crate::at_once::each;
 use crate::install::{self, WASM_TARGET};
 use crate::names;
 use crate::paths::{at, target};
-use crate::process::{cargo, node};
+use crate::process::{cargo, node, program};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
-use crate::{closures, messages, order};
-use anyhow::{Context, Result, bail};
+use crate::{closures, messages};
+use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use walrus::ModuleConfig;
@@ -25,52 +26,23 @@ const PACKAGE: &str = "strongroom";
 struct Module {
     /// The module's name in progress lines.
     label: &'static str,
-    /// The Cargo features: they select the bindings, interned messages, and the capabilities.
+    /// The Cargo features: they select the bindings and interned messages.
     features: &'static str,
     /// The Cargo profile. Each module has its own profile, since a build replaces the previous build of the same
     /// profile.
     profile: &'static str,
-    /// The name of the module's file, without `_bg.wasm`: see pkg/build.mjs.
+    /// The name of the module's files: see pkg/build.mjs.
     name: &'static str,
-    /// The name of the glue that loads the module.
-    glue: &'static str,
-    /// The label of the earlier module whose glue loads this module, or `None` if this module has its own glue.
-    glue_of: Option<&'static str>,
-    /// The format in which the module's download is counted: `brotli` or `gzip`.
-    counted: &'static str,
     /// True if the module can be instantiated again, after a trap.
     restarts: bool,
 }
 
-const MODULES: [Module; 4] = [
-    Module {
-        label: "extended",
-        features: "vault,interned-messages,extended",
-        profile: "extended",
-        name: "strongroom_extended",
-        glue: "strongroom",
-        glue_of: None,
-        counted: "brotli",
-        restarts: false,
-    },
-    Module {
-        label: "stored",
-        features: "vault,interned-messages,plain-oauth,stored-sessions",
-        profile: "stored",
-        name: "strongroom_stored",
-        glue: "strongroom",
-        glue_of: Some("extended"),
-        counted: "brotli",
-        restarts: false,
-    },
+const MODULES: [Module; 2] = [
     Module {
         label: "vault",
         features: "vault,interned-messages",
         profile: "release",
         name: "strongroom",
-        glue: "strongroom",
-        glue_of: Some("extended"),
-        counted: "brotli",
         restarts: false,
     },
     Module {
@@ -78,9 +50,6 @@ const MODULES: [Module; 4] = [
         features: "edge",
         profile: "edge",
         name: "strongroom_edge",
-        glue: "strongroom_edge",
-        glue_of: None,
-        counted: "gzip",
         restarts: true,
     },
 ];
@@ -119,33 +88,9 @@ const SMALLEST: [&str; 16] = [
 /// slowly.
 const REALLOC: &str = "__wbindgen_realloc";
 
-/// The numbers of bytes in a run, by which functions are compared: see `order`. Which number gives the smallest download
-/// changes with the code, so all are tried, each several times: the order by a number depends on the order before.
-const SIMILAR_RUNS: [usize; 3] = [2, 3, 4];
-
 /// Returns the Cargo features of each module.
 pub(crate) fn features() -> impl Iterator<Item = &'static str> {
     MODULES.iter().map(|module| module.features)
-}
-
-/// Returns the Cargo features of each module that has not all capabilities, for native builds, which intern no messages.
-pub(crate) fn smaller_sets() -> impl Iterator<Item = String> {
-    let smaller = MODULES.iter().filter(|module| module.glue_of.is_some());
-    smaller.map(|module| module.features.replace(",interned-messages", ""))
-}
-
-/// Returns the Cargo features of the capabilities.
-pub(crate) fn capabilities() -> Result<Vec<String>> {
-    let manifest = fs::read_to_string(at("Cargo.toml"))?;
-    let (_, list) = manifest
-        .split_once("extended = [")
-        .context("Cargo.toml has no feature extended")?;
-    let (list, _) = list.split_once(']').context("the list has no end")?;
-    let names = list.split(',').map(|name| name.trim().trim_matches('"'));
-    Ok(names
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect())
 }
 
 /// Writes `pkg/glue`.
@@ -154,7 +99,6 @@ pub(crate) fn build() -> Result<()> {
     let texts = messages::all()?;
     let hashes = messages::hashes(&texts);
     build_modules(&MODULES.iter().collect::<Vec<_>>(), &hashes)?;
-    // All modules share one file of messages, and each module may have messages of its own.
     let mut sections = Vec::new();
     for module in &MODULES {
         sections.extend(messages::of(&fs::read(module.compiled())?)?);
@@ -162,17 +106,14 @@ pub(crate) fn build() -> Result<()> {
     messages::write(&texts, &sections)
 }
 
-/// Writes the modules to `pkg/glue`, without the file of messages. With `only`, writes the module of this name, and the
-/// module whose glue loads it.
+/// Writes the modules to `pkg/glue`, without the file of messages. With `only`, writes only the module of this name.
 pub(crate) fn modules(only: Option<&str>) -> Result<()> {
     let hashes = messages::hashes(&messages::all()?);
-    let wanted = MODULES.iter().find(|module| only == Some(module.label));
-    let owner = wanted.and_then(|module| module.glue_of);
-    let modules = MODULES.iter().filter(|module| {
-        let label = Some(module.label);
-        only.is_none() || label == only || label == owner
-    });
-    build_modules(&modules.collect::<Vec<_>>(), &hashes)
+    let is_wanted = |module: &&Module| only.is_none_or(|only| only == module.label);
+    build_modules(
+        &MODULES.iter().filter(is_wanted).collect::<Vec<_>>(),
+        &hashes,
+    )
 }
 
 fn build_modules(modules: &[&Module], hashes: &str) -> Result<()> {
@@ -190,11 +131,50 @@ fn build_modules(modules: &[&Module], hashes: &str) -> Result<()> {
             stamps.push(stamp);
         }
     }
-    // The last module is the largest, so it starts first.
-    bound.reverse();
     in_twos(&bound, &Module::optimize)?;
-    stamps.iter().try_for_each(Stamp::write)
+    stamps.iter().try_for_each(Stamp::write)?;
+    let outputs = modules
+        .iter()
+        .flat_map(|module| OUTPUTS.map(|end| module.output(end)));
+    publish(outputs)
 }
+
+/// Returns the stamp of a module that is compiled from the folders `sources`. `options` are all other values that affect
+/// the compiled module.
+pub(crate) fn compiler_stamp(label: &str, sources: &[&str], options: &[&str]) -> Result<Stamp> {
+    let settings = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
+    let inputs = [sources, &settings].concat();
+    let inputs: Vec<_> = inputs.iter().map(|input| at(input)).collect();
+    let compiler = program("rustc").args(["--version", "--verbose"]).read()?;
+    Stamp::of(
+        &format!("compiled-{label}"),
+        &inputs,
+        &[options, &[&*compiler]].concat(),
+    )
+}
+
+/// Copies a file. Creates its folder.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::copy(from, to).with_context(|| format!("{} could not be copied", from.display()))?;
+    Ok(())
+}
+
+/// Copies files to `pkg/glue`, except those that are there with the same content.
+pub(crate) fn publish(files: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+    for file in files {
+        let to = at("pkg/glue").join(file.file_name().unwrap_or_default());
+        if fs::read(&file).ok() != fs::read(&to).ok() {
+            copy(&file, &to)?;
+        }
+    }
+    Ok(())
+}
+
+/// The ends of the names of a module's files in `pkg/glue`.
+pub(crate) const OUTPUTS: [&str; 3] = [".js", ".d.ts", "_bg.wasm"];
 
 /// Returns the names of the modules, each with its file.
 pub(crate) fn files() -> impl Iterator<Item = (&'static str, String)> {
@@ -204,24 +184,30 @@ pub(crate) fn files() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 impl Module {
-    /// Runs cargo, which itself detects changes.
+    /// Runs cargo, unless the compiled module is up to date.
     ///
     /// `cargo build` would skip link-time optimization for a library that is also an rlib. `cargo rustc` with a single
     /// crate type does not skip it.
     fn compile(&self, hashes: &str) -> Result<()> {
-        step(
-            &format!("{}: cargo rustc", self.label),
-            Output::Loud,
-            || {
-                cargo()
-                    .args(["rustc", "--quiet", "--package", PACKAGE, "--lib"])
-                    .args(["--no-default-features", "--features", self.features])
-                    .args(["--crate-type", "cdylib", "--target", WASM_TARGET])
-                    .args(["--profile", self.profile])
-                    .env(messages::VARIABLE, hashes)
-                    .run()
-            },
-        )
+        let options = [self.features, self.profile, hashes];
+        let stamp = compiler_stamp(self.label, &["src"], &options)?;
+        let label = format!("{}: cargo rustc", self.label);
+        if stamp.is_fresh(&[self.compiled()]) {
+            unchanged(&label);
+            return Ok(());
+        }
+        step(&label, Output::Loud, || {
+            cargo()
+                .args(["rustc", "--quiet", "--package", PACKAGE, "--lib"])
+                .args(["--no-default-features", "--features", self.features])
+                .args(["--crate-type", "cdylib", "--target", WASM_TARGET])
+                .args(["--profile", self.profile])
+                .env(messages::VARIABLE, hashes)
+                .run()
+        })?;
+        let from = target(&format!("{WASM_TARGET}/{}/{PACKAGE}.wasm", self.profile));
+        copy(&from, &self.compiled())?;
+        stamp.write()
     }
 
     /// Runs wasm-bindgen, unless the outputs are up to date. Returns the stamp that the caller must write after the
@@ -229,22 +215,16 @@ impl Module {
     fn bind(&self) -> Result<Option<Stamp>> {
         let label = self.label;
         let inputs = [
+            "Cargo.lock",
             "package-lock.json",
             "pkg/shorten-glue.mjs",
-            "pkg/smallest.mjs",
-            "pkg/compressed.mjs",
-            "xtask/src",
-        ]
-        .map(at);
-        let mut inputs = [vec![self.compiled()], inputs.to_vec()].concat();
-        let mut outputs = vec![self.file()];
-        let glue = [".js", ".d.ts"].map(|end| at(&format!("pkg/glue/{}{end}", self.glue)));
-        let glue = glue.into_iter().chain([self.names_file()]);
-        if self.glue_of.is_some() {
-            inputs.extend(glue);
-        } else {
-            outputs.extend(glue);
-        }
+            "xtask/src/closures.rs",
+            "xtask/src/messages.rs",
+            "xtask/src/names.rs",
+            "xtask/src/wasm.rs",
+        ];
+        let inputs = [vec![self.compiled()], inputs.map(at).to_vec()].concat();
+        let outputs = OUTPUTS.map(|end| self.output(end));
         let stamp = Stamp::of(&format!("glue-{label}"), &inputs, &SMALLEST)?;
         if stamp.is_fresh(&outputs) {
             unchanged(&format!("{label}: wasm-bindgen, wasm-opt"));
@@ -256,19 +236,14 @@ impl Module {
         Ok(Some(stamp))
     }
 
-    /// Returns the file that cargo writes.
+    /// Returns the compiled module. It is a copy, because another build can replace cargo's own file.
     fn compiled(&self) -> PathBuf {
-        target(&format!("{WASM_TARGET}/{}/{PACKAGE}.wasm", self.profile))
+        target(&format!("xtask/compiled/{}.wasm", self.name))
     }
 
-    /// Returns the file that wasm-opt writes.
-    fn file(&self) -> PathBuf {
-        at(&format!("pkg/glue/{}_bg.wasm", self.name))
-    }
-
-    /// Returns the file with the glue's names for imports and exports.
-    fn names_file(&self) -> PathBuf {
-        target(&format!("xtask/{}.names.json", self.glue))
+    /// Returns the module's file that ends with `end`, from which its file in `pkg/glue` is copied.
+    fn output(&self, end: &str) -> PathBuf {
+        target(&format!("xtask/glue/{}{end}", self.name))
     }
 
     fn write_glue(&self) -> Result<()> {
@@ -279,8 +254,6 @@ impl Module {
             .parse_file(self.compiled())?;
         module.customs.remove_raw(messages::SECTION);
         module.exports.remove(REALLOC).ok();
-        fs::create_dir_all(bound())?;
-        fs::create_dir_all(at("pkg/glue"))?;
         let mut output = Bindgen::new()
             .input_module(self.name, module)
             .web(true)?
@@ -290,113 +263,34 @@ impl Module {
             // pkg/src passes the URL of the wasm file to the glue, so the glue needs no default URL.
             .omit_default_module_path(true)
             .generate_output()?;
-        let shared = match self.glue_of {
-            Some(_) => Some(serde_json::from_slice(&fs::read(self.names_file())?)?),
-            None => None,
-        };
         closures::remove(output.wasm_mut());
-        let names = names::shorten(&mut output, shared.as_ref())?;
-        output.emit(bound())?;
-        if let Some(owner) = self.glue_of {
-            self.check_shared_glue(owner)?;
-        } else {
-            fs::write(self.names_file(), serde_json::to_string(&names)?)?;
-            let Self { name, glue, .. } = self;
-            fs::copy(
-                bound().join(format!("{name}.d.ts")),
-                at(&format!("pkg/glue/{glue}.d.ts")),
-            )?;
-            node(&["pkg/shorten-glue.mjs"])
-                .args([bound().join(format!("{name}.js")), self.names_file()])
-                .args([at(&format!("pkg/glue/{glue}.js"))])
-                .run_quietly()?;
+        let names = serde_json::to_string(&names::shorten(&mut output))?;
+        let bound = target("xtask/bound");
+        fs::create_dir_all(&bound)?;
+        output.emit(&bound)?;
+        let name = self.name;
+        let [wasm, types] =
+            ["_bg.wasm", ".d.ts"].map(|end| (bound.join(format!("{name}{end}")), self.output(end)));
+        for (from, to) in [wasm, types] {
+            copy(&from, &to)?;
         }
-        fs::copy(bound().join(format!("{}_bg.wasm", self.name)), self.file())?;
-        Ok(())
-    }
-
-    /// Fails if the glue of the module `owner` lacks a part of the glue that wasm-bindgen has made for this module.
-    fn check_shared_glue(&self, owner: &str) -> Result<()> {
-        let owner = MODULES.iter().find(|module| module.label == owner);
-        let owner = owner.context("no module has the label in `glue_of`")?.name;
-        let [shared, own] =
-            [owner, self.name].map(|name| fs::read_to_string(bound().join(format!("{name}.js"))));
-        let own = own?.replace(&format!("./{}", self.name), &format!("./{owner}"));
-        if let Some(missing) = missing_part(&shared?, &own) {
-            bail!(
-                "{}_bg.wasm is loaded by the glue of {owner}, which lacks:\n{missing}",
-                self.name
-            );
-        }
-        Ok(())
+        let names_file = bound.join(format!("{name}.names.json"));
+        fs::write(&names_file, names)?;
+        node(&["pkg/shorten-glue.mjs"])
+            .args([bound.join(format!("{name}.js")), names_file])
+            .args([self.output(".js")])
+            .run_quietly()
     }
 
     fn optimize(&self) -> Result<()> {
-        let module = &self.file();
-        let optimized = module.with_extension("opt");
+        let module = &self.output("_bg.wasm");
         step(&format!("{}: wasm-opt", self.label), Output::Loud, || {
             node(&["node_modules/binaryen/bin/wasm-opt"])
                 .args(SMALLEST)
-                .args([module, Path::new("-o"), &optimized])
-                .run_quietly()?;
-            Ok(())
-        })?;
-        fs::copy(self.smallest_order(&optimized)?, module)?;
-        Ok(fs::remove_file(optimized)?)
+                .args([module, Path::new("-o"), module])
+                .run_quietly()
+        })
     }
-
-    /// Writes the module in several orders of its functions. Returns the file whose compressed size is smallest.
-    fn smallest_order(&self, optimized: &Path) -> Result<PathBuf> {
-        let mut files = Vec::new();
-        for run in SIMILAR_RUNS {
-            let mut wasm = fs::read(optimized)?;
-            for time in 1..=16 {
-                wasm = order::by_similarity(&wasm, run)?;
-                let file = bound().join(format!("{}-{run}-{time}.wasm", self.name));
-                fs::write(&file, &wasm)?;
-                files.push(file);
-            }
-        }
-        let smallest = node(&["pkg/smallest.mjs", self.counted])
-            .args(&files)
-            .read()?;
-        Ok(PathBuf::from(smallest))
-    }
-}
-
-/// Returns the folder of wasm-bindgen's output.
-fn bound() -> PathBuf {
-    target("xtask/bound")
-}
-
-/// Returns the first part of `own` that `shared` lacks, if any. A part is an import or a function of the glue.
-fn missing_part<'a>(shared: &str, own: &'a str) -> Option<&'a str> {
-    let shared: Vec<_> = parts(shared).collect();
-    parts(own).find(|part| !shared.contains(part))
-}
-
-/// Returns the parts of a glue file. A new part begins at each line that is indented as deep as an import, or less.
-fn parts(glue: &str) -> impl Iterator<Item = &str> {
-    let mut rest = glue;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let is_start = |line: &str| match line.strip_prefix("        ") {
-            Some(line) => line.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'),
-            None => !line.trim().is_empty(),
-        };
-        let mut end = 0;
-        for line in rest.split_inclusive('\n') {
-            if end > 0 && is_start(line) {
-                break;
-            }
-            end += line.len();
-        }
-        let (part, tail) = rest.split_at(end);
-        rest = tail;
-        Some(part)
-    })
 }
 
 #[cfg(test)]
@@ -409,17 +303,5 @@ mod tests {
         compiled.sort();
         compiled.dedup();
         assert_eq!(compiled.len(), MODULES.len());
-    }
-
-    #[test]
-    fn shared_glue_must_have_every_part() {
-        let shared =
-            "function f() {\n        a: () => {\n            now\n        },\n        __b: 1,\n}\n";
-        let own = "function f() {\n        __b: 1,\n}\n";
-        assert_eq!(missing_part(shared, own), None);
-        assert_eq!(
-            missing_part(own, shared),
-            Some("        a: () => {\n            now\n        },\n")
-        );
     }
 }

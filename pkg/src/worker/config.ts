@@ -22,7 +22,7 @@ export interface VaultConfig {
    * The user of a server without OpenID Connect, which issues no ID tokens. `'none'`: nothing says who the user is, so
    * `session.claims` is empty, and every login counts as the login of another user. An object names members of the token
    * response, or of the response of a profile address. `scope` must not contain `openid`; an empty string requests no
-   * scope. Needs strongroom_stored_bg.wasm, and with `url` strongroom_extended_bg.wasm. See docs/oauth.md.
+   * scope. See docs/oauth.md.
    */
   identity?: 'none' | TokenResponseIdentity | ProfileIdentity
   /**
@@ -33,32 +33,31 @@ export interface VaultConfig {
   /**
    * Puts the session's latest ID token into the address of a logout at the provider (`id_token_hint`), for providers that
    * refuse a logout without it. The page sees this address. Default false. Cannot be used with a vault on an origin of
-   * its own. Needs strongroom_extended_bg.wasm. See docs/login.md.
+   * its own. See docs/login.md.
    */
   idTokenHint?: boolean
   /**
    * The path of the app at which another site, such as the portal of the provider, may begin a login. The site opens this
    * path with `iss`, and perhaps `login_hint` and `target_link_uri` (OpenID Connect Core 4). Register its URL as the client's
-   * `initiate_login_uri`. It must not be `redirectUri`. Cannot be used with a vault on an origin of its own. Needs
-   * strongroom_extended_bg.wasm. See docs/login.md.
+   * `initiate_login_uri`. It must not be `redirectUri`. Cannot be used with a vault on an origin of its own. See
+   * docs/login.md.
    */
   initiateLoginUri?: string
   /**
    * Asks the provider's UserInfo endpoint for claims after each login (OpenID Connect Core 5.3). The page sees those that
    * `claims` names and the ID token lacks. The login fails with `profile_failed` if the request fails, or its response is
-   * about another user. Default false. Needs strongroom_extended_bg.wasm. See docs/login.md.
+   * about another user. Default false. See docs/login.md.
    */
   userInfo?: boolean
   /**
    * Members of the provider's metadata (RFC 8414), which replace or extend the discovered ones, such as a
    * `revocation_endpoint` that the provider does not announce. If `issuer`, `authorization_endpoint`, `token_endpoint`
-   * and `jwks_uri` are given, there is no discovery. Needs strongroom_extended_bg.wasm.
+   * and `jwks_uri` are given, there is no discovery.
    */
   metadata?: Partial<ProviderMetadata>
   /**
-   * The ID token's signing algorithm. Default: RS256, PS256 and ES256, if the metadata names them. This option loads
-   * strongroom_extended_bg.wasm, which supports all these algorithms. If that module is loaded for another reason, all
-   * of these algorithms that the metadata names are accepted. `none` and HMAC (HS256, …) are never accepted.
+   * The ID token's signing algorithm. Default: all of these algorithms that the metadata names. `none` and HMAC (HS256,
+   * …) are never accepted.
    */
   idTokenSignedResponseAlg?:
     | 'RS256'
@@ -83,7 +82,7 @@ export interface VaultConfig {
    * The provider must support DPoP (`dpop_signing_alg_values_supported` with ES256), and so must every API in `apis`.
    * The CORS configuration of the provider and of each API must allow the request headers `DPoP` and `Authorization`.
    * If a server uses nonces, its CORS configuration must also expose `DPoP-Nonce` and `WWW-Authenticate`. Sockets
-   * cannot carry a proof, so `webSocket` in a rule is refused. Needs strongroom_extended_bg.wasm.
+   * cannot carry a proof, so `webSocket` in a rule is refused.
    */
   dpop?: boolean
   /**
@@ -110,20 +109,18 @@ export interface VaultConfig {
   /**
    * The reaction if the provider grants scopes that the login did not ask for. `'warn'` (default): the page prints
    * `scope_exceeded` on its console, since many providers grant more scopes of their own accord. `'refuse'`: the login
-   * fails with `scope_exceeded`. Where requests are not pushed, script of the page can ask for more scopes. Needs
-   * strongroom_extended_bg.wasm.
+   * fails with `scope_exceeded`. Where requests are not pushed, script of the page can ask for more scopes.
    */
   unrequestedScopes?: 'warn' | 'refuse'
   /**
    * Audiences that an ID token may name besides this client although it has no `azp` (OpenID Connect Core 3.1.3.7).
-   * Default: none. Needs strongroom_extended_bg.wasm.
+   * Default: none.
    */
   trustedAudiences?: string[]
   /**
    * The part of the redirect URI in which the provider responds. `'fragment'` keeps the code out of servers' logs
    * (OAuth 2.0 Multiple Response Type Encoding Practices 2.1); a response in the query is then ignored. Default
-   * `'query'`. This option and `loginParams`, `loginScopes`, `reasons`, `deviceFlow` and `inspect` need
-   * strongroom_extended_bg.wasm.
+   * `'query'`.
    */
   responseMode?: 'query' | 'fragment'
   /** Names of parameters that pages may add to an authorization request by `login({ params })`. Default: none. */
@@ -141,8 +138,7 @@ export interface VaultConfig {
    *
    * `redirectUri` may then be of another origin: an https URL such as `https://<id>.chromiumapp.org/callback`, a URL of a
    * private-use scheme with a dot such as `com.example.app:/callback` (RFC 8252 7.1), or `http://127.0.0.1/callback` or
-   * `http://[::1]/callback` (RFC 8252 7.3). With such a redirect URI, `'redirect'` and `'popup'` are refused. Needs
-   * strongroom_extended_bg.wasm.
+   * `http://[::1]/callback` (RFC 8252 7.3). With such a redirect URI, `'redirect'` and `'popup'` are refused.
    */
   customLogin?: boolean
   /** Allows `login({ mode: 'device' })`, for signing in on another device (RFC 8628). Default false. */
@@ -156,11 +152,7 @@ export interface VaultConfig {
    * `requestTimeout`. Default 30.
    */
   refreshTimeout?: number
-  /**
-   * Shows pages the vault's events and holdings, without values, for demos and debugging. Default false. Needs
-   * strongroom_extended_bg.wasm, which is loaded instead of strongroom_bg.wasm: serve this file too if you serve the
-   * files by hand, and pass this file if you pass `wasm` to `vault()`.
-   */
+  /** Shows pages the vault's events and holdings, without values, for demos and debugging. Default false. */
   inspect?: boolean
 }
 
@@ -173,8 +165,7 @@ export interface ApiRule {
   url: string
   /**
    * The rule is for this URL only, with any query, and not for URLs below it. Its path need not end in `/`, and must be
-   * written as in the calls. Other rules that cover this URL do not apply. Needs strongroom_extended_bg.wasm. Default
-   * false.
+   * written as in the calls. Other rules that cover this URL do not apply. Default false.
    */
   exact?: boolean
   /** The allowed methods. Default `['GET', 'HEAD']`. */
@@ -201,15 +192,13 @@ export interface ApiRule {
    * Lets the browser keep responses in its HTTP cache. Default false: every call, except `PUT` and `DELETE`, is sent
    * with `cache: 'no-store'`, whatever the page asks for. If the browser cached a response that is refused because it
    * contains the token, a page could read this response from the cache in pieces. The response would also be on the
-   * disk. `true` gives up this protection for the rule: `true` implies `reflection: 'allow'`, and any other `reflection` is an error. Needs
-   * strongroom_extended_bg.wasm.
+   * disk. `true` gives up this protection for the rule: `true` implies `reflection: 'allow'`, and any other `reflection` is an error.
    */
   cache?: boolean
   /**
    * Request headers that pages may set although strongroom refuses them by default, such as `['X-Amzn-Trace-Id',
    * 'Range']`. Allow a header only for an API that does not trust the header's value. `_` counts as `-`. Some headers
-   * cannot be allowed, such as `Authorization` and `Cookie`. docs/fetch.md lists these headers. Needs
-   * strongroom_extended_bg.wasm, as does `denyHeaders`.
+   * cannot be allowed, such as `Authorization` and `Cookie`. docs/fetch.md lists these headers.
    */
   allowHeaders?: string[]
   /** More request headers that pages may not set, such as `['X-Api-Key']`. */
@@ -218,7 +207,7 @@ export interface ApiRule {
    * The API's identifier (RFC 8707), an absolute URI. A rule with `resource`, `audience` or `scope` gets its own access
    * tokens for exactly these values. The vault requests them with the session's refresh token when a call first needs
    * one. Rules with the same values share a token. Each login names the `resource` of all rules. A rule without these
-   * three options uses the login's access token. Needs strongroom_extended_bg.wasm and a refresh token.
+   * three options uses the login's access token. Needs a refresh token.
    */
   resource?: string
   /**
@@ -233,7 +222,7 @@ export interface ApiRule {
   scope?: string
   /**
    * Lets pages open sockets (`auth.webSocket`) to `wss` URLs below `url`, and says where the token goes, since scripts
-   * cannot set headers of a socket's handshake. Needs strongroom_extended_bg.wasm.
+   * cannot set headers of a socket's handshake.
    */
   webSocket?: SocketToken
   /**
@@ -241,7 +230,7 @@ export interface ApiRule {
    * `step_up_required` if the API requires another or more recent authentication (RFC 9470), or with
    * `insufficient_scope` if it requires more scopes (RFC 6750 3.1). The error has the options of a login that satisfies
    * the API. The API must expose the header (`Access-Control-Expose-Headers: WWW-Authenticate`). Default
-   * false. Needs strongroom_extended_bg.wasm.
+   * false.
    */
   stepUp?: boolean
 }
@@ -274,7 +263,7 @@ export interface SessionLimits {
    * several tabs share it. The encryption protects the session on disks, in backups and from other origins, but not
    * from script in this origin, which can use the key. `'escrow'`: also in IndexedDB, encrypted with a key in the
    * memory of your service worker, which gives the key only to the vault: see `strongroom/escrow`. The session survives
-   * a reload, but not a restart of the browser. `'sealed'` needs strongroom_stored_bg.wasm, and `'escrow'` strongroom_extended_bg.wasm.
+   * a reload, but not a restart of the browser.
    */
   persist?: 'memory' | 'sealed' | 'escrow'
 }

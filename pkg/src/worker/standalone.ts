@@ -5,9 +5,7 @@
  * ```
  * /strongroom/standalone.js
  * /strongroom/strongroom_bg.wasm
- * /strongroom/strongroom_stored_bg.wasm     instead, if the configuration needs it
- * /strongroom/strongroom_extended_bg.wasm   instead, if the configuration needs it; else it names an invalid option
- * /strongroom/strongroom.json               { "issuer": "https://id.example.com", "clientId": "spa", … }
+ * /strongroom/strongroom.json      { "issuer": "https://id.example.com", "clientId": "spa", … }
  * ```
  *
  * The configuration decides where tokens are sent. A script in the page can start this worker with any query, name or

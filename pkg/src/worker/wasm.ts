@@ -1,4 +1,4 @@
-/** Loads modules of the core, and distinguishes the ways in which loading fails. */
+/** Loads the core's module, and distinguishes the ways in which loading fails. */
 import { StrongroomError } from '../page/errors/error.js'
 
 /** A module or its location. A string is a URL relative to the page or the worker. */
@@ -8,7 +8,7 @@ export type WasmSource = string | URL | BufferSource | WebAssembly.Module | Resp
 type InitSync = (source: { module: WebAssembly.Module }) => { memory: WebAssembly.Memory }
 
 /**
- * Resolves with the module's memory. The module replaces the one that was loaded before.
+ * Resolves with the module's memory.
  *
  * Rejects with `wasm_blocked` if a Content-Security-Policy forbids WebAssembly, else with `wasm_failed`. The message is
  * only the reason: the caller adds what happened and the advice.

@@ -3,20 +3,14 @@ import { MAX_PORTS, SAVED_FETCH } from '../../glue/constants.js'
 import * as core from '../../glue/strongroom.js'
 import { type StoreLock, openStoreLock } from './store-lock.js'
 import type { VaultConfig } from './config.js'
-import { moduleFor } from './modules.js'
 import { StrongroomError } from '../page/errors/error.js'
-import { A_FUNCTION, THREW, TOO_SMALL, TRAPPED, UNEXPLAINED, UNREADABLE } from '../protocol/message-keys.js'
+import { A_FUNCTION, THREW, TRAPPED, UNREADABLE } from '../protocol/message-keys.js'
 import { BYE, HANDSHAKE, lockName, type VaultMessage } from '../protocol/messages.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
 /** Options of {@link vault} that are not the vault's configuration. */
 export interface VaultOptions {
-  /**
-   * The core's module. Default: strongroom_bg.wasm beside this file, or strongroom_stored_bg.wasm or
-   * strongroom_extended_bg.wasm if the configuration has an option that needs this larger module (docs/deployment.md
-   * lists these options). The extended module works with every configuration. If another module refuses the
-   * configuration, the extended one beside this file is loaded, which says why.
-   */
+  /** The core's WebAssembly module, or its location. Default: strongroom_bg.wasm beside this file. */
   wasm?: WasmSource
 }
 
@@ -71,29 +65,15 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
       if (typeof value === 'function' && isNaN(+name)) throw configInvalid(`\`${name}\`${A_FUNCTION}`)
       return value
     }) ?? 'null'
-  // Bundlers look for exactly these expressions with `new URL`.
-  const extended = () => new URL('./strongroom_extended_bg.wasm', import.meta.url)
-  const module = moduleFor(JSON.parse(json))
-  wasm ??=
-    module === 'extended'
-      ? extended()
-      : module === 'stored'
-        ? new URL('./strongroom_stored_bg.wasm', import.meta.url)
-        : new URL('./strongroom_bg.wasm', import.meta.url)
-  storeLock = openStoreLock(stop)
-  /** Starts the core of a module. Resolves with its message about the configuration if it refuses the configuration. */
-  const run = async (source: WasmSource): Promise<string | undefined> => {
-    memory = await loadWasm(source, core.initSync)
-    let fault: string | undefined
-    guard(() => (fault = core.start(json, location.href, self, onEvent, storeLock!)))
-    return fault
-  }
-  // A smaller module refuses a configuration without a message.
-  const explain = async () => (await run(extended())) || TOO_SMALL
-  const fault = await run(wasm)
-  if (fault != null)
-    end(configInvalid(fault || (await explain().catch(({ message }) => UNEXPLAINED + message))))
-  guard(() => ports.forEach(core.connect))
+  // Bundlers look for exactly this expression with `new URL`.
+  wasm ??= new URL('./strongroom_bg.wasm', import.meta.url)
+  const lock = (storeLock = openStoreLock(stop))
+  memory = await loadWasm(wasm, core.initSync)
+  guard(() => {
+    const fault = core.start(json, location.href, self, onEvent, lock)
+    if (fault != null) end(configInvalid(fault))
+    else ports.forEach(core.connect)
+  })
   // A worker does not inherit the page's Content-Security-Policy, so warn the developer if the policy of the worker's
   // own file has neither `connect-src` nor `default-src`. If the request for this file fails, a policy may limit the
   // worker already, so there is no warning.

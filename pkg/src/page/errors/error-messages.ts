@@ -16,9 +16,7 @@ import {
   NO_TOKEN,
   NO_WORKER,
   THREW,
-  TOO_SMALL,
   TRAPPED,
-  UNEXPLAINED,
   UNREADABLE,
   UNSUPPORTED_CONTEXT,
 } from '../../protocol/message-keys.js'
@@ -60,10 +58,6 @@ const OWN: Record<string, string> = {
   [NO_ADDRESS]: 'handleCallback() takes an address, and was passed an object of options or an event',
   [A_FUNCTION]:
     ' is a function: write the value that it returns, since the configuration is passed on as JSON',
-  [TOO_SMALL]:
-    'an option needs a larger module than the one that was passed as wasm, such as strongroom_extended_bg.wasm, or the files of strongroom are of different versions',
-  [UNEXPLAINED]:
-    'an option is missing or invalid. strongroom_extended_bg.wasm, which says what is wrong, could not be loaded: ',
   [UNREADABLE]: 'the configuration cannot be read: ',
   [TRAPPED]: 'the core trapped',
   [THREW]: "the worker's file threw: ",

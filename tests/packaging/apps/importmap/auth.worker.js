@@ -7,5 +7,6 @@ vault({
   redirectUri: '/callback',
   scope: 'openid profile offline_access orders',
   consent: 'always',
+  session: { persist: 'sealed' },
   apis: [{ url: 'http://127.0.0.1:4402/v1/' }, { url: 'http://localhost:4402/v1/' }],
 })

@@ -1,11 +1,10 @@
-// The main behaviors with each of the vault's modules. The worker chooses the module by its configuration.
+// The main behaviors of a session, with a session in memory and with a sealed session.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
 import { killWorkers } from '../support/device.mjs'
 import { HEAP_ARGS } from '../support/heap.mjs'
 import { collect, record, search } from '../support/leak.mjs'
-import { MODULES } from '../support/modules.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -32,10 +31,9 @@ async function withTabs(page, count) {
 /** Returns the secrets without authorization codes, which arrive in the URL. leak.test.mjs searches for codes. */
 const tokens = () => app.ledger.secrets().filter(({ kind }) => kind !== 'authorization_code')
 
-for (const [module, config] of Object.entries(MODULES)) {
-  test(`a session from login to logout: ${module}`, time, async (t) => {
-    app.setConfig(config)
-    app.site.requests.length = 0
+for (const persist of ['memory', 'sealed']) {
+  test(`a session from login to logout: ${persist}`, time, async (t) => {
+    app.setConfig({ session: { persist } })
     const context = await app.browser.newContext()
     const log = await record(context)
     const page = await app.open('/', context)
@@ -61,7 +59,7 @@ for (const [module, config] of Object.entries(MODULES)) {
     await t.test('401: one refresh, one retry', async () => {
       app.api.clear()
       const before = app.ledger.refreshes().length
-      assert.equal((await call(page, `${app.api.url}reject-once/${module}`)).value.status, 200)
+      assert.equal((await call(page, `${app.api.url}reject-once/${persist}`)).value.status, 200)
       assert.equal(app.ledger.refreshes().length - before, 1)
       assert.equal(app.api.requests.length, 2)
     })
@@ -95,11 +93,8 @@ for (const [module, config] of Object.entries(MODULES)) {
       await killWorkers(page)
       await page.reload()
       await booted(page)
-      const isStored = config.session?.persist === 'sealed'
-      assert.equal((await session(page))?.claims.sub, isStored ? 'alice' : undefined)
+      assert.equal((await session(page))?.claims.sub, persist === 'sealed' ? 'alice' : undefined)
     })
     await context.close()
-    const loaded = app.site.requests.map(({ path }) => path).filter((path) => path.endsWith('.wasm'))
-    assert.deepEqual([...new Set(loaded)], [`/strongroom/${module}`])
   })
 }
