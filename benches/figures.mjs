@@ -16,6 +16,7 @@ const NAMES = {
   total: 'total',
   errors: 'error messages, with the first error',
   angular: 'strongroom/angular',
+  react: 'strongroom/react',
   edge: 'strongroom/edge, on a server',
   auth0: 'auth0-spa-js',
   oidcClientTs: 'oidc-client-ts',
@@ -27,6 +28,20 @@ const NAMES = {
  */
 export const SENTENCES = [
   { file: 'README.md', text: '**Cost**: {page:0} KB in the page and {worker+module:0} KB in the worker' },
+  {
+    file: 'docs/performance.md',
+    text: 'An app downloads page ({page:1} KB), worker ({worker:1} KB) and WebAssembly module ({module:1} KB): {total:1} KB.',
+  },
+  {
+    file: 'docs/performance.md',
+    text: 'measures auth0-spa-js ({auth0:1} KB) and oidc-client-ts ({oidcClientTs:1} KB). A page loads {errors:1} KB of error messages',
+  },
+  { file: 'docs/bundlers.md', text: 'The WebAssembly module, {module:1} KB, is the same file everywhere.' },
+  {
+    file: 'docs/frameworks.md',
+    text: 'The binding for Angular adds {angular:1} KB (brotli) to the download, and each of the others at most {react:1} KB.',
+  },
+  { file: 'docs/edge.md', text: 'Script and module have {edge:1} KB after gzip.' },
 ]
 
 const PLACEHOLDER = /\{([\w+]+):(\d)\}/g
