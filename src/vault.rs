@@ -10,22 +10,24 @@
 //! - `session_end`: limits, logout, and the end of a session for all pages.
 //! - `api_calls`: requests of pages to APIs. `api_sockets`: sockets of pages to APIs. `step_up`: calls for which the
 //!   API demands another authentication or more scope.
-//! - `tokens`: the session's tokens. `refresh`: the refresh; at most one is in flight. `resource_tokens`: separate
-//!   access tokens for single APIs. `session_end::revocation`: revocations. `persistence`: the session in a store that
-//!   several vaults share.
-//! - `login`: the authorization request. `login::pushed`: pushed authorization requests. `login::device`: logins on
-//!   another device. `login::callback`: the authorization response, and the exchange of its code for tokens.
+//! - `tokens`: the session's tokens, and their revocation. `refresh`: the refresh; at most one is in flight.
+//!   `resource_tokens`: separate access tokens for single APIs. `persistence`: the session in a store that several
+//!   vaults share.
+//! - `login`: the authorization request, its response, and the exchange of the code for tokens. The request may be
+//!   pushed, and users may sign in on another device.
 //! - `verification`: validation of an ID token.
 //! - `provider`: the provider's metadata and keys, which are fetched when they are first needed.
+//! - `pages`: the first message to each page. `inspector`: responses to the session inspector.
+//! - `call_list`: the calls in flight.
 //! - `dpop`: proofs of possession of the key that tokens are bound to.
 //! - `escrow`: the key that encrypts stored sessions, if a service worker holds the key.
 //! - `hints`: messages between vaults about sign-outs and sign-ins, and the end of an outdated vault.
-//! - `pages`: the first message to each page. `inspector`: responses to the session inspector.
 //! - `context`: configuration, time, session, connected pages, operations in flight.
 //! - `message`: the messages between page and vault. `io`: inputs and outputs.
 
 mod api_calls;
 mod api_sockets;
+mod call_list;
 mod context;
 mod dpop;
 mod escrow;

@@ -4,11 +4,6 @@
 //! A call waits while there is no valid access token. After a 401, a call waits for one refresh and is then sent again,
 //! if its body can be sent again. During the refresh, the host holds the response with the 401 back. The page gets this
 //! response if the call is not sent again.
-//!
-//! - `call_list`: the calls in flight. `socket`: the state of a call that opens a socket.
-
-pub(super) mod call_list;
-pub(super) mod socket;
 
 use crate::Secret;
 use crate::base::error::{Code, Error, Result};
@@ -18,8 +13,8 @@ use crate::oauth::token_endpoint::Scheme;
 use crate::oauth::www_authenticate;
 use crate::prelude::*;
 use crate::session::Session;
-use crate::vault::api_calls::call_list::{Call, CallList, CallStage};
 use crate::vault::api_sockets::Sockets;
+use crate::vault::call_list::{Call, CallList, CallStage};
 use crate::vault::context::Context;
 use crate::vault::dpop::Dpop;
 use crate::vault::io::{ApiRequest, Body, CallId, Output, PortId, RequestId, ResponseHead};

@@ -1,7 +1,7 @@
 //! The greeting of pages, which is the message `ready`, and the choice of a page to disconnect.
 
 use crate::config::{Persist, fingerprint};
-use crate::vault::api_calls::call_list::CallList;
+use crate::vault::call_list::CallList;
 use crate::vault::context::Context;
 use crate::vault::hints::{self, Hints};
 use crate::vault::io::PortId;

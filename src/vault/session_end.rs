@@ -4,7 +4,6 @@
 
 pub(super) mod limits;
 pub(super) mod logout;
-pub(super) mod revocation;
 
 use crate::Secret;
 use crate::base::error::{Code, Error};

@@ -11,7 +11,7 @@ use crate::base::strings;
 use crate::login::authorization_request::Pending;
 use crate::oauth::www_authenticate::{self, Demand};
 use crate::prelude::*;
-use crate::vault::api_calls::call_list::{Call, CallList};
+use crate::vault::call_list::{Call, CallList};
 use crate::vault::context::Context;
 use crate::vault::io::{CallId, ResponseHead};
 use crate::vault::message::message;

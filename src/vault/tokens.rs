@@ -5,6 +5,7 @@
 //! - `merge`: the merge of this vault's session with the content of the store.
 
 pub(super) mod merge;
+pub(super) mod revocation;
 
 use crate::Secret;
 use crate::base::error::Result;
@@ -20,7 +21,7 @@ use crate::vault::persistence::Persistence;
 use crate::vault::persistence::lock::Lock;
 use crate::vault::provider::Provider;
 use crate::vault::refresh::{Refresh, RefreshStart, RefreshStep, Refreshed};
-use crate::vault::session_end::revocation::Revocations;
+use crate::vault::tokens::revocation::Revocations;
 
 /// The parts that request, store and revoke tokens. See the [module](self).
 pub(super) struct Tokens {

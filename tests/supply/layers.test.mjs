@@ -1,4 +1,5 @@
-// Checks that the folders of `src` depend only on the folders that the floor plan in ARCHITECTURE.md allows.
+// Checks that the folders of `src` depend only on the folders that the floor plan in ARCHITECTURE.md allows, and that the
+// parts of the vault and of the token handler depend only on the parts below them.
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { test } from 'node:test'
@@ -21,11 +22,13 @@ const sources = async (folder) => {
   )
 }
 
+/** Returns a source without its comments and tests. */
+const codeOf = (source) =>
+  source.split(/#\[cfg\(test\)\]\s+(?:pub(?:\([^)]*\))? )?mod tests? /)[0].replace(/^\s*\/\/.*$/gm, '')
+
 /** Returns the modules of the crate's root that a source names, without its comments and tests. */
 const imported = (source) => {
-  const code = source
-    .split(/#\[cfg\(test\)\]\s+(?:pub(?:\([^)]*\))? )?mod tests? /)[0]
-    .replace(/^\s*\/\/.*$/gm, '')
+  const code = codeOf(source)
   const single = [...code.matchAll(/\bcrate::(\w+)/g)].map(([, name]) => name)
   const groups = [...code.matchAll(/\bcrate::\{([^;]*)\};/g)].flatMap(
     ([, group]) => group.match(/\w+/g) ?? [],
@@ -71,4 +74,48 @@ test('the floor plan has no cycle', async () => {
     for (const [, name] of allowed.matchAll(/`(\w+)`/g)) assert.ok(above.has(name), `${folder} uses ${name}`)
     above.add(folder)
   }
+})
+
+/** The folders whose parts have an order: the list in the documentation of `src/<folder>.rs`, from top to bottom. */
+const ORDERED = ['vault']
+
+/** Returns the parts in the list of a module's documentation, in order. */
+const listed = (source) => {
+  const items = source.match(/^\/\/! - .*(?:\n\/\/! {3}.*)*/gm) ?? []
+  return items.flatMap((item) =>
+    [...item.matchAll(/(?:- |\. |\.\n\/\/! {3})`(\w+)`:/g)].map(([, name]) => name),
+  )
+}
+
+/** Returns the parts of `folder` that a file of `part` uses although they are not below it. */
+const upwards = (order, folder, part, source) => {
+  const names = [...codeOf(source).matchAll(new RegExp(`\\bcrate::${folder}::(\\w+)`, 'g'))].map(
+    ([, name]) => name,
+  )
+  return names.filter((name) => order.includes(name) && order.indexOf(name) < order.indexOf(part))
+}
+
+for (const folder of ORDERED) {
+  test(`each part of src/${folder} uses only parts below it`, async () => {
+    const [[, own], ...files] = await sources(folder)
+    const order = listed(own)
+    const modules = [...own.matchAll(/^(?:pub(?:\([^)]*\))? )?mod (\w+);/gm)].map(([, name]) => name)
+    assert.deepEqual(
+      order.toSorted(),
+      modules.filter((name) => name !== 'tests').toSorted(),
+      'the list is complete',
+    )
+    for (const [file, source] of files) {
+      const [, part] = /^src\/\w+\/(\w+)/.exec(file)
+      // `super` in a part's own file would be the whole folder.
+      if (file === `src/${folder}/${part}.rs`) assert.doesNotMatch(codeOf(source), /\bsuper::/, file)
+      assert.deepEqual(upwards(order, folder, part, source), [], file)
+    }
+  })
+}
+
+test('control: a use of a part above is found', () => {
+  const order = listed('//! - `a`: first. `b`: second, see `x`.\n//!   `c`: third.\n//! - `d`: last.\nmod a;')
+  assert.deepEqual(order, ['a', 'b', 'c', 'd'])
+  assert.deepEqual(upwards(order, 'vault', 'c', 'use crate::vault::b::B;\nuse crate::vault::d::D;'), ['b'])
 })

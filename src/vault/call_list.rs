@@ -1,10 +1,12 @@
 //! The calls in flight, sockets among them.
 
+pub(super) mod socket;
+
 use crate::base::error::{Code, Error, Result};
 use crate::base::list::{self, List};
 use crate::egress::policy::{Allowed, TokenSelector};
 use crate::prelude::*;
-use crate::vault::api_calls::socket::Socket;
+use crate::vault::call_list::socket::Socket;
 use crate::vault::context::Context;
 use crate::vault::dpop::Proven;
 use crate::vault::io::{Body, CallId, Output, PortId, RequestId};
