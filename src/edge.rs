@@ -6,6 +6,24 @@
 //! refreshes a session, and which sessions have ended. For this agreement, they use a coordinator: a store of small
 //! strings with an atomic write ([`session::record`]).
 //!
+//! # The parts
+//!
+//! A part may use the parts that follow it in this list, but must not use those above it:
+//!
+//! - `router`: finds the endpoint or the upstream of a request.
+//! - `endpoints`: login, callback, logout, and what scripts ask the handler.
+//! - `proxy`: forwards requests to upstreams, with the access token.
+//! - `request`: the session of a request, and its new cookie.
+//! - `refresh`: the refresh of a session, its limits, and its end.
+//! - `provider`: all requests to the provider.
+//! - `store`: the records on which isolates agree, and sealed values.
+//! - `task`: one request, from its first effect to its response.
+//! - `response`: the handler's own responses. `csrf`: the check that the app's own page sent a request.
+//! - `isolate`: the memory of one isolate.
+//! - `session`: a session's tokens, its record and its cookies.
+//! - `config`: the configuration, and the keys that seal.
+//! - `refusal`: refused requests. `io`: requests, effects and replies.
+//!
 //! # How a host drives it
 //!
 //! [`Handler::begin`] takes a request, and [`Handler::resume`] takes the reply to the last effect. Both return a
@@ -43,9 +61,7 @@
 //! ```
 
 mod config;
-mod coordinator;
 mod csrf;
-mod dpop;
 mod endpoints;
 mod io;
 mod isolate;
@@ -57,6 +73,7 @@ mod request;
 mod response;
 mod router;
 pub mod session;
+mod store;
 mod task;
 
 use crate::prelude::*;
@@ -66,6 +83,7 @@ use crate::base::clock::Instant;
 use crate::base::entropy::Entropy;
 use crate::base::error::{Code, Error};
 
+pub use config::keys::{Key, Keyring};
 pub use config::{Audience, Client, ClientAuth, Config, Storage};
 pub use csrf::HANDLER_HEADER;
 use io::MOST_TASKS;
@@ -76,7 +94,6 @@ pub use io::{
 use isolate::{Isolate, Seldom};
 pub use proxy::headers::policy;
 use refusal::RETRY_AFTER;
-pub use session::keys::{Key, Keyring};
 use task::Task;
 
 /// One isolate's token handler.

@@ -25,19 +25,20 @@ const WINDOW: u32 = 8;
 /// bodies have fewer chunks than this, so the page sends no such message for them.
 const BATCH: u32 = 4;
 
-/// The calls in flight, with the payloads of the messages that began them.
+/// The exchanges with APIs for the calls in flight, each with the payload of the message that began its call.
 #[derive(Default)]
-pub(super) struct Calls(List<Call>);
+pub(super) struct Exchanges(List<Exchange>);
 
+/// The request and the response of a call, which may be sent again. The core knows the call itself.
 #[derive(Default)]
-struct Call {
+struct Exchange {
     call: CallId,
     /// The page's port, and the page's own number for the call.
     page: (PortId, RequestId),
     /// The payload of the page's message: the request's body, or a socket's port.
     payload: JsValue,
     controller: Option<AbortController>,
-    stage: CallStage,
+    stage: ExchangeStage,
     wait: WaitId,
     /// The response, until its head is posted.
     response: Option<Response>,
@@ -52,9 +53,9 @@ struct Call {
     timer: WaitId,
 }
 
-/// The promise that a call waits for.
+/// The promise that an exchange waits for.
 #[derive(Default)]
-enum CallStage {
+enum ExchangeStage {
     #[default]
     Idle,
     /// The signature of the request's proof.
@@ -65,13 +66,13 @@ enum CallStage {
     Reading,
 }
 
-impl Calls {
+impl Exchanges {
     /// Keeps the payload of a page's message, because the call may be sent again with the same body.
     pub(super) fn keep_payload(&mut self, call: CallId, payload: JsValue) {
-        self.0.push(Box::new(Call {
+        self.0.push(Box::new(Exchange {
             call,
             payload,
-            ..Call::default()
+            ..Exchange::default()
         }));
     }
 
@@ -82,11 +83,11 @@ impl Calls {
         })
     }
 
-    fn find(&mut self, call: CallId) -> Option<&mut Call> {
+    fn find(&mut self, call: CallId) -> Option<&mut Exchange> {
         list::find(&mut self.0, |known| known.call == call)
     }
 
-    fn find_or_insert(&mut self, call: CallId) -> &mut Call {
+    fn find_or_insert(&mut self, call: CallId) -> &mut Exchange {
         let i = self.0.iter().position(|known| known.call == call);
         let i = i.unwrap_or_else(|| {
             self.keep_payload(call, JsValue::UNDEFINED);
@@ -116,7 +117,7 @@ impl Calls {
         };
         match context.keys.sign(&context.scope, &proof) {
             Some(Ok(promise)) => {
-                known.stage = CallStage::Signing(request, proof);
+                known.stage = ExchangeStage::Signing(request, proof);
                 known.wait = context.wait(&promise.into());
             }
             Some(Err(_)) => context.report(Input::CallFailed { call }),
@@ -131,7 +132,7 @@ impl Calls {
         wait: WaitId,
         result: Result<JsValue, JsValue>,
     ) {
-        let is_it = |known: &Call| known.wait == wait || known.timer == wait;
+        let is_it = |known: &Exchange| known.wait == wait || known.timer == wait;
         let Some(known) = list::find(&mut self.0, is_it) else {
             return;
         };
@@ -144,16 +145,16 @@ impl Calls {
         }
         known.wait = NO_WAIT;
         match core::mem::take(&mut known.stage) {
-            CallStage::Signing(request, proof) => match result {
+            ExchangeStage::Signing(request, proof) => match result {
                 Ok(signed) => {
                     let proof = proof.signed(&dpop::signature(&signed));
                     known.fetch(context, &request, Some(&proof));
                 }
                 Err(_) => context.report(Input::CallFailed { call: known.call }),
             },
-            CallStage::Sent => known.take_response(context, result),
-            CallStage::Reading => known.take_chunk(context, result),
-            CallStage::Idle => {}
+            ExchangeStage::Sent => known.take_response(context, result),
+            ExchangeStage::Reading => known.take_chunk(context, result),
+            ExchangeStage::Idle => {}
         }
     }
 
@@ -168,7 +169,7 @@ impl Calls {
     /// Allows [`BATCH`] more chunks to be sent to a page. `id` is the page's number for the call. The page posted this
     /// number directly to the host, so the core has not checked the number.
     pub(super) fn grant(&mut self, context: &mut Context, port: PortId, id: f64) {
-        let is_it = |known: &Call| known.page.0 == port && known.number() == id;
+        let is_it = |known: &Exchange| known.page.0 == port && known.number() == id;
         if let Some(known) = list::find(&mut self.0, is_it) {
             known.credit = known.credit.saturating_add(BATCH).min(2 * WINDOW);
             known.read(context);
@@ -183,7 +184,7 @@ impl Calls {
     }
 }
 
-impl Call {
+impl Exchange {
     /// Returns the page's number for the call, as a JavaScript number.
     const fn number(&self) -> f64 {
         self.page.1.0 as f64
@@ -196,13 +197,13 @@ impl Call {
         }
         self.wait = NO_WAIT;
         self.timer = NO_WAIT;
-        self.stage = CallStage::Idle;
+        self.stage = ExchangeStage::Idle;
     }
 
     fn fetch(&mut self, context: &mut Context, request: &ApiRequest, proof: Option<&Secret>) {
         match self.begin_fetch(&context.scope, request, proof) {
             Ok(promise) => {
-                self.stage = CallStage::Sent;
+                self.stage = ExchangeStage::Sent;
                 self.wait = context.wait(&promise.into());
             }
             Err(_) => context.report(Input::CallFailed { call: self.call }),
@@ -327,7 +328,7 @@ impl Call {
             && self.wait == NO_WAIT
             && self.credit > 0
         {
-            self.stage = CallStage::Reading;
+            self.stage = ExchangeStage::Reading;
             self.wait = context.wait(&reader.read().into());
         }
     }

@@ -14,7 +14,7 @@ use web_sys::{MessageEvent, MessagePort, Performance};
 use crate::base::clock::{Instant, Millis};
 use crate::base::entropy;
 use crate::base::http::Outcome;
-use crate::browser::api_call::{self, Calls};
+use crate::browser::api_call::{self, Exchanges};
 use crate::browser::api_socket::Sockets;
 use crate::browser::context::{Context, Event, WaitId};
 use crate::browser::database;
@@ -36,7 +36,7 @@ pub struct Host {
     vault: Vault,
     context: Context,
     operations: Operations,
-    calls: Calls,
+    exchanges: Exchanges,
     sockets: Sockets,
     store_lock: StoreLock,
     /// The name of the stored session's record; empty if the configuration does not persist sessions.
@@ -89,7 +89,7 @@ impl Host {
             vault: Vault::new(config, Box::new(PlatformEntropy)),
             context,
             operations: Operations::default(),
-            calls: Calls::default(),
+            exchanges: Exchanges::default(),
             sockets: Sockets::default(),
             store_lock,
             session_name,
@@ -148,7 +148,7 @@ impl Host {
     fn message(&mut self, port: PortId, event: &MessageEvent) {
         let data = event.data();
         if let Some(id) = data.as_f64() {
-            return self.calls.grant(&mut self.context, port, id);
+            return self.exchanges.grant(&mut self.context, port, id);
         }
         let call = self.last_call.next();
         self.last_call = call;
@@ -166,7 +166,7 @@ impl Host {
         // An array is dropped and not used as a request's body: `fetch` would convert it to a string, and nested arrays
         // would expand a few bytes into gigabytes.
         if !payload.is_undefined() && !Array::is_array(&payload) {
-            self.calls.keep_payload(call, payload);
+            self.exchanges.keep_payload(call, payload);
         }
         self.handle(Input::Message {
             port,
@@ -179,7 +179,7 @@ impl Host {
     fn resume(&mut self, wait: WaitId, result: Result<JsValue, JsValue>) {
         let context = &mut self.context;
         if let Some(result) = self.operations.resume(context, wait, result) {
-            self.calls.resume(context, wait, result);
+            self.exchanges.resume(context, wait, result);
         }
     }
 
@@ -213,15 +213,15 @@ impl Host {
                 port,
                 id,
                 request,
-            } => self.calls.send(context, call, (port, id), request),
+            } => self.exchanges.send(context, call, (port, id), request),
             Output::Deliver { call, text } => {
                 if !self.sockets.deliver(context, call, &text) {
-                    self.calls.deliver(context, call, &text);
+                    self.exchanges.deliver(context, call, &text);
                 }
             }
             Output::Drop { call } => {
                 self.sockets.drop_call(call);
-                self.calls.forget(call);
+                self.exchanges.forget(call);
             }
 
             Output::Send { op, request } => {
@@ -289,7 +289,7 @@ impl Host {
                 self.sockets.probe(context, call, url);
             }
             Output::OpenSocket { call, handshake } => {
-                let payload = self.calls.take_payload(call);
+                let payload = self.exchanges.take_payload(call);
                 self.sockets.open(context, call, &handshake, payload);
             }
             Output::SendFirst { call, text, token } => {

@@ -1,6 +1,8 @@
 //! The token handler's configuration, which is read once, validated as a whole, and then immutable. The options are
 //! documented for users in `pkg/src/edge/config.ts`.
 
+pub(super) mod keys;
+
 use crate::prelude::*;
 
 use crate::Secret;
@@ -13,7 +15,7 @@ use crate::config::identity::refuse_with_identity;
 use crate::config::request::{self, RedirectUri};
 use crate::config::{self, FirstFault, Limits, LoginOptions, Options, Persist, apis, identity};
 use crate::config::{provider, reader, session};
-use crate::edge::session::keys::Keyring;
+use crate::edge::config::keys::Keyring;
 use crate::egress::policy::{EgressPolicy, Rule, RuleFault};
 use crate::egress::request_headers::Exceptions;
 use crate::egress::token_reflection::Scope;

@@ -1,5 +1,9 @@
 //! The state that the tasks of an isolate share.
 
+pub(super) mod cache;
+pub(super) mod outage;
+pub(super) mod provider;
+
 use crate::prelude::*;
 use core::cell::{Cell, OnceCell, RefCell};
 
@@ -10,8 +14,8 @@ use crate::codec::base64url;
 use crate::codec::json;
 use crate::edge::config::Config;
 use crate::edge::io::{Event, FlightId};
-use crate::edge::provider::Provider;
-use crate::edge::session::cache::SessionCache;
+use crate::edge::isolate::cache::SessionCache;
+use crate::edge::isolate::provider::Provider;
 use crate::oauth::dpop::Nonces;
 
 const A_MINUTE: Millis = Millis::from_secs(60);

@@ -5,8 +5,8 @@
 //! generation with the new tokens. A valid access token remains in use even if the coordinator or the provider is down.
 //! If that token expires during an outage, requests fail with 503, and the session is kept.
 
-pub(super) mod lease;
-pub(super) mod outage;
+pub(super) mod end;
+pub(super) mod status;
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -15,17 +15,18 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::codec::json;
 use crate::edge::config::Storage;
-use crate::edge::coordinator::{self, Unreachable};
 use crate::edge::io::{FlightId, Response};
+use crate::edge::isolate::outage;
 use crate::edge::provider::documents;
 use crate::edge::provider::tokens;
 use crate::edge::provider::verification;
+use crate::edge::refresh::status::SessionResult;
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
 use crate::edge::session::Session;
-use crate::edge::session::end;
 use crate::edge::session::record::{LEASE, Record, Stored};
-use crate::edge::session::record_store;
-use crate::edge::session::status::{self, SessionResult};
+use crate::edge::store::coordinator::{self, Unreachable};
+use crate::edge::store::lease;
+use crate::edge::store::record_store;
 use crate::edge::task::{FlightGuard, Running, Task, boxed};
 use crate::oauth::refresh_policy::{self, RefreshOutcome};
 use crate::oauth::token_endpoint::TokenSet;

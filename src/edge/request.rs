@@ -12,13 +12,13 @@ use crate::edge::csrf;
 use crate::edge::io::{OwnResponse, Request};
 use crate::edge::isolate::Seldom;
 use crate::edge::refresh;
+use crate::edge::refresh::end;
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, Refusal};
 use crate::edge::response;
 use crate::edge::session::cookies::{CookieValue, Cookies, Jar, PIECE};
-use crate::edge::session::end;
-use crate::edge::session::record_store;
-use crate::edge::session::seal::{self, OpenError};
 use crate::edge::session::{KEPT, Session};
+use crate::edge::store::record_store;
+use crate::edge::store::seal::{self, OpenError};
 use crate::edge::task::{Task, boxed};
 
 /// The time for which a navigation counts as begun by another site, after a page of the handler has repeated it.

@@ -4,15 +4,8 @@
 //! is sealed in its cookie, the cookie contains the generation that was current when the cookie was written. If the
 //! session is in the store, the cookie contains only the session's ID and start.
 
-pub(super) mod cache;
 pub(super) mod cookies;
-pub(super) mod end;
-pub(super) mod keys;
 pub mod record;
-pub(super) mod record_store;
-pub(super) mod seal;
-pub(super) mod status;
-pub(super) mod tombstone;
 
 use crate::prelude::*;
 use alloc::rc::Rc;

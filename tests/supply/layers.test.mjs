@@ -77,7 +77,7 @@ test('the floor plan has no cycle', async () => {
 })
 
 /** The folders whose parts have an order: the list in the documentation of `src/<folder>.rs`, from top to bottom. */
-const ORDERED = ['vault']
+const ORDERED = ['vault', 'edge']
 
 /** Returns the parts in the list of a module's documentation, in order. */
 const listed = (source) => {
@@ -109,6 +109,8 @@ for (const folder of ORDERED) {
       const [, part] = /^src\/\w+\/(\w+)/.exec(file)
       // `super` in a part's own file would be the whole folder.
       if (file === `src/${folder}/${part}.rs`) assert.doesNotMatch(codeOf(source), /\bsuper::/, file)
+      // A group would hide the names in it.
+      assert.doesNotMatch(codeOf(source), new RegExp(`\\bcrate::${folder}::\\{`), file)
       assert.deepEqual(upwards(order, folder, part, source), [], file)
     }
   })

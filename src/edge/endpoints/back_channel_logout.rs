@@ -7,13 +7,13 @@ use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result, quote};
 use crate::codec::form;
 use crate::codec::json::{self, Value, Writer};
-use crate::edge::coordinator::{self, Unreachable};
 use crate::edge::io::{Effect, OwnResponse, Reply};
 use crate::edge::isolate::Seldom;
 use crate::edge::provider::verification;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
-use crate::edge::session::tombstone::{self, LogoutTimes};
+use crate::edge::store::coordinator::{self, Unreachable};
+use crate::edge::store::tombstone::{self, LogoutTimes};
 use crate::edge::task::Task;
 use crate::oauth::jwt::{Jwt, seconds};
 

@@ -11,13 +11,13 @@ use crate::edge::csrf;
 use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
 use crate::edge::provider::documents;
+use crate::edge::refresh::end;
 use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::cookies::{CookieValue, fits};
-use crate::edge::session::end;
-use crate::edge::session::seal;
 use crate::edge::session::{KEPT, Session};
+use crate::edge::store::seal;
 use crate::session::EndReason;
 
 /// The lifetime of the cookie for the redirect to the provider's logout.

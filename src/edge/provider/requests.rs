@@ -9,7 +9,7 @@ use crate::codec::form::{Form, encoded};
 use crate::codec::json::Writer;
 use crate::edge::config::{Audience, ClientAuth};
 use crate::edge::io::{Effect, Reply};
-use crate::edge::refresh::lease;
+use crate::edge::store::lease;
 use crate::edge::task::{Task, boxed};
 use crate::login::authorization_request::Pending;
 use crate::oauth::error_description;

@@ -3,8 +3,8 @@
 use crate::Secret;
 use crate::base::error::{Code, Result};
 use crate::base::http::Outcome;
-use crate::edge::dpop;
 use crate::edge::provider::documents;
+use crate::edge::provider::dpop;
 use crate::edge::provider::requests;
 use crate::edge::session::Session;
 use crate::edge::task::Task;

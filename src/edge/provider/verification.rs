@@ -4,9 +4,9 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::error::{Code, Error, Result, quote};
-use crate::edge::dpop;
 use crate::edge::io::{Effect, Reply};
 use crate::edge::provider::documents;
+use crate::edge::provider::dpop;
 use crate::edge::session::Session;
 use crate::edge::task::{Task, boxed};
 use crate::oauth::id_token::{self, Expected, Occasion, Rejected, Unverified};

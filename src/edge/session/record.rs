@@ -53,7 +53,7 @@ pub struct Record {
     /// The session in its current generation, with its tokens.
     pub session: Option<Rc<Session>>,
     /// The access token that the current one replaced, behind the time of its expiry and a space.
-    pub(super) previous: Option<Secret>,
+    pub(in crate::edge) previous: Option<Secret>,
 }
 
 /// A generation with a presented cookie.
@@ -241,7 +241,7 @@ impl Record {
     }
 
     /// Returns the access tokens besides that of `session` that may still be valid: one per line, with empty lines.
-    pub(super) fn other_tokens(&self, session: &Session, now: &Instant) -> Secret {
+    pub(in crate::edge) fn other_tokens(&self, session: &Session, now: &Instant) -> Secret {
         // `session` may be older or newer than the record.
         let current = match &self.session {
             Some(current) if current.generation != session.generation => {
@@ -264,14 +264,14 @@ impl Record {
     }
 
     /// Returns the string as [`Record::to_text`] does, without an expired previous token.
-    pub(super) fn text_at(&self, now: &Instant) -> Secret {
+    pub(in crate::edge) fn text_at(&self, now: &Instant) -> Secret {
         let is_valid = self.previous_at(now).is_some();
         self.text(self.previous.as_ref().filter(|_| is_valid))
     }
 
     /// Returns the string as [`Record::to_text`] does, but with this previous token.
     #[inline(never)]
-    pub(super) fn text(&self, previous: Option<&Secret>) -> Secret {
+    pub(in crate::edge) fn text(&self, previous: Option<&Secret>) -> Secret {
         let mut out = VERSION.to_owned();
         let mut line = |text: &str| {
             out.push('\n');

@@ -7,8 +7,8 @@ use crate::prelude::*;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::base::strings;
 use crate::codec::json;
-use crate::edge::coordinator::{self, Unreachable};
 use crate::edge::session::Session;
+use crate::edge::store::coordinator::{self, Unreachable};
 use crate::edge::task::Task;
 use crate::oauth::jwt;
 

@@ -8,10 +8,10 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 
 use crate::base::clock::UnixMillis;
-use crate::edge::coordinator::{COORDINATOR_TIME, Unreachable};
 use crate::edge::session::Session;
 use crate::edge::session::record::{Intent, LEASE, Lease, Record, Stored};
-use crate::edge::session::record_store;
+use crate::edge::store::coordinator::{COORDINATOR_TIME, Unreachable};
+use crate::edge::store::record_store;
 use crate::edge::task::{Task, boxed};
 
 /// Largest number of attempts to write a lease while other tasks write the same record.

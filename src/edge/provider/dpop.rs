@@ -20,15 +20,15 @@ use crate::oauth::token_endpoint::{self, Scheme, TokenResponse};
 use crate::oauth::www_authenticate;
 
 /// A private key and its public key.
-pub(super) struct KeyPair {
-    pub(super) public: PublicKey,
-    pub(super) private: Secret,
+pub(in crate::edge) struct KeyPair {
+    pub(in crate::edge) public: PublicKey,
+    pub(in crate::edge) private: Secret,
 }
 
 impl KeyPair {
     /// Reads a private JWK. Keeps only the members that ES256 needs, and writes them on one line. Returns `None` if the
     /// JWK is not a private key for ES256.
-    pub(super) fn from_jwk(jwk: &str) -> Option<Self> {
+    pub(in crate::edge) fn from_jwk(jwk: &str) -> Option<Self> {
         let value = Value::parse(jwk).ok()?;
         let jwk = value.as_object()?;
         let public = PublicKey::from_jwk(jwk)?;
@@ -52,13 +52,13 @@ impl KeyPair {
 }
 
 /// Returns true if an upstream asks for another nonce (RFC 9449 9).
-pub(super) fn asks_for_nonce(head: &Head) -> bool {
+pub(in crate::edge) fn asks_for_nonce(head: &Head) -> bool {
     let challenge = head.challenge.as_deref().unwrap_or_default();
     head.status == 401 && www_authenticate::has_error(challenge, "use_dpop_nonce")
 }
 
 /// Generates a key pair for a login. Returns `None` if tokens are not bound to a key.
-pub(super) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
+pub(in crate::edge) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
     if !task.config().flow.binds_tokens {
         return Ok(None);
     }
@@ -77,7 +77,7 @@ pub(super) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
 
 /// Sends a token request with the client's authentication, and with a proof if the tokens are bound to a key. If the
 /// provider asks for a new nonce, repeats the request once, with that nonce (RFC 9449 8).
-pub(super) async fn send_proven(
+pub(in crate::edge) async fn send_proven(
     task: &Task,
     mut request: HttpRequest,
     key: Option<&Secret>,
@@ -116,7 +116,7 @@ pub(super) async fn send_proven(
 
 /// Sends a request with an access token to an address other than an upstream, with a proof if the token is bound to a
 /// key. If the server asks for a new nonce, repeats the request once, with that nonce (RFC 9449 9).
-pub(super) async fn send_with_token(
+pub(in crate::edge) async fn send_with_token(
     task: &Task,
     request: HttpRequest,
     access_token: &Secret,
@@ -152,7 +152,7 @@ pub(super) async fn send_with_token(
 
 /// Creates the proof for a request to an upstream. Returns the proof, and the proof's nonce if there is one. Returns
 /// `None` if the host could not sign the proof.
-pub(super) async fn prove_call(
+pub(in crate::edge) async fn prove_call(
     task: &Task,
     key: &Secret,
     (method, url): (&str, &str),
@@ -166,7 +166,7 @@ pub(super) async fn prove_call(
 
 /// Stores the nonce in the response from `url`, if the response has one. Returns true if the nonce for the next proof
 /// differs from `sent`, the nonce in the last proof.
-pub(super) fn note_nonce(
+pub(in crate::edge) fn note_nonce(
     task: &Task,
     url: &str,
     received: Option<&str>,

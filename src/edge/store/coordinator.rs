@@ -12,14 +12,14 @@ use crate::edge::task::Task;
 use crate::oauth::pkce;
 
 /// Longest time that the host gives a coordinator for a read or a write.
-pub(super) const COORDINATOR_TIME: Millis = Millis::from_secs(3);
+pub(in crate::edge) const COORDINATOR_TIME: Millis = Millis::from_secs(3);
 
 /// The coordinator did not respond, or its response was invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unreachable;
+pub(in crate::edge) struct Unreachable;
 
 /// Returns the key under which the coordinator stores a value: `kind`, and a hash of `kind` and `texts`.
-pub(super) fn key(kind: &str, texts: &[&str]) -> String {
+pub(in crate::edge) fn key(kind: &str, texts: &[&str]) -> String {
     let mut all = kind.to_owned();
     for text in texts {
         // The lengths separate the strings. Without them, "ab" and "c" would have the same key as "a" and "bc".
@@ -32,12 +32,12 @@ pub(super) fn key(kind: &str, texts: &[&str]) -> String {
 
 /// Returns the key for a value of a logout token. The key names the client, because the logout tokens of one client say
 /// nothing about the sessions of another client of the same issuer, which may use the same store.
-pub(super) fn client_key(task: &Task, kind: &str, text: &str) -> String {
+pub(in crate::edge) fn client_key(task: &Task, kind: &str, text: &str) -> String {
     let flow = &task.config().flow;
     key(kind, &[&flow.issuer, &flow.client_id, text])
 }
 
-pub(super) async fn read(
+pub(in crate::edge) async fn read(
     task: &Task,
     keys: Vec<String>,
 ) -> Result<Vec<Option<Entry>>, Unreachable> {
@@ -57,7 +57,7 @@ pub(super) async fn read(
     }
 }
 
-pub(super) async fn swap(
+pub(in crate::edge) async fn swap(
     task: &Task,
     key: String,
     version: Option<String>,
@@ -86,7 +86,7 @@ pub(super) async fn swap(
 }
 
 /// Reports that the coordinator failed, and records the time of the failure for [`is_up`].
-pub(super) fn failed(task: &Task, why: &str) {
+pub(in crate::edge) fn failed(task: &Task, why: &str) {
     let now = task.now();
     task.isolate()
         .session_cache
@@ -99,13 +99,13 @@ pub(super) fn failed(task: &Task, why: &str) {
 }
 
 /// Returns true if the last request to the coordinator failed.
-pub(super) fn has_failed(task: &Task) -> bool {
+pub(in crate::edge) fn has_failed(task: &Task) -> bool {
     let cache = task.isolate().session_cache.borrow();
     cache.has_coordinator_failed()
 }
 
 /// Returns true unless the coordinator failed a moment ago.
-pub(super) fn is_up(task: &Task) -> bool {
+pub(in crate::edge) fn is_up(task: &Task) -> bool {
     let cache = task.isolate().session_cache.borrow();
     cache.is_coordinator_up(&task.now())
 }

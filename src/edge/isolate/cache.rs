@@ -8,7 +8,7 @@ use core::cell::Cell;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
 use crate::edge::io::FlightId;
-use crate::edge::refresh::outage::Outage;
+use crate::edge::isolate::outage::Outage;
 use crate::edge::session::record::{Intent, LEASE, Record, Stored};
 use crate::oauth::refresh_policy::Schedule;
 
@@ -48,7 +48,7 @@ pub(in crate::edge) struct CachedSession {
 impl CachedSession {
     /// Notes the intent in a record that was read. A store that fails over may lose its last writes, so an intent that
     /// has vanished counts until its time has passed. It no longer counts after the refresh has been committed, or if
-    /// a later intent was withdrawn: see [`lease::release`](crate::edge::refresh::lease::release).
+    /// a later intent was withdrawn: see [`lease::release`](crate::edge::store::lease::release).
     pub(in crate::edge) fn note_intent(&mut self, record: &Record) {
         let found = record.intent.as_ref();
         let has_vanished = self.intent.as_ref().is_some_and(|(generation, seen)| {

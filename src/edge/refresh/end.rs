@@ -6,12 +6,12 @@ use alloc::rc::Rc;
 
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
-use crate::edge::coordinator::{self, Unreachable};
 use crate::edge::io::Event;
 use crate::edge::provider::tokens;
 use crate::edge::session::Session;
 use crate::edge::session::record::{Record, Stored};
-use crate::edge::session::record_store;
+use crate::edge::store::coordinator::{self, Unreachable};
+use crate::edge::store::record_store;
 use crate::edge::task::Task;
 use crate::session::EndReason;
 

@@ -6,13 +6,13 @@ use alloc::rc::Rc;
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
-use crate::edge::coordinator::{self, COORDINATOR_TIME, Unreachable};
 use crate::edge::io::{Effect, Entry, Event};
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
 use crate::edge::session::record::{LEASE, Record, Stored};
-use crate::edge::session::seal::{self, OpenError};
-use crate::edge::session::tombstone::{self, LogoutTimes};
 use crate::edge::session::{KEPT, Session};
+use crate::edge::store::coordinator::{self, COORDINATOR_TIME, Unreachable};
+use crate::edge::store::seal::{self, OpenError};
+use crate::edge::store::tombstone::{self, LogoutTimes};
 use crate::edge::task::{FlightGuard, PendingReply, Task, boxed};
 use crate::session::EndReason;
 

@@ -5,12 +5,12 @@ use alloc::rc::Rc;
 use crate::base::clock::UnixMillis;
 use crate::base::error::Code;
 use crate::edge::config::Storage;
-use crate::edge::coordinator;
+use crate::edge::refresh::end;
 use crate::edge::refusal::Refusal;
 use crate::edge::session::Session;
-use crate::edge::session::end;
 use crate::edge::session::record::{GenerationStatus, Record, Stored};
-use crate::edge::session::record_store;
+use crate::edge::store::coordinator;
+use crate::edge::store::record_store;
 use crate::edge::task::{Task, boxed};
 use crate::session::EndReason;
 

@@ -1,0 +1,60 @@
+//! The provider's metadata and keys, which an isolate caches.
+
+use crate::prelude::*;
+use alloc::rc::Rc;
+
+use crate::base::clock::Instant;
+use crate::codec::url::Url;
+use crate::oauth::jwks::{Algorithm, Jwks};
+use crate::oauth::metadata::Metadata;
+
+/// The provider's metadata and keys.
+pub(in crate::edge) struct Provider {
+    pub(in crate::edge) metadata: Option<Rc<Metadata>>,
+    /// The time at which provisional metadata was fetched.
+    pub(in crate::edge) provisional_since: Option<Instant>,
+    /// The time at which the metadata was last requested. `None` if the configuration contains the metadata.
+    pub(in crate::edge) requested: Option<Instant>,
+    pub(in crate::edge) keys: Option<(Rc<Jwks>, Instant)>,
+    /// The algorithm of the ID token that was verified last.
+    pub(in crate::edge) id_token_algorithm: Option<Algorithm>,
+    /// The URLs of the issuer and of the known endpoints. Other URLs on the same origins may be endpoints, too.
+    urls: Vec<Url>,
+}
+
+impl Provider {
+    pub(in crate::edge) fn new(issuer: &str, metadata: Option<Box<Metadata>>) -> Self {
+        let mut provider = Self {
+            metadata: None,
+            provisional_since: None,
+            requested: None,
+            keys: None,
+            id_token_algorithm: None,
+            urls: Url::parse(issuer).into_iter().collect(),
+        };
+        if let Some(metadata) = metadata {
+            provider.set_metadata(Rc::from(metadata));
+        }
+        provider
+    }
+
+    pub(in crate::edge) fn set_metadata(&mut self, metadata: Rc<Metadata>) {
+        // Keep only the issuer's URL: a parallel request may have fetched the metadata and added the endpoints.
+        self.urls.truncate(1);
+        let endpoints = metadata.endpoints();
+        self.urls
+            .extend(endpoints.into_iter().filter_map(Url::parse));
+        self.metadata = Some(metadata);
+    }
+
+    /// Returns the URL of the token endpoint, or an empty string if it is unknown.
+    pub(in crate::edge) fn token_endpoint(&self) -> String {
+        let metadata = self.metadata.as_ref();
+        metadata.map_or_else(String::new, |metadata| metadata.token_endpoint.clone())
+    }
+
+    /// Returns true if a URL is on a known origin of the provider.
+    pub(in crate::edge) fn is_on_origin_of(&self, url: &Url) -> bool {
+        self.urls.iter().any(|known| known.is_same_origin(url))
+    }
+}

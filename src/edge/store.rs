@@ -1,0 +1,7 @@
+//! The store on which isolates agree: sealed records of sessions, tombstones, and leases, in a coordinator.
+
+pub(super) mod coordinator;
+pub(super) mod lease;
+pub(super) mod record_store;
+pub(super) mod seal;
+pub(super) mod tombstone;
