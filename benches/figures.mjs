@@ -23,7 +23,7 @@ const NAMES = {
 }
 
 /**
- * Parts of sentences, each of which its document contains once. `{page:1}` stands for the size of the page in KB with one
+ * Parts of sentences. A document contains each of its parts once. `{page:1}` stands for the size of the page in KB with one
  * digit after the point, and `{worker+module:0}` for a sum without such digits.
  */
 export const SENTENCES = [
