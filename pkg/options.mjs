@@ -18,6 +18,7 @@ const DEFAULTS = {
     claims: ['src/config/identity.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
     clockTolerance: ['src/config.rs', /seconds\("clockTolerance", (\d+)/],
     requestTimeout: ['src/config.rs', /seconds\("requestTimeout", (\d+)/],
+    refreshTimeout: ['src/config.rs', /seconds\("refreshTimeout", (\d+)/],
   },
   ApiRule: { methods: ['src/config/apis.rs', /strings\("methods", "(.*?)"/] },
   SessionLimits: {
@@ -28,8 +29,11 @@ const DEFAULTS = {
     claims: ['src/config/identity.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
     'session.idle': ['src/config/session.rs', /HALF_HOUR: u64 = ([\d_]+)/],
     'session.absolute': ['src/config/session.rs', /HALF_DAY: u64 = ([\d_]+)/],
+    'session.recheck': ['src/edge/config.rs', /seconds\("recheck", (\d+)/],
+    'session.grace': ['src/edge/config.rs', /seconds\("grace", (\d+)/],
     clockTolerance: ['src/edge/config.rs', /seconds\("clockTolerance", (\d+)/],
     requestTimeout: ['src/edge/config.rs', /seconds\("requestTimeout", (\d+)/],
+    refreshTimeout: ['src/edge/config.rs', /seconds\("refreshTimeout", (\d+)/],
   },
   Route: { methods: ['src/edge/config.rs', /DEFAULT_METHODS: &str = "(.*?)"/] },
 }

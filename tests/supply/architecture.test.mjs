@@ -11,14 +11,19 @@ const exists = (path) =>
     () => false,
   )
 
-/** Returns the strings in backticks. */
-const quoted = (text) => [...text.matchAll(/`([^`]+)`/g)].map(([, inner]) => inner)
+/** Matches a block of code, such as a picture. */
+const BLOCK = /^```.*?^```/gms
 
-/** Returns the paths that a document names. */
-const paths = (text) =>
-  quoted(text)
+/** Returns the strings in backticks outside of blocks of code. */
+const quoted = (text) => [...text.replace(BLOCK, '').matchAll(/`([^`]+)`/g)].map(([, inner]) => inner)
+
+/** Returns the paths that a document names, also in its pictures. */
+const paths = (text) => [
+  ...quoted(text)
     .map((inner) => inner.split(': ')[0])
-    .filter((inner) => /^(src|pkg|tests)\/[\w./-]+$/.test(inner))
+    .filter((inner) => /^(src|pkg|tests)\/[\w./-]+$/.test(inner)),
+  ...(text.match(BLOCK) ?? []).flatMap((block) => block.match(/\b(?:src|pkg|tests)\/[\w/-]+(\.\w+)?/g) ?? []),
+]
 
 /** Returns the files and names that a document connects: `file: name`, or a file and a name in one row of a table. */
 const names = (text) =>
@@ -34,7 +39,9 @@ const names = (text) =>
 
 /** Returns true if a source defines a function, type or test of this name. */
 const defines = (source, name) =>
-  new RegExp(`(fn|struct|enum|class|const|async) ${name}\\b|^    ${name}: MUTATIONS`, 'm').test(source)
+  new RegExp(`(fn|struct|enum|class|const|function|async) ${name}\\b|^    ${name}: MUTATIONS`, 'm').test(
+    source,
+  )
 
 /**
  * Resolves with the paths in a document that do not exist, and with `file: name` for each name that the document
@@ -57,9 +64,14 @@ test('every file, function and test exists', async () => {
 
 /** Resolves with the places in recipes that do not exist: a file, or the name in `` `name` in `file` ``. */
 const lost = async (text) => {
-  const files = quoted(text).filter((inner) => /^(src|pkg|tests|docs|www|xtask)\/[\w./-]+$/.test(inner))
+  const files = quoted(text)
+    .map((inner) => inner.split(': ')[0])
+    .filter((inner) => /^(src|pkg|tests|docs|www|xtask|benches)\/[\w./-]+$/.test(inner))
   const found = []
   for (const file of files) if (!(await exists(file))) found.push(file)
+  for (const [file, name] of names(text)) {
+    if ((await exists(file)) && !defines(await read(file), name)) found.push(`${file}: ${name}`)
+  }
   for (const [, name, other, file] of text.matchAll(/`([\w:]+)!?`(?: and `(\w+)`)? in `([\w./-]+\.\w+)`/g)) {
     if (!(await exists(file))) continue
     const source = await read(file)
@@ -76,8 +88,9 @@ test('every place that a recipe names exists', async () => {
 })
 
 test('control: a place that does not exist is reported', async () => {
-  const row = '| `codes!` in `src/base/error.rs`, `ALL` and `neither` in `src/base/error.rs`, `src/none.rs` |'
-  assert.deepEqual(await lost(row), ['src/none.rs', 'src/base/error.rs: neither'])
+  const row =
+    '| `codes!` in `src/base/error.rs`, `ALL` and `neither` in `src/base/error.rs`, `src/none.rs`, `src/vault.rs: nor` |'
+  assert.deepEqual(await lost(row), ['src/none.rs', 'src/vault.rs: nor', 'src/base/error.rs: neither'])
 })
 
 test('no journey enters a file twice', async () => {
@@ -92,6 +105,12 @@ test('no journey enters a file twice', async () => {
 })
 
 test('control: a missing file or name is reported', async () => {
+  const picture = '```mermaid\nflowchart LR\n  a["a<br>src/vault<br>src/nowhere"]\n```\n'
   const row = '| `src/vault.rs` | `poll`, `nothing` | see `src/vault.rs: neither` and `src/none.rs` |'
-  assert.deepEqual(await missing(row), ['src/none.rs', 'src/vault.rs: neither', 'src/vault.rs: nothing'])
+  assert.deepEqual(await missing(picture + row), [
+    'src/none.rs',
+    'src/nowhere',
+    'src/vault.rs: neither',
+    'src/vault.rs: nothing',
+  ])
 })

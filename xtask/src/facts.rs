@@ -7,6 +7,7 @@ mod members;
 mod options;
 mod views;
 
+use crate::measure::floors;
 use anyhow::Result;
 use proc_macro2::{Literal, TokenStream, TokenTree};
 
@@ -19,9 +20,10 @@ pub(crate) fn write() -> Result<()> {
     views::write()
 }
 
-/// Writes the tables of documents.
+/// Writes the tables of documents, and the picture of the folders of `src`.
 pub(crate) fn write_tables() -> Result<()> {
-    enums::write_table()
+    enums::write_table()?;
+    floors::write()
 }
 
 /// Returns the line of a documentation comment: the tokens are the attribute `doc = "line"`.

@@ -123,7 +123,8 @@ enum Command {
     },
     /// Measure the readability of the sources: names, comments and dependencies.
     Measure(measure::Options),
-    /// Write the tables of docs/options.md from the TypeScript types, and that of docs/errors.md from the codes.
+    /// Write the tables of docs/options.md from the TypeScript types, that of docs/errors.md from the codes, and the
+    /// picture of the folders of src in ARCHITECTURE.md from their imports.
     Options,
     /// Build the examples with the packed npm package. Needs the registry of npm.
     Examples {

@@ -2,6 +2,7 @@
 
 mod code;
 mod english;
+pub(crate) mod floors;
 pub(crate) mod lint;
 mod scan;
 

@@ -214,8 +214,9 @@ pub(crate) fn dependencies(
     folder: &str,
 ) -> BTreeMap<String, BTreeSet<String>> {
     let prefix = format!("{folder}/");
-    let files: Vec<&&Source> = sources
+    let files: Vec<&Source> = sources
         .iter()
+        .copied()
         .filter(|source| source.path.starts_with(&prefix) || source.path == format!("{folder}.rs"))
         .collect();
     let mut owners: BTreeMap<&str, Option<usize>> = BTreeMap::new();
@@ -227,16 +228,9 @@ pub(crate) fn dependencies(
             }
         }
     }
-    let modules: Vec<Vec<&str>> = files.iter().map(|file| file.module()).collect();
-    let mut edges = BTreeMap::new();
+    let mut edges = named(&files);
     for (i, file) in files.iter().enumerate() {
-        let mut targets = BTreeSet::new();
-        for path in &file.paths {
-            if let Some(target) = resolve(path, &modules[i], &modules).filter(|target| *target != i)
-            {
-                targets.insert(files[target].path.clone());
-            }
-        }
+        let targets = edges.entry(file.path.clone()).or_default();
         for call in &file.calls {
             let owner = owners.get(call.as_str()).copied().flatten();
             if let Some(owner) =
@@ -245,9 +239,23 @@ pub(crate) fn dependencies(
                 targets.insert(files[owner].path.clone());
             }
         }
-        edges.insert(file.path.clone(), targets);
     }
     edges
+}
+
+/// Returns the other files whose items each file names.
+pub(crate) fn named(files: &[&Source]) -> BTreeMap<String, BTreeSet<String>> {
+    let modules: Vec<Vec<&str>> = files.iter().map(|file| file.module()).collect();
+    let targets = |(i, file): (usize, &&Source)| {
+        let found = file
+            .paths
+            .iter()
+            .filter_map(|path| resolve(path, &modules[i], &modules))
+            .filter(|target| *target != i)
+            .map(|target| files[target].path.clone());
+        (file.path.clone(), found.collect())
+    };
+    files.iter().enumerate().map(targets).collect()
 }
 
 /// Method names that the standard library uses too, separated by spaces.
