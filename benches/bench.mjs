@@ -33,7 +33,7 @@ const SECTIONS = {
     const { measureFirstVisits } = await import('./first-visit.mjs')
     const { head, rows, notes, version } = await measureFirstVisits(progress)
     const body = [table(head, rows, options), ...notes].join('\n\n')
-    return { title: 'The first visit and a second one, in headless Chromium on a slow line', body, version }
+    return { title: 'The first visit and a second one, in headless Chromium on a slow link', body, version }
   },
   async size() {
     const { downloadTable, measureOwn, measurePeers } = await import('./downloads.mjs')

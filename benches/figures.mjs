@@ -16,7 +16,6 @@ const NAMES = {
   total: 'total',
   errors: 'error messages, with the first error',
   angular: 'strongroom/angular',
-  react: 'strongroom/react',
   edge: 'strongroom/edge, on a server',
   auth0: 'auth0-spa-js',
   oidcClientTs: 'oidc-client-ts',
@@ -39,22 +38,27 @@ export const SENTENCES = [
   { file: 'docs/bundlers.md', text: 'The WebAssembly module, {module:1} KB, is the same file everywhere.' },
   {
     file: 'docs/frameworks.md',
-    text: 'The binding for Angular adds {angular:1} KB (brotli) to the download, and each of the others at most {react:1} KB.',
+    text: 'The binding for Angular adds {angular:1} KB (brotli) to the download, and each of the others at most {binding:1} KB.',
   },
   { file: 'docs/edge.md', text: 'Script and module have {edge:1} KB after gzip.' },
 ]
 
 const PLACEHOLDER = /\{([\w+]+):(\d)\}/g
 
-/** The size that counts for each download, in KB, by the names that sentences use. */
-export const sizesOf = (downloads) =>
-  Object.fromEntries(
-    Object.entries(NAMES).map(([key, name]) => {
-      const download = downloads.find((one) => one.name === name)
-      if (!download) throw new Error(`no download is named ${name}`)
-      return [key, counted(download) / KB]
-    }),
-  )
+/**
+ * The size that counts for each download, in KB, by the names that sentences use. `binding` is the largest binding except
+ * that of Angular.
+ */
+export function sizesOf(downloads) {
+  const sizeOf = (name) => {
+    const download = downloads.find((one) => one.name === name)
+    if (!download) throw new Error(`no download is named ${name}`)
+    return counted(download) / KB
+  }
+  const named = Object.entries(NAMES).map(([key, name]) => [key, sizeOf(name)])
+  const bindings = ['react', 'vue', 'solid'].map((name) => sizeOf(`strongroom/${name}`))
+  return { ...Object.fromEntries(named), binding: Math.max(...bindings) }
+}
 
 const valueOf = (sum, sizes) => sum.split('+').reduce((total, name) => total + sizes[name], 0)
 

@@ -1,5 +1,5 @@
 /**
- * Measures the first visit of an app, and a second one, on a slow line: until a login can navigate to the provider, and
+ * Measures the first visit of an app, and a second one, on a slow link: until a login can navigate to the provider, and
  * until an app with a stored session gets its first response from the API. Each contender is a production build by Vite.
  */
 import { createServer } from 'node:http'
@@ -13,7 +13,7 @@ import { AUDIENCE } from '../tests/support/servers.mjs'
 import { TYPES } from '../tests/support/site.mjs'
 import { startChromium } from './chromium.mjs'
 import { startCollector } from './collector.mjs'
-import { startLine } from './line.mjs'
+import { startLink } from './link.mjs'
 import { AUTH0_PATHS } from './peers.mjs'
 import { ratios, spread } from './stats.mjs'
 import { milliseconds } from './table.mjs'
@@ -21,7 +21,7 @@ import { giveCredentials } from './visits.mjs'
 
 const ROUNDS = 5
 const CLIENT = 'first-visit'
-const LINES = {
+const LINKS = {
   '9 Mbit/s, 60 ms': { megabits: 9, roundTrip: 60 },
   '1.6 Mbit/s, 150 ms': { megabits: 1.6, roundTrip: 150 },
 }
@@ -43,8 +43,8 @@ const NOTES = [
 export async function measureFirstVisits(progress) {
   const rows = []
   let version
-  for (const [name, line] of Object.entries(LINES)) {
-    const bench = await startFirstVisits(line)
+  for (const [name, link] of Object.entries(LINKS)) {
+    const bench = await startFirstVisits(link)
     try {
       const seen = Object.fromEntries(CONTENDERS.map((contender) => [contender, []]))
       for (let round = 1; round <= ROUNDS; round++) {
@@ -106,8 +106,8 @@ async function signIn(bench, chromium, contender) {
 }
 
 async function startFirstVisits({ megabits, roundTrip }) {
-  const line = startLine({ megabits, roundTrip })
-  const [home, id, api] = [await line.open('localhost'), await line.open(), await line.open()]
+  const link = startLink({ megabits, roundTrip })
+  const [home, id, api] = [await link.open('localhost'), await link.open(), await link.open()]
   // auth0-spa-js requires an issuer that ends in a slash, RS256, and paths of its own.
   const proxy = await startProxy((path) => ENDPOINTS[path] ?? 'other', AUTH0_PATHS)
   const provider = await startProvider({
@@ -151,7 +151,7 @@ async function startFirstVisits({ megabits, roundTrip }) {
     collector,
     nextId: () => String(++last),
     async close() {
-      line.close()
+      link.close()
       await Promise.all([site, orders, collector, provider, proxy].map((server) => server.close()))
     },
   }

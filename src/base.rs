@@ -19,7 +19,3 @@ pub mod strings;
     test
 ))]
 pub(crate) mod zeroing_alloc;
-
-/// True in builds with the Cargo feature `edge`: the WebAssembly module of the token handler, and native builds with
-/// default features. The handler runs on servers, where speed counts more than the size of the code.
-pub(crate) const IS_TOKEN_HANDLER: bool = cfg!(feature = "edge");

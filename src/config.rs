@@ -96,7 +96,7 @@ pub struct Config {
     /// The timeout of a refresh request. It is longer than that of other requests, because the provider may have
     /// consumed the refresh token that a repetition would send.
     pub refresh_timeout: Millis,
-    /// The options for logins that few apps need.
+    /// Optional features of logins.
     pub login: LoginOptions,
     /// True if pages learn the detailed reason when the provider ends a session or requires interaction.
     pub tells_reasons: bool,
@@ -122,7 +122,7 @@ impl Config {
 
     /// Returns true if sessions are stored, in encrypted form.
     #[must_use]
-    pub const fn keeps(&self) -> bool {
+    pub const fn stores_sessions(&self) -> bool {
         !matches!(self.persist, Persist::Memory)
     }
 
@@ -595,9 +595,13 @@ mod tests {
     fn persist_decides_if_sessions_are_stored() {
         for (persist, keeps) in [("memory", false), ("sealed", true), ("escrow", true)] {
             let changes = format!(r#"{{"session":{{"persist":"{persist}"}}}}"#);
-            assert_eq!(configured(&changes).unwrap().keeps(), keeps, "{persist}");
+            assert_eq!(
+                configured(&changes).unwrap().stores_sessions(),
+                keeps,
+                "{persist}"
+            );
         }
-        assert!(!configured("{}").unwrap().keeps());
+        assert!(!configured("{}").unwrap().stores_sessions());
     }
 
     #[test]

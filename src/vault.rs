@@ -627,7 +627,7 @@ impl Vault {
         let session = Session::begin(user, tokens, &self.ctx.config, requested, sid);
         let session = session.bound_to(login.pending.key.clone());
         self.adopt_session(Box::new(session));
-        if self.ctx.keeps() && self.tokens.persistence.needs_save {
+        if self.ctx.stores_sessions() && self.tokens.persistence.needs_save {
             self.callbacks.complete_when_stored(login);
             self.tokens.persistence.shorten_wait(&mut self.ctx);
         } else {
@@ -690,7 +690,7 @@ impl Vault {
     /// Handles the hint that a sign-out in another vault, at the time `at`, could not be written to the store. Ends the
     /// session if the session began before the sign-out.
     fn not_stored_elsewhere(&mut self, at: UnixMillis) {
-        if !self.ctx.keeps() {
+        if !self.ctx.stores_sessions() {
             return;
         }
         let persistence = &mut self.tokens.persistence;
@@ -729,7 +729,7 @@ impl Vault {
     fn end_session(&mut self, reason: EndReason) -> Option<OpId> {
         let had_session = self.ctx.session.is_some();
         let revocation = session_end::end(&mut self.ctx, &mut self.tokens, &mut self.calls, reason);
-        if had_session && self.ctx.keeps() {
+        if had_session && self.ctx.stores_sessions() {
             self.callbacks
                 .complete_stored(&mut self.ctx, &mut self.logins);
         }
@@ -775,7 +775,7 @@ impl Vault {
         ctx.broadcast_session();
         ctx.trace_generation("login_completed");
         calls.release(ctx, tokens);
-        if ctx.keeps() {
+        if ctx.stores_sessions() {
             if ctx.is_loading() {
                 // Pages need not wait for the first read of the store any longer, because this session replaces the
                 // stored one.
@@ -876,7 +876,7 @@ impl Vault {
     /// Handles the end of the write that stores the new tokens. Adopts the tokens even if the write failed, because the
     /// previous refresh token is consumed.
     fn refresh_persisted(&mut self, op: OpId, ok: bool) {
-        if self.ctx.keeps() {
+        if self.ctx.stores_sessions() {
             self.written(op, ok);
         }
         let step = self.tokens.refresh.persisted(op);

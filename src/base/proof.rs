@@ -1,4 +1,4 @@
-//! A proof of DPoP in an HTTP message, without its signature. `oauth/dpop.rs` has the rules of proofs.
+//! A DPoP proof (RFC 9449) without its signature. `oauth/dpop.rs` has the rules of proofs.
 
 use crate::Secret;
 use crate::prelude::*;

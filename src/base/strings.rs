@@ -1,46 +1,28 @@
-//! Functions that search, split and convert strings. The searches replace those of the standard library, which
-//! support all of Unicode and are optimized for speed. The standard library's searches would add more than a kilobyte
-//! to the vault's module.
+//! Functions that search, split and convert strings.
 
-use crate::base::{IS_TOKEN_HANDLER, secret};
+use crate::base::secret;
 use crate::prelude::*;
 
-/// Splits `text` at the first `separator`. Returns the whole text and `None` if the text has no separator.
+/// Splits `text` at the first `separator`, which must be ASCII. Returns the whole text and `None` if the text has no separator.
 pub(crate) fn split_once(text: &str, separator: u8) -> (&str, Option<&str>) {
-    // The token handler calls this function on each request with strings of about a kilobyte, so it uses the faster
-    // search of the standard library.
-    if IS_TOKEN_HANDLER {
-        return match text.split_once(char::from(separator)) {
-            Some((before, after)) => (before, Some(after)),
-            None => (text, None),
-        };
-    }
-    match text.bytes().position(|byte| byte == separator) {
-        Some(at) => (part(text, 0, at), Some(part(text, at + 1, text.len()))),
+    match text.split_once(char::from(separator)) {
+        Some((before, after)) => (before, Some(after)),
         None => (text, None),
     }
 }
 
-/// Splits `text` at each `separator`.
+/// Splits `text` at each `separator`, which must be ASCII.
 pub(crate) fn split(text: &str, separator: u8) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text);
-    core::iter::from_fn(move || {
-        let (part, tail) = split_once(rest?, separator);
-        rest = tail;
-        Some(part)
-    })
+    text.split(char::from(separator))
 }
 
 /// Returns true if `bytes` contains `byte`.
-#[allow(
-    clippy::manual_contains,
-    reason = "the standard library's search is optimized for long slices, and its code is larger"
-)]
 pub(crate) fn contains_byte(bytes: &[u8], byte: u8) -> bool {
-    bytes.iter().any(|one| *one == byte)
+    bytes.contains(&byte)
 }
 
-/// Returns true if `text` contains `part`, which must not be empty.
+/// Returns true if `text` contains `part`, which must not be empty. The standard library's search for strings would add
+/// more than a kilobyte to the vault's module.
 #[must_use]
 pub fn contains(text: &str, part: &str) -> bool {
     text.as_bytes()
@@ -104,74 +86,14 @@ pub fn split_list(text: &str) -> Vec<&str> {
 /// Converts UTF-8 bytes to a string. Wipes the bytes, or passes them on in the string, since most byte strings here hold
 /// a secret.
 pub(crate) fn from_utf8(bytes: Vec<u8>) -> Option<String> {
-    if IS_TOKEN_HANDLER {
-        return String::from_utf8(bytes)
-            .map_err(|error| secret::wipe(&mut error.into_bytes()))
-            .ok();
-    }
-    from_utf8_chars(bytes)
-}
-
-/// Does the same as [`from_utf8`], character by character: slower than the standard library's validation, and smaller.
-fn from_utf8_chars(mut bytes: Vec<u8>) -> Option<String> {
-    let mut text = String::with_capacity(bytes.len());
-    let mut rest = &bytes[..];
-    while let Some((c, tail)) = first_char(rest) {
-        text.push(c);
-        rest = tail;
-    }
-    let is_valid = rest.is_empty();
-    secret::wipe(&mut bytes);
-    if !is_valid {
-        secret::wipe(&mut text.into_bytes());
-        return None;
-    }
-    Some(text)
-}
-
-/// Splits UTF-8 bytes after the first character (RFC 3629 section 3).
-fn first_char(bytes: &[u8]) -> Option<(char, &[u8])> {
-    let (&first, rest) = bytes.split_first()?;
-    let (first, more) = match first {
-        ..0x80 => (first, 0),
-        0xc0..0xe0 => (first & 0x1f, 1),
-        0xe0..0xf0 => (first & 0x0f, 2),
-        0xf0..0xf8 => (first & 0x07, 3),
-        _ => return None,
-    };
-    let (following, rest) = rest.split_at_checked(more)?;
-    let mut point = u32::from(first);
-    for byte in following {
-        if byte >> 6 != 0b10 {
-            return None;
-        }
-        point = point << 6 | u32::from(byte & 0x3f);
-    }
-    // Surrogates are no characters, and each character has only one valid length.
-    let c = char::from_u32(point).filter(|c| c.len_utf8() == 1 + more)?;
-    Some((c, rest))
+    String::from_utf8(bytes)
+        .map_err(|error| secret::wipe(&mut error.into_bytes()))
+        .ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn both_utf8_validations_agree() {
-        let agree = |bytes: &[u8]| {
-            let expected = core::str::from_utf8(bytes).ok().map(str::to_owned);
-            assert_eq!(from_utf8(bytes.to_vec()), expected, "{bytes:?}");
-            assert_eq!(from_utf8_chars(bytes.to_vec()), expected, "{bytes:?}");
-        };
-        // All pairs of bytes, alone and before the ends of longer characters.
-        for pair in 0..=u16::MAX {
-            let [first, second] = pair.to_be_bytes();
-            for end in [&[][..], &[0x80], &[0xbf, 0xbf], &[0x80, 0xc0], b"a"] {
-                agree(&[&[first, second], end].concat());
-            }
-        }
-        agree("a\u{e9}\u{20ac}\u{1f600}z".as_bytes());
-    }
 
     #[test]
     fn words_are_found_by_index() {
@@ -185,14 +107,6 @@ mod tests {
     #[should_panic(expected = "not in the list")]
     fn part_of_a_word_has_no_index() {
         let _ = index_of("aa b", "a");
-    }
-
-    #[test]
-    fn split_agrees_with_std() {
-        for text in ["", "a", " ", "a b", " a  b ", "é b é"] {
-            let expected: Vec<_> = text.split(' ').collect();
-            assert_eq!(split(text, b' ').collect::<Vec<_>>(), expected, "{text:?}");
-        }
     }
 
     #[test]

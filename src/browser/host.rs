@@ -377,7 +377,7 @@ const LONG_AGO: u64 = 1 << 40;
 /// Returns the name of the session's record. The name contains the issuer and the client, because several apps may
 /// share an origin.
 fn session_name(config: &Config) -> String {
-    if config.keeps() {
+    if config.stores_sessions() {
         ["session ", &config.issuer, " ", &config.client_id].concat()
     } else {
         String::new()

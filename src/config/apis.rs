@@ -157,20 +157,22 @@ fn is_cacheable(options: &Options<'_>, reflection: Scope) -> bool {
     true
 }
 
+/// The reason why a list of header names is refused.
+pub(crate) const NOT_HEADERS: &str = msg!(
+    "it must be an array of header names such as ['X-Api-Key'], without those that no rule can change, such as Authorization, Cookie and Host"
+);
+
 /// Reads `allowHeaders` and `denyHeaders`, the exceptions from the lists in [`crate::egress::request_headers`].
 pub(crate) fn header_exceptions(options: &Options<'_>) -> Exceptions {
-    const WHY: &str = msg!(
-        "it must be an array of header names such as ['X-Api-Key'], without those that no rule can change, such as Authorization, Cookie and Host"
-    );
     let mut exceptions = Exceptions::default();
-    for name in options.strings("allowHeaders", "", WHY) {
+    for name in options.strings("allowHeaders", "", NOT_HEADERS) {
         if !(is_token(&name) && exceptions.allow(&name)) {
-            options.refuse("allowHeaders", WHY);
+            options.refuse("allowHeaders", NOT_HEADERS);
         }
     }
-    for name in options.strings("denyHeaders", "", WHY) {
+    for name in options.strings("denyHeaders", "", NOT_HEADERS) {
         if !is_token(&name) {
-            options.refuse("denyHeaders", WHY);
+            options.refuse("denyHeaders", NOT_HEADERS);
         }
         exceptions.deny(&name);
     }

@@ -77,7 +77,7 @@ pub(crate) fn refuse_with_identity(options: &Options<'_>, name: &str) {
 pub(crate) fn id_token_alg(options: &Options<'_>) -> Option<Algorithm> {
     const OPTION: &str = "idTokenSignedResponseAlg";
     const WHY: &str = msg!(
-        "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted"
+        "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA or Ed25519; `none` and HMAC are not accepted"
     );
     refuse_with_identity(options, OPTION);
     let value = options.object.get(OPTION)?;

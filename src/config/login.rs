@@ -12,7 +12,7 @@ use crate::prelude::*;
 /// The largest number of names in the option `loginParams`.
 const MAX_PARAMS: usize = 16;
 
-/// The options for logins that few apps need.
+/// Optional features of logins.
 #[derive(Clone, Debug)]
 pub struct LoginOptions {
     /// True if the authorization response is in the fragment of the redirect URI (OAuth 2.0 Multiple Response Type

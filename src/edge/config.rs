@@ -511,6 +511,9 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
     }
     let reflection = apis::reflection(route);
     let headers = apis::header_exceptions(route);
+    if headers.allow_handlers_own() {
+        route.refuse("allowHeaders", apis::NOT_HEADERS);
+    }
     let methods = route.strings(
         "methods",
         DEFAULT_METHODS,

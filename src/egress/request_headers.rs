@@ -1,14 +1,14 @@
 //! Request headers that a page may not set. The vault refuses a request with such a header. The token handler removes
 //! such headers, and also those in `exceptions.rs`.
 //!
-//! Names are in lower case. A name that ends in `*` stands for all names with that beginning, and in the token handler
-//! a name that begins with `*` stands for all names with that end. Servers behind CGI or a similar interface cannot
+//! Names are in lower case. A name that ends in `*` stands for all names with that beginning, and a name that begins with
+//! `*` for all names with that end. Servers behind CGI or a similar interface cannot
 //! distinguish `-` from `_`, and some servers cannot distinguish `-` from other punctuation. Each character that is not
 //! a letter or a digit therefore counts as `-`. [`pattern`] is the same rule as a regular expression.
 
 mod exceptions;
 
-use crate::base::{IS_TOKEN_HANDLER, strings};
+use crate::base::strings;
 use crate::prelude::*;
 
 pub use exceptions::Exceptions;
@@ -73,7 +73,7 @@ fn as_read(name: &str) -> String {
 fn is_among(names: &str, name: &str) -> bool {
     strings::split(names, b' ').any(|one| match one.as_bytes() {
         [start @ .., b'*'] => name.as_bytes().starts_with(start),
-        [b'*', end @ ..] if IS_TOKEN_HANDLER => name.as_bytes().ends_with(end),
+        [b'*', end @ ..] => name.as_bytes().ends_with(end),
         whole => name.as_bytes() == whole,
     })
 }

@@ -165,7 +165,7 @@ impl Calls {
         if !ctx.config.rules.targets().is_empty() {
             return self.resume(ctx, tokens);
         }
-        if ctx.keeps() {
+        if ctx.stores_sessions() {
             let has_token = |s: &Session| s.access_token(&ctx.now).is_some();
             if ctx.is_in_doubt() || !ctx.session.as_deref().is_some_and(has_token) {
                 return self.resume(ctx, tokens);

@@ -313,25 +313,25 @@ impl Context {
     // The session.
 
     /// Returns true if the configuration persists sessions.
-    pub(super) const fn keeps(&self) -> bool {
-        self.config.keeps()
+    pub(super) const fn stores_sessions(&self) -> bool {
+        self.config.stores_sessions()
     }
 
     /// Returns true if the store accepts the session, and false if the store fails. Returns `None` if sessions are not
     /// persisted.
     fn is_kept(&self) -> Option<bool> {
-        self.keeps().then_some(!self.is_store_failing)
+        self.stores_sessions().then_some(!self.is_store_failing)
     }
 
     /// Returns true while calls must wait, because the vault does not know if the session is still alive: see
     /// [`Context::doubt`].
     pub(super) const fn is_in_doubt(&self) -> bool {
-        self.keeps() && self.doubt.is_some()
+        self.stores_sessions() && self.doubt.is_some()
     }
 
     /// Returns true while pages must wait for the first read of the store.
     pub(super) const fn is_loading(&self) -> bool {
-        self.keeps() && !self.has_read_store
+        self.stores_sessions() && !self.has_read_store
     }
 
     /// Returns the time until which a record that is stored now may be needed.
@@ -341,7 +341,7 @@ impl Context {
 
     /// Returns a random identifier for a new session, or an empty string if sessions are not persisted.
     pub(super) fn new_sid(&mut self) -> String {
-        if !self.keeps() {
+        if !self.stores_sessions() {
             return String::new();
         }
         base64url::encode(&self.random::<16>())

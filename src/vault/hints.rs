@@ -134,7 +134,7 @@ impl Hints {
         self.next_sign_in = now + PAUSE;
         self.is_outdated |= is_newer && hint.build != ctx.config.build;
         // Vaults that share a store get the new session from the store.
-        if !ctx.keeps() && ctx.elsewhere != Some(true) {
+        if !ctx.stores_sessions() && ctx.elsewhere != Some(true) {
             ctx.elsewhere = Some(true);
             ctx.broadcast_session();
         }
@@ -163,7 +163,7 @@ impl Hints {
         let Some(stop_at) = self.stop_at else {
             // The vault continues if its session is only in the memory of a dedicated worker: the session would be
             // lost, because the page cannot connect to the vault of another tab.
-            if !ctx.config.is_dedicated || ctx.keeps() || ctx.session.is_none() {
+            if !ctx.config.is_dedicated || ctx.stores_sessions() || ctx.session.is_none() {
                 self.stop_at = Some(now + STOP_AFTER);
                 if let Some(text) = self.outdated_message() {
                     ctx.broadcast(&text);

@@ -91,16 +91,16 @@ pub(super) enum ReadAction {
 impl Persistence {
     /// Returns true if the store has this vault's session and accepts what this vault writes.
     pub(super) const fn is_in_store(&self, ctx: &Context) -> bool {
-        ctx.keeps() && self.is_stored && !ctx.is_store_failing
+        ctx.stores_sessions() && self.is_stored && !ctx.is_store_failing
     }
 
     /// Returns true if this vault can stop without losing a change that is not stored yet.
     pub(super) const fn is_up_to_date(&self, ctx: &Context) -> bool {
-        !ctx.keeps() || (self.lock.is_free() && !self.needs_save && self.ended.is_none())
+        !ctx.stores_sessions() || (self.lock.is_free() && !self.needs_save && self.ended.is_none())
     }
 
     pub(super) fn due(&self, ctx: &Context) -> Option<Millis> {
-        if !ctx.keeps() {
+        if !ctx.stores_sessions() {
             return None;
         }
         let all = [self.retry_at, self.activity.flush_at, self.reads.retry_at];
@@ -132,7 +132,11 @@ impl Persistence {
     /// store, unless a read is in flight.
     pub(super) fn doubts(&mut self, ctx: &mut Context, reason: EndReason) -> bool {
         // control: activity_in_other_tabs_counts
-        if !ctx.keeps() || reason != EndReason::Idle || !self.is_stored || self.lock.has_read() {
+        if !ctx.stores_sessions()
+            || reason != EndReason::Idle
+            || !self.is_stored
+            || self.lock.has_read()
+        {
             return false;
         }
         ctx.doubt.get_or_insert(false);
@@ -167,7 +171,7 @@ impl Persistence {
 
     /// Reads the store, because another vault has changed it.
     pub(super) fn changed_elsewhere(&mut self, ctx: &mut Context, is_refresh_sent: bool) {
-        if !ctx.keeps() {
+        if !ctx.stores_sessions() {
             return;
         }
         self.reads.forget_expected_end();
@@ -488,7 +492,7 @@ impl Persistence {
 
     /// Returns true if a session has ended in this vault and the store does not have its end yet.
     pub(super) const fn has_unwritten_end(&self, ctx: &Context) -> bool {
-        ctx.keeps() && self.ended.is_some()
+        ctx.stores_sessions() && self.ended.is_some()
     }
 }
 

@@ -166,7 +166,7 @@ impl Refresh {
 
     /// Returns true if the refresh waits for the lock.
     pub(super) const fn is_queued(&self, ctx: &Context) -> bool {
-        ctx.keeps() && matches!(self.stage, RefreshStage::Queued(_))
+        ctx.stores_sessions() && matches!(self.stage, RefreshStage::Queued(_))
     }
 
     /// Returns true if the refresh was sent and is not complete. Until then, this vault must keep the lock.
@@ -232,7 +232,7 @@ impl Refresh {
         provider.token_url().clone_into(&mut self.provider_url);
         self.rejection = None;
         self.unexplained = None;
-        if !ctx.keeps() {
+        if !ctx.stores_sessions() {
             return RefreshStart::Send;
         }
         // The attempt begins here also if its request is never sent.
@@ -248,7 +248,7 @@ impl Refresh {
 
     /// Continues a refresh that waited for metadata.
     pub(super) fn resume(&mut self, ctx: &mut Context, provider: &Provider) -> RefreshStart {
-        if ctx.keeps() && self.needs_provider() && provider.need_keys(ctx) {
+        if ctx.stores_sessions() && self.needs_provider() && provider.need_keys(ctx) {
             return self.queue(ctx);
         }
         RefreshStart::No
@@ -257,7 +257,7 @@ impl Refresh {
     /// Continues a refresh that waited for keys, even if the keys could not be fetched. In that case they are requested
     /// again when the refresh returns an ID token.
     pub(super) fn queue(&mut self, ctx: &Context) -> RefreshStart {
-        if ctx.keeps()
+        if ctx.stores_sessions()
             && self.needs_provider()
             && let Some(session) = &ctx.session
         {
@@ -274,7 +274,7 @@ impl Refresh {
             self.stage,
             RefreshStage::NeedsProvider | RefreshStage::Queued(_)
         );
-        if !ctx.keeps() || !is_waiting {
+        if !ctx.stores_sessions() || !is_waiting {
             return RefreshStep::Wait;
         }
         self.stage = RefreshStage::Idle;
@@ -289,7 +289,7 @@ impl Refresh {
     /// Sends the refresh request. Returns false if the request cannot be sent or is no longer needed. If another vault
     /// has stored a successor, `Tokens::merge` has already abandoned this refresh.
     pub(super) fn send(&mut self, ctx: &mut Context, provider: &Provider, dpop: &mut Dpop) -> bool {
-        let queued = if ctx.keeps() {
+        let queued = if ctx.stores_sessions() {
             core::mem::take(&mut self.stage)
         } else {
             RefreshStage::Idle
@@ -303,7 +303,7 @@ impl Refresh {
         };
         let endpoint = &metadata.token_endpoint;
         let request = self.targets.request(&ctx.config, endpoint, refresh_token);
-        if ctx.keeps() && core::mem::take(&mut self.was_not_sent) {
+        if ctx.stores_sessions() && core::mem::take(&mut self.was_not_sent) {
             // The last attempt failed because metadata or the lock was missing. It must not delay the retry if this
             // request fails.
             self.schedule.reopen();

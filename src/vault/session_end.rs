@@ -33,7 +33,7 @@ pub(super) fn end(
     let Closed { session, successor } = close(ctx, tokens, calls, reason)?;
     let token = successor.as_ref().or(session.refresh_token());
     let token = token.filter(|_| reason.calls_for_revocation());
-    if ctx.keeps()
+    if ctx.stores_sessions()
         && matches!(
             reason,
             EndReason::Idle | EndReason::Absolute | EndReason::SessionExpired
@@ -76,7 +76,7 @@ pub(super) fn replace(
     session: Box<Session>,
 ) -> Option<Secret> {
     let mut detached = None;
-    if ctx.keeps() {
+    if ctx.stores_sessions() {
         if tokens.persistence.is_stored {
             tokens.persistence.replaced =
                 ctx.session.as_deref().map(|before| before.sid().to_owned());

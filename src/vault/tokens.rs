@@ -112,7 +112,7 @@ impl Tokens {
         let Some(session) = &ctx.session else {
             return RefreshStep::Unused(refreshed.tokens);
         };
-        let state = ctx.keeps().then(|| {
+        let state = ctx.stores_sessions().then(|| {
             let Refreshed {
                 tokens,
                 user,
@@ -230,7 +230,7 @@ impl Tokens {
 
     /// Does the next work that needs the lock. Releases the lock if no work needs it.
     pub(super) fn proceed(&mut self, ctx: &mut Context) {
-        if !ctx.keeps() || !self.persistence.lock.is_held() || self.refresh.is_sent() {
+        if !ctx.stores_sessions() || !self.persistence.lock.is_held() || self.refresh.is_sent() {
             return;
         }
         self.persistence.retry_at = None;
@@ -285,7 +285,7 @@ impl Tokens {
         reason: EndReason,
         token: Option<Secret>,
     ) {
-        if ctx.keeps() {
+        if ctx.stores_sessions() {
             self.persistence.end(ctx, session, reason, token);
             self.acquire_lock(ctx);
             if reason == EndReason::LoggedOut {

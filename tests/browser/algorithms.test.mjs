@@ -46,6 +46,6 @@ test('id_token_invalid: the error of an ID token with another algorithm names it
   const page = await app.open()
   const { error } = await signIn(page)
   assert.equal(error.code, 'id_token_invalid')
-  assert.match(error.message, /alg is 'RS512'/)
+  assert.match(error.message, /alg is 'RS512': only the algorithm in idTokenSignedResponseAlg/)
   assert.equal(await page.evaluate(() => auth.session), null)
 })

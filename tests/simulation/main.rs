@@ -32,8 +32,7 @@ use std::time::{Duration, Instant};
 
 use kit::world::invariants::Invariant;
 
-const USAGE: &str =
-    "usage: cargo xtask simulate [--isolates | --default-module] [--sessions N] [--seed S]";
+const USAGE: &str = "usage: cargo xtask simulate [--isolates] [--sessions N] [--seed S]";
 
 /// Number of lives that run twice, to check that a seed always leads to the same life.
 const REPEATED: u64 = 20;

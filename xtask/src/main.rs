@@ -66,7 +66,7 @@ enum Command {
     },
     /// Run all tests, or one kind of tests.
     Test {
-        /// The kind of tests. Default: all kinds in this order.
+        /// The kind of tests. Default: all kinds but `quick`, in this order.
         #[arg(value_enum)]
         kind: Option<test::Kind>,
         /// Browser engines for the kind `engines`, separated by commas. Default: all three.

@@ -14,12 +14,12 @@ use std::time::Instant;
 /// One kind of tests.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Kind {
-    /// What one runs all day: formatting, one clippy, the kinds `native` and `page`, and the demo's journey in Chromium.
-    /// Not among all kinds, which cover it.
+    /// The fast checks for daily work: formats, clippy, `native`, `page`, and the demo in Chromium. The other kinds repeat
+    /// these checks, so a run without a kind leaves `quick` out.
     Quick,
     /// Formatting, lints and types: rustfmt, clippy, rustdoc, tsc, prettier.
     Lint,
-    /// The Rust core in virtual time, with test vectors: cargo test.
+    /// The Rust core in virtual time, with test vectors, and the tools: cargo test --workspace.
     Native,
     /// Thousands of simulated lives of the core with all kinds of faults (`simulate`), and a check that the simulation
     /// notices broken rules.

@@ -4,7 +4,7 @@
 //! more than one core busy each, so both modules are compiled, or optimized, at the same time.
 //!
 //! A module is compiled again only if the content of its sources has changed, and its outputs are kept in `target`. A
-//! clone to which `target` was copied therefore compiles nothing.
+//! clone to which `target` was copied therefore does not compile the modules again.
 
 use crate::at_once::each;
 use crate::install::{self, WASM_TARGET};

@@ -2,7 +2,7 @@
 //! removes.
 
 use super::{FIXED, RANGES, TRUSTED, as_read, is_among};
-use crate::base::{IS_TOKEN_HANDLER, strings};
+use crate::base::strings;
 use crate::prelude::*;
 
 /// Headers with other credentials. The token handler removes these headers, but the vault allows them. A page may send
@@ -27,7 +27,13 @@ impl Exceptions {
     pub fn allow(&mut self, name: &str) -> bool {
         let name = as_read(name);
         push(&mut self.allowed, &name);
-        !is_among(FIXED, &name) && !is_handlers_own(&name)
+        !is_among(FIXED, &name)
+    }
+
+    /// Returns true if a header that concerns the token handler itself is allowed.
+    #[must_use]
+    pub fn allow_handlers_own(&self) -> bool {
+        strings::split(HANDLERS_OWN, b' ').any(|name| self.has_allowed(name))
     }
 
     /// Denies the header of this name.
@@ -68,11 +74,6 @@ impl Exceptions {
         }
         names
     }
-}
-
-/// Returns true for headers that concern the token handler. In the browser's module, the result is always false.
-fn is_handlers_own(name: &str) -> bool {
-    IS_TOKEN_HANDLER && is_among(HANDLERS_OWN, name)
 }
 
 fn push(names: &mut String, name: &str) {
@@ -117,9 +118,18 @@ mod tests {
             let _ = exceptions.allow(&name.replace('-', "_"));
             assert!(!exceptions.allow(&name.replace('-', "_")), "{name}");
         }
-        for name in ["X-Strongroom", "Accept-Encoding"] {
-            let is_allowed = Exceptions::default().allow(name);
-            assert_eq!(is_allowed, !IS_TOKEN_HANDLER, "{name}");
+    }
+
+    #[test]
+    fn headers_of_the_token_handler_are_recognized() {
+        for (name, expected) in [
+            ("X-Strongroom", true),
+            ("Accept_Encoding", true),
+            ("Accept", false),
+        ] {
+            let mut exceptions = Exceptions::default();
+            assert!(exceptions.allow(name), "{name}");
+            assert_eq!(exceptions.allow_handlers_own(), expected, "{name}");
         }
     }
 }

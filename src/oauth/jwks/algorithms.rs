@@ -6,12 +6,13 @@ use crate::codec::base64url;
 use crate::prelude::*;
 
 /// End of the message about an ID token whose algorithm is not accepted.
-pub(crate) const NOT_ALLOWED: &str =
-    msg!(", which neither the provider's metadata nor idTokenSignedResponseAlg allows");
+pub(crate) const NOT_ALLOWED: &str = msg!(
+    ": only the algorithm in idTokenSignedResponseAlg is accepted, or without this option those in the provider's metadata"
+);
 
 /// End of the message about a provider that announces only algorithms that this crate does not accept.
 pub(crate) const NONE_SUPPORTED: &str = msg!(
-    " contains none of ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512 and EdDSA"
+    " contains none of ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512, EdDSA and Ed25519"
 );
 
 /// A signature algorithm that this crate accepts (RFC 7518 section 3.1, RFC 8037, RFC 9864).

@@ -29,7 +29,7 @@ impl Activity {
     /// Records that the user was active. Returns true if the activity counts now, and false while the session is in
     /// doubt.
     pub(super) const fn record(&mut self, ctx: &mut Context) -> bool {
-        if !ctx.keeps() {
+        if !ctx.stores_sessions() {
             return true;
         }
         if let Some(was_touched) = &mut ctx.doubt {

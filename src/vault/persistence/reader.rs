@@ -92,7 +92,7 @@ impl UnlockedReads {
 
     /// Begins the first read of the store when the first input is handled.
     pub(super) fn begin(&mut self, ctx: &mut Context) {
-        if ctx.keeps() && self.greet_by.is_none() {
+        if ctx.stores_sessions() && self.greet_by.is_none() {
             self.greet_by = Some(ctx.now.monotonic + READ_LIMIT);
             self.read(ctx);
         }

@@ -67,7 +67,7 @@ impl Logouts {
         // A vault that restored its session from the store may not have fetched the metadata yet. The page must wait
         // also for a revocation, because it may navigate away after the logout, which ends a dedicated worker.
         let needs_metadata = request.provider || awaits_metadata;
-        if ctx.keeps() && needs_metadata && !provider.need_metadata(ctx) {
+        if ctx.stores_sessions() && needs_metadata && !provider.need_metadata(ctx) {
             return self.unaddressed.push(Box::new(request));
         }
         self.conclude(ctx, provider, &request, op, awaits_store);
@@ -82,7 +82,7 @@ impl Logouts {
         op: Option<OpId>,
         awaits_store: bool,
     ) {
-        if ctx.keeps() {
+        if ctx.stores_sessions() {
             for request in core::mem::take(&mut self.unaddressed) {
                 self.conclude(ctx, provider, &request, op, awaits_store);
             }

@@ -44,7 +44,7 @@ impl Revocations {
         provider: &Provider,
         refresh_token: &Secret,
     ) -> Option<OpId> {
-        if ctx.keeps() && !provider.need_metadata(ctx) {
+        if ctx.stores_sessions() && !provider.need_metadata(ctx) {
             let is_it = |token: &Secret| token.matches(refresh_token.expose());
             if !self.waiting.iter().any(is_it) {
                 self.waiting.push(refresh_token.clone());
@@ -53,7 +53,7 @@ impl Revocations {
         let endpoint = provider.metadata.as_ref()?.revocation_endpoint.as_deref()?;
         let client_id = &ctx.config.client_id;
         let request = token_endpoint::revocation_request(endpoint, client_id, refresh_token);
-        if ctx.keeps() {
+        if ctx.stores_sessions() {
             // The revocation of this token may already be in flight: a session that has ended may be read from the
             // store and end again.
             let is_it = |r: &Revocation| {
@@ -75,7 +75,7 @@ impl Revocations {
 
     /// Returns true if a revocation waits for the provider's metadata.
     pub(in crate::vault) fn awaits_metadata(&self, ctx: &Context) -> bool {
-        ctx.keeps() && !self.waiting.is_empty()
+        ctx.stores_sessions() && !self.waiting.is_empty()
     }
 
     /// Sends the revocations that waited for the provider's metadata. Returns the operation of the last one.
@@ -85,7 +85,7 @@ impl Revocations {
         provider: &Provider,
     ) -> Option<OpId> {
         let mut last = None;
-        if ctx.keeps() {
+        if ctx.stores_sessions() {
             for token in core::mem::take(&mut self.waiting) {
                 last = self.revoke(ctx, provider, &token).or(last);
             }

@@ -192,7 +192,7 @@ impl World {
         let settings = Settings::usual(changes);
         let mut provider = Provider::new();
         let config = settings.parse();
-        provider.names_families = config.keeps();
+        provider.names_families = config.stores_sessions();
         provider.identify_users_as(&config);
         Self::start(settings, provider, seed)
     }
@@ -224,7 +224,7 @@ impl World {
             sockets: sockets::Sockets::default(),
             ledger: Ledger::default(),
             witness: Witness::default(),
-            watch: Watch::new(parsed.limits, parsed.keeps()),
+            watch: Watch::new(parsed.limits, parsed.stores_sessions()),
             events: Vec::new(),
             story: None,
             persists: true,

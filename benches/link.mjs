@@ -1,23 +1,23 @@
-/** A slow line on loopback: proxies in front of servers, which share one connection to the internet. */
+/** A slow link on loopback: proxies in front of servers, which share one bandwidth. */
 import { connect, createServer } from 'node:net'
 import { once } from 'node:events'
 
 /**
- * Starts a line with a round trip of `roundTrip` milliseconds, which receives `megabits` per second. All servers behind
- * it share this speed. A connection costs one round trip before its first request. The line sends at any speed, and has
- * neither the slow start of TCP nor TLS.
+ * Starts a link with this round-trip time in milliseconds, and this download bandwidth in megabits per second, which all
+ * servers behind the link share. The upload bandwidth is unlimited. A connection costs one round trip before its first
+ * request. The link has neither the slow start of TCP nor TLS.
  *
  * @param {{ megabits: number, roundTrip: number }} options
  */
-export function startLine({ megabits, roundTrip }) {
+export function startLink({ megabits, roundTrip }) {
   const bytesPerMillisecond = (megabits * 1e6) / 8 / 1000
   const servers = []
-  /** The time at which the line has received everything that was sent so far. */
-  let isFree = 0
+  /** The time at which everything that was sent so far has been received. */
+  let freeAt = 0
 
   const receive = (bytes) => {
-    isFree = Math.max(isFree, performance.now()) + bytes / bytesPerMillisecond
-    return isFree + roundTrip / 2
+    freeAt = Math.max(freeAt, performance.now()) + bytes / bytesPerMillisecond
+    return freeAt + roundTrip / 2
   }
 
   /**
@@ -30,8 +30,8 @@ export function startLine({ megabits, roundTrip }) {
     const server = createServer((browser) => {
       const { hostname, port } = new URL(target)
       const upstream = connect(Number(port), hostname)
-      const isConnected = performance.now() + roundTrip
-      pipe(browser, upstream, () => Math.max(isConnected, performance.now()) + roundTrip / 2)
+      const connectedAt = performance.now() + roundTrip
+      pipe(browser, upstream, () => Math.max(connectedAt, performance.now()) + roundTrip / 2)
       pipe(upstream, browser, receive)
     })
     server.listen(0, '127.0.0.1')
