@@ -160,8 +160,8 @@ impl Metadata {
             require_pushed_authorization_requests: reader
                 .flag("require_pushed_authorization_requests"),
             device_authorization_endpoint: reader
-                .optional_endpoint("device_authorization_endpoint"),
-            // Most clients do not use this endpoint, so a malformed one is no error here.
+                .rarely_used_endpoint("device_authorization_endpoint"),
+            // Most clients do not use this endpoint, so a malformed one is not an error here.
             userinfo_endpoint: reader
                 .get("userinfo_endpoint")
                 .and_then(Value::as_str)
@@ -353,13 +353,7 @@ impl<'a> MetadataReader<'a> {
     /// printable ASCII (RFC 3986), because parsers differ in which other characters they accept.
     fn endpoint(&self, name: &str) -> String {
         let text = self.required(name);
-        let is_plain = text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
-        // Endpoints of an `https` issuer must be `https`. An `http` issuer, which is on loopback, may have `http`
-        // endpoints there.
-        let is_plain_http = self.is_https && !text.starts_with("https://");
-        if !is_plain || is_plain_http || !url::is_trustworthy(text) {
+        if !self.is_endpoint(text) {
             self.refuse(&[
                 name,
                 " is ",
@@ -370,8 +364,25 @@ impl<'a> MetadataReader<'a> {
         text.to_owned()
     }
 
+    fn is_endpoint(&self, text: &str) -> bool {
+        let is_plain = text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
+        // Endpoints of an `https` issuer must be `https`. An `http` issuer, which is on loopback, may have `http`
+        // endpoints there.
+        let is_plain_http = self.is_https && !text.starts_with("https://");
+        is_plain && !is_plain_http && url::is_trustworthy(text)
+    }
+
     fn optional_endpoint(&self, name: &str) -> Option<String> {
         self.get(name).map(|_| self.endpoint(name))
+    }
+
+    /// Returns the URL in the member `name`, or `None` if it is not a valid endpoint. For endpoints that most clients do
+    /// not use.
+    fn rarely_used_endpoint(&self, name: &str) -> Option<String> {
+        let text = self.get(name)?.as_str()?;
+        self.is_endpoint(text).then(|| text.to_owned())
     }
 
     fn endpoints(&self) -> Vec<String> {
@@ -650,7 +661,6 @@ mod tests {
             "revocation_endpoint",
             "end_session_endpoint",
             "pushed_authorization_request_endpoint",
-            "device_authorization_endpoint",
         ] {
             for bad in [
                 "",
@@ -684,6 +694,24 @@ mod tests {
             for good in ["https://id.example.com:8443/t?a=b", "https://127.0.0.1/t"] {
                 assert!(parse(&format!(r#""{name}":"{good}""#)).is_ok(), "{good}");
             }
+        }
+    }
+
+    #[test]
+    fn invalid_device_endpoint_stops_no_other_login() {
+        for (value, expected) in [
+            (
+                r#""https://id.example.com/d""#,
+                Some("https://id.example.com/d"),
+            ),
+            (r#""http://id.example.com/d""#, None),
+            (r#""/device""#, None),
+            (r#""""#, None),
+            ("1", None),
+        ] {
+            let metadata = parse(&format!(r#""device_authorization_endpoint":{value}"#)).unwrap();
+            let read = metadata.device_authorization_endpoint;
+            assert_eq!(read.as_deref(), expected, "{value}");
         }
     }
 

@@ -17,7 +17,7 @@ use crate::prelude::*;
 use crate::base::clock::{Instant, Millis};
 use crate::base::http::Outcome;
 use crate::oauth::token_endpoint::{
-    self, DEFAULT_LIFETIME, TokenResponse, TokenSet, UNLIMITED, Wanted,
+    self, DEFAULT_LIFETIME, Scheme, TokenResponse, TokenSet, UNLIMITED, Wanted,
 };
 
 /// The meaning of a response to a refresh request.
@@ -62,7 +62,9 @@ pub fn classify(outcome: &Outcome, wanted: Wanted<'_>) -> RefreshOutcome {
             RefreshOutcome::Renewed(tokens)
         }
         // Servers without OpenID Connect may also refuse with 200.
-        TokenResponse::Refused(code) => refused(code, is_refusal || wanted.members.is_some()),
+        TokenResponse::Refused(code) => {
+            refused(code, wanted.scheme, is_refusal || wanted.members.is_some())
+        }
         TokenResponse::Wait(after) => {
             RefreshOutcome::Wait(reply.status, after.unwrap_or(Millis::from_secs(5)))
         }
@@ -74,7 +76,9 @@ pub fn classify(outcome: &Outcome, wanted: Wanted<'_>) -> RefreshOutcome {
     }
 }
 
-fn refused(code: String, is_refusal: bool) -> RefreshOutcome {
+fn refused(code: String, scheme: Scheme, is_refusal: bool) -> RefreshOutcome {
+    // Without a proof, an error about the proof explains nothing.
+    let has_proof = scheme == Scheme::Dpop;
     match code.as_str() {
         // control: invalid_grant_is_final
         "invalid_grant" => RefreshOutcome::Ended,
@@ -85,15 +89,15 @@ fn refused(code: String, is_refusal: bool) -> RefreshOutcome {
             RefreshOutcome::Transient(msg!("the provider is unavailable for the moment"))
         }
         // The provider has asked for a nonce twice in a row: the nonce changes during each request, or CORS hides it.
-        "use_dpop_nonce" => {
+        "use_dpop_nonce" if has_proof => {
             RefreshOutcome::Transient(msg!("the provider keeps asking for another DPoP nonce"))
         }
         "invalid_client"
         | "unauthorized_client"
         | "unsupported_grant_type"
         | "invalid_scope"
-        | "invalid_target"
-        | "invalid_dpop_proof" => RefreshOutcome::Misconfigured(code),
+        | "invalid_target" => RefreshOutcome::Misconfigured(code),
+        "invalid_dpop_proof" if has_proof => RefreshOutcome::Misconfigured(code),
         // The code is `invalid_request` or an unknown code.
         _ if is_refusal => RefreshOutcome::Unexplained(code),
         _ => RefreshOutcome::Transient(msg!("a 4xx response with an unknown error code")),
@@ -381,7 +385,6 @@ mod tests {
     use super::*;
     use crate::base::http::HttpReply;
     use crate::base::http::tests::json_reply;
-    use crate::oauth::token_endpoint::Scheme;
 
     /// Returns the instant this many milliseconds after the start, by both clocks.
     fn at(millis: u64) -> Instant {
@@ -513,6 +516,22 @@ mod tests {
         schedule.grant_confirmed();
         assert!(!schedule.is_open(&at(10_374)));
         assert!(schedule.is_open(&at(10_375)));
+    }
+
+    #[test]
+    fn errors_about_a_proof_are_unexplained_without_a_proof() {
+        let with = |scheme: Scheme, code: &str| {
+            let reply = json_reply(400, &[r#"{"error":""#, code, "\"}"].concat());
+            classify(&Outcome::from(reply), scheme.into())
+        };
+        for code in ["use_dpop_nonce", "invalid_dpop_proof"] {
+            let bearer = with(Scheme::Bearer, code);
+            assert!(matches!(bearer, RefreshOutcome::Unexplained(_)), "{code}");
+        }
+        let nonce = with(Scheme::Dpop, "use_dpop_nonce");
+        assert!(matches!(nonce, RefreshOutcome::Transient(_)));
+        let proof = with(Scheme::Dpop, "invalid_dpop_proof");
+        assert!(matches!(proof, RefreshOutcome::Misconfigured(_)));
     }
 
     #[test]
@@ -696,15 +715,6 @@ mod tests {
             schedule.reachable(&now);
         }
         schedule
-    }
-
-    #[test]
-    fn repeated_nonce_demand_is_transient() {
-        let verdict = refusal("use_dpop_nonce");
-        assert!(
-            matches!(verdict, RefreshOutcome::Transient(_)),
-            "{verdict:?}"
-        );
     }
 
     #[test]

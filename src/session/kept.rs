@@ -187,7 +187,9 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
     let requested = ago("token_age")?;
     let latest = object.str("latest_id_token");
     let original = Identity::from_text(object.str("id_token")?)?;
-    let original = original.with_stored_info(object.get("user_info").and_then(Value::as_object));
+    // After the option `userInfo` is removed, pages no longer see these claims.
+    let user_info = object.get("user_info").filter(|_| config.asks_user_info);
+    let original = original.with_stored_info(user_info.and_then(Value::as_object));
     // After a change of `identity`, the claims have another meaning.
     let sub_of = config.identity.as_ref().map(Members::source);
     if original.id_token().is_some() != config.has_openid()

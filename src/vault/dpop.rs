@@ -1,5 +1,5 @@
 //! DPoP in the vault (RFC 9449): one key for each login and its session, a fresh proof for each token request and each
-//! request with a token, and the nonces that servers require in self.
+//! request with a token, and the nonces that servers require in them.
 //!
 //! The core builds the proof. The host signs the proof and sends it in the request that it was built for. The request
 //! and the unsigned proof are one output, so the core cannot handle a logout, an abort or a limit between the two.

@@ -31,6 +31,28 @@ fn configured_claims_are_added() {
 }
 
 #[test]
+fn stored_claims_are_not_shown_after_the_option_is_removed() {
+    for (after, expected) in [
+        (r#""userInfo":true,"#, r#"{"sub":"alice","email":"a@b"}"#),
+        ("", r#"{"sub":"alice"}"#),
+    ] {
+        let mut world = world_with(
+            r#"{"claims": ["email"], "session": {"persist": "sealed"}}"#,
+            r#"{"email": "a@b"}"#,
+        );
+        let page = world.open();
+        world.sign_in(page);
+        world.reconfigure(&format!(
+            r#"{{{after}"claims": ["email"], "session": {{"persist": "sealed"}}}}"#
+        ));
+        world.restart();
+        let page = world.open();
+        world.answer_all();
+        assert_eq!(claims(&world, page), expected);
+    }
+}
+
+#[test]
 fn id_token_wins() {
     let mut world = world_with(r#"{"claims": ["name", "email"]}"#, r#"{"name": "Other"}"#);
     world.provider.name = Some("Alice");

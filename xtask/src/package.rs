@@ -1,6 +1,6 @@
 //! Builds the npm package in `pkg/dist` from `pkg/glue` and `pkg/src`, and then bundles the demo site.
 
-use crate::paths::at;
+use crate::paths::{at, files_below, root};
 use crate::process::node;
 use crate::progress::{Output, seconds, step, unchanged};
 use crate::stamp::Stamp;
@@ -112,7 +112,7 @@ fn package() -> Result<()> {
     step("package: tsc", Output::Quiet, || {
         PROJECTS.iter().try_for_each(|project| tsc(project, &[]))
     })?;
-    stamp.write()
+    stamp.write(&outputs)
 }
 
 fn tsc(project: &str, options: &[&str]) -> Result<()> {
@@ -123,20 +123,26 @@ fn tsc(project: &str, options: &[&str]) -> Result<()> {
 
 /// Bundles the demo site, which uses the client name of the tests' servers.
 fn site() -> Result<()> {
-    let inputs = [
-        "www",
-        "README.md",
-        "pkg/dist",
-        "tests/support",
-        "package-lock.json",
-    ];
-    let stamp = Stamp::of("site", &inputs.map(at), &[])?;
-    if stamp.is_fresh(&[at("www/dist/index.html")]) {
+    // The outputs are in a folder of `www`.
+    let mut inputs = files_below(root(), "www")?;
+    inputs.extend(
+        [
+            "README.md",
+            "pkg/dist",
+            "tests/support",
+            "package-lock.json",
+        ]
+        .map(str::to_owned),
+    );
+    let inputs: Vec<_> = inputs.iter().map(|input| at(input)).collect();
+    let outputs = [at("www/dist")];
+    let stamp = Stamp::of("site", &inputs, &[])?;
+    if stamp.is_fresh(&outputs) {
         unchanged("site: esbuild, tsc");
         return Ok(());
     }
     step("site: esbuild, tsc", Output::Quiet, || {
         node(&["www/build.mjs"]).run_quietly()
     })?;
-    stamp.write()
+    stamp.write(&outputs)
 }

@@ -1,9 +1,9 @@
 //! Checks that a release can be published, and stops before anything is published.
 
 use crate::install::NPM;
-use crate::package;
-use crate::paths::at;
+use crate::paths::{self, at};
 use crate::process::program;
+use crate::{package, supply};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 
@@ -16,9 +16,21 @@ const CHECKS: [Check; 4] = [
     ("npm publish --dry-run", npm),
 ];
 
-/// Runs all checks, even if one fails.
+/// Runs all checks, even if one fails. Everything is built again, with tools that npm has just installed: a package must
+/// not contain what an earlier build, or a folder from another clone, has left.
 pub(crate) fn check() -> Result<()> {
+    for built in [
+        paths::target("xtask"),
+        at("pkg/glue"),
+        at("pkg/dist"),
+        at("node_modules"),
+    ] {
+        if built.exists() {
+            fs::remove_dir_all(&built).with_context(|| built.display().to_string())?;
+        }
+    }
     package::build()?;
+    supply::same_twice(None)?;
     let mut failed = 0;
     for (name, check) in CHECKS {
         match check() {

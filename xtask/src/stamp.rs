@@ -1,6 +1,6 @@
-//! Skips steps whose inputs have not changed. Contents are compared, not modification times, so that switching branches
-//! back and forth repeats no step. Paths are compared relative to the repository's root, so that no step is repeated in a
-//! clone to which `target` was copied.
+//! Skips steps whose inputs have not changed and whose outputs are still those of the step. Contents are compared, not
+//! modification times, so that switching branches back and forth repeats no step. Paths are compared relative to the
+//! repository's root, so that no step is repeated in a clone to which `target` was copied.
 
 use crate::paths;
 use anyhow::{Context, Result};
@@ -8,14 +8,10 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-/// The name of folders that contain outputs. Such a folder may be inside a folder of inputs, and its files do not count
-/// as inputs.
-const OUTPUT: &str = "dist";
-
-/// A hash of a step's inputs, and the file that keeps the hash of the step's last run.
+/// A hash of a step's inputs, and the file that keeps the hashes of the inputs and outputs of the step's last run.
 pub(crate) struct Stamp {
     file: PathBuf,
-    digest: String,
+    inputs: u64,
 }
 
 impl Stamp {
@@ -29,21 +25,32 @@ impl Stamp {
         }
         Ok(Self {
             file: paths::target("xtask").join(name),
-            digest: format!("{:016x}", hasher.finish()),
+            inputs: hasher.finish(),
         })
     }
 
-    /// Returns true if the step's last run had the same inputs and its `outputs` still exist.
+    /// Returns true if the step's last run had the same inputs, and its `outputs` have not changed since. An
+    /// interrupted run of the step may have changed them.
     pub(crate) fn is_fresh(&self, outputs: &[PathBuf]) -> bool {
         outputs.iter().all(|output| output.exists())
-            && fs::read_to_string(&self.file).is_ok_and(|digest| digest == self.digest)
+            && self.text(outputs).is_ok_and(|text| {
+                fs::read_to_string(&self.file).is_ok_and(|written| written == text)
+            })
     }
 
-    /// Records that the step has completed.
-    pub(crate) fn write(&self) -> Result<()> {
+    /// Records that the step has completed with these outputs.
+    pub(crate) fn write(&self, outputs: &[PathBuf]) -> Result<()> {
         fs::create_dir_all(paths::target("xtask"))?;
-        fs::write(&self.file, &self.digest)
+        fs::write(&self.file, self.text(outputs)?)
             .with_context(|| format!("{} could not be written", self.file.display()))
+    }
+
+    fn text(&self, outputs: &[PathBuf]) -> Result<String> {
+        let mut hasher = DefaultHasher::new();
+        for output in outputs {
+            hash_path(output, &mut hasher)?;
+        }
+        Ok(format!("{:016x} {:016x}", self.inputs, hasher.finish()))
     }
 }
 
@@ -55,7 +62,6 @@ fn hash_path(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
         let mut entries = fs::read_dir(path)?
             .map(|entry| Ok(entry?.path()))
             .collect::<Result<Vec<_>>>()?;
-        entries.retain(|entry| entry.file_name().is_none_or(|name| name != OUTPUT));
         entries.sort();
         entries
             .iter()
@@ -73,23 +79,21 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn step_repeats_after_input_change_or_lost_output() {
+    fn step_repeats_after_input_or_output_change() {
         let folder = paths::target("xtask/test-of-stamps");
         fs::remove_dir_all(&folder).ok();
-        fs::create_dir_all(folder.join("src/dist")).unwrap();
+        fs::create_dir_all(folder.join("src")).unwrap();
         let (input, output) = (folder.join("src/a"), folder.join("b"));
-        let made_here = folder.join("src/dist/c");
+        let outputs = [output.clone()];
         let stamp = |options: &[&str]| Stamp::of("test", &[folder.join("src")], options).unwrap();
-        let fresh = |options: &[&str]| stamp(options).is_fresh(std::slice::from_ref(&output));
+        let fresh = |options: &[&str]| stamp(options).is_fresh(&outputs);
         fs::write(&input, "1").unwrap();
-        fs::write(&output, "").unwrap();
+        fs::write(&output, "of 1").unwrap();
         fs::remove_file(stamp(&[]).file).ok();
 
         assert!(!fresh(&[]), "never run");
-        stamp(&[]).write().unwrap();
+        stamp(&[]).write(&outputs).unwrap();
         assert!(fresh(&[]));
-        fs::write(&made_here, "").unwrap();
-        assert!(fresh(&[]), "an output among the inputs");
         assert!(!fresh(&["-Oz"]), "another option");
         fs::write(&input, "2").unwrap();
         assert!(!fresh(&[]), "another content");
@@ -98,6 +102,8 @@ mod tests {
         assert!(!fresh(&[]), "another file");
         fs::remove_file(folder.join("src/new")).unwrap();
         assert!(fresh(&[]), "as it was");
+        fs::write(&output, "of an interrupted run").unwrap();
+        assert!(!fresh(&[]), "another output");
         fs::remove_file(&output).unwrap();
         assert!(!fresh(&[]), "no output");
     }

@@ -71,7 +71,7 @@ fn check_with(deny: &Path) -> Result<()> {
 
 /// Builds the modules, or only the module `only`, a second time: from a copy of the sources in another folder, with
 /// another cargo home. Fails if the bytes differ.
-fn same_twice(only: Option<&str>) -> Result<()> {
+pub(crate) fn same_twice(only: Option<&str>) -> Result<()> {
     let label = only.unwrap_or("all modules");
     let is_wanted = |known: &str| only.is_none_or(|only| only == known);
     let files: Vec<String> = wasm::files()
@@ -121,7 +121,7 @@ fn same_twice(only: Option<&str>) -> Result<()> {
         }
     }
     fs::remove_dir_all(&copy).ok();
-    stamp.write()
+    stamp.write(&built)
 }
 
 /// Returns the paths of all files from which the modules are built, as git lists them.

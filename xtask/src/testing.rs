@@ -30,8 +30,13 @@ pub(crate) const SELECTION: [&str; 6] = [
 pub(crate) fn build() -> Result<()> {
     let compiled = target("xtask/compiled/strongroom_testing.wasm");
     let label = "testing: cargo rustc";
-    let built = compiler_stamp("testing", &["src", "tests/kit"], &SELECTION)?;
-    if built.is_fresh(std::slice::from_ref(&compiled)) {
+    let built = compiler_stamp(
+        "testing",
+        &["src", "tests/kit", "xtask/src/testing.rs"],
+        &SELECTION,
+    )?;
+    let module = [compiled.clone()];
+    if built.is_fresh(&module) {
         unchanged(label);
     } else {
         step(label, Output::Loud, || {
@@ -43,7 +48,7 @@ pub(crate) fn build() -> Result<()> {
         })?;
         let from = target(&format!("{WASM_TARGET}/{PROFILE}/strongroom_test_kit.wasm"));
         copy(&from, &compiled)?;
-        built.write()?;
+        built.write(&module)?;
     }
     let glue = target("xtask/glue");
     let outputs = OUTPUTS.map(|end| glue.join(format!("{NAME}{end}")));
@@ -67,6 +72,6 @@ pub(crate) fn build() -> Result<()> {
             .generate_output()?
             .emit(&glue)
     })?;
-    stamp.write()?;
+    stamp.write(&outputs)?;
     publish(outputs)
 }

@@ -117,22 +117,13 @@ pub(crate) fn modules(only: Option<&str>) -> Result<()> {
 }
 
 fn build_modules(modules: &[&Module], hashes: &str) -> Result<()> {
-    let in_twos = |modules: &[&Module], work: &(dyn Fn(&Module) -> Result<()> + Sync)| {
-        each(2, modules, |module| work(module))
-            .into_iter()
-            .collect::<Result<()>>()
+    let build = |module: &&Module| {
+        module.compile(hashes)?;
+        module.bind()
     };
-    in_twos(modules, &|module| module.compile(hashes))?;
-    let mut bound = Vec::new();
-    let mut stamps = Vec::new();
-    for module in modules {
-        if let Some(stamp) = module.bind()? {
-            bound.push(*module);
-            stamps.push(stamp);
-        }
-    }
-    in_twos(&bound, &Module::optimize)?;
-    stamps.iter().try_for_each(Stamp::write)?;
+    each(2, modules, build)
+        .into_iter()
+        .collect::<Result<()>>()?;
     let outputs = modules
         .iter()
         .flat_map(|module| OUTPUTS.map(|end| module.output(end)));
@@ -146,11 +137,36 @@ pub(crate) fn compiler_stamp(label: &str, sources: &[&str], options: &[&str]) ->
     let inputs = [sources, &settings].concat();
     let inputs: Vec<_> = inputs.iter().map(|input| at(input)).collect();
     let compiler = program("rustc").args(["--version", "--verbose"]).read()?;
+    let environment = compiler_environment();
     Stamp::of(
         &format!("compiled-{label}"),
         &inputs,
-        &[options, &[&*compiler]].concat(),
+        &[options, &[&*compiler, &*environment]].concat(),
     )
+}
+
+/// Returns the environment variables that can change the result of a compilation, with their values, and the user's own
+/// configuration of cargo.
+fn compiler_environment() -> String {
+    const NAMES: [&str; 4] = [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTC",
+        "RUSTC_WRAPPER",
+    ];
+    const BEGINNINGS: [&str; 3] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_WASM32_"];
+    let mut found: Vec<_> = std::env::vars()
+        .filter(|(name, _)| {
+            NAMES.contains(&&**name) || BEGINNINGS.iter().any(|start| name.starts_with(start))
+        })
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    found.sort();
+    if let Some(home) = std::env::var_os("CARGO_HOME") {
+        let own = Path::new(&home).join("config.toml");
+        found.extend(fs::read_to_string(own));
+    }
+    found.join("\n")
 }
 
 /// Copies a file. Creates its folder.
@@ -190,9 +206,10 @@ impl Module {
     /// crate type does not skip it.
     fn compile(&self, hashes: &str) -> Result<()> {
         let options = [self.features, self.profile, hashes];
-        let stamp = compiler_stamp(self.label, &["src"], &options)?;
+        let stamp = compiler_stamp(self.label, &["src", "xtask/src/wasm.rs"], &options)?;
+        let compiled = [self.compiled()];
         let label = format!("{}: cargo rustc", self.label);
-        if stamp.is_fresh(&[self.compiled()]) {
+        if stamp.is_fresh(&compiled) {
             unchanged(&label);
             return Ok(());
         }
@@ -207,12 +224,11 @@ impl Module {
         })?;
         let from = target(&format!("{WASM_TARGET}/{}/{PACKAGE}.wasm", self.profile));
         copy(&from, &self.compiled())?;
-        stamp.write()
+        stamp.write(&compiled)
     }
 
-    /// Runs wasm-bindgen, unless the outputs are up to date. Returns the stamp that the caller must write after the
-    /// module is optimized, or `None` if nothing has to be done.
-    fn bind(&self) -> Result<Option<Stamp>> {
+    /// Runs wasm-bindgen and wasm-opt, unless the outputs are up to date.
+    fn bind(&self) -> Result<()> {
         let label = self.label;
         let inputs = [
             "Cargo.lock",
@@ -228,12 +244,13 @@ impl Module {
         let stamp = Stamp::of(&format!("glue-{label}"), &inputs, &SMALLEST)?;
         if stamp.is_fresh(&outputs) {
             unchanged(&format!("{label}: wasm-bindgen, wasm-opt"));
-            return Ok(None);
+            return Ok(());
         }
-        step(&format!("{label}: wasm-bindgen"), Output::Quiet, || {
+        step(&format!("{label}: wasm-bindgen"), Output::Loud, || {
             self.write_glue()
         })?;
-        Ok(Some(stamp))
+        self.optimize()?;
+        stamp.write(&outputs)
     }
 
     /// Returns the compiled module. It is a copy, because another build can replace cargo's own file.

@@ -199,7 +199,7 @@ fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Resu
     let endpoint = endpoint.and_then(|m| m.device_authorization_endpoint.as_deref());
     let (true, Some(endpoint)) = (ctx.config.login.has_device_flow, endpoint) else {
         let why = msg!(
-            "login({ mode: 'device' }) needs deviceFlow: true in the worker's file, and a provider with a device_authorization_endpoint"
+            "login({ mode: 'device' }) needs deviceFlow: true in the worker's file, and a provider whose metadata has a device_authorization_endpoint over https"
         );
         return Err(Error::new(Code::Unsupported, why));
     };
