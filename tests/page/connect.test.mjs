@@ -33,6 +33,15 @@ test('several calls of reconnect() make one worker', async () => {
   client.close()
 })
 
+test('an unknown announcement of a newer worker changes nothing', async () => {
+  const { client, made, events } = await start(new FakeWorker({ user: 'alice' }))
+  made[0].announce({ t: 'news', session: null })
+  await settled()
+  assert.equal(client.session.claims.sub, 'alice')
+  assert.deepEqual(events, [])
+  client.close()
+})
+
 test('close() during reconnect() emits no event', async () => {
   const next = new FakeWorker({ user: 'bob', responds: false })
   const { client, made, events } = await start(new FakeWorker({ user: 'alice' }), next)

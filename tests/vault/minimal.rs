@@ -1,8 +1,10 @@
-//! The minimal configuration: whatever an option allows to pages is refused without this option.
+//! The minimal configuration: without an option, the vault refuses what the option would let pages do.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use kit::world::{PageResponse, World};
+use kit::world::{Kind, PageResponse, World};
+use strongroom::vault::Input;
 
 /// What a page tries, and the outcome without and with an option. An outcome is an error code, the status of a call, or
 /// the kind of the response.
@@ -291,4 +293,19 @@ fn each_option_is_tried_or_has_no_message() {
         .map(str::to_owned)
         .collect();
     assert_eq!(all_options(), decided);
+}
+
+#[test]
+fn session_in_memory_uses_no_store() {
+    for (config, is_stored) in [("{}", false), (r#"{"session":{"persist":"sealed"}}"#, true)] {
+        let (mut world, page) = World::signed_in_with(config);
+        world.input(Input::Changed);
+        world.answer_all();
+        world.advance(Duration::from_secs(60));
+        world.fetch(page, "/orders");
+        world.answer_all();
+        for kind in [Kind::Load, Kind::Lock, Kind::Persist] {
+            assert_eq!(world.count(kind) > 0, is_stored, "{kind:?} with {config}");
+        }
+    }
 }

@@ -113,6 +113,8 @@ export const connect = async (
       if (message.t === 'trace' || message.t === 'warning') return void tell(message)
       if (message.t === 'expiring') return emit(message.t, { at: message.at })
       if (message.t === 'outdated') return connection.on(message.t)
+      // A worker of a newer version may announce what this page does not know.
+      if (message.t !== 'ready' && message.t !== 'session') return
       const before = reason
       ;({ session, reason, from, elsewhere = elsewhere } = message)
       if (message.t === 'ready') app = message.app
