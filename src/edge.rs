@@ -8,7 +8,7 @@
 //!
 //! # The parts
 //!
-//! A part may use the parts that follow it in this list, but must not use those above it:
+//! A part may use the parts that follow it in this list, but must not use those above it or this file:
 //!
 //! - `router`: finds the endpoint or the upstream of a request.
 //! - `endpoints`: login, callback, logout, and what scripts ask the handler.

@@ -1,5 +1,5 @@
-//! The session's tokens: the refresh, revocations, and the store that vaults share. These parts depend on each other.
-//! For instance, a refresh needs the lock of the store, and a failed write to the store can delay the next refresh.
+//! The session's tokens: the refresh, revocations, and the store that vaults share. This part connects them. For
+//! instance, a refresh needs the lock of the store, and a failed write to the store can delay the next refresh.
 //!
 //! - `refresh`: the steps of the refresh. `revocation`: revocations. `persistence`: the store and its lock.
 //! - `merge`: the merge of this vault's session with the content of the store.
