@@ -1,4 +1,4 @@
-//! What a page adds to the configured request: scopes and parameters, and the options that satisfy the demand of an API.
+//! Scopes and parameters that a page adds to the configured request, and the options that satisfy the demand of an API.
 
 use super::{LoginParams, Pending, checked};
 use crate::base::error::{Code, Error, Result, quote};
