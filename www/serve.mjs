@@ -34,6 +34,11 @@ const more = edge
   ? `\n  the handler       ${demo.site.origin}/auth, in workerd`
   : (vaultOrigin ? `\n  the vault         ${demo.vault.origin}` : '') + own
 
+const hasMoved = new URL(demo.provider.issuer).port !== String(PORTS.provider)
+const note = hasMoved
+  ? '\n  Some ports were in use, so these addresses differ from those in the README.\n'
+  : ''
+
 console.log(`
   strongroom demo   ${demo.site.origin}
 
@@ -42,7 +47,7 @@ console.log(`
   provider          ${demo.provider.issuer}
   API               ${demo.api.url}
   the comparison    ${demo.comparison.origin}, an app with its token in localStorage${more}
-
+${note}
   Ctrl-C ends it.
 `)
 

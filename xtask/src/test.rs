@@ -156,7 +156,9 @@ fn quick() -> Result<()> {
 
 /// Checks the formats of all files, and the wording of doc comments.
 fn format() -> Result<()> {
-    crate::measure::lint::check()?;
+    crate::measure::lint::check().context(
+        "the wording of comments, and the subjects of commits (xtask/src/measure/lint.rs)",
+    )?;
     cargo()
         .args(["fmt", "--all", "--check"])
         .run()

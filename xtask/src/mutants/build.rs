@@ -21,7 +21,7 @@ const FILES: [&str; 7] = [
     "Cargo.toml",
     "Cargo.lock",
     "benches/native.rs",
-    "tests/about.rs",
+    "tests/what_is_covered.rs",
     "tests/egress.rs",
     "tests/providers.rs",
     "tests/vectors.rs",
