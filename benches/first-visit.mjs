@@ -2,11 +2,11 @@
  * Measures the first visit of an app, and a second one, on a slow link: until a login can navigate to the provider, and
  * until an app with a stored session gets its first response from the API. Each contender is a production build by Vite.
  */
-import { createServer } from 'node:http'
 import { brotliCompressSync } from 'node:zlib'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
 import { startApi } from '../tests/support/api.mjs'
+import { listen } from '../tests/support/listen.mjs'
 import { ENDPOINTS, publicClient, startProvider } from '../tests/support/provider.mjs'
 import { startProxy } from '../tests/support/proxy.mjs'
 import { AUDIENCE } from '../tests/support/servers.mjs'
@@ -25,8 +25,8 @@ const LINKS = {
   '9 Mbit/s, 60 ms': { megabits: 9, roundTrip: 60 },
   '1.6 Mbit/s, 150 ms': { megabits: 1.6, roundTrip: 150 },
 }
-const CONTENDERS = ['strongroom', 'auth0', 'oidc-client-ts']
 const NAMES = { strongroom: 'strongroom', auth0: 'auth0-spa-js', 'oidc-client-ts': 'oidc-client-ts' }
+const CONTENDERS = Object.keys(NAMES)
 
 /** What is measured, in order, by the same browser: the label of the row, and the page's task. */
 const MEASURES = {
@@ -69,7 +69,7 @@ export async function measureFirstVisits(progress) {
       await bench.close()
     }
   }
-  return { head: ['', ...CONTENDERS.map((name) => NAMES[name]), 'ratio'], rows, notes: NOTES, version }
+  return { head: ['', ...Object.values(NAMES), 'ratio'], rows, notes: NOTES, version }
 }
 
 /** Measures everything once, in a new browser. */
@@ -180,28 +180,22 @@ async function bundle(variables) {
 }
 
 /** Serves the files compressed. Files with a hash in their name may be cached for a year. */
-async function serve(files) {
+function serve(files) {
   const compressed = new Map([...files].map(([path, bytes]) => [path, brotliCompressSync(bytes)]))
-  const server = createServer((request, response) => {
-    const [path] = request.url.split('?')
-    const [, contender] = /^\/callback\/([\w-]+)$/.exec(path) ?? []
-    const file = contender ? `/${contender}.html` : path
-    const body = compressed.get(file)
-    if (!body) return response.writeHead(404).end()
-    response.writeHead(200, {
-      'Content-Type': TYPES[/\.\w+$/.exec(file)[0]],
-      'Content-Encoding': 'br',
-      'Content-Length': body.length,
-      'Cache-Control': file.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
-    })
-    response.end(body)
-  })
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    origin: `http://127.0.0.1:${server.address().port}`,
-    close() {
-      server.closeAllConnections()
-      return new Promise((resolve) => server.close(resolve))
+  return listen({
+    handler(request, response) {
+      const [path] = request.url.split('?')
+      const [, contender] = /^\/callback\/([\w-]+)$/.exec(path) ?? []
+      const file = contender ? `/${contender}.html` : path
+      const body = compressed.get(file)
+      if (!body) return response.writeHead(404).end()
+      response.writeHead(200, {
+        'Content-Type': TYPES[/\.\w+$/.exec(file)[0]],
+        'Content-Encoding': 'br',
+        'Content-Length': body.length,
+        'Cache-Control': file.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
+      })
+      response.end(body)
     },
-  }
+  })
 }
