@@ -49,7 +49,7 @@ export const FRAMEWORKS = ['react', 'vue', 'solid-js', '@angular/*', 'rxjs']
 
 /** Files that run on a server, or in an app's build. */
 export const SERVER = {
-  headers: 'headers',
+  headers: 'headers/index',
   edge: 'edge/index',
   'edge.workerd': 'edge/index.workerd',
   'edge.light': 'edge/index.light',

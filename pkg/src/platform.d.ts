@@ -14,7 +14,13 @@ declare module '*/edge-module.js' {
   const base64: string
   export default base64
 }
-/** The function of Node that the package uses. Bun and Deno also have it. */
+/** The functions of Node that the package uses. Bun and Deno also have them. */
 declare module 'node:buffer' {
   export const Buffer: { from(text: string, encoding: 'base64'): Uint8Array<ArrayBuffer> }
+}
+declare module 'node:fs/promises' {
+  export const readdir: (folder: string) => Promise<string[]>
+}
+declare module 'node:path' {
+  export const resolve: (...parts: string[]) => string
 }

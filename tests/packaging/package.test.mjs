@@ -22,8 +22,7 @@ test('contains only the build, the readme and the licenses', () => {
   const expected = [
     /^dist\/(edge\/)?[\w-]+\.js(\.map)?$/,
     /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
-    /^dist\/headers\.d\.ts$/,
-    /^dist\/(page|worker|vault-origin|extension|protocol|generated|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
+    /^dist\/(page|worker|vault-origin|extension|protocol|generated|headers|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_edge)?_bg\.wasm$/,
     /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|extensions|faq|fetch|frameworks|glossary|headers|hosting|login|migration|nextjs|oauth|options|performance|protection|resources|sessions|shells|standalone|testing-your-app|vault-origin)\.md)$/,
   ]

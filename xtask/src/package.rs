@@ -66,7 +66,7 @@ fn package() -> Result<()> {
         "escrow.js",
         "worker/escrow.d.ts",
         "headers.js",
-        "headers.d.ts",
+        "headers/index.d.ts",
         "edge.js",
         "edge-module.js",
         "edge.workerd.js",

@@ -1,0 +1,29 @@
+/** Checks of options. */
+import { StrongroomError } from '../page/errors/error.js'
+
+/** Returns the error of an option that cannot be used. */
+export const invalid = (message: string) => new StrongroomError('config_invalid', `${message}.`)
+
+/**
+ * Returns a URL's origin. The URL must be https, or http on loopback, as in the vault's configuration. Characters that
+ * URLs allow in a host name, and that have a meaning in a policy, such as `*` and `;`, are refused.
+ */
+export const originOf = (name: string, url: unknown, base?: string): string => {
+  const parsed = typeof url === 'string' && URL.canParse(url, base) ? new URL(url, base) : undefined
+  const isLoopback = /^((.+\.)?localhost|127(\.\d+){3})$/.test(parsed?.hostname ?? '')
+  if (!parsed || !(parsed.protocol === 'https:' || (parsed.protocol === 'http:' && isLoopback))) {
+    throw invalid(`\`${name}\` is ${JSON.stringify(url)}, and must be an https URL`)
+  }
+  if (!/^[a-z\d-]+(\.[a-z\d-]+)*$/.test(parsed.hostname)) {
+    throw invalid(`\`${name}\` is '${url}', and a Content-Security-Policy cannot name this host`)
+  }
+  return parsed.origin
+}
+
+/** Checks a path that is written to a policy and to the patterns of hosts. */
+export const checkPath = (name: string, path: string): string => {
+  if (/^(\/[\w.~@-]+)*\/?$/.test(path) && !/\/\.{1,2}(\/|$)/.test(path) && path.length > 1) return path
+  throw invalid(
+    `\`${name}\` is ${JSON.stringify(path)}, and must be a path of letters, digits and ._~@-, such as '/auth.worker.js'`,
+  )
+}

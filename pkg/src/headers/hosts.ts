@@ -1,0 +1,149 @@
+/** The headers in the formats of hosts. */
+import { invalid } from './checks.js'
+import {
+  type HeaderConfig,
+  type HeaderOptions,
+  type ResponseHeaders,
+  securityHeaders,
+} from './security-headers.js'
+import { leavingFolder } from './worker-folder.js'
+
+/** A rule of Next's `headers()`, and of vercel.json. */
+export interface NextRule {
+  source: string
+  headers: { key: string; value: string }[]
+}
+
+/** Returns the rules for `headers()` in Next's configuration, and for `headers` in vercel.json. */
+export const nextHeaders = (config: HeaderConfig, options: HeaderOptions): NextRule[] => {
+  const { page, worker, module } = securityHeaders(config, options)
+  const list = (headers: ResponseHeaders) => Object.entries(headers).map(([key, value]) => ({ key, value }))
+  const escaped = (path: string) => path.replace(/[.]/g, '\\.')
+  const path = escaped(options.worker.slice(1))
+  const isFolder = path.endsWith('/')
+  return [
+    // These two rules do not overlap, so it does not matter which one counts. The module's rule sets another header.
+    { source: `/((?!${path}${isFolder ? '' : '$'}).*)`, headers: list(page) },
+    { source: isFolder ? `/${path}:file*` : `/${path}`, headers: list(worker) },
+    ...(options.module === undefined ? [] : [{ source: escaped(options.module), headers: list(module) }]),
+  ]
+}
+
+/** The maximum length of a line in Cloudflare's `_headers`, with its indentation. */
+const CLOUDFLARE_LINE = 1998
+
+/**
+ * Returns a `_headers` file for Cloudflare, which combines all rules that match a path. The worker's file matches both
+ * rules, so its own rule first removes the page's headers.
+ */
+export const cloudflareHeaders = (config: HeaderConfig, options: HeaderOptions): string => {
+  const { page, worker, module } = securityHeaders(config, options)
+  const [pageLines, workerLines] = [lines(page), lines(worker)]
+  const removed = Object.keys(page).map((name) => `! ${name}`)
+  for (const line of [...pageLines, ...workerLines]) {
+    if (line.length > CLOUDFLARE_LINE) {
+      throw invalid(
+        `Cloudflare ignores lines of more than ${CLOUDFLARE_LINE} characters, and '${line.slice(0, 40)}…' has ${line.length}: send this header by a Worker or Pages function`,
+      )
+    }
+  }
+  return (
+    block('/*', pageLines) +
+    block(pattern(options.worker), [...removed, ...workerLines]) +
+    moduleBlock(options.module, module)
+  )
+}
+
+/**
+ * Returns a `_headers` file for Netlify, which combines all rules that match a path. No rule can remove a header, so the
+ * pages' paths must be listed.
+ *
+ * @param documents The paths of the app's pages, such as `['/', '/callback', '/orders/*']`.
+ */
+export const netlifyHeaders = (
+  config: HeaderConfig,
+  options: HeaderOptions & { documents: string[] },
+): string => {
+  const { page, worker, module } = securityHeaders(config, options)
+  const path = pattern(options.worker)
+  const pages = options.documents.map((document) => {
+    if (!/^\/([\w.~@:-]+\/)*([\w.~@:-]+|\*)?$/.test(document)) {
+      throw invalid(`\`documents\` has ${JSON.stringify(document)}, and must have paths such as '/orders/*'`)
+    }
+    if (overlap(document.split('/'), path.split('/'))) {
+      throw invalid(
+        `\`documents\` has '${document}', which also matches the worker's path: Netlify would send it both policies`,
+      )
+    }
+    return block(document, lines(page))
+  })
+  return pages.join('') + block(path, lines(worker)) + moduleBlock(options.module, module)
+}
+
+/** Returns true if a path can match both of Netlify's patterns, which are given by segments. */
+const overlap = ([a, ...as]: string[], [b, ...bs]: string[]): boolean => {
+  if (a === '*' || b === '*') return true
+  if (a === undefined || b === undefined) return a === b
+  // A segment with a colon is a placeholder.
+  return (a === b || /:/.test(a + b)) && overlap(as, bs)
+}
+
+const pattern = (worker: string): string => (worker.endsWith('/') ? `${worker}*` : worker)
+
+const lines = (headers: ResponseHeaders): string[] =>
+  Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+
+const block = (path: string, content: string[]): string =>
+  [path, ...content.map((line) => `  ${line}`), ''].join('\n')
+
+const moduleBlock = (path: string | undefined, headers: ResponseHeaders): string =>
+  path === undefined ? '' : block(path, lines(headers))
+
+/** Parts of a configuration of nginx. */
+export interface NginxHeaders {
+  /** The part for the block `http`. Files in `conf.d` are in this block. */
+  http: string
+  /** The part for the block `server`. A `location` with an `add_header` of its own does not inherit these headers. */
+  server: string
+}
+
+/** Returns the configuration of nginx, which also refuses the registration of foreign service workers. */
+export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): NginxHeaders => {
+  const { page, worker, module } = securityHeaders(config, options)
+  const quote = (value = '') => {
+    // nginx has no way to write this character in a string.
+    if (value.includes('$')) throw invalid(`nginx cannot send a header with '$': ${value}`)
+    return `"${value}"`
+  }
+  const path = options.worker.endsWith('/') ? `"~^${options.worker.replace(/[.]/g, '\\.')}"` : options.worker
+  const names = [...new Set([page, worker, module].flatMap((headers) => Object.keys(headers)))]
+  const variable = (name: string) => `$strongroom_${name.toLowerCase().replaceAll('-', '_')}`
+  const map = (source: string, target: string, entries: string[]) =>
+    [`map ${source} ${target} {`, ...entries.map((entry) => `  ${entry};`), '}', ''].join('\n')
+  const maps = names.map((name) =>
+    // nginx does not send a header whose value is empty.
+    map('$uri', variable(name), [
+      `default ${quote(page[name])}`,
+      `${path} ${quote(worker[name])}`,
+      ...(module[name] === undefined ? [] : [`${options.module} ${quote(module[name])}`]),
+    ]),
+  )
+  const exempt =
+    options.serviceWorker === undefined
+      ? []
+      : [`"~^script:${options.serviceWorker.replace(/[.]/g, '\\.')}$" ""`]
+  const foreign = '$strongroom_service_worker'
+  maps.push(map('"$http_service_worker:$uri"', foreign, ['default "1"', '"~^:" ""', ...exempt]))
+  const outside = '$strongroom_outside'
+  const leaving = leavingFolder(options.worker)
+  if (leaving) maps.push(map('$request_uri', outside, ['default ""', `"~*${leaving}" "1"`]))
+  return {
+    http: maps.join(''),
+    server: [
+      `if (${foreign}) { return 403; }`,
+      ...(leaving ? [`if (${outside}) { return 403; }`] : []),
+      ...names.map((name) => `add_header ${name} ${variable(name)} always;`),
+      '',
+    ].join('\n'),
+  }
+}

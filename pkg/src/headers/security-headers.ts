@@ -1,0 +1,180 @@
+/** The policies of the app's pages and of the worker's file, from the vault's configuration. */
+import type { ApiRule, ProviderMetadata, VaultConfig } from '../worker/config.js'
+import { checkPath, invalid, originOf } from './checks.js'
+import { checkModule, IMMUTABLE, moduleHint } from './module.js'
+
+/** The part of the vault's configuration that decides the worker's `connect-src`. */
+export type HeaderConfig = Pick<VaultConfig, 'identity' | 'issuer' | 'metadata' | 'userInfo'> & {
+  apis: Pick<ApiRule, 'url' | 'webSocket'>[]
+}
+
+/** Options of {@link securityHeaders}. */
+export interface HeaderOptions {
+  /** The app's origin, such as `https://app.example.com`. */
+  origin: string
+  /**
+   * The path of the worker's file, such as `/auth.worker.js`. If its name contains a hash, give its folder with a slash
+   * at the end, such as `/assets/`. All files in the folder then get the worker's headers, and each of them may become
+   * a worker.
+   */
+  worker: string
+  /**
+   * The path of the vault's WebAssembly module in this build, such as `/assets/strongroom_bg-BqTr3x9P.wasm`. Its name
+   * must contain a hash. Pages then have the header `Link`, with which the browser requests the module while it loads
+   * the page's scripts, and the module may be cached for a year. See docs/headers.md.
+   */
+  module?: string
+  /**
+   * The provider's metadata, if its endpoints have other origins than the issuer: the content of
+   * `/.well-known/openid-configuration`. The configuration's `metadata` replaces members of it.
+   */
+  metadata?: Partial<ProviderMetadata>
+  /**
+   * More sources of the page's policy, by directive: `{ 'img-src': ['https://cdn.example.com'] }`. A directive that is
+   * `'none'` without this option gets only these sources.
+   */
+  page?: Record<string, string[]>
+  /**
+   * Names of Trusted Types policies. With this option, strings become code or a worker's address only by one of these
+   * policies. docs/deployment.md shows the policy for the worker's address.
+   */
+  trustedTypes?: string[]
+  /**
+   * Allows `<base>` elements with addresses of the app's origin, which the router of Angular needs. Default false: an
+   * injected `<base>` then cannot change what the page's relative addresses mean.
+   */
+  base?: boolean
+  /** Adds the headers that make the page cross-origin isolated. Default false. */
+  isolated?: boolean
+  /** The path of the app's service worker, if there is one (`strongroom/escrow`). */
+  serviceWorker?: string
+}
+
+/** The values of response headers by name. */
+export type ResponseHeaders = Record<string, string>
+
+/** The headers of the app's pages, of the worker's file, and of the WebAssembly module. */
+export interface SecurityHeaders {
+  page: ResponseHeaders
+  worker: ResponseHeaders
+  /** Headers that the module's file gets in addition to its other headers. Empty without the option `module`. */
+  module: ResponseHeaders
+}
+
+/** Policies by directive. */
+type Policy = Record<string, string[]>
+
+/** The endpoints that the worker requests. The page navigates to all others. */
+const ENDPOINTS = [
+  'token_endpoint',
+  'jwks_uri',
+  'revocation_endpoint',
+  'pushed_authorization_request_endpoint',
+  'device_authorization_endpoint',
+] as const
+
+/**
+ * Returns the headers of the app's pages, of the worker's file and of the module. The worker's policy allows the worker's own origin,
+ * and the origins of the issuer, of the APIs, of the profile address, and of the endpoints in `metadata` that the worker
+ * requests.
+ *
+ * @throws {@link StrongroomError} `config_invalid` if a value is not a URL that the vault accepts, or cannot be named in
+ *   a policy.
+ */
+export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {
+  const { isolated = false } = options
+  const embedder: ResponseHeaders = isolated ? { 'Cross-Origin-Embedder-Policy': 'require-corp' } : {}
+  return {
+    page: {
+      'Content-Security-Policy': serialize(pagePolicy(options)),
+      'Cross-Origin-Opener-Policy': isolated ? 'same-origin' : 'same-origin-allow-popups',
+      ...embedder,
+      ...(options.module !== undefined && {
+        Link: moduleHint(options.module, originOf('issuer', config.issuer)),
+      }),
+      'Referrer-Policy': 'no-referrer',
+      'X-Content-Type-Options': 'nosniff',
+    },
+    worker: {
+      'Content-Security-Policy': serialize({
+        'default-src': ["'none'"],
+        'script-src': ["'self'", "'wasm-unsafe-eval'"],
+        'connect-src': ["'self'", ...workerOrigins(config, options)],
+        // Servers of single-page apps send the app's page for a missing file in the worker's folder.
+        'worker-src': ["'none'"],
+        'base-uri': ["'none'"],
+        'form-action': ["'none'"],
+        'frame-ancestors': ["'none'"],
+      }),
+      ...embedder,
+      // Without a hash in its name, the file changes at the same address.
+      ...(options.worker.endsWith('/') ? {} : { 'Cache-Control': 'no-cache' }),
+      'X-Content-Type-Options': 'nosniff',
+    },
+    module: options.module === undefined ? {} : { 'Cache-Control': IMMUTABLE },
+  }
+}
+
+const pagePolicy = (options: HeaderOptions): Policy => {
+  const { origin, worker, module, serviceWorker, page = {}, trustedTypes, base = false } = options
+  const home = originOf('origin', origin)
+  if (home !== origin) throw invalid(`\`origin\` is '${origin}', and must be an origin such as '${home}'`)
+  const workers = [checkPath('worker', worker)]
+  if (serviceWorker !== undefined) workers.push(checkPath('serviceWorker', serviceWorker))
+  if (trustedTypes && !Array.isArray(trustedTypes)) {
+    throw invalid('`trustedTypes` must be an array of names of policies')
+  }
+  const policy: Policy = {
+    // Firefox permits a hint only if `default-src` names its target, and Chromium if any directive does.
+    'default-src': [module === undefined ? "'none'" : home + checkModule(module)],
+    'script-src': ["'self'"],
+    'worker-src': workers.map((path) => home + path),
+    'style-src': ["'self'"],
+    'img-src': ["'self'", 'data:'],
+    'base-uri': [base ? "'self'" : "'none'"],
+    'form-action': ["'self'"],
+    'frame-ancestors': ["'none'"],
+    ...(trustedTypes && { 'require-trusted-types-for': ["'script'"], 'trusted-types': trustedTypes }),
+  }
+  for (const [directive, sources] of Object.entries(page)) {
+    // Spread, a string would become sources of one character each, such as `*`.
+    if (!Array.isArray(sources)) throw invalid(`\`page['${directive}']\` must be an array of sources`)
+    const known = Object.hasOwn(policy, directive) ? policy[directive]! : []
+    const former = known.filter((source) => source !== "'none'")
+    policy[directive] = [...new Set([...former, ...sources])]
+  }
+  return policy
+}
+
+/** Returns the origins to which the worker connects, except its own. */
+const workerOrigins = (config: HeaderConfig, { origin, metadata }: HeaderOptions): string[] => {
+  const endpoints: Partial<ProviderMetadata> = { ...metadata, ...config.metadata }
+  const found = [originOf('issuer', config.issuer)]
+  for (const name of [...ENDPOINTS, ...(config.userInfo ? ['userinfo_endpoint' as const] : [])]) {
+    const url = endpoints[name]
+    if (url != null) found.push(originOf(`metadata.${name}`, url))
+  }
+  if (typeof config.identity === 'object' && 'url' in config.identity) {
+    found.push(originOf('identity.url', config.identity.url))
+  }
+  for (const [i, { url, webSocket }] of config.apis.entries()) {
+    const api = originOf(`apis[${i}].url`, url, `${origin}/`)
+    found.push(api)
+    // An https source does not match wss, and 'self' does not in every engine.
+    if (webSocket) found.push(api.replace(/^http/, 'ws'))
+  }
+  return [...new Set(found)].filter((one) => one !== origin)
+}
+
+const serialize = (policy: Policy): string =>
+  Object.entries(policy)
+    .map(([directive, sources]) => {
+      if (!/^[a-z-]+$/.test(directive)) throw invalid(`'${directive}' is not the name of a directive`)
+      for (const source of sources) {
+        if (!/^[!#-+\--:<-[\]-~]+$/.test(source)) {
+          throw invalid(`\`page['${directive}']\` has the source ${JSON.stringify(source)}`)
+        }
+      }
+      return [directive, ...sources].join(' ')
+    })
+    .join('; ')

@@ -1,0 +1,168 @@
+/** A plugin for Vite's servers. */
+import { originOf } from './checks.js'
+import { hasHash, MODULE_LINK } from './module.js'
+import {
+  type HeaderConfig,
+  type HeaderOptions,
+  type SecurityHeaders,
+  securityHeaders,
+} from './security-headers.js'
+import { leavingFolder } from './worker-folder.js'
+
+/** A request and a response of Vite's server. */
+interface ViteRequest {
+  url?: string | undefined
+  headers: Record<string, string | string[] | undefined>
+  socket?: { encrypted?: boolean }
+}
+interface ViteResponse {
+  statusCode: number
+  setHeader(name: string, value: string): unknown
+  end(body?: string): unknown
+}
+type ViteHandler = (request: ViteRequest, response: ViteResponse, next: () => void) => void
+/** A server of Vite. */
+interface ViteServer {
+  middlewares: { use(handler: ViteHandler): unknown }
+}
+/** The part of Vite's configuration that says where a build's files are. */
+interface ViteBuild {
+  root: string
+  base: string
+  build: { outDir: string; assetsDir: string }
+  logger: { warn(message: string): void }
+}
+/** A tag that Vite writes into a page. */
+interface ViteTag {
+  tag: string
+  attrs: Record<string, string | boolean>
+  injectTo: 'head-prepend'
+}
+
+/** A plugin for Vite. */
+export interface VitePlugin {
+  name: string
+  configResolved(config: ViteBuild): void
+  configureServer(server: ViteServer): void
+  configurePreviewServer(server: ViteServer): Promise<void>
+  transformIndexHtml: {
+    order: 'post'
+    handler(html: string, context: { path: string; bundle?: Record<string, unknown> }): ViteTag[]
+  }
+}
+
+/** Options of {@link viteHeaders}. Vite's servers know the app's address, and its builds the module's path. */
+export interface ViteOptions extends Omit<HeaderOptions, 'origin' | 'module'> {
+  /**
+   * Writes hints into the pages of a build, with which the browser requests the module and connects to the provider
+   * while it loads the page's scripts. Default false. The app's host must then get the option `module`: docs/headers.md.
+   */
+  prefetch?: boolean
+}
+
+/**
+ * Returns a plugin for Vite. `vite preview` then serves the headers of {@link securityHeaders}. The development server
+ * omits the page's policy, because Vite and its plugins put inline scripts and styles into the page. Both servers
+ * refuse foreign service workers, and encoded slashes in the worker's folder.
+ */
+export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlugin => {
+  const { prefetch = false, ...rest } = options
+  const headersWith = (module?: string) =>
+    securityHeaders(config, {
+      ...rest,
+      origin: `https://${ANY_HOST}`,
+      ...(module !== undefined && { module }),
+    })
+  const usual = headersWith()
+  const leaving = leavingFolder(options.worker)
+  const outside = leaving ? new RegExp(leaving, 'i') : undefined
+  let vite: ViteBuild
+  const use = (
+    server: ViteServer,
+    isPreview: boolean,
+    { page, worker, module }: SecurityHeaders,
+    path?: string,
+  ) => {
+    server.middlewares.use((request, response, next) => {
+      const [requested = '/', query = ''] = (request.url ?? '/').split('?')
+      const isForeign = request.headers['service-worker'] && requested !== options.serviceWorker
+      if (isForeign || outside?.test(requested)) {
+        response.statusCode = 403
+        response.end()
+        return
+      }
+      // In development, the worker's address is the source file with this query.
+      const isSource = !isPreview && /(^|&)worker_file(&|$)/.test(query)
+      const isWorker = isSource || isBelow(options.worker, requested)
+      const headers = { ...(isWorker ? worker : page), ...(requested === path && module) }
+      for (const [name, value] of Object.entries(headers)) {
+        if (isWorker || isPreview || name !== 'Content-Security-Policy') {
+          response.setHeader(name, withHost(value, request))
+        }
+      }
+      next()
+    })
+  }
+  return {
+    name: 'strongroom-headers',
+    configResolved(resolved) {
+      vite = resolved
+    },
+    configureServer: (server) => use(server, false, usual),
+    async configurePreviewServer(server) {
+      const path = prefetch ? await builtModule(vite) : undefined
+      use(server, true, path ? headersWith(path) : usual, path)
+    },
+    transformIndexHtml: {
+      order: 'post',
+      handler(_, { path, bundle }) {
+        // The development server has no bundle.
+        if (!prefetch || !bundle) return []
+        const file = Object.keys(bundle).find(isModule)
+        if (!file) {
+          vite.logger.warn(
+            'strongroom: no prefetch, because this build has no strongroom_bg.wasm with a hash in its name',
+          )
+          return []
+        }
+        const issuer = originOf('issuer', config.issuer)
+        return [
+          link({ ...MODULE_LINK, href: baseOf(vite.base, path) + file }),
+          link({ rel: 'preconnect', crossorigin: true, href: issuer }),
+        ]
+      },
+    },
+  }
+}
+
+const link = (attrs: ViteTag['attrs']): ViteTag => ({ tag: 'link', attrs, injectTo: 'head-prepend' })
+
+/** Returns true for the name of the vault's module with a hash. */
+const isModule = (file: string): boolean => /(^|\/)strongroom_bg[^/]*\.wasm$/.test(file) && hasHash(file)
+
+/** Returns the path of the module in Vite's last build, or `undefined` without such a file. */
+const builtModule = async ({ root, base, build }: ViteBuild): Promise<string | undefined> => {
+  const [{ readdir }, { resolve }] = await Promise.all([import('node:fs/promises'), import('node:path')])
+  const files = await readdir(resolve(root, build.outDir, build.assetsDir)).catch(() => [])
+  const file = files.find(isModule)
+  return file && `${base}${build.assetsDir}/${file}`
+}
+
+/** Returns the prefix of a build's files in the page at `path`, because Vite's option `base` may be relative. */
+const baseOf = (base: string, path: string): string =>
+  base === '' || base === './' ? `./${'../'.repeat(path.split('/').length - 2)}` : base
+
+/** The placeholder for the server's host in headers that are generated before a request. */
+const ANY_HOST = 'any-host.invalid'
+
+/** Inserts the server's own host, and the scheme that the server speaks. */
+const withHost = (value: string, { headers: { host }, socket }: ViteRequest): string => {
+  const secure = socket?.encrypted ? 's' : ''
+  const name = typeof host === 'string' && /^[\w.:[\]-]+$/.test(host) ? host : 'localhost'
+  return value
+    .replaceAll(`https://${ANY_HOST}`, `http${secure}://${name}`)
+    .replaceAll(`wss://${ANY_HOST}`, `ws${secure}://${name}`)
+}
+
+const isBelow = (worker: string, path: string): boolean =>
+  worker.endsWith('/') ? path.startsWith(worker) : path === worker
