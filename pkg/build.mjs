@@ -25,14 +25,14 @@ import { BINDINGS, ENTRIES, EXTENSION, FRAMEWORKS, LAZY, LAZY_IMPORT, SERVER } f
 
 const at = (path) => new URL(path, import.meta.url)
 
-/** Copies the vault's module to dist. Throws if a worker's file no longer contains the module's URL. */
+/** Copies the vault's module to dist. Throws if a file that needs the module's URL no longer contains it. */
 const copyVaultModule = async () => {
   await copyFile(at('./glue/strongroom_bg.wasm'), at('./dist/strongroom_bg.wasm'))
   const url = 'new URL("./strongroom_bg.wasm",import.meta.url)'
-  for (const worker of ['worker.js', 'standalone.js']) {
-    const script = await readFile(at(`./dist/${worker}`), 'utf8')
+  for (const file of ['worker.js', 'standalone.js', 'wasm-url.js']) {
+    const script = await readFile(at(`./dist/${file}`), 'utf8')
     if (!script.includes(url))
-      throw new Error(`dist/${worker} has lost ${url}, so bundlers would not find the module`)
+      throw new Error(`dist/${file} has lost ${url}, so bundlers would not find the module`)
   }
 }
 

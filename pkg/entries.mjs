@@ -10,6 +10,7 @@ export const ENTRIES = {
   standalone: 'worker/standalone',
   escrow: 'worker/escrow',
   'vault-frame': 'vault-origin/vault-frame',
+  'wasm-url': 'page/wasm-url',
 }
 
 /** Files that the page imports only when it needs them. */

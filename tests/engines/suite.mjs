@@ -40,6 +40,7 @@ import { compareColumn } from './table.mjs'
 import { bodies } from './capabilities/bodies.mjs'
 import { dpop } from './capabilities/dpop.mjs'
 import { egress } from './capabilities/egress.mjs'
+import { firstVisit } from './capabilities/first_visit.mjs'
 import { httpCache } from './capabilities/http_cache.mjs'
 import { leaks } from './capabilities/leaks.mjs'
 import { live } from './capabilities/live.mjs'
@@ -66,6 +67,7 @@ const GROUPS = [
   ...leaks,
   ...vaultOrigin,
   ...navigations,
+  ...firstVisit,
 ]
 
 const TIMEOUT = 60_000

@@ -118,7 +118,7 @@ test('without a bundler, the page needs only files that the guide copies', async
 test('has no top-level await', async () => {
   const supported = { 'top-level-await': false }
   await assert.rejects(transform('await 0', { format: 'esm', supported }), 'the check itself')
-  const onPage = ['index', 'worker', 'standalone', 'escrow', 'vault-frame', 'extension']
+  const onPage = ['index', 'worker', 'standalone', 'escrow', 'vault-frame', 'wasm-url', 'extension']
   for (const entry of [...onPage, 'edge', 'edge.workerd', 'edge.light', 'edge/node']) {
     await transform(await read(`dist/${entry}.js`), { format: 'esm', supported })
   }
@@ -132,6 +132,7 @@ for (const entry of [
   'strongroom/vault-frame',
   'strongroom/extension',
   'strongroom/headers',
+  'strongroom/wasm-url',
   'strongroom/testing',
   'strongroom/edge',
   'strongroom/edge/node',

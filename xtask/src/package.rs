@@ -87,6 +87,8 @@ fn package() -> Result<()> {
         "token-handler-client.js",
         "vault-frame.js",
         "vault-origin/vault-frame.d.ts",
+        "wasm-url.js",
+        "page/wasm-url.d.ts",
         "form.js",
         "react.js",
         "bindings/react.d.ts",

@@ -20,6 +20,14 @@ export const originOf = (name: string, url: unknown, base?: string): string => {
   return parsed.origin
 }
 
+/** Returns an origin that is written as browsers write origins, such as `https://app.example.com`. */
+export const appOrigin = (name: string, origin: string): string => {
+  const parsed = originOf(name, origin)
+  if (parsed !== origin)
+    throw invalid(`\`${name}\` is '${origin}', and must be an origin such as '${parsed}'`)
+  return parsed
+}
+
 /** Checks a path that is written to a policy and to the patterns of hosts. */
 export const checkPath = (name: string, path: string): string => {
   if (/^(\/[\w.~@-]+)*\/?$/.test(path) && !/\/\.{1,2}(\/|$)/.test(path) && path.length > 1) return path

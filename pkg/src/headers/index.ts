@@ -34,4 +34,5 @@ export {
   type SecurityHeaders,
   securityHeaders,
 } from './security-headers.js'
+export { vaultOriginHeaders, type VaultOriginHeaders, type VaultOriginOptions } from './vault-origin.js'
 export { viteHeaders, type ViteOptions, type VitePlugin } from './vite.js'

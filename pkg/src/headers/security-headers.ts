@@ -1,6 +1,6 @@
 /** The policies of the app's pages and of the worker's file, from the vault's configuration. */
 import type { ApiRule, ProviderMetadata, VaultConfig } from '../worker/config.js'
-import { checkPath, invalid, originOf } from './checks.js'
+import { appOrigin, checkPath, invalid, originOf } from './checks.js'
 import { checkModule, IMMUTABLE, moduleHint } from './module.js'
 
 /** The part of the vault's configuration that decides the worker's `connect-src`. */
@@ -89,9 +89,7 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
       'Content-Security-Policy': serialize(pagePolicy(options)),
       'Cross-Origin-Opener-Policy': isolated ? 'same-origin' : 'same-origin-allow-popups',
       ...embedder,
-      ...(options.module !== undefined && {
-        Link: moduleHint(options.module, originOf('issuer', config.issuer)),
-      }),
+      ...hintOf(config, options.module),
       'Referrer-Policy': 'no-referrer',
       'X-Content-Type-Options': 'nosniff',
     },
@@ -115,10 +113,13 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
   }
 }
 
+/** Returns the header `Link` of a page that starts the worker, if the module's path is given. */
+export const hintOf = ({ issuer }: HeaderConfig, module: string | undefined): ResponseHeaders =>
+  module === undefined ? {} : { Link: moduleHint(module, originOf('issuer', issuer)) }
+
 const pagePolicy = (options: HeaderOptions): Policy => {
   const { origin, worker, module, serviceWorker, page = {}, trustedTypes, base = false } = options
-  const home = originOf('origin', origin)
-  if (home !== origin) throw invalid(`\`origin\` is '${origin}', and must be an origin such as '${home}'`)
+  const home = appOrigin('origin', origin)
   const workers = [checkPath('worker', worker)]
   if (serviceWorker !== undefined) workers.push(checkPath('serviceWorker', serviceWorker))
   if (trustedTypes && !Array.isArray(trustedTypes)) {
@@ -166,7 +167,8 @@ const workerOrigins = (config: HeaderConfig, { origin, metadata }: HeaderOptions
   return [...new Set(found)].filter((one) => one !== origin)
 }
 
-const serialize = (policy: Policy): string =>
+/** Returns the value of the header `Content-Security-Policy`. */
+export const serialize = (policy: Policy): string =>
   Object.entries(policy)
     .map(([directive, sources]) => {
       if (!/^[a-z-]+$/.test(directive)) throw invalid(`'${directive}' is not the name of a directive`)

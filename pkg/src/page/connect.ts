@@ -118,9 +118,6 @@ export const connect = async (
       const before = reason
       ;({ session, reason, from, elsewhere = elsewhere } = message)
       if (message.t === 'ready') app = message.app
-      // Loads login.js early, because a login is likely and the app's next deployment may delete the file. If loading
-      // fails, the login itself reports the failure.
-      if (!session) import('./login/login.js').catch(() => {})
       // A new vault does not know why the session of the previous vault ended.
       if (!session) reason ??= before
       emitChange()
@@ -158,6 +155,9 @@ export const connect = async (
       if (connection.state.why) throw error
     })
 
+  // Loads login.js while the vault starts, because a first visit needs the file next, and the app's next deployment may
+  // delete it. If loading fails, the login itself reports the failure.
+  import('./login/login.js').catch(() => {})
   use(await open(typeof worker === 'function' ? await worker() : worker, timeout, client, worker))
   let resumed: Resumed | null = session && (from ?? 'vault')
   const auth: LazyClient = {

@@ -24,6 +24,12 @@ export interface WorkerSource {
    * on platforms without `SharedWorker`. See docs/browsers.md.
    */
   dedicated?: () => Worker
+  /**
+   * The URL of the WebAssembly module that the worker will request: `import wasm from 'strongroom/wasm-url'`. On first
+   * use, the browser then requests the module at the same time as the worker's file. The server must allow browsers to
+   * keep the file, and the page's Content-Security-Policy must name it: docs/hosting.md.
+   */
+  wasm?: string | URL
 }
 
 /** The vault or token handler that an {@link Auth} connects to. */

@@ -23,6 +23,15 @@ const createWorker = ({ shared, dedicated }: WorkerSource) =>
     ? dedicated()
     : shared!()
 
+/**
+ * Has the browser request the WebAssembly module, which the worker itself requests only when its own file has arrived.
+ * The browser then gives the worker this response, if it may keep the file.
+ */
+const prefetch = (href: string | URL) =>
+  document.head.append(
+    Object.assign(document.createElement('link'), { rel: 'prefetch', as: 'fetch', crossOrigin: '', href }),
+  )
+
 /** Returns the client's part of the state. */
 const view = ({ session, elsewhere, recordEnd }: LazyClient) => ({
   session,
@@ -68,7 +77,8 @@ export const createAuth = <Claims = DefaultClaims>(
   const fail = (error: StrongroomErrorLike) => on({ status: 'failed', error: print(error) })
 
   const create = async () => {
-    const { frame } = source as { frame?: string }
+    const { frame, wasm } = source as { frame?: string } & WorkerSource
+    if (wasm) prefetch(wasm)
     const next = (await (frame
       ? connectFrame(frame, options)
       : connect(
@@ -150,6 +160,8 @@ export const createAuth = <Claims = DefaultClaims>(
     },
     logout: async (logout) => (await start()).logout(logout),
     async requireSession(login) {
+      // Loads the file while the vault starts. If loading fails, the second import below reports the failure.
+      if (!state.session) import('../guards/guard.js').catch(() => {})
       // If the connection fails, the error is in the state.
       await start().catch(() => {})
       // If the vault has stopped, waits for the vault that takes its place.

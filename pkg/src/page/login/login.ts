@@ -1,8 +1,6 @@
 /**
  * The page's part of a login: sends the page or a popup to the provider, lets the app open the provider's page, or gives
- * the app the code that the user types in on another device. A page loads this file when the vault reports that there is
- * no session, when the app calls `login()`, when `resume` uses a frame whose page does not share a worker with this
- * page, when a popup or frame comes back from the provider, and when a response has no `state`.
+ * the app the code that the user types in on another device. A page loads this file while it connects to its vault.
  */
 import { ownPath, showUrl, withoutResponse, type webUrl as WebUrl } from '../address.js'
 import type { CallbackResult, LoginOptions } from '../api.js'

@@ -1,0 +1,212 @@
+// The hint for the WebAssembly module: the headers for it, the formats of hosts, and a build by Vite in a browser.
+// tests/engines has the hint in three engines.
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { Miniflare } from 'miniflare'
+import { build, createLogger, preview } from 'vite'
+import {
+  cloudflareHeaders,
+  netlifyHeaders,
+  nextHeaders,
+  nginxHeaders,
+  securityHeaders,
+  vaultOriginHeaders,
+  viteHeaders,
+} from '../../pkg/dist/headers.js'
+import { shareBrowser } from '../support/browser.mjs'
+import { vaultHeaders } from '../support/vault_origin.mjs'
+
+const time = { timeout: 60_000 }
+const CSP = 'Content-Security-Policy'
+const MODULE = '/assets/strongroom_bg-BqTr3x9P.wasm'
+const YEAR = 'public, max-age=31536000, immutable'
+
+const CONFIG = { issuer: 'https://id.example.com/', apis: [{ url: 'https://api.example.com/v1/' }] }
+const OPTIONS = { origin: 'https://app.example.com', worker: '/auth.worker.js', module: MODULE }
+const { module: _, ...PLAIN } = OPTIONS
+
+/** The header `Link` that names the module, and the origin of the provider. */
+const LINK = `<${MODULE}>; rel=prefetch; as=fetch; crossorigin, <https://id.example.com>; rel=preconnect; crossorigin`
+
+test('pages hint at the module, and their policy names it', () => {
+  const { page, worker, module } = securityHeaders(CONFIG, OPTIONS)
+  const plain = securityHeaders(CONFIG, PLAIN)
+  const policy = plain.page[CSP].replace("default-src 'none'", `default-src https://app.example.com${MODULE}`)
+  assert.deepEqual(page, { ...plain.page, [CSP]: policy, Link: LINK })
+  assert.deepEqual(worker, plain.worker)
+  assert.deepEqual(module, { 'Cache-Control': YEAR })
+  assert.deepEqual(plain.module, {})
+})
+
+for (const [what, module] of Object.entries({
+  'without a hash': '/strongroom/strongroom_bg.wasm',
+  'with a hash that is too short': '/assets/strongroom_bg-1.wasm',
+  'of another type': '/assets/strongroom_bg-BqTr3x9P.js',
+  'of another origin': 'https://cdn.example.com/strongroom_bg-BqTr3x9P.wasm',
+  'with a second header': '/a>; rel=preload,</strongroom_bg-BqTr3x9P.wasm',
+  'in a folder': '/assets/',
+})) {
+  test(`config_invalid: a module ${what}`, () => {
+    assert.throws(() => securityHeaders(CONFIG, { ...PLAIN, module }), { code: 'config_invalid' })
+  })
+}
+
+test('a name that consists of the hash is accepted', () => {
+  const module = '/9d3f0a8c2b7e41d6a5f0.wasm'
+  assert.ok(securityHeaders(CONFIG, { ...PLAIN, module }).page.Link.startsWith(`<${module}>`))
+})
+
+test('files of hosts have a rule for the module', () => {
+  const list = [{ key: 'Cache-Control', value: YEAR }]
+  const source = MODULE.replaceAll('.', '\\.')
+  assert.deepEqual(nextHeaders(CONFIG, OPTIONS)[2], { source, headers: list })
+  assert.equal(nextHeaders(CONFIG, PLAIN).length, 2)
+  const block = `${MODULE}\n  Cache-Control: ${YEAR}\n`
+  assert.ok(cloudflareHeaders(CONFIG, OPTIONS).endsWith(block))
+  assert.ok(netlifyHeaders(CONFIG, { ...OPTIONS, documents: ['/'] }).endsWith(block))
+  const { http, server } = nginxHeaders(CONFIG, OPTIONS)
+  assert.ok(http.includes(`  ${MODULE} "${YEAR}";\n`))
+  assert.ok(http.includes(`map $uri $strongroom_link {\n  default "${LINK}";\n  /auth.worker.js "";\n}`))
+  assert.ok(server.includes('add_header Link $strongroom_link always;\n'))
+})
+
+/** Calls `use` with the path of a new folder. */
+async function withFolder(use) {
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-hint-'))
+  try {
+    await use(folder)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+test('Cloudflare lets browsers keep the module', time, async () => {
+  await withFolder(async (directory) => {
+    const module = '/strongroom_bg-BqTr3x9P.wasm'
+    await writeFile(join(directory, module), '')
+    await writeFile(join(directory, 'index.html'), '')
+    await writeFile(join(directory, '_headers'), cloudflareHeaders(CONFIG, { ...OPTIONS, module }))
+    const cloudflare = new Miniflare({ modules: true, script: 'export default {}', assets: { directory } })
+    try {
+      const get = async (path) => (await cloudflare.dispatchFetch(`https://app.example.com${path}`)).headers
+      assert.equal((await get(module)).get('Cache-Control'), YEAR)
+      assert.match((await get('/')).get('Link'), /rel=prefetch/)
+    } finally {
+      await cloudflare.dispose()
+    }
+  })
+})
+
+test('the vault’s origin has the headers of its guide', () => {
+  const [app, issuer, api] = ['https://app.example.com', 'https://id.example.com', 'https://api.example.com']
+  const guide = vaultHeaders({ app, issuer, api })
+  const origin = 'https://vault.example.com'
+  const { frame, callback, worker, module } = vaultOriginHeaders(CONFIG, { ...PLAIN, origin, apps: [app] })
+  // The guide's worker may consist of several files.
+  const ownOrigin = frame[CSP].replace(`worker-src ${origin}/auth.worker.js`, "worker-src 'self'")
+  assert.deepEqual({ ...frame, [CSP]: ownOrigin }, guide['/frame.html'])
+  assert.deepEqual(callback, guide['/callback.html'])
+  assert.deepEqual(worker, guide['/auth.worker.js'])
+  assert.deepEqual(module, {})
+  const hinted = vaultOriginHeaders(CONFIG, { ...OPTIONS, origin, apps: [app] })
+  assert.equal(hinted.frame.Link, LINK)
+  assert.ok(hinted.frame[CSP].startsWith(`default-src ${origin}${MODULE};`))
+  assert.equal(hinted.callback.Link, undefined)
+  for (const apps of [[], 'https://app.example.com', ['https://app.example.com/']]) {
+    assert.throws(() => vaultOriginHeaders(CONFIG, { ...PLAIN, origin, apps }), { code: 'config_invalid' })
+  }
+})
+
+const PACKAGE = fileURLToPath(new URL('../../pkg/dist', import.meta.url))
+
+/** The files of a small app. Its provider does not exist, which does not matter until a login. */
+const APP = {
+  'index.html':
+    '<!doctype html><html><head><title>app</title><link rel="icon" href="data:,"><script type="module" src="./main.js"></script></head></html>',
+  'main.js': `
+    import { createAuth } from '${PACKAGE}/index.js'
+    const auth = createAuth({
+      shared: () => new SharedWorker(new URL('./auth.worker.js', import.meta.url), { type: 'module' }),
+    })
+    auth.connect().then(() => (document.title = 'connected'), (error) => (document.title = error.message))`,
+  'auth.worker.js': `
+    import { vault } from '${PACKAGE}/worker.js'
+    vault({
+      issuer: 'https://id.example.com/', clientId: 'spa', redirectUri: '/callback', scope: 'openid',
+      apis: [{ url: 'https://api.example.com/v1/' }],
+    })`,
+}
+
+/** Builds the app with `prefetch`. `base` and `assetFileNames` are Vite's options. */
+async function buildApp(root, { base = '/', assetFileNames = 'assets/[name]-[hash][extname]' } = {}) {
+  for (const [name, text] of Object.entries(APP)) await writeFile(join(root, name), text)
+  const warnings = []
+  const output = { assetFileNames }
+  const shared = {
+    root,
+    base,
+    configFile: false,
+    logLevel: 'silent',
+    customLogger: { ...createLogger('silent'), warn: (message) => void warnings.push(message) },
+    plugins: [viteHeaders(CONFIG, { worker: '/assets/auth.worker.js', prefetch: true })],
+    worker: {
+      format: 'es',
+      rolldownOptions: { output: { entryFileNames: 'assets/[name].js', assetFileNames } },
+    },
+    build: { rolldownOptions: { output } },
+  }
+  await build(shared)
+  return { shared, warnings, html: await readFile(join(root, 'dist/index.html'), 'utf8') }
+}
+
+test('Vite writes the hint, and its preview permits it', time, async () => {
+  await withFolder(async (root) => {
+    const { shared, warnings, html } = await buildApp(root)
+    const [, path] = /<link rel="prefetch" as="fetch" crossorigin href="([^"]+)">/.exec(html)
+    assert.match(path, /^\/assets\/strongroom_bg-[\w-]{8}\.wasm$/)
+    assert.match(html, /<link rel="preconnect" crossorigin href="https:\/\/id\.example\.com">/)
+    assert.deepEqual(warnings, [])
+    const server = await preview({ ...shared, preview: { port: 0, host: '127.0.0.1' } })
+    const { browser, close } = await shareBrowser()
+    try {
+      const origin = `http://127.0.0.1:${server.httpServer.address().port}`
+      const response = await fetch(origin + path)
+      assert.equal(response.headers.get('Cache-Control'), YEAR)
+      const page = await browser.newPage()
+      const messages = []
+      page.on('console', (message) => messages.push(message.text()))
+      await page.goto(origin)
+      await page.waitForFunction(() => document.title !== 'app')
+      assert.equal(await page.title(), 'connected')
+      assert.deepEqual(messages, [])
+      const policy = (await fetch(origin)).headers.get(CSP)
+      assert.ok(policy.startsWith(`default-src ${origin}${path};`), policy)
+      await page.close()
+    } finally {
+      await close()
+      await new Promise((closed) => server.httpServer.close(closed))
+    }
+  })
+})
+
+test('with a relative base, the hint is relative', time, async () => {
+  await withFolder(async (root) => {
+    const { html } = await buildApp(root, { base: './' })
+    assert.match(
+      html,
+      /<link rel="prefetch" as="fetch" crossorigin href="\.\/assets\/strongroom_bg-[\w-]{8}\.wasm">/,
+    )
+  })
+})
+
+test('Vite writes no hint for a module without a hash, and says so', time, async () => {
+  await withFolder(async (root) => {
+    const { html, warnings } = await buildApp(root, { assetFileNames: 'assets/[name][extname]' })
+    assert.doesNotMatch(html, /prefetch|preconnect/)
+    assert.match(warnings.join(), /no prefetch, because this build has no strongroom_bg\.wasm with a hash/)
+  })
+})
