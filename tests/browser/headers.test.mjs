@@ -292,7 +292,7 @@ test('nginx’s configuration chooses by path', () => {
   const { http, server } = nginxHeaders(CONFIG, { ...OPTIONS, serviceWorker: '/sw.js' })
   const map = (name) => new RegExp(`map \\$uri \\${name} \\{\n([^}]*)\\}`).exec(http)[1]
   assert.equal(
-    map('$strongroom_content_security_policy').replace(/ https:\S+sw\.js/, ''),
+    map('$strongroom_content_security_policy').replace(/ https:\S+sw\.js/g, ''),
     `  default "${page[CSP]}";\n  /auth.worker.js "${worker[CSP]}";\n`,
   )
   assert.equal(map('$strongroom_cache_control'), '  default "";\n  /auth.worker.js "no-cache";\n')
@@ -364,9 +364,16 @@ test('Cloudflare’s file has no line that Cloudflare ignores', () => {
   assert.throws(() => longest(80), { name: 'StrongroomError', code: 'config_invalid' })
 })
 
+test('a worker may import the files that pages may start', () => {
+  const { page, worker } = generate({}, { page: { 'worker-src': ['https://app.example.com/strongroom/'] } })
+  const expected = ['https://app.example.com/auth.worker.js', 'https://app.example.com/strongroom/']
+  assert.deepEqual(sources(worker, 'worker-src'), expected)
+  assert.deepEqual(sources(page, 'worker-src'), expected)
+})
+
 test('a page under the worker’s headers cannot be framed', () => {
   const { worker } = generate({}, { worker: '/assets/' })
-  for (const directive of ['frame-ancestors', 'base-uri', 'form-action', 'worker-src']) {
+  for (const directive of ['frame-ancestors', 'base-uri', 'form-action']) {
     assert.deepEqual(sources(worker, directive), ["'none'"])
   }
 })
@@ -403,7 +410,13 @@ test('Vite’s preview sends all headers, its server all but the page’s policy
       assert.deepEqual(received(developed.headers, { page: others }), others)
       assert.equal(developed.headers.get(CSP), null)
       const source = await get(served, '/auth.worker.js?worker_file&type=module')
-      assert.equal(source.headers.get(CSP), expected.worker[CSP])
+      // In development, the worker imports other files of the server.
+      const { port: at } = served.httpServer.address()
+      const sourcesOf = { 'worker-src': ["'self'"] }
+      assert.equal(
+        source.headers.get(CSP),
+        generate({}, { origin: `http://127.0.0.1:${at}`, page: sourcesOf }).worker[CSP],
+      )
     } finally {
       await Promise.all([new Promise((closed) => previewed.httpServer.close(closed)), served.close()])
     }

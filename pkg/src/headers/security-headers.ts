@@ -83,10 +83,11 @@ const ENDPOINTS = [
  */
 export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {
   const { isolated = false } = options
+  const policy = pagePolicy(options)
   const embedder: ResponseHeaders = isolated ? { 'Cross-Origin-Embedder-Policy': 'require-corp' } : {}
   return {
     page: {
-      'Content-Security-Policy': serialize(pagePolicy(options)),
+      'Content-Security-Policy': serialize(policy),
       'Cross-Origin-Opener-Policy': isolated ? 'same-origin' : 'same-origin-allow-popups',
       ...embedder,
       ...hintOf(config, options.module),
@@ -98,8 +99,9 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
         'default-src': ["'none'"],
         'script-src': ["'self'", "'wasm-unsafe-eval'"],
         'connect-src': ["'self'", ...workerOrigins(config, options)],
-        // Servers of single-page apps send the app's page for a missing file in the worker's folder.
-        'worker-src': ["'none'"],
+        // In Firefox and WebKit, this directive also decides which files the worker may import. Servers of single-page
+        // apps send the app's page for a missing file in the worker's folder, so no other worker may start there.
+        'worker-src': policy['worker-src']!,
         'base-uri': ["'none'"],
         'form-action': ["'none'"],
         'frame-ancestors': ["'none'"],

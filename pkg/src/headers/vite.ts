@@ -67,13 +67,12 @@ export interface ViteOptions extends Omit<HeaderOptions, 'origin' | 'module'> {
  */
 export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlugin => {
   const { prefetch = false, ...rest } = options
-  const headersWith = (module?: string) =>
-    securityHeaders(config, {
-      ...rest,
-      origin: `https://${ANY_HOST}`,
-      ...(module !== undefined && { module }),
-    })
-  const usual = headersWith()
+  const headersWith = (more: Partial<HeaderOptions>) =>
+    securityHeaders(config, { ...rest, ...more, origin: `https://${ANY_HOST}` })
+  const built = headersWith({})
+  const { 'worker-src': workers = [], ...others } = options.page ?? {}
+  // The development server's worker consists of several files.
+  const developed = headersWith({ page: { ...others, 'worker-src': [...workers, "'self'"] } })
   const leaving = leavingFolder(options.worker)
   const outside = leaving ? new RegExp(leaving, 'i') : undefined
   let vite: ViteBuild
@@ -108,10 +107,10 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
     configResolved(resolved) {
       vite = resolved
     },
-    configureServer: (server) => use(server, false, usual),
+    configureServer: (server) => use(server, false, developed),
     async configurePreviewServer(server) {
       const path = prefetch ? await builtModule(vite) : undefined
-      use(server, true, path ? headersWith(path) : usual, path)
+      use(server, true, path ? headersWith({ module: path }) : built, path)
     },
     transformIndexHtml: {
       order: 'post',

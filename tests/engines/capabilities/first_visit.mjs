@@ -3,7 +3,7 @@
  * `Link`, and the option `wasm` of `createAuth()`. The pages have the headers that `strongroom/headers` generates.
  */
 import assert from 'node:assert/strict'
-import { securityHeaders } from '../../../pkg/dist/headers.js'
+import { securityHeaders, vaultOriginHeaders } from '../../../pkg/dist/headers.js'
 import { htmlWith } from '../../support/app.mjs'
 import { waitFor } from '../../support/engines/driver.mjs'
 
@@ -20,12 +20,20 @@ globalThis.boot = settle(createAuth({ ...create, wasm }).connect().then(() => 'c
 
 const LINK = `<link rel="prefetch" as="fetch" crossorigin href="${MODULE}">`
 
+/** Serves the module under the name with a hash, and a worker that requests this name. */
+function addModule(app, home) {
+  home.files[MODULE] = home.files['/strongroom/strongroom_bg.wasm']
+  app.setWorker(`import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(app.config)}, { wasm: new URL('${MODULE}', location.origin) })
+`)
+}
+
 function prepare(app) {
   const { site, config } = app
   // The worker's file is not bundled, and imports other files of this origin.
   const options = { origin: site.origin, worker: WORKER, page: { 'worker-src': ["'self'"] } }
   const headers = (module) => securityHeaders(config, { ...options, ...(module && { module }) })
-  const { page, module } = headers(MODULE)
+  const { page, worker, module } = headers(MODULE)
   const bare = headers().page['Content-Security-Policy']
   const covering = page['Content-Security-Policy']
   const document = htmlWith('/first.js')
@@ -46,11 +54,24 @@ function prepare(app) {
     }
   }
   site.files['/first.js'] = SCRIPT
-  site.files[MODULE] = site.files['/strongroom/strongroom_bg.wasm']
+  site.headers[WORKER] = worker
   site.headers[MODULE] = module
-  app.setWorker(`import { vault } from '/strongroom/worker.js'
-vault(${JSON.stringify(config)}, { wasm: new URL('${MODULE}', location.origin) })
-`)
+  addModule(app, site)
+}
+
+function prepareVault(app) {
+  const { site, vault, config } = app
+  const { frame, module } = vaultOriginHeaders(config, {
+    origin: vault.origin,
+    apps: [site.origin],
+    worker: WORKER,
+    module: MODULE,
+  })
+  // The worker's file is not bundled, and imports other files of this origin. The page's icon is a data URL.
+  const policy = frame['Content-Security-Policy'].replace(/worker-src [^;]+/, "worker-src 'self'; img-src data:")
+  vault.headers['/frame.html'] = { ...frame, 'Content-Security-Policy': `${policy}; report-uri ${REPORTS}` }
+  vault.headers[MODULE] = module
+  addModule(app, vault)
 }
 
 /**
@@ -58,11 +79,12 @@ vault(${JSON.stringify(config)}, { wasm: new URL('${MODULE}', location.origin) }
  * and the module. `messages`: what the console or the policy says about the hint; not known of WebKit's console.
  */
 async function visitFirst({ app, visit }, address) {
-  const since = app.site.requests.length
+  const home = app.vault ?? app.site
+  const since = home.requests.length
   const { tab } = await visit(address)
   await waitFor(tab, () => typeof boot === 'object')
-  assert.deepEqual(await tab.evaluate(() => boot), { value: 'connected' })
-  const requests = app.site.requests.slice(since).map(({ path }) => path)
+  assert.equal((await tab.evaluate(() => boot)).error, undefined)
+  const requests = home.requests.slice(since).map(({ path }) => path)
   const reports = requests.filter((path) => path === REPORTS)
   const lines = (tab.console ?? []).filter((line) => /prefetch|preload|policy/i.test(line))
   return {
@@ -92,6 +114,15 @@ const control = {
   },
 }
 
+const severalFiles = {
+  name: 'a worker of several files starts under the generated headers',
+  async see(scene) {
+    await visitFirst(scene, '/plain.html')
+    const names = scene.app.site.requests.map(({ path }) => path)
+    assert.ok(names.includes('/strongroom/worker.js'), names.join())
+  },
+}
+
 const second = {
   name: 'second visit: the module comes from the cache',
   async see({ app, visit }) {
@@ -117,6 +148,13 @@ export const firstVisit = [
       hint('all three', '/all.html?wasm'),
       control,
       second,
+      severalFiles,
     ],
+  },
+  {
+    name: 'the first visit of a vault on its own origin',
+    app: { vaultOrigin: true },
+    prepare: prepareVault,
+    capabilities: [hint('the header `Link` of the vault’s frame', '/')],
   },
 ]
