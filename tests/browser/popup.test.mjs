@@ -8,6 +8,9 @@ import { ALL } from '../support/combinations.mjs'
 
 const time = { timeout: 60_000 }
 
+/** Milliseconds for which a popup has to look closed before the login is canceled (popup-checks.ts). */
+const CHECKS = 5000
+
 const ISOLATING = { 'Cross-Origin-Opener-Policy': 'same-origin' }
 
 const apps = {}
@@ -35,6 +38,7 @@ const serve = ({ site }, headers) => site.override('/index.html', { headers })
 async function openPopup(app, options) {
   const page = await app.open()
   await booted(page)
+  await page.clock.install()
   // Stores the popup's window object, so that a test can read `popup.closed` in the page.
   await page.evaluate(() => {
     const { open } = window
@@ -46,6 +50,12 @@ async function openPopup(app, options) {
 
 const outcome = (page) => page.evaluate(() => login)
 const looksClosed = (page) => page.waitForFunction(() => popup.closed, null, { polling: 20 })
+
+/** Advances the page's clock until the popup has looked closed for long enough. */
+const passChecks = async (page) => {
+  await looksClosed(page)
+  await page.clock.runFor(CHECKS)
+}
 
 const SEPARATING = [
   ['both', { ofProvider: ISOLATING, ofApp: ISOLATING }],
@@ -80,6 +90,7 @@ for (const kind of Object.keys(KINDS)) {
     const { page, popup } = await openPopup(apps[kind], { detectClose: true })
     await popup.waitForSelector('#username')
     await popup.close()
+    await passChecks(page)
     assert.equal((await outcome(page)).error.code, 'login_canceled')
   })
 
@@ -90,10 +101,18 @@ for (const kind of Object.keys(KINDS)) {
     time,
     async () => {
       const app = apps[kind]
-      const page = await app.open()
-      // The code exchange takes so long that the popup closes before it completes.
-      app.provider.faults.add('token', { delay: 2000 })
-      const { value } = await signInByPopup(page, { detectClose: true })
+      const { page, popup } = await openPopup(app, { detectClose: true })
+      // The code exchange takes so long that the popup looks closed before it completes.
+      let release
+      const held = new Promise((resolve) => (release = resolve))
+      const exchanging = app.provider.faults.taken()
+      app.provider.faults.add('token', { hold: held })
+      await giveConsent(popup)
+      await exchanging
+      if (!popup.isClosed()) await popup.close()
+      await passChecks(page)
+      release()
+      const { value } = await outcome(page)
       assert.equal(value.claims.sub, 'alice')
     },
   )
@@ -115,9 +134,11 @@ for (const kind of Object.keys(KINDS)) {
 
   test(`a vault in ${kind}: a popup closed before it navigates is login_canceled`, time, async () => {
     const app = apps[kind]
-    app.provider.faults.add('discovery', { delay: 1000 })
+    let release
+    app.provider.faults.add('discovery', { hold: new Promise((resolve) => (release = resolve)) })
     const { page, popup } = await openPopup(app)
     await popup.close()
+    release()
     assert.equal((await outcome(page)).error.code, 'login_canceled')
   })
 }
@@ -126,6 +147,7 @@ test('detectClose with a separating policy mistakes a login for a closed popup',
   const app = apps['a shared worker']
   app.provider.settings.headers = ISOLATING
   const { page } = await openPopup(app, { detectClose: true })
+  await passChecks(page)
   // Because of this error, `detectClose` is not the default.
   assert.equal((await outcome(page)).error.code, 'login_canceled')
 })
@@ -138,6 +160,7 @@ test('app pages with same-origin-allow-popups see a popup close', time, async ()
     await popup.waitForSelector('#username')
     assert.equal(await page.evaluate(() => popup.closed), false)
     await popup.close()
+    await passChecks(page)
     assert.equal((await outcome(page)).error.code, 'login_canceled')
   } finally {
     release()

@@ -137,9 +137,15 @@ export async function record(context) {
 /** Runs in each page before its own scripts: records messages of ports, workers and channels. */
 function recordMessages() {
   const note = globalThis.recordForTheTest
+  /** Decodes parts, because a function can have only some ten thousand arguments. */
+  const latin1 = (buffer) => {
+    const part = 8192
+    const starts = Array.from({ length: Math.ceil(buffer.byteLength / part) }, (_, index) => index * part)
+    const bytes = new Uint8Array(buffer)
+    return starts.map((start) => String.fromCharCode(...bytes.subarray(start, start + part))).join('')
+  }
   const write = (value, seen = new Set()) => {
-    if (value instanceof ArrayBuffer)
-      return Array.from(new Uint8Array(value), (byte) => String.fromCharCode(byte)).join('')
+    if (value instanceof ArrayBuffer) return latin1(value)
     if (ArrayBuffer.isView(value)) return write(value.buffer)
     if (typeof value !== 'object' || value === null) return String(value)
     if (seen.has(value)) return ''

@@ -36,9 +36,11 @@ const QUIET: &str = "--disable-warning=ExperimentalWarning";
 #[derive(Clone, Copy)]
 pub(crate) enum AtOnce {
     One = 1,
-    /// Browsers and servers often wait for each other or for time limits. Files share nothing: each has its own browser,
-    /// profile, servers and ports.
+    /// Files share nothing: each has its own browser, profile, servers and ports.
     Three = 3,
+    /// The files of `tests/browser` leave half of two cores idle with three at the same time, because pages and servers
+    /// often wait for each other or for time limits.
+    Five = 5,
 }
 
 /// The test files of a folder.
