@@ -128,20 +128,29 @@ async function start(name, folder, port) {
   return stop
 }
 
-/** Runs `use` with a page in a new browser context. Throws if a page of the context leaves an error unhandled. */
+/**
+ * Runs `use` with a page in a new browser context. Throws if a page of the context leaves an error unhandled. Prints such
+ * errors at once, because they are often the reason why `use` fails.
+ */
 async function withPage(browser, use) {
   const context = await browser.newContext()
   const uncaught = []
-  context.on('weberror', (error) => uncaught.push(String(error.error())))
+  context.on('weberror', (event) => {
+    const { message } = event.error()
+    uncaught.push(message)
+    if (message !== 'control') console.error(`    unhandled: ${message}`)
+  })
   try {
     const page = await context.newPage()
     page.setDefaultTimeout(60_000)
     page.on('console', (message) => message.type() === 'error' && console.error(`    ${message.text()}`))
     await use(page, context)
-    // Control experiment: an unhandled rejection is noticed, so earlier ones would have been noticed, too.
-    const noticed = context.waitForEvent('weberror', (error) => error.error().message === 'control')
-    await page.evaluate(() => void Promise.reject(new Error('control')))
-    await noticed
+    // Control experiment: an unhandled rejection is noticed, so earlier ones would have been noticed, too. If `evaluate`
+    // fails, its error is reported, and not that of the event that then never comes.
+    await Promise.all([
+      context.waitForEvent('weberror', (event) => event.error().message === 'control'),
+      page.evaluate(() => void Promise.reject(new Error('control'))),
+    ])
     if (uncaught.length !== 1) throw new Error(`unhandled errors: ${uncaught.join(', ')}`)
   } finally {
     await context.close()

@@ -8,8 +8,9 @@
 //!
 //! # The core does no I/O
 //!
-//! The core does not read a clock, open a connection, generate random numbers or wait. A host passes events to the
-//! core, always with the time, and performs the core's outputs:
+//! The core does not read a clock, open a connection or wait, and it has no random numbers of its own. A host passes a
+//! source of random numbers ([`base::entropy::Entropy`]) once, and then events, always with the time. The host performs
+//! the core's outputs:
 //!
 //! 1. [`Vault::handle`](vault::Vault::handle) takes an [`Input`](vault::Input), for example a page's message, a
 //!    response of the provider, the head of an API's response, a timer or a verified signature.

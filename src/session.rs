@@ -141,7 +141,8 @@ impl Session {
     pub fn renew(&mut self, tokens: Box<TokenSet>, user: Option<Identity>, requested: Instant) {
         self.retire(&tokens.access_token);
         let before = core::mem::replace(&mut self.tokens, tokens);
-        // If the response contains no new refresh token or no scope, the old one stays valid (RFC 6749 6).
+        // If the response contains no new refresh token or no scope, the old one stays valid (RFC 6749 6). Without the
+        // next condition, the old token would replace its successor.
         // control: rotated_token_is_replaced
         if self.tokens.refresh_token.is_none() {
             self.tokens.refresh_token = before.refresh_token;
@@ -494,7 +495,7 @@ mod tests {
 
     #[test]
     fn later_activity_of_another_vault_counts() {
-        for (touches, ago, idle_after, touches_after) in [
+        for (stored, ago, idle_after, stored_after) in [
             ("6", "60000", 60, 6),
             // The activity was stored before the clock was set back.
             ("5", "60000", 500, 5),
@@ -503,10 +504,10 @@ mod tests {
             ("6", "700000", 500, 6),
         ] {
             let mut ours = session(&[]);
-            let theirs = session(&[("touches", touches), ("idle", ago)]);
+            let theirs = session(&[("touches", stored), ("idle", ago)]);
             ours.times.adopt_activity(&theirs.times, &at(0));
-            let heard = (idle(&ours), ours.times.touches());
-            assert_eq!(heard, (idle_after, touches_after), "{touches} {ago}");
+            let heard = (idle(&ours), ours.times.stored_activities());
+            assert_eq!(heard, (idle_after, stored_after), "{stored} {ago}");
         }
     }
 
@@ -519,7 +520,7 @@ mod tests {
         let ahead = Millis::from_secs(50);
         theirs.times.last_activity.monotonic = before.monotonic + ahead;
         ours.times.adopt_activity(&theirs.times, &at(0));
-        assert_eq!(ours.times.touches(), 6);
+        assert_eq!(ours.times.stored_activities(), 6);
         assert_eq!(ours.times.last_activity, before);
     }
 
@@ -527,10 +528,10 @@ mod tests {
     fn kept_activity_is_counted_once() {
         let mut session = session(&[("touches", "1")]);
         session.times.count_activity();
-        assert_eq!(session.times.touches(), 2);
+        assert_eq!(session.times.stored_activities(), 2);
         for left in [1, 0, 0] {
             session.times.uncount_activity();
-            assert_eq!(session.times.touches(), left);
+            assert_eq!(session.times.stored_activities(), left);
         }
     }
 

@@ -53,7 +53,7 @@ use crate::base::error::{Code, Error};
 use crate::base::http::Outcome;
 use crate::config::Config;
 use crate::session::{EndReason, Session};
-use api_calls::{Calls, Waiters};
+use api_calls::{Calls, GiveUpReason};
 use context::{Context, Purpose};
 use escrow::Escrow;
 use hints::{Hints, SignOut};
@@ -518,7 +518,7 @@ impl Vault {
             match tokens.refresh.stop_waiting(ctx) {
                 Some(error) => {
                     let calls = &mut self.calls;
-                    calls.give_up_all(ctx, &mut tokens.dpop, Waiters::All, &error);
+                    calls.give_up_all(ctx, &mut tokens.dpop, GiveUpReason::NoToken, &error);
                 }
                 None => tokens.start_refresh_of(ctx, tokens.refresh.targets.selected),
             }
@@ -767,7 +767,7 @@ impl Vault {
         let Self {
             ctx, tokens, calls, ..
         } = self;
-        session.times.touch(&ctx.now);
+        session.times.record_activity(&ctx.now);
         self.hints.announce_sign_in(ctx);
         if let Some(token) = session_end::replace(ctx, tokens, calls, session) {
             tokens.revoke(ctx, &token);
@@ -841,7 +841,7 @@ impl Vault {
         } = self;
         match step {
             RefreshStep::GiveUp(error) => {
-                calls.give_up_all(ctx, &mut tokens.dpop, Waiters::All, &error);
+                calls.give_up_all(ctx, &mut tokens.dpop, GiveUpReason::NoToken, &error);
             }
             RefreshStep::TargetRefused(TargetRefusal {
                 target,

@@ -6,7 +6,8 @@ pub trait Entropy {
     fn fill(&mut self, bytes: &mut [u8]);
 }
 
-/// Fills `bytes` from `crypto.getRandomValues`.
+/// Fills `bytes` from `crypto.getRandomValues`. Only the hosts (`src/browser` and `src/bindings`) may call this function.
+/// The rest of the core uses the [`Entropy`] that its host passes. `tests/supply/layers.test.mjs` checks this.
 ///
 /// # Panics
 /// Panics if the platform provides no random numbers, since a vault is not safe without them.

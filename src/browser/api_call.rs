@@ -231,7 +231,9 @@ impl Exchange {
         if let Some(controller) = &self.controller {
             init.set_signal(Some(&controller.signal()));
         }
-        // A redirect is never followed, because `fetch` would send the page's headers to the target of the redirect.
+        // A redirect is never followed, because its target is not checked against the rules. `fetch` would send the token
+        // to any address of the same origin. To another origin, it would send the proof and the page's headers: it removes
+        // only `Authorization` there (Fetch, HTTP-redirect fetch).
         init.set_redirect("manual");
         scope.saved_fetch(request.allowed.url(), &init)
     }

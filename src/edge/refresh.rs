@@ -440,7 +440,7 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         // Check the lease before the repetition: another isolate may have taken the lease over and recorded the
         // successor.
         boxed(lease::renew(task)).await;
-        if !lease::is_held(task) {
+        if !lease::outlasts_a_write(task) {
             return RefreshOutcome::Transient(LEASE_LOST);
         }
     }

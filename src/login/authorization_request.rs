@@ -246,17 +246,15 @@ impl LoginParams {
 }
 
 fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
-    let is_valid = value.len() <= MAX_PARAM && !value.chars().any(char::is_control);
-    if is_valid {
-        Ok(value)
+    let fault = if value.len() > MAX_PARAM {
+        msg!(" is longer than 2048 bytes")
+    } else if value.chars().any(char::is_control) {
+        msg!(" has control characters")
     } else {
-        let message = [
-            msg!("login option "),
-            name,
-            msg!(" is too long or has control characters"),
-        ];
-        Err(Error::of(Code::MessageInvalid, &message))
-    }
+        return Ok(value);
+    };
+    let message = [msg!("login option "), name, fault];
+    Err(Error::of(Code::MessageInvalid, &message))
 }
 
 /// Values of `prompt` that may be combined (OIDC Core 3.1.2.1, Initiating User Registration 1.0); `none` must stand

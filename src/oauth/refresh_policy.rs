@@ -31,8 +31,8 @@ pub enum RefreshOutcome {
     InteractionRequired(String),
     /// The provider rejected the client or its request, with this error code. A retry would also fail.
     Misconfigured(String),
-    /// The provider asks to wait. The first value is the status, 429 or 503. The second value is `Retry-After`, or five
-    /// seconds if the response does not have this header.
+    /// The provider asks to wait: the status is 429, or 503 with `Retry-After`. The second value is `Retry-After`, or
+    /// five seconds after a 429 without this header. A 503 without this header is [`RefreshOutcome::Transient`].
     Wait(u16, Millis),
     /// A temporary failure, with its reason.
     Transient(&'static str),
@@ -63,7 +63,7 @@ pub fn classify(outcome: &Outcome, wanted: Wanted<'_>) -> RefreshOutcome {
         }
         // Servers without OpenID Connect may also refuse with 200.
         TokenResponse::Refused(code) => {
-            refused(code, wanted.scheme, is_refusal || wanted.members.is_some())
+            classify_code(code, wanted.scheme, is_refusal || wanted.members.is_some())
         }
         TokenResponse::Wait(after) => {
             RefreshOutcome::Wait(reply.status, after.unwrap_or(Millis::from_secs(5)))
@@ -76,7 +76,9 @@ pub fn classify(outcome: &Outcome, wanted: Wanted<'_>) -> RefreshOutcome {
     }
 }
 
-fn refused(code: String, scheme: Scheme, is_refusal: bool) -> RefreshOutcome {
+/// Classifies a refusal by its error code. `is_refusal` is true if the response's status allows the conclusion that the
+/// refresh token was refused.
+fn classify_code(code: String, scheme: Scheme, is_refusal: bool) -> RefreshOutcome {
     // Without a proof, an error about the proof explains nothing.
     let has_proof = scheme == Scheme::Dpop;
     match code.as_str() {
@@ -139,7 +141,10 @@ const OUTAGE_SPAN: Millis = Millis::from_secs(120);
 /// When the device wakes up or comes online, a longer wait for a suspected session is shortened to this time.
 const SUSPECTED_LEAST_WAIT: Millis = Millis::from_secs(10);
 
+/// The delay after the first failure. Each further failure doubles the delay.
 const FIRST_DELAY: Millis = Millis(500);
+/// Limit on the delay before it is varied at random: see [`Schedule::failed`]. The longest wait after a failure is
+/// therefore 75 seconds. After [`Schedule::blocked`], the wait is exactly this long.
 const LONGEST_DELAY: Millis = Millis::from_secs(60);
 /// When the device wakes up or comes online, a longer wait is shortened to this time.
 const LEAST_WAIT: Millis = Millis::from_secs(1);

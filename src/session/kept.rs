@@ -115,7 +115,7 @@ pub(super) fn write(
         .number("kept_at", now.wall)
         .number("age", session.times.started.elapsed(now).0)
         .number("idle", session.times.last_activity.elapsed(now).0)
-        .number("touches", session.times.touches)
+        .number("touches", session.times.stored_activities)
         .number("token_age", requested.elapsed(now).0)
         .text("access_token", tokens.access_token.expose())
         .number("expires_in", tokens.expires_in.0)
@@ -214,7 +214,7 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         times: Times {
             started: ago("age")?,
             last_activity: ago("idle")?,
-            touches: number(object, "touches")?,
+            stored_activities: number(object, "touches")?,
             longest,
         },
         interaction_required: object.get("interaction_required")?.as_bool()?,

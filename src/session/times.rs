@@ -10,8 +10,9 @@ use crate::session::EndReason;
 pub struct Times {
     pub(super) started: Instant,
     pub(super) last_activity: Instant,
-    /// The number of stored activities. The vault with the higher number knows the later activity.
-    pub(super) touches: u64,
+    /// The number of stored activities. The vault with the higher number knows the later activity. An activity that is
+    /// only in memory is not counted.
+    pub(super) stored_activities: u64,
     /// The time from the session's start to the end that the provider has stated, or [`Millis::MAX`]. The absolute limit
     /// is not included, because a later deployment may have a longer limit.
     pub(super) longest: Millis,
@@ -23,7 +24,7 @@ impl Times {
         Self {
             started: now,
             last_activity: now,
-            touches: 0,
+            stored_activities: 0,
             longest,
         }
     }
@@ -52,33 +53,33 @@ impl Times {
         self.longest.min(before + user.session_lifetime())
     }
 
-    /// Records activity of the user.
-    pub const fn touch(&mut self, now: &Instant) {
+    /// Records activity of the user in memory.
+    pub const fn record_activity(&mut self, now: &Instant) {
         self.last_activity = *now;
     }
 
     /// Returns the number of stored activities.
     #[must_use]
-    pub const fn touches(&self) -> u64 {
-        self.touches
+    pub const fn stored_activities(&self) -> u64 {
+        self.stored_activities
     }
 
     /// Counts an activity that is about to be stored.
     pub const fn count_activity(&mut self) {
-        self.touches += 1;
+        self.stored_activities += 1;
     }
 
     /// Takes back the count of an activity that was not stored, so that another vault may use the same number.
     pub const fn uncount_activity(&mut self) {
-        self.touches = self.touches.saturating_sub(1);
+        self.stored_activities = self.stored_activities.saturating_sub(1);
     }
 
     /// Adopts the activity that another vault stored, unless this vault knows later activity. Times without a higher
     /// number of stored activities are ignored, because a clock that was set back makes earlier times look later than
     /// they were.
     pub fn adopt_activity(&mut self, stored: &Self, now: &Instant) {
-        if stored.touches > self.touches {
-            self.touches = stored.touches;
+        if stored.stored_activities > self.stored_activities {
+            self.stored_activities = stored.stored_activities;
             if stored.last_activity.elapsed(now) < self.last_activity.elapsed(now) {
                 self.last_activity = stored.last_activity;
             }

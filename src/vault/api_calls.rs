@@ -25,10 +25,10 @@ use crate::vault::tokens::Tokens;
 
 /// The reason why waiting calls are given up.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Waiters {
+pub(super) enum GiveUpReason {
     /// No new token will come for now. Calls that wait for a token fail, unless the current token is still valid. If a
     /// call has received a 401, the page gets that response.
-    All,
+    NoToken,
     /// The session is over, so all waiting calls fail.
     SessionEnded,
 }
@@ -65,7 +65,7 @@ impl Calls {
         let admitted = self.admit(ctx, page, call, request, body);
         // control: background_requests_are_not_activity
         if !request.background && admitted.is_ok() {
-            tokens.persistence.touch(ctx);
+            tokens.persistence.record_activity(ctx);
             tokens.refresh.schedule.called();
         }
         self.begin(ctx, tokens, page, call, admitted);
@@ -157,7 +157,7 @@ impl Calls {
         if selector != TokenSelector::default() {
             return self.give_up_calls_for(ctx, dpop, selector, &error);
         }
-        self.give_up_all(ctx, dpop, Waiters::All, &error);
+        self.give_up_all(ctx, dpop, GiveUpReason::NoToken, &error);
     }
 
     /// Sends every call that waited for a token.
@@ -248,7 +248,7 @@ impl Calls {
         ctx: &mut Context,
         dpop: &mut Dpop,
         calls: &[CallId],
-        waiters: Waiters,
+        reason: GiveUpReason,
         error: &Error,
     ) {
         for &call in calls {
@@ -260,7 +260,7 @@ impl Calls {
                 continue;
             };
             match core::mem::replace(&mut known.stage, CallStage::Waiting) {
-                CallStage::Held { head, .. } if waiters == Waiters::All => {
+                CallStage::Held { head, .. } if reason == GiveUpReason::NoToken => {
                     self.list.deliver(ctx, call, head);
                 }
                 // The call keeps waiting until the vault knows if the session is still alive.
@@ -335,16 +335,16 @@ impl Calls {
         true
     }
 
-    /// Gives up all waiting calls for the reason `waiters`.
+    /// Gives up all waiting calls for this reason.
     pub(super) fn give_up_all(
         &mut self,
         ctx: &mut Context,
         dpop: &mut Dpop,
-        waiters: Waiters,
+        reason: GiveUpReason,
         error: &Error,
     ) {
         let waiting = self.list.waiting();
-        self.give_up(ctx, dpop, &waiting, waiters, error);
+        self.give_up(ctx, dpop, &waiting, reason, error);
     }
 
     /// Gives up the calls that wait for the token of `selector`.
@@ -357,7 +357,7 @@ impl Calls {
     ) {
         let mut calls = self.list.waiting();
         calls.retain(|call| self.list.selector_of(*call) == selector);
-        self.give_up(ctx, dpop, &calls, Waiters::All, error);
+        self.give_up(ctx, dpop, &calls, GiveUpReason::NoToken, error);
     }
 
     /// Decides what to do with the head of a response.

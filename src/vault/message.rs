@@ -176,6 +176,22 @@ fn is_login_member(name: &str) -> bool {
     )
 }
 
+/// Returns the end of the error message if the value of a login option has a wrong type.
+fn type_fault(name: &str, value: &Value) -> Option<&'static str> {
+    let has_strings = |object: &Object| object.iter().all(|(_, value)| value.as_str().is_some());
+    let (is_sound, fault) = match name {
+        // The number of the message is read elsewhere, and the mode has an error message of its own.
+        "id" | "mode" => return None,
+        "maxAge" | "port" => (value.as_u64().is_some(), msg!(" must be a whole number")),
+        "params" => (
+            value.as_object().is_some_and(has_strings),
+            msg!(" must be an object of strings"),
+        ),
+        _ => (value.as_str().is_some(), msg!(" must be a string")),
+    };
+    (!is_sound).then_some(fault)
+}
+
 /// Returns the name and value of a header, which is an array of two strings.
 fn pair(value: &Value) -> Option<(&str, &str)> {
     match value.as_array()? {
@@ -222,12 +238,16 @@ impl PageMessage {
                 "the message has an unknown type, or a member is missing or has a wrong type"
             ),
             which: String::new(),
+            fault: "",
         };
         let request = members.request();
         if members.are_sound {
             return Ok(Self { id, request });
         }
-        let error = Error::of(Code::MessageInvalid, &[members.why, &members.which]);
+        let error = Error::of(
+            Code::MessageInvalid,
+            &[members.why, &members.which, members.fault],
+        );
         Err(Unreadable { id, error })
     }
 }
@@ -241,6 +261,8 @@ struct Members<'a> {
     why: &'static str,
     /// The name of the invalid member, if the error message does not contain it.
     which: String,
+    /// The end of the error message.
+    fault: &'static str,
 }
 
 impl Members<'_> {
@@ -276,7 +298,7 @@ impl Members<'_> {
 
     fn login(&mut self) -> Box<LoginParams> {
         self.why = msg!(
-            "login option mode must be 'redirect' or 'popup' (or 'device' or 'custom', with deviceFlow or customLogin: true in the worker's file), or another option is of a wrong type"
+            "login option mode must be 'redirect' or 'popup' (or 'device' or 'custom', with deviceFlow or customLogin: true in the worker's file)"
         );
         let mode = self.object.str("mode");
         let (is_device, is_custom) = (mode == Some("device"), mode == Some("custom"));
@@ -290,11 +312,19 @@ impl Members<'_> {
             }
         };
         // Unknown options are refused, because a misspelled option would otherwise be ignored silently.
-        for (name, _) in self.object.iter() {
+        for (name, value) in self.object.iter() {
             if !is_login_member(name) {
                 self.are_sound = false;
                 self.why = NO_SUCH_LOGIN_OPTION;
                 self.which = quote(name);
+                self.fault = "";
+                break;
+            }
+            if let Some(fault) = type_fault(name, value) {
+                self.are_sound = false;
+                self.why = msg!("login option ");
+                self.which = name.to_owned();
+                self.fault = fault;
             }
         }
         Box::new(LoginParams {
@@ -313,15 +343,13 @@ impl Members<'_> {
         })
     }
 
-    /// Reads `params`, an object of strings.
-    fn more(&mut self) -> Vec<(String, String)> {
+    /// Reads `params`, an object of strings: see `type_fault`.
+    fn more(&self) -> Vec<(String, String)> {
         let mut more = Vec::new();
         let Some(value) = self.object.get("params") else {
             return more;
         };
-        self.are_sound &= value.as_object().is_some();
         for (name, value) in value.as_object().into_iter().flat_map(Object::iter) {
-            self.are_sound &= value.as_str().is_some();
             more.push((
                 name.to_owned(),
                 value.as_str().unwrap_or_default().to_owned(),
@@ -529,6 +557,30 @@ mod tests {
             let expected = [NO_SUCH_LOGIN_OPTION, shown].concat();
             assert_eq!(error.message(), expected);
             assert!(!error.message().contains("s3cret"));
+        }
+    }
+
+    #[test]
+    fn login_option_of_a_wrong_type_is_named() {
+        for (option, why) in [
+            (r#""prompt":1"#, "login option prompt must be a string"),
+            (
+                r#""maxAge":-1"#,
+                "login option maxAge must be a whole number",
+            ),
+            (r#""port":"1""#, "login option port must be a whole number"),
+            (
+                r#""params":{"a":1}"#,
+                "login option params must be an object of strings",
+            ),
+            (
+                r#""params":["a"]"#,
+                "login option params must be an object of strings",
+            ),
+        ] {
+            let text = [r#"{"t":"login","id":3,"mode":"popup","#, option, "}"].concat();
+            let Unreadable { error, .. } = PageMessage::parse(&text).err().unwrap();
+            assert_eq!(error.message(), why);
         }
     }
 

@@ -96,7 +96,8 @@ impl Persistence {
 
     /// Returns true if this vault can stop without losing a change that is not stored yet.
     pub(super) const fn is_up_to_date(&self, ctx: &Context) -> bool {
-        !ctx.stores_sessions() || (self.lock.is_free() && !self.needs_save && self.ended.is_none())
+        !ctx.stores_sessions()
+            || (self.lock.is_not_requested() && !self.needs_save && self.ended.is_none())
     }
 
     pub(super) fn due(&self, ctx: &Context) -> Option<Millis> {
@@ -154,10 +155,10 @@ impl Persistence {
 
     /// Records that the user was active. Returns false if the activity does not count yet, because the session may
     /// already have reached its idle limit.
-    pub(super) fn touch(&mut self, ctx: &mut Context) -> bool {
+    pub(super) fn record_activity(&mut self, ctx: &mut Context) -> bool {
         let counts = self.activity.record(ctx);
         if let Some(session) = ctx.session.as_mut().filter(|_| counts) {
-            session.times.touch(&ctx.now);
+            session.times.record_activity(&ctx.now);
         }
         counts
     }
@@ -177,7 +178,7 @@ impl Persistence {
         self.reads.forget_expected_end();
         // The other vault had the lock and may have released it by now, so a pending retry need not wait longer.
         self.retry_at = self.retry_at.map(|_| ctx.now.monotonic);
-        if matches!(self.lock, Lock::Free | Lock::Requested(_)) || is_refresh_sent {
+        if matches!(self.lock, Lock::NotRequested | Lock::Requested(_)) || is_refresh_sent {
             self.reads.changed(ctx);
         } else {
             self.reads.after_unlock = true;
@@ -260,9 +261,9 @@ impl Persistence {
         }
         let is_old = core::mem::take(&mut self.reads.is_old);
         match self.lock {
-            Lock::Free | Lock::Requested(_) if !is_old => ReadAction::Merge(stored),
+            Lock::NotRequested | Lock::Requested(_) if !is_old => ReadAction::Merge(stored),
             Lock::Held | Lock::Writing(_) | Lock::Reading(_) => ReadAction::MergeEnd(stored),
-            Lock::Free => {
+            Lock::NotRequested => {
                 self.reads.again = true;
                 ReadAction::Ignored
             }
@@ -322,7 +323,7 @@ impl Persistence {
     }
 
     pub(super) fn unlock(&mut self, ctx: &mut Context) {
-        self.lock = Lock::Free;
+        self.lock = Lock::NotRequested;
         ctx.outputs.push(Output::Unlock);
         if core::mem::take(&mut self.reads.after_unlock) {
             self.reads.read(ctx);

@@ -9,7 +9,7 @@ use crate::Secret;
 use crate::base::error::{Code, Error};
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
-use crate::vault::api_calls::{Calls, Waiters};
+use crate::vault::api_calls::{Calls, GiveUpReason};
 use crate::vault::api_sockets;
 use crate::vault::context::Context;
 use crate::vault::io::OpId;
@@ -62,7 +62,7 @@ pub(super) fn close(
     ctx.trace("session_ended", Some(reason.as_str()));
     let message = [msg!("the session has ended: "), reason.as_str()];
     let error = Error::of(Code::SessionEnded, &message);
-    calls.give_up_all(ctx, &mut tokens.dpop, Waiters::SessionEnded, &error);
+    calls.give_up_all(ctx, &mut tokens.dpop, GiveUpReason::SessionEnded, &error);
     api_sockets::close(ctx, &mut calls.list, Some(reason));
     Some(Closed { session, successor })
 }
@@ -96,7 +96,7 @@ pub(super) fn replace(
         let successor = tokens.refresh.end(ctx);
         let error = Error::new(Code::SessionEnded, msg!("another user has signed in"));
         // control: calls_of_former_user_are_rejected
-        calls.give_up_all(ctx, &mut tokens.dpop, Waiters::SessionEnded, &error);
+        calls.give_up_all(ctx, &mut tokens.dpop, GiveUpReason::SessionEnded, &error);
         detached = successor.or(before.refresh_token().cloned());
     }
     tokens.refresh.abandon(ctx);

@@ -172,7 +172,7 @@ impl Tokens {
     pub(super) fn user_is_active(&mut self, ctx: &mut Context) {
         let is_stale = |session: &Session| session.is_stale(&ctx.now);
         let is_stale = ctx.session.as_deref().is_some_and(is_stale);
-        if self.persistence.touch(ctx) && is_stale {
+        if self.persistence.record_activity(ctx) && is_stale {
             self.start_refresh(ctx);
         }
     }
@@ -216,7 +216,7 @@ impl Tokens {
     /// Handles the case that the lock was not granted within the time limit. Returns true if a logout must be written
     /// without the lock.
     pub(super) fn not_locked(&mut self, ctx: &mut Context) -> bool {
-        self.persistence.lock = Lock::Free;
+        self.persistence.lock = Lock::NotRequested;
         if self.persistence.end_without_lock(ctx) {
             return true;
         }

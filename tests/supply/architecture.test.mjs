@@ -17,11 +17,14 @@ const BLOCK = /^```.*?^```/gms
 /** Returns the strings in backticks outside of blocks of code. */
 const quoted = (text) => [...text.replace(BLOCK, '').matchAll(/`([^`]+)`/g)].map(([, inner]) => inner)
 
-/** Returns the paths that a document names, also in its pictures. */
+/** Matches the folders that the build writes, which a clone does not have at first. */
+const WRITTEN = /^pkg\/(glue|src\/generated)$/
+
+/** Returns the paths that a document names, also in its pictures, without folders that the build writes. */
 const paths = (text) => [
   ...quoted(text)
     .map((inner) => inner.split(': ')[0])
-    .filter((inner) => /^(src|pkg|tests)\/[\w./-]+$/.test(inner)),
+    .filter((inner) => /^(src|pkg|tests)\/[\w./-]+$/.test(inner) && !WRITTEN.test(inner)),
   ...(text.match(BLOCK) ?? []).flatMap((block) => block.match(/\b(?:src|pkg|tests)\/[\w/-]+(\.\w+)?/g) ?? []),
 ]
 

@@ -1,18 +1,21 @@
-// Checks that the folders of `src` depend only on the folders that the floor plan in ARCHITECTURE.md allows, and that the
-// parts of the vault and of the token handler depend only on the parts below them in the lists of `src/vault.rs` and
-// `src/edge.rs`.
+// Checks that the folders of `src` and `pkg/src` depend only on what the floor plan in ARCHITECTURE.md allows, that only
+// the floors named there read secrets or touch the platform, and that the parts of the vault and of the token handler
+// depend only on the parts below them in the lists of `src/vault.rs` and `src/edge.rs`.
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
+import { posix } from 'node:path'
 import { test } from 'node:test'
 
 const root = new URL('../../', import.meta.url)
 
-/** Resolves with the folders of `src` in the floor plan, each with the folders that it may depend on. */
-const plan = async () => {
+/** Resolves with the rows of ARCHITECTURE.md that `row` matches, as a map from its first group to its second. */
+const rows = async (row) => {
   const text = await readFile(new URL('ARCHITECTURE.md', root), 'utf8')
-  const rows = [...text.matchAll(/^\| `src\/(\w+)` \|.*\| (.+) \|$/gm)]
-  return new Map(rows.map(([, folder, allowed]) => [folder, allowed]))
+  return new Map([...text.matchAll(row)].map(([, first, second]) => [first, second]))
 }
+
+/** Resolves with the folders of `src` in the floor plan, each with the folders that it may depend on. */
+const plan = () => rows(/^\| `src\/(\w+)` \|.*\| (.+) \|$/gm)
 
 /** Resolves with the sources of a folder: `src/<folder>.rs` and the files below `src/<folder>`. */
 const sources = async (folder) => {
@@ -98,6 +101,103 @@ test('the floor plan has no cycle', async () => {
     for (const [, name] of allowed.matchAll(/`(\w+)`/g)) assert.ok(above.has(name), `${folder} uses ${name}`)
     above.add(folder)
   }
+})
+
+/** What the platform offers to Rust: the standard library, JavaScript, and random numbers. */
+const PLATFORM = /\b(?:std|getrandom|js_sys|web_sys|wasm_bindgen)::|\bentropy::fill\b|\bextern "C"/g
+
+/** The files of floors below the hosts that may use the platform, each with the start of what it may use. */
+const EXCEPTIONS = { 'src/base/entropy.rs': 'getrandom::', 'src/codec/url.rs': 'web_sys::' }
+
+/** Returns the uses of the platform in a file below the hosts, except those that the file may have. */
+const platformUses = (file, source) => {
+  const found = withoutGroups(codeOf(source)).match(PLATFORM) ?? []
+  return found.filter((use) => use !== EXCEPTIONS[file])
+}
+
+const exposes = (source) => /\bexpose\b/.test(codeOf(source).replace('pub fn expose(', ''))
+
+test('only the floors that may read secrets or touch the platform do so', async () => {
+  const reads = await rows(/^\| (`\w+`(?:, `\w+`)*) \| (yes|no)\b.*\|.*\|$/gm)
+  const touches = await rows(/^\| (`\w+`(?:, `\w+`)*) \| (?:yes|no)\b.*\| (yes|no)\b.*\|$/gm)
+  const named = [...touches.keys()].flatMap((floors) => floors.match(/\w+/g))
+  assert.deepEqual(named.toSorted(), [...(await plan()).keys()].toSorted())
+  for (const floors of touches.keys()) {
+    for (const floor of floors.match(/\w+/g)) {
+      const files = await sources(floor)
+      const reading = files.filter(([, source]) => exposes(source)).map(([file]) => file)
+      if (reads.get(floors) === 'no') assert.deepEqual(reading, [])
+      else assert.notEqual(reading.length, 0, floor)
+      const touching = files.filter(([file, source]) => platformUses(file, source).length)
+      if (touches.get(floors) === 'no') assert.deepEqual(Object.fromEntries(touching), {})
+      else assert.notEqual(touching.length, 0, floor)
+    }
+  }
+})
+
+test('control: a clock, a random number and a read secret are found', () => {
+  const found = (source, file = 'src/oauth/jwt.rs') => platformUses(file, source)
+  assert.deepEqual(found('fn now() -> f64 {\n    js_sys::Date::now()\n}'), ['js_sys::'])
+  assert.deepEqual(found('use std::time::Instant;'), ['std::'])
+  assert.deepEqual(found('use crate::base::entropy;\nfn f() { entropy::fill(&mut [0]) }'), ['entropy::fill'])
+  assert.deepEqual(found('use crate::base::{clock, entropy::{Entropy, fill}};'), ['entropy::fill'])
+  assert.deepEqual(found('fn f() { getrandom::fill(&mut [0]) }'), ['getrandom::'])
+  assert.deepEqual(found('fn f() { getrandom::fill(&mut [0]) }', 'src/base/entropy.rs'), [])
+  assert.deepEqual(found('js_sys::Date::now()', 'src/codec/url.rs'), ['js_sys::'])
+  assert.deepEqual(found('// std::time\n#[cfg(test)]\nmod tests {\n    use std::time::Instant;\n}'), [])
+  assert.ok(exposes('fn f(token: &Secret) { g(token.expose()) }'))
+  assert.ok(exposes('token.map(Secret::expose)'))
+  assert.ok(!exposes('/// See [`Secret::expose`].\npub fn expose(&self) -> &str {}'))
+})
+
+/** Resolves with the folders and files of `pkg/src` in the floor plan, each with what it may import. */
+const packagePlan = () => rows(/^\| `pkg\/src\/([\w.-]+)` \|.*\| (.+) \|$/gm)
+
+/**
+ * Returns what a file of `pkg/src` imports against the plan. A name in the plan stands for a file and for all files in a
+ * folder of this name.
+ */
+const forbiddenImports = (folders, file, source) => {
+  const [folder] = file.split('/')
+  const allowed = [`\`${folder}\``, ...(folders.get(folder).match(/`[\w/-]+`/g) ?? [])]
+  const code = source.replace(/\/\*[^]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '')
+  const names = [...code.matchAll(/\b(?:from|import) ?\(?'(\.[^']*)'/g)].map(([, name]) =>
+    posix.join('src', posix.dirname(file), name).replace(/^src\/|\.js$/g, ''),
+  )
+  return names.filter((name) => !allowed.some((one) => `${name}/`.startsWith(`${one.slice(1, -1)}/`)))
+}
+
+test('each folder of pkg/src imports what the floor plan allows', async () => {
+  const folders = await packagePlan()
+  const entries = await readdir(new URL('pkg/src', root))
+  assert.deepEqual([...folders.keys()].toSorted(), [...new Set([...entries, 'generated'])].toSorted())
+  const files = await readdir(new URL('pkg/src', root), { recursive: true })
+  let count = 0
+  for (const file of files.filter((name) => name.endsWith('.ts'))) {
+    const source = await readFile(new URL(`pkg/src/${file}`, root), 'utf8')
+    assert.deepEqual(forbiddenImports(folders, file, source), [], file)
+    count++
+  }
+  assert.ok(count > 80)
+})
+
+test('control: an import against the plan is found in pkg/src', async () => {
+  const folders = await packagePlan()
+  const found = (source, file = 'page/auth/auth.ts') => forbiddenImports(folders, file, source)
+  assert.deepEqual(found("import { start } from '../../../glue/strongroom.js'"), ['glue/strongroom'])
+  assert.deepEqual(found("import '../../worker/worker.js'"), ['worker/worker'])
+  assert.deepEqual(found("const a = await import('../../edge/host.js')"), ['edge/host'])
+  assert.deepEqual(
+    found("import { a } from '../connect.js'\nimport { b } from '../../protocol/messages.js'"),
+    [],
+  )
+  assert.deepEqual(found("import { a } from '../../../glue/constants.js'"), [])
+  assert.deepEqual(
+    found("/** import { a } from '../../worker/worker.js' */\n// from '../../edge/host.js'"),
+    [],
+  )
+  assert.deepEqual(found("import { a } from '../page/connect.js'", 'worker/worker.ts'), ['page/connect'])
+  assert.deepEqual(found("import { a } from './page/connect.js'", 'headers.ts'), ['page/connect'])
 })
 
 /** The folders whose parts have an order: the list in the documentation of `src/<folder>.rs`, from top to bottom. */

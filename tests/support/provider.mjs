@@ -304,5 +304,17 @@ function renderError(ctx, out) {
     ([key, value]) => `<p><code>${escape(key)}</code> ${escape(value)}</p>`,
   )
   const { status } = ctx
-  sendPage(ctx, { title: 'Error', status, body: `<h1>That did not work</h1>${rows.join('')}` })
+  const body = `<h1>That did not work</h1>${rows.join('')}${permittedUris(ctx, out)}`
+  sendPage(ctx, { title: 'Error', status, body })
+}
+
+/** Returns the redirect URIs that the client may use, as HTML, if the provider has refused another one. */
+function permittedUris({ oidc }, { error_description: description = '' }) {
+  const [, name] = /^((?:post_logout_)?redirect_uri)\b/.exec(description) ?? []
+  if (!name || !oidc?.client) return ''
+  const { redirectUris, postLogoutRedirectUris } = oidc.client
+  const permitted = name === 'redirect_uri' ? redirectUris : postLogoutRedirectUris
+  const items = permitted.map((uri) => `<li><code>${escape(uri)}</code></li>`).join('')
+  const used = `<code>${escape(oidc.params?.[name] ?? '')}</code>`
+  return `<p>The request has ${used}. This client may use:</p><ul>${items}</ul>`
 }

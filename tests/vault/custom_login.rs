@@ -234,6 +234,11 @@ fn invalid_port_is_refused() {
         let (mut world, page) = world(LOOPBACK);
         let login = begin(&mut world, page, &format!(r#","port":{port}"#));
         assert_eq!(world.code(login), "message_invalid", "{port}");
+        let message = world.error_message(login);
+        assert!(
+            message.starts_with("login option port must be"),
+            "{message}"
+        );
     }
 }
 
@@ -248,6 +253,7 @@ fn port_needs_a_loopback_redirect_uri() {
         let (mut world, page) = world(uri);
         let login = begin(&mut world, page, r#","port":8400"#);
         assert_eq!(world.code(login), "message_invalid", "{uri}");
+        assert!(world.error_message(login).contains("needs a redirectUri"));
     }
 }
 
@@ -259,6 +265,8 @@ fn other_modes_take_no_port() {
         let login = world.ask(page, &format!(r#""t":"login","mode":"{mode}","port":8400"#));
         world.answer_all();
         assert_eq!(world.code(login), "unsupported", "{mode}");
+        let message = world.error_message(login);
+        assert_eq!(message, "login option port needs mode: 'custom'");
     }
 }
 

@@ -297,13 +297,21 @@ fn unavailable_codes_fail_the_login() {
 
 #[test]
 fn device_flow_needs_configuration_and_endpoint() {
-    for (config, knows) in [("{}", true), (r#"{"deviceFlow":true}"#, false)] {
+    for (config, knows, why) in [
+        ("{}", true, "deviceFlow: true"),
+        (
+            r#"{"deviceFlow":true}"#,
+            false,
+            "device_authorization_endpoint",
+        ),
+    ] {
         let mut world = World::with(config);
         world.provider.knows_devices = knows;
         let page = world.open();
         let login = world.login(page, "device");
         world.answer_all();
         assert_eq!(world.code(login), "unsupported", "{config}");
+        assert!(world.error_message(login).contains(why), "{config}");
         assert_eq!(world.count(ASK), 0);
     }
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kit::world::{Kind, PageResponse, World};
+use kit::world::{Endpoint, Fault, Kind, PageResponse, World};
 use strongroom::vault::Input;
+
+use crate::claims::{claims, object};
 
 /// What a page tries, and the outcome without and with an option. An outcome is an error code, the status of a call, or
 /// the kind of the response.
@@ -169,6 +171,15 @@ const ROWS: &[Row] = &[
     },
 ];
 
+/// The options that show pages more of a session, each with what pages then see: the claims, and the reason of the end.
+const SHOWN: &[(&str, &str)] = &[
+    ("reasons", r#"{"sub":"alice"} revoked"#),
+    (
+        "userInfo",
+        r#"{"sub":"alice","name":"Alice"} provider_ended"#,
+    ),
+];
+
 /// The options that no message of a page depends on, or that only take something from pages.
 const WITHOUT_MESSAGE: &[&str] = &[
     // Each has a value in every configuration.
@@ -189,7 +200,6 @@ const WITHOUT_MESSAGE: &[&str] = &[
     "requestTimeout",
     "trustedAudiences",
     "unrequestedScopes",
-    "userInfo",
     "identity",
     "identity.claims",
     "identity.from",
@@ -197,7 +207,6 @@ const WITHOUT_MESSAGE: &[&str] = &[
     "identity.url",
     // The session: its limits, its place, and what pages see of it without asking.
     "claims",
-    "reasons",
     "session",
     "session.absolute",
     "session.idle",
@@ -269,6 +278,30 @@ fn minimal_configuration_refuses_what_options_allow() {
     }
 }
 
+/// Returns what a page sees of a session that the provider ends, with this configuration.
+fn shown(config: &str) -> String {
+    let mut world = World::with(config);
+    world.provider.name = None;
+    world.provider.more_profile = object(r#"{"name":"Alice"}"#);
+    let page = world.open();
+    world.sign_in(page);
+    let claims = claims(&world, page);
+    let refusal = Fault::RefusedSaying("Refresh Token has been revoked");
+    world.provider.fault(Endpoint::Refresh, &[refusal]);
+    world.expire_access_token();
+    world.fetch(page, "/orders");
+    world.answer_all();
+    format!("{claims} {}", world.reason(page).unwrap())
+}
+
+#[test]
+fn minimal_configuration_shows_no_more_of_a_session() {
+    assert_eq!(shown("{}"), r#"{"sub":"alice"} provider_ended"#);
+    for (option, expected) in SHOWN {
+        assert_eq!(shown(&format!(r#"{{"{option}":true}}"#)), *expected);
+    }
+}
+
 /// Returns the names of all options, with their paths.
 fn all_options() -> BTreeSet<String> {
     let source = include_str!("../../src/config/options.rs");
@@ -289,6 +322,7 @@ fn all_options() -> BTreeSet<String> {
 fn each_option_is_tried_or_has_no_message() {
     let tried = ROWS.iter().map(|row| row.option);
     let decided: BTreeSet<String> = tried
+        .chain(SHOWN.iter().map(|(option, _)| *option))
         .chain(WITHOUT_MESSAGE.iter().copied())
         .map(str::to_owned)
         .collect();

@@ -82,7 +82,7 @@ impl Intent {
     }
 }
 
-/// A written intent: the lease of the task that refreshes.
+/// A written intent: the lease of the task that refreshes. It contains the session with its tokens.
 pub(in crate::edge) struct Lease {
     pub(in crate::edge) session: Rc<Session>,
     /// The version of the record that contains the intent, or `None` if the record has vanished.

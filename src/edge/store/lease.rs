@@ -1,8 +1,9 @@
 //! The lease that a task holds on the session's refresh token while the task refreshes the session. A lease is an
-//! intent that was written into the session's record.
+//! intent that was written into the session's record. A [`Lease`] contains the session with its tokens, so it never
+//! leaves its task; the intent contains no secret.
 //!
-//! A lease is short, so a process that dies blocks its session for a few seconds only. A holder that is alive renews
-//! its lease at each [`BEAT`](crate::edge::io::BEAT) while it waits for the provider.
+//! A lease lasts for eight seconds ([`LEASE`]), so a process that dies blocks its session for this time only. A holder
+//! that is alive renews its lease at each [`BEAT`](crate::edge::io::BEAT) while it waits for the provider.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -54,9 +55,9 @@ pub(in crate::edge) fn give_up(task: &Task) -> Option<Lease> {
     task.lease().borrow_mut().take()
 }
 
-/// Returns true if the lease is held for long enough to send the refresh token once more: for longer than one more
-/// write takes.
-pub(in crate::edge) fn is_held(task: &Task) -> bool {
+/// Returns true if the lease lasts longer than a read or a write of the record may take. Otherwise the refresh token
+/// must not be sent once more, because the lease could expire before it is renewed.
+pub(in crate::edge) fn outlasts_a_write(task: &Task) -> bool {
     held_until(task) > task.now().wall.saturating_add(COORDINATOR_TIME.0)
 }
 

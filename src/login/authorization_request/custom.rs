@@ -16,38 +16,49 @@ impl LoginParams {
     /// [`Code::Unsupported`] if the configuration does not allow this mode; [`Code::MessageInvalid`] if the port is not
     /// valid, or if the configured redirect URI has no loopback address.
     pub fn redirect_uri(&self, config: &Config) -> Result<Option<Url>> {
-        let is_allowed = if self.is_custom {
-            config.login.custom != CustomLogin::Off
+        let unsupported = if self.is_custom {
+            (config.login.custom == CustomLogin::Off).then_some(msg!(
+                "login({ mode: 'custom' }) needs customLogin: true in the worker's file"
+            ))
+        } else if config.login.custom == CustomLogin::Required {
+            Some(msg!(
+                "redirectUri in the worker's file is of another origin, so login() needs mode: 'custom'"
+            ))
         } else {
-            self.port.is_none() && config.login.custom != CustomLogin::Required
+            self.port
+                .map(|_| msg!("login option port needs mode: 'custom'"))
         };
-        if !is_allowed {
-            let why = msg!(
-                "login({ mode: 'custom' }) needs customLogin: true in the worker's file; only this mode works if redirectUri there is of another origin, and only this mode takes a port"
-            );
+        if let Some(why) = unsupported {
             return Err(Error::new(Code::Unsupported, why));
         }
         let Some(port) = self.port else {
             return Ok(None);
         };
-        let Some(url) = with_port(&config.redirect_uri, port) else {
-            let why = msg!(
-                "login option port must be an integer from 1 to 65535, and needs a redirectUri of http://127.0.0.1 or http://[::1] in the worker's file"
-            );
-            return Err(Error::new(Code::MessageInvalid, why));
+        let with_port = match loopback(&config.redirect_uri) {
+            Some(start) => with_port(start, port, &config.redirect_uri)
+                .ok_or(msg!("login option port must be from 1 to 65535")),
+            None => Err(msg!(
+                "login option port needs a redirectUri of http://127.0.0.1 or http://[::1] in the worker's file"
+            )),
         };
-        Ok(Some(url))
+        with_port
+            .map(Some)
+            .map_err(|why| Error::new(Code::MessageInvalid, why))
     }
 }
 
-/// Replaces the port of a loopback address, or returns `None` for other URLs and if the port is not valid.
-fn with_port(url: &Url, port: u64) -> Option<Url> {
-    let start = match (url.scheme(), strings::split_once(url.host(), b':').0) {
-        ("http", "127.0.0.1") => "http://127.0.0.1:",
+/// Returns the start of a loopback address, up to its port, or `None` for other URLs.
+fn loopback(url: &Url) -> Option<&'static str> {
+    match (url.scheme(), strings::split_once(url.host(), b':').0) {
+        ("http", "127.0.0.1") => Some("http://127.0.0.1:"),
         // The only IPv6 address that a configuration may have with this scheme.
-        ("http", "[") => "http://[::1]:",
-        _ => return None,
-    };
+        ("http", "[") => Some("http://[::1]:"),
+        _ => None,
+    }
+}
+
+/// Returns the URL with this start and port. Returns `None` if the port is not valid.
+fn with_port(start: &str, port: u64, url: &Url) -> Option<Url> {
     let mut text = start.to_owned();
     json::write_number(&mut text, port);
     text.push_str(url.relative());

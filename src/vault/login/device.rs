@@ -195,14 +195,18 @@ impl Logins {
 }
 
 fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Result<OpId> {
-    let endpoint = provider.metadata.as_ref();
-    let endpoint = endpoint.and_then(|m| m.device_authorization_endpoint.as_deref());
-    let (true, Some(endpoint)) = (ctx.config.login.has_device_flow, endpoint) else {
-        let why = msg!(
-            "login({ mode: 'device' }) needs deviceFlow: true in the worker's file, and a provider whose metadata has a device_authorization_endpoint over https"
-        );
-        return Err(Error::new(Code::Unsupported, why));
+    let metadata = provider.metadata.as_ref();
+    let endpoint = metadata.and_then(|m| m.device_authorization_endpoint.as_deref());
+    let endpoint = if ctx.config.login.has_device_flow {
+        endpoint.ok_or(msg!(
+            "login({ mode: 'device' }) needs a provider whose metadata has a device_authorization_endpoint over https"
+        ))
+    } else {
+        Err(msg!(
+            "login({ mode: 'device' }) needs deviceFlow: true in the worker's file"
+        ))
     };
+    let endpoint = endpoint.map_err(|why| Error::new(Code::Unsupported, why))?;
     let params = &login.params;
     if params.prompt.is_some()
         || params.acr_values.is_some()

@@ -51,9 +51,13 @@ impl Logins {
             msg!(
                 "the provider requires pushed authorization requests, but par is false in the worker's file"
             )
+        } else if is_required {
+            msg!(
+                "the provider's metadata requires pushed authorization requests, but has no pushed_authorization_request_endpoint"
+            )
         } else {
             msg!(
-                "the provider has no pushed_authorization_request_endpoint, but par is true in the worker's file, or the provider's metadata requires pushed requests"
+                "par is true in the worker's file, but the provider has no pushed_authorization_request_endpoint"
             )
         };
         ctx.decline(login.port, login.id, Code::Unsupported, why);

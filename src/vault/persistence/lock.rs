@@ -15,8 +15,10 @@ const PAGE_LOCK_WAIT: Millis = Millis::from_secs(5);
 /// The state of the lock in this vault.
 #[derive(Default)]
 pub(in crate::vault) enum Lock {
+    /// This vault neither holds nor requests the lock. Another vault may hold it.
     #[default]
-    Free,
+    NotRequested,
+    /// This vault waits for the lock.
     Requested(OpId),
     /// This vault holds the lock and reads the store.
     Reading(Reading),
@@ -27,8 +29,8 @@ pub(in crate::vault) enum Lock {
 }
 
 impl Lock {
-    pub(in crate::vault) const fn is_free(&self) -> bool {
-        matches!(self, Self::Free)
+    pub(in crate::vault) const fn is_not_requested(&self) -> bool {
+        matches!(self, Self::NotRequested)
     }
 
     /// Returns true if this vault holds the lock, and no read or write is in flight under it.
@@ -48,7 +50,7 @@ impl Lock {
 
     /// Requests the lock, unless this vault has already requested it or holds it.
     pub(super) fn request(&mut self, ctx: &mut Context) {
-        if self.is_free() {
+        if self.is_not_requested() {
             let deadline = ctx.now.monotonic + LOCK_WAIT;
             let op = ctx.begin_operation(Purpose::Lock, Some(deadline));
             *self = Self::Requested(op);

@@ -19,7 +19,7 @@ pub(in crate::vault) struct Ended {
     /// one of them needs to revoke the token.
     pub(in crate::vault) token: Option<Secret>,
     /// The number of times that activity was stored, as far as this vault knew at the end.
-    pub(in crate::vault) touches: u64,
+    pub(in crate::vault) stored_activities: u64,
     /// The time of the end.
     pub(in crate::vault) at: Instant,
     /// True if the store had the session. If false, the store may have an older session.
@@ -41,7 +41,7 @@ impl Ended {
             generation: session.generation(),
             reason,
             token,
-            touches: session.times.touches(),
+            stored_activities: session.times.stored_activities(),
             at,
             was_stored,
             marks: None,

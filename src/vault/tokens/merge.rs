@@ -155,8 +155,8 @@ impl Tokens {
         let is_over = if is_same {
             // Another vault has stored a refresh or an activity that this vault did not know of when it ended the
             // session as idle: see `Times::adopt_activity`.
-            let is_news =
-                theirs.times.touches() > ended.touches || theirs.generation() > ended.generation;
+            let is_news = theirs.times.stored_activities() > ended.stored_activities
+                || theirs.generation() > ended.generation;
             let limit = theirs.limit_reached(&ctx.config.limits, &ctx.now);
             ended.reason != EndReason::Idle || !is_news || limit.is_some()
         } else {

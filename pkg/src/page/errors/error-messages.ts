@@ -1,6 +1,6 @@
 /**
- * The texts of errors, of warnings and of the details of trace events. A page loads this file when it first needs one
- * of these texts. Until then, the page has only codes and values.
+ * The texts of errors, of warnings and of the details of trace events, and the functions that compose a text. A page
+ * loads this file when it first needs one of these texts: see error-text.ts, which every page has.
  */
 import { advice, texts } from '../../../glue/messages.js'
 import { SESSION_OPTIONS } from '../../generated/options.js'
@@ -21,7 +21,10 @@ import {
   UNSUPPORTED_CONTEXT,
 } from '../../protocol/message-keys.js'
 
-/** Messages by error code, in which a value may replace `%`. */
+/**
+ * Messages by error code, for errors that the page or the worker creates without a message of their own. If the message
+ * has a `%`, the error's value replaces it.
+ */
 const BY_CODE: Record<string, string> = {
   closed: 'the connection was closed',
   login_canceled: 'the login was canceled',
@@ -38,9 +41,10 @@ const BY_CODE: Record<string, string> = {
 }
 
 /**
- * The messages of the page and the worker.
+ * Messages of the page and the worker by key (message-keys.ts), for errors whose code does not determine the message, and
+ * for warnings. A value may follow the message.
  */
-const OWN: Record<string, string> = {
+const BY_KEY: Record<string, string> = {
   [NO_TOKEN]: "a token needs a request of mode 'cors', which this is not: ",
   [NO_STREAMS]: 'this browser cannot send a stream as a body',
   get [UNSUPPORTED_CONTEXT]() {
@@ -81,7 +85,7 @@ const OPTIONS: Record<string, string> = {
 
 /** Expands the interned strings of the core (src/base/messages.rs) and of the page. */
 export const expandMessage = (message: string): string =>
-  suggestOption(suggest(message.replace(/[\x01-\x07]./g, (coded) => texts[coded] ?? OWN[coded] ?? '…')))
+  suggestOption(suggest(message.replace(/[\x01-\x07]./g, (coded) => texts[coded] ?? BY_KEY[coded] ?? '…')))
 
 /** Matches the core's message about an unknown option. The message's last line lists the known options. */
 const UNKNOWN = /^`([^]*)`: there is no such option[^]*\n([\w ]+)$/

@@ -1,4 +1,7 @@
-/** Creates errors with their messages. A page loads the messages (error-messages.ts) when it first needs one. */
+/**
+ * Creates errors with their messages. Every page has this file. The messages themselves are in error-messages.ts, which a
+ * page loads when it first needs one.
+ */
 import { StrongroomError, withoutInterned } from './error.js'
 
 /** Seconds after which an error is thrown without its message. */
