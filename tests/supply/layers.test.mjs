@@ -197,7 +197,7 @@ test('control: an import against the plan is found in pkg/src', async () => {
     [],
   )
   assert.deepEqual(found("import { a } from '../page/connect.js'", 'worker/worker.ts'), ['page/connect'])
-  assert.deepEqual(found("import { a } from './page/connect.js'", 'headers.ts'), ['page/connect'])
+  assert.deepEqual(found("import { a } from '../page/connect.js'", 'headers/index.ts'), ['page/connect'])
 })
 
 /** The folders whose parts have an order: the list in the documentation of `src/<folder>.rs`, from top to bottom. */
