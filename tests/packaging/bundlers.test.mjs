@@ -94,10 +94,28 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
   })
 }
 
+test('strongroom/wasm-url is the address that the worker requests, and is requested once', async () => {
+  const site = await serve(await BUNDLERS.vite(await install('vite', tarball)))
+  try {
+    await result(browser, `${site.origin}/?shared`)
+    const [{ path }] = wasmRequests(site)
+    site.headers[path] = { 'Cache-Control': 'public, max-age=31536000, immutable' }
+    site.requests.length = 0
+    assert.deepEqual(await result(browser, `${site.origin}/?hinted`), { session: null })
+    assert.deepEqual(
+      wasmRequests(site).map((request) => request.path),
+      [path],
+    )
+  } finally {
+    await site.close()
+  }
+})
+
 test("vite's development server, without and with what it has cached", async () => {
   const project = await install('vite', tarball)
   for (const start of ['first', 'second']) {
     assert.deepEqual(await inDevelopment(project), { session: null }, `${start} start`)
+    assert.deepEqual(await inDevelopment(project, undefined, '?hinted'), { session: null }, `${start} start`)
   }
 })
 
@@ -114,7 +132,7 @@ test("vite's development server with the package outside of server.fs.allow", as
   assert.deepEqual(await inDevelopment(root, { allow: [project] }), { session: null })
 })
 
-async function inDevelopment(root, fs) {
+async function inDevelopment(root, fs, query = '?shared') {
   const server = await createServer({
     root,
     logLevel: 'warn',
@@ -123,7 +141,7 @@ async function inDevelopment(root, fs) {
   try {
     await server.listen()
     const [origin] = server.resolvedUrls.local
-    return await result(browser, `${origin}?shared`)
+    return await result(browser, `${origin}${query}`)
   } finally {
     await server.close()
   }
