@@ -27,8 +27,8 @@ const LINKS = {
   '1.6 Mbit/s, 150 ms': { megabits: 1.6, roundTrip: 150 },
 }
 const NAMES = {
-  hinted: 'strongroom',
-  strongroom: 'strongroom without a hint',
+  hinted: 'strongroom with a hint',
+  strongroom: 'strongroom',
   auth0: 'auth0-spa-js',
   'oidc-client-ts': 'oidc-client-ts',
 }
@@ -44,7 +44,7 @@ const MEASURES = {
 }
 
 const NOTES = [
-  'Milliseconds since the navigation began: the median of the rounds, the lowest and the highest. The ratio is that of strongroom, with the hint of docs/headers.md, to auth0-spa-js. HTTP/1.1 without TLS, brotli, files with a hash in their name cached for a year.',
+  'Milliseconds since the navigation began: the median of the rounds, the lowest and the highest. The hint is that of docs/headers.md. The ratio is that of strongroom with it to auth0-spa-js. HTTP/1.1 without TLS, brotli, files with a hash in their name cached for a year.',
   'oidc-client-ts requests the provider’s metadata before a login, and strongroom does it if they are not in the configuration. auth0-spa-js knows its provider’s addresses. strongroom stores the session encrypted, and the others in localStorage.',
 ]
 

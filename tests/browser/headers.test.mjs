@@ -292,7 +292,7 @@ test('nginx’s configuration chooses by path', () => {
   const { http, server } = nginxHeaders(CONFIG, { ...OPTIONS, serviceWorker: '/sw.js' })
   const map = (name) => new RegExp(`map \\$uri \\${name} \\{\n([^}]*)\\}`).exec(http)[1]
   assert.equal(
-    map('$strongroom_content_security_policy').replace(/ https:\S+sw\.js/g, ''),
+    map('$strongroom_content_security_policy').replace(/ https:\S+sw\.js/, ''),
     `  default "${page[CSP]}";\n  /auth.worker.js "${worker[CSP]}";\n`,
   )
   assert.equal(map('$strongroom_cache_control'), '  default "";\n  /auth.worker.js "no-cache";\n')
@@ -364,11 +364,12 @@ test('Cloudflare’s file has no line that Cloudflare ignores', () => {
   assert.throws(() => longest(80), { name: 'StrongroomError', code: 'config_invalid' })
 })
 
-test('a worker may import the files that pages may start', () => {
-  const { page, worker } = generate({}, { page: { 'worker-src': ['https://app.example.com/strongroom/'] } })
-  const expected = ['https://app.example.com/auth.worker.js', 'https://app.example.com/strongroom/']
-  assert.deepEqual(sources(worker, 'worker-src'), expected)
-  assert.deepEqual(sources(page, 'worker-src'), expected)
+test('a worker may import the files of the app that pages may start', () => {
+  const own = ['https://app.example.com/auth.worker.js', 'https://app.example.com/strongroom/']
+  const foreign = ['blob:', 'https://cdn.example.com']
+  const { page, worker } = generate({}, { page: { 'worker-src': [own[1], ...foreign] } })
+  assert.deepEqual(sources(worker, 'worker-src'), own)
+  assert.deepEqual(sources(page, 'worker-src'), [...own, ...foreign])
 })
 
 test('a page under the worker’s headers cannot be framed', () => {

@@ -17,6 +17,7 @@ import {
   vaultOriginHeaders,
   viteHeaders,
 } from '../../pkg/dist/headers.js'
+import { startApp } from '../support/app.mjs'
 import { shareBrowser } from '../support/browser.mjs'
 import { vaultHeaders } from '../support/vault_origin.mjs'
 
@@ -32,10 +33,17 @@ const { module: _, ...PLAIN } = OPTIONS
 /** The header `Link` that names the module, and the origin of the provider. */
 const LINK = `<${MODULE}>; rel=prefetch; as=fetch; crossorigin, <https://id.example.com>; rel=preconnect; crossorigin`
 
+/** The beginning of a policy that permits the hint, and nothing else that falls back to `default-src`. */
+const namingModule = (origin, path = MODULE) =>
+  [
+    `default-src ${origin}${path}`,
+    ...['connect', 'font', 'frame', 'manifest', 'media', 'object'].map((name) => `${name}-src 'none'`),
+  ].join('; ')
+
 test('pages hint at the module, and their policy names it', () => {
   const { page, worker, module } = securityHeaders(CONFIG, OPTIONS)
   const plain = securityHeaders(CONFIG, PLAIN)
-  const policy = plain.page[CSP].replace("default-src 'none'", `default-src https://app.example.com${MODULE}`)
+  const policy = plain.page[CSP].replace("default-src 'none'", namingModule('https://app.example.com'))
   assert.deepEqual(page, { ...plain.page, [CSP]: policy, Link: LINK })
   assert.deepEqual(worker, plain.worker)
   assert.deepEqual(module, { 'Cache-Control': YEAR })
@@ -45,15 +53,30 @@ test('pages hint at the module, and their policy names it', () => {
 for (const [what, module] of Object.entries({
   'without a hash': '/strongroom/strongroom_bg.wasm',
   'with a hash that is too short': '/assets/strongroom_bg-1.wasm',
+  'with a word instead of a hash': '/assets/strongroom_bg-newest-one.wasm',
+  'with a version instead of a hash': '/assets/strongroom_bg-v1.0.0.wasm',
+  'with another name': '/assets/strongroom-BqTr3x9P.wasm',
   'of another type': '/assets/strongroom_bg-BqTr3x9P.js',
   'of another origin': 'https://cdn.example.com/strongroom_bg-BqTr3x9P.wasm',
-  'with a second header': '/a>; rel=preload,</strongroom_bg-BqTr3x9P.wasm',
+  'with a second link': '/a>; rel=preload,</strongroom_bg-BqTr3x9P.wasm',
   'in a folder': '/assets/',
 })) {
   test(`config_invalid: a module ${what}`, () => {
     assert.throws(() => securityHeaders(CONFIG, { ...PLAIN, module }), { code: 'config_invalid' })
   })
 }
+
+test('a directive of the caller replaces the one that forbids it', () => {
+  const { page } = securityHeaders(CONFIG, {
+    ...OPTIONS,
+    page: { 'child-src': ["'self'"], 'connect-src': ["'self'"] },
+  })
+  const names = page[CSP].split('; ').map((directive) => directive.split(' ')[0])
+  assert.ok(!names.includes('frame-src'))
+  assert.match(page[CSP], /connect-src 'self'/)
+  const wide = securityHeaders(CONFIG, { ...OPTIONS, page: { 'default-src': ["'self'"] } }).page[CSP]
+  assert.match(wide, new RegExp(`^default-src https://app.example.com${MODULE} 'self'; script-src`))
+})
 
 test('a name that consists of the hash is accepted', () => {
   const module = '/9d3f0a8c2b7e41d6a5f0.wasm'
@@ -72,6 +95,8 @@ test('files of hosts have a rule for the module', () => {
   assert.ok(http.includes(`  ${MODULE} "${YEAR}";\n`))
   assert.ok(http.includes(`map $uri $strongroom_link {\n  default "${LINK}";\n  /auth.worker.js "";\n}`))
   assert.ok(server.includes('add_header Link $strongroom_link always;\n'))
+  // nginx would send it with errors, too, if the line had `always`.
+  assert.ok(server.includes('add_header Cache-Control $strongroom_cache_control;\n'))
 })
 
 /** Calls `use` with the path of a new folder. */
@@ -117,7 +142,7 @@ test('the vault’s origin has the headers of its guide', () => {
   assert.deepEqual(module, {})
   const hinted = vaultOriginHeaders(CONFIG, { ...OPTIONS, origin, apps: [app] })
   assert.equal(hinted.frame.Link, LINK)
-  assert.ok(hinted.frame[CSP].startsWith(`default-src ${origin}${MODULE};`))
+  assert.ok(hinted.frame[CSP].startsWith(namingModule(origin)))
   assert.equal(hinted.callback.Link, undefined)
   for (const apps of [[], 'https://app.example.com', ['https://app.example.com/']]) {
     assert.throws(() => vaultOriginHeaders(CONFIG, { ...PLAIN, origin, apps }), { code: 'config_invalid' })
@@ -187,7 +212,7 @@ test('Vite writes the hint, and its preview permits it', time, async () => {
       assert.equal(await page.title(), 'connected')
       assert.deepEqual(messages, [])
       const policy = (await fetch(origin)).headers.get(CSP)
-      assert.ok(policy.startsWith(`default-src ${origin}${path};`), policy)
+      assert.ok(policy.startsWith(namingModule(origin, path)), policy)
       await page.close()
     } finally {
       await close()
@@ -210,6 +235,27 @@ test('Vite writes no hint for a module without a hash, and says so', time, async
   await withFolder(async (root) => {
     const { html, warnings } = await buildApp(root, { assetFileNames: 'assets/[name][extname]' })
     assert.doesNotMatch(html, /prefetch|preconnect/)
-    assert.match(warnings.join(), /no prefetch, because this build has no strongroom_bg\.wasm with a hash/)
+    assert.match(
+      warnings.join(),
+      /no prefetch hint, because this build has no strongroom_bg\.wasm with a hash/,
+    )
   })
+})
+
+test('an error that the browser has kept in place of the module is not used again', time, async () => {
+  const app = await startApp({ plainFetch: true })
+  try {
+    const kept = { 'Cache-Control': YEAR }
+    const restore = app.site.override('/strongroom/strongroom_bg.wasm', { status: 404, headers: kept })
+    const page = await app.open('/empty')
+    const read = () =>
+      page.evaluate(async (path) => (await fetch(path)).status, '/strongroom/strongroom_bg.wasm')
+    assert.equal(await read(), 404)
+    restore()
+    assert.equal(await read(), 404, 'control: the browser has kept the error')
+    const outcome = await page.evaluate(() => settle(connect(create.shared).then(() => 'connected')))
+    assert.deepEqual(outcome, { value: 'connected' })
+  } finally {
+    await app.close()
+  }
 })

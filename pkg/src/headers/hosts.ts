@@ -142,7 +142,8 @@ export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): Ngin
     server: [
       `if (${foreign}) { return 403; }`,
       ...(leaving ? [`if (${outside}) { return 403; }`] : []),
-      ...names.map((name) => `add_header ${name} ${variable(name)} always;`),
+      // Errors must not be cached: so `Cache-Control` lacks the parameter `always`.
+      ...names.map((name) => `add_header ${name} ${variable(name)}${name in module ? '' : ' always'};`),
       '',
     ].join('\n'),
   }

@@ -1,29 +1,32 @@
 /**
- * The hint with which a browser requests the vault's module before the worker does. The hint is only for a file that the
- * browser may keep: otherwise the worker's request would be a second download.
+ * The prefetch hint, with which a browser requests the vault's module before the worker does. The hint is only for a file
+ * that the browser may keep: otherwise the worker's request would be a second download.
  */
 import { checkPath, invalid } from './checks.js'
 
 /** The value of `Cache-Control` for a file whose name changes with its content. */
 export const IMMUTABLE = 'public, max-age=31536000, immutable'
 
-/** The length of the shortest hash that bundlers write. */
-const SHORTEST_HASH = 6
+/** Matches names that contain a hash, as bundlers write them: `strongroom_bg-BqTr3x9P`, or only the hash in hex. */
+const HASHED = /^(strongroom_bg[-._](?=[\w-]*[\dA-Z])[\w-]{8,}|[\da-f]{8,})$/
 
-/** Returns true if the name of the module's file contains a hash of its content. */
-export const hasHash = (path: string): boolean => {
-  const name = path
-    .split('/')
-    .at(-1)!
-    .replace(/\.wasm$/, '')
-  return name.replace(/^strongroom_bg[-._]?/, '').length >= SHORTEST_HASH
-}
+/**
+ * Returns true if the name of the module's file has the form of a name with a hash. Whether it is the hash of the content
+ * cannot be seen.
+ */
+export const hasHash = (path: string): boolean =>
+  HASHED.test(
+    path
+      .split('/')
+      .at(-1)!
+      .replace(/\.wasm$/, ''),
+  )
 
 /** Checks the path of the module. */
 export const checkModule = (path: string): string => {
   if (checkPath('module', path).endsWith('.wasm') && hasHash(path)) return path
   throw invalid(
-    `\`module\` is '${path}', and must be the module's path with a hash, such as '/assets/strongroom_bg-BqTr3x9P.wasm': browsers may not keep a file that changes at the same address, and would load it twice`,
+    `\`module\` is '${path}', and must be the module's path with a hash, such as '/assets/strongroom_bg-BqTr3x9P.wasm': without a hash, browsers cannot keep the file for long, and would load it twice`,
   )
 }
 

@@ -99,9 +99,8 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
         'default-src': ["'none'"],
         'script-src': ["'self'", "'wasm-unsafe-eval'"],
         'connect-src': ["'self'", ...workerOrigins(config, options)],
-        // In Firefox and WebKit, this directive also decides which files the worker may import. Servers of single-page
-        // apps send the app's page for a missing file in the worker's folder, so no other worker may start there.
-        'worker-src': policy['worker-src']!,
+        // In Firefox and WebKit, this directive also decides which files the worker may import.
+        'worker-src': workerFiles(options),
         'base-uri': ["'none'"],
         'form-action': ["'none'"],
         'frame-ancestors': ["'none'"],
@@ -128,8 +127,7 @@ const pagePolicy = (options: HeaderOptions): Policy => {
     throw invalid('`trustedTypes` must be an array of names of policies')
   }
   const policy: Policy = {
-    // Firefox permits a hint only if `default-src` names its target, and Chromium if any directive does.
-    'default-src': [module === undefined ? "'none'" : home + checkModule(module)],
+    ...fallback(home, module, Object.keys(page)),
     'script-src': ["'self'"],
     'worker-src': workers.map((path) => home + path),
     'style-src': ["'self'"],
@@ -147,6 +145,35 @@ const pagePolicy = (options: HeaderOptions): Policy => {
     policy[directive] = [...new Set([...former, ...sources])]
   }
   return policy
+}
+
+/** Directives for which `default-src` counts if a policy lacks them, except those that each policy here has. */
+const FALLING_BACK = ['connect-src', 'font-src', 'frame-src', 'manifest-src', 'media-src', 'object-src']
+
+/**
+ * Returns `default-src`. Firefox permits a hint only if this directive names its target, and Chromium if any directive
+ * does. All other requests stay forbidden: in a frame with the module's address, a server's error page without a policy
+ * would be a place for injected script. Directives of which the caller has an own idea, `known`, are left out.
+ */
+export const fallback = (home: string, module?: string, known: string[] = []): Policy => {
+  if (module === undefined) return { 'default-src': ["'none'"] }
+  const byCaller = new Set([...known, ...(known.includes('child-src') ? ['frame-src'] : [])])
+  const forbidden = known.includes('default-src') ? [] : FALLING_BACK.filter((name) => !byCaller.has(name))
+  return {
+    'default-src': [home + checkModule(module)],
+    ...Object.fromEntries(forbidden.map((name) => [name, ["'none'"]])),
+  }
+}
+
+/**
+ * Returns the files that the worker may import, and that a page under the worker's headers may start as workers. A server
+ * of a single-page app sends such a page for a missing file in the worker's folder.
+ */
+const workerFiles = ({ origin, worker, page = {} }: HeaderOptions): string[] => {
+  const own = (page['worker-src'] ?? []).filter(
+    (source) => source === "'self'" || source.startsWith(`${origin}/`),
+  )
+  return [...new Set([origin + worker, ...own])]
 }
 
 /** Returns the origins to which the worker connects, except its own. */

@@ -1,7 +1,7 @@
 /** The headers of a vault on its own origin (docs/vault-origin.md). */
 import { appOrigin, checkPath, invalid } from './checks.js'
-import { checkModule } from './module.js'
 import {
+  fallback,
   type HeaderConfig,
   type HeaderOptions,
   hintOf,
@@ -42,7 +42,7 @@ export const vaultOriginHeaders = (config: HeaderConfig, options: VaultOriginOpt
   return {
     frame: {
       'Content-Security-Policy': serialize({
-        'default-src': [module === undefined ? "'none'" : home + checkModule(module)],
+        ...fallback(home, module),
         ...scripts,
         'worker-src': [home + checkPath('worker', path)],
         ...rest,

@@ -55,7 +55,7 @@ export interface VitePlugin {
 export interface ViteOptions extends Omit<HeaderOptions, 'origin' | 'module'> {
   /**
    * Writes hints into the pages of a build, with which the browser requests the module and connects to the provider
-   * while it loads the page's scripts. Default false. The app's host must then get the option `module`: docs/headers.md.
+   * while it loads the page's scripts. Default false. The page's policy must name the module, and browsers must be allowed to keep it: docs/headers.md.
    */
   prefetch?: boolean
 }
@@ -69,10 +69,10 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
   const { prefetch = false, ...rest } = options
   const headersWith = (more: Partial<HeaderOptions>) =>
     securityHeaders(config, { ...rest, ...more, origin: `https://${ANY_HOST}` })
-  const built = headersWith({})
+  const previewHeaders = headersWith({})
   const { 'worker-src': workers = [], ...others } = options.page ?? {}
   // The development server's worker consists of several files.
-  const developed = headersWith({ page: { ...others, 'worker-src': [...workers, "'self'"] } })
+  const developmentHeaders = headersWith({ page: { ...others, 'worker-src': [...workers, "'self'"] } })
   const leaving = leavingFolder(options.worker)
   const outside = leaving ? new RegExp(leaving, 'i') : undefined
   let vite: ViteBuild
@@ -80,7 +80,7 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
     server: ViteServer,
     isPreview: boolean,
     { page, worker, module }: SecurityHeaders,
-    path?: string,
+    modulePath?: string,
   ) => {
     server.middlewares.use((request, response, next) => {
       const [requested = '/', query = ''] = (request.url ?? '/').split('?')
@@ -93,7 +93,7 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
       // In development, the worker's address is the source file with this query.
       const isSource = !isPreview && /(^|&)worker_file(&|$)/.test(query)
       const isWorker = isSource || isBelow(options.worker, requested)
-      const headers = { ...(isWorker ? worker : page), ...(requested === path && module) }
+      const headers = { ...(isWorker ? worker : page), ...(requested === modulePath && module) }
       for (const [name, value] of Object.entries(headers)) {
         if (isWorker || isPreview || name !== 'Content-Security-Policy') {
           response.setHeader(name, withHost(value, request))
@@ -107,10 +107,10 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
     configResolved(resolved) {
       vite = resolved
     },
-    configureServer: (server) => use(server, false, developed),
+    configureServer: (server) => use(server, false, developmentHeaders),
     async configurePreviewServer(server) {
       const path = prefetch ? await builtModule(vite) : undefined
-      use(server, true, path ? headersWith({ module: path }) : built, path)
+      use(server, true, path ? headersWith({ module: path }) : previewHeaders, path)
     },
     transformIndexHtml: {
       order: 'post',
@@ -120,7 +120,7 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
         const file = Object.keys(bundle).find(isModule)
         if (!file) {
           vite.logger.warn(
-            'strongroom: no prefetch, because this build has no strongroom_bg.wasm with a hash in its name',
+            'strongroom: no prefetch hint, because this build has no strongroom_bg.wasm with a hash in its name: let assetFileNames contain [hash], or remove prefetch',
           )
           return []
         }

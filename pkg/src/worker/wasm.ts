@@ -21,14 +21,27 @@ export const loadWasm = (source: WasmSource, initSync: InitSync): Promise<WebAss
   })
 
 const load = async (source: WasmSource, initSync: InitSync): Promise<WebAssembly.Memory> => {
-  const given = await (typeof source === 'string' || source instanceof URL ? fetch(source) : source)
-  if (given instanceof Response) {
-    const [url] = given.url.split('?')
-    if (!given.ok) throw new Error(`the server responds to ${url} with ${given.status}`)
-    // Many servers send the app's page in place of a missing file.
-    if (/html/.test(given.headers.get('content-type')!)) throw new Error(`${url} is HTML, not WebAssembly`)
-  }
+  const given = await (typeof source === 'string' || source instanceof URL ? request(source) : source)
+  const fault = given instanceof Response && faultOf(given)
+  if (fault) throw new Error(fault)
   return initSync({ module: await compile(given) }).memory
+}
+
+/**
+ * Requests the module. The browser may have kept an error of the server, or the app's page, for as long as the module,
+ * and would use it again at each visit. So the file is then requested from the server.
+ */
+const request = async (source: string | URL): Promise<Response> => {
+  const response = await fetch(source)
+  return faultOf(response) ? fetch(source, { cache: 'reload' }) : response
+}
+
+/** Returns the reason why a response is not the module. */
+const faultOf = ({ url, ok, status, headers }: Response): string | undefined => {
+  const [file] = url.split('?')
+  if (!ok) return `the server responds to ${file} with ${status}`
+  // Many servers send the app's page in place of a missing file.
+  return /html/.test(headers.get('content-type')!) ? `${file} is HTML, not WebAssembly` : undefined
 }
 
 /** Compiles the module. If the server sends the right content type, the module is compiled while it is downloaded. */

@@ -68,7 +68,10 @@ function prepareVault(app) {
     module: MODULE,
   })
   // The worker's file is not bundled, and imports other files of this origin. The page's icon is a data URL.
-  const policy = frame['Content-Security-Policy'].replace(/worker-src [^;]+/, "worker-src 'self'; img-src data:")
+  const policy = frame['Content-Security-Policy'].replace(
+    /worker-src [^;]+/,
+    "worker-src 'self'; img-src data:",
+  )
   vault.headers['/frame.html'] = { ...frame, 'Content-Security-Policy': `${policy}; report-uri ${REPORTS}` }
   vault.headers[MODULE] = module
   addModule(app, vault)
@@ -96,7 +99,7 @@ async function visitFirst({ app, visit }, address) {
 
 /** Returns a capability: the module is downloaded once and without a message; the cell says when. */
 const hint = (what, address) => ({
-  name: `first visit: ${what}: the module is requested once and silently`,
+  name: `first visit, ${what}: when the module is requested (once, without a message)`,
   async see(scene) {
     const { downloads, order, messages } = await visitFirst(scene, address)
     assert.equal(downloads, 1)
@@ -145,7 +148,7 @@ export const firstVisit = [
       hint('a link in the page', '/link.html'),
       hint('the header `Link`', '/header.html'),
       hint('the option `wasm` of `createAuth()`', '/wasm.html?wasm'),
-      hint('all three', '/all.html?wasm'),
+      hint('link, header and option together', '/all.html?wasm'),
       control,
       second,
       severalFiles,

@@ -27,7 +27,7 @@ export interface WorkerSource {
   /**
    * The URL of the WebAssembly module that the worker will request: `import wasm from 'strongroom/wasm-url'`. On first
    * use, the browser then requests the module at the same time as the worker's file. The server must allow browsers to
-   * keep the file, and the page's Content-Security-Policy must name it: docs/hosting.md.
+   * keep the file, and the page's Content-Security-Policy must name it: docs/headers.md.
    */
   wasm?: string | URL
 }

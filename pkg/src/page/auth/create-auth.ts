@@ -27,10 +27,15 @@ const createWorker = ({ shared, dedicated }: WorkerSource) =>
  * Has the browser request the WebAssembly module, which the worker itself requests only when its own file has arrived.
  * The browser then gives the worker this response, if it may keep the file.
  */
-const prefetch = (href: string | URL) =>
-  document.head.append(
-    Object.assign(document.createElement('link'), { rel: 'prefetch', as: 'fetch', crossOrigin: '', href }),
-  )
+const prefetch = (href: string | URL) => {
+  try {
+    document.head.append(
+      Object.assign(document.createElement('link'), { rel: 'prefetch', as: 'fetch', crossOrigin: '', href }),
+    )
+  } catch {
+    // An element of the page can be named `head`. The worker requests the module itself.
+  }
+}
 
 /** Returns the client's part of the state. */
 const view = ({ session, elsewhere, recordEnd }: LazyClient) => ({
