@@ -153,7 +153,7 @@ const FALLING_BACK = ['connect-src', 'font-src', 'frame-src', 'manifest-src', 'm
 /**
  * Returns `default-src`. Firefox permits a hint only if this directive names its target, and Chromium if any directive
  * does. All other requests stay forbidden: in a frame with the module's address, a server's error page without a policy
- * would be a place for injected script. Directives of which the caller has an own idea, `known`, are left out.
+ * would be a place for injected script. Directives that the caller sets, `known`, are left out.
  */
 export const fallback = (home: string, module?: string, known: string[] = []): Policy => {
   if (module === undefined) return { 'default-src': ["'none'"] }
