@@ -145,7 +145,7 @@ test('other modes name the mode that works', time, async () => {
     await clickLogin(page, { mode })
     const { error } = await outcome(page)
     assert.equal(error.code, 'unsupported')
-    assert.match(error.message, /login\(\{ mode: 'custom' \}\)/)
+    assert.match(error.message, /login\(\) needs mode: 'custom'/)
   }
   await page.context().close()
 })
