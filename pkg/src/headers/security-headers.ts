@@ -74,9 +74,9 @@ const ENDPOINTS = [
 ] as const
 
 /**
- * Returns the headers of the app's pages, of the worker's file and of the module. The worker's policy allows the worker's own origin,
- * and the origins of the issuer, of the APIs, of the profile address, and of the endpoints in `metadata` that the worker
- * requests.
+ * Returns the headers of the app's pages, of the worker's file and of the module. The worker's policy allows the
+ * worker's own origin, and the origins of the issuer, of the APIs, of the profile address, and of the endpoints in
+ * `metadata` that the worker requests.
  *
  * @throws {@link StrongroomError} `config_invalid` if a value is not a URL that the vault accepts, or cannot be named in
  *   a policy.

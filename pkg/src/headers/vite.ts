@@ -55,7 +55,8 @@ export interface VitePlugin {
 export interface ViteOptions extends Omit<HeaderOptions, 'origin' | 'module'> {
   /**
    * Writes hints into the pages of a build, with which the browser requests the module and connects to the provider
-   * while it loads the page's scripts. Default false. The page's policy must name the module, and browsers must be allowed to keep it: docs/headers.md.
+   * while it loads the page's scripts. Default false. The page's policy must name the module, and browsers must be
+   * allowed to keep it: docs/headers.md.
    */
   prefetch?: boolean
 }
