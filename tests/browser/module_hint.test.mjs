@@ -259,3 +259,33 @@ test('an error that the browser has kept in place of the module is not used agai
     await app.close()
   }
 })
+
+for (const [name, body, links] of [
+  ['the option wasm has an effect only on first use', '', [0, 1]],
+  [
+    'an element named head does not keep the option wasm from connecting',
+    '<iframe name="head"></iframe>',
+    [0, 0],
+  ],
+]) {
+  test(name, time, async () => {
+    const app = await startApp()
+    try {
+      const page = await app.open('/empty')
+      const seen = await page.evaluate(
+        async ([html, wasm]) => {
+          document.body.innerHTML = html
+          const count = () => document.querySelectorAll('link[rel=prefetch]').length
+          const auth = createAuth({ ...create, wasm })
+          const before = count()
+          const { error } = await settle(auth.connect().then(() => 'connected'))
+          return { error, links: [before, count()] }
+        },
+        [body, '/strongroom/strongroom_bg.wasm'],
+      )
+      assert.deepEqual(seen, { error: undefined, links })
+    } finally {
+      await app.close()
+    }
+  })
+}
