@@ -37,7 +37,7 @@ export interface ClientMetadata {
   redirect_uris: [string]
   response_types: ['code']
   grant_types: string[]
-  /** All scopes that the client may ask for. Missing if there are none. */
+  /** All scopes that the client may ask for. Missing if the client asks for no scope. */
   scope?: string
   token_endpoint_auth_method: 'none'
   /** True if the client asks only for tokens that are bound to a key (RFC 9449 section 5.2). */

@@ -30,9 +30,23 @@ export const checkModule = (path: string): string => {
   )
 }
 
-/** Attributes of the link for the module. The worker requests the module with the same mode and credentials. */
-export const MODULE_LINK = { rel: 'prefetch', as: 'fetch', crossorigin: true }
+/** Attributes of a link. */
+type Hint = Record<string, string> & { href: string }
 
-/** Returns the value of the header `Link` (RFC 8288): the module, and a connection to the provider. */
-export const moduleHint = (path: string, issuer: string): string =>
-  `<${path}>; rel=prefetch; as=fetch; crossorigin, <${issuer}>; rel=preconnect; crossorigin`
+/**
+ * Returns the hints as attributes of links: the module, and a connection to the provider. The worker requests both with
+ * the mode and credentials that `crossorigin` stands for.
+ */
+export const hints = (module: string, issuer: string): Hint[] => [
+  { href: module, rel: 'prefetch', as: 'fetch' },
+  { href: issuer, rel: 'preconnect' },
+]
+
+/** Returns the value of the header `Link` (RFC 8288) with the hints. */
+export const linkHeader = (module: string, issuer: string): string =>
+  hints(module, issuer)
+    .map(({ href, ...rest }) => {
+      const parameters = Object.entries(rest).map(([name, value]) => `; ${name}=${value}`)
+      return `<${href}>${parameters.join('')}; crossorigin`
+    })
+    .join(', ')

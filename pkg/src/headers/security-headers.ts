@@ -1,7 +1,7 @@
 /** The policies of the app's pages and of the worker's file, from the vault's configuration. */
 import type { ApiRule, ProviderMetadata, VaultConfig } from '../worker/config.js'
 import { appOrigin, checkPath, invalid, originOf } from './checks.js'
-import { checkModule, IMMUTABLE, moduleHint } from './module.js'
+import { checkModule, IMMUTABLE, linkHeader } from './module.js'
 
 /** The part of the vault's configuration that decides the worker's `connect-src`. */
 export type HeaderConfig = Pick<VaultConfig, 'identity' | 'issuer' | 'metadata' | 'userInfo'> & {
@@ -116,7 +116,7 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
 
 /** Returns the header `Link` of a page that starts the worker, if the module's path is given. */
 export const hintOf = ({ issuer }: HeaderConfig, module: string | undefined): ResponseHeaders =>
-  module === undefined ? {} : { Link: moduleHint(module, originOf('issuer', issuer)) }
+  module === undefined ? {} : { Link: linkHeader(module, originOf('issuer', issuer)) }
 
 const pagePolicy = (options: HeaderOptions): Policy => {
   const { origin, worker, module, serviceWorker, page = {}, trustedTypes, base = false } = options

@@ -1,6 +1,6 @@
 /** A plugin for Vite's servers. */
 import { originOf } from './checks.js'
-import { hasHash, MODULE_LINK } from './module.js'
+import { hasHash, hints } from './module.js'
 import {
   type HeaderConfig,
   type HeaderOptions,
@@ -125,17 +125,16 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
           )
           return []
         }
-        const issuer = originOf('issuer', config.issuer)
-        return [
-          link({ ...MODULE_LINK, href: baseOf(vite.base, path) + file }),
-          link({ rel: 'preconnect', crossorigin: true, href: issuer }),
-        ]
+        const module = baseOf(vite.base, path) + file
+        return hints(module, originOf('issuer', config.issuer)).map(({ href, ...rest }) => ({
+          tag: 'link',
+          attrs: { ...rest, crossorigin: true, href },
+          injectTo: 'head-prepend',
+        }))
       },
     },
   }
 }
-
-const link = (attrs: ViteTag['attrs']): ViteTag => ({ tag: 'link', attrs, injectTo: 'head-prepend' })
 
 /** Returns true for the name of the vault's module with a hash. */
 const isModule = (file: string): boolean => /(^|\/)strongroom_bg[^/]*\.wasm$/.test(file) && hasHash(file)
