@@ -6,9 +6,9 @@
 //! cannot store keys. A script of this origin that saw the URL of the login can decrypt the record. The record is
 //! useful for at most ten minutes, and only together with the authorization code.
 //!
-//! A session is stored only if the configuration asks for it. The key that encrypts sessions is not extractable, so a
-//! copy of the disk or a backup does not reveal the key in plain form. Scripts of the same origin can ask the browser
-//! to use the key. The key may be in escrow instead: see `escrow`.
+//! A session is stored only if the configuration asks for it. The key that encrypts sessions is not extractable, so
+//! script cannot take it away. Scripts of the same origin can ask the browser to use the key, and a copy of the browser's
+//! profile has the key: browsers store such keys in plain form. The key may be in escrow instead: see `escrow`.
 
 use crate::codec::base64url;
 use crate::oauth::pkce;

@@ -79,14 +79,25 @@ export function findProgram(program) {
 /** Returns the path of Chromium's executable. */
 export const findBrowser = () => findProgram('chromium')
 
+const usualArgs = () => [...ARGS, disabling([...POPUPS, SPARE, ...AS_PLAYWRIGHT])]
+
 /**
  * Starts a Chromium.
  *
  * @param {import('playwright-core').LaunchOptions} [options]
  */
 export function launchBrowser({ args = [], ...options } = {}) {
-  const all = [...ARGS, disabling([...POPUPS, SPARE, ...AS_PLAYWRIGHT]), ...args]
-  return chromium.launch({ executablePath: findBrowser(), args: all, ...options })
+  return chromium.launch({ executablePath: findBrowser(), args: [...usualArgs(), ...args], ...options })
+}
+
+/**
+ * Starts a Chromium with a profile that stays on the disk.
+ *
+ * @param {string} folder Folder of the profile. Chromium creates it if it is missing.
+ * @returns {Promise<import('playwright-core').BrowserContext>} `close()` also ends the Chromium.
+ */
+export function launchProfile(folder) {
+  return chromium.launchPersistentContext(folder, { executablePath: findBrowser(), args: usualArgs() })
 }
 
 /**

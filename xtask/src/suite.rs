@@ -36,10 +36,11 @@ const QUIET: &str = "--disable-warning=ExperimentalWarning";
 #[derive(Clone, Copy)]
 pub(crate) enum AtOnce {
     One = 1,
-    /// Files share nothing: each has its own browser, profile, servers and ports.
+    /// Files share nothing: each has its own browser, profile, servers and ports. Three browsers occupy two cores: with
+    /// four or five at the same time, each file takes longer, and all files together take as long as with three.
     Three = 3,
-    /// The files of `tests/browser` leave half of two cores idle with three at the same time, because pages and servers
-    /// often wait for each other or for time limits.
+    /// The server runtimes of `tests/edge` often wait for each other or for time limits, and leave cores idle with three
+    /// files at the same time.
     Five = 5,
 }
 

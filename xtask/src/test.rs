@@ -108,7 +108,7 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
         Kind::Size => size(),
         Kind::Supply => supply(),
         Kind::Packaging => in_chromium("tests/packaging", AtOnce::One, all),
-        Kind::Browser => in_chromium("tests/browser", AtOnce::Five, all),
+        Kind::Browser => in_chromium("tests/browser", AtOnce::Three, all),
         Kind::Edge => edge(),
         Kind::Engines => in_engines(engines),
         Kind::Demo => demo(),
@@ -249,7 +249,7 @@ fn edge() -> Result<()> {
     };
     prepare(node(&[]))?;
     package::build()?;
-    Suite::of("tests/edge")?.run(AtOnce::Three, prepare)
+    Suite::of("tests/edge")?.run(AtOnce::Five, prepare)
 }
 
 /// Drives the demo in each of its three forms.

@@ -260,8 +260,8 @@ export interface SessionLimits {
   /**
    * The place where the session is stored. `'memory'` (default): in the worker as long as it runs. `'sealed'`: also in
    * IndexedDB, encrypted with a key that is not extractable. The session survives reloads, and dedicated workers of
-   * several tabs share it. The encryption protects the session on disks, in backups and from other origins, but not
-   * from script in this origin, which can use the key. `'escrow'`: also in IndexedDB, encrypted with a key in the
+   * several tabs share it. The encryption protects the session neither from script in this origin, which can use the
+   * key, nor in a copy of the browser's profile, which has the key. `'escrow'`: also in IndexedDB, encrypted with a key in the
    * memory of your service worker, which gives the key only to the vault: see `strongroom/escrow`. The session survives
    * a reload, but not a restart of the browser.
    */
