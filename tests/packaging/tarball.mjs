@@ -1,6 +1,7 @@
 /** Packs the npm package as it would be published, and installs it as its users do. */
 import { execFile } from 'node:child_process'
 import { cp, mkdir, rm } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -15,9 +16,10 @@ const workplace = `${root}target/packaging`
 /**
  * Packs pkg/ into a folder.
  *
+ * @param {string} [folder] Default: a folder of the test file, because several files run at the same time.
  * @returns {Promise<{ path: string, files: string[] }>} The tarball and the paths in it.
  */
-export async function pack(folder = workplace) {
+export async function pack(folder = `${workplace}/packed/${basename(process.argv[1])}`) {
   await mkdir(folder, { recursive: true })
   const { stdout } = await npm(root, 'pack', './pkg', '--json', `--pack-destination=${folder}`)
   const [{ filename, files }] = Object.values(JSON.parse(stdout))

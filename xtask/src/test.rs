@@ -107,7 +107,7 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
         Kind::Page => page(),
         Kind::Size => size(),
         Kind::Supply => supply(),
-        Kind::Packaging => in_chromium("tests/packaging", AtOnce::One, all),
+        Kind::Packaging => in_chromium("tests/packaging", AtOnce::Three, all),
         Kind::Browser => in_chromium("tests/browser", AtOnce::Three, all),
         Kind::Edge => edge(),
         Kind::Engines => in_engines(engines),
