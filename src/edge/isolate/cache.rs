@@ -70,6 +70,8 @@ pub(in crate::edge) struct SessionCache {
     /// Flights of this isolate, each with its name and the time of its task's last step.
     flights: Vec<(String, FlightId, Rc<Cell<Instant>>)>,
     coordinator_failed: Option<Instant>,
+    /// True if a request gave up waiting for a read, and the coordinator has not responded since.
+    pub(in crate::edge) is_coordinator_slow: bool,
     /// The state of the provider as this isolate sees it.
     pub(in crate::edge) outage: Outage,
 }
@@ -142,6 +144,7 @@ impl SessionCache {
 
     pub(in crate::edge) fn on_coordinator_response(&mut self) {
         self.coordinator_failed = None;
+        self.is_coordinator_slow = false;
     }
 
     /// Returns the flight with this name, if any: see [`FlightGuard::begin`](crate::edge::task::FlightGuard::begin).

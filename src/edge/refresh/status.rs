@@ -2,7 +2,7 @@
 
 use alloc::rc::Rc;
 
-use crate::base::clock::UnixMillis;
+use crate::base::clock::{Millis, UnixMillis};
 use crate::base::error::Code;
 use crate::edge::config::Storage;
 use crate::edge::refresh::end;
@@ -96,9 +96,18 @@ pub(in crate::edge) async fn sync_with_record(
     found_in: Storage,
 ) -> SessionResult {
     // If the coordinator cannot be reached, the cached record decides, and a valid token remains in use.
-    let _ = record_store::fetch_if_due(task, &presented).await;
+    let may_hurry = found_in == Storage::SealedInCookie
+        && task.config().recheck != Millis::ZERO
+        && presented.is_valid(&task.now());
+    let is_read = if may_hurry {
+        record_store::fetch_briefly(task, &presented).await
+    } else {
+        let _ = record_store::fetch_if_due(task, &presented).await;
+        true
+    };
     let session = classify(task, presented.clone()).await?;
-    if found_in == Storage::SealedInCookie {
+    // While the record is being read, the next request with this cookie has to note it.
+    if found_in == Storage::SealedInCookie && is_read {
         record_presented(task, &presented).await;
     }
     Ok(session)

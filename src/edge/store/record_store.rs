@@ -6,15 +6,19 @@ use alloc::rc::Rc;
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
-use crate::edge::io::{Effect, Entry, Event};
+use crate::edge::io::{Effect, Entry, Event, FlightId, Response};
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
 use crate::edge::session::record::{LEASE, Record, Stored};
 use crate::edge::session::{KEPT, Session};
 use crate::edge::store::coordinator::{self, COORDINATOR_TIME, Unreachable};
 use crate::edge::store::seal::{self, OpenError};
 use crate::edge::store::tombstone::{self, LogoutTimes};
-use crate::edge::task::{FlightGuard, PendingReply, Task, boxed};
+use crate::edge::task::{FlightGuard, PendingReply, Running, Task, boxed};
 use crate::session::EndReason;
+
+/// Longest time for which a request whose access token is valid waits for the record of its session. The record of a
+/// session in a cookie only says that the session has ended or continues with another generation.
+const STATUS_TIME: Millis = Millis(300);
 
 /// Largest number of attempts to write a user's activity while other isolates write the record, too.
 const TOUCHES: u32 = 3;
@@ -139,6 +143,47 @@ pub(in crate::edge) async fn fetch_if_due(
         task.sleep(flight, COORDINATOR_TIME).await;
     };
     boxed(fetch(task, session)).await.map(|_| ())
+}
+
+/// Reads the record as [`fetch_if_due`] does, but in a task of its own, for which this request waits [`STATUS_TIME`] at
+/// most. While reads take longer than that, no request waits. Returns true unless the read is still running.
+pub(in crate::edge) async fn fetch_briefly(task: &Task, session: &Rc<Session>) -> bool {
+    let name = ["read ", &session.sid].concat();
+    let (found, time) = {
+        let now = task.now();
+        let cache = task.isolate().session_cache.borrow();
+        if !cache.is_due(&session.sid, task.config().recheck, &now) {
+            return true;
+        }
+        let time = if cache.is_coordinator_slow {
+            Millis::ZERO
+        } else {
+            STATUS_TIME
+        };
+        (cache.flight(&name, &now), time)
+    };
+    let flight = found.unwrap_or_else(|| start_fetch(task, session, &name));
+    task.sleep(Some(flight), time).await;
+    let mut cache = task.isolate().session_cache.borrow_mut();
+    let is_running = cache.flight(&name, &task.now()) == Some(flight);
+    cache.is_coordinator_slow |= is_running;
+    !is_running
+}
+
+/// Starts a read as a task of its own, so that its answer counts although the request has not waited for it. Returns the
+/// task's flight.
+fn start_fetch(task: &Task, session: &Rc<Session>, name: &str) -> FlightId {
+    let flight = FlightGuard::begin(task.split(), name);
+    let (part, id) = (flight.task.clone(), flight.id);
+    let session = session.clone();
+    let work = async move {
+        flight.task.until_run().await;
+        // An error is in the log, and the next request reads again.
+        let _ = fetch(&flight.task, &session).await;
+        Response::NotHandled
+    };
+    task.start(Running::new(part, Box::pin(work)));
+    id
 }
 
 async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Stored, Unreachable> {

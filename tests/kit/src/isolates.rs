@@ -194,6 +194,8 @@ pub enum Purpose {
     BackChannel,
     /// A refresh, which a request has started.
     Refresh,
+    /// A read of a session's record, which a request has started.
+    Read,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,6 +213,8 @@ pub struct Visit {
     pub browser: Option<usize>,
     /// The refresh that this request has started.
     pub refresh: Option<VisitId>,
+    /// The latest read of the session's record that this request has started.
+    pub read: Option<VisitId>,
     pub isolate: usize,
     epoch: u32,
     task: TaskId,

@@ -3,7 +3,7 @@
 use super::{About, Browser, COOKIE, ORIGIN, Purpose, State, Visit, VisitId, World};
 use std::collections::BTreeMap;
 use strongroom::codec::form;
-use strongroom::edge::{Reply, Request, TaskId};
+use strongroom::edge::{FlightId, Reply, Request, TaskId};
 
 impl World {
     pub fn open_browser(&mut self, subject: &str) -> usize {
@@ -104,6 +104,7 @@ impl World {
         self.visits.push(Visit {
             browser,
             refresh: None,
+            read: None,
             isolate,
             epoch: self.isolates[isolate].epoch,
             task: TaskId::default(),
@@ -133,18 +134,31 @@ impl World {
 
     /// Runs the refresh that a request has started.
     pub(super) fn start_refresh(&mut self, of: VisitId, task: TaskId) {
+        let id = self.start_part(of, task, Purpose::Refresh);
+        self.visits[of].refresh = Some(id);
+    }
+
+    /// Runs the read of a record that a request has started.
+    pub(super) fn start_read(&mut self, of: VisitId, task: TaskId, flight: FlightId) {
+        let id = self.start_part(of, task, Purpose::Read);
+        self.visits[of].read = Some(id);
+        let isolate = self.visits[id].isolate;
+        self.watch.read_began(isolate, id, flight, self.now);
+    }
+
+    fn start_part(&mut self, of: VisitId, task: TaskId, purpose: Purpose) -> VisitId {
         let id = self.visits.len();
-        self.tell(|| format!("visit {id}: the refresh of visit {of}"));
-        let visit = &mut self.visits[of];
-        visit.refresh = Some(id);
-        let refresh = Visit {
+        self.tell(|| format!("visit {id}: the {purpose:?} of visit {of}"));
+        let visit = &self.visits[of];
+        let part = Visit {
             browser: None,
             refresh: None,
+            read: None,
             isolate: visit.isolate,
             epoch: visit.epoch,
             task,
             serial: 0,
-            purpose: Purpose::Refresh,
+            purpose,
             began: visit.began,
             cookie: None,
             state: State::Abandoned,
@@ -158,7 +172,7 @@ impl World {
             sending: None,
         };
         let isolate = visit.isolate;
-        self.visits.push(refresh);
+        self.visits.push(part);
         self.isolates[isolate].running.insert(task, id);
         self.watch.started(of, id);
         let delay = if self.weather.uneven {
@@ -167,6 +181,7 @@ impl World {
             0
         };
         self.reply(id, 0, delay, Reply::Waited, About::Nothing);
+        id
     }
 
     /// Lets the browser disconnect before the response arrives.
@@ -188,6 +203,7 @@ impl World {
     pub fn kill(&mut self, i: usize) {
         self.tell(|| format!("isolate {i} dies"));
         let running = std::mem::take(&mut self.isolates[i].running);
+        self.watch.isolate_ended(i);
         let epoch = self.isolates[i].epoch + 1;
         self.isolates[i] = self.isolate(i, epoch);
         for visit in running.into_values() {
@@ -196,10 +212,13 @@ impl World {
         }
     }
 
-    /// Drops a request and its refresh without telling their isolate, as some platforms do.
+    /// Drops a request and what it has started without telling their isolate, as some platforms do.
     pub fn drop_request(&mut self, id: VisitId) {
-        for id in [Some(id), self.visits[id].refresh].into_iter().flatten() {
+        let visit = &self.visits[id];
+        let all = [Some(id), visit.refresh, visit.read];
+        for id in all.into_iter().flatten() {
             let (isolate, task) = (self.visits[id].isolate, self.visits[id].task);
+            self.watch.read_dropped(isolate, id, self.now);
             self.isolates[isolate].running.remove(&task);
             self.visits[id].state = State::Dead;
             self.watch.open.remove(&id);

@@ -13,6 +13,9 @@ use strongroom::base::http::{HttpRequest, Outcome};
 use strongroom::codec::base64url;
 use strongroom::edge::{BEAT, Effect, Event, Head, Reply, Response, Step};
 
+/// Longest time for which a request with a valid access token waits for a read of its session's record.
+pub(super) const STATUS_TIME: Millis = Millis(300);
+
 /// Longest time for which a request waits for a read of another request.
 const COORDINATOR_TIME: Millis = Millis::from_secs(3);
 
@@ -46,7 +49,11 @@ impl World {
             return;
         }
         match about {
-            About::Coordinator(at) => visit.looked = *at,
+            About::Coordinator(at) => {
+                visit.looked = *at;
+                let isolate = visit.isolate;
+                self.watch.slow.remove(&isolate);
+            }
             About::CoordinatorFailed => {
                 visit.coordinator_failed = true;
                 let isolate = visit.isolate;
@@ -83,9 +90,12 @@ impl World {
             self.tell(|| format!("isolate {isolate}: {event:?}"));
             self.event(isolate, &event);
             if let Event::FlightFinished(flight) = event {
+                let looked = self.read_finished(isolate, flight);
                 let sleeping = std::mem::take(&mut self.isolates[isolate].sleeping);
                 for (waits_for, visit, serial) in sleeping {
                     if waits_for == flight {
+                        let visit_looked = &mut self.visits[visit].looked;
+                        *visit_looked = looked.max(*visit_looked);
                         let delay = if self.weather.uneven {
                             self.up_to(2)
                         } else {
@@ -139,9 +149,10 @@ impl World {
                 body: String::new(),
                 at: self.now,
             },
-            // The result of a refresh stays in the handler.
+            // The result of a task that a request has started stays in the handler.
             Response::NotHandled => {
-                assert_eq!(self.visits[id].purpose, Purpose::Refresh);
+                let purpose = self.visits[id].purpose;
+                assert!(matches!(purpose, Purpose::Refresh | Purpose::Read));
                 return self.finish(id, State::Answered);
             }
         };
@@ -232,8 +243,12 @@ impl World {
                 time,
                 started,
             } => {
-                if let Some(task) = started {
-                    self.start_refresh(id, *task);
+                match (*flight, *started) {
+                    (Some(flight), Some(task)) if *time <= STATUS_TIME => {
+                        self.start_read(id, task, flight);
+                    }
+                    (_, Some(task)) => self.start_refresh(id, task),
+                    _ => {}
                 }
                 if let Some(flight) = flight {
                     // A request may wait for its own refresh. A shorter wait may be for a read of the record, which

@@ -8,10 +8,11 @@ use strongroom::Secret;
 use strongroom::base::http::Outcome;
 use strongroom::edge::session::Session;
 use strongroom::edge::session::record::Record;
-use strongroom::edge::{Event, Reply};
+use strongroom::edge::{Event, FlightId, Reply};
 use strongroom::oauth::pkce;
 use strongroom::session::EndReason;
 
+use super::host::STATUS_TIME;
 use super::invariants::Invariant;
 use super::provider::{OTHER_USER, Provider, Rotation, SECRET};
 use super::{About, Purpose, Setup, State, VisitId, World};
@@ -31,6 +32,9 @@ const REFUSED: u64 = 60_000;
 
 /// Lifetime in milliseconds of an intent that is not renewed.
 pub const LEASE: u64 = 8000;
+
+/// Milliseconds without a step after which an isolate takes a read or a refresh for dropped.
+const SILENCE: u64 = 9000;
 
 /// Milliseconds between two refreshes of a session whose provider rejects refreshes without a reason.
 const SUSPECTED: u64 = 300_000;
@@ -127,6 +131,29 @@ pub enum Loss {
     Overtaken,
 }
 
+/// A read of a session's record, which a request has started.
+struct ReadOfRecord {
+    visit: VisitId,
+    flight: FlightId,
+    began: u64,
+    ended: Option<u64>,
+    /// Requests may continue without the result: another read has taken too long, or this one has failed.
+    is_optional: bool,
+}
+
+impl ReadOfRecord {
+    fn is_running(&self, now: u64) -> bool {
+        self.ended.is_none_or(|ended| ended > now)
+    }
+
+    /// Returns true if a request that began at `since` may not know the result.
+    fn may_be_unknown(&self, since: u64, now: u64) -> bool {
+        let is_during = self.ended.is_none_or(|ended| ended >= since);
+        let took = self.ended.unwrap_or(now) - self.began;
+        is_during && (self.is_optional || took >= STATUS_TIME.0)
+    }
+}
+
 struct Sealed {
     key: usize,
     bound_to: String,
@@ -148,6 +175,10 @@ pub struct Watch {
     sealed: BTreeMap<Vec<u8>, Sealed>,
     /// The last time at which the coordinator failed, for each isolate.
     failed: BTreeMap<usize, u64>,
+    /// The isolates in which a read has taken too long, and no request to the coordinator has succeeded since.
+    pub slow: BTreeSet<usize>,
+    /// The reads that requests have started, for each isolate.
+    reads: BTreeMap<usize, Vec<ReadOfRecord>>,
     /// The position of the newest refresh token that an isolate knows of a family, by the isolate, its epoch and the
     /// family.
     knows: BTreeMap<(usize, u32, usize), usize>,
@@ -192,6 +223,8 @@ impl Watch {
             visits: BTreeMap::new(),
             sealed: BTreeMap::new(),
             failed: BTreeMap::new(),
+            slow: BTreeSet::new(),
+            reads: BTreeMap::new(),
             knows: BTreeMap::new(),
             by_token: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -247,11 +280,50 @@ impl Watch {
         self.failed.insert(isolate, now);
     }
 
-    /// Records that a request has started a refresh, which acts for the same session.
-    pub fn started(&mut self, id: VisitId, refresh: VisitId) {
-        self.open.insert(refresh);
+    /// Records that a request has started a read.
+    pub fn read_began(&mut self, isolate: usize, visit: VisitId, flight: FlightId, now: u64) {
+        let is_optional = self.is_slow(isolate, now);
+        let reads = self.reads.entry(isolate).or_default();
+        // Later requests do not depend on these reads.
+        reads.retain(|read| read.ended.is_none_or(|ended| ended + LONGEST > now));
+        reads.push(ReadOfRecord {
+            visit,
+            flight,
+            began: now,
+            ended: None,
+            is_optional,
+        });
+    }
+
+    /// Records that the platform has dropped a read. The isolate notices it by the silence.
+    pub fn read_dropped(&mut self, isolate: usize, visit: VisitId, now: u64) {
+        let reads = self.reads.get_mut(&isolate).into_iter().flatten();
+        for read in reads.filter(|read| read.visit == visit && read.ended.is_none()) {
+            read.ended = Some(now + SILENCE);
+        }
+    }
+
+    /// Forgets the reads of an isolate that has ended.
+    pub fn isolate_ended(&mut self, isolate: usize) {
+        self.reads.remove(&isolate);
+        self.slow.remove(&isolate);
+    }
+
+    /// Returns true if requests of this isolate may continue without a read that begins now.
+    fn is_slow(&mut self, isolate: usize, now: u64) -> bool {
+        let reads = self.reads.get(&isolate).into_iter().flatten();
+        let mut running = reads.filter(|read| read.is_running(now));
+        if running.any(|read| now - read.began >= STATUS_TIME.0) {
+            self.slow.insert(isolate);
+        }
+        self.slow.contains(&isolate)
+    }
+
+    /// Records that a request has started a part, a refresh or a read, which acts for the same session.
+    pub fn started(&mut self, id: VisitId, part: VisitId) {
+        self.open.insert(part);
         if let Some(presented) = self.visits.get(&id).cloned() {
-            self.visits.insert(refresh, presented);
+            self.visits.insert(part, presented);
         }
     }
 
@@ -895,7 +967,26 @@ impl World {
             .get(&visit.isolate)
             .copied()
             .unwrap_or_default();
-        failed + 1000 + self.watch.recheck < visit.began && !visit.coordinator_failed
+        let reads = self.watch.reads.get(&visit.isolate).into_iter().flatten();
+        let mut reads = reads.filter(|read| read.may_be_unknown(visit.began, self.now));
+        failed + 1000 + self.watch.recheck < visit.began
+            && !visit.coordinator_failed
+            && reads.next().is_none()
+    }
+
+    /// Records that a flight has finished. Returns the time of the coordinator's action, if the flight was a read.
+    pub(super) fn read_finished(&mut self, isolate: usize, flight: FlightId) -> u64 {
+        let now = self.now;
+        let is_slow = self.watch.is_slow(isolate, now);
+        let reads = self.watch.reads.get_mut(&isolate).into_iter().flatten();
+        let mut running = reads.filter(|read| read.is_running(now));
+        let Some(read) = running.find(|read| read.flight == flight) else {
+            return 0;
+        };
+        let visit = &self.visits[read.visit];
+        read.ended = Some(now);
+        read.is_optional |= is_slow || visit.coordinator_failed;
+        visit.looked
     }
 
     /// Checks that the handler may serve a request with this cookie.
