@@ -122,6 +122,10 @@ impl Provider {
             }
             Some(Ok(metadata)) => {
                 ctx.config.rules.forbid(&metadata.endpoints());
+                if let Some(flaws) = metadata.warning() {
+                    let page = ctx.ports.last().copied();
+                    ctx.warn_developer(page, &flaws);
+                }
                 self.metadata = Some(metadata);
                 self.metadata_url = url;
                 Some(Ok(()))

@@ -54,6 +54,9 @@ async fn search(task: &Task) -> Result<Rc<Metadata>> {
             break found;
         }
     };
+    if let Ok(Some(flaws)) = found.as_ref().map(|found| found.warning()) {
+        task.fault(&flaws);
+    }
     let provider = &mut task.isolate().provider.borrow_mut();
     provider.requested = Some(task.now());
     if search.is_provisional {
