@@ -103,17 +103,26 @@ impl Session {
     }
 
     /// Returns the session's next generation, with the new tokens. If the response has no new refresh token, the old
-    /// one remains valid (RFC 6749 6).
+    /// one remains valid (RFC 6749 6). If it has no usable access token, the session keeps the one that it has.
     #[must_use]
     pub fn renewed(&self, tokens: TokenSet, requested: UnixMillis) -> Self {
-        Self {
+        let has_access_token = tokens.has_access_token();
+        let old = self.refresh_token.as_ref();
+        let old = old.filter(|_| !tokens.loses_refresh_token);
+        let next = Self {
             generation: self.generation.saturating_add(1),
+            refresh_token: tokens.refresh_token.or_else(|| old.cloned()),
+            ..self.clone()
+        };
+        if !has_access_token {
+            return next;
+        }
+        Self {
             requested,
             lifetime: tokens.expires_in,
             access_token: tokens.access_token,
-            refresh_token: tokens.refresh_token.or_else(|| self.refresh_token.clone()),
             scope: tokens.scope.unwrap_or_else(|| self.scope.clone()),
-            ..self.clone()
+            ..next
         }
     }
 

@@ -69,11 +69,8 @@ impl Session {
             requested,
             issued: self.generation + 1,
         };
-        let own = Box::new(beside(self, tokens));
-        let (own_requested, login_issued) = (self.requested, self.login_issued);
-        self.renew(own, None, own_requested);
+        self.rotate(tokens);
         self.take_user(user, requested);
-        self.login_issued = login_issued;
         if let Some(i) = self.others.iter().position(|(of, _)| *of == target) {
             let (_, before) = self.others.remove(i);
             self.former.remember(Former {
@@ -84,6 +81,11 @@ impl Session {
             });
         }
         self.others.push((target, other));
+    }
+
+    /// Adopts only the refresh token of a response.
+    pub(super) fn rotate(&mut self, tokens: &TokenSet) {
+        self.replace_tokens(Box::new(beside(self, tokens)));
     }
 
     /// Returns the access token that `selector` selects, unless the token has expired or was never issued.
@@ -141,10 +143,12 @@ impl Session {
     }
 }
 
-/// Returns the session's tokens after a refresh for a target. Such a refresh does not replace the login's access token.
+/// Returns the session's tokens after a refresh that does not replace the login's access token: a refresh for a target,
+/// or one whose response has no usable access token.
 fn beside(session: &Session, tokens: &TokenSet) -> TokenSet {
     TokenSet {
         refresh_token: tokens.refresh_token.clone(),
+        loses_refresh_token: tokens.loses_refresh_token,
         identity: None,
         ..(*session.tokens).clone()
     }

@@ -21,6 +21,7 @@ mod crypto;
 mod discovery;
 mod dpop;
 mod faults;
+mod flawed_responses;
 mod grants;
 mod headers;
 mod host;

@@ -455,7 +455,8 @@ fn malformed_token_error_is_not_shown() {
         let (mut world, page, response) = at_callback();
         world.provider.fault(Endpoint::Exchange, &[fault]);
         let callback = finish(&mut world, page, &response);
-        let why = "the token endpoint's response is unusable: a 4xx response without an error code";
+        let why =
+            "the token endpoint's response is unusable: status 400 without a usable error code";
         assert_eq!(failure(&world, callback), ["token_response_invalid", why]);
     }
 }

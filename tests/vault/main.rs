@@ -18,6 +18,7 @@ mod device;
 mod dpop;
 mod end;
 mod escrow;
+mod flawed_responses;
 mod forged_logins;
 mod hints;
 mod id_token_hint;

@@ -80,7 +80,7 @@ fn suspected_session_names_the_response() {
         (Refusing::InvalidRequest, "invalid_request", false),
         (
             Refusing::Empty,
-            "a 4xx response without an error code",
+            "status 400 without a usable error code",
             false,
         ),
         (Refusing::Hidden, "its CORS headers are missing", true),

@@ -31,7 +31,7 @@ pub(in crate::edge) async fn verify_login(
     };
     let metadata = documents::metadata(task).await?;
     let Some(address) = profile::address(flow, &metadata)? else {
-        return user.ok_or_else(|| no_id_token().into());
+        return user.ok_or_else(|| tokens.no_id_token().into());
     };
     let request = profile::request(address, &tokens.access_token);
     let sent = dpop::send_with_token(task, request, &tokens.access_token, key);
@@ -54,7 +54,7 @@ fn verify_named(
 ) -> core::result::Result<Identity, Rejected> {
     match task.config().flow.wanted_tokens().members {
         Some(members) => named::user(members, claims, tokens, occasion),
-        None => Err(no_id_token().into()),
+        None => Err(tokens.no_id_token().into()),
     }
 }
 
@@ -69,7 +69,7 @@ async fn verify_id_token(
         return verify_named(task, &claims, tokens, &occasion);
     }
     let Some(id_token) = &tokens.identity else {
-        return Err(no_id_token().into());
+        return Err(tokens.no_id_token().into());
     };
     let metadata = documents::metadata(task).await?;
     let allowed = match &task.config().flow.id_token_alg {
@@ -100,11 +100,6 @@ async fn verify_id_token(
     let user = unverified.signature_checked(is_valid, &expected)?;
     documents::set_id_token_algorithm(task, Some(algorithm));
     Ok(user)
-}
-
-fn no_id_token() -> Error {
-    let message = msg!("the token endpoint's response has no ID token");
-    Error::new(Code::TokenResponseInvalid, message)
 }
 
 async fn verify_signature(

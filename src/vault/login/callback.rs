@@ -731,10 +731,12 @@ fn check_login(ctx: &Context, pending: &Pending) -> Result<()> {
 
 /// Compares the granted scopes with the scopes that the login requested. A script of the page can add scopes to a
 /// request that is not pushed. Additional scopes do not prove such a change, because many providers grant scopes that
-/// were not requested. Warns the developer about additional scopes, and about a missing refresh token.
+/// were not requested. Warns the developer about additional scopes, about a missing refresh token, and about members that
+/// are not usable.
 ///
 /// # Errors
-/// [`Code::ScopeExceeded`] if the provider granted additional scopes and the configuration refuses additional scopes.
+/// If the configuration refuses additional scopes: [`Code::ScopeExceeded`] if the provider granted some, and
+/// [`Code::TokenResponseInvalid`] if the response does not say which scopes it granted.
 fn check_granted(
     ctx: &mut Context,
     tokens: &TokenSet,
@@ -748,8 +750,12 @@ fn check_granted(
         && (ctx.config.has_openid() || tokens.misses_refresh_token(requested))
         && !ctx.config.asks_consent
         && !pending.is_silent;
+    let refuses_others = ctx.config.login.refuses_unrequested_scopes;
+    if let Some(unusable) = tokens.unusable_scope().filter(|_| refuses_others) {
+        return Err(unusable);
+    }
     if let Some(exceeded) = tokens.scope_beyond(requested) {
-        if ctx.config.login.refuses_unrequested_scopes {
+        if refuses_others {
             return Err(exceeded);
         }
         ctx.warn_developer(port, &exceeded);
@@ -760,8 +766,8 @@ fn check_granted(
         );
         ctx.warn_developer(port, &Error::new(Code::RefreshTokenMissing, message));
     }
-    if tokens.lacks_type {
-        ctx.warn_developer(port, &token_endpoint::no_token_type());
+    if let Some(flaws) = tokens.warning() {
+        ctx.warn_developer(port, &flaws);
     }
     Ok(())
 }
