@@ -141,7 +141,7 @@ impl Session {
     /// keeps the one that it has.
     pub fn renew(&mut self, tokens: Box<TokenSet>, user: Option<Identity>, requested: Instant) {
         if !tokens.has_access_token() {
-            return self.rotate(&tokens);
+            return self.rotate(&tokens, &requested);
         }
         self.retire(&tokens.access_token);
         self.replace_tokens(tokens);
@@ -254,6 +254,24 @@ impl Session {
     pub fn is_renewed_ahead(&self, now: &Instant) -> bool {
         self.lifetime() >= SHORTEST_RENEWED_AHEAD
             && self.times.last_activity.elapsed(now) <= REPORTED
+    }
+
+    /// Returns the time until neither the access token nor the refresh token can be used, if the provider has stated the
+    /// lifetime of the refresh token. The provider may extend it, so this time does not end the session.
+    #[must_use]
+    pub fn until_refresh_expiry(&self, now: &Instant) -> Millis {
+        let end = self.refresh_end();
+        end.map_or(Millis::MAX, |end| {
+            end.saturating_sub(self.requested.elapsed(now))
+        })
+    }
+
+    /// Returns the time from the token request to the end of both tokens: see [`Self::until_refresh_expiry`].
+    fn refresh_end(&self) -> Option<Millis> {
+        let stated = self.tokens.refresh_expires_in;
+        stated
+            .filter(|_| self.tokens.refresh_token.is_some())
+            .map(|end| end.max(self.lifetime()))
     }
 
     /// Returns the refresh token, if the provider issued one.

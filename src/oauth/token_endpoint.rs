@@ -142,6 +142,9 @@ pub struct TokenSet {
     /// True if the response has a refresh token that is not usable. The one that was sent is then consumed, and must not
     /// be sent again.
     pub loses_refresh_token: bool,
+    /// Lifetime of the refresh token from the response on, if the response states it: `refresh_token_expires_in`
+    /// (draft-ietf-oauth-refresh-token-expiration), or Keycloak's `refresh_expires_in`.
+    pub refresh_expires_in: Option<Millis>,
     /// The ID token, not parsed yet. Without OpenID Connect, the output of [`Members::of`], not searched yet.
     pub identity: Option<Secret>,
     /// The granted scopes, separated by spaces, if the response contains them.
@@ -552,6 +555,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn lifetime_of_the_refresh_token_is_read() {
+        let stated = |members: &str| {
+            let tokens = issued(&[r#","refresh_token":"rt""#, members].concat()).unwrap();
+            (tokens.refresh_expires_in.map(Millis::as_secs), tokens.flaws)
+        };
+        let exact = |seconds| (seconds, String::new());
+        assert_eq!(stated(""), exact(None));
+        assert_eq!(stated(r#","refresh_expires_in":1800"#), exact(Some(1800)));
+        let both = r#","refresh_expires_in":1800,"refresh_token_expires_in":"86399.5""#;
+        assert_eq!(stated(both), exact(Some(86399)));
+        // An offline token of Keycloak has no end.
+        for none in ["0", "null", r#""""#] {
+            assert_eq!(
+                stated(&format!(r#","refresh_expires_in":{none}"#)),
+                exact(None)
+            );
+        }
+        for odd in ["-1", "true", r#""soon""#, "[]"] {
+            let flaws = "refresh_expires_in is not a number of seconds".to_owned();
+            let member = format!(r#","refresh_expires_in":{odd}"#);
+            assert_eq!(stated(&member), (None, flaws), "{odd}");
+        }
+    }
+
     /// Values of every type, and of every fault of a token.
     fn odd_values() -> Vec<String> {
         let long = format!("\"{}\"", "x".repeat(MAX_TOKEN + 1));
@@ -597,6 +625,8 @@ mod tests {
             "id_token",
             "scope",
             "error",
+            "refresh_token_expires_in",
+            "refresh_expires_in",
             "session_state",
             "x",
         ] {

@@ -124,6 +124,7 @@ pub(super) fn write(
         .text("access_token", tokens.access_token.expose())
         .number("expires_in", tokens.expires_in.0)
         .optional_text("refresh_token", refresh_token.as_deref())
+        .optional_number("refresh_expires_in", tokens.refresh_expires_in.map(|t| t.0))
         .optional_text("scope", scope)
         .text(
             "id_token",
@@ -178,6 +179,7 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         access_token: secret("access_token")?,
         expires_in: Millis(number(object, "expires_in")?),
         refresh_token: secret("refresh_token"),
+        refresh_expires_in: number(object, "refresh_expires_in").map(Millis),
         scope: object.str("scope").map(ToOwned::to_owned),
         ..TokenSet::default()
     };

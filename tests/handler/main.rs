@@ -37,6 +37,7 @@ mod previous_token;
 mod profile_address;
 mod provider;
 mod proxy;
+mod refresh_expiry;
 mod request_headers;
 mod session;
 mod session_expiry;

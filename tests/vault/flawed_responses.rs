@@ -13,6 +13,8 @@ const MEMBERS: &[&str] = &[
     "id_token",
     "scope",
     "error",
+    "refresh_token_expires_in",
+    "refresh_expires_in",
     "x",
 ];
 

@@ -41,6 +41,7 @@ mod provider_time;
 mod pushed;
 mod reasons;
 mod refresh;
+mod refresh_expiry;
 mod refresh_failures;
 mod resources;
 mod resumed;

@@ -69,6 +69,7 @@ pub(super) fn tokens(
         },
         refresh_token,
         loses_refresh_token,
+        refresh_expires_in: reader.refresh_lifetime(),
         identity: match members {
             // After a login, the profile address says who the user is.
             Some((members, _)) if members.profile.is_some() => None,
@@ -229,6 +230,21 @@ impl<'a> TokenReader<'a> {
             }
             Some(seconds) => Millis::from_secs(seconds).min(MAX_LIFETIME),
         }
+    }
+
+    /// Returns the lifetime of the refresh token. Zero means that it has no end, as at Keycloak.
+    fn refresh_lifetime(&mut self) -> Option<Millis> {
+        for name in ["refresh_token_expires_in", "refresh_expires_in"] {
+            let Some(value) = self.optional(name) else {
+                continue;
+            };
+            match value.whole_part() {
+                Some(0) => return None,
+                Some(seconds) => return Some(Millis::from_secs(seconds)),
+                None => self.flaw(&[name, msg!(" is not a number of seconds")]),
+            }
+        }
+        None
     }
 
     /// Returns the scopes, separated by spaces. With `may_have_commas`, commas separate scopes unless spaces do. Returns
