@@ -148,14 +148,13 @@ impl Verification {
                 provider.fetch_keys(ctx);
                 Ok(Next::Wait)
             }
-            Err(SelectError::Unknown) => Err(Error::new(
-                Code::IdTokenInvalid,
-                msg!("the ID token is signed with a key that the provider does not publish"),
-            )),
-            Err(SelectError::Ambiguous) => Err(Error::new(
-                Code::IdTokenInvalid,
-                msg!("the ID token does not say with which of several keys it is signed"),
-            )),
+            Err(error) => Err(match &provider.keys {
+                Some(keys) => keys.explain(unverified.algorithm(), unverified.kid(), error),
+                None => Error::new(
+                    Code::IdTokenInvalid,
+                    msg!("the provider's keys are missing"),
+                ),
+            }),
         }
     }
 }
