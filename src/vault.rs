@@ -534,6 +534,9 @@ impl Vault {
 
     fn on_metadata(&mut self, outcome: &Outcome) {
         let Self { ctx, tokens, .. } = self;
+        if tokens.provider.repeats(ctx, Purpose::Metadata, outcome) {
+            return;
+        }
         let Some(result) = tokens.provider.on_metadata(ctx, outcome) else {
             return;
         };
@@ -561,6 +564,10 @@ impl Vault {
     }
 
     fn on_keys(&mut self, outcome: &Outcome) {
+        let Self { ctx, tokens, .. } = self;
+        if tokens.provider.repeats(ctx, Purpose::Keys, outcome) {
+            return;
+        }
         let failure = self.tokens.provider.on_keys(outcome).err();
         let failure = failure.as_ref();
         for callback in self.callbacks.take_waiting_for_keys() {

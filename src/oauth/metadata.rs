@@ -2,7 +2,7 @@
 //!
 //! The same checks apply to configured and to discovered metadata.
 
-use crate::base::error::quote_url;
+use crate::base::error::{quote, quote_url};
 use crate::base::http::Outcome;
 use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
@@ -254,6 +254,11 @@ pub(crate) struct Search {
 }
 
 impl Search {
+    /// Returns true if the first location is tried now.
+    pub(crate) const fn is_at_start(&self) -> bool {
+        self.tried == 0
+    }
+
     /// Returns the location that is tried now.
     pub(crate) fn url(&self, issuer: &str) -> String {
         location(issuer, self.tried).unwrap_or_default()
@@ -292,17 +297,20 @@ impl Search {
     }
 }
 
-/// Returns true if the provider responded with status 404.
-pub(crate) fn is_absent(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Reply(reply) if reply.status == 404)
-}
-
 /// The endpoints that a login does not need.
 const OPTIONAL: [&str; 3] = [
     "revocation_endpoint",
     "end_session_endpoint",
     "pushed_authorization_request_endpoint",
 ];
+
+/// Returns true for a response that will not change while one waits: a redirect, which is not followed, or a refusal.
+fn is_permanent(outcome: &Outcome) -> bool {
+    let Outcome::Reply(reply) = outcome else {
+        return false;
+    };
+    matches!(reply.status, 0 | 300..=499) && !matches!(reply.status, 408 | 425 | 429)
+}
 
 /// Reads the members of a document. The first error is kept and returned after all members are read: an early return at
 /// each member would need code to drop the values read before.
@@ -527,14 +535,15 @@ fn invalid(reason: &[&str]) -> Error {
 /// response.
 ///
 /// # Errors
-/// [`Code::ProviderUnavailable`], or [`Code::MetadataInvalid`] for status 404, which is not temporary.
+/// [`Code::ProviderUnavailable`], or [`Code::MetadataInvalid`] for a redirect and for a refusal such as 404, which are not
+/// temporary.
 pub(crate) fn read_document<'a>(
     outcome: &'a Outcome,
     what: &str,
     url: &str,
     no_response: &str,
 ) -> Result<&'a str> {
-    let unavailable = |why| {
+    let unavailable = |why: &str| {
         let message = [
             msg!("the provider's "),
             what,
@@ -543,7 +552,7 @@ pub(crate) fn read_document<'a>(
             ": ",
             why,
         ];
-        let code = if is_absent(outcome) {
+        let code = if is_permanent(outcome) {
             Code::MetadataInvalid
         } else {
             Code::ProviderUnavailable
@@ -561,7 +570,14 @@ pub(crate) fn read_document<'a>(
         }
         Outcome::Reply(reply) => match reply.json_text() {
             Some(text) => Ok(text),
-            None => unavailable(msg!("the response is not JSON")),
+            None => {
+                let named = reply.content_type.as_deref().unwrap_or_default();
+                let message = [
+                    msg!("the response is not JSON: its Content-Type is "),
+                    &quote(named),
+                ];
+                unavailable(&message.concat())
+            }
         },
     }
 }

@@ -38,6 +38,7 @@ mod profile_address;
 mod provider;
 mod proxy;
 mod refresh_expiry;
+mod repeated_requests;
 mod request_headers;
 mod session;
 mod session_expiry;

@@ -43,6 +43,7 @@ mod reasons;
 mod refresh;
 mod refresh_expiry;
 mod refresh_failures;
+mod repeated_requests;
 mod resources;
 mod resumed;
 mod secrecy;

@@ -465,7 +465,7 @@ fn configured_metadata_is_probed_at_its_keys() {
 fn probe_uses_the_location_of_the_metadata() {
     let mut world = World::new();
     let absent = Fault::Opaque;
-    world.provider.fault(Endpoint::Discovery, &[absent]);
+    world.provider.fault(Endpoint::Discovery, &[absent, absent]);
     let page = world.open();
     world.sign_in(page);
     world.expire_access_token();

@@ -7,6 +7,7 @@ use crate::base::error::{Code, Error, Result, quote};
 use crate::edge::io::{Effect, Reply};
 use crate::edge::provider::documents;
 use crate::edge::provider::dpop;
+use crate::edge::provider::requests;
 use crate::edge::session::Session;
 use crate::edge::task::{Task, boxed};
 use crate::oauth::id_token::{self, Expected, Occasion, Rejected, Unverified};
@@ -33,9 +34,20 @@ pub(in crate::edge) async fn verify_login(
     let Some(address) = profile::address(flow, &metadata)? else {
         return user.ok_or_else(|| tokens.no_id_token().into());
     };
-    let request = profile::request(address, &tokens.access_token);
-    let sent = dpop::send_with_token(task, request, &tokens.access_token, key);
-    let outcome = boxed(sent).await;
+    let ask = || {
+        let request = profile::request(address.clone(), &tokens.access_token);
+        boxed(dpop::send_with_token(
+            task,
+            request,
+            &tokens.access_token,
+            key,
+        ))
+    };
+    let began = task.now();
+    let mut outcome = ask().await;
+    if requests::pause_after(task, &outcome, &began).await {
+        outcome = ask().await;
+    }
     match user {
         Some(user) => Ok(profile::with_user_info(flow, &outcome, tokens, user)?),
         None => {

@@ -34,6 +34,8 @@ pub(in crate::vault) struct Callback {
     /// True if the user logged out after the response arrived, in this or another vault. The login then fails. If no
     /// other session has begun, tokens that the provider has issued for this login are revoked.
     is_canceled: bool,
+    /// True if the request for the profile was repeated.
+    is_repeated: bool,
 }
 
 enum CallbackStage {
@@ -116,6 +118,7 @@ impl Callbacks {
             key: authorization.key.clone(),
             stage: CallbackStage::NeedsMetadata(authorization),
             is_canceled: false,
+            is_repeated: false,
         }));
         if provider.need_metadata(ctx) {
             self.resume(ctx);
@@ -275,6 +278,7 @@ impl Callbacks {
             key,
             stage: CallbackStage::Verifying(pending, verification),
             is_canceled: false,
+            is_repeated: false,
         });
         self.advance(ctx, provider, logins, callback)
     }
@@ -351,6 +355,10 @@ impl Callbacks {
         let Some(mut callback) = self.take(is_it) else {
             return CallbackOutcome::None;
         };
+        if !callback.is_repeated && !callback.is_canceled && ctx.may_be_brief(outcome) {
+            callback.is_repeated = true;
+            return CallbackOutcome::NeedsProfile(callback);
+        }
         if let CallbackStage::Identified(login) = callback.stage {
             let Callback {
                 page,
@@ -542,6 +550,7 @@ fn verified(
         key,
         stage: CallbackStage::Verifying(pending, verification),
         is_canceled,
+        is_repeated,
     } = *callback
     else {
         return CallbackOutcome::None;
@@ -581,6 +590,7 @@ fn verified(
                 key,
                 stage: CallbackStage::Identified(login),
                 is_canceled,
+                is_repeated,
             }))
         }
         Ok(user) => CallbackOutcome::Verified(Box::new(VerifiedLogin {
