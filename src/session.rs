@@ -137,23 +137,32 @@ impl Session {
         core::mem::take(&mut self.endpoints)
     }
 
-    /// Adopts the tokens of a refresh that was sent at `requested`.
+    /// Adopts the tokens of a refresh that was sent at `requested`. If there is no access token among them, the session
+    /// keeps the one that it has.
     pub fn renew(&mut self, tokens: Box<TokenSet>, user: Option<Identity>, requested: Instant) {
+        if !tokens.has_access_token() {
+            return self.rotate(&tokens, &requested);
+        }
         self.retire(&tokens.access_token);
+        self.replace_tokens(tokens);
+        self.take_user(user, requested);
+        self.requested = requested;
+        self.login_issued = self.generation;
+    }
+
+    /// Begins the next generation with these tokens.
+    fn replace_tokens(&mut self, tokens: Box<TokenSet>) {
         let before = core::mem::replace(&mut self.tokens, tokens);
         // If the response contains no new refresh token or no scope, the old one stays valid (RFC 6749 6). Without the
         // next condition, the old token would replace its successor.
         // control: rotated_token_is_replaced
-        if self.tokens.refresh_token.is_none() {
+        if self.tokens.refresh_token.is_none() && !self.tokens.loses_refresh_token {
             self.tokens.refresh_token = before.refresh_token;
         }
         if self.tokens.scope.is_none() {
             self.tokens.scope = before.scope;
         }
-        self.take_user(user, requested);
-        self.requested = requested;
         self.generation += 1;
-        self.login_issued = self.generation;
         self.interaction_required = false;
         self.interaction_code = None;
     }
@@ -245,6 +254,24 @@ impl Session {
     pub fn is_renewed_ahead(&self, now: &Instant) -> bool {
         self.lifetime() >= SHORTEST_RENEWED_AHEAD
             && self.times.last_activity.elapsed(now) <= REPORTED
+    }
+
+    /// Returns the time until neither the access token nor the refresh token can be used, if the provider has stated the
+    /// lifetime of the refresh token. The provider may extend it, so this time does not end the session.
+    #[must_use]
+    pub fn until_refresh_expiry(&self, now: &Instant) -> Millis {
+        let end = self.refresh_end();
+        end.map_or(Millis::MAX, |end| {
+            end.saturating_sub(self.requested.elapsed(now))
+        })
+    }
+
+    /// Returns the time from the token request to the end of both tokens: see [`Self::until_refresh_expiry`].
+    fn refresh_end(&self) -> Option<Millis> {
+        let stated = self.tokens.refresh_expires_in;
+        stated
+            .filter(|_| self.tokens.refresh_token.is_some())
+            .map(|end| end.max(self.lifetime()))
     }
 
     /// Returns the refresh token, if the provider issued one.
@@ -433,10 +460,7 @@ mod tests {
         Box::new(TokenSet {
             access_token: Secret::from(access_token),
             expires_in: Millis::from_secs(lifetime),
-            refresh_token: None,
-            identity: None,
-            scope: None,
-            lacks_type: false,
+            ..TokenSet::default()
         })
     }
 

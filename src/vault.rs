@@ -534,6 +534,9 @@ impl Vault {
 
     fn on_metadata(&mut self, outcome: &Outcome) {
         let Self { ctx, tokens, .. } = self;
+        if tokens.provider.repeats(ctx, Purpose::Metadata, outcome) {
+            return;
+        }
         let Some(result) = tokens.provider.on_metadata(ctx, outcome) else {
             return;
         };
@@ -561,6 +564,10 @@ impl Vault {
     }
 
     fn on_keys(&mut self, outcome: &Outcome) {
+        let Self { ctx, tokens, .. } = self;
+        if tokens.provider.repeats(ctx, Purpose::Keys, outcome) {
+            return;
+        }
         let failure = self.tokens.provider.on_keys(outcome).err();
         let failure = failure.as_ref();
         for callback in self.callbacks.take_waiting_for_keys() {
@@ -822,10 +829,22 @@ impl Vault {
                     calls.release(ctx, tokens);
                     return ctx.broadcast_session();
                 }
-                RefreshStep::Expired => {
+                RefreshStep::Expired(why) => {
+                    // Without a refresh token, the session may end now.
+                    self.enforce_limits();
+                    let Self {
+                        ctx, tokens, calls, ..
+                    } = self;
+                    match ctx.session.as_deref().map(Session::refresh_token) {
+                        None => return,
+                        Some(None) => {
+                            calls.release(ctx, tokens);
+                            return ctx.broadcast_session();
+                        }
+                        Some(Some(_)) => {}
+                    }
                     // The refresh counts as failed, so that the next attempt waits. Otherwise, if new tokens expire
                     // before the response has arrived, each refresh would immediately start the next one.
-                    let why = msg!("the new access token expired on its way");
                     let step = tokens.refresh.failed(ctx, why);
                     self.refresh_stopped(step);
                     return self.ctx.broadcast_session();

@@ -78,9 +78,9 @@ codes! {
     /// Otherwise this is a warning, which appears once on the page's console or in the token handler's log, there also
     /// if a refresh adds scopes.
     ScopeExceeded = "scope_exceeded", "Add the scopes to scope if the provider always grants them; otherwise find out what changed the request.";
-    /// A warning: the provider issued no refresh token. There is no warning with `consent: 'always'`, after a login
-    /// without interaction, or, over a token handler or without OpenID Connect, if the login did not request
-    /// `offline_access`. Some providers issue refresh tokens to a [token handler](edge.md) only.
+    /// A warning: the provider issued no refresh token, or one that is not usable, so that the session ends with its access
+    /// token. There is no warning about a login with `consent: 'always'` or without interaction, or, over a token handler
+    /// or without OpenID Connect, if the login did not request `offline_access`. Some providers issue refresh tokens to a [token handler](edge.md) only.
     RefreshTokenMissing = "refresh_token_missing", "Request offline_access; set consent: 'always' if the provider issues refresh tokens only then; otherwise allow refresh tokens for this client at the provider.";
     /// A warning: the provider announces pushed authorization requests (RFC 9126), but does not accept them from this
     /// client or origin, so script can change the request.
@@ -107,10 +107,12 @@ codes! {
     IssuerMismatch = "issuer_mismatch", "Set issuer to exactly the value in the provider's metadata.";
     /// The provider could not be reached, responded with a temporary error, or sent a response that CORS hides.
     ProviderUnavailable = "provider_unavailable", "Check issuer and the worker's connect-src if it never worked; otherwise try again later.";
-    /// The provider's metadata or keys are unusable.
+    /// The provider's metadata or keys are unusable. Also a warning: the message names members of the metadata that are not
+    /// usable. They were ignored, because no login needs them.
     MetadataInvalid = "metadata_invalid", "Check the provider's discovery document, or configure metadata yourself.";
-    /// The token endpoint's response is unusable.
-    TokenResponseInvalid = "token_response_invalid", "Check the provider's token endpoint; no token was kept.";
+    /// The token endpoint's response is unusable. Also a warning: the message names members of a token response that are
+    /// not usable, and that were therefore ignored ([sessions.md](sessions.md#a-response-with-flaws)).
+    TokenResponseInvalid = "token_response_invalid", "Check the provider's token endpoint.";
     /// The token endpoint, or the endpoint for pushed or device authorization requests, refused this client or its
     /// request. Over a token handler the client authenticates by `client.auth`.
     ClientRejected = "client_rejected", "Compare clientId, scope and the client's registration at the provider.";

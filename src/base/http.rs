@@ -87,6 +87,24 @@ impl From<HttpReply> for Outcome {
     }
 }
 
+impl Outcome {
+    /// Returns true if the request for a document failed for a reason that may be over in a moment: the connection broke,
+    /// or a gateway had no server for it. A login should not fail for that. `took` is the time that the request took,
+    /// and `limit` is its time limit: a request that timed out is not repeated.
+    #[must_use]
+    pub(crate) fn may_be_brief(&self, took: Millis, limit: Millis) -> bool {
+        let may_pass = match self {
+            Self::Failed | Self::Opaque => true,
+            Self::Reply(reply) => {
+                let wait = reply.retry_after.unwrap_or_default();
+                matches!(reply.status, 502..=504) && wait < Millis::from_secs(1)
+            }
+            Self::KeyLost => false,
+        };
+        may_pass && took < limit
+    }
+}
+
 impl HttpReply {
     /// Returns the body, if its content type is `application/json` or `application/…+json`.
     #[must_use]
@@ -127,6 +145,37 @@ pub(crate) mod tests {
             body: Some(Secret::from(body)),
             dpop_nonce: None,
         }
+    }
+
+    #[test]
+    fn only_brief_failures_are_repeated() {
+        let limit = Millis::from_secs(10);
+        let is_brief = |outcome: Outcome| outcome.may_be_brief(Millis(9_999), limit);
+        assert!(is_brief(Outcome::Failed) && is_brief(Outcome::Opaque));
+        assert!(!is_brief(Outcome::KeyLost));
+        assert!(!Outcome::Failed.may_be_brief(limit, limit), "a timeout");
+        for (status, expected) in [
+            (200, false),
+            (302, false),
+            (404, false),
+            (429, false),
+            (500, false),
+            (502, true),
+            (503, true),
+            (504, true),
+        ] {
+            assert_eq!(
+                is_brief(json_reply(status, "").into()),
+                expected,
+                "{status}"
+            );
+        }
+        let told = |wait| HttpReply {
+            retry_after: Some(wait),
+            ..json_reply(503, "")
+        };
+        assert!(is_brief(told(Millis::ZERO).into()));
+        assert!(!is_brief(told(Millis::from_secs(1)).into()));
     }
 
     #[test]

@@ -47,7 +47,12 @@ pub(crate) fn metadata(
         return None;
     }
     match Metadata::from_object(document, expected) {
-        Ok(metadata) => Some(metadata),
+        Ok(metadata) => {
+            if let Some(flaws) = metadata.warning() {
+                options.record(&["`metadata`: ", flaws.message()]);
+            }
+            Some(metadata)
+        }
         Err(error) => {
             options.record(&["`metadata`: ", error.message()]);
             None

@@ -82,7 +82,7 @@ pub(super) async fn current_session(
 pub(super) async fn renew(task: &Task, session: Rc<Session>) -> SessionResult {
     let mut renewed = session;
     // Refresh a second time if the successor has expired already: another isolate may have committed the successor a
-    // while ago, or this isolate's commit may have taken long.
+    // while ago, or this isolate's commit may have taken long. Or the response had only a refresh token.
     for _ in 0..2 {
         renewed = boxed(renew_once(task, renewed)).await?;
         // control: expired_successor_is_refreshed
@@ -91,7 +91,7 @@ pub(super) async fn renew(task: &Task, session: Rc<Session>) -> SessionResult {
         }
     }
     Err(later(msg!(
-        "the new access token expired before it could be used"
+        "the refresh returned no access token that is still valid"
     )))
 }
 
@@ -238,7 +238,7 @@ fn until_attempt(task: &Task, session: &Rc<Session>) -> Millis {
 async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
     // Metadata and keys are fetched before the intent is written, since these requests would use up the intent's time.
     if let Err(error) = documents::load(task).await {
-        record_attempt(task, session, &RefreshOutcome::Transient(""));
+        record_attempt(task, session, &RefreshOutcome::Transient(String::new()));
         task.fault(&error);
         return Err(Refusal::Later(error, until_attempt(task, session)));
     }
@@ -248,7 +248,10 @@ async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
     let requested = task.now().wall;
     let outcome = exchange(task, session).await;
     record_attempt(task, session, &outcome);
-    if !matches!(outcome, RefreshOutcome::Renewed(_) | RefreshOutcome::Ended) {
+    if !matches!(
+        outcome,
+        RefreshOutcome::Renewed(_) | RefreshOutcome::Rotated(..) | RefreshOutcome::Ended
+    ) {
         // All outcomes share one call of `release`, because each call compiles to a copy of the function.
         boxed(lease::release(task)).await;
     }
@@ -260,7 +263,19 @@ async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
         return Ok(successor);
     }
     match outcome {
-        RefreshOutcome::Renewed(tokens) => accept_tokens(task, session, *tokens, requested).await,
+        RefreshOutcome::Renewed(tokens) => {
+            report_flaws(task, &tokens, tokens.warning());
+            accept_tokens(task, session, *tokens, requested).await
+        }
+        RefreshOutcome::Rotated(tokens, why) => {
+            let message = [
+                msg!("the token endpoint's response is unusable, except for its refresh token: "),
+                &why,
+            ];
+            let error = Error::of(Code::TokenResponseInvalid, &message);
+            report_flaws(task, &tokens, Some(error));
+            accept_tokens(task, session, *tokens, requested).await
+        }
         RefreshOutcome::Ended => {
             lease::give_up(task);
             on_refused(task, session).await
@@ -286,10 +301,26 @@ async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
             // control: events_name_no_token
             task.fault_of(
                 Code::ProviderUnavailable,
-                &[msg!("a refresh failed: "), why],
+                &[msg!("a refresh failed: "), &why],
             );
-            Err(failed(task, session, why))
+            Err(failed(task, session, &why))
         }
+    }
+}
+
+/// Reports the flaws of a response to a refresh.
+fn report_flaws(task: &Task, tokens: &TokenSet, warning: Option<Error>) {
+    if let Some(warning) = warning {
+        task.fault(&warning);
+    }
+    if tokens.loses_refresh_token {
+        let message = [
+            msg!(
+                "a session ends with its access token, because a refresh returned no usable refresh token and the one before is consumed: "
+            ),
+            &tokens.flaws,
+        ];
+        task.fault_of(Code::RefreshTokenMissing, &message);
     }
 }
 
@@ -394,14 +425,12 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
     let mut pause = PAUSE;
     let mut attempt = 1;
     let mut refusals = 0;
-    let mut first_failure: Option<&str> = None;
+    let mut first_failure: Option<String> = None;
     loop {
         let response = tokens::send_refresh(task, session).await;
         let outcome = match response {
             Ok(response) => refresh_policy::classify(&response, task.config().flow.wanted_tokens()),
-            Err(_) => {
-                RefreshOutcome::Transient(msg!("the provider's metadata could not be loaded"))
-            }
+            Err(_) => transient(msg!("the provider's metadata could not be loaded")),
         };
         // After an unusable response, the provider refuses the repeated request, because the refresh token is consumed.
         if let (RefreshOutcome::Ended, Some(why)) = (&outcome, &first_failure) {
@@ -415,35 +444,39 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
             // The session is suspected only if all attempts were refused without a usable error code. Here, at least
             // one attempt failed for another reason.
             if is_unexplained && refusals < ATTEMPTS {
-                return RefreshOutcome::Transient(UNEXPLAINED);
+                return transient(UNEXPLAINED);
             }
             return outcome;
         }
         attempt += 1;
         first_failure.get_or_insert(match outcome {
             RefreshOutcome::Transient(why) => why,
-            _ => UNEXPLAINED,
+            _ => UNEXPLAINED.to_owned(),
         });
         // control: refresh_retries_promptly
         task.pause(pause).await;
         pause = pause + pause;
         if began.elapsed(&task.now()) >= longest {
-            return RefreshOutcome::Transient(msg!("it took too long"));
+            return transient(msg!("it took too long"));
         }
         let must_wait = {
             let cache = task.isolate().session_cache.borrow();
             cache.outage.must_wait(&task.now())
         };
         if must_wait {
-            return RefreshOutcome::Transient(msg!("the provider asked to wait"));
+            return transient(msg!("the provider asked to wait"));
         }
         // Check the lease before the repetition: another isolate may have taken the lease over and recorded the
         // successor.
         boxed(lease::renew(task)).await;
         if !lease::outlasts_a_write(task) {
-            return RefreshOutcome::Transient(LEASE_LOST);
+            return transient(LEASE_LOST);
         }
     }
+}
+
+fn transient(why: &str) -> RefreshOutcome {
+    RefreshOutcome::Transient(why.to_owned())
 }
 
 /// Records the outcome of an attempt, and schedules the next attempt.
@@ -452,7 +485,9 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
     let [jitter] = task.isolate().random();
     let mut cache = task.isolate().session_cache.borrow_mut();
     let cached = cache.entry(&session.sid, &now);
-    cached.generation = session.generation;
+    // A rotated refresh token begins a generation, and the wait before the next attempt is that generation's.
+    let is_rotated = matches!(outcome, RefreshOutcome::Rotated(..));
+    cached.generation = session.generation.saturating_add(is_rotated.into());
     cached.refused = match outcome {
         RefreshOutcome::InteractionRequired(_) | RefreshOutcome::Unexplained(_) => {
             Some(Code::InteractionRequired)
@@ -472,11 +507,13 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
             // In the handler, only calls cause attempts.
             schedule.called();
         }
-        RefreshOutcome::Transient(_) | RefreshOutcome::Opaque if schedule.has_failed() => {
+        RefreshOutcome::Transient(_) | RefreshOutcome::Opaque | RefreshOutcome::Rotated(..)
+            if schedule.has_failed() =>
+        {
             schedule.told_to_wait(&now, outage::interval(jitter));
         }
         // After the first failure, the next attempt comes soon.
-        RefreshOutcome::Transient(_) | RefreshOutcome::Opaque => {
+        RefreshOutcome::Transient(_) | RefreshOutcome::Opaque | RefreshOutcome::Rotated(..) => {
             schedule.told_to_wait(&now, SOON);
         }
         RefreshOutcome::InteractionRequired(_) | RefreshOutcome::Misconfigured(_) => {
@@ -485,7 +522,7 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
     }
     match outcome {
         // A lost lease says nothing about the provider.
-        RefreshOutcome::Transient(LEASE_LOST) => {}
+        RefreshOutcome::Transient(why) if why == LEASE_LOST => {}
         RefreshOutcome::Transient(_) | RefreshOutcome::Opaque => {
             cached.failed = Some(now);
             cache.outage.failed(&session.sid, &now, jitter);

@@ -60,6 +60,8 @@ pub struct Session {
     pub host: String,
     /// The time at which the provider wants the session to end, if it has stated one.
     pub ends: Option<UnixMillis>,
+    /// The time at which the refresh token expires, if the provider has stated it, and no end of the session.
+    pub refresh_ends: Option<UnixMillis>,
     /// The private key (a JWK) to which the tokens are bound (RFC 9449).
     pub key: Option<Secret>,
 }
@@ -91,6 +93,7 @@ impl Session {
             scope: tokens.scope.unwrap_or_else(|| scope.to_owned()),
             host: String::new(),
             ends: None,
+            refresh_ends: refresh_end(tokens.refresh_expires_in, requested),
             key: None,
         }
         .ending_with(user, requested)
@@ -103,17 +106,27 @@ impl Session {
     }
 
     /// Returns the session's next generation, with the new tokens. If the response has no new refresh token, the old
-    /// one remains valid (RFC 6749 6).
+    /// one remains valid (RFC 6749 6). If it has no usable access token, the session keeps the one that it has.
     #[must_use]
     pub fn renewed(&self, tokens: TokenSet, requested: UnixMillis) -> Self {
-        Self {
+        let has_access_token = tokens.has_access_token();
+        let old = self.refresh_token.as_ref();
+        let old = old.filter(|_| !tokens.loses_refresh_token);
+        let next = Self {
             generation: self.generation.saturating_add(1),
+            refresh_token: tokens.refresh_token.or_else(|| old.cloned()),
+            refresh_ends: refresh_end(tokens.refresh_expires_in, requested),
+            ..self.clone()
+        };
+        if !has_access_token {
+            return next;
+        }
+        Self {
             requested,
             lifetime: tokens.expires_in,
             access_token: tokens.access_token,
-            refresh_token: tokens.refresh_token.or_else(|| self.refresh_token.clone()),
             scope: tokens.scope.unwrap_or_else(|| self.scope.clone()),
-            ..self.clone()
+            ..next
         }
     }
 
@@ -132,6 +145,7 @@ impl Session {
         if lifetime != Millis::MAX {
             let stated = requested.saturating_add(lifetime.0);
             self.ends = Some(self.ends.map_or(stated, |ends| ends.min(stated)));
+            self.refresh_ends = None;
         }
         self
     }
@@ -182,6 +196,7 @@ impl Session {
             scope: String::new(),
             host: String::new(),
             ends: None,
+            refresh_ends: None,
             key: None,
         }
     }
@@ -233,11 +248,13 @@ impl Session {
     }
 
     /// Returns the scopes, the host name, the stated end and the latest ID token, with a tab before each of the last three.
+    /// If only the end of the refresh token is stated, it takes the place of the session's, behind an `r`, and handlers of
+    /// earlier versions ignore it.
     /// No scope contains a tab (RFC 6749 3.3). Handlers of earlier versions accept no further line, and read the host name
     /// as a scope.
     fn scope_line(&self) -> String {
         let mut line = self.scope.clone();
-        let has_more = self.ends.is_some() || self.latest.is_some();
+        let has_more = self.ends.is_some() || self.refresh_ends.is_some() || self.latest.is_some();
         if !self.host.is_empty() || has_more {
             line.push_str(" \t");
             line.push_str(&self.host);
@@ -246,6 +263,9 @@ impl Session {
             line.push('\t');
         }
         if let Some(ends) = self.ends {
+            json::write_number(&mut line, ends);
+        } else if let Some(ends) = self.refresh_ends {
+            line.push('r');
             json::write_number(&mut line, ends);
         }
         if let Some(latest) = &self.latest {
@@ -287,6 +307,7 @@ impl Session {
             scope: scope.trim_ascii_end().to_owned(),
             host: host.to_owned(),
             ends: json::parse_u64(ends),
+            refresh_ends: ends.strip_prefix('r').and_then(json::parse_u64),
             key: optional(key),
         };
         lines.next().is_none().then_some(session)
@@ -352,6 +373,11 @@ impl Session {
     pub fn user(&self) -> Option<Identity> {
         Identity::from_text(self.identity.expose())
     }
+}
+
+/// Returns the time at which a refresh token expires that was requested at `requested`.
+fn refresh_end(lifetime: Option<Millis>, requested: UnixMillis) -> Option<UnixMillis> {
+    lifetime.map(|lifetime| requested.saturating_add(lifetime.0))
 }
 
 /// Returns the time since `at` by the wall clock, the only clock that isolates share.

@@ -14,7 +14,9 @@ use crate::codec::form::Form;
 use crate::codec::json::{Object, Value};
 use crate::codec::url;
 use crate::config::Config;
-use crate::oauth::token_endpoint::{self, Scheme, TokenResponse, TokenSet, Wanted};
+use crate::oauth::token_endpoint::{
+    self, DEFAULT_LIFETIME, Scheme, TokenResponse, TokenSet, Wanted,
+};
 
 /// `grant_type` of a poll (RFC 8628 3.4).
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -47,10 +49,25 @@ pub struct DeviceAuthorization {
     pub verification_uri: String,
     /// Address that contains the `user_code`, for display as a QR code.
     pub verification_uri_complete: Option<String>,
-    /// Lifetime of both codes, from the response on: at most an hour.
+    /// Lifetime of both codes, from the response on: at most an hour, and five minutes if the response has no usable one.
     pub expires_in: Millis,
     /// Shortest time between polls: 1 to 60 seconds.
     pub interval: Millis,
+    /// The names of the optional members that are not usable, each behind a space.
+    pub flaws: String,
+}
+
+impl DeviceAuthorization {
+    /// Returns the warning about the members that are not usable.
+    pub(crate) fn warning(&self) -> Option<Error> {
+        let message = [
+            msg!(
+                "in the response of the device authorization endpoint, these members are unusable and ignored:"
+            ),
+            &self.flaws,
+        ];
+        (!self.flaws.is_empty()).then(|| Error::of(Code::TokenResponseInvalid, &message))
+    }
 }
 
 /// Builds the device authorization request (RFC 8628 3.1), with the parameters that the configuration adds to
@@ -91,13 +108,9 @@ pub fn read_authorization(outcome: &Outcome) -> Result<DeviceAuthorization> {
             "the device authorization endpoint did not respond (is it up, and does its CORS allow this origin?)"
         )));
     };
-    if reply.status == 200 {
-        let value = Value::parse(reply.json_text().unwrap_or_default());
-        let read = value
-            .as_ref()
-            .ok()
-            .and_then(Value::as_object)
-            .and_then(read);
+    if (200..300).contains(&reply.status) {
+        let value = token_endpoint::json_value(reply);
+        let read = value.as_ref().and_then(Value::as_object).and_then(read);
         return read.ok_or_else(malformed);
     }
     Err(match token_endpoint::read(reply, Scheme::Bearer.into()) {
@@ -130,15 +143,31 @@ fn read(object: &Object) -> Option<DeviceAuthorization> {
     };
     // Users open these addresses, so `javascript:` and the like must not pass.
     let uri = |name| text(name, MAX_URI).filter(|uri| url::is_trustworthy(uri));
-    let complete = match object.get("verification_uri_complete") {
-        None | Some(Value::Null) => None,
-        Some(_) => Some(uri("verification_uri_complete")?.to_owned()),
+    let mut flaws = String::new();
+    let mut flaw = |name: &str| {
+        let is_there = match object.get(name) {
+            None | Some(Value::Null) => false,
+            Some(value) => value.as_str() != Some(""),
+        };
+        if is_there {
+            flaws.push(' ');
+            flaws.push_str(name);
+        }
     };
-    let interval = match object.get("interval") {
-        None | Some(Value::Null) => DEFAULT_INTERVAL,
-        Some(value) => value.as_u64()?,
-    };
-    let expires_in = object.get("expires_in")?.as_u64().filter(|s| *s > 0)?;
+    let complete = uri("verification_uri_complete").map(ToOwned::to_owned);
+    if complete.is_none() {
+        flaw("verification_uri_complete");
+    }
+    let seconds = |name| object.get(name).and_then(Value::whole_part);
+    let interval = seconds("interval").unwrap_or_else(|| {
+        flaw("interval");
+        DEFAULT_INTERVAL
+    });
+    let expires_in = seconds("expires_in").filter(|seconds| *seconds > 0);
+    let expires_in = expires_in.unwrap_or_else(|| {
+        flaw("expires_in");
+        DEFAULT_LIFETIME.as_secs()
+    });
     Some(DeviceAuthorization {
         device_code: text("device_code", MAX_CODE)?.into(),
         user_code: text("user_code", MAX_USER_CODE)?.to_owned(),
@@ -146,6 +175,7 @@ fn read(object: &Object) -> Option<DeviceAuthorization> {
         verification_uri_complete: complete,
         expires_in: Millis::from_secs(expires_in.min(LONGEST_LIFETIME)),
         interval: Millis::from_secs(interval.clamp(1, LONGEST_INTERVAL)),
+        flaws,
     })
 }
 
@@ -281,18 +311,43 @@ mod tests {
             ("verification_uri", r#""http://id.test/device""#),
             ("verification_uri", r#""https://id.test@evil.test/""#),
             ("verification_uri", r#""/device""#),
-            ("verification_uri_complete", r#""data:text/html,x""#),
-            ("verification_uri_complete", "1"),
-            ("expires_in", ""),
-            ("expires_in", "0"),
-            ("expires_in", "-1"),
-            ("expires_in", r#""1800""#),
-            ("interval", "-1"),
-            ("interval", r#""5""#),
         ] {
             let error = response(name, value).expect_err(name);
             assert_eq!(error.code(), Code::LoginFailed, "{name} {value}");
         }
+    }
+
+    #[test]
+    fn flaws_of_optional_members_are_named() {
+        for (name, value) in [
+            ("verification_uri_complete", r#""data:text/html,x""#),
+            ("verification_uri_complete", "1"),
+            ("expires_in", "0"),
+            ("expires_in", "-1"),
+            ("expires_in", "{}"),
+            ("interval", "-1"),
+            ("interval", r#""soon""#),
+        ] {
+            let read = response(name, value).unwrap();
+            let warning = read.warning().unwrap();
+            let ending = [": ", name].concat();
+            assert!(warning.message().ends_with(&ending), "{warning}");
+            let defaults = (read.expires_in.as_secs(), read.interval.as_secs());
+            let expected = match name {
+                "expires_in" => (300, 5),
+                _ => (1800, 5),
+            };
+            assert_eq!(defaults, expected, "{name} {value}");
+            let is_kept = read.verification_uri_complete.is_some();
+            assert_eq!(is_kept, name != "verification_uri_complete");
+        }
+        for value in ["null", r#""""#] {
+            let read = response("interval", value).unwrap();
+            assert!(read.warning().is_none(), "{value}");
+        }
+        let half = response("expires_in", r#""1799.5""#).unwrap();
+        assert_eq!(half.expires_in.as_secs(), 1799);
+        assert!(half.warning().is_none());
     }
 
     #[test]

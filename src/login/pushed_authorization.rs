@@ -54,7 +54,7 @@ pub fn read(outcome: &Outcome, endpoint: &str, is_public: bool) -> PushOutcome {
         _ => return PushOutcome::Failed(no_response()),
     };
     if reply.status == 201 {
-        let response = token_endpoint::parse_object(reply).ok();
+        let response = token_endpoint::json_value(reply);
         let uri = response.as_ref().and_then(request_uri);
         return uri.map_or_else(|| PushOutcome::Failed(malformed()), PushOutcome::Accepted);
     }

@@ -101,7 +101,7 @@ impl Unverified {
     ///
     /// # Errors
     /// [`Code::IdTokenInvalid`] if the token is [malformed](crate::oauth::jwt::Malformed), its `alg` is not
-    /// in `allowed`, or it has a `typ` other than `JWT`.
+    /// in `allowed`, or it has a `typ` other than `JWT` or `application/jwt`.
     pub fn parse(token: &str, allowed: &[Algorithm]) -> Result<Self> {
         let jwt = Jwt::parse(token)
             .map_err(|reason| invalid(&[msg!("the ID token "), reason.as_str()]))?;
@@ -115,7 +115,7 @@ impl Unverified {
                 ])
             })?;
         match jwt.typ() {
-            Some(typ) if !typ.eq_ignore_ascii_case("JWT") => Err(invalid(&[
+            Some(typ) if !jwt.is_of_type("jwt") => Err(invalid(&[
                 msg!("the ID token's typ is "),
                 &quote(typ),
                 msg!(", not 'JWT'"),
@@ -558,12 +558,14 @@ mod tests {
             let header = format!(r#"{{"alg":"ES256","typ":"{typ}"}}"#);
             Unverified::parse(&token(&header, &claims(&[])), &Algorithm::ALL)
         };
-        for typ in ["JWT", "jwt", "Jwt"] {
+        for typ in ["JWT", "jwt", "Jwt", "application/jwt", "Application/JWT"] {
             assert!(parse(typ).is_ok(), "{typ}");
         }
         for typ in [
             "at+jwt",
             "application/at+jwt",
+            "application/application/jwt",
+            "text/jwt",
             "logout+jwt",
             "dpop+jwt",
             "secevent+jwt",

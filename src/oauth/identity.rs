@@ -27,7 +27,7 @@ pub struct Members {
 
 impl Members {
     /// Returns the claims that a response contains, as JSON: the member that identifies the user, as `sub`, and the
-    /// members with these `names`, except objects and arrays. A number that identifies the user becomes its digits.
+    /// members with these `names`, except objects, arrays and unreadable values. A number that identifies the user becomes its digits.
     #[must_use]
     pub fn of(&self, response: &Object, names: &[String]) -> Secret {
         let mut claims = Writer::object();
@@ -62,7 +62,10 @@ impl Members {
 }
 
 const fn is_simple(value: &Value) -> bool {
-    !matches!(value, Value::Object(_) | Value::Array(_))
+    !matches!(
+        value,
+        Value::Object(_) | Value::Array(_) | Value::Unreadable
+    )
 }
 
 /// The user, as a server identifies them.

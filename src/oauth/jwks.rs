@@ -6,6 +6,7 @@
 
 mod algorithms;
 
+use crate::base::error::quote;
 use crate::codec::base64url;
 use crate::codec::json::{Object, Value, Writer};
 use crate::prelude::*;
@@ -92,21 +93,30 @@ impl Jwk {
         &self.public_json
     }
 
-    /// Reads a key. Returns `None` if the key is private, malformed, not for verification, or for an algorithm that
-    /// is not accepted.
-    fn read(object: &Object) -> Option<Box<Self>> {
-        if object.get("d").is_some() || !is_for_verifying(object) {
-            return None;
+    /// Reads a key.
+    ///
+    /// # Errors
+    /// The reason why the key is left out: it is private, malformed, not for verification, or for an algorithm that is not
+    /// accepted.
+    fn read(object: &Object) -> core::result::Result<Box<Self>, &'static str> {
+        if object.get("d").is_some() {
+            return Err(msg!("it is a private key"));
         }
-        let (kty, crv) = (object.str("kty")?, object.str("crv").unwrap_or_default());
-        let kind = *KINDS.iter().find(|k| k.kty == kty && k.crv == crv)?;
-        let kid = optional(object, "kid")?;
-        let alg = match optional(object, "alg")? {
-            Some(name) => Some(Algorithm::from_name(name)?),
-            None => None,
-        };
+        if !is_for_verifying(object) {
+            return Err(msg!(
+                "its use or key_ops is not the verification of signatures"
+            ));
+        }
+        let kty = object.str("kty").ok_or(msg!("it has no kty"))?;
+        let crv = object.str("crv").unwrap_or_default();
+        let kind = KINDS.iter().find(|k| k.kty == kty && k.crv == crv);
+        let kind = *kind.ok_or(msg!("its kty or crv is not one of those that are accepted"))?;
+        let kid = optional(object, "kid").ok_or(msg!("its kid is not a string"))?;
+        let alg = optional(object, "alg").ok_or(msg!("its alg is not a string"))?;
+        let alg = alg.map(|name| Algorithm::from_name(name).ok_or(msg!("its alg is not accepted")));
+        let alg = alg.transpose()?;
         if alg.is_some_and(|alg| !core::ptr::eq(alg.kind(), kind)) {
-            return None;
+            return Err(msg!("its alg does not belong to its kty and crv"));
         }
         let mut public = Writer::object();
         public.text("kty", kty);
@@ -115,15 +125,18 @@ impl Jwk {
         }
         let mut members = Vec::new();
         for name in kind.members {
-            let text = object.str(name)?;
+            let bytes = object.str(name).and_then(base64url::decode);
+            members.push(bytes.ok_or(msg!("a member of its public key is not base64url"))?);
             // Each byte sequence has one base64url encoding, so the string is passed on as it is.
-            members.push(base64url::decode(text)?);
+            let text = object.str(name).unwrap_or_default();
             public.text(name, text);
         }
         if !(kind.check)(&members) {
-            return None;
+            return Err(msg!(
+                "its public key has a wrong length, or is not accepted"
+            ));
         }
-        Some(Box::new(Self {
+        Ok(Box::new(Self {
             kind,
             kid: kid.map(str::to_owned),
             alg,
@@ -156,6 +169,8 @@ pub enum SelectError {
 pub struct Jwks {
     #[expect(clippy::vec_box, reason = "moving a box is less code")]
     keys: Vec<Box<Jwk>>,
+    /// The `kid` of each key that was left out, and the reason.
+    left_out: Vec<(String, &'static str)>,
 }
 
 impl Jwks {
@@ -178,13 +193,51 @@ impl Jwks {
         if items.len() > MAX_KEYS {
             return Err(invalid(msg!("has more than 100 keys")));
         }
-        let mut keys = Vec::new();
-        for item in items {
-            if let Some(key) = item.as_object().and_then(Jwk::read) {
-                keys.push(key);
+        let (mut keys, mut left_out) = (Vec::new(), Vec::new());
+        for object in items.iter().filter_map(Value::as_object) {
+            match Jwk::read(object) {
+                Ok(key) => keys.push(key),
+                Err(why) => {
+                    left_out.push((object.str("kid").unwrap_or_default().to_owned(), why));
+                }
             }
         }
-        Ok(Self { keys })
+        Ok(Self { keys, left_out })
+    }
+
+    /// Returns the error for a token with this `alg` and `kid`, after [`Jwks::select`] has found no key.
+    pub(crate) fn explain(&self, alg: Algorithm, kid: Option<&str>, error: SelectError) -> Error {
+        let why = match (error, kid) {
+            (SelectError::Ambiguous, Some(_)) => msg!("several of its keys match"),
+            (SelectError::Ambiguous, None) => {
+                msg!("several of its keys match, and the token names none of them")
+            }
+            (SelectError::Unknown, _) if self.keys.is_empty() && self.left_out.is_empty() => {
+                msg!("it is empty")
+            }
+            (SelectError::Unknown, Some(kid)) => {
+                let is_its = |key: &&Box<Jwk>| key.kid.as_deref() == Some(kid);
+                let mut left_out = self.left_out.iter();
+                match left_out.find(|(of, _)| of == kid) {
+                    _ if self.keys.iter().any(|key| is_its(&key)) => {
+                        msg!("its key of this ID is for another algorithm")
+                    }
+                    Some((_, why)) => why,
+                    None => msg!("it has no key of this ID"),
+                }
+            }
+            (SelectError::Unknown, None) => msg!("it has no key for this algorithm"),
+        };
+        let name = kid.map(quote);
+        let message = [
+            msg!("the provider's key set has no key for the token, whose alg is "),
+            alg.name(),
+            msg!(" and whose kid is "),
+            name.as_deref().unwrap_or(msg!("missing")),
+            ": ",
+            why,
+        ];
+        Error::of(Code::IdTokenInvalid, &message)
     }
 
     /// Selects the key for a token with this `alg` and `kid` (RFC 7515 section 6). For a token without `kid`, exactly
@@ -286,6 +339,66 @@ mod tests {
 
     fn set(keys: &[String]) -> Jwks {
         Jwks::parse(&format!(r#"{{"keys":[{}]}}"#, keys.join(","))).unwrap()
+    }
+
+    #[test]
+    fn causes_of_a_missing_key_are_told_apart() {
+        let message = |keys: &[String], kid: Option<&str>| {
+            let keys = set(keys);
+            let error = keys.select(Algorithm::Es256, kid).unwrap_err();
+            let error = keys.explain(Algorithm::Es256, kid, error);
+            assert_eq!(error.code(), Code::IdTokenInvalid);
+            error.message().to_owned()
+        };
+        let with = |more: &str| ec(&format!(r#","kid":"a"{more}"#));
+        let short = format!(r#"{{"kty":"EC","crv":"P-256","kid":"a","x":"{X}","y":"AAAA"}}"#);
+        let cases: &[(&[String], &str)] = &[
+            (&[], "it is empty"),
+            (&[ec(r#","kid":"b""#)], "it has no key of this ID"),
+            (
+                &[okp(r#","kid":"a""#)],
+                "its key of this ID is for another algorithm",
+            ),
+            (&[with(""), with("")], "several of its keys match"),
+            (&[with(r#","d":"x""#)], "it is a private key"),
+            (
+                &[with(r#","use":"enc""#)],
+                "its use or key_ops is not the verification of signatures",
+            ),
+            (&[r#"{"kid":"a"}"#.to_owned()], "it has no kty"),
+            (
+                &[r#"{"kid":"a","kty":"EC","crv":"secp256k1"}"#.to_owned()],
+                "its kty or crv is not one of those that are accepted",
+            ),
+            (&[with(r#","alg":1"#)], "its alg is not a string"),
+            (&[with(r#","alg":"HS256""#)], "its alg is not accepted"),
+            (
+                &[with(r#","alg":"RS256""#)],
+                "its alg does not belong to its kty and crv",
+            ),
+            (
+                &[r#"{"kid":"a","kty":"EC","crv":"P-256","x":"+","y":"A"}"#.to_owned()],
+                "a member of its public key is not base64url",
+            ),
+            (
+                &[short],
+                "its public key has a wrong length, or is not accepted",
+            ),
+        ];
+        for (keys, why) in cases {
+            let lead = "the provider's key set has no key for the token, whose alg is ES256 and whose kid is 'a': ";
+            assert_eq!(message(keys, Some("a")), [lead, why].concat());
+        }
+        let lead = "the provider's key set has no key for the token, whose alg is ES256 and whose kid is missing: ";
+        for (keys, why) in [
+            (vec![okp("")], "it has no key for this algorithm"),
+            (
+                vec![ec(""), ec("")],
+                "several of its keys match, and the token names none of them",
+            ),
+        ] {
+            assert_eq!(message(&keys, None), [lead, why].concat());
+        }
     }
 
     #[test]

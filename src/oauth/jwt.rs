@@ -129,6 +129,14 @@ impl Jwt {
         self.header.str("typ")
     }
 
+    /// Returns true if `typ` of the header is this media type, in lower case. `typ` may begin with `application/`, which most
+    /// issuers leave out (RFC 7515 section 4.1.9).
+    #[must_use]
+    pub fn is_of_type(&self, name: &str) -> bool {
+        let typ = self.typ().unwrap_or_default().to_ascii_lowercase();
+        typ.strip_prefix("application/").unwrap_or(&typ) == name
+    }
+
     /// Returns the claims, which are untrusted until the signature has been checked.
     #[must_use]
     pub const fn claims(&self) -> &Object {

@@ -2,7 +2,7 @@
 //!
 //! The same checks apply to configured and to discovered metadata.
 
-use crate::base::error::quote_url;
+use crate::base::error::{quote, quote_url};
 use crate::base::http::Outcome;
 use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
@@ -45,7 +45,8 @@ impl<'a> Expected<'a> {
 }
 
 /// The members of a provider's metadata that this crate uses. Every endpoint is an absolute `https` URL without user
-/// information and fragment; only an issuer on loopback may have `http` endpoints, which must be on loopback, too.
+/// information and fragment; only an issuer on loopback may have `http` endpoints, which must be on loopback, too. An
+/// optional endpoint in a discovery document that is not such a URL is ignored: see [`Metadata::warning`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
     /// The issuer identifier, exactly as configured.
@@ -75,6 +76,8 @@ pub struct Metadata {
     /// Algorithms of ID token signatures: those of `id_token_signing_alg_values_supported` that this crate accepts, or
     /// all algorithms that this crate accepts if the member is absent.
     pub id_token_signing_algorithms: Vec<Algorithm>,
+    /// The optional endpoints that are not usable. Empty if there are none.
+    flaws: String,
 }
 
 impl Metadata {
@@ -174,6 +177,7 @@ impl Metadata {
             } else {
                 Vec::new()
             },
+            flaws: reader.flaws(),
         });
         if let Some(profile) = profile {
             reader.refuse_profile(profile, &metadata.endpoints());
@@ -182,6 +186,19 @@ impl Metadata {
             None => Ok(metadata),
             Some(error) => Err(error),
         }
+    }
+
+    /// Returns the warning about members that are not usable, and that were ignored.
+    #[must_use]
+    pub fn warning(&self) -> Option<Error> {
+        let message = [
+            msg!("members of the provider's metadata are not usable, and were ignored: "),
+            &self.flaws,
+            msg!(
+                " (an endpoint must be an absolute https URL without user information and fragment)"
+            ),
+        ];
+        (!self.flaws.is_empty()).then(|| Error::of(Code::MetadataInvalid, &message))
     }
 
     /// Returns the endpoints that requests of a page must not reach: `jwks_uri` and every member whose name ends in
@@ -237,6 +254,11 @@ pub(crate) struct Search {
 }
 
 impl Search {
+    /// Returns true if the first location is tried now.
+    pub(crate) const fn is_at_start(&self) -> bool {
+        self.tried == 0
+    }
+
     /// Returns the location that is tried now.
     pub(crate) fn url(&self, issuer: &str) -> String {
         location(issuer, self.tried).unwrap_or_default()
@@ -275,9 +297,19 @@ impl Search {
     }
 }
 
-/// Returns true if the provider responded with status 404.
-pub(crate) fn is_absent(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Reply(reply) if reply.status == 404)
+/// The endpoints that a login does not need.
+const OPTIONAL: [&str; 3] = [
+    "revocation_endpoint",
+    "end_session_endpoint",
+    "pushed_authorization_request_endpoint",
+];
+
+/// Returns true for a response that will not change while one waits: a redirect, which is not followed, or a refusal.
+fn is_permanent(outcome: &Outcome) -> bool {
+    let Outcome::Reply(reply) = outcome else {
+        return false;
+    };
+    matches!(reply.status, 0 | 300..=499) && !matches!(reply.status, 408 | 425 | 429)
 }
 
 /// Reads the members of a document. The first error is kept and returned after all members are read: an early return at
@@ -374,8 +406,33 @@ impl<'a> MetadataReader<'a> {
         is_plain && !is_plain_http && url::is_trustworthy(text)
     }
 
+    /// Returns the URL in the member `name`, or `None` if the member is absent, empty or not usable. A member that the
+    /// configuration names must be usable.
     fn optional_endpoint(&self, name: &str) -> Option<String> {
-        self.get(name).map(|_| self.endpoint(name))
+        let value = self.get(name)?;
+        if self.configured.is_some_and(|own| own.get(name).is_some()) {
+            return Some(self.endpoint(name));
+        }
+        let text = value.as_str().filter(|text| self.is_endpoint(text));
+        text.map(ToOwned::to_owned)
+    }
+
+    /// Returns the optional endpoints that are not usable, with their values.
+    fn flaws(&self) -> String {
+        let mut flaws = String::new();
+        for name in OPTIONAL {
+            let value = match self.get(name) {
+                None => continue,
+                Some(Value::String(text)) if text.is_empty() || self.is_endpoint(text) => continue,
+                Some(Value::String(text)) => quote_url(text),
+                Some(other) => other.kind().to_owned(),
+            };
+            if !flaws.is_empty() {
+                flaws.push_str(", ");
+            }
+            flaws.push_str(&[name, " is ", &value].concat());
+        }
+        flaws
     }
 
     /// Returns the URL in the member `name`, or `None` if it is not a valid endpoint. For endpoints that most clients do
@@ -397,6 +454,7 @@ impl<'a> MetadataReader<'a> {
     fn flag(&self, name: &str) -> bool {
         match self.get(name) {
             None => false,
+            Some(Value::String(text)) if text.is_empty() => false,
             Some(Value::Bool(flag)) => *flag,
             Some(value) => {
                 self.refuse(&[name, " is ", value.kind(), msg!(", not a boolean")]);
@@ -477,14 +535,15 @@ fn invalid(reason: &[&str]) -> Error {
 /// response.
 ///
 /// # Errors
-/// [`Code::ProviderUnavailable`], or [`Code::MetadataInvalid`] for status 404, which is not temporary.
+/// [`Code::ProviderUnavailable`], or [`Code::MetadataInvalid`] for a redirect and for a refusal such as 404, which are not
+/// temporary.
 pub(crate) fn read_document<'a>(
     outcome: &'a Outcome,
     what: &str,
     url: &str,
     no_response: &str,
 ) -> Result<&'a str> {
-    let unavailable = |why| {
+    let unavailable = |why: &str| {
         let message = [
             msg!("the provider's "),
             what,
@@ -493,7 +552,7 @@ pub(crate) fn read_document<'a>(
             ": ",
             why,
         ];
-        let code = if is_absent(outcome) {
+        let code = if is_permanent(outcome) {
             Code::MetadataInvalid
         } else {
             Code::ProviderUnavailable
@@ -511,7 +570,14 @@ pub(crate) fn read_document<'a>(
         }
         Outcome::Reply(reply) => match reply.json_text() {
             Some(text) => Ok(text),
-            None => unavailable(msg!("the response is not JSON")),
+            None => {
+                let named = reply.content_type.as_deref().unwrap_or_default();
+                let message = [
+                    msg!("the response is not JSON: its Content-Type is "),
+                    &quote(named),
+                ];
+                unavailable(&message.concat())
+            }
         },
     }
 }
@@ -574,6 +640,7 @@ mod tests {
                 .to_vec(),
                 authorization_response_iss_parameter_supported: false,
                 id_token_signing_algorithms: Algorithm::ALL.to_vec(),
+                flaws: String::new(),
             }
         );
     }
@@ -654,14 +721,8 @@ mod tests {
 
     #[test]
     fn every_endpoint_must_be_https() {
-        for name in [
-            "authorization_endpoint",
-            "token_endpoint",
-            "jwks_uri",
-            "revocation_endpoint",
-            "end_session_endpoint",
-            "pushed_authorization_request_endpoint",
-        ] {
+        let required = ["authorization_endpoint", "token_endpoint", "jwks_uri"];
+        for name in required.into_iter().chain(OPTIONAL) {
             for bad in [
                 "",
                 "/token",
@@ -689,7 +750,22 @@ mod tests {
                 "file:///t",
                 "wss://id.example.com/t",
             ] {
-                assert_invalid(&format!(r#""{name}":"{bad}""#), &format!("{name} is '"));
+                let member = format!(r#""{name}":"{bad}""#);
+                if required.contains(&name) {
+                    assert_invalid(&member, &format!("{name} is '"));
+                    continue;
+                }
+                let metadata = parse(&member).unwrap();
+                let read = [
+                    &metadata.revocation_endpoint,
+                    &metadata.end_session_endpoint,
+                    &metadata.pushed_authorization_request_endpoint,
+                ];
+                assert_eq!(read, [&None; 3], "{member}");
+                let flaws = format!("ignored: {name} is '");
+                let is_named = |warning: Error| warning.message().contains(&flaws);
+                // An empty string is the same as an absent member.
+                assert_eq!(metadata.warning().is_some_and(is_named), !bad.is_empty());
             }
             for good in ["https://id.example.com:8443/t?a=b", "https://127.0.0.1/t"] {
                 assert!(parse(&format!(r#""{name}":"{good}""#)).is_ok(), "{good}");
@@ -712,6 +788,37 @@ mod tests {
             let metadata = parse(&format!(r#""device_authorization_endpoint":{value}"#)).unwrap();
             let read = metadata.device_authorization_endpoint;
             assert_eq!(read.as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn unusable_optional_endpoints_are_named() {
+        let metadata = parse(
+            r#""end_session_endpoint":"http://id.example.com/out","revocation_endpoint":[],
+               "pushed_authorization_request_endpoint":"""#,
+        );
+        let warning = metadata.unwrap().warning().unwrap();
+        assert_eq!(
+            warning.message(),
+            "members of the provider's metadata are not usable, and were ignored: revocation_endpoint is an array, end_session_endpoint is 'http://id.example.com/out' (an endpoint must be an absolute https URL without user information and fragment)"
+        );
+        assert!(parse("").unwrap().warning().is_none());
+    }
+
+    #[test]
+    fn configured_endpoints_must_be_usable() {
+        for value in [r#""http://id.example.com/r""#, r#""""#, "1"] {
+            let configured = format!(r#"{{"revocation_endpoint":{value}}}"#);
+            let configured = Value::parse(&configured).unwrap();
+            let expected = Expected {
+                configured: configured.as_object(),
+                ..Expected::of(ISSUER)
+            };
+            let refused = Metadata::parse_expected(&document(""), &expected).unwrap_err();
+            assert!(
+                refused.message().contains("revocation_endpoint is "),
+                "{value}"
+            );
         }
     }
 
@@ -771,10 +878,6 @@ mod tests {
             (
                 r#""authorization_response_iss_parameter_supported":"true""#,
                 "authorization_response_iss_parameter_supported is a string, not a boolean",
-            ),
-            (
-                r#""revocation_endpoint":false"#,
-                "revocation_endpoint is or contains a boolean",
             ),
         ] {
             assert_invalid(changes, reason);

@@ -17,7 +17,7 @@ use crate::prelude::*;
 use crate::base::clock::{Instant, Millis};
 use crate::base::http::Outcome;
 use crate::oauth::token_endpoint::{
-    self, DEFAULT_LIFETIME, Scheme, TokenResponse, TokenSet, UNLIMITED, Wanted,
+    self, DEFAULT_LIFETIME, Scheme, TokenResponse, TokenSet, UNLIMITED, Unusable, Wanted,
 };
 
 /// The meaning of a response to a refresh request.
@@ -25,6 +25,9 @@ use crate::oauth::token_endpoint::{
 pub enum RefreshOutcome {
     /// New tokens; the refresh token among them, if any, replaces the one that was sent.
     Renewed(Box<TokenSet>),
+    /// A response that is not usable for this reason, except for its refresh token, which replaces the one that was sent.
+    /// If its refresh token is not usable either, the one that was sent must not be sent again.
+    Rotated(Box<TokenSet>, String),
     /// The grant has ended (`invalid_grant`, RFC 6749 5.2).
     Ended,
     /// The user has to interact with the provider, as the error code says.
@@ -35,7 +38,7 @@ pub enum RefreshOutcome {
     /// five seconds after a 429 without this header. A 503 without this header is [`RefreshOutcome::Transient`].
     Wait(u16, Millis),
     /// A temporary failure, with its reason.
-    Transient(&'static str),
+    Transient(String),
     /// A refusal without a usable reason, with the error code or a description of the response. The grant may have
     /// ended: see [`Schedule::refused`].
     Unexplained(String),
@@ -49,7 +52,7 @@ pub fn classify(outcome: &Outcome, wanted: Wanted<'_>) -> RefreshOutcome {
     let reply = match outcome {
         Outcome::Reply(reply) => reply,
         Outcome::Opaque => return RefreshOutcome::Opaque,
-        _ => return RefreshOutcome::Transient(msg!("there was no response")),
+        _ => return transient(msg!("there was no response")),
     };
     // These are the statuses with which a token endpoint refuses a refresh token (RFC 6749 5.2).
     let is_refusal = matches!(reply.status, 400 | 401);
@@ -69,11 +72,21 @@ pub fn classify(outcome: &Outcome, wanted: Wanted<'_>) -> RefreshOutcome {
             RefreshOutcome::Wait(reply.status, after.unwrap_or(Millis::from_secs(5)))
         }
         // control: server_error_is_transient
-        TokenResponse::ServerError => RefreshOutcome::Transient(msg!("the provider failed")),
-        TokenResponse::Unusable(why) if is_refusal => RefreshOutcome::Unexplained(why.to_owned()),
+        TokenResponse::ServerError => transient(msg!("the provider failed")),
+        TokenResponse::Unusable(Unusable { why, .. }) if is_refusal => {
+            RefreshOutcome::Unexplained(why)
+        }
+        TokenResponse::Unusable(Unusable {
+            why,
+            rotated: Some(rotated),
+        }) => RefreshOutcome::Rotated(rotated, why),
         // control: unreadable_response_is_transient
-        TokenResponse::Unusable(why) => RefreshOutcome::Transient(why),
+        TokenResponse::Unusable(Unusable { why, .. }) => RefreshOutcome::Transient(why),
     }
+}
+
+fn transient(why: &str) -> RefreshOutcome {
+    RefreshOutcome::Transient(why.to_owned())
 }
 
 /// Classifies a refusal by its error code. `is_refusal` is true if the response's status allows the conclusion that the
@@ -88,11 +101,11 @@ fn classify_code(code: String, scheme: Scheme, is_refusal: bool) -> RefreshOutco
             RefreshOutcome::InteractionRequired(code)
         }
         "temporarily_unavailable" | "server_error" | "slow_down" => {
-            RefreshOutcome::Transient(msg!("the provider is unavailable for the moment"))
+            transient(msg!("the provider is unavailable for the moment"))
         }
         // The provider has asked for a nonce twice in a row: the nonce changes during each request, or CORS hides it.
         "use_dpop_nonce" if has_proof => {
-            RefreshOutcome::Transient(msg!("the provider keeps asking for another DPoP nonce"))
+            transient(msg!("the provider keeps asking for another DPoP nonce"))
         }
         "invalid_client"
         | "unauthorized_client"
@@ -102,7 +115,7 @@ fn classify_code(code: String, scheme: Scheme, is_refusal: bool) -> RefreshOutco
         "invalid_dpop_proof" if has_proof => RefreshOutcome::Misconfigured(code),
         // The code is `invalid_request` or an unknown code.
         _ if is_refusal => RefreshOutcome::Unexplained(code),
-        _ => RefreshOutcome::Transient(msg!("a 4xx response with an unknown error code")),
+        _ => transient(msg!("a 4xx response with an unknown error code")),
     }
 }
 

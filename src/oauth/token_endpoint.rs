@@ -1,8 +1,10 @@
 //! Requests to the token and revocation endpoints, and responses of the token endpoint (RFC 6749 4.1.3, 5 and 6, RFC
 //! 7636 4.5, RFC 7009).
 //!
-//! [`TokenResponse`] lists the kinds of responses. A response is [`TokenResponse::Unusable`] if it is malformed, or if
-//! a captive portal or proxy sent it. Nothing of an unusable response is kept.
+//! [`TokenResponse`] lists the kinds of responses. A response is [`TokenResponse::Unusable`] if it has no usable access
+//! token, or if a captive portal or proxy sent it. Only a new refresh token in it is kept. `members.rs` reads the members.
+
+mod members;
 
 use crate::prelude::*;
 
@@ -12,16 +14,16 @@ use crate::base::error::{Code, Error, short};
 use crate::base::http::{HttpReply, HttpRequest};
 use crate::base::strings;
 use crate::codec::form::Form;
-use crate::codec::json::{self, Object, Value};
+use crate::codec::json::{self, Value};
 use crate::oauth::identity::Members;
 use crate::oauth::resource_indicators::Target;
-use crate::oauth::scope::{is_scope_token, scope_tokens};
+use crate::oauth::scope::scope_tokens;
 
 /// Longest token that is accepted, in bytes.
 pub const MAX_TOKEN: usize = 16 * 1024;
 
-/// Assumed lifetime of an access token if the response has no `expires_in`. (RFC 6749 5.1 only recommends this member.)
-/// The assumed lifetime is short: a wrong guess costs a refresh instead of a refused call.
+/// Assumed lifetime of an access token if the response has no usable `expires_in`. (RFC 6749 5.1 only recommends this
+/// member.) The assumed lifetime is short: a wrong guess costs a refresh instead of a refused call.
 pub const DEFAULT_LIFETIME: Millis = Millis::from_secs(300);
 
 /// Limit on the lifetime of an access token. A longer `expires_in` is reduced to this limit.
@@ -49,8 +51,7 @@ pub struct Wanted<'a> {
     /// The required type of tokens.
     pub scheme: Scheme,
     /// Without OpenID Connect, the members that say who the user is. Such a response may then also deviate from RFC 6749
-    /// 5 as common servers do: a member may be missing, commas may separate the scopes, and an error may have status
-    /// 200.
+    /// 5 as common servers do: commas may separate the scopes, and an error may have status 200.
     pub members: Option<WantedMembers<'a>>,
 }
 
@@ -130,23 +131,59 @@ pub(crate) fn post(endpoint: &str, mut form: Form) -> HttpRequest {
 }
 
 /// The tokens of a successful response (RFC 6749 5.1).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct TokenSet {
-    /// The access token, of the required [`Scheme`].
+    /// The access token, of the required [`Scheme`]. Empty only in [`Unusable::rotated`].
     pub access_token: Secret,
     /// Lifetime of the access token from the response on.
     pub expires_in: Millis,
     /// The refresh token. If a refresh does not return a new refresh token, the previous one stays valid.
     pub refresh_token: Option<Secret>,
+    /// True if the response has a refresh token that is not usable. The one that was sent is then consumed, and must not
+    /// be sent again.
+    pub loses_refresh_token: bool,
+    /// Lifetime of the refresh token from the response on, if the response states it: `refresh_token_expires_in`
+    /// (draft-ietf-oauth-refresh-token-expiration), or Keycloak's `refresh_expires_in`.
+    pub refresh_expires_in: Option<Millis>,
     /// The ID token, not parsed yet. Without OpenID Connect, the output of [`Members::of`], not searched yet.
     pub identity: Option<Secret>,
     /// The granted scopes, separated by spaces, if the response contains them.
     pub scope: Option<String>,
-    /// True if the response has no `token_type`, which only servers without OpenID Connect may omit.
-    pub lacks_type: bool,
+    /// True if the response has a `scope` that is not usable.
+    pub has_unusable_scope: bool,
+    /// The members that are not usable, for [`TokenSet::warning`]. Empty if there are none.
+    pub flaws: String,
 }
 
 impl TokenSet {
+    /// Returns false if the response had only a refresh token to keep: see [`Unusable::rotated`].
+    #[must_use]
+    pub fn has_access_token(&self) -> bool {
+        !self.access_token.expose().is_empty()
+    }
+
+    /// Returns the warning about the members that are not usable.
+    pub(crate) fn warning(&self) -> Option<Error> {
+        let message = [
+            msg!("the token endpoint's response is not exact: "),
+            &self.flaws,
+        ];
+        (!self.flaws.is_empty()).then(|| Error::of(Code::TokenResponseInvalid, &message))
+    }
+
+    /// Returns an error if `scope` is not usable. A client that refuses scopes that it did not request needs to know the
+    /// granted scopes.
+    pub(crate) fn unusable_scope(&self) -> Option<Error> {
+        self.warning().filter(|_| self.has_unusable_scope)
+    }
+
+    /// Returns the error for a response that says nothing about the user.
+    pub(crate) fn no_id_token(&self) -> Error {
+        let none = msg!("the token endpoint's response has no ID token");
+        let joint = if self.flaws.is_empty() { "" } else { ": " };
+        Error::of(Code::TokenResponseInvalid, &[none, joint, &self.flaws])
+    }
+
     /// Returns a [`Code::ScopeExceeded`] error that names the granted scopes that are not in `requested`, if there are
     /// any.
     pub(crate) fn scope_beyond(&self, requested: &str) -> Option<Error> {
@@ -171,12 +208,6 @@ impl TokenSet {
     }
 }
 
-/// Returns the warning about a missing token type.
-pub(crate) fn no_token_type() -> Error {
-    let message = msg!("token_type is missing, and counts as Bearer (RFC 6749 5.1 requires it)");
-    Error::new(Code::TokenResponseInvalid, message)
-}
-
 /// A classified response of the token endpoint.
 #[derive(Clone, Debug)]
 pub enum TokenResponse {
@@ -188,8 +219,33 @@ pub enum TokenResponse {
     Wait(Option<Millis>),
     /// Another status 5xx, or 408. The server may have processed the request.
     ServerError,
-    /// The response is not a valid response of a token endpoint, for this reason.
-    Unusable(&'static str),
+    /// The response is not a valid response of a token endpoint.
+    Unusable(Unusable),
+}
+
+/// A response without a usable access token.
+#[derive(Clone, Debug)]
+pub struct Unusable {
+    /// The reason, without a secret.
+    pub why: String,
+    /// The refresh token of the response, usable or not, without any other token. `None` if the response says nothing
+    /// about the refresh token that was sent, which then stays valid.
+    pub rotated: Option<Box<TokenSet>>,
+}
+
+impl Unusable {
+    fn because(why: &[&str]) -> Self {
+        Self {
+            why: why.concat(),
+            rotated: None,
+        }
+    }
+
+    fn because_of_status(status: u16, before: &str, after: &str) -> Self {
+        let mut number = String::new();
+        json::write_number(&mut number, status.into());
+        Self::because(&[before, &number, after])
+    }
 }
 
 /// Reads a response of the token endpoint. Tokens of another type than the required one are unusable, such as bearer
@@ -206,19 +262,32 @@ pub fn read(reply: &HttpReply, wanted: Wanted<'_>) -> TokenResponse {
             None => {}
         }
     }
-    match reply.status {
-        200 => match tokens(reply, wanted) {
+    let status = reply.status;
+    match status {
+        // RFC 6749 5.1 has only 200, and some providers send 201.
+        200..=299 => match members::tokens(reply, wanted) {
             Ok(tokens) => TokenResponse::Tokens(tokens),
-            Err(why) => TokenResponse::Unusable(why),
+            Err(unusable) => TokenResponse::Unusable(unusable),
         },
         429 => TokenResponse::Wait(reply.retry_after),
         503 if reply.retry_after.is_some() => TokenResponse::Wait(reply.retry_after),
-        400..=499 if reply.status != 408 => match error_code(reply) {
+        400..=499 if status != 408 => match error_code(reply) {
             Some(code) => TokenResponse::Refused(code),
-            None => TokenResponse::Unusable(msg!("a 4xx response without an error code")),
+            None => {
+                let (before, after) = (msg!("status "), msg!(" without a usable error code"));
+                TokenResponse::Unusable(Unusable::because_of_status(status, before, after))
+            }
         },
         408 | 500..=599 => TokenResponse::ServerError,
-        _ => TokenResponse::Unusable(msg!("a status that token endpoints do not use")),
+        // Browsers hide the status of a redirect that was not followed.
+        0 | 300..=399 => {
+            let before = msg!("a redirect, which is not followed (status ");
+            TokenResponse::Unusable(Unusable::because_of_status(status, before, ")"))
+        }
+        _ => {
+            let after = msg!(", which token endpoints do not use");
+            TokenResponse::Unusable(Unusable::because_of_status(status, msg!("status "), after))
+        }
     }
 }
 
@@ -247,18 +316,16 @@ pub(crate) fn read_code_exchange(
         ),
         TokenResponse::Wait(_) => unavailable(msg!("the token endpoint asks to retry later")),
         TokenResponse::ServerError => unavailable(msg!("the token endpoint failed")),
-        TokenResponse::Unusable(why) => Error::of(
+        TokenResponse::Unusable(Unusable { why, .. }) => Error::of(
             Code::TokenResponseInvalid,
-            &[msg!("the token endpoint's response is unusable: "), why],
+            &[msg!("the token endpoint's response is unusable: "), &why],
         ),
     })
 }
 
-pub(crate) fn parse_object(reply: &HttpReply) -> Result<Value, &'static str> {
-    let text = reply
-        .json_text()
-        .ok_or(msg!("not JSON by its Content-Type"))?;
-    Value::parse(text).map_err(|error| error.reason)
+/// Returns the JSON value of a response, in which other members may be ambiguous.
+pub(crate) fn json_value(reply: &HttpReply) -> Option<Value> {
+    Value::parse_tolerant(reply.json_text()?).ok()
 }
 
 fn error_code(reply: &HttpReply) -> Option<String> {
@@ -267,7 +334,7 @@ fn error_code(reply: &HttpReply) -> Option<String> {
 
 /// Returns a member of a JSON response, if it is a string.
 pub(crate) fn text_member(reply: &HttpReply, name: &str) -> Option<String> {
-    let value = parse_object(reply).ok()?;
+    let value = json_value(reply)?;
     value.as_object()?.str(name).map(str::to_owned)
 }
 
@@ -277,150 +344,6 @@ pub(crate) fn text_member(reply: &HttpReply, name: &str) -> Option<String> {
 #[must_use]
 pub fn is_error_code(code: &str) -> bool {
     (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-}
-
-fn tokens(reply: &HttpReply, wanted: Wanted<'_>) -> Result<Box<TokenSet>, &'static str> {
-    let scheme = wanted.scheme;
-    let value = parse_object(reply)?;
-    let object = value.as_object().ok_or(msg!("not a JSON object"))?;
-    let mut reader = TokenReader {
-        object,
-        error: None,
-    };
-    if object.get("error").is_some() {
-        reader.refuse(msg!("a 200 response with an error code"));
-    }
-    let token_type = match scheme {
-        Scheme::Bearer => "bearer",
-        Scheme::Dpop => "dpop",
-    };
-    let members = wanted.members;
-    let mut lacks_type = false;
-    match object.str("token_type") {
-        Some(name) if name.eq_ignore_ascii_case(token_type) => {}
-        Some(_) => reader.refuse(match scheme {
-            Scheme::Bearer => msg!("token_type is not Bearer"),
-            Scheme::Dpop => {
-                msg!("token_type is not DPoP: does the provider support it, for this client?")
-            }
-        }),
-        None if members.is_some() && scheme == Scheme::Bearer => lacks_type = true,
-        None => reader.refuse(msg!("token_type is missing")),
-    }
-    let access_token = reader.token("access_token", b'!');
-    if access_token.is_none() {
-        reader.refuse(msg!("access_token is missing"));
-    }
-    let may_have_commas = members.is_some_and(|(members, _)| !members.scope_has_commas);
-    let tokens = Box::new(TokenSet {
-        access_token: access_token.unwrap_or_default(),
-        expires_in: match members {
-            Some(_) if reader.is_unlimited() => UNLIMITED,
-            _ => reader.lifetime(),
-        },
-        refresh_token: reader.token("refresh_token", b' '),
-        identity: match members {
-            // After a login, the profile address says who the user is.
-            Some((members, _)) if members.profile.is_some() => None,
-            Some((members, names)) => Some(members.of(object, names)),
-            None => reader.token("id_token", b'!'),
-        },
-        scope: reader.scope(may_have_commas),
-        lacks_type,
-    });
-    match reader.error {
-        None => Ok(tokens),
-        Some(why) => Err(why),
-    }
-}
-
-/// Reads the members of a response. The first error is kept and returned after all members are read: an early return at
-/// each member would need code to zero the tokens read before.
-struct TokenReader<'a> {
-    object: &'a Object,
-    error: Option<&'static str>,
-}
-
-impl<'a> TokenReader<'a> {
-    fn refuse(&mut self, why: &'static str) {
-        self.error.get_or_insert(why);
-    }
-
-    /// Returns an optional member. The value `null` counts as absent, because some providers send it for absent
-    /// members.
-    fn optional(&self, name: &str) -> Option<&'a Value> {
-        match self.object.get(name) {
-            None | Some(Value::Null) => None,
-            value => value,
-        }
-    }
-
-    /// Returns a token, which consists of VSCHAR (RFC 6749 A.12 and A.17): the characters from space to `~`. `first` is
-    /// the first of these characters that the token may contain. A space in an access token would change the meaning of
-    /// a header, and an ID token has no space.
-    fn token(&mut self, name: &str, first: u8) -> Option<Secret> {
-        let Some(token) = self.object.get(name)?.as_str() else {
-            self.refuse(msg!("a token is not a string"));
-            return None;
-        };
-        let is_valid = (1..=MAX_TOKEN).contains(&token.len())
-            && token.bytes().all(|b| (first..=b'~').contains(&b));
-        if !is_valid {
-            self.refuse(msg!(
-                "a token is empty, too long, or has invalid characters"
-            ));
-        }
-        Some(Secret::from(token))
-    }
-
-    /// Returns true if the response tells no lifetime, and nothing can renew the token.
-    fn is_unlimited(&mut self) -> bool {
-        self.optional("expires_in").is_none() && self.optional("refresh_token").is_none()
-    }
-
-    /// Returns `expires_in`, at most [`MAX_LIFETIME`], or [`DEFAULT_LIFETIME`] if the response has no `expires_in`.
-    /// Some providers send a string of digits instead of a number. Zero and negative numbers mean "expired".
-    fn lifetime(&mut self) -> Millis {
-        let digits = match self.optional("expires_in") {
-            None => return DEFAULT_LIFETIME,
-            Some(Value::Number(text) | Value::String(text)) => text.as_str(),
-            Some(_) => "",
-        };
-        let magnitude = digits.strip_prefix('-').unwrap_or(digits);
-        if magnitude.is_empty() || !magnitude.bytes().all(|b| b.is_ascii_digit()) {
-            self.refuse(msg!("expires_in is not a whole number of seconds"));
-        }
-        if magnitude.len() < digits.len() {
-            return Millis::ZERO;
-        }
-        // A number that overflows is larger than `MAX_LIFETIME`, which then applies.
-        let seconds = json::parse_u64(magnitude).unwrap_or(u64::MAX);
-        Millis::from_secs(seconds).min(MAX_LIFETIME)
-    }
-
-    /// Returns the scopes, separated by spaces. With `may_have_commas`, commas separate scopes unless spaces do.
-    fn scope(&mut self, may_have_commas: bool) -> Option<String> {
-        let Some(scope) = self.optional("scope")?.as_str() else {
-            self.refuse(msg!("scope is not a string"));
-            return None;
-        };
-        if !scope_tokens(scope).all(is_scope_token) {
-            self.refuse(msg!("scope has invalid characters"));
-        }
-        let is_separator = |byte| byte == b',' && !strings::contains_byte(scope.as_bytes(), b' ');
-        if !may_have_commas {
-            return Some(scope.to_owned());
-        }
-        let mut scopes = String::new();
-        for byte in scope.bytes() {
-            scopes.push(if is_separator(byte) {
-                ' '
-            } else {
-                char::from(byte)
-            });
-        }
-        Some(scopes)
-    }
 }
 
 #[cfg(test)]
@@ -480,21 +403,37 @@ mod tests {
 
     #[test]
     fn missing_token_type_counts_as_bearer_but_not_as_dpop() {
-        assert!(plainly_issued("").unwrap().lacks_type);
+        let flaws = "token_type is missing, and counts as Bearer (RFC 6749 5.1 requires it)";
+        assert_eq!(plainly_issued("").unwrap().flaws, flaws);
         let typed = plainly_issued(r#","token_type":"bearer""#).unwrap();
-        assert!(!typed.lacks_type);
+        assert_eq!(typed.flaws, "");
         assert!(plainly_issued(r#","token_type":"mac""#).is_none());
-        let bound = plain(200, r#"{"access_token":"at"}"#, Scheme::Dpop, false);
-        assert!(matches!(bound, TokenResponse::Unusable(_)), "{bound:?}");
-        let openid = response(200, r#"{"access_token":"at"}"#);
-        assert!(matches!(openid, TokenResponse::Unusable(_)), "{openid:?}");
+        for token_type in ["", r#","token_type":null"#, r#","token_type":"""#] {
+            let body = [r#"{"access_token":"at""#, token_type, "}"].concat();
+            let TokenResponse::Tokens(openid) = response(200, &body) else {
+                panic!("{body}");
+            };
+            assert_eq!(openid.flaws, flaws);
+            for bound in [
+                plain(200, &body, Scheme::Dpop, false),
+                read(&json_reply(200, &body), Scheme::Dpop.into()),
+            ] {
+                assert!(matches!(bound, TokenResponse::Unusable(_)), "{bound:?}");
+            }
+        }
     }
 
     #[test]
     fn token_without_lifetime_and_refresh_token_is_unlimited() {
-        let lifetime = |members| plainly_issued(members).unwrap().expires_in;
+        let lifetime = |members: &str| plainly_issued(members).unwrap().expires_in;
         assert_eq!(lifetime(""), UNLIMITED);
         assert_eq!(lifetime(r#","expires_in":null"#), UNLIMITED);
+        assert_eq!(lifetime(r#","expires_in":"""#), UNLIMITED);
+        // An unreadable lifetime is short, and never unlimited.
+        for odd in ["0", "-1", "\"soon\"", "{}", "\"\\ud800\""] {
+            let member = [r#","expires_in":"#, odd].concat();
+            assert_eq!(lifetime(&member), DEFAULT_LIFETIME, "{odd}");
+        }
         assert_eq!(lifetime(r#","refresh_token":"rt""#), DEFAULT_LIFETIME);
         assert_eq!(lifetime(r#","expires_in":60"#), Millis::from_secs(60));
         assert_eq!(issued("").unwrap().expires_in, DEFAULT_LIFETIME);
@@ -505,7 +444,7 @@ mod tests {
         let scope = |members| plainly_issued(members).unwrap().scope.unwrap();
         assert_eq!(scope(r#","scope":"repo,user:email""#), "repo user:email");
         assert_eq!(scope(r#","scope":"read,write all""#), "read,write all");
-        assert_eq!(scope(r#","scope":"""#), "");
+        assert_eq!(plainly_issued(r#","scope":"""#).unwrap().scope, None);
         let body = r#"{"access_token":"at","scope":"read,write"}"#;
         let TokenResponse::Tokens(tokens) = plain(200, body, Scheme::Bearer, true) else {
             panic!("the response is usable");
@@ -528,8 +467,13 @@ mod tests {
                 matches!(&refused, TokenResponse::Refused(found) if found == code),
                 "{error}: {refused:?}"
             );
-            let openid = response(200, &body);
-            assert!(matches!(openid, TokenResponse::Unusable(_)), "{openid:?}");
+            let TokenResponse::Unusable(openid) = response(200, &body) else {
+                panic!("{error}");
+            };
+            assert_eq!(
+                openid.why,
+                ["a 200 response with the error code ", error].concat()
+            );
         }
         // An error that is no code is not a refusal.
         let odd = plain(200, r#"{"error":"Ä"}"#, Scheme::Bearer, false);
@@ -584,29 +528,248 @@ mod tests {
         let seconds = |n| Some(Millis::from_secs(n));
         assert_eq!(lifetime("3600"), seconds(3600));
         assert_eq!(lifetime("\"3600\""), seconds(3600));
-        assert_eq!(lifetime("0"), seconds(0));
-        assert_eq!(lifetime("-1"), seconds(0));
+        assert_eq!(lifetime("3599.5"), seconds(3599));
+        assert_eq!(lifetime("\"3599.5\""), seconds(3599));
+        assert_eq!(lifetime("3.6e3"), seconds(3600));
         assert_eq!(lifetime("1000000000000000000"), Some(MAX_LIFETIME));
         assert_eq!(lifetime("99999999999999999999999"), Some(MAX_LIFETIME));
-        for bad in ["1.5", "1e3", "\"abc\"", "\"\"", "\"-\"", "true", "[]", "{}"] {
-            assert_eq!(lifetime(bad), None, "{bad}");
+        for bad in [
+            "0", "0.5", "-1", "-1e3", "\"abc\"", "\"-\"", "\"0x10\"", "true", "[]", "{}",
+        ] {
+            assert_eq!(lifetime(bad), Some(DEFAULT_LIFETIME), "{bad}");
         }
         assert_eq!(issued("").unwrap().expires_in, DEFAULT_LIFETIME);
     }
 
     #[test]
-    fn null_lifetime_and_scope_count_as_absent() {
-        let tokens = issued(r#","expires_in":null,"scope":null"#).unwrap();
-        assert_eq!(tokens.expires_in, DEFAULT_LIFETIME);
-        assert_eq!(tokens.scope, None);
+    fn null_and_empty_count_as_absent() {
+        for value in ["null", "\"\""] {
+            let names = ["expires_in", "scope", "refresh_token", "id_token", "error"];
+            let members: String = names.map(|name| format!(r#","{name}":{value}"#)).concat();
+            let tokens = issued(&members).unwrap();
+            assert_eq!(tokens.expires_in, DEFAULT_LIFETIME);
+            assert_eq!(tokens.scope, None);
+            assert!(tokens.refresh_token.is_none() && !tokens.loses_refresh_token);
+            assert!(tokens.identity.is_none());
+            assert_eq!(tokens.flaws, "");
+        }
     }
 
     #[test]
-    fn null_token_is_refused() {
-        for name in ["refresh_token", "id_token"] {
-            let member = [",\"", name, "\":null"].concat();
-            assert!(issued(&member).is_none(), "{name}");
+    fn lifetime_of_the_refresh_token_is_read() {
+        let stated = |members: &str| {
+            let tokens = issued(&[r#","refresh_token":"rt""#, members].concat()).unwrap();
+            (tokens.refresh_expires_in.map(Millis::as_secs), tokens.flaws)
+        };
+        let exact = |seconds| (seconds, String::new());
+        assert_eq!(stated(""), exact(None));
+        assert_eq!(stated(r#","refresh_expires_in":1800"#), exact(Some(1800)));
+        let both = r#","refresh_expires_in":1800,"refresh_token_expires_in":"86399.5""#;
+        assert_eq!(stated(both), exact(Some(86399)));
+        // An offline token of Keycloak has no end.
+        for none in ["0", "null", r#""""#] {
+            assert_eq!(
+                stated(&format!(r#","refresh_expires_in":{none}"#)),
+                exact(None)
+            );
         }
+        for odd in ["-1", "true", r#""soon""#, "[]"] {
+            let flaws = "refresh_expires_in is not a number of seconds".to_owned();
+            let member = format!(r#","refresh_expires_in":{odd}"#);
+            assert_eq!(stated(&member), (None, flaws), "{odd}");
+        }
+    }
+
+    /// Values of every type, and of every fault of a token.
+    fn odd_values() -> Vec<String> {
+        let long = format!("\"{}\"", "x".repeat(MAX_TOKEN + 1));
+        let all = [
+            "null",
+            "\"\"",
+            "true",
+            "false",
+            "0",
+            "-1",
+            "1.5",
+            "1e3",
+            "[]",
+            "[\"a\"]",
+            "{}",
+            "{\"a\":1}",
+            "\"a\\u007f\"",
+            "\"a\\tb\"",
+            "\"é\"",
+            "\"\\\"\"",
+            "\"\\ud800\"",
+            "\"a b\"",
+            "\"usable\"",
+            &long,
+        ];
+        all.map(ToOwned::to_owned).to_vec()
+    }
+
+    /// An optional member with any value, once or twice, before or after the others, costs nothing but itself.
+    #[test]
+    fn usable_tokens_survive_every_flaw_of_other_members() {
+        let others = [
+            ("access_token", r#""at""#),
+            ("token_type", r#""bearer""#),
+            ("refresh_token", r#""rt""#),
+            ("id_token", r#""a.b.c""#),
+            ("expires_in", "60"),
+            ("scope", r#""openid""#),
+        ];
+        for name in [
+            "expires_in",
+            "refresh_token",
+            "id_token",
+            "scope",
+            "error",
+            "refresh_token_expires_in",
+            "refresh_expires_in",
+            "session_state",
+            "x",
+        ] {
+            for value in odd_values() {
+                // A usable error code is an error.
+                let is_text = value.starts_with('"') && value != "\"\"" && !value.contains("ud800");
+                if name == "error" && is_text {
+                    continue;
+                }
+                for times in [1, 2] {
+                    let others = others.iter().filter(|(other, _)| *other != name);
+                    let member = |(name, value): (&str, &str)| format!("\"{name}\":{value}");
+                    let mut members: Vec<String> = others.copied().map(member).collect();
+                    for _ in 0..times {
+                        members.insert(members.len() / 2, member((name, &value)));
+                    }
+                    let body = format!("{{{}}}", members.join(","));
+                    let what = format!("{body:.300}");
+                    let TokenResponse::Tokens(tokens) = response(200, &body) else {
+                        panic!("{what}");
+                    };
+                    assert_eq!(tokens.access_token.expose(), "at");
+                    let token = tokens.refresh_token.as_ref().map(Secret::expose);
+                    if name != "refresh_token" {
+                        assert_eq!(token, Some("rt"), "{what}");
+                    } else if times == 1 && ["\"usable\"", "\"a b\"", "\"\\\"\""].contains(&&*value)
+                    {
+                        assert!(token.is_some() && !tokens.loses_refresh_token, "{what}");
+                    } else {
+                        let is_absent = times == 1 && ["null", "\"\""].contains(&&*value);
+                        assert_eq!(token, None, "{what}");
+                        assert_eq!(tokens.loses_refresh_token, !is_absent, "{what}");
+                    }
+                    if name != "expires_in" {
+                        assert_eq!(tokens.expires_in, Millis::from_secs(60), "{what}");
+                    } else {
+                        let known = [1, 300, 1000].map(Millis::from_secs);
+                        assert!(known.contains(&tokens.expires_in), "{what}");
+                    }
+                    if name != "scope" {
+                        assert_eq!(tokens.scope.as_deref(), Some("openid"), "{what}");
+                    }
+                    if name != "id_token" {
+                        assert!(tokens.identity.is_some(), "{what}");
+                    }
+                    let is_unknown = matches!(name, "session_state" | "x");
+                    assert!(!is_unknown || tokens.flaws.is_empty(), "{what}");
+                }
+            }
+        }
+    }
+
+    /// If the response has no usable access token, its refresh token still counts.
+    #[test]
+    fn refresh_token_survives_an_unusable_access_token() {
+        let good = [
+            ("access_token", "\"at\""),
+            ("token_type", "\"Bearer\""),
+            ("error", "\"\""),
+        ];
+        let unusable = |name: &str, value: &str, refresh_token: &str| {
+            let others = good.iter().filter(|(other, _)| *other != name);
+            let members = others.copied().chain([(name, value)]);
+            let members: Vec<String> = members.map(|(n, v)| format!("\"{n}\":{v}")).collect();
+            let body = format!(
+                "{{{},\"refresh_token\":{refresh_token}}}",
+                members.join(",")
+            );
+            match response(200, &body) {
+                TokenResponse::Unusable(unusable) => unusable.rotated,
+                other => panic!("{name} {value}: {other:?}"),
+            }
+        };
+        let faults = odd_values()
+            .into_iter()
+            .filter(|value| value != "\"usable\"");
+        let faults = faults
+            .filter(|value| value != "\"\\\"\"")
+            .map(|value| ("access_token", value));
+        let faults = faults.chain(
+            [
+                ("token_type", "\"mac\""),
+                ("token_type", "1"),
+                ("error", "\"x\""),
+            ]
+            .map(|(n, v)| (n, v.to_owned())),
+        );
+        for (name, value) in faults {
+            let rotated = unusable(name, &value, "\"rt\"").unwrap();
+            assert_eq!(rotated.refresh_token.as_ref().unwrap().expose(), "rt");
+            assert!(!rotated.has_access_token() && rotated.identity.is_none());
+            let lost = unusable(name, &value, "1").unwrap();
+            assert!(lost.refresh_token.is_none() && lost.loses_refresh_token);
+            for absent in ["null", "\"\""] {
+                assert!(unusable(name, &value, absent).is_none(), "{name} {value}");
+            }
+        }
+        // Its type does not change what the body says.
+        let html = HttpReply {
+            content_type: Some("text/html".to_owned()),
+            ..json_reply(
+                200,
+                r#"{"access_token":"a","token_type":"Bearer","refresh_token":"rt"}"#,
+            )
+        };
+        let TokenResponse::Unusable(unusable) = read(&html, Scheme::Bearer.into()) else {
+            panic!("a page is not a token response");
+        };
+        assert_eq!(
+            unusable.why,
+            "it is JSON, but its Content-Type is 'text/html'"
+        );
+        assert!(unusable.rotated.unwrap().refresh_token.is_some());
+    }
+
+    #[test]
+    fn unusable_tokens_are_told_apart() {
+        let why = |value: &str| {
+            let body = [r#"{"token_type":"Bearer","access_token":"#, value, "}"].concat();
+            match response(200, &body) {
+                TokenResponse::Unusable(unusable) => unusable.why,
+                other => panic!("{value}: {other:?}"),
+            }
+        };
+        let long = format!("\"{}\"", "x".repeat(MAX_TOKEN + 1));
+        for (value, expected) in [
+            ("null", "missing"),
+            ("\"\"", "missing"),
+            ("1", "a number"),
+            ("\"a b\"", "a string with a space"),
+            ("\"a\\n\"", "a string with a control character"),
+            ("\"a\\u007f\"", "a string with a control character"),
+            ("\"é\"", "a string with a character that is not ASCII"),
+            (&long, "longer than 16 KiB"),
+            ("\"\\ud800\"", "repeated, or has a lone surrogate"),
+        ] {
+            assert_eq!(why(value), ["access_token is ", expected].concat());
+        }
+        let lost = issued(r#","refresh_token":"é""#).unwrap();
+        assert_eq!(
+            lost.flaws,
+            "refresh_token is a string with a character that is not ASCII"
+        );
     }
 
     #[test]
@@ -617,7 +780,8 @@ mod tests {
             ("\"mac\"", false),
             ("\"DPoP\"", false),
             ("1", false),
-            ("null", false),
+            ("null", true),
+            ("\"\"", true),
         ] {
             let body = r#"{"access_token":"at","token_type":"#.to_owned() + token_type + "}";
             let is_tokens = matches!(response(200, &body), TokenResponse::Tokens(_));
@@ -683,8 +847,12 @@ mod tests {
                 }
                 .concat()
             };
-            let accepts =
-                |token: &str| matches!(response(200, &body(token)), TokenResponse::Tokens(_));
+            let accepts = |token: &str| match response(200, &body(token)) {
+                TokenResponse::Tokens(tokens) => {
+                    name == "access_token" || tokens.identity.is_some()
+                }
+                _ => false,
+            };
             assert!(accepts("a!~"), "{name}");
             for token in ["a b", " a", "a "] {
                 assert!(!accepts(token), "{name} {token:?}");
@@ -709,10 +877,13 @@ mod tests {
                 "{token}"
             );
             let member = r#","refresh_token":"#.to_owned() + token;
-            assert!(issued(&member).is_none(), "refresh_token {token}");
+            assert!(issued(&member).unwrap().refresh_token.is_none(), "{token}");
         }
-        let long = "x".repeat(MAX_TOKEN + 1);
-        assert!(issued(&(r#","refresh_token":""#.to_owned() + &long + "\"")).is_none());
+        for (length, is_token) in [(MAX_TOKEN, true), (MAX_TOKEN + 1, false)] {
+            let member = format!(r#","refresh_token":"{}""#, "x".repeat(length));
+            let tokens = issued(&member).unwrap();
+            assert_eq!(tokens.refresh_token.is_some(), is_token, "{length}");
+        }
     }
 
     #[test]
@@ -734,12 +905,23 @@ mod tests {
             );
         }
         let good = r#"{"access_token":"a","token_type":"Bearer"}"#;
-        for status in [201, 204, 206, 302, 307, 304] {
-            assert!(
-                matches!(response(status, good), TokenResponse::Unusable(_)),
-                "{status}"
-            );
+        for (status, why) in [
+            (302, "a redirect, which is not followed (status 302)"),
+            (307, "a redirect, which is not followed (status 307)"),
+            (0, "a redirect, which is not followed (status 0)"),
+            (103, "status 103, which token endpoints do not use"),
+            (404, "status 404 without a usable error code"),
+        ] {
+            let TokenResponse::Unusable(unusable) = response(status, good) else {
+                panic!("{status}");
+            };
+            assert_eq!(unusable.why, why);
         }
+        for status in [200, 201, 202, 203, 206] {
+            let tokens = response(status, good);
+            assert!(matches!(tokens, TokenResponse::Tokens(_)), "{status}");
+        }
+        assert!(matches!(response(204, ""), TokenResponse::Unusable(_)));
         let html = HttpReply {
             content_type: Some("text/html".to_owned()),
             ..json_reply(200, good)

@@ -3,7 +3,7 @@
 //! Times are stored as ages, because the monotonic clock of another worker started at another time. The time since the
 //! session was stored is measured by the wall clock, and is never negative.
 
-use super::{EndReason, FormerTokens, Session, Times};
+use super::{EndReason, FormerTokens, Session, Times, kept_renewed_other};
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::codec::json::{Object, Value, Writer};
@@ -59,6 +59,9 @@ pub fn kept_renewed(
     config: &Config,
     now: &Instant,
 ) -> Secret {
+    if !tokens.has_access_token() {
+        return kept_renewed_other(session, tokens, user, requested, config, now);
+    }
     let users = with_user(session, user, requested);
     let generation = [session.generation + 1; 2];
     write(session, tokens, users, requested, generation, config, now)
@@ -90,8 +93,9 @@ pub(super) fn write(
     now: &Instant,
 ) -> Secret {
     let text = |secret: Option<&Secret>| secret.map(|s| s.expose().to_owned());
-    let refresh_token = tokens.refresh_token.as_ref();
-    let refresh_token = text(refresh_token.or(session.tokens.refresh_token.as_ref()));
+    let old = session.tokens.refresh_token.as_ref();
+    let old = old.filter(|_| !tokens.loses_refresh_token);
+    let refresh_token = text(tokens.refresh_token.as_ref().or(old));
     let scope = tokens.scope.as_deref().or(session.tokens.scope.as_deref());
     let latest = text(latest.map(Identity::text));
     let mut kept = beginning(&session.sid, config);
@@ -120,6 +124,7 @@ pub(super) fn write(
         .text("access_token", tokens.access_token.expose())
         .number("expires_in", tokens.expires_in.0)
         .optional_text("refresh_token", refresh_token.as_deref())
+        .optional_number("refresh_expires_in", tokens.refresh_expires_in.map(|t| t.0))
         .optional_text("scope", scope)
         .text(
             "id_token",
@@ -174,9 +179,9 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         access_token: secret("access_token")?,
         expires_in: Millis(number(object, "expires_in")?),
         refresh_token: secret("refresh_token"),
-        identity: None,
+        refresh_expires_in: number(object, "refresh_expires_in").map(Millis),
         scope: object.str("scope").map(ToOwned::to_owned),
-        lacks_type: false,
+        ..TokenSet::default()
     };
     let jwk = object.get("dpop");
     let key = jwk.and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?));

@@ -87,9 +87,7 @@ mod tests {
             access_token: Secret::from(ACCESS_TOKEN),
             expires_in: Millis::from_secs(60),
             refresh_token: Some(Secret::from("the-refresh-token-0123456789")),
-            identity: None,
-            scope: None,
-            lacks_type: false,
+            ..TokenSet::default()
         };
         user((&members, &[]), &claims.into(), &tokens, occasion)
     }

@@ -69,11 +69,8 @@ impl Session {
             requested,
             issued: self.generation + 1,
         };
-        let own = Box::new(beside(self, tokens));
-        let (own_requested, login_issued) = (self.requested, self.login_issued);
-        self.renew(own, None, own_requested);
+        self.rotate(tokens, &requested);
         self.take_user(user, requested);
-        self.login_issued = login_issued;
         if let Some(i) = self.others.iter().position(|(of, _)| *of == target) {
             let (_, before) = self.others.remove(i);
             self.former.remember(Former {
@@ -84,6 +81,11 @@ impl Session {
             });
         }
         self.others.push((target, other));
+    }
+
+    /// Adopts only the refresh token of a response to a request at `requested`.
+    pub(super) fn rotate(&mut self, tokens: &TokenSet, requested: &Instant) {
+        self.replace_tokens(Box::new(beside(self, tokens, requested)));
     }
 
     /// Returns the access token that `selector` selects, unless the token has expired or was never issued.
@@ -141,10 +143,18 @@ impl Session {
     }
 }
 
-/// Returns the session's tokens after a refresh for a target. Such a refresh does not replace the login's access token.
-fn beside(session: &Session, tokens: &TokenSet) -> TokenSet {
+/// Returns the session's tokens after a refresh that does not replace the login's access token: a refresh for a target,
+/// or one whose response has no usable access token.
+fn beside(session: &Session, tokens: &TokenSet, requested: &Instant) -> TokenSet {
+    // The stored time counts from the request for the login's access token.
+    let before = session.requested.elapsed(requested);
+    let stated = tokens.refresh_expires_in.map(|lifetime| before + lifetime);
+    let is_same = tokens.refresh_token.is_none();
+    let known = session.tokens.refresh_expires_in.filter(|_| is_same);
     TokenSet {
+        refresh_expires_in: stated.or(known),
         refresh_token: tokens.refresh_token.clone(),
+        loses_refresh_token: tokens.loses_refresh_token,
         identity: None,
         ..(*session.tokens).clone()
     }
@@ -162,7 +172,7 @@ pub fn kept_renewed_other(
 ) -> Secret {
     let users = with_user(session, user, requested);
     let generation = [session.generation + 1, session.login_issued];
-    let tokens = beside(session, tokens);
+    let tokens = beside(session, tokens, requested);
     let requested = &session.requested;
     write(session, &tokens, users, requested, generation, config, now)
 }

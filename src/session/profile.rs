@@ -137,8 +137,8 @@ fn profile(outcome: &Outcome, tokens: &TokenSet) -> core::result::Result<Object,
     if named::contains_token(body, &all_of(tokens)) {
         return because(TOKEN);
     }
-    match token_endpoint::parse_object(reply).map(Value::into_object) {
-        Ok(Some(profile)) => Ok(profile),
+    match token_endpoint::json_value(reply).map(Value::into_object) {
+        Some(Some(profile)) => Ok(profile),
         _ if is_jwt(reply) => because(msg!(
             "responded with application/jwt: signed and encrypted responses are not supported"
         )),

@@ -50,7 +50,7 @@ fn stated_reason(outcome: &Outcome) -> Option<EndReason> {
     let Outcome::Reply(reply) = outcome else {
         return None;
     };
-    let response = Value::parse(reply.json_text()?).ok()?;
+    let response = Value::parse_tolerant(reply.json_text()?).ok()?;
     let response = response.as_object()?;
     let codes = response.get("error_codes").and_then(Value::as_array);
     let mut codes = codes.unwrap_or_default().iter().filter_map(Value::as_u64);

@@ -32,8 +32,8 @@ pub struct SessionView<'a> {
     pub kept: Option<bool>,
     /// The time at which the user signed in here.
     pub started_at: UnixMillis,
-    /// The time at which the absolute limit ends the session. Without a refresh token, the time at which the access token
-    /// expires, if that is earlier.
+    /// The time at which the absolute limit ends the session. Or the time at which the access token expires without a refresh
+    /// token, or at which both expire if the provider states the refresh token's lifetime, if that is earlier.
     pub expires_at: UnixMillis,
     /// The time at which the idle limit ends the session unless the user is active.
     pub idle_expires_at: UnixMillis,
@@ -110,7 +110,9 @@ pub fn view<'a>(
         started_at: session.times.started.wall,
         expires_at: match session.tokens.refresh_token {
             None => limit.min(access_token_expires_at),
-            _ => limit,
+            _ => session
+                .refresh_end()
+                .map_or(limit, |end| limit.min(after(session.requested.wall, end))),
         },
         idle_expires_at: after(session.times.last_activity.wall, config.limits.idle),
         access_token_expires_at,

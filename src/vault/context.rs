@@ -56,12 +56,15 @@ pub(super) struct Context {
     shown_warnings: Vec<Code>,
     operations: List<Operation>,
     last_op: OpId,
+    /// The time that the operation took that ended last.
+    took: Millis,
 }
 
 /// An operation that the host performs.
 struct Operation {
     op: OpId,
     purpose: Purpose,
+    began: Millis,
     /// The time at which the vault stops waiting for the operation: a provider or store that hangs must not block a
     /// page.
     deadline: Option<Millis>,
@@ -130,6 +133,7 @@ impl Context {
             shown_warnings: Vec::new(),
             operations: Vec::new(),
             last_op: OpId(0),
+            took: Millis::ZERO,
         }
     }
 
@@ -164,6 +168,7 @@ impl Context {
         self.operations.push(Box::new(Operation {
             op: self.last_op,
             purpose,
+            began: self.now.monotonic,
             deadline,
         }));
         self.last_op
@@ -189,20 +194,26 @@ impl Context {
         self.operations.push(Box::new(Operation {
             op,
             purpose,
+            began: self.now.monotonic,
             deadline,
         }));
     }
 
     /// Ends an operation and returns its purpose. Returns `None` if the operation has already ended, or never began.
     pub(super) fn finish_operation(&mut self, op: OpId) -> Option<Purpose> {
-        list::take(&mut self.operations, |o| o.op == op).map(|o| o.purpose)
+        let operation = list::take(&mut self.operations, |o| o.op == op)?;
+        self.took = self.now.monotonic.saturating_sub(operation.began);
+        Some(operation.purpose)
     }
 
     /// Ends one operation whose deadline has passed, if there is one.
     pub(super) fn expire_operation(&mut self) -> Option<(OpId, Purpose)> {
         let now = self.now.monotonic;
         let is_over = |o: &Operation| o.deadline.is_some_and(|at| at <= now);
-        let Operation { op, purpose, .. } = *list::take(&mut self.operations, is_over)?;
+        let Operation {
+            op, purpose, began, ..
+        } = *list::take(&mut self.operations, is_over)?;
+        self.took = now.saturating_sub(began);
         self.outputs.push(Output::Cancel { op });
         Some((op, purpose))
     }
@@ -212,6 +223,11 @@ impl Context {
         if let Some(operation) = list::find(&mut self.operations, |o| o.op == op) {
             operation.deadline = operation.deadline.map(|deadline| deadline.min(at));
         }
+    }
+
+    /// Returns true if the operation that has just ended failed for a reason that may be over already.
+    pub(super) fn may_be_brief(&self, outcome: &Outcome) -> bool {
+        outcome.may_be_brief(self.took, self.config.request_timeout)
     }
 
     /// Returns true if an operation of this kind is in flight.

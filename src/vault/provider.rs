@@ -26,6 +26,8 @@ pub(super) struct Provider {
     pub(super) metadata_url: String,
     search: Search,
     pub(super) keys: Option<Jwks>,
+    /// The purposes of requests that were repeated, and have not ended.
+    repeated: Vec<Purpose>,
 }
 
 impl Provider {
@@ -39,6 +41,7 @@ impl Provider {
             metadata_url,
             search: Search::default(),
             keys: None,
+            repeated: Vec::new(),
         }
     }
 }
@@ -102,6 +105,33 @@ impl Provider {
         ctx.get(purpose, url)
     }
 
+    /// Repeats the request for the metadata or the keys once, if it failed for a reason that may be over already. Returns
+    /// false if the request is not repeated.
+    pub(super) fn repeats(
+        &mut self,
+        ctx: &mut Context,
+        purpose: Purpose,
+        outcome: &Outcome,
+    ) -> bool {
+        if let Some(i) = self.repeated.iter().position(|known| *known == purpose) {
+            self.repeated.swap_remove(i);
+            return false;
+        }
+        let is_metadata = purpose == Purpose::Metadata;
+        // After the first location, the other ones are tried instead.
+        let may_repeat = !is_metadata || self.search.is_at_start();
+        if !may_repeat || !ctx.may_be_brief(outcome) {
+            return false;
+        }
+        self.repeated.push(purpose);
+        if is_metadata {
+            self.fetch_metadata(ctx);
+        } else {
+            self.fetch_keys(ctx);
+        }
+        true
+    }
+
     /// Handles the response with the metadata. Returns `None` if the metadata was not at this URL, and is now requested
     /// from another URL. After a timeout, or if the device is offline, another URL would not help.
     pub(super) fn on_metadata(
@@ -122,6 +152,10 @@ impl Provider {
             }
             Some(Ok(metadata)) => {
                 ctx.config.rules.forbid(&metadata.endpoints());
+                if let Some(flaws) = metadata.warning() {
+                    let page = ctx.ports.last().copied();
+                    ctx.warn_developer(page, &flaws);
+                }
                 self.metadata = Some(metadata);
                 self.metadata_url = url;
                 Some(Ok(()))

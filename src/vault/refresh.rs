@@ -52,8 +52,8 @@ pub(super) struct Refresh {
     is_probing: bool,
     /// The URL of the token endpoint, or of the metadata that is missing, for the message if it cannot be reached.
     provider_url: String,
-    /// The provider's error code, if its last response was a refusal that concerns this client.
-    rejection: Option<String>,
+    /// The error of calls, if the provider's last response was a refusal that concerns this client, or was not usable.
+    rejection: Option<Error>,
     /// The last response that made the session suspected.
     unexplained: Option<String>,
 }
@@ -109,8 +109,8 @@ pub(super) enum RefreshStep {
     Persisted(Box<Refreshed>),
     /// The session has the new tokens.
     Adopted,
-    /// The session has the new tokens, but the new access token has already expired.
-    Expired,
+    /// The session has the new tokens, but no access token that is still valid, for this reason.
+    Expired(&'static str),
     /// No new token will come for now. Calls that wait for a token fail.
     GiveUp(Error),
     /// The provider refused to issue the access token for one target, and the session continues.
@@ -374,7 +374,21 @@ impl Refresh {
     ) -> RefreshStep {
         match result {
             RefreshOutcome::Renewed(tokens) => {
+                warn_of_flaws(ctx, &tokens, tokens.warning());
                 // The next steps have time limits of their own.
+                self.waited_until = Some(Millis::MAX);
+                RefreshStep::Received(tokens, requested)
+            }
+            RefreshOutcome::Rotated(tokens, why) => {
+                let message = [
+                    msg!(
+                        "the token endpoint's response is unusable, except for its refresh token: "
+                    ),
+                    &why,
+                ];
+                let error = Error::of(Code::TokenResponseInvalid, &message);
+                warn_of_flaws(ctx, &tokens, Some(error.clone()));
+                self.rejection = Some(error);
                 self.waited_until = Some(Millis::MAX);
                 RefreshStep::Received(tokens, requested)
             }
@@ -401,7 +415,7 @@ impl Refresh {
                 // control: errors_name_no_token
                 let message = [msg!("the token endpoint responded with "), &code];
                 let error = Error::of(Code::ClientRejected, &message);
-                self.rejection = Some(code);
+                self.rejection = Some(error.clone());
                 RefreshStep::GiveUp(error)
             }
             RefreshOutcome::Wait(_, wait) => {
@@ -409,7 +423,7 @@ impl Refresh {
                 self.postponed(ctx, msg!("the provider asks to wait"))
             }
             RefreshOutcome::Transient(why) => {
-                let step = self.failed(ctx, why);
+                let step = self.failed(ctx, &why);
                 if matches!(outcome, Outcome::Reply(reply) if reply.status >= 500) {
                     self.schedule.unavailable();
                 }
@@ -477,9 +491,8 @@ impl Refresh {
 
     /// Returns the error for a call that cannot get a new access token now.
     fn no_new_token(&self, ctx: &Context) -> Error {
-        if let Some(code) = &self.rejection {
-            let message = [msg!("the token endpoint responded with "), code];
-            return Error::of(Code::ClientRejected, &message);
+        if let Some(error) = &self.rejection {
+            return error.clone();
         }
         if ctx.is_suspected {
             return suspected(self.unexplained.as_deref());
@@ -608,9 +621,10 @@ impl Refresh {
         let Some(session) = &mut ctx.session else {
             return RefreshStep::Unused(tokens);
         };
+        let has_access_token = tokens.has_access_token();
         self.targets.renew(session, tokens, user, requested);
         let selected = self.targets.selected;
-        let is_valid = session.access_token_of(selected, &ctx.now).is_some();
+        let is_valid = has_access_token && session.access_token_of(selected, &ctx.now).is_some();
         ctx.trace_generation("refresh_completed");
         ctx.is_suspected = false;
         if is_valid {
@@ -618,7 +632,11 @@ impl Refresh {
             RefreshStep::Adopted
         } else {
             self.schedule.grant_confirmed();
-            RefreshStep::Expired
+            RefreshStep::Expired(if has_access_token {
+                msg!("the new access token expired on its way")
+            } else {
+                msg!("the response had no usable access token")
+            })
         }
     }
 
@@ -654,9 +672,28 @@ impl Refresh {
         };
         self.to_revoke.swap_remove(i);
         match result {
-            RefreshOutcome::Renewed(tokens) => RefreshStep::Detached(Some(tokens)),
+            RefreshOutcome::Renewed(tokens) | RefreshOutcome::Rotated(tokens, _) => {
+                RefreshStep::Detached(Some(tokens))
+            }
             _ => RefreshStep::Detached(None),
         }
+    }
+}
+
+/// Warns the page that was active last about the flaws of a response to a refresh.
+fn warn_of_flaws(ctx: &mut Context, tokens: &TokenSet, warning: Option<Error>) {
+    let page = ctx.ports.last().copied();
+    if let Some(warning) = warning {
+        ctx.warn_developer(page, &warning);
+    }
+    if tokens.loses_refresh_token {
+        let message = [
+            msg!(
+                "the session ends with its access token, because a refresh returned no usable refresh token and the one before is consumed: "
+            ),
+            &tokens.flaws,
+        ];
+        ctx.warn_developer(page, &Error::of(Code::RefreshTokenMissing, &message));
     }
 }
 

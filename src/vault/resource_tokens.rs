@@ -106,8 +106,10 @@ impl ResourceTokens {
         requested: Instant,
     ) {
         match self.selected {
-            Some(target) => session.renew_other(target, &tokens, user, requested),
-            None => session.renew(tokens, user, requested),
+            Some(target) if tokens.has_access_token() => {
+                session.renew_other(target, &tokens, user, requested);
+            }
+            _ => session.renew(tokens, user, requested),
         }
     }
 

@@ -92,7 +92,7 @@ impl Verification {
                 let claims = self.tokens.identity.clone().unwrap_or_default();
                 let user = match ctx.config.wanted_tokens().members {
                     Some(members) => named::user(members, &claims, &self.tokens, &occasion),
-                    None => Err(no_id_token().into()),
+                    None => Err(self.tokens.no_id_token().into()),
                 };
                 return (self.tokens, user);
             }
@@ -148,14 +148,13 @@ impl Verification {
                 provider.fetch_keys(ctx);
                 Ok(Next::Wait)
             }
-            Err(SelectError::Unknown) => Err(Error::new(
-                Code::IdTokenInvalid,
-                msg!("the ID token is signed with a key that the provider does not publish"),
-            )),
-            Err(SelectError::Ambiguous) => Err(Error::new(
-                Code::IdTokenInvalid,
-                msg!("the ID token does not say with which of several keys it is signed"),
-            )),
+            Err(error) => Err(match &provider.keys {
+                Some(keys) => keys.explain(unverified.algorithm(), unverified.kid(), error),
+                None => Error::new(
+                    Code::IdTokenInvalid,
+                    msg!("the provider's keys are missing"),
+                ),
+            }),
         }
     }
 }
@@ -167,7 +166,7 @@ pub(super) fn evidence(ctx: &Context, provider: &Provider, tokens: &TokenSet) ->
         return Ok(Evidence::Members);
     }
     let Some(id_token) = &tokens.identity else {
-        return Err(no_id_token());
+        return Err(tokens.no_id_token());
     };
     let allowed = match (&ctx.config.id_token_alg, &provider.metadata) {
         (Some(alg), _) => core::slice::from_ref(alg),
@@ -175,9 +174,4 @@ pub(super) fn evidence(ctx: &Context, provider: &Provider, tokens: &TokenSet) ->
         (None, None) => &[],
     };
     Unverified::parse(id_token.expose(), allowed).map(Evidence::IdToken)
-}
-
-fn no_id_token() -> Error {
-    let message = msg!("the token endpoint's response has no ID token");
-    Error::new(Code::TokenResponseInvalid, message)
 }

@@ -456,7 +456,7 @@ fn description_of_a_refused_push_is_logged() {
 fn metadata_fetch_is_retried() {
     let mut host = Host::new();
     let path = "/.well-known/openid-configuration";
-    host.provider.replies.push_back((path, None));
+    host.provider.replies.extend([(path, None), (path, None)]);
     let response = host.go("/auth/login", Source::App).own();
     assert_eq!(response.status, 503);
     assert_eq!(host.faults(), [strongroom::Code::ProviderUnavailable]);

@@ -25,7 +25,7 @@ fn failure_before_an_end_is_logged() {
             provider::json(200, r#"{"access_to"#),
             "the text ends inside a string",
         ),
-        (provider::json(200, "{}"), "token_type is missing"),
+        (provider::json(200, "{}"), "access_token is missing"),
         (provider::json(400, "{}"), "without a usable error code"),
     ];
     for (reply, named) in unusable {

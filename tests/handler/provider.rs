@@ -48,6 +48,8 @@ pub(crate) struct Provider {
     pub(crate) requests: Vec<Arrived>,
     /// The next responses, each with a path, in place of the provider's own. `None` means that no response arrives.
     pub(crate) replies: VecDeque<(&'static str, Option<HttpReply>)>,
+    /// Changes to the next responses with tokens, one each: a member, and its JSON text. `status` is the status.
+    pub(crate) flaws: VecDeque<(&'static str, &'static str)>,
     /// The nonce that proofs must have.
     pub(crate) dpop_nonce: Option<String>,
     /// A nonce that responses contain although the provider does not require one in proofs.
@@ -75,6 +77,7 @@ impl Provider {
             pushed: BTreeMap::new(),
             requests: Vec::new(),
             replies: VecDeque::new(),
+            flaws: VecDeque::new(),
             dpop_nonce: None,
             announced_nonce: None,
             issued: 0,
@@ -147,7 +150,13 @@ impl Provider {
                     &format!(r#"{{"request_uri":"{uri}","expires_in":60}}"#),
                 )
             }
-            "/token" => self.token(&arrived, now),
+            "/token" => {
+                let reply = self.token(&arrived, now);
+                match self.flaws.pop_front() {
+                    Some((name, text)) => altered(reply, name, text),
+                    None => reply,
+                }
+            }
             "/revoke" => json(200, ""),
             _ => json(404, ""),
         };
@@ -250,6 +259,20 @@ impl Provider {
     pub(crate) fn sent_to(&self, path: &str) -> Vec<&Arrived> {
         self.requests.iter().filter(|r| r.path == path).collect()
     }
+}
+
+/// Returns the response with this JSON text in the member `name`.
+fn altered(reply: HttpReply, name: &str, text: &str) -> HttpReply {
+    if name == "status" {
+        let status = text.parse().unwrap();
+        return HttpReply { status, ..reply };
+    }
+    let body = reply.body.as_ref().unwrap().expose();
+    let mut others: serde_json::Map<_, _> = serde_json::from_str(body).unwrap();
+    others.remove(name);
+    let others = serde_json::Value::Object(others).to_string();
+    let others = others.strip_suffix('}').unwrap();
+    json(reply.status, &format!(r#"{others},"{name}":{text}}}"#))
 }
 
 pub(crate) fn parameters(query: &str) -> BTreeMap<String, String> {

@@ -455,7 +455,8 @@ fn malformed_token_error_is_not_shown() {
         let (mut world, page, response) = at_callback();
         world.provider.fault(Endpoint::Exchange, &[fault]);
         let callback = finish(&mut world, page, &response);
-        let why = "the token endpoint's response is unusable: a 4xx response without an error code";
+        let why =
+            "the token endpoint's response is unusable: status 400 without a usable error code";
         assert_eq!(failure(&world, callback), ["token_response_invalid", why]);
     }
 }
@@ -560,7 +561,7 @@ fn failed_login_keeps_the_former_session() {
 fn unavailable_keys_fail_the_login() {
     for fault in [Fault::LostBefore, Fault::Status(500), Fault::Html] {
         let (mut world, page, response) = at_callback();
-        world.provider.fault(Endpoint::Keys, &[fault]);
+        world.provider.fault(Endpoint::Keys, &[fault, fault]);
         let callback = finish(&mut world, page, &response);
         assert_eq!(world.code(callback), "provider_unavailable", "{fault:?}");
     }
@@ -869,7 +870,7 @@ fn every_rejected_id_token_revokes_its_grant() {
 fn unverifiable_id_token_revokes_its_grant() {
     for fault in [Fault::LostBefore, Fault::Silence, Fault::Html] {
         let (mut world, page, response) = at_callback();
-        world.provider.fault(Endpoint::Keys, &[fault]);
+        world.provider.fault(Endpoint::Keys, &[fault, fault]);
         finish(&mut world, page, &response);
         assert_eq!(world.count(REVOKE), 1, "{fault:?}");
         assert!(world.provider.has_revoked_all_of("alice"), "{fault:?}");

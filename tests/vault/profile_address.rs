@@ -91,7 +91,7 @@ fn failed_request_fails_the_login() {
         (Fault::Response(200, r#"{"sub":"alice"}"#), "identity.sub"),
     ] {
         let mut world = World::with(CONFIG);
-        world.provider.fault(Endpoint::Profile, &[fault]);
+        world.provider.fault(Endpoint::Profile, &[fault, fault]);
         let message = refused(&mut world);
         assert!(message.contains(why), "{fault:?}: {message}");
     }
@@ -136,7 +136,7 @@ fn profile_with_a_token_fails_the_login() {
             r#"{"access_token": "the-token-that-repeats", "refresh_token": "the-refresh-token-that-repeats"}"#,
         );
         let fault = Fault::Response(200, profile);
-        world.provider.fault(Endpoint::Profile, &[fault]);
+        world.provider.fault(Endpoint::Profile, &[fault, fault]);
         let page = world.open();
         let login = world.sign_in(page);
         assert_eq!(world.code(login), "profile_failed");

@@ -418,7 +418,7 @@ fn malformed_refresh_error_is_not_shown() {
         let failures = traces.filter(|t| t.str("event") == Some("refresh_failed"));
         let mut details: Vec<_> = failures.map(|t| t.str("detail")).collect();
         details.dedup();
-        let expected = Some("a 4xx response without an error code");
+        let expected = Some("status 400 without a usable error code");
         assert_eq!(details, [expected], "{fault:?}");
     }
 }

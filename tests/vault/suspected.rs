@@ -80,7 +80,7 @@ fn suspected_session_names_the_response() {
         (Refusing::InvalidRequest, "invalid_request", false),
         (
             Refusing::Empty,
-            "a 4xx response without an error code",
+            "status 400 without a usable error code",
             false,
         ),
         (Refusing::Hidden, "its CORS headers are missing", true),
@@ -465,7 +465,7 @@ fn configured_metadata_is_probed_at_its_keys() {
 fn probe_uses_the_location_of_the_metadata() {
     let mut world = World::new();
     let absent = Fault::Opaque;
-    world.provider.fault(Endpoint::Discovery, &[absent]);
+    world.provider.fault(Endpoint::Discovery, &[absent, absent]);
     let page = world.open();
     world.sign_in(page);
     world.expire_access_token();

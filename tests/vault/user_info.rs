@@ -123,7 +123,7 @@ fn failed_request_fails_the_login() {
         (Fault::Html, "JSON object"),
     ] {
         let mut world = world_with("{}", "{}");
-        world.provider.fault(Endpoint::Profile, &[fault]);
+        world.provider.fault(Endpoint::Profile, &[fault, fault]);
         assert!(refused(&mut world).contains(why), "{fault:?}");
     }
 }

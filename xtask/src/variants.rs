@@ -54,7 +54,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "invalid_grant_is_final",
         fault: "invalid_grant is retried",
         noticed_by: "definite_verdict",
-        breaks: Instead("RefreshOutcome::Transient(\"\")"),
+        breaks: Instead("transient(\"\")"),
     },
     Variant {
         control: "server_error_is_transient",

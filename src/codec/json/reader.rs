@@ -47,6 +47,10 @@ pub(super) struct JsonReader<'a> {
     at: usize,
     depth: usize,
     fault: &'static str,
+    /// True if a repeated name and a lone surrogate make only their member unreadable, not the whole text.
+    is_tolerant: bool,
+    /// True if the string that was read last contains a lone surrogate.
+    is_torn: bool,
 }
 
 impl<'a> JsonReader<'a> {
@@ -56,9 +60,19 @@ impl<'a> JsonReader<'a> {
             at: 0,
             depth: 0,
             fault: "",
+            is_tolerant: false,
+            is_torn: false,
         };
         reader.skip_whitespace();
         reader
+    }
+
+    /// Creates a reader for [`Value::parse_tolerant`].
+    pub(super) fn tolerant(text: &'a str) -> Self {
+        Self {
+            is_tolerant: true,
+            ..Self::new(text)
+        }
     }
 
     /// Returns `value`, the result of parsing. Returns an error if parsing has failed, or if text follows the value.
@@ -105,7 +119,15 @@ impl<'a> JsonReader<'a> {
         match self.peek() {
             Some(b'{') => self.object().map(Value::Object),
             Some(b'[') => self.array().map(Value::Array),
-            Some(b'"') => self.string().map(Value::String),
+            Some(b'"') => {
+                self.is_torn = false;
+                let text = self.string()?;
+                Some(if self.is_torn {
+                    Value::Unreadable
+                } else {
+                    Value::String(text)
+                })
+            }
             Some(b'-' | b'0'..=b'9') => self.number().map(|text| Value::Number(text.to_owned())),
             Some(b't') => self.literal("true", Value::Bool(true)),
             Some(b'f') => self.literal("false", Value::Bool(false)),
@@ -120,10 +142,15 @@ impl<'a> JsonReader<'a> {
         let mut goes_on = self.enter(b'}')?;
         while goes_on {
             let name = self.member_name(object.0.len())?;
-            if object.get(&name).is_some() {
+            let before = object.0.iter().position(|(known, _)| *known == name);
+            if before.is_some() && !self.is_tolerant {
                 return self.fail(REPEATED);
             }
-            object.0.push((name, self.value()?));
+            let value = self.value()?;
+            match before {
+                Some(i) => object.0[i].1 = Value::Unreadable,
+                None => object.0.push((name, value)),
+            }
             goes_on = self.goes_on(b'}')?;
         }
         Some(object)
@@ -280,19 +307,30 @@ impl<'a> JsonReader<'a> {
 
     fn unicode_escape(&mut self) -> Option<char> {
         let first = self.hex4()?;
+        let end = self.at;
         let scalar = if (0xD800..0xDC00).contains(&first) {
             if !(self.take(b'\\') && self.take(b'u')) {
-                return self.fail(msg!("a lone surrogate"));
+                return self.lone_surrogate(end);
             }
             let second = self.hex4()?;
             if !(0xDC00..0xE000).contains(&second) {
-                return self.fail(msg!("a lone surrogate"));
+                return self.lone_surrogate(end);
             }
             0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00)
         } else {
             first
         };
-        char::from_u32(scalar).or_else(|| self.fail(msg!("a lone surrogate")))
+        char::from_u32(scalar).or_else(|| self.lone_surrogate(end))
+    }
+
+    /// Replaces a lone surrogate, whose escape ends at `end`, if the reader is tolerant.
+    fn lone_surrogate(&mut self, end: usize) -> Option<char> {
+        if !self.is_tolerant {
+            return self.fail(msg!("a lone surrogate"));
+        }
+        self.at = end;
+        self.is_torn = true;
+        Some(char::REPLACEMENT_CHARACTER)
     }
 
     fn hex4(&mut self) -> Option<u32> {

@@ -103,9 +103,7 @@ struct LogoutToken {
 async fn signed_token(task: &Task, token: &Secret) -> Result<Box<Jwt>> {
     let jwt =
         Jwt::parse(token.expose()).map_err(|reason| invalid(&[msg!("it "), reason.as_str()]))?;
-    if jwt.typ().is_some_and(|typ| {
-        !typ.eq_ignore_ascii_case("logout+jwt") && !typ.eq_ignore_ascii_case("JWT")
-    }) {
+    if jwt.typ().is_some() && !jwt.is_of_type("logout+jwt") && !jwt.is_of_type("jwt") {
         return Err(invalid(&[
             msg!("its typ is "),
             &quote(jwt.typ().unwrap_or_default()),

@@ -124,6 +124,11 @@ async fn finish_login(
             return Err(rejected.into());
         }
     };
+    if let Some(flaws) = tokens.warning() {
+        task.fault(&flaws);
+    }
+    let refuses_others = flow.login.refuses_unrequested_scopes;
+    let unusable = tokens.unusable_scope().filter(|_| refuses_others);
     let exceeded = tokens.scope_beyond(&flow.scope);
     if tokens.misses_refresh_token(&flow.scope) && !flow.asks_consent && !pending.is_silent {
         let message =
@@ -136,8 +141,9 @@ async fn finish_login(
     if let Some(exceeded) = &exceeded {
         task.fault(exceeded);
     }
-    let kept = match exceeded.filter(|_| flow.login.refuses_unrequested_scopes) {
-        Some(exceeded) => Err(Refusal::Later(exceeded, Millis::ZERO)),
+    let refused = unusable.or_else(|| exceeded.filter(|_| refuses_others));
+    let kept = match refused {
+        Some(refused) => Err(Refusal::Later(refused, Millis::ZERO)),
         None => {
             let storage = context.task.config().storage;
             context.save_session(&session, storage).await

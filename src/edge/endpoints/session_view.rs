@@ -70,7 +70,9 @@ fn view(context: &RequestContext, session: &Session, state: SessionState) -> Str
         started_at: session.began,
         expires_at: match session.refresh_token {
             None => limit.min(access_token_expires_at),
-            Some(_) => limit,
+            Some(_) => session
+                .refresh_ends
+                .map_or(limit, |ends| limit.min(ends.max(access_token_expires_at))),
         },
         idle_expires_at: session.active.saturating_add(config.limits.idle.0),
         access_token_expires_at,

@@ -5,7 +5,7 @@ use alloc::rc::Rc;
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
-use crate::base::error::{Code, Error, Result};
+use crate::base::error::Result;
 use crate::base::http::{HttpRequest, Outcome};
 use crate::edge::provider::requests;
 use crate::edge::task::{Task, boxed};
@@ -47,13 +47,20 @@ async fn search(task: &Task) -> Result<Rc<Metadata>> {
     let mut search = Search::default();
     let found = loop {
         let url = search.url(expected.issuer);
-        let outcome = get(task, &url).await;
+        let outcome = if search.is_at_start() {
+            get(task, &url).await
+        } else {
+            requests::send(task, HttpRequest::get(url.clone()), None, None).await
+        };
         // A request must not wait for the time limit at each location.
         let may_continue = began.elapsed(&task.now()) < flow.request_timeout;
         if let Some(found) = search.read(&outcome, &expected, &url, NO_RESPONSE, may_continue) {
             break found;
         }
     };
+    if let Ok(Some(flaws)) = found.as_ref().map(|found| found.warning()) {
+        task.fault(&flaws);
+    }
     let provider = &mut task.isolate().provider.borrow_mut();
     provider.requested = Some(task.now());
     if search.is_provisional {
@@ -124,18 +131,15 @@ pub(in crate::edge) async fn key(
     algorithm: Algorithm,
     kid: Option<&str>,
 ) -> Result<String> {
-    for is_stale in [false, true] {
+    let mut is_stale = false;
+    loop {
         let keys = keys(task, is_stale).await?;
         match keys.select(algorithm, kid) {
             Ok(key) => return Ok(Jwk::public_json(key).to_owned()),
-            Err(SelectError::Ambiguous) => break,
-            Err(SelectError::Unknown) => {}
+            Err(SelectError::Unknown) if !is_stale => is_stale = true,
+            Err(error) => return Err(keys.explain(algorithm, kid, error)),
         }
     }
-    Err(Error::new(
-        Code::IdTokenInvalid,
-        msg!("the provider's key set has no unique key for the token's signature"),
-    ))
 }
 
 async fn document(task: &Task, what: &str, url: &str) -> Result<Secret> {
@@ -143,8 +147,14 @@ async fn document(task: &Task, what: &str, url: &str) -> Result<Secret> {
     metadata::read_document(&outcome, what, url, NO_RESPONSE).map(Secret::from)
 }
 
+/// Requests a document, once more if the first request fails for a reason that may be over in a moment.
 async fn get(task: &Task, url: &str) -> Outcome {
-    requests::send(task, HttpRequest::get(url.to_owned()), None, None).await
+    let began = task.now();
+    let mut outcome = requests::send(task, HttpRequest::get(url.to_owned()), None, None).await;
+    if requests::pause_after(task, &outcome, &began).await {
+        outcome = requests::send(task, HttpRequest::get(url.to_owned()), None, None).await;
+    }
+    outcome
 }
 
 /// Loads the provider's metadata and keys. Does not fail if only the keys cannot be loaded.

@@ -7,6 +7,7 @@ use crate::base::error::{Code, Error, Result, quote};
 use crate::edge::io::{Effect, Reply};
 use crate::edge::provider::documents;
 use crate::edge::provider::dpop;
+use crate::edge::provider::requests;
 use crate::edge::session::Session;
 use crate::edge::task::{Task, boxed};
 use crate::oauth::id_token::{self, Expected, Occasion, Rejected, Unverified};
@@ -31,11 +32,22 @@ pub(in crate::edge) async fn verify_login(
     };
     let metadata = documents::metadata(task).await?;
     let Some(address) = profile::address(flow, &metadata)? else {
-        return user.ok_or_else(|| no_id_token().into());
+        return user.ok_or_else(|| tokens.no_id_token().into());
     };
-    let request = profile::request(address, &tokens.access_token);
-    let sent = dpop::send_with_token(task, request, &tokens.access_token, key);
-    let outcome = boxed(sent).await;
+    let ask = || {
+        let request = profile::request(address.clone(), &tokens.access_token);
+        boxed(dpop::send_with_token(
+            task,
+            request,
+            &tokens.access_token,
+            key,
+        ))
+    };
+    let began = task.now();
+    let mut outcome = ask().await;
+    if requests::pause_after(task, &outcome, &began).await {
+        outcome = ask().await;
+    }
     match user {
         Some(user) => Ok(profile::with_user_info(flow, &outcome, tokens, user)?),
         None => {
@@ -54,7 +66,7 @@ fn verify_named(
 ) -> core::result::Result<Identity, Rejected> {
     match task.config().flow.wanted_tokens().members {
         Some(members) => named::user(members, claims, tokens, occasion),
-        None => Err(no_id_token().into()),
+        None => Err(tokens.no_id_token().into()),
     }
 }
 
@@ -69,7 +81,7 @@ async fn verify_id_token(
         return verify_named(task, &claims, tokens, &occasion);
     }
     let Some(id_token) = &tokens.identity else {
-        return Err(no_id_token().into());
+        return Err(tokens.no_id_token().into());
     };
     let metadata = documents::metadata(task).await?;
     let allowed = match &task.config().flow.id_token_alg {
@@ -100,11 +112,6 @@ async fn verify_id_token(
     let user = unverified.signature_checked(is_valid, &expected)?;
     documents::set_id_token_algorithm(task, Some(algorithm));
     Ok(user)
-}
-
-fn no_id_token() -> Error {
-    let message = msg!("the token endpoint's response has no ID token");
-    Error::new(Code::TokenResponseInvalid, message)
 }
 
 async fn verify_signature(

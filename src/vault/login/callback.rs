@@ -34,6 +34,8 @@ pub(in crate::vault) struct Callback {
     /// True if the user logged out after the response arrived, in this or another vault. The login then fails. If no
     /// other session has begun, tokens that the provider has issued for this login are revoked.
     is_canceled: bool,
+    /// True if the request for the profile was repeated.
+    is_repeated: bool,
 }
 
 enum CallbackStage {
@@ -116,6 +118,7 @@ impl Callbacks {
             key: authorization.key.clone(),
             stage: CallbackStage::NeedsMetadata(authorization),
             is_canceled: false,
+            is_repeated: false,
         }));
         if provider.need_metadata(ctx) {
             self.resume(ctx);
@@ -275,6 +278,7 @@ impl Callbacks {
             key,
             stage: CallbackStage::Verifying(pending, verification),
             is_canceled: false,
+            is_repeated: false,
         });
         self.advance(ctx, provider, logins, callback)
     }
@@ -351,6 +355,10 @@ impl Callbacks {
         let Some(mut callback) = self.take(is_it) else {
             return CallbackOutcome::None;
         };
+        if !callback.is_repeated && !callback.is_canceled && ctx.may_be_brief(outcome) {
+            callback.is_repeated = true;
+            return CallbackOutcome::NeedsProfile(callback);
+        }
         if let CallbackStage::Identified(login) = callback.stage {
             let Callback {
                 page,
@@ -542,6 +550,7 @@ fn verified(
         key,
         stage: CallbackStage::Verifying(pending, verification),
         is_canceled,
+        is_repeated,
     } = *callback
     else {
         return CallbackOutcome::None;
@@ -581,6 +590,7 @@ fn verified(
                 key,
                 stage: CallbackStage::Identified(login),
                 is_canceled,
+                is_repeated,
             }))
         }
         Ok(user) => CallbackOutcome::Verified(Box::new(VerifiedLogin {
@@ -731,10 +741,12 @@ fn check_login(ctx: &Context, pending: &Pending) -> Result<()> {
 
 /// Compares the granted scopes with the scopes that the login requested. A script of the page can add scopes to a
 /// request that is not pushed. Additional scopes do not prove such a change, because many providers grant scopes that
-/// were not requested. Warns the developer about additional scopes, and about a missing refresh token.
+/// were not requested. Warns the developer about additional scopes, about a missing refresh token, and about members that
+/// are not usable.
 ///
 /// # Errors
-/// [`Code::ScopeExceeded`] if the provider granted additional scopes and the configuration refuses additional scopes.
+/// If the configuration refuses additional scopes: [`Code::ScopeExceeded`] if the provider granted some, and
+/// [`Code::TokenResponseInvalid`] if the response does not say which scopes it granted.
 fn check_granted(
     ctx: &mut Context,
     tokens: &TokenSet,
@@ -748,8 +760,12 @@ fn check_granted(
         && (ctx.config.has_openid() || tokens.misses_refresh_token(requested))
         && !ctx.config.asks_consent
         && !pending.is_silent;
+    let refuses_others = ctx.config.login.refuses_unrequested_scopes;
+    if let Some(unusable) = tokens.unusable_scope().filter(|_| refuses_others) {
+        return Err(unusable);
+    }
     if let Some(exceeded) = tokens.scope_beyond(requested) {
-        if ctx.config.login.refuses_unrequested_scopes {
+        if refuses_others {
             return Err(exceeded);
         }
         ctx.warn_developer(port, &exceeded);
@@ -760,8 +776,8 @@ fn check_granted(
         );
         ctx.warn_developer(port, &Error::new(Code::RefreshTokenMissing, message));
     }
-    if tokens.lacks_type {
-        ctx.warn_developer(port, &token_endpoint::no_token_type());
+    if let Some(flaws) = tokens.warning() {
+        ctx.warn_developer(port, &flaws);
     }
     Ok(())
 }

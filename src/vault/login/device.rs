@@ -62,6 +62,9 @@ impl Logins {
             Ok(shown) => shown,
             Err(error) => return ctx.post_error(login.port, login.id, &error),
         };
+        if let Some(flaws) = shown.warning() {
+            ctx.warn_developer(Some(login.port), &flaws);
+        }
         let mut text = message("device");
         text.number("id", login.id.0)
             .text("userCode", &shown.user_code)

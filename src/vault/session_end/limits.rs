@@ -1,6 +1,7 @@
-//! The warning that a limit of the session is near.
+//! The warning that a limit of the session is near, or the end of its refresh token.
 
 use crate::base::clock::Millis;
+use crate::session::Session;
 use crate::vault::context::Context;
 use crate::vault::message::message;
 
@@ -12,13 +13,13 @@ pub(in crate::vault) struct ExpiryWarning {
 }
 
 impl ExpiryWarning {
-    /// Tells the pages once if a limit of the session is near, and once if it is no longer near.
+    /// Tells the pages once if the end of the session is near, and once if it is no longer near.
     pub(in crate::vault) fn update(&mut self, ctx: &mut Context) {
         let Some(session) = &ctx.session else {
             self.is_shown = false;
             return;
         };
-        let left = session.until_limit(&ctx.config.limits, &ctx.now);
+        let left = until_end(ctx, session);
         let is_near = left <= lead_time(ctx);
         if is_near && !self.is_shown {
             let at = ctx.now.wall.saturating_add(left.0);
@@ -34,14 +35,18 @@ impl ExpiryWarning {
     /// session ends.
     pub(in crate::vault) fn due(&self, ctx: &Context) -> Option<Millis> {
         let session = ctx.session.as_ref()?;
-        let left = session.until_limit(&ctx.config.limits, &ctx.now);
-        let ahead = if self.is_shown {
-            Millis::ZERO
+        Some(if self.is_shown {
+            session.until_limit(&ctx.config.limits, &ctx.now)
         } else {
-            lead_time(ctx)
-        };
-        Some(left.saturating_sub(ahead))
+            until_end(ctx, session).saturating_sub(lead_time(ctx))
+        })
     }
+}
+
+/// Returns the time until the session reaches a limit, or until its refresh token expires by what the provider states.
+fn until_end(ctx: &Context, session: &Session) -> Millis {
+    let limit = session.until_limit(&ctx.config.limits, &ctx.now);
+    limit.min(session.until_refresh_expiry(&ctx.now))
 }
 
 /// Returns the time between the warning and the limit: a tenth of the idle limit, but at most one minute.

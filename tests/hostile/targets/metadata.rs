@@ -33,11 +33,24 @@ pub fn check(input: &[u8]) {
             "{needed} is not among them"
         );
     }
-    for endpoint in endpoints {
+    let optional = [
+        &metadata.revocation_endpoint,
+        &metadata.end_session_endpoint,
+        &metadata.pushed_authorization_request_endpoint,
+        &metadata.device_authorization_endpoint,
+    ];
+    let needed = [
+        &metadata.token_endpoint,
+        &metadata.authorization_endpoint,
+        &metadata.jwks_uri,
+    ];
+    for endpoint in optional.into_iter().flatten().chain(needed) {
         is_for_tokens(endpoint);
         is_out_of_reach(endpoint, &metadata);
     }
-    is_for_tokens(&metadata.jwks_uri);
+    if let Some(warning) = metadata.warning() {
+        assert_presentable(warning.message());
+    }
 }
 
 fn is_for_tokens(endpoint: &str) {

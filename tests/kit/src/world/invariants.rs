@@ -165,6 +165,8 @@ pub struct Watch {
     session: Option<Session>,
     /// A session that started while no page was connected.
     unseen: Option<Session>,
+    /// Families whose refresh token is consumed and has no usable successor. Their sessions end with the access token.
+    without_refresh_token: BTreeSet<usize>,
     /// The reasons for which the session may end.
     justified: BTreeSet<&'static str>,
     /// True if the provider has stated when a session ends.
@@ -214,6 +216,7 @@ impl Watch {
             adopting: None,
             session: None,
             unseen: None,
+            without_refresh_token: BTreeSet::new(),
             justified: BTreeSet::new(),
             states_ends: false,
             must_end: None,
@@ -457,6 +460,7 @@ impl Watch {
                     access_token,
                     refresh_token,
                     lifetime,
+                    ..
                 },
             ) => {
                 self.learn(vault, access_token, requested, lifetime);
@@ -471,21 +475,33 @@ impl Watch {
                 self.begun
                     .extend(session.map(|session| (session.family, session)));
             }
-            (
-                Endpoint::Refresh,
-                Reading::Tokens {
-                    access_token,
-                    refresh_token,
-                    lifetime,
-                },
-            ) => {
-                self.learn(vault, access_token.clone(), requested, lifetime);
-                let mut unpersisted = vec![access_token];
-                if let Some(successor) = refresh_token {
+            (Endpoint::Refresh, reading @ (Reading::Tokens { .. } | Reading::Rotated(_))) => {
+                let mut unpersisted = Vec::new();
+                let (successor, is_lost) = match reading {
+                    Reading::Tokens {
+                        access_token,
+                        refresh_token,
+                        lifetime,
+                        is_lost,
+                    } => {
+                        self.learn(vault, access_token.clone(), requested, lifetime);
+                        unpersisted.push(access_token);
+                        (refresh_token, is_lost)
+                    }
+                    Reading::Rotated(successor) => {
+                        let is_lost = successor.is_none();
+                        (successor, is_lost)
+                    }
+                    _ => (None, false),
+                };
+                if successor.is_some() || is_lost {
                     self.dies(sent, vault);
                     self.lost.remove(sent);
                     self.lost_with_worker.remove(sent);
-                    unpersisted.push(successor);
+                }
+                unpersisted.extend(successor);
+                if is_lost {
+                    self.without_refresh_token.extend(family);
                 }
                 self.unpersisted.insert(vault, unpersisted);
                 self.trouble = Trouble::default();
@@ -571,7 +587,7 @@ impl Watch {
             Reading::Wait(wait) => {
                 self.told_to_wait.insert(vault, (family, *now, wait));
             }
-            Reading::Tokens { .. } | Reading::Nothing => {}
+            Reading::Tokens { .. } | Reading::Rotated(_) | Reading::Nothing => {}
         }
     }
 
@@ -737,7 +753,10 @@ impl Watch {
     /// Records that a page is told that it has no session.
     pub fn told_no_session(&mut self, vault: usize, reason: Option<&str>) {
         let reason = reason.unwrap_or("no reason");
-        let is_stated = self.states_ends && reason == STATED_END;
+        let family = self.family_in(vault);
+        let has_no_successor = family.is_some_and(|f| self.without_refresh_token.contains(&f));
+        let is_stated =
+            self.states_ends && reason == STATED_END || has_no_successor && reason == "expired";
         if let Some(persisted) = &mut self.persisted {
             // The vault has also forgotten the session's waiting times. The session may continue in another vault and
             // come back through the store.

@@ -63,6 +63,10 @@ pub enum Fault {
     Truncated,
     /// The provider acts on the request, and its response has very many additional members.
     Padded,
+    /// The provider acts on the request, and the member of this name has this JSON text in its response.
+    Altered(&'static str, &'static str),
+    /// The provider acts on the request, and its response has this status.
+    AsStatus(u16),
     /// An error response (RFC 6749 5.2).
     Refused(&'static str),
     /// `invalid_grant`, with this description.
@@ -634,6 +638,32 @@ impl Provider {
                 let padded = text.expose().replacen('}', &[&padding, "}"].concat(), 1);
                 Outcome::from(json(whole.status, &padded))
             }
+            Fault::Altered(name, json_text) => {
+                let whole = self.act(now, endpoint, request, proof);
+                let reply = Value::parse(whole.body.as_ref().unwrap().expose()).unwrap();
+                let mut others = Object::new();
+                let members = reply.as_object().unwrap().iter();
+                for (other, value) in members.filter(|(other, _)| *other != name) {
+                    others.push(other, value.clone());
+                }
+                let others = text(&others);
+                let altered = [
+                    &others[..others.len() - 1],
+                    ",\"",
+                    name,
+                    "\":",
+                    json_text,
+                    "}",
+                ];
+                Outcome::from(HttpReply {
+                    body: Some(altered.concat().into()),
+                    ..whole
+                })
+            }
+            Fault::AsStatus(status) => Outcome::from(HttpReply {
+                status,
+                ..self.act(now, endpoint, request, proof)
+            }),
             Fault::Echo => {
                 let sent = request.form.as_ref().map_or("", Secret::expose);
                 let mut object = Object::new();

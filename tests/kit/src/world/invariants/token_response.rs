@@ -10,7 +10,11 @@ pub(super) enum Reading {
         access_token: String,
         refresh_token: Option<String>,
         lifetime: Millis,
+        /// True if the refresh token is there and not usable.
+        is_lost: bool,
     },
+    /// There is no usable access token. The refresh token replaces the one that was sent, even if it is not usable.
+    Rotated(Option<String>),
     Refused(String),
     Wait(Millis),
     Nothing,
@@ -89,20 +93,39 @@ pub(super) fn read(outcome: &Outcome) -> Reading {
     let body = reply
         .body
         .as_ref()
-        .and_then(|body| Value::parse(body.expose()).ok());
+        .and_then(|body| Value::parse_tolerant(body.expose()).ok());
     let Some(object) = body.as_ref().and_then(Value::as_object) else {
         return Reading::Nothing;
     };
     let text = |name| object.str(name).map(str::to_owned);
-    match (reply.status, text("access_token"), text("error")) {
-        (200, Some(access_token), _) => Reading::Tokens {
+    let is_absent = |name| match object.get(name) {
+        None | Some(Value::Null) => true,
+        Some(value) => value.as_str() == Some(""),
+    };
+    let is_token = |token: &String| {
+        (1..=16_384).contains(&token.len()) && token.bytes().all(|b| matches!(b, b' '..=b'~'))
+    };
+    let refresh_token = text("refresh_token").filter(is_token);
+    let is_lost = refresh_token.is_none() && !is_absent("refresh_token");
+    let has_no_space = |token: &String| !token.contains(' ');
+    let type_of = |name: &str| ["bearer", "dpop"].contains(&&*name.to_ascii_lowercase());
+    let is_wanted = is_absent("token_type") || object.str("token_type").is_some_and(type_of);
+    let access_token = text("access_token").filter(is_token).filter(has_no_space);
+    let access_token = access_token.filter(|_| is_wanted);
+    match (reply.status, access_token, text("error")) {
+        (200..=299, Some(access_token), None) => Reading::Tokens {
             access_token,
-            refresh_token: text("refresh_token"),
-            lifetime: object
-                .get("expires_in")
-                .and_then(Value::as_u64)
-                .map_or(Millis::from_secs(300), Millis::from_secs),
+            refresh_token,
+            lifetime: lifetime(object.get("expires_in")),
+            is_lost,
         },
+        (200..=299, Some(access_token), Some(error)) if error.is_empty() => Reading::Tokens {
+            access_token,
+            refresh_token,
+            lifetime: lifetime(object.get("expires_in")),
+            is_lost,
+        },
+        (200..=299, ..) if refresh_token.is_some() || is_lost => Reading::Rotated(refresh_token),
         (400..=499, _, Some(code)) if reply.status != 408 && is_word(&code) => {
             Reading::Refused(code)
         }
@@ -110,10 +133,22 @@ pub(super) fn read(outcome: &Outcome) -> Reading {
     }
 }
 
+/// Returns the lifetime of an access token: any positive number counts, also as a string.
+fn lifetime(expires_in: Option<&Value>) -> Millis {
+    let seconds = match expires_in {
+        Some(Value::Number(text) | Value::String(text)) => text.parse::<f64>().ok(),
+        _ => None,
+    };
+    let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds >= 1.0);
+    let whole = seconds.map(|seconds| seconds.min(2_592_000.0).floor());
+    Millis::from_secs(whole.map_or(300, |whole| format!("{whole}").parse().unwrap()))
+}
+
 /// Describes an outcome in words.
 pub fn in_words(outcome: &Outcome) -> String {
     match (read(outcome), outcome) {
         (Reading::Tokens { .. }, _) => "tokens".to_owned(),
+        (Reading::Rotated(_), _) => "no access token".to_owned(),
         (Reading::Refused(code), _) => format!("refused, {code}"),
         (Reading::Wait(wait), _) => format!("told to wait for {} s", wait.as_secs()),
         (Reading::Nothing, Outcome::Failed | Outcome::Opaque) => "the network failed".to_owned(),
