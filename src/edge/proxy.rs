@@ -124,6 +124,12 @@ async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, O
             msg!("the request has more than 100 headers, or more than 32768 bytes of them"),
         ));
     }
+    let config = context.task.config();
+    if config.is_spelling_of_narrower(context.url.path(), route) {
+        let message = msg!("the path is another spelling of a path of a narrower route");
+        context.task.fault_of(Code::UrlNotAllowed, &[message]);
+        return Err(refused_address(Code::UrlNotAllowed));
+    }
     let rest = context.url.without_fragment();
     let start = rest.len() - context.url.relative_without_fragment().len() + route.prefix.len();
     let rest = rest.get(start..).unwrap_or_default();
@@ -159,9 +165,13 @@ async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, O
         code => {
             // The message names the upstream, which only the operator may see.
             context.task.fault(&error);
-            response::refuse(404, code, msg!("the route does not allow this address"))
+            refused_address(code)
         }
     })
+}
+
+fn refused_address(code: Code) -> OwnResponse {
+    response::refuse(404, code, msg!("the route does not allow this address"))
 }
 
 async fn forward(

@@ -191,6 +191,16 @@ fn provider_endpoints_are_blocked_in_any_spelling() {
         "/oauth/token;a/",
         "/oauth/token%3Ba=b",
         "/oauth/token%20",
+        "/oauth/.;/token",
+        "/.;a=b/oauth/token",
+        "/oauth/%2574oken",
+        "/oauth/%25%37%34oken",
+        "/oauth/token.",
+        "/oauth./token",
+        "/oauth/token.;a",
+        "/oauth/token::$DATA",
+        "/oauth/token.json",
+        "/oauth/token%3Fa",
     ] {
         let url = ["https://id.example.com", path].concat();
         assert_eq!(verdict(&mut world, page, &url), "url_not_allowed", "{url}");

@@ -23,6 +23,7 @@ use crate::edge::response;
 use crate::edge::session::cookies::{CookieValue, fits};
 use crate::edge::store::seal;
 use crate::edge::task::boxed;
+use crate::egress::policy::spelling;
 use crate::login::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
 use crate::login::pushed_authorization::{self, PushOutcome};
 use crate::oauth::error_description;
@@ -64,7 +65,11 @@ pub(in crate::edge) async fn begin(
     // Check the normalized form of `returnTo`, which the callback will use.
     let target = authorization_request::return_to(&redirect_uri, params.return_to.as_deref())?;
     // A page of the handler may forward the browser to the second login, which would then seem to come from the app.
-    if !is_own && leads_to_login(context, &target) {
+    let is_second = !is_own && leads_below(context, &target, &context.login_path());
+    // Without a response, the callback shows an error only.
+    let is_callback = Url::parse_within(&target, &context.url)
+        .is_some_and(|url| url.path() == redirect_uri.path());
+    if is_second || is_callback {
         params.return_to = None;
     }
     let metadata = documents::metadata(task).await?;
@@ -118,21 +123,27 @@ pub(in crate::edge) async fn begin(
 }
 
 /// Returns true if a path of the app belongs to a route that windows may open.
-pub(in crate::edge) fn leads_to_route(context: &RequestContext, path: &str) -> bool {
+pub(in crate::edge) fn is_of_route(context: &RequestContext, path: &str) -> bool {
     let url = Url::parse_within(path, &context.url);
     let config = context.task.config();
     url.is_some_and(|url| config.route(url.path()).is_some_and(|route| route.navigate))
 }
 
-/// Returns true if a path of the app starts another login.
-fn leads_to_login(context: &RequestContext, target: &str) -> bool {
-    Url::parse_within(target, &context.url).is_some_and(|url| context.is_login(&url))
+/// Returns true if a server may read a path of the app as one of a route that windows may open.
+pub(in crate::edge) fn leads_to_route(context: &RequestContext, path: &str) -> bool {
+    let mut routes = context.task.config().routes.iter();
+    routes.any(|route| route.navigate && leads_below(context, path, &route.prefix))
 }
 
-/// Returns true if a path of the app belongs to an endpoint of the handler.
+/// Returns true if a server may read a path of the app as one of an endpoint of the handler.
 pub(in crate::edge) fn leads_to_endpoint(context: &RequestContext, target: &str) -> bool {
-    let base = [context.task.config().base.as_str(), "/"].concat();
-    Url::parse_within(target, &context.url).is_some_and(|url| url.path().starts_with(&base))
+    leads_below(context, target, &context.task.config().base)
+}
+
+/// Returns true if a server may read a path of the app as `folder`, or as a path below it.
+fn leads_below(context: &RequestContext, target: &str, folder: &str) -> bool {
+    let url = Url::parse_within(target, &context.url);
+    url.is_some_and(|url| spelling::may_be_below(url.path(), folder))
 }
 
 async fn push(
