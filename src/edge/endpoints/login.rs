@@ -91,21 +91,28 @@ pub(in crate::edge) async fn begin(
     // The API's step-up demand is not kept. Only the vault in a browser needs such demands, to remember which demands a
     // login did not satisfy.
     begun.pending.demand = None;
-    let text = to_text(&begun.pending, pair.as_ref(), is_own);
-    let Some(sealed) = seal::seal(task, &purpose(&begun.key), text).await else {
-        return Err(Error::new(
-            Code::Unsupported,
-            msg!("the host could not seal a cookie"),
-        ));
-    };
     let jar = context.jar();
-    // A browser would drop a cookie that is too long, and the callback would find no login.
-    if !fits(&jar.login(cookie_key(&begun.key)), &sealed) {
-        return Err(Error::new(
-            Code::MessageInvalid,
-            msg!("login option returnTo is too long for a cookie"),
-        ));
-    }
+    let sealed = loop {
+        let text = to_text(&begun.pending, pair.as_ref(), is_own);
+        let Some(sealed) = seal::seal(task, &purpose(&begun.key), text).await else {
+            return Err(Error::new(
+                Code::Unsupported,
+                msg!("the host could not seal a cookie"),
+            ));
+        };
+        // A browser would drop a cookie that is too long, and the callback would find no login.
+        if fits(&jar.login(cookie_key(&begun.key)), &sealed) {
+            break sealed;
+        }
+        let return_to = &mut begun.pending.return_to;
+        if return_to.as_str() == "/" {
+            return Err(Error::new(
+                Code::LimitExceeded,
+                msg!("the state of this login is too long for a cookie"),
+            ));
+        }
+        *return_to = authorization_request::shortened(return_to).to_owned();
+    };
     let mut response = response::redirect(url);
     let mut others = context.cookies().names(&jar.login(""));
     // Browsers send older cookies first (RFC 6265 5.4), so the first names are those of the oldest logins.
