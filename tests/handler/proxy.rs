@@ -374,6 +374,21 @@ fn upstream_redirect_is_blocked() {
 }
 
 #[test]
+fn status_that_no_response_can_have_is_bad_gateway() {
+    for status in [600, 700, 999] {
+        let mut host = Host::signed_in();
+        host.heads.push_back(head(status));
+        let answered = host.call("GET", "/api/orders");
+        assert_eq!(
+            (answered.status(), &*answered.code()),
+            (502, "upstream_unavailable"),
+            "{status}"
+        );
+        assert_eq!(host.faults(), [Code::UpstreamUnavailable], "{status}");
+    }
+}
+
+#[test]
 fn silent_upstream_is_bad_gateway() {
     let mut host = Host::signed_in();
     host.failing = vec!["Forward"];

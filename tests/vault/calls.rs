@@ -517,6 +517,18 @@ fn redirect_is_blocked() {
 }
 
 #[test]
+fn status_that_no_response_can_have_is_unsupported() {
+    let (mut world, page) = World::signed_in();
+    let call = world.fetch(page, "/odd-status");
+    world.answer_all();
+    assert_eq!(world.code(call), "unsupported");
+    let Some(PageResponse::Error { message, .. }) = world.response(call) else {
+        panic!("no error");
+    };
+    assert!(message.contains("the status 600"), "{message}");
+}
+
+#[test]
 fn reflected_token_is_refused_without_retry() {
     let (mut world, page) = World::signed_in();
     world.hold(&[Kind::Call]);
