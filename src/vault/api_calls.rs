@@ -242,7 +242,9 @@ impl Calls {
             allowed.caches(),
             allowed.credentials(request.credentials())?,
         );
-        Ok(Box::new(Call::new(call, page, allowed, init, body, None)))
+        let mut admitted = Box::new(Call::new(call, page, allowed, init, body, None));
+        admitted.is_kept_alive = request.keepalive && body == Body::Replayable;
+        Ok(admitted)
     }
 
     fn give_up(
@@ -415,7 +417,9 @@ impl Calls {
                 let known = refresh.refused_generation;
                 refresh.refused_generation = known.max(Some(generation));
             }
-            if self.step_up.reject(ctx, &mut self.list, call, head) {
+            if !self.list.is_without_page(call)
+                && self.step_up.reject(ctx, &mut self.list, call, head)
+            {
                 return CallOutcome::Done;
             }
             self.list.deliver(ctx, call, text);
