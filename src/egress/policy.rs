@@ -460,16 +460,14 @@ impl EgressPolicy {
     /// Refuses a URL that no exact rule covers, but that a server may read as the URL of an exact rule. Otherwise the
     /// rule of a folder would decide about it.
     pub(super) fn refuse_other_spelling(&self, url: &Url) -> core::result::Result<(), Refusal> {
-        let mut exact = self.rules.iter().filter(|rule| rule.is_exact).peekable();
-        if exact.peek().is_none() || self.has_exact_rule_for(url) {
+        if self.has_exact_rule_for(url) {
             return Ok(());
         }
-        let read = spelling::read(url);
-        let is_it = |rule: &Rule| {
-            let known = spelling::read(&rule.url);
-            matches!((&read, known), (Some(read), Some(known)) if spelling::is_read_as(read, &known))
+        let is_it = |rule: &Rule| match (spelling::read(url), spelling::read(&rule.url)) {
+            (Some(read), Some(known)) => spelling::is_read_as(&read, &known),
+            _ => false,
         };
-        if exact.any(is_it) {
+        if self.rules.iter().any(|rule| rule.is_exact && is_it(rule)) {
             let why = msg!(
                 "the URL is another spelling of the URL of an exact rule; if it is a resource of its own, it needs an exact rule of its own"
             );

@@ -56,10 +56,11 @@ pub(crate) fn read_path(path: &str) -> Option<String> {
     let (decoded, _) = strings::split_once(decoded, b'#');
     let mut read = String::new();
     for segment in strings::split(decoded, b'/') {
-        let name = name(segment).trim_end_matches(is_ignored);
-        if !name.is_empty() {
+        let name = name(segment);
+        let ignored = name.bytes().rev().take_while(is_ignored).count();
+        if ignored < name.len() {
             read.push('/');
-            read.push_str(name);
+            read.push_str(strings::part(name, 0, name.len() - ignored));
         }
     }
     if read.is_empty() {
@@ -74,8 +75,8 @@ pub(crate) fn read_path(path: &str) -> Option<String> {
 pub(crate) fn is_read_as(read: &str, known: &str) -> bool {
     let more = read.strip_prefix(known);
     more.is_some_and(|more| {
-        let is_extension = more.trim_start_matches(' ').starts_with('.');
-        more.is_empty() || is_extension && !strings::contains_byte(more.as_bytes(), b'/')
+        let begin = more.bytes().find(|byte| *byte != b' ');
+        more.is_empty() || begin == Some(b'.') && !strings::contains_byte(more.as_bytes(), b'/')
     })
 }
 
@@ -139,15 +140,15 @@ fn name(segment: &str) -> &str {
     strings::part(segment, 0, segment.len() - rest.len())
 }
 
-/// Returns true for characters that some servers ignore at the end of a name.
-const fn is_ignored(c: char) -> bool {
-    matches!(c, '.' | ' ')
+/// Returns true for bytes that some servers ignore at the end of a name.
+const fn is_ignored(byte: &u8) -> bool {
+    matches!(*byte, b'.' | b' ')
 }
 
 /// Returns true if some server may read a segment as a dot segment.
 fn is_dots(segment: &str) -> bool {
     let name = name(segment);
-    name.chars().all(is_ignored) && strings::contains_byte(name.as_bytes(), b'.')
+    name.bytes().all(|byte| is_ignored(&byte)) && strings::contains_byte(name.as_bytes(), b'.')
 }
 
 #[cfg(test)]
