@@ -263,6 +263,7 @@ impl Vault {
         self.hints.due(now.monotonic).map(&mut consider);
         tokens.revocations.for_each_retry(&mut consider);
         self.logins.for_each_deadline(&mut consider);
+        self.calls.list.for_each_deadline(&mut consider);
         (next != Millis::MAX).then_some(next)
     }
 
@@ -508,6 +509,7 @@ impl Vault {
         }
         let Self { ctx, tokens, .. } = self;
         self.logins.expire(ctx);
+        self.calls.list.expire(ctx);
         if ctx.config.login.has_device_flow {
             self.logins
                 .poll_devices(ctx, &tokens.provider, &mut tokens.dpop);

@@ -12,6 +12,9 @@ use crate::base::strings;
 /// The longest response body of the provider that a host should read, in bytes. A longer body is discarded.
 pub const MAX_BODY: usize = 1024 * 1024;
 
+/// The statuses that the constructor of `Response` accepts (Fetch 5.5). Servers can send statuses up to 999.
+pub(crate) const RESPONSE_STATUSES: core::ops::RangeInclusive<u16> = 200..=599;
+
 /// A request to the provider. Hosts send the request without cookies and do not follow redirects.
 #[derive(Clone, Debug)]
 pub struct HttpRequest {

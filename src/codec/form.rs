@@ -94,7 +94,7 @@ pub(crate) fn decode(text: &str) -> Option<String> {
         let (byte, tail) = match rest {
             [] => return strings::from_utf8(out),
             [b'%', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                (hex_digit(*high) << 4 | hex_digit(*low), tail)
+                (hex_value(*high, *low), tail)
             }
             [b'+', tail @ ..] => (b' ', tail),
             [byte, tail @ ..] => (*byte, tail),
@@ -115,11 +115,15 @@ pub(crate) fn with_query(endpoint: &str, query: &str) -> String {
     [endpoint, separator, query].concat()
 }
 
-const fn hex_digit(byte: u8) -> u8 {
-    match byte {
-        b'0'..=b'9' => byte - b'0',
-        _ => (byte | 0x20) - b'a' + 10,
+/// Returns the byte that two hexadecimal digits encode.
+pub(crate) const fn hex_value(high: u8, low: u8) -> u8 {
+    const fn digit(byte: u8) -> u8 {
+        match byte {
+            b'0'..=b'9' => byte - b'0',
+            _ => (byte | 0x20) - b'a' + 10,
+        }
     }
+    digit(high) << 4 | digit(low)
 }
 
 #[cfg(test)]

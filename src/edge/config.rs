@@ -16,7 +16,7 @@ use crate::config::request::{self, RedirectUri};
 use crate::config::{self, FirstFault, Limits, LoginOptions, Options, Persist, apis, identity};
 use crate::config::{provider, reader, session};
 use crate::edge::config::keys::Keyring;
-use crate::egress::policy::{EgressPolicy, Rule, RuleFault};
+use crate::egress::policy::{EgressPolicy, Rule, RuleFault, spelling};
 use crate::egress::request_headers::Exceptions;
 use crate::egress::token_reflection::Scope;
 use crate::oauth::jwks::Algorithm;
@@ -242,6 +242,17 @@ impl Config {
     pub fn route(&self, path: &str) -> Option<&Route> {
         let covering = self.routes.iter().filter(|r| path.starts_with(&r.prefix));
         covering.max_by_key(|route| route.prefix.len())
+    }
+
+    /// Returns true if a path of `route` is another spelling of a path of a narrower route, which alone decides about
+    /// its methods. The narrower route's prefix without its slash is a path of its own.
+    #[must_use]
+    pub fn is_spelling_of_narrower(&self, path: &str, route: &Route) -> bool {
+        self.routes.iter().any(|other| {
+            other.prefix.len() > route.prefix.len()
+                && other.prefix.strip_suffix('/') != Some(path)
+                && spelling::may_be_below(path, &other.prefix)
+        })
     }
 }
 

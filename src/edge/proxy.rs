@@ -13,7 +13,9 @@ use alloc::rc::Rc;
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
+use crate::base::http::RESPONSE_STATUSES;
 use crate::codec::form::Form;
+use crate::codec::json;
 use crate::edge::config::Route;
 use crate::edge::csrf;
 use crate::edge::io::{Effect, Forward, Head, OwnResponse, Reply, Response};
@@ -124,6 +126,12 @@ async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, O
             msg!("the request has more than 100 headers, or more than 32768 bytes of them"),
         ));
     }
+    let config = context.task.config();
+    if config.is_spelling_of_narrower(context.url.path(), route) {
+        let message = msg!("the path is another spelling of a path of a narrower route");
+        context.task.fault_of(Code::UrlNotAllowed, &[message]);
+        return Err(refused_address(Code::UrlNotAllowed));
+    }
     let rest = context.url.without_fragment();
     let start = rest.len() - context.url.relative_without_fragment().len() + route.prefix.len();
     let rest = rest.get(start..).unwrap_or_default();
@@ -159,9 +167,13 @@ async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, O
         code => {
             // The message names the upstream, which only the operator may see.
             context.task.fault(&error);
-            response::refuse(404, code, msg!("the route does not allow this address"))
+            refused_address(code)
         }
     })
+}
+
+fn refused_address(code: Code) -> OwnResponse {
+    response::refuse(404, code, msg!("the route does not allow this address"))
 }
 
 async fn forward(
@@ -198,6 +210,20 @@ async fn forward(
             msg!("the API responded with a redirect, which the handler does not follow"),
         ));
     }
+    if !is_usable(&head, context) {
+        let mut message = route.upstream.href().to_owned();
+        message.push_str(msg!(" responded with the status "));
+        json::write_number(&mut message, head.status.into());
+        message.push_str(msg!(", which no platform can put into a Response"));
+        context
+            .task
+            .fault_of(Code::UpstreamUnavailable, &[&message]);
+        return Response::Own(response::refuse(
+            502,
+            Code::UpstreamUnavailable,
+            msg!("the API responded with a status that cannot be forwarded"),
+        ));
+    }
     let demand = demand_of(context, route, allowed, &head, &session);
     let waited = began.elapsed(&context.task.now());
     let cookies = cookies_after(context, session, is_new, waited).await;
@@ -214,6 +240,12 @@ async fn forward(
             ..demand_response(head.status, &demand)
         }),
     }
+}
+
+/// Returns true if the response can be forwarded. A handshake of a WebSocket has the status 101.
+fn is_usable(head: &Head, context: &RequestContext) -> bool {
+    RESPONSE_STATUSES.contains(&head.status)
+        || head.status == 101 && csrf::is_socket(&context.request)
 }
 
 /// Returns the cookies that the response sets. `waited` is the time that the upstream took to respond.

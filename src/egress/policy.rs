@@ -8,7 +8,6 @@
 use crate::base::error::{Code, Error, Result, quote};
 use crate::base::http::is_token;
 use crate::base::strings;
-use crate::codec::form;
 use crate::codec::url::Url;
 use crate::egress::request_headers::Exceptions;
 use crate::egress::token_reflection::Scope;
@@ -17,6 +16,7 @@ use crate::oauth::resource_indicators::Target;
 use crate::prelude::*;
 
 mod socket;
+pub(crate) mod spelling;
 
 /// The longest URL that is sent, in bytes.
 pub const MAX_URL: usize = 8 * 1024;
@@ -111,7 +111,7 @@ impl Rule {
         if !is_exact && !url.path().ends_with('/') {
             return Err(RuleFault::NoTrailingSlash);
         }
-        if has_ambiguous_path(url.path()) {
+        if spelling::fault(url.path()).is_some() {
             return Err(RuleFault::UnusablePath);
         }
         let is_usable = |method: &String| {
@@ -285,7 +285,8 @@ impl Allowed {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EgressPolicy {
     rules: Vec<Rule>,
-    /// The origins and paths, normalized, to which no request is allowed, such as those of the provider's endpoints.
+    /// The origins and paths to which no request is allowed, such as those of the provider's endpoints, as
+    /// [`spelling::read`] returns them.
     forbidden: Vec<String>,
     /// The targets of access tokens that belong to rules.
     targets: Vec<Target>,
@@ -331,24 +332,23 @@ impl EgressPolicy {
     /// Forbids requests to these URLs, such as the provider's endpoints, even if a rule covers them.
     pub fn forbid(&mut self, endpoints: &[&str]) {
         for endpoint in endpoints {
-            if let Some(place) = Url::parse(endpoint).and_then(|url| normalized(&url)) {
+            let place = Url::parse(endpoint).and_then(|url| spelling::read(&url));
+            if let Some(place) = place.filter(|place| !self.forbidden.contains(place)) {
                 self.forbidden.push(place);
             }
         }
     }
 
-    /// Returns the forbidden URLs, normalized.
+    /// Returns the forbidden URLs, in the form in which they are compared.
     #[must_use]
     pub fn forbidden(&self) -> &[String] {
         &self.forbidden
     }
 
-    /// Adds forbidden URLs, normalized, that another vault has stored.
+    /// Adds forbidden URLs that another vault has stored, perhaps one of another version.
     pub fn extend_forbidden(&mut self, forbidden: Vec<String>) {
         for url in forbidden {
-            if !self.forbidden.contains(&url) {
-                self.forbidden.push(url);
-            }
+            self.forbid(&[&url]);
         }
     }
 
@@ -457,17 +457,36 @@ impl EgressPolicy {
         self.rules.iter().any(is_it)
     }
 
-    /// Refuses a URL that a server may read as the URL of an exact rule, but that is written in another way. Otherwise
-    /// the rule of a folder would decide about it.
+    /// Refuses a URL that no exact rule covers, but that a server may read as the URL of an exact rule. Otherwise the
+    /// rule of a folder would decide about it.
     pub(super) fn refuse_other_spelling(&self, url: &Url) -> core::result::Result<(), Refusal> {
-        let read = normalized(url);
-        let is_other =
-            |rule: &Rule| rule.is_exact && !rule.covers(url) && normalized(&rule.url) == read;
-        if self.rules.iter().any(is_other) {
-            let why = msg!("the URL is another spelling of the URL of an exact rule");
+        if self.has_exact_rule_for(url) {
+            return Ok(());
+        }
+        let is_it = |rule: &Rule| match (spelling::read(url), spelling::read(&rule.url)) {
+            (Some(read), Some(known)) => spelling::is_read_as(&read, &known),
+            _ => false,
+        };
+        if self.rules.iter().any(|rule| rule.is_exact && is_it(rule)) {
+            let why = msg!(
+                "the URL is another spelling of the URL of an exact rule; if it is a resource of its own, it needs an exact rule of its own"
+            );
             return Err((Code::UrlNotAllowed, why));
         }
         Ok(())
+    }
+
+    /// Returns true if a server may read `url` as a forbidden URL.
+    fn is_forbidden(&self, url: &Url) -> bool {
+        if self.forbidden.is_empty() {
+            return false;
+        }
+        let read = spelling::read(url);
+        let is_it = |known: &String| {
+            read.as_ref()
+                .is_none_or(|read| spelling::is_read_as(read, known))
+        };
+        self.forbidden.iter().any(is_it)
     }
 
     /// Parses a URL. Refuses a URL that no rule may allow, and passes any other URL to `authorize`.
@@ -496,14 +515,12 @@ impl EgressPolicy {
         if url.has_userinfo() {
             return refused(msg!("the URL has a user name or password"));
         }
-        if has_ambiguous_path(url.path()) {
-            return refused(msg!(
-                "the URL's path has an escaped dot, slash, backslash or control character, or a segment `..;`"
-            ));
+        if let Some(why) = spelling::fault(url.path()) {
+            return refused(why);
         }
-        if normalized(&url).is_none_or(|url| self.forbidden.contains(&url)) {
+        if self.is_forbidden(&url) {
             return refused(msg!(
-                "the URL is an endpoint of the authorization server, or not UTF-8"
+                "the URL is an endpoint of the authorization server, or another spelling of one"
             ));
         }
         authorize(&url)
@@ -520,26 +537,6 @@ fn refusal_error((code, why): Refusal, text: &str, method: &str) -> Error {
         _ => String::new(),
     };
     Error::of(code, &[why, ": ", &method, &shown.unwrap_or_default()])
-}
-
-/// Normalizes origin and path as a lenient server reads them: `/%74oken`, `//Token/` and `/token;a=b` all become
-/// `/token`. Returns `None` if the result is not UTF-8.
-fn normalized(url: &Url) -> Option<String> {
-    let mut read = form::decode(&url.without_query())?;
-    read.make_ascii_lowercase();
-    let mut plain = String::new();
-    let mut is_parameter = false;
-    for c in read.chars() {
-        is_parameter = c == ';' || (is_parameter && c != '/');
-        let is_repeated = c == '/' && plain.as_bytes().last() == Some(&b'/');
-        if !is_parameter && !is_repeated {
-            plain.push(c);
-        }
-    }
-    let is_ignored = |byte: &u8| matches!(byte, b'/' | b' ');
-    let ignored = plain.bytes().rev().take_while(is_ignored).count();
-    plain.truncate(plain.len() - ignored);
-    Some(plain)
 }
 
 /// Converts the six methods that `fetch` normalizes to upper case, and leaves other methods unchanged (Fetch 4.6).
@@ -572,50 +569,6 @@ fn is_plainly_written(text: &str) -> bool {
         }
     }
     authority_len > 0
-}
-
-/// Returns true if a server that decodes the path once or several times could leave the allowed prefix: the path has a
-/// malformed escape, `%2e`, `%2f`, `%5c`, `%00` to `%1f` or `%7f`, or contains `..;` or `..%3b`. Each percent sign may
-/// itself be escaped any number of times, as `%25`.
-fn has_ambiguous_path(path: &str) -> bool {
-    let mut rest = path.as_bytes();
-    while let [_, tail @ ..] = rest {
-        match rest {
-            [b'.', b'.', b';', ..] => return true,
-            [b'.', b'.', b'%', digits @ ..]
-                if matches!(revealed(digits), [b'3', b'b' | b'B', ..]) =>
-            {
-                return true;
-            }
-            [b'%', digits @ ..] if is_refused_escape(digits) => return true,
-            _ => rest = tail,
-        }
-    }
-    false
-}
-
-/// Returns the digits of an escape without the `25` before them. Each `25` shows that the percent sign of the escape is
-/// itself escaped.
-fn revealed(mut digits: &[u8]) -> &[u8] {
-    while let [b'2', b'5', hidden @ ..] = digits {
-        digits = hidden;
-    }
-    digits
-}
-
-fn is_refused_escape(digits: &[u8]) -> bool {
-    match *revealed(digits) {
-        // Malformed escapes are also refused. A second `%` is refused too: in `%25%32%65`, the escapes of a percent
-        // sign and of digits hide another escape.
-        [high, low, ..] => {
-            matches!(
-                (high, low | 0x20),
-                (b'0' | b'1', _) | (b'2', b'e' | b'f') | (b'5', b'c') | (b'7', b'f')
-            ) || !high.is_ascii_hexdigit()
-                || !low.is_ascii_hexdigit()
-        }
-        _ => true,
-    }
 }
 
 #[cfg(test)]
@@ -659,37 +612,24 @@ mod tests {
     }
 
     #[test]
-    fn rejects_escapes_a_server_may_decode_twice() {
-        for path in [
-            "%2e%2e/admin",
-            "..%2Fadmin",
-            "..%5cadmin",
-            "%252e%252e/admin",
-            "%25252e",
-            "%25%32%65",
-            "a%00",
-            "a%7F",
-            "a%0D%0AX:1",
-            "..;/admin",
-            "..%3b/admin",
-            "..%25253B/admin",
-            "a%",
-            "a%2",
-            "a%zz",
-            "100%2525",
+    fn ambiguous_paths_are_refused_with_their_reason() {
+        for (path, reason) in [
+            ("..;/admin", "may read as `.`"),
+            ("a%252fb", "an escaped slash"),
+            ("a%zz", "begins no escape"),
         ] {
-            let url = "https://api.example.com/v1/".to_owned() + path;
-            assert_eq!(
-                authorize(&url).unwrap_err().code(),
-                Code::UrlNotAllowed,
-                "{url}"
-            );
+            let error = authorize(&["https://api.example.com/v1/", path].concat()).unwrap_err();
+            assert_eq!(error.code(), Code::UrlNotAllowed, "{path}");
+            assert!(error.message().contains(reason), "{path}: {error}");
         }
-        for path in [
-            "a%20b", "%C3%A9", "a%3Ab", "a.b/..c", "a%2520b", "a;b", "a%3bb", "a..%20b",
-        ] {
-            let url = "https://api.example.com/v1/".to_owned() + path;
-            assert!(authorize(&url).is_ok(), "{url}");
+    }
+
+    #[test]
+    fn names_with_a_percent_sign_are_sent_unchanged() {
+        // `encodeURIComponent` of `100%` and of `100%25`.
+        for path in ["100%25", "100%2525", "a%2520b"] {
+            let url = ["https://api.example.com/v1/", path].concat();
+            assert_eq!(authorize(&url).unwrap().url(), url);
         }
     }
 
@@ -708,10 +648,34 @@ mod tests {
             "https://example.com//oauth//token",
             "https://example.com/oauth;a/token;b=c",
             "https://example.com/oauth/token%20",
+            "https://example.com/oauth/.;/token",
+            "https://example.com/.;a=b/oauth/token",
+            "https://example.com/oauth/%2574oken",
+            "https://example.com/oauth/token.",
+            "https://example.com/oauth./token",
+            "https://example.com/oauth/token::$DATA",
+            "https://example.com/oauth/token.json",
+            "https://example.com/oauth/token%3Fx",
         ] {
             let error = rules.authorize(url, "POST").unwrap_err();
-            assert_eq!(error.code(), Code::UrlNotAllowed);
+            assert_eq!(error.code(), Code::UrlNotAllowed, "{url}");
         }
+    }
+
+    #[test]
+    fn stored_endpoints_of_other_versions_are_forbidden() {
+        let mut rules = rules(&["https://example.com/"], &["POST"]);
+        let stored = ["https:/example.com/oauth/token", "https:/example.com/a./b"];
+        rules.extend_forbidden(stored.map(str::to_owned).to_vec());
+        for url in [
+            "https://example.com/oauth/Token.",
+            "https://example.com/a/b",
+        ] {
+            assert!(rules.authorize(url, "POST").is_err(), "{url}");
+        }
+        let before = rules.forbidden().to_vec();
+        rules.extend_forbidden(before.clone());
+        assert_eq!(rules.forbidden(), before);
     }
 
     #[test]
@@ -817,11 +781,41 @@ mod tests {
         assert_eq!(error.code(), Code::MethodNotAllowed);
         assert!(rules.authorize("https://a.test/me/x", "PUT").is_ok());
         // A server may read these as the same path, so the rules of folders do not decide about them.
-        for other in ["%6De", "%6de", "me;x", "Me", "me/", "/me"] {
+        for other in [
+            "%6De",
+            "%6de",
+            "%256de",
+            "me;x",
+            "me.",
+            "me.;x",
+            "me%20",
+            "me::$DATA",
+            "me.json",
+            "Me",
+            "me/",
+            "/me",
+            ";x/me",
+        ] {
             let url = ["https://a.test/", other].concat();
             let error = rules.authorize(&url, "PUT").unwrap_err();
             assert_eq!(error.code(), Code::UrlNotAllowed, "{url}");
         }
+    }
+
+    #[test]
+    fn other_spelling_may_have_an_exact_rule_of_its_own() {
+        let exact = |url: &str, method: &str| {
+            Rule::exact(Url::parse(url).unwrap(), vec![method.to_owned()]).unwrap()
+        };
+        let rules = EgressPolicy::new(vec![
+            exact("https://a.test/report", "GET"),
+            exact("https://a.test/report.pdf", "POST"),
+        ]);
+        assert!(rules.authorize("https://a.test/report", "GET").is_ok());
+        let other = "https://a.test/report.pdf";
+        assert!(rules.authorize(other, "POST").is_ok());
+        let error = rules.authorize(other, "GET").unwrap_err();
+        assert_eq!(error.code(), Code::MethodNotAllowed);
     }
 
     #[test]
@@ -905,26 +899,6 @@ mod tests {
         let long = "b".repeat(MAX_HEADER_BYTES - "x-a".len());
         assert_eq!(check(&[("x-a", &long)]), Ok(()));
         assert_eq!(check(&[("x-aa", &long)]), too_many);
-    }
-
-    #[test]
-    fn urls_are_compared_after_lenient_normalization() {
-        let read = |path: &str| {
-            let url = Url::parse(&["https://id.test", path].concat()).unwrap();
-            normalized(&url)
-        };
-        let plain = Some("https:/id.test/a/token".to_owned());
-        for path in [
-            "/a/token",
-            "//A//%74oken//",
-            "/a;b=c/token;d",
-            "/a/token%20/",
-            "/a/token?b#c",
-        ] {
-            assert_eq!(read(path), plain, "{path}");
-        }
-        assert_ne!(read("/b/token"), plain);
-        assert_eq!(read("/%ff"), None);
     }
 
     #[test]

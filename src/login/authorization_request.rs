@@ -36,6 +36,9 @@ const CLOCK_STEP: u64 = 60_000;
 /// Longest parameter that a page may add to a request, in bytes.
 const MAX_PARAM: usize = 2048;
 
+/// Longest page to return to that is kept with its query and fragment, in bytes. It is only stored, and not sent.
+const MAX_RETURN_TO: usize = 16 * 1024;
+
 /// Suffix of `state` in popup logins. The suffix tells the callback page that it is in a popup, because that page may
 /// have no vault to ask.
 const POPUP_MARK: &str = ".p";
@@ -246,14 +249,23 @@ impl LoginParams {
 }
 
 fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
-    let fault = if value.len() > MAX_PARAM {
-        msg!(" is longer than 2048 bytes")
-    } else if value.chars().any(char::is_control) {
-        msg!(" has control characters")
-    } else {
-        return Ok(value);
-    };
-    let message = [msg!("login option "), name, fault];
+    if value.len() > MAX_PARAM {
+        let message = [
+            msg!("login option "),
+            name,
+            msg!(" is longer than 2048 bytes"),
+        ];
+        return Err(Error::of(Code::MessageInvalid, &message));
+    }
+    refuse_controls(name, value)?;
+    Ok(value)
+}
+
+fn refuse_controls(name: &str, value: &str) -> Result<()> {
+    if !value.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let message = [msg!("login option "), name, msg!(" has control characters")];
     Err(Error::of(Code::MessageInvalid, &message))
 }
 
@@ -290,16 +302,20 @@ fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
 }
 
 /// Returns `returnTo` as a path on the redirect URI's origin, or `/` if the page chose no `returnTo`. The limitation to
-/// this origin prevents open redirects (RFC 9700 4.11).
+/// this origin prevents open redirects (RFC 9700 4.11). A relative `returnTo` is relative to the root, because pages do
+/// not know the redirect URI's folder.
+///
+/// A login must not fail because the page's address is long: a path that is longer than [`MAX_RETURN_TO`] loses its
+/// query and fragment.
 ///
 /// # Errors
-/// [`Code::MessageInvalid`] if `returnTo` is too long, is not a URL, is on another origin, or has user information or
-/// control characters.
+/// [`Code::MessageInvalid`] if `returnTo` is not a URL, is on another origin, or has user information or control
+/// characters.
 pub(crate) fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<String> {
-    let Some(chosen) = chosen else {
-        return Ok("/".to_owned());
-    };
-    match Url::parse_within(checked("returnTo", chosen)?, redirect_uri) {
+    let chosen = chosen.unwrap_or("/");
+    refuse_controls("returnTo", chosen)?;
+    let root = Url::parse_with_base("/", redirect_uri);
+    match Url::parse_within(chosen, root.as_ref().unwrap_or(redirect_uri)) {
         // Keep only one slash at the beginning, because URL parsers resolve a path that begins with two slashes to
         // another host.
         Some(url) => {
@@ -307,12 +323,27 @@ pub(crate) fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<Stri
             while path.starts_with("//") {
                 path = strings::part(path, 1, path.len());
             }
+            if path.len() > MAX_RETURN_TO {
+                path = shortened(path);
+            }
             Ok(path.to_owned())
         }
         None => Err(Error::new(
             Code::MessageInvalid,
             msg!("login option returnTo must be a path within the app"),
         )),
+    }
+}
+
+/// Returns a shorter page to return to: the path without query and fragment, or `/` if there is no shorter path, or only
+/// a path that is too long to be kept.
+pub(crate) fn shortened(path: &str) -> &str {
+    let (bare, _) = strings::split_once(path, b'#');
+    let (bare, _) = strings::split_once(bare, b'?');
+    if bare.len() < path.len() && bare.len() <= MAX_RETURN_TO {
+        bare
+    } else {
+        "/"
     }
 }
 
@@ -640,6 +671,9 @@ pub(in crate::login) mod tests {
             ("/orders?page=2#top", "/orders?page=2#top"),
             ("https://app.test/a", "/a"),
             ("relative", "/relative"),
+            ("", "/"),
+            ("#x", "/#x"),
+            ("?a", "/?a"),
         ] {
             assert_eq!(returned(path).unwrap(), expected);
         }
@@ -655,6 +689,46 @@ pub(in crate::login) mod tests {
         ] {
             assert!(returned(hostile).is_err(), "{hostile}");
         }
+    }
+
+    #[test]
+    fn relative_return_to_does_not_lead_into_the_folder_of_the_callback() {
+        let redirect_uri = Url::parse("https://app.test/auth/callback").unwrap();
+        for (chosen, expected) in [
+            ("", "/"),
+            ("#x", "/#x"),
+            ("?a", "/?a"),
+            ("orders", "/orders"),
+        ] {
+            assert_eq!(return_to(&redirect_uri, Some(chosen)).unwrap(), expected);
+        }
+        let shell = Url::parse("com.example.app:/auth/callback").unwrap();
+        assert_eq!(return_to(&shell, Some("a?b")).unwrap(), "/a?b");
+    }
+
+    #[test]
+    fn long_return_to_loses_its_query_only() {
+        let redirect_uri = Url::parse("https://app.test/callback").unwrap();
+        let returned = |path: &str| return_to(&redirect_uri, Some(path)).unwrap();
+        let query = |length: usize| ["/orders?", &"q".repeat(length - "/orders?".len())].concat();
+        let longest = query(MAX_RETURN_TO);
+        assert_eq!(returned(&longest), longest);
+        assert_eq!(returned(&query(MAX_RETURN_TO + 1)), "/orders");
+        let fragment = ["/orders#", &"?".repeat(MAX_RETURN_TO)].concat();
+        assert_eq!(returned(&fragment), "/orders");
+        let path = ["/", &"p".repeat(MAX_RETURN_TO)].concat();
+        assert_eq!(returned(&path), "/");
+        assert_eq!(returned(&[&path, "?q"].concat()), "/");
+        // Escaped, this path is three times as long.
+        assert_eq!(returned(&["/", &"\u{e9}".repeat(4000)].concat()), "/");
+    }
+
+    #[test]
+    fn shortened_path_is_shorter_until_it_is_the_root() {
+        assert_eq!(shortened("/a/b?c#d?e"), "/a/b");
+        assert_eq!(shortened("/a/b#c"), "/a/b");
+        assert_eq!(shortened("/a/b"), "/");
+        assert_eq!(shortened("/"), "/");
     }
 
     #[test]

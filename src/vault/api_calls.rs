@@ -7,7 +7,9 @@
 
 use crate::Secret;
 use crate::base::error::{Code, Error, Result};
+use crate::base::http::RESPONSE_STATUSES;
 use crate::base::list;
+use crate::codec::json;
 use crate::egress::policy::TokenSelector;
 use crate::oauth::token_endpoint::Scheme;
 use crate::oauth::www_authenticate;
@@ -240,7 +242,9 @@ impl Calls {
             allowed.caches(),
             allowed.credentials(request.credentials())?,
         );
-        Ok(Box::new(Call::new(call, page, allowed, init, body, None)))
+        let mut admitted = Box::new(Call::new(call, page, allowed, init, body, None));
+        admitted.is_kept_alive = request.keepalive && body == Body::Replayable;
+        Ok(admitted)
     }
 
     fn give_up(
@@ -389,6 +393,12 @@ impl Calls {
             let message = msg!("the API responded with a redirect");
             self.list
                 .reject(ctx, call, &Error::new(Code::RedirectBlocked, message));
+        } else if !RESPONSE_STATUSES.contains(&head.status) {
+            let mut message = msg!("the API responded with the status ").to_owned();
+            json::write_number(&mut message, head.status.into());
+            message.push_str(msg!(", which no script can put into a Response"));
+            self.list
+                .reject(ctx, call, &Error::new(Code::Unsupported, &message));
         } else if is_worth_a_refresh {
             return CallOutcome::Hold {
                 generation,
@@ -407,7 +417,9 @@ impl Calls {
                 let known = refresh.refused_generation;
                 refresh.refused_generation = known.max(Some(generation));
             }
-            if self.step_up.reject(ctx, &mut self.list, call, head) {
+            if !self.list.is_without_page(call)
+                && self.step_up.reject(ctx, &mut self.list, call, head)
+            {
                 return CallOutcome::Done;
             }
             self.list.deliver(ctx, call, text);

@@ -2,6 +2,7 @@
 
 pub(super) mod socket;
 
+use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result};
 use crate::base::list::{self, List};
 use crate::egress::policy::{Allowed, TokenSelector};
@@ -17,6 +18,9 @@ const MAX_CALLS_OF_A_PAGE: usize = 512;
 /// Largest number of calls in flight of all pages together.
 pub(in crate::vault) const MAX_CALLS: usize = 1024;
 
+/// The longest time for which a call with `keepalive` goes on after its page has gone.
+const LIFE_WITHOUT_PAGE: Millis = Millis::from_secs(30);
+
 /// A page's request to an API, or its request for a socket to an API.
 pub(in crate::vault) struct Call {
     pub(in crate::vault) call: CallId,
@@ -30,6 +34,10 @@ pub(in crate::vault) struct Call {
     pub(in crate::vault) was_retried: bool,
     /// True if the call was sent with a token of a session that is over.
     pub(in crate::vault) is_detached: bool,
+    /// True if the call goes on when its page has gone (Fetch `keepalive`).
+    pub(in crate::vault) is_kept_alive: bool,
+    /// The time at which the call ends, if its page has gone. No message goes to that page.
+    pub(in crate::vault) ends_at: Option<Millis>,
     /// The socket to open, if the call is not a request.
     pub(in crate::vault) socket: Option<Box<Socket>>,
     pub(in crate::vault) proven: Proven,
@@ -77,6 +85,8 @@ impl Call {
             stage: CallStage::Waiting,
             was_retried: false,
             is_detached: false,
+            is_kept_alive: false,
+            ends_at: None,
             socket,
             proven: Proven::NONE,
         }
@@ -157,6 +167,9 @@ impl CallList {
     }
 
     pub(in crate::vault) fn deliver(&mut self, ctx: &mut Context, call: CallId, text: String) {
+        if self.is_without_page(call) {
+            return self.closed(ctx, call);
+        }
         if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
             known.stage = CallStage::Delivered;
             ctx.outputs.push(Output::Deliver { call, text });
@@ -167,7 +180,7 @@ impl CallList {
         let Some(known) = self.forget(call) else {
             return;
         };
-        if !matches!(known.stage, CallStage::Delivered) {
+        if !matches!(known.stage, CallStage::Delivered) && known.ends_at.is_none() {
             let text = message("network_error").number("id", known.id.0).finish();
             ctx.post(known.port, text);
             ctx.trace_call("call_answered", call, None, Some("no response"));
@@ -197,15 +210,53 @@ impl CallList {
         self.calls.iter().any(|call| call.port == port)
     }
 
+    /// Ends the calls of a page that has gone, except those with `keepalive` that have no response yet.
     pub(in crate::vault) fn forget_port(&mut self, ctx: &mut Context, port: PortId) {
-        while let Some(known) = list::take(&mut self.calls, |c| c.port == port) {
+        for call in &mut self.calls {
+            if call.port == port
+                && call.is_kept_alive
+                && !matches!(call.stage, CallStage::Delivered)
+            {
+                call.ends_at = Some(ctx.now.monotonic + LIFE_WITHOUT_PAGE);
+            }
+        }
+        self.end(ctx, |call| call.port == port && call.ends_at.is_none());
+    }
+
+    /// Ends the calls whose page has gone.
+    pub(in crate::vault) fn end_without_page(&mut self, ctx: &mut Context) {
+        self.end(ctx, |call| call.ends_at.is_some());
+    }
+
+    /// Ends the calls whose page has gone too long ago.
+    pub(in crate::vault) fn expire(&mut self, ctx: &mut Context) {
+        let now = ctx.now.monotonic;
+        self.end(ctx, |call| call.ends_at.is_some_and(|at| at <= now));
+    }
+
+    pub(in crate::vault) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
+        for at in self.calls.iter().filter_map(|call| call.ends_at) {
+            see(at);
+        }
+    }
+
+    fn end(&mut self, ctx: &mut Context, is_over: impl Fn(&Call) -> bool) {
+        while let Some(known) = list::take(&mut self.calls, &is_over) {
             ctx.drop_call(known.call);
         }
     }
 
+    /// Returns true if the page of a call has gone.
+    pub(in crate::vault) fn is_without_page(&self, call: CallId) -> bool {
+        let mut calls = self.calls.iter();
+        calls.any(|known| known.call == call && known.ends_at.is_some())
+    }
+
     pub(in crate::vault) fn reject(&mut self, ctx: &mut Context, call: CallId, error: &Error) {
         if let Some(known) = self.forget(call) {
-            ctx.post_error(known.port, known.id, error);
+            if known.ends_at.is_none() {
+                ctx.post_error(known.port, known.id, error);
+            }
             ctx.drop_call(call);
         }
     }

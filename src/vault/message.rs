@@ -84,6 +84,8 @@ pub(super) struct FetchRequest {
     pub method: String,
     /// True if the request is not an activity of the user, so it does not extend the idle timeout.
     pub background: bool,
+    /// True if the request goes on when its page has gone.
+    pub keepalive: bool,
     /// All members of the message.
     members: Object,
 }
@@ -365,7 +367,7 @@ impl Members<'_> {
         let headers = self.object.get(headers).and_then(Value::as_array);
         let is_pair = |item: &Value| pair(item).is_some();
         self.are_sound &= headers.is_some_and(|list| list.iter().all(is_pair));
-        self.flag(keepalive);
+        let keepalive = self.flag(keepalive);
         for name in texts {
             self.text(name);
         }
@@ -374,6 +376,7 @@ impl Members<'_> {
             url: self.required("url"),
             method: self.required("method"),
             background: self.flag("background"),
+            keepalive,
             members: core::mem::take(self.object),
         }
     }

@@ -63,6 +63,7 @@ pub(super) fn close(
     let message = [msg!("the session has ended: "), reason.as_str()];
     let error = Error::of(Code::SessionEnded, &message);
     calls.give_up_all(ctx, &mut tokens.dpop, GiveUpReason::SessionEnded, &error);
+    calls.list.end_without_page(ctx);
     api_sockets::close(ctx, &mut calls.list, Some(reason));
     Some(Closed { session, successor })
 }
@@ -97,6 +98,7 @@ pub(super) fn replace(
         let error = Error::new(Code::SessionEnded, msg!("another user has signed in"));
         // control: calls_of_former_user_are_rejected
         calls.give_up_all(ctx, &mut tokens.dpop, GiveUpReason::SessionEnded, &error);
+        calls.list.end_without_page(ctx);
         detached = successor.or(before.refresh_token().cloned());
     }
     tokens.refresh.abandon(ctx);

@@ -61,6 +61,45 @@ test('returnTo defaults to the page’s URL', time, async () => {
   assert.deepEqual(value, { returnTo: '/?a=1&b=%20x#part' })
 })
 
+test('a page with a long address can sign in, and comes back to it', time, async () => {
+  const address = `/?filter=${'a'.repeat(6000)}#part`
+  const page = await app.open(address)
+  const { value } = await signIn(page)
+  assert.deepEqual(value, { returnTo: address })
+})
+
+test('a page with an address above the limit comes back to its path', time, async () => {
+  const page = await app.open('/')
+  await page.evaluate(() => history.replaceState(null, '', `/?filter=${'a'.repeat(200_000)}`))
+  const { value } = await signIn(page)
+  assert.deepEqual(value, { returnTo: '/' })
+})
+
+test('the event call has what monitoring needs, without query, header and body', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  await page.evaluate(() => {
+    globalThis.calls = []
+    auth.on('call', (event) => calls.push(event))
+  })
+  assert.equal((await call(page, `${orders}?secret=1`, { headers: { 'X-Trace': 'abc' } })).value.status, 200)
+  assert.equal(
+    (await call(page, `${app.api.url}nothing`, { method: 'POST', body: 'text' })).value.status,
+    404,
+  )
+  assert.equal((await call(page, 'https://elsewhere.test/?secret=1')).error.code, 'url_not_allowed')
+  const calls = await page.evaluate(() => calls)
+  for (const event of calls) {
+    assert.ok(event.duration > 0 && event.duration < 20_000)
+    delete event.duration
+  }
+  assert.deepEqual(calls, [
+    { url: orders, method: 'GET', status: 200 },
+    { url: `${app.api.url}nothing`, method: 'POST', status: 404 },
+    { url: 'https://elsewhere.test/', method: 'GET', status: 0 },
+  ])
+})
+
 test('the provider and the API get correct requests from the worker', time, async () => {
   const since = app.ledger.entries.length
   const page = await app.open()

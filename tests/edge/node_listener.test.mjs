@@ -309,6 +309,28 @@ test('the same listener serves HTTP/2', async (t) => {
   assert.equal((await stream.toArray()).join(''), 'POST /a body')
 })
 
+for (const [kind, create] of Object.entries({ 'HTTP/1': createServer, 'HTTP/2': createHttp2 })) {
+  for (const body of ['a body', null]) {
+    test(`header bytes above ASCII are unchanged (${kind}, ${body ?? 'no body'})`, async (t) => {
+      // Each byte of the header is one character of this string.
+      const bytes = 'caf\xe9 \xe2\x82\xac'
+      const echo = ({ headers }) => new Response(body, { headers: { 'x-a': headers.get('x-a') } })
+      const { url, port } = await serve(t, echo, {}, create)
+      if (kind === 'HTTP/2') {
+        const client = connectHttp2(url)
+        t.after(() => client.destroy())
+        const [headers] = await once(client.request({ ':path': '/', 'x-a': bytes }), 'response')
+        return assert.equal(headers['x-a'], bytes)
+      }
+      const socket = connect(port, '127.0.0.1')
+      socket.write(`GET / HTTP/1.1\r\nHost: a\r\nX-A: ${bytes}\r\nConnection: close\r\n\r\n`, 'latin1')
+      let text = ''
+      for await (const piece of socket) text += piece.toString('latin1')
+      assert.equal(/^x-a: (.*)\r$/m.exec(text)[1], bytes)
+    })
+  }
+}
+
 test('settled() waits for work after a disconnect', async () => {
   let finish
   const work = new Promise((resolve) => (finish = resolve))

@@ -70,6 +70,30 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal(await page.evaluate(() => auth.resumed), 'cookie')
     })
 
+    test('page with a long address can sign in', time, async () => {
+      for (const [query, kept] of [
+        ['q'.repeat(1500), `?${'q'.repeat(1500)}`],
+        ['q'.repeat(6000), ''],
+      ]) {
+        const page = await app.open('/orders')
+        await page.evaluate((query) => history.replaceState(null, '', `/orders?${query}`), query)
+        await app.signIn(page)
+        assert.equal(page.url(), `${app.site.origin}/orders${kept}`)
+        await page.context().close()
+      }
+    })
+
+    test('proxy that strips a part of the path is named', time, async () => {
+      const page = await app.open()
+      await page.route('**/shop/auth/**', async (route) => {
+        const url = route.request().url().replace('/shop', '')
+        await route.fulfill({ response: await route.fetch({ url }) })
+      })
+      const { error } = await page.evaluate(() => settle(connect('/shop/auth')))
+      assert.equal(error.code, 'handler_unreachable')
+      assert.match(error.message, /from \/shop\/auth to \/auth/)
+    })
+
     test('reload keeps the session without provider requests', time, async () => {
       const page = await signedIn()
       const before = ledger.tokenRequests().length

@@ -25,7 +25,7 @@ fn page_config_lists_route_urls_without_upstreams() {
         (response.status, json_of(&response)),
         (
             200,
-            json!({ "notice": 60_000, "routes": [{ "url": API, "prefix": "/api/" }] })
+            json!({ "base": "/auth", "notice": 60_000, "routes": [{ "url": API, "prefix": "/api/" }] })
         )
     );
 }

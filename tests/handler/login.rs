@@ -196,17 +196,46 @@ fn invalid_login_options_are_refused() {
 }
 
 #[test]
-fn refuses_login_options_too_long_for_a_cookie() {
-    let longest = "/".to_owned() + &"a".repeat(2047);
-    for (target, status) in [
-        (longest.clone(), 303),
-        (longest + "a", 400),
+fn long_return_path_keeps_what_fits_into_a_cookie() {
+    let path = |length: usize| ["/", &"a".repeat(length - 1)].concat();
+    let query = ["/orders?", &"q".repeat(8000)].concat();
+    let fragment = ["/orders#", &"f".repeat(20_000)].concat();
+    for (target, expected) in [
+        (path(2048), path(2048)),
+        (query, "/orders".to_owned()),
+        (fragment, "/orders".to_owned()),
+        (path(8000), "/".to_owned()),
+        (path(20_000), "/".to_owned()),
+        ([&path(8000), "?a"].concat(), "/".to_owned()),
         // This path has 2001 bytes, but three times as many when it is encoded.
-        ("/".to_owned() + &"é".repeat(1000), 400),
+        (["/", &"é".repeat(1000)].concat(), "/".to_owned()),
     ] {
         let mut host = Host::new();
-        let response = host.go(&login(&target), Source::App).own();
-        assert_eq!(response.status, status, "{}", target.len());
+        let back = host.come_back(&login(&target));
+        let response = host.arrive(&back);
+        assert!(location(&response) == expected, "{}", target.len());
+        assert!(host.session().is_object());
+        assert!(host.faults().is_empty());
+    }
+}
+
+#[test]
+fn login_leads_to_no_callback_without_a_response() {
+    for (target, expected) in [
+        ("", "/"),
+        ("#x", "/#x"),
+        ("?a", "/?a"),
+        ("orders", "/orders"),
+        ("./orders", "/orders"),
+        ("/auth/callback", "/"),
+        ("/auth/callback?code=a&state=b", "/"),
+        ("/auth/callback#x", "/"),
+        ("auth/callback", "/"),
+    ] {
+        let mut host = Host::new();
+        let back = host.come_back(&login(target));
+        let response = host.arrive(&back);
+        assert_eq!(location(&response), expected, "{target:?}");
     }
 }
 

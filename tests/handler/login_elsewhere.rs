@@ -241,7 +241,6 @@ fn other_issuer_is_refused() {
 
 #[test]
 fn targets_outside_the_apps_pages_are_dropped() {
-    let long = ["/", &"x".repeat(5000)].concat();
     for target in [
         "https://evil.test/",
         "//evil.test/",
@@ -260,7 +259,12 @@ fn targets_outside_the_apps_pages_are_dropped() {
         "/x/%2e%2e/api/files/a",
         "/API/files/a",
         "/Auth/login",
-        &long,
+        "/.;/api/files/a",
+        "/api;a=b/files/a",
+        "/api./files/a",
+        "/x/..;/api/files/a",
+        "/auth%20/login",
+        "/auth/callback",
     ] {
         for from in [Source::CrossSite, Source::Browser, Source::App] {
             let mut host = Host::signed_in();

@@ -4,6 +4,7 @@ use crate::browser::Source;
 use crate::callback::refreshed_to;
 use crate::host::{Answered, COOKIE, Host, location};
 use serde_json::{Value, json};
+use strongroom::codec::form::encoded;
 use strongroom::edge::OwnResponse;
 
 #[test]
@@ -66,11 +67,33 @@ fn login_from_outside_the_app_ends_on_a_link() {
 }
 
 #[test]
+fn login_from_outside_the_app_waits_at_each_spelling_of_a_route() {
+    for (config, source) in from_outside() {
+        for path in [
+            "/%61pi/files/a",
+            "/%2561pi/files/a",
+            "/Api/files/a",
+            "/api;x/files/a",
+        ] {
+            let mut host = Host::with(&config);
+            let login = ["/auth/login?returnTo=", &encoded(path)].concat();
+            let response = host.go_through_login(&login, source);
+            assert_eq!(link_in(&response), path, "{source:?}");
+            assert!(page_of(&response).contains("Continue only if"), "{path}");
+        }
+    }
+}
+
+#[test]
 fn login_from_outside_the_app_leads_to_no_other_login() {
     for (config, source) in from_outside() {
         for path in [
             "/auth/login?returnTo=/auth/login%3FreturnTo=/api/files/a",
             "/auth/login?returnTo=/.//auth/login%3FreturnTo=/api/files/a",
+            "/auth/login?returnTo=/%2561uth/login%3FreturnTo=/api/files/a",
+            // Servers may resolve these paths to that of another login.
+            "/auth/login?returnTo=/.;/auth/login",
+            "/auth/login?returnTo=/x/..%252fauth/login",
         ] {
             let mut host = Host::with(&config);
             let response = host.go_through_login(path, source);

@@ -259,6 +259,14 @@ fn provider_upstream_gets_no_token_at_own_endpoints() {
             "/op/%74oken",
             "/op/token;a",
             "/op/revoke",
+            "/op/.;/revoke",
+            "/op/.;a=b/revoke",
+            "/op/;a/revoke",
+            "/op/%2572evoke",
+            "/op/revoke.",
+            "/op/revoke::$DATA",
+            "/op/revoke.json",
+            "/op/revoke%3Fa",
             "/op/jwks?x",
         ] {
             assert_eq!(host.call("POST", path).status(), 404, "{path} {discovered}");
@@ -266,6 +274,49 @@ fn provider_upstream_gets_no_token_at_own_endpoints() {
         assert!(host.upstream.is_empty());
         assert_eq!(host.call("GET", "/op/api/me").status(), 200);
     }
+}
+
+#[test]
+fn narrower_route_decides_in_any_spelling() {
+    let routes = json!([
+        { "prefix": "/api/", "upstream": "https://api.example.com/v1/", "methods": ["GET", "POST"] },
+        { "prefix": "/api/admin/", "upstream": "https://api.example.com/v1/admin/" },
+    ]);
+    let mut host = Host::signed_in_with(&json!({ "routes": routes }));
+    assert_eq!(host.call("GET", "/api/admin/users").status(), 200);
+    assert_eq!(host.call("POST", "/api/admin/users").status(), 405);
+    host.upstream.clear();
+    for path in [
+        "/api/%61dmin/users",
+        "/api/%2561dmin/users",
+        "/api/Admin/users",
+        "/api//admin/users",
+        "/api/admin;a=b/users",
+        "/api/admin./users",
+        "/api/admin%20/users",
+        "/api/;a/admin/users",
+        "/api/%61dmin/",
+    ] {
+        for method in ["GET", "POST"] {
+            assert_eq!(host.call(method, path).status(), 404, "{path}");
+            assert_eq!(host.faults().pop(), Some(Code::UrlNotAllowed), "{path}");
+        }
+    }
+    assert!(host.upstream.is_empty());
+    // The collection itself is a path of the wider route.
+    for path in ["/api/admin", "/api/administrators", "/api/users/admin/x"] {
+        assert_eq!(host.call("POST", path).status(), 200, "{path}");
+    }
+}
+
+#[test]
+fn names_with_a_percent_sign_reach_the_upstream() {
+    let mut host = Host::signed_in();
+    assert_eq!(host.call("GET", "/api/100%25%20off").status(), 200);
+    assert_eq!(
+        host.upstream[0].url,
+        "https://api.example.com/v1/100%25%20off"
+    );
 }
 
 #[test]
@@ -319,6 +370,21 @@ fn upstream_redirect_is_blocked() {
         let answered = host.call("GET", "/api/orders");
         assert!(matches!(answered, Answered::Passed { .. }), "{status}");
         assert_eq!(answered.status(), status);
+    }
+}
+
+#[test]
+fn status_that_no_response_can_have_is_bad_gateway() {
+    for status in [600, 700, 999] {
+        let mut host = Host::signed_in();
+        host.heads.push_back(head(status));
+        let answered = host.call("GET", "/api/orders");
+        assert_eq!(
+            (answered.status(), &*answered.code()),
+            (502, "upstream_unavailable"),
+            "{status}"
+        );
+        assert_eq!(host.faults(), [Code::UpstreamUnavailable], "{status}");
     }
 }
 

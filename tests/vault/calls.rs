@@ -191,6 +191,16 @@ fn provider_endpoints_are_blocked_in_any_spelling() {
         "/oauth/token;a/",
         "/oauth/token%3Ba=b",
         "/oauth/token%20",
+        "/oauth/.;/token",
+        "/.;a=b/oauth/token",
+        "/oauth/%2574oken",
+        "/oauth/%25%37%34oken",
+        "/oauth/token.",
+        "/oauth./token",
+        "/oauth/token.;a",
+        "/oauth/token::$DATA",
+        "/oauth/token.json",
+        "/oauth/token%3Fa",
     ] {
         let url = ["https://id.example.com", path].concat();
         assert_eq!(verdict(&mut world, page, &url), "url_not_allowed", "{url}");
@@ -513,6 +523,18 @@ fn redirect_is_blocked() {
     let call = world.fetch(page, "/redirect");
     world.answer_all();
     assert_eq!(world.code(call), "redirect_blocked");
+}
+
+#[test]
+fn status_that_no_response_can_have_is_unsupported() {
+    let (mut world, page) = World::signed_in();
+    let call = world.fetch(page, "/odd-status");
+    world.answer_all();
+    assert_eq!(world.code(call), "unsupported");
+    let Some(PageResponse::Error { message, .. }) = world.response(call) else {
+        panic!("no error");
+    };
+    assert!(message.contains("the status 600"), "{message}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod forged_logins;
 mod hints;
 mod id_token_hint;
 mod interleavings;
+mod keepalive;
 mod keeping;
 mod keeping_ends;
 mod keeping_races;

@@ -1,4 +1,5 @@
 /** Reads and changes URLs: the page's URL, and the URLs of authorization requests and responses. */
+import { MAX_RETURN_TO } from '../../glue/constants.js'
 import { unsupported } from './errors/error.js'
 
 /** The parameters of an authorization response: RFC 6749 4.1.2, RFC 9207 2, Session Management 1.0 2. */
@@ -53,13 +54,15 @@ export const webUrl = (address: string): URL => {
 
 /**
  * Returns the path, query and fragment of `address`, without the parameters of an authorization response. Throws if
- * `address` is not a URL of the page's origin. By default, `address` is the page's URL.
+ * `address` is not a URL of the page's origin. By default, `address` is the page's URL. If the result would be longer
+ * than `limit`, returns only the path, or `/`, so that a long address keeps nobody from signing in.
  */
-export const ownPath = (address = location.href): string => {
+export const ownPath = (address = location.href, limit = MAX_RETURN_TO): string => {
   const url = new URL(address, location.href)
   const { href } = isResponse(url) ? withoutResponse(url) : url
   const { origin } = location
   if (!href.startsWith(origin + '/')) throw new TypeError(`returnTo must be a path within ${origin}`)
   // A browser would read a path that begins with two slashes as a host.
-  return href.slice(origin.length).replace(/^\/+/, '/')
+  const path = href.slice(origin.length).replace(/^\/+/, '/')
+  return [path, path.split(/[?#]/)[0]!, '/'].find((kept) => kept.length <= limit)!
 }

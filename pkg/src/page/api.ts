@@ -129,12 +129,28 @@ export interface Events {
    * or when the session has ended.
    */
   expiring: { at: number }
+  /** A call of `fetch()` has got its response, or has failed: see {@link CallEvent}. */
+  call: CallEvent
   /** An event in the vault. Needs `inspect: true` in the configuration. */
   trace: TraceEvent
   /**
    * The vault has stopped. All further calls reject with this error until `reconnect()` has connected to a new vault.
    */
   failed: StrongroomErrorLike
+}
+
+/**
+ * A call of `fetch()`, for monitoring: tools that replace the page's `fetch` do not see the calls of a vault, which its
+ * worker sends. Contains no query, header or body.
+ */
+export interface CallEvent {
+  /** The address, without query and fragment. */
+  url: string
+  method: string
+  /** The status of the response, or 0 if the call failed. */
+  status: number
+  /** Milliseconds from the call to the head of the response, or to the failure. */
+  duration: number
 }
 
 /** `RequestInit` with the options of a vault. */
@@ -186,7 +202,10 @@ export interface LoginOptions {
   port?: number
   /** With `mode: 'device'`: called once, with the code to show to the user. */
   onCode?: (code: DeviceCode) => void
-  /** The path within the app to come back to, with query and fragment. Default: the path of the page. */
+  /**
+   * The path within the app to come back to, with query and fragment. Default: the path of the page. If it is longer
+   * than 16 KiB (over a token handler: 2 KiB), the user comes back to the path without query and fragment.
+   */
   returnTo?: string
   /**
    * The parameter `prompt` (OpenID Connect Core 3.1.2.1): `none` alone, or one or more of `login`, `consent`,

@@ -19,7 +19,7 @@ import type { Notice } from './errors/error-messages.js'
 type AnyWorker = SharedWorker | Worker
 
 /** All events: see `Events` in api.ts. */
-const EVENTS = ['change', 'expiring', 'failed', 'trace']
+const EVENTS = ['call', 'change', 'expiring', 'failed', 'trace']
 
 /** Milliseconds after which a missing call of `handleCallback()` is reported. */
 const REMINDER = 5000
@@ -180,6 +180,7 @@ export const connect = async (
           : connection,
         input,
         init,
+        (call) => emit('call', call),
       ).catch((error) => {
         if (error instanceof StrongroomError && error.login) {
           error.stepUp = async (options) => {

@@ -263,7 +263,7 @@ fn return_to_app(context: &RequestContext, login: &PendingLogin) -> OwnResponse 
         context.request.site.as_deref(),
         Some("same-origin" | "same-site")
     );
-    if login::leads_to_route(context, path) || is_strict && !is_from_app {
+    if login.needs_click || login::is_of_route(context, path) || is_strict && !is_from_app {
         let shown = Some(path).filter(|_| login.needs_click);
         response::link_page(200, "You are signed in", path, shown)
     } else {

@@ -33,7 +33,8 @@ pub(in crate::edge) fn popup() -> OwnResponse {
     }
 }
 
-/// Responds with the configuration for pages: `GET <base>/config`. Of the routes, the configuration contains only those
+/// Responds with the configuration for pages: `GET <base>/config`. By `base`, a page notices a proxy that changes paths.
+/// Of the routes, the configuration contains only those
 /// that name a URL for pages.
 pub(in crate::edge) fn handle(context: &RequestContext) -> OwnResponse {
     if let Err(error) = csrf::check_script(&context.request, &context.origin) {
@@ -54,6 +55,7 @@ pub(in crate::edge) fn handle(context: &RequestContext) -> OwnResponse {
     }
     routes.push(']');
     let body = Writer::object()
+        .text("base", &config.base)
         .number("notice", idle_notice(config.flow.limits.idle).0)
         .json("routes", &routes)
         .finish();

@@ -23,6 +23,7 @@ use crate::edge::response;
 use crate::edge::session::cookies::{CookieValue, fits};
 use crate::edge::store::seal;
 use crate::edge::task::boxed;
+use crate::egress::policy::spelling;
 use crate::login::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
 use crate::login::pushed_authorization::{self, PushOutcome};
 use crate::oauth::error_description;
@@ -64,7 +65,11 @@ pub(in crate::edge) async fn begin(
     // Check the normalized form of `returnTo`, which the callback will use.
     let target = authorization_request::return_to(&redirect_uri, params.return_to.as_deref())?;
     // A page of the handler may forward the browser to the second login, which would then seem to come from the app.
-    if !is_own && leads_to_login(context, &target) {
+    let is_second = !is_own && leads_below(context, &target, &context.login_path());
+    // Without a response, the callback shows an error only.
+    let is_callback = Url::parse_within(&target, &context.url)
+        .is_some_and(|url| url.path() == redirect_uri.path());
+    if is_second || is_callback {
         params.return_to = None;
     }
     let metadata = documents::metadata(task).await?;
@@ -86,21 +91,28 @@ pub(in crate::edge) async fn begin(
     // The API's step-up demand is not kept. Only the vault in a browser needs such demands, to remember which demands a
     // login did not satisfy.
     begun.pending.demand = None;
-    let text = to_text(&begun.pending, pair.as_ref(), is_own);
-    let Some(sealed) = seal::seal(task, &purpose(&begun.key), text).await else {
-        return Err(Error::new(
-            Code::Unsupported,
-            msg!("the host could not seal a cookie"),
-        ));
-    };
     let jar = context.jar();
-    // A browser would drop a cookie that is too long, and the callback would find no login.
-    if !fits(&jar.login(cookie_key(&begun.key)), &sealed) {
-        return Err(Error::new(
-            Code::MessageInvalid,
-            msg!("login option returnTo is too long for a cookie"),
-        ));
-    }
+    let sealed = loop {
+        let text = to_text(&begun.pending, pair.as_ref(), is_own);
+        let Some(sealed) = seal::seal(task, &purpose(&begun.key), text).await else {
+            return Err(Error::new(
+                Code::Unsupported,
+                msg!("the host could not seal a cookie"),
+            ));
+        };
+        // A browser would drop a cookie that is too long, and the callback would find no login.
+        if fits(&jar.login(cookie_key(&begun.key)), &sealed) {
+            break sealed;
+        }
+        let return_to = &mut begun.pending.return_to;
+        if return_to.as_str() == "/" {
+            return Err(Error::new(
+                Code::LimitExceeded,
+                msg!("the state of this login is too long for a cookie"),
+            ));
+        }
+        *return_to = authorization_request::shortened(return_to).to_owned();
+    };
     let mut response = response::redirect(url);
     let mut others = context.cookies().names(&jar.login(""));
     // Browsers send older cookies first (RFC 6265 5.4), so the first names are those of the oldest logins.
@@ -118,21 +130,27 @@ pub(in crate::edge) async fn begin(
 }
 
 /// Returns true if a path of the app belongs to a route that windows may open.
-pub(in crate::edge) fn leads_to_route(context: &RequestContext, path: &str) -> bool {
+pub(in crate::edge) fn is_of_route(context: &RequestContext, path: &str) -> bool {
     let url = Url::parse_within(path, &context.url);
     let config = context.task.config();
     url.is_some_and(|url| config.route(url.path()).is_some_and(|route| route.navigate))
 }
 
-/// Returns true if a path of the app starts another login.
-fn leads_to_login(context: &RequestContext, target: &str) -> bool {
-    Url::parse_within(target, &context.url).is_some_and(|url| context.is_login(&url))
+/// Returns true if a server may read a path of the app as one of a route that windows may open.
+pub(in crate::edge) fn leads_to_route(context: &RequestContext, path: &str) -> bool {
+    let mut routes = context.task.config().routes.iter();
+    routes.any(|route| route.navigate && leads_below(context, path, &route.prefix))
 }
 
-/// Returns true if a path of the app belongs to an endpoint of the handler.
+/// Returns true if a server may read a path of the app as one of an endpoint of the handler.
 pub(in crate::edge) fn leads_to_endpoint(context: &RequestContext, target: &str) -> bool {
-    let base = [context.task.config().base.as_str(), "/"].concat();
-    Url::parse_within(target, &context.url).is_some_and(|url| url.path().starts_with(&base))
+    leads_below(context, target, &context.task.config().base)
+}
+
+/// Returns true if a server may read a path of the app as `folder`, or as a path below it.
+fn leads_below(context: &RequestContext, target: &str, folder: &str) -> bool {
+    let url = Url::parse_within(target, &context.url);
+    url.is_some_and(|url| spelling::may_be_below(url.path(), folder))
 }
 
 async fn push(

@@ -10,7 +10,6 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::error::{Code, Error, Result};
-use crate::base::strings;
 use crate::codec::form::{self, Form};
 use crate::edge::config::SameSite;
 use crate::edge::csrf;
@@ -168,31 +167,12 @@ fn ask(context: &RequestContext, target: &str) -> OwnResponse {
     response::question_page("Sign in?", "You are signed out in this browser.", &href)
 }
 
-/// Returns true if a server may read the path of this target as another path, because it decodes the path, or merges
-/// slashes, before it chooses the handler: an escaped character that needs no escape, an escaped separator, or a double
-/// slash.
-fn is_disguised(target: &str) -> bool {
-    let (path, _) = strings::split_once(target, b'?');
-    let (path, _) = strings::split_once(path, b'#');
-    let escaped = strings::split(path, b'%').skip(1);
-    let is_plain = |after: &str| {
-        let byte = after
-            .get(..2)
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        byte.is_none_or(|byte| byte.is_ascii_alphanumeric() || b"-._~/\\%".contains(&byte))
-    };
-    path.contains("//") || escaped.into_iter().any(is_plain)
-}
-
-/// Returns the path of the app to which the login leads: `target_link_uri`, unless that is on another origin, or a route,
-/// or another login.
+/// Returns the path of the app to which the login leads: `target_link_uri`, unless that is on another origin, or a server
+/// may read it as a route or as an endpoint of the handler.
 fn target(context: &RequestContext, chosen: Option<&str>) -> String {
     let path = authorization_request::return_to(&context.redirect_uri(), chosen);
     let is_page = |path: &String| {
-        let of_case = |path: &str| {
-            !login::leads_to_route(context, path) && !login::leads_to_endpoint(context, path)
-        };
-        !is_disguised(path) && of_case(path) && of_case(&path.to_ascii_lowercase())
+        !login::leads_to_route(context, path) && !login::leads_to_endpoint(context, path)
     };
     path.ok().filter(is_page).unwrap_or_else(|| {
         let message = msg!(

@@ -43,7 +43,10 @@ const SHARED: [(&str, &[&str]); 18] = [
     ("src/edge/io.rs", &["BEAT", "NONCE_LEN"]),
     ("src/edge/store/coordinator.rs", &["COORDINATOR_TIME"]),
     ("src/edge/store/record_store.rs", &["LONGEST_VALUE"]),
-    ("src/login/authorization_request.rs", &["POPUP_MARK"]),
+    (
+        "src/login/authorization_request.rs",
+        &["MAX_RETURN_TO", "POPUP_MARK"],
+    ),
     ("src/session.rs", &["REPORT_INTERVAL"]),
     ("src/vault.rs", &["MAX_PORTS"]),
     ("src/vault/api_sockets.rs", &["UNAUTHORIZED"]),

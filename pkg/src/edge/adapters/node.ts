@@ -289,8 +289,15 @@ async function respond(
     return void outgoing.end()
   }
   // Sends the headers at once, because an event source must open before its first event.
-  outgoing.flushHeaders()
+  if (isAscii(response.headers)) outgoing.flushHeaders()
+  // HTTP/1: `flushHeaders()` would encode the headers as UTF-8, and turn each byte above ASCII into two.
+  else outgoing.write(new Uint8Array())
   await pump(response.body, outgoing)
+}
+
+const isAscii = (headers: Headers) => {
+  for (const [, value] of headers) if (/[^\0-\x7f]/.test(value)) return false
+  return true
 }
 
 async function pump(body: ReadableStream<Uint8Array>, outgoing: NodeResponse): Promise<void> {

@@ -226,7 +226,8 @@ export class Forwarded {
     if (length) headers.set('content-length', length)
     const coding = response.headers.get('content-encoding')
     if (coding && this.#passesCoded()) headers.set('content-encoding', coding)
-    const { status, statusText } = response
+    const { status } = response
+    const statusText = usableReason(response.statusText)
     const socket = (response as { webSocket?: unknown }).webSocket
     if (socket) return new Response(null, { status, headers, webSocket: socket } as ResponseInit)
     const { reflection, authorization, others } = this.#forward
@@ -255,7 +256,9 @@ export class Forwarded {
     const guard = inCore(instance, () => Guard.for_authorization(authorization, others))
     if (!guard) return withBody(whole ?? response.body)
     const search = new Search(guard, instance)
-    const isReflected = inCore(instance, () => guard.is_in([statusText, ...fields.flat()].join('\n')))
+    const isReflected = inCore(instance, () =>
+      guard.is_in([response.statusText, ...fields.flat()].join('\n')),
+    )
     if (isReflected || (whole && search.freeWith(whole) < 0)) {
       if (!whole) this.drop()
       search.end()
@@ -274,6 +277,12 @@ export class Forwarded {
     return withBody(ofLength(searched(response.body, search), length))
   }
 }
+
+/**
+ * Returns the reason phrase, or an empty string for a reason that `new Response()` does not accept. Node's `fetch`
+ * decodes a reason as UTF-8, and other characters than those of Latin-1 would not fit into a response.
+ */
+const usableReason = (reason: string): string => (/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : '')
 
 /**
  * The values of `Content-Encoding` that the platform's `fetch` decodes: docs/edge.md has the table. A value with

@@ -1,5 +1,5 @@
 /** Requests of `auth.fetch`, which the vault sends. src/page/fetch/response.ts builds the response. */
-import type { VaultRequestInit } from '../api.js'
+import type { CallEvent, VaultRequestInit } from '../api.js'
 import { listen } from '../listen.js'
 import type { Connection, HeadPayload, Payload, PendingRequest } from '../connection/connection.js'
 import { NO_RESPONSE, NO_STREAMS, NO_TOKEN } from '../../protocol/message-keys.js'
@@ -13,8 +13,10 @@ import { refuse, expandMessage } from '../errors/error-text.js'
 export const vaultFetch = async (
   connection: Connection,
   input: RequestInfo | URL,
-  init?: VaultRequestInit,
+  init: VaultRequestInit | undefined,
+  report: (call: CallEvent) => void,
 ): Promise<Response> => {
+  const began = performance.now()
   const request = new Request(input, init)
   const { signal, url, method, mode, cache, credentials, integrity, keepalive } = request
   signal.throwIfAborted()
@@ -24,9 +26,16 @@ export const vaultFetch = async (
 
   return new Promise((resolve, reject) => {
     let stream: Body | undefined
+    let isReported = false
+    const tell = (status: number) => {
+      if (!isReported)
+        report({ url: url.split(/[?#]/)[0]!, method, status, duration: performance.now() - began })
+      isReported = true
+    }
     const fail = (reason: unknown) => {
       finish()
       reject(reason)
+      tell(0)
       stream?.fail(reason)
     }
     const cancel = () => {
@@ -39,6 +48,7 @@ export const vaultFetch = async (
         const [headers, whole] = payload as HeadPayload
         if (head.body && !whole) stream = openBody(() => connection.more(id), cancel)
         else finish()
+        tell(head.status)
         resolve(toResponse(head, headers, whole ? wholeBody(whole, signal) : stream))
         return stream
       },

@@ -76,13 +76,18 @@ export const handlerFetch = (
       isRouted || onProgress ? copyRequest(target, request, common, body) : new Request(request, common)
 
     const call = ++calls
+    const began = performance.now()
+    const report = (status: number) =>
+      state.emit('call', { url: urlWithoutQuery!, method, status, duration: performance.now() - began })
     state.trace('call_sent', { call, detail: `${method} ${urlWithoutQuery}` })
     const response = await fetch(outgoing).catch((error) => {
       state.trace('call_answered', { call, detail: String((error as Error).message) })
+      report(0)
       throw error
     })
     state.trace('call_answered', { call, status: response.status })
     const error = await errorIn(response)
+    report(error ? 0 : response.status)
     if (error) return rejectCall(error, input, init)
     if (state.isOutdated()) void state.read()
     if (onProgress) return withProgress(response, url, body, onProgress)

@@ -6,6 +6,9 @@ import { listen } from '../listen.js'
 import { CHECK_INTERVAL, MIN_CHECKS } from '../login/popup-checks.js'
 import type { HandlerSession } from './handler-session.js'
 
+/** Longest `returnTo`, because servers limit the length of an address. Its escapes may make it three times as long. */
+const MAX_RETURN_TO = 2048
+
 /** The functions of the client that a login uses. */
 export interface LoginContext {
   /** The path of the handler's endpoints. */
@@ -50,7 +53,9 @@ export const handlerLogin = async (context: LoginContext, options: LoginOptions 
   if (signal?.aborted) return refuse('login_canceled')
 
   const isPopup = mode === 'popup'
-  const query = new URLSearchParams({ returnTo: isPopup ? `${base}/popup` : ownPath(returnTo) })
+  const query = new URLSearchParams({
+    returnTo: isPopup ? `${base}/popup` : ownPath(returnTo, MAX_RETURN_TO),
+  })
   const named = {
     prompt,
     login_hint: loginHint,

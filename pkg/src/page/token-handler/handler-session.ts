@@ -217,6 +217,7 @@ export const handlerSession = (
     get isClosed() {
       return isClosed
     },
+    emit,
     trace,
     read,
     end,

@@ -156,7 +156,14 @@ const basePath = async (
 const loadConfig = async (requests: HandlerRequests, refuse: typeof Refuse): Promise<HandlerConfig> => {
   const response = await requests.send('config', BACKGROUND).catch(() => null)
   const config = response?.ok && ((await response.json().catch(() => null)) as HandlerConfig | null)
-  if (config && Array.isArray(config.routes)) return config
+  if (config && Array.isArray(config.routes)) {
+    const { base = requests.base } = config
+    if (base === requests.base) return config
+    return refuse(
+      'handler_unreachable',
+      `a proxy changes the path of requests for the handler from ${requests.base} to ${base}, so its redirects and its redirect_uri would be wrong. Let the proxy pass paths on unchanged, and set base in the handler's configuration to the path that browsers use`,
+    )
+  }
   const problem = response ? `does not come from a token handler (status ${response.status})` : 'is missing'
   return refuse('handler_unreachable', `the response of ${location.origin}${requests.base}/config ${problem}`)
 }

@@ -43,6 +43,7 @@ pub fn respond(
         _ if challenge.is_some() => (401, challenge.as_deref()),
         "/unreachable" => return None,
         "/redirect" => (0, None),
+        "/odd-status" => (600, None),
         "/never" => (401, Some(r#"Bearer error="invalid_token""#)),
         "/admin" => (401, Some(r#"Bearer error="insufficient_scope""#)),
         "/step-up" => (

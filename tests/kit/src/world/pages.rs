@@ -34,6 +34,7 @@ pub struct Fetch<'a> {
     pub method: &'a str,
     pub headers: &'a [(&'a str, &'a str)],
     pub background: bool,
+    pub keepalive: bool,
     /// The member `credentials` as JSON, or an empty string.
     pub credentials: &'a str,
     pub body: Body,
@@ -46,6 +47,7 @@ impl Default for Fetch<'_> {
             method: "GET",
             headers: &[],
             background: false,
+            keepalive: false,
             credentials: "",
             body: Body::Replayable,
         }
@@ -458,6 +460,9 @@ pub fn fetch_members(fetch: &Fetch<'_>) -> String {
     object.push("method", fetch.method.into());
     object.push("headers", headers.into());
     object.push("background", fetch.background.into());
+    if fetch.keepalive {
+        object.push("keepalive", true.into());
+    }
     let mut text = String::new();
     object.write(&mut text);
     let members = text[1..text.len() - 1].to_owned();
