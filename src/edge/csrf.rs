@@ -97,11 +97,17 @@ fn opens_page(request: &Request) -> bool {
     }
 }
 
-/// Returns true if a page of the app began this navigation, and only the app's origin redirected it. A navigation that
+/// Returns true if this navigation came from the app's origin, and only the app's origin redirected it. A navigation that
 /// the browser began, such as a typed address, does not count: its `Sec-Fetch-Site` is `none`, and stays `none` if
 /// another site redirects it (Fetch Metadata 2.4).
-pub(super) fn is_begun_by_app(navigation: &Request) -> bool {
+pub(super) fn is_from_app(navigation: &Request) -> bool {
     navigation.site.as_deref() == Some("same-origin")
+}
+
+/// Returns true if the user began this navigation in a page of the app's origin, such as by a click. Redirects keep
+/// `Sec-Fetch-User` (Fetch Metadata 2.5). WebKit never sends it.
+pub(super) fn is_clicked_in_app(navigation: &Request) -> bool {
+    is_from_app(navigation) && navigation.user.as_deref() == Some("?1")
 }
 
 /// Returns true for background requests, which do not count as activity of the user.

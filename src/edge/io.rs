@@ -29,6 +29,8 @@ pub struct Request {
     pub mode: Option<String>,
     /// `Sec-Fetch-Dest`
     pub dest: Option<String>,
+    /// `Sec-Fetch-User`
+    pub user: Option<String>,
     /// `Accept`
     pub accept: Option<String>,
     /// `Upgrade`
@@ -247,6 +249,18 @@ pub enum Response {
     },
     /// The URL is not one of the handler's paths. The app's own handler responds, if there is one.
     NotHandled,
+}
+
+impl Response {
+    /// Adds a `Set-Cookie` header.
+    pub(super) fn set_cookie(&mut self, cookie: String) {
+        match self {
+            Self::Own(OwnResponse { cookies, .. }) | Self::Upstream { cookies, .. } => {
+                cookies.push(cookie);
+            }
+            Self::NotHandled => {}
+        }
+    }
 }
 
 /// A response of the handler itself. Caches must not store the response, so the host adds the headers that the

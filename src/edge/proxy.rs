@@ -17,6 +17,7 @@ use crate::codec::form::Form;
 use crate::edge::config::Route;
 use crate::edge::csrf;
 use crate::edge::io::{Effect, Forward, Head, OwnResponse, Reply, Response};
+use crate::edge::navigation;
 use crate::edge::provider::documents;
 use crate::edge::provider::dpop::{self, asks_for_nonce};
 use crate::edge::refresh;
@@ -64,13 +65,17 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
             Code::CrossSiteRequest,
             msg!("this address is for scripts of the app, not for top-level navigations"),
         )),
-        Ok(Some(_)) if is_navigation && !context.is_begun_by_app() => {
-            // The path may begin with `//`, so the link needs the origin.
-            let href = context.url.without_fragment();
-            let path = Some(context.url.relative_without_fragment());
-            Response::Own(response::link_page(403, "Open this page", href, path))
+        Ok(Some(_)) if is_navigation && !boxed(navigation::may_open(context)).await => {
+            let page = navigation::open_page(context, 403, "Open this page", &context.url);
+            Response::Own(boxed(page).await)
         }
-        Ok(Some((session, is_new))) => forward(context, route, &allowed, session, is_new).await,
+        Ok(Some((session, is_new))) => {
+            let mut response = forward(context, route, &allowed, session, is_new).await;
+            if is_navigation && let Some(end) = navigation::end_mark(context) {
+                response.set_cookie(end);
+            }
+            response
+        }
         Ok(None) if is_navigation => Response::Own(redirect_to_login(context, route)),
         Ok(None) => Response::Own(response::login_required()),
         Err(refusal @ (Refusal::Ended(_) | Refusal::Interaction)) if is_navigation => {

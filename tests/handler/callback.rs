@@ -7,7 +7,7 @@ use strongroom::edge::{Event, OwnResponse, Request};
 use strongroom::session::EndReason;
 
 use crate::browser::{Browser, Source};
-use crate::host::{COOKIE, Host, LOGIN_COOKIE, header, location};
+use crate::host::{APP, COOKIE, Host, LOGIN_COOKIE, header, location};
 use crate::provider;
 
 fn with(url: &str, name: &str, value: Option<&str>) -> String {
@@ -570,13 +570,18 @@ fn empty_callback_repeats_at_callback_path() {
 fn login_completes_without_fetch_metadata() {
     let mut host = Host::with(&strict());
     let back = host.come_back("/auth/login");
-    let request = Request {
-        site: None,
-        mode: None,
-        dest: None,
-        ..host.navigation(&back, Source::CrossSite)
+    let go = |host: &mut Host, url: &str| {
+        let request = Request {
+            site: None,
+            mode: None,
+            dest: None,
+            ..host.navigation(url, Source::CrossSite)
+        };
+        refreshed_to(&host.request(request).own())
     };
-    assert_eq!(refreshed_to(&host.request(request).own()), "/");
+    let again = go(&mut host, &back);
+    assert_eq!(again, [&back[APP.len()..], "&again"].concat());
+    assert_eq!(go(&mut host, &again), "/");
     assert_eq!(host.session()["claims"]["sub"], "ann");
 }
 

@@ -278,7 +278,7 @@ impl Host {
 
     pub(crate) fn navigation(&self, url: &str, from: Source) -> Request {
         let site = match from {
-            Source::App => "same-origin",
+            Source::App | Source::Click => "same-origin",
             Source::CrossSite => "cross-site",
             Source::Browser => "none",
         };
@@ -289,6 +289,7 @@ impl Host {
             site: Some(site.to_owned()),
             mode: Some("navigate".to_owned()),
             dest: Some("document".to_owned()),
+            user: (from == Source::Click).then(|| "?1".to_owned()),
             accept: Some("text/html,application/xhtml+xml".to_owned()),
             ..Request::default()
         }

@@ -30,6 +30,7 @@ mod login_host;
 mod logout;
 mod logout_tokens_random;
 mod logs;
+mod mark;
 mod navigation;
 mod plain_oauth;
 mod previous_token;
