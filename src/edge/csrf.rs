@@ -74,7 +74,8 @@ pub(super) fn check_destination(request: &Request) -> Result<()> {
     }
 }
 
-/// Returns true for a top-level navigation, from any site.
+/// Returns true for a top-level navigation, from any site. A navigation that a service worker passes on counts, although
+/// it may be that of a frame: see [`is_passed_on`].
 pub(super) fn is_navigation(request: &Request) -> bool {
     request.method == "GET" && opens_page(request)
 }
@@ -90,18 +91,46 @@ fn opens_page(request: &Request) -> bool {
         return false;
     }
     match (request.mode.as_deref(), request.dest.as_deref()) {
-        (Some("navigate"), None | Some("document")) => true,
+        (Some("navigate"), None | Some("document" | "empty")) => true,
         (Some(_), _) => false,
         // This browser does not support Fetch Metadata, so the `Accept` header decides.
         (None, _) => request.accept.as_deref().is_some_and(accepts_pages),
     }
 }
 
-/// Returns true if this navigation came from the app's origin, and only the app's origin redirected it. A navigation that
-/// the browser began, such as a typed address, does not count: its `Sec-Fetch-Site` is `none`, and stays `none` if
-/// another site redirects it (Fetch Metadata 2.4).
+/// Returns true for a navigation that a service worker of the app passes on by `fetch(event.request)`, and for a link with
+/// `download`. The headers of such a request prove nothing: in Chromium, a typed address and a frame have
+/// `Sec-Fetch-Site: same-origin`, too, and `Sec-Fetch-User` is missing.
+pub(super) fn is_passed_on(navigation: &Request) -> bool {
+    navigation.dest.as_deref() == Some("empty")
+}
+
+/// Returns true for a request that can be a navigation in the hands of a service worker, which has sent a new request in
+/// its place: `fetch(event.request.url)`, in Firefox also `fetch(event.request)`. Any script of the app can send such a
+/// request, so it does not count as a navigation.
+pub(super) fn is_replaced(request: &Request) -> bool {
+    let (mode, dest) = (request.mode.as_deref(), request.dest.as_deref());
+    request.marker.is_none()
+        && matches!(mode, Some("same-origin" | "cors"))
+        && matches!(dest, None | Some("empty"))
+}
+
+/// Returns true for a form that a service worker of the app passes on or replaces.
+pub(super) fn is_form_of_worker(request: &Request) -> bool {
+    let is_passed_on = is_posted_form(request) && is_passed_on(request);
+    (is_passed_on || is_replaced(request)) && request.accept.as_deref().is_some_and(accepts_pages)
+}
+
+/// Returns true if the app's origin sent this request, and only the app's origin redirected it. A navigation that the
+/// browser began, such as a typed address, does not count: its `Sec-Fetch-Site` is `none`, and stays `none` if another
+/// site redirects it (Fetch Metadata 2.4).
+pub(super) fn is_same_origin(request: &Request) -> bool {
+    request.site.as_deref() == Some("same-origin")
+}
+
+/// Returns true if the app's origin sent this navigation, unless a service worker has passed it on.
 pub(super) fn is_from_app(navigation: &Request) -> bool {
-    navigation.site.as_deref() == Some("same-origin")
+    is_same_origin(navigation) && !is_passed_on(navigation)
 }
 
 /// Returns true if the user began this navigation in a page of the app's origin, such as by a click. Redirects keep

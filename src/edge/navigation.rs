@@ -11,17 +11,21 @@
 //!   so to this browser, and to the address. The value works once, because the mark ends with it. WebKit does not send
 //!   `Sec-Fetch-User`.
 //!
+//! A service worker that passes navigations on hides who began them, so its navigations always need the link.
+//!
 //! Redirects keep `Sec-Fetch-User`, so no redirect follows a click that was meant for something else, such as the
 //! provider's form: a page of the handler comes in between.
 
 use crate::prelude::*;
 
 use crate::Secret;
+use crate::base::error::Code;
 use crate::base::strings;
 use crate::codec::base64url;
 use crate::codec::url::Url;
 use crate::edge::csrf;
 use crate::edge::io::OwnResponse;
+use crate::edge::isolate::Seldom;
 use crate::edge::request::{CLICK, RequestContext};
 use crate::edge::response;
 use crate::edge::session::cookies::CookieValue;
@@ -93,7 +97,7 @@ pub(super) async fn may_open(context: &RequestContext) -> bool {
 
 /// Returns true if the user has clicked on the link of [`open_page`] in this browser, for this address.
 async fn is_by_own_link(context: &RequestContext) -> bool {
-    let is_near = context.request.site.is_none() || csrf::is_from_app(&context.request);
+    let is_near = context.request.site.is_none() || csrf::is_same_origin(&context.request);
     let (Some(click), Mark::Random(value), true) = (&context.click, mark(context), is_near) else {
         return false;
     };
@@ -130,6 +134,30 @@ pub(super) async fn open_page(
     let mut response = response::link_page(status, title, &href, Some(url.relative()));
     response.cookies.extend(cookie);
     response
+}
+
+/// Builds the page that people see if a service worker has sent another request in place of their navigation. `path` is the
+/// beginning of the addresses that the worker must leave to the browser.
+pub(super) fn worker_page(context: &RequestContext, path: &str) -> OwnResponse {
+    let message = msg!(
+        "a script of the app requested an address that is for windows, probably a service worker in place of a navigation: let it ignore these addresses: "
+    );
+    let message = [message, path].concat();
+    context.task.fault_seldom(Seldom::Worker, &message);
+    let body = [
+        "<p>A script of this app asked for this page in place of the browser. Reload the page while you hold the Shift key.</p><p>If you develop this app: its service worker must ignore these addresses. Begin its <code>fetch</code> listener with this line, or exclude the addresses in its configuration:</p><pre>if (new URL(event.request.url).pathname.startsWith('",
+        &response::escaped(path),
+        "')) return</pre>",
+    ];
+    let mut page = response::page(
+        403,
+        "This page did not reach the browser",
+        "",
+        &body.concat(),
+    );
+    let code = Code::CrossSiteRequest.as_str().to_owned();
+    page.headers.push((csrf::HANDLER_HEADER, code));
+    page
 }
 
 /// Sends the browser to a path of the app, at the end of a login that did not begin in the app. A navigation that has the

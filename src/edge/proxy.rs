@@ -53,7 +53,12 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
     };
     let is_navigation = csrf::is_navigation(&context.request);
     if !is_navigation && let Err(error) = check_sender(context) {
-        return Response::Own(response::error(403, &error));
+        let is_page = route.navigate && context.request.method == "GET";
+        return Response::Own(if is_page && csrf::is_replaced(&context.request) {
+            navigation::worker_page(context, &route.prefix)
+        } else {
+            response::error(403, &error)
+        });
     }
     let allowed = match authorize(context, route).await {
         Ok(allowed) => allowed,

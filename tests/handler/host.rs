@@ -64,13 +64,12 @@ impl Answered {
         }
     }
 
-    /// Returns the error code in the response's JSON, or an empty string if the response has no error code.
+    /// Returns the error code in the response's header, or an empty string if the response has no error code.
     pub(crate) fn code(&self) -> String {
         let Self::Own(response) = self else {
             return String::new();
         };
-        json_of(response)["error"]["code"]
-            .as_str()
+        header(response, "x-strongroom")
             .unwrap_or_default()
             .to_owned()
     }

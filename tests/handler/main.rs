@@ -38,6 +38,7 @@ mod profile_address;
 mod provider;
 mod proxy;
 mod request_headers;
+mod service_worker;
 mod session;
 mod session_expiry;
 mod store;

@@ -29,7 +29,8 @@ use crate::login::initiation::Initiation;
 /// Largest form, in bytes.
 const MAX_FORM: usize = 4 * 1024;
 
-/// The parameter of a repeated request, for browsers without Fetch Metadata.
+/// The parameter of a repeated request, for browsers without Fetch Metadata, and for navigations that a service worker
+/// passes on.
 const REPEATED: &str = "repeated";
 
 /// The request, and true if it is the repeated one.
@@ -92,11 +93,13 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Some(Err(error)) => return refused(context, Seldom::Elsewhere, &error),
         None => return boxed(login::handle(context)).await,
     };
-    let is_own = match &context.request.site {
-        Some(_) => csrf::is_from_app(&context.request),
-        None => elsewhere.is_repeated,
+    let request = &context.request;
+    let is_again = if request.site.is_none() || csrf::is_passed_on(request) {
+        elsewhere.is_repeated
+    } else {
+        csrf::is_from_app(request)
     };
-    if !is_own {
+    if !is_again {
         return forward(context, &elsewhere);
     }
     let initiation = elsewhere.initiation;
