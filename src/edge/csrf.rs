@@ -30,23 +30,38 @@ pub(super) fn check_script(request: &Request, origin: &str) -> Result<()> {
     check_origin(request, origin)
 }
 
-/// Checks that neither `Origin` nor `Sec-Fetch-Site` names another origin.
+/// Checks that neither `Origin` nor `Sec-Fetch-Site` names another origin. With `Referrer-Policy: no-referrer`, browsers
+/// send `Origin: null` although the app's own page sent the request (Fetch 3.2), so `Sec-Fetch-Site` then decides.
 fn check_origin(request: &Request, origin: &str) -> Result<()> {
-    if request.origin.as_deref().is_some_and(|said| said != origin) {
+    let is_same = is_same_origin(request);
+    let is_own = |said: &str| said == origin || said == "null" && is_same;
+    if request.origin.as_deref().is_some_and(|said| !is_own(said)) {
         return refused(msg!("its Origin is not the app's"));
     }
-    match request.site.as_deref() {
-        None | Some("same-origin") => Ok(()),
-        Some(_) => refused(msg!("its Sec-Fetch-Site is not same-origin")),
+    if is_same || request.site.is_none() {
+        return Ok(());
     }
+    refused(msg!("its Sec-Fetch-Site is not same-origin"))
 }
 
-/// Checks that the app's origin sent a form or a WebSocket handshake. A form and a handshake cannot set headers, but
-/// browsers send `Origin` with both.
+/// Checks that the app's origin sent a form. A form cannot set headers, but browsers send `Origin` with it, and
+/// `Sec-Fetch-Site`, which alone is a proof.
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`]
-pub(super) fn check_form_or_socket(request: &Request, origin: &str) -> Result<()> {
+pub(super) fn check_form(request: &Request, origin: &str) -> Result<()> {
+    if is_same_origin(request) {
+        return check_origin(request, origin);
+    }
+    check_socket(request, origin)
+}
+
+/// Checks that the app's origin sent a WebSocket handshake. A handshake cannot set headers, but browsers send `Origin`
+/// with it.
+///
+/// # Errors
+/// [`Code::CrossSiteRequest`]
+pub(super) fn check_socket(request: &Request, origin: &str) -> Result<()> {
     if request.origin.is_none() {
         return refused(msg!("it has no Origin"));
     }

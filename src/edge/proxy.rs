@@ -98,7 +98,7 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
 fn check_sender(context: &RequestContext) -> Result<(), Error> {
     csrf::check_destination(&context.request)?;
     if csrf::is_socket(&context.request) {
-        csrf::check_form_or_socket(&context.request, &context.origin)
+        csrf::check_socket(&context.request, &context.origin)
     } else {
         csrf::check_script(&context.request, &context.origin)
     }

@@ -96,7 +96,7 @@ fn check_sender(context: &RequestContext, is_script: bool) -> Result<()> {
     if is_script {
         return csrf::check_script(request, &context.origin);
     }
-    csrf::check_form_or_socket(request, &context.origin)?;
+    csrf::check_form(request, &context.origin)?;
     // A request without the header `X-Strongroom` must be a navigation by a form. A request by a script must have the
     // header.
     let mode = request.mode.as_deref();
