@@ -42,6 +42,9 @@ use crate::session::EndReason;
 /// session's cookie.
 const REPEATED: &str = "again";
 
+/// The title of the pages that lead to the app.
+const TITLE: &str = "You are signed in";
+
 /// Handles the authorization response.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let is_repeated = context.url.query().ends_with(REPEATED);
@@ -67,10 +70,10 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
             (Ok(authorization), Ok(mut login)) => {
                 match finish_login(context, authorization, &mut login).await {
                     Ok(response) => response,
-                    Err(error) => login::failed(context, &error, Some(&login)),
+                    Err(error) => failed(context, &error, Some(&login)).await,
                 }
             }
-            (_, Err(error)) | (Err(error), _) => login::failed(context, &error, None),
+            (_, Err(error)) | (Err(error), _) => failed(context, &error, None).await,
         };
         // Clear the login's cookie even if the login fails.
         response.cookies.extend(used);
@@ -80,6 +83,34 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         navigation::set_mark(context, &mut response);
     }
     response
+}
+
+/// Responds to a login that fails. If this response of the provider was used before, and the user is signed in, the
+/// browser goes to the app: the user went back, reloaded the page, or the browser sent the request twice.
+async fn failed(
+    context: &RequestContext,
+    error: &Error,
+    login: Option<&PendingLogin>,
+) -> OwnResponse {
+    let since = match (error.code(), login) {
+        // The first request has cleared the login's cookie.
+        (Code::LoginUnknown, _) => 0,
+        // The first request has used the code, and its session began after the login.
+        (Code::CodeRejected, Some(login)) => login.pending.created_at,
+        _ => return login::failed(context, error, login),
+    };
+    match boxed(context.current_session()).await {
+        Ok(Some((session, is_new))) if session.began > since => {
+            let cookies = boxed(context.updated_cookies(session, is_new)).await;
+            let mut response = match login {
+                Some(login) => return_to_app(context, login).await,
+                None => navigation::to_app(context, TITLE, "/"),
+            };
+            response.cookies.extend(cookies);
+            response
+        }
+        _ => login::failed(context, error, login),
+    }
 }
 
 /// Builds a page of the app's own origin that repeats this request.
@@ -273,7 +304,6 @@ fn lacks_strict_cookie(context: &RequestContext) -> bool {
 /// user's window to a route, with a token. A page also forwards the browser if it would withhold a `SameSite=Strict`
 /// cookie after a redirect from the provider.
 async fn return_to_app(context: &RequestContext, login: &PendingLogin) -> OwnResponse {
-    const TITLE: &str = "You are signed in";
     let path = login.pending.return_to.as_str();
     let is_route = login::leads_to_route(context, path);
     if is_route
