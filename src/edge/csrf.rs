@@ -100,6 +100,14 @@ pub(super) fn is_posted_form(request: &Request) -> bool {
     request.method == "POST" && opens_page(request)
 }
 
+/// Returns true for a request that the browser makes in case the user opens the address later: a prefetch or a prerendered
+/// page (Fetch 3.9, `Sec-Purpose`).
+pub(super) fn is_prefetch(request: &Request) -> bool {
+    let purpose = request.purpose.as_deref().unwrap_or_default();
+    let (purpose, _) = strings::split_once(purpose, b';');
+    purpose.trim_ascii() == "prefetch"
+}
+
 /// Returns true if the response becomes the document of a window.
 fn opens_page(request: &Request) -> bool {
     if request.marker.is_some() {

@@ -31,6 +31,8 @@ pub struct Request {
     pub dest: Option<String>,
     /// `Sec-Fetch-User`
     pub user: Option<String>,
+    /// `Sec-Purpose`
+    pub purpose: Option<String>,
     /// `Accept`
     pub accept: Option<String>,
     /// `Upgrade`

@@ -52,6 +52,9 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
         return Response::NotHandled;
     };
     let is_navigation = csrf::is_navigation(&context.request);
+    if is_navigation && csrf::is_prefetch(&context.request) {
+        return Response::Own(response::not_prefetched());
+    }
     if !is_navigation && let Err(error) = check_sender(context) {
         let is_page = route.navigate && context.request.method == "GET";
         return Response::Own(if is_page && csrf::is_replaced(&context.request) {

@@ -32,6 +32,12 @@ pub(super) fn empty(status: u16) -> OwnResponse {
     }
 }
 
+/// Builds the response to a prefetch. Browsers do not use a response with this status, and send the request again when the
+/// user opens the address.
+pub(super) fn not_prefetched() -> OwnResponse {
+    empty(503)
+}
+
 /// Builds a redirect that is followed by GET.
 pub(super) fn redirect(location: String) -> OwnResponse {
     OwnResponse {

@@ -42,6 +42,7 @@ async fn route(context: &RequestContext) -> Response {
     let method = context.request.method.as_str();
     let is_navigation = csrf::is_navigation(&context.request);
     Response::Own(match (endpoint, method) {
+        (_, "GET") if csrf::is_prefetch(&context.request) => response::not_prefetched(),
         ("login", "GET") if is_navigation => boxed(login_elsewhere::handle(context)).await,
         ("login", "POST") if csrf::is_posted_form(&context.request) => {
             boxed(login_elsewhere::handle_form(context)).await

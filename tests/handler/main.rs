@@ -33,6 +33,7 @@ mod logs;
 mod mark;
 mod navigation;
 mod plain_oauth;
+mod prefetch;
 mod previous_token;
 mod profile_address;
 mod provider;
