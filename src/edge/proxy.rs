@@ -51,11 +51,13 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
     let Some(route) = config.route(context.url.path()) else {
         return Response::NotHandled;
     };
-    let is_navigation = csrf::is_navigation(&context.request);
-    if is_navigation && csrf::is_prefetch(&context.request) {
-        return Response::Own(response::not_prefetched());
+    if csrf::is_navigation(&context.request) {
+        return match boxed(navigate(context, route)).await {
+            Response::Own(response) => Response::Own(response::sever(response)),
+            response => response,
+        };
     }
-    if !is_navigation && let Err(error) = check_sender(context) {
+    if let Err(error) = check_sender(context) {
         let is_page = route.navigate && context.request.method == "GET";
         return Response::Own(if is_page && csrf::is_replaced(&context.request) {
             navigation::worker_page(context, &route.prefix)
@@ -68,25 +70,40 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
         Err(response) => return Response::Own(response),
     };
     match context.current_session().await {
-        Ok(Some(_)) if is_navigation && !route.navigate => Response::Own(response::refuse(
+        Ok(Some((session, is_new))) => forward(context, route, &allowed, session, is_new).await,
+        Ok(None) => Response::Own(response::login_required()),
+        Err(refusal) => Response::Own(context.refusal_response(&refusal)),
+    }
+}
+
+/// Handles a navigation to a route.
+async fn navigate(context: &RequestContext, route: &Route) -> Response {
+    if csrf::is_prefetch(&context.request) {
+        return Response::Own(response::not_prefetched());
+    }
+    let allowed = match authorize(context, route).await {
+        Ok(allowed) => allowed,
+        Err(response) => return Response::Own(response),
+    };
+    match context.current_session().await {
+        Ok(Some(_)) if !route.navigate => Response::Own(response::refuse(
             403,
             Code::CrossSiteRequest,
             msg!("this address is for scripts of the app, not for top-level navigations"),
         )),
-        Ok(Some(_)) if is_navigation && !boxed(navigation::may_open(context)).await => {
+        Ok(Some(_)) if !navigation::may_open(context).await => {
             let page = navigation::open_page(context, 403, "Open this page", &context.url);
-            Response::Own(boxed(page).await)
+            Response::Own(page.await)
         }
         Ok(Some((session, is_new))) => {
             let mut response = forward(context, route, &allowed, session, is_new).await;
-            if is_navigation && let Some(end) = navigation::end_mark(context) {
+            if let Some(end) = navigation::end_mark(context) {
                 response.set_cookie(end);
             }
             response
         }
-        Ok(None) if is_navigation => Response::Own(redirect_to_login(context, route)),
-        Ok(None) => Response::Own(response::login_required()),
-        Err(refusal @ (Refusal::Ended(_) | Refusal::Interaction)) if is_navigation => {
+        Ok(None) => Response::Own(redirect_to_login(context, route)),
+        Err(refusal @ (Refusal::Ended(_) | Refusal::Interaction)) => {
             let cookies = context.refusal_response(&refusal).cookies;
             Response::Own(OwnResponse {
                 cookies,

@@ -258,6 +258,36 @@ fn window_opener_loses_pages_that_wait_for_clicks() {
     assert_eq!(policy(&host.arrive(&back)), (false, None));
 }
 
+/// A site that opens a route in a window could otherwise see by `window.closed` if the user is signed in.
+#[test]
+fn window_opener_cannot_tell_if_the_user_is_signed_in() {
+    let policy = |response: &OwnResponse| {
+        crate::host::header(response, "cross-origin-opener-policy").map(str::to_owned)
+    };
+    for path in ["/api/files/a", "/api/orders", "/api/files/..%2fa"] {
+        for mut host in [Host::new(), Host::signed_in()] {
+            let response = host.go(path, Source::CrossSite).own();
+            assert_eq!(policy(&response).as_deref(), Some("same-origin"), "{path}");
+        }
+        let mut host = Host::signed_in();
+        host.pass(1800);
+        let response = host.go(path, Source::CrossSite).own();
+        assert_eq!(policy(&response).as_deref(), Some("same-origin"), "{path}");
+    }
+    for url in ["/auth/callback", "/auth/callback?code=c&state=s"] {
+        for mut host in [Host::new(), Host::signed_in()] {
+            let response = host.go(url, Source::CrossSite).own();
+            assert_eq!(policy(&response).as_deref(), Some("same-origin"), "{url}");
+        }
+    }
+    // The opener of a login's window may wait for it.
+    let mut host = Host::new();
+    let response = host.go("/auth/login", Source::App).own();
+    assert_eq!(policy(&response), None);
+    let back = host.provider.authorize(location(&response));
+    assert_eq!(policy(&host.arrive(&back)), None);
+}
+
 #[test]
 fn post_is_not_a_navigation() {
     for signed_in in [true, false] {

@@ -34,7 +34,7 @@ fn prefetch_begins_no_login() {
         ] {
             let response = prefetch(&mut host, path, purpose).own();
             assert_eq!(response.status, 503, "{path}");
-            assert!(response.cookies.is_empty() && response.headers.is_empty());
+            assert!(response.cookies.is_empty() && response.body.is_none());
         }
         assert_eq!(host.browser.0, before.0);
         assert_eq!(host.browser.count(LOGIN_COOKIE), 5);

@@ -79,10 +79,11 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         response.cookies.extend(used);
         response
     };
-    if !is_own {
-        navigation::set_mark(context, &mut response);
+    if is_own {
+        return response;
     }
-    response
+    navigation::set_mark(context, &mut response);
+    response::sever(response)
 }
 
 /// Responds to a login that fails. If this response of the provider was used before, and the user is signed in, the

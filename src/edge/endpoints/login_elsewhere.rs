@@ -117,8 +117,8 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
 /// follows from counting as a navigation of the app, also if the target redirects the browser.
 fn forward(context: &RequestContext, elsewhere: &Elsewhere) -> OwnResponse {
     let again = elsewhere.repeated(context);
-    let mut response = response::link_page(200, "Signing you in", &again, None);
-    response.headers.push(response::opener_policy());
+    let page = response::link_page(200, "Signing you in", &again, None);
+    let mut response = response::sever(page);
     navigation::set_mark(context, &mut response);
     response
 }
