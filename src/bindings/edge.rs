@@ -277,6 +277,7 @@ fn write_forward(out: &mut Writer, forward: &Forward) {
         .text("reflection", reflection)
         .text("keep", &pattern(&forward.keep))
         .text("remove", &pattern(&forward.remove))
+        .number("ms", forward.timeout.0)
         .flag("upgrade", forward.is_upgrade);
 }
 

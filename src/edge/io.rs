@@ -181,6 +181,9 @@ pub struct Forward {
     pub keep: String,
     /// Names of additional headers to remove, separated by spaces.
     pub remove: String,
+    /// The longest time until the response's head. The host does not apply this limit to a long body of the browser's
+    /// request, which takes its time, and to the response's body.
+    pub timeout: Millis,
     /// True for the handshake of a WebSocket (RFC 6455 4.1). The host then passes the connection on to the client.
     pub is_upgrade: bool,
 }

@@ -334,6 +334,7 @@ async fn forward_with_token(
         reflection: route.reflection,
         keep: route.headers.kept().to_owned(),
         remove: route.headers.removed(route.reflection == Scope::All),
+        timeout: route.timeout,
         is_upgrade: csrf::is_socket(&context.request),
     };
     Ok((forward, nonce))

@@ -102,6 +102,7 @@ pub(crate) struct Sent {
     /// Names of headers that the handler adds to the policy's list of kept headers, joined in one string.
     pub(crate) keep: String,
     pub(crate) remove: String,
+    pub(crate) timeout: Millis,
 }
 
 pub(crate) struct Host {
@@ -493,6 +494,7 @@ impl Host {
             is_upgrade: forward.is_upgrade,
             keep: forward.keep.clone(),
             remove: forward.remove.clone(),
+            timeout: forward.timeout,
         });
         let ok = Head {
             status: 200,
