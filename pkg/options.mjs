@@ -35,7 +35,10 @@ const DEFAULTS = {
     requestTimeout: ['src/edge/config.rs', /seconds\("requestTimeout", (\d+)/],
     refreshTimeout: ['src/edge/config.rs', /seconds\("refreshTimeout", (\d+)/],
   },
-  Route: { methods: ['src/edge/config.rs', /DEFAULT_METHODS: &str = "(.*?)"/] },
+  Route: {
+    methods: ['src/edge/config.rs', /DEFAULT_METHODS: &str = "(.*?)"/],
+    timeout: ['src/edge/config.rs', /seconds\("timeout", (\d+)/],
+  },
 }
 
 /** Returns the text of a doc comment in one line. */

@@ -13,6 +13,7 @@
 //! - `router`: finds the endpoint or the upstream of a request.
 //! - `endpoints`: login, callback, logout, and what scripts ask the handler.
 //! - `proxy`: forwards requests to upstreams, with the access token.
+//! - `navigation`: who began a navigation, and the pages that wait for the user's click.
 //! - `request`: the session of a request, and its new cookie.
 //! - `refresh`: the refresh of a session, its limits, and its end.
 //! - `provider`: all requests to the provider.
@@ -65,6 +66,7 @@ mod csrf;
 mod endpoints;
 mod io;
 mod isolate;
+mod navigation;
 mod provider;
 mod proxy;
 mod refresh;

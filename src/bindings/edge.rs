@@ -277,6 +277,7 @@ fn write_forward(out: &mut Writer, forward: &Forward) {
         .text("reflection", reflection)
         .text("keep", &pattern(&forward.keep))
         .text("remove", &pattern(&forward.remove))
+        .number("ms", forward.timeout.0)
         .flag("upgrade", forward.is_upgrade);
 }
 
@@ -334,8 +335,7 @@ const REQUEST_PARTS: &str = "method url hasBody headerCount headerBytes";
 
 /// The headers that the handler reads, which are the other lines of a request. An absent header is an empty line.
 /// Neither URLs nor headers contain line breaks.
-const REQUEST_HEADERS: &str =
-    "x-strongroom origin sec-fetch-site sec-fetch-mode sec-fetch-dest accept upgrade cookie";
+const REQUEST_HEADERS: &str = "x-strongroom origin sec-fetch-site sec-fetch-mode sec-fetch-dest sec-fetch-user sec-purpose accept upgrade cookie";
 
 const PARTS: usize = strings::index_of(REQUEST_PARTS, "headerBytes") + 1;
 
@@ -365,6 +365,8 @@ fn read_request(text: &str) -> Request {
         site: text(const { header("sec-fetch-site") }),
         mode: text(const { header("sec-fetch-mode") }),
         dest: text(const { header("sec-fetch-dest") }),
+        user: text(const { header("sec-fetch-user") }),
+        purpose: text(const { header("sec-purpose") }),
         accept: text(const { header("accept") }),
         upgrade: text(const { header("upgrade") }),
         cookie: text(const { header("cookie") }),

@@ -33,6 +33,13 @@ const AN_HOUR: config::Seconds = config::Seconds {
     why: msg!("it must be a whole number of seconds from 0 to 3600"),
 };
 
+/// The range of [`Route::timeout`].
+const UPSTREAM_TIME: config::Seconds = config::Seconds {
+    least: 1,
+    most: 3600,
+    why: msg!("it must be a whole number of seconds from 1 to 3600"),
+};
+
 /// The default scope: identifies the user and allows refreshes.
 const DEFAULT_SCOPE: &str = "openid offline_access";
 
@@ -128,6 +135,8 @@ pub struct Route {
     /// True if windows may navigate to the route. A navigation is a GET request without the header `X-Strongroom`,
     /// which scripts send.
     pub navigate: bool,
+    /// The longest time until the head of the upstream's response.
+    pub timeout: Millis,
     /// The URL by which pages may call the route, in addition to the prefix. The client configuration contains both the
     /// URL and the prefix.
     pub url: Option<Url>,
@@ -485,7 +494,7 @@ fn routes(options: &Options<'_>) -> Vec<Route> {
         };
         let route = options.within(object, &path);
         route.refuse_others(
-            "allowHeaders denyHeaders methods navigate prefix reflection stepUp upstream url",
+            "allowHeaders denyHeaders methods navigate prefix reflection stepUp timeout upstream url",
         );
         if let Some(read) = self::route(&route, object) {
             if routes.iter().any(|known| known.prefix == read.prefix) {
@@ -532,6 +541,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
     );
     let navigate = route.boolean("navigate");
     let steps_up = route.boolean("stepUp");
+    let timeout = route.seconds("timeout", 60, &UPSTREAM_TIME);
     let url = page_url(route, object);
     let (prefix, upstream) = (prefix?, upstream?);
     let rule = match Rule::new(upstream.clone(), methods.clone()) {
@@ -556,6 +566,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
         reflection,
         headers,
         navigate,
+        timeout,
         url,
     })
 }

@@ -30,23 +30,38 @@ pub(super) fn check_script(request: &Request, origin: &str) -> Result<()> {
     check_origin(request, origin)
 }
 
-/// Checks that neither `Origin` nor `Sec-Fetch-Site` names another origin.
+/// Checks that neither `Origin` nor `Sec-Fetch-Site` names another origin. With `Referrer-Policy: no-referrer`, browsers
+/// send `Origin: null` although the app's own page sent the request (Fetch 3.2), so `Sec-Fetch-Site` then decides.
 fn check_origin(request: &Request, origin: &str) -> Result<()> {
-    if request.origin.as_deref().is_some_and(|said| said != origin) {
+    let is_same = is_same_origin(request);
+    let is_own = |said: &str| said == origin || said == "null" && is_same;
+    if request.origin.as_deref().is_some_and(|said| !is_own(said)) {
         return refused(msg!("its Origin is not the app's"));
     }
-    match request.site.as_deref() {
-        None | Some("same-origin") => Ok(()),
-        Some(_) => refused(msg!("its Sec-Fetch-Site is not same-origin")),
+    if is_same || request.site.is_none() {
+        return Ok(());
     }
+    refused(msg!("its Sec-Fetch-Site is not same-origin"))
 }
 
-/// Checks that the app's origin sent a form or a WebSocket handshake. A form and a handshake cannot set headers, but
-/// browsers send `Origin` with both.
+/// Checks that the app's origin sent a form. A form cannot set headers, but browsers send `Origin` with it, and
+/// `Sec-Fetch-Site`, which alone is a proof.
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`]
-pub(super) fn check_form_or_socket(request: &Request, origin: &str) -> Result<()> {
+pub(super) fn check_form(request: &Request, origin: &str) -> Result<()> {
+    if is_same_origin(request) {
+        return check_origin(request, origin);
+    }
+    check_socket(request, origin)
+}
+
+/// Checks that the app's origin sent a WebSocket handshake. A handshake cannot set headers, but browsers send `Origin`
+/// with it.
+///
+/// # Errors
+/// [`Code::CrossSiteRequest`]
+pub(super) fn check_socket(request: &Request, origin: &str) -> Result<()> {
     if request.origin.is_none() {
         return refused(msg!("it has no Origin"));
     }
@@ -74,7 +89,8 @@ pub(super) fn check_destination(request: &Request) -> Result<()> {
     }
 }
 
-/// Returns true for a top-level navigation, from any site.
+/// Returns true for a top-level navigation, from any site. A navigation that a service worker passes on counts, although
+/// it may be that of a frame: see [`is_passed_on`].
 pub(super) fn is_navigation(request: &Request) -> bool {
     request.method == "GET" && opens_page(request)
 }
@@ -84,24 +100,66 @@ pub(super) fn is_posted_form(request: &Request) -> bool {
     request.method == "POST" && opens_page(request)
 }
 
+/// Returns true for a request that the browser makes in case the user opens the address later: a prefetch or a prerendered
+/// page (Fetch 3.9, `Sec-Purpose`).
+pub(super) fn is_prefetch(request: &Request) -> bool {
+    let purpose = request.purpose.as_deref().unwrap_or_default();
+    let (purpose, _) = strings::split_once(purpose, b';');
+    purpose.trim_ascii() == "prefetch"
+}
+
 /// Returns true if the response becomes the document of a window.
 fn opens_page(request: &Request) -> bool {
     if request.marker.is_some() {
         return false;
     }
     match (request.mode.as_deref(), request.dest.as_deref()) {
-        (Some("navigate"), None | Some("document")) => true,
+        (Some("navigate"), None | Some("document" | "empty")) => true,
         (Some(_), _) => false,
         // This browser does not support Fetch Metadata, so the `Accept` header decides.
         (None, _) => request.accept.as_deref().is_some_and(accepts_pages),
     }
 }
 
-/// Returns true if a page of the app began this navigation, and only the app's origin redirected it. A navigation that
-/// the browser began, such as a typed address, does not count: its `Sec-Fetch-Site` is `none`, and stays `none` if
-/// another site redirects it (Fetch Metadata 2.4).
-pub(super) fn is_begun_by_app(navigation: &Request) -> bool {
-    navigation.site.as_deref() == Some("same-origin")
+/// Returns true for a navigation that a service worker of the app passes on by `fetch(event.request)`, and for a link with
+/// `download`. The headers of such a request prove nothing: in Chromium, a typed address and a frame have
+/// `Sec-Fetch-Site: same-origin`, too, and `Sec-Fetch-User` is missing.
+pub(super) fn is_passed_on(navigation: &Request) -> bool {
+    navigation.dest.as_deref() == Some("empty")
+}
+
+/// Returns true for a request that can be a navigation in the hands of a service worker, which has sent a new request in
+/// its place: `fetch(event.request.url)`, in Firefox also `fetch(event.request)`. Any script of the app can send such a
+/// request, so it does not count as a navigation.
+pub(super) fn is_replaced(request: &Request) -> bool {
+    let (mode, dest) = (request.mode.as_deref(), request.dest.as_deref());
+    request.marker.is_none()
+        && matches!(mode, Some("same-origin" | "cors"))
+        && matches!(dest, None | Some("empty"))
+}
+
+/// Returns true for a form that a service worker of the app passes on or replaces.
+pub(super) fn is_form_of_worker(request: &Request) -> bool {
+    let is_passed_on = is_posted_form(request) && is_passed_on(request);
+    (is_passed_on || is_replaced(request)) && request.accept.as_deref().is_some_and(accepts_pages)
+}
+
+/// Returns true if the app's origin sent this request, and only the app's origin redirected it. A navigation that the
+/// browser began, such as a typed address, does not count: its `Sec-Fetch-Site` is `none`, and stays `none` if another
+/// site redirects it (Fetch Metadata 2.4).
+pub(super) fn is_same_origin(request: &Request) -> bool {
+    request.site.as_deref() == Some("same-origin")
+}
+
+/// Returns true if the app's origin sent this navigation, unless a service worker has passed it on.
+pub(super) fn is_from_app(navigation: &Request) -> bool {
+    is_same_origin(navigation) && !is_passed_on(navigation)
+}
+
+/// Returns true if the user began this navigation in a page of the app's origin, such as by a click. Redirects keep
+/// `Sec-Fetch-User` (Fetch Metadata 2.5). WebKit never sends it.
+pub(super) fn is_clicked_in_app(navigation: &Request) -> bool {
+    is_from_app(navigation) && navigation.user.as_deref() == Some("?1")
 }
 
 /// Returns true for background requests, which do not count as activity of the user.

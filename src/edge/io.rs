@@ -29,6 +29,10 @@ pub struct Request {
     pub mode: Option<String>,
     /// `Sec-Fetch-Dest`
     pub dest: Option<String>,
+    /// `Sec-Fetch-User`
+    pub user: Option<String>,
+    /// `Sec-Purpose`
+    pub purpose: Option<String>,
     /// `Accept`
     pub accept: Option<String>,
     /// `Upgrade`
@@ -177,6 +181,9 @@ pub struct Forward {
     pub keep: String,
     /// Names of additional headers to remove, separated by spaces.
     pub remove: String,
+    /// The longest time until the response's head. The host does not apply this limit to a long body of the browser's
+    /// request, which takes its time, and to the response's body.
+    pub timeout: Millis,
     /// True for the handshake of a WebSocket (RFC 6455 4.1). The host then passes the connection on to the client.
     pub is_upgrade: bool,
 }
@@ -247,6 +254,18 @@ pub enum Response {
     },
     /// The URL is not one of the handler's paths. The app's own handler responds, if there is one.
     NotHandled,
+}
+
+impl Response {
+    /// Adds a `Set-Cookie` header.
+    pub(super) fn set_cookie(&mut self, cookie: String) {
+        match self {
+            Self::Own(OwnResponse { cookies, .. }) | Self::Upstream { cookies, .. } => {
+                cookies.push(cookie);
+            }
+            Self::NotHandled => {}
+        }
+    }
 }
 
 /// A response of the handler itself. Caches must not store the response, so the host adds the headers that the

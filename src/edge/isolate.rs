@@ -45,6 +45,8 @@ pub(super) enum Seldom {
     Elsewhere,
     /// Another site began a login at another issuer.
     OtherIssuer,
+    /// A service worker has sent another request in place of a navigation.
+    Worker,
 }
 
 /// The configuration, the caches and the entropy of an isolate.
@@ -59,7 +61,7 @@ pub(super) struct Isolate {
     pub(super) session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
     /// The time of the last report of each of these faults, and the number of times since then.
-    seldom: [Cell<(Instant, u64)>; 11],
+    seldom: [Cell<(Instant, u64)>; 12],
     pub(super) next_flight: Cell<FlightId>,
     /// The name that distinguishes this isolate from others. The name is generated on first use.
     name: OnceCell<String>,
@@ -120,6 +122,7 @@ impl Isolate {
             Seldom::ManyRequests => Code::LimitExceeded,
             Seldom::Target | Seldom::Elsewhere => Code::MessageInvalid,
             Seldom::OtherIssuer => Code::IssuerMismatch,
+            Seldom::Worker => Code::CrossSiteRequest,
             _ => Code::CookieInvalid,
         };
         self.emit(Event::Fault(Error::of(code, &[message, joint, &count])));

@@ -19,6 +19,7 @@ use crate::codec::json;
 use crate::edge::config::Route;
 use crate::edge::csrf;
 use crate::edge::io::{Effect, Forward, Head, OwnResponse, Reply, Response};
+use crate::edge::navigation;
 use crate::edge::provider::documents;
 use crate::edge::provider::dpop::{self, asks_for_nonce};
 use crate::edge::refresh;
@@ -52,30 +53,59 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
     let Some(route) = config.route(context.url.path()) else {
         return Response::NotHandled;
     };
-    let is_navigation = csrf::is_navigation(&context.request);
-    if !is_navigation && let Err(error) = check_sender(context) {
-        return Response::Own(response::error(403, &error));
+    if csrf::is_navigation(&context.request) {
+        return match boxed(navigate(context, route)).await {
+            Response::Own(response) => Response::Own(response::sever(response)),
+            response => response,
+        };
+    }
+    if let Err(error) = check_sender(context) {
+        let is_page = route.navigate && context.request.method == "GET";
+        return Response::Own(if is_page && csrf::is_replaced(&context.request) {
+            navigation::worker_page(context, &route.prefix)
+        } else {
+            response::error(403, &error)
+        });
     }
     let allowed = match authorize(context, route).await {
         Ok(allowed) => allowed,
         Err(response) => return Response::Own(response),
     };
     match context.current_session().await {
-        Ok(Some(_)) if is_navigation && !route.navigate => Response::Own(response::refuse(
+        Ok(Some((session, is_new))) => forward(context, route, &allowed, session, is_new).await,
+        Ok(None) => Response::Own(response::login_required()),
+        Err(refusal) => Response::Own(context.refusal_response(&refusal)),
+    }
+}
+
+/// Handles a navigation to a route.
+async fn navigate(context: &RequestContext, route: &Route) -> Response {
+    if csrf::is_prefetch(&context.request) {
+        return Response::Own(response::not_prefetched());
+    }
+    let allowed = match authorize(context, route).await {
+        Ok(allowed) => allowed,
+        Err(response) => return Response::Own(response),
+    };
+    match context.current_session().await {
+        Ok(Some(_)) if !route.navigate => Response::Own(response::refuse(
             403,
             Code::CrossSiteRequest,
             msg!("this address is for scripts of the app, not for top-level navigations"),
         )),
-        Ok(Some(_)) if is_navigation && !context.is_begun_by_app() => {
-            // The path may begin with `//`, so the link needs the origin.
-            let href = context.url.without_fragment();
-            let path = Some(context.url.relative_without_fragment());
-            Response::Own(response::link_page(403, "Open this page", href, path))
+        Ok(Some(_)) if !navigation::may_open(context).await => {
+            let page = navigation::open_page(context, 403, "Open this page", &context.url);
+            Response::Own(page.await)
         }
-        Ok(Some((session, is_new))) => forward(context, route, &allowed, session, is_new).await,
-        Ok(None) if is_navigation => Response::Own(redirect_to_login(context, route)),
-        Ok(None) => Response::Own(response::login_required()),
-        Err(refusal @ (Refusal::Ended(_) | Refusal::Interaction)) if is_navigation => {
+        Ok(Some((session, is_new))) => {
+            let mut response = forward(context, route, &allowed, session, is_new).await;
+            if let Some(end) = navigation::end_mark(context) {
+                response.set_cookie(end);
+            }
+            response
+        }
+        Ok(None) => Response::Own(redirect_to_login(context, route)),
+        Err(refusal @ (Refusal::Ended(_) | Refusal::Interaction)) => {
             let cookies = context.refusal_response(&refusal).cookies;
             Response::Own(OwnResponse {
                 cookies,
@@ -90,7 +120,7 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
 fn check_sender(context: &RequestContext) -> Result<(), Error> {
     csrf::check_destination(&context.request)?;
     if csrf::is_socket(&context.request) {
-        csrf::check_form_or_socket(&context.request, &context.origin)
+        csrf::check_socket(&context.request, &context.origin)
     } else {
         csrf::check_script(&context.request, &context.origin)
     }
@@ -336,6 +366,7 @@ async fn forward_with_token(
         reflection: route.reflection,
         keep: route.headers.kept().to_owned(),
         remove: route.headers.removed(route.reflection == Scope::All),
+        timeout: route.timeout,
         is_upgrade: csrf::is_socket(&context.request),
     };
     Ok((forward, nonce))

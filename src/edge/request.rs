@@ -1,11 +1,12 @@
 //! One request with its context: the app's origin, and the session in its cookie.
 
 use crate::prelude::*;
+use alloc::borrow::Cow;
 use alloc::rc::Rc;
 use core::cell::Cell;
 
-use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
+use crate::base::strings;
 use crate::codec::url::Url;
 use crate::edge::config::Storage;
 use crate::edge::csrf;
@@ -21,8 +22,9 @@ use crate::edge::store::record_store;
 use crate::edge::store::seal::{self, OpenError};
 use crate::edge::task::{Task, boxed};
 
-/// The time for which a navigation counts as begun by another site, after a page of the handler has repeated it.
-pub(super) const OUTSIDE_AGE: Millis = Millis::from_secs(30);
+/// The beginning of the parameter in the link of a page that waits for the user's click. The parameter is in no address
+/// that the handler forwards.
+pub(super) const CLICK: &str = "strongroom-click=";
 
 /// The end of the path at which a login begins, after the base.
 const LOGIN: &str = "/login";
@@ -31,7 +33,10 @@ const LOGIN: &str = "/login";
 pub(super) struct RequestContext {
     pub(super) task: Task,
     pub(super) request: Box<Request>,
+    /// The URL without [`CLICK`].
     pub(super) url: Url,
+    /// The value of [`CLICK`].
+    pub(super) click: Option<String>,
     /// The app's origin, as browsers see it.
     pub(super) origin: String,
     /// The storage in which the request's session was found. This storage differs from the configured one if
@@ -59,17 +64,19 @@ impl RequestContext {
         }
         let is_as_seen = configured.as_ref().is_none_or(|origin| *origin == own);
         let origin = configured.unwrap_or(own);
+        let (relative, click) = without_click(&url);
         // Avoid parsing the URL a second time.
-        let url = if is_as_seen && !url.has_userinfo() {
+        let url = if is_as_seen && !url.has_userinfo() && click.is_none() {
             url
         } else {
-            Url::parse(&[&origin, url.relative()].concat()).ok_or_else(response::failure)?
+            Url::parse(&[&origin, &*relative].concat()).ok_or_else(response::failure)?
         };
         let found_in = Cell::new(task.config().storage);
         Ok(Self {
             task,
             request,
             url,
+            click,
             origin,
             found_in,
         })
@@ -293,13 +300,6 @@ impl RequestContext {
         })
     }
 
-    /// Returns true if a page of the app began this navigation: see [`csrf::is_begun_by_app`]. A navigation does not count
-    /// shortly after a page of the handler has repeated the request of another site, because the app may redirect it.
-    pub(super) fn is_begun_by_app(&self) -> bool {
-        let outside = self.cookies().value(&self.jar().outside());
-        csrf::is_begun_by_app(&self.request) && outside == CookieValue::Missing
-    }
-
     /// Returns true if this browser had a session whose end lets only the user begin a login.
     pub(super) fn has_left(&self) -> bool {
         self.cookies().value(&self.jar().left()) != CookieValue::Missing
@@ -325,6 +325,24 @@ impl RequestContext {
         }
         response
     }
+}
+
+/// Returns the path and query of a URL without [`CLICK`], and the value of [`CLICK`].
+fn without_click(url: &Url) -> (Cow<'_, str>, Option<String>) {
+    if !strings::contains(url.query(), CLICK) {
+        return (Cow::Borrowed(url.relative()), None);
+    }
+    let (mut relative, mut joint, mut click) = (url.path().to_owned(), '?', None);
+    for parameter in strings::split(url.query(), b'&') {
+        if let Some(value) = parameter.strip_prefix(CLICK) {
+            click = Some(value.to_owned());
+        } else {
+            relative.push(joint);
+            relative.push_str(parameter);
+            joint = '&';
+        }
+    }
+    (Cow::Owned(relative), click)
 }
 
 /// Returns true if the latest ID token needs a cookie of its own, in addition to those that the session needs anyway.

@@ -32,6 +32,12 @@ pub(super) fn empty(status: u16) -> OwnResponse {
     }
 }
 
+/// Builds the response to a prefetch. Browsers do not use a response with this status, and send the request again when the
+/// user opens the address.
+pub(super) fn not_prefetched() -> OwnResponse {
+    empty(503)
+}
+
 /// Builds a redirect that is followed by GET.
 pub(super) fn redirect(location: String) -> OwnResponse {
     OwnResponse {
@@ -163,9 +169,7 @@ pub(super) fn question_page(title: &str, sentence: &str, href: &str) -> OwnRespo
         &escaped(href),
         r#"">Sign in</a></p>"#,
     ];
-    let mut response = page(200, title, LATE_LINKS, &body.concat());
-    response.headers.push(opener_policy());
-    response
+    sever(page(200, title, LATE_LINKS, &body.concat()))
 }
 
 /// Builds a page with a link to `href`. With a `path`, the page shows the beginning of this path, and waits for the user's
@@ -202,16 +206,21 @@ pub(super) fn link_page(status: u16, title: &str, href: &str, path: Option<&str>
         &escaped(&text),
         "</a></p>",
     ];
-    let mut response = page(status, title, &head, &body.concat());
-    if path.is_some() {
-        response.headers.push(opener_policy());
+    let response = page(status, title, &head, &body.concat());
+    if path.is_none() {
+        return response;
     }
-    response
+    sever(response)
 }
 
-/// Returns the header that ends the control of the window that opened a page.
-pub(super) fn opener_policy() -> (&'static str, String) {
-    ("cross-origin-opener-policy", "same-origin".to_owned())
+/// Ends the control of the window that opened a page. That window also does not learn from the page, or from those to which
+/// it leads, if the user is signed in.
+pub(super) fn sever(mut response: OwnResponse) -> OwnResponse {
+    const NAME: &str = "cross-origin-opener-policy";
+    if response.headers.iter().all(|(name, _)| *name != NAME) {
+        response.headers.push((NAME, "same-origin".to_owned()));
+    }
+    response
 }
 
 /// Escapes a string for HTML.

@@ -12,6 +12,7 @@ use crate::edge::endpoints::login_elsewhere;
 use crate::edge::endpoints::logout;
 use crate::edge::endpoints::session_view;
 use crate::edge::io::{OwnResponse, Request, Response};
+use crate::edge::navigation;
 use crate::edge::proxy;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
@@ -41,6 +42,7 @@ async fn route(context: &RequestContext) -> Response {
     let method = context.request.method.as_str();
     let is_navigation = csrf::is_navigation(&context.request);
     Response::Own(match (endpoint, method) {
+        (_, "GET") if csrf::is_prefetch(&context.request) => response::not_prefetched(),
         ("login", "GET") if is_navigation => boxed(login_elsewhere::handle(context)).await,
         ("login", "POST") if csrf::is_posted_form(&context.request) => {
             boxed(login_elsewhere::handle_form(context)).await
@@ -50,6 +52,12 @@ async fn route(context: &RequestContext) -> Response {
             boxed(logout::redirect_to_provider(context)).await
         }
         ("popup", "GET") if is_navigation => client_config::popup(),
+        (_, "GET")
+            if strings::contains_word(FOR_WINDOWS, endpoint)
+                && csrf::is_replaced(&context.request) =>
+        {
+            navigation::worker_page(context, &[config.base.as_str(), "/"].concat())
+        }
         (_, "GET") if strings::contains_word(FOR_WINDOWS, endpoint) => response::refuse(
             403,
             Code::CrossSiteRequest,

@@ -29,6 +29,19 @@ test('valid configuration is ready without the provider', async () => {
   assert.equal(await statusOf(made), 404)
 })
 
+test('page at an address of the app says that there is no app', async () => {
+  for (const base of [undefined, '/bff']) {
+    const made = handler({ base })
+    const response = await made.fetch(new Request('https://app.example.com/'), env)
+    const text = await response.text()
+    assert.match(text, /^There is no app at this address\./)
+    assert.ok(text.includes(`only ${base ?? '/auth'}/ and the routes`), text)
+    assert.match(text, /If you come from a login, the login has worked/)
+    // A server that has an app decides itself.
+    assert.equal(await made.handle(new Request('https://app.example.com/'), env), undefined)
+  }
+})
+
 for (const [what, more, given, expected] of [
   ['a short key', { cookie: { keys: 'AAAA' } }, env, /cookie\.keys/],
   ['a secret missing in the environment', {}, {}, /client\.auth\.secret/],

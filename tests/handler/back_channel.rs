@@ -82,6 +82,26 @@ fn logout_token_ends_sessions_by_sid_or_sub() {
 }
 
 #[test]
+fn logout_token_with_sub_signs_out_all_browsers() {
+    let mut host = Host::signed_in();
+    let first = std::mem::take(&mut host.browser);
+    host.pass(5);
+    host.sign_in();
+    let second = host.browser.clone();
+    let token = token(&host, &json!({ "sid": null }));
+    assert_eq!(host.post_logout_token(&token).status, 200);
+    for browser in [first, second] {
+        host.browser = browser;
+        let response = host.call("GET", "/auth/session").own();
+        assert_eq!(json_of(&response)["reason"], "provider_ended");
+    }
+    // The user may sign in again.
+    host.pass(5);
+    host.sign_in();
+    assert!(host.session().is_object());
+}
+
+#[test]
 fn other_isolate_sees_logout_at_next_recheck() {
     let mut host = Host::signed_in_with(&json!({ "session": { "recheck": 10 } }));
     assert!(host.session().is_object());

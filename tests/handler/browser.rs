@@ -3,8 +3,10 @@
 /// The page or site that caused a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// A page of the app.
+    /// A page of the app, without the user's click, or in a browser that does not tell about clicks.
     App,
+    /// The user's click in a page of the app.
+    Click,
     /// A navigation that another site started.
     CrossSite,
     /// A navigation that the browser began, such as a typed address. Redirects by other sites do not change this source.
@@ -66,13 +68,14 @@ impl Browser {
         self.0.iter().map(|cookie| cookie.name.as_str()).collect()
     }
 
-    /// Returns the number of cookies whose names start with `beginning`, without the cookie that says that the user is
-    /// signed out.
+    /// Returns the number of cookies whose names start with `beginning`, without the cookies that say that the user is
+    /// signed out, and that a login began outside the app.
     pub(crate) fn count(&self, beginning: &str) -> usize {
         let names = self.names();
         names
             .iter()
-            .filter(|name| name.starts_with(beginning) && !name.ends_with("-left"))
+            .filter(|name| name.starts_with(beginning))
+            .filter(|name| !name.ends_with("-left") && !name.ends_with("-outside"))
             .count()
     }
 }

@@ -7,7 +7,7 @@ use strongroom::edge::{Event, OwnResponse, Request};
 use strongroom::session::EndReason;
 
 use crate::browser::{Browser, Source};
-use crate::host::{COOKIE, Host, LOGIN_COOKIE, header, location};
+use crate::host::{APP, COOKIE, Host, LOGIN_COOKIE, header, location};
 use crate::provider;
 
 fn with(url: &str, name: &str, value: Option<&str>) -> String {
@@ -54,12 +54,67 @@ fn response_is_accepted_once() {
     assert_eq!(host.arrive(&back).status, 303);
     // The callback is repeated in the same browser, whose login cookie was deleted, and in a browser with a copy of
     // that cookie.
+    host.browser.0.retain(|cookie| cookie.name != COOKIE);
     for (browser, exchanges) in [(host.browser.clone(), 1), (before, 2)] {
         host.browser = browser;
         assert_eq!(host.arrive(&back).status, 400);
         assert_eq!(host.provider.sent_to("/token").len(), exchanges);
     }
     assert_eq!(host.faults(), [Code::LoginUnknown, Code::CodeRejected]);
+}
+
+/// The user goes back or reloads the page, or the browser sends the request twice.
+#[test]
+fn callback_that_is_opened_again_leads_to_the_app() {
+    for config in [json!({}), strict()] {
+        for from in [Source::CrossSite, Source::Browser, Source::App] {
+            let mut host = Host::with(&config);
+            let back = host.come_back("/auth/login?returnTo=/orders");
+            let before = host.browser.clone();
+            host.pass(1);
+            host.come_in(&back);
+            let session = host.session();
+            for (has_login, path) in [(false, "/"), (true, "/orders")] {
+                if has_login {
+                    // The response to the first request has arrived, but this request was sent before.
+                    let login = before.0.iter().find(|c| c.name.starts_with(LOGIN_COOKIE));
+                    host.browser.0.push(login.unwrap().clone());
+                }
+                let mut response = host.go(&back, from).own();
+                if response.status == 200 && refreshed_to(&response).ends_with("&again") {
+                    response = host.go(&refreshed_to(&response), Source::App).own();
+                }
+                assert_eq!(location(&response), path, "{from:?}");
+                assert_eq!(host.session(), session);
+                assert_eq!(host.browser.count(LOGIN_COOKIE), 0);
+                assert!(host.faults().is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn opened_again_after_the_session_has_ended_it_explains_itself() {
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login");
+    host.come_in(&back);
+    host.pass(1800);
+    assert_eq!(host.arrive(&back).status, 400);
+    assert_eq!(host.faults(), [Code::LoginUnknown]);
+}
+
+/// The session of an earlier login must not hide that another login has failed.
+#[test]
+fn refused_code_is_an_error_despite_an_earlier_session() {
+    let mut host = Host::signed_in();
+    host.pass(60);
+    let back = host.come_back("/auth/login?prompt=login");
+    host.provider.replies.push_back((
+        "/token",
+        Some(provider::json(400, r#"{"error":"invalid_grant"}"#)),
+    ));
+    assert_eq!(host.arrive(&back).status, 400);
+    assert_eq!(host.faults(), [Code::CodeRejected]);
 }
 
 #[test]
@@ -570,13 +625,18 @@ fn empty_callback_repeats_at_callback_path() {
 fn login_completes_without_fetch_metadata() {
     let mut host = Host::with(&strict());
     let back = host.come_back("/auth/login");
-    let request = Request {
-        site: None,
-        mode: None,
-        dest: None,
-        ..host.navigation(&back, Source::CrossSite)
+    let go = |host: &mut Host, url: &str| {
+        let request = Request {
+            site: None,
+            mode: None,
+            dest: None,
+            ..host.navigation(url, Source::CrossSite)
+        };
+        refreshed_to(&host.request(request).own())
     };
-    assert_eq!(refreshed_to(&host.request(request).own()), "/");
+    let again = go(&mut host, &back);
+    assert_eq!(again, [&back[APP.len()..], "&again"].concat());
+    assert_eq!(go(&mut host, &again), "/");
     assert_eq!(host.session()["claims"]["sub"], "ann");
 }
 

@@ -91,6 +91,14 @@ fn config_errors_name_option_without_secrets() {
             ),
             "`routes[0].denyHeaders`",
         ),
+        (
+            route(json!({ "prefix": "/a/", "upstream": "https://a.test/", "timeout": 0 })),
+            "`routes[0].timeout`",
+        ),
+        (
+            route(json!({ "prefix": "/a/", "upstream": "https://a.test/", "timeout": 3601 })),
+            "`routes[0].timeout`",
+        ),
         (json!({ "client": "web" }), "`client`"),
         (json!({ "client": secret }), "`client`"),
         (client(json!(secret)), "`client.auth`"),

@@ -36,7 +36,6 @@ const FORGED: &[(&str, (&str, Option<&str>))] = &[
         "a sibling's origin",
         ("Origin", Some("https://evil.example.com")),
     ),
-    ("the origin of a sandbox", ("Origin", Some("null"))),
     ("another scheme", ("Origin", Some("http://app.example.com"))),
     (
         "another port",
@@ -129,6 +128,27 @@ fn requests_not_by_app_script_are_refused() {
     }
 }
 
+/// With `Referrer-Policy: no-referrer`, requests of the app have `Origin: null`.
+#[test]
+fn null_origin_is_that_of_the_app_with_a_same_origin_site_only() {
+    for (method, path) in endpoints() {
+        for (site, status) in [
+            (Some("same-origin"), 200),
+            (Some("same-site"), 403),
+            (Some("cross-site"), 403),
+            (Some("none"), 403),
+            (None, 403),
+        ] {
+            let mut host = Host::signed_in();
+            let mut request = host.by_script(method, path);
+            request.origin = text("null");
+            request.site = site.map(str::to_owned);
+            let answered = host.request(request);
+            assert_eq!(answered.status(), status, "{method} {path} {site:?}");
+        }
+    }
+}
+
 #[test]
 fn cross_site_forms_and_images_reach_no_upstream() {
     for (what, method, mode, dest) in [
@@ -176,11 +196,19 @@ fn only_app_forms_may_log_out() {
         ("the app's", Some(APP), Some("same-origin"), 303),
         ("the app's, in an older browser", Some(APP), None, 303),
         (
-            "one that hides where it is from",
-            None,
+            "the app's, with no-referrer",
+            Some("null"),
+            Some("same-origin"),
+            303,
+        ),
+        ("one without Origin", None, Some("same-origin"), 303),
+        (
+            "another origin's, with a wrong site",
+            Some("https://evil.test"),
             Some("same-origin"),
             403,
         ),
+        ("a sandbox's, in an older browser", Some("null"), None, 403),
         ("one that hides all", None, None, 403),
         (
             "another site's",
@@ -234,7 +262,14 @@ fn socket_requires_the_app_origin() {
             &[("Origin", Some("https://evil.test"))],
             403,
         ),
-        ("an opaque origin's", &[("Origin", Some("null"))], 403),
+        (
+            "an opaque origin's",
+            &[
+                ("Origin", Some("null")),
+                ("Sec-Fetch-Site", Some("cross-site")),
+            ],
+            403,
+        ),
         ("a sibling's", &[("Sec-Fetch-Site", Some("same-site"))], 403),
         (
             "another site's",

@@ -64,13 +64,12 @@ impl Answered {
         }
     }
 
-    /// Returns the error code in the response's JSON, or an empty string if the response has no error code.
+    /// Returns the error code in the response's header, or an empty string if the response has no error code.
     pub(crate) fn code(&self) -> String {
         let Self::Own(response) = self else {
             return String::new();
         };
-        json_of(response)["error"]["code"]
-            .as_str()
+        header(response, "x-strongroom")
             .unwrap_or_default()
             .to_owned()
     }
@@ -103,6 +102,7 @@ pub(crate) struct Sent {
     /// Names of headers that the handler adds to the policy's list of kept headers, joined in one string.
     pub(crate) keep: String,
     pub(crate) remove: String,
+    pub(crate) timeout: Millis,
 }
 
 pub(crate) struct Host {
@@ -278,7 +278,7 @@ impl Host {
 
     pub(crate) fn navigation(&self, url: &str, from: Source) -> Request {
         let site = match from {
-            Source::App => "same-origin",
+            Source::App | Source::Click => "same-origin",
             Source::CrossSite => "cross-site",
             Source::Browser => "none",
         };
@@ -289,6 +289,7 @@ impl Host {
             site: Some(site.to_owned()),
             mode: Some("navigate".to_owned()),
             dest: Some("document".to_owned()),
+            user: (from == Source::Click).then(|| "?1".to_owned()),
             accept: Some("text/html,application/xhtml+xml".to_owned()),
             ..Request::default()
         }
@@ -493,6 +494,7 @@ impl Host {
             is_upgrade: forward.is_upgrade,
             keep: forward.keep.clone(),
             remove: forward.remove.clone(),
+            timeout: forward.timeout,
         });
         let ok = Head {
             status: 200,

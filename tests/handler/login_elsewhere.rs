@@ -38,10 +38,7 @@ fn repeated(host: &mut Host, page: &OwnResponse) -> OwnResponse {
 fn open(host: &mut Host, parameters: &[(&str, &str)], from: Source) -> OwnResponse {
     let url = ["/auth/login?", &query(parameters)].concat();
     let page = host.go(&url, from).own();
-    let [outside] = &page.cookies[..] else {
-        panic!("{page:?}");
-    };
-    assert!(outside.starts_with("__Host-strongroom-outside=1;"));
+    assert!(host.browser.get(crate::mark::MARK).is_some());
     repeated(host, &page)
 }
 
@@ -206,8 +203,8 @@ fn signed_out_user_is_asked() {
             ];
             let response = open(&mut host, &parameters, Source::CrossSite);
             let url = link(&response);
-            assert_eq!(url, "/auth/login?returnTo=%2Forders", "{end}");
-            let begun = host.go(&url, Source::App).own();
+            assert_eq!(url, "/auth/login?returnTo=%2Forders&outside=", "{end}");
+            let begun = host.go(&url, Source::Click).own();
             assert_eq!(signed_in_at(&mut host, &begun), "/orders");
             // The login makes the next one possible without a click.
             host.browser.0.retain(|cookie| {
@@ -321,38 +318,6 @@ fn malformed_requests_have_own_errors() {
             ..host.navigation("/auth/login", Source::CrossSite)
         };
         assert_eq!(host.request(request).status(), 405);
-    }
-}
-
-#[test]
-fn redirect_of_the_app_reaches_no_route() {
-    for config in kinds() {
-        let mut host = Host::signed_in_with(&config);
-        let target = "/signin?next=/api/files/a";
-        let response = open(
-            &mut host,
-            &[("iss", ISSUER), ("target_link_uri", target)],
-            Source::CrossSite,
-        );
-        assert_eq!(location(&response), target);
-        // The app redirects the browser, which still takes the navigation for one of the app.
-        let response = host.go("/api/files/a", Source::App).own();
-        assert!(link(&response).contains("/api/files/a"));
-        assert!(host.upstream.is_empty());
-        // The same for a login that the app redirects to.
-        let begun = host
-            .go("/auth/login?returnTo=/api/files/a", Source::App)
-            .own();
-        let back = host.provider.authorize(location(&begun));
-        let mut response = host.arrive(&back);
-        if config == kinds()[1] {
-            response = repeated(&mut host, &response);
-        }
-        assert!(link(&response).contains("/api/files/a"));
-        host.browser
-            .0
-            .retain(|cookie| !cookie.name.ends_with("-outside"));
-        assert_eq!(host.go("/api/files/a", Source::App).status(), 200);
     }
 }
 

@@ -57,11 +57,16 @@ fn login_from_outside_the_app_ends_on_a_link() {
         ] {
             let mut host = Host::with(&config);
             let response = host.go_through_login(path, source);
-            assert_eq!(link_in(&response), "/api/files/a?b=1", "{path} {source:?}");
+            let link = link_in(&response);
+            assert_eq!(
+                without_click(&link),
+                "/api/files/a?b=1",
+                "{path} {source:?}"
+            );
             assert!(page_of(&response).contains("<h1>You are signed in</h1>"));
             assert!(host.upstream.is_empty());
             // The user clicks the link.
-            assert_eq!(host.go("/api/files/a?b=1", Source::App).status(), 200);
+            assert_eq!(host.go(&link, Source::App).status(), 200);
         }
     }
 }
@@ -127,11 +132,13 @@ fn login_of_the_app_forwards_to_a_route() {
 }
 
 #[test]
-fn failed_login_from_outside_is_repeated_without_route() {
+fn failed_login_from_outside_is_repeated_as_such() {
+    let own = "/auth/login?returnTo=%2Fapi%2Ffiles%2Fa";
+    let outside = "/auth/login?returnTo=%2Fapi%2Ffiles%2Fa&outside=";
     for (source, again) in [
-        (Source::App, "/auth/login?returnTo=%2Fapi%2Ffiles%2Fa"),
-        (Source::Browser, "/auth/login"),
-        (Source::CrossSite, "/auth/login"),
+        (Source::App, own),
+        (Source::Browser, outside),
+        (Source::CrossSite, outside),
     ] {
         let mut host = Host::new();
         let response = host.go("/auth/login?returnTo=/api/files/a", source).own();
@@ -140,22 +147,33 @@ fn failed_login_from_outside_is_repeated_without_route() {
         let response = host.arrive(&back);
         assert_eq!(response.status, 503);
         assert_eq!(link_in(&response), again, "{source:?}");
+        let back = host.come_back(again);
+        let response = host.arrive(&back);
+        let is_forwarded = page_of(&response).contains("http-equiv");
+        assert_eq!(is_forwarded, source == Source::App, "{source:?}");
     }
 }
 
 /// Returns the page in a response.
-fn page_of(response: &OwnResponse) -> &str {
+pub(crate) fn page_of(response: &OwnResponse) -> &str {
     let (kind, page) = response.body.as_ref().unwrap();
     assert_eq!(*kind, "text/html; charset=utf-8");
     page
 }
 
 /// Returns the target of the first link in a page that does not forward the browser.
-fn link_in(response: &OwnResponse) -> String {
+pub(crate) fn link_in(response: &OwnResponse) -> String {
     let page = page_of(response);
     assert!(!page.contains("http-equiv"), "{page}");
     let (_, rest) = page.split_once(r#"<a href=""#).unwrap();
     rest.split_once('"').unwrap().0.replace("&amp;", "&")
+}
+
+/// Returns the path of a link without the value that proves a click.
+pub(crate) fn without_click(link: &str) -> &str {
+    let path = link.strip_prefix(crate::host::APP).unwrap();
+    let (path, _) = path.split_once("strongroom-click=").unwrap();
+    path.trim_end_matches(['?', '&'])
 }
 
 #[test]
@@ -195,8 +213,10 @@ fn only_navigation_from_the_app_carries_a_token() {
             assert_eq!(host.upstream.len(), sent, "{path} {site:?}");
             if path == "/api/files/a" && status == 403 {
                 let link = link_in(&answered.own());
-                assert_eq!(link, "https://app.example.com/api/files/a");
+                assert_eq!(without_click(&link), "/api/files/a");
                 assert_eq!(host.go(&link, Source::App).status(), 200);
+                let sent = host.upstream.last().unwrap();
+                assert_eq!(sent.url, "https://files.example.com/a");
             }
         }
     }
@@ -214,8 +234,9 @@ fn page_with_link_shows_the_address_as_text() {
     let response = host.go(&url, Source::Browser).own();
     let page = page_of(&response);
     let shown = "//evil.example/&#39;x&#39;?a=%3Cb%3E&amp;c=%27d%27";
-    let link = format!(r#"<a href="https://app.example.com{shown}">{shown}</a>"#);
-    assert!(page.contains(&link), "{page}");
+    let href = format!(r#"<a href="https://app.example.com{shown}&amp;strongroom-click="#);
+    assert!(page.contains(&href), "{page}");
+    assert!(page.contains(&format!(r##"#e">{shown}#e</a>"##)), "{page}");
     assert!(!page.contains("<script") && !page.contains("http-equiv"));
     let csp = crate::host::header(&response, "content-security-policy").unwrap();
     assert!(csp.contains("default-src 'none'") && csp.contains("frame-ancestors 'none'"));
@@ -234,8 +255,7 @@ fn link_shows_only_the_beginning_of_long_paths() {
         let mut host = Host::signed_in();
         let path = "/api/files/".to_owned() + &"a".repeat(length - 11);
         let response = host.go(&path, Source::CrossSite).own();
-        let link = link_in(&response);
-        assert_eq!(link, ["https://app.example.com", &path].concat());
+        assert_eq!(without_click(&link_in(&response)), path);
         let shown = [&path[..200], if is_cut { "…" } else { "" }].concat();
         let shown = [">", &shown, "</a>"].concat();
         assert!(page_of(&response).contains(&shown), "{length}");
@@ -259,6 +279,36 @@ fn window_opener_loses_pages_that_wait_for_clicks() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login?returnTo=/api/files/a");
     assert_eq!(policy(&host.arrive(&back)), (false, None));
+}
+
+/// A site that opens a route in a window could otherwise see by `window.closed` if the user is signed in.
+#[test]
+fn window_opener_cannot_tell_if_the_user_is_signed_in() {
+    let policy = |response: &OwnResponse| {
+        crate::host::header(response, "cross-origin-opener-policy").map(str::to_owned)
+    };
+    for path in ["/api/files/a", "/api/orders", "/api/files/..%2fa"] {
+        for mut host in [Host::new(), Host::signed_in()] {
+            let response = host.go(path, Source::CrossSite).own();
+            assert_eq!(policy(&response).as_deref(), Some("same-origin"), "{path}");
+        }
+        let mut host = Host::signed_in();
+        host.pass(1800);
+        let response = host.go(path, Source::CrossSite).own();
+        assert_eq!(policy(&response).as_deref(), Some("same-origin"), "{path}");
+    }
+    for url in ["/auth/callback", "/auth/callback?code=c&state=s"] {
+        for mut host in [Host::new(), Host::signed_in()] {
+            let response = host.go(url, Source::CrossSite).own();
+            assert_eq!(policy(&response).as_deref(), Some("same-origin"), "{url}");
+        }
+    }
+    // The opener of a login's window may wait for it.
+    let mut host = Host::new();
+    let response = host.go("/auth/login", Source::App).own();
+    assert_eq!(policy(&response), None);
+    let back = host.provider.authorize(location(&response));
+    assert_eq!(policy(&host.arrive(&back)), None);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 use strongroom::Code;
+use strongroom::base::clock::Millis;
 use strongroom::codec::url::Url;
 use strongroom::edge::{Config, Effect, Handler, Head, Reply, Response, Step};
 use strongroom::egress::policy::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL};
@@ -587,4 +588,17 @@ fn request_given_up_during_a_refresh_ends_with_it() {
     host.pass(2);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
     assert_eq!(host.provider.sent_to("/token").len(), 2);
+}
+
+#[test]
+fn upstream_has_the_time_of_its_route() {
+    for (timeout, seconds) in [(None, 60), (Some(1), 1), (Some(3600), 3600)] {
+        let mut route = json!({ "prefix": "/api/", "upstream": "https://api.example.com/v1/" });
+        if let Some(timeout) = timeout {
+            route["timeout"] = json!(timeout);
+        }
+        let mut host = Host::signed_in_with(&json!({ "routes": [route] }));
+        host.call("GET", "/api/orders");
+        assert_eq!(host.upstream[0].timeout, Millis::from_secs(seconds));
+    }
 }

@@ -213,6 +213,12 @@ export interface Route {
    * or `insufficient_scope`. Default false.
    */
   stepUp?: boolean
+  /**
+   * Seconds until the upstream's response must begin. Default 60. Later, the handler responds with 502
+   * (`upstream_unavailable`). The response's body may take any time, and so may a request with a body of more than 64 KB
+   * or of unknown length.
+   */
+  timeout?: number
 }
 
 /** Returns the configuration for the core as JSON. Each function is replaced by the value that it reads from `env`. */

@@ -90,9 +90,21 @@ export const handlerFactory =
         return ((await response.json()) as { session: EdgeSession | null }).session
       },
       fetch: async (request, env, context) =>
-        (await handle(request, env, context)) ?? new Response('Not found', { status: 404 }),
+        (await handle(request, env, context)) ?? noApp(config.base ?? DEFAULT_BASE),
     }
   }
+
+/** Returns the response for an address of the app, to which a login also returns, if the handler serves no app. */
+const noApp = (base: string): Response =>
+  new Response(
+    `There is no app at this address.
+
+This server serves only ${base}/ and the routes of its token handler. All other addresses belong to an app, which is missing here: a request for them must not go to fetch() of the handler, but to the app.
+
+If you come from a login, the login has worked, and you are signed in.
+`,
+    { status: 404, headers: { 'cache-control': 'no-store', 'content-type': 'text/plain; charset=utf-8' } },
+  )
 
 const failure = (): Response =>
   new Response('The server could not respond', { status: 500, headers: { 'cache-control': 'no-store' } })

@@ -11,9 +11,12 @@ use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
 use crate::codec::base64url;
+use crate::codec::url::Url;
 use crate::edge::config::SameSite;
+use crate::edge::csrf;
 use crate::edge::endpoints::login::{self, PendingLogin, purpose};
 use crate::edge::io::OwnResponse;
+use crate::edge::navigation;
 use crate::edge::provider::documents;
 use crate::edge::provider::dpop;
 use crate::edge::provider::requests;
@@ -26,6 +29,7 @@ use crate::edge::response;
 use crate::edge::session::cookies::CookieValue;
 use crate::edge::session::{SID, Session};
 use crate::edge::store::seal;
+use crate::edge::task::boxed;
 use crate::login::authorization_request::{self, Pending};
 use crate::login::authorization_response::AuthorizationResponse;
 use crate::oauth::error_description;
@@ -38,40 +42,88 @@ use crate::session::EndReason;
 /// session's cookie.
 const REPEATED: &str = "again";
 
+/// The title of the pages that lead to the app.
+const TITLE: &str = "You are signed in";
+
 /// Handles the authorization response.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
-    if is_cross_site(context) && !context.url.query().ends_with(REPEATED) {
-        let path = context.url.relative_without_fragment();
-        let joint = if context.url.query().is_empty() {
-            "?"
-        } else {
-            "&"
-        };
-        let again = [path, joint, REPEATED].concat();
-        return response::link_page(200, "Signing you in", &again, None);
+    let is_repeated = context.url.query().ends_with(REPEATED);
+    if lacks_strict_cookie(context) && !is_repeated {
+        return repeat(context);
     }
     let flow = &context.task.config().flow;
-    let authorization =
-        match AuthorizationResponse::parse(flow, &context.redirect_uri(), context.url.href()) {
-            Ok(authorization) => authorization,
-            Err(error) => return login::failed(context, &error, None),
-        };
-    let (name, found) = login::cookie(context, &authorization.key);
-    // Clear the login's cookie even if the login fails.
-    let used = context.jar().clear(&name);
-    let mut response = match pending(context, &authorization, found).await {
-        Ok(mut login) => match finish_login(context, authorization, &mut login).await {
-            Ok(response) => response,
-            Err(error) => {
-                // A page of the app begins the next attempt, which would therefore forward the browser.
-                let kept = Some(login.pending.return_to.as_str()).filter(|_| !login.needs_click);
-                login::failed(context, &error, kept)
-            }
-        },
-        Err(error) => login::failed(context, &error, None),
+    let parsed = AuthorizationResponse::parse(flow, &context.redirect_uri(), context.url.href());
+    let (found, used) = match &parsed {
+        Ok(authorization) => {
+            let (name, value) = login::cookie(context, &authorization.key);
+            let found = pending(context, authorization, value).await;
+            (found, Some(context.jar().clear(&name)))
+        }
+        Err(error) => (Err(error.clone()), None),
     };
-    response.cookies.push(used);
-    response
+    let is_own = found.as_ref().is_ok_and(|login| login.is_own);
+    let mut response = if !is_own && csrf::is_clicked_in_app(&context.request) && !is_repeated {
+        // The user has clicked on something else, such as the form of a provider on the app's own origin.
+        repeat(context)
+    } else {
+        let mut response = match (parsed, found) {
+            (Ok(authorization), Ok(mut login)) => {
+                match finish_login(context, authorization, &mut login).await {
+                    Ok(response) => response,
+                    Err(error) => failed(context, &error, Some(&login)).await,
+                }
+            }
+            (_, Err(error)) | (Err(error), _) => failed(context, &error, None).await,
+        };
+        // Clear the login's cookie even if the login fails.
+        response.cookies.extend(used);
+        response
+    };
+    if is_own {
+        return response;
+    }
+    navigation::set_mark(context, &mut response);
+    response::sever(response)
+}
+
+/// Responds to a login that fails. If this response of the provider was used before, and the user is signed in, the
+/// browser goes to the app: the user went back, reloaded the page, or the browser sent the request twice.
+async fn failed(
+    context: &RequestContext,
+    error: &Error,
+    login: Option<&PendingLogin>,
+) -> OwnResponse {
+    let since = match (error.code(), login) {
+        // The first request has cleared the login's cookie.
+        (Code::LoginUnknown, _) => 0,
+        // The first request has used the code, and its session began after the login.
+        (Code::CodeRejected, Some(login)) => login.pending.created_at,
+        _ => return login::failed(context, error, login),
+    };
+    match boxed(context.current_session()).await {
+        Ok(Some((session, is_new))) if session.began > since => {
+            let cookies = boxed(context.updated_cookies(session, is_new)).await;
+            let mut response = match login {
+                Some(login) => return_to_app(context, login).await,
+                None => navigation::to_app(context, TITLE, "/"),
+            };
+            response.cookies.extend(cookies);
+            response
+        }
+        _ => login::failed(context, error, login),
+    }
+}
+
+/// Builds a page of the app's own origin that repeats this request.
+fn repeat(context: &RequestContext) -> OwnResponse {
+    let path = context.url.relative_without_fragment();
+    let joint = if context.url.query().is_empty() {
+        "?"
+    } else {
+        "&"
+    };
+    let again = [path, joint, REPEATED].concat();
+    response::link_page(200, "Signing you in", &again, None)
 }
 
 async fn finish_login(
@@ -159,8 +211,8 @@ async fn finish_login(
     };
     // The previous session is ended last, because a failed login must not end it.
     end_previous_session(context, pending, &user).await;
-    let mut response = return_to_app(context, login);
-    response.cookies = cookies;
+    let mut response = return_to_app(context, login).await;
+    response.cookies.extend(cookies);
     if context.has_left() {
         let jar = context.jar();
         response.cookies.push(jar.clear(&jar.left()));
@@ -219,7 +271,6 @@ async fn pending(
     let mut login = read.ok_or_else(unknown)?;
     let return_to = &mut login.pending.return_to;
     *return_to = authorization_request::return_to(&context.redirect_uri(), Some(return_to))?;
-    login.needs_click &= login::leads_to_route(context, return_to);
     Ok(login)
 }
 
@@ -245,30 +296,36 @@ async fn end_previous_session(context: &RequestContext, pending: &Pending, user:
     end::end_session(&context.task, &before, reason).await;
 }
 
-/// Returns true if the browser withheld the `SameSite=Strict` cookie because another site started this navigation.
-/// If a page of this origin repeats the navigation, the cookie is sent.
-fn is_cross_site(context: &RequestContext) -> bool {
-    let site = context.request.site.as_deref();
-    context.task.config().cookie.same_site == SameSite::Strict && site == Some("cross-site")
-}
-
-/// Sends the browser to the page that the user came from. A page of this origin forwards the browser if the target is a
-/// route, or if the cookie is `SameSite=Strict`, which the browser would withhold after a redirect from the provider. If
-/// another site or the browser began the login, this page has only a link to a route: otherwise any site could navigate
-/// the user's window to a route, with a token.
-fn return_to_app(context: &RequestContext, login: &PendingLogin) -> OwnResponse {
-    let path = login.pending.return_to.as_str();
-    let is_strict = context.task.config().cookie.same_site == SameSite::Strict;
-    let is_from_app = matches!(
+/// Returns true if the browser may have withheld the `SameSite=Strict` cookie, because no page of this site began this
+/// navigation. If a page of this origin repeats the navigation, the cookie is sent.
+fn lacks_strict_cookie(context: &RequestContext) -> bool {
+    let is_near = matches!(
         context.request.site.as_deref(),
         Some("same-origin" | "same-site")
     );
-    if login.needs_click || login::is_of_route(context, path) || is_strict && !is_from_app {
-        let shown = Some(path).filter(|_| login.needs_click);
-        response::link_page(200, "You are signed in", path, shown)
-    } else {
-        response::redirect(path.to_owned())
+    context.task.config().cookie.same_site == SameSite::Strict && !is_near
+}
+
+/// Sends the browser to the page that the user came from. After a login of the app, a page of this origin forwards the
+/// browser to a route. After any other login, a page has a link to the route: otherwise any site could navigate the
+/// user's window to a route, with a token. A page also forwards the browser if it would withhold a `SameSite=Strict`
+/// cookie after a redirect from the provider.
+async fn return_to_app(context: &RequestContext, login: &PendingLogin) -> OwnResponse {
+    let path = login.pending.return_to.as_str();
+    let is_route = login::is_of_route(context, path);
+    if is_route
+        && !login.is_own
+        && let Some(url) = Url::parse_within(path, &context.url)
+    {
+        return boxed(navigation::open_page(context, 200, TITLE, &url)).await;
     }
+    if is_route || lacks_strict_cookie(context) {
+        return response::link_page(200, TITLE, path, None);
+    }
+    if login.is_own {
+        return response::redirect(path.to_owned());
+    }
+    navigation::to_app(context, TITLE, path)
 }
 
 /// Returns the error of a login whose session could not be saved.

@@ -14,6 +14,7 @@ use crate::codec::url::Url;
 use crate::config;
 use crate::edge::config::ClientAuth;
 use crate::edge::io::OwnResponse;
+use crate::edge::navigation;
 use crate::edge::provider::documents;
 use crate::edge::provider::dpop;
 use crate::edge::provider::dpop::KeyPair;
@@ -45,13 +46,35 @@ pub(in crate::edge) fn purpose(key: &str) -> String {
     ["login ", key].concat()
 }
 
+/// The parameter of a login that no page of the app began. The links in pages of the handler have it, because a click on
+/// them does not mean the address to which the login leads.
+const OUTSIDE: &str = "outside";
+
 /// Redirects the browser to the provider.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+    let mut is_own = navigation::is_begun_by_app(context);
     let begun = match login_params(context.url.query(), &context.task.config().flow) {
-        Ok(params) => boxed(begin(context, params, context.is_begun_by_app())).await,
+        Ok((params, is_outside)) => {
+            is_own &= !is_outside;
+            boxed(begin(context, params, is_own)).await
+        }
         Err(error) => Err(error),
     };
-    begun.unwrap_or_else(|error| failed(context, &error, None))
+    let mut response = begun.unwrap_or_else(|error| failed(context, &error, None));
+    if is_own {
+        response.cookies.extend(navigation::end_mark(context));
+    }
+    response
+}
+
+/// Returns the address of a login for a link in a page of the handler.
+pub(in crate::edge) fn address(context: &RequestContext, return_to: &str, is_own: bool) -> String {
+    let mut query = Form::new();
+    query.push("returnTo", return_to);
+    if !is_own {
+        query.push(OUTSIDE, "");
+    }
+    [&context.login_path(), "?", &query.finish()].concat()
 }
 
 /// Begins a login: builds the redirect to the provider. `is_own` is true if a page of the app begins the login.
@@ -195,29 +218,26 @@ async fn push(
     }
 }
 
-/// Builds a page that explains why a login failed. The page's link to another attempt keeps `return_to`, the path that
-/// the user came from.
+/// Builds a page that explains why a login failed. The page's link to another attempt repeats `login`.
 pub(in crate::edge) fn failed(
     context: &RequestContext,
     error: &Error,
-    return_to: Option<&str>,
+    login: Option<&PendingLogin>,
 ) -> OwnResponse {
     context.task.fault(error);
-    failed_page(context, error, return_to)
+    failed_page(context, error, login)
 }
 
 /// Builds the page of [`failed`] without a line in the log.
 pub(in crate::edge) fn failed_page(
     context: &RequestContext,
     error: &Error,
-    return_to: Option<&str>,
+    login: Option<&PendingLogin>,
 ) -> OwnResponse {
-    let mut again = context.login_path();
-    if let Some(return_to) = return_to {
-        let mut query = Form::new();
-        query.push("returnTo", return_to);
-        again = [&again, "?", &query.finish()].concat();
-    }
+    let again = login.map_or_else(
+        || context.login_path(),
+        |login| address(context, &login.pending.return_to, login.is_own),
+    );
     let body = [
         "<p>",
         &response::escaped(error.message()),
@@ -256,8 +276,8 @@ pub(in crate::edge) struct PendingLogin {
     pub(in crate::edge) pending: Box<Pending>,
     /// The private key for the login's tokens, if they are bound to a key.
     pub(in crate::edge) key: Option<Secret>,
-    /// True if no page of the app began the login. The handler then must not forward the browser to a route.
-    pub(in crate::edge) needs_click: bool,
+    /// True if a page of the app began the login. Otherwise only the user's click may lead to a route afterwards.
+    pub(in crate::edge) is_own: bool,
 }
 
 /// The beginning of a login's JSON if a page of the app began the login. Handlers of earlier versions ignore this
@@ -284,17 +304,18 @@ pub(in crate::edge) fn from_text(text: &str) -> Option<PendingLogin> {
     Some(PendingLogin {
         pending: Pending::from_json(json)?,
         key,
-        needs_click: !json.starts_with(OWN),
+        is_own: json.starts_with(OWN),
     })
 }
 
-/// Reads the options of a login from its query.
-fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>> {
+/// Reads the options of a login from its query. Returns them, and true if the query has [`OUTSIDE`].
+fn login_params(query: &str, config: &config::Config) -> Result<(Box<LoginParams>, bool)> {
     let invalid = |why: &[&str]| Err(Error::of(Code::MessageInvalid, why));
     let Some(given) = form::parse(query) else {
         return invalid(&[msg!("the query is not UTF-8")]);
     };
     let mut params = Box::new(LoginParams::default());
+    let mut is_outside = false;
     let mut more: Vec<(String, String)> = Vec::new();
     for (name, value) in given {
         let known = match name.as_str() {
@@ -309,6 +330,10 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
                     return invalid(&[msg!("login option max_age must be a number of seconds")]);
                 };
                 params.max_age = Some(seconds);
+                continue;
+            }
+            OUTSIDE => {
+                is_outside = true;
                 continue;
             }
             _ if config.login.may_add(&name) && more.iter().all(|(known, _)| *known != name) => {
@@ -330,7 +355,7 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
         }
     }
     params.more = more;
-    Ok(params)
+    Ok((params, is_outside))
 }
 
 #[cfg(test)]
@@ -346,11 +371,11 @@ mod tests {
     fn deployments_before_and_after_read_each_others_logins() {
         for is_own in [true, false] {
             let text = to_text(&pending(), None, is_own);
-            assert_ne!(from_text(text.expose()).unwrap().needs_click, is_own);
+            assert_eq!(from_text(text.expose()).unwrap().is_own, is_own);
             let read_before = Pending::from_json(text.expose()).unwrap();
             assert_eq!(read_before.to_json().expose(), pending().to_json().expose());
         }
         let written_before = pending().to_json();
-        assert!(from_text(written_before.expose()).unwrap().needs_click);
+        assert!(!from_text(written_before.expose()).unwrap().is_own);
     }
 }

@@ -16,9 +16,10 @@ use crate::edge::csrf;
 use crate::edge::endpoints::login;
 use crate::edge::io::{Effect, OwnResponse, Reply};
 use crate::edge::isolate::Seldom;
+use crate::edge::navigation;
 use crate::edge::refresh::end;
 use crate::edge::refusal::Refusal;
-use crate::edge::request::{OUTSIDE_AGE, RequestContext};
+use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::task::boxed;
 use crate::login::authorization_request::{self, LoginParams};
@@ -27,7 +28,8 @@ use crate::login::initiation::Initiation;
 /// Largest form, in bytes.
 const MAX_FORM: usize = 4 * 1024;
 
-/// The parameter of a repeated request, for browsers without Fetch Metadata.
+/// The parameter of a repeated request, for browsers without Fetch Metadata, and for navigations that a service worker
+/// passes on.
 const REPEATED: &str = "repeated";
 
 /// The request, and true if it is the repeated one.
@@ -90,11 +92,13 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Some(Err(error)) => return refused(context, Seldom::Elsewhere, &error),
         None => return boxed(login::handle(context)).await,
     };
-    let is_own = match &context.request.site {
-        Some(_) => csrf::is_begun_by_app(&context.request),
-        None => elsewhere.is_repeated,
+    let request = &context.request;
+    let is_again = if request.site.is_none() || csrf::is_passed_on(request) {
+        elsewhere.is_repeated
+    } else {
+        csrf::is_from_app(request)
     };
-    if !is_own {
+    if !is_again {
         return forward(context, &elsewhere);
     }
     let initiation = elsewhere.initiation;
@@ -102,17 +106,19 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         return refused(context, Seldom::OtherIssuer, &error);
     }
     let result = boxed(compare_with_session(context, initiation)).await;
-    result.unwrap_or_else(|error| login::failed(context, &error, None))
+    let mut response = result.unwrap_or_else(|error| login::failed(context, &error, None));
+    // The first request has set the mark, unless the other site's link had the parameter of a repeated request.
+    navigation::set_mark(context, &mut response);
+    response
 }
 
-/// Repeats the request from the app's own origin, so that the browser sends the session's cookie. The page's cookie keeps
-/// what follows from counting as a navigation of the app, also if the target redirects the browser.
+/// Repeats the request from the app's own origin, so that the browser sends the session's cookie. The mark keeps what
+/// follows from counting as a navigation of the app, also if the target redirects the browser.
 fn forward(context: &RequestContext, elsewhere: &Elsewhere) -> OwnResponse {
     let again = elsewhere.repeated(context);
-    let mut response = response::link_page(200, "Signing you in", &again, None);
-    response.headers.push(response::opener_policy());
-    let jar = context.jar();
-    response.cookies.push(jar.mark(&jar.outside(), OUTSIDE_AGE));
+    let page = response::link_page(200, "Signing you in", &again, None);
+    let mut response = response::sever(page);
+    navigation::set_mark(context, &mut response);
     response
 }
 
@@ -128,15 +134,16 @@ async fn compare_with_session(
     initiation: Box<Initiation>,
 ) -> Result<OwnResponse> {
     let target = target(context, initiation.target.as_deref());
+    let to_target = || navigation::to_app(context, "You are signed in", &target);
     match boxed(context.current_session()).await {
         Ok(Some((session, is_new))) => {
             let cookies = boxed(context.updated_cookies(session, is_new)).await;
             return Ok(OwnResponse {
                 cookies,
-                ..response::redirect(target)
+                ..to_target()
             });
         }
-        Err(Refusal::Interaction) => return Ok(response::redirect(target)),
+        Err(Refusal::Interaction) => return Ok(to_target()),
         Err(Refusal::Later(error, _)) => return Err(error),
         Err(Refusal::Ended(reason)) if end::waits_for_the_user(reason) => {
             return Ok(ask(context, &target));
@@ -158,12 +165,10 @@ fn may_lack_cookie(context: &RequestContext) -> bool {
     context.request.site.is_none() && context.task.config().cookie.same_site == SameSite::Strict
 }
 
-/// Builds a page that waits for the user's click, which begins a login of the app. The user would not see whose account
-/// the other site proposes, so the page does not keep `login_hint`.
+/// Builds a page that waits for the user's click, which begins a login. The user would not see whose account the other site
+/// proposes, so the page does not keep `login_hint`.
 fn ask(context: &RequestContext, target: &str) -> OwnResponse {
-    let mut query = Form::new();
-    query.push("returnTo", target);
-    let href = [&context.login_path(), "?", &query.finish()].concat();
+    let href = login::address(context, target, false);
     response::question_page("Sign in?", "You are signed out in this browser.", &href)
 }
 

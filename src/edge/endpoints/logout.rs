@@ -10,6 +10,7 @@ use crate::codec::json::Writer;
 use crate::edge::csrf;
 use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
+use crate::edge::navigation;
 use crate::edge::provider::documents;
 use crate::edge::refresh::end;
 use crate::edge::refusal::Refusal;
@@ -33,6 +34,11 @@ const LOGOUT_COOKIE: &str = "logout";
 /// URL.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let is_script = context.request.marker.is_some();
+    // A form of any site looks like one of the app if a service worker of the app passes it on.
+    if csrf::is_form_of_worker(&context.request) {
+        let base = context.task.config().base.as_str();
+        return navigation::worker_page(context, &[base, "/"].concat());
+    }
     if let Err(error) = check_sender(context, is_script) {
         return response::error(403, &error);
     }
@@ -90,7 +96,7 @@ fn check_sender(context: &RequestContext, is_script: bool) -> Result<()> {
     if is_script {
         return csrf::check_script(request, &context.origin);
     }
-    csrf::check_form_or_socket(request, &context.origin)?;
+    csrf::check_form(request, &context.origin)?;
     // A request without the header `X-Strongroom` must be a navigation by a form. A request by a script must have the
     // header.
     let mode = request.mode.as_deref();

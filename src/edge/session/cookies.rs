@@ -158,22 +158,27 @@ impl<'a> Jar<'a> {
         let mut set = Vec::new();
         for (i, piece) in pieces.iter().enumerate() {
             let cookie = if i > 0 {
-                self.write(&piece_name(&name, i as u64), piece, self.same_site(), age)
+                self.write(
+                    &piece_name(&name, i as u64),
+                    piece,
+                    self.same_site(),
+                    Some(age),
+                )
             } else if pieces.len() == 1 {
-                self.write(&name, piece, self.same_site(), age)
+                self.write(&name, piece, self.same_site(), Some(age))
             } else {
                 let mut first = String::new();
                 json::write_number(&mut first, pieces.len() as u64);
                 first.push('~');
                 first.push_str(piece);
-                self.write(&name, &first, self.same_site(), age)
+                self.write(&name, &first, self.same_site(), Some(age))
             };
             set.push(cookie);
         }
         for i in pieces.len()..MOST_PIECES {
             let stale = piece_name(&name, i as u64);
             if had.value(&stale) != CookieValue::Missing {
-                set.push(self.write(&stale, "", self.same_site(), Millis::ZERO));
+                set.push(self.write(&stale, "", self.same_site(), Some(Millis::ZERO)));
             }
         }
         Some(set)
@@ -190,7 +195,7 @@ impl<'a> Jar<'a> {
                 piece_name(&name, i)
             };
             if had.value(&name) != CookieValue::Missing {
-                cleared.push(self.write(&name, "", self.same_site(), Millis::ZERO));
+                cleared.push(self.write(&name, "", self.same_site(), Some(Millis::ZERO)));
             }
         }
         cleared
@@ -202,33 +207,42 @@ impl<'a> Jar<'a> {
         [self.prefix(), &self.config.cookie.name, "-left"].concat()
     }
 
-    /// Returns the name of the cookie that says that another site has just begun a navigation.
+    /// Returns the name of the cookie that says that a navigation may still be one that began outside the app.
     pub(in crate::edge) fn outside(&self) -> String {
         [self.prefix(), &self.config.cookie.name, "-outside"].concat()
     }
 
     /// Writes a cookie that says something by its name alone.
     pub(in crate::edge) fn mark(&self, name: &str, age: Millis) -> String {
-        self.write(name, "1", "Lax", age)
+        self.write(name, "1", "Lax", Some(age))
+    }
+
+    /// Writes the cookie that says that a navigation may have begun outside the app. The cookie lasts as long as the
+    /// browser's session.
+    pub(in crate::edge) fn set_outside(&self, value: &str) -> String {
+        self.write(&self.outside(), value, "Lax", None)
     }
 
     /// Writes a login's cookie.
     pub(in crate::edge) fn set_login(&self, key: &str, value: &str, age: Millis) -> String {
-        self.write(&self.login(key), value, "Lax", age)
+        self.write(&self.login(key), value, "Lax", Some(age))
     }
 
     /// Clears a login's cookie.
     pub(in crate::edge) fn clear(&self, name: &str) -> String {
-        self.write(name, "", "Lax", Millis::ZERO)
+        self.write(name, "", "Lax", Some(Millis::ZERO))
     }
 
-    fn write(&self, name: &str, value: &str, same_site: &str, age: Millis) -> String {
+    /// Writes a cookie. Without an age, the cookie lasts as long as the browser's session (RFC 6265 5.3).
+    fn write(&self, name: &str, value: &str, same_site: &str, age: Option<Millis>) -> String {
         let mut cookie = [name, "=", value, "; Path=/; HttpOnly; SameSite=", same_site].concat();
         if self.is_secure {
             cookie.push_str("; Secure");
         }
-        cookie.push_str("; Max-Age=");
-        json::write_number(&mut cookie, age.as_secs());
+        if let Some(age) = age {
+            cookie.push_str("; Max-Age=");
+            json::write_number(&mut cookie, age.as_secs());
+        }
         cookie
     }
 }

@@ -1,6 +1,7 @@
 /**
  * A token handler adds its token to a navigation only if a page of the app began it. The browser's `Sec-Fetch-Site`
- * tells who began a navigation, also after redirects by other sites.
+ * tells who began a navigation, also after redirects by other sites. After a login that the app did not begin, only a
+ * click of the user counts, which WebKit does not tell (`Sec-Fetch-User`).
  */
 import assert from 'node:assert/strict'
 import { giveConsent } from '../../support/engines/app.mjs'
@@ -83,11 +84,33 @@ const capabilities = [
       await tab.goto(away(app.site.origin + silent))
       assert.equal(await linkOn(tab, 'You are signed in'), '/api/me?n=4')
       assert.deepEqual(served(app), ['?n=1', '?n=2'])
+      await follow(app, tab, 3)
 
       // Control: a link of the app leads to the route at once.
       await tab.goto(`${app.site.origin}/link`)
-      await follow(app, tab, 3)
+      await follow(app, tab, 4)
       assert.equal(served(app).at(-1), '?from=app')
+    },
+  },
+  {
+    name: 'token handler: a link of the app to a route, after a login that the app did not begin',
+    async see({ app, visit }) {
+      const { tab } = await visit('/link')
+      await tab.goto(`${app.site.origin}/auth/login?returnTo=/link`)
+      await giveConsent(tab)
+      await waitFor(tab, () => location.pathname === '/link' && !!document.querySelector('a'))
+      app.api.clear()
+      await tab.click('a')
+      const title = () => document.querySelector('h1')?.textContent
+      const isAsked = () => tab.evaluate(title).catch(() => undefined)
+      const seen = await poll(async () => served(app).length || (await isAsked()), 'the route or a page')
+      if (seen === 1) return 'gets a token'
+      assert.equal(await linkOn(tab, 'Open this page'), '/api/me?from=app')
+      await follow(app, tab, 1)
+      // The click has ended the mark.
+      await tab.goto(`${app.site.origin}/link`)
+      await follow(app, tab, 2)
+      return 'needs another click, once'
     },
   },
   {

@@ -21,6 +21,8 @@ export interface Forward {
   keep: string
   /** Additional headers that are removed, as a regular expression. */
   remove: string
+  /** The longest time until the response's head, in milliseconds. */
+  ms: number
   /** True if the request is the handshake of a WebSocket. */
   upgrade: boolean
 }
@@ -135,7 +137,7 @@ export class Forwarded {
 
   /** Sends the request. Resolves with the response's head as JSON. */
   async head(): Promise<string> {
-    const { url, authorization, proof, upgrade } = this.#forward
+    const { url, authorization, proof, ms, upgrade } = this.#forward
     if (upgrade && !('WebSocketPair' in globalThis)) return this.#cannot()
     const { method, body, signal, headers: given } = this.#request
     const headers = this.#rules.sentOn(given, this.#fields, this.#forward)
@@ -148,7 +150,17 @@ export class Forwarded {
       const protocols = this.#request.headers.get('sec-websocket-protocol')
       if (protocols) headers.set('sec-websocket-protocol', protocols)
     }
-    const init: RequestInit & { duplex?: 'half' } = { method, headers, redirect: 'manual', signal }
+    // Ends the request, also its body, if the client disconnects.
+    const controller = new AbortController()
+    const stop = () => controller.abort()
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop)
+    const init: RequestInit & { duplex?: 'half' } = {
+      method,
+      headers,
+      redirect: 'manual',
+      signal: controller.signal,
+    }
     if (body) {
       Object.assign(init, { body, duplex: 'half' })
       const length = given.get('content-length')
@@ -160,11 +172,15 @@ export class Forwarded {
       headers.set('accept-encoding', given.get('accept-encoding') ?? 'identity')
       Object.assign(init, { decompress: false })
     }
-    const response = await fetch(url, init).catch((error: unknown) => {
-      // The client has disconnected, so the upstream is not at fault.
-      if (signal.aborted) return new Response(null, { status: 499 })
-      throw error
-    })
+    // The client may need longer for a long body, so the time of the upstream is then unknown.
+    const timer = isLongUpload(this.#request) ? undefined : setTimeout(stop, ms)
+    const response = await fetch(url, init)
+      .catch((error: unknown) => {
+        // The client has disconnected, so the upstream is not at fault.
+        if (signal.aborted) return new Response(null, { status: 499 })
+        throw error
+      })
+      .finally(() => clearTimeout(timer))
     this.#response = response
     return JSON.stringify({
       status: response.status,
@@ -326,6 +342,12 @@ const isShort = ({ body, headers }: Response): boolean => {
   const length = headers.get('content-length') ?? ''
   const isEncoded = headers.has('content-encoding') || headers.has('transfer-encoding')
   return !!body && !isEncoded && /^\d+$/.test(length) && Number(length) <= PIECE
+}
+
+/** Returns true if the body of a request may be longer than one chunk. */
+const isLongUpload = ({ body, headers }: Request): boolean => {
+  const length = headers.get('content-length') ?? ''
+  return !!body && !(/^\d+$/.test(length) && Number(length) <= PIECE)
 }
 
 /** Calls the core. An exception is a trap: the instance must not be used again. */

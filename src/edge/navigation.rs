@@ -1,0 +1,170 @@
+//! The beginning of a navigation, and the pages that wait for the user's click.
+//!
+//! A route gets a token only if the user wants to open it. A navigation of the app's own pages is a sign of this
+//! (`Sec-Fetch-Site: same-origin`), but not a proof: after a login that began elsewhere, a page of this handler, or a
+//! provider on the app's own origin, can turn the navigation of another site into one of the app's origin. The app may
+//! then redirect it to a route. So such a login sets a mark, a cookie that lasts as long as the browser's session. While
+//! the mark is set, only the user's click leads to a route, and ends the mark:
+//!
+//! - a navigation from the app's origin with `Sec-Fetch-User: ?1`, or
+//! - the link of this handler's own page. The link contains a sealed value that is bound to the mark's random value, and
+//!   so to this browser, and to the address. The value works once, because the mark ends with it. WebKit does not send
+//!   `Sec-Fetch-User`.
+//!
+//! A service worker that passes navigations on hides who began them, so its navigations always need the link.
+//!
+//! Redirects keep `Sec-Fetch-User`, so no redirect follows a click that was meant for something else, such as the
+//! provider's form: a page of the handler comes in between.
+
+use crate::prelude::*;
+
+use crate::Secret;
+use crate::base::error::Code;
+use crate::base::strings;
+use crate::codec::base64url;
+use crate::codec::url::Url;
+use crate::edge::csrf;
+use crate::edge::io::OwnResponse;
+use crate::edge::isolate::Seldom;
+use crate::edge::request::{CLICK, RequestContext};
+use crate::edge::response;
+use crate::edge::session::cookies::CookieValue;
+use crate::edge::store::seal;
+
+/// Number of random bytes in a mark.
+const MARK: usize = 18;
+
+/// The mark of a browser.
+enum Mark {
+    /// The browser has no mark.
+    Missing,
+    /// The random value of the mark.
+    Random(String),
+    /// The mark has no value to which a link could be bound: an earlier version of the handler wrote the mark.
+    Plain,
+}
+
+fn mark(context: &RequestContext) -> Mark {
+    match context.cookies().value(&context.jar().outside()) {
+        CookieValue::Missing => Mark::Missing,
+        CookieValue::Value(value)
+            if base64url::decode(&value).is_some_and(|bytes| bytes.len() == MARK) =>
+        {
+            Mark::Random(value)
+        }
+        _ => Mark::Plain,
+    }
+}
+
+/// Returns the random value of the browser's mark, and the cookie that sets the mark unless it is set already.
+fn marked(context: &RequestContext) -> (String, Option<String>) {
+    if let Mark::Random(value) = mark(context) {
+        return (value, None);
+    }
+    let value = base64url::encode(&context.task.isolate().random::<MARK>());
+    let cookie = context.jar().set_outside(&value);
+    (value, Some(cookie))
+}
+
+/// Sets the mark with a response.
+pub(super) fn set_mark(context: &RequestContext, response: &mut OwnResponse) {
+    let name = context.jar().outside();
+    let is_set = response.cookies.iter().any(|set| set.starts_with(&name));
+    if let (_, Some(cookie)) = marked(context)
+        && !is_set
+    {
+        response.cookies.push(cookie);
+    }
+}
+
+/// Returns the cookie that ends the mark, if there is a mark.
+pub(super) fn end_mark(context: &RequestContext) -> Option<String> {
+    let jar = context.jar();
+    (!matches!(mark(context), Mark::Missing)).then(|| jar.clear(&jar.outside()))
+}
+
+/// Returns true if a page of the app, or the user in a page of the app, began this navigation.
+pub(super) fn is_begun_by_app(context: &RequestContext) -> bool {
+    let is_unmarked = || matches!(mark(context), Mark::Missing);
+    csrf::is_clicked_in_app(&context.request)
+        || csrf::is_from_app(&context.request) && is_unmarked()
+}
+
+/// Returns true if this navigation may get a token. The mark must then end.
+pub(super) async fn may_open(context: &RequestContext) -> bool {
+    is_begun_by_app(context) || is_by_own_link(context).await
+}
+
+/// Returns true if the user has clicked on the link of [`open_page`] in this browser, for this address.
+async fn is_by_own_link(context: &RequestContext) -> bool {
+    let is_near = context.request.site.is_none() || csrf::is_same_origin(&context.request);
+    let (Some(click), Mark::Random(value), true) = (&context.click, mark(context), is_near) else {
+        return false;
+    };
+    let purpose = purpose(&value, &context.url);
+    seal::open(&context.task, &purpose, click).await.is_ok()
+}
+
+/// Returns the purpose to which the value of a link is bound: the browser's mark and the address.
+fn purpose(mark: &str, url: &Url) -> String {
+    ["click ", mark, " ", url.relative_without_fragment()].concat()
+}
+
+/// Builds a page that waits for the user's click on a link to a route.
+pub(super) async fn open_page(
+    context: &RequestContext,
+    status: u16,
+    title: &str,
+    url: &Url,
+) -> OwnResponse {
+    let (value, cookie) = marked(context);
+    let purpose = purpose(&value, url);
+    let mut href = url.without_fragment().to_owned();
+    // Without the value, the link still works in browsers that send `Sec-Fetch-User`.
+    if let Some(sealed) = seal::seal(&context.task, &purpose, Secret::default()).await {
+        let has_query = strings::contains_byte(href.as_bytes(), b'?');
+        href.push(if has_query { '&' } else { '?' });
+        href.push_str(CLICK);
+        href.push_str(&sealed);
+    }
+    if url.has_fragment() {
+        href.push('#');
+        href.push_str(url.fragment());
+    }
+    let mut response = response::link_page(status, title, &href, Some(url.relative()));
+    response.cookies.extend(cookie);
+    response
+}
+
+/// Builds the page that people see if a service worker has sent another request in place of their navigation. `path` is the
+/// beginning of the addresses that the worker must leave to the browser.
+pub(super) fn worker_page(context: &RequestContext, path: &str) -> OwnResponse {
+    let message = msg!(
+        "a script of the app requested an address that is for windows, probably a service worker in place of a navigation: let it ignore these addresses: "
+    );
+    let message = [message, path].concat();
+    context.task.fault_seldom(Seldom::Worker, &message);
+    let body = [
+        "<p>A script of this app asked for this page in place of the browser. Reload the page while you hold the Shift key.</p><p>If you develop this app: its service worker must ignore these addresses. Begin its <code>fetch</code> listener with this line, or exclude the addresses in its configuration:</p><pre>if (new URL(event.request.url).pathname.startsWith('",
+        &response::escaped(path),
+        "')) return</pre>",
+    ];
+    let mut page = response::page(
+        403,
+        "This page did not reach the browser",
+        "",
+        &body.concat(),
+    );
+    let code = Code::CrossSiteRequest.as_str().to_owned();
+    page.headers.push((csrf::HANDLER_HEADER, code));
+    page
+}
+
+/// Sends the browser to a path of the app, at the end of a login that did not begin in the app. A navigation that has the
+/// user's click ends on a page with a link, because the app may redirect it to a route.
+pub(super) fn to_app(context: &RequestContext, title: &str, path: &str) -> OwnResponse {
+    if csrf::is_clicked_in_app(&context.request) {
+        return response::link_page(200, title, path, Some(path));
+    }
+    response::redirect(path.to_owned())
+}

@@ -1,0 +1,161 @@
+// A service worker of the app stands between the browser and the token handler, and passes navigations on.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { giveConsent } from '../support/app.mjs'
+import { startPage } from '../support/edge/page.mjs'
+import { listen } from '../support/listen.mjs'
+
+const time = { timeout: 60_000 }
+
+/** What the usual workers do with a navigation that is not in their cache. */
+const PASSING = {
+  // Also what Workbox's NetworkFirst and NetworkOnly do, and ngsw for an address outside its `navigationUrls`.
+  'network first': `event.respondWith(fetch(event.request).catch(() => caches.match('/empty.html')))`,
+  // Also what Workbox's precacheAndRoute() leads to, and ngsw for an asset group.
+  precache: `event.respondWith(caches.match(event.request).then((kept) => kept ?? fetch(event.request)))`,
+  'app shell': `if (event.request.mode === 'navigate' && !/^\\/(auth|api)\\//.test(new URL(event.request.url).pathname))
+    return event.respondWith(caches.match('/empty.html'))
+    event.respondWith(fetch(event.request))`,
+}
+
+/** Workers that send another request in place of a navigation. */
+const REPLACING = {
+  'its address': `event.respondWith(fetch(event.request.url))`,
+  'a new request': `event.respondWith(fetch(new Request(event.request, { cache: 'no-store' })))`,
+}
+
+/** Returns a worker that controls the page at once, and has the app's shell in its cache. */
+const worker = (listener) => `
+  self.oninstall = (event) => event.waitUntil(
+    caches.open('shell').then((cache) => cache.add('/empty.html')).then(() => skipWaiting()))
+  self.onactivate = (event) => event.waitUntil(clients.claim())
+  self.onfetch = (event) => { ${listener} }`
+
+let app, elsewhere
+
+before(async () => {
+  elsewhere = await listen({
+    handler(request, response) {
+      const to = new URL(request.url, 'http://elsewhere').searchParams.get('to')
+      response.writeHead(200, { 'Content-Type': 'text/html' }).end(`<!doctype html><a href="${to}">click</a>`)
+    },
+  })
+  app = await startPage('node', {
+    coordinator: 'in-isolate',
+    provider: { accessTokenSeconds: 3600 },
+    route: { navigate: true },
+  })
+  app.site.pageCsp = app.site.pageCsp.replace("worker-src 'none'", "worker-src 'self'; frame-src 'self'")
+  app.site.serviceWorkers.push('/sw.js')
+  app.site.files['/link.html'] =
+    '<!doctype html><script src="/tools.js"></script><a href="/api/me?link">A link of the app</a>'
+}, time)
+after(async () => {
+  await app?.close()
+  await elsewhere?.close()
+})
+
+/** Opens a page that the worker with this listener controls. */
+async function controlled(listener, path = '/link.html') {
+  app.site.files['/sw.js'] = worker(listener)
+  app.api.clear()
+  const page = await app.open(path)
+  await page.evaluate(async () => {
+    const { serviceWorker } = navigator
+    const control = new Promise((resolve) => (serviceWorker.oncontrollerchange = resolve))
+    await serviceWorker.register('/sw.js')
+    if (!serviceWorker.controller) await control
+  })
+  return page
+}
+
+/** Returns the queries of the requests that reached the API with a token. */
+const served = () =>
+  app.api.requests
+    .filter(({ authorization }) => authorization)
+    .map(({ path }) => new URL(path, app.api.origin).search)
+
+/** Waits for the handler's page, clicks on its link, and waits for the API's response. */
+async function follow(page, count) {
+  await page.waitForSelector('h1:has-text("Open this page"), h1:has-text("You are signed in")')
+  assert.equal(served().length, count)
+  const link = page.getByRole('link')
+  await link.waitFor()
+  await link.click()
+  await page.waitForURL(/strongroom-click=/)
+  await page.waitForFunction(() => !document.querySelector('h1'))
+  assert.equal(served().length, count + 1)
+}
+
+for (const [kind, listener] of Object.entries(PASSING)) {
+  describe(`a worker that passes on: ${kind}`, { timeout: 300_000 }, () => {
+    test('a login works, and returns', time, async () => {
+      const page = await controlled(listener)
+      await page.goto(`${app.site.origin}/auth/login?returnTo=/empty.html`)
+      await giveConsent(page)
+      await page.waitForURL(`${app.site.origin}/empty.html`)
+      const cookies = await page.context().cookies(app.site.origin)
+      assert.ok(cookies.some(({ name }) => name === 'strongroom'))
+    })
+
+    test('a route needs a click: typed address, link, frame, link of another site', time, async () => {
+      const page = await controlled(listener)
+      await page.goto(`${app.site.origin}/auth/login?returnTo=/api/me?login`)
+      await giveConsent(page)
+      await follow(page, 0)
+      await page.goto(`${app.site.origin}/api/me?typed`)
+      await follow(page, 1)
+      await page.goto(`${app.site.origin}/link.html`)
+      await page.click('a')
+      await follow(page, 2)
+      await page.goto(`${elsewhere.origin}/?to=${encodeURIComponent(`${app.site.origin}/api/me?elsewhere`)}`)
+      await page.click('a')
+      await follow(page, 3)
+      assert.deepEqual(
+        served().map((query) => query.replace(/&.*/, '')),
+        ['?login', '?typed', '?link', '?elsewhere'],
+      )
+      // A frame shows neither the route nor the page with the link.
+      await page.goto(`${app.site.origin}/link.html`)
+      const loaded = page.evaluate(
+        () =>
+          new Promise((resolve) => {
+            const frame = document.createElement('iframe')
+            Object.assign(frame, { src: '/api/me?frame', onload: resolve })
+            document.body.append(frame)
+          }),
+      )
+      await loaded
+      const [, frame] = page.frames()
+      assert.equal(await frame.evaluate(() => document.querySelector('a')).catch(() => null), null)
+      assert.equal(served().length, 4)
+    })
+  })
+}
+
+for (const [kind, listener] of Object.entries(REPLACING)) {
+  test(`a worker that sends ${kind} gets a page that names its line`, time, async () => {
+    const page = await controlled(listener)
+    for (const [path, begin] of [
+      ['/auth/login', '/auth/'],
+      ['/api/me', '/api/'],
+    ]) {
+      await page.goto(app.site.origin + path)
+      const text = await page.textContent('pre')
+      assert.equal(text, `if (new URL(event.request.url).pathname.startsWith('${begin}')) return`)
+    }
+    assert.deepEqual(served(), [])
+  })
+}
+
+test('control: with the line, the worker does not matter', time, async () => {
+  const line = `if (/^\\/(auth|api)\\//.test(new URL(event.request.url).pathname)) return;`
+  const page = await controlled(line + REPLACING['its address'])
+  await page.goto(`${app.site.origin}/auth/login?returnTo=/empty.html`)
+  await giveConsent(page)
+  await page.waitForURL(`${app.site.origin}/empty.html`)
+  await page.goto(`${app.site.origin}/link.html`)
+  await page.click('a')
+  await page.waitForURL(/\?link$/)
+  assert.deepEqual(served(), ['?link'])
+})
