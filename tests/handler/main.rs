@@ -35,6 +35,7 @@ mod plain_oauth;
 mod previous_token;
 mod profile_address;
 mod provider;
+mod provider_keys;
 mod proxy;
 mod request_headers;
 mod session;
