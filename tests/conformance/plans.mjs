@@ -25,21 +25,37 @@ const PREFIX = /^(oidcc-client-test|fapi2-security-profile-final-client(-test)?)
 /** Returns the short name of a module, which is the part that differs from the other modules of its plan. */
 export const shortName = (module) => module.replace(PREFIX, '') || 'client-test'
 
-/** Returns what to do in a module besides one login. */
+/** The modules in which the client must refuse the login. */
+const REFUSED =
+  /^(invalid-|missing-|nonce-invalid|idtoken-sig-none|kid-absent-multiple-jwks|discovery-issuer-mismatch|userinfo-(invalid-sub|signed)|remove-authorization-response-iss|ensure-authorization-response-with-invalid-)/
+
+/** The modules in which a refresh ends the session. */
+const ENDED = /^refresh-token-invalid-/
+
+/** Returns what to do in a module besides one login, and if there is a session at its end. */
 export function stepsOf(module) {
   const name = shortName(module)
-  return {
+  const isBackChannel = name.startsWith('rp-backchannel-')
+  const steps = {
     /** The metadata are the end, so the browser must not reach the authorization endpoint. */
     stopsBeforeLogin: name === 'discovery-openid-config',
     /** The keys are the end, so there must be no UserInfo request. */
     userInfo: name !== 'discovery-jwks-uri-keys',
     logins: name === 'signing-key-rotation' ? 2 : 1,
     refresh: name.startsWith('refresh-token'),
-    logout: name.includes('logout'),
+    /** The user logs out in the app, or at the provider, whose logout token then finds a session. */
+    logout: isBackChannel ? 'provider' : name.includes('logout') ? 'app' : undefined,
     /** Another site begins the login. */
     elsewhere: name === '3rd-party-init-login',
   }
+  const endsSignedIn = isBackChannel
+    ? name !== 'rp-backchannel-rpinitlogout'
+    : !(steps.stopsBeforeLogin || steps.logout || REFUSED.test(name) || ENDED.test(name))
+  return { ...steps, endsSignedIn }
 }
+
+/** The client's secret. */
+export const CLIENT_SECRET = 'a-secret-of-more-than-thirty-two-characters-0123456789'
 
 const STATIC = { request_type: 'plain_http_request', client_registration: 'static_client' }
 const PUBLIC = { ...STATIC, client_auth_type: 'none', response_type: 'code', response_mode: 'default' }
@@ -71,6 +87,10 @@ const LEFT = {
   'invalid-sig-hs256': 'ID tokens signed with the client secret are not supported',
 }
 
+/** The modules that a client with another authentication than `client_secret_basic` does not run. */
+const leftWith = (reason) => ({ ...LEFT, 'client-secret-basic': reason })
+const OTHER_METHOD = leftWith('the client authenticates with another method')
+
 const CONFIG = 'oidcc-client-config-certification-test-plan'
 const COMPREHENSIVE = 'oidcc-client-test-plan'
 const REFRESH = 'oidcc-client-refreshtoken-test-plan'
@@ -83,6 +103,22 @@ function newKey(kid) {
 }
 const publicPart = ({ kty, n, e, kid, use, alg }) => ({ kty, n, e, kid, use, alg })
 const clientKey = newKey('client')
+/** A client that authenticates with its key. */
+const withKey = { client_secret: undefined, jwks: { keys: [publicPart(clientKey)] } }
+const KEY = { method: 'private_key_jwt', key: clientKey }
+
+const FAPI = {
+  client: 'handler',
+  plan: 'fapi2-security-profile-final-client-test-plan',
+  configuration: { suite: { server: { jwks: { keys: [newKey('server')] } } }, client: withKey },
+  auth: KEY,
+  resource: { folder: 'open-banking/v1.1/', name: 'accounts' },
+}
+const FAPI_VARIANT = {
+  sender_constrain: 'dpop',
+  client_auth_type: 'private_key_jwt',
+  fapi_profile: 'plain_fapi',
+}
 
 /** @type {Plan[]} */
 export const PLANS = [
@@ -109,7 +145,7 @@ export const PLANS = [
         plan: COMPREHENSIVE,
         variant,
         expected: NONE,
-        left: client === 'vault' ? { ...LEFT, 'client-secret-basic': 'a vault is a public client' } : LEFT,
+        left: client === 'vault' ? leftWith('a vault is a public client') : LEFT,
       },
       { title: 'refresh tokens', client, plan: REFRESH, variant },
       {
@@ -121,6 +157,25 @@ export const PLANS = [
       },
     ]
   }),
+  {
+    title: 'comprehensive client test, `client_secret_post`',
+    client: 'handler',
+    plan: COMPREHENSIVE,
+    variant: { ...PUBLIC, client_auth_type: 'client_secret_post' },
+    auth: { method: 'client_secret_post', secret: CLIENT_SECRET },
+    expected: NONE,
+    left: OTHER_METHOD,
+  },
+  {
+    title: 'comprehensive client test, `private_key_jwt`',
+    client: 'handler',
+    plan: COMPREHENSIVE,
+    variant: { ...PUBLIC, client_auth_type: 'private_key_jwt' },
+    configuration: { client: withKey },
+    auth: KEY,
+    expected: NONE,
+    left: OTHER_METHOD,
+  },
   {
     title: 'Back-Channel Logout',
     client: 'handler',
@@ -142,22 +197,17 @@ export const PLANS = [
     https: true,
   },
   {
+    ...FAPI,
     title: 'FAPI 2.0 Security Profile, DPoP, `private_key_jwt`',
-    client: 'handler',
-    plan: 'fapi2-security-profile-final-client-test-plan',
-    variant: {
-      sender_constrain: 'dpop',
-      client_auth_type: 'private_key_jwt',
-      fapi_client_type: 'oidc',
-      fapi_profile: 'plain_fapi',
-    },
-    configuration: {
-      suite: { server: { jwks: { keys: [newKey('server')] } } },
-      client: { client_secret: undefined, jwks: { keys: [publicPart(clientKey)] } },
-    },
-    auth: { method: 'private_key_jwt', key: clientKey },
+    variant: { ...FAPI_VARIANT, fapi_client_type: 'oidc' },
     scope: 'openid accounts',
     options: { dpop: true },
-    resource: { folder: 'open-banking/v1.1/', name: 'accounts' },
+  },
+  {
+    ...FAPI,
+    title: 'FAPI 2.0 Security Profile, DPoP, `private_key_jwt`, without OpenID Connect',
+    variant: { ...FAPI_VARIANT, fapi_client_type: 'plain_oauth' },
+    scope: 'accounts',
+    options: { dpop: true, identity: 'none' },
   },
 ]

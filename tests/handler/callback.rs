@@ -501,22 +501,6 @@ fn trusted_audiences_are_accepted_without_azp() {
 }
 
 #[test]
-fn new_provider_key_is_fetched() {
-    let mut host = Host::new();
-    let other = crate::crypto::Pair::generate().public_jwk(r#","kid":"0""#);
-    let reply = provider::json(200, &format!(r#"{{"keys":[{other}]}}"#));
-    host.provider.replies.push_back(("/jwks", Some(reply)));
-    let back = host.come_back("/auth/login");
-    // The key set was fetched a moment ago, so the handler does not fetch it again. Otherwise anybody could cause many
-    // requests to the provider.
-    assert_eq!(host.arrive(&back).status, 400);
-    assert_eq!(host.provider.sent_to("/jwks").len(), 1);
-    host.pass(30);
-    host.sign_in();
-    assert_eq!(host.provider.sent_to("/jwks").len(), 2);
-}
-
-#[test]
 fn each_login_gets_a_new_session_id() {
     let mut host = Host::signed_in();
     let fixed = host.browser.get(COOKIE).cloned().unwrap();

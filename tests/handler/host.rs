@@ -7,7 +7,7 @@ use strongroom::base::clock::{Instant, Millis};
 use strongroom::base::http::Outcome;
 use strongroom::edge::{
     Config, Effect, Entry, Event, Forward, Handler, Head, OwnResponse, Reply, Request, Response,
-    Step,
+    Step, TaskId,
 };
 use strongroom::{Code, Secret};
 
@@ -342,6 +342,40 @@ impl Host {
                 return;
             }
             step = self.handler.resume(self.now, id, reply);
+        }
+    }
+
+    /// Runs a request until its first effect of this kind. Returns the request's ID and the effect, which is not carried
+    /// out.
+    #[track_caller]
+    pub(crate) fn run_until(
+        &mut self,
+        request: Request,
+        is_it: impl Fn(&Effect) -> bool,
+    ) -> (TaskId, Effect) {
+        let (id, mut step) = self.handler.begin(self.now, request);
+        loop {
+            match step {
+                Step::Do(effect) if is_it(&effect) => return (id, effect),
+                Step::Do(effect) => {
+                    let reply = self.carry_out(effect);
+                    step = self.handler.resume(self.now, id, reply);
+                }
+                Step::Done(response) => panic!("no such effect: {response:?}"),
+            }
+        }
+    }
+
+    /// Carries out the effect at which a request stopped, and runs the request to its end.
+    #[track_caller]
+    pub(crate) fn finish(&mut self, (id, mut effect): (TaskId, Effect)) -> OwnResponse {
+        loop {
+            let reply = self.carry_out(effect);
+            match self.handler.resume(self.now, id, reply) {
+                Step::Do(next) => effect = next,
+                Step::Done(Response::Own(response)) => return response,
+                Step::Done(response) => panic!("not the handler's own: {response:?}"),
+            }
         }
     }
 

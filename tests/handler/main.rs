@@ -38,6 +38,7 @@ mod prefetch;
 mod previous_token;
 mod profile_address;
 mod provider;
+mod provider_keys;
 mod proxy;
 mod refresh_expiry;
 mod repeated_requests;

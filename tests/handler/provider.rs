@@ -28,6 +28,8 @@ pub(crate) struct Provider {
     pub(crate) claims: String,
     /// The header of ID tokens.
     pub(crate) header: &'static str,
+    /// The ID under which the key is published.
+    pub(crate) published_kid: &'static str,
     pub(crate) subject: String,
     /// A string at the end of each access token and refresh token.
     pub(crate) padding: String,
@@ -64,6 +66,7 @@ impl Provider {
             metadata: String::new(),
             claims: String::new(),
             header: r#"{"alg":"ES256","kid":"1"}"#,
+            published_kid: "1",
             subject: "ann".to_owned(),
             padding: String::new(),
             ending: r#" |:)\"+%20&=~ "#.to_owned(),
@@ -138,7 +141,8 @@ impl Provider {
         let mut reply = match path.as_str() {
             "/.well-known/openid-configuration" => json(200, &self.discovery()),
             "/jwks" => {
-                let key = self.key.public_jwk(r#","kid":"1""#);
+                let kid = format!(r#","kid":"{}""#, self.published_kid);
+                let key = self.key.public_jwk(&kid);
                 json(200, &format!(r#"{{"keys":[{key}]}}"#))
             }
             "/par" => {
@@ -253,6 +257,13 @@ impl Provider {
         let more: serde_json::Map<_, _> = serde_json::from_str(&more).unwrap();
         claims.as_object_mut().unwrap().extend(more);
         self.key.jwt(self.header, &claims.to_string())
+    }
+
+    /// Rotates the signing key: from now on, ID tokens name the new key, which alone is published.
+    pub(crate) fn rotate_key(&mut self) {
+        self.key = Pair::generate();
+        self.header = r#"{"alg":"ES256","kid":"2"}"#;
+        self.published_kid = "2";
     }
 
     /// Returns the requests to this path.

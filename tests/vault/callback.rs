@@ -681,6 +681,28 @@ fn unknown_key_is_fetched_once() {
 }
 
 #[test]
+fn only_a_valid_code_lets_a_login_fetch_keys() {
+    let (mut world, page) = World::signed_in();
+    let before = world.count(KEYS);
+    for fetches in [1, 2] {
+        let address = world.begin_login(page, "redirect");
+        let response = world.provider.sign_in(&address);
+        world.provider.flaw = Some(Flaw::UnknownKey);
+        let callback = finish(&mut world, page, &response);
+        assert_eq!(world.code(callback), "id_token_invalid");
+        // Each of these fetches follows a token request, so the provider gets at most one more request.
+        assert_eq!(world.count(KEYS), before + fetches);
+        // The same response again, and a code that the provider has not issued.
+        finish(&mut world, page, &response);
+        let address = world.begin_login(page, "redirect");
+        let response = world.provider.sign_in(&address);
+        let callback = finish(&mut world, page, &response.replace("code=", "code=x"));
+        assert_eq!(world.code(callback), "code_rejected");
+        assert_eq!(world.count(KEYS), before + fetches);
+    }
+}
+
+#[test]
 fn rotated_key_is_found() {
     let (mut world, page) = World::signed_in();
     world.provider.signing_key = 1;

@@ -16,6 +16,8 @@ pub(in crate::edge) struct Provider {
     /// The time at which the metadata was last requested. `None` if the configuration contains the metadata.
     pub(in crate::edge) requested: Option<Instant>,
     pub(in crate::edge) keys: Option<(Rc<Jwks>, Instant)>,
+    /// The time at which young keys were last fetched again for an ID token.
+    pub(in crate::edge) fetched_early: Option<Instant>,
     /// The algorithm of the ID token that was verified last.
     pub(in crate::edge) id_token_algorithm: Option<Algorithm>,
     /// The URLs of the issuer and of the known endpoints. Other URLs on the same origins may be endpoints, too.
@@ -29,6 +31,7 @@ impl Provider {
             provisional_since: None,
             requested: None,
             keys: None,
+            fetched_early: None,
             id_token_algorithm: None,
             urls: Url::parse(issuer).into_iter().collect(),
         };

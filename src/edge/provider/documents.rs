@@ -8,13 +8,17 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::error::Result;
 use crate::base::http::{HttpRequest, Outcome};
 use crate::edge::provider::requests;
-use crate::edge::task::{Task, boxed};
+use crate::edge::task::{FlightGuard, Task, boxed};
 use crate::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
 use crate::oauth::metadata::{self, Metadata, Search};
 
-/// The shortest age of the key set at which a token with an unknown key causes a new fetch. The limit exists because
-/// anyone can send tokens with an unknown key.
+/// The shortest age of the key set at which any token with an unknown key causes a new fetch. The limit exists because
+/// anyone can send tokens with an unknown key. It is also the shortest time between two fetches of younger keys, which
+/// only [`Sender::TokenEndpoint`] causes.
 const KEYS_MIN_AGE: Millis = Millis::from_secs(30);
+
+/// The name of the flight that fetches the keys again.
+const KEYS_FLIGHT: &str = "fetch keys";
 
 /// The end of the error message if there is no response.
 const NO_RESPONSE: &str = msg!("no response");
@@ -105,18 +109,77 @@ pub(in crate::edge) fn set_id_token_algorithm(task: &Task, algorithm: Option<Alg
     task.isolate().provider.borrow_mut().id_token_algorithm = algorithm;
 }
 
-/// Returns the provider's keys. The keys are fetched on first use, and again at the age [`KEYS_MAX_AGE`]. If `is_stale`
-/// is true, the keys are fetched again unless they are younger than [`KEYS_MIN_AGE`].
-async fn keys(task: &Task, is_stale: bool) -> Result<Rc<Jwks>> {
+/// The sender of a signed token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::edge) enum Sender {
+    /// The provider's token endpoint, in exchange for a valid code or refresh token.
+    TokenEndpoint,
+    /// Anyone.
+    Unknown,
+}
+
+/// Returns the provider's keys, and true if they were fetched now. The keys are fetched on first use, and again at the
+/// age [`KEYS_MAX_AGE`].
+async fn keys(task: &Task) -> Result<(Rc<Jwks>, bool)> {
     if let Some((keys, fetched)) = &mut task.isolate().provider.borrow_mut().keys {
-        let age = fetched.elapsed(&task.now());
-        if age < KEYS_MIN_AGE || !is_stale && age < KEYS_MAX_AGE {
+        if fetched.elapsed(&task.now()) < KEYS_MAX_AGE {
+            return Ok((keys.clone(), false));
+        }
+        // Set the time before the request, so that one failure does not cause a request for each token.
+        *fetched = task.now();
+    }
+    Ok((fetch_keys(task).await?, true))
+}
+
+/// Returns the keys for a token whose key is not in `known`. Waits for a fetch that another such token has caused, or
+/// fetches the keys unless [`may_fetch_again`] forbids it.
+async fn newer_keys(task: &Task, known: Rc<Jwks>, sender: Sender) -> Result<Rc<Jwks>> {
+    let now = task.now();
+    let flight = task
+        .isolate()
+        .session_cache
+        .borrow()
+        .flight(KEYS_FLIGHT, &now);
+    if flight.is_some() {
+        task.sleep(flight, task.config().flow.request_timeout).await;
+        if let Some((keys, _)) = &task.isolate().provider.borrow().keys
+            && !Rc::ptr_eq(keys, &known)
+        {
             return Ok(keys.clone());
+        }
+    }
+    if !may_fetch_again(task, sender) {
+        return Ok(known);
+    }
+    let _flight = FlightGuard::begin(task.clone(), KEYS_FLIGHT);
+    fetch_keys(task).await
+}
+
+/// Returns true if a token with an unknown key may cause a fetch, and remembers the fetch.
+///
+/// An ID token of the token endpoint may be signed with a key that the provider began to use a moment ago, so it may
+/// also replace keys younger than [`KEYS_MIN_AGE`]. If the key is not published at all, each login would cause a fetch.
+/// So such fetches are at least [`KEYS_MIN_AGE`] apart.
+fn may_fetch_again(task: &Task, sender: Sender) -> bool {
+    let now = task.now();
+    let is_recent = |since: &Instant| since.elapsed(&now) < KEYS_MIN_AGE;
+    let provider = &mut *task.isolate().provider.borrow_mut();
+    if let Some((_, fetched)) = &mut provider.keys {
+        if is_recent(fetched) {
+            let early = &mut provider.fetched_early;
+            if sender != Sender::TokenEndpoint || early.as_ref().is_some_and(is_recent) {
+                return false;
+            }
+            *early = Some(now);
         }
         // Set the time before the request. Otherwise, if the request fails, each token with an unknown key would cause
         // another request.
-        *fetched = task.now();
+        *fetched = now;
     }
+    true
+}
+
+async fn fetch_keys(task: &Task) -> Result<Rc<Jwks>> {
     let metadata = metadata(task).await?;
     let text = document(task, msg!("key set"), &metadata.jwks_uri).await?;
     let keys = Rc::new(Jwks::parse(text.expose())?);
@@ -130,15 +193,15 @@ pub(in crate::edge) async fn key(
     task: &Task,
     algorithm: Algorithm,
     kid: Option<&str>,
+    sender: Sender,
 ) -> Result<String> {
-    let mut is_stale = false;
-    loop {
-        let keys = keys(task, is_stale).await?;
-        match keys.select(algorithm, kid) {
-            Ok(key) => return Ok(Jwk::public_json(key).to_owned()),
-            Err(SelectError::Unknown) if !is_stale => is_stale = true,
-            Err(error) => return Err(keys.explain(algorithm, kid, error)),
-        }
+    let (mut keys, is_new) = keys(task).await?;
+    if !is_new && let Err(SelectError::Unknown) = keys.select(algorithm, kid) {
+        keys = boxed(newer_keys(task, keys, sender)).await?;
+    }
+    match keys.select(algorithm, kid) {
+        Ok(key) => Ok(Jwk::public_json(key).to_owned()),
+        Err(error) => Err(keys.explain(algorithm, kid, error)),
     }
 }
 
@@ -161,7 +224,7 @@ async fn get(task: &Task, url: &str) -> Outcome {
 pub(in crate::edge) async fn load(task: &Task) -> Result<()> {
     metadata(task).await?;
     if task.config().flow.has_openid() {
-        let _ = keys(task, false).await;
+        let _ = keys(task).await;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::prelude::*;
 use crate::Secret;
 use crate::base::error::{Code, Error, Result, quote};
 use crate::edge::io::{Effect, Reply};
-use crate::edge::provider::documents;
+use crate::edge::provider::documents::{self, Sender};
 use crate::edge::provider::dpop;
 use crate::edge::provider::requests;
 use crate::edge::session::Session;
@@ -90,7 +90,7 @@ async fn verify_id_token(
     };
     let unverified = Unverified::parse(id_token.expose(), allowed)?;
     let algorithm = unverified.algorithm();
-    let jwk = documents::key(task, algorithm, unverified.kid()).await?;
+    let jwk = documents::key(task, algorithm, unverified.kid(), Sender::TokenEndpoint).await?;
     let is_valid = verify_signature(
         task,
         algorithm,
@@ -200,7 +200,7 @@ pub(in crate::edge) async fn check_signature(
         ];
         return Err(Error::of(Code::LogoutTokenInvalid, &message));
     };
-    let jwk = documents::key(task, algorithm, jwt.kid()).await?;
+    let jwk = documents::key(task, algorithm, jwt.kid(), Sender::Unknown).await?;
     if verify_signature(task, algorithm, jwk, jwt.signing_input(), jwt.signature()).await {
         Ok(())
     } else {
