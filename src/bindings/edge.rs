@@ -483,8 +483,19 @@ impl Guard {
     /// Returns how many of the received bytes that were not forwarded yet may now be forwarded. Returns -1 if these
     /// bytes contain a token.
     #[must_use]
-    pub fn count_free(&self) -> i32 {
+    pub fn count_free(&mut self) -> i32 {
         self.0.free().map_or(-1, |count| count as i32)
+    }
+
+    /// Returns how many of the received bytes that were not forwarded yet may be forwarded after a pause.
+    #[must_use]
+    pub fn free_after_pause(&self) -> usize {
+        self.0.free_after_pause()
+    }
+
+    /// Notes that the received bytes have been forwarded after a pause. They are still searched.
+    pub fn release(&mut self) {
+        self.0.release();
     }
 
     /// Returns the address of the received bytes that were not forwarded yet.

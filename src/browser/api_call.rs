@@ -1,6 +1,7 @@
 //! Requests to APIs. The core decides what happens to the head of a response. The body goes from the network to the
 //! page in chunks. Most chunks are transferred to the page without a copy. If the body is searched for tokens, the head
-//! waits a short time for the end of the body: see [`body_delivery`].
+//! waits a short time for the end of the body: see [`body_delivery`]. Bytes that may be the beginning of a token wait for
+//! the next bytes.
 
 use crate::prelude::*;
 use js_sys::{Array, JSON, Promise, Uint8Array};
@@ -49,7 +50,10 @@ struct Exchange {
     /// Searches the response's head for tokens, and also the body if `is_body_guarded` is true.
     guard: Option<Box<Guard>>,
     is_body_guarded: bool,
-    /// The timer that ends the head's wait for the end of the body; [`NO_WAIT`] if the head need not wait.
+    /// True if the body contains a token, while the head still waits.
+    is_reflected: bool,
+    /// The timer that ends the head's wait for the end of the body. After the head, the timer that ends the wait for the
+    /// bytes that follow those which are held back. [`NO_WAIT`] if neither waits.
     timer: WaitId,
 }
 
@@ -109,6 +113,7 @@ impl Exchanges {
         known.stop();
         known.page = page;
         known.response = None;
+        known.is_reflected = false;
         known.controller = AbortController::new().ok();
         known.guard = guard(&request);
         known.is_body_guarded = known.guard.is_some() && request.allowed.reflection() == Scope::All;
@@ -138,10 +143,7 @@ impl Exchanges {
         };
         if known.timer == wait {
             known.timer = NO_WAIT;
-            if known.reader.is_some() && known.response.is_some() {
-                known.pass(context, None, false);
-            }
-            return;
+            return known.end_wait(context);
         }
         known.wait = NO_WAIT;
         match core::mem::take(&mut known.stage) {
@@ -301,12 +303,38 @@ impl Exchange {
         context.post(self.page.0, &message, &JsValue::UNDEFINED);
     }
 
+    /// Posts what has waited for a time that is now over: the head, or bytes that were held back.
+    fn end_wait(&mut self, context: &mut Context) {
+        if self.is_reflected {
+            self.break_off(context);
+        } else if self.reader.is_none() {
+            // The core has not decided on the head yet. It will not wait.
+        } else if self.response.is_some() {
+            self.pass(context, None, false);
+        } else if let Some(guard) = &mut self.guard {
+            let chunk = Uint8Array::new_from_slice(guard.bytes());
+            guard.release();
+            self.post_chunk(context, &chunk);
+        }
+    }
+
+    /// Ends a response whose body contains a token. If the head waits, it goes on waiting: see [`body_delivery`].
+    fn break_off(&mut self, context: &mut Context) {
+        self.is_reflected = true;
+        self.reader = None;
+        if self.response.is_some() && self.timer != NO_WAIT {
+            return;
+        }
+        self.post_head(context, None);
+        context.report(Input::CallReflected { call: self.call });
+    }
+
     /// Searches what has arrived of the body, with the next chunk, and posts it, after the head if that was not posted
-    /// yet. Returns false if nothing more is to be posted, because the whole body was posted with the head, or because
+    /// yet. Returns false if nothing more is to be read, because the whole body was posted with the head, or because
     /// the body contains a token.
     fn pass(&mut self, context: &mut Context, chunk: Option<Uint8Array>, has_ended: bool) -> bool {
         let Some(passed) = self.searched(chunk, has_ended) else {
-            context.report(Input::CallReflected { call: self.call });
+            self.break_off(context);
             return false;
         };
         if self.response.is_some() && has_ended {
@@ -316,12 +344,25 @@ impl Exchange {
         }
         self.post_head(context, None);
         if let Some(chunk) = passed.filter(|chunk| chunk.length() > 0) {
-            self.credit = self.credit.saturating_sub(1);
-            let id = JsValue::from_f64(self.number());
-            let transfer = Array::of1(&chunk.buffer());
-            context.post(self.page.0, &Array::of2(&id, &chunk), &transfer);
+            self.post_chunk(context, &chunk);
         }
+        let held = self
+            .guard
+            .as_ref()
+            .map_or(0, |guard| guard.free_after_pause());
+        self.timer = if held > 0 {
+            context.wait_for(body_delivery::PAUSE_MS)
+        } else {
+            NO_WAIT
+        };
         true
+    }
+
+    fn post_chunk(&mut self, context: &Context, chunk: &Uint8Array) {
+        self.credit = self.credit.saturating_sub(1);
+        let id = JsValue::from_f64(self.number());
+        let transfer = Array::of1(&chunk.buffer());
+        context.post(self.page.0, &Array::of2(&id, chunk), &transfer);
     }
 
     /// Begins to read the next chunk of the body, if the page may get another chunk.

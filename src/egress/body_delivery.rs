@@ -12,10 +12,18 @@
 //!   HEAD has no body that could be searched, but its `Content-Length` describes one.
 //!
 //! The choice depends on time and on decoded bytes, and never on `Content-Length`.
+//!
+//! A token that is found while the head waits changes nothing of this: the head crosses when its time is over, without
+//! `Content-Length`, and then the body fails. If the call failed at once, the page would learn if the body has ended
+//! within this time, which depends on its compressed length.
 
 /// The time for which the head of a response waits for the end of the body, in milliseconds. docs/decisions.md has the
 /// reasons for this value.
 pub const TIME_LIMIT_MS: i32 = 30;
+
+/// The time without a byte of the body after which held bytes cross, in milliseconds: see
+/// [`Guard::free_after_pause`](super::token_reflection::Guard::free_after_pause).
+pub const PAUSE_MS: i32 = 100;
 
 /// The length of the longest body that crosses together with its head, in decoded bytes.
 pub const MAX_WHOLE: usize = 64 * 1024;

@@ -5,45 +5,57 @@
 //! token is found as it is, and in base64 or base64url (RFC 4648 4 and 5) at each of the three possible offsets in a
 //! group of three bytes. A token is therefore also found in an encoded `Authorization` header.
 //!
+//! JSON, URLs and HTML escape some characters. Escapes of one character are decoded (`escapes.rs`), so a token is found if
+//! none, some or all of its characters are escaped. What looks like an escape may instead be a part of the token, or begin
+//! with a `%` that only precedes the token. Characters with escapes among them are therefore searched twice: decoded, and
+//! as they are.
+//!
 //! Base64 is often written in lines of 60, 64 or 76 characters (RFC 2045 6.8, RFC 7468 2). A line break, unescaped or
-//! escaped in JSON, is therefore skipped if at least [`SHORTEST_LINE`] characters of a token or of base64 precede it.
-//! Other line breaks end a token, so that a stream of short lines is not held back.
+//! escaped in JSON, is therefore skipped if at least [`SHORTEST_LINE`] characters of base64 precede it. Other line breaks
+//! end a token, so that a stream of short lines is not held back.
 //!
-//! JSON and URLs escape some characters of tokens. If a token contains such characters, the search looks for the
-//! token's longest part without them. A JWT contains no such characters, so the search looks for the whole JWT. Two
-//! characters of base64 differ from those of base64url, so the search looks for the longest part of the encoded token
-//! without these characters.
-//!
-//! Only access tokens are searched for, which have no spaces. A token with spaces, which forms write as `+` or `%20`, is
-//! found by its longest part, if that part has at least [`SHORTEST`] characters.
+//! Access tokens have no spaces. Any other token with spaces is found by its longest part, if that part has at least
+//! [`SHORTEST`] characters.
 //!
 //! The last received bytes of a body are held back while they may be the beginning of a token. This decision depends on
-//! the set of characters in tokens, and not on the token itself: the page sees where a body is cut, and could otherwise
-//! learn how the token begins.
+//! the alphabet of tokens (`alphabet.rs`), and not on the token itself: the page sees where a body is cut, and could
+//! otherwise learn how the token begins. A peer that waits for a response to its message sends nothing more, so the held
+//! bytes pass after a pause if fewer than [`SHORTEST`] characters of the alphabet precede the next byte. The search
+//! remembers these bytes, and finds a token that goes on after the pause.
 //!
-//! The search does not find a shorter part of a token than the one that it looks for. It also does not find a token
-//! that is encrypted, compressed, hashed, encoded twice, or written in hex, in UTF-16, with an escape for each
-//! character, as an array of numbers, or in lines shorter than [`SHORTEST_LINE`]. The search catches mistakes, but it
-//! does not stop an API that gives tokens away on purpose.
+//! The search does not find a part of a token. It also does not find a token that is encrypted, compressed, hashed,
+//! encoded twice, or written in hex, in UTF-16, as an array of numbers, or in lines shorter than [`SHORTEST_LINE`], or a
+//! token that itself contains an escape of another kind than the escapes with which it is written. The search catches
+//! mistakes, but it does not stop an API that gives tokens away on purpose.
 //!
-//! The duration of the search depends on the length of the token, but not on its characters, because a page may choose
-//! the content of a body and measure the time. A window is as long as the shortest string that is searched for. The
-//! search looks at one byte per window: if no token can contain that byte, no match includes it. In a run of token
-//! characters that is as long as a window, the search compares a rolling hash (Karp and Rabin), which reveals nothing
-//! about partial matches. Strings longer than a window are found by their last bytes: base64 by its last three
-//! quarters.
+//! The duration of the search depends on the length and the alphabet of the token, but not on its characters, because a
+//! page may choose the content of a body and measure the time. A window is as long as the shortest string that is
+//! searched for. The search looks at one byte per window: if no token can contain that byte, no match includes it. In a
+//! run of token characters that is as long as a window, the search compares a rolling hash (Karp and Rabin), which
+//! reveals nothing about partial matches. Strings longer than a window are found by their last bytes: base64 by its last
+//! three quarters.
+
+mod alphabet;
+mod escapes;
 
 use crate::base::strings;
 use crate::codec::base64url;
-use crate::oauth::token_endpoint::MAX_TOKEN;
 use crate::prelude::*;
+use alphabet::{Alphabet, OTHER, SPECIAL, is_of};
+use escapes::Escape;
 
 /// The shortest token that is searched for, in characters. A shorter token may be a common word. Such a token is not a
 /// secret, since RFC 6749 10.10 requires tokens that cannot be guessed.
 pub const SHORTEST: usize = 16;
 
-/// A line break is skipped if at least this many characters of a token, or of base64, precede it in its line.
+/// A line break is skipped if at least this many characters of base64 precede it in its line.
 pub const SHORTEST_LINE: usize = 32;
+
+/// The number of forms of a token: the token, and base64 at each offset.
+const FORMS: usize = 4;
+
+/// The usual length of an escaped character, in bytes: `\u002B`.
+const ESCAPED: usize = 6;
 
 /// The parts of a response that are searched for tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,59 +70,61 @@ pub enum Scope {
 }
 
 /// Searches one response for tokens. In this module, a *form* is a string to search for: a token or one of its
-/// encodings, or the longest part of it without characters that can be written in several ways.
+/// encodings.
 pub struct Guard {
+    alphabet: Alphabet,
     /// The length of the shortest form.
     window: usize,
-    /// The hash of the last `window` bytes of each form. Each token has four forms.
-    hashes: Vec<u64>,
-    /// The factor, in the rolling hash, of the byte that leaves the window.
+    /// The largest number of bytes that are held back: the length of the longest form, escaped and in the shortest lines.
+    most_held: usize,
+    /// The hash of the last `window` characters of each form, and the forms of each token.
+    hashes: Vec<[u64; FORMS]>,
+    /// The factor, in the rolling hash, of the character that leaves the window.
     power: u64,
-    /// The characters that forms may contain.
-    class: &'static Class,
-    /// The characters that forms and line breaks may contain.
-    wrapped: &'static Class,
-    /// The buffer for received bytes that were not passed on yet.
+    /// The buffer for received bytes that the search still needs.
     bytes: Vec<u8>,
-    /// The number of bytes at the start of `bytes` that were not passed on yet. The rest of the buffer is reused for
-    /// the next piece.
+    /// The number of bytes in `bytes` that the search still needs. The rest of the buffer is reused for the next piece.
     count: usize,
+    /// The number of bytes at the start of `bytes` that were passed on after a pause.
+    released: usize,
+    /// The number of characters at the end of `bytes` that may be the beginning of a form.
+    run: usize,
 }
 
-/// The result of reading bytes that forms may consist of.
+/// The way in which characters are read. The same bytes may have two readings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Escapes stand for characters and line breaks.
+    Decoded,
+    /// Each byte stands for itself.
+    Plain,
+}
+
+/// The meaning of the first bytes of a text that begins with a special byte.
+enum Unit {
+    /// A character that these many bytes stand for.
+    Character(u8, usize),
+    /// A line break of this length.
+    LineBreak(usize),
+    /// A part of an escape whose end has not arrived.
+    Begun,
+    /// A byte that is not a part of a form.
+    Other,
+}
+
+/// The result of reading a run of bytes that may belong to forms.
 struct Scan {
     is_found: bool,
+    /// True if the run has another meaning if its bytes stand for themselves.
+    has_escapes: bool,
     /// The start of the last characters that may be the beginning of a form.
     start: usize,
+    /// The number of these characters.
+    count: usize,
     /// The position of the first byte that was not read: it follows a form, cannot be part of a form, or is the end of
     /// the text.
     end: usize,
 }
-
-/// A set of byte values, with one bit for each of the 256 values.
-type Class = [u64; 4];
-
-/// The characters of JWTs: letters, digits and `-._`. Neither JSON nor URLs escape these characters.
-static PLAIN: Class = class(b"-._");
-
-/// The letters and digits, which are the same in base64 and base64url.
-static LETTERS: Class = class(b"");
-
-/// All characters of tokens (RFC 6749 A.12) except spaces.
-static GRAPHIC: Class = [!0 << 33, !0 >> 1, 0, 0];
-
-/// [`PLAIN`] and the characters of line breaks, unescaped or escaped in JSON.
-static PLAIN_LINES: Class = class(b"-._\r\n\\");
-
-/// [`GRAPHIC`] and the characters of line breaks.
-static GRAPHIC_LINES: Class = [!0 << 33 | 1 << b'\r' | 1 << b'\n', !0 >> 1, 0, 0];
-
-/// The length of the longest token in base64.
-const LONGEST: usize = MAX_TOKEN.div_ceil(3) * 4;
-
-/// The largest number of bytes that are held back. This is the length of the longest token in base64, in the shortest
-/// lines, with the longest line breaks.
-const MOST_HELD: usize = LONGEST + (LONGEST / SHORTEST_LINE + 1) * 4 + SHORTEST_LINE;
 
 impl Guard {
     /// Creates a guard that searches for `token`. Returns `None` if the token is shorter than [`SHORTEST`].
@@ -123,40 +137,34 @@ impl Guard {
     /// if all tokens are shorter.
     #[must_use]
     pub fn search_for(tokens: &[&str]) -> Option<Self> {
-        let (mut forms, mut is_plain) = (Vec::new(), true);
-        for token in tokens {
-            if token.len() >= SHORTEST {
-                let plainly = forms.len();
-                push_forms(token, &mut forms);
-                let is_plain_byte = |byte: &u8| may_have(&PLAIN, *byte);
-                is_plain &= forms[plainly].iter().all(is_plain_byte);
-            }
-        }
-        let mut window = usize::MAX;
-        for form in &forms {
-            window = window.min(form.len());
-        }
-        let mut hashes = Vec::new();
-        for form in &forms {
-            hashes.push(hash(&form[form.len() - window..]));
-        }
-        if hashes.is_empty() {
-            return None;
-        }
-        let (class, wrapped) = if is_plain {
-            (&PLAIN, &PLAIN_LINES)
-        } else {
-            (&GRAPHIC, &GRAPHIC_LINES)
-        };
-        Some(Self {
-            window,
-            hashes,
-            power: (0..window).fold(1, |power, _| BASE.wrapping_mul(power)),
-            class,
-            wrapped,
+        let long = tokens.iter().filter(|token| token.len() >= SHORTEST);
+        let tokens: Vec<&[u8]> = long.map(|token| longest_word(token.as_bytes())).collect();
+        let alphabet = Alphabet::of(&tokens);
+        let mut guard = Self {
+            alphabet,
+            window: 0,
+            most_held: 0,
+            hashes: Vec::new(),
+            power: 1,
             bytes: Vec::new(),
             count: 0,
-        })
+            released: 0,
+            run: 0,
+        };
+        let forms: Vec<[Vec<u8>; FORMS]> = tokens.iter().map(|token| guard.forms(token)).collect();
+        let lengths = || forms.iter().flatten().map(Vec::len);
+        guard.window = lengths().min()?;
+        let longest = lengths().max()?;
+        guard.most_held = (longest + longest.div_ceil(SHORTEST_LINE)) * ESCAPED;
+        for forms in &forms {
+            let hashes = forms.each_ref().map(|form| {
+                let end = &form[form.len() - guard.window..];
+                end.iter().fold(0, |hash, byte| push(hash, *byte))
+            });
+            guard.hashes.push(hashes);
+        }
+        guard.power = (0..guard.window).fold(1, |power, _| BASE.wrapping_mul(power));
+        Some(guard)
     }
 
     /// Creates a guard that searches for `token` and for each line of `others`.
@@ -168,17 +176,38 @@ impl Guard {
         Self::search_for(&tokens)
     }
 
+    /// Returns the strings to search for, as characters of the alphabet: the token as it is, and in base64 at each
+    /// offset.
+    fn forms(&self, token: &[u8]) -> [Vec<u8>; FORMS] {
+        let characters = |text: &[u8]| -> Vec<u8> {
+            text.iter()
+                .map(|byte| self.alphabet.character(*byte))
+                .collect()
+        };
+        let mut bytes = vec![0; 2];
+        bytes.extend_from_slice(token);
+        let encoded = |before: usize| {
+            let bytes = bytes.get(2 - before..).unwrap_or_default();
+            let text = base64url::encode(bytes);
+            // Keep only the characters whose bits all belong to the token.
+            let ours = (before * 4).div_ceil(3)..bytes.len() * 4 / 3;
+            characters(text.as_bytes().get(ours).unwrap_or_default())
+        };
+        [characters(token), encoded(0), encoded(1), encoded(2)]
+    }
+
     /// Returns true if `text` contains a token. Inlined, it would be more code.
     #[must_use]
     #[inline(never)]
     pub fn is_in(&self, mut text: &[u8]) -> bool {
-        while let Some(window) = text.get(..self.window) {
-            let is_other = |byte: &u8| !is_of(self.wrapped, *byte);
-            let passed = if let Some(i) = window.iter().rposition(is_other) {
+        while text.len() >= self.window {
+            let last = (0..self.window).rfind(|i| self.separates(&text[*i..]));
+            let passed = if let Some(i) = last {
                 i
             } else {
-                let scan = self.scan(text);
-                if scan.is_found {
+                let scan = self.scan(text, Reading::Decoded);
+                let run = &text[..scan.end];
+                if scan.is_found || (scan.has_escapes && self.scan(run, Reading::Plain).is_found) {
                     return true;
                 }
                 scan.end
@@ -188,54 +217,156 @@ impl Guard {
         false
     }
 
+    /// Returns true if no form contains the first byte of `text`, in any reading.
+    #[inline(always)]
+    fn separates(&self, text: &[u8]) -> bool {
+        match self.alphabet.entry(text[0]) {
+            OTHER => true,
+            SPECIAL => {
+                matches!(text[0], b'\\' | b'%' | b'&')
+                    && matches!(self.unit(text, Reading::Decoded), Unit::Other)
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns true if `hash` is the hash of a form.
+    #[inline(always)]
+    fn is_known(&self, hash: u64) -> bool {
+        let mut is_known = false;
+        for [plain, first, second, third] in &self.hashes {
+            is_known |= (hash == *plain) | (hash == *first) | (hash == *second) | (hash == *third);
+        }
+        is_known
+    }
+
     /// Reads `text` from its beginning to the end of a form, or to the first byte that belongs neither to a form nor to
-    /// a line break.
-    fn scan(&self, text: &[u8]) -> Scan {
-        let (mut hash, mut count, mut line) = (0, 0, 0);
-        let (mut start, mut oldest, mut end) = (0, 0, 0);
-        while let Some(&byte) = text.get(end) {
-            if !is_of(self.class, byte) {
-                let length = line_break(&text[end..]);
-                if length == 0 {
+    /// an escape or a line break.
+    fn scan(&self, text: &[u8], reading: Reading) -> Scan {
+        let (mut hash, mut oldest, mut line) = (0, 0, 0);
+        let mut scan = Scan {
+            is_found: false,
+            has_escapes: false,
+            start: 0,
+            count: 0,
+            end: 0,
+        };
+        loop {
+            if scan.count >= self.window {
+                // Most characters are read here: those after a whole window, without escapes.
+                let rest = text[scan.end..].iter().zip(&text[oldest..]);
+                let mut count = 0;
+                for (byte, left) in rest {
+                    let (character, left) =
+                        (self.alphabet.entry(*byte), self.alphabet.entry(*left));
+                    if character <= SPECIAL || left <= SPECIAL {
+                        break;
+                    }
+                    let leaving = self.power.wrapping_mul(left.into());
+                    hash = push(hash, character).wrapping_sub(leaving);
+                    count += 1;
+                    if self.is_known(hash) {
+                        scan.is_found = true;
+                        break;
+                    }
+                }
+                scan.count += count;
+                scan.end += count;
+                oldest += count;
+                if scan.is_found {
                     break;
                 }
-                end += length;
-                if line < SHORTEST_LINE {
-                    (hash, count, start, oldest) = (0, 0, end, end);
-                }
-                line = 0;
-                continue;
             }
-            hash = push(hash, byte);
-            count += 1;
-            line += 1;
-            end += 1;
-            if count > self.window {
-                if matches!(text[oldest], b'\r' | b'\n' | b'\\') && !is_of(self.class, text[oldest])
-                {
-                    oldest += line_break(&text[oldest..]);
+            let Some(&byte) = text.get(scan.end) else {
+                break;
+            };
+            let (mut character, mut length) = (self.alphabet.entry(byte), 1);
+            if character <= SPECIAL {
+                if character == OTHER {
+                    break;
                 }
-                hash = hash.wrapping_sub(self.power.wrapping_mul(u64::from(text[oldest])));
-                oldest += 1;
+                let at = scan.end;
+                match self.unit(&text[at..], reading) {
+                    Unit::Character(known, size) => (character, length) = (known, size),
+                    Unit::Begun => {
+                        (scan.has_escapes, scan.end) = (true, text.len());
+                        scan.count += 1;
+                        break;
+                    }
+                    unit => {
+                        let is_skipped = if let Unit::LineBreak(size) = unit {
+                            length = size;
+                            is_long_line(&text[line..at])
+                        } else {
+                            false
+                        };
+                        scan.has_escapes |= length > 1 && byte == b'\\';
+                        scan.end += length;
+                        line = scan.end;
+                        if !is_skipped {
+                            (hash, scan.count, scan.start, oldest) = (0, 0, line, line);
+                        }
+                        continue;
+                    }
+                }
+                scan.has_escapes |= length > 1;
             }
-            if count >= self.window {
-                let mut is_found = false;
-                for known in &self.hashes {
-                    is_found |= hash == *known;
-                }
-                if is_found {
-                    return Scan {
-                        is_found,
-                        start,
-                        end,
-                    };
-                }
+            hash = push(hash, character);
+            scan.count += 1;
+            scan.end += length;
+            if scan.count > self.window {
+                let (left, length) = self.character(&text[oldest..], reading);
+                hash = hash.wrapping_sub(self.power.wrapping_mul(left.into()));
+                oldest += length;
+            }
+            if scan.count >= self.window && self.is_known(hash) {
+                scan.is_found = true;
+                break;
             }
         }
-        Scan {
-            is_found: false,
-            start,
-            end,
+        scan
+    }
+
+    /// Returns the character that `text` begins with, after line breaks, and the length of both. The text was read
+    /// before, so it begins with a character.
+    #[inline(always)]
+    fn character(&self, text: &[u8], reading: Reading) -> (u8, usize) {
+        let character = self.alphabet.entry(text[0]);
+        if character > SPECIAL {
+            return (character, 1);
+        }
+        let mut before = 0;
+        loop {
+            match self.unit(&text[before..], reading) {
+                Unit::LineBreak(length) => before += length,
+                Unit::Character(character, length) => return (character, before + length),
+                _ => return (OTHER, before + 1),
+            }
+        }
+    }
+
+    /// Reads the first bytes of a text that begins with a special byte.
+    #[inline(never)]
+    fn unit(&self, text: &[u8], reading: Reading) -> Unit {
+        let length = line_break(text, reading);
+        if length > 0 {
+            return Unit::LineBreak(length);
+        }
+        if reading == Reading::Decoded {
+            match escapes::read(text) {
+                Escape::Begun => return Unit::Begun,
+                Escape::Of(byte, length) => {
+                    let character = self.alphabet.character(byte);
+                    if character != OTHER {
+                        return Unit::Character(character, length);
+                    }
+                }
+                Escape::No => {}
+            }
+        }
+        match self.alphabet.character(text[0]) {
+            OTHER => Unit::Other,
+            character => Unit::Character(character, 1),
         }
     }
 
@@ -252,125 +383,112 @@ impl Guard {
     /// Returns how many of [`Self::bytes`] may be passed on, counted from the first. The bytes after these may be the
     /// beginning of a token. Returns `None` if the bytes contain a token.
     #[must_use]
-    pub fn free(&self) -> Option<usize> {
-        let free = self.count - self.held();
-        (!self.is_in(self.bytes())).then_some(free)
+    pub fn free(&mut self) -> Option<usize> {
+        let (start, run) = self.tail();
+        self.run = run;
+        let is_found = self.is_in(self.searched());
+        (!is_found).then_some(start.saturating_sub(self.released))
+    }
+
+    /// Returns how many of [`Self::bytes`] may be passed on if no more bytes arrive for a while, after a call of
+    /// [`Self::free`] whose bytes were removed. These are all bytes, unless they and the bytes that were passed on after
+    /// earlier pauses are [`SHORTEST`] or more characters that may be the beginning of a token.
+    #[must_use]
+    pub fn free_after_pause(&self) -> usize {
+        if self.run < SHORTEST {
+            self.bytes().len()
+        } else {
+            0
+        }
+    }
+
+    /// Notes that all of [`Self::bytes`] have been passed on after a pause. They are still searched, together with the
+    /// bytes that follow.
+    pub const fn release(&mut self) {
+        self.released = self.count;
     }
 
     /// Returns the received bytes that have not been passed on.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
+        self.searched().get(self.released..).unwrap_or_default()
+    }
+
+    /// Removes the first `count` of [`Self::bytes`], which have been passed on.
+    pub fn forget(&mut self, count: usize) {
+        if count > 0 {
+            let passed = self.released + count;
+            self.bytes.copy_within(passed..self.count, 0);
+            self.count -= passed;
+            self.released = 0;
+        }
+    }
+
+    /// Returns the received bytes that the search still needs.
+    fn searched(&self) -> &[u8] {
         self.bytes.get(..self.count).unwrap_or_default()
     }
 
-    /// Removes the first `count` bytes, which have been passed on.
-    pub fn forget(&mut self, count: usize) {
-        self.bytes.copy_within(count..self.count, 0);
-        self.count -= count;
-    }
-
-    /// Returns the number of received bytes at the end that may be the beginning of a form. The number depends on the
-    /// characters of forms, but not on the tokens.
-    fn held(&self) -> usize {
-        let bytes = self.bytes();
-        let end = bytes.iter().rev().take(MOST_HELD);
-        let held = end.take_while(|byte| may_have(self.wrapped, **byte));
-        let mut tail = bytes.get(bytes.len() - held.count()..);
-        while let Some(text) = tail {
-            let scan = self.scan(text);
-            if scan.end == text.len() {
-                return text.len() - scan.start;
+    /// Returns the start of the last received characters that may be the beginning of a form, and their number. Both
+    /// depend on the characters of forms, but not on the tokens.
+    fn tail(&self) -> (usize, usize) {
+        let bytes = self.searched();
+        let (mut length, mut has_special) = (0, false);
+        for byte in bytes.iter().rev().take(self.most_held) {
+            match self.alphabet.entry(*byte) {
+                OTHER => break,
+                entry => has_special |= entry == SPECIAL,
             }
-            tail = text.get(scan.end + 1..);
+            length += 1;
         }
-        0
+        if !has_special {
+            return (bytes.len() - length.min(self.most_held / ESCAPED), length);
+        }
+        let before = bytes.len() - length;
+        let run = &bytes[before..];
+        let mut scan = self.scan(run, Reading::Decoded);
+        if scan.has_escapes {
+            let plain = self.scan(run, Reading::Plain);
+            scan.start = scan.start.min(plain.start);
+            scan.count = scan.count.max(plain.count);
+        }
+        (before + scan.start, scan.count)
     }
 }
 
-/// Returns the length of the line break that `text` begins with, unescaped or escaped in JSON, or 0. A backslash at the
-/// end of `text` counts as a line break, since it may become one.
-fn line_break(text: &[u8]) -> usize {
+/// Returns true if a line break after `line` may be one within base64.
+fn is_long_line(line: &[u8]) -> bool {
+    let end = line.len().checked_sub(SHORTEST_LINE);
+    end.is_some_and(|end| line[end..].iter().all(|byte| is_of(byte, b"+/-_.~=\\%&#;")))
+}
+
+/// Returns the length of the line break that `text` begins with, unescaped or escaped in JSON, or 0.
+fn line_break(text: &[u8], reading: Reading) -> usize {
     match text {
-        [b'\\', b'r', b'\\', b'n', ..] => 4,
-        [b'\\', b'r', b'\\'] => 3,
-        [b'\r', b'\n', ..] | [b'\\', b'r' | b'n', ..] => 2,
-        [b'\r' | b'\n', ..] | [b'\\'] => 1,
+        [b'\r', b'\n', ..] => 2,
+        [b'\r' | b'\n', ..] => 1,
+        [b'\\', b'r', b'\\', b'n', ..] if reading == Reading::Decoded => 4,
+        [b'\\', b'r' | b'n', ..] if reading == Reading::Decoded => 2,
         _ => 0,
     }
 }
 
-/// Returns the set of letters, digits and `more`.
-const fn class(more: &[u8]) -> Class {
-    let mut class = [0; 4];
-    let mut byte = 0;
-    while byte < 128 {
-        let mut is_in = (byte as u8).is_ascii_alphanumeric();
-        let mut i = 0;
-        while i < more.len() {
-            is_in |= more[i] == byte as u8;
-            i += 1;
-        }
-        class[byte >> 6] |= (is_in as u64) << (byte & 63);
-        byte += 1;
+/// Returns the longest part of a token without spaces, or the whole token if that part is shorter than [`SHORTEST`].
+fn longest_word(token: &[u8]) -> &[u8] {
+    let words = token.split(|byte| *byte == b' ');
+    let longest = words.max_by_key(|word| word.len()).unwrap_or_default();
+    if longest.len() < SHORTEST {
+        return token;
     }
-    class
-}
-
-#[inline(always)]
-fn is_of(class: &Class, byte: u8) -> bool {
-    #[cfg(test)]
-    tests::LOOKED_AT.set(tests::LOOKED_AT.get() + 1);
-    class[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
-}
-
-/// Returns the same as [`is_of`], but is not inlined, for code that is not speed-critical.
-#[inline(never)]
-fn may_have(class: &Class, byte: u8) -> bool {
-    is_of(class, byte)
+    longest
 }
 
 /// An odd number with evenly spread bits.
 const BASE: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Appends a byte to a hash. The weight of each earlier byte is multiplied by [`BASE`].
-fn push(hash: u64, byte: u8) -> u64 {
-    hash.wrapping_mul(BASE).wrapping_add(byte.into())
-}
-
-fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |hash, byte| push(hash, *byte))
-}
-
-/// Adds the forms of a token. The first form is the token itself, and the others are its encodings. Some characters are
-/// written differently in different encodings. Only the longest part of each form without such characters is added.
-fn push_forms(token: &str, forms: &mut Vec<Vec<u8>>) {
-    forms.push(longest_part(token.as_bytes(), &PLAIN));
-    let mut bytes = vec![0; 2];
-    bytes.extend_from_slice(token.as_bytes());
-    for before in 0..3 {
-        let bytes = bytes.get(2 - before..).unwrap_or_default();
-        let text = base64url::encode(bytes);
-        // Keep only the characters whose bits all belong to the token.
-        let text = text
-            .as_bytes()
-            .get((before * 4).div_ceil(3)..bytes.len() * 4 / 3);
-        forms.push(longest_part(text.unwrap_or_default(), &LETTERS));
-    }
-}
-
-/// Returns the longest part of `text` that consists of characters in `class`, or all of `text` if that part is shorter
-/// than [`SHORTEST`].
-fn longest_part(text: &[u8], class: &Class) -> Vec<u8> {
-    let mut longest: &[u8] = &[];
-    for part in text.split(|byte| !may_have(class, *byte)) {
-        if part.len() > longest.len() {
-            longest = part;
-        }
-    }
-    if longest.len() < SHORTEST {
-        longest = text;
-    }
-    longest.to_vec()
+/// Appends a character to a hash. The weight of each earlier character is multiplied by [`BASE`].
+fn push(hash: u64, character: u8) -> u64 {
+    hash.wrapping_mul(BASE).wrapping_add(character.into())
 }
 
 #[cfg(test)]
@@ -468,8 +586,8 @@ mod tests {
         forms
     }
 
-    /// The largest number of bytes of a form that may pass before the part that the search recognizes.
-    const BEFORE: usize = 13;
+    /// The largest number of bytes of a form that precede the token: `Bearer ` in base64.
+    const BEFORE: usize = 9;
 
     #[test]
     fn finds_token_across_any_cut() {
@@ -555,12 +673,11 @@ mod tests {
                     let (head, tail) = body.as_bytes().split_at(cut);
                     let (given, is_broken) = through(&token, [head, tail]);
                     assert!(is_broken, "{length} {line_break:?}, cut at {cut}");
-                    // Only the part of the form before the token passes.
-                    let most = body.find(&form).unwrap() + 40;
+                    let most = body.find(&form).unwrap();
                     assert!(given.len() <= most, "{length} {line_break:?}, cut at {cut}");
                 }
                 let (given, is_broken) = through(&token, body.as_bytes().chunks(1));
-                assert!(is_broken && given.len() <= 50, "{length} {line_break:?}");
+                assert!(is_broken && given.len() <= 9, "{length} {line_break:?}");
             }
         }
     }
@@ -652,6 +769,103 @@ mod tests {
         }
     }
 
+    /// Passes pieces through a guard that searches for `token`, with a pause after each piece. Returns what passes: with
+    /// each piece and after it.
+    fn with_pauses<'a>(token: &str, pieces: &[&'a str]) -> Vec<(&'a str, String)> {
+        let mut guard = Guard::new(token).unwrap();
+        let pass = |piece: &&'a str| {
+            guard.take(piece.len()).copy_from_slice(piece.as_bytes());
+            let Some(free) = guard.free() else {
+                return (*piece, "!".to_owned());
+            };
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            let at_once = text(&guard.bytes()[..free]);
+            guard.forget(free);
+            let later = guard.free_after_pause();
+            let after = text(&guard.bytes()[..later]);
+            if later > 0 {
+                guard.release();
+            }
+            (*piece, [at_once, "|".to_owned(), after].concat())
+        };
+        pieces.iter().map(pass).collect()
+    }
+
+    #[test]
+    fn held_bytes_pass_after_a_pause_if_their_run_is_short() {
+        for (token, other) in [
+            (JWT, "x.y-z0123456789abcdef"),
+            (OPAQUE, "/+=~$!0123456789abcde"),
+        ] {
+            for passed in [
+                with_pauses(token, &["data: done", "", "!\n"]),
+                with_pauses(other, &["data: done", "", "!\n"]),
+            ] {
+                assert_eq!(passed[0].1, "data: |done");
+                assert_eq!(passed[1].1, "|");
+            }
+        }
+        let fifteen = &JWT[..15];
+        for pieces in [vec![fifteen], vec!["say: ", fifteen]] {
+            let passed = with_pauses(JWT, &pieces);
+            assert_eq!(passed.last().unwrap().1, ["|", fifteen].concat());
+        }
+        assert_eq!(with_pauses(JWT, &[&JWT[..16]])[0].1, "|");
+    }
+
+    #[test]
+    fn released_bytes_count_as_a_part_of_their_run() {
+        let passed = with_pauses(JWT, &[&JWT[..10], &JWT[10..15], &JWT[15..16], &JWT[16..40]]);
+        let passed: Vec<&str> = passed.iter().map(|(_, passed)| &**passed).collect();
+        let expected = [["|", &JWT[..10]].concat(), ["|", &JWT[10..15]].concat()];
+        assert_eq!(passed, [&*expected[0], &*expected[1], "|", "|"]);
+        // The run ends, and with it the wait.
+        let passed = with_pauses(JWT, &[&JWT[..10], &JWT[10..30], " and", " more "]);
+        assert_eq!(passed[2].1, [&JWT[10..30], " |and"].concat());
+        assert_eq!(passed[3].1, " more |");
+    }
+
+    #[test]
+    fn token_is_found_across_pauses() {
+        for token in [JWT, OPAQUE] {
+            for (how, form) in written(token) {
+                let cuts = [0, 1, 7, 15, 16, form.len() / 2, form.len()];
+                for cut in cuts.windows(2) {
+                    let (first, rest) = form.split_at(cut[0]);
+                    let (second, third) = rest.split_at(cut[1] - cut[0]);
+                    let passed = with_pauses(token, &["say: ", first, second, third, "."]);
+                    assert!(
+                        passed.iter().any(|(_, it)| it == "!"),
+                        "{how}, cut at {cut:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lines_and_events_pass_at_once() {
+        let salesforce = "00Dxx0000001gPL!AR8AQJXg5oj8jXSgxJfA0lBog.39AsX";
+        let all = [OPAQUE, "quoted\"token,with{brackets}"];
+        for token in [
+            JWT,
+            salesforce,
+            "Kz/8mXK1EalYznwH+LC+1fBAo==",
+            all[0],
+            all[1],
+        ] {
+            for text in [
+                "{\"id\":\"0123456789-0123456789-0123456789\",\"email\":\"alice@example.com\"}\n",
+                "data: {\"id\":\"0123456789-0123456789-0123456789\",\"a\":1}\n\n",
+                "event: message\r\ndata: hello\r\n\r\n",
+                "--boundary\r\nContent-Type: image/jpeg\r\n\r\n",
+            ] {
+                let passed = with_pauses(token, &[text]);
+                assert_eq!(passed[0].1, [text, "|"].concat(), "{token}");
+            }
+        }
+    }
+
     /// Returns the number of accesses to bytes of `text` in a search for `token`.
     fn work(token: &str, text: &str) -> usize {
         let guard = Guard::new(token).unwrap();
@@ -686,12 +900,15 @@ mod tests {
     }
 
     #[test]
-    fn held_bytes_are_bounded_by_longest_token() {
-        for token in [JWT, "~a~b~c~d~e~f~g~h~i"] {
+    fn held_bytes_are_bounded_by_token_length() {
+        let other: String = JWT.chars().rev().collect();
+        let held = |token: &str| {
             let mut guard = Guard::new(token).unwrap();
             guard.take(100_000).fill(b'x');
-            assert_eq!(guard.free(), Some(100_000 - MOST_HELD));
-        }
+            100_000 - guard.free().unwrap()
+        };
+        assert_eq!(held(JWT), held(&other));
+        assert!((JWT.len() * 4 / 3..JWT.len() * 10).contains(&held(JWT)));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! The part of a session that a page may see, in a vault and over a token handler.
 
-use super::{Session, after};
+use super::{Session, after, named};
 use crate::base::clock::UnixMillis;
+use crate::base::error::{Code, Error};
 use crate::codec::json::{self, Writer};
 use crate::config::Config;
+use crate::oauth::id_token::Rejected;
 use crate::oauth::identity::Identity;
 use crate::oauth::scope::scope_tokens;
+use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
 
 /// The JSON of an object with the claims that a page may see.
@@ -139,6 +142,26 @@ pub(crate) fn visible_claims(
         }
     }
     visible.finish()
+}
+
+/// Returns the user by a verified ID token, unless a claim that pages would see contains a token of its response.
+///
+/// # Errors
+/// [`Rejected::Invalid`] if one does.
+pub(crate) fn without_tokens(
+    user: Identity,
+    names: &[String],
+    tokens: &TokenSet,
+) -> core::result::Result<Identity, Rejected> {
+    let claims = visible_claims(names, None, &user);
+    let tokens = [Some(&tokens.access_token), tokens.refresh_token.as_ref()];
+    if named::contains_token(&claims, &tokens) {
+        let why = msg!(
+            "a claim of the ID token that pages would see contains a token of the same response (is it a claim that the option `claims` needs?)"
+        );
+        return Err(Error::new(Code::IdTokenInvalid, why).into());
+    }
+    Ok(user)
 }
 
 /// Returns the scopes of a string in which spaces separate them.

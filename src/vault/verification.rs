@@ -13,7 +13,7 @@ use crate::oauth::identity::Identity;
 use crate::oauth::jwks::SelectError;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
-use crate::session::named;
+use crate::session::{named, view};
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{OpId, Output};
 use crate::vault::provider::Provider;
@@ -106,7 +106,9 @@ impl Verification {
             access_token: &self.tokens.access_token,
             occasion,
         };
-        let verdict = unverified.signature_checked(valid, &expected);
+        let verdict = unverified
+            .signature_checked(valid, &expected)
+            .and_then(|user| view::without_tokens(user, &ctx.config.claims, &self.tokens));
         (self.tokens, verdict)
     }
 

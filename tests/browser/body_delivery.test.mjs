@@ -10,6 +10,9 @@ const time = { timeout: 30_000 }
 /** `MAX_WHOLE` of src/egress/body_delivery.rs: the length of the longest body that crosses with its head. */
 const MAX_WHOLE = 64 * 1024
 
+/** `TIME_LIMIT_MS` of src/egress/body_delivery.rs: the time for which a head waits for the end of its body. */
+const TIME_LIMIT_MS = 30
+
 const open = []
 after(() => Promise.all(open.map((app) => app.close())))
 
@@ -27,6 +30,12 @@ async function start(options) {
   app.api.on('echo', ({ request, response, url, entry }) =>
     compressed(request, response, JSON.stringify({ query: url.search, sent: entry.authorization })),
   )
+  // The body of `later` never ends: the call that gets it ends when the vault drops the response.
+  app.api.on('echo-ends', ({ response, url, entry }) => {
+    response.writeHead(200, { 'Content-Type': 'text/plain' })
+    response.write(entry.authorization)
+    if (url.searchParams.get('when') === 'at-once') response.end()
+  })
   app.api.on('size', ({ request, response, url }) =>
     compressed(request, response, 'x'.repeat(url.searchParams.get('size'))),
   )
@@ -81,11 +90,14 @@ const see = (page, url, init) =>
   page.evaluate(
     async ([address, options]) => {
       received.length = 0
+      const start = performance.now()
+      let waited, told
       const seen = await settle(
-        auth.fetch(address, options).then(async (response) => ({
-          told: response.headers.get('content-length'),
-          bytes: (await response.arrayBuffer()).byteLength,
-        })),
+        auth.fetch(address, options).then(async (response) => {
+          waited = performance.now() - start
+          told = response.headers.get('content-length')
+          return { bytes: (await response.arrayBuffer()).byteLength }
+        }),
       )
       const kinds = received
         .filter((data) => Array.isArray(data))
@@ -93,7 +105,7 @@ const see = (page, url, init) =>
           if (typeof head !== 'string') return payload ? 'chunk' : 'end'
           return JSON.parse(head).t + (payload?.[1] ? ' with body' : '')
         })
-      return { ...seen.value, code: seen.error?.code, kinds, all: JSON.stringify(received) }
+      return { ...seen.value, waited, told, code: seen.error?.code, kinds, all: JSON.stringify(received) }
     },
     [url, init],
   )
@@ -117,12 +129,23 @@ for (const [mode, options] of Object.entries(MODES)) {
       const { value: token } = app.ledger.newest('access_token')
       const looks = []
       for (const guess of [token.slice(0, 40), token.slice(40, 80), 'x'.repeat(40)]) {
-        const { all, code, kinds } = await see(page, on(`echo?q=${guess}`))
+        const { all, code, told, kinds } = await see(page, on(`echo?q=${guess}`))
         assert.equal(code, 'token_reflected')
-        assert.deepEqual(kinds, ['error'])
-        looks.push(all.replace(/\\"id\\":\d+/g, ''))
+        assert.deepEqual([told, kinds], [null, ['head', 'error']])
+        looks.push(all.replace(/\\"id\\":\d+/g, '').replaceAll(guess, ''))
       }
       assert.equal(new Set(looks).size, 1, looks.join('\n'))
+    })
+
+    test('a body with the token fails in the same way, whether or not it has ended', time, async () => {
+      const looks = []
+      for (const ends of ['at-once', 'later']) {
+        const { all, code, told, waited, kinds } = await see(page, on(`echo-ends?when=${ends}`))
+        assert.deepEqual([code, told, kinds], ['token_reflected', null, ['head', 'error']])
+        assert.ok(waited >= TIME_LIMIT_MS, `${waited} ms`)
+        looks.push(all.replace(/\\"id\\":\d+/g, '').replaceAll(ends, ''))
+      }
+      assert.equal(looks[0], looks[1])
     })
 
     test('a short body and its head are one message, with Content-Length', time, async () => {

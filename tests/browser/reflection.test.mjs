@@ -116,6 +116,63 @@ test('a token in two chunks: the page gets neither', time, async () => {
   assert.match(error.message, /contains the access token/)
 })
 
+/**
+ * Sends these pieces of a body, each when the page has read all that precede it. Resolves with what the page reads, and
+ * the error that ends the body.
+ */
+async function paced(pieces) {
+  let goOn = () => {}
+  app.api.on('paced', async ({ response, entry }) => {
+    tokens.add(tokenOf(entry))
+    response.writeHead(200, { 'Content-Type': 'application/grpc-web' })
+    for (const piece of pieces(tokenOf(entry))) {
+      response.write(piece)
+      await new Promise((resolve) => (goOn = resolve))
+    }
+    response.end()
+  })
+  app.api.on('has-read', ({ response }) => {
+    goOn()
+    sendJson(response, 200, {})
+  })
+  const lengths = pieces('x'.repeat(1000)).map((piece) => piece.length)
+  return page.evaluate(
+    async ([address, read, wanted]) => {
+      let given = ''
+      try {
+        const reader = (await auth.fetch(address)).body.getReader()
+        const decoder = new TextDecoder()
+        let total = 0
+        for (const length of wanted) {
+          for (total += length; given.length < total;) given += decoder.decode((await reader.read()).value)
+          await auth.fetch(read)
+        }
+        return { given, isDone: (await reader.read()).done }
+      } catch (error) {
+        return { given, code: error.code }
+      }
+    },
+    [url('paced'), url('has-read'), lengths],
+  )
+}
+
+test('a message without an end arrives before the next one', time, async () => {
+  const { given, isDone } = await paced(() => ['one message', ' and_another', '-one'])
+  assert.deepEqual([given, isDone], ['one message and_another-one', true])
+})
+
+test('a token that pauses after 10 characters is not completed', time, async () => {
+  const cut = (token) => ['sent: ', token.slice(0, 10), token.slice(10)]
+  const { given, code } = await paced(cut)
+  assert.equal(code, 'token_reflected')
+  assert.match(given, /^sent: eyJ.{7}$/)
+})
+
+test('a token after a head that crosses alone is found', time, async () => {
+  const { given, code } = await paced((token) => ['sent: ', `${token} and more`])
+  assert.deepEqual([given, code], ['sent: ', 'token_reflected'])
+})
+
 test('an event stream with the token ends, and is not reopened', time, async () => {
   let count = 0
   app.api.on('events', ({ response, entry }) => {

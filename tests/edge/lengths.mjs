@@ -22,10 +22,23 @@ const home = ({ pathname }) => pathname === '/orders'
  */
 export function lengthsSuite(platform, coordinator, { measuresStreams, passesCoded }) {
   describe(`${platform}: lengths and encodings`, { timeout: 60_000 }, () => {
-    let app, upstream, visitor
+    let app, upstream, visitor, token
+    /** Continues the response that the upstream sends in pieces. */
+    let goOn = () => {}
     before(async () => {
       upstream = await listen({
         async handler(request, response) {
+          token = request.headers.authorization.replace('Bearer ', '')
+          if (request.url.includes('pieces')) {
+            const isToken = request.url.includes('token')
+            const pieces = isToken ? [token.slice(0, 10), token.slice(10)] : ['one message', ' and_another']
+            response.writeHead(200, { 'content-type': 'application/grpc-web' })
+            for (const piece of pieces) {
+              response.write(piece)
+              await new Promise((resolve) => (goOn = resolve))
+            }
+            return response.end()
+          }
           const { 'content-length': length = null, 'accept-encoding': accepted = '' } = request.headers
           if (request.method === 'POST') {
             const { length: size } = await readBody(request)
@@ -121,6 +134,36 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
         assert.ok(body.equals(TEXT))
       })
     }
+
+    /** Reads a response that the upstream sends in pieces. It sends the second one when the first was read. */
+    const read = (path, lengths) =>
+      new Promise((resolve) => {
+        const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+        const request = open(`${app.urls[0]}${path}`, { headers: { cookie, 'x-strongroom': '1' } })
+        let given = ''
+        request.on('error', () => resolve(given))
+        request.on('response', (response) => {
+          response.on('data', (chunk) => {
+            given += chunk
+            if (given.length >= lengths[0]) {
+              lengths.shift()
+              goOn()
+            }
+          })
+          response.on('error', () => {})
+          response.on('close', () => resolve(given))
+        })
+        request.end()
+      })
+
+    test('message without an end arrives before the next one', async () => {
+      assert.equal(await read('/refuse/pieces', [11, 23]), 'one message and_another')
+    })
+
+    test('token that pauses after 10 characters is not completed', async () => {
+      const given = await read('/refuse/pieces-of-token', [10])
+      assert.equal(given, token.slice(0, 10))
+    })
 
     test('upload has its length', async () => {
       const { status, body } = await ask('POST', '/refuse/upload', { 'content-length': TEXT.length }, TEXT)

@@ -51,6 +51,20 @@ fn failed_request_fails_the_login() {
 }
 
 #[test]
+fn id_token_claim_with_a_token_fails_the_login() {
+    for (claims, is_refused) in [(json!(["name"]), true), (json!(["email"]), false)] {
+        let mut host = Host::with(&json!({ "claims": claims }));
+        host.provider.claims = r#","name":"it is access-token-number-1""#.to_owned();
+        let back = host.come_back("/auth/login");
+        host.come_in(&back);
+        assert_eq!(host.session().is_null(), is_refused, "{:?}", host.events);
+        if is_refused {
+            assert_eq!(host.faults(), [Code::IdTokenInvalid]);
+        }
+    }
+}
+
+#[test]
 fn signed_response_is_refused_by_name() {
     let mut host = host_with(&json!({}), &[]);
     let mut signed = provider::json(200, "eyJhbGciOiJFUzI1NiJ9.e30.c2ln");

@@ -8,6 +8,7 @@
 
 mod extremes;
 mod mutation;
+mod reflection;
 mod replies;
 #[allow(
     unreachable_pub,

@@ -1,6 +1,6 @@
 //! Claims from the provider's UserInfo endpoint (OIDC Core 5.3).
 
-use kit::world::{Endpoint, Fault, Kind, World};
+use kit::world::{Endpoint, Fault, Flaw, Kind, World};
 
 use crate::claims::{claims, object, refused};
 
@@ -59,6 +59,54 @@ fn id_token_wins() {
     let page = world.open();
     world.sign_in(page);
     assert_eq!(claims(&world, page), r#"{"sub":"alice","name":"Alice"}"#);
+}
+
+/// The ID token has a `name` that repeats the refresh token of its response, as it is and in JSON of PHP.
+const REPEATED: &[(&str, &str)] = &[
+    ("the-token/that+repeats", "the-token/that+repeats"),
+    (
+        "the-token/that+repeats",
+        "see the-token\\/that\\u002Brepeats",
+    ),
+];
+
+#[test]
+fn id_token_claim_with_a_token_fails_the_login() {
+    for (token, name) in REPEATED {
+        for (claims, is_refused) in [(r#"["name"]"#, true), (r#"["email"]"#, false)] {
+            let mut world = World::with(&format!(r#"{{"claims": {claims}}}"#));
+            world
+                .provider
+                .more_members
+                .push("refresh_token", (*token).into());
+            world.provider.flaw = Some(Flaw::Claim("name", (*name).into()));
+            let page = world.open();
+            let login = world.sign_in(page);
+            assert_eq!(world.session(page).is_none(), is_refused, "{name}");
+            if is_refused {
+                assert_eq!(world.code(login), "id_token_invalid");
+                assert!(world.error_message(login).contains("contains a token"));
+            }
+        }
+    }
+}
+
+#[test]
+fn id_token_claim_with_a_token_changes_nothing_at_a_refresh() {
+    let (mut world, page) = World::signed_in_with(r#"{"claims": ["name"]}"#);
+    let before = claims(&world, page);
+    let (token, name) = REPEATED[0];
+    world.provider.id_token_on_refresh = true;
+    world
+        .provider
+        .more_members
+        .push("refresh_token", token.into());
+    world.provider.flaw = Some(Flaw::Claim("name", name.into()));
+    world.expire_access_token();
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.status(call), Some(200));
+    assert_eq!(claims(&world, page), before);
 }
 
 #[test]

@@ -265,7 +265,10 @@ export const createHost = (core: TestCore, locks: Locks, { api, socket }: Server
         : handle((core) => core.endBody(call)),
     )
   }
-  /** Posts a body. If `head` is given, the head waits for the end of the body, as in src/egress/body_delivery.rs. */
+  /**
+   * Posts a body. If `head` is given, the head waits for the end of the body. Head and held bytes wait as in
+   * src/egress/body_delivery.rs.
+   */
   const sendBody = async (
     state: Call,
     body: ReadableStream<Uint8Array>,
@@ -279,10 +282,20 @@ export const createHost = (core: TestCore, locks: Locks, { api, socket }: Server
     /** Posts the bytes that the core passes on. Returns false if the body contains a token. */
     const pass = (chunk: Uint8Array | undefined): boolean => {
       const passed = use((core) => core.passChunk(call, chunk))
-      if (!passed) handle((core) => core.reflect(call))
-      else if (head) kept.push(passed)
-      else if (passed.length) post([id, passed])
+      if (passed && head) kept.push(passed)
+      else if (passed?.length) post([id, passed])
       return !!passed
+    }
+    /** Posts the bytes that the core holds back if the next chunk does not arrive for a while. */
+    const read = () => {
+      let isWaiting = true
+      const reading = reader.read().finally(() => (isWaiting = false))
+      void turns(PATIENCE).then(() => {
+        if (!isWaiting || head || !isCurrent(state)) return
+        const held = use((core) => core.passAfterPause(call))
+        if (held.length) post([id, held])
+      })
+      return reading
     }
     /** Posts the head without waiting longer, and then what has arrived of the body. */
     const endWait = () => {
@@ -292,11 +305,17 @@ export const createHost = (core: TestCore, locks: Locks, { api, socket }: Server
       for (const chunk of kept) if (chunk.length) post([id, chunk])
     }
     state.controller.signal.addEventListener('abort', () => void reader.cancel().catch(() => {}))
-    void turns(PATIENCE).then(endWait)
+    const waited = turns(PATIENCE).then(endWait)
     try {
       for (;;) {
-        const { done, value } = await reader.read()
-        if (!isCurrent(state) || !pass(value)) return
+        const { done, value } = await read()
+        if (!isCurrent(state)) return
+        if (!pass(value)) {
+          kept.length = 0
+          if (head) await waited
+          if (isCurrent(state)) handle((core) => core.reflect(call))
+          return
+        }
         length += value?.length ?? 0
         if (head && length > head.longest) endWait()
         if (!done) continue

@@ -14,7 +14,7 @@ use crate::oauth::id_token::{self, Expected, Occasion, Rejected, Unverified};
 use crate::oauth::identity::Identity;
 use crate::oauth::jwks::Algorithm;
 use crate::oauth::token_endpoint::TokenSet;
-use crate::session::{named, profile};
+use crate::session::{named, profile, view};
 
 /// Returns the user by the response to a code exchange: verifies its ID token and asks the UserInfo endpoint if
 /// configured, or asks the profile address. `key` is the
@@ -111,7 +111,7 @@ async fn verify_id_token(
     };
     let user = unverified.signature_checked(is_valid, &expected)?;
     documents::set_id_token_algorithm(task, Some(algorithm));
-    Ok(user)
+    view::without_tokens(user, &config.claims, tokens)
 }
 
 async fn verify_signature(

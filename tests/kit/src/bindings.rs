@@ -100,6 +100,20 @@ impl TestCore {
         Some(passed)
     }
 
+    /// Returns the bytes that may go to the page although they may be the beginning of a token, because no more bytes
+    /// have arrived for a while.
+    #[wasm_bindgen(js_name = passAfterPause)]
+    pub fn pass_after_pause(&mut self, call: u32) -> Vec<u8> {
+        let Some((guard, _)) = self.guards.get_mut(&CallId(call)) else {
+            return Vec::new();
+        };
+        let passed = guard.bytes()[..guard.free_after_pause()].to_vec();
+        if !passed.is_empty() {
+            guard.release();
+        }
+        passed
+    }
+
     /// Returns true if the body of a call's response is searched for access tokens.
     #[wasm_bindgen(js_name = searchesBody)]
     pub fn searches_body(&self, call: u32) -> bool {

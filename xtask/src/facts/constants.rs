@@ -7,7 +7,7 @@ use std::fs;
 use syn::{BinOp, Expr, ForeignItem, Ident, Item, Lit};
 
 /// The names of the constants in each file of `src`.
-const SHARED: [(&str, &[&str]); 18] = [
+const SHARED: [(&str, &[&str]); 19] = [
     ("src/base/http.rs", &["MAX_BODY"]),
     (
         "src/bindings/edge.rs",
@@ -43,6 +43,7 @@ const SHARED: [(&str, &[&str]); 18] = [
     ("src/edge/io.rs", &["BEAT", "NONCE_LEN"]),
     ("src/edge/store/coordinator.rs", &["COORDINATOR_TIME"]),
     ("src/edge/store/record_store.rs", &["LONGEST_VALUE"]),
+    ("src/egress/body_delivery.rs", &["PAUSE_MS"]),
     (
         "src/login/authorization_request.rs",
         &["MAX_RETURN_TO", "POPUP_MARK"],

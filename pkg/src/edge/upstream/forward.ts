@@ -2,7 +2,7 @@
  * Forwards a request to an upstream, and the upstream's response to the client. The core decides which headers are
  * forwarded.
  */
-import { HANDLER_HEADER } from '../../../glue/constants.js'
+import { HANDLER_HEADER, PAUSE_MS } from '../../../glue/constants.js'
 import { Guard } from '../../../glue/strongroom_edge.js'
 import type { ReplyMembers } from '../../generated/members.js'
 import { StrongroomError } from '../../page/errors/error.js'
@@ -386,10 +386,8 @@ class Search {
 
   /** Removes the first `count` bytes from the search, and returns them for forwarding. */
   taken(count: number): Uint8Array {
-    const guard = this.#current()
-    const start = guard.bytes()
-    const bytes = new Uint8Array(this.#instance.memory.buffer.slice(start, start + count))
-    guard.forget(count)
+    const bytes = this.#copy(count)
+    this.#current().forget(count)
     return bytes
   }
 
@@ -398,11 +396,31 @@ class Search {
     return this.taken(this.#current().bytes_length())
   }
 
+  /** Returns how many of the bytes that were not forwarded yet may be forwarded after a pause. */
+  freeAfterPause(): number {
+    const guard = this.#current()
+    return inCore(this.#instance, () => guard.free_after_pause())
+  }
+
+  /** Returns all bytes that were not forwarded yet, for forwarding after a pause. They are still searched. */
+  released(): Uint8Array {
+    const guard = this.#current()
+    const bytes = this.#copy(guard.bytes_length())
+    guard.release()
+    return bytes
+  }
+
   end(): void {
     const guard = this.#guard
     this.#guard = undefined
     // The guard is freed only in its own instance: in another instance, its address belongs to another object.
     if (guard && isSound(this.#instance)) guard.free()
+  }
+
+  /** Returns a copy of the first `count` bytes that were not forwarded yet. */
+  #copy(count: number): Uint8Array {
+    const start = this.#current().bytes()
+    return new Uint8Array(this.#instance.memory.buffer.slice(start, start + count))
   }
 
   #current(): Guard {
@@ -467,14 +485,31 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
   }
 }
 
-/** Returns a body that holds bytes back until they cannot be a part of a token. */
+/**
+ * Resolves with the result of `reading`, or with undefined if that takes so long that bytes which are held back may be
+ * forwarded.
+ */
+const withinPause = (reading: Promise<Piece>, search: Search): Promise<Piece | undefined> => {
+  if (!search.freeAfterPause()) return reading
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => resolve(undefined), PAUSE_MS)
+    reading.finally(() => clearTimeout(timer)).then(resolve, reject)
+  })
+}
+
+/** Returns a body that holds bytes back while they may be a part of a token. */
 const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStream<Uint8Array> => {
   const pieces = reader(body)
+  let reading: Promise<Piece> | undefined
   const stream = new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {
         for (;;) {
-          const { done, value: piece } = await pieces.read()
+          reading ??= pieces.read()
+          const read = await withinPause(reading, search)
+          if (!read) return controller.enqueue(search.released())
+          reading = undefined
+          const { done, value: piece } = read
           if (done) {
             const rest = search.rest()
             if (rest.byteLength) controller.enqueue(rest)
