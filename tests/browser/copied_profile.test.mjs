@@ -66,7 +66,7 @@ test('not covered: a copied profile has the sealed session', time, async () => {
   assert.equal(inCopy.value.status, 200)
 })
 
-test('not covered: the key for DPoP is in the copied profile, too', time, async () => {
+test('not covered: the key for DPoP is in the copied profile', time, async () => {
   const { original, inCopy } = await callInBoth('dpop', { persist: 'sealed', dpop: true })
   assert.equal(original.value.status, 200)
   assert.equal(inCopy.value.status, 200)

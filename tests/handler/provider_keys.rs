@@ -79,7 +79,7 @@ fn failed_fetch_is_not_repeated_for_each_login() {
     let mut host = Host::signed_in();
     host.provider.rotate_key();
     for _ in 0..5 {
-        let reply = provider::json(503, "");
+        let reply = provider::json(500, "");
         host.provider.replies.push_back(("/jwks", Some(reply)));
         assert_ne!(sign_in(&mut host), 303);
     }
@@ -124,7 +124,7 @@ fn login_fetches_keys_if_the_fetch_that_it_awaited_has_failed() {
     host.provider.rotate_key();
     let back = [(), ()].map(|()| host.come_back("/auth/login"));
     let [failing, waiting] = back.map(|back| until_keys(&mut host, &back));
-    let reply = provider::json(503, "");
+    let reply = provider::json(500, "");
     host.provider.replies.push_back(("/jwks", Some(reply)));
     assert_ne!(host.finish(failing).status, 303);
     assert_eq!(host.finish(waiting).status, 303);

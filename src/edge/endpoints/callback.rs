@@ -307,8 +307,8 @@ fn lacks_strict_cookie(context: &RequestContext) -> bool {
 }
 
 /// Sends the browser to the page that the user came from. After a login of the app, a page of this origin forwards the
-/// browser to a route. After any other login, a page has a link to the route: otherwise any site could navigate the
-/// user's window to a route, with a token. A page also forwards the browser if it would withhold a `SameSite=Strict`
+/// browser to a route. After any other login, a page has a link to the route, or to a path that a server may read as one:
+/// otherwise any site could navigate the user's window to a route, with a token. A page also forwards the browser if it would withhold a `SameSite=Strict`
 /// cookie after a redirect from the provider.
 async fn return_to_app(context: &RequestContext, login: &PendingLogin) -> OwnResponse {
     let path = login.pending.return_to.as_str();
@@ -318,6 +318,9 @@ async fn return_to_app(context: &RequestContext, login: &PendingLogin) -> OwnRes
         && let Some(url) = Url::parse_within(path, &context.url)
     {
         return boxed(navigation::open_page(context, 200, TITLE, &url)).await;
+    }
+    if !login.is_own && login::leads_to_route(context, path) {
+        return response::link_page(200, TITLE, path, Some(path));
     }
     if is_route || lacks_strict_cookie(context) {
         return response::link_page(200, TITLE, path, None);
