@@ -16,7 +16,7 @@ use crate::oauth::resource_indicators::Target;
 use crate::prelude::*;
 
 mod socket;
-pub(crate) mod spelling;
+pub mod spelling;
 
 /// The longest URL that is sent, in bytes.
 pub const MAX_URL: usize = 8 * 1024;

@@ -125,7 +125,7 @@ test('message_invalid: on() throws for an unknown event and names the known ones
   const error = await refusal(() => settle((async () => auth.on('changed', () => {}))()))
   assert.equal(error.code, 'message_invalid')
   assert.ok(error.isStrongroomError)
-  assert.match(error.message, /'changed', only change,expiring,failed,trace\./)
+  assert.match(error.message, /'changed', only call,change,expiring,failed,trace\./)
 })
 
 test('vault() in a page throws, and loads nothing', time, async () => {

@@ -83,6 +83,18 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       }
     })
 
+    test('event call tells monitoring of each call', time, async () => {
+      const page = await signedIn()
+      await page.evaluate(() => {
+        globalThis.calls = []
+        auth.on('call', ({ url, method, status }) => calls.push(`${method} ${url} ${status}`))
+      })
+      assert.equal((await call(page, `${api.url}me?secret=1`)).value.status, 200)
+      await page.evaluate(() => auth.logout())
+      assert.equal(await codeOf(page, `${api.url}me`, { method: 'POST' }), 'login_required')
+      assert.deepEqual(await page.evaluate(() => calls), [`GET ${api.url}me 200`, `POST ${api.url}me 0`])
+    })
+
     test('proxy that strips a part of the path is named', time, async () => {
       const page = await app.open()
       await page.route('**/shop/auth/**', async (route) => {

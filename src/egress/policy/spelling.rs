@@ -80,9 +80,10 @@ pub(crate) fn is_read_as(read: &str, known: &str) -> bool {
     })
 }
 
-/// Returns true if some server may read `path` as `folder`, or as a path below it. A path with a [`fault`] may be read as
+/// Returns true if some server may read `path` as `folder`, or as a path below it. A path with a fault may be read as
 /// any path.
-pub(crate) fn may_be_below(path: &str, folder: &str) -> bool {
+#[must_use]
+pub fn may_be_below(path: &str, folder: &str) -> bool {
     if fault(path).is_some() {
         return true;
     }
