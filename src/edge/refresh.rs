@@ -262,10 +262,11 @@ async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
     {
         return Ok(successor);
     }
-    match outcome {
+    // Both outcomes share one call of `accept_tokens`, for the same reason.
+    let outcome = match outcome {
         RefreshOutcome::Renewed(tokens) => {
             report_flaws(task, &tokens, tokens.warning());
-            accept_tokens(task, session, *tokens, requested).await
+            Ok(tokens)
         }
         RefreshOutcome::Rotated(tokens, why) => {
             let message = [
@@ -274,8 +275,15 @@ async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
             ];
             let error = Error::of(Code::TokenResponseInvalid, &message);
             report_flaws(task, &tokens, Some(error));
-            accept_tokens(task, session, *tokens, requested).await
+            Ok(tokens)
         }
+        other => Err(other),
+    };
+    let outcome = match outcome {
+        Ok(tokens) => return accept_tokens(task, session, *tokens, requested).await,
+        Err(other) => other,
+    };
+    match outcome {
         RefreshOutcome::Ended => {
             lease::give_up(task);
             on_refused(task, session).await
@@ -294,8 +302,10 @@ async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
             );
             Err(Refusal::Interaction)
         }
-        // Only hosts in browsers report this outcome.
-        RefreshOutcome::Opaque => Err(failed(task, session, msg!("there was no response"))),
+        // Only hosts in browsers report `Opaque`. The first two were handled above.
+        RefreshOutcome::Renewed(_) | RefreshOutcome::Rotated(..) | RefreshOutcome::Opaque => {
+            Err(failed(task, session, msg!("there was no response")))
+        }
         // control: provider_failure_keeps_session
         RefreshOutcome::Transient(why) => {
             // control: events_name_no_token
