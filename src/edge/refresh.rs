@@ -262,28 +262,11 @@ async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
     {
         return Ok(successor);
     }
-    // Both outcomes share one call of `accept_tokens`, for the same reason.
-    let outcome = match outcome {
-        RefreshOutcome::Renewed(tokens) => {
-            report_flaws(task, &tokens, tokens.warning());
-            Ok(tokens)
-        }
-        RefreshOutcome::Rotated(tokens, why) => {
-            let message = [
-                msg!("the token endpoint's response is unusable, except for its refresh token: "),
-                &why,
-            ];
-            let error = Error::of(Code::TokenResponseInvalid, &message);
-            report_flaws(task, &tokens, Some(error));
-            Ok(tokens)
-        }
-        other => Err(other),
-    };
-    let outcome = match outcome {
-        Ok(tokens) => return accept_tokens(task, session, *tokens, requested).await,
-        Err(other) => other,
-    };
     match outcome {
+        RefreshOutcome::Renewed(ref tokens) | RefreshOutcome::Rotated(ref tokens, _) => {
+            report_flaws(task, tokens, &outcome);
+            accept_tokens(task, session, (**tokens).clone(), requested).await
+        }
         RefreshOutcome::Ended => {
             lease::give_up(task);
             on_refused(task, session).await
@@ -302,10 +285,8 @@ async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
             );
             Err(Refusal::Interaction)
         }
-        // Only hosts in browsers report `Opaque`. The first two were handled above.
-        RefreshOutcome::Renewed(_) | RefreshOutcome::Rotated(..) | RefreshOutcome::Opaque => {
-            Err(failed(task, session, msg!("there was no response")))
-        }
+        // Only hosts in browsers report this outcome.
+        RefreshOutcome::Opaque => Err(failed(task, session, msg!("there was no response"))),
         // control: provider_failure_keeps_session
         RefreshOutcome::Transient(why) => {
             // control: events_name_no_token
@@ -319,8 +300,14 @@ async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
 }
 
 /// Reports the flaws of a response to a refresh.
-fn report_flaws(task: &Task, tokens: &TokenSet, warning: Option<Error>) {
-    if let Some(warning) = warning {
+fn report_flaws(task: &Task, tokens: &TokenSet, outcome: &RefreshOutcome) {
+    if let RefreshOutcome::Rotated(_, why) = outcome {
+        let message = [
+            msg!("the token endpoint's response is unusable, except for its refresh token: "),
+            why,
+        ];
+        task.fault_of(Code::TokenResponseInvalid, &message);
+    } else if let Some(warning) = tokens.warning() {
         task.fault(&warning);
     }
     if tokens.loses_refresh_token {
