@@ -263,18 +263,9 @@ async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
         return Ok(successor);
     }
     match outcome {
-        RefreshOutcome::Renewed(tokens) => {
-            report_flaws(task, &tokens, tokens.warning());
-            accept_tokens(task, session, *tokens, requested).await
-        }
-        RefreshOutcome::Rotated(tokens, why) => {
-            let message = [
-                msg!("the token endpoint's response is unusable, except for its refresh token: "),
-                &why,
-            ];
-            let error = Error::of(Code::TokenResponseInvalid, &message);
-            report_flaws(task, &tokens, Some(error));
-            accept_tokens(task, session, *tokens, requested).await
+        RefreshOutcome::Renewed(ref tokens) | RefreshOutcome::Rotated(ref tokens, _) => {
+            report_flaws(task, tokens, &outcome);
+            accept_tokens(task, session, (**tokens).clone(), requested).await
         }
         RefreshOutcome::Ended => {
             lease::give_up(task);
@@ -309,8 +300,14 @@ async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
 }
 
 /// Reports the flaws of a response to a refresh.
-fn report_flaws(task: &Task, tokens: &TokenSet, warning: Option<Error>) {
-    if let Some(warning) = warning {
+fn report_flaws(task: &Task, tokens: &TokenSet, outcome: &RefreshOutcome) {
+    if let RefreshOutcome::Rotated(_, why) = outcome {
+        let message = [
+            msg!("the token endpoint's response is unusable, except for its refresh token: "),
+            why,
+        ];
+        task.fault_of(Code::TokenResponseInvalid, &message);
+    } else if let Some(warning) = tokens.warning() {
         task.fault(&warning);
     }
     if tokens.loses_refresh_token {

@@ -216,10 +216,9 @@ impl Jwks {
                 msg!("it is empty")
             }
             (SelectError::Unknown, Some(kid)) => {
-                let is_its = |key: &&Box<Jwk>| key.kid.as_deref() == Some(kid);
                 let mut left_out = self.left_out.iter();
                 match left_out.find(|(of, _)| of == kid) {
-                    _ if self.keys.iter().any(|key| is_its(&key)) => {
+                    _ if self.keys.iter().any(|key| key.kid.as_deref() == Some(kid)) => {
                         msg!("its key of this ID is for another algorithm")
                     }
                     Some((_, why)) => why,

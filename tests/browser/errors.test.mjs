@@ -244,10 +244,10 @@ const EXCHANGES = {
   'token_response_invalid: HTML with status 200': { answer: { body: '<!doctype html>' } },
   'token_response_invalid: an empty object': json({}),
   'token_response_invalid: a token of another type': json({ access_token: 'a', token_type: 'mac' }),
-  'token_response_invalid: expires_in is not a number': json({
-    access_token: 'a',
+  'token_response_invalid: an access token with a space': json({
+    access_token: 'a b',
     token_type: 'Bearer',
-    expires_in: 'soon',
+    expires_in: 60,
     id_token: 'a.b.c',
   }),
   'id_token_invalid: not a JWT': json({

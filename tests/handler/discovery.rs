@@ -13,12 +13,12 @@ const OTHER: &str = "/.well-known/oauth-authorization-server";
 
 /// Creates a host whose provider has its metadata at the URL of RFC 8414. The provider responds with `usual` at the URL
 /// of OpenID Connect Discovery, or not at all if `usual` is `None`.
-fn elsewhere(usual: Option<HttpReply>) -> Host {
+fn elsewhere(usual: Option<&HttpReply>) -> Host {
     let mut host = Host::new();
     let document = host.provider.discovery();
     let replies = &mut host.provider.replies;
-    for _ in 0..attempts(usual.as_ref()) {
-        replies.push_back((USUAL, usual.clone()));
+    for _ in 0..attempts(usual) {
+        replies.push_back((USUAL, usual.cloned()));
     }
     replies.push_back((OTHER, Some(json(200, &document))));
     host
@@ -56,7 +56,7 @@ fn unreadable_document_leads_to_rfc_8414_address() {
     ] {
         let what = format!("{usual:?}");
         let attempts = attempts(usual.as_ref());
-        let mut host = elsewhere(usual);
+        let mut host = elsewhere(usual.as_ref());
         let url = host.begin_login("/auth/login");
         let back = host.provider.authorize(&url);
         assert_eq!(host.arrive(&back).status, 303, "{what}");
@@ -74,7 +74,7 @@ fn first_readable_document_counts() {
         json(200, r#"{"issuer":"https://other.example.com"}"#),
     ] {
         let what = format!("{usual:?}");
-        let mut host = elsewhere(Some(usual));
+        let mut host = elsewhere(Some(&usual));
         let status = host.go("/auth/login", Source::App).status();
         assert!(status >= 400, "{status} {what}");
         assert_eq!(asked(&host), [USUAL], "{what}");
@@ -101,7 +101,7 @@ fn document_found_after_a_blip_is_replaced() {
     ] {
         let what = format!("{usual:?}");
         let first = [&vec![USUAL; attempts(usual.as_ref())][..], &[OTHER]].concat();
-        let mut host = elsewhere(usual);
+        let mut host = elsewhere(usual.as_ref());
         for _ in 0..2 {
             host.begin_login("/auth/login");
             assert_eq!(asked(&host), first, "{what}");

@@ -291,8 +291,11 @@ export interface TraceEvent {
     | 'token_revoked'
     /** Warnings, by their codes in docs/errors.md (`detail`: the message). */
     | 'login_not_pushed'
+    | 'metadata_invalid'
     | 'refresh_token_missing'
     | 'scope_exceeded'
+    | 'sign_in_not_repeated'
+    | 'token_response_invalid'
   /** The number of the call, counted by the vault over all its pages. */
   call: number | null
   status: number | null

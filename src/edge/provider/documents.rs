@@ -51,11 +51,7 @@ async fn search(task: &Task) -> Result<Rc<Metadata>> {
     let mut search = Search::default();
     let found = loop {
         let url = search.url(expected.issuer);
-        let outcome = if search.is_at_start() {
-            get(task, &url).await
-        } else {
-            requests::send(task, HttpRequest::get(url.clone()), None, None).await
-        };
+        let outcome = get(task, &url, search.is_at_start()).await;
         // A request must not wait for the time limit at each location.
         let may_continue = began.elapsed(&task.now()) < flow.request_timeout;
         if let Some(found) = search.read(&outcome, &expected, &url, NO_RESPONSE, may_continue) {
@@ -206,18 +202,20 @@ pub(in crate::edge) async fn key(
 }
 
 async fn document(task: &Task, what: &str, url: &str) -> Result<Secret> {
-    let outcome = get(task, url).await;
+    let outcome = get(task, url, true).await;
     metadata::read_document(&outcome, what, url, NO_RESPONSE).map(Secret::from)
 }
 
-/// Requests a document, once more if the first request fails for a reason that may be over in a moment.
-async fn get(task: &Task, url: &str) -> Outcome {
-    let began = task.now();
-    let mut outcome = requests::send(task, HttpRequest::get(url.to_owned()), None, None).await;
-    if requests::pause_after(task, &outcome, &began).await {
-        outcome = requests::send(task, HttpRequest::get(url.to_owned()), None, None).await;
+/// Requests a document. If `may_repeat` is true, requests it once more after a failure that may be over in a moment.
+async fn get(task: &Task, url: &str, mut may_repeat: bool) -> Outcome {
+    loop {
+        let began = task.now();
+        let outcome = requests::send(task, HttpRequest::get(url.to_owned()), None, None).await;
+        if !may_repeat || !requests::pause_after(task, &outcome, &began).await {
+            return outcome;
+        }
+        may_repeat = false;
     }
-    outcome
 }
 
 /// Loads the provider's metadata and keys. Does not fail if only the keys cannot be loaded.

@@ -34,20 +34,17 @@ pub(in crate::edge) async fn verify_login(
     let Some(address) = profile::address(flow, &metadata)? else {
         return user.ok_or_else(|| tokens.no_id_token().into());
     };
-    let ask = || {
+    let mut may_repeat = true;
+    let outcome = loop {
+        let began = task.now();
         let request = profile::request(address.clone(), &tokens.access_token);
-        boxed(dpop::send_with_token(
-            task,
-            request,
-            &tokens.access_token,
-            key,
-        ))
+        let sent = dpop::send_with_token(task, request, &tokens.access_token, key);
+        let outcome = boxed(sent).await;
+        if !may_repeat || !requests::pause_after(task, &outcome, &began).await {
+            break outcome;
+        }
+        may_repeat = false;
     };
-    let began = task.now();
-    let mut outcome = ask().await;
-    if requests::pause_after(task, &outcome, &began).await {
-        outcome = ask().await;
-    }
     match user {
         Some(user) => Ok(profile::with_user_info(flow, &outcome, tokens, user)?),
         None => {

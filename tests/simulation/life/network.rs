@@ -163,6 +163,16 @@ impl Life {
                 let claim = Flaw::Claim("sub", "mallory".into());
                 ("ID token of another user", Fate::Flaw(claim))
             }
+            19 if gives_tokens => {
+                let flaws = [
+                    Fault::Altered("scope", "[]"),
+                    Fault::Altered("error", "null"),
+                    Fault::Altered("x", r#"1,"x":"\ud800""#),
+                    Fault::AsStatus(201),
+                    Fault::Altered("token_type", r#""mac""#),
+                ];
+                ("inexact response", Fate::Fault(self.dice.pick(&flaws)))
+            }
             _ => ("everything echoed", Fate::Fault(Fault::Echo)),
         };
         if name == "everything echoed" {
