@@ -10,11 +10,11 @@ const time = { timeout: 60_000 }
 /** What the usual workers do with a navigation that is not in their cache. */
 const PASSING = {
   // Also what Workbox's NetworkFirst and NetworkOnly do, and ngsw for an address outside its `navigationUrls`.
-  'network first': `event.respondWith(fetch(event.request).catch(() => caches.match('/empty.html')))`,
+  'network first': `event.respondWith(fetch(event.request).catch(() => caches.match('/link.html')))`,
   // Also what Workbox's precacheAndRoute() leads to, and ngsw for an asset group.
   precache: `event.respondWith(caches.match(event.request).then((kept) => kept ?? fetch(event.request)))`,
   'app shell': `if (event.request.mode === 'navigate' && !/^\\/(auth|api)\\//.test(new URL(event.request.url).pathname))
-    return event.respondWith(caches.match('/empty.html'))
+    return event.respondWith(caches.match('/link.html'))
     event.respondWith(fetch(event.request))`,
 }
 
@@ -27,7 +27,7 @@ const REPLACING = {
 /** Returns a worker that controls the page at once, and has the app's shell in its cache. */
 const worker = (listener) => `
   self.oninstall = (event) => event.waitUntil(
-    caches.open('shell').then((cache) => cache.add('/empty.html')).then(() => skipWaiting()))
+    caches.open('shell').then((cache) => cache.add('/link.html')).then(() => skipWaiting()))
   self.onactivate = (event) => event.waitUntil(clients.claim())
   self.onfetch = (event) => { ${listener} }`
 
@@ -91,9 +91,9 @@ for (const [kind, listener] of Object.entries(PASSING)) {
   describe(`a worker that passes on: ${kind}`, { timeout: 300_000 }, () => {
     test('a login works, and returns', time, async () => {
       const page = await controlled(listener)
-      await page.goto(`${app.site.origin}/auth/login?returnTo=/empty.html`)
+      await page.goto(`${app.site.origin}/auth/login?returnTo=/link.html`)
       await giveConsent(page)
-      await page.waitForURL(`${app.site.origin}/empty.html`)
+      await page.waitForURL(`${app.site.origin}/link.html`)
       const cookies = await page.context().cookies(app.site.origin)
       assert.ok(cookies.some(({ name }) => name === 'strongroom'))
     })
@@ -151,9 +151,9 @@ for (const [kind, listener] of Object.entries(REPLACING)) {
 test('control: with the line, the worker does not matter', time, async () => {
   const line = `if (/^\\/(auth|api)\\//.test(new URL(event.request.url).pathname)) return;`
   const page = await controlled(line + REPLACING['its address'])
-  await page.goto(`${app.site.origin}/auth/login?returnTo=/empty.html`)
+  await page.goto(`${app.site.origin}/auth/login?returnTo=/link.html`)
   await giveConsent(page)
-  await page.waitForURL(`${app.site.origin}/empty.html`)
+  await page.waitForURL(`${app.site.origin}/link.html`)
   await page.goto(`${app.site.origin}/link.html`)
   await page.click('a')
   await page.waitForURL(/\?link$/)

@@ -39,7 +39,7 @@ use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::session::EndReason;
 
 /// The end of a repeated callback's query. A page of the handler repeats a callback so that the browser sends the
-/// session's cookie.
+/// session's cookie, or so that no click of the user remains in the chain of redirects.
 const REPEATED: &str = "again";
 
 /// The title of the pages that lead to the app.
@@ -66,15 +66,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         // The user has clicked on something else, such as the form of a provider on the app's own origin.
         repeat(context)
     } else {
-        let mut response = match (parsed, found) {
-            (Ok(authorization), Ok(mut login)) => {
-                match finish_login(context, authorization, &mut login).await {
-                    Ok(response) => response,
-                    Err(error) => failed(context, &error, Some(&login)).await,
-                }
-            }
-            (_, Err(error)) | (Err(error), _) => failed(context, &error, None).await,
-        };
+        let mut response = conclude(context, parsed, found).await;
         // Clear the login's cookie even if the login fails.
         response.cookies.extend(used);
         response
@@ -84,6 +76,23 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     }
     navigation::set_mark(context, &mut response);
     response::sever(response)
+}
+
+/// Finishes the login, or responds to its failure.
+async fn conclude(
+    context: &RequestContext,
+    parsed: Result<AuthorizationResponse>,
+    found: Result<PendingLogin>,
+) -> OwnResponse {
+    match (parsed, found) {
+        (Ok(authorization), Ok(mut login)) => {
+            match finish_login(context, authorization, &mut login).await {
+                Ok(response) => response,
+                Err(error) => failed(context, &error, Some(&login)).await,
+            }
+        }
+        (_, Err(error)) | (Err(error), _) => failed(context, &error, None).await,
+    }
 }
 
 /// Responds to a login that fails. If this response of the provider was used before, and the user is signed in, the

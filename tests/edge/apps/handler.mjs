@@ -39,5 +39,6 @@ export default (coordinator) => {
 const page = ({ url, method, headers }, { SITE }) => {
   const { pathname, search } = new URL(url)
   const worker = headers.get('service-worker')
-  return fetch(SITE + pathname + search, { method, headers: worker ? { 'service-worker': worker } : {} })
+  const headersOfSite = worker ? { 'service-worker': worker } : {}
+  return fetch(SITE + pathname + search, { method, headers: headersOfSite, redirect: 'manual' })
 }

@@ -90,6 +90,12 @@ impl World {
             .to_owned(),
             url: [ORIGIN, path].concat(),
             cookie: (!cookies.is_empty()).then(|| cookies.join("; ")),
+            // A page of the app begins the login, and the provider is another site.
+            site: match purpose {
+                Purpose::Login => Some("same-origin".to_owned()),
+                Purpose::Callback => Some("cross-site".to_owned()),
+                _ => None,
+            },
             mode: is_navigation.then(|| "navigate".to_owned()),
             marker: is_script.then(|| match purpose {
                 Purpose::Poll => "background".to_owned(),
