@@ -40,7 +40,7 @@ test('expected results are printed and written', time, async () => {
     document,
     'before\n<!-- results: written by `cargo xtask conformance` -->\nold\n<!-- end -->\nafter\n',
   )
-  const names = ['config', 'comprehensive', 'vault refresh', 'handler rp-init']
+  const names = ['configuration', 'comprehensive', 'vault refresh', 'handler rp-init', 'back-channel']
   const { code, text } = await run({}, ...names, '--document', document)
   assert.equal(code, 0, text)
   const written = await readFile(document, 'utf8')
@@ -52,6 +52,9 @@ test('expected results are printed and written', time, async () => {
     assert.match(table, /\| `discovery-openid-config` \| PASSED \| PASSED \|  \|$/m)
     assert.match(table, /\| `invalid-iss` \| PASSED \| PASSED \|  \|$/m)
     assert.match(table, /\| `idtoken-sig-none` \| SKIPPED \| SKIPPED \| an ID token without a signature/m)
+    assert.match(table, /\| `signing-key-rotation` \| PASSED \| PASSED \|  \|$/m)
+    assert.match(table, /\| `rp-backchannel-rpinitlogout` \| – \| PASSED \|  \|$/m)
+    assert.match(table, /\| `rp-backchannel-rpinitlogout-wrong-iss` \| – \| PASSED \|  \|$/m)
     assert.match(table, /\| `refresh-token` \| PASSED \| – \|  \|$/m)
     assert.match(table, /\| `rp-init-logout` \| – \| PASSED \|  \|$/m)
   }
@@ -63,6 +66,21 @@ test('a control: an unexpected result fails the command', time, async () => {
   assert.match(text, /FAILURE StandIn: the client went on/)
   assert.match(text, /\| `invalid-iss` \| FAILED \| – \| expected: PASSED \|$/m)
   assert.match(text, /1 of 3 modules do not have the expected result:\n.*invalid-iss is FAILED, not PASSED/)
+})
+
+test('a control: a session after a refused login fails the command', time, async () => {
+  for (const client of ['vault', 'handler']) {
+    const { code, text } = await run({ honest: true, blind: true }, `${client} comprehensive client test`)
+    assert.equal(code, 1, text)
+    assert.match(text, /invalid-iss {2}FAILED\n *driver: there is still a session/)
+  }
+})
+
+test('a control: a session that a wrong logout token ends fails the command', time, async () => {
+  const { code, text } = await run({ honest: true, blind: true }, 'back-channel')
+  assert.equal(code, 1, text)
+  assert.match(text, /rpinitlogout-wrong-iss {2}FAILED\n *driver: there is no session/)
+  assert.match(text, /✓ rp-backchannel-rpinitlogout {2}PASSED/)
 })
 
 test('without a suite the error says so', time, async () => {

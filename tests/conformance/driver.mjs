@@ -1,8 +1,7 @@
 import { startHandler } from './handler.mjs'
-import { shortName, stepsOf } from './plans.mjs'
+import { CLIENT_SECRET, shortName, stepsOf } from './plans.mjs'
 import { startVault } from './vault.mjs'
 
-const SECRET = 'a-secret-of-more-than-thirty-two-characters-0123456789'
 const CLIENT_ID = 'strongroom'
 
 /** Seconds for which the suite waits for a request that a correct client does not send. */
@@ -63,7 +62,7 @@ function configuration(
     ...more?.suite,
     client: {
       client_id: CLIENT_ID,
-      client_secret: SECRET,
+      client_secret: CLIENT_SECRET,
       scope,
       redirect_uri: redirectUri,
       post_logout_redirect_uri: `${origin}/`,
@@ -84,32 +83,42 @@ async function runModule({ plan, id, module, issuer, suite, browser, app }) {
   const note = (line) => notes.push(line.slice(0, 400))
   const steps = stepsOf(module.testModule)
   const row = { plan, module: name, expected, reason, notes }
+  // A browser that has seen nothing: no session, no keys of the module before.
+  const context = await browser.newContext()
   try {
     const instance = await suite.start(id, module)
-    for (let login = 0; login < steps.logins; login++) {
-      // A browser that has seen nothing: no session, no keys of the module before.
-      const context = await browser.newContext()
-      try {
-        await app.run({
-          context,
-          issuer,
-          clientId: CLIENT_ID,
-          client: { id: CLIENT_ID, auth: plan.auth ?? { method: 'client_secret_basic', secret: SECRET } },
-          scope: plan.scope ?? 'openid profile email',
-          steps,
-          note,
-          options: plan.options,
-          resource: plan.resource,
-          startAt: steps.elsewhere ? await suite.visit(instance) : undefined,
-        })
-      } catch (error) {
-        note(`driver: ${error.message}`)
-      } finally {
-        await context.close()
-      }
-    }
-    return { ...row, ...(await suite.finish(instance, PATIENCE)) }
+    // All logins of a module have one client, as in an app.
+    const client = await app.open({
+      context,
+      issuer,
+      clientId: CLIENT_ID,
+      client: { id: CLIENT_ID, auth: plan.auth ?? { method: 'client_secret_basic', secret: CLIENT_SECRET } },
+      scope: plan.scope ?? 'openid profile email',
+      steps,
+      note,
+      options: plan.options,
+      resource: plan.resource,
+      idToken: () => suite.idToken(instance),
+    })
+    const own = await play({ client, steps, startAt: () => suite.visit(instance) })
+    const { result, faults } = await suite.finish(instance, PATIENCE)
+    return { ...row, result: own.length ? 'FAILED' : result, faults: [...own, ...faults] }
   } catch (error) {
     return { ...row, result: 'ERROR', faults: [error.message] }
+  } finally {
+    await context.close()
+  }
+}
+
+/** Plays the user's part. Resolves with what is wrong with the session afterwards, which the suite does not see. */
+async function play({ client, steps, startAt }) {
+  try {
+    for (let login = 0; login < steps.logins; login++) {
+      await client.run(steps.elsewhere ? await startAt() : undefined)
+    }
+    if ((await client.isSignedIn()) === steps.endsSignedIn) return []
+    return [steps.endsSignedIn ? 'driver: there is no session' : 'driver: there is still a session']
+  } catch (error) {
+    return [`driver: ${error.message}`]
   }
 }

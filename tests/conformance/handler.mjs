@@ -41,8 +41,8 @@ export async function startHandler({ https = false }) {
     origin,
     redirectUri: `${origin}/auth/callback`,
     initiateLoginUri: `${origin}/auth/login`,
-    /** Plays the user's part in a module: signs in, and does what `steps` says. */
-    async run({ context, issuer, client, scope, steps, note, options, resource, startAt }) {
+    /** Returns the client of a module: a handler, and a browser that has seen nothing. */
+    open({ context, issuer, client, scope, steps, note, options, resource, idToken }) {
       const handler = createTokenHandler({
         issuer,
         client,
@@ -60,31 +60,52 @@ export async function startHandler({ https = false }) {
         ...options,
       })
       listener = toNodeListener(handler)
-      if (steps.stopsBeforeLogin) return note(`login: ${await navigate(`${origin}/auth/login`)}`)
 
-      const page = await context.newPage()
-      // A login that another site begins passes a page of the handler on its way to the provider.
-      const isBack = startAt ? (url) => url === `${origin}/` : (url) => url.startsWith(`${origin}/`)
-      const back = backWhere(page, isBack)
-      await page.goto(startAt ?? `${origin}/auth/login`).catch((error) => note(`login: ${error.message}`))
-      note(`login: ${await back} (${new URL(page.url()).pathname})`)
-      const session = await callFrom(page, '/auth/session')
-      note(`session: ${JSON.stringify(session)}`)
-      if (!session.text.includes('"sub"')) return
-      const name = resource?.name ?? 'userinfo'
-      if (resource) note(`call: ${JSON.stringify(await callFrom(page, `/provider/${name}`))}`)
-      if (steps.refresh) {
-        await wait(OLD_ENOUGH)
-        note(`refresh: ${JSON.stringify(await callFrom(page, '/expired/token'))}`)
-        note(`call: ${JSON.stringify(await callFrom(page, `/provider/${name}`))}`)
+      /** Resolves with true if the user has a session. The page of a refused login may not ask, so another page does. */
+      async function isSignedIn() {
+        const page = await context.newPage()
+        await page.goto(`${origin}/`)
+        const { status, text } = await callFrom(page, '/auth/session')
+        await page.close()
+        if (status !== 200) throw new Error(`/auth/session: ${status} ${text}`)
+        note(`session: ${text}`)
+        return JSON.parse(text).session !== null
       }
-      if (steps.logout) {
+
+      return {
+        isSignedIn,
+        /** Plays the user's part in a module: signs in, and does what `steps` says. */
+        async run(startAt) {
+          if (steps.stopsBeforeLogin) return note(`login: ${await navigate(`${origin}/auth/login`)}`)
+          const page = await context.newPage()
+          // A login that another site begins passes a page of the handler on its way to the provider.
+          const isBack = startAt ? (url) => url === `${origin}/` : (url) => url.startsWith(`${origin}/`)
+          const back = backWhere(page, isBack)
+          await page.goto(startAt ?? `${origin}/auth/login`).catch((error) => note(`login: ${error.message}`))
+          note(`login: ${await back} (${new URL(page.url()).pathname})`)
+          if (!(await isSignedIn())) return
+          const name = resource?.name ?? 'userinfo'
+          if (resource) note(`call: ${JSON.stringify(await callFrom(page, `/provider/${name}`))}`)
+          if (steps.refresh) {
+            await wait(OLD_ENOUGH)
+            note(`refresh: ${JSON.stringify(await callFrom(page, '/expired/token'))}`)
+            note(`call: ${JSON.stringify(await callFrom(page, `/provider/${name}`))}`)
+          }
+          if (steps.logout) {
+            const url =
+              steps.logout === 'app' ? await logOut(page) : endSession(issuer, await idToken(), origin)
+            const returned = backAt(page, `${origin}/`)
+            await page.goto(url)
+            note(`logout: ${await returned}`)
+          }
+        },
+      }
+
+      /** Ends the session in the app. Resolves with the URL that ends it at the provider. */
+      async function logOut(page) {
         const { text } = await callFrom(page, '/auth/logout', 'POST')
         note(`logout: ${text}`)
-        const { url } = JSON.parse(text)
-        const returned = backAt(page, `${origin}/`)
-        if (url) await page.goto(new URL(url, origin).href)
-        note(`logout: ${await returned}`)
+        return new URL(JSON.parse(text).url, origin).href
       }
     },
     async close() {
@@ -92,6 +113,14 @@ export async function startHandler({ https = false }) {
       await server.close()
     },
   }
+}
+
+/** Returns the URL at which the user logs out at the provider. */
+function endSession(issuer, idToken, origin) {
+  const url = new URL('end_session_endpoint', issuer)
+  url.searchParams.set('id_token_hint', idToken)
+  url.searchParams.set('post_logout_redirect_uri', `${origin}/`)
+  return url.href
 }
 
 /**

@@ -25,21 +25,37 @@ const PREFIX = /^(oidcc-client-test|fapi2-security-profile-final-client(-test)?)
 /** Returns the short name of a module, which is the part that differs from the other modules of its plan. */
 export const shortName = (module) => module.replace(PREFIX, '') || 'client-test'
 
-/** Returns what to do in a module besides one login. */
+/** The modules in which the client must refuse the login. */
+const REFUSED =
+  /^(invalid-|missing-|nonce-invalid|idtoken-sig-none|kid-absent-multiple-jwks|discovery-issuer-mismatch|userinfo-(invalid-sub|signed)|remove-authorization-response-iss|ensure-authorization-response-with-invalid-)/
+
+/** The modules in which a refresh ends the session. */
+const ENDED = /^refresh-token-invalid-/
+
+/** Returns what to do in a module besides one login, and if there is a session at its end. */
 export function stepsOf(module) {
   const name = shortName(module)
-  return {
+  const isBackChannel = name.startsWith('rp-backchannel-')
+  const steps = {
     /** The metadata are the end, so the browser must not reach the authorization endpoint. */
     stopsBeforeLogin: name === 'discovery-openid-config',
     /** The keys are the end, so there must be no UserInfo request. */
     userInfo: name !== 'discovery-jwks-uri-keys',
     logins: name === 'signing-key-rotation' ? 2 : 1,
     refresh: name.startsWith('refresh-token'),
-    logout: name.includes('logout'),
+    /** The user logs out in the app, or at the provider, whose logout token then finds a session. */
+    logout: isBackChannel ? 'provider' : name.includes('logout') ? 'app' : undefined,
     /** Another site begins the login. */
     elsewhere: name === '3rd-party-init-login',
   }
+  const endsSignedIn = isBackChannel
+    ? name !== 'rp-backchannel-rpinitlogout'
+    : !(steps.stopsBeforeLogin || steps.logout || REFUSED.test(name) || ENDED.test(name))
+  return { ...steps, endsSignedIn }
 }
+
+/** The client's secret. */
+export const CLIENT_SECRET = 'a-secret-of-more-than-thirty-two-characters-0123456789'
 
 const STATIC = { request_type: 'plain_http_request', client_registration: 'static_client' }
 const PUBLIC = { ...STATIC, client_auth_type: 'none', response_type: 'code', response_mode: 'default' }
@@ -83,6 +99,22 @@ function newKey(kid) {
 }
 const publicPart = ({ kty, n, e, kid, use, alg }) => ({ kty, n, e, kid, use, alg })
 const clientKey = newKey('client')
+/** A client that authenticates with its key. */
+const withKey = { client_secret: undefined, jwks: { keys: [publicPart(clientKey)] } }
+const KEY = { method: 'private_key_jwt', key: clientKey }
+
+const FAPI = {
+  client: 'handler',
+  plan: 'fapi2-security-profile-final-client-test-plan',
+  configuration: { suite: { server: { jwks: { keys: [newKey('server')] } } }, client: withKey },
+  auth: KEY,
+  resource: { folder: 'open-banking/v1.1/', name: 'accounts' },
+}
+const FAPI_VARIANT = {
+  sender_constrain: 'dpop',
+  client_auth_type: 'private_key_jwt',
+  fapi_profile: 'plain_fapi',
+}
 
 /** @type {Plan[]} */
 export const PLANS = [
@@ -122,6 +154,25 @@ export const PLANS = [
     ]
   }),
   {
+    title: 'comprehensive client test, `client_secret_post`',
+    client: 'handler',
+    plan: COMPREHENSIVE,
+    variant: { ...PUBLIC, client_auth_type: 'client_secret_post' },
+    auth: { method: 'client_secret_post', secret: CLIENT_SECRET },
+    expected: NONE,
+    left: LEFT,
+  },
+  {
+    title: 'comprehensive client test, `private_key_jwt`',
+    client: 'handler',
+    plan: COMPREHENSIVE,
+    variant: { ...PUBLIC, client_auth_type: 'private_key_jwt' },
+    configuration: { client: withKey },
+    auth: KEY,
+    expected: NONE,
+    left: LEFT,
+  },
+  {
     title: 'Back-Channel Logout',
     client: 'handler',
     plan: 'oidcc-client-back-channel-logout-rp-basic',
@@ -142,22 +193,17 @@ export const PLANS = [
     https: true,
   },
   {
+    ...FAPI,
     title: 'FAPI 2.0 Security Profile, DPoP, `private_key_jwt`',
-    client: 'handler',
-    plan: 'fapi2-security-profile-final-client-test-plan',
-    variant: {
-      sender_constrain: 'dpop',
-      client_auth_type: 'private_key_jwt',
-      fapi_client_type: 'oidc',
-      fapi_profile: 'plain_fapi',
-    },
-    configuration: {
-      suite: { server: { jwks: { keys: [newKey('server')] } } },
-      client: { client_secret: undefined, jwks: { keys: [publicPart(clientKey)] } },
-    },
-    auth: { method: 'private_key_jwt', key: clientKey },
+    variant: { ...FAPI_VARIANT, fapi_client_type: 'oidc' },
     scope: 'openid accounts',
     options: { dpop: true },
-    resource: { folder: 'open-banking/v1.1/', name: 'accounts' },
+  },
+  {
+    ...FAPI,
+    title: 'FAPI 2.0 Security Profile, DPoP, `private_key_jwt`, without OpenID Connect',
+    variant: { ...FAPI_VARIANT, fapi_client_type: 'plain_oauth' },
+    scope: 'accounts',
+    options: { dpop: true, identity: 'none' },
   },
 ]

@@ -41,10 +41,10 @@ export function connectSuite(origin) {
 
   return {
     origin,
-    /** Resolves with the suite's version. */
+    /** Resolves with the suite's version, and with its commit if the suite knows it. */
     async version() {
-      const { version } = await request('GET', 'server')
-      return String(version)
+      const { version, revision } = await request('GET', 'server')
+      return revision ? `${version} (${revision})` : String(version)
     },
     /** Creates a plan. Resolves with its `id` and `modules`. */
     createPlan: ({ plan, variant, configuration }) =>
@@ -67,6 +67,13 @@ export function connectSuite(origin) {
       if (!url) throw new Error('the module has no URL to open')
       await request('POST', `runner/browser/${id}/visit`, { query: { url } })
       return url
+    },
+    /** Resolves with the last ID token that a module has issued. */
+    async idToken(id) {
+      const log = await request('GET', `log/${id}`)
+      const token = log.findLast((entry) => entry.id_token)?.id_token
+      if (!token) throw new Error('the module has issued no ID token')
+      return token.verifiable_jws ?? token
     },
     /** Waits until the module ends, and stops it if it does not. Resolves with its result, and what was wrong. */
     async finish(id, milliseconds) {

@@ -7,6 +7,8 @@ import { backAt, TOKEN_REFUSED } from './visits.mjs'
 const dist = new URL('../../pkg/dist/', import.meta.url)
 const WORKER = '/auth.worker.js'
 
+const PAGE = pageScript({ kind: 'shared', timeout: 10 })
+
 /** The page of an app that another site opens for a login. */
 const ELSEWHERE = `
 import '/tools.js'
@@ -25,7 +27,6 @@ export async function startVault({ suite, https = false }) {
   site.pageCsp = "default-src 'none'; script-src 'self'; worker-src 'self'; img-src data:; base-uri 'none'"
   Object.assign(site.files, {
     '/index.html': htmlWith('/page.js'),
-    '/page.js': pageScript({ kind: 'shared', timeout: 10 }),
     '/tools.js': tools(true),
   })
   for (const name of PACKAGE) site.files[`/strongroom/${name}`] = await readFile(new URL(name, dist))
@@ -39,8 +40,8 @@ export async function startVault({ suite, https = false }) {
     origin,
     redirectUri: `${origin}/callback`,
     initiateLoginUri: `${origin}/start`,
-    /** Plays the user's part in a module: signs in, and does what `steps` says. */
-    async run({ context, issuer, clientId, scope, steps, note, options, startAt }) {
+    /** Returns the client of a module: a vault, and a browser that has seen nothing. */
+    async open({ context, issuer, clientId, scope, steps, note, options }) {
       const userInfo = `${issuer}userinfo`
       site.files[WORKER] = workerScript({
         issuer,
@@ -53,22 +54,44 @@ export async function startVault({ suite, https = false }) {
         apis: [{ url: userInfo, exact: true }, { url: expired }],
         ...options,
       })
-      const page = await context.newPage()
-      page.on('console', (message) => note(`console: ${message.text()}`))
-      if (startAt) return note(`login: ${await signInElsewhere(page, site, startAt)}`)
-      await page.goto(origin)
-      const login = await signIn(page, origin, steps)
-      note(`login: ${JSON.stringify(login)}`)
-      if (login.error || login.stopped) return
-      if (steps.refresh) {
-        // This API refuses each token, so the vault gets another one.
-        note(`refresh: ${JSON.stringify(await call(page, `${expired}token`))}`)
-        note(`UserInfo: ${JSON.stringify(await call(page, userInfo))}`)
+      site.files['/page.js'] = PAGE
+      const openPage = async () => {
+        const page = await context.newPage()
+        page.on('console', (message) => note(`console: ${message.text()}`))
+        return page
       }
-      if (steps.logout) {
-        const left = backAt(page, origin)
-        await page.evaluate(() => void auth.logout({ provider: true, returnTo: '/' }).catch(() => {}))
-        note(`logout: ${await left}`)
+      // This page stays open, so that all logins of a module use one worker.
+      await booted(await openAt(await openPage(), origin))
+
+      return {
+        async isSignedIn() {
+          const page = await openAt(await openPage(), origin)
+          const { error } = await booted(page)
+          if (error) throw new Error(`${error.code}: ${error.message}`)
+          const session = await page.evaluate(() => auth.session)
+          await page.close()
+          note(`session: ${JSON.stringify(session)}`)
+          return session !== null
+        },
+        /** Plays the user's part in a module: signs in, and does what `steps` says. */
+        async run(startAt) {
+          const page = await openPage()
+          if (startAt) return note(`login: ${await signInElsewhere(page, site, startAt)}`)
+          await openAt(page, origin)
+          const login = await signIn(page, origin, steps)
+          note(`login: ${JSON.stringify(login)}`)
+          if (login.error || login.stopped) return
+          if (steps.refresh) {
+            // This API refuses each token, so the vault gets another one.
+            note(`refresh: ${JSON.stringify(await call(page, `${expired}token`))}`)
+            note(`UserInfo: ${JSON.stringify(await call(page, userInfo))}`)
+          }
+          if (steps.logout) {
+            const left = backAt(page, origin)
+            await page.evaluate(() => void auth.logout({ provider: true, returnTo: '/' }).catch(() => {}))
+            note(`logout: ${await left}`)
+          }
+        },
       }
     },
     async close() {
@@ -76,6 +99,11 @@ export async function startVault({ suite, https = false }) {
       await site.close()
     },
   }
+}
+
+async function openAt(page, address) {
+  await page.goto(address)
+  return page
 }
 
 const workerScript = (config) => `
