@@ -34,7 +34,7 @@ async function run(options, ...args) {
   }
 }
 
-test('expected results are printed and written', time, async () => {
+test('expected results are printed and written', { timeout: 120_000 }, async () => {
   const document = join(folder, 'results.md')
   await writeFile(
     document,
