@@ -65,6 +65,8 @@ export async function startVault({ suite, https = false }) {
 
       return {
         async isSignedIn() {
+          // A login that another site began has left another page there.
+          site.files['/page.js'] = PAGE
           const page = await openAt(await openPage(), origin)
           const { error } = await booted(page)
           if (error) throw new Error(`${error.code}: ${error.message}`)
