@@ -105,7 +105,7 @@ fn id_token_claim_with_a_token_changes_nothing_at_a_refresh() {
     world.expire_access_token();
     let call = world.fetch(page, "/orders");
     world.answer_all();
-    assert_eq!(world.status(call), Some(200));
+    assert_eq!(world.status(call), 200);
     assert_eq!(claims(&world, page), before);
 }
 
