@@ -912,6 +912,23 @@ mod tests {
         ] {
             assert_eq!(work(JWT, &body), work(&other, &body), "{body}");
         }
+        let token = "Kz8mXK1EalYznwH/LC+1fBAo4Ljpzs==";
+        let other = "==szpjL4oAB1+CL/HwnzYlaE1KXm8zK";
+        let other = [other, "f"].concat();
+        let (almost, _) = token.split_at(token.len() - 1);
+        for body in [
+            almost.repeat(50),
+            almost.replace('/', "\\/").repeat(50),
+            almost.replace('+', "\\u002B").repeat(50),
+            almost.replace('/', "%2F").repeat(50),
+            almost.replace('+', "&plus;").repeat(50),
+            [almost, "%22"].concat().repeat(50),
+            [&token[..20], "\\n"].concat().repeat(50),
+            "%2B%2F%3D".repeat(50),
+            "&amp;".repeat(50),
+        ] {
+            assert_eq!(work(token, &body), work(&other, &body), "{body}");
+        }
         // The length of the token does change the number of accesses, so the count is not constant for another reason.
         let blank = " ".repeat(2000);
         assert!(work(&JWT[..40], &blank) > work(JWT, &blank));
