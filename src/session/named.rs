@@ -11,14 +11,19 @@ use crate::prelude::*;
 
 use crate::oauth::token_endpoint::{TokenSet, WantedMembers};
 
-/// Returns true if `text` contains one of these tokens, in any encoding that [`Guard`] finds. A refresh token with spaces
-/// is also found as it is.
-pub(crate) fn contains_token(text: &str, tokens: &[Option<&Secret>]) -> bool {
+/// Returns true if `json` contains one of these tokens, in any encoding that [`Guard`] finds, or a string does. A refresh
+/// token with spaces is also found as it is.
+pub(crate) fn contains_token(json: &str, tokens: &[Option<&Secret>]) -> bool {
     let tokens = tokens.iter().flatten();
     let tokens: Vec<&str> = tokens.map(|token| token.expose()).collect();
-    let is_there = |token: &&str| token.len() >= SHORTEST && strings::contains(text, token);
-    tokens.iter().any(is_there)
-        || Guard::search_for(&tokens).is_some_and(|guard| guard.is_in(text.as_bytes()))
+    let is_there = |token: &&str| token.len() >= SHORTEST && strings::contains(json, token);
+    if tokens.iter().any(is_there) {
+        return true;
+    }
+    // JSON escapes the backslashes of a string that itself has escapes.
+    let guard = Guard::search_for(&tokens);
+    let is_in = |text: &str| guard.as_ref().is_some_and(|it| it.is_in(text.as_bytes()));
+    is_in(json) || is_in(&json.replace("\\\\", "\\"))
 }
 
 /// Returns the user by `claims`, the output of [`Members::of`](crate::oauth::identity::Members::of). After a login they
@@ -99,6 +104,20 @@ mod tests {
         let contains = |text| contains_token(text, &[None, Some(&token)]);
         assert!(contains("this is a token with spaces, too"));
         assert!(!contains("a token"));
+    }
+
+    #[test]
+    fn token_with_escapes_is_found_in_a_string_of_json() {
+        let token = Secret::from("0123456789/0123456789");
+        for (json, is_there) in [
+            (r#"{"a":"0123456789/0123456789"}"#, true),
+            (r#"{"a":"0123456789\/0123456789"}"#, true),
+            (r#"{"a":"0123456789\\/0123456789"}"#, true),
+            (r#"{"a":"0123456789\\u002F0123456789"}"#, true),
+            (r#"{"a":"0123456789\\0123456789"}"#, false),
+        ] {
+            assert_eq!(contains_token(json, &[Some(&token)]), is_there, "{json}");
+        }
     }
 
     #[test]

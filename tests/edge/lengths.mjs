@@ -139,7 +139,9 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
     const read = (path, lengths) =>
       new Promise((resolve) => {
         const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
-        const request = open(`${app.urls[0]}${path}`, { headers: { cookie, 'x-strongroom': '1' } })
+        // A response that breaks off ends its connection, so no other request may use it.
+        const options = { agent: false, headers: { cookie, 'x-strongroom': '1' } }
+        const request = open(`${app.urls[0]}${path}`, options)
         let given = ''
         request.on('error', () => resolve(given))
         request.on('response', (response) => {

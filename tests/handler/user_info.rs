@@ -54,7 +54,7 @@ fn failed_request_fails_the_login() {
 fn id_token_claim_with_a_token_fails_the_login() {
     for (claims, is_refused) in [(json!(["name"]), true), (json!(["email"]), false)] {
         let mut host = Host::with(&json!({ "claims": claims }));
-        host.provider.claims = r#","name":"it is access-token-number-1""#.to_owned();
+        host.provider.claims = r#","name":"it is access-token-number-2""#.to_owned();
         let back = host.come_back("/auth/login");
         host.come_in(&back);
         assert_eq!(host.session().is_null(), is_refused, "{:?}", host.events);
@@ -62,6 +62,22 @@ fn id_token_claim_with_a_token_fails_the_login() {
             assert_eq!(host.faults(), [Code::IdTokenInvalid]);
         }
     }
+}
+
+#[test]
+fn id_token_claim_with_a_token_changes_nothing_at_a_refresh() {
+    let mut host = Host::with(&json!({ "claims": ["name"] }));
+    host.provider.renews_id_tokens = true;
+    host.provider.claims = r#","name":"Ann""#.to_owned();
+    host.sign_in();
+    host.provider.claims = r#","name":"it is access-token-number-3""#.to_owned();
+    host.pass(700);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert_eq!(
+        host.session()["claims"],
+        json!({ "sub": "ann", "name": "Ann" })
+    );
+    assert_eq!(host.faults(), [Code::IdTokenInvalid]);
 }
 
 #[test]

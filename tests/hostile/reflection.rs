@@ -28,7 +28,7 @@ const SIGNS: &str = "signs of escapes";
 const LONGEST_ESCAPE: usize = "&lowbar;".len();
 
 /// The number of tokens of each kind.
-const TOKENS: usize = 12;
+const TOKENS: usize = 6;
 
 /// Returns a random token of each kind, with its kind.
 fn tokens(dice: &mut Dice) -> Vec<(&'static str, String)> {

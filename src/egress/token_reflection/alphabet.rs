@@ -64,6 +64,11 @@ impl Alphabet {
         Self { table, is_whole }
     }
 
+    /// Returns true if each character that a token may have is in the alphabet.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// Returns the table's entry for a byte.
     #[inline(always)]
     pub(super) fn entry(&self, byte: u8) -> u8 {
