@@ -1,4 +1,4 @@
-//! The characters of which tokens consist.
+//! The characters that tokens consist of.
 //!
 //! The smaller the alphabet, the more of a body is passed over, and the less is held back. An alphabet is therefore
 //! chosen by the kind of a session's tokens. This kind is all that the alphabet reveals about them.
