@@ -151,7 +151,7 @@ pub struct TokenSet {
     pub scope: Option<String>,
     /// True if the response has a `scope` that is not usable.
     pub has_unusable_scope: bool,
-    /// The members that are not usable, for [`TokenSet::warning`]. Empty if there are none.
+    /// The members that are not usable, for the warning. Empty if there are none.
     pub flaws: String,
 }
 
