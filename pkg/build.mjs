@@ -145,6 +145,7 @@ const PACKED = [
   'README.md',
   'docs/browsers.md',
   'docs/bundlers.md',
+  'docs/callback-page.md',
   'docs/clients.md',
   'docs/comparison.md',
   'docs/debugging.md',

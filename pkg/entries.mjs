@@ -10,6 +10,7 @@ export const ENTRIES = {
   standalone: 'worker/standalone',
   escrow: 'worker/escrow',
   'vault-frame': 'vault-origin/vault-frame',
+  callback: 'callback/finish-login',
   'wasm-url': 'page/wasm-url',
 }
 

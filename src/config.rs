@@ -157,6 +157,19 @@ impl Config {
         self.identity.as_ref()?.profile.as_ref()
     }
 
+    /// Returns the name of the channel for hints between the vaults of this issuer and client: `src/vault/hints.rs`. If
+    /// the format of hints changes, the name must change too.
+    #[must_use]
+    pub fn channel(&self) -> String {
+        ["strongroom hints 1 ", &self.issuer, " ", &self.client_id].concat()
+    }
+
+    /// Returns a hash of issuer and client, which tells this app from other apps of its origin.
+    #[must_use]
+    pub fn app(&self) -> u32 {
+        fingerprint(&self.channel())
+    }
+
     /// Takes the provider's metadata out of the configuration. Returns `None` if the configuration contains no
     /// metadata, or not all required members.
     pub const fn take_metadata(&mut self) -> Option<Box<Metadata>> {

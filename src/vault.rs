@@ -72,7 +72,6 @@ use tokens::Tokens;
 use tokens::merge::Merged;
 
 pub use crate::base::entropy::Entropy;
-pub use hints::channel as hints_channel;
 pub use io::{
     ApiRequest, Body, CallId, Hint, Input, Loaded, News, OpId, Output, PortId, RequestId,
     ResponseHead, Taken,
@@ -640,8 +639,16 @@ impl Vault {
             self.callbacks.complete_when_stored(login);
             self.tokens.persistence.shorten_wait(&mut self.ctx);
         } else {
-            login.complete(&mut self.ctx, &mut self.logins);
+            let is_stored = self.tokens.persistence.is_in_store(&self.ctx);
+            login.complete(&mut self.ctx, &mut self.logins, is_stored);
         }
+    }
+
+    /// Completes the logins whose session was to be stored first.
+    fn complete_stored_logins(&mut self) {
+        let is_stored = self.tokens.persistence.is_in_store(&self.ctx);
+        self.callbacks
+            .complete_stored(&mut self.ctx, &mut self.logins, is_stored);
     }
 
     /// Sends a token request again if its DPoP proof needs another nonce or another time. Returns true if the request
@@ -739,8 +746,7 @@ impl Vault {
         let had_session = self.ctx.session.is_some();
         let revocation = session_end::end(&mut self.ctx, &mut self.tokens, &mut self.calls, reason);
         if had_session && self.ctx.stores_sessions() {
-            self.callbacks
-                .complete_stored(&mut self.ctx, &mut self.logins);
+            self.complete_stored_logins();
         }
         revocation
     }
@@ -985,18 +991,19 @@ impl Vault {
         let Self {
             ctx, tokens, calls, ..
         } = self;
+        let mut is_new = false;
         match merged {
             Merged::Unchanged => return,
             Merged::Renewed => {}
             Merged::Replaced(theirs) => {
                 session_end::replace(ctx, tokens, calls, theirs);
+                is_new = true;
                 ctx.trace_generation("session_restored");
             }
             Merged::Ended(reason) => {
                 if session_end::close(ctx, tokens, calls, reason).is_some() {
                     tokens.persistence.ended_elsewhere();
-                    self.callbacks
-                        .complete_stored(&mut self.ctx, &mut self.logins);
+                    self.complete_stored_logins();
                 }
                 return;
             }
@@ -1005,9 +1012,7 @@ impl Vault {
                 return self.tokens.persistence.limit_end(&began);
             }
             Merged::Recorded => {
-                return self
-                    .callbacks
-                    .complete_stored(&mut self.ctx, &mut self.logins);
+                return self.complete_stored_logins();
             }
         }
         let limits = &ctx.config.limits;
@@ -1015,6 +1020,9 @@ impl Vault {
         if session.is_some_and(|s| s.limit_reached(limits, &ctx.now).is_none()) {
             ctx.broadcast_session();
             calls.release(ctx, tokens);
+            if is_new {
+                self.logins.complete_elsewhere(ctx);
+            }
         }
     }
 
@@ -1043,8 +1051,7 @@ impl Vault {
             Written::Late => {}
             Written::Done { is_current } => {
                 self.logouts.store_done(&mut self.ctx);
-                self.callbacks
-                    .complete_stored(&mut self.ctx, &mut self.logins);
+                self.complete_stored_logins();
                 if is_current {
                     self.hints.sign_out_stored();
                 }
@@ -1063,8 +1070,7 @@ impl Vault {
         self.hints.sign_out_not_stored(&mut self.ctx);
         self.tokens.persistence.plan_retry(&self.ctx);
         self.logouts.store_done(&mut self.ctx);
-        self.callbacks
-            .complete_stored(&mut self.ctx, &mut self.logins);
+        self.complete_stored_logins();
         self.refresh_not_locked(false);
     }
 }

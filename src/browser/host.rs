@@ -27,9 +27,7 @@ use crate::browser::provider_request::ProviderRequest;
 use crate::browser::session_key::SessionKey;
 use crate::browser::signature::Verification;
 use crate::config::Config;
-use crate::vault::{
-    Body, CallId, Entropy, Hint, Input, OpId, Output, PortId, Vault, hints_channel,
-};
+use crate::vault::{Body, CallId, Entropy, Hint, Input, OpId, Output, PortId, Vault};
 
 /// The host of a vault in this worker.
 pub struct Host {
@@ -72,7 +70,7 @@ impl Host {
         on_event: OnEvent,
         store_lock: StoreLock,
     ) -> Self {
-        let hints = hints_channel(&config);
+        let hints = config.channel();
         config.is_dedicated = scope.on_connect().is_undefined();
         let clock = scope.performance();
         let context = Context::new(scope, on_event, config.persist);

@@ -30,6 +30,8 @@ pub struct LoginOptions {
     pub refuses_unrequested_scopes: bool,
     /// True if the address of a logout at the provider contains the ID token of the session that the logout has ended.
     pub sends_id_token_hint: bool,
+    /// True if the page at the redirect URI has only `finishLogin()` of `strongroom/callback`.
+    pub has_callback_page: bool,
     /// The address at which another site may begin a login (OIDC Core 4), without query.
     pub initiate_login_uri: Option<String>,
 }
@@ -62,6 +64,7 @@ impl LoginOptions {
             has_device_flow: options.boolean("deviceFlow"),
             refuses_unrequested_scopes: unrequested == r#""refuse""#,
             sends_id_token_hint: options.boolean("idTokenHint"),
+            has_callback_page: options.boolean("callbackPage"),
             initiate_login_uri: initiate_login_uri(options, redirect_uri),
         }
     }

@@ -13,6 +13,7 @@ options! {
     VAULT "" {
         "apis";
         "authorizationParams";
+        "callbackPage";
         "claims";
         "clientId";
         "clockTolerance";

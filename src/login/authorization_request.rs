@@ -39,6 +39,10 @@ const MAX_PARAM: usize = 2048;
 /// Longest page to return to that is kept with its query and fragment, in bytes. It is only stored, and not sent.
 const MAX_RETURN_TO: usize = 16 * 1024;
 
+/// The character in `state` before the app's hash: see [`Config::app`]. The page takes only a response with this hash for a
+/// response to a login. Everything else in its URL is the app's, such as the response to a login of another library.
+const APP_MARK: &str = "-";
+
 /// Suffix of `state` in popup logins. The suffix tells the callback page that it is in a popup, because that page may
 /// have no vault to ask.
 const POPUP_MARK: &str = ".p";
@@ -162,6 +166,8 @@ pub fn build(
     verifier.copy_from_slice(verifier_entropy);
     let pkce = Pkce::from_entropy(verifier);
     let mut state = base64url::encode(state_entropy);
+    state.push_str(APP_MARK);
+    json::write_number(&mut state, config.app().into());
     if params.popup {
         state.push_str(POPUP_MARK);
     }
@@ -536,9 +542,10 @@ pub(in crate::login) mod tests {
         ] {
             assert_eq!(value(&params, name), Some(expected), "{name}");
         }
-        for name in ["state", "nonce"] {
-            assert_eq!(value(&params, name).unwrap().len(), 32, "{name}");
-        }
+        assert_eq!(value(&params, "nonce").unwrap().len(), 32);
+        let (random, app) = value(&params, "state").unwrap().rsplit_once('-').unwrap();
+        assert_eq!(random.len(), 32);
+        assert_eq!(app, config("").app().to_string());
         assert_eq!(value(&params, "code_challenge").unwrap().len(), 43);
     }
 

@@ -17,11 +17,10 @@
 //! the sign-out to the store, the vault waits until the store has the end of the session, and then greets its pages.
 //!
 //! The host posts hints on a `BroadcastChannel` whose name contains the version of hints, the issuer and the client
-//! ([`channel`]), so the browser delivers a hint only to the vaults that it concerns. Every sign-out is handled.
+//! (`Config::channel`), so the browser delivers a hint only to the vaults that it concerns. Every sign-out is handled.
 //! Sign-ins, and reads of the store after a sign-out, are limited to one in each [`PAUSE`].
 
 use crate::base::clock::{Millis, UnixMillis};
-use crate::config::Config;
 use crate::prelude::*;
 use crate::vault::context::Context;
 use crate::vault::io::{Hint, News, Output, TIME_UNIT};
@@ -32,18 +31,6 @@ const PAUSE: Millis = Millis::from_secs(1);
 
 /// The time after which an outdated vault stops. Until then, its pages can finish their work.
 const STOP_AFTER: Millis = Millis::from_secs(300);
-
-/// Returns the name of the channel for hints. If the format of hints changes, the name must change too.
-#[must_use]
-pub fn channel(config: &Config) -> String {
-    [
-        "strongroom hints 1 ",
-        &config.issuer,
-        " ",
-        &config.client_id,
-    ]
-    .concat()
-}
 
 /// The state for hints that this vault posts, and for hints from other vaults.
 #[derive(Default)]

@@ -388,7 +388,7 @@ pub enum Output {
     Unlock,
     /// Tell the other vaults of this store that the store has changed. They get [`Input::Changed`].
     Announce,
-    /// Post the hint to all other vaults on the channel that [`hints_channel`](crate::vault::hints_channel) names. They
+    /// Post the hint to all other vaults on the channel that [`Config::channel`](crate::config::Config::channel) names. They
     /// get [`Input::Hinted`].
     Hint(Hint),
     /// Stop this vault permanently, and refuse its pages with `vault_outdated`.

@@ -19,7 +19,7 @@ use crate::oauth::dpop::PublicKey;
 use crate::vault::context::Context;
 use crate::vault::dpop;
 use crate::vault::io::{OpId, PortId, RequestId};
-use crate::vault::login::in_flight::{Login, LoginStage, Logins};
+use crate::vault::login::in_flight::{Login, LoginStage, Logins, is_finished_elsewhere};
 use crate::vault::provider::Provider;
 use zeroize::Zeroize;
 
@@ -37,6 +37,12 @@ impl Logins {
         if self.are_too_many(port) {
             let why = msg!("4 logins of this page, or 32 of all, are in flight already");
             return ctx.decline(port, id, Code::LimitExceeded, why);
+        }
+        if is_finished_elsewhere(&ctx.config, &params) && !ctx.stores_sessions() {
+            let why = msg!(
+                "login({ mode: 'popup' }) with `callbackPage` and a dedicated worker, whose session is in memory, cannot finish: use mode 'redirect' or a shared worker, or store the session with session.persist"
+            );
+            return ctx.decline(port, id, Code::Unsupported, why);
         }
         self.in_flight.push(Box::new(Login {
             port,

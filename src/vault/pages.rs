@@ -1,9 +1,9 @@
 //! The greeting of pages, which is the message `ready`, and the choice of a page to disconnect.
 
-use crate::config::{Persist, fingerprint};
+use crate::config::Persist;
 use crate::vault::call_list::CallList;
 use crate::vault::context::Context;
-use crate::vault::hints::{self, Hints};
+use crate::vault::hints::Hints;
 use crate::vault::io::PortId;
 use crate::vault::message::{PROTOCOL, message};
 
@@ -12,8 +12,10 @@ pub(super) fn greet(ctx: &mut Context, hints: &Hints, port: PortId) {
     let mut ready = message("ready");
     ready.number("version", PROTOCOL);
     // Pages name the records of this app by a hash of issuer and client, since apps of one origin share localStorage.
-    let app = fingerprint(&hints::channel(&ctx.config));
-    ready.number("app", app.into());
+    ready.number("app", ctx.config.app().into());
+    if ctx.config.login.has_callback_page {
+        ready.flag("callbackPage", true);
+    }
     // While the store is being loaded, a session can only come from the store.
     if ctx.is_loading() && ctx.session.is_some() {
         let is_escrowed = ctx.config.persist == Persist::Escrow;

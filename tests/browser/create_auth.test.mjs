@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { ALL } from '../support/combinations.mjs'
-import { clickLogin, deny, giveConsent, startApp } from '../support/app.mjs'
+import { clickLogin, deny, forgedState, giveConsent, startApp } from '../support/app.mjs'
 import { killWorkers } from '../support/device.mjs'
 import { played, told } from '../support/retries.mjs'
 
@@ -331,7 +331,7 @@ test('refused redirect URI is printed', time, async () => {
   const printed = []
   const page = await openApp('shared', '')
   page.on('console', (line) => line.text().startsWith('strongroom: ') && printed.push(line.text()))
-  await page.goto(`${app.site.origin}/callback?code=abc&state=abc`)
+  await page.goto(`${app.site.origin}/callback?code=abc&state=${forgedState(app.config)}`)
   await page.evaluate(() => auth.connect())
   app.setConfig({})
   assert.equal(printed.length, 1)

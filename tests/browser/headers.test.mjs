@@ -18,6 +18,7 @@ import {
 } from '../../pkg/dist/headers.js'
 import { call, signIn, startApp } from '../support/app.mjs'
 import { shareBrowser } from '../support/browser.mjs'
+import { CALLBACK_HEADERS } from '../support/callback_page.mjs'
 import { startElsewhere } from '../support/elsewhere.mjs'
 import { listen } from '../support/listen.mjs'
 
@@ -234,6 +235,51 @@ test('Next’s rules match each path once', () => {
     const list = (headers) => Object.entries(headers).map(([key, value]) => ({ key, value }))
     assert.deepEqual([page.headers, script.headers], [list(expected.page), list(expected.worker)])
   }
+})
+
+test('the callback page has the page’s policy, and headers of its own, on each host', () => {
+  const config = { ...CONFIG, redirectUri: '/callback', callbackPage: true }
+  const options = { ...OPTIONS, page: { 'frame-ancestors': ["'self'"] } }
+  const { page, callback } = securityHeaders(config, options)
+  assert.deepEqual(generate().callback, {})
+  assert.deepEqual(callback, {
+    ...page,
+    [CSP]: `${page[CSP].replace("frame-ancestors 'none' 'self'", "frame-ancestors 'none'").replace("frame-ancestors 'self'", "frame-ancestors 'none'")}; connect-src 'self'`,
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Cache-Control': 'no-store',
+  })
+  const listed = Object.entries(callback)
+  const rules = nextHeaders(config, options)
+  const matching = rules.filter(({ source }) => new RegExp(`^${source}$`).test('/callback'))
+  assert.deepEqual(
+    matching.map(({ headers }) => headers),
+    [listed.map(([key, value]) => ({ key, value }))],
+  )
+  const lines = listed.map(([name, value]) => `  ${name}: ${value}\n`).join('')
+  const removed = Object.keys(page).map((name) => `  ! ${name}\n`)
+  assert.ok(cloudflareHeaders(config, options).includes(`\n/callback\n${removed.join('')}${lines}`))
+  assert.ok(netlifyHeaders(config, { ...options, documents: ['/'] }).includes(`\n/callback\n${lines}`))
+  for (const documents of [['/callback'], ['/*']]) {
+    assert.throws(() => netlifyHeaders(config, { ...options, documents }), { code: 'config_invalid' })
+  }
+  const { http } = nginxHeaders(config, options)
+  for (const file of ['/callback', '/callback.html', '/callback/index.html']) {
+    assert.ok(http.includes(`  ${file} "same-origin";`), file)
+    assert.ok(http.includes(`  ${file} "no-store";`), file)
+  }
+  for (const redirectUri of [undefined, '/', '/a b']) {
+    assert.throws(() => securityHeaders({ ...config, redirectUri }, options), { code: 'config_invalid' })
+  }
+})
+
+test('the headers of the callback page are those of its guide', async () => {
+  const guide = await readFile(new URL('../../docs/callback-page.md', import.meta.url), 'utf8')
+  const [, text] = /```http callback\n([^]*?)\n```/.exec(guide)
+  const block = Object.fromEntries(text.split('\n').map((line) => line.split(/: (.*)/).slice(0, 2)))
+  assert.deepEqual(block, CALLBACK_HEADERS)
+  const { callback } = generate({ redirectUri: '/callback', callbackPage: true })
+  assert.ok(callback[CSP].includes(block[CSP]))
+  assert.deepEqual({ ...callback, ...block, [CSP]: callback[CSP] }, callback)
 })
 
 test('Netlify’s file has each header once per path', () => {

@@ -1,7 +1,7 @@
 // Mistakes in the use of the package. Each mistake is reported by an error or a warning that tells how to fix it.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { booted, startApp } from '../support/app.mjs'
+import { booted, forgedState, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -169,9 +169,9 @@ async function warnings(address, script) {
   return { logged, warned, page }
 }
 
-for (const answer of ['?code=a&state=b', '?error=access_denied&state=b', '#code=a&state=b']) {
-  test(`an unhandled ${answer} in the URL triggers a warning`, time, async () => {
-    const { logged, warned, page } = await warnings(answer, () => {})
+for (const answer of ['?code=a&state=', '?error=access_denied&state=', '#code=a&state=']) {
+  test(`an unhandled ${answer}… in the URL triggers a warning`, time, async () => {
+    const { logged, warned, page } = await warnings(answer + forgedState(app.config, 'b'), () => {})
     await warned
     assert.match(logged.join(), /handleCallback\(\) was not called/)
     assert.doesNotMatch(logged.join(), /=a\b|=b\b/)
@@ -182,6 +182,7 @@ for (const answer of ['?code=a&state=b', '?error=access_denied&state=b', '#code=
 for (const [name, address, script] of [
   ['without a response in the URL', '?code=a', () => {}],
   // These parameters do not belong to a login of the vault, so `handleCallback()` leaves them to other code.
+  ['with a response to another library', '?code=a&state=b', () => {}],
   ['after handleCallback()', '?code=a&state=b', () => auth.handleCallback().catch(() => {})],
 ]) {
   test(`${name} there is no warning`, time, async () => {

@@ -5,6 +5,8 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, clickLogin, giveConsent, signInByPopup, startApp } from '../support/app.mjs'
 import { ALL } from '../support/combinations.mjs'
+import { listen } from '../support/listen.mjs'
+import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -150,6 +152,40 @@ test('detectClose with a separating policy mistakes a login for a closed popup',
   await passChecks(page)
   // Because of this error, `detectClose` is not the default.
   assert.equal((await outcome(page)).error.code, 'login_canceled')
+})
+
+/** Serves a page with the app in a frame. Resolves with the page, and the frame when it has started. */
+async function framed(app, host) {
+  const html = `<!doctype html><iframe src="${app.site.origin}/"></iframe>`
+  const handler = (_, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end(html)
+  const server = await listen({ host, handler })
+  const page = await (await app.browser.newContext()).newPage()
+  await page.goto(server.origin)
+  const frame = page.frames()[1]
+  await frame.waitForFunction(() => globalThis.boot)
+  await booted(frame)
+  return { page, frame, server }
+}
+
+test('in a frame of another site, a popup login is refused at once', time, async () => {
+  const { page, frame, server } = await framed(apps['a shared worker'], '127.0.0.1')
+  await clickLogin(frame)
+  const { error } = await frame.evaluate(() => login)
+  assert.equal(error.code, 'unsupported')
+  assert.match(error.message, /frame of another site.*a tab of its own/)
+  assert.equal(page.context().pages().length, 1, 'no window has opened')
+  assert.equal(await frame.evaluate(() => document.cookie), '')
+  await server.close()
+})
+
+test('in a frame of the same site, a popup login works', time, async () => {
+  const app = await startApp({ site: { host: VAULT_HOSTS.app } })
+  const { page, frame, server } = await framed(app, VAULT_HOSTS.vault)
+  const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(frame)])
+  await giveConsent(popup)
+  assert.equal((await frame.evaluate(() => login)).value.claims.sub, 'alice')
+  await server.close()
+  await app.close()
 })
 
 test('app pages with same-origin-allow-popups see a popup close', time, async () => {

@@ -2,7 +2,15 @@
 // provider without the user.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import { booted, call, signIn as signInOn, signInByPopup, startApp, waitUntil } from '../support/app.mjs'
+import {
+  booted,
+  call,
+  forgedState,
+  signIn as signInOn,
+  signInByPopup,
+  startApp,
+  waitUntil,
+} from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -315,7 +323,7 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 60 } })})`)
 test('redirect: no attempt at a page with a response', time, async () => {
   const app = apps.redirect
   const before = trips(app)
-  const page = await app.open('/callback?error=login_required&state=abc')
+  const page = await app.open(`/callback?error=login_required&state=${forgedState(app.config)}`)
   const { error } = await booted(page)
   assert.equal(error.code, 'login_unknown')
   assert.equal(trips(app) - before, 0)

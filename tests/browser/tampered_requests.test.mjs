@@ -3,7 +3,7 @@
 // what happens at a provider that does not support pushed requests.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import { booted, call, giveConsent, signIn, signInByPopup, startApp } from '../support/app.mjs'
+import { booted, call, giveConsent, signIn, signInByPopup, startApp, startLogin } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -238,16 +238,25 @@ test('refresh_token_missing: oidc-provider requires consent for offline_access',
   await page.context().close()
 })
 
-test('an error without state counts only at the redirect URI', time, async () => {
-  const callback = await app.open('/callback?error=access_denied&lang=de')
-  const { error } = await booted(callback)
+test('an error without state counts only at the redirect URI, for a tab that has left', time, async () => {
+  const page = await app.open()
+  const opened = async (path) => {
+    await page.goto(app.site.origin + path)
+    return booted(page)
+  }
+  await startLogin(page)
+  const { error } = await opened('/callback?error=access_denied&lang=de')
   assert.equal(error.code, 'login_denied')
   assert.match(error.message, /access_denied/)
-  assert.equal(callback.url(), `${app.site.origin}/callback?lang=de`)
-  const code = await app.open('/callback?code=SUMMER')
-  assert.equal((await booted(code)).error.code, 'callback_invalid')
-  const shop = await app.open('/?code=SUMMER')
-  assert.deepEqual(await booted(shop), { value: null })
-  assert.equal(shop.url(), `${app.site.origin}/?code=SUMMER`)
-  for (const page of [callback, code, shop]) await page.context().close()
+  assert.equal(page.url(), `${app.site.origin}/callback?lang=de`)
+  await startLogin(page)
+  assert.equal((await opened('/callback?code=SUMMER')).error.code, 'callback_invalid')
+  // Everywhere else, and for later pages, such a parameter is the app's own.
+  for (const path of ['/callback?error=access_denied', '/callback?code=SUMMER', '/?code=SUMMER']) {
+    assert.deepEqual(await opened(path), { value: null })
+    assert.equal(page.url(), app.site.origin + path)
+  }
+  await startLogin(page)
+  assert.deepEqual(await opened('/?error=SUMMER'), { value: null })
+  await page.context().close()
 })

@@ -38,6 +38,7 @@ import { signIn } from '../support/engines/app.mjs'
 import { ENGINES } from '../support/engines/index.mjs'
 import { compareColumn } from './table.mjs'
 import { bodies } from './capabilities/bodies.mjs'
+import { callbackPage } from './capabilities/callback_page.mjs'
 import { dpop } from './capabilities/dpop.mjs'
 import { egress } from './capabilities/egress.mjs'
 import { firstVisit } from './capabilities/first_visit.mjs'
@@ -66,6 +67,7 @@ const GROUPS = [
   ...signatures,
   ...leaks,
   ...vaultOrigin,
+  ...callbackPage,
   ...navigations,
   ...firstVisit,
 ]

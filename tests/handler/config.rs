@@ -50,6 +50,7 @@ fn missing_options_are_named() {
 fn options_of_the_vault_alone_are_refused() {
     // The handler reads these options like the vault, after it has refused them.
     for name in [
+        "callbackPage",
         "customLogin",
         "deviceFlow",
         "idTokenHint",

@@ -1,4 +1,5 @@
 /** Starts a small app that uses the built package in a browser, as real apps do, together with real servers. */
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { ACCOUNTS } from './accounts.mjs'
@@ -22,6 +23,7 @@ export const PACKAGE = [
   'connect-frame.js',
   'token-handler-client.js',
   'vault-frame.js',
+  'callback.js',
   'form.js',
   'escrow.js',
   'worker.js',
@@ -106,6 +108,15 @@ const withConsent = (config) => ({
   ...config,
 })
 
+/**
+ * Returns a `state` that no login has, in the form of those that the app's vault issues: with a hash of issuer and client.
+ * A page takes a response with any other `state` for the app's own.
+ */
+export const forgedState = ({ issuer, clientId }, name = 'abc') => {
+  const digest = createHash('sha256').update(`strongroom hints 1 ${issuer} ${clientId}`).digest()
+  return `${name}-${digest.readUInt32BE()}`
+}
+
 const workerScript = (config) => `
 import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(withConsent(config))})
@@ -182,7 +193,7 @@ export async function serveApp({
     '/index.html': htmlWith('/page.js'),
     '/empty.html': htmlWith('/tools.js'),
     '/page.js': pageScript({ kind, timeout, resume, frame }),
-    '/tools.js': tools(extendedLifetime),
+    '/tools.js': `${tools(extendedLifetime)}\nglobalThis.ownState = ${JSON.stringify(forgedState(usual))}\n`,
   })
   home.files[WORKER] = script ?? workerScript(usual)
   if (vault) {

@@ -73,6 +73,8 @@ export class FakeWorker extends EventTarget {
   received = []
   ports = []
   isEnded = false
+  /** The hash of issuer and client. */
+  app = 7
   #state
   #unlock
 

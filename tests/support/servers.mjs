@@ -73,7 +73,7 @@ export async function startServers({
       publicClient({
         client_id: CLIENT_ID,
         client_name: 'the strongroom demo',
-        redirect_uris: [`${home.origin}/callback`],
+        redirect_uris: [`${home.origin}/callback`, `${home.origin}/`],
         post_logout_redirect_uris: [`${origin}/`],
         ...client,
       }),

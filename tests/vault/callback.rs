@@ -108,6 +108,8 @@ fn page_returns_to_where_the_user_was() {
     let expected = PageResponse::Settled {
         return_to: "/orders?open=1#top".to_owned(),
         popup: false,
+        is_kept: false,
+        is_again: false,
     };
     assert_eq!(world.response(callback), Some(&expected));
 }
@@ -134,9 +136,72 @@ fn replayed_response_keeps_the_session() {
     let (mut world, page, response) = at_callback();
     finish(&mut world, page, &response);
     let again = finish(&mut world, page, &response);
-    assert_eq!(world.code(again), "login_replayed");
+    assert_eq!(world.response(again), Some(&opened_again("/")));
     assert_eq!(world.count(EXCHANGE), 1);
     assert!(world.session(page).is_some());
+}
+
+fn opened_again(return_to: &str) -> PageResponse {
+    PageResponse::Settled {
+        return_to: return_to.to_owned(),
+        popup: false,
+        is_kept: false,
+        is_again: true,
+    }
+}
+
+#[test]
+fn response_opened_again_shows_its_target_to_a_signed_in_user() {
+    let mut world = World::with(r#"{"session":{"persist":"sealed"}}"#);
+    let page = world.open();
+    let members = r#""t":"login","mode":"redirect","returnTo":"/orders?open=1""#;
+    let login = world.ask(page, members);
+    world.answer_all();
+    let response = world.provider.sign_in(&world.address(login));
+    finish(&mut world, page, &response);
+    let other = world.open();
+    let again = finish(&mut world, other, &response);
+    assert_eq!(world.response(again), Some(&opened_again("/orders?open=1")));
+    // A vault that starts later does not know the target, and after ten minutes not even the login.
+    for wait in [0, 700] {
+        world.restart();
+        world.advance(Duration::from_secs(wait));
+        let page = world.open();
+        world.answer_all();
+        let again = finish(&mut world, page, &response);
+        assert_eq!(world.response(again), Some(&opened_again("/")), "{wait}");
+    }
+    assert_eq!(world.count(EXCHANGE), 1);
+    let page = world.open();
+    world.answer_all();
+    world.logout(page);
+    let again = finish(&mut world, page, &response);
+    assert!(world.code(again).starts_with("login_"));
+}
+
+#[test]
+fn page_learns_if_the_session_survives_it() {
+    let sealed = r#"{"session":{"persist":"sealed"}}"#;
+    for (config, has_store, has_other, survives) in [
+        ("{}", true, false, false),
+        ("{}", true, true, true),
+        (sealed, true, false, true),
+        (sealed, false, false, false),
+    ] {
+        let mut world = World::with(config);
+        let page = world.open();
+        if has_other {
+            world.open();
+        }
+        let address = world.begin_login(page, "redirect");
+        let response = world.provider.sign_in(&address);
+        world.store.is_unavailable = !has_store;
+        let callback = finish(&mut world, page, &response);
+        let Some(PageResponse::Settled { is_kept, .. }) = world.response(callback) else {
+            panic!("{:?}", world.response(callback));
+        };
+        assert_eq!(*is_kept, survives, "{config} {has_store} {has_other}");
+    }
 }
 
 #[test]
@@ -163,8 +228,11 @@ fn replay_is_detected_without_a_store() {
     let response = world.provider.sign_in(&address);
     finish(&mut world, page, &response);
     let again = finish(&mut world, page, &response);
-    assert_eq!(world.code(again), "login_replayed");
+    assert_eq!(world.response(again), Some(&opened_again("/")));
     assert_eq!(world.count(EXCHANGE), 1);
+    world.logout(page);
+    let without_session = finish(&mut world, page, &response);
+    assert_eq!(world.code(without_session), "login_replayed");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use strongroom::base::clock::Millis;
 use strongroom::codec::json::Value;
 use strongroom::config::Config;
-use strongroom::vault::{Hint, News, PortId, hints_channel};
+use strongroom::vault::{Hint, News, PortId};
 
 use kit::world::{
     EXCHANGE, Kind, PageResponse, REFRESH, REVOKE, SEALED, STORAGES, World, configuration,
@@ -684,7 +684,7 @@ fn dedicated_worker_keeps_its_session_in_memory() {
 
 #[test]
 fn channels_differ_by_issuer_and_client_only() {
-    let channel = |changes: &str| hints_channel(&configured(changes));
+    let channel = |changes: &str| configured(changes).channel();
     assert_eq!(channel(MEMORY), channel(NEWER));
     assert_ne!(channel(MEMORY), channel(r#"{"clientId":"other"}"#));
     assert_ne!(

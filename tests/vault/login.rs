@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kit::world::provider::params;
-use kit::world::{DISCOVERY, Endpoint, Fault, Flaw, Kind, PageResponse, World};
+use kit::world::{DISCOVERY, Endpoint, Fault, Flaw, Kind, PageResponse, Request, World};
 use strongroom::codec::json::Value;
 
 #[test]
@@ -411,6 +411,8 @@ fn login_never_returns_to_a_host() {
         let expected = PageResponse::Settled {
             return_to: "/evil.test/x".to_owned(),
             popup: false,
+            is_kept: false,
+            is_again: false,
         };
         assert_eq!(world.response(callback), Some(&expected), "{return_to}");
     }
@@ -426,6 +428,44 @@ fn login_of_a_popup_is_not_stored() {
     world.answer_all();
     assert!(world.session(opener).is_some());
     assert_eq!(world.count(Kind::Store), 0);
+}
+
+/// Returns a popup login of a page whose dedicated worker has a callback page.
+fn popup_of_dedicated_worker(persist: &str) -> (World, Request) {
+    let config = format!(r#"{{"callbackPage":true,"session":{{"persist":"{persist}"}}}}"#);
+    let mut world = World::with(&config);
+    world.make_dedicated();
+    let opener = world.open();
+    world.answer_all();
+    let login = world.login(opener, "popup");
+    world.answer_all();
+    (world, login)
+}
+
+#[test]
+fn vault_of_the_popup_finishes_the_login_of_a_dedicated_worker() {
+    let (mut world, login) = popup_of_dedicated_worker("sealed");
+    let response = world.provider.sign_in(&world.address(login));
+    let other = world.add_vault();
+    let popup = world.open_in(other);
+    world.answer_all();
+    let callback = world.callback(popup, &response);
+    world.answer_all();
+    assert!(matches!(
+        world.response(callback),
+        Some(PageResponse::Settled { is_kept: true, .. })
+    ));
+    assert!(matches!(
+        world.responses(login).last(),
+        Some(PageResponse::Done(None))
+    ));
+}
+
+#[test]
+fn popup_that_no_vault_can_finish_is_refused() {
+    let (world, login) = popup_of_dedicated_worker("memory");
+    assert_eq!(world.code(login), "unsupported");
+    assert!(world.error_message(login).contains("callbackPage"));
 }
 
 #[test]

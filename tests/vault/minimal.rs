@@ -188,6 +188,8 @@ const WITHOUT_MESSAGE: &[&str] = &[
     "issuer",
     "redirectUri",
     "scope",
+    // Pages may do less with this option.
+    "callbackPage",
     // The provider, the requests to it and its responses.
     "authorizationParams",
     "clockTolerance",

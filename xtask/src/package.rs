@@ -87,6 +87,8 @@ fn package() -> Result<()> {
         "token-handler-client.js",
         "vault-frame.js",
         "vault-origin/vault-frame.d.ts",
+        "callback.js",
+        "callback/finish-login.d.ts",
         "wasm-url.js",
         "page/wasm-url.d.ts",
         "form.js",

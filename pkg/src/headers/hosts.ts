@@ -4,6 +4,7 @@ import {
   type HeaderConfig,
   type HeaderOptions,
   type ResponseHeaders,
+  callbackPath,
   securityHeaders,
 } from './security-headers.js'
 import { leavingFolder } from './worker-folder.js'
@@ -16,14 +17,20 @@ export interface NextRule {
 
 /** Returns the rules for `headers()` in Next's configuration, and for `headers` in vercel.json. */
 export const nextHeaders = (config: HeaderConfig, options: HeaderOptions): NextRule[] => {
-  const { page, worker, module } = securityHeaders(config, options)
+  const { page, callback, worker, module } = securityHeaders(config, options)
   const list = (headers: ResponseHeaders) => Object.entries(headers).map(([key, value]) => ({ key, value }))
   const escaped = (path: string) => path.replace(/[.]/g, '\\.')
   const path = escaped(options.worker.slice(1))
   const isFolder = path.endsWith('/')
+  const ofCallback = callbackPath(config, options)
+  const others = [
+    `${path}${isFolder ? '' : '$'}`,
+    ...(ofCallback === undefined ? [] : [`${escaped(ofCallback.slice(1))}$`]),
+  ]
   return [
-    // These two rules do not overlap, so it does not matter which one counts. The module's rule sets another header.
-    { source: `/((?!${path}${isFolder ? '' : '$'}).*)`, headers: list(page) },
+    // These rules do not overlap, so it does not matter which one counts. The module's rule sets another header.
+    { source: `/((?!${others.join('|')}).*)`, headers: list(page) },
+    ...(ofCallback === undefined ? [] : [{ source: escaped(ofCallback), headers: list(callback) }]),
     { source: isFolder ? `/${path}:file*` : `/${path}`, headers: list(worker) },
     ...(options.module === undefined ? [] : [{ source: escaped(options.module), headers: list(module) }]),
   ]
@@ -37,10 +44,11 @@ const CLOUDFLARE_LINE = 1998
  * rules, so its own rule first removes the page's headers.
  */
 export const cloudflareHeaders = (config: HeaderConfig, options: HeaderOptions): string => {
-  const { page, worker, module } = securityHeaders(config, options)
-  const [pageLines, workerLines] = [lines(page), lines(worker)]
+  const { page, callback, worker, module } = securityHeaders(config, options)
+  const [pageLines, callbackLines, workerLines] = [lines(page), lines(callback), lines(worker)]
   const removed = Object.keys(page).map((name) => `! ${name}`)
-  for (const line of [...pageLines, ...workerLines]) {
+  const ofCallback = callbackPath(config, options)
+  for (const line of [...pageLines, ...callbackLines, ...workerLines]) {
     if (line.length > CLOUDFLARE_LINE) {
       throw invalid(
         `Cloudflare ignores lines of more than ${CLOUDFLARE_LINE} characters, and '${line.slice(0, 40)}…' has ${line.length}: send this header by a Worker or Pages function`,
@@ -49,6 +57,7 @@ export const cloudflareHeaders = (config: HeaderConfig, options: HeaderOptions):
   }
   return (
     block('/*', pageLines) +
+    (ofCallback === undefined ? '' : block(ofCallback, [...removed, ...callbackLines])) +
     block(pattern(options.worker), [...removed, ...workerLines]) +
     moduleBlock(options.module, module)
   )
@@ -64,8 +73,9 @@ export const netlifyHeaders = (
   config: HeaderConfig,
   options: HeaderOptions & { documents: string[] },
 ): string => {
-  const { page, worker, module } = securityHeaders(config, options)
+  const { page, callback, worker, module } = securityHeaders(config, options)
   const path = pattern(options.worker)
+  const ofCallback = callbackPath(config, options)
   const pages = options.documents.map((document) => {
     if (!/^\/([\w.~@:-]+\/)*([\w.~@:-]+|\*)?$/.test(document)) {
       throw invalid(`\`documents\` has ${JSON.stringify(document)}, and must have paths such as '/orders/*'`)
@@ -75,9 +85,15 @@ export const netlifyHeaders = (
         `\`documents\` has '${document}', which also matches the worker's path: Netlify would send it both policies`,
       )
     }
+    if (ofCallback !== undefined && overlap(document.split('/'), ofCallback.split('/'))) {
+      throw invalid(
+        `\`documents\` has '${document}', which also matches the callback page: Netlify would send it both policies`,
+      )
+    }
     return block(document, lines(page))
   })
-  return pages.join('') + block(path, lines(worker)) + moduleBlock(options.module, module)
+  const own = ofCallback === undefined ? '' : block(ofCallback, lines(callback))
+  return pages.join('') + own + block(path, lines(worker)) + moduleBlock(options.module, module)
 }
 
 /** Returns true if a path can match both of Netlify's patterns, which are given by segments. */
@@ -109,14 +125,18 @@ export interface NginxHeaders {
 
 /** Returns the configuration of nginx, which also refuses the registration of foreign service workers. */
 export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): NginxHeaders => {
-  const { page, worker, module } = securityHeaders(config, options)
+  const { page, callback, worker, module } = securityHeaders(config, options)
+  const ofCallback = callbackPath(config, options)
   const quote = (value = '') => {
     // nginx has no way to write this character in a string.
     if (value.includes('$')) throw invalid(`nginx cannot send a header with '$': ${value}`)
     return `"${value}"`
   }
   const path = options.worker.endsWith('/') ? `"~^${options.worker.replace(/[.]/g, '\\.')}"` : options.worker
-  const names = [...new Set([page, worker, module].flatMap((headers) => Object.keys(headers)))]
+  const names = [...new Set([page, callback, worker, module].flatMap((headers) => Object.keys(headers)))]
+  // `$uri` is the file that nginx has found for the path.
+  const callbackFiles =
+    ofCallback === undefined ? [] : [ofCallback, `${ofCallback}.html`, `${ofCallback}/index.html`]
   const variable = (name: string) => `$strongroom_${name.toLowerCase().replaceAll('-', '_')}`
   const map = (source: string, target: string, entries: string[]) =>
     [`map ${source} ${target} {`, ...entries.map((entry) => `  ${entry};`), '}', ''].join('\n')
@@ -124,6 +144,7 @@ export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): Ngin
     // nginx does not send a header whose value is empty.
     map('$uri', variable(name), [
       `default ${quote(page[name])}`,
+      ...callbackFiles.map((file) => `${file} ${quote(callback[name])}`),
       `${path} ${quote(worker[name])}`,
       ...(module[name] === undefined ? [] : [`${options.module} ${quote(module[name])}`]),
     ]),

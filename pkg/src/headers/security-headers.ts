@@ -3,9 +3,14 @@ import type { ApiRule, ProviderMetadata, VaultConfig } from '../worker/config.js
 import { appOrigin, checkPath, invalid, originOf } from './checks.js'
 import { checkModule, IMMUTABLE, linkHeader } from './module.js'
 
-/** The part of the vault's configuration that decides the worker's `connect-src`. */
-export type HeaderConfig = Pick<VaultConfig, 'identity' | 'issuer' | 'metadata' | 'userInfo'> & {
+/** The part of the vault's configuration that decides the worker's `connect-src`, and the path of a callback page. */
+export type HeaderConfig = Pick<
+  VaultConfig,
+  'callbackPage' | 'identity' | 'issuer' | 'metadata' | 'userInfo'
+> & {
   apis: Pick<ApiRule, 'url' | 'webSocket'>[]
+  /** Needed with `callbackPage: true` only. */
+  redirectUri?: string
 }
 
 /** Options of {@link securityHeaders}. */
@@ -57,6 +62,8 @@ export type ResponseHeaders = Record<string, string>
 export interface SecurityHeaders {
   page: ResponseHeaders
   worker: ResponseHeaders
+  /** Headers of the callback page in place of those of the pages. Empty without `callbackPage: true`. */
+  callback: ResponseHeaders
   /** Headers that the module's file gets in addition to its other headers. Empty without the option `module`. */
   module: ResponseHeaders
 }
@@ -85,15 +92,17 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
   const { isolated = false } = options
   const policy = pagePolicy(options)
   const embedder: ResponseHeaders = isolated ? { 'Cross-Origin-Embedder-Policy': 'require-corp' } : {}
+  const page = {
+    'Content-Security-Policy': serialize(policy),
+    'Cross-Origin-Opener-Policy': isolated ? 'same-origin' : 'same-origin-allow-popups',
+    ...embedder,
+    ...hintOf(config, options.module),
+    'Referrer-Policy': 'no-referrer',
+    'X-Content-Type-Options': 'nosniff',
+  }
   return {
-    page: {
-      'Content-Security-Policy': serialize(policy),
-      'Cross-Origin-Opener-Policy': isolated ? 'same-origin' : 'same-origin-allow-popups',
-      ...embedder,
-      ...hintOf(config, options.module),
-      'Referrer-Policy': 'no-referrer',
-      'X-Content-Type-Options': 'nosniff',
-    },
+    page,
+    callback: callbackPath(config, options) === undefined ? {} : callbackHeaders(page, policy),
     worker: {
       'Content-Security-Policy': serialize({
         'default-src': ["'none'"],
@@ -145,6 +154,38 @@ const pagePolicy = (options: HeaderOptions): Policy => {
     policy[directive] = [...new Set([...former, ...sources])]
   }
   return policy
+}
+
+/** Returns the path of the callback page, or `undefined` if the app has none. */
+export const callbackPath = (
+  { callbackPage, redirectUri }: HeaderConfig,
+  { origin }: Pick<HeaderOptions, 'origin'>,
+): string | undefined => {
+  if (!callbackPage) return undefined
+  if (typeof redirectUri !== 'string' || !URL.canParse(redirectUri, origin)) {
+    throw invalid(`\`redirectUri\` is '${redirectUri}', and with \`callbackPage\` must be a path of the app`)
+  }
+  return checkPath('redirectUri', new URL(redirectUri, origin).pathname)
+}
+
+/**
+ * Returns the headers of the callback page. They are those of the app's pages, because the app may start in this
+ * document, with these differences: no window may have this page in a frame, or a reference to it, and no cache may keep
+ * it. The page may request its own headers, to check them.
+ */
+const callbackHeaders = (page: ResponseHeaders, policy: Policy): ResponseHeaders => {
+  const own = (policy['connect-src'] ?? []).filter((source) => source !== "'none'")
+  return {
+    ...page,
+    'Content-Security-Policy': serialize({
+      ...policy,
+      'connect-src': [...new Set(["'self'", ...own])],
+      'frame-ancestors': ["'none'"],
+    }),
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Referrer-Policy': 'no-referrer',
+    'Cache-Control': 'no-store',
+  }
 }
 
 /** Directives for which `default-src` counts if a policy lacks them, except those that each policy here has. */

@@ -5,6 +5,7 @@ import {
   type HeaderConfig,
   type HeaderOptions,
   type SecurityHeaders,
+  callbackPath,
   securityHeaders,
 } from './security-headers.js'
 import { leavingFolder } from './worker-folder.js'
@@ -80,9 +81,12 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
   const use = (
     server: ViteServer,
     isPreview: boolean,
-    { page, worker, module }: SecurityHeaders,
+    { page, callback, worker, module }: SecurityHeaders,
     modulePath?: string,
   ) => {
+    const ofCallback = callbackPath(config, { origin: `https://${ANY_HOST}` })
+    // In development the page has inline scripts of Vite and its plugins, so only this directive is sent.
+    if (!isPreview) callback = { ...callback, 'Content-Security-Policy': "frame-ancestors 'none'" }
     server.middlewares.use((request, response, next) => {
       const [requested = '/', query = ''] = (request.url ?? '/').split('?')
       const isForeign = request.headers['service-worker'] && requested !== options.serviceWorker
@@ -94,9 +98,11 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
       // In development, the worker's address is the source file with this query.
       const isSource = !isPreview && /(^|&)worker_file(&|$)/.test(query)
       const isWorker = isSource || isBelow(options.worker, requested)
-      const headers = { ...(isWorker ? worker : page), ...(requested === modulePath && module) }
+      const isCallback = requested === ofCallback
+      const ofFile = isWorker ? worker : isCallback ? callback : page
+      const headers = { ...ofFile, ...(requested === modulePath && module) }
       for (const [name, value] of Object.entries(headers)) {
-        if (isWorker || isPreview || name !== 'Content-Security-Policy') {
+        if (isWorker || isCallback || isPreview || name !== 'Content-Security-Policy') {
           response.setHeader(name, withHost(value, request))
         }
       }

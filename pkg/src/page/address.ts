@@ -1,5 +1,5 @@
 /** Reads and changes URLs: the page's URL, and the URLs of authorization requests and responses. */
-import { MAX_RETURN_TO } from '../../glue/constants.js'
+import { MAX_RETURN_TO, POPUP_MARK } from '../../glue/constants.js'
 import { unsupported } from './errors/error.js'
 
 /** The parameters of an authorization response: RFC 6749 4.1.2, RFC 9207 2, Session Management 1.0 2. */
@@ -11,17 +11,23 @@ const responseOf = ({ search, hash }: URL) => new URLSearchParams(search + hash.
 /** Returns the parameter `state` of an authorization request or response, or `null` if the URL has no `state`. */
 export const stateOf = (url: URL): string | null => responseOf(url).get('state')
 
-/** Returns true if this URL looks like the response to an authorization request. */
-export const isResponse = (url: URL): boolean => {
+/**
+ * Returns true if this URL is the response to an authorization request of this app. The vault writes the app's hash into
+ * each `state`. Any other `code`, `error` and `state` is the app's own.
+ *
+ * @param app The hash of issuer and client that the vault sends.
+ */
+export const isResponse = (url: URL, app?: number): boolean => {
   const response = responseOf(url)
-  return response.has('state') && (response.has('code') || response.has('error'))
+  const state = (response.get('state') ?? '').replace(POPUP_MARK, '')
+  return state.endsWith(`-${app}`) && (response.has('code') || response.has('error'))
 }
 
 /**
- * Returns true if only the vault can tell what this URL is: a response without `state`, which some providers leave out
- * of errors, a login that another site begins (OpenID Connect Core 4), or a page with such a parameter of its own.
+ * Returns true if this URL may be more than a page of the app: a response without the vault's `state`, which some
+ * providers leave out of errors, or a login that another site begins (OpenID Connect Core 4).
  */
-export const mayBeForVault = (url: URL): boolean => {
+export const hasParameters = (url: URL): boolean => {
   const response = responseOf(url)
   return RESPONSE_PARAMETERS.some((name) => response.has(name))
 }
@@ -53,13 +59,13 @@ export const webUrl = (address: string): URL => {
 }
 
 /**
- * Returns the path, query and fragment of `address`, without the parameters of an authorization response. Throws if
- * `address` is not a URL of the page's origin. By default, `address` is the page's URL. If the result would be longer
- * than `limit`, returns only the path, or `/`, so that a long address keeps nobody from signing in.
+ * Returns the path, query and fragment of `address`, without the response to a login of `app`. Throws if `address` is
+ * not a URL of the page's origin. By default, `address` is the page's URL. If the result would be longer than `limit`,
+ * returns only the path, or `/`, so that a long address keeps nobody from signing in.
  */
-export const ownPath = (address = location.href, limit = MAX_RETURN_TO): string => {
+export const ownPath = (address = location.href, app?: number, limit = MAX_RETURN_TO): string => {
   const url = new URL(address, location.href)
-  const { href } = isResponse(url) ? withoutResponse(url) : url
+  const { href } = isResponse(url, app) ? withoutResponse(url) : url
   const { origin } = location
   if (!href.startsWith(origin + '/')) throw new TypeError(`returnTo must be a path within ${origin}`)
   // A browser would read a path that begins with two slashes as a host.

@@ -86,6 +86,7 @@ export const connect = async (
   let reason: EndReason | null = null
   let elsewhere = false
   let app = 0
+  let hasCallbackPage = false
   let stopWatching: (() => void) | undefined
   // Declared here, because `resume()` may call handleCallback(), which clears this timer.
   let reminder: ReturnType<typeof setTimeout> | undefined
@@ -117,7 +118,7 @@ export const connect = async (
       if (message.t !== 'ready' && message.t !== 'session') return
       const before = reason
       ;({ session, reason, from, elsewhere = elsewhere } = message)
-      if (message.t === 'ready') app = message.app
+      if (message.t === 'ready') ({ app, callbackPage: hasCallbackPage = false } = message)
       // A new vault does not know why the session of the previous vault ended.
       if (!session) reason ??= before
       emitChange()
@@ -157,7 +158,11 @@ export const connect = async (
 
   // Loads login.js while the vault starts, because a first visit needs the file next, and the app's next deployment may
   // delete it. If loading fails, the login itself reports the failure.
-  import('./login/login.js').catch(() => {})
+  let loaded: typeof import('./login/login.js') | undefined
+  import('./login/login.js').then(
+    (file) => (loaded = file),
+    () => {},
+  )
   use(await open(typeof worker === 'function' ? await worker() : worker, timeout, client, worker))
   let resumed: Resumed | null = session && (from ?? 'vault')
   const auth: LazyClient = {
@@ -196,10 +201,22 @@ export const connect = async (
       implementTarget('webSocket', target, connection, protocols),
     async login(options) {
       const { href } = location
-      const popup = openPopup(connection, options)
+      // A callback that the callback page has finished ends before login.js is there.
+      const begun = inFlight
+      // login.js refuses a popup in a foreign frame. Usually it is loaded already, so that no window opens.
+      const popup = loaded?.isForeignFrame() ? undefined : openPopup(connection, options)
       try {
         const { login } = await import('./login/login.js')
-        const context = { href, popup, hasSession: () => session, callback: () => inFlight, refuse, webUrl }
+        const context = {
+          href,
+          popup,
+          hasSession: () => session,
+          callback: () => inFlight ?? begun,
+          refuse,
+          webUrl,
+          app,
+          hasCallbackPage,
+        }
         await login(connection, options, context)
       } catch (error) {
         popup?.close()
@@ -209,7 +226,7 @@ export const connect = async (
     },
     handleCallback(url) {
       clearTimeout(reminder)
-      return handleCallback(connection, url)
+      return handleCallback(connection, app, url)
     },
     async logout({ provider = false, returnTo, ...unknown }: LogoutOptions = {}) {
       for (const name of Object.keys(unknown)) return refuseOption('logout', name)
@@ -243,9 +260,11 @@ export const connect = async (
     },
   }
   if (resuming)
-    resumed = (await (await resuming).resume(auth, connection!, resume, handled, refuse, app)) ?? resumed
+    resumed =
+      (await (await resuming).resume(auth, connection!, resume, handled, refuse, app, hasCallbackPage)) ??
+      resumed
   // Warns the developer if the URL still contains the response to a login after a few seconds.
-  reminder = setTimeout(() => isResponse(new URL(location.href)) && tell({ t: 'unhandled' }), REMINDER)
+  reminder = setTimeout(() => isResponse(new URL(location.href), app) && tell({ t: 'unhandled' }), REMINDER)
   return auth
 }
 

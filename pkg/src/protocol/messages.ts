@@ -134,6 +134,8 @@ export type VaultMessage =
       app: number
       session: Session | null
       reason: EndReason | null
+      /** The page at the redirect URI has only `finishLogin()`, and must not be in a frame. */
+      callbackPage?: true
       /** The place where the vault found the session, if the vault started with this page. */
       from?: 'storage' | 'escrow'
       elsewhere?: boolean
@@ -151,9 +153,18 @@ export type VaultMessage =
   | ({ t: 'device'; id: number } & DeviceCode)
   /**
    * The vault has processed a callback. `callback` is always true: earlier pages read it. `popup`: the login belongs to
-   * another page, and this popup must close.
+   * another page, and this popup must close. `kept`: the session survives this page, because it is stored, or because
+   * another page is connected. `again`: the response was opened before, and has not begun the session.
    */
-  | { t: 'settled'; id: number; callback: true; returnTo: string; popup: boolean }
+  | {
+      t: 'settled'
+      id: number
+      callback: true
+      returnTo: string
+      popup: boolean
+      kept?: true
+      again?: true
+    }
   /**
    * The callback's URL is a login that another site begins (OpenID Connect Core 4). `targetRefused`: the site chose an
    * address that is not a page of the app, and `returnTo` is `/`. `signedIn`: a user is signed in, and a login must not

@@ -30,16 +30,14 @@ import {
   FRAME_HANDSHAKE,
   STATE_FRAGMENT,
   type FrameRequest,
-  type Warning,
 } from '../protocol/frame-messages.js'
 import { listen } from '../page/listen.js'
-import { BYE, HANDSHAKE, type PageMessage, type VaultMessage } from '../protocol/messages.js'
+import { type AnyWorker, HANDSHAKE_TIMEOUT, passPort, passResponse } from '../page/login/pass-response.js'
+import { BYE, type PageMessage } from '../protocol/messages.js'
 
 // api.ts also declares the worker options that TypeScript's library does not have.
 export type { StrongroomErrorLike } from '../page/api.js'
 export { StrongroomError }
-
-type AnyWorker = SharedWorker | Worker
 
 /** Options of {@link vaultFrame}. */
 export interface VaultFrameOptions {
@@ -62,9 +60,6 @@ export interface VaultCallbackOptions {
 
 /** The maximum number of a page's open requests. */
 const MAX_OPEN = 64
-
-/** Seconds in which the worker must respond. The worker's requests to the provider have their own time limits. */
-const HANDSHAKE_TIMEOUT = 10
 
 /** Seconds after which a popup that could not close redirects to the app. */
 const CLOSE_DELAY = 1
@@ -153,8 +148,9 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
   const finish = async (id: number, url: string) => {
     // The login counts toward the limit of open requests.
     open.set(id, () => {})
-    const settled = await finishLogin(worker, url, (warning) => post(port, warning))
+    const outcome = await passResponse(worker, url, (warning) => post(port, warning))
     open.delete(id)
+    const settled = outcome.t === 'settled' ? { t: outcome.t, returnTo: outcome.returnTo } : outcome
     post(port, { ...settled, id })
   }
   const loginUnknown = (id: number) => {
@@ -290,54 +286,6 @@ const announce = (worker: AnyWorker | undefined): Promise<void> =>
       framed: true,
     }
     port1.postMessage([JSON.stringify(hello)])
-  })
-
-const passPort = (worker: AnyWorker, port: MessagePort) => {
-  const target = 'port' in worker ? worker.port : worker
-  target.postMessage(HANDSHAKE, [port])
-}
-
-type LoginOutcome =
-  { t: 'settled'; returnTo: string | null } | { t: 'error'; code: string; message: string; returnTo?: string }
-
-/** Passes a response to the vault on a new port, as the page at the redirect URI would. */
-const finishLogin = (
-  worker: AnyWorker | undefined,
-  url: string,
-  warn: (warning: Warning) => void,
-): Promise<LoginOutcome> =>
-  new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel()
-    const send = (message: PageMessage) => port1.postMessage([JSON.stringify(message)])
-    const watching = new AbortController()
-    const end = (settled: LoginOutcome) => {
-      clearTimeout(timer)
-      watching.abort()
-      port1.postMessage([BYE])
-      port1.close()
-      resolve(settled)
-    }
-    const fail = (code: string, message = '', returnTo?: string) =>
-      end({ t: 'error', code, message, returnTo })
-    const timer = setTimeout(fail, HANDSHAKE_TIMEOUT * 1000, 'worker_timeout', `${HANDSHAKE_TIMEOUT}`)
-    port1.onmessage = ({ data }) => {
-      if (typeof data === 'string') {
-        // The worker holds this lock as long as it runs. The platform has no event for a worker's end.
-        navigator.locks.request(data, watching, () => fail('vault_crashed')).catch(() => {})
-        return
-      }
-      const message: VaultMessage = JSON.parse(data[0])
-      if (message.t === 'error') fail(message.code, message.message, message.returnTo)
-      else if (message.t === 'failed') fail(message.code, message.message)
-      else if (message.t === 'ready') {
-        clearTimeout(timer)
-        send({ t: 'callback', id: 1, url })
-      } else if (message.t === 'warning') warn(message)
-      else if (message.t === 'settled') end({ t: 'settled', returnTo: message.returnTo })
-    }
-    if (!worker) return fail('worker_failed')
-    passPort(worker, port2)
-    send({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
   })
 
 /**

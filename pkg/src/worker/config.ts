@@ -10,6 +10,12 @@ export interface VaultConfig {
    */
   redirectUri: string
   /**
+   * True if the page at `redirectUri` is a callback page, which has only `finishLogin()` of `strongroom/callback`. The
+   * vault then refuses what such a page cannot finish: `resume: 'iframe'`, and with a dedicated worker and
+   * `session.persist: 'memory'` also `login({ mode: 'popup' })`. Default false. See docs/callback-page.md.
+   */
+  callbackPage?: boolean
+  /**
    * The scopes of a login, separated by spaces. They must contain `openid`, except with `identity`. `offline_access`
    * asks for a refresh token.
    */

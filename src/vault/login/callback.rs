@@ -5,6 +5,7 @@ use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result, quote_url};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::base::list::{self, List};
+use crate::codec::json::Writer;
 use crate::login::authorization_request::{self, Pending};
 use crate::login::authorization_response::AuthorizationResponse;
 use crate::oauth::dpop::PublicKey;
@@ -176,9 +177,17 @@ impl Callbacks {
         let pending = match pending_login(ctx, logins, &callback.key, taken) {
             Ok(pending) => pending,
             Err(error) => {
+                let is_opened_again =
+                    matches!(error.code(), Code::LoginReplayed | Code::LoginUnknown);
+                if is_opened_again && ctx.session.is_some() {
+                    return callback
+                        .page
+                        .settle_again(ctx, logins.target(&callback.key));
+                }
                 return callback.page.fail(ctx, logins, &callback.key, None, &error);
             }
         };
+        logins.remember_target(&callback.key, &pending.return_to);
         let sent = if callback.is_canceled {
             Err(canceled())
         } else {
@@ -449,9 +458,14 @@ impl Callbacks {
     }
 
     /// Completes the delayed logins, after the session was stored or could not be stored.
-    pub(in crate::vault) fn complete_stored(&mut self, ctx: &mut Context, logins: &mut Logins) {
+    pub(in crate::vault) fn complete_stored(
+        &mut self,
+        ctx: &mut Context,
+        logins: &mut Logins,
+        is_stored: bool,
+    ) {
         for login in core::mem::take(&mut self.unstored) {
-            login.complete(ctx, logins);
+            login.complete(ctx, logins, is_stored);
         }
     }
 
@@ -493,18 +507,43 @@ pub(in crate::vault) struct CompletedLogin {
 
 impl CompletedLogin {
     /// Tells the page that the login is complete. If the page is a popup, also tells the page that opened the popup.
-    pub(in crate::vault) fn complete(&self, ctx: &mut Context, logins: &mut Logins) {
+    /// `is_stored` is true if the store has the session.
+    pub(in crate::vault) fn complete(
+        &self,
+        ctx: &mut Context,
+        logins: &mut Logins,
+        is_stored: bool,
+    ) {
         if let Some((port, id)) = self.page.0 {
-            let settled = message("settled")
-                .number("id", id.0)
-                .flag("callback", true)
-                .text("returnTo", &self.pending.return_to)
-                .flag("popup", self.pending.popup)
-                .finish();
-            ctx.post(port, settled);
+            // While another page is connected, a shared worker does not end with this page.
+            let is_kept = is_stored || ctx.ports.iter().any(|other| *other != port);
+            let text = settled(id, &self.pending.return_to, self.pending.popup, is_kept);
+            ctx.post(port, text);
         }
         logins.complete_opener(ctx, &self.key, Ok(()));
     }
+}
+
+fn settled(id: RequestId, return_to: &str, popup: bool, is_kept: bool) -> String {
+    let mut settled = message("settled");
+    address(&mut settled, id, return_to);
+    if is_kept {
+        settled.flag("kept", true);
+    }
+    settled.flag("popup", popup).finish()
+}
+
+fn settled_again(id: RequestId, return_to: &str) -> String {
+    let mut settled = message("settled");
+    address(&mut settled, id, return_to);
+    settled.flag("popup", false).flag("again", true).finish()
+}
+
+fn address(settled: &mut Writer, id: RequestId, return_to: &str) {
+    settled
+        .number("id", id.0)
+        .flag("callback", true)
+        .text("returnTo", return_to);
 }
 
 /// The page that requested a callback, and the page's number for the request. `None` if the page has gone.
@@ -517,6 +556,13 @@ impl CallbackPage {
 
     fn forget(&mut self, port: PortId) {
         self.0 = self.0.filter(|(page, _)| *page != port);
+    }
+
+    /// Tells the page that a response was opened again while a user is signed in. The page shows its target, and no error.
+    fn settle_again(&self, ctx: &mut Context, return_to: &str) {
+        if let Some((port, id)) = self.0 {
+            ctx.post(port, settled_again(id, return_to));
+        }
     }
 
     /// Tells the page that the login has failed. If the page is a popup, also tells the page that opened the popup. If

@@ -27,11 +27,18 @@ pub(in crate::vault) struct Logins {
     /// Copies of the pending logins, by name. They are preferred to the store, which may not work and which scripts of
     /// this origin can change.
     remembered: List<(String, Box<Pending>)>,
-    /// The names of logins that have received their authorization response. A second response to such a login gets
-    /// another error than a response to an unknown login.
-    used: Vec<String>,
+    /// The logins that have received their authorization response. A second response to such a login gets another error
+    /// than a response to an unknown login.
+    used: List<UsedLogin>,
     /// True if the provider did not accept a pushed authorization request from this client.
     pub(super) is_pushing_refused: bool,
+}
+
+/// A login that has received its authorization response.
+struct UsedLogin {
+    key: String,
+    /// The page to return to, or `/` if it is not known.
+    return_to: String,
 }
 
 pub(in crate::vault) struct Login {
@@ -62,6 +69,8 @@ pub(in crate::vault) enum LoginStage {
     AtProvider {
         key: String,
     },
+    /// A popup is at the provider, and the vault of the popup's own page will finish the login.
+    Elsewhere,
 }
 
 impl Login {
@@ -104,14 +113,30 @@ impl Logins {
     /// Records that the login `key` has received its authorization response. Returns true if it had already received
     /// one.
     pub(in crate::vault) fn mark_used(&mut self, key: &str) -> bool {
-        if self.used.iter().any(|used| used == key) {
+        if self.used.iter().any(|used| used.key == key) {
             return true;
         }
         if self.used.len() == MAX_LOGINS {
             self.used.remove(0);
         }
-        self.used.push(key.to_owned());
+        self.used.push(Box::new(UsedLogin {
+            key: key.to_owned(),
+            return_to: "/".to_owned(),
+        }));
         false
+    }
+
+    /// Remembers the page to which the login `key` returns, in case its response is opened again.
+    pub(in crate::vault) fn remember_target(&mut self, key: &str, return_to: &str) {
+        for used in self.used.iter_mut().filter(|used| used.key == key) {
+            return_to.clone_into(&mut used.return_to);
+        }
+    }
+
+    /// Returns the page to which the login `key` returns, or `/` if this vault has not received its response.
+    pub(in crate::vault) fn target(&self, key: &str) -> &str {
+        let used = self.used.iter().find(|used| used.key == key);
+        used.map_or("/", |used| &used.return_to)
     }
 
     /// Returns the keys that the tokens of these logins will be bound to.
@@ -155,7 +180,7 @@ impl Logins {
 
     /// Tells the page the URL to navigate to, or stores the login first. The login of a popup is only kept in memory,
     /// because the page that opened the popup stays open and keeps this vault alive. A login that navigates the page
-    /// away must be stored first.
+    /// away must be stored first, and so must a login that another vault finishes: see [`is_finished_elsewhere`].
     #[expect(clippy::boxed_local, reason = "moving a box is less code")]
     pub(super) fn navigate_or_store(
         &mut self,
@@ -165,7 +190,7 @@ impl Logins {
         url: String,
     ) {
         let AuthorizationRequest { key, pending, .. } = *begun;
-        if login.params.popup {
+        if login.params.popup && !is_finished_elsewhere(&ctx.config, &login.params) {
             navigate(ctx, &login, &url);
             login.stage = LoginStage::AtProvider { key: key.clone() };
         } else {
@@ -187,11 +212,18 @@ impl Logins {
     pub(in crate::vault) fn stored(&mut self, ctx: &mut Context, op: OpId, ok: bool) {
         let is_it =
             |login: &Login| matches!(login.stage, LoginStage::Storing { op: o, .. } if o == op);
-        let Some(login) = list::take(&mut self.in_flight, is_it) else {
+        let Some(mut login) = list::take(&mut self.in_flight, is_it) else {
             return;
         };
         match &login.stage {
-            LoginStage::Storing { url, .. } if ok => navigate(ctx, &login, url),
+            LoginStage::Storing { url, .. } if ok => {
+                navigate(ctx, &login, url);
+                // The page that opened a popup waits for its end.
+                if login.params.popup {
+                    login.stage = LoginStage::Elsewhere;
+                    self.in_flight.push(login);
+                }
+            }
             _ => {
                 let why = msg!("the login cannot be kept while the page is away");
                 ctx.decline(login.port, login.id, Code::StorageUnavailable, why);
@@ -226,6 +258,14 @@ impl Logins {
         }
     }
 
+    /// Completes the logins that another vault finishes, because a user has signed in in another vault.
+    pub(in crate::vault) fn complete_elsewhere(&mut self, ctx: &mut Context) {
+        let is_it = |login: &Login| matches!(login.stage, LoginStage::Elsewhere);
+        while let Some(login) = list::take(&mut self.in_flight, is_it) {
+            ctx.post_done(login.port, login.id, None, false);
+        }
+    }
+
     /// Tells the page that opened a popup how the popup's login has ended.
     pub(in crate::vault) fn complete_opener(
         &mut self,
@@ -243,6 +283,13 @@ impl Logins {
             Err(error) => ctx.post_error(login.port, login.id, error),
         }
     }
+}
+
+/// Returns true if another vault finishes this login: a popup at the callback page of a dedicated worker has a vault of
+/// its own. The callback page passes the response to no other page.
+pub(super) fn is_finished_elsewhere(config: &Config, params: &LoginParams) -> bool {
+    let is_popup = params.popup && !params.is_custom;
+    is_popup && config.login.has_callback_page && config.is_dedicated
 }
 
 fn navigate(ctx: &mut Context, login: &Login, url: &str) {

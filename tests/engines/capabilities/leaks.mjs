@@ -50,7 +50,7 @@ async function use(api) {
     () => auth.fetch(`${api}me`, { headers: { Authorization: 'Bearer x' } }),
     () => auth.fetch(`${api}me`, { method: 'TRACK' }),
     async () => (await auth.fetch(`${api}broken`)).text(),
-    () => auth.handleCallback(`${location.origin}/callback?code=a&state=b`),
+    () => auth.handleCallback(`${location.origin}/callback?code=a&state=${ownState}`),
     () => auth.login({ returnTo: 'https://attacker.example/' }),
   ]
   for (const attempt of attempts) {

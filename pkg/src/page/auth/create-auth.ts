@@ -6,6 +6,7 @@ import { showUrl } from '../address.js'
 import type { DefaultClaims, LoginOptions, Strongroom, StrongroomErrorLike } from '../api.js'
 import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './auth.js'
 import { type AuthEvent, nextState } from './auth-state.js'
+import { createWorker, takeWorker } from './create-worker.js'
 import { connect, connectFrame } from '../connect.js'
 import { INITIAL_STATE } from './initial-state.js'
 import { listen } from '../listen.js'
@@ -13,15 +14,6 @@ import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-tar
 
 /** Milliseconds. A vault that fails within this time after it has replaced another vault is not replaced. */
 const PAUSE = 60_000
-
-/**
- * Creates the app's worker. WebKit gets a dedicated worker, because its shared workers may end with a tab and cannot
- * store keys: docs/browsers.md.
- */
-const createWorker = ({ shared, dedicated }: WorkerSource) =>
-  dedicated && (!shared || !globalThis.SharedWorker || /^Apple/.test(navigator.vendor))
-    ? dedicated()
-    : shared!()
 
 /**
  * Has the browser request the WebAssembly module, which the worker itself requests only when its own file has arrived.
@@ -87,7 +79,9 @@ export const createAuth = <Claims = DefaultClaims>(
     const next = (await (frame
       ? connectFrame(frame, options)
       : connect(
-          typeof source === 'string' ? source : () => createWorker(source as WorkerSource),
+          typeof source === 'string'
+            ? source
+            : () => takeWorker(source as WorkerSource) ?? createWorker(source as WorkerSource),
           options,
         ))) as LazyClient
     next.on('change', () => on(view(next)))

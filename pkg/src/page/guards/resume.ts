@@ -11,6 +11,7 @@ import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from '../api
 import { type Attempt, beginAttempt, lastAttempt, recordLogins, recordAttempt } from './attempts.js'
 import { needsUser } from './end-reason.js'
 import { listen } from '../listen.js'
+import { AWAY, readNote, writeNote, type LoginNote } from '../login/note.js'
 import type { Connection } from '../connection/connection.js'
 import type { LazyClient } from '../streaming/lazy-target.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
@@ -43,12 +44,19 @@ export const resume = async (
   handled: Handled,
   refuse: typeof Refuse,
   app: number,
+  hasCallbackPage: boolean,
 ): Promise<Resumed | undefined> => {
   if (how === 'none') return
   if (how !== 'redirect' && how !== 'iframe') {
     return refuse(
       'unsupported',
       `connect() cannot resume by '${how}', only by 'redirect', 'iframe' or 'none'`,
+    )
+  }
+  if (hasCallbackPage && how === 'iframe') {
+    return refuse(
+      'unsupported',
+      "connect() cannot resume by 'iframe' with callbackPage: true, since no frame may show the callback page. Use 'redirect'",
     )
   }
   auth.on('change', auth.recordEnd)
@@ -63,10 +71,10 @@ export const resume = async (
     )
   }
   const here = new URL(location.href)
-  if (parent !== window && isForAnotherPage(here)) return handToParent(auth)
+  if (parent !== window && isForAnotherPage(here, app)) return handToParent(auth)
   const isBegun = inFlight
   if (!isBegun) {
-    const state = isFramed ? at.pendingState() : isResponse(here) ? stateOf(here) : null
+    const state = isFramed ? at.pendingState() : isResponse(here, app) ? stateOf(here) : finishedState()
     if (state !== null) {
       const attempt = lastAttempt(app)
       if (!attempt?.state || attempt.state !== state) return
@@ -132,7 +140,17 @@ const takeResponse = async (auth: Strongroom, app: number, { returnTo }: Attempt
 }
 
 /** Returns true if the URL is the response to a login that another page began with a popup or frame. */
-const isForAnotherPage = (url: URL) => isResponse(url) && stateOf(url)!.endsWith(POPUP_MARK)
+const isForAnotherPage = (url: URL, app: number) => isResponse(url, app) && stateOf(url)!.endsWith(POPUP_MARK)
+
+/** Returns the `state` of the login that the callback page has just finished, or `null`. */
+const finishedState = (): string | null => {
+  try {
+    return (JSON.parse(readNote()!) as LoginNote | null)?.state ?? null
+  } catch {
+    // There is no sessionStorage, or the note is that of a page that has left.
+    return null
+  }
+}
 
 /**
  * Runs in the frame of `loginInFrame`. Passes the response to the surrounding page, and keeps the app from starting in
@@ -158,6 +176,7 @@ const leavePage = (connection: Connection, app: number): Promise<void> =>
           const url = webUrl(message.url)
           const attempt = { at: Date.now(), returnTo, state: stateOf(url) }
           if (!recordAttempt(app, attempt)) return resolve()
+          writeNote(AWAY)
           location.replace(url)
           return true
         },

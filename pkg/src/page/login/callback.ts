@@ -1,10 +1,11 @@
 /** The page at the redirect URI: removes the response from the URL and passes it to the vault. */
 import { POPUP_MARK } from '../../../glue/constants.js'
 import { NO_ADDRESS } from '../../protocol/message-keys.js'
-import { isResponse, mayBeForVault, showUrl, stateOf, withoutResponse } from '../address.js'
+import { hasParameters, isResponse, showUrl, stateOf, withoutResponse } from '../address.js'
 import type { CallbackResult } from '../api.js'
 import type { Connection } from '../connection/connection.js'
 import { refuse } from '../errors/error-text.js'
+import { AWAY, takeNote } from './note.js'
 
 type Result = Promise<CallbackResult | null>
 
@@ -19,9 +20,11 @@ export const handled = new Map<string, Result>()
 export let inFlight: Result | undefined
 
 /** Remembers a callback until it is finished. */
-const track = (result: Result): Result => {
+const track = (result: Result, here?: string): Result => {
+  if (here) handled.set(here, result)
   const done = () => {
     if (inFlight === result) inFlight = undefined
+    if (here) handled.delete(here)
   }
   result.then(done, done)
   return (inFlight = result)
@@ -31,8 +34,14 @@ const track = (result: Result): Result => {
  * Finishes a login if `address` contains an authorization response. By default, `address` is the page's URL. If another
  * site begins a login there, resolves with its target, and with `login` if a login should begin. Otherwise resolves with
  * `null`.
+ *
+ * @param app The hash of issuer and client that the vault sends.
  */
-export const handleCallback = (connection: Connection, address: string | URL = location.href): Result => {
+export const handleCallback = (
+  connection: Connection,
+  app: number,
+  address: string | URL = location.href,
+): Result => {
   // True if the app passed an object of options or an event instead of a URL.
   if (/^\[obj/.test(`${address}`)) return refuse('message_invalid', NO_ADDRESS)
   const url = new URL(address, location.href)
@@ -40,9 +49,15 @@ export const handleCallback = (connection: Connection, address: string | URL = l
   if (before) return before
   const { at } = connection
   if ('callback' in at) return track(at.callback(connection, url))
-  if (!isResponse(url)) {
-    if (!mayBeForVault(url)) return Promise.resolve(null)
-    return track(import('./login.js').then((login) => login.askVault(connection, url)))
+  const note = takeNote()
+  if (!isResponse(url, app)) {
+    // The callback page has finished the login, and has sent the browser here.
+    const isFinished = note && note !== AWAY
+    if (!isFinished && !hasParameters(url)) return Promise.resolve(null)
+    const result = import('./login.js').then((login) =>
+      isFinished ? login.finished(note, refuse) : login.askVault(connection, url, !!note),
+    )
+    return track(result, url.href)
   }
 
   const clean = withoutResponse(url).href
@@ -50,10 +65,8 @@ export const handleCallback = (connection: Connection, address: string | URL = l
   // history or a Referer.
   if (url.href === location.href) showUrl(clean)
   const result = finish(connection, url)
-  const done = () => handled.delete(clean)
-  handled.set(url.href, result).set(clean, result)
-  result.then(done, done)
-  return track(result)
+  handled.set(url.href, result)
+  return track(result, clean)
 }
 
 /** Passes the response to the vault. */

@@ -8,9 +8,12 @@ import { listen } from '../listen.js'
 import type { DeviceCode } from '../../protocol/messages.js'
 import type { Connection } from '../connection/connection.js'
 import { openByApp } from './custom-login.js'
+import { isForeignFrame, POPUP_IN_FRAME } from './foreign-frame.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
+import { AWAY, takeNote, writeNote, type LoginNote } from './note.js'
 import { follow } from './popup-login.js'
 
+export { isForeignFrame } from './foreign-frame.js'
 export { follow, settle } from './popup-login.js'
 
 /** The key in sessionStorage of the options of this tab's last redirect login. */
@@ -30,6 +33,10 @@ interface LoginContext {
   callback: () => Promise<CallbackResult | null> | undefined
   refuse: typeof Refuse
   webUrl: typeof WebUrl
+  /** The hash of issuer and client that the vault sends. */
+  app: number
+  /** True if the page at the redirect URI has only `finishLogin()` of `strongroom/callback`. */
+  hasCallbackPage: boolean
 }
 
 /**
@@ -44,7 +51,7 @@ interface LoginContext {
 export const login = (
   connection: Connection,
   options: LoginOptions = {},
-  { href, popup, hasSession, callback, refuse, webUrl }: LoginContext,
+  { href, popup, hasSession, callback, refuse, webUrl, app, hasCallbackPage }: LoginContext,
 ): Promise<void> =>
   new Promise((resolve) => {
     const {
@@ -67,6 +74,10 @@ export const login = (
         refuse('message_invalid', "login() takes the option open, a function, with mode: 'custom' only"),
       )
     }
+    if (mode === 'popup' && isForeignFrame()) {
+      popup?.close()
+      return resolve(refuse('unsupported', POPUP_IN_FRAME))
+    }
     if (popup === null) return resolve(refuse('popup_blocked'))
 
     /** Functions that are called when the login ends. */
@@ -87,22 +98,22 @@ export const login = (
     const fail = (error: unknown) => end(Promise.reject(error))
     const go = async (url: URL) => {
       if (open) return void stops.push(openByApp(connection, url, open, giveUp, refuse))
-      if (!popup) {
-        try {
-          sessionStorage.setItem(LAST_OPTIONS, demand)
-        } catch {
-          // Without the stored options, a guard that asks for a step-up each time causes another login each time.
-        }
-        return location.assign(url)
+      try {
+        writeNote(AWAY, popup ?? window)
+        if (!popup) sessionStorage.setItem(LAST_OPTIONS, demand)
+      } catch {
+        // Without the stored options, a guard that asks for a step-up each time causes another login each time.
       }
+      if (!popup) return location.assign(url)
       // The popup still shows a page of this origin, so `closed` is reliable. A Cross-Origin-Opener-Policy of the
       // provider cannot make the popup look closed yet.
       if (popup.closed) return giveUp(canceled())
-      stops.push(follow(connection, url, giveUp, detectClose && popup, canceled))
+      const byCallbackPage = hasCallbackPage ? refuse : undefined
+      stops.push(follow(connection, url, giveUp, detectClose && popup, canceled, byCallbackPage))
       popup.location.assign(url)
     }
     // `t` comes last, because an app may pass parameters of a URL's query as options, and these must not replace `t`.
-    const request = { mode, ...parameters, returnTo: ownPath(returnTo), t: 'login' } as const
+    const request = { mode, ...parameters, returnTo: ownPath(returnTo, app), t: 'login' } as const
     let id = 0
     let hasEnded = false
     const begin = () => {
@@ -145,19 +156,39 @@ export const login = (
     const back = (event: PageTransitionEvent) => {
       if (!event.persisted) return
       connection.drop(id)
+      takeNote()
       end(canceled())
     }
     stops.push(listen(window, 'pageshow', back))
   })
 
+/** Reports the result of the login that the callback page has finished: src/callback/finish-login.ts. */
+export const finished = async (note: string, refuse: typeof Refuse): Promise<CallbackResult> => {
+  const { code, message, returnTo }: LoginNote = JSON.parse(note)
+  if (!code) return { returnTo }
+  return refuse(code, message).catch((error) => {
+    throw Object.assign(error, { returnTo })
+  })
+}
+
 /** The parameters of a login that another site begins, besides `iss` (OpenID Connect Core 4). */
 const INITIATION_PARAMETERS = ['login_hint', 'target_link_uri']
 
 /**
- * Handles a URL that may be a response without `state`, or a login that another site begins. Only the vault knows the
- * paths of both. At the redirect URI, a response without `state` is an error. Any other URL is ignored.
+ * Handles a URL that may be a response without the vault's `state`, or a login that another site begins. Only the vault
+ * knows the paths of both. Any other URL is the app's own, and is ignored.
+ *
+ * @param isAwaited True if this tab has left for the provider, and this is its next page. Some providers leave `state`
+ *   out of errors, so an error at the redirect URI then belongs to this login.
  */
-export const askVault = async (connection: Connection, url: URL): Promise<CallbackResult | null> => {
+export const askVault = async (
+  connection: Connection,
+  url: URL,
+  isAwaited: boolean,
+): Promise<CallbackResult | null> => {
+  // At the redirect URI, the app may have parameters of its own, such as `iss` or `state`.
+  const isAppParameter = !/[?&#](code|error)=/.test(url.search + url.hash)
+  if (!isAppParameter && !isAwaited) return null
   const clean = () => {
     if (url.href !== location.href) return
     const rest = withoutResponse(url)
@@ -165,8 +196,6 @@ export const askVault = async (connection: Connection, url: URL): Promise<Callba
     showUrl(rest)
   }
   const response = await connection.query({ t: 'callback', url: url.href }).catch((error) => {
-    // At the redirect URI, the app may have parameters of its own, such as `iss` or `state`.
-    const isAppParameter = !/[?&#](code|error)=/.test(url.search + url.hash)
     const isRefused = /^(issuer_mismatch|message_invalid)$/.test(error.code)
     if ((isAppParameter && !isRefused) || error.code === 'redirect_uri_mismatch') return
     clean()

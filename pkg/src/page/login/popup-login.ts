@@ -10,12 +10,9 @@
  */
 import { stateOf } from '../address.js'
 import type { Connection } from '../connection/connection.js'
+import type { refuse as Refuse } from '../errors/error-text.js'
+import { announce, openChannel } from './popup-announcement.js'
 import { CHECK_INTERVAL, MIN_CHECKS } from './popup-checks.js'
-
-/** The BroadcastChannel between a popup and its opener. */
-const POPUP_CHANNEL = 'strongroom'
-
-const openChannel = () => new BroadcastChannel(POPUP_CHANNEL)
 
 /** A response that the page waits for. */
 interface AwaitedResponse {
@@ -30,6 +27,7 @@ interface AwaitedResponse {
  * popup looks closed. Returns a function that ends the wait for the response and the checks of the popup.
  *
  * @param watched The popup, if the login is to be canceled when the popup looks closed; otherwise a falsy value.
+ * @param refuse Given if the popup comes back to a callback page, whose own vault finishes the login.
  */
 export const follow = (
   connection: Connection,
@@ -37,14 +35,16 @@ export const follow = (
   giveUp: (failure: Promise<never>) => void,
   watched?: Window | false | null,
   canceled?: () => Promise<never>,
+  refuse?: typeof Refuse,
 ): (() => void) => {
   const fail = (error: unknown) => giveUp(Promise.reject(error))
   const { at } = connection
   const awaited =
     'awaitResponse' in at
       ? at.awaitResponse(stateOf(request)!, fail)
-      : 'port' in at
-        ? watched && listenForPopup(request)
+      : 'port' in at || refuse
+        ? (watched || refuse) &&
+          listenForPopup(request, ({ code, message }) => refuse && giveUp(refuse(code, message)))
         : awaitResponse(connection, request, fail)
   let isOver = false
   let checks = 0
@@ -65,11 +65,18 @@ export const follow = (
   }
 }
 
-/** Listens for the announcement of a popup whose page connects to the same shared worker. */
-const listenForPopup = (request: URL): AwaitedResponse => {
+/** Listens for the announcements of a popup whose page passes the response to a vault itself. */
+const listenForPopup = (
+  request: URL,
+  failed: (failure: { code: string; message: string }) => void,
+): AwaitedResponse => {
   const channel = openChannel()
   let isThere = false
-  channel.onmessage = ({ data: [state] }) => (isThere ||= state === stateOf(request))
+  channel.onmessage = ({ data: [state, failure] }) => {
+    if (state !== stateOf(request)) return
+    isThere = true
+    if (failure?.code) failed(failure)
+  }
   return { stop: () => channel.close(), hasArrived: async () => isThere }
 }
 
@@ -94,7 +101,7 @@ const awaitResponse = (
  * Runs in the popup: finishes the login, and closes the popup. Resolves with `null` if the page stays open.
  */
 export const settle = async (connection: Connection, response: URL): Promise<null> => {
-  if ('port' in connection.at) announce(response)
+  if ('port' in connection.at) announce(stateOf(response)!)
   else if (await passResponse(response)) return closePopup()
   await connection.query({ t: 'callback', url: response.href }).catch((error) => {
     // The popup closes without showing the error, because the opener gets the same error.
@@ -102,13 +109,6 @@ export const settle = async (connection: Connection, response: URL): Promise<nul
     throw error
   })
   return closePopup()
-}
-
-/** Tells the opener that the popup has come back. */
-const announce = (response: URL) => {
-  const channel = openChannel()
-  channel.postMessage([stateOf(response)])
-  channel.close()
 }
 
 /** Passes the response to the opener. Resolves with true if an opener accepts it within a second. */

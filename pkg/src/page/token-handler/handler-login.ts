@@ -3,6 +3,7 @@ import { ownPath } from '../address.js'
 import type { LoginOptions, Session } from '../api.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 import { listen } from '../listen.js'
+import { isForeignFrame, POPUP_IN_FRAME } from '../login/foreign-frame.js'
 import { CHECK_INTERVAL, MIN_CHECKS } from '../login/popup-checks.js'
 import type { HandlerSession } from './handler-session.js'
 
@@ -53,8 +54,9 @@ export const handlerLogin = async (context: LoginContext, options: LoginOptions 
   if (signal?.aborted) return refuse('login_canceled')
 
   const isPopup = mode === 'popup'
+  if (isPopup && isForeignFrame()) return refuse('unsupported', POPUP_IN_FRAME)
   const query = new URLSearchParams({
-    returnTo: isPopup ? `${base}/popup` : ownPath(returnTo, MAX_RETURN_TO),
+    returnTo: isPopup ? `${base}/popup` : ownPath(returnTo, undefined, MAX_RETURN_TO),
   })
   const named = {
     prompt,

@@ -31,6 +31,8 @@ pub enum PageResponse {
     Settled {
         return_to: String,
         popup: bool,
+        is_kept: bool,
+        is_again: bool,
     },
     /// Another site has begun a login.
     Initiated {
@@ -90,6 +92,8 @@ fn response(message: &Object) -> Option<PageResponse> {
         "settled" => PageResponse::Settled {
             return_to: text("returnTo")?,
             popup: message.get("popup")?.as_bool()?,
+            is_kept: message.get("kept").is_some(),
+            is_again: message.get("again").is_some(),
         },
         "initiated" => PageResponse::Initiated {
             return_to: text("returnTo")?,

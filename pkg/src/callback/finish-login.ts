@@ -1,0 +1,169 @@
+/**
+ * The callback page: the page at the redirect URI, as a page of its own with only this code. With its headers, script on
+ * the app's other pages cannot read the response of a login that it has begun itself.
+ *
+ * ```ts
+ * // callback.ts, the only script of /callback
+ * import { finishLogin } from 'strongroom/callback'
+ * import { dedicated, shared } from './workers.ts'   // the functions that createAuth() gets
+ *
+ * finishLogin({ shared, dedicated, app: () => import('./main.ts') })
+ * ```
+ *
+ * The vault's configuration needs `callbackPage: true`, and the page needs headers: docs/callback-page.md.
+ *
+ * @module
+ */
+import { POPUP_MARK } from '../../glue/constants.js'
+import { hasParameters, showUrl, stateOf } from '../page/address.js'
+import type { WorkerSource } from '../page/auth/auth.js'
+import { createWorker, handOver } from '../page/auth/create-worker.js'
+import { createError } from '../page/errors/error-text.js'
+import { listen } from '../page/listen.js'
+import { writeNote, type LoginNote } from '../page/login/note.js'
+import { type AnyWorker, type LoginOutcome, passResponse } from '../page/login/pass-response.js'
+import { announce } from '../page/login/popup-announcement.js'
+import type { Warning } from '../protocol/frame-messages.js'
+import { warnAboutPage } from './page-checks.js'
+
+// api.ts also declares the worker options that TypeScript's library does not have.
+export type { StrongroomErrorLike } from '../page/api.js'
+
+/** Options of {@link finishLogin}. Pass the same functions `shared` and `dedicated` as to `createAuth()`. */
+export interface FinishLoginOptions extends Pick<WorkerSource, 'shared' | 'dedicated'> {
+  /**
+   * Loads the app's entry, as in `() => import('./main.ts')`. Needed if the session is only in the memory of a worker
+   * that would end with this page: the app then starts in this document, at the address to which the login returns.
+   * Everywhere else the browser goes on to that address, and this function is not called.
+   */
+  app?: () => unknown
+  /** The page to go to if the target of the login is not known. Default: the folder of the callback page. */
+  home?: string
+}
+
+/** Milliseconds after which a popup that could not close goes on to the app. */
+const CLOSE_DELAY = 1000
+
+/**
+ * Finishes the login whose response is in the page's URL, and goes on to the app. Call this function once, before
+ * anything else in the page's only script.
+ *
+ * The function takes the response out of the URL, and passes it to the vault and to nothing else. If the login fails,
+ * `createAuth()` in the app has the error in `auth.state.error`.
+ *
+ * Resolves when the browser was sent to the app, or the app's entry has been loaded. Never rejects, unless `app` does.
+ */
+export const finishLogin = async (options: FinishLoginOptions): Promise<void> => {
+  // The headers of this page forbid frames. Without them, a frame of the app's pages gets nothing here.
+  if (parent !== window) return
+  const { pathname, href } = location
+  // Nothing comes before this. After it, the response is in no address, no history and no Referer.
+  showUrl(pathname)
+  const home = new URL(options.home ?? './', location.href)
+  const url = new URL(href)
+  if (!hasParameters(url)) return location.replace(home)
+  warnAboutPage()
+
+  const state = stateOf(url)
+  const { worker, outlivesPage, failure } = start(options)
+  const popupState = state?.endsWith(POPUP_MARK) ? state : undefined
+  // The opener must not take the popup for one that the user has closed.
+  if (popupState) announce(popupState)
+  const outcome = await passResponse(worker, href, warn, failure)
+  if (popupState) {
+    if (outcome.t === 'error') announce(popupState, outcome)
+    window.close()
+    // Script may not be allowed to close the window.
+    setTimeout(() => location.replace(home), CLOSE_DELAY)
+    return
+  }
+
+  const target = targetOf(outcome, home)
+  const returnTo = target.href.slice(target.origin.length)
+  const note: LoginNote = { state, returnTo }
+  if (outcome.t === 'error') {
+    const { code, message } = outcome
+    Object.assign(note, { code, message })
+    console.error(`strongroom: ${code}: ${(await createError(code, message)).message}`)
+  }
+  try {
+    writeNote(JSON.stringify(note))
+  } catch {
+    // Without sessionStorage, the app gets neither the error nor the event that a login has ended.
+  }
+  // Only a response that has created a session may stay in this document: the performance entries contain the code, and
+  // a code that was not redeemed may still be valid.
+  const isNew = outcome.t === 'settled' && !outcome.again
+  if (!isNew || outcome.kept || outlivesPage) return location.replace(target)
+  if (!options.app) {
+    console.error(
+      "strongroom: the session is lost, because this page's worker ends with the page. Pass finishLogin() the option app, or set session.persist in the worker's file: docs/callback-page.md",
+    )
+    return location.replace(target)
+  }
+  showUrl(target)
+  if (worker && !('port' in worker)) handOver(worker, options)
+  await options.app()
+}
+
+/** Returns the app's page at which the login ends. It is never the callback page, which would not be loaded again. */
+const targetOf = (outcome: LoginOutcome, home: URL): URL => {
+  const target = new URL(outcome.returnTo ?? home, location.origin)
+  return target.origin === location.origin && target.pathname !== location.pathname ? target : home
+}
+
+/** A worker, and the failure of its file. */
+interface Started {
+  worker: AnyWorker | undefined
+  /** True if the worker stays when this page ends. */
+  outlivesPage: boolean
+  /** Resolves when the worker fails. */
+  failure: Promise<LoginOutcome>
+}
+
+/**
+ * Creates the worker. To learn if a shared worker outlives this page, watches the constructor: only an engine that has
+ * the option `extendedLifetime` reads it, and the worker must have been created with it.
+ */
+const start = (options: FinishLoginOptions): Started => {
+  const { SharedWorker: Genuine } = globalThis
+  let outlivesPage = false
+  if (Genuine) {
+    globalThis.SharedWorker = new Proxy(Genuine, {
+      construct: (_, [url, given]) =>
+        new Genuine(url, {
+          ...given,
+          get extendedLifetime() {
+            return (outlivesPage = !!given?.extendedLifetime)
+          },
+        }),
+    })
+  }
+  const failed = async (event?: Event): Promise<LoginOutcome> => {
+    const make = () => createWorker(options)
+    const explained = import('../page/connection/worker-failure.js').then(({ explain }) =>
+      explain(event, make),
+    )
+    return { t: 'error', code: 'worker_failed', message: await explained.catch(() => '') }
+  }
+  try {
+    const worker = createWorker(options)
+    const failure = new Promise<LoginOutcome>((resolve) => {
+      const stop = listen(worker, 'error', (event: Event) => {
+        stop()
+        resolve(failed(event))
+      })
+    })
+    return { worker, outlivesPage, failure }
+  } catch (error) {
+    // For example, a Content-Security-Policy forbids the worker.
+    console.error(error)
+    return { worker: undefined, outlivesPage, failure: failed() }
+  } finally {
+    if (Genuine) globalThis.SharedWorker = Genuine
+  }
+}
+
+/** Prints a warning of the vault, as other pages do. */
+const warn = ({ warning, message }: Warning) =>
+  createError(warning, message).then((text) => console.warn(`strongroom: ${warning}: ${text.message}`))

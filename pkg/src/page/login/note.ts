@@ -1,0 +1,40 @@
+/**
+ * The note about this tab's last login by redirect, in sessionStorage. The next page of the app takes it.
+ *
+ * A page that leaves for the provider writes `AWAY`. A response without `state` counts only if the page has this note.
+ * The callback page replaces it by the result of the login (src/callback/finish-login.ts).
+ */
+
+const NOTE = 'strongroom.login'
+
+/** The note of a page that has left for the provider. */
+export const AWAY = 'away'
+
+/** The result of a login that the callback page has finished. */
+export interface LoginNote {
+  /** The `state` of the response, by which `resume` recognizes its own attempt. */
+  state: string | null
+  /** The path at which the app continues. */
+  returnTo: string
+  /** The error with which the login failed. */
+  code?: string
+  message?: string
+}
+
+/** Writes the note, for the tab of `window`. */
+export const writeNote = (note: string, { sessionStorage }: Window = window): void =>
+  sessionStorage.setItem(NOTE, note)
+
+/** Returns the note, if there is one. */
+export const readNote = (): string | null => sessionStorage.getItem(NOTE)
+
+/** Returns the note, if there is one, and removes it. */
+export const takeNote = (): string | null => {
+  try {
+    const note = readNote()
+    sessionStorage.removeItem(NOTE)
+    return note
+  } catch {
+    return null
+  }
+}

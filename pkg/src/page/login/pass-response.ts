@@ -1,0 +1,68 @@
+/** Passes an authorization response to the vault, for pages that do nothing else: the callback page and the vault's frame. */
+import { PROTOCOL } from '../../../glue/constants.js'
+import type { Warning } from '../../protocol/frame-messages.js'
+import { BYE, HANDSHAKE, type PageMessage, type VaultMessage } from '../../protocol/messages.js'
+
+export type AnyWorker = SharedWorker | Worker
+
+/** The result of a login. */
+export type LoginOutcome =
+  | Pick<Extract<VaultMessage, { t: 'settled' }>, 't' | 'returnTo' | 'kept' | 'again'>
+  | { t: 'error'; code: string; message: string; returnTo?: string }
+
+/** Seconds in which the worker must respond. The worker's requests to the provider have their own time limits. */
+export const HANDSHAKE_TIMEOUT = 10
+
+export const passPort = (worker: AnyWorker, port: MessagePort): void => {
+  const target = 'port' in worker ? worker.port : worker
+  target.postMessage(HANDSHAKE, [port])
+}
+
+/**
+ * Passes the response in `url` to the vault on a new port, and waits for the end of the login.
+ *
+ * @param failure Resolves when the worker's file fails, which the vault itself cannot report.
+ */
+export const passResponse = (
+  worker: AnyWorker | undefined,
+  url: string,
+  warn: (warning: Warning) => void,
+  failure?: Promise<LoginOutcome>,
+): Promise<LoginOutcome> =>
+  new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel()
+    const send = (message: PageMessage) => port1.postMessage([JSON.stringify(message)])
+    const watching = new AbortController()
+    const end = (outcome: LoginOutcome) => {
+      clearTimeout(timer)
+      watching.abort()
+      port1.postMessage([BYE])
+      port1.close()
+      resolve(outcome)
+    }
+    const fail = (code: string, message = '', returnTo?: string) =>
+      end({ t: 'error', code, message, ...(returnTo !== undefined && { returnTo }) })
+    const timer = setTimeout(fail, HANDSHAKE_TIMEOUT * 1000, 'worker_timeout', `${HANDSHAKE_TIMEOUT}`)
+    // A worker that has sent the name of its lock runs the vault's code, and sends its own error.
+    let isRunning = false
+    failure?.then((outcome) => isRunning || end(outcome))
+    port1.onmessage = ({ data }) => {
+      if (typeof data === 'string') {
+        isRunning = true
+        // The worker holds this lock as long as it runs. The platform has no event for a worker's end.
+        navigator.locks.request(data, watching, () => fail('vault_crashed')).catch(() => {})
+        return
+      }
+      const message: VaultMessage = JSON.parse(data[0])
+      if (message.t === 'error') fail(message.code, message.message, message.returnTo)
+      else if (message.t === 'failed') fail(message.code, message.message)
+      else if (message.t === 'ready') {
+        clearTimeout(timer)
+        send({ t: 'callback', id: 1, url })
+      } else if (message.t === 'warning') warn(message)
+      else if (message.t === 'settled') end(message)
+    }
+    if (!worker) return failure ? undefined : fail('worker_failed')
+    passPort(worker, port2)
+    send({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
+  })

@@ -1,0 +1,77 @@
+/** An app with a callback page of its own, as in docs/callback-page.md. */
+import { htmlWith } from './app.mjs'
+
+/** The headers of docs/callback-page.md. */
+export const CALLBACK_HEADERS = {
+  'Content-Security-Policy': "frame-ancestors 'none'",
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+  'Cache-Control': 'no-store',
+}
+
+/** Headers that a site would send without the document, which protect nothing. */
+export const NO_HEADERS = {
+  'Content-Security-Policy': null,
+  'Cross-Origin-Opener-Policy': null,
+  'Referrer-Policy': 'unsafe-url',
+  'Cache-Control': null,
+}
+
+const workersScript = (extendedLifetime) => `
+export const shared = () =>
+  new SharedWorker('/auth.worker.js', { type: 'module', extendedLifetime: ${extendedLifetime} })
+export const dedicated = () => new Worker('/auth.worker.js', { type: 'module' })
+`
+
+/** The app: `boot` resolves when `auth` is connected, and `returned` lists the targets that `onReturn` was given. */
+const mainScript = (kind, options) => `
+import '/tools.js'
+import { ${kind} } from '/workers.js'
+globalThis.returned = []
+const onReturn = (path) => {
+  returned.push(path)
+  history.replaceState(null, '', path)
+}
+globalThis.auth = createAuth({ ${kind} }, { ...${JSON.stringify(options)}, onReturn })
+globalThis.changes = []
+globalThis.boot = settle(auth.connect().then(() => describeState()))
+const describeState = () => ({ user: auth.state.session?.claims.sub ?? null, code: auth.state.error?.code ?? null })
+Object.assign(globalThis, { describeState })
+`
+
+const callbackScript = (kind, hasApp) => `
+import { finishLogin } from '/strongroom/callback.js'
+import { ${kind} } from '/workers.js'
+finishLogin({ ${kind}, ${hasApp ? "app: () => import('/main.js')," : ''} })
+`
+
+/**
+ * Lets an app of `startApp()` use `createAuth()` and a callback page. All of its other paths show the app.
+ *
+ * @param {object} app
+ * @param {object} [options]
+ * @param {'shared' | 'dedicated'} [options.kind]
+ * @param {boolean} [options.extendedLifetime]
+ * @param {boolean} [options.hasApp] True if `finishLogin()` gets the option `app`.
+ * @param {object} [options.connect] Options of `createAuth()`.
+ */
+export function useCallbackPage(
+  { site },
+  { kind = 'shared', extendedLifetime = true, hasApp = true, connect = {} } = {},
+) {
+  for (const path of ['/orders', '/inbox']) site.routes[path] = '/index.html'
+  site.routes['/callback'] = '/callback.html'
+  // The module requests its own headers.
+  site.pageCsp = site.pageCsp.replace("connect-src 'none'", "connect-src 'self'")
+  site.headers['/callback.html'] = {
+    ...CALLBACK_HEADERS,
+    'Content-Security-Policy': `${site.pageCsp}; frame-ancestors 'none'`,
+  }
+  Object.assign(site.files, {
+    '/index.html': htmlWith('/main.js'),
+    '/callback.html': htmlWith('/callback.js'),
+    '/callback.js': callbackScript(kind, hasApp),
+    '/main.js': mainScript(kind, connect),
+    '/workers.js': workersScript(extendedLifetime),
+  })
+}
