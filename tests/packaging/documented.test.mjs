@@ -87,8 +87,12 @@ async function build(bundler, name, code) {
   await mkdir(folder, { recursive: true })
   await cp(`${project}/auth.worker.ts`, `${folder}/auth.worker.ts`)
   const before = /^import /m.test(code) ? '' : `import { connect, createAuth } from 'strongroom'\n`
-  // A module that only creates `auth` connects nothing, because `auth` connects when it is first used.
-  const after = /^export const auth/m.test(code) ? '\nauth.connect()\n' : ''
+  // A module that only creates `auth`, or the worker's functions, connects nothing before its first use.
+  const after = /^export const auth/m.test(code)
+    ? '\nauth.connect()\n'
+    : /^export const shared/m.test(code)
+      ? '\nconnect(shared)\n'
+      : ''
   await writeFile(`${folder}/page.ts`, before + code + after)
   await writeFile(`${folder}/index.html`, html('/page.ts', 'type="module"'))
   await BUNDLERS[bundler](folder)
