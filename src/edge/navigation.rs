@@ -140,18 +140,18 @@ pub(super) async fn open_page(
 /// beginning of the addresses that the worker must leave to the browser.
 pub(super) fn worker_page(context: &RequestContext, path: &str) -> OwnResponse {
     let message = msg!(
-        "a script of the app requested an address that is for windows, probably a service worker in place of a navigation: let it ignore these addresses: "
+        "a script of the app, probably its service worker, requested an address that only the browser may open: the service worker must ignore addresses that begin with "
     );
     let message = [message, path].concat();
     context.task.fault_seldom(Seldom::Worker, &message);
     let body = [
-        "<p>A script of this app asked for this page in place of the browser. Reload the page while you hold the Shift key.</p><p>If you develop this app: its service worker must ignore these addresses. Begin its <code>fetch</code> listener with this line, or exclude the addresses in its configuration:</p><pre>if (new URL(event.request.url).pathname.startsWith('",
+        "<p>A script of this app requested this page instead of your browser. Reload the page while you hold the Shift key.</p><p>If you develop this app: its service worker must ignore these addresses. Begin its <code>fetch</code> listener with this line, or exclude the addresses in its configuration:</p><pre>if (new URL(event.request.url).pathname.startsWith('",
         &response::escaped(path),
         "')) return</pre>",
     ];
     let mut page = response::page(
         403,
-        "This page did not reach the browser",
+        "This page could not be opened",
         "",
         &body.concat(),
     );

@@ -1,5 +1,5 @@
 //! The beginning of a login. The vault fetches the provider's metadata, builds the authorization request, and stores
-//! the pending login, which for a popup is only kept in memory. Only after these steps, the page gets the URL to
+//! the pending login. A popup's login stays in memory, unless another vault finishes it. Only after these steps, the page gets the URL to
 //! navigate to.
 
 pub(super) mod callback;

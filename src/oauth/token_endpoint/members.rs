@@ -2,8 +2,9 @@
 //!
 //! A flaw of one member does not make the others unusable: the provider may already have consumed the refresh token that
 //! was sent. Null, empty and absent are the same. An optional member that is not usable is ignored, and named in
-//! [`TokenSet::flaws`]. Only these are required: an access token, its type, and no error code. Without them a response
-//! is [`Unusable`], but its refresh token still replaces the one that was sent.
+//! [`TokenSet::flaws`]. A response without an access token, with an error code, or with tokens of another type than
+//! the wanted one is [`Unusable`], but its refresh token still replaces the one that was sent. A missing type counts as
+//! Bearer.
 
 use crate::prelude::*;
 
