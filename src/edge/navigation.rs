@@ -149,12 +149,7 @@ pub(super) fn worker_page(context: &RequestContext, path: &str) -> OwnResponse {
         &response::escaped(path),
         "')) return</pre>",
     ];
-    let mut page = response::page(
-        403,
-        "This page could not be opened",
-        "",
-        &body.concat(),
-    );
+    let mut page = response::page(403, "This page could not be opened", "", &body.concat());
     let code = Code::CrossSiteRequest.as_str().to_owned();
     page.headers.push((csrf::HANDLER_HEADER, code));
     page
