@@ -9,7 +9,9 @@ const PROBE = 'strongroom.site'
  * WebKit also keeps apart the origins of one site.
  */
 export const isForeignFrame = (): boolean => {
-  if (parent === window) return false
+  // The service worker of an extension has no parent.
+  const { parent } = window as Partial<Window>
+  if (!parent || parent === window) return false
   try {
     document.cookie = `${PROBE}=1; SameSite=Strict`
     const isSameSite = document.cookie.includes(PROBE)
