@@ -229,6 +229,16 @@ test('without a response, the browser goes on to the app', time, async () => {
   await page.context().close()
 })
 
+test('a home that is no other page of the app becomes its root', time, async () => {
+  for (const home of ['/callback', '?', 'https://evil.example/', 'javascript:boot=1']) {
+    useCallbackPage(app, { home })
+    const page = await app.open('/callback')
+    await page.waitForURL(`${app.site.origin}/`)
+    assert.deepEqual(await back(page), failed(null))
+    await page.context().close()
+  }
+})
+
 test('a guard that demands a sign-in each time does not loop', time, async () => {
   app.setConfig(SEALED)
   const page = await atProvider('/orders', { prompt: 'login' })

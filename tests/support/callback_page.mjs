@@ -39,10 +39,10 @@ const describeState = () => ({ user: auth.state.session?.claims.sub ?? null, cod
 Object.assign(globalThis, { describeState })
 `
 
-const callbackScript = (kind, hasApp) => `
+const callbackScript = (kind, hasApp, home) => `
 import { finishLogin } from '/strongroom/callback.js'
 import { ${kind} } from '/workers.js'
-finishLogin({ ${kind}, ${hasApp ? "app: () => import('/main.js')," : ''} })
+finishLogin({ ${kind}, ${hasApp ? "app: () => import('/main.js')," : ''} ${home ? `home: '${home}'` : ''} })
 `
 
 /**
@@ -53,11 +53,12 @@ finishLogin({ ${kind}, ${hasApp ? "app: () => import('/main.js')," : ''} })
  * @param {'shared' | 'dedicated'} [options.kind]
  * @param {boolean} [options.extendedLifetime]
  * @param {boolean} [options.hasApp] True if `finishLogin()` gets the option `app`.
+ * @param {string} [options.home] The option `home` of `finishLogin()`.
  * @param {object} [options.connect] Options of `createAuth()`.
  */
 export function useCallbackPage(
   { site },
-  { kind = 'shared', extendedLifetime = true, hasApp = true, connect = {} } = {},
+  { kind = 'shared', extendedLifetime = true, hasApp = true, home = '', connect = {} } = {},
 ) {
   for (const path of ['/orders', '/inbox']) site.routes[path] = '/index.html'
   site.routes['/callback'] = '/callback.html'
@@ -70,7 +71,7 @@ export function useCallbackPage(
   Object.assign(site.files, {
     '/index.html': htmlWith('/main.js'),
     '/callback.html': htmlWith('/callback.js'),
-    '/callback.js': callbackScript(kind, hasApp),
+    '/callback.js': callbackScript(kind, hasApp, home),
     '/main.js': mainScript(kind, connect),
     '/workers.js': workersScript(extendedLifetime),
   })

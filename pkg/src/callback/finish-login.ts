@@ -59,7 +59,7 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
   const { pathname, href } = location
   // Nothing comes before this. After it, the response is in no address, no history and no Referer.
   showUrl(pathname)
-  const home = new URL(options.home ?? './', location.href)
+  const home = appPage(new URL(options.home ?? './', location.href)) ?? new URL('/', location.origin)
   const url = new URL(href)
   if (!hasParameters(url)) return location.replace(home)
   warnAboutPage()
@@ -106,11 +106,13 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
   await options.app()
 }
 
-/** Returns the app's page at which the login ends. It is never the callback page, which would not be loaded again. */
-const targetOf = (outcome: LoginOutcome, home: URL): URL => {
-  const target = new URL(outcome.returnTo ?? home, location.origin)
-  return target.origin === location.origin && target.pathname !== location.pathname ? target : home
-}
+/** Returns a URL that is a page of the app. The callback page is none: it would go to itself again and again. */
+const appPage = (url: URL): URL | undefined =>
+  url.origin === location.origin && url.pathname !== location.pathname ? url : undefined
+
+/** Returns the app's page at which the login ends. */
+const targetOf = (outcome: LoginOutcome, home: URL): URL =>
+  appPage(new URL(outcome.returnTo ?? home, location.origin)) ?? home
 
 /** A worker, and the failure of its file. */
 interface Started {

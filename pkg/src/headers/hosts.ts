@@ -144,6 +144,8 @@ export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): Ngin
     // nginx does not send a header whose value is empty.
     map('$uri', variable(name), [
       `default ${quote(page[name])}`,
+      // nginx has no file for an address that is too long. Its error page still has the address with the code.
+      ...(ofCallback === undefined ? [] : [`"" ${quote(callback[name])}`]),
       ...callbackFiles.map((file) => `${file} ${quote(callback[name])}`),
       `${path} ${quote(worker[name])}`,
       ...(module[name] === undefined ? [] : [`${options.module} ${quote(module[name])}`]),

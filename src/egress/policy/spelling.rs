@@ -2,8 +2,8 @@
 //!
 //! Servers, and proxies in front of them, may decode a path more than once (`%2561`), remove parameters before they
 //! resolve dot segments (`/.;/`, Servlet containers), merge slashes, ignore case, and ignore dots and spaces at the end
-//! of a name and names of data streams (`::$DATA`, Windows). Some take a file extension as the format of the response
-//! (`.json`, Rails and old versions of Spring).
+//! of a name and names of streams (`::$DATA`, `:$i30:$INDEX_ALLOCATION`, Windows). Some take a file extension as the
+//! format of the response (`.json`, Rails and old versions of Spring).
 //!
 //! A reading is only compared with other readings. The request is always sent to the URL that the parser serialized.
 
@@ -133,7 +133,7 @@ fn decoded(path: &str) -> Option<String> {
 fn name(segment: &str) -> &str {
     let mut rest = segment.as_bytes();
     while let [_, tail @ ..] = rest {
-        if matches!(rest, [b';' | b'?' | b'#', ..] | [b':', b':', b'$', ..]) {
+        if matches!(rest, [b';' | b'?' | b'#', ..] | [b':', b':' | b'$', ..]) {
             break;
         }
         rest = tail;
@@ -237,6 +237,7 @@ mod tests {
             "/a./token.",
             "/a.;b/token..%20.",
             "/a/token::$DATA",
+            "/a/token:$i30:$INDEX_ALLOCATION",
             "/a::$index_allocation/token",
             "/a/token%3Fb/c",
             "/;a/a/token+",
