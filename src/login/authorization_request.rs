@@ -41,7 +41,7 @@ const MAX_RETURN_TO: usize = 16 * 1024;
 
 /// The character in `state` before the app's hash: see [`Config::app`]. The page takes only a response with this hash for a
 /// response to a login. Everything else in its URL is the app's, such as the response to a login of another library.
-const APP_MARK: &str = "-";
+const APP_MARK: &str = ".";
 
 /// Suffix of `state` in popup logins. The suffix tells the callback page that it is in a popup, because that page may
 /// have no vault to ask.

@@ -39,9 +39,6 @@ pub(crate) enum AtOnce {
     /// Files share nothing: each has its own browser, profile, servers and ports. Three browsers occupy two cores: with
     /// four or five at the same time, each file takes longer, and all files together take as long as with three.
     Three = 3,
-    /// The server runtimes of `tests/edge` often wait for each other or for time limits, and leave cores idle with three
-    /// files at the same time.
-    Five = 5,
 }
 
 /// The test files of a folder.

@@ -249,7 +249,7 @@ fn edge() -> Result<()> {
     };
     prepare(node(&[]))?;
     package::build()?;
-    Suite::of("tests/edge")?.run(AtOnce::Five, prepare)
+    Suite::of("tests/edge")?.run(AtOnce::Three, prepare)
 }
 
 /// Drives the demo in each of its three forms.

@@ -106,7 +106,7 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
   await options.app()
 }
 
-/** Returns a URL that is a page of the app. The callback page is none: it would go to itself again and again. */
+/** Returns a URL that is a page of the app. The callback page would go to itself again and again. */
 const appPage = (url: URL): URL | undefined =>
   url.origin === location.origin && url.pathname !== location.pathname ? url : undefined
 

@@ -20,7 +20,7 @@ export const stateOf = (url: URL): string | null => responseOf(url).get('state')
 export const isResponse = (url: URL, app?: number): boolean => {
   const response = responseOf(url)
   const state = (response.get('state') ?? '').replace(POPUP_MARK, '')
-  return state.endsWith(`-${app}`) && (response.has('code') || response.has('error'))
+  return state.endsWith(`.${app}`) && (response.has('code') || response.has('error'))
 }
 
 /**

@@ -32,8 +32,11 @@ const SECURE_PREFIX = '__Host-strongroom.'
 /** The prefix for plain http on loopback, if the browser does not accept `__Host-` there. */
 const PLAIN_PREFIX = 'strongroom.'
 
-/** Matches a `state` that src/login/authorization_request.rs creates. `POPUP_MARK` begins with a dot. */
-const STATE = new RegExp(`^[\\w-]{16,128}(\\${POPUP_MARK})?$`)
+/**
+ * Matches a `state` that src/login/authorization_request.rs creates: random characters, the app's hash, and in a popup
+ * `POPUP_MARK`, which begins with a dot.
+ */
+const STATE = new RegExp(`^[\\w-]{16,128}(\\.\\d{1,10})?(\\${POPUP_MARK})?$`)
 
 /** Returns true if `text` has the form of a login's `state`. */
 export const isState = (text: unknown): text is string => typeof text === 'string' && STATE.test(text)
