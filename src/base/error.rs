@@ -88,7 +88,7 @@ codes! {
     /// The callback's `state` belongs to no login that began in this browser, or the option `dpop` has changed since
     /// the login began.
     LoginUnknown = "login_unknown", "Begin with login(); a callback URL cannot be opened by hand or in another browser.";
-    /// The callback URL was opened a second time.
+    /// The callback URL was opened a second time, while no user was signed in.
     LoginReplayed = "login_replayed", "Nothing to do if the first opening succeeded; otherwise call login() again.";
     /// More than ten minutes passed between `login()` and its callback. Or the code of a login on another device
     /// expired. Or the login seems to begin in the future, because a clock was set back or the clocks of isolates

@@ -543,7 +543,7 @@ pub(in crate::login) mod tests {
             assert_eq!(value(&params, name), Some(expected), "{name}");
         }
         assert_eq!(value(&params, "nonce").unwrap().len(), 32);
-        let (random, app) = value(&params, "state").unwrap().rsplit_once('-').unwrap();
+        let (random, app) = value(&params, "state").unwrap().rsplit_once('.').unwrap();
         assert_eq!(random.len(), 32);
         assert_eq!(app, config("").app().to_string());
         assert_eq!(value(&params, "code_challenge").unwrap().len(), 43);

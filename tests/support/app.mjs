@@ -114,7 +114,7 @@ const withConsent = (config) => ({
  */
 export const forgedState = ({ issuer, clientId }, name = 'abc') => {
   const digest = createHash('sha256').update(`strongroom hints 1 ${issuer} ${clientId}`).digest()
-  return `${name}-${digest.readUInt32BE()}`
+  return `${name}.${digest.readUInt32BE()}`
 }
 
 const workerScript = (config) => `
