@@ -163,7 +163,7 @@ impl Life {
                 let claim = Flaw::Claim("sub", "mallory".into());
                 ("ID token of another user", Fate::Flaw(claim))
             }
-            19 if endpoint == Endpoint::Refresh => {
+            19 if gives_tokens => {
                 let flaws = [
                     Fault::Altered("scope", "[]"),
                     Fault::Altered("error", "null"),

@@ -41,8 +41,8 @@ pub(super) fn object(outcome: &Outcome) -> Option<Object> {
 }
 
 fn successful(reply: &HttpReply) -> Option<Object> {
-    match Value::parse(reply.body.as_ref()?.expose()) {
-        Ok(Value::Object(ref object)) if reply.status == 200 => Some(object.clone()),
+    match Value::parse_tolerant(reply.body.as_ref()?.expose()) {
+        Ok(Value::Object(ref object)) if (200..300).contains(&reply.status) => Some(object.clone()),
         _ => None,
     }
 }
