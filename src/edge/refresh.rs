@@ -15,7 +15,7 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::codec::json;
 use crate::edge::config::Storage;
-use crate::edge::io::{FlightId, Response};
+use crate::edge::io::FlightId;
 use crate::edge::isolate::outage;
 use crate::edge::provider::documents;
 use crate::edge::provider::tokens;
@@ -27,7 +27,7 @@ use crate::edge::session::record::{LEASE, Record, Stored};
 use crate::edge::store::coordinator::{self, Unreachable};
 use crate::edge::store::lease;
 use crate::edge::store::record_store;
-use crate::edge::task::{FlightGuard, Running, Task, boxed};
+use crate::edge::task::{Task, boxed};
 use crate::oauth::refresh_policy::{self, RefreshOutcome};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::session::EndReason;
@@ -170,17 +170,11 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
 /// Starts the refresh as a task of its own, since the provider may respond when the request has ended. The task puts its
 /// result into [`Task::refreshed`]. Returns the task's flight.
 fn start(task: &Task, session: &Rc<Session>) -> FlightId {
-    let flight = FlightGuard::begin(task.split(), &session.sid);
-    let (part, id) = (flight.task.clone(), flight.id);
-    let (request, session) = (task.clone(), session.clone());
-    let work = async move {
-        flight.task.until_run().await;
-        let result = rotate(&flight.task, &session).await;
+    let (request, own) = (task.clone(), session.clone());
+    task.start_flight(&session.sid, move |part| async move {
+        let result = rotate(&part, &own).await;
         request.refreshed().set(Some(result));
-        Response::NotHandled
-    };
-    task.start(Running::new(part, Box::pin(work)));
-    id
+    })
 }
 
 /// Returns the longest time for which a request waits for a refresh.

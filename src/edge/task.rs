@@ -121,18 +121,33 @@ impl Task {
         }))
     }
 
-    /// Has the host run another task. The next effect of this task must be [`Effect::Sleep`].
-    pub(super) fn start(&self, other: Running) {
-        self.0.started.set(Some(other));
-    }
-
-    /// Waits until the host runs this task, if another task has started it.
-    pub(super) fn until_run(&self) -> PendingReply<'_> {
-        PendingReply(self)
+    /// Has the host run `work` as a task of its own, because this request may end earlier. Returns the flight of that task,
+    /// which has this name. The next effect of this task must be [`Effect::Sleep`].
+    pub(super) fn start_flight<F>(
+        &self,
+        name: &str,
+        work: impl FnOnce(Self) -> F + 'static,
+    ) -> FlightId
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let part = self.split();
+        let flight = FlightGuard::begin(part.clone(), name);
+        let id = flight.id;
+        let running = async move {
+            // The host's first reply only says that the task runs.
+            PendingReply(&flight.task).await;
+            work(flight.task.clone()).await;
+            Response::NotHandled
+        };
+        self.0
+            .started
+            .set(Some(Running::new(part, Box::pin(running))));
+        id
     }
 
     /// Returns a task for a part of this task's work. The part belongs to the same request, but holds no lease.
-    pub(super) fn split(&self) -> Self {
+    fn split(&self) -> Self {
         let part = Self::new(&self.0.isolate, self.0.arrived, self.now());
         part.0.grace.set(self.grace());
         part

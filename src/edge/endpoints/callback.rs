@@ -317,8 +317,8 @@ fn lacks_strict_cookie(context: &RequestContext) -> bool {
 
 /// Sends the browser to the page that the user came from. After a login of the app, a page of this origin forwards the
 /// browser to a route. After any other login, a page has a link to the route, or to a path that a server may read as one:
-/// otherwise any site could navigate the user's window to a route, with a token. A page also forwards the browser if it would withhold a `SameSite=Strict`
-/// cookie after a redirect from the provider.
+/// otherwise any site could navigate the user's window to a route, with a token. A page also forwards the browser if it
+/// would withhold a `SameSite=Strict` cookie after a redirect from the provider.
 async fn return_to_app(context: &RequestContext, login: &PendingLogin) -> OwnResponse {
     let path = login.pending.return_to.as_str();
     let is_route = login::is_of_route(context, path);

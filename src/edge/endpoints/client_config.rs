@@ -34,8 +34,7 @@ pub(in crate::edge) fn popup() -> OwnResponse {
 }
 
 /// Responds with the configuration for pages: `GET <base>/config`. By `base`, a page notices a proxy that changes paths.
-/// Of the routes, the configuration contains only those
-/// that name a URL for pages.
+/// Of the routes, the configuration contains only those that name a URL for pages.
 pub(in crate::edge) fn handle(context: &RequestContext) -> OwnResponse {
     if let Err(error) = csrf::check_script(&context.request, &context.origin) {
         return response::error(403, &error);

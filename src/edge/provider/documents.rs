@@ -207,14 +207,12 @@ async fn document(task: &Task, what: &str, url: &str) -> Result<Secret> {
 }
 
 /// Requests a document. If `may_repeat` is true, requests it once more after a failure that may be over in a moment.
-async fn get(task: &Task, url: &str, mut may_repeat: bool) -> Outcome {
-    loop {
-        let began = task.now();
-        let outcome = requests::send(task, HttpRequest::get(url.to_owned()), None, None).await;
-        if !may_repeat || !requests::pause_after(task, &outcome, &began).await {
-            return outcome;
-        }
-        may_repeat = false;
+async fn get(task: &Task, url: &str, may_repeat: bool) -> Outcome {
+    let send = || requests::send(task, HttpRequest::get(url.to_owned()), None, None);
+    if may_repeat {
+        requests::repeated(task, send).await
+    } else {
+        send().await
     }
 }
 

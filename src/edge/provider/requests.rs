@@ -1,7 +1,7 @@
 //! Requests to the provider, and the client's authentication.
 
 use crate::Secret;
-use crate::base::clock::{Instant, Millis};
+use crate::base::clock::Millis;
 use crate::base::error::Code;
 use crate::base::http::{HttpRequest, Outcome};
 use crate::base::strings;
@@ -51,15 +51,19 @@ pub(in crate::edge) async fn send(
 /// The pause before a request for a document of the provider is repeated.
 const PAUSE: Millis = Millis(200);
 
-/// Waits for a moment if a request that began at `began` has failed for a reason that may be over after it. Returns false
-/// if the request must not be repeated.
-pub(in crate::edge) async fn pause_after(task: &Task, outcome: &Outcome, began: &Instant) -> bool {
+/// Sends a request, and once more after a pause if it fails for a reason that may be over by then.
+pub(in crate::edge) async fn repeated<F>(task: &Task, send: impl Fn() -> F) -> Outcome
+where
+    F: Future<Output = Outcome>,
+{
+    let began = task.now();
+    let outcome = send().await;
     let limit = task.config().flow.request_timeout;
-    let is_brief = outcome.may_be_brief(began.elapsed(&task.now()), limit);
-    if is_brief {
-        task.pause(PAUSE).await;
+    if !outcome.may_be_brief(began.elapsed(&task.now()), limit) {
+        return outcome;
     }
-    is_brief
+    task.pause(PAUSE).await;
+    send().await
 }
 
 /// Logs the provider's description of an error that caused a login to fail, unless the description contains `state`,

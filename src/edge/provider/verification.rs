@@ -17,8 +17,7 @@ use crate::oauth::token_endpoint::TokenSet;
 use crate::session::{named, profile, view};
 
 /// Returns the user by the response to a code exchange: verifies its ID token and asks the UserInfo endpoint if
-/// configured, or asks the profile address. `key` is the
-/// key that the tokens are bound to.
+/// configured, or asks the profile address. `key` is the key that the tokens are bound to.
 pub(in crate::edge) async fn verify_login(
     task: &Task,
     tokens: &TokenSet,
@@ -34,17 +33,16 @@ pub(in crate::edge) async fn verify_login(
     let Some(address) = profile::address(flow, &metadata)? else {
         return user.ok_or_else(|| tokens.no_id_token().into());
     };
-    let mut may_repeat = true;
-    let outcome = loop {
-        let began = task.now();
+    let send = || {
         let request = profile::request(address.clone(), &tokens.access_token);
-        let sent = dpop::send_with_token(task, request, &tokens.access_token, key);
-        let outcome = boxed(sent).await;
-        if !may_repeat || !requests::pause_after(task, &outcome, &began).await {
-            break outcome;
-        }
-        may_repeat = false;
+        boxed(dpop::send_with_token(
+            task,
+            request,
+            &tokens.access_token,
+            key,
+        ))
     };
+    let outcome = requests::repeated(task, send).await;
     match user {
         Some(user) => Ok(profile::with_user_info(flow, &outcome, tokens, user)?),
         None => {

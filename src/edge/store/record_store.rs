@@ -6,14 +6,14 @@ use alloc::rc::Rc;
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
-use crate::edge::io::{Effect, Entry, Event, FlightId, Response};
+use crate::edge::io::{Effect, Entry, Event, FlightId};
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
 use crate::edge::session::record::{LEASE, Record, Stored};
 use crate::edge::session::{KEPT, Session};
 use crate::edge::store::coordinator::{self, COORDINATOR_TIME, Unreachable};
 use crate::edge::store::seal::{self, OpenError};
 use crate::edge::store::tombstone::{self, LogoutTimes};
-use crate::edge::task::{FlightGuard, PendingReply, Running, Task, boxed};
+use crate::edge::task::{FlightGuard, PendingReply, Task, boxed};
 use crate::session::EndReason;
 
 /// Longest time for which a request whose access token is valid waits for the record of its session. The record of a
@@ -114,6 +114,11 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
     Ok(stored)
 }
 
+/// Returns the name of the flight that reads the record of a session.
+fn flight_name(session: &Session) -> String {
+    ["read ", &session.sid].concat()
+}
+
 /// Reads the record of a session into the cache if the last read is older than `session.recheck`. Parallel requests
 /// share one read: the others wait until it has finished, but not longer than a read may take.
 pub(in crate::edge) async fn fetch_if_due(
@@ -125,7 +130,7 @@ pub(in crate::edge) async fn fetch_if_due(
     let mut is_own = recheck == Millis::ZERO;
     let _flight = loop {
         let now = task.now();
-        let name = ["read ", &session.sid].concat();
+        let name = flight_name(session);
         let flight = {
             let cache = task.isolate().session_cache.borrow();
             if !cache.is_coordinator_up(&now) {
@@ -148,7 +153,7 @@ pub(in crate::edge) async fn fetch_if_due(
 /// Reads the record as [`fetch_if_due`] does, but in a task of its own, for which this request waits [`STATUS_TIME`] at
 /// most. While reads take longer than that, no request waits. Returns true unless the read is still running.
 pub(in crate::edge) async fn fetch_briefly(task: &Task, session: &Rc<Session>) -> bool {
-    let name = ["read ", &session.sid].concat();
+    let name = flight_name(session);
     let (found, time) = {
         let now = task.now();
         let cache = task.isolate().session_cache.borrow();
@@ -173,17 +178,11 @@ pub(in crate::edge) async fn fetch_briefly(task: &Task, session: &Rc<Session>) -
 /// Starts a read as a task of its own, so that its answer counts although the request has not waited for it. Returns the
 /// task's flight.
 fn start_fetch(task: &Task, session: &Rc<Session>, name: &str) -> FlightId {
-    let flight = FlightGuard::begin(task.split(), name);
-    let (part, id) = (flight.task.clone(), flight.id);
     let session = session.clone();
-    let work = async move {
-        flight.task.until_run().await;
+    task.start_flight(name, move |part| async move {
         // An error is in the log, and the next request reads again.
-        let _ = fetch(&flight.task, &session).await;
-        Response::NotHandled
-    };
-    task.start(Running::new(part, Box::pin(work)));
-    id
+        let _ = fetch(&part, &session).await;
+    })
 }
 
 async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Stored, Unreachable> {
