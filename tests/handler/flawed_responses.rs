@@ -1,58 +1,16 @@
 //! Token responses whose members are not exactly what RFC 6749 5.1 shows. The usable tokens in them are used: otherwise
 //! the handler would send a refresh token that the provider has already consumed, and the session would end.
 
+use kit::flaws::{Flaw, is_absent, of_optional_members};
 use serde_json::json;
 use strongroom::Code;
 
 use crate::host::{COOKIE, Host};
 use crate::provider;
 
-type Flaw = (&'static str, &'static str);
-
-const MEMBERS: &[&str] = &[
-    "expires_in",
-    "refresh_token",
-    "id_token",
-    "scope",
-    "error",
-    "refresh_token_expires_in",
-    "refresh_expires_in",
-    "x",
-];
-
-/// JSON texts of each type. The last one is half of a surrogate pair.
-const VALUES: &[&str] = &[
-    "null",
-    r#""""#,
-    "true",
-    "0",
-    "-1",
-    "299.5",
-    "[]",
-    "{}",
-    r#""\u0007""#,
-    r#""\ud800""#,
-];
-
-fn is_absent(value: &str) -> bool {
-    ["null", r#""""#].contains(&value)
-}
-
-/// Each member with each value, and responses without a type of tokens, with status 201, and with a repeated member.
+/// The flaws of optional members, and a response with status 201.
 fn flaws() -> impl Iterator<Item = Flaw> {
-    let of_members = MEMBERS.iter().flat_map(|name| {
-        let values = VALUES.iter();
-        // A string that is no error code is still an error.
-        let values = values.filter(move |value| *name != "error" || **value != r#""\u0007""#);
-        values.map(move |value| (*name, *value))
-    });
-    let others = [
-        ("token_type", "null"),
-        ("token_type", r#""""#),
-        ("x", r#"1,"x":2"#),
-        ("status", "201"),
-    ];
-    of_members.chain(others)
+    of_optional_members().chain([("status", "201")])
 }
 
 /// Returns the refresh tokens that were sent, in order.

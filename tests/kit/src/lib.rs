@@ -18,6 +18,7 @@
 #[cfg(target_arch = "wasm32")]
 pub mod bindings;
 pub mod dice;
+pub mod flaws;
 #[cfg(feature = "isolates")]
 pub mod isolates;
 pub mod proof;
