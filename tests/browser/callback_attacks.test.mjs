@@ -2,10 +2,10 @@
 // (RFC 10017 5.1.3). One table says what script can read, for the headers of the callback page. The app's other pages
 // have no policies, which are the best conditions for an attacker.
 import assert from 'node:assert/strict'
-import { createHash, randomBytes } from 'node:crypto'
 import { after, afterEach, before, test } from 'node:test'
 import { giveConsent, startApp } from '../support/app.mjs'
 import { CALLBACK_HEADERS, NO_HEADERS, useCallbackPage } from '../support/callback_page.mjs'
+import { ownRequest } from '../support/own_request.mjs'
 import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
 const time = { timeout: 60_000 }
@@ -44,23 +44,8 @@ async function signedIn() {
   return page
 }
 
-/** Returns the attacker's silent authorization request, with the attacker's verifier. */
-function request() {
-  const verifier = randomBytes(32).toString('base64url')
-  const url = new URL('/auth', app.provider.issuer)
-  url.search = new URLSearchParams({
-    response_type: 'code',
-    client_id: app.clientId,
-    redirect_uri: `${app.site.origin}/callback`,
-    scope: 'openid',
-    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
-    code_challenge_method: 'S256',
-    nonce: 'n',
-    state: randomBytes(24).toString('base64url'),
-    prompt: 'none',
-  })
-  return url.href
-}
+/** Returns the URL of the attacker's silent authorization request. */
+const silentUrl = () => ownRequest(app, `${app.site.origin}/callback`).url
 
 const codes = () =>
   app.ledger.entries.filter(({ kind }) => kind === 'authorization_code').map(({ value }) => value)
@@ -145,7 +130,7 @@ async function reads(page, place) {
 
 async function byPage(page, place) {
   await page.addScriptTag({ content: READ })
-  return page.evaluate(`(${ATTACKS[place]})(${JSON.stringify(request())})`)
+  return page.evaluate(`(${ATTACKS[place]})(${JSON.stringify(silentUrl())})`)
 }
 
 /** The page opens a window, and then itself goes to the provider. The window looks at its opener. */
@@ -154,7 +139,7 @@ async function byOpener(page) {
   await child.waitForLoadState()
   await child.addScriptTag({ content: READ })
   const looking = child.evaluate(`look(() => opener ?? self, 'location')`)
-  await page.goto(request())
+  await page.goto(silentUrl())
   return looking
 }
 

@@ -2,10 +2,10 @@
 // not against a vault on its own origin. Each attack runs against both vaults. In these tests the app's pages have no
 // policies and the site serves service workers, which are the best conditions for an attacker.
 import assert from 'node:assert/strict'
-import { createHash, randomBytes } from 'node:crypto'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, clickLogin, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
 import { listen } from '../support/listen.mjs'
+import { ownRequest } from '../support/own_request.mjs'
 import { serveSpy } from '../support/spy.mjs'
 import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
@@ -150,26 +150,7 @@ async function readStorage() {
   return texts
 }
 
-/** Returns an authorization request of the attacker, with the attacker's verifier. */
-function ownRequest(app, redirectUri, prompt) {
-  const verifier = randomBytes(32).toString('base64url')
-  const state = randomBytes(24).toString('base64url')
-  const url = new URL('/auth', app.provider.issuer)
-  url.search = new URLSearchParams({
-    response_type: 'code',
-    client_id: app.clientId,
-    redirect_uri: redirectUri,
-    scope: config.scope,
-    prompt,
-    state,
-    nonce: randomBytes(24).toString('base64url'),
-    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
-    code_challenge_method: 'S256',
-  })
-  return { url: url.href, state, verifier, redirectUri }
-}
-
-const silentRequest = (app, redirectUri) => ownRequest(app, redirectUri, 'none')
+const silentRequest = (app, redirectUri) => ownRequest(app, redirectUri, { scope: config.scope })
 
 /** Exchanges a code as the attacker's server would. Resolves with the access token. */
 async function redeem(app, code, { verifier, redirectUri }) {
@@ -323,7 +304,7 @@ function eavesdrop() {
 async function ownLogin(app, redirectUri) {
   const page = await openWith(app, eavesdrop)
   await booted(page)
-  const request = ownRequest(app, redirectUri, 'login consent')
+  const request = ownRequest(app, redirectUri, { scope: config.scope, prompt: 'login consent' })
   const reading = page.evaluate(askInPopup, request.url)
   const popup = await page.waitForEvent('popup')
   await giveConsent(popup)

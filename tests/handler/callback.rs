@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use strongroom::Code;
-use strongroom::edge::{Event, OwnResponse, Request};
+use strongroom::edge::{Event, OwnResponse};
 use strongroom::session::EndReason;
 
 use crate::browser::{Browser, Source};
@@ -610,13 +610,7 @@ fn login_completes_without_fetch_metadata() {
     let mut host = Host::with(&strict());
     let back = host.come_back("/auth/login");
     let go = |host: &mut Host, url: &str| {
-        let request = Request {
-            site: None,
-            mode: None,
-            dest: None,
-            ..host.navigation(url, Source::CrossSite)
-        };
-        refreshed_to(&host.request(request).own())
+        refreshed_to(&host.go_without_metadata(url, Source::CrossSite).own())
     };
     let again = go(&mut host, &back);
     assert_eq!(again, [&back[APP.len()..], "&again"].concat());

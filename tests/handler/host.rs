@@ -295,6 +295,18 @@ impl Host {
         }
     }
 
+    /// Sends a navigation of a browser without Fetch Metadata. The browser sends the cookies that `from` allows.
+    pub(crate) fn go_without_metadata(&mut self, url: &str, from: Source) -> Answered {
+        let request = Request {
+            site: None,
+            mode: None,
+            dest: None,
+            user: None,
+            ..self.navigation(url, from)
+        };
+        self.request(request)
+    }
+
     /// Sends a request of the app's script.
     pub(crate) fn call(&mut self, method: &str, url: &str) -> Answered {
         let request = self.by_script(method, url);

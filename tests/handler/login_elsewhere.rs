@@ -152,15 +152,7 @@ fn repetition_of_another_site_does_not_count() {
 #[test]
 fn browser_without_fetch_metadata_gets_through() {
     let mut host = Host::new();
-    let ask = |host: &mut Host, url: &str| {
-        let request = Request {
-            site: None,
-            mode: None,
-            dest: None,
-            ..host.navigation(url, Source::App)
-        };
-        host.request(request).own()
-    };
+    let ask = |host: &mut Host, url: &str| host.go_without_metadata(url, Source::App).own();
     let page = ask(
         &mut host,
         &["/auth/login?", &query(&[("iss", ISSUER)])].concat(),
@@ -343,14 +335,6 @@ fn request_of_another_site_is_no_activity() {
 fn strict_cookie_without_fetch_metadata_needs_a_click() {
     let [_, strict] = kinds();
     let mut host = Host::signed_in_with(&strict);
-    let request = Request {
-        site: None,
-        mode: None,
-        dest: None,
-        ..host.navigation(
-            &["/auth/login?repeated=&", &query(&[("iss", ISSUER)])].concat(),
-            Source::CrossSite,
-        )
-    };
-    link(&host.request(request).own());
+    let url = ["/auth/login?repeated=&", &query(&[("iss", ISSUER)])].concat();
+    link(&host.go_without_metadata(&url, Source::CrossSite).own());
 }

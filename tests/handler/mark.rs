@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use strongroom::codec::form::Form;
-use strongroom::edge::{OwnResponse, Request};
+use strongroom::edge::OwnResponse;
 
 use crate::browser::{Browser, Source};
 use crate::callback::refreshed_to;
@@ -427,15 +427,7 @@ fn login_page_keeps_the_fragment_of_a_route() {
 #[test]
 fn browser_without_fetch_metadata_gets_through_by_the_link() {
     let mut host = Host::signed_in();
-    let ask = |host: &mut Host, url: &str| {
-        let request = Request {
-            site: None,
-            mode: None,
-            dest: None,
-            ..host.navigation(url, Source::App)
-        };
-        host.request(request)
-    };
+    let ask = |host: &mut Host, url: &str| host.go_without_metadata(url, Source::App);
     let link = link_in(&ask(&mut host, ROUTE).own());
     assert_eq!(ask(&mut host, &link).status(), 200);
     link_in(&ask(&mut host, ROUTE).own());

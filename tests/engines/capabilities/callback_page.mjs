@@ -3,10 +3,10 @@
  * script of the app's other pages can read of a login that it begins itself.
  */
 import assert from 'node:assert/strict'
-import { createHash, randomBytes } from 'node:crypto'
 import { giveConsent } from '../../support/engines/app.mjs'
 import { ignoreNavigation, waitFor } from '../../support/engines/driver.mjs'
 import { CALLBACK_HEADERS, NO_HEADERS, useCallbackPage } from '../../support/callback_page.mjs'
+import { ownRequest } from '../../support/own_request.mjs'
 import { VAULT_HOSTS } from '../../support/vault_origin.mjs'
 
 const provider = { host: `id.${VAULT_HOSTS.app.split('.').slice(1).join('.')}`, accessTokenSeconds: 60 }
@@ -48,23 +48,6 @@ const inMemory = {
       200,
     )
   },
-}
-
-/** Returns the attacker's silent authorization request. */
-function request(app) {
-  const url = new URL('/auth', app.provider.issuer)
-  url.search = new URLSearchParams({
-    response_type: 'code',
-    client_id: app.clientId,
-    redirect_uri: `${app.site.origin}/callback`,
-    scope: 'openid',
-    code_challenge: createHash('sha256').update(randomBytes(32)).digest('base64url'),
-    code_challenge_method: 'S256',
-    nonce: 'n',
-    state: randomBytes(24).toString('base64url'),
-    prompt: 'none',
-  })
-  return url.href
 }
 
 /**
@@ -127,7 +110,7 @@ async function readable(app, tab, expected) {
   const release = app.site.override('/callback.js', { body: '' })
   for (const window of ['frame', 'popup', 'opener']) {
     const before = app.ledger.entries.length
-    const url = request(app)
+    const { url } = ownRequest(app, `${app.site.origin}/callback`)
     // A slow machine must not hide what script can read.
     const limit = expected.includes(window) ? 20_000 : 4000
     let looking
