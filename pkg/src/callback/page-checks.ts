@@ -1,4 +1,5 @@
 /** Warnings for the developer about the callback page: a service worker that sees its URL, and missing headers. */
+import { isLoopback } from '../page/address.js'
 
 /** The headers without which script can read the response of a login that it has begun itself. */
 const HEADERS: Record<string, RegExp> = {
@@ -8,8 +9,6 @@ const HEADERS: Record<string, RegExp> = {
   'Cache-Control': /no-store/,
 }
 
-const isLoopback = () => /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(location.hostname)
-
 /** Prints what is wrong with the page. Never fails. */
 export const warnAboutPage = (): void => {
   if (navigator.serviceWorker?.controller) {
@@ -17,7 +16,7 @@ export const warnAboutPage = (): void => {
       'strongroom: a service worker controls the callback page. Its fetch listener must leave this page alone: a cached response would keep the code. See docs/callback-page.md',
     )
   }
-  if (isLoopback()) void checkHeaders()
+  if (isLoopback(location.hostname)) void checkHeaders()
 }
 
 const checkHeaders = async () => {

@@ -24,6 +24,7 @@
  */
 import { POPUP_MARK, PROTOCOL } from '../../glue/constants.js'
 import { isState, storeResponse, takeResponse, watchResponses } from './callback-cookies.js'
+import { isLoopback } from '../page/address.js'
 import { StrongroomError } from '../page/errors/error.js'
 import {
   type FrameResponse,
@@ -75,8 +76,7 @@ const invalid = (what: string) => new StrongroomError('config_invalid', `${what}
 
 /** Returns true if a page at this URL may use tokens: the URL is https, or http on loopback. */
 const isTrustworthy = ({ protocol, hostname }: URL): boolean =>
-  protocol === 'https:' ||
-  (protocol === 'http:' && /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(hostname))
+  protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
 
 const checkApp = (app: unknown): string => {
   const url = typeof app === 'string' && URL.canParse(app) ? new URL(app) : undefined
