@@ -176,7 +176,7 @@ test('session ends the display of an error', async () => {
 })
 
 test('callback that fails leaves the client usable', async () => {
-  location.href = 'https://app.example/callback?code=1&state=2-7'
+  location.href = 'https://app.example/callback?code=1&state=2.7'
   const returned = []
   const worker = new FakeWorker()
   const auth = create({ dedicated: () => worker }, { onReturn: (path) => returned.push(path) })
@@ -192,7 +192,7 @@ test('callback that fails leaves the client usable', async () => {
 
 test('call during a callback waits for the replacement', async () => {
   for (const fails of [false, true]) {
-    location.href = `https://app.example/callback?code=1&state=${fails}-7`
+    location.href = `https://app.example/callback?code=1&state=${fails}.7`
     const next = new FakeWorker({ user: 'alice', responds: false })
     const { auth, states, workers } = start(new FakeWorker(), next)
     const call = auth.connect().then(

@@ -227,7 +227,7 @@ test('replaced worker is ended if the move arrives first', async () => {
 })
 
 test('login() settles if a move overtakes its callback', async () => {
-  location.href = 'https://app.example/callback?code=1&state=17-7'
+  location.href = 'https://app.example/callback?code=1&state=17.7'
   const next = new FakeWorker({ user: 'alice' })
   const { client, made } = await start(new FakeWorker(), next)
   const callback = client.handleCallback()
