@@ -312,7 +312,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "a refresh stays half done when its request ends",
         noticed_by: "isolates_withdrawn",
         breaks: Before(
-            "let _flight = FlightGuard::begin(task.clone(), &session.sid); return boxed(rotate(task, session)).await;",
+            "let _flight = crate::edge::task::FlightGuard::begin(task.clone(), &session.sid); return boxed(rotate(task, session)).await;",
         ),
     },
     Variant {
