@@ -170,6 +170,7 @@ const PACKED = [
   'docs/resources.md',
   'docs/sessions.md',
   'docs/shells.md',
+  'docs/stability.md',
   'docs/standalone.md',
   'docs/testing-your-app.md',
   'docs/vault-origin.md',

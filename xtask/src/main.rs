@@ -35,6 +35,7 @@ mod test;
 mod testing;
 mod variants;
 mod wasm;
+mod workflows;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

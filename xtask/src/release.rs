@@ -1,4 +1,6 @@
-//! Checks that a release can be published, and stops before anything is published.
+//! Checks that a release can be published, writes its files, and stops before anything is published.
+
+mod files;
 
 use crate::install::NPM;
 use crate::paths::{self, at};
@@ -9,10 +11,11 @@ use std::fs;
 
 type Check = (&'static str, fn() -> Result<()>);
 
-const CHECKS: [Check; 4] = [
+const CHECKS: [Check; 5] = [
     ("all changes are committed", clean_tree),
     ("versions and CHANGELOG.md agree", versions),
-    ("the version has no tag yet", no_tag),
+    ("the version has no tag, or its tag is this commit", tag),
+    ("the compiler is the one of releases", compiler),
     ("npm publish --dry-run", npm),
 ];
 
@@ -48,9 +51,11 @@ pub(crate) fn check() -> Result<()> {
         );
     }
     let version = version()?;
+    let folder = files::write(&version)?;
     println!(
-        "\nNothing was published. After `cargo xtask test` and `cargo xtask supply`, publish with:\n\n  \
-         git tag v{version} && git push origin v{version}\n  npm publish ./pkg"
+        "\n{} has the files of the release. Nothing was published. After `cargo xtask test` and `cargo xtask supply`, \
+         this command publishes:\n\n  git tag v{version} && git push origin v{version}",
+        folder.display()
     );
     Ok(())
 }
@@ -110,10 +115,28 @@ fn check_changelog(changelog: &str, version: &str) -> Result<()> {
     Ok(())
 }
 
-fn no_tag() -> Result<()> {
+fn tag() -> Result<()> {
     let tag = format!("v{}", version()?);
     let found = program("git").args(["tag", "--list", &tag]).read()?;
-    ensure!(found.is_empty(), "there is a tag {tag}");
+    if found.is_empty() {
+        return Ok(());
+    }
+    let of = |name: &str| program("git").args(["rev-list", "-1", name]).read();
+    ensure!(of(&tag)? == of("HEAD")?, "the tag {tag} is another commit");
+    Ok(())
+}
+
+fn compiler() -> Result<()> {
+    let manifest = read("Cargo.toml")?;
+    let wanted = manifest
+        .split_once("[workspace.metadata.release]")
+        .and_then(|(_, rest)| rest.split('"').nth(1))
+        .context("Cargo.toml has no workspace.metadata.release.rust")?;
+    let found = program("rustc").args(["--version"]).read()?;
+    ensure!(
+        found.split(' ').nth(1) == Some(wanted),
+        "releases are built by rustc {wanted}, and this is {found}: set RUSTUP_TOOLCHAIN={wanted}"
+    );
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use crate::programs::{self, with_programs};
 use crate::progress::seconds;
 use crate::simulation::Lives;
 use crate::suite::{AtOnce, Suite};
-use crate::{install, package, simulation, supply, testing, wasm};
+use crate::{install, package, simulation, supply, testing, wasm, workflows};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::time::Instant;
@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     /// The fast checks for daily work: formats, clippy, `native`, `page`, and the demo in Chromium. The other kinds repeat
     /// these checks, so a run without a kind leaves `quick` out.
     Quick,
-    /// Formatting, lints and types: rustfmt, clippy, rustdoc, tsc, prettier.
+    /// Formatting, lints and types: rustfmt, clippy, rustdoc, tsc, prettier, actionlint.
     Lint,
     /// The Rust core in virtual time, with test vectors, and the tools: cargo test --workspace.
     Native,
@@ -187,6 +187,7 @@ const DENY: [&str; 3] = ["--", "--deny", "warnings"];
 fn lint() -> Result<()> {
     install::npm_packages()?;
     format()?;
+    workflows::check()?;
     clippy()?;
     // The simulation is a target that `--all-targets` leaves out.
     cargo()
