@@ -1,5 +1,5 @@
 //! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | miri | mutants | supply | bench |
-//! measure | options | examples | recipes | servers | conformance | release | size`.
+//! measure | options | examples | recipes | servers | conformance | reference | release | size`.
 //!
 //! On first use, most commands install the tools that they need. A command skips steps whose inputs have not changed.
 //! If a tool is missing and cannot be installed, the error says how to install it.
@@ -167,7 +167,11 @@ enum Command {
         /// write nothing. Default: all.
         names: Vec<String>,
     },
-    /// Check that a release can be published, and stop before it is published.
+    /// Write the reference of each of the package's entries into target/reference, one page each. Fails if a page lacks
+    /// an export, or if a link leads nowhere.
+    Reference,
+    /// Check that a release can be published, write its files into target/release-files, and stop before it is
+    /// published.
     Release,
     /// Measure the bytes that a browser downloads. Fails if a size exceeds its gate.
     Size {
@@ -235,6 +239,10 @@ fn run(command: &Command) -> Result<()> {
         Command::Recipes { names, lock } => with_lockfiles("tests/recipes/run.mjs", names, *lock),
         Command::Servers { names, lock } => with_lockfiles("tests/servers/run.mjs", names, *lock),
         Command::Conformance { url, names } => conformance(url, names),
+        Command::Reference => {
+            package::build()?;
+            process::node(&["pkg/reference/write.mjs"]).run()
+        }
         Command::Release => release::check(),
         Command::Supply => supply::run(),
         Command::Modules { only } => wasm::modules(only.as_deref()),

@@ -24,6 +24,8 @@ import { INITIAL_STATE } from '../page/auth/initial-state.js'
 import type { GuardOptions } from './guard-options.js'
 import { subscribeToUserChange } from './user-change.js'
 
+export type { GuardOptions } from './guard-options.js'
+
 /** The methods of an `Auth`, and its state as signals. */
 export interface AngularAuth<Claims = DefaultClaims> extends Omit<Auth<Claims>, 'state'> {
   readonly state: Signal<AuthState<Claims>>

@@ -21,7 +21,7 @@ let isServing = false
  * start of the script of the offscreen document.
  *
  * @param create Creates the vault's worker. Called for the first connection, and again after a vault has failed.
- * @throws {@link StrongroomError} `unsupported` outside of an extension; `config_invalid` if `create` is not a function,
+ * @throws `StrongroomError` `unsupported` outside of an extension; `config_invalid` if `create` is not a function,
  *   or if this function was called before.
  */
 export const serveVault = (create: () => Worker): void => {

@@ -57,7 +57,7 @@ const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
  * // { client_id: 'https://app.example.com/client.json', redirect_uris: ['https://app.example.com/callback'], … }
  * ```
  *
- * @throws {@link StrongroomError} `config_invalid` if `clientId` cannot be the URL of a document (section 3), or if the
+ * @throws `StrongroomError` `config_invalid` if `clientId` cannot be the URL of a document (section 3), or if the
  *   document would contradict it or itself.
  */
 export const clientMetadata = (config: ClientConfig, names: ClientNames): ClientMetadata => {

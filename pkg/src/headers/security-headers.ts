@@ -85,7 +85,7 @@ const ENDPOINTS = [
  * worker's own origin, and the origins of the issuer, of the APIs, of the profile address, and of the endpoints in
  * `metadata` that the worker requests.
  *
- * @throws {@link StrongroomError} `config_invalid` if a value is not a URL that the vault accepts, or cannot be named in
+ * @throws `StrongroomError` `config_invalid` if a value is not a URL that the vault accepts, or cannot be named in
  *   a policy.
  */
 export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {

@@ -28,7 +28,7 @@ export interface VaultOriginHeaders {
 /**
  * Returns the headers of a vault on its own origin.
  *
- * @throws {@link StrongroomError} `config_invalid`, as {@link securityHeaders} does.
+ * @throws `StrongroomError` `config_invalid`, as {@link securityHeaders} does.
  */
 export const vaultOriginHeaders = (config: HeaderConfig, options: VaultOriginOptions): VaultOriginHeaders => {
   const { apps, origin, worker: path, module } = options

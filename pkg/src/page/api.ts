@@ -26,13 +26,13 @@ export interface Strongroom {
   readonly elsewhere: boolean
   /**
    * `fetch` with the access token, which the vault adds. The function is bound, so it can be passed to any client
-   * library. Rejects with `TypeError` when the network fails, with the signal's reason when aborted, and with {@link
-   * StrongroomError} when the vault refuses.
+   * library. Rejects with `TypeError` when the network fails, with the signal's reason when aborted, and with a
+   * `StrongroomError` when the vault refuses.
    */
   readonly fetch: (input: RequestInfo | URL, init?: VaultRequestInit) => Promise<Response>
   /**
    * An `EventSource` (HTML 9.2) whose requests carry the current access token. Redirects are not followed. The property
-   * `error` of an `error` event is the cause. The cause is a {@link StrongroomError} if the vault refused the request.
+   * `error` of an `error` event is the cause. The cause is a `StrongroomError` if the vault refused the request.
    * An event source does not extend the idle timeout. See docs/fetch.md.
    *
    * @throws TypeError if the URL is not valid.
@@ -75,7 +75,7 @@ export interface Strongroom {
   /**
    * Calls `listener` on each event. Returns a function that removes the listener.
    *
-   * @throws {@link StrongroomError} `message_invalid` if there is no event of this name.
+   * @throws `StrongroomError` `message_invalid` if there is no event of this name.
    */
   on<K extends keyof Events>(type: K, listener: (event: Events[K]) => void): () => void
   /** Lists the tokens and logins that the vault holds, without values. Needs `inspect: true` in the configuration. */
@@ -85,7 +85,7 @@ export interface Strongroom {
    * vault, or `null`. Event sources and sockets are not reopened. `connect()` must have been given a function that
    * makes the worker. Does nothing while the vault works, and after `close()`.
    *
-   * @throws {@link StrongroomError} The errors of `connect()`.
+   * @throws `StrongroomError` The errors of `connect()`.
    */
   reconnect(): Promise<void>
   /** Disconnects from the vault. Pending calls reject with `closed`. */

@@ -53,7 +53,7 @@ const createOn =
  *   Alternatively, pass the path of a token handler's endpoints (`strongroom/edge`) on this origin, such as `/auth`. No
  *   vault runs in the browser in this case. The client has the same interface, and docs/edge.md lists the differences
  *   in behavior.
- * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or an error of the vault, such as
+ * @throws `StrongroomError` `worker_failed`, `worker_timeout`, or an error of the vault, such as
  *   `config_invalid`, `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or an error of the
  *   handler, such as `coordinator_unavailable`.
  */
@@ -276,7 +276,7 @@ export const connect = async (
  * response, and again to the worker's response.
  *
  * @param url The page that calls `vaultFrame()` of `strongroom/vault-frame`: see docs/vault-origin.md.
- * @throws {@link StrongroomError} The errors of `connect()`, and `frame_blocked`, `frame_timeout`,
+ * @throws `StrongroomError` The errors of `connect()`, and `frame_blocked`, `frame_timeout`,
  *   `origin_not_allowed`.
  */
 export const connectFrame = async (url: string | URL, options?: ConnectOptions): Promise<Strongroom> =>

@@ -111,7 +111,7 @@ export interface TestWorld<Claims = DefaultClaims> {
    * Signs a user in at once, as another tab of the app would do. This user is also the user of later logins. Default:
    * Alice.
    *
-   * @throws {@link StrongroomError} `unsupported` if the login fails, for instance because the provider is down.
+   * @throws `StrongroomError` `unsupported` if the login fails, for instance because the provider is down.
    */
   signIn(user?: TestUser): void
   /**
@@ -148,7 +148,7 @@ export interface TestWorld<Claims = DefaultClaims> {
    * Signs the user in on another device, for {@link Auth.login} with `mode: 'device'`. `userCode` is the code that
    * `onCode` has received. The vault notices when it polls the provider: `advance('5s')`.
    *
-   * @throws {@link StrongroomError} `unsupported` if the provider has not issued this code, or if the code was used.
+   * @throws `StrongroomError` `unsupported` if the provider has not issued this code, or if the code was used.
    */
   enterCode(userCode: string): void
   /**
@@ -319,7 +319,7 @@ const claimsOf = (user: TestUser) =>
  *
  * @param config The configuration that the worker's file passes to `vault()`.
  * @typeParam Claims The claims that the configuration's `claims` names.
- * @throws {@link StrongroomError} `config_invalid`; `unsupported` in a page served over https without
+ * @throws `StrongroomError` `config_invalid`; `unsupported` in a page served over https without
  *   `allowHttps`.
  */
 export const testWorld = async <Claims = DefaultClaims>(

@@ -101,7 +101,7 @@ let isStarted = false
  *
  * The frame serves the surrounding page, and no other window, if `apps` contains that page's origin.
  *
- * @throws {@link StrongroomError} `config_invalid` if an app is not an origin or is the vault's own origin, or if this
+ * @throws `StrongroomError` `config_invalid` if an app is not an origin or is the vault's own origin, or if this
  *   function was called before.
  */
 export const vaultFrame = ({ apps, worker }: VaultFrameOptions): void => {
@@ -308,7 +308,7 @@ const withoutDescription = (part: string): string =>
  * Register this page's URL at the provider for the redirect after a logout, too: if the URL contains no response, the
  * page redirects to the app.
  *
- * @throws {@link StrongroomError} `config_invalid` if `app` is not a URL of another origin.
+ * @throws `StrongroomError` `config_invalid` if `app` is not a URL of another origin.
  */
 export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
   const url = URL.canParse(app) ? new URL(app) : undefined

@@ -38,7 +38,7 @@ let lifetimeLock: Promise<string> | undefined
  *
  * Errors in the configuration, or while the core is loaded, are sent to every page that connects.
  *
- * @throws {@link StrongroomError} `unsupported` outside a worker; `config_invalid` if this function was called before.
+ * @throws `StrongroomError` `unsupported` outside a worker; `config_invalid` if this function was called before.
  *   The first vault then ends too, since it is not clear which configuration was meant.
  */
 export const vault = (config: VaultConfig, options: VaultOptions = {}): void => {

@@ -120,7 +120,7 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
   /**
    * Connects, and resolves with the client, which has methods that an `Auth` lacks, such as `on()` and `inspect()`.
    *
-   * @throws {@link StrongroomError} The errors of the function `connect()` of this package.
+   * @throws `StrongroomError` The errors of the function `connect()` of this package.
    */
   connect(): Promise<Strongroom>
   /**
@@ -128,7 +128,7 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
    * vault works. A vault that stops is replaced automatically. If the new vault stops within a minute too, `status`
    * becomes `failed`.
    *
-   * @throws {@link StrongroomError} The errors of `connect()`.
+   * @throws `StrongroomError` The errors of `connect()`.
    */
   reconnect(): Promise<void>
   /**
