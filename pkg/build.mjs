@@ -20,6 +20,7 @@ import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
+import { llms, skill } from './assistants.mjs'
 import { buildTesting } from './build-testing.mjs'
 import { BINDINGS, ENTRIES, EXTENSION, FRAMEWORKS, LAZY, LAZY_IMPORT, SERVER } from './entries.mjs'
 
@@ -177,6 +178,7 @@ const PACKED = [
   'docs/decisions.md',
 ]
 await mkdir(at('./docs'), { recursive: true })
-for (const file of PACKED) {
-  await writeFile(at(`./${file}`), pack(file, await readFile(at(`../${file}`), 'utf8')))
-}
+const packed = async (file) => pack(file, await readFile(at(`../${file}`), 'utf8'))
+for (const file of PACKED) await writeFile(at(`./${file}`), await packed(file))
+await writeFile(at('./llms.txt'), llms(await readFile(at('../docs/README.md'), 'utf8'), PACKED))
+await writeFile(at('./SKILL.md'), skill(await packed('README.md')))

@@ -24,11 +24,11 @@ test('contains only the build, the readme and the licenses', () => {
     /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
     /^dist\/(page|callback|worker|vault-origin|extension|protocol|generated|headers|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_edge)?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|callback-page|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|extensions|faq|fetch|frameworks|glossary|headers|hosting|login|migration|nextjs|oauth|options|performance|protection|resources|sessions|shells|standalone|testing-your-app|vault-origin)\.md)$/,
+    /^((README|SKILL)\.md|llms\.txt|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|callback-page|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|extensions|faq|fetch|frameworks|glossary|headers|hosting|login|migration|nextjs|oauth|options|performance|protection|resources|sessions|shells|stability|standalone|testing-your-app|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
-  const texts = ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', 'docs/browsers.md']
+  const texts = ['README.md', 'SKILL.md', 'llms.txt', 'LICENSE-MIT', 'LICENSE-APACHE', 'docs/browsers.md']
   const modules = ['dist/strongroom_edge_bg.wasm', 'dist/strongroom_bg.wasm']
   for (const path of [...texts, ...modules]) {
     assert.ok(files.includes(path), `${path} is missing`)
@@ -43,7 +43,7 @@ test('its readme begins with the command that installs it', async () => {
 
 test('contains the targets of its links', async () => {
   const links = []
-  for (const file of files.filter((path) => path.endsWith('.md'))) {
+  for (const file of files.filter((path) => /\.md$|^llms\.txt$/.test(path))) {
     for (const [, path] of (await read(file)).matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g)) {
       links.push(join(dirname(file), path))
     }

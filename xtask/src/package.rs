@@ -41,6 +41,7 @@ fn package() -> Result<()> {
     let inputs = [
         "pkg/src",
         "pkg/glue",
+        "pkg/assistants.mjs",
         "pkg/build.mjs",
         "pkg/build-testing.mjs",
         "pkg/entries.mjs",

@@ -1,0 +1,43 @@
+// The list of documents is complete, and assistants get what the documents say.
+import assert from 'node:assert/strict'
+import { readdir, readFile } from 'node:fs/promises'
+import { test } from 'node:test'
+import { llms, section, skill } from '../../pkg/assistants.mjs'
+
+const root = new URL('../../', import.meta.url)
+const read = (path) => readFile(new URL(path, root), 'utf8')
+const code = (text) => text.match(/^```.*?^```/gms)
+
+test('docs/README.md lists every document', async () => {
+  const index = await read('docs/README.md')
+  const names = (await readdir(new URL('docs/', root))).filter((name) => /^(?!README).*\.md$/.test(name))
+  assert.ok(names.length > 30)
+  assert.deepEqual(
+    names.filter((name) => !index.includes(`](${name})`)),
+    [],
+  )
+})
+
+test('llms.txt links packaged documents only', () => {
+  const index =
+    '# D\n\nSee [all](../README.md).\n\n## A\n\n- [Edge](edge.md): x.\n- [Other](other.md): y.\n\n## B\n\n- [None](none.md): z.\n'
+  const text = llms(index, ['README.md', 'docs/edge.md'])
+  assert.match(text, /^# strongroom\n\n> /)
+  assert.match(text, /See \[all\]\(README\.md\)\.\n\n## A\n\n- \[Edge\]\(docs\/edge\.md\): x\.\n$/)
+})
+
+test('SKILL.md has the code of the README', async () => {
+  const readme = await read('README.md')
+  const text = skill(readme)
+  assert.match(text, /^---\nname: add-strongroom\ndescription: .{100,700}\n---\n/)
+  const wanted = code(section(readme, 'Use it'))
+  assert.ok(wanted.length > 3)
+  assert.deepEqual(
+    wanted.filter((block) => !text.includes(block)),
+    [],
+  )
+})
+
+test('a section that a text needs cannot vanish', () => {
+  assert.throws(() => section('# A\n\n## B\n\nc\n', 'C'), /there is no section "C"/)
+})
