@@ -170,6 +170,7 @@ const PACKED = [
   'docs/protection.md',
   'docs/resources.md',
   'docs/sessions.md',
+  'docs/several-apps.md',
   'docs/shells.md',
   'docs/stability.md',
   'docs/standalone.md',

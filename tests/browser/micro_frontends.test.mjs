@@ -1,0 +1,71 @@
+// Micro-frontends (docs/several-apps.md): bundles of one page, each with its own copy of the library, share a worker.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { giveConsent, htmlWith, startApp, waitUntil } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+
+/** The script of a bundle. The query makes the browser load another copy of the library. */
+const bundle = (name, worker) => `
+import { createAuth } from '/strongroom/index.js?${name}'
+const auth = createAuth({ shared: () => new SharedWorker('${worker}', { type: 'module' }) })
+auth.subscribe(() => {})
+globalThis.${name} = auth
+`
+
+before(async () => {
+  app = await startApp()
+  Object.assign(app.site.files, {
+    '/shell.html': htmlWith('/cart.js').replace(
+      '</head>',
+      '<script type="module" src="/search.js"></script></head>',
+    ),
+    '/cart.js': bundle('cart', '/auth.worker.js'),
+    '/search.js': bundle('search', '/auth.worker.js'),
+    '/apart.js': bundle('search', '/auth.worker.js?apart'),
+  })
+  for (const path of ['/shell', '/callback']) app.site.routes[path] = '/shell.html'
+})
+after(() => app?.close())
+
+/** Opens the page with both bundles, and signs in by the first. */
+async function signedIn() {
+  const page = await app.open('/shell')
+  await waitUntil(page, () => globalThis.cart?.state.status === 'connected')
+  await page.evaluate(() => void cart.login({ returnTo: '/shell' }))
+  await giveConsent(page)
+  await page.waitForURL('**/shell')
+  await waitUntil(page, () => globalThis.cart?.state.session)
+  return page
+}
+
+const names = (page) =>
+  page.evaluate(() => [cart, search].map(({ state }) => state.session?.claims.sub ?? null))
+
+test('two bundles share a worker, its session and its calls', time, async () => {
+  const page = await signedIn()
+  await waitUntil(page, () => globalThis.search?.state.session)
+  const [first, second] = await names(page)
+  assert.ok(first)
+  assert.equal(second, first)
+  const statuses = await page.evaluate(
+    async (url) => [(await cart.fetch(url)).status, (await search.fetch(url)).status],
+    `${app.api.url}orders`,
+  )
+  assert.deepEqual(statuses, [200, 200])
+  await page.evaluate(() => search.logout())
+  await waitUntil(page, () => !cart.state.session)
+  assert.deepEqual(await names(page), [null, null])
+  await page.context().close()
+})
+
+test('a control: with another address of the worker, the second bundle has no session', time, async () => {
+  const { files } = app.site
+  files['/shell.html'] = files['/shell.html'].replace('/search.js', '/apart.js')
+  const page = await signedIn()
+  await waitUntil(page, () => globalThis.search?.state.elsewhere)
+  assert.deepEqual((await names(page))[1], null)
+  await page.context().close()
+})
