@@ -20,6 +20,7 @@ mod cross_site;
 mod crypto;
 mod discovery;
 mod dpop;
+mod expired_at_provider;
 mod faults;
 mod flawed_responses;
 mod grants;

@@ -152,12 +152,19 @@ async fn finish_login(
         ));
     }
     let metadata = documents::metadata(task).await?;
-    let code = authorization
-        .code(pending, &metadata)
-        .inspect_err(|error| {
-            let description = authorization.fault(error, pending);
-            requests::log_description(task, description, authorization.secrets(), pending);
-        })?;
+    let code = authorization.code(pending, &metadata).inspect_err(|error| {
+        let description = authorization.fault(error, pending);
+        requests::log_description(task, description, authorization.secrets(), pending);
+    });
+    let code = match code {
+        Ok(code) => code,
+        Err(error) => {
+            let Some(params) = authorization.to_repeat(&error, pending) else {
+                return Err(error);
+            };
+            return boxed(login::begin(context, params, login.is_own)).await;
+        }
+    };
     let requested = task.now().wall;
     let endpoint = &metadata.token_endpoint;
     let exchanged = exchange_code(

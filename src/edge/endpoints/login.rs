@@ -111,9 +111,6 @@ pub(in crate::edge) async fn begin(
     } else {
         begun.url(&metadata)
     };
-    // The API's step-up demand is not kept. Only the vault in a browser needs such demands, to remember which demands a
-    // login did not satisfy.
-    begun.pending.demand = None;
     let jar = context.jar();
     let sealed = loop {
         let text = to_text(&begun.pending, pair.as_ref(), is_own);
