@@ -24,6 +24,7 @@ mod expired_at_provider;
 mod faults;
 mod flawed_responses;
 mod grants;
+mod header_limits;
 mod headers;
 mod host;
 mod login;

@@ -24,7 +24,7 @@ use crate::edge::provider::tokens;
 use crate::edge::provider::verification;
 use crate::edge::refresh::end;
 use crate::edge::refusal::Refusal;
-use crate::edge::request::RequestContext;
+use crate::edge::request::{RequestContext, TOO_LONG};
 use crate::edge::response;
 use crate::edge::session::cookies::CookieValue;
 use crate::edge::session::{SID, Session};
@@ -351,9 +351,6 @@ async fn return_to_app(context: &RequestContext, login: &PendingLogin) -> OwnRes
 fn unsaved(refusal: Refusal) -> Error {
     match refusal {
         Refusal::Later(error, _) => error,
-        _ => Error::new(
-            Code::LimitExceeded,
-            msg!("the session is too long for cookies: set session.storage to 'in-store'"),
-        ),
+        _ => Error::new(Code::LimitExceeded, TOO_LONG),
     }
 }
