@@ -330,10 +330,11 @@ impl Vault {
                 self.logins.begin(ctx, &tokens.provider, port, id, params);
             }
             Request::Cancel => self.logins.cancel(port, id),
-            Request::Callback { url } => {
+            Request::Callback { url, may_repeat } => {
                 if !initiated::respond(ctx, port, id, &url) {
+                    let (provider, logins) = (&tokens.provider, &self.logins);
                     self.callbacks
-                        .begin(ctx, &tokens.provider, &self.logins, port, id, &url);
+                        .begin(ctx, provider, logins, (port, id), &url, may_repeat);
                 }
             }
             Request::Fetch(request) => calls.fetch(ctx, tokens, page, call, &request, body),

@@ -62,6 +62,8 @@ pub(super) struct Isolate {
     events: RefCell<Vec<Event>>,
     /// The time of the last report of each of these faults, and the number of times since then.
     seldom: [Cell<(Instant, u64)>; 12],
+    /// True after the warning about a session that needs several cookies.
+    pub(super) has_warned_of_length: Cell<bool>,
     pub(super) next_flight: Cell<FlightId>,
     /// The name that distinguishes this isolate from others. The name is generated on first use.
     name: OnceCell<String>,
@@ -80,6 +82,7 @@ impl Isolate {
             session_cache: RefCell::default(),
             events: RefCell::default(),
             seldom: Default::default(),
+            has_warned_of_length: Cell::default(),
             next_flight: Cell::default(),
             name: OnceCell::new(),
         }

@@ -44,6 +44,11 @@ pub(super) struct RequestContext {
     found_in: Cell<Storage>,
 }
 
+/// The message of a session that is too long for cookies.
+pub(super) const TOO_LONG: &str = msg!(
+    "the session needs more than two cookies, and servers would refuse the browser's requests, a logout too: set session.storage to 'in-store' (docs/edge.md#limits-of-headers)"
+);
+
 impl RequestContext {
     pub(super) fn new(
         task: Task,
@@ -289,12 +294,16 @@ impl RequestContext {
             }
             sealed => sealed,
         };
+        let is_long = sealed.as_ref().is_some_and(|sealed| sealed.len() > PIECE);
         let set = sealed.and_then(|sealed| self.jar().set_session(&self.cookies(), &sealed, age));
-        set.ok_or_else(|| {
-            let error = Error::new(
-                Code::LimitExceeded,
-                msg!("the session is too long for cookies: set session.storage to 'in-store'"),
+        if is_long && set.is_some() && !self.task.isolate().has_warned_of_length.replace(true) {
+            let message = msg!(
+                "a session needs two cookies, which proxies may refuse (nginx by default, with 502): raise their limits, or set session.storage to 'in-store' (docs/edge.md#limits-of-headers)"
             );
+            self.task.fault_of(Code::LimitExceeded, &[message]);
+        }
+        set.ok_or_else(|| {
+            let error = Error::new(Code::LimitExceeded, TOO_LONG);
             self.task.fault(&error);
             Refusal::Later(error, OPERATOR_RETRY_AFTER)
         })

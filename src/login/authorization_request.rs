@@ -74,6 +74,8 @@ pub struct LoginParams {
     pub is_custom: bool,
     /// The port of a redirect URI with a loopback address (RFC 8252 7.3), for a custom login.
     pub port: Option<u64>,
+    /// True if this login repeats one that has expired at the provider: see [`Pending::to_repeat`].
+    pub is_repetition: bool,
 }
 
 /// A login that waits for its authorization response.
@@ -108,6 +110,8 @@ pub struct Pending {
     pub is_device: bool,
     /// The redirect URI of the request, if the app chose its port. In a stored login, this is always `None`.
     pub redirect_uri: Option<Url>,
+    /// True if this login repeats one that has expired at the provider. It is not repeated again.
+    pub is_repetition: bool,
 }
 
 /// An authorization request, and the state of its login.
@@ -213,6 +217,7 @@ pub fn build(
             demand: additions::demand(params),
             is_device: false,
             redirect_uri: None,
+            is_repetition: params.is_repetition,
         }),
     }))
 }
@@ -382,6 +387,7 @@ impl Pending {
             demand: None,
             is_device: true,
             redirect_uri: None,
+            is_repetition: false,
         }
     }
 
@@ -389,6 +395,28 @@ impl Pending {
     #[must_use]
     pub fn redirect_uri<'a>(&'a self, config: &'a Config) -> &'a Url {
         self.redirect_uri.as_ref().unwrap_or(&config.redirect_uri)
+    }
+
+    /// Returns the options of a login that repeats this one, after it has expired at the provider. Options that only help
+    /// the user to sign in are not kept: the provider asks for a repetition because the user has signed in meanwhile.
+    /// Returns `None` for a login without pages of the provider, for a popup, whose opener waits for the first `state`, and
+    /// for a repetition: otherwise the browser might go back and forth without end.
+    pub(crate) fn to_repeat(&self) -> Option<Box<LoginParams>> {
+        if self.is_repetition || self.is_silent || self.popup {
+            return None;
+        }
+        let demand = self.demand.as_deref().and_then(|it| Value::parse(it).ok());
+        let demand = demand.as_ref().and_then(Value::as_object);
+        let acr_values = demand.and_then(|demand| demand.str("acrValues"));
+        Some(Box::new(LoginParams {
+            return_to: Some(self.return_to.clone()),
+            prompt: self.is_fresh.then(|| "login".to_owned()),
+            acr_values: acr_values.map(ToOwned::to_owned),
+            max_age: self.max_age,
+            scope: self.scope.clone(),
+            is_repetition: true,
+            ..LoginParams::default()
+        }))
     }
 
     /// Serializes the login as JSON, which the host encrypts and stores.
@@ -403,6 +431,9 @@ impl Pending {
         }
         if self.is_fresh {
             writer.flag("fresh", true);
+        }
+        if self.is_repetition {
+            writer.flag("repetition", true);
         }
         let text = writer
             .text("issuer", &self.issuer)
@@ -439,6 +470,7 @@ impl Pending {
             demand: text("demand"),
             is_device: false,
             redirect_uri: None,
+            is_repetition: object.get("repetition").is_some(),
         }))
     }
 

@@ -7,9 +7,13 @@ use crate::base::error::{Code, Error, Result};
 use crate::codec::form;
 use crate::codec::url::Url;
 use crate::config::Config;
-use crate::login::authorization_request::{Pending, storage_key};
+use crate::login::authorization_request::{LoginParams, Pending, storage_key};
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::is_error_code;
+
+const EXPIRED: &str = msg!(
+    "the provider responded with temporarily_unavailable and authentication_expired: the sign-in page was open for too long, or the user has signed in in another tab"
+);
 
 /// The parameters of an authorization response, before they are compared with the login.
 #[derive(Debug)]
@@ -92,8 +96,8 @@ impl AuthorizationResponse {
     ///
     /// # Errors
     /// [`Code::IssuerMismatch`]; [`Code::CallbackInvalid`] if `iss` is missing, although the metadata announces it; for
-    /// an error response [`Code::LoginDenied`], [`Code::InteractionRequired`], [`Code::ProviderUnavailable`] or
-    /// [`Code::LoginFailed`].
+    /// an error response [`Code::LoginDenied`], [`Code::InteractionRequired`], [`Code::ProviderUnavailable`],
+    /// [`Code::LoginFailed`], or [`Code::LoginExpired`] if the login has expired at the provider.
     pub fn code(&self, pending: &Pending, metadata: &Metadata) -> Result<&Secret> {
         match &self.iss {
             Some(iss) if *iss != pending.issuer => Err(Error::new(
@@ -106,19 +110,38 @@ impl AuthorizationResponse {
                     "the provider's response has no iss, although its metadata announces one (RFC 9207 2.4)"
                 ),
             )),
-            _ => self
-                .code
-                .as_ref()
-                .map_err(|error| authorization_error(error, pending.is_silent)),
+            _ => self.code.as_ref().map_err(|error| {
+                if self.says_login_expired() {
+                    return Error::new(Code::LoginExpired, EXPIRED);
+                }
+                authorization_error(error, pending.is_silent)
+            }),
         }
     }
 
+    /// Returns true if the login has expired at the provider, although the user is signed in there, such as in another
+    /// tab. Keycloak then asks the app to send the request again. No other description is compared with.
+    fn says_login_expired(&self) -> bool {
+        let description = self.description.as_ref().map(Secret::expose);
+        matches!(&self.code, Err(error) if error == "temporarily_unavailable")
+            && description == Some("authentication_expired")
+    }
+
+    /// Returns the options of the login that takes the place of `pending`, which has failed with `error`, if it has
+    /// expired at the provider and is not a repetition itself.
+    pub(crate) fn to_repeat(&self, error: &Error, pending: &Pending) -> Option<Box<LoginParams>> {
+        let has_expired = error.code() == Code::LoginExpired && self.says_login_expired();
+        pending.to_repeat().filter(|_| has_expired)
+    }
+
     /// Returns the description to log after [`AuthorizationResponse::code`] has failed with `error`. Returns `None` if the
-    /// response may not come from the provider, or if a silent login needs the user, which is not a failure.
+    /// response may not come from the provider, if a silent login needs the user, which is not a failure, or if the error
+    /// says the same.
     pub(crate) fn fault(&self, error: &Error, pending: &Pending) -> Option<&Secret> {
         match error.code() {
             Code::IssuerMismatch | Code::CallbackInvalid => None,
             Code::InteractionRequired if pending.is_silent => None,
+            Code::LoginExpired => None,
             _ => self.description.as_ref(),
         }
     }

@@ -228,8 +228,9 @@ pub enum TokenResponse {
 pub struct Unusable {
     /// The reason, without a secret.
     pub why: String,
-    /// The refresh token of the response, usable or not, without any other token. `None` if the response says nothing
-    /// about the refresh token that was sent, which then stays valid.
+    /// The refresh token of the response, usable or not, without an access token. `None` if the response says nothing
+    /// about the refresh token that was sent, which then stays valid. Its `identity` is there for one purpose: to end the
+    /// session if the tokens are another user's.
     pub rotated: Option<Box<TokenSet>>,
 }
 
@@ -656,7 +657,8 @@ mod tests {
                     {
                         assert!(token.is_some() && !tokens.loses_refresh_token, "{what}");
                     } else {
-                        let is_absent = times == 1 && ["null", "\"\""].contains(&&*value);
+                        let absent = ["null", "\"\"", "false", "[]", "{}"];
+                        let is_absent = times == 1 && absent.contains(&&*value);
                         assert_eq!(token, None, "{what}");
                         assert_eq!(tokens.loses_refresh_token, !is_absent, "{what}");
                     }

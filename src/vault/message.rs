@@ -45,6 +45,8 @@ pub(super) enum Request {
     Callback {
         /// The page's address.
         url: String,
+        /// True if the page can go to the provider again.
+        may_repeat: bool,
     },
     /// `fetch`
     Fetch(FetchRequest),
@@ -278,6 +280,7 @@ impl Members<'_> {
             "login" => Request::Login(self.login()),
             "callback" => Request::Callback {
                 url: self.required("url"),
+                may_repeat: self.flag("mayRepeat"),
             },
             "fetch" => Request::Fetch(self.fetch()),
             "socket" => Request::Socket(self.socket()),
@@ -342,6 +345,7 @@ impl Members<'_> {
             is_device,
             is_custom,
             port: self.number("port"),
+            is_repetition: false,
         })
     }
 

@@ -714,7 +714,9 @@ fn conclude(ctx: &mut Context, verification: Box<Verification>, valid: bool) -> 
             {
                 ctx.warn_developer(None, &warning);
             }
-            verified(tokens, Some(user), requested)
+            // A response without a usable access token changes nothing that pages see.
+            let user = tokens.has_access_token().then_some(user);
+            verified(tokens, user, requested)
         }
         (tokens, Err(Rejected::Invalid(error))) => without_id_token(ctx, tokens, requested, &error),
         (tokens, Err(Rejected::OtherUser(_))) => RefreshStep::OtherUser(tokens),

@@ -5,7 +5,7 @@ use kit::flaws::{Flaw, is_absent, of_optional_members};
 use serde_json::json;
 use strongroom::Code;
 
-use crate::host::{COOKIE, Host};
+use crate::host::{COOKIE, Host, json_of};
 use crate::provider;
 
 /// The flaws of optional members, and a response with status 201.
@@ -97,6 +97,41 @@ fn successor_in_an_unusable_response_is_used() {
             assert_eq!(sent.len(), 2, "{storage} {flaw:?}");
             assert!(has_distinct(&sent), "{storage} {flaw:?}");
         }
+    }
+}
+
+#[test]
+fn successor_of_another_user_ends_the_session() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        for &flaw in UNUSABLE {
+            let mut host = Host::signed_in_with(&json!({ "session": { "storage": storage } }));
+            host.pass(601);
+            host.provider.renews_id_tokens = true;
+            host.provider.subject = "mallory".to_owned();
+            host.provider.flaws.push_back(flaw);
+            let response = host.call("GET", "/api/orders").own();
+            let reason = &json_of(&response)["error"]["reason"];
+            assert_eq!(reason, "security", "{storage} {flaw:?}");
+            assert_eq!(sent(&host).len(), 1, "{storage} {flaw:?}");
+            assert_eq!(host.provider.sent_to("/revoke").len(), 1, "{flaw:?}");
+        }
+    }
+}
+
+/// The ID token of a response without a usable access token has the hash of another one.
+#[test]
+fn id_token_of_an_unusable_response_is_no_fault() {
+    for &flaw in UNUSABLE {
+        let mut host = Host::signed_in();
+        host.pass(601);
+        host.events.clear();
+        host.provider.renews_id_tokens = true;
+        host.provider.claims = r#","at_hash":"77QmUPtjPfzWtF2AnpK9RQ""#.to_owned();
+        host.provider.flaws.push_back(flaw);
+        host.call("GET", "/api/orders");
+        // The second response is exact, except that its ID token has the hash of another access token.
+        let expected = [Code::TokenResponseInvalid, Code::IdTokenInvalid];
+        assert_eq!(host.faults(), expected, "{flaw:?}");
     }
 }
 

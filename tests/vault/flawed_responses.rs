@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use kit::flaws::{is_absent, of_optional_members};
-use kit::world::{API, Endpoint, Fault, PageResponse, REFRESH, Request, SEALED, STORAGES, World};
+use kit::world::{
+    API, Endpoint, Fault, Flaw, PageResponse, REFRESH, Request, SEALED, STORAGES, World,
+};
 use strongroom::vault::PortId;
 
 /// The flaws of optional members, the type of tokens in another case, and a response with status 201.
@@ -127,6 +129,11 @@ fn token_of_an_api_survives_every_flaw_of_an_optional_member() {
     }
 }
 
+fn name(world: &World, page: PortId) -> Option<String> {
+    let claims = world.session(page)?.get("claims")?.as_object()?;
+    claims.str("name").map(str::to_owned)
+}
+
 /// The flaws that make the access token unusable.
 const UNUSABLE: &[Fault] = &[
     Fault::Altered("access_token", "null"),
@@ -152,6 +159,45 @@ fn successor_in_an_unusable_response_is_used() {
             assert_eq!(world.count(REFRESH), 2, "{storage} {flaw:?}");
             assert_eq!(world.provider.reuses, 0, "{storage} {flaw:?}");
         }
+    }
+}
+
+#[test]
+fn successor_of_another_user_ends_the_session() {
+    for storage in STORAGES {
+        for &flaw in UNUSABLE {
+            for (claim, value) in [("sub", "mallory"), ("iss", "https://evil.example")] {
+                let (mut world, page) = World::signed_in_with(storage);
+                world.expire_access_token();
+                world.provider.flaw = Some(Flaw::Claim(claim, value.into()));
+                world.provider.fault(Endpoint::Refresh, &[flaw]);
+                let call = world.fetch(page, "/orders");
+                world.advance(Duration::from_secs(5));
+                assert_eq!(world.code(call), "session_ended", "{storage} {flaw:?}");
+                assert_eq!(world.reason(page), Some("security"), "{claim} {flaw:?}");
+                assert_eq!(world.count(REFRESH), 1, "{claim} {flaw:?}");
+                assert!(world.provider.has_revoked_everything(), "{flaw:?}");
+            }
+        }
+    }
+}
+
+/// The ID token of such a response is only compared with the session's user.
+#[test]
+fn claims_of_an_unusable_response_are_not_shown() {
+    let changes = r#"{"claims":["sub","name"]}"#;
+    for &flaw in UNUSABLE {
+        let (mut world, page) = World::signed_in_with(changes);
+        let before = name(&world, page);
+        world.expire_access_token();
+        world.provider.name = Some("Alice B.");
+        world.provider.outage(Endpoint::Refresh, flaw);
+        world.fetch(page, "/orders");
+        world.answer_all();
+        assert_eq!(name(&world, page), before, "{flaw:?}");
+        world.provider.repair();
+        world.advance(Duration::from_secs(5));
+        assert_ne!(name(&world, page), before, "{flaw:?}");
     }
 }
 

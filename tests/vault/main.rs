@@ -18,6 +18,7 @@ mod device;
 mod dpop;
 mod end;
 mod escrow;
+mod expired_at_provider;
 mod flawed_responses;
 mod forged_logins;
 mod hints;

@@ -69,7 +69,8 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
   const popupState = state?.endsWith(POPUP_MARK) ? state : undefined
   // The opener must not take the popup for one that the user has closed.
   if (popupState) announce(popupState)
-  const outcome = await passResponse(worker, href, warn, failure)
+  const repeat = popupState ? undefined : (url: string) => location.replace(url)
+  const outcome = await passResponse(worker, href, warn, failure, repeat)
   if (popupState) {
     if (outcome.t === 'error') announce(popupState, outcome)
     window.close()

@@ -47,8 +47,11 @@ export type PageMessage =
   | ({ t: 'login'; id: number } & LoginParameters)
   /** Cancels login `id`. */
   | { t: 'cancel'; id: number }
-  /** The page's URL, or the URL that `open` of a custom login returned, may be a response. Response: `settled`. */
-  | { t: 'callback'; id: number; url: string }
+  /**
+   * The page's URL, or the URL that `open` of a custom login returned, may be a response. Response: `settled`. With
+   * `mayRepeat`, the response may be `navigate`: the login has expired at the provider, and the page must go there again.
+   */
+  | { t: 'callback'; id: number; url: string; mayRepeat?: true }
   /** A request to an API; the payload is its body. Response: `head`, `network_error` or `error`. */
   | ({ t: 'fetch'; id: number } & RequestHead)
   /**
@@ -147,7 +150,7 @@ export type VaultMessage =
    * All pending requests fail.
    */
   | { t: 'failed'; code: string; message: string }
-  /** The URL of the provider to which login `id` must navigate. */
+  /** The URL of the provider to which login `id`, or the page with callback `id`, must navigate. */
   | { t: 'navigate'; id: number; url: string }
   /** The code for login `id`, which the user types in on another device. */
   | ({ t: 'device'; id: number } & DeviceCode)

@@ -24,7 +24,7 @@ use crate::edge::provider::tokens;
 use crate::edge::provider::verification;
 use crate::edge::refresh::end;
 use crate::edge::refusal::Refusal;
-use crate::edge::request::RequestContext;
+use crate::edge::request::{RequestContext, TOO_LONG};
 use crate::edge::response;
 use crate::edge::session::cookies::CookieValue;
 use crate::edge::session::{SID, Session};
@@ -152,12 +152,19 @@ async fn finish_login(
         ));
     }
     let metadata = documents::metadata(task).await?;
-    let code = authorization
-        .code(pending, &metadata)
-        .inspect_err(|error| {
-            let description = authorization.fault(error, pending);
-            requests::log_description(task, description, authorization.secrets(), pending);
-        })?;
+    let code = authorization.code(pending, &metadata).inspect_err(|error| {
+        let description = authorization.fault(error, pending);
+        requests::log_description(task, description, authorization.secrets(), pending);
+    });
+    let code = match code {
+        Ok(code) => code,
+        Err(error) => {
+            let Some(params) = authorization.to_repeat(&error, pending) else {
+                return Err(error);
+            };
+            return boxed(login::begin(context, params, login.is_own)).await;
+        }
+    };
     let requested = task.now().wall;
     let endpoint = &metadata.token_endpoint;
     let exchanged = exchange_code(
@@ -344,9 +351,6 @@ async fn return_to_app(context: &RequestContext, login: &PendingLogin) -> OwnRes
 fn unsaved(refusal: Refusal) -> Error {
     match refusal {
         Refusal::Later(error, _) => error,
-        _ => Error::new(
-            Code::LimitExceeded,
-            msg!("the session is too long for cookies: set session.storage to 'in-store'"),
-        ),
+        _ => Error::new(Code::LimitExceeded, TOO_LONG),
     }
 }

@@ -111,10 +111,10 @@ pub(in crate::edge) async fn begin(
     } else {
         begun.url(&metadata)
     };
-    // The API's step-up demand is not kept. Only the vault in a browser needs such demands, to remember which demands a
-    // login did not satisfy.
-    begun.pending.demand = None;
     let jar = context.jar();
+    let cookies = context.cookies();
+    let key = cookie_key(&begun.key);
+    let room = jar.room_for_login(&cookies, key);
     let sealed = loop {
         let text = to_text(&begun.pending, pair.as_ref(), is_own);
         let Some(sealed) = seal::seal(task, &purpose(&begun.key), text).await else {
@@ -123,12 +123,15 @@ pub(in crate::edge) async fn begin(
                 msg!("the host could not seal a cookie"),
             ));
         };
-        // A browser would drop a cookie that is too long, and the callback would find no login.
-        if fits(&jar.login(cookie_key(&begun.key)), &sealed) {
+        // A browser would drop a cookie that is too long, and the callback would find no login. Servers would refuse a
+        // header that is too long.
+        let fits = fits(&jar.login(key), &sealed);
+        let return_to = &mut begun.pending.return_to;
+        let is_shortest = return_to.as_str() == "/";
+        if fits && (sealed.len() <= room || is_shortest) {
             break sealed;
         }
-        let return_to = &mut begun.pending.return_to;
-        if return_to.as_str() == "/" {
+        if is_shortest {
             return Err(Error::new(
                 Code::LimitExceeded,
                 msg!("the state of this login is too long for a cookie"),
@@ -137,17 +140,8 @@ pub(in crate::edge) async fn begin(
         *return_to = authorization_request::shortened(return_to).to_owned();
     };
     let mut response = response::redirect(url);
-    let mut others = context.cookies().names(&jar.login(""));
-    // Browsers send older cookies first (RFC 6265 5.4), so the first names are those of the oldest logins.
-    others.truncate((others.len() + 1).saturating_sub(MOST));
-    for name in others {
-        response.cookies.push(jar.clear(name));
-    }
-    let cookie = jar.set_login(
-        cookie_key(&begun.key),
-        &sealed,
-        authorization_request::LIFETIME,
-    );
+    response.cookies = jar.make_room(&cookies, (key, &sealed), MOST - 1);
+    let cookie = jar.set_login(key, &sealed, authorization_request::LIFETIME);
     response.cookies.push(cookie);
     Ok(response)
 }

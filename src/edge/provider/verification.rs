@@ -145,7 +145,8 @@ pub(in crate::edge) async fn verify_refreshed(
             if let Some(warning) = id_token::session_expiry_warning(&user) {
                 task.fault(&warning);
             }
-            Ok(Some(user))
+            // A response without a usable access token changes nothing that pages see.
+            Ok(tokens.has_access_token().then_some(user))
         }
         Err(Rejected::OtherUser(_)) => Err(OtherUser),
         Err(Rejected::Invalid(error)) => {

@@ -12,14 +12,23 @@ use crate::base::strings;
 use crate::codec::json;
 use crate::edge::config::{Config, SameSite};
 
-/// Longest value in one cookie. Browsers accept at least 4096 bytes of name, value and attributes (RFC 6265 6.1).
-pub(in crate::edge) const PIECE: usize = 3600;
+/// Longest value in one cookie. Browsers accept at least 4096 bytes of name, value and attributes (RFC 6265 6.1), and
+/// nginx by default 4096 bytes for all headers of a response.
+pub(in crate::edge) const PIECE: usize = 3300;
 
-/// Maximum number of cookies for one value.
-const MOST_PIECES: usize = 5;
+/// Maximum number of cookies for one value: see [`LONGEST_HEADER`].
+const MOST_PIECES: usize = 2;
+
+/// Maximum number of cookies of a value that an earlier version may have written.
+const MOST_READ: usize = 5;
 
 /// Longest name and value together that browsers accept (RFC 6265bis 5.5).
 const LONGEST: usize = 4096;
+
+/// Longest header that the handler's cookies make together. nginx and Apache refuse a header of more than 8 KB, and Node
+/// more than 16 KB of headers. They would refuse every request of the browser, a logout too, so the user could not get
+/// rid of the cookies.
+const LONGEST_HEADER: usize = 8000;
 
 /// The cookies of a request.
 pub(in crate::edge) struct Cookies<'a>(&'a str);
@@ -56,6 +65,12 @@ impl<'a> Cookies<'a> {
             .collect()
     }
 
+    /// Returns the bytes that the cookies whose names start with `beginning` take in the header.
+    fn size(&self, beginning: &str) -> usize {
+        let pairs = self.pairs().filter(|(name, _)| name.starts_with(beginning));
+        pairs.map(|(name, value)| size(name, value)).sum()
+    }
+
     /// Returns the value of the cookie with this name.
     pub(in crate::edge) fn value(&self, name: &str) -> CookieValue {
         let mut of_name = self.pairs().filter(|(known, _)| *known == name);
@@ -77,7 +92,7 @@ impl<'a> Cookies<'a> {
         let Some(beginning) = beginning else {
             return CookieValue::Value(first);
         };
-        let Some(count) = json::parse_u64(count).filter(|n| (2..=MOST_PIECES as u64).contains(n))
+        let Some(count) = json::parse_u64(count).filter(|n| (2..=MOST_READ as u64).contains(n))
         else {
             return CookieValue::Malformed;
         };
@@ -90,6 +105,11 @@ impl<'a> Cookies<'a> {
         }
         CookieValue::Value(whole)
     }
+}
+
+/// Returns the bytes that a cookie takes in the header `Cookie`.
+const fn size(name: &str, value: &str) -> usize {
+    name.len() + "=; ".len() + value.len()
 }
 
 fn piece_name(name: &str, i: u64) -> String {
@@ -142,8 +162,8 @@ impl<'a> Jar<'a> {
         }
     }
 
-    /// Writes the session's value into as many cookies as needed, and clears leftover cookies of an earlier, longer
-    /// value. Returns `None` if the value is too long.
+    /// Writes the session's value into as many cookies as needed. Clears leftover cookies of an earlier, longer value, and
+    /// the oldest logins if the header would be too long. Returns `None` if the value is too long.
     pub(in crate::edge) fn set_session(
         &self,
         had: &Cookies<'_>,
@@ -175,12 +195,14 @@ impl<'a> Jar<'a> {
             };
             set.push(cookie);
         }
-        for i in pieces.len()..MOST_PIECES {
+        for i in pieces.len()..MOST_READ {
             let stale = piece_name(&name, i as u64);
             if had.value(&stale) != CookieValue::Missing {
                 set.push(self.write(&stale, "", self.same_site(), Some(Millis::ZERO)));
             }
         }
+        let taken = value.len() + pieces.len() * size(&piece_name(&name, 1), "2~");
+        set.extend(self.clear_logins(had, taken, usize::MAX));
         Some(set)
     }
 
@@ -188,7 +210,7 @@ impl<'a> Jar<'a> {
     pub(in crate::edge) fn clear_session(&self, had: &Cookies<'_>) -> Vec<String> {
         let name = self.session();
         let mut cleared = Vec::new();
-        for i in 0..MOST_PIECES as u64 {
+        for i in 0..MOST_READ as u64 {
             let name = if i == 0 {
                 name.clone()
             } else {
@@ -231,6 +253,44 @@ impl<'a> Jar<'a> {
     /// Clears a login's cookie.
     pub(in crate::edge) fn clear(&self, name: &str) -> String {
         self.write(name, "", "Lax", Some(Millis::ZERO))
+    }
+
+    /// Returns the longest value of the cookie of the login with this key, so that this cookie and the session's fit into
+    /// the header.
+    pub(in crate::edge) fn room_for_login(&self, had: &Cookies<'_>, key: &str) -> usize {
+        let taken = had.size(&self.session()) - had.size(&self.login(""));
+        LONGEST_HEADER.saturating_sub(taken + size(&self.login(key), ""))
+    }
+
+    /// Clears the oldest logins, so that at most `most` stay, and so that they fit into the header with the session, if
+    /// it stays, and the cookie of a login with this value.
+    pub(in crate::edge) fn make_room(
+        &self,
+        had: &Cookies<'_>,
+        (key, value): (&str, &str),
+        most: usize,
+    ) -> Vec<String> {
+        let room = self.room_for_login(had, key).saturating_sub(value.len());
+        self.clear_logins(had, LONGEST_HEADER - room, most)
+    }
+
+    /// Clears the oldest logins, so that at most `most` stay, which fit into the header with cookies of `taken` bytes.
+    fn clear_logins(&self, had: &Cookies<'_>, taken: usize, most: usize) -> Vec<String> {
+        let logins = had.names(&self.login(""));
+        let mut room = LONGEST_HEADER.saturating_sub(taken);
+        let mut kept = 0;
+        let mut cleared = Vec::new();
+        // Browsers send older cookies first (RFC 6265 5.4), so the last names are those of the newest logins.
+        for name in logins.into_iter().rev() {
+            let size = had.size(name);
+            if kept < most && size <= room && cleared.is_empty() {
+                room -= size;
+                kept += 1;
+            } else {
+                cleared.push(self.clear(name));
+            }
+        }
+        cleared
     }
 
     /// Writes a cookie. Without an age, the cookie lasts as long as the browser's session (RFC 6265 5.3).

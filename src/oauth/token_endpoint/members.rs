@@ -5,6 +5,11 @@
 //! [`TokenSet::flaws`]. A response without an access token, with an error code, or with tokens of another type than
 //! the wanted one is [`Unusable`], but its refresh token still replaces the one that was sent. A missing type counts as
 //! Bearer.
+//!
+//! A refresh token that is `false`, `[]` or `{}` counts as absent too. Servers in languages with weak types write these
+//! values for "nothing", and such a server has not issued a successor: the refresh token that was sent stays in use. If
+//! it was consumed nevertheless, the session ends in any case. Every other value that is not a usable token means that the
+//! provider has issued a successor, which is lost.
 
 use crate::prelude::*;
 
@@ -52,7 +57,8 @@ pub(super) fn tokens(
         }
     };
     let refresh_token = reader.token("refresh_token", b' ');
-    let loses_refresh_token = matches!(refresh_token, Token::Unusable(_));
+    let loses_refresh_token =
+        matches!(refresh_token, Token::Unusable(_)) && !reader.is_empty("refresh_token");
     let refresh_token = reader.optional_token(refresh_token);
     let members = wanted.members;
     let may_have_commas = members.is_some_and(|(members, _)| !members.scope_has_commas);
@@ -88,7 +94,6 @@ pub(super) fn tokens(
         return Ok(tokens);
     };
     tokens.access_token = Secret::default();
-    tokens.identity = None;
     tokens.scope = None;
     let is_rotated = tokens.refresh_token.is_some() || loses_refresh_token;
     Err(Unusable {
@@ -145,6 +150,16 @@ impl<'a> TokenReader<'a> {
             Value::Null => None,
             Value::String(text) if text.is_empty() => None,
             value => Some(value),
+        }
+    }
+
+    /// Returns true for a value of another type than string that means "nothing": `false`, `[]` or `{}`.
+    fn is_empty(&self, name: &str) -> bool {
+        match self.object.get(name) {
+            Some(Value::Bool(value)) => !value,
+            Some(Value::Array(values)) => values.is_empty(),
+            Some(Value::Object(members)) => members.iter().next().is_none(),
+            _ => false,
         }
     }
 

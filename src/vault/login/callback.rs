@@ -37,6 +37,8 @@ pub(in crate::vault) struct Callback {
     is_canceled: bool,
     /// True if the request for the profile was repeated.
     is_repeated: bool,
+    /// True if the page can go to the provider again.
+    may_repeat: bool,
 }
 
 enum CallbackStage {
@@ -95,15 +97,16 @@ impl CallbackStage {
 }
 
 impl Callbacks {
-    /// Begins to process the authorization response in `url`, the address of a page.
+    /// Begins to process the authorization response in `url`, the address of a page. If the login has expired at the
+    /// provider, and `may_repeat` is true, the page gets the URL of another authorization request.
     pub(in crate::vault) fn begin(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
         logins: &Logins,
-        port: PortId,
-        id: RequestId,
+        (port, id): (PortId, RequestId),
         url: &str,
+        may_repeat: bool,
     ) {
         if self.in_flight.len() == MAX_CALLBACKS {
             let why = msg!("32 callbacks are in flight already");
@@ -120,6 +123,7 @@ impl Callbacks {
             stage: CallbackStage::NeedsMetadata(authorization),
             is_canceled: false,
             is_repeated: false,
+            may_repeat,
         }));
         if provider.need_metadata(ctx) {
             self.resume(ctx);
@@ -203,6 +207,11 @@ impl Callbacks {
                 self.in_flight.push(callback);
             }
             Err(error) => {
+                if let Some((port, id)) = callback.page.0.filter(|_| callback.may_repeat)
+                    && let Some(params) = authorization.to_repeat(&error, &pending)
+                {
+                    return logins.begin(ctx, provider, port, id, params);
+                }
                 callback
                     .page
                     .fail(ctx, logins, &callback.key, Some(&pending), &error);
@@ -288,6 +297,7 @@ impl Callbacks {
             stage: CallbackStage::Verifying(pending, verification),
             is_canceled: false,
             is_repeated: false,
+            may_repeat: false,
         });
         self.advance(ctx, provider, logins, callback)
     }
@@ -597,6 +607,7 @@ fn verified(
         stage: CallbackStage::Verifying(pending, verification),
         is_canceled,
         is_repeated,
+        ..
     } = *callback
     else {
         return CallbackOutcome::None;
@@ -637,6 +648,7 @@ fn verified(
                 stage: CallbackStage::Identified(login),
                 is_canceled,
                 is_repeated,
+                may_repeat: false,
             }))
         }
         Ok(user) => CallbackOutcome::Verified(Box::new(VerifiedLogin {

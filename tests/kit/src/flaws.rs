@@ -19,6 +19,7 @@ const VALUES: &[&str] = &[
     "null",
     r#""""#,
     "true",
+    "false",
     "0",
     "-1",
     "299.5",
@@ -28,10 +29,10 @@ const VALUES: &[&str] = &[
     r#""\ud800""#,
 ];
 
-/// Returns true if a member with this value counts as absent.
+/// Returns true if a refresh token with this value counts as absent.
 #[must_use]
 pub fn is_absent(value: &str) -> bool {
-    ["null", r#""""#].contains(&value)
+    ["null", r#""""#, "false", "[]", "{}"].contains(&value)
 }
 
 /// Each optional member with each value, a missing type of tokens, and a repeated member.

@@ -33,7 +33,7 @@ export type QueryMessage = Extract<RequestMessage, { t: 'callback' | 'logout' | 
 /** The response to a request with exactly one response, except `error`. */
 export type ResponseTo<T extends QueryMessage['t']> = Extract<
   ResponseMessage,
-  { t: { callback: 'settled' | 'initiated'; logout: 'done'; inspect: 'inspection' }[T] }
+  { t: { callback: 'settled' | 'initiated' | 'navigate'; logout: 'done'; inspect: 'inspection' }[T] }
 >
 /** A response to a request, except `error`. */
 export type ResponseMessage = Exclude<Extract<VaultMessage, { id: number }>, { t: 'error' }>

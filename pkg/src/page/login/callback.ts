@@ -72,6 +72,9 @@ export const handleCallback = (
 /** Passes the response to the vault. */
 const finish = async (connection: Connection, url: URL): Result => {
   if (stateOf(url)!.endsWith(POPUP_MARK)) return (await import('./login.js')).settle(connection, url)
-  const { returnTo } = await connection.query({ t: 'callback', url: url.href })
-  return { returnTo }
+  const response = await connection.query({ t: 'callback', url: url.href, mayRepeat: true })
+  if (response.t !== 'navigate') return { returnTo: response.returnTo }
+  // The login has expired at the provider, so the browser goes there again.
+  location.replace(response.url)
+  return new Promise(() => {})
 }

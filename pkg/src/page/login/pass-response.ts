@@ -22,22 +22,27 @@ export const passPort = (worker: AnyWorker, port: MessagePort): void => {
  * Passes the response in `url` to the vault on a new port, and waits for the end of the login.
  *
  * @param failure Resolves when the worker's file fails, which the vault itself cannot report.
+ * @param repeat Sends the page to the provider again, if the login has expired there.
  */
 export const passResponse = (
   worker: AnyWorker | undefined,
   url: string,
   warn: (warning: Warning) => void,
   failure?: Promise<LoginOutcome>,
+  repeat?: (url: string) => void,
 ): Promise<LoginOutcome> =>
   new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel()
     const send = (message: PageMessage) => port1.postMessage([JSON.stringify(message)])
     const watching = new AbortController()
-    const end = (outcome: LoginOutcome) => {
+    const leave = () => {
       clearTimeout(timer)
       watching.abort()
       port1.postMessage([BYE])
       port1.close()
+    }
+    const end = (outcome: LoginOutcome) => {
+      leave()
       resolve(outcome)
     }
     const fail = (code: string, message = '', returnTo?: string) =>
@@ -58,9 +63,13 @@ export const passResponse = (
       else if (message.t === 'failed') fail(message.code, message.message)
       else if (message.t === 'ready') {
         clearTimeout(timer)
-        send({ t: 'callback', id: 1, url })
+        send({ t: 'callback', id: 1, url, ...(repeat && { mayRepeat: true }) })
       } else if (message.t === 'warning') warn(message)
       else if (message.t === 'settled') end(message)
+      else if (message.t === 'navigate') {
+        leave()
+        repeat?.(message.url)
+      }
     }
     if (!worker) return failure ? undefined : fail('worker_failed')
     passPort(worker, port2)

@@ -106,7 +106,14 @@ pub(super) fn read(outcome: &Outcome) -> Reading {
         (1..=16_384).contains(&token.len()) && token.bytes().all(|b| matches!(b, b' '..=b'~'))
     };
     let refresh_token = text("refresh_token").filter(is_token);
-    let is_lost = refresh_token.is_none() && !is_absent("refresh_token");
+    // Weak types write "nothing" as one of these values.
+    let is_nothing = match object.get("refresh_token") {
+        Some(Value::Bool(false)) => true,
+        Some(Value::Array(values)) => values.is_empty(),
+        Some(Value::Object(members)) => members.iter().count() == 0,
+        _ => is_absent("refresh_token"),
+    };
+    let is_lost = refresh_token.is_none() && !is_nothing;
     let has_no_space = |token: &String| !token.contains(' ');
     let type_of = |name: &str| ["bearer", "dpop"].contains(&&*name.to_ascii_lowercase());
     let is_wanted = is_absent("token_type") || object.str("token_type").is_some_and(type_of);

@@ -1,0 +1,156 @@
+//! The length of headers. A proxy or server that refuses the browser's cookies refuses every request, a logout too.
+
+use serde_json::json;
+
+use crate::browser::Source;
+use crate::host::{COOKIE, Host, KEYS, LOGIN_COOKIE};
+
+/// The shortest limit on a header of a request: that of nginx and Apache, less the header's name.
+const LIMIT: usize = 8192 - "Cookie: \r\n".len();
+
+/// The shortest limit on all headers of a response: that of nginx, less the headers of Node and the status line.
+const RESPONSE: usize = 4096 - 160;
+
+fn header(host: &Host) -> String {
+    host.browser.header(Source::App).unwrap_or_default()
+}
+
+/// Signs in with an ID token that has this many bytes of padding. Returns the length of the response's headers.
+fn sign_in(host: &mut Host, padding: usize) -> usize {
+    host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(padding));
+    let back = host.come_back("/auth/login");
+    let response = host.arrive(&back);
+    let line = |name: &str, value: &str| name.len() + value.len() + ": \r\n".len();
+    let cookies = response
+        .cookies
+        .iter()
+        .map(|cookie| line("set-cookie", cookie));
+    let headers = response
+        .headers
+        .iter()
+        .map(|(name, value)| line(name, value));
+    cookies.chain(headers).sum()
+}
+
+#[test]
+fn session_of_two_cookies_is_reported_once() {
+    let mut host = Host::new();
+    sign_in(&mut host, 10);
+    assert_eq!((host.browser.count(COOKIE), host.faults()), (1, vec![]));
+    for padding in [2000, 2100] {
+        sign_in(&mut host, padding);
+        host.pass(120);
+        host.call("GET", "/api/orders");
+    }
+    assert_eq!(host.browser.count(COOKIE), 2);
+    let messages = host.fault_messages();
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert!(messages[0].contains("502") && messages[0].contains("in-store"));
+    // A session in the store needs one cookie.
+    let mut host = Host::with(&json!({ "session": { "storage": "in-store" } }));
+    sign_in(&mut host, 2000);
+    assert_eq!(host.faults(), []);
+}
+
+#[test]
+fn response_without_warning_fits_the_smallest_buffer() {
+    let mut longest = 0;
+    for padding in (10..2000).step_by(20) {
+        let mut host = Host::new();
+        let length = sign_in(&mut host, padding);
+        if host.faults().is_empty() {
+            longest = longest.max(length);
+        }
+    }
+    assert!((3400..=RESPONSE).contains(&longest), "{longest}");
+}
+
+#[test]
+fn session_of_three_cookies_is_an_error_that_names_the_option() {
+    let (mut longest, mut shortest_error) = (0, usize::MAX);
+    for padding in (2000..4000).step_by(50) {
+        let mut host = Host::new();
+        sign_in(&mut host, padding);
+        if host.browser.count(COOKIE) > 0 {
+            longest = longest.max(header(&host).len());
+            continue;
+        }
+        shortest_error = shortest_error.min(padding);
+        let messages = host.fault_messages();
+        assert!(messages[0].contains("in-store"), "{messages:?}");
+        assert!(host.browser.0.is_empty());
+    }
+    assert!((6000..7000).contains(&longest), "{longest}");
+    assert!(shortest_error < 4000);
+}
+
+/// Whatever a browser does, its cookies stay below the limit, and a login begins and a logout works.
+#[test]
+fn user_is_never_locked_out() {
+    for changes in [
+        json!({}),
+        json!({ "dpop": true }),
+        json!({ "cookie": { "keys": [KEYS[0]], "name": "an-app-with-a-long-name" } }),
+    ] {
+        for padding in [10, 2600] {
+            let mut host = Host::with(&changes);
+            if changes["dpop"] == true {
+                host.provider.token_type = "DPoP";
+            }
+            let path = format!("/auth/login?returnTo=/{}", "a".repeat(2500));
+            let mut backs = Vec::new();
+            for _ in 0..7 {
+                backs.push(host.come_back(&path));
+                assert!(header(&host).len() <= LIMIT, "{}", header(&host).len());
+            }
+            // The newest login succeeds, and the session takes the place of older logins.
+            host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(padding));
+            let back = host.come_back(&path);
+            host.come_in(&back);
+            assert!(host.session().is_object(), "{changes} {padding}");
+            assert!(header(&host).len() <= LIMIT, "{}", header(&host).len());
+            for _ in 0..7 {
+                backs.push(host.come_back(&path));
+                assert!(header(&host).len() <= LIMIT, "{}", header(&host).len());
+            }
+            let back = backs.pop().unwrap();
+            host.come_in(&back);
+            assert!(host.session().is_object(), "{changes} {padding}");
+            assert_eq!(host.call("POST", "/auth/logout").status(), 200);
+            assert!(host.session().is_null());
+        }
+    }
+}
+
+/// Without long addresses, a browser has as many logins as before.
+#[test]
+fn five_usual_logins_stay() {
+    let mut host = Host::signed_in();
+    let backs: Vec<String> = (0..5)
+        .map(|_| host.come_back("/auth/login?returnTo=/orders"))
+        .collect();
+    assert_eq!(host.browser.count(LOGIN_COOKIE), 5);
+    for back in backs {
+        assert_eq!(host.come_in(&back).status, 303);
+    }
+}
+
+/// An earlier version wrote up to five cookies.
+#[test]
+fn longer_session_of_an_earlier_version_is_read_and_cleared() {
+    let mut host = Host::new();
+    sign_in(&mut host, 10);
+    let name = COOKIE.to_owned();
+    let value = host.browser.get(&name).unwrap().value.clone();
+    let parts: Vec<&str> = (0..5)
+        .map(|i| &value[i * value.len() / 5..(i + 1) * value.len() / 5])
+        .collect();
+    let mut earlier = host.by_script("GET", "/auth/session");
+    let pairs = parts.iter().enumerate().map(|(i, part)| match i {
+        0 => format!("{name}=5~{part}"),
+        _ => format!("{name}.{i}={part}"),
+    });
+    earlier.cookie = Some(pairs.collect::<Vec<_>>().join("; "));
+    let response = host.request(earlier).own();
+    assert!(response.body.unwrap().1.contains("ann"));
+}
