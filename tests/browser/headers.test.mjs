@@ -154,6 +154,41 @@ test('the page gets the sources that the options add', () => {
   assert.equal(sources(page, 'require-trusted-types-for'), undefined)
 })
 
+test('testing: true lets the test double run in the page, and call the APIs', () => {
+  const apis = [
+    { url: 'https://api.example.com/v1/', webSocket: { token: 'protocol' } },
+    { url: '/api/' },
+    { url: 'https://api.example.com/v2/' },
+  ]
+  const options = { origin: 'http://localhost:4173', page: { 'img-src': ['blob:'] } }
+  const { page, worker } = generate({ apis }, { ...options, testing: true })
+  assert.deepEqual(sources(page, 'script-src'), ["'self'", "'wasm-unsafe-eval'"])
+  assert.deepEqual(sources(page, 'connect-src'), ['https://api.example.com', "'self'"])
+  const usual = generate({ apis }, options)
+  assert.deepEqual(worker, usual.worker)
+  assert.deepEqual(sources(page, 'img-src'), sources(usual.page, 'img-src'))
+  assert.deepEqual(sources(usual.page, 'script-src'), ["'self'"])
+  assert.equal(sources(usual.page, 'connect-src'), undefined)
+  assert.equal(sources(generate({ apis: [] }, { ...options, testing: true }).page, 'connect-src'), undefined)
+})
+
+test('testing: true is refused where an app could be in production', () => {
+  const refused = { code: 'config_invalid', message: /`testing`/ }
+  for (const origin of ['https://app.example.com', 'https://localhost:4173']) {
+    assert.throws(() => generate({}, { origin, testing: true }), refused)
+  }
+  for (const write of [cloudflareHeaders, nextHeaders, nginxHeaders]) {
+    assert.throws(() => write(CONFIG, { ...OPTIONS, testing: true }), refused)
+  }
+  const { configResolved } = viteHeaders(CONFIG, { worker: OPTIONS.worker, testing: true })
+  assert.throws(() => configResolved({ mode: 'production' }), {
+    code: 'config_invalid',
+    message: /--mode e2e/,
+  })
+  configResolved({ mode: 'e2e' })
+  viteHeaders(CONFIG, { worker: OPTIONS.worker }).configResolved({ mode: 'production' })
+})
+
 for (const [base, loads] of [
   [true, true],
   [false, false],

@@ -47,6 +47,16 @@ test('idle limit ends the session in virtual time', time, async () => {
   assert.equal(world.auth.state.endReason, 'idle')
 })
 
+test('default user of a login has a name', time, async () => {
+  await open({ redirects: 'follow' })
+  await world.auth.login({ mode: 'popup' })
+  assert.deepEqual(world.auth.state.session.claims, { sub: 'alice', name: 'Alice' })
+  world.setUser({ sub: '7' })
+  world.signOut()
+  await world.auth.login({ mode: 'popup' })
+  assert.deepEqual(world.auth.state.session.claims, { sub: '7' })
+})
+
 test('sign-out in another tab ends the session', time, async () => {
   await open({}, { session: { persist: 'sealed' } })
   world.signIn()
