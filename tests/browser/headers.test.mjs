@@ -505,6 +505,30 @@ test('Vite’s preview sends all headers, its server all but the page’s policy
   })
 })
 
+test('both of Vite’s servers send the headers of the callback page', time, async () => {
+  const config = { ...CONFIG, redirectUri: '/callback', callbackPage: true }
+  await withFiles({ ...FILES, 'callback.html': '<title>callback</title>' }, async (root) => {
+    const shared = { root, configFile: false, logLevel: 'silent', plugins: [viteHeaders(config, OPTIONS)] }
+    const port = { port: 0, host: '127.0.0.1' }
+    const previewed = await preview({ ...shared, build: { outDir: '.' }, preview: port })
+    const served = await createServer({ ...shared, server: { ...port, hmr: false, ws: false } })
+    try {
+      await served.listen()
+      for (const server of [previewed, served]) {
+        const origin = `http://127.0.0.1:${server.httpServer.address().port}`
+        const { headers, ok } = await fetch(`${origin}/callback?code=1`)
+        const { callback } = generate(config, { origin })
+        const policy = server === served ? "frame-ancestors 'none'" : callback[CSP]
+        const expected = { ...callback, [CSP]: policy }
+        assert.ok(ok)
+        assert.deepEqual(received(headers, { page: expected }), expected)
+      }
+    } finally {
+      await Promise.all([new Promise((closed) => previewed.httpServer.close(closed)), served.close()])
+    }
+  })
+})
+
 for (const [name, guarded] of [
   ['Vite refuses encoded slashes in the worker’s folder', true],
   ['a control: a server that decodes them starts a file of another folder', false],

@@ -4,6 +4,7 @@ import { hasHash, hints } from './module.js'
 import {
   type HeaderConfig,
   type HeaderOptions,
+  type ResponseHeaders,
   type SecurityHeaders,
   callbackPath,
   generate,
@@ -107,6 +108,7 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
           response.setHeader(name, withHost(value, request))
         }
       }
+      if (isCallback) keepHeaders(response, headers)
       next()
     })
   }
@@ -146,6 +148,14 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
       },
     },
   }
+}
+
+/** Keeps Vite, which sets `Cache-Control` of each HTML file, from replacing these headers. */
+const keepHeaders = (response: ViteResponse, headers: ResponseHeaders) => {
+  const kept = new Set(Object.keys(headers).map((name) => name.toLowerCase()))
+  const { setHeader } = response
+  response.setHeader = (name, value) =>
+    kept.has(name.toLowerCase()) ? response : setHeader.call(response, name, value)
 }
 
 /** Returns true for the name of the vault's module with a hash. */
