@@ -38,6 +38,9 @@ const SERVERS = {
 /** The addresses to which the root of an example redirects. */
 const HOME = { 'react-router': '/orders' }
 
+/** The examples whose tabs leave the sign-in button when another tab has signed in. */
+const FOLLOWS = ['react-router']
+
 /** An address of Angular's router that is not in the root, where relative URLs need `<base href>`. */
 const NESTED = { angular: '/orders/all' }
 
@@ -171,7 +174,7 @@ async function withPage(browser, use) {
  * Signs in, waits for the API's orders, reloads the page, opens a second tab at a path, and signs out in it. The vault and
  * the callback page must have nothing to warn about.
  */
-const check = (browser, origin, { home = '/', path = '/' }) =>
+const check = (browser, origin, { home = '/', path = '/', follows }) =>
   withPage(browser, async (page, context) => {
     const warnings = []
     page.on('console', (message) => message.text().startsWith('strongroom:') && warnings.push(message.text()))
@@ -192,6 +195,10 @@ const check = (browser, origin, { home = '/', path = '/' }) =>
       await tab.waitForSelector('button:has-text("Sign in")')
       if (await tab.$('li')) throw new Error('the orders are still shown after the session has ended')
     }
+    if (!follows) return
+    await page.click('button:has-text("Sign in")')
+    await giveConsent(page)
+    for (const tab of [page, second]) await tab.waitForSelector('li')
   })
 
 /** Opens the app of a user who is signed in while the API cannot be reached. The page shows the failure of the call. */
@@ -232,7 +239,7 @@ async function buildAndCheck(name, tarball, browser) {
     }
     const folder = await build(name, tarball, replaced)
     stop = await start(name, folder, port)
-    await check(browser, origin, { home: HOME[name], path: NESTED[name] })
+    await check(browser, origin, { home: HOME[name], path: NESTED[name], follows: FOLLOWS.includes(name) })
     await checkLoginFailure(browser, origin, servers.provider)
     await checkApiFailure(browser, origin, servers)
   } finally {

@@ -15,13 +15,19 @@ const guard: MiddlewareFunction = async ({ request }) => {
 }
 
 export const router = createBrowserRouter([
-  { path: '/', loader: () => redirect('/orders') },
   {
-    middleware: [guard],
-    Component: Guarded,
-    ErrorBoundary: Problem,
     HydrateFallback: () => null,
-    children: [{ path: 'orders', loader: () => queryClient.ensureQueryData(ordersQuery), Component: Orders }],
+    children: [
+      { index: true, loader: () => redirect('/orders') },
+      {
+        middleware: [guard],
+        Component: Guarded,
+        ErrorBoundary: Problem,
+        children: [
+          { path: 'orders', loader: () => queryClient.ensureQueryData(ordersQuery), Component: Orders },
+        ],
+      },
+    ],
   },
 ])
 
