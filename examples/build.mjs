@@ -157,7 +157,9 @@ async function withPage(browser, use) {
   }
 }
 
-/** Signs in, waits for the API's orders, reloads the page, opens a second tab at a path, and signs out in it. */
+/**
+ * Signs in, waits for the API's orders, reloads the page, opens a second tab at a path, and signs out and in again in it.
+ */
 const check = (browser, origin, path = '/') =>
   withPage(browser, async (page, context) => {
     await page.goto(origin)
@@ -176,6 +178,9 @@ const check = (browser, origin, path = '/') =>
       await tab.waitForSelector('button:has-text("Sign in")')
       if (await tab.$('li')) throw new Error('the orders are still shown after the session has ended')
     }
+    // The user signs in again. The other tab notices, although nobody navigates there.
+    await second.click('button:has-text("Sign in")')
+    for (const tab of [second, page]) await tab.waitForSelector('li')
   })
 
 /** Opens the app of a user who is signed in while the API cannot be reached. The page shows the failure of the call. */
@@ -242,7 +247,7 @@ else {
         continue
       }
       const did = browser
-        ? 'built; signed in, called the API, reloaded, signed out in a second tab; failed to sign in and to call the API'
+        ? 'built; signed in, called the API, reloaded, signed out and in again in a second tab; failed to sign in and to call the API'
         : 'built'
       console.log(`  ✓ ${name}  ${did}  ${Math.round((performance.now() - start) / 1000)} s`)
     }

@@ -87,6 +87,8 @@ export const handlerFetch = (
     })
     state.trace('call_answered', { call, status: response.status })
     const error = await errorIn(response)
+    // The API does not accept the token, and a login brings another one.
+    if (response.status === 401) state.noteRefusal()
     report(error ? 0 : response.status)
     if (error) return rejectCall(error, input, init)
     if (state.isOutdated()) void state.read()
@@ -104,6 +106,7 @@ export const handlerFetch = (
     if (code === 'session_ended') state.end(reason)
     else if (code === 'login_required' && state.session) state.end()
     else if (code === 'interaction_required') state.requireInteraction()
+    if (demand) state.noteRefusal()
     return rejectWith(refuse, code, message).catch((error: StrongroomError) => {
       if (demand) addStepUp(error, demand, input, init)
       throw error
