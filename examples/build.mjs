@@ -180,6 +180,7 @@ const check = (browser, origin, path = '/') =>
     }
     // The user signs in again. The other tab notices, although nobody navigates there.
     await second.click('button:has-text("Sign in")')
+    await giveConsent(second)
     for (const tab of [second, page]) await tab.waitForSelector('li')
   })
 

@@ -11,7 +11,8 @@ import type { HandlerSession } from './handler-session.js'
 
 /** Advice for codes whose usual advice is about a worker file. */
 const ADVICE: Record<string, string> = {
-  url_not_allowed: "Add a route for it to the handler's configuration, or a url to the one that is there.",
+  url_not_allowed:
+    "If the message names a fault of the URL, change the URL; otherwise add a route for it to the handler's configuration, or a url to the one that is there.",
   method_not_allowed: "Add the method to the route's methods in the handler's configuration.",
   insufficient_scope: "Add it to scope in the handler's configuration.",
 }
