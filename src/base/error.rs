@@ -215,6 +215,10 @@ codes! {
     /// In the token handler's log: the handler could not start, for a reason other than its configuration. Requests get
     /// 500.
     HandlerFailed = "handler_failed", "Fix what the message names; the next request tries again.";
+    /// The app's own page was served for an address of the token handler, such as `/auth/login`: by a service worker of
+    /// the app, or by a server that sends the app's page for every address
+    /// ([edge.md](edge.md#the-apps-page-in-place-of-the-handler)).
+    ShellServed = "shell_served", "Exclude the handler's addresses from the service worker's navigations and from the server's rewrites; docs/edge.md has the settings.";
     /// The token handler stopped because of an internal error. The code is in the handler's log, and also in the
     /// response (500) if the handler was about to forward an upstream's response.
     HandlerCrashed = "handler_crashed", "Try again, since the handler starts again with the next request; please report it.";
