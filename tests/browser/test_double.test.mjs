@@ -594,13 +594,13 @@ test('UserInfo adds the claims that the configuration names', time, async () => 
 test('custom login with a port', time, async () => {
   await open({}, { customLogin: true, redirectUri: 'http://127.0.0.1/callback' })
   const login = (port, open = world.authorize) => world.auth.login({ mode: 'custom', port, open })
+  await refuses(login(0), 'message_invalid', /port/)
   const session = await login(8400, (url) => {
     const response = world.authorize(url)
     assert.match(response, /^http:\/\/127\.0\.0\.1:8400\/callback\?/)
     return response
   })
   assert.equal(session.claims.sub, 'alice')
-  await refuses(login(0), 'message_invalid', /port/)
 })
 
 test('denied custom login rejects', time, async () => {
