@@ -24,10 +24,19 @@ const run = promisify(execFile)
 const source = fileURLToPath(new URL('.', import.meta.url))
 const work = `${root}target/examples`
 
-const NAMES = ['react-vite', 'vue-vite', 'sveltekit', 'angular', 'next']
+const NAMES = ['react-vite', 'react-router', 'vue-vite', 'sveltekit', 'angular', 'next']
 
-/** The folders of the built files, except for Next.js, which has a server of its own. */
+/** The folders of the built files, except for examples with a server of their own. */
 const OUTPUT = { 'react-vite': 'dist', 'vue-vite': 'dist', sveltekit: 'build', angular: 'dist' }
+
+/** The servers of examples, and the line that each prints when it is ready. The preview has the headers of `viteHeaders()`. */
+const SERVERS = {
+  'react-router': { script: 'vite/bin/vite.js', args: ['preview', '--strictPort', '--host'], ready: 'Local' },
+  next: { script: 'next/dist/bin/next', args: ['start', '-H'], ready: 'Ready' },
+}
+
+/** The addresses to which the root of an example redirects. */
+const HOME = { 'react-router': '/orders' }
 
 /** An address of Angular's router that is not in the root, where relative URLs need `<base href>`. */
 const NESTED = { angular: '/orders/all' }
@@ -118,11 +127,12 @@ async function start(name, folder, port) {
     const headers = await headersOf(name, folder, `http://127.0.0.1:${port}`)
     return (await serve(`${folder}/${OUTPUT[name]}`, port, headers)).close
   }
-  const args = [`${folder}/node_modules/next/dist/bin/next`, 'start', '-p', `${port}`, '-H', '127.0.0.1']
-  const { firstLine, stop } = startProgram(process.execPath, args, {
-    env: process.env,
+  const { script, args, ready } = SERVERS[name]
+  const all = [`${folder}/node_modules/${script}`, ...args, '127.0.0.1', '--port', `${port}`]
+  const { firstLine, stop } = startProgram(process.execPath, all, {
+    env: { ...process.env, NO_COLOR: '1' },
     cwd: folder,
-    isReady: (line) => line.includes('Ready'),
+    isReady: (line) => line.includes(ready),
   })
   await firstLine
   return stop
@@ -157,13 +167,19 @@ async function withPage(browser, use) {
   }
 }
 
-/** Signs in, waits for the API's orders, reloads the page, opens a second tab at a path, and signs out in it. */
-const check = (browser, origin, path = '/') =>
+/**
+ * Signs in, waits for the API's orders, reloads the page, opens a second tab at a path, and signs out and in again in it.
+ * The vault and the callback page must have nothing to warn about.
+ */
+const check = (browser, origin, { home = '/', path = '/' }) =>
   withPage(browser, async (page, context) => {
+    const warnings = []
+    page.on('console', (message) => message.text().startsWith('strongroom:') && warnings.push(message.text()))
     await page.goto(origin)
     await giveConsent(page)
     await page.waitForSelector('li')
-    if (new URL(page.url()).pathname !== '/') throw new Error(`the login came back to ${page.url()}`)
+    if (new URL(page.url()).pathname !== home) throw new Error(`the login came back to ${page.url()}`)
+    if (warnings.length) throw new Error(warnings.join('\n'))
     await page.waitForSelector('h1:has-text("Orders of Alice")')
     await page.reload()
     await page.waitForSelector('li')
@@ -176,6 +192,10 @@ const check = (browser, origin, path = '/') =>
       await tab.waitForSelector('button:has-text("Sign in")')
       if (await tab.$('li')) throw new Error('the orders are still shown after the session has ended')
     }
+    // The user signs in again. The other tab notices, although nobody navigates there.
+    await second.click('button:has-text("Sign in")')
+    await giveConsent(second)
+    for (const tab of [second, page]) await tab.waitForSelector('li')
   })
 
 /** Opens the app of a user who is signed in while the API cannot be reached. The page shows the failure of the call. */
@@ -216,7 +236,7 @@ async function buildAndCheck(name, tarball, browser) {
     }
     const folder = await build(name, tarball, replaced)
     stop = await start(name, folder, port)
-    await check(browser, origin, NESTED[name])
+    await check(browser, origin, { home: HOME[name], path: NESTED[name] })
     await checkLoginFailure(browser, origin, servers.provider)
     await checkApiFailure(browser, origin, servers)
   } finally {
@@ -242,7 +262,7 @@ else {
         continue
       }
       const did = browser
-        ? 'built; signed in, called the API, reloaded, signed out in a second tab; failed to sign in and to call the API'
+        ? 'built; signed in, called the API, reloaded, signed out and in again in a second tab; failed to sign in and to call the API'
         : 'built'
       console.log(`  ✓ ${name}  ${did}  ${Math.round((performance.now() - start) / 1000)} s`)
     }

@@ -12,6 +12,7 @@ export const ENTRIES = {
   'vault-frame': 'vault-origin/vault-frame',
   callback: 'callback/finish-login',
   'wasm-url': 'page/wasm-url',
+  messages: 'page/errors/user-message',
 }
 
 /** Files that the page imports only when it needs them. */

@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'react'
+import { userMessage } from 'strongroom/messages'
 import { useSession } from 'strongroom/react'
 import { auth } from './auth'
 
@@ -10,7 +11,7 @@ export const Orders = () => {
     auth
       .fetch('http://127.0.0.1:4402/v1/orders')
       .then((response) => response.json())
-      .then(setOrders, ({ message }) => setTrouble(message))
+      .then(setOrders, (error) => setTrouble(userMessage(error)))
   }, [])
   return (
     <>

@@ -56,13 +56,13 @@ codes! {
     /// `on()` was passed the name of an unknown event.
     MessageInvalid = "message_invalid", "Check the options of the call, and use the same version of strongroom in page and worker.";
     /// A documented limit on size or number was exceeded.
-    LimitExceeded = "limit_exceeded", "Send less, or fewer at once; docs/errors.md lists the limits.";
+    LimitExceeded = "limit_exceeded", "If the message names no option, send less, or fewer at once; docs/errors.md lists the limits.";
     /// There is no session.
     LoginRequired = "login_required", "Call login().";
     /// The session ended, or another user signed in, while the call was waiting. Over a token handler: the session of
     /// the request's cookie has ended. The message gives the reason. In the handler's log: the coordinator has lost a
     /// session's record (`storage_lost`).
-    SessionEnded = "session_ended", "Call login() again.";
+    SessionEnded = "session_ended", "If there is no session, call login().";
     /// The provider wants the user to interact before it issues a token (also in response to a login without
     /// interaction), or keeps refusing the refresh token without a reason
     /// ([sessions.md](sessions.md#a-refusal-without-a-reason)).
@@ -73,7 +73,7 @@ codes! {
     /// The provider responded to the authorization request, or to the pushed request, with an error that has no code of
     /// its own. Or its response to a pushed request or to a device authorization request was malformed. Or the
     /// provider requires pushed requests and did not accept one.
-    LoginFailed = "login_failed", "Look up the provider's error code; most often the scope or the redirect URI is not registered for this client.";
+    LoginFailed = "login_failed", "If the message has an error code of the provider, look it up; most often the scope or the redirect URI is not registered for this client.";
     /// The provider granted scopes that the login did not request. With `unrequestedScopes: 'refuse'` the login fails.
     /// Otherwise this is a warning, which appears once on the page's console or in the token handler's log, there also
     /// if a refresh adds scopes.
@@ -81,13 +81,13 @@ codes! {
     /// A warning: the provider issued no refresh token, or one that is not usable, so that the session ends with its access
     /// token. There is no warning about a login with `consent: 'always'` or without interaction, or, over a token handler
     /// or without OpenID Connect, if the login did not request `offline_access`. Some providers issue refresh tokens to a [token handler](edge.md) only.
-    RefreshTokenMissing = "refresh_token_missing", "Request offline_access; set consent: 'always' if the provider issues refresh tokens only then; otherwise allow refresh tokens for this client at the provider.";
+    RefreshTokenMissing = "refresh_token_missing", "If the message names a flaw, check the token endpoint; otherwise request offline_access, set consent: 'always' if the provider issues refresh tokens only then, or allow refresh tokens for this client at the provider.";
     /// A warning: the provider announces pushed authorization requests (RFC 9126), but does not accept them from this
     /// client or origin, so script can change the request.
     LoginNotPushed = "login_not_pushed", "Check clientId and redirectUri, and allow pushed requests for this client and origin at the provider, or set par: false.";
     /// The callback's `state` belongs to no login that began in this browser, or the option `dpop` has changed since
     /// the login began.
-    LoginUnknown = "login_unknown", "Begin with login(); a callback URL cannot be opened by hand or in another browser.";
+    LoginUnknown = "login_unknown", "Call login(); a response is accepted only in the browser, and with the option dpop, with which its login began.";
     /// The callback URL was opened a second time, while no user was signed in.
     LoginReplayed = "login_replayed", "Nothing to do if the first opening succeeded; otherwise call login() again.";
     /// More than ten minutes passed between `login()` and its callback. Or the code of a login on another device
@@ -104,9 +104,9 @@ codes! {
     /// A response, the metadata or an ID token came from an issuer other than the configured one (RFC 9207, OIDC
     /// Discovery), or another site began a login with another `iss` than the configured issuer, or the login began before the
     /// option `issuer` was changed.
-    IssuerMismatch = "issuer_mismatch", "Set issuer to exactly the value in the provider's metadata.";
+    IssuerMismatch = "issuer_mismatch", "Compare issuer with the value in the provider's metadata; if they are equal, begin the login again.";
     /// The provider could not be reached, responded with a temporary error, or sent a response that CORS hides.
-    ProviderUnavailable = "provider_unavailable", "Check issuer and the worker's connect-src if it never worked; otherwise try again later.";
+    ProviderUnavailable = "provider_unavailable", "If it never worked, check issuer, and in a browser the worker's connect-src; otherwise try again later.";
     /// The provider's metadata or keys are unusable. Also a warning: the message names members of the metadata that are not
     /// usable. They were ignored, because no login needs them.
     MetadataInvalid = "metadata_invalid", "Check the provider's discovery document, or configure metadata yourself.";
@@ -120,12 +120,12 @@ codes! {
     /// (`invalid_grant`).
     CodeRejected = "code_rejected", "Call login() again.";
     /// The ID token failed validation (OIDC Core 3.1.3.7 or 12.2).
-    IdTokenInvalid = "id_token_invalid", "Check issuer, clientId, the signing algorithm and the device's clock.";
+    IdTokenInvalid = "id_token_invalid", "Check what the message names; often issuer, clientId, the signing algorithm or the device's clock is wrong.";
     /// The URL matches no rule in `apis`; over a token handler, the URL matches no route. Or no rule can allow the URL:
     /// it is an endpoint of the provider, is not absolute, has a user name, or has a path that servers decode in
     /// different ways. For a socket, the matching rule lacks `webSocket`, or the URL has the query parameter that is
     /// reserved for the token. The message names the case.
-    UrlNotAllowed = "url_not_allowed", "Add a rule to apis in the worker file if the page should reach the URL; a running worker keeps the old file.";
+    UrlNotAllowed = "url_not_allowed", "If the message names a fault of the URL, change the URL; otherwise add a rule to apis in the worker file (a running worker keeps the old file).";
     /// The URL is allowed with other methods, but not with this method.
     MethodNotAllowed = "method_not_allowed", "Add the method to the rule's methods in the worker file; a running worker keeps the old file.";
     /// The page may not set this header.
@@ -137,7 +137,7 @@ codes! {
     /// The request needs something that this version, the platform, the provider or the configuration does not support.
     Unsupported = "unsupported", "Change what the message names, or do not use it.";
     /// The browser's storage refused to store a login, or no longer has the DPoP key of a login.
-    StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
+    StorageUnavailable = "storage_unavailable", "Allow storage for this site and begin the login again, or use login({ mode: 'popup' }).";
     /// The provider did not ask the user to sign in again, although the login requested it with `maxAge`: by the provider's
     /// own clock, the user signed in longer ago than the login allows. The device's clock is not the reason. Also a
     /// warning: a login with `prompt: 'login'` or `maxAge` brought the `auth_time` of the previous session. If `claims`
@@ -209,12 +209,16 @@ codes! {
     PopupBlocked = "popup_blocked", "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.";
     /// The user left the page while the call was in flight, and the page has returned from the back-forward cache. A
     /// request that was sent may have taken effect.
-    PageLeft = "page_left", "Try again.";
+    PageLeft = "page_left", "Find out if the request has taken effect before you send it again.";
     /// The token handler did not respond, or the response is not from a token handler.
     HandlerUnreachable = "handler_unreachable", "Check the path that was passed to connect(), and the handler's log.";
     /// In the token handler's log: the handler could not start, for a reason other than its configuration. Requests get
     /// 500.
     HandlerFailed = "handler_failed", "Fix what the message names; the next request tries again.";
+    /// The app's own page was served for an address of the token handler, such as `/auth/login`: by a service worker of
+    /// the app, or by a server that sends the app's page for every address
+    /// ([edge.md](edge.md#the-apps-page-in-place-of-the-handler)).
+    ShellServed = "shell_served", "Exclude the handler's addresses from the service worker's navigations and from the server's rewrites; docs/edge.md has the settings.";
     /// The token handler stopped because of an internal error. The code is in the handler's log, and also in the
     /// response (500) if the handler was about to forward an upstream's response.
     HandlerCrashed = "handler_crashed", "Try again, since the handler starts again with the next request; please report it.";

@@ -171,6 +171,19 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
     await page.context().close()
   })
 
+  test(`${name}: a tab leaves its sign-in page when another tab signs in`, time, async () => {
+    const page = await signedIn()
+    const other = await open('/orders', page.context())
+    await other.waitForSelector('#guarded')
+    await page.click('#logout')
+    await other.waitForSelector('#fallback')
+    await page.evaluate(() => void auth.login({ prompt: 'login', returnTo: '/orders' }))
+    await giveConsent(page)
+    await page.waitForSelector('#guarded')
+    await other.waitForSelector('#guarded')
+    await page.context().close()
+  })
+
   test(`${name}: reconnect() after a failure`, time, async () => {
     const page = await open('/')
     await shows(page, 'status', 'connected')

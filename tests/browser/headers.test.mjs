@@ -154,6 +154,41 @@ test('the page gets the sources that the options add', () => {
   assert.equal(sources(page, 'require-trusted-types-for'), undefined)
 })
 
+test('testing: true lets the test double run in the page, and call the APIs', () => {
+  const apis = [
+    { url: 'https://api.example.com/v1/', webSocket: { token: 'protocol' } },
+    { url: '/api/' },
+    { url: 'https://api.example.com/v2/' },
+  ]
+  const options = { origin: 'http://localhost:4173', page: { 'img-src': ['blob:'] } }
+  const { page, worker } = generate({ apis }, { ...options, testing: true })
+  assert.deepEqual(sources(page, 'script-src'), ["'self'", "'wasm-unsafe-eval'"])
+  assert.deepEqual(sources(page, 'connect-src'), ['https://api.example.com', "'self'"])
+  const usual = generate({ apis }, options)
+  assert.deepEqual(worker, usual.worker)
+  assert.deepEqual(sources(page, 'img-src'), sources(usual.page, 'img-src'))
+  assert.deepEqual(sources(usual.page, 'script-src'), ["'self'"])
+  assert.equal(sources(usual.page, 'connect-src'), undefined)
+  assert.equal(sources(generate({ apis: [] }, { ...options, testing: true }).page, 'connect-src'), undefined)
+})
+
+test('testing: true is refused where an app could be in production', () => {
+  const refused = { code: 'config_invalid', message: /`testing`/ }
+  for (const origin of ['https://app.example.com', 'https://localhost:4173']) {
+    assert.throws(() => generate({}, { origin, testing: true }), refused)
+  }
+  for (const write of [cloudflareHeaders, nextHeaders, nginxHeaders]) {
+    assert.throws(() => write(CONFIG, { ...OPTIONS, testing: true }), refused)
+  }
+  const { configResolved } = viteHeaders(CONFIG, { worker: OPTIONS.worker, testing: true })
+  assert.throws(() => configResolved({ mode: 'production' }), {
+    code: 'config_invalid',
+    message: /--mode e2e/,
+  })
+  configResolved({ mode: 'e2e' })
+  viteHeaders(CONFIG, { worker: OPTIONS.worker }).configResolved({ mode: 'production' })
+})
+
 for (const [base, loads] of [
   [true, true],
   [false, false],
@@ -464,6 +499,30 @@ test('Vite’s preview sends all headers, its server all but the page’s policy
         source.headers.get(CSP),
         generate({}, { origin: `http://127.0.0.1:${at}`, page: sourcesOf }).worker[CSP],
       )
+    } finally {
+      await Promise.all([new Promise((closed) => previewed.httpServer.close(closed)), served.close()])
+    }
+  })
+})
+
+test('both of Vite’s servers send the headers of the callback page', time, async () => {
+  const config = { ...CONFIG, redirectUri: '/callback', callbackPage: true }
+  await withFiles({ ...FILES, 'callback.html': '<title>callback</title>' }, async (root) => {
+    const shared = { root, configFile: false, logLevel: 'silent', plugins: [viteHeaders(config, OPTIONS)] }
+    const port = { port: 0, host: '127.0.0.1' }
+    const previewed = await preview({ ...shared, build: { outDir: '.' }, preview: port })
+    const served = await createServer({ ...shared, server: { ...port, hmr: false, ws: false } })
+    try {
+      await served.listen()
+      for (const server of [previewed, served]) {
+        const origin = `http://127.0.0.1:${server.httpServer.address().port}`
+        const { headers, ok } = await fetch(`${origin}/callback?code=1`)
+        const { callback } = generate(config, { origin })
+        const policy = server === served ? "frame-ancestors 'none'" : callback[CSP]
+        const expected = { ...callback, [CSP]: policy }
+        assert.ok(ok)
+        assert.deepEqual(received(headers, { page: expected }), expected)
+      }
     } finally {
       await Promise.all([new Promise((closed) => previewed.httpServer.close(closed)), served.close()])
     }

@@ -47,6 +47,16 @@ test('idle limit ends the session in virtual time', time, async () => {
   assert.equal(world.auth.state.endReason, 'idle')
 })
 
+test('default user of a login has a name', time, async () => {
+  await open({ redirects: 'follow' })
+  await world.auth.login({ mode: 'popup' })
+  assert.deepEqual(world.auth.state.session.claims, { sub: 'alice', name: 'Alice' })
+  world.setUser({ sub: '7' })
+  world.signOut()
+  await world.auth.login({ mode: 'popup' })
+  assert.deepEqual(world.auth.state.session.claims, { sub: '7' })
+})
+
 test('sign-out in another tab ends the session', time, async () => {
   await open({}, { session: { persist: 'sealed' } })
   world.signIn()
@@ -584,13 +594,13 @@ test('UserInfo adds the claims that the configuration names', time, async () => 
 test('custom login with a port', time, async () => {
   await open({}, { customLogin: true, redirectUri: 'http://127.0.0.1/callback' })
   const login = (port, open = world.authorize) => world.auth.login({ mode: 'custom', port, open })
+  await refuses(login(0), 'message_invalid', /port/)
   const session = await login(8400, (url) => {
     const response = world.authorize(url)
     assert.match(response, /^http:\/\/127\.0\.0\.1:8400\/callback\?/)
     return response
   })
   assert.equal(session.claims.sub, 'alice')
-  await refuses(login(0), 'message_invalid', /port/)
 })
 
 test('denied custom login rejects', time, async () => {

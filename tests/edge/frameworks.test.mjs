@@ -131,7 +131,7 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
 
 const read = (path) => readFile(new URL(`frameworks/${path}`, import.meta.url), 'utf8')
 const guide = (name) => readFile(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8')
-const blocks = (text) => [...text.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => code)
+const blocks = (text) => [...text.matchAll(/```(?:jsx?|tsx?)\n(.*?)```/gs)].map(([, code]) => code)
 /** Returns the code blocks that show these files of a fixture. */
 const shown = (fixture, files) =>
   Promise.all(files.map(async (file) => `// ${file}\n${await read(`${fixture}/${file}`)}`))
@@ -147,11 +147,22 @@ test('docs/edge.md contains the tested code', async () => {
   ])
 })
 
-test('docs/nextjs.md contains the tested code', async () => {
-  const files = ['handler.js', 'app/auth/[...path]/route.js', 'app/api/[...path]/route.js']
-  files.push('app/account.js', 'app/page.js', 'proxy.js')
-  const code = blocks(await guide('nextjs'))
-  assert.deepEqual(code, await shown('next', files))
+/** The values of the tests, and those of the guide. */
+const VALUES = {
+  '(env) => env.ISSUER': "'https://id.example.com'",
+  '(env) => env.UPSTREAM': "'https://api.example.com/v1/'",
+  "offline_access orders'": "offline_access'",
+  "    consent: 'always',\n": '',
+}
+
+test('docs/nextjs.md contains every file of the tested app', async () => {
+  const files = ['handler.ts', 'app/auth/[...path]/route.ts', 'app/api/[...path]/route.ts']
+  files.push('app/account.tsx', 'app/page.tsx', 'app/layout.tsx', 'proxy.ts')
+  const [section] = (await guide('nextjs')).split('\n## Without a server')
+  const tested = (await shown('next', files)).map((code) =>
+    Object.entries(VALUES).reduce((text, [own, documented]) => text.replace(own, documented), code),
+  )
+  assert.deepEqual(blocks(section), tested)
   // Turbopack does not find `handler.ts` by the name `handler.js`.
-  assert.doesNotMatch(code.join(''), /from '\..*\.js'/)
+  assert.doesNotMatch(tested.join(''), /from '\..*\.js'/)
 })

@@ -136,6 +136,26 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       await tab.waitForFunction(() => auth.session?.claims.sub === 'alice')
     })
 
+    test('login of a user who is signed in resolves without the provider', time, async () => {
+      const page = await signedIn()
+      const popups = []
+      page.on('popup', (popup) => popups.push(popup))
+      const logins = ledger.authorizationRequests().length
+      const login = () => page.evaluate(() => settle(auth.login()))
+      assert.deepEqual((await login()).value, await session(page))
+      await clickLogin(page)
+      assert.deepEqual((await page.evaluate(() => globalThis.login)).value, await session(page))
+      assert.equal(popups.length, 0)
+      assert.equal(ledger.authorizationRequests().length, logins)
+      // The session has ended without the page's knowledge, so the handler does not confirm it.
+      await page.context().clearCookies()
+      assert.equal((await session(page)).claims.sub, 'alice')
+      const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page)])
+      await giveConsent(popup)
+      assert.equal((await page.evaluate(() => globalThis.login)).value.claims.sub, 'alice')
+      assert.equal(ledger.authorizationRequests().length, logins + 1)
+    })
+
     test('popup login works despite Cross-Origin-Opener-Policy', time, async () => {
       app.provider.settings.headers = { 'Cross-Origin-Opener-Policy': 'same-origin' }
       try {

@@ -1,7 +1,7 @@
 // A service worker of the app stands between the browser and the token handler, and passes navigations on.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { giveConsent } from '../support/app.mjs'
+import { giveConsent, htmlWith } from '../support/app.mjs'
 import { startPage } from '../support/edge/page.mjs'
 import { listen } from '../support/listen.mjs'
 
@@ -27,7 +27,7 @@ const REPLACING = {
 /** Returns a worker that controls the page at once, and has the app's shell in its cache. */
 const worker = (listener) => `
   self.oninstall = (event) => event.waitUntil(
-    caches.open('shell').then((cache) => cache.add('/link.html')).then(() => skipWaiting()))
+    caches.open('shell').then((cache) => cache.addAll(['/link.html', '/guarded.html'])).then(() => skipWaiting()))
   self.onactivate = (event) => event.waitUntil(clients.claim())
   self.onfetch = (event) => { ${listener} }`
 
@@ -47,6 +47,11 @@ before(async () => {
   })
   app.site.pageCsp = app.site.pageCsp.replace("worker-src 'none'", "worker-src 'self'; frame-src 'self'")
   app.site.serviceWorkers.push('/sw.js')
+  app.site.files['/guarded.html'] = htmlWith('/guarded.js')
+  app.site.files['/guarded.js'] = `import '/tools.js'
+    import { createAuth } from '/strongroom/index.js'
+    globalThis.auth = createAuth('/auth')
+    globalThis.guarded = auth.requireSession()`
   app.site.files['/link.html'] =
     '<!doctype html><script src="/tools.js"></script><a href="/api/me?link">A link of the app</a>'
 }, time)
@@ -86,6 +91,51 @@ async function follow(page, count) {
   await page.waitForFunction(() => !document.querySelector('h1'))
   assert.equal(served().length, count + 1)
 }
+
+/** The state of the app in the guarded page, when its guard has given up. */
+const refusal = async (page) => {
+  await page.waitForFunction(() => globalThis.guarded)
+  return page.evaluate(async () => {
+    const session = await guarded
+    const { status, error } = auth.state
+    const again = await settle(auth.login())
+    return [session, status, error.code, again.error.code, error.message, location.pathname]
+  })
+}
+
+describe("the app's page in place of the handler", { timeout: 120_000 }, () => {
+  test('a worker that serves it for a login: the guard stops with shell_served', time, async () => {
+    const shell = `if (event.request.mode === 'navigate') event.respondWith(caches.match('/guarded.html'))`
+    const page = await controlled(shell)
+    await page.goto(`${app.site.origin}/orders`)
+    await page.waitForURL('**/auth/login?**')
+    const [...outcome] = await refusal(page)
+    assert.match(outcome.splice(4, 1)[0], /runs at \/auth\/login, .* service worker has most likely.*Exclude/)
+    assert.deepEqual(outcome, [null, 'failed', 'shell_served', 'shell_served', '/auth/login'])
+  })
+
+  test('a server that sends it for every address: the guard stops with shell_served', time, async () => {
+    const page = await app.open('/link.html')
+    const body = app.site.files['/guarded.html']
+    await page.route('**/auth/**', (route) => route.fulfill({ contentType: 'text/html', body }))
+    await page.goto(`${app.site.origin}/guarded.html`)
+    const [...outcome] = await refusal(page)
+    assert.match(outcome.splice(4, 1)[0], /\/auth\/config is a page\. Exclude/)
+    assert.deepEqual(outcome, [null, 'failed', 'shell_served', 'shell_served', '/guarded.html'])
+    for (const path of ['/auth/login', '/auth/callback', '/auth/popup', '/auth/logout/provider']) {
+      await page.goto(app.site.origin + path)
+      const [...outcome] = await refusal(page)
+      assert.match(outcome.splice(4, 1)[0], /no service worker controls it, so the server has responded/)
+      assert.deepEqual(outcome, [null, 'failed', 'shell_served', 'shell_served', path])
+    }
+  })
+
+  test('a page of the app with a similar address connects', time, async () => {
+    app.site.routes['/auth/login-help'] = app.site.routes['/app/auth/login'] = '/guarded.html'
+    const page = await app.open('/app/auth/login')
+    await page.waitForURL('**/interaction/**')
+  })
+})
 
 for (const [kind, listener] of Object.entries(PASSING)) {
   describe(`a worker that passes on: ${kind}`, { timeout: 300_000 }, () => {

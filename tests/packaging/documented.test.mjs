@@ -85,7 +85,7 @@ async function snippets() {
 async function build(bundler, name, code) {
   const folder = `${project}/${bundler}-${name.replace(/\W/g, '-')}`
   await mkdir(folder, { recursive: true })
-  await cp(`${project}/auth.worker.ts`, `${folder}/auth.worker.ts`)
+  for (const file of ['auth.worker.ts', 'router.ts']) await cp(`${project}/${file}`, `${folder}/${file}`)
   const before = /^import /m.test(code) ? '' : `import { connect, createAuth } from 'strongroom'\n`
   // A module that only creates `auth`, or the worker's functions, connects nothing before its first use.
   const after = /^export const auth/m.test(code)

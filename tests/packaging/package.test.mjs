@@ -118,7 +118,16 @@ test('without a bundler, the page needs only files that the guide copies', async
 test('has no top-level await', async () => {
   const supported = { 'top-level-await': false }
   await assert.rejects(transform('await 0', { format: 'esm', supported }), 'the check itself')
-  const onPage = ['index', 'worker', 'standalone', 'escrow', 'vault-frame', 'wasm-url', 'extension']
+  const onPage = [
+    'index',
+    'worker',
+    'standalone',
+    'escrow',
+    'vault-frame',
+    'wasm-url',
+    'messages',
+    'extension',
+  ]
   for (const entry of [...onPage, 'edge', 'edge.workerd', 'edge.light', 'edge/node']) {
     await transform(await read(`dist/${entry}.js`), { format: 'esm', supported })
   }
@@ -133,6 +142,7 @@ for (const entry of [
   'strongroom/extension',
   'strongroom/headers',
   'strongroom/wasm-url',
+  'strongroom/messages',
   'strongroom/testing',
   'strongroom/edge',
   'strongroom/edge/node',

@@ -1,15 +1,11 @@
-/**
- * A world in a build that Playwright drives, and the requests of a real vault that Playwright and MSW see. For the
- * latter, the guide's code reads `VITE_E2E`.
- */
+/** The requests of a real vault that Playwright and MSW see. The guide's code reads `VITE_E2E`. */
 import assert from 'node:assert/strict'
-import { copyFile, readdir, readFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { copyFile } from 'node:fs/promises'
 import { giveConsent } from '../support/app.mjs'
-import { ARGS, findProgram, launchBrowser } from '../support/browser.mjs'
+import { launchBrowser } from '../support/browser.mjs'
 import { CLIENT_ID, startServers } from '../support/servers.mjs'
-import { authConfig, readGuide } from './guide.mjs'
-import { checkTypes, createProject, runScript, versionOf, write } from './project.mjs'
+import { readGuide } from './guide.mjs'
+import { createProject, runScript, versionOf, write } from './project.mjs'
 
 const guide = await readGuide('docs/testing-your-app.md')
 const readme = await readGuide('README.md')
@@ -134,108 +130,9 @@ async function runApp({ tarball }, { env = '', msw = '', expected }) {
   return msw ? versionOf(project, 'msw') : versionOf(`${project}/../../..`, 'playwright-core')
 }
 
-/** An app that shows the user and the orders, or a button. */
-const WORLD_MAIN = `
-import { auth } from './auth'
-
-const show = (...nodes: (Node | string)[]) => document.body.replaceChildren(...nodes)
-let shown: string | undefined
-auth.subscribe(async ({ status, session }) => {
-  const next = session?.claims.sub ?? status
-  // Another call of the API, such as after the warning \`expiring\`, would extend the session.
-  if (next === shown) return
-  shown = next
-  if (session) {
-    show(\`Hello \${session.claims.name}\`)
-    const orders = await auth.fetch('https://api.example.com/v1/orders')
-    if (auth.state.session) document.body.append(await orders.text())
-  } else if (status === 'connected') {
-    const button = document.createElement('button')
-    button.append('Sign in')
-    button.onclick = () => void auth.login()
-    show(button)
-  }
-})
-`
-
-const worldFiles = async () => ({
-  'index.html':
-    '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/src/main.ts"></script>',
-  'src/main.ts': WORLD_MAIN,
-  'src/auth.ts': guide.block('// src/auth.ts'),
-  'src/auth.e2e.ts': guide.block('// src/auth.e2e.ts'),
-  'src/auth.config.ts': await authConfig(),
-  'src/auth.worker.ts': readme.block('// src/auth.worker.ts'),
-  'src/env.d.ts': '/// <reference types="vite/client" />',
-  'e2e/session.spec.ts': guide.block('// e2e/session.spec.ts'),
-  'playwright.config.ts': guide.block('// playwright.config.ts'),
-})
-
-/** Resolves with a port of loopback that nothing uses. */
-const freePort = () =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, 'localhost', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
-    })
-  })
-
-const replace = (text, part, by) => {
-  if (!text.includes(part)) throw new Error(`no ${part}`)
-  return text.replaceAll(part, by)
-}
-
-/** Runs the guide's tests with the guide's configuration, but with the browser and a free port of this machine. */
-async function runWorld({ tarball }, without) {
-  const project = await createProject('vitest', tarball)
-  const files = await worldFiles()
-  const launchOptions = JSON.stringify({ executablePath: findProgram('chromium'), args: ARGS })
-  let config = replace(files['playwright.config.ts'], '4173', await freePort())
-  config = replace(config, 'use: {', `use: { launchOptions: ${launchOptions},`)
-  if (without) config = replace(config, without, '')
-  await write(project, { ...files, 'playwright.config.ts': config })
-  await runScript(project, 'node_modules/@playwright/test/cli.js', ['test', '--workers=1', '--reporter=line'])
-  return versionOf(project, '@playwright/test')
-}
-
-/** Checks that only the build for tests contains the test double. */
-async function checkProduction({ tarball }) {
-  const project = await createProject('vitest', tarball)
-  await write(project, await worldFiles())
-  const contains = async (mode) => {
-    const args = ['build', `--mode=${mode}`, `--outDir=dist-${mode}`, '--logLevel=error']
-    await runScript(project, 'node_modules/vite/bin/vite.js', args)
-    const assets = `${project}/dist-${mode}/assets`
-    const scripts = await Promise.all(
-      (await readdir(assets)).map((name) => readFile(`${assets}/${name}`, 'latin1')),
-    )
-    return scripts.some((script) => script.includes('this is a test double'))
-  }
-  assert.deepEqual([await contains('production'), await contains('e2e')], [false, true])
-  return versionOf(project, 'vite')
-}
-
-async function checkWorldTypes({ tarball }) {
-  const project = await createProject('vitest', tarball)
-  const files = await worldFiles()
-  await write(project, files)
-  return checkTypes(
-    project,
-    Object.keys(files).filter((path) => path.endsWith('.ts')),
-  )
-}
-
 const E2E = 'VITE_E2E=1'
 
 export const RECIPES = [
-  { name: 'Playwright with a world', run: (tools) => runWorld(tools) },
-  {
-    name: 'Playwright with a world, production mode',
-    fails: /world is not defined/,
-    run: (tools) => runWorld(tools, '--mode e2e '),
-  },
-  { name: 'Playwright: only the test build has the test double', run: checkProduction },
-  { name: 'Playwright with a world, types', run: checkWorldTypes },
   {
     name: 'Playwright sees the requests of a dedicated worker',
     run: (tools) => runApp(tools, { env: E2E, expected: { playwright: 1, msw: 0, api: 1 } }),

@@ -86,6 +86,7 @@ export async function checkTypes(folder, files) {
     lib: ['es2023', 'dom', 'dom.iterable'],
     module: 'esnext',
     moduleResolution: 'bundler',
+    allowImportingTsExtensions: true,
     jsx: 'react-jsx',
     types: [],
   }

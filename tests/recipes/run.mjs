@@ -1,5 +1,5 @@
 /**
- * Runs the code of the guides: docs/testing-your-app.md and docs/clients.md. Each recipe is a project of a user, in
+ * Runs the code of the guides: docs/testing-your-app.md, docs/react-router.md and docs/clients.md. Each recipe is a project of a user, in
  * which the packed npm package and the recipe's tools are installed.
  *
  *   node tests/recipes/run.mjs [--lock] [<name> …]
@@ -31,7 +31,7 @@ if (values.lock) {
 
 /** Resolves with the recipes whose names contain one of these names, or with all. */
 async function chosen(names) {
-  const files = ['vitest', 'jest', 'storybook', 'playwright', 'clients', 'sockets']
+  const files = ['vitest', 'jest', 'storybook', 'playwright', 'react-router', 'clients', 'sockets']
   const modules = await Promise.all(files.map((file) => import(`./${file}.mjs`)))
   /** @type {Recipe[]} */
   const recipes = modules.flatMap(({ RECIPES }) => RECIPES)

@@ -90,6 +90,8 @@ fn package() -> Result<()> {
         "vault-origin/vault-frame.d.ts",
         "callback.js",
         "callback/finish-login.d.ts",
+        "messages.js",
+        "page/errors/user-message.d.ts",
         "wasm-url.js",
         "page/wasm-url.d.ts",
         "form.js",

@@ -1,6 +1,7 @@
 import { HttpClient } from '@angular/common/http'
 import { Component, inject, signal } from '@angular/core'
 import { injectAuth } from 'strongroom/angular'
+import { userMessage } from 'strongroom/messages'
 
 interface Order {
   id: number
@@ -28,6 +29,6 @@ export class Orders {
   constructor() {
     inject(HttpClient)
       .get<Order[]>('http://127.0.0.1:4402/v1/orders')
-      .subscribe({ next: this.orders.set, error: ({ message }) => this.trouble.set(message) })
+      .subscribe({ next: this.orders.set, error: ({ error }) => this.trouble.set(userMessage(error)) })
   }
 }

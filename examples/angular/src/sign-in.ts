@@ -1,4 +1,5 @@
-import { Component, input } from '@angular/core'
+import { Component, effect, inject, input } from '@angular/core'
+import { Router } from '@angular/router'
 import { injectAuth } from 'strongroom/angular'
 
 @Component({
@@ -9,4 +10,12 @@ export class SignIn {
   readonly auth = injectAuth()
   /** The query parameter `to`. */
   readonly to = input('/')
+
+  constructor() {
+    const router = inject(Router)
+    // Leaves this page when the user has signed in, also in another tab.
+    effect(() => {
+      if (this.auth.session()) void router.navigateByUrl(this.to(), { replaceUrl: true })
+    })
+  }
 }

@@ -53,6 +53,11 @@ export interface HeaderOptions {
   isolated?: boolean
   /** The path of the app's service worker, if there is one (`strongroom/escrow`). */
   serviceWorker?: string
+  /**
+   * Lets the test double `strongroom/testing` run in the page: WebAssembly, and requests of the page to the origins of
+   * `apis`. For development and tests only, so `origin` must be http on loopback. Default false.
+   */
+  testing?: boolean
 }
 
 /** The values of response headers by name. */
@@ -89,8 +94,19 @@ const ENDPOINTS = [
  *   a policy.
  */
 export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {
+  if (options.testing && !originOf('origin', options.origin).startsWith('http:')) {
+    throw invalid(
+      `\`testing\` is for development and tests, and \`origin\` is '${options.origin}': it must be http on loopback, such as 'http://localhost:4173'`,
+    )
+  }
+  return generate(config, options)
+}
+
+/** Returns the headers of {@link securityHeaders}. The caller has checked where `testing` is used. */
+export const generate = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {
   const { isolated = false } = options
   const policy = pagePolicy(options)
+  if (options.testing) allowTestDouble(policy, config, options)
   const embedder: ResponseHeaders = isolated ? { 'Cross-Origin-Embedder-Policy': 'require-corp' } : {}
   const page = {
     'Content-Security-Policy': serialize(policy),
@@ -156,6 +172,24 @@ const pagePolicy = (options: HeaderOptions): Policy => {
   return policy
 }
 
+/**
+ * Adds what the test double needs in the page: its core is WebAssembly, and its option `api` may pass the calls on to
+ * `fetch`.
+ */
+const allowTestDouble = (policy: Policy, { apis }: HeaderConfig, { origin }: HeaderOptions): void => {
+  const add = (directive: string, sources: string[]) => {
+    const own = (policy[directive] ?? []).filter((source) => source !== "'none'")
+    policy[directive] = [...new Set([...own, ...sources])]
+  }
+  add('script-src', ["'wasm-unsafe-eval'"])
+  const origins = apis.map(({ url }, i) => apiOrigin(url, i, origin))
+  if (origins.length)
+    add(
+      'connect-src',
+      origins.map((api) => (api === origin ? "'self'" : api)),
+    )
+}
+
 /** Returns the path of the callback page, or `undefined` if the app has none. */
 export const callbackPath = (
   { callbackPage, redirectUri }: HeaderConfig,
@@ -217,6 +251,10 @@ const workerFiles = ({ origin, worker, page = {} }: HeaderOptions): string[] => 
   return [...new Set([origin + worker, ...own])]
 }
 
+/** Returns the origin of an entry of `apis`, whose URL may be relative. */
+const apiOrigin = (url: string, place: number, origin: string) =>
+  originOf(`apis[${place}].url`, url, `${origin}/`)
+
 /** Returns the origins to which the worker connects, except its own. */
 const workerOrigins = (config: HeaderConfig, { origin, metadata }: HeaderOptions): string[] => {
   const endpoints: Partial<ProviderMetadata> = { ...metadata, ...config.metadata }
@@ -229,7 +267,7 @@ const workerOrigins = (config: HeaderConfig, { origin, metadata }: HeaderOptions
     found.push(originOf('identity.url', config.identity.url))
   }
   for (const [i, { url, webSocket }] of config.apis.entries()) {
-    const api = originOf(`apis[${i}].url`, url, `${origin}/`)
+    const api = apiOrigin(url, i, origin)
     found.push(api)
     // An https source does not match wss, and 'self' does not in every engine.
     if (webSocket) found.push(api.replace(/^http/, 'ws'))

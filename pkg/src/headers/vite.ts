@@ -1,12 +1,13 @@
 /** A plugin for Vite's servers. */
-import { originOf } from './checks.js'
+import { invalid, originOf } from './checks.js'
 import { hasHash, hints } from './module.js'
 import {
   type HeaderConfig,
   type HeaderOptions,
+  type ResponseHeaders,
   type SecurityHeaders,
   callbackPath,
-  securityHeaders,
+  generate,
 } from './security-headers.js'
 import { leavingFolder } from './worker-folder.js'
 
@@ -26,8 +27,9 @@ type ViteHandler = (request: ViteRequest, response: ViteResponse, next: () => vo
 interface ViteServer {
   middlewares: { use(handler: ViteHandler): unknown }
 }
-/** The part of Vite's configuration that says where a build's files are. */
+/** The part of Vite's configuration that says where a build's files are, and for whom it builds. */
 interface ViteBuild {
+  mode: string
   root: string
   base: string
   build: { outDir: string; assetsDir: string }
@@ -70,7 +72,7 @@ export interface ViteOptions extends Omit<HeaderOptions, 'origin' | 'module'> {
 export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlugin => {
   const { prefetch = false, ...rest } = options
   const headersWith = (more: Partial<HeaderOptions>) =>
-    securityHeaders(config, { ...rest, ...more, origin: `https://${ANY_HOST}` })
+    generate(config, { ...rest, ...more, origin: `https://${ANY_HOST}` })
   const previewHeaders = headersWith({})
   const { 'worker-src': workers = [], ...others } = options.page ?? {}
   // The development server's worker consists of several files.
@@ -106,6 +108,7 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
           response.setHeader(name, withHost(value, request))
         }
       }
+      if (isCallback) keepHeaders(response, headers)
       next()
     })
   }
@@ -113,6 +116,11 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
     name: 'strongroom-headers',
     configResolved(resolved) {
       vite = resolved
+      if (options.testing && vite.mode === 'production') {
+        throw invalid(
+          "`testing` of viteHeaders() is for development and tests, and the mode is 'production': run Vite in another mode, such as `vite build --mode e2e` and `vite preview --mode e2e`, and pass `testing: mode === 'e2e'`",
+        )
+      }
     },
     configureServer: (server) => use(server, false, developmentHeaders),
     async configurePreviewServer(server) {
@@ -140,6 +148,14 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
       },
     },
   }
+}
+
+/** Keeps Vite, which sets `Cache-Control` of each HTML file, from replacing these headers. */
+const keepHeaders = (response: ViteResponse, headers: ResponseHeaders) => {
+  const kept = new Set(Object.keys(headers).map((name) => name.toLowerCase()))
+  const { setHeader } = response
+  response.setHeader = (name, value) =>
+    kept.has(name.toLowerCase()) ? response : setHeader.call(response, name, value)
 }
 
 /** Returns true for the name of the vault's module with a hash. */

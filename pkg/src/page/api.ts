@@ -57,6 +57,9 @@ export interface Strongroom {
    * the session. `device` is for screens without a keyboard (RFC 8628): `onCode` receives the code that the user types
    * in on another device, and the promise resolves with the session. `custom` is for shells such as Electron, Tauri,
    * Capacitor and browser extensions: `open` shows the provider's page, and the promise resolves with the session.
+   *
+   * If a user is signed in and neither the options nor the session need the provider, the promise resolves with the
+   * session at once: see docs/login.md. Use `prompt: 'select_account'` to change the user.
    */
   login(options?: LoginOptions): Promise<Session>
   /**

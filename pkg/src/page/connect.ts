@@ -6,6 +6,7 @@ import { StrongroomError } from './errors/error.js'
 import { vaultFetch } from './fetch/fetch.js'
 import { watchUser } from './activity.js'
 import { listen } from './listen.js'
+import { isSignedIn, needsLogin } from './login/at-once.js'
 import { openPopup } from './login/popup.js'
 import { recordEnd } from './guards/end-record.js'
 import { type Client, type Connection, open } from './connection/connection.js'
@@ -85,6 +86,9 @@ export const connect = async (
   const isOtherUser = createUserComparison()
   let reason: EndReason | null = null
   let elsewhere = false
+  let isExpiring = false
+  /** The time at which a session began in which a call was refused because the user is needed. */
+  let neededIn: number | undefined
   let app = 0
   let hasCallbackPage = false
   let stopWatching: (() => void) | undefined
@@ -112,16 +116,23 @@ export const connect = async (
   const client: Client = {
     announce(message) {
       if (message.t === 'trace' || message.t === 'warning') return void tell(message)
-      if (message.t === 'expiring') return emit(message.t, { at: message.at })
+      if (message.t === 'expiring') {
+        isExpiring = true
+        return emit(message.t, { at: message.at })
+      }
       if (message.t === 'outdated') return connection.on(message.t)
       // A worker of a newer version may announce what this page does not know.
       if (message.t !== 'ready' && message.t !== 'session') return
       const before = reason
+      isExpiring = false
       ;({ session, reason, from, elsewhere = elsewhere } = message)
       if (message.t === 'ready') ({ app, callbackPage: hasCallbackPage = false } = message)
       // A new vault does not know why the session of the previous vault ended.
       if (!session) reason ??= before
       emitChange()
+    },
+    refused(refusal) {
+      if (needsLogin(refusal)) neededIn = session?.startedAt
     },
     end() {
       session = null
@@ -185,7 +196,11 @@ export const connect = async (
           : connection,
         input,
         init,
-        (call) => emit('call', call),
+        (call) => {
+          // The API does not accept the token, and a login brings another one.
+          if (call.status === 401) neededIn = session?.startedAt
+          emit('call', call)
+        },
       ).catch((error) => {
         if (error instanceof StrongroomError && error.login) {
           error.stepUp = async (options) => {
@@ -200,6 +215,7 @@ export const connect = async (
     webSocket: (url, protocols, target = createTarget(url)) =>
       implementTarget('webSocket', target, connection, protocols),
     async login(options) {
+      if (isSignedIn(session, options, isExpiring, neededIn)) return session!
       const { href } = location
       // A callback that the callback page has finished ends before login.js is there.
       const begun = inFlight

@@ -109,7 +109,7 @@ export interface TestWorld<Claims = DefaultClaims> {
   readonly navigations: readonly string[]
   /**
    * Signs a user in at once, as another tab of the app would do. This user is also the user of later logins. Default:
-   * Alice.
+   * Alice, as in all logins until another user is set.
    *
    * @throws `StrongroomError` `unsupported` if the login fails, for instance because the provider is down.
    */
@@ -310,6 +310,9 @@ const createFacade = (current: () => Auth<any>) => {
   return { auth, move }
 }
 
+/** The user of a world in which the test has not set another one. */
+const DEFAULT_USER: TestUser = { name: 'Alice' }
+
 const claimsOf = (user: TestUser) =>
   JSON.stringify({ ...user, sub: user.sub ?? (user.name ?? 'alice').toLowerCase().replace(/\W+/g, '-') })
 
@@ -320,7 +323,7 @@ const claimsOf = (user: TestUser) =>
  * @param config The configuration that the worker's file passes to `vault()`.
  * @typeParam Claims The claims that the configuration's `claims` names.
  * @throws `StrongroomError` `config_invalid`; `unsupported` in a page served over https without
- *   `allowHttps`.
+ *   `allowHttps`; `wasm_blocked` in a page whose Content-Security-Policy forbids WebAssembly.
  */
 export const testWorld = async <Claims = DefaultClaims>(
   config: VaultConfig,
@@ -409,7 +412,7 @@ export const testWorld = async <Claims = DefaultClaims>(
     },
     calls: host.calls,
     navigations,
-    signIn(user = { name: 'Alice' }) {
+    signIn(user = DEFAULT_USER) {
       world.setUser(user)
       const code = host.use((core) => core.signIn())
       if (code) refuse(`signIn() failed with ${code}: is the provider down, or the device offline?`)
@@ -460,6 +463,7 @@ export const testWorld = async <Claims = DefaultClaims>(
       page.platform.dispatch('pagehide')
     },
   }
+  world.setUser(DEFAULT_USER)
   await page.auth.connect()
   return world
 }

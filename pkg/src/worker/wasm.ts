@@ -15,7 +15,7 @@ type InitSync = (source: { module: WebAssembly.Module }) => { memory: WebAssembl
  */
 export const loadWasm = (source: WasmSource, initSync: InitSync): Promise<WebAssembly.Memory> =>
   load(source, initSync).catch((error) => {
-    throw error instanceof WebAssembly.CompileError && isBlocked()
+    throw isBlocked(error)
       ? new StrongroomError('wasm_blocked', '')
       : new StrongroomError('wasm_failed', error.message)
   })
@@ -54,10 +54,11 @@ const compile = async (given: BufferSource | WebAssembly.Module | Response): Pro
 }
 
 /**
- * Returns true if a policy forbids WebAssembly. Compiling an HTML page also throws a CompileError, so this function
- * compiles an empty module, which fails only because of a policy.
+ * Returns true if compiling has failed because a policy forbids WebAssembly. Compiling an HTML page also throws a
+ * CompileError, so this function compiles an empty module, which fails only because of a policy.
  */
-const isBlocked = (): boolean => {
+export const isBlocked = (error: unknown): boolean => {
+  if (!(error instanceof WebAssembly.CompileError)) return false
   try {
     new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0))
     return false

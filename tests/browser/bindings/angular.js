@@ -45,6 +45,20 @@ const Root = component(
 const view = (id, text) =>
   component({ selector: `app-${id}`, template: `<i id="${id}">${text}</i>` }, class {})
 
+const SignIn = component(
+  { selector: 'app-sign-in', template: '<i id="fallback">Sign in</i>' },
+  class {
+    constructor() {
+      const { session } = injectAuth()
+      const router = inject(Router)
+      // The recipe of docs/frameworks.md: leaves this page when the user has signed in.
+      effect(() => {
+        if (session()) void router.navigateByUrl('/orders', { replaceUrl: true })
+      })
+    }
+  },
+)
+
 export const mount = async (auth, element, isGuarded) => {
   element.append(document.createElement('app-root'))
   const app = await bootstrapApplication(Root, {
@@ -59,7 +73,7 @@ export const mount = async (auth, element, isGuarded) => {
           canActivate: isGuarded ? [sessionGuard({ fallback: '/sign-in' })] : [],
           runGuardsAndResolvers: 'always',
         },
-        { path: 'sign-in', component: view('fallback', 'Sign in') },
+        { path: 'sign-in', component: SignIn },
         { path: '**', component: view('other', '') },
       ]),
     ],

@@ -46,7 +46,8 @@ async function project(fixture, name, tarball) {
   const folder = `${workplace}/${name.replaceAll(' ', '-')}`
   await rm(folder, { recursive: true, force: true })
   await cp(fixtures + fixture, folder, { recursive: true })
-  await copyFile(`${fixtures}auth.js`, `${folder}/auth.js`)
+  // The handler of the Next.js app is in a file of its own, because docs/nextjs.md shows all files.
+  if (fixture !== 'next') await copyFile(`${fixtures}auth.js`, `${folder}/auth.js`)
   await npm(folder, 'install', '--no-save', '--no-package-lock', '--offline', '--ignore-scripts', tarball)
   return folder
 }
@@ -106,12 +107,12 @@ const FRAMEWORKS = {
       return serveWorkers({ folder, ...built, env, isolates: 1 })
     },
   },
-  next: nextApp({ without: ['proxy.js', 'app/edge'] }),
+  next: nextApp({ without: ['proxy.ts', 'app/edge'] }),
   'next with webpack and a proxy': nextApp({ build: ['--webpack'], without: ['app/api', 'app/edge'] }),
   // Next.js does not support the Edge Runtime together with Cache Components.
   'next with the Edge Runtime': nextApp({
     pages: ['/', '/edge'],
-    without: ['next.config.js', 'proxy.js'],
+    without: ['next.config.ts', 'proxy.ts'],
     isSlow: true,
   }),
   sveltekit: {

@@ -7,7 +7,7 @@ use std::fs;
 use syn::{BinOp, Expr, ForeignItem, Ident, Item, Lit};
 
 /// The names of the constants in each file of `src`.
-const SHARED: [(&str, &[&str]); 19] = [
+const SHARED: [(&str, &[&str]); 20] = [
     ("src/base/http.rs", &["MAX_BODY"]),
     (
         "src/bindings/edge.rs",
@@ -41,6 +41,7 @@ const SHARED: [(&str, &[&str]); 19] = [
         &["BACKGROUND", "HANDLER_HEADER", "USER"],
     ),
     ("src/edge/io.rs", &["BEAT", "NONCE_LEN"]),
+    ("src/edge/router.rs", &["FOR_WINDOWS"]),
     ("src/edge/store/coordinator.rs", &["COORDINATOR_TIME"]),
     ("src/edge/store/record_store.rs", &["LONGEST_VALUE"]),
     ("src/egress/body_delivery.rs", &["PAUSE_MS"]),

@@ -125,6 +125,8 @@ export interface Connection {
 /** Carries out the effects that a connection does not carry out itself, and receives the vault's announcements. */
 export type Client = Partial<Record<Effect, (connection: Connection) => void>> & {
   announce?(announcement: Announcement): void
+  /** Called with each refusal of a request. */
+  refused?(refusal: { code: string; login?: Demand }): void
 }
 
 /**
@@ -220,6 +222,7 @@ export const open = (
       if (t === 'failed') return connection.on(code === 'vault_outdated' ? 'stopped' : 'ended', code, message)
       const request = pending.get(id)
       if (id && !request) return
+      client.refused?.({ code, ...more })
       const error = createError(code, message)
       // These members are set before `request.fail` is called, so that the request gets the complete error.
       error.then((refusal) => Object.assign(refusal, more))

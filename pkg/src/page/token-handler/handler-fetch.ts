@@ -11,7 +11,8 @@ import type { HandlerSession } from './handler-session.js'
 
 /** Advice for codes whose usual advice is about a worker file. */
 const ADVICE: Record<string, string> = {
-  url_not_allowed: "Add a route for it to the handler's configuration, or a url to the one that is there.",
+  url_not_allowed:
+    "If the message names a fault of the URL, change the URL; otherwise add a route for it to the handler's configuration, or a url to the one that is there.",
   method_not_allowed: "Add the method to the route's methods in the handler's configuration.",
   insufficient_scope: "Add it to scope in the handler's configuration.",
 }
@@ -87,6 +88,8 @@ export const handlerFetch = (
     })
     state.trace('call_answered', { call, status: response.status })
     const error = await errorIn(response)
+    // The API does not accept the token, and a login brings another one.
+    if (response.status === 401) state.noteRefusal()
     report(error ? 0 : response.status)
     if (error) return rejectCall(error, input, init)
     if (state.isOutdated()) void state.read()
@@ -104,6 +107,7 @@ export const handlerFetch = (
     if (code === 'session_ended') state.end(reason)
     else if (code === 'login_required' && state.session) state.end()
     else if (code === 'interaction_required') state.requireInteraction()
+    if (demand) state.noteRefusal()
     return rejectWith(refuse, code, message).catch((error: StrongroomError) => {
       if (demand) addStepUp(error, demand, input, init)
       throw error

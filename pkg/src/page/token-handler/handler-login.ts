@@ -55,6 +55,9 @@ export const handlerLogin = async (context: LoginContext, options: LoginOptions 
 
   const isPopup = mode === 'popup'
   if (isPopup && isForeignFrame()) return refuse('unsupported', POPUP_IN_FRAME)
+  // Without a session this is not awaited, because the popup must open in the task of the click.
+  const current = state.session && (await state.sessionFor(options))
+  if (current) return current
   const query = new URLSearchParams({
     returnTo: isPopup ? `${base}/popup` : ownPath(returnTo, undefined, MAX_RETURN_TO),
   })

@@ -5,8 +5,9 @@
  * has expired.
  */
 import { BACKGROUND, USER } from '../../../glue/constants.js'
-import type { EndReason, Events, Session } from '../api.js'
+import type { EndReason, Events, LoginOptions, Session } from '../api.js'
 import type { TraceEvent } from '../../protocol/messages.js'
+import { isSignedIn } from '../login/at-once.js'
 import { createUserComparison } from '../user-comparison.js'
 import { errorIn, type HandlerConfig, type HandlerError, type HandlerRequests } from './handler-requests.js'
 
@@ -60,6 +61,8 @@ export const handlerSession = (
   let [lastRead, lastUserRequest] = [-Infinity, -Infinity]
   let timer: ReturnType<typeof setTimeout>
   let hasWarned = false
+  /** The time at which a session began in which a call was refused because the user is needed. */
+  let neededIn: number | undefined
   let isClosed = false
   let channel: BroadcastChannel | undefined
 
@@ -198,6 +201,11 @@ export const handlerSession = (
     announcedReason = data ? data.reason : null
     void read()
   }
+  /** Called when a call was refused because the user has to sign in again, or to grant more. */
+  const noteRefusal = () => {
+    neededIn = session?.startedAt
+  }
+
   const openChannel = () => {
     channel = new BroadcastChannel(`strongroom ${requests.base}`)
     channel.onmessage = onTabMessage
@@ -233,8 +241,20 @@ export const handlerSession = (
     noteUserRequest() {
       lastUserRequest = performance.now()
     },
+    noteRefusal,
+    /**
+     * Resolves with the session if a login with these options has nothing to do, after the handler has confirmed this.
+     * Otherwise resolves with `undefined`.
+     */
+    async sessionFor(options: LoginOptions | undefined): Promise<Session | undefined> {
+      const isEnough = () =>
+        isSignedIn(session, options, !!session && timeLeft(session) <= warningTime(), neededIn)
+      if (isEnough() && !(await read()) && isEnough()) return session!
+      return
+    },
     /** Called when the provider needs the user before it issues another token. */
     requireInteraction() {
+      noteRefusal()
       if (session && session.state === 'active') {
         session = { ...session, state: 'interaction_required' }
         emit('change', { session, reason })

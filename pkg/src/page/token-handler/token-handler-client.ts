@@ -4,7 +4,7 @@
  *
  * The handler makes all decisions. The client only knows the session that it last read from the handler.
  */
-import { BACKGROUND, UNAUTHORIZED, USER } from '../../../glue/constants.js'
+import { BACKGROUND, FOR_WINDOWS, UNAUTHORIZED, USER } from '../../../glue/constants.js'
 import { watchUser } from '../activity.js'
 import type { ConnectOptions, LogoutOptions, Strongroom } from '../api.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
@@ -31,6 +31,7 @@ export const connect = async (
   createOn: (events: EventTarget) => Strongroom['on'],
 ): Promise<Strongroom> => {
   const base = await basePath(address, resume, refuse)
+  await checkAddress(base, refuse)
   const events = new EventTarget()
   const closing = new AbortController()
   const closed = closing.signal
@@ -152,6 +153,22 @@ const basePath = async (
   return pathname.replace(/\/$/, '')
 }
 
+/**
+ * Rejects if this page runs at an address of the handler, which never serves the app. A login would lead to the same page
+ * again.
+ */
+const checkAddress = async (base: string, refuse: typeof Refuse): Promise<void> => {
+  const { pathname } = location
+  if (!FOR_WINDOWS.split(' ').some((name) => pathname === `${base}/${name}`)) return
+  const source = navigator.serviceWorker?.controller
+    ? "the app's service worker has most likely responded"
+    : 'no service worker controls it, so the server has responded'
+  return refuse(
+    'shell_served',
+    `the app's page runs at ${pathname}, which is an address of the token handler: ${source} with the app's page`,
+  )
+}
+
 /** Loads the handler's configuration for pages. */
 const loadConfig = async (requests: HandlerRequests, refuse: typeof Refuse): Promise<HandlerConfig> => {
   const response = await requests.send('config', BACKGROUND).catch(() => null)
@@ -163,6 +180,9 @@ const loadConfig = async (requests: HandlerRequests, refuse: typeof Refuse): Pro
       'handler_unreachable',
       `a proxy changes the path of requests for the handler from ${requests.base} to ${base}, so its redirects and its redirect_uri would be wrong. Let the proxy pass paths on unchanged, and set base in the handler's configuration to the path that browsers use`,
     )
+  }
+  if (/^text\/html\b/i.test(response?.headers.get('content-type') ?? '')) {
+    return refuse('shell_served', `the response of ${location.origin}${requests.base}/config is a page`)
   }
   const problem = response ? `does not come from a token handler (status ${response.status})` : 'is missing'
   return refuse('handler_unreachable', `the response of ${location.origin}${requests.base}/config ${problem}`)

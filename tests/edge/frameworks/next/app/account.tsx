@@ -1,19 +1,22 @@
 'use client'
 
 import { useRouter } from 'next/navigation'
-import { useEffect, useState } from 'react'
+import { type ReactNode, useEffect, useState } from 'react'
 import { createAuth } from 'strongroom'
-import { AuthProvider, useAuth } from 'strongroom/react'
+import { AuthProvider, useAuth, useUserChange } from 'strongroom/react'
 
 const auth = createAuth('/auth')
 
-export const Auth = ({ children }) => <AuthProvider auth={auth}>{children}</AuthProvider>
+export const Auth = ({ children }: { children: ReactNode }) => (
+  <AuthProvider auth={auth}>{children}</AuthProvider>
+)
 
 /** `user` is the user for whom the server rendered the page. */
-export const Account = ({ user }) => {
+export const Account = ({ user }: { user: string | undefined }) => {
   const { session, status, login, logout, fetch } = useAuth()
-  const [orders, setOrders] = useState([])
+  const [orders, setOrders] = useState<{ id: number; item: string }[]>([])
   const router = useRouter()
+  useUserChange(() => setOrders([])) // the next user must not see the orders of this one
   const current = session?.claims.sub
   const isOutdated = status === 'connected' && current !== user
   useEffect(() => {

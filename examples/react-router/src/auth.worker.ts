@@ -1,0 +1,4 @@
+import { vault } from 'strongroom/worker'
+import { config } from './auth.config'
+
+vault(config)

@@ -1,0 +1,4 @@
+import { finishLogin } from 'strongroom/callback'
+import { dedicated, shared } from './workers'
+
+finishLogin({ shared, dedicated })

@@ -1,0 +1,12 @@
+import react from '@vitejs/plugin-react'
+import { viteHeaders } from 'strongroom/headers'
+import { defineConfig } from 'vite'
+import { config } from './src/auth.config.ts'
+
+export default defineConfig({
+  plugins: [react(), viteHeaders(config, { worker: '/assets/auth.worker.js' })],
+  // Two pages: the app, and the callback page.
+  build: { rolldownOptions: { input: ['index.html', 'callback.html'] } },
+  // The headers name the worker's file, so its name has no hash.
+  worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'assets/[name].js' } } },
+})

@@ -1,0 +1,68 @@
+/**
+ * Sentences for the users of an app. An error's own message is for developers.
+ *
+ * @module
+ */
+import type { Code } from '../../generated/codes.js'
+
+/** A code, or `other` for all errors without a sentence of their own. */
+type Key = Code | 'other'
+
+const SIGN_IN_AGAIN = 'This sign-in is no longer valid. Please sign in again.'
+const TOO_LONG = 'The sign-in took too long. Please try again.'
+const SIGNED_OUT = 'You have been signed out. Please sign in again.'
+const CONTINUE = 'Please sign in again to continue.'
+const UNREACHABLE = 'The sign-in service cannot be reached. Please try again later.'
+const RELOAD = 'Please reload this page.'
+
+/** The sentences of {@link userMessage} in English. A table with translations has the same keys. */
+export const USER_MESSAGES = {
+  login_required: SIGNED_OUT,
+  session_ended: SIGNED_OUT,
+  interaction_required: CONTINUE,
+  step_up_required: CONTINUE,
+  insufficient_scope: 'You need another permission for this.',
+  login_denied: 'You were not signed in, because access was refused.',
+  login_canceled: 'The sign-in was canceled.',
+  login_expired: TOO_LONG,
+  timeout: TOO_LONG,
+  login_unknown: SIGN_IN_AGAIN,
+  login_replayed: SIGN_IN_AGAIN,
+  callback_invalid: SIGN_IN_AGAIN,
+  code_rejected: SIGN_IN_AGAIN,
+  popup_blocked: 'Your browser blocked the sign-in window. Please allow it and try again.',
+  storage_unavailable: 'Your browser does not let this site store data. Please allow it and try again.',
+  provider_unavailable: UNREACHABLE,
+  handler_unreachable: UNREACHABLE,
+  coordinator_unavailable: UNREACHABLE,
+  upstream_unavailable: 'The service cannot be reached. Please try again later.',
+  page_left: 'The request was interrupted. Please check its result before you try again.',
+  vault_crashed: RELOAD,
+  vault_outdated: RELOAD,
+  worker_timeout: RELOAD,
+  frame_timeout: RELOAD,
+  limit_exceeded: 'This is too much at once. Please try again with less.',
+  other: 'Something went wrong. Please try again later.',
+} satisfies Partial<Record<Key, string>>
+
+/** The texts with which browsers reject `fetch` if the network fails. */
+const NETWORK = /^(failed to fetch|network ?error|load failed)/i
+
+/**
+ * Returns a sentence about `error` that an app can show to its users. The sentence depends only on the error's code. A
+ * network failure of a call has the sentence of `upstream_unavailable`. Returns an empty string for `null` and
+ * `undefined`, so that an app may pass `auth.state.error`.
+ *
+ * @param table Sentences by code, such as translations. Codes that it lacks have the English sentence.
+ */
+export const userMessage = (error: unknown, table: Readonly<Partial<Record<Key, string>>> = {}): string => {
+  if (error === null || error === undefined) return ''
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  const isNetwork = error instanceof TypeError && NETWORK.test(`${message}`)
+  const key = isNetwork ? 'upstream_unavailable' : `${code}`
+  for (const sentences of [table, USER_MESSAGES]) {
+    // A newer worker may report a code with any name.
+    if (Object.hasOwn(sentences, key)) return sentences[key as keyof typeof sentences]!
+  }
+  return table.other ?? USER_MESSAGES.other
+}

@@ -1,3 +1,0 @@
-import { handler as made } from './auth'
-
-export const handler = (globalThis.tokenHandler ??= made)

@@ -1,0 +1,59 @@
+// The sentences for an app's users: by code, and as docs/errors.md lists them.
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { test } from 'node:test'
+import { load } from '../support/page_module.mjs'
+
+const { USER_MESSAGES, userMessage } = await load('page/errors/user-message.ts')
+const { StrongroomError } = await load('page/errors/error.ts')
+
+test('docs/errors.md lists each sentence with its codes', async () => {
+  const text = await readFile(new URL('../../docs/errors.md', import.meta.url), 'utf8')
+  const [, section] = text.split(/^## (?:Sentences for users|When .*)$/m)
+  const rows = [...section.matchAll(/^\| (`.*`|any other) \| (.*) \|$/gm)].map(([, codes, sentence]) =>
+    codes.split(', ').map((code) => [code === 'any other' ? 'other' : code.slice(1, -1), sentence]),
+  )
+  assert.deepEqual(Object.fromEntries(rows.flat()), USER_MESSAGES)
+})
+
+test('sentence depends on the code, and not on the message', () => {
+  for (const [code, sentence] of Object.entries(USER_MESSAGES)) {
+    assert.equal(userMessage(new StrongroomError(code, 'a message for developers')), sentence)
+    assert.equal(userMessage({ code }), sentence)
+  }
+  for (const error of [
+    new StrongroomError('config_invalid', ''),
+    new Error('x'),
+    {},
+    'x',
+    { code: 'toString' },
+  ]) {
+    assert.equal(userMessage(error), USER_MESSAGES.other)
+  }
+})
+
+test('no error has an empty sentence', () => {
+  assert.equal(userMessage(null), '')
+  assert.equal(userMessage(undefined), '')
+})
+
+test('network failure has the sentence of a service that cannot be reached', () => {
+  for (const text of [
+    'Failed to fetch',
+    'network error',
+    'NetworkError when attempting to fetch resource.',
+    'Load failed',
+  ]) {
+    assert.equal(userMessage(new TypeError(text)), USER_MESSAGES.upstream_unavailable)
+  }
+  assert.equal(userMessage(new TypeError("Failed to construct 'Request'")), USER_MESSAGES.other)
+})
+
+test('table of the app replaces sentences', () => {
+  const table = { login_denied: 'Zugriff verweigert.', upstream_unavailable: 'Offline.', other: 'Fehler.' }
+  assert.equal(userMessage({ code: 'login_denied' }, table), 'Zugriff verweigert.')
+  assert.equal(userMessage(new TypeError('Failed to fetch'), table), 'Offline.')
+  assert.equal(userMessage({ code: 'config_invalid' }, table), 'Fehler.')
+  assert.equal(userMessage({ code: 'timeout' }, table), USER_MESSAGES.timeout)
+  assert.equal(userMessage({ code: 'constructor' }, table), 'Fehler.')
+})
