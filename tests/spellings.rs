@@ -45,6 +45,16 @@ fn escaped(c: char, dice: &mut Dice) -> String {
     text
 }
 
+/// Returns a character that some servers take for `c`.
+fn lookalike(c: char, dice: &mut Dice) -> char {
+    match c {
+        '/' => dice.pick(&['\u{ff0f}', '\u{2215}', '\u{2044}']),
+        '.' => dice.pick(&['\u{ff0e}', '\u{2024}']),
+        'k' if dice.roll(2) == 0 => '\u{212a}',
+        _ => char::from_u32(c as u32 + 0xfee0).unwrap(),
+    }
+}
+
 /// Returns another spelling of a path.
 fn spelled(path: &str, dice: &mut Dice) -> String {
     let mut text = String::new();
@@ -53,9 +63,10 @@ fn spelled(path: &str, dice: &mut Dice) -> String {
         let before = ["", "", "", "/", ";a/", ".;/", "%20/", ".;a=%2525b/"];
         text.push_str(dice.pick(&before));
         for c in segment.chars() {
-            match dice.roll(4) {
-                0 => text.push_str(&escaped(c, dice)),
-                1 => text.push(c.to_ascii_uppercase()),
+            match dice.roll(8) {
+                0 | 1 => text.push_str(&escaped(c, dice)),
+                2 | 3 => text.push(c.to_ascii_uppercase()),
+                4 => text.push(lookalike(c, dice)),
                 _ => text.push(c),
             }
         }
@@ -110,11 +121,12 @@ fn spellings_are_refused_as_the_plain_path_is() {
         assert_eq!(decision(&policy, &path, "GET"), expected, "{path}");
         others += usize::from(!is_plain);
         let path = spelled(FORBIDDEN, &mut dice);
-        assert_eq!(
-            decision(&policy, &path, "PUT"),
-            Some(Code::UrlNotAllowed),
-            "{path}"
-        );
+        // A script may get the rest of the path.
+        let (before_query, _) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
+        for path in [&path, &[before_query, "/x"].concat()] {
+            let found = decision(&policy, path, "PUT");
+            assert_eq!(found, Some(Code::UrlNotAllowed), "{path}");
+        }
     }
     assert!(others > 15_000, "{others}");
 }
@@ -157,9 +169,11 @@ enum Step {
     FinalDots,
     /// Removes the name of a data stream.
     Streams,
+    /// Replaces characters of other widths.
+    Normalize,
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step::Decode,
     Step::Decode,
     Step::Decode,
@@ -172,6 +186,7 @@ const STEPS: [Step; 12] = [
     Step::Case,
     Step::FinalDots,
     Step::Streams,
+    Step::Normalize,
 ];
 
 fn decoded(path: &str) -> String {
@@ -214,6 +229,18 @@ fn before<'a>(text: &'a str, separator: &str) -> &'a str {
         .map_or(text, |(before, _)| before)
 }
 
+fn normalized(c: char) -> char {
+    match c {
+        '\u{2215}' | '\u{2044}' => '/',
+        '\u{2024}' => '.',
+        '\u{212a}' => 'K',
+        _ => (0x21..0x7f)
+            .map(|code| char::from(code))
+            .find(|ascii| char::from_u32(*ascii as u32 + 0xfee0) == Some(c))
+            .unwrap_or(c),
+    }
+}
+
 impl Step {
     fn perform(self, path: &str) -> String {
         match self {
@@ -240,6 +267,7 @@ impl Step {
                 }
             }),
             Self::Streams => each_segment(path, |segment| before(segment, "::$")),
+            Self::Normalize => path.chars().map(normalized).collect(),
         }
     }
 }
@@ -259,9 +287,16 @@ fn is_found(read: &str, known: &str) -> bool {
     path == known || path.strip_prefix(known).is_some_and(|more| more == ".json")
 }
 
+/// Returns true if a server finds the script `known`, and passes the rest of the path to it.
+fn is_found_with_path_info(read: &str, known: &str) -> bool {
+    let more = read.strip_prefix(known);
+    is_found(read, known)
+        || more.is_some_and(|more| more.starts_with('/') || more.starts_with(".php/"))
+}
+
 /// Returns a path of pieces that servers treat differently.
 fn hostile(dice: &mut Dice) -> String {
-    const PIECES: [&str; 40] = [
+    const PIECES: [&str; 44] = [
         "/..;a",
         "/..%3b",
         "/%252e%252e;",
@@ -302,6 +337,10 @@ fn hostile(dice: &mut Dice) -> String {
         "e",
         "%",
         "%2500",
+        "%ef%bc%8f",
+        "\u{ff0e}",
+        "\u{2215}..",
+        ".php/x",
     ];
     let mut path = "/v1".to_owned();
     for _ in 0..1 + dice.roll(7) {
@@ -324,7 +363,7 @@ fn no_server_finds_a_protected_path_or_leaves_the_folder() {
         };
         let plain = parsed(&path);
         let read = read(&plain, &mut dice);
-        let is_protected = is_found(&read, EXACT) || is_found(&read, FORBIDDEN);
+        let is_protected = is_found(&read, EXACT) || is_found_with_path_info(&read, FORBIDDEN);
         let is_outside =
             !read.starts_with("/v1") || !matches!(read.as_bytes().get(3), None | Some(b'/'));
         let is_hidden = is_protected && plain != EXACT && plain != FORBIDDEN;

@@ -286,7 +286,7 @@ impl Allowed {
 pub struct EgressPolicy {
     rules: Vec<Rule>,
     /// The origins and paths to which no request is allowed, such as those of the provider's endpoints, as
-    /// [`spelling::read`] returns them.
+    /// [`spelling::read`] returns them, with a question mark if the URL has a query.
     forbidden: Vec<String>,
     /// The targets of access tokens that belong to rules.
     targets: Vec<Target>,
@@ -329,10 +329,16 @@ impl EgressPolicy {
         resources
     }
 
-    /// Forbids requests to these URLs, such as the provider's endpoints, even if a rule covers them.
+    /// Forbids requests to these URLs, and to URLs below them, even if a rule covers them: see [`spelling::may_reach`].
     pub fn forbid(&mut self, endpoints: &[&str]) {
         for endpoint in endpoints {
-            let place = Url::parse(endpoint).and_then(|url| spelling::read(&url));
+            let place = Url::parse(endpoint).and_then(|url| {
+                let mut place = spelling::read(&url)?;
+                if strings::contains_byte(url.without_fragment().as_bytes(), b'?') {
+                    place.push('?');
+                }
+                Some(place)
+            });
             if let Some(place) = place.filter(|place| !self.forbidden.contains(place)) {
                 self.forbidden.push(place);
             }
@@ -484,7 +490,7 @@ impl EgressPolicy {
         let read = spelling::read(url);
         let is_it = |known: &String| {
             read.as_ref()
-                .is_none_or(|read| spelling::is_read_as(read, known))
+                .is_none_or(|read| spelling::may_reach(read, known))
         };
         self.forbidden.iter().any(is_it)
     }
@@ -656,9 +662,38 @@ mod tests {
             "https://example.com/oauth/token::$DATA",
             "https://example.com/oauth/token.json",
             "https://example.com/oauth/token%3Fx",
+            "https://example.com/oauth/token/x",
+            "https://example.com/oauth/Token.php/x/../y?z",
+            "https://example.com/oauth%EF%BC%8Ftoken",
+            "https://example.com/oauth\u{2215}token",
+            "https://example.com/oauth/to%E2%84%AAen",
         ] {
             let error = rules.authorize(url, "POST").unwrap_err();
             assert_eq!(error.code(), Code::UrlNotAllowed, "{url}");
+        }
+    }
+
+    #[test]
+    fn apis_below_the_root_and_a_front_controller_are_not_forbidden() {
+        let mut rules = rules(&["https://example.com/"], &["POST"]);
+        rules.forbid(&[
+            "https://example.com/",
+            "https://example.com/index.php?route=token",
+        ]);
+        // Another vault reads the stored endpoints.
+        let stored = rules.forbidden().to_vec();
+        rules.extend_forbidden(stored.clone());
+        assert_eq!(rules.forbidden(), stored);
+        for (path, is_allowed) in [
+            ("", false),
+            ("?x", false),
+            ("index.php", false),
+            ("index.php?route=api", false),
+            ("index.php/api", true),
+            ("api", true),
+        ] {
+            let url = ["https://example.com/", path].concat();
+            assert_eq!(rules.authorize(&url, "POST").is_ok(), is_allowed, "{path}");
         }
     }
 

@@ -831,6 +831,21 @@ mod tests {
         assert_eq!(with_pauses(JWT, &[&JWT[..16]])[0].1, "|");
     }
 
+    /// A part of an escape would tell half of the sixteenth character.
+    #[test]
+    fn sixteenth_character_does_not_begin_after_a_pause() {
+        let escaped: String = JWT
+            .chars()
+            .map(|c| format!("\\u{:04x}", u32::from(c)))
+            .collect();
+        let fifteen = 15 * ESCAPED;
+        let passed = |end: usize| with_pauses(JWT, &[&escaped[..end]])[0].1.clone();
+        assert_eq!(passed(fifteen), ["|", &escaped[..fifteen]].concat());
+        for extra in 1..ESCAPED {
+            assert_eq!(passed(fifteen + extra), "|");
+        }
+    }
+
     #[test]
     fn released_bytes_count_as_a_part_of_their_run() {
         let passed = with_pauses(JWT, &[&JWT[..10], &JWT[10..15], &JWT[15..16], &JWT[16..40]]);
@@ -982,6 +997,13 @@ mod tests {
     fn short_tokens_are_not_searched_for() {
         assert!(Guard::new("fifteen-letters").is_none());
         assert!(Guard::new("sixteen--letters").is_some());
+        // Beside a longer token, too.
+        let guard = Guard::search_for(&["fifteen-letters", JWT]).unwrap();
+        assert!(!guard.is_in(b"fifteen-letters") && guard.is_in(JWT.as_bytes()));
+        // After a pause, only the last character of the shortest token does not pass.
+        let passed = with_pauses("sixteen--letters", &["sixteen--letter", "s"]);
+        assert_eq!(passed[0].1, "|sixteen--letter");
+        assert_eq!(passed[1].1, "!");
     }
 
     #[test]

@@ -75,6 +75,16 @@ impl Answered {
     }
 }
 
+/// Returns a request of the provider that ends sessions. Its body is [`Host::body`].
+pub(crate) fn logout_request() -> Request {
+    Request {
+        method: "POST".to_owned(),
+        url: absolute("/auth/backchannel-logout"),
+        has_body: true,
+        ..Request::default()
+    }
+}
+
 pub(crate) fn json_of(response: &OwnResponse) -> Value {
     let text = response.body.as_ref().map_or("null", |(_, text)| text);
     serde_json::from_str(text).unwrap_or(Value::Null)
@@ -556,13 +566,7 @@ impl Host {
 
     pub(crate) fn post_back_channel(&mut self, body: &str) -> OwnResponse {
         self.body = Some(body.to_owned());
-        let request = Request {
-            method: "POST".to_owned(),
-            url: absolute("/auth/backchannel-logout"),
-            has_body: true,
-            ..Request::default()
-        };
-        self.request_elsewhere(request).own()
+        self.request_elsewhere(logout_request()).own()
     }
 
     /// Returns the codes of the faults that were reported to the operator since the last call of `faults`.

@@ -5,7 +5,7 @@ use strongroom::edge::{Effect, TaskId};
 
 use crate::browser::Source;
 use crate::crypto::Pair;
-use crate::host::{Host, location};
+use crate::host::{Host, location, logout_request};
 use crate::provider::{self, ISSUER};
 
 /// Returns the number of fetches of the key set.
@@ -89,6 +89,14 @@ fn failed_fetch_is_not_repeated_for_each_login() {
     host.sign_in();
 }
 
+fn is_waiting(effect: &Effect) -> bool {
+    matches!(effect, Effect::Sleep { flight, .. } if flight.is_some())
+}
+
+fn is_waiting_or_sending(effect: &Effect) -> bool {
+    is_waiting(effect) || matches!(effect, Effect::Send { .. })
+}
+
 fn is_fetch(effect: &Effect) -> bool {
     matches!(effect, Effect::Send { request, .. } if request.url.ends_with("/jwks"))
 }
@@ -96,10 +104,7 @@ fn is_fetch(effect: &Effect) -> bool {
 /// Completes a login up to the moment at which it fetches keys, or waits for a fetch.
 fn until_keys(host: &mut Host, back: &str) -> (TaskId, Effect) {
     let request = host.navigation(back, Source::CrossSite);
-    host.run_until(request, |effect| {
-        let waits = matches!(effect, Effect::Sleep { flight, .. } if flight.is_some());
-        waits || is_fetch(effect)
-    })
+    host.run_until(request, |effect| is_waiting(effect) || is_fetch(effect))
 }
 
 #[test]
@@ -115,6 +120,64 @@ fn logins_share_the_fetch_of_a_new_key() {
         assert_eq!((response.status, location(&response)), (303, "/"));
     }
     assert_eq!(fetches(&host), 2);
+}
+
+#[test]
+fn first_logins_share_the_fetches() {
+    // The logins begin without metadata, and end without keys.
+    let mut host = Host::new();
+    let begun = [(), (), ()].map(|()| {
+        let request = host.navigation("/auth/login", Source::App);
+        host.run_until(request, is_waiting_or_sending)
+    });
+    let waits = begun.each_ref().map(|(_, effect)| is_waiting(effect));
+    assert_eq!(waits, [false, true, true]);
+    for login in begun {
+        assert_eq!(host.finish(login).status, 303);
+    }
+    let documents = "/.well-known/openid-configuration";
+    assert_eq!(host.provider.sent_to(documents).len(), 1);
+    let back = [(), (), ()].map(|()| host.come_back("/auth/login"));
+    let logins = back.map(|back| until_keys(&mut host, &back));
+    let waits = logins.each_ref().map(|(_, effect)| is_waiting(effect));
+    assert_eq!(waits, [false, true, true]);
+    for login in logins {
+        assert_eq!(host.finish(login).status, 303);
+    }
+    assert_eq!(fetches(&host), 1);
+}
+
+/// In an outage, forged tokens that arrive together cause one request, and not one each.
+#[test]
+fn forged_logout_tokens_share_a_failing_fetch() {
+    let forged = Pair::generate().jwt(
+        r#"{"alg":"ES256","kid":"forged","typ":"logout+jwt"}"#,
+        &format!(r#"{{"iss":"{ISSUER}","aud":"web"}}"#),
+    );
+    for location in ["/.well-known/openid-configuration", "/jwks"] {
+        let mut host = Host::new();
+        if location == "/jwks" {
+            // The metadata is known.
+            host.come_back("/auth/login");
+        }
+        let before = host.provider.sent_to(location).len();
+        let logouts = [(), (), ()].map(|()| {
+            host.body = Some(format!("logout_token={forged}"));
+            host.run_until(logout_request(), is_waiting_or_sending)
+        });
+        let waits = logouts.each_ref().map(|(_, effect)| is_waiting(effect));
+        assert_eq!(waits, [false, true, true], "{location}");
+        for _ in 0..10 {
+            let reply = provider::json(400, "");
+            host.provider.replies.push_back((location, Some(reply)));
+        }
+        let mut sent = Vec::new();
+        for logout in logouts {
+            assert_eq!(host.finish(logout).status, 503, "{location}");
+            sent.push(host.provider.sent_to(location).len() - before);
+        }
+        assert!(sent.windows(2).all(|pair| pair[0] == pair[1]), "{sent:?}");
+    }
 }
 
 #[test]

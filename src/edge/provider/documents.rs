@@ -5,7 +5,7 @@ use alloc::rc::Rc;
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
-use crate::base::error::Result;
+use crate::base::error::{Code, Error, Result};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::edge::provider::requests;
 use crate::edge::task::{FlightGuard, Task, boxed};
@@ -17,8 +17,11 @@ use crate::oauth::metadata::{self, Metadata, Search};
 /// only [`Sender::TokenEndpoint`] causes.
 const KEYS_MIN_AGE: Millis = Millis::from_secs(30);
 
-/// The name of the flight that fetches the keys again.
+/// The name of the flight that fetches the keys.
 const KEYS_FLIGHT: &str = "fetch keys";
+
+/// The name of the flight that searches for the metadata.
+const METADATA_FLIGHT: &str = "fetch metadata";
 
 /// The end of the error message if there is no response.
 const NO_RESPONSE: &str = msg!("no response");
@@ -29,18 +32,54 @@ const KEYS_MAX_AGE: Millis = Millis::from_secs(3600);
 /// Returns the provider's metadata, which is fetched on first use. Provisional metadata is fetched again after
 /// [`KEYS_MIN_AGE`]: see [`Search::is_provisional`].
 pub(in crate::edge) async fn metadata(task: &Task) -> Result<Rc<Metadata>> {
-    let now = task.now();
-    {
-        let provider = &mut task.isolate().provider.borrow_mut();
-        let is_old = |since: &Instant| since.elapsed(&now) >= KEYS_MIN_AGE;
-        let since = &mut provider.provisional_since;
-        if since.take_if(|since| is_old(since)).is_none()
-            && let Some(metadata) = &provider.metadata
-        {
-            return Ok(metadata.clone());
+    metadata_for(task, Sender::TokenEndpoint).await
+}
+
+/// Returns the provider's metadata for a token of this sender.
+pub(in crate::edge) async fn metadata_for(task: &Task, sender: Sender) -> Result<Rc<Metadata>> {
+    if let Some(metadata) = known_metadata(task) {
+        return Ok(metadata);
+    }
+    if boxed(await_flight(task, METADATA_FLIGHT)).await {
+        match known_metadata(task) {
+            Some(metadata) => return Ok(metadata),
+            None if sender == Sender::Unknown => return Err(failed_for_another()),
+            None => {}
         }
     }
+    let _flight = FlightGuard::begin(task.clone(), METADATA_FLIGHT);
     boxed(search(task)).await
+}
+
+/// Returns the metadata, unless it is missing or must be fetched again.
+fn known_metadata(task: &Task) -> Option<Rc<Metadata>> {
+    let now = task.now();
+    let provider = &mut task.isolate().provider.borrow_mut();
+    let is_old = |since: &mut Instant| since.elapsed(&now) >= KEYS_MIN_AGE;
+    if provider.provisional_since.take_if(is_old).is_some() {
+        return None;
+    }
+    provider.metadata.clone()
+}
+
+/// Waits for a fetch of this name that another request has begun. Returns false if there is none.
+async fn await_flight(task: &Task, name: &str) -> bool {
+    let now = task.now();
+    let cache = task.isolate().session_cache.borrow();
+    let flight = cache.flight(name, &now);
+    drop(cache);
+    if flight.is_none() {
+        return false;
+    }
+    task.sleep(flight, task.config().flow.request_timeout).await;
+    true
+}
+
+/// Returns the error for a token of [`Sender::Unknown`] that has waited for a fetch which has failed. Otherwise each of
+/// many forged tokens would cause a request in an outage of the provider.
+fn failed_for_another() -> Error {
+    let why = msg!("the provider's documents could not be fetched a moment ago");
+    Error::new(Code::ProviderUnavailable, why)
 }
 
 /// Searches for the metadata. If it cannot be found, provisional metadata remains in use.
@@ -114,41 +153,50 @@ pub(in crate::edge) enum Sender {
     Unknown,
 }
 
-/// Returns the provider's keys, and true if they were fetched now. The keys are fetched on first use, and again at the
-/// age [`KEYS_MAX_AGE`].
-async fn keys(task: &Task) -> Result<(Rc<Jwks>, bool)> {
-    if let Some((keys, fetched)) = &mut task.isolate().provider.borrow_mut().keys {
-        if fetched.elapsed(&task.now()) < KEYS_MAX_AGE {
-            return Ok((keys.clone(), false));
-        }
-        // Set the time before the request, so that one failure does not cause a request for each token.
-        *fetched = task.now();
+/// Returns the provider's keys, and true if they were fetched for this token. The keys are fetched on first use, by one
+/// request for all tokens that need them, and again at the age [`KEYS_MAX_AGE`].
+async fn keys(task: &Task, sender: Sender) -> Result<(Rc<Jwks>, bool)> {
+    if let Some(keys) = known_keys(task) {
+        return Ok((keys, false));
     }
-    Ok((fetch_keys(task).await?, true))
+    if boxed(await_flight(task, KEYS_FLIGHT)).await {
+        match known_keys(task) {
+            // The provider may have begun to use another key after this fetch began.
+            Some(keys) => return Ok((keys, false)),
+            None if sender == Sender::Unknown => return Err(failed_for_another()),
+            None => {}
+        }
+    }
+    let _flight = FlightGuard::begin(task.clone(), KEYS_FLIGHT);
+    Ok((fetch_keys(task, sender).await?, true))
+}
+
+/// Returns the keys, unless they are missing or too old.
+fn known_keys(task: &Task) -> Option<Rc<Jwks>> {
+    let provider = &mut task.isolate().provider.borrow_mut();
+    let (keys, fetched) = provider.keys.as_mut()?;
+    if fetched.elapsed(&task.now()) < KEYS_MAX_AGE {
+        return Some(keys.clone());
+    }
+    // Set the time before the request, so that one failure does not cause a request for each token.
+    *fetched = task.now();
+    None
 }
 
 /// Returns the keys for a token whose key is not in `known`. Waits for a fetch that another such token has caused, or
 /// fetches the keys unless [`may_fetch_again`] forbids it.
 async fn newer_keys(task: &Task, known: Rc<Jwks>, sender: Sender) -> Result<Rc<Jwks>> {
-    let now = task.now();
-    let flight = task
-        .isolate()
-        .session_cache
-        .borrow()
-        .flight(KEYS_FLIGHT, &now);
-    if flight.is_some() {
-        task.sleep(flight, task.config().flow.request_timeout).await;
-        if let Some((keys, _)) = &task.isolate().provider.borrow().keys
-            && !Rc::ptr_eq(keys, &known)
-        {
-            return Ok(keys.clone());
-        }
+    if boxed(await_flight(task, KEYS_FLIGHT)).await
+        && let Some((keys, _)) = &task.isolate().provider.borrow().keys
+        && !Rc::ptr_eq(keys, &known)
+    {
+        return Ok(keys.clone());
     }
     if !may_fetch_again(task, sender) {
         return Ok(known);
     }
     let _flight = FlightGuard::begin(task.clone(), KEYS_FLIGHT);
-    fetch_keys(task).await
+    fetch_keys(task, sender).await
 }
 
 /// Returns true if a token with an unknown key may cause a fetch, and remembers the fetch.
@@ -175,8 +223,8 @@ fn may_fetch_again(task: &Task, sender: Sender) -> bool {
     true
 }
 
-async fn fetch_keys(task: &Task) -> Result<Rc<Jwks>> {
-    let metadata = metadata(task).await?;
+async fn fetch_keys(task: &Task, sender: Sender) -> Result<Rc<Jwks>> {
+    let metadata = metadata_for(task, sender).await?;
     let text = document(task, msg!("key set"), &metadata.jwks_uri).await?;
     let keys = Rc::new(Jwks::parse(text.expose())?);
     task.isolate().provider.borrow_mut().keys = Some((keys.clone(), task.now()));
@@ -191,7 +239,7 @@ pub(in crate::edge) async fn key(
     kid: Option<&str>,
     sender: Sender,
 ) -> Result<String> {
-    let (mut keys, is_new) = keys(task).await?;
+    let (mut keys, is_new) = keys(task, sender).await?;
     if !is_new && let Err(SelectError::Unknown) = keys.select(algorithm, kid) {
         keys = boxed(newer_keys(task, keys, sender)).await?;
     }
@@ -220,7 +268,7 @@ async fn get(task: &Task, url: &str, may_repeat: bool) -> Outcome {
 pub(in crate::edge) async fn load(task: &Task) -> Result<()> {
     metadata(task).await?;
     if task.config().flow.has_openid() {
-        let _ = keys(task).await;
+        let _ = keys(task, Sender::TokenEndpoint).await;
     }
     Ok(())
 }

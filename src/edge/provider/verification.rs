@@ -169,7 +169,7 @@ pub(in crate::edge) async fn check_signature(
 ) -> Result<()> {
     let found = Algorithm::from_name(jwt.alg());
     let (metadata, only) = loop {
-        let metadata = documents::metadata(task).await?;
+        let metadata = documents::metadata_for(task, Sender::Unknown).await?;
         let mut only = task.config().flow.id_token_alg;
         if only.is_none()
             && let Some(remembered) = documents::id_token_algorithm(task)

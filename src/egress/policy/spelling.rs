@@ -3,7 +3,8 @@
 //! Servers, and proxies in front of them, may decode a path more than once (`%2561`), remove parameters before they
 //! resolve dot segments (`/.;/`, Servlet containers), merge slashes, ignore case, and ignore dots and spaces at the end
 //! of a name and names of streams (`::$DATA`, `:$i30:$INDEX_ALLOCATION`, Windows). Some take a file extension as the
-//! format of the response (`.json`, Rails and old versions of Spring).
+//! format of the response (`.json`, Rails and old versions of Spring), pass the rest of a path to the script that they
+//! have found (`/token.php/x`, CGI's `PATH_INFO`), or replace letters and slashes of other widths (`%EF%BC%8F`, U+FF0F).
 //!
 //! A reading is only compared with other readings. The request is always sent to the URL that the parser serialized.
 
@@ -24,15 +25,18 @@ pub(crate) fn fault(path: &str) -> Option<&'static str> {
     };
     let slashes = |text: &str| text.bytes().filter(|byte| *byte == b'/').count();
     let is_refused = |byte: u8| byte < b' ' || matches!(byte, b'\\' | 0x7f);
+    let Some(text) = text_of(path) else {
+        return Some(msg!("the URL's path, decoded, is not UTF-8"));
+    };
     if slashes(&decoded) != slashes(path)
         || decoded.bytes().any(is_refused)
-        || escapes(&decoded).any(is_wide_escape)
+        || escapes(&text).any(is_wide_escape)
     {
         return Some(msg!(
             "the URL's path has an escaped slash, backslash or control character, perhaps escaped more than once"
         ));
     }
-    if strings::split(&decoded, b'/').any(is_dots) {
+    if strings::split(&text, b'/').any(is_dots) {
         return Some(msg!(
             "the URL's path has a segment that servers may read as `.` or `..`, such as `..;`"
         ));
@@ -50,7 +54,7 @@ pub(crate) fn read(url: &Url) -> Option<String> {
 /// Returns a path as a lenient server reads it, without a slash at its end. Returns `None` if the decoded path is not
 /// UTF-8.
 pub(crate) fn read_path(path: &str) -> Option<String> {
-    let decoded = decoded(path)?;
+    let decoded = text_of(path)?;
     // A proxy may decode an escaped question mark, so that the server behind it reads a query.
     let (decoded, _) = strings::split_once(&decoded, b'?');
     let (decoded, _) = strings::split_once(decoded, b'#');
@@ -80,6 +84,21 @@ pub(crate) fn is_read_as(read: &str, known: &str) -> bool {
     })
 }
 
+/// Returns true if a server may find the forbidden place `known` at the path `read`: see [`is_read_as`], or `read` is
+/// below `known`, and a script there gets the rest of the path. Nothing below the root is forbidden, nor below a place
+/// that ends with a question mark: there, the query decides what the server does.
+pub(crate) fn may_reach(read: &str, known: &str) -> bool {
+    let (place, query) = strings::split_once(known, b'?');
+    if query.is_some() || place.ends_with('/') {
+        return is_read_as(read, place);
+    }
+    let more = read.strip_prefix(place);
+    more.is_some_and(|more| {
+        let begin = more.bytes().find(|byte| *byte != b' ');
+        more.is_empty() || matches!(begin, Some(b'.' | b'/'))
+    })
+}
+
 /// Returns true if some server may read `path` as `folder`, or as a path below it. A path with a fault may be read as
 /// any path.
 #[must_use]
@@ -106,6 +125,41 @@ fn is_escape(high: u8, low: u8) -> bool {
 /// Returns true for an escape such as `%u002f`, which IIS decodes.
 fn is_wide_escape(after: &[u8]) -> bool {
     matches!(*after, [b'u' | b'U', a, b, c, d, ..] if is_escape(a, b) && is_escape(c, d))
+}
+
+/// Decodes a path, and replaces the characters that some servers take for ASCII, until nothing changes. Returns `None` if
+/// the result is not UTF-8.
+fn text_of(path: &str) -> Option<String> {
+    let mut text = decoded(path)?;
+    while !text.is_ascii() {
+        let folded: String = text.chars().map(folded).collect();
+        if folded == text {
+            break;
+        }
+        // Each round leaves fewer characters that are not ASCII.
+        text = decoded(&folded)?;
+    }
+    Some(text)
+}
+
+/// Returns the ASCII character for which some servers take this one: after Unicode normalization (NFKC), in a Windows
+/// code page, or when they ignore case. A backslash counts as a slash.
+fn folded(c: char) -> char {
+    match c {
+        // Division and fraction slash, and the big solidus.
+        '\u{2215}' | '\u{2044}' | '\u{29f8}' => '/',
+        // Backslashes: fullwidth, small, set minus, and the big one.
+        '\u{ff3c}' | '\u{fe68}' | '\u{2216}' | '\u{29f5}' | '\u{29f9}' => '/',
+        // The one dot leader and the small full stop.
+        '\u{2024}' | '\u{fe52}' => '.',
+        '\u{3000}' | '\u{a0}' => ' ',
+        // Long s and the Kelvin sign.
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        // Fullwidth forms of ASCII.
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        _ => c,
+    }
 }
 
 /// Decodes a path until it has no escape, also if decoded bytes form another escape. Returns `None` if the result is
@@ -188,6 +242,11 @@ mod tests {
             "/a%25u002fb",
             "/%c0%ae%c0%ae/admin",
             "/a%25ff",
+            "/..%EF%BC%8Fadmin",
+            "/%E2%80%A4%E2%80%A4/admin",
+            "/%EF%BC%8E%2e/admin",
+            "/a%EF%BC%BC..%EF%BC%BCadmin",
+            "/a/%EF%BC%852e%EF%BC%852e/admin",
         ] {
             assert!(fault(path).is_some(), "{path}");
         }
@@ -208,6 +267,9 @@ mod tests {
             "/50%25unit",
             "/what%3F",
             "/users/1:archive",
+            "/%EF%BC%A1%EF%BC%8F%EF%BC%A2",
+            "/a%E2%88%95b%E2%80%A4c",
+            "/%E5%90%8D%E3%80%80",
         ] {
             assert_eq!(fault(path), None, "{path}");
         }
@@ -242,6 +304,15 @@ mod tests {
             "/a/token%3Fb/c",
             "/;a/a/token+",
             "/a/./%2e/token",
+            "/a%EF%BC%8Ftoken",
+            "/a%E2%88%95token",
+            "/a%E2%81%84token",
+            "/a%25EF%25BC%258Ftoken",
+            "/%EF%BD%81/%EF%BC%B4OKEN",
+            "/a/to%E2%84%AAen",
+            "/a%EF%BC%9Bb/token%EF%BC%8E",
+            "/a/%EF%BC%8574oken",
+            "/a%EF%BC%BCtoken",
         ] {
             assert_eq!(read_path(path).as_deref(), Some("/a/token"), "{path}");
         }
@@ -289,6 +360,25 @@ mod tests {
             assert_eq!(may_be_below(path, "/Api/"), is_it, "{path}");
         }
         assert!(may_be_below("/x", "/"));
+    }
+
+    #[test]
+    fn nothing_below_a_forbidden_place_is_reached() {
+        for (read, known, is_it) in [
+            ("/a/token", "/a/token", true),
+            ("/a/token/x", "/a/token", true),
+            ("/a/token.php/x/y", "/a/token", true),
+            ("/a/token.json", "/a/token", true),
+            ("/a/tokens", "/a/token", false),
+            ("/a/token x", "/a/token", false),
+            ("/a", "/a/token", false),
+            ("/", "/", true),
+            ("/x", "/", false),
+            ("/index.php", "/index.php?", true),
+            ("/index.php/x", "/index.php?", false),
+        ] {
+            assert_eq!(may_reach(read, known), is_it, "{read} {known}");
+        }
     }
 
     #[test]

@@ -101,6 +101,7 @@ pub fn check(input: &[u8]) {
         demand: None,
         is_device: false,
         redirect_uri: None,
+        is_repetition: false,
     };
     let metadata = config().metadata.as_ref().unwrap();
     match answer.code(&pending, metadata) {
