@@ -27,6 +27,7 @@
 
 mod api_calls;
 mod api_sockets;
+mod api_warnings;
 mod call_list;
 mod context;
 mod dpop;
