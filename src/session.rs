@@ -193,6 +193,12 @@ impl Session {
         }
     }
 
+    /// Returns the time since the session began.
+    #[must_use]
+    pub fn age(&self, now: &Instant) -> Millis {
+        self.times.started.elapsed(now)
+    }
+
     /// Returns the access tokens to search a response for: at most eight tokens that have not expired. The token of the
     /// request comes first, then the token that it replaced. The tokens of the login and of the other targets follow,
     /// each with the token that it replaced. Of these targets, the one that was renewed last comes first.

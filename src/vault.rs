@@ -18,7 +18,7 @@
 //! - `verification`: validation of an ID token.
 //! - `provider`: the provider's metadata and keys, which are fetched when they are first needed.
 //! - `pages`: the first message to each page. `inspector`: responses to the session inspector.
-//! - `call_list`: the calls in flight.
+//! - `call_list`: the calls in flight. `api_warnings`: warnings for developers about APIs that calls cannot use.
 //! - `dpop`: proofs of possession of the key that tokens are bound to.
 //! - `escrow`: the key that encrypts stored sessions, if a service worker holds the key.
 //! - `hints`: messages between vaults about sign-outs and sign-ins, and the end of an outdated vault.
@@ -27,6 +27,7 @@
 
 mod api_calls;
 mod api_sockets;
+mod api_warnings;
 mod call_list;
 mod context;
 mod dpop;

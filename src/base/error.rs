@@ -210,6 +210,12 @@ codes! {
     /// The user left the page while the call was in flight, and the page has returned from the back-forward cache. A
     /// request that was sent may have taken effect.
     PageLeft = "page_left", "Find out if the request has taken effect before you send it again.";
+    /// A warning to the developer, with an app on loopback: the API has responded with 401 to an access token that was
+    /// issued a moment ago. The message has the error of the API, if the API's CORS headers let it be read.
+    TokenRefused = "token_refused", "Compare the token's audience, issuer and scope with what the API expects; to read its reason, let it expose WWW-Authenticate by CORS.";
+    /// A warning to the developer, with an app on loopback: no call to this API has got a response. The API cannot be
+    /// reached, or the browser hides its responses.
+    ApiUnreachable = "api_unreachable", "If the API runs, check its CORS headers (Access-Control-Allow-Origin, and Access-Control-Allow-Headers: authorization, also in responses to OPTIONS), and connect-src in the policy of the worker's file.";
     /// The token handler did not respond, or the response is not from a token handler.
     HandlerUnreachable = "handler_unreachable", "Check the path that was passed to connect(), and the handler's log.";
     /// In the token handler's log: the handler could not start, for a reason other than its configuration. Requests get

@@ -122,6 +122,20 @@ pub fn has_error(header: &str, error: &str) -> bool {
     }
 }
 
+/// Returns `error` and `error_description` of the first `Bearer` or `DPoP` challenge with an `error` (RFC 6750 3). The
+/// description may be empty. Returns `None` if the header breaks the grammar.
+#[must_use]
+pub fn reason(header: &str) -> Option<(String, String)> {
+    let challenges = parse(header)?;
+    let mut errors = challenges
+        .iter()
+        .filter(|challenge| CALL_SCHEMES.contains(&&*challenge.scheme));
+    errors.find_map(|challenge| {
+        let description = challenge.get("error_description").unwrap_or_default();
+        Some((challenge.get("error")?.to_owned(), description.to_owned()))
+    })
+}
+
 /// Returns true if this `WWW-Authenticate` is valid and names only schemes in `CALL_SCHEMES`. For some other schemes,
 /// browsers ask users for a password.
 #[must_use]

@@ -389,6 +389,7 @@ impl Calls {
         let is_detached = known.is_detached;
         let text = head_text(known.id, head);
         ctx.trace_call("call_answered", call, Some(head.status), None);
+        self.warn_about(ctx, call, head, is_worth_a_refresh);
         if head.status == 0 {
             let message = msg!("the API responded with a redirect");
             self.list
@@ -425,6 +426,27 @@ impl Calls {
             self.list.deliver(ctx, call, text);
         }
         CallOutcome::Done
+    }
+
+    /// Tells the developer if the response shows that the API does not accept the session's tokens.
+    fn warn_about(
+        &mut self,
+        ctx: &mut Context,
+        call: CallId,
+        head: &ResponseHead,
+        is_worth_a_refresh: bool,
+    ) {
+        let CallList { calls, warnings } = &mut self.list;
+        if let Some(known) = calls.iter().find(|c| c.call == call)
+            && known.ends_at.is_none()
+            && !known.is_detached
+        {
+            let target = (known.allowed.url(), known.allowed.token_selector());
+            warnings.on_response(target.0);
+            if !is_worth_a_refresh {
+                warnings.on_refusal(ctx, known.port, target, known.was_retried, head);
+            }
+        }
     }
 
     /// Prepares a call to be sent again if the API requires another nonce in the DPoP proof. Returns true if the call

@@ -7,6 +7,7 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::list::{self, List};
 use crate::egress::policy::{Allowed, TokenSelector};
 use crate::prelude::*;
+use crate::vault::api_warnings::ApiWarnings;
 use crate::vault::call_list::socket::Socket;
 use crate::vault::context::Context;
 use crate::vault::dpop::Proven;
@@ -63,6 +64,7 @@ pub(in crate::vault) enum CallStage {
 #[derive(Default)]
 pub(in crate::vault) struct CallList {
     pub(in crate::vault) calls: List<Call>,
+    pub(in crate::vault) warnings: ApiWarnings,
 }
 
 impl Call {
@@ -184,6 +186,8 @@ impl CallList {
             let text = message("network_error").number("id", known.id.0).finish();
             ctx.post(known.port, text);
             ctx.trace_call("call_answered", call, None, Some("no response"));
+            self.warnings
+                .on_failure(ctx, known.port, known.allowed.url());
         }
         ctx.drop_call(call);
     }

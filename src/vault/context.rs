@@ -386,8 +386,13 @@ impl Context {
             return;
         }
         self.shown_warnings.push(code);
+        self.post_warning(port, warning);
+    }
+
+    /// Posts a warning to the page at `port`.
+    pub(super) fn post_warning(&mut self, port: PortId, warning: &Error) {
         let text = message("warning")
-            .text("warning", code.as_str())
+            .text("warning", warning.code().as_str())
             .text("message", warning.message())
             .finish();
         self.post(port, text);

@@ -10,6 +10,7 @@
 )]
 
 mod activity;
+mod api_failures;
 mod callback;
 mod calls;
 mod claims;

@@ -69,8 +69,13 @@ export const serveVault = (create: () => Worker): void => {
     if (!isOwnSender(port.sender)) return port.disconnect()
     const client = new Client(port, () => clients.delete(client))
     clients.add(client)
-    if (clients.size > MAX_PORTS)
-      return client.fail('limit_exceeded', `${MAX_PORTS} other pages are connected`)
+    if (clients.size > MAX_PORTS) {
+      oldestOfGreediest(clients).fail(
+        'limit_exceeded',
+        'this page has the most connections, and too many are open',
+      )
+    }
+    if (!clients.has(client)) return
     try {
       client.connect((current ??= start()))
     } catch (error) {
@@ -88,9 +93,22 @@ interface Host {
   watch(lock: string): void
 }
 
-/** A page or service worker of the extension. */
+/**
+ * Returns the oldest connection of the page with the most connections, so that no page can take the connections of other
+ * pages. All connections without a document are those of the service worker.
+ */
+const oldestOfGreediest = (clients: Set<Client>): Client => {
+  const byPage = new Map<string | undefined, Client[]>()
+  for (const client of clients) byPage.set(client.page, [...(byPage.get(client.page) ?? []), client])
+  const [[oldest]] = [...byPage.values()].sort((a, b) => b.length - a.length) as [[Client]]
+  return oldest
+}
+
+/** A connection of a page or of the service worker of the extension. */
 class Client {
   host: Host | undefined
+  /** The browser's identifier of the page. The service worker has none. */
+  readonly page: string | undefined
   readonly #port: Port
   readonly #channel = new MessageChannel()
   readonly #onEnd: () => void
@@ -98,6 +116,7 @@ class Client {
 
   constructor(port: Port, onEnd: () => void) {
     this.#port = port
+    this.page = port.sender?.documentId
     this.#onEnd = onEnd
     port.onMessage.addListener((message) => this.#receive(message))
     port.onDisconnect.addListener(() => this.#end())

@@ -1,0 +1,132 @@
+//! Warnings for the developer of an app on loopback about calls that an API, or the browser, refuses. The page gets each
+//! warning once for each origin.
+//!
+//! No script can tell why the browser refuses a response. The warning about an API that never responds therefore depends
+//! on an earlier response: an API that has responded once has the right settings, and is probably unreachable now.
+
+use crate::prelude::*;
+
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error};
+use crate::codec::url::Url;
+use crate::egress::policy::TokenSelector;
+use crate::oauth::error_description;
+use crate::oauth::token_endpoint;
+use crate::oauth::www_authenticate;
+use crate::session::Session;
+use crate::vault::context::Context;
+use crate::vault::io::{PortId, ResponseHead};
+
+/// The time for which the token of a login counts as issued a moment ago.
+const FRESH: Millis = Millis::from_secs(60);
+
+/// The warnings that pages have got, and the APIs that have responded, by their origins.
+#[derive(Default)]
+pub(in crate::vault) struct ApiWarnings {
+    shown: Vec<(Code, String)>,
+    responding: Vec<String>,
+}
+
+impl ApiWarnings {
+    /// Handles a response to a call of `url`.
+    pub(in crate::vault) fn on_response(&mut self, url: &str) {
+        let origin = origin_of(url);
+        if !self.responding.contains(&origin) {
+            self.responding.push(origin);
+        }
+    }
+
+    /// Handles a response that the page is about to get.
+    pub(in crate::vault) fn on_refusal(
+        &mut self,
+        ctx: &mut Context,
+        port: PortId,
+        (url, selector): (&str, TokenSelector),
+        was_retried: bool,
+        head: &ResponseHead,
+    ) {
+        let refusal = head.www_authenticate.as_deref().unwrap_or_default();
+        if !is_developed(ctx) || !refuses_fresh_token(ctx, was_retried, head.status, refusal) {
+            return;
+        }
+        let origin = origin_of(url);
+        let mut message = origin.clone();
+        message.push_str(msg!(
+            " responded with 401 to an access token that was issued a moment ago"
+        ));
+        if let Some(reason) = reason_in(ctx, selector, refusal) {
+            message.push_str(": ");
+            message.push_str(&reason);
+        }
+        self.warn(ctx, port, Code::TokenRefused, origin, &message);
+    }
+
+    /// Handles a call of `url` that got no response.
+    pub(in crate::vault) fn on_failure(&mut self, ctx: &mut Context, port: PortId, url: &str) {
+        let origin = origin_of(url);
+        if is_developed(ctx) && !self.responding.contains(&origin) {
+            let message = [msg!("no call to "), &origin, msg!(" has got a response")].concat();
+            self.warn(ctx, port, Code::ApiUnreachable, origin, &message);
+        }
+    }
+
+    fn warn(&mut self, ctx: &mut Context, port: PortId, code: Code, origin: String, text: &str) {
+        let warning = (code, origin);
+        if !self.shown.contains(&warning) {
+            self.shown.push(warning);
+            ctx.trace(code.as_str(), Some(text));
+            ctx.post_warning(port, &Error::new(code, text));
+        }
+    }
+}
+
+/// Returns true if the app is on loopback.
+fn is_developed(ctx: &Context) -> bool {
+    ctx.config.redirect_uri.scheme() == "http"
+}
+
+fn origin_of(url: &str) -> String {
+    let parsed = Url::parse(url);
+    parsed.map_or_else(String::new, |url| {
+        [url.scheme(), "://", url.host()].concat()
+    })
+}
+
+/// Returns true if an API refuses a token although it is new, so that the reason is in the token. The challenges of a
+/// step-up and of DPoP have other reasons.
+fn refuses_fresh_token(ctx: &Context, was_retried: bool, status: u16, challenge: &str) -> bool {
+    let has_error = |error: &str| www_authenticate::has_error(challenge, error);
+    let has_other_reason = has_error("insufficient_user_authentication")
+        || has_error("invalid_dpop_proof")
+        || has_error("use_dpop_nonce");
+    let is_young = |session: &Session| session.age(&ctx.now) < FRESH;
+    status == 401
+        && !has_other_reason
+        && (was_retried
+            || has_error("insufficient_scope")
+            || ctx.session.as_deref().is_some_and(is_young))
+}
+
+/// Returns the API's error code and description, without characters that RFC 6750 does not allow. A description that
+/// contains a token is left out.
+fn reason_in(ctx: &Context, selector: TokenSelector, challenge: &str) -> Option<String> {
+    let (code, description) = www_authenticate::reason(challenge)?;
+    let session = ctx.session.as_deref()?;
+    let searched = session.tokens_to_search(selector, &ctx.now);
+    let mut is_secret = false;
+    let mut see = |token: &str| {
+        is_secret |= error_description::repeats(&code, token)
+            || error_description::repeats(&description, token);
+    };
+    for token in &searched {
+        see(token.expose());
+    }
+    session.for_each_token(|_, token| see(token.expose()));
+    if is_secret || !token_endpoint::is_error_code(&code) {
+        return None;
+    }
+    Some(match error_description::loggable(&description) {
+        Some(text) => [&code, " ", &text].concat(),
+        None => code,
+    })
+}
