@@ -36,10 +36,10 @@ const SERVERS = {
 }
 
 /** The addresses to which the root of an example redirects. */
-const HOME = { 'react-router': '/orders' }
+const HOME = { 'react-router': '/orders', angular: '/orders' }
 
 /** An address of Angular's router that is not in the root, where relative URLs need `<base href>`. */
-const NESTED = { angular: '/orders/all' }
+const NESTED = { angular: '/orders/' }
 
 const options = { check: { type: 'boolean' }, lock: { type: 'boolean' } }
 const { values, positionals } = parseArgs({ options, allowPositionals: true })

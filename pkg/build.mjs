@@ -167,6 +167,7 @@ const PACKED = [
   'docs/options.md',
   'docs/performance.md',
   'docs/protection.md',
+  'docs/react-router.md',
   'docs/resources.md',
   'docs/sessions.md',
   'docs/shells.md',
