@@ -168,6 +168,7 @@ const PACKED = [
   'docs/options.md',
   'docs/performance.md',
   'docs/protection.md',
+  'docs/react-router.md',
   'docs/resources.md',
   'docs/sessions.md',
   'docs/several-apps.md',

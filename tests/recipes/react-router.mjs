@@ -150,13 +150,14 @@ async function signInAndOut(context, origin) {
   }
   const page = await open('/')
   await deny(page)
-  await page.waitForSelector('p:has-text("The provider")')
+  await page.waitForSelector('p:has-text("You were not signed in")')
   assert.equal(new URL(page.url()).pathname, '/orders')
   assert.match(printed.splice(0).join(), /^strongroom: login_denied/)
   await page.click('button:has-text("Sign in")')
   await giveConsent(page)
   await page.waitForSelector('li')
   assert.equal(new URL(page.url()).pathname, '/orders')
+  await (await open('/nowhere')).waitForSelector('p:has-text("This page does not exist")')
   const second = await open('/callback')
   await second.waitForSelector('li')
   await second.click('button:has-text("Sign out")')
@@ -211,6 +212,13 @@ export const RECIPES = [
   { name: 'Playwright: only the test build has the test double', run: checkProduction },
   { name: 'Playwright with a world, types', run: checkWorldTypes },
   { name: 'React Router without a callback page', run: (tools) => runVault(tools) },
+  {
+    name: 'React Router without a callback page, a guarded route without a loader',
+    run: (tools) =>
+      runVault(tools, (files) =>
+        edit(files, ROUTER, 'loader: () => queryClient.ensureQueryData(ordersQuery), ', ''),
+      ),
+  },
   {
     name: 'React Router without a callback page, and without its route',
     fails: /Timeout/,

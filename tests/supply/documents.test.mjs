@@ -81,6 +81,30 @@ const codeLines = (document, text) => {
   return code.split('\n').filter((line) => line.trim() && !line.trim().startsWith('//'))
 }
 
+/** The files of examples that documents show, apart from the configuration, whose values differ. */
+const SHOWN = {
+  'docs/react-router.md': ['react-router', ['callback.html', 'vite.config.ts'], ['src/auth.config.ts']],
+  'docs/frameworks.md': ['angular', [], []],
+  'docs/nextjs.md': ['next', ['auth.ts', 'orders.tsx', 'app/[[...path]]/page.tsx', 'app/layout.tsx'], []],
+}
+
+for (const [document, [example, files, differing]] of Object.entries(SHOWN)) {
+  test(`${document} shows every file of the example`, async () => {
+    const folder = `examples/${example}/`
+    const sources = await readdir(new URL(`${folder}src`, root)).catch(() => [])
+    const text = await read(document)
+    for (const file of [...files, ...sources.map((name) => `src/${name}`)]) {
+      const comment = file.endsWith('.html') ? `<!-- ${file} -->` : `// ${file}`
+      assert.ok(text.includes(`\n${comment}\n`) || file === 'src/index.html', `${document} lacks ${file}`)
+      if (differing.includes(file) || file === 'src/index.html') continue
+      const code = (await read(folder + file))
+        .replaceAll('http://127.0.0.1:4402', 'https://api.example.com')
+        .trim()
+      assert.ok(text.includes(`${comment}\n${code}\n\`\`\``), `${document}: ${file} differs from the example`)
+    }
+  })
+}
+
 /** The packages whose names differ from the names of their tools. */
 const PACKAGES = {
   Vitest: 'vitest',

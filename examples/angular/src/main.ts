@@ -17,9 +17,9 @@ bootstrapApplication(App, {
     ),
     provideRouter(
       [
+        { path: '', pathMatch: 'full', redirectTo: 'orders' },
+        { path: 'orders', component: Orders, canActivate: [guard], runGuardsAndResolvers: 'always' },
         { path: 'sign-in', component: SignIn },
-        { path: '', component: Orders, canActivate: [guard], runGuardsAndResolvers: 'always' },
-        { path: 'orders/all', component: Orders, canActivate: [guard], runGuardsAndResolvers: 'always' },
       ],
       withComponentInputBinding(),
     ),

@@ -9,7 +9,7 @@ import { injectAuth } from 'strongroom/angular'
 export class SignIn {
   readonly auth = injectAuth()
   /** The query parameter `to`. */
-  readonly to = input('/')
+  readonly to = input('/orders')
 
   constructor() {
     const router = inject(Router)

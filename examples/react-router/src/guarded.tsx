@@ -1,4 +1,5 @@
 import { isRouteErrorResponse, Outlet, useRouteError } from 'react-router'
+import { userMessage } from 'strongroom/messages'
 import { useAuth, useSession } from 'strongroom/react'
 
 /** The layout of all guarded routes. Hides them at once when the session ends. */
@@ -15,17 +16,17 @@ export const Guarded = () => {
   )
 }
 
-/** Shown in place of the guarded routes if the guard, a loader or a component has failed. */
+/** Shown in place of the routes if the guard, a loader or a component has failed. */
 export const Problem = () => {
   const failure = useRouteError()
-  const { login, session, error } = useAuth()
-  if (!session && isRouteErrorResponse(failure) && failure.status === 401) {
-    return (
-      <>
-        <p>{error?.message}</p>
-        <button onClick={() => login()}>Sign in</button>
-      </>
-    )
-  }
-  return <p role="alert">{failure instanceof Error ? failure.message : 'This page does not exist.'}</p>
+  const { login, error } = useAuth()
+  const status = isRouteErrorResponse(failure) ? failure.status : undefined
+  if (status === 404) return <p>This page does not exist.</p>
+  if (status !== 401) return <p role="alert">{userMessage(failure)}</p>
+  return (
+    <>
+      <p>{userMessage(error)}</p>
+      <button onClick={() => login()}>Sign in</button>
+    </>
+  )
 }

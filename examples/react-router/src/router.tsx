@@ -16,13 +16,13 @@ const guard: MiddlewareFunction = async ({ request }) => {
 
 export const router = createBrowserRouter([
   {
+    ErrorBoundary: Problem,
     HydrateFallback: () => null,
     children: [
       { index: true, loader: () => redirect('/orders') },
       {
         middleware: [guard],
         Component: Guarded,
-        ErrorBoundary: Problem,
         children: [
           { path: 'orders', loader: () => queryClient.ensureQueryData(ordersQuery), Component: Orders },
         ],
