@@ -17,6 +17,9 @@ export const NO_HEADERS = {
   'Cache-Control': null,
 }
 
+/** Leaves out the headers of the app, as an error page of a server does. */
+export const NOTHING = Object.fromEntries(Object.keys(NO_HEADERS).map((name) => [name, null]))
+
 const workersScript = (extendedLifetime) => `
 export const shared = () =>
   new SharedWorker('/auth.worker.js', { type: 'module', extendedLifetime: ${extendedLifetime} })
