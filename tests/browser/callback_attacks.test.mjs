@@ -6,7 +6,13 @@ import { after, afterEach, before, test } from 'node:test'
 import { securityHeaders } from '../../pkg/dist/headers.js'
 import { readAddress } from '../support/address_attacks.mjs'
 import { giveConsent, startApp } from '../support/app.mjs'
-import { CALLBACK_HEADERS, NO_HEADERS, NOTHING, useCallbackPage } from '../support/callback_page.mjs'
+import {
+  CALLBACK_HEADERS,
+  NO_HEADERS,
+  NOTHING,
+  PAGE_HEADERS,
+  useCallbackPage,
+} from '../support/callback_page.mjs'
 import { expression } from '../support/engines/driver.mjs'
 import { ownRequest } from '../support/own_request.mjs'
 import { VAULT_HOSTS } from '../support/vault_origin.mjs'
@@ -164,15 +170,14 @@ const ERRORS = {
 const ALL_WAYS = [...WAYS, 'embed', 'nested frame', 'history', 'blob popup', 'blob frame']
 const BY_WINDOW = ['popup', 'opener', 'blob popup']
 const BY_FRAME = ['frame', 'report', 'embed', 'nested frame', 'blob frame']
-const COOP = { 'Cross-Origin-Opener-Policy': 'same-origin' }
-const NO_FRAMES = "frame-src 'none'; object-src 'none'"
+const { 'Content-Security-Policy': NO_FRAMES, ...COOP } = PAGE_HEADERS
 
 /** For each set of headers of the app's pages, the ways in which script reads the code of an error page. */
 const PAGES = {
   'no headers': [() => ({}), [...BY_WINDOW, ...BY_FRAME]],
   'COOP alone': [() => COOP, BY_FRAME],
   'no frames alone': [() => ({ 'Content-Security-Policy': NO_FRAMES }), BY_WINDOW],
-  'COOP and no frames': [() => ({ ...COOP, 'Content-Security-Policy': NO_FRAMES }), []],
+  'the documented headers': [() => PAGE_HEADERS, []],
   'COOP and frames of the own origin': [
     () => ({ ...COOP, 'Content-Security-Policy': "frame-src 'self'; object-src 'none'" }),
     ['nested frame'],

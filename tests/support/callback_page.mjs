@@ -9,6 +9,12 @@ export const CALLBACK_HEADERS = {
   'Cache-Control': 'no-store',
 }
 
+/** The headers of docs/callback-page.md for the app's other pages. */
+export const PAGE_HEADERS = {
+  'Content-Security-Policy': "frame-src 'none'; object-src 'none'",
+  'Cross-Origin-Opener-Policy': 'same-origin',
+}
+
 /** Headers that a site would send without the document, which protect nothing. */
 export const NO_HEADERS = {
   'Content-Security-Policy': null,
