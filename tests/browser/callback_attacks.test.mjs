@@ -1,10 +1,19 @@
 // Attacks of script in the app's origin on the response of a login that the script begins itself, with its own verifier
-// (RFC 10017 5.1.3). One table says what script can read, for the headers of the callback page. The app's other pages
-// have no policies, which are the best conditions for an attacker.
+// (RFC 10017 5.1.3). One table says what script can read, for the headers of the callback page, and another one for an
+// error page in its place. Pages without policies are the best conditions for an attacker.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
+import { securityHeaders } from '../../pkg/dist/headers.js'
+import { readAddress } from '../support/address_attacks.mjs'
 import { giveConsent, startApp } from '../support/app.mjs'
-import { CALLBACK_HEADERS, NO_HEADERS, useCallbackPage } from '../support/callback_page.mjs'
+import {
+  CALLBACK_HEADERS,
+  NO_HEADERS,
+  NOTHING,
+  PAGE_HEADERS,
+  useCallbackPage,
+} from '../support/callback_page.mjs'
+import { expression } from '../support/engines/driver.mjs'
 import { ownRequest } from '../support/own_request.mjs'
 import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
@@ -19,16 +28,22 @@ const config = { scope: 'openid profile orders', callbackPage: true }
 before(async () => {
   app = await startApp({ config, site: { host: VAULT_HOSTS.app }, provider })
   app.site.pageCsp = ''
+  // A page of the app's origin without headers, such as an error page.
+  app.site.files['/plain.html'] = 'Not found'
+  app.site.headers['/plain.html'] = NOTHING
+  app.site.routes['/plain'] = '/plain.html'
 })
 after(() => app?.close())
 
-/** Serves the callback page with these headers, to an app with this kind of worker. */
-function serve(headers, kind) {
+/**
+ * Serves the callback page with these headers, to an app with this kind of worker. `pages` has the headers of the page on
+ * which the attacks run.
+ */
+function serve(headers, kind, pages = {}) {
   app.setConfig(kind === 'dedicated' ? { session: { persist: 'sealed' } } : {})
   useCallbackPage(app, { kind })
-  for (const path of ['/index.html', '/empty.html']) {
-    app.site.headers[path] = { 'Content-Security-Policy': null, 'Cross-Origin-Opener-Policy': null }
-  }
+  app.site.headers['/index.html'] = NOTHING
+  app.site.headers['/empty.html'] = { ...NOTHING, ...pages }
   app.site.headers['/callback.html'] = { ...NO_HEADERS, ...headers }
 }
 afterEach(() => app.setConfig({}))
@@ -44,140 +59,157 @@ async function signedIn() {
   return page
 }
 
-/** Returns the URL of the attacker's silent authorization request. */
-const silentUrl = () => ownRequest(app, `${app.site.origin}/callback`).url
+/** Lists the ways in which script reads a code, in the name of a test. */
+const listed = (ways) => ways.join(', ') || 'no way'
 
-const codes = () =>
-  app.ledger.entries.filter(({ kind }) => kind === 'authorization_code').map(({ value }) => value)
-
-/** Resolves with all addresses that script can read of a window, until it has read one of the callback page. */
-const READ = `
-const read = (get) => {
-  try {
-    return get()
-  } catch {
-    return []
+/**
+ * Script shows the response of its own silent login, in the way of this name (see `readAddress()`). Resolves with the
+ * places in which the script has read the code.
+ */
+async function attack(context, way, limit) {
+  const { url, state } = ownRequest(app, `${app.site.origin}/callback`)
+  const page = await context.newPage()
+  const read = (where, name, address) => where.evaluate(expression(readAddress, [name, address, limit]))
+  const opened = (address) =>
+    Promise.all([page.waitForEvent('popup'), page.evaluate(expression(openWindow, [address]))])
+  await page.goto(`${app.site.origin}/empty`)
+  const ways = {
+    /** The page goes to the provider, and a window that it has opened looks at it. */
+    async opener() {
+      const [child] = await opened('/empty')
+      await child.waitForURL('**/empty')
+      const looking = read(child, 'opener')
+      await page.goto(url)
+      return looking
+    },
+    async history() {
+      await page.goto(url)
+      await page.goBack()
+      return read(page, 'history')
+    },
   }
-}
-const addressesOf = (target, place) =>
-  read(() =>
-    place === 'navigation entries'
-      ? target.navigation.entries().map(({ url }) => url)
-      : place === 'navigation.activation'
-        ? [target.navigation.activation.entry.url]
-        : place === 'performance'
-          ? target.performance.getEntriesByType('navigation').map(({ name }) => name)
-          : place === 'referrer'
-            ? [target.document.referrer]
-            : [target.location.href],
-  ).join()
-const look = (target, place, isOver) =>
-  new Promise((resolve) => {
-    const seen = new Set()
-    const end = performance.now() + 4000
-    const timer = setInterval(() => {
-      const text = addressesOf(target(), place)
-      if (text) seen.add(text)
-      if (!/code=/.test(text) && !isOver?.() && performance.now() < end) return
-      clearInterval(timer)
-      resolve([...seen].join())
-    }, 1)
-  })
-`
-
-/** Attacks, each a function that runs in a page of the app. Each resolves with everything that script could read. */
-const ATTACKS = {
-  frame: (url) => {
-    const frame = document.createElement('iframe')
-    // Without scripts, the callback page cannot remove the response.
-    frame.setAttribute('sandbox', 'allow-same-origin')
-    frame.src = url
-    document.body.append(frame)
-    return look(() => frame.contentWindow, 'location')
-  },
-  popup: (url) => {
-    const popup = open(url, '_blank', 'popup')
-    return look(() => popup, 'location')
-  },
-  'navigation entries': (url) => {
-    const popup = open(url, '_blank', 'popup')
-    return look(() => popup, 'navigation entries')
-  },
-  'navigation.activation': (url) => {
-    const popup = open(url, '_blank', 'popup')
-    return look(() => popup, 'navigation.activation')
-  },
-  performance: (url) => {
-    const popup = open(url, '_blank', 'popup')
-    return look(() => popup, 'performance')
-  },
-}
-
-/** Runs an attack in a page in which a user is signed in. Resolves with true if the script has read the new code. */
-async function reads(page, place) {
-  const before = new Set(codes())
-  // The app's own script would remove the response at once.
-  const release = app.site.override('/callback.js', { body: '' })
-  try {
-    const seen = place === 'opener' ? await byOpener(page) : await byPage(page, place)
-    const [code] = codes().filter((one) => !before.has(one))
-    assert.ok(code, 'the provider has issued a code')
-    return seen.includes(code)
-  } finally {
-    release()
+  /** Attacks in a document of the script's own, which has no response with headers. */
+  const blob = async (name) => {
+    const [child] = await opened('')
+    await child.waitForURL('blob:**')
+    return read(child, name, url)
   }
+  const [, inBlob] = /^blob (.*)/.exec(way) ?? []
+  const seen = await (inBlob ? blob(inBlob) : (ways[way]?.() ?? read(page, way, url)))
+  const isShown = app.site.requests.some(
+    ({ path, query }) => path === '/callback' && query.includes('code=') && query.includes(state),
+  )
+  // A policy may forbid the frame of the provider.
+  assert.ok(
+    isShown || !['popup', 'opener', 'history'].includes(way),
+    `${way}: the provider has issued a code`,
+  )
+  return Object.keys(seen).filter((place) => seen[place].includes(state))
 }
 
-async function byPage(page, place) {
-  await page.addScriptTag({ content: READ })
-  return page.evaluate(`(${ATTACKS[place]})(${JSON.stringify(silentUrl())})`)
+/** Opens an address, or a document of the script's own. Runs in a page. */
+function openWindow(address) {
+  const blob = new Blob(['<!doctype html><title>Attack</title><body></body>'], { type: 'text/html' })
+  open(address || URL.createObjectURL(blob))
 }
 
-/** The page opens a window, and then itself goes to the provider. The window looks at its opener. */
-async function byOpener(page) {
-  const [child] = await Promise.all([page.waitForEvent('popup'), page.evaluate(() => void open('/empty'))])
-  await child.waitForLoadState()
-  await child.addScriptTag({ content: READ })
-  const looking = child.evaluate(`look(() => opener ?? self, 'location')`)
-  await page.goto(silentUrl())
-  return looking
+/** Places in which script that has a reference to a window can read the window's address. */
+const PLACES = ['location', 'navigation entries', 'navigation.activation', 'performance']
+
+/**
+ * Signs a user in, replaces the file of this path, and runs the attacks. Asserts that script reads the code in these ways,
+ * and in no other.
+ */
+async function assertReadable(ways, readable, path, replacement) {
+  const context = (await signedIn()).context()
+  const release = app.site.override(path, replacement)
+  const found = await Promise.all(
+    // A slow machine must not hide what script can read.
+    ways.map(async (way) => [way, await attack(context, way, readable.includes(way) ? 15_000 : 4000)]),
+  )
+  release()
+  await context.close()
+  const read = found.filter(([, places]) => places.length)
+  assert.deepEqual(read.map(([way]) => way).sort(), [...readable].sort())
+  for (const [way, places] of read) {
+    if (/frame|popup|opener/.test(way)) assert.deepEqual(places.sort(), [...PLACES].sort(), way)
+  }
 }
 
 const only = (...names) => Object.fromEntries(names.map((name) => [name, CALLBACK_HEADERS[name]]))
+const WAYS = ['frame', 'report', 'popup', 'opener']
 
-/** For each set of headers, the places in which script can read the code. */
+/** For each set of headers of the callback page and of the app's other pages, the ways in which script reads the code. */
 const TABLE = {
-  'no headers': [
-    {},
-    ['frame', 'popup', 'opener', 'navigation entries', 'navigation.activation', 'performance'],
+  'no headers': [{}, {}, WAYS],
+  'frame-ancestors alone': [only('Content-Security-Policy'), {}, ['report', 'popup', 'opener']],
+  'COOP alone': [only('Cross-Origin-Opener-Policy'), {}, ['frame', 'report']],
+  'no-referrer and no-store alone': [only('Referrer-Policy', 'Cache-Control'), {}, WAYS],
+  'the documented headers, pages without a policy': [CALLBACK_HEADERS, {}, ['report']],
+  'the documented headers, and frame-src of the pages': [
+    CALLBACK_HEADERS,
+    { 'Content-Security-Policy': "frame-src 'none'" },
+    [],
   ],
-  'frame-ancestors alone': [
-    only('Content-Security-Policy'),
-    ['popup', 'opener', 'navigation entries', 'navigation.activation', 'performance'],
-  ],
-  'COOP alone': [only('Cross-Origin-Opener-Policy'), ['frame']],
-  'no-referrer and no-store alone': [
-    only('Referrer-Policy', 'Cache-Control'),
-    ['frame', 'popup', 'opener', 'navigation entries', 'navigation.activation', 'performance'],
-  ],
-  'the documented headers': [CALLBACK_HEADERS, []],
 }
 
-for (const [name, [headers, readable]] of Object.entries(TABLE)) {
-  test(
-    `silent login of script, ${name}: script reads the code in ${readable.join(', ') || 'no place'}`,
-    time,
-    async () => {
-      serve(headers, 'shared')
-      const found = []
-      for (const place of [...Object.keys(ATTACKS), 'opener']) {
-        const page = await signedIn()
-        if (await reads(page, place)) found.push(place)
-        await page.context().close()
-      }
-      assert.deepEqual(found.sort(), [...readable].sort())
+for (const [name, [headers, pages, readable]] of Object.entries(TABLE)) {
+  test(`silent login of script, ${name}: script reads the code by ${listed(readable)}`, time, async () => {
+    serve(headers, 'shared', pages)
+    // The app's own script would remove the response at once.
+    await assertReadable(WAYS, readable, '/callback.js', { body: '' })
+  })
+}
+
+/** Error pages at the address of the callback page, which have no headers of the app. */
+const ERRORS = {
+  '414 of the server': { status: 414, body: '<h1>414 Request-URI Too Large</h1>' },
+  '403 of a firewall': { status: 403, body: '<h1>403 Forbidden</h1>' },
+}
+
+const ALL_WAYS = [...WAYS, 'embed', 'nested frame', 'history', 'blob popup', 'blob frame']
+const BY_WINDOW = ['popup', 'opener', 'blob popup']
+const BY_FRAME = ['frame', 'report', 'embed', 'nested frame', 'blob frame']
+const { 'Content-Security-Policy': NO_FRAMES, ...COOP } = PAGE_HEADERS
+
+/** For each set of headers of the app's pages, the ways in which script reads the code of an error page. */
+const PAGES = {
+  'no headers': [() => ({}), [...BY_WINDOW, ...BY_FRAME]],
+  'COOP alone': [() => COOP, BY_FRAME],
+  'no frames alone': [() => ({ 'Content-Security-Policy': NO_FRAMES }), BY_WINDOW],
+  'the documented headers': [() => PAGE_HEADERS, []],
+  'COOP and frames of the own origin': [
+    () => ({ ...COOP, 'Content-Security-Policy': "frame-src 'self'; object-src 'none'" }),
+    ['nested frame'],
+  ],
+  'COOP and frames of the provider': [
+    () => ({ ...COOP, 'Content-Security-Policy': `frame-src ${app.provider.issuer}; object-src 'none'` }),
+    ['report'],
+  ],
+  'the generated headers': [() => generated(), []],
+  'the generated headers with allowPopups': [() => generated({ allowPopups: true }), ['popup', 'blob popup']],
+}
+
+const generated = (options) =>
+  securityHeaders(
+    {
+      issuer: app.provider.issuer,
+      apis: [{ url: app.api.url }],
+      redirectUri: '/callback',
+      callbackPage: true,
     },
-  )
+    { origin: app.site.origin, worker: '/auth.worker.js', ...options },
+  ).page
+
+for (const [name, [headers, readable]] of Object.entries(PAGES)) {
+  for (const [error, answer] of Object.entries(ERRORS)) {
+    test(`${error}, pages with ${name}: script reads the code by ${listed(readable)}`, time, async () => {
+      serve(CALLBACK_HEADERS, 'shared', headers())
+      // No header keeps the address out of the window's history.
+      const ways = [...readable, 'history']
+      await assertReadable(ALL_WAYS, ways, '/callback', { ...answer, headers: NOTHING })
+    })
+  }
 }
 
 /** Records what the package posts on its channels. Runs before the page's own script. */
@@ -191,7 +223,7 @@ function eavesdrop() {
 for (const kind of ['shared', 'dedicated']) {
   for (const name of ['no headers', 'the documented headers']) {
     test(`a login of the app leaves no code for later script: ${kind}, ${name}`, time, async () => {
-      serve(TABLE[name][0], kind)
+      serve(name === 'no headers' ? {} : CALLBACK_HEADERS, kind)
       const context = await app.browser.newContext()
       await context.addInitScript(eavesdrop)
       const listening = await app.open('/empty', context)

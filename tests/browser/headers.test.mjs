@@ -18,7 +18,7 @@ import {
 } from '../../pkg/dist/headers.js'
 import { call, signIn, startApp } from '../support/app.mjs'
 import { shareBrowser } from '../support/browser.mjs'
-import { CALLBACK_HEADERS } from '../support/callback_page.mjs'
+import { CALLBACK_HEADERS, PAGE_HEADERS } from '../support/callback_page.mjs'
 import { startElsewhere } from '../support/elsewhere.mjs'
 import { listen } from '../support/listen.mjs'
 
@@ -309,12 +309,82 @@ test('the callback page has the page’s policy, and headers of its own, on each
 
 test('the headers of the callback page are those of its guide', async () => {
   const guide = await readFile(new URL('../../docs/callback-page.md', import.meta.url), 'utf8')
-  const [, text] = /```http callback\n([^]*?)\n```/.exec(guide)
-  const block = Object.fromEntries(text.split('\n').map((line) => line.split(/: (.*)/).slice(0, 2)))
-  assert.deepEqual(block, CALLBACK_HEADERS)
+  const [block, pages] = ['callback', 'pages'].map((name) => {
+    const [, text] = new RegExp(`\`\`\`http ${name}\\n([^]*?)\\n\`\`\``).exec(guide)
+    return Object.fromEntries(text.split('\n').map((line) => line.split(/: (.*)/).slice(0, 2)))
+  })
+  assert.deepEqual([block, pages], [CALLBACK_HEADERS, PAGE_HEADERS])
   const { callback } = generate({ redirectUri: '/callback', callbackPage: true })
   assert.ok(callback[CSP].includes(block[CSP]))
   assert.deepEqual({ ...callback, ...block, [CSP]: callback[CSP] }, callback)
+})
+
+const CALLBACK = { redirectUri: '/callback', callbackPage: true }
+
+test('pages of an app with a callback page keep no references to windows, unless the option allows them', () => {
+  const opener = (config, options) => generate(config, options).page['Cross-Origin-Opener-Policy']
+  assert.equal(opener({}), 'same-origin-allow-popups')
+  assert.equal(opener(CALLBACK), 'same-origin')
+  assert.equal(opener(CALLBACK, { allowPopups: true }), 'same-origin-allow-popups')
+  assert.equal(opener(CALLBACK, { allowPopups: true, isolated: true }), 'same-origin')
+})
+
+test('pages of an app with a callback page frame neither the app nor the provider', () => {
+  const metadata = { authorization_endpoint: 'https://login.example.net/authorize' }
+  const module = '/assets/strongroom_bg-BqTr3x9P.wasm'
+  const refused = [
+    ["'self'"],
+    ['https://app.example.com/files/'],
+    ['https://id.example.com'],
+    ['HTTPS://ID.EXAMPLE.COM:443'],
+    ['id.example.com:*'],
+    ['*.example.com'],
+    ['https://*.example.net'],
+    ['*'],
+    ['https:'],
+    ['https://*'],
+    ['https://video.example.org', 'https://login.example.net'],
+  ]
+  const accepted = [
+    ["'none'"],
+    ['https://video.example.org'],
+    ['*.example.org', 'https://notexample.com'],
+    ['blob:', 'data:'],
+  ]
+  const pages = (sources) => [
+    { 'frame-src': sources },
+    { 'child-src': sources },
+    { 'object-src': sources },
+    { 'default-src': sources },
+    { 'default-src': sources, 'frame-src': ["'none'"] },
+  ]
+  for (const page of refused.flatMap(pages)) {
+    for (const options of [{ metadata }, { metadata, module }]) {
+      assert.throws(
+        () => generate(CALLBACK, { page, ...options }),
+        { code: 'config_invalid', message: /`frame-src`|`child-src`|`object-src`|`default-src`/ },
+        JSON.stringify(page),
+      )
+    }
+    generate({}, { page, metadata })
+  }
+  for (const page of accepted.flatMap(pages)) generate(CALLBACK, { page, metadata })
+  // A directive that decides replaces those that would decide without it.
+  const page = { 'default-src': ["'self'"], 'frame-src': ["'none'"], 'object-src': ["'none'"] }
+  generate(CALLBACK, { page, metadata })
+  generate(CALLBACK, { metadata, module })
+})
+
+test('nginx’s own error pages for the callback’s address have the headers of the callback page', () => {
+  const { http } = nginxHeaders({ ...CONFIG, redirectUri: '/sign.in/callback', callbackPage: true }, OPTIONS)
+  // `error_page` changes `$uri`. The address is too long for nginx if `$request_uri` is empty.
+  const [, map] = /map \$request_uri \$strongroom_path \{\n([^}]*)\}/.exec(http)
+  assert.equal(
+    map,
+    '  default $uri;\n  "" /sign.in/callback;\n  "~^/sign\\.in/callback(\\?|$)" /sign.in/callback;\n',
+  )
+  assert.match(http, /map \$strongroom_path \$strongroom_cross_origin_opener_policy \{/)
+  assert.doesNotMatch(nginxHeaders(CONFIG, OPTIONS).http, /strongroom_path/)
 })
 
 test('Netlify’s file has each header once per path', () => {

@@ -3,7 +3,9 @@
 // policies and the site serves service workers, which are the best conditions for an attacker.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
+import { readAddress } from '../support/address_attacks.mjs'
 import { booted, call, clickLogin, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
+import { expression } from '../support/engines/driver.mjs'
 import { listen } from '../support/listen.mjs'
 import { ownRequest } from '../support/own_request.mjs'
 import { serveSpy } from '../support/spy.mjs'
@@ -207,6 +209,22 @@ test('attacker’s silent login in a frame, vault’s redirect URI: code is out 
   assert.equal(codesIssued(framed) - before, 1)
   assert.equal(framed.vault.requests.at(-1).path, '/callback')
 })
+
+for (const [name, choose, isRead] of [
+  ['app’s redirect URI: code is read', () => [plain, plain.site], true],
+  ['vault’s redirect URI: code is out of reach', () => [framed, framed.vault], false],
+]) {
+  test(`attacker’s silent login in a frame, whose redirect a policy reports, ${name}`, time, async () => {
+    const [app, home] = choose()
+    const page = await openWith(app)
+    await signIn(page)
+    const { url } = silentRequest(app, `${home.origin}/callback`)
+    const before = codesIssued(app)
+    const { report = '' } = await page.evaluate(expression(readAddress, ['report', url, 4000]))
+    assert.equal(codesIssued(app) - before, 1)
+    assert.equal(report.includes(app.ledger.newest('authorization_code').value), isRead)
+  })
+}
 
 test('attacker’s silent login: the provider knows no redirect URI of the app’s origin', time, async () => {
   const issued = async (app) => {

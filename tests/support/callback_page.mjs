@@ -9,6 +9,12 @@ export const CALLBACK_HEADERS = {
   'Cache-Control': 'no-store',
 }
 
+/** The headers of docs/callback-page.md for the app's other pages. */
+export const PAGE_HEADERS = {
+  'Content-Security-Policy': "frame-src 'none'; object-src 'none'",
+  'Cross-Origin-Opener-Policy': 'same-origin',
+}
+
 /** Headers that a site would send without the document, which protect nothing. */
 export const NO_HEADERS = {
   'Content-Security-Policy': null,
@@ -16,6 +22,9 @@ export const NO_HEADERS = {
   'Referrer-Policy': 'unsafe-url',
   'Cache-Control': null,
 }
+
+/** Leaves out the headers of the app, as an error page of a server does. */
+export const NOTHING = Object.fromEntries(Object.keys(NO_HEADERS).map((name) => [name, null]))
 
 const workersScript = (extendedLifetime) => `
 export const shared = () =>

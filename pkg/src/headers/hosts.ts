@@ -142,15 +142,19 @@ export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): Ngin
     [`map ${source} ${target} {`, ...entries.map((entry) => `  ${entry};`), '}', ''].join('\n')
   const maps = names.map((name) =>
     // nginx does not send a header whose value is empty.
-    map('$uri', variable(name), [
+    map(ofCallback === undefined ? '$uri' : '$strongroom_path', variable(name), [
       `default ${quote(page[name])}`,
-      // nginx has no file for an address that is too long. Its error page still has the address with the code.
-      ...(ofCallback === undefined ? [] : [`"" ${quote(callback[name])}`]),
       ...callbackFiles.map((file) => `${file} ${quote(callback[name])}`),
       `${path} ${quote(worker[name])}`,
       ...(module[name] === undefined ? [] : [`${options.module} ${quote(module[name])}`]),
     ]),
   )
+  if (ofCallback !== undefined) {
+    // The error pages of the callback's address have it in their own address, with the code. `error_page` changes `$uri`,
+    // and an address that is too long is no request URI.
+    const requested = `"~^${ofCallback.replace(/[.]/g, '\\.')}(\\?|$)" ${ofCallback}`
+    maps.unshift(map('$request_uri', '$strongroom_path', ['default $uri', `"" ${ofCallback}`, requested]))
+  }
   const exempt =
     options.serviceWorker === undefined
       ? []

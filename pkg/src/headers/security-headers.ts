@@ -1,6 +1,7 @@
 /** The policies of the app's pages and of the worker's file, from the vault's configuration. */
 import type { ApiRule, ProviderMetadata, VaultConfig } from '../worker/config.js'
 import { appOrigin, checkPath, invalid, originOf } from './checks.js'
+import { checkFrames } from './frames.js'
 import { checkModule, IMMUTABLE, linkHeader } from './module.js'
 
 /** The part of the vault's configuration that decides the worker's `connect-src`, and the path of a callback page. */
@@ -49,6 +50,12 @@ export interface HeaderOptions {
    * injected `<base>` then cannot change what the page's relative addresses mean.
    */
   base?: boolean
+  /**
+   * With `callbackPage: true`, lets the app's pages keep references to windows of other sites that they open. Default
+   * false: without references, script cannot read an authorization response in a window, even if your server responds
+   * with an error page that lacks the headers of the callback page.
+   */
+  allowPopups?: boolean
   /** Adds the headers that make the page cross-origin isolated. Default false. */
   isolated?: boolean
   /** The path of the app's service worker, if there is one (`strongroom/escrow`). */
@@ -104,13 +111,16 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
 
 /** Returns the headers of {@link securityHeaders}. The caller has checked where `testing` is used. */
 export const generate = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {
-  const { isolated = false } = options
+  const { isolated = false, allowPopups = false } = options
   const policy = pagePolicy(options)
+  const hasCallback = callbackPath(config, options) !== undefined
+  if (hasCallback) checkFrames(policy, [options.origin, ...providerOrigins(config, options)])
   if (options.testing) allowTestDouble(policy, config, options)
   const embedder: ResponseHeaders = isolated ? { 'Cross-Origin-Embedder-Policy': 'require-corp' } : {}
   const page = {
     'Content-Security-Policy': serialize(policy),
-    'Cross-Origin-Opener-Policy': isolated ? 'same-origin' : 'same-origin-allow-popups',
+    'Cross-Origin-Opener-Policy':
+      isolated || (hasCallback && !allowPopups) ? 'same-origin' : 'same-origin-allow-popups',
     ...embedder,
     ...hintOf(config, options.module),
     'Referrer-Policy': 'no-referrer',
@@ -118,7 +128,7 @@ export const generate = (config: HeaderConfig, options: HeaderOptions): Security
   }
   return {
     page,
-    callback: callbackPath(config, options) === undefined ? {} : callbackHeaders(page, policy),
+    callback: hasCallback ? callbackHeaders(page, policy) : {},
     worker: {
       'Content-Security-Policy': serialize({
         'default-src': ["'none'"],
@@ -255,9 +265,24 @@ const workerFiles = ({ origin, worker, page = {} }: HeaderOptions): string[] => 
 const apiOrigin = (url: string, place: number, origin: string) =>
   originOf(`apis[${place}].url`, url, `${origin}/`)
 
+const endpointsOf = (config: HeaderConfig, { metadata }: HeaderOptions): Partial<ProviderMetadata> => ({
+  ...metadata,
+  ...config.metadata,
+})
+
+/** Returns the origins to which a page navigates for a login. */
+const providerOrigins = (config: HeaderConfig, options: HeaderOptions): string[] => {
+  const { authorization_endpoint: endpoint } = endpointsOf(config, options)
+  return [
+    originOf('issuer', config.issuer),
+    ...(endpoint == null ? [] : [originOf('metadata.authorization_endpoint', endpoint)]),
+  ]
+}
+
 /** Returns the origins to which the worker connects, except its own. */
-const workerOrigins = (config: HeaderConfig, { origin, metadata }: HeaderOptions): string[] => {
-  const endpoints: Partial<ProviderMetadata> = { ...metadata, ...config.metadata }
+const workerOrigins = (config: HeaderConfig, options: HeaderOptions): string[] => {
+  const { origin } = options
+  const endpoints = endpointsOf(config, options)
   const found = [originOf('issuer', config.issuer)]
   for (const name of [...ENDPOINTS, ...(config.userInfo ? ['userinfo_endpoint' as const] : [])]) {
     const url = endpoints[name]

@@ -3,9 +3,11 @@
  * script of the app's other pages can read of a login that it begins itself.
  */
 import assert from 'node:assert/strict'
+import { securityHeaders } from '../../../pkg/dist/headers.js'
+import { readAddress } from '../../support/address_attacks.mjs'
 import { giveConsent } from '../../support/engines/app.mjs'
 import { ignoreNavigation, waitFor } from '../../support/engines/driver.mjs'
-import { CALLBACK_HEADERS, NO_HEADERS, useCallbackPage } from '../../support/callback_page.mjs'
+import { CALLBACK_HEADERS, NO_HEADERS, NOTHING, useCallbackPage } from '../../support/callback_page.mjs'
 import { ownRequest } from '../../support/own_request.mjs'
 import { VAULT_HOSTS } from '../../support/vault_origin.mjs'
 
@@ -50,89 +52,107 @@ const inMemory = {
   },
 }
 
-/**
- * Shows the URL in a frame or popup, or with `opener` looks at the page that has opened this one. Resolves with everything
- * that script can read of this window, by place. Runs in the page.
- */
-function read(window, url, limit) {
-  let target = opener
-  if (window === 'popup') target = open(url, '_blank', 'popup')
-  else if (window === 'frame') {
-    const frame = document.createElement('iframe')
-    frame.setAttribute('sandbox', 'allow-same-origin')
-    frame.src = url
-    document.body.append(frame)
-    target = frame.contentWindow
-  }
-  const places = {
-    location: () => target.location.href,
-    performance: () => target.performance.getEntriesByType('navigation')[0].name,
-    'navigation entries': () =>
-      target.navigation
-        .entries()
-        .map((entry) => entry.url)
-        .join(),
-    'navigation.activation': () => target.navigation.activation.entry.url,
-    referrer: () => target.document.referrer,
-  }
-  const seen = {}
-  return new Promise((resolve) => {
-    let end = performance.now() + limit
-    const timer = setInterval(() => {
-      for (const [place, get] of Object.entries(places)) {
-        try {
-          const text = get()
-          if (text.includes('code=')) seen[place] = text
-        } catch {
-          // The window is at another origin, or the engine does not have this place.
-        }
-      }
-      // The other places have the address a moment later.
-      if (seen.location) end = Math.min(end, performance.now() + 300)
-      if (performance.now() < end) return
-      clearInterval(timer)
-      if (window === 'popup') target.close()
-      resolve(seen)
-    }, 1)
-  })
+/** Lets a click run `readAddress()`. Runs in a page, whose policy may forbid `eval()`. */
+const begin = `(...given) => {
+  const button = document.createElement('button')
+  button.textContent = 'Attack'
+  button.onclick = () => (globalThis.seen = (${readAddress})(...given))
+  document.body.replaceChildren(button)
+}`
+
+/** Lets a click open an address, or a document of the script's own. Runs in a page. */
+function openOnClick(address) {
+  const blob = new Blob(['<!doctype html><title>Attack</title><body></body>'], { type: 'text/html' })
+  const button = document.createElement('button')
+  button.textContent = 'Open'
+  button.onclick = () => void open(address || URL.createObjectURL(blob))
+  document.body.replaceChildren(button)
 }
 
-/** Runs `read()` after a click. */
-function begin(script, ...given) {
-  document.body.innerHTML = '<button>Attack</button>'
-  document.querySelector('button').onclick = () => (globalThis.seen = eval(`(${script})`)(...given))
+async function clickAndRead(tab, ...given) {
+  await tab.evaluate(begin, ...given)
+  await tab.click('button')
+  return tab.evaluate(() => globalThis.seen)
 }
 
-/** Resolves with the places in which script can read the code of a login that it begins, such as `popup location`. */
-async function readable(app, tab, expected) {
-  const found = []
-  // The callback page's script would remove the response at once.
-  const release = app.site.override('/callback.js', { body: '' })
-  for (const window of ['frame', 'popup', 'opener']) {
-    const before = app.ledger.entries.length
-    const { url } = ownRequest(app, `${app.site.origin}/callback`)
-    // A slow machine must not hide what script can read.
-    const limit = expected.includes(window) ? 20_000 : 4000
-    let looking
-    if (window === 'opener') {
-      await tab.evaluate(begin, '() => void open("/empty")')
-      const child = await tab.session.openedBy(() => tab.click('button'))
-      looking = child.evaluate(read, window, '', limit)
-      await tab.goto(url)
-    } else {
-      await tab.evaluate(begin, String(read), window, url, limit)
-      await tab.click('button')
-      looking = tab.evaluate(() => globalThis.seen)
-    }
+async function opened(tab, address) {
+  await tab.evaluate(openOnClick, address)
+  return tab.session.openedBy(() => tab.click('button'))
+}
+
+/** Ways to attack that need more than one page of the attacker. */
+const SCENES = {
+  async opener(tab, url, limit) {
+    const child = await opened(tab, '/empty')
+    const looking = child.evaluate(readAddress, 'opener', '', limit)
+    await tab.goto(url)
     const seen = await looking
-    const codes = app.ledger.entries.slice(before).filter(({ kind }) => kind === 'authorization_code')
-    assert.equal(codes.length, 1, window)
-    const places = Object.keys(seen).filter((place) => seen[place].includes(codes[0].value))
-    found.push(...places.map((place) => `${window} ${place}`))
+    await child.close()
+    return seen
+  },
+  async 'blob popup'(tab, url, limit) {
+    const child = await opened(tab, '')
+    const seen = await clickAndRead(child, 'popup', url, limit)
+    await child.close()
+    return seen
+  },
+  async history(tab, url, limit) {
+    await tab.goto(url)
+    await tab.back()
+    return tab.evaluate(readAddress, 'history', '', limit)
+  },
+}
+
+/** Ways in which script must have shown the response, because no policy forbids it. */
+const SHOWN = ['popup', 'opener', 'history']
+
+/**
+ * Resolves with the places in which script on `/empty` reads the address of a response to its own login, such as
+ * `popup location`.
+ */
+async function readable(app, tab, ways, expected) {
+  const found = []
+  for (const way of ways) {
+    const { url, state } = ownRequest(app, `${app.site.origin}/callback`)
+    // A slow machine must not hide what script can read.
+    const limit = expected.includes(way) ? 20_000 : 4000
+    await tab.goto(`${app.site.origin}/empty`)
+    const seen = await (SCENES[way]?.(tab, url, limit) ?? clickAndRead(tab, way, url, limit))
+    const isShown = app.site.requests.some(({ query }) => query.includes('code=') && query.includes(state))
+    assert.ok(isShown || !SHOWN.includes(way), `${way}: the provider has issued a code`)
+    const places = Object.keys(seen).filter((place) => seen[place].includes(state))
+    found.push(...places.map((place) => `${way} ${place}`))
   }
-  release()
   await tab.goto(`${app.site.origin}/orders`)
   return found
+}
+
+/** Asserts that script reads the address in these windows, and in no other. */
+async function assertReadable(app, tab, name, ways, windows) {
+  const found = await readable(app, tab, ways, windows)
+  // Each engine has these two places of a window. Without a header, script reads the code there.
+  const places = windows.flatMap((window) => [`${window} location`, `${window} performance`])
+  const others = found.filter((place) => !windows.some((window) => place.startsWith(`${window} `)))
+  assert.deepEqual(
+    { name, missing: places.filter((place) => !found.includes(place)), others },
+    { name, missing: [], others: [] },
+  )
+}
+
+/** The generated headers of the app's pages. */
+const pageHeaders = (app) =>
+  securityHeaders(
+    { ...config, issuer: app.provider.issuer, apis: [{ url: app.api.url }], redirectUri: '/callback' },
+    { origin: app.site.origin, worker: '/auth.worker.js' },
+  ).page
+
+/** Serves `/empty`, on which the attacks run, with the generated headers while `use` runs. */
+async function withPageHeaders(app, use) {
+  const { headers } = app.site
+  const former = headers['/empty.html']
+  headers['/empty.html'] = pageHeaders(app)
+  await use()
+  headers['/empty.html'] = former
 }
 
 /** For each set of headers, the windows whose addresses script can read. */
@@ -149,20 +169,63 @@ const attacks = {
   async see({ app, visit }) {
     const { tab } = await visit('/orders')
     await signIn(tab)
+    // The callback page's script would remove the response at once.
+    const release = app.site.override('/callback.js', { body: '' })
     const { '/callback.html': documented } = app.site.headers
     for (const [name, windows] of Object.entries(WINDOWS)) {
       const alone = { ...NO_HEADERS, ...(documented[name] && { [name]: documented[name] }) }
       app.site.headers['/callback.html'] = name === 'documented' ? documented : alone
-      const found = await readable(app, tab, windows)
-      // Each engine has these two places of a window. Without a header, script reads the code there.
-      const places = windows.flatMap((window) => [`${window} location`, `${window} performance`])
-      const others = found.filter((place) => !windows.includes(place.split(' ')[0]))
-      assert.deepEqual(
-        { name, missing: places.filter((place) => !found.includes(place)), others },
-        { name, missing: [], others: [] },
-      )
+      await assertReadable(app, tab, name, ['frame', 'popup', 'opener'], windows)
     }
     app.site.headers['/callback.html'] = documented
+    release()
+  },
+}
+
+const report = {
+  name: 'callback page: on a page without `frame-src`, the report of a policy tells script its address',
+  async see({ app, visit }) {
+    const { tab } = await visit('/orders')
+    await signIn(tab)
+    const found = await readable(app, tab, ['report'], [])
+    await withPageHeaders(app, () => assertReadable(app, tab, 'generated', ['report'], []))
+    return found.length ? 'yes' : 'no'
+  },
+}
+
+/** Serves an error page without headers for the callback page while `use` runs. */
+async function withErrorPage(app, use) {
+  const answer = { status: 414, headers: NOTHING, body: '<h1>414 Request-URI Too Large</h1>' }
+  const release = app.site.override('/callback', answer)
+  await use()
+  release()
+}
+
+const errorPages = {
+  name: 'callback page: with the headers of the app’s pages, script reads no response at an error page, by a frame, a report, a popup or an opener',
+  timeout: 240_000,
+  async see({ app, visit }) {
+    const { tab } = await visit('/orders')
+    await signIn(tab)
+    const ways = ['frame', 'nested frame', 'popup', 'opener', 'blob popup']
+    await withErrorPage(app, async () => {
+      await assertReadable(app, tab, 'none', ways, ways)
+      await withPageHeaders(app, () =>
+        assertReadable(app, tab, 'generated', [...ways, 'report', 'embed'], []),
+      )
+    })
+  },
+}
+
+const goingBack = {
+  name: 'callback page: a user who goes back from an error page tells script its address',
+  async see({ app, visit }) {
+    const { tab } = await visit('/orders')
+    await signIn(tab)
+    let found
+    // The headers of the app's pages change nothing here (tests/browser/callback_attacks.test.mjs).
+    await withErrorPage(app, async () => (found = await readable(app, tab, ['history'], [])))
+    return found.length ? 'yes' : 'no'
   },
 }
 
@@ -173,9 +236,9 @@ const group = (name, changes, capabilities) => ({
     app.site.pageCsp = ''
     useCallbackPage(app, { kind: 'dedicated' })
     // Without headers of the app's other pages: the best conditions for an attacker.
-    for (const path of ['/index.html', '/empty.html']) {
-      app.site.headers[path] = { 'Content-Security-Policy': null, 'Cross-Origin-Opener-Policy': null }
-    }
+    for (const path of ['/index.html', '/empty.html', '/plain.html']) app.site.headers[path] = NOTHING
+    app.site.files['/plain.html'] = 'Not found'
+    app.site.routes['/plain'] = '/plain.html'
     app.site.headers['/callback.html'] = CALLBACK_HEADERS
   },
   capabilities,
@@ -183,6 +246,12 @@ const group = (name, changes, capabilities) => ({
 
 /** @type {import('../suite.mjs').Group[]} */
 export const callbackPage = [
-  group('callback page, sealed', { session: { persist: 'sealed' } }, [sealed, attacks]),
+  group('callback page, sealed', { session: { persist: 'sealed' } }, [
+    sealed,
+    attacks,
+    report,
+    errorPages,
+    goingBack,
+  ]),
   group('callback page, in memory', {}, [inMemory]),
 ]

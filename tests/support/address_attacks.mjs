@@ -1,0 +1,95 @@
+/** Ways in which script of the app's pages tries to read the address of an authorization response. */
+
+/**
+ * Shows the URL in the way of this name. Resolves with all that script can read of the response's address, by place. Runs
+ * in a page: the function uses nothing outside.
+ *
+ * - `frame`, `embed`: the response is in an element of the page.
+ * - `nested frame`: the page frames `/plain`, an own page without headers, and puts the frame there.
+ * - `report`: the page adds a policy that lets a frame show the provider only. The report of the blocked redirect names
+ *   the address.
+ * - `popup`
+ * - `opener`: another page has opened this one, and shows the response in its own window.
+ * - `history`: the user has gone back from the response to this page.
+ *
+ * @param {string} way
+ * @param {string} url The authorization request.
+ * @param {number} limit In milliseconds.
+ * @returns {Promise<Record<string, string>>}
+ */
+export async function readAddress(way, url, limit) {
+  const seen = {}
+  const frameIn = (page) => {
+    const frame = page.createElement('iframe')
+    // Without scripts, the callback page cannot remove the response.
+    frame.setAttribute('sandbox', 'allow-same-origin')
+    frame.src = url
+    page.body.append(frame)
+    return frame.contentWindow
+  }
+  const windows = {
+    frame: () => frameIn(document),
+    embed: () => {
+      const element = document.createElement('embed')
+      Object.assign(element, { name: 'embedded', src: url, type: 'text/html' })
+      document.body.append(element)
+      // The window exists a moment later.
+      return new Promise((resolve) => setTimeout(() => resolve(window.embedded), 100))
+    },
+    'nested frame': async () => {
+      const outer = document.createElement('iframe')
+      outer.src = '/plain'
+      const loaded = new Promise((resolve) => (outer.onload = outer.onerror = resolve))
+      document.body.append(outer)
+      await loaded
+      // Null if the page's policy forbids the frame.
+      return outer.contentDocument && frameIn(outer.contentDocument)
+    },
+    report: () => {
+      document.addEventListener('securitypolicyviolation', ({ blockedURI }) => {
+        if (blockedURI.includes('code=')) seen.report = blockedURI
+      })
+      const policy = document.createElement('meta')
+      policy.httpEquiv = 'Content-Security-Policy'
+      policy.content = `frame-src ${new URL(url).origin}`
+      document.head.append(policy)
+      return frameIn(document)
+    },
+    popup: () => open(url, '_blank', 'popup'),
+    opener: () => opener,
+    history: () => window,
+  }
+  const target = await windows[way]()
+  const places = {
+    location: () => target.location.href,
+    performance: () =>
+      target.performance
+        .getEntries()
+        .map(({ name }) => name)
+        .join(),
+    'navigation entries': () =>
+      target.navigation
+        .entries()
+        .map((entry) => entry.url)
+        .join(),
+    'navigation.activation': () =>
+      [target.navigation.activation.entry.url, target.navigation.activation.from?.url].join(),
+    referrer: () => target.document.referrer,
+  }
+  let end = performance.now() + limit
+  while (performance.now() < end) {
+    for (const [place, get] of Object.entries(places)) {
+      try {
+        const text = get()
+        if (text.includes('code=')) seen[place] = text
+      } catch {
+        // The window is at another origin, or the engine does not have this place.
+      }
+    }
+    // The other places have the address a moment later.
+    if (Object.keys(seen).length) end = Math.min(end, performance.now() + 300)
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  if (way === 'popup') target?.close()
+  return seen
+}
