@@ -5,8 +5,8 @@
  */
 import type { Code } from '../../generated/codes.js'
 
-/** A code, or `other` for all errors without a sentence of their own. */
-type Key = Code | 'other'
+/** Sentences by code. `other` is for all errors without a sentence of their own. */
+export type UserMessages = Readonly<Partial<Record<Code | 'other', string>>>
 
 const SIGN_IN_AGAIN = 'This sign-in is no longer valid. Please sign in again.'
 const TOO_LONG = 'The sign-in took too long. Please try again.'
@@ -43,7 +43,7 @@ export const USER_MESSAGES = {
   frame_timeout: RELOAD,
   limit_exceeded: 'This is too much at once. Please try again with less.',
   other: 'Something went wrong. Please try again later.',
-} satisfies Partial<Record<Key, string>>
+} satisfies UserMessages
 
 /** The texts with which browsers reject `fetch` if the network fails. */
 const NETWORK = /^(failed to fetch|network ?error|load failed)/i
@@ -55,7 +55,7 @@ const NETWORK = /^(failed to fetch|network ?error|load failed)/i
  *
  * @param table Sentences by code, such as translations. Codes that it lacks have the English sentence.
  */
-export const userMessage = (error: unknown, table: Readonly<Partial<Record<Key, string>>> = {}): string => {
+export const userMessage = (error: unknown, table: UserMessages = {}): string => {
   if (error === null || error === undefined) return ''
   const { code, message } = error as { code?: unknown; message?: unknown }
   const isNetwork = error instanceof TypeError && NETWORK.test(`${message}`)
