@@ -197,7 +197,8 @@ codes! {
     ConfigUnavailable = "config_unavailable", "Serve strongroom.json beside the standalone worker as application/json, without a redirect; the worker's connect-src must allow 'self'.";
     /// The WebAssembly module could not be loaded.
     WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker, or pass its URL as vault(config, { wasm }); the worker's connect-src must allow 'self'.";
-    /// The Content-Security-Policy of the worker forbids WebAssembly.
+    /// The Content-Security-Policy of the worker forbids WebAssembly, or that of a page with
+    /// [`strongroom/testing`](testing-your-app.md), whose message has another fix.
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker file is served with.";
     /// The vault stopped because of an internal error, or its worker was terminated. The secrets in the vault's memory
     /// are gone.
