@@ -523,6 +523,11 @@ fn redirect_is_blocked() {
     let call = world.fetch(page, "/redirect");
     world.answer_all();
     assert_eq!(world.code(call), "redirect_blocked");
+    let message = world.error_message(call);
+    assert!(
+        message.contains("the browser does not say where it leads"),
+        "{message}"
+    );
 }
 
 #[test]

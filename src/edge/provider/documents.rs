@@ -65,9 +65,10 @@ fn known_metadata(task: &Task) -> Option<Rc<Metadata>> {
 /// Waits for a fetch of this name that another request has begun. Returns false if there is none.
 async fn await_flight(task: &Task, name: &str) -> bool {
     let now = task.now();
-    let cache = task.isolate().session_cache.borrow();
-    let flight = cache.flight(name, &now);
-    drop(cache);
+    let flight = {
+        let cache = task.isolate().session_cache.borrow();
+        cache.flight(name, &now)
+    };
     if flight.is_none() {
         return false;
     }
