@@ -32,15 +32,23 @@ const KEYS_MAX_AGE: Millis = Millis::from_secs(3600);
 /// Returns the provider's metadata, which is fetched on first use. Provisional metadata is fetched again after
 /// [`KEYS_MIN_AGE`]: see [`Search::is_provisional`].
 pub(in crate::edge) async fn metadata(task: &Task) -> Result<Rc<Metadata>> {
-    metadata_for(task, Sender::TokenEndpoint).await
+    match known_metadata(task) {
+        Some(metadata) => Ok(metadata),
+        None => boxed(shared_search(task, Sender::TokenEndpoint)).await,
+    }
 }
 
 /// Returns the provider's metadata for a token of this sender.
 pub(in crate::edge) async fn metadata_for(task: &Task, sender: Sender) -> Result<Rc<Metadata>> {
-    if let Some(metadata) = known_metadata(task) {
-        return Ok(metadata);
+    match known_metadata(task) {
+        Some(metadata) => Ok(metadata),
+        None => boxed(shared_search(task, sender)).await,
     }
-    if boxed(await_flight(task, METADATA_FLIGHT)).await {
+}
+
+/// Waits for a search that another request has begun, or searches for the metadata.
+async fn shared_search(task: &Task, sender: Sender) -> Result<Rc<Metadata>> {
+    if await_flight(task, METADATA_FLIGHT).await {
         match known_metadata(task) {
             Some(metadata) => return Ok(metadata),
             None if sender == Sender::Unknown => return Err(failed_for_another()),
@@ -48,7 +56,7 @@ pub(in crate::edge) async fn metadata_for(task: &Task, sender: Sender) -> Result
         }
     }
     let _flight = FlightGuard::begin(task.clone(), METADATA_FLIGHT);
-    boxed(search(task)).await
+    search(task).await
 }
 
 /// Returns the metadata, unless it is missing or must be fetched again.
@@ -157,10 +165,15 @@ pub(in crate::edge) enum Sender {
 /// Returns the provider's keys, and true if they were fetched for this token. The keys are fetched on first use, by one
 /// request for all tokens that need them, and again at the age [`KEYS_MAX_AGE`].
 async fn keys(task: &Task, sender: Sender) -> Result<(Rc<Jwks>, bool)> {
-    if let Some(keys) = known_keys(task) {
-        return Ok((keys, false));
+    match known_keys(task) {
+        Some(keys) => Ok((keys, false)),
+        None => boxed(first_keys(task, sender)).await,
     }
-    if boxed(await_flight(task, KEYS_FLIGHT)).await {
+}
+
+/// Waits for a fetch that another token has caused, or fetches the keys.
+async fn first_keys(task: &Task, sender: Sender) -> Result<(Rc<Jwks>, bool)> {
+    if await_flight(task, KEYS_FLIGHT).await {
         match known_keys(task) {
             // The provider may have begun to use another key after this fetch began.
             Some(keys) => return Ok((keys, false)),
@@ -169,7 +182,7 @@ async fn keys(task: &Task, sender: Sender) -> Result<(Rc<Jwks>, bool)> {
         }
     }
     let _flight = FlightGuard::begin(task.clone(), KEYS_FLIGHT);
-    Ok((fetch_keys(task, sender).await?, true))
+    Ok((boxed(fetch_keys(task, sender)).await?, true))
 }
 
 /// Returns the keys, unless they are missing or too old.
@@ -187,7 +200,7 @@ fn known_keys(task: &Task) -> Option<Rc<Jwks>> {
 /// Returns the keys for a token whose key is not in `known`. Waits for a fetch that another such token has caused, or
 /// fetches the keys unless [`may_fetch_again`] forbids it.
 async fn newer_keys(task: &Task, known: Rc<Jwks>, sender: Sender) -> Result<Rc<Jwks>> {
-    if boxed(await_flight(task, KEYS_FLIGHT)).await
+    if await_flight(task, KEYS_FLIGHT).await
         && let Some((keys, _)) = &task.isolate().provider.borrow().keys
         && !Rc::ptr_eq(keys, &known)
     {
@@ -197,7 +210,7 @@ async fn newer_keys(task: &Task, known: Rc<Jwks>, sender: Sender) -> Result<Rc<J
         return Ok(known);
     }
     let _flight = FlightGuard::begin(task.clone(), KEYS_FLIGHT);
-    fetch_keys(task, sender).await
+    boxed(fetch_keys(task, sender)).await
 }
 
 /// Returns true if a token with an unknown key may cause a fetch, and remembers the fetch.
