@@ -57,7 +57,7 @@ test('user with the longest session can begin logins and sign out', time, async 
   assert.ok(!(await isSignedIn(visitor)))
 })
 
-test('the log names a session of two cookies once, and the limit at each login', time, async () => {
+test('the log names the way out if a session is too long', time, async () => {
   faults = []
   const visitor = await signIn(4000)
   assert.ok(!(await isSignedIn(visitor)))
