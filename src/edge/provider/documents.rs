@@ -81,7 +81,7 @@ fn known_metadata(task: &Task) -> Option<Rc<Metadata>> {
     provider.metadata.clone()
 }
 
-/// Waits for a fetch of this name that another request has begun. Returns false if there is none.
+/// Waits for a fetch of this name that another request has begun. Returns false if no request has begun one.
 async fn await_flight(task: &Task, name: &str) -> bool {
     let now = task.now();
     let flight = {
