@@ -53,7 +53,7 @@ const ROWS = [
     name: 'strongroom/edge, on a server',
     files: ['edge.workerd.js', 'strongroom_edge_bg.wasm'],
     counts: 'gzip',
-    gate: 140 * KB,
+    gate: 144 * KB,
     aim: 118 * KB,
   },
 ]

@@ -277,7 +277,7 @@ mod tests {
         }
     }
 
-    /// Begins a login. The login's first effect fetches the provider's metadata.
+    /// Begins a login. Its first effect fetches the provider's metadata, or waits for the fetch of another login.
     fn begin(handler: &mut Handler, seconds: u64) -> TaskId {
         let request = Request {
             method: "GET".into(),
@@ -286,7 +286,10 @@ mod tests {
             ..Request::default()
         };
         let (id, step) = handler.begin(at(seconds), request);
-        assert!(matches!(step, Step::Do(Effect::Send { .. })));
+        assert!(matches!(
+            step,
+            Step::Do(Effect::Send { .. } | Effect::Sleep { .. })
+        ));
         id
     }
 

@@ -235,7 +235,7 @@ fn normalized(c: char) -> char {
         '\u{2024}' => '.',
         '\u{212a}' => 'K',
         _ => (0x21..0x7f)
-            .map(|code| char::from(code))
+            .map(char::from)
             .find(|ascii| char::from_u32(*ascii as u32 + 0xfee0) == Some(c))
             .unwrap_or(c),
     }

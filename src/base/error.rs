@@ -55,7 +55,8 @@ codes! {
     /// strongroom. Or a call had an unknown option, an option of the wrong type or a value that is not allowed. Or
     /// `on()` was passed the name of an unknown event.
     MessageInvalid = "message_invalid", "Check the options of the call, and use the same version of strongroom in page and worker.";
-    /// A documented limit on size or number was exceeded.
+    /// A documented limit on size or number was exceeded. In the token handler's log also a warning: a session needs two
+    /// cookies, which proxies may refuse ([edge.md](edge.md#limits-of-headers)).
     LimitExceeded = "limit_exceeded", "If the message names no option, send less, or fewer at once; docs/errors.md lists the limits.";
     /// There is no session.
     LoginRequired = "login_required", "Call login().";
@@ -91,8 +92,9 @@ codes! {
     /// The callback URL was opened a second time, while no user was signed in.
     LoginReplayed = "login_replayed", "Nothing to do if the first opening succeeded; otherwise call login() again.";
     /// More than ten minutes passed between `login()` and its callback. Or the code of a login on another device
-    /// expired. Or the login seems to begin in the future, because a clock was set back or the clocks of isolates
-    /// differ by more than a minute. The message names the case.
+    /// expired. Or the login expired at the provider (Keycloak's `authentication_expired`), for the second time or where
+    /// it cannot be repeated ([Keycloak](providers/keycloak.md#signing-in)). Or the login seems to begin in the future,
+    /// because a clock was set back or the clocks of isolates differ by more than a minute. The message names the case.
     LoginExpired = "login_expired", "Call login() again.";
     /// The page canceled the login, or another login replaced it. Or the user closed the popup, returned from the
     /// provider by the browser's back button, or logged out while the login was in flight.
@@ -130,7 +132,8 @@ codes! {
     MethodNotAllowed = "method_not_allowed", "Add the method to the rule's methods in the worker file; a running worker keeps the old file.";
     /// The page may not set this header.
     HeaderNotAllowed = "header_not_allowed", "Leave the header out; the vault sets the headers that authorize the request.";
-    /// The API responded with a redirect, which the vault and the token handler do not follow.
+    /// The API responded with a redirect, which the vault and the token handler do not follow. The token handler's log
+    /// says where it leads; browsers do not tell.
     RedirectBlocked = "redirect_blocked", "Call the final URL.";
     /// The API's response contains one of the session's access tokens.
     TokenReflected = "token_reflected", "Fix the API: it must not return the token of a request. If it has to, set reflection in its rule.";

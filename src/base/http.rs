@@ -67,6 +67,8 @@ pub struct HttpReply {
     pub body: Option<Secret>,
     /// The `DPoP-Nonce` header (RFC 9449 8), if readable.
     pub dpop_nonce: Option<String>,
+    /// The `Location` header. Browsers hide it, because the vault follows no redirect.
+    pub location: Option<String>,
 }
 
 /// The outcome of a request to the provider.
@@ -147,6 +149,7 @@ pub(crate) mod tests {
             date: None,
             body: Some(Secret::from(body)),
             dpop_nonce: None,
+            location: None,
         }
     }
 

@@ -438,6 +438,7 @@ fn read_sent(text: &str) -> Option<HttpReply> {
         date: None,
         body: body.map(Secret::from),
         dpop_nonce: head.str("nonce").map(str::to_owned),
+        location: head.str("location").map(str::to_owned),
     })
 }
 
@@ -448,6 +449,7 @@ fn read_head(text: &str) -> Option<Head> {
         status: status(head)?,
         challenge: head.str("challenge").map(str::to_owned),
         dpop_nonce: head.str("nonce").map(str::to_owned),
+        location: head.str("location").map(str::to_owned),
     })
 }
 

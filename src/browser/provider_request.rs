@@ -160,6 +160,7 @@ fn head(response: &Response) -> Box<HttpReply> {
         date: header("date").and_then(|value| milliseconds(&value)),
         body: None,
         dpop_nonce: platform::header(response, "dpop-nonce"),
+        location: None,
     })
 }
 

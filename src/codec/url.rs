@@ -198,6 +198,13 @@ fn has_private_path(href: &str, scheme_end: usize) -> bool {
 
 /// Searches `text` from `start` on, and returns the position of the first byte that is one of `separators`. If there is
 /// no such byte, returns the end of `text`.
+/// Returns the target of a redirect from the URL `from`, without query and fragment, which may be secret. Returns `None` if
+/// the host does not see the header `Location`, or the header is no URL.
+pub(crate) fn redirect_target(location: Option<&str>, from: &str) -> Option<String> {
+    let target = Url::parse_with_base(location?, &Url::parse(from)?)?;
+    Some(target.without_query())
+}
+
 fn find(text: &str, start: usize, separators: &[u8]) -> usize {
     let mut i = start;
     while text

@@ -33,7 +33,7 @@ pub(crate) fn parse(json: &str) -> Result<Object> {
             .ok_or_else(|| fault(&[msg!("the configuration is not an object")])),
         Err(error) => Err(fault(&[
             msg!("the configuration is not JSON: "),
-            error.reason,
+            &error.describe(),
         ])),
     }
 }

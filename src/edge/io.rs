@@ -197,6 +197,8 @@ pub struct Head {
     pub challenge: Option<String>,
     /// `DPoP-Nonce`
     pub dpop_nonce: Option<String>,
+    /// `Location`
+    pub location: Option<String>,
 }
 
 /// The result of an effect.

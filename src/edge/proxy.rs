@@ -12,10 +12,11 @@ use alloc::rc::Rc;
 
 use crate::Secret;
 use crate::base::clock::Millis;
-use crate::base::error::{Code, Error};
+use crate::base::error::{Code, Error, quote_url};
 use crate::base::http::RESPONSE_STATUSES;
 use crate::codec::form::Form;
 use crate::codec::json;
+use crate::codec::url::redirect_target;
 use crate::edge::config::Route;
 use crate::edge::csrf;
 use crate::edge::io::{Effect, Forward, Head, OwnResponse, Reply, Response};
@@ -234,6 +235,17 @@ async fn forward(
         return Response::Own(context.refusal_response(&Refusal::Interaction));
     }
     if (300..400).contains(&head.status) && head.status != 304 {
+        let target = redirect_target(head.location.as_deref(), allowed.url());
+        // Only the operator may see where the upstream is.
+        context.task.fault_of(
+            Code::RedirectBlocked,
+            &[
+                &allowed.description(),
+                msg!(": the response is a redirect, which is not followed, to "),
+                target.as_deref().map_or(msg!("no URL"), |_| ""),
+                &target.as_deref().map(quote_url).unwrap_or_default(),
+            ],
+        );
         return Response::Own(response::refuse(
             502,
             Code::RedirectBlocked,

@@ -104,7 +104,7 @@ impl Unverified {
     /// in `allowed`, or it has a `typ` other than `JWT` or `application/jwt`.
     pub fn parse(token: &str, allowed: &[Algorithm]) -> Result<Self> {
         let jwt = Jwt::parse(token)
-            .map_err(|reason| invalid(&[msg!("the ID token "), reason.as_str()]))?;
+            .map_err(|reason| invalid(&[msg!("the ID token "), &reason.describe()]))?;
         let algorithm = Algorithm::from_name(jwt.alg())
             .filter(|algorithm| allowed.contains(algorithm))
             .ok_or_else(|| {

@@ -183,9 +183,10 @@ impl Jwks {
         if json.len() > MAX_LEN {
             return Err(invalid(msg!("is longer than 256 KiB")));
         }
-        let Ok(set) = Value::parse(json) else {
-            return Err(invalid(msg!("is not strict JSON")));
-        };
+        let set = Value::parse(json).map_err(|error| {
+            let why = [msg!("is not strict JSON: "), &error.describe()].concat();
+            invalid(&why)
+        })?;
         let set = set.as_object().and_then(|set| set.get("keys"));
         let Some(items) = set.and_then(Value::as_array) else {
             return Err(invalid(msg!("has no array named keys")));
@@ -611,11 +612,21 @@ mod tests {
         assert!(Jwks::parse(&many(MAX_KEYS)).is_ok());
         let long = format!(r#"{{"keys":[],"a":"{}"}}"#, "a".repeat(MAX_LEN));
         for (json, message) in [
-            ("", "the issuer's key set is not strict JSON"),
-            ("<html>", "the issuer's key set is not strict JSON"),
+            (
+                "",
+                "the issuer's key set is not strict JSON: the text ends where a value should be",
+            ),
+            (
+                "<html>",
+                "the issuer's key set is not strict JSON: not a JSON value",
+            ),
             (
                 r#"{"keys":[],"keys":[]}"#,
-                "the issuer's key set is not strict JSON",
+                "the issuer's key set is not strict JSON: a member name is repeated in keys",
+            ),
+            (
+                r#"{"keys":[{"kid":"\ud800"}]}"#,
+                "the issuer's key set is not strict JSON: a lone surrogate in keys",
             ),
             ("[]", "the issuer's key set has no array named keys"),
             ("{}", "the issuer's key set has no array named keys"),

@@ -19,7 +19,7 @@ pub const MAX_LEN: usize = 64 * 1024;
 pub const MAX_SECONDS: u64 = 253_402_300_799;
 
 /// The reason for which a string is not a signed JSON Web Token that this crate accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Malformed {
     /// The token is longer than [`MAX_LEN`].
@@ -32,8 +32,10 @@ pub enum Malformed {
     NotBase64url,
     /// The header or the payload is not UTF-8 (RFC 8725 section 3.7).
     NotUtf8,
-    /// The header or the payload is not a JSON object with unique member names (RFC 7519 section 4).
+    /// The header or the payload is not a JSON object.
     NotJsonObject,
+    /// This part is not JSON with unique member names (RFC 7519 section 4), for this reason.
+    NotJson(&'static str, String),
     /// `alg` is missing or not a string (RFC 7515 section 4.1.1).
     NoAlg,
     /// `alg` is `none` in any letter case, or the signature is empty (RFC 8725 section 3.2).
@@ -49,26 +51,36 @@ pub enum Malformed {
 impl Malformed {
     /// Returns the reason as a predicate to append to "the token", without quoting the token.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
+    pub fn describe(&self) -> String {
+        let text = match self {
             Self::TooLong => msg!("is longer than 64 KiB"),
             Self::NotThreeParts => msg!("does not have three parts"),
             Self::Encrypted => msg!("is encrypted, which is not supported"),
             Self::NotBase64url => msg!("has a part that is not base64url"),
             Self::NotUtf8 => msg!("has a part that is not UTF-8"),
-            Self::NotJsonObject => msg!("has a part that is not a strict JSON object"),
+            Self::NotJsonObject => msg!("has a part that is not a JSON object"),
+            Self::NotJson(part, why) => {
+                return [
+                    msg!("has a "),
+                    part,
+                    msg!(" that is not strict JSON: "),
+                    why,
+                ]
+                .concat();
+            }
             Self::NoAlg => msg!("has no alg, or one that is not a string"),
             Self::Unsigned => msg!("is not signed"),
             Self::Critical => msg!("has crit, which is not supported"),
             Self::UnencodedPayload => msg!("has b64, which is not supported"),
             Self::WrongHeader => msg!("has a kid or typ that is not a string"),
-        }
+        };
+        text.to_owned()
     }
 }
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(&self.describe())
     }
 }
 
@@ -90,7 +102,7 @@ impl Jwt {
     /// The first reason for which the token is [`Malformed`]. Claims are not checked.
     pub fn parse(token: &str) -> Result<Box<Self>, Malformed> {
         let parts = CompactParts::split(token.as_bytes())?;
-        let header = object(parts.header)?;
+        let header = object(parts.header, "header")?;
         check_header(&header)?;
         let mut signature = Vec::new();
         if !base64url::decode_into(parts.signature, &mut signature) {
@@ -99,7 +111,7 @@ impl Jwt {
         Ok(Box::new(Self {
             signing_input_len: parts.signing_input_len(),
             header,
-            claims: object(parts.payload)?,
+            claims: object(parts.payload, "payload")?,
             signature,
             token: Secret::from(token),
         }))
@@ -228,7 +240,7 @@ fn split_at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..dot], &text[dot + 1..]))
 }
 
-fn object(part: &[u8]) -> Result<Object, Malformed> {
+fn object(part: &[u8], name: &'static str) -> Result<Object, Malformed> {
     let mut bytes = Vec::new();
     if !base64url::decode_into(part, &mut bytes) {
         return Err(Malformed::NotBase64url);
@@ -237,7 +249,8 @@ fn object(part: &[u8]) -> Result<Object, Malformed> {
     match Value::parse(Secret::new(text).expose()) {
         // A `Value` zeroes itself on drop, so its object can be taken but not moved out.
         Ok(Value::Object(ref mut object)) => Ok(core::mem::take(object)),
-        _ => Err(Malformed::NotJsonObject),
+        Ok(_) => Err(Malformed::NotJsonObject),
+        Err(error) => Err(Malformed::NotJson(name, error.describe())),
     }
 }
 
@@ -373,7 +386,8 @@ mod tests {
         assert_malformed("", Malformed::NotThreeParts);
         assert_malformed("....", Malformed::Encrypted);
         assert_malformed("..", Malformed::Unsigned);
-        assert_malformed("..c2ln", Malformed::NotJsonObject);
+        let empty = "the text ends where a value should be".to_owned();
+        assert_malformed("..c2ln", Malformed::NotJson("header", empty));
         assert_malformed(
             &format!("{}.", with_claims(CLAIMS)),
             Malformed::NotThreeParts,
@@ -428,29 +442,53 @@ mod tests {
         let deep = "[".repeat(1000) + &"]".repeat(1000);
         let deep = format!(r#"{{"exp":2000,"a":{deep}}}"#);
         let utf16: Vec<u8> = CLAIMS.encode_utf16().flat_map(u16::to_be_bytes).collect();
-        let cases: [(&[u8], Malformed); 14] = [
-            (b"", Malformed::NotJsonObject),
-            (b"null", Malformed::NotJsonObject),
-            (b"[]", Malformed::NotJsonObject),
-            (b"\"exp\"", Malformed::NotJsonObject),
-            (b"1", Malformed::NotJsonObject),
-            (b"{\"exp\":2000", Malformed::NotJsonObject),
-            (b"{\"exp\":2000}x", Malformed::NotJsonObject),
-            (b"{\"exp\":2000}{}", Malformed::NotJsonObject),
-            (b"\xef\xbb\xbf{\"exp\":2000}", Malformed::NotJsonObject),
-            (br#"{"exp":2000,"exp":2000}"#, Malformed::NotJsonObject),
-            (br#"{"iss":"a","\u0069ss":"b"}"#, Malformed::NotJsonObject),
-            (deep.as_bytes(), Malformed::NotJsonObject),
-            (&utf16, Malformed::NotJsonObject),
-            (b"{\"exp\":\"\xff\"}", Malformed::NotUtf8),
+        let no_json = "not a JSON value";
+        let cases: [(&[u8], &str); 13] = [
+            (b"", "the text ends where a value should be"),
+            (b"{\"exp\":2000", "a ',' or '}' should be here"),
+            (b"{\"exp\":2000}x", "text after the value"),
+            (b"{\"exp\":2000}{}", "text after the value"),
+            (b"\xef\xbb\xbf{\"exp\":2000}", no_json),
+            (
+                br#"{"exp":2000,"exp":2000}"#,
+                "a member name is repeated in exp",
+            ),
+            (
+                br#"{"iss":"a","\u0069ss":"b"}"#,
+                "a member name is repeated in iss",
+            ),
+            (br#"{"sub":"\ud800"}"#, "a lone surrogate in sub"),
+            (
+                br#"{"address":{"city":["\udc00"]},"sub":"a"}"#,
+                "a lone surrogate in address",
+            ),
+            // This name may be a token.
+            (br#"{"eyJhbGciOi":"\ud800"}"#, "a lone surrogate"),
+            (br#"{"a\ud800":1}"#, "a lone surrogate"),
+            (deep.as_bytes(), "nested too deeply in a"),
+            (&utf16, no_json),
         ];
-        for (bytes, reason) in cases {
-            assert_malformed(&token(HEADER.as_bytes(), bytes), reason);
-            assert_malformed(&token(bytes, CLAIMS.as_bytes()), reason);
+        for (bytes, why) in cases {
+            let in_part = |part| Malformed::NotJson(part, why.to_owned());
+            assert_malformed(&token(HEADER.as_bytes(), bytes), in_part("payload"));
+            assert_malformed(&token(bytes, CLAIMS.as_bytes()), in_part("header"));
         }
+        for bytes in [&b"null"[..], b"[]", b"\"exp\"", b"1"] {
+            assert_malformed(&token(HEADER.as_bytes(), bytes), Malformed::NotJsonObject);
+            assert_malformed(&token(bytes, CLAIMS.as_bytes()), Malformed::NotJsonObject);
+        }
+        let no_utf8 = b"{\"exp\":\"\xff\"}";
+        assert_malformed(&token(HEADER.as_bytes(), no_utf8), Malformed::NotUtf8);
+        assert_malformed(&token(no_utf8, CLAIMS.as_bytes()), Malformed::NotUtf8);
+        let repeated = Malformed::NotJson("header", "a member name is repeated in alg".to_owned());
+        let text = repeated.to_string();
         assert_malformed(
             &with_header(r#"{"alg":"ES256","\u0061lg":"none"}"#),
-            Malformed::NotJsonObject,
+            repeated,
+        );
+        assert_eq!(
+            text,
+            "has a header that is not strict JSON: a member name is repeated in alg"
         );
     }
 
@@ -498,7 +536,8 @@ mod tests {
                 assert_eq!(time(&claims, name), None, "{claims}");
             }
         }
-        assert_malformed(&with_claims(r#"{"exp":NaN}"#), Malformed::NotJsonObject);
+        let no_number = Malformed::NotJson("payload", "not a JSON value in exp".to_owned());
+        assert_malformed(&with_claims(r#"{"exp":NaN}"#), no_number);
         let last = r#"{"exp":253402300799}"#;
         assert_eq!(time(last, "exp"), Some(MAX_SECONDS));
         assert_eq!(time(r#"{"exp":0}"#, "exp"), Some(0));

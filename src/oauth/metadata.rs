@@ -6,7 +6,7 @@ use crate::base::error::{quote, quote_url};
 use crate::base::http::Outcome;
 use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
-use crate::codec::url::{self, Url};
+use crate::codec::url::{self, Url, redirect_target};
 use crate::oauth::jwks::{Algorithm, NONE_SUPPORTED};
 use crate::oauth::pkce;
 use crate::prelude::*;
@@ -101,7 +101,10 @@ impl Metadata {
         match Value::parse(json) {
             Ok(Value::Object(ref document)) => Self::from_object(document, expected),
             Ok(_) => Err(invalid(&[msg!("it is not a JSON object")])),
-            Err(_) => Err(invalid(&[msg!("it is not strict JSON")])),
+            Err(error) => Err(invalid(&[
+                msg!("it is not strict JSON: "),
+                &error.describe(),
+            ])),
         }
     }
 
@@ -563,9 +566,16 @@ pub(crate) fn read_document<'a>(
         Outcome::Failed | Outcome::Opaque => unavailable(no_response),
         // `KeyLost` does not occur here, because requests for metadata and keys have no DPoP proof.
         Outcome::KeyLost => unavailable(""),
+        Outcome::Reply(reply) if reply.status == 0 => unavailable(msg!(
+            "a redirect, which is not followed; the browser does not say where it leads"
+        )),
         Outcome::Reply(reply) if reply.status != 200 => {
             let mut why = msg!("status ").to_owned();
             json::write_number(&mut why, reply.status.into());
+            if let Some(target) = redirect_target(reply.location.as_deref(), url) {
+                why.push_str(msg!(", a redirect, which is not followed, to "));
+                why.push_str(&quote_url(&target));
+            }
             unavailable(&why)
         }
         Outcome::Reply(reply) => match reply.json_text() {
@@ -615,6 +625,38 @@ mod tests {
         let error = parse(changes).expect_err(changes);
         assert_eq!(error.code(), Code::MetadataInvalid, "{changes}");
         assert!(error.message().contains(reason), "{changes}: {error}");
+    }
+
+    #[test]
+    fn error_of_a_redirect_says_where_it_leads() {
+        let url = "https://id.example.com/a/b";
+        let message = |status, location: Option<&str>| {
+            let mut reply = json_reply(status, "");
+            reply.location = location.map(str::to_owned);
+            let outcome = Outcome::from(reply);
+            let error = read_document(&outcome, "metadata", url, "").unwrap_err();
+            assert_eq!(error.code(), Code::MetadataInvalid);
+            error.message().to_owned()
+        };
+        let begin =
+            "the provider's metadata could not be fetched from 'https://id.example.com/a/b': ";
+        for (status, location, expected) in [
+            (
+                301,
+                Some("/a/b/?code=x"),
+                "status 301, a redirect, which is not followed, to 'https://id.example.com/a/b/'",
+            ),
+            (302, Some("//[x"), "status 302"),
+            (302, None, "status 302"),
+            (404, None, "status 404"),
+            (
+                0,
+                None,
+                "a redirect, which is not followed; the browser does not say where it leads",
+            ),
+        ] {
+            assert_eq!(message(status, location), [begin, expected].concat());
+        }
     }
 
     #[test]

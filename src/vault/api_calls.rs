@@ -391,7 +391,9 @@ impl Calls {
         ctx.trace_call("call_answered", call, Some(head.status), None);
         self.warn_about(ctx, call, head, is_worth_a_refresh);
         if head.status == 0 {
-            let message = msg!("the API responded with a redirect");
+            let message = msg!(
+                "the API responded with a redirect, and the browser does not say where it leads (open the URL in a tab; frequent targets are https, the path with or without a slash at its end, and a sign-in page)"
+            );
             self.list
                 .reject(ctx, call, &Error::new(Code::RedirectBlocked, message));
         } else if !RESPONSE_STATUSES.contains(&head.status) {

@@ -31,6 +31,7 @@ fn nonce_wanted(nonce: &str) -> Head {
         status: 401,
         challenge: Some(r#"DPoP error="use_dpop_nonce""#.to_owned()),
         dpop_nonce: Some(nonce.to_owned()),
+        ..Head::default()
     }
 }
 

@@ -375,6 +375,32 @@ fn upstream_redirect_is_blocked() {
 }
 
 #[test]
+fn log_says_where_a_redirect_of_the_upstream_leads() {
+    for (location, expected) in [
+        (
+            Some("https://sign-in.internal/?state=s#x"),
+            "to 'https://sign-in.internal/'",
+        ),
+        (Some("orders/?page=2"), "/orders/'"),
+        (Some("data:x"), "to no URL"),
+        (None, "to no URL"),
+    ] {
+        let mut host = Host::signed_in();
+        host.heads.push_back(Head {
+            location: location.map(str::to_owned),
+            ..head(302)
+        });
+        let answered = host.call("GET", "/api/orders?secret=1").own();
+        let (_, body) = answered.body.unwrap();
+        assert!(!body.contains("sign-in"), "{body}");
+        let messages = host.fault_messages();
+        let begin = "GET https://api.example.com/v1/orders: the response is a redirect";
+        assert!(messages[0].starts_with(begin), "{messages:?}");
+        assert!(messages[0].ends_with(expected), "{messages:?}");
+    }
+}
+
+#[test]
 fn status_that_no_response_can_have_is_bad_gateway() {
     for status in [600, 700, 999] {
         let mut host = Host::signed_in();

@@ -16,6 +16,7 @@ fn answer(status: u16, content_type: &str, body: &str) -> TokenResponse {
         date: None,
         body: Some(Secret::from(body)),
         dpop_nonce: None,
+        location: None,
     };
     token_endpoint::read(&reply, Scheme::Bearer.into())
 }

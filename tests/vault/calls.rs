@@ -201,6 +201,10 @@ fn provider_endpoints_are_blocked_in_any_spelling() {
         "/oauth/token::$DATA",
         "/oauth/token.json",
         "/oauth/token%3Fa",
+        "/oauth/token/x",
+        "/oauth/token.php/x",
+        "/oauth/token;a/x/y",
+        "/oauth%EF%BC%8Ftoken",
     ] {
         let url = ["https://id.example.com", path].concat();
         assert_eq!(verdict(&mut world, page, &url), "url_not_allowed", "{url}");
@@ -209,7 +213,7 @@ fn provider_endpoints_are_blocked_in_any_spelling() {
     assert_eq!(verdict(&mut world, page, shouted), "url_not_allowed");
     for path in [
         "/oauth/tokens",
-        "/oauth/token/x",
+        "/oauth/tokens/x",
         "/oauth/x;token",
         "/oauth/;token",
     ] {
@@ -523,6 +527,11 @@ fn redirect_is_blocked() {
     let call = world.fetch(page, "/redirect");
     world.answer_all();
     assert_eq!(world.code(call), "redirect_blocked");
+    let message = world.error_message(call);
+    assert!(
+        message.contains("the browser does not say where it leads"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -10,13 +10,32 @@ pub const MAX_DEPTH: usize = 32;
 /// The largest number of members of an object. The limit exists because each name is compared with all names before it.
 pub const MAX_MEMBERS: usize = 512;
 
-/// The position and the reason of a syntax error. The error contains no part of the JSON text, which may be secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The position and the reason of a syntax error. The error contains no part of the JSON text, which may be secret, except
+/// the name of a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonError {
     /// Offset, in bytes, at which the parser noticed the error.
     pub at: usize,
     /// The reason for the error.
     pub reason: &'static str,
+    /// The member of the outermost object in which the error is, if its name consists of 1 to 40 lower-case letters and
+    /// underscores. Any other name may contain a token.
+    pub member: Option<String>,
+}
+
+impl JsonError {
+    /// Returns the reason, with the name of the member.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match &self.member {
+            Some(name) => [self.reason, msg!(" in "), name].concat(),
+            None => self.reason.to_owned(),
+        }
+    }
+}
+
+fn is_plain_name(name: &str) -> bool {
+    (1..=40).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
 /// Parses a number that consists of digits only. Returns `None` for other text, and for a number that does not fit into
@@ -47,6 +66,8 @@ pub(super) struct JsonReader<'a> {
     at: usize,
     depth: usize,
     fault: &'static str,
+    /// The member in which the error is.
+    member: Option<String>,
     /// True if a repeated name and a lone surrogate make only their member unreadable, not the whole text.
     is_tolerant: bool,
     /// True if the string that was read last contains a lone surrogate.
@@ -60,6 +81,7 @@ impl<'a> JsonReader<'a> {
             at: 0,
             depth: 0,
             fault: "",
+            member: None,
             is_tolerant: false,
             is_torn: false,
         };
@@ -83,8 +105,11 @@ impl<'a> JsonReader<'a> {
             Some(_) => msg!("text after the value"),
             None => self.fault,
         };
-        let at = self.at;
-        Err(JsonError { at, reason })
+        Err(JsonError {
+            at: self.at,
+            reason,
+            member: self.member.filter(|name| is_plain_name(name)),
+        })
     }
 
     const fn fail<T>(&mut self, fault: &'static str) -> Option<T> {
@@ -143,10 +168,16 @@ impl<'a> JsonReader<'a> {
         while goes_on {
             let name = self.member_name(object.0.len())?;
             let before = object.0.iter().position(|(known, _)| *known == name);
-            if before.is_some() && !self.is_tolerant {
-                return self.fail(REPEATED);
-            }
-            let value = self.value()?;
+            let value = if before.is_some() && !self.is_tolerant {
+                self.fail(REPEATED)
+            } else {
+                self.value()
+            };
+            let Some(value) = value else {
+                // The outermost object sets its member last.
+                self.member = Some(name);
+                return None;
+            };
             match before {
                 Some(i) => object.0[i].1 = Value::Unreadable,
                 None => object.0.push((name, value)),

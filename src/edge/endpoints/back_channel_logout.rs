@@ -102,7 +102,7 @@ struct LogoutToken {
 /// Parses a logout token, and verifies its signature (2.6).
 async fn signed_token(task: &Task, token: &Secret) -> Result<Box<Jwt>> {
     let jwt =
-        Jwt::parse(token.expose()).map_err(|reason| invalid(&[msg!("it "), reason.as_str()]))?;
+        Jwt::parse(token.expose()).map_err(|reason| invalid(&[msg!("it "), &reason.describe()]))?;
     if jwt.typ().is_some() && !jwt.is_of_type("logout+jwt") && !jwt.is_of_type("jwt") {
         return Err(invalid(&[
             msg!("its typ is "),

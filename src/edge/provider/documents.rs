@@ -2,6 +2,7 @@
 
 use crate::prelude::*;
 use alloc::rc::Rc;
+use core::pin::Pin;
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
@@ -31,8 +32,8 @@ const KEYS_MAX_AGE: Millis = Millis::from_secs(3600);
 
 /// Returns the provider's metadata, which is fetched on first use. Provisional metadata is fetched again after
 /// [`KEYS_MIN_AGE`]: see [`Search::is_provisional`].
-pub(in crate::edge) async fn metadata(task: &Task) -> Result<Rc<Metadata>> {
-    metadata_for(task, Sender::TokenEndpoint).await
+pub(in crate::edge) fn metadata(task: &Task) -> impl Future<Output = Result<Rc<Metadata>>> {
+    metadata_for(task, Sender::TokenEndpoint)
 }
 
 /// Returns the provider's metadata for a token of this sender.
@@ -40,15 +41,33 @@ pub(in crate::edge) async fn metadata_for(task: &Task, sender: Sender) -> Result
     if let Some(metadata) = known_metadata(task) {
         return Ok(metadata);
     }
-    if boxed(await_flight(task, METADATA_FLIGHT)).await {
-        match known_metadata(task) {
-            Some(metadata) => return Ok(metadata),
-            None if sender == Sender::Unknown => return Err(failed_for_another()),
-            None => {}
+    let is_known = |task: &Task| known_metadata(task).is_some();
+    let fetch = boxed(search(task));
+    boxed(share(task, METADATA_FLIGHT, sender, is_known, fetch)).await?;
+    known_metadata(task).ok_or_else(failed_for_another)
+}
+
+/// Waits for the fetch of this name that another request has begun, or calls `fetch`. After a fetch that has failed, only
+/// a token of the token endpoint causes another one: otherwise each of many forged tokens would cause a request in an
+/// outage of the provider. Returns true if `fetch` was called.
+async fn share(
+    task: &Task,
+    name: &str,
+    sender: Sender,
+    is_known: fn(&Task) -> bool,
+    fetch: Pin<Box<dyn Future<Output = Result<()>> + '_>>,
+) -> Result<bool> {
+    if await_flight(task, name).await {
+        if is_known(task) {
+            return Ok(false);
+        }
+        if sender == Sender::Unknown {
+            return Err(failed_for_another());
         }
     }
-    let _flight = FlightGuard::begin(task.clone(), METADATA_FLIGHT);
-    boxed(search(task)).await
+    let _flight = FlightGuard::begin(task.clone(), name);
+    fetch.await?;
+    Ok(true)
 }
 
 /// Returns the metadata, unless it is missing or must be fetched again.
@@ -62,12 +81,13 @@ fn known_metadata(task: &Task) -> Option<Rc<Metadata>> {
     provider.metadata.clone()
 }
 
-/// Waits for a fetch of this name that another request has begun. Returns false if there is none.
+/// Waits for a fetch of this name that another request has begun. Returns false if no request has begun one.
 async fn await_flight(task: &Task, name: &str) -> bool {
     let now = task.now();
-    let cache = task.isolate().session_cache.borrow();
-    let flight = cache.flight(name, &now);
-    drop(cache);
+    let flight = {
+        let cache = task.isolate().session_cache.borrow();
+        cache.flight(name, &now)
+    };
     if flight.is_none() {
         return false;
     }
@@ -75,15 +95,13 @@ async fn await_flight(task: &Task, name: &str) -> bool {
     true
 }
 
-/// Returns the error for a token of [`Sender::Unknown`] that has waited for a fetch which has failed. Otherwise each of
-/// many forged tokens would cause a request in an outage of the provider.
 fn failed_for_another() -> Error {
     let why = msg!("the provider's documents could not be fetched a moment ago");
     Error::new(Code::ProviderUnavailable, why)
 }
 
 /// Searches for the metadata. If it cannot be found, provisional metadata remains in use.
-async fn search(task: &Task) -> Result<Rc<Metadata>> {
+async fn search(task: &Task) -> Result<()> {
     let began = task.now();
     let flow = &task.config().flow;
     let expected = flow.expected_metadata();
@@ -105,15 +123,12 @@ async fn search(task: &Task) -> Result<Rc<Metadata>> {
     if search.is_provisional {
         provider.provisional_since = Some(task.now());
     }
-    match (found, &provider.metadata) {
-        (Ok(metadata), _) => {
-            let metadata: Rc<Metadata> = metadata.into();
-            provider.set_metadata(metadata.clone());
-            Ok(metadata)
-        }
-        (Err(_), Some(known)) => Ok(known.clone()),
-        (Err(error), None) => Err(error),
+    match found {
+        Ok(metadata) => provider.set_metadata(metadata.into()),
+        Err(error) if provider.metadata.is_none() => return Err(error),
+        Err(_) => {}
     }
+    Ok(())
 }
 
 /// Lets metadata and keys be fetched again at their next use, unless the metadata was requested within the last
@@ -153,22 +168,17 @@ pub(in crate::edge) enum Sender {
     Unknown,
 }
 
-/// Returns the provider's keys, and true if they were fetched for this token. The keys are fetched on first use, by one
-/// request for all tokens that need them, and again at the age [`KEYS_MAX_AGE`].
+/// Returns the provider's keys, and true if this token has caused their fetch. The keys are fetched on first use, by one request for all
+/// tokens that need them, and again at the age [`KEYS_MAX_AGE`].
 async fn keys(task: &Task, sender: Sender) -> Result<(Rc<Jwks>, bool)> {
     if let Some(keys) = known_keys(task) {
         return Ok((keys, false));
     }
-    if boxed(await_flight(task, KEYS_FLIGHT)).await {
-        match known_keys(task) {
-            // The provider may have begun to use another key after this fetch began.
-            Some(keys) => return Ok((keys, false)),
-            None if sender == Sender::Unknown => return Err(failed_for_another()),
-            None => {}
-        }
-    }
-    let _flight = FlightGuard::begin(task.clone(), KEYS_FLIGHT);
-    Ok((fetch_keys(task, sender).await?, true))
+    let is_known = |task: &Task| known_keys(task).is_some();
+    let fetch = boxed(fetch_keys(task, sender));
+    let is_new = boxed(share(task, KEYS_FLIGHT, sender, is_known, fetch)).await?;
+    let keys = known_keys(task).ok_or_else(failed_for_another)?;
+    Ok((keys, is_new))
 }
 
 /// Returns the keys, unless they are missing or too old.
@@ -186,7 +196,7 @@ fn known_keys(task: &Task) -> Option<Rc<Jwks>> {
 /// Returns the keys for a token whose key is not in `known`. Waits for a fetch that another such token has caused, or
 /// fetches the keys unless [`may_fetch_again`] forbids it.
 async fn newer_keys(task: &Task, known: Rc<Jwks>, sender: Sender) -> Result<Rc<Jwks>> {
-    if boxed(await_flight(task, KEYS_FLIGHT)).await
+    if await_flight(task, KEYS_FLIGHT).await
         && let Some((keys, _)) = &task.isolate().provider.borrow().keys
         && !Rc::ptr_eq(keys, &known)
     {
@@ -196,7 +206,8 @@ async fn newer_keys(task: &Task, known: Rc<Jwks>, sender: Sender) -> Result<Rc<J
         return Ok(known);
     }
     let _flight = FlightGuard::begin(task.clone(), KEYS_FLIGHT);
-    fetch_keys(task, sender).await
+    boxed(fetch_keys(task, sender)).await?;
+    Ok(known_keys(task).unwrap_or(known))
 }
 
 /// Returns true if a token with an unknown key may cause a fetch, and remembers the fetch.
@@ -223,12 +234,12 @@ fn may_fetch_again(task: &Task, sender: Sender) -> bool {
     true
 }
 
-async fn fetch_keys(task: &Task, sender: Sender) -> Result<Rc<Jwks>> {
+async fn fetch_keys(task: &Task, sender: Sender) -> Result<()> {
     let metadata = metadata_for(task, sender).await?;
     let text = document(task, msg!("key set"), &metadata.jwks_uri).await?;
     let keys = Rc::new(Jwks::parse(text.expose())?);
-    task.isolate().provider.borrow_mut().keys = Some((keys.clone(), task.now()));
-    Ok(keys)
+    task.isolate().provider.borrow_mut().keys = Some((keys, task.now()));
+    Ok(())
 }
 
 /// Returns the public key for this algorithm and key ID, as a JWK. Fails if the key set has no such key, or more than

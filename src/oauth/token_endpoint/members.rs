@@ -30,7 +30,7 @@ pub(super) fn tokens(
     reply: &HttpReply,
     wanted: Wanted<'_>,
 ) -> core::result::Result<Box<TokenSet>, Unusable> {
-    let value = parse(reply).map_err(|why| Unusable::because(&[why]))?;
+    let value = parse(reply).map_err(|why| Unusable::because(&[&why]))?;
     let Some(object) = value.as_object() else {
         return Err(Unusable::because(&[msg!("not a JSON object")]));
     };
@@ -103,14 +103,14 @@ pub(super) fn tokens(
 }
 
 /// Parses the body of a response, of any content type.
-fn parse(reply: &HttpReply) -> core::result::Result<Value, &'static str> {
+fn parse(reply: &HttpReply) -> core::result::Result<Value, String> {
     let Some(body) = &reply.body else {
-        return Err(msg!("its body is longer than 1 MB, or not UTF-8"));
+        return Err(msg!("its body is longer than 1 MB, or not UTF-8").to_owned());
     };
     let parsed = Value::parse_tolerant(body.expose());
     parsed.map_err(|error| match reply.json_text() {
-        Some(_) => error.reason,
-        None => msg!("not JSON by its Content-Type"),
+        Some(_) => error.describe(),
+        None => msg!("not JSON by its Content-Type").to_owned(),
     })
 }
 

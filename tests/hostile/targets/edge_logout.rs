@@ -34,6 +34,7 @@ pub fn check(input: &[u8]) {
             date: None,
             body: Some(Secret::from(KEYS)),
             dpop_nonce: None,
+            location: None,
         })),
         Effect::Verify { .. } => Reply::Verified(true),
         Effect::Read(keys) => Reply::Entries(vec![None; keys.len()]),

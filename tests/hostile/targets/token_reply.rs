@@ -31,6 +31,7 @@ pub fn check(input: &[u8]) {
         date: None,
         body: Some(Secret::from(body)),
         dpop_nonce: None,
+        location: None,
     };
     let is_json = content_type.is_some_and(|named| {
         let essence = named.split(';').next().unwrap().trim().to_ascii_lowercase();

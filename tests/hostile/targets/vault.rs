@@ -297,6 +297,7 @@ impl Host {
             date: None,
             body: Some(Secret::new(body)),
             dpop_nonce: None,
+            location: None,
         };
         let outcome = match status {
             0 => Outcome::Failed,

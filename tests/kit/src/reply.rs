@@ -12,6 +12,7 @@ pub fn json(status: u16, body: &str) -> HttpReply {
         date: None,
         body: Some(Secret::from(body)),
         dpop_nonce: None,
+        location: None,
     }
 }
 

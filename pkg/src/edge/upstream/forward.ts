@@ -186,6 +186,7 @@ export class Forwarded {
       status: response.status,
       challenge: response.headers.get('www-authenticate') ?? undefined,
       nonce: response.headers.get('dpop-nonce') ?? undefined,
+      location: response.headers.get('location') ?? undefined,
     } satisfies Record<keyof ReplyMembers['HEAD'], unknown>)
   }
 

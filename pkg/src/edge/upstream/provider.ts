@@ -36,6 +36,7 @@ export const sendRequest = async ({ url, form, authorization, proof, ms }: Sendi
       type: response.headers.get('content-type') ?? undefined,
       retryAfter: retryAfter(response.headers.get('retry-after')),
       nonce: response.headers.get('dpop-nonce') ?? undefined,
+      location: response.headers.get('location') ?? undefined,
     } satisfies Record<keyof ReplyMembers['SENT'], unknown>)
     const body = await textOf(response.body, MAX_BODY)
     return body === undefined ? head : `${head}\n${body}`
