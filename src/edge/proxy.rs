@@ -94,7 +94,7 @@ async fn navigate(context: &RequestContext, route: &Route) -> Response {
             msg!("this address is for scripts of the app, not for top-level navigations"),
         )),
         Ok(Some(_)) if !navigation::may_open(context).await => {
-            let page = navigation::open_page(context, 403, "Open this page", &context.url);
+            let page = navigation::ask_for_click(context, 403, "Open this page", &context.url);
             Response::Own(page.await)
         }
         Ok(Some((session, is_new))) => {
