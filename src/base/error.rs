@@ -215,7 +215,8 @@ codes! {
     /// request that was sent may have taken effect.
     PageLeft = "page_left", "Find out if the request has taken effect before you send it again.";
     /// A warning to the developer, with an app on loopback: the API has responded with 401 to an access token that was
-    /// issued a moment ago. The message has the error of the API, if the API's CORS headers let it be read.
+    /// issued a moment ago. The message has the error of the API, if the API's CORS headers let it be read. Over a token
+    /// handler, the warning is in the handler's log.
     TokenRefused = "token_refused", "Compare the token's audience, issuer and scope with what the API expects; to read its reason, let it expose WWW-Authenticate by CORS.";
     /// A warning to the developer, with an app on loopback: no call to this API has got a response. The API cannot be
     /// reached, or the browser hides its responses.

@@ -47,6 +47,8 @@ pub(super) enum Seldom {
     OtherIssuer,
     /// A service worker has sent another request in place of a navigation.
     Worker,
+    /// An upstream refuses new access tokens of an app on loopback.
+    RefusedToken,
 }
 
 /// The configuration, the caches and the entropy of an isolate.
@@ -61,7 +63,7 @@ pub(super) struct Isolate {
     pub(super) session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
     /// The time of the last report of each of these faults, and the number of times since then.
-    seldom: [Cell<(Instant, u64)>; 12],
+    seldom: [Cell<(Instant, u64)>; 13],
     /// True after the warning about a session that needs several cookies.
     pub(super) has_warned_of_length: Cell<bool>,
     pub(super) next_flight: Cell<FlightId>,
@@ -126,6 +128,7 @@ impl Isolate {
             Seldom::Target | Seldom::Elsewhere => Code::MessageInvalid,
             Seldom::OtherIssuer => Code::IssuerMismatch,
             Seldom::Worker => Code::CrossSiteRequest,
+            Seldom::RefusedToken => Code::TokenRefused,
             _ => Code::CookieInvalid,
         };
         self.emit(Event::Fault(Error::of(code, &[message, joint, &count])));

@@ -95,7 +95,7 @@ pub(super) async fn may_open(context: &RequestContext) -> bool {
     is_begun_by_app(context) || is_by_own_link(context).await
 }
 
-/// Returns true if the user has clicked on the link of [`open_page`] in this browser, for this address.
+/// Returns true if the user has clicked on the link of [`ask_for_click`] in this browser, for this address.
 async fn is_by_own_link(context: &RequestContext) -> bool {
     let is_near = context.request.site.is_none() || csrf::is_same_origin(&context.request);
     let (Some(click), Mark::Random(value), true) = (&context.click, mark(context), is_near) else {
@@ -111,7 +111,7 @@ fn purpose(mark: &str, url: &Url) -> String {
 }
 
 /// Builds a page that waits for the user's click on a link to a route.
-pub(super) async fn open_page(
+pub(super) async fn ask_for_click(
     context: &RequestContext,
     status: u16,
     title: &str,

@@ -5,6 +5,7 @@
 //! path leads out of the upstream.
 
 pub(super) mod headers;
+mod refusal_log;
 
 use crate::prelude::*;
 use alloc::borrow::Cow;
@@ -95,7 +96,7 @@ async fn navigate(context: &RequestContext, route: &Route) -> Response {
             msg!("this address is for scripts of the app, not for top-level navigations"),
         )),
         Ok(Some(_)) if !navigation::may_open(context).await => {
-            let page = navigation::open_page(context, 403, "Open this page", &context.url);
+            let page = navigation::ask_for_click(context, 403, "Open this page", &context.url);
             Response::Own(page.await)
         }
         Ok(Some((session, is_new))) => {
@@ -230,6 +231,9 @@ async fn forward(
             Ok(head) => head,
             Err(response) => return Response::Own(response),
         };
+    }
+    if head.status == 401 && is_about_token(&head) && is_new_token(context, &session) {
+        refusal_log::log(context, route, &head, &session);
     }
     if head.status == 401 && is_about_token(&head) && session.lasts_until_refused() {
         return Response::Own(context.refusal_response(&Refusal::Interaction));
@@ -387,8 +391,12 @@ async fn forward_with_token(
 /// Returns true if a refused request may be repeated with another token (RFC 6750 3.1): the request has no body, the
 /// session has a refresh token, and the access token is not new.
 fn may_repeat(context: &RequestContext, session: &Session) -> bool {
+    !context.request.has_body && session.refresh_token.is_some() && !is_new_token(context, session)
+}
+
+fn is_new_token(context: &RequestContext, session: &Session) -> bool {
     let age = context.task.now().wall.saturating_sub(session.requested);
-    !context.request.has_body && session.refresh_token.is_some() && Millis(age) >= MIN_TOKEN_AGE
+    Millis(age) < MIN_TOKEN_AGE
 }
 
 async fn renewed(context: &RequestContext, session: &Session) -> Result<Rc<Session>, Refusal> {

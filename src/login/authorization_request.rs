@@ -43,8 +43,8 @@ const MAX_RETURN_TO: usize = 16 * 1024;
 /// response to a login. Everything else in its URL is the app's, such as the response to a login of another library.
 const APP_MARK: &str = ".";
 
-/// Suffix of `state` in popup logins. The suffix tells the callback page that it is in a popup, because that page may
-/// have no vault to ask.
+/// Suffix of `state` in popup logins. The suffix tells the page at the redirect URI that it is in a popup, because that
+/// page may have no vault to ask.
 const POPUP_MARK: &str = ".p";
 
 /// Login options that a page may choose.

@@ -9,7 +9,9 @@ use crate::prelude::*;
 use crate::base::http::is_token_byte;
 use crate::base::strings;
 use crate::codec::json::{self, Writer};
+use crate::oauth::error_description;
 use crate::oauth::scope::is_scope_token;
+use crate::oauth::token_endpoint;
 
 /// Longest header that is parsed, in bytes.
 pub const MAX_LEN: usize = 8 * 1024;
@@ -122,17 +124,26 @@ pub fn has_error(header: &str, error: &str) -> bool {
     }
 }
 
-/// Returns `error` and `error_description` of the first `Bearer` or `DPoP` challenge with an `error` (RFC 6750 3). The
-/// description may be empty. Returns `None` if the header breaks the grammar.
-#[must_use]
-pub fn reason(header: &str) -> Option<(String, String)> {
+/// Returns the text to log for the first `Bearer` or `DPoP` challenge with an `error` (RFC 6750 3): the error and its
+/// description. Returns `None` if the text would contain one of `tokens`, if the error has another form than registered
+/// ones, or if the header breaks the grammar.
+pub(crate) fn loggable_reason(header: &str, tokens: &[&str]) -> Option<String> {
     let challenges = parse(header)?;
-    let mut errors = challenges
-        .iter()
-        .filter(|challenge| CALL_SCHEMES.contains(&&*challenge.scheme));
-    errors.find_map(|challenge| {
-        let description = challenge.get("error_description").unwrap_or_default();
-        Some((challenge.get("error")?.to_owned(), description.to_owned()))
+    let has_error = |challenge: &&Challenge| {
+        CALL_SCHEMES.contains(&&*challenge.scheme) && challenge.get("error").is_some()
+    };
+    let challenge = challenges.iter().find(has_error)?;
+    let code = challenge.get("error")?;
+    let description = challenge.get("error_description").unwrap_or_default();
+    let repeats = |token: &&str| {
+        error_description::repeats(code, token) || error_description::repeats(description, token)
+    };
+    if tokens.iter().any(repeats) || !token_endpoint::is_error_code(code) {
+        return None;
+    }
+    Some(match error_description::loggable(description) {
+        Some(text) => [code, " ", &text].concat(),
+        None => code.to_owned(),
     })
 }
 

@@ -6,12 +6,11 @@
 
 use crate::prelude::*;
 
+use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::codec::url::Url;
 use crate::egress::policy::TokenSelector;
-use crate::oauth::error_description;
-use crate::oauth::token_endpoint;
 use crate::oauth::www_authenticate;
 use crate::session::Session;
 use crate::vault::context::Context;
@@ -107,26 +106,11 @@ fn refuses_fresh_token(ctx: &Context, was_retried: bool, status: u16, challenge:
             || ctx.session.as_deref().is_some_and(is_young))
 }
 
-/// Returns the API's error code and description, without characters that RFC 6750 does not allow. A description that
-/// contains a token is left out.
+/// Returns the API's error and description, unless they contain a token.
 fn reason_in(ctx: &Context, selector: TokenSelector, challenge: &str) -> Option<String> {
-    let (code, description) = www_authenticate::reason(challenge)?;
     let session = ctx.session.as_deref()?;
     let searched = session.tokens_to_search(selector, &ctx.now);
-    let mut is_secret = false;
-    let mut see = |token: &str| {
-        is_secret |= error_description::repeats(&code, token)
-            || error_description::repeats(&description, token);
-    };
-    for token in &searched {
-        see(token.expose());
-    }
-    session.for_each_token(|_, token| see(token.expose()));
-    if is_secret || !token_endpoint::is_error_code(&code) {
-        return None;
-    }
-    Some(match error_description::loggable(&description) {
-        Some(text) => [&code, " ", &text].concat(),
-        None => code,
-    })
+    let mut tokens: Vec<&str> = searched.iter().map(Secret::expose).collect();
+    session.for_each_token(|_, token| tokens.push(token.expose()));
+    www_authenticate::loggable_reason(challenge, &tokens)
 }

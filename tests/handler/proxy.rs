@@ -9,7 +9,7 @@ use strongroom::edge::{Config, Effect, Handler, Head, Reply, Response, Step};
 use strongroom::egress::policy::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL};
 
 use crate::browser::Source;
-use crate::host::{Answered, Host, configuration, header};
+use crate::host::{APP, Answered, Host, configuration, header};
 
 pub(crate) fn head(status: u16) -> Head {
     Head {
@@ -442,6 +442,45 @@ fn refused_token_is_renewed_and_request_retried_once() {
     };
     assert_ne!(first.authorization, second.authorization);
     assert_eq!(second.authorization, third.authorization);
+}
+
+/// A handler on loopback says once why an upstream refuses new tokens.
+#[test]
+fn refusal_of_a_new_token_is_logged_on_loopback() {
+    let refusal = |description: &str| Head {
+        status: 401,
+        challenge: Some(format!(
+            r#"Bearer error="invalid_token", error_description="{description}""#
+        )),
+        ..Head::default()
+    };
+    for (app, is_logged) in [("http://localhost:3000", true), (APP, false)] {
+        let mut host = Host::new();
+        let back = host.come_back(&[app, "/auth/login"].concat());
+        host.arrive(&back);
+        let request = |host: &Host| host.by_script("GET", &[app, "/api/orders"].concat());
+        for _ in 0..2 {
+            host.heads.push_back(refusal("The audience is invalid"));
+            let request = request(&host);
+            assert_eq!(host.request(request).status(), 401);
+        }
+        let expected = "https://api.example.com/v1/ responded with 401 to an access token that was issued a moment ago: invalid_token \"The audience is invalid\"";
+        let logged = if is_logged { &[expected][..] } else { &[] };
+        assert_eq!(host.fault_messages(), logged);
+        assert_eq!(host.faults().len(), logged.len());
+        host.pass(120);
+        let token = host.upstream[0].authorization.replace("Bearer ", "");
+        host.heads.extend([refusal(&token), refusal(&token)]);
+        let request = request(&host);
+        assert_eq!(host.request(request).status(), 401);
+        let messages = host.fault_messages();
+        assert_eq!(messages.len(), logged.len());
+        assert!(
+            messages
+                .iter()
+                .all(|m| m.contains("moment ago") && !m.contains("invalid_token"))
+        );
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ import { writeNote, type LoginNote } from '../page/login/note.js'
 import { type AnyWorker, type LoginOutcome, passResponse } from '../page/login/pass-response.js'
 import { announce } from '../page/login/popup-announcement.js'
 import type { Warning } from '../protocol/frame-messages.js'
-import { warnAboutPage } from './page-checks.js'
+import { warnAboutPage } from './page-warnings.js'
 
 // api.ts also declares the worker options that TypeScript's library does not have.
 export type { StrongroomErrorLike } from '../page/api.js'

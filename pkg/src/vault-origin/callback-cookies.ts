@@ -1,7 +1,7 @@
 /**
- * Passes responses of the provider from the callback page to the vault's frame by cookies. Both pages have the vault's
- * origin, but some browsers (WebKit) give them separate storage, since the callback page is a top-level page, and the
- * frame is in a page of the app. The frame can read the top-level page's cookies in all browsers. The cookies are valid
+ * Passes responses of the provider from the vault's callback page to the vault's frame by cookies. Both pages have the
+ * vault's origin, but some browsers (WebKit) give them separate storage, since the callback page is a top-level page, and
+ * the frame is in a page of the app. The frame can read the top-level page's cookies in all browsers. The cookies are valid
  * for this host only (`__Host-`, draft-ietf-httpbis-rfc6265bis 4.1.3.2), for a minute. No other host of the same site,
  * such as the app's host, can read or set these cookies. On plain http, which is for loopback only, the ports of one
  * host share their cookies.
@@ -74,7 +74,7 @@ const evictOldest = (bytes: number) => {
 }
 
 /**
- * Called in the callback page: stores a response for the frame. `path` is the path, query and fragment of the
+ * Called in the vault's callback page: stores a response for the frame. `path` is the path, query and fragment of the
  * response's URL. Returns true if the browser has accepted the cookie.
  */
 export const storeResponse = (state: string, path: string): boolean => {

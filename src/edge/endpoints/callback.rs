@@ -333,7 +333,7 @@ async fn return_to_app(context: &RequestContext, login: &PendingLogin) -> OwnRes
         && !login.is_own
         && let Some(url) = Url::parse_within(path, &context.url)
     {
-        return boxed(navigation::open_page(context, 200, TITLE, &url)).await;
+        return boxed(navigation::ask_for_click(context, 200, TITLE, &url)).await;
     }
     if !login.is_own && login::leads_to_route(context, path) {
         return response::link_page(200, TITLE, path, Some(path));

@@ -12,7 +12,7 @@ import { stateOf } from '../address.js'
 import type { Connection } from '../connection/connection.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 import { announce, openChannel } from './popup-announcement.js'
-import { CHECK_INTERVAL, MIN_CHECKS } from './popup-checks.js'
+import { CHECK_INTERVAL, MIN_CHECKS } from './closed-popup.js'
 
 /** A response that the page waits for. */
 interface AwaitedResponse {
@@ -27,7 +27,7 @@ interface AwaitedResponse {
  * popup looks closed. Returns a function that ends the wait for the response and the checks of the popup.
  *
  * @param watched The popup, if the login is to be canceled when the popup looks closed; otherwise a falsy value.
- * @param refuse Given if the popup comes back to a callback page, whose own vault finishes the login.
+ * @param refuse Given if the popup comes back to the callback page, whose own vault finishes the login.
  */
 export const follow = (
   connection: Connection,
@@ -102,7 +102,7 @@ const awaitResponse = (
  */
 export const settle = async (connection: Connection, response: URL): Promise<null> => {
   if ('port' in connection.at) announce(stateOf(response)!)
-  else if (await passResponse(response)) return closePopup()
+  else if (await passToOpener(response)) return closePopup()
   await connection.query({ t: 'callback', url: response.href }).catch((error) => {
     // The popup closes without showing the error, because the opener gets the same error.
     window.close()
@@ -112,7 +112,7 @@ export const settle = async (connection: Connection, response: URL): Promise<nul
 }
 
 /** Passes the response to the opener. Resolves with true if an opener accepts it within a second. */
-const passResponse = (response: URL): Promise<boolean> =>
+const passToOpener = (response: URL): Promise<boolean> =>
   new Promise((resolve) => {
     const channel = openChannel()
     const end = (taken: boolean) => {

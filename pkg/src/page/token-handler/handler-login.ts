@@ -4,7 +4,7 @@ import type { LoginOptions, Session } from '../api.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 import { listen } from '../listen.js'
 import { isForeignFrame, POPUP_IN_FRAME } from '../login/foreign-frame.js'
-import { CHECK_INTERVAL, MIN_CHECKS } from '../login/popup-checks.js'
+import { CHECK_INTERVAL, MIN_CHECKS } from '../login/closed-popup.js'
 import type { HandlerSession } from './handler-session.js'
 
 /** Longest `returnTo`, because servers limit the length of an address. Its escapes may make it three times as long. */
