@@ -211,9 +211,9 @@ const checkApiFailure = (browser, origin, { api }) =>
   })
 
 /** Signs in while the provider responds with errors. */
-const checkLoginFailure = (browser, origin, { faults }) =>
-  withPage(browser, async (page) => {
-    faults.add('discovery', { answer: { status: 503, body: 'Busy' }, times: 100 })
+async function checkLoginFailure(browser, origin, { faults }) {
+  faults.add('discovery', { answer: { status: 503, body: 'Busy' }, times: 100 })
+  await withPage(browser, async (page) => {
     await page.goto(origin)
     // A click has failed when the next one causes a request of its own.
     for (let click = 0; click < 3; click++) {
@@ -221,8 +221,10 @@ const checkLoginFailure = (browser, origin, { faults }) =>
       await page.click('button:has-text("Sign in")')
       await taken
     }
-    faults.clear()
   })
+  // The last click may still repeat its request, so the provider stays busy until the page is closed.
+  faults.clear()
+}
 
 async function buildAndCheck(name, tarball, browser) {
   const port = await freePort()
