@@ -30,6 +30,7 @@ const BUNDLERS = {
       mode: 'production',
       context: folder,
       entry: './page.ts',
+      resolve: { extensions: ['.ts', '.js'] },
       output: { path: `${folder}/built`, filename: 'page.js', publicPath: '/' },
       module: {
         rules: [{ test: /\.ts$/, use: fileURLToPath(new URL('typescript_loader.mjs', import.meta.url)) }],
