@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { giveConsent } from '../support/app.mjs'
-import { startPage } from '../support/edge/page.mjs'
+import { clickLate, startPage } from '../support/edge/page.mjs'
 import { listen } from '../support/listen.mjs'
 
 const time = { timeout: 60_000 }
@@ -81,7 +81,7 @@ async function follow(page, count) {
   assert.equal(served().length, count)
   const link = page.getByRole('link')
   await link.waitFor()
-  await link.click()
+  await clickLate(link)
   await page.waitForURL(/strongroom-click=/)
   await page.waitForFunction(() => !document.querySelector('h1'))
   assert.equal(served().length, count + 1)
