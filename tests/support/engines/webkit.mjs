@@ -174,8 +174,15 @@ function tabOf({ handle, inWindow, handles }) {
     hover: (selector) =>
       inWindow(async (send) => {
         const origin = await find(send, selector)
-        const move = { type: 'pointerMove', duration: 0, x: 0, y: 0, origin }
-        await send('POST', '/actions', { actions: [{ type: 'pointer', id: 'mouse', actions: [move] }] })
+        // WebKit ignores a move to the place at which the mouse is already.
+        const moves = ['viewport', origin].map((from) => ({
+          type: 'pointerMove',
+          duration: 0,
+          x: 0,
+          y: 0,
+          origin: from,
+        }))
+        await send('POST', '/actions', { actions: [{ type: 'pointer', id: 'mouse', actions: moves }] })
       }),
     click: (selector) =>
       inWindow(async (send) => {
