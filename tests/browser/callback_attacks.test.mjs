@@ -13,7 +13,7 @@ import {
   PAGE_HEADERS,
   useCallbackPage,
 } from '../support/callback_page.mjs'
-import { beControlled, eavesdrop, networkFirst, readCache, readTraces } from '../support/callback_traces.mjs'
+import { eavesdrop, readTraces } from '../support/callback_traces.mjs'
 import { expression } from '../support/engines/driver.mjs'
 import { ownRequest } from '../support/own_request.mjs'
 import { VAULT_HOSTS } from '../support/vault_origin.mjs'
@@ -230,24 +230,4 @@ for (const kind of ['shared', 'dedicated']) {
       await context.close()
     })
   }
-}
-
-for (const isExcluded of [false, true]) {
-  test(
-    `a network-first service worker and its cache: ${isExcluded ? 'no code' : 'the code, in spite of all headers'}`,
-    time,
-    async () => {
-      serve(CALLBACK_HEADERS, 'shared')
-      app.site.serviceWorkers.push('/sw.js')
-      app.site.files['/sw.js'] = networkFirst(isExcluded)
-      const page = await app.open('/empty')
-      await page.evaluate(beControlled)
-      await page.goto(`${app.site.origin}/orders`)
-      await logIn(page)
-      const keys = await page.evaluate(readCache)
-      assert.ok(keys.includes('/orders'))
-      assert.equal(keys.includes(app.ledger.newest('authorization_code').value), !isExcluded)
-      await page.context().close()
-    },
-  )
 }

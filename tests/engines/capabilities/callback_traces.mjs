@@ -10,8 +10,8 @@ import {
 import { callbackGroup, signIn } from '../../support/engines/callback.mjs'
 import { waitFor } from '../../support/engines/driver.mjs'
 
-const noTraces = (kind) => ({
-  name: `callback page, ${kind} worker: a login leaves no code in caches, storage, history and on channels`,
+const noTraces = (name) => ({
+  name,
   async see({ app, visit }) {
     const { tab, another } = await visit('/orders')
     // A session in the memory of a shared worker survives the callback page, because this page is connected, too.
@@ -50,6 +50,20 @@ const cachedPages = {
 
 /** @type {import('../suite.mjs').Group[]} */
 export const callbackTraces = [
-  callbackGroup('traces, sealed', { session: { persist: 'sealed' } }, [noTraces('dedicated'), cachedPages]),
-  callbackGroup('traces, in memory', {}, [noTraces('shared')], 'shared'),
+  callbackGroup('traces, sealed', { session: { persist: 'sealed' } }, [
+    noTraces(
+      'callback page, dedicated worker: a login leaves no code in caches, storage, history and on channels',
+    ),
+    cachedPages,
+  ]),
+  callbackGroup(
+    'traces, in memory',
+    {},
+    [
+      noTraces(
+        'callback page, shared worker: a login leaves no code in caches, storage, history and on channels',
+      ),
+    ],
+    'shared',
+  ),
 ]
