@@ -154,10 +154,13 @@ pub(super) fn page(status: u16, title: &str, head: &str, body: &str) -> OwnRespo
     }
 }
 
-/// Hides links for a second after the page has appeared, so that a click that the user meant for the previous page does
-/// not reach a link.
-const LATE_LINKS: &str =
-    "<style>a{animation:a 1s step-end}@keyframes a{from{visibility:hidden}}</style>";
+/// Styles that keep clicks from links which the user meant for something else:
+///
+/// - For a second after the page has appeared, links are hidden. The user meant the click for the previous page.
+/// - A link works only after the mouse has been on the page for a second. The user meant the click for a window above the
+///   page, which has closed between the two clicks of a double-click. A finger does not hover, so touch screens have no
+///   such delay, and the keyboard needs none.
+const LATE_LINKS: &str = "<style>a{animation:a 1s step-end}@keyframes a{from{visibility:hidden}}@media(hover:hover){a{pointer-events:none;opacity:.5}main:hover a{animation:a 1s step-end,b 1s step-end forwards}}@keyframes b{to{pointer-events:auto;opacity:1}}</style>";
 
 /// Builds a page with a sentence, and with a link to `href` that begins a login. A window that opened this page loses its
 /// control over it.
@@ -174,8 +177,7 @@ pub(super) fn question_page(title: &str, sentence: &str, href: &str) -> OwnRespo
 
 /// Builds a page with a link to `href`. With a `path`, the page shows the beginning of this path, and waits for the user's
 /// click, which is a navigation from the app itself. A window that opened this page loses its control over it, and the
-/// link appears a second after the page, so that a click that the user meant for the previous page does not reach the
-/// link. Without a `path`, the page forwards the browser at once.
+/// link does not take clicks that the user meant for something else. Without a `path`, the page forwards the browser at once.
 pub(super) fn link_page(status: u16, title: &str, href: &str, path: Option<&str>) -> OwnResponse {
     let href = escaped(href);
     let (head, target, end, ask) = match path {

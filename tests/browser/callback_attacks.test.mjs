@@ -13,6 +13,7 @@ import {
   PAGE_HEADERS,
   useCallbackPage,
 } from '../support/callback_page.mjs'
+import { eavesdrop, readTraces } from '../support/callback_traces.mjs'
 import { expression } from '../support/engines/driver.mjs'
 import { ownRequest } from '../support/own_request.mjs'
 import { VAULT_HOSTS } from '../support/vault_origin.mjs'
@@ -48,15 +49,13 @@ function serve(headers, kind, pages = {}) {
 }
 afterEach(() => app.setConfig({}))
 
-/** Signs in, so that the provider has a session. Resolves with a page of the app. */
-async function signedIn() {
-  const page = await app.open('/orders')
+/** Signs in by redirect, in a page of the app. */
+async function logIn(page) {
   await page.evaluate(() => boot)
   await page.evaluate(() => void auth.login().catch(() => {}))
   await giveConsent(page)
   await page.waitForFunction(() => globalThis.boot && location.pathname === '/orders')
   await page.evaluate(() => boot)
-  return page
 }
 
 /** Lists the ways in which script reads a code, in the name of a test. */
@@ -121,7 +120,9 @@ const PLACES = ['location', 'navigation entries', 'navigation.activation', 'perf
  * and in no other.
  */
 async function assertReadable(ways, readable, path, replacement) {
-  const context = (await signedIn()).context()
+  const context = await app.browser.newContext()
+  // The provider then has a session.
+  await logIn(await app.open('/orders', context))
   const release = app.site.override(path, replacement)
   const found = await Promise.all(
     // A slow machine must not hide what script can read.
@@ -212,14 +213,6 @@ for (const [name, [headers, readable]] of Object.entries(PAGES)) {
   }
 }
 
-/** Records what the package posts on its channels. Runs before the page's own script. */
-function eavesdrop() {
-  globalThis.overheard = []
-  for (const name of ['strongroom', 'strongroom response']) {
-    new BroadcastChannel(name).onmessage = ({ data }) => overheard.push(JSON.stringify(data))
-  }
-}
-
 for (const kind of ['shared', 'dedicated']) {
   for (const name of ['no headers', 'the documented headers']) {
     test(`a login of the app leaves no code for later script: ${kind}, ${name}`, time, async () => {
@@ -228,27 +221,8 @@ for (const kind of ['shared', 'dedicated']) {
       await context.addInitScript(eavesdrop)
       const listening = await app.open('/empty', context)
       const page = await app.open('/orders', context)
-      await page.evaluate(() => boot)
-      await page.evaluate(() => void auth.login().catch(() => {}))
-      await giveConsent(page)
-      await page.waitForFunction(() => globalThis.boot && location.pathname === '/orders')
-      await page.evaluate(() => boot)
-      const seen = await page.evaluate(async () =>
-        JSON.stringify([
-          navigation.entries().map(({ url }) => url),
-          [navigation.activation?.entry?.url, navigation.activation?.from?.url],
-          performance.getEntries().map(({ name }) => name),
-          document.referrer,
-          (
-            await Promise.all(
-              (await caches.keys()).map((key) => caches.open(key).then((cache) => cache.keys())),
-            )
-          )
-            .flat()
-            .map(({ url }) => url),
-          { ...localStorage, ...sessionStorage },
-        ]),
-      )
+      await logIn(page)
+      const seen = await page.evaluate(readTraces)
       const { value: code } = app.ledger.newest('authorization_code')
       assert.ok(!seen.includes(code), seen)
       const overheard = await listening.evaluate(() => overheard.join())
@@ -256,47 +230,4 @@ for (const kind of ['shared', 'dedicated']) {
       await context.close()
     })
   }
-}
-
-const NETWORK_FIRST = (isExcluded) => `
-addEventListener('install', () => skipWaiting())
-addEventListener('activate', (event) => event.waitUntil(clients.claim()))
-addEventListener('fetch', (event) => {
-  if (event.request.mode !== 'navigate' ${isExcluded ? "|| new URL(event.request.url).pathname === '/callback'" : ''}) return
-  const answer = async () => {
-    const response = await fetch(event.request)
-    await (await caches.open('pages')).put(event.request, response.clone())
-    return response
-  }
-  event.respondWith(answer())
-})`
-
-for (const isExcluded of [false, true]) {
-  test(
-    `a network-first service worker and its cache: ${isExcluded ? 'no code' : 'the code, in spite of all headers'}`,
-    time,
-    async () => {
-      serve(CALLBACK_HEADERS, 'shared')
-      app.site.serviceWorkers.push('/sw.js')
-      app.site.files['/sw.js'] = NETWORK_FIRST(isExcluded)
-      const page = await app.open('/empty')
-      await page.evaluate(async () => {
-        const controlled = new Promise((resolve) => (navigator.serviceWorker.oncontrollerchange = resolve))
-        await navigator.serviceWorker.register('/sw.js')
-        await controlled
-      })
-      await page.goto(`${app.site.origin}/orders`)
-      await page.evaluate(() => boot)
-      await page.evaluate(() => void auth.login().catch(() => {}))
-      await giveConsent(page)
-      await page.waitForFunction(() => globalThis.boot && location.pathname === '/orders')
-      const keys = await page.evaluate(async () => {
-        const cache = await caches.open('pages')
-        return (await cache.keys()).map(({ url }) => url).join()
-      })
-      assert.ok(keys.includes('/orders'))
-      assert.equal(keys.includes(app.ledger.newest('authorization_code').value), !isExcluded)
-      await page.context().close()
-    },
-  )
 }

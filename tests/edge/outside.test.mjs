@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { booted, giveConsent } from '../support/app.mjs'
-import { startPage } from '../support/edge/page.mjs'
+import { clickLate, isUsable, startPage } from '../support/edge/page.mjs'
 import { listen } from '../support/listen.mjs'
 
 const time = { timeout: 60_000 }
@@ -53,7 +53,7 @@ async function comeFromElsewhere(app, page, path) {
   await page.click('a')
 }
 
-/** Waits for the page with a link to the route, and resolves with the link, which appears late. */
+/** Waits for the page with a link to the route. Resolves with the link, which appears late. */
 async function linkOf(page) {
   await page.waitForSelector('h1:has-text("Open this page")')
   const link = page.getByRole('link')
@@ -89,7 +89,7 @@ for (const sameSite of ['strict', 'lax']) {
         const link = await linkOf(page)
         assert.deepEqual(served(app), [])
         // The link works, and the mark ends with it.
-        await link.click()
+        await clickLate(link)
         await page.waitForURL(/from=redirect&strongroom-click=/)
         assert.deepEqual(served(app), ['?from=redirect'])
         await page.goto(`${app.site.origin}/link.html`)
@@ -98,6 +98,25 @@ for (const sameSite of ['strict', 'lax']) {
         assert.deepEqual(served(app), ['?from=redirect', '?from=link'])
       })
     }
+
+    test('a click that was meant for a window above the page does not open its link', time, async () => {
+      const page = await signedIn()
+      await comeFromElsewhere(app, page, logins['a silent login']())
+      const link = await linkOf(page)
+      const { x, y, width, height } = await link.boundingBox()
+      const [left, top] = [x + width / 2, y + height / 2]
+      // The window above has closed with the first click of a double-click.
+      await page.mouse.move(left, top)
+      await page.mouse.down({ clickCount: 2 })
+      await page.mouse.up({ clickCount: 2 })
+      await isUsable(link)
+      assert.deepEqual(served(app), [])
+      assert.equal(await page.getByRole('link').count(), 1)
+      // Control: a user has the mouse on the page for a second.
+      await page.mouse.click(left, top)
+      await page.waitForURL(/from=redirect&strongroom-click=/)
+      assert.deepEqual(served(app), ['?from=redirect'])
+    })
 
     test('a link of the app ends the mark', time, async () => {
       const page = await signedIn()

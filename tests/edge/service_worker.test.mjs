@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { giveConsent, htmlWith } from '../support/app.mjs'
-import { startPage } from '../support/edge/page.mjs'
+import { clickLate, startPage } from '../support/edge/page.mjs'
 import { listen } from '../support/listen.mjs'
+import { installWorkers } from '../support/workers.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -31,7 +32,28 @@ const worker = (listener) => `
   self.onactivate = (event) => event.waitUntil(clients.claim())
   self.onfetch = (event) => { ${listener} }`
 
-let app, elsewhere
+const SHELL = '<!doctype html><script src="/tools.js"></script><a href="/api/me?link">A link of the app</a>'
+
+/** Real service workers that pass navigations on, in place of a listener. */
+const REAL = {
+  'Workbox, network first': ({ workbox }) =>
+    workbox(
+      '/link.html',
+      `workbox.routing.registerRoute(({ request }) => request.mode === 'navigate', new workbox.strategies.NetworkFirst())`,
+    ),
+  'Angular’s, as the guide says': ({ ngsw }) => ngsw('/link.html', SHELL, ['/auth/**', '/api/**']),
+}
+
+/** Returns Workbox with the app's shell for navigations. */
+const workboxShell =
+  (options) =>
+  ({ workbox }) =>
+    workbox(
+      '/link.html',
+      `workbox.routing.registerRoute(new workbox.routing.NavigationRoute(workbox.precaching.createHandlerBoundToURL('/link.html'), ${options}))`,
+    )
+
+let app, elsewhere, workers
 
 before(async () => {
   elsewhere = await listen({
@@ -52,17 +74,18 @@ before(async () => {
     import { createAuth } from '/strongroom/index.js'
     globalThis.auth = createAuth('/auth')
     globalThis.guarded = auth.requireSession()`
-  app.site.files['/link.html'] =
-    '<!doctype html><script src="/tools.js"></script><a href="/api/me?link">A link of the app</a>'
+  app.site.files['/link.html'] = SHELL
+  workers = await installWorkers()
 }, time)
 after(async () => {
   await app?.close()
   await elsewhere?.close()
 })
 
-/** Opens a page that the worker with this listener controls. */
+/** Opens a page that a worker controls: a real one, or one with this listener. */
 async function controlled(listener, path = '/link.html') {
-  app.site.files['/sw.js'] = worker(listener)
+  const files = typeof listener === 'function' ? listener(workers) : { '/sw.js': worker(listener) }
+  Object.assign(app.site.files, files)
   app.api.clear()
   const page = await app.open(path)
   await page.evaluate(async () => {
@@ -86,7 +109,7 @@ async function follow(page, count) {
   assert.equal(served().length, count)
   const link = page.getByRole('link')
   await link.waitFor()
-  await link.click()
+  await clickLate(link)
   await page.waitForURL(/strongroom-click=/)
   await page.waitForFunction(() => !document.querySelector('h1'))
   assert.equal(served().length, count + 1)
@@ -137,7 +160,7 @@ describe("the app's page in place of the handler", { timeout: 120_000 }, () => {
   })
 })
 
-for (const [kind, listener] of Object.entries(PASSING)) {
+for (const [kind, listener] of Object.entries({ ...PASSING, ...REAL })) {
   describe(`a worker that passes on: ${kind}`, { timeout: 300_000 }, () => {
     test('a login works, and returns', time, async () => {
       const page = await controlled(listener)
@@ -198,14 +221,42 @@ for (const [kind, listener] of Object.entries(REPLACING)) {
   })
 }
 
-test('control: with the line, the worker does not matter', time, async () => {
-  const line = `if (/^\\/(auth|api)\\//.test(new URL(event.request.url).pathname)) return;`
-  const page = await controlled(line + REPLACING['its address'])
-  await page.goto(`${app.site.origin}/auth/login?returnTo=/link.html`)
-  await giveConsent(page)
-  await page.waitForURL(`${app.site.origin}/link.html`)
-  await page.goto(`${app.site.origin}/link.html`)
-  await page.click('a')
-  await page.waitForURL(/\?link$/)
-  assert.deepEqual(served(), ['?link'])
-})
+/** Workers that leave the addresses to the browser, as the guide says. */
+const LEAVING = {
+  'control: with the line': `if (/^\\/(auth|api)\\//.test(new URL(event.request.url).pathname)) return;${REPLACING['its address']}`,
+  'Workbox, as the guide says': workboxShell('{ denylist: [/^\\/(auth|api)\\//] }'),
+}
+
+for (const [kind, listener] of Object.entries(LEAVING)) {
+  test(`${kind}, the worker does not matter`, time, async () => {
+    const page = await controlled(listener)
+    await page.goto(`${app.site.origin}/auth/login?returnTo=/link.html`)
+    await giveConsent(page)
+    await page.waitForURL(`${app.site.origin}/link.html`)
+    await page.goto(`${app.site.origin}/link.html`)
+    await page.click('a')
+    await page.waitForURL(/\?link$/)
+    assert.deepEqual(served(), ['?link'])
+  })
+}
+
+/** Workers with the app's shell for each navigation. */
+const SHELLS = {
+  Workbox: workboxShell('{}'),
+  'Angular’s': ({ ngsw }) => ngsw('/link.html', SHELL, []),
+}
+
+for (const [kind, listener] of Object.entries(SHELLS)) {
+  test(
+    `${kind} worker with the app’s shell for each address: the handler gets no request`,
+    time,
+    async () => {
+      const page = await controlled(listener)
+      for (const path of ['/auth/login', '/api/me']) {
+        await page.goto(app.site.origin + path)
+        assert.equal(await page.textContent('a'), 'A link of the app')
+      }
+      assert.deepEqual(served(), [])
+    },
+  )
+}

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { giveConsent, signInByPopup } from '../support/app.mjs'
-import { startPage } from '../support/edge/page.mjs'
+import { clickLate, startPage } from '../support/edge/page.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -109,7 +109,7 @@ for (const way of ['link', 'form']) {
     await beginElsewhere(page, way, elsewhere())
     await page.getByRole('link', { name: 'Sign in' }).waitFor()
     assert.equal(await cookieOf(page), undefined)
-    await page.getByRole('link', { name: 'Sign in' }).click()
+    await clickLate(page.getByRole('link', { name: 'Sign in' }))
     // The logout revoked the grant, so the provider asks for consent again.
     await giveConsent(page)
     await page.waitForURL(`${app.site.origin}/orders?page=2`)

@@ -1,6 +1,6 @@
 /** Packs the npm package as it would be published, and installs it as its users do. */
 import { execFile } from 'node:child_process'
-import { cp, mkdir, rm } from 'node:fs/promises'
+import { copyFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -58,4 +58,21 @@ export function node(folder, ...args) {
 /** Runs npm in `folder`. */
 export function npm(folder, ...args) {
   return run(NPM, [...args, '--no-audit', '--no-fund'], { cwd: folder, shell: process.platform === 'win32' })
+}
+
+/**
+ * Installs the packages of a lockfile in another folder, unless they are already installed.
+ *
+ * @param {string} from The folder of package.json and package-lock.json, with a slash at its end.
+ * @param {string} folder
+ * @param {...string} options Options of `npm ci`.
+ */
+export async function installLocked(from, folder, ...options) {
+  await mkdir(folder, { recursive: true })
+  const lock = await readFile(`${from}package-lock.json`, 'utf8')
+  const copy = `${folder}/node_modules/of-lock.json`
+  if ((await readFile(copy, 'utf8').catch(() => '')) === lock) return
+  for (const file of ['package.json', 'package-lock.json']) await copyFile(from + file, `${folder}/${file}`)
+  await npm(folder, 'ci', '--ignore-scripts', ...options)
+  await writeFile(copy, lock)
 }

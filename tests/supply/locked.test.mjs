@@ -74,6 +74,7 @@ const FOLDERS = [
   '',
   ...EXAMPLES,
   'tests/edge/frameworks/',
+  'tests/edge/workers/',
   ...(await lockedFolders('tests/packaging/apps/')),
   ...(await lockedFolders('tests/recipes/')),
   ...(await lockedFolders('tests/servers/')),

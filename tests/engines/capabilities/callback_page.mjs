@@ -5,24 +5,10 @@
 import assert from 'node:assert/strict'
 import { securityHeaders } from '../../../pkg/dist/headers.js'
 import { readAddress } from '../../support/address_attacks.mjs'
-import { giveConsent } from '../../support/engines/app.mjs'
-import { ignoreNavigation, waitFor } from '../../support/engines/driver.mjs'
-import { CALLBACK_HEADERS, NO_HEADERS, NOTHING, useCallbackPage } from '../../support/callback_page.mjs'
+import { callbackGroup, CONFIG, signIn } from '../../support/engines/callback.mjs'
+import { NO_HEADERS, NOTHING } from '../../support/callback_page.mjs'
 import { ownRequest } from '../../support/own_request.mjs'
-import { VAULT_HOSTS } from '../../support/vault_origin.mjs'
-
-const provider = { host: `id.${VAULT_HOSTS.app.split('.').slice(1).join('.')}`, accessTokenSeconds: 60 }
-const config = { callbackPage: true, scope: 'openid profile offline_access orders' }
-
-/** Signs in by redirect. Resolves with the app's state after the login. */
-async function signIn(tab) {
-  await waitFor(tab, () => typeof boot === 'object')
-  await tab.evaluate(() => boot)
-  await tab.evaluate(() => void auth.login().catch(() => {})).catch(ignoreNavigation)
-  await giveConsent(tab)
-  await waitFor(tab, () => location.pathname === '/orders' && typeof boot === 'object')
-  return tab.evaluate(() => boot)
-}
+import { callbackTraces } from './callback_traces.mjs'
 
 /** Returns true if the app runs in the document of the callback page. */
 const isCallbackDocument = (tab) =>
@@ -142,7 +128,7 @@ async function assertReadable(app, tab, name, ways, windows) {
 /** The generated headers of the app's pages. */
 const pageHeaders = (app) =>
   securityHeaders(
-    { ...config, issuer: app.provider.issuer, apis: [{ url: app.api.url }], redirectUri: '/callback' },
+    { ...CONFIG, issuer: app.provider.issuer, apis: [{ url: app.api.url }], redirectUri: '/callback' },
     { origin: app.site.origin, worker: '/auth.worker.js' },
   ).page
 
@@ -229,29 +215,15 @@ const goingBack = {
   },
 }
 
-const group = (name, changes, capabilities) => ({
-  name,
-  app: { kind: 'dedicated', config: { ...config, ...changes }, provider, site: { host: VAULT_HOSTS.app } },
-  prepare(app) {
-    app.site.pageCsp = ''
-    useCallbackPage(app, { kind: 'dedicated' })
-    // Without headers of the app's other pages: the best conditions for an attacker.
-    for (const path of ['/index.html', '/empty.html', '/plain.html']) app.site.headers[path] = NOTHING
-    app.site.files['/plain.html'] = 'Not found'
-    app.site.routes['/plain'] = '/plain.html'
-    app.site.headers['/callback.html'] = CALLBACK_HEADERS
-  },
-  capabilities,
-})
-
 /** @type {import('../suite.mjs').Group[]} */
 export const callbackPage = [
-  group('callback page, sealed', { session: { persist: 'sealed' } }, [
+  callbackGroup('callback page, sealed', { session: { persist: 'sealed' } }, [
     sealed,
     attacks,
     report,
     errorPages,
     goingBack,
   ]),
-  group('callback page, in memory', {}, [inMemory]),
+  callbackGroup('callback page, in memory', {}, [inMemory]),
+  ...callbackTraces,
 ]

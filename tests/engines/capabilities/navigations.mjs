@@ -29,17 +29,19 @@ const served = ({ api }) =>
     .filter(({ authorization }) => authorization)
     .map(({ path }) => new URL(path, api.origin).search)
 
-/** Waits for the handler's page with this title, and for its link, which appears late. Resolves with the link's text. */
-const linkOn = (tab, title) =>
-  waitFor(
-    tab,
-    (wanted) => {
-      if (document.querySelector('h1')?.textContent !== wanted) return false
-      const link = document.querySelector('a')
-      return getComputedStyle(link).visibility === 'visible' && link.textContent
-    },
-    title,
-  )
+/**
+ * Waits for the handler's page with this title, and until its link works: the link appears late, and the mouse must have
+ * been on the page for a second. Resolves with the link's text.
+ */
+async function linkOn(tab, title) {
+  await waitFor(tab, (wanted) => document.querySelector('h1')?.textContent === wanted, title)
+  await tab.hover('main')
+  return waitFor(tab, () => {
+    const link = document.querySelector('a')
+    const { visibility, pointerEvents } = getComputedStyle(link)
+    return visibility === 'visible' && pointerEvents === 'auto' && link.textContent
+  })
+}
 
 /** Clicks the link of the page, and waits until the API has got `count` requests with a token, and the tab has loaded. */
 async function follow(app, tab, count) {

@@ -2,9 +2,9 @@
  * Apps made with frameworks. Each app is a project that installs the packed tarball. The framework's own tools build
  * and start the app.
  */
-import { copyFile, cp, mkdir, readFile, rm } from 'node:fs/promises'
+import { copyFile, cp, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { node, npm, pack, root } from '../../packaging/tarball.mjs'
+import { installLocked, node, npm, pack, root } from '../../packaging/tarball.mjs'
 import { ALL } from '../combinations.mjs'
 import { bundle } from './bundle.mjs'
 import { start } from './child.mjs'
@@ -28,16 +28,7 @@ const tools = `${workplace}/node_modules`
  * tarball.
  */
 export async function prepare() {
-  await mkdir(workplace, { recursive: true })
-  const lock = await readFile(`${fixtures}package-lock.json`, 'utf8')
-  const installed = await readFile(`${tools}/of-lock.json`, 'utf8').catch(() => '')
-  if (installed !== lock) {
-    for (const file of ['package.json', 'package-lock.json']) {
-      await copyFile(fixtures + file, `${workplace}/${file}`)
-    }
-    await npm(workplace, 'ci', '--ignore-scripts')
-    await copyFile(`${fixtures}package-lock.json`, `${tools}/of-lock.json`)
-  }
+  await installLocked(fixtures, workplace)
   return (await pack(workplace)).path
 }
 

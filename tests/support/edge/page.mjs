@@ -52,3 +52,18 @@ export async function startPage(platform, { launch, timeout = 10, ...options } =
     },
   }
 }
+
+/** Waits until the link of a page of the handler works: the mouse must have been on the page for a second. */
+export const isUsable = (link) =>
+  link.evaluate(async (element) => {
+    while (getComputedStyle(element).pointerEvents === 'none') {
+      await new Promise((resolve) => requestAnimationFrame(resolve))
+    }
+  })
+
+/** Clicks on the link of a page of the handler, as a user does who has read the page. */
+export async function clickLate(link) {
+  await link.page().hover('main')
+  await isUsable(link)
+  await link.click()
+}

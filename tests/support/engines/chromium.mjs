@@ -43,6 +43,7 @@ function tabOf(page) {
     reload: async () => void (await page.reload()),
     back: async () => void (await page.goBack({ waitUntil: 'commit' })),
     url: async () => page.url(),
+    hover: (selector) => page.hover(selector),
     click: (selector) => page.click(selector),
     cookies: () => page.context().cookies(page.url()),
     close: () => page.close(),

@@ -21,6 +21,7 @@
  * @property {() => Promise<void>} reload
  * @property {() => Promise<void>} back
  * @property {() => Promise<string>} url
+ * @property {(selector: string) => Promise<void>} hover Moves the mouse to an element.
  * @property {(selector: string) => Promise<void>} click Clicks like a user, so that the page has user activation.
  * @property {() => Promise<object[]>} cookies Cookies for the page's URL, including HttpOnly ones.
  * @property {() => Promise<void>} close

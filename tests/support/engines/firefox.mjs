@@ -144,6 +144,21 @@ function tabOf(client, context) {
     return answer.result.value
   }
 
+  /** Moves the mouse to an element, and then performs these actions. */
+  async function point(selector, actions) {
+    const locator = { type: 'css', value: selector }
+    const node = await poll(async () => {
+      const { nodes } = await send('browsingContext.locateNodes', { locator }).catch(() => ({ nodes: [] }))
+      return nodes[0]
+    }, selector)
+    await run(`document.querySelector(${JSON.stringify(selector)}).scrollIntoView({ block: 'center' })`)
+    const origin = { type: 'element', element: { sharedId: node.sharedId } }
+    const move = { type: 'pointerMove', x: 0, y: 0, origin }
+    await send('input.performActions', {
+      actions: [{ type: 'pointer', id: 'mouse', actions: [move, ...actions] }],
+    })
+  }
+
   return {
     context,
     console: log,
@@ -157,28 +172,12 @@ function tabOf(client, context) {
     reload: async () => void (await send('browsingContext.reload', { wait: 'complete' })),
     back: async () => void (await send('browsingContext.traverseHistory', { delta: -1 })),
     url: () => run('location.href'),
-    async click(selector) {
-      const locator = { type: 'css', value: selector }
-      const node = await poll(async () => {
-        const { nodes } = await send('browsingContext.locateNodes', { locator }).catch(() => ({ nodes: [] }))
-        return nodes[0]
-      }, selector)
-      await run(`document.querySelector(${JSON.stringify(selector)}).scrollIntoView({ block: 'center' })`)
-      const origin = { type: 'element', element: { sharedId: node.sharedId } }
-      await send('input.performActions', {
-        actions: [
-          {
-            type: 'pointer',
-            id: 'mouse',
-            actions: [
-              { type: 'pointerMove', x: 0, y: 0, origin },
-              { type: 'pointerDown', button: 0 },
-              { type: 'pointerUp', button: 0 },
-            ],
-          },
-        ],
-      })
-    },
+    hover: (selector) => point(selector, []),
+    click: (selector) =>
+      point(selector, [
+        { type: 'pointerDown', button: 0 },
+        { type: 'pointerUp', button: 0 },
+      ]),
     async cookies() {
       const { hostname } = new URL(await run('location.href'))
       const { cookies } = await client.send('storage.getCookies', {

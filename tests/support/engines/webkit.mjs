@@ -154,6 +154,12 @@ function tabOf({ handle, inWindow, handles }) {
     return value
   }
 
+  const find = (send, selector) =>
+    poll(
+      () => send('POST', '/element', { using: 'css selector', value: selector }).catch(() => undefined),
+      selector,
+    )
+
   return {
     handle,
     console: null,
@@ -165,11 +171,22 @@ function tabOf({ handle, inWindow, handles }) {
     reload: () => inWindow(async (send) => void (await send('POST', '/refresh', {}))),
     back: () => inWindow(async (send) => void (await send('POST', '/back', {}))),
     url: () => inWindow((send) => send('GET', '/url')),
+    hover: (selector) =>
+      inWindow(async (send) => {
+        const origin = await find(send, selector)
+        // WebKit ignores a move to the place at which the mouse is already.
+        const moves = ['viewport', origin].map((from) => ({
+          type: 'pointerMove',
+          duration: 0,
+          x: 0,
+          y: 0,
+          origin: from,
+        }))
+        await send('POST', '/actions', { actions: [{ type: 'pointer', id: 'mouse', actions: moves }] })
+      }),
     click: (selector) =>
       inWindow(async (send) => {
-        const find = () =>
-          send('POST', '/element', { using: 'css selector', value: selector }).catch(() => undefined)
-        const { [ELEMENT]: id } = await poll(find, selector)
+        const { [ELEMENT]: id } = await find(send, selector)
         await send('POST', `/element/${id}/click`, {})
       }),
     cookies: () => inWindow((send) => send('GET', '/cookie')),

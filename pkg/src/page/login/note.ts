@@ -12,7 +12,11 @@ export const AWAY = 'away'
 
 /** The result of a login that the callback page has finished. */
 export interface LoginNote {
-  /** The `state` of the response, by which `resume` recognizes its own attempt. */
+  /**
+   * The `state` of the response, by which `resume` recognizes its own attempt. A hash would hide nothing that matters: the
+   * page that began the login has seen the `state` in most cases, and the login's record, which the `state` opens, is of
+   * use only with the code, which no page of the app gets.
+   */
   state: string | null
   /** The path at which the app continues. */
   returnTo: string

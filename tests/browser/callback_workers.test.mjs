@@ -1,0 +1,99 @@
+// The callback page of an app with a service worker: the worker keeps the code in its cache, unless it leaves the page
+// alone, as docs/callback-page.md says.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { giveConsent, startApp } from '../support/app.mjs'
+import { useCallbackPage } from '../support/callback_page.mjs'
+import { beControlled, networkFirst, readTraces } from '../support/callback_traces.mjs'
+import { installWorkers } from '../support/workers.mjs'
+
+const time = { timeout: 60_000 }
+
+let app, workers
+
+before(async () => {
+  app = await startApp({ config: { callbackPage: true, scope: 'openid profile orders' } })
+  useCallbackPage(app)
+  app.site.pageCsp = app.site.pageCsp.replace("connect-src 'none'", "connect-src 'self'")
+  app.site.serviceWorkers.push('/sw.js')
+  // Angular's worker sends the vault's requests again, under its own policy.
+  app.site.headers['/sw.js'] = { 'Content-Security-Policy': null }
+  workers = await installWorkers()
+}, time)
+after(() => app?.close())
+
+/** Returns the files of Workbox with the app's shell in its cache, and with these calls. */
+const workbox = (calls) => workers.workbox('/index.html', calls)
+const ngsw = (...excluded) => workers.ngsw('/index.html', app.site.files['/index.html'], excluded)
+const NAVIGATIONS = `({ request }) => request.mode === 'navigate'`
+const SHELL = `workbox.precaching.createHandlerBoundToURL('/index.html')`
+
+/** Workers that leave the page alone, as the guide says. */
+const LEAVING = {
+  'network first': () => ({ '/sw.js': networkFirst(true) }),
+  'Workbox, the app’s shell': () =>
+    workbox(
+      `workbox.routing.registerRoute(new workbox.routing.NavigationRoute(${SHELL}, { denylist: [/^\\/callback/] }))`,
+    ),
+  'Angular’s': () => ngsw('/callback'),
+}
+
+/** Workers that keep each page. */
+const KEEPING = {
+  'network first': () => ({ '/sw.js': networkFirst(false) }),
+  'Workbox, network first': () =>
+    workbox(`workbox.routing.registerRoute(${NAVIGATIONS}, new workbox.strategies.NetworkFirst())`),
+}
+
+/** Workers that respond with the app's shell, so that the callback page never runs. */
+const SHELLS = {
+  'Workbox, the app’s shell': () =>
+    workbox(`workbox.routing.registerRoute(new workbox.routing.NavigationRoute(${SHELL}))`),
+  'Angular’s': () => ngsw(),
+}
+
+/** Opens the app under the control of a service worker, and signs in until the provider sends the browser back. */
+async function signIn(files) {
+  Object.assign(app.site.files, files)
+  const page = await app.open('/empty')
+  await page.evaluate(beControlled)
+  await page.goto(`${app.site.origin}/orders`)
+  await page.evaluate(() => boot)
+  await page.evaluate(() => void auth.login().catch(() => {}))
+  await giveConsent(page)
+  return page
+}
+
+for (const [kinds, isKept] of [
+  [LEAVING, false],
+  [KEEPING, true],
+]) {
+  for (const [kind, files] of Object.entries(kinds)) {
+    const outcome = isKept ? 'the code, in spite of all headers' : 'no code'
+    test(`the caches of a service worker have ${outcome}: ${kind}`, time, async () => {
+      const page = await signIn(files())
+      await page.waitForFunction(() => globalThis.boot && location.pathname === '/orders')
+      assert.deepEqual(await page.evaluate(() => boot), { value: { user: 'alice', code: null } })
+      const traces = await page.evaluate(readTraces)
+      assert.match(traces, /index\.html|orders/)
+      assert.equal(traces.includes(app.ledger.newest('authorization_code').value), isKept)
+      await page.context().close()
+    })
+  }
+}
+
+for (const [kind, files] of Object.entries(SHELLS)) {
+  test(
+    `a service worker with the app’s shell for the callback page: the app gets the code: ${kind}`,
+    time,
+    async () => {
+      const before = app.site.requests.length
+      const page = await signIn(files())
+      await page.waitForFunction(() => globalThis.boot)
+      // The app itself finishes the login, as on the simple path.
+      await page.evaluate(() => boot)
+      assert.ok(!app.site.requests.slice(before).some(({ path }) => path === '/callback'))
+      await page.context().close()
+    },
+  )
+}
