@@ -329,7 +329,7 @@ impl EgressPolicy {
         resources
     }
 
-    /// Forbids requests to these URLs, and to URLs below them, even if a rule covers them: see [`spelling::may_reach`].
+    /// Forbids requests to these URLs, and to URLs below them, even if a rule covers them: see `spelling::may_reach`.
     pub fn forbid(&mut self, endpoints: &[&str]) {
         for endpoint in endpoints {
             let place = Url::parse(endpoint).and_then(|url| {

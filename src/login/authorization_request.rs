@@ -74,7 +74,7 @@ pub struct LoginParams {
     pub is_custom: bool,
     /// The port of a redirect URI with a loopback address (RFC 8252 7.3), for a custom login.
     pub port: Option<u64>,
-    /// True if this login repeats one that has expired at the provider: see [`Pending::to_repeat`].
+    /// True if this login repeats one that has expired at the provider: see `Pending::to_repeat`.
     pub is_repetition: bool,
 }
 
