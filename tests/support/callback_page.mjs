@@ -73,9 +73,12 @@ export function useCallbackPage(
   site.routes['/callback'] = '/callback.html'
   // The module requests its own headers.
   site.pageCsp = site.pageCsp.replace("connect-src 'none'", "connect-src 'self'")
-  site.headers['/callback.html'] = {
-    ...CALLBACK_HEADERS,
-    'Content-Security-Policy': `${site.pageCsp}; frame-ancestors 'none'`,
+  for (const [path, headers] of [
+    ['/index.html', PAGE_HEADERS],
+    ['/callback.html', CALLBACK_HEADERS],
+  ]) {
+    const policy = `${site.pageCsp}; ${headers['Content-Security-Policy']}`
+    site.headers[path] = { ...headers, 'Content-Security-Policy': policy }
   }
   Object.assign(site.files, {
     '/index.html': htmlWith('/main.js'),
