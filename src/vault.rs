@@ -1052,12 +1052,13 @@ impl Vault {
         match self.tokens.persistence.written(&mut self.ctx, op, ok) {
             Written::Late => {}
             Written::Done { is_current } => {
+                // A page that waits for the store may leave when it is told, and a dedicated worker ends with its page.
+                self.ctx.outputs.push(Output::Announce);
                 self.logouts.store_done(&mut self.ctx);
                 self.complete_stored_logins();
                 if is_current {
                     self.hints.sign_out_stored();
                 }
-                self.ctx.outputs.push(Output::Announce);
             }
             Written::Failed => {
                 self.try_later();

@@ -166,6 +166,13 @@ fn two_vaults_refresh_once() {
     assert_eq!(world.count(REFRESH), 1);
 }
 
+/// The callback page of a popup closes when its login has ended, and its dedicated worker ends with it.
+#[test]
+fn other_vaults_are_told_before_the_page_may_leave() {
+    let (world, _) = signed_in();
+    assert_eq!(world.announced_before_settled, [1]);
+}
+
 #[test]
 fn two_vaults_await_a_slow_refresh() {
     for (refresh_timeout, late) in [(30, 25), (120, 100)] {

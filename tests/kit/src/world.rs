@@ -156,6 +156,10 @@ pub struct World {
     pub stopped: BTreeSet<usize>,
     /// Number of times the key in escrow was handed over.
     pub hand_overs: u32,
+    /// The number of times that a vault has told the others that the store has changed.
+    pub announced: u32,
+    /// For each login that has ended, [`Self::announced`] at that time.
+    pub announced_before_settled: Vec<u32>,
     /// The texts that vaults wrote to their worker's console.
     pub log: Vec<String>,
     /// True if a call was sent again with a new token and received another 401.
@@ -235,6 +239,8 @@ impl World {
             hints: Vec::new(),
             stopped: BTreeSet::new(),
             hand_overs: 0,
+            announced: 0,
+            announced_before_settled: Vec::new(),
             log: Vec::new(),
             has_refused_renewed: false,
             seen_by_api: Vec::new(),

@@ -77,7 +77,12 @@ impl World {
         self.witness.debugged(format!("{output:?}"));
         self.note_outgoing(&output);
         match output {
-            Output::Post { port, text } => self.tell(port, &text),
+            Output::Post { port, text } => {
+                if text.contains(r#""t":"settled""#) {
+                    self.announced_before_settled.push(self.announced);
+                }
+                self.tell(port, &text);
+            }
             Output::Close { port } => {
                 self.ledger.waive_page(port);
                 self.pages.gone.insert(port);
@@ -167,7 +172,10 @@ impl World {
                 );
             }
             Output::HandKeyOver => self.hand_overs += 1,
-            Output::Announce => self.spread(|| Task::Changed),
+            Output::Announce => {
+                self.announced += 1;
+                self.spread(|| Task::Changed);
+            }
             Output::Call {
                 call,
                 port,
