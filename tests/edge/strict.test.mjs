@@ -52,7 +52,7 @@ test('new login ends the previous session', time, async () => {
   await app.signIn(page)
   const before = await cookieOf(page)
   assert.equal(await whoHas(before), 'alice')
-  await app.signIn(page)
+  await app.signIn(page, { prompt: 'login' })
   assert.equal(await whoHas(before), undefined)
   assert.equal(await whoHas(await cookieOf(page)), 'alice')
 })
