@@ -261,6 +261,8 @@ test('logout with idTokenHint shows the provider an ID token of the session', ti
     await page.waitForURL(`${app.site.origin}/**`)
     // The address of the app has no token.
     assert.doesNotMatch(page.url(), /token/)
+    await page.waitForFunction(() => globalThis.boot)
+    await booted(page)
     assert.equal(await session(page), null)
   } finally {
     app.setConfig({})

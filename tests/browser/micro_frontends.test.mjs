@@ -37,7 +37,7 @@ async function signedIn() {
   await page.evaluate(() => void cart.login({ returnTo: '/shell' }))
   await giveConsent(page)
   await page.waitForURL('**/shell')
-  await waitUntil(page, () => globalThis.cart?.state.session)
+  await waitUntil(page, () => globalThis.cart?.state.session || globalThis.search?.state.session)
   return page
 }
 
@@ -46,7 +46,7 @@ const names = (page) =>
 
 test('two bundles share a worker, its session and its calls', time, async () => {
   const page = await signedIn()
-  await waitUntil(page, () => globalThis.search?.state.session)
+  await waitUntil(page, () => globalThis.cart?.state.session && globalThis.search?.state.session)
   const [first, second] = await names(page)
   assert.ok(first)
   assert.equal(second, first)
@@ -61,11 +61,12 @@ test('two bundles share a worker, its session and its calls', time, async () => 
   await page.context().close()
 })
 
-test('a control: with another address of the worker, the second bundle has no session', time, async () => {
+test('a control: with workers of two addresses, only one bundle has the session', time, async () => {
   const { files } = app.site
   files['/shell.html'] = files['/shell.html'].replace('/search.js', '/apart.js')
   const page = await signedIn()
-  await waitUntil(page, () => globalThis.search?.state.elsewhere)
-  assert.deepEqual((await names(page))[1], null)
+  // Either vault may finish the login, because its record is in the store of the origin.
+  await waitUntil(page, () => globalThis.cart?.state.elsewhere || globalThis.search?.state.elsewhere)
+  assert.equal((await names(page)).filter(Boolean).length, 1)
   await page.context().close()
 })

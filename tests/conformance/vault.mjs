@@ -141,7 +141,8 @@ async function signIn(page, origin, { stopsBeforeLogin }) {
   const back = backAt(page, `${origin}/callback`)
   // A login that succeeds leaves the page, and with it this function.
   const refused = page
-    .evaluate(() => settle(auth.login()))
+    // A user who is signed in goes to the provider only if the login asks for it.
+    .evaluate(() => settle(auth.login(auth.session ? { prompt: 'login' } : {})))
     .then(
       ({ error }) => error && { error },
       () => undefined,

@@ -29,12 +29,14 @@ export async function readAddress(way, url, limit) {
   }
   const windows = {
     frame: () => frameIn(document),
-    embed: () => {
+    embed: async () => {
       const element = document.createElement('embed')
       Object.assign(element, { name: 'embedded', src: url, type: 'text/html' })
       document.body.append(element)
-      // The window exists a moment later.
-      return new Promise((resolve) => setTimeout(() => resolve(window.embedded), 100))
+      // The window exists a moment later, unless the page's policy forbids the element.
+      const end = performance.now() + 3000
+      while (!window.embedded && performance.now() < end) await new Promise((next) => setTimeout(next, 20))
+      return window.embedded
     },
     'nested frame': async () => {
       const outer = document.createElement('iframe')
