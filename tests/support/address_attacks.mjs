@@ -33,9 +33,10 @@ export async function readAddress(way, url, limit) {
       const element = document.createElement('embed')
       Object.assign(element, { name: 'embedded', src: url, type: 'text/html' })
       document.body.append(element)
-      // The window exists a moment later, unless the page's policy forbids the element.
+      // The name means the element at first, and a moment later its window, unless the page's policy forbids this.
       const end = performance.now() + 3000
-      while (!window.embedded && performance.now() < end) await new Promise((next) => setTimeout(next, 20))
+      while (!window.embedded?.window && performance.now() < end)
+        await new Promise((next) => setTimeout(next, 20))
       return window.embedded
     },
     'nested frame': async () => {
