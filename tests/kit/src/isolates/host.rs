@@ -251,9 +251,11 @@ impl World {
                     _ => {}
                 }
                 if let Some(flight) = flight {
-                    // A request may wait for its own refresh. A shorter wait may be for a read of the record, which
-                    // each request needs.
-                    let is_own = self.visits[id].refresh.is_some();
+                    // A request may wait for its own refresh, and a refresh for a fetch of documents that another one
+                    // has begun. A shorter wait may be for a read of the record, which each request needs.
+                    let visit = &self.visits[id];
+                    let is_own =
+                        visit.refresh.is_some() || matches!(visit.purpose, Purpose::Refresh);
                     if *time > COORDINATOR_TIME && !is_own {
                         self.waits_for_refresh(id);
                     }
