@@ -251,12 +251,15 @@ impl World {
                     _ => {}
                 }
                 if let Some(flight) = flight {
-                    // A request may wait for its own refresh, and a refresh for a fetch of documents that another one
-                    // has begun. A shorter wait may be for a read of the record, which each request needs.
+                    // A request may wait for its own refresh. Logins, logouts and refreshes may wait for a fetch of
+                    // documents that another one has begun. A shorter wait may be for a read of the record, which each
+                    // request needs.
                     let visit = &self.visits[id];
-                    let is_own =
-                        visit.refresh.is_some() || matches!(visit.purpose, Purpose::Refresh);
-                    if *time > COORDINATOR_TIME && !is_own {
+                    let uses_token = matches!(
+                        visit.purpose,
+                        Purpose::Call | Purpose::Poll | Purpose::Session
+                    );
+                    if *time > COORDINATOR_TIME && uses_token && visit.refresh.is_none() {
                         self.waits_for_refresh(id);
                     }
                     let place = &mut self.isolates[isolate].sleeping;
