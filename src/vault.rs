@@ -1052,7 +1052,7 @@ impl Vault {
         match self.tokens.persistence.written(&mut self.ctx, op, ok) {
             Written::Late => {}
             Written::Done { is_current } => {
-                // A page that waits for the store may leave when it is told, and a dedicated worker ends with its page.
+                // The other vaults come first: a page may close when its login has ended, and a dedicated worker ends with its page.
                 self.ctx.outputs.push(Output::Announce);
                 self.logouts.store_done(&mut self.ctx);
                 self.complete_stored_logins();

@@ -196,8 +196,13 @@ fn has_private_path(href: &str, scheme_end: usize) -> bool {
         && href.as_bytes().get(scheme_end + 1) == Some(&b'/')
 }
 
-/// Searches `text` from `start` on, and returns the position of the first byte that is one of `separators`. If there is
-/// no such byte, returns the end of `text`.
+/// Returns scheme, host and port of a serialized URL.
+pub(crate) fn origin(url: &str) -> &str {
+    let slashes = url.bytes().enumerate().filter(|(_, b)| *b == b'/');
+    let third = slashes.map(|(i, _)| i).nth(2).unwrap_or(url.len());
+    url.get(..third).unwrap_or_default()
+}
+
 /// Returns the target of a redirect from the URL `from`, without query and fragment, which may be secret. Returns `None` if
 /// the host does not see the header `Location`, or the header is no URL.
 pub(crate) fn redirect_target(location: Option<&str>, from: &str) -> Option<String> {
@@ -205,6 +210,8 @@ pub(crate) fn redirect_target(location: Option<&str>, from: &str) -> Option<Stri
     Some(target.without_query())
 }
 
+/// Searches `text` from `start` on, and returns the position of the first byte that is one of `separators`. If there is
+/// no such byte, returns the end of `text`.
 fn find(text: &str, start: usize, separators: &[u8]) -> usize {
     let mut i = start;
     while text

@@ -13,6 +13,7 @@ use crate::Secret;
 use crate::base::strings;
 use crate::codec::base64url;
 use crate::codec::json::{Object, Writer};
+use crate::codec::url;
 use crate::oauth::pkce;
 
 pub use crate::base::proof::UnsignedProof;
@@ -191,7 +192,7 @@ impl Nonces {
         let Some(nonce) = header.filter(|nonce| is_nonce(nonce)) else {
             return;
         };
-        let origin = origin(url);
+        let origin = url::origin(url);
         if let Some((_, known)) = self.0.iter_mut().find(|(of, _)| of == origin) {
             nonce.clone_into(known);
         } else if self.0.len() < MAX_SERVERS {
@@ -202,7 +203,7 @@ impl Nonces {
     /// Returns the nonce for a request to `url`.
     #[must_use]
     pub fn get(&self, url: &str) -> Option<&str> {
-        let origin = origin(url);
+        let origin = url::origin(url);
         let known = self.0.iter().find(|(of, _)| of == origin);
         known.map(|(_, nonce)| nonce.as_str())
     }
@@ -214,13 +215,6 @@ impl Nonces {
 pub fn is_nonce(text: &str) -> bool {
     let is_nqchar = |byte: u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~');
     (1..=MAX_NONCE).contains(&text.len()) && text.bytes().all(is_nqchar)
-}
-
-/// Returns scheme, host and port of a serialized URL.
-fn origin(url: &str) -> &str {
-    let slashes = url.bytes().enumerate().filter(|(_, b)| *b == b'/');
-    let third = slashes.map(|(i, _)| i).nth(2).unwrap_or(url.len());
-    url.get(..third).unwrap_or_default()
 }
 
 #[cfg(test)]

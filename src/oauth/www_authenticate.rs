@@ -124,10 +124,20 @@ pub fn has_error(header: &str, error: &str) -> bool {
     }
 }
 
+/// Returns the text for a developer about an API that refuses a new access token: its audience, scope or issuer is not
+/// what this API expects. `header` is the response's `WWW-Authenticate`, whose reason is left out if it has one of `tokens`.
+pub(crate) fn refusal_of_new_token(api: &str, header: Option<&str>, tokens: &[&str]) -> String {
+    let what = msg!(" responded with 401 to an access token that was issued a moment ago");
+    match header.and_then(|header| loggable_reason(header, tokens)) {
+        Some(reason) => [api, what, ": ", &reason].concat(),
+        None => [api, what].concat(),
+    }
+}
+
 /// Returns the text to log for the first `Bearer` or `DPoP` challenge with an `error` (RFC 6750 3): the error and its
 /// description. Returns `None` if the text would contain one of `tokens`, if the error has another form than registered
 /// ones, or if the header breaks the grammar.
-pub(crate) fn loggable_reason(header: &str, tokens: &[&str]) -> Option<String> {
+fn loggable_reason(header: &str, tokens: &[&str]) -> Option<String> {
     let challenges = parse(header)?;
     let has_error = |challenge: &&Challenge| {
         CALL_SCHEMES.contains(&&*challenge.scheme) && challenge.get("error").is_some()

@@ -444,7 +444,7 @@ impl Calls {
             && !known.is_detached
         {
             let target = (known.allowed.url(), known.allowed.token_selector());
-            warnings.on_response(target.0);
+            warnings.on_response(ctx, target.0);
             if !is_worth_a_refresh {
                 warnings.on_refusal(ctx, known.port, target, known.was_retried, head);
             }

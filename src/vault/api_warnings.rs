@@ -9,7 +9,7 @@ use crate::prelude::*;
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
-use crate::codec::url::Url;
+use crate::codec::url;
 use crate::egress::policy::TokenSelector;
 use crate::oauth::www_authenticate;
 use crate::session::Session;
@@ -28,10 +28,10 @@ pub(in crate::vault) struct ApiWarnings {
 
 impl ApiWarnings {
     /// Handles a response to a call of `url`.
-    pub(in crate::vault) fn on_response(&mut self, url: &str) {
-        let origin = origin_of(url);
-        if !self.responding.contains(&origin) {
-            self.responding.push(origin);
+    pub(in crate::vault) fn on_response(&mut self, ctx: &Context, url: &str) {
+        let origin = url::origin(url);
+        if is_developed(ctx) && !self.responding.iter().any(|known| known == origin) {
+            self.responding.push(origin.to_owned());
         }
     }
 
@@ -44,33 +44,26 @@ impl ApiWarnings {
         was_retried: bool,
         head: &ResponseHead,
     ) {
-        let refusal = head.www_authenticate.as_deref().unwrap_or_default();
-        if !is_developed(ctx) || !refuses_fresh_token(ctx, was_retried, head.status, refusal) {
+        let header = head.www_authenticate.as_deref();
+        if !is_developed(ctx) || !refuses_fresh_token(ctx, was_retried, head.status, header) {
             return;
         }
-        let origin = origin_of(url);
-        let mut message = origin.clone();
-        message.push_str(msg!(
-            " responded with 401 to an access token that was issued a moment ago"
-        ));
-        if let Some(reason) = reason_in(ctx, selector, refusal) {
-            message.push_str(": ");
-            message.push_str(&reason);
-        }
+        let origin = url::origin(url);
+        let message = refusal(ctx, selector, origin, header);
         self.warn(ctx, port, Code::TokenRefused, origin, &message);
     }
 
     /// Handles a call of `url` that got no response.
     pub(in crate::vault) fn on_failure(&mut self, ctx: &mut Context, port: PortId, url: &str) {
-        let origin = origin_of(url);
-        if is_developed(ctx) && !self.responding.contains(&origin) {
-            let message = [msg!("no call to "), &origin, msg!(" has got a response")].concat();
+        let origin = url::origin(url);
+        if is_developed(ctx) && !self.responding.iter().any(|known| known == origin) {
+            let message = [msg!("no call to "), origin, msg!(" has got a response")].concat();
             self.warn(ctx, port, Code::ApiUnreachable, origin, &message);
         }
     }
 
-    fn warn(&mut self, ctx: &mut Context, port: PortId, code: Code, origin: String, text: &str) {
-        let warning = (code, origin);
+    fn warn(&mut self, ctx: &mut Context, port: PortId, code: Code, origin: &str, text: &str) {
+        let warning = (code, origin.to_owned());
         if !self.shown.contains(&warning) {
             self.shown.push(warning);
             ctx.trace(code.as_str(), Some(text));
@@ -84,17 +77,16 @@ fn is_developed(ctx: &Context) -> bool {
     ctx.config.redirect_uri.scheme() == "http"
 }
 
-fn origin_of(url: &str) -> String {
-    let parsed = Url::parse(url);
-    parsed.map_or_else(String::new, |url| {
-        [url.scheme(), "://", url.host()].concat()
-    })
-}
-
 /// Returns true if an API refuses a token although it is new, so that the reason is in the token. The challenges of a
 /// step-up and of DPoP have other reasons.
-fn refuses_fresh_token(ctx: &Context, was_retried: bool, status: u16, challenge: &str) -> bool {
-    let has_error = |error: &str| www_authenticate::has_error(challenge, error);
+fn refuses_fresh_token(
+    ctx: &Context,
+    was_retried: bool,
+    status: u16,
+    header: Option<&str>,
+) -> bool {
+    let has_error =
+        |error: &str| header.is_some_and(|header| www_authenticate::has_error(header, error));
     let has_other_reason = has_error("insufficient_user_authentication")
         || has_error("invalid_dpop_proof")
         || has_error("use_dpop_nonce");
@@ -106,11 +98,13 @@ fn refuses_fresh_token(ctx: &Context, was_retried: bool, status: u16, challenge:
             || ctx.session.as_deref().is_some_and(is_young))
 }
 
-/// Returns the API's error and description, unless they contain a token.
-fn reason_in(ctx: &Context, selector: TokenSelector, challenge: &str) -> Option<String> {
-    let session = ctx.session.as_deref()?;
+/// Returns the text of the warning, with the reason of the API unless it contains a token.
+fn refusal(ctx: &Context, selector: TokenSelector, api: &str, header: Option<&str>) -> String {
+    let Some(session) = ctx.session.as_deref() else {
+        return www_authenticate::refusal_of_new_token(api, None, &[]);
+    };
     let searched = session.tokens_to_search(selector, &ctx.now);
     let mut tokens: Vec<&str> = searched.iter().map(Secret::expose).collect();
     session.for_each_token(|_, token| tokens.push(token.expose()));
-    www_authenticate::loggable_reason(challenge, &tokens)
+    www_authenticate::refusal_of_new_token(api, header, &tokens)
 }

@@ -152,13 +152,11 @@ async fn finish_login(
         ));
     }
     let metadata = documents::metadata(task).await?;
-    let code = authorization.code(pending, &metadata).inspect_err(|error| {
-        let description = authorization.fault(error, pending);
-        requests::log_description(task, description, authorization.secrets(), pending);
-    });
-    let code = match code {
+    let code = match authorization.code(pending, &metadata) {
         Ok(code) => code,
         Err(error) => {
+            let description = authorization.fault(&error, pending);
+            requests::log_description(task, description, authorization.secrets(), pending);
             let Some(params) = authorization.to_repeat(&error, pending) else {
                 return Err(error);
             };

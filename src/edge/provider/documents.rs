@@ -168,8 +168,8 @@ pub(in crate::edge) enum Sender {
     Unknown,
 }
 
-/// Returns the provider's keys, and true if this token has caused their fetch. The keys are fetched on first use, by one request for all
-/// tokens that need them, and again at the age [`KEYS_MAX_AGE`].
+/// Returns the provider's keys, and true if this token has caused their fetch. The keys are fetched on first use, by one
+/// request for all tokens that need them, and again at the age [`KEYS_MAX_AGE`].
 async fn keys(task: &Task, sender: Sender) -> Result<(Rc<Jwks>, bool)> {
     if let Some(keys) = known_keys(task) {
         return Ok((keys, false));

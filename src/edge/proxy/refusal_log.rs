@@ -18,22 +18,11 @@ pub(super) fn log(context: &RequestContext, route: &Route, head: &Head, session:
     if context.url.scheme() != "http" {
         return;
     }
-    let mut message = route.upstream.href().to_owned();
-    message.push_str(msg!(
-        " responded with 401 to an access token that was issued a moment ago"
-    ));
-    if let Some(reason) = reason_in(context, head, session) {
-        message.push_str(": ");
-        message.push_str(&reason);
-    }
-    context.task.fault_seldom(Seldom::RefusedToken, &message);
-}
-
-/// Returns the upstream's error and description, unless they contain a token.
-fn reason_in(context: &RequestContext, head: &Head, session: &Session) -> Option<String> {
     let others = record_store::other_tokens(&context.task, session);
     let mut tokens: Vec<&str> = strings::split(others.expose(), b'\n').collect();
     tokens.push(session.access_token.expose());
     tokens.extend(session.refresh_token.as_ref().map(Secret::expose));
-    www_authenticate::loggable_reason(head.challenge.as_deref()?, &tokens)
+    let (api, header) = (route.upstream.href(), head.challenge.as_deref());
+    let message = www_authenticate::refusal_of_new_token(api, header, &tokens);
+    context.task.fault_seldom(Seldom::RefusedToken, &message);
 }
