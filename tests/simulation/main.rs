@@ -125,11 +125,14 @@ fn names() -> impl Iterator<Item = &'static str> {
 
 fn follow<L: Lives>(options: &Options) -> ExitCode {
     match (&options.expected, options.seed, options.sessions) {
-        (Some(expected), _, sessions) => control::<L>(sessions.unwrap_or(L::ENOUGH), expected),
         (None, Some(seed), None | Some(1)) => replay::<L>(seed),
-        (None, seed, sessions) => {
+        (expected, seed, sessions) => {
             let first = seed.unwrap_or(1);
-            simulate::<L>(first..first.saturating_add(sessions.unwrap_or(L::ENOUGH)))
+            let seeds = first..first.saturating_add(sessions.unwrap_or(L::ENOUGH));
+            match expected {
+                Some(expected) => control::<L>(seeds, expected),
+                None => simulate::<L>(seeds),
+            }
         }
     }
 }
@@ -200,16 +203,11 @@ fn simulate<L: Lives>(seeds: Range<u64>) -> ExitCode {
 }
 
 /// Fails unless the expected invariant is the first to be broken.
-fn control<L: Lives>(sessions: u64, expected: &str) -> ExitCode {
-    // Broken in few lives, so this search begins after the lives of a usual run.
-    let first = if expected == "isolates_heeded" {
-        20_001
-    } else {
-        1
-    };
-    let (tally, breach) = run::<L>(first..first + sessions, false);
+fn control<L: Lives>(seeds: Range<u64>, expected: &str) -> ExitCode {
+    let lives = seeds.end - seeds.start;
+    let (tally, breach) = run::<L>(seeds, false);
     let Some(breach) = breach else {
-        println!("not noticed in {sessions} lives");
+        println!("not noticed in {lives} lives");
         return ExitCode::FAILURE;
     };
     let is_it = breach.what.starts_with(&format!("{expected}:"));
