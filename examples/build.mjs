@@ -192,7 +192,7 @@ const check = (browser, origin, { home = '/', path = '/' }) =>
       await tab.waitForSelector('button:has-text("Sign in")')
       if (await tab.$('li')) throw new Error('the orders are still shown after the session has ended')
     }
-    // The user signs in again. The other tab notices, although nobody navigates there.
+    // The user signs in again. The other tab notices without a navigation.
     await second.click('button:has-text("Sign in")')
     await giveConsent(second)
     for (const tab of [second, page]) await tab.waitForSelector('li')

@@ -204,7 +204,7 @@ pub(crate) fn origin(url: &str) -> &str {
 }
 
 /// Returns the target of a redirect from the URL `from`, without query and fragment, which may be secret. Returns `None` if
-/// the host does not see the header `Location`, or the header is no URL.
+/// the host does not see the header `Location`, or the header is not a URL.
 pub(crate) fn redirect_target(location: Option<&str>, from: &str) -> Option<String> {
     let target = Url::parse_with_base(location?, &Url::parse(from)?)?;
     Some(target.without_query())

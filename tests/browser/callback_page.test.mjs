@@ -222,7 +222,7 @@ test('a response that is opened again: the target, and no error', time, async ()
   await page.context().close()
 })
 
-test('without a response, the browser goes on to the app', time, async () => {
+test('without a response, the browser continues to the app', time, async () => {
   const page = await app.open('/callback')
   await page.waitForURL(`${app.site.origin}/`)
   assert.deepEqual(await back(page), failed(null))

@@ -34,18 +34,18 @@ export interface FinishLoginOptions extends Pick<WorkerSource, 'shared' | 'dedic
   /**
    * Loads the app's entry, as in `() => import('./main.ts')`. Needed if the session is only in the memory of a worker
    * that would end with this page: the app then starts in this document, at the address to which the login returns.
-   * Everywhere else the browser goes on to that address, and this function is not called.
+   * Everywhere else the browser continues to that address, and this function is not called.
    */
   app?: () => unknown
   /** The page to go to if the target of the login is not known. Default: the folder of the callback page. */
   home?: string
 }
 
-/** Milliseconds after which a popup that could not close goes on to the app. */
+/** Milliseconds after which a popup that could not close continues to the app. */
 const CLOSE_DELAY = 1000
 
 /**
- * Finishes the login whose response is in the page's URL, and goes on to the app. Call this function once, before
+ * Finishes the login whose response is in the page's URL, and continues to the app. Call this function once, before
  * anything else in the page's only script.
  *
  * The function takes the response out of the URL, and passes it to the vault and to nothing else. If the login fails,

@@ -151,7 +151,7 @@ export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): Ngin
   )
   if (ofCallback !== undefined) {
     // The error pages of the callback's address have it in their own address, with the code. `error_page` changes `$uri`,
-    // and an address that is too long is no request URI.
+    // and for an address that is too long nginx has no request URI.
     const requested = `"~^${ofCallback.replace(/[.]/g, '\\.')}(\\?|$)" ${ofCallback}`
     maps.unshift(map('$request_uri', '$strongroom_path', ['default $uri', `"" ${ofCallback}`, requested]))
   }

@@ -175,9 +175,7 @@ const pagePolicy = (options: HeaderOptions): Policy => {
   for (const [directive, sources] of Object.entries(page)) {
     // Spread, a string would become sources of one character each, such as `*`.
     if (!Array.isArray(sources)) throw invalid(`\`page['${directive}']\` must be an array of sources`)
-    const known = Object.hasOwn(policy, directive) ? policy[directive]! : []
-    const former = known.filter((source) => source !== "'none'")
-    policy[directive] = [...new Set([...former, ...sources])]
+    addSources(policy, directive, sources)
   }
   return policy
 }
@@ -187,17 +185,21 @@ const pagePolicy = (options: HeaderOptions): Policy => {
  * `fetch`.
  */
 const allowTestDouble = (policy: Policy, { apis }: HeaderConfig, { origin }: HeaderOptions): void => {
-  const add = (directive: string, sources: string[]) => {
-    const own = (policy[directive] ?? []).filter((source) => source !== "'none'")
-    policy[directive] = [...new Set([...own, ...sources])]
-  }
-  add('script-src', ["'wasm-unsafe-eval'"])
-  const origins = apis.map(({ url }, i) => apiOrigin(url, i, origin))
-  if (origins.length)
-    add(
-      'connect-src',
-      origins.map((api) => (api === origin ? "'self'" : api)),
-    )
+  addSources(policy, 'script-src', ["'wasm-unsafe-eval'"])
+  const sources = apis.map(({ url }, i) => apiOrigin(url, i, origin))
+  if (!sources.length) return
+  addSources(
+    policy,
+    'connect-src',
+    sources.map((api) => (api === origin ? "'self'" : api)),
+  )
+}
+
+/** Adds sources to a directive, in place of `'none'`. */
+const addSources = (policy: Policy, directive: string, sources: string[]): void => {
+  const known = Object.hasOwn(policy, directive) ? policy[directive]! : []
+  const former = known.filter((source) => source !== "'none'")
+  policy[directive] = [...new Set([...former, ...sources])]
 }
 
 /** Returns the path of the callback page, or `undefined` if the app has none. */

@@ -17,7 +17,7 @@ const isCallbackDocument = (tab) =>
 const ALICE = { value: { user: 'alice', code: null } }
 
 const sealed = {
-  name: 'callback page: the browser goes on to the app if the session is sealed',
+  name: 'callback page: the browser continues to the app if the session is sealed',
   async see({ visit }) {
     const { tab } = await visit('/orders')
     assert.deepEqual(await signIn(tab), ALICE)
