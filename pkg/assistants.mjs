@@ -11,6 +11,16 @@ export function section(text, heading) {
 }
 
 /**
+ * Returns the paths of the documents for users, in the order of docs/README.md. The section "Internals" is for those who
+ * work on the project, and the documents about specifications and tests belong to the repository, too.
+ */
+export function userDocuments(index) {
+  const [forUsers] = index.split('\n## Internals\n')
+  const names = [...forUsers.matchAll(/\]\(([\w-]+\.md)\)/g)].map(([, name]) => `docs/${name}`)
+  return [...new Set(names)]
+}
+
+/**
  * Returns `llms.txt` from docs/README.md. `packed` are the paths of the documents in the package. Other documents are
  * left out.
  */

@@ -20,7 +20,7 @@ import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
-import { llms, skill } from './assistants.mjs'
+import { llms, skill, userDocuments } from './assistants.mjs'
 import { buildTesting } from './build-testing.mjs'
 import { BINDINGS, ENTRIES, EXTENSION, FRAMEWORKS, LAZY, LAZY_IMPORT, SERVER } from './entries.mjs'
 
@@ -77,6 +77,7 @@ const DIRECTIVES = { react: { preamble: '"use client";' } }
 const lazy = ({ path }) => ({ path: `./${path.split('/').at(-1)}`, external: true })
 
 await rm(at('./dist'), { recursive: true, force: true })
+await rm(at('./docs'), { recursive: true, force: true })
 await mkdir(at('./dist'))
 const common = {
   absWorkingDir: fileURLToPath(at('.')),
@@ -138,49 +139,13 @@ const pack = (file, text) =>
     })
 
 /**
- * The documents of the package. They are copied into the package's folder, because npm packs only files in that folder.
+ * The documents of the package: those for users, which stand in the index of documents. They are copied into the package's
+ * folder, because npm packs only files in that folder.
  */
-const PACKED = [
-  'LICENSE-MIT',
-  'LICENSE-APACHE',
-  'README.md',
-  'docs/browsers.md',
-  'docs/bundlers.md',
-  'docs/callback-page.md',
-  'docs/clients.md',
-  'docs/comparison.md',
-  'docs/debugging.md',
-  'docs/errors.md',
-  'docs/extensions.md',
-  'docs/deployment.md',
-  'docs/dpop.md',
-  'docs/edge.md',
-  'docs/faq.md',
-  'docs/fetch.md',
-  'docs/frameworks.md',
-  'docs/glossary.md',
-  'docs/headers.md',
-  'docs/hosting.md',
-  'docs/login.md',
-  'docs/migration.md',
-  'docs/nextjs.md',
-  'docs/oauth.md',
-  'docs/options.md',
-  'docs/performance.md',
-  'docs/protection.md',
-  'docs/react-router.md',
-  'docs/resources.md',
-  'docs/sessions.md',
-  'docs/several-apps.md',
-  'docs/shells.md',
-  'docs/stability.md',
-  'docs/standalone.md',
-  'docs/testing-your-app.md',
-  'docs/vault-origin.md',
-  'docs/decisions.md',
-]
-await mkdir(at('./docs'), { recursive: true })
+const index = await readFile(at('../docs/README.md'), 'utf8')
+const PACKED = ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md', ...userDocuments(index)]
 const packed = async (file) => pack(file, await readFile(at(`../${file}`), 'utf8'))
+await mkdir(at('./docs'))
 for (const file of PACKED) await writeFile(at(`./${file}`), await packed(file))
-await writeFile(at('./llms.txt'), llms(await readFile(at('../docs/README.md'), 'utf8'), PACKED))
+await writeFile(at('./llms.txt'), llms(index, PACKED))
 await writeFile(at('./SKILL.md'), skill(await packed('README.md')))

@@ -56,7 +56,7 @@ codes! {
     /// `on()` was passed the name of an unknown event.
     MessageInvalid = "message_invalid", "Check the options of the call, and use the same version of strongroom in page and worker.";
     /// A documented limit on size or number was exceeded. In the token handler's log also a warning: a session needs two
-    /// cookies, which proxies may refuse ([edge.md](edge.md#limits-of-headers)).
+    /// cookies, which proxies may refuse ([edge.md](edge-operate.md#limits-of-headers)).
     LimitExceeded = "limit_exceeded", "If the message names no option, send less, or fewer at once; docs/errors.md lists the limits.";
     /// There is no session.
     LoginRequired = "login_required", "Call login().";
@@ -170,7 +170,7 @@ codes! {
     /// with the number of further cases.
     CookieInvalid = "cookie_invalid", "Ignore rare cases, since the cookie is not used. Otherwise look for another app on the same host with the same cookie.name.";
     /// A cookie or a session's record is sealed with a key that is not configured. The code is in the token handler's
-    /// log, and for a record also in the response with 503 ([edge.md](edge.md#replace-a-key)).
+    /// log, and for a record also in the response with 503 ([edge-operate.md](edge-operate.md#replace-a-key)).
     KeyUnknown = "key_unknown", "Keep a replaced key at the end of cookie.keys for as long as session.absolute.";
     /// The token handler's coordinator cannot be reached, or does not store what the handler writes.
     CoordinatorUnavailable = "coordinator_unavailable", "Check the coordinator: sessions are kept, but cannot be refreshed without it.";
@@ -228,8 +228,8 @@ codes! {
     HandlerFailed = "handler_failed", "Fix what the message names; the next request tries again.";
     /// The app's own page was served for an address of the token handler, such as `/auth/login`: by a service worker of
     /// the app, or by a server that sends the app's page for every address
-    /// ([edge.md](edge.md#the-apps-page-in-place-of-the-handler)).
-    ShellServed = "shell_served", "Exclude the handler's addresses from the service worker's navigations and from the server's rewrites; docs/edge.md has the settings.";
+    /// ([edge-page.md](edge-page.md#the-apps-page-in-place-of-the-handler)).
+    ShellServed = "shell_served", "Exclude the handler's addresses from the service worker's navigations and from the server's rewrites; docs/edge-page.md has the settings.";
     /// The token handler stopped because of an internal error. The code is in the handler's log, and also in the
     /// response (500) if the handler was about to forward an upstream's response.
     HandlerCrashed = "handler_crashed", "Try again, since the handler starts again with the next request; please report it.";

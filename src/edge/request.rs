@@ -46,7 +46,7 @@ pub(super) struct RequestContext {
 
 /// The message of a session that is too long for cookies.
 pub(super) const TOO_LONG: &str = msg!(
-    "the session needs more than two cookies, and servers would refuse the browser's requests, a logout too: set session.storage to 'in-store' (docs/edge.md#limits-of-headers)"
+    "the session needs more than two cookies, and servers would refuse the browser's requests, a logout too: set session.storage to 'in-store' (docs/edge-operate.md#limits-of-headers)"
 );
 
 impl RequestContext {
@@ -298,7 +298,7 @@ impl RequestContext {
         let set = sealed.and_then(|sealed| self.jar().set_session(&self.cookies(), &sealed, age));
         if is_long && set.is_some() && !self.task.isolate().has_warned_of_length.replace(true) {
             let message = msg!(
-                "a session needs two cookies, which proxies may refuse (nginx by default, with 502): raise their limits, or set session.storage to 'in-store' (docs/edge.md#limits-of-headers)"
+                "a session needs two cookies, which proxies may refuse (nginx by default, with 502): raise their limits, or set session.storage to 'in-store' (docs/edge-operate.md#limits-of-headers)"
             );
             self.task.fault_of(Code::LimitExceeded, &[message]);
         }

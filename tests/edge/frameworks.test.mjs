@@ -136,8 +136,8 @@ const blocks = (text) => [...text.matchAll(/```(?:jsx?|tsx?)\n(.*?)```/gs)].map(
 const shown = (fixture, files) =>
   Promise.all(files.map(async (file) => `// ${file}\n${await read(`${fixture}/${file}`)}`))
 
-test('docs/edge.md contains the tested code', async () => {
-  const [section] = (await guide('edge')).split('## In a framework')[1].split('\n## ')
+test('docs/edge-deploy.md contains the tested code', async () => {
+  const [section] = (await guide('edge-deploy')).split('## In a framework')[1].split('\n## ')
   const app = await read('hono/app.js')
   const [hono, ...others] = blocks(section)
   for (const line of hono.split('\n')) assert.ok(app.includes(line), line)

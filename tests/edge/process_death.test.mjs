@@ -1,4 +1,4 @@
-// A Node process ends during a refresh: it is killed, or stops as docs/edge.md describes. Another process, which uses
+// A Node process ends during a refresh: it is killed, or stops as docs/edge-deploy.md describes. Another process, which uses
 // the same Redis, then serves the session.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -16,7 +16,7 @@ import { platform } from '../support/edge/start.mjs'
  */
 const TAKEN_OVER = 10_000
 
-const guide = readFileSync(new URL('../../docs/edge.md', import.meta.url), 'utf8')
+const guide = readFileSync(new URL('../../docs/edge-deploy.md', import.meta.url), 'utf8')
 
 /** The guide's lines that stop a Node server. */
 const [ON_SIGTERM] = /^process\.once\('SIGTERM'[^]*?^}\)$/m.exec(guide)

@@ -1,4 +1,4 @@
-// Several handlers in one process, and calls of server code, as docs/edge.md describes them.
+// Several handlers in one process, and calls of server code, as docs/edge-deploy.md describes them.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'

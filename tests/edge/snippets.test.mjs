@@ -1,4 +1,4 @@
-// Every TypeScript snippet in docs/edge.md compiles with `strict`.
+// Every TypeScript snippet of the token handler's guides compiles with `strict`.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -42,12 +42,18 @@ const TSCONFIG = {
   },
 }
 
+const GUIDES = ['edge', 'edge-deploy', 'edge-operate', 'edge-page', 'edge-reference']
+
+/** Resolves with the snippets, and for each the name of a file, which says where it stands. */
 const snippets = async () => {
-  const guide = await readFile(`${root}docs/edge.md`, 'utf8')
-  return [...guide.matchAll(/```ts\n(.*?)```/gs)].map(({ 1: code, index }) => ({
-    line: guide.slice(0, index).split('\n').length,
-    code,
-  }))
+  const found = GUIDES.map(async (name) => {
+    const guide = await readFile(`${root}docs/${name}.md`, 'utf8')
+    return [...guide.matchAll(/```ts\n(.*?)```/gs)].map(({ 1: code, index }) => ({
+      file: `${name}-line-${guide.slice(0, index).split('\n').length}.ts`,
+      code,
+    }))
+  })
+  return (await Promise.all(found)).flat()
 }
 
 /** Resolves with the compiler's messages for these files, or with an empty string if the files compile. */
@@ -67,12 +73,11 @@ before(async () => {
 })
 after(() => rm(folder, { recursive: true, force: true }))
 
-test('every snippet of docs/edge.md compiles under strict', async () => {
+test('every snippet of the guides compiles under strict', async () => {
   const found = await snippets()
   assert.ok(found.length >= 6, `${found.length}`)
-  const files = found.map(({ line }) => `line-${line}.ts`)
-  await Promise.all(found.map(({ code }, i) => writeFile(`${folder}/${files[i]}`, `${code}\nexport {}\n`)))
-  assert.equal(await compiled(files), '')
+  await Promise.all(found.map(({ file, code }) => writeFile(`${folder}/${file}`, `${code}\nexport {}\n`)))
+  assert.equal(await compiled(found.map(({ file }) => file)), '')
 })
 
 test('a snippet with a mistake does not compile', async () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import { llms, section, skill } from '../../pkg/assistants.mjs'
+import { llms, section, skill, userDocuments } from '../../pkg/assistants.mjs'
 
 const root = new URL('../../', import.meta.url)
 const read = (path) => readFile(new URL(path, root), 'utf8')
@@ -14,6 +14,16 @@ test('docs/README.md lists every document', async () => {
   assert.ok(names.length > 30)
   assert.deepEqual(
     names.filter((name) => !index.includes(`](${name})`)),
+    [],
+  )
+})
+
+test('the package has the documents for users only', async () => {
+  const names = userDocuments(await read('docs/README.md'))
+  assert.ok(names.length > 30 && names.includes('docs/edge-operate.md'))
+  const ofTheProject = ['decisions', 'testing', 'conformance', 'conformance-suite', 'supply-chain', 'README']
+  assert.deepEqual(
+    ofTheProject.filter((name) => names.includes(`docs/${name}.md`)),
     [],
   )
 })

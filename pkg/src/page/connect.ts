@@ -52,7 +52,7 @@ const createOn =
  *   is wrong with the file.
  *
  *   Alternatively, pass the path of a token handler's endpoints (`strongroom/edge`) on this origin, such as `/auth`. No
- *   vault runs in the browser in this case. The client has the same interface, and docs/edge.md lists the differences
+ *   vault runs in the browser in this case. The client has the same interface, and docs/edge-page.md lists the differences
  *   in behavior.
  * @throws `StrongroomError` `worker_failed`, `worker_timeout`, or an error of the vault, such as
  *   `config_invalid`, `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or an error of the

@@ -41,7 +41,7 @@ type Command = (command: readonly string[]) => Promise<unknown>
  * (`disableOfflineQueue` of node-redis, `maxRetriesPerRequest: 0` of ioredis, `enableOfflineQueue: false` of Bun). A
  * call rejects with the client's error.
  *
- * Redis needs `maxmemory-policy noeviction` and persistence, or sessions are lost: see docs/edge.md.
+ * Redis needs `maxmemory-policy noeviction` and persistence, or sessions are lost: see docs/edge-deploy.md.
  *
  * `wait()` polls: at once, after 20 ms, and then at growing intervals of up to half a second.
  */

@@ -302,7 +302,7 @@ export class Forwarded {
 const usableReason = (reason: string): string => (/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : '')
 
 /**
- * The values of `Content-Encoding` that the platform's `fetch` decodes: docs/edge.md has the table. A value with
+ * The values of `Content-Encoding` that the platform's `fetch` decodes: docs/edge-reference.md has the table. A value with
  * several encodings, or with capital letters, counts as not decoded. Cloudflare's `fetch` does not decode `GZIP`.
  */
 const DECODED: string[] = [
