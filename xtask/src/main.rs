@@ -124,7 +124,7 @@ enum Command {
     },
     /// Measure the readability of the sources: names, comments and dependencies.
     Measure(measure::Options),
-    /// Write the tables of docs/options.md from the TypeScript types, that of docs/errors.md from the codes, and the
+    /// Write the options in docs/options.md from the TypeScript types, the codes in docs/errors.md from the core, and the
     /// picture of the folders of src in ARCHITECTURE.md from their imports.
     Options,
     /// Build the examples with the packed npm package. Needs the registry of npm.
@@ -232,7 +232,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Mutants(options) => mutants::run(options),
         Command::Measure(options) => measure::run(options),
         Command::Options => {
-            facts::write_tables()?;
+            facts::write_documents()?;
             process::node(&["pkg/options.mjs"]).run()
         }
         Command::Examples { names, check, lock } => examples(names, *check, *lock),
