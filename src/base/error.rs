@@ -169,7 +169,7 @@ codes! {
     /// The API repeats a challenge for which the user has signed in within the last minute.
     StepUpFailed = "step_up_failed", "Compare the tokens that the provider issues with what the API requires; another login does not help.";
     /// The worker's own Content-Security-Policy blocks or reports a socket whose URL would contain the token
-    /// ([fetch.md](fetch.md#a-token-in-the-query)).
+    /// ([event-sources-and-sockets.md](event-sources-and-sockets.md#a-token-in-the-query)).
     SocketBlocked = "socket_blocked", "Add the URL to connect-src in each policy that the worker file is served with, including report-only ones.";
     /// A warning to the developer, with an app on loopback: the API has responded with 401 to an access token that was
     /// issued a moment ago. The message has the error of the API, if the API's CORS headers let it be read. Over a token

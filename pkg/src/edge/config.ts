@@ -85,7 +85,7 @@ export interface TokenHandlerConfig {
   identity?: 'none' | TokenResponseIdentity | ProfileIdentity
   /**
    * Asks the provider's UserInfo endpoint for claims after each login. The page sees those that `claims` names and the
-   * ID token lacks. Default false. See docs/login.md.
+   * ID token lacks. Default false. See docs/login.md#userinfo.
    */
   userInfo?: boolean
   /** The path of the handler's own endpoints. Default `/auth`. */
