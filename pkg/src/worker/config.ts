@@ -136,7 +136,7 @@ export interface VaultConfig {
   /**
    * Tells pages why the provider ended a session, if the provider reveals the reason (`refresh_expired`, `revoked`,
    * `reuse_detected`, `consent_withdrawn`, `mfa_required` instead of `provider_ended`), and the error code with which
-   * the provider requires interaction (`session.needs`). See docs/sessions.md#how-a-session-lives-and-ends. Default false.
+   * the provider requires interaction (`session.needs`). See docs/sessions.md#the-providers-reason. Default false.
    */
   reasons?: boolean
   /**
