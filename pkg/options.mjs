@@ -99,21 +99,29 @@ export const defaultIn = (text) =>
   /(?:^|\.\s+)Default:? (.+?)(?:\.\s|\.$|: |; |, if )/.exec(text)?.[1] ??
   /(`[^`]+`) \(default\)/.exec(text)?.[1]
 
-/** Returns the description in a comment: without a sentence that only names the default, and with links to documents. */
-const description = (text) => {
+/** Resolves with the codes of errors of several words. A single word, such as `timeout`, may mean something else. */
+const errorCodes = async () =>
+  [...(await read('src/base/error.rs')).matchAll(/ = "(\w+_\w+)", "/g)].map(([, code]) => code)
+
+/**
+ * Returns the description in a comment: without a sentence that only names the default, and with links to documents and
+ * codes.
+ */
+const description = (text, codes) => {
   const stated = defaultIn(text)
   return [`Default ${stated}.`, `Default: ${stated}.`]
     .reduce((rest, sentence) => rest.replace(sentence, ''), text)
     .replace(/ {2,}/g, ' ')
     .replace(/\bdocs\/([\w-]+\.md)(#[\w-]+)?/g, (_, name, anchor = '') => `[${name}](${name}${anchor})`)
+    .replace(/`(\w+)`/g, (code, name) => (codes.includes(name) ? `[${code}](errors.md#${name})` : code))
     .trim()
 }
 
 /** Returns the section of an option. */
-const section = ({ name, isOptional, type, text }) => {
+const section = ({ name, isOptional, type, text }, codes) => {
   const stated = defaultIn(text)
   const value = isOptional ? (stated ? `Default: ${stated}.` : 'Optional.') : 'Required.'
-  return `### \`${name}\`\n\nType: \`${type}\`. ${value}\n\n${description(text)}`
+  return `### \`${name}\`\n\nType: \`${type}\`. ${value}\n\n${description(text, codes)}`
 }
 
 /** Returns a link to the heading of an option, with the anchor that GitHub gives it. */
@@ -127,7 +135,8 @@ async function sections(path, name, prefix = '') {
   const found = interfaceMembers(await read(path), name)
   await checkDefaults(name, found)
   const options = found.map((option) => ({ ...option, name: prefix + option.name }))
-  return [options.map(link).join(', '), ...options.map(section)].join('\n\n')
+  const codes = await errorCodes()
+  return [options.map(link).join(', '), ...options.map((option) => section(option, codes))].join('\n\n')
 }
 
 /** Reduces a list to its words, and a number to its digits. */

@@ -229,8 +229,8 @@ export interface LoginOptions {
   acrValues?: string
   /**
    * The maximum number of seconds since the user last signed in actively. The ID token's `auth_time` is checked (OpenID
-   * Connect Core 3.1.3.7), with `clockTolerance`. If `auth_time` is missing or too old, the login fails with
-   * `id_token_invalid`.
+   * Connect Core 3.1.3.7), with `clockTolerance`. The login fails with `id_token_invalid` if `auth_time` is missing or a
+   * clock is wrong, and with `sign_in_not_repeated` if the provider did not ask the user to sign in again.
    */
   maxAge?: number
   /** Scopes to request besides the configured scopes. The configuration's `loginScopes` must name these scopes. */
