@@ -112,6 +112,7 @@ const description = (text, codes) => {
   return [`Default ${stated}.`, `Default: ${stated}.`]
     .reduce((rest, sentence) => rest.replace(sentence, ''), text)
     .replace(/ {2,}/g, ' ')
+    .replace(/ $/gm, '')
     .replace(/\bdocs\/([\w-]+\.md)(#[\w-]+)?/g, (_, name, anchor = '') => `[${name}](${name}${anchor})`)
     .replace(/`(\w+)`/g, (code, name) => (codes.includes(name) ? `[${code}](errors.md#${name})` : code))
     .trim()
