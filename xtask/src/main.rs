@@ -124,8 +124,9 @@ enum Command {
     },
     /// Measure the readability of the sources: names, comments and dependencies.
     Measure(measure::Options),
-    /// Write the options in docs/options.md from the TypeScript types, the codes in docs/errors.md from the core, and the
-    /// picture of the folders of src in ARCHITECTURE.md from their imports.
+    /// Write the options in docs/options.md from the TypeScript types, the codes in docs/errors.md from the core, the
+    /// picture of the folders of src in ARCHITECTURE.md from their imports, and docs/security-claims.md and
+    /// docs/conformance.md from docs/claims.
     Options,
     /// Build the examples with the packed npm package. Needs the registry of npm.
     Examples {
@@ -233,7 +234,8 @@ fn run(command: &Command) -> Result<()> {
         Command::Measure(options) => measure::run(options),
         Command::Options => {
             facts::write_documents()?;
-            process::node(&["pkg/options.mjs"]).run()
+            process::node(&["pkg/options.mjs"]).run()?;
+            process::node(&["docs/claims/write.mjs"]).run()
         }
         Command::Examples { names, check, lock } => examples(names, *check, *lock),
         Command::Recipes { names, lock } => with_lockfiles("tests/recipes/run.mjs", names, *lock),
