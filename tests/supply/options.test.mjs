@@ -21,7 +21,14 @@ test('control: another default is noticed', async () => {
 
 /** The interfaces that docs/options.md describes, and the beginning of the names in its headings. */
 const INTERFACES = {
-  'pkg/src/worker/config.ts': { VaultConfig: '', SessionLimits: 'session.', ApiRule: 'apis[].' },
+  'pkg/src/worker/config.ts': {
+    VaultConfig: '',
+    SessionLimits: 'session.',
+    ApiRule: 'apis[].',
+    UserMembers: 'identity.',
+    TokenResponseIdentity: 'identity.',
+    ProfileIdentity: 'identity.',
+  },
   'pkg/src/worker/worker.ts': { VaultOptions: 'options.' },
   'pkg/src/page/auth/auth.ts': { AuthOptions: 'createAuth.' },
   'pkg/src/page/api.ts': {
