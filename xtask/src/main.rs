@@ -122,7 +122,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
-    /// Measure the readability of the sources: names, comments and dependencies.
+    /// Measure the readability of sources and documents: names, comments, dependencies and words.
     Measure(measure::Options),
     /// Write the options in docs/options.md from the TypeScript types, the codes in docs/errors.md from the core, the
     /// picture of the folders of src in ARCHITECTURE.md from their imports, and docs/security-claims.md and
