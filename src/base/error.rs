@@ -56,7 +56,7 @@ codes! {
     /// `on()` was passed the name of an unknown event.
     MessageInvalid = "message_invalid", "Check the options of the call, and use the same version of strongroom in page and worker.";
     /// A documented limit on size or number was exceeded. In the token handler's log also a warning: a session needs two
-    /// cookies, which proxies may refuse ([edge.md](edge-operate.md#limits-of-headers)).
+    /// cookies, which proxies may refuse ([edge-operate.md](edge-operate.md#limits-of-headers)).
     LimitExceeded = "limit_exceeded", "If the message names no option, send less, or fewer at once; docs/errors.md lists the limits.";
     /// There is no session.
     LoginRequired = "login_required", "Call login().";
