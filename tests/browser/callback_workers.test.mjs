@@ -17,8 +17,8 @@ before(async () => {
   useCallbackPage(app)
   app.site.pageCsp = app.site.pageCsp.replace("connect-src 'none'", "connect-src 'self'")
   app.site.serviceWorkers.push('/sw.js')
-  // Angular's worker sends the vault's requests again, under its own policy.
-  app.site.headers['/sw.js'] = { 'Content-Security-Policy': null }
+  // Angular's worker sends the vault's requests again, under its own policy, which is the worker's.
+  app.site.workers.push('/sw.js')
   workers = await installWorkers()
   guide = await readGuide('docs/pwa.md')
 }, time)

@@ -42,16 +42,15 @@ const pluginOptions = () => lastArgument(guide.block('VitePWA('))
 const TOOLS = {
   async 'vite-plugin-pwa'() {},
 
-  async 'Workbox generateSW'({ built }) {
+  async 'Workbox generateSW'({ built, hasFirst }) {
     const { default: workbox } = await import(`${modules}workbox-build/build/index.js`)
-    const { importScripts, globIgnores } = pluginOptions().workbox
+    const [alone] = guide.row('Workbox `generateSW`')
     await workbox.generateSW({
       globDirectory: built,
       swDest: `${built}/sw.js`,
       navigateFallback: 'index.html',
       clientsClaim: true,
-      importScripts,
-      globIgnores,
+      ...(hasFirst ? pluginOptions().workbox : lastArgument(`{ ${alone.slice(0, 2).join()} }`)),
     })
   },
 
@@ -105,7 +104,7 @@ before(async () => {
 }, time)
 after(() => Promise.all([browser?.close(), servers?.close()]))
 
-/** Builds the app of the guides with one of the tools. Without `hasFirst`, the guide's first lines are missing. */
+/** Builds the app of the guides with one of the tools. Without `hasFirst`, with the tool's own options alone. */
 async function build(tool, hasFirst) {
   const folder = `${project}/${tool.replaceAll(/\W+/g, '-')}-${hasFirst}`
   const built = `${folder}/built`
@@ -117,7 +116,7 @@ async function build(tool, hasFirst) {
   const files = {
     'index.html': html('/src/main.ts', isPlugin ? '' : manifest),
     'callback.html': callback('<!-- callback.html'),
-    'public/first.js': hasFirst ? guide.block('// public/first.js') : '',
+    'public/first.js': guide.block('// public/first.js'),
     ...(!isPlugin && { 'public/manifest.webmanifest': '{ "name": "A test", "start_url": "/" }' }),
     'src/auth.worker.ts': `import { vault } from 'strongroom/worker'\nvault(${JSON.stringify(config)})`,
     'src/workers.ts': callback('// src/workers.ts'),
@@ -140,7 +139,7 @@ ${guide.block('// main.ts')}${guide.block("addEventListener('online'")}`,
     },
     worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'assets/[name].js' } } },
   })
-  await TOOLS[tool]({ folder, built })
+  await TOOLS[tool]({ folder, built, hasFirst })
   return built
 }
 
@@ -314,8 +313,13 @@ for (const tool of Object.keys(TOOLS)) {
   })
 }
 
-test('a control: without the first lines, script reaches the callback page', time, async () => {
+test('with the options of a tool alone, the callback page works, but script reaches it', time, async () => {
   const { page } = await start('Workbox generateSW', false)
+  await signIn(page)
+  const paths = (await cached(page)).map(([url]) => new URL(url).pathname)
+  assert.ok(!paths.some((path) => /callback\.html|auth\.worker.*\.js|\?/.test(path)), `${paths}`)
+  await page.evaluate(() => auth.logout())
+  await shows(page, { user: null })
   assert.equal((await reached(page)).isCallback, true)
   await page.context().close()
 })
