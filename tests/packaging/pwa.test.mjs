@@ -74,7 +74,7 @@ const TOOLS = {
     const angular = `${modules}@angular/service-worker/`
     const settings = guide.block('// ngsw-config.json').replace(/^\/\/.*/, '')
     await writeFile(`${folder}/ngsw-config.json`, settings)
-    await run(process.execPath, [`${angular}ngsw-config.js`, built, `${folder}/ngsw-config.json`])
+    await run(process.execPath, [`${angular}ngsw-config.js`, 'built', 'ngsw-config.json'], { cwd: folder })
     await copyFile(`${angular}ngsw-worker.js`, `${built}/ngsw-worker.js`)
     await writeFile(`${built}/sw.js`, guide.block('// public/sw.js'))
   },
@@ -265,7 +265,7 @@ for (const tool of Object.keys(TOOLS)) {
         const paths = responses.map(([url]) => new URL(url).pathname)
         assert.ok(paths.includes('/index.html'), `${paths}`)
         assert.ok(
-          paths.every((path) => !/worker|\.wasm|callback|first/.test(path)),
+          paths.every((path) => !/auth\.worker|\.wasm|callback|first/.test(path)),
           `${paths}`,
         )
         const { value: code } = servers.ledger.newest('authorization_code')
@@ -275,6 +275,11 @@ for (const tool of Object.keys(TOOLS)) {
           const where = isPublic ? responses.map(([url]) => url).join() : text
           assert.ok(!where.includes(secret), secret)
         }
+        const [worker] = page.context().serviceWorkers()
+        assert.deepEqual(await worker.evaluate(() => [typeof Worker, typeof SharedWorker]), [
+          'undefined',
+          'undefined',
+        ])
         // The callback page warns, because it cannot see what the service worker does.
         assert.deepEqual(
           printed.filter((line) => !/a service worker controls the callback page/.test(line)),
