@@ -88,7 +88,7 @@ fn search_for_previous_token_needs_no_read() {
 
 #[test]
 fn isolate_without_the_record_misses_previous_token() {
-    // SECURITY.md names this gap: the coordinator is down, and the isolate has not read the record yet.
+    // docs/security-claims.md names this gap: the coordinator is down, and the isolate has not read the record yet.
     let mut host = refreshed();
     host.restart(&json!({}));
     host.failing = vec!["Read"];
@@ -97,7 +97,7 @@ fn isolate_without_the_record_misses_previous_token() {
 
 #[test]
 fn second_refresh_forgets_the_first_token() {
-    // SECURITY.md names this gap: two refreshes within the lifetime of a token.
+    // docs/security-claims.md names this gap: two refreshes within the lifetime of a token.
     let mut host = Host::signed_in();
     host.provider.expires_in = 100;
     host.pass(590);

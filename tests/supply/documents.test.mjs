@@ -105,6 +105,18 @@ for (const [document, [example, files, differing]] of Object.entries(SHOWN)) {
   })
 }
 
+test('docs/migration-authjs.md shows the token handler of docs/nextjs.md', async () => {
+  const [own, tested] = await Promise.all(['docs/migration-authjs.md', 'docs/nextjs.md'].map(read))
+  const handler = (text) => codeLines(text, 'createTokenHandler({').map((line) => line.trim())
+  const known = new Set(handler(tested))
+  const shown = handler(own)
+  assert.ok(shown.length > 7)
+  assert.deepEqual(
+    shown.filter((line) => !known.has(line)),
+    [],
+  )
+})
+
 /** The packages whose names differ from the names of their tools. */
 const PACKAGES = {
   Vitest: 'vitest',
