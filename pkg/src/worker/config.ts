@@ -183,8 +183,8 @@ export interface ApiRule {
    * `'refuse'` (default): headers, body, and messages of sockets are searched; a page must then not ask for a part of a
    * response (`Range`), and gets `Content-Length` only together with a whole body of at most 64 KB. `'headers'`: only
    * headers are searched, for large downloads where the search is too slow. If the API echoes its request and compresses
-   * its responses, the page can then learn the token from their lengths. `'allow'`: nothing is searched. If several rules
-   * allow a request, the first one counts. docs/deployment.md#responses-that-contain-the-token lists what is found and what is not.
+   * its responses, the page can then learn the token from their lengths. `'allow'`: nothing is searched. If several
+   * rules allow a request, the first one counts. docs/reflection.md lists what is found and what is not.
    */
   reflection?: 'refuse' | 'headers' | 'allow'
   /**
