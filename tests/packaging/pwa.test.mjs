@@ -3,7 +3,7 @@
 // the vault nor the callback page.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { copyFile, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { copyFile, cp, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { build as esbuild } from 'esbuild'
@@ -148,6 +148,8 @@ async function start(tool, hasFirst = true) {
   const options = lastArgument(guide.block('securityHeaders('))
   const headers = securityHeaders(config, { ...options, origin: site.origin })
   site.isDown = false
+  // The guide's callback page names no icon, so the browser requests this one.
+  site.files['/favicon.ico'] = ''
   site.serviceWorkers = [options.serviceWorker]
   site.roots.splice(0, Infinity, built)
   site.routes = Object.assign(site.routes, { '/callback': '/callback.html', '/orders': '/index.html' })
@@ -218,7 +220,7 @@ const plant = (page) =>
         const { pathname } = new URL(request.url)
         if (!pathname.endsWith('.js')) continue
         const { headers } = await cache.match(request)
-        const code = `fetch('/planted?' + location.pathname, { keepalive: true }).catch(() => {})\n`
+        const code = `fetch('/planted?' + location.pathname, { keepalive: true }).catch(() => {});\n`
         const body = code + (await (await cache.match(request)).text())
         await cache.put(
           request,
