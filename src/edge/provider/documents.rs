@@ -95,9 +95,10 @@ async fn await_flight(task: &Task, name: &str) -> bool {
     };
     let awaited = flight(task);
     let longest = task.config().flow.request_timeout;
-    while awaited.is_some() && flight(task) == awaited {
+    // The number of steps is limited, too, because a host's clock may stand still.
+    for _ in 0..longest.0.div_ceil(BEAT.0) {
         let left = longest.saturating_sub(began.elapsed(&task.now()));
-        if left == Millis::ZERO {
+        if awaited.is_none() || flight(task) != awaited || left == Millis::ZERO {
             break;
         }
         task.sleep(awaited, left.min(BEAT)).await;
