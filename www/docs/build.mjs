@@ -6,7 +6,7 @@
  *
  * VitePress is pinned to 2.0.0-alpha.20: version 1 has Vite 5, which the project does not use elsewhere, and alpha.21 could
  * not be installed on 25 November 2026. A newer one may have other inline scripts, style attributes or roles, which
- * finish.mjs, check.mjs and .vitepress/search-box.mjs then report.
+ * finish.mjs, check.mjs and .vitepress/repairs.mjs then report.
  */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'

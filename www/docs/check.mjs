@@ -54,7 +54,7 @@ export function faultsOf(pages, hasFile, policy) {
     for (const element of elements(html, 'script|link|img|iframe|source|video|audio|object|embed')) {
       const url = element.src ?? (element.rel === 'canonical' ? undefined : element.href)
       if (url && /^([a-z]+:)?\/\//.test(url)) report(`${url} is loaded from another origin`)
-      if (url?.startsWith('/') && !hasFile(url)) report(`${url} is loaded, but does not exist`)
+      else if (url?.startsWith('/') && !hasFile(url)) report(`${url} is loaded, but does not exist`)
     }
     for (const [, attributes, script] of html.matchAll(/<script([^>]*)>(.*?)<\/script>/gs)) {
       if (/\bsrc=/.test(attributes)) continue

@@ -11,6 +11,7 @@ import { PICTURE, withAddresses } from './links.mjs'
 import {
   FRONT,
   INDEX,
+  INTERNALS,
   REFERENCE,
   fileOf,
   inOrder,
@@ -146,7 +147,7 @@ async function writeLists(pages) {
   const list = llms(await read(INDEX), [...pages.keys()])
   const linked = withAddresses(pages, 'README.md', list)
   await write('/llms.txt', linked)
-  const forUsers = sections.filter(({ title }) => title !== 'Internals')
+  const forUsers = sections.filter(({ title }) => title !== INTERNALS)
   const order = ['README.md', ...inOrder(forUsers)].filter((page) => !page.startsWith(REFERENCE))
   const texts = []
   for (const page of order) {

@@ -15,6 +15,9 @@ export const root = fileURLToPath(new URL('../../', import.meta.url))
 /** The page that lists all others. */
 export const INDEX = 'docs/README.md'
 
+/** The section of the pages for people who work on strongroom. */
+export const INTERNALS = 'Internals'
+
 /** The folder of the generated reference in the list of pages. Its files are in target/reference. */
 export const REFERENCE = 'reference/'
 const generated = `${root}target/reference/`

@@ -3,9 +3,20 @@ import { existsSync } from 'node:fs'
 import { slug } from 'github-slugger'
 import { createCssVariablesTheme } from 'shiki'
 import { BRANCH, address, repository, version } from '../links.mjs'
-import { FRONT, REFERENCE, listPages, listSections, markdownOf, plain, resolve } from '../pages.mjs'
+import {
+  FRONT,
+  INDEX,
+  INTERNALS,
+  REFERENCE,
+  inOrder,
+  listPages,
+  listSections,
+  markdownOf,
+  plain,
+  resolve,
+} from '../pages.mjs'
 import { OUTPUT, PAGES, PARTS, WORK } from '../places.mjs'
-import { accessibleSearch } from './search-box.mjs'
+import { repairs } from './repairs.mjs'
 
 const { pages, hasReference } = await listPages()
 const { sections, titles } = await listSections(pages)
@@ -43,6 +54,13 @@ const sidebar = sections.map(({ title, pages: entries }, i) => ({
       : []),
   ],
 }))
+
+/** Pages whose search results come after those of the guides: see repairs.mjs. */
+const later = [
+  `/${REFERENCE}`,
+  pages.get(INDEX),
+  ...inOrder(sections.filter(({ title }) => title === INTERNALS)).map((page) => pages.get(page)),
+]
 
 /** The links to parts that are built elsewhere and may be missing. */
 const parts = PARTS.filter(({ folder }) => existsSync(folder)).map(({ name, title }) => ({
@@ -192,6 +210,7 @@ export default {
       provider: 'local',
       options: {
         detailedView: false,
+        later,
         miniSearch: { searchOptions: { boost: { title: 4, text: 1, titles: 2 } } },
       },
     },
@@ -214,6 +233,6 @@ export default {
     server: { fs: { strict: false } },
     build: { chunkSizeWarningLimit: 2000 },
     logLevel: 'warn',
-    plugins: [accessibleSearch],
+    plugins: repairs,
   },
 }
