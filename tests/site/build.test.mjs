@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { check, faultsOf, readPages, readPolicy } from '../../www/docs/check.mjs'
 import { BRANCH, repository } from '../../www/docs/links.mjs'
+import { rulesOf } from '../../www/docs/finish.mjs'
 import { REFERENCE, listPages, markdownOf, read, root } from '../../www/docs/pages.mjs'
 import { OUTPUT } from '../../www/docs/places.mjs'
 import { headersFor, parseHeaders } from '../../www/docs/serve.mjs'
@@ -61,6 +62,19 @@ test('rules of headers are combined as hosts do', () => {
   const rules = parseHeaders('/*\n  A: 1\n  B: 2\n\n/demo/*\n  ! A\n  C: 3\n')
   assert.deepEqual(headersFor(rules, '/x'), { A: '1', B: '2' })
   assert.deepEqual(headersFor(rules, '/demo/x'), { B: '2', C: '3' })
+})
+
+test('the demo has its own headers instead of those of the site', () => {
+  const site = `/*\n  Content-Security-Policy: a\n  X: 1\n\n`
+  for (const text of [
+    '/demo/*\n  Content-Security-Policy: b',
+    '/demo/index.html\n  Content-Security-Policy: b',
+  ]) {
+    const rules = parseHeaders(site + rulesOf('demo', text))
+    assert.equal(rules.filter(({ pattern }) => pattern.source.includes('demo\\/.*')).length, 1)
+    assert.deepEqual(headersFor(rules, '/demo/index.html'), { 'Content-Security-Policy': 'b', X: '1' })
+    assert.deepEqual(headersFor(rules, '/demonstration'), { 'Content-Security-Policy': 'a', X: '1' })
+  }
 })
 
 test('each document is a page in the sidebar, with its Markdown', async () => {

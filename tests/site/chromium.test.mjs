@@ -110,6 +110,10 @@ test('code and pages can be copied', async (t) => {
     () => document.querySelector('.page-tools [role=status]').textContent === 'Copied',
   )
   assert.match(await clipboard(), /^# Questions\n/)
+  await page.click('.page-tools a')
+  await page.waitForURL(/\/faq\.md$/)
+  assert.match(await page.innerText('body'), /^# Questions\n/)
+  await page.goBack()
   await page.hover('.vp-doc [class*=language-]')
   await page.click('.vp-doc button.copy')
   await page.waitForFunction(() => document.querySelector('button.copy.copied'))

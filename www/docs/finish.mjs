@@ -91,13 +91,25 @@ function pageHeaders(scripts) {
   }
 }
 
+/** The headers of the site that a part replaces by its own. */
+const REPLACED = ['Content-Security-Policy', 'Cross-Origin-Opener-Policy', 'Cross-Origin-Resource-Policy']
+
 /**
- * Writes `_headers` in the format of Cloudflare and Netlify. Cloudflare combines all rules that match a path, so the rule
- * of a part first removes the site's policy.
+ * Returns the rules of a part. Cloudflare combines the rules of all paths that match, but only one rule for each path, so
+ * the part's own rule for all its files also removes the site's headers.
  */
+export function rulesOf(name, text) {
+  const path = `/${name}/*`
+  const removed = [path, ...REPLACED.map((header) => `  ! ${header}`)].join('\n')
+  return text.split('\n').includes(path) ? text.replace(path, removed) : `${removed}\n\n${text}`
+}
+
+/** Writes `_headers` in the format of Cloudflare. */
 async function writeHeaders(scripts) {
   const rules = [
     ['/*', pageHeaders(scripts)],
+    // Some browsers download other kinds of text instead of showing them.
+    ['/*.md', { 'Content-Type': 'text/plain; charset=utf-8' }],
     ['/assets/*', { 'Cache-Control': 'public, max-age=31536000, immutable' }],
   ]
   const text = rules.map(([path, headers]) =>
@@ -106,10 +118,7 @@ async function writeHeaders(scripts) {
   for (const { name, folder } of PARTS) {
     const file = `${folder}/_headers`
     if (!existsSync(file)) continue
-    text.push(
-      `/${name}/*\n  ! Content-Security-Policy\n  ! Cross-Origin-Opener-Policy`,
-      (await readFile(file, 'utf8')).trim(),
-    )
+    text.push(rulesOf(name, (await readFile(file, 'utf8')).trim()))
     await rm(`${OUTPUT}/${name}/_headers`)
   }
   await writeFile(`${OUTPUT}/_headers`, `${text.join('\n\n')}\n`)

@@ -11,8 +11,6 @@ import { listen } from '../../tests/support/listen.mjs'
 import { TYPES } from '../../tests/support/site.mjs'
 import { OUTPUT } from './places.mjs'
 
-const TEXT = { '.md': 'text/markdown; charset=utf-8' }
-
 /**
  * Returns the rules of a `_headers` file: for each a pattern of paths, the headers that it sets, and those that it
  * removes.
@@ -71,11 +69,11 @@ export async function serve(options) {
     // As on hosts, the file with the headers is not part of the site.
     const found = path === '/_headers' ? undefined : await find(path)
     const { path: file, bytes } = found ?? (await fileAt('/404.html'))
-    const type = TYPES[extname(file)] ?? TEXT[extname(file)] ?? 'application/octet-stream'
+    const type = TYPES[extname(file)] ?? 'application/octet-stream'
     response.writeHead(found ? 200 : 404, {
       'Cache-Control': 'no-cache',
-      ...headersFor(rules, path),
       'Content-Type': type,
+      ...headersFor(rules, path),
     })
     response.end(request.method === 'HEAD' ? undefined : bytes)
   }

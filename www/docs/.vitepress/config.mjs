@@ -1,5 +1,6 @@
 /** The configuration of VitePress. `../build.mjs` has copied the pages when VitePress reads it. */
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { slug } from 'github-slugger'
 import { createCssVariablesTheme } from 'shiki'
 import { BRANCH, address, repository, version } from '../links.mjs'
@@ -38,7 +39,8 @@ const referencePages = [...pages.keys()].filter(
 
 const sidebar = sections.map(({ title, pages: entries }, i) => ({
   text: title,
-  collapsed: false,
+  // Closed sections show all tasks at a glance. VitePress opens the section of the page.
+  collapsed: true,
   items: [
     ...(i === 0 ? first : []).map(link),
     ...entries.map(link),
@@ -167,6 +169,12 @@ function pictures(md) {
   }
 }
 
+/** Returns the first sentence of a page, for search engines. */
+function descriptionOf(text) {
+  const [, paragraph = ''] = /^([^#<`|\s\d-].*)$/m.exec(text.replace(/^```.*?^```/gms, '')) ?? []
+  return plain(paragraph.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')).split(/(?<=\.) /)[0]
+}
+
 export default {
   title: 'strongroom',
   description: 'OAuth tokens that never enter the page. Documents of the npm package strongroom.',
@@ -221,7 +229,8 @@ export default {
       message: `MIT or Apache-2.0 · <a href="/llms.txt" target="_self">llms.txt</a> · <a href="${repository}">Repository</a>`,
     },
   },
-  transformPageData(data) {
+  async transformPageData(data) {
+    if (!data.description) data.description = descriptionOf(await readFile(PAGES + data.filePath, 'utf8'))
     if (data.filePath === FRONT || data.filePath.startsWith(REFERENCE)) data.frontmatter.editLink = false
     if (data.filePath === FRONT) data.frontmatter.sidebar = false
   },
