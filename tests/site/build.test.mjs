@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { check, faultsOf, readPages, readPolicy } from '../../www/docs/check.mjs'
-import { BRANCH, repository } from '../../www/docs/links.mjs'
+import { BRANCH, address, repository, revision, withAddresses } from '../../www/docs/links.mjs'
 import { rulesOf } from '../../www/docs/finish.mjs'
 import { REFERENCE, listPages, markdownOf, read, root } from '../../www/docs/pages.mjs'
 import { OUTPUT } from '../../www/docs/places.mjs'
@@ -49,6 +49,27 @@ test('control: each kind of fault is reported', () => {
     assert.equal(found.length, 1, body)
     assert.match(found[0], expected)
   }
+})
+
+test('a link leads to a page, or to the repository', () => {
+  const from = (target) => address(pages, 'docs/providers/auth0.md', target)
+  assert.equal(from('../fetch.md#bodies'), '/fetch#bodies')
+  assert.equal(from('README.md'), '/providers/')
+  assert.equal(from('../../README.md'), '/start')
+  assert.equal(from('../../src/vault.rs'), `${repository}/blob/${revision}/src/vault.rs`)
+  assert.equal(from('../../examples/'), `${repository}/tree/${revision}/examples`)
+  assert.equal(from('https://example.com/a.md'), 'https://example.com/a.md')
+  assert.equal(from('#tested'), '#tested')
+  assert.throws(() => from('none.md'), /docs\/providers\/auth0.md: the link none.md leads nowhere/)
+  assert.throws(() => from('../../../outside.md'), /leads nowhere/)
+})
+
+test('code is not changed when links get their addresses', () => {
+  const text = '[a](fetch.md) `[b](fetch.md)`\n```md\n[c](fetch.md)\n```\n![d](demo.png)'
+  assert.equal(
+    withAddresses(pages, 'docs/x.md', text),
+    '[a](/fetch.md) `[b](fetch.md)`\n```md\n[c](fetch.md)\n```\n![d](/demo.png)',
+  )
 })
 
 test('the policy allows no inline code, and no other origin', () => {

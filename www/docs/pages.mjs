@@ -90,40 +90,42 @@ export async function listPages() {
   return { pages, hasReference }
 }
 
-/**
- * Resolves with the sections of docs/README.md, each with its pages.
- *
- * @param {Map<string, string>} pages
- */
-export async function listSections(pages) {
-  const index = await read(INDEX)
-  const [, ...parts] = index.split(/^## /m)
-  const sections = parts.map((part) => ({
-    title: part.split('\n')[0].trim(),
-    pages: links(part, INDEX).filter(({ page }) => pages.has(page)),
-  }))
-  const listed = new Set(['README.md', INDEX, FRONT])
-  for (const section of sections) {
-    // A page that is linked twice is in the section that names it first.
-    section.pages = section.pages.filter(({ page }) => !listed.has(page) && listed.add(page))
-  }
+/** Resolves with the title of each page. The front page has none. */
+async function titlesOf(pages) {
   const titles = new Map()
   for (const page of pages.keys()) {
     if (page !== FRONT) titles.set(page, plain(/^# (.*)$/m.exec(await read(page))?.[1] ?? page))
   }
-  const isIn = (folder) => (page) => page.startsWith(folder) && !listed.has(page)
-  for (const section of sections) {
-    for (const entry of section.pages) {
-      // The index of a folder is followed by the other pages of the folder.
-      if (!entry.page.endsWith('/README.md')) continue
-      const folder = entry.page.slice(0, -'README.md'.length)
-      const order = links(await read(entry.page), entry.page).map(({ page }) => page)
-      const others = [...new Set([...order, ...pages.keys()])].filter(
-        (page) => pages.has(page) && isIn(folder)(page),
-      )
-      for (const page of others) listed.add(page)
-      entry.pages = others.map((page) => ({ label: titles.get(page), page }))
-    }
+  return titles
+}
+
+/** Resolves with the other pages of the folder of an index, in the order of its links. Pages without a link are last. */
+async function folderOf(index, pages) {
+  const folder = posix.dirname(index)
+  const order = links(await read(index), index).map(({ page }) => page)
+  const isInside = (page) => pages.has(page) && page !== index && posix.dirname(page) === folder
+  return [...new Set([...order, ...pages.keys()])].filter(isInside)
+}
+
+/**
+ * Resolves with the sections of docs/README.md, each with its pages, and with the titles of all pages. A page that is
+ * linked twice is in the section that names it first. An index of a folder has the other pages of the folder as `pages`.
+ *
+ * @param {Map<string, string>} pages
+ */
+export async function listSections(pages) {
+  const titles = await titlesOf(pages)
+  const listed = new Set(['README.md', INDEX, FRONT])
+  const isNew = ({ page }) => pages.has(page) && !listed.has(page) && listed.add(page)
+  const [, ...parts] = (await read(INDEX)).split(/^## /m)
+  const sections = parts.map((part) => ({
+    title: part.split('\n')[0].trim(),
+    pages: links(part, INDEX).filter(isNew),
+  }))
+  for (const entry of sections.flatMap(({ pages: entries }) => entries)) {
+    if (posix.basename(entry.page) !== 'README.md') continue
+    const others = await folderOf(entry.page, pages)
+    entry.pages = others.map((page) => ({ label: titles.get(page), page })).filter(isNew)
   }
   const unlisted = [...pages.keys()].filter((page) => !listed.has(page) && !page.startsWith(REFERENCE))
   if (unlisted.length) {

@@ -1,7 +1,7 @@
 //! Builds the documentation site from the documents, and the reference from the package's types.
 
 use crate::paths::{at, files_below, root, target};
-use crate::process::node;
+use crate::process::{node, program};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
 use crate::{install, package};
@@ -30,7 +30,9 @@ pub(crate) fn build() -> Result<()> {
     let built = [REFERENCE, "static/demo", "static/playground"].map(target);
     let inputs: Vec<_> = inputs.iter().map(|input| at(input)).chain(built).collect();
     let outputs = [target("docs/site")];
-    let stamp = Stamp::of("docs", &inputs, &[])?;
+    // Links to files of the repository name the release, if there is one.
+    let release = program("git").args(["tag", "--points-at", "HEAD"]).read();
+    let stamp = Stamp::of("docs", &inputs, &[&release.unwrap_or_default()])?;
     if stamp.is_fresh(&outputs) {
         unchanged("documents: VitePress");
         return Ok(());

@@ -1,101 +1,16 @@
 /** The configuration of VitePress. `../build.mjs` has copied the pages when VitePress reads it. */
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { slug } from 'github-slugger'
 import { createCssVariablesTheme } from 'shiki'
-import { BRANCH, address, repository, version } from '../links.mjs'
-import {
-  FRONT,
-  INDEX,
-  INTERNALS,
-  REFERENCE,
-  inOrder,
-  listPages,
-  listSections,
-  markdownOf,
-  plain,
-  resolve,
-} from '../pages.mjs'
-import { OUTPUT, PAGES, PARTS, WORK } from '../places.mjs'
+import { BRANCH, repository } from '../links.mjs'
+import { FRONT, REFERENCE, listPages, listSections, markdownOf, plain } from '../pages.mjs'
+import { OUTPUT, PAGES, WORK } from '../places.mjs'
+import { classes, labelCells, mapLinks, pictures } from './markdown.mjs'
+import { bar, later, sidebar } from './navigation.mjs'
 import { repairs } from './repairs.mjs'
 
 const { pages, hasReference } = await listPages()
-const { sections, titles } = await listSections(pages)
-
-const link = ({ label, page, pages: others }) => ({
-  text: escape(label),
-  link: pages.get(page),
-  ...(others?.length && { collapsed: true, items: others.map(link) }),
-})
-
-const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
-
-/** The first section also has the README, which docs/README.md names before its sections. */
-const first = [{ label: 'The shortest app', page: 'README.md' }]
-
-const referencePages = [...pages.keys()].filter(
-  (page) => page.startsWith(REFERENCE) && pages.get(page) !== '/reference/',
-)
-
-const sidebar = sections.map(({ title, pages: entries }, i) => ({
-  text: title,
-  // Closed sections show all tasks at a glance. VitePress opens the section of the page.
-  collapsed: true,
-  items: [
-    ...(i === 0 ? first : []).map(link),
-    ...entries.map(link),
-    ...(title === 'Reference' && hasReference
-      ? [
-          {
-            text: 'Each entry of the package',
-            link: '/reference/',
-            collapsed: true,
-            items: referencePages.map((page) => link({ label: titles.get(page), page })),
-          },
-        ]
-      : []),
-  ],
-}))
-
-/** Pages whose search results come after those of the guides: see repairs.mjs. */
-const later = [
-  `/${REFERENCE}`,
-  pages.get(INDEX),
-  ...inOrder(sections.filter(({ title }) => title === INTERNALS)).map((page) => pages.get(page)),
-]
-
-/** The links to parts that are built elsewhere and may be missing. */
-const parts = PARTS.filter(({ folder }) => existsSync(folder)).map(({ name, title }) => ({
-  text: title,
-  link: `/${name}/`,
-  target: '_self',
-}))
-
-const nav = [
-  { text: 'Start', link: '/start' },
-  { text: 'Documents', link: '/documents', activeMatch: '^/documents$' },
-  ...(hasReference ? [{ text: 'Reference', link: '/reference/', activeMatch: '^/reference/' }] : []),
-  { text: 'Security', link: '/security' },
-  ...parts,
-  {
-    text: version,
-    items: [
-      { text: `${version} (this version)`, link: '/', activeMatch: '^$' },
-      { text: 'Changes', link: '/changelog', activeMatch: '^$' },
-    ],
-  },
-]
-
-/** Gives code its colors by classes, because the policy of the site allows no inline styles. */
-const classes = {
-  name: 'classes',
-  pre: (node) => void delete node.properties.style,
-  span(node) {
-    const [, token] = /--code-token-([\w-]+)/.exec(node.properties.style ?? '') ?? []
-    delete node.properties.style
-    if (token) this.addClassToHast(node, `code-${token}`)
-  },
-}
+const listed = await listSections(pages)
 
 /** The paths to which VitePress renames the pages. */
 const rewrites = Object.fromEntries(
@@ -111,63 +26,6 @@ function pageOf({ path }) {
 
 /** Links that lead nowhere. They are reported together, at the end. */
 const dead = new Set()
-
-function mapLinks(md) {
-  md.core.ruler.after('inline', 'map_links', ({ tokens, env }) => {
-    for (const { children } of tokens) {
-      children?.forEach((token, i) => {
-        if (token.type !== 'link_open' || token.attrGet('class') === 'header-anchor') return
-        const target = token.attrGet('href')
-        const label = children[i + 1]
-        try {
-          token.attrSet('href', address(pages, pageOf(env), target))
-          // The name of a file means nothing to a reader of the site.
-          if (/^[\w/-]+\.md$/.test(label.content))
-            label.content = titles.get(resolve(pageOf(env), target)) ?? label.content
-        } catch (error) {
-          dead.add(error.message)
-        }
-      })
-    }
-  })
-}
-
-/**
- * Adds to each cell of a table the text of its column's header, which style.css shows on narrow screens. A header cell
- * without text confuses screen readers, so it becomes a data cell.
- */
-function labelCells(md) {
-  md.core.ruler.push('label_cells', ({ tokens }) => {
-    let headers = []
-    let column = 0
-    tokens.forEach((token, i) => {
-      if (token.type === 'table_open') headers = []
-      if (token.type === 'tr_open') column = 0
-      if (token.type === 'th_open') {
-        const text = plain(tokens[i + 1].content)
-        headers.push(text)
-        if (text) return
-        token.tag = 'td'
-        tokens[i + 2].tag = 'td'
-      }
-      if (token.type === 'td_open') {
-        const label = headers[column++]
-        if (label) token.attrSet('data-label', label)
-      }
-    })
-  })
-}
-
-/** A picture in Mermaid's language is drawn by the code host only, so its source gets a link to it. */
-function pictures(md) {
-  const fence = md.renderer.rules.fence
-  md.renderer.rules.fence = (tokens, i, options, env, self) => {
-    const html = fence(tokens, i, options, env, self)
-    if (!tokens[i].info.startsWith('mermaid')) return html
-    const url = `${repository}/blob/${BRANCH}/${pageOf(env)}`
-    return `<p class="picture"><a href="${url}" target="_blank" rel="noreferrer">The code host draws this picture.</a> This is its source:</p>${html}`
-  }
-}
 
 /** Returns the first sentence of a page, for search engines. */
 function descriptionOf(text) {
@@ -203,22 +61,22 @@ export default {
     include: false,
     snippet: false,
     config(md) {
-      mapLinks(md)
+      mapLinks(md, { pages, titles: listed.titles, pageOf, report: (message) => dead.add(message) })
       labelCells(md)
-      pictures(md)
+      pictures(md, pageOf)
     },
   },
   contentProps: {},
   themeConfig: {
     logo: { src: '/icon.svg', alt: '' },
-    nav,
-    sidebar,
+    nav: bar(hasReference),
+    sidebar: sidebar(pages, listed),
     outline: { level: [2, 3], label: 'On this page' },
     search: {
       provider: 'local',
       options: {
         detailedView: false,
-        later,
+        later: later(pages, listed),
         miniSearch: { searchOptions: { boost: { title: 4, text: 1, titles: 2 } } },
       },
     },
