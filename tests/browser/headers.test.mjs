@@ -43,7 +43,7 @@ const sources = (headers, directive) => {
 const connect = (config, options) => sources(generate(config, options).worker, 'connect-src')
 
 test('the headers are those of the guide', async () => {
-  const guide = await readFile(new URL('../../docs/deployment.md', import.meta.url), 'utf8')
+  const guide = await readFile(new URL('../../docs/headers.md', import.meta.url), 'utf8')
   const block = (name) => {
     const [, text] = new RegExp(`\`\`\`http ${name}\\n([\\s\\S]*?)\n\`\`\``).exec(guide)
     return Object.fromEntries(text.split('\n').map((line) => line.split(/: (.*)/).slice(0, 2)))

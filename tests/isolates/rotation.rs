@@ -2,7 +2,7 @@
 
 use crate::{both_storages, expired, served, took};
 use kit::isolates::provider::Endpoint;
-use kit::isolates::{Fault, Setup, Site, World};
+use kit::isolates::{Fault, Purpose, Setup, Site, World};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 
@@ -106,6 +106,26 @@ fn isolate_does_not_wait_for_own_lost_intent() {
         assert!(served(&world, call));
         assert_eq!(world.watch.rotations, 1);
         assert!(world.visits[call].given.as_ref().unwrap().at < world.visits[call].began + 5000);
+    }
+}
+
+#[test]
+fn refresh_that_waits_for_keys_is_not_begun_again() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let users = ["alice", "bob"].map(|user| world.signed_in(user, 0));
+        world.pass(61_000);
+        // The refresh of the first session fetches the keys, in vain, and that of the second waits for this fetch.
+        world.fault(Site::Provider(Endpoint::Keys), Fault::LostBefore);
+        world.call(users[0], 1);
+        world.pass(300);
+        world.call(users[1], 1);
+        world.pass(9400);
+        world.call(users[1], 1);
+        world.answer_all();
+        let refreshes = world.visits.iter();
+        let refreshes = refreshes.filter(|visit| visit.purpose == Purpose::Refresh);
+        assert_eq!(refreshes.count(), 2);
     }
 }
 

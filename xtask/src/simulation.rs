@@ -91,8 +91,7 @@ pub(crate) fn controls() -> Result<()> {
             true => Lives::Isolates,
             false => Lives::Vaults,
         };
-        let seeds = ["--seed", variant.first_seed(), "--sessions", SESSIONS];
-        let options = [seeds.as_slice(), &["--expect", variant.noticed_by]].concat();
+        let options = ["--sessions", SESSIONS, "--expect", variant.noticed_by];
         let options = [&["--"], lives.option(), &options].concat();
         let label = format!("noticed: {}", variant.fault);
         step(&label, Output::Quiet, || {

@@ -23,15 +23,6 @@ impl Variant {
     pub(crate) fn is_of_isolates(&self) -> bool {
         self.noticed_by.starts_with("isolates_")
     }
-
-    /// Returns the first seed of the search. Few lives break `isolates_heeded`, and before them life 8895 breaks another
-    /// invariant, with an intact core, too: a write that lands late meets the record that the coordinator has restored.
-    pub(crate) fn first_seed(&self) -> &'static str {
-        match self.noticed_by {
-            "isolates_heeded" => "20001",
-            _ => "1",
-        }
-    }
 }
 
 pub(crate) const VARIANTS: &[Variant] = &[

@@ -49,12 +49,19 @@ impl CachedSession {
     /// Notes the intent in a record that was read. A store that fails over may lose its last writes, so an intent that
     /// has vanished counts until its time has passed. It no longer counts after the refresh has been committed, or if
     /// a later intent was withdrawn: see [`lease::release`](crate::edge::store::lease::release).
-    pub(in crate::edge) fn note_intent(&mut self, record: &Record) {
+    ///
+    /// `own` is the name of this isolate. This isolate writes no intent while another isolate's is valid. If its own
+    /// intent stands in the place of such an intent, then a write that this isolate had given up has arrived late, after
+    /// the store had lost the other intent.
+    pub(in crate::edge) fn note_intent(&mut self, record: &Record, own: &str, now: &Instant) {
         let found = record.intent.as_ref();
         let has_vanished = self.intent.as_ref().is_some_and(|(generation, seen)| {
             let is_later =
                 found.is_some_and(|found| found.until.saturating_add(LEASE.0) >= seen.until);
-            record.generation <= *generation && !is_later
+            let is_late_write = found.is_some_and(|found| found.holder == own)
+                && seen.holder != own
+                && seen.is_valid(now);
+            record.generation <= *generation && (!is_later || is_late_write)
         });
         // control: lost_intent_is_honored
         if !has_vanished {
@@ -184,6 +191,36 @@ mod tests {
             monotonic: Millis::from_secs(seconds),
             wall: seconds * 1000,
         }
+    }
+
+    /// Returns a record of the second generation with an intent that expires after this many seconds.
+    fn record(holder: &str, until: u64) -> Record {
+        let intent = Intent {
+            holder: holder.to_owned(),
+            until: until * 1000,
+        };
+        Record {
+            generation: 2,
+            committed_at: 0,
+            presented: Vec::new(),
+            intent: Some(intent),
+            ended: None,
+            session: None,
+            previous: None,
+        }
+    }
+
+    #[test]
+    fn late_own_intent_does_not_hide_a_lost_one() {
+        let holder = |cached: &CachedSession| cached.intent.as_ref().unwrap().1.holder.clone();
+        let mut cached = CachedSession::default();
+        cached.note_intent(&record("other", 10), "own", &at(2));
+        cached.note_intent(&record("own", 9), "own", &at(3));
+        assert_eq!(holder(&cached), "other");
+        cached.note_intent(&record("third", 11), "own", &at(4));
+        assert_eq!(holder(&cached), "third");
+        cached.note_intent(&record("own", 19), "own", &at(11));
+        assert_eq!(holder(&cached), "own");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::Secret;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::{HttpRequest, Outcome};
+use crate::edge::io::BEAT;
 use crate::edge::provider::requests;
 use crate::edge::task::{FlightGuard, Task, boxed};
 use crate::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
@@ -81,18 +82,27 @@ fn known_metadata(task: &Task) -> Option<Rc<Metadata>> {
     provider.metadata.clone()
 }
 
-/// Waits for a fetch of this name that another request has begun. Returns false if no request has begun one.
+/// Waits for a fetch of this name that another request has begun, but not longer than a request may take. Returns false
+/// if no request has begun one.
+///
+/// The task that waits may be a flight itself, and a flight without a step counts as dropped. So the wait has a step at
+/// each [`BEAT`].
 async fn await_flight(task: &Task, name: &str) -> bool {
-    let now = task.now();
-    let flight = {
+    let began = task.now();
+    let flight = |task: &Task| {
         let cache = task.isolate().session_cache.borrow();
-        cache.flight(name, &now)
+        cache.flight(name, &task.now())
     };
-    if flight.is_none() {
-        return false;
+    let awaited = flight(task);
+    let longest = task.config().flow.request_timeout;
+    while awaited.is_some() && flight(task) == awaited {
+        let left = longest.saturating_sub(began.elapsed(&task.now()));
+        if left == Millis::ZERO {
+            break;
+        }
+        task.sleep(awaited, left.min(BEAT)).await;
     }
-    task.sleep(flight, task.config().flow.request_timeout).await;
-    true
+    awaited.is_some()
 }
 
 fn failed_for_another() -> Error {

@@ -98,7 +98,7 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
     // that new.
     cached.checked = if is_all { asked } else { Instant::default() };
     if let Some(record) = &stored.record {
-        cached.note_intent(record);
+        cached.note_intent(record, task.isolate().name(), &now);
     }
     // During the read, this isolate may have committed a newer generation or seen later activity of the user. Keep
     // both.

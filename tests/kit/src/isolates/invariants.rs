@@ -30,7 +30,7 @@ invariants! {
     Withdrawn = "isolates_withdrawn",
         "a completed refresh leaves no intent in the record";
     Refused = "isolates_refused",
-        "after invalid_grant the end is in the record and was reported to the operator, unless the record has the successor";
+        "after invalid_grant the end is in the record and was reported to the operator, unless the record has the successor or another request has ended the session";
     Secrecy = "isolates_secrecy",
         "no event and no response contains a secret";
     Told = "isolates_told",
