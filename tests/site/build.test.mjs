@@ -7,6 +7,8 @@ import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { check, faultsOf, readPages, readPolicy } from '../../www/docs/check.mjs'
 import { BRANCH, address, repository, revision, withAddresses } from '../../www/docs/links.mjs'
+import { rank } from '../../www/docs/.vitepress/rank.mjs'
+import { repair } from '../../www/docs/.vitepress/repairs.mjs'
 import { rulesOf } from '../../www/docs/finish.mjs'
 import { REFERENCE, listPages, markdownOf, read, root } from '../../www/docs/pages.mjs'
 import { OUTPUT } from '../../www/docs/places.mjs'
@@ -70,6 +72,19 @@ test('code is not changed when links get their addresses', () => {
     withAddresses(pages, 'docs/x.md', text),
     '[a](/fetch.md) `[b](fetch.md)`\n```md\n[c](fetch.md)\n```\n![d](/demo.png)',
   )
+})
+
+test('results with all words come first, and no page hides others', () => {
+  const results = (...ids) => ids.map((id) => ({ id }))
+  const index = {
+    search: (text, { combineWith } = {}) =>
+      combineWith === 'AND' ? results('/b') : results('/a', '/a#1', '/a#2', '/a#3', '/b', '/c'),
+  }
+  assert.deepEqual(rank(index, 'two words'), results('/b', '/a', '/a#1', '/a#2', '/c'))
+})
+
+test('a newer VitePress without the repaired text fails the build', () => {
+  assert.throws(() => repair('VPLocalSearchBox.vue', '<template></template>'), /VitePress has changed/)
 })
 
 test('the policy allows no inline code, and no other origin', () => {

@@ -4,11 +4,13 @@
  *
  * - The search box: its root has the role of a button although it contains controls, its results are options that contain
  *   links, each link's label differs from its text, and its keys have labels without a role.
- * - The order of results: `theme.search.options.later` lists pages whose results come after others. Short words match
- *   whole words only, so that PAR does not find Parcel. VitePress takes functions for this, but passes them to the page
- *   as text and evaluates it, which the policy refuses.
+ * - The order of its results: see rank.mjs.
  * - The button that copies code: it writes to `innerHTML`, which Trusted Types refuse.
  */
+import { fileURLToPath } from 'node:url'
+
+const RANK = fileURLToPath(new URL('./rank.mjs', import.meta.url)).replaceAll('\\', '/')
+
 const REPAIRS = {
   'VPLocalSearchBox.vue': [
     [
@@ -25,12 +27,9 @@ const REPAIRS = {
       `:id="'localsearch-item-' + index" :aria-selected="selectedIndex === index ? 'true' : 'false'" role="option"`,
     ],
     [/<kbd :aria-label/, '<kbd role="img" :aria-label'],
-    [
-      /fuzzy: \.2,\s+prefix: true,/,
-      `fuzzy: (word) => (word.length > 4 ? 0.2 : false),
-       prefix: (word) => word.length > 3,
-       boostDocument: (id) => (theme.value.search.options.later.some((path) => id.startsWith(path)) ? 0.3 : 1),`,
-    ],
+    [/<script setup>/, `<script setup>\nimport { rank, searchOptions } from '${RANK}'`],
+    [/fuzzy: \.2,\s+prefix: true,/, '...searchOptions(theme.value.search.options.later),'],
+    [/index\.search\(filterTextValue\)/, 'rank(index, filterTextValue)'],
   ],
   'composables/copyCode.js': [
     [/clone\.innerHTML = clone\.innerHTML\.replace\(.*?\);/, ''],
