@@ -5,6 +5,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
+import { Miniflare } from 'miniflare'
 import { check, faultsOf, readPages, readPolicy } from '../../www/docs/check.mjs'
 import { BRANCH, address, repository, revision, withAddresses } from '../../www/docs/links.mjs'
 import { rank } from '../../www/docs/.vitepress/rank.mjs'
@@ -98,6 +99,27 @@ test('rules of headers are combined as hosts do', () => {
   const rules = parseHeaders('/*\n  A: 1\n  B: 2\n\n/demo/*\n  ! A\n  C: 3\n')
   assert.deepEqual(headersFor(rules, '/x'), { A: '1', B: '2' })
   assert.deepEqual(headersFor(rules, '/demo/x'), { B: '2', C: '3' })
+})
+
+test('Cloudflare serves the pages with these headers', async () => {
+  const assets = { directory: OUTPUT, assetConfig: { not_found_handling: '404-page' } }
+  const cloudflare = new Miniflare({ modules: true, script: 'export default {}', assets })
+  try {
+    for (const [path, status, type] of [
+      ['/', 200, 'text/html'],
+      ['/start', 200, 'text/html'],
+      ['/providers/', 200, 'text/html'],
+      ['/start.md', 200, 'text/plain'],
+      ['/none', 404, 'text/html'],
+    ]) {
+      const response = await cloudflare.dispatchFetch(`https://docs.example.com${path}`)
+      assert.equal(response.status, status, path)
+      assert.ok(response.headers.get('Content-Type').startsWith(type), path)
+      assert.equal(response.headers.get('Content-Security-Policy'), policy, path)
+    }
+  } finally {
+    await cloudflare.dispose()
+  }
 })
 
 test('the demo has its own headers instead of those of the site', () => {

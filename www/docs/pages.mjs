@@ -53,8 +53,12 @@ const LINK = /\[((?:[^\]`]|`[^`]*`)*)\]\(([^)\s]+)\)/g
 function links(text, page) {
   return [...text.matchAll(LINK)]
     .filter(([, , target]) => /^[^:#]+\.md(#|$)/.test(target))
-    .map(([, label, target]) => ({ label: plain(label), page: resolve(page, target) }))
+    .map(([, label, target]) => ({ label: capitalized(label), page: resolve(page, target) }))
 }
+
+/** Returns the label of a link as an entry of a list. Code keeps its case. */
+const capitalized = (label) =>
+  label.startsWith('`') ? plain(label) : plain(label).replace(/^./, (letter) => letter.toUpperCase())
 
 /** Returns the path in the repository to which a relative link of a page leads. */
 export const resolve = (page, target) => posix.join(posix.dirname(page), target.split('#')[0])
