@@ -81,11 +81,9 @@ test('a frame of another site has a session of its own, by a login on another de
       }),
   )
   const there = await (await app.browser.newContext()).newPage()
-  await there.goto(code.verificationUriComplete)
-  if (await there.locator('input[name=user_code]').count()) {
-    await there.fill('input[name=user_code]', code.userCode)
-    await there.click('button')
-  }
+  await there.goto(code.verificationUri)
+  await there.fill('input[name=user_code]', code.userCode)
+  await there.click('button')
   await there.click('button[value=confirm]')
   await giveConsent(there)
   assert.equal((await frame.evaluate(() => login)).value.claims.sub, 'alice')
@@ -120,11 +118,11 @@ test('the page’s headers allow exactly the guide’s frames', time, async () =
   const { page } = securityHeaders({ issuer: app.provider.issuer, apis: [] }, options)
   assert.match(page['Content-Security-Policy'], /; frame-ancestors https:\/\/www\.example\.com(;|$)/)
   // In a browser, with the addresses of this test.
-  const origins = [around.sameSite.origin]
+  const sources = { 'frame-ancestors': [around.sameSite.origin], 'worker-src': ["'self'"] }
   const own = securityHeaders(app.config, {
     ...options,
     origin: app.site.origin,
-    page: { 'frame-ancestors': origins },
+    page: sources,
   })
   const undo = app.site.override('/index.html', { headers: own.page })
   const context = await app.browser.newContext()

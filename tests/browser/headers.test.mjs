@@ -334,8 +334,12 @@ test('pages of an app with a callback page frame neither the app nor the provide
   const module = '/assets/strongroom_bg-BqTr3x9P.wasm'
   const refused = [
     ["'self'"],
+    ["'Self'"],
     ['https://app.example.com/files/'],
     ['https://id.example.com'],
+    // For WebKit, a source for sockets also admits pages.
+    ['ws://id.example.com'],
+    ['wss:'],
     ['HTTPS://ID.EXAMPLE.COM:443'],
     ['id.example.com:*'],
     ['*.example.com'],

@@ -12,6 +12,7 @@ const around = {}
 
 before(async () => {
   app = await startPage('node', { coordinator: 'in-isolate', provider: { accessTokenSeconds: 3600 } })
+  app.site.pageCsp = app.site.pageCsp.replace(/; frame-ancestors [^;]+/, '')
   const handler = (_, response) => {
     const html = `<!doctype html><iframe src="${app.site.origin}/"></iframe>`
     response.writeHead(200, { 'Content-Type': 'text/html' }).end(html)
