@@ -61,6 +61,8 @@ for (const [viewport, scheme, paths] of LAYOUTS) {
     const found = {}
     for (const path of paths) {
       await page.goto(site.origin + path)
+      // The page for missing addresses is rendered by script.
+      await page.waitForSelector('main h1')
       const those = await barriers(page)
       if (those.length) found[path] = those
     }
