@@ -109,7 +109,7 @@ pub(crate) fn tool(name: &str, version: &str) -> Result<PathBuf> {
 }
 
 /// Checks that Node is installed and new enough.
-fn node() -> Result<()> {
+pub(crate) fn node() -> Result<()> {
     let (major, minor) = NODE;
     let needed = format!("Node {major}.{minor} or newer is needed (https://nodejs.org)");
     let version = program("node")

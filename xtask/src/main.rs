@@ -1,5 +1,5 @@
 //! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | miri | mutants | supply | bench |
-//! measure | options | examples | recipes | servers | conformance | reference | release | size`.
+//! measure | options | examples | recipes | servers | conformance | reference | docs | release | size`.
 //!
 //! On first use, most commands install the tools that they need. A command skips steps whose inputs have not changed.
 //! If a tool is missing and cannot be installed, the error says how to install it.
@@ -13,6 +13,7 @@ mod at_once;
 mod browser;
 mod closures;
 mod controls;
+mod docs;
 mod facts;
 mod fuzz;
 mod install;
@@ -171,6 +172,13 @@ enum Command {
     /// Write the reference of each of the package's entries into target/reference, one page each. Fails if a page lacks
     /// an export, or if a link leads nowhere.
     Reference,
+    /// Build the documentation site from the documents into target/docs/site. Fails if a link leads nowhere. Contains the
+    /// reference if `reference` has written it. Installs its tools on first use.
+    Docs {
+        /// Also serve the site on loopback with the headers of a host. Ctrl-C stops it.
+        #[arg(long)]
+        serve: bool,
+    },
     /// Check that a release can be published, write its files into target/release-files, and stop before it is
     /// published.
     Release,
@@ -241,9 +249,13 @@ fn run(command: &Command) -> Result<()> {
         Command::Recipes { names, lock } => with_lockfiles("tests/recipes/run.mjs", names, *lock),
         Command::Servers { names, lock } => with_lockfiles("tests/servers/run.mjs", names, *lock),
         Command::Conformance { url, names } => conformance(url, names),
-        Command::Reference => {
-            package::build()?;
-            process::node(&["pkg/reference/write.mjs"]).run()
+        Command::Reference => docs::reference(),
+        Command::Docs { serve } => {
+            docs::build()?;
+            match serve {
+                true => process::become_node(&["www/docs/serve.mjs"]),
+                false => Ok(()),
+            }
         }
         Command::Release => release::check(),
         Command::Supply => supply::run(),

@@ -130,8 +130,9 @@ fn tsc(project: &str, options: &[&str]) -> Result<()> {
 
 /// Bundles the demo site, which uses the client name of the tests' servers.
 fn site() -> Result<()> {
-    // The outputs are in a folder of `www`.
+    // The outputs are in a folder of `www`. The documentation site is in another one.
     let mut inputs = files_below(root(), "www")?;
+    inputs.retain(|file| !file.starts_with("www/docs/"));
     inputs.extend(
         [
             "README.md",

@@ -77,6 +77,13 @@ impl Suite {
         Ok(self)
     }
 
+    /// Leaves out the file with this name.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.files
+            .retain(|file| !file.ends_with(&format!("/{name}")));
+        self
+    }
+
     /// Runs all files, even if one fails. `prepare` sets each process up.
     pub(crate) fn run(
         self,

@@ -6,7 +6,7 @@ use crate::programs::{self, with_programs};
 use crate::progress::seconds;
 use crate::simulation::Lives;
 use crate::suite::{AtOnce, Suite};
-use crate::{install, package, simulation, supply, testing, wasm, workflows};
+use crate::{docs, install, package, simulation, supply, testing, wasm, workflows};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::time::Instant;
@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Page,
     /// The size limits of downloads, and a check that exceeding a limit is noticed.
     Size,
+    /// The documentation site: links, search, policies and accessibility, in Chromium and Firefox.
+    Site,
     /// Dependencies: lockfiles, crates, licenses; and reproducible builds.
     Supply,
     /// The packed npm tarball in sample projects of users, which are built and run in a real browser.
@@ -56,7 +58,8 @@ impl Kind {
 const ALL: &str = "TEST_ALL";
 
 /// Runs one kind of tests, or all kinds until one fails. With `all`, the files in `tests/browser` also run the
-/// combinations that only repeat a behavior in another mode, and `tests/packaging` builds an app with every bundler.
+/// combinations that only repeat a behavior in another mode, `tests/packaging` builds an app with every bundler, and
+/// `tests/site` checks every page in each layout.
 pub(crate) fn run(kind: Option<Kind>, engines: &[Engine], all: bool) -> Result<()> {
     let kinds = match &kind {
         Some(kind) => std::slice::from_ref(kind),
@@ -106,6 +109,7 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
         Kind::Simulation => simulate(),
         Kind::Page => page(),
         Kind::Size => size(),
+        Kind::Site => site(engines, all),
         Kind::Supply => supply(),
         Kind::Packaging => in_chromium("tests/packaging", AtOnce::Three, all),
         Kind::Browser => in_chromium("tests/browser", AtOnce::Three, all),
@@ -238,6 +242,28 @@ fn supply() -> Result<()> {
     package::build()?;
     Suite::of("tests/supply")?.run(AtOnce::One, Ok)?;
     supply::what_is_there()
+}
+
+/// Tests the documentation site with the reference. With `all`, every page is checked in each layout.
+fn site(engines: &[Engine], all: bool) -> Result<()> {
+    let has_firefox = engines.contains(&Engine::Firefox);
+    let needed: &[Engine] = match has_firefox {
+        true => &[Engine::Chromium, Engine::Firefox],
+        false => &[Engine::Chromium],
+    };
+    let prepare = |process: Process| {
+        let process = if all { process.env(ALL, "1") } else { process };
+        with_engines(process, needed)
+    };
+    prepare(node(&[]))?;
+    docs::reference()?;
+    docs::build()?;
+    let suite = Suite::of("tests/site")?;
+    let suite = match has_firefox {
+        true => suite,
+        false => suite.without("firefox.test.mjs"),
+    };
+    suite.run_in_browsers(AtOnce::Three, prepare)
 }
 
 /// Runs the tests of the token handler, some of them in a browser. npm provides the platforms, but neither Redis nor a

@@ -1,0 +1,150 @@
+// The documentation site in Chromium: search, console, requests, layout, and the parts of pages that are our own.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { serve } from '../../www/docs/serve.mjs'
+import { shareBrowser } from '../support/browser.mjs'
+import { TERMS, notFound, openSearch, watchPolicy } from '../support/docs_site.mjs'
+import { waitFor } from '../support/engines/driver.mjs'
+import { ALL } from '../support/combinations.mjs'
+import { readPages } from '../../www/docs/check.mjs'
+
+/** Pages of each kind. */
+const PAGES = [
+  '/',
+  '/start',
+  '/frameworks',
+  '/errors',
+  '/options',
+  '/providers/',
+  '/providers/auth0',
+  '/architecture',
+]
+
+let site, shared
+before(async () => {
+  site = await serve()
+  shared = await shareBrowser()
+})
+after(async () => {
+  await shared?.close()
+  await site?.close()
+})
+
+/**
+ * Opens a page in a context of its own. What the console says and what is requested from other origins is kept.
+ *
+ * @param {import('playwright-core').BrowserContextOptions} [options]
+ */
+async function open(t, path, options) {
+  const context = await shared.browser.newContext(options)
+  t.after(() => context.close())
+  const said = []
+  const foreign = []
+  context.on('request', (request) => {
+    if (!request.url().startsWith(`${site.origin}/`) && !request.url().startsWith('data:'))
+      foreign.push(request.url())
+  })
+  const page = await context.newPage()
+  page.on('console', (message) => said.push(`${page.url()}: ${message.text()}`))
+  page.on('pageerror', (error) => said.push(`${page.url()}: ${error}`))
+  await page.addInitScript(watchPolicy)
+  await page.goto(site.origin + path)
+  return { page, said, foreign }
+}
+
+test('search finds what users look for', async (t) => {
+  const { page, said } = await open(t, '/')
+  assert.ok(Object.keys(TERMS).length >= 40)
+  await openSearch(page, waitFor)
+  assert.deepEqual(await notFound(page), {})
+  assert.deepEqual(Object.keys(await notFound(page, { popup: /^\/none/ })), ['popup'], 'control')
+  await page.keyboard.press('Enter')
+  await page.waitForURL((url) => url.pathname !== '/')
+  assert.deepEqual(said, [])
+})
+
+test('pages say nothing on the console, and load nothing from elsewhere', async (t) => {
+  const { page, said, foreign } = await open(t, '/')
+  for (const path of ALL ? (await readPages()).keys() : PAGES) {
+    await page.goto(site.origin + path)
+    await page.waitForFunction(() => document.querySelector('#app').__vue_app__ !== undefined)
+    assert.deepEqual(await page.evaluate(() => blocked), [], path)
+  }
+  assert.deepEqual(said, [])
+  assert.deepEqual(foreign, [])
+})
+
+test('control: an inline style and a request to elsewhere are noticed', async (t) => {
+  const { page, said, foreign } = await open(t, '/')
+  await page.evaluate(() => {
+    document.body.setAttribute('style', 'color: red')
+    return fetch('http://127.0.0.1:9/').catch(() => {})
+  })
+  await page.waitForFunction(() => blocked.length === 2)
+  assert.ok(said.length >= 2)
+  assert.ok(foreign.length <= 1)
+})
+
+for (const width of [390, 1440]) {
+  test(`no page is wider than a window of ${width} pixels`, async (t) => {
+    const { page } = await open(t, '/', { viewport: { width, height: 900 } })
+    for (const path of ALL ? (await readPages()).keys() : PAGES) {
+      await page.goto(site.origin + path)
+      const excess = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+      assert.ok(excess <= 0, `${path} is ${excess} pixels too wide`)
+    }
+  })
+}
+
+test('the front page fits into one screen', async (t) => {
+  const { page } = await open(t, '/', { viewport: { width: 1440, height: 900 } })
+  const last = await page.locator('.front-choices').boundingBox()
+  assert.ok(last.y + last.height <= 900)
+})
+
+test('code and pages can be copied', async (t) => {
+  const { page } = await open(t, '/faq', { permissions: ['clipboard-read', 'clipboard-write'] })
+  const clipboard = () => page.evaluate(() => navigator.clipboard.readText())
+  await page.click('.page-tools button')
+  await page.waitForFunction(
+    () => document.querySelector('.page-tools [role=status]').textContent === 'Copied',
+  )
+  assert.match(await clipboard(), /^# Questions\n/)
+  await page.click('.page-tools a')
+  await page.waitForURL(/\/faq\.md$/)
+  assert.match(await page.innerText('body'), /^# Questions\n/)
+  await page.goBack()
+  await page.hover('.vp-doc [class*=language-]')
+  await page.click('.vp-doc button.copy')
+  await page.waitForFunction(() => document.querySelector('button.copy.copied'))
+  assert.match(await clipboard(), /^const orders/)
+})
+
+test('a page that does not exist offers the search', async (t) => {
+  const { page } = await open(t, '/none')
+  await page.click('.missing button')
+  await page.waitForSelector('#localsearch-input')
+})
+
+test('light and dark can be chosen, and the choice lasts', async (t) => {
+  const { page, said } = await open(t, '/faq', { colorScheme: 'light' })
+  const isDark = () => page.evaluate(() => document.documentElement.classList.contains('dark'))
+  assert.equal(await isDark(), false)
+  await page.click('.VPNavBarAppearance .VPSwitchAppearance, .VPNavAppearance .VPSwitchAppearance')
+  await page.waitForFunction(() => document.documentElement.classList.contains('dark'))
+  await page.reload()
+  assert.equal(await isDark(), true)
+  assert.deepEqual(said, [])
+})
+
+test('pages are connected: previous, next, edit, version', async (t) => {
+  const { page, said } = await open(t, '/frameworks')
+  await page.click('.pager-link.next')
+  await page.waitForURL((url) => url.pathname !== '/frameworks')
+  await page.click('.pager-link.prev')
+  await page.waitForURL((url) => url.pathname === '/frameworks')
+  assert.equal(await page.locator('.edit-link-button').count(), 1)
+  await page.hover('.VPNav .VPFlyout')
+  await page.locator('.VPFlyout a[href="/changelog"]').waitFor()
+  assert.deepEqual(said, [])
+})

@@ -1,0 +1,101 @@
+/** The documentation site in browsers. `cargo xtask docs` builds it. */
+
+/** Terms for which users search, and the page that one of the first results must be on. */
+export const TERMS = {
+  'refresh token rotation': /^\/(providers\/|sessions|glossary)/,
+  'silent login': /^\/(login|sessions|faq)/,
+  popup: /^\/login/,
+  logout: /^\/(logout|edge-operate|options)/,
+  'step-up': /^\/login/,
+  'sign out on all devices': /^\/edge-operate/,
+  'persist sealed': /^\/(session-storage|options|faq)/,
+  escrow: /^\/session-storage/,
+  'service worker': /^\/pwa/,
+  'content security policy': /^\/(headers|deployment|start)/,
+  'worker-src': /^\/headers/,
+  'trusted types': /^\/headers/,
+  nginx: /^\/deployment/,
+  Netlify: /^\/deployment/,
+  Cloudflare: /^\/(deployment|edge-deploy)/,
+  'Next.js': /^\/nextjs/,
+  'React Router': /^\/react-router/,
+  Angular: /^\/frameworks/,
+  Svelte: /^\/frameworks/,
+  Solid: /^\/frameworks/,
+  RequireSession: /^\/(frameworks|reference\/strongroom\/react)/,
+  axios: /^\/clients/,
+  'TanStack Query': /^\/(clients|react-router)/,
+  WebSocket: /^\/event-sources-and-sockets/,
+  'server-sent events': /^\/event-sources-and-sockets/,
+  Auth0: /^\/providers\/auth0/,
+  Keycloak: /^\/providers\/keycloak/,
+  'Entra ID': /^\/providers\/entra-id/,
+  Google: /^\/providers\/google/,
+  token_reflected: /^\/errors#token_reflected/,
+  url_not_allowed: /^\/errors#url_not_allowed/,
+  wasm_failed: /^\/errors#wasm_failed/,
+  redirect_uri_mismatch: /^\/errors#redirect_uri_mismatch/,
+  DPoP: /^\/(dpop|options#dpop)/,
+  PAR: /^\/options#par/,
+  Vitest: /^\/testing-your-app/,
+  Playwright: /^\/testing-your-app/,
+  Electron: /^\/shells/,
+  'browser extension': /^\/extensions/,
+  'oidc-client-ts': /^\/migration/,
+  vulnerability: /^\/security/,
+}
+
+/** The number of results among which the page must be. */
+const FIRST = 5
+
+/** Opens the search, and waits until its index is loaded. */
+export async function openSearch(tab, waitFor) {
+  await tab.click('.VPNavBarSearchButton')
+  await waitFor(tab, () => document.querySelector('#localsearch-input') !== null)
+  await tab.evaluate(() => {
+    const input = document.querySelector('#localsearch-input')
+    input.value = 'vault'
+    input.dispatchEvent(new Event('input'))
+  })
+  await waitFor(tab, () => document.querySelector('.VPLocalSearchBox .result') !== null)
+  await waitFor(tab, () => document.querySelector('.VPLocalSearchBox .results').ariaBusy === 'false')
+}
+
+/** Searches for a term. Resolves with the paths of the results. */
+export function search(tab, term) {
+  return tab.evaluate(async (wanted) => {
+    const input = document.querySelector('#localsearch-input')
+    const list = document.querySelector('.VPLocalSearchBox .results')
+    const searched = new Promise((resolve) => {
+      const options = { attributes: true, attributeFilter: ['aria-busy'], attributeOldValue: true }
+      const observer = new MutationObserver((records) => {
+        if (!records.some(({ oldValue }) => oldValue === 'true') || list.ariaBusy === 'true') return
+        observer.disconnect()
+        resolve()
+      })
+      observer.observe(list, options)
+    })
+    input.value = wanted
+    input.dispatchEvent(new Event('input'))
+    await searched
+    return [...list.querySelectorAll('.result')].map((result) => result.getAttribute('href'))
+  }, term)
+}
+
+/** Resolves with the terms whose page is not among the first results, each with these results. */
+export async function notFound(tab, terms = TERMS) {
+  const missing = {}
+  for (const [term, page] of Object.entries(terms)) {
+    const results = await search(tab, term)
+    if (!results.slice(0, FIRST).some((path) => page.test(path))) missing[term] = results.slice(0, FIRST)
+  }
+  return missing
+}
+
+/** Counts, in every page of a tab's session from now on, what the page's policy blocks. */
+export function watchPolicy() {
+  globalThis.blocked = []
+  addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI, sourceFile }) =>
+    globalThis.blocked.push(`${violatedDirective} ${blockedURI} ${sourceFile}`),
+  )
+}

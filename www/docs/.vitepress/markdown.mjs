@@ -1,0 +1,81 @@
+/** The Markdown of the documents, which is written for a code host, on the site: links, tables, code and pictures. */
+import { BRANCH, address, repository } from '../links.mjs'
+import { plain, resolve } from '../pages.mjs'
+
+/** Gives code its colors by classes, because the policy of the site allows no inline styles. */
+export const classes = {
+  name: 'classes',
+  pre: (node) => void delete node.properties.style,
+  span(node) {
+    const [, token] = /--code-token-([\w-]+)/.exec(node.properties.style ?? '') ?? []
+    delete node.properties.style
+    if (token) this.addClassToHast(node, `code-${token}`)
+  },
+}
+
+/**
+ * Maps the links of a page, and gives a link whose label is the name of a file the title of the page.
+ *
+ * @param {Map<string, string>} pages
+ * @param {Map<string, string>} titles
+ * @param {(env: object) => string} pageOf Returns the path in the repository of the page that is being rendered.
+ * @param {(message: string) => void} report Is told of each link that leads nowhere.
+ */
+export function mapLinks(md, { pages, titles, pageOf, report }) {
+  const map = (env, token, label) => {
+    const page = pageOf(env)
+    const target = token.attrGet('href')
+    token.attrSet('href', address(pages, page, target))
+    if (/^[\w/-]+\.md$/.test(label.content))
+      label.content = titles.get(resolve(page, target)) ?? label.content
+  }
+  md.core.ruler.after('inline', 'map_links', ({ tokens, env }) => {
+    for (const { children } of tokens) {
+      children?.forEach((token, i) => {
+        if (token.type !== 'link_open' || token.attrGet('class') === 'header-anchor') return
+        try {
+          map(env, token, children[i + 1])
+        } catch (error) {
+          report(error.message)
+        }
+      })
+    }
+  })
+}
+
+/**
+ * Adds to each cell of a table the text of its column's header, which style.css shows on narrow screens. A header cell
+ * without text confuses screen readers, so it becomes a data cell.
+ */
+export function labelCells(md) {
+  md.core.ruler.push('label_cells', ({ tokens }) => {
+    let headers = []
+    let column = 0
+    tokens.forEach((token, i) => {
+      if (token.type === 'table_open') headers = []
+      if (token.type === 'tr_open') column = 0
+      if (token.type === 'th_open') {
+        const text = plain(tokens[i + 1].content)
+        headers.push(text)
+        if (text) return
+        token.tag = 'td'
+        tokens[i + 2].tag = 'td'
+      }
+      if (token.type === 'td_open') {
+        const label = headers[column++]
+        if (label) token.attrSet('data-label', label)
+      }
+    })
+  })
+}
+
+/** A picture in Mermaid's language is drawn by the code host only, so its source gets a link to it. */
+export function pictures(md, pageOf) {
+  const fence = md.renderer.rules.fence
+  md.renderer.rules.fence = (tokens, i, options, env, self) => {
+    const html = fence(tokens, i, options, env, self)
+    if (!tokens[i].info.startsWith('mermaid')) return html
+    const url = `${repository}/blob/${BRANCH}/${pageOf(env)}`
+    return `<p class="picture"><a href="${url}" target="_blank" rel="noreferrer">The code host draws this picture.</a> This is its source:</p>${html}`
+  }
+}
