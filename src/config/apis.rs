@@ -38,9 +38,7 @@ pub(super) fn rules(
         option.push_str("].");
         let Some(object) = item.as_object() else {
             let name = option.trim_end_matches('.');
-            options
-                .fault
-                .record(|| options.invalid(name, Some(item), RULE_WHY));
+            options.refuse_value(name, Some(item), RULE_WHY);
             continue;
         };
         if let Some(rule) = rule(
@@ -224,13 +222,14 @@ fn refuse_rules_over_provider(
     for text in own {
         let url = Url::parse(text);
         if let Some(rule) = url.as_ref().and_then(|url| rules.rule_for(url)) {
-            options.record(&[
+            let message = [
                 msg!("`apis` has the rule "),
                 rule.url().href(),
                 msg!(", which covers the authorization server ("),
                 text,
                 msg!("): name the API's own path"),
-            ]);
+            ];
+            options.record("apis", &message);
         }
     }
 }
