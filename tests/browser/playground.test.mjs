@@ -31,9 +31,7 @@ before(async () => {
   site = await startStaticSite()
   shared = await shareBrowser()
   page = await openStatic(shared.browser, site, site.playground)
-  await page.waitForSelector('#verdict .good')
-  // The files of the next workers are in the browser's cache.
-  await tryOut(VALID)
+  await verdict()
 })
 after(async () => {
   await page?.context().close()
@@ -41,13 +39,20 @@ after(async () => {
   await site?.close()
 })
 
-/** Enters a configuration. Resolves with the core's verdict, and with the problems that it names. */
+/** Resolves with the core's verdict about the latest configuration, and with the problems that it names. */
+async function verdict() {
+  await page.waitForSelector('#verdict[aria-busy=false]')
+  return {
+    verdict: await page.textContent('#verdict .verdict'),
+    problems: await page.locator('.problems li').allTextContents(),
+  }
+}
+
+/** Enters a configuration, and resolves with the verdict about it. */
 async function tryOut(configuration) {
-  await page.evaluate(() => document.getElementById('verdict').replaceChildren())
   const text = typeof configuration === 'string' ? configuration : JSON.stringify(configuration)
   await page.fill('#configuration', text)
-  const verdict = await page.textContent('#verdict .verdict')
-  return { verdict, problems: await page.locator('.problems li').allTextContents() }
+  return verdict()
 }
 
 const shown = (id) => page.textContent(`#${id}`)
@@ -57,9 +62,8 @@ test('every example starts', time, async () => {
   assert.deepEqual(names, Object.keys(await readExamples()))
   assert.ok(names.length >= 8)
   for (const name of names) {
-    await page.evaluate(() => document.getElementById('verdict').replaceChildren())
     await page.selectOption('#example', name)
-    assert.equal(await page.textContent('#verdict .verdict'), 'The vault starts.', name)
+    assert.equal((await verdict()).verdict, 'The vault starts.', name)
   }
 })
 
@@ -92,17 +96,10 @@ test('addresses are those of the app, not of this page', time, async () => {
   assert.equal((await tryOut(elsewhere)).verdict, 'The vault starts.')
   assert.match(await shown('registration'), /Redirect URIhttps:\/\/app\.example\.com\/done/)
   await page.fill('#origin', 'https://other.example')
-  const [problem] = await page
-    .locator('.problems li')
-    .allTextContents()
-    .then(async (all) => {
-      if (all.length) return all
-      await page.waitForSelector('.problems')
-      return page.locator('.problems li').allTextContents()
-    })
+  const [problem] = (await verdict()).problems
   assert.match(problem, /redirectUri.*on the origin that serves the worker file/)
   await page.fill('#origin', 'https://app.example.com')
-  await page.waitForSelector('#verdict .good')
+  assert.equal((await verdict()).verdict, 'The vault starts.')
 })
 
 test('the worker’s file has the configuration', time, async () => {
@@ -152,10 +149,12 @@ test('a configuration without headers gets the reason', time, async () => {
 })
 
 test('each edit ends the worker of the former, and nothing asks another origin', time, async () => {
-  await tryOut(VALID)
-  await page.context().setOffline(true)
-  await page.context().setOffline(false)
-  assert.equal((await tryOut({ ...VALID, session: { persist: 'sealed' } })).verdict, 'The vault starts.')
+  const started = []
+  page.on('worker', (worker) => started.push(worker))
+  const { problems } = await tryOut({ ...VALID, session: { persist: 'sealed' } })
+  assert.deepEqual(problems, [])
+  await tryOut({ ...VALID, clientId: '' })
+  assert.equal(started.length, 2)
   for (let i = 0; i < 100 && page.workers().length; i++) await page.evaluate(() => 0)
   assert.deepEqual(page.workers(), [])
   assert.deepEqual(page.faults, [])

@@ -4,7 +4,7 @@ import { byId, code, el, onClick, terms } from '../dom.js'
 import { setUpSample } from '../sample.js'
 import { HOSTS } from './hosts.js'
 import { configurationFile, workerFile } from './source.js'
-import { tryOut } from './start.js'
+import { stop, tryOut } from './start.js'
 
 /** Milliseconds without a key press after which the configuration is tried. */
 const PAUSE_MS = 250
@@ -25,7 +25,7 @@ function setUp(): void {
   host.addEventListener('change', () => void update())
   for (const field of [editor, origin, worker]) {
     field.addEventListener('input', () => {
-      clearTimeout(pause)
+      invalidate()
       pause = setTimeout(() => void update(), PAUSE_MS)
     })
   }
@@ -44,8 +44,15 @@ function format(): void {
   if (!fault) editor.value = configurationFile(value)
 }
 
-async function update(): Promise<void> {
+/** Marks the verdict as one about a former configuration. */
+function invalidate(): void {
   clearTimeout(pause)
+  stop()
+  byId('verdict').ariaBusy = 'true'
+}
+
+async function update(): Promise<void> {
+  invalidate()
   const { value, fault } = parsed()
   if (fault) return showProblems('not JSON', [fault])
   const address = URL.parse(worker.value, origin.value)
@@ -68,7 +75,7 @@ function parsed(): { value?: unknown; fault?: string } {
 }
 
 function showStarted(): void {
-  byId('verdict').replaceChildren(el('p', { class: 'verdict good' }, 'The vault starts.'))
+  showVerdict(el('p', { class: 'verdict good' }, 'The vault starts.'))
   editor.removeAttribute('aria-invalid')
 }
 
@@ -76,8 +83,13 @@ function showProblems(name: string, problems: string[]): void {
   const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`
   const title = el('p', { class: 'verdict bad' }, `${count}: `, code(name))
   const list = problems.map((problem) => el('li', {}, ...withCode(problem)))
-  byId('verdict').replaceChildren(title, el('ol', { class: 'problems' }, ...list))
+  showVerdict(title, el('ol', { class: 'problems' }, ...list))
   editor.setAttribute('aria-invalid', 'true')
+}
+
+function showVerdict(...content: HTMLElement[]): void {
+  byId('verdict').replaceChildren(...content)
+  byId('verdict').ariaBusy = 'false'
 }
 
 /** Returns a text in which the parts between backticks are code. */

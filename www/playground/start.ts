@@ -13,12 +13,18 @@ const ADVICE = /\. Fix what the message names, and start again\.$/
 
 let running: Worker | null = null
 
+/** Ends the worker of a configuration that has changed. Its verdict no longer counts. */
+export function stop(): void {
+  running?.terminate()
+  running = null
+}
+
 /**
  * Starts a vault in a worker of its own, and ends both when the vault has started or has failed. Resolves with `null` if
- * this function was called again in the meantime.
+ * the configuration has changed in the meantime.
  */
 export async function tryOut(configuration: unknown, address: string): Promise<Verdict | null> {
-  running?.terminate()
+  stop()
   const worker = startDedicatedWorker()
   running = worker
   worker.postMessage({ configuration, address })
