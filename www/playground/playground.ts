@@ -114,7 +114,7 @@ function showFiles(configuration: unknown, address: URL): void {
   )
 }
 
-/** Shows a file, or the reason why there is none. */
+/** Shows a file, or the reason why it cannot be generated. */
 function show(id: string, content: () => string): void {
   const target = byId(id)
   try {

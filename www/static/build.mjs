@@ -109,7 +109,11 @@ export function headersOf(path, { origin, base = '' }) {
   if (path.endsWith('/auth.worker.js')) return worker
   if (path.startsWith('/demo/comparison/')) {
     const CSP = 'Content-Security-Policy'
-    const policy = page[CSP].replace("frame-ancestors 'none'", "frame-ancestors 'self'")
+    // For WebKit, a sandboxed document has no `'self'`.
+    const policy = page[CSP].replace("frame-ancestors 'none'", "frame-ancestors 'self'").replaceAll(
+      "'self'",
+      origin,
+    )
     return { ...page, [CSP]: `${policy}; sandbox allow-scripts` }
   }
   return page
