@@ -3,7 +3,7 @@
  * so the ports must be known before the build.
  *
  * When run directly, this script checks the types, and writes the site for the demo's usual ports to www/dist, and the
- * static pages (static/build.mjs) to www/dist/static.
+ * static pages to target/static (static/write.mjs).
  */
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -146,12 +146,9 @@ async function main() {
   const { site: files } = await buildSite({ issuer, api: `${api}/v1/`, comparison })
   await rm(at('dist'), { recursive: true, force: true })
   await mkdir(at('dist'))
-  const { buildStatic } = await import('./static/build.mjs')
-  const ofStatic = Object.entries(await buildStatic()).map(([path, bytes]) => [`/static${path}`, bytes])
-  for (const [path, bytes] of [...Object.entries(files), ...ofStatic]) {
-    await mkdir(new URL('.', at(`dist${path}`)), { recursive: true })
-    await writeFile(at(`dist${path}`), bytes)
-  }
+  for (const [path, bytes] of Object.entries(files)) await writeFile(at(`dist${path}`), bytes)
+  const { writeStatic } = await import('./static/write.mjs')
+  await writeStatic()
   await check
 }
 

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { shareBrowser } from '../support/browser.mjs'
 import { openStatic, startStaticSite } from '../support/static_site.mjs'
+import { buildStatic, headersFile, headersOf } from '../../www/static/build.mjs'
 import { clickCall, connected, search, signInAtComparison } from '../../www/drive.mjs'
 
 const time = { timeout: 60_000 }
@@ -166,6 +167,23 @@ test('its provider checks PKCE, redeems a code once, and revokes a family', time
     })
   }),
 )
+
+test('a file of headers has the headers of each file', async () => {
+  const place = { origin: 'https://docs.example.com' }
+  for (const path of Object.keys(await buildStatic())) {
+    const headers = new Map()
+    for (const block of headersFile(path.split('/')[1], place).split(/\n(?=\/)/)) {
+      const [pattern, ...lines] = block.trimEnd().split('\n  ')
+      if (!(pattern.endsWith('*') ? path.startsWith(pattern.slice(0, -1)) : path === pattern)) continue
+      for (const line of lines) {
+        const [, name, value] = /^(?:! )?([\w-]+)(?:: (.*))?$/.exec(line)
+        if (line.startsWith('!')) headers.delete(name)
+        else headers.set(name, value)
+      }
+    }
+    assert.deepEqual(Object.fromEntries(headers), headersOf(path, place), path)
+  }
+})
 
 test('code has no broken lines, and the ring says what it counts', time, () =>
   open(async (page) => {

@@ -118,3 +118,22 @@ export function headersOf(path, { origin, base = '' }) {
   }
   return page
 }
+
+/**
+ * Returns the rules of a `_headers` file, which hosts such as Cloudflare Pages read, for one of the folders.
+ *
+ * @param {'demo' | 'playground'} folder
+ * @param {{ origin: string, base?: string }} place As for `headersOf()`.
+ */
+export function headersFile(folder, place) {
+  const of = (file) => headersOf(`/${folder}/${file}`, place)
+  const page = of('index.html')
+  const rule = (path, headers, removed = {}) => {
+    const removals = Object.keys(removed).map((name) => `  ! ${name}`)
+    const lines = Object.entries(headers).map(([name, value]) => `  ${name}: ${value}`)
+    return [`${place.base ?? ''}/${folder}/${path}`, ...removals, ...lines, ''].join('\n')
+  }
+  const worker = rule('auth.worker.js', of('auth.worker.js'), page)
+  const frame = folder === 'demo' ? rule('comparison/*', of('comparison/index.html'), page) : ''
+  return rule('*', page) + worker + frame
+}

@@ -12,11 +12,11 @@ const pathOf = (address) => new URL(address).pathname
 
 async function demo({ app: { site }, visit }) {
   const { tab } = await visit(pathOf(site.demo))
-  await waitFor(tab, () => document.body.dataset.state === 'signed-out')
+  await waitFor(tab, () => document.body?.dataset.state === 'signed-out')
   await tab.click('#login')
-  await waitFor(tab, () => document.getElementById('approve') && !document.body.hidden)
+  await waitFor(tab, () => document.getElementById('approve') && !document.body?.hidden)
   await tab.click('#approve')
-  await waitFor(tab, () => document.body.dataset.state === 'signed-in')
+  await waitFor(tab, () => document.body?.dataset.state === 'signed-in')
   await waitFor(tab, () => auth.session.accessTokenExpiresAt < Date.now())
   await tab.click('[data-call=orders]')
   await waitFor(tab, () => document.getElementById('cancel').hidden)
