@@ -635,6 +635,16 @@ mod tests {
     }
 
     #[test]
+    fn options_of_a_rule_are_read_even_if_its_url_is_invalid() {
+        for url in [r#""https://a.test/v1""#, r#""http://a.test/""#, "7"] {
+            let others = r#""exact": 1, "methods": 1, "stepUp": 1, "cache": 1, "webSocket": 1, "allowHeaders": 1, "scope": 1"#;
+            let changes = format!(r#"{{"apis": [{{"url": {url}, {others}}}]}}"#);
+            let problems = problems(&changes);
+            assert_eq!(problems.len(), 8, "{problems:#?}");
+        }
+    }
+
+    #[test]
     fn a_mistake_is_one_problem() {
         for changes in [
             r#"{"issuer": null}"#,
