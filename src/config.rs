@@ -1,12 +1,12 @@
 //! The configuration of a vault, which is read once from JSON and validated as a whole.
 //!
 //! The configuration is part of the worker file, or of the file `strongroom.json` that the standalone worker fetches.
-//! The first error is reported as [`Code::ConfigInvalid`](crate::Code::ConfigInvalid). The error names the option and
-//! says what to write instead. An unknown option is an error too, since a misspelled limit
-//! would have no effect. The options are documented for users in `pkg/src/worker/config.ts`.
+//! All faults together are one error, [`Code::ConfigInvalid`](crate::Code::ConfigInvalid), with a line for each fault. A
+//! line names the option and says what to write instead. An unknown option is a fault too, since a misspelled limit would
+//! have no effect. The options are documented for users in `pkg/src/worker/config.ts`.
 
 pub(crate) mod apis;
-mod first_fault;
+mod faults;
 pub(crate) mod identity;
 pub(crate) mod login;
 mod options;
@@ -28,7 +28,7 @@ use crate::oauth::metadata::{self, Metadata};
 use crate::oauth::pkce;
 use crate::oauth::token_endpoint::{Scheme, Wanted};
 
-pub(crate) use first_fault::FirstFault;
+pub(crate) use faults::Faults;
 pub use login::{CustomLogin, LoginOptions};
 pub(crate) use reader::{Options, Seconds, fault};
 pub use request::Pushing;
@@ -179,7 +179,7 @@ impl Config {
     /// Reads a configuration. Relative URLs are resolved against `base`, the worker's address.
     ///
     /// # Errors
-    /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) with the first fault that is found.
+    /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) with a line for each fault, ten at most.
     pub fn parse(json: &str, base: &str) -> Result<Self> {
         let mut object = reader::parse(json)?;
         // A blob URL contains the origin of the page that created it, after `blob:`.
@@ -187,8 +187,8 @@ impl Config {
             return Err(fault(&[msg!("the worker's URL has no origin")]));
         };
         let build = fingerprint(&[env!("CARGO_PKG_VERSION"), base.href(), json].concat()) as u16;
-        let first_fault = FirstFault::new();
-        let options = Options::of(&object, &first_fault);
+        let faults = Faults::new();
+        let options = Options::of(&object, &faults);
         options.refuse_unknown(options::VAULT);
         let session = session::options(&options);
         session.refuse_unknown(options::SESSION);
@@ -233,7 +233,7 @@ impl Config {
             metadata,
             metadata_members: None,
         };
-        match first_fault.into_error() {
+        match faults.into_error() {
             None => {
                 config.metadata_members = object.take_object("metadata");
                 Ok(config)
@@ -602,6 +602,87 @@ mod tests {
         assert!(message(credentials).contains(
             "`apis[0].credentials` is \"never\": it must be 'same-origin', 'omit' or 'include'"
         ));
+    }
+
+    /// Returns the problems of the configuration with these changes. Known options, which may follow an unknown one, are
+    /// left out.
+    fn problems(changes: &str) -> Vec<String> {
+        let error = configured(changes).expect_err(changes);
+        let known = [options::VAULT, options::SESSION, options::RULE].map(|names| names.join(" "));
+        let lines = error.message().lines().map(str::to_owned);
+        lines.filter(|line| !known.contains(line)).collect()
+    }
+
+    #[test]
+    fn all_problems_are_named_at_once() {
+        let problems = problems(
+            r#"{"scop": "x", "session": {"idle": 0, "persist": "disk"}, "issuer": null, "clientId": "",
+                "apis": [{"url": "https://a.test/v1"}, {"url": "https://b.test/", "methods": ["get"]}]}"#,
+        );
+        let expected = [
+            "`scop`: there is no such option",
+            "`issuer` is missing: it must be the provider's issuer identifier",
+            "`apis[0].url` is \"https://a.test/v1\": its path must end in `/`",
+            "`apis[1].methods` is [\"get\"]: ",
+            "`session.persist` is \"disk\": it must be 'memory', 'sealed' or 'escrow'",
+            "`clientId` is \"\": ",
+            "`session.idle` is 0: it must be a whole number",
+        ];
+        assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+        for (problem, expected) in problems.iter().zip(expected) {
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+    }
+
+    #[test]
+    fn options_of_a_rule_are_read_even_if_its_url_is_invalid() {
+        for url in [r#""https://a.test/v1""#, r#""http://a.test/""#, "7"] {
+            let others = r#""exact": 1, "methods": 1, "stepUp": 1, "cache": 1, "webSocket": 1, "allowHeaders": 1, "scope": 1"#;
+            let changes = format!(r#"{{"apis": [{{"url": {url}, {others}}}]}}"#);
+            let problems = problems(&changes);
+            assert_eq!(problems.len(), 8, "{problems:#?}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_one_problem() {
+        for changes in [
+            r#"{"issuer": null}"#,
+            r#"{"issuer": null, "metadata": {"issuer": "https://id.test", "authorization_endpoint": "https://id.test/a",
+                "token_endpoint": "https://id.test/t", "jwks_uri": "https://id.test/j"}}"#,
+            r#"{"issuer": "http://id.example.com"}"#,
+            r#"{"scope": null}"#,
+            r#"{"scope": "  email"}"#,
+            r#"{"redirectUri": null, "initiateLoginUri": "/start"}"#,
+            r#"{"redirectUri": "https://evil.test/cb", "initiateLoginUri": "/start"}"#,
+            r#"{"redirectUri": "http://evil.test/cb"}"#,
+            r#"{"claims": ["nonce", "at_hash", 1]}"#,
+            r#"{"session": 7}"#,
+            r#"{"session": {"absolute": 0, "idle": 60}}"#,
+            r#"{"session": {"absolute": 99999999, "idle": 99999}}"#,
+            r#"{"identity": 7, "scope": "a"}"#,
+            r#"{"apis": {}}"#,
+            r#"{"apis": [7]}"#,
+            r#"{"apis": [{}]}"#,
+            r#"{"authorizationParams": {"state": 7}}"#,
+        ] {
+            let problems = problems(changes);
+            assert_eq!(problems.len(), 1, "{changes}: {problems:#?}");
+        }
+    }
+
+    #[test]
+    fn at_most_ten_problems_are_named() {
+        let unknown = |count: usize| {
+            let names: Vec<_> = (0..count).map(|n| format!(r#""x{n}": "s3cret""#)).collect();
+            problems(&format!("{{{}}}", names.join(",")))
+        };
+        assert_eq!(unknown(10).len(), 10);
+        let problems = unknown(40);
+        assert_eq!(problems.len(), 11);
+        assert_eq!(problems[9], "`x9`: there is no such option");
+        assert_eq!(problems[10], "there are more problems");
+        assert!(!problems.concat().contains("s3cret"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 // This import comes first, because the recorder must run before the first port is created.
 import './recorder.js'
 import { connect, connectFrame, type Holding, type Strongroom } from 'strongroom'
+import { home } from './addresses.js'
 import { showBoundary } from './boundary.js'
 import { setUpCalls } from './calls.js'
 import { setUpComparison } from './comparison.js'
@@ -36,7 +37,7 @@ async function finishLogin(auth: Strongroom): Promise<void> {
     history.replaceState(null, '', result.returnTo)
   } catch (error) {
     showTrouble(error)
-    history.replaceState(null, '', '/')
+    history.replaceState(null, '', home)
   }
 }
 

@@ -2,7 +2,8 @@
  * Bundles the scripts of the demo's pages and its worker. As in an app's build, the bundles contain the servers' URLs,
  * so the ports must be known before the build.
  *
- * When run directly, this script checks the types, and writes the site for the demo's usual ports to www/dist.
+ * When run directly, this script checks the types, and writes the site for the demo's usual ports to www/dist, and the
+ * static pages to target/static (static/write.mjs).
  */
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -20,6 +21,19 @@ export const COMPARISON_ID = 'local-storage'
 
 const at = (path) => new URL(path, import.meta.url)
 const pkg = at('../pkg/dist/')
+
+/** The package's entries, with the files that bundles contain. */
+export const ALIASES = Object.fromEntries(
+  [
+    ['strongroom', 'index.js'],
+    ['strongroom/headers', 'headers.js'],
+    ['strongroom/vault-frame', 'vault-frame.js'],
+    ['strongroom/worker', 'worker.js'],
+  ].map(([name, file]) => [name, fileURLToPath(new URL(file, pkg))]),
+)
+
+/** The address of a document on the code host. */
+const onHost = (name) => `https://github.com/strongroom/strongroom/blob/main/docs/${name}.md`
 
 /**
  * @param {object} addresses
@@ -46,13 +60,7 @@ export async function buildSite({ issuer, api, comparison, app = '', vault, hand
     charset: 'utf8',
     // tsconfig.json is ignored, because its `paths` lead to type declarations and not to scripts.
     tsconfigRaw: {},
-    alias: Object.fromEntries(
-      [
-        ['strongroom', 'index.js'],
-        ['strongroom/worker', 'worker.js'],
-        ['strongroom/vault-frame', 'vault-frame.js'],
-      ].map(([name, file]) => [name, fileURLToPath(new URL(file, pkg))]),
-    ),
+    alias: ALIASES,
     define: {
       ISSUER: JSON.stringify(issuer),
       CLIENT_ID: JSON.stringify(CLIENT_ID),
@@ -68,8 +76,11 @@ export async function buildSite({ issuer, api, comparison, app = '', vault, hand
   const files = Object.fromEntries(
     outputFiles.map(({ path, contents }) => [`/${path.split('/').at(-1)}`, contents]),
   )
-  files['/index.html'] = await withSample(await readFile(at('index.html'), 'utf8'), { issuer, api })
-  const names = ['style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html', 'local-storage.html']
+  files['/index.html'] = await readPage('index.html', 'live', onHost, (config) =>
+    config.replace(/http:\/\/127\.0\.0\.1:4402\/v1\//g, api).replace('http://127.0.0.1:4401', issuer),
+  )
+  files['/local-storage.html'] = await readPage('local-storage.html', 'live', onHost)
+  const names = ['style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html']
   for (const name of names) files[`/${name}`] = await readFile(at(name))
   files['/strongroom_bg.wasm'] = await readFile(new URL('strongroom_bg.wasm', pkg))
   const take = (paths) => Object.fromEntries(paths.map((path) => [path, files[path]]))
@@ -84,22 +95,39 @@ export async function buildSite({ issuer, api, comparison, app = '', vault, hand
 }
 
 /**
- * Writes the files of the README's sample into the page's empty listings. The worker's file gets the README's
- * configuration for the demo, with the addresses of this demo, so that a reader can paste it.
+ * Returns a page. Parts between `<!--live-->` and `<!--/live-->` are for the demo with servers, and those between
+ * `<!--static-->` and `<!--/static-->` for the demo without servers.
+ *
+ * @param {string} file
+ * @param {'live' | 'static'} kind
+ * @param {(name: string) => string} document Returns the address of a document in `docs`.
+ * @param {(config: string) => string} [own] Changes the README's configuration for the demo, which a live page shows.
  */
-async function withSample(html, { issuer, api }) {
+export async function readPage(file, kind, document, own) {
+  const other = kind === 'live' ? 'static' : 'live'
+  const html = (await readFile(at(file), 'utf8'))
+    .replace(new RegExp(` *<!--${other}-->[^]*?<!--/${other}-->\n`, 'g'), '')
+    .replace(/ *<!--[/\w]+-->\n/g, '')
+    .replace(/data-document="([\w/-]+)"/g, (_, name) => `href="${document(name)}"`)
+  return html.includes('aria-label="src/') ? withSample(html, own) : html
+}
+
+/**
+ * Writes the files of the README's sample into the page's empty listings. With `own`, the worker's file gets the README's
+ * configuration for the demo, so that a reader can paste it.
+ */
+async function withSample(html, own) {
   const readme = await readFile(at('../README.md'), 'utf8')
   const blocks = [...readme.matchAll(/^```tsx?\n(\/\/ (src\/[\w.]+)[^]*?)^```$/gm)]
   const sample = new Map(blocks.map(([, code, file]) => [file, code]))
-  const worker = 'src/auth.worker.ts'
-  const [config] = readme.match(/^vault\(\{\n  issuer: 'http:[^]*?^\}\)\n/m)
-  const own = config
-    .replace(/http:\/\/127\.0\.0\.1:4402\/v1\//g, api)
-    .replace('http://127.0.0.1:4401', issuer)
-  sample.set(
-    worker,
-    sample.get(worker).replace(/^vault\([^]*/m, () => own),
-  )
+  if (own) {
+    const worker = 'src/auth.worker.ts'
+    const [config] = readme.match(/^vault\(\{\n  issuer: 'http:[^]*?^\}\)\n/m)
+    sample.set(
+      worker,
+      sample.get(worker).replace(/^vault\([^]*/m, () => own(config)),
+    )
+  }
   const page = html.replace(/(<pre [^>]*aria-label="(src\/[\w.]+)">)(?=<\/pre>)/g, (start, _, file) => {
     const code = sample.get(file)
     if (!code) throw new Error(`README.md has no sample of ${file}, which index.html shows`)
@@ -119,6 +147,8 @@ async function main() {
   await rm(at('dist'), { recursive: true, force: true })
   await mkdir(at('dist'))
   for (const [path, bytes] of Object.entries(files)) await writeFile(at(`dist${path}`), bytes)
+  const { writeStatic } = await import('./static/write.mjs')
+  await writeStatic()
   await check
 }
 

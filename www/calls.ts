@@ -1,5 +1,6 @@
 /** Handles the buttons that call the API, and shows the responses. */
 import type { Strongroom } from 'strongroom'
+import { api } from './addresses.js'
 import { byId, el } from './dom.js'
 import { bytes, took } from './format.js'
 import { noteRefusal } from './timeline.js'
@@ -15,12 +16,12 @@ const MANY = 20
 const CALLS: Record<string, Call> = {
   orders: {
     request: 'GET /v1/orders',
-    run: (auth, signal) => auth.fetch(`${API}orders`, { signal }),
+    run: (auth, signal) => auth.fetch(`${api}orders`, { signal }),
   },
   order: {
     request: 'POST /v1/orders',
     run: (auth, signal) =>
-      auth.fetch(`${API}orders`, {
+      auth.fetch(`${api}orders`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
         body: JSON.stringify({ item: 'Storm lantern', quantity: 1 }),
@@ -29,32 +30,32 @@ const CALLS: Record<string, Call> = {
   },
   upload: {
     request: 'PUT /v1/upload',
-    run: (auth, signal) => auth.fetch(`${API}upload`, { method: 'PUT', body: form(), signal }),
+    run: (auth, signal) => auth.fetch(`${api}upload`, { method: 'PUT', body: form(), signal }),
   },
   stream: {
     request: 'GET /v1/stream?n=8&interval=250',
-    run: (auth, signal) => auth.fetch(`${API}stream?n=8&interval=250`, { signal }),
+    run: (auth, signal) => auth.fetch(`${api}stream?n=8&interval=250`, { signal }),
   },
   slow: {
     request: 'GET /v1/slow?ms=8000',
-    run: (auth, signal) => auth.fetch(`${API}slow?ms=8000`, { signal }),
+    run: (auth, signal) => auth.fetch(`${api}slow?ms=8000`, { signal }),
   },
   many: {
     request: `${MANY} × GET /v1/me`,
     run: (auth, signal) =>
       Promise.all(
         Array.from({ length: MANY }, (_, n) =>
-          auth.fetch(`${API}me?n=${n}`, { signal }).finally(() => lightDot(n)),
+          auth.fetch(`${api}me?n=${n}`, { signal }).finally(() => lightDot(n)),
         ),
       ),
   },
   rejected: {
     request: 'GET /v1/reject-once/…',
-    run: (auth, signal) => auth.fetch(`${API}reject-once/${Date.now().toString(36)}`, { signal }),
+    run: (auth, signal) => auth.fetch(`${api}reject-once/${Date.now().toString(36)}`, { signal }),
   },
   outside: {
     request: 'GET /v2/orders',
-    run: (auth, signal) => auth.fetch(new URL('/v2/orders', API), { signal }),
+    run: (auth, signal) => auth.fetch(new URL('/v2/orders', api), { signal }),
   },
 }
 

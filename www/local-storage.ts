@@ -1,36 +1,27 @@
 /**
  * The comparison: an app with the same login and the same API, which keeps its access token in localStorage, as many
- * apps do. The demo shows it in a frame. It has an origin of its own, so that the demo's search does not find its token.
+ * apps do. The demo shows it in a frame. It does not have the origin of the demo's page, so that the demo's search does not
+ * find its token.
  */
+import { api, comparison, issuer } from './addresses.js'
 import { byId, code, el, onClick } from './dom.js'
 import { base64url } from './format.js'
+import { isResponse, openProvider } from './popup.js'
 import { tokensIn, verdictOnPage } from './report.js'
 import { searchPage } from './search.js'
 
 const KEY = 'access_token'
-const REDIRECT_URI = `${location.origin}/callback`
 
-interface Login {
-  state: string
-  verifier: string
-}
-
-let login: Login | null = null
-
-if (opener && location.pathname === '/callback') {
-  opener.postMessage(location.search, location.origin)
-  close()
-} else setUp()
+if (!isResponse()) setUp()
 
 function setUp(): void {
-  onClick('login', () => void attempt(startLogin))
+  onClick('login', () => void attempt(login))
   onClick('logout', () => setToken(null))
   onClick('call', () => void attempt(call))
   onClick('search', () => void attempt(search))
   addEventListener('storage', show)
-  addEventListener('message', ({ source, origin, data }) => {
+  addEventListener('message', ({ source, data }) => {
     if (source === parent && data === 'search' && token()) void attempt(search)
-    else if (origin === location.origin && typeof data === 'string') void attempt(() => finishLogin(data))
   })
   document.body.hidden = false
   show()
@@ -70,31 +61,27 @@ function say(text: string, good: boolean): void {
   byId('result').replaceChildren(el('span', { class: `pill ${good ? 'good' : 'bad'}` }, text))
 }
 
-/** Requests an authorization code with PKCE (RFC 7636), in a popup. */
-async function startLogin(): Promise<void> {
-  const popup = open('', 'local-storage-login', 'popup,width=480,height=720')
-  if (!popup) throw new Error('The browser blocked the popup.')
-  login = { state: random(), verifier: random() }
+/** Signs in with an authorization code and PKCE (RFC 7636). */
+async function login(): Promise<void> {
+  const respond = openProvider()
   const { authorization_endpoint } = await metadata()
-  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(login.verifier))
+  const [state, verifier] = [random(), random()]
+  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier))
   const request = new URLSearchParams({
     response_type: 'code',
-    client_id: COMPARISON_ID,
-    redirect_uri: REDIRECT_URI,
+    client_id: comparison.clientId,
+    redirect_uri: comparison.redirectUri,
     scope: 'openid orders',
-    state: login.state,
+    state,
     code_challenge: base64url(new Uint8Array(hash)),
     code_challenge_method: 'S256',
   })
-  popup.location.href = `${authorization_endpoint}?${request}`
+  const response = new URLSearchParams(await respond(`${authorization_endpoint}?${request}`))
+  if (response.get('state') === state) await finishLogin(response, verifier)
 }
 
 /** Exchanges the code in the authorization response for a token. */
-async function finishLogin(search: string): Promise<void> {
-  const response = new URLSearchParams(search)
-  const begun = login
-  if (!begun || response.get('state') !== begun.state) return
-  login = null
+async function finishLogin(response: URLSearchParams, verifier: string): Promise<void> {
   const authorizationCode = response.get('code')
   if (!authorizationCode) throw new Error(`The provider responded with ${response.get('error')}.`)
   const { token_endpoint } = await metadata()
@@ -102,10 +89,10 @@ async function finishLogin(search: string): Promise<void> {
     method: 'POST',
     body: new URLSearchParams({
       grant_type: 'authorization_code',
-      client_id: COMPARISON_ID,
-      redirect_uri: REDIRECT_URI,
+      client_id: comparison.clientId,
+      redirect_uri: comparison.redirectUri,
       code: authorizationCode,
-      code_verifier: begun.verifier,
+      code_verifier: verifier,
     }),
   })
   const { access_token, error } = await exchange.json()
@@ -114,11 +101,11 @@ async function finishLogin(search: string): Promise<void> {
 }
 
 async function metadata(): Promise<Record<'authorization_endpoint' | 'token_endpoint', string>> {
-  return (await fetch(`${ISSUER}/.well-known/openid-configuration`)).json()
+  return (await fetch(`${issuer}/.well-known/openid-configuration`)).json()
 }
 
 async function call(): Promise<void> {
-  const response = await fetch(`${API}orders`, { headers: { Authorization: `Bearer ${token()}` } })
+  const response = await fetch(`${api}orders`, { headers: { Authorization: `Bearer ${token()}` } })
   // The token has expired, or the demo was started again and has new keys.
   if (response.status === 401) setToken(null)
   say(`GET /v1/orders · ${response.status} ${response.statusText}`, response.ok)

@@ -58,8 +58,20 @@ export async function searchPage(): Promise<Report> {
     [PLACES.history, 'item', historyItems],
     [PLACES.document, 'item', domItems],
   ]
-  for (const [place, unit, items] of others) places.push(await searchItems(place, unit, await items(), known))
+  for (const [place, unit, items] of others) {
+    places.push(await searchItems(place, unit, await readable(items), known))
+  }
   return { places, milliseconds: performance.now() - start, cut: globals.cut }
+}
+
+/** Resolves with no items if the browser refuses them to script, as most places to a sandboxed frame. */
+async function readable(items: () => Item[] | Promise<Item[]>): Promise<Item[]> {
+  try {
+    return await items()
+  } catch (error) {
+    if ((error as Error).name === 'SecurityError') return []
+    throw error
+  }
 }
 
 async function searchObjects(place: string, roots: Record<string, unknown>, known: Map<string, string>) {

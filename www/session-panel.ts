@@ -1,5 +1,6 @@
 /** Shows the signed-in user and the session's times, and handles the login and logout buttons. */
 import type { EndReason, Holding, Session, Strongroom } from 'strongroom'
+import { home } from './addresses.js'
 import { byId, code, el, onClick, replace } from './dom.js'
 import { relative } from './format.js'
 import { note } from './timeline.js'
@@ -26,11 +27,8 @@ export function setUpSession(auth: Strongroom): void {
   onClick('login', () => void attempt(auth.login({ mode: 'redirect' })))
   onClick('login-popup', () => void attempt(auth.login({ mode: 'popup' })))
   onClick('logout', () => void attempt(auth.logout()))
-  onClick(
-    'logout-provider',
-    () => void attempt(auth.logout({ provider: true, returnTo: `${location.origin}/` })),
-  )
-  onClick('second-tab', () => window.open('/', '_blank'))
+  onClick('logout-provider', () => void attempt(auth.logout({ provider: true, returnTo: home })))
+  onClick('second-tab', () => window.open(home, '_blank'))
 }
 
 async function attempt(action: Promise<unknown>): Promise<void> {

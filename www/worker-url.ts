@@ -2,6 +2,8 @@
 
 const WORKER = new URL('./auth.worker.js', import.meta.url).href
 
+const OPTIONS = { type: 'module', extendedLifetime: true } as const
+
 /**
  * A Trusted Types policy that allows exactly one script as a worker: see `require-trusted-types-for` in the page's
  * Content-Security-Policy.
@@ -15,7 +17,14 @@ const policy = window.trustedTypes?.createPolicy('auth-worker', {
 
 /** Starts a SharedWorker if the browser supports it, so that all tabs share one vault. */
 export function startWorker(): SharedWorker | Worker {
-  const url = (policy?.createScriptURL(WORKER) ?? WORKER) as string
-  const options = { type: 'module', extendedLifetime: true } as const
-  return 'SharedWorker' in window ? new SharedWorker(url, options) : new Worker(url, options)
+  return 'SharedWorker' in window ? new SharedWorker(trusted(), OPTIONS) : startDedicatedWorker()
+}
+
+/** Starts a worker that belongs to this page. */
+export function startDedicatedWorker(): Worker {
+  return new Worker(trusted(), OPTIONS)
+}
+
+function trusted(): string {
+  return (policy?.createScriptURL(WORKER) ?? WORKER) as string
 }

@@ -38,9 +38,7 @@ pub(super) fn rules(
         option.push_str("].");
         let Some(object) = item.as_object() else {
             let name = option.trim_end_matches('.');
-            options
-                .fault
-                .record(|| options.invalid(name, Some(item), RULE_WHY));
+            options.refuse_value(name, Some(item), RULE_WHY);
             continue;
         };
         if let Some(rule) = rule(
@@ -65,39 +63,50 @@ fn rule(
     whole: &Options<'_>,
     targets: &mut Vec<Target>,
 ) -> Option<Rule> {
-    const URL_WHY: &str = msg!("it must be a URL whose path ends in `/`");
-    const METHODS_WHY: &str =
-        msg!("it must be an array of upper-case methods, without CONNECT and TRACE");
     options.refuse_unknown(RULE);
     let reflection = reflection(options);
     let credentials = credentials(options);
+    // All options are read even if the address is invalid, because the error names all problems.
+    let rule = rule_for_address(options, base);
+    let socket = socket::place(options, whole.boolean("dpop"));
+    let steps_up = options.boolean("stepUp");
+    let headers = header_exceptions(options);
+    let is_cacheable = is_cacheable(options, reflection);
+    let scope = whole.object.str("scope").unwrap_or_default();
+    let target = target(options, scope, targets);
+    let rule = rule?
+        .with_reflection(reflection)
+        .with_credentials(credentials)
+        .with_socket(socket)
+        .with_step_up(steps_up)
+        .with_headers(headers)
+        .with_token_selector(target);
+    Some(if is_cacheable {
+        rule.with_cache()
+    } else {
+        rule
+    })
+}
+
+/// Reads the options that say which requests a rule allows: `url`, `exact` and `methods`.
+fn rule_for_address(options: &Options<'_>, base: &Url) -> Option<Rule> {
+    const URL_WHY: &str = msg!("it must be a URL whose path ends in `/`");
+    const METHODS_WHY: &str =
+        msg!("it must be an array of upper-case methods, without CONNECT and TRACE");
     let url = Url::parse_with_base(options.text("url", URL_WHY), base);
     let methods = options.strings("methods", "GET HEAD", METHODS_WHY);
-    let Some(url) = url else {
+    if url.is_none() {
         options.refuse("url", URL_WHY);
-        return None;
-    };
-    let made = if options.boolean("exact") {
+    }
+    let is_exact = options.boolean("exact");
+    let url = url?;
+    let made = if is_exact {
         Rule::exact(url, methods)
     } else {
         Rule::new(url, methods)
     };
     let (option, why) = match made {
-        Ok(rule) => {
-            let rule = rule
-                .with_reflection(reflection)
-                .with_credentials(credentials)
-                .with_socket(socket::place(options, whole.boolean("dpop")))
-                .with_step_up(options.boolean("stepUp"))
-                .with_headers(header_exceptions(options));
-            let rule = if is_cacheable(options, reflection) {
-                rule.with_cache()
-            } else {
-                rule
-            };
-            let scope = whole.object.str("scope").unwrap_or_default();
-            return Some(rule.with_token_selector(target(options, scope, targets)));
-        }
+        Ok(rule) => return Some(rule),
         Err(RuleFault::NotHttps) => ("url", NOT_HTTPS),
         Err(RuleFault::NotPlain) => ("url", msg!("it must have no user name, query or fragment")),
         Err(RuleFault::NoTrailingSlash) => (
@@ -224,13 +233,14 @@ fn refuse_rules_over_provider(
     for text in own {
         let url = Url::parse(text);
         if let Some(rule) = url.as_ref().and_then(|url| rules.rule_for(url)) {
-            options.record(&[
+            let message = [
                 msg!("`apis` has the rule "),
                 rule.url().href(),
                 msg!(", which covers the authorization server ("),
                 text,
                 msg!("): name the API's own path"),
-            ]);
+            ];
+            options.record("apis", &message);
         }
     }
 }

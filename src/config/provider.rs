@@ -43,18 +43,19 @@ pub(crate) fn metadata(
         options.refuse("metadata", msg!("it must be an object (RFC 8414 2)"));
         return None;
     };
-    if !Metadata::is_complete(document, expected.has_openid) {
+    // Without an issuer, the metadata would be of another issuer.
+    if expected.issuer.is_empty() || !Metadata::is_complete(document, expected.has_openid) {
         return None;
     }
     match Metadata::from_object(document, expected) {
         Ok(metadata) => {
             if let Some(flaws) = metadata.warning() {
-                options.record(&["`metadata`: ", flaws.message()]);
+                options.record("metadata", &["`metadata`: ", flaws.message()]);
             }
             Some(metadata)
         }
         Err(error) => {
-            options.record(&["`metadata`: ", error.message()]);
+            options.record("metadata", &["`metadata`: ", error.message()]);
             None
         }
     }

@@ -1,7 +1,7 @@
-//! Reads the options in a JSON object, and records the first fault.
+//! Reads the options in a JSON object, and records their faults.
 
 use super::MAX_CONFIG;
-use super::first_fault::FirstFault;
+use super::faults::Faults;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result, short};
 use crate::base::strings;
@@ -43,23 +43,23 @@ pub(crate) fn fault(message: &[&str]) -> Error {
     Error::of(Code::ConfigInvalid, message)
 }
 
-/// The options in one object. A fault does not stop the reader: it records the first one and uses a placeholder value,
-/// and the caller checks for a fault once, at the end.
+/// The options in one object. A fault does not stop the reader: it records the fault and uses a placeholder value, with
+/// which no other option becomes invalid. The caller checks for faults once, at the end.
 pub(crate) struct Options<'a> {
     pub(crate) object: &'a Object,
     /// The prefix of option names in messages, for example `session.` or `apis[0].`. The prefix is empty for options of
     /// the whole configuration.
     pub(crate) path: &'a str,
-    pub(crate) fault: &'a FirstFault,
+    pub(crate) faults: &'a Faults,
 }
 
 impl<'a> Options<'a> {
     /// Returns the options of a whole configuration.
-    pub(crate) const fn of(object: &'a Object, fault: &'a FirstFault) -> Self {
+    pub(crate) const fn of(object: &'a Object, faults: &'a Faults) -> Self {
         Self {
             object,
             path: "",
-            fault,
+            faults,
         }
     }
 
@@ -71,52 +71,52 @@ impl<'a> Options<'a> {
         Options {
             object,
             path,
-            fault: self.fault,
+            faults: self.faults,
         }
     }
 
-    /// Records a fault, unless an earlier one is recorded.
-    pub(crate) fn record(&self, message: &[&str]) {
-        self.fault.record(|| fault(message));
+    /// Records a fault of the option `name`.
+    pub(crate) fn record(&self, name: &str, message: &[&str]) {
+        self.faults.record(&[self.path, name], message);
     }
 
     /// Records that the option `name` is missing or invalid. `why` says what the option must be.
     pub(crate) fn refuse(&self, name: &str, why: &str) {
-        self.fault
-            .record(|| self.invalid(name, self.object.get(name), why));
+        self.refuse_value(name, self.object.get(name), why);
     }
 
     /// Records that the option `name` is invalid, without its value, which may be a secret.
     pub(crate) fn refuse_unseen(&self, name: &str, why: &str) {
-        self.record(&["`", self.path, name, "`: ", why]);
+        self.record(name, &["`", self.path, name, "`: ", why]);
     }
 
-    /// Returns the error for an option whose value is `value`, or that is missing.
-    pub(super) fn invalid(&self, name: &str, value: Option<&Value>, why: &str) -> Error {
+    /// Records that an option whose value is `value`, or that is missing, is invalid.
+    pub(super) fn refuse_value(&self, name: &str, value: Option<&Value>, why: &str) {
         let shown = value.map(shown);
-        match &shown {
-            Some(value) => fault(&["`", self.path, name, msg!("` is "), value, ": ", why]),
-            None => fault(&["`", self.path, name, msg!("` is missing: "), why]),
-        }
+        let (is, value, colon) = match &shown {
+            Some(value) => (msg!("` is "), &**value, ": "),
+            None => (msg!("` is missing: "), "", ""),
+        };
+        self.record(name, &["`", self.path, name, is, value, colon, why]);
     }
 
     /// Refuses options other than the `known` ones.
     pub(super) fn refuse_unknown(&self, known: &[&str]) {
         for (name, _) in self.object.iter() {
             if !known.contains(&name) {
-                self.fault.record(|| self.unknown(name, known));
+                self.refuse_unknown_one(name, known);
             }
         }
     }
 
-    /// Returns the error of an unknown option. It does not contain the option's value, which may be a secret.
-    fn unknown(&self, name: &str, known: &[&str]) -> Error {
+    /// Records an unknown option, without its value, which may be a secret.
+    fn refuse_unknown_one(&self, name: &str, known: &[&str]) {
         match reason_against(self.path, name) {
-            Some(why) => fault(&["`", self.path, name, "`: ", why]),
+            Some(why) => self.refuse_unseen(name, why),
             // pkg/src/page/errors/error-messages.ts replaces the known options by the one that may be meant.
             None => {
-                let why = msg!("there is no such option");
-                fault(&["`", self.path, name, "`: ", why, "\n", &known.join(" ")])
+                let why = [msg!("there is no such option"), "\n", &known.join(" ")].concat();
+                self.refuse_unseen(name, &why);
             }
         }
     }
@@ -189,7 +189,8 @@ impl<'a> Options<'a> {
         strings
     }
 
-    /// Returns the time in the option `name`, or `default` seconds if the option is missing.
+    /// Returns the time in the option `name`, or `default` seconds if the option is missing. The placeholder of an invalid
+    /// time is the longest time, because other times must not be longer.
     pub(crate) fn seconds(&self, name: &str, default: u64, range: &Seconds) -> Millis {
         let Some(value) = self.object.get(name) else {
             return Millis::from_secs(default);
@@ -197,6 +198,7 @@ impl<'a> Options<'a> {
         let seconds = value.as_u64().unwrap_or(u64::MAX);
         if !(range.least..=range.most).contains(&seconds) {
             self.refuse(name, range.why);
+            return Millis::from_secs(range.most);
         }
         Millis::from_secs(seconds)
     }
@@ -208,10 +210,8 @@ impl<'a> Options<'a> {
         if let Some(value) = self.object.get(name) {
             value.write(&mut json);
             if !strings::contains_word(known, &json) {
-                self.fault.record(|| {
-                    let why = [msg!("it must be one of: "), known].concat();
-                    self.invalid(name, Some(value), &why)
-                });
+                let why = [msg!("it must be one of: "), known].concat();
+                self.refuse_value(name, Some(value), &why);
             }
         }
         json

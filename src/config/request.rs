@@ -69,6 +69,10 @@ impl RedirectUri {
                 OPTION,
                 msg!("it must be on the origin that serves the worker file, or the response goes to a page that cannot reach the vault (an app in a shell can set customLogin: true)"),
             );
+            return Self {
+                url: base,
+                is_elsewhere: false,
+            };
         }
         Self { url, is_elsewhere }
     }

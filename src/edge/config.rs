@@ -13,7 +13,7 @@ use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
 use crate::config::identity::refuse_with_identity;
 use crate::config::request::{self, RedirectUri};
-use crate::config::{self, FirstFault, Limits, LoginOptions, Options, Persist, apis, identity};
+use crate::config::{self, Faults, Limits, LoginOptions, Options, Persist, apis, identity};
 use crate::config::{provider, reader, session};
 use crate::edge::config::keys::Keyring;
 use crate::egress::policy::{EgressPolicy, Rule, RuleFault, spelling};
@@ -183,12 +183,12 @@ impl Config {
     /// Reads a configuration.
     ///
     /// # Errors
-    /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) with the first fault.
+    /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) with a line for each fault, ten at most.
     pub fn parse(json: &str) -> Result<Self> {
         let mut object = reader::parse(json)?;
-        let first = FirstFault::new();
-        let mut config = Self::read(&Options::of(&object, &first));
-        match first.into_error() {
+        let faults = Faults::new();
+        let mut config = Self::read(&Options::of(&object, &faults));
+        match faults.into_error() {
             None => {
                 config.flow.metadata_members = object.take_object("metadata");
                 Ok(config)

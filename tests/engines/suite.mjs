@@ -50,6 +50,7 @@ import { navigations } from './capabilities/navigations.mjs'
 import { reloads } from './capabilities/reloads.mjs'
 import { serviceWorkers } from './capabilities/service_workers.mjs'
 import { signatures } from './capabilities/signatures.mjs'
+import { staticPages } from './capabilities/static_pages.mjs'
 import { tabs } from './capabilities/tabs.mjs'
 import { vaultOrigin } from './capabilities/vault_origin.mjs'
 
@@ -70,6 +71,7 @@ const GROUPS = [
   ...callbackPage,
   ...navigations,
   ...firstVisit,
+  ...staticPages,
 ]
 
 const TIMEOUT = 60_000

@@ -68,6 +68,43 @@ fn options_of_the_vault_alone_are_refused() {
 }
 
 #[test]
+fn all_problems_are_named_at_once() {
+    let secret = "hunter2hunter2";
+    let message = fault(&json!({
+        "clientSecret": secret,
+        "issuer": 7,
+        "client": { "id": "", "auth": { "method": "magic", "secret": secret } },
+        "cookie": { "name": "__x", "keys": [secret] },
+        "routes": [{ "prefix": "api", "upstream": "https://api.example.com/v1" }],
+    }));
+    let options: Vec<_> = message
+        .lines()
+        .map(|line| line.split('`').nth(1).unwrap())
+        .collect();
+    let expected = [
+        "clientSecret",
+        "client.auth.method",
+        "client.id",
+        "issuer",
+        "cookie.keys",
+        "cookie.name",
+        "routes[0].prefix",
+    ];
+    assert_eq!(options, expected, "{message}");
+    assert!(!message.contains(secret), "{message}");
+}
+
+#[test]
+fn a_missing_object_is_one_problem() {
+    for name in ["client", "cookie", "issuer"] {
+        let error = Config::parse(&without(name).to_string()).unwrap_err();
+        assert_eq!(error.message().lines().count(), 1, "{error}");
+    }
+    let message = fault(&json!({ "client": { "id": "web" } }));
+    assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+#[test]
 fn config_errors_name_option_without_secrets() {
     let secret = "hunter2hunter2";
     let client = |auth: Value| json!({ "client": { "id": "web", "auth": auth } });

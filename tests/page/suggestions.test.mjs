@@ -28,6 +28,30 @@ for (const [option, meant] of Object.entries(CASES)) {
   })
 }
 
+test('each line about an unknown option has its own suggestion', () => {
+  const lines = [
+    '`clientID`: there is no such option',
+    KNOWN,
+    '`issuer` is 7: it must be a URL',
+    '`x`: there is no such option',
+    KNOWN,
+    '`session.idel`: there is no such option',
+    'idle absolute persist',
+    'there are more problems',
+  ]
+  const text = describeError('config_invalid', lines.join('\n'))
+  assert.equal(
+    text,
+    [
+      '`clientID`: there is no such option (did you mean `clientId`?)',
+      '`issuer` is 7: it must be a URL',
+      '`x`: there is no such option',
+      '`session.idel`: there is no such option (did you mean `idle`?)',
+      'there are more problems. Fix what the message names, and start again.',
+    ].join('\n'),
+  )
+})
+
 for (const option of ['idTokenSigningAlg', 'pxy', 'response', 'x', '', 'é']) {
   test(`'${option}' suggests nothing`, () => {
     assert.equal(about(option), `\`${option}\`: there is no such option`)

@@ -53,7 +53,8 @@ export function sendStyle(ctx) {
   ctx.body = STYLE
 }
 
-const STYLE = `
+/** The style sheet of the pages. */
+export const STYLE = `
 :root {
   color-scheme: light dark;
   --paper: light-dark(#efedf7, #14121f);

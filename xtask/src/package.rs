@@ -136,6 +136,7 @@ fn site() -> Result<()> {
     inputs.extend(
         [
             "README.md",
+            "docs/providers",
             "pkg/dist",
             "tests/support",
             "package-lock.json",
@@ -143,7 +144,7 @@ fn site() -> Result<()> {
         .map(str::to_owned),
     );
     let inputs: Vec<_> = inputs.iter().map(|input| at(input)).collect();
-    let outputs = [at("www/dist")];
+    let outputs = [at("www/dist"), at("target/static")];
     let stamp = Stamp::of("site", &inputs, &[])?;
     if stamp.is_fresh(&outputs) {
         unchanged("site: esbuild, tsc");

@@ -27,7 +27,7 @@ export interface TokenHandler {
    * start. Sends no request to the provider or the coordinator.
    *
    * @param env The environment, as for {@link fetch}. Default: `process.env`, if the platform has it.
-   * @throws `StrongroomError` `config_invalid`: the message names the option and its fault.
+   * @throws `StrongroomError` `config_invalid`: the message has a line for each invalid option.
    */
   ready(env?: unknown): Promise<void>
 }

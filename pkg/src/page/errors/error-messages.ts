@@ -87,8 +87,11 @@ const OPTIONS: Record<string, string> = {
 export const expandMessage = (message: string): string =>
   suggestOption(suggest(message.replace(/[\x01-\x07]./g, (coded) => texts[coded] ?? BY_KEY[coded] ?? '…')))
 
-/** Matches the core's message about an unknown option. The message's last line lists the known options. */
-const UNKNOWN = /^`([^]*)`: there is no such option[^]*\n([\w ]+)$/
+/**
+ * Matches the core's line about an unknown option, and the next line, which lists the known options. A message about a
+ * configuration has a line for each problem.
+ */
+const UNKNOWN = /^`(.*)`: there is no such option\n([\w ]+)$/gm
 
 /** Replaces the list of known options, in the core's message about an unknown option, with a suggestion. */
 const suggest = (message: string): string =>
@@ -96,9 +99,7 @@ const suggest = (message: string): string =>
     // An option of `session` may be written outside of `session`.
     const all = option.includes('.') ? known : `${known} ${SESSION_OPTIONS}`
     const meant = closest(all, lastName(option))
-    return meant
-      ? `\`${option}\`: there is no such option (did you mean \`${meant}\`?)`
-      : text.slice(0, -known.length - 1)
+    return text.slice(0, -known.length - 1) + (meant ? ` (did you mean \`${meant}\`?)` : '')
   })
 
 const lastName = (option: string): string => option.slice(option.lastIndexOf('.') + 1)
