@@ -95,6 +95,13 @@ const BROKEN = [
     /./,
   ],
   [
+    'config.valid',
+    { config: { apis: [{ url: 'https://*.example.com/' }] } },
+    /a Content-Security-Policy cannot name this host|`apis\[0\]\.url`/,
+    /correct/,
+    /./,
+  ],
+  [
     'page.found',
     { routes: { '/': { status: 404 } } },
     /^404 text\/html/,

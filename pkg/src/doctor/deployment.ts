@@ -44,12 +44,14 @@ export const SOME_WORKER = '/auth.worker.js'
 export const generated = (deployment: Deployment): SecurityHeaders => {
   const { origin, worker = SOME_WORKER, metadata } = deployment
   const config: HeaderConfig = deployment.config ?? { issuer: origin, apis: [] }
-  return securityHeaders(config, {
-    origin,
-    worker,
-    ...(metadata && { metadata }),
-    isolated: isIsolated(deployment),
-  })
+  const options = { origin, worker, isolated: isIsolated(deployment) }
+  try {
+    return securityHeaders(config, { ...options, ...(metadata && { metadata }) })
+  } catch (error) {
+    // A policy cannot name every host of an endpoint.
+    if (metadata) return securityHeaders(config, options)
+    throw error
+  }
 }
 
 /** Returns true if the page asks to be cross-origin isolated. */

@@ -4,7 +4,7 @@ import { type CommandLine, UsageError } from './command-line.js'
 import { readConfig } from './configuration.js'
 import { loadJudge } from './core.js'
 import { checkApis } from './apis.js'
-import { type Deployment, namedWorkers, policiesOf } from './deployment.js'
+import { type Deployment, generated, namedWorkers, policiesOf } from './deployment.js'
 import { checkHandler } from './handler.js'
 import { hostFile } from './host-files.js'
 import { checkCallback, checkPage, checkServiceWorker } from './page.js'
@@ -75,11 +75,21 @@ const findConfig = async (deployment: Deployment, given: VaultConfig | undefined
     return
   }
   const source = options.config ?? 'strongroom.json'
-  const fault = judge(config, origin + (deployment.worker ?? STANDALONE))
+  const fault = judge(config, origin + (deployment.worker ?? STANDALONE)) ?? unwritable(deployment, config)
   if (fault === undefined) {
     report.ok('config.valid', `the core accepts ${source}`)
     deployment.config = config
   } else report.fault('config.valid', `the core refuses ${source}`, fault, `correct the option in ${source}`)
+}
+
+/** Returns the reason why no policy can have the addresses of a configuration, or `undefined`. */
+const unwritable = (deployment: Deployment, config: VaultConfig): string | undefined => {
+  try {
+    generated({ ...deployment, config })
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
 }
 
 /** Reads `strongroom.json`, which a standalone worker has beside it. */

@@ -25,12 +25,27 @@ export const findMetadata = async (deployment: Deployment): Promise<void> => {
     const document = reply.status === 200 ? object(reply.body) : undefined
     if (document) {
       deployment.discovery = { reply, document }
-      deployment.metadata = { ...(document as Partial<ProviderMetadata>), ...config!.metadata }
+      deployment.metadata = usable(deployment, { ...document, ...config!.metadata })
       return
     }
   }
   deployment.discovery = { reply: first! }
-  if (config!.metadata) deployment.metadata = config!.metadata
+  if (config!.metadata) deployment.metadata = usable(deployment, { ...config!.metadata })
+}
+
+/** Returns metadata that the core would accept, with members that do not matter for a judgment of others. */
+const acceptable = ({ issuer }: VaultConfig): Document => ({
+  ...Object.fromEntries(REQUIRED.map((name) => [name, `${issuer.replace(/\/$/, '')}/${name}`])),
+  issuer,
+})
+
+/** Leaves out the addresses that the core would not request. The core judges each of them as it does a token endpoint. */
+const usable = (deployment: Deployment, document: Document): Partial<ProviderMetadata> => {
+  const { judge, config, origin, worker = '/' } = deployment
+  const isUsable = ([name, value]: [string, unknown]) =>
+    !/_(endpoint|uri)$/.test(name) ||
+    judge({ ...config, metadata: { ...acceptable(config!), token_endpoint: value } }, origin + worker) === undefined
+  return Object.fromEntries(Object.entries(document).filter(isUsable))
 }
 
 const object = (text: string): Document | undefined => {
@@ -131,10 +146,7 @@ const isComplete = ({ metadata, identity }: VaultConfig) =>
 /** Lets the core judge each member by itself, between members that it accepts. */
 const judgeMembers = (deployment: Deployment, document: Document) => {
   const { report, judge, config, origin, worker = '/' } = deployment
-  const good: Document = Object.fromEntries(
-    REQUIRED.map((name) => [name, `${config!.issuer.replace(/\/$/, '')}/${name}`]),
-  )
-  good['issuer'] = config!.issuer
+  const good = acceptable(config!)
   for (const [id, members, text, fix] of JUDGED) {
     const line = `provider.${id}`
     const isRequired = members.some((name) => REQUIRED.includes(name))
