@@ -180,14 +180,14 @@ test('a redirect of the page is shown and not followed', async () => {
   const server = await listen({
     handler: (request, response) => {
       count++
-      response.writeHead(302, { Location: '/start' }).end()
+      response.writeHead(302, { Location: "/start';x" }).end()
     },
   })
   const { by, status } = await doctor(server.origin)
   await server.close()
   assert.equal(status, 1)
-  assert.equal(by['page.found'].seen, `302, a redirect to ${server.origin}/start, which was not followed`)
-  assert.equal(by['page.found'].fix, `npx strongroom doctor ${server.origin}/start`)
+  assert.equal(by['page.found'].seen, `302, a redirect to ${server.origin}/start';x, which was not followed`)
+  assert.equal(by['page.found'].fix, `npx strongroom doctor '${server.origin}/start%27;x'`)
   assert.equal(count, 1)
 })
 

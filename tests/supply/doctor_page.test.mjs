@@ -355,11 +355,11 @@ for (const [id, { workerPolicy: change, ...changes }, seen, fix, also = undefine
 test('page.secure: a page over plain http', async () => {
   // No test server has a public address over http, so the doctor's request is refused, and the page is given.
   const { load } = await import('../support/page_module.mjs')
-  const { checkPage, Report } = await load('doctor/page.ts', 'doctor/report.ts')
+  const { findPage, Report } = await load('doctor/page.ts', 'doctor/report.ts')
   const report = new Report()
   const url = new URL('http://app.example.com/')
   const header = (name) => ({ 'content-type': 'text/html' })[name]
-  checkPage({
+  findPage({
     options: { url },
     report,
     origin: url.origin,

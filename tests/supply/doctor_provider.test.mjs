@@ -157,7 +157,7 @@ const BROKEN = [
     (s) => (s.document.issuer += '/'),
     {},
     /the issuer in the provider's metadata is 'http:\/\/127\.0\.0\.1:\d+\/', not /,
-    /^issuer: 'http:\/\/127\.0\.0\.1:\d+\/'$/,
+    /^issuer: "http:\/\/127\.0\.0\.1:\d+\/"$/,
   ],
   ['endpoints', member('token_endpoint'), {}, /token_endpoint is missing/, /^metadata: \{/],
   [
@@ -208,7 +208,7 @@ const BROKEN = [
     () => {},
     { idTokenSignedResponseAlg: 'EdDSA' },
     /: ES256, RS256$/,
-    /^idTokenSignedResponseAlg: 'ES256'$/,
+    /^idTokenSignedResponseAlg: "ES256"$/,
   ],
   [
     'dpop',
@@ -272,7 +272,7 @@ const BROKEN = [
     (s) => (s.response.iss = 'https://other.example.com'),
     {},
     /^iss=https:\/\/other/,
-    /^issuer: 'https:\/\/other/,
+    /^issuer: "https:\/\/other/,
   ],
 ]
 

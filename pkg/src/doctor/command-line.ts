@@ -9,8 +9,8 @@ export interface CommandLine {
   config?: string
   /** The path of the worker's file. Default: the file that the page's `worker-src` names. */
   worker?: string
-  /** The path of the token handler's endpoints. */
-  handler: string
+  /** The path of the token handler's endpoints. Default: `/auth`, if there is one. */
+  handler?: string
   json: boolean
   /** Sends a token request with a code that does not exist. */
   probesToken: boolean
@@ -33,7 +33,7 @@ Looks at a deployment from outside, and says what to change. It sends no token a
                        (default: strongroom.json at the site; without one, lines that need it are left out)
   --worker PATH        the worker's file, such as /auth.worker.js
                        (default: the file that the page's worker-src names)
-  --handler PATH       the token handler's endpoints (default: /auth)
+  --handler PATH       the token handler's endpoints (default: /auth, if there is one)
   --probe-token        sends one token request with a code that does not exist, to see the headers of the error
   --allow-private      sends requests to private addresses even if URL has a public one
   --fix-headers HOST   prints the headers for ${HOSTS.join(', ')}, in place of a report
@@ -69,13 +69,13 @@ export const readCommandLine = (all: string[]): CommandLine | 'help' => {
       throw new UsageError(`${name} is '${path}', and must be a path that begins with a slash`)
     }
   }
-  const [config, worker] = [values.get('--config'), values.get('--worker')]
+  const [config, worker, handler] = ['--config', '--worker', '--handler'].map((name) => values.get(name))
   return {
     url,
     ...(config !== undefined && { config }),
     ...(worker !== undefined && { worker }),
     ...(host !== undefined && { fixHeaders: host as HostName }),
-    handler: (values.get('--handler') ?? '/auth').replace(/\/$/, ''),
+    ...(handler !== undefined && { handler }),
     json: flags.has('--json'),
     probesToken: flags.has('--probe-token'),
     allowsPrivate: flags.has('--allow-private'),

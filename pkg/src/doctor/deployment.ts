@@ -7,6 +7,13 @@ import { metaPolicies, parsePolicies, type Policy, sourcesOf } from './policy.js
 import type { Report } from './report.js'
 import type { Reply, Requests } from './requests.js'
 
+/** A token handler's configuration, as far as the doctor reads it. */
+export interface HandlerConfig {
+  base?: string
+  routes?: { prefix: string }[]
+  session?: { storage?: string }
+}
+
 /** What the parts of the doctor share. */
 export interface Deployment {
   readonly options: CommandLine
@@ -19,12 +26,16 @@ export interface Deployment {
   readonly page: Reply
   /** The policies of the page. */
   readonly policies: Policy[]
+  /** False if a token handler is in place of a worker. */
+  needsWorker: boolean
   /** The path of the worker's file, if it is known. */
   worker?: string
   /** The response with the worker's file. */
   workerFile?: Reply
   /** The configuration, if there is one and the core accepts it. */
   config?: VaultConfig
+  /** The parts of a token handler's configuration that matter outside of its server. */
+  handlerConfig?: HandlerConfig
   /** The response with the provider's discovery document, and its members if it is one. */
   discovery?: { reply: Reply; document?: Record<string, unknown> }
   /** The provider's metadata, with the members that the configuration sets. */

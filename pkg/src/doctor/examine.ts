@@ -4,10 +4,10 @@ import { type CommandLine, UsageError } from './command-line.js'
 import { readConfig } from './configuration.js'
 import { loadJudge } from './core.js'
 import { checkApis } from './apis.js'
-import { type Deployment, generated, namedWorkers, policiesOf } from './deployment.js'
+import { type Deployment, generated, type HandlerConfig, namedWorkers, policiesOf } from './deployment.js'
 import { checkHandler } from './handler.js'
 import { hostFile } from './host-files.js'
-import { checkCallback, checkPage, checkServiceWorker } from './page.js'
+import { checkCallback, checkPage, checkServiceWorker, findPage } from './page.js'
 import { checkProvider, findMetadata } from './provider.js'
 import { asJson, asText, Report } from './report.js'
 import { isPrivateUrl, Requests, seenOf } from './requests.js'
@@ -26,13 +26,13 @@ export const examine = async (options: CommandLine): Promise<{ text: string; has
     return { text: hostFile(deployment, options.fixHeaders), hasFaults: false }
   }
   if (deployment.config) await findMetadata(deployment)
-  if (checkPage(deployment)) {
+  if (findPage(deployment)) {
+    const hasHandler = await checkHandler(deployment)
+    deployment.needsWorker = !hasHandler || deployment.worker !== undefined
+    checkPage(deployment)
     await checkServiceWorker(deployment)
     await checkCallback(deployment)
-    const hasHandler = await checkHandler(deployment, options.handler)
-    if (hasHandler && deployment.worker === undefined) {
-      report.unused('worker.file', 'a token handler is in place of a worker')
-    } else await checkWorker(deployment)
+    await checkWorker(deployment)
     await checkProvider(deployment)
     await checkApis(deployment)
   }
@@ -57,6 +57,7 @@ const look = async (options: CommandLine, report: Report, requests: Requests): P
     origin: options.url.origin,
     page,
     policies: policiesOf(page),
+    needsWorker: true,
   }
   const worker = options.worker ?? namedWorkers(deployment)[0]
   if (worker !== undefined) deployment.worker = worker
@@ -75,12 +76,24 @@ const findConfig = async (deployment: Deployment, given: VaultConfig | undefined
     return
   }
   const source = options.config ?? 'strongroom.json'
+  if (isOfHandler(config)) {
+    deployment.handlerConfig = config
+    report.unused(
+      'config.valid',
+      `${source} is a token handler's configuration, which only its server can judge`,
+    )
+    return
+  }
   const fault = judge(config, origin + (deployment.worker ?? STANDALONE)) ?? unwritable(deployment, config)
   if (fault === undefined) {
     report.ok('config.valid', `the core accepts ${source}`)
     deployment.config = config
   } else report.fault('config.valid', `the core refuses ${source}`, fault, `correct the option in ${source}`)
 }
+
+/** Returns true for the configuration of a token handler, which has a client with a secret in place of `clientId`. */
+const isOfHandler = (config: object): config is HandlerConfig =>
+  !('clientId' in config) && !('apis' in config) && ('client' in config || 'routes' in config)
 
 /** Returns the reason why no policy can have the addresses of a configuration, or `undefined`. */
 const unwritable = (deployment: Deployment, config: VaultConfig): string | undefined => {

@@ -20,8 +20,8 @@ const isUnsafeScript = (source: string) =>
 const SAFE_REFERRER =
   /^(no-referrer|same-origin|origin|strict-origin|origin-when-cross-origin|strict-origin-when-cross-origin)$/
 
-/** Checks the app's page. Returns false if there is no page, so that nothing else can be looked at. */
-export const checkPage = (deployment: Deployment): boolean => {
+/** Checks that there is a page. Returns false if nothing else can be looked at. */
+export const findPage = (deployment: Deployment): boolean => {
   const { report, page, options } = deployment
   const { url } = options
   const isPage = page.status === 200 && /html/.test(page.header('content-type') ?? '')
@@ -29,7 +29,7 @@ export const checkPage = (deployment: Deployment): boolean => {
     const fix =
       page.redirect === undefined
         ? `let the server send the app's page (200, text/html) for ${url.pathname}`
-        : `npx strongroom doctor ${page.redirect}`
+        : `npx strongroom doctor '${page.redirect.replaceAll("'", '%27')}'`
     report.fault('page.found', 'the address has no page of an app', seenOf(page), fix)
     return false
   }
@@ -45,9 +45,13 @@ export const checkPage = (deployment: Deployment): boolean => {
     return false
   }
   report.ok('page.secure', 'the page is a secure context')
+  return true
+}
+
+/** Checks the headers of the app's page. */
+export const checkPage = (deployment: Deployment): void => {
   checkPolicy(deployment)
   checkHeaders(deployment)
-  return true
 }
 
 const isLoopback = (url: URL) =>
@@ -61,7 +65,9 @@ const checkPolicy = (deployment: Deployment) => {
     const onlyReports = page.header('content-security-policy-report-only')
     const seen =
       onlyReports === undefined ? `no ${policy}` : `only ${policy}-Report-Only, which blocks nothing`
-    report.fault('page.policy', 'the page has no policy', seen, headerLine(wanted, policy))
+    const line = headerLine(wanted, policy)
+    const fix = deployment.needsWorker ? line : line.replace(/worker-src [^;]*/, "connect-src 'self'")
+    report.fault('page.policy', 'the page has no policy', seen, fix)
     return
   }
   report.ok('page.policy', 'the page has a policy')
@@ -120,7 +126,9 @@ const checkWorkerSource = (deployment: Deployment, fix: string) => {
   const { report, policies, worker, origin } = deployment
   const id = 'page.worker-src'
   const seen = written(policies, 'worker-src')
-  if (
+  if (!deployment.needsWorker) {
+    report.unused(id, 'a token handler is in place of a worker')
+  } else if (
     permits(policies, 'worker-src', (sources) => sources.some((one) => one === "'self'" || isAnywhere(one)))
   ) {
     report.fault(id, 'every file of the origin may become a worker, also an uploaded one', seen, fix)
@@ -196,6 +204,10 @@ export const checkNoSniff = ({ report }: Deployment, id: string, reply: Reply) =
 export const checkServiceWorker = async (deployment: Deployment) => {
   const { report, requests, policies, origin, worker } = deployment
   const id = 'page.service-worker'
+  if (!deployment.needsWorker) {
+    report.unused(id, 'no worker has tokens that a service worker could see')
+    return
+  }
   const path = worker ?? namedWorkers(deployment)[0] ?? '/'
   const headers = {
     'Service-Worker': 'script',

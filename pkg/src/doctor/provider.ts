@@ -1,7 +1,9 @@
 /** The lines about the provider. */
 import type { ProviderMetadata, VaultConfig } from '../worker/config.js'
 import type { Deployment } from './deployment.js'
-import { type Reply, seenOf } from './requests.js'
+import { checkClient } from './provider-client.js'
+import { allowsOrigin, checkKeys, checkTokenEndpoint } from './provider-cors.js'
+import { jsonOf, type Reply, seenOf } from './requests.js'
 
 /** The members of a discovery document, as it arrived. */
 type Document = Record<string, unknown>
@@ -22,7 +24,7 @@ export const findMetadata = async (deployment: Deployment): Promise<void> => {
   for (const url of locations(config!.issuer)) {
     const reply = await requests.send(url, { headers: { Origin: origin } })
     first ??= reply
-    const document = reply.status === 200 ? object(reply.body) : undefined
+    const document = reply.status === 200 ? jsonOf(reply) : undefined
     if (document) {
       deployment.discovery = { reply, document }
       deployment.metadata = usable(deployment, { ...document, ...config!.metadata })
@@ -44,17 +46,9 @@ const usable = (deployment: Deployment, document: Document): Partial<ProviderMet
   const { judge, config, origin, worker = '/' } = deployment
   const isUsable = ([name, value]: [string, unknown]) =>
     !/_(endpoint|uri)$/.test(name) ||
-    judge({ ...config, metadata: { ...acceptable(config!), token_endpoint: value } }, origin + worker) === undefined
+    judge({ ...config, metadata: { ...acceptable(config!), token_endpoint: value } }, origin + worker) ===
+      undefined
   return Object.fromEntries(Object.entries(document).filter(isUsable))
-}
-
-const object = (text: string): Document | undefined => {
-  try {
-    const value = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined
-  } catch {
-    return undefined
-  }
 }
 
 /** The members without which the core does not judge metadata. */
@@ -62,7 +56,12 @@ const REQUIRED = ['issuer', 'authorization_endpoint', 'token_endpoint', 'jwks_ur
 
 /** Lines that the core's own rules decide: for each, the members, and the line that fixes the configuration. */
 const JUDGED: [id: string, members: string[], text: string, fix: (document: Document) => string][] = [
-  ['issuer', ['issuer'], 'the issuer is exactly the configured one', ({ issuer }) => `issuer: '${issuer}'`],
+  [
+    'issuer',
+    ['issuer'],
+    'the issuer is exactly the configured one',
+    ({ issuer }) => `issuer: ${JSON.stringify(issuer)}`,
+  ],
   [
     'endpoints',
     ['authorization_endpoint', 'token_endpoint', 'jwks_uri'],
@@ -190,7 +189,7 @@ const checkProofs = ({ report, config, discovery }: Deployment) => {
       `the provider signs ID tokens with ${pinned}`,
       algorithms.includes(pinned) ? undefined : `the provider does not sign ID tokens with ${pinned}`,
       `id_token_signing_alg_values_supported: ${algorithms.join(', ')}`,
-      `idTokenSignedResponseAlg: '${algorithms[0]}'`,
+      `idTokenSignedResponseAlg: ${JSON.stringify(algorithms[0])}`,
     )
   }
   const id = 'provider.dpop'
@@ -212,219 +211,5 @@ const checkProofs = ({ report, config, discovery }: Deployment) => {
     proofs.includes('ES256') ? undefined : 'the provider does not accept proofs with ES256',
     `dpop_signing_alg_values_supported: ${proofs.join(', ')}`,
     'dpop: false in the configuration, or turn ES256 on at the provider',
-  )
-}
-
-/** Checks that the app's origin may read a response. */
-const allowsOrigin = ({ report, origin, worker }: Deployment, id: string, reply: Reply) => {
-  const value = reply.header('access-control-allow-origin')
-  const { pathname, origin: of } = new URL(reply.url)
-  if (worker !== undefined && of === origin) report.unused(id, `${pathname} is on the app's origin`)
-  else {
-    report.check(
-      id,
-      `${origin} may read ${of}${pathname}`,
-      value === '*' || value === origin ? undefined : `the browser refuses the response of ${of}${pathname}`,
-      value === undefined ? 'no Access-Control-Allow-Origin' : `Access-Control-Allow-Origin: ${value}`,
-      `Access-Control-Allow-Origin: ${origin} (at the provider: add the app's origin to the client's allowed origins)`,
-    )
-  }
-}
-
-const checkKeys = async (deployment: Deployment) => {
-  const { report, requests, config, metadata, origin } = deployment
-  const url = metadata!.jwks_uri
-  if (config!.identity || typeof url !== 'string') {
-    report.unused('provider.keys', 'there are no ID tokens')
-    return
-  }
-  const reply = await requests.send(url, { headers: { Origin: origin } })
-  const keys = reply.status === 200 ? object(reply.body)?.['keys'] : undefined
-  const hasKeys = Array.isArray(keys) && keys.length > 0
-  report.check(
-    'provider.keys',
-    'the provider publishes keys',
-    hasKeys ? undefined : 'the provider publishes no keys at jwks_uri',
-    seenOf(reply),
-    `let ${url} respond with 200 and { "keys": [ … ] }`,
-  )
-  if (hasKeys) allowsOrigin(deployment, 'provider.cors-keys', reply)
-}
-
-const DPOP: Record<string, string> = { 'Access-Control-Request-Headers': 'dpop' }
-
-/** Checks an endpoint to which the worker posts forms: without a request that the provider could count as an attempt. */
-const checkTokenEndpoint = async (
-  deployment: Deployment,
-  name: 'token' | 'revocation',
-  url: string | undefined,
-) => {
-  const { report, requests, config, origin, options } = deployment
-  const id = `provider.cors-${name}`
-  if (typeof url !== 'string' || new URL(url).origin === origin) {
-    report.unused(
-      id,
-      url === undefined ? `there is no ${name}_endpoint` : `the ${name} endpoint is on the app's origin`,
-    )
-    return
-  }
-  const isBound = config!.dpop === true && name === 'token'
-  const headers = { Origin: origin, 'Access-Control-Request-Method': 'POST', ...(isBound && DPOP) }
-  const reply = await requests.send(url, { method: 'OPTIONS', headers })
-  const value = reply.header('access-control-allow-origin')
-  const allowed = reply.header('access-control-allow-headers') ?? ''
-  const fix = `Access-Control-Allow-Origin: ${origin} (at the provider: add the app's origin to the client's allowed origins)`
-  if (value !== undefined && value !== '*' && value !== origin) {
-    const why = `the browser refuses the responses of the ${name} endpoint`
-    report.fault(id, why, `Access-Control-Allow-Origin: ${value}`, fix)
-  } else if (isBound && value !== undefined && !/(^|[ ,])(dpop|\*)([ ,]|$)/i.test(allowed)) {
-    const seen = `Access-Control-Allow-Headers: ${allowed || '(missing)'}`
-    report.fault(
-      id,
-      'the token endpoint does not allow the header DPoP',
-      seen,
-      'Access-Control-Allow-Headers: DPoP',
-    )
-  } else if (value !== undefined) report.ok(id, `${origin} may read the responses of the ${name} endpoint`)
-  else if (isBound) {
-    report.fault(
-      id,
-      'the token endpoint allows no requests with DPoP',
-      `${seenOf(reply)} for a preflight`,
-      fix,
-    )
-  } else if (!options.probesToken) {
-    report.unseen(
-      id,
-      `the ${name} endpoint does not respond to a preflight, which these requests do not need: --probe-token shows more`,
-    )
-  }
-  if (options.probesToken && name === 'token') await probe(deployment, url)
-}
-
-/** Sends a token request that fails, because errors often lack the headers. */
-const probe = async ({ report, requests, config, origin }: Deployment, url: string) => {
-  const form = {
-    grant_type: 'authorization_code',
-    client_id: config!.clientId,
-    code: 'strongroom-doctor',
-    code_verifier: random() + random(),
-    redirect_uri: new URL(config!.redirectUri, origin).href,
-  }
-  const headers = { Origin: origin, 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Site': 'cross-site' }
-  const reply = await requests.send(url, { method: 'POST', headers, form })
-  const value = reply.header('access-control-allow-origin')
-  report.check(
-    'provider.cors-token-errors',
-    `${origin} may read the errors of the token endpoint`,
-    value === '*' || value === origin ? undefined : 'the browser refuses the errors of the token endpoint',
-    `${seenOf(reply)}, ${value === undefined ? 'no Access-Control-Allow-Origin' : `Access-Control-Allow-Origin: ${value}`}`,
-    `Access-Control-Allow-Origin: ${origin}, also with errors`,
-  )
-  const error = object(reply.body)?.['error']
-  if (error === 'invalid_client' || error === 'unauthorized_client') {
-    const fix = 'register the client as public, without a secret: token_endpoint_auth_method "none"'
-    report.fault(
-      'provider.public-client',
-      'the provider refuses this client without a secret',
-      String(error),
-      fix,
-    )
-  } else if (error === 'invalid_grant') report.ok('provider.public-client', 'the client needs no secret')
-  else report.unseen('provider.public-client', `the provider responded with ${error ?? seenOf(reply)}`)
-}
-
-const random = () => crypto.randomUUID().replaceAll('-', '')
-
-/** Errors with which a provider says that it knows client and redirect URI, and that nobody is signed in. */
-const NOBODY = /^(login_required|interaction_required|consent_required|account_selection_required)$/
-
-/** Asks for a login without interaction. Its error at the redirect URI proves client and redirect URI. */
-const checkClient = async (deployment: Deployment) => {
-  const { report, requests, config, metadata, origin } = deployment
-  const endpoint = metadata!.authorization_endpoint
-  if (typeof endpoint !== 'string' || !URL.canParse(endpoint)) return
-  const id = 'provider.client'
-  if (metadata!.require_pushed_authorization_requests === true) {
-    report.unseen(id, 'the provider requires pushed requests, so only a login shows if it knows the client')
-    return
-  }
-  const redirectUri = new URL(config!.redirectUri, origin).href
-  const challenge = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(random()))
-  const code = btoa(String.fromCharCode(...new Uint8Array(challenge))).replace(/=+$/, '')
-  const url = new URL(endpoint)
-  for (const [name, value] of Object.entries({
-    ...config!.authorizationParams,
-    client_id: config!.clientId,
-    redirect_uri: redirectUri,
-    response_type: 'code',
-    scope: config!.scope ?? '',
-    state: random(),
-    nonce: random(),
-    code_challenge: code.replaceAll('+', '-').replaceAll('/', '_'),
-    code_challenge_method: 'S256',
-    prompt: 'none',
-  })) {
-    if (value) url.searchParams.set(name, String(value))
-  }
-  reportClient(deployment, id, await requests.send(url.href, { headers: NAVIGATION }), redirectUri)
-}
-
-/** The headers of a navigation. */
-export const NAVIGATION = {
-  Accept: 'text/html',
-  'Sec-Fetch-Mode': 'navigate',
-  'Sec-Fetch-Dest': 'document',
-  'Sec-Fetch-Site': 'cross-site',
-}
-
-/** Adds the line about an authorization response to a request without interaction. */
-export const reportClient = (
-  { report, config, metadata }: Deployment,
-  id: string,
-  reply: Reply,
-  redirectUri: string,
-) => {
-  const { redirect } = reply
-  if (redirect === undefined || !isAt(redirect, redirectUri)) {
-    report.unseen(
-      id,
-      `an error page proves nothing (${seenOf(reply)}): compare the client and the redirect URI ${redirectUri} with the registration`,
-    )
-    return
-  }
-  const { searchParams, hash } = new URL(redirect)
-  const values = hash ? new URLSearchParams(hash.slice(1)) : searchParams
-  const error = values.get('error') ?? ''
-  const description = values.get('error_description')
-  report.check(
-    id,
-    `the provider knows the client and the redirect URI ${redirectUri}`,
-    NOBODY.test(error) ? undefined : 'the provider refuses the authorization request',
-    `error=${error}${description ? ` (${description})` : ''}`,
-    error === 'invalid_scope'
-      ? "scope: 'openid' and the scopes that the provider allows for this client"
-      : 'allow the client the authorization code flow with PKCE, and the parameters of authorizationParams',
-  )
-  const issuer = config?.issuer ?? metadata?.issuer
-  if (metadata?.authorization_response_iss_parameter_supported !== true || issuer === undefined) return
-  const iss = values.get('iss')
-  report.check(
-    'provider.iss-value',
-    'the authorization response names the configured issuer',
-    iss === issuer
-      ? undefined
-      : 'the authorization response does not name the configured issuer, so each login fails',
-    iss === null ? 'no iss in the response' : `iss=${iss}`,
-    iss === null
-      ? 'let the provider send iss, or metadata: { authorization_response_iss_parameter_supported: false }'
-      : `issuer: '${iss}'`,
-  )
-}
-
-const isAt = (address: string, redirectUri: string) => {
-  const [url, expected] = [new URL(address), new URL(redirectUri)]
-  return (
-    url.protocol === expected.protocol && url.host === expected.host && url.pathname === expected.pathname
   )
 }

@@ -220,6 +220,16 @@ const read = async (
   }
 }
 
+/** Returns the JSON object in a response, or `undefined`. */
+export const jsonOf = ({ body }: Reply): Record<string, unknown> | undefined => {
+  try {
+    const value = JSON.parse(body)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** Returns what was seen of a response, in a few words. */
 export const seenOf = ({ status, redirect, failure, header }: Reply): string => {
   if (failure !== undefined) return failure

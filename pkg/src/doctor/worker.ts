@@ -15,6 +15,10 @@ import { seenOf } from './requests.js'
 /** Checks the worker's file. */
 export const checkWorker = async (deployment: Deployment): Promise<void> => {
   const { report, requests, origin, worker } = deployment
+  if (!deployment.needsWorker) {
+    report.unused('worker.file', 'a token handler is in place of a worker')
+    return
+  }
   if (worker === undefined) {
     report.unseen(
       'worker.file',
