@@ -21,6 +21,7 @@ test('without arguments and with --help, it prints every option', async () => {
     for (const option of [
       '--config',
       '--worker',
+      '--vault-frame',
       '--handler',
       '--probe-token',
       '--allow-private',

@@ -9,6 +9,8 @@ export interface CommandLine {
   config?: string
   /** The path of the worker's file. Default: the file that the page's `worker-src` names. */
   worker?: string
+  /** The address of the frame, if the vault has an origin of its own. */
+  vaultFrame?: URL
   /** The path of the token handler's endpoints. Default: `/auth`, if there is one. */
   handler?: string
   json: boolean
@@ -33,6 +35,7 @@ Looks at a deployment from outside, and says what to change. It sends no token a
                        (default: strongroom.json at the site; without one, lines that need it are left out)
   --worker PATH        the worker's file, such as /auth.worker.js
                        (default: the file that the page's worker-src names)
+  --vault-frame URL    the frame's page, if the vault has an origin of its own
   --handler PATH       the token handler's endpoints (default: /auth, if there is one)
   --probe-token        sends one token request with a code that does not exist, to see the headers of the error
   --allow-private      sends requests to private addresses even if URL has a public one
@@ -44,7 +47,7 @@ Results: ✓ works, ✗ must change, ? cannot be seen from outside, – not used
 The exit status is 1 if there is a ✗, 2 if the command line cannot be used, and 0 otherwise.
 `
 
-const VALUES = ['--config', '--worker', '--handler', '--fix-headers']
+const VALUES = ['--config', '--worker', '--handler', '--vault-frame', '--fix-headers']
 const FLAGS = ['--json', '--probe-token', '--allow-private', '--help']
 
 /** Reads the arguments after the name of the program. @throws UsageError */
@@ -70,8 +73,10 @@ export const readCommandLine = (all: string[]): CommandLine | 'help' => {
     }
   }
   const [config, worker, handler] = ['--config', '--worker', '--handler'].map((name) => values.get(name))
+  const frame = values.get('--vault-frame')
   return {
     url,
+    ...(frame !== undefined && { vaultFrame: readUrl(frame) }),
     ...(config !== undefined && { config }),
     ...(worker !== undefined && { worker }),
     ...(host !== undefined && { fixHeaders: host as HostName }),

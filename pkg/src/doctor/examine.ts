@@ -11,6 +11,7 @@ import { checkCallback, checkPage, checkServiceWorker, findPage } from './page.j
 import { checkProvider, findMetadata } from './provider.js'
 import { asJson, asText, Report } from './report.js'
 import { isPrivateUrl, Requests, seenOf } from './requests.js'
+import { checkVaultFrame } from './vault-frame.js'
 import { checkWorker } from './worker.js'
 
 /** Looks at a deployment. Resolves with what is to be printed. */
@@ -21,20 +22,27 @@ export const examine = async (options: CommandLine): Promise<{ text: string; has
   const deployment = await look(options, report, requests)
   await findConfig(deployment, config)
   if (options.fixHeaders !== undefined) {
+    if (options.vaultFrame) {
+      throw new UsageError(
+        '--fix-headers has no format for a vault on its own origin: use vaultOriginHeaders()',
+      )
+    }
     if (!deployment.config) throw new UsageError(`--fix-headers needs a configuration: ${lastFault(report)}`)
     await findMetadata(deployment)
     return { text: hostFile(deployment, options.fixHeaders), hasFaults: false }
   }
   if (deployment.config) await findMetadata(deployment)
   if (findPage(deployment)) {
+    const { vaultFrame } = options
     const hasHandler = await checkHandler(deployment)
-    deployment.needsWorker = !hasHandler || deployment.worker !== undefined
+    deployment.needsWorker = !vaultFrame && (!hasHandler || deployment.worker !== undefined)
     checkPage(deployment)
-    await checkServiceWorker(deployment)
-    await checkCallback(deployment)
-    await checkWorker(deployment)
-    await checkProvider(deployment)
-    await checkApis(deployment)
+    if (!vaultFrame) await checkCallback(deployment)
+    const home = vaultFrame ? await checkVaultFrame(deployment, vaultFrame) : deployment
+    await checkServiceWorker(home)
+    await checkWorker(home)
+    await checkProvider(home)
+    await checkApis(home)
   }
   report.group()
   const address = options.url.href
@@ -84,7 +92,8 @@ const findConfig = async (deployment: Deployment, given: VaultConfig | undefined
     )
     return
   }
-  const fault = judge(config, origin + (deployment.worker ?? STANDALONE)) ?? unwritable(deployment, config)
+  const base = (options.vaultFrame?.origin ?? origin) + (deployment.worker ?? STANDALONE)
+  const fault = judge(config, base) ?? unwritable(deployment, config)
   if (fault === undefined) {
     report.ok('config.valid', `the core accepts ${source}`)
     deployment.config = config

@@ -9,11 +9,11 @@ import {
   namedWorkers,
   policiesOf,
 } from './deployment.js'
-import { admits, isAnywhere, permits, sourcesOf, written } from './policy.js'
+import { admits, isAnywhere, parsePolicies, permits, sourcesOf, written } from './policy.js'
 import { type Reply, isPrivateUrl, seenOf } from './requests.js'
 
 /** Sources with which script in the page can run code of its own. `'unsafe-inline'` is a question of the framework. */
-const isUnsafeScript = (source: string) =>
+export const isUnsafeScript = (source: string) =>
   source === "'unsafe-eval'" || /^(data|blob):$/.test(source) || isAnywhere(source)
 
 /** Referrer policies by which no other site sees the query, which has the code of a login. */
@@ -127,7 +127,10 @@ const checkWorkerSource = (deployment: Deployment, fix: string) => {
   const id = 'page.worker-src'
   const seen = written(policies, 'worker-src')
   if (!deployment.needsWorker) {
-    report.unused(id, 'a token handler is in place of a worker')
+    const where = deployment.options.vaultFrame
+      ? "the worker is on the vault's origin"
+      : 'a token handler is in place of a worker'
+    report.unused(id, where)
   } else if (
     permits(policies, 'worker-src', (sources) => sources.some((one) => one === "'self'" || isAnywhere(one)))
   ) {
@@ -229,8 +232,8 @@ export const checkServiceWorker = async (deployment: Deployment) => {
 const isWide = (sources: string[]) =>
   sources.some((one) => one === "'self'" || one.endsWith('/') || isAnywhere(one))
 
-/** Checks the page at the redirect URI. */
-export const checkCallback = async (deployment: Deployment) => {
+/** Checks the page at the redirect URI. A vault on its own origin has other headers, `own`, at this page. */
+export const checkCallback = async (deployment: Deployment, own?: Record<string, string>): Promise<void> => {
   const { report, requests, config, origin } = deployment
   if (!config) return
   const url = URL.canParse(config.redirectUri, origin) ? new URL(config.redirectUri, origin) : undefined
@@ -248,11 +251,11 @@ export const checkCallback = async (deployment: Deployment) => {
     `let the server send the app's page for ${url.pathname}, with status 200 and without a redirect`,
   )
   if (!isPage) return
-  if (!config.callbackPage) {
+  if (!config.callbackPage && !own) {
     report.unused('page.callback-headers', 'there is no separate callback page')
     return
   }
-  const wanted = generated(deployment).callback
+  const wanted = own ?? generated(deployment).callback
   const wrong = wrongHeaders(reply, wanted)
   report.check(
     'page.callback-headers',
@@ -263,15 +266,16 @@ export const checkCallback = async (deployment: Deployment) => {
   )
 }
 
-/** Returns the names of generated headers of the callback page that the response lacks, or that permit more. */
-const wrongHeaders = (reply: Reply, wanted: Record<string, string>): string[] =>
+/** Returns the names of generated headers of a page that the response lacks, or that permit more. */
+export const wrongHeaders = (reply: Reply, wanted: Record<string, string>): string[] =>
   Object.keys(wanted).filter((name) => {
     const value = reply.header(name)
     if (name === 'Link') return false
     if (name !== 'Content-Security-Policy') return value?.toLowerCase() !== wanted[name]!.toLowerCase()
     const policies = policiesOf(reply)
-    const isOpen = (one: string) => permits(policies, one, (sources) => !sources.includes("'none'"))
-    return (
-      isOpen('frame-ancestors') || permits(policies, 'script-src', (sources) => sources.some(isUnsafeScript))
+    const ancestors = parsePolicies(wanted[name])[0]!.get('frame-ancestors')!
+    const isFramed = permits(policies, 'frame-ancestors', (sources) =>
+      sources.some((one) => one !== "'none'" && !ancestors.includes(one)),
     )
+    return isFramed || permits(policies, 'script-src', (sources) => sources.some(isUnsafeScript))
   })

@@ -19,7 +19,8 @@ export const locations = (issuer: string): string[] => {
 
 /** Requests the provider's metadata. */
 export const findMetadata = async (deployment: Deployment): Promise<void> => {
-  const { config, requests, origin } = deployment
+  const { config, requests, options } = deployment
+  const origin = options.vaultFrame?.origin ?? deployment.origin
   let first: Reply | undefined
   for (const url of locations(config!.issuer)) {
     const reply = await requests.send(url, { headers: { Origin: origin } })

@@ -20,6 +20,7 @@ const SIGNS: Record<Result, string> = { ok: '✓', fault: '✗', unseen: '?', un
 const TITLES: Record<string, string> = {
   config: 'Configuration',
   page: 'Page',
+  vault: "The vault's origin",
   worker: 'Worker',
   provider: 'Provider',
   api: 'APIs',

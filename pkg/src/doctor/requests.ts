@@ -162,13 +162,18 @@ export class Requests {
 
   /** Looks up a name, and refuses private addresses. The connection then uses these addresses, and no others. */
   readonly #lookup: Lookup = (host, options, callback) =>
-    lookup(host, { ...options, all: true }, (error, addresses) => {
-      if (error) return callback(error)
-      const found = addresses!.find(({ address }) => isPrivateAddress(address))
-      if (found && !this.#allowsPrivate) return callback(refusal(host, found.address))
-      if (options.all) return callback(null, addresses)
-      return callback(null, addresses![0]!.address, addresses![0]!.family)
-    })
+    // Browsers find every name that ends in `.localhost` on this machine. The system may not.
+    lookup(
+      host.endsWith('.localhost') ? 'localhost' : host,
+      { ...options, all: true },
+      (error, addresses) => {
+        if (error) return callback(error)
+        const found = addresses!.find(({ address }) => isPrivateAddress(address))
+        if (found && !this.#allowsPrivate) return callback(refusal(host, found.address))
+        if (options.all) return callback(null, addresses)
+        return callback(null, addresses![0]!.address, addresses![0]!.family)
+      },
+    )
 }
 
 type Lookup = Parameters<typeof sendHttp>[1]['lookup']
