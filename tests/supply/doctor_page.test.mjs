@@ -373,15 +373,44 @@ test('page.secure: a page over plain http', async () => {
 
 test('page.service-worker: every file may be registered', async () => {
   site.serviceWorkers.push('/auth.worker.js')
+  const args = ['--worker', '/auth.worker.js']
   try {
-    const folder = replaced('/auth.worker.js', '/')
-    const { by } = await look({ policy: folder, args: ['--worker', '/auth.worker.js'] })
-    assert.equal(by['page.service-worker'].result, 'fault')
-    assert.match(by['page.service-worker'].fix, /respond with 403/)
+    for (const source of [site.origin, `${site.origin}/`, "'self'"]) {
+      const { by } = await look({ policy: replaced(/worker-src [^;]*/, `worker-src ${source}`), args })
+      assert.equal(by['page.service-worker'].result, 'fault', source)
+      assert.match(by['page.service-worker'].fix, /respond with 403/)
+      assert.equal(by['page.worker-src'].result, 'fault', source)
+    }
     assert.equal((await look({})).by['page.service-worker'].result, 'ok', 'worker-src alone prevents it')
   } finally {
     site.serviceWorkers.length = 0
   }
+})
+
+test('a folder in worker-src is right, and the worker’s file is then named by --worker', async () => {
+  const policy = replaced('/auth.worker.js', '/assets/')
+  for (const path of ['/assets/auth.worker-B1c2D3e4.js', '/assets/strongroom_bg.wasm']) {
+    site.files[path] = site.files[path.replace('-B1c2D3e4', '').replace('/assets', '')]
+  }
+  const worker = '/assets/auth.worker-B1c2D3e4.js'
+  site.workers.push(worker)
+  const { by } = await look({ policy })
+  assert.equal(by['worker.file'].result, 'unseen')
+  const report = await look({ policy, args: ['--worker', worker] })
+  assert.deepEqual(
+    ofPage(report).filter(({ result }) => !/ok|unused/.test(result)),
+    [],
+  )
+  assert.match(report.by['worker.cache'].text, /has a hash/)
+})
+
+test('worker.module-cache: a hint needs a module that browsers keep', async () => {
+  const headers = { Link: '</strongroom_bg.wasm>; rel=prefetch; as=fetch; crossorigin' }
+  const { by } = await look({ headers })
+  assert.equal(by['worker.module-cache'].result, 'fault')
+  assert.match(by['worker.module-cache'].text, /twice/)
+  const kept = await look({ headers, module: { 'Cache-Control': 'public, max-age=31536000, immutable' } })
+  assert.equal(kept.by['worker.module-cache'].result, 'ok')
 })
 
 test('what is as strict in another way is right', async () => {

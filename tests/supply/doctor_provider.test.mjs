@@ -64,7 +64,7 @@ async function startFake() {
       if (state.page) return send(400, undefined, { 'Content-Type': 'text/html' })
       const back = new URL(url.searchParams.get('redirect_uri'))
       for (const [name, value] of Object.entries(state.response)) back.searchParams.set(name, value)
-      return send(303, undefined, { Location: back.href })
+      return send(303, undefined, { Location: state.isFragment ? back.href.replace('?', '#') : back.href })
     },
   })
   return Object.assign(server, { asked })
@@ -351,6 +351,14 @@ test('configured metadata complete and replace the discovery document', async ()
   const token_endpoint = `${provider.origin}/token`
   const completed = await look(member('token_endpoint'), { metadata: { token_endpoint } })
   assert.deepEqual(resultsOf(completed), HEALTHY)
+})
+
+test('a response in the fragment is read, too', async () => {
+  const change = (s) => (s.isFragment = true)
+  const { by } = await look(change, { responseMode: 'fragment' })
+  assert.equal(provider.asked.find(({ path }) => path === '/auth').query.get('response_mode'), 'fragment')
+  assert.equal(by['provider.client'].result, 'ok')
+  assert.equal(by['provider.iss-value'].result, 'ok')
 })
 
 test('a server without OpenID Connect needs no keys', async () => {

@@ -98,7 +98,7 @@ const checkPolicy = (deployment: Deployment) => {
     'script in the page can send data to named addresses only',
     'script in the page can send data to any server',
     permits(policies, 'connect-src', (sources) => sources.some(isAnywhere)),
-    inPolicy("connect-src 'none'"),
+    inPolicy(deployment.needsWorker ? "connect-src 'none'" : "connect-src 'self'"),
   )
   checkWorkerSource(deployment, line('worker-src'))
   for (const [name, why] of [
@@ -131,9 +131,7 @@ const checkWorkerSource = (deployment: Deployment, fix: string) => {
       ? "the worker is on the vault's origin"
       : 'a token handler is in place of a worker'
     report.unused(id, where)
-  } else if (
-    permits(policies, 'worker-src', (sources) => sources.some((one) => one === "'self'" || isAnywhere(one)))
-  ) {
+  } else if (permits(policies, 'worker-src', admitsAll(origin))) {
     report.fault(id, 'every file of the origin may become a worker, also an uploaded one', seen, fix)
   } else if (
     permits(policies, 'worker-src', (sources) => sources.some((one) => /^(blob|data):$/.test(one)))
@@ -220,8 +218,8 @@ export const checkServiceWorker = async (deployment: Deployment) => {
   const reply = await requests.send(origin + path, { headers, readsBody: false })
   if (reply.status >= 400) {
     report.ok(id, `the server refuses the registration of service workers (${reply.status})`)
-  } else if (policies.length && namedWorkers(deployment).length && !permits(policies, 'worker-src', isWide)) {
-    report.ok(id, 'worker-src names single files, so no other file can be registered as a service worker')
+  } else if (!permits(policies, 'worker-src', admitsAll(origin))) {
+    report.ok(id, `${written(policies, 'worker-src')}: no other file can be registered as a service worker`)
   } else {
     const seen = `${seenOf(reply)} for ${path} with Service-Worker: script`
     const fix = 'respond with 403 to requests with the header Service-Worker: script'
@@ -229,8 +227,9 @@ export const checkServiceWorker = async (deployment: Deployment) => {
   }
 }
 
-const isWide = (sources: string[]) =>
-  sources.some((one) => one === "'self'" || one.endsWith('/') || isAnywhere(one))
+/** Returns a test for sources that admit every file of the origin. */
+const admitsAll = (origin: string) => (sources: string[]) =>
+  sources.some((one) => one === "'self'" || one === origin || one === `${origin}/` || isAnywhere(one))
 
 /** Checks the page at the redirect URI. A vault on its own origin has other headers, `own`, at this page. */
 export const checkCallback = async (deployment: Deployment, own?: Record<string, string>): Promise<void> => {

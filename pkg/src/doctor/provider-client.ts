@@ -33,6 +33,7 @@ export const checkClient = async (deployment: Deployment): Promise<void> => {
     code_challenge: code.replaceAll('+', '-').replaceAll('/', '_'),
     code_challenge_method: 'S256',
     prompt: 'none',
+    response_mode: config!.responseMode === 'fragment' ? 'fragment' : '',
   })) {
     if (value) url.searchParams.set(name, String(value))
   }

@@ -173,7 +173,7 @@ export const moduleUrl = (script: string, base: string): string | undefined => {
   return found && URL.canParse(found[1]!, base) ? new URL(found[1]!, base).href : undefined
 }
 
-const checkModule = async ({ report, requests, workerFile, origin, worker = '' }: Deployment) => {
+const checkModule = async ({ report, requests, workerFile, page, origin, worker = '' }: Deployment) => {
   const url = moduleUrl(workerFile!.body, origin + worker)
   if (url === undefined) {
     report.unseen(
@@ -198,11 +198,17 @@ const checkModule = async ({ report, requests, workerFile, origin, worker = '' }
     'Content-Type: application/wasm',
   )
   const cache = file.header('cache-control') ?? ''
+  const isHinted = `${page.header('link') ?? ''}${page.body}`.includes(pathname)
+  const isKept = isHinted ? /max-age=[1-9]/i.test(cache) : !/no-store/i.test(cache)
   report.check(
     'worker.module-cache',
     'browsers may keep the module',
-    /no-store/i.test(cache) ? 'each visit downloads the module again' : undefined,
-    `Cache-Control: ${cache}`,
+    isKept
+      ? undefined
+      : isHinted
+        ? 'the page has a hint, so each visit downloads the module twice'
+        : 'each visit downloads the module again',
+    `Cache-Control: ${cache || '(missing)'}`,
     HASH.test(pathname) ? 'Cache-Control: public, max-age=31536000, immutable' : 'Cache-Control: no-cache',
   )
 }
