@@ -6,6 +6,7 @@ import { request as send } from 'node:http'
 import { after, before, test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
 import { toNodeListener } from '../../pkg/dist/edge/node.js'
+import { startTls } from '../support/edge/tls.mjs'
 import { configFile, doctor } from '../support/doctor.mjs'
 import { freePort, listen } from '../support/listen.mjs'
 import { startProvider } from '../support/provider.mjs'
@@ -60,10 +61,10 @@ async function serve(request, response) {
   inner.end()
 }
 
-const look = async (change = () => {}, { config = {}, file, args = [] } = {}) => {
+const look = async (change = () => {}, { config = {}, file, args = [], at = origin } = {}) => {
   const handler = createTokenHandler({
     issuer: provider.issuer,
-    origin,
+    origin: at,
     client: { id: 'web', auth: { method: 'none' } },
     cookie: { keys: randomBytes(32).toString('base64') },
     routes: [{ prefix: '/api/', upstream: 'http://127.0.0.1:1/', url: 'https://api.example.com/v1/' }],
@@ -71,12 +72,12 @@ const look = async (change = () => {}, { config = {}, file, args = [] } = {}) =>
     log: (fault) => process.env.SHOW && console.error(fault),
     ...config,
   })
-  const behind = await listen({ handler: toNodeListener(handler, { origin }) })
+  const behind = await listen({ handler: toNodeListener(handler, { origin: at }) })
   state = { page: {}, refuse: () => {}, request: () => {}, response: () => {}, path: (path) => path, behind }
   change(state)
   try {
     const more = file ? ['--config', await configFile(file)] : []
-    const report = await doctor(origin, ...more, ...args)
+    const report = await doctor(at, ...more, ...args)
     return { ...report, ofHandler: report.lines.filter(({ id }) => id.startsWith('handler.')) }
   } finally {
     await behind.close()
@@ -281,4 +282,29 @@ test('page.policy: the policy of an app with a token handler', async () => {
   const { by } = await look((s) => (s.page = { 'Content-Security-Policy': '' }))
   assert.match(by['page.policy'].fix, /^Content-Security-Policy: default-src 'none'; .*connect-src 'self'/)
   assert.doesNotMatch(by['page.policy'].fix, /worker-src/)
+})
+
+test('handler.cookies over https: Secure and the prefix', async () => {
+  const tls = await startTls()
+  tls.forwardTo(front.origin.replace('localhost', '127.0.0.1'))
+  // The certificate is self-signed, and no certificate authority of the system knows it.
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+  try {
+    const right = await look(undefined, { at: tls.origin })
+    assert.equal(right.by['handler.cookies'].result, 'ok')
+    assert.match(right.by['handler.cookies'].text, /Secure, the prefix __Host-$/)
+    const insecure = setCookie((cookie) => cookie.replace(/; Secure/i, ''))
+    const wrong = await look(insecure, { at: tls.origin })
+    assert.match(wrong.by['handler.cookies'].seen, /: Secure$/)
+  } finally {
+    delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
+    await tls.close()
+  }
+})
+
+test('page.found: a certificate that no authority has signed', async () => {
+  const tls = await startTls()
+  const { by } = await doctor(tls.origin)
+  await tls.close()
+  assert.match(by['page.found'].seen, /self-signed certificate/)
 })
