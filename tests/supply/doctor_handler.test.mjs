@@ -251,7 +251,7 @@ const BROKEN = [
     'frames',
     (s) => (s.page = { 'Content-Security-Policy': `${PAGE['Content-Security-Policy']}; frame-src 'self'` }),
     /^frame-src 'self'$/,
-    /frame-src 'none'; object-src 'none'/,
+    /^Content-Security-Policy: .*frame-src 'none'$/,
   ],
 ]
 

@@ -129,58 +129,68 @@ const BROKEN = [
     'page.script-src',
     { policy: replaced("script-src 'self'", "script-src 'self' 'unsafe-eval'") },
     /^script-src 'self' 'unsafe-eval'$/,
-    /: script-src 'self' \(/,
+    /^Content-Security-Policy: .*script-src 'self'(;|$)/,
   ],
   [
     'page.script-src',
     { policy: replaced("script-src 'self'", 'script-src https:') },
     /^script-src https:$/,
-    /: script-src 'self' \(/,
+    /^Content-Security-Policy: .*script-src 'self'(;|$)/,
   ],
   [
     'page.script-src',
     { policy: (policy) => without('script-src')(without('default-src')(policy)) },
     /./,
-    /: script-src 'self' \(/,
+    /^Content-Security-Policy: .*script-src 'self'(;|$)/,
     /page\.(script|connect)-src/,
   ],
   [
     'page.wasm-unsafe-eval',
     { policy: replaced("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'") },
     /'wasm-unsafe-eval'/,
-    /: script-src 'self' \(/,
+    /^Content-Security-Policy: .*script-src 'self'(;|$)/,
   ],
   [
     'page.connect-src',
     { policy: (policy) => `${policy}; connect-src *` },
     /^connect-src \*$/,
-    /: connect-src 'none' \(/,
+    /^Content-Security-Policy: .*connect-src 'none'(;|$)/,
   ],
   [
     'page.worker-src',
     { policy: replaced(/worker-src [^;]*/, "worker-src 'self'"), args: ['--worker', '/auth.worker.js'] },
     /^worker-src 'self'$/,
-    /: worker-src http:\/\/localhost:\d+\/auth\.worker\.js \(/,
+    /^Content-Security-Policy: .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js(;|$)/,
   ],
   [
     'page.worker-src',
     { policy: (policy) => policy.replace(/(worker-src [^;]*)/, '$1 blob:') },
     /blob:/,
-    /: worker-src http:\/\/localhost:\d+\/auth\.worker\.js \(/,
+    /^Content-Security-Policy: .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js(;|$)/,
   ],
   [
     'page.worker-src',
     { policy: replaced('/auth.worker.js', '/old.worker.js'), args: ['--worker', '/auth.worker.js'] },
     /old\.worker\.js/,
-    /: worker-src http:\/\/localhost:\d+\/auth\.worker\.js \(/,
+    /^Content-Security-Policy: .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js(;|$)/,
   ],
-  ['page.base-uri', { policy: without('base-uri') }, /^no base-uri$/, /: base-uri 'none' \(/],
-  ['page.form-action', { policy: without('form-action') }, /^no form-action$/, /: form-action 'self' \(/],
+  [
+    'page.base-uri',
+    { policy: without('base-uri') },
+    /^no base-uri$/,
+    /^Content-Security-Policy: .*base-uri 'none'(;|$)/,
+  ],
+  [
+    'page.form-action',
+    { policy: without('form-action') },
+    /^no form-action$/,
+    /^Content-Security-Policy: .*form-action 'self'(;|$)/,
+  ],
   [
     'page.frame-ancestors',
     { policy: without('frame-ancestors') },
     /^no frame-ancestors$/,
-    /: frame-ancestors 'none' \(/,
+    /^Content-Security-Policy: .*frame-ancestors 'none'(;|$)/,
   ],
   [
     'page.opener',
@@ -256,31 +266,31 @@ const BROKEN = [
     'worker.wasm-unsafe-eval',
     { workerPolicy: replaced(" 'wasm-unsafe-eval'", '') },
     /^script-src 'self'$/,
-    /: script-src 'self' 'wasm-unsafe-eval' \(/,
+    /^Content-Security-Policy: .*script-src 'self' 'wasm-unsafe-eval'(;|$)/,
   ],
   [
     'worker.script-src',
     { workerPolicy: replaced("script-src 'self'", "script-src 'self' 'unsafe-eval'") },
     /'unsafe-eval'/,
-    /: script-src 'self' 'wasm-unsafe-eval' \(/,
+    /^Content-Security-Policy: .*script-src 'self' 'wasm-unsafe-eval'(;|$)/,
   ],
   [
     'worker.connect-src',
     { workerPolicy: (policy) => policy.replace(/ \S+$/, '') },
     /^connect-src 'self' \S+$/,
-    /: connect-src 'self' \S+ \S+ \(/,
+    /^Content-Security-Policy: .*connect-src 'self' \S+ \S+(;|$)/,
   ],
   [
     'worker.connect-src',
     { workerPolicy: (policy) => `${policy} https://stats.example.com` },
     /stats\.example\.com/,
-    /: connect-src 'self' \S+ \S+ \(/,
+    /^Content-Security-Policy: .*connect-src 'self' \S+ \S+(;|$)/,
   ],
   [
     'worker.connect-src',
     { workerPolicy: replaced(/connect-src .*/, 'connect-src https: http:') },
     /https: http:/,
-    /: connect-src 'self' \S+ \S+ \(/,
+    /^Content-Security-Policy: .*connect-src 'self' \S+ \S+(;|$)/,
   ],
   [
     'worker.cache',
@@ -456,4 +466,35 @@ test('a worker that nothing names is a question', async () => {
   const { by } = await look({ policy: replaced(/worker-src [^;]*/, "worker-src 'self'") })
   assert.equal(by['worker.file'].result, 'unseen')
   assert.match(by['worker.file'].text, /--worker/)
+})
+
+test('one line fixes all faults of a policy, and the fixes repair a deployment', async () => {
+  const worker = {
+    'Content-Security-Policy':
+      "default-src 'none'; script-src 'self' 'unsafe-eval'; connect-src 'self' https:",
+    'Cache-Control': 'max-age=600',
+    'X-Content-Type-Options': null,
+  }
+  const headers = { 'Referrer-Policy': null, 'Cross-Origin-Opener-Policy': 'unsafe-none' }
+  const policy = () => 'script-src * blob:; style-src https://cdn.example.com; worker-src *'
+  const args = ['--worker', '/auth.worker.js']
+  const broken = await look({ policy, headers, worker, args })
+  const fixes = (group) =>
+    broken.lines.filter(({ id, result }) => id.startsWith(group) && result === 'fault').map(({ fix }) => fix)
+  assert.ok(fixes('page.').length >= 7 && fixes('worker.').length === 4, JSON.stringify(broken.lines))
+  const policies = fixes('page.').filter((fix) => fix.startsWith('Content-Security-Policy'))
+  assert.equal(new Set(policies).size, 1)
+  assert.match(policies[0], /style-src https:\/\/cdn\.example\.com/)
+  const repaired = (group) =>
+    Object.fromEntries(fixes(group).map((fix) => [fix.split(': ')[0], fix.slice(fix.indexOf(': ') + 2)]))
+  const report = await look({
+    policy,
+    headers: { ...headers, ...repaired('page.') },
+    worker: { ...worker, ...repaired('worker.') },
+    args,
+  })
+  assert.deepEqual(
+    ofPage(report).filter(({ result }) => !/ok|unused/.test(result)),
+    [],
+  )
 })

@@ -84,10 +84,6 @@ export const directive = (header: string | undefined, name: string): string => {
   return [name, ...(policy?.get(name) ?? ["'none'"])].join(' ')
 }
 
-/** Returns the line that sets a directive. */
-export const inPolicy = (line: string): string =>
-  `Content-Security-Policy: ${line} (in place of this directive)`
-
 /** Returns the line that sets a header. */
 export const headerLine = (headers: Record<string, string>, name: string): string =>
   `${name}: ${headers[name]}`

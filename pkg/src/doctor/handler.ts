@@ -1,6 +1,6 @@
 /** The lines about a token handler. */
 import type { Deployment } from './deployment.js'
-import { admits, permits, written } from './policy.js'
+import { admits, Correction, permits, written } from './policy.js'
 import { NAVIGATION, reportClient } from './provider-client.js'
 import { jsonOf, type Reply, seenOf } from './requests.js'
 
@@ -265,7 +265,7 @@ const checkPages = ({ report, policies, page, origin }: Deployment) => {
       ? 'a frame may show a response to a login, which script could read'
       : undefined,
     written(policies, name),
-    "Content-Security-Policy: frame-src 'none'; object-src 'none'",
+    new Correction(policies).set(`${name} 'none'`),
   )
   const opener = page.header('cross-origin-opener-policy')
   if (opener === 'same-origin')

@@ -4,12 +4,12 @@ import {
   directive,
   generated,
   headerLine,
-  inPolicy,
   isIsolated,
   namedWorkers,
   policiesOf,
 } from './deployment.js'
-import { admits, isAnywhere, parsePolicies, permits, sourcesOf, written } from './policy.js'
+import { admits, Correction, isAnywhere, parsePolicies, permits, sourcesOf, written } from './policy.js'
+import type { SharedFix } from './report.js'
 import { type Reply, isPrivateUrl, seenOf } from './requests.js'
 
 /** Sources with which script in the page can run code of its own. `'unsafe-inline'` is a question of the framework. */
@@ -71,7 +71,8 @@ const checkPolicy = (deployment: Deployment) => {
     return
   }
   report.ok('page.policy', 'the page has a policy')
-  const line = (name: string) => inPolicy(directive(wanted[policy], name))
+  const correction = new Correction(policies)
+  const line = (name: string) => correction.set(directive(wanted[policy], name))
   const check = (id: string, name: string, good: string, bad: string, isBad: boolean, fix = line(name)) =>
     report.check(`page.${id}`, good, isBad ? bad : undefined, written(policies, name), fix)
 
@@ -98,7 +99,7 @@ const checkPolicy = (deployment: Deployment) => {
     'script in the page can send data to named addresses only',
     'script in the page can send data to any server',
     permits(policies, 'connect-src', (sources) => sources.some(isAnywhere)),
-    inPolicy(deployment.needsWorker ? "connect-src 'none'" : "connect-src 'self'"),
+    correction.set(deployment.needsWorker ? "connect-src 'none'" : "connect-src 'self'"),
   )
   checkWorkerSource(deployment, line('worker-src'))
   for (const [name, why] of [
@@ -122,7 +123,7 @@ const isInline = (sources: string[]) =>
   !sources.some((source) => /^'(nonce-|sha\d|strict-dynamic)/.test(source))
 
 /** Checks which files may become workers. */
-const checkWorkerSource = (deployment: Deployment, fix: string) => {
+const checkWorkerSource = (deployment: Deployment, fix: SharedFix) => {
   const { report, policies, worker, origin } = deployment
   const id = 'page.worker-src'
   const seen = written(policies, 'worker-src')

@@ -1,5 +1,7 @@
 /** Content-Security-Policies as browsers read them (CSP 3). */
 
+import type { SharedFix } from './report.js'
+
 /** One policy: its directives, each with its sources. */
 export type Policy = Map<string, string[]>
 
@@ -32,6 +34,30 @@ export const metaPolicies = (html: string): Policy[] =>
     for (const policy of policies) policy.delete('frame-ancestors')
     return policies
   })
+
+/** Corrects a policy: each fault replaces a directive, and all of them are fixed by one line. */
+export class Correction {
+  readonly #directives: Policy
+
+  constructor([policy]: Policy[]) {
+    this.#directives = new Map(policy)
+  }
+
+  /** Returns the fix that sets a directive, such as `worker-src https://app.example.com/auth.worker.js`. */
+  set(directive: string): SharedFix {
+    return {
+      note: () => {
+        const [name = '', ...sources] = directive.split(' ')
+        this.#directives.set(name, sources)
+        return () => `Content-Security-Policy: ${this.#written()}`
+      },
+    }
+  }
+
+  #written(): string {
+    return [...this.#directives].map(([name, sources]) => [name, ...sources].join(' ')).join('; ')
+  }
+}
 
 /** Returns the sources that count for a directive, or `undefined` if the policy does not restrict it. */
 export const sourcesOf = (policy: Policy, name: string): string[] | undefined => {

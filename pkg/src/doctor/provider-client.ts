@@ -76,8 +76,8 @@ export const reportClient = (
       ? "scope: 'openid' and the scopes that the provider allows for this client"
       : 'allow the client the authorization code flow with PKCE, and the parameters of authorizationParams',
   )
-  const issuer = config?.issuer ?? metadata?.issuer
-  if (metadata?.authorization_response_iss_parameter_supported !== true || issuer === undefined) return
+  const issuer = config?.issuer
+  if (metadata?.authorization_response_iss_parameter_supported !== true || metadata.issuer !== issuer) return
   const iss = values.get('iss')
   report.check(
     'provider.iss-value',

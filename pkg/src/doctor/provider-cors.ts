@@ -112,10 +112,10 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
   )
   const error = jsonOf(reply)?.['error']
   if (error === 'invalid_client' || error === 'unauthorized_client') {
-    const fix = 'register the client as public, without a secret: token_endpoint_auth_method "none"'
+    const fix = `register the client ${config!.clientId} as public: token_endpoint_auth_method "none"`
     report.fault(
       'provider.public-client',
-      'the provider refuses this client without a secret',
+      'the provider does not know this client, or wants a secret',
       String(error),
       fix,
     )

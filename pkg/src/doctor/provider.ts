@@ -162,7 +162,13 @@ const judgeMembers = (deployment: Deployment, document: Document) => {
     // The core counts a member that is null as missing.
     const own = Object.fromEntries(members.map((name) => [name, document[name] ?? null]))
     const fault = judge({ ...config, metadata: { ...good, ...own } }, origin + worker)
-    report.check(line, text, fault && `the core refuses the metadata`, fault ?? '', fix(document))
+    report.check(
+      line,
+      text,
+      fault && `the core refuses the metadata`,
+      (fault ?? '').replace('`metadata`: ', ''),
+      fix(document),
+    )
   }
 }
 

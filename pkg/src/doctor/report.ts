@@ -11,8 +11,14 @@ export interface Line {
   text: string
   /** What was seen. */
   seen?: string
-  /** The exact line that fixes a fault. */
-  fix?: string
+  /** The exact line that fixes a fault. A function if the whole line is known only at the end. */
+  fix?: string | (() => string)
+}
+
+/** A line to which several faults contribute, such as a policy. */
+export interface SharedFix {
+  /** Notes that this fault must be fixed, and returns the function that returns the whole line. */
+  note(): () => string
 }
 
 const SIGNS: Record<Result, string> = { ok: '✓', fault: '✗', unseen: '?', unused: '–' }
@@ -37,8 +43,8 @@ export class Report {
   }
 
   /** Adds something that must change: `fix` is the exact line. */
-  fault(id: string, text: string, seen: string, fix: string): void {
-    this.lines.push({ id, result: 'fault', text, seen, fix })
+  fault(id: string, text: string, seen: string, fix: string | SharedFix): void {
+    this.lines.push({ id, result: 'fault', text, seen, fix: typeof fix === 'string' ? fix : fix.note() })
   }
 
   /** Adds something that cannot be seen from outside. `text` says why. */
@@ -52,7 +58,7 @@ export class Report {
   }
 
   /** Adds a line that is a fault exactly if something wrong was seen. */
-  check(id: string, text: string, wrong: string | undefined, seen: string, fix: string): void {
+  check(id: string, text: string, wrong: string | undefined, seen: string, fix: string | SharedFix): void {
     if (wrong === undefined) this.ok(id, text)
     else this.fault(id, wrong, seen, fix)
   }
@@ -77,8 +83,10 @@ const count = (lines: Line[]) => {
 }
 
 /** Returns the report as JSON. */
-export const asJson = (url: string, { lines }: Report, requests: number): string =>
-  `${JSON.stringify({ url, requests, counts: count(lines), lines }, null, 2)}\n`
+export const asJson = (url: string, { lines }: Report, requests: number): string => {
+  const whole = (_: string, value: unknown) => (typeof value === 'function' ? value() : value)
+  return `${JSON.stringify({ url, requests, counts: count(lines), lines }, whole, 2)}\n`
+}
 
 /** Returns the report for people. */
 export const asText = (url: string, { lines }: Report, requests: number): string => {
@@ -89,7 +97,7 @@ export const asText = (url: string, { lines }: Report, requests: number): string
     if (of !== group) text += `\n${TITLES[(group = of)] ?? of}\n`
     text += `  ${SIGNS[result]} ${printable(what)}\n`
     if (seen !== undefined) text += `      seen  ${indented(seen)}\n`
-    if (fix !== undefined) text += `      fix   ${indented(fix)}\n`
+    if (fix !== undefined) text += `      fix   ${indented(typeof fix === 'string' ? fix : fix())}\n`
   }
   const { ok, fault, unseen, unused } = count(lines)
   return `${text}\n${SIGNS.ok} ${ok}  ${SIGNS.fault} ${fault}  ${SIGNS.unseen} ${unseen}  ${SIGNS.unused} ${unused}   ${requests} requests\n`

@@ -2,7 +2,7 @@
 import { vaultOriginHeaders } from '../headers/index.js'
 import { type Deployment, headerLine, namedWorkers, policiesOf, SOME_WORKER } from './deployment.js'
 import { checkCallback, wrongHeaders } from './page.js'
-import { admits, permits, written } from './policy.js'
+import { admits, Correction, permits, written } from './policy.js'
 import { seenOf } from './requests.js'
 
 /**
@@ -16,7 +16,7 @@ export const checkVaultFrame = async (app: Deployment, url: URL): Promise<Deploy
     `the page may show ${url.href}`,
     mayShow ? undefined : 'the policy of the page blocks the frame',
     written(app.policies, 'frame-src'),
-    `Content-Security-Policy: frame-src ${url.origin} (in place of this directive)`,
+    new Correction(app.policies).set(`frame-src ${url.origin}`),
   )
   const headers = { 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'iframe' }
   const page = await requests.send(url.href, { headers })

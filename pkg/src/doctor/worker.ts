@@ -1,15 +1,7 @@
 /** The lines about the worker's file and the WebAssembly module. */
-import {
-  type Deployment,
-  directive,
-  generated,
-  headerLine,
-  inPolicy,
-  isIsolated,
-  policiesOf,
-} from './deployment.js'
+import { type Deployment, directive, generated, headerLine, isIsolated, policiesOf } from './deployment.js'
 import { checkNoSniff } from './page.js'
-import { admits, isAnywhere, permits, type Policy, sourcesOf, written } from './policy.js'
+import { admits, Correction, isAnywhere, permits, type Policy, sourcesOf, written } from './policy.js'
 import { seenOf } from './requests.js'
 
 /** Checks the worker's file. */
@@ -58,7 +50,7 @@ export const checkWorker = async (deployment: Deployment): Promise<void> => {
 }
 
 const checkPolicy = (deployment: Deployment, policies: Policy[]) => {
-  const { report, config, origin } = deployment
+  const { report, config } = deployment
   const wanted = generated(deployment).worker
   const name = 'Content-Security-Policy'
   const line = headerLine(wanted, name)
@@ -76,13 +68,14 @@ const checkPolicy = (deployment: Deployment, policies: Policy[]) => {
   const canCompile = permits(policies, 'script-src', (sources) =>
     sources.some((one) => one === "'wasm-unsafe-eval'" || one === "'unsafe-eval'"),
   )
-  const script = directive(wanted[name], 'script-src')
+  const correction = new Correction(policies)
+  const script = correction.set(directive(wanted[name], 'script-src'))
   report.check(
     'worker.wasm-unsafe-eval',
     'the worker may run WebAssembly',
     canCompile ? undefined : "script-src lacks 'wasm-unsafe-eval', so the core cannot start",
     written(policies, 'script-src'),
-    inPolicy(script),
+    script,
   )
   const isOpen = permits(
     policies,
@@ -94,17 +87,23 @@ const checkPolicy = (deployment: Deployment, policies: Policy[]) => {
     'the worker runs only scripts of the app',
     isOpen ? 'the worker may run code from elsewhere' : undefined,
     written(policies, 'script-src'),
-    inPolicy(script),
+    script,
   )
-  checkConnections(deployment, policies, directive(wanted[name], 'connect-src'), origin)
+  checkConnections(deployment, policies, directive(wanted[name], 'connect-src'), correction)
 }
 
 /** Checks that the worker may connect to what the configuration names, and to nothing else. */
-const checkConnections = (deployment: Deployment, policies: Policy[], line: string, origin: string) => {
-  const { report, config } = deployment
+const checkConnections = (
+  deployment: Deployment,
+  policies: Policy[],
+  line: string,
+  correction: Correction,
+) => {
+  const { report, config, origin } = deployment
+  const fix = correction.set(line)
   const seen = written(policies, 'connect-src')
   if (permits(policies, 'connect-src', (sources) => sources.some(isAnywhere))) {
-    report.fault('worker.connect-src', 'the worker may send requests anywhere', seen, inPolicy(line))
+    report.fault('worker.connect-src', 'the worker may send requests anywhere', seen, fix)
     return
   }
   if (!config) {
@@ -124,7 +123,7 @@ const checkConnections = (deployment: Deployment, policies: Policy[], line: stri
     )
   if (blocked.length) {
     const why = `the policy blocks the worker's requests to ${blocked.join(' and ')}`
-    report.fault('worker.connect-src', why, seen, inPolicy(line))
+    report.fault('worker.connect-src', why, seen, fix)
     return
   }
   const more = [...new Set(policies.flatMap((one) => sourcesOf(one, 'connect-src') ?? []))].filter(
@@ -138,7 +137,7 @@ const checkConnections = (deployment: Deployment, policies: Policy[], line: stri
       ? `the policy permits ${more.join(' and ')}, which the configuration does not name`
       : undefined,
     seen,
-    inPolicy(line),
+    fix,
   )
 }
 
