@@ -272,6 +272,12 @@ for (const [name, change, seen, fix, options = {}] of BROKEN) {
   })
 }
 
+test('handler.frames: a frame must not show the provider', async () => {
+  const policy = `${PAGE['Content-Security-Policy']}; frame-src ${provider.issuer}`
+  const { by } = await look((s) => (s.page = { 'Content-Security-Policy': policy }))
+  assert.equal(by['handler.frames'].result, 'fault')
+})
+
 test('handler.opener: windows of other sites are a question', async () => {
   const page = { 'Cross-Origin-Opener-Policy': 'same-origin-allow-popups' }
   const { by } = await look((s) => (s.page = page))

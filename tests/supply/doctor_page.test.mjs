@@ -442,6 +442,24 @@ test('what is as strict in another way is right', async () => {
   }
 })
 
+test('page.frames: with a callback page, a frame must show neither the app nor the provider', async () => {
+  const routes = {
+    '/callback': { headers: { 'Cache-Control': 'no-store', 'Cross-Origin-Opener-Policy': 'same-origin' } },
+  }
+  const config = { callbackPage: true }
+  for (const source of ["'self'", deployment.provider.issuer, 'http:']) {
+    const { by } = await look({ config, routes, policy: (policy) => `${policy}; frame-src ${source}` })
+    assert.equal(by['page.frames'].result, 'fault', source)
+    assert.match(by['page.frames'].fix, /; frame-src 'none'$/)
+  }
+  const right = await look({
+    config,
+    routes,
+    policy: (policy) => `${policy}; frame-src https://maps.example.com`,
+  })
+  assert.equal(right.by['page.frames'].result, 'ok')
+})
+
 test('with a callback page, a reference to windows of other sites is a question', async () => {
   const config = { callbackPage: true }
   const { by } = await look({

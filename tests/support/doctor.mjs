@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -35,11 +36,16 @@ export const doctor = async (url, ...args) => {
   return { ...report, status, by: Object.fromEntries(report.lines.map((line) => [line.id, line])) }
 }
 
+let folder
 let files = 0
 
 /** Writes a file for `--config`, and resolves with its path. */
 export const configFile = async (content, name = 'strongroom.json') => {
-  const path = join(tmpdir(), `strongroom-doctor-${process.pid}-${files++}-${name}`)
+  if (!folder) {
+    folder = mkdtempSync(join(tmpdir(), 'strongroom-doctor-'))
+    process.once('exit', () => rmSync(folder, { recursive: true }))
+  }
+  const path = join(folder, `${files++}-${name}`)
   await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content))
   return path
 }

@@ -1,6 +1,6 @@
 /** The lines about a token handler. */
 import type { Deployment } from './deployment.js'
-import { admits, Correction, permits, written } from './policy.js'
+import { checkFrames } from './page.js'
 import { NAVIGATION, reportClient } from './provider-client.js'
 import { jsonOf, type Reply, seenOf } from './requests.js'
 
@@ -49,10 +49,10 @@ export const checkHandler = async (deployment: Deployment): Promise<boolean> => 
   )
   await checkHealth(deployment, base)
   await checkRefusals(deployment, base)
-  await checkLogin(deployment, base)
+  const provider = await checkLogin(deployment, base)
   await checkLengths(deployment, base)
   await checkRoutes(deployment, routes)
-  checkPages(deployment)
+  checkPages(deployment, provider)
   return true
 }
 
@@ -130,8 +130,8 @@ const checkRefusals = async ({ report, requests, origin }: Deployment, base: str
   )
 }
 
-/** Checks the navigation to the provider, the cookie of the login, and the client. */
-const checkLogin = async (deployment: Deployment, base: string) => {
+/** Checks the navigation to the provider, the cookie of the login, and the client. Resolves with the provider's origin. */
+const checkLogin = async (deployment: Deployment, base: string): Promise<string[]> => {
   const { report, requests, origin } = deployment
   const headers = { ...NAVIGATION, 'Sec-Fetch-Site': 'none' }
   const reply = await requests.send(`${origin}${base}/login?prompt=none`, { headers })
@@ -139,9 +139,9 @@ const checkLogin = async (deployment: Deployment, base: string) => {
   if (target === undefined) {
     const fix = "look at the handler's log: it says which request to the provider failed"
     report.fault('handler.login', 'a login does not lead to the provider', seenError(reply), fix)
-    return
+    return []
   }
-  const { host, searchParams } = new URL(target)
+  const { host, origin: provider, searchParams } = new URL(target)
   report.ok('handler.login', `a login leads to ${host}`)
   checkCookies(deployment, reply.cookies)
   const expected = `${origin}${base}/callback`
@@ -162,6 +162,7 @@ const checkLogin = async (deployment: Deployment, base: string) => {
     await requests.send(target, { headers: NAVIGATION }),
     redirectUri ?? expected,
   )
+  return [provider]
 }
 
 /** Checks the attributes of the handler's cookies, which a proxy may change. */
@@ -255,18 +256,9 @@ const checkRoutes = async (
 }
 
 /** Checks the headers of pages that keep script from reading the response to a login that an attacker began. */
-const checkPages = ({ report, policies, page, origin }: Deployment) => {
-  const shows = (name: string) => permits(policies, name, (sources) => admits(sources, `${origin}/`, origin))
-  const name = shows('frame-src') ? 'frame-src' : 'object-src'
-  report.check(
-    'handler.frames',
-    "no frame of a page may show the app's own origin",
-    shows('frame-src') || shows('object-src')
-      ? 'a frame may show a response to a login, which script could read'
-      : undefined,
-    written(policies, name),
-    new Correction(policies).set(`${name} 'none'`),
-  )
+const checkPages = (deployment: Deployment, provider: string[]) => {
+  const { report, page, origin } = deployment
+  checkFrames(deployment, 'handler.frames', [origin, ...provider])
   const opener = page.header('cross-origin-opener-policy')
   if (opener === 'same-origin')
     report.ok('handler.opener', 'pages have no reference to windows of other sites')

@@ -189,6 +189,24 @@ const checkOpener = ({ report, page, config }: Deployment, wanted: Record<string
   }
 }
 
+/**
+ * Checks that no frame of a page may show these origins, the app's own and the provider's: script could begin a login in
+ * the frame, and read its response.
+ */
+export const checkFrames = ({ report, policies, origin }: Deployment, id: string, shown: string[]): void => {
+  const shows = (name: string) =>
+    permits(policies, name, (sources) => shown.some((one) => admits(sources, `${one}/`, origin)))
+  const name = ['frame-src', 'object-src'].find(shows)
+  const fix = new Correction(policies).set(`${name ?? 'frame-src'} 'none'`)
+  report.check(
+    id,
+    "no frame of a page may show the app's own origin or the provider's",
+    name && 'a frame may show the response to a login that script has begun, and script could read it',
+    written(policies, name ?? 'frame-src'),
+    fix,
+  )
+}
+
 /** Checks that a browser does not guess the type of a file. */
 export const checkNoSniff = ({ report }: Deployment, id: string, reply: Reply) => {
   const value = reply.header('x-content-type-options')
@@ -255,6 +273,7 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
     report.unused('page.callback-headers', 'there is no separate callback page')
     return
   }
+  if (!own) checkFrames(deployment, 'page.frames', [origin, ...providersOf(deployment)])
   const wanted = own ?? generated(deployment).callback
   const wrong = wrongHeaders(reply, wanted)
   report.check(
@@ -265,6 +284,12 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
     wrong.map((name) => headerLine(wanted, name)).join('\n'),
   )
 }
+
+/** Returns the origins to which a page navigates for a login. */
+const providersOf = ({ config, metadata }: Deployment): string[] =>
+  [config!.issuer, metadata?.authorization_endpoint].flatMap((url) =>
+    typeof url === 'string' && URL.canParse(url) ? [new URL(url).origin] : [],
+  )
 
 /** Returns the names of generated headers of a page that the response lacks, or that permit more. */
 export const wrongHeaders = (reply: Reply, wanted: Record<string, string>): string[] =>
