@@ -1,6 +1,6 @@
 // The command line, the report and the requests of `strongroom doctor`.
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { listen } from '../support/listen.mjs'
 import { configFile, doctor, startDeployment, strongroom } from '../support/doctor.mjs'
@@ -126,6 +126,11 @@ test('finds strongroom.json beside a standalone worker', async () => {
     assert.equal(by['config.file'].result, 'ok')
     assert.equal(by['provider.issuer'].result, 'ok')
     assert.equal(status, 0)
+    site.headers['/strongroom/strongroom.json'] = { 'Cache-Control': 'max-age=600' }
+    const cached = await doctor(site.origin)
+    assert.equal(cached.by['config.file'].fix, 'Cache-Control: no-cache')
+    assert.equal(cached.status, 1)
+    site.headers = {}
     site.files['/strongroom/strongroom.json'] = '{'
     assert.equal((await doctor(site.origin)).by['config.json'].result, 'fault')
     delete site.files['/strongroom/strongroom.json']
@@ -193,11 +198,60 @@ test('a redirect of the page is shown and not followed', async () => {
 })
 
 test('a server that does not respond costs one time limit', async () => {
+  const { load } = await import('../support/page_module.mjs')
+  const { Requests } = await load('doctor/requests.ts')
   const server = await listen({ handler: () => {} })
-  const { by, requests } = await doctor(server.origin)
+  const own = new Requests(true)
+  const [{ by, requests }, first] = await Promise.all([doctor(server.origin), own.send(server.origin)])
+  const second = await own.send(`${server.origin}/again`)
   await server.close()
   assert.match(by['page.found'].seen, /no complete response within 10 s/)
   assert.equal(requests, 1)
+  assert.match(first.failure, /no complete response within 10 s/)
+  assert.match(second.failure, /not sent, because .* has not responded before/)
+  assert.equal(own.count, 1)
+})
+
+test('a body that is too long is cut', async () => {
+  const { load } = await import('../support/page_module.mjs')
+  const { Requests } = await load('doctor/requests.ts')
+  const server = await listen({
+    handler: (request, response) => {
+      const more = () => {
+        while (!response.destroyed && response.write('x'.repeat(65536)));
+      }
+      response.on('drain', more)
+      more()
+    },
+  })
+  const { status, body } = await new Requests(true).send(server.origin)
+  await server.close()
+  assert.equal(status, 200)
+  assert.ok(body.length >= 1024 * 1024 && body.length < 1024 * 1024 + 65537, `${body.length} bytes`)
+})
+
+test('each line that can be wrong has a deployment that is broken in this way', async () => {
+  const folder = new URL('../../pkg/src/doctor/', import.meta.url)
+  const sources = (await readdir(folder)).filter((name) => name.endsWith('.ts'))
+  const code = (await Promise.all(sources.map((name) => readFile(new URL(name, folder), 'utf8')))).join('\n')
+  const here = await readdir(new URL('.', import.meta.url))
+  const files = here.filter((name) => name.startsWith('doctor'))
+  const tests = (
+    await Promise.all(files.map((name) => readFile(new URL(name, import.meta.url), 'utf8')))
+  ).join('\n')
+  const named = [...code.matchAll(/['`](config|page|vault|worker|provider|handler)\.([a-z][a-z\d-]*)['`]/g)]
+  const ofApis = [...code.matchAll(/`\$\{id\}\.([a-z-]+)`/g)]
+  const ids = new Set(
+    [...named.map(([, group, name]) => [group, name]), ...ofApis.map(([, name]) => ['api.0', name])].map(
+      (id) => id.join('.'),
+    ),
+  )
+  assert.ok(ids.size > 60, `${ids.size} lines`)
+  const missing = [...ids].filter((id) => {
+    const name = id.replace(/^[\w]+\.(0\.)?/, '')
+    return !tests.includes(`'${id}'`) && !tests.includes(`'${name}'`)
+  })
+  assert.deepEqual(missing, [])
 })
 
 test('a configuration cannot send the doctor to private addresses of others', async () => {

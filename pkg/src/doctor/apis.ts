@@ -97,7 +97,7 @@ const isIn = (allowed: string[], method: string) =>
 
 /** Checks the response to a call without a token. */
 const checkResponse = async (deployment: Deployment, id: string, url: URL, rule: ApiRule) => {
-  const { report, requests, config, origin } = deployment
+  const { report, requests, origin } = deployment
   const marker = `doctor-${crypto.randomUUID()}`
   const method = ['GET', 'HEAD'].find((one) => (rule.methods ?? ['GET']).includes(one))
   if (method === undefined) {
@@ -149,9 +149,6 @@ const checkResponse = async (deployment: Deployment, id: string, url: URL, rule:
     `the value of the request header X-Request-Marker in the response of ${url}`,
     "turn the API's debug page or echo off",
   )
-  if (config!.dpop && !rule.webSocket && reply.header('dpop-nonce') === undefined) {
-    report.unused(`${id}.nonce`, 'the API demands no nonce')
-  }
 }
 
 /** Checks that the page's origin may read the response, and the headers that the vault needs. */

@@ -102,6 +102,8 @@ const refusal = (host: string, address: string) =>
 export class Requests {
   count = 0
   readonly #allowsPrivate: boolean
+  /** The origins that have not responded in time. One wait for each of them is enough. */
+  readonly #silent = new Set<string>()
 
   constructor(allowsPrivate: boolean) {
     this.#allowsPrivate = allowsPrivate
@@ -122,6 +124,8 @@ export class Requests {
     if (address !== undefined && !this.#allowsPrivate && isPrivateAddress(address)) {
       throw refusal(url.hostname, address)
     }
+    if (this.#silent.has(url.origin))
+      throw new Error(`not sent, because ${url.origin} has not responded before`)
     if (this.count >= MOST_REQUESTS) throw new Error(`not sent, because ${MOST_REQUESTS} requests are enough`)
     this.count++
     const body = form && new URLSearchParams(form).toString()
@@ -148,10 +152,10 @@ export class Requests {
           resolve(reply)
         }, reject)
       })
-      const timer = setTimeout(
-        () => request.destroy(new Error(`no complete response within ${TIME_LIMIT / 1000} s`)),
-        TIME_LIMIT,
-      )
+      const timer = setTimeout(() => {
+        this.#silent.add(url.origin)
+        request.destroy(new Error(`no complete response within ${TIME_LIMIT / 1000} s`))
+      }, TIME_LIMIT)
       request.on('error', (error) => {
         clearTimeout(timer)
         reject(error)
