@@ -75,6 +75,33 @@ test('a deployment in which everything is right', async () => {
   assert.deepEqual(Object.fromEntries(ofPage(report).map(({ id, result }) => [id, result])), HEALTHY)
 })
 
+test('the core judges every kind of configuration', async () => {
+  const { apis } = deployment.config
+  for (const config of [
+    { session: { persist: 'sealed' } },
+    { session: { persist: 'escrow' } },
+    { dpop: true },
+    { deviceFlow: true, inspect: true, reasons: true },
+    { apis: [{ ...apis[0], webSocket: { token: 'protocol' } }] },
+    { customLogin: true, redirectUri: 'com.example.app:/callback' },
+  ]) {
+    const { by } = await look({ config })
+    assert.equal(by['config.valid'].result, 'ok', JSON.stringify([config, by['config.valid']]))
+  }
+  for (const [config, fault] of [
+    [{ issuer: 'http://id.example.com' }, /`issuer`/],
+    [
+      { redirectUri: 'https://other.example.com/' },
+      /`redirectUri` is .*: it must be on the origin that serves the worker file/,
+    ],
+    [{ apis: [{ url: 'https://api.example.com/v1' }] }, /`apis\[0\]\.url`/],
+    [{ session: { idle: -1 } }, /`session\.idle`/],
+  ]) {
+    const { by } = await look({ config })
+    assert.match(by['config.valid'].seen, fault)
+  }
+})
+
 const without = (name) => (policy) => policy.replace(new RegExp(`${name} [^;]*(; |$)`), '')
 const replaced = (from, to) => (policy) => policy.replace(from, to)
 const ISOLATED = {

@@ -6,11 +6,8 @@ import { expandMessage } from '../page/errors/error-messages.js'
 /** Returns the fault of a configuration, or `undefined`. `base` is the worker's address. */
 export type Judge = (config: unknown, base: string) => string | undefined
 
-/** What the core needs to start. No page connects, so it never uses anything else. */
-const scope = {
-  performance,
-  addEventListener() {},
-}
+/** What the core reads of a worker when it starts. No page connects, so it never uses anything else. */
+const scopeAt = (base: string) => ({ performance, addEventListener: nothing, location: new URL(base) })
 const nothing = () => {}
 const storeLock = { open: nothing, hear: nothing }
 
@@ -19,7 +16,7 @@ export const loadJudge = async (): Promise<Judge> => {
   const bytes = await readFile(new URL('../strongroom_bg.wasm', import.meta.url))
   core.initSync({ module: await WebAssembly.compile(bytes) })
   return (config, base) => {
-    const fault = core.start(JSON.stringify(config) ?? 'null', base, scope, nothing, storeLock)
+    const fault = core.start(JSON.stringify(config) ?? 'null', base, scopeAt(base), nothing, storeLock)
     return fault == null ? undefined : expandMessage(fault)
   }
 }

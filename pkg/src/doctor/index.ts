@@ -16,11 +16,16 @@ try {
   } else {
     const { text, hasFaults } = await examine(options)
     stdout.write(text)
-    // `exit` would cut a long report that a pipe has not taken yet.
+    // `process.exit()` would cut a long report that a pipe has not taken yet.
     if (hasFaults) process.exitCode = 1
   }
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error
-  stderr.write(`strongroom: ${error.message}\n\nstrongroom doctor --help lists the options.\n`)
   process.exitCode = 2
+  if (error instanceof UsageError) {
+    stderr.write(`strongroom: ${error.message}\n\nstrongroom doctor --help lists the options.\n`)
+  } else {
+    stderr.write(
+      `strongroom: the doctor itself has failed. Please report this.\n\n${(error as Error).stack}\n`,
+    )
+  }
 }
