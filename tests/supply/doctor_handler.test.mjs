@@ -314,3 +314,33 @@ test('page.found: a certificate that no authority has signed', async () => {
   await tls.close()
   assert.match(by['page.found'].seen, /self-signed certificate/)
 })
+
+test('a server that sends anything in place of a handler’s configuration', async () => {
+  for (const answer of [
+    '[]',
+    '{"base":1}',
+    '{"base":"/auth","routes":5}',
+    '{"base":"/auth","routes":[null,{"prefix":"@127.0.0.1:1/"},{"prefix":7}]}',
+    '{"error":{"code":"x"}}',
+  ]) {
+    const asked = []
+    const server = await listen({
+      handler: ({ url, headers }, response) => {
+        asked.push(headers.host)
+        const isPage = url === '/'
+        response.writeHead(200, { 'Content-Type': isPage ? 'text/html' : 'application/json' })
+        response.end(isPage ? '' : answer)
+      },
+    })
+    const { lines } = await doctor(server.origin)
+    await server.close()
+    assert.ok(
+      lines.some(({ id }) => id === 'handler.found'),
+      answer,
+    )
+    assert.deepEqual(
+      lines.filter(({ id }) => id.startsWith('handler.route')),
+      [],
+    )
+  }
+})

@@ -374,6 +374,29 @@ test('a server without OpenID Connect needs no keys', async () => {
   assert.equal(by['provider.keys'].result, 'unused')
 })
 
+test('a provider that sends anything is reported, and does not stop the doctor', async () => {
+  const odd = [null, 5, 'x', [], {}, [[]], true, 'http://127.0.0.1:1/', 'javascript:alert(1)', '//']
+  for (const value of odd) {
+    const change = (s) => {
+      for (const name of Object.keys(s.document)) if (name !== 'issuer') s.document[name] = value
+      s.document.userinfo_endpoint = value
+    }
+    const { ofProvider } = await look(change, {
+      dpop: true,
+      userInfo: true,
+      idTokenSignedResponseAlg: 'ES256',
+    })
+    assert.equal(ofProvider.find(({ id }) => id === 'provider.issuer').result, 'ok', String(value))
+  }
+  for (const document of [[], 'x', 5, null, { issuer: {} }]) {
+    const { ofProvider } = await look((s) => (s.document = document))
+    assert.ok(
+      ofProvider.some(({ result }) => result === 'fault'),
+      JSON.stringify(document),
+    )
+  }
+})
+
 test('a private address in the metadata is not requested', async () => {
   const { load } = await import('../support/page_module.mjs')
   const { Requests } = await load('doctor/requests.ts')

@@ -13,12 +13,6 @@ const script = (origin: string) => ({
   'Sec-Fetch-Dest': 'empty',
 })
 
-/** What `GET <base>/config` says. */
-interface PublicConfig {
-  base: string
-  routes: { url: string; prefix: string }[]
-}
-
 /** Checks the token handler. Resolves with false if there is none. */
 export const checkHandler = async (deployment: Deployment): Promise<boolean> => {
   const { report, requests, origin, options, handlerConfig } = deployment
@@ -37,7 +31,7 @@ export const checkHandler = async (deployment: Deployment): Promise<boolean> => 
     } else report.unused('handler.found', `there is no token handler at ${base}`)
     return false
   }
-  const { base: own, routes } = answer as unknown as Partial<PublicConfig>
+  const { base: own, routes } = answer!
   report.check(
     'handler.found',
     `there is a token handler at ${base}`,
@@ -235,12 +229,15 @@ const checkLengths = async ({ report, requests, origin, handlerConfig }: Deploym
   )
 }
 
+/** Returns the prefixes of routes. A server may have sent anything in their place. */
+const prefixesOf = (routes: unknown): string[] =>
+  (Array.isArray(routes) ? routes : []).flatMap((route) =>
+    typeof route?.prefix === 'string' && route.prefix.startsWith('/') ? [route.prefix] : [],
+  )
+
 /** Checks that routes lead to the handler, and to nothing without a session. */
-const checkRoutes = async (
-  { report, requests, origin, handlerConfig }: Deployment,
-  known: { prefix: string }[] = [],
-) => {
-  const prefixes = new Set([...known, ...(handlerConfig?.routes ?? [])].map(({ prefix }) => prefix))
+const checkRoutes = async ({ report, requests, origin, handlerConfig }: Deployment, known: unknown) => {
+  const prefixes = new Set([...prefixesOf(known), ...prefixesOf(handlerConfig?.routes)])
   for (const prefix of prefixes) {
     const reply = await requests.send(origin + prefix, { headers: script(origin) })
     // The handler marks its own errors: here a missing login, or a refused method.
