@@ -42,7 +42,7 @@ export const SENTENCES = [
     file: 'docs/frameworks.md',
     text: 'The binding for Angular adds {angular:1} KB (brotli) to the download, and each of the others at most {binding:1} KB.',
   },
-  { file: 'docs/edge.md', text: 'Script and module have {edge:1} KB after gzip.' },
+  { file: 'docs/performance.md', text: 'Script and module have {edge:1} KB after gzip.' },
 ]
 
 const PLACEHOLDER = /\{([\w+]+):(\d)\}/g

@@ -1,5 +1,5 @@
 /**
- * Writes the tables of docs/options.md. The names, types and descriptions are those of the TypeScript interfaces.
+ * Writes the sections of docs/options.md. The names, types and descriptions are those of the TypeScript interfaces.
  * Defaults are in their comments, and must equal the values in the core.
  *
  *   node pkg/options.mjs
@@ -41,14 +41,15 @@ const DEFAULTS = {
   },
 }
 
-/** Returns the text of a doc comment in one line. */
+/** Returns the text of a doc comment, each paragraph in one line. */
 const commentText = (lines) =>
   lines
     .map((line) => line.replace(/^\s*(\/\*\*|\*\/|\*(?!\/))?\s?/, '').replace(/\s*\*\/$/, ''))
-    .join(' ')
-    .replace(/\{@link (\w+)[^}]*\}/g, '`$1`')
-    .replace(/\s+/g, ' ')
+    .join('\n')
     .trim()
+    .split(/\n{2,}/)
+    .map((paragraph) => paragraph.replace(/\{@link (\w+)[^}]*\}/g, '`$1`').replace(/\s+/g, ' '))
+    .join('\n\n')
 
 /**
  * Returns the members of a block whose lines begin with `indent`. The members of a nested block follow the member that
@@ -95,24 +96,48 @@ export function interfaceMembers(source, name) {
 
 /** Returns the default that a comment names. */
 export const defaultIn = (text) =>
-  /(?:^|\. )Default:? (.+?)(?:\. |\.$|: |; |, if )/.exec(text)?.[1] ?? /(`[^`]+`) \(default\)/.exec(text)?.[1]
+  /(?:^|\.\s+)Default:? (.+?)(?:\.\s|\.$|: |; |, if )/.exec(text)?.[1] ??
+  /(`[^`]+`) \(default\)/.exec(text)?.[1]
 
-/** Returns the first sentence of a comment that is not about the default. */
-const summary = (text) => text.split(/(?<=\.) /).find((sentence) => !/^Default\b/.test(sentence)) ?? ''
+/** Resolves with the codes of errors of several words. A single word, such as `timeout`, may mean something else. */
+const errorCodes = async () =>
+  [...(await read('src/base/error.rs')).matchAll(/ = "(\w+_\w+)", "/g)].map(([, code]) => code)
 
-const cell = (text) => text.replaceAll('|', '\\|')
-
-const row = ({ name, isOptional, type, text }) => {
+/**
+ * Returns the description in a comment: without a sentence that only names the default, and with links to documents and
+ * codes.
+ */
+const description = (text, codes) => {
   const stated = defaultIn(text)
-  const value = isOptional ? (stated ?? '') : '**required**'
-  return `| \`${name}\` | \`${cell(type)}\` | ${cell(value)} | ${cell(summary(text))} |`
+  return [`Default ${stated}.`, `Default: ${stated}.`]
+    .reduce((rest, sentence) => rest.replace(sentence, ''), text)
+    .replace(/ {2,}/g, ' ')
+    .replace(/ $/gm, '')
+    .replace(/\bdocs\/([\w-]+\.md)(#[\w-]+)?/g, (_, name, anchor = '') => `[${name}](${name}${anchor})`)
+    .replace(/`(\w+)`/g, (code, name) => (codes.includes(name) ? `[${code}](errors.md#${name})` : code))
+    .trim()
 }
 
-/** Resolves with the table of an interface in the TypeScript file `path`. */
-async function table(path, name) {
-  const rows = interfaceMembers(await read(path), name)
-  await checkDefaults(name, rows)
-  return ['| option | type | default | |', '|---|---|---|---|', ...rows.map(row)].join('\n')
+/** Returns the section of an option. */
+const section = ({ name, isOptional, type, text }, codes) => {
+  const stated = defaultIn(text)
+  const value = isOptional ? (stated ? `Default: ${stated}.` : 'Optional.') : 'Required.'
+  return `### \`${name}\`\n\nType: \`${type}\`. ${value}\n\n${description(text, codes)}`
+}
+
+/** Returns a link to the heading of an option, with the anchor that GitHub gives it. */
+const link = ({ name }) => `[\`${name}\`](#${name.toLowerCase().replace(/\W/g, '')})`
+
+/**
+ * Resolves with the sections of an interface in the TypeScript file `path`, after links to all of them. In headings, the
+ * names of options begin with `prefix`.
+ */
+async function sections(path, name, prefix = '') {
+  const found = interfaceMembers(await read(path), name)
+  await checkDefaults(name, found)
+  const options = found.map((option) => ({ ...option, name: prefix + option.name }))
+  const codes = await errorCodes()
+  return [options.map(link).join(', '), ...options.map((option) => section(option, codes))].join('\n\n')
 }
 
 /** Reduces a list to its words, and a number to its digits. */
@@ -124,13 +149,13 @@ const words = (text) =>
     .filter(Boolean)
     .join(' ')
 
-async function checkDefaults(name, rows) {
-  const silent = rows.find((one) => one.isOptional && one.type === 'boolean' && !defaultIn(one.text))
+async function checkDefaults(name, options) {
+  const silent = options.find((one) => one.isOptional && one.type === 'boolean' && !defaultIn(one.text))
   if (silent)
     throw new Error(`${name}.${silent.name}: the comment must name the default, such as "Default false."`)
   for (const [option, [file, pattern]] of Object.entries(DEFAULTS[name] ?? {})) {
     const value = pattern.exec(await read(file))?.[1]
-    const stated = defaultIn(rows.find((one) => one.name === option).text)
+    const stated = defaultIn(options.find((one) => one.name === option).text)
     if (!value || words(value) !== words(stated)) {
       throw new Error(`${name}.${option}: the default in ${file} is ${value}, and the comment says ${stated}`)
     }
@@ -139,10 +164,10 @@ async function checkDefaults(name, rows) {
 
 /** Resolves with the document as it must be. */
 export async function written(document) {
-  const parts = document.split(/(<!-- (?:\S+): (?:\w+) -->\n).*?(?=<!-- end -->)/s)
+  const parts = document.split(/(<!-- (?:\S+): (?:\w+)(?:, \S+)? -->\n).*?(?=<!-- end -->)/s)
   const texts = parts.map(async (part) => {
-    const [, path, name] = /^<!-- (\S+): (\w+) -->\n$/.exec(part) ?? []
-    return path ? `${part}\n${await table(path, name)}\n\n` : part
+    const [, path, name, prefix] = /^<!-- (\S+): (\w+)(?:, (\S+))? -->\n$/.exec(part) ?? []
+    return path ? `${part}\n${await sections(path, name, prefix)}\n\n` : part
   })
   return (await Promise.all(texts)).join('')
 }

@@ -13,7 +13,7 @@ use core::fmt;
 pub type Result<T> = core::result::Result<T, Error>;
 
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $advice:literal;)+) => {
+    ($($(section $section:literal;)? $(#[doc = $doc:literal])+ $variant:ident = $code:literal, $advice:literal;)+) => {
         /// The stable code of an [`Error`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[non_exhaustive]
@@ -46,6 +46,7 @@ macro_rules! codes {
 }
 
 codes! {
+    section "Configuration";
     /// The configuration that was passed to `vault()`, `createTokenHandler()`, `vaultFrame()`, `vaultCallback()`, a
     /// coordinator such as `redis()` or a function of `strongroom/headers` is wrong; nothing was started. Or
     /// `strongroom.json` is wrong. Or a file called `vault()` or `vaultFrame()` twice; a second `vault()` also ends the
@@ -56,8 +57,14 @@ codes! {
     /// `on()` was passed the name of an unknown event.
     MessageInvalid = "message_invalid", "Check the options of the call, and use the same version of strongroom in page and worker.";
     /// A documented limit on size or number was exceeded. In the token handler's log also a warning: a session needs two
-    /// cookies, which proxies may refuse ([edge.md](edge-operate.md#limits-of-headers)).
-    LimitExceeded = "limit_exceeded", "If the message names no option, send less, or fewer at once; docs/errors.md lists the limits.";
+    /// cookies, which proxies may refuse ([edge-operate.md](edge-operate.md#limits-of-headers)).
+    LimitExceeded = "limit_exceeded", "If the message names no option, send less, or fewer at once; docs/errors.md#limits has the limits.";
+    /// The request needs something that this version, the platform, the provider or the configuration does not support.
+    Unsupported = "unsupported", "Change what the message names, or do not use it.";
+    /// The browser's storage refused to store a login, or no longer has the DPoP key of a login.
+    StorageUnavailable = "storage_unavailable", "Allow storage for this site and begin the login again, or use login({ mode: 'popup' }).";
+
+    section "Sessions";
     /// There is no session.
     LoginRequired = "login_required", "Call login().";
     /// The session ended, or another user signed in, while the call was waiting. Over a token handler: the session of
@@ -68,6 +75,8 @@ codes! {
     /// interaction), or keeps refusing the refresh token without a reason
     /// ([sessions.md](sessions.md#a-refusal-without-a-reason)).
     InteractionRequired = "interaction_required", "Call login() so that the user can do what the provider asks.";
+
+    section "Signing in";
     /// The user, or the provider for the user, refused the login (`access_denied`, or `consent_required` in response to
     /// a login that was not silent).
     LoginDenied = "login_denied", "Offer to sign in again.";
@@ -75,34 +84,48 @@ codes! {
     /// its own. Or its response to a pushed request or to a device authorization request was malformed. Or the
     /// provider requires pushed requests and did not accept one.
     LoginFailed = "login_failed", "If the message has an error code of the provider, look it up; most often the scope or the redirect URI is not registered for this client.";
-    /// The provider granted scopes that the login did not request. With `unrequestedScopes: 'refuse'` the login fails.
-    /// Otherwise this is a warning, which appears once on the page's console or in the token handler's log, there also
-    /// if a refresh adds scopes.
-    ScopeExceeded = "scope_exceeded", "Add the scopes to scope if the provider always grants them; otherwise find out what changed the request.";
-    /// A warning: the provider issued no refresh token, or one that is not usable, so that the session ends with its access
-    /// token. There is no warning about a login with `consent: 'always'` or without interaction, or, over a token handler
-    /// or without OpenID Connect, if the login did not request `offline_access`. Some providers issue refresh tokens to a [token handler](edge.md) only.
-    RefreshTokenMissing = "refresh_token_missing", "If the message names a flaw, check the token endpoint; otherwise request offline_access, set consent: 'always' if the provider issues refresh tokens only then, or allow refresh tokens for this client at the provider.";
-    /// A warning: the provider announces pushed authorization requests (RFC 9126), but does not accept them from this
-    /// client or origin, so script can change the request.
-    LoginNotPushed = "login_not_pushed", "Check clientId and redirectUri, and allow pushed requests for this client and origin at the provider, or set par: false.";
-    /// The callback's `state` belongs to no login that began in this browser, or the option `dpop` has changed since
-    /// the login began.
-    LoginUnknown = "login_unknown", "Call login(); a response is accepted only in the browser, and with the option dpop, with which its login began.";
-    /// The callback URL was opened a second time, while no user was signed in.
-    LoginReplayed = "login_replayed", "Nothing to do if the first opening succeeded; otherwise call login() again.";
+    /// The page canceled the login, or another login replaced it. Or the user closed the popup, returned from the
+    /// provider by the browser's back button, or logged out while the login was in flight.
+    LoginCanceled = "login_canceled", "Offer to sign in again.";
     /// More than ten minutes passed between `login()` and its callback. Or the code of a login on another device
     /// expired. Or the login expired at the provider (Keycloak's `authentication_expired`), for the second time or where
     /// it cannot be repeated ([Keycloak](providers/keycloak.md#signing-in)). Or the login seems to begin in the future,
     /// because a clock was set back or the clocks of isolates differ by more than a minute. The message names the case.
     LoginExpired = "login_expired", "Call login() again.";
-    /// The page canceled the login, or another login replaced it. Or the user closed the popup, returned from the
-    /// provider by the browser's back button, or logged out while the login was in flight.
-    LoginCanceled = "login_canceled", "Offer to sign in again.";
+    /// The callback's `state` belongs to no login that began in this browser, or the option `dpop` has changed since
+    /// the login began.
+    LoginUnknown = "login_unknown", "Call login(); a response is accepted only in the browser, and with the option dpop, with which its login began.";
+    /// The callback URL was opened a second time, while no user was signed in.
+    LoginReplayed = "login_replayed", "Nothing to do if the first opening succeeded; otherwise call login() again.";
+    /// The user did not sign in within the login's time limit.
+    Timeout = "timeout", "Try again.";
+    /// The browser blocked the popup window.
+    PopupBlocked = "popup_blocked", "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.";
     /// The callback's parameters are missing or malformed, or they contradict each other.
     CallbackInvalid = "callback_invalid", "Call login() again; if it happens each time, check the provider's response.";
     /// The page that called `handleCallback()` is not the configured `redirectUri`.
     RedirectUriMismatch = "redirect_uri_mismatch", "Set redirectUri to the URL that the provider redirects to, and register that URL.";
+    /// A warning: the provider announces pushed authorization requests (RFC 9126), but does not accept them from this
+    /// client or origin, so script can change the request.
+    LoginNotPushed = "login_not_pushed", "Check clientId and redirectUri, and allow pushed requests for this client and origin at the provider, or set par: false.";
+    /// A warning: the provider issued no refresh token, or one that is not usable, so that the session ends with its access
+    /// token. There is no warning about a login with `consent: 'always'` or without interaction, or, over a token handler
+    /// or without OpenID Connect, if the login did not request `offline_access`. Some providers issue refresh tokens to a [token handler](edge.md) only.
+    RefreshTokenMissing = "refresh_token_missing", "If the message names a flaw, check the token endpoint; otherwise request offline_access, set consent: 'always' if the provider issues refresh tokens only then, or allow refresh tokens for this client at the provider.";
+    /// The provider granted scopes that the login did not request. With `unrequestedScopes: 'refuse'` the login fails.
+    /// Otherwise this is a warning, which appears once on the page's console or in the token handler's log, there also
+    /// if a refresh adds scopes.
+    ScopeExceeded = "scope_exceeded", "Add the scopes to scope if the provider always grants them; otherwise find out what changed the request.";
+    /// The provider did not ask the user to sign in again, although the login requested it with `maxAge`: by the provider's
+    /// own clock, the user signed in longer ago than the login allows. The device's clock is not the reason. Also a
+    /// warning: a login with `prompt: 'login'` or `maxAge` brought the `auth_time` of the previous session. If `claims`
+    /// names `auth_time`, pages can compare it.
+    SignInNotRepeated = "sign_in_not_repeated", "Find out if the provider supports max_age and prompt=login (OIDC Core 3.1.2.1): some providers ignore one or both.";
+    /// The profile address (`identity.url`), or with `userInfo` the provider's UserInfo endpoint, did not say who the user
+    /// is, or named another user than the ID token. The message says why.
+    ProfileFailed = "profile_failed", "Check the address and the member that the message names, and that the server accepts the token, and the app's origin (CORS).";
+
+    section "The provider";
     /// A response, the metadata or an ID token came from an issuer other than the configured one (RFC 9207, OIDC
     /// Discovery), or another site began a login with another `iss` than the configured issuer, or the login began before the
     /// option `issuer` was changed.
@@ -112,17 +135,19 @@ codes! {
     /// The provider's metadata or keys are unusable. Also a warning: the message names members of the metadata that are not
     /// usable. They were ignored, because no login needs them.
     MetadataInvalid = "metadata_invalid", "Check the provider's discovery document, or configure metadata yourself.";
-    /// The token endpoint's response is unusable. Also a warning: the message names members of a token response that are
-    /// not usable, and that were therefore ignored ([sessions.md](sessions.md#a-response-with-flaws)).
-    TokenResponseInvalid = "token_response_invalid", "Check the provider's token endpoint.";
     /// The token endpoint, or the endpoint for pushed or device authorization requests, refused this client or its
     /// request. Over a token handler the client authenticates by `client.auth`.
     ClientRejected = "client_rejected", "Compare clientId, scope and the client's registration at the provider.";
     /// The token endpoint refused the authorization code, or the device code of a login on another device
     /// (`invalid_grant`).
     CodeRejected = "code_rejected", "Call login() again.";
+    /// The token endpoint's response is unusable. Also a warning: the message names members of a token response that are
+    /// not usable, and that were therefore ignored ([sessions.md](sessions.md#a-response-with-flaws)).
+    TokenResponseInvalid = "token_response_invalid", "Check the provider's token endpoint.";
     /// The ID token failed validation (OIDC Core 3.1.3.7 or 12.2).
     IdTokenInvalid = "id_token_invalid", "Check what the message names; often issuer, clientId, the signing algorithm or the device's clock is wrong.";
+
+    section "Calls to APIs";
     /// The URL matches no rule in `apis`; over a token handler, the URL matches no route. Or no rule can allow the URL:
     /// it is an endpoint of the provider, is not absolute, has a user name, or has a path that servers decode in
     /// different ways. For a socket, the matching rule lacks `webSocket`, or the URL has the query parameter that is
@@ -137,16 +162,6 @@ codes! {
     RedirectBlocked = "redirect_blocked", "Call the final URL.";
     /// The API's response contains one of the session's access tokens.
     TokenReflected = "token_reflected", "Fix the API: it must not return the token of a request. If it has to, set reflection in its rule.";
-    /// The request needs something that this version, the platform, the provider or the configuration does not support.
-    Unsupported = "unsupported", "Change what the message names, or do not use it.";
-    /// The browser's storage refused to store a login, or no longer has the DPoP key of a login.
-    StorageUnavailable = "storage_unavailable", "Allow storage for this site and begin the login again, or use login({ mode: 'popup' }).";
-    /// The provider did not ask the user to sign in again, although the login requested it with `maxAge`: by the provider's
-    /// own clock, the user signed in longer ago than the login allows. The device's clock is not the reason. Also a
-    /// warning: a login with `prompt: 'login'` or `maxAge` brought the `auth_time` of the previous session. If `claims`
-    /// names `auth_time`, pages can compare it.
-    SignInNotRepeated = "sign_in_not_repeated", "Find out if the provider supports max_age and prompt=login (OIDC Core 3.1.2.1): some providers ignore one or both.";
-    // A module for browsers without step-up and sockets leaves out the codes from here on.
     /// The API requires another or a more recent authentication of the user (RFC 9470), and its rule has `stepUp`.
     StepUpRequired = "step_up_required", "Ask the user, then call the error's stepUp(), or login() with its login.";
     /// The API requires a token with more scope (RFC 6750 3.1), and its rule has `stepUp`.
@@ -154,12 +169,48 @@ codes! {
     /// The API repeats a challenge for which the user has signed in within the last minute.
     StepUpFailed = "step_up_failed", "Compare the tokens that the provider issues with what the API requires; another login does not help.";
     /// The worker's own Content-Security-Policy blocks or reports a socket whose URL would contain the token
-    /// ([fetch.md](fetch.md#a-token-in-the-query)).
+    /// ([event-sources-and-sockets.md](event-sources-and-sockets.md#a-token-in-the-query)).
     SocketBlocked = "socket_blocked", "Add the URL to connect-src in each policy that the worker file is served with, including report-only ones.";
-    /// The profile address (`identity.url`), or with `userInfo` the provider's UserInfo endpoint, did not say who the user
-    /// is, or named another user than the ID token. The message says why.
-    ProfileFailed = "profile_failed", "Check the address and the member that the message names, and that the server accepts the token, and the app's origin (CORS).";
-    // Only the token handler and TypeScript report the codes from here on.
+    /// A warning to the developer, with an app on loopback: the API has responded with 401 to an access token that was
+    /// issued a moment ago. The message has the error of the API, if the API's CORS headers let it be read. Over a token
+    /// handler, the warning is in the handler's log.
+    TokenRefused = "token_refused", "Compare the token's audience, issuer and scope with what the API expects; to read its reason, let it expose WWW-Authenticate by CORS.";
+    /// A warning to the developer, with an app on loopback: no call to this API has got a response. The API cannot be
+    /// reached, or the browser hides its responses.
+    ApiUnreachable = "api_unreachable", "If the API runs, check its CORS headers (Access-Control-Allow-Origin, and Access-Control-Allow-Headers: authorization, also in responses to OPTIONS), and connect-src in the policy of the worker's file.";
+    /// The user left the page while the call was in flight, and the page has returned from the back-forward cache. A
+    /// request that was sent may have taken effect.
+    PageLeft = "page_left", "Find out if the request has taken effect before you send it again.";
+
+    section "The worker and its files";
+    /// The worker's script could not be loaded, or threw before it called `vault()`; the message names the cause
+    /// ([below](#when-the-worker-does-not-start)).
+    WorkerFailed = "worker_failed", "Fix what the message names; check the URLs of the worker and its imports, its type 'module', and the page's worker-src.";
+    /// The worker did not respond to the handshake within the time limit of `connect()`.
+    WorkerTimeout = "worker_timeout", "Check the worker's URL and its console; its file must call vault().";
+    /// The WebAssembly module could not be loaded.
+    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker, or pass its URL as vault(config, { wasm }); the worker's connect-src must allow 'self'.";
+    /// The Content-Security-Policy of the worker forbids WebAssembly, or that of a page with
+    /// [`strongroom/testing`](testing-your-app.md), whose message has another fix.
+    WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker file is served with.";
+    /// The [standalone worker](standalone.md) could not fetch `strongroom.json`; the message says why.
+    ConfigUnavailable = "config_unavailable", "Serve strongroom.json beside the standalone worker as application/json, without a redirect; the worker's connect-src must allow 'self'.";
+    /// The vault stopped because of an internal error, or its worker was terminated. The secrets in the vault's memory
+    /// are gone.
+    VaultCrashed = "vault_crashed", "Call reconnect(), or reload the page; if the core trapped, please report it.";
+    /// A user signed in in a newer version of the app, and the vault of this version has stopped
+    /// ([deployment.md](deployment.md#a-new-deployment-while-tabs-are-open)).
+    VaultOutdated = "vault_outdated", "Call reconnect(), or reload the page to get the newer version.";
+    /// The client was closed by `close()`.
+    Closed = "closed", "Call connect() again.";
+    /// The vault's frame did not load, or another document loaded in its place.
+    FrameBlocked = "frame_blocked", "Check the console; compare the page's frame-src and the frame's frame-ancestors, Cross-Origin-Embedder-Policy and Cross-Origin-Resource-Policy with docs/vault-origin.md.";
+    /// The vault's frame did not respond within the time limit of `connectFrame()`.
+    FrameTimeout = "frame_timeout", "Open the frame's URL in a tab; if it loads, try again later.";
+    /// The vault's frame does not serve pages of this origin.
+    OriginNotAllowed = "origin_not_allowed", "Add the origin to apps in the frame's file, exactly as in the message, if it is one of your apps.";
+
+    section "The token handler";
     /// The token handler refused a request that the app's own pages do not send in this way. The message names the
     /// case: a request of script has no header `X-Strongroom`; its `Origin` is not the app's, or its `Sec-Fetch-Site`
     /// is not `same-origin` (other origins of the same site are refused, too); a form or a WebSocket handshake has no
@@ -169,72 +220,31 @@ codes! {
     /// In the token handler's log: the handler did not write this cookie, or it was changed. Reported once a minute,
     /// with the number of further cases.
     CookieInvalid = "cookie_invalid", "Ignore rare cases, since the cookie is not used. Otherwise look for another app on the same host with the same cookie.name.";
+    /// In the token handler's log: a request had a session cookie that was replaced longer ago than the grace period.
+    SessionReplayed = "session_replayed", "Find out how a copy of the cookie leaked: the session was ended everywhere.";
     /// A cookie or a session's record is sealed with a key that is not configured. The code is in the token handler's
     /// log, and for a record also in the response with 503 ([edge-operate.md](edge-operate.md#replace-a-key)).
     KeyUnknown = "key_unknown", "Keep a replaced key at the end of cookie.keys for as long as session.absolute.";
     /// The token handler's coordinator cannot be reached, or does not store what the handler writes.
     CoordinatorUnavailable = "coordinator_unavailable", "Check the coordinator: sessions are kept, but cannot be refreshed without it.";
-    /// In the token handler's log: a request had a session cookie that was replaced longer ago than the grace period.
-    SessionReplayed = "session_replayed", "Find out how a copy of the cookie leaked: the session was ended everywhere.";
-    /// A back-channel logout token is not acceptable (OpenID Connect Back-Channel Logout 1.0, 2.6). Logged once a minute,
-    /// with the number of further cases; tokens that the provider did not sign are counted apart.
-    LogoutTokenInvalid = "logout_token_invalid", "Compare issuer and client.id with the provider's; a forged token has no effect.";
     /// A route's upstream did not respond, broke off its response, or used a `Content-Encoding` that the token handler
     /// cannot search.
     UpstreamUnavailable = "upstream_unavailable", "Check the route's upstream.";
-    // Only TypeScript reports the codes from here on.
-    /// The user did not sign in within the login's time limit.
-    Timeout = "timeout", "Try again.";
-    /// The worker's script could not be loaded, or threw before it called `vault()`; the message names the cause
-    /// ([below](#when-the-worker-does-not-start)).
-    WorkerFailed = "worker_failed", "Fix what the message names; check the URLs of the worker and its imports, its type 'module', and the page's worker-src.";
-    /// The worker did not respond to the handshake within the time limit of `connect()`.
-    WorkerTimeout = "worker_timeout", "Check the worker's URL and its console; its file must call vault().";
-    /// The vault's frame did not load, or another document loaded in its place.
-    FrameBlocked = "frame_blocked", "Check the console; compare the page's frame-src and the frame's frame-ancestors, Cross-Origin-Embedder-Policy and Cross-Origin-Resource-Policy with docs/vault-origin.md.";
-    /// The vault's frame did not respond within the time limit of `connectFrame()`.
-    FrameTimeout = "frame_timeout", "Open the frame's URL in a tab; if it loads, try again later.";
-    /// The vault's frame does not serve pages of this origin.
-    OriginNotAllowed = "origin_not_allowed", "Add the origin to apps in the frame's file, exactly as in the message, if it is one of your apps.";
-    /// The [standalone worker](standalone.md) could not fetch `strongroom.json`; the message says why.
-    ConfigUnavailable = "config_unavailable", "Serve strongroom.json beside the standalone worker as application/json, without a redirect; the worker's connect-src must allow 'self'.";
-    /// The WebAssembly module could not be loaded.
-    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker, or pass its URL as vault(config, { wasm }); the worker's connect-src must allow 'self'.";
-    /// The Content-Security-Policy of the worker forbids WebAssembly, or that of a page with
-    /// [`strongroom/testing`](testing-your-app.md), whose message has another fix.
-    WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker file is served with.";
-    /// The vault stopped because of an internal error, or its worker was terminated. The secrets in the vault's memory
-    /// are gone.
-    VaultCrashed = "vault_crashed", "Call reconnect(), or reload the page; if the core trapped, please report it.";
-    /// A user signed in in a newer version of the app, and the vault of this version has stopped
-    /// ([deployment.md](deployment.md#a-new-deployment-while-tabs-are-open)).
-    VaultOutdated = "vault_outdated", "Call reconnect(), or reload the page to get the newer version.";
-    /// The browser blocked the popup window.
-    PopupBlocked = "popup_blocked", "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.";
-    /// The user left the page while the call was in flight, and the page has returned from the back-forward cache. A
-    /// request that was sent may have taken effect.
-    PageLeft = "page_left", "Find out if the request has taken effect before you send it again.";
-    /// A warning to the developer, with an app on loopback: the API has responded with 401 to an access token that was
-    /// issued a moment ago. The message has the error of the API, if the API's CORS headers let it be read. Over a token
-    /// handler, the warning is in the handler's log.
-    TokenRefused = "token_refused", "Compare the token's audience, issuer and scope with what the API expects; to read its reason, let it expose WWW-Authenticate by CORS.";
-    /// A warning to the developer, with an app on loopback: no call to this API has got a response. The API cannot be
-    /// reached, or the browser hides its responses.
-    ApiUnreachable = "api_unreachable", "If the API runs, check its CORS headers (Access-Control-Allow-Origin, and Access-Control-Allow-Headers: authorization, also in responses to OPTIONS), and connect-src in the policy of the worker's file.";
+    /// A back-channel logout token is not acceptable (OpenID Connect Back-Channel Logout 1.0, 2.6). Logged once a minute,
+    /// with the number of further cases; tokens that the provider did not sign are counted apart.
+    LogoutTokenInvalid = "logout_token_invalid", "Compare issuer and client.id with the provider's; a forged token has no effect.";
     /// The token handler did not respond, or the response is not from a token handler.
     HandlerUnreachable = "handler_unreachable", "Check the path that was passed to connect(), and the handler's log.";
-    /// In the token handler's log: the handler could not start, for a reason other than its configuration. Requests get
-    /// 500.
-    HandlerFailed = "handler_failed", "Fix what the message names; the next request tries again.";
     /// The app's own page was served for an address of the token handler, such as `/auth/login`: by a service worker of
     /// the app, or by a server that sends the app's page for every address
     /// ([edge-page.md](edge-page.md#the-apps-page-in-place-of-the-handler)).
-    ShellServed = "shell_served", "Exclude the handler's addresses from the service worker's navigations and from the server's rewrites; docs/edge-page.md has the settings.";
+    ShellServed = "shell_served", "Exclude the handler's addresses from the service worker's navigations and from the server's rewrites; docs/edge-page.md#the-apps-page-in-place-of-the-handler has the settings.";
+    /// In the token handler's log: the handler could not start, for a reason other than its configuration. Requests get
+    /// 500.
+    HandlerFailed = "handler_failed", "Fix what the message names; the next request tries again.";
     /// The token handler stopped because of an internal error. The code is in the handler's log, and also in the
     /// response (500) if the handler was about to forward an upstream's response.
     HandlerCrashed = "handler_crashed", "Try again, since the handler starts again with the next request; please report it.";
-    /// The client was closed by `close()`.
-    Closed = "closed", "Call connect() again.";
 }
 
 impl fmt::Display for Code {

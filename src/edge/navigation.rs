@@ -45,7 +45,7 @@ enum Mark {
 }
 
 fn mark(context: &RequestContext) -> Mark {
-    match context.cookies().value(&context.jar().outside()) {
+    match context.cookies().value(context.jar().outside()) {
         CookieValue::Missing => Mark::Missing,
         CookieValue::Value(value)
             if base64url::decode(&value).is_some_and(|bytes| bytes.len() == MARK) =>
@@ -69,7 +69,7 @@ fn marked(context: &RequestContext) -> (String, Option<String>) {
 /// Sets the mark with a response.
 pub(super) fn set_mark(context: &RequestContext, response: &mut OwnResponse) {
     let name = context.jar().outside();
-    let is_set = response.cookies.iter().any(|set| set.starts_with(&name));
+    let is_set = response.cookies.iter().any(|set| set.starts_with(name));
     if let (_, Some(cookie)) = marked(context)
         && !is_set
     {
@@ -80,7 +80,7 @@ pub(super) fn set_mark(context: &RequestContext, response: &mut OwnResponse) {
 /// Returns the cookie that ends the mark, if there is a mark.
 pub(super) fn end_mark(context: &RequestContext) -> Option<String> {
     let jar = context.jar();
-    (!matches!(mark(context), Mark::Missing)).then(|| jar.clear(&jar.outside()))
+    (!matches!(mark(context), Mark::Missing)).then(|| jar.clear(jar.outside()))
 }
 
 /// Returns true if a page of the app, or the user in a page of the app, began this navigation.

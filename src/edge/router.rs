@@ -41,13 +41,15 @@ async fn route(context: &RequestContext) -> Response {
     };
     let method = context.request.method.as_str();
     let is_navigation = csrf::is_navigation(&context.request);
-    Response::Own(match (endpoint, method) {
+    let response = match (endpoint, method) {
         (_, "GET") if csrf::is_prefetch(&context.request) => response::not_prefetched(),
         ("login", "GET") if is_navigation => boxed(login_elsewhere::handle(context)).await,
         ("login", "POST") if csrf::is_posted_form(&context.request) => {
             boxed(login_elsewhere::handle_form(context)).await
         }
-        ("callback", "GET") if is_navigation => boxed(callback::handle(context)).await,
+        ("callback", "GET") if is_navigation => {
+            return Response::Own(boxed(callback::handle(context)).await);
+        }
         ("logout/provider", "GET") if is_navigation => {
             boxed(logout::redirect_to_provider(context)).await
         }
@@ -76,6 +78,12 @@ async fn route(context: &RequestContext) -> Response {
             method_not_allowed("GET")
         }
         _ => response::empty(404),
+    };
+    // A refusal at this address, too, may be the document of a window, whose opener must not read a code in the address.
+    Response::Own(if endpoint == "callback" {
+        response::sever(response)
+    } else {
+        response
     })
 }
 

@@ -1,7 +1,8 @@
 // The callback page of an app with a service worker: the worker keeps the code in its cache, unless it leaves the page
-// alone, as docs/callback-page.md says.
+// alone, as docs/pwa.md says.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { readGuide } from '../recipes/guide.mjs'
 import { giveConsent, startApp } from '../support/app.mjs'
 import { useCallbackPage } from '../support/callback_page.mjs'
 import { beControlled, networkFirst, readTraces } from '../support/callback_traces.mjs'
@@ -9,33 +10,42 @@ import { installWorkers } from '../support/workers.mjs'
 
 const time = { timeout: 60_000 }
 
-let app, workers
+let app, workers, guide
 
 before(async () => {
   app = await startApp({ config: { callbackPage: true, scope: 'openid profile orders' } })
   useCallbackPage(app)
   app.site.pageCsp = app.site.pageCsp.replace("connect-src 'none'", "connect-src 'self'")
   app.site.serviceWorkers.push('/sw.js')
-  // Angular's worker sends the vault's requests again, under its own policy.
-  app.site.headers['/sw.js'] = { 'Content-Security-Policy': null }
+  // Angular's worker sends the vault's requests again, under its own policy, which is the worker's.
+  app.site.workers.push('/sw.js')
   workers = await installWorkers()
+  guide = await readGuide('docs/pwa.md')
 }, time)
 after(() => app?.close())
 
 /** Returns the files of Workbox with the app's shell in its cache, and with these calls. */
 const workbox = (calls) => workers.workbox('/index.html', calls)
-const ngsw = (...excluded) => workers.ngsw('/index.html', app.site.files['/index.html'], excluded)
+const ngsw = (config) => workers.ngsw('/index.html', app.site.files['/index.html'], config)
 const NAVIGATIONS = `({ request }) => request.mode === 'navigate'`
 const SHELL = `workbox.precaching.createHandlerBoundToURL('/index.html')`
+/** Returns the code in the guide's table for a vault. */
+const line = (tool) => guide.row(tool)[0][0]
 
 /** Workers that leave the page alone, as the guide says. */
 const LEAVING = {
   'network first': () => ({ '/sw.js': networkFirst(true) }),
   'Workbox, the app’s shell': () =>
     workbox(
-      `workbox.routing.registerRoute(new workbox.routing.NavigationRoute(${SHELL}, { denylist: [/^\\/callback/] }))`,
+      `{
+        const { NavigationRoute } = workbox.routing, handler = ${SHELL}
+        workbox.routing.registerRoute(${line('Workbox in a worker of your own')})
+      }`,
     ),
-  'Angular’s': () => ngsw('/callback'),
+  'Angular’s': () => ngsw(JSON.parse(`{ ${line("Angular's `ngsw-config.json`")} }`)),
+  'the first lines of the guide, before those of “network first”': () => ({
+    '/sw.js': guide.block('// public/first.js') + networkFirst(false),
+  }),
 }
 
 /** Workers that keep each page. */
@@ -71,7 +81,7 @@ for (const [kinds, isKept] of [
   for (const [kind, files] of Object.entries(kinds)) {
     const outcome = isKept ? 'the code, in spite of all headers' : 'no code'
     test(`the caches of a service worker have ${outcome}: ${kind}`, time, async () => {
-      const page = await signIn(files())
+      const page = await signIn(await files())
       await page.waitForFunction(() => globalThis.boot && location.pathname === '/orders')
       assert.deepEqual(await page.evaluate(() => boot), { value: { user: 'alice', code: null } })
       const traces = await page.evaluate(readTraces)
@@ -88,7 +98,7 @@ for (const [kind, files] of Object.entries(SHELLS)) {
     time,
     async () => {
       const before = app.site.requests.length
-      const page = await signIn(files())
+      const page = await signIn(await files())
       await page.waitForFunction(() => globalThis.boot)
       // The app itself finishes the login, as on the simple path.
       await page.evaluate(() => boot)

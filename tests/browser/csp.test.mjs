@@ -1,4 +1,4 @@
-// Tests of the headers in docs/deployment.md, which are served exactly as the document lists them.
+// Tests of the headers in docs/headers.md, which are served exactly as the document lists them.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +16,7 @@ let elsewhere
 
 before(async () => {
   elsewhere = await startElsewhere()
-  guide = await readFile(at('docs/deployment.md'), 'utf8')
+  guide = await readFile(at('docs/headers.md'), 'utf8')
   app = await startApp({ provider: { accessTokenSeconds: 3600 } })
   const { site } = app
   site.files['/auth.worker.js'] = await bundled()
@@ -186,7 +186,7 @@ async function warnings(worker) {
   return said.filter((text) => /strongroom|Content.Security.Policy/i.test(text))
 }
 
-const WARNING = ['warning: strongroom: no connect-src limits this worker: see docs/deployment.md']
+const WARNING = ['warning: strongroom: no connect-src limits this worker: see docs/headers.md']
 
 test('a worker without a policy warns once', time, async () => {
   assert.deepEqual(await warnings({ 'Content-Security-Policy': null }), WARNING)

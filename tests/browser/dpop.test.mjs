@@ -170,7 +170,7 @@ test('no proof, no token and no private key is in the page', time, async () => {
   // Control experiment: the same search finds a planted proof.
   const planted = search({ ...places, dom: [`<p>${proofs[0]}</p>`] }, secrets)
   assert.ok(planted.some(({ place }) => place === 'dom'))
-  // The private key is in the store, where script can use it but cannot read it, as docs/sessions.md says.
+  // The private key is in the store, where script can use it but cannot read it, as docs/session-storage.md says.
   assert.deepEqual(await page.evaluate(keysInStore), [{ type: 'private', extractable: false }])
 })
 

@@ -43,7 +43,7 @@ const sources = (headers, directive) => {
 const connect = (config, options) => sources(generate(config, options).worker, 'connect-src')
 
 test('the headers are those of the guide', async () => {
-  const guide = await readFile(new URL('../../docs/deployment.md', import.meta.url), 'utf8')
+  const guide = await readFile(new URL('../../docs/headers.md', import.meta.url), 'utf8')
   const block = (name) => {
     const [, text] = new RegExp(`\`\`\`http ${name}\\n([\\s\\S]*?)\n\`\`\``).exec(guide)
     return Object.fromEntries(text.split('\n').map((line) => line.split(/: (.*)/).slice(0, 2)))
@@ -334,8 +334,12 @@ test('pages of an app with a callback page frame neither the app nor the provide
   const module = '/assets/strongroom_bg-BqTr3x9P.wasm'
   const refused = [
     ["'self'"],
+    ["'Self'"],
     ['https://app.example.com/files/'],
     ['https://id.example.com'],
+    // For WebKit, a source for sockets also admits pages.
+    ['ws://id.example.com'],
+    ['wss:'],
     ['HTTPS://ID.EXAMPLE.COM:443'],
     ['id.example.com:*'],
     ['*.example.com'],

@@ -1,4 +1,4 @@
-// Tests which events a session survives, for each setup of the vault. The results are the tables of docs/sessions.md.
+// Tests which events a session survives, for each setup of the vault. The results are the tables of docs/session-storage.md.
 // `UPDATE_DOCS=1 TEST_ALL=1` writes the tables to the document.
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { markdownTable } from '../support/report.mjs'
 import { mostlyKept, played } from '../support/retries.mjs'
 
 const time = { timeout: 120_000 }
-const DOCS = new URL('../../docs/sessions.md', import.meta.url)
+const DOCS = new URL('../../docs/session-storage.md', import.meta.url)
 const ENGINE = 'Chromium'
 
 const sealed = { session: { persist: 'sealed' } }
@@ -188,13 +188,13 @@ const columnsOf = (text) => {
 
 after(() => console.log(`\n${ENGINE}\n\n${table()}\n`))
 
-test('docs/sessions.md matches the results', async () => {
+test('docs/session-storage.md matches the results', async () => {
   assert.equal(columns.length, observed.length, 'some rows were not observed')
   const docs = await readFile(DOCS, 'utf8')
   const marks = [`<!-- seen in ${ENGINE} -->\n\n`, `\n\n<!-- end -->`]
   const start = docs.indexOf(marks[0]) + marks[0].length
   const end = docs.indexOf(marks[1], start)
-  assert.ok(start >= marks[0].length && end >= start, `docs/sessions.md has no table for ${ENGINE}`)
+  assert.ok(start >= marks[0].length && end >= start, `docs/session-storage.md has no table for ${ENGINE}`)
   if (process.env.UPDATE_DOCS) {
     assert.ok(ALL, 'UPDATE_DOCS=1 needs TEST_ALL=1')
     return writeFile(DOCS, docs.slice(0, start) + table() + docs.slice(end))

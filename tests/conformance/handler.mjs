@@ -6,7 +6,7 @@ import { backAt, backWhere, TOKEN_REFUSED } from './visits.mjs'
 
 const dist = new URL('../../pkg/dist/', import.meta.url)
 
-/** Milliseconds after which the handler exchanges a token that an API refuses: see docs/edge.md. */
+/** Milliseconds after which the handler exchanges a token that an API refuses: see docs/edge-reference.md. */
 const OLD_ENOUGH = 31_000
 
 const PAGE = '<!doctype html><title>An app</title><link rel="icon" href="data:,">'

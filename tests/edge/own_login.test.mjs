@@ -1,6 +1,7 @@
 // An attacker begins a login in a browser of its own. Script on a page of the app, in which a user is signed in, lets the
 // user's provider answer the attacker's request, and gives the response to the attacker, whose browser opens it.
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { readAddress } from '../support/address_attacks.mjs'
 import { booted } from '../support/app.mjs'
@@ -10,23 +11,34 @@ import { expression } from '../support/engines/driver.mjs'
 
 const time = { timeout: 60_000 }
 
-let app
+let app, strict
+
+async function start(provider, cookie) {
+  const started = await startPage('node', {
+    coordinator: 'in-isolate',
+    provider: { accessTokenSeconds: 600, ...provider },
+    handler: { consent: undefined, scope: 'openid orders', ...cookie },
+  })
+  started.site.files['/plain.html'] = 'Not found'
+  started.site.headers['/plain.html'] = NOTHING
+  started.site.routes['/plain'] = '/plain.html'
+  return started
+}
 
 before(async () => {
-  app = await startPage('node', {
-    coordinator: 'in-isolate',
-    // The provider is on the same site as the app, so browsers send its cookies also in frames.
-    provider: { host: 'localhost', accessTokenSeconds: 600 },
-    handler: { consent: undefined, scope: 'openid orders' },
-  })
-  app.site.files['/plain.html'] = 'Not found'
-  app.site.headers['/plain.html'] = NOTHING
-  app.site.routes['/plain'] = '/plain.html'
+  // The provider is on the same site as the app, so browsers send its cookies also in frames.
+  app = await start({ host: 'localhost' })
+  // The provider is on another site, so browsers withhold a strict cookie after its redirect.
+  const keys = [randomBytes(32).toString('base64url')]
+  strict = await start({}, { cookie: { keys, sameSite: 'strict' } })
 }, time)
-after(() => app?.close())
+after(async () => {
+  await strict?.close()
+  await app?.close()
+})
 
 /** Resolves with the session of the attacker's browser after the attack, as the handler reports it. */
-async function attack(way, headers) {
+async function attack(app, way, headers) {
   const user = await app.open()
   await app.signIn(user)
   const attacker = await app.open()
@@ -53,16 +65,20 @@ test(
   'a page without frame-src: the attacker’s browser gets the user’s session, by a report',
   time,
   async () => {
-    assert.equal(await attack('report', {}), 'alice')
+    assert.equal(await attack(app, 'report', {}), 'alice')
   },
 )
 
 test('a page with the headers of the guide: no session, by a report', time, async () => {
-  assert.equal(await attack('report', PAGE_HEADERS), null)
+  assert.equal(await attack(app, 'report', PAGE_HEADERS), null)
 })
 
 for (const way of ['frame', 'popup']) {
   test(`a page without headers: no session, by a ${way}`, time, async () => {
-    assert.equal(await attack(way, {}), null)
+    assert.equal(await attack(app, way, {}), null)
   })
 }
+
+test('a page without headers: no session, by a popup over strict cookies', time, async () => {
+  assert.equal(await attack(strict, 'popup', {}), null)
+})

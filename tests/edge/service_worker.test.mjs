@@ -1,6 +1,7 @@
 // A service worker of the app stands between the browser and the token handler, and passes navigations on.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { readGuide } from '../recipes/guide.mjs'
 import { giveConsent, htmlWith } from '../support/app.mjs'
 import { clickLate, startPage } from '../support/edge/page.mjs'
 import { listen } from '../support/listen.mjs'
@@ -41,19 +42,27 @@ const REAL = {
       '/link.html',
       `workbox.routing.registerRoute(({ request }) => request.mode === 'navigate', new workbox.strategies.NetworkFirst())`,
     ),
-  'Angular’s, as the guide says': ({ ngsw }) => ngsw('/link.html', SHELL, ['/auth/**', '/api/**']),
+  'Angular’s, as the guide says': ({ ngsw }) =>
+    ngsw('/link.html', SHELL, JSON.parse(`{ ${line("Angular's `ngsw-config.json`")} }`)),
 }
 
-/** Returns Workbox with the app's shell for navigations. */
+/** Returns Workbox with the app's shell for navigations, by the route that `routeOf` returns. */
 const workboxShell =
-  (options) =>
+  (routeOf) =>
   ({ workbox }) =>
     workbox(
       '/link.html',
-      `workbox.routing.registerRoute(new workbox.routing.NavigationRoute(workbox.precaching.createHandlerBoundToURL('/link.html'), ${options}))`,
+      `{
+        const { NavigationRoute } = workbox.routing
+        const handler = workbox.precaching.createHandlerBoundToURL('/link.html')
+        workbox.routing.registerRoute(${routeOf()})
+      }`,
     )
 
-let app, elsewhere, workers
+let app, elsewhere, workers, guide
+
+/** Returns the code in the guide's table for a token handler. */
+const line = (tool) => guide.row(tool)[1][0].replaceAll('\\|', '|')
 
 before(async () => {
   elsewhere = await listen({
@@ -76,6 +85,7 @@ before(async () => {
     globalThis.guarded = auth.requireSession()`
   app.site.files['/link.html'] = SHELL
   workers = await installWorkers()
+  guide = await readGuide('docs/pwa.md')
 }, time)
 after(async () => {
   await app?.close()
@@ -84,7 +94,7 @@ after(async () => {
 
 /** Opens a page that a worker controls: a real one, or one with this listener. */
 async function controlled(listener, path = '/link.html') {
-  const files = typeof listener === 'function' ? listener(workers) : { '/sw.js': worker(listener) }
+  const files = typeof listener === 'function' ? await listener(workers) : { '/sw.js': worker(listener) }
   Object.assign(app.site.files, files)
   app.api.clear()
   const page = await app.open(path)
@@ -221,10 +231,20 @@ for (const [kind, listener] of Object.entries(REPLACING)) {
   })
 }
 
+/** Puts the guide's first lines before a worker. */
+const afterFirst = (listener) => async (workers) => {
+  const files = await listener(workers)
+  return { ...files, '/sw.js': guide.block('// public/first.js') + files['/sw.js'] }
+}
+
 /** Workers that leave the addresses to the browser, as the guide says. */
 const LEAVING = {
+  'the first lines, before “its address”': afterFirst(() => ({ '/sw.js': worker(REPLACING['its address']) })),
+  'the first lines, before Angular’s': afterFirst(({ ngsw }) =>
+    ngsw('/link.html', SHELL, { navigationUrls: ['/**'] }),
+  ),
   'control: with the line': `if (/^\\/(auth|api)\\//.test(new URL(event.request.url).pathname)) return;${REPLACING['its address']}`,
-  'Workbox, as the guide says': workboxShell('{ denylist: [/^\\/(auth|api)\\//] }'),
+  'Workbox, as the guide says': workboxShell(() => line('Workbox in a worker of your own')),
 }
 
 for (const [kind, listener] of Object.entries(LEAVING)) {
@@ -242,8 +262,8 @@ for (const [kind, listener] of Object.entries(LEAVING)) {
 
 /** Workers with the app's shell for each navigation. */
 const SHELLS = {
-  Workbox: workboxShell('{}'),
-  'Angular’s': ({ ngsw }) => ngsw('/link.html', SHELL, []),
+  Workbox: workboxShell(() => 'new NavigationRoute(handler)'),
+  'Angular’s': ({ ngsw }) => ngsw('/link.html', SHELL, { navigationUrls: ['/**'] }),
 }
 
 for (const [kind, listener] of Object.entries(SHELLS)) {

@@ -1,6 +1,6 @@
 /**
- * The table of docs/browsers.md: one row for each capability, one column for each engine, filled with that engine's
- * results.
+ * The results in docs/browsers.md: a list of the capabilities that all engines have, and a table of the others, with one
+ * row for each capability, and one column for each engine.
  */
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -24,12 +24,21 @@ const replace = (text, name, by) => {
   return text.slice(0, start) + by + text.slice(end)
 }
 
-/** Parses the table in the document. Rows are found by their names, and cells by the engine's title. */
-function readTable(text) {
-  const [head, , ...lines] = text.split('\n').map((line) => line.slice(2, -2).split(' | '))
+const TABLE = 'results: what differs'
+const EXCEPTIONS = 'results: what does not hold, and what is not automated'
+const LIST = 'results: what all engines do'
+/** The result of a capability that an engine has. */
+const HELD = 'yes'
+
+/** Parses the results in the document. Rows are found by their names, and cells by the engine's title. */
+function readResults(docs) {
+  const lines = part(docs, TABLE).text.split('\n')
+  const [head, , ...body] = lines.map((line) => line.slice(2, -2).split(' | '))
   const titles = head.slice(1).map((title) => title.split(' ')[0])
+  const everywhere = part(docs, LIST).text.split('\n')
+  const rows = [...everywhere.map((line) => [line.slice(2), ...titles.map(() => HELD)]), ...body]
   return new Map(
-    lines.map(([name, ...cells]) => [name, Object.fromEntries(titles.map((title, n) => [title, cells[n]]))]),
+    rows.map(([name, ...cells]) => [name, Object.fromEntries(titles.map((title, n) => [title, cells[n]]))]),
   )
 }
 
@@ -45,7 +54,7 @@ export function compareColumn(title, version, rows, column) {
   // The document is read and written synchronously, because the test file of another engine may update it at the same
   // time.
   const docs = readFileSync(DOCS, 'utf8')
-  const known = readTable(part(docs, 'what the engines do').text)
+  const known = readResults(docs)
   const versions = new Map(TITLES.map((each) => [each, versionOf(docs, each)]))
   const major = version
     .split('.')
@@ -56,7 +65,7 @@ export function compareColumn(title, version, rows, column) {
     const { reason } = column.get(name)
     return reason ? [`- ${title}: *${name}*: ${reason}.`] : []
   })
-  const others = part(docs, 'what does not hold, and what is not automated')
+  const others = part(docs, EXCEPTIONS)
     .text.split('\n')
     .filter((line) => !line.startsWith(`- ${title}: `))
   if (process.env.UPDATE_DOCS) {
@@ -66,19 +75,22 @@ export function compareColumn(title, version, rows, column) {
       name,
       ...TITLES.map((each) => (each === title ? seen[row] : (known.get(name)?.[each] ?? '?'))),
     ])
+    const isHeld = ([, ...cells]) => cells.every((cell) => cell === HELD)
+    const everywhere = body.filter(isHeld).map(([name]) => `- ${name}`)
+    const table = markdownTable([head, ...body.filter((row) => !isHeld(row))])
     const list = [...others.filter((line) => line !== 'None.'), ...reasons].sort().join('\n') || 'None.'
-    const written = replace(docs, 'what the engines do', markdownTable([head, ...body]))
-    writeFileSync(DOCS, replace(written, 'what does not hold, and what is not automated', list))
+    const written = replace(replace(docs, TABLE, table), LIST, everywhere.join('\n'))
+    writeFileSync(DOCS, replace(written, EXCEPTIONS, list))
     return
   }
   const hint = 'UPDATE_DOCS=1 writes the results'
-  assert.deepEqual([...known.keys()], rows, hint)
+  assert.deepEqual([...known.keys()].sort(), [...rows].sort(), hint)
   assert.deepEqual(
     Object.fromEntries(rows.map((name) => [name, known.get(name)[title]])),
     Object.fromEntries(rows.map((name, row) => [name, seen[row]])),
     hint,
   )
-  const listed = part(docs, 'what does not hold, and what is not automated')
+  const listed = part(docs, EXCEPTIONS)
     .text.split('\n')
     .filter((line) => line.startsWith(`- ${title}: `))
   assert.deepEqual(listed, [...reasons].sort(), hint)
@@ -86,6 +98,6 @@ export function compareColumn(title, version, rows, column) {
 
 /** Returns the version of an engine in the table's head. Returns an empty string if the head has no version. */
 const versionOf = (docs, title) => {
-  const [head] = part(docs, 'what the engines do').text.split('\n')
+  const [head] = part(docs, TABLE).text.split('\n')
   return new RegExp(`\\| ${title} ([\\d.]+)`).exec(head)?.[1] ?? ''
 }

@@ -255,6 +255,40 @@ fn logins_of_the_app_set_no_mark() {
     }
 }
 
+/// Two handlers of one host have cookies with different names. A login at the first handler, whose pages make a navigation
+/// one of the app's origin, must not lead to a route of the second one.
+#[test]
+fn login_at_another_handler_of_the_host_reaches_no_route() {
+    let second = |same_site| {
+        json!({
+            "cookie": { "keys": [KEYS[1]], "name": "second", "sameSite": same_site, "httpPrefix": true },
+            "routes": [{ "prefix": "/second/", "upstream": "https://files.example.com/", "navigate": true }],
+        })
+    };
+    for (config, same_site) in kinds().iter().zip(["lax", "strict"]) {
+        for target in ["/second/a", "/go"] {
+            for path in [elsewhere(target), login(target)] {
+                let mut first = Host::signed_in_with(config);
+                let mut second = Host::with(&second(same_site));
+                second.browser = first.browser.clone();
+                second.sign_in();
+                first.browser = second.browser.clone();
+
+                let response = first.go(&path, Source::CrossSite).own();
+                let (_, _, from) = follow(&mut first, response, Source::CrossSite);
+                second.browser = first.browser.clone();
+                let page = second.go("/second/a", from).own();
+                let link = link_in(&page);
+                assert_eq!(without_click(&link), "/second/a", "{path}");
+                assert!(second.upstream.is_empty(), "{path}");
+                assert_eq!(second.go(&link, Source::App).status(), 200);
+                first.browser = second.browser.clone();
+                assert!(!is_marked(&first));
+            }
+        }
+    }
+}
+
 #[test]
 fn click_in_the_app_ends_the_mark() {
     for config in kinds() {

@@ -2,7 +2,7 @@
 
 use crate::browser::Source;
 use crate::callback::refreshed_to;
-use crate::host::{Answered, COOKIE, Host, location};
+use crate::host::{Answered, COOKIE, Host, KEYS, header, location};
 use serde_json::{Value, json};
 use strongroom::codec::form::encoded;
 use strongroom::edge::OwnResponse;
@@ -238,7 +238,7 @@ fn page_with_link_shows_the_address_as_text() {
     assert!(page.contains(&href), "{page}");
     assert!(page.contains(&format!(r##"#e">{shown}#e</a>"##)), "{page}");
     assert!(!page.contains("<script") && !page.contains("http-equiv"));
-    let csp = crate::host::header(&response, "content-security-policy").unwrap();
+    let csp = header(&response, "content-security-policy").unwrap();
     assert!(csp.contains("default-src 'none'") && csp.contains("frame-ancestors 'none'"));
     assert!(!csp.contains("sandbox"), "{csp}");
     assert!(
@@ -266,7 +266,7 @@ fn link_shows_only_the_beginning_of_long_paths() {
 fn window_opener_loses_pages_that_wait_for_clicks() {
     let policy = |response: &OwnResponse| {
         let is_late = page_of(response).contains("@keyframes");
-        let policy = crate::host::header(response, "cross-origin-opener-policy");
+        let policy = header(response, "cross-origin-opener-policy");
         (is_late, policy.map(str::to_owned))
     };
     let alone = (true, Some("same-origin".to_owned()));
@@ -284,9 +284,8 @@ fn window_opener_loses_pages_that_wait_for_clicks() {
 /// A site that opens a route in a window could otherwise see by `window.closed` if the user is signed in.
 #[test]
 fn window_opener_cannot_tell_if_the_user_is_signed_in() {
-    let policy = |response: &OwnResponse| {
-        crate::host::header(response, "cross-origin-opener-policy").map(str::to_owned)
-    };
+    let policy =
+        |response: &OwnResponse| header(response, "cross-origin-opener-policy").map(str::to_owned);
     for path in ["/api/files/a", "/api/orders", "/api/files/..%2fa"] {
         for mut host in [Host::new(), Host::signed_in()] {
             let response = host.go(path, Source::CrossSite).own();
@@ -309,6 +308,51 @@ fn window_opener_cannot_tell_if_the_user_is_signed_in() {
     assert_eq!(policy(&response), None);
     let back = host.provider.authorize(location(&response));
     assert_eq!(policy(&host.arrive(&back)), None);
+}
+
+/// Script in a page of the app could otherwise read the response to an attacker's login in a window: no response of the
+/// handler at this address may be a document to which that page has a reference.
+#[test]
+fn window_opener_reads_no_response_to_an_attackers_login() {
+    let is_severed = |answered: Answered| {
+        let response = answered.own();
+        let policy = header(&response, "cross-origin-opener-policy");
+        policy == Some("same-origin")
+    };
+    for same_site in ["lax", "strict"] {
+        let config = json!({ "cookie": { "keys": [KEYS[0]], "sameSite": same_site } });
+        let back = Host::with(&config).come_back("/auth/login");
+        for from in [
+            Source::CrossSite,
+            Source::Browser,
+            Source::App,
+            Source::Click,
+        ] {
+            let mut host = Host::signed_in_with(&config);
+            assert!(is_severed(host.go(&back, from)), "{same_site} {from:?}");
+        }
+        let mut host = Host::signed_in_with(&config);
+        assert!(is_severed(
+            host.go_without_metadata(&back, Source::CrossSite)
+        ));
+        // What a service worker sends in place of a navigation, a form, and other requests.
+        for (method, mode, dest) in [
+            ("GET", "navigate", "empty"),
+            ("GET", "same-origin", "empty"),
+            ("GET", "navigate", "object"),
+            ("POST", "navigate", "document"),
+        ] {
+            let mut request = host.navigation(&back, Source::App);
+            request.method = method.to_owned();
+            request.mode = Some(mode.to_owned());
+            request.dest = Some(dest.to_owned());
+            assert!(is_severed(host.request(request)), "{method} {mode} {dest}");
+        }
+        // The opener of a window in which the app's own login takes place may wait for it.
+        let mut host = Host::with(&config);
+        let back = host.come_back("/auth/login");
+        assert!(!is_severed(host.go(&back, Source::CrossSite)));
+    }
 }
 
 #[test]

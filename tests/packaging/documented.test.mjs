@@ -159,7 +159,13 @@ await connect(() => new Kind(url, { type: 'module' }))`
 
 test('the snippets are found', async () => {
   const names = (await snippets()).map(({ name }) => name.split(':')[0])
-  for (const document of ['README.md', 'docs/browsers.md', 'docs/sessions.md', 'docs/vault-origin.md']) {
+  for (const document of [
+    'README.md',
+    'docs/browsers.md',
+    'docs/session-storage.md',
+    'docs/sessions.md',
+    'docs/vault-origin.md',
+  ]) {
     assert.ok(names.includes(document), document)
   }
 })

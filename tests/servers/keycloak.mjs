@@ -23,7 +23,12 @@ export const keycloak = {
   name: 'Keycloak',
   start,
   signIn,
-  config: ({ issuer }) => ({ issuer: `${issuer}/realms/${REALM}`, scope: 'openid profile email' }),
+  config: ({ issuer, kind }) => ({
+    issuer: `${issuer}/realms/${REALM}`,
+    scope: 'openid profile email',
+    // As in the guide: a session with Keycloak's tokens may need a second cookie, about which the handler warns.
+    ...(kind === 'handler' && { session: { storage: 'in-store' } }),
+  }),
   api: '/v1/me',
   features: {
     clientAuth: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],

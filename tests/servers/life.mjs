@@ -113,7 +113,8 @@ const publicPart = ({ key, ...client }) => client
 export async function openApp(place, { config: more, client = place.clients[0] } = {}) {
   const { server, kind, browser, proxy, issuer, site, app } = place
   const common = server.config({ issuer, app, kind })
-  const config = { issuer, par: false, session: SESSION, ...common, ...more }
+  const session = { ...SESSION, ...common.session, ...more?.session }
+  const config = { issuer, par: false, ...common, ...more, session }
   const life = { ...place, config, client, faults: [], arrived: [], passed: 0, since: proxy.requests.length }
   // A rule must not cover the server's own endpoints.
   const api = new URL('.', issuer + server.api).href

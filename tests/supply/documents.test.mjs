@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { access, readdir, readFile } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { test } from 'node:test'
+import { anchors } from '../support/markdown.mjs'
 
 const root = new URL('../../', import.meta.url)
 const read = (path) => readFile(new URL(path, root), 'utf8')
@@ -22,15 +23,6 @@ const documents = async () => {
 
 /** Removes code, which may contain any text. */
 const prose = (text) => text.replace(/^```.*?^```/gms, '').replace(/`[^`\n]*`/g, '`code`')
-
-/** Returns the anchors of a document's headings, as GitHub writes them. */
-const anchors = (text) =>
-  [...text.replace(/^```.*?^```/gms, '').matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
-    title
-      .toLowerCase()
-      .replace(/[^\w\- ]/g, '')
-      .replaceAll(' ', '-'),
-  )
 
 /** Resolves with the links of a document that lead to a missing file or heading. External links are not checked. */
 const dead = async (path, text) => {
@@ -61,6 +53,31 @@ test('every link leads to a file and a heading', async () => {
 test('control: dead links are found', async () => {
   const text = '# A title\n[a](#a-title) [b](#b) [c](docs/none.md) [d](docs/edge.md#none) `[e](none)`'
   assert.deepEqual(await dead('README.md', text), ['#b', 'docs/none.md', 'docs/edge.md#none'])
+})
+
+/** Resolves with the entries of docs/moved.json whose old place still exists, or whose new place does not. */
+const misplaced = async (moved) => {
+  const isThere = async (place) => {
+    const [file, anchor] = place.split('#')
+    if (!(await exists(file))) return false
+    return !anchor || anchors(await read(file)).includes(anchor)
+  }
+  const entries = Object.entries(moved).map(async ([from, to]) => {
+    return (await isThere(from)) || !(await isThere(to)) ? [`${from} → ${to}`] : []
+  })
+  return (await Promise.all(entries)).flat()
+}
+
+test('what has moved is at its new place', async () => {
+  const moved = JSON.parse(await read('docs/moved.json'))
+  assert.ok(Object.keys(moved).length > 80)
+  assert.deepEqual(await misplaced(moved), [])
+})
+
+test('control: a wrong entry of what has moved is found', async () => {
+  const moved = { 'docs/edge.md': 'docs/faq.md', 'docs/a.md': 'docs/b.md', 'docs/c.md': 'docs/faq.md#none' }
+  const found = ['docs/edge.md → docs/faq.md', 'docs/a.md → docs/b.md', 'docs/c.md → docs/faq.md#none']
+  assert.deepEqual(await misplaced(moved), found)
 })
 
 test('documents have no phrases that are never right', async () => {
@@ -104,6 +121,18 @@ for (const [document, [example, files, differing]] of Object.entries(SHOWN)) {
     }
   })
 }
+
+test('docs/migration-authjs.md shows the token handler of docs/nextjs.md', async () => {
+  const [own, tested] = await Promise.all(['docs/migration-authjs.md', 'docs/nextjs.md'].map(read))
+  const handler = (text) => codeLines(text, 'createTokenHandler({').map((line) => line.trim())
+  const known = new Set(handler(tested))
+  const shown = handler(own)
+  assert.ok(shown.length > 7)
+  assert.deepEqual(
+    shown.filter((line) => !known.has(line)),
+    [],
+  )
+})
 
 /** The packages whose names differ from the names of their tools. */
 const PACKAGES = {
@@ -160,7 +189,7 @@ test('README has at most 1375 words', async () => {
 test('sentences for users belong to documented codes', async () => {
   const text = await read('docs/errors.md')
   const [codes, sentences] = [0, 1].map((i) => text.split(/^## (?:Sentences for users|When .*)$/m)[i])
-  const documented = new Set([...codes.matchAll(/^\| `(\w+)`/gm)].map(([, code]) => code))
+  const documented = new Set([...codes.matchAll(/^### `(\w+)`$/gm)].map(([, code]) => code))
   const named = [...sentences.matchAll(/`(\w+)`(?=.*\|.*\|$)/gm)].map(([, code]) => code)
   assert.ok(named.length > 20)
   assert.deepEqual(

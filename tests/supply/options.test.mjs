@@ -3,18 +3,80 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { defaultIn, interfaceMembers, readDocument, written } from '../../pkg/options.mjs'
+import { anchors } from '../support/markdown.mjs'
 
 const read = (path) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8')
 
 test('docs/options.md has the types and defaults of the sources', async () => {
   const document = await readDocument()
-  assert.equal(document, await written(document), '`cargo xtask options` writes the tables')
+  assert.equal(document, await written(document), '`cargo xtask options` writes the descriptions')
 })
 
-test('control: another default in a table is noticed', async () => {
-  const document = (await readDocument()).replace('| 1800 |', '| 3600 |')
-  assert.notEqual(document, await written(document))
+test('control: another default is noticed', async () => {
+  const document = await readDocument()
+  const other = document.replace('Default: 1800.', 'Default: 3600.')
+  assert.notEqual(other, document)
+  assert.equal(await written(other), document)
 })
+
+/** The interfaces that docs/options.md describes, and the beginning of the names in its headings. */
+const INTERFACES = {
+  'pkg/src/worker/config.ts': {
+    VaultConfig: '',
+    SessionLimits: 'session.',
+    ApiRule: 'apis[].',
+    UserMembers: 'identity.',
+    TokenResponseIdentity: 'identity.',
+    ProfileIdentity: 'identity.',
+  },
+  'pkg/src/worker/worker.ts': { VaultOptions: 'options.' },
+  'pkg/src/page/auth/auth.ts': { AuthOptions: 'createAuth.' },
+  'pkg/src/page/api.ts': {
+    ConnectOptions: 'connect.',
+    LoginOptions: 'auth.login.',
+    LogoutOptions: 'auth.logout.',
+    VaultRequestInit: 'auth.fetch.',
+  },
+  'pkg/src/callback/finish-login.ts': { FinishLoginOptions: 'finishLogin.' },
+  'pkg/src/edge/config.ts': { TokenHandlerConfig: 'handler.', Route: 'routes[].' },
+}
+
+/** Resolves with the names of all options, as the headings of docs/options.md write them. */
+const options = async () => {
+  const names = Object.entries(INTERFACES).map(async ([path, interfaces]) => {
+    const source = await read(path)
+    return Object.entries(interfaces).flatMap(([name, start]) =>
+      interfaceMembers(source, name).map((member) => start + member.name),
+    )
+  })
+  return (await Promise.all(names)).flat()
+}
+
+/** Resolves with the codes in src/base/error.rs. */
+const codes = async () =>
+  [...(await read('src/base/error.rs')).matchAll(/^ {4}\w+ = "(\w+)", "/gm)].map(([, code]) => code)
+
+for (const [document, names, least] of [
+  ['docs/errors.md', codes, 60],
+  ['docs/options.md', options, 100],
+]) {
+  test(`${document}: each name has one heading with an anchor of its own`, async () => {
+    const text = await read(document)
+    const all = (await names()).map((name) => `\`${name}\``)
+    assert.ok(all.length >= least, `${all.length}`)
+    const found = [...text.matchAll(/^### (.*)$/gm)].map(([, title]) => title)
+    assert.deepEqual(found.toSorted(), all.toSorted())
+    const slugs = anchors(text)
+    assert.deepEqual(
+      slugs.filter((slug, i) => slugs.indexOf(slug) !== i),
+      [],
+      'two headings have the same anchor',
+    )
+    for (const slug of anchors(all.map((name) => `# ${name}`).join('\n'))) {
+      assert.ok(text.includes(`](#${slug})`), `no link leads to #${slug}`)
+    }
+  })
+}
 
 /** The core's lists of option names in src/config/options.rs, and the interfaces with the same names. */
 const LISTS = { VAULT: 'VaultConfig', SESSION: 'SessionLimits', RULE: 'ApiRule' }

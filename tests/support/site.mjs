@@ -99,6 +99,8 @@ export async function startSite({
     connectSrc,
     /** The paths that may become service workers. */
     serviceWorkers: [],
+    /** True if no request gets a response, as on a device without a network. */
+    isDown: false,
     /** The Content-Security-Policy of all responses except worker files. */
     pageCsp: '',
     /** Additional or changed headers, by path. A header of `null` is left out. */
@@ -124,6 +126,7 @@ export async function startSite({
   }
 
   async function handler(request, response) {
+    if (site.isDown) return void request.socket.destroy()
     const { pathname, search: query } = new URL(request.url, 'http://site')
     const answer = await prepare(request, pathname)
     site.requests.push({

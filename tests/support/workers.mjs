@@ -7,17 +7,21 @@ import { installLocked, root } from '../packaging/tarball.mjs'
 const fixtures = fileURLToPath(new URL('../edge/workers/', import.meta.url))
 const folder = `${root}target/workers`
 
+/** The folder of the installed packages, with a slash at its end. */
+export const modules = `${folder}/node_modules/`
+
 /** Installs the packages, unless they are already installed. Resolves with functions that return the files of a site. */
 export async function installWorkers() {
   // Angular's worker needs no other package of Angular.
   await installLocked(fixtures, folder, '--legacy-peer-deps')
-  const read = (path) => readFile(`${folder}/node_modules/${path}`, 'utf8')
-  const modules = ['core', 'precaching', 'routing', 'strategies'].map((name) => `workbox-${name}`)
+  const read = (path) => readFile(modules + path, 'utf8')
+  const parts = ['core', 'precaching', 'routing', 'strategies'].map((name) => `workbox-${name}`)
   const workboxFiles = { '/workbox-sw.js': await read('workbox-sw/build/workbox-sw.js') }
-  for (const name of modules) {
+  for (const name of parts) {
     workboxFiles[`/workbox/${name}.prod.js`] = await read(`${name}/build/${name}.prod.js`)
   }
   const angular = await read('@angular/service-worker/ngsw-worker.js')
+  const { Generator } = await import(`${modules}@angular/service-worker/fesm2022/config.mjs`)
 
   return {
     /**
@@ -37,39 +41,23 @@ workbox.precaching.precacheAndRoute([{ url: '${shell}', revision: '1' }])
 ${routes}`,
     }),
     /**
-     * Returns the files of a site with Angular's service worker, which has the page at `shell` in its cache.
+     * Resolves with the files of a site with Angular's service worker, which has the page at `shell` in its cache.
      *
      * @param {string} shell
      * @param {string} content The page's content.
-     * @param {string[]} excluded The patterns of `navigationUrls` that begin with an exclamation mark, such as `/auth/**`.
+     * @param {object} [config] More members of `ngsw-config.json`.
      */
-    ngsw: (shell, content, excluded) => ({
-      '/sw.js': angular,
-      '/ngsw.json': JSON.stringify({
-        configVersion: 1,
-        timestamp: 1,
+    async ngsw(shell, content, config = {}) {
+      const files = { list: async () => [shell], read: async () => content, hash: async () => sha1(content) }
+      const group = { name: 'app', installMode: 'prefetch', resources: { files: [shell] } }
+      const manifest = await new Generator(files, '/').process({
         index: shell,
-        assetGroups: [
-          {
-            name: 'app',
-            installMode: 'prefetch',
-            updateMode: 'prefetch',
-            cacheQueryOptions: { ignoreVary: true },
-            urls: [shell],
-            patterns: [],
-          },
-        ],
-        dataGroups: [],
-        hashTable: { [shell]: createHash('sha1').update(content).digest('hex') },
-        navigationUrls: [
-          { positive: true, regex: '^\\/.*$' },
-          ...excluded.map((pattern) => ({
-            positive: false,
-            regex: `^${pattern.replaceAll('/', '\\/').replace('**', '.*')}$`,
-          })),
-        ],
-        navigationRequestStrategy: 'performance',
-      }),
-    }),
+        assetGroups: [group],
+        ...config,
+      })
+      return { '/sw.js': angular, '/ngsw.json': JSON.stringify(manifest) }
+    },
   }
 }
+
+const sha1 = (text) => createHash('sha1').update(text).digest('hex')

@@ -20,9 +20,9 @@ pub(crate) fn write() -> Result<()> {
     views::write()
 }
 
-/// Writes the tables of documents, and the picture of the folders of `src`.
-pub(crate) fn write_tables() -> Result<()> {
-    enums::write_table()?;
+/// Writes the parts of documents that repeat facts: the codes of errors, and the picture of the folders of `src`.
+pub(crate) fn write_documents() -> Result<()> {
+    enums::write_codes()?;
     floors::write()
 }
 

@@ -122,11 +122,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
-    /// Measure the readability of the sources: names, comments and dependencies.
+    /// Measure the readability of sources and documents: names, comments, dependencies and words.
     Measure(measure::Options),
-    /// Write the tables of docs/options.md from the TypeScript types, that of docs/errors.md from the codes, the picture of
-    /// the folders of src in ARCHITECTURE.md from their imports, and docs/security-claims.md and docs/conformance.md from
-    /// docs/claims.
+    /// Write the options in docs/options.md from the TypeScript types, the codes in docs/errors.md from the core, the
+    /// picture of the folders of src in ARCHITECTURE.md from their imports, and docs/security-claims.md and
+    /// docs/conformance.md from docs/claims.
     Options,
     /// Build the examples with the packed npm package. Needs the registry of npm.
     Examples {
@@ -233,7 +233,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Mutants(options) => mutants::run(options),
         Command::Measure(options) => measure::run(options),
         Command::Options => {
-            facts::write_tables()?;
+            facts::write_documents()?;
             process::node(&["pkg/options.mjs"]).run()?;
             process::node(&["docs/claims/write.mjs"]).run()
         }

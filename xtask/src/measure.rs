@@ -1,4 +1,4 @@
-//! `cargo xtask measure`: measures the readability of the sources, and samples sentences.
+//! `cargo xtask measure`: measures the readability of sources and documents, and samples sentences.
 
 mod code;
 mod english;
@@ -7,6 +7,7 @@ pub(crate) mod lint;
 mod scan;
 
 use crate::paths::{at, files_below, root};
+use crate::process;
 use anyhow::Result;
 use code::Source;
 use scan::{Kind, Language, Piece};
@@ -67,6 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             }
         }
     }
+    process::node(&["tests/supply/words.mjs"]).run()?;
     if options.sample > 0 {
         println!("\n{} sentences, seed {}:", options.sample, options.seed);
         for (i, line) in sample(&texts, &files, options)?.iter().enumerate() {

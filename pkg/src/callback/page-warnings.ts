@@ -13,7 +13,7 @@ const HEADERS: Record<string, RegExp> = {
 export const warnAboutPage = (): void => {
   if (navigator.serviceWorker?.controller) {
     console.warn(
-      'strongroom: a service worker controls the callback page. Its fetch listener must leave this page alone: a cached response would keep the code. See docs/callback-page.md',
+      'strongroom: a service worker controls the callback page. Its fetch listener must leave this page alone: a cached response would keep the code. See docs/pwa.md',
     )
   }
   if (isLoopback(location.hostname)) void checkHeaders()

@@ -24,7 +24,7 @@ export interface TokenHandlerConfig {
     /**
      * Keys of 32 random bytes each, in base64 (`openssl rand -base64 32`): an array, or one string in which spaces or
      * commas separate the keys. The handler seals with the first key, and opens with any key. To replace a key, first
-     * append the new key, and later move it to the front: see "Replace a key" in docs/edge-operate.md.
+     * append the new key, and later move it to the front: see docs/edge-operate.md#replace-a-key.
      */
     keys: FromEnv<string | string[]>
     /** The beginning of cookie names, after the prefix. Default `strongroom`. */
@@ -85,7 +85,7 @@ export interface TokenHandlerConfig {
   identity?: 'none' | TokenResponseIdentity | ProfileIdentity
   /**
    * Asks the provider's UserInfo endpoint for claims after each login. The page sees those that `claims` names and the
-   * ID token lacks. Default false. See docs/login.md.
+   * ID token lacks. Default false. See docs/login.md#userinfo.
    */
   userInfo?: boolean
   /** The path of the handler's own endpoints. Default `/auth`. */
@@ -194,8 +194,8 @@ export interface Route {
   reflection?: 'refuse' | 'headers' | 'allow'
   /**
    * Request headers that go to the upstream although the handler removes them by default, such as `['X-Api-Key']`. `_`
-   * counts as `-`. Some headers cannot be allowed, such as `Authorization` and `Cookie`. docs/edge-reference.md lists these
-   * headers.
+   * counts as `-`. Some headers cannot be allowed, such as `Authorization` and `Cookie`:
+   * docs/edge-reference.md#headers lists them.
    */
   allowHeaders?: string[]
   /** Additional request headers that the handler removes. */

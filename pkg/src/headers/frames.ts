@@ -28,10 +28,14 @@ export const checkFrames = (policy: Record<string, string[]>, origins: string[])
   }
 }
 
-/** Returns true if a source may admit a host. Scheme, port and path do not matter: redirects ignore a path. */
+/**
+ * Returns true if a source may admit a host. Scheme, port and path do not matter: redirects ignore a path, and in WebKit
+ * a source for sockets also admits pages.
+ */
 const covers = (source: string, host: string): boolean => {
-  if (source === "'self'") return true
-  const named = source.toLowerCase().replace(/^https?:(\/\/|$)/, '')
+  const lower = source.toLowerCase()
+  if (lower === "'self'") return true
+  const named = lower.replace(/^(https?|wss?):(\/\/|$)/, '')
   const [pattern = ''] = named.split(/[:/]/)
   if (pattern.startsWith('*.')) return host.endsWith(pattern.slice(1))
   // `https:` names no host.

@@ -42,7 +42,7 @@ export interface HeaderOptions {
   page?: Record<string, string[]>
   /**
    * Names of Trusted Types policies. With this option, strings become code or a worker's address only by one of these
-   * policies. docs/deployment.md shows the policy for the worker's address.
+   * policies. docs/headers.md shows the policy for the worker's address.
    */
   trustedTypes?: string[]
   /**
@@ -58,7 +58,7 @@ export interface HeaderOptions {
   allowPopups?: boolean
   /** Adds the headers that make the page cross-origin isolated. Default false. */
   isolated?: boolean
-  /** The path of the app's service worker, if there is one (`strongroom/escrow`). */
+  /** The path of the app's service worker, if there is one (docs/pwa.md). */
   serviceWorker?: string
   /**
    * Lets the test double `strongroom/testing` run in the page: WebAssembly, and requests of the page to the origins of

@@ -33,7 +33,7 @@ export interface Strongroom {
   /**
    * An `EventSource` (HTML 9.2) whose requests carry the current access token. Redirects are not followed. The property
    * `error` of an `error` event is the cause. The cause is a `StrongroomError` if the vault refused the request.
-   * An event source does not extend the idle timeout. See docs/fetch.md.
+   * An event source does not extend the idle timeout. See docs/event-sources-and-sockets.md.
    *
    * @throws TypeError if the URL is not valid.
    */
@@ -42,7 +42,7 @@ export interface Strongroom {
    * A `WebSocket` that the vault opens. The URL must match a rule, which is an entry of `apis` in the configuration.
    * The rule's option `webSocket` says where the access token goes. The socket is closed with code 3000 when the
    * session ends (`reason` is the session's end reason), and with 4009 when a limit is exceeded. The property `error`
-   * of an `error` event is the cause, if the vault knows the cause. See docs/fetch.md.
+   * of an `error` event is the cause, if the vault knows the cause. See docs/event-sources-and-sockets.md.
    *
    * @throws TypeError if the URL is not valid.
    */
@@ -53,13 +53,14 @@ export interface Strongroom {
    * `redirect` leaves the page; the promise settles only if the page is not left. If `handleCallback()` of this page is
    * in flight, or begins in the same turn, `login()` waits for the callback first. `login()` resolves if the callback
    * results in a session and `options` requires nothing beyond the finished login. If the callback fails, `login()`
-   * rejects with the callback's error. See docs/login.md. `popup` must be called in a click handler and resolves with
-   * the session. `device` is for screens without a keyboard (RFC 8628): `onCode` receives the code that the user types
-   * in on another device, and the promise resolves with the session. `custom` is for shells such as Electron, Tauri,
-   * Capacitor and browser extensions: `open` shows the provider's page, and the promise resolves with the session.
+   * rejects with the callback's error. See docs/login.md#during-a-callback. `popup` must be called in a click handler
+   * and resolves with the session. `device` is for screens without a keyboard (RFC 8628): `onCode` receives the code
+   * that the user types in on another device, and the promise resolves with the session. `custom` is for shells such as
+   * Electron, Tauri, Capacitor and browser extensions: `open` shows the provider's page, and the promise resolves with
+   * the session.
    *
    * If a user is signed in and neither the options nor the session need the provider, the promise resolves with the
-   * session at once: see docs/login.md. Use `prompt: 'select_account'` to change the user.
+   * session at once: see docs/login.md#options-of-a-page. Use `prompt: 'select_account'` to change the user.
    */
   login(options?: LoginOptions): Promise<Session>
   /**
@@ -228,8 +229,8 @@ export interface LoginOptions {
   acrValues?: string
   /**
    * The maximum number of seconds since the user last signed in actively. The ID token's `auth_time` is checked (OpenID
-   * Connect Core 3.1.3.7), with `clockTolerance`. If `auth_time` is missing or too old, the login fails with
-   * `id_token_invalid`.
+   * Connect Core 3.1.3.7), with `clockTolerance`. The login fails with `id_token_invalid` if `auth_time` is missing or a
+   * clock is wrong, and with `sign_in_not_repeated` if the provider did not ask the user to sign in again.
    */
   maxAge?: number
   /** Scopes to request besides the configured scopes. The configuration's `loginScopes` must name these scopes. */

@@ -39,20 +39,20 @@ export interface VaultConfig {
   /**
    * Puts the session's latest ID token into the address of a logout at the provider (`id_token_hint`), for providers that
    * refuse a logout without it. The page sees this address. Default false. Cannot be used with a vault on an origin of
-   * its own. See docs/login.md.
+   * its own. See docs/logout.md#the-hint-at-a-logout.
    */
   idTokenHint?: boolean
   /**
    * The path of the app at which another site, such as the portal of the provider, may begin a login. The site opens this
    * path with `iss`, and perhaps `login_hint` and `target_link_uri` (OpenID Connect Core 4). Register its URL as the client's
    * `initiate_login_uri`. It must not be `redirectUri`. Cannot be used with a vault on an origin of its own. See
-   * docs/login.md.
+   * docs/other-logins.md#logins-that-a-portal-begins.
    */
   initiateLoginUri?: string
   /**
    * Asks the provider's UserInfo endpoint for claims after each login (OpenID Connect Core 5.3). The page sees those that
    * `claims` names and the ID token lacks. The login fails with `profile_failed` if the request fails, or its response is
-   * about another user. Default false. See docs/login.md.
+   * about another user. Default false. See docs/login.md#userinfo.
    */
   userInfo?: boolean
   /**
@@ -136,7 +136,7 @@ export interface VaultConfig {
   /**
    * Tells pages why the provider ended a session, if the provider reveals the reason (`refresh_expired`, `revoked`,
    * `reuse_detected`, `consent_withdrawn`, `mfa_required` instead of `provider_ended`), and the error code with which
-   * the provider requires interaction (`session.needs`). See docs/sessions.md. Default false.
+   * the provider requires interaction (`session.needs`). See docs/sessions.md#the-providers-reason. Default false.
    */
   reasons?: boolean
   /**
@@ -183,8 +183,8 @@ export interface ApiRule {
    * `'refuse'` (default): headers, body, and messages of sockets are searched; a page must then not ask for a part of a
    * response (`Range`), and gets `Content-Length` only together with a whole body of at most 64 KB. `'headers'`: only
    * headers are searched, for large downloads where the search is too slow. If the API echoes its request and compresses
-   * its responses, the page can then learn the token from their lengths. `'allow'`: nothing is searched. If several rules allow a request, the first one counts. docs/deployment.md lists
-   * what is found and what is not.
+   * its responses, the page can then learn the token from their lengths. `'allow'`: nothing is searched. If several
+   * rules allow a request, the first one counts. docs/reflection.md lists what is found and what is not.
    */
   reflection?: 'refuse' | 'headers' | 'allow'
   /**
@@ -204,7 +204,7 @@ export interface ApiRule {
   /**
    * Request headers that pages may set although strongroom refuses them by default, such as `['X-Amzn-Trace-Id',
    * 'Range']`. Allow a header only for an API that does not trust the header's value. `_` counts as `-`. Some headers
-   * cannot be allowed, such as `Authorization` and `Cookie`. docs/fetch.md lists these headers.
+   * cannot be allowed, such as `Authorization` and `Cookie`. docs/fetch.md#request-headers lists them.
    */
   allowHeaders?: string[]
   /** More request headers that pages may not set, such as `['X-Api-Key']`. */
@@ -228,7 +228,7 @@ export interface ApiRule {
   scope?: string
   /**
    * Lets pages open sockets (`auth.webSocket`) to `wss` URLs below `url`, and says where the token goes, since scripts
-   * cannot set headers of a socket's handshake.
+   * cannot set headers of a socket's handshake. See docs/event-sources-and-sockets.md#authwebsocket-and-websocket.
    */
   webSocket?: SocketToken
   /**

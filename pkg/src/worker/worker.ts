@@ -80,7 +80,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   fetch(location.href).then(
     ({ headers }) =>
       /(connect|default)-src/.test(headers.get('content-security-policy')!) ||
-      console.warn('strongroom: no connect-src limits this worker: see docs/deployment.md'),
+      console.warn('strongroom: no connect-src limits this worker: see docs/headers.md'),
     () => {},
   )
 }

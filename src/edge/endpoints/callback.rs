@@ -48,9 +48,6 @@ const TITLE: &str = "You are signed in";
 /// Handles the authorization response.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let is_repeated = context.url.query().ends_with(REPEATED);
-    if lacks_strict_cookie(context) && !is_repeated {
-        return repeat(context);
-    }
     let flow = &context.task.config().flow;
     let parsed = AuthorizationResponse::parse(flow, &context.redirect_uri(), context.url.href());
     let (found, used) = match &parsed {
@@ -62,8 +59,9 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Err(error) => (Err(error.clone()), None),
     };
     let is_own = found.as_ref().is_ok_and(|login| login.is_own);
-    let mut response = if !is_own && csrf::is_clicked_in_app(&context.request) && !is_repeated {
-        // The user has clicked on something else, such as the form of a provider on the app's own origin.
+    // The user may have clicked on something else, such as the form of a provider on the app's own origin.
+    let is_clicked = !is_own && csrf::is_clicked_in_app(&context.request);
+    let mut response = if !is_repeated && (lacks_strict_cookie(context) || is_clicked) {
         repeat(context)
     } else {
         let mut response = conclude(context, parsed, found).await;
@@ -75,6 +73,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         return response;
     }
     navigation::set_mark(context, &mut response);
+    // This may be the response to a login in an attacker's browser, which script in the opener's page must not read.
     response::sever(response)
 }
 

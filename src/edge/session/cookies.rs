@@ -229,9 +229,15 @@ impl<'a> Jar<'a> {
         [self.prefix(), &self.config.cookie.name, "-left"].concat()
     }
 
-    /// Returns the name of the cookie that says that a navigation may still be one that began outside the app.
-    pub(in crate::edge) fn outside(&self) -> String {
-        [self.prefix(), &self.config.cookie.name, "-outside"].concat()
+    /// Returns the name of the cookie that says that a navigation may still be one that began outside the app. The name
+    /// does not depend on the configuration, so that all handlers of a host share this cookie: a page of one handler can
+    /// turn the navigation of another site into one of the app's origin, which then reaches a route of another handler.
+    pub(in crate::edge) const fn outside(&self) -> &'static str {
+        if self.is_secure {
+            "__Host-strongroom-outside"
+        } else {
+            "strongroom-outside"
+        }
     }
 
     /// Writes a cookie that says something by its name alone.
@@ -242,7 +248,7 @@ impl<'a> Jar<'a> {
     /// Writes the cookie that says that a navigation may have begun outside the app. The cookie lasts as long as the
     /// browser's session.
     pub(in crate::edge) fn set_outside(&self, value: &str) -> String {
-        self.write(&self.outside(), value, "Lax", None)
+        self.write(self.outside(), value, "Lax", None)
     }
 
     /// Writes a login's cookie.

@@ -106,7 +106,7 @@ const redirects = {
 
 /** Control for the previous test: shows that the test would notice a redirect that the vault follows. */
 const followed = {
-  name: 'control: headers that the page’s own `fetch` sends when it follows such a redirect',
+  name: 'control: headers of the page’s own `fetch` when it follows a redirect',
   async see({ app, visit }) {
     const { tab } = await visit('/empty')
     app.elsewhere.requests.length = 0

@@ -99,7 +99,7 @@ async function visitFirst({ app, visit }, address) {
 
 /** Returns a capability: the module is downloaded once and without a message; the cell says when. */
 const hint = (what, address) => ({
-  name: `first visit, ${what}: when the module is requested (once, without a message)`,
+  name: `first visit, ${what}: the module is requested`,
   async see(scene) {
     const { downloads, order, messages } = await visitFirst(scene, address)
     assert.equal(downloads, 1)
@@ -109,7 +109,7 @@ const hint = (what, address) => ({
 })
 
 const control = {
-  name: 'control: the same link under a policy that names the module nowhere',
+  name: 'control: a link to the module, which the policy does not name',
   async see(scene) {
     const { downloads, messages } = await visitFirst(scene, '/uncovered.html')
     assert.equal(downloads, 1)

@@ -186,7 +186,7 @@ const nextUser = {
 }
 
 const control = {
-  name: 'control: the part of such a response that a page’s own `fetch` gets from the cache',
+  name: 'control: what a page’s own `fetch` gets from the cache',
   async see({ app, visit }) {
     const { tab } = await visit('/empty')
     app.api.clear()

@@ -90,7 +90,7 @@ const seesToken = async (scene) => {
 }
 
 const sees = (kind) => ({
-  name: `with neither: a service worker of the app’s origin sees the requests of a vault in a \`${kind}\``,
+  name: `without 403 and policy, a service worker sees the requests of a vault in a \`${kind}\``,
   see: seesToken,
 })
 

@@ -37,37 +37,75 @@ const UNIONS: [Union; 2] = [
 /// A variant: its name in TypeScript, its description, and the string that follows the name, if any.
 #[derive(Debug, PartialEq, Eq)]
 struct Named {
+    /// The section that begins with this variant: `section "Title";` is before it.
+    section: Option<String>,
     name: String,
     description: String,
     advice: Option<String>,
 }
 
-/// The document with the table of errors.
+/// The document that describes the errors.
 const ERRORS: &str = "docs/errors.md";
 
-/// Writes the table of `docs/errors.md`.
-pub(super) fn write_table() -> Result<()> {
-    write_if_changed(&at(ERRORS), &with_table(&fs::read_to_string(at(ERRORS))?)?)
+/// The beginning and the end of the part of [`ERRORS`] that is written.
+const CODES: (&str, &str) = ("<!-- src/base/error.rs: Code -->\n", "<!-- end -->");
+
+/// Writes the codes in `docs/errors.md`.
+pub(super) fn write_codes() -> Result<()> {
+    write_if_changed(&at(ERRORS), &with_codes(&fs::read_to_string(at(ERRORS))?)?)
 }
 
-/// Returns the document with the present codes in its first table.
-fn with_table(document: &str) -> Result<String> {
-    let is_row = |line: &&str| line.starts_with("| `");
-    let count = document.lines().take_while(|line| !is_row(line)).count();
-    let mut lines = document.lines();
-    let mut out: Vec<String> = lines.by_ref().take(count).map(str::to_owned).collect();
+/// Returns the document with the present codes: links to all of them, and a heading for each, so that it has an anchor.
+fn with_codes(document: &str) -> Result<String> {
+    let (start, end) = CODES;
+    let (before, rest) = document.split_once(start).context("no codes")?;
+    let (_, after) = rest.split_once(end).context("no end of the codes")?;
     let source = UNIONS[0].source;
-    for code in variants(&fs::read_to_string(at(source))?)? {
-        let advice = code
-            .advice
-            .with_context(|| format!("{} has no advice", code.name))?;
-        out.push(format!(
-            "| `{}` | {} | {advice} |",
-            code.name, code.description
-        ));
+    let codes = variants(&fs::read_to_string(at(source))?)?;
+    let (mut links, mut sections) = (String::new(), String::new());
+    for Named {
+        section,
+        name,
+        description,
+        advice,
+    } in codes
+    {
+        let advice = advice.with_context(|| format!("{name} has no advice"))?;
+        if let Some(title) = section {
+            write!(links, "\n- {title}: [`{name}`](#{name})")?;
+            write!(sections, "\n\n## {title}")?;
+        } else {
+            write!(links, ", [`{name}`](#{name})")?;
+        }
+        let advice = with_links(&advice);
+        write!(
+            sections,
+            "\n\n### `{name}`\n\n{description}\n\n**What to do:** {advice}"
+        )?;
     }
-    out.extend(lines.skip_while(is_row).map(str::to_owned));
-    Ok(out.join("\n") + "\n")
+    ensure!(links.starts_with('\n'), "{source}: no section at first");
+    Ok(format!("{before}{start}{links}{sections}\n\n{end}{after}"))
+}
+
+/// Makes a link of each name of a document, such as `docs/errors.md#limits`.
+fn with_links(advice: &str) -> String {
+    let mut words = advice.split(' ').map(|word| {
+        let Some(target) = word.strip_prefix("docs/") else {
+            return word.to_owned();
+        };
+        let bare = target.trim_end_matches(['.', ',', ';']);
+        let point = target.get(bare.len()..).unwrap_or_default();
+        let (name, anchor) = bare
+            .find('#')
+            .map_or((bare, ""), |place| bare.split_at(place));
+        if at(ERRORS).ends_with(name) {
+            format!("[the end of this page]({anchor}){point}")
+        } else {
+            format!("[{name}]({bare}){point}")
+        }
+    });
+    let first = words.next().unwrap_or_default();
+    words.fold(first, |text, word| text + " " + &word)
 }
 
 /// Writes the unions.
@@ -106,6 +144,7 @@ fn variants(source: &str) -> Result<Vec<Named>> {
 fn collect(tokens: TokenStream, found: &mut Vec<Named>) -> Result<()> {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let mut description: Vec<String> = Vec::new();
+    let mut section = None;
     for (i, token) in tokens.iter().enumerate() {
         match token {
             TokenTree::Group(group) => match described(group.stream()) {
@@ -115,6 +154,9 @@ fn collect(tokens: TokenStream, found: &mut Vec<Named>) -> Result<()> {
             TokenTree::Ident(_) => {
                 let lines = std::mem::take(&mut description);
                 let rest = tokens.get(i + 1..).unwrap_or_default();
+                if let [TokenTree::Literal(title), ..] = rest {
+                    section = Some(text(title)?);
+                }
                 if let [TokenTree::Punct(equals), TokenTree::Literal(name), ..] = rest
                     && equals.as_char() == '='
                     && let Ok(name) = text(name)
@@ -127,6 +169,7 @@ fn collect(tokens: TokenStream, found: &mut Vec<Named>) -> Result<()> {
                         _ => None,
                     };
                     found.push(Named {
+                        section: section.take(),
                         name,
                         description: lines.join(" "),
                         advice,
@@ -176,6 +219,7 @@ mod tests {
                 pub enum Code { $(#[doc = $doc])+ }
             }; }
             codes! {
+                section "Title";
                 /// One line,
                 /// and another.
                 First = "first", "Advice.";
@@ -185,32 +229,47 @@ mod tests {
             }
         "#;
         let found = variants(source).unwrap();
-        let named = |name: &str, description: &str, advice: Option<&str>| Named {
-            name: name.to_owned(),
-            description: description.to_owned(),
-            advice: advice.map(str::to_owned),
-        };
+        let named =
+            |section: Option<&str>, name: &str, description: &str, advice: Option<&str>| Named {
+                section: section.map(str::to_owned),
+                name: name.to_owned(),
+                description: description.to_owned(),
+                advice: advice.map(str::to_owned),
+            };
         assert_eq!(
             found,
             [
-                named("first", "One line, and another.", Some("Advice.")),
-                named("second", "More.", None),
+                named(
+                    Some("Title"),
+                    "first",
+                    "One line, and another.",
+                    Some("Advice.")
+                ),
+                named(None, "second", "More.", None),
             ]
         );
     }
 
     #[test]
-    fn table_of_errors_has_the_present_codes() {
+    fn document_has_the_present_codes() {
         let document = fs::read_to_string(at(ERRORS)).unwrap();
-        let written = with_table(&document).unwrap();
+        let written = with_codes(&document).unwrap();
         assert!(
             document == written,
-            "`cargo xtask options` writes the table"
+            "`cargo xtask options` writes the codes"
         );
         // A document with another description differs.
         let other = document.replacen("There is no session.", "There is one.", 1);
         assert_ne!(other, document);
-        assert_eq!(with_table(&other).unwrap(), written);
+        assert_eq!(with_codes(&other).unwrap(), written);
+    }
+
+    #[test]
+    fn names_of_documents_become_links() {
+        let advice = "See docs/a.md#b. docs/errors.md#limits has c, or docs/d.md.";
+        let linked = "See [a.md](a.md#b). [the end of this page](#limits) has c, or [d.md](d.md).";
+        assert_eq!(with_links(advice), linked);
+        assert_eq!(with_links("See adocs/a.md."), "See adocs/a.md.");
     }
 
     #[test]

@@ -158,5 +158,5 @@ export const describeError = (code: string, message: string): string => {
   const form = BY_CODE[code] ?? ''
   const text = form.includes('%') ? form.replace('%', () => message) : expandMessage(message) || form
   const hint = code === 'wasm_failed' && message.endsWith(' 403') ? FORBIDDEN_BY_VITE : ''
-  return `${text}. ${ADVICE[message] ?? advice[code] ?? 'See docs/errors.md.'}${hint}`
+  return `${text}. ${ADVICE[message] ?? advice[code] ?? `See docs/errors.md#${code}.`}${hint}`
 }

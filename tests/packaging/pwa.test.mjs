@@ -1,0 +1,342 @@
+// The service workers of docs/pwa.md, made by the tools themselves, in a built app with a callback page and the generated
+// headers. In a browser, the vault must work beside them, and script that writes into their caches must reach neither
+// the vault nor the callback page.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { copyFile, cp, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { after, before, describe, test } from 'node:test'
+import { promisify } from 'node:util'
+import { build as esbuild } from 'esbuild'
+import { build as viteBuild } from 'vite'
+import { readGuide } from '../recipes/guide.mjs'
+import { giveConsent } from '../support/app.mjs'
+import { launchBrowser } from '../support/browser.mjs'
+import { killWorkers } from '../support/device.mjs'
+import { CLIENT_ID, startServers } from '../support/servers.mjs'
+import { installWorkers, modules } from '../support/workers.mjs'
+import { install, pack } from './tarball.mjs'
+
+const time = { timeout: 60_000 }
+const run = promisify(execFile)
+
+const html = (script, head) => `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <title>A page</title>
+    <link rel="icon" href="data:," />
+    ${head}
+    <script type="module" src="${script}"></script>
+  </head>
+  <body></body>
+</html>
+`
+
+let browser, callbackGuide, config, guide, project, servers
+
+/** Returns the last argument of the only call in a block. */
+const lastArgument = (block) => new Function(`return ${/\{[^]*\}/.exec(block)[0]}`)()
+const pluginOptions = () => lastArgument(guide.block('VitePWA('))
+
+/** Functions that write the service worker of a built app. `vite-plugin-pwa` has written it already. */
+const TOOLS = {
+  async 'vite-plugin-pwa'() {},
+
+  async 'Workbox generateSW'({ built, hasFirst }) {
+    const { default: workbox } = await import(`${modules}workbox-build/build/index.js`)
+    const [alone] = guide.row('Workbox `generateSW`')
+    await workbox.generateSW({
+      globDirectory: built,
+      swDest: `${built}/sw.js`,
+      navigateFallback: 'index.html',
+      ...(hasFirst ? pluginOptions().workbox : lastArgument(`{ ${alone.slice(0, 2).join()} }`)),
+    })
+  },
+
+  async 'Workbox in a worker of your own'({ folder, built }) {
+    const { default: workbox } = await import(`${modules}workbox-build/build/index.js`)
+    await writeFile(`${folder}/src/sw.ts`, guide.block('// src/sw.ts'))
+    await esbuild({
+      entryPoints: [`${folder}/src/sw.ts`],
+      outfile: `${folder}/sw.js`,
+      bundle: true,
+      define: { 'process.env.NODE_ENV': '"production"' },
+      nodePaths: [modules],
+      logLevel: 'warning',
+    })
+    const { globIgnores } = pluginOptions().workbox
+    const files = { swSrc: `${folder}/sw.js`, swDest: `${built}/sw.js` }
+    await workbox.injectManifest({ globDirectory: built, globIgnores, ...files })
+  },
+
+  async 'Angular’s'({ folder, built }) {
+    const angular = `${modules}@angular/service-worker/`
+    const settings = guide.block('// ngsw-config.json').replace(/^\/\/.*/, '')
+    await writeFile(`${folder}/ngsw-config.json`, settings)
+    await run(process.execPath, [`${angular}ngsw-config.js`, 'built', 'ngsw-config.json'], { cwd: folder })
+    await copyFile(`${angular}ngsw-worker.js`, `${built}/ngsw-worker.js`)
+    await writeFile(`${built}/sw.js`, guide.block('// public/sw.js'))
+  },
+}
+
+before(async () => {
+  const tarball = await pack()
+  project = await install('pwa', tarball.path)
+  ;[guide, callbackGuide] = await Promise.all(['docs/pwa.md', 'docs/callback-page.md'].map(readGuide))
+  await installWorkers()
+  servers = await startServers()
+  browser = await launchBrowser()
+  config = {
+    issuer: servers.provider.issuer,
+    clientId: CLIENT_ID,
+    redirectUri: '/callback',
+    callbackPage: true,
+    scope: 'openid profile offline_access orders',
+    consent: 'always',
+    apis: [{ url: servers.api.url }],
+    session: { persist: 'sealed' },
+  }
+}, time)
+after(() => Promise.all([browser?.close(), servers?.close()]))
+
+/** Builds the app of the guides with one of the tools. Without `hasFirst`, with the tool's own options alone. */
+async function build(tool, hasFirst) {
+  const folder = `${project}/${tool.replaceAll(/\W+/g, '-')}-${hasFirst}`
+  const built = `${folder}/built`
+  await mkdir(`${folder}/public`, { recursive: true })
+  await cp(`${project}/src`, `${folder}/src`, { recursive: true })
+  const isPlugin = tool === 'vite-plugin-pwa'
+  const manifest = '<link rel="manifest" href="/manifest.webmanifest" />'
+  const callback = (part) => callbackGuide.block(part)
+  const files = {
+    'index.html': html('/src/main.ts', isPlugin ? '' : manifest),
+    'callback.html': callback('<!-- callback.html'),
+    'public/first.js': guide.block('// public/first.js'),
+    ...(!isPlugin && { 'public/manifest.webmanifest': '{ "name": "A test", "start_url": "/" }' }),
+    'src/auth.worker.ts': `import { vault } from 'strongroom/worker'\nvault(${JSON.stringify(config)})`,
+    'src/workers.ts': callback('// src/workers.ts'),
+    'src/auth.ts': callback('// src/auth.ts'),
+    'src/callback.ts': callback('// src/callback.ts'),
+    'src/register.ts': `import { auth } from './auth.ts'
+${guide.block('// main.ts')}${guide.block("addEventListener('online'")}`,
+  }
+  for (const [path, text] of Object.entries(files)) await writeFile(`${folder}/${path}`, text)
+  const { VitePWA } = await import(`${modules}vite-plugin-pwa/dist/index.js`)
+  await viteBuild({
+    root: folder,
+    configFile: false,
+    logLevel: 'error',
+    plugins: isPlugin ? [VitePWA({ ...pluginOptions(), manifest: { name: 'A test', icons: [] } })] : [],
+    build: {
+      target: 'es2022',
+      outDir: built,
+      rolldownOptions: { input: PAGES.map((name) => `${folder}/${name}`) },
+    },
+    worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'assets/[name].js' } } },
+  })
+  await TOOLS[tool]({ folder, built, hasFirst })
+  return built
+}
+
+const PAGES = ['index.html', 'callback.html']
+
+/** Serves a build with the guide's headers. Resolves with a page under the control of the build's service worker. */
+async function start(tool, hasFirst = true) {
+  const { site } = servers
+  const built = await build(tool, hasFirst)
+  const { securityHeaders } = await import(`${project}/node_modules/strongroom/dist/headers.js`)
+  const options = lastArgument(guide.block('securityHeaders('))
+  const headers = securityHeaders(config, { ...options, origin: site.origin })
+  site.isDown = false
+  // The guide's callback page names no icon, so the browser requests this one.
+  site.files['/favicon.ico'] = ''
+  site.serviceWorkers = [options.serviceWorker]
+  site.roots.splice(0, Infinity, built)
+  site.routes = Object.assign(site.routes, { '/callback': '/callback.html', '/orders': '/index.html' })
+  const files = (await readdir(built, { recursive: true })).map((path) => [`/${path}`, headers.page])
+  site.headers = {
+    ...Object.fromEntries(files),
+    [options.worker]: headers.worker,
+    '/callback.html': headers.callback,
+  }
+  const page = await (await browser.newContext()).newPage()
+  page.setDefaultTimeout(20_000)
+  const printed = (page.printed = [])
+  page.on('console', (message) => printed.push(message.text()))
+  page.on('pageerror', (error) => printed.push(error.message))
+  await page.goto(site.origin)
+  await shows(page, { status: 'connected', user: null })
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => {}))
+  // The next vault starts under the control of the service worker.
+  await page.goto('about:blank')
+  await killWorkers(page).catch(() => {})
+  await page.goto(`${site.origin}/orders`)
+  assert.ok(await page.evaluate(() => !!navigator.serviceWorker.controller))
+  await shows(page, { status: 'connected', user: null })
+  return { page, site, printed }
+}
+
+/** Waits until the app shows this state. */
+async function shows(page, expected) {
+  try {
+    await page.waitForFunction((expected) => {
+      const shown = JSON.parse(document.documentElement.dataset.result ?? '{}')
+      return Object.entries(expected).every(([name, value]) => shown[name] === value)
+    }, expected)
+  } catch (error) {
+    const shown = await page.evaluate(() => [location.href, document.documentElement.dataset.result])
+    throw new Error([error.message, ...shown, ...page.printed].join('\n'))
+  }
+}
+
+async function signIn(page) {
+  await page.evaluate(() => void auth.login())
+  await giveConsent(page)
+  await page.waitForURL('**/orders')
+  await shows(page, { status: 'connected', user: 'alice' })
+}
+
+/** Resolves with the URL and the body of each response in the caches, and the headers of its request. */
+const cached = (page) =>
+  page.evaluate(async () => {
+    const found = []
+    for (const name of await caches.keys()) {
+      const cache = await caches.open(name)
+      for (const request of await cache.keys()) {
+        const response = await cache.match(request)
+        found.push([request.url, [...request.headers].join(), await response.text()])
+      }
+    }
+    return found
+  })
+
+/** Adds a line to each script in the caches. Resolves with their number. */
+const plant = (page) =>
+  page.evaluate(async () => {
+    let count = 0
+    for (const name of await caches.keys()) {
+      const cache = await caches.open(name)
+      for (const request of await cache.keys()) {
+        const { pathname } = new URL(request.url)
+        if (!pathname.endsWith('.js')) continue
+        const { headers } = await cache.match(request)
+        const code = `fetch('/planted?' + location.pathname, { keepalive: true }).catch(() => {});\n`
+        const body = code + (await (await cache.match(request)).text())
+        await cache.put(
+          request,
+          new Response(body, { headers: { 'Content-Type': headers.get('content-type') } }),
+        )
+        count++
+      }
+    }
+    return count
+  })
+
+const call = (page) =>
+  page.evaluate(
+    (url) =>
+      auth.fetch(url).then(
+        ({ status }) => status,
+        ({ name, code }) => code ?? name,
+      ),
+    `${servers.api.url}orders`,
+  )
+
+for (const tool of Object.keys(TOOLS)) {
+  describe(tool, { timeout: 300_000 }, () => {
+    test(
+      'a user signs in, and calls the API; the caches have the shell, and nothing of the vault',
+      time,
+      async () => {
+        const { page, site, printed } = await start(tool)
+        const since = site.requests.length
+        await signIn(page)
+        assert.equal(await call(page), 200)
+        assert.ok(site.requests.slice(since).some(({ path }) => path === '/callback'))
+        const responses = await cached(page)
+        const paths = responses.map(([url]) => new URL(url).pathname)
+        assert.ok(paths.includes('/index.html'), `${paths}`)
+        assert.ok(
+          paths.every((path) => !/auth\.worker|\.wasm|callback|first/.test(path)),
+          `${paths}`,
+        )
+        const { value: code } = servers.ledger.newest('authorization_code')
+        const text = JSON.stringify(responses)
+        assert.ok(!text.includes(code))
+        const requests = responses.map(([url, headers]) => `${url} ${headers}`).join()
+        for (const part of [servers.api.origin, config.issuer, 'Bearer'])
+          assert.ok(!requests.includes(part), part)
+        const [worker] = page.context().serviceWorkers()
+        assert.deepEqual(await worker.evaluate(() => [typeof Worker, typeof SharedWorker]), [
+          'undefined',
+          'undefined',
+        ])
+        // The callback page warns, because it cannot see what the service worker does.
+        assert.deepEqual(
+          printed.filter((line) => !/a service worker controls the callback page/.test(line)),
+          [],
+        )
+        await page.context().close()
+      },
+    )
+
+    test('without a network, the app starts, uses a vault that runs, and recovers', time, async () => {
+      const { page, site } = await start(tool)
+      await signIn(page)
+      site.isDown = true
+      // The vault of this tab runs on.
+      const tab = await page.context().newPage()
+      await tab.goto(`${site.origin}/orders`)
+      await shows(tab, { status: 'connected', user: 'alice' })
+      await tab.close()
+      // No vault runs any more.
+      await page.goto('about:blank')
+      await killWorkers(page)
+      await page.goto(`${site.origin}/orders`)
+      await shows(page, { status: 'failed', code: 'worker_failed' })
+      site.isDown = false
+      await page.evaluate(() => dispatchEvent(new Event('online')))
+      await shows(page, { status: 'connected', user: 'alice' })
+      assert.equal(await call(page), 200)
+      await page.context().close()
+    })
+
+    test('script that writes into the caches reaches neither vault nor callback page', time, async () => {
+      const { page } = await start(tool)
+      assert.deepEqual(await reached(page), { isCallback: false, isVault: false })
+      await page.context().close()
+    })
+  })
+}
+
+test('with the options of a tool alone, the callback page works, but script reaches it', time, async () => {
+  const { page } = await start('Workbox generateSW', false)
+  await signIn(page)
+  const paths = (await cached(page)).map(([url]) => new URL(url).pathname)
+  assert.ok(!paths.some((path) => /callback\.html|auth\.worker.*\.js|\?/.test(path)), `${paths}`)
+  await page.evaluate(() => auth.logout())
+  await shows(page, { user: null })
+  assert.equal((await reached(page)).isCallback, true)
+  await page.context().close()
+})
+
+/**
+ * Writes into the caches, and signs in. Resolves with the places in which the written code has run, when it has run in the
+ * app that comes after the login.
+ */
+async function reached(page) {
+  const { requests, origin } = servers.site
+  assert.ok((await plant(page)) > 0)
+  await page.goto('about:blank')
+  await killWorkers(page).catch(() => {})
+  await page.goto(`${origin}/orders`)
+  await shows(page, { status: 'connected', user: null })
+  const since = requests.length
+  await signIn(page)
+  const places = () => requests.slice(since).flatMap(({ path, query }) => (path === '/planted' ? query : []))
+  while (!places().includes('?/orders')) await page.evaluate(() => new Promise(requestAnimationFrame))
+  return {
+    isCallback: places().includes('?/callback'),
+    isVault: places().some((place) => /worker/.test(place)),
+  }
+}
