@@ -22,7 +22,7 @@ import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
 import { llms, skill, userDocuments } from './assistants.mjs'
 import { buildTesting } from './build-testing.mjs'
-import { BINDINGS, ENTRIES, EXTENSION, FRAMEWORKS, LAZY, LAZY_IMPORT, SERVER } from './entries.mjs'
+import { BINDINGS, ENTRIES, EXTENSION, FRAMEWORKS, LAZY, LAZY_IMPORT, PROGRAM, SERVER } from './entries.mjs'
 
 const at = (path) => new URL(path, import.meta.url)
 
@@ -76,6 +76,15 @@ const DIRECTIVES = { react: { preamble: '"use client";' } }
  */
 const lazy = ({ path }) => ({ path: `./${path.split('/').at(-1)}`, external: true })
 
+/** Matches the sources whose files in `dist` the program loads, instead of containing them. */
+const BESIDE = /\/(error-messages|headers\/index)\.js$/
+
+/** Resolves such an import to the file in `dist`, beside the program's folder. */
+const beside = ({ path }) => ({
+  path: `../${path.includes('headers') ? 'headers' : 'error-messages'}.js`,
+  external: true,
+})
+
 await rm(at('./dist'), { recursive: true, force: true })
 await rm(at('./docs'), { recursive: true, force: true })
 await mkdir(at('./dist'))
@@ -107,11 +116,16 @@ await build({
   inject: ['src/extension/globals.ts'],
   define: { 'globalThis.document': 'document' },
 })
+await build({
+  ...common,
+  entryPoints: sources(PROGRAM),
+  plugins: [{ name: 'beside', setup: (build) => build.onResolve({ filter: BESIDE }, beside) }],
+})
 for (const entry of Object.keys({ ...browser, ...EXTENSION })) await shrink(entry, DIRECTIVES[entry])
 await buildTesting(common)
 // Server files have line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,
 // because each line break is one more byte to download.
-for (const entry of Object.keys(SERVER)) await shrink(entry, { max_line_len: 200 })
+for (const entry of Object.keys({ ...SERVER, ...PROGRAM })) await shrink(entry, { max_line_len: 200 })
 await copyVaultModule()
 await copyEdgeModule()
 

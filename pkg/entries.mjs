@@ -64,5 +64,11 @@ export const SERVER = {
   'edge/astro': 'edge/adapters/astro',
 }
 
+/**
+ * The program of the package. It is in a folder of its own, because apps without a bundler copy the files directly in
+ * `dist`. It loads the files that the package has anyway.
+ */
+export const PROGRAM = { 'doctor/index': 'doctor/index' }
+
 /** Matches imports of lazily loaded files. */
 export const LAZY_IMPORT = new RegExp(`/(${Object.keys(LAZY).join('|')})\\.js$`)

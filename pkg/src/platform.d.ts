@@ -20,6 +20,64 @@ declare module 'node:buffer' {
 }
 declare module 'node:fs/promises' {
   export const readdir: (folder: string) => Promise<string[]>
+  export function readFile(file: URL): Promise<Uint8Array<ArrayBuffer>>
+  export function readFile(file: string, encoding: 'utf8'): Promise<string>
+}
+declare module 'node:url' {
+  export const pathToFileURL: (path: string) => URL
+}
+declare module 'node:process' {
+  export const argv: string[]
+  export const version: string
+  export const stdout: { write(text: string): unknown }
+  export const stderr: { write(text: string): unknown }
+  const process: { exitCode?: number }
+  export default process
+}
+declare module 'node:net' {
+  export const isIP: (text: string) => 0 | 4 | 6
+  export class BlockList {
+    addSubnet(net: string, prefix: number, type: 'ipv4' | 'ipv6'): void
+    check(address: string, type: 'ipv4' | 'ipv6'): boolean
+  }
+}
+declare module 'node:dns' {
+  export interface Address {
+    address: string
+    family: number
+  }
+  export const lookup: (
+    host: string,
+    options: { all: true },
+    callback: (error: Error | null, addresses?: Address[]) => void,
+  ) => void
+}
+declare module 'node:http' {
+  import type { Address } from 'node:dns'
+
+  export interface Response extends AsyncIterable<Uint8Array> {
+    statusCode?: number
+    headers: Record<string, string | string[] | undefined>
+  }
+  export interface Request {
+    on(event: 'error', listener: (error: Error) => void): void
+    end(body?: string): void
+    destroy(error?: Error): void
+  }
+  export interface Options {
+    method: string
+    agent: false
+    headers: Record<string, string>
+    lookup(
+      host: string,
+      options: { all?: boolean },
+      callback: (error: Error | null, address?: string | Address[], family?: number) => void,
+    ): void
+  }
+  export const request: (url: URL, options: Options, onResponse: (response: Response) => void) => Request
+}
+declare module 'node:https' {
+  export { request } from 'node:http'
 }
 declare module 'node:path' {
   export const resolve: (...parts: string[]) => string

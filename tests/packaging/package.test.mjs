@@ -2,9 +2,13 @@
 import assert from 'node:assert/strict'
 import { transform } from 'esbuild'
 import { readFile, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { before, test } from 'node:test'
+import { promisify } from 'node:util'
 import { install, node, pack, root } from './tarball.mjs'
+
+const run = promisify(execFile)
 
 let files, project, installed, manifest
 
@@ -20,7 +24,7 @@ const read = (path) => readFile(`${installed}/${path}`, 'utf8')
 
 test('contains only the build, the readme and the licenses', () => {
   const expected = [
-    /^dist\/(edge\/)?[\w-]+\.js(\.map)?$/,
+    /^dist\/((edge|doctor)\/)?[\w-]+\.js(\.map)?$/,
     /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
     /^dist\/(page|callback|worker|vault-origin|extension|protocol|generated|headers|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_edge)?_bg\.wasm$/,
@@ -57,11 +61,21 @@ test('contains the targets of its links', async () => {
 
 test('has no dependencies and no install scripts', () => {
   const unwanted = Object.keys(manifest).filter((key) => /dependencies$|^scripts$|^bin$/i.test(key))
-  assert.deepEqual(unwanted, ['peerDependencies'])
+  // npm links a program, and runs it only when someone types its name. It is a check of deployments: docs/doctor.md.
+  assert.deepEqual(unwanted, ['bin', 'peerDependencies'])
+  assert.deepEqual(manifest.bin, { strongroom: 'dist/doctor/index.js' })
   const { peerDependencies, peerDependenciesMeta } = manifest
   for (const name of Object.keys(peerDependencies)) {
     assert.deepEqual(peerDependenciesMeta[name], { optional: true }, name)
   }
+})
+
+test('has one small program, which npm links', async () => {
+  const program = await read('dist/doctor/index.js')
+  assert.match(program, /^#!\/usr\/bin\/env node\n/)
+  assert.ok(program.length <= 60 * 1024, `the program has ${program.length} bytes`)
+  const usage = await run(`${project}/node_modules/.bin/strongroom`, ['--help'])
+  assert.match(usage.stdout, /^strongroom doctor URL/)
 })
 
 test('has every file that its exports name', () => {
@@ -100,7 +114,7 @@ test('keeps the wasm URL where bundlers look for it', async () => {
 
 test('without a bundler, the page needs only files that the guide copies', async () => {
   const guide = await readFile(`${root}docs/standalone.md`, 'utf8')
-  assert.match(guide, /copy the other `\.js` files .*\(without its folders, and without `testing\.js`/)
+  assert.match(guide, /copy the other `\.js` files .*\(without its folders and `testing\.js`\)/)
   const copied = files.filter((path) => /^dist\/[\w.-]+\.js$/.test(path) && path !== 'dist/testing.js')
   const needed = new Set(['dist/index.js', 'dist/standalone.js'])
   for (const path of needed) {

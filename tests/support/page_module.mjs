@@ -16,6 +16,7 @@ export async function load(...names) {
       resolveDir: root,
     },
     bundle: true,
+    external: ['node:*'],
     format: 'esm',
     write: false,
   })

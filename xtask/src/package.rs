@@ -11,11 +11,12 @@ use std::time::Instant;
 
 /// The TypeScript projects. There are several, because pages, workers and servers have different globals, and the
 /// bindings import the packages of frameworks.
-const PROJECTS: [&str; 4] = [
+const PROJECTS: [&str; 5] = [
     "pkg/tsconfig.json",
     "pkg/tsconfig.bindings.json",
     "pkg/tsconfig.worker.json",
     "pkg/tsconfig.edge.json",
+    "pkg/tsconfig.doctor.json",
 ];
 
 /// Builds everything that is out of date, once per run of this program.
@@ -68,6 +69,7 @@ fn package() -> Result<()> {
         "worker/escrow.d.ts",
         "headers.js",
         "headers/index.d.ts",
+        "doctor/index.js",
         "edge.js",
         "edge-module.js",
         "edge.workerd.js",

@@ -1,0 +1,190 @@
+/** The lines about the rules of `apis`. */
+import type { ApiRule } from '../worker/config.js'
+import type { Deployment } from './deployment.js'
+import { type Reply, seenOf } from './requests.js'
+
+/** Methods that need no permission by a preflight. */
+const SIMPLE = ['GET', 'HEAD', 'POST']
+
+/** Checks each rule. */
+export const checkApis = async (deployment: Deployment): Promise<void> => {
+  const { config, origin, report } = deployment
+  if (!config) return
+  for (const [i, rule] of config.apis.entries()) {
+    const id = `api.${i}`
+    const url = new URL(rule.url, origin + (deployment.worker ?? '/'))
+    if (url.origin === origin)
+      report.unused(`${id}.preflight`, `${url} is on the app's origin, so it needs no CORS`)
+    else await checkPreflight(deployment, id, url.href, rule)
+    await checkResponse(deployment, id, url, rule)
+  }
+}
+
+const list = (value: string | undefined) =>
+  (value ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((one) => one.trim())
+
+/** Checks the preflight of a call with a token. */
+const checkPreflight = async (deployment: Deployment, id: string, url: string, rule: ApiRule) => {
+  const { report, requests, config, origin } = deployment
+  const { methods = ['GET', 'HEAD'], credentials } = rule
+  const names = ['authorization', ...(config!.dpop ? ['dpop'] : [])]
+  const ask = (method: string) =>
+    requests.send(url, {
+      method: 'OPTIONS',
+      headers: {
+        Origin: origin,
+        'Access-Control-Request-Method': method,
+        'Access-Control-Request-Headers': names.join(','),
+        'Sec-Fetch-Mode': 'cors',
+      },
+    })
+  const reply = await ask(methods.find((method) => !SIMPLE.includes(method)) ?? methods[0]!)
+  const value = reply.header('access-control-allow-origin')
+  const isAllowed = value === origin || (value === '*' && credentials !== 'include')
+  const isOk = reply.status >= 200 && reply.status < 300
+  report.check(
+    `${id}.preflight`,
+    `${origin} may call ${url}`,
+    isOk && isAllowed ? undefined : `the browser refuses calls to ${url}`,
+    `${seenOf(reply)} for a preflight, ${value === undefined ? 'no Access-Control-Allow-Origin' : `Access-Control-Allow-Origin: ${value}`}`,
+    isAllowed
+      ? `let the API respond to OPTIONS ${url} with 204, without authentication`
+      : `Access-Control-Allow-Origin: ${origin}`,
+  )
+  if (!isOk || !isAllowed) return
+  const headers = list(reply.header('access-control-allow-headers'))
+  // `*` does not stand for Authorization (Fetch 3.3.5).
+  const missing = names.filter(
+    (name) => !headers.includes(name) && !(name !== 'authorization' && headers.includes('*')),
+  )
+  const spelled = names.map((name) => (name === 'dpop' ? 'DPoP' : 'Authorization'))
+  report.check(
+    `${id}.headers`,
+    `calls may have ${spelled.join(' and ')}`,
+    missing.length ? `calls must not have ${missing.join(' and ')}` : undefined,
+    `Access-Control-Allow-Headers: ${reply.header('access-control-allow-headers') ?? '(missing)'}`,
+    `Access-Control-Allow-Headers: ${[...spelled, 'Content-Type'].join(', ')}`,
+  )
+  const allowed = list(reply.header('access-control-allow-methods'))
+  const refused: string[] = []
+  for (const method of methods.filter((one) => !SIMPLE.includes(one))) {
+    if (isIn(allowed, method)) continue
+    const other = await ask(method)
+    if (!isIn(list(other.header('access-control-allow-methods')), method)) refused.push(method)
+  }
+  report.check(
+    `${id}.methods`,
+    `calls may have the methods ${methods.join(', ')}`,
+    refused.length ? `the browser refuses calls with ${refused.join(', ')}` : undefined,
+    `Access-Control-Allow-Methods: ${reply.header('access-control-allow-methods') ?? '(missing)'}`,
+    `Access-Control-Allow-Methods: ${methods.join(', ')}`,
+  )
+  const age = reply.header('access-control-max-age')
+  report.check(
+    `${id}.preflight-age`,
+    'browsers may keep the result of a preflight',
+    Number(age ?? 5) >= 60 ? undefined : 'almost every call costs a second request',
+    age === undefined ? 'no Access-Control-Max-Age, which means 5 seconds' : `Access-Control-Max-Age: ${age}`,
+    'Access-Control-Max-Age: 7200',
+  )
+}
+
+const isIn = (allowed: string[], method: string) =>
+  allowed.includes(method.toLowerCase()) || allowed.includes('*')
+
+/** Checks the response to a call without a token. */
+const checkResponse = async (deployment: Deployment, id: string, url: URL, rule: ApiRule) => {
+  const { report, requests, origin } = deployment
+  const marker = `doctor-${crypto.randomUUID()}`
+  const method = ['GET', 'HEAD'].find((one) => (rule.methods ?? ['GET']).includes(one))
+  if (method === undefined) {
+    report.unseen(
+      `${id}.response`,
+      `${url} allows only methods that could change something, so no call was sent`,
+    )
+    return
+  }
+  const headers = {
+    Origin: origin,
+    'X-Request-Marker': marker,
+    'Sec-Fetch-Mode': 'cors',
+    'Sec-Fetch-Site': 'cross-site',
+  }
+  const reply = await requests.send(url.href, { method, headers })
+  if (reply.status === 0) {
+    const fix = `correct the rule's url, or let a server respond at ${url.origin}`
+    report.fault(`${id}.response`, `no response from ${url}`, seenOf(reply), fix)
+    return
+  }
+  if (reply.redirect !== undefined) {
+    const to = reply.redirect
+    const why = 'the vault follows no redirect of an API (redirect_blocked)'
+    report.fault(`${id}.redirect`, why, seenOf(reply), `url: '${to.replace(/[?#].*$/, '')}'`)
+    return
+  }
+  report.ok(`${id}.redirect`, 'the API does not redirect')
+  checkCors(deployment, id, url, rule, reply)
+  const cache = reply.header('cache-control') ?? ''
+  const isKept = /\b(public|s-maxage=[1-9]\d*|max-age=[1-9]\d*)\b/i.test(cache) && !/no-store/i.test(cache)
+  const age = reply.header('age')
+  if (rule.cache) report.unused(`${id}.no-store`, 'the rule has cache: true')
+  else {
+    report.check(
+      `${id}.no-store`,
+      'no cache keeps the responses',
+      isKept || age !== undefined ? 'a cache may keep responses, and send them to another user' : undefined,
+      age === undefined ? `Cache-Control: ${cache}` : `Age: ${age}, from a cache in front of the API`,
+      'Cache-Control: no-store',
+    )
+  }
+  report.check(
+    `${id}.echo`,
+    'the API does not repeat the headers of a request',
+    (reply.body + reply.head).includes(marker)
+      ? "the API repeats a request's headers, so it would show the token"
+      : undefined,
+    `the value of the request header X-Request-Marker in the response of ${url}`,
+    "turn the API's debug page or echo off",
+  )
+}
+
+/** Checks that the page's origin may read the response, and the headers that the vault needs. */
+const checkCors = (
+  { report, config, origin }: Deployment,
+  id: string,
+  url: URL,
+  rule: ApiRule,
+  reply: Reply,
+) => {
+  if (url.origin === origin) return
+  const value = reply.header('access-control-allow-origin')
+  report.check(
+    `${id}.response`,
+    `${origin} may read responses, also errors (${reply.status})`,
+    value === origin || (value === '*' && rule.credentials !== 'include')
+      ? undefined
+      : `the browser refuses the response with status ${reply.status}`,
+    value === undefined ? 'no Access-Control-Allow-Origin' : `Access-Control-Allow-Origin: ${value}`,
+    `Access-Control-Allow-Origin: ${origin}, also with errors`,
+  )
+  const needed = [
+    ...(rule.stepUp ? ['WWW-Authenticate'] : []),
+    ...(config!.dpop && reply.header('dpop-nonce') !== undefined ? ['DPoP-Nonce'] : []),
+  ]
+  if (!needed.length) {
+    report.unused(`${id}.exposed`, 'the vault needs no header that the API would have to expose')
+    return
+  }
+  const exposed = list(reply.header('access-control-expose-headers'))
+  const missing = needed.filter((name) => !exposed.includes(name.toLowerCase()) && !exposed.includes('*'))
+  report.check(
+    `${id}.exposed`,
+    `the vault can read ${needed.join(' and ')}`,
+    missing.length ? `the vault cannot read ${missing.join(' and ')}` : undefined,
+    `Access-Control-Expose-Headers: ${reply.header('access-control-expose-headers') ?? '(missing)'}`,
+    `Access-Control-Expose-Headers: ${needed.join(', ')}`,
+  )
+}

@@ -1,0 +1,56 @@
+/** The configuration, from a file or from the site. */
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { version } from 'node:process'
+import { pathToFileURL } from 'node:url'
+import type { VaultConfig } from '../worker/config.js'
+import { UsageError } from './command-line.js'
+
+/** Reads the configuration from a file. @throws UsageError */
+export const readConfig = async (file: string): Promise<VaultConfig> => {
+  const config = /\.json$/i.test(file) ? await readJson(file) : await readModule(file)
+  if (typeof config === 'object' && config !== null && !Array.isArray(config)) return config as VaultConfig
+  throw new UsageError(`${file} has no configuration: it must be an object`)
+}
+
+const readJson = async (file: string): Promise<unknown> => {
+  const text = await readFile(file, 'utf8').catch((error) => {
+    throw new UsageError(`${file} cannot be read: ${error.message}`)
+  })
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new UsageError(`${file} is not valid JSON: ${(error as Error).message}`)
+  }
+}
+
+const readModule = async (file: string): Promise<unknown> => {
+  const found: Record<string, unknown> = await import(pathToFileURL(resolve(file)).href).catch((error) => {
+    throw new UsageError(/\.[mc]?ts$/.test(file) && isType(error) ? noTypes(file) : cannot(file, error))
+  })
+  const config = found['config'] ?? found['default']
+  if (config === undefined) {
+    throw new UsageError(
+      `${file} exports neither \`config\` nor a default, so its configuration is not known`,
+    )
+  }
+  return config
+}
+
+/** Returns true if Node did not read the file because it is TypeScript. */
+const isType = ({ code, name }: Error & { code?: string }) =>
+  code === 'ERR_UNKNOWN_FILE_EXTENSION' || name === 'SyntaxError'
+
+const cannot = (file: string, { message }: Error) => `${file} cannot be imported: ${message}`
+
+/** Node reads TypeScript since 22.18 and 23.6, and since 22.6 with an option. */
+const noTypes = (file: string): string => {
+  const [major = 0, minor = 0] = version.slice(1).split('.').map(Number)
+  const module = file.replace(/^.*[\\/]|ts$/g, '') + 'js'
+  const hasOption = (major === 22 && minor >= 6) || major > 22
+  return `Node ${version} does not read TypeScript in ${file}: ${
+    hasOption
+      ? 'run the command again with NODE_OPTIONS=--experimental-strip-types'
+      : `use Node 22.18 or later, or run \`npx esbuild ${file} --format=esm --outfile=${module}\` and pass --config ${module}`
+  }`
+}

@@ -1,0 +1,22 @@
+/** The core's own judgment of a configuration, by the module that runs in the worker. */
+import { readFile } from 'node:fs/promises'
+import * as core from '../../glue/strongroom.js'
+import { expandMessage } from '../page/errors/error-messages.js'
+
+/** Returns the fault of a configuration, or `undefined`. `base` is the worker's address. */
+export type Judge = (config: unknown, base: string) => string | undefined
+
+/** What the core reads of a worker when it starts. No page connects, so it never uses anything else. */
+const scopeAt = (base: string) => ({ performance, addEventListener: nothing, location: new URL(base) })
+const nothing = () => {}
+const storeLock = { open: nothing, hear: nothing }
+
+/** Loads the core. */
+export const loadJudge = async (): Promise<Judge> => {
+  const bytes = await readFile(new URL('../strongroom_bg.wasm', import.meta.url))
+  core.initSync({ module: await WebAssembly.compile(bytes) })
+  return (config, base) => {
+    const fault = core.start(JSON.stringify(config) ?? 'null', base, scopeAt(base), nothing, storeLock)
+    return fault == null ? undefined : expandMessage(fault)
+  }
+}

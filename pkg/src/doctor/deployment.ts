@@ -1,0 +1,89 @@
+/** The deployment that is looked at, and what is known about it so far. */
+import { type HeaderConfig, type SecurityHeaders, securityHeaders } from '../headers/index.js'
+import type { ProviderMetadata, VaultConfig } from '../worker/config.js'
+import type { CommandLine } from './command-line.js'
+import type { Judge } from './core.js'
+import { metaPolicies, parsePolicies, type Policy, sourcesOf } from './policy.js'
+import type { Report } from './report.js'
+import type { Reply, Requests } from './requests.js'
+
+/** A token handler's configuration, as far as the doctor reads it. */
+export interface HandlerConfig {
+  base?: string
+  routes?: { prefix: string }[]
+  session?: { storage?: string }
+}
+
+/** What the parts of the doctor share. */
+export interface Deployment {
+  readonly options: CommandLine
+  readonly requests: Requests
+  readonly report: Report
+  readonly judge: Judge
+  /** The origin of the app's pages. */
+  readonly origin: string
+  /** The app's page. */
+  readonly page: Reply
+  /** The policies of the page. */
+  readonly policies: Policy[]
+  /** False if a token handler is in place of a worker. */
+  needsWorker: boolean
+  /** The path of the worker's file, if it is known. */
+  worker?: string
+  /** The response with the worker's file. */
+  workerFile?: Reply
+  /** The configuration, if there is one and the core accepts it. */
+  config?: VaultConfig
+  /** The parts of a token handler's configuration that matter outside of its server. */
+  handlerConfig?: HandlerConfig
+  /** The response with the provider's discovery document, and its members if it is one. */
+  discovery?: { reply: Reply; document?: Record<string, unknown> }
+  /** The provider's metadata, with the members that the configuration sets. */
+  metadata?: Partial<ProviderMetadata>
+}
+
+/** Returns all policies of a response. */
+export const policiesOf = (reply: Reply): Policy[] => [
+  ...parsePolicies(reply.header('content-security-policy')),
+  ...metaPolicies(/html/.test(reply.header('content-type') ?? '') ? reply.body : ''),
+]
+
+/** The worker's path in a line that fixes something, as long as the worker's file is not known. */
+export const SOME_WORKER = '/auth.worker.js'
+
+/** Returns the headers that `strongroom/headers` generates for this deployment. */
+export const generated = (deployment: Deployment): SecurityHeaders => {
+  const { origin, worker = SOME_WORKER, metadata } = deployment
+  const config: HeaderConfig = deployment.config ?? { issuer: origin, apis: [] }
+  const options = { origin, worker, isolated: isIsolated(deployment) }
+  try {
+    return securityHeaders(config, { ...options, ...(metadata && { metadata }) })
+  } catch (error) {
+    // A policy cannot name every host of an endpoint.
+    if (metadata) return securityHeaders(config, options)
+    throw error
+  }
+}
+
+/** Returns true if the page asks to be cross-origin isolated. */
+export const isIsolated = ({ page }: Deployment): boolean =>
+  /^(require-corp|credentialless)/.test(page.header('cross-origin-embedder-policy') ?? '')
+
+/** Returns the files of the app's origin that the page's `worker-src` names. */
+export const namedWorkers = ({ policies, origin }: Deployment): string[] => {
+  const sources = policies.flatMap((policy) => sourcesOf(policy, 'worker-src') ?? [])
+  const paths = sources.flatMap((source) =>
+    source.startsWith(`${origin}/`) ? [source.slice(origin.length)] : [],
+  )
+  return [...new Set(paths)].filter((path) => !path.endsWith('/'))
+}
+
+/** Returns a directive of a generated header, such as `worker-src https://app.example.com/auth.worker.js`. */
+export const directive = (header: string | undefined, name: string): string => {
+  const [policy] = parsePolicies(header)
+  return [name, ...(policy?.get(name) ?? ["'none'"])].join(' ')
+}
+
+/** Returns the line that sets a header. */
+export const headerLine = (headers: Record<string, string>, name: string): string =>
+  `${name}: ${headers[name]}`

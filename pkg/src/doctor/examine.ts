@@ -1,0 +1,155 @@
+/** The order in which the doctor looks at a deployment. */
+import type { VaultConfig } from '../worker/config.js'
+import { type CommandLine, UsageError } from './command-line.js'
+import { readConfig } from './configuration.js'
+import { loadJudge } from './core.js'
+import { checkApis } from './apis.js'
+import { type Deployment, generated, type HandlerConfig, namedWorkers, policiesOf } from './deployment.js'
+import { checkHandler } from './handler.js'
+import { hostFile } from './host-files.js'
+import { checkCallback, checkPage, checkServiceWorker, findPage } from './page.js'
+import { checkProvider, findMetadata } from './provider.js'
+import { asJson, asText, Report } from './report.js'
+import { isPrivateUrl, Requests, seenOf } from './requests.js'
+import { checkVaultFrame } from './vault-frame.js'
+import { checkWorker } from './worker.js'
+
+/** Looks at a deployment. Resolves with what is to be printed. */
+export const examine = async (options: CommandLine): Promise<{ text: string; hasFaults: boolean }> => {
+  const config = options.config === undefined ? undefined : await readConfig(options.config)
+  const report = new Report()
+  const requests = new Requests(options.allowsPrivate || isPrivateUrl(options.url))
+  const deployment = await look(options, report, requests)
+  await findConfig(deployment, config)
+  if (options.fixHeaders !== undefined) {
+    if (options.vaultFrame) {
+      throw new UsageError(
+        '--fix-headers has no format for a vault on its own origin: use vaultOriginHeaders()',
+      )
+    }
+    if (!deployment.config) throw new UsageError(`--fix-headers needs a configuration: ${lastFault(report)}`)
+    await findMetadata(deployment)
+    return { text: hostFile(deployment, options.fixHeaders), hasFaults: false }
+  }
+  if (deployment.config) await findMetadata(deployment)
+  if (findPage(deployment)) {
+    const { vaultFrame } = options
+    const hasHandler = await checkHandler(deployment)
+    deployment.needsWorker = !vaultFrame && (!hasHandler || deployment.worker !== undefined)
+    checkPage(deployment)
+    if (!vaultFrame) await checkCallback(deployment)
+    const home = vaultFrame ? await checkVaultFrame(deployment, vaultFrame) : deployment
+    await checkServiceWorker(home)
+    await checkWorker(home)
+    await checkProvider(home)
+    await checkApis(home)
+  }
+  report.group()
+  const address = options.url.href
+  const text = (options.json ? asJson : asText)(address, report, requests.count)
+  return { text, hasFaults: report.hasFaults }
+}
+
+const lastFault = ({ lines }: Report) =>
+  lines.find(({ result }) => result === 'fault')?.text ?? 'pass --config FILE'
+
+/** Requests the page. */
+const look = async (options: CommandLine, report: Report, requests: Requests): Promise<Deployment> => {
+  const headers = { Accept: 'text/html', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' }
+  const page = await requests.send(options.url.href, { headers })
+  const deployment: Deployment = {
+    options,
+    report,
+    requests,
+    judge: await loadJudge(),
+    origin: options.url.origin,
+    page,
+    policies: policiesOf(page),
+    needsWorker: true,
+  }
+  const worker = options.worker ?? namedWorkers(deployment)[0]
+  if (worker !== undefined) deployment.worker = worker
+  return deployment
+}
+
+/** The worker's file of docs/standalone.md. */
+const STANDALONE = '/strongroom/standalone.js'
+
+/** Finds the configuration, and lets the core judge it. */
+const findConfig = async (deployment: Deployment, given: VaultConfig | undefined) => {
+  const { report, judge, origin, options } = deployment
+  const config = given ?? (await fromSite(deployment))
+  if (config === undefined) {
+    report.unused('config.valid', 'without a configuration (--config FILE), lines that need it are left out')
+    return
+  }
+  const source = options.config ?? 'strongroom.json'
+  if (isOfHandler(config)) {
+    deployment.handlerConfig = config
+    report.unused(
+      'config.valid',
+      `${source} is a token handler's configuration, which only its server can judge`,
+    )
+    return
+  }
+  const base = (options.vaultFrame?.origin ?? origin) + (deployment.worker ?? STANDALONE)
+  const fault = judge(config, base) ?? unwritable(deployment, config)
+  if (fault === undefined) {
+    report.ok('config.valid', `the core accepts ${source}`)
+    deployment.config = config
+  } else report.fault('config.valid', `the core refuses ${source}`, fault, `correct the option in ${source}`)
+}
+
+/** Returns true for the configuration of a token handler, which has a client with a secret in place of `clientId`. */
+const isOfHandler = (config: object): config is HandlerConfig =>
+  !('clientId' in config) && !('apis' in config) && ('client' in config || 'routes' in config)
+
+/** Returns the reason why no policy can have the addresses of a configuration, or `undefined`. */
+const unwritable = (deployment: Deployment, config: VaultConfig): string | undefined => {
+  try {
+    generated({ ...deployment, config })
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+/** Reads `strongroom.json`, which a standalone worker has beside it. */
+const fromSite = async (deployment: Deployment): Promise<VaultConfig | undefined> => {
+  const { report, requests, origin, page, worker } = deployment
+  if (page.status !== 200) return undefined
+  const isStandalone = worker !== undefined && /\/standalone\.js$/.test(worker)
+  if (worker !== undefined && !isStandalone) return undefined
+  const url = new URL('strongroom.json', origin + (worker ?? STANDALONE)).href
+  const file = await requests.send(url)
+  const type = file.header('content-type') ?? ''
+  const isJson = /^application\/json *(;|$)/i.test(type)
+  // Without a worker that reads it, the file need not exist, and many servers send a page in its place.
+  if (!isStandalone && !(file.status === 200 && isJson)) return undefined
+  deployment.worker = worker ?? STANDALONE
+  if (file.status !== 200 || !isJson) {
+    const fix =
+      file.status === 200 && !/html/.test(type)
+        ? 'Content-Type: application/json'
+        : `let the server send the file for ${new URL(url).pathname}, without a redirect`
+    report.fault('config.file', 'the worker cannot read its configuration', `${seenOf(file)} for ${url}`, fix)
+    return undefined
+  }
+  const cache = file.header('cache-control') ?? ''
+  report.check(
+    'config.file',
+    `${new URL(url).pathname} has the configuration`,
+    /\b(no-cache|no-store|max-age=0)\b/i.test(cache)
+      ? undefined
+      : 'caches between server and browser may deliver an outdated configuration',
+    cache ? `Cache-Control: ${cache}` : 'no Cache-Control',
+    'Cache-Control: no-cache',
+  )
+  try {
+    return JSON.parse(file.body)
+  } catch (error) {
+    const fix = `correct ${new URL(url).pathname}`
+    report.fault('config.json', 'the configuration is not JSON', (error as Error).message, fix)
+    return undefined
+  }
+}

@@ -1,0 +1,306 @@
+/** The lines about the app's page: its policy and what it permits, and its other headers. */
+import {
+  type Deployment,
+  directive,
+  generated,
+  headerLine,
+  isIsolated,
+  namedWorkers,
+  policiesOf,
+} from './deployment.js'
+import { admits, Correction, isAnywhere, parsePolicies, permits, sourcesOf, written } from './policy.js'
+import type { SharedFix } from './report.js'
+import { type Reply, isPrivateUrl, seenOf } from './requests.js'
+
+/** Sources with which script in the page can run code of its own. `'unsafe-inline'` is a question of the framework. */
+export const isUnsafeScript = (source: string) =>
+  source === "'unsafe-eval'" || /^(data|blob):$/.test(source) || isAnywhere(source)
+
+/** Referrer policies by which no other site sees the query, which has the code of a login. */
+const SAFE_REFERRER =
+  /^(no-referrer|same-origin|origin|strict-origin|origin-when-cross-origin|strict-origin-when-cross-origin)$/
+
+/** Checks that there is a page. Returns false if nothing else can be looked at. */
+export const findPage = (deployment: Deployment): boolean => {
+  const { report, page, options } = deployment
+  const { url } = options
+  const isPage = page.status === 200 && /html/.test(page.header('content-type') ?? '')
+  if (!isPage) {
+    const fix =
+      page.redirect === undefined
+        ? `let the server send the app's page (200, text/html) for ${url.pathname}`
+        : `npx strongroom doctor '${page.redirect.replaceAll("'", '%27')}'`
+    report.fault('page.found', 'the address has no page of an app', seenOf(page), fix)
+    return false
+  }
+  report.ok('page.found', `${url.href} is a page`)
+  if (url.protocol === 'http:' && !isLoopback(url)) {
+    const why = 'the page is not a secure context, so the browser offers no WebCrypto'
+    report.fault(
+      'page.secure',
+      why,
+      url.origin,
+      `let the server redirect ${url.origin} to https://${url.hostname}`,
+    )
+    return false
+  }
+  report.ok('page.secure', 'the page is a secure context')
+  return true
+}
+
+/** Checks the headers of the app's page. */
+export const checkPage = (deployment: Deployment): void => {
+  checkPolicy(deployment)
+  checkHeaders(deployment)
+}
+
+const isLoopback = (url: URL) =>
+  isPrivateUrl(url) && /^(localhost|.*\.localhost|127\..*|\[::1\])$/.test(url.hostname)
+
+const checkPolicy = (deployment: Deployment) => {
+  const { report, page, policies } = deployment
+  const policy = 'Content-Security-Policy'
+  const wanted = generated(deployment).page
+  if (!policies.length) {
+    const onlyReports = page.header('content-security-policy-report-only')
+    const seen =
+      onlyReports === undefined ? `no ${policy}` : `only ${policy}-Report-Only, which blocks nothing`
+    const line = headerLine(wanted, policy)
+    const fix = deployment.needsWorker ? line : line.replace(/worker-src [^;]*/, "connect-src 'self'")
+    report.fault('page.policy', 'the page has no policy', seen, fix)
+    return
+  }
+  report.ok('page.policy', 'the page has a policy')
+  const correction = new Correction(policies)
+  const line = (name: string) => correction.set(directive(wanted[policy], name))
+  const check = (id: string, name: string, good: string, bad: string, isBad: boolean, fix = line(name)) =>
+    report.check(`page.${id}`, good, isBad ? bad : undefined, written(policies, name), fix)
+
+  check(
+    'script-src',
+    'script-src',
+    permits(policies, 'script-src', isInline)
+      ? "script-src permits inline scripts ('unsafe-inline'), and no code from elsewhere: a nonce is stricter"
+      : 'script-src permits only the scripts of the app',
+    'script-src permits code that is not a file of the app',
+    permits(policies, 'script-src', (sources) => sources.some(isUnsafeScript)),
+  )
+  check(
+    'wasm-unsafe-eval',
+    'script-src',
+    'the page runs no WebAssembly: only the worker may',
+    "script-src of the page has 'wasm-unsafe-eval', which only the worker needs",
+    policies.some((one) => sourcesOf(one, 'script-src')) &&
+      permits(policies, 'script-src', (sources) => sources.includes("'wasm-unsafe-eval'")),
+  )
+  check(
+    'connect-src',
+    'connect-src',
+    'script in the page can send data to named addresses only',
+    'script in the page can send data to any server',
+    permits(policies, 'connect-src', (sources) => sources.some(isAnywhere)),
+    correction.set(deployment.needsWorker ? "connect-src 'none'" : "connect-src 'self'"),
+  )
+  checkWorkerSource(deployment, line('worker-src'))
+  for (const [name, why] of [
+    ['base-uri', 'an injected <base> can change what relative addresses mean'],
+    ['form-action', 'an injected form can send data to any server'],
+    ['frame-ancestors', 'any site can show the page in a frame'],
+  ] as const) {
+    const isFramed =
+      name === 'frame-ancestors' && /^(deny|sameorigin)$/i.test(page.header('x-frame-options') ?? '')
+    const isOpen = permits(policies, name, (sources) => sources.some(isAnywhere)) && !isFramed
+    check(name, name, `${name} is limited`, `${name} is not limited: ${why}`, isOpen)
+  }
+  if (policies.some((one) => one.has('require-trusted-types-for'))) {
+    report.ok('page.trusted-types', 'strings become code only by Trusted Types')
+  } else report.unused('page.trusted-types', 'Trusted Types are not required')
+}
+
+/** A nonce or a hash turns `'unsafe-inline'` off. */
+const isInline = (sources: string[]) =>
+  sources.includes("'unsafe-inline'") &&
+  !sources.some((source) => /^'(nonce-|sha\d|strict-dynamic)/.test(source))
+
+/** Checks which files may become workers. */
+const checkWorkerSource = (deployment: Deployment, fix: SharedFix) => {
+  const { report, policies, worker, origin } = deployment
+  const id = 'page.worker-src'
+  const seen = written(policies, 'worker-src')
+  if (!deployment.needsWorker) {
+    const where = deployment.options.vaultFrame
+      ? "the worker is on the vault's origin"
+      : 'a token handler is in place of a worker'
+    report.unused(id, where)
+  } else if (permits(policies, 'worker-src', admitsAll(origin))) {
+    report.fault(id, 'every file of the origin may become a worker, also an uploaded one', seen, fix)
+  } else if (
+    permits(policies, 'worker-src', (sources) => sources.some((one) => /^(blob|data):$/.test(one)))
+  ) {
+    report.fault(id, 'script in the page can start a worker with code of its own', seen, fix)
+  } else if (worker !== undefined && !mayStart(deployment, worker)) {
+    report.fault(id, `worker-src does not permit ${origin}${worker}`, seen, fix)
+  } else report.ok(id, `${seen}: no other file may become a worker`)
+}
+
+const mayStart = ({ policies, origin }: Deployment, path: string) =>
+  permits(policies, 'worker-src', (sources) => admits(sources, origin + path, origin))
+
+const checkHeaders = (deployment: Deployment) => {
+  const { report, page } = deployment
+  const wanted = generated(deployment).page
+  checkOpener(deployment, wanted)
+  const referrer = (page.header('referrer-policy') ?? '').split(',').at(-1)!.trim()
+  report.check(
+    'page.referrer-policy',
+    'other sites do not see the query of the address',
+    SAFE_REFERRER.test(referrer) ? undefined : 'the page does not say what other sites see of its address',
+    referrer ? `Referrer-Policy: ${referrer}` : 'no Referrer-Policy',
+    headerLine(wanted, 'Referrer-Policy'),
+  )
+  checkNoSniff(deployment, 'page.nosniff', page)
+  if (isIsolated(deployment)) {
+    report.check(
+      'page.isolated',
+      'the page is cross-origin isolated',
+      page.header('cross-origin-opener-policy') === 'same-origin'
+        ? undefined
+        : 'Cross-Origin-Embedder-Policy alone does not isolate the page',
+      `Cross-Origin-Opener-Policy: ${page.header('cross-origin-opener-policy') ?? '(missing)'}`,
+      'Cross-Origin-Opener-Policy: same-origin',
+    )
+  } else report.unused('page.isolated', 'the page is not cross-origin isolated')
+}
+
+const checkOpener = ({ report, page, config }: Deployment, wanted: Record<string, string>) => {
+  const name = 'Cross-Origin-Opener-Policy'
+  const value = page.header(name)
+  const id = 'page.opener'
+  if (value === 'same-origin' || (value === 'same-origin-allow-popups' && !config?.callbackPage)) {
+    report.ok(id, `${name} keeps other sites' windows away`)
+  } else if (value === 'same-origin-allow-popups') {
+    report.unseen(
+      id,
+      `${name} is ${value}: with callbackPage it must be same-origin, unless the app needs windows of other sites`,
+    )
+  } else {
+    const seen = value === undefined ? `no ${name}` : `${name}: ${value}`
+    report.fault(id, 'windows of other sites keep a reference to the page', seen, headerLine(wanted, name))
+  }
+}
+
+/**
+ * Checks that no frame of a page may show these origins, the app's own and the provider's: script could begin a login in
+ * the frame, and read its response.
+ */
+export const checkFrames = ({ report, policies, origin }: Deployment, id: string, shown: string[]): void => {
+  const shows = (name: string) =>
+    permits(policies, name, (sources) => shown.some((one) => admits(sources, `${one}/`, origin)))
+  const name = ['frame-src', 'object-src'].find(shows)
+  const fix = new Correction(policies).set(`${name ?? 'frame-src'} 'none'`)
+  report.check(
+    id,
+    "no frame of a page may show the app's own origin or the provider's",
+    name && 'a frame may show the response to a login that script has begun, and script could read it',
+    written(policies, name ?? 'frame-src'),
+    fix,
+  )
+}
+
+/** Checks that a browser does not guess the type of a file. */
+export const checkNoSniff = ({ report }: Deployment, id: string, reply: Reply) => {
+  const value = reply.header('x-content-type-options')
+  const name = 'X-Content-Type-Options'
+  report.check(
+    id,
+    'the browser does not guess the type',
+    value?.toLowerCase() === 'nosniff' ? undefined : 'the browser may guess the type',
+    value === undefined ? `no ${name}` : `${name}: ${value}`,
+    `${name}: nosniff`,
+  )
+}
+
+/** Checks that no file can be registered as a service worker, which would see the vault's requests. */
+export const checkServiceWorker = async (deployment: Deployment) => {
+  const { report, requests, policies, origin, worker } = deployment
+  const id = 'page.service-worker'
+  if (!deployment.needsWorker) {
+    report.unused(id, 'no worker has tokens that a service worker could see')
+    return
+  }
+  const path = worker ?? namedWorkers(deployment)[0] ?? '/'
+  const headers = {
+    'Service-Worker': 'script',
+    'Sec-Fetch-Dest': 'serviceworker',
+    'Sec-Fetch-Mode': 'same-origin',
+  }
+  const reply = await requests.send(origin + path, { headers, readsBody: false })
+  if (reply.status >= 400) {
+    report.ok(id, `the server refuses the registration of service workers (${reply.status})`)
+  } else if (!permits(policies, 'worker-src', admitsAll(origin))) {
+    report.ok(id, `${written(policies, 'worker-src')}: no other file can be registered as a service worker`)
+  } else {
+    const seen = `${seenOf(reply)} for ${path} with Service-Worker: script`
+    const fix = 'respond with 403 to requests with the header Service-Worker: script'
+    report.fault(id, 'script in the page can register a service worker, which sees the tokens', seen, fix)
+  }
+}
+
+/** Returns a test for sources that admit every file of the origin. */
+const admitsAll = (origin: string) => (sources: string[]) =>
+  sources.some((one) => one === "'self'" || one === origin || one === `${origin}/` || isAnywhere(one))
+
+/** Checks the page at the redirect URI. A vault on its own origin has other headers, `own`, at this page. */
+export const checkCallback = async (deployment: Deployment, own?: Record<string, string>): Promise<void> => {
+  const { report, requests, config, origin } = deployment
+  if (!config) return
+  const url = URL.canParse(config.redirectUri, origin) ? new URL(config.redirectUri, origin) : undefined
+  if (!url || url.origin !== origin) {
+    report.unused('page.callback', `the redirect URI ${config.redirectUri} is not a page of this origin`)
+    return
+  }
+  const reply = await requests.send(url.href)
+  const isPage = reply.status === 200 && /html/.test(reply.header('content-type') ?? '')
+  report.check(
+    'page.callback',
+    `the redirect URI ${url.pathname} is a page`,
+    isPage ? undefined : 'the redirect URI is not a page, so no login can end',
+    `${seenOf(reply)} for ${url.pathname}`,
+    `let the server send the app's page for ${url.pathname}, with status 200 and without a redirect`,
+  )
+  if (!isPage) return
+  if (!config.callbackPage && !own) {
+    report.unused('page.callback-headers', 'there is no separate callback page')
+    return
+  }
+  if (!own) checkFrames(deployment, 'page.frames', [origin, ...providersOf(deployment)])
+  const wanted = own ?? generated(deployment).callback
+  const wrong = wrongHeaders(reply, wanted)
+  report.check(
+    'page.callback-headers',
+    'the callback page has its own headers',
+    wrong.length ? 'script of other pages can read a login at the callback page' : undefined,
+    wrong.map((name) => `${name}: ${reply.header(name) ?? '(missing)'}`).join('\n'),
+    wrong.map((name) => headerLine(wanted, name)).join('\n'),
+  )
+}
+
+/** Returns the origins to which a page navigates for a login. */
+const providersOf = ({ config, metadata }: Deployment): string[] =>
+  [config!.issuer, metadata?.authorization_endpoint].flatMap((url) =>
+    typeof url === 'string' && URL.canParse(url) ? [new URL(url).origin] : [],
+  )
+
+/** Returns the names of generated headers of a page that the response lacks, or that permit more. */
+export const wrongHeaders = (reply: Reply, wanted: Record<string, string>): string[] =>
+  Object.keys(wanted).filter((name) => {
+    const value = reply.header(name)
+    if (name === 'Link') return false
+    if (name !== 'Content-Security-Policy') return value?.toLowerCase() !== wanted[name]!.toLowerCase()
+    const policies = policiesOf(reply)
+    const ancestors = parsePolicies(wanted[name])[0]!.get('frame-ancestors')!
+    const isFramed = permits(policies, 'frame-ancestors', (sources) =>
+      sources.some((one) => one !== "'none'" && !ancestors.includes(one)),
+    )
+    return isFramed || permits(policies, 'script-src', (sources) => sources.some(isUnsafeScript))
+  })

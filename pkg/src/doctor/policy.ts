@@ -1,0 +1,118 @@
+/** Content-Security-Policies as browsers read them (CSP 3). */
+
+import type { SharedFix } from './report.js'
+
+/** One policy: its directives, each with its sources. */
+export type Policy = Map<string, string[]>
+
+/** For each directive, those that count in its place if it is missing, in this order. */
+const FALLBACK: Record<string, string[]> = {
+  'connect-src': ['default-src'],
+  'frame-src': ['child-src', 'default-src'],
+  'object-src': ['default-src'],
+  'script-src': ['default-src'],
+  'worker-src': ['child-src', 'script-src', 'default-src'],
+}
+
+/** Reads the policies of a header: a response may have several, which are joined with commas. */
+export const parsePolicies = (header: string | undefined): Policy[] =>
+  (header ?? '').split(',').flatMap((text) => {
+    const policy: Policy = new Map()
+    for (const directive of text.split(';')) {
+      const [name = '', ...sources] = directive.trim().split(/\s+/)
+      // The first of several directives with the same name counts.
+      if (name && !policy.has(name.toLowerCase())) policy.set(name.toLowerCase(), sources)
+    }
+    return policy.size ? [policy] : []
+  })
+
+/** Reads the policies in a page's `<meta>` elements, in which `frame-ancestors` and reporting have no effect. */
+export const metaPolicies = (html: string): Policy[] =>
+  [...html.matchAll(/<meta\b[^>]*http-equiv=["']?content-security-policy["']?[^>]*>/gi)].flatMap(([tag]) => {
+    const [, , content] = /\bcontent=(["'])([^]*?)\1/i.exec(tag) ?? []
+    const policies = parsePolicies(content?.replaceAll('&#39;', "'").replaceAll('&amp;', '&'))
+    for (const policy of policies) policy.delete('frame-ancestors')
+    return policies
+  })
+
+/** Corrects a policy: each fault replaces a directive, and all of them are fixed by one line. */
+export class Correction {
+  readonly #directives: Policy
+
+  constructor([policy]: Policy[]) {
+    this.#directives = new Map(policy)
+  }
+
+  /** Returns the fix that sets a directive, such as `worker-src https://app.example.com/auth.worker.js`. */
+  set(directive: string): SharedFix {
+    return {
+      note: () => {
+        const [name = '', ...sources] = directive.split(' ')
+        this.#directives.set(name, sources)
+        return () => `Content-Security-Policy: ${this.#written()}`
+      },
+    }
+  }
+
+  #written(): string {
+    return [...this.#directives].map(([name, sources]) => [name, ...sources].join(' ')).join('; ')
+  }
+}
+
+/** Returns the sources that count for a directive, or `undefined` if the policy does not restrict it. */
+export const sourcesOf = (policy: Policy, name: string): string[] | undefined => {
+  const found = [name, ...(FALLBACK[name] ?? [])].find((one) => policy.has(one))
+  return found === undefined ? undefined : policy.get(found)
+}
+
+/** Returns true if every policy permits what `test` looks for. A policy without the directive permits everything. */
+export const permits = (policies: Policy[], name: string, test: (sources: string[]) => boolean): boolean =>
+  policies.every((policy) => {
+    const sources = sourcesOf(policy, name)
+    return sources === undefined || test(sources)
+  })
+
+/** Returns a directive as it is written in the policies, for a report. */
+export const written = (policies: Policy[], name: string): string => {
+  for (const one of [name, ...(FALLBACK[name] ?? [])]) {
+    const found = policies.find((policy) => policy.has(one))
+    if (found) return [one, ...found.get(one)!].join(' ')
+  }
+  return policies.length ? `no ${name}` : 'no policy'
+}
+
+/** Returns true if a source names no host: then any server will do. */
+export const isAnywhere = (source: string): boolean =>
+  source === '*' ||
+  /^(https?|wss?):$/i.test(source) ||
+  /^(https?:\/\/|wss?:\/\/)?\*(:\*)?(\/|$)/i.test(source)
+
+/** Returns true if one of the sources admits the URL. `origin` is that of the document, for `'self'`. */
+export const admits = (sources: string[], address: string, origin: string): boolean => {
+  const url = new URL(address)
+  return sources.some((source) => {
+    if (source.toLowerCase() === "'self'") return url.origin === origin
+    if (source === '*') return /^(https?|wss?):$/.test(url.protocol)
+    if (/^[a-z][a-z\d+.-]*:$/i.test(source)) return url.protocol === source.toLowerCase()
+    const parts = /^(?:([a-z][a-z\d+.-]*):\/\/)?(\*|(?:\*\.)?[^/:*]+)(?::(\d+|\*))?(\/[^?#]*)?$/i.exec(source)
+    if (!parts) return false
+    const [, scheme = new URL(origin).protocol.slice(0, -1), host = '', port, path] = parts
+    return (
+      matchesScheme(scheme.toLowerCase(), url.protocol.slice(0, -1)) &&
+      matchesHost(host.toLowerCase(), url.hostname) &&
+      (port === '*' || (port ?? defaultPort(url.protocol)) === (url.port || defaultPort(url.protocol))) &&
+      matchesPath(path ?? '', url.pathname)
+    )
+  })
+}
+
+const matchesScheme = (named: string, actual: string) =>
+  named === actual || `${named}s` === actual || (named === 'http' && actual === 'wss')
+
+const matchesHost = (named: string, actual: string) =>
+  named === '*' || named === actual || (named.startsWith('*.') && actual.endsWith(named.slice(1)))
+
+const matchesPath = (named: string, actual: string) =>
+  named === '' || named === '/' || (named.endsWith('/') ? actual.startsWith(named) : actual === named)
+
+const defaultPort = (protocol: string) => (/s:$/.test(protocol) ? '443' : '80')

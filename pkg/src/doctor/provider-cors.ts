@@ -1,0 +1,124 @@
+/** The lines about the provider's endpoints that the worker requests: the browser must let it read the responses. */
+import type { Deployment } from './deployment.js'
+import { random } from './provider-client.js'
+import { jsonOf, type Reply, seenOf } from './requests.js'
+
+/** Checks that the app's origin may read a response. */
+export const allowsOrigin = ({ report, origin }: Deployment, id: string, reply: Reply): void => {
+  const value = reply.header('access-control-allow-origin')
+  const { pathname, origin: of } = new URL(reply.url)
+  if (of === origin) report.unused(id, `${pathname} is on the app's origin`)
+  else {
+    report.check(
+      id,
+      `${origin} may read ${of}${pathname}`,
+      value === '*' || value === origin ? undefined : `the browser refuses the response of ${of}${pathname}`,
+      value === undefined ? 'no Access-Control-Allow-Origin' : `Access-Control-Allow-Origin: ${value}`,
+      `Access-Control-Allow-Origin: ${origin} (at the provider: add the app's origin to the client's allowed origins)`,
+    )
+  }
+}
+
+/** Checks the provider's keys. */
+export const checkKeys = async (deployment: Deployment) => {
+  const { report, requests, config, metadata, origin } = deployment
+  const url = metadata!.jwks_uri
+  if (config!.identity || typeof url !== 'string') {
+    report.unused('provider.keys', 'there are no ID tokens')
+    return
+  }
+  const reply = await requests.send(url, { headers: { Origin: origin } })
+  const keys = reply.status === 200 ? jsonOf(reply)?.['keys'] : undefined
+  const hasKeys = Array.isArray(keys) && keys.length > 0
+  report.check(
+    'provider.keys',
+    'the provider publishes keys',
+    hasKeys ? undefined : 'the provider publishes no keys at jwks_uri',
+    seenOf(reply),
+    `let ${url} respond with 200 and { "keys": [ … ] }`,
+  )
+  if (hasKeys) allowsOrigin(deployment, 'provider.cors-keys', reply)
+}
+
+const DPOP: Record<string, string> = { 'Access-Control-Request-Headers': 'dpop' }
+
+/** Checks an endpoint to which the worker posts forms: without a request that the provider could count as an attempt. */
+export const checkTokenEndpoint = async (
+  deployment: Deployment,
+  name: 'token' | 'revocation',
+  url: string | undefined,
+) => {
+  const { report, requests, config, origin, options } = deployment
+  const id = `provider.cors-${name}`
+  if (typeof url !== 'string' || new URL(url).origin === origin) {
+    report.unused(
+      id,
+      url === undefined ? `there is no ${name}_endpoint` : `the ${name} endpoint is on the app's origin`,
+    )
+    return
+  }
+  const isBound = config!.dpop === true && name === 'token'
+  const headers = { Origin: origin, 'Access-Control-Request-Method': 'POST', ...(isBound && DPOP) }
+  const reply = await requests.send(url, { method: 'OPTIONS', headers })
+  const value = reply.header('access-control-allow-origin')
+  const allowed = reply.header('access-control-allow-headers') ?? ''
+  const fix = `Access-Control-Allow-Origin: ${origin} (at the provider: add the app's origin to the client's allowed origins)`
+  if (value !== undefined && value !== '*' && value !== origin) {
+    const why = `the browser refuses the responses of the ${name} endpoint`
+    report.fault(id, why, `Access-Control-Allow-Origin: ${value}`, fix)
+  } else if (isBound && value !== undefined && !/(^|[ ,])(dpop|\*)([ ,]|$)/i.test(allowed)) {
+    const seen = `Access-Control-Allow-Headers: ${allowed || '(missing)'}`
+    report.fault(
+      id,
+      'the token endpoint does not allow the header DPoP',
+      seen,
+      'Access-Control-Allow-Headers: DPoP',
+    )
+  } else if (value !== undefined) report.ok(id, `${origin} may read the responses of the ${name} endpoint`)
+  else if (isBound) {
+    report.fault(
+      id,
+      'the token endpoint allows no requests with DPoP',
+      `${seenOf(reply)} for a preflight`,
+      fix,
+    )
+  } else if (!options.probesToken) {
+    report.unseen(
+      id,
+      `the ${name} endpoint does not respond to a preflight, which these requests do not need: --probe-token shows more`,
+    )
+  }
+  if (options.probesToken && name === 'token') await probe(deployment, url)
+}
+
+/** Sends a token request that fails, because errors often lack the headers. */
+const probe = async ({ report, requests, config, origin }: Deployment, url: string) => {
+  const form = {
+    grant_type: 'authorization_code',
+    client_id: config!.clientId,
+    code: 'strongroom-doctor',
+    code_verifier: random() + random(),
+    redirect_uri: new URL(config!.redirectUri, origin).href,
+  }
+  const headers = { Origin: origin, 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Site': 'cross-site' }
+  const reply = await requests.send(url, { method: 'POST', headers, form })
+  const value = reply.header('access-control-allow-origin')
+  report.check(
+    'provider.cors-token-errors',
+    `${origin} may read the errors of the token endpoint`,
+    value === '*' || value === origin ? undefined : 'the browser refuses the errors of the token endpoint',
+    `${seenOf(reply)}, ${value === undefined ? 'no Access-Control-Allow-Origin' : `Access-Control-Allow-Origin: ${value}`}`,
+    `Access-Control-Allow-Origin: ${origin}, also with errors`,
+  )
+  const error = jsonOf(reply)?.['error']
+  if (error === 'invalid_client' || error === 'unauthorized_client') {
+    const fix = `register the client ${config!.clientId} as public: token_endpoint_auth_method "none"`
+    report.fault(
+      'provider.public-client',
+      'the provider does not know this client, or wants a secret',
+      String(error),
+      fix,
+    )
+  } else if (error === 'invalid_grant') report.ok('provider.public-client', 'the client needs no secret')
+  else report.unseen('provider.public-client', `the provider responded with ${error ?? seenOf(reply)}`)
+}

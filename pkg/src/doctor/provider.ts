@@ -1,0 +1,222 @@
+/** The lines about the provider. */
+import type { ProviderMetadata, VaultConfig } from '../worker/config.js'
+import type { Deployment } from './deployment.js'
+import { checkClient } from './provider-client.js'
+import { allowsOrigin, checkKeys, checkTokenEndpoint } from './provider-cors.js'
+import { jsonOf, type Reply, seenOf } from './requests.js'
+
+/** The members of a discovery document, as it arrived. */
+type Document = Record<string, unknown>
+
+/** The locations of a discovery document (OpenID Connect Discovery 4, RFC 8414 3.1). */
+export const locations = (issuer: string): string[] => {
+  const base = issuer.replace(/\/$/, '')
+  const { origin } = new URL(base)
+  const path = base.slice(origin.length)
+  const oauth = '/.well-known/oauth-authorization-server'
+  return [...new Set([`${base}/.well-known/openid-configuration`, origin + oauth + path, base + oauth])]
+}
+
+/** Requests the provider's metadata. */
+export const findMetadata = async (deployment: Deployment): Promise<void> => {
+  const { config, requests, options } = deployment
+  const origin = options.vaultFrame?.origin ?? deployment.origin
+  let first: Reply | undefined
+  for (const url of locations(config!.issuer)) {
+    const reply = await requests.send(url, { headers: { Origin: origin } })
+    first ??= reply
+    const document = reply.status === 200 ? jsonOf(reply) : undefined
+    if (document) {
+      deployment.discovery = { reply, document }
+      deployment.metadata = usable(deployment, { ...document, ...config!.metadata })
+      return
+    }
+  }
+  deployment.discovery = { reply: first! }
+  if (config!.metadata) deployment.metadata = usable(deployment, { ...config!.metadata })
+}
+
+/** Returns metadata that the core would accept, with members that do not matter for a judgment of others. */
+const acceptable = ({ issuer }: VaultConfig): Document => ({
+  ...Object.fromEntries(REQUIRED.map((name) => [name, `${issuer.replace(/\/$/, '')}/${name}`])),
+  issuer,
+})
+
+/** Leaves out the addresses that the core would not request. The core judges each of them as it does a token endpoint. */
+const usable = (deployment: Deployment, document: Document): Partial<ProviderMetadata> => {
+  const { judge, config, origin, worker = '/' } = deployment
+  const isUsable = ([name, value]: [string, unknown]) =>
+    !/_(endpoint|uri)$/.test(name) ||
+    judge({ ...config, metadata: { ...acceptable(config!), token_endpoint: value } }, origin + worker) ===
+      undefined
+  return Object.fromEntries(Object.entries(document).filter(isUsable))
+}
+
+/** The members without which the core does not judge metadata. */
+const REQUIRED = ['issuer', 'authorization_endpoint', 'token_endpoint', 'jwks_uri']
+
+/** Lines that the core's own rules decide: for each, the members, and the line that fixes the configuration. */
+const JUDGED: [id: string, members: string[], text: string, fix: (document: Document) => string][] = [
+  [
+    'issuer',
+    ['issuer'],
+    'the issuer is exactly the configured one',
+    ({ issuer }) => `issuer: ${JSON.stringify(issuer)}`,
+  ],
+  [
+    'endpoints',
+    ['authorization_endpoint', 'token_endpoint', 'jwks_uri'],
+    'the endpoints are https URLs',
+    () => 'metadata: { … } in the configuration, with the right addresses',
+  ],
+  [
+    's256',
+    ['code_challenge_methods_supported'],
+    'PKCE with S256',
+    () => 'turn PKCE with S256 on at the provider: code_challenge_methods_supported must contain "S256"',
+  ],
+  [
+    'algorithms',
+    ['id_token_signing_alg_values_supported'],
+    'the algorithms of ID tokens are supported',
+    () => 'let the provider sign ID tokens with ES256 or RS256',
+  ],
+  [
+    'revocation',
+    ['revocation_endpoint'],
+    'logouts revoke the refresh token',
+    () => "metadata: { revocation_endpoint: 'https://…' } in the configuration",
+  ],
+  [
+    'par',
+    ['pushed_authorization_request_endpoint', 'require_pushed_authorization_requests'],
+    'authorization requests are pushed (RFC 9126)',
+    () => 'par: false in the configuration, unless the provider requires pushed requests',
+  ],
+  [
+    'iss',
+    ['authorization_response_iss_parameter_supported'],
+    'authorization responses name the issuer (RFC 9207)',
+    () => 'let the provider announce authorization_response_iss_parameter_supported as a boolean',
+  ],
+]
+
+/** Checks the provider. */
+export const checkProvider = async (deployment: Deployment): Promise<void> => {
+  const { report, config, discovery, metadata, options } = deployment
+  if (!config) return
+  if (!discovery?.document && !isComplete(config)) {
+    const [url] = locations(config.issuer)
+    report.fault(
+      'provider.metadata',
+      'the provider has no discovery document',
+      `${seenOf(discovery!.reply)} for ${url}`,
+      "correct `issuer`, or add metadata: { authorization_endpoint: 'https://…', token_endpoint: 'https://…', jwks_uri: 'https://…' }",
+    )
+    return
+  }
+  if (discovery?.document) {
+    report.ok('provider.metadata', `${discovery.reply.url} has the provider's metadata`)
+    allowsOrigin(deployment, 'provider.cors-metadata', discovery.reply)
+  } else report.unused('provider.metadata', 'the configuration has the metadata')
+  judgeMembers(deployment, { ...(discovery?.document ?? {}), ...config.metadata })
+  if (!metadata) return
+  checkProofs(deployment)
+  await checkKeys(deployment)
+  await checkTokenEndpoint(deployment, 'token', metadata.token_endpoint)
+  await checkTokenEndpoint(deployment, 'revocation', metadata.revocation_endpoint)
+  if (!options.probesToken) {
+    report.unused('provider.cors-token-errors', 'errors of the token endpoint are seen with --probe-token')
+  }
+  await checkClient(deployment)
+  if (/\boffline_access\b/.test(config.scope ?? '')) {
+    report.unseen(
+      'provider.refresh-tokens',
+      'only a login shows if this public client gets refresh tokens: the console then says refresh_token_missing',
+    )
+  } else report.unused('provider.refresh-tokens', 'the scope has no offline_access')
+}
+
+const isComplete = ({ metadata, identity }: VaultConfig) =>
+  metadata !== undefined &&
+  'authorization_endpoint' in metadata &&
+  'token_endpoint' in metadata &&
+  (identity !== undefined || ('issuer' in metadata && 'jwks_uri' in metadata))
+
+/** Lets the core judge each member by itself, between members that it accepts. */
+const judgeMembers = (deployment: Deployment, document: Document) => {
+  const { report, judge, config, origin, worker = '/' } = deployment
+  const good = acceptable(config!)
+  for (const [id, members, text, fix] of JUDGED) {
+    const line = `provider.${id}`
+    const isRequired = members.some((name) => REQUIRED.includes(name))
+    const present = members.filter((name) => document[name] != null && document[name] !== '')
+    if (config!.identity && (id === 'algorithms' || (!document['issuer'] && id === 'issuer'))) {
+      report.unused(line, 'there are no ID tokens')
+      continue
+    }
+    if (!present.length && !isRequired) {
+      absent(deployment, id, line, text)
+      continue
+    }
+    // The core counts a member that is null as missing.
+    const own = Object.fromEntries(members.map((name) => [name, document[name] ?? null]))
+    const fault = judge({ ...config, metadata: { ...good, ...own } }, origin + worker)
+    report.check(
+      line,
+      text,
+      fault && `the core refuses the metadata`,
+      (fault ?? '').replace('`metadata`: ', ''),
+      fix(document),
+    )
+  }
+}
+
+/** Adds the line about members that the metadata lacks. */
+const absent = ({ report, config }: Deployment, id: string, line: string, text: string) => {
+  if (id === 's256' || id === 'algorithms') {
+    report.unseen(
+      line,
+      `the metadata does not say which ${id === 's256' ? 'PKCE methods' : 'algorithms'} the provider supports`,
+    )
+  } else if (id === 'par' && config!.par === true) {
+    const seen = 'no pushed_authorization_request_endpoint in the metadata'
+    report.fault(line, 'the provider takes no pushed requests, so each login fails', seen, "par: 'auto'")
+  } else report.unused(line, `not announced: ${text}`)
+}
+
+/** Checks proofs of possession, and the pinned algorithm of ID tokens. */
+const checkProofs = ({ report, config, discovery }: Deployment) => {
+  const document = discovery?.document ?? {}
+  const { idTokenSignedResponseAlg: pinned } = config!
+  const algorithms = document['id_token_signing_alg_values_supported']
+  if (pinned !== undefined && Array.isArray(algorithms)) {
+    report.check(
+      'provider.pinned-algorithm',
+      `the provider signs ID tokens with ${pinned}`,
+      algorithms.includes(pinned) ? undefined : `the provider does not sign ID tokens with ${pinned}`,
+      `id_token_signing_alg_values_supported: ${algorithms.join(', ')}`,
+      `idTokenSignedResponseAlg: ${JSON.stringify(algorithms[0])}`,
+    )
+  }
+  const id = 'provider.dpop'
+  if (!config!.dpop) {
+    report.unused(id, 'DPoP is off')
+    return
+  }
+  const proofs = document['dpop_signing_alg_values_supported']
+  if (!Array.isArray(proofs)) {
+    report.unseen(
+      id,
+      'the metadata has no dpop_signing_alg_values_supported, so the provider may ignore proofs',
+    )
+    return
+  }
+  report.check(
+    id,
+    'the provider binds tokens to a key (ES256)',
+    proofs.includes('ES256') ? undefined : 'the provider does not accept proofs with ES256',
+    `dpop_signing_alg_values_supported: ${proofs.join(', ')}`,
+    'dpop: false in the configuration, or turn ES256 on at the provider',
+  )
+}

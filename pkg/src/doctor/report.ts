@@ -1,0 +1,109 @@
+/** The report: one line for each thing that was looked at, and its two formats. */
+
+/** The result of a line. */
+export type Result = 'ok' | 'fault' | 'unseen' | 'unused'
+
+/** One line of the report. */
+export interface Line {
+  /** A stable name, such as `page.worker-src`. The part before the dot is the line's group. */
+  id: string
+  result: Result
+  text: string
+  /** What was seen. */
+  seen?: string
+  /** The exact line that fixes a fault. A function if the whole line is known only at the end. */
+  fix?: string | (() => string)
+}
+
+/** A line to which several faults contribute, such as a policy. */
+export interface SharedFix {
+  /** Notes that this fault must be fixed, and returns the function that returns the whole line. */
+  note(): () => string
+}
+
+const SIGNS: Record<Result, string> = { ok: '✓', fault: '✗', unseen: '?', unused: '–' }
+
+const TITLES: Record<string, string> = {
+  config: 'Configuration',
+  page: 'Page',
+  vault: "The vault's origin",
+  worker: 'Worker',
+  provider: 'Provider',
+  api: 'APIs',
+  handler: 'Token handler',
+}
+
+/** Collects the lines. */
+export class Report {
+  readonly lines: Line[] = []
+
+  /** Adds something that works. */
+  ok(id: string, text: string): void {
+    this.lines.push({ id, result: 'ok', text })
+  }
+
+  /** Adds something that must change: `fix` is the exact line. */
+  fault(id: string, text: string, seen: string, fix: string | SharedFix): void {
+    this.lines.push({ id, result: 'fault', text, seen, fix: typeof fix === 'string' ? fix : fix.note() })
+  }
+
+  /** Adds something that cannot be seen from outside. `text` says why. */
+  unseen(id: string, text: string): void {
+    this.lines.push({ id, result: 'unseen', text })
+  }
+
+  /** Adds something that the deployment does not use. */
+  unused(id: string, text: string): void {
+    this.lines.push({ id, result: 'unused', text })
+  }
+
+  /** Adds a line that is a fault exactly if something wrong was seen. */
+  check(id: string, text: string, wrong: string | undefined, seen: string, fix: string | SharedFix): void {
+    if (wrong === undefined) this.ok(id, text)
+    else this.fault(id, wrong, seen, fix)
+  }
+
+  /** Sorts the lines by group, in the order of {@link TITLES}. */
+  group(): void {
+    const groups = Object.keys(TITLES)
+    const place = ({ id }: Line) => groups.indexOf(id.split('.')[0]!)
+    this.lines.sort((a, b) => place(a) - place(b))
+  }
+
+  get hasFaults(): boolean {
+    return this.lines.some(({ result }) => result === 'fault')
+  }
+}
+
+/** Returns the number of lines with each result. */
+const count = (lines: Line[]) => {
+  const counts: Record<Result, number> = { ok: 0, fault: 0, unseen: 0, unused: 0 }
+  for (const { result } of lines) counts[result]++
+  return counts
+}
+
+/** Returns the report as JSON. */
+export const asJson = (url: string, { lines }: Report, requests: number): string => {
+  const whole = (_: string, value: unknown) => (typeof value === 'function' ? value() : value)
+  return `${JSON.stringify({ url, requests, counts: count(lines), lines }, whole, 2)}\n`
+}
+
+/** Returns the report for people. */
+export const asText = (url: string, { lines }: Report, requests: number): string => {
+  let text = `strongroom doctor ${url}\n`
+  let group = ''
+  for (const { id, result, text: what, seen, fix } of lines) {
+    const [of = ''] = id.split('.')
+    if (of !== group) text += `\n${TITLES[(group = of)] ?? of}\n`
+    text += `  ${SIGNS[result]} ${printable(what)}\n`
+    if (seen !== undefined) text += `      seen  ${indented(seen)}\n`
+    if (fix !== undefined) text += `      fix   ${indented(typeof fix === 'string' ? fix : fix())}\n`
+  }
+  const { ok, fault, unseen, unused } = count(lines)
+  return `${text}\n${SIGNS.ok} ${ok}  ${SIGNS.fault} ${fault}  ${SIGNS.unseen} ${unseen}  ${SIGNS.unused} ${unused}   ${requests} requests\n`
+}
+
+/** Replaces control characters, by which a server could write to the terminal. */
+const printable = (text: string) => text.replace(/[\0-\x09\x0b-\x1f\x7f-\x9f]/g, '�')
+
+const indented = (text: string) => printable(text).replaceAll('\n', `\n${' '.repeat(12)}`)

@@ -1,0 +1,248 @@
+/**
+ * The requests of the doctor. They use Node's own clients, because the platform's `fetch` overwrites `Sec-Fetch-Mode`
+ * and follows redirects in ways that hide what a browser would see.
+ */
+import { lookup } from 'node:dns'
+import { request as sendHttp } from 'node:http'
+import { request as sendHttps } from 'node:https'
+import { BlockList, isIP } from 'node:net'
+
+/** The time limit of a request, from its start to the last byte, in milliseconds. */
+const TIME_LIMIT = 10_000
+
+/** The longest body that is kept, in bytes. */
+const LONGEST_BODY = 1024 * 1024
+
+/** The number of requests after which the doctor sends no more. */
+const MOST_REQUESTS = 100
+
+/** A request. */
+export interface Asked {
+  method?: string
+  headers?: Record<string, string>
+  /** The body of a form. */
+  form?: Record<string, string>
+  /** False if only the head of the response matters. Default true. */
+  readsBody?: boolean
+}
+
+/** A response, or the reason why there is none. */
+export interface Reply {
+  url: string
+  /** 0 if there is no response. */
+  status: number
+  header(name: string): string | undefined
+  /** The values of `Set-Cookie`. */
+  cookies: string[]
+  /** All header values, one a line. */
+  head: string
+  body: string
+  /** The absolute address of a redirect, which is not followed. */
+  redirect?: string
+  /** The reason why there is no response. */
+  failure?: string
+}
+
+const PRIVATE = new BlockList()
+for (const [net, bits] of [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['224.0.0.0', 3],
+] as const) {
+  PRIVATE.addSubnet(net, bits, 'ipv4')
+}
+for (const [net, bits] of [
+  ['::', 127],
+  ['fc00::', 7],
+  ['fe80::', 10],
+  ['ff00::', 8],
+  // Addresses that a translator turns into IPv4.
+  ['64:ff9b::', 96],
+  ['2002::', 16],
+] as const) {
+  PRIVATE.addSubnet(net, bits, 'ipv6')
+}
+
+/** Returns true for an address that is not on the public Internet. */
+export const isPrivateAddress = (address: string): boolean => {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address
+  return isIP(mapped) === 4 ? PRIVATE.check(mapped, 'ipv4') : PRIVATE.check(mapped, 'ipv6')
+}
+
+/** Returns the address in a URL's host, or `undefined` for a name. */
+const literal = ({ hostname }: URL): string | undefined => {
+  const address = hostname.replace(/^\[|\]$/g, '')
+  if (!isIP(address)) return undefined
+  // Node writes an IPv4 address in an IPv6 one with hexadecimal digits.
+  const hex = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/i.exec(address)
+  if (!hex) return address
+  const [high, low] = [parseInt(hex[1]!, 16), parseInt(hex[2]!, 16)]
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.')
+}
+
+/** Returns true if the URL itself is private: a private address, or a name of this machine. */
+export const isPrivateUrl = (url: URL): boolean => {
+  const address = literal(url)
+  return address === undefined ? /(^|\.)localhost\.?$/.test(url.hostname) : isPrivateAddress(address)
+}
+
+const refusal = (host: string, address: string) =>
+  new Error(
+    `${host} has the private address ${address}, to which no request is sent: add --allow-private if it is your own network`,
+  )
+
+/** Sends requests, and counts them. */
+export class Requests {
+  count = 0
+  readonly #allowsPrivate: boolean
+  /** The origins that have not responded in time. One wait for each of them is enough. */
+  readonly #silent = new Set<string>()
+
+  constructor(allowsPrivate: boolean) {
+    this.#allowsPrivate = allowsPrivate
+  }
+
+  /** Sends a request. Resolves with a response without status if it fails. Follows no redirect. */
+  async send(address: string, asked: Asked = {}): Promise<Reply> {
+    try {
+      return await this.#send(new URL(address), asked)
+    } catch (error) {
+      return { ...NOTHING, url: address, failure: reason(error as Failure) }
+    }
+  }
+
+  async #send(url: URL, { method = 'GET', headers = {}, form, readsBody = true }: Asked): Promise<Reply> {
+    if (!/^https?:$/.test(url.protocol)) throw new Error(`${url.protocol} is not requested`)
+    const address = literal(url)
+    if (address !== undefined && !this.#allowsPrivate && isPrivateAddress(address)) {
+      throw refusal(url.hostname, address)
+    }
+    if (this.#silent.has(url.origin))
+      throw new Error(`not sent, because ${url.origin} has not responded before`)
+    if (this.count >= MOST_REQUESTS) throw new Error(`not sent, because ${MOST_REQUESTS} requests are enough`)
+    this.count++
+    const body = form && new URLSearchParams(form).toString()
+    const options = {
+      method,
+      agent: false as const,
+      headers: {
+        Accept: '*/*',
+        'User-Agent': 'strongroom-doctor',
+        ...(body !== undefined && {
+          'Content-Type': 'application/x-www-form-urlencoded',
+          'Content-Length': String(body.length),
+        }),
+        ...headers,
+      },
+      lookup: this.#lookup,
+    }
+    return new Promise((resolve, reject) => {
+      const send = url.protocol === 'https:' ? sendHttps : sendHttp
+      const request = send(url, options, (response) => {
+        read(url, response, readsBody).then((reply) => {
+          clearTimeout(timer)
+          request.destroy()
+          resolve(reply)
+        }, reject)
+      })
+      const timer = setTimeout(() => {
+        this.#silent.add(url.origin)
+        request.destroy(new Error(`no complete response within ${TIME_LIMIT / 1000} s`))
+      }, TIME_LIMIT)
+      request.on('error', (error) => {
+        clearTimeout(timer)
+        reject(error)
+      })
+      request.end(body)
+    })
+  }
+
+  /** Looks up a name, and refuses private addresses. The connection then uses these addresses, and no others. */
+  readonly #lookup: Lookup = (host, options, callback) =>
+    // Browsers find every name that ends in `.localhost` on this machine. The system may not.
+    lookup(
+      host.endsWith('.localhost') ? 'localhost' : host,
+      { ...options, all: true },
+      (error, addresses) => {
+        if (error) return callback(error)
+        const found = addresses!.find(({ address }) => isPrivateAddress(address))
+        if (found && !this.#allowsPrivate) return callback(refusal(host, found.address))
+        if (options.all) return callback(null, addresses)
+        return callback(null, addresses![0]!.address, addresses![0]!.family)
+      },
+    )
+}
+
+type Lookup = Parameters<typeof sendHttp>[1]['lookup']
+
+const NOTHING: Reply = { url: '', status: 0, header: () => undefined, cookies: [], head: '', body: '' }
+
+type Failure = Error & { code?: string; errors?: Failure[] }
+
+/** Returns a reason that is never empty: an error for several addresses has no message of its own. */
+const reason = ({ message, code, errors }: Failure): string =>
+  message || errors?.map(reason).join('; ') || code || 'the connection failed'
+
+const read = async (
+  url: URL,
+  response: Parameters<Parameters<typeof sendHttp>[2]>[0],
+  readsBody: boolean,
+): Promise<Reply> => {
+  const { headers, statusCode: status = 0 } = response
+  const header = (name: string) => {
+    const value = headers[name.toLowerCase()]
+    return Array.isArray(value) ? value.join(', ') : value
+  }
+  const chunks: Uint8Array[] = []
+  let size = 0
+  if (readsBody) {
+    for await (const chunk of response) {
+      chunks.push(chunk)
+      size += chunk.length
+      if (size > LONGEST_BODY) break
+    }
+  }
+  const bytes = new Uint8Array(size)
+  let at = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, at)
+    at += chunk.length
+  }
+  const location = header('location')
+  const isRedirect = status >= 300 && status < 400 && location !== undefined && URL.canParse(location, url)
+  const cookies = headers['set-cookie']
+  return {
+    url: url.href,
+    status,
+    header,
+    cookies: Array.isArray(cookies) ? cookies : [],
+    head: Object.keys(headers).map(header).join('\n'),
+    body: new TextDecoder().decode(bytes),
+    ...(isRedirect && { redirect: new URL(location, url).href }),
+  }
+}
+
+/** Returns the JSON object in a response, or `undefined`. */
+export const jsonOf = ({ body }: Reply): Record<string, unknown> | undefined => {
+  try {
+    const value = JSON.parse(body)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Returns what was seen of a response, in a few words. */
+export const seenOf = ({ status, redirect, failure, header }: Reply): string => {
+  if (failure !== undefined) return failure
+  if (redirect !== undefined) return `${status}, a redirect to ${redirect}, which was not followed`
+  const type = header('content-type')
+  return `${status}${type === undefined ? '' : ` ${type}`}`
+}

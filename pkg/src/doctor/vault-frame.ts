@@ -1,0 +1,81 @@
+/** The lines about a vault on its own origin (docs/vault-origin.md): its frame, and the page of the app around it. */
+import { vaultOriginHeaders } from '../headers/index.js'
+import { type Deployment, headerLine, namedWorkers, policiesOf, SOME_WORKER } from './deployment.js'
+import { checkCallback, wrongHeaders } from './page.js'
+import { admits, Correction, permits, written } from './policy.js'
+import { seenOf } from './requests.js'
+
+/**
+ * Checks the frame and the callback page. Resolves with the deployment on the vault's origin, for the lines that follow.
+ */
+export const checkVaultFrame = async (app: Deployment, url: URL): Promise<Deployment> => {
+  const { report, requests, options, config } = app
+  const mayShow = permits(app.policies, 'frame-src', (sources) => admits(sources, url.href, app.origin))
+  report.check(
+    'page.frame-src',
+    `the page may show ${url.href}`,
+    mayShow ? undefined : 'the policy of the page blocks the frame',
+    written(app.policies, 'frame-src'),
+    new Correction(app.policies).set(`frame-src ${url.origin}`),
+  )
+  const headers = { 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'iframe' }
+  const page = await requests.send(url.href, { headers })
+  const { worker: _, ...rest } = app
+  const vault: Deployment = {
+    ...rest,
+    origin: url.origin,
+    page,
+    policies: policiesOf(page),
+    needsWorker: true,
+  }
+  const worker = options.worker ?? namedWorkers(vault)[0]
+  if (worker !== undefined) vault.worker = worker
+  const isPage = page.status === 200 && /html/.test(page.header('content-type') ?? '')
+  report.check(
+    'vault.frame',
+    `${url.href} is a page`,
+    isPage ? undefined : 'the frame is not a page',
+    seenOf(page),
+    `let the server send the frame's page for ${url.pathname}, with status 200 and without a redirect`,
+  )
+  const site = siteOf(options.url)
+  report.check(
+    'vault.site',
+    'app and vault are one site',
+    siteOf(url) === site ? undefined : 'app and vault are two sites, so browsers give the frame no cookies',
+    `${options.url.hostname} and ${url.hostname}`,
+    `use a name below ${site} for the vault`,
+  )
+  if (!isPage || !config) return vault
+  const wanted = vaultOriginHeaders(config, {
+    origin: url.origin,
+    apps: [app.origin],
+    worker: worker ?? SOME_WORKER,
+    ...(app.metadata && { metadata: app.metadata }),
+  })
+  checkFrameHeaders(vault, app.origin, wanted.frame)
+  await checkCallback(vault, wanted.callback)
+  return vault
+}
+
+/** Checks that the app, and nothing else, may show the frame. */
+const checkFrameHeaders = (
+  { report, page, policies, origin }: Deployment,
+  app: string,
+  wanted: Record<string, string>,
+) => {
+  const wrong = new Set(wrongHeaders(page, wanted))
+  const isShown = permits(policies, 'frame-ancestors', (sources) => admits(sources, `${app}/`, origin))
+  if (!isShown) wrong.add('Content-Security-Policy')
+  const names = [...wrong]
+  report.check(
+    'vault.frame-headers',
+    'the frame has its headers, and only the app may show it',
+    names.length ? 'the frame lacks headers, or the wrong pages may show it' : undefined,
+    names.map((name) => `${name}: ${page.header(name) ?? '(missing)'}`).join('\n'),
+    names.map((name) => headerLine(wanted, name)).join('\n'),
+  )
+}
+
+/** Returns the last two labels of a host name. Only a list of public suffixes would know longer ones. */
+const siteOf = ({ hostname }: URL): string => hostname.split('.').slice(-2).join('.')

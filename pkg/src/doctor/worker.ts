@@ -1,0 +1,213 @@
+/** The lines about the worker's file and the WebAssembly module. */
+import { type Deployment, directive, generated, headerLine, isIsolated, policiesOf } from './deployment.js'
+import { checkNoSniff } from './page.js'
+import { admits, Correction, isAnywhere, permits, type Policy, sourcesOf, written } from './policy.js'
+import { seenOf } from './requests.js'
+
+/** Checks the worker's file. */
+export const checkWorker = async (deployment: Deployment): Promise<void> => {
+  const { report, requests, origin, worker } = deployment
+  if (!deployment.needsWorker) {
+    report.unused('worker.file', 'a token handler is in place of a worker')
+    return
+  }
+  if (worker === undefined) {
+    report.unseen(
+      'worker.file',
+      "the worker's file is not known: name it with --worker, such as --worker /auth.worker.js",
+    )
+    return
+  }
+  const file = (deployment.workerFile ??= await requests.send(origin + worker))
+  const type = file.header('content-type') ?? ''
+  const isScript = /^(text|application)\/(x-)?(java|ecma)script *(;|$)/i.test(type)
+  if (file.status !== 200 || !isScript) {
+    report.fault(
+      'worker.file',
+      "the worker's file is not a script",
+      `${seenOf(file)} for ${worker}`,
+      file.status === 200 && !/html/.test(type)
+        ? 'Content-Type: text/javascript; charset=utf-8'
+        : `let the server send the worker's file for ${worker}, not a page: npx strongroom doctor … --worker PATH names another file`,
+    )
+    return
+  }
+  report.ok('worker.file', `${worker} is a script`)
+  checkPolicy(deployment, policiesOf(file))
+  checkCache(deployment)
+  checkNoSniff(deployment, 'worker.nosniff', file)
+  if (isIsolated(deployment)) {
+    const name = 'Cross-Origin-Embedder-Policy'
+    report.check(
+      'worker.embedder',
+      "the worker's file has the page's Cross-Origin-Embedder-Policy",
+      file.header(name) ? undefined : 'an isolated page cannot start a worker without this header',
+      `no ${name}`,
+      `${name}: require-corp`,
+    )
+  } else report.unused('worker.embedder', 'the page is not cross-origin isolated')
+  await checkModule(deployment)
+}
+
+const checkPolicy = (deployment: Deployment, policies: Policy[]) => {
+  const { report, config } = deployment
+  const wanted = generated(deployment).worker
+  const name = 'Content-Security-Policy'
+  const line = headerLine(wanted, name)
+  if (!policies.length) {
+    const why = 'the worker may send requests anywhere: it does not inherit the policy of the page'
+    report.fault(
+      'worker.policy',
+      why,
+      `no ${name}`,
+      config ? line : `${line} (with the origins of provider and APIs)`,
+    )
+    return
+  }
+  report.ok('worker.policy', "the worker's file has a policy of its own")
+  const canCompile = permits(policies, 'script-src', (sources) =>
+    sources.some((one) => one === "'wasm-unsafe-eval'" || one === "'unsafe-eval'"),
+  )
+  const correction = new Correction(policies)
+  const script = correction.set(directive(wanted[name], 'script-src'))
+  report.check(
+    'worker.wasm-unsafe-eval',
+    'the worker may run WebAssembly',
+    canCompile ? undefined : "script-src lacks 'wasm-unsafe-eval', so the core cannot start",
+    written(policies, 'script-src'),
+    script,
+  )
+  const isOpen = permits(
+    policies,
+    'script-src',
+    (sources) => sources.includes("'unsafe-eval'") || sources.some(isAnywhere),
+  )
+  report.check(
+    'worker.script-src',
+    'the worker runs only scripts of the app',
+    isOpen ? 'the worker may run code from elsewhere' : undefined,
+    written(policies, 'script-src'),
+    script,
+  )
+  checkConnections(deployment, policies, directive(wanted[name], 'connect-src'), correction)
+}
+
+/** Checks that the worker may connect to what the configuration names, and to nothing else. */
+const checkConnections = (
+  deployment: Deployment,
+  policies: Policy[],
+  line: string,
+  correction: Correction,
+) => {
+  const { report, config, origin } = deployment
+  const fix = correction.set(line)
+  const seen = written(policies, 'connect-src')
+  if (permits(policies, 'connect-src', (sources) => sources.some(isAnywhere))) {
+    report.fault('worker.connect-src', 'the worker may send requests anywhere', seen, fix)
+    return
+  }
+  if (!config) {
+    report.ok('worker.connect-src', `${seen}: the worker may send requests nowhere else`)
+    return
+  }
+  const [, ...wanted] = line.split(' ')
+  const blocked = wanted
+    .map((one) => (one === "'self'" ? origin : one))
+    .filter(
+      (one) =>
+        !permits(
+          policies,
+          'connect-src',
+          (sources) => admits(sources, `${one}/`, origin) || admitsBelow(sources, one, origin),
+        ),
+    )
+  if (blocked.length) {
+    const why = `the policy blocks the worker's requests to ${blocked.join(' and ')}`
+    report.fault('worker.connect-src', why, seen, fix)
+    return
+  }
+  const more = [...new Set(policies.flatMap((one) => sourcesOf(one, 'connect-src') ?? []))].filter(
+    (source) =>
+      !wanted.some((one) => isWithin(source, one === "'self'" ? origin : one)) && source !== "'self'",
+  )
+  report.check(
+    'worker.connect-src',
+    'the worker may send requests to the provider and the APIs, and nowhere else',
+    more.length
+      ? `the policy permits ${more.join(' and ')}, which the configuration does not name`
+      : undefined,
+    seen,
+    fix,
+  )
+}
+
+/** Returns true if a source admits a path of this origin. */
+const admitsBelow = (sources: string[], base: string, origin: string) =>
+  sources.some((source) => isWithin(source, base) && admits([source], source, origin))
+
+const isWithin = (source: string, base: string) => source === base || source.startsWith(`${base}/`)
+
+/** A hash in a file's name, as bundlers write it. */
+const HASH = /[-.](?=[\w-]*[\dA-Z])[\w-]{8,}\.\w+$/
+
+const checkCache = ({ report, worker = '', workerFile }: Deployment) => {
+  const value = workerFile!.header('cache-control') ?? ''
+  if (HASH.test(worker)) {
+    report.ok('worker.cache', `the name of ${worker} has a hash`)
+    return
+  }
+  const isFresh = /\b(no-cache|no-store|max-age=0)\b/i.test(value)
+  report.check(
+    'worker.cache',
+    'browsers ask for a newer file at each start of the worker',
+    isFresh ? undefined : 'after a deployment, browsers may go on with an outdated worker',
+    value ? `Cache-Control: ${value}` : 'no Cache-Control',
+    'Cache-Control: no-cache',
+  )
+}
+
+/** Returns the module's address in a worker's file. */
+export const moduleUrl = (script: string, base: string): string | undefined => {
+  const found = /["'`]([^"'`\s]*strongroom_bg[^"'`\s]*\.wasm)["'`]/.exec(script)
+  return found && URL.canParse(found[1]!, base) ? new URL(found[1]!, base).href : undefined
+}
+
+const checkModule = async ({ report, requests, workerFile, page, origin, worker = '' }: Deployment) => {
+  const url = moduleUrl(workerFile!.body, origin + worker)
+  if (url === undefined) {
+    report.unseen(
+      'worker.module',
+      "the worker's file does not name strongroom_bg.wasm, so its headers were not read",
+    )
+    return
+  }
+  const { pathname } = new URL(url)
+  const file = await requests.send(url, { readsBody: false })
+  const type = file.header('content-type') ?? ''
+  if (file.status !== 200 || /html/.test(type)) {
+    const fix = `let the server send strongroom_bg.wasm for ${pathname}`
+    report.fault('worker.module', 'the WebAssembly module is missing', `${seenOf(file)} for ${pathname}`, fix)
+    return
+  }
+  report.check(
+    'worker.module',
+    `${pathname} is a WebAssembly module`,
+    /^application\/wasm$/i.test(type) ? undefined : 'the browser compiles the module only after its download',
+    type ? `Content-Type: ${type}` : 'no Content-Type',
+    'Content-Type: application/wasm',
+  )
+  const cache = file.header('cache-control') ?? ''
+  const isHinted = `${page.header('link') ?? ''}${page.body}`.includes(pathname)
+  const isKept = isHinted ? /max-age=[1-9]/i.test(cache) : !/no-store/i.test(cache)
+  report.check(
+    'worker.module-cache',
+    'browsers may keep the module',
+    isKept
+      ? undefined
+      : isHinted
+        ? 'the page has a hint, so each visit downloads the module twice'
+        : 'each visit downloads the module again',
+    `Cache-Control: ${cache || '(missing)'}`,
+    HASH.test(pathname) ? 'Cache-Control: public, max-age=31536000, immutable' : 'Cache-Control: no-cache',
+  )
+}

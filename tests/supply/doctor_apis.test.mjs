@@ -1,0 +1,303 @@
+// `strongroom doctor`: for each line about a rule of `apis`, an API that is wrong in exactly this way.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { configFile, doctor, startDeployment } from '../support/doctor.mjs'
+import { listen } from '../support/listen.mjs'
+
+let deployment, api, state
+before(async () => {
+  deployment = await startDeployment()
+  api = await startFake()
+})
+after(() => Promise.all([deployment.close(), api.close()]))
+
+const healthy = () => ({
+  preflight: {
+    status: 204,
+    headers: {
+      'Access-Control-Allow-Origin': deployment.site.origin,
+      'Access-Control-Allow-Headers': 'Authorization, DPoP',
+      'Access-Control-Allow-Methods': 'GET, PUT, DELETE',
+      'Access-Control-Max-Age': '600',
+    },
+  },
+  response: {
+    status: 401,
+    headers: { 'Access-Control-Allow-Origin': deployment.site.origin, 'Cache-Control': 'no-store' },
+    body: '{}',
+  },
+})
+
+async function startFake() {
+  const asked = []
+  const server = await listen({
+    handler: (request, response) => {
+      asked.push({ method: request.method, headers: request.headers })
+      const { status, headers, body } = request.method === 'OPTIONS' ? state.preflight : state.response
+      response.writeHead(status, headers).end(body === 'echo' ? JSON.stringify(request.headers) : body)
+    },
+  })
+  return Object.assign(server, { asked })
+}
+
+const look = async (change = () => {}, rule = {}, config = {}) => {
+  state = healthy()
+  change(state)
+  api.asked.length = 0
+  const apis = [{ url: `${api.origin}/v1/`, methods: ['GET', 'PUT'], ...rule }]
+  const file = await configFile({ ...deployment.config, apis, ...config })
+  const report = await doctor(deployment.site.origin, '--config', file)
+  return { ...report, ofApi: report.lines.filter(({ id }) => id.startsWith('api.')) }
+}
+
+const resultsOf = ({ ofApi }) => Object.fromEntries(ofApi.map(({ id, result }) => [id, result]))
+
+const HEALTHY = {
+  'api.0.preflight': 'ok',
+  'api.0.headers': 'ok',
+  'api.0.methods': 'ok',
+  'api.0.preflight-age': 'ok',
+  'api.0.redirect': 'ok',
+  'api.0.response': 'ok',
+  'api.0.exposed': 'unused',
+  'api.0.no-store': 'ok',
+  'api.0.echo': 'ok',
+}
+
+test('an API in which everything is right gets two requests, and no token', async () => {
+  const report = await look()
+  assert.deepEqual(resultsOf(report), HEALTHY)
+  assert.deepEqual(
+    api.asked.map(({ method }) => method),
+    ['OPTIONS', 'GET'],
+  )
+  for (const { headers } of api.asked) assert.equal(headers.authorization, undefined)
+})
+
+const preflight = (name, value) => (state) => {
+  if (value === undefined) delete state.preflight.headers[name]
+  else state.preflight.headers[name] = value
+}
+const response = (name, value) => (state) => {
+  if (value === undefined) delete state.response.headers[name]
+  else state.response.headers[name] = value
+}
+const ORIGIN = 'Access-Control-Allow-Origin'
+
+/** For each line: the change, the rule, the configuration, what was seen, and the line that fixes it. */
+const BROKEN = [
+  [
+    'preflight',
+    preflight(ORIGIN),
+    {},
+    {},
+    /^204 for a preflight, no Access-Control-Allow-Origin$/,
+    /^Access-Control-Allow-Origin: http:\/\/localhost:\d+$/,
+  ],
+  [
+    'preflight',
+    preflight(ORIGIN, 'https://other.example.com'),
+    {},
+    {},
+    /other\.example\.com$/,
+    /^Access-Control-Allow-Origin: http:\/\/localhost:\d+$/,
+  ],
+  [
+    'preflight',
+    (s) => (s.preflight.status = 401),
+    {},
+    {},
+    /^401 for a preflight/,
+    /respond to OPTIONS .* without authentication$/,
+  ],
+  [
+    'preflight',
+    (s) => {
+      preflight(ORIGIN, '*')(s)
+    },
+    { credentials: 'include' },
+    {},
+    /Allow-Origin: \*$/,
+    /^Access-Control-Allow-Origin: http/,
+  ],
+  [
+    'headers',
+    preflight('Access-Control-Allow-Headers', '*'),
+    {},
+    {},
+    /^Access-Control-Allow-Headers: \*$/,
+    /^Access-Control-Allow-Headers: Authorization, Content-Type$/,
+  ],
+  ['headers', preflight('Access-Control-Allow-Headers'), {}, {}, /\(missing\)$/, /: Authorization/],
+  [
+    'headers',
+    preflight('Access-Control-Allow-Headers', 'authorization'),
+    {},
+    { dpop: true },
+    /: authorization$/,
+    /: Authorization, DPoP, Content-Type$/,
+  ],
+  [
+    'methods',
+    preflight('Access-Control-Allow-Methods', 'GET'),
+    {},
+    {},
+    /: GET$/,
+    /^Access-Control-Allow-Methods: GET, PUT$/,
+  ],
+  [
+    'preflight-age',
+    preflight('Access-Control-Max-Age'),
+    {},
+    {},
+    /^no Access-Control-Max-Age/,
+    /^Access-Control-Max-Age: 7200$/,
+  ],
+  [
+    'preflight-age',
+    preflight('Access-Control-Max-Age', '0'),
+    {},
+    {},
+    /: 0$/,
+    /^Access-Control-Max-Age: 7200$/,
+  ],
+  [
+    'redirect',
+    (s) => Object.assign(s.response, { status: 302, headers: { Location: '/v2/?a=b' } }),
+    {},
+    {},
+    /^302, a redirect to .*\/v2\/\?a=b, which was not followed$/,
+    /^url: 'http:\/\/127\.0\.0\.1:\d+\/v2\/'$/,
+  ],
+  [
+    'response',
+    response(ORIGIN),
+    {},
+    {},
+    /^no Access-Control-Allow-Origin$/,
+    /^Access-Control-Allow-Origin: .*, also with errors$/,
+  ],
+  [
+    'exposed',
+    () => {},
+    { stepUp: true },
+    {},
+    /\(missing\)$/,
+    /^Access-Control-Expose-Headers: WWW-Authenticate$/,
+  ],
+  [
+    'exposed',
+    response('DPoP-Nonce', 'n'),
+    {},
+    { dpop: true },
+    /\(missing\)$/,
+    /^Access-Control-Expose-Headers: DPoP-Nonce$/,
+  ],
+  [
+    'no-store',
+    response('Cache-Control', 'public, max-age=60'),
+    {},
+    {},
+    /max-age=60$/,
+    /^Cache-Control: no-store$/,
+  ],
+  ['no-store', response('Age', '12'), {}, {}, /^Age: 12, from a cache/, /^Cache-Control: no-store$/],
+  ['echo', (s) => (s.response.body = 'echo'), {}, {}, /X-Request-Marker/, /echo off$/],
+]
+
+for (const [name, change, rule, config, seen, fix] of BROKEN) {
+  test(`api.${name} ${change} ${JSON.stringify({ ...rule, ...config })}`, async () => {
+    const report = await look(change, rule, config)
+    const line = report.by[`api.0.${name}`]
+    assert.equal(line?.result, 'fault', JSON.stringify(report.ofApi))
+    assert.match(line.seen, seen)
+    assert.match(line.fix, fix)
+    assert.deepEqual(
+      report.ofApi
+        .filter(({ result, id }) => result === 'fault' && !(rule.credentials && id.endsWith('response')))
+        .map(({ id }) => id),
+      [line.id],
+      'no other line is wrong',
+    )
+    assert.equal(report.status, 1)
+  })
+}
+
+test('api.response: no server', async () => {
+  const gone = await listen({ handler: () => {} })
+  await gone.close()
+  const { by } = await look(undefined, { url: `${gone.origin}/v1/` })
+  assert.match(by['api.0.response'].seen, /ECONNREFUSED/)
+  assert.match(by['api.0.response'].fix, /correct the rule's url/)
+})
+
+test('what is right in another way is right', async () => {
+  for (const [change, rule, config] of [
+    [
+      (s) => {
+        preflight(ORIGIN, '*')(s)
+        response(ORIGIN, '*')(s)
+      },
+    ],
+    [preflight('Access-Control-Allow-Methods', '*')],
+    [response('Cache-Control')],
+    [response('Access-Control-Expose-Headers', 'WWW-Authenticate'), { stepUp: true }],
+    [
+      (s) => {
+        response('DPoP-Nonce', 'n')(s)
+        response('Access-Control-Expose-Headers', 'dpop-nonce')(s)
+      },
+      {},
+      { dpop: true },
+    ],
+    [response('Cache-Control', 'max-age=60'), { cache: true, reflection: 'allow' }],
+  ]) {
+    const { ofApi } = await look(change, rule, config)
+    assert.deepEqual(
+      ofApi.filter(({ result }) => result === 'fault'),
+      [],
+      String(change),
+    )
+  }
+})
+
+test('an API that answers preflights for the asked method only gets one for each method', async () => {
+  const asked = []
+  const other = await listen({
+    handler: (request, response) => {
+      const method = request.headers['access-control-request-method']
+      if (method) asked.push(method)
+      const origin = { [ORIGIN]: '*' }
+      response
+        .writeHead(204, {
+          ...origin,
+          'Access-Control-Allow-Headers': 'authorization',
+          'Access-Control-Allow-Methods': method ?? '',
+          'Access-Control-Max-Age': '600',
+        })
+        .end()
+    },
+  })
+  const { by } = await look(undefined, { url: `${other.origin}/`, methods: ['GET', 'PUT', 'DELETE'] })
+  await other.close()
+  assert.equal(by['api.0.methods'].result, 'ok')
+  assert.deepEqual(asked, ['PUT', 'DELETE'])
+})
+
+test('a rule without a safe method gets no call', async () => {
+  const { by } = await look(undefined, { methods: ['POST'] })
+  assert.equal(by['api.0.response'].result, 'unseen')
+  assert.deepEqual(
+    api.asked.map(({ method }) => method),
+    ['OPTIONS'],
+  )
+})
+
+test('an API on the app’s own origin needs no CORS', async () => {
+  const { by, ofApi } = await look(undefined, { url: '/v1/' })
+  assert.equal(by['api.0.preflight'].result, 'unused')
+  assert.deepEqual(
+    ofApi.filter(({ result }) => result === 'fault'),
+    [],
+  )
+})

@@ -1,0 +1,346 @@
+// `strongroom doctor`: for each line about a token handler, a deployment that is broken in exactly this way. A proxy in
+// front of a real handler breaks requests and responses, as proxies do.
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { request as send } from 'node:http'
+import { after, before, test } from 'node:test'
+import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
+import { toNodeListener } from '../../pkg/dist/edge/node.js'
+import { startTls } from '../support/edge/tls.mjs'
+import { configFile, doctor } from '../support/doctor.mjs'
+import { freePort, listen } from '../support/listen.mjs'
+import { startProvider } from '../support/provider.mjs'
+
+let provider, origin, front, state
+const servers = []
+before(async () => {
+  const port = await freePort()
+  origin = `http://localhost:${port}`
+  provider = await startProvider({
+    audience: 'urn:test',
+    allowedOrigins: [],
+    clients: [
+      {
+        client_id: 'web',
+        token_endpoint_auth_method: 'none',
+        id_token_signed_response_alg: 'ES256',
+        redirect_uris: [`${origin}/auth/callback`],
+        response_types: ['code'],
+        grant_types: ['authorization_code', 'refresh_token'],
+      },
+    ],
+  })
+  front = await listen({ host: 'localhost', port, handler: serve })
+  servers.push(front, provider)
+})
+after(() => Promise.all(servers.map((server) => server.close())))
+
+const PAGE = {
+  'Content-Type': 'text/html',
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+  'X-Content-Type-Options': 'nosniff',
+}
+
+/** Serves the page, and passes everything else on to the handler, as changed by the test. */
+async function serve(request, response) {
+  const { pathname } = new URL(request.url, origin)
+  if (pathname === '/') return response.writeHead(200, { ...PAGE, ...state.page }).end('<!doctype html>')
+  const refused = state.refuse(request)
+  if (refused) return response.writeHead(...refused).end()
+  const headers = { ...request.headers }
+  state.request(headers)
+  const inner = send({ port: state.behind.port, path: state.path(request.url), headers }, (reply) => {
+    state.response(reply.headers, reply)
+    response.writeHead(reply.statusCode, reply.headers)
+    reply.pipe(response)
+  })
+  inner.on('error', () => response.writeHead(502).end())
+  inner.end()
+}
+
+const look = async (change = () => {}, { config = {}, file, args = [], at = origin } = {}) => {
+  const handler = createTokenHandler({
+    issuer: provider.issuer,
+    origin: at,
+    client: { id: 'web', auth: { method: 'none' } },
+    cookie: { keys: randomBytes(32).toString('base64') },
+    routes: [{ prefix: '/api/', upstream: 'http://127.0.0.1:1/', url: 'https://api.example.com/v1/' }],
+    coordinator: inIsolate(),
+    log: (fault) => process.env.SHOW && console.error(fault),
+    ...config,
+  })
+  const behind = await listen({ handler: toNodeListener(handler, { origin: at }) })
+  state = { page: {}, refuse: () => {}, request: () => {}, response: () => {}, path: (path) => path, behind }
+  change(state)
+  try {
+    const more = file ? ['--config', await configFile(file)] : []
+    const report = await doctor(at, ...more, ...args)
+    return { ...report, ofHandler: report.lines.filter(({ id }) => id.startsWith('handler.')) }
+  } finally {
+    await behind.close()
+  }
+}
+
+const HEALTHY = {
+  'handler.found': 'ok',
+  'handler.session': 'ok',
+  'handler.no-store': 'ok',
+  'handler.csrf': 'ok',
+  'handler.login': 'ok',
+  'handler.cookies': 'ok',
+  'handler.redirect-uri': 'ok',
+  'handler.client': 'ok',
+  'handler.cookie-length': 'ok',
+  'handler.response-length': 'unseen',
+  'handler.route /api/': 'ok',
+  'handler.frames': 'ok',
+  'handler.opener': 'ok',
+}
+
+const resultsOf = (lines) => Object.fromEntries(lines.map(({ id, result }) => [id, result]))
+
+test('a token handler in which everything is right', async () => {
+  const { ofHandler, by, status } = await look()
+  assert.deepEqual(resultsOf(ofHandler), HEALTHY)
+  for (const id of ['page.worker-src', 'page.service-worker', 'worker.file']) {
+    assert.equal(by[id].result, 'unused')
+  }
+  assert.equal(status, 0)
+})
+
+test('with pushed requests, the redirect URI is not in the address', async () => {
+  const { ofHandler } = await look(undefined, { config: { par: true } })
+  assert.deepEqual(resultsOf(ofHandler), { ...HEALTHY, 'handler.redirect-uri': 'unused' })
+})
+
+test('with in-store, the cookie is short', async () => {
+  const file = { client: { id: 'web' }, session: { storage: 'in-store' } }
+  const { ofHandler, by } = await look(undefined, { file })
+  const { 'handler.response-length': _, ...rest } = HEALTHY
+  assert.deepEqual(resultsOf(ofHandler), rest)
+  assert.match(by['handler.cookie-length'].text, /150 characters/)
+  assert.equal(by['config.valid'].result, 'unused')
+})
+
+test('without a token handler, nothing is asked of it', async () => {
+  const { ofHandler } = await look((s) => (s.refuse = () => [404]))
+  assert.deepEqual(resultsOf(ofHandler), { 'handler.found': 'unused' })
+})
+
+const isPath = (path) => (request) => new URL(request.url, origin).pathname === path
+const setCookie = (change) => (s) => {
+  s.response = (headers) => {
+    if (headers['set-cookie']) headers['set-cookie'] = headers['set-cookie'].map(change)
+  }
+}
+
+/** For each line: the change, what was seen, the line that fixes it, and options of `look()`. */
+const BROKEN = [
+  [
+    'found',
+    (s) => (s.refuse = () => [404]),
+    /^404 for \/auth\/config$/,
+    /pass \/auth\/ to the token handler/,
+    { args: ['--handler', '/auth'] },
+  ],
+  ['found', () => {}, /^500 text\/plain/, /server's log/, { config: { coordinator: undefined } }],
+  [
+    'found',
+    (s) => (s.path = (path) => path.replace('/sso/', '/auth/')),
+    /base is \/auth, and it responds at \/sso/,
+    /^base: '\/sso'$/,
+    { args: ['--handler', '/sso'], also: /redirect-uri|client/ },
+  ],
+  [
+    'session',
+    (s) => (s.refuse = (r) => isPath('/auth/session')(r) && [503]),
+    /^503/,
+    /handler's log/,
+    { also: /csrf|cookie-length/ },
+  ],
+  [
+    'session',
+    (s) => (s.request = (headers) => ((headers['x-strongroom'] = undefined), delete headers['x-strongroom'])),
+    /^403 cross_site_request: /,
+    /^origin: 'http:\/\/localhost:\d+', or let the proxy pass/,
+    { also: /cookie-length|route/ },
+  ],
+  [
+    'no-store',
+    (s) => (s.response = (headers) => (headers['cache-control'] = 'max-age=60')),
+    /max-age=60/,
+    /^Cache-Control: no-store/,
+  ],
+  ['no-store', (s) => (s.response = (headers) => (headers.age = '7')), /^Age: 7/, /^Cache-Control: no-store/],
+  [
+    'csrf',
+    (s) => (s.request = (headers) => delete headers['sec-fetch-site']),
+    /^200 for \/session with Sec-Fetch-Site: cross-site$/,
+    /let the proxy pass/,
+  ],
+  [
+    'csrf',
+    (s) => (s.request = (headers) => (headers['x-strongroom'] = '1')),
+    /without X-Strongroom/,
+    /let the proxy pass/,
+    { also: /login/ },
+  ],
+  [
+    'csrf',
+    (s) => (s.request = (headers) => (headers.origin = origin)),
+    /with the Origin of another site/,
+    /let the proxy pass/,
+  ],
+  ['login', (s) => (s.refuse = (r) => isPath('/auth/login')(r) && [502]), /^502/, /handler's log/],
+  ['login', () => {}, /^503 /, /handler's log/, { config: { issuer: 'http://127.0.0.1:1' } }],
+  [
+    'cookies',
+    setCookie((cookie) => cookie.replace(/; HttpOnly/i, '')),
+    /^missing in .*: HttpOnly$/,
+    /proxy_cookie/,
+  ],
+  [
+    'cookies',
+    setCookie((cookie) => cookie.replace(/; SameSite=\w+/i, '; SameSite=None')),
+    /: SameSite=Lax$/,
+    /proxy_cookie/,
+  ],
+  [
+    'cookies',
+    setCookie((cookie) => cookie.replace(/; Path=\//i, '; Path=/auth')),
+    /: Path=\/$/,
+    /proxy_cookie/,
+  ],
+  ['cookies', setCookie((cookie) => `${cookie}; Domain=localhost`), / has a Domain$/, /proxy_cookie/],
+  [
+    'cookies',
+    (s) => (s.response = (headers) => delete headers['set-cookie']),
+    /^no Set-Cookie$/,
+    /pass Set-Cookie unchanged/,
+  ],
+  [
+    'redirect-uri',
+    () => {},
+    /redirect_uri=http:\/\/localhost:1\/auth\/callback/,
+    /^origin: 'http:\/\/localhost:\d+'$/,
+    { config: { origin: 'http://localhost:1', par: false }, also: /session|csrf|cookie-length|route/ },
+  ],
+  [
+    'client',
+    () => {},
+    /^error=invalid_target/,
+    /authorizationParams/,
+    { config: { authorizationParams: { resource: 'orders' } } },
+  ],
+  [
+    'cookie-length',
+    (s) => (s.refuse = ({ headers }) => (headers.cookie ?? '').length > 4096 && [431]),
+    /^431 for a request with 8000 bytes/,
+    /large_client_header_buffers/,
+  ],
+  [
+    'route /api/',
+    (s) => (s.refuse = (r) => isPath('/api/')(r) && [200]),
+    /^200/,
+    /pass \/api\/ to the token handler/,
+  ],
+  [
+    'frames',
+    (s) => (s.page = { 'Content-Security-Policy': `${PAGE['Content-Security-Policy']}; frame-src 'self'` }),
+    /^frame-src 'self'$/,
+    /^Content-Security-Policy: .*frame-src 'none'$/,
+  ],
+]
+
+for (const [name, change, seen, fix, options = {}] of BROKEN) {
+  test(`handler.${name} ${change} ${JSON.stringify(options.config ?? '')}`, async () => {
+    const report = await look(change, options)
+    const line = report.by[`handler.${name}`]
+    assert.equal(line?.result, 'fault', JSON.stringify(report.ofHandler, null, 1))
+    assert.match(line.seen, seen)
+    assert.match(line.fix, fix)
+    const others = report.ofHandler.filter(({ id, result }) => result === 'fault' && id !== line.id)
+    assert.deepEqual(
+      others.filter(({ id }) => !options.also?.test(id)),
+      [],
+      'no other line is wrong',
+    )
+    assert.equal(report.status, 1)
+  })
+}
+
+test('handler.frames: a frame must not show the provider', async () => {
+  const policy = `${PAGE['Content-Security-Policy']}; frame-src ${provider.issuer}`
+  const { by } = await look((s) => (s.page = { 'Content-Security-Policy': policy }))
+  assert.equal(by['handler.frames'].result, 'fault')
+})
+
+test('handler.opener: windows of other sites are a question', async () => {
+  const page = { 'Cross-Origin-Opener-Policy': 'same-origin-allow-popups' }
+  const { by } = await look((s) => (s.page = page))
+  assert.equal(by['handler.opener'].result, 'unseen')
+})
+
+test('page.policy: the policy of an app with a token handler', async () => {
+  const { by } = await look((s) => (s.page = { 'Content-Security-Policy': '' }))
+  assert.match(by['page.policy'].fix, /^Content-Security-Policy: default-src 'none'; .*connect-src 'self'/)
+  assert.doesNotMatch(by['page.policy'].fix, /worker-src/)
+})
+
+test('handler.cookies over https: Secure and the prefix', async () => {
+  const tls = await startTls()
+  tls.forwardTo(front.origin.replace('localhost', '127.0.0.1'))
+  // The certificate is self-signed, and no certificate authority of the system knows it.
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+  try {
+    const right = await look(undefined, { at: tls.origin })
+    assert.equal(right.by['handler.cookies'].result, 'ok')
+    assert.match(right.by['handler.cookies'].text, /Secure, the prefix __Host-$/)
+    const insecure = setCookie((cookie) => cookie.replace(/; Secure/i, ''))
+    const wrong = await look(insecure, { at: tls.origin })
+    assert.match(wrong.by['handler.cookies'].seen, /: Secure$/)
+  } finally {
+    delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
+    await tls.close()
+  }
+})
+
+test('page.found: a certificate that no authority has signed', async () => {
+  const tls = await startTls()
+  const { by } = await doctor(tls.origin)
+  await tls.close()
+  assert.match(by['page.found'].seen, /self-signed certificate/)
+})
+
+test('a server that sends anything in place of a handler’s configuration', async () => {
+  for (const answer of [
+    '[]',
+    '{"base":1}',
+    '{"base":"/auth","routes":5}',
+    '{"base":"/auth","routes":[null,{"prefix":"@127.0.0.1:1/"},{"prefix":7}]}',
+    '{"error":{"code":"x"}}',
+  ]) {
+    const asked = []
+    const server = await listen({
+      handler: ({ url, headers }, response) => {
+        asked.push(headers.host)
+        const isPage = url === '/'
+        response.writeHead(200, { 'Content-Type': isPage ? 'text/html' : 'application/json' })
+        response.end(isPage ? '' : answer)
+      },
+    })
+    const { lines } = await doctor(server.origin)
+    await server.close()
+    assert.ok(
+      lines.some(({ id }) => id === 'handler.found'),
+      answer,
+    )
+    assert.deepEqual(
+      lines.filter(({ id }) => id.startsWith('handler.route')),
+      [],
+    )
+  }
+})

@@ -1,0 +1,545 @@
+// `strongroom doctor`: for each line about page and worker, a deployment that is broken in exactly this way.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { configFile, doctor, startDeployment } from '../support/doctor.mjs'
+
+let deployment, site, file, healthy
+before(async () => {
+  deployment = await startDeployment()
+  site = deployment.site
+  file = await configFile(deployment.config)
+  healthy = site.pageCsp
+})
+after(() => deployment.close())
+
+/** Returns the policy of the worker's file. */
+const workerPolicy = () =>
+  `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${deployment.provider.issuer} ${deployment.api.origin}`
+
+/** Runs the doctor while the site is changed. */
+const look = async ({ policy, headers = {}, worker, module, routes = {}, config, args = [] }) => {
+  if (policy) site.pageCsp = policy(healthy)
+  site.headers = {
+    '/index.html': headers,
+    '/auth.worker.js': { ...worker },
+    '/strongroom_bg.wasm': { ...module },
+  }
+  const undo = Object.entries(routes).map(([path, change]) => site.override(path, change))
+  const own = config ? await configFile({ ...deployment.config, ...config }) : file
+  try {
+    return await doctor(site.origin, '--config', own, ...args)
+  } finally {
+    site.pageCsp = healthy
+    site.headers = {}
+    for (const one of undo) one()
+  }
+}
+
+/** The lines about page, worker and configuration that the healthy deployment has. */
+const HEALTHY = {
+  'config.valid': 'ok',
+  'page.found': 'ok',
+  'page.secure': 'ok',
+  'page.policy': 'ok',
+  'page.script-src': 'ok',
+  'page.wasm-unsafe-eval': 'ok',
+  'page.connect-src': 'ok',
+  'page.worker-src': 'ok',
+  'page.base-uri': 'ok',
+  'page.form-action': 'ok',
+  'page.frame-ancestors': 'ok',
+  'page.trusted-types': 'unused',
+  'page.opener': 'ok',
+  'page.referrer-policy': 'ok',
+  'page.nosniff': 'ok',
+  'page.isolated': 'unused',
+  'page.service-worker': 'ok',
+  'page.callback': 'ok',
+  'page.callback-headers': 'unused',
+  'worker.file': 'ok',
+  'worker.policy': 'ok',
+  'worker.wasm-unsafe-eval': 'ok',
+  'worker.script-src': 'ok',
+  'worker.connect-src': 'ok',
+  'worker.cache': 'ok',
+  'worker.nosniff': 'ok',
+  'worker.embedder': 'unused',
+  'worker.module': 'ok',
+  'worker.module-cache': 'ok',
+}
+
+const ofPage = ({ lines }) => lines.filter(({ id }) => /^(config|page|worker)\./.test(id))
+
+test('a deployment in which everything is right', async () => {
+  const report = await look({})
+  assert.deepEqual(Object.fromEntries(ofPage(report).map(({ id, result }) => [id, result])), HEALTHY)
+})
+
+test('the core judges every kind of configuration', async () => {
+  const { apis } = deployment.config
+  for (const config of [
+    { session: { persist: 'sealed' } },
+    { session: { persist: 'escrow' } },
+    { dpop: true },
+    { deviceFlow: true, inspect: true, reasons: true },
+    { apis: [{ ...apis[0], webSocket: { token: 'protocol' } }] },
+    { customLogin: true, redirectUri: 'com.example.app:/callback' },
+  ]) {
+    const { by } = await look({ config })
+    assert.equal(by['config.valid'].result, 'ok', JSON.stringify([config, by['config.valid']]))
+  }
+  for (const [config, fault] of [
+    [{ issuer: 'http://id.example.com' }, /`issuer`/],
+    [
+      { redirectUri: 'https://other.example.com/' },
+      /`redirectUri` is .*: it must be on the origin that serves the worker file/,
+    ],
+    [{ apis: [{ url: 'https://api.example.com/v1' }] }, /`apis\[0\]\.url`/],
+    [{ session: { idle: -1 } }, /`session\.idle`/],
+  ]) {
+    const { by } = await look({ config })
+    assert.match(by['config.valid'].seen, fault)
+  }
+})
+
+const without = (name) => (policy) => policy.replace(new RegExp(`${name} [^;]*(; |$)`), '')
+const replaced = (from, to) => (policy) => policy.replace(from, to)
+const ISOLATED = {
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+  'Cross-Origin-Opener-Policy': 'same-origin',
+}
+
+/**
+ * Deployments with one fault: the line that reports it, the change, what was seen, and the line that fixes it. `also` has
+ * the lines that the same change makes wrong.
+ */
+const BROKEN = [
+  [
+    'config.valid',
+    { config: { clientID: 'x' } },
+    /`clientID`: there is no such option \(did you mean `clientId`\?\)/,
+    /correct/,
+    /./,
+  ],
+  [
+    'config.valid',
+    { config: { apis: [{ url: 'https://*.example.com/' }] } },
+    /a Content-Security-Policy cannot name this host|`apis\[0\]\.url`/,
+    /correct/,
+    /./,
+  ],
+  [
+    'page.found',
+    { routes: { '/': { status: 404 } } },
+    /^404 text\/html/,
+    /let the server send the app's page/,
+    /./,
+  ],
+  [
+    'page.policy',
+    { headers: { 'Content-Security-Policy': null } },
+    /^no Content-Security-Policy$/,
+    /^Content-Security-Policy: default-src 'none'; .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js;/,
+  ],
+  [
+    'page.policy',
+    {
+      headers: {
+        'Content-Security-Policy': null,
+        'Content-Security-Policy-Report-Only': "default-src 'none'",
+      },
+    },
+    /Report-Only, which blocks nothing/,
+    /^Content-Security-Policy: /,
+  ],
+  [
+    'page.script-src',
+    { policy: replaced("script-src 'self'", "script-src 'self' 'unsafe-eval'") },
+    /^script-src 'self' 'unsafe-eval'$/,
+    /^Content-Security-Policy: .*script-src 'self'(;|$)/,
+  ],
+  [
+    'page.script-src',
+    { policy: replaced("script-src 'self'", 'script-src https:') },
+    /^script-src https:$/,
+    /^Content-Security-Policy: .*script-src 'self'(;|$)/,
+  ],
+  [
+    'page.script-src',
+    { policy: (policy) => without('script-src')(without('default-src')(policy)) },
+    /./,
+    /^Content-Security-Policy: .*script-src 'self'(;|$)/,
+    /page\.(script|connect)-src/,
+  ],
+  [
+    'page.wasm-unsafe-eval',
+    { policy: replaced("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'") },
+    /'wasm-unsafe-eval'/,
+    /^Content-Security-Policy: .*script-src 'self'(;|$)/,
+  ],
+  [
+    'page.connect-src',
+    { policy: (policy) => `${policy}; connect-src *` },
+    /^connect-src \*$/,
+    /^Content-Security-Policy: .*connect-src 'none'(;|$)/,
+  ],
+  [
+    'page.worker-src',
+    { policy: replaced(/worker-src [^;]*/, "worker-src 'self'"), args: ['--worker', '/auth.worker.js'] },
+    /^worker-src 'self'$/,
+    /^Content-Security-Policy: .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js(;|$)/,
+  ],
+  [
+    'page.worker-src',
+    { policy: (policy) => policy.replace(/(worker-src [^;]*)/, '$1 blob:') },
+    /blob:/,
+    /^Content-Security-Policy: .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js(;|$)/,
+  ],
+  [
+    'page.worker-src',
+    { policy: replaced('/auth.worker.js', '/old.worker.js'), args: ['--worker', '/auth.worker.js'] },
+    /old\.worker\.js/,
+    /^Content-Security-Policy: .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js(;|$)/,
+  ],
+  [
+    'page.base-uri',
+    { policy: without('base-uri') },
+    /^no base-uri$/,
+    /^Content-Security-Policy: .*base-uri 'none'(;|$)/,
+  ],
+  [
+    'page.form-action',
+    { policy: without('form-action') },
+    /^no form-action$/,
+    /^Content-Security-Policy: .*form-action 'self'(;|$)/,
+  ],
+  [
+    'page.frame-ancestors',
+    { policy: without('frame-ancestors') },
+    /^no frame-ancestors$/,
+    /^Content-Security-Policy: .*frame-ancestors 'none'(;|$)/,
+  ],
+  [
+    'page.opener',
+    { headers: { 'Cross-Origin-Opener-Policy': null } },
+    /^no Cross-Origin-Opener-Policy$/,
+    /^Cross-Origin-Opener-Policy: same-origin-allow-popups$/,
+  ],
+  [
+    'page.opener',
+    { headers: { 'Cross-Origin-Opener-Policy': 'unsafe-none' } },
+    /unsafe-none/,
+    /^Cross-Origin-Opener-Policy: same-origin-allow-popups$/,
+  ],
+  [
+    'page.referrer-policy',
+    { headers: { 'Referrer-Policy': null } },
+    /^no Referrer-Policy$/,
+    /^Referrer-Policy: no-referrer$/,
+  ],
+  [
+    'page.referrer-policy',
+    { headers: { 'Referrer-Policy': 'unsafe-url' } },
+    /unsafe-url/,
+    /^Referrer-Policy: no-referrer$/,
+  ],
+  [
+    'page.nosniff',
+    { headers: { 'X-Content-Type-Options': null } },
+    /^no X-Content-Type-Options$/,
+    /^X-Content-Type-Options: nosniff$/,
+  ],
+  [
+    'page.isolated',
+    {
+      headers: { 'Cross-Origin-Embedder-Policy': 'require-corp' },
+      worker: { 'Cross-Origin-Embedder-Policy': 'require-corp' },
+    },
+    /same-origin-allow-popups/,
+    /^Cross-Origin-Opener-Policy: same-origin$/,
+  ],
+  [
+    'page.callback',
+    { routes: { '/callback': { status: 404 } } },
+    /^404 .* for \/callback$/,
+    /for \/callback, with status 200/,
+  ],
+  [
+    'page.callback-headers',
+    { config: { callbackPage: true }, headers: { 'Cross-Origin-Opener-Policy': 'same-origin' } },
+    /^Cache-Control: no-cache$/,
+    /^Cache-Control: no-store$/,
+  ],
+  [
+    'worker.file',
+    { routes: { '/auth.worker.js': { status: 404 } } },
+    /^404 .* for \/auth\.worker\.js$/,
+    /let the server send the worker's file/,
+  ],
+  ['worker.file', { worker: { 'Content-Type': 'text/html' } }, /^200 text\/html/, /not a page/],
+  [
+    'worker.file',
+    { worker: { 'Content-Type': 'application/octet-stream' } },
+    /octet-stream/,
+    /^Content-Type: text\/javascript/,
+  ],
+  [
+    'worker.policy',
+    { worker: { 'Content-Security-Policy': null } },
+    /^no Content-Security-Policy$/,
+    /^Content-Security-Policy: default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' http:\/\/127\.0\.0\.1:\d+ http:\/\/127\.0\.0\.1:\d+;/,
+  ],
+  [
+    'worker.wasm-unsafe-eval',
+    { workerPolicy: replaced(" 'wasm-unsafe-eval'", '') },
+    /^script-src 'self'$/,
+    /^Content-Security-Policy: .*script-src 'self' 'wasm-unsafe-eval'(;|$)/,
+  ],
+  [
+    'worker.script-src',
+    { workerPolicy: replaced("script-src 'self'", "script-src 'self' 'unsafe-eval'") },
+    /'unsafe-eval'/,
+    /^Content-Security-Policy: .*script-src 'self' 'wasm-unsafe-eval'(;|$)/,
+  ],
+  [
+    'worker.connect-src',
+    { workerPolicy: (policy) => policy.replace(/ \S+$/, '') },
+    /^connect-src 'self' \S+$/,
+    /^Content-Security-Policy: .*connect-src 'self' \S+ \S+(;|$)/,
+  ],
+  [
+    'worker.connect-src',
+    { workerPolicy: (policy) => `${policy} https://stats.example.com` },
+    /stats\.example\.com/,
+    /^Content-Security-Policy: .*connect-src 'self' \S+ \S+(;|$)/,
+  ],
+  [
+    'worker.connect-src',
+    { workerPolicy: replaced(/connect-src .*/, 'connect-src https: http:') },
+    /https: http:/,
+    /^Content-Security-Policy: .*connect-src 'self' \S+ \S+(;|$)/,
+  ],
+  [
+    'worker.cache',
+    { worker: { 'Cache-Control': 'public, max-age=3600' } },
+    /max-age=3600/,
+    /^Cache-Control: no-cache$/,
+  ],
+  [
+    'worker.nosniff',
+    { worker: { 'X-Content-Type-Options': null } },
+    /^no X-Content-Type-Options$/,
+    /^X-Content-Type-Options: nosniff$/,
+  ],
+  [
+    'worker.embedder',
+    { headers: ISOLATED },
+    /^no Cross-Origin-Embedder-Policy$/,
+    /^Cross-Origin-Embedder-Policy: require-corp$/,
+  ],
+  [
+    'worker.module',
+    { routes: { '/strongroom_bg.wasm': { status: 404 } } },
+    /^404 .* for \/strongroom_bg\.wasm$/,
+    /let the server send strongroom_bg\.wasm/,
+  ],
+  [
+    'worker.module',
+    {
+      routes: {
+        '/strongroom_bg.wasm': {
+          status: 200,
+          body: '<!doctype html>',
+          headers: { 'Content-Type': 'text/html' },
+        },
+      },
+    },
+    /^200 text\/html/,
+    /let the server send strongroom_bg\.wasm/,
+  ],
+  [
+    'worker.module',
+    { module: { 'Content-Type': 'application/octet-stream' } },
+    /octet-stream/,
+    /^Content-Type: application\/wasm$/,
+  ],
+  [
+    'worker.module-cache',
+    { module: { 'Cache-Control': 'no-store' } },
+    /no-store/,
+    /^Cache-Control: no-cache$/,
+  ],
+]
+
+for (const [id, { workerPolicy: change, ...changes }, seen, fix, also = undefined] of BROKEN) {
+  test(`${id} ${JSON.stringify(changes)}${change ? ` ${change}` : ''}`, async () => {
+    const worker = change ? { worker: { 'Content-Security-Policy': change(workerPolicy()) } } : {}
+    const report = await look({ ...changes, ...worker })
+    const line = report.by[id]
+    assert.equal(line?.result, 'fault', JSON.stringify(line))
+    assert.match(line.seen, seen)
+    assert.match(line.fix, fix)
+    assert.equal(report.status, 1)
+    const faults = report.lines.filter(({ result }) => result === 'fault').map((one) => one.id)
+    assert.deepEqual(
+      faults.filter((one) => one !== id && !also?.test(one)),
+      [],
+      'no other line is wrong',
+    )
+  })
+}
+
+test('page.secure: a page over plain http', async () => {
+  // No test server has a public address over http, so the doctor's request is refused, and the page is given.
+  const { load } = await import('../support/page_module.mjs')
+  const { findPage, Report } = await load('doctor/page.ts', 'doctor/report.ts')
+  const report = new Report()
+  const url = new URL('http://app.example.com/')
+  const header = (name) => ({ 'content-type': 'text/html' })[name]
+  findPage({
+    options: { url },
+    report,
+    origin: url.origin,
+    policies: [],
+    page: { url: url.href, status: 200, header, cookies: [], head: '', body: '' },
+  })
+  const line = report.lines.find(({ id }) => id === 'page.secure')
+  assert.equal(line.result, 'fault')
+  assert.equal(line.fix, 'let the server redirect http://app.example.com to https://app.example.com')
+})
+
+test('page.service-worker: every file may be registered', async () => {
+  site.serviceWorkers.push('/auth.worker.js')
+  const args = ['--worker', '/auth.worker.js']
+  try {
+    for (const source of [site.origin, `${site.origin}/`, "'self'"]) {
+      const { by } = await look({ policy: replaced(/worker-src [^;]*/, `worker-src ${source}`), args })
+      assert.equal(by['page.service-worker'].result, 'fault', source)
+      assert.match(by['page.service-worker'].fix, /respond with 403/)
+      assert.equal(by['page.worker-src'].result, 'fault', source)
+    }
+    assert.equal((await look({})).by['page.service-worker'].result, 'ok', 'worker-src alone prevents it')
+  } finally {
+    site.serviceWorkers.length = 0
+  }
+})
+
+test('a folder in worker-src is right, and the worker’s file is then named by --worker', async () => {
+  const policy = replaced('/auth.worker.js', '/assets/')
+  for (const path of ['/assets/auth.worker-B1c2D3e4.js', '/assets/strongroom_bg.wasm']) {
+    site.files[path] = site.files[path.replace('-B1c2D3e4', '').replace('/assets', '')]
+  }
+  const worker = '/assets/auth.worker-B1c2D3e4.js'
+  site.workers.push(worker)
+  const { by } = await look({ policy })
+  assert.equal(by['worker.file'].result, 'unseen')
+  const report = await look({ policy, args: ['--worker', worker] })
+  assert.deepEqual(
+    ofPage(report).filter(({ result }) => !/ok|unused/.test(result)),
+    [],
+  )
+  assert.match(report.by['worker.cache'].text, /has a hash/)
+})
+
+test('worker.module-cache: a hint needs a module that browsers keep', async () => {
+  const headers = { Link: '</strongroom_bg.wasm>; rel=prefetch; as=fetch; crossorigin' }
+  const { by } = await look({ headers })
+  assert.equal(by['worker.module-cache'].result, 'fault')
+  assert.match(by['worker.module-cache'].text, /twice/)
+  const kept = await look({ headers, module: { 'Cache-Control': 'public, max-age=31536000, immutable' } })
+  assert.equal(kept.by['worker.module-cache'].result, 'ok')
+})
+
+test('what is as strict in another way is right', async () => {
+  for (const changes of [
+    { headers: { 'Referrer-Policy': 'same-origin' } },
+    { headers: { 'Cross-Origin-Opener-Policy': 'same-origin' } },
+    { policy: (policy) => `${policy}, default-src *` },
+    { policy: (policy) => `${policy}; require-trusted-types-for 'script'; trusted-types auth-worker` },
+    { policy: without('frame-ancestors'), headers: { 'X-Frame-Options': 'DENY' } },
+    { worker: { 'Cache-Control': 'public, max-age=0, must-revalidate' } },
+    { headers: ISOLATED, worker: { 'Cross-Origin-Embedder-Policy': 'require-corp' } },
+  ]) {
+    const report = await look(changes)
+    assert.deepEqual(
+      ofPage(report).filter(({ result }) => !/ok|unused/.test(result)),
+      [],
+      JSON.stringify(changes),
+    )
+  }
+})
+
+test('page.frames: with a callback page, a frame must show neither the app nor the provider', async () => {
+  const routes = {
+    '/callback': { headers: { 'Cache-Control': 'no-store', 'Cross-Origin-Opener-Policy': 'same-origin' } },
+  }
+  const config = { callbackPage: true }
+  for (const source of ["'self'", deployment.provider.issuer, 'http:']) {
+    const { by } = await look({ config, routes, policy: (policy) => `${policy}; frame-src ${source}` })
+    assert.equal(by['page.frames'].result, 'fault', source)
+    assert.match(by['page.frames'].fix, /; frame-src 'none'$/)
+  }
+  const right = await look({
+    config,
+    routes,
+    policy: (policy) => `${policy}; frame-src https://maps.example.com`,
+  })
+  assert.equal(right.by['page.frames'].result, 'ok')
+})
+
+test('with a callback page, a reference to windows of other sites is a question', async () => {
+  const config = { callbackPage: true }
+  const { by } = await look({
+    config,
+    routes: {
+      '/callback': { headers: { 'Cache-Control': 'no-store', 'Cross-Origin-Opener-Policy': 'same-origin' } },
+    },
+  })
+  assert.equal(by['page.opener'].result, 'unseen')
+  assert.equal(by['page.callback-headers'].result, 'ok')
+})
+
+test('a policy in the page’s HTML counts, without frame-ancestors', async () => {
+  const policy = healthy.replaceAll('"', '&quot;')
+  const body = `<!doctype html><meta http-equiv="Content-Security-Policy" content="${policy}">`
+  const { by } = await look({ routes: { '/': { body, headers: { 'Content-Security-Policy': null } } } })
+  assert.equal(by['page.worker-src'].result, 'ok')
+  assert.equal(by['page.frame-ancestors'].result, 'fault')
+})
+
+test('a worker that nothing names is a question', async () => {
+  const { by } = await look({ policy: replaced(/worker-src [^;]*/, "worker-src 'self'") })
+  assert.equal(by['worker.file'].result, 'unseen')
+  assert.match(by['worker.file'].text, /--worker/)
+})
+
+test('one line fixes all faults of a policy, and the fixes repair a deployment', async () => {
+  const worker = {
+    'Content-Security-Policy':
+      "default-src 'none'; script-src 'self' 'unsafe-eval'; connect-src 'self' https:",
+    'Cache-Control': 'max-age=600',
+    'X-Content-Type-Options': null,
+  }
+  const headers = { 'Referrer-Policy': null, 'Cross-Origin-Opener-Policy': 'unsafe-none' }
+  const policy = () => 'script-src * blob:; style-src https://cdn.example.com; worker-src *'
+  const args = ['--worker', '/auth.worker.js']
+  const broken = await look({ policy, headers, worker, args })
+  const fixes = (group) =>
+    broken.lines.filter(({ id, result }) => id.startsWith(group) && result === 'fault').map(({ fix }) => fix)
+  assert.ok(fixes('page.').length >= 7 && fixes('worker.').length === 4, JSON.stringify(broken.lines))
+  const policies = fixes('page.').filter((fix) => fix.startsWith('Content-Security-Policy'))
+  assert.equal(new Set(policies).size, 1)
+  assert.match(policies[0], /style-src https:\/\/cdn\.example\.com/)
+  const repaired = (group) =>
+    Object.fromEntries(fixes(group).map((fix) => [fix.split(': ')[0], fix.slice(fix.indexOf(': ') + 2)]))
+  const report = await look({
+    policy,
+    headers: { ...headers, ...repaired('page.') },
+    worker: { ...worker, ...repaired('worker.') },
+    args,
+  })
+  assert.deepEqual(
+    ofPage(report).filter(({ result }) => !/ok|unused/.test(result)),
+    [],
+  )
+})

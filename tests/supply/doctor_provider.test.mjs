@@ -1,0 +1,405 @@
+// `strongroom doctor`: for each line about the provider, a provider that is wrong in exactly this way.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { readForm } from '../support/body.mjs'
+import { configFile, doctor, startDeployment } from '../support/doctor.mjs'
+import { listen } from '../support/listen.mjs'
+
+let deployment, provider
+before(async () => {
+  deployment = await startDeployment()
+  provider = await startFake()
+})
+after(() => Promise.all([deployment.close(), provider.close()]))
+
+/** What the fake provider does, which each test may change. */
+let state
+
+const healthy = (origin) => ({
+  document: {
+    issuer: origin,
+    authorization_endpoint: `${origin}/auth`,
+    token_endpoint: `${origin}/token`,
+    jwks_uri: `${origin}/keys`,
+    revocation_endpoint: `${origin}/revoke`,
+    pushed_authorization_request_endpoint: `${origin}/par`,
+    code_challenge_methods_supported: ['S256'],
+    id_token_signing_alg_values_supported: ['ES256', 'RS256'],
+    dpop_signing_alg_values_supported: ['ES256'],
+    authorization_response_iss_parameter_supported: true,
+  },
+  /** The CORS headers of each path and method. */
+  cors: () => ({ 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': 'DPoP' }),
+  keys: { keys: [{ kty: 'EC' }] },
+  /** The authorization response to a request without interaction. */
+  response: { error: 'login_required', iss: origin },
+  page: undefined,
+  tokenError: 'invalid_grant',
+  missing: [],
+})
+
+/** Starts a provider of which each part can be wrong. */
+async function startFake() {
+  const asked = []
+  const server = await listen({
+    handler: async (request, response) => {
+      const url = new URL(request.url, server.origin)
+      const path = url.pathname
+      asked.push({ method: request.method, path, query: url.searchParams })
+      const send = (status, body, headers = {}) => {
+        const own = request.headers.origin ? state.cors(path, request.method) : {}
+        response.writeHead(status, { 'Content-Type': 'application/json', ...own, ...headers })
+        response.end(body && JSON.stringify(body))
+      }
+      if (state.missing.includes(path)) return send(404, {})
+      if (request.method === 'OPTIONS') return send(204)
+      if (path === '/.well-known/openid-configuration') return send(200, state.document)
+      if (path === '/keys') return send(200, state.keys)
+      if (path === '/token') {
+        const form = await readForm(request)
+        assert.equal(form.refresh_token, undefined)
+        return send(400, { error: state.tokenError })
+      }
+      if (path !== '/auth') return send(404, {})
+      if (state.page) return send(400, undefined, { 'Content-Type': 'text/html' })
+      const back = new URL(url.searchParams.get('redirect_uri'))
+      for (const [name, value] of Object.entries(state.response)) back.searchParams.set(name, value)
+      return send(303, undefined, { Location: state.isFragment ? back.href.replace('?', '#') : back.href })
+    },
+  })
+  return Object.assign(server, { asked })
+}
+
+/** Runs the doctor for this provider. */
+const look = async (change = () => {}, config = {}, ...args) => {
+  state = healthy(provider.origin)
+  change(state)
+  provider.asked.length = 0
+  const file = await configFile({ ...deployment.config, issuer: provider.origin, ...config })
+  const report = await doctor(deployment.site.origin, '--config', file, ...args)
+  return { ...report, ofProvider: report.lines.filter(({ id }) => id.startsWith('provider.')) }
+}
+
+const HEALTHY = {
+  'provider.metadata': 'ok',
+  'provider.cors-metadata': 'ok',
+  'provider.issuer': 'ok',
+  'provider.endpoints': 'ok',
+  'provider.s256': 'ok',
+  'provider.algorithms': 'ok',
+  'provider.revocation': 'ok',
+  'provider.par': 'ok',
+  'provider.iss': 'ok',
+  'provider.dpop': 'unused',
+  'provider.keys': 'ok',
+  'provider.cors-keys': 'ok',
+  'provider.cors-token': 'ok',
+  'provider.cors-revocation': 'ok',
+  'provider.cors-token-errors': 'unused',
+  'provider.client': 'ok',
+  'provider.iss-value': 'ok',
+  'provider.refresh-tokens': 'unseen',
+}
+
+const resultsOf = ({ ofProvider }) => Object.fromEntries(ofProvider.map(({ id, result }) => [id, result]))
+
+test('a provider in which everything is right, and no request to its token endpoint', async () => {
+  const report = await look()
+  assert.deepEqual(resultsOf(report), HEALTHY)
+  assert.deepEqual(
+    provider.asked.filter(({ method }) => method === 'POST'),
+    [],
+  )
+  const { query } = provider.asked.find(({ path }) => path === '/auth')
+  assert.equal(query.get('prompt'), 'none')
+  assert.match(query.get('code_challenge'), /^[\w-]{43}$/)
+})
+
+test('with --probe-token, one token request with a code that does not exist', async () => {
+  const report = await look(undefined, undefined, '--probe-token')
+  assert.deepEqual(resultsOf(report), {
+    ...HEALTHY,
+    'provider.cors-token-errors': 'ok',
+    'provider.public-client': 'ok',
+  })
+  assert.equal(provider.asked.filter(({ method }) => method === 'POST').length, 1)
+})
+
+const OTHER = { 'Access-Control-Allow-Origin': 'https://other.example.com' }
+const at = (path, headers, of) => (state) => {
+  const usual = state.cors
+  state.cors = (one, method) => (one === path && (!of || of === method) ? headers : usual(one, method))
+}
+const member = (name, value) => (state) => {
+  state.document[name] = value
+}
+const own = (name) => new RegExp(`^Access-Control-Allow-Origin: http://localhost:\\d+`)
+
+/** For each line: the change, the configuration, what was seen, the line that fixes it, and more arguments. */
+const BROKEN = [
+  [
+    'metadata',
+    (s) => s.missing.push('/.well-known/openid-configuration'),
+    {},
+    /^404 .*openid-configuration$/,
+    /^correct `issuer`, or add metadata: \{/,
+  ],
+  [
+    'cors-metadata',
+    at('/.well-known/openid-configuration', {}),
+    {},
+    /^no Access-Control-Allow-Origin$/,
+    own(),
+  ],
+  ['cors-metadata', at('/.well-known/openid-configuration', OTHER), {}, /other\.example\.com/, own()],
+  [
+    'issuer',
+    (s) => (s.document.issuer += '/'),
+    {},
+    /the issuer in the provider's metadata is 'http:\/\/127\.0\.0\.1:\d+\/', not /,
+    /^issuer: "http:\/\/127\.0\.0\.1:\d+\/"$/,
+  ],
+  ['endpoints', member('token_endpoint'), {}, /token_endpoint is missing/, /^metadata: \{/],
+  [
+    'endpoints',
+    member('jwks_uri', 'http://id.example.com/keys'),
+    {},
+    /jwks_uri is 'http:\/\/id\.example\.com\/keys', but must be an absolute https URL/,
+    /^metadata: \{/,
+  ],
+  ['s256', member('code_challenge_methods_supported', ['plain']), {}, /does not contain 'S256'/, /S256/],
+  [
+    'algorithms',
+    member('id_token_signing_alg_values_supported', ['HS256']),
+    {},
+    /id_token_signing_alg_values_supported/,
+    /ES256 or RS256/,
+  ],
+  [
+    'revocation',
+    member('revocation_endpoint', 'http://id.example.com/'),
+    {},
+    /revocation_endpoint is 'http:/,
+    /revocation_endpoint/,
+  ],
+  [
+    'par',
+    member('pushed_authorization_request_endpoint'),
+    { par: true },
+    /no pushed_authorization_request_endpoint/,
+    /^par: 'auto'$/,
+  ],
+  [
+    'par',
+    member('pushed_authorization_request_endpoint', []),
+    {},
+    /pushed_authorization_request_endpoint is an array/,
+    /^par: false/,
+  ],
+  [
+    'iss',
+    member('authorization_response_iss_parameter_supported', 'yes'),
+    {},
+    /is a string, not a boolean/,
+    /as a boolean/,
+  ],
+  [
+    'pinned-algorithm',
+    () => {},
+    { idTokenSignedResponseAlg: 'EdDSA' },
+    /: ES256, RS256$/,
+    /^idTokenSignedResponseAlg: "ES256"$/,
+  ],
+  [
+    'dpop',
+    member('dpop_signing_alg_values_supported', ['RS256']),
+    { dpop: true },
+    /: RS256$/,
+    /^dpop: false/,
+  ],
+  ['keys', (s) => (s.keys = { keys: [] }), {}, /^200 application\/json/, /respond with 200/],
+  ['keys', (s) => s.missing.push('/keys'), {}, /^404/, /respond with 200/],
+  ['cors-keys', at('/keys', OTHER), {}, /other\.example\.com/, own()],
+  ['cors-token', at('/token', OTHER), {}, /other\.example\.com/, own()],
+  [
+    'cors-token',
+    at('/token', { 'Access-Control-Allow-Origin': '*' }),
+    { dpop: true },
+    /^Access-Control-Allow-Headers: \(missing\)$/,
+    /^Access-Control-Allow-Headers: DPoP$/,
+  ],
+  ['cors-token', at('/token', {}), { dpop: true }, /^204.* for a preflight$/, own()],
+  ['cors-revocation', at('/revoke', OTHER), {}, /other\.example\.com/, own()],
+  [
+    'cors-token-errors',
+    at('/token', {}, 'POST'),
+    {},
+    /^400 .*no Access-Control-Allow-Origin$/,
+    /, also with errors$/,
+    '--probe-token',
+  ],
+  [
+    'public-client',
+    (s) => (s.tokenError = 'invalid_client'),
+    {},
+    /^invalid_client$/,
+    /token_endpoint_auth_method "none"/,
+    '--probe-token',
+  ],
+  [
+    'client',
+    (s) => Object.assign(s.response, { error: 'invalid_scope', error_description: 'no orders' }),
+    {},
+    /^error=invalid_scope \(no orders\)$/,
+    /^scope: /,
+  ],
+  [
+    'client',
+    (s) => (s.response.error = 'unauthorized_client'),
+    {},
+    /^error=unauthorized_client$/,
+    /authorization code flow/,
+  ],
+  [
+    'iss-value',
+    (s) => delete s.response.iss,
+    {},
+    /^no iss in the response$/,
+    /authorization_response_iss_parameter_supported: false/,
+  ],
+  [
+    'iss-value',
+    (s) => (s.response.iss = 'https://other.example.com'),
+    {},
+    /^iss=https:\/\/other/,
+    /^issuer: "https:\/\/other/,
+  ],
+]
+
+for (const [name, change, config, seen, fix, ...args] of BROKEN) {
+  test(`provider.${name} ${change} ${JSON.stringify(config)}`, async () => {
+    const report = await look(change, config, ...args)
+    const line = report.by[`provider.${name}`]
+    assert.equal(line?.result, 'fault', JSON.stringify(report.ofProvider))
+    assert.match(line.seen, seen)
+    assert.match(line.fix, fix)
+    const faults = report.ofProvider.filter(({ result }) => result === 'fault')
+    assert.deepEqual(
+      faults.map(({ id }) => id),
+      [line.id],
+      'no other line is wrong',
+    )
+    assert.equal(report.status, 1)
+  })
+}
+
+test('what cannot be seen is a question, with its reason', async () => {
+  for (const [name, change, config, reason] of [
+    ['client', (s) => (s.page = true), {}, /an error page proves nothing \(400 text\/html\)/],
+    [
+      'client',
+      (s) => (s.document.require_pushed_authorization_requests = true),
+      {},
+      /requires pushed requests/,
+    ],
+    ['s256', member('code_challenge_methods_supported'), {}, /does not say which PKCE methods/],
+    ['algorithms', member('id_token_signing_alg_values_supported'), {}, /does not say which algorithms/],
+    [
+      'dpop',
+      member('dpop_signing_alg_values_supported'),
+      { dpop: true },
+      /no dpop_signing_alg_values_supported/,
+    ],
+    ['cors-token', at('/token', {}), {}, /--probe-token shows more/],
+  ]) {
+    const { by, ofProvider } = await look(change, config)
+    const line = by[`provider.${name}`]
+    assert.equal(line?.result, 'unseen', name + JSON.stringify(ofProvider))
+    assert.match(line.text, reason)
+    assert.deepEqual(
+      ofProvider.filter(({ result }) => result === 'fault'),
+      [],
+    )
+  }
+})
+
+test('what the provider does not have is not used', async () => {
+  for (const [name, change, config] of [
+    ['revocation', member('revocation_endpoint')],
+    ['revocation', member('revocation_endpoint', '')],
+    ['cors-revocation', member('revocation_endpoint')],
+    ['par', member('pushed_authorization_request_endpoint')],
+    ['iss', member('authorization_response_iss_parameter_supported')],
+    ['refresh-tokens', undefined, { scope: 'openid' }],
+  ]) {
+    const { by, ofProvider } = await look(change, config)
+    assert.equal(by[`provider.${name}`].result, 'unused', name)
+    assert.deepEqual(
+      ofProvider.filter(({ result }) => result === 'fault'),
+      [],
+    )
+  }
+})
+
+test('configured metadata complete and replace the discovery document', async () => {
+  const { document } = healthy(provider.origin)
+  const { by } = await look((s) => s.missing.push('/.well-known/openid-configuration'), {
+    metadata: document,
+  })
+  assert.equal(by['provider.metadata'].result, 'unused')
+  assert.equal(by['provider.client'].result, 'ok')
+  const token_endpoint = `${provider.origin}/token`
+  const completed = await look(member('token_endpoint'), { metadata: { token_endpoint } })
+  assert.deepEqual(resultsOf(completed), HEALTHY)
+})
+
+test('a response in the fragment is read, too', async () => {
+  const change = (s) => (s.isFragment = true)
+  const { by } = await look(change, { responseMode: 'fragment' })
+  assert.equal(provider.asked.find(({ path }) => path === '/auth').query.get('response_mode'), 'fragment')
+  assert.equal(by['provider.client'].result, 'ok')
+  assert.equal(by['provider.iss-value'].result, 'ok')
+})
+
+test('a server without OpenID Connect needs no keys', async () => {
+  const only = ['issuer', 'authorization_endpoint', 'token_endpoint']
+  const { ofProvider, by } = await look(
+    (s) => (s.document = Object.fromEntries(only.map((name) => [name, s.document[name]]))),
+    { identity: { from: 'token_response', sub: 'uid' }, scope: 'read' },
+  )
+  assert.deepEqual(
+    ofProvider.filter(({ result }) => result === 'fault'),
+    [],
+  )
+  assert.equal(by['provider.keys'].result, 'unused')
+})
+
+test('a provider that sends anything is reported, and does not stop the doctor', async () => {
+  const odd = [null, 5, 'x', [], {}, [[]], true, 'http://127.0.0.1:1/', 'javascript:alert(1)', '//']
+  for (const value of odd) {
+    const change = (s) => {
+      for (const name of Object.keys(s.document)) if (name !== 'issuer') s.document[name] = value
+      s.document.userinfo_endpoint = value
+    }
+    const { ofProvider } = await look(change, {
+      dpop: true,
+      userInfo: true,
+      idTokenSignedResponseAlg: 'ES256',
+    })
+    assert.equal(ofProvider.find(({ id }) => id === 'provider.issuer').result, 'ok', String(value))
+  }
+  for (const document of [[], 'x', 5, null, { issuer: {} }]) {
+    const { ofProvider } = await look((s) => (s.document = document))
+    assert.ok(
+      ofProvider.some(({ result }) => result === 'fault'),
+      JSON.stringify(document),
+    )
+  }
+})
+
+test('a private address in the metadata is not requested', async () => {
+  const { load } = await import('../support/page_module.mjs')
+  const { Requests } = await load('doctor/requests.ts')
+  const { failure } = await new Requests(false).send(`${provider.origin}/keys`)
+  assert.match(failure, /private address 127\.0\.0\.1/)
+})

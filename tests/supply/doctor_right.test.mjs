@@ -1,0 +1,152 @@
+// `strongroom doctor` finds nothing wrong in the demo, and in deployments with the headers that `strongroom/headers`
+// generates. `--fix-headers` repairs a deployment.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { cloudflareHeaders, nextHeaders, nginxHeaders, securityHeaders } from '../../pkg/dist/headers.js'
+import { startDemo } from '../../www/demo.mjs'
+import { configFile, doctor, startDeployment, strongroom } from '../support/doctor.mjs'
+
+let deployment, file
+before(async () => {
+  deployment = await startDeployment()
+  file = await configFile(deployment.config)
+})
+after(() => deployment.close())
+
+/** Returns the lines that are neither right nor unused. */
+const open = ({ lines }) => lines.filter(({ result }) => result !== 'ok' && result !== 'unused')
+
+/** The one line that only a login could decide. */
+const LOGIN = ['provider.refresh-tokens']
+
+test('the demo’s site is right', async () => {
+  const demo = await startDemo()
+  try {
+    const without = await doctor(demo.site.origin)
+    assert.deepEqual(open(without), [])
+    const own = await configFile({
+      issuer: demo.provider.issuer,
+      clientId: demo.clientId,
+      redirectUri: '/callback',
+      scope: 'openid profile email offline_access orders',
+      consent: 'always',
+      apis: [{ url: demo.api.url, methods: ['GET', 'HEAD', 'POST', 'PUT'] }],
+      session: { idle: 1800, absolute: 43200, persist: 'memory' },
+      inspect: true,
+    })
+    const report = await doctor(demo.site.origin, '--config', own, '--probe-token')
+    assert.deepEqual(
+      open(report).map(({ id }) => id),
+      LOGIN,
+    )
+    assert.equal(report.by['provider.client'].result, 'ok')
+    assert.equal(report.by['provider.public-client'].result, 'ok')
+    assert.equal(report.by['worker.module'].result, 'ok')
+    assert.equal(report.status, 0)
+    assert.ok(report.requests <= 20, `${report.requests} requests`)
+  } finally {
+    await demo.close()
+  }
+})
+
+/** Gives the site's files exactly these headers. */
+const serve = ({ page, callback, worker }) => {
+  const clear = { 'Content-Security-Policy': null, 'Referrer-Policy': null, 'X-Content-Type-Options': null }
+  Object.assign(clear, { 'Cross-Origin-Opener-Policy': null, 'Cross-Origin-Resource-Policy': null })
+  deployment.site.headers = {
+    '/index.html': { ...clear, ...page },
+    '/callback.html': { ...clear, ...callback },
+    '/auth.worker.js': { ...clear, ...worker },
+  }
+}
+
+for (const [name, config, options] of [
+  ['the defaults', {}, {}],
+  [
+    'Next’s inline scripts',
+    {},
+    {
+      page: {
+        'script-src': ["'unsafe-inline'"],
+        'style-src': ["'unsafe-inline'"],
+        'connect-src': ["'self'"],
+      },
+    },
+  ],
+  ['a nonce', {}, { page: { 'script-src': ["'nonce-YWJj'"] } }],
+  ['a <base> element', {}, { base: true }],
+  ['Trusted Types', {}, { trustedTypes: ['auth-worker'] }],
+  ['isolated pages', {}, { isolated: true }],
+  ['a service worker', {}, { serviceWorker: '/sw.js' }],
+  ['a prefetch hint', {}, { module: '/assets/strongroom_bg-BqTr3x9P.wasm' }],
+  ['a callback page', { callbackPage: true }, {}],
+  ['a socket', { apis: [{ webSocket: { token: 'protocol' } }] }, {}],
+]) {
+  test(`the generated headers with ${name} are right`, async () => {
+    const { site } = deployment
+    const [rule] = deployment.config.apis
+    const own = { ...deployment.config, ...config, apis: [{ ...rule, ...config.apis?.[0] }] }
+    serve(securityHeaders(own, { origin: site.origin, worker: '/auth.worker.js', ...options }))
+    site.files['/callback.html'] = '<!doctype html><title>Signing in</title>'
+    site.routes['/callback'] = config.callbackPage ? '/callback.html' : '/index.html'
+    try {
+      const report = await doctor(site.origin, '--config', await configFile(own))
+      assert.deepEqual(
+        open(report).map(({ id, seen }) => [id, seen]),
+        LOGIN.map((id) => [id, undefined]),
+      )
+    } finally {
+      site.headers = {}
+      site.routes['/callback'] = '/index.html'
+    }
+  })
+}
+
+test('--fix-headers prints the file of each host, and keeps the sources of the page', async () => {
+  const { site, config } = deployment
+  const healthy = site.pageCsp
+  site.pageCsp = `default-src 'self'; img-src 'self' https://cdn.example.com; worker-src ${site.origin}/auth.worker.js; script-src *`
+  try {
+    const fix = async (host) => {
+      const { stdout, stderr, status } = await strongroom([
+        'doctor',
+        site.origin,
+        '--config',
+        file,
+        '--fix-headers',
+        host,
+      ])
+      assert.equal(status, 0, stderr)
+      return stdout
+    }
+    const options = {
+      origin: site.origin,
+      worker: '/auth.worker.js',
+      page: { 'img-src': ['https://cdn.example.com'] },
+    }
+    assert.equal(await fix('cloudflare'), cloudflareHeaders(config, options))
+    const rules = JSON.stringify({ headers: nextHeaders(config, options) }, null, 2)
+    assert.equal((await fix('next')).trim(), rules)
+    assert.equal((await fix('vercel')).trim(), rules)
+    const { http, server } = nginxHeaders(config, options)
+    assert.ok((await fix('nginx')).includes(http) && (await fix('nginx')).includes(server))
+    assert.match(
+      await fix('netlify'),
+      /^#.*\n\/\n {2}Content-Security-Policy: [^]*\n\/callback\n[^]*\n\/auth\.worker\.js\n/,
+    )
+    assert.match(await fix('netlify'), /img-src 'self' data: https:\/\/cdn\.example\.com/)
+  } finally {
+    site.pageCsp = healthy
+  }
+})
+
+test('--fix-headers names the endpoints’ origins, and needs a configuration', async () => {
+  const { site } = deployment
+  const { status, stderr } = await strongroom(['doctor', site.origin, '--fix-headers', 'nginx'])
+  assert.equal(status, 2)
+  assert.match(stderr, /--fix-headers needs a configuration/)
+  const metadata = { token_endpoint: 'http://127.0.0.1:1/token' }
+  const own = await configFile({ ...deployment.config, metadata })
+  const { stdout } = await strongroom(['doctor', site.origin, '--config', own, '--fix-headers', 'cloudflare'])
+  assert.match(stdout, /connect-src 'self' \S+ http:\/\/127\.0\.0\.1:1 /)
+})
