@@ -38,7 +38,7 @@ const healthy = (origin) => ({
   missing: [],
 })
 
-/** Starts a provider of which each part can be wrong. */
+/** Starts a provider whose parts can each be wrong. */
 async function startFake() {
   const asked = []
   const server = await listen({

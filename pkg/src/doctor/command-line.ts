@@ -1,7 +1,7 @@
 /** The command line: `strongroom doctor URL`. */
 import type { HostName } from './host-files.js'
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface CommandLine {
   /** The app's address. */
   url: URL

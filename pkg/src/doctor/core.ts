@@ -6,7 +6,7 @@ import { expandMessage } from '../page/errors/error-messages.js'
 /** Returns the fault of a configuration, or `undefined`. `base` is the worker's address. */
 export type Judge = (config: unknown, base: string) => string | undefined
 
-/** What the core reads of a worker when it starts. No page connects, so it never uses anything else. */
+/** Returns the part of a worker that the core reads when it starts. No page connects, so it never uses anything else. */
 const scopeAt = (base: string) => ({ performance, addEventListener: nothing, location: new URL(base) })
 const nothing = () => {}
 const storeLock = { open: nothing, hear: nothing }

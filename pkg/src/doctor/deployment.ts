@@ -14,7 +14,7 @@ export interface HandlerConfig {
   session?: { storage?: string }
 }
 
-/** What the parts of the doctor share. */
+/** The state that the parts of the doctor share. */
 export interface Deployment {
   readonly options: CommandLine
   readonly requests: Requests

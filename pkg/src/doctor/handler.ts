@@ -13,7 +13,7 @@ const script = (origin: string) => ({
   'Sec-Fetch-Dest': 'empty',
 })
 
-/** Checks the token handler. Resolves with false if there is none. */
+/** Checks the token handler. Resolves with false if no handler responds. */
 export const checkHandler = async (deployment: Deployment): Promise<boolean> => {
   const { report, requests, origin, options, handlerConfig } = deployment
   const named = options.handler ?? handlerConfig?.base

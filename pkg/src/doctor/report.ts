@@ -9,7 +9,7 @@ export interface Line {
   id: string
   result: Result
   text: string
-  /** What was seen. */
+  /** The value that was seen. */
   seen?: string
   /** The exact line that fixes a fault. A function if the whole line is known only at the end. */
   fix?: string | (() => string)

@@ -26,7 +26,7 @@ export interface Asked {
   readsBody?: boolean
 }
 
-/** A response, or the reason why there is none. */
+/** A response, or the reason for its absence. */
 export interface Reply {
   url: string
   /** 0 if there is no response. */
