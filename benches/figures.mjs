@@ -27,12 +27,11 @@ const NAMES = {
  */
 export const SENTENCES = [
   { file: 'README.md', text: '**Cost**: {page:0} KB in the page and {worker+module:0} KB in the worker' },
-  { file: 'docs/performance.md', text: '**Bytes in the page: {page:1} KB** after brotli.' },
   {
     file: 'docs/performance.md',
-    text: 'measures auth0-spa-js ({auth0:1} KB) and oidc-client-ts ({oidcClientTs:1} KB).',
+    text: '**Bytes in the page: {page:1} KB** after brotli (auth0-spa-js: {auth0:1} KB; oidc-client-ts: {oidcClientTs:1} KB).',
   },
-  { file: 'docs/performance.md', text: 'A page loads {errors:1} KB of error messages' },
+  { file: 'docs/performance.md', text: 'and {errors:1} KB of error messages with its first error.' },
   {
     file: 'docs/performance.md',
     text: 'its script ({worker:1} KB) and the WebAssembly module ({module:1} KB). With the page an app downloads {total:1} KB.',
