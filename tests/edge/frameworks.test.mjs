@@ -59,6 +59,17 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
         assert.equal(call.headers.cookie, undefined)
       })
 
+      if (name.startsWith('next')) {
+        test("pages, and not the handler's endpoints, have the guide's headers", async () => {
+          const visitor = await signedIn()
+          const { headers } = (await visitor.go('/')).response
+          assert.equal(headers.get('content-security-policy'), "frame-src 'none'; object-src 'none'")
+          assert.equal(headers.get('cross-origin-opener-policy'), 'same-origin')
+          const response = await visitor.call('/api/me')
+          assert.equal(response.headers.get('cross-origin-opener-policy'), null)
+        })
+      }
+
       test('the handler refuses calls without the header', async () => {
         const visitor = await signedIn()
         const response = await visitor.send('/api/me')
@@ -153,11 +164,12 @@ const VALUES = {
   '(env) => env.UPSTREAM': "'https://api.example.com/v1/'",
   "offline_access orders'": "offline_access'",
   "    consent: 'always',\n": '',
+  '  cacheComponents: true,\n  partialPrefetching: true,\n': '',
 }
 
 test('docs/nextjs.md contains every file of the tested app', async () => {
   const files = ['handler.ts', 'app/auth/[...path]/route.ts', 'app/api/[...path]/route.ts']
-  files.push('app/account.tsx', 'app/page.tsx', 'app/layout.tsx', 'proxy.ts')
+  files.push('app/account.tsx', 'app/page.tsx', 'app/layout.tsx', 'proxy.ts', 'next.config.ts')
   const [section] = (await guide('nextjs')).split('\n## Without a server')
   const tested = (await shown('next', files)).map((code) =>
     Object.entries(VALUES).reduce((text, [own, documented]) => text.replace(own, documented), code),

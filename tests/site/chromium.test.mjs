@@ -52,6 +52,16 @@ async function open(t, path, options) {
   return { page, said, foreign }
 }
 
+test('the demo signs in and the playground judges, as parts of the site', async (t) => {
+  const demo = await open(t, '/demo/')
+  await demo.page.click('#login')
+  await demo.page.click('#approve')
+  await demo.page.waitForSelector('body[data-state=signed-in]')
+  const playground = await open(t, '/playground/')
+  await playground.page.waitForSelector('#verdict .good')
+  for (const { said, foreign } of [demo, playground]) assert.deepEqual([said, foreign], [[], []])
+})
+
 test('search finds what users look for', async (t) => {
   const { page, said } = await open(t, '/')
   assert.ok(Object.keys(TERMS).length >= 40)

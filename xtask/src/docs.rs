@@ -1,20 +1,24 @@
 //! Builds the documentation site from the documents, and the reference from the package's types.
 
+use crate::package;
 use crate::paths::{at, files_below, root, target};
 use crate::process::{node, program};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
-use crate::{install, package};
 use anyhow::Result;
 use std::fs;
 
 /// The folder of the reference, below Cargo's target directory.
 const REFERENCE: &str = "reference";
 
-/// Builds the site into `target/docs/site`, with the reference if it has been written. The script installs `VitePress` on
-/// first use.
-pub(crate) fn build() -> Result<()> {
-    install::node()?;
+/// Builds the site into `target/docs/site`, with the static demo and the playground, and with the reference if it has been
+/// written. The script installs `VitePress` on first use. The headers of demo and playground name the `origin` of the
+/// site: by default localhost.
+pub(crate) fn build(origin: Option<&str>) -> Result<()> {
+    package::build()?;
+    if let Some(origin) = origin {
+        node(&["www/static/write.mjs", origin]).run()?;
+    }
     // The installed packages are in a folder of `www/docs`.
     let mut inputs = files_below(root(), "www/docs")?;
     inputs.extend(documents_in_root()?);

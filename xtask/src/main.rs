@@ -176,8 +176,12 @@ enum Command {
     /// reference if `reference` has written it. Installs its tools on first use.
     Docs {
         /// Also serve the site on loopback with the headers of a host. Ctrl-C stops it.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "origin")]
         serve: bool,
+        /// The origin of the site, such as `https://docs.example.com`, for the headers of demo and playground. Default:
+        /// localhost.
+        #[arg(long)]
+        origin: Option<String>,
     },
     /// Check that a release can be published, write its files into target/release-files, and stop before it is
     /// published.
@@ -250,8 +254,8 @@ fn run(command: &Command) -> Result<()> {
         Command::Servers { names, lock } => with_lockfiles("tests/servers/run.mjs", names, *lock),
         Command::Conformance { url, names } => conformance(url, names),
         Command::Reference => docs::reference(),
-        Command::Docs { serve } => {
-            docs::build()?;
+        Command::Docs { serve, origin } => {
+            docs::build(origin.as_deref())?;
             match serve {
                 true => process::become_node(&["www/docs/serve.mjs"]),
                 false => Ok(()),

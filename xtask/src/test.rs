@@ -257,7 +257,7 @@ fn site(engines: &[Engine], all: bool) -> Result<()> {
     };
     prepare(node(&[]))?;
     docs::reference()?;
-    docs::build()?;
+    docs::build(None)?;
     let suite = Suite::of("tests/site")?;
     let suite = match has_firefox {
         true => suite,
