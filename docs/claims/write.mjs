@@ -3,7 +3,7 @@
  *
  *   node docs/claims/write.mjs
  *
- * A file has the claims about one attacker: `{ title, groups: [{ title?, text?, claims: [{ id, claim, limits?, tests }] }] }`.
+ * A file has the claims about one attacker: `{ title, groups: [{ title?, text?, claims: [{ id, claim?, limits?, tests }] }] }`.
  * The identifier of a claim begins with its file's name and never changes; a new claim gets the next free number.
  * `standards.json` has the requirements of the specifications: `[{ title, rows: [{ section, requirement, strongroom,
  * note?, tests? }] }]`. A test is written as `file: name`; several tests of a Rust file as `file: name, name`. Links are
@@ -56,7 +56,7 @@ const paragraphs = (parts) => parts.filter(Boolean).join('\n\n')
 
 /** Returns a claim as a list item. */
 export const item = ({ id, claim, limits, tests }) =>
-  [`- **${id}** ${claim}`, limits && `*Not covered*: ${limits}`, quoted(tests)].filter(Boolean).join(' ')
+  [`- **${id}**`, claim, limits && `*Not covered*: ${limits}`, quoted(tests)].filter(Boolean).join(' ')
 
 const group = ({ title, text = [], claims = [] }) =>
   paragraphs([title && `### ${title}`, ...text, claims.map(item).join('\n')])

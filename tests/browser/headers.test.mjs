@@ -114,6 +114,17 @@ test('metadata adds the endpoints that the worker requests', () => {
   )
 })
 
+test("an unusable optional endpoint of the provider's document is left out", () => {
+  const unusable = ['', 'revoke', 'http://id.example.com/revoke', ['https://r.example.com/'], {}]
+  for (const revocation_endpoint of unusable) {
+    const metadata = { token_endpoint: 'https://t.example.com/', revocation_endpoint }
+    const found = ["'self'", 'https://id.example.com', 'https://t.example.com', 'https://api.example.com']
+    assert.deepEqual(connect({}, { metadata }), found)
+    assert.throws(() => connect({ metadata }), { code: 'config_invalid' }, 'in the configuration')
+  }
+  assert.throws(() => connect({}, { metadata: { token_endpoint: '' } }), { code: 'config_invalid' })
+})
+
 test('the worker may reach the UserInfo endpoint if it asks it', () => {
   const metadata = { userinfo_endpoint: 'https://people.example.com/me' }
   const [people, api] = ['https://people.example.com', 'https://api.example.com']

@@ -4,14 +4,24 @@ import { StrongroomError } from '../page/errors/error.js'
 /** Returns the error of an option that cannot be used. */
 export const invalid = (message: string) => new StrongroomError('config_invalid', `${message}.`)
 
+/** Returns a URL that is https, or http on loopback, as the vault's configuration requires. */
+const secureUrl = (url: unknown, base?: string): URL | undefined => {
+  if (typeof url !== 'string' || !URL.canParse(url, base)) return undefined
+  const parsed = new URL(url, base)
+  const isLoopback = /^((.+\.)?localhost|127(\.\d+){3})$/.test(parsed.hostname)
+  return parsed.protocol === 'https:' || (parsed.protocol === 'http:' && isLoopback) ? parsed : undefined
+}
+
+/** Returns true if a vault can request this address. */
+export const isEndpoint = (url: unknown): boolean => secureUrl(url) !== undefined
+
 /**
  * Returns a URL's origin. The URL must be https, or http on loopback, as in the vault's configuration. Characters that
  * URLs allow in a host name, and that have a meaning in a policy, such as `*` and `;`, are refused.
  */
 export const originOf = (name: string, url: unknown, base?: string): string => {
-  const parsed = typeof url === 'string' && URL.canParse(url, base) ? new URL(url, base) : undefined
-  const isLoopback = /^((.+\.)?localhost|127(\.\d+){3})$/.test(parsed?.hostname ?? '')
-  if (!parsed || !(parsed.protocol === 'https:' || (parsed.protocol === 'http:' && isLoopback))) {
+  const parsed = secureUrl(url, base)
+  if (!parsed) {
     throw invalid(`\`${name}\` is ${JSON.stringify(url)}, and must be an https URL`)
   }
   if (!/^[a-z\d-]+(\.[a-z\d-]+)*$/.test(parsed.hostname)) {

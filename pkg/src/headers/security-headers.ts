@@ -1,6 +1,6 @@
 /** The policies of the app's pages and of the worker's file, from the vault's configuration. */
 import type { ApiRule, ProviderMetadata, VaultConfig } from '../worker/config.js'
-import { appOrigin, checkPath, invalid, originOf } from './checks.js'
+import { appOrigin, checkPath, invalid, isEndpoint, originOf } from './checks.js'
 import { checkFrames } from './frames.js'
 import { checkModule, IMMUTABLE, linkHeader } from './module.js'
 
@@ -267,8 +267,17 @@ const workerFiles = ({ origin, worker, page = {} }: HeaderOptions): string[] => 
 const apiOrigin = (url: string, place: number, origin: string) =>
   originOf(`apis[${place}].url`, url, `${origin}/`)
 
-const endpointsOf = (config: HeaderConfig, { metadata }: HeaderOptions): Partial<ProviderMetadata> => ({
-  ...metadata,
+/** The endpoints that a vault ignores if the provider's own document has no usable address for them. */
+const OPTIONAL: string[] = [
+  'revocation_endpoint',
+  'pushed_authorization_request_endpoint',
+  'device_authorization_endpoint',
+] satisfies (typeof ENDPOINTS)[number][]
+
+const endpointsOf = (config: HeaderConfig, { metadata = {} }: HeaderOptions): Partial<ProviderMetadata> => ({
+  ...Object.fromEntries(
+    Object.entries(metadata).filter(([name, url]) => !OPTIONAL.includes(name) || isEndpoint(url)),
+  ),
   ...config.metadata,
 })
 
