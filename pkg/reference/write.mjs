@@ -6,12 +6,10 @@
  *
  * The default folder is target/reference. `cargo xtask reference` builds the declarations first.
  */
-import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { promisify } from 'node:util'
+import { installLocked } from '../../tests/support/install.mjs'
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url))
 
@@ -41,16 +39,9 @@ const OF_OTHERS = [
   'ViteTag',
 ]
 
-/** Installs TypeDoc, if it is not there. */
-async function install() {
-  if (existsSync(at('node_modules/typedoc'))) return
-  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-  await promisify(execFile)(npm, ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: at('.') })
-}
-
 /** Writes the pages into `folder`. Rejects if TypeDoc warns. */
 export async function write(folder) {
-  await install()
+  await installLocked(new URL('./', import.meta.url))
   const { Application, Converter, LogLevel } = await import('typedoc')
   const all = await entries()
   const app = await Application.bootstrapWithPlugins({

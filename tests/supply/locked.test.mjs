@@ -127,8 +127,8 @@ test('installing the tools runs none of their scripts', async () => {
   const examples = await read('examples/build.mjs')
   const recipes = await read('tests/recipes/project.mjs')
   const servers = await read('tests/servers/install.mjs')
-  const docs = await read('www/docs/build.mjs')
-  const lines = `${install}${packaging}${frameworks}${matrix}${examples}${recipes}${servers}${docs}`.split(
+  const shared = await read('tests/support/install.mjs')
+  const lines = `${install}${packaging}${frameworks}${matrix}${examples}${recipes}${servers}${shared}`.split(
     '\n',
   )
   const calls = lines.filter((line) => /\[["']ci["']|npm\(\w+, '(install|ci)'/.test(line))

@@ -8,12 +8,11 @@
  * not be installed on 25 November 2026. A newer one may have other inline scripts, style attributes or roles, which
  * finish.mjs, check.mjs and .vitepress/repairs.mjs then report.
  */
-import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { copyFile, cp, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { installLocked } from '../../tests/support/install.mjs'
 import { check } from './check.mjs'
 import { finish } from './finish.mjs'
 import { front } from './front.mjs'
@@ -22,20 +21,6 @@ import { PICTURE } from './links.mjs'
 import { OUTPUT, PAGES, PARTS } from './places.mjs'
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url))
-
-/** Installs the locked packages, unless they are there. npm writes the file of its own last. */
-async function install() {
-  const [wanted, installed] = await Promise.all(
-    ['package-lock.json', 'node_modules/.package-lock.json'].map((file) =>
-      readFile(at(file), 'utf8').then(JSON.parse, () => undefined),
-    ),
-  )
-  const isThere = ([folder, { version, optional }]) =>
-    folder === '' || optional || installed?.packages[folder]?.version === version
-  if (Object.entries(wanted.packages).every(isThere)) return
-  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-  await promisify(execFile)(npm, ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: at('.') })
-}
 
 /** Copies the pages, and the pictures that they show, into a folder with the paths of the repository. */
 async function copyPages(pages) {
@@ -60,7 +45,7 @@ async function copyPages(pages) {
 
 async function build() {
   const start = performance.now()
-  await install()
+  await installLocked(new URL('./', import.meta.url))
   const { pages, hasReference } = await listPages()
   await copyPages(pages)
   await rm(OUTPUT, { recursive: true, force: true })
