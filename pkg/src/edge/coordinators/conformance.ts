@@ -35,7 +35,8 @@ export interface ConformanceOptions {
  * entries: each check creates its own keys, whose entries expire at the latest a minute after their last write.
  *
  * @param make Creates the coordinator of a participant. All participants must share one store. Give each participant
- * its own connection, process or isolate if possible.
+ * its own connection, process or isolate if possible. `make` is called some fifty times, nothing is closed, and one check
+ * makes a hundred calls at once: for a database with few connections, return the coordinators of four pools in turn.
  */
 export function conformance(
   make: () => Coordinator | Promise<Coordinator>,
