@@ -413,6 +413,10 @@ test('Netlify’s file has each header once per path', () => {
     `/\n${lines(page)}/orders/*\n${lines(page)}/auth.worker.js\n${lines(worker)}`,
   )
   netlifyHeaders(CONFIG, { ...OPTIONS, documents: ['/orders/:id', '/:folder/page', '/:folder/'] })
+  assert.throws(() => netlifyHeaders(CONFIG, OPTIONS), {
+    code: 'config_invalid',
+    message: /`documents` is missing/,
+  })
   const refused = [
     [OPTIONS.worker, '/*'],
     [OPTIONS.worker, '/auth.worker.js'],

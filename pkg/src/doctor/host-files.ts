@@ -36,7 +36,7 @@ const write = (host: HostName, config: Args[0], options: Args[1], callback: stri
       return cloudflareHeaders(config, options)
     case 'netlify': {
       const documents = [...new Set(['/', '/index.html', ...(config.callbackPage ? [] : [callback])])]
-      return `# Add a block for each further page of the app: see docs/headers.md.\n${netlifyHeaders(config, { ...options, documents })}`
+      return `# Add a block for each further page of the app: see docs/deployment.md.\n${netlifyHeaders(config, { ...options, documents })}`
     }
     case 'nginx': {
       const { http, server } = nginxHeaders(config, options)

@@ -76,6 +76,11 @@ export const netlifyHeaders = (
   const { page, callback, worker, module } = securityHeaders(config, options)
   const path = pattern(options.worker)
   const ofCallback = callbackPath(config, options)
+  if (!Array.isArray(options.documents)) {
+    throw invalid(
+      "`documents` is missing, and must be the paths of the app's pages, such as ['/', '/orders/*']",
+    )
+  }
   const pages = options.documents.map((document) => {
     if (!/^\/([\w.~@:-]+\/)*([\w.~@:-]+|\*)?$/.test(document)) {
       throw invalid(`\`documents\` has ${JSON.stringify(document)}, and must have paths such as '/orders/*'`)
