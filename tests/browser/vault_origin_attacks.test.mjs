@@ -271,21 +271,27 @@ test(
   async () => {
     const page = await openWith(framed)
     await signIn(page)
-    const request = silentRequest(framed, `${framed.vault.origin}/callback`)
-    const [popup, answer] = await Promise.all([
-      page.waitForEvent('popup'),
-      page.evaluate(askInPopup, request.url),
-    ])
-    await popup.waitForURL(`${framed.site.origin}/callback**`)
-    const { value: code } = framed.ledger.newest('authorization_code')
-    assert.ok(!answer.join().includes(code), answer.join('\n'))
-    // The page passes the response to the vault, which has not started this login, and sends a signed-in user to the app.
-    const given = await page.evaluate(
-      (state) => settle(auth.handleCallback(`/callback#strongroom=${state}`)),
-      request.state,
-    )
-    assert.deepEqual(given, { value: { returnTo: '/' } })
-    assert.equal((await page.evaluate(() => auth.session)).claims.sub, 'alice')
+    // Without its script, the page in the popup does not take the response itself.
+    const release = framed.site.override('/page.js', { body: '' })
+    try {
+      const request = silentRequest(framed, `${framed.vault.origin}/callback`)
+      const [popup, answer] = await Promise.all([
+        page.waitForEvent('popup'),
+        page.evaluate(askInPopup, request.url),
+      ])
+      await popup.waitForURL(`${framed.site.origin}/callback**`)
+      const { value: code } = framed.ledger.newest('authorization_code')
+      assert.ok(!answer.join().includes(code), answer.join('\n'))
+      // The page passes the response to the vault, which has not started this login, and sends a signed-in user to the app.
+      const given = await page.evaluate(
+        (state) => settle(auth.handleCallback(`/callback#strongroom=${state}`)),
+        request.state,
+      )
+      assert.deepEqual(given, { value: { returnTo: '/' } })
+      assert.equal((await page.evaluate(() => auth.session)).claims.sub, 'alice')
+    } finally {
+      release()
+    }
   },
 )
 

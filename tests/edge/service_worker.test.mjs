@@ -231,10 +231,10 @@ for (const [kind, listener] of Object.entries(REPLACING)) {
   })
 }
 
-/** Puts the guide's first lines before a worker. */
+/** Puts the guide's first lines before a worker, as `importScripts()` does: as a script of its own. */
 const afterFirst = (listener) => async (workers) => {
   const files = await listener(workers)
-  return { ...files, '/sw.js': guide.block('// public/first.js') + files['/sw.js'] }
+  return { ...files, '/sw.js': `${guide.block('// public/first.js')};\n${files['/sw.js']}` }
 }
 
 /** Workers that leave the addresses to the browser, as the guide says. */
