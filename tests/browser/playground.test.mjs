@@ -141,6 +141,18 @@ for (const [host, expected] of Object.entries(HEADERS)) {
   })
 }
 
+test('every host has headers for an app with a callback page', time, async () => {
+  await tryOut({ ...VALID, callbackPage: true })
+  for (const host of Object.keys(HEADERS)) {
+    await page.selectOption('#host', host)
+    assert.equal(
+      await page.getAttribute('#headers', 'data-failed'),
+      null,
+      `${host}: ${await shown('headers')}`,
+    )
+  }
+})
+
 test('a configuration without headers gets the reason', time, async () => {
   await page.selectOption('#host', 'Any server')
   await tryOut({ ...VALID, issuer: 'id.example.com' })

@@ -43,7 +43,9 @@ export const HOSTS: Record<string, Host> = {
     file: '_headers',
     print(config, options) {
       const { pathname } = new URL(config.redirectUri ?? '/', options.origin)
-      return netlifyHeaders(config, { ...options, documents: [...new Set(['/', pathname])] })
+      // A callback page has a block of its own.
+      const documents = config.callbackPage ? ['/'] : [...new Set(['/', pathname])]
+      return netlifyHeaders(config, { ...options, documents })
     },
   },
   Vercel: {
