@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { securityHeaders } from '../../pkg/dist/headers.js'
 import { readGuide } from '../recipes/guide.mjs'
-import { booted, call, clickLogin, giveConsent, signIn, startApp } from '../support/app.mjs'
+import { call, clickLogin, giveConsent, signIn, startApp } from '../support/app.mjs'
+import { openAround, startedFrame, surround, userIn } from '../support/frames.mjs'
 import { listen } from '../support/listen.mjs'
 import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
@@ -22,33 +23,11 @@ before(async () => {
     site: { host: VAULT_HOSTS.app },
   })
   guide = await readGuide('docs/frames.md')
-  const handler = ({ url }, response) => {
-    const path = new URL(url, 'http://around').searchParams.get('path') ?? '/'
-    const html = `<!doctype html><iframe src="${app.site.origin}${path}"></iframe>`
-    response.writeHead(200, { 'Content-Type': 'text/html' }).end(html)
-  }
-  around.sameSite = await listen({ host: VAULT_HOSTS.vault, handler })
-  around.otherSite = await listen({ host: '127.0.0.1', handler })
-  around.thirdSite = await listen({ host: 'portal.localhost', handler })
+  around.sameSite = await surround(VAULT_HOSTS.vault, app.site.origin)
+  around.otherSite = await surround('127.0.0.1', app.site.origin)
+  around.thirdSite = await surround('portal.localhost', app.site.origin)
 }, time)
 after(() => Promise.all([app, ...Object.values(around)].map((each) => each?.close())))
-
-/** Opens a page around the app. Resolves with the frame when the app has started. */
-async function open(context, { origin }, options = '') {
-  const page = await context.newPage()
-  page.setDefaultTimeout(15_000)
-  await page.goto(origin + options)
-  return started(page)
-}
-
-async function started(page) {
-  const frame = page.frames()[1]
-  await frame.waitForFunction(() => globalThis.boot)
-  await booted(frame)
-  return frame
-}
-
-const user = (frame) => frame.evaluate(() => auth.session?.claims.sub ?? null)
 
 async function signedInTab() {
   const context = await app.browser.newContext()
@@ -59,8 +38,8 @@ async function signedInTab() {
 
 test('a frame of the same site has the session of the tabs, and its changes', time, async () => {
   const { context, tab } = await signedInTab()
-  const frame = await open(context, around.sameSite)
-  assert.equal(await user(frame), 'alice')
+  const frame = await openAround(context, around.sameSite)
+  assert.equal(await userIn(frame), 'alice')
   assert.equal((await call(frame, `${app.api.url}orders`)).value.status, 200)
   await tab.evaluate(() => auth.logout())
   await frame.waitForFunction(() => auth.session === null)
@@ -72,8 +51,8 @@ test('a frame of the same site has the session of the tabs, and its changes', ti
 
 test('a frame of another site has a session of its own, by a login on another device', time, async () => {
   const { context, tab } = await signedInTab()
-  const frame = await open(context, around.otherSite)
-  assert.equal(await user(frame), null)
+  const frame = await openAround(context, around.otherSite)
+  assert.equal(await userIn(frame), null)
   const code = await frame.evaluate(
     () =>
       new Promise((resolve) => {
@@ -91,10 +70,10 @@ test('a frame of another site has a session of its own, by a login on another de
   // The session is there again in this surrounding site, in no other one, and it is not the tab's.
   const page = frame.page()
   await page.reload()
-  assert.equal(await user(await started(page)), 'alice')
-  assert.equal(await user(await open(context, around.thirdSite)), null)
+  assert.equal(await userIn(await startedFrame(page)), 'alice')
+  assert.equal(await userIn(await openAround(context, around.thirdSite)), null)
   await tab.evaluate(() => auth.logout())
-  assert.equal(await user(await open(context, around.otherSite)), 'alice')
+  assert.equal(await userIn(await openAround(context, around.otherSite)), 'alice')
   await context.close()
 })
 
@@ -102,7 +81,7 @@ test('a login by redirect stays in the frame, where most providers show nothing'
   app.provider.settings.headers = { 'Content-Security-Policy': "frame-ancestors 'none'" }
   for (const place of [around.sameSite, around.otherSite]) {
     const context = await app.browser.newContext()
-    const frame = await open(context, place)
+    const frame = await openAround(context, place)
     const blocked = frame.page().waitForEvent('console', (message) => /frame-ancestors/.test(message.text()))
     await frame.evaluate(() => void auth.login().catch(() => {}))
     await blocked
@@ -126,7 +105,7 @@ test('the page’s headers allow exactly the guide’s frames', time, async () =
   })
   const undo = app.site.override('/index.html', { headers: own.page })
   const context = await app.browser.newContext()
-  assert.equal(await user(await open(context, around.sameSite)), null)
+  assert.equal(await userIn(await openAround(context, around.sameSite)), null)
   const page2 = await context.newPage()
   const blocked = page2.waitForEvent('console', (message) => /frame-ancestors/.test(message.text()))
   await page2.goto(around.otherSite.origin)
@@ -142,14 +121,14 @@ test(
     const sandboxed = async (flags) => {
       const html = `<!doctype html><iframe sandbox="${flags}" src="${app.site.origin}/"></iframe>`
       const handler = (_, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end(html)
-      const server = await listen({ host: VAULT_HOSTS.vault, handler })
+      const server = await surround(VAULT_HOSTS.vault, app.site.origin)
       const page = await (await app.browser.newContext()).newPage()
       await page.goto(server.origin)
       return { page, frame: page.frames()[1], server }
     }
     const [flags] = [/sandbox="([^"]+)"/.exec(guide.inline('sandbox='))[1]]
     const allowed = await sandboxed(flags)
-    await started(allowed.page)
+    await startedFrame(allowed.page)
     const [popup] = await Promise.all([allowed.page.waitForEvent('popup'), clickLogin(allowed.frame)])
     await giveConsent(popup)
     assert.equal((await allowed.frame.evaluate(() => login)).value.claims.sub, 'alice')

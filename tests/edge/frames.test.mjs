@@ -1,9 +1,9 @@
 // An app with a token handler in a frame: the rows of docs/frames.md.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { booted, call, clickLogin, giveConsent } from '../support/app.mjs'
+import { call, clickLogin, giveConsent } from '../support/app.mjs'
 import { startPage } from '../support/edge/page.mjs'
-import { listen } from '../support/listen.mjs'
+import { openAround, surround, userIn } from '../support/frames.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -13,27 +13,11 @@ const around = {}
 before(async () => {
   app = await startPage('node', { coordinator: 'in-isolate', provider: { accessTokenSeconds: 3600 } })
   app.site.pageCsp = app.site.pageCsp.replace(/; frame-ancestors [^;]+/, '')
-  const handler = (_, response) => {
-    const html = `<!doctype html><iframe src="${app.site.origin}/"></iframe>`
-    response.writeHead(200, { 'Content-Type': 'text/html' }).end(html)
-  }
   // Ports do not matter for the site: `localhost` is of one site, and 127.0.0.1 of another.
-  around.sameSite = await listen({ host: new URL(app.site.origin).hostname, handler })
-  around.otherSite = await listen({ host: '127.0.0.1', handler })
+  around.sameSite = await surround(new URL(app.site.origin).hostname, app.site.origin)
+  around.otherSite = await surround('127.0.0.1', app.site.origin)
 }, time)
 after(() => Promise.all([app, ...Object.values(around)].map((each) => each?.close())))
-
-async function open(context, { origin }) {
-  const page = await context.newPage()
-  page.setDefaultTimeout(15_000)
-  await page.goto(origin)
-  const frame = page.frames()[1]
-  await frame.waitForFunction(() => globalThis.boot)
-  await booted(frame)
-  return frame
-}
-
-const user = (frame) => frame.evaluate(() => auth.session?.claims.sub ?? null)
 
 async function signedInTab() {
   const tab = await app.open()
@@ -43,8 +27,8 @@ async function signedInTab() {
 
 test('a frame of the same site has the session of the tabs, and signs in by popup', time, async () => {
   const tab = await signedInTab()
-  const frame = await open(tab.context(), around.sameSite)
-  assert.equal(await user(frame), 'alice')
+  const frame = await openAround(tab.context(), around.sameSite)
+  assert.equal(await userIn(frame), 'alice')
   assert.equal((await call(frame, `${app.api.url}me`)).value.status, 200)
   await tab.evaluate(() => auth.logout())
   await frame.waitForFunction(() => auth.session === null)
@@ -59,8 +43,8 @@ test(
   time,
   async () => {
     const tab = await signedInTab()
-    const frame = await open(tab.context(), around.otherSite)
-    assert.equal(await user(frame), null)
+    const frame = await openAround(tab.context(), around.otherSite)
+    assert.equal(await userIn(frame), null)
     assert.equal((await call(frame, `${app.api.url}me`)).error.code, 'login_required')
     await clickLogin(frame)
     assert.equal((await frame.evaluate(() => login)).error.code, 'unsupported')
@@ -71,7 +55,7 @@ test(
 for (const place of ['sameSite', 'otherSite']) {
   test(`the handler refuses a login by redirect in a frame: ${place}`, time, async () => {
     const page = await app.open('/empty')
-    const frame = await open(page.context(), around[place])
+    const frame = await openAround(page.context(), around[place])
     const refused = frame.page().waitForResponse((response) => response.url().includes('/auth/login'))
     await frame.evaluate(() => void auth.login().catch(() => {}))
     assert.equal((await refused).status(), 403)

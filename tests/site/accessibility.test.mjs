@@ -3,9 +3,8 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { readPages } from '../../www/docs/check.mjs'
-import { serve } from '../../www/docs/serve.mjs'
-import { shareBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
+import { startDocs } from '../support/docs_site.mjs'
 
 const axe = await readFile(
   new URL('../../www/docs/node_modules/axe-core/axe.min.js', import.meta.url),
@@ -26,18 +25,14 @@ const LAYOUTS = ALL
   ? [WIDE, NARROW].flatMap((viewport) => ['light', 'dark'].map((scheme) => [viewport, scheme, every]))
   : SOME
 
-let site, shared
+let site
 before(async () => {
-  site = await serve()
-  shared = await shareBrowser()
+  site = await startDocs()
 })
-after(async () => {
-  await shared?.close()
-  await site?.close()
-})
+after(() => site?.close())
 
 async function open(t, viewport, colorScheme) {
-  const context = await shared.browser.newContext({ viewport, colorScheme, reducedMotion: 'reduce' })
+  const context = await site.browser.newContext({ viewport, colorScheme, reducedMotion: 'reduce' })
   t.after(() => context.close())
   return context.newPage()
 }

@@ -1,9 +1,7 @@
 // The documentation site in Chromium: search, console, requests, layout, and the parts of pages that are our own.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { serve } from '../../www/docs/serve.mjs'
-import { shareBrowser } from '../support/browser.mjs'
-import { TERMS, notFound, openSearch, watchPolicy } from '../support/docs_site.mjs'
+import { TERMS, notFound, openSearch, startDocs, watchPolicy } from '../support/docs_site.mjs'
 import { waitFor } from '../support/engines/driver.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { readPages } from '../../www/docs/check.mjs'
@@ -20,15 +18,11 @@ const PAGES = [
   '/architecture',
 ]
 
-let site, shared
+let site
 before(async () => {
-  site = await serve()
-  shared = await shareBrowser()
+  site = await startDocs()
 })
-after(async () => {
-  await shared?.close()
-  await site?.close()
-})
+after(() => site?.close())
 
 /**
  * Opens a page in a context of its own. What the console says and what is requested from other origins is kept.
@@ -36,7 +30,7 @@ after(async () => {
  * @param {import('playwright-core').BrowserContextOptions} [options]
  */
 async function open(t, path, options) {
-  const context = await shared.browser.newContext(options)
+  const context = await site.browser.newContext(options)
   t.after(() => context.close())
   const said = []
   const foreign = []

@@ -1,4 +1,20 @@
 /** The documentation site in browsers. `cargo xtask docs` builds it. */
+import { serve } from '../../www/docs/serve.mjs'
+import { shareBrowser, together } from './browser.mjs'
+
+/**
+ * Serves the site, for a Chromium.
+ *
+ * @returns {Promise<{ origin: string, browser: import('playwright-core').Browser, close(): Promise<unknown> }>}
+ */
+export async function startDocs() {
+  const [site, use] = await together(serve(), shareBrowser())
+  return {
+    origin: site.origin,
+    browser: use.browser,
+    close: () => Promise.all([use.close(), site.close()]),
+  }
+}
 
 /** Terms for which users search, and the page that one of the first results must be on. */
 export const TERMS = {

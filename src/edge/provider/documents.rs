@@ -93,17 +93,19 @@ async fn await_flight(task: &Task, name: &str) -> bool {
         let cache = task.isolate().session_cache.borrow();
         cache.flight(name, &task.now())
     };
-    let awaited = flight(task);
+    let Some(awaited) = flight(task) else {
+        return false;
+    };
     let longest = task.config().flow.request_timeout;
     // The number of steps is limited, too, because a host's clock may stand still.
     for _ in 0..longest.0.div_ceil(BEAT.0) {
         let left = longest.saturating_sub(began.elapsed(&task.now()));
-        if awaited.is_none() || flight(task) != awaited || left == Millis::ZERO {
+        if flight(task) != Some(awaited) || left == Millis::ZERO {
             break;
         }
-        task.sleep(awaited, left.min(BEAT)).await;
+        task.sleep(Some(awaited), left.min(BEAT)).await;
     }
-    awaited.is_some()
+    true
 }
 
 fn failed_for_another() -> Error {
