@@ -93,6 +93,23 @@ for (const [name, [changes, options]] of Object.entries(SURVIVING)) {
   })
 }
 
+test('the page is not left before a warning of the vault is printed', time, async () => {
+  app.setConfig({ ...SEALED, consent: undefined })
+  useCallbackPage(app, { extendedLifetime: false, hasApp: false })
+  const page = await atProvider()
+  const printed = []
+  page.on('console', (line) => printed.push(line.text()))
+  await page.route('**/error-messages.js', async (route) => {
+    // Without the wait, the page is left within this second.
+    await page.waitForURL('**/orders**', { timeout: 1000 }).catch(() => {})
+    await route.continue().catch(() => {})
+  })
+  await giveConsent(page)
+  await back(page)
+  assert.match(printed.join('\n'), /^strongroom: refresh_token_missing: /m)
+  await page.context().close()
+})
+
 const ENDING = {
   'a shared worker without extendedLifetime': { extendedLifetime: false },
   'a dedicated worker': { kind: 'dedicated' },

@@ -216,6 +216,32 @@ for (const [name, fault] of Object.entries(REFUSALS)) {
   })
 }
 
+/** Begins a login that is not pushed. `route` handles the page's request for the texts of warnings. */
+const unpushed = async (route) => {
+  app.provider.faults.add('push', { ...REFUSALS['status 403'], times: 1 })
+  const opened = await openPage()
+  await opened.page.route('**/strongroom/error-messages.js', (request) => route(request, opened.page))
+  return opened
+}
+
+test('a login waits until its warning is printed', time, async () => {
+  const { page, warningsOf } = await unpushed(async (route, page) => {
+    // Without the wait, the page is left within this second.
+    await page.waitForEvent('framenavigated', { timeout: 1000 }).catch(() => {})
+    await route.continue().catch(() => {})
+  })
+  await signIn(page)
+  assert.equal(warningsOf('login_not_pushed').length, 1)
+  await page.context().close()
+})
+
+test('a login does not wait for texts of warnings that never arrive', time, async () => {
+  const { page, warningsOf } = await unpushed(() => {})
+  await signIn(page)
+  assert.equal(warningsOf('login_not_pushed').length, 0)
+  await page.context().close()
+})
+
 test('provider_unavailable: a broken connection does not disable pushing', time, async () => {
   const { page } = await openPage()
   await signIn(page)

@@ -178,7 +178,7 @@ fn slowest(mut outcomes: Vec<Outcome>, at_once: AtOnce) -> String {
 }
 
 /// The maximum number of failed files that are run again.
-const FEW: usize = 2;
+const FEW: usize = 4;
 
 /// Runs failed files a second time, one after the other, and returns the files that fail again. A file that passes the
 /// second time is reported as unsteady. If more than [`FEW`] files failed, they are not repeated, because so many

@@ -70,7 +70,10 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
   // The opener must not take the popup for one that the user has closed.
   if (popupState) announce(popupState)
   const repeat = popupState ? undefined : (url: string) => location.replace(url)
+  const printed: Promise<void>[] = []
+  const warn = (warning: Warning) => printed.push(print(warning))
   const outcome = await passResponse(worker, href, warn, failure, repeat)
+  await Promise.all(printed)
   if (popupState) {
     if (outcome.t === 'error') announce(popupState, outcome)
     window.close()
@@ -168,5 +171,5 @@ const start = (options: FinishLoginOptions): Started => {
 }
 
 /** Prints a warning of the vault, as other pages do. */
-const warn = ({ warning, message }: Warning) =>
+const print = ({ warning, message }: Warning) =>
   createError(warning, message).then((text) => console.warn(`strongroom: ${warning}: ${text.message}`))

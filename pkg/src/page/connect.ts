@@ -22,6 +22,9 @@ type AnyWorker = SharedWorker | Worker
 /** All events: see `Events` in api.ts. */
 const EVENTS = ['call', 'change', 'expiring', 'failed', 'trace']
 
+/** Milliseconds after which a page is left although a warning could not be printed. */
+const LEAVE = 2000
+
 /** Milliseconds after which a missing call of `handleCallback()` is reported. */
 const REMINDER = 5000
 
@@ -98,11 +101,17 @@ export const connect = async (
   const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {
     events.dispatchEvent(new CustomEvent(type, { detail }))
   }
-  const tell = (message: Notice) =>
-    import('./errors/error-messages.js').then(
-      (texts) => texts.tell(message, emit),
+  /** Resolves when the last warning is printed. */
+  let told: Promise<void> | undefined
+  const tell = (message: Notice) => {
+    const texts = import('./errors/error-messages.js')
+    told = texts.then(
+      ({ tell }) => tell(message, emit),
       () => console.warn(message),
     )
+  }
+  /** Waits for `told` before the page is left, but not for a file that does not arrive. */
+  const printed = () => told && Promise.race([told, new Promise((resolve) => setTimeout(resolve, LEAVE))])
   const emitChange = () => {
     shown = session
     emit('change', { session, reason, ...(isOtherUser(session) && { userChanged: true }) })
@@ -230,6 +239,7 @@ export const connect = async (
           callback: () => inFlight ?? begun,
           refuse,
           webUrl,
+          printed,
           app,
           hasCallbackPage,
         }
@@ -257,7 +267,11 @@ export const connect = async (
         reason = 'logged_out'
         emitChange()
       }
-      if (done.url) location.assign(webUrl(done.url))
+      if (done.url) {
+        const url = webUrl(done.url)
+        await printed()
+        location.assign(url)
+      }
       return { revoked: done.revoked }
     },
     on: createOn(events),

@@ -33,6 +33,8 @@ interface LoginContext {
   callback: () => Promise<CallbackResult | null> | undefined
   refuse: typeof Refuse
   webUrl: typeof WebUrl
+  /** Waits until the warnings of the vault are printed. */
+  printed: () => unknown
   /** The hash of issuer and client that the vault sends. */
   app: number
   /** True if the page at the redirect URI has only `finishLogin()` of `strongroom/callback`. */
@@ -51,7 +53,7 @@ interface LoginContext {
 export const login = (
   connection: Connection,
   options: LoginOptions = {},
-  { href, popup, hasSession, callback, refuse, webUrl, app, hasCallbackPage }: LoginContext,
+  { href, popup, hasSession, callback, refuse, webUrl, printed, app, hasCallbackPage }: LoginContext,
 ): Promise<void> =>
   new Promise((resolve) => {
     const {
@@ -104,7 +106,10 @@ export const login = (
       } catch {
         // Without the stored options, a guard that asks for a step-up each time causes another login each time.
       }
-      if (!popup) return location.assign(url)
+      if (!popup) {
+        await printed()
+        return hasEnded || location.assign(url)
+      }
       // The popup still shows a page of this origin, so `closed` is reliable. A Cross-Origin-Opener-Policy of the
       // provider cannot make the popup look closed yet.
       if (popup.closed) return giveUp(canceled())
