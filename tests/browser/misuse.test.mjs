@@ -113,6 +113,15 @@ for (const [name, call, message] of [
 for (const [name, call] of Object.entries({
   'logout()': () => settle(auth.logout(new MouseEvent('click'))),
   'login()': () => settle(auth.login(new MouseEvent('click'))),
+  'login(), with an event of React,': () => {
+    // React's events refer to elements, which refer to React's own objects.
+    class SyntheticEvent {
+      _reactName = 'onClick'
+      _targetInst = this
+      preventDefault() {}
+    }
+    return settle(auth.login(new SyntheticEvent()))
+  },
 })) {
   test(`message_invalid: ${name} as an event handler`, time, async () => {
     const error = await refusal(call)

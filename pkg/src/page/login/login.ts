@@ -66,6 +66,10 @@ export const login = (
       open,
       ...parameters
     } = options
+    // An event of React cannot be sent, because it contains itself.
+    if ((options as Partial<Event>).preventDefault) {
+      return resolve(refuse('message_invalid', "login() has no option 'isTrusted'"))
+    }
     // `loginHint` and `uiLocales` are left out, because they may identify the user and must not be stored. They only
     // save the user some typing.
     const demand = JSON.stringify({ ...parameters, loginHint: undefined, uiLocales: undefined })
