@@ -437,6 +437,8 @@ mod tests {
                 "on the origin that serves the worker",
             ),
             (r#"{"redirectUri": "/cb#x"}"#, "without fragment"),
+            (r#"{"redirectUri": "callback"}"#, "such as '/callback'"),
+            (r#"{"redirectUri": ""}"#, "such as '/callback'"),
             (r#"{"redirectUri": "http://app.example.com/cb"}"#, "https"),
             (r#"{"scope": ""}"#, "`scope` is \"\""),
             (r#"{"scope": "openid  email"}"#, "single spaces"),

@@ -49,11 +49,16 @@ impl RedirectUri {
     /// Reads the option. `base` is the worker's address.
     pub(super) fn read(options: &Options<'_>, base: Url) -> Self {
         const OPTION: &str = "redirectUri";
-        const WHY: &str =
-            msg!("it must be a URL, or a path on the worker's origin, without fragment");
+        const WHY: &str = msg!(
+            "it must be a URL, or a path such as '/callback' on the worker's origin, without fragment"
+        );
         let is_custom = options.boolean("customLogin");
-        let url = Url::parse_with_base(options.text(OPTION, WHY), &base);
-        let Some(url) = url.filter(|url| !url.has_fragment() && !url.has_userinfo()) else {
+        let text = options.text(OPTION, WHY);
+        // `callback` would be a path in the folder of the worker's file.
+        let is_explicit = text.starts_with(['/', '.']) || text.contains(':');
+        let url = Url::parse_with_base(text, &base)
+            .filter(|url| is_explicit && !url.has_fragment() && !url.has_userinfo());
+        let Some(url) = url else {
             options.refuse(OPTION, WHY);
             return Self {
                 url: base,

@@ -5,8 +5,8 @@ export interface VaultConfig {
   /** The client identifier (RFC 6749 2.2) of a public client: a browser cannot keep a client secret. */
   clientId: string
   /**
-   * The URL to which the provider sends its response, relative to the worker's URL. It must have the worker's origin,
-   * except with `customLogin`.
+   * The URL to which the provider sends its response: a path such as `/callback`, a URL, or a path such as `./callback`
+   * in the folder of the worker's file. It must have the worker's origin, except with `customLogin`.
    */
   redirectUri: string
   /**
