@@ -5,6 +5,7 @@ import { createCssVariablesTheme } from 'shiki'
 import { BRANCH, repository } from '../links.mjs'
 import { FRONT, REFERENCE, listPages, listSections, markdownOf, plain } from '../pages.mjs'
 import { OUTPUT, PAGES, WORK } from '../places.mjs'
+import { unused, withWords } from '../search-words.mjs'
 import { classes, labelCells, mapLinks, pictures } from './markdown.mjs'
 import { bar, later, sidebar } from './navigation.mjs'
 import { repairs } from './repairs.mjs'
@@ -77,6 +78,8 @@ export default {
       options: {
         detailedView: false,
         later: later(pages, listed),
+        // VitePress calls this function for the index only.
+        _render: async (source, env, md) => withWords(pageOf(env), await md.renderAsync(source, env)),
         miniSearch: { searchOptions: { boost: { title: 4, text: 1, titles: 2 } } },
       },
     },
@@ -93,6 +96,8 @@ export default {
     if (data.filePath === FRONT) data.frontmatter.sidebar = false
   },
   buildEnd() {
+    if (unused.size)
+      throw new Error(`search-words.mjs names sections that do not exist: ${[...unused].join(', ')}`)
     if (dead.size) throw new Error(`links lead nowhere:\n  ${[...dead].join('\n  ')}`)
   },
   vite: {
