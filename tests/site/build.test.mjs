@@ -8,17 +8,21 @@ import { pathToFileURL } from 'node:url'
 import { Miniflare } from 'miniflare'
 import { check, faultsOf, readPages, readPolicy } from '../../www/docs/check.mjs'
 import { BRANCH, address, repository, revision, withAddresses } from '../../www/docs/links.mjs'
-import { rank } from '../../www/docs/.vitepress/rank.mjs'
+import { later } from '../../www/docs/.vitepress/navigation.mjs'
+import { rank, searchOptions } from '../../www/docs/.vitepress/rank.mjs'
 import { repair } from '../../www/docs/.vitepress/repairs.mjs'
 import { rulesOf } from '../../www/docs/finish.mjs'
-import { REFERENCE, listPages, markdownOf, read, root } from '../../www/docs/pages.mjs'
+import { REFERENCE, listPages, listSections, markdownOf, read, root, routeOf } from '../../www/docs/pages.mjs'
 import { OUTPUT } from '../../www/docs/places.mjs'
+import { terms, withWords } from '../../www/docs/search-words.mjs'
 import { headersFor, parseHeaders } from '../../www/docs/serve.mjs'
 
 assert.ok(existsSync(OUTPUT), 'the site is not built: run `cargo xtask docs`')
 
 const require = createRequire(new URL('../../www/docs/package.json', import.meta.url))
-const { default: GithubSlugger } = await import(pathToFileURL(require.resolve('github-slugger')))
+const load = (name) => import(pathToFileURL(require.resolve(name)))
+const { default: GithubSlugger } = await load('github-slugger')
+const { default: MiniSearch } = await load('minisearch')
 
 const { pages, hasReference } = await listPages()
 const html = await readPages()
@@ -82,6 +86,42 @@ test('results with all words come first, and no page hides others', () => {
       combineWith === 'AND' ? results('/b') : results('/a', '/a#1', '/a#2', '/a#3', '/b', '/c'),
   }
   assert.deepEqual(rank(index, 'two words'), results('/b', '/a', '/a#1', '/a#2', '/c'))
+})
+
+/** Resolves with the index of the search, with the options of the search box. */
+async function readIndex() {
+  const chunks = `${OUTPUT}/assets/chunks/`
+  const file = (await readdir(chunks)).find((name) => name.startsWith('@localSearchIndex'))
+  const { default: json } = await import(pathToFileURL(chunks + file))
+  const options = searchOptions(later(pages, await listSections(pages)))
+  const boost = { title: 4, text: 1, titles: 2 }
+  return MiniSearch.loadJSON(json, {
+    fields: ['title', 'titles', 'text'],
+    storeFields: ['title', 'titles'],
+    searchOptions: { ...options, boost },
+  })
+}
+
+test('search finds sections by words that they do not use', async () => {
+  const index = await readIndex()
+  const first = (word) =>
+    rank(index, word)
+      .slice(0, 5)
+      .map(({ id }) => id.split('#')[0])
+  const missing = terms.flatMap(({ section, words }) =>
+    words.filter((word) => !first(word).includes(routeOf(section.split('#')[0]))),
+  )
+  assert.deepEqual(missing, [])
+  assert.ok(terms.flatMap(({ words }) => words).length > 400)
+  assert.ok(!first('key rotation').includes('/popup'), 'control')
+  assert.deepEqual(first('qwxzyv'), [], 'control')
+})
+
+test('words are below the heading of their section', () => {
+  const html = '<h1 id="a">A</h1><p>B</p><h2 id="on-all-devices">C</h2><p>D</p>'
+  const text = withWords('docs/logout.md', html)
+  assert.match(text, /A<\/h1>\s*<p>log out, .*<p>B<.*C<\/h2>\s*<p>logout everywhere, .*<p>D</s)
+  assert.equal(withWords('docs/none.md', html), html)
 })
 
 test('a newer VitePress without the repaired text fails the build', () => {

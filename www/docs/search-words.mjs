@@ -1,16 +1,15 @@
 /**
- * Words for which people search, and which the documents do not use: names in other libraries, informal names and
- * abbreviations. The search finds the section by them, although its text does not contain them. Each key is a page, with
- * the anchor of the section.
+ * Words by which people search for a section, although it does not use them: names in other libraries, informal names and
+ * abbreviations. Each key is a page, with the anchor of the section.
  */
-export const WORDS = {
+const WORDS = {
   'README.md#use-it':
     'getting started, quick start, tutorial, hello world, setup, sample app, vanilla JavaScript',
   'README.md#install': 'npm install, yarn add, pnpm add, download',
-  'docs/faq.md#how-do-i-get-the-token':
-    'getAccessToken, getAccessTokenSilently, acquireTokenSilent, getTokenSilently, read the access token, bearer token, id_token, decode JWT, Authorization header',
+  'docs/faq.md#how-do-i-get-the-access-token':
+    'getAccessToken, getAccessTokenSilently, acquireTokenSilent, getTokenSilently, get the access token, show the access token, bearer token, decode JWT',
   'docs/faq.md#why-is-the-user-signed-out-after-a-reload':
-    'page refresh, F5, session lost, stay signed in, remember me, keep me logged in, localStorage, sessionStorage',
+    'F5, session is lost, session lost after reload, stay signed in, remember me, keep me logged in, localStorage, sessionStorage',
   'docs/faq.md#why-must-the-user-sign-in-again-in-safari-or-in-each-tab':
     'Safari, WebKit, iOS, iPhone, ITP, new tab, reload in Safari, session over reloads',
   'docs/faq.md#does-this-protect-against-xss':
@@ -21,9 +20,9 @@ export const WORDS = {
     'landing page, public page, home page, login button, optional login, signed-in user name, avatar, header bar',
   'docs/login.md#step-up': 'MFA, multi-factor, 2FA, two-factor, acr, amr, reauthenticate, sudo mode',
   'docs/login.md#options-of-a-page':
-    'switch account, another user, select_account, login_hint, ui_locales, audience parameter',
+    'switch account, select_account, login_hint, ui_locales, audience parameter',
   'docs/logout.md':
-    'log out, signout, sign-out, end session, end_session_endpoint, RP-initiated logout, post_logout_redirect_uri',
+    'log out, signout, sign-out, end_session_endpoint, RP-initiated logout, post_logout_redirect_uri',
   'docs/logout.md#on-all-devices':
     'logout everywhere, log out everywhere, sign out everywhere, all sessions, revoke all sessions, other devices, global logout',
   'docs/edge-operate.md#sign-out-on-all-devices':
@@ -32,9 +31,8 @@ export const WORDS = {
     'key rotation, rotate keys, rotate secret, change cookie keys, cookie secret, COOKIE_KEYS, encryption key',
   'docs/edge-operate.md#if-a-key-is-compromised': 'leaked secret, stolen key, emergency',
   'docs/edge-operate.md#limits-of-headers': 'cookie too large, 431, 502, header too big, chunked cookies',
-  'docs/edge.md': 'BFF, backend for frontend, server-side session, cookie session, HttpOnly cookie, proxy',
-  'docs/edge-deploy.md#choosing-a-coordinator':
-    'Redis, Durable Objects, shared store, database, KV, session store, cluster',
+  'docs/edge.md': 'BFF, backend for frontend, server-side session, HttpOnly cookie, proxy',
+  'docs/edge-deploy.md#choosing-a-coordinator': 'Redis, Durable Objects, shared store, database, KV, cluster',
   'docs/edge-deploy.md#a-store-of-your-own-such-as-postgres':
     'PostgreSQL, Postgres coordinator, MySQL, SQL, DynamoDB, custom store',
   'docs/edge-reference.md#requests-of-scripts':
@@ -54,8 +52,7 @@ export const WORDS = {
     'multiple tabs, several tabs, new tab, share session between tabs, tab sync, BroadcastChannel, logout other tabs',
   'docs/session-storage.md#where-a-session-is-stored':
     'localStorage, sessionStorage, IndexedDB, encryption at rest, token storage, where to store tokens',
-  'docs/fetch.md':
-    'xhr, XMLHttpRequest, access token, bearer, Authorization header, call an API, http request',
+  'docs/fetch.md': 'xhr, XMLHttpRequest, bearer, call an API, http request, REST',
   'docs/fetch.md#progress':
     'xhr, XMLHttpRequest, upload progress, download progress, onUploadProgress, file upload, progress bar',
   'docs/fetch.md#rules-for-urls': 'allow list, whitelist, allowed urls, base url, wildcard',
@@ -66,11 +63,11 @@ export const WORDS = {
     'second API, second audience, second API audience, multiple APIs, multiple audiences, audience per API, resource indicators, microservices, Graph API',
   'docs/event-sources-and-sockets.md':
     'SSE, server-sent events, ws, wss, realtime, GraphQL subscriptions, socket.io, live updates',
-  'docs/headers.md': 'CSP, security headers, Content-Security-Policy, COOP, COEP, nonce, unsafe-inline',
+  'docs/headers.md': 'CSP, security headers, Content-Security-Policy, COOP, COEP, unsafe-inline',
   'docs/deployment.md':
     'hosting, production, go live, publish, static hosting, GitHub Pages, Apache, Caddy, Azure Static Web Apps, Firebase Hosting',
   'docs/deployment.md#netlify':
-    'netlify.toml, Netlify headers, Netlify policy, policy on Netlify, _headers, _redirects, edge functions',
+    'netlify.toml, Netlify headers, Netlify policy, policy on Netlify, edge functions',
   'docs/deployment.md#vercel': 'vercel.json, middleware',
   'docs/deployment.md#s3-with-cloudfront': 'AWS, Amazon, Lambda@Edge, S3 bucket',
   'docs/deployment.md#nginx': 'nginx.conf, Docker, reverse proxy',
@@ -95,9 +92,9 @@ export const WORDS = {
   'docs/migration-authjs.md':
     'next-auth, NextAuth, Auth.js, getServerSession, iron-session, @auth0/nextjs-auth0',
   'docs/providers/entra-id.md': 'Azure AD, Azure Active Directory, Microsoft, Office 365',
-  'docs/testing-your-app.md': 'mock, unit test, e2e, end-to-end, Cypress, jsdom, fake provider, test double',
+  'docs/testing-your-app.md': 'mock, unit test, e2e, Cypress, jsdom, fake provider, test double',
   'docs/frameworks.md#guards':
-    'protected route, private route, route guard, AuthGuard, canActivate, middleware, require login',
+    'protected route, private route, route guard, AuthGuard, canActivate, middleware',
   'docs/frameworks.md#vue': 'Nuxt, Pinia, vue-router',
   'docs/frameworks.md#without-a-framework': 'vanilla JS, plain JavaScript, jQuery, web components, Lit, htmx',
   'docs/bundlers.md': 'Vite, webpack, Turbopack, Rspack, Rsbuild, Parcel, esbuild, Rollup, wasm loader',
@@ -105,7 +102,7 @@ export const WORDS = {
   'docs/shells.md':
     'Capacitor, Cordova, Ionic, Tauri, Electron, React Native, mobile app, native app, desktop app, deep link, universal link',
   'docs/performance.md': 'bundle size, kilobytes, wasm size, slow, latency, benchmark, memory',
-  'docs/comparison.md': 'versus, vs, alternatives, oidc-spa, Duende, TMI-BFF, service worker token handler',
+  'docs/comparison.md': 'versus, vs, alternatives, oidc-spa, Duende, TMI-BFF',
   'docs/dpop.md': 'sender-constrained tokens, proof of possession, RFC 9449, token binding',
   'docs/other-logins.md#on-another-device': 'device code, device flow, TV, QR code, RFC 8628',
   'docs/oauth.md': 'OAuth2 only, no OIDC, GitHub login, Spotify, Discord, without id_token',
@@ -115,12 +112,17 @@ export const WORDS = {
   'docs/supply-chain.md': 'SBOM, provenance, npm audit, dependencies, reproducible build',
   'docs/login.md#a-login-that-fails':
     'login error, access_denied, invalid_state, state mismatch, redirect_uri mismatch',
-  'docs/login.md#the-id-token':
-    'claims, user profile, email, roles, groups, permissions, nonce, JWKS, signature',
+  'docs/login.md#the-id-token': 'user profile, email, roles, groups, permissions, nonce, JWKS, signature',
 }
+
+/** The words of each section. */
+export const terms = Object.entries(WORDS).map(([section, words]) => ({ section, words: words.split(', ') }))
 
 /** The sections that are not found yet. After the build, one that is left does not exist. */
 export const unused = new Set(Object.keys(WORDS))
+
+/** The number of times that the index has each word, so that a word counts in a long section, too. */
+const TIMES = 4
 
 /** Matches the first heading of a page, or the one with this anchor. */
 const headingOf = (anchor) => (anchor ? new RegExp(`<(h[1-6]) id="${anchor}".*?</\\1>`, 's') : /<\/h1>/)
@@ -137,7 +139,7 @@ export function withWords(page, html) {
     if (path !== page) return text
     return text.replace(headingOf(anchor), (heading) => {
       unused.delete(section)
-      return `${heading}\n<p>${words}.</p>`
+      return `${heading}\n<p>${`${words}. `.repeat(TIMES)}</p>`
     })
   }, html)
 }
