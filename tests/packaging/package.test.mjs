@@ -45,6 +45,11 @@ test('its readme begins with the command that installs it', async () => {
   assert.doesNotMatch(text, /only in the repository|cargo xtask build/)
 })
 
+test('no document has text of the site', async () => {
+  for (const file of files.filter((path) => path.endsWith('.md')))
+    assert.doesNotMatch(await read(file), /only on the site|\/playground\//, file)
+})
+
 test('contains the targets of its links', async () => {
   const links = []
   for (const file of files.filter((path) => /\.md$|^llms\.txt$/.test(path))) {

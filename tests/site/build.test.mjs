@@ -12,7 +12,17 @@ import { later } from '../../www/docs/.vitepress/navigation.mjs'
 import { rank, searchOptions } from '../../www/docs/.vitepress/rank.mjs'
 import { repair } from '../../www/docs/.vitepress/repairs.mjs'
 import { rulesOf } from '../../www/docs/finish.mjs'
-import { REFERENCE, listPages, listSections, markdownOf, read, root, routeOf } from '../../www/docs/pages.mjs'
+import {
+  INTERNALS,
+  REFERENCE,
+  inOrder,
+  listPages,
+  listSections,
+  markdownOf,
+  read,
+  root,
+  routeOf,
+} from '../../www/docs/pages.mjs'
 import { OUTPUT } from '../../www/docs/places.mjs'
 import { terms, withWords } from '../../www/docs/search-words.mjs'
 import { headersFor, parseHeaders } from '../../www/docs/serve.mjs'
@@ -120,8 +130,14 @@ test('search finds sections by words that they do not use', async () => {
 test('words are below the heading of their section', () => {
   const html = '<h1 id="a">A</h1><p>B</p><h2 id="on-all-devices">C</h2><p>D</p>'
   const text = withWords('docs/logout.md', html)
-  assert.match(text, /A<\/h1>\s*<p>log out, .*<p>B<.*C<\/h2>\s*<p>logout everywhere, .*<p>D</s)
-  assert.equal(withWords('docs/none.md', html), html)
+  assert.match(
+    text,
+    /A<\/h1>\s*<p>log out, .*docs\/logout\.md.*<p>B<.*C<\/h2>\s*<p>logout everywhere, .*<p>D</s,
+  )
+  assert.match(
+    withWords('docs/none.md', html),
+    /A<\/h1>\s*<p>docs\/none\.md\..*<\/p><p>B<\/p><h2[^>]*>C<\/h2><p>D/s,
+  )
 })
 
 test('a newer VitePress without the repaired text fails the build', () => {
@@ -258,6 +274,67 @@ test('the front page has the facts of the README', async () => {
   assert.ok(front.includes(`${page} in the page, and ${worker} in the worker`))
   for (const path of ['/start', '/edge', '/frameworks'])
     assert.ok(html.get('/').includes(`href="${path}"`), path)
+})
+
+/** Returns what a reader of a page sees, without code. */
+const prose = (page) =>
+  /<main.*<\/main>/s
+    .exec(page)[0]
+    .replace(/<pre.*?<\/pre>|<code>.*?<\/code>/gs, '')
+    .replace(/<[^>]*>/g, '')
+
+/** Returns the names of documents' files in a page, each with the words before. */
+const namesOfFiles = (page) =>
+  [...prose(page).matchAll(/.{0,40}(README|\b[\w/-]+\.md\b)/g)].map(([text]) => text)
+
+test('pages for users name pages as the site does', async () => {
+  const { sections } = await listSections(pages)
+  const forUsers = sections.filter(({ title }) => title !== INTERNALS)
+  const routes = ['/start', '/documents', ...inOrder(forUsers).map((page) => pages.get(page))]
+  assert.ok(routes.length > 60)
+  // The changes name files of the repository.
+  const wrong = routes
+    .filter((route) => route !== '/changelog')
+    .flatMap((route) => namesOfFiles(html.get(route)).map((name) => `${route}: ${name}`))
+  assert.deepEqual(wrong, [])
+  assert.deepEqual(
+    namesOfFiles('<main><code>a.md</code><p>The README, b.md</p></main>'),
+    ['The README, b.md'],
+    'control',
+  )
+})
+
+test('a link to a section has its heading as label', () => {
+  const shown = html.get('/deployment').replace(/<[^>]*>/g, '')
+  assert.match(shown, /“Headers” has the reasons/)
+  assert.match(shown, /\(“A name without a hash”\)/)
+  assert.match(html.get('/vault-origin').replace(/<[^>]*>/g, ''), /“Browsers: Which worker” says/)
+})
+
+test('the site offers demo and playground before a clone', () => {
+  const start = html.get('/start')
+  const places = ['/demo/', '/playground/', 'cargo xtask demo'].map((text) =>
+    start.indexOf(text, start.indexOf('<main')),
+  )
+  assert.ok(places[0] > 0)
+  assert.deepEqual(
+    [...places].sort((a, b) => a - b),
+    places,
+  )
+  for (const [route, part] of [
+    ['/', 'demo'],
+    ['/', 'playground'],
+    ['/headers', 'playground'],
+    ['/options', 'playground'],
+    ['/deployment', 'playground'],
+    ['/security', 'demo'],
+    ['/protection', 'demo'],
+  ])
+    assert.match(
+      html.get(route),
+      new RegExp(`<main.*href="/${part}/" target="_self"`, 's'),
+      `${route}: ${part}`,
+    )
 })
 
 /** Returns the addresses in Markdown. */

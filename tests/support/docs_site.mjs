@@ -87,6 +87,7 @@ export const TERMS = {
   'netlify.toml': /^\/deployment#netlify/,
   'fake provider': /^\/testing-your-app/,
   'environment variables': /^\/deployment#configuration-at-run-time/,
+  'docs/headers.md': /^\/headers/,
   'bundle size': /^\/performance/,
 }
 

@@ -128,18 +128,23 @@ const TIMES = 4
 const headingOf = (anchor) => (anchor ? new RegExp(`<(h[1-6]) id="${anchor}".*?</\\1>`, 's') : /<\/h1>/)
 
 /**
- * Returns the HTML of a page with its words below their headings.
+ * Returns the HTML of a page with its words below their headings. The path of its file is one of them, because messages
+ * of the package name it.
  *
  * @param {string} page The page's path in the repository.
  * @param {string} html
  */
 export function withWords(page, html) {
-  return Object.entries(WORDS).reduce((text, [section, words]) => {
-    const [path, anchor] = section.split('#')
-    if (path !== page) return text
-    return text.replace(headingOf(anchor), (heading) => {
-      unused.delete(section)
-      return `${heading}\n<p>${`${words}. `.repeat(TIMES)}</p>`
-    })
-  }, html)
+  const below = (text, anchor, words) =>
+    text.replace(headingOf(anchor), (heading) => `${heading}\n<p>${`${words}. `.repeat(TIMES)}</p>`)
+  return Object.entries(WORDS).reduce(
+    (text, [section, words]) => {
+      const [path, anchor] = section.split('#')
+      if (path !== page) return text
+      const changed = below(text, anchor, words)
+      if (changed !== text) unused.delete(section)
+      return changed
+    },
+    below(html, undefined, page),
+  )
 }

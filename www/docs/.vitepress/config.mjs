@@ -6,12 +6,13 @@ import { BRANCH, repository } from '../links.mjs'
 import { FRONT, REFERENCE, listPages, listSections, markdownOf, plain } from '../pages.mjs'
 import { OUTPUT, PAGES, WORK } from '../places.mjs'
 import { unused, withWords } from '../search-words.mjs'
-import { classes, labelCells, mapLinks, pictures } from './markdown.mjs'
+import { classes, labelCells, mapLinks, namesOf, pictures } from './markdown.mjs'
 import { bar, later, sidebar } from './navigation.mjs'
 import { repairs } from './repairs.mjs'
 
 const { pages, hasReference } = await listPages()
 const listed = await listSections(pages)
+const names = await namesOf(listed.titles)
 
 /** The paths to which VitePress renames the pages. */
 const rewrites = Object.fromEntries(
@@ -62,7 +63,7 @@ export default {
     include: false,
     snippet: false,
     config(md) {
-      mapLinks(md, { pages, titles: listed.titles, pageOf, report: (message) => dead.add(message) })
+      mapLinks(md, { pages, names, pageOf, report: (message) => dead.add(message) })
       labelCells(md)
       pictures(md, pageOf)
     },
