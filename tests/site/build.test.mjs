@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url'
 import { Miniflare } from 'miniflare'
 import { check, faultsOf, readPages, readPolicy } from '../../www/docs/check.mjs'
 import { BRANCH, address, repository, revision, withAddresses } from '../../www/docs/links.mjs'
+import { canonicalOf, sitemapOf } from '../../www/docs/.vitepress/origin.mjs'
 import { later } from '../../www/docs/.vitepress/navigation.mjs'
 import { rank, searchOptions } from '../../www/docs/.vitepress/rank.mjs'
 import { repair } from '../../www/docs/.vitepress/repairs.mjs'
@@ -142,6 +143,22 @@ test('words are below the heading of their section', () => {
 
 test('a newer VitePress without the repaired text fails the build', () => {
   assert.throws(() => repair('VPLocalSearchBox.vue', '<template></template>'), /VitePress has changed/)
+})
+
+test('with an origin, pages name their addresses', () => {
+  const site = 'https://docs.example.com'
+  for (const [file, address] of [
+    ['index.md', '/'],
+    ['fetch.md', '/fetch'],
+    ['providers/index.md', '/providers/'],
+    ['providers/auth0.md', '/providers/auth0'],
+  ]) {
+    assert.deepEqual(canonicalOf(site, file), [['link', { rel: 'canonical', href: site + address }]])
+    assert.ok(html.has(address), address)
+  }
+  assert.deepEqual(sitemapOf(site), { sitemap: { hostname: site } })
+  assert.deepEqual([canonicalOf(undefined, 'fetch.md'), sitemapOf(undefined)], [[], {}])
+  assert.ok(![...html.values()].some((page) => page.includes('rel="canonical"')))
 })
 
 test('the policy allows no inline code, and no other origin', () => {

@@ -8,6 +8,7 @@ import { OUTPUT, PAGES, WORK } from '../places.mjs'
 import { unused, withWords } from '../search-words.mjs'
 import { classes, labelCells, mapLinks, namesOf, pictures } from './markdown.mjs'
 import { bar, later, sidebar } from './navigation.mjs'
+import { canonicalOf, origin, sitemapOf } from './origin.mjs'
 import { repairs } from './repairs.mjs'
 
 const { pages, hasReference } = await listPages()
@@ -48,6 +49,7 @@ export default {
   // check.mjs checks the links of the built pages, and those to headings too.
   ignoreDeadLinks: true,
   rewrites,
+  ...sitemapOf(origin),
   head: [
     ['link', { rel: 'icon', href: '/icon.svg', type: 'image/svg+xml' }],
     ['meta', { name: 'color-scheme', content: 'light dark' }],
@@ -95,6 +97,7 @@ export default {
     if (!data.description) data.description = descriptionOf(await readFile(PAGES + data.filePath, 'utf8'))
     if (data.filePath === FRONT || data.filePath.startsWith(REFERENCE)) data.frontmatter.editLink = false
     if (data.filePath === FRONT) data.frontmatter.sidebar = false
+    data.frontmatter.head = [...(data.frontmatter.head ?? []), ...canonicalOf(origin, data.relativePath)]
   },
   buildEnd() {
     if (unused.size)
