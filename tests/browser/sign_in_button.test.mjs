@@ -50,7 +50,7 @@ async function script(contents, start = '') {
 
 const PAGES = {
   'without a framework': async () => {
-    const html = guide.block('id="sign-in"').replaceAll('\n', '')
+    const html = guide.block('id="sign-in"')
     return `document.body.innerHTML = ${JSON.stringify(html)}\n${await script(guide.block("'sign-in').onclick"))}`
   },
   'in React': () =>

@@ -128,6 +128,25 @@ test('search finds sections by words that they do not use', async () => {
   assert.deepEqual(first('qwxzyv'), [], 'control')
 })
 
+/** Questions of people who are new, each with the section that answers it. */
+const QUESTIONS = {
+  'safari reload session': '/faq#why-must-the-user-sign-in-again-in-safari-or-in-each-tab',
+  'second API with its own audience': '/resources#several-apis-each-with-its-own-tokens',
+  'upload with progress': '/fetch#progress',
+  'failed refresh': '/sessions#when-a-refresh-fails',
+  'policy on Netlify': '/deployment#netlify',
+  'logout everywhere': '/logout#on-all-devices',
+  'sign out everywhere': '/edge-operate#sign-out-on-all-devices',
+  'change cookie keys': '/edge-operate#replace-a-key',
+  'Postgres coordinator': '/edge-deploy#a-store-of-your-own-such-as-postgres',
+}
+
+test('the first result answers the questions of people who are new', async () => {
+  const index = await readIndex()
+  const found = Object.keys(QUESTIONS).map((question) => [question, rank(index, question)[0].id])
+  assert.deepEqual(Object.fromEntries(found), QUESTIONS)
+})
+
 test('words are below the heading of their section', () => {
   const html = '<h1 id="a">A</h1><p>B</p><h2 id="on-all-devices">C</h2><p>D</p>'
   const text = withWords('docs/logout.md', html)
@@ -139,6 +158,14 @@ test('words are below the heading of their section', () => {
     withWords('docs/none.md', html),
     /A<\/h1>\s*<p>docs\/none\.md\..*<\/p><p>B<\/p><h2[^>]*>C<\/h2><p>D/s,
   )
+})
+
+test('words that say nothing do not count in a search', () => {
+  const asked = []
+  const index = { search: (text) => (asked.push(text), []) }
+  rank(index, 'How do I upload with progress')
+  rank(index, 'the own')
+  assert.deepEqual([...new Set(asked)], ['upload progress', 'the own'])
 })
 
 test('a newer VitePress without the repaired text fails the build', () => {

@@ -9,7 +9,7 @@ const WORDS = {
   'docs/faq.md#how-do-i-get-the-access-token':
     'getAccessToken, getAccessTokenSilently, acquireTokenSilent, getTokenSilently, get the access token, show the access token, bearer token, decode JWT',
   'docs/faq.md#why-is-the-user-signed-out-after-a-reload':
-    'F5, session is lost, session lost after reload, stay signed in, remember me, keep me logged in, localStorage, sessionStorage',
+    'F5, session lost after reload, stay signed in, remember me, keep me logged in, localStorage, sessionStorage',
   'docs/faq.md#why-must-the-user-sign-in-again-in-safari-or-in-each-tab':
     'Safari, WebKit, iOS, iPhone, ITP, new tab, reload in Safari, session over reloads',
   'docs/faq.md#does-this-protect-against-xss':
@@ -28,7 +28,7 @@ const WORDS = {
   'docs/edge-operate.md#sign-out-on-all-devices':
     'logout everywhere, log out everywhere, sign out everywhere, all sessions, revoke all sessions, other devices, global logout, back-channel logout, single logout, SLO',
   'docs/edge-operate.md#replace-a-key':
-    'key rotation, rotate keys, rotate secret, change cookie keys, cookie secret, COOKIE_KEYS, encryption key',
+    'key rotation, rotate keys, rotate secret, change keys, change cookie keys, renew a key, cookie secret, COOKIE_KEYS, encryption key',
   'docs/edge-operate.md#if-a-key-is-compromised': 'leaked secret, stolen key, emergency',
   'docs/edge-operate.md#limits-of-headers': 'cookie too large, 431, 502, header too big, chunked cookies',
   'docs/edge.md': 'BFF, backend for frontend, server-side session, HttpOnly cookie, proxy',
@@ -38,7 +38,7 @@ const WORDS = {
   'docs/edge-reference.md#requests-of-scripts':
     'CSRF, XSRF, cross-site request forgery, SameSite, anti-forgery',
   'docs/edge-page.md#the-signed-in-user-on-the-server':
-    'SSR, server-side rendering, getSession, current user, session on the server',
+    'SSR, server-side rendering, getSession, current user',
   'docs/sessions.md#when-a-refresh-fails':
     'failed refresh, refresh fails, refresh error, refresh token expired, invalid_grant, retry',
   'docs/sessions.md#an-outage': 'provider down, 503, offline, network error, hotel wifi, captive portal',
@@ -52,7 +52,7 @@ const WORDS = {
     'multiple tabs, several tabs, new tab, share session between tabs, tab sync, BroadcastChannel, logout other tabs',
   'docs/session-storage.md#where-a-session-is-stored':
     'localStorage, sessionStorage, IndexedDB, encryption at rest, token storage, where to store tokens',
-  'docs/fetch.md': 'xhr, XMLHttpRequest, bearer, call an API, http request, REST',
+  'docs/fetch.md': 'xhr, XMLHttpRequest, bearer, http request, REST',
   'docs/fetch.md#progress':
     'xhr, XMLHttpRequest, upload progress, download progress, onUploadProgress, file upload, progress bar',
   'docs/fetch.md#rules-for-urls': 'allow list, whitelist, allowed urls, base url, wildcard',
