@@ -25,6 +25,7 @@ import {
   routeOf,
 } from '../../www/docs/pages.mjs'
 import { OUTPUT } from '../../www/docs/places.mjs'
+import { TERMS, isFound } from '../support/docs_site.mjs'
 import { terms, withWords } from '../../www/docs/search-words.mjs'
 import { headersFor, parseHeaders } from '../../www/docs/serve.mjs'
 
@@ -126,6 +127,15 @@ test('search finds sections by words that they do not use', async () => {
   assert.ok(terms.flatMap(({ words }) => words).length > 400)
   assert.ok(!first('key rotation').includes('/popup'), 'control')
   assert.deepEqual(first('qwxzyv'), [], 'control')
+})
+
+test('search finds what users look for', async () => {
+  const index = await readIndex()
+  const results = (term) => rank(index, term).map(({ id }) => id)
+  const missing = Object.entries(TERMS).filter(([term, page]) => !isFound(results(term), page))
+  assert.deepEqual(missing, [])
+  assert.ok(Object.keys(TERMS).length >= 70)
+  assert.ok(!isFound(results('popup'), /^\/none/), 'control')
 })
 
 /** Questions of people who are new, each with the section that answers it. */
