@@ -136,11 +136,12 @@ const forNpm = (text) =>
     .replace('# strongroom\n', '# strongroom\n\n```sh\nnpm i strongroom\n```\n')
 
 /**
- * Returns a document as the package contains it, without images. A link to a packaged file stays. A link to a source
+ * Returns a document as the package contains it, without images and without text for the site. A link to a packaged file stays. A link to a source
  * file becomes a link to the types of that file. Any other relative link is replaced by its label.
  */
 const pack = (file, text) =>
   (file === 'README.md' ? forNpm(text) : text)
+    .replace(/^<!-- only on the site\n.*?^-->\n+/gms, '')
     .replace(/^!\[.*\]\(.*\)\n+/gm, '')
     .replace(/\[([^\]]+)\]\((?!https?:|#)([^)#]+)(#[^)]*)?\)/g, (link, label, path) => {
       const target = join(dirname(file), path)

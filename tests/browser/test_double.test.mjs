@@ -27,6 +27,7 @@ const refuses = (promise, code, message = /./) =>
     assert.ok(error instanceof StrongroomError, String(error))
     assert.equal(error.code, code)
     assert.match(error.message, message)
+    assert.doesNotMatch(error.message, /\.\./)
     return true
   })
 

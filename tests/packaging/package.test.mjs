@@ -45,6 +45,11 @@ test('its readme begins with the command that installs it', async () => {
   assert.doesNotMatch(text, /only in the repository|cargo xtask build/)
 })
 
+test('no document has text of the site', async () => {
+  for (const file of files.filter((path) => path.endsWith('.md')))
+    assert.doesNotMatch(await read(file), /only on the site|\/playground\//, file)
+})
+
 test('contains the targets of its links', async () => {
   const links = []
   for (const file of files.filter((path) => /\.md$|^llms\.txt$/.test(path))) {
@@ -233,6 +238,13 @@ const DOCUMENTED_CODE = {
   'worker of the vault’s origin': { in: GUIDE, lib: 'worker', has: 'vault({', before: '' },
   'frame of the vault’s origin': { in: GUIDE, lib: 'page', has: 'vaultFrame({', before: '' },
   'callback page of the vault’s origin': { in: GUIDE, lib: 'page', has: 'vaultCallback({', before: '' },
+  'sign-in button': { in: 'docs/login.md', lib: 'page', has: "element('sign-in').onclick", before: '' },
+  'coordinator for Postgres': {
+    in: 'docs/edge-deploy.md',
+    lib: 'page',
+    has: 'export function postgres(',
+    before: '',
+  },
   'page with a vault on an origin of its own': {
     in: GUIDE,
     lib: 'page',
@@ -241,11 +253,15 @@ const DOCUMENTED_CODE = {
   },
 }
 
+/** The module that the documents import as `./auth`. */
+const AUTH = `import { createAuth } from 'strongroom'\nexport const auth = createAuth('/auth')\n`
+
 for (const [part, { in: document = 'README.md', lib, has, before }] of Object.entries(DOCUMENTED_CODE)) {
   test(`${document}: the ${part} compiles`, async () => {
     const blocks = (await readFile(`${root}${document}`, 'utf8')).matchAll(/```ts\n(.*?)```/gs)
     const [, code] = [...blocks].find(([, text]) => text.includes(has))
     await writeFile(`${project}/readme.${lib}.ts`, `${before}\n${code}`)
+    await writeFile(`${project}/auth.ts`, AUTH)
     const config = { extends: `./tsconfig.${lib}.json`, files: [`readme.${lib}.ts`] }
     await writeFile(`${project}/tsconfig.readme.json`, JSON.stringify(config))
     await tsc('tsconfig.readme.json', '--moduleResolution', 'bundler', '--module', 'esnext')

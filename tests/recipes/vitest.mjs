@@ -39,20 +39,6 @@ test('a click is activity', async () => {
 })
 `
 
-/** The guide's first block as a test. Its comments are the expected values. */
-function example() {
-  const code = guide.block('world.close()', 'Testing your app')
-  const imports = code.match(/^import .*$/gm).join('\n')
-  const body = code
-    .replace(/^import .*$/gm, '')
-    .replace(/^(\S.*) \/\/ ('.*')$/gm, (_, value, expected) => `expect(${value}).toBe(${expected})`)
-  if (body.split('expect(').length < 3) throw new Error('the guide’s first block has no results')
-  return `import { expect, test } from 'vitest'
-${imports}
-test('the guide’s first block', async () => {${body}})
-`
-}
-
 /** A test of components that get the world's `auth` from a provider, with the guide's calls of `act()`. */
 const components = () => `
 import { act, render, screen } from '@testing-library/react'
@@ -107,7 +93,7 @@ const files = () => ({
   'auth.config.ts': config,
   'auth.ts': readme.block('export const auth = createAuth'),
   'auth.worker.ts': readme.block('// src/auth.worker.ts'),
-  'example.test.ts': example(),
+  'session.test.ts': guide.block('// session.test.ts'),
   'orders.test.ts': guide.block(MOCK) + FURTHER,
   'msw.test.ts': handlers(),
 })
@@ -131,7 +117,7 @@ async function checkVitest({ tarball }) {
   await write(folder, { ...files(), 'components.test.tsx': components() })
   return checkTypes(folder, [
     'auth.worker.ts',
-    'example.test.ts',
+    'session.test.ts',
     'orders.test.ts',
     'msw.test.ts',
     'components.test.tsx',

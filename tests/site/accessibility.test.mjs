@@ -1,4 +1,5 @@
-// The documentation site has none of the barriers that axe finds. With TEST_ALL, every page is checked in four layouts.
+// The documentation site, the demo and the playground have none of the barriers that axe finds. With TEST_ALL, every page
+// is checked in four layouts.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
@@ -37,16 +38,22 @@ async function open(t, viewport, colorScheme) {
   return context.newPage()
 }
 
-/** Resolves with the barriers of a page, each with its first element. */
-async function barriers(page) {
+/**
+ * Resolves with the barriers of a page or frame, each with its first element. Frames inside it are not looked at.
+ *
+ * @param {import('playwright-core').Page | import('playwright-core').Frame} page
+ * @param {string[]} [except] The rules that do not count.
+ */
+async function barriers(page, except = []) {
   await page.evaluate(axe)
-  const violations = await page.evaluate(async () => {
-    const found = await axe.run({ resultTypes: ['violations'] })
+  const violations = await page.evaluate(async (names) => {
+    const rules = Object.fromEntries(names.map((name) => [name, { enabled: false }]))
+    const found = await axe.run({ resultTypes: ['violations'], iframes: false, preload: false, rules })
     return found.violations.map(({ id, nodes }) => [
       id,
       nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`),
     ])
-  })
+  }, except)
   return violations.map(([id, nodes]) => `${id} (${nodes.length}): ${nodes[0].slice(0, 400)}`)
 }
 
@@ -62,6 +69,55 @@ for (const [viewport, scheme, paths] of LAYOUTS) {
       if (those.length) found[path] = those
     }
     assert.deepEqual(found, {})
+  })
+}
+
+/** Resolves with the barriers of the demo, in each state in which it shows something else. */
+async function barriersOfDemo(page) {
+  const found = {}
+  const look = async (state) => Object.assign(found, { [state]: await barriers(page) })
+  await page.goto(`${site.origin}/demo/`)
+  await page.waitForSelector('body[data-state=signed-out]')
+  await look('signed out')
+  const comparison = page.frames().find((frame) => frame.url().includes('/comparison/'))
+  await comparison.waitForSelector('button')
+  // The page around the frame has the first heading.
+  found.comparison = await barriers(comparison, ['page-has-heading-one'])
+  await page.click('#login')
+  await page.waitForSelector('#approve')
+  await look('provider')
+  await page.click('#approve')
+  await page.waitForSelector('body[data-state=signed-in]')
+  // By keyboard, because the page still grows, and a button that moves between press and release is not clicked.
+  await page.press('[data-call=orders]', 'Enter')
+  await page.waitForSelector('#result-status:text("200")')
+  await page.press('#search', 'Enter')
+  await page.waitForSelector('.verdict')
+  await look('signed in')
+  return found
+}
+
+/** Resolves with the barriers of the playground, with a configuration that is right and with one that is wrong. */
+async function barriersOfPlayground(page) {
+  await page.goto(`${site.origin}/playground/`)
+  await page.waitForSelector('#verdict .good')
+  const right = await barriers(page)
+  await page.fill('#configuration', '{ "issuer": "none" }')
+  await page.waitForSelector('#verdict .bad')
+  return { right, wrong: await barriers(page) }
+}
+
+/** The layouts in which demo and playground are checked: one of them in a usual run. */
+const PARTS_IN = ALL ? LAYOUTS : LAYOUTS.slice(-1)
+
+for (const [viewport, scheme] of PARTS_IN) {
+  test(`demo and playground have no barrier: ${viewport.width} pixels, ${scheme}`, async (t) => {
+    const found = {
+      ...(await barriersOfDemo(await open(t, viewport, scheme))),
+      ...(await barriersOfPlayground(await open(t, viewport, scheme))),
+    }
+    assert.equal(Object.keys(found).length, 6)
+    assert.deepEqual(Object.fromEntries(Object.entries(found).filter(([, those]) => those.length)), {})
   })
 }
 

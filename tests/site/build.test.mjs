@@ -8,17 +8,33 @@ import { pathToFileURL } from 'node:url'
 import { Miniflare } from 'miniflare'
 import { check, faultsOf, readPages, readPolicy } from '../../www/docs/check.mjs'
 import { BRANCH, address, repository, revision, withAddresses } from '../../www/docs/links.mjs'
-import { rank } from '../../www/docs/.vitepress/rank.mjs'
+import { canonicalOf, sitemapOf } from '../../www/docs/.vitepress/origin.mjs'
+import { later } from '../../www/docs/.vitepress/navigation.mjs'
+import { rank, searchOptions } from '../../www/docs/.vitepress/rank.mjs'
 import { repair } from '../../www/docs/.vitepress/repairs.mjs'
 import { rulesOf } from '../../www/docs/finish.mjs'
-import { REFERENCE, listPages, markdownOf, read, root } from '../../www/docs/pages.mjs'
+import {
+  INTERNALS,
+  REFERENCE,
+  inOrder,
+  listPages,
+  listSections,
+  markdownOf,
+  read,
+  root,
+  routeOf,
+} from '../../www/docs/pages.mjs'
 import { OUTPUT } from '../../www/docs/places.mjs'
+import { TERMS, isFound } from '../support/docs_site.mjs'
+import { terms, withWords } from '../../www/docs/search-words.mjs'
 import { headersFor, parseHeaders } from '../../www/docs/serve.mjs'
 
 assert.ok(existsSync(OUTPUT), 'the site is not built: run `cargo xtask docs`')
 
 const require = createRequire(new URL('../../www/docs/package.json', import.meta.url))
-const { default: GithubSlugger } = await import(pathToFileURL(require.resolve('github-slugger')))
+const load = (name) => import(pathToFileURL(require.resolve(name)))
+const { default: GithubSlugger } = await load('github-slugger')
+const { default: MiniSearch } = await load('minisearch')
 
 const { pages, hasReference } = await listPages()
 const html = await readPages()
@@ -84,8 +100,102 @@ test('results with all words come first, and no page hides others', () => {
   assert.deepEqual(rank(index, 'two words'), results('/b', '/a', '/a#1', '/a#2', '/c'))
 })
 
+/** Resolves with the index of the search, with the options of the search box. */
+async function readIndex() {
+  const chunks = `${OUTPUT}/assets/chunks/`
+  const file = (await readdir(chunks)).find((name) => name.startsWith('@localSearchIndex'))
+  const { default: json } = await import(pathToFileURL(chunks + file))
+  const options = searchOptions(later(pages, await listSections(pages)))
+  const boost = { title: 4, text: 1, titles: 2 }
+  return MiniSearch.loadJSON(json, {
+    fields: ['title', 'titles', 'text'],
+    storeFields: ['title', 'titles'],
+    searchOptions: { ...options, boost },
+  })
+}
+
+test('search finds sections by words that they do not use', async () => {
+  const index = await readIndex()
+  const first = (word) =>
+    rank(index, word)
+      .slice(0, 5)
+      .map(({ id }) => id.split('#')[0])
+  const missing = terms.flatMap(({ section, words }) =>
+    words.filter((word) => !first(word).includes(routeOf(section.split('#')[0]))),
+  )
+  assert.deepEqual(missing, [])
+  assert.ok(terms.flatMap(({ words }) => words).length > 400)
+  assert.ok(!first('key rotation').includes('/popup'), 'control')
+  assert.deepEqual(first('qwxzyv'), [], 'control')
+})
+
+test('search finds what users look for', async () => {
+  const index = await readIndex()
+  const results = (term) => rank(index, term).map(({ id }) => id)
+  const missing = Object.entries(TERMS).filter(([term, page]) => !isFound(results(term), page))
+  assert.deepEqual(missing, [])
+  assert.ok(Object.keys(TERMS).length >= 70)
+  assert.ok(!isFound(results('popup'), /^\/none/), 'control')
+})
+
+/** Questions of people who are new, each with the section that answers it. */
+const QUESTIONS = {
+  'safari reload session': '/faq#why-must-the-user-sign-in-again-in-safari-or-in-each-tab',
+  'second API with its own audience': '/resources#several-apis-each-with-its-own-tokens',
+  'upload with progress': '/fetch#progress',
+  'failed refresh': '/sessions#when-a-refresh-fails',
+  'policy on Netlify': '/deployment#netlify',
+  'logout everywhere': '/logout#on-all-devices',
+  'sign out everywhere': '/edge-operate#sign-out-on-all-devices',
+  'change cookie keys': '/edge-operate#replace-a-key',
+  'Postgres coordinator': '/edge-deploy#a-store-of-your-own-such-as-postgres',
+}
+
+test('the first result answers the questions of people who are new', async () => {
+  const index = await readIndex()
+  const found = Object.keys(QUESTIONS).map((question) => [question, rank(index, question)[0].id])
+  assert.deepEqual(Object.fromEntries(found), QUESTIONS)
+})
+
+test('words are below the heading of their section', () => {
+  const html = '<h1 id="a">A</h1><p>B</p><h2 id="on-all-devices">C</h2><p>D</p>'
+  const text = withWords('docs/logout.md', html)
+  assert.match(
+    text,
+    /A<\/h1>\s*<p>log out, .*docs\/logout\.md.*<p>B<.*C<\/h2>\s*<p>logout everywhere, .*<p>D</s,
+  )
+  assert.match(
+    withWords('docs/none.md', html),
+    /A<\/h1>\s*<p>docs\/none\.md\..*<\/p><p>B<\/p><h2[^>]*>C<\/h2><p>D/s,
+  )
+})
+
+test('words that say nothing do not count in a search', () => {
+  const asked = []
+  const index = { search: (text) => (asked.push(text), []) }
+  rank(index, 'How do I upload with progress')
+  rank(index, 'the own')
+  assert.deepEqual([...new Set(asked)], ['upload progress', 'the own'])
+})
+
 test('a newer VitePress without the repaired text fails the build', () => {
   assert.throws(() => repair('VPLocalSearchBox.vue', '<template></template>'), /VitePress has changed/)
+})
+
+test('with an origin, pages name their addresses', () => {
+  const site = 'https://docs.example.com'
+  for (const [file, address] of [
+    ['index.md', '/'],
+    ['fetch.md', '/fetch'],
+    ['providers/index.md', '/providers/'],
+    ['providers/auth0.md', '/providers/auth0'],
+  ]) {
+    assert.deepEqual(canonicalOf(site, file), [['link', { rel: 'canonical', href: site + address }]])
+    assert.ok(html.has(address), address)
+  }
+  assert.deepEqual(sitemapOf(site), { sitemap: { hostname: site } })
+  assert.deepEqual([canonicalOf(undefined, 'fetch.md'), sitemapOf(undefined)], [[], {}])
+  assert.ok(![...html.values()].some((page) => page.includes('rel="canonical"')))
 })
 
 test('the policy allows no inline code, and no other origin', () => {
@@ -218,6 +328,67 @@ test('the front page has the facts of the README', async () => {
   assert.ok(front.includes(`${page} in the page, and ${worker} in the worker`))
   for (const path of ['/start', '/edge', '/frameworks'])
     assert.ok(html.get('/').includes(`href="${path}"`), path)
+})
+
+/** Returns what a reader of a page sees, without code. */
+const prose = (page) =>
+  /<main.*<\/main>/s
+    .exec(page)[0]
+    .replace(/<pre.*?<\/pre>|<code>.*?<\/code>/gs, '')
+    .replace(/<[^>]*>/g, '')
+
+/** Returns the names of documents' files in a page, each with the words before. */
+const namesOfFiles = (page) =>
+  [...prose(page).matchAll(/.{0,40}(README|\b[\w/-]+\.md\b)/g)].map(([text]) => text)
+
+test('pages for users name pages as the site does', async () => {
+  const { sections } = await listSections(pages)
+  const forUsers = sections.filter(({ title }) => title !== INTERNALS)
+  const routes = ['/start', '/documents', ...inOrder(forUsers).map((page) => pages.get(page))]
+  assert.ok(routes.length > 60)
+  // The changes name files of the repository.
+  const wrong = routes
+    .filter((route) => route !== '/changelog')
+    .flatMap((route) => namesOfFiles(html.get(route)).map((name) => `${route}: ${name}`))
+  assert.deepEqual(wrong, [])
+  assert.deepEqual(
+    namesOfFiles('<main><code>a.md</code><p>The README, b.md</p></main>'),
+    ['The README, b.md'],
+    'control',
+  )
+})
+
+test('a link to a section has its heading as label', () => {
+  const shown = html.get('/deployment').replace(/<[^>]*>/g, '')
+  assert.match(shown, /“Headers” has the reasons/)
+  assert.match(shown, /\(“A name without a hash”\)/)
+  assert.match(html.get('/vault-origin').replace(/<[^>]*>/g, ''), /“Browsers: Which worker” says/)
+})
+
+test('the site offers demo and playground before a clone', () => {
+  const start = html.get('/start')
+  const places = ['/demo/', '/playground/', 'cargo xtask demo'].map((text) =>
+    start.indexOf(text, start.indexOf('<main')),
+  )
+  assert.ok(places[0] > 0)
+  assert.deepEqual(
+    [...places].sort((a, b) => a - b),
+    places,
+  )
+  for (const [route, part] of [
+    ['/', 'demo'],
+    ['/', 'playground'],
+    ['/headers', 'playground'],
+    ['/options', 'playground'],
+    ['/deployment', 'playground'],
+    ['/security', 'demo'],
+    ['/protection', 'demo'],
+  ])
+    assert.match(
+      html.get(route),
+      new RegExp(`<main.*href="/${part}/" target="_self"`, 's'),
+      `${route}: ${part}`,
+    )
 })
 
 /** Returns the addresses in Markdown. */

@@ -95,7 +95,7 @@ test('reads TypeScript where Node does, and says elsewhere what to do', async ()
     assert.equal(status, 2)
     assert.match(
       stderr,
-      /does not read TypeScript in .*auth\.config\.ts: (use Node 22\.18|run the command again)/,
+      /does not read TypeScript in .*auth\.config\.ts: (use Node 22\.18.*--outfile=\S*auth\.config\.mjs`|run the command again)/,
     )
   }
 })

@@ -21,8 +21,8 @@ const OF_THE_PROJECT = ['AGENTS.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIB
 const TABLES = ['docs/conformance.md', 'docs/security-claims.md']
 
 const CODE = /^( *)```.*?^\1```/gms
-/** A part that a command writes, or that a test compares with the code, between its two comments. `only in the repository` marks text that is not packaged. */
-const WRITTEN = /^<!-- (?!only in the repository).*? -->\n.*?^<!-- end -->/gms
+/** A part that a command writes, or that a test compares with the code, between its two comments. `only in the repository` marks text that is not packaged, `only on the site` text for the site. */
+const WRITTEN = /^<!-- (?!only ).*? -->\n.*?^<!-- end -->/gms
 
 /** Returns the number of words in a document outside code blocks and written parts. */
 export function words(text) {

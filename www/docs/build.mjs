@@ -2,7 +2,9 @@
  * Builds the documentation site into target/docs/site. `cargo xtask docs` runs this script, which installs VitePress on
  * first use.
  *
- *   node www/docs/build.mjs
+ *   node www/docs/build.mjs [<origin of the site>]
+ *
+ * With an origin, the site also has `sitemap.xml` and names the address of each page.
  *
  * VitePress is pinned to 2.0.0-alpha.20: version 1 has Vite 5, which the project does not use elsewhere, and alpha.21 could
  * not be installed on 25 November 2026. A newer one may have other inline scripts, style attributes or roles, which
@@ -49,6 +51,8 @@ async function build() {
   const { pages, hasReference } = await listPages()
   await copyPages(pages)
   await rm(OUTPUT, { recursive: true, force: true })
+  const [, , origin] = process.argv
+  if (origin) process.env.SITE_ORIGIN = origin
   // VitePress looks for packages in the working directory.
   process.chdir(at('.'))
   const { build: vitepress } = await import('vitepress')

@@ -32,7 +32,11 @@ const ROUTES = { 'README.md': '/start', [INDEX]: '/documents', [FRONT]: '/' }
 export const fileOf = (page) =>
   page.startsWith(REFERENCE) ? generated + page.slice(REFERENCE.length) : root + page
 
-export const read = (page) => readFile(fileOf(page), 'utf8')
+/** Matches Markdown that only the site shows. Code hosts show no comments, and the package has none of these. */
+const ONLY_HERE = /^<!-- only on the site\n(.*?)\n-->$/gms
+
+/** Resolves with the Markdown of a page on the site. */
+export const read = async (page) => (await readFile(fileOf(page), 'utf8')).replace(ONLY_HERE, '$1')
 
 /** Returns the path at which a page is served: docs/fetch.md is at /fetch, and docs/providers/README.md at /providers/. */
 export function routeOf(page) {

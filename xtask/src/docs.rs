@@ -13,7 +13,7 @@ const REFERENCE: &str = "reference";
 
 /// Builds the site into `target/docs/site`, with the static demo and the playground, and with the reference if it has been
 /// written. The script installs `VitePress` on first use. The headers of demo and playground name the `origin` of the
-/// site: by default localhost.
+/// site: by default localhost. With an `origin`, the site also has `sitemap.xml` and canonical links.
 pub(crate) fn build(origin: Option<&str>) -> Result<()> {
     package::build()?;
     if let Some(origin) = origin {
@@ -36,13 +36,15 @@ pub(crate) fn build(origin: Option<&str>) -> Result<()> {
     let outputs = [target("docs/site")];
     // Links to files of the repository name the release, if there is one.
     let release = program("git").args(["tag", "--points-at", "HEAD"]).read();
-    let stamp = Stamp::of("docs", &inputs, &[&release.unwrap_or_default()])?;
+    let options = [&release.unwrap_or_default(), origin.unwrap_or_default()];
+    let stamp = Stamp::of("docs", &inputs, &options)?;
     if stamp.is_fresh(&outputs) {
         unchanged("documents: VitePress");
         return Ok(());
     }
     let said = step("documents: VitePress, about 20 s", Output::Quiet, || {
-        node(&["www/docs/build.mjs"]).read()
+        let arguments: Vec<_> = ["www/docs/build.mjs"].into_iter().chain(origin).collect();
+        node(&arguments).read()
     })?;
     if let Some(line) = said.lines().last() {
         println!("    {}", line.trim());

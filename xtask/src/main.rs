@@ -178,8 +178,8 @@ enum Command {
         /// Also serve the site on loopback with the headers of a host. Ctrl-C stops it.
         #[arg(long, conflicts_with = "origin")]
         serve: bool,
-        /// The origin of the site, such as `https://docs.example.com`, for the headers of demo and playground. Default:
-        /// localhost.
+        /// The origin of the site, such as `https://docs.example.com`, for the headers of demo and playground, and for
+        /// sitemap.xml and canonical links. Default: localhost, without the last two.
         #[arg(long)]
         origin: Option<String>,
     },

@@ -46,7 +46,7 @@ const cannot = (file: string, { message }: Error) => `${file} cannot be imported
 /** Node reads TypeScript since 22.18 and 23.6, and since 22.6 with an option. */
 const noTypes = (file: string): string => {
   const [major = 0, minor = 0] = version.slice(1).split('.').map(Number)
-  const module = file.replace(/^.*[\\/]|ts$/g, '') + 'js'
+  const module = file.replace(/^.*[\\/]|[cm]?ts$/g, '') + 'mjs'
   const hasOption = (major === 22 && minor >= 6) || major > 22
   return `Node ${version} does not read TypeScript in ${file}: ${
     hasOption

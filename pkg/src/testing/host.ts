@@ -139,9 +139,12 @@ export const createHost = (core: TestCore, locks: Locks, { api, socket }: Server
       else drop(output.call)
     }
   }
-  /** Rejects a page's request, because the test has no function that responds to it. Returns the message. */
+  /**
+   * Rejects a page's request, because the test has no function that responds to it. Returns the message, without the last
+   * full stop, which the page adds.
+   */
   const refuse = (port: number, id: number, option: string, what: string) => {
-    const message = `testWorld() got no \`${option}\`, so nothing responds to ${what}. Pass ${option === 'api' ? 'a function that returns a Response' : 'a function that serves sockets'}.`
+    const message = `testWorld() got no \`${option}\`, so nothing responds to ${what}. Pass ${option === 'api' ? 'a function that returns a Response' : 'a function that serves sockets'}`
     const refusal = { t: 'error', id, code: 'unsupported', message }
     ports.get(port)?.deliver([JSON.stringify(refusal)])
     return message

@@ -5,12 +5,15 @@ import { createCssVariablesTheme } from 'shiki'
 import { BRANCH, repository } from '../links.mjs'
 import { FRONT, REFERENCE, listPages, listSections, markdownOf, plain } from '../pages.mjs'
 import { OUTPUT, PAGES, WORK } from '../places.mjs'
-import { classes, labelCells, mapLinks, pictures } from './markdown.mjs'
+import { unused, withWords } from '../search-words.mjs'
+import { classes, labelCells, mapLinks, namesOf, pictures } from './markdown.mjs'
 import { bar, later, sidebar } from './navigation.mjs'
+import { canonicalOf, origin, sitemapOf } from './origin.mjs'
 import { repairs } from './repairs.mjs'
 
 const { pages, hasReference } = await listPages()
 const listed = await listSections(pages)
+const names = await namesOf(listed.titles)
 
 /** The paths to which VitePress renames the pages. */
 const rewrites = Object.fromEntries(
@@ -46,6 +49,7 @@ export default {
   // check.mjs checks the links of the built pages, and those to headings too.
   ignoreDeadLinks: true,
   rewrites,
+  ...sitemapOf(origin),
   head: [
     ['link', { rel: 'icon', href: '/icon.svg', type: 'image/svg+xml' }],
     ['meta', { name: 'color-scheme', content: 'light dark' }],
@@ -61,7 +65,7 @@ export default {
     include: false,
     snippet: false,
     config(md) {
-      mapLinks(md, { pages, titles: listed.titles, pageOf, report: (message) => dead.add(message) })
+      mapLinks(md, { pages, names, pageOf, report: (message) => dead.add(message) })
       labelCells(md)
       pictures(md, pageOf)
     },
@@ -77,6 +81,8 @@ export default {
       options: {
         detailedView: false,
         later: later(pages, listed),
+        // VitePress calls this function for the index only.
+        _render: async (source, env, md) => withWords(pageOf(env), await md.renderAsync(source, env)),
         miniSearch: { searchOptions: { boost: { title: 4, text: 1, titles: 2 } } },
       },
     },
@@ -91,8 +97,11 @@ export default {
     if (!data.description) data.description = descriptionOf(await readFile(PAGES + data.filePath, 'utf8'))
     if (data.filePath === FRONT || data.filePath.startsWith(REFERENCE)) data.frontmatter.editLink = false
     if (data.filePath === FRONT) data.frontmatter.sidebar = false
+    data.frontmatter.head = [...(data.frontmatter.head ?? []), ...canonicalOf(origin, data.relativePath)]
   },
   buildEnd() {
+    if (unused.size)
+      throw new Error(`search-words.mjs names sections that do not exist: ${[...unused].join(', ')}`)
     if (dead.size) throw new Error(`links lead nowhere:\n  ${[...dead].join('\n  ')}`)
   },
   vite: {

@@ -1,6 +1,8 @@
 /** The Markdown of the documents, which is written for a code host, on the site: links, tables, code and pictures. */
+import GithubSlugger from 'github-slugger'
 import { BRANCH, address, repository } from '../links.mjs'
-import { plain, resolve } from '../pages.mjs'
+import { plain, read, resolve } from '../pages.mjs'
+import { PARTS } from '../places.mjs'
 
 /** Gives code its colors by classes, because the policy of the site allows no inline styles. */
 export const classes = {
@@ -13,21 +15,54 @@ export const classes = {
   },
 }
 
+/** Headings with fewer words, such as "The page", say too little without the title of their page. */
+const FEW_WORDS = 3
+
 /**
- * Maps the links of a page, and gives a link whose label is the name of a file the title of the page.
+ * Resolves with the names of pages and of their sections, by path and anchor: the heading, after the title of the page if
+ * the heading is short.
+ *
+ * @param {Map<string, string>} titles The title of each page.
+ * @returns {Promise<Map<string, string>>}
+ */
+export async function namesOf(titles) {
+  const names = new Map(titles)
+  for (const [page, title] of titles) {
+    const slugger = new GithubSlugger()
+    const text = (await read(page)).replace(/^(```+).*?^\1/gms, '')
+    for (const [, heading] of text.matchAll(/^#+ (.*)$/gm)) {
+      const shown = plain(heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1'))
+      const isShort = shown.split(' ').length < FEW_WORDS
+      names.set(`${page}#${slugger.slug(shown)}`, isShort && shown !== title ? `${title}: ${shown}` : shown)
+    }
+  }
+  return names
+}
+
+/** Matches the path of a part that is not one of VitePress's pages. */
+const PART = new RegExp(`^/(${PARTS.map(({ name }) => name).join('|')})/`)
+
+/**
+ * Maps the links of a page. A link whose label is the name of a file gets the name of the page or section, in quotation
+ * marks, so that the sentence around it can be read.
  *
  * @param {Map<string, string>} pages
- * @param {Map<string, string>} titles
+ * @param {Map<string, string>} names
  * @param {(env: object) => string} pageOf Returns the path in the repository of the page that is being rendered.
  * @param {(message: string) => void} report Is told of each link that leads nowhere.
  */
-export function mapLinks(md, { pages, titles, pageOf, report }) {
+export function mapLinks(md, { pages, names, pageOf, report }) {
   const map = (env, token, label) => {
     const page = pageOf(env)
     const target = token.attrGet('href')
     token.attrSet('href', address(pages, page, target))
-    if (/^[\w/-]+\.md$/.test(label.content))
-      label.content = titles.get(resolve(page, target)) ?? label.content
+    // Otherwise VitePress would look for a page of its own.
+    if (PART.test(target)) token.attrSet('target', '_self')
+    if (!/^[\w/-]+\.md$/.test(label.content)) return
+    const [, anchor] = target.split('#')
+    const file = resolve(page, target)
+    const name = names.get(anchor ? `${file}#${anchor}` : file)
+    if (name) label.content = `“${name}”`
   }
   md.core.ruler.after('inline', 'map_links', ({ tokens, env }) => {
     for (const { children } of tokens) {

@@ -6,6 +6,19 @@
 /** The maximum number of results on one page, so that a page with many headings does not hide others. */
 const PER_PAGE = 3
 
+/** Words that say nothing about the page that somebody looks for. */
+const STOP_WORDS = new Set(
+  'a an and are can do does for from how i in is it its my of on or own the there to what when where which why with'.split(
+    ' ',
+  ),
+)
+
+/** Returns a text without words that say nothing, or the whole text if it has no others. */
+function withoutStopWords(text) {
+  const words = text.split(/\s+/).filter((word) => !STOP_WORDS.has(word.toLowerCase()))
+  return words.length ? words.join(' ') : text
+}
+
 /**
  * Returns MiniSearch's options. Short words match whole words only, so that PAR does not find Parcel.
  *
@@ -24,9 +37,10 @@ export const searchOptions = (later) => ({
  * @param {string} text
  */
 export function rank(index, text) {
-  const all = index.search(text, { combineWith: 'AND' })
+  const words = withoutStopWords(text)
+  const all = index.search(words, { combineWith: 'AND' })
   const found = new Set(all.map(({ id }) => id))
-  const results = [...all, ...index.search(text).filter(({ id }) => !found.has(id))]
+  const results = [...all, ...index.search(words).filter(({ id }) => !found.has(id))]
   const counts = new Map()
   return results.filter(({ id }) => {
     const [page] = id.split('#')
