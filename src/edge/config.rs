@@ -450,11 +450,17 @@ fn keys(cookie: &Options<'_>) -> Keyring {
 fn bind(options: &Options<'_>, session: &Options<'_>, cookie: &Options<'_>) -> Bind {
     let bind = Bind::from_json(&session.one_of("bind", Bind::ALL)).unwrap_or_default();
     if bind == Bind::Required {
-        let is_http = options.object.str("origin").is_some_and(|origin| origin.starts_with("http:"));
+        let is_http = options
+            .object
+            .str("origin")
+            .is_some_and(|origin| origin.starts_with("http:"));
         if cookie.boolean("httpPrefix") {
             session.refuse("bind", msg!("browsers bind no cookie with the prefix __Host-Http-: remove `cookie.httpPrefix`"));
         } else if is_http {
-            session.refuse("bind", msg!("browsers bind sessions over https only: use 'if-supported' on localhost"));
+            session.refuse(
+                "bind",
+                msg!("browsers bind sessions over https only: use 'if-supported' on localhost"),
+            );
         }
     }
     bind

@@ -126,7 +126,9 @@ pub(super) fn refusal(refusal: &Refusal) -> OwnResponse {
         Refusal::NotProven { was_skipped: false } => refuse(
             401,
             Code::BoundCookieMissing,
-            msg!("the session is bound to a key of the browser, and the request has no valid bound cookie"),
+            msg!(
+                "the session is bound to a key of the browser, and the request has no valid bound cookie"
+            ),
         ),
         Refusal::Interaction => refuse(
             401,

@@ -74,7 +74,9 @@ async fn route(context: &RequestContext) -> Response {
         }
         ("bind", "POST") => boxed(bind::registration::handle(context)).await,
         ("bind/refresh", "POST") => boxed(bind::renewal::handle(context)).await,
-        ("logout" | "backchannel-logout" | "bind" | "bind/refresh", _) => method_not_allowed("POST"),
+        ("logout" | "backchannel-logout" | "bind" | "bind/refresh", _) => {
+            method_not_allowed("POST")
+        }
         _ if strings::contains_word(FOR_WINDOWS, endpoint)
             || strings::contains_word(FOR_SCRIPTS, endpoint) =>
         {

@@ -108,7 +108,12 @@ fn derived(bytes: &[u8]) -> Vec<u8> {
     let mac = Hmac::<Sha256>::new_from_slice(bytes);
     mac.map_or_else(
         |_| Vec::new(),
-        |mac| mac.chain_update("strongroom mac 1").finalize().into_bytes().to_vec(),
+        |mac| {
+            mac.chain_update("strongroom mac 1")
+                .finalize()
+                .into_bytes()
+                .to_vec()
+        },
     )
 }
 

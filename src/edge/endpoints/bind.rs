@@ -49,7 +49,11 @@ impl Named {
     fn to_text(&self) -> String {
         let mut text = [&*self.sid, "\n"].concat();
         json::write_number(&mut text, self.began);
-        text.push_str(if self.is_stored { "\nstored" } else { "\nsealed" });
+        text.push_str(if self.is_stored {
+            "\nstored"
+        } else {
+            "\nsealed"
+        });
         text
     }
 
@@ -86,7 +90,9 @@ fn purpose(context: &RequestContext, what: &str) -> String {
 /// Returns the value of a header. Browsers send it with quotes, as the specification shows it, or without.
 fn unquoted(value: &str) -> &str {
     let value = value.trim_ascii();
-    let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let inner = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
     inner.unwrap_or(value)
 }
 
@@ -96,7 +102,8 @@ fn parse(response: &str) -> Option<(Box<Jwt>, Algorithm, String)> {
     let algorithm = Algorithm::from_name(jwt.alg())
         .filter(|found| matches!(found, Algorithm::Es256 | Algorithm::Rs256))?;
     let challenge = jwt.claims().str("jti")?.to_owned();
-    jwt.is_of_type("dbsc+jwt").then_some((jwt, algorithm, challenge))
+    jwt.is_of_type("dbsc+jwt")
+        .then_some((jwt, algorithm, challenge))
 }
 
 /// Checks the signature of a challenge with this key.
@@ -115,7 +122,8 @@ async fn is_signed(context: &RequestContext, jwt: &Jwt, algorithm: Algorithm, ke
 /// Builds the response that ends the browser's bound session.
 fn ended(identifier: Option<&str>) -> OwnResponse {
     let mut body = Writer::object();
-    body.optional_text("session_identifier", identifier).flag("continue", false);
+    body.optional_text("session_identifier", identifier)
+        .flag("continue", false);
     response::json(200, body.finish())
 }
 
@@ -145,7 +153,9 @@ fn renewed(context: &RequestContext, subject: Subject<'_>, identifier: &str) -> 
         .json("credentials", &["[", &credential.finish(), "]"].concat())
         .finish();
     let mut response = response::json(200, body);
-    response.headers.push((CHALLENGE, challenge_header(&next, identifier)));
+    response
+        .headers
+        .push((CHALLENGE, challenge_header(&next, identifier)));
     response.cookies.push(jar.set_bound(&name, &cookie, LIFE));
     response
 }
@@ -166,7 +176,9 @@ fn scope(context: &RequestContext) -> String {
             rules.push(',');
         }
         let mut rule = Writer::object();
-        rule.text("type", "exclude").text("domain", "*").text("path", &path);
+        rule.text("type", "exclude")
+            .text("domain", "*")
+            .text("path", &path);
         rules.push_str(&rule.finish());
     }
     rules.push(']');

@@ -10,7 +10,6 @@ use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
-use crate::edge::session::Session;
 use crate::edge::task::boxed;
 use crate::session::view::{SessionState, SessionView, scopes, visible_claims};
 

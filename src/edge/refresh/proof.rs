@@ -83,7 +83,8 @@ fn refuse(task: &Task, mode: Bind) -> Result<(), Refusal> {
             was_skipped: task.proof().was_skipped,
         });
     }
-    let message = msg!("a request of a bound session had no valid bound cookie; 'report' lets it pass");
+    let message =
+        msg!("a request of a bound session had no valid bound cookie; 'report' lets it pass");
     task.fault_seldom(Seldom::NotProven, message);
     Ok(())
 }

@@ -101,7 +101,16 @@ impl Subject<'_> {
         let id = config.keys.sealing();
         let mac = self.mac(config, what, 0, &seconds);
         let mac = mac.map(|mac| base64url::encode(&mac.finalize().into_bytes()));
-        [VERSION, ".", id, ".", &seconds, ".", &mac.unwrap_or_default()].concat()
+        [
+            VERSION,
+            ".",
+            id,
+            ".",
+            &seconds,
+            ".",
+            &mac.unwrap_or_default(),
+        ]
+        .concat()
     }
 
     /// Returns true if the value was issued for this use, session and key, and has not expired.
@@ -133,7 +142,8 @@ impl Subject<'_> {
             Use::Cookie => "cookie",
             Use::Challenge => "challenge",
         };
-        let mut mac = Hmac::<Sha256>::new_from_slice(config.keys.keys().get(key)?.mac_key()).ok()?;
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(config.keys.keys().get(key)?.mac_key()).ok()?;
         // The number of each part's bytes separates it from the next one.
         for part in [
             VERSION,

@@ -7,7 +7,10 @@
 use crate::prelude::*;
 use alloc::rc::Rc;
 
-use super::{Named, REGISTRATION, age, ended, is_by_browser, is_signed, is_stored, lines, parse, purpose, renewed};
+use super::{
+    Named, REGISTRATION, age, ended, is_by_browser, is_signed, is_stored, lines, parse, purpose,
+    renewed,
+};
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::Code;
@@ -56,7 +59,9 @@ pub(in crate::edge) async fn offer(
         return;
     }
     if context.jar().bound().is_none() {
-        let message = msg!("browsers bind sessions over https only, and no cookies with the prefix __Host-Http-");
+        let message = msg!(
+            "browsers bind sessions over https only, and no cookies with the prefix __Host-Http-"
+        );
         task.fault_seldom(Seldom::CannotBind, message);
         return;
     }
@@ -73,7 +78,14 @@ pub(in crate::edge) async fn offer(
         return;
     };
     let path = [&*task.config().base, REGISTRATION].concat();
-    let value = ["(ES256 RS256);path=\"", &path, "\";challenge=\"", &challenge, "\""].concat();
+    let value = [
+        "(ES256 RS256);path=\"",
+        &path,
+        "\";challenge=\"",
+        &challenge,
+        "\"",
+    ]
+    .concat();
     response.headers.push((HEADER, value));
 }
 
@@ -102,7 +114,14 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Ok(false) => return ended(None),
         Err(refusal) => return context.refusal_response(&refusal),
     }
-    let text = [&*named.to_text(), "\n", &thumbprint, "\n", key.public_json()].concat();
+    let text = [
+        &*named.to_text(),
+        "\n",
+        &thumbprint,
+        "\n",
+        key.public_json(),
+    ]
+    .concat();
     let purpose = purpose(context, IDENTIFIER);
     let Some(identifier) = seal::seal(&context.task, &purpose, Secret::new(text)).await else {
         return response::failure();
@@ -165,7 +184,9 @@ async fn bind(context: &RequestContext, named: &Named, thumbprint: &str) -> Resu
 async fn end_for_second_key(context: &RequestContext, record: &Record, unknown: Session) {
     context.task.fault_of(
         Code::SessionReplayed,
-        &[msg!("a second key was registered for a session; the session was ended")],
+        &[msg!(
+            "a second key was registered for a session; the session was ended"
+        )],
     );
     let session = record.session.clone().unwrap_or_else(|| Rc::new(unknown));
     end::end_session(&context.task, &session, EndReason::Security).await;

@@ -7,7 +7,10 @@
 use alloc::rc::Rc;
 
 use super::registration::IDENTIFIER;
-use super::{CHALLENGE, Named, challenge_header, ended, is_by_browser, is_signed, lines, parse, purpose, renewed, unquoted};
+use super::{
+    CHALLENGE, Named, challenge_header, ended, is_by_browser, is_signed, lines, parse, purpose,
+    renewed, unquoted,
+};
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::codec::json::Value;
@@ -39,7 +42,8 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Ok(text) => text,
         // Another isolate has this key already.
         Err(OpenError::UnknownKey) => {
-            let why = msg!("the session's identifier is sealed with a key that is not in cookie.keys");
+            let why =
+                msg!("the session's identifier is sealed with a key that is not in cookie.keys");
             return response::later(&Error::new(Code::KeyUnknown, why), RETRY_AFTER);
         }
         Err(OpenError::NotGenuine) => return ended(Some(identifier)),
@@ -102,6 +106,8 @@ fn challenged(context: &RequestContext, subject: Subject<'_>, identifier: &str) 
     let until = context.task.now().wall.saturating_add(CHALLENGE_LIFE.0);
     let challenge = subject.issue(context.task.config(), Use::Challenge, until);
     let mut response = response::empty(403);
-    response.headers.push((CHALLENGE, challenge_header(&challenge, identifier)));
+    response
+        .headers
+        .push((CHALLENGE, challenge_header(&challenge, identifier)));
     response
 }
