@@ -634,3 +634,38 @@ fn scope_excludes_what_must_not_wait() {
         json!("Path=/; HttpOnly; SameSite=Lax; Secure")
     );
 }
+
+#[test]
+fn bound_cookie_of_another_session_with_the_same_key_proves_nothing() {
+    let mut host = host();
+    let mut device = bound(&mut host);
+    let victim = host.browser.clone();
+    host.browser = Browser::default();
+    let offer = sign_in(&mut host).unwrap();
+    device.register(&mut host, &offer);
+    host.pass(IN_FLIGHT + 1);
+    let mut mixed = victim;
+    mixed.0.retain(|cookie| cookie.name != BOUND);
+    mixed.0.push(host.browser.get(BOUND).unwrap().clone());
+    assert_refused(&call_as(&mut host, mixed));
+}
+
+#[test]
+fn challenge_is_no_bound_cookie() {
+    let mut host = host();
+    let device = bound(&mut host);
+    host.pass(IN_FLIGHT + 1);
+    host.browser
+        .set(&format!("{BOUND}={}; Path=/; Secure", device.challenge));
+    assert_refused(&host.call("GET", CALL));
+}
+
+#[test]
+fn ended_session_is_not_bound() {
+    for config in storages() {
+        let mut host = Host::with(&config);
+        let offer = sign_in(&mut host).unwrap();
+        host.call("POST", "/auth/logout");
+        assert!(ends(&Device::new().register(&mut host, &offer)));
+    }
+}

@@ -64,7 +64,6 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         );
         context.task.fault_seldom(Seldom::NotProven, message);
     }
-    // control: unproven_logout_ends_nothing
     let session = session.filter(|_| !is_missing);
     let has_ended = has_ended && !is_missing;
     let is_revoked = match &session {

@@ -128,7 +128,6 @@ impl Subject<'_> {
         else {
             return false;
         };
-        // control: bound_cookie_expires
         let is_unexpired = json::parse_u64(seconds).is_some_and(|until| now / 1000 < until);
         let (Some(key), Some(mac)) = (config.keys.find(id), base64url::decode(mac)) else {
             return false;
@@ -159,5 +158,69 @@ impl Subject<'_> {
             mac.update(part.as_bytes());
         }
         Some(mac)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = 1_800_000_000_000;
+
+    fn config(client: &str) -> Config {
+        let json = [
+            r#"{"issuer": "https://id.example.com", "client": {"id": ""#,
+            client,
+            r#"", "auth": {"method": "none"}},
+                "cookie": {"keys": ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"]}}"#,
+        ];
+        Config::parse(&json.concat()).unwrap()
+    }
+
+    #[test]
+    fn value_is_valid_for_one_session_key_use_and_client() {
+        let subject = |sid, thumbprint| Subject { sid, thumbprint };
+        let own = subject("a", "b");
+        let value = own.issue(&config("web"), Use::Cookie, NOW + 1000);
+        assert!(own.verify(&config("web"), Use::Cookie, &value, NOW));
+        assert!(!own.verify(&config("other"), Use::Cookie, &value, NOW));
+        assert!(!own.verify(&config("web"), Use::Challenge, &value, NOW));
+        for other in [subject("c", "b"), subject("a", "c"), subject("ab", "")] {
+            assert!(!other.verify(&config("web"), Use::Cookie, &value, NOW));
+        }
+        assert!(!own.verify(&config("web"), Use::Cookie, &value, NOW + 1000));
+    }
+
+    #[test]
+    fn changed_value_is_invalid() {
+        let own = Subject {
+            sid: "a",
+            thumbprint: "b",
+        };
+        let value = own.issue(&config("web"), Use::Cookie, NOW + 1000);
+        for i in 0..value.len() {
+            let mut changed = value.clone().into_bytes();
+            changed[i] = if changed[i] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            // The last character has two bits that base64url does not use.
+            assert!(
+                !own.verify(&config("web"), Use::Cookie, &changed, NOW),
+                "{changed}"
+            );
+        }
+        for malformed in ["", "1", "1...", "1.a.2.b", &[&value, "."].concat()] {
+            assert!(!own.verify(&config("web"), Use::Cookie, malformed, NOW));
+        }
+    }
+
+    #[test]
+    fn binding_is_read_as_written() {
+        let binding = Binding {
+            thumbprint: "abc".to_owned(),
+            since: 5,
+        };
+        assert_eq!(Binding::from_text(&binding.to_text()), Some(binding));
+        assert_eq!(Binding::from_text("abc"), None);
+        assert_eq!(Binding::from_text("abc x"), None);
     }
 }

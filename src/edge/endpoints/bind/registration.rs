@@ -54,7 +54,6 @@ pub(in crate::edge) async fn offer(
 ) {
     let task = &context.task;
     let is_new = session.generation == 0 && age(context, session.began) < OFFERED;
-    // control: registration_is_offered_to_new_sessions_only
     if task.proof().mode == Bind::Off || !is_new || proof::binding(task, session).is_some() {
         return;
     }
@@ -104,7 +103,6 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let Some(key) = jwt.jwk().and_then(Jwk::public) else {
         return response::empty(403);
     };
-    // control: registration_is_signed
     if !is_signed(context, &jwt, algorithm, &key).await {
         return response::empty(403);
     }
@@ -139,7 +137,6 @@ async fn session_of(context: &RequestContext, challenge: &str) -> Option<Named> 
     let text = opened.ok()?;
     let named = Named::from_lines(lines(text.expose()))?;
     let issued = json::parse_u64(lines(text.expose()).nth(3)?)?;
-    // control: registration_challenge_expires
     (age(context, issued) < CHALLENGE_LIFE).then_some(named)
 }
 
@@ -163,7 +160,6 @@ async fn bind(context: &RequestContext, named: &Named, thumbprint: &str) -> Resu
             Some(record) => match &record.bound {
                 None => record.with_binding(binding),
                 Some(known) if known.thumbprint == thumbprint => return Ok(true),
-                // control: second_key_ends_session
                 Some(_) => {
                     boxed(end_for_second_key(context, record, unknown)).await;
                     return Ok(false);

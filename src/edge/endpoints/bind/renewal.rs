@@ -75,7 +75,6 @@ async fn continues(context: &RequestContext, named: &Named, thumbprint: &str) ->
     let record = record_store::cached(task, &named.sid).record;
     record.is_none_or(|record| {
         let bound = record.bound.as_ref();
-        // control: ended_session_is_not_renewed
         record.ended.is_none() && bound.is_none_or(|bound| bound.thumbprint == thumbprint)
     })
 }
@@ -88,14 +87,12 @@ async fn is_answered(context: &RequestContext, subject: Subject<'_>, jwk: &str) 
     };
     let task = &context.task;
     let now = task.now().wall;
-    // control: renewal_answers_a_challenge
     if !subject.verify(task.config(), Use::Challenge, &challenge, now) {
         return false;
     }
     let value = Value::parse(jwk).ok();
     let object = value.as_ref().and_then(Value::as_object);
     match object.and_then(Jwk::public) {
-        // control: renewal_is_signed
         Some(key) => is_signed(context, &jwt, algorithm, &key).await,
         None => false,
     }
