@@ -113,10 +113,11 @@ fn requests_in_flight_pass_for_ten_seconds() {
 }
 
 #[test]
-fn renewal_is_one_round_trip() {
+fn later_renewals_are_one_round_trip() {
     let mut host = host();
     let mut device = bound(&mut host);
     host.pass(590);
+    assert_eq!(device.renew(&mut host).status, 403);
     assert_eq!(device.renew(&mut host).status, 200);
     host.pass(590);
     assert_eq!(device.renew(&mut host).status, 200);
@@ -134,28 +135,29 @@ fn late_renewal_gets_a_challenge_first() {
     assert_eq!(host.call("GET", CALL).status(), 200);
 }
 
-#[test]
-fn renewal_without_an_answer_gets_a_challenge() {
-    let mut host = host();
-    let device = bound(&mut host);
+/// Asks for a challenge of a bound session.
+fn challenge_of(host: &mut Host, device: &Device) -> String {
     let request = Request {
         bound_response: None,
         ..device.renewal("")
     };
     let response = host.request(request).own();
     assert_eq!(response.status, 403);
-    assert!(!challenge_in(&response).is_empty());
+    challenge_in(&response)
+}
+
+#[test]
+fn renewal_without_an_answer_gets_a_challenge() {
+    let mut host = host();
+    let device = bound(&mut host);
+    assert!(!challenge_of(&mut host, &device).is_empty());
 }
 
 #[test]
 fn answer_to_a_challenge_works_for_a_minute() {
     let mut host = host();
     let device = bound(&mut host);
-    let without = Request {
-        bound_response: None,
-        ..device.renewal("")
-    };
-    let challenge = challenge_in(&host.request(without).own());
+    let challenge = challenge_of(&mut host, &device);
     let answer = device.renewal(&challenge);
     host.pass(59);
     assert_eq!(host.request(answer.clone()).own().status, 200);
@@ -179,7 +181,8 @@ fn challenge_of_another_session_is_refused() {
     let device = bound(&mut host);
     host.browser = Browser::default();
     let other = bound(&mut host);
-    let request = device.renewal(&other.challenge);
+    let challenge = challenge_of(&mut host, &other);
+    let request = device.renewal(&challenge);
     assert_eq!(host.request(request).own().status, 403);
 }
 
@@ -199,7 +202,8 @@ fn quotes_around_headers_are_optional() {
         .as_str()
         .unwrap()
         .to_owned();
-    let renewal = device.renewal(&challenge_in(&response));
+    let challenge = challenge_of(&mut host, &device);
+    let renewal = device.renewal(&challenge);
     let request = Request {
         bound_session: renewal.bound_session.clone().and_then(quoted),
         bound_response: renewal.bound_response.clone().and_then(quoted),
@@ -260,7 +264,8 @@ fn malformed_answers_register_nothing() {
 fn only_the_browser_itself_registers_and_renews() {
     let mut host = host();
     let device = bound(&mut host);
-    let renewal = device.renewal(&device.challenge);
+    let challenge = challenge_of(&mut host, &device);
+    let renewal = device.renewal(&challenge);
     let senders: [(&str, fn(&mut Request)); 4] = [
         ("another origin", |it| {
             it.origin = Some("https://evil.example".to_owned())
@@ -461,6 +466,7 @@ fn renewal_survives_an_outage_of_the_coordinator() {
     let mut device = bound(&mut host);
     host.failing = vec!["Read", "Swap"];
     host.pass(500);
+    assert_eq!(device.renew(&mut host).status, 403);
     assert_eq!(device.renew(&mut host).status, 200);
 }
 
@@ -655,8 +661,9 @@ fn challenge_is_no_bound_cookie() {
     let mut host = host();
     let device = bound(&mut host);
     host.pass(IN_FLIGHT + 1);
+    let challenge = challenge_of(&mut host, &device);
     host.browser
-        .set(&format!("{BOUND}={}; Path=/; Secure", device.challenge));
+        .set(&format!("{BOUND}={challenge}; Path=/; Secure"));
     assert_refused(&host.call("GET", CALL));
 }
 
@@ -668,4 +675,18 @@ fn ended_session_is_not_bound() {
         host.call("POST", "/auth/logout");
         assert!(ends(&Device::new().register(&mut host, &offer)));
     }
+}
+
+#[test]
+fn page_learns_that_its_browser_has_no_key() {
+    let mut host = host();
+    bound(&mut host);
+    host.pass(IN_FLIGHT + 1);
+    host.browser.0.retain(|cookie| cookie.name != BOUND);
+    let response = host.call("GET", "/auth/session").own();
+    assert_eq!(
+        json_of(&response),
+        json!({ "session": null, "proven": false })
+    );
+    assert!(response.cookies.is_empty());
 }

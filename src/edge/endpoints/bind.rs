@@ -127,7 +127,7 @@ fn ended(identifier: Option<&str>) -> OwnResponse {
     response::json(200, body.finish())
 }
 
-/// Builds the response with a new bound cookie, and with the challenge of the next renewal.
+/// Builds the response with a new bound cookie.
 fn renewed(context: &RequestContext, subject: Subject<'_>, identifier: &str) -> OwnResponse {
     let config = context.task.config();
     let jar = context.jar();
@@ -137,7 +137,6 @@ fn renewed(context: &RequestContext, subject: Subject<'_>, identifier: &str) -> 
     let now = context.task.now().wall;
     let until = now.saturating_add((LIFE + MARGIN).0);
     let cookie = subject.issue(config, Use::Cookie, until);
-    let next = subject.issue(config, Use::Challenge, until);
     let attributes = jar.bound_attributes();
     let mut credential = Writer::object();
     credential
@@ -153,16 +152,22 @@ fn renewed(context: &RequestContext, subject: Subject<'_>, identifier: &str) -> 
         .json("credentials", &["[", &credential.finish(), "]"].concat())
         .finish();
     let mut response = response::json(200, body);
-    response
-        .headers
-        .push((CHALLENGE, challenge_header(&next, identifier)));
     response.cookies.push(jar.set_bound(&name, &cookie, LIFE));
     response
 }
 
-/// Returns the value of the header with a challenge for this session.
-fn challenge_header(challenge: &str, identifier: &str) -> String {
-    ["\"", challenge, "\";id=\"", identifier, "\""].concat()
+/// Adds a challenge for this session that is valid for this time.
+fn challenge(
+    context: &RequestContext,
+    subject: Subject<'_>,
+    identifier: &str,
+    life: Millis,
+    response: &mut OwnResponse,
+) {
+    let until = context.task.now().wall.saturating_add(life.0);
+    let challenge = subject.issue(context.task.config(), Use::Challenge, until);
+    let value = ["\"", &challenge, "\";id=\"", identifier, "\""].concat();
+    response.headers.push((CHALLENGE, value));
 }
 
 /// Returns the scope of the browser's session in JSON: the app's origin, without the paths that do not wait for a

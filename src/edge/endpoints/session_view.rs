@@ -55,6 +55,14 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
                 ..response::json(200, body)
             }
         }
+        // The browser has waited for a renewal before this request, so it has no key for the session.
+        Err(Refusal::NotProven { was_skipped: false }) => {
+            let body = Writer::object()
+                .json("session", "null")
+                .flag("proven", false)
+                .finish();
+            response::json(200, body)
+        }
         Err(refusal) => context.refusal_response(&refusal),
     }
 }

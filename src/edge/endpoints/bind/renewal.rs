@@ -8,8 +8,7 @@ use alloc::rc::Rc;
 
 use super::registration::IDENTIFIER;
 use super::{
-    CHALLENGE, Named, challenge_header, ended, is_by_browser, is_signed, lines, parse, purpose,
-    renewed, unquoted,
+    Named, challenge, ended, is_by_browser, is_signed, lines, parse, purpose, renewed, unquoted,
 };
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
@@ -19,7 +18,7 @@ use crate::edge::io::OwnResponse;
 use crate::edge::refusal::RETRY_AFTER;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
-use crate::edge::session::binding::{Subject, Use};
+use crate::edge::session::binding::{LIFE, MARGIN, Subject, Use};
 use crate::edge::store::record_store;
 use crate::edge::store::seal::{self, OpenError};
 use crate::edge::task::boxed;
@@ -60,11 +59,14 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         sid: &named.sid,
         thumbprint,
     };
-    if is_answered(context, subject, jwk).await {
-        renewed(context, subject, identifier)
+    let (mut response, life) = if is_answered(context, subject, jwk).await {
+        // The next renewal then needs one round trip.
+        (renewed(context, subject, identifier), LIFE + MARGIN)
     } else {
-        challenged(context, subject, identifier)
-    }
+        (response::empty(403), CHALLENGE_LIFE)
+    };
+    challenge(context, subject, identifier, life, &mut response);
+    response
 }
 
 /// Returns true unless this isolate finds out in a moment that the session has ended, or is bound to another key.
@@ -82,12 +84,12 @@ async fn continues(context: &RequestContext, named: &Named, thumbprint: &str) ->
 /// Returns true if the request has an answer to a challenge of this session, signed with the session's key.
 async fn is_answered(context: &RequestContext, subject: Subject<'_>, jwk: &str) -> bool {
     let signed = context.request.bound_response.as_deref().and_then(parse);
-    let Some((jwt, algorithm, challenge)) = signed else {
+    let Some((jwt, algorithm, answered)) = signed else {
         return false;
     };
     let task = &context.task;
     let now = task.now().wall;
-    if !subject.verify(task.config(), Use::Challenge, &challenge, now) {
+    if !subject.verify(task.config(), Use::Challenge, &answered, now) {
         return false;
     }
     let value = Value::parse(jwk).ok();
@@ -96,15 +98,4 @@ async fn is_answered(context: &RequestContext, subject: Subject<'_>, jwk: &str) 
         Some(key) => is_signed(context, &jwt, algorithm, &key).await,
         None => false,
     }
-}
-
-/// Builds the response with a challenge, after which the browser repeats the request.
-fn challenged(context: &RequestContext, subject: Subject<'_>, identifier: &str) -> OwnResponse {
-    let until = context.task.now().wall.saturating_add(CHALLENGE_LIFE.0);
-    let challenge = subject.issue(context.task.config(), Use::Challenge, until);
-    let mut response = response::empty(403);
-    response
-        .headers
-        .push((CHALLENGE, challenge_header(&challenge, identifier)));
-    response
 }
