@@ -1,8 +1,8 @@
 //! The proof that a request of a bound session comes from the browser that has the session's key: the bound cookie.
 //!
 //! Without this proof a request has no effect on the session: it presents no generation, counts as no activity, and
-//! neither refreshes nor ends the session. Only a login ends the browser's previous session without it. So whoever has a
-//! copy of a bound session's cookie can replace the session by his own login, but cannot use it.
+//! neither refreshes nor ends the session. Only a login ends the browser's previous session without it. So a
+//! thief with a copy of a bound session's cookie can replace the session by a login of their own, but cannot use it.
 
 use alloc::rc::Rc;
 

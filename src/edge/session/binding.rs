@@ -2,7 +2,7 @@
 //!
 //! The browser's key is in its security hardware. Every few minutes the browser signs a challenge with the key, and gets
 //! a short-lived cookie for it, the bound cookie. A copy of a bound session's cookie is refused without the bound cookie,
-//! and whoever copies both has them for [`LIFE`] and [`MARGIN`] only.
+//! and a copy of both works for [`LIFE`] and [`MARGIN`] only.
 //!
 //! A bound cookie is `1.<key ID>.<expiry in seconds>.<MAC>`. The MAC covers the issuer, the client and the name of the
 //! session's cookie, the session's ID and the thumbprint of its key, so the cookie proves nothing for another session.
