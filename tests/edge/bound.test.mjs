@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { booted } from '../support/app.mjs'
+import { ALL } from '../support/combinations.mjs'
 import { BOUND, startBound } from '../support/edge/bound.mjs'
 
 const time = { timeout: 60_000 }
@@ -11,12 +12,24 @@ const LIFE = 661_000
 /** Milliseconds after which requests without the bound cookie no longer count as in flight. */
 const IN_FLIGHT = 11_000
 
-const STORAGES = ['sealed-in-cookie', 'in-store']
+/** Each case is a platform, a coordinator and a storage. */
+const CASES = [
+  ['node', 'in-isolate', 'sealed-in-cookie'],
+  ['workerd', 'durable-object', 'in-store'],
+  ...(ALL
+    ? [
+        ['node', 'node-redis', 'in-store'],
+        ['workerd', 'durable-object', 'sealed-in-cookie'],
+        ['deno', 'deno-kv', 'sealed-in-cookie'],
+        ['deno', 'node-redis', 'in-store'],
+      ]
+    : []),
+]
 const apps = {}
 
 before(async () => {
-  for (const storage of STORAGES) {
-    apps[storage] = await startBound('node', { coordinator: 'in-isolate', session: { storage } })
+  for (const [platform, coordinator, storage] of CASES) {
+    apps[platform + storage] = await startBound(platform, { coordinator, session: { storage } })
   }
 }, time)
 after(() => Promise.all(Object.values(apps).map((app) => app.close())))
@@ -30,9 +43,10 @@ const callWith = async (app, cookies) => {
   return (await fetch(url, { headers })).status
 }
 
-for (const storage of STORAGES) {
+for (const [platform, , storage] of CASES) {
+  const name = `${platform}, ${storage}`
   const use = async (run) => {
-    const app = apps[storage]
+    const app = apps[platform + storage]
     const page = await app.open()
     try {
       await app.signInBound(page)
@@ -43,7 +57,7 @@ for (const storage of STORAGES) {
     }
   }
 
-  test(`${storage}: a login binds the session, and calls go on`, time, () =>
+  test(`${name}: a login binds the session, and calls go on`, time, () =>
     use(async (app, page) => {
       assert.equal((await app.call(page)).value, 200)
       await app.setClock(IN_FLIGHT)
@@ -51,7 +65,7 @@ for (const storage of STORAGES) {
     }),
   )
 
-  test(`${storage}: the browser renews the bound cookie before a call`, time, () =>
+  test(`${name}: the browser renews the bound cookie before a call`, time, () =>
     use(async (app, page) => {
       await app.setClock(LIFE)
       await app.expire(page)
@@ -61,7 +75,7 @@ for (const storage of STORAGES) {
     }),
   )
 
-  test(`${storage}: a copy of all cookies is useless after their life, and the owner goes on`, time, () =>
+  test(`${name}: a copy of all cookies is useless after their life, and the owner goes on`, time, () =>
     use(async (app, page) => {
       const stolen = await page.context().cookies(app.site.origin)
       assert.ok(stolen.some(({ name }) => name === BOUND))
@@ -78,7 +92,7 @@ for (const storage of STORAGES) {
     }),
   )
 
-  test(`${storage}: two tabs with six calls cause one renewal`, time, () =>
+  test(`${name}: two tabs with six calls cause one renewal`, time, () =>
     use(async (app, page) => {
       const other = await app.open('/', page.context())
       await booted(other)
@@ -95,7 +109,7 @@ for (const storage of STORAGES) {
     }),
   )
 
-  test(`${storage}: a failed renewal is renewal_failed, and the session goes on`, time, () =>
+  test(`${name}: a failed renewal is renewal_failed, and the session goes on`, time, () =>
     use(async (app, page) => {
       await app.setClock(LIFE)
       await app.expire(page)
@@ -108,7 +122,7 @@ for (const storage of STORAGES) {
     }),
   )
 
-  test(`${storage}: a browser that has lost the key signs in again`, time, () =>
+  test(`${name}: a browser that has lost the key signs in again`, time, () =>
     use(async (app, page) => {
       const session = await page.context().newCDPSession(page)
       await session.send('Network.enable')
@@ -128,7 +142,7 @@ for (const storage of STORAGES) {
     }),
   )
 
-  test(`${storage}: a logout ends the browser’s bound session`, time, () =>
+  test(`${name}: a logout ends the browser’s bound session`, time, () =>
     use(async (app, page) => {
       await page.evaluate(() => auth.logout())
       const names = (await page.context().cookies(app.site.origin)).map(({ name }) => name)
@@ -138,7 +152,7 @@ for (const storage of STORAGES) {
     }),
   )
 
-  test(`${storage}: a second login is bound, too`, time, () =>
+  test(`${name}: a second login is bound, too`, time, () =>
     use(async (app, page) => {
       await app.signIn(page, { prompt: 'login' })
       await app.setClock(LIFE)
