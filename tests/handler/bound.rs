@@ -33,11 +33,11 @@ fn host() -> Host {
 fn call_unproven(host: &mut Host) -> Answered {
     let mut browser = host.browser.clone();
     browser.0.retain(|cookie| cookie.name != BOUND);
-    call_as(host, browser)
+    call_as(host, &browser)
 }
 
 /// Sends a call with the cookies of another browser.
-fn call_as(host: &mut Host, thief: Browser) -> Answered {
+fn call_as(host: &mut Host, thief: &Browser) -> Answered {
     let request = Request {
         cookie: thief.header(Source::App),
         ..host.by_script("GET", CALL)
@@ -79,9 +79,9 @@ fn copy_of_both_cookies_is_useless_after_their_life() {
         bound(&mut host);
         let copy = host.browser.clone();
         host.pass(VALID - 1);
-        assert_eq!(call_as(&mut host, copy.clone()).status(), 200);
+        assert_eq!(call_as(&mut host, &copy).status(), 200);
         host.pass(1);
-        assert_refused(&call_as(&mut host, copy));
+        assert_refused(&call_as(&mut host, &copy));
     }
 }
 
@@ -266,9 +266,10 @@ fn only_the_browser_itself_registers_and_renews() {
     let device = bound(&mut host);
     let challenge = challenge_of(&mut host, &device);
     let renewal = device.renewal(&challenge);
-    let senders: [(&str, fn(&mut Request)); 4] = [
+    type Change = fn(&mut Request);
+    let senders: [(&str, Change); 4] = [
         ("another origin", |it| {
-            it.origin = Some("https://evil.example".to_owned())
+            it.origin = Some("https://evil.example".to_owned());
         }),
         ("no origin", |it| it.origin = None),
         ("another site", |it| it.site = Some("cross-site".to_owned())),
@@ -379,7 +380,7 @@ fn logout_without_the_bound_cookie_clears_only_cookies() {
         assert_eq!(json_of(&response)["ended"], json!(false));
         assert!(host.browser.get(COOKIE).is_none());
         assert_eq!(host.faults(), [Code::BoundCookieMissing]);
-        assert_eq!(call_as(&mut host, owner).status(), 200);
+        assert_eq!(call_as(&mut host, &owner).status(), 200);
     }
 }
 
@@ -393,7 +394,7 @@ fn login_ends_the_previous_session_without_its_bound_cookie() {
     let back = host.come_back("/auth/login?prompt=login");
     host.go(&back, Source::CrossSite).own();
     owner.0.retain(|cookie| cookie.name.starts_with(COOKIE));
-    assert_eq!(call_as(&mut host, owner).code(), "session_ended");
+    assert_eq!(call_as(&mut host, &owner).code(), "session_ended");
 }
 
 #[test]
@@ -411,13 +412,13 @@ fn replaced_cookie_does_not_end_a_bound_session() {
     host.call("GET", CALL);
     host.pass(120);
     // A copy of the replaced cookie, without and with a valid bound cookie.
-    assert_refused(&call_as(&mut host, early.clone()));
+    assert_refused(&call_as(&mut host, &early));
     let mut restored = early;
     restored.set(&format!(
         "{BOUND}={}; Path=/; Secure",
         host.browser.get(BOUND).unwrap().value
     ));
-    assert_eq!(call_as(&mut host, restored).status(), 200);
+    assert_eq!(call_as(&mut host, &restored).status(), 200);
     assert_eq!(host.call("GET", CALL).status(), 200);
 }
 
@@ -591,7 +592,7 @@ fn bound_cookie_of_another_session_proves_nothing() {
     let mut mixed = victim;
     mixed.0.retain(|cookie| cookie.name != BOUND);
     mixed.0.push(host.browser.get(BOUND).unwrap().clone());
-    assert_refused(&call_as(&mut host, mixed));
+    assert_refused(&call_as(&mut host, &mixed));
 }
 
 #[test]
@@ -653,7 +654,7 @@ fn bound_cookie_of_another_session_with_the_same_key_proves_nothing() {
     let mut mixed = victim;
     mixed.0.retain(|cookie| cookie.name != BOUND);
     mixed.0.push(host.browser.get(BOUND).unwrap().clone());
-    assert_refused(&call_as(&mut host, mixed));
+    assert_refused(&call_as(&mut host, &mixed));
 }
 
 #[test]
