@@ -75,6 +75,12 @@ codes! {
     /// interaction), or keeps refusing the refresh token without a reason
     /// ([sessions.md](sessions.md#a-refusal-without-a-reason)).
     InteractionRequired = "interaction_required", "Call login() so that the user can do what the provider asks.";
+    /// The session is bound to a key of the browser, and the request had no valid bound cookie
+    /// ([edge-bound.md](edge-bound.md)). The session continues in the browser that has the key.
+    BoundCookieMissing = "bound_cookie_missing", "If this is the user's own browser, call login().";
+    /// The browser could not renew the cookie that proves its session's key, because the token handler could not be
+    /// reached or failed.
+    RenewalFailed = "renewal_failed", "Try again later.";
 
     section "Signing in";
     /// The user, or the provider for the user, refused the login (`access_denied`, or `consent_required` in response to

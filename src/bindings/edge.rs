@@ -331,11 +331,11 @@ fn instant(monotonic: f64, wall: f64) -> Instant {
 }
 
 /// The first lines of a request. The host gets this list and the next one from the build.
-const REQUEST_PARTS: &str = "method url hasBody headerCount headerBytes";
+const REQUEST_PARTS: &str = "method url bind hasBody headerCount headerBytes";
 
 /// The headers that the handler reads, which are the other lines of a request. An absent header is an empty line.
 /// Neither URLs nor headers contain line breaks.
-const REQUEST_HEADERS: &str = "x-strongroom origin sec-fetch-site sec-fetch-mode sec-fetch-dest sec-fetch-user sec-purpose accept upgrade cookie";
+const REQUEST_HEADERS: &str = "x-strongroom origin sec-fetch-site sec-fetch-mode sec-fetch-dest sec-fetch-user sec-purpose sec-secure-session-id secure-session-response secure-session-skipped accept upgrade cookie";
 
 const PARTS: usize = strings::index_of(REQUEST_PARTS, "headerBytes") + 1;
 
@@ -360,6 +360,10 @@ fn read_request(text: &str) -> Request {
         has_body: text(const { part("hasBody") }).is_some(),
         header_count: number(text(const { part("headerCount") })),
         header_bytes: number(text(const { part("headerBytes") })),
+        bind: text(const { part("bind") }),
+        bound_session: text(const { header("sec-secure-session-id") }),
+        bound_response: text(const { header("secure-session-response") }),
+        bound_skipped: text(const { header("secure-session-skipped") }),
         marker: text(const { header(HANDLER_HEADER) }),
         origin: text(const { header("origin") }),
         site: text(const { header("sec-fetch-site") }),

@@ -43,6 +43,9 @@ const UPSTREAM_TIME: config::Seconds = config::Seconds {
 /// The default scope: identifies the user and allows refreshes.
 const DEFAULT_SCOPE: &str = "openid offline_access";
 
+/// Most paths in `session.bindExclude`. Browsers get them with each renewal.
+const MOST_EXCLUDED: usize = 20;
+
 const DEFAULT_METHODS: &str = "GET";
 
 /// The default path of the endpoints.
@@ -95,6 +98,41 @@ pub enum Storage {
     SealedInCookie,
     /// Sealed in the coordinator's store. The cookie has the session's ID.
     InStore,
+}
+
+/// The binding of sessions to keys of browsers (Device Bound Session Credentials).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bind {
+    /// No session is bound, and nothing is checked.
+    #[default]
+    Off,
+    /// Browsers bind their sessions. Requests that would be refused are only counted in the log.
+    Report,
+    /// Browsers that support it bind their sessions. A request of a bound session needs the bound cookie.
+    IfSupported,
+    /// Each session must be bound within a minute after the login.
+    Required,
+}
+
+impl Bind {
+    /// The JSON of all values.
+    const ALL: &str = r#"false "report" "if-supported" "required""#;
+
+    /// Reads a value in JSON.
+    pub(in crate::edge) fn from_json(json: &str) -> Option<Self> {
+        Some(match json {
+            "false" => Self::Off,
+            r#""report""# => Self::Report,
+            r#""if-supported""# => Self::IfSupported,
+            r#""required""# => Self::Required,
+            _ => return None,
+        })
+    }
+
+    /// Returns true if requests of bound sessions are refused without the bound cookie.
+    pub(in crate::edge) const fn is_enforced(self) -> bool {
+        matches!(self, Self::IfSupported | Self::Required)
+    }
 }
 
 /// `SameSite` of the session's cookie.
@@ -165,6 +203,10 @@ pub struct Config {
     pub recheck: Millis,
     /// The time for which a cookie remains valid after a cookie of a later generation was presented.
     pub grace: Millis,
+    /// The binding of sessions to keys of browsers.
+    pub bind: Bind,
+    /// Paths whose requests do not wait for the browser to renew the bound cookie.
+    pub bind_exclude: Vec<String>,
     /// The routes to upstreams. The longest prefix wins.
     pub routes: Vec<Route>,
     /// The path to which the provider redirects the user after a logout.
@@ -200,7 +242,7 @@ impl Config {
     fn read(options: &Options<'_>) -> Self {
         options.refuse_others(OPTIONS);
         let session = session::options(options);
-        session.refuse_others("absolute grace idle recheck storage");
+        session.refuse_others("absolute bind bindExclude grace idle recheck storage");
         let cookie = options.nested(
             "cookie",
             "cookie.",
@@ -229,6 +271,8 @@ impl Config {
             },
             recheck: session.seconds("recheck", 10, &AN_HOUR),
             grace: session.seconds("grace", 60, &AN_HOUR),
+            bind: bind(options, &session, &cookie),
+            bind_exclude: bind_exclude(&session),
             routes: routes(options),
             post_logout: path(options, "postLogoutRedirectUri"),
             back_channel_logout: options.boolean_or("backChannelLogout", flow.has_openid()),
@@ -401,6 +445,43 @@ fn keys(cookie: &Options<'_>) -> Keyring {
         cookie.refuse_unseen("keys", &why);
         Keyring::default()
     })
+}
+
+fn bind(options: &Options<'_>, session: &Options<'_>, cookie: &Options<'_>) -> Bind {
+    let bind = Bind::from_json(&session.one_of("bind", Bind::ALL)).unwrap_or_default();
+    if bind == Bind::Required {
+        let is_http = options
+            .object
+            .str("origin")
+            .is_some_and(|origin| origin.starts_with("http:"));
+        if cookie.boolean("httpPrefix") {
+            session.refuse("bind", msg!("browsers bind no cookie with the prefix __Host-Http-: remove `cookie.httpPrefix`"));
+        } else if is_http {
+            session.refuse(
+                "bind",
+                msg!("browsers bind sessions over https only: use 'if-supported' on localhost"),
+            );
+        }
+    }
+    bind
+}
+
+fn bind_exclude(session: &Options<'_>) -> Vec<String> {
+    const WHY: &str = msg!("it must be an array of at most 20 paths of the app, such as /assets");
+    let Some(value) = session.object.get("bindExclude") else {
+        return Vec::new();
+    };
+    let items = value.as_array().unwrap_or_default();
+    let paths: Vec<String> = items
+        .iter()
+        .filter_map(Value::as_str)
+        .filter(|path| is_path(path) && !has_one_of(path, b"?#"))
+        .map(str::to_owned)
+        .collect();
+    if value.as_array().is_none() || paths.len() < items.len() || paths.len() > MOST_EXCLUDED {
+        session.refuse("bindExclude", WHY);
+    }
+    paths
 }
 
 fn cookie_name(cookie: &Options<'_>) -> String {

@@ -1,7 +1,8 @@
 //! The endpoints under the base path: login, also one that another site begins, callback, logout by the user and by the
-//! provider, the session, the client's configuration, and the page that closes a popup.
+//! provider, the binding of a session, the session, the client's configuration, and the page that closes a popup.
 
 pub(super) mod back_channel_logout;
+pub(super) mod bind;
 pub(super) mod callback;
 pub(super) mod client_config;
 pub(super) mod login;

@@ -37,6 +37,14 @@ pub struct Request {
     pub accept: Option<String>,
     /// `Upgrade`
     pub upgrade: Option<String>,
+    /// `Sec-Secure-Session-Id`: the browser renews the bound cookie of this session.
+    pub bound_session: Option<String>,
+    /// `Secure-Session-Response`: the signed challenge.
+    pub bound_response: Option<String>,
+    /// `Secure-Session-Skipped`: the browser could not renew the bound cookie.
+    pub bound_skipped: Option<String>,
+    /// The value of the option `session.bind` for this request, if the option is a function.
+    pub bind: Option<String>,
     /// `X-Strongroom`: the header that no form and no other site's script can send.
     pub marker: Option<String>,
     /// The number of headers, without `Cookie`.

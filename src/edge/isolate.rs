@@ -49,6 +49,10 @@ pub(super) enum Seldom {
     Worker,
     /// An upstream refuses new access tokens of an app on loopback.
     RefusedToken,
+    /// A request of a bound session had no bound cookie.
+    NotProven,
+    /// A browser could not be asked to bind its session.
+    CannotBind,
 }
 
 /// The configuration, the caches and the entropy of an isolate.
@@ -63,7 +67,7 @@ pub(super) struct Isolate {
     pub(super) session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
     /// The time of the last report of each of these faults, and the number of times since then.
-    seldom: [Cell<(Instant, u64)>; 13],
+    seldom: [Cell<(Instant, u64)>; 15],
     /// True after the warning about a session that needs several cookies.
     pub(super) has_warned_of_length: Cell<bool>,
     pub(super) next_flight: Cell<FlightId>,
@@ -129,6 +133,8 @@ impl Isolate {
             Seldom::OtherIssuer => Code::IssuerMismatch,
             Seldom::Worker => Code::CrossSiteRequest,
             Seldom::RefusedToken => Code::TokenRefused,
+            Seldom::NotProven => Code::BoundCookieMissing,
+            Seldom::CannotBind => Code::Unsupported,
             _ => Code::CookieInvalid,
         };
         self.emit(Event::Fault(Error::of(code, &[message, joint, &count])));

@@ -6,6 +6,7 @@
 //! If that token expires during an outage, requests fail with 503, and the session is kept.
 
 pub(super) mod end;
+pub(super) mod proof;
 pub(super) mod status;
 
 use crate::prelude::*;
@@ -69,6 +70,7 @@ pub(super) async fn current_session(
     presented: Rc<Session>,
     found_in: Storage,
 ) -> SessionResult {
+    proof::check(task, &presented)?;
     let presented = status::check_limits(task, presented, found_in).await?;
     let session = status::sync_with_record(task, presented, found_in).await?;
     if session.is_stale(&task.now()) {

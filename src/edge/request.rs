@@ -8,7 +8,7 @@ use core::cell::Cell;
 use crate::base::error::{Code, Error};
 use crate::base::strings;
 use crate::codec::url::Url;
-use crate::edge::config::Storage;
+use crate::edge::config::{Bind, Storage};
 use crate::edge::csrf;
 use crate::edge::io::{OwnResponse, Request};
 use crate::edge::isolate::Seldom;
@@ -16,6 +16,7 @@ use crate::edge::refresh;
 use crate::edge::refresh::end;
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, Refusal};
 use crate::edge::response;
+use crate::edge::session::binding::Proof;
 use crate::edge::session::cookies::{CookieValue, Cookies, Jar, PIECE};
 use crate::edge::session::{KEPT, Session};
 use crate::edge::store::record_store;
@@ -77,14 +78,48 @@ impl RequestContext {
             Url::parse(&[&origin, &*relative].concat()).ok_or_else(response::failure)?
         };
         let found_in = Cell::new(task.config().storage);
-        Ok(Self {
+        let context = Self {
             task,
             request,
             url,
             click,
             origin,
             found_in,
-        })
+        };
+        context.take_proof()?;
+        Ok(context)
+    }
+
+    /// Passes the request's proof of its session's key to the task, with the value of `session.bind` for this request.
+    fn take_proof(&self) -> core::result::Result<(), OwnResponse> {
+        let mode = match &self.request.bind {
+            None => Some(self.task.config().bind),
+            Some(json) => Bind::from_json(json),
+        };
+        let name = self.jar().bound();
+        let fault = match mode {
+            None => Some(msg!(
+                "`session.bind` returned none of: false \"report\" \"if-supported\" \"required\""
+            )),
+            Some(Bind::Required) if name.is_none() => Some(msg!(
+                "`session.bind` is \"required\", but browsers bind sessions over https only, and no cookies with the prefix __Host-Http-"
+            )),
+            Some(_) => None,
+        };
+        if let Some(fault) = fault {
+            self.task.fault_of(Code::ConfigInvalid, &[fault]);
+            return Err(response::failure());
+        }
+        let cookie = name.map(|name| self.cookies().value(&name));
+        self.task.set_proof(Rc::new(Proof {
+            mode: mode.unwrap_or_default(),
+            cookie: match cookie {
+                Some(CookieValue::Value(value)) => Some(value),
+                _ => None,
+            },
+            was_skipped: self.request.bound_skipped.is_some(),
+        }));
+        Ok(())
     }
 
     pub(super) fn cookies(&self) -> Cookies<'_> {
@@ -130,6 +165,11 @@ impl RequestContext {
         ];
         self.task.fault_seldom(Seldom::OtherHost, &message.concat());
         None
+    }
+
+    /// Returns the storage in which the request's session was found.
+    pub(super) fn found_in(&self) -> Storage {
+        self.found_in.get()
     }
 
     fn purpose(&self) -> String {
@@ -208,8 +248,9 @@ impl RequestContext {
             return Ok(None);
         }
         let before = presented.generation;
+        let was_bound = presented.bound.is_some();
         let session = refresh::current_session(&self.task, presented, self.found_in.get()).await?;
-        let is_new = session.generation != before;
+        let is_new = session.generation != before || session.bound.is_some() != was_bound;
         Ok(Some((session, is_new)))
     }
 

@@ -8,7 +8,7 @@ use crate::base::error::{Code, Error};
 use crate::codec::json::{self, Writer};
 use crate::edge::csrf::HANDLER_HEADER;
 use crate::edge::io::OwnResponse;
-use crate::edge::refusal::Refusal;
+use crate::edge::refusal::{RETRY_AFTER, Refusal};
 
 const JSON: &str = "application/json";
 
@@ -116,6 +116,20 @@ pub(super) fn refusal(refusal: &Refusal) -> OwnResponse {
             },
         ),
         Refusal::Later(error, after) => later(error, *after),
+        Refusal::NotProven { was_skipped: true } => later(
+            &Error::new(
+                Code::RenewalFailed,
+                msg!("the browser could not renew the bound cookie of its session"),
+            ),
+            RETRY_AFTER,
+        ),
+        Refusal::NotProven { was_skipped: false } => refuse(
+            401,
+            Code::BoundCookieMissing,
+            msg!(
+                "the session is bound to a key of the browser, and the request has no valid bound cookie"
+            ),
+        ),
         Refusal::Interaction => refuse(
             401,
             Code::InteractionRequired,

@@ -6,6 +6,7 @@ use crate::base::error::Code;
 use crate::base::strings;
 use crate::edge::csrf;
 use crate::edge::endpoints::back_channel_logout;
+use crate::edge::endpoints::bind;
 use crate::edge::endpoints::callback;
 use crate::edge::endpoints::client_config;
 use crate::edge::endpoints::login_elsewhere;
@@ -71,7 +72,11 @@ async fn route(context: &RequestContext) -> Response {
         ("backchannel-logout", "POST") if config.back_channel_logout => {
             boxed(back_channel_logout::handle(context)).await
         }
-        ("logout" | "backchannel-logout", _) => method_not_allowed("POST"),
+        ("bind", "POST") => boxed(bind::registration::handle(context)).await,
+        ("bind/refresh", "POST") => boxed(bind::renewal::handle(context)).await,
+        ("logout" | "backchannel-logout" | "bind" | "bind/refresh", _) => {
+            method_not_allowed("POST")
+        }
         _ if strings::contains_word(FOR_WINDOWS, endpoint)
             || strings::contains_word(FOR_SCRIPTS, endpoint) =>
         {

@@ -4,6 +4,7 @@
 //! is sealed in its cookie, the cookie contains the generation that was current when the cookie was written. If the
 //! session is in the store, the cookie contains only the session's ID and start.
 
+pub mod binding;
 pub(super) mod cookies;
 pub mod record;
 
@@ -16,6 +17,7 @@ use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::strings;
 use crate::codec::json;
 use crate::config::Limits;
+use crate::edge::session::binding::Binding;
 use crate::oauth::identity::Identity;
 use crate::oauth::refresh_policy;
 use crate::oauth::token_endpoint::{TokenSet, UNLIMITED};
@@ -25,6 +27,10 @@ use crate::session::{EndReason, idle_notice};
 pub const SID: usize = 16;
 
 const VERSION: &str = "1";
+
+/// The version of a bound session. Handlers of earlier versions would drop the binding when they seal the session again,
+/// so they must not be able to read it.
+const BOUND_VERSION: &str = "2";
 
 /// A browser keeps the session's cookie, and the coordinator its record, for a day after the absolute limit. Otherwise,
 /// they would be gone at this limit: the page would not learn the reason, a guard would sign the user in without a click,
@@ -64,6 +70,8 @@ pub struct Session {
     pub refresh_ends: Option<UnixMillis>,
     /// The private key (a JWK) to which the tokens are bound (RFC 9449).
     pub key: Option<Secret>,
+    /// The key of the browser to which the session is bound.
+    pub bound: Option<Binding>,
 }
 
 /// The longest ID token, in bytes, that fits into the cookie of a logout.
@@ -95,6 +103,7 @@ impl Session {
             ends: None,
             refresh_ends: refresh_end(tokens.refresh_expires_in, requested),
             key: None,
+            bound: None,
         }
         .ending_with(user, requested)
     }
@@ -180,6 +189,15 @@ impl Session {
         self
     }
 
+    /// Returns the session with this binding to a key of the browser.
+    #[must_use]
+    pub(super) fn with_binding(mut self: Rc<Self>, bound: Option<&Binding>) -> Rc<Self> {
+        if self.bound.as_ref() != bound {
+            Rc::make_mut(&mut self).bound = bound.cloned();
+        }
+        self
+    }
+
     /// Creates a session whose tokens are unknown, from its ID and its start.
     pub(super) fn unknown(sid: &str, began: UnixMillis) -> Self {
         Self {
@@ -198,6 +216,7 @@ impl Session {
             ends: None,
             refresh_ends: None,
             key: None,
+            bound: None,
         }
     }
 
@@ -222,7 +241,11 @@ impl Session {
     /// to parse for every request.
     #[must_use]
     pub fn to_text(&self) -> Secret {
-        let mut out = VERSION.to_owned();
+        let version = match self.bound {
+            None => VERSION,
+            Some(_) => BOUND_VERSION,
+        };
+        let mut out = version.to_owned();
         let mut line = |text: &str| {
             out.push('\n');
             out.push_str(text);
@@ -244,6 +267,9 @@ impl Session {
         line(self.identity.expose());
         line(&self.scope_line());
         line(self.key.as_ref().map_or("", Secret::expose));
+        if let Some(bound) = &self.bound {
+            line(&bound.to_text());
+        }
         Secret::new(out)
     }
 
@@ -279,9 +305,11 @@ impl Session {
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         let mut lines = strings::split(text, b'\n');
-        if lines.next()? != VERSION {
-            return None;
-        }
+        let is_bound = match lines.next()? {
+            VERSION => false,
+            BOUND_VERSION => true,
+            _ => return None,
+        };
         let sid = lines.next()?.to_owned();
         let mut number = || json::parse_u64(lines.next()?);
         let (generation, began, active, requested, lifetime) =
@@ -293,6 +321,10 @@ impl Session {
         let (host, more) = strings::split_once(more.unwrap_or_default(), b'\t');
         let (ends, latest) = strings::split_once(more.unwrap_or_default(), b'\t');
         let optional = |text: &str| (!text.is_empty()).then(|| Secret::from(text));
+        let bound = match is_bound {
+            false => None,
+            true => Some(Binding::from_text(lines.next()?)?),
+        };
         let session = Self {
             sid,
             generation,
@@ -309,6 +341,7 @@ impl Session {
             ends: json::parse_u64(ends),
             refresh_ends: ends.strip_prefix('r').and_then(json::parse_u64),
             key: optional(key),
+            bound,
         };
         lines.next().is_none().then_some(session)
     }

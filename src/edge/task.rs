@@ -18,6 +18,7 @@ use crate::edge::isolate::{Isolate, Seldom};
 use crate::edge::refusal::Refusal;
 use crate::edge::response;
 use crate::edge::session::Session;
+use crate::edge::session::binding::Proof;
 use crate::edge::session::record::Lease;
 
 /// Tasks without a step for this long are removed if slots are needed, because a platform may drop a request without
@@ -32,6 +33,7 @@ struct Inner {
     isolate: Rc<Isolate>,
     arrived: Instant,
     grace: Cell<Millis>,
+    proof: RefCell<Rc<Proof>>,
     now: Rc<Cell<Instant>>,
     lease: RefCell<Option<Lease>>,
     refreshed: Cell<Option<Result<Rc<Session>, Refusal>>>,
@@ -111,6 +113,7 @@ impl Task {
             isolate: isolate.clone(),
             arrived,
             grace: Cell::new(isolate.config.grace),
+            proof: RefCell::default(),
             now: Rc::new(Cell::new(now)),
             lease: RefCell::default(),
             refreshed: Cell::default(),
@@ -150,6 +153,7 @@ impl Task {
     fn split(&self) -> Self {
         let part = Self::new(&self.0.isolate, self.0.arrived, self.now());
         part.0.grace.set(self.grace());
+        part.set_proof(self.proof());
         part
     }
 
@@ -184,6 +188,16 @@ impl Task {
     /// Returns the time for which the request's cookie remains valid after a later one was presented.
     pub(super) fn grace(&self) -> Millis {
         self.0.grace.get()
+    }
+
+    /// Returns the request's proof of its session's key.
+    pub(super) fn proof(&self) -> Rc<Proof> {
+        self.0.proof.borrow().clone()
+    }
+
+    /// Sets the request's proof of its session's key.
+    pub(super) fn set_proof(&self, proof: Rc<Proof>) {
+        *self.0.proof.borrow_mut() = proof;
     }
 
     /// Notes that the request's cookie refers to a stored session. Such a cookie has no generation, so no later one

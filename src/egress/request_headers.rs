@@ -17,7 +17,7 @@ pub use exceptions::Exceptions;
 /// message, and headers that belong to one connection (RFC 9110 7.6.1).
 const FIXED: &str = "\
     authorization dpop cookie cookie2 proxy-* host connection keep-alive te trailer transfer-encoding upgrade \
-    http2-settings content-length expect sec-*";
+    http2-settings content-length expect sec-* secure-session-*";
 
 /// Headers by which a sender can pretend to be another client, reach another address, or use another method. Proxies,
 /// load balancers and platforms set these headers for the servers behind them. (RFC 9440 4 requires a proxy to remove

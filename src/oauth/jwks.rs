@@ -6,6 +6,7 @@
 
 mod algorithms;
 
+use crate::base::digest::sha256;
 use crate::base::error::quote;
 use crate::codec::base64url;
 use crate::codec::json::{Object, Value, Writer};
@@ -142,6 +143,32 @@ impl Jwk {
             alg,
             public_json: public.finish(),
         }))
+    }
+
+    /// Reads a public key that is not in a key set. Returns `None` if the key cannot verify signatures.
+    #[must_use]
+    pub fn public(object: &Object) -> Option<Box<Self>> {
+        Self::read(object).ok()
+    }
+
+    /// Returns the SHA-256 thumbprint in base64url (RFC 7638): the hash of the public members in lexicographic order.
+    #[must_use]
+    pub fn thumbprint(&self) -> String {
+        let parsed = Value::parse(&self.public_json).ok();
+        let members = parsed.as_ref().and_then(Value::as_object);
+        let mut sorted = Writer::object();
+        for name in ["crv", "e", "kty", "n", "x", "y"] {
+            if let Some(text) = members.and_then(|members| members.str(name)) {
+                sorted.text(name, text);
+            }
+        }
+        base64url::encode(&sha256(sorted.finish().as_bytes()))
+    }
+
+    /// Returns true if the key can verify signatures of this algorithm.
+    #[must_use]
+    pub fn is_for(&self, alg: Algorithm) -> bool {
+        self.matches(alg)
     }
 
     fn matches(&self, alg: Algorithm) -> bool {

@@ -135,6 +135,12 @@ impl Jwt {
         self.header.str("kid")
     }
 
+    /// Returns the public key in the header (RFC 7515 section 4.1.3), which proves only that the signer has the key.
+    #[must_use]
+    pub fn jwk(&self) -> Option<&Object> {
+        self.header.get("jwk")?.as_object()
+    }
+
     /// Returns `typ` of the header (RFC 8725 section 3.11).
     #[must_use]
     pub fn typ(&self) -> Option<&str> {

@@ -380,3 +380,39 @@ fn values_at_their_limits_are_accepted() {
     assert!(Config::parse(&longest).is_ok());
     assert!(Config::parse(&(longest + " ")).is_err());
 }
+
+#[test]
+fn binding_names_what_is_wrong() {
+    let with_prefix = json!({
+        "session": { "bind": "required" },
+        "cookie": { "keys": [KEYS[0]], "httpPrefix": true },
+    });
+    let on_http = json!({
+        "session": { "bind": "required" },
+        "origin": "http://localhost:8080",
+    });
+    let excluded = |paths: Value| json!({ "session": { "bindExclude": paths } });
+    let many: Vec<String> = (0..21).map(|n| format!("/{n}")).collect();
+    for (changes, part) in [
+        (
+            json!({ "session": { "bind": true } }),
+            "`session.bind` is true",
+        ),
+        (json!({ "session": { "bind": "always" } }), "one of: false"),
+        (with_prefix, "remove `cookie.httpPrefix`"),
+        (on_http, "over https only"),
+        (excluded(json!("/assets")), "array of at most 20 paths"),
+        (excluded(json!(["assets"])), "array of at most 20 paths"),
+        (excluded(json!(["/a?b"])), "array of at most 20 paths"),
+        (excluded(json!(many)), "array of at most 20 paths"),
+    ] {
+        assert!(fault(&changes).contains(part), "{part}");
+    }
+}
+
+#[test]
+fn control_http_may_bind_if_supported() {
+    let config =
+        json!({ "session": { "bind": "if-supported" }, "origin": "http://localhost:8080" });
+    Config::parse(&configuration(&config).to_string()).unwrap();
+}

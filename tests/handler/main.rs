@@ -10,6 +10,7 @@
 )]
 
 mod back_channel;
+mod bound;
 mod browser;
 mod callback;
 mod client_auth;
@@ -18,6 +19,7 @@ mod config;
 mod cookies;
 mod cross_site;
 mod crypto;
+mod device;
 mod discovery;
 mod dpop;
 mod expired_at_provider;

@@ -62,6 +62,19 @@ export interface TokenHandlerConfig {
     recheck?: number
     /** Seconds for which a cookie remains valid after a cookie of a later generation was presented. Default 60. */
     grace?: number
+    /**
+     * Bind sessions to a key in the browser's security hardware (Device Bound Session Credentials), so that a copied
+     * cookie is useless: see docs/edge-bound.md. `false` (default): no session is bound, and nothing is checked.
+     * `'report'`: requests that would be refused are only logged. `'if-supported'`: browsers that support it bind their
+     * sessions. `'required'`: a session that is not bound a minute after its login is refused. A function chooses for
+     * each request.
+     */
+    bind?: Binding | ((request: Request) => Binding)
+    /**
+     * Paths of the app whose requests do not wait while the browser renews the bound cookie, such as `/assets`. At most
+     * 20. Default: none.
+     */
+    bindExclude?: string[]
   }
   /**
    * The routes to upstreams, which are the APIs that get the access token. If several prefixes match a path, the
@@ -155,6 +168,9 @@ export interface TokenHandlerConfig {
   onSessionEnd?: (end: { reason: string; sub: string }) => void
 }
 
+/** The values of `session.bind`. */
+export type Binding = false | 'report' | 'if-supported' | 'required'
+
 /** The client's authentication (OpenID Connect Core 9). */
 export type ClientAuth =
   | { method: 'client_secret_basic' | 'client_secret_post'; secret: FromEnv<string> }
@@ -223,8 +239,11 @@ export interface Route {
 
 /** Returns the configuration for the core as JSON. Each function is replaced by the value that it reads from `env`. */
 export const configJson = (config: TokenHandlerConfig, env: unknown): string => {
-  const { coordinator, log, onSessionEnd, ...rest } = config
-  return JSON.stringify(resolved(rest, env))
+  const { coordinator, log, onSessionEnd, session, ...rest } = config
+  const { bind, ...times } = session ?? {}
+  // A function gets each request, and not `env`.
+  const kept = typeof bind === 'function' ? times : session
+  return JSON.stringify(resolved({ ...rest, session: kept }, env))
 }
 
 /** Replaces each function by the value that it reads from `env`. */

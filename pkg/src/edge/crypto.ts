@@ -13,13 +13,39 @@ const encoder = new TextEncoder()
 const part = ({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>, start: number, end = length) =>
   new Uint8Array(buffer, byteOffset + start, end - start)
 
+/** The part of `node:crypto` that opens sealed values. */
+interface NodeCrypto {
+  createSecretKey(bytes: Uint8Array): object
+  createDecipheriv(name: 'aes-256-gcm', key: object, nonce: Uint8Array, options: object): Decipher
+}
+interface Decipher {
+  setAAD(aad: Uint8Array): void
+  setAuthTag(tag: Uint8Array): void
+  update(bytes: Uint8Array): Uint8Array
+  final(): Uint8Array
+}
+
+/**
+ * `node:crypto`, on platforms that have it. It opens a value at once. WebCrypto passes each value to another thread, which
+ * takes five to ten times as long.
+ */
+const node: NodeCrypto | undefined = (
+  globalThis as { process?: { getBuiltinModule?(name: string): NodeCrypto | undefined } }
+).process?.getBuiltinModule?.('node:crypto')
+
+/** The length of an authentication tag of AES-GCM in bytes. */
+const TAG = 16
+
 /** The keyring. Keys are imported once as not extractable. */
 export class Keys {
+  /** The keys for `node:crypto`, if the platform has it. */
+  readonly #secrets: object[] | undefined
   readonly #keys: (CryptoKey | Promise<CryptoKey>)[]
   /** The encoded additional data of the last operation, which is usually the same in the next operation. */
   #bound: { aad: string; bytes: Uint8Array<ArrayBuffer> } = { aad: '', bytes: encoder.encode('') }
 
   constructor(keys: Uint8Array[]) {
+    this.#secrets = node && keys.map((bytes) => node.createSecretKey(bytes))
     this.#keys = keys.map(async (bytes) => {
       const usages: KeyUsage[] = ['encrypt', 'decrypt']
       const key = await crypto.subtle.importKey('raw', new Uint8Array(bytes), 'AES-GCM', false, usages)
@@ -40,7 +66,9 @@ export class Keys {
   async open(i: number, sealed: Uint8Array<ArrayBuffer>, aad: string): Promise<Uint8Array | undefined> {
     const key = this.#keys[i]!
     const parameters = this.#parameters(part(sealed, 0, NONCE_LEN), aad)
+    const secret = this.#secrets?.[i]
     try {
+      if (secret) return openNow(secret, sealed, this.#bound.bytes)
       const known = key instanceof Promise ? await key : key
       return new Uint8Array(await crypto.subtle.decrypt(parameters, known, part(sealed, NONCE_LEN)))
     } catch {
@@ -64,6 +92,19 @@ export class Keys {
     if (this.#bound.aad !== aad) this.#bound = { aad, bytes: encoder.encode(aad) }
     return { name: 'AES-GCM', iv, additionalData: this.#bound.bytes }
   }
+}
+
+/** Returns the plaintext. Throws if the value is not authentic. */
+const openNow = (key: object, sealed: Uint8Array<ArrayBuffer>, aad: Uint8Array): Uint8Array => {
+  const end = sealed.length - TAG
+  const nonce = part(sealed, 0, NONCE_LEN)
+  const decipher = node!.createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG })
+  decipher.setAAD(aad)
+  decipher.setAuthTag(part(sealed, end))
+  const plain = decipher.update(part(sealed, NONCE_LEN, end))
+  // GCM returns all plaintext before the end, where the tag is checked.
+  decipher.final()
+  return plain
 }
 
 interface Signing {

@@ -152,7 +152,7 @@ export class Host {
     try {
       // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
-      const text = serializeRequest(request, fields)
+      const text = serializeRequest(request, fields, this.#bind(request))
       let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))
       for (;;) {
         if (step.t === 'respond') {
@@ -173,6 +173,18 @@ export class Host {
       }
     } finally {
       settle?.()
+    }
+  }
+
+  /** Returns the value of `session.bind` for a request in JSON, if the option is a function. */
+  #bind(request: Request): string | undefined {
+    const bind = this.#config.session?.bind
+    if (typeof bind !== 'function') return undefined
+    try {
+      return JSON.stringify(bind(request)) ?? 'null'
+    } catch {
+      // The core reports a value that is not allowed.
+      return 'null'
     }
   }
 
@@ -336,7 +348,11 @@ const PARTS = REQUEST_PARTS.split(' ')
 const HEADERS = REQUEST_HEADERS.split(' ')
 
 /** Returns the parts and headers of a request that the core reads, one per line. */
-const serializeRequest = ({ method, url, body }: Request, fields: Fields): string => {
+const serializeRequest = (
+  { method, url, body }: Request,
+  fields: Fields,
+  bind: string | undefined,
+): string => {
   const headers = new Map<string, string>()
   let [headerCount, headerBytes] = [0, 0]
   for (const [name, value] of fields) {
@@ -345,7 +361,7 @@ const serializeRequest = ({ method, url, body }: Request, fields: Fields): strin
     headerCount++
     headerBytes += name.length + value.length
   }
-  const parts: Record<string, unknown> = { method, url, hasBody: body && 1, headerCount, headerBytes }
+  const parts: Record<string, unknown> = { method, url, bind, hasBody: body && 1, headerCount, headerBytes }
   return [...PARTS.map((name) => parts[name]), ...HEADERS.map((name) => headers.get(name))].join('\n')
 }
 

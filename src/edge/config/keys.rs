@@ -5,6 +5,8 @@
 
 use crate::prelude::*;
 use core::fmt;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use zeroize::Zeroize;
 
 use crate::codec::base64url;
@@ -22,6 +24,8 @@ pub struct Key {
     /// The key's ID, which is a part of each value that the key has sealed.
     pub id: String,
     bytes: Vec<u8>,
+    /// The key for MACs, which is derived from the key for AES-GCM.
+    mac_key: Vec<u8>,
 }
 
 /// The configured keys. The first key seals new values, and all keys open values.
@@ -62,7 +66,8 @@ impl Keyring {
             if keys.iter().any(|key| key.id == id) {
                 return refused(&[msg!(" is given twice")]);
             }
-            keys.push(Key { id, bytes });
+            let mac_key = derived(&bytes);
+            keys.push(Key { id, bytes, mac_key });
         }
         Ok(Self(keys))
     }
@@ -91,11 +96,31 @@ impl Key {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// Returns the key for MACs.
+    pub(in crate::edge) fn mac_key(&self) -> &[u8] {
+        &self.mac_key
+    }
+}
+
+/// Derives the key for MACs: one key must not serve two algorithms.
+fn derived(bytes: &[u8]) -> Vec<u8> {
+    let mac = Hmac::<Sha256>::new_from_slice(bytes);
+    mac.map_or_else(
+        |_| Vec::new(),
+        |mac| {
+            mac.chain_update("strongroom mac 1")
+                .finalize()
+                .into_bytes()
+                .to_vec()
+        },
+    )
 }
 
 impl Drop for Key {
     fn drop(&mut self) {
         self.bytes.zeroize();
+        self.mac_key.zeroize();
     }
 }
 

@@ -14,6 +14,7 @@ use crate::codec::base64url;
 use crate::codec::url::Url;
 use crate::edge::config::SameSite;
 use crate::edge::csrf;
+use crate::edge::endpoints::bind;
 use crate::edge::endpoints::login::{self, PendingLogin, purpose};
 use crate::edge::io::OwnResponse;
 use crate::edge::navigation;
@@ -226,6 +227,8 @@ async fn finish_login(
     end_previous_session(context, pending, &user).await;
     let mut response = return_to_app(context, login).await;
     response.cookies.extend(cookies);
+    let storage = task.config().storage;
+    bind::registration::offer(context, &session, storage, &mut response).await;
     if context.has_left() {
         let jar = context.jar();
         response.cookies.push(jar.clear(&jar.left()));
@@ -290,6 +293,9 @@ async fn pending(
 /// Ends the session that the browser had before, and warns if the user should have signed in again. The refresh token
 /// of that session is revoked only if the session belongs to another user. For the same user, many providers would also
 /// revoke the new token, which belongs to the same grant.
+///
+/// A bound session also ends without its bound cookie, which browsers often do not send here. So the user who signs in again
+/// leaves no session behind, and a copy of the cookie can end the session, but not use it.
 async fn end_previous_session(context: &RequestContext, pending: &Pending, user: &Identity) {
     let Ok(Some(before)) = context.presented().await else {
         return;

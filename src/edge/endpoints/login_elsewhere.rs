@@ -151,7 +151,7 @@ async fn compare_with_session(
         Ok(None) if context.has_left() || may_lack_cookie(context) => {
             return Ok(ask(context, &target));
         }
-        Ok(None) | Err(Refusal::Ended(_)) => {}
+        Ok(None) | Err(Refusal::Ended(_) | Refusal::NotProven { .. }) => {}
     }
     let mut params = Box::new(LoginParams::default());
     params.return_to = Some(target);

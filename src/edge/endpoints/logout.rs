@@ -12,7 +12,7 @@ use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
 use crate::edge::navigation;
 use crate::edge::provider::documents;
-use crate::edge::refresh::end;
+use crate::edge::refresh::{end, proof};
 use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
@@ -53,6 +53,19 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Err(refusal @ Refusal::Later(..)) => return context.refusal_response(&refusal),
         Err(_) => (None, true),
     };
+    // A copy of a bound session's cookie must not end the session.
+    let is_missing = match &session {
+        Some(session) => proof::is_missing(&context.task, session).await,
+        None => false,
+    };
+    if is_missing {
+        let message = msg!(
+            "a logout of a bound session had no valid bound cookie: its cookies were cleared, and the session was not ended"
+        );
+        context.task.fault_seldom(Seldom::NotProven, message);
+    }
+    let session = session.filter(|_| !is_missing);
+    let has_ended = has_ended && !is_missing;
     let is_revoked = match &session {
         Some(session) => {
             let arrived = context.task.arrived();
@@ -65,7 +78,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let hint = session.as_deref().and_then(Session::id_token_hint);
     let hint = hint.unwrap_or_default();
     let mut cookies = context.jar().clear_session(&context.cookies());
-    if !has_ended && !cookies.is_empty() {
+    if !has_ended && !is_missing && !cookies.is_empty() {
         let message = msg!("a logout had a cookie that could not be opened");
         context.task.fault_seldom(Seldom::Logout, message);
     }

@@ -4,11 +4,13 @@ use crate::prelude::*;
 
 use crate::codec::json::Writer;
 use crate::edge::csrf;
+use crate::edge::endpoints::bind;
 use crate::edge::io::OwnResponse;
 use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
+use crate::edge::task::boxed;
 use crate::session::view::{SessionState, SessionView, scopes, visible_claims};
 
 /// Responds with the session as pages may see it: `GET <base>/session`.
@@ -23,7 +25,15 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     match context.current_session().await {
         Ok(None) => said("null"),
         Ok(Some((session, is_new))) => {
-            let response = said(&view(context, &session, SessionState::Active));
+            let mut response = said(&view(context, &session, SessionState::Active));
+            // A browser does not repeat a registration that has failed.
+            boxed(bind::registration::offer(
+                context,
+                &session,
+                context.found_in(),
+                &mut response,
+            ))
+            .await;
             let cookies = context.updated_cookies(session, is_new).await;
             OwnResponse {
                 cookies,
@@ -44,6 +54,14 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
                 cookies: context.ended_cookies(refusal),
                 ..response::json(200, body)
             }
+        }
+        // The browser has waited for a renewal before this request, so it has no key for the session.
+        Err(Refusal::NotProven { was_skipped: false }) => {
+            let body = Writer::object()
+                .json("session", "null")
+                .flag("proven", false)
+                .finish();
+            response::json(200, body)
         }
         Err(refusal) => context.refusal_response(&refusal),
     }

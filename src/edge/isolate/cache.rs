@@ -206,6 +206,7 @@ mod tests {
             intent: Some(intent),
             ended: None,
             session: None,
+            bound: None,
             previous: None,
         }
     }

@@ -109,7 +109,8 @@ async fn verify_id_token(
     view::without_tokens(user, &config.claims, tokens)
 }
 
-async fn verify_signature(
+/// Verifies a signature with a public key.
+pub(in crate::edge) async fn verify_signature(
     task: &Task,
     algorithm: Algorithm,
     jwk: String,

@@ -5,7 +5,7 @@ use alloc::rc::Rc;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::base::error::Code;
 use crate::edge::config::Storage;
-use crate::edge::refresh::end;
+use crate::edge::refresh::{end, proof};
 use crate::edge::refusal::Refusal;
 use crate::edge::session::Session;
 use crate::edge::session::record::{GenerationStatus, Record, Stored};
@@ -98,13 +98,19 @@ pub(in crate::edge) async fn sync_with_record(
     // If the coordinator cannot be reached, the cached record decides, and a valid token remains in use.
     let may_hurry = found_in == Storage::SealedInCookie
         && task.config().recheck != Millis::ZERO
-        && presented.is_valid(&task.now());
+        && presented.is_valid(&task.now())
+        && !proof::must_be_bound(task, &presented);
     let is_read = if may_hurry {
         record_store::fetch_briefly(task, &presented).await
     } else {
-        let _ = record_store::fetch_if_due(task, &presented).await;
+        let fetched = record_store::fetch_if_due(task, &presented).await;
+        if fetched.is_err() && proof::must_be_bound(task, &presented) {
+            return Err(record_store::unavailable(task, &presented.sid));
+        }
         true
     };
+    proof::check(task, &presented)?;
+    proof::check_required(task, &presented)?;
     let session = classify(task, presented.clone()).await?;
     // While the record is being read, the next request with this cookie has to note it.
     if found_in == Storage::SealedInCookie && is_read {
@@ -171,7 +177,14 @@ pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> Se
     let Some(record) = record_store::cached(task, &presented.sid).record else {
         return Ok(presented);
     };
-    match record.status(&presented, task.grace(), &task.arrived()) {
+    let mut status = record.status(&presented, task.grace(), &task.arrived());
+    // A copy of a bound session's cookie is refused without the bound cookie, and need not end the session.
+    if let (GenerationStatus::Replayed, Some(session)) = (&status, &record.session)
+        && proof::outlasts_copies(task, &record)
+    {
+        status = GenerationStatus::Succeeded(session);
+    }
+    match status {
         GenerationStatus::Ended(reason) => Err(Refusal::Ended(reason)),
         GenerationStatus::Succeeded(session) => {
             let active = session.active.max(presented.active);
@@ -199,7 +212,10 @@ pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> Se
             boxed(end::end_session(task, latest, EndReason::Security)).await;
             Err(Refusal::Ended(EndReason::Security))
         }
-        GenerationStatus::Ahead | GenerationStatus::Current => Ok(presented),
+        GenerationStatus::Ahead | GenerationStatus::Current => {
+            let bound = record.bound.as_ref().or(presented.bound.as_ref()).cloned();
+            Ok(presented.with_binding(bound.as_ref()))
+        }
     }
 }
 

@@ -220,6 +220,12 @@ impl<'a> Jar<'a> {
                 cleared.push(self.write(&name, "", self.same_site(), Some(Millis::ZERO)));
             }
         }
+        // Without its bound cookie, the browser asks to renew it, and learns that the session has ended.
+        if let Some(name) = self.bound()
+            && had.value(&name) != CookieValue::Missing
+        {
+            cleared.push(self.clear(&name));
+        }
         cleared
     }
 
@@ -238,6 +244,24 @@ impl<'a> Jar<'a> {
         } else {
             "strongroom-outside"
         }
+    }
+
+    /// Returns the name of the bound cookie, or `None` if the browser binds no cookie here: it binds only cookies with the
+    /// prefix `__Host-`.
+    pub(in crate::edge) fn bound(&self) -> Option<String> {
+        let is_bindable = self.is_secure && !self.config.cookie.http_prefix;
+        is_bindable.then(|| [self.prefix(), &self.config.cookie.name, "-bound"].concat())
+    }
+
+    /// Returns the attributes of the bound cookie, which browsers compare with the cookie that they get.
+    pub(in crate::edge) fn bound_attributes(&self) -> String {
+        let cookie = self.write("", "", "Lax", None);
+        cookie.trim_start_matches("=; ").to_owned()
+    }
+
+    /// Writes the bound cookie.
+    pub(in crate::edge) fn set_bound(&self, name: &str, value: &str, age: Millis) -> String {
+        self.write(name, value, "Lax", Some(age))
     }
 
     /// Writes a cookie that says something by its name alone.

@@ -21,10 +21,14 @@ use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::strings;
 use crate::codec::json;
 use crate::edge::session::Session;
+use crate::edge::session::binding::Binding;
 use crate::oauth::token_endpoint::{DEFAULT_LIFETIME, MAX_LIFETIME};
 use crate::session::EndReason;
 
 const VERSION: &str = "1";
+
+/// The version of a bound session's record, which earlier versions of the handler cannot read.
+const BOUND_VERSION: &str = "2";
 
 /// A record keeps a presented generation for the grace period plus this time, because a request with an earlier cookie
 /// may be in flight.
@@ -52,6 +56,8 @@ pub struct Record {
     pub ended: Option<EndReason>,
     /// The session in its current generation, with its tokens.
     pub session: Option<Rc<Session>>,
+    /// The key of the browser to which the session is bound.
+    pub bound: Option<Binding>,
     /// The access token that the current one replaced, behind the time of its expiry and a space.
     pub(in crate::edge) previous: Option<Secret>,
 }
@@ -123,6 +129,7 @@ impl Record {
             generation: session.generation,
             committed_at,
             session: Some(session.clone()),
+            bound: session.bound.clone(),
             ..Self::default()
         }
     }
@@ -132,6 +139,9 @@ impl Record {
     #[must_use]
     #[inline(never)]
     pub fn followed_by(&self, successor: &Rc<Session>, committed_at: UnixMillis) -> Self {
+        // The cookie of a session does not have a binding that has just been made.
+        let bound = self.bound.as_ref().or(successor.bound.as_ref());
+        let successor = &successor.clone().with_binding(bound);
         let replaced = self.session.as_ref().filter(|session| {
             // A provider may return the same token again.
             !session
@@ -199,6 +209,27 @@ impl Record {
             generation: session.generation,
             committed_at: at,
             ended: Some(reason),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the record after the session was bound to a key of the browser.
+    #[must_use]
+    pub(in crate::edge) fn with_binding(&self, bound: Binding) -> Self {
+        let session = self.session.clone();
+        Self {
+            session: session.map(|session| session.with_binding(Some(&bound))),
+            bound: Some(bound),
+            ..self.clone()
+        }
+    }
+
+    /// Creates the record of a bound session whose tokens are in its cookie.
+    #[must_use]
+    pub(in crate::edge) fn of_bound(bound: Binding, committed_at: UnixMillis) -> Self {
+        Self {
+            committed_at,
+            bound: Some(bound),
             ..Self::default()
         }
     }
@@ -272,7 +303,11 @@ impl Record {
     /// Returns the string as [`Record::to_text`] does, but with this previous token.
     #[inline(never)]
     pub(in crate::edge) fn text(&self, previous: Option<&Secret>) -> Secret {
-        let mut out = VERSION.to_owned();
+        let version = match self.bound {
+            None => VERSION,
+            Some(_) => BOUND_VERSION,
+        };
+        let mut out = version.to_owned();
         let mut line = |text: &str| {
             out.push('\n');
             out.push_str(text);
@@ -305,6 +340,9 @@ impl Record {
         }
         line(&holder);
         line(self.ended.map_or("", EndReason::as_str));
+        if let Some(bound) = &self.bound {
+            line(&bound.to_text());
+        }
         if let Some(session) = &self.session {
             line(session.to_text().expose());
         }
@@ -316,9 +354,11 @@ impl Record {
     pub fn from_text(text: &str) -> Option<Self> {
         const LINES: usize = 7;
         let mut lines = strings::split(text, b'\n');
-        if lines.next()? != VERSION {
-            return None;
-        }
+        let is_bound = match lines.next()? {
+            VERSION => false,
+            BOUND_VERSION => true,
+            _ => return None,
+        };
         let mut number = || match lines.next()? {
             "" => Some(None),
             digits => json::parse_u64(digits).map(Some),
@@ -337,8 +377,12 @@ impl Record {
             "" => None,
             name => Some(EndReason::from_name(name)?),
         };
+        let bound = match is_bound {
+            false => None,
+            true => Some(Binding::from_text(lines.next()?)?),
+        };
         let mut start = 0;
-        for _ in 0..LINES {
+        for _ in 0..LINES + usize::from(is_bound) {
             let rest = text.get(start..)?;
             start += strings::split_once(rest, b'\n').0.len() + 1;
         }
@@ -356,6 +400,7 @@ impl Record {
             }),
             ended,
             session,
+            bound,
             previous: previous.map(Secret::from),
         })
     }

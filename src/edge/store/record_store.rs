@@ -8,6 +8,7 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::edge::io::{Effect, Entry, Event, FlightId};
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
+use crate::edge::session::binding::Binding;
 use crate::edge::session::record::{LEASE, Record, Stored};
 use crate::edge::session::{KEPT, Session};
 use crate::edge::store::coordinator::{self, COORDINATOR_TIME, Unreachable};
@@ -34,6 +35,16 @@ fn is_ahead(ours: &Record, theirs: Option<&Record>) -> bool {
         Some(theirs) if theirs.ended.is_some() => false,
         Some(theirs) => ours.ended.is_some() || ours.generation > theirs.generation,
         None => ours.ended.is_some() || ours.generation > 0,
+    }
+}
+
+/// Returns the record of a session that continues, with this binding unless the record has one.
+fn with_binding(record: Rc<Record>, bound: Option<&Binding>) -> Rc<Record> {
+    match bound {
+        Some(bound) if record.bound.is_none() && record.ended.is_none() => {
+            Rc::new(record.with_binding(bound.clone()))
+        }
+        _ => record,
     }
 }
 
@@ -83,9 +94,12 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
         let over = Record::of_ended(session, EndReason::ProviderEnded, now.wall);
         stored.record = Some(Rc::new(over));
     }
+    // The session may have been bound after this isolate read the record.
+    let bound = stored.record.as_ref().and_then(|it| it.bound.clone());
     let unwritten = cached(task, &session.sid)
         .record
-        .filter(|ours| is_ahead(ours, stored.record.as_deref()));
+        .filter(|ours| is_ahead(ours, stored.record.as_deref()))
+        .map(|ours| with_binding(ours, bound.as_ref()));
     if let Some(ours) = &unwritten {
         stored.record = unwritten.clone();
         if let Ok(Some(version)) = write(task, session, stored.version.clone(), ours).await {
@@ -110,6 +124,8 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
     }
     if !ours.is_some_and(|ours| is_ahead(ours, stored.record.as_deref())) {
         cached.stored = stored.clone();
+    } else if let Some(ours) = cached.stored.record.take() {
+        cached.stored.record = Some(with_binding(ours, bound.as_ref()));
     }
     Ok(stored)
 }

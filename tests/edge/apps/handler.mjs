@@ -1,5 +1,7 @@
 import { createTokenHandler } from 'strongroom/edge'
 
+const { now } = Date
+
 /**
  * Creates a token handler that is configured by the environment. `OPTIONS` contains a test's own options as JSON.
  * Requests that are not for the handler are forwarded to `SITE`, which serves the app's pages.
@@ -27,7 +29,12 @@ export default (coordinator) => {
     })
   return {
     async fetch(request, env, context) {
-      if (new URL(request.url).pathname === '/told') return Response.json(told)
+      const { pathname, searchParams } = new URL(request.url)
+      if (pathname === '/told') return Response.json(told)
+      if (pathname === '/clock') {
+        Date.now = () => now() + Number(searchParams.get('ahead'))
+        return new Response('set')
+      }
       handler ??= make(env)
       if (!env.SITE) return handler.fetch(request, env, context)
       return (await handler.handle(request, env, context)) ?? page(request, env)

@@ -17,6 +17,8 @@ pub const FIXED: &[&str] = &[
     "transfer-encoding",
     "upgrade",
     "http2-settings",
+    "secure-session-response",
+    "secure-session-skipped",
     "content-length",
     "expect",
     "sec-fetch-site",

@@ -25,7 +25,8 @@ const CONNECT = "; connect-src 'self'"
  * @param {object} [options.handler] Additional or changed options of `createTokenHandler()` that are JSON.
  * @param {object} [options.route] Additional or changed options of the one route.
  * @param {object} [options.site] More options of `startSite()`.
- * @param {boolean} [options.secure] True if browsers use https. A proxy in front of the handler then terminates https.
+ * @param {boolean | Awaited<ReturnType<typeof startTls>>} [options.secure] True if browsers use https, or the proxy in
+ *   front of the handler that terminates https.
  */
 export async function startEdgeSite(
   platform,
@@ -83,7 +84,7 @@ export async function startEdgeSite(
     const siteServer = await startSite({ host: '127.0.0.1', workers: [], ...site })
     ends.push(() => siteServer.close())
     siteServer.pageCsp += CONNECT
-    const tls = secure ? await startTls() : undefined
+    const tls = secure === true ? await startTls() : secure || undefined
     if (tls) ends.push(() => tls.close())
 
     const running = await (PLATFORMS[platform] ?? platform).start({
@@ -130,8 +131,12 @@ export async function startEdgeSite(
       ledger,
       api: apiServer,
       store: running.store,
+      /** The handler's own origin, behind the proxy that terminates https. */
+      handlerOrigin: running.urls[0],
       /** Resolves with the events that the handler reported to its operator. */
       told: async () => (await fetch(`${running.urls[0]}/told`)).json(),
+      /** Moves the handler's clock to this time after the real one, in milliseconds. */
+      setClock: (ahead) => fetch(`${running.urls[0]}/clock?ahead=${ahead}`),
       close,
     }
   } catch (error) {

@@ -1,3 +1,4 @@
+import { createHash, X509Certificate } from 'node:crypto'
 import { request as open } from 'node:http'
 import { createServer } from 'node:https'
 import { generate } from 'selfsigned'
@@ -13,9 +14,22 @@ export async function startTls() {
     algorithm: 'sha256',
   })
   let target
+  /** All requests in the order of their responses. */
+  const seen = []
+  /** Statuses with which the proxy itself responds, by path. */
+  const failing = new Map()
   const server = createServer({ key, cert }, (request, response) => {
     const { method, headers, url } = request
+    const status = failing.get(url)
+    if (status) return response.writeHead(status).end()
     const passed = open(target + url, { method, headers }, (answer) => {
+      seen.push({
+        method,
+        path: new URL(url, target).pathname,
+        headers,
+        status: answer.statusCode,
+        answered: answer.headers,
+      })
       response.writeHead(answer.statusCode, answer.rawHeaders)
       answer.pipe(response)
     })
@@ -25,6 +39,12 @@ export async function startTls() {
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     origin: `https://localhost:${server.address().port}`,
+    /** The hash of the certificate's public key, by which Chromium can be told to trust it. */
+    spki: createHash('sha256')
+      .update(new X509Certificate(cert).publicKey.export({ type: 'spki', format: 'der' }))
+      .digest('base64'),
+    seen,
+    failing,
     forwardTo(origin) {
       target = origin
     },

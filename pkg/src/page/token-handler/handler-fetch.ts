@@ -107,6 +107,8 @@ export const handlerFetch = (
     if (code === 'session_ended') state.end(reason)
     else if (code === 'login_required' && state.session) state.end()
     else if (code === 'interaction_required') state.requireInteraction()
+    // The browser may have lost the session's key. The handler says if it has.
+    else if (code === 'bound_cookie_missing') void state.read()
     if (demand) state.noteRefusal()
     return rejectWith(refuse, code, message).catch((error: StrongroomError) => {
       if (demand) addStepUp(error, demand, input, init)

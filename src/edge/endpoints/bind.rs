@@ -1,0 +1,210 @@
+//! The binding of a session to a key of the browser (Device Bound Session Credentials): `POST <base>/bind` registers the
+//! key, and `POST <base>/bind/refresh` renews the bound cookie.
+//!
+//! Both read no cookie: after a login at a provider on another site, browsers send none here. The challenge, or the
+//! session's identifier, says which session is meant, and the signature decides.
+
+pub(in crate::edge) mod registration;
+pub(in crate::edge) mod renewal;
+
+use crate::prelude::*;
+
+use crate::base::clock::{Millis, UnixMillis};
+use crate::base::strings;
+use crate::codec::json::{self, Writer};
+use crate::edge::config::Storage;
+use crate::edge::csrf;
+use crate::edge::io::OwnResponse;
+use crate::edge::provider::verification;
+use crate::edge::request::RequestContext;
+use crate::edge::response;
+use crate::edge::session::Session;
+use crate::edge::session::binding::{LIFE, MARGIN, Subject, Use};
+use crate::oauth::jwks::{Algorithm, Jwk};
+use crate::oauth::jwt::Jwt;
+
+/// The path of the registration, after the base.
+const REGISTRATION: &str = "/bind";
+
+/// The path of the renewal, after the base.
+const RENEWAL: &str = "/bind/refresh";
+
+/// Paths, after the base, whose requests do not wait for a renewal: they use no session, or are sent by a page of another
+/// site.
+const EXCLUDED: &[&str] = &["/login", "/callback", "/popup", "/backchannel-logout"];
+
+/// The name of the response header with a challenge for the next renewal.
+const CHALLENGE: &str = "secure-session-challenge";
+
+/// A session that a challenge or an identifier names.
+struct Named {
+    sid: String,
+    began: UnixMillis,
+    /// True if the session is in the store, so that its record has it.
+    is_stored: bool,
+}
+
+impl Named {
+    /// Returns the text to seal: one line for each member.
+    fn to_text(&self) -> String {
+        let mut text = [&*self.sid, "\n"].concat();
+        json::write_number(&mut text, self.began);
+        text.push_str(if self.is_stored {
+            "\nstored"
+        } else {
+            "\nsealed"
+        });
+        text
+    }
+
+    /// Reads the output of [`Named::to_text`] from the first three lines.
+    fn from_lines<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Self> {
+        Some(Self {
+            sid: lines.next()?.to_owned(),
+            began: json::parse_u64(lines.next()?)?,
+            is_stored: lines.next()? == "stored",
+        })
+    }
+
+    /// Returns the session without its tokens, by which its record is found.
+    fn unknown(&self) -> Session {
+        Session::unknown(&self.sid, self.began)
+    }
+}
+
+/// Checks that a browser sent this request for a page of the app. Scripts can set neither of these headers.
+fn is_by_browser(context: &RequestContext) -> bool {
+    let request = &context.request;
+    csrf::is_same_origin(request) && csrf::check_socket(request, &context.origin).is_ok()
+}
+
+/// Returns the purpose of a sealed value: it names the client and the session's cookie, so that no value of another
+/// handler opens.
+fn purpose(context: &RequestContext, what: &str) -> String {
+    let config = context.task.config();
+    let (issuer, client) = (&config.flow.issuer, &config.client.id);
+    let cookie = context.jar().session();
+    [what, " ", issuer, " ", client, " ", &cookie].concat()
+}
+
+/// Returns the value of a header. Browsers send it with quotes, as the specification shows it, or without.
+fn unquoted(value: &str) -> &str {
+    let value = value.trim_ascii();
+    let inner = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    inner.unwrap_or(value)
+}
+
+/// Parses a signed challenge: a JWT of the type `dbsc+jwt` with the challenge as `jti`.
+fn parse(response: &str) -> Option<(Box<Jwt>, Algorithm, String)> {
+    let jwt = Jwt::parse(unquoted(response)).ok()?;
+    let algorithm = Algorithm::from_name(jwt.alg())
+        .filter(|found| matches!(found, Algorithm::Es256 | Algorithm::Rs256))?;
+    let challenge = jwt.claims().str("jti")?.to_owned();
+    jwt.is_of_type("dbsc+jwt")
+        .then_some((jwt, algorithm, challenge))
+}
+
+/// Checks the signature of a challenge with this key.
+async fn is_signed(context: &RequestContext, jwt: &Jwt, algorithm: Algorithm, key: &Jwk) -> bool {
+    key.is_for(algorithm)
+        && verification::verify_signature(
+            &context.task,
+            algorithm,
+            key.public_json().to_owned(),
+            jwt.signing_input(),
+            jwt.signature(),
+        )
+        .await
+}
+
+/// Builds the response that ends the browser's bound session.
+fn ended(identifier: Option<&str>) -> OwnResponse {
+    let mut body = Writer::object();
+    body.optional_text("session_identifier", identifier)
+        .flag("continue", false);
+    response::json(200, body.finish())
+}
+
+/// Builds the response with a new bound cookie.
+fn renewed(context: &RequestContext, subject: Subject<'_>, identifier: &str) -> OwnResponse {
+    let config = context.task.config();
+    let jar = context.jar();
+    let Some(name) = jar.bound() else {
+        return ended(Some(identifier));
+    };
+    let now = context.task.now().wall;
+    let until = now.saturating_add((LIFE + MARGIN).0);
+    let cookie = subject.issue(config, Use::Cookie, until);
+    let attributes = jar.bound_attributes();
+    let mut credential = Writer::object();
+    credential
+        .text("type", "cookie")
+        .text("name", &name)
+        .text("attributes", &attributes);
+    let refresh = [&*config.base, RENEWAL].concat();
+    let body = Writer::object()
+        .text("session_identifier", identifier)
+        .text("refresh_url", &refresh)
+        .json("scope", &scope(context))
+        .json("allowed_refresh_initiators", r#"["*"]"#)
+        .json("credentials", &["[", &credential.finish(), "]"].concat())
+        .finish();
+    let mut response = response::json(200, body);
+    response.cookies.push(jar.set_bound(&name, &cookie, LIFE));
+    response
+}
+
+/// Adds a challenge for this session that is valid for this time.
+fn challenge(
+    context: &RequestContext,
+    subject: Subject<'_>,
+    identifier: &str,
+    life: Millis,
+    response: &mut OwnResponse,
+) {
+    let until = context.task.now().wall.saturating_add(life.0);
+    let challenge = subject.issue(context.task.config(), Use::Challenge, until);
+    let value = ["\"", &challenge, "\";id=\"", identifier, "\""].concat();
+    response.headers.push((CHALLENGE, value));
+}
+
+/// Returns the scope of the browser's session in JSON: the app's origin, without the paths that do not wait for a
+/// renewal. Browsers read the rules from the last to the first.
+fn scope(context: &RequestContext) -> String {
+    let config = context.task.config();
+    let own = EXCLUDED.iter().map(|path| [&*config.base, *path].concat());
+    let mut rules = "[".to_owned();
+    for path in own.chain(config.bind_exclude.iter().cloned()) {
+        if rules.len() > 1 {
+            rules.push(',');
+        }
+        let mut rule = Writer::object();
+        rule.text("type", "exclude")
+            .text("domain", "*")
+            .text("path", &path);
+        rules.push_str(&rule.finish());
+    }
+    rules.push(']');
+    Writer::object()
+        .text("origin", &context.origin)
+        .flag("include_site", false)
+        .json("scope_specification", &rules)
+        .finish()
+}
+
+/// Returns true if the session is in the store.
+const fn is_stored(storage: Storage) -> bool {
+    matches!(storage, Storage::InStore)
+}
+
+/// Returns the time since `at`.
+fn age(context: &RequestContext, at: UnixMillis) -> Millis {
+    Millis(context.task.now().wall.saturating_sub(at))
+}
+
+/// Splits a text into its lines.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    strings::split(text, b'\n')
+}

@@ -1,0 +1,189 @@
+//! The registration of a browser's key: the response to a login, or to the page's first question about its session, offers
+//! it, and the browser answers with a signed challenge.
+//!
+//! The offer ends a minute after the login, and no refreshed cookie gets one. Otherwise a copy of the cookie could bind the
+//! session to a key of its own. A second key for one session therefore ends the session.
+
+use crate::prelude::*;
+use alloc::rc::Rc;
+
+use super::{
+    Named, REGISTRATION, age, ended, is_by_browser, is_signed, is_stored, lines, parse, purpose,
+    renewed,
+};
+use crate::Secret;
+use crate::base::clock::Millis;
+use crate::base::error::Code;
+use crate::codec::json;
+use crate::edge::config::{Bind, Storage};
+use crate::edge::io::OwnResponse;
+use crate::edge::isolate::Seldom;
+use crate::edge::refresh::{end, proof};
+use crate::edge::refusal::Refusal;
+use crate::edge::request::RequestContext;
+use crate::edge::response;
+use crate::edge::session::Session;
+use crate::edge::session::binding::{Binding, REGISTRATION as OFFERED, Subject};
+use crate::edge::session::record::{Record, Stored};
+use crate::edge::store::{record_store, seal};
+use crate::edge::task::boxed;
+use crate::oauth::jwks::Jwk;
+use crate::session::EndReason;
+
+/// The response header that offers the registration.
+const HEADER: &str = "secure-session-registration";
+
+/// A browser must answer an offer within this time.
+const CHALLENGE_LIFE: Millis = Millis::from_secs(120);
+
+/// Largest number of attempts to write the binding while other tasks write the same record.
+const WRITES: u32 = 5;
+
+/// The purpose of a challenge.
+const CHALLENGE: &str = "bind challenge";
+
+/// The purpose of a session's identifier.
+pub(super) const IDENTIFIER: &str = "bound session";
+
+/// Adds the offer to bind the session to a response, unless the session is bound, or is no longer new.
+pub(in crate::edge) async fn offer(
+    context: &RequestContext,
+    session: &Session,
+    storage: Storage,
+    response: &mut OwnResponse,
+) {
+    let task = &context.task;
+    let is_new = session.generation == 0 && age(context, session.began) < OFFERED;
+    if task.proof().mode == Bind::Off || !is_new || proof::binding(task, session).is_some() {
+        return;
+    }
+    if context.jar().bound().is_none() {
+        let message = msg!(
+            "browsers bind sessions over https only, and no cookies with the prefix __Host-Http-"
+        );
+        task.fault_seldom(Seldom::CannotBind, message);
+        return;
+    }
+    let named = Named {
+        sid: session.sid.clone(),
+        began: session.began,
+        is_stored: is_stored(storage),
+    };
+    let mut text = named.to_text();
+    text.push('\n');
+    json::write_number(&mut text, task.now().wall);
+    let sealed = seal::seal(task, &purpose(context, CHALLENGE), Secret::new(text)).await;
+    let Some(challenge) = sealed else {
+        return;
+    };
+    let path = [&*task.config().base, REGISTRATION].concat();
+    let value = [
+        "(ES256 RS256);path=\"",
+        &path,
+        "\";challenge=\"",
+        &challenge,
+        "\"",
+    ]
+    .concat();
+    response.headers.push((HEADER, value));
+}
+
+/// Registers a key: `POST <base>/bind`.
+pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+    let signed = context.request.bound_response.as_deref().and_then(parse);
+    let (true, Some((jwt, algorithm, challenge))) = (is_by_browser(context), signed) else {
+        return response::empty(403);
+    };
+    if context.task.proof().mode == Bind::Off {
+        return ended(None);
+    }
+    let Some(named) = session_of(context, &challenge).await else {
+        return response::empty(403);
+    };
+    let Some(key) = jwt.jwk().and_then(Jwk::public) else {
+        return response::empty(403);
+    };
+    if !is_signed(context, &jwt, algorithm, &key).await {
+        return response::empty(403);
+    }
+    let thumbprint = key.thumbprint();
+    match boxed(bind(context, &named, &thumbprint)).await {
+        Ok(true) => {}
+        Ok(false) => return ended(None),
+        Err(refusal) => return context.refusal_response(&refusal),
+    }
+    let text = [
+        &*named.to_text(),
+        "\n",
+        &thumbprint,
+        "\n",
+        key.public_json(),
+    ]
+    .concat();
+    let purpose = purpose(context, IDENTIFIER);
+    let Some(identifier) = seal::seal(&context.task, &purpose, Secret::new(text)).await else {
+        return response::failure();
+    };
+    let subject = Subject {
+        sid: &named.sid,
+        thumbprint: &thumbprint,
+    };
+    renewed(context, subject, &identifier)
+}
+
+/// Returns the session that a challenge names, unless the challenge has expired.
+async fn session_of(context: &RequestContext, challenge: &str) -> Option<Named> {
+    let opened = seal::open(&context.task, &purpose(context, CHALLENGE), challenge).await;
+    let text = opened.ok()?;
+    let named = Named::from_lines(lines(text.expose()))?;
+    let issued = json::parse_u64(lines(text.expose()).nth(3)?)?;
+    (age(context, issued) < CHALLENGE_LIFE).then_some(named)
+}
+
+/// Writes the binding into the session's record, once. Returns false if the session has ended, or ends because it is bound
+/// to another key.
+async fn bind(context: &RequestContext, named: &Named, thumbprint: &str) -> Result<bool, Refusal> {
+    let task = &context.task;
+    let _guard = task.keep_alive();
+    let unknown = named.unknown();
+    for _ in 0..WRITES {
+        let Ok(Stored { version, record }) = record_store::fetch(task, &unknown).await else {
+            return Err(record_store::unavailable(task, &named.sid));
+        };
+        let now = task.now().wall;
+        let binding = Binding {
+            thumbprint: thumbprint.to_owned(),
+            since: now,
+        };
+        let next = match record.as_deref() {
+            Some(record) if record.ended.is_some() => return Ok(false),
+            Some(record) => match &record.bound {
+                None => record.with_binding(binding),
+                Some(known) if known.thumbprint == thumbprint => return Ok(true),
+                Some(_) => {
+                    boxed(end_for_second_key(context, record, unknown)).await;
+                    return Ok(false);
+                }
+            },
+            None if named.is_stored => return Ok(false),
+            None => Record::of_bound(binding, now),
+        };
+        match record_store::write(task, &unknown, version, &Rc::new(next)).await {
+            Ok(Some(_)) => return Ok(true),
+            Ok(None) => {}
+            Err(_) => break,
+        }
+    }
+    Err(record_store::unavailable(task, &named.sid))
+}
+
+async fn end_for_second_key(context: &RequestContext, record: &Record, unknown: Session) {
+    context.task.fault_of(
+        Code::SessionReplayed,
+        &[msg!(
+            "a second key was registered for a session; the session was ended"
+        )],
+    );
+    let session = record.session.clone().unwrap_or_else(|| Rc::new(unknown));
+    end::end_session(&context.task, &session, EndReason::Security).await;
+}

@@ -1,0 +1,101 @@
+//! The renewal of the bound cookie: `POST <base>/bind/refresh`.
+//!
+//! The renewal needs only the signature. If the coordinator is down, the renewal succeeds, since each request checks by
+//! itself if its session has ended. A response is only 200, 403 with a challenge, or 503: with any other status browsers
+//! forget the bound session.
+
+use alloc::rc::Rc;
+
+use super::registration::IDENTIFIER;
+use super::{
+    Named, challenge, ended, is_by_browser, is_signed, lines, parse, purpose, renewed, unquoted,
+};
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error};
+use crate::codec::json::Value;
+use crate::edge::config::Bind;
+use crate::edge::io::OwnResponse;
+use crate::edge::refusal::RETRY_AFTER;
+use crate::edge::request::RequestContext;
+use crate::edge::response;
+use crate::edge::session::binding::{LIFE, MARGIN, Subject, Use};
+use crate::edge::store::record_store;
+use crate::edge::store::seal::{self, OpenError};
+use crate::edge::task::boxed;
+use crate::oauth::jwks::Jwk;
+
+/// A browser must answer a challenge within this time. A copy of the answer can be used again within this time, too.
+const CHALLENGE_LIFE: Millis = Millis::from_secs(60);
+
+/// Renews a bound cookie.
+pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+    let identifier = context.request.bound_session.as_deref().map(unquoted);
+    let (true, Some(identifier)) = (is_by_browser(context), identifier) else {
+        return response::empty(403);
+    };
+    if context.task.proof().mode == Bind::Off {
+        return ended(Some(identifier));
+    }
+    let opened = seal::open(&context.task, &purpose(context, IDENTIFIER), identifier).await;
+    let text = match opened {
+        Ok(text) => text,
+        // Another isolate has this key already.
+        Err(OpenError::UnknownKey) => {
+            let why =
+                msg!("the session's identifier is sealed with a key that is not in cookie.keys");
+            return response::later(&Error::new(Code::KeyUnknown, why), RETRY_AFTER);
+        }
+        Err(OpenError::NotGenuine) => return ended(Some(identifier)),
+    };
+    let mut rest = lines(text.expose()).skip(3);
+    let named = Named::from_lines(lines(text.expose()));
+    let (Some(named), Some(thumbprint), Some(jwk)) = (named, rest.next(), rest.next()) else {
+        return ended(Some(identifier));
+    };
+    if !boxed(continues(context, &named, thumbprint)).await {
+        return ended(Some(identifier));
+    }
+    let subject = Subject {
+        sid: &named.sid,
+        thumbprint,
+    };
+    let (mut response, life) = if is_answered(context, subject, jwk).await {
+        // The next renewal then needs one round trip.
+        (renewed(context, subject, identifier), LIFE + MARGIN)
+    } else {
+        (response::empty(403), CHALLENGE_LIFE)
+    };
+    challenge(context, subject, identifier, life, &mut response);
+    response
+}
+
+/// Returns true unless this isolate finds out in a moment that the session has ended, or is bound to another key.
+async fn continues(context: &RequestContext, named: &Named, thumbprint: &str) -> bool {
+    let task = &context.task;
+    let session = Rc::new(named.unknown());
+    record_store::fetch_briefly(task, &session).await;
+    let record = record_store::cached(task, &named.sid).record;
+    record.is_none_or(|record| {
+        let bound = record.bound.as_ref();
+        record.ended.is_none() && bound.is_none_or(|bound| bound.thumbprint == thumbprint)
+    })
+}
+
+/// Returns true if the request has an answer to a challenge of this session, signed with the session's key.
+async fn is_answered(context: &RequestContext, subject: Subject<'_>, jwk: &str) -> bool {
+    let signed = context.request.bound_response.as_deref().and_then(parse);
+    let Some((jwt, algorithm, answered)) = signed else {
+        return false;
+    };
+    let task = &context.task;
+    let now = task.now().wall;
+    if !subject.verify(task.config(), Use::Challenge, &answered, now) {
+        return false;
+    }
+    let value = Value::parse(jwk).ok();
+    let object = value.as_ref().and_then(Value::as_object);
+    match object.and_then(Jwk::public) {
+        Some(key) => is_signed(context, &jwt, algorithm, &key).await,
+        None => false,
+    }
+}

@@ -1,0 +1,99 @@
+//! The proof that a request of a bound session comes from the browser that has the session's key: the bound cookie.
+//!
+//! Without this proof a request has no effect on the session: it presents no generation, counts as no activity, and
+//! neither refreshes nor ends the session. Only a login ends the browser's previous session without it. So a
+//! thief with a copy of a bound session's cookie can replace the session by a login of their own, but cannot use it.
+
+use alloc::rc::Rc;
+
+use crate::base::clock::Millis;
+use crate::edge::config::Bind;
+use crate::edge::isolate::Seldom;
+use crate::edge::refusal::Refusal;
+use crate::edge::session::Session;
+use crate::edge::session::binding::{Binding, REGISTRATION, Subject, Use};
+use crate::edge::session::record::Record;
+use crate::edge::store::record_store;
+use crate::edge::task::Task;
+
+/// Returns the session's binding, according to its cookie or to its record as far as this isolate knows it.
+pub(in crate::edge) fn binding(task: &Task, session: &Session) -> Option<Binding> {
+    let record = record_store::cached(task, &session.sid).record;
+    let recorded = record.and_then(|record| record.bound.clone());
+    recorded.or_else(|| session.bound.clone())
+}
+
+/// Returns true if a replaced cookie does not end the session of this record: a copy of the cookie is useless, because
+/// the session is bound.
+pub(in crate::edge) fn outlasts_copies(task: &Task, record: &Record) -> bool {
+    record.bound.is_some() && task.proof().mode.is_enforced()
+}
+
+/// Refuses the request of a bound session without its bound cookie, as far as this isolate knows of the binding.
+pub(in crate::edge) fn check(task: &Task, session: &Session) -> Result<(), Refusal> {
+    let mode = task.proof().mode;
+    if mode == Bind::Off {
+        return Ok(());
+    }
+    let Some(binding) = binding(task, session) else {
+        return Ok(());
+    };
+    let arrived = task.arrived().wall;
+    if is_proven(task, session, &binding) || binding.was_in_flight(arrived) {
+        return Ok(());
+    }
+    refuse(task, mode)
+}
+
+/// Returns true if the request has the bound cookie of this session and key.
+fn is_proven(task: &Task, session: &Session, binding: &Binding) -> bool {
+    let subject = Subject {
+        sid: &session.sid,
+        thumbprint: &binding.thumbprint,
+    };
+    let proof = task.proof();
+    let cookie = proof.cookie.as_deref();
+    cookie.is_some_and(|cookie| {
+        subject.verify(task.config(), Use::Cookie, cookie, task.arrived().wall)
+    })
+}
+
+/// Refuses the request of a session that should be bound by now. Called after the session's record was read.
+pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<(), Refusal> {
+    if must_be_bound(task, session) && binding(task, session).is_none() {
+        return refuse(task, Bind::Required);
+    }
+    Ok(())
+}
+
+/// Returns true if the cookie of a session says that the session is not bound although it must be. Its record may know
+/// better.
+pub(in crate::edge) fn must_be_bound(task: &Task, session: &Session) -> bool {
+    // An isolate may have read the record before the binding, and reads it again after this time.
+    let longest = REGISTRATION + task.config().recheck;
+    let age = Millis(task.arrived().wall.saturating_sub(session.began));
+    task.proof().mode == Bind::Required && session.bound.is_none() && age > longest
+}
+
+fn refuse(task: &Task, mode: Bind) -> Result<(), Refusal> {
+    if mode.is_enforced() {
+        return Err(Refusal::NotProven {
+            was_skipped: task.proof().was_skipped,
+        });
+    }
+    let message =
+        msg!("a request of a bound session had no valid bound cookie; 'report' lets it pass");
+    task.fault_seldom(Seldom::NotProven, message);
+    Ok(())
+}
+
+/// Returns true if a request may not end this session, because the session is bound and the request has no proof. Reads
+/// the session's record, unless the coordinator is down.
+pub(in crate::edge) async fn is_missing(task: &Task, session: &Rc<Session>) -> bool {
+    if task.proof().mode == Bind::Off {
+        return false;
+    }
+    // If the coordinator is down, the cookie and the cached record decide.
+    let _ = record_store::fetch_if_due(task, session).await;
+    check(task, session).is_err()
+}

@@ -1,0 +1,163 @@
+// Sessions that are bound to a key of the browser (Device Bound Session Credentials), in a Chromium with keys in software.
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { after, before, test } from 'node:test'
+import { booted } from '../support/app.mjs'
+import { ALL } from '../support/combinations.mjs'
+import { BOUND, startBound } from '../support/edge/bound.mjs'
+
+const time = { timeout: 60_000 }
+/** Milliseconds after which a bound cookie is no longer valid. */
+const LIFE = 661_000
+/** Milliseconds after which requests without the bound cookie no longer count as in flight. */
+const IN_FLIGHT = 11_000
+
+/** Each case is a platform, a coordinator and a storage. */
+const CASES = [
+  ['node', 'in-isolate', 'sealed-in-cookie'],
+  ['workerd', 'durable-object', 'in-store'],
+  ...(ALL
+    ? [
+        ['node', 'node-redis', 'in-store'],
+        ['workerd', 'durable-object', 'sealed-in-cookie'],
+        ['deno', 'deno-kv', 'sealed-in-cookie'],
+        ['deno', 'node-redis', 'in-store'],
+      ]
+    : []),
+]
+const apps = {}
+
+before(async () => {
+  for (const [platform, coordinator, storage] of CASES) {
+    apps[platform + storage] = await startBound(platform, { coordinator, session: { storage } })
+  }
+}, time)
+after(() => Promise.all(Object.values(apps).map((app) => app.close())))
+
+const headerOf = (cookies) => cookies.map(({ name, value }) => `${name}=${value}`).join('; ')
+
+/** Resolves with the status of a call by a client that is no browser. */
+const callWith = async (app, cookies) => {
+  const url = `${app.handlerOrigin}/api/orders`
+  const headers = { cookie: headerOf(cookies), 'x-strongroom': '1', 'sec-fetch-site': 'same-origin' }
+  return (await fetch(url, { headers })).status
+}
+
+for (const [platform, , storage] of CASES) {
+  const name = `${platform}, ${storage}`
+  const use = async (run) => {
+    const app = apps[platform + storage]
+    const page = await app.open()
+    try {
+      await app.signInBound(page)
+      await run(app, page)
+    } finally {
+      await app.setClock(0)
+      await page.context().close()
+    }
+  }
+
+  test(`${name}: a login binds the session, and calls go on`, time, () =>
+    use(async (app, page) => {
+      assert.equal((await app.call(page)).value, 200)
+      await app.setClock(IN_FLIGHT)
+      assert.equal((await app.call(page)).value, 200)
+    }),
+  )
+
+  test(`${name}: the browser renews the bound cookie before a call`, time, () =>
+    use(async (app, page) => {
+      await app.setClock(LIFE)
+      await app.expire(page)
+      const before = app.requestsTo('/auth/bind/refresh').length
+      assert.equal((await app.call(page)).value, 200)
+      assert.ok(app.requestsTo('/auth/bind/refresh').length > before)
+    }),
+  )
+
+  test(`${name}: a copy of all cookies is useless after their life, and the owner goes on`, time, () =>
+    use(async (app, page) => {
+      const stolen = await page.context().cookies(app.site.origin)
+      assert.ok(stolen.some(({ name }) => name === BOUND))
+      assert.equal(await callWith(app, stolen), 200, 'a control: within their life')
+      await app.setClock(LIFE)
+      assert.equal(await callWith(app, stolen), 401)
+      const thief = await app.open('/empty')
+      await thief.context().addCookies(stolen)
+      await thief.goto(app.site.origin)
+      assert.equal(await thief.evaluate(() => boot.then(() => auth.session)), null)
+      await thief.context().close()
+      await app.expire(page)
+      assert.equal((await app.call(page)).value, 200)
+    }),
+  )
+
+  test(`${name}: two tabs with six calls cause one renewal`, time, () =>
+    use(async (app, page) => {
+      const other = await app.open('/', page.context())
+      await booted(other)
+      await app.setClock(LIFE)
+      await app.expire(page)
+      const before = app.requestsTo('/auth/bind/refresh').filter(({ status }) => status === 200).length
+      const six = await Promise.all([page, other, page, other, page, other].map((tab) => app.call(tab)))
+      assert.deepEqual(
+        six.map(({ value }) => value),
+        Array(6).fill(200),
+      )
+      const renewals = app.requestsTo('/auth/bind/refresh').filter(({ status }) => status === 200)
+      assert.equal(renewals.length - before, 1)
+    }),
+  )
+
+  test(`${name}: a failed renewal is renewal_failed, and the session goes on`, time, () =>
+    use(async (app, page) => {
+      await app.setClock(LIFE)
+      await app.expire(page)
+      app.failing.set('/auth/bind/refresh', 503)
+      const { error } = await app.call(page)
+      app.failing.clear()
+      assert.equal(error.code, 'renewal_failed')
+      assert.ok(await page.evaluate(() => auth.session))
+      assert.equal((await app.call(page)).value, 200)
+    }),
+  )
+
+  test(`${name}: a browser that has lost the key signs in again`, time, () =>
+    use(async (app, page) => {
+      const session = await page.context().newCDPSession(page)
+      await session.send('Network.enable')
+      const added = once(session, 'Network.deviceBoundSessionsAdded')
+      await session.send('Network.enableDeviceBoundSessions', { enable: true })
+      const [{ sessions }] = await added
+      for (const { key } of sessions) await session.send('Network.deleteDeviceBoundSession', { key })
+      await app.setClock(LIFE)
+      await app.expire(page)
+      const { error } = await app.call(page)
+      assert.equal(error.code, 'bound_cookie_missing')
+      await page.waitForFunction(() => !auth.session)
+      // The provider's clock is the real one, and the handler verifies its ID tokens.
+      await app.setClock(0)
+      await app.signInBound(page)
+      assert.equal((await app.call(page)).value, 200)
+    }),
+  )
+
+  test(`${name}: a logout ends the browser’s bound session`, time, () =>
+    use(async (app, page) => {
+      await page.evaluate(() => auth.logout())
+      const names = (await page.context().cookies(app.site.origin)).map(({ name }) => name)
+      assert.ok(!names.includes(BOUND), names.join())
+      await app.signInBound(page)
+      assert.equal((await app.call(page)).value, 200)
+    }),
+  )
+
+  test(`${name}: a second login is bound, too`, time, () =>
+    use(async (app, page) => {
+      await app.signIn(page, { prompt: 'login' })
+      await app.setClock(LIFE)
+      await app.expire(page)
+      assert.equal((await app.call(page)).value, 200)
+    }),
+  )
+}

@@ -1,0 +1,57 @@
+import { booted } from '../app.mjs'
+import { startPage } from './page.mjs'
+import { startTls } from './tls.mjs'
+
+/** The name of the bound cookie. */
+export const BOUND = '__Host-strongroom-bound'
+
+/** Features of Chromium: bound sessions, with keys in software, since the machine of a test may have no security chip. */
+const FEATURES = ['PersistDeviceBoundSessions', 'EnableBoundSessionCredentialsSoftwareKeysForManualTesting']
+
+/**
+ * Starts a page over a token handler that binds sessions, and a Chromium that supports it.
+ *
+ * @param {Parameters<typeof startPage>[0]} platform
+ * @param {Parameters<typeof startPage>[1] & { session?: object, quota?: boolean }} [options] `session` is the handler's
+ *   option. Unless `quota` is true, the browser signs without its limit of six signatures in nine minutes.
+ */
+export async function startBound(platform, { session, quota = false, handler, ...options } = {}) {
+  // Chromium binds no session if it ignores errors of certificates, but does if it trusts the certificate's key.
+  const tls = await startTls()
+  const features = [`DeviceBoundSessions${quota ? '' : ':RefreshQuota/false'}`, ...FEATURES]
+  const app = await startPage(platform, {
+    secure: tls,
+    launch: {
+      args: [`--ignore-certificate-errors-spki-list=${tls.spki}`, `--enable-features=${features}`],
+    },
+    handler: { session: { bind: 'if-supported', ...session }, ...handler },
+    ...options,
+  })
+  const requestsTo = (path) => tls.seen.filter((request) => request.path === path)
+  return {
+    ...app,
+    requestsTo,
+    failing: tls.failing,
+    /** Resolves with the status of a call of the page. */
+    call: (page) =>
+      page.evaluate((url) => settle(auth.fetch(url).then((it) => it.status)), `${app.api.url}orders`),
+    /** Signs in, and waits until the browser has bound the session. */
+    async signInBound(page) {
+      await app.signIn(page)
+      await boundCookie(page)
+      return booted(page)
+    },
+    /** Lets the bound cookie end in the browser, as after its life. */
+    expire: (page) => page.context().clearCookies({ name: BOUND }),
+  }
+}
+
+/** Waits for the bound cookie, and resolves with it. */
+export async function boundCookie(page) {
+  for (;;) {
+    const cookies = await page.context().cookies()
+    const found = cookies.find(({ name }) => name === BOUND)
+    if (found) return found
+    await page.waitForEvent('response', { timeout: 1000 }).catch(() => {})
+  }
+}
