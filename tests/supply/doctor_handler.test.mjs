@@ -6,7 +6,10 @@ import { request as send } from 'node:http'
 import { after, before, test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
 import { toNodeListener } from '../../pkg/dist/edge/node.js'
+import { ACCOUNTS } from '../support/accounts.mjs'
+import { startInProcess } from '../support/edge/in_process.mjs'
 import { startTls } from '../support/edge/tls.mjs'
+import { Visitor } from '../support/edge/visitor.mjs'
 import { configFile, doctor } from '../support/doctor.mjs'
 import { freePort, listen } from '../support/listen.mjs'
 import { startProvider } from '../support/provider.mjs'
@@ -344,3 +347,53 @@ test('a server that sends anything in place of a handler’s configuration', asy
     )
   }
 })
+
+/** The bytes of all tokens that fit into one cookie and into two, as the doctor says. */
+const roomsOf = async (file) => {
+  const { by } = await look(undefined, { file: { client: { id: 'web' }, ...file } })
+  const { text } = by['handler.response-length']
+  return text.match(/at most (\d+) bytes/g).map((found) => Number(found.match(/\d+/)[0]))
+}
+
+for (const options of [{ scope: 'openid profile offline_access' }, { scope: 'openid profile', dpop: true }]) {
+  test(`the doctor's lengths are those of real sessions with ${JSON.stringify(options)}`, async () => {
+    const rooms = await roomsOf(options)
+    const account = ACCOUNTS[0]
+    const { name } = account
+    const app = await startInProcess(createTokenHandler, {
+      accessTokenSeconds: 600,
+      handler: {
+        ...options,
+        coordinator: inIsolate(),
+        log: (fault) => process.env.SHOW && console.error(fault),
+      },
+    })
+    /** Signs in with a name of this length. Resolves with the bytes of the tokens, and the number of cookies. */
+    const signIn = async (length) => {
+      account.name = 'n'.repeat(length)
+      const visitor = new Visitor(app.place)
+      await visitor.signIn()
+      const tokens = ['access_token', 'refresh_token', 'id_token'].map((kind) => {
+        const token = app.provider.ledger.tokens(kind).at(-1)
+        return token?.value.length ?? 0
+      })
+      const cookies = [...visitor.cookies].filter(([one]) => /^__Host-strongroom(\.\d)?$/.test(one))
+      return { bytes: tokens.reduce((a, b) => a + b), cookies: cookies.length }
+    }
+    try {
+      const { bytes } = await signIn(0)
+      for (const [i, room] of rooms.entries()) {
+        const length = Math.floor(((room - bytes) * 3) / 4)
+        const below = await signIn(length - 4)
+        assert.ok(below.bytes <= room && below.bytes > room - 20, `${below.bytes} of ${room}`)
+        assert.equal(below.cookies, i + 1, `${below.bytes} of ${room}`)
+        const above = await signIn(length + 40)
+        assert.ok(above.bytes > room && above.bytes < room + 70, `${above.bytes} of ${room}`)
+        assert.equal(above.cookies, [2, 0][i], `${above.bytes} of ${room}`)
+      }
+    } finally {
+      account.name = name
+      await app.close()
+    }
+  })
+}

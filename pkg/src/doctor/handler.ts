@@ -1,4 +1,5 @@
 /** The lines about a token handler. */
+import { cookieSize } from './cookie-size.js'
 import type { Deployment } from './deployment.js'
 import { checkFrames } from './page.js'
 import { NAVIGATION, reportClient } from './provider-client.js'
@@ -223,10 +224,7 @@ const checkLengths = async ({ report, requests, origin, handlerConfig }: Deploym
     `${seenOf(reply)} for a request with ${LONGEST_COOKIES} bytes of cookies`,
     "session: { storage: 'in-store' }, or higher limits: in nginx, large_client_header_buffers 4 16k;",
   )
-  report.unseen(
-    'handler.response-length',
-    "only a login shows how long the session's cookies are (at most 6600 bytes): nginx needs proxy_buffer_size 16k if the log says limit_exceeded",
-  )
+  report.unseen('handler.response-length', cookieSize(handlerConfig ?? {}))
 }
 
 /** Returns the prefixes of routes. A server may have sent anything in their place. */
