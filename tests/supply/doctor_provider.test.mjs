@@ -61,7 +61,10 @@ async function startFake() {
         return send(400, { error: state.tokenError })
       }
       if (path !== '/auth') return send(404, {})
-      if (state.page) return send(400, undefined, { 'Content-Type': 'text/html' })
+      if (state.page) {
+        response.writeHead(400, { 'Content-Type': 'text/html' })
+        return response.end(state.page)
+      }
       const back = new URL(url.searchParams.get('redirect_uri'))
       for (const [name, value] of Object.entries(state.response)) back.searchParams.set(name, value)
       return send(303, undefined, { Location: state.isFragment ? back.href.replace('?', '#') : back.href })
@@ -261,6 +264,28 @@ const BROKEN = [
     /authorization code flow/,
   ],
   [
+    'client',
+    (s) => (s.page = '<p><code>invalid_redirect_uri</code> redirect_uri did not match</p>'),
+    {},
+    /^400: invalid_redirect_uri redirect_uri did not match$/,
+    /^register the redirect URI http:\/\/localhost:\d+\/callback, exactly so, for the client strongroom-demo at the provider$/,
+  ],
+  [
+    'client',
+    (s) =>
+      (s.page = '<style>p { x: y }</style><p>The redirect URI is not registered for this application.</p>'),
+    {},
+    /^400: The redirect URI is not registered/,
+    /^register the redirect URI/,
+  ],
+  [
+    'client',
+    (s) => (s.page = '<p>invalid_client</p>'),
+    {},
+    /^400: invalid_client$/,
+    /^register the client strongroom-demo at the provider, or correct `clientId`$/,
+  ],
+  [
     'iss-value',
     (s) => delete s.response.iss,
     {},
@@ -295,7 +320,18 @@ for (const [name, change, config, seen, fix, ...args] of BROKEN) {
 
 test('what cannot be seen is a question, with its reason', async () => {
   for (const [name, change, config, reason] of [
-    ['client', (s) => (s.page = true), {}, /an error page proves nothing \(400 text\/html\)/],
+    [
+      'client',
+      (s) => (s.page = '<h1>Not possible</h1>'),
+      {},
+      /an error page proves nothing \(400 text\/html\)/,
+    ],
+    [
+      'client',
+      (s) => (s.page = '<title>Sorry</title><a href="/?redirect_uri=invalid_client">redirect_uri: again</a>'),
+      {},
+      /an error page proves nothing/,
+    ],
     [
       'client',
       (s) => (s.document.require_pushed_authorization_requests = true),

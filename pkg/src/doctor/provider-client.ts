@@ -57,6 +57,20 @@ export const reportClient = (
 ) => {
   const { redirect } = reply
   if (redirect === undefined || !isAt(redirect, redirectUri)) {
+    const text = textOf(reply)
+    const isUnknown = /invalid_client\b/i.test(text)
+    if (reply.status >= 400 && (isUnknown || REFUSED.test(text))) {
+      const client = config ? ` ${config.clientId}` : ''
+      report.fault(
+        id,
+        `the provider does not know the ${isUnknown ? 'client' : 'redirect URI'}`,
+        `${reply.status}: ${text.slice(0, 200)}`,
+        isUnknown
+          ? `register the client${client} at the provider, or correct \`${config ? 'clientId' : 'client.id'}\``
+          : `register the redirect URI ${redirectUri}, exactly so, for the client${client} at the provider`,
+      )
+      return
+    }
     report.unseen(
       id,
       `an error page proves nothing (${seenOf(reply)}): compare the client and the redirect URI ${redirectUri} with the registration`,
@@ -91,6 +105,17 @@ export const reportClient = (
       : `issuer: ${JSON.stringify(iss)}`,
   )
 }
+
+/** Words with which an error page refuses the redirect URI. */
+const REFUSED =
+  /redirect_uri_mismatch|invalid_redirect|redirect.ur[il].{0,60}(mismatch|match|invalid|not (valid|registered|allowed))|(invalid|mismatch\w*|unregistered).{0,20}redirect.ur[il]/i
+
+/** Returns what a page shows, on one line. */
+const textOf = ({ body }: Reply): string =>
+  body
+    .replace(/<(script|style|head)\b[^]*?<\/\1>|<[^>]*>/gi, ' ')
+    .replace(/\s+/g, ' ')
+    .trim()
 
 const isAt = (address: string, redirectUri: string) => {
   const [url, expected] = [new URL(address), new URL(redirectUri)]
