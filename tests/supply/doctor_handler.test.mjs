@@ -155,7 +155,7 @@ const BROKEN = [
     (s) => (s.path = (path) => path.replace('/sso/', '/auth/')),
     /base is \/auth, and it responds at \/sso/,
     /^base: '\/sso'$/,
-    { args: ['--handler', '/sso'], also: /redirect-uri|client/ },
+    { args: ['--handler', '/sso'], also: /redirect-uri/ },
   ],
   [
     'session',
@@ -287,6 +287,26 @@ test('handler.opener: windows of other sites are a question', async () => {
   assert.equal(by['handler.opener'].result, 'unseen')
 })
 
+test('page.opener: an app with a token handler needs same-origin', async () => {
+  const { by } = await look((s) => (s.page = { 'Cross-Origin-Opener-Policy': 'unsafe-none' }))
+  assert.equal(by['page.opener'].fix, 'Cross-Origin-Opener-Policy: same-origin')
+})
+
+test('handler.login: a proxy that changes the headers of navigations', async () => {
+  const { by } = await look((s) => (s.request = (headers) => (headers['x-strongroom'] = '1')))
+  assert.equal(by['handler.login'].result, 'fault')
+  assert.equal(by['handler.login'].fix, by['handler.csrf'].fix)
+})
+
+test('handler.routes: without a configuration, routes without url are not known', async () => {
+  const routes = [{ prefix: '/api/', upstream: 'http://127.0.0.1:1/' }]
+  const { by } = await look(undefined, { config: { routes } })
+  assert.equal(by['handler.routes'].result, 'unused')
+  const named = await look(undefined, { config: { routes }, file: { client: { id: 'web' }, routes } })
+  assert.equal(named.by['handler.routes'], undefined)
+  assert.equal(named.by['handler.route /api/'].result, 'ok')
+})
+
 test('page.policy: the policy of an app with a token handler', async () => {
   const { by } = await look((s) => (s.page = { 'Content-Security-Policy': '' }))
   assert.match(by['page.policy'].fix, /^Content-Security-Policy: default-src 'none'; .*connect-src 'self'/)
@@ -342,7 +362,7 @@ test('a server that sends anything in place of a handler’s configuration', asy
       answer,
     )
     assert.deepEqual(
-      lines.filter(({ id }) => id.startsWith('handler.route')),
+      lines.filter(({ id }) => id.startsWith('handler.route ')),
       [],
     )
   }
@@ -352,7 +372,7 @@ test('a server that sends anything in place of a handler’s configuration', asy
 const roomsOf = async (file) => {
   const { by } = await look(undefined, { file: { client: { id: 'web' }, ...file } })
   const { text } = by['handler.response-length']
-  return text.match(/at most (\d+) bytes/g).map((found) => Number(found.match(/\d+/)[0]))
+  return text.match(/[Uu]p to (\d+) bytes/g).map((found) => Number(found.match(/\d+/)[0]))
 }
 
 for (const options of [{ scope: 'openid profile offline_access' }, { scope: 'openid profile', dpop: true }]) {

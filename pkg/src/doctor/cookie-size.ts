@@ -18,4 +18,4 @@ const roomOf = ({ scope = DEFAULT_SCOPE, dpop }: HandlerConfig, pieces: number):
 
 /** Returns what the configuration says about the length of the cookie, and why it does not say more. */
 export const cookieSize = (config: HandlerConfig): string =>
-  `only a login shows how long the tokens are. Access, refresh and ID token (after a refresh perhaps a second one) of at most ${roomOf(config, 1)} bytes together fit into one cookie (below the browsers' 4096 bytes and nginx's proxy_buffer_size of 4k), and of at most ${roomOf(config, MOST_PIECES)} bytes into two, which need proxy_buffer_size 16k. A login with longer ones is refused: session: { storage: 'in-store' }`
+  `only a login shows how long the tokens are. Up to ${roomOf(config, 1)} bytes of access, refresh and ID token (after a refresh perhaps a second one) need one cookie, which fits into the 4 KB of browsers and of nginx's proxy_buffer_size. Up to ${roomOf(config, MOST_PIECES)} bytes need two, and proxy_buffer_size 16k. Longer ones need session: { storage: 'in-store' }`

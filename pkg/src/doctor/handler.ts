@@ -98,6 +98,9 @@ const checkHealth = async ({ report, requests, origin }: Deployment, base: strin
   )
 }
 
+const UNCHANGED =
+  'let the proxy pass the headers X-Strongroom, Origin and Sec-Fetch-* of the browser unchanged, and set none of them'
+
 /** Checks that requests from elsewhere are refused, which fails if a proxy drops or sets headers. */
 const checkRefusals = async ({ report, requests, origin }: Deployment, base: string) => {
   const { 'X-Strongroom': _, ...unmarked } = script(origin)
@@ -121,7 +124,7 @@ const checkRefusals = async ({ report, requests, origin }: Deployment, base: str
     'requests of other sites are refused',
     passed.length ? 'requests of other sites are not refused' : undefined,
     passed.join('\n'),
-    'let the proxy pass the headers X-Strongroom, Origin and Sec-Fetch-* of the browser unchanged, and set none of them',
+    UNCHANGED,
   )
 }
 
@@ -132,7 +135,10 @@ const checkLogin = async (deployment: Deployment, base: string): Promise<string[
   const reply = await requests.send(`${origin}${base}/login?prompt=none`, { headers })
   const target = reply.redirect
   if (target === undefined) {
-    const fix = "look at the handler's log: it says which request to the provider failed"
+    const fix =
+      codeOf(reply) === 'cross_site_request'
+        ? UNCHANGED
+        : "look at the handler's log: it says which request to the provider failed"
     report.fault('handler.login', 'a login does not lead to the provider', seenError(reply), fix)
     return []
   }
@@ -151,12 +157,11 @@ const checkLogin = async (deployment: Deployment, base: string): Promise<string[
     )
   } else
     report.unused('handler.redirect-uri', 'the request was pushed, so its redirect URI is not in the address')
-  reportClient(
-    deployment,
-    'handler.client',
-    await requests.send(target, { headers: NAVIGATION }),
-    redirectUri ?? expected,
-  )
+  // With a wrong redirect URI, the provider's response says nothing about the registration.
+  if (redirectUri === null || redirectUri === expected) {
+    const response = await requests.send(target, { headers: NAVIGATION })
+    reportClient(deployment, 'handler.client', response, expected)
+  }
   return [provider]
 }
 
@@ -197,7 +202,7 @@ const checkCookies = ({ report, origin }: Deployment, cookies: string[]) => {
     `the login's cookie has ${needed.map(([, attribute]) => attribute).join(', ')}`,
     wrong.length ? 'something in front of the handler changes the attributes of its cookies' : undefined,
     `missing in ${wrong.join('\n')}`,
-    'let the proxy pass Set-Cookie unchanged: no proxy_cookie_domain, proxy_cookie_path or proxy_cookie_flags',
+    'let proxies, and code around the handler, pass Set-Cookie unchanged: in nginx no proxy_cookie_domain, proxy_cookie_path or proxy_cookie_flags',
   )
 }
 
@@ -236,6 +241,8 @@ const prefixesOf = (routes: unknown): string[] =>
 /** Checks that routes lead to the handler, and to nothing without a session. */
 const checkRoutes = async ({ report, requests, origin, handlerConfig }: Deployment, known: unknown) => {
   const prefixes = new Set([...prefixesOf(known), ...prefixesOf(handlerConfig?.routes)])
+  if (!prefixes.size)
+    report.unused('handler.routes', "without the handler's configuration (--config FILE), no route is known")
   for (const prefix of prefixes) {
     const reply = await requests.send(origin + prefix, { headers: script(origin) })
     // The handler marks its own errors: here a missing login, or a refused method.

@@ -59,12 +59,13 @@ export const reportClient = (
   if (redirect === undefined || !isAt(redirect, redirectUri)) {
     const text = textOf(reply)
     const isUnknown = /invalid_client\b/i.test(text)
-    if (reply.status >= 400 && (isUnknown || REFUSED.test(text))) {
+    const at = text.search(isUnknown ? /invalid_client\b/i : REFUSED)
+    if (reply.status >= 400 && at >= 0) {
       const client = config ? ` ${config.clientId}` : ''
       report.fault(
         id,
         `the provider does not know the ${isUnknown ? 'client' : 'redirect URI'}`,
-        `${reply.status}: ${text.slice(0, 200)}`,
+        `${reply.status}: ${text.slice(Math.max(at - 40, 0), at + 80)}`,
         isUnknown
           ? `register the client${client} at the provider, or correct \`${config ? 'clientId' : 'client.id'}\``
           : `register the redirect URI ${redirectUri}, exactly so, for the client${client} at the provider`,
@@ -114,6 +115,7 @@ const REFUSED =
 const textOf = ({ body }: Reply): string =>
   body
     .replace(/<(script|style|head)\b[^]*?<\/\1>|<[^>]*>/gi, ' ')
+    .replace(/&#0?39;/g, "'")
     .replace(/\s+/g, ' ')
     .trim()
 
