@@ -73,7 +73,7 @@ const look = async (change = () => {}, { config = {}, file, args = [], at = orig
     routes: [{ prefix: '/api/', upstream: 'http://127.0.0.1:1/', url: 'https://api.example.com/v1/' }],
     coordinator: inIsolate(),
     log: (fault) => process.env.SHOW && console.error(fault),
-    ...config,
+    ...(typeof config === 'function' ? config() : config),
   })
   const behind = await listen({ handler: toNodeListener(handler, { origin: at }) })
   state = { page: {}, refuse: () => {}, request: () => {}, response: () => {}, path: (path) => path, behind }
@@ -96,6 +96,7 @@ const HEALTHY = {
   'handler.cookies': 'ok',
   'handler.redirect-uri': 'ok',
   'handler.client': 'ok',
+  'handler.secret': 'unseen',
   'handler.cookie-length': 'ok',
   'handler.response-length': 'unseen',
   'handler.route /api/': 'ok',
@@ -169,7 +170,7 @@ const BROKEN = [
     (s) => (s.request = (headers) => ((headers['x-strongroom'] = undefined), delete headers['x-strongroom'])),
     /^403 cross_site_request: /,
     /^origin: 'http:\/\/localhost:\d+', or let the proxy pass/,
-    { also: /cookie-length|route/ },
+    { also: /route/ },
   ],
   [
     'no-store',
@@ -198,6 +199,13 @@ const BROKEN = [
     /let the proxy pass/,
   ],
   ['login', (s) => (s.refuse = (r) => isPath('/auth/login')(r) && [502]), /^502/, /handler's log/],
+  [
+    'login',
+    () => {},
+    /^400 text\/html.*: Signing in did not work the issuer in .*\( issuer_mismatch \)/,
+    /^issuer: 'http:\/\/127\.0\.0\.1:\d+'$/,
+    { config: () => ({ issuer: `${provider.issuer}/` }) },
+  ],
   ['login', () => {}, /^503 /, /handler's log/, { config: { issuer: 'http://127.0.0.1:1' } }],
   [
     'cookies',
@@ -229,7 +237,7 @@ const BROKEN = [
     () => {},
     /redirect_uri=http:\/\/localhost:1\/auth\/callback/,
     /^origin: 'http:\/\/localhost:\d+'$/,
-    { config: { origin: 'http://localhost:1', par: false }, also: /session|csrf|cookie-length|route/ },
+    { config: { origin: 'http://localhost:1', par: false }, also: /session|csrf|route/ },
   ],
   [
     'client',
@@ -307,10 +315,34 @@ test('handler.routes: without a configuration, routes without url are not known'
   assert.equal(named.by['handler.route /api/'].result, 'ok')
 })
 
+test('handler.found: with the handler’s configuration, no worker is expected', async () => {
+  const file = { client: { id: 'web' }, routes: [] }
+  const { lines } = await look((s) => (s.refuse = () => [200, { 'Content-Type': 'text/html' }]), { file })
+  const faults = lines.filter(({ result }) => result === 'fault')
+  assert.deepEqual(
+    faults.map(({ id }) => id),
+    ['handler.found'],
+  )
+})
+
+test('handler.cookie-length: an error of the handler has arrived, too', async () => {
+  const { by } = await look((s) => (s.request = (headers) => delete headers['x-strongroom']))
+  assert.equal(by['handler.session'].result, 'fault')
+  assert.equal(by['handler.cookie-length'].result, 'ok')
+})
+
+test('page.found: a server that fails', async () => {
+  const server = await listen({ handler: (request, response) => response.writeHead(500).end() })
+  const { by } = await doctor(server.origin)
+  await server.close()
+  assert.equal(by['page.found'].fix, "look at the server's log")
+})
+
 test('page.policy: the policy of an app with a token handler', async () => {
   const { by } = await look((s) => (s.page = { 'Content-Security-Policy': '' }))
   assert.match(by['page.policy'].fix, /^Content-Security-Policy: default-src 'none'; .*connect-src 'self'/)
   assert.doesNotMatch(by['page.policy'].fix, /worker-src/)
+  assert.equal(by['handler.frames'], undefined, 'one line has the whole policy')
 })
 
 test('handler.cookies over https: Secure and the prefix', async () => {

@@ -98,7 +98,7 @@ const HEALTHY = {
   'provider.cors-keys': 'ok',
   'provider.cors-token': 'ok',
   'provider.cors-revocation': 'ok',
-  'provider.cors-token-errors': 'unused',
+  'provider.cors-token-errors': 'unseen',
   'provider.client': 'ok',
   'provider.iss-value': 'ok',
   'provider.refresh-tokens': 'unseen',

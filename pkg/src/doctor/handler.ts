@@ -3,7 +3,7 @@ import { cookieSize } from './cookie-size.js'
 import type { Deployment } from './deployment.js'
 import { checkFrames } from './page.js'
 import { NAVIGATION, reportClient } from './provider-client.js'
-import { jsonOf, type Reply, seenOf } from './requests.js'
+import { jsonOf, type Reply, seenOf, textOf } from './requests.js'
 
 /** The headers of a request by script of the app's own pages. */
 const script = (origin: string) => ({
@@ -64,9 +64,10 @@ const codeOf = (reply: Reply): string | undefined => {
 
 const seenError = (reply: Reply): string => {
   const code = codeOf(reply)
-  return code === undefined
-    ? seenOf(reply)
-    : `${reply.status} ${code}: ${(jsonOf(reply)!['error'] as { message?: string }).message ?? ''}`
+  if (code !== undefined)
+    return `${reply.status} ${code}: ${(jsonOf(reply)!['error'] as { message?: string }).message ?? ''}`
+  const isPage = reply.status >= 400 && /html/.test(reply.header('content-type') ?? '')
+  return seenOf(reply) + (isPage ? `: ${textOf(reply).slice(0, 200)}` : '')
 }
 
 /** Checks that a request of the app's own page gets a response, which no cache keeps. */
@@ -135,10 +136,13 @@ const checkLogin = async (deployment: Deployment, base: string): Promise<string[
   const reply = await requests.send(`${origin}${base}/login?prompt=none`, { headers })
   const target = reply.redirect
   if (target === undefined) {
+    const [, issuer] = /metadata is '([^']+)', not /.exec(textOf(reply)) ?? []
     const fix =
       codeOf(reply) === 'cross_site_request'
         ? UNCHANGED
-        : "look at the handler's log: it says which request to the provider failed"
+        : issuer !== undefined
+          ? `issuer: '${issuer}'`
+          : "look at the handler's log: it says which request to the provider failed"
     report.fault('handler.login', 'a login does not lead to the provider', seenError(reply), fix)
     return []
   }
@@ -162,6 +166,10 @@ const checkLogin = async (deployment: Deployment, base: string): Promise<string[
     const response = await requests.send(target, { headers: NAVIGATION })
     reportClient(deployment, 'handler.client', response, expected)
   }
+  report.unseen(
+    'handler.secret',
+    'only a login shows if the provider accepts the secret or key of the client',
+  )
   return [provider]
 }
 
@@ -223,7 +231,8 @@ const checkLengths = async ({ report, requests, origin, handlerConfig }: Deploym
   report.check(
     'handler.cookie-length',
     `requests with ${LONGEST_COOKIES} bytes of cookies reach the handler`,
-    reply.status === 200
+    // An error of the handler itself has arrived, too.
+    reply.status === 200 || codeOf(reply) !== undefined
       ? undefined
       : 'a server in front of the handler refuses long cookies, also at a logout',
     `${seenOf(reply)} for a request with ${LONGEST_COOKIES} bytes of cookies`,

@@ -1,6 +1,6 @@
 /** The line about client and redirect URI, from a login without interaction. */
 import type { Deployment } from './deployment.js'
-import { type Reply, seenOf } from './requests.js'
+import { type Reply, seenOf, textOf } from './requests.js'
 
 /** Returns a value that nobody can guess. */
 export const random = (): string => crypto.randomUUID().replaceAll('-', '')
@@ -110,14 +110,6 @@ export const reportClient = (
 /** Words with which an error page refuses the redirect URI. */
 const REFUSED =
   /redirect_uri_mismatch|invalid_redirect|redirect.ur[il].{0,60}(mismatch|match|invalid|not (valid|registered|allowed))|(invalid|mismatch\w*|unregistered).{0,20}redirect.ur[il]/i
-
-/** Returns what a page shows, on one line. */
-const textOf = ({ body }: Reply): string =>
-  body
-    .replace(/<(script|style|head)\b[^]*?<\/\1>|<[^>]*>/gi, ' ')
-    .replace(/&#0?39;/g, "'")
-    .replace(/\s+/g, ' ')
-    .trim()
 
 const isAt = (address: string, redirectUri: string) => {
   const [url, expected] = [new URL(address), new URL(redirectUri)]

@@ -74,7 +74,7 @@ export const checkTokenEndpoint = async (
       seen,
       'Access-Control-Allow-Headers: DPoP',
     )
-  } else if (value !== undefined) report.ok(id, `${origin} may read the responses of the ${name} endpoint`)
+  } else if (value !== undefined) report.ok(id, `preflights of the ${name} endpoint allow ${origin}`)
   else if (isBound) {
     report.fault(
       id,
