@@ -107,8 +107,9 @@ const HEALTHY = {
 const resultsOf = (lines) => Object.fromEntries(lines.map(({ id, result }) => [id, result]))
 
 test('a token handler in which everything is right', async () => {
-  const { ofHandler, by, status } = await look()
+  const { ofHandler, by, status, requests } = await look()
   assert.deepEqual(resultsOf(ofHandler), HEALTHY)
+  assert.ok(requests <= 15, `${requests} requests`)
   for (const id of ['page.worker-src', 'page.service-worker', 'worker.file']) {
     assert.equal(by[id].result, 'unused')
   }

@@ -276,7 +276,7 @@ const checkPages = (deployment: Deployment, provider: string[]) => {
   else if (opener === 'same-origin-allow-popups') {
     report.unseen(
       'handler.opener',
-      `Cross-Origin-Opener-Policy is ${opener}: it must be same-origin, unless the app needs windows of other sites`,
+      `only you know if the app needs windows of other sites: if not, Cross-Origin-Opener-Policy must be same-origin, not ${opener}`,
     )
   }
 }

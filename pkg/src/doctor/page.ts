@@ -187,7 +187,7 @@ const checkOpener = (
   } else if (value === 'same-origin-allow-popups') {
     report.unseen(
       id,
-      `${name} is ${value}: with callbackPage it must be same-origin, unless the app needs windows of other sites`,
+      `only you know if the app needs windows of other sites: if not, ${name} must be same-origin with callbackPage, not ${value}`,
     )
   } else {
     const seen = value === undefined ? `no ${name}` : `${name}: ${value}`

@@ -120,5 +120,9 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
       fix,
     )
   } else if (error === 'invalid_grant') report.ok('provider.public-client', 'the client needs no secret')
-  else report.unseen('provider.public-client', `the provider responded with ${error ?? seenOf(reply)}`)
+  else
+    report.unseen(
+      'provider.public-client',
+      `the response, ${error ?? seenOf(reply)}, does not show if the client needs a secret`,
+    )
 }
