@@ -1,4 +1,4 @@
-// The packed program `strongroom`, as its users run it: it finds nothing wrong in the demo. `cargo xtask release` runs
+// The packed program `strongroom`, as its users run it: it finds nothing wrong in the demos. `cargo xtask release` runs
 // this test, too.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
@@ -31,8 +31,8 @@ before(async () => {
 })
 after(() => demo?.close())
 
-const doctor = () =>
-  run('npx', args, { cwd: project, shell: process.platform === 'win32' }).catch((error) => error)
+const doctor = (own = args) =>
+  run('npx', own, { cwd: project, shell: process.platform === 'win32' }).catch((error) => error)
 
 test('the packed doctor finds no fault in the demo', async () => {
   const { stdout, code } = await doctor()
@@ -41,6 +41,17 @@ test('the packed doctor finds no fault in the demo', async () => {
   assert.match(stdout, /✓ the provider knows the client/)
   assert.match(stdout, /\n✓ \d+ {2}✗ 0 /)
   assert.equal(code, undefined)
+})
+
+test('the packed doctor finds no fault in the demo with a token handler', async () => {
+  const edge = await startDemo({ edge: true })
+  try {
+    const { stdout } = await doctor(['--offline', 'strongroom', 'doctor', edge.site.origin])
+    assert.match(stdout, /✓ there is a token handler at \/auth/)
+    assert.match(stdout, /\n✓ \d+ {2}✗ 0 /)
+  } finally {
+    await edge.close()
+  }
 })
 
 test('control: it finds a fault, and ends with status 1', async () => {
