@@ -318,6 +318,24 @@ for (const [name, change, config, seen, fix, ...args] of BROKEN) {
   })
 }
 
+test('client: the words of error pages that refuse a redirect URI, and of others', async () => {
+  for (const [text, isRefusal] of [
+    ['Error 400: redirect_uri_mismatch', true],
+    ['We are sorry... Invalid parameter: redirect_uri', true],
+    ['Callback URL mismatch.', true],
+    ["The 'redirect_uri' parameter must be a Login redirect URI in the client app settings", true],
+    ["AADSTS50011: The redirect URI 'https://app.example.com/a/long/path' specified does not match", true],
+    ['The redirect_uri is not associated with this application.', true],
+    ['The session has expired. You are taken back to the redirect URI of the app.', false],
+    ['The request is invalid. Its redirect_uri was https://app.example.com/callback.', false],
+  ]) {
+    const { by } = await look(
+      (s) => (s.page = `<head><title>redirect_uri_mismatch</title></head><p>${text}</p>`),
+    )
+    assert.equal(by['provider.client'].result, isRefusal ? 'fault' : 'unseen', text)
+  }
+})
+
 test('what cannot be seen is a question, with its reason', async () => {
   for (const [name, change, config, reason] of [
     [

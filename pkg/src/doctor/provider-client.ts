@@ -109,7 +109,7 @@ export const reportClient = (
 
 /** Words with which an error page refuses the redirect URI. */
 const REFUSED =
-  /redirect_uri_mismatch|invalid_redirect|redirect.ur[il].{0,60}(mismatch|match|invalid|not (valid|registered|allowed))|(invalid|mismatch\w*|unregistered).{0,20}redirect.ur[il]/i
+  /redirect(_uri)?_mismatch|(redirect|callback).ur[il].{0,160}(mismatch|not (match|valid|registered|allowed|associated)|must be a|is invalid)|(invalid|unregistered)[_ :].{0,12}redirect.ur[il]/i
 
 const isAt = (address: string, redirectUri: string) => {
   const [url, expected] = [new URL(address), new URL(redirectUri)]
