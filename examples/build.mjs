@@ -4,13 +4,15 @@
  *   node examples/build.mjs [--check] [--lock] [<name> …]
  *
  * With `--check`, a browser signs in to each built example at the demo's provider, calls the API and signs out. No error
- * may be unhandled, even if a sign-in fails. With `--lock`, the lockfiles are written again instead.
+ * may be unhandled, even if a sign-in fails. `strongroom doctor` of the packed package must find no fault in what is
+ * served. With `--lock`, the lockfiles are written again instead.
  */
 import { execFile } from 'node:child_process'
 import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { extname, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
+import { build as bundle } from 'esbuild'
 import { npm, pack, root, unpack } from '../tests/packaging/tarball.mjs'
 import { giveConsent } from '../tests/support/app.mjs'
 import { launchBrowser } from '../tests/support/browser.mjs'
@@ -26,13 +28,29 @@ const work = `${root}target/examples`
 
 const NAMES = ['react-vite', 'react-router', 'vue-vite', 'sveltekit', 'angular', 'next']
 
-/** The folders of the built files, except for examples with a server of their own. */
-const OUTPUT = { 'react-vite': 'dist', 'vue-vite': 'dist', sveltekit: 'build', angular: 'dist' }
-
 /** The servers of examples, and the line that each prints when it is ready. The preview has the headers of `viteHeaders()`. */
+const PREVIEW = { script: 'vite/bin/vite.js', args: ['preview', '--strictPort', '--host'], ready: 'Local' }
 const SERVERS = {
-  'react-router': { script: 'vite/bin/vite.js', args: ['preview', '--strictPort', '--host'], ready: 'Local' },
+  'react-vite': PREVIEW,
+  'react-router': PREVIEW,
+  'vue-vite': PREVIEW,
+  sveltekit: PREVIEW,
   next: { script: 'next/dist/bin/next', args: ['start', '-H'], ready: 'Ready' },
+}
+
+/** The configuration of each example, which the doctor compares with what is served. */
+const CONFIG = {
+  'react-vite': 'src/auth.config.ts',
+  'react-router': 'src/auth.config.ts',
+  'vue-vite': 'src/auth.config.ts',
+  sveltekit: 'src/lib/auth.config.ts',
+  next: 'auth.config.ts',
+}
+
+/** The worker's file of examples whose headers name only its folder: the built files, their path, and the file's name. */
+const WORKERS = {
+  sveltekit: { output: '.svelte-kit/output/client', base: '/', name: /auth\.worker-.*\.js$/ },
+  next: { output: '.next/static', base: '/_next/static/', name: /turbopack-worker-.*\.js$/ },
 }
 
 /** The addresses to which the root of an example redirects. */
@@ -68,8 +86,11 @@ async function lock(name) {
   await copyFile(`${folder}/package-lock.json`, `${source}${name}/package-lock.json`)
 }
 
-/** Installs the locked packages and the packed strongroom, and builds the example for these servers. */
-async function build(name, tarball, replaced = {}) {
+/**
+ * Installs the locked packages and the packed strongroom, and builds the example for these servers, with these variables
+ * of the environment.
+ */
+async function build(name, tarball, replaced = {}, own = {}) {
   const folder = await copy(name)
   await npm(folder, 'ci', '--ignore-scripts')
   await unpack(folder, tarball)
@@ -79,17 +100,16 @@ async function build(name, tarball, replaced = {}) {
     for (const [from, to] of Object.entries(replaced)) text = text.replaceAll(from, to)
     await writeFile(`${folder}/${path}`, text)
   }
-  const env = { ...process.env, CI: '1', NEXT_TELEMETRY_DISABLED: '1', NG_CLI_ANALYTICS: 'false' }
+  const env = { ...process.env, ...own, CI: '1', NEXT_TELEMETRY_DISABLED: '1', NG_CLI_ANALYTICS: 'false' }
   await run('npm', ['run', 'build'], { cwd: folder, env, shell: process.platform === 'win32' })
   return folder
 }
 
 /**
- * Returns the headers of a path. The Angular example has those that its own copy of strongroom/headers generates, with
- * the options of docs/frameworks.md.
+ * Returns the headers of a path in the Angular example: those that its own copy of strongroom/headers generates, with the
+ * options of docs/frameworks.md.
  */
-async function headersOf(name, folder, origin) {
-  if (name !== 'angular') return () => ({})
+async function angularHeaders(folder, origin) {
   const { securityHeaders } = await import(`${folder}/node_modules/strongroom/dist/headers.js`)
   const config = JSON.parse(await readFile(`${folder}/public/strongroom/strongroom.json`, 'utf8'))
   const path = '/strongroom/standalone.js'
@@ -99,7 +119,10 @@ async function headersOf(name, folder, origin) {
     base: true,
     page: { 'style-src': ["'unsafe-inline'"] },
   })
-  return (pathname) => (pathname === path ? worker : page)
+  return (pathname) => ({
+    ...(pathname === path ? worker : page),
+    ...(pathname === path || pathname.endsWith('.json') ? { 'Cache-Control': 'no-cache' } : {}),
+  })
 }
 
 /** Serves a folder, and index.html for addresses without a file. */
@@ -123,9 +146,9 @@ function serve(folder, port, headers) {
 
 /** Starts an example's server on a port. Resolves with a function that stops the server. */
 async function start(name, folder, port) {
-  if (OUTPUT[name]) {
-    const headers = await headersOf(name, folder, `http://127.0.0.1:${port}`)
-    return (await serve(`${folder}/${OUTPUT[name]}`, port, headers)).close
+  if (name === 'angular') {
+    const headers = await angularHeaders(folder, `http://127.0.0.1:${port}`)
+    return (await serve(`${folder}/dist`, port, headers)).close
   }
   const { script, args, ready } = SERVERS[name]
   const all = [`${folder}/node_modules/${script}`, ...args, '127.0.0.1', '--port', `${port}`]
@@ -210,6 +233,33 @@ const checkApiFailure = (browser, origin, { api }) =>
     await page.waitForSelector('[role=alert]:not(:empty), h1:has-text("500")')
   })
 
+/** Returns the options with which the doctor finds the worker's file and the configuration of a built example. */
+async function optionsOf(name, folder) {
+  if (!CONFIG[name]) return []
+  // Not every Node reads TypeScript. This is the command that the doctor itself names then.
+  const config = `${folder}/auth.config.mjs`
+  await bundle({ entryPoints: [`${folder}/${CONFIG[name]}`], format: 'esm', outfile: config })
+  return ['--config', config, ...(WORKERS[name] ? ['--worker', await workerOf(folder, WORKERS[name])] : [])]
+}
+
+async function workerOf(folder, { output, base, name }) {
+  const found = (await readdir(`${folder}/${output}`, { recursive: true })).find((path) => name.test(path))
+  if (found === undefined) throw new Error(`${output} has no worker's file, such as ${name}`)
+  return base + found
+}
+
+/** Runs the packed doctor. Throws with its report if it finds a fault, or if it has not found the worker or the client. */
+async function checkWithDoctor(name, folder, origin) {
+  const program = `${folder}/node_modules/strongroom/dist/doctor/index.js`
+  const options = [...(await optionsOf(name, folder)), '--probe-token']
+  const { stdout } = await run(process.execPath, [program, 'doctor', origin, ...options])
+  for (const text of ['the worker may run WebAssembly', 'the provider knows the client']) {
+    if (!stdout.includes(text)) throw new Error(`the doctor has not seen that ${text}\n${stdout}`)
+  }
+  const unseen = stdout.split('\n').filter((line) => line.startsWith('  ? '))
+  if (unseen.length) console.log(unseen.map((line) => `    doctor: ${line.trim()}`).join('\n'))
+}
+
 /** Signs in while the provider responds with errors. */
 async function checkLoginFailure(browser, origin, { faults }) {
   faults.add('discovery', { answer: { status: 503, body: 'Busy' }, times: 100 })
@@ -236,8 +286,10 @@ async function buildAndCheck(name, tarball, browser) {
       [`http://127.0.0.1:${PORTS.provider}`]: servers.provider.issuer,
       [`http://127.0.0.1:${PORTS.api}`]: servers.api.origin,
     }
-    const folder = await build(name, tarball, replaced)
+    // The configuration of Next's server names the origin.
+    const folder = await build(name, tarball, replaced, { ORIGIN: origin })
     stop = await start(name, folder, port)
+    await checkWithDoctor(name, folder, origin)
     await check(browser, origin, { home: HOME[name], path: NESTED[name] })
     await checkLoginFailure(browser, origin, servers.provider)
     await checkApiFailure(browser, origin, servers)
@@ -264,7 +316,7 @@ else {
         continue
       }
       const did = browser
-        ? 'built; signed in, called the API, reloaded, signed out and in again in a second tab; failed to sign in and to call the API'
+        ? 'built; no fault found by the doctor; signed in, called the API, reloaded, signed out and in again in a second tab; failed to sign in and to call the API'
         : 'built'
       console.log(`  ✓ ${name}  ${did}  ${Math.round((performance.now() - start) / 1000)} s`)
     }

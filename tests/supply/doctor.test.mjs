@@ -1,6 +1,6 @@
 // The command line, the report and the requests of `strongroom doctor`.
 import assert from 'node:assert/strict'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { listen } from '../support/listen.mjs'
 import { configFile, doctor, startDeployment, strongroom } from '../support/doctor.mjs'
@@ -10,6 +10,11 @@ before(async () => {
   deployment = await startDeployment()
 })
 after(() => deployment.close())
+
+test('the program has at most 60 KB', async () => {
+  const { size } = await stat(new URL('../../pkg/dist/doctor/index.js', import.meta.url))
+  assert.ok(size <= 60 * 1024, `${size} bytes`)
+})
 
 test('without arguments and with --help, it prints every option', async () => {
   const readme = (await readFile(new URL('../../docs/doctor.md', import.meta.url), 'utf8')).match(

@@ -293,6 +293,16 @@ test('a rule without a safe method gets no call', async () => {
   )
 })
 
+test('an API at whose address no server responds is one fault', async () => {
+  const { ofApi } = await look(undefined, { url: 'http://127.0.0.1:1/v1/' })
+  const faults = ofApi.filter(({ result }) => result === 'fault')
+  assert.deepEqual(
+    faults.map(({ id }) => id),
+    ['api.0.response'],
+  )
+  assert.match(faults[0].fix, /^correct the rule's url/)
+})
+
 test('an API on the app’s own origin needs no CORS', async () => {
   const { by, ofApi } = await look(undefined, { url: '/v1/' })
   assert.equal(by['api.0.preflight'].result, 'unused')

@@ -6,7 +6,10 @@ import { request as send } from 'node:http'
 import { after, before, test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
 import { toNodeListener } from '../../pkg/dist/edge/node.js'
+import { ACCOUNTS } from '../support/accounts.mjs'
+import { startInProcess } from '../support/edge/in_process.mjs'
 import { startTls } from '../support/edge/tls.mjs'
+import { Visitor } from '../support/edge/visitor.mjs'
 import { configFile, doctor } from '../support/doctor.mjs'
 import { freePort, listen } from '../support/listen.mjs'
 import { startProvider } from '../support/provider.mjs'
@@ -70,7 +73,7 @@ const look = async (change = () => {}, { config = {}, file, args = [], at = orig
     routes: [{ prefix: '/api/', upstream: 'http://127.0.0.1:1/', url: 'https://api.example.com/v1/' }],
     coordinator: inIsolate(),
     log: (fault) => process.env.SHOW && console.error(fault),
-    ...config,
+    ...(typeof config === 'function' ? config() : config),
   })
   const behind = await listen({ handler: toNodeListener(handler, { origin: at }) })
   state = { page: {}, refuse: () => {}, request: () => {}, response: () => {}, path: (path) => path, behind }
@@ -93,6 +96,7 @@ const HEALTHY = {
   'handler.cookies': 'ok',
   'handler.redirect-uri': 'ok',
   'handler.client': 'ok',
+  'handler.secret': 'unseen',
   'handler.cookie-length': 'ok',
   'handler.response-length': 'unseen',
   'handler.route /api/': 'ok',
@@ -103,8 +107,9 @@ const HEALTHY = {
 const resultsOf = (lines) => Object.fromEntries(lines.map(({ id, result }) => [id, result]))
 
 test('a token handler in which everything is right', async () => {
-  const { ofHandler, by, status } = await look()
+  const { ofHandler, by, status, requests } = await look()
   assert.deepEqual(resultsOf(ofHandler), HEALTHY)
+  assert.ok(requests <= 15, `${requests} requests`)
   for (const id of ['page.worker-src', 'page.service-worker', 'worker.file']) {
     assert.equal(by[id].result, 'unused')
   }
@@ -152,7 +157,7 @@ const BROKEN = [
     (s) => (s.path = (path) => path.replace('/sso/', '/auth/')),
     /base is \/auth, and it responds at \/sso/,
     /^base: '\/sso'$/,
-    { args: ['--handler', '/sso'], also: /redirect-uri|client/ },
+    { args: ['--handler', '/sso'], also: /redirect-uri/ },
   ],
   [
     'session',
@@ -166,7 +171,7 @@ const BROKEN = [
     (s) => (s.request = (headers) => ((headers['x-strongroom'] = undefined), delete headers['x-strongroom'])),
     /^403 cross_site_request: /,
     /^origin: 'http:\/\/localhost:\d+', or let the proxy pass/,
-    { also: /cookie-length|route/ },
+    { also: /route/ },
   ],
   [
     'no-store',
@@ -195,6 +200,13 @@ const BROKEN = [
     /let the proxy pass/,
   ],
   ['login', (s) => (s.refuse = (r) => isPath('/auth/login')(r) && [502]), /^502/, /handler's log/],
+  [
+    'login',
+    () => {},
+    /^400 text\/html.*: Signing in did not work the issuer in .*\( issuer_mismatch \)/,
+    /^issuer: 'http:\/\/127\.0\.0\.1:\d+'$/,
+    { config: () => ({ issuer: `${provider.issuer}/` }) },
+  ],
   ['login', () => {}, /^503 /, /handler's log/, { config: { issuer: 'http://127.0.0.1:1' } }],
   [
     'cookies',
@@ -226,7 +238,7 @@ const BROKEN = [
     () => {},
     /redirect_uri=http:\/\/localhost:1\/auth\/callback/,
     /^origin: 'http:\/\/localhost:\d+'$/,
-    { config: { origin: 'http://localhost:1', par: false }, also: /session|csrf|cookie-length|route/ },
+    { config: { origin: 'http://localhost:1', par: false }, also: /session|csrf|route/ },
   ],
   [
     'client',
@@ -284,10 +296,54 @@ test('handler.opener: windows of other sites are a question', async () => {
   assert.equal(by['handler.opener'].result, 'unseen')
 })
 
+test('page.opener: an app with a token handler needs same-origin', async () => {
+  const { by } = await look((s) => (s.page = { 'Cross-Origin-Opener-Policy': 'unsafe-none' }))
+  assert.equal(by['page.opener'].fix, 'Cross-Origin-Opener-Policy: same-origin')
+})
+
+test('handler.login: a proxy that changes the headers of navigations', async () => {
+  const { by } = await look((s) => (s.request = (headers) => (headers['x-strongroom'] = '1')))
+  assert.equal(by['handler.login'].result, 'fault')
+  assert.equal(by['handler.login'].fix, by['handler.csrf'].fix)
+})
+
+test('handler.routes: without a configuration, routes without url are not known', async () => {
+  const routes = [{ prefix: '/api/', upstream: 'http://127.0.0.1:1/' }]
+  const { by } = await look(undefined, { config: { routes } })
+  assert.equal(by['handler.routes'].result, 'unused')
+  const named = await look(undefined, { config: { routes }, file: { client: { id: 'web' }, routes } })
+  assert.equal(named.by['handler.routes'], undefined)
+  assert.equal(named.by['handler.route /api/'].result, 'ok')
+})
+
+test('handler.found: with the handler’s configuration, no worker is expected', async () => {
+  const file = { client: { id: 'web' }, routes: [] }
+  const { lines } = await look((s) => (s.refuse = () => [200, { 'Content-Type': 'text/html' }]), { file })
+  const faults = lines.filter(({ result }) => result === 'fault')
+  assert.deepEqual(
+    faults.map(({ id }) => id),
+    ['handler.found'],
+  )
+})
+
+test('handler.cookie-length: an error of the handler has arrived, too', async () => {
+  const { by } = await look((s) => (s.request = (headers) => delete headers['x-strongroom']))
+  assert.equal(by['handler.session'].result, 'fault')
+  assert.equal(by['handler.cookie-length'].result, 'ok')
+})
+
+test('page.found: a server that fails', async () => {
+  const server = await listen({ handler: (request, response) => response.writeHead(500).end() })
+  const { by } = await doctor(server.origin)
+  await server.close()
+  assert.equal(by['page.found'].fix, "look at the server's log")
+})
+
 test('page.policy: the policy of an app with a token handler', async () => {
   const { by } = await look((s) => (s.page = { 'Content-Security-Policy': '' }))
   assert.match(by['page.policy'].fix, /^Content-Security-Policy: default-src 'none'; .*connect-src 'self'/)
   assert.doesNotMatch(by['page.policy'].fix, /worker-src/)
+  assert.equal(by['handler.frames'], undefined, 'one line has the whole policy')
 })
 
 test('handler.cookies over https: Secure and the prefix', async () => {
@@ -339,8 +395,58 @@ test('a server that sends anything in place of a handler’s configuration', asy
       answer,
     )
     assert.deepEqual(
-      lines.filter(({ id }) => id.startsWith('handler.route')),
+      lines.filter(({ id }) => id.startsWith('handler.route ')),
       [],
     )
   }
 })
+
+/** The bytes of all tokens that fit into one cookie and into two, as the doctor says. */
+const roomsOf = async (file) => {
+  const { by } = await look(undefined, { file: { client: { id: 'web' }, ...file } })
+  const { text } = by['handler.response-length']
+  return text.match(/[Uu]p to (\d+) bytes/g).map((found) => Number(found.match(/\d+/)[0]))
+}
+
+for (const options of [{ scope: 'openid profile offline_access' }, { scope: 'openid profile', dpop: true }]) {
+  test(`the doctor's lengths are those of real sessions with ${JSON.stringify(options)}`, async () => {
+    const rooms = await roomsOf(options)
+    const account = ACCOUNTS[0]
+    const { name } = account
+    const app = await startInProcess(createTokenHandler, {
+      accessTokenSeconds: 600,
+      handler: {
+        ...options,
+        coordinator: inIsolate(),
+        log: (fault) => process.env.SHOW && console.error(fault),
+      },
+    })
+    /** Signs in with a name of this length. Resolves with the bytes of the tokens, and the number of cookies. */
+    const signIn = async (length) => {
+      account.name = 'n'.repeat(length)
+      const visitor = new Visitor(app.place)
+      await visitor.signIn()
+      const tokens = ['access_token', 'refresh_token', 'id_token'].map((kind) => {
+        const token = app.provider.ledger.tokens(kind).at(-1)
+        return token?.value.length ?? 0
+      })
+      const cookies = [...visitor.cookies].filter(([one]) => /^__Host-strongroom(\.\d)?$/.test(one))
+      return { bytes: tokens.reduce((a, b) => a + b), cookies: cookies.length }
+    }
+    try {
+      const { bytes } = await signIn(0)
+      for (const [i, room] of rooms.entries()) {
+        const length = Math.floor(((room - bytes) * 3) / 4)
+        const below = await signIn(length - 4)
+        assert.ok(below.bytes <= room && below.bytes > room - 20, `${below.bytes} of ${room}`)
+        assert.equal(below.cookies, i + 1, `${below.bytes} of ${room}`)
+        const above = await signIn(length + 40)
+        assert.ok(above.bytes > room && above.bytes < room + 70, `${above.bytes} of ${room}`)
+        assert.equal(above.cookies, [2, 0][i], `${above.bytes} of ${room}`)
+      }
+    } finally {
+      account.name = name
+      await app.close()
+    }
+  })
+}

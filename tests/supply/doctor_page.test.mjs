@@ -290,6 +290,12 @@ const BROKEN = [
     /^Content-Security-Policy: default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' http:\/\/127\.0\.0\.1:\d+ http:\/\/127\.0\.0\.1:\d+;/,
   ],
   [
+    'worker.policy',
+    { workerPolicy: (policy) => `${policy}, default-src 'self'` },
+    /'wasm-unsafe-eval'.*, default-src 'self'$/,
+    /^only this one: Content-Security-Policy: default-src 'none'; script-src 'self' 'wasm-unsafe-eval';/,
+  ],
+  [
     'worker.wasm-unsafe-eval',
     { workerPolicy: replaced(" 'wasm-unsafe-eval'", '') },
     /^script-src 'self'$/,

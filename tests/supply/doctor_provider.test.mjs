@@ -61,7 +61,10 @@ async function startFake() {
         return send(400, { error: state.tokenError })
       }
       if (path !== '/auth') return send(404, {})
-      if (state.page) return send(400, undefined, { 'Content-Type': 'text/html' })
+      if (state.page) {
+        response.writeHead(400, { 'Content-Type': 'text/html' })
+        return response.end(state.page)
+      }
       const back = new URL(url.searchParams.get('redirect_uri'))
       for (const [name, value] of Object.entries(state.response)) back.searchParams.set(name, value)
       return send(303, undefined, { Location: state.isFragment ? back.href.replace('?', '#') : back.href })
@@ -95,7 +98,7 @@ const HEALTHY = {
   'provider.cors-keys': 'ok',
   'provider.cors-token': 'ok',
   'provider.cors-revocation': 'ok',
-  'provider.cors-token-errors': 'unused',
+  'provider.cors-token-errors': 'unseen',
   'provider.client': 'ok',
   'provider.iss-value': 'ok',
   'provider.refresh-tokens': 'unseen',
@@ -261,6 +264,28 @@ const BROKEN = [
     /authorization code flow/,
   ],
   [
+    'client',
+    (s) => (s.page = '<p><code>invalid_redirect_uri</code> redirect_uri did not match</p>'),
+    {},
+    /^400: invalid_redirect_uri redirect_uri did not match$/,
+    /^register the redirect URI http:\/\/localhost:\d+\/callback, exactly so, for the client strongroom-demo at the provider$/,
+  ],
+  [
+    'client',
+    (s) =>
+      (s.page = '<style>p { x: y }</style><p>The redirect URI is not registered for this application.</p>'),
+    {},
+    /^400: The redirect URI is not registered/,
+    /^register the redirect URI/,
+  ],
+  [
+    'client',
+    (s) => (s.page = '<p>invalid_client</p>'),
+    {},
+    /^400: invalid_client$/,
+    /^register the client strongroom-demo at the provider, or correct `clientId`$/,
+  ],
+  [
     'iss-value',
     (s) => delete s.response.iss,
     {},
@@ -293,9 +318,38 @@ for (const [name, change, config, seen, fix, ...args] of BROKEN) {
   })
 }
 
+test('client: the words of error pages that refuse a redirect URI, and of others', async () => {
+  for (const [text, isRefusal] of [
+    ['Error 400: redirect_uri_mismatch', true],
+    ['We are sorry... Invalid parameter: redirect_uri', true],
+    ['Callback URL mismatch.', true],
+    ["The 'redirect_uri' parameter must be a Login redirect URI in the client app settings", true],
+    ["AADSTS50011: The redirect URI 'https://app.example.com/a/long/path' specified does not match", true],
+    ['The redirect_uri is not associated with this application.', true],
+    ['The session has expired. You are taken back to the redirect URI of the app.', false],
+    ['The request is invalid. Its redirect_uri was https://app.example.com/callback.', false],
+  ]) {
+    const { by } = await look(
+      (s) => (s.page = `<head><title>redirect_uri_mismatch</title></head><p>${text}</p>`),
+    )
+    assert.equal(by['provider.client'].result, isRefusal ? 'fault' : 'unseen', text)
+  }
+})
+
 test('what cannot be seen is a question, with its reason', async () => {
   for (const [name, change, config, reason] of [
-    ['client', (s) => (s.page = true), {}, /an error page proves nothing \(400 text\/html\)/],
+    [
+      'client',
+      (s) => (s.page = '<h1>Not possible</h1>'),
+      {},
+      /an error page proves nothing \(400 text\/html\)/,
+    ],
+    [
+      'client',
+      (s) => (s.page = '<title>Sorry</title><a href="/?redirect_uri=invalid_client">redirect_uri: again</a>'),
+      {},
+      /an error page proves nothing/,
+    ],
     [
       'client',
       (s) => (s.document.require_pushed_authorization_requests = true),

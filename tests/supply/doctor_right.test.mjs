@@ -2,7 +2,13 @@
 // generates. `--fix-headers` repairs a deployment.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { cloudflareHeaders, nextHeaders, nginxHeaders, securityHeaders } from '../../pkg/dist/headers.js'
+import {
+  cloudflareHeaders,
+  netlifyHeaders,
+  nextHeaders,
+  nginxHeaders,
+  securityHeaders,
+} from '../../pkg/dist/headers.js'
 import { startDemo } from '../../www/demo.mjs'
 import { configFile, doctor, startDeployment, strongroom } from '../support/doctor.mjs'
 
@@ -16,8 +22,11 @@ after(() => deployment.close())
 /** Returns the lines that are neither right nor unused. */
 const open = ({ lines }) => lines.filter(({ result }) => result !== 'ok' && result !== 'unused')
 
-/** The one line that only a login could decide. */
+/** The line that only a login could decide. */
 const LOGIN = ['provider.refresh-tokens']
+
+/** The lines that stay open without --probe-token. */
+const OPEN = ['provider.cors-token-errors', ...LOGIN]
 
 test('the demo’s site is right', async () => {
   const demo = await startDemo()
@@ -93,8 +102,56 @@ for (const [name, config, options] of [
       const report = await doctor(site.origin, '--config', await configFile(own))
       assert.deepEqual(
         open(report).map(({ id, seen }) => [id, seen]),
+        OPEN.map((id) => [id, undefined]),
+      )
+    } finally {
+      site.headers = {}
+      site.routes['/callback'] = '/index.html'
+    }
+  })
+}
+
+/** Returns the headers of a path by a `_headers` file: all rules that match are combined, and `! Name` removes a header. */
+const byFile = (text) => (path) => {
+  const found = {}
+  let matches = false
+  for (const line of text.split('\n').filter((one) => one && !one.startsWith('#'))) {
+    const content = line.trim()
+    if (line === content) matches = content === path || (content === '/*' && path !== '')
+    else if (matches && content.startsWith('! ')) delete found[content.slice(2)]
+    else if (matches) found[content.split(': ')[0]] = content.split(/: (.*)/)[1]
+  }
+  return found
+}
+
+/** Returns the headers of a path by the rules of Next and Vercel. */
+const byRules = (rules) => (path) =>
+  Object.fromEntries(
+    rules
+      .filter(({ source }) => new RegExp(`^${source}$`).test(path))
+      .flatMap(({ headers }) => headers.map(({ key, value }) => [key, value])),
+  )
+
+for (const [name, format] of [
+  ['Cloudflare', (config, options) => byFile(cloudflareHeaders(config, options))],
+  ['Netlify', (config, options) => byFile(netlifyHeaders(config, { ...options, documents: ['/'] }))],
+  ['Next and Vercel', (config, options) => byRules(nextHeaders(config, options))],
+]) {
+  test(`the sample for ${name} is right`, async () => {
+    const { site } = deployment
+    const config = { ...deployment.config, callbackPage: true }
+    const headersOf = format(config, { origin: site.origin, worker: '/auth.worker.js' })
+    serve({ page: headersOf('/'), callback: headersOf('/callback'), worker: headersOf('/auth.worker.js') })
+    site.files['/callback.html'] = '<!doctype html><title>Signing in</title>'
+    site.routes['/callback'] = '/callback.html'
+    try {
+      const report = await doctor(site.origin, '--config', await configFile(config), '--probe-token')
+      assert.deepEqual(
+        open(report).map(({ id, seen }) => [id, seen]),
         LOGIN.map((id) => [id, undefined]),
       )
+      assert.equal(report.by['page.callback-headers'].result, 'ok')
+      assert.equal(report.by['worker.policy'].result, 'ok')
     } finally {
       site.headers = {}
       site.routes['/callback'] = '/index.html'

@@ -27,7 +27,7 @@ const look = async (changes = {}, { page, frame = `${demo.vault.origin}/frame.ht
     Object.entries(healthy).map(([path, headers]) => [path, { ...headers, ...changes[path] }]),
   )
   try {
-    const args = ['--config', file, '--worker', '/auth.worker.js', '--vault-frame', frame]
+    const args = ['--config', file, '--worker', '/auth.worker.js', '--vault-frame', frame, '--probe-token']
     return await doctor(demo.site.origin, ...args)
   } finally {
     demo.vault.headers = healthy

@@ -205,3 +205,32 @@ test('sentences for users belong to documented codes', async () => {
   )
   assert.equal(new Set(named).size, named.length, 'a code has two sentences')
 })
+
+/** The pages that end with a deployment, besides those of the providers. */
+const GUIDES = [
+  'callback-page',
+  'deployment',
+  'edge',
+  'edge-deploy',
+  'edge-page',
+  'frameworks',
+  'headers',
+  'migration',
+  'migration-authjs',
+  'nextjs',
+  'pwa',
+  'react-router',
+  'several-apps',
+  'standalone',
+  'vault-origin',
+]
+
+test('guides name the command that checks the deployment', async () => {
+  const providers = (await documents()).filter((path) => /^docs\/providers\/(?!README)/.test(path))
+  const paths = [...GUIDES.map((name) => `docs/${name}.md`), ...providers]
+  assert.ok(paths.length > 30)
+  const command = /npx strongroom doctor https:\/\/app\.example\.com[^`]*`[^]{0,30}\]?\((\.\.\/)?doctor\.md\)/
+  const lacking = []
+  for (const path of paths) if (!command.test(await read(path))) lacking.push(path)
+  assert.deepEqual(lacking, [])
+})

@@ -4,18 +4,19 @@ mod files;
 
 use crate::install::NPM;
 use crate::paths::{self, at};
-use crate::process::program;
+use crate::process::{node, program};
 use crate::{package, supply};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 
 type Check = (&'static str, fn() -> Result<()>);
 
-const CHECKS: [Check; 5] = [
+const CHECKS: [Check; 6] = [
     ("all changes are committed", clean_tree),
     ("versions and CHANGELOG.md agree", versions),
     ("the version has no tag, or its tag is this commit", tag),
     ("the compiler is the one of releases", compiler),
+    ("the packed doctor finds no fault in the demo", doctor),
     ("npm publish --dry-run", npm),
 ];
 
@@ -138,6 +139,10 @@ fn compiler() -> Result<()> {
         "releases are built by rustc {wanted}, and this is {found}: set RUSTUP_TOOLCHAIN={wanted}"
     );
     Ok(())
+}
+
+fn doctor() -> Result<()> {
+    node(&["--test", "tests/packaging/doctor.test.mjs"]).run_quietly()
 }
 
 fn npm() -> Result<()> {

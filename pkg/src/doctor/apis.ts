@@ -20,6 +20,9 @@ export const checkApis = async (deployment: Deployment): Promise<void> => {
   }
 }
 
+/** Returns a method of a rule that changes nothing. */
+const safeMethod = ({ methods = ['GET'] }: ApiRule) => ['GET', 'HEAD'].find((one) => methods.includes(one))
+
 const list = (value: string | undefined) =>
   (value ?? '')
     .toLowerCase()
@@ -42,6 +45,8 @@ const checkPreflight = async (deployment: Deployment, id: string, url: string, r
       },
     })
   const reply = await ask(methods.find((method) => !SIMPLE.includes(method)) ?? methods[0]!)
+  // The line about the response says that no server responds.
+  if (reply.status === 0 && safeMethod(rule) !== undefined) return
   const value = reply.header('access-control-allow-origin')
   const isAllowed = value === origin || (value === '*' && credentials !== 'include')
   const isOk = reply.status >= 200 && reply.status < 300
@@ -99,7 +104,7 @@ const isIn = (allowed: string[], method: string) =>
 const checkResponse = async (deployment: Deployment, id: string, url: URL, rule: ApiRule) => {
   const { report, requests, origin } = deployment
   const marker = `doctor-${crypto.randomUUID()}`
-  const method = ['GET', 'HEAD'].find((one) => (rule.methods ?? ['GET']).includes(one))
+  const method = safeMethod(rule)
   if (method === undefined) {
     report.unseen(
       `${id}.response`,

@@ -11,6 +11,8 @@ import type { Reply, Requests } from './requests.js'
 export interface HandlerConfig {
   base?: string
   routes?: { prefix: string }[]
+  scope?: string
+  dpop?: boolean
   session?: { storage?: string }
 }
 

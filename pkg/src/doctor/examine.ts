@@ -34,7 +34,8 @@ export const examine = async (options: CommandLine): Promise<{ text: string; has
   if (deployment.config) await findMetadata(deployment)
   if (findPage(deployment)) {
     const { vaultFrame } = options
-    const hasHandler = await checkHandler(deployment)
+    const isNamed = deployment.handlerConfig !== undefined || options.handler !== undefined
+    const hasHandler = (await checkHandler(deployment)) || isNamed
     deployment.needsWorker = !vaultFrame && (!hasHandler || deployment.worker !== undefined)
     checkPage(deployment)
     if (!vaultFrame) await checkCallback(deployment)

@@ -1,8 +1,9 @@
 /** The lines about a token handler. */
+import { cookieSize } from './cookie-size.js'
 import type { Deployment } from './deployment.js'
 import { checkFrames } from './page.js'
 import { NAVIGATION, reportClient } from './provider-client.js'
-import { jsonOf, type Reply, seenOf } from './requests.js'
+import { jsonOf, type Reply, seenOf, textOf } from './requests.js'
 
 /** The headers of a request by script of the app's own pages. */
 const script = (origin: string) => ({
@@ -63,9 +64,10 @@ const codeOf = (reply: Reply): string | undefined => {
 
 const seenError = (reply: Reply): string => {
   const code = codeOf(reply)
-  return code === undefined
-    ? seenOf(reply)
-    : `${reply.status} ${code}: ${(jsonOf(reply)!['error'] as { message?: string }).message ?? ''}`
+  if (code !== undefined)
+    return `${reply.status} ${code}: ${(jsonOf(reply)!['error'] as { message?: string }).message ?? ''}`
+  const isPage = reply.status >= 400 && /html/.test(reply.header('content-type') ?? '')
+  return seenOf(reply) + (isPage ? `: ${textOf(reply).slice(0, 200)}` : '')
 }
 
 /** Checks that a request of the app's own page gets a response, which no cache keeps. */
@@ -97,6 +99,9 @@ const checkHealth = async ({ report, requests, origin }: Deployment, base: strin
   )
 }
 
+const UNCHANGED =
+  'let the proxy pass the headers X-Strongroom, Origin and Sec-Fetch-* of the browser unchanged, and set none of them'
+
 /** Checks that requests from elsewhere are refused, which fails if a proxy drops or sets headers. */
 const checkRefusals = async ({ report, requests, origin }: Deployment, base: string) => {
   const { 'X-Strongroom': _, ...unmarked } = script(origin)
@@ -120,7 +125,7 @@ const checkRefusals = async ({ report, requests, origin }: Deployment, base: str
     'requests of other sites are refused',
     passed.length ? 'requests of other sites are not refused' : undefined,
     passed.join('\n'),
-    'let the proxy pass the headers X-Strongroom, Origin and Sec-Fetch-* of the browser unchanged, and set none of them',
+    UNCHANGED,
   )
 }
 
@@ -131,7 +136,13 @@ const checkLogin = async (deployment: Deployment, base: string): Promise<string[
   const reply = await requests.send(`${origin}${base}/login?prompt=none`, { headers })
   const target = reply.redirect
   if (target === undefined) {
-    const fix = "look at the handler's log: it says which request to the provider failed"
+    const [, issuer] = /metadata is '([^']+)', not /.exec(textOf(reply)) ?? []
+    const fix =
+      codeOf(reply) === 'cross_site_request'
+        ? UNCHANGED
+        : issuer !== undefined
+          ? `issuer: '${issuer}'`
+          : "look at the handler's log: it says which request to the provider failed"
     report.fault('handler.login', 'a login does not lead to the provider', seenError(reply), fix)
     return []
   }
@@ -150,11 +161,14 @@ const checkLogin = async (deployment: Deployment, base: string): Promise<string[
     )
   } else
     report.unused('handler.redirect-uri', 'the request was pushed, so its redirect URI is not in the address')
-  reportClient(
-    deployment,
-    'handler.client',
-    await requests.send(target, { headers: NAVIGATION }),
-    redirectUri ?? expected,
+  // With a wrong redirect URI, the provider's response says nothing about the registration.
+  if (redirectUri === null || redirectUri === expected) {
+    const response = await requests.send(target, { headers: NAVIGATION })
+    reportClient(deployment, 'handler.client', response, expected)
+  }
+  report.unseen(
+    'handler.secret',
+    'only a login shows if the provider accepts the secret or key of the client',
   )
   return [provider]
 }
@@ -196,7 +210,7 @@ const checkCookies = ({ report, origin }: Deployment, cookies: string[]) => {
     `the login's cookie has ${needed.map(([, attribute]) => attribute).join(', ')}`,
     wrong.length ? 'something in front of the handler changes the attributes of its cookies' : undefined,
     `missing in ${wrong.join('\n')}`,
-    'let the proxy pass Set-Cookie unchanged: no proxy_cookie_domain, proxy_cookie_path or proxy_cookie_flags',
+    'let proxies, and code around the handler, pass Set-Cookie unchanged: in nginx no proxy_cookie_domain, proxy_cookie_path or proxy_cookie_flags',
   )
 }
 
@@ -217,16 +231,14 @@ const checkLengths = async ({ report, requests, origin, handlerConfig }: Deploym
   report.check(
     'handler.cookie-length',
     `requests with ${LONGEST_COOKIES} bytes of cookies reach the handler`,
-    reply.status === 200
+    // An error of the handler itself has arrived, too.
+    reply.status === 200 || codeOf(reply) !== undefined
       ? undefined
       : 'a server in front of the handler refuses long cookies, also at a logout',
     `${seenOf(reply)} for a request with ${LONGEST_COOKIES} bytes of cookies`,
     "session: { storage: 'in-store' }, or higher limits: in nginx, large_client_header_buffers 4 16k;",
   )
-  report.unseen(
-    'handler.response-length',
-    "only a login shows how long the session's cookies are (at most 6600 bytes): nginx needs proxy_buffer_size 16k if the log says limit_exceeded",
-  )
+  report.unseen('handler.response-length', cookieSize(handlerConfig ?? {}))
 }
 
 /** Returns the prefixes of routes. A server may have sent anything in their place. */
@@ -238,6 +250,8 @@ const prefixesOf = (routes: unknown): string[] =>
 /** Checks that routes lead to the handler, and to nothing without a session. */
 const checkRoutes = async ({ report, requests, origin, handlerConfig }: Deployment, known: unknown) => {
   const prefixes = new Set([...prefixesOf(known), ...prefixesOf(handlerConfig?.routes)])
+  if (!prefixes.size)
+    report.unused('handler.routes', "without the handler's configuration (--config FILE), no route is known")
   for (const prefix of prefixes) {
     const reply = await requests.send(origin + prefix, { headers: script(origin) })
     // The handler marks its own errors: here a missing login, or a refused method.
@@ -262,7 +276,7 @@ const checkPages = (deployment: Deployment, provider: string[]) => {
   else if (opener === 'same-origin-allow-popups') {
     report.unseen(
       'handler.opener',
-      `Cross-Origin-Opener-Policy is ${opener}: it must be same-origin, unless the app needs windows of other sites`,
+      `only you know if the app needs windows of other sites: if not, Cross-Origin-Opener-Policy must be same-origin, not ${opener}`,
     )
   }
 }

@@ -27,9 +27,11 @@ export const findPage = (deployment: Deployment): boolean => {
   const isPage = page.status === 200 && /html/.test(page.header('content-type') ?? '')
   if (!isPage) {
     const fix =
-      page.redirect === undefined
-        ? `let the server send the app's page (200, text/html) for ${url.pathname}`
-        : `npx strongroom doctor '${page.redirect.replaceAll("'", '%27')}'`
+      page.status >= 500
+        ? "look at the server's log"
+        : page.redirect === undefined
+          ? `let the server send the app's page (200, text/html) for ${url.pathname}`
+          : `npx strongroom doctor '${page.redirect.replaceAll("'", '%27')}'`
     report.fault('page.found', 'the address has no page of an app', seenOf(page), fix)
     return false
   }
@@ -133,7 +135,8 @@ const checkWorkerSource = (deployment: Deployment, fix: SharedFix) => {
       : 'a token handler is in place of a worker'
     report.unused(id, where)
   } else if (permits(policies, 'worker-src', admitsAll(origin))) {
-    report.fault(id, 'every file of the origin may become a worker, also an uploaded one', seen, fix)
+    const path = worker === undefined ? " (the fix needs your worker's path: --worker PATH)" : ''
+    report.fault(id, `every file of the origin may become a worker, also an uploaded one${path}`, seen, fix)
   } else if (
     permits(policies, 'worker-src', (sources) => sources.some((one) => /^(blob|data):$/.test(one)))
   ) {
@@ -172,7 +175,10 @@ const checkHeaders = (deployment: Deployment) => {
   } else report.unused('page.isolated', 'the page is not cross-origin isolated')
 }
 
-const checkOpener = ({ report, page, config }: Deployment, wanted: Record<string, string>) => {
+const checkOpener = (
+  { report, page, config, needsWorker, options }: Deployment,
+  wanted: Record<string, string>,
+) => {
   const name = 'Cross-Origin-Opener-Policy'
   const value = page.header(name)
   const id = 'page.opener'
@@ -181,11 +187,13 @@ const checkOpener = ({ report, page, config }: Deployment, wanted: Record<string
   } else if (value === 'same-origin-allow-popups') {
     report.unseen(
       id,
-      `${name} is ${value}: with callbackPage it must be same-origin, unless the app needs windows of other sites`,
+      `only you know if the app needs windows of other sites: if not, ${name} must be same-origin with callbackPage, not ${value}`,
     )
   } else {
     const seen = value === undefined ? `no ${name}` : `${name}: ${value}`
-    report.fault(id, 'windows of other sites keep a reference to the page', seen, headerLine(wanted, name))
+    const hasHandler = !needsWorker && !options.vaultFrame
+    const fix = hasHandler ? `${name}: same-origin` : headerLine(wanted, name)
+    report.fault(id, 'windows of other sites keep a reference to the page', seen, fix)
   }
 }
 
@@ -194,6 +202,8 @@ const checkOpener = ({ report, page, config }: Deployment, wanted: Record<string
  * the frame, and read its response.
  */
 export const checkFrames = ({ report, policies, origin }: Deployment, id: string, shown: string[]): void => {
+  // Without a policy, the line page.policy has the whole one.
+  if (!policies.length) return
   const shows = (name: string) =>
     permits(policies, name, (sources) => shown.some((one) => admits(sources, `${one}/`, origin)))
   const name = ['frame-src', 'object-src'].find(shows)

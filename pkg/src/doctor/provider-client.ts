@@ -1,6 +1,6 @@
 /** The line about client and redirect URI, from a login without interaction. */
 import type { Deployment } from './deployment.js'
-import { type Reply, seenOf } from './requests.js'
+import { type Reply, seenOf, textOf } from './requests.js'
 
 /** Returns a value that nobody can guess. */
 export const random = (): string => crypto.randomUUID().replaceAll('-', '')
@@ -57,6 +57,21 @@ export const reportClient = (
 ) => {
   const { redirect } = reply
   if (redirect === undefined || !isAt(redirect, redirectUri)) {
+    const text = textOf(reply)
+    const isUnknown = /invalid_client\b/i.test(text)
+    const at = text.search(isUnknown ? /invalid_client\b/i : REFUSED)
+    if (reply.status >= 400 && at >= 0) {
+      const client = config ? ` ${config.clientId}` : ''
+      report.fault(
+        id,
+        `the provider does not know the ${isUnknown ? 'client' : 'redirect URI'}`,
+        `${reply.status}: ${text.slice(Math.max(at - 40, 0), at + 80)}`,
+        isUnknown
+          ? `register the client${client} at the provider, or correct \`${config ? 'clientId' : 'client.id'}\``
+          : `register the redirect URI ${redirectUri}, exactly so, for the client${client} at the provider`,
+      )
+      return
+    }
     report.unseen(
       id,
       `an error page proves nothing (${seenOf(reply)}): compare the client and the redirect URI ${redirectUri} with the registration`,
@@ -91,6 +106,10 @@ export const reportClient = (
       : `issuer: ${JSON.stringify(iss)}`,
   )
 }
+
+/** Words with which an error page refuses the redirect URI. */
+const REFUSED =
+  /redirect(_uri)?_mismatch|(redirect|callback).ur[il].{0,160}(mismatch|not (match|valid|registered|allowed|associated)|must be a|is invalid)|(invalid|unregistered)[_ :].{0,12}redirect.ur[il]/i
 
 const isAt = (address: string, redirectUri: string) => {
   const [url, expected] = [new URL(address), new URL(redirectUri)]

@@ -74,7 +74,7 @@ export const checkTokenEndpoint = async (
       seen,
       'Access-Control-Allow-Headers: DPoP',
     )
-  } else if (value !== undefined) report.ok(id, `${origin} may read the responses of the ${name} endpoint`)
+  } else if (value !== undefined) report.ok(id, `preflights of the ${name} endpoint allow ${origin}`)
   else if (isBound) {
     report.fault(
       id,
@@ -120,5 +120,9 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
       fix,
     )
   } else if (error === 'invalid_grant') report.ok('provider.public-client', 'the client needs no secret')
-  else report.unseen('provider.public-client', `the provider responded with ${error ?? seenOf(reply)}`)
+  else
+    report.unseen(
+      'provider.public-client',
+      `the response, ${error ?? seenOf(reply)}, does not show if the client needs a secret`,
+    )
 }

@@ -126,7 +126,10 @@ export const checkProvider = async (deployment: Deployment): Promise<void> => {
   await checkTokenEndpoint(deployment, 'token', metadata.token_endpoint)
   await checkTokenEndpoint(deployment, 'revocation', metadata.revocation_endpoint)
   if (!options.probesToken) {
-    report.unused('provider.cors-token-errors', 'errors of the token endpoint are seen with --probe-token')
+    report.unseen(
+      'provider.cors-token-errors',
+      'only a token request shows if its response allows this origin: --probe-token sends one that fails',
+    )
   }
   await checkClient(deployment)
   if (/\boffline_access\b/.test(config.scope ?? '')) {

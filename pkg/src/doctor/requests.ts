@@ -246,3 +246,11 @@ export const seenOf = ({ status, redirect, failure, header }: Reply): string => 
   const type = header('content-type')
   return `${status}${type === undefined ? '' : ` ${type}`}`
 }
+
+/** Returns what a page shows, on one line. */
+export const textOf = ({ body }: Reply): string =>
+  body
+    .replace(/<(script|style|head)\b[^]*?<\/\1>|<[^>]*>/gi, ' ')
+    .replace(/&#0?39;/g, "'")
+    .replace(/\s+/g, ' ')
+    .trim()

@@ -50,7 +50,7 @@ export const checkWorker = async (deployment: Deployment): Promise<void> => {
 }
 
 const checkPolicy = (deployment: Deployment, policies: Policy[]) => {
-  const { report, config } = deployment
+  const { report, config, workerFile } = deployment
   const wanted = generated(deployment).worker
   const name = 'Content-Security-Policy'
   const line = headerLine(wanted, name)
@@ -64,10 +64,21 @@ const checkPolicy = (deployment: Deployment, policies: Policy[]) => {
     )
     return
   }
+  const compiles = (all: Policy[]) =>
+    permits(all, 'script-src', (sources) =>
+      sources.some((one) => one === "'wasm-unsafe-eval'" || one === "'unsafe-eval'"),
+    )
+  const canCompile = compiles(policies)
+  if (!canCompile && policies.some((one) => compiles([one]))) {
+    report.fault(
+      'worker.policy',
+      `the worker's file has ${policies.length} policies, and browsers enforce all of them`,
+      workerFile!.header(name) ?? '',
+      `only this one: ${line}`,
+    )
+    return
+  }
   report.ok('worker.policy', "the worker's file has a policy of its own")
-  const canCompile = permits(policies, 'script-src', (sources) =>
-    sources.some((one) => one === "'wasm-unsafe-eval'" || one === "'unsafe-eval'"),
-  )
   const correction = new Correction(policies)
   const script = correction.set(directive(wanted[name], 'script-src'))
   report.check(

@@ -19,6 +19,7 @@ export async function startInProcess(createTokenHandler, { accessTokenSeconds, h
     audience: 'urn:test',
     allowedOrigins: [],
     accessTokenSeconds,
+    dpop: handler.dpop ?? false,
     clients: [
       {
         client_id: 'web',

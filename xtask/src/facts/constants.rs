@@ -7,7 +7,7 @@ use std::fs;
 use syn::{BinOp, Expr, ForeignItem, Ident, Item, Lit};
 
 /// The names of the constants in each file of `src`.
-const SHARED: [(&str, &[&str]); 20] = [
+const SHARED: [(&str, &[&str]); 21] = [
     ("src/base/http.rs", &["MAX_BODY"]),
     (
         "src/bindings/edge.rs",
@@ -35,13 +35,14 @@ const SHARED: [(&str, &[&str]); 20] = [
     ("src/browser/platform.rs", &["SAVED_FETCH"]),
     ("src/browser/sealing.rs", &["KEY_LEN"]),
     ("src/config.rs", &["MAX_CONFIG"]),
-    ("src/edge/config.rs", &["DEFAULT_BASE"]),
+    ("src/edge/config.rs", &["DEFAULT_BASE", "DEFAULT_SCOPE"]),
     (
         "src/edge/csrf.rs",
         &["BACKGROUND", "HANDLER_HEADER", "USER"],
     ),
     ("src/edge/io.rs", &["BEAT", "NONCE_LEN"]),
     ("src/edge/router.rs", &["FOR_WINDOWS"]),
+    ("src/edge/session/cookies.rs", &["MOST_PIECES", "PIECE"]),
     ("src/edge/store/coordinator.rs", &["COORDINATOR_TIME"]),
     ("src/edge/store/record_store.rs", &["LONGEST_VALUE"]),
     ("src/egress/body_delivery.rs", &["PAUSE_MS"]),
