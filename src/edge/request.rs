@@ -16,12 +16,11 @@ use crate::edge::refresh;
 use crate::edge::refresh::end;
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, Refusal};
 use crate::edge::response;
-use crate::edge::session::binding::Proof;
 use crate::edge::session::cookies::{CookieValue, Cookies, Jar, PIECE};
 use crate::edge::session::{KEPT, Session};
 use crate::edge::store::record_store;
 use crate::edge::store::seal::{self, OpenError};
-use crate::edge::task::{Task, boxed};
+use crate::edge::task::{Proof, Task, boxed};
 
 /// The beginning of the parameter in the link of a page that waits for the user's click. The parameter is in no address
 /// that the handler forwards.

@@ -12,18 +12,28 @@ use core::task::{Context, Poll, Waker};
 
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
-use crate::edge::config::Config;
+use crate::edge::config::{Bind, Config};
 use crate::edge::io::{Effect, Event, FlightId, Reply, Response, Step};
 use crate::edge::isolate::{Isolate, Seldom};
 use crate::edge::refusal::Refusal;
 use crate::edge::response;
 use crate::edge::session::Session;
-use crate::edge::session::binding::Proof;
 use crate::edge::session::record::Lease;
 
 /// Tasks without a step for this long are removed if slots are needed, because a platform may drop a request without
 /// notice.
 const STALE: Millis = Millis::from_secs(600);
+
+/// The proof that a request brings, and the option that decides about it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Proof {
+    /// The option `session.bind`, which may depend on the request.
+    pub(super) mode: Bind,
+    /// The bound cookie.
+    pub(super) cookie: Option<String>,
+    /// True if the browser could not renew the bound cookie.
+    pub(super) was_skipped: bool,
+}
 
 /// The context of a request's functions: the isolate, the time, and the interface to the host.
 #[derive(Clone)]

@@ -19,7 +19,8 @@ use crate::edge::provider::verification;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
-use crate::edge::session::binding::{LIFE, MARGIN, Subject, Use};
+use crate::edge::session::binding::{LIFE, MARGIN};
+use crate::edge::store::bound_cookie::{Subject, Use};
 use crate::oauth::jwks::{Algorithm, Jwk};
 use crate::oauth::jwt::Jwt;
 

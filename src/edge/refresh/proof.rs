@@ -11,8 +11,9 @@ use crate::edge::config::Bind;
 use crate::edge::isolate::Seldom;
 use crate::edge::refusal::Refusal;
 use crate::edge::session::Session;
-use crate::edge::session::binding::{Binding, REGISTRATION, Subject, Use};
+use crate::edge::session::binding::{Binding, REGISTRATION};
 use crate::edge::session::record::Record;
+use crate::edge::store::bound_cookie::{Subject, Use};
 use crate::edge::store::record_store;
 use crate::edge::task::Task;
 
