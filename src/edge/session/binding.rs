@@ -2,7 +2,7 @@
 //!
 //! The browser's key is in its security hardware. Every few minutes the browser signs a challenge with the key, and gets
 //! a short-lived cookie for it, the bound cookie. A copy of a bound session's cookie is refused without the bound cookie,
-//! and a copy of both works for [`LIFE`] and [`MARGIN`] only.
+//! and a copy of both works for eleven minutes only.
 
 use crate::prelude::*;
 
