@@ -31,6 +31,8 @@ const WORDS = {
     'key rotation, rotate keys, rotate secret, change keys, change cookie keys, renew a key, cookie secret, COOKIE_KEYS, encryption key',
   'docs/edge-operate.md#if-a-key-is-compromised': 'leaked secret, stolen key, emergency',
   'docs/edge-operate.md#limits-of-headers': 'cookie too large, 431, 502, header too big, chunked cookies',
+  'docs/edge-bound.md':
+    'DBSC, device bound session credentials, stolen cookie, cookie theft, token theft, session hijacking, infostealer, TPM',
   'docs/edge.md': 'BFF, backend for frontend, server-side session, HttpOnly cookie, proxy',
   'docs/edge-deploy.md#choosing-a-coordinator': 'Redis, Durable Objects, shared store, database, KV, cluster',
   'docs/edge-deploy.md#a-store-of-your-own-such-as-postgres':
