@@ -13,8 +13,18 @@ import { startDemo } from './demo.mjs'
 import { clickCall, openDemo, search, signIn, signInAtComparison } from './drive.mjs'
 
 const SIZES = [
-  { name: 'demo', viewport: { width: 1440, height: 900 }, deviceScaleFactor: 1, downTo: '.boundary' },
-  { name: 'demo-narrow', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, downTo: '.compare' },
+  {
+    name: 'demo',
+    viewport: { width: 1440, height: 900 },
+    deviceScaleFactor: 1,
+    downTo: 'strongroom-inspector',
+  },
+  {
+    name: 'demo-narrow',
+    viewport: { width: 390, height: 844 },
+    deviceScaleFactor: 2,
+    downTo: 'strongroom-inspector',
+  },
 ]
 
 const edge = process.argv.includes('--edge')
