@@ -72,7 +72,8 @@ async function picture({ name, downTo, ...size }, colorScheme) {
     height: Math.max(y + height + 24, size.viewport.height),
   }
   // The browser does not draw a frame outside the viewport.
-  await page.setViewportSize({ width: clip.width, height: Math.ceil(clip.height) })
+  const whole = await page.evaluate(() => document.documentElement.scrollHeight)
+  await page.setViewportSize({ width: clip.width, height: whole })
   await comparison.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => resolve())))
   await page.screenshot({ path, fullPage: true, clip: folder ? undefined : clip, animations: 'disabled' })
   console.log(path)

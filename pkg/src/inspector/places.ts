@@ -43,7 +43,7 @@ export function placesOf(scope: Scope, host: HTMLElement, recording: Recording |
     DATABASES,
     CACHES,
     COOKIES,
-    historyOf(scope.windows),
+    historyOf(scope, host),
     {
       name: 'The document and its frames',
       unit: 'item',
@@ -118,12 +118,12 @@ const COOKIES: Place = {
 const cookies = () => document.cookie.split('; ').filter(Boolean)
 
 /** The URLs, history states and performance entries of windows. */
-const historyOf = (windows: readonly Window[]): Place => ({
+const historyOf = (scope: Scope, host: HTMLElement): Place => ({
   name: 'Address and history',
   unit: 'item',
-  writes: 'history.state of this entry, which then gets its value back',
-  items: () =>
-    windows.flatMap((view) => {
+  writes: 'history.state of an empty frame in the shadow root of this element',
+  items: (own) =>
+    (own ? readScope() : scope).windows.flatMap((view) => {
       const entries = 'navigation' in view ? (view.navigation as Navigation).entries() : []
       return [
         { where: 'location', value: view.location.href },
@@ -136,37 +136,15 @@ const historyOf = (windows: readonly Window[]): Place => ({
         ...view.performance.getEntries().map(({ name }) => ({ where: 'performance entry', value: name })),
       ]
     }),
+  // The state of the page itself is not touched: browsers tell routers of each change, also of one that is undone.
   plant(token) {
-    const before = history.state
-    const navigationState = globalThis.navigation?.currentEntry?.getState()
-    quietly(() => replaceState({ [NAME]: token }))
-    return () =>
-      quietly(() => {
-        replaceState(before)
-        if (navigationState !== undefined) navigation.updateCurrentEntry({ state: navigationState })
-      })
+    const frame = document.createElement('iframe')
+    frame.hidden = true
+    host.shadowRoot?.append(frame)
+    frame.contentWindow?.history.replaceState({ [NAME]: token }, '')
+    return () => frame.remove()
   },
 })
-
-/** Replaces the state of the current entry. A router may have replaced the method of `history`, and is not called. */
-const replaceState = (state: unknown) => History.prototype.replaceState.call(history, state, '')
-
-/** Performs changes of the current entry, which leave its address, without events for listeners of the app. */
-function quietly(action: () => void): void {
-  const target = globalThis.navigation as EventTarget | undefined
-  const types = ['navigate', 'currententrychange', 'navigateerror']
-  const stop = (event: Event) => event.stopImmediatePropagation()
-  // Listeners for the capturing phase come before all others of the same object.
-  for (const type of types) target?.addEventListener(type, stop, true)
-  // This event is fired in a microtask. The listener is removed with the first event, which is that of this change.
-  target?.addEventListener('navigatesuccess', stop, { capture: true, once: true })
-  try {
-    action()
-  } finally {
-    for (const type of types) target?.removeEventListener(type, stop, true)
-    setTimeout(() => target?.removeEventListener('navigatesuccess', stop, true))
-  }
-}
 
 const DATABASES: Place = {
   name: 'IndexedDB',
