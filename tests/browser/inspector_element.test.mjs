@@ -430,3 +430,38 @@ test('takes the result of createAuth()', time, async () => {
   await page.getByText('Not connected: set the property auth').waitFor()
   await close(page)
 })
+
+/** Resolves with the warnings of a worker, whose page has this origin. */
+async function workerWarnings(origin, inspect) {
+  const page = await (await app.browser.newContext()).newPage()
+  const said = []
+  page.on('console', (message) => message.type() === 'warning' && said.push(message.text()))
+  app.setConfig({ inspect })
+  const { files } = app.site
+  const types = { html: 'text/html', js: 'text/javascript', wasm: 'application/wasm' }
+  await page.route(`${origin}/**`, (route) => {
+    const path = new URL(route.request().url()).pathname
+    const body = path === '/' ? '<!doctype html><title>a</title>' : files[path]
+    const contentType = types[path.split('.').pop()] ?? 'text/html'
+    return route.fulfill({ body: body && Buffer.from(body), contentType, status: body ? 200 : 404 })
+  })
+  await page.goto(`${origin}/`)
+  await page.evaluate(() => new Worker('/auth.worker.js', { type: 'module' }))
+  // The worker warns of its missing policy after all others.
+  while (!said.some((text) => text.includes('no connect-src'))) await page.waitForEvent('console')
+  await page.context().close()
+  return said.filter((text) => text.includes('inspect'))
+}
+
+test('a deployed worker warns of inspect: true', time, async () => {
+  try {
+    const deployed = await workerWarnings('https://app.example.com', true)
+    assert.deepEqual(deployed, ['strongroom: inspect: true shows each page all calls: see docs/inspector.md'])
+    assert.deepEqual(await workerWarnings('https://app.example.com', false), [])
+    for (const origin of ['http://localhost:1234', 'http://app.localhost:1234', 'http://127.0.0.1:1234']) {
+      assert.deepEqual(await workerWarnings(origin, true), [], origin)
+    }
+  } finally {
+    app.setConfig({ inspect: true })
+  }
+})
