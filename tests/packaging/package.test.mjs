@@ -24,9 +24,9 @@ const read = (path) => readFile(`${installed}/${path}`, 'utf8')
 
 test('contains only the build, the readme and the licenses', () => {
   const expected = [
-    /^dist\/((edge|doctor)\/)?[\w-]+\.js(\.map)?$/,
+    /^dist\/((edge|doctor|inspector)\/)?[\w-]+\.js(\.map)?$/,
     /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
-    /^dist\/(page|callback|worker|vault-origin|extension|protocol|generated|headers|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
+    /^dist\/(page|callback|worker|vault-origin|extension|inspector|protocol|generated|headers|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_edge)?_bg\.wasm$/,
     /^((README|SKILL)\.md|llms\.txt|LICENSE-(MIT|APACHE)|docs\/[\w-]+\.md)$/,
   ]
@@ -140,6 +140,8 @@ test('has no top-level await', async () => {
     'vault-frame',
     'wasm-url',
     'messages',
+    'inspector',
+    'inspector/record',
     'extension',
   ]
   for (const entry of [...onPage, 'edge', 'edge.workerd', 'edge.light', 'edge/node']) {
@@ -157,6 +159,8 @@ for (const entry of [
   'strongroom/headers',
   'strongroom/wasm-url',
   'strongroom/messages',
+  'strongroom/inspector',
+  'strongroom/inspector/record',
   'strongroom/testing',
   'strongroom/edge',
   'strongroom/edge/node',
@@ -178,8 +182,8 @@ for (const entry of [
       const added = names().filter((name) => !before.includes(name))
       process.stdout.write(JSON.stringify({ exports: exports.length > 0, effects, added }))`
     const { stdout, stderr } = await node(project, '--input-type=module', '--eval', script)
-    // The standalone worker's file is only run.
-    const exports = entry !== 'strongroom/standalone'
+    // These files are only run.
+    const exports = !/standalone|record/.test(entry)
     assert.deepEqual(JSON.parse(stdout), { exports, effects: [], added: [] })
     assert.equal(stderr, '')
   })
