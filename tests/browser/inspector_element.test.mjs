@@ -396,11 +396,20 @@ test('the recorder changes no message, and runs no getter of its own', time, asy
         return name
       }
     })()
+    // A library that replaces the method later, as zone.js does, is still called.
+    const { addEventListener } = EventTarget.prototype
+    let heard = 0
+    EventTarget.prototype.addEventListener = function (...parameters) {
+      heard++
+      return addEventListener.apply(this, parameters)
+    }
+    port2.addEventListener('message', () => {})
+    EventTarget.prototype.addEventListener = addEventListener
     const { enumerable } = Object.getOwnPropertyDescriptor(MessagePort.prototype, 'postMessage')
-    return [reads, data.once, data.self === data, data.deep.get(1), failure, enumerable]
+    return [reads, data.once, data.self === data, data.deep.get(1), failure, heard, enumerable]
   })
   // The clone of the message reads the getter once.
-  assert.deepEqual(received, [1, 1, true, 'a', 'DataCloneError', true])
+  assert.deepEqual(received, [1, 1, true, 'a', 'DataCloneError', 1, true])
   await close(page)
 })
 

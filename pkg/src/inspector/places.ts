@@ -94,8 +94,8 @@ const storage = (name: 'localStorage' | 'sessionStorage'): Place => ({
   writes: `the entry ${NAME}`,
   items: () =>
     Object.entries(window[name]).flatMap(([key, value]) => [
-      { where: `the name of ${key}`, value: key },
-      { where: key, value },
+      { where: `the name of ${name}.${key}`, value: key },
+      { where: `${name}.${key}`, value },
     ]),
   plant(token) {
     window[name].setItem(NAME, token)
@@ -173,6 +173,8 @@ const DATABASES: Place = {
     return items
   },
   async plant(token) {
+    // A tab that was closed during a test may have left its database.
+    await done(indexedDB.deleteDatabase(NAME))
     const database = await open(NAME, (created) => created.createObjectStore(NAME).put({ token }, 1))
     database?.close()
     return async () => void (await done(indexedDB.deleteDatabase(NAME)))

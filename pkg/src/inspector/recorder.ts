@@ -176,7 +176,8 @@ function wrap(prototype: Channel, recorder: Recorder): void {
     writable: true,
     value(this: Channel, ...parameters: Parameters<EventTarget['addEventListener']>) {
       if (parameters[0] === 'message') watch(this)
-      return addListener.apply(this, parameters)
+      // A library such as zone.js may have replaced this method since.
+      return EventTarget.prototype.addEventListener.apply(this, parameters)
     },
   })
 }
