@@ -23,7 +23,7 @@ const SIZES = [
     name: 'demo-narrow',
     viewport: { width: 390, height: 844 },
     deviceScaleFactor: 2,
-    downTo: 'strongroom-inspector',
+    downTo: 'strongroom-inspector .searching',
   },
 ]
 

@@ -166,6 +166,23 @@ test('the test finds each planted token, and restores the page exactly', time, a
   await close(page)
 })
 
+test('a test replaces what a closed tab has left', time, async () => {
+  const page = await open()
+  await page.evaluate(async () => {
+    const name = 'strongroom-inspector-planted'
+    await (await caches.open(name)).put('/old', new Response('1'))
+    await new Promise((resolve) => {
+      const request = indexedDB.open(name)
+      request.onupgradeneeded = () => request.result.createObjectStore(name).put({}, 1)
+      request.onsuccess = () => resolve(request.result.close())
+    })
+  })
+  assert.match(await testSearch(page), /^Found all 10/)
+  const left = await page.evaluate(async () => [await caches.keys(), await indexedDB.databases()])
+  assert.doesNotMatch(JSON.stringify(left), /planted/)
+  await close(page)
+})
+
 test('a search that is blind in a place is reported', time, async () => {
   const page = await open()
   await page.evaluate(() => {

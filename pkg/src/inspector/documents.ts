@@ -14,7 +14,7 @@ export interface Scope {
   shadowRoots: Item[]
   /** Nodes to which script has added properties, as frameworks do. */
   expandos: [string, Node][]
-  /** What this search cannot reach, in a few words each. */
+  /** The parts that this search cannot reach, in a few words each. */
   unreachable: string[]
 }
 

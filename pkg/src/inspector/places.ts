@@ -16,7 +16,7 @@ export interface Place {
    * Reads the place. With `own`, reads at least what `plant` has written, and otherwise as little as possible.
    */
   items(own?: boolean): Item[] | Promise<Item[]>
-  /** What `plant` writes, for the user. */
+  /** The change that `plant` makes, in words for the user. */
   writes: string
   /**
    * Writes a token. A place that reads synchronously also writes synchronously, and nothing else of the page runs before

@@ -31,7 +31,7 @@ export interface SearchReport {
   places: PlaceReport[]
   /** The strings that look like tokens, each value once, without those that are public by design. */
   tokens: Finding[]
-  /** What was not searched, in a few words each. */
+  /** The parts that were not searched, in a few words each. */
   notSearched: string[]
   milliseconds: number
 }

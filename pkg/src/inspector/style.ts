@@ -4,6 +4,7 @@
  */
 const CSS = `
 :host {
+  all: initial;
   display: block;
   color-scheme: light dark;
   font: 15px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif;
@@ -24,6 +25,7 @@ const CSS = `
   --good-paper: light-dark(#ddeee4, #12352a);
   --bad-paper: light-dark(#f8e1dc, #43201b);
   container-type: inline-size;
+  padding: var(--inspector-padding, 16px);
   color: var(--ink);
   background: var(--paper);
   overflow-wrap: anywhere;
@@ -58,7 +60,8 @@ button[aria-disabled=true] { cursor: wait; font-style: italic; }
 .verdict { margin-top: 12px; padding: 10px 14px; border-radius: 8px; font-weight: 600; font-size: 1.1em; }
 .good { background: var(--good-paper); }
 .bad { background: var(--bad-paper); }
-.details details, .report-text { margin-top: 12px; }
+.details details { margin-top: 12px; }
+.report-text { margin-bottom: 16px; }
 .details details > * + * { margin-top: 8px; }
 summary { font-weight: 600; cursor: pointer; }
 table { width: 100%; border-collapse: collapse; font-size: .95em; text-align: start; }
@@ -67,6 +70,7 @@ thead th { color: var(--soft); font-size: .9em; }
 .pill { display: inline-block; padding: 1px 9px; font-size: .92em; font-weight: 600; border-radius: 20px; }
 textarea { display: block; width: 100%; height: 220px; padding: 10px; font: .87em/1.45 ui-monospace, Menlo, Consolas, monospace;
   color: inherit; background: var(--card); border: 1px solid var(--soft); border-radius: 8px; }
+.timeline { align-self: start; }
 .scroll { max-height: 420px; overflow: auto; }
 ol { padding: 0; list-style: none; }
 li[data-tone] { position: relative; display: grid; padding: 0 0 12px 20px; line-height: 1.4; }
