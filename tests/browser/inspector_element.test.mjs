@@ -209,7 +209,10 @@ test('no getter of the page runs', time, async () => {
     }
     globalThis.model = Object.defineProperties(new Model(), { own: count, shadowRoot: count })
     globalThis.list = [Object.defineProperty({}, 'then', count)]
+    // `window.navigator` is an accessor of the browser, which an app can replace.
+    Object.defineProperty(window, 'navigator', count)
     const element = document.body.appendChild(document.createElement('x-model'))
+    Object.defineProperty(document.body.appendChild(document.createElement('iframe')), 'getAttribute', count)
     for (const name of ['shadowRoot', 'attributes', 'localName', 'nodeValue', 'value'])
       Object.defineProperty(element, name, count)
   })
@@ -246,6 +249,12 @@ const LEAKS = {
     const { contentDocument } = document.body.appendChild(document.createElement('iframe'))
     contentDocument.body.append(token)
   },
+  'a frame whose document hides its window': (token) => {
+    const { contentDocument } = document.body.appendChild(document.createElement('iframe'))
+    contentDocument.body.appendChild(contentDocument.createElement('form')).name = 'defaultView'
+    contentDocument.defaultView.title = token
+  },
+  'the browser’s own objects': (token) => void (navigator.a = [token]),
   'a form whose properties are hidden': (token) => {
     const form = document.body.appendChild(document.createElement('form'))
     form.title = token
@@ -271,6 +280,7 @@ test('finds a token in each of these', time, async () => {
     assert.equal(found[0].masked, `${TOKEN.slice(0, 8)}… (${TOKEN.length} characters)`)
     await page.evaluate(() => {
       delete window.a
+      delete navigator.a
       for (const key of Object.getOwnPropertySymbols(window)) delete window[key]
       document.body.replaceChildren(inspector)
     })

@@ -1,6 +1,6 @@
 // Tests of the tarball: its content, its behavior outside a browser, and its types.
 import assert from 'node:assert/strict'
-import { transform } from 'esbuild'
+import { build, transform } from 'esbuild'
 import { readFile, writeFile } from 'node:fs/promises'
 import { execFile } from 'node:child_process'
 import { dirname, join } from 'node:path'
@@ -127,6 +127,17 @@ test('without a bundler, the page needs only files that the guide copies', async
     [...needed].filter((path) => !copied.includes(path)),
     [],
   )
+})
+
+test('bundlers keep the entries that an app only imports', async () => {
+  const bundled = async (entry) => {
+    const stdin = { contents: `import '${entry}'`, resolveDir: project }
+    const { outputFiles } = await build({ stdin, bundle: true, format: 'esm', write: false })
+    return outputFiles[0].text
+  }
+  assert.match(await bundled('strongroom/inspector'), /customElements\.define/)
+  assert.match(await bundled('strongroom/inspector/record'), /postMessage/)
+  assert.doesNotMatch(await bundled('strongroom'), /\w/, 'a control')
 })
 
 test('has no top-level await', async () => {

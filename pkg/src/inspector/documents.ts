@@ -23,6 +23,7 @@ const localNameOf = reader<string>('Element', 'localName')
 const attributesOf = reader<NamedNodeMap>('Element', 'attributes')
 const nodeValueOf = reader<string | null>('Node', 'nodeValue')
 const nodeTypeOf = reader<number>('Node', 'nodeType')
+const viewOf = reader<Window | null>('Document', 'defaultView')
 const contentOf = reader<DocumentFragment>('HTMLTemplateElement', 'content')
 
 /** Properties with the content of an element that its attributes and text do not have, by the element's name. */
@@ -79,8 +80,8 @@ function readElement(element: Element, name: string, scope: Scope, items: Item[]
 
 function readFrame(element: Element, tag: string, scope: Scope, closed: Set<string>): void {
   const inner = attempt(() => FRAMES[tag]?.(element))
-  const view = inner?.defaultView
-  if (!inner || !view) {
+  const view = inner && viewOf(inner)
+  if (!view) {
     // An `object` may also show an image.
     if (tag !== 'object') scope.unreachable.push(`a frame of another origin${originOf(element)}`)
     return
@@ -90,7 +91,7 @@ function readFrame(element: Element, tag: string, scope: Scope, closed: Set<stri
 }
 
 function originOf(element: Element): string {
-  const url = URL.parse(element.getAttribute('src') ?? '', location.href)
+  const url = URL.parse(attributesOf(element)?.getNamedItem('src')?.value ?? '', location.href)
   return url && url.origin !== 'null' && url.origin !== location.origin
     ? `: ${url.origin}`
     : ' or a sandboxed one'

@@ -1,6 +1,7 @@
 /** Searches everything that script in this page can reach for strings that look like tokens. */
 import { detect, mask, type Match } from './detector.js'
 import { readScope, type Item, type Scope } from './documents.js'
+import { isNative } from './native.js'
 import { OBJECTS, placesOf } from './places.js'
 import { findRecording, type RecordedMessage, type Recording } from './recorder.js'
 import { walk, type Walk } from './walker.js'
@@ -70,12 +71,11 @@ export function rootsOf({ windows, expandos }: Pick<Scope, 'windows' | 'expandos
   const views = windows.flatMap((view, index): [string, unknown][] => {
     const name = index ? `frame ${index}` : 'window'
     // These properties of a window are accessors.
-    return [
-      [name, view],
-      [`${name}.document`, view.document],
-      [`${name}.navigator`, view.navigator],
-      [`${name}.history`, view.history],
-    ]
+    const others = ['document', 'navigator', 'history'].map((property): [string, unknown] => {
+      const get = Reflect.getOwnPropertyDescriptor(view, property)?.get
+      return [`${name}.${property}`, isNative(get) ? get?.call(view) : undefined]
+    })
+    return [[name, view], ...others]
   })
   return [...views, ...expandos]
 }

@@ -38,7 +38,7 @@ type Reach = (value: unknown, key: string) => void
 
 const MAX_BUFFER_BYTES = 1_000_000
 const SLICE_MS = 12
-const LISTED_ACCESSORS = 10
+const LISTED_ACCESSORS = 20
 
 /** Visits all values. */
 export async function walk(
