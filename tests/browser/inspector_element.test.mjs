@@ -462,6 +462,16 @@ test('takes the result of createAuth()', time, async () => {
     inspector.auth = createAuth({ shared: create.shared })
   })
   await page.getByText('Nobody is signed in').waitFor()
+  await page.evaluate(() => {
+    inspector.auth = createAuth({
+      dedicated: () => new Worker('/none.js'),
+      shared: () => new Worker('/none.js'),
+    })
+  })
+  await page.getByText('The vault does not work: worker_failed').waitFor()
+  await page.locator('li[data-tone=bad]', { hasText: 'Failed: worker_failed' }).waitFor()
+  // The client requests the worker's file to explain the failure, which this policy refuses.
+  assert.deepEqual(await page.evaluate(() => violations.splice(0)), ['connect-src'])
   await page.evaluate(() => (inspector.auth = null))
   await page.getByText('Not connected: set the property auth').waitFor()
   await close(page)

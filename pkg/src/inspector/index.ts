@@ -34,6 +34,8 @@ export class StrongroomInspectorElement extends Base {
   #shown: Shown = null
   #stops: (() => void)[] = []
   #isAsked = false
+  /** The code of the error with which the vault failed, until it works again. */
+  #failure: string | null = null
   readonly #timeline: Timeline
   readonly #sides: Sides
   readonly #search: SearchView
@@ -118,6 +120,7 @@ export class StrongroomInspectorElement extends Base {
     const stop = auth.subscribe((state) => {
       if (state.error && state.error !== error) this.#timeline.showError(state.error)
       error = state.error
+      this.#fail(state.status === 'failed' ? (state.error?.code ?? 'unknown') : null)
       if (state.status !== 'connected' || isConnecting) return
       isConnecting = true
       // This subscription may have ended before the client is there.
@@ -133,7 +136,11 @@ export class StrongroomInspectorElement extends Base {
     this.#client = client
     this.#stops.push(
       this.#timeline.watch(client),
-      client.on('change', () => this.#look()),
+      client.on('change', () => {
+        this.#fail(null)
+        void this.#look()
+      }),
+      client.on('failed', ({ code }) => this.#fail(code)),
       client.on('trace', () => this.#look()),
     )
     void this.#look()
@@ -143,6 +150,7 @@ export class StrongroomInspectorElement extends Base {
     for (const stop of this.#stops.splice(0)) stop()
     this.#client = null
     this.#shown = null
+    this.#failure = null
   }
 
   /** Asks the vault for its holdings. */
@@ -159,6 +167,12 @@ export class StrongroomInspectorElement extends Base {
     this.#show()
   }
 
+  #fail(code: string | null): void {
+    if (code === this.#failure) return
+    this.#failure = code
+    this.#show()
+  }
+
   #show(): void {
     const text = this.#describe()
     if (this.#state.textContent !== text) this.#state.textContent = text
@@ -167,6 +181,7 @@ export class StrongroomInspectorElement extends Base {
 
   #describe(): string {
     if (!this.#auth) return 'Not connected: set the property auth of this element.'
+    if (this.#failure) return `The vault does not work: ${this.#failure}. See docs/errors.md.`
     if (!this.#client) return 'Connecting…'
     return this.#client.session ? 'A user is signed in.' : 'Nobody is signed in.'
   }
