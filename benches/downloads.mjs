@@ -48,6 +48,7 @@ const ROWS = [
     gate: (name === 'angular' ? 1.1 : 0.6) * KB,
     aim: (name === 'angular' ? 0.8 : 0.4) * KB,
   })),
+  { name: 'strongroom/inspector, in development', files: ['inspector.js'], gate: 15 * KB },
   // This gate applies to the size with gzip, because platforms limit that size.
   {
     name: 'strongroom/edge, on a server',

@@ -88,6 +88,7 @@ const beside = ({ path }) => ({
 await rm(at('./dist'), { recursive: true, force: true })
 await rm(at('./docs'), { recursive: true, force: true })
 await mkdir(at('./dist'))
+const { version } = JSON.parse(await readFile(at('./package.json'), 'utf8'))
 const common = {
   absWorkingDir: fileURLToPath(at('.')),
   outdir: 'dist',
@@ -103,6 +104,8 @@ const common = {
   charset: 'utf8',
   logLevel: 'warning',
   sourcemap: 'external',
+  // Only the report of the inspector has it.
+  define: { STRONGROOM_VERSION: JSON.stringify(version) },
 }
 const sources = (entries) => Object.entries(entries).map(([out, source]) => ({ in: `src/${source}.ts`, out }))
 const browser = { ...ENTRIES, ...LAZY, ...BINDINGS }

@@ -13,6 +13,9 @@ export const ENTRIES = {
   callback: 'callback/finish-login',
   'wasm-url': 'page/wasm-url',
   messages: 'page/errors/user-message',
+  // For development, on demand.
+  inspector: 'inspector/index',
+  'inspector/record': 'inspector/record',
 }
 
 /** Files that the page imports only when it needs them. */

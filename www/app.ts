@@ -1,39 +1,34 @@
 // This import comes first, because the recorder must run before the first port is created.
-import './recorder.js'
+import 'strongroom/inspector/record'
 import { connect, connectFrame, type Holding, type Strongroom } from 'strongroom'
+import 'strongroom/inspector'
 import { home } from './addresses.js'
-import { showBoundary } from './boundary.js'
 import { setUpCalls } from './calls.js'
-import { setUpComparison } from './comparison.js'
+import { searchComparison, setUpComparison } from './comparison.js'
 import { byId } from './dom.js'
 import { setUpSample } from './sample.js'
-import { setUpSearch } from './search-panel.js'
 import { setUpSession, showSession } from './session-panel.js'
-import { note, setUpTimeline } from './timeline.js'
 import { showTrouble } from './error-banner.js'
 import { startWorker } from './worker-url.js'
 
 async function start(): Promise<void> {
-  setUpSearch()
+  const inspector = document.querySelector('strongroom-inspector')!
   setUpComparison()
+  inspector.addEventListener('search', searchComparison)
   setUpSample()
   const auth = await (FRAME ? connectFrame(FRAME) : connect(HANDLER || startWorker()))
   Object.assign(window, { auth })
-  setUpTimeline(auth)
+  inspector.auth = auth
   setUpSession(auth)
   setUpCalls(auth)
-  const joined = auth.session
   await finishLogin(auth)
-  if (joined) note('Joined the session', 'it already existed: no login, no refresh', 'good')
   keepShowing(auth)
 }
 
 async function finishLogin(auth: Strongroom): Promise<void> {
-  const start = Date.now()
   try {
     const result = await auth.handleCallback()
     if (!result) return
-    note('Back from the provider', 'the code is removed from the URL', 'plain', start)
     history.replaceState(null, '', result.returnTo)
   } catch (error) {
     showTrouble(error)
@@ -45,10 +40,7 @@ async function finishLogin(auth: Strongroom): Promise<void> {
 function keepShowing(auth: Strongroom): void {
   let holdings: Holding[] | null = []
   let asked = false
-  const show = () => {
-    showSession(auth, holdings)
-    void showBoundary(auth, holdings)
-  }
+  const show = () => showSession(auth, holdings)
   const look = async () => {
     if (asked) return
     asked = true
@@ -59,10 +51,7 @@ function keepShowing(auth: Strongroom): void {
   }
   auth.on('change', () => void look())
   auth.on('trace', () => void look())
-  auth.on('failed', (error) => {
-    showTrouble(error)
-    note('The vault stopped', error.code, 'bad')
-  })
+  auth.on('failed', showTrouble)
   setInterval(show, 1000)
   show()
   void look()

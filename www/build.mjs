@@ -27,6 +27,8 @@ export const ALIASES = Object.fromEntries(
   [
     ['strongroom', 'index.js'],
     ['strongroom/headers', 'headers.js'],
+    ['strongroom/inspector', 'inspector.js'],
+    ['strongroom/inspector/record', 'inspector/record.js'],
     ['strongroom/vault-frame', 'vault-frame.js'],
     ['strongroom/worker', 'worker.js'],
   ].map(([name, file]) => [name, fileURLToPath(new URL(file, pkg))]),

@@ -3,7 +3,6 @@ import type { Strongroom } from 'strongroom'
 import { api } from './addresses.js'
 import { byId, el } from './dom.js'
 import { bytes, took } from './format.js'
-import { noteRefusal } from './timeline.js'
 
 interface Call {
   /** The request as the page shows it. */
@@ -148,7 +147,6 @@ function showFailure(error: unknown): void {
   const refused = typeof code === 'string'
   setStatus(name === 'AbortError' ? 'canceled' : refused ? 'refused' : 'failed', 'bad')
   byId('result-body').textContent = `${name}: ${message}`
-  if (refused) noteRefusal(error)
 }
 
 function lightDot(n: number): void {

@@ -252,8 +252,11 @@ function session(page) {
 async function showsOnlyNamesOfCookies(page) {
   const set = (cookie) => page.evaluate((text) => (document.cookie = `${text}; SameSite=Strict`), cookie)
   await set('shown=hidden')
-  await page.locator('#page-view').getByText('shown', { exact: true }).waitFor({ timeout: 10_000 })
-  assert.doesNotMatch(await page.textContent('#page-view'), /hidden/)
+  await page
+    .locator('strongroom-inspector .page-view')
+    .getByText('shown', { exact: true })
+    .waitFor({ timeout: 10_000 })
+  assert.doesNotMatch(await page.textContent('strongroom-inspector .page-view'), /hidden/)
   await set('shown=; Max-Age=0')
 }
 

@@ -43,17 +43,20 @@ export async function signInAtComparison(page) {
 }
 
 /**
- * Searches the page, with or without planted tokens. Resolves with the verdict, the number of searched objects as the
- * page shows it, and the rows of the places where tokens were found.
+ * Searches the page, or tests the search with planted tokens. Resolves with the verdict, the number of searched objects as
+ * the page shows it, and the rows of the places where tokens were found.
  */
 export async function search(page, { planted }) {
-  await page.setChecked('#plant', planted)
-  await page.evaluate(() => {
-    for (const id of ['verdict', 'report']) document.getElementById(id).replaceChildren()
-  })
-  await page.click('#search')
-  const verdict = await page.textContent('.verdict')
-  const objects = await page.textContent('.report tbody tr:first-child td')
-  const found = await page.locator('.report tr:has(.pill.bad)').allTextContents()
+  if (planted) {
+    await page.click('strongroom-inspector .test')
+    await page.click('strongroom-inspector .plant')
+  } else await page.click('strongroom-inspector .search')
+  // The verdict belongs to this search, because its table has another heading.
+  const title = planted ? 'Where it planted' : 'Where it searched'
+  await page.locator('strongroom-inspector summary', { hasText: title }).waitFor()
+  await page.locator('strongroom-inspector button[aria-disabled]').waitFor({ state: 'detached' })
+  const verdict = await page.textContent('strongroom-inspector .verdict')
+  const objects = await page.textContent('strongroom-inspector .report tbody tr:first-child td')
+  const found = await page.locator('strongroom-inspector .report tr:has(.pill.bad)').allTextContents()
   return { verdict, objects, found }
 }

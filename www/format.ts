@@ -1,18 +1,5 @@
 /** Formats times and sizes for people, and bytes as strings. */
 
-const CLOCK = new Intl.DateTimeFormat(undefined, {
-  hour: '2-digit',
-  minute: '2-digit',
-  second: '2-digit',
-  fractionalSecondDigits: 3,
-  hourCycle: 'h23',
-})
-
-/** Formats a time in milliseconds since the Unix epoch, as in `14:05:09.123`. */
-export function clock(at: number): string {
-  return CLOCK.format(at)
-}
-
 /** Formats a span of time, as in `7 s`, `4 min` or `12 h`. */
 export function span(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000))
@@ -39,13 +26,8 @@ export function bytes(size: number): string {
 }
 
 /** Returns a number with separators between thousands. */
-export function count(value: number): string {
+function count(value: number): string {
   return value.toLocaleString('en')
-}
-
-/** Formats a number with its noun, as in `1 message` or `2 messages`. */
-export function plural(value: number, noun: string): string {
-  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`
 }
 
 /** Encodes bytes as RFC 4648 section 5 describes, without padding. */

@@ -7,8 +7,7 @@ import { api, comparison, issuer } from './addresses.js'
 import { byId, code, el, onClick } from './dom.js'
 import { base64url } from './format.js'
 import { isResponse, openProvider } from './popup.js'
-import { tokensIn, verdictOnPage } from './report.js'
-import { searchPage } from './search.js'
+import 'strongroom/inspector'
 
 const KEY = 'access_token'
 
@@ -112,11 +111,14 @@ async function call(): Promise<void> {
 }
 
 async function search(): Promise<void> {
-  const report = await searchPage()
-  const found = tokensIn(report).map(({ masked, where }) =>
-    el('p', { class: 'small' }, code(masked), ` at ${where}`),
+  const { tokens } = await document.createElement('strongroom-inspector').search()
+  const found = tokens.map(({ masked, where }) => el('p', { class: 'small' }, code(masked), ` at ${where}`))
+  const verdict = tokens.length ? `${tokens.length} tokens in this page.` : 'No token in this page.'
+  const shown = verdict.replace(/^1 tokens/, '1 token')
+  byId('verdict').replaceChildren(
+    el('p', { class: `verdict ${tokens.length ? 'bad' : 'good'}` }, shown),
+    ...found,
   )
-  byId('verdict').replaceChildren(verdictOnPage(report), ...found)
 }
 
 function random(): string {

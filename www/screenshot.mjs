@@ -13,8 +13,18 @@ import { startDemo } from './demo.mjs'
 import { clickCall, openDemo, search, signIn, signInAtComparison } from './drive.mjs'
 
 const SIZES = [
-  { name: 'demo', viewport: { width: 1440, height: 900 }, deviceScaleFactor: 1, downTo: '.boundary' },
-  { name: 'demo-narrow', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, downTo: '.compare' },
+  {
+    name: 'demo',
+    viewport: { width: 1440, height: 900 },
+    deviceScaleFactor: 1,
+    downTo: 'strongroom-inspector',
+  },
+  {
+    name: 'demo-narrow',
+    viewport: { width: 390, height: 844 },
+    deviceScaleFactor: 2,
+    downTo: 'strongroom-inspector .searching',
+  },
 ]
 
 const edge = process.argv.includes('--edge')
@@ -62,7 +72,8 @@ async function picture({ name, downTo, ...size }, colorScheme) {
     height: Math.max(y + height + 24, size.viewport.height),
   }
   // The browser does not draw a frame outside the viewport.
-  await page.setViewportSize({ width: clip.width, height: Math.ceil(clip.height) })
+  const whole = await page.evaluate(() => document.documentElement.scrollHeight)
+  await page.setViewportSize({ width: clip.width, height: whole })
   await comparison.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => resolve())))
   await page.screenshot({ path, fullPage: true, clip: folder ? undefined : clip, animations: 'disabled' })
   console.log(path)

@@ -3,7 +3,6 @@ import type { EndReason, Holding, Session, Strongroom } from 'strongroom'
 import { home } from './addresses.js'
 import { byId, code, el, onClick, replace } from './dom.js'
 import { relative } from './format.js'
-import { note } from './timeline.js'
 import { showTrouble } from './error-banner.js'
 
 const REASONS: Record<EndReason, string> = {
@@ -37,7 +36,6 @@ async function attempt(action: Promise<unknown>): Promise<void> {
     await action
   } catch (error) {
     showTrouble(error)
-    note(`Failed: ${(error as { code?: string }).code ?? 'error'}`, '', 'bad')
   }
 }
 

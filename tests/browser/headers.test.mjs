@@ -200,6 +200,18 @@ test('testing: true is refused where an app could be in production', () => {
   viteHeaders(CONFIG, { worker: OPTIONS.worker }).configResolved({ mode: 'production' })
 })
 
+test('inspect: true warns in a build for production', () => {
+  const warnings = (inspect, mode) => {
+    const said = []
+    const logger = { warn: (message) => said.push(message) }
+    viteHeaders({ ...CONFIG, inspect }, { worker: OPTIONS.worker }).configResolved({ mode, logger })
+    return said
+  }
+  assert.match(warnings(true, 'production').join(), /^strongroom: inspect: true .*docs\/inspector\.md$/)
+  assert.deepEqual(warnings(false, 'production'), [])
+  assert.deepEqual(warnings(true, 'development'), [])
+})
+
 for (const [base, loads] of [
   [true, true],
   [false, false],

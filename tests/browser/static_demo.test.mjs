@@ -85,7 +85,7 @@ test('the search finds nothing in the page, and the token of the comparison', ti
     const { verdict, found } = await search(page, { planted: false })
     assert.equal(verdict, 'No token in this page.', found.join('\n'))
     await frame.waitForSelector('.verdict')
-    assert.match(await frame.textContent('#verdict'), /^1 token.*window\.localStorage\.access_token$/)
+    assert.match(await frame.textContent('#verdict'), /^1 token.*at localStorage\.access_token$/)
     assert.equal(await frame.evaluate(() => self.origin), 'null')
   }),
 )

@@ -1,6 +1,6 @@
 // Tests of the tarball: its content, its behavior outside a browser, and its types.
 import assert from 'node:assert/strict'
-import { transform } from 'esbuild'
+import { build, transform } from 'esbuild'
 import { readFile, writeFile } from 'node:fs/promises'
 import { execFile } from 'node:child_process'
 import { dirname, join } from 'node:path'
@@ -24,9 +24,9 @@ const read = (path) => readFile(`${installed}/${path}`, 'utf8')
 
 test('contains only the build, the readme and the licenses', () => {
   const expected = [
-    /^dist\/((edge|doctor)\/)?[\w-]+\.js(\.map)?$/,
+    /^dist\/((edge|doctor|inspector)\/)?[\w-]+\.js(\.map)?$/,
     /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
-    /^dist\/(page|callback|worker|vault-origin|extension|protocol|generated|headers|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
+    /^dist\/(page|callback|worker|vault-origin|extension|inspector|protocol|generated|headers|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_edge)?_bg\.wasm$/,
     /^((README|SKILL)\.md|llms\.txt|LICENSE-(MIT|APACHE)|docs\/[\w-]+\.md)$/,
   ]
@@ -134,6 +134,17 @@ test('without a bundler, the page needs only files that the guide copies', async
   )
 })
 
+test('bundlers keep the entries that an app only imports', async () => {
+  const bundled = async (entry) => {
+    const stdin = { contents: `import '${entry}'`, resolveDir: project }
+    const { outputFiles } = await build({ stdin, bundle: true, format: 'esm', write: false })
+    return outputFiles[0].text
+  }
+  assert.match(await bundled('strongroom/inspector'), /customElements\.define/)
+  assert.match(await bundled('strongroom/inspector/record'), /postMessage/)
+  assert.doesNotMatch(await bundled('strongroom'), /\w/, 'a control')
+})
+
 test('has no top-level await', async () => {
   const supported = { 'top-level-await': false }
   await assert.rejects(transform('await 0', { format: 'esm', supported }), 'the check itself')
@@ -145,6 +156,8 @@ test('has no top-level await', async () => {
     'vault-frame',
     'wasm-url',
     'messages',
+    'inspector',
+    'inspector/record',
     'extension',
   ]
   for (const entry of [...onPage, 'edge', 'edge.workerd', 'edge.light', 'edge/node']) {
@@ -162,6 +175,8 @@ for (const entry of [
   'strongroom/headers',
   'strongroom/wasm-url',
   'strongroom/messages',
+  'strongroom/inspector',
+  'strongroom/inspector/record',
   'strongroom/testing',
   'strongroom/edge',
   'strongroom/edge/node',
@@ -183,8 +198,8 @@ for (const entry of [
       const added = names().filter((name) => !before.includes(name))
       process.stdout.write(JSON.stringify({ exports: exports.length > 0, effects, added }))`
     const { stdout, stderr } = await node(project, '--input-type=module', '--eval', script)
-    // The standalone worker's file is only run.
-    const exports = entry !== 'strongroom/standalone'
+    // These files are only run.
+    const exports = !/standalone|record/.test(entry)
     assert.deepEqual(JSON.parse(stdout), { exports, effects: [], added: [] })
     assert.equal(stderr, '')
   })

@@ -26,6 +26,8 @@ export const PACKAGE = [
   'callback.js',
   'form.js',
   'escrow.js',
+  'inspector.js',
+  'inspector/record.js',
   'worker.js',
   'standalone.js',
   'strongroom_bg.wasm',

@@ -116,6 +116,12 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
     name: 'strongroom-headers',
     configResolved(resolved) {
       vite = resolved
+      // The type of the configuration has no `inspect`, because no header depends on it.
+      if (vite.mode === 'production' && (config as { inspect?: boolean }).inspect) {
+        vite.logger.warn(
+          'strongroom: inspect: true in the configuration shows every script of the page the calls of all tabs, and is for development: docs/inspector.md',
+        )
+      }
       if (options.testing && vite.mode === 'production') {
         throw invalid(
           "`testing` of viteHeaders() is for development and tests, and the mode is 'production': run Vite in another mode, such as `vite build --mode e2e` and `vite preview --mode e2e`, and pass `testing: mode === 'e2e'`",

@@ -158,7 +158,10 @@ export interface VaultConfig {
    * `requestTimeout`. Default 30.
    */
   refreshTimeout?: number
-  /** Shows pages the vault's events and holdings, without values, for demos and debugging. Default false. */
+  /**
+   * Shows pages the vault's events and holdings, without values. Every script of the page then sees the calls of all
+   * tabs, so use this option only while you develop: docs/inspector.md. Default false.
+   */
   inspect?: boolean
 }
 

@@ -74,6 +74,8 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
     if (fault != null) end(configInvalid(fault))
     else ports.forEach(core.connect)
   })
+  if (config?.inspect && !/(^|\.)localhost$|^127\.|\[/.test(location.hostname))
+    console.warn('strongroom: inspect: true shows each page all calls: see docs/inspector.md')
   // A worker does not inherit the page's Content-Security-Policy, so warn the developer if the policy of the worker's
   // own file has neither `connect-src` nor `default-src`. If the request for this file fails, a policy may limit the
   // worker already, so there is no warning.

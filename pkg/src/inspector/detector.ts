@@ -1,7 +1,7 @@
 /** Recognizes strings that are shaped like tokens. False positives are acceptable, since results are only shown. */
 
 export interface Match {
-  shape: string
+  shape: 'JWT' | 'known prefix' | 'long random string'
   value: string
 }
 
@@ -19,7 +19,7 @@ const OPAQUE = /[A-Za-z0-9_-]{40,}/g
 /** Returns all strings in `text` that are shaped like tokens. */
 export function detect(text: string): Match[] {
   if (text.length < 20) return []
-  const found = new Map<string, string>()
+  const found = new Map<string, Match['shape']>()
   for (const [value] of text.matchAll(JWT)) found.set(value, 'JWT')
   for (const [value] of text.matchAll(PREFIXES)) found.set(value, 'known prefix')
   for (const [value] of text.matchAll(OPAQUE)) {

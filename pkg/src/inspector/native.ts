@@ -1,0 +1,24 @@
+/**
+ * Getters of the platform, which are called directly: a property of the page's objects may be a getter of the app, and
+ * an input element named `attributes` hides that property of its form.
+ */
+
+/** Returns true if a function belongs to the platform. */
+export function isNative(get: (() => unknown) | undefined): boolean {
+  return get !== undefined && Function.prototype.toString.call(get).includes('[native code]')
+}
+
+/** Returns a function that reads a property of an interface, such as `Element` and `shadowRoot`. */
+export function reader<T>(type: string, property: string): (object: object) => T | undefined {
+  let get: (() => T) | undefined
+  return (object) => {
+    get ??= find<T>(type, property)
+    return get?.call(object)
+  }
+}
+
+function find<T>(type: string, property: string): (() => T) | undefined {
+  const { prototype } = (globalThis as unknown as Record<string, { prototype?: object }>)[type] ?? {}
+  const get = prototype && Reflect.getOwnPropertyDescriptor(prototype, property)?.get
+  return isNative(get) ? (get as () => T) : undefined
+}
