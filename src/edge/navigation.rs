@@ -26,6 +26,7 @@ use crate::codec::url::Url;
 use crate::edge::csrf;
 use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
+use crate::edge::refresh::proof;
 use crate::edge::request::{CLICK, RequestContext};
 use crate::edge::response;
 use crate::edge::session::cookies::CookieValue;
@@ -162,4 +163,22 @@ pub(super) fn to_app(context: &RequestContext, title: &str, path: &str) -> OwnRe
         return response::link_page(200, title, path, Some(path));
     }
     response::redirect(path.to_owned())
+}
+
+/// Returns a page that repeats a navigation to a page of the app, if another site began it, and the browser therefore has
+/// not renewed the bound cookie of its session. The repetition comes from the app's own origin, so the browser renews the
+/// cookie before it. Like a login that began elsewhere, the page sets the mark.
+pub(super) async fn renewing_page(context: &RequestContext) -> Option<OwnResponse> {
+    let proof = context.task.proof();
+    let is_missing = proof.mode.is_enforced() && proof.cookie.is_none() && !proof.was_skipped;
+    let request = &context.request;
+    if !is_missing || !csrf::is_navigation(request) || csrf::is_same_origin(request) {
+        return None;
+    }
+    let session = context.presented().await.ok()??;
+    proof::check(&context.task, &session).err()?;
+    let here = context.url.relative_without_fragment();
+    let mut page = response::link_page(200, "One moment", here, None);
+    set_mark(context, &mut page);
+    Some(response::sever(page))
 }

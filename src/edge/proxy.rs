@@ -53,7 +53,10 @@ const LONGEST_TARGET: usize = 1024;
 pub(super) async fn handle(context: &RequestContext) -> Response {
     let config = context.task.config();
     let Some(route) = config.route(context.url.path()) else {
-        return Response::NotHandled;
+        return match boxed(navigation::renewing_page(context)).await {
+            Some(page) => Response::Own(page),
+            None => Response::NotHandled,
+        };
     };
     if csrf::is_navigation(&context.request) {
         return match boxed(navigate(context, route)).await {

@@ -6,10 +6,12 @@ use strongroom::Code;
 use strongroom::edge::Request;
 
 use crate::browser::{Browser, Source};
+use crate::callback::refreshed_to;
 use crate::device::{
     BOUND, Device, Offer, binding, bound, by_browser, challenge_in, ends, sign_in,
 };
 use crate::host::{Answered, COOKIE, Host, KEYS, header, json_of};
+use crate::mark::MARK;
 
 const CALL: &str = "/api/orders";
 
@@ -690,4 +692,43 @@ fn page_learns_that_its_browser_has_no_key() {
         json!({ "session": null, "proven": false })
     );
     assert!(response.cookies.is_empty());
+}
+
+#[test]
+fn navigation_of_another_site_to_a_page_is_repeated_by_the_app() {
+    for config in storages() {
+        let mut host = Host::with(&config);
+        bound(&mut host);
+        host.pass(IN_FLIGHT + 1);
+        let own = host.go("/page?a=1", Source::CrossSite);
+        assert!(matches!(own, Answered::NotOurs), "with the bound cookie");
+        host.browser.0.retain(|cookie| cookie.name != BOUND);
+        let page = host.go("/page?a=1", Source::CrossSite).own();
+        assert_eq!(refreshed_to(&page), "/page?a=1");
+        // Otherwise a page of the app that redirects to a route would open it without a click.
+        assert!(host.browser.get(MARK).is_some());
+        assert!(matches!(
+            host.go("/page?a=1", Source::App),
+            Answered::NotOurs
+        ));
+        let script = host.by_script("GET", "/page?a=1");
+        assert!(matches!(host.request(script), Answered::NotOurs));
+    }
+}
+
+#[test]
+fn control_navigation_without_a_bound_session_is_the_apps() {
+    for mode in ["if-supported", "report"] {
+        let mut host = Host::with(&binding(mode));
+        assert!(matches!(
+            host.go("/page", Source::CrossSite),
+            Answered::NotOurs
+        ));
+        sign_in(&mut host);
+        host.pass(IN_FLIGHT + 1);
+        assert!(matches!(
+            host.go("/page", Source::CrossSite),
+            Answered::NotOurs
+        ));
+    }
 }
