@@ -57,7 +57,7 @@ for (const [platform, , storage] of CASES) {
     }
   }
 
-  test(`${name}: a login binds the session, and calls go on`, time, () =>
+  test(`a login binds the session, and calls go on: ${name}`, time, () =>
     use(async (app, page) => {
       assert.equal((await app.call(page)).value, 200)
       await app.setClock(IN_FLIGHT)
@@ -65,7 +65,7 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 
-  test(`${name}: the browser renews the bound cookie before a call`, time, () =>
+  test(`the browser renews the bound cookie before a call: ${name}`, time, () =>
     use(async (app, page) => {
       await app.setClock(LIFE)
       await app.expire(page)
@@ -75,7 +75,7 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 
-  test(`${name}: a copy of all cookies is useless after their life, and the owner goes on`, time, () =>
+  test(`a copy of all cookies is useless after their life, and the owner goes on: ${name}`, time, () =>
     use(async (app, page) => {
       const stolen = await page.context().cookies(app.site.origin)
       assert.ok(stolen.some(({ name }) => name === BOUND))
@@ -92,7 +92,7 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 
-  test(`${name}: two tabs with six calls cause one renewal`, time, () =>
+  test(`two tabs with six calls cause one renewal: ${name}`, time, () =>
     use(async (app, page) => {
       const other = await app.open('/', page.context())
       await booted(other)
@@ -109,7 +109,7 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 
-  test(`${name}: a failed renewal is renewal_failed, and the session goes on`, time, () =>
+  test(`a failed renewal is renewal_failed, and the session goes on: ${name}`, time, () =>
     use(async (app, page) => {
       await app.setClock(LIFE)
       await app.expire(page)
@@ -122,7 +122,7 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 
-  test(`${name}: a browser that has lost the key signs in again`, time, () =>
+  test(`a browser that has lost the key signs in again: ${name}`, time, () =>
     use(async (app, page) => {
       const session = await page.context().newCDPSession(page)
       await session.send('Network.enable')
@@ -142,7 +142,7 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 
-  test(`${name}: a logout ends the browser’s bound session`, time, () =>
+  test(`a logout ends the browser’s bound session: ${name}`, time, () =>
     use(async (app, page) => {
       await page.evaluate(() => auth.logout())
       const names = (await page.context().cookies(app.site.origin)).map(({ name }) => name)
@@ -152,7 +152,7 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 
-  test(`${name}: a second login is bound, too`, time, () =>
+  test(`a second login is bound, too: ${name}`, time, () =>
     use(async (app, page) => {
       await app.signIn(page, { prompt: 'login' })
       await app.setClock(LIFE)
