@@ -40,18 +40,19 @@ export function writeReport({ client, shown, timeline, search, controls }: Obser
     ...list(messages()),
     '',
     '### Search for tokens',
-    ...list(searched(search)),
+    ...list(searched(search) ?? ['not run']),
     '',
     '### Test of the search',
     ...list(
-      controls?.map(({ place, result, error }) => `${place}: ${result}${error ? ` (${error.name})` : ''}`),
+      controls?.map(
+        ({ place, result, error }) => `${place}: ${result}${error ? ` (${error.name})` : ''}`,
+      ) ?? ['not run'],
     ),
     '',
   ].join('\n')
 }
 
-const list = (lines: string[] | undefined): string[] =>
-  lines?.length ? lines.map((line) => `- ${line}`) : ['- nothing']
+const list = (lines: string[]): string[] => (lines.length ? lines.map((line) => `- ${line}`) : ['- nothing'])
 
 const facts = (values: Record<string, unknown>): string =>
   Object.entries(values)
@@ -76,13 +77,16 @@ function sessionFacts(client: Strongroom | null): Record<string, unknown> {
     state: session?.state ?? null,
     ...(session && {
       began: `${took(now - session.startedAt)} ago`,
-      'access token expires in': took(session.accessTokenExpiresAt - now),
+      'access token': life(session.accessTokenExpiresAt - now),
     }),
     resumed,
     endReason,
     elsewhere,
   }
 }
+
+/** Says when a token expires, or how long ago it has expired. */
+const life = (left: number): string => (left > 0 ? `expires in ${took(left)}` : `expired ${took(-left)} ago`)
 
 function holdings(shown: Shown): string[] {
   if (!shown) return ['no response']
@@ -92,7 +96,7 @@ function holdings(shown: Shown): string[] {
     [
       kind,
       `${took(now - since)} old`,
-      expiresAt !== null && `expires in ${took(expiresAt - now)}`,
+      expiresAt !== null && life(expiresAt - now),
       generation !== null && `generation ${generation}`,
     ]
       .filter(Boolean)

@@ -135,8 +135,8 @@ export class Timeline {
     this.isTraced = true
     if (event.call !== null) return this.#showCall(event.call, event)
     const { at, generation, status } = event
-    // A detail of these events is one of a few words. Details of warnings are sentences, which name what is wrong.
-    const detail = /^\w*$/.test(event.detail ?? '') ? event.detail : null
+    // A detail of these events has a few words. Details of warnings are sentences, which name what is wrong.
+    const detail = /^[\w ]{0,80}$/.test(event.detail ?? '') ? event.detail : null
     switch (event.event) {
       case 'login_started':
         return this.#note('Login started', 'authorization request with PKCE, state and nonce', 'plain', at)
