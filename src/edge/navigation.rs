@@ -172,13 +172,15 @@ pub(super) async fn renewing_page(context: &RequestContext) -> Option<OwnRespons
     let proof = context.task.proof();
     let is_missing = proof.mode.is_enforced() && proof.cookie.is_none() && !proof.was_skipped;
     let request = &context.request;
-    if !is_missing || !csrf::is_navigation(request) || csrf::is_same_origin(request) {
+    // Without Fetch Metadata, nothing would tell the repetition.
+    let is_from_elsewhere = request.site.is_some() && !csrf::is_same_origin(request);
+    if !is_missing || !csrf::is_navigation(request) || !is_from_elsewhere {
         return None;
     }
     let session = context.presented().await.ok()??;
     proof::check(&context.task, &session).err()?;
-    let here = context.url.relative_without_fragment();
-    let mut page = response::link_page(200, "One moment", here, None);
+    // The whole address: a path that begins with two slashes would lead to another origin.
+    let mut page = response::link_page(200, "One moment", context.url.without_fragment(), None);
     set_mark(context, &mut page);
-    Some(response::sever(page))
+    Some(page)
 }

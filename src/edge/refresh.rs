@@ -70,7 +70,11 @@ pub(super) async fn current_session(
     presented: Rc<Session>,
     found_in: Storage,
 ) -> SessionResult {
-    proof::check(task, &presented)?;
+    if let Err(refusal) = proof::check(task, &presented) {
+        return Err(boxed(status::reason_of_end(task, &presented))
+            .await
+            .unwrap_or(refusal));
+    }
     let presented = status::check_limits(task, presented, found_in).await?;
     let session = status::sync_with_record(task, presented, found_in).await?;
     if session.is_stale(&task.now()) {
@@ -391,6 +395,10 @@ async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<S
                 task.pause(PAUSE).await;
             }
             continue;
+        }
+        // The record of a session in a cookie has no tokens before its first refresh, if it was made to bind the session.
+        if record.session.is_none() && record.generation == session.generation {
+            Rc::make_mut(&mut record).session = Some(session.clone());
         }
         Rc::make_mut(&mut record).intent = Some(lease::intent(task));
         match record_store::write(task, session, version, &record).await {

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { booted } from '../support/app.mjs'
 import { ALL } from '../support/combinations.mjs'
-import { BOUND, startBound } from '../support/edge/bound.mjs'
+import { BOUND, boundCookie, startBound } from '../support/edge/bound.mjs'
 
 const time = { timeout: 60_000 }
 /** Milliseconds after which a bound cookie is no longer valid. */
@@ -64,6 +64,22 @@ for (const [platform, , storage] of CASES) {
       assert.equal((await app.call(page)).value, 200)
     }),
   )
+
+  test(`a slow registration is the only one: ${name}`, time, async () => {
+    const app = apps[platform + storage]
+    const page = await app.open()
+    let release
+    app.holds.set('/auth/bind', new Promise((resolve) => (release = resolve)))
+    const before = app.requestsTo('/auth/bind').length
+    // The page has asked for its session when this resolves.
+    await app.signIn(page)
+    release()
+    app.holds.clear()
+    await boundCookie(page)
+    assert.equal((await app.call(page)).value, 200)
+    assert.equal(app.requestsTo('/auth/bind').length - before, 1)
+    await page.context().close()
+  })
 
   test(`the browser renews the bound cookie before a call: ${name}`, time, () =>
     use(async (app, page) => {

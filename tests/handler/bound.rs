@@ -10,8 +10,9 @@ use crate::callback::refreshed_to;
 use crate::device::{
     BOUND, Device, Offer, binding, bound, by_browser, challenge_in, ends, sign_in,
 };
-use crate::host::{Answered, COOKIE, Host, KEYS, header, json_of};
+use crate::host::{Answered, COOKIE, Host, KEYS, header, json_of, location};
 use crate::mark::MARK;
+use crate::provider::ISSUER;
 
 const CALL: &str = "/api/orders";
 
@@ -204,6 +205,10 @@ fn quotes_around_headers_are_optional() {
         .as_str()
         .unwrap()
         .to_owned();
+    device.refresh = json_of(&response)["refresh_url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let challenge = challenge_of(&mut host, &device);
     let renewal = device.renewal(&challenge);
     let request = Request {
@@ -269,13 +274,14 @@ fn only_the_browser_itself_registers_and_renews() {
     let challenge = challenge_of(&mut host, &device);
     let renewal = device.renewal(&challenge);
     type Change = fn(&mut Request);
-    let senders: [(&str, Change); 4] = [
+    let senders: [(&str, Change); 5] = [
         ("another origin", |it| {
             it.origin = Some("https://evil.example".to_owned());
         }),
         ("no origin", |it| it.origin = None),
         ("another site", |it| it.site = Some("cross-site".to_owned())),
         ("no metadata", |it| it.site = None),
+        ("a script", |it| it.mode = Some("cors".to_owned())),
     ];
     for (what, change) in senders {
         let mut request = renewal.clone();
@@ -289,13 +295,29 @@ fn only_the_browser_itself_registers_and_renews() {
     }
 }
 
+/// Lets the next question about the session offer the registration again, as after a failed one.
+fn note_failure(host: &mut Host) {
+    host.browser
+        .set("__Host-strongroom-unbound=1; Path=/; Secure");
+}
+
 #[test]
 fn offer_ends_a_minute_after_the_login() {
     let mut host = host();
     sign_in(&mut host);
+    note_failure(&mut host);
     host.pass(59);
     let response = host.call("GET", "/auth/session").own();
     assert!(Offer::of(&response).is_some());
+    host.pass(1);
+    let response = host.call("GET", "/auth/session").own();
+    assert!(Offer::of(&response).is_none());
+}
+
+#[test]
+fn slow_registration_gets_no_second_offer() {
+    let mut host = host();
+    sign_in(&mut host);
     host.pass(1);
     let response = host.call("GET", "/auth/session").own();
     assert!(Offer::of(&response).is_none());
@@ -306,6 +328,7 @@ fn bound_session_gets_no_second_offer() {
     for config in storages() {
         let mut host = Host::with(&config);
         bound(&mut host);
+        note_failure(&mut host);
         let response = host.call("GET", "/auth/session").own();
         assert!(Offer::of(&response).is_none());
     }
@@ -636,7 +659,8 @@ fn scope_excludes_what_must_not_wait() {
         "/assets",
     ];
     assert_eq!(paths, expected);
-    assert_eq!(body["refresh_url"], json!("/auth/bind/refresh"));
+    let refresh = body["refresh_url"].as_str().unwrap();
+    assert!(refresh.starts_with("/auth/bind/refresh?1."), "{refresh}");
     assert_eq!(body["credentials"][0]["name"], json!(BOUND));
     assert_eq!(
         body["credentials"][0]["attributes"],
@@ -704,7 +728,7 @@ fn navigation_of_another_site_to_a_page_is_repeated_by_the_app() {
         assert!(matches!(own, Answered::NotOurs), "with the bound cookie");
         host.browser.0.retain(|cookie| cookie.name != BOUND);
         let page = host.go("/page?a=1", Source::CrossSite).own();
-        assert_eq!(refreshed_to(&page), "/page?a=1");
+        assert_eq!(refreshed_to(&page), "https://app.example.com/page?a=1");
         // Otherwise a page of the app that redirects to a route would open it without a click.
         assert!(host.browser.get(MARK).is_some());
         assert!(matches!(
@@ -731,4 +755,154 @@ fn control_navigation_without_a_bound_session_is_the_apps() {
             Answered::NotOurs
         ));
     }
+}
+
+/// The answers of the provider's back channel name this user.
+fn logout_token(host: &Host) -> String {
+    let now = host.now.wall / 1000;
+    let claims = json!({
+        "iss": ISSUER, "aud": "web", "iat": now, "exp": now + 120, "jti": "j-1",
+        "sub": "ann", "sid": "op-session-ann",
+        "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+    });
+    let head = r#"{"alg":"ES256","kid":"1","typ":"logout+jwt"}"#;
+    host.provider.key.jwt(head, &claims.to_string())
+}
+
+#[test]
+fn renewals_do_not_hide_a_back_channel_logout() {
+    let mut host = host();
+    let mut device = bound(&mut host);
+    host.pass(20);
+    assert_eq!(host.call("GET", CALL).status(), 200);
+    let token = logout_token(&host);
+    assert_eq!(host.post_logout_token(&token).status, 200);
+    device.renew(&mut host);
+    assert_eq!(host.call("GET", CALL).code(), "session_ended");
+}
+
+#[test]
+fn new_session_replaces_the_browsers_former_one() {
+    let mut host = host();
+    let former = bound(&mut host);
+    host.browser = Browser::default();
+    let later = bound(&mut host);
+    assert_eq!(former.identifier, later.identifier);
+    assert_ne!(former.refresh, later.refresh);
+}
+
+#[test]
+fn renewals_end_at_the_absolute_limit() {
+    let mut host = host();
+    let mut device = bound(&mut host);
+    host.pass(43_200);
+    host.store.clear();
+    host.restart(&json!({}));
+    assert!(ends(&device.renew(&mut host)));
+}
+
+#[test]
+fn another_site_does_not_replace_a_bound_session() {
+    let mut host = host();
+    bound(&mut host);
+    host.pass(VALID);
+    host.browser.0.retain(|cookie| cookie.name != BOUND);
+    let issuer = ISSUER.replace(':', "%3A").replace('/', "%2F");
+    let page = host
+        .go(&format!("/auth/login?iss={issuer}"), Source::CrossSite)
+        .own();
+    let response = host.go(&refreshed_to(&page), Source::App).own();
+    assert_eq!(location(&response), "/");
+}
+
+#[test]
+fn replaced_token_of_a_bound_session_is_searched_for() {
+    let mut host = host();
+    let mut device = bound(&mut host);
+    host.call("GET", CALL);
+    let first = host.upstream[0].authorization.clone();
+    host.pass(590);
+    device.renew(&mut host);
+    device.renew(&mut host);
+    assert_eq!(host.call("GET", CALL).status(), 200);
+    let last = host.upstream.last().unwrap();
+    assert_ne!(last.authorization, first, "refreshed");
+    assert_eq!(format!("Bearer {}", last.others), first);
+}
+
+#[test]
+fn report_ends_no_session_for_a_second_key() {
+    let mut host = Host::with(&binding("report"));
+    let offer = sign_in(&mut host).unwrap();
+    Device::new().register(&mut host, &offer);
+    Device::new().register(&mut host, &offer);
+    assert_eq!(host.call("GET", CALL).status(), 200);
+}
+
+#[test]
+fn binding_that_a_store_loses_is_written_again() {
+    let mut host = host();
+    let offer = sign_in(&mut host).unwrap();
+    let copy = host.browser.clone();
+    Device::new().register(&mut host, &offer);
+    assert_eq!(host.call("GET", CALL).status(), 200);
+    host.store.clear();
+    host.pass(20);
+    host.call("GET", CALL);
+    let request = Request {
+        cookie: copy.header(Source::App),
+        ..host.by_script("GET", CALL)
+    };
+    assert_refused(&host.request_to_other_isolate(request));
+}
+
+#[test]
+fn binding_survives_moves_between_storages() {
+    let places = ["sealed-in-cookie", "in-store"];
+    let mode = |storage: &str| json!({ "session": { "bind": "if-supported", "storage": storage } });
+    for (from, to) in [(places[0], places[1]), (places[1], places[0])] {
+        let mut host = Host::with(&mode(from));
+        let mut device = bound(&mut host);
+        let early = host.browser.clone();
+        host.restart(&mode(to));
+        for _ in 0..3 {
+            host.pass(400);
+            device.renew(&mut host);
+            device.renew(&mut host);
+            assert_eq!(host.call("GET", CALL).status(), 200);
+            for mut copy in [early.clone(), host.browser.clone()] {
+                copy.0.retain(|cookie| cookie.name != BOUND);
+                assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+            }
+        }
+    }
+}
+
+#[test]
+fn page_learns_the_reason_of_an_end_without_the_bound_cookie() {
+    for config in storages() {
+        let mut host = Host::with(&config);
+        let offer = sign_in(&mut host).unwrap();
+        Device::new().register(&mut host, &offer);
+        host.call("GET", CALL);
+        host.pass(IN_FLIGHT + 1);
+        Device::new().register(&mut host, &offer);
+        host.browser.0.retain(|cookie| cookie.name != BOUND);
+        let view = json_of(&host.call("GET", "/auth/session").own());
+        assert_eq!(view["reason"], json!("security"));
+    }
+}
+
+#[test]
+fn repeated_navigation_stays_on_the_apps_origin() {
+    let mut host = host();
+    bound(&mut host);
+    host.pass(IN_FLIGHT + 1);
+    host.browser.0.retain(|cookie| cookie.name != BOUND);
+    let url = "https://app.example.com//evil.example/x";
+    let page = host.go(url, Source::CrossSite).own();
+    assert_eq!(refreshed_to(&page), url);
+    // Without Fetch Metadata, the page would repeat itself for ever.
+    let answered = host.go_without_metadata("/page", Source::App);
+    assert!(matches!(answered, Answered::NotOurs));
 }

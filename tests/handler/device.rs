@@ -22,6 +22,8 @@ pub(crate) fn binding(mode: &str) -> Value {
 pub(crate) struct Device {
     pub(crate) key: Pair,
     pub(crate) identifier: String,
+    /// The address of a renewal.
+    pub(crate) refresh: String,
     /// The challenge of the next renewal.
     pub(crate) challenge: String,
 }
@@ -80,6 +82,7 @@ impl Device {
         Self {
             key: Pair::generate(),
             identifier: String::new(),
+            refresh: "/auth/bind/refresh".to_owned(),
             challenge: String::new(),
         }
     }
@@ -120,13 +123,16 @@ impl Device {
         Request {
             bound_session: Some(self.identifier.clone()),
             bound_response: Some(self.signed(challenge, false)),
-            ..by_browser("/auth/bind/refresh")
+            ..by_browser(&self.refresh)
         }
     }
 
     fn note(&mut self, response: &OwnResponse) {
         if let Some(identifier) = json_of(response)["session_identifier"].as_str() {
             identifier.clone_into(&mut self.identifier);
+        }
+        if let Some(refresh) = json_of(response)["refresh_url"].as_str() {
+            refresh.clone_into(&mut self.refresh);
         }
         if header(response, CHALLENGE).is_some() {
             self.challenge = challenge_in(response);

@@ -26,12 +26,17 @@ interface Decipher {
 }
 
 /**
- * `node:crypto`, on platforms that have it. It opens a value at once. WebCrypto passes each value to another thread, which
- * takes five to ten times as long.
+ * `node:crypto`, on Node only. It opens a value at once, while WebCrypto passes each value to another thread, which takes
+ * five to ten times as long. Other platforms imitate this module, and Deno's did not verify tags before 2.1.7
+ * (CVE-2025-24015).
  */
-const node: NodeCrypto | undefined = (
-  globalThis as { process?: { getBuiltinModule?(name: string): NodeCrypto | undefined } }
-).process?.getBuiltinModule?.('node:crypto')
+const node: NodeCrypto | undefined = ['Deno', 'Bun', 'WebSocketPair', 'EdgeRuntime'].some(
+  (name) => name in globalThis,
+)
+  ? undefined
+  : (
+      globalThis as { process?: { getBuiltinModule?(name: string): NodeCrypto | undefined } }
+    ).process?.getBuiltinModule?.('node:crypto')
 
 /** The length of an authentication tag of AES-GCM in bytes. */
 const TAG = 16

@@ -56,7 +56,7 @@ export const handlerFactory =
       const { code = 'handler_failed', message } = error as StrongroomError
       return new StrongroomError(code, message)
     }
-    const handle = async (request: Request, env?: unknown, context?: Context) => {
+    const handle = async (request: Request, env?: unknown, context?: Context, original?: Request) => {
       let host
       try {
         host = await (starting ??= start(env))
@@ -68,13 +68,13 @@ export const handlerFactory =
         return failure()
       }
       try {
-        return await host.respond(request, context)
+        return await host.respond(request, context, original)
       } catch {
         return failure()
       }
     }
     return {
-      handle,
+      handle: (request, env, context) => handle(request, env, context),
       async ready(env = (globalThis as { process?: { env: unknown } }).process?.env) {
         try {
           await (starting ??= start(env))
@@ -85,7 +85,7 @@ export const handlerFactory =
       async session(request, env, context) {
         const address = new URL(`${config.base ?? DEFAULT_BASE}/session`, request.url)
         const headers = { [HANDLER_HEADER]: BACKGROUND, cookie: request.headers.get('cookie') ?? '' }
-        const response = await handle(new Request(address, { headers }), env, context)
+        const response = await handle(new Request(address, { headers }), env, context, request)
         if (!response?.ok) throw new Error(`the session cannot be read: ${response?.status}`)
         return ((await response.json()) as { session: EdgeSession | null }).session
       },

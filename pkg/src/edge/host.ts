@@ -120,6 +120,8 @@ export class Host {
   readonly #edge: Edge
   readonly #instance: Instance
   readonly #keys: Keys
+  /** The option `origin`. */
+  readonly #origin: string | undefined
   readonly #rules: Rules
   /** Requests to the provider that are in flight, by task number. */
   readonly #sending = new Map<number, Promise<string>>()
@@ -131,7 +133,9 @@ export class Host {
     this.#config = config
     this.#coordinator = createCoordinator(config.coordinator, env)
     this.#instance = instance(module)
-    this.#edge = new Edge(configJson(config, env))
+    const json = configJson(config, env)
+    this.#edge = new Edge(json)
+    this.#origin = JSON.parse(json).origin?.replace(/\/$/, '')
     this.#rules = new Rules(JSON.parse(Edge.policy()))
     const count = this.#edge.key_count()
     this.#keys = new Keys(Array.from({ length: count }, (_, i) => this.#edge.key(i)))
@@ -145,14 +149,17 @@ export class Host {
     return !isSound(this.#instance)
   }
 
-  /** Handles a request. Resolves with `undefined` for URLs that neither an endpoint nor a route covers. */
-  async respond(request: Request, context?: Context): Promise<Response | undefined> {
+  /**
+   * Handles a request. Resolves with `undefined` for URLs that neither an endpoint nor a route covers. `original` is the
+   * browser's request, if `request` was made for it.
+   */
+  async respond(request: Request, context?: Context, original = request): Promise<Response | undefined> {
     let settle: (() => void) | undefined
     let forwarded: Forwarded | undefined
     try {
       // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
-      const text = serializeRequest(request, fields, this.#bind(request))
+      const text = serializeRequest(request, fields, this.#bind(original))
       let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))
       for (;;) {
         if (step.t === 'respond') {
@@ -176,12 +183,17 @@ export class Host {
     }
   }
 
-  /** Returns the value of `session.bind` for a request in JSON, if the option is a function. */
+  /**
+   * Returns the value of `session.bind` for a request in JSON, if the option is a function. The function gets the URL as
+   * browsers see it: without the option `origin`, that is the request's.
+   */
   #bind(request: Request): string | undefined {
     const bind = this.#config.session?.bind
     if (typeof bind !== 'function') return undefined
     try {
-      return JSON.stringify(bind(request)) ?? 'null'
+      const { pathname, search, href } = new URL(request.url)
+      const url = this.#origin ? this.#origin + pathname + search : href
+      return JSON.stringify(bind(new Request(url, { headers: request.headers }))) ?? 'null'
     } catch {
       // The core reports a value that is not allowed.
       return 'null'

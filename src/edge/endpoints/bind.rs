@@ -1,8 +1,8 @@
 //! The binding of a session to a key of the browser (Device Bound Session Credentials): `POST <base>/bind` registers the
 //! key, and `POST <base>/bind/refresh` renews the bound cookie.
 //!
-//! Both read no cookie: after a login at a provider on another site, browsers send none here. The challenge, or the
-//! session's identifier, says which session is meant, and the signature decides.
+//! Both read no cookie: after a login at a provider on another site, browsers send none here. The challenge, or the sealed
+//! state in the address of the renewal, says which session is meant, and the signature decides.
 
 pub(in crate::edge) mod registration;
 pub(in crate::edge) mod renewal;
@@ -37,7 +37,7 @@ const EXCLUDED: &[&str] = &["/login", "/callback", "/popup", "/backchannel-logou
 /// The name of the response header with a challenge for the next renewal.
 const CHALLENGE: &str = "secure-session-challenge";
 
-/// A session that a challenge or an identifier names.
+/// A session that a challenge or the address of a renewal names.
 struct Named {
     sid: String,
     began: UnixMillis,
@@ -73,10 +73,13 @@ impl Named {
     }
 }
 
-/// Checks that a browser sent this request for a page of the app. Scripts can set neither of these headers.
+/// Checks that a browser itself sent this request for a page of the app. A script cannot set these headers, and a browser
+/// drops the script's signed challenge from a request of this mode.
 fn is_by_browser(context: &RequestContext) -> bool {
     let request = &context.request;
-    csrf::is_same_origin(request) && csrf::check_socket(request, &context.origin).is_ok()
+    let is_own =
+        csrf::is_same_origin(request) && csrf::check_socket(request, &context.origin).is_ok();
+    is_own && request.mode.as_deref() == Some("no-cors")
 }
 
 /// Returns the purpose of a sealed value: it names the client and the session's cookie, so that no value of another
@@ -121,19 +124,27 @@ async fn is_signed(context: &RequestContext, jwt: &Jwt, algorithm: Algorithm, ke
 }
 
 /// Builds the response that ends the browser's bound session.
-fn ended(identifier: Option<&str>) -> OwnResponse {
-    let mut body = Writer::object();
-    body.optional_text("session_identifier", identifier)
-        .flag("continue", false);
-    response::json(200, body.finish())
+fn ended(context: &RequestContext) -> OwnResponse {
+    let body = Writer::object()
+        .text("session_identifier", &identifier(context))
+        .flag("continue", false)
+        .finish();
+    response::json(200, body)
+}
+
+/// Returns the identifier of the browser's bound session. All sessions of this handler have the same identifier, so that a
+/// new session replaces the one before in the browser. Otherwise the browser would renew both, and one bound cookie would
+/// replace the other.
+fn identifier(context: &RequestContext) -> String {
+    context.jar().session()
 }
 
 /// Builds the response with a new bound cookie.
-fn renewed(context: &RequestContext, subject: Subject<'_>, identifier: &str) -> OwnResponse {
+fn renewed(context: &RequestContext, subject: Subject<'_>, state: &str) -> OwnResponse {
     let config = context.task.config();
     let jar = context.jar();
     let Some(name) = jar.bound() else {
-        return ended(Some(identifier));
+        return ended(context);
     };
     let now = context.task.now().wall;
     let until = now.saturating_add((LIFE + MARGIN).0);
@@ -144,9 +155,9 @@ fn renewed(context: &RequestContext, subject: Subject<'_>, identifier: &str) -> 
         .text("type", "cookie")
         .text("name", &name)
         .text("attributes", &attributes);
-    let refresh = [&*config.base, RENEWAL].concat();
+    let refresh = [&*config.base, RENEWAL, "?", state].concat();
     let body = Writer::object()
-        .text("session_identifier", identifier)
+        .text("session_identifier", &identifier(context))
         .text("refresh_url", &refresh)
         .json("scope", &scope(context))
         .json("allowed_refresh_initiators", r#"["*"]"#)
@@ -161,13 +172,12 @@ fn renewed(context: &RequestContext, subject: Subject<'_>, identifier: &str) -> 
 fn challenge(
     context: &RequestContext,
     subject: Subject<'_>,
-    identifier: &str,
     life: Millis,
     response: &mut OwnResponse,
 ) {
     let until = context.task.now().wall.saturating_add(life.0);
     let challenge = subject.issue(context.task.config(), Use::Challenge, until);
-    let value = ["\"", &challenge, "\";id=\"", identifier, "\""].concat();
+    let value = ["\"", &challenge, "\";id=\"", &identifier(context), "\""].concat();
     response.headers.push((CHALLENGE, value));
 }
 

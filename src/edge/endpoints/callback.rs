@@ -109,18 +109,27 @@ async fn failed(
         (Code::CodeRejected, Some(login)) => login.pending.created_at,
         _ => return login::failed(context, error, login),
     };
-    match boxed(context.current_session()).await {
-        Ok(Some((session, is_new))) if session.began > since => {
-            let cookies = boxed(context.updated_cookies(session, is_new)).await;
-            let mut response = match login {
-                Some(login) => return_to_app(context, login).await,
-                None => navigation::to_app(context, TITLE, "/"),
-            };
-            response.cookies.extend(cookies);
-            response
+    let (began, cookies) = match boxed(context.current_session()).await {
+        Ok(Some((session, is_new))) => {
+            let began = session.began;
+            (began, boxed(context.updated_cookies(session, is_new)).await)
         }
-        _ => login::failed(context, error, login),
+        // The browser renews no bound cookie for this address.
+        Err(Refusal::NotProven { .. }) => match context.presented().await {
+            Ok(Some(session)) => (session.began, Vec::new()),
+            _ => return login::failed(context, error, login),
+        },
+        _ => return login::failed(context, error, login),
+    };
+    if began <= since {
+        return login::failed(context, error, login);
     }
+    let mut response = match login {
+        Some(login) => return_to_app(context, login).await,
+        None => navigation::to_app(context, TITLE, "/"),
+    };
+    response.cookies.extend(cookies);
+    response
 }
 
 /// Builds a page of the app's own origin that repeats this request.

@@ -143,7 +143,8 @@ async fn compare_with_session(
                 ..to_target()
             });
         }
-        Err(Refusal::Interaction) => return Ok(to_target()),
+        // The browser renews no bound cookie for this address. It does for the app's page.
+        Err(Refusal::Interaction | Refusal::NotProven { .. }) => return Ok(to_target()),
         Err(Refusal::Later(error, _)) => return Err(error),
         Err(Refusal::Ended(reason)) if end::waits_for_the_user(reason) => {
             return Ok(ask(context, &target));
@@ -151,7 +152,7 @@ async fn compare_with_session(
         Ok(None) if context.has_left() || may_lack_cookie(context) => {
             return Ok(ask(context, &target));
         }
-        Ok(None) | Err(Refusal::Ended(_) | Refusal::NotProven { .. }) => {}
+        Ok(None) | Err(Refusal::Ended(_)) => {}
     }
     let mut params = Box::new(LoginParams::default());
     params.return_to = Some(target);

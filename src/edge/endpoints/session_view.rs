@@ -10,6 +10,7 @@ use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
+use crate::edge::session::cookies::CookieValue;
 use crate::edge::task::boxed;
 use crate::session::view::{SessionState, SessionView, scopes, visible_claims};
 
@@ -26,14 +27,16 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Ok(None) => said("null"),
         Ok(Some((session, is_new))) => {
             let mut response = said(&view(context, &session, SessionState::Active));
-            // A browser does not repeat a registration that has failed.
-            boxed(bind::registration::offer(
-                context,
-                &session,
-                context.found_in(),
-                &mut response,
-            ))
-            .await;
+            if context.cookies().value(&context.jar().unbound()) != CookieValue::Missing {
+                let storage = context.found_in();
+                boxed(bind::registration::offer(
+                    context,
+                    &session,
+                    storage,
+                    &mut response,
+                ))
+                .await;
+            }
             let cookies = context.updated_cookies(session, is_new).await;
             OwnResponse {
                 cookies,

@@ -89,6 +89,16 @@ fn later_activity(task: &Task, presented: &Rc<Session>) -> Option<UnixMillis> {
     (is_later && !end::is_at_limit(task, &latest)).then_some(latest.active)
 }
 
+/// Returns the reason if a session has ended, according to its record.
+pub(in crate::edge) async fn reason_of_end(
+    task: &Task,
+    presented: &Rc<Session>,
+) -> Option<Refusal> {
+    let _ = record_store::fetch_if_due(task, presented).await;
+    let record = record_store::cached(task, &presented.sid).record?;
+    record.ended.map(Refusal::Ended)
+}
+
 /// Compares a presented session with its record, as far as the record can be read.
 pub(in crate::edge) async fn sync_with_record(
     task: &Task,
@@ -109,7 +119,12 @@ pub(in crate::edge) async fn sync_with_record(
         }
         true
     };
-    proof::check(task, &presented)?;
+    if record_store::cached(task, &presented.sid)
+        .record
+        .is_none_or(|record| record.ended.is_none())
+    {
+        proof::check(task, &presented)?;
+    }
     proof::check_required(task, &presented)?;
     let session = classify(task, presented.clone()).await?;
     // While the record is being read, the next request with this cookie has to note it.

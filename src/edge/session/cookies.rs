@@ -253,6 +253,11 @@ impl<'a> Jar<'a> {
         is_bindable.then(|| [self.prefix(), &self.config.cookie.name, "-bound"].concat())
     }
 
+    /// Returns the name of the cookie that says that a registration has failed, and may be offered again.
+    pub(in crate::edge) fn unbound(&self) -> String {
+        [self.prefix(), &self.config.cookie.name, "-unbound"].concat()
+    }
+
     /// Returns the attributes of the bound cookie, which browsers compare with the cookie that they get.
     pub(in crate::edge) fn bound_attributes(&self) -> String {
         let cookie = self.write("", "", "Lax", None);

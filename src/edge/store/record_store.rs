@@ -28,13 +28,18 @@ const TOUCHES: u32 = 3;
 const LONGEST_VALUE: usize = 60 * 1024;
 
 /// Returns true if this isolate's record is newer than the coordinator's: this isolate could not commit the session's
-/// latest generation, or could not write the end of the session.
+/// latest generation, or could not write the end of the session, or the store has lost the session's binding.
 fn is_ahead(ours: &Record, theirs: Option<&Record>) -> bool {
     // control: uncommitted_successor_is_kept
     match theirs {
         Some(theirs) if theirs.ended.is_some() => false,
-        Some(theirs) => ours.ended.is_some() || ours.generation > theirs.generation,
-        None => ours.ended.is_some() || ours.generation > 0,
+        Some(theirs) => {
+            let is_bound = ours.bound.is_some() && theirs.bound.is_none();
+            ours.ended.is_some()
+                || ours.generation > theirs.generation
+                || is_bound && ours.generation == theirs.generation
+        }
+        None => ours.ended.is_some() || ours.generation > 0 || ours.bound.is_some(),
     }
 }
 
@@ -84,6 +89,12 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
             Ok(entries) => ends = entries,
             Err(Unreachable) => is_all = false,
         }
+    }
+    // The renewal of a bound cookie does not know the user, and the record may not either. A request that knows the user
+    // must still read the session's tombstones.
+    let has_no_user = |record: &Rc<Record>| record.session.is_none() && record.ended.is_none();
+    if session.user().is_none() && stored.record.as_ref().is_some_and(has_no_user) {
+        is_all = false;
     }
     let now = task.now();
     let is_over = ends.iter().flatten().any(|entry| {

@@ -32,6 +32,7 @@ export async function startBound(platform, { session, quota = false, handler, ..
     ...app,
     requestsTo,
     failing: tls.failing,
+    holds: tls.holds,
     /** Resolves with the status of a call of the page. */
     call: (page) =>
       page.evaluate((url) => settle(auth.fetch(url).then((it) => it.status)), `${app.api.url}orders`),

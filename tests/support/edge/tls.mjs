@@ -18,14 +18,18 @@ export async function startTls() {
   const seen = []
   /** Statuses with which the proxy itself responds, by path. */
   const failing = new Map()
-  const server = createServer({ key, cert }, (request, response) => {
+  /** Promises for which requests wait, by path. */
+  const holds = new Map()
+  const server = createServer({ key, cert }, async (request, response) => {
     const { method, headers, url } = request
-    const status = failing.get(url)
+    const { pathname } = new URL(url, 'https://localhost')
+    const status = failing.get(pathname)
     if (status) return response.writeHead(status).end()
+    await holds.get(pathname)
     const passed = open(target + url, { method, headers }, (answer) => {
       seen.push({
         method,
-        path: new URL(url, target).pathname,
+        path: pathname,
         headers,
         status: answer.statusCode,
         answered: answer.headers,
@@ -45,6 +49,7 @@ export async function startTls() {
       .digest('base64'),
     seen,
     failing,
+    holds,
     forwardTo(origin) {
       target = origin
     },

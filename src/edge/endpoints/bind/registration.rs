@@ -1,5 +1,6 @@
-//! The registration of a browser's key: the response to a login, or to the page's first question about its session, offers
-//! it, and the browser answers with a signed challenge.
+//! The registration of a browser's key: the response to a login offers it, and the browser answers with a signed challenge.
+//! A browser does not repeat a registration that has failed, so a mark then lets the page's next question about its session
+//! offer it again. Without the mark it must not, since the first registration may still be in progress.
 //!
 //! The offer ends a minute after the login, and no refreshed cookie gets one. Otherwise a copy of the cookie could bind the
 //! session to a key of its own. A second key for one session therefore ends the session.
@@ -43,8 +44,8 @@ const WRITES: u32 = 5;
 /// The purpose of a challenge.
 const CHALLENGE: &str = "bind challenge";
 
-/// The purpose of a session's identifier.
-pub(super) const IDENTIFIER: &str = "bound session";
+/// The purpose of the state in the address of a renewal.
+pub(super) const STATE: &str = "bound session";
 
 /// Adds the offer to bind the session to a response, unless the session is bound, or is no longer new.
 pub(in crate::edge) async fn offer(
@@ -96,7 +97,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         return response::empty(403);
     };
     if context.task.proof().mode == Bind::Off {
-        return ended(None);
+        return ended(context);
     }
     let Some(named) = session_of(context, &challenge).await else {
         return response::empty(403);
@@ -110,8 +111,13 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let thumbprint = key.thumbprint();
     match boxed(bind(context, &named, &thumbprint)).await {
         Ok(true) => {}
-        Ok(false) => return ended(None),
-        Err(refusal) => return context.refusal_response(&refusal),
+        Ok(false) => return ended(context),
+        Err(refusal) => {
+            let mut response = context.refusal_response(&refusal);
+            let jar = context.jar();
+            response.cookies.push(jar.mark(&jar.unbound(), OFFERED));
+            return response;
+        }
     }
     let text = [
         &*named.to_text(),
@@ -121,15 +127,15 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         key.public_json(),
     ]
     .concat();
-    let purpose = purpose(context, IDENTIFIER);
-    let Some(identifier) = seal::seal(&context.task, &purpose, Secret::new(text)).await else {
+    let purpose = purpose(context, STATE);
+    let Some(state) = seal::seal(&context.task, &purpose, Secret::new(text)).await else {
         return response::failure();
     };
     let subject = Subject {
         sid: &named.sid,
         thumbprint: &thumbprint,
     };
-    renewed(context, subject, &identifier)
+    renewed(context, subject, &state)
 }
 
 /// Returns the session that a challenge names, unless the challenge has expired.
@@ -162,7 +168,9 @@ async fn bind(context: &RequestContext, named: &Named, thumbprint: &str) -> Resu
                 None => record.with_binding(binding),
                 Some(known) if known.thumbprint == thumbprint => return Ok(true),
                 Some(_) => {
-                    boxed(end_for_second_key(context, record, unknown)).await;
+                    if task.proof().mode.is_enforced() {
+                        boxed(end_for_second_key(context, record, unknown)).await;
+                    }
                     return Ok(false);
                 }
             },

@@ -6,9 +6,9 @@
 
 use alloc::rc::Rc;
 
-use super::registration::IDENTIFIER;
+use super::registration::STATE;
 use super::{
-    Named, challenge, ended, is_by_browser, is_signed, lines, parse, purpose, renewed, unquoted,
+    Named, age, challenge, ended, is_by_browser, is_signed, lines, parse, purpose, renewed,
 };
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
@@ -30,31 +30,32 @@ const CHALLENGE_LIFE: Millis = Millis::from_secs(60);
 
 /// Renews a bound cookie.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
-    let identifier = context.request.bound_session.as_deref().map(unquoted);
-    let (true, Some(identifier)) = (is_by_browser(context), identifier) else {
+    let is_named = context.request.bound_session.is_some();
+    if !is_by_browser(context) || !is_named {
         return response::empty(403);
-    };
-    if context.task.proof().mode == Bind::Off {
-        return ended(Some(identifier));
     }
-    let opened = seal::open(&context.task, &purpose(context, IDENTIFIER), identifier).await;
+    if context.task.proof().mode == Bind::Off {
+        return ended(context);
+    }
+    let state = context.url.query();
+    let opened = seal::open(&context.task, &purpose(context, STATE), state).await;
     let text = match opened {
         Ok(text) => text,
         // Another isolate has this key already.
         Err(OpenError::UnknownKey) => {
             let why =
-                msg!("the session's identifier is sealed with a key that is not in cookie.keys");
+                msg!("the state of a renewal is sealed with a key that is not in cookie.keys");
             return response::later(&Error::new(Code::KeyUnknown, why), RETRY_AFTER);
         }
-        Err(OpenError::NotGenuine) => return ended(Some(identifier)),
+        Err(OpenError::NotGenuine) => return ended(context),
     };
     let mut rest = lines(text.expose()).skip(3);
     let named = Named::from_lines(lines(text.expose()));
     let (Some(named), Some(thumbprint), Some(jwk)) = (named, rest.next(), rest.next()) else {
-        return ended(Some(identifier));
+        return ended(context);
     };
     if !boxed(continues(context, &named, thumbprint)).await {
-        return ended(Some(identifier));
+        return ended(context);
     }
     let subject = Subject {
         sid: &named.sid,
@@ -62,17 +63,20 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     };
     let (mut response, life) = if is_answered(context, subject, jwk).await {
         // The next renewal then needs one round trip.
-        (renewed(context, subject, identifier), LIFE + MARGIN)
+        (renewed(context, subject, state), LIFE + MARGIN)
     } else {
         (response::empty(403), CHALLENGE_LIFE)
     };
-    challenge(context, subject, identifier, life, &mut response);
+    challenge(context, subject, life, &mut response);
     response
 }
 
 /// Returns true unless this isolate finds out in a moment that the session has ended, or is bound to another key.
 async fn continues(context: &RequestContext, named: &Named, thumbprint: &str) -> bool {
     let task = &context.task;
+    if age(context, named.began) >= task.config().flow.limits.absolute {
+        return false;
+    }
     let session = Rc::new(named.unknown());
     record_store::fetch_briefly(task, &session).await;
     let record = record_store::cached(task, &named.sid).record;
