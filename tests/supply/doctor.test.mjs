@@ -139,6 +139,9 @@ test('finds strongroom.json beside a standalone worker', async () => {
     )
     assert.equal(cached.status, 1)
     site.headers = {}
+    const { issuer } = config
+    site.files['/strongroom/strongroom.json'] = JSON.stringify({ ...config, issuer: `${issuer}/` })
+    assert.equal((await doctor(site.origin)).by['provider.issuer'].fix, `"issuer": "${issuer}"`)
     site.files['/strongroom/strongroom.json'] = '{'
     assert.equal((await doctor(site.origin)).by['config.json'].result, 'fault')
     delete site.files['/strongroom/strongroom.json']
