@@ -26,6 +26,9 @@ declare module 'node:fs/promises' {
 declare module 'node:url' {
   export const pathToFileURL: (path: string) => URL
 }
+declare module 'node:util' {
+  export const inspect: (value: unknown) => string
+}
 declare module 'node:process' {
   export const argv: string[]
   export const version: string

@@ -126,24 +126,32 @@ const BROKEN = [
     {},
     {},
     /^Access-Control-Allow-Headers: \*$/,
-    /^Access-Control-Allow-Headers: Authorization, Content-Type$/,
+    /^Access-Control-Allow-Headers: \*, Authorization, Content-Type$/,
   ],
-  ['headers', preflight('Access-Control-Allow-Headers'), {}, {}, /\(missing\)$/, /: Authorization/],
+  ['headers', preflight('Access-Control-Allow-Headers'), {}, {}, /^no /, /: Authorization, Content-Type$/],
+  [
+    'headers',
+    preflight('Access-Control-Allow-Headers', 'Content-Type, X-Own'),
+    {},
+    {},
+    /: Content-Type, X-Own$/,
+    /: Content-Type, X-Own, Authorization$/,
+  ],
   [
     'headers',
     preflight('Access-Control-Allow-Headers', 'authorization'),
     {},
     { dpop: true },
     /: authorization$/,
-    /: Authorization, DPoP, Content-Type$/,
+    /: authorization, DPoP, Content-Type$/,
   ],
   [
     'methods',
-    preflight('Access-Control-Allow-Methods', 'GET'),
+    preflight('Access-Control-Allow-Methods', 'GET, PATCH'),
     {},
     {},
-    /: GET$/,
-    /^Access-Control-Allow-Methods: GET, PUT$/,
+    /: GET, PATCH$/,
+    /^Access-Control-Allow-Methods: GET, PATCH, PUT$/,
   ],
   [
     'preflight-age',
@@ -167,7 +175,7 @@ const BROKEN = [
     {},
     {},
     /^302, a redirect to .*\/v2\/\?a=b, which was not followed$/,
-    /^url: 'http:\/\/127\.0\.0\.1:\d+\/v2\/'$/,
+    /^"url": "http:\/\/127\.0\.0\.1:\d+\/v2\/"$/,
   ],
   [
     'response',
@@ -182,7 +190,7 @@ const BROKEN = [
     () => {},
     { stepUp: true },
     {},
-    /\(missing\)$/,
+    /^no Access-Control-Expose-Headers$/,
     /^Access-Control-Expose-Headers: WWW-Authenticate$/,
   ],
   [
@@ -190,8 +198,16 @@ const BROKEN = [
     response('DPoP-Nonce', 'n'),
     {},
     { dpop: true },
-    /\(missing\)$/,
+    /^no Access-Control-Expose-Headers$/,
     /^Access-Control-Expose-Headers: DPoP-Nonce$/,
+  ],
+  [
+    'exposed',
+    response('Access-Control-Expose-Headers', 'Content-Length'),
+    { stepUp: true },
+    {},
+    /: Content-Length$/,
+    /^Access-Control-Expose-Headers: Content-Length, WWW-Authenticate$/,
   ],
   [
     'no-store',
@@ -222,6 +238,14 @@ for (const [name, change, rule, config, seen, fix] of BROKEN) {
     assert.equal(report.status, 1)
   })
 }
+
+test('api.headers: the line names what the preflight does not allow', async () => {
+  const { by } = await look(preflight('Access-Control-Allow-Headers', 'X-Own'), {}, { dpop: true })
+  assert.equal(
+    by['api.0.headers'].text,
+    "the API's preflight does not allow the header Authorization or DPoP",
+  )
+})
 
 test('api.response: no server', async () => {
   const gone = await listen({ handler: () => {} })

@@ -148,7 +148,7 @@ const BROKEN = [
     'found',
     (s) => (s.refuse = () => [404]),
     /^404 for \/auth\/config$/,
-    /pass \/auth\/ to the token handler/,
+    /pass \/auth\/ to the token handler, .* proxy_pass without a path, also without a final \/$/,
     { args: ['--handler', '/auth'] },
   ],
   ['found', () => {}, /^500 text\/plain/, /server's log/, { config: { coordinator: undefined } }],
@@ -257,7 +257,7 @@ const BROKEN = [
     'route /api/',
     (s) => (s.refuse = (r) => isPath('/api/')(r) && [200]),
     /^200/,
-    /pass \/api\/ to the token handler/,
+    /pass \/api\/ to the token handler, .* proxy_pass without a path, also without a final \/$/,
   ],
   [
     'frames',
@@ -304,7 +304,27 @@ test('page.opener: an app with a token handler needs same-origin', async () => {
 test('handler.login: a proxy that changes the headers of navigations', async () => {
   const { by } = await look((s) => (s.request = (headers) => (headers['x-strongroom'] = '1')))
   assert.equal(by['handler.login'].result, 'fault')
-  assert.equal(by['handler.login'].fix, by['handler.csrf'].fix)
+  assert.equal(by['handler.login'].fix, `first repair the fault above: ${by['handler.csrf'].text}`)
+  const alone = await look((s) => {
+    s.request = (headers) => headers['sec-fetch-mode'] === 'navigate' && (headers['x-strongroom'] = '1')
+  })
+  assert.equal(alone.by['handler.csrf'].result, 'ok')
+  assert.match(alone.by['handler.login'].fix, /^let the proxy pass the headers X-Strongroom, /)
+})
+
+test('handler.login: a long error page is cut between two words', async () => {
+  const page = `<p>${'word '.repeat(100)}</p>`
+  const server = await listen({
+    handler: ({ url }, response) => {
+      const isHandler = url === '/auth/config'
+      const type = isHandler ? 'application/json' : 'text/html'
+      response.writeHead(url.startsWith('/auth/login') ? 502 : 200, { 'Content-Type': type })
+      response.end(isHandler ? '{"base":"/auth"}' : page)
+    },
+  })
+  const { by } = await doctor(server.origin)
+  await server.close()
+  assert.match(by['handler.login'].seen, /^502 text\/html: (word )+…$/)
 })
 
 test('handler.routes: without a configuration, routes without url are not known', async () => {

@@ -329,7 +329,7 @@ const BROKEN = [
     'worker.cache',
     { worker: { 'Cache-Control': 'public, max-age=3600' } },
     /max-age=3600/,
-    /^Cache-Control: no-cache$/,
+    /^Cache-Control: no-cache \(for \/auth\.worker\.js only\. If you have this line, .*: put it last\)$/,
   ],
   [
     'worker.nosniff',
@@ -367,7 +367,7 @@ const BROKEN = [
     'worker.module',
     { module: { 'Content-Type': 'application/octet-stream' } },
     /octet-stream/,
-    /^Content-Type: application\/wasm$/,
+    /^Content-Type: application\/wasm \(.*: application\/wasm wasm;\)$/,
   ],
   [
     'worker.module-cache',
@@ -445,6 +445,11 @@ test('a folder in worker-src is right, and the worker’s file is then named by 
     [],
   )
   assert.match(report.by['worker.cache'].text, /has a hash/)
+})
+
+test('worker.module: the line names the file', async () => {
+  const { by } = await look({ module: { 'Content-Type': 'application/octet-stream' } })
+  assert.match(by['worker.module'].text, /^\/strongroom_bg\.wasm is not application\/wasm, so /)
 })
 
 test('worker.module-cache: a hint needs a module that browsers keep', async () => {
@@ -536,8 +541,9 @@ test('one line fixes all faults of a policy, and the fixes repair a deployment',
   const policies = fixes('page.').filter((fix) => fix.startsWith('Content-Security-Policy'))
   assert.equal(new Set(policies).size, 1)
   assert.match(policies[0], /style-src https:\/\/cdn\.example\.com/)
+  // Text in parentheses is for people.
   const repaired = (group) =>
-    Object.fromEntries(fixes(group).map((fix) => [fix.split(': ')[0], fix.slice(fix.indexOf(': ') + 2)]))
+    Object.fromEntries(fixes(group).map((fix) => fix.replace(/ \(.*\)$/, '').split(/: (.*)/)))
   const report = await look({
     policy,
     headers: { ...headers, ...repaired('page.') },

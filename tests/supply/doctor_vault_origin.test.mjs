@@ -61,36 +61,48 @@ const csp = (path, change) => () => ({
   [path]: { 'Content-Security-Policy': change(healthy[path]['Content-Security-Policy']) },
 })
 
-for (const [id, changes, seen, fix] of [
+for (const [id, changes, seen, fix, text] of [
   [
     'vault.frame-headers',
     () => ({ '/frame.html': { 'Origin-Agent-Cluster': null } }),
-    /^Origin-Agent-Cluster: \(missing\)$/,
+    /^no Origin-Agent-Cluster$/,
     /^Origin-Agent-Cluster: \?1$/,
+    /: Origin-Agent-Cluster$/,
   ],
   [
     'vault.frame-headers',
     csp('/frame.html', (policy) => policy.replace(/frame-ancestors .*/, 'frame-ancestors *')),
     /frame-ancestors \*$/,
     /frame-ancestors http:\/\/app\./,
+    /: its policy has frame-ancestors \*, not frame-ancestors http:\/\/app\.[^ ]+:\d+$/,
   ],
   [
     'vault.frame-headers',
     csp('/frame.html', (policy) => policy.replace(/frame-ancestors .*/, "frame-ancestors 'none'")),
     /frame-ancestors 'none'$/,
     /frame-ancestors http:\/\/app\./,
+    /: its policy has frame-ancestors 'none', not frame-ancestors http:\/\/app\.[^ ]+:\d+$/,
+  ],
+  [
+    'vault.frame-headers',
+    csp('/frame.html', (policy) => policy.replace("script-src 'self'", 'script-src https:')),
+    /script-src https:/,
+    /script-src 'self'/,
+    /: its policy has script-src https:, not script-src 'self'$/,
   ],
   [
     'page.callback-headers',
     () => ({ '/callback.html': { 'Cross-Origin-Opener-Policy': null } }),
-    /: \(missing\)$/,
+    /^no Cross-Origin-Opener-Policy$/,
     /^Cross-Origin-Opener-Policy: same-origin$/,
+    /at the callback page$/,
   ],
   [
     'worker.embedder',
     () => ({ '/auth.worker.js': { 'Cross-Origin-Embedder-Policy': null } }),
     /^no Cross-Origin-Embedder-Policy$/,
     /require-corp$/,
+    /an isolated page/,
   ],
 ]) {
   test(`${id} ${changes}`, async () => {
@@ -99,6 +111,7 @@ for (const [id, changes, seen, fix] of [
     assert.equal(line.result, 'fault')
     assert.match(line.seen, seen)
     assert.match(line.fix, fix)
+    assert.match(line.text, text)
     assert.deepEqual(
       open(report)
         .map((one) => one.id)

@@ -1,7 +1,7 @@
 /** The lines about the rules of `apis`. */
 import type { ApiRule } from '../worker/config.js'
-import type { Deployment } from './deployment.js'
-import { type Reply, seenOf } from './requests.js'
+import { type Deployment, option } from './deployment.js'
+import { completed, listOf, type Reply, seenHeader, seenOf } from './requests.js'
 
 /** Methods that need no permission by a preflight. */
 const SIMPLE = ['GET', 'HEAD', 'POST']
@@ -23,77 +23,76 @@ export const checkApis = async (deployment: Deployment): Promise<void> => {
 /** Returns a method of a rule that changes nothing. */
 const safeMethod = ({ methods = ['GET'] }: ApiRule) => ['GET', 'HEAD'].find((one) => methods.includes(one))
 
-const list = (value: string | undefined) =>
-  (value ?? '')
-    .toLowerCase()
-    .split(',')
-    .map((one) => one.trim())
+const ORIGIN = 'Access-Control-Allow-Origin'
+const HEADERS = 'Access-Control-Allow-Headers'
+const METHODS = 'Access-Control-Allow-Methods'
+const MAX_AGE = 'Access-Control-Max-Age'
+const EXPOSED = 'Access-Control-Expose-Headers'
 
 /** Checks the preflight of a call with a token. */
 const checkPreflight = async (deployment: Deployment, id: string, url: string, rule: ApiRule) => {
   const { report, requests, config, origin } = deployment
   const { methods = ['GET', 'HEAD'], credentials } = rule
-  const names = ['authorization', ...(config!.dpop ? ['dpop'] : [])]
+  const names = ['Authorization', ...(config!.dpop ? ['DPoP'] : [])]
   const ask = (method: string) =>
     requests.send(url, {
       method: 'OPTIONS',
       headers: {
         Origin: origin,
         'Access-Control-Request-Method': method,
-        'Access-Control-Request-Headers': names.join(','),
+        'Access-Control-Request-Headers': names.join(',').toLowerCase(),
         'Sec-Fetch-Mode': 'cors',
       },
     })
   const reply = await ask(methods.find((method) => !SIMPLE.includes(method)) ?? methods[0]!)
   // The line about the response says that no server responds.
   if (reply.status === 0 && safeMethod(rule) !== undefined) return
-  const value = reply.header('access-control-allow-origin')
+  const value = reply.header(ORIGIN)
   const isAllowed = value === origin || (value === '*' && credentials !== 'include')
   const isOk = reply.status >= 200 && reply.status < 300
   report.check(
     `${id}.preflight`,
     `${origin} may call ${url}`,
     isOk && isAllowed ? undefined : `the browser refuses calls to ${url}`,
-    `${seenOf(reply)} for a preflight, ${value === undefined ? 'no Access-Control-Allow-Origin' : `Access-Control-Allow-Origin: ${value}`}`,
+    `${seenOf(reply)} for a preflight, ${seenHeader(reply, ORIGIN)}`,
     isAllowed
       ? `let the API respond to OPTIONS ${url} with 204, without authentication`
-      : `Access-Control-Allow-Origin: ${origin}`,
+      : `${ORIGIN}: ${origin}`,
   )
   if (!isOk || !isAllowed) return
-  const headers = list(reply.header('access-control-allow-headers'))
+  const headers = listOf(reply, HEADERS)
   // `*` does not stand for Authorization (Fetch 3.3.5).
   const missing = names.filter(
-    (name) => !headers.includes(name) && !(name !== 'authorization' && headers.includes('*')),
+    (name) => !headers.includes(name.toLowerCase()) && !(name === 'DPoP' && headers.includes('*')),
   )
-  const spelled = names.map((name) => (name === 'dpop' ? 'DPoP' : 'Authorization'))
   report.check(
     `${id}.headers`,
-    `calls may have ${spelled.join(' and ')}`,
-    missing.length ? `calls must not have ${missing.join(' and ')}` : undefined,
-    `Access-Control-Allow-Headers: ${reply.header('access-control-allow-headers') ?? '(missing)'}`,
-    `Access-Control-Allow-Headers: ${[...spelled, 'Content-Type'].join(', ')}`,
+    `calls may have ${names.join(' and ')}`,
+    missing.length ? `the API's preflight does not allow the header ${missing.join(' or ')}` : undefined,
+    seenHeader(reply, HEADERS),
+    completed(reply, HEADERS, [...names, 'Content-Type']),
   )
-  const allowed = list(reply.header('access-control-allow-methods'))
+  const allowed = listOf(reply, METHODS)
   const refused: string[] = []
   for (const method of methods.filter((one) => !SIMPLE.includes(one))) {
     if (isIn(allowed, method)) continue
     const other = await ask(method)
-    if (!isIn(list(other.header('access-control-allow-methods')), method)) refused.push(method)
+    if (!isIn(listOf(other, METHODS), method)) refused.push(method)
   }
   report.check(
     `${id}.methods`,
     `calls may have the methods ${methods.join(', ')}`,
     refused.length ? `the browser refuses calls with ${refused.join(', ')}` : undefined,
-    `Access-Control-Allow-Methods: ${reply.header('access-control-allow-methods') ?? '(missing)'}`,
-    `Access-Control-Allow-Methods: ${methods.join(', ')}`,
+    seenHeader(reply, METHODS),
+    completed(reply, METHODS, methods),
   )
-  const age = reply.header('access-control-max-age')
+  const age = reply.header(MAX_AGE)
   report.check(
     `${id}.preflight-age`,
     'browsers may keep the result of a preflight',
     Number(age ?? 5) >= 60 ? undefined : 'almost every call costs a second request',
-    age === undefined ? 'no Access-Control-Max-Age, which means 5 seconds' : `Access-Control-Max-Age: ${age}`,
-    'Access-Control-Max-Age: 7200',
+    seenHeader(reply, MAX_AGE) + (age === undefined ? ', which means 5 seconds' : ''),
+    `${MAX_AGE}: 7200`,
   )
 }
 
@@ -127,7 +126,7 @@ const checkResponse = async (deployment: Deployment, id: string, url: URL, rule:
   if (reply.redirect !== undefined) {
     const to = reply.redirect
     const why = 'the vault follows no redirect of an API (redirect_blocked)'
-    report.fault(`${id}.redirect`, why, seenOf(reply), `url: '${to.replace(/[?#].*$/, '')}'`)
+    report.fault(`${id}.redirect`, why, seenOf(reply), option(deployment, 'url', to.replace(/[?#].*$/, '')))
     return
   }
   report.ok(`${id}.redirect`, 'the API does not redirect')
@@ -141,7 +140,9 @@ const checkResponse = async (deployment: Deployment, id: string, url: URL, rule:
       `${id}.no-store`,
       'no cache keeps the responses',
       isKept || age !== undefined ? 'a cache may keep responses, and send them to another user' : undefined,
-      age === undefined ? `Cache-Control: ${cache}` : `Age: ${age}, from a cache in front of the API`,
+      age === undefined
+        ? seenHeader(reply, 'Cache-Control')
+        : `Age: ${age}, from a cache in front of the API`,
       'Cache-Control: no-store',
     )
   }
@@ -165,15 +166,15 @@ const checkCors = (
   reply: Reply,
 ) => {
   if (url.origin === origin) return
-  const value = reply.header('access-control-allow-origin')
+  const value = reply.header(ORIGIN)
   report.check(
     `${id}.response`,
     `${origin} may read responses, also errors (${reply.status})`,
     value === origin || (value === '*' && rule.credentials !== 'include')
       ? undefined
       : `the browser refuses the response with status ${reply.status}`,
-    value === undefined ? 'no Access-Control-Allow-Origin' : `Access-Control-Allow-Origin: ${value}`,
-    `Access-Control-Allow-Origin: ${origin}, also with errors`,
+    seenHeader(reply, ORIGIN),
+    `${ORIGIN}: ${origin}, also with errors`,
   )
   const needed = [
     ...(rule.stepUp ? ['WWW-Authenticate'] : []),
@@ -183,13 +184,13 @@ const checkCors = (
     report.unused(`${id}.exposed`, 'the vault needs no header that the API would have to expose')
     return
   }
-  const exposed = list(reply.header('access-control-expose-headers'))
+  const exposed = listOf(reply, EXPOSED)
   const missing = needed.filter((name) => !exposed.includes(name.toLowerCase()) && !exposed.includes('*'))
   report.check(
     `${id}.exposed`,
     `the vault can read ${needed.join(' and ')}`,
     missing.length ? `the vault cannot read ${missing.join(' and ')}` : undefined,
-    `Access-Control-Expose-Headers: ${reply.header('access-control-expose-headers') ?? '(missing)'}`,
-    `Access-Control-Expose-Headers: ${needed.join(', ')}`,
+    seenHeader(reply, EXPOSED),
+    completed(reply, EXPOSED, needed),
   )
 }

@@ -1,4 +1,5 @@
 /** The deployment that is looked at, and what is known about it so far. */
+import { inspect } from 'node:util'
 import { type HeaderConfig, type SecurityHeaders, securityHeaders } from '../headers/index.js'
 import type { ProviderMetadata, VaultConfig } from '../worker/config.js'
 import type { CommandLine } from './command-line.js'
@@ -43,6 +44,16 @@ export interface Deployment {
   /** The provider's metadata, with the members that the configuration sets. */
   metadata?: Partial<ProviderMetadata>
 }
+
+/** Returns an option in the syntax of the configuration that was read: JSON, or JavaScript. */
+export const option = ({ options, config }: Deployment, name: string, value: unknown): string => {
+  const isJson = options.config === undefined ? config !== undefined : /\.json$/i.test(options.config)
+  return isJson ? `"${name}": ${JSON.stringify(value)}` : `${name}: ${inspect(value)}`
+}
+
+/** Returns the line for a file that browsers must ask for again. */
+export const noCache = (path: string): string =>
+  `Cache-Control: no-cache (for ${path} only. If you have this line, a later or wider rule overrides it: put it last)`
 
 /** Returns all policies of a response. */
 export const policiesOf = (reply: Reply): Policy[] => [

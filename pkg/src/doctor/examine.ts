@@ -4,13 +4,20 @@ import { type CommandLine, UsageError } from './command-line.js'
 import { readConfig } from './configuration.js'
 import { loadJudge } from './core.js'
 import { checkApis } from './apis.js'
-import { type Deployment, generated, type HandlerConfig, namedWorkers, policiesOf } from './deployment.js'
+import {
+  type Deployment,
+  generated,
+  type HandlerConfig,
+  namedWorkers,
+  noCache,
+  policiesOf,
+} from './deployment.js'
 import { checkHandler } from './handler.js'
 import { hostFile } from './host-files.js'
 import { checkCallback, checkPage, checkServiceWorker, findPage } from './page.js'
 import { checkProvider, findMetadata } from './provider.js'
 import { asJson, asText, Report } from './report.js'
-import { isPrivateUrl, Requests, seenOf } from './requests.js'
+import { isPrivateUrl, Requests, seenHeader, seenOf } from './requests.js'
 import { checkVaultFrame } from './vault-frame.js'
 import { checkWorker } from './worker.js'
 
@@ -122,6 +129,7 @@ const fromSite = async (deployment: Deployment): Promise<VaultConfig | undefined
   const isStandalone = worker !== undefined && /\/standalone\.js$/.test(worker)
   if (worker !== undefined && !isStandalone) return undefined
   const url = new URL('strongroom.json', origin + (worker ?? STANDALONE)).href
+  const { pathname } = new URL(url)
   const file = await requests.send(url)
   const type = file.header('content-type') ?? ''
   const isJson = /^application\/json *(;|$)/i.test(type)
@@ -132,24 +140,24 @@ const fromSite = async (deployment: Deployment): Promise<VaultConfig | undefined
     const fix =
       file.status === 200 && !/html/.test(type)
         ? 'Content-Type: application/json'
-        : `let the server send the file for ${new URL(url).pathname}, without a redirect`
+        : `let the server send the file for ${pathname}, without a redirect`
     report.fault('config.file', 'the worker cannot read its configuration', `${seenOf(file)} for ${url}`, fix)
     return undefined
   }
   const cache = file.header('cache-control') ?? ''
   report.check(
     'config.file',
-    `${new URL(url).pathname} has the configuration`,
+    `${pathname} has the configuration`,
     /\b(no-cache|no-store|max-age=0)\b/i.test(cache)
       ? undefined
       : 'caches between server and browser may deliver an outdated configuration',
-    cache ? `Cache-Control: ${cache}` : 'no Cache-Control',
-    'Cache-Control: no-cache',
+    seenHeader(file, 'Cache-Control'),
+    noCache(pathname),
   )
   try {
     return JSON.parse(file.body)
   } catch (error) {
-    const fix = `correct ${new URL(url).pathname}`
+    const fix = `correct ${pathname}`
     report.fault('config.json', 'the configuration is not JSON', (error as Error).message, fix)
     return undefined
   }

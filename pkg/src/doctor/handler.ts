@@ -1,9 +1,9 @@
 /** The lines about a token handler. */
 import { cookieSize } from './cookie-size.js'
-import type { Deployment } from './deployment.js'
+import { type Deployment, option } from './deployment.js'
 import { checkFrames } from './page.js'
 import { NAVIGATION, reportClient } from './provider-client.js'
-import { jsonOf, type Reply, seenOf, textOf } from './requests.js'
+import { firstWords, jsonOf, type Reply, seenHeader, seenOf, textOf } from './requests.js'
 
 /** The headers of a request by script of the app's own pages. */
 const script = (origin: string) => ({
@@ -27,8 +27,7 @@ export const checkHandler = async (deployment: Deployment): Promise<boolean> => 
       const fix = "look at the server's log: a token handler says which option it cannot use"
       report.fault('handler.found', `the server fails at ${base}`, seen, fix)
     } else if (named !== undefined || handlerConfig) {
-      const fix = `let the server pass ${base}/ to the token handler, with the whole path`
-      report.fault('handler.found', `there is no token handler at ${base}`, seen, fix)
+      report.fault('handler.found', `there is no token handler at ${base}`, seen, passOn(`${base}/`))
     } else report.unused('handler.found', `there is no token handler at ${base}`)
     return false
   }
@@ -40,16 +39,20 @@ export const checkHandler = async (deployment: Deployment): Promise<boolean> => 
       ? 'something in front of the handler changes the path'
       : undefined,
     `the handler's base is ${own}, and it responds at ${base}`,
-    `base: '${base}'`,
+    option(deployment, 'base', base),
   )
   await checkHealth(deployment, base)
-  await checkRefusals(deployment, base)
-  const provider = await checkLogin(deployment, base)
+  const refuses = await checkRefusals(deployment, base)
+  const provider = await checkLogin(deployment, base, refuses)
   await checkLengths(deployment, base)
   await checkRoutes(deployment, routes)
   checkPages(deployment, provider)
   return true
 }
+
+/** Returns the fix for a path that does not lead to the handler. */
+const passOn = (path: string) =>
+  `let the server pass ${path} to the token handler, with the whole path: in nginx, proxy_pass without a path, also without a final /`
 
 /** Returns true for a response of a token handler: its configuration for pages, or its own error. */
 const isHandler = (reply: Reply, answer: Record<string, unknown> | undefined): boolean =>
@@ -67,11 +70,12 @@ const seenError = (reply: Reply): string => {
   if (code !== undefined)
     return `${reply.status} ${code}: ${(jsonOf(reply)!['error'] as { message?: string }).message ?? ''}`
   const isPage = reply.status >= 400 && /html/.test(reply.header('content-type') ?? '')
-  return seenOf(reply) + (isPage ? `: ${textOf(reply).slice(0, 200)}` : '')
+  return seenOf(reply) + (isPage ? `: ${firstWords(textOf(reply))}` : '')
 }
 
 /** Checks that a request of the app's own page gets a response, which no cache keeps. */
-const checkHealth = async ({ report, requests, origin }: Deployment, base: string) => {
+const checkHealth = async (deployment: Deployment, base: string) => {
+  const { report, requests, origin } = deployment
   const reply = await requests.send(`${origin}${base}/session`, { headers: script(origin) })
   const isHealthy = reply.status === 200 && jsonOf(reply) !== undefined && 'session' in jsonOf(reply)!
   report.check(
@@ -80,7 +84,7 @@ const checkHealth = async ({ report, requests, origin }: Deployment, base: strin
     isHealthy ? undefined : "the handler does not respond to the app's own pages",
     seenError(reply),
     codeOf(reply) === 'cross_site_request'
-      ? `origin: '${origin}', or let the proxy pass the headers Host, Origin, X-Strongroom and Sec-Fetch-Site unchanged`
+      ? `${option(deployment, 'origin', origin)}, or let the proxy pass the headers Host, Origin, X-Strongroom and Sec-Fetch-Site unchanged`
       : "look at the handler's log: await handler.ready() names what is wrong",
   )
   if (!isHealthy) return
@@ -93,7 +97,7 @@ const checkHealth = async ({ report, requests, origin }: Deployment, base: strin
       ? undefined
       : "a cache may send one user's session to another",
     age === undefined
-      ? `Cache-Control: ${cache || '(missing)'}`
+      ? seenHeader(reply, 'Cache-Control')
       : `Age: ${age}, from a cache in front of the handler`,
     'Cache-Control: no-store, as the handler sends it',
   )
@@ -102,8 +106,8 @@ const checkHealth = async ({ report, requests, origin }: Deployment, base: strin
 const UNCHANGED =
   'let the proxy pass the headers X-Strongroom, Origin and Sec-Fetch-* of the browser unchanged, and set none of them'
 
-/** Checks that requests from elsewhere are refused, which fails if a proxy drops or sets headers. */
-const checkRefusals = async ({ report, requests, origin }: Deployment, base: string) => {
+/** Checks that requests from elsewhere are refused. Resolves with false if a proxy drops or sets headers. */
+const checkRefusals = async ({ report, requests, origin }: Deployment, base: string): Promise<boolean> => {
   const { 'X-Strongroom': _, ...unmarked } = script(origin)
   const attacks: [name: string, path: string, headers: Record<string, string>][] = [
     ['without X-Strongroom', 'session', unmarked],
@@ -127,10 +131,11 @@ const checkRefusals = async ({ report, requests, origin }: Deployment, base: str
     passed.join('\n'),
     UNCHANGED,
   )
+  return !passed.length
 }
 
 /** Checks the navigation to the provider, the cookie of the login, and the client. Resolves with the provider's origin. */
-const checkLogin = async (deployment: Deployment, base: string): Promise<string[]> => {
+const checkLogin = async (deployment: Deployment, base: string, refuses: boolean): Promise<string[]> => {
   const { report, requests, origin } = deployment
   const headers = { ...NAVIGATION, 'Sec-Fetch-Site': 'none' }
   const reply = await requests.send(`${origin}${base}/login?prompt=none`, { headers })
@@ -139,9 +144,11 @@ const checkLogin = async (deployment: Deployment, base: string): Promise<string[
     const [, issuer] = /metadata is '([^']+)', not /.exec(textOf(reply)) ?? []
     const fix =
       codeOf(reply) === 'cross_site_request'
-        ? UNCHANGED
+        ? refuses
+          ? UNCHANGED
+          : 'first repair the fault above: requests of other sites are not refused'
         : issuer !== undefined
-          ? `issuer: '${issuer}'`
+          ? option(deployment, 'issuer', issuer)
           : "look at the handler's log: it says which request to the provider failed"
     report.fault('handler.login', 'a login does not lead to the provider', seenError(reply), fix)
     return []
@@ -157,7 +164,7 @@ const checkLogin = async (deployment: Deployment, base: string): Promise<string[
       `the redirect URI is ${expected}`,
       redirectUri === expected ? undefined : 'the handler does not know its own origin',
       `redirect_uri=${redirectUri}`,
-      `origin: '${origin}'`,
+      option(deployment, 'origin', origin),
     )
   } else
     report.unused('handler.redirect-uri', 'the request was pushed, so its redirect URI is not in the address')
@@ -218,7 +225,8 @@ const checkCookies = ({ report, origin }: Deployment, cookies: string[]) => {
 const LONGEST_COOKIES = 8000
 
 /** Checks that requests with the longest cookies reach the handler. */
-const checkLengths = async ({ report, requests, origin, handlerConfig }: Deployment, base: string) => {
+const checkLengths = async (deployment: Deployment, base: string) => {
+  const { report, requests, origin, handlerConfig } = deployment
   if (handlerConfig?.session?.storage === 'in-store') {
     report.ok('handler.cookie-length', "session.storage is 'in-store': the cookie has about 150 characters")
     return
@@ -236,7 +244,7 @@ const checkLengths = async ({ report, requests, origin, handlerConfig }: Deploym
       ? undefined
       : 'a server in front of the handler refuses long cookies, also at a logout',
     `${seenOf(reply)} for a request with ${LONGEST_COOKIES} bytes of cookies`,
-    "session: { storage: 'in-store' }, or higher limits: in nginx, large_client_header_buffers 4 16k;",
+    `${option(deployment, 'session', { storage: 'in-store' })}, or higher limits: in nginx, large_client_header_buffers 4 16k;`,
   )
   report.unseen('handler.response-length', cookieSize(handlerConfig ?? {}))
 }
@@ -261,7 +269,7 @@ const checkRoutes = async ({ report, requests, origin, handlerConfig }: Deployme
       `${prefix} leads to the handler, which asks for a login`,
       isOwn ? undefined : `${prefix} does not lead to the handler`,
       seenError(reply),
-      `let the server pass ${prefix} to the token handler, with the whole path`,
+      passOn(prefix),
     )
   }
 }

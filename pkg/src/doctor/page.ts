@@ -10,7 +10,7 @@ import {
 } from './deployment.js'
 import { admits, Correction, isAnywhere, parsePolicies, permits, sourcesOf, written } from './policy.js'
 import type { SharedFix } from './report.js'
-import { type Reply, isPrivateUrl, seenOf } from './requests.js'
+import { type Reply, isPrivateUrl, seenHeader, seenOf } from './requests.js'
 
 /** Sources with which script in the page can run code of its own. `'unsafe-inline'` is a question of the framework. */
 export const isUnsafeScript = (source: string) =>
@@ -158,7 +158,7 @@ const checkHeaders = (deployment: Deployment) => {
     'page.referrer-policy',
     'other sites do not see the query of the address',
     SAFE_REFERRER.test(referrer) ? undefined : 'the page does not say what other sites see of its address',
-    referrer ? `Referrer-Policy: ${referrer}` : 'no Referrer-Policy',
+    seenHeader(page, 'Referrer-Policy'),
     headerLine(wanted, 'Referrer-Policy'),
   )
   checkNoSniff(deployment, 'page.nosniff', page)
@@ -169,7 +169,7 @@ const checkHeaders = (deployment: Deployment) => {
       page.header('cross-origin-opener-policy') === 'same-origin'
         ? undefined
         : 'Cross-Origin-Embedder-Policy alone does not isolate the page',
-      `Cross-Origin-Opener-Policy: ${page.header('cross-origin-opener-policy') ?? '(missing)'}`,
+      seenHeader(page, 'Cross-Origin-Opener-Policy'),
       'Cross-Origin-Opener-Policy: same-origin',
     )
   } else report.unused('page.isolated', 'the page is not cross-origin isolated')
@@ -190,10 +190,9 @@ const checkOpener = (
       `only you know if the app needs windows of other sites: if not, ${name} must be same-origin with callbackPage, not ${value}`,
     )
   } else {
-    const seen = value === undefined ? `no ${name}` : `${name}: ${value}`
     const hasHandler = !needsWorker && !options.vaultFrame
     const fix = hasHandler ? `${name}: same-origin` : headerLine(wanted, name)
-    report.fault(id, 'windows of other sites keep a reference to the page', seen, fix)
+    report.fault(id, 'windows of other sites keep a reference to the page', seenHeader(page, name), fix)
   }
 }
 
@@ -219,13 +218,12 @@ export const checkFrames = ({ report, policies, origin }: Deployment, id: string
 
 /** Checks that a browser does not guess the type of a file. */
 export const checkNoSniff = ({ report }: Deployment, id: string, reply: Reply) => {
-  const value = reply.header('x-content-type-options')
   const name = 'X-Content-Type-Options'
   report.check(
     id,
     'the browser does not guess the type',
-    value?.toLowerCase() === 'nosniff' ? undefined : 'the browser may guess the type',
-    value === undefined ? `no ${name}` : `${name}: ${value}`,
+    reply.header(name)?.toLowerCase() === 'nosniff' ? undefined : 'the browser may guess the type',
+    seenHeader(reply, name),
     `${name}: nosniff`,
   )
 }
@@ -290,7 +288,7 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
     'page.callback-headers',
     'the callback page has its own headers',
     wrong.length ? 'script of other pages can read a login at the callback page' : undefined,
-    wrong.map((name) => `${name}: ${reply.header(name) ?? '(missing)'}`).join('\n'),
+    wrong.map((name) => seenHeader(reply, name)).join('\n'),
     wrong.map((name) => headerLine(wanted, name)).join('\n'),
   )
 }

@@ -1,6 +1,6 @@
 /** The line about client and redirect URI, from a login without interaction. */
-import type { Deployment } from './deployment.js'
-import { type Reply, seenOf, textOf } from './requests.js'
+import { type Deployment, option } from './deployment.js'
+import { firstWords, type Reply, seenOf, textOf } from './requests.js'
 
 /** Returns a value that nobody can guess. */
 export const random = (): string => crypto.randomUUID().replaceAll('-', '')
@@ -49,12 +49,8 @@ export const NAVIGATION = {
 }
 
 /** Adds the line about an authorization response to a request without interaction. */
-export const reportClient = (
-  { report, config, metadata }: Deployment,
-  id: string,
-  reply: Reply,
-  redirectUri: string,
-) => {
+export const reportClient = (deployment: Deployment, id: string, reply: Reply, redirectUri: string) => {
+  const { report, config, metadata } = deployment
   const { redirect } = reply
   if (redirect === undefined || !isAt(redirect, redirectUri)) {
     const text = textOf(reply)
@@ -65,7 +61,7 @@ export const reportClient = (
       report.fault(
         id,
         `the provider does not know the ${isUnknown ? 'client' : 'redirect URI'}`,
-        `${reply.status}: ${text.slice(Math.max(at - 40, 0), at + 80)}`,
+        `${reply.status}: ${CODE.exec(text.slice(at))?.[0] ?? sentenceAt(text, at)}`,
         isUnknown
           ? `register the client${client} at the provider, or correct \`${config ? 'clientId' : 'client.id'}\``
           : `register the redirect URI ${redirectUri}, exactly so, for the client${client} at the provider`,
@@ -88,7 +84,7 @@ export const reportClient = (
     NOBODY.test(error) ? undefined : 'the provider refuses the authorization request',
     `error=${error}${description ? ` (${description})` : ''}`,
     error === 'invalid_scope'
-      ? "scope: 'openid' and the scopes that the provider allows for this client"
+      ? `${option(deployment, 'scope', 'openid')} and the scopes that the provider allows for this client`
       : 'allow the client the authorization code flow with PKCE, and the parameters of authorizationParams',
   )
   const issuer = config?.issuer
@@ -102,14 +98,29 @@ export const reportClient = (
       : 'the authorization response does not name the configured issuer, so each login fails',
     iss === null ? 'no iss in the response' : `iss=${iss}`,
     iss === null
-      ? 'let the provider send iss, or metadata: { authorization_response_iss_parameter_supported: false }'
-      : `issuer: ${JSON.stringify(iss)}`,
+      ? `let the provider send iss, or ${option(deployment, 'metadata', { authorization_response_iss_parameter_supported: false })}`
+      : option(deployment, 'issuer', iss),
   )
 }
 
 /** Words with which an error page refuses the redirect URI. */
 const REFUSED =
   /redirect(_uri)?_mismatch|(redirect|callback).ur[il].{0,160}(mismatch|not (match|valid|registered|allowed|associated)|must be a|is invalid)|(invalid|unregistered)[_ :].{0,12}redirect.ur[il]/i
+
+/** A code that says by itself what an error page refuses. */
+const CODE = /^(invalid_client|invalid_redirect_ur[il]|redirect_ur[il]_mismatch)\b/i
+
+/** Returns the sentence around a place in the text of a page. */
+const sentenceAt = (text: string, at: number): string => {
+  // Headings end without a full stop, so only the last words before this place are kept.
+  const before = text
+    .slice(0, at)
+    .split(/[.!?] /)
+    .at(-1)!
+    .split(' ')
+    .slice(-10)
+  return firstWords(before.join(' ') + text.slice(at).split(/(?<=[.!?]) /)[0])
+}
 
 const isAt = (address: string, redirectUri: string) => {
   const [url, expected] = [new URL(address), new URL(redirectUri)]

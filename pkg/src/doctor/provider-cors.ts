@@ -1,11 +1,14 @@
 /** The lines about the provider's endpoints that the worker requests: the browser must let it read the responses. */
 import type { Deployment } from './deployment.js'
 import { random } from './provider-client.js'
-import { jsonOf, type Reply, seenOf } from './requests.js'
+import { completed, jsonOf, listOf, type Reply, seenHeader, seenOf } from './requests.js'
+
+const ORIGIN = 'Access-Control-Allow-Origin'
+const HEADERS = 'Access-Control-Allow-Headers'
 
 /** Checks that the app's origin may read a response. */
 export const allowsOrigin = ({ report, origin }: Deployment, id: string, reply: Reply): void => {
-  const value = reply.header('access-control-allow-origin')
+  const value = reply.header(ORIGIN)
   const { pathname, origin: of } = new URL(reply.url)
   if (of === origin) report.unused(id, `${pathname} is on the app's origin`)
   else {
@@ -13,8 +16,8 @@ export const allowsOrigin = ({ report, origin }: Deployment, id: string, reply: 
       id,
       `${origin} may read ${of}${pathname}`,
       value === '*' || value === origin ? undefined : `the browser refuses the response of ${of}${pathname}`,
-      value === undefined ? 'no Access-Control-Allow-Origin' : `Access-Control-Allow-Origin: ${value}`,
-      `Access-Control-Allow-Origin: ${origin} (at the provider: add the app's origin to the client's allowed origins)`,
+      seenHeader(reply, ORIGIN),
+      `${ORIGIN}: ${origin} (at the provider: add the app's origin to the client's allowed origins)`,
     )
   }
 }
@@ -60,19 +63,18 @@ export const checkTokenEndpoint = async (
   const isBound = config!.dpop === true && name === 'token'
   const headers = { Origin: origin, 'Access-Control-Request-Method': 'POST', ...(isBound && DPOP) }
   const reply = await requests.send(url, { method: 'OPTIONS', headers })
-  const value = reply.header('access-control-allow-origin')
-  const allowed = reply.header('access-control-allow-headers') ?? ''
-  const fix = `Access-Control-Allow-Origin: ${origin} (at the provider: add the app's origin to the client's allowed origins)`
+  const value = reply.header(ORIGIN)
+  const allowed = listOf(reply, HEADERS)
+  const fix = `${ORIGIN}: ${origin} (at the provider: add the app's origin to the client's allowed origins)`
   if (value !== undefined && value !== '*' && value !== origin) {
     const why = `the browser refuses the responses of the ${name} endpoint`
-    report.fault(id, why, `Access-Control-Allow-Origin: ${value}`, fix)
-  } else if (isBound && value !== undefined && !/(^|[ ,])(dpop|\*)([ ,]|$)/i.test(allowed)) {
-    const seen = `Access-Control-Allow-Headers: ${allowed || '(missing)'}`
+    report.fault(id, why, seenHeader(reply, ORIGIN), fix)
+  } else if (isBound && value !== undefined && !allowed.includes('dpop') && !allowed.includes('*')) {
     report.fault(
       id,
       'the token endpoint does not allow the header DPoP',
-      seen,
-      'Access-Control-Allow-Headers: DPoP',
+      seenHeader(reply, HEADERS),
+      completed(reply, HEADERS, ['DPoP']),
     )
   } else if (value !== undefined) report.ok(id, `preflights of the ${name} endpoint allow ${origin}`)
   else if (isBound) {
@@ -102,13 +104,13 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
   }
   const headers = { Origin: origin, 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Site': 'cross-site' }
   const reply = await requests.send(url, { method: 'POST', headers, form })
-  const value = reply.header('access-control-allow-origin')
+  const value = reply.header(ORIGIN)
   report.check(
     'provider.cors-token-errors',
     `${origin} may read the errors of the token endpoint`,
     value === '*' || value === origin ? undefined : 'the browser refuses the errors of the token endpoint',
-    `${seenOf(reply)}, ${value === undefined ? 'no Access-Control-Allow-Origin' : `Access-Control-Allow-Origin: ${value}`}`,
-    `Access-Control-Allow-Origin: ${origin}, also with errors`,
+    `${seenOf(reply)}, ${seenHeader(reply, ORIGIN)}`,
+    `${ORIGIN}: ${origin}, also with errors`,
   )
   const error = jsonOf(reply)?.['error']
   if (error === 'invalid_client' || error === 'unauthorized_client') {

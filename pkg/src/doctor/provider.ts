@@ -1,6 +1,6 @@
 /** The lines about the provider. */
 import type { ProviderMetadata, VaultConfig } from '../worker/config.js'
-import type { Deployment } from './deployment.js'
+import { type Deployment, option } from './deployment.js'
 import { checkClient } from './provider-client.js'
 import { allowsOrigin, checkKeys, checkTokenEndpoint } from './provider-cors.js'
 import { jsonOf, type Reply, seenOf } from './requests.js'
@@ -56,12 +56,17 @@ const usable = (deployment: Deployment, document: Document): Partial<ProviderMet
 const REQUIRED = ['issuer', 'authorization_endpoint', 'token_endpoint', 'jwks_uri']
 
 /** Lines that the core's own rules decide: for each, the members, and the line that fixes the configuration. */
-const JUDGED: [id: string, members: string[], text: string, fix: (document: Document) => string][] = [
+const JUDGED: [
+  id: string,
+  members: string[],
+  text: string,
+  fix: (set: (name: string, value: unknown) => string, document: Document) => string,
+][] = [
   [
     'issuer',
     ['issuer'],
     'the issuer is exactly the configured one',
-    ({ issuer }) => `issuer: ${JSON.stringify(issuer)}`,
+    (set, { issuer }) => set('issuer', issuer),
   ],
   [
     'endpoints',
@@ -85,13 +90,13 @@ const JUDGED: [id: string, members: string[], text: string, fix: (document: Docu
     'revocation',
     ['revocation_endpoint'],
     'logouts revoke the refresh token',
-    () => "metadata: { revocation_endpoint: 'https://…' } in the configuration",
+    (set) => `${set('metadata', { revocation_endpoint: 'https://…' })} in the configuration`,
   ],
   [
     'par',
     ['pushed_authorization_request_endpoint', 'require_pushed_authorization_requests'],
     'authorization requests are pushed (RFC 9126)',
-    () => 'par: false in the configuration, unless the provider requires pushed requests',
+    (set) => `${set('par', false)} in the configuration, unless the provider requires pushed requests`,
   ],
   [
     'iss',
@@ -168,15 +173,19 @@ const judgeMembers = (deployment: Deployment, document: Document) => {
     report.check(
       line,
       text,
-      fault && `the core refuses the metadata`,
+      fault &&
+        (id === 'issuer' && present.length
+          ? "the configured issuer is not exactly the provider's"
+          : 'the core refuses the metadata'),
       (fault ?? '').replace('`metadata`: ', ''),
-      fix(document),
+      fix((name, value) => option(deployment, name, value), document),
     )
   }
 }
 
 /** Adds the line about members that the metadata lacks. */
-const absent = ({ report, config }: Deployment, id: string, line: string, text: string) => {
+const absent = (deployment: Deployment, id: string, line: string, text: string) => {
+  const { report, config } = deployment
   if (id === 's256' || id === 'algorithms') {
     report.unseen(
       line,
@@ -184,12 +193,14 @@ const absent = ({ report, config }: Deployment, id: string, line: string, text: 
     )
   } else if (id === 'par' && config!.par === true) {
     const seen = 'no pushed_authorization_request_endpoint in the metadata'
-    report.fault(line, 'the provider takes no pushed requests, so each login fails', seen, "par: 'auto'")
+    const fix = option(deployment, 'par', 'auto')
+    report.fault(line, 'the provider takes no pushed requests, so each login fails', seen, fix)
   } else report.unused(line, `not announced: ${text}`)
 }
 
 /** Checks proofs of possession, and the pinned algorithm of ID tokens. */
-const checkProofs = ({ report, config, discovery }: Deployment) => {
+const checkProofs = (deployment: Deployment) => {
+  const { report, config, discovery } = deployment
   const document = discovery?.document ?? {}
   const { idTokenSignedResponseAlg: pinned } = config!
   const algorithms = document['id_token_signing_alg_values_supported']
@@ -199,7 +210,7 @@ const checkProofs = ({ report, config, discovery }: Deployment) => {
       `the provider signs ID tokens with ${pinned}`,
       algorithms.includes(pinned) ? undefined : `the provider does not sign ID tokens with ${pinned}`,
       `id_token_signing_alg_values_supported: ${algorithms.join(', ')}`,
-      `idTokenSignedResponseAlg: ${JSON.stringify(algorithms[0])}`,
+      option(deployment, 'idTokenSignedResponseAlg', algorithms[0]),
     )
   }
   const id = 'provider.dpop'
@@ -220,6 +231,6 @@ const checkProofs = ({ report, config, discovery }: Deployment) => {
     'the provider binds tokens to a key (ES256)',
     proofs.includes('ES256') ? undefined : 'the provider does not accept proofs with ES256',
     `dpop_signing_alg_values_supported: ${proofs.join(', ')}`,
-    'dpop: false in the configuration, or turn ES256 on at the provider',
+    `${option(deployment, 'dpop', false)} in the configuration, or turn ES256 on at the provider`,
   )
 }

@@ -247,6 +247,30 @@ export const seenOf = ({ status, redirect, failure, header }: Reply): string => 
   return `${status}${type === undefined ? '' : ` ${type}`}`
 }
 
+/** Returns the line of a header as it was seen. */
+export const seenHeader = ({ header }: Reply, name: string): string => {
+  const value = header(name)
+  return value === undefined ? `no ${name}` : `${name}: ${value}`
+}
+
+/** Returns the members of a list, such as the methods of a header, in lower case. */
+export const listOf = ({ header }: Reply, name: string): string[] =>
+  (header(name) ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((one) => one.trim())
+
+/** Returns the line of a header with a list: what was seen, and the members that it must have. */
+export const completed = (reply: Reply, name: string, members: string[]): string => {
+  const seen = listOf(reply, name)
+  const missing = members.filter((one) => !seen.includes(one.toLowerCase()))
+  return `${name}: ${[reply.header(name), ...missing].filter(Boolean).join(', ')}`
+}
+
+/** Returns the first words of a text. */
+export const firstWords = (text: string): string =>
+  text.length > 200 ? text.slice(0, 200).replace(/ \S*$/, ' …') : text
+
 /** Returns what a page shows, on one line. */
 export const textOf = ({ body }: Reply): string =>
   body

@@ -1,9 +1,16 @@
 /** The lines about a vault on its own origin (docs/vault-origin.md): its frame, and the page of the app around it. */
 import { vaultOriginHeaders } from '../headers/index.js'
-import { type Deployment, headerLine, namedWorkers, policiesOf, SOME_WORKER } from './deployment.js'
+import {
+  type Deployment,
+  directive,
+  headerLine,
+  namedWorkers,
+  policiesOf,
+  SOME_WORKER,
+} from './deployment.js'
 import { checkCallback, wrongHeaders } from './page.js'
 import { admits, Correction, permits, written } from './policy.js'
-import { seenOf } from './requests.js'
+import { seenHeader, seenOf } from './requests.js'
 
 /**
  * Checks the frame and the callback page. Resolves with the deployment on the vault's origin, for the lines that follow.
@@ -66,13 +73,22 @@ const checkFrameHeaders = (
 ) => {
   const wrong = new Set(wrongHeaders(page, wanted))
   const isShown = permits(policies, 'frame-ancestors', (sources) => admits(sources, `${app}/`, origin))
-  if (!isShown) wrong.add('Content-Security-Policy')
+  const policy = 'Content-Security-Policy'
+  if (!isShown) wrong.add(policy)
   const names = [...wrong]
+  const differences = names.flatMap((name) =>
+    name === policy
+      ? ['frame-ancestors', 'script-src']
+          .map((one) => [written(policies, one), directive(wanted[policy], one)])
+          .filter(([seen, right]) => seen !== right)
+          .map(([seen, right]) => `its policy has ${seen}, not ${right}`)
+      : name,
+  )
   report.check(
     'vault.frame-headers',
     'the frame has its headers, and only the app may show it',
-    names.length ? 'the frame lacks headers, or the wrong pages may show it' : undefined,
-    names.map((name) => `${name}: ${page.header(name) ?? '(missing)'}`).join('\n'),
+    names.length ? `the frame has wrong headers: ${differences.join(', ')}` : undefined,
+    names.map((name) => seenHeader(page, name)).join('\n'),
     names.map((name) => headerLine(wanted, name)).join('\n'),
   )
 }

@@ -1,8 +1,16 @@
 /** The lines about the worker's file and the WebAssembly module. */
-import { type Deployment, directive, generated, headerLine, isIsolated, policiesOf } from './deployment.js'
+import {
+  type Deployment,
+  directive,
+  generated,
+  headerLine,
+  isIsolated,
+  noCache,
+  policiesOf,
+} from './deployment.js'
 import { checkNoSniff } from './page.js'
 import { admits, Correction, isAnywhere, permits, type Policy, sourcesOf, written } from './policy.js'
-import { seenOf } from './requests.js'
+import { seenHeader, seenOf } from './requests.js'
 
 /** Checks the worker's file. */
 export const checkWorker = async (deployment: Deployment): Promise<void> => {
@@ -42,7 +50,7 @@ export const checkWorker = async (deployment: Deployment): Promise<void> => {
       'worker.embedder',
       "the worker's file has the page's Cross-Origin-Embedder-Policy",
       file.header(name) ? undefined : 'an isolated page cannot start a worker without this header',
-      `no ${name}`,
+      seenHeader(file, name),
       `${name}: require-corp`,
     )
   } else report.unused('worker.embedder', 'the page is not cross-origin isolated')
@@ -172,8 +180,8 @@ const checkCache = ({ report, worker = '', workerFile }: Deployment) => {
     'worker.cache',
     'browsers ask for a newer file at each start of the worker',
     isFresh ? undefined : 'after a deployment, browsers may go on with an outdated worker',
-    value ? `Cache-Control: ${value}` : 'no Cache-Control',
-    'Cache-Control: no-cache',
+    seenHeader(workerFile!, 'Cache-Control'),
+    noCache(worker),
   )
 }
 
@@ -203,9 +211,11 @@ const checkModule = async ({ report, requests, workerFile, page, origin, worker 
   report.check(
     'worker.module',
     `${pathname} is a WebAssembly module`,
-    /^application\/wasm$/i.test(type) ? undefined : 'the browser compiles the module only after its download',
-    type ? `Content-Type: ${type}` : 'no Content-Type',
-    'Content-Type: application/wasm',
+    /^application\/wasm$/i.test(type)
+      ? undefined
+      : `${pathname} is not application/wasm, so the browser compiles it only after its download`,
+    seenHeader(file, 'Content-Type'),
+    'Content-Type: application/wasm (in mime.types of nginx: application/wasm wasm;)',
   )
   const cache = file.header('cache-control') ?? ''
   const isHinted = `${page.header('link') ?? ''}${page.body}`.includes(pathname)
@@ -218,7 +228,7 @@ const checkModule = async ({ report, requests, workerFile, page, origin, worker 
       : isHinted
         ? 'the page has a hint, so each visit downloads the module twice'
         : 'each visit downloads the module again',
-    `Cache-Control: ${cache || '(missing)'}`,
+    seenHeader(file, 'Cache-Control'),
     HASH.test(pathname) ? 'Cache-Control: public, max-age=31536000, immutable' : 'Cache-Control: no-cache',
   )
 }
