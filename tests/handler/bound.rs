@@ -902,7 +902,7 @@ fn repeated_navigation_stays_on_the_apps_origin() {
     let url = "https://app.example.com//evil.example/x";
     let page = host.go(url, Source::CrossSite).own();
     assert_eq!(refreshed_to(&page), url);
-    // Without Fetch Metadata, the page would repeat itself for ever.
+    // Without Fetch Metadata, the page would repeat itself without end.
     let answered = host.go_without_metadata("/page", Source::App);
     assert!(matches!(answered, Answered::NotOurs));
 }
