@@ -236,3 +236,44 @@ test('rejections of log and onSessionEnd are caught', async (t) => {
   assert.deepEqual(called, ['onSessionEnd', 'log'])
   assert.deepEqual(unhandled, [])
 })
+
+/** Creates a handler whose `session.bind` is a function, and records the requests that the function gets. */
+const choosing = (choose, more = {}) => {
+  const [asked, faults] = [[], []]
+  const bind = (request) => {
+    asked.push([request.url, request.headers.get('x-mine')])
+    return choose()
+  }
+  return { asked, faults, made: handler({ session: { bind, storage: 'in-store' }, ...more }, faults) }
+}
+
+test('session.bind gets the request as browsers see it, and not env', async () => {
+  const { made, asked } = choosing(() => 'if-supported', { origin: 'https://app.example.com' })
+  const headers = { host: 'localhost', 'x-mine': 'yes' }
+  const request = new Request('http://localhost:8080/page?a=1', { headers })
+  await made.handle(request, env)
+  assert.deepEqual(asked, [['https://app.example.com/page?a=1', 'yes']])
+  // The session of a page that a server renders depends on the browser's request, not on one of the handler's own.
+  assert.equal(await made.session(request, env), null)
+  assert.deepEqual(asked[1], asked[0])
+})
+
+for (const [what, choose] of Object.entries({
+  'returns something else': () => 'sometimes',
+  throws() {
+    throw new Error('a secret')
+  },
+})) {
+  test(`session.bind that ${what} refuses the request`, async () => {
+    const { made, faults } = choosing(choose)
+    assert.equal(await statusOf(made, env), 500)
+    assert.equal(faults[0].code, 'config_invalid')
+    assert.doesNotMatch(faults[0].message, /a secret/)
+  })
+}
+
+test('control: session.bind that returns a value refuses nothing', async () => {
+  const { made, faults } = choosing(() => false)
+  assert.equal(await statusOf(made, env), 404)
+  assert.deepEqual(faults, [])
+})
