@@ -66,6 +66,7 @@ const pageFacts = () => ({
   'in a frame': window !== top,
   'service worker': Boolean(navigator.serviceWorker?.controller),
   SharedWorker: 'SharedWorker' in window,
+  online: navigator.onLine,
 })
 
 function sessionFacts(client: Strongroom | null): Record<string, unknown> {
