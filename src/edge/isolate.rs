@@ -1,6 +1,7 @@
 //! The state that the tasks of an isolate share.
 
 pub(super) mod cache;
+pub(super) mod opened;
 pub(super) mod outage;
 pub(super) mod provider;
 
@@ -15,6 +16,7 @@ use crate::codec::json;
 use crate::edge::config::Config;
 use crate::edge::io::{Event, FlightId};
 use crate::edge::isolate::cache::SessionCache;
+use crate::edge::isolate::opened::Opened;
 use crate::edge::isolate::provider::Provider;
 use crate::oauth::dpop::Nonces;
 
@@ -65,6 +67,7 @@ pub(super) struct Isolate {
     pub(super) provider_nonces: RefCell<Nonces>,
     pub(super) upstream_nonces: RefCell<Nonces>,
     pub(super) session_cache: RefCell<SessionCache>,
+    pub(super) opened: RefCell<Opened>,
     events: RefCell<Vec<Event>>,
     /// The time of the last report of each of these faults, and the number of times since then.
     seldom: [Cell<(Instant, u64)>; 15],
@@ -86,6 +89,7 @@ impl Isolate {
             provider_nonces: RefCell::default(),
             upstream_nonces: RefCell::default(),
             session_cache: RefCell::default(),
+            opened: RefCell::default(),
             events: RefCell::default(),
             seldom: Default::default(),
             has_warned_of_length: Cell::default(),

@@ -5,6 +5,7 @@ use alloc::borrow::Cow;
 use alloc::rc::Rc;
 use core::cell::Cell;
 
+use crate::Secret;
 use crate::base::error::{Code, Error};
 use crate::base::strings;
 use crate::codec::url::Url;
@@ -199,7 +200,7 @@ impl RequestContext {
                 return Ok(None);
             }
         };
-        let text = match seal::open(&self.task, &self.purpose(), &sealed).await {
+        let text = match self.opened(&sealed).await {
             Ok(text) => text,
             Err(OpenError::UnknownKey) => {
                 let message =
@@ -228,6 +229,20 @@ impl RequestContext {
             session
         };
         Ok(session.and_then(|session| self.of_this_host(session)))
+    }
+
+    /// Returns the content of the session's cookie.
+    async fn opened(&self, sealed: &str) -> core::result::Result<Secret, OpenError> {
+        let purpose = self.purpose();
+        let now = self.task.now();
+        let opened = &self.task.isolate().opened;
+        let known = opened.borrow_mut().get(&purpose, sealed, &now);
+        if let Some(text) = known {
+            return Ok(text);
+        }
+        let text = seal::open(&self.task, &purpose, sealed).await?;
+        opened.borrow_mut().keep(&purpose, sealed, &text, &now);
+        Ok(text)
     }
 
     /// Returns the session for the request, and true if its generation is newer than the presented one. Returns `None`

@@ -1,0 +1,52 @@
+//! The sessions' cookies that this isolate has opened a moment ago. A page sends many requests with one cookie, and opening
+//! it costs more than anything else in most requests. Only the decryption is saved: limits, the record and the binding of a
+//! session are checked at each request.
+
+use crate::prelude::*;
+use alloc::collections::BTreeMap;
+
+use crate::Secret;
+use crate::base::clock::{Instant, Millis};
+
+/// The time for which an opened cookie is kept.
+const KEPT: Millis = Millis::from_secs(5);
+
+/// Largest number of opened cookies.
+const MOST: usize = 256;
+
+/// Opened cookies by their purpose and sealed value.
+#[derive(Default)]
+pub(in crate::edge) struct Opened(BTreeMap<String, (Instant, Secret)>);
+
+impl Opened {
+    /// Returns the content of a cookie that was opened for this purpose.
+    pub(in crate::edge) fn get(
+        &mut self,
+        purpose: &str,
+        sealed: &str,
+        now: &Instant,
+    ) -> Option<Secret> {
+        self.0.retain(|_, (at, _)| at.elapsed(now) < KEPT);
+        let (_, text) = self.0.get(&key(purpose, sealed))?;
+        Some(text.clone())
+    }
+
+    /// Keeps the content of a cookie.
+    pub(in crate::edge) fn keep(
+        &mut self,
+        purpose: &str,
+        sealed: &str,
+        text: &Secret,
+        now: &Instant,
+    ) {
+        if self.0.len() == MOST {
+            self.0.clear();
+        }
+        self.0.insert(key(purpose, sealed), (*now, text.clone()));
+    }
+}
+
+/// A sealed value has no space, so different pairs have different keys.
+fn key(purpose: &str, sealed: &str) -> String {
+    [sealed, " ", purpose].concat()
+}
