@@ -78,7 +78,7 @@ codes! {
     /// The session is bound to a key of the browser, and the request had no valid bound cookie
     /// ([edge-bound.md](edge-bound.md)). The session continues in the browser that has the key.
     BoundCookieMissing = "bound_cookie_missing", "If this is the user's own browser, call login().";
-    /// The browser could not renew the cookie that proves its session's key, because the token handler could not be
+    /// The browser could not renew the bound cookie of its session, because the token handler could not be
     /// reached or failed.
     RenewalFailed = "renewal_failed", "Try again later.";
 

@@ -106,11 +106,11 @@ pub enum Bind {
     /// No session is bound, and nothing is checked.
     #[default]
     Off,
-    /// Browsers bind their sessions. Requests that would be refused are only counted in the log.
+    /// Browsers bind their sessions. Requests that would be refused are only logged.
     Report,
     /// Browsers that support it bind their sessions. A request of a bound session needs the bound cookie.
     IfSupported,
-    /// Each session must be bound within a minute after the login.
+    /// A session that is still not bound some time after its login is refused.
     Required,
 }
 

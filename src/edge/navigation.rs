@@ -165,14 +165,14 @@ pub(super) fn to_app(context: &RequestContext, title: &str, path: &str) -> OwnRe
     response::redirect(path.to_owned())
 }
 
-/// Returns a page that repeats a navigation to a page of the app, if another site began it, and the browser therefore has
-/// not renewed the bound cookie of its session. The repetition comes from the app's own origin, so the browser renews the
-/// cookie before it. Like a login that began elsewhere, the page sets the mark.
+/// Returns a page that repeats a navigation to a page of the app. It is needed if the navigation did not come from the app's
+/// own origin, because the browser then may not renew the bound cookie first. The repetition comes from the app's own
+/// origin. The page sets the mark, because the navigation began elsewhere.
 pub(super) async fn renewing_page(context: &RequestContext) -> Option<OwnResponse> {
     let proof = context.task.proof();
     let is_missing = proof.mode.is_enforced() && proof.cookie.is_none() && !proof.was_skipped;
     let request = &context.request;
-    // Without Fetch Metadata, nothing would tell the repetition.
+    // Without Fetch Metadata, the repetition could not be recognized.
     let is_from_elsewhere = request.site.is_some() && !csrf::is_same_origin(request);
     if !is_missing || !csrf::is_navigation(request) || !is_from_elsewhere {
         return None;

@@ -116,7 +116,7 @@ fn requests_in_flight_pass_for_ten_seconds() {
 }
 
 #[test]
-fn later_renewals_are_one_round_trip() {
+fn second_renewal_needs_one_round_trip() {
     let mut host = host();
     let mut device = bound(&mut host);
     host.pass(590);
@@ -150,14 +150,14 @@ fn challenge_of(host: &mut Host, device: &Device) -> String {
 }
 
 #[test]
-fn renewal_without_an_answer_gets_a_challenge() {
+fn renewal_without_a_signed_challenge_gets_one_to_sign() {
     let mut host = host();
     let device = bound(&mut host);
     assert!(!challenge_of(&mut host, &device).is_empty());
 }
 
 #[test]
-fn answer_to_a_challenge_works_for_a_minute() {
+fn signed_challenge_works_for_a_minute() {
     let mut host = host();
     let device = bound(&mut host);
     let challenge = challenge_of(&mut host, &device);
@@ -220,7 +220,7 @@ fn quotes_around_headers_are_optional() {
 }
 
 #[test]
-fn malformed_answers_register_nothing() {
+fn malformed_signed_challenges_register_nothing() {
     let mut host = host();
     let offer = sign_in(&mut host).unwrap();
     let device = Device::new();
@@ -382,7 +382,7 @@ fn parallel_write_does_not_lose_the_binding() {
 }
 
 #[test]
-fn logout_ends_the_browsers_session_at_its_next_renewal() {
+fn renewal_after_a_logout_ends_the_browsers_bound_session() {
     for config in storages() {
         let mut host = Host::with(&config);
         let mut device = bound(&mut host);
@@ -448,7 +448,7 @@ fn replaced_cookie_does_not_end_a_bound_session() {
 }
 
 #[test]
-fn refused_request_is_no_activity() {
+fn refused_request_does_not_count_as_activity() {
     let mut host = Host::with(
         &json!({ "session": { "bind": "if-supported", "storage": "in-store", "idle": 100 } }),
     );
@@ -510,7 +510,7 @@ fn registration_during_an_outage_is_offered_again() {
 }
 
 #[test]
-fn required_refuses_an_unbound_session_after_a_minute() {
+fn required_refuses_a_session_that_stays_unbound() {
     for storage in ["sealed-in-cookie", "in-store"] {
         let config = json!({ "session": { "bind": "required", "storage": storage } });
         let mut host = Host::with(&config);
@@ -684,7 +684,7 @@ fn bound_cookie_of_another_session_with_the_same_key_proves_nothing() {
 }
 
 #[test]
-fn challenge_is_no_bound_cookie() {
+fn challenge_is_not_accepted_as_bound_cookie() {
     let mut host = host();
     let device = bound(&mut host);
     host.pass(IN_FLIGHT + 1);
@@ -741,7 +741,7 @@ fn navigation_of_another_site_to_a_page_is_repeated_by_the_app() {
 }
 
 #[test]
-fn control_navigation_without_a_bound_session_is_the_apps() {
+fn control_navigation_without_a_bound_session_reaches_the_app() {
     for mode in ["if-supported", "report"] {
         let mut host = Host::with(&binding(mode));
         assert!(matches!(
@@ -816,7 +816,7 @@ fn another_site_does_not_replace_a_bound_session() {
 }
 
 #[test]
-fn replaced_token_of_a_bound_session_is_searched_for() {
+fn reflection_search_covers_the_replaced_token() {
     let mut host = host();
     let mut device = bound(&mut host);
     host.call("GET", CALL);

@@ -66,8 +66,8 @@ export interface TokenHandlerConfig {
      * Bind sessions to a key in the browser's security hardware (Device Bound Session Credentials), so that a copied
      * cookie is useless: see docs/edge-bound.md. `false` (default): no session is bound, and nothing is checked.
      * `'report'`: requests that would be refused are only logged. `'if-supported'`: browsers that support it bind their
-     * sessions. `'required'`: a session that is not bound a minute after its login is refused. A function chooses for
-     * each request.
+     * sessions. `'required'`: a session that is still not bound a minute and `session.recheck` after its login is
+     * refused. A function chooses for each request.
      */
     bind?: Binding | ((request: Request) => Binding)
     /**

@@ -25,10 +25,10 @@ use crate::oauth::jwks::{Algorithm, Jwk};
 use crate::oauth::jwt::Jwt;
 
 /// The path of the registration, after the base.
-const REGISTRATION: &str = "/bind";
+const REGISTRATION_PATH: &str = "/bind";
 
 /// The path of the renewal, after the base.
-const RENEWAL: &str = "/bind/refresh";
+const RENEWAL_PATH: &str = "/bind/refresh";
 
 /// Paths, after the base, whose requests do not wait for a renewal: they use no session, or are sent by a page of another
 /// site.
@@ -38,14 +38,14 @@ const EXCLUDED: &[&str] = &["/login", "/callback", "/popup", "/backchannel-logou
 const CHALLENGE: &str = "secure-session-challenge";
 
 /// A session that a challenge or the address of a renewal names.
-struct Named {
+struct SessionReference {
     sid: String,
     began: UnixMillis,
     /// True if the session is in the store, so that its record has it.
     is_stored: bool,
 }
 
-impl Named {
+impl SessionReference {
     /// Returns the text to seal: one line for each member.
     fn to_text(&self) -> String {
         let mut text = [&*self.sid, "\n"].concat();
@@ -58,7 +58,7 @@ impl Named {
         text
     }
 
-    /// Reads the output of [`Named::to_text`] from the first three lines.
+    /// Reads the output of [`SessionReference::to_text`] from the first three lines.
     fn from_lines<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Self> {
         Some(Self {
             sid: lines.next()?.to_owned(),
@@ -68,13 +68,13 @@ impl Named {
     }
 
     /// Returns the session without its tokens, by which its record is found.
-    fn unknown(&self) -> Session {
+    fn placeholder(&self) -> Session {
         Session::unknown(&self.sid, self.began)
     }
 }
 
-/// Checks that a browser itself sent this request for a page of the app. A script cannot set these headers, and a browser
-/// drops the script's signed challenge from a request of this mode.
+/// Checks that a browser itself sent this request for a page of the app. A script cannot set `Origin` and
+/// `Sec-Fetch-*`. In the mode `no-cors` it cannot set `Secure-Session-Response` either, because the browser removes it.
 fn is_by_browser(context: &RequestContext) -> bool {
     let request = &context.request;
     let is_own =
@@ -101,7 +101,7 @@ fn unquoted(value: &str) -> &str {
 }
 
 /// Parses a signed challenge: a JWT of the type `dbsc+jwt` with the challenge as `jti`.
-fn parse(response: &str) -> Option<(Box<Jwt>, Algorithm, String)> {
+fn parse_signed_challenge(response: &str) -> Option<(Box<Jwt>, Algorithm, String)> {
     let jwt = Jwt::parse(unquoted(response)).ok()?;
     let algorithm = Algorithm::from_name(jwt.alg())
         .filter(|found| matches!(found, Algorithm::Es256 | Algorithm::Rs256))?;
@@ -155,7 +155,7 @@ fn renewed(context: &RequestContext, subject: Subject<'_>, state: &str) -> OwnRe
         .text("type", "cookie")
         .text("name", &name)
         .text("attributes", &attributes);
-    let refresh = [&*config.base, RENEWAL, "?", state].concat();
+    let refresh = [&*config.base, RENEWAL_PATH, "?", state].concat();
     let body = Writer::object()
         .text("session_identifier", &identifier(context))
         .text("refresh_url", &refresh)
@@ -181,7 +181,7 @@ fn challenge(
     response.headers.push((CHALLENGE, value));
 }
 
-/// Returns the scope of the browser's session in JSON: the app's origin, without the paths that do not wait for a
+/// Returns the scope of the browser's session in JSON: the app's origin, except the paths that do not wait for a
 /// renewal. Browsers read the rules from the last to the first.
 fn scope(context: &RequestContext) -> String {
     let config = context.task.config();

@@ -27,7 +27,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Ok(None) => said("null"),
         Ok(Some((session, is_new))) => {
             let mut response = said(&view(context, &session, SessionState::Active));
-            if context.cookies().value(&context.jar().unbound()) != CookieValue::Missing {
+            if context.cookies().value(&context.jar().not_registered()) != CookieValue::Missing {
                 let storage = context.found_in();
                 boxed(bind::registration::offer(
                     context,

@@ -1,8 +1,8 @@
 //! The proof that a request of a bound session comes from the browser that has the session's key: the bound cookie.
 //!
 //! Without this proof a request has no effect on the session: it presents no generation, counts as no activity, and
-//! neither refreshes nor ends the session. Only a login ends the browser's previous session without it. So a
-//! thief with a copy of a bound session's cookie can replace the session by a login of their own, but cannot use it.
+//! neither refreshes nor ends the session. There is one exception: a login ends the browser's previous session even without
+//! the proof. So a thief with a copy of a bound session's cookie can end the session by a login, but cannot use it.
 
 use alloc::rc::Rc;
 
@@ -11,7 +11,7 @@ use crate::edge::config::Bind;
 use crate::edge::isolate::Seldom;
 use crate::edge::refusal::Refusal;
 use crate::edge::session::Session;
-use crate::edge::session::binding::{Binding, REGISTRATION};
+use crate::edge::session::binding::{Binding, OFFERED};
 use crate::edge::session::record::Record;
 use crate::edge::store::bound_cookie::{Subject, Use};
 use crate::edge::store::record_store;
@@ -67,11 +67,10 @@ pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<
     Ok(())
 }
 
-/// Returns true if the cookie of a session says that the session is not bound although it must be. Its record may know
-/// better.
+/// Returns true if the session must be bound by now, and its cookie says that it is not. The session's record may be newer.
 pub(in crate::edge) fn must_be_bound(task: &Task, session: &Session) -> bool {
     // An isolate may have read the record before the binding, and reads it again after this time.
-    let longest = REGISTRATION + task.config().recheck;
+    let longest = OFFERED + task.config().recheck;
     let age = Millis(task.arrived().wall.saturating_sub(session.began));
     task.proof().mode == Bind::Required && session.bound.is_none() && age > longest
 }

@@ -19,9 +19,9 @@ pub(in crate::edge) const MARGIN: Millis = Millis::from_secs(60);
 /// Requests that arrive within this time after the binding may be without the bound cookie: they were in flight.
 const IN_FLIGHT: Millis = Millis::from_secs(10);
 
-/// A browser may bind its session within this time after the login. Later, a copy of the cookie could bind the session to
-/// a key of its own.
-pub(in crate::edge) const REGISTRATION: Millis = Millis::from_secs(60);
+/// The handler offers to bind a session for this long after its login. Later, a copy of the cookie could bind the session
+/// to a key of its own.
+pub(in crate::edge) const OFFERED: Millis = Millis::from_secs(60);
 
 /// The key to which a session is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]

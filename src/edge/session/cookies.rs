@@ -254,7 +254,7 @@ impl<'a> Jar<'a> {
     }
 
     /// Returns the name of the cookie that says that a registration has failed, and may be offered again.
-    pub(in crate::edge) fn unbound(&self) -> String {
+    pub(in crate::edge) fn not_registered(&self) -> String {
         [self.prefix(), &self.config.cookie.name, "-unbound"].concat()
     }
 

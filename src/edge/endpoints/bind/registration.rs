@@ -1,21 +1,21 @@
 //! The registration of a browser's key: the response to a login offers it, and the browser answers with a signed challenge.
-//! A browser does not repeat a registration that has failed, so a mark then lets the page's next question about its session
-//! offer it again. Without the mark it must not, since the first registration may still be in progress.
+//! A browser does not repeat a registration that has failed, so the handler then sets a cookie, with which the
+//! next `GET <base>/session` offers it again. Without this cookie there is no second offer, because the first registration
+//! may still be in progress.
 //!
-//! The offer ends a minute after the login, and no refreshed cookie gets one. Otherwise a copy of the cookie could bind the
+//! The handler offers a registration for a minute after the login, and accepts it for two, and no refreshed cookie gets one. Otherwise a copy of the cookie could bind the
 //! session to a key of its own. A second key for one session therefore ends the session.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
 
 use super::{
-    Named, REGISTRATION, age, ended, is_by_browser, is_signed, is_stored, lines, parse, purpose,
-    renewed,
+    REGISTRATION_PATH, SessionReference, age, ended, is_by_browser, is_signed, is_stored, lines,
+    parse_signed_challenge, purpose, renewed,
 };
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::Code;
-use crate::codec::json;
 use crate::edge::config::{Bind, Storage};
 use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
@@ -24,7 +24,7 @@ use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
-use crate::edge::session::binding::{Binding, REGISTRATION as OFFERED};
+use crate::edge::session::binding::{Binding, OFFERED};
 use crate::edge::session::record::{Record, Stored};
 use crate::edge::store::bound_cookie::Subject;
 use crate::edge::store::{record_store, seal};
@@ -35,8 +35,8 @@ use crate::session::EndReason;
 /// The response header that offers the registration.
 const HEADER: &str = "secure-session-registration";
 
-/// A browser must answer an offer within this time.
-const CHALLENGE_LIFE: Millis = Millis::from_secs(120);
+/// A browser must register its key within this time after the login.
+const REGISTERED: Millis = Millis::from_secs(120);
 
 /// Largest number of attempts to write the binding while other tasks write the same record.
 const WRITES: u32 = 5;
@@ -66,19 +66,17 @@ pub(in crate::edge) async fn offer(
         task.fault_seldom(Seldom::CannotBind, message);
         return;
     }
-    let named = Named {
+    let reference = SessionReference {
         sid: session.sid.clone(),
         began: session.began,
         is_stored: is_stored(storage),
     };
-    let mut text = named.to_text();
-    text.push('\n');
-    json::write_number(&mut text, task.now().wall);
+    let text = reference.to_text();
     let sealed = seal::seal(task, &purpose(context, CHALLENGE), Secret::new(text)).await;
     let Some(challenge) = sealed else {
         return;
     };
-    let path = [&*task.config().base, REGISTRATION].concat();
+    let path = [&*task.config().base, REGISTRATION_PATH].concat();
     let value = [
         "(ES256 RS256);path=\"",
         &path,
@@ -92,14 +90,18 @@ pub(in crate::edge) async fn offer(
 
 /// Registers a key: `POST <base>/bind`.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
-    let signed = context.request.bound_response.as_deref().and_then(parse);
+    let signed = context
+        .request
+        .bound_response
+        .as_deref()
+        .and_then(parse_signed_challenge);
     let (true, Some((jwt, algorithm, challenge))) = (is_by_browser(context), signed) else {
         return response::empty(403);
     };
     if context.task.proof().mode == Bind::Off {
         return ended(context);
     }
-    let Some(named) = session_of(context, &challenge).await else {
+    let Some(reference) = session_of(context, &challenge).await else {
         return response::empty(403);
     };
     let Some(key) = jwt.jwk().and_then(Jwk::public) else {
@@ -109,18 +111,20 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         return response::empty(403);
     }
     let thumbprint = key.thumbprint();
-    match boxed(bind(context, &named, &thumbprint)).await {
+    match boxed(bind(context, &reference, &thumbprint)).await {
         Ok(true) => {}
         Ok(false) => return ended(context),
         Err(refusal) => {
             let mut response = context.refusal_response(&refusal);
             let jar = context.jar();
-            response.cookies.push(jar.mark(&jar.unbound(), OFFERED));
+            response
+                .cookies
+                .push(jar.mark(&jar.not_registered(), OFFERED));
             return response;
         }
     }
     let text = [
-        &*named.to_text(),
+        &*reference.to_text(),
         "\n",
         &thumbprint,
         "\n",
@@ -132,30 +136,33 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         return response::failure();
     };
     let subject = Subject {
-        sid: &named.sid,
+        sid: &reference.sid,
         thumbprint: &thumbprint,
     };
     renewed(context, subject, &state)
 }
 
 /// Returns the session that a challenge names, unless the challenge has expired.
-async fn session_of(context: &RequestContext, challenge: &str) -> Option<Named> {
+async fn session_of(context: &RequestContext, challenge: &str) -> Option<SessionReference> {
     let opened = seal::open(&context.task, &purpose(context, CHALLENGE), challenge).await;
     let text = opened.ok()?;
-    let named = Named::from_lines(lines(text.expose()))?;
-    let issued = json::parse_u64(lines(text.expose()).nth(3)?)?;
-    (age(context, issued) < CHALLENGE_LIFE).then_some(named)
+    let reference = SessionReference::from_lines(lines(text.expose()))?;
+    (age(context, reference.began) < REGISTERED).then_some(reference)
 }
 
 /// Writes the binding into the session's record, once. Returns false if the session has ended, or ends because it is bound
 /// to another key.
-async fn bind(context: &RequestContext, named: &Named, thumbprint: &str) -> Result<bool, Refusal> {
+async fn bind(
+    context: &RequestContext,
+    reference: &SessionReference,
+    thumbprint: &str,
+) -> Result<bool, Refusal> {
     let task = &context.task;
     let _guard = task.keep_alive();
-    let unknown = named.unknown();
+    let unknown = reference.placeholder();
     for _ in 0..WRITES {
         let Ok(Stored { version, record }) = record_store::fetch(task, &unknown).await else {
-            return Err(record_store::unavailable(task, &named.sid));
+            return Err(record_store::unavailable(task, &reference.sid));
         };
         let now = task.now().wall;
         let binding = Binding {
@@ -174,7 +181,7 @@ async fn bind(context: &RequestContext, named: &Named, thumbprint: &str) -> Resu
                     return Ok(false);
                 }
             },
-            None if named.is_stored => return Ok(false),
+            None if reference.is_stored => return Ok(false),
             None => Record::of_bound(binding, now),
         };
         match record_store::write(task, &unknown, version, &Rc::new(next)).await {
@@ -183,7 +190,7 @@ async fn bind(context: &RequestContext, named: &Named, thumbprint: &str) -> Resu
             Err(_) => break,
         }
     }
-    Err(record_store::unavailable(task, &named.sid))
+    Err(record_store::unavailable(task, &reference.sid))
 }
 
 async fn end_for_second_key(context: &RequestContext, record: &Record, unknown: Session) {

@@ -8,7 +8,8 @@ use alloc::rc::Rc;
 
 use super::registration::STATE;
 use super::{
-    Named, age, challenge, ended, is_by_browser, is_signed, lines, parse, purpose, renewed,
+    SessionReference, age, challenge, ended, is_by_browser, is_signed, lines,
+    parse_signed_challenge, purpose, renewed,
 };
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
@@ -25,7 +26,7 @@ use crate::edge::store::seal::{self, OpenError};
 use crate::edge::task::boxed;
 use crate::oauth::jwks::Jwk;
 
-/// A browser must answer a challenge within this time. A copy of the answer can be used again within this time, too.
+/// A browser must sign a challenge within this time. A copy of the signed challenge can be used again within it, too.
 const CHALLENGE_LIFE: Millis = Millis::from_secs(60);
 
 /// Renews a bound cookie.
@@ -50,18 +51,19 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Err(OpenError::NotGenuine) => return ended(context),
     };
     let mut rest = lines(text.expose()).skip(3);
-    let named = Named::from_lines(lines(text.expose()));
-    let (Some(named), Some(thumbprint), Some(jwk)) = (named, rest.next(), rest.next()) else {
+    let reference = SessionReference::from_lines(lines(text.expose()));
+    let (Some(reference), Some(thumbprint), Some(jwk)) = (reference, rest.next(), rest.next())
+    else {
         return ended(context);
     };
-    if !boxed(continues(context, &named, thumbprint)).await {
+    if !boxed(continues(context, &reference, thumbprint)).await {
         return ended(context);
     }
     let subject = Subject {
-        sid: &named.sid,
+        sid: &reference.sid,
         thumbprint,
     };
-    let (mut response, life) = if is_answered(context, subject, jwk).await {
+    let (mut response, life) = if has_signed_challenge(context, subject, jwk).await {
         // The next renewal then needs one round trip.
         (renewed(context, subject, state), LIFE + MARGIN)
     } else {
@@ -72,23 +74,31 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
 }
 
 /// Returns true unless this isolate finds out in a moment that the session has ended, or is bound to another key.
-async fn continues(context: &RequestContext, named: &Named, thumbprint: &str) -> bool {
+async fn continues(
+    context: &RequestContext,
+    reference: &SessionReference,
+    thumbprint: &str,
+) -> bool {
     let task = &context.task;
-    if age(context, named.began) >= task.config().flow.limits.absolute {
+    if age(context, reference.began) >= task.config().flow.limits.absolute {
         return false;
     }
-    let session = Rc::new(named.unknown());
+    let session = Rc::new(reference.placeholder());
     record_store::fetch_briefly(task, &session).await;
-    let record = record_store::cached(task, &named.sid).record;
+    let record = record_store::cached(task, &reference.sid).record;
     record.is_none_or(|record| {
         let bound = record.bound.as_ref();
         record.ended.is_none() && bound.is_none_or(|bound| bound.thumbprint == thumbprint)
     })
 }
 
-/// Returns true if the request has an answer to a challenge of this session, signed with the session's key.
-async fn is_answered(context: &RequestContext, subject: Subject<'_>, jwk: &str) -> bool {
-    let signed = context.request.bound_response.as_deref().and_then(parse);
+/// Returns true if the request has a challenge of this session that is signed with the session's key.
+async fn has_signed_challenge(context: &RequestContext, subject: Subject<'_>, jwk: &str) -> bool {
+    let signed = context
+        .request
+        .bound_response
+        .as_deref()
+        .and_then(parse_signed_challenge);
     let Some((jwt, algorithm, answered)) = signed else {
         return false;
     };
