@@ -69,7 +69,7 @@ export interface TokenHandlerConfig {
      * sessions. `'required'`: a session that is still not bound a minute and `session.recheck` after its login is
      * refused. A function chooses for each request.
      */
-    bind?: Binding | ((request: Request) => Binding)
+    bind?: SessionBinding | ((request: Request) => SessionBinding)
     /**
      * Paths of the app whose requests do not wait while the browser renews the bound cookie, such as `/assets`. At most
      * 20. Default: none.
@@ -169,7 +169,7 @@ export interface TokenHandlerConfig {
 }
 
 /** The values of `session.bind`. */
-export type Binding = false | 'report' | 'if-supported' | 'required'
+export type SessionBinding = false | 'report' | 'if-supported' | 'required'
 
 /** The client's authentication (OpenID Connect Core 9). */
 export type ClientAuth =
