@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { booted } from '../support/app.mjs'
+import { launchBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { BOUND, boundCookie, startBound } from '../support/edge/bound.mjs'
 
@@ -177,3 +178,72 @@ for (const [platform, , storage] of CASES) {
     }),
   )
 }
+
+/** Runs a test on a page of an app of its own. */
+const alone = async (options, run) => {
+  const app = await startBound('node', { coordinator: 'in-isolate', ...options })
+  try {
+    await run(app)
+  } finally {
+    await app.close()
+  }
+}
+
+/** Signs in with a browser that binds no sessions. */
+const signInUnbound = async (app, run) => {
+  const browser = await launchBrowser({ args: [`--ignore-certificate-errors-spki-list=${app.spki}`] })
+  try {
+    const page = await app.open('/', await browser.newContext())
+    await app.signIn(page)
+    await run(page)
+  } finally {
+    await browser.close()
+  }
+}
+
+test('calls, event sources and files wait for one renewal', time, () =>
+  alone({}, async (app) => {
+    const page = await app.open()
+    await app.signInBound(page)
+    app.api.on('news', ({ response }) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write('data: hello\n\n')
+    })
+    await app.setClock(LIFE)
+    await app.expire(page)
+    const got = await page.evaluate(async (api) => {
+      const heard = new Promise((resolve) => {
+        auth.eventSource(`${api}on/news`).onmessage = ({ data }) => resolve(data)
+      })
+      const [call, file] = await Promise.all([
+        auth.fetch(`${api}orders`),
+        fetch('/tools.js', { cache: 'reload' }),
+      ])
+      return [call.status, file.status, await heard]
+    }, app.api.url)
+    assert.deepEqual(got, [200, 200, 'hello'])
+    const renewals = app.requestsTo('/auth/bind/refresh').filter(({ status }) => status === 200)
+    assert.equal(renewals.length, 1)
+  }),
+)
+
+test('a browser without support goes on as before', time, () =>
+  alone({}, (app) =>
+    signInUnbound(app, async (page) => {
+      await app.setClock(LIFE)
+      assert.equal((await app.call(page)).value, 200)
+      assert.deepEqual(app.requestsTo('/auth/bind'), [])
+    }),
+  ),
+)
+
+test('required: a browser without support is refused after a minute', time, () =>
+  alone({ session: { bind: 'required' } }, (app) =>
+    signInUnbound(app, async (page) => {
+      await app.setClock(60_000)
+      assert.equal((await app.call(page)).value, 200)
+      await app.setClock(72_000)
+      assert.equal((await app.call(page)).error.code, 'bound_cookie_missing')
+    }),
+  ),
+)

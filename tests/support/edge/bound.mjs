@@ -12,13 +12,13 @@ const FEATURES = ['PersistDeviceBoundSessions', 'EnableBoundSessionCredentialsSo
  * Starts a page over a token handler that binds sessions, and a Chromium that supports it.
  *
  * @param {Parameters<typeof startPage>[0]} platform
- * @param {Parameters<typeof startPage>[1] & { session?: object, quota?: boolean }} [options] `session` is the handler's
- *   option. Unless `quota` is true, the browser signs without its limit of six signatures in nine minutes.
+ * @param {Parameters<typeof startPage>[1] & { session?: object }} [options] `session` is the handler's option. The browser
+ *   signs without a limit.
  */
-export async function startBound(platform, { session, quota = false, handler, ...options } = {}) {
+export async function startBound(platform, { session, handler, ...options } = {}) {
   // Chromium binds no session if it ignores errors of certificates, but does if it trusts the certificate's key.
   const tls = await startTls()
-  const features = [`DeviceBoundSessions${quota ? '' : ':RefreshQuota/false'}`, ...FEATURES]
+  const features = ['DeviceBoundSessions:RefreshQuota/false', ...FEATURES]
   const app = await startPage(platform, {
     secure: tls,
     launch: {
@@ -31,6 +31,7 @@ export async function startBound(platform, { session, quota = false, handler, ..
   return {
     ...app,
     requestsTo,
+    spki: tls.spki,
     failing: tls.failing,
     holds: tls.holds,
     /** Resolves with the status of a call of the page. */
