@@ -71,7 +71,17 @@ test('every example starts', time, async () => {
   for (const name of names) {
     await page.selectOption('#example', name)
     assert.equal((await verdict()).verdict, 'The vault starts.', name)
+    assert.match(await shown('config-file'), /session: \{ persist: 'sealed' \}/, name)
   }
+})
+
+test('the policy for Cognito names both of its hosts', time, async () => {
+  await page.selectOption('#example', 'Amazon Cognito')
+  await verdict()
+  assert.match(
+    await shown('headers'),
+    /connect-src 'self' https:\/\/cognito-idp\.\S+ https:\/\/acme\.auth\.eu-west-1\.amazoncognito\.com /,
+  )
 })
 
 test('two mistakes are two messages, without secrets', time, async () => {
