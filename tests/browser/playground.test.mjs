@@ -144,6 +144,8 @@ test('files of a configuration that does not start cannot be copied', time, asyn
   const { copy, reason } = await isRefused()
   assert.deepEqual(copy, none)
   assert.match(reason, /^These files have the problems/)
+  await tryOut({ ...VALID, redirectUri: undefined })
+  assert.match(await shown('registration'), /^Redirect URI–/)
   await tryOut('{ "issuer": ')
   assert.match((await isRefused()).reason, /^These files are those of the last configuration/)
   assert.deepEqual((await isRefused()).copy, none)

@@ -91,7 +91,7 @@ async function barriersOfDemo(page) {
   // By keyboard, because the page still grows, and a button that moves between press and release is not clicked.
   await page.press('[data-call=orders]', 'Enter')
   await page.waitForSelector('#result-status:text("200")')
-  await page.press('#search', 'Enter')
+  await page.press('.search', 'Enter')
   await page.waitForSelector('.verdict')
   await look('signed in')
   return found

@@ -123,10 +123,11 @@ function showFiles(configuration: unknown, address: URL): void {
   byId('host-note').replaceChildren(...withCode(note))
   byId<HTMLAnchorElement>('host-section').hash = section
   show('headers', () => print(config, { origin: address.origin, worker: address.pathname }))
-  const redirectUri = URL.parse(String(config.redirectUri), address)?.href
+  const { redirectUri } = config
+  const target = typeof redirectUri === 'string' ? URL.parse(redirectUri, address)?.href : undefined
   byId('registration').replaceChildren(
     terms([
-      ['Redirect URI', redirectUri ?? '–'],
+      ['Redirect URI', target ?? '–'],
       ['Redirect URI after a logout', `${address.origin}/`],
       ['Allowed web origin (CORS)', address.origin],
     ]),
