@@ -49,10 +49,7 @@ export class Sides {
 function crossing(recording: Recording | undefined): HTMLElement[] {
   if (!recording) return []
   const messages = recording.totals().reduce((sum, { count }) => sum + count, 0)
-  return [
-    counter(messages, 'message'),
-    counter(tokensInMessages(recording), 'token'),
-  ]
+  return [counter(messages, 'message'), counter(tokensInMessages(recording), 'token')]
 }
 
 function counter(number: number, unit: string): HTMLElement {
