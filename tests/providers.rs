@@ -220,6 +220,9 @@ impl Guide {
         members.insert("clientId".to_owned(), CLIENT_ID.into());
         members.insert("reasons".to_owned(), true.into());
         members.remove("idTokenSignedResponseAlg");
+        if let Some(metadata) = members.get_mut("metadata") {
+            metadata.as_object_mut().unwrap().remove("token_endpoint");
+        }
         let mut world = World::with(&config.to_string());
         if let Some(resource) = self.config["apis"][0]["resource"].as_str() {
             let resource: &'static str = resource.to_owned().leak();
@@ -588,6 +591,11 @@ fn cognito_logout_has_its_own_parameters() {
     let (endpoint, query) = address.split_once('?').unwrap();
     let facts = guide.facts().unwrap();
     assert_eq!(endpoint, text(&facts["metadata"], "end_session_endpoint"));
+    // The configuration names this endpoint for the worker's policy only, so it must be that of the metadata.
+    assert_eq!(
+        guide.config["metadata"]["token_endpoint"],
+        facts["metadata"]["token_endpoint"]
+    );
     let sent = form::parse(query).unwrap();
     let expected = [
         (

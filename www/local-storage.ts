@@ -24,6 +24,8 @@ function setUp(): void {
   })
   document.body.hidden = false
   show()
+  // The frame gets the height of its content. Until then a browser may scroll, and the heading would stay cut off.
+  addEventListener('resize', () => scrollTo(0, 0))
   // The height is not a secret, so any page may have it.
   new ResizeObserver(() => parent.postMessage(document.body.offsetHeight, '*')).observe(document.body)
 }

@@ -183,6 +183,23 @@ test('a test replaces what a closed tab has left', time, async () => {
   await close(page)
 })
 
+test('a token counts only while its message is recorded, as in a search', time, async () => {
+  const page = await used()
+  const crossing = page.locator('.crossing')
+  await page.evaluate((token) => new MessageChannel().port1.postMessage(token), TOKEN)
+  await crossing.filter({ hasText: /messages1 token$/ }).waitFor()
+  assert.equal((await search(page)).tokens.length, 1)
+  // The test of the search forgets its own messages in this way.
+  await page.evaluate((token) => {
+    const detail = {}
+    dispatchEvent(new CustomEvent('strongroom-inspector-recording', { detail }))
+    detail.recording.forget(token)
+  }, TOKEN)
+  assert.deepEqual((await search(page)).tokens, [])
+  await crossing.filter({ hasText: /messages0 tokens$/ }).waitFor()
+  await close(page)
+})
+
 test('a search that is blind in a place is reported', time, async () => {
   const page = await open()
   await page.evaluate(() => {

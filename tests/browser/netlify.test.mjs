@@ -67,6 +67,18 @@ test('the script writes the file that the document shows, into the published fol
   assert.deepEqual(headersFor(rules, '/auth.worker.js'), worker)
 })
 
+test('the document names every file, and gives the worker its name', async () => {
+  const { default: vite } = await load(
+    'vite.config.ts',
+    guide.block('// vite.config.ts: keep your own plugins. The'),
+  )
+  const { entryFileNames } = vite.worker.rolldownOptions.output
+  assert.equal(`/${entryFileNames.replace('[name]', 'auth.worker')}`, '/auth.worker.js')
+  const text = await readFile(new URL('../../docs/deployment.md', import.meta.url), 'utf8')
+  const [, section] = /^## Netlify\n(.*?)^## /ms.exec(text)
+  assert.match(section, /\[`auth\.config\.ts`\]\(headers\.md#generate-them\)/)
+})
+
 test('the edge function refuses service workers only', async () => {
   const code = guide.block('// netlify/edge-functions/refuse.ts')
   const { default: refuse, config } = await load('netlify/edge-functions/refuse.ts', code)

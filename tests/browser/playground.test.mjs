@@ -1,7 +1,14 @@
 // The playground: the real core reads each configuration in a worker of its own, under the headers of
 // docs/deployment.md and without any other origin.
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { build as esbuild } from 'esbuild'
+import { build as viteBuild, preview } from 'vite'
 import {
   cloudflareHeaders,
   netlifyHeaders,
@@ -64,7 +71,17 @@ test('every example starts', time, async () => {
   for (const name of names) {
     await page.selectOption('#example', name)
     assert.equal((await verdict()).verdict, 'The vault starts.', name)
+    assert.match(await shown('config-file'), /session: \{ persist: 'sealed' \}/, name)
   }
+})
+
+test('the policy for Cognito names both of its hosts', time, async () => {
+  await page.selectOption('#example', 'Amazon Cognito')
+  await verdict()
+  assert.match(
+    await shown('headers'),
+    /connect-src 'self' https:\/\/cognito-idp\.\S+ https:\/\/acme\.auth\.eu-west-1\.amazoncognito\.com /,
+  )
 })
 
 test('two mistakes are two messages, without secrets', time, async () => {
@@ -102,14 +119,38 @@ test('addresses are those of the app, not of this page', time, async () => {
   assert.equal((await verdict()).verdict, 'The vault starts.')
 })
 
-test('the worker’s file has the configuration', time, async () => {
+test('the configuration’s file has the configuration', time, async () => {
   const config = { ...VALID, claims: ["it's", 'a"b'], authorizationParams: { 'a-b': 'c' } }
   await tryOut(config)
-  const source = await shown('worker-file')
-  assert.match(source, /^import \{ vault \} from 'strongroom\/worker'\n\nvault\(\{\n {2}issuer: 'https:/)
-  let read
-  new Function('vault', source.slice(source.indexOf('vault({')))((value) => (read = value))
-  assert.deepEqual(read, config)
+  const source = await shown('config-file')
+  assert.match(
+    source,
+    /^import type \{ VaultConfig \} from 'strongroom\/worker'\n\nexport const config: VaultConfig = \{/,
+  )
+  assert.deepEqual(new Function(source.replace(/^[^]*VaultConfig = /, 'return '))(), config)
+})
+
+test('files of a configuration that does not start cannot be copied', time, async () => {
+  const isRefused = async () => ({
+    copy: await page
+      .locator('#results .listing button')
+      .evaluateAll((all) => all.map((one) => !one.disabled)),
+    reason: (await page.locator('#refused').isVisible()) ? await shown('refused') : null,
+  })
+  const none = [false, false, false]
+  await tryOut(VALID)
+  assert.deepEqual(await isRefused(), { copy: [true, true, true], reason: null })
+  await tryOut({ ...VALID, scop: 'openid' })
+  const { copy, reason } = await isRefused()
+  assert.deepEqual(copy, none)
+  assert.match(reason, /^These files have the problems/)
+  await tryOut({ ...VALID, redirectUri: undefined })
+  assert.match(await shown('registration'), /^Redirect URI–/)
+  await tryOut('{ "issuer": ')
+  assert.match((await isRefused()).reason, /^These files are those of the last configuration/)
+  assert.deepEqual((await isRefused()).copy, none)
+  await tryOut(VALID)
+  assert.deepEqual(await isRefused(), { copy: [true, true, true], reason: null })
 })
 
 const OPTIONS = { origin: 'https://app.example.com', worker: '/auth.worker.js' }
@@ -129,7 +170,9 @@ const HEADERS = {
     return `# in the block http\n${http}\n# in the block server\n${server}`
   },
   'Cloudflare Pages': () => cloudflareHeaders(VALID, OPTIONS),
-  Netlify: () => netlifyHeaders(VALID, { ...OPTIONS, documents: ['/', '/callback'] }),
+  Netlify: () =>
+    '# Pages at other paths, such as /orders/*, get no policy: add a block for each, as for /\n' +
+    netlifyHeaders(VALID, { ...OPTIONS, documents: ['/', '/callback'] }),
   Vercel: () => `${JSON.stringify({ headers: nextHeaders(VALID, OPTIONS) }, null, 2)}\n`,
 }
 
@@ -140,6 +183,93 @@ for (const [host, expected] of Object.entries(HEADERS)) {
     assert.equal(await shown('headers'), expected())
   })
 }
+
+test('each host says what its file lacks, and links to its section', time, async () => {
+  await tryOut(VALID)
+  const document = await readFile(new URL('../../docs/deployment.md', import.meta.url), 'utf8')
+  const headings = [...document.matchAll(/^## (.*)$/gm)].map(([, heading]) =>
+    heading.toLowerCase().replaceAll(' ', '-'),
+  )
+  const hosts = await page.locator('#host option').allTextContents()
+  assert.equal(hosts.length, 7)
+  for (const host of hosts) {
+    await page.selectOption('#host', host)
+    assert.match(await shown('host-note'), /403/, host)
+    const link = await page.getAttribute('#host-section', 'href')
+    assert.ok(headings.includes(link.split('#')[1]), link)
+  }
+})
+
+/** Writes the files that the playground shows for a bundler into a folder, and resolves with its configuration. */
+async function writeFiles(folder, host, name) {
+  await page.selectOption('#host', host)
+  const files = {
+    'auth.config.ts': await shown('config-file'),
+    'src/auth.worker.ts': await shown('worker-file'),
+    'src/main.ts': `new SharedWorker(new URL('./auth.worker.ts', import.meta.url), { type: 'module' })`,
+    'index.html': '<script type="module" src="/src/main.ts"></script>',
+    [name]: await shown('headers'),
+  }
+  await mkdir(join(folder, 'src'))
+  for (const [path, content] of Object.entries(files)) await writeFile(join(folder, path), content)
+  const outfile = join(folder, 'config.mjs')
+  const alias = { 'strongroom/headers': fileURLToPath(new URL('headers.js', DIST)) }
+  await esbuild({
+    entryPoints: [join(folder, name)],
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    alias,
+  })
+  return (await import(pathToFileURL(outfile))).default
+}
+
+const DIST = new URL('../../pkg/dist/', import.meta.url)
+
+test('a build with the lines for Vite has the worker at the path that its policy names', time, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-playground-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  await tryOut(VALID)
+  const config = await writeFiles(folder, 'Vite', 'vite.config.ts')
+  const alias = { 'strongroom/worker': fileURLToPath(new URL('worker.js', DIST)) }
+  const common = { configFile: false, root: folder, logLevel: 'error', resolve: { alias } }
+  await viteBuild({ ...common, ...config })
+  assert.ok(
+    existsSync(join(folder, 'dist/auth.worker.js')),
+    String(await readdir(join(folder, 'dist/assets'))),
+  )
+  // A control: without the option, the name has a hash.
+  await viteBuild({ ...common, ...config, worker: { format: 'es' }, build: { outDir: 'other' } })
+  assert.ok(!existsSync(join(folder, 'other/auth.worker.js')))
+  const server = await preview({ ...common, ...config, preview: { port: 0, host: '127.0.0.1' } })
+  try {
+    const { port } = server.httpServer.address()
+    const response = await fetch(`http://127.0.0.1:${port}/`)
+    assert.match(
+      response.headers.get('Content-Security-Policy'),
+      new RegExp(`worker-src http://127\\.0\\.0\\.1:${port}/auth\\.worker\\.js;`),
+    )
+  } finally {
+    await server.close()
+  }
+})
+
+test('the lines for Next are those of docs/deployment.md', time, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-playground-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  await tryOut(VALID)
+  const config = await writeFiles(folder, 'Next.js', 'next.config.ts')
+  const unsafe = ["'unsafe-inline'"]
+  assert.deepEqual(
+    await config.headers(),
+    nextHeaders(VALID, {
+      origin: 'https://app.example.com',
+      worker: '/_next/static/',
+      page: { 'script-src': unsafe, 'style-src': unsafe, 'connect-src': ["'self'"] },
+    }),
+  )
+})
 
 test('every host has headers for an app with a callback page', time, async () => {
   await tryOut({ ...VALID, callbackPage: true })

@@ -90,6 +90,20 @@ test('the search finds nothing in the page, and the token of the comparison', ti
   }),
 )
 
+test('the comparison shows its heading after a call', time, () =>
+  open(async (page) => {
+    const frame = await signInAtComparison(page)
+    // As if the frame's content had become longer a moment before the frame.
+    await page.evaluate(() => (document.querySelector('#comparison').style.height = '60px'))
+    await frame.waitForFunction(() => innerHeight === 60)
+    await frame.evaluate(() => scrollTo(0, 80))
+    assert.ok((await frame.evaluate(() => scrollY)) > 0, 'control')
+    await frame.click('#call')
+    await frame.waitForFunction(() => innerHeight >= document.documentElement.scrollHeight)
+    await frame.waitForFunction(() => scrollY === 0)
+  }),
+)
+
 test('a popup signs in, a user may refuse, and a logout at the provider leads back', time, () =>
   open(async (page) => {
     await page.click('#login')

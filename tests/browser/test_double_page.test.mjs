@@ -1,9 +1,14 @@
 // The test double in a page under the headers of `strongroom/headers`. `cargo xtask recipes playwright` runs it in a
 // whole app.
 import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { after, before, test } from 'node:test'
+import { createServer } from 'vite'
 import { securityHeaders } from '../../pkg/dist/headers.js'
+import { authConfig, readGuide } from '../recipes/guide.mjs'
 import { shareBrowser } from '../support/browser.mjs'
 import { listen } from '../support/listen.mjs'
 import { startSite } from '../support/site.mjs'
@@ -77,4 +82,46 @@ test('under the headers with testing: true, a world runs and its page calls the 
 test('a control: with WebAssembly alone, the page cannot call the API', time, async () => {
   const { message } = await outcome({ page: { 'script-src': ["'wasm-unsafe-eval'"] } })
   assert.equal(message, 'Failed to fetch')
+})
+
+test('in development, the guide’s world signs in and responds without a provider', time, async (t) => {
+  const guide = await readGuide('docs/testing-your-app.md')
+  const root = await mkdtemp(join(tmpdir(), 'strongroom-world-'))
+  t.after(() => rm(root, { recursive: true, force: true }))
+  await mkdir(join(root, 'src'))
+  const files = {
+    'auth.config.ts': await authConfig(),
+    'src/auth.ts': guide.block('// src/auth.ts, with a world'),
+    'src/auth.world.ts': guide.block('// src/auth.world.ts\n'),
+    'src/main.ts': `import { auth } from './auth'\nObject.assign(globalThis, { auth })\n`,
+    'index.html': '<link rel="icon" href="data:," /><script type="module" src="/src/main.ts"></script>',
+  }
+  for (const [path, content] of Object.entries(files)) await writeFile(join(root, path), content)
+  const dist = fileURLToPath(new URL('../../pkg/dist', import.meta.url))
+  const alias = [
+    { find: /^strongroom$/, replacement: `${dist}/index.js` },
+    { find: /^strongroom\/(\w+)$/, replacement: `${dist}/$1.js` },
+  ]
+  const [, mode] = /--mode (\w+)/.exec(guide.inline('npx vite --mode'))
+  const server = await createServer({
+    root,
+    mode,
+    configFile: false,
+    logLevel: 'error',
+    resolve: { alias },
+    server: { host: '127.0.0.1', port: 0, fs: { allow: [root, dist] } },
+  })
+  t.after(() => server.close())
+  await server.listen()
+  const page = await browser.newPage()
+  t.after(() => page.close())
+  await page.goto(`http://127.0.0.1:${server.httpServer.address().port}/`)
+  await page.waitForFunction(() => globalThis.auth)
+  await page.evaluate(() => void auth.login())
+  await page.waitForFunction(() => auth.state.session)
+  const seen = await page.evaluate(async () => {
+    const response = await auth.fetch('https://api.example.com/v1/orders')
+    return [auth.state.session.claims.name, (await response.json())[0].url]
+  })
+  assert.deepEqual(seen, ['Alice', 'https://api.example.com/v1/orders'])
 })

@@ -5,7 +5,7 @@ import { load } from '../support/page_module.mjs'
 
 const { describeError } = await load('page/errors/error-messages.ts')
 
-const KNOWN = 'issuer clientId redirectUri scope inspect loginParams idTokenSignedResponseAlg'
+const KNOWN = 'issuer clientId redirectUri dpop scope inspect loginParams idTokenSignedResponseAlg'
 
 /** Returns the message about an option that the core does not know. */
 const about = (option) =>
@@ -19,6 +19,8 @@ const CASES = {
   isuer: 'issuer',
   inspekt: 'inspect',
   scopes: 'scope',
+  // Also close to dpop, which is earlier in the list.
+  scop: 'scope',
   login_params: 'loginParams',
 }
 

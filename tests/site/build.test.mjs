@@ -144,6 +144,8 @@ const QUESTIONS = {
   'second API with its own audience': '/resources#several-apis-each-with-its-own-tokens',
   'upload with progress': '/fetch#progress',
   'failed refresh': '/sessions#when-a-refresh-fails',
+  'refresh failed': '/sessions#when-a-refresh-fails',
+  'stolen cookie': '/edge-bound#sessions-that-cannot-be-copied',
   'policy on Netlify': '/deployment#netlify',
   'logout everywhere': '/logout#on-all-devices',
   'sign out everywhere': '/edge-operate#sign-out-on-all-devices',

@@ -88,7 +88,7 @@ ${unlinked(about)}
 
 ${files.join('\n\n')}
 
-A guarded React app needs no more. [The first guide](README.md#use-it) goes on from here. Or [see the demo](/demo/), or [try a configuration](/playground/).
+A guarded React app needs no more. [Go on](README.md#use-it), [see the demo](/demo/), or [try a configuration](/playground/).
 
 </div>
 </div>

@@ -24,12 +24,12 @@ const WORDS = {
   'docs/logout.md':
     'log out, signout, sign-out, end_session_endpoint, RP-initiated logout, post_logout_redirect_uri',
   'docs/logout.md#on-all-devices':
-    'logout everywhere, log out everywhere, sign out everywhere, all sessions, revoke all sessions, other devices, global logout',
+    'logout everywhere, log out everywhere, sign out everywhere, sign out all devices, all sessions, revoke all sessions, other devices, global logout',
   'docs/edge-operate.md#sign-out-on-all-devices':
     'logout everywhere, log out everywhere, sign out everywhere, all sessions, revoke all sessions, other devices, global logout, back-channel logout, single logout, SLO',
   'docs/edge-operate.md#replace-a-key':
     'key rotation, rotate keys, rotate secret, change keys, change cookie keys, renew a key, cookie secret, COOKIE_KEYS, encryption key',
-  'docs/edge-operate.md#if-a-key-is-compromised': 'leaked secret, stolen key, emergency',
+  'docs/edge-operate.md#if-a-key-is-compromised': 'leaked secret, leaked key, emergency',
   'docs/edge-operate.md#limits-of-headers': 'cookie too large, 431, 502, header too big, chunked cookies',
   'docs/edge-bound.md':
     'DBSC, device bound session credentials, stolen cookie, cookie theft, token theft, session hijacking, infostealer, TPM',
@@ -42,7 +42,7 @@ const WORDS = {
   'docs/edge-page.md#the-signed-in-user-on-the-server':
     'SSR, server-side rendering, getSession, current user',
   'docs/sessions.md#when-a-refresh-fails':
-    'failed refresh, refresh fails, refresh error, refresh token expired, invalid_grant, retry',
+    'failed refresh, refresh failed, refresh fails, refresh error, refresh token expired, invalid_grant, retry',
   'docs/sessions.md#an-outage': 'provider down, 503, offline, network error, hotel wifi, captive portal',
   'docs/sessions.md#a-lost-response':
     'refresh token reuse, reuse detection, token replay, reuse interval, leeway, race condition',

@@ -1,4 +1,7 @@
-/** The example configurations: those at the top of the guides in docs/providers. */
+/**
+ * The example configurations: those at the top of the guides in docs/providers, with a stored session, which README.md
+ * recommends for most apps.
+ */
 import { readFile } from 'node:fs/promises'
 import { runInNewContext } from 'node:vm'
 
@@ -22,7 +25,12 @@ export async function readExamples() {
   for (const [name, guide] of Object.entries(GUIDES)) {
     const text = await readFile(new URL(`../../docs/providers/${guide}.md`, import.meta.url), 'utf8')
     const [code] = text.match(/^vault\(\{\n[^]*?^\}\)$/m)
-    runInNewContext(code, { vault: (configuration) => (examples[name] = configuration) })
+    runInNewContext(code, { vault: (configuration) => (examples[name] = stored(configuration)) })
   }
   return examples
+}
+
+/** Returns a configuration with a stored session, above its APIs. */
+function stored({ apis, ...configuration }) {
+  return { ...configuration, session: { persist: 'sealed', ...configuration.session }, apis }
 }

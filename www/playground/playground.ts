@@ -3,7 +3,7 @@ import type { HeaderConfig } from 'strongroom/headers'
 import { byId, code, el, onClick, terms } from '../dom.js'
 import { setUpSample } from '../sample.js'
 import { HOSTS } from './hosts.js'
-import { configurationFile, workerFile } from './source.js'
+import { configurationModule, configurationText } from './source.js'
 import { stop, tryOut } from './start.js'
 
 /** Milliseconds without a key press after which the configuration is tried. */
@@ -16,6 +16,10 @@ const origin = byId<HTMLInputElement>('origin')
 const worker = byId<HTMLInputElement>('worker')
 
 const examples: Record<string, object> = JSON.parse(byId('examples').textContent)
+const copyButtons = document.querySelectorAll<HTMLButtonElement>('#results .listing button')
+/** Why files cannot be copied. */
+const FORMER = 'These files are those of the last configuration that could be read.'
+const REFUSED = 'These files have the problems of the configuration. Fix it before you copy them.'
 let pause = 0
 
 function setUp(): void {
@@ -35,35 +39,37 @@ function setUp(): void {
 }
 
 function choose(name: string): void {
-  editor.value = configurationFile(examples[name])
+  editor.value = configurationText(examples[name])
   void update()
 }
 
 function format(): void {
   const { value, fault } = parsed()
-  if (!fault) editor.value = configurationFile(value)
+  if (!fault) editor.value = configurationText(value)
 }
 
-/** Marks the verdict as one about a former configuration. */
+/** Marks the verdict as one about a former configuration. The files cannot be copied before the next verdict. */
 function invalidate(): void {
   clearTimeout(pause)
   stop()
   byId('verdict').ariaBusy = 'true'
+  for (const button of copyButtons) button.disabled = true
 }
 
 async function update(): Promise<void> {
   invalidate()
   const { value, fault } = parsed()
-  if (fault) return showProblems('not JSON', [fault])
+  if (fault) return showProblems('not JSON', [fault], FORMER)
   const address = URL.parse(worker.value, origin.value)
   if (!address || !worker.value.startsWith('/')) {
-    return showProblems('no address', ['The app needs an origin, and the worker’s file a path on it.'])
+    const problem = 'The app needs an origin, and the worker’s file a path on it.'
+    return showProblems('no address', [problem], FORMER)
   }
   showFiles(value, address)
   const verdict = await tryOut(value, address.href)
   if (!verdict) return
   if (verdict.code === null) showStarted()
-  else showProblems(verdict.code, verdict.problems)
+  else showProblems(verdict.code, verdict.problems, REFUSED)
 }
 
 function parsed(): { value?: unknown; fault?: string } {
@@ -77,14 +83,25 @@ function parsed(): { value?: unknown; fault?: string } {
 function showStarted(): void {
   showVerdict(el('p', { class: 'verdict good' }, 'The vault starts.'))
   editor.removeAttribute('aria-invalid')
+  markFiles(null)
 }
 
-function showProblems(name: string, problems: string[]): void {
+/** Shows the problems of a configuration. `reason`: why the files below cannot be copied. */
+function showProblems(name: string, problems: string[], reason: string): void {
   const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`
   const title = el('p', { class: 'verdict bad' }, `${count}: `, code(name))
   const list = problems.map((problem) => el('li', {}, ...withCode(problem)))
   showVerdict(title, el('ol', { class: 'problems' }, ...list))
   editor.setAttribute('aria-invalid', 'true')
+  markFiles(reason)
+}
+
+/** Marks the files as those of a configuration that does not start, or with `null` as those to copy. */
+function markFiles(reason: string | null): void {
+  byId('results').toggleAttribute('data-refused', reason !== null)
+  byId('refused').hidden = reason === null
+  byId('refused').textContent = reason
+  for (const button of copyButtons) button.disabled = reason !== null
 }
 
 function showVerdict(...content: HTMLElement[]): void {
@@ -100,14 +117,17 @@ function withCode(text: string): (Node | string)[] {
 /** Shows the files and addresses that follow from a configuration, whether the core accepts it or not. */
 function showFiles(configuration: unknown, address: URL): void {
   const config = (configuration ?? {}) as HeaderConfig
-  show('worker-file', () => workerFile(configuration))
-  const { file, print } = HOSTS[host.value]!
+  show('config-file', () => configurationModule(configuration))
+  const { file, print, note, section } = HOSTS[host.value]!
   byId('headers-name').textContent = file
+  byId('host-note').replaceChildren(...withCode(note))
+  byId<HTMLAnchorElement>('host-section').hash = section
   show('headers', () => print(config, { origin: address.origin, worker: address.pathname }))
-  const redirectUri = URL.parse(String(config.redirectUri), address)?.href
+  const { redirectUri } = config
+  const target = typeof redirectUri === 'string' ? URL.parse(redirectUri, address)?.href : undefined
   byId('registration').replaceChildren(
     terms([
-      ['Redirect URI', redirectUri ?? '–'],
+      ['Redirect URI', target ?? '–'],
       ['Redirect URI after a logout', `${address.origin}/`],
       ['Allowed web origin (CORS)', address.origin],
     ]),

@@ -1,4 +1,4 @@
-/** Prints a configuration, as JSON and as the code of a worker's file. Short objects and arrays are on one line. */
+/** Prints a configuration, as JSON and as a module. Short objects and arrays are on one line. */
 
 const WIDTH = 60
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/
@@ -19,13 +19,14 @@ const CODE_STYLE: Style = {
 }
 
 /** Returns a configuration as JSON. */
-export function configurationFile(configuration: unknown): string {
+export function configurationText(configuration: unknown): string {
   return `${print(configuration, JSON_STYLE, 0, 0)}\n`
 }
 
-/** Returns the content of `auth.worker.ts`. */
-export function workerFile(configuration: unknown): string {
-  return `import { vault } from 'strongroom/worker'\n\nvault(${print(configuration, CODE_STYLE, 0, 0)})\n`
+/** Returns the content of `auth.config.ts`, which the worker's file, the generated headers and tests import. */
+export function configurationModule(configuration: unknown): string {
+  const object = print(configuration, CODE_STYLE, 0, 0)
+  return `import type { VaultConfig } from 'strongroom/worker'\n\nexport const config: VaultConfig = ${object}\n`
 }
 
 /** Prints a value on one line if it fits after `column` characters. The whole configuration has several lines. */

@@ -128,18 +128,21 @@ class Search {
   }
 }
 
-const looked = new WeakSet<RecordedMessage>()
-const seenInMessages = new Set<string>()
+const valuesOf = new WeakMap<RecordedMessage, string[]>()
 
-/** Returns the number of different tokens in all messages so far. */
+/**
+ * Returns the number of different tokens in the recorded messages: as a search counts them, so that the two do not
+ * contradict each other. A message that the recorder has forgotten does not count.
+ */
 export function tokensInMessages(recording: Recording): number {
-  for (const message of recording.messages) {
-    if (looked.has(message)) continue
-    looked.add(message)
-    for (const { value } of detect(message.text)) seenInMessages.add(value)
-  }
   const known = publicValues(recording)
-  return [...seenInMessages].filter((value) => !known.has(value)).length
+  const tokens = new Set<string>()
+  for (const message of recording.messages) {
+    const values = valuesOf.get(message) ?? detect(message.text).map(({ value }) => value)
+    valuesOf.set(message, values)
+    for (const value of values) if (!known.has(value)) tokens.add(value)
+  }
+  return tokens.size
 }
 
 const PUBLIC_PARAMETERS: Record<string, string> = {

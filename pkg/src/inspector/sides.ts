@@ -49,10 +49,11 @@ export class Sides {
 function crossing(recording: Recording | undefined): HTMLElement[] {
   if (!recording) return []
   const messages = recording.totals().reduce((sum, { count }) => sum + count, 0)
-  return [
-    el('span', {}, el('strong', {}, count(messages)), ' messages'),
-    el('span', {}, el('strong', {}, count(tokensInMessages(recording))), ' tokens'),
-  ]
+  return [counter(messages, 'message'), counter(tokensInMessages(recording), 'token')]
+}
+
+function counter(number: number, unit: string): HTMLElement {
+  return el('span', {}, el('strong', {}, count(number)), number === 1 ? ` ${unit}` : ` ${unit}s`)
 }
 
 async function pageView(session: Session | null): Promise<HTMLElement[]> {

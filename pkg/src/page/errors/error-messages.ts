@@ -105,11 +105,17 @@ const suggest = (message: string): string =>
 const lastName = (option: string): string => option.slice(option.lastIndexOf('.') + 1)
 
 /**
- * Returns the first option in `known`, a list separated by spaces, that `name` may misspell. Returns `undefined` if
- * there is no such option.
+ * Returns the option in `known`, a list separated by spaces, that `name` most likely misspells: the closest one, and the
+ * first of several that are equally close. Returns `undefined` if there is no such option.
  */
-const closest = (known: string, name: string): string | undefined =>
-  known.split(' ').find((one) => one && isClose(lastName(one), name))
+const closest = (known: string, name: string): string | undefined => {
+  let [best, fewest] = [undefined as string | undefined, Infinity]
+  for (const one of known.split(' ')) {
+    const difference = one ? differenceOf(lastName(one), name) : Infinity
+    if (difference < fewest) [best, fewest] = [one, difference]
+  }
+  return best
+}
 
 /** Matches a message about an unknown option of a call, from the page or the core (src/vault/message.rs). */
 const UNKNOWN_OF_CALL = /^(\w+)\(\) has no (?:such )?option[^]*'([^']*)'$/
@@ -124,17 +130,17 @@ const suggestOption = (message: string): string =>
   })
 
 /**
- * Returns true if one name may be a misspelling of the other: they differ only in case, in underscores, or in one or two
- * letters in one place.
+ * Returns how much two names differ, or `Infinity` if neither may be a misspelling of the other. They may differ in case,
+ * in underscores, and in one or two letters in one place.
  */
-const isClose = (one: string, other: string): boolean => {
+const differenceOf = (one: string, other: string): number => {
   const [a, b] = [one, other].map((name) => [...name.toLowerCase().replaceAll('_', '')]) as [
     string[],
     string[],
   ]
   const longer = Math.max(a.length, b.length)
   const same = sharedStart(a, b) + sharedStart(a.reverse(), b.reverse())
-  return same + 2 >= longer && same * 2 >= longer
+  return same + 2 >= longer && same * 2 >= longer ? longer - same : Infinity
 }
 
 const sharedStart = (a: string[], b: string[]): number => {
