@@ -527,3 +527,27 @@ fn cookie_is_sent_after_the_absolute_limit() {
         assert_eq!(host.provider.sent_to("/revoke").len(), 1);
     }
 }
+
+#[test]
+fn cookie_is_opened_once_in_five_seconds() {
+    let mut host = Host::signed_in();
+    host.effects.clear();
+    host.call("GET", "/api/orders");
+    host.call("GET", "/api/orders");
+    assert_eq!(host.count("Open"), 1);
+    host.pass(5);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert_eq!(host.count("Open"), 2);
+}
+
+#[test]
+fn limits_hold_for_an_opened_cookie() {
+    let mut host = Host::signed_in_with(&json!({ "session": { "idle": 3 } }));
+    host.effects.clear();
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    let stale = host.browser.clone();
+    host.pass(3);
+    host.browser = stale;
+    assert_eq!(host.call("GET", "/api/orders").code(), "session_ended");
+    assert_eq!(host.count("Open"), 1);
+}

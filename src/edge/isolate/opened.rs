@@ -50,3 +50,32 @@ impl Opened {
 fn key(purpose: &str, sealed: &str) -> String {
     [sealed, " ", purpose].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_is_kept_for_its_purpose_and_for_a_while() {
+        let (mut opened, now) = (Opened::default(), Instant::default());
+        opened.keep("session", "sealed", &Secret::from("text"), &now);
+        let mut got = |purpose, sealed, now: &Instant| opened.get(purpose, sealed, now).is_some();
+        assert!(got("session", "sealed", &now));
+        assert!(!got("login", "sealed", &now));
+        assert!(!got("session", "other", &now));
+        let later = Instant {
+            monotonic: KEPT,
+            ..now
+        };
+        assert!(!got("session", "sealed", &later));
+    }
+
+    #[test]
+    fn few_values_are_kept() {
+        let (mut opened, now) = (Opened::default(), Instant::default());
+        for i in 0..3 * MOST {
+            opened.keep("session", &format!("{i}"), &Secret::from("text"), &now);
+            assert!(opened.0.len() <= MOST);
+        }
+    }
+}
