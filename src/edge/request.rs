@@ -241,7 +241,7 @@ impl RequestContext {
             return Ok(text);
         }
         let text = seal::open(&self.task, &purpose, sealed).await?;
-        opened.borrow_mut().keep(&purpose, sealed, &text, &now);
+        opened.borrow_mut().keep(purpose, sealed, &text, &now);
         Ok(text)
     }
 

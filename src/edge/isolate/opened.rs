@@ -3,7 +3,6 @@
 //! session are checked at each request.
 
 use crate::prelude::*;
-use alloc::collections::BTreeMap;
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
@@ -14,9 +13,16 @@ const KEPT: Millis = Millis::from_secs(5);
 /// Largest number of opened cookies.
 const MOST: usize = 256;
 
-/// Opened cookies by their purpose and sealed value.
+/// Opened cookies.
 #[derive(Default)]
-pub(in crate::edge) struct Opened(BTreeMap<String, (Instant, Secret)>);
+pub(in crate::edge) struct Opened(Vec<OpenedCookie>);
+
+struct OpenedCookie {
+    purpose: String,
+    sealed: String,
+    text: Secret,
+    at: Instant,
+}
 
 impl Opened {
     /// Returns the content of a cookie that was opened for this purpose.
@@ -26,15 +32,17 @@ impl Opened {
         sealed: &str,
         now: &Instant,
     ) -> Option<Secret> {
-        self.0.retain(|_, (at, _)| at.elapsed(now) < KEPT);
-        let (_, text) = self.0.get(&key(purpose, sealed))?;
-        Some(text.clone())
+        self.0.retain(|known| known.at.elapsed(now) < KEPT);
+        // Sealed values differ in their first bytes, so this search is short.
+        let mut found = self.0.iter().filter(|known| known.sealed == sealed);
+        let known = found.find(|known| known.purpose == purpose)?;
+        Some(known.text.clone())
     }
 
     /// Keeps the content of a cookie.
     pub(in crate::edge) fn keep(
         &mut self,
-        purpose: &str,
+        purpose: String,
         sealed: &str,
         text: &Secret,
         now: &Instant,
@@ -42,13 +50,13 @@ impl Opened {
         if self.0.len() == MOST {
             self.0.clear();
         }
-        self.0.insert(key(purpose, sealed), (*now, text.clone()));
+        self.0.push(OpenedCookie {
+            purpose,
+            sealed: sealed.to_owned(),
+            text: text.clone(),
+            at: *now,
+        });
     }
-}
-
-/// A sealed value has no space, so different pairs have different keys.
-fn key(purpose: &str, sealed: &str) -> String {
-    [sealed, " ", purpose].concat()
 }
 
 #[cfg(test)]
@@ -58,7 +66,7 @@ mod tests {
     #[test]
     fn value_is_kept_for_its_purpose_and_for_a_while() {
         let (mut opened, now) = (Opened::default(), Instant::default());
-        opened.keep("session", "sealed", &Secret::from("text"), &now);
+        opened.keep("session".to_owned(), "sealed", &Secret::from("text"), &now);
         let mut got = |purpose, sealed, now: &Instant| opened.get(purpose, sealed, now).is_some();
         assert!(got("session", "sealed", &now));
         assert!(!got("login", "sealed", &now));
@@ -74,7 +82,12 @@ mod tests {
     fn few_values_are_kept() {
         let (mut opened, now) = (Opened::default(), Instant::default());
         for i in 0..3 * MOST {
-            opened.keep("session", &format!("{i}"), &Secret::from("text"), &now);
+            opened.keep(
+                "session".to_owned(),
+                &format!("{i}"),
+                &Secret::from("text"),
+                &now,
+            );
             assert!(opened.0.len() <= MOST);
         }
     }
