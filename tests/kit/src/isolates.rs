@@ -379,6 +379,8 @@ enum Todo {
     Register { browser: usize, challenge: String },
     /// The page asks for its session.
     Ask(usize),
+    /// The page signs its user in again.
+    SignIn(usize),
     /// The browser stops waiting for a renewal.
     GiveUp(VisitId),
 }
@@ -543,6 +545,7 @@ impl World {
             Todo::Given(visit) => self.receive(visit),
             Todo::Register { browser, challenge } => self.register(browser, &challenge),
             Todo::Ask(browser) => self.ask_again(browser),
+            Todo::SignIn(browser) => self.sign_in_again(browser),
             Todo::GiveUp(visit) => self.give_up(visit),
         }
         true

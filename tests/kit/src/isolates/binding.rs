@@ -51,7 +51,7 @@ pub(super) struct Issued {
 
 impl Given {
     /// Returns true if the request was refused because it has no valid bound cookie.
-    fn lacks_proof(&self) -> bool {
+    pub fn lacks_proof(&self) -> bool {
         let texts = ["bound_cookie_missing", "renewal_failed", r#""proven":false"#];
         texts.iter().any(|text| self.body.contains(text))
     }
@@ -73,6 +73,17 @@ impl World {
             account.keys.sent.insert(thumbprint(&key));
         }
         Some(Presented { sid, session: None })
+    }
+
+    /// Returns true if a browser can renew the bound cookie of this session.
+    pub fn has_key_of(&self, browser: usize, presented: &Presented) -> bool {
+        let device = self.browsers[browser].device.as_ref();
+        let known = device.and_then(|device| device.session.as_ref());
+        let bound = &self.watch.accounts[&presented.sid].keys.bound;
+        match (known, bound) {
+            (Some(known), Some(bound)) => thumbprint(&known.key) == bound.thumbprint,
+            _ => false,
+        }
     }
 
     /// Records the binding in a record that the coordinator has stored.
@@ -158,11 +169,13 @@ impl World {
         presented: &Presented,
         given: &Given,
     ) -> bool {
-        if !given.lacks_proof() {
-            return false;
-        }
         let visit = &self.visits[id];
         let bound = self.watch.accounts[&presented.sid].keys.bound.clone();
+        let is_logout = visit.purpose == Purpose::Logout && bound.is_some();
+        let is_unproven_logout = is_logout && given.body.contains(r#""ended":false"#);
+        if !given.lacks_proof() && !is_unproven_logout {
+            return false;
+        }
         let spread = self.setup.spread() + ROUNDING;
         let has_proof = bound.as_ref().is_some_and(|bound| {
             let is_in_flight = visit.began.abs_diff(bound.since) + spread <= IN_FLIGHT;
@@ -171,8 +184,17 @@ impl World {
         Invariant::Owner.holds_if(bound.is_some() && !has_proof, || {
             format!("visit {id} got {} {}: {bound:?}", given.status, given.body)
         });
+        // A bound cookie that the browser had before the login may have come later than the login's.
+        let cookie = visit.bound_cookie.as_ref();
+        let issued = cookie.and_then(|cookie| self.watch.bound_cookies.get(cookie));
+        let is_of_other = issued.is_some_and(|issued| issued.sid != presented.sid);
+        let browser = visit.browser.filter(|_| !visit.was_skipped && !is_of_other);
+        let has_key = browser.is_some_and(|browser| self.has_key_of(browser, presented));
+        Invariant::Owner.holds_if(!has_key, || {
+            format!("visit {id} got {}, and its browser has the key", given.status)
+        });
         let is_later = given.status == 503 && given.header("retry-after").is_some();
-        Invariant::Owner.holds_if(is_later || !visit.was_skipped, || {
+        Invariant::Owner.holds_if(is_later || is_logout || !visit.was_skipped, || {
             format!("visit {id} got {} after a failed renewal", given.status)
         });
         let browser = visit.browser.map(|browser| &self.browsers[browser]);

@@ -324,6 +324,7 @@ impl World {
         match purpose {
             Purpose::Bind => self.registered(id, browser, &given),
             Purpose::Renew => self.renewed(id, browser, &given),
+            _ if given.lacks_proof() => self.refused_without_key(id, browser),
             _ => self.offered(browser, &given),
         }
         if purpose == Purpose::Login

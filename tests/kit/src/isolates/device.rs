@@ -183,6 +183,20 @@ impl World {
         self.ask_session(browser, isolate);
     }
 
+    /// Lets a guard of the page sign its user in again, because the browser does not have the session's key.
+    pub(super) fn refused_without_key(&mut self, id: VisitId, browser: usize) {
+        let is_user = self.browsers[browser].copied.is_none();
+        if is_user && !self.visits[id].was_skipped && self.dice.roll(4) == 0 {
+            let delay = self.up_to(3000);
+            self.after(delay, Todo::SignIn(browser));
+        }
+    }
+
+    pub(super) fn sign_in_again(&mut self, browser: usize) {
+        let isolate = self.any_isolate();
+        self.log_in(browser, isolate);
+    }
+
     /// Holds a request back while the browser renews the bound cookie. Returns false if the request need not wait.
     pub(super) fn holds(&mut self, id: VisitId) -> bool {
         let visit = &self.visits[id];

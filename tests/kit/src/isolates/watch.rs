@@ -922,12 +922,13 @@ impl World {
         let has_asked = self.has_asked(id);
         if visit.purpose == Purpose::Logout
             && has_asked
-            && let Some(presented) = self.watch.visits.get(&id)
-            && !self.must_be_refused(id, presented)
+            && let Some(presented) = self.watch.visits.get(&id).cloned()
+            && !self.is_refused_for_proof(id, &presented, &given)
         {
             let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
             account.over.get_or_insert(now);
         }
+        let visit = &self.visits[id];
         let is_use = matches!(
             visit.purpose,
             Purpose::Call | Purpose::Poll | Purpose::Session
