@@ -11,7 +11,7 @@ use crate::Lives;
 use kit::dice::Dice;
 use kit::isolates::invariants::Invariant;
 use kit::isolates::watch::{Loss, SKEW};
-use kit::isolates::{COOKIE, REPLACED, RETIRED, Setup, State, VisitId, World};
+use kit::isolates::{COOKIE, Purpose, REPLACED, RETIRED, Setup, State, VisitId, World};
 
 /// Milliseconds after the faults within which every wait ends: an intent expires, a `Retry-After` passes, and a pause
 /// after a rejection ends.
@@ -81,6 +81,7 @@ pub(crate) struct Tally {
     copies_refused: u64,
     not_renewed: u64,
     keys_lost: u64,
+    keys_crossed: u64,
 }
 
 impl Tally {
@@ -105,6 +106,7 @@ impl Tally {
             (&mut self.copies_refused, other.copies_refused),
             (&mut self.not_renewed, other.not_renewed),
             (&mut self.keys_lost, other.keys_lost),
+            (&mut self.keys_crossed, other.keys_crossed),
         ] {
             *sum += more;
         }
@@ -139,6 +141,7 @@ impl fmt::Display for Tally {
             copies_refused,
             not_renewed,
             keys_lost,
+            keys_crossed,
             ..
         } = self;
         writeln!(
@@ -151,7 +154,7 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "  in {bound} of them browsers bound sessions: {registrations} keys, {renewals} renewals, {second_keys} second keys; copies of cookies: {copies_served} requests served in time, {copies_refused} refused; {not_renewed} requests put off because a renewal failed, {keys_lost} refused because the browser had no key"
+            "  in {bound} of them browsers bound sessions: {registrations} keys, {renewals} renewals, {second_keys} second keys; copies of cookies: {copies_served} requests served in time, {copies_refused} refused; {not_renewed} requests put off because a renewal failed, {keys_lost} refused because the browser had no key, {keys_crossed} because it had the key of another login"
         )?;
         writeln!(
             f,
@@ -300,6 +303,7 @@ impl Life {
             copies_refused: watch.copies_refused,
             not_renewed: watch.not_renewed,
             keys_lost: watch.keys_lost,
+            keys_crossed: watch.keys_crossed,
             ends: watch.ends,
             losses: watch.losses,
         }
@@ -492,7 +496,11 @@ impl Life {
 
     fn abandon(&mut self) {
         let open: Vec<VisitId> = self.world.watch.open.iter().copied().collect();
-        let is_open = |id: &&VisitId| self.world.visits[**id].state == State::Open;
+        let is_open = |id: &&VisitId| {
+            let visit = &self.world.visits[**id];
+            // A registration that is lost is a fault.
+            visit.state == State::Open && !(self.is_calm && visit.purpose == Purpose::Bind)
+        };
         let open: Vec<VisitId> = open.iter().filter(is_open).copied().collect();
         if !open.is_empty() {
             let id = self.dice.pick(&open);

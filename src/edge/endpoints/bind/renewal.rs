@@ -61,6 +61,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         sid: &named.sid,
         thumbprint,
     };
+    // control: bound_cookie_needs_an_answer
     let (mut response, life) = if is_answered(context, subject, jwk).await {
         // The next renewal then needs one round trip.
         (renewed(context, subject, state), LIFE + MARGIN)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::device::{is_bound_by, thumbprint};
 use super::invariants::Invariant;
 use super::watch::{Account, Presented, SKEW};
-use super::{BOUND, Given, Purpose, VisitId, World};
+use super::{BOUND, Given, Purpose, Visit, VisitId, World};
 
 /// Milliseconds for which a bound cookie is valid.
 const VALID: u64 = 660_000;
@@ -15,6 +15,9 @@ const IN_FLIGHT: u64 = 10_000;
 
 /// The handler counts the life of a bound cookie in seconds.
 const ROUNDING: u64 = 1000;
+
+/// Longest time in milliseconds from a response until its browser has it.
+const SLOWEST_RESPONSE: u64 = 5000;
 
 /// The binding of a session.
 #[derive(Clone, Debug)]
@@ -202,10 +205,29 @@ impl World {
             self.watch.copies_refused += 1;
         } else if visit.was_skipped {
             self.watch.not_renewed += 1;
-        } else {
+        } else if visit.browser.is_some_and(|browser| self.has_crossed_logins(browser)) {
+            self.watch.keys_crossed += 1;
+        } else if self.is_honored(presented) {
+            // Otherwise a late response has brought back the cookie of the session before the login.
             self.watch.keys_lost += 1;
         }
         true
+    }
+
+    /// Returns true if two logins of this browser ended at the same time. The browser may have the session of one of them
+    /// and the key of the other.
+    fn has_crossed_logins(&self, browser: usize) -> bool {
+        let is_its = |visit: &&Visit| visit.browser == Some(browser);
+        let logins = self.visits.iter().filter(is_its);
+        let logins: Vec<_> = logins
+            .filter(|visit| visit.purpose == Purpose::Callback)
+            .map(|visit| (visit.began, visit.given.as_ref().map(|given| given.at)))
+            .collect();
+        let crossed = |pair: &[(u64, Option<u64>)]| {
+            let ended = pair[0].1;
+            ended.is_none_or(|ended| pair[1].0 < ended + SLOWEST_RESPONSE)
+        };
+        logins.windows(2).any(crossed)
     }
 
     /// Checks the response to a registration or a renewal.

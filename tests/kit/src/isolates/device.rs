@@ -30,8 +30,6 @@ const AHEAD_OF_TIME: u64 = 660_000;
 pub struct Device {
     /// The bound session that the browser knows.
     pub session: Option<BoundSession>,
-    /// The latest registration, while it is in progress.
-    registering: Option<VisitId>,
     renewing: Option<VisitId>,
     /// The number of challenges that the current renewal has answered.
     answers: u32,
@@ -148,7 +146,6 @@ impl World {
         let body = Some(challenge.to_owned());
         let id = self.enroll(Some(browser), isolate, Purpose::Bind, "/auth/bind", body);
         self.visits[id].key = Some(key.clone());
-        self.device(browser).unwrap().registering = Some(id);
         let request = Request {
             bound_response: Some(signed(&key, challenge, true)),
             ..by_browser()
@@ -156,14 +153,10 @@ impl World {
         self.send(id, request);
     }
 
-    /// Notes the response to a registration. An earlier registration than the latest one counts no more.
+    /// Notes the response to a registration.
     pub(super) fn registered(&mut self, id: VisitId, browser: usize, given: &Given) {
         let key = self.visits[id].key.clone().unwrap();
         let device = self.device(browser).unwrap();
-        if device.registering != Some(id) {
-            return;
-        }
-        device.registering = None;
         if is_bound_by(given) {
             let refresh = text_after(&given.body, r#""refresh_url":""#).unwrap();
             device.session = Some(BoundSession {

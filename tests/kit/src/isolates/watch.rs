@@ -210,6 +210,8 @@ pub struct Watch {
     /// Number of refused requests whose browser could not renew the bound cookie, or did not have the key.
     pub not_renewed: u64,
     pub keys_lost: u64,
+    /// Number of refused requests whose browser has the key of another login.
+    pub keys_crossed: u64,
     pub losses: BTreeMap<Loss, u64>,
     pub ends: BTreeMap<&'static str, u64>,
     pub rotations: u64,
@@ -254,6 +256,7 @@ impl Watch {
             copies_refused: 0,
             not_renewed: 0,
             keys_lost: 0,
+            keys_crossed: 0,
             losses: BTreeMap::new(),
             ends: BTreeMap::new(),
             rotations: 0,
