@@ -17,8 +17,8 @@ use kit::isolates::{COOKIE, Purpose, REPLACED, RETIRED, Setup, State, VisitId, W
 /// after a rejection ends.
 const RECOVERY: u64 = 90_000;
 
-/// One life in this number has browsers that bind their sessions to keys. Such a life is longer than the others, because
-/// a bound cookie is valid for minutes.
+/// One seed in this number has a second life, in which browsers bind their sessions to keys. Such a life is longer than the
+/// others, because a bound cookie is valid for minutes.
 const BOUND_LIVES: usize = 4;
 
 /// Lives of isolates of the token handler.
@@ -44,7 +44,7 @@ impl Lives for Isolates {
     }
 
     fn count(tally: &Self::Tally) -> u64 {
-        tally.lives
+        tally.lives - tally.bound
     }
 }
 
@@ -180,24 +180,40 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Runs the life of this seed and counts its events.
+/// Runs the lives of this seed and counts their events.
 pub(crate) fn live(seed: u64) -> Tally {
-    let mut life = Life::new(seed);
-    life.live();
-    life.tally()
+    let mut tally = Tally::default();
+    for binds in lives_of(seed) {
+        let mut life = Life::new(seed, binds);
+        life.live();
+        tally.add(&life.tally());
+    }
+    tally
 }
 
-/// Runs the life of this seed and prints each step, up to the first broken rule.
+/// Runs the lives of this seed and prints each step, up to the first broken rule.
 pub(crate) fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Tally {
-    let mut life = Life::new(seed);
-    life.world.story = Some(vec![format!("{:?}", life.world.setup)]);
-    let end = catch_unwind(AssertUnwindSafe(|| life.live()));
-    let story = life.world.story.take().unwrap_or_default();
-    story.iter().for_each(|step| line(step));
-    match end {
-        Ok(()) => life.tally(),
-        Err(panic) => resume_unwind(panic),
+    let mut tally = Tally::default();
+    for binds in lives_of(seed) {
+        let mut life = Life::new(seed, binds);
+        life.world.story = Some(vec![format!("{:?}", life.world.setup)]);
+        let end = catch_unwind(AssertUnwindSafe(|| life.live()));
+        let story = life.world.story.take().unwrap_or_default();
+        story.iter().for_each(|step| line(step));
+        match end {
+            Ok(()) => tally.add(&life.tally()),
+            Err(panic) => resume_unwind(panic),
+        }
     }
+    tally
+}
+
+/// Returns the lives of a seed. The value is true if browsers bind their sessions.
+fn lives_of(seed: u64) -> impl Iterator<Item = bool> {
+    let is_second = Dice::new(seed ^ 0xb0_07d5).roll(BOUND_LIVES) == 0;
+    [false, true]
+        .into_iter()
+        .filter(move |binds| !binds || is_second)
 }
 
 struct Life {
@@ -220,8 +236,7 @@ struct Life {
 }
 
 impl Life {
-    fn new(seed: u64) -> Self {
-        let binds = Dice::new(seed ^ 0xb0_07d5).roll(BOUND_LIVES) == 0;
+    fn new(seed: u64, binds: bool) -> Self {
         let mut dice = Dice::new(seed);
         let isolates = 1 + dice.roll(4);
         let is_skewed = dice.roll(2) == 0;

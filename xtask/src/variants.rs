@@ -501,7 +501,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "logout_needs_the_bound_cookie",
         fault: "a copy of a bound session's cookie can end the session",
-        noticed_by: "isolates_definite_end",
+        noticed_by: "isolates_copied",
         breaks: Instead("false"),
     },
     Variant {
@@ -527,11 +527,5 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "a refresh by an isolate that did not know of the binding loses it",
         noticed_by: "isolates_binding",
         breaks: Instead("successor.bound.as_ref()"),
-    },
-    Variant {
-        control: "binding_outlives_unwritten_record",
-        fault: "a successor that could not be committed loses the binding",
-        noticed_by: "isolates_binding",
-        breaks: Condition("None::<&Binding>"),
     },
 ];

@@ -45,7 +45,6 @@ fn is_ahead(ours: &Record, theirs: Option<&Record>) -> bool {
 
 /// Returns the record of a session that continues, with this binding unless the record has one.
 fn with_binding(record: Rc<Record>, bound: Option<&Binding>) -> Rc<Record> {
-    // control: binding_outlives_unwritten_record
     match bound {
         Some(bound) if record.bound.is_none() && record.ended.is_none() => {
             Rc::new(record.with_binding(bound.clone()))

@@ -39,6 +39,10 @@ pub(super) struct Keys {
 }
 
 impl Keys {
+    pub(super) fn has_unproven_logout(&self) -> bool {
+        !self.unproven_logouts.is_empty()
+    }
+
     /// Returns true if somebody else may have registered the first or the second key.
     pub(super) fn are_many(&self) -> bool {
         self.sent.len() > 1
@@ -55,7 +59,11 @@ pub(super) struct Issued {
 impl Given {
     /// Returns true if the request was refused because it has no valid bound cookie.
     pub fn lacks_proof(&self) -> bool {
-        let texts = ["bound_cookie_missing", "renewal_failed", r#""proven":false"#];
+        let texts = [
+            "bound_cookie_missing",
+            "renewal_failed",
+            r#""proven":false"#,
+        ];
         texts.iter().any(|text| self.body.contains(text))
     }
 }
@@ -78,9 +86,16 @@ impl World {
         Some(Presented { sid, session: None })
     }
 
-    /// Returns true if a browser can renew the bound cookie of this session.
+    /// Returns true if a browser can renew the bound cookie of this session. It does not renew if it has the bound cookie of
+    /// another session: that of the session before a login may come later than that of the login.
     pub fn has_key_of(&self, browser: usize, presented: &Presented) -> bool {
-        let device = self.browsers[browser].device.as_ref();
+        let browser = &self.browsers[browser];
+        let cookie = browser.jar.get(BOUND);
+        let issued = cookie.and_then(|cookie| self.watch.bound_cookies.get(cookie));
+        if issued.is_some_and(|issued| issued.sid != presented.sid) {
+            return false;
+        }
+        let device = browser.device.as_ref();
         let known = device.and_then(|device| device.session.as_ref());
         let bound = &self.watch.accounts[&presented.sid].keys.bound;
         match (known, bound) {
@@ -135,7 +150,8 @@ impl World {
         };
         let visit = &self.visits[id];
         let browser = visit.browser.map(|browser| &self.browsers[browser]);
-        let copied = browser.and_then(|browser| browser.copied.filter(|_| browser.device.is_none()));
+        let copied =
+            browser.and_then(|browser| browser.copied.filter(|_| browser.device.is_none()));
         let is_old = copied.is_some_and(|copied| visit.began > copied + VALID + SKEW);
         let may_be_in_flight = visit.began.abs_diff(bound.since) <= IN_FLIGHT + SKEW;
         let may_be_proven = self.is_proven(id, &presented.sid, bound, VALID + SKEW);
@@ -187,14 +203,16 @@ impl World {
         Invariant::Owner.holds_if(bound.is_some() && !has_proof, || {
             format!("visit {id} got {} {}: {bound:?}", given.status, given.body)
         });
-        // A bound cookie that the browser had before the login may have come later than the login's.
         let cookie = visit.bound_cookie.as_ref();
         let issued = cookie.and_then(|cookie| self.watch.bound_cookies.get(cookie));
         let is_of_other = issued.is_some_and(|issued| issued.sid != presented.sid);
         let browser = visit.browser.filter(|_| !visit.was_skipped && !is_of_other);
         let has_key = browser.is_some_and(|browser| self.has_key_of(browser, presented));
         Invariant::Owner.holds_if(!has_key, || {
-            format!("visit {id} got {}, and its browser has the key", given.status)
+            format!(
+                "visit {id} got {}, and its browser has the key",
+                given.status
+            )
         });
         let is_later = given.status == 503 && given.header("retry-after").is_some();
         Invariant::Owner.holds_if(is_later || is_logout || !visit.was_skipped, || {
@@ -205,7 +223,7 @@ impl World {
             self.watch.copies_refused += 1;
         } else if visit.was_skipped {
             self.watch.not_renewed += 1;
-        } else if visit.browser.is_some_and(|browser| self.has_crossed_logins(browser)) {
+        } else if is_of_other || visit.browser.is_some_and(|it| self.has_crossed_logins(it)) {
             self.watch.keys_crossed += 1;
         } else if self.is_honored(presented) {
             // Otherwise a late response has brought back the cookie of the session before the login.
@@ -238,10 +256,15 @@ impl World {
         let visit = &self.visits[id];
         let is_renewal = visit.purpose == Purpose::Renew;
         Invariant::Owner.holds_if(matches!(given.status, 200 | 403 | 503), || {
-            format!("visit {id} got {}, so its browser forgets the key", given.status)
+            format!(
+                "visit {id} got {}, so its browser forgets the key",
+                given.status
+            )
         });
         let spread = self.setup.spread() + ROUNDING;
-        let is_good_answer = visit.is_answer_until.is_some_and(|until| visit.began + spread < until);
+        let is_good_answer = visit
+            .is_answer_until
+            .is_some_and(|until| visit.began + spread < until);
         Invariant::Owner.holds_if(given.status != 403 || !is_good_answer, || {
             format!("visit {id} answered a challenge, and gets another one")
         });

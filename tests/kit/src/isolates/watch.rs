@@ -805,7 +805,11 @@ impl World {
         let family = watch.families.get(&account.family).unwrap_or(&none);
         let presented = watch.visits.get(&id).and_then(|p| p.session.as_ref());
         let is_legitimate = match reason {
-            EndReason::LoggedOut | EndReason::Replaced => self.is_logged_out(sid),
+            EndReason::LoggedOut | EndReason::Replaced if self.is_logged_out(sid) => true,
+            EndReason::LoggedOut if account.keys.has_unproven_logout() => {
+                let why = format!("visit {id}: a logout without a proof ended the session");
+                return Err((Invariant::Copied, why));
+            }
             EndReason::ProviderEnded => family.is_refused || family.back_channel.is_some(),
             EndReason::Idle => {
                 let active = match presented {
@@ -882,7 +886,8 @@ impl World {
         if let Event::Ended { reason, subject } = event {
             *self.watch.ends.entry(reason.as_str()).or_default() += 1;
             self.told_over(isolate, subject, *reason);
-            let is_news = self.watch.told_of.insert(subject.clone());
+            // A bound session that was never used may end by a second key. Nobody knows its user.
+            let is_news = subject.is_empty() || self.watch.told_of.insert(subject.clone());
             // An isolate that cannot read the record does not know that another isolate has reported the end.
             Invariant::Told.holds_if(is_news || !self.watch.failed.is_empty(), || {
                 format!("isolate {isolate} told of {subject} again")
