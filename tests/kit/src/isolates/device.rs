@@ -14,6 +14,9 @@ const CHALLENGE: &str = "secure-session-challenge";
 /// Milliseconds after which a browser stops waiting for a renewal.
 const PATIENCE: u64 = 20_000;
 
+/// Longest time for a login in milliseconds.
+const LOGIN: u64 = 20_000;
+
 /// A browser renews a bound cookie ahead of time if the cookie's life ends within this number of milliseconds.
 const AHEAD: u64 = 120_000;
 
@@ -186,8 +189,17 @@ impl World {
     }
 
     pub(super) fn sign_in_again(&mut self, browser: usize) {
-        let isolate = self.any_isolate();
-        self.log_in(browser, isolate);
+        // A page that is already signing its user in does not do it again.
+        let now = self.now;
+        let mut latest = self.visits.iter().rev();
+        let is_at_it = latest.any(|visit| {
+            let is_login = visit.browser == Some(browser) && visit.purpose == Purpose::Login;
+            is_login && visit.began + LOGIN > now
+        });
+        if !is_at_it {
+            let isolate = self.any_isolate();
+            self.log_in(browser, isolate);
+        }
     }
 
     /// Holds a request back while the browser renews the bound cookie. Returns false if the request need not wait.
