@@ -146,3 +146,33 @@ fn reference_to_a_moved_session_is_never_replayed() {
         assert!(served(&world, call));
     }
 }
+
+#[test]
+fn bound_session_survives_a_change_of_its_storage() {
+    for setup in both_storages(2) {
+        let mut world = World::new(Setup {
+            binds: true,
+            ..setup
+        });
+        world.provider.lifetime = 3_600_000;
+        let alice = world.signed_in("alice", 0);
+        world.pass(100);
+        assert_eq!(world.watch.registrations, 1);
+        world.setup.in_store = !world.setup.in_store;
+        world.kill(1);
+        for round in 0..300 {
+            // The response of the isolate that stores the session comes last.
+            let mut calls = vec![world.call(alice, 0), world.call(alice, 1)];
+            world.answer_all();
+            calls.push(world.call(alice, 0));
+            world.answer_all();
+            for call in calls {
+                let given = &world.visits[call].given;
+                assert!(served(&world, call), "{round}: {given:?}");
+            }
+            world.pass(8000);
+        }
+        assert!(world.watch.ends.is_empty());
+        assert!(world.watch.renewals > 2);
+    }
+}

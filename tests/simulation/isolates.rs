@@ -11,11 +11,15 @@ use crate::Lives;
 use kit::dice::Dice;
 use kit::isolates::invariants::Invariant;
 use kit::isolates::watch::{Loss, SKEW};
-use kit::isolates::{COOKIE, REPLACED, RETIRED, Setup, State, VisitId, World};
+use kit::isolates::{COOKIE, Purpose, REPLACED, RETIRED, Setup, State, VisitId, World};
 
 /// Milliseconds after the faults within which every wait ends: an intent expires, a `Retry-After` passes, and a pause
 /// after a rejection ends.
 const RECOVERY: u64 = 90_000;
+
+/// One seed in this number has a second life, in which browsers bind their sessions to keys. Such a life is longer than the
+/// others, because a bound cookie is valid for minutes.
+const BOUND_LIVES: usize = 4;
 
 /// Lives of isolates of the token handler.
 pub(crate) struct Isolates;
@@ -40,7 +44,7 @@ impl Lives for Isolates {
     }
 
     fn count(tally: &Self::Tally) -> u64 {
-        tally.lives
+        tally.lives - tally.bound
     }
 }
 
@@ -68,6 +72,16 @@ pub(crate) struct Tally {
     kept: u64,
     ends: BTreeMap<&'static str, u64>,
     losses: BTreeMap<Loss, u64>,
+    /// Lives whose browsers bind their sessions, and what happened in them.
+    bound: u64,
+    registrations: u64,
+    renewals: u64,
+    second_keys: u64,
+    copies_served: u64,
+    copies_refused: u64,
+    not_renewed: u64,
+    keys_lost: u64,
+    keys_crossed: u64,
 }
 
 impl Tally {
@@ -84,6 +98,15 @@ impl Tally {
             (&mut self.replaced, other.replaced),
             (&mut self.retired, other.retired),
             (&mut self.kept, other.kept),
+            (&mut self.bound, other.bound),
+            (&mut self.registrations, other.registrations),
+            (&mut self.renewals, other.renewals),
+            (&mut self.second_keys, other.second_keys),
+            (&mut self.copies_served, other.copies_served),
+            (&mut self.copies_refused, other.copies_refused),
+            (&mut self.not_renewed, other.not_renewed),
+            (&mut self.keys_lost, other.keys_lost),
+            (&mut self.keys_crossed, other.keys_crossed),
         ] {
             *sum += more;
         }
@@ -110,6 +133,15 @@ impl fmt::Display for Tally {
             replaced,
             retired,
             kept,
+            bound,
+            registrations,
+            renewals,
+            second_keys,
+            copies_served,
+            copies_refused,
+            not_renewed,
+            keys_lost,
+            keys_crossed,
             ..
         } = self;
         writeln!(
@@ -119,6 +151,10 @@ impl fmt::Display for Tally {
         writeln!(
             f,
             "  in {replaced} of them the key was replaced, and in {retired} the old one was taken away"
+        )?;
+        writeln!(
+            f,
+            "  in {bound} of them browsers bound sessions: {registrations} keys, {renewals} renewals, {second_keys} second keys; copies of cookies: {copies_served} requests served in time, {copies_refused} refused; {not_renewed} requests put off because a renewal failed, {keys_lost} refused because the browser had no key, {keys_crossed} because it had the key of another login"
         )?;
         writeln!(
             f,
@@ -144,24 +180,40 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Runs the life of this seed and counts its events.
+/// Runs the lives of this seed and counts their events.
 pub(crate) fn live(seed: u64) -> Tally {
-    let mut life = Life::new(seed);
-    life.live();
-    life.tally()
+    let mut tally = Tally::default();
+    for binds in lives_of(seed) {
+        let mut life = Life::new(seed, binds);
+        life.live();
+        tally.add(&life.tally());
+    }
+    tally
 }
 
-/// Runs the life of this seed and prints each step, up to the first broken rule.
+/// Runs the lives of this seed and prints each step, up to the first broken rule.
 pub(crate) fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Tally {
-    let mut life = Life::new(seed);
-    life.world.story = Some(vec![format!("{:?}", life.world.setup)]);
-    let end = catch_unwind(AssertUnwindSafe(|| life.live()));
-    let story = life.world.story.take().unwrap_or_default();
-    story.iter().for_each(|step| line(step));
-    match end {
-        Ok(()) => life.tally(),
-        Err(panic) => resume_unwind(panic),
+    let mut tally = Tally::default();
+    for binds in lives_of(seed) {
+        let mut life = Life::new(seed, binds);
+        life.world.story = Some(vec![format!("{:?}", life.world.setup)]);
+        let end = catch_unwind(AssertUnwindSafe(|| life.live()));
+        let story = life.world.story.take().unwrap_or_default();
+        story.iter().for_each(|step| line(step));
+        match end {
+            Ok(()) => tally.add(&life.tally()),
+            Err(panic) => resume_unwind(panic),
+        }
     }
+    tally
+}
+
+/// Returns the lives of a seed. The value is true if browsers bind their sessions.
+fn lives_of(seed: u64) -> impl Iterator<Item = bool> {
+    let is_second = Dice::new(seed ^ 0xb0_07d5).roll(BOUND_LIVES) == 0;
+    [false, true]
+        .into_iter()
+        .filter(move |binds| !binds || is_second)
 }
 
 struct Life {
@@ -184,13 +236,14 @@ struct Life {
 }
 
 impl Life {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, binds: bool) -> Self {
         let mut dice = Dice::new(seed);
         let isolates = 1 + dice.roll(4);
         let is_skewed = dice.roll(2) == 0;
         let setup = Setup {
             isolates,
             in_store: dice.roll(3) == 0,
+            binds,
             grace: dice.pick(&[0, 5, 20, 60]),
             recheck: dice.pick(&[0, 2, 10, 30]),
             idle: dice.pick(&[400, 900, 3000]),
@@ -204,9 +257,17 @@ impl Life {
                 })
                 .collect(),
         };
-        let setup = Setup {
-            idle: setup.idle.min(setup.absolute),
-            ..setup
+        let setup = match binds {
+            // Shorter sessions would end before their second renewal.
+            true => Setup {
+                idle: 3000,
+                absolute: 6000,
+                ..setup
+            },
+            false => Setup {
+                idle: setup.idle.min(setup.absolute),
+                ..setup
+            },
         };
         let mut world = World::with_seed(setup, seed ^ 0x1501_a7e5);
         world.provider.lifetime = dice.pick(&[20_000, 60_000, 120_000, 300_000]);
@@ -249,6 +310,15 @@ impl Life {
             replaced: u64::from(step >= REPLACED),
             retired: u64::from(step == RETIRED),
             kept: self.kept,
+            bound: u64::from(self.world.setup.binds),
+            registrations: watch.registrations,
+            renewals: watch.renewals,
+            second_keys: watch.second_keys,
+            copies_served: watch.copies_served,
+            copies_refused: watch.copies_refused,
+            not_renewed: watch.not_renewed,
+            keys_lost: watch.keys_lost,
+            keys_crossed: watch.keys_crossed,
             ends: watch.ends,
             losses: watch.losses,
         }
@@ -264,6 +334,9 @@ impl Life {
             self.users.push(user);
             let isolate = self.isolate();
             self.world.log_in(user, isolate);
+            if self.world.setup.binds {
+                self.copy_early(user);
+            }
             self.world.pass(3000);
         }
         for _ in 0..10 + self.dice.roll(40) {
@@ -272,6 +345,7 @@ impl Life {
                 0..3 => self.dice.roll(50),
                 3..5 => self.dice.roll(3000),
                 5..7 => self.dice.roll(40_000),
+                _ if self.world.setup.binds => self.dice.roll(700_000),
                 _ => self.dice.roll(200_000),
             };
             self.world.pass(pause as u64);
@@ -285,6 +359,13 @@ impl Life {
         }
         let user = self.dice.pick(&self.users);
         let isolate = self.isolate();
+        if self.world.setup.binds && !self.changes_storage && self.dice.roll(4) == 0 {
+            match self.thieves.is_empty() || self.dice.roll(3) == 0 {
+                true => self.thieves.push(self.world.copy_of(user)),
+                false => self.steal(isolate),
+            }
+            return;
+        }
         match self.dice.roll(100) {
             0..53 => self.calls(user),
             53..55 => self.deploy(),
@@ -299,8 +380,7 @@ impl Life {
                 self.thieves.push(thief);
             }
             75..78 if !self.thieves.is_empty() => {
-                let thief = self.dice.pick(&self.thieves);
-                self.world.call(thief, isolate);
+                self.steal(isolate);
             }
             78..80 => {
                 self.world.log_out(user, isolate);
@@ -331,6 +411,38 @@ impl Life {
             }
             _ => self.calls(user),
         }
+    }
+
+    /// Lets a thief copy the cookies soon after a login, perhaps before the session is bound. The thief may bind the
+    /// session to a key of their own.
+    fn copy_early(&mut self, user: usize) {
+        if self.changes_storage || self.dice.roll(2) == 0 {
+            return;
+        }
+        let pause = self.dice.pick(&[300, 1000, 3000]);
+        self.world.pass(self.dice.roll(pause) as u64);
+        let thief = self.world.copy_of(user);
+        self.thieves.push(thief);
+        if self.dice.roll(4) == 0 {
+            self.world.pass(self.dice.roll(20_000) as u64);
+            let isolate = self.isolate();
+            self.world.bind_copy(thief, isolate);
+        }
+    }
+
+    /// Lets a thief use a copy of cookies.
+    fn steal(&mut self, isolate: usize) {
+        let thief = self.dice.pick(&self.thieves);
+        if !self.world.setup.binds {
+            self.world.call(thief, isolate);
+            return;
+        }
+        match self.dice.roll(10) {
+            0 => self.world.log_out(thief, isolate),
+            1 => self.world.ask_session(thief, isolate),
+            2 => self.world.poll(thief, isolate),
+            _ => self.world.call(thief, isolate),
+        };
     }
 
     /// Lets a page make several calls at once, during which an isolate may end.
@@ -399,7 +511,11 @@ impl Life {
 
     fn abandon(&mut self) {
         let open: Vec<VisitId> = self.world.watch.open.iter().copied().collect();
-        let is_open = |id: &&VisitId| self.world.visits[**id].state == State::Open;
+        let is_open = |id: &&VisitId| {
+            let visit = &self.world.visits[**id];
+            // A registration that is lost is a fault.
+            visit.state == State::Open && !(self.is_calm && visit.purpose == Purpose::Bind)
+        };
         let open: Vec<VisitId> = open.iter().filter(is_open).copied().collect();
         if !open.is_empty() {
             let id = self.dice.pick(&open);
@@ -424,6 +540,11 @@ impl Life {
             });
         }
         self.world.pass(RECOVERY);
+        let watch = &self.world.watch;
+        let is_undisturbed = self.is_calm && self.deaths == 0 && watch.second_keys == 0;
+        Invariant::Owner.holds_if(!is_undisturbed || watch.keys_lost == 0, || {
+            format!("{} requests were refused without a fault", watch.keys_lost)
+        });
         for user in self.users.clone() {
             let Some(cookie) = self.world.browsers[user].jar.get(COOKIE).cloned() else {
                 continue;
@@ -435,10 +556,11 @@ impl Life {
             let given = self.world.visits[visit].given.clone().unwrap();
             if given.is_served() {
                 self.kept += 1;
-            } else if given.status == 401 {
+            } else if given.status == 401 && !given.lacks_proof() {
                 // The oracle has already checked that the session was allowed to end.
             } else {
-                Invariant::Recovery.holds_if(!self.world.is_honored(&presented), || {
+                let is_lost = given.lacks_proof() && !self.world.has_key_of(user, &presented);
+                Invariant::Recovery.holds_if(is_lost || !self.world.is_honored(&presented), || {
                     format!("visit {visit} got {} {}", given.status, given.body)
                 });
             }

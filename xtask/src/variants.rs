@@ -384,7 +384,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "coordinator_is_asked_again",
         fault: "a session's record is read only once",
-        noticed_by: "isolates_replay",
+        noticed_by: "isolates_copied",
         breaks: Instead("self.is_coordinator_up(now) && checked.is_none()"),
     },
     Variant {
@@ -474,10 +474,58 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "commit_survives_other_writes",
         fault: "a commit is abandoned after a conflicting write",
-        noticed_by: "isolates_withdrawn",
+        noticed_by: "isolates_consumed",
         breaks: Before(
             "record_store::cache_unwritten(task, &successor, next_record(task, before.as_deref(), &successor));
             return Ok(successor);",
         ),
+    },
+    Variant {
+        control: "bound_cookie_is_verified",
+        fault: "any bound cookie of a bound session is accepted",
+        noticed_by: "isolates_copied",
+        breaks: Instead("cookie.is_some()"),
+    },
+    Variant {
+        control: "bound_cookie_expires",
+        fault: "a bound cookie is valid for ever",
+        noticed_by: "isolates_copied",
+        breaks: Instead("json::parse_u64(seconds).is_some()"),
+    },
+    Variant {
+        control: "replaced_cookie_keeps_bound_session",
+        fault: "a copy of a replaced cookie ends a bound session",
+        noticed_by: "isolates_copied",
+        breaks: Never,
+    },
+    Variant {
+        control: "logout_needs_the_bound_cookie",
+        fault: "a copy of a bound session's cookie can end the session",
+        noticed_by: "isolates_copied",
+        breaks: Instead("false"),
+    },
+    Variant {
+        control: "requests_in_flight_pass",
+        fault: "requests that were in flight when their session was bound are refused",
+        noticed_by: "isolates_owner",
+        breaks: Condition("is_proven(task, session, &binding)"),
+    },
+    Variant {
+        control: "bound_cookie_needs_a_signature",
+        fault: "the answer to a challenge gets another challenge",
+        noticed_by: "isolates_owner",
+        breaks: Instead("(response::empty(403), CHALLENGE_LIFE)"),
+    },
+    Variant {
+        control: "second_key_ends_session",
+        fault: "a second key does not end its session",
+        noticed_by: "isolates_binding",
+        breaks: Never,
+    },
+    Variant {
+        control: "successor_stays_bound",
+        fault: "a refresh by an isolate that did not know of the binding loses it",
+        noticed_by: "isolates_binding",
+        breaks: Instead("successor.bound.as_ref()"),
     },
 ];

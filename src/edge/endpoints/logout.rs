@@ -54,6 +54,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Err(_) => (None, true),
     };
     // A copy of a bound session's cookie must not end the session.
+    // control: logout_needs_the_bound_cookie
     let is_missing = match &session {
         Some(session) => proof::is_missing(&context.task, session).await,
         None => false,

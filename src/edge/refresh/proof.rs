@@ -40,6 +40,7 @@ pub(in crate::edge) fn check(task: &Task, session: &Session) -> Result<(), Refus
         return Ok(());
     };
     let arrived = task.arrived().wall;
+    // control: requests_in_flight_pass
     if is_proven(task, session, &binding) || binding.was_in_flight(arrived) {
         return Ok(());
     }
@@ -54,6 +55,7 @@ fn is_proven(task: &Task, session: &Session, binding: &Binding) -> bool {
     };
     let proof = task.proof();
     let cookie = proof.cookie.as_deref();
+    // control: bound_cookie_is_verified
     cookie.is_some_and(|cookie| {
         subject.verify(task.config(), Use::Cookie, cookie, task.arrived().wall)
     })

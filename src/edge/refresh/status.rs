@@ -194,6 +194,7 @@ pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> Se
     };
     let mut status = record.status(&presented, task.grace(), &task.arrived());
     // A copy of a bound session's cookie is refused without the bound cookie, and need not end the session.
+    // control: replaced_cookie_keeps_bound_session
     if let (GenerationStatus::Replayed, Some(session)) = (&status, &record.session)
         && proof::outlasts_copies(task, &record)
     {

@@ -140,6 +140,7 @@ impl Record {
     #[inline(never)]
     pub fn followed_by(&self, successor: &Rc<Session>, committed_at: UnixMillis) -> Self {
         // The cookie of a session does not have a binding that has just been made.
+        // control: successor_stays_bound
         let bound = self.bound.as_ref().or(successor.bound.as_ref());
         let successor = &successor.clone().with_binding(bound);
         let replaced = self.session.as_ref().filter(|session| {

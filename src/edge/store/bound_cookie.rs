@@ -68,6 +68,7 @@ impl Subject<'_> {
         else {
             return false;
         };
+        // control: bound_cookie_expires
         let is_unexpired = json::parse_u64(seconds).is_some_and(|until| now / 1000 < until);
         let (Some(key), Some(mac)) = (config.keys.find(id), base64url::decode(mac)) else {
             return false;

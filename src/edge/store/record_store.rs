@@ -340,10 +340,12 @@ pub(in crate::edge) async fn load_session(
     let unknown = Session::unknown(sid, began);
     let mut fetched = fetch_if_due(task, &unknown).await;
     let mut record = cached(task, sid).record;
-    // Another isolate may have stored the session after the last read, when the session was still in its cookie. This
-    // isolate has read the record again before it reported the loss.
+    // Another isolate may have stored the session after the last read, when the session was still in its cookie. Then
+    // this isolate knows no record, or only the binding in it. This isolate has read the record again before it reported
+    // the loss.
+    let has_none = |record: &Rc<Record>| record.session.is_none() && record.ended.is_none();
     // control: absent_record_is_read_again
-    if fetched.is_ok() && record.is_none() && !is_loss_reported(task, sid) {
+    if fetched.is_ok() && record.as_ref().is_none_or(has_none) && !is_loss_reported(task, sid) {
         fetched = boxed(fetch(task, &unknown)).await.map(|_| ());
         record = cached(task, sid).record;
     }

@@ -1,8 +1,10 @@
 //! Isolates, a coordinator, a provider, an API and browsers, in virtual time. Each operation takes effect at one time,
 //! and its response arrives at a later time, so operations overlap in every way.
 
+mod binding;
 mod browsers;
 pub mod coordinator;
+pub mod device;
 mod host;
 pub mod invariants;
 pub mod provider;
@@ -12,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::dice::Dice;
 use coordinator::Coordinator;
+use device::Device;
 use provider::{Endpoint, ISSUER, METADATA, Provider};
 use strongroom::base::clock::{Instant, Millis};
 use strongroom::edge::session::record::Record;
@@ -21,6 +24,12 @@ use watch::Watch;
 
 pub const ORIGIN: &str = "https://app.example.com";
 pub const COOKIE: &str = "__Host-strongroom";
+
+/// The bound cookie of a session that is bound to a key of the browser.
+pub const BOUND: &str = "__Host-strongroom-bound";
+
+/// The cookie that says that a registration has failed.
+pub const UNBOUND: &str = "__Host-strongroom-unbound";
 
 /// The time at which every world starts, in milliseconds since the Unix epoch.
 pub const START: u64 = 1_790_000_000_000;
@@ -55,6 +64,8 @@ pub type VisitId = usize;
 pub struct Setup {
     pub isolates: usize,
     pub in_store: bool,
+    /// True if browsers bind their sessions to keys.
+    pub binds: bool,
     /// The grace period in seconds. The other times are in seconds too.
     pub grace: u64,
     pub recheck: u64,
@@ -71,6 +82,7 @@ impl Default for Setup {
         Self {
             isolates: 2,
             in_store: false,
+            binds: false,
             grace: 60,
             recheck: 10,
             idle: 1800,
@@ -102,11 +114,16 @@ impl Setup {
         } else {
             "sealed-in-cookie"
         };
+        let bind = if self.binds {
+            r#""if-supported""#
+        } else {
+            "false"
+        };
         let json = format!(
             r#"{{"issuer":"{ISSUER}","metadata":{METADATA},
             "client":{{"id":"web","auth":{{"method":"none"}}}},
             "cookie":{{"keys":[{keys}]}},
-            "session":{{"idle":{},"absolute":{},"grace":{},"recheck":{},"storage":"{storage}"}},
+            "session":{{"idle":{},"absolute":{},"grace":{},"recheck":{},"storage":"{storage}","bind":{bind}}},
             "requestTimeout":{},"refreshTimeout":{},
             "routes":[{{"prefix":"/api/","upstream":"https://api.example.com/v1/"}}]}}"#,
             self.idle,
@@ -196,10 +213,16 @@ pub enum Purpose {
     Refresh,
     /// A read of a session's record, which a request has started.
     Read,
+    /// The registration of a key of the browser.
+    Bind,
+    /// The renewal of a bound cookie.
+    Renew,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
+    /// The browser holds the request back until it has renewed the bound cookie.
+    Held,
     Open,
     /// The browser has disconnected, and the handler continues. Also the state of a refresh.
     Abandoned,
@@ -224,6 +247,15 @@ pub struct Visit {
     pub began: u64,
     /// The session cookie of the request.
     pub cookie: Option<String>,
+    path: String,
+    /// The bound cookie of the request.
+    bound_cookie: Option<String>,
+    /// The key with which the browser signs this request.
+    key: Option<String>,
+    /// The time until which the handler must accept the signed challenge in this request.
+    is_answer_until: Option<u64>,
+    /// The browser says that it could not renew the bound cookie.
+    was_skipped: bool,
     pub state: State,
     pub given: Option<Given>,
     pub body: Option<String>,
@@ -298,7 +330,30 @@ impl Given {
 #[derive(Default)]
 pub struct Browser {
     pub jar: BTreeMap<String, String>,
+    /// The times at which cookies expire. Cookies without such a time are kept.
+    until: BTreeMap<String, u64>,
     pub subject: String,
+    /// The browser's keys, if it supports bound sessions.
+    pub device: Option<Device>,
+    /// The time at which a thief copied the cookies.
+    pub copied: Option<u64>,
+}
+
+impl Browser {
+    /// Returns the milliseconds until a cookie expires, or 0 without the cookie.
+    fn life_left(&self, name: &str, now: u64) -> u64 {
+        let until = self.until.get(name).copied().unwrap_or(u64::MAX);
+        match self.jar.contains_key(name) {
+            true => until.saturating_sub(now),
+            false => 0,
+        }
+    }
+
+    /// Returns the cookies that have not expired.
+    fn cookies(&self, now: u64) -> impl Iterator<Item = (&String, &String)> {
+        let cookies = self.jar.iter();
+        cookies.filter(move |(name, _)| self.life_left(name, now) > 0)
+    }
 }
 
 enum Todo {
@@ -320,6 +375,14 @@ enum Todo {
     },
     /// The handler's response reaches the browser.
     Given(VisitId),
+    /// The browser answers an offer to register a key.
+    Register { browser: usize, challenge: String },
+    /// The page asks for its session.
+    Ask(usize),
+    /// The page signs its user in again.
+    SignIn(usize),
+    /// The browser stops waiting for a renewal.
+    GiveUp(VisitId),
 }
 
 /// Tells the oracle ([`Watch`]) which operation a response belongs to.
@@ -349,6 +412,8 @@ pub struct World {
     pub story: Option<Vec<String>>,
     /// True if each login is by a different user. An event that names a user then concerns only one session.
     pub is_new_user: bool,
+    /// Number of keys that browsers have made.
+    keys: u64,
     /// The faults of the next operations of each kind, in order.
     faults: BTreeMap<Site, VecDeque<Option<Fault>>>,
     /// Families whose refreshes all fail with an error of the provider.
@@ -381,6 +446,7 @@ impl World {
             watch: Watch::new(&setup),
             story: None,
             is_new_user: true,
+            keys: 0,
             faults: BTreeMap::new(),
             failing: Vec::new(),
             coordinator_timeout: COORDINATOR_TIMEOUT,
@@ -477,6 +543,10 @@ impl World {
                 about,
             } => self.arrive(visit, serial, *reply, &about),
             Todo::Given(visit) => self.receive(visit),
+            Todo::Register { browser, challenge } => self.register(browser, &challenge),
+            Todo::Ask(browser) => self.ask_again(browser),
+            Todo::SignIn(browser) => self.sign_in_again(browser),
+            Todo::GiveUp(visit) => self.give_up(visit),
         }
         true
     }
@@ -553,8 +623,10 @@ impl World {
     }
 
     pub fn is_busy(&self) -> bool {
-        let is_open =
-            |visit: &VisitId| matches!(self.visits[*visit].state, State::Open | State::Abandoned);
+        let is_open = |visit: &VisitId| {
+            let state = self.visits[*visit].state;
+            matches!(state, State::Held | State::Open | State::Abandoned)
+        };
         self.watch.open.iter().any(is_open)
     }
 

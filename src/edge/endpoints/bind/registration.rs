@@ -175,6 +175,7 @@ async fn bind(
                 None => record.with_binding(binding),
                 Some(known) if known.thumbprint == thumbprint => return Ok(true),
                 Some(_) => {
+                    // control: second_key_ends_session
                     if task.proof().mode.is_enforced() {
                         boxed(end_for_second_key(context, record, unknown)).await;
                     }

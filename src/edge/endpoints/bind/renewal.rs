@@ -63,6 +63,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         sid: &reference.sid,
         thumbprint,
     };
+    // control: bound_cookie_needs_a_signature
     let (mut response, life) = if has_signed_challenge(context, subject, jwk).await {
         // The next renewal then needs one round trip.
         (renewed(context, subject, state), LIFE + MARGIN)

@@ -1,15 +1,18 @@
 //! Browsers sign users in, call APIs, log out and disconnect.
 
-use super::{About, Browser, COOKIE, ORIGIN, Purpose, State, Visit, VisitId, World};
-use std::collections::BTreeMap;
+use super::device::Device;
+use super::{
+    About, BOUND, Browser, COOKIE, ORIGIN, Purpose, State, UNBOUND, Visit, VisitId, World,
+};
 use strongroom::codec::form;
 use strongroom::edge::{FlightId, Reply, Request, TaskId};
 
 impl World {
     pub fn open_browser(&mut self, subject: &str) -> usize {
         self.browsers.push(Browser {
-            jar: BTreeMap::new(),
             subject: subject.to_owned(),
+            device: self.setup.binds.then(Device::default),
+            ..Browser::default()
         });
         self.browsers.len() - 1
     }
@@ -56,10 +59,16 @@ impl World {
 
     /// Copies a browser with its cookies, as a thief would.
     pub fn copy_of(&mut self, browser: usize) -> usize {
-        let jar = self.browsers[browser].jar.clone();
-        let thief = self.open_browser("thief");
-        self.browsers[thief].jar = jar;
-        thief
+        let cookies = self.browsers[browser].cookies(self.now);
+        let jar = cookies.map(|(name, value)| (name.clone(), value.clone()));
+        let thief = Browser {
+            jar: jar.collect(),
+            subject: "thief".to_owned(),
+            copied: Some(self.now),
+            ..Browser::default()
+        };
+        self.browsers.push(thief);
+        self.browsers.len() - 1
     }
 
     pub(super) fn visit(
@@ -70,39 +79,22 @@ impl World {
         path: &str,
         body: Option<String>,
     ) -> VisitId {
-        let jar = browser.map(|browser| &self.browsers[browser].jar);
-        let cookies: Vec<String> = jar
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| [name, "=", value].concat())
-            .collect();
-        let cookie = jar.and_then(|jar| jar.get(COOKIE).cloned());
-        let is_script = matches!(
-            purpose,
-            Purpose::Call | Purpose::Poll | Purpose::Session | Purpose::Logout
-        );
-        let is_navigation = matches!(purpose, Purpose::Login | Purpose::Callback);
-        let request = Request {
-            method: match purpose {
-                Purpose::Logout | Purpose::BackChannel => "POST",
-                _ => "GET",
-            }
-            .to_owned(),
-            url: [ORIGIN, path].concat(),
-            cookie: (!cookies.is_empty()).then(|| cookies.join("; ")),
-            // A page of the app begins the login, and the provider is another site.
-            site: match purpose {
-                Purpose::Login => Some("same-origin".to_owned()),
-                Purpose::Callback => Some("cross-site".to_owned()),
-                _ => None,
-            },
-            mode: is_navigation.then(|| "navigate".to_owned()),
-            marker: is_script.then(|| match purpose {
-                Purpose::Poll => "background".to_owned(),
-                _ => "1".to_owned(),
-            }),
-            ..Request::default()
-        };
+        let id = self.enroll(browser, isolate, purpose, path, body);
+        if !self.holds(id) {
+            self.send(id, Request::default());
+        }
+        id
+    }
+
+    /// Adds a request that has not been sent.
+    pub(super) fn enroll(
+        &mut self,
+        browser: Option<usize>,
+        isolate: usize,
+        purpose: Purpose,
+        path: &str,
+        body: Option<String>,
+    ) -> VisitId {
         let id = self.visits.len();
         self.tell(|| {
             format!("visit {id}: {purpose:?} of browser {browser:?} at isolate {isolate}")
@@ -117,7 +109,12 @@ impl World {
             serial: 0,
             purpose,
             began: self.now,
-            cookie,
+            cookie: None,
+            path: path.to_owned(),
+            bound_cookie: None,
+            key: None,
+            is_answer_until: None,
+            was_skipped: false,
             state: State::Open,
             given: None,
             body,
@@ -129,13 +126,69 @@ impl World {
             sending: None,
         });
         self.watch.open.insert(id);
+        id
+    }
+
+    /// Sends a request, with `more` headers.
+    pub(super) fn send(&mut self, id: VisitId, more: Request) {
+        let now = self.now;
+        let visit = &self.visits[id];
+        let (isolate, purpose, path) = (visit.isolate, visit.purpose, visit.path.clone());
+        // After a login at a provider on another site, browsers send no cookies with these requests.
+        let is_by_browser = matches!(purpose, Purpose::Bind | Purpose::Renew);
+        let browser = visit.browser.filter(|_| !is_by_browser);
+        let browser = browser.map(|browser| &self.browsers[browser]);
+        let of = |name: &str| {
+            let mut all = browser.into_iter().flat_map(|browser| browser.cookies(now));
+            let found = all.find(|(known, _)| *known == name);
+            found.map(|(_, value)| value.clone())
+        };
+        let (cookie, bound_cookie) = (of(COOKIE), of(BOUND));
+        let cookies: Vec<String> = browser
+            .into_iter()
+            .flat_map(|browser| browser.cookies(now))
+            .map(|(name, value)| [name, "=", value].concat())
+            .collect();
+        let is_script = matches!(
+            purpose,
+            Purpose::Call | Purpose::Poll | Purpose::Session | Purpose::Logout
+        );
+        let is_navigation = matches!(purpose, Purpose::Login | Purpose::Callback);
+        let is_post = matches!(purpose, Purpose::Logout | Purpose::BackChannel);
+        let request = Request {
+            method: match is_post || is_by_browser {
+                true => "POST",
+                false => "GET",
+            }
+            .to_owned(),
+            url: [ORIGIN, &*path].concat(),
+            cookie: (!cookies.is_empty()).then(|| cookies.join("; ")),
+            // A page of the app begins the login, and the provider is another site.
+            site: match purpose {
+                Purpose::Login => Some("same-origin".to_owned()),
+                Purpose::Callback => Some("cross-site".to_owned()),
+                _ => more.site,
+            },
+            mode: match is_navigation {
+                true => Some("navigate".to_owned()),
+                false => more.mode,
+            },
+            marker: is_script.then(|| match purpose {
+                Purpose::Poll => "background".to_owned(),
+                _ => "1".to_owned(),
+            }),
+            ..more
+        };
+        let epoch = self.isolates[isolate].epoch;
+        let visit = &mut self.visits[id];
+        (visit.began, visit.epoch) = (now, epoch);
+        (visit.cookie, visit.bound_cookie) = (cookie, bound_cookie);
         self.began(id);
         let clock = self.clock(isolate);
         let (task, step) = self.isolates[isolate].handler.begin(clock, request);
         self.visits[id].task = task;
         self.isolates[isolate].running.insert(task, id);
         self.take(id, step);
-        id
     }
 
     /// Runs the refresh that a request has started.
@@ -167,6 +220,11 @@ impl World {
             purpose,
             began: visit.began,
             cookie: None,
+            path: String::new(),
+            bound_cookie: None,
+            key: None,
+            is_answer_until: None,
+            was_skipped: false,
             state: State::Abandoned,
             given: None,
             body: None,
@@ -249,12 +307,25 @@ impl World {
         for cookie in &given.cookies {
             let (pair, rest) = cookie.split_once(';').unwrap();
             let (name, value) = pair.split_once('=').unwrap();
-            let jar = &mut self.browsers[browser].jar;
+            let now = self.now;
+            let Browser { jar, until, .. } = &mut self.browsers[browser];
             if rest.ends_with("Max-Age=0") {
                 jar.remove(name);
             } else {
                 jar.insert(name.to_owned(), value.to_owned());
             }
+            if matches!(name, BOUND | UNBOUND)
+                && let Some((_, age)) = rest.split_once("Max-Age=")
+            {
+                let age: u64 = age.split(';').next().unwrap().parse().unwrap();
+                until.insert(name.to_owned(), now + age * 1000);
+            }
+        }
+        match purpose {
+            Purpose::Bind => self.registered(id, browser, &given),
+            Purpose::Renew => self.renewed(id, browser, &given),
+            _ if given.lacks_proof() => self.refused_without_key(id, browser),
+            _ => self.offered(browser, &given),
         }
         if purpose == Purpose::Login
             && let Some(location) = given.header("location")

@@ -3,7 +3,7 @@
 use super::provider::{Endpoint, Provider, signature_of};
 use super::{
     API_TIMEOUT, About, Fault, Given, Purpose, RINGS, Sending, Site, State, Todo, VisitId, World,
-    provider,
+    device, provider,
 };
 use crate::reply::{json, refusal};
 use std::collections::VecDeque;
@@ -227,11 +227,15 @@ impl World {
                 return self.reply(id, serial, delay, Reply::Sealed(sealed), About::Nothing);
             }
             Effect::Verify {
+                jwk,
                 signing_input,
                 signature,
                 ..
             } => {
-                let is_valid = signature_of(signing_input) == *signature;
+                let is_valid = match provider::is_key(jwk) {
+                    true => signature_of(signing_input) == *signature,
+                    false => device::is_signed(jwk, signing_input, signature),
+                };
                 return self.reply(id, serial, 0, Reply::Verified(is_valid), About::Nothing);
             }
             Effect::Body(_) => {

@@ -35,6 +35,12 @@ invariants! {
         "no event and no response contains a secret";
     Told = "isolates_told",
         "each end of a session is reported to the operator once";
+    Copied = "isolates_copied",
+        "a request of a bound session without a valid bound cookie has no effect, and no copy of both cookies works for longer than eleven minutes";
+    Owner = "isolates_owner",
+        "a browser with the key of its session always gets the next bound cookie, and no request with a valid one is refused for it";
+    Binding = "isolates_binding",
+        "a binding stays in the session's record, and a second key ends the session";
     Recovery = "isolates_recovery",
         "after the last fault, every session that the provider still accepts is served again";
     Sanity = "isolates_sanity",

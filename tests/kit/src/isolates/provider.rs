@@ -255,6 +255,13 @@ pub fn field(request: &HttpRequest, name: &str) -> String {
     form_of(request).remove(name).unwrap_or_default()
 }
 
+/// Returns true if this public key is the provider's.
+pub fn is_key(jwk: &str) -> bool {
+    let key = jwk.split("\"x\":\"").nth(1);
+    let key = key.and_then(|rest| rest.split('"').next());
+    key.is_some_and(|key| KEY_SET.contains(key))
+}
+
 fn sign(claims: &str) -> String {
     let header = base64url::encode(br#"{"alg":"ES256","kid":"one"}"#);
     let input = [header, base64url::encode(claims.as_bytes())].join(".");

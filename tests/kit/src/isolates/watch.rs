@@ -12,10 +12,11 @@ use strongroom::edge::{Event, FlightId, Reply};
 use strongroom::oauth::pkce;
 use strongroom::session::EndReason;
 
+use super::binding::{Issued, Keys};
 use super::host::STATUS_TIME;
 use super::invariants::Invariant;
 use super::provider::{OTHER_USER, Provider, Rotation, SECRET};
-use super::{About, Purpose, Setup, State, VisitId, World};
+use super::{About, COOKIE, Given, Purpose, Setup, State, VisitId, World};
 
 /// Largest difference between the clocks of two isolates, in milliseconds.
 pub const SKEW: u64 = 2500;
@@ -73,7 +74,8 @@ pub struct Account {
     over: Option<u64>,
     /// True if an isolate has reported the end of the session, even if the isolate could not write the end to the
     /// record.
-    is_said_over: bool,
+    pub(super) is_said_over: bool,
+    pub(super) keys: Keys,
     /// The request whose intent is in the record.
     intended_by: Option<VisitId>,
 }
@@ -197,6 +199,19 @@ pub struct Watch {
     lost_intents: BTreeMap<usize, u64>,
     /// Requests whose refresh token was rejected, with the family and position of that token.
     refused: BTreeMap<VisitId, (usize, usize)>,
+    pub(super) bound_cookies: BTreeMap<String, Issued>,
+    pub registrations: u64,
+    pub renewals: u64,
+    /// Number of keys that were registered after another one.
+    pub second_keys: u64,
+    /// Number of requests with copies of a bound session's cookies that were served, and refused.
+    pub copies_served: u64,
+    pub copies_refused: u64,
+    /// Number of refused requests whose browser could not renew the bound cookie, or did not have the key.
+    pub not_renewed: u64,
+    pub keys_lost: u64,
+    /// Number of refused requests whose browser has the key of another login.
+    pub keys_crossed: u64,
     pub losses: BTreeMap<Loss, u64>,
     pub ends: BTreeMap<&'static str, u64>,
     pub rotations: u64,
@@ -233,6 +248,15 @@ impl Watch {
             told_to_wait: BTreeMap::new(),
             lost_intents: BTreeMap::new(),
             refused: BTreeMap::new(),
+            bound_cookies: BTreeMap::new(),
+            registrations: 0,
+            renewals: 0,
+            second_keys: 0,
+            copies_served: 0,
+            copies_refused: 0,
+            not_renewed: 0,
+            keys_lost: 0,
+            keys_crossed: 0,
             losses: BTreeMap::new(),
             ends: BTreeMap::new(),
             rotations: 0,
@@ -381,6 +405,7 @@ impl World {
         let now = self.now;
         let cookie = self.visits[id].cookie.clone();
         let presented = cookie.and_then(|cookie| self.reading(&cookie));
+        let presented = presented.or_else(|| self.named_by_device(id));
         let Some(presented) = presented else {
             if self.visits[id].purpose == Purpose::BackChannel {
                 let family = family_of(self.visits[id].body.as_deref().unwrap());
@@ -397,10 +422,15 @@ impl World {
             account.family = family_and_place(session).0;
             account.presented.entry(session.generation).or_insert(now);
         }
-        if matches!(self.visits[id].purpose, Purpose::Logout | Purpose::Callback) {
+        self.watch.visits.insert(id, presented.clone());
+        let purpose = self.visits[id].purpose;
+        if purpose == Purpose::Logout && self.must_be_refused(id, &presented) {
+            let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
+            account.keys.unproven_logouts.push(id);
+        } else if matches!(purpose, Purpose::Logout | Purpose::Callback) {
+            let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
             account.logout.get_or_insert(now);
         }
-        self.watch.visits.insert(id, presented);
     }
 
     /// Records that an isolate sends a refresh token.
@@ -718,6 +748,11 @@ impl World {
             self.may_end(id, &sid, reason);
         }
         let account = self.watch.accounts.entry(sid).or_default();
+        if record.ended.is_none() {
+            let bound = record.bound.as_ref();
+            let bound = bound.map(|bound| (&*bound.thumbprint, bound.since));
+            Self::wrote_binding(account, bound, now);
+        }
         if let Some(session) = &record.session {
             let (family, place) = family_and_place(session);
             account.family = family;
@@ -770,7 +805,11 @@ impl World {
         let family = watch.families.get(&account.family).unwrap_or(&none);
         let presented = watch.visits.get(&id).and_then(|p| p.session.as_ref());
         let is_legitimate = match reason {
-            EndReason::LoggedOut | EndReason::Replaced => account.logout.is_some(),
+            EndReason::LoggedOut | EndReason::Replaced if self.is_logged_out(sid) => true,
+            EndReason::LoggedOut if account.keys.has_unproven_logout() => {
+                let why = format!("visit {id}: a logout without a proof ended the session");
+                return Err((Invariant::Copied, why));
+            }
             EndReason::ProviderEnded => family.is_refused || family.back_channel.is_some(),
             EndReason::Idle => {
                 let active = match presented {
@@ -786,7 +825,11 @@ impl World {
                 let began = self.provider.families[account.family].login_at;
                 now + 2 * SKEW + SLOWEST >= began + watch.absolute
             }
-            EndReason::Security if family.is_of_other => true,
+            EndReason::Security if family.is_of_other || account.keys.are_many() => true,
+            EndReason::Security if self.outlasts_copies(id, watch.visits.get(&id)) => {
+                let why = format!("visit {id} ended a bound session");
+                return Err((Invariant::Copied, why));
+            }
             EndReason::Security => {
                 let Some(generation) = presented.map(|session| session.generation) else {
                     let why = format!("visit {id}: a session in the store cannot have old cookies");
@@ -843,7 +886,8 @@ impl World {
         if let Event::Ended { reason, subject } = event {
             *self.watch.ends.entry(reason.as_str()).or_default() += 1;
             self.told_over(isolate, subject, *reason);
-            let is_news = self.watch.told_of.insert(subject.clone());
+            // A bound session that was never used may end by a second key. Nobody knows its user.
+            let is_news = subject.is_empty() || self.watch.told_of.insert(subject.clone());
             // An isolate that cannot read the record does not know that another isolate has reported the end.
             Invariant::Told.holds_if(is_news || !self.watch.failed.is_empty(), || {
                 format!("isolate {isolate} told of {subject} again")
@@ -876,14 +920,23 @@ impl World {
             }
             return;
         }
+        if matches!(visit.purpose, Purpose::Bind | Purpose::Renew) {
+            return self.answered_device(id, &given);
+        }
+        if visit.purpose == Purpose::Callback {
+            self.note_new_session(&given);
+        }
+        let visit = &self.visits[id];
         let has_asked = self.has_asked(id);
         if visit.purpose == Purpose::Logout
             && has_asked
-            && let Some(presented) = self.watch.visits.get(&id)
+            && let Some(presented) = self.watch.visits.get(&id).cloned()
+            && !self.is_refused_for_proof(id, &presented, &given)
         {
             let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
             account.over.get_or_insert(now);
         }
+        let visit = &self.visits[id];
         let is_use = matches!(
             visit.purpose,
             Purpose::Call | Purpose::Poll | Purpose::Session
@@ -897,6 +950,7 @@ impl World {
             if visit.purpose != Purpose::Poll {
                 self.watch.seen.insert(key, now);
             }
+            self.may_be_unproven(id, &presented);
             self.may_be_served(id, &presented);
             return;
         }
@@ -912,6 +966,9 @@ impl World {
                 let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
                 account.is_said_over = reason != EndReason::Idle;
             }
+            return;
+        }
+        if self.is_refused_for_proof(id, &presented, &given) {
             return;
         }
         let visit = &self.visits[id];
@@ -955,14 +1012,39 @@ impl World {
         });
     }
 
+    /// Records the family of a session that a login has begun.
+    fn note_new_session(&mut self, given: &Given) {
+        let start = [COOKIE, "="].concat();
+        let mut cookies = given.cookies.iter();
+        let value = cookies.find_map(|cookie| cookie.strip_prefix(&start));
+        let value = value.and_then(|value| value.split(';').next());
+        if let Some(presented) = value.and_then(|value| self.reading(value))
+            && let Some(session) = &presented.session
+        {
+            let account = self.watch.accounts.entry(presented.sid).or_default();
+            account.family = family_and_place(session).0;
+        }
+    }
+
+    /// Returns true if a request has asked to end the session, and may do so.
+    fn is_logged_out(&self, sid: &str) -> bool {
+        let account = &self.watch.accounts[sid];
+        let mut unproven = account.keys.unproven_logouts.iter();
+        let may_end = |id: &VisitId| {
+            let presented = self.watch.visits.get(id);
+            presented.is_some_and(|presented| !self.must_be_refused(*id, presented))
+        };
+        account.logout.is_some() || unproven.any(may_end)
+    }
+
     /// Returns true if a session may have reached its absolute limit.
-    fn is_past(&self, account: &Account) -> bool {
+    pub(super) fn is_past(&self, account: &Account) -> bool {
         let began = self.provider.families[account.family].login_at;
         self.now + 2 * SKEW + SLOWEST >= began + self.watch.absolute
     }
 
     /// Returns true if the coordinator worked for this request, so that the request knows the current record.
-    fn has_asked(&self, id: VisitId) -> bool {
+    pub(super) fn has_asked(&self, id: VisitId) -> bool {
         let visit = &self.visits[id];
         let failed = self
             .watch
@@ -1010,6 +1092,10 @@ impl World {
         let Some(session) = &presented.session else {
             return;
         };
+        // Copies of a bound session's cookies are useless for another reason.
+        if account.keys.bound.is_some() {
+            return;
+        }
         let later = account.noted.range(session.generation + 1..);
         let replaced = later.map(|(_, at)| *at).min();
         let longest = watch.grace + recheck + SKEW;
@@ -1025,7 +1111,7 @@ impl World {
     /// Returns true if the session of this cookie must still work.
     pub fn is_honored(&self, presented: &Presented) -> bool {
         let account = &self.watch.accounts[&presented.sid];
-        let is_over = account.over.is_some() || account.logout.is_some();
+        let is_over = account.over.is_some() || self.is_logged_out(&presented.sid);
         let family = self.watch.families.get(&account.family);
         let is_ended =
             family.is_some_and(|f| f.back_channel.is_some() || f.is_refused || f.is_of_other);
