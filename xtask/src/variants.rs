@@ -488,7 +488,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "bound_cookie_expires",
-        fault: "a bound cookie is valid for ever",
+        fault: "a bound cookie is valid without end",
         noticed_by: "isolates_copied",
         breaks: Instead("json::parse_u64(seconds).is_some()"),
     },
@@ -512,7 +512,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "bound_cookie_needs_a_signature",
-        fault: "the answer to a challenge gets another challenge",
+        fault: "a signed challenge gets another challenge",
         noticed_by: "isolates_owner",
         breaks: Instead("(response::empty(403), CHALLENGE_LIFE)"),
     },
