@@ -396,7 +396,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "end_is_written",
         fault: "an end is not written",
-        noticed_by: "isolates_told",
+        noticed_by: "isolates_refused",
         breaks: Condition("Ok(version.or(Some(\"\".to_owned())))"),
     },
     Variant {
