@@ -474,7 +474,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "commit_survives_other_writes",
         fault: "a commit is abandoned after a conflicting write",
-        noticed_by: "isolates_consumed",
+        noticed_by: "isolates_withdrawn",
         breaks: Before(
             "record_store::cache_unwritten(task, &successor, next_record(task, before.as_deref(), &successor));
             return Ok(successor);",
