@@ -165,18 +165,23 @@ pub(super) fn to_app(context: &RequestContext, title: &str, path: &str) -> OwnRe
     response::redirect(path.to_owned())
 }
 
-/// Returns a page that repeats a navigation to a page of the app. It is needed if the navigation did not come from the app's
-/// own origin, because the browser then may not renew the bound cookie first. The repetition comes from the app's own
-/// origin. The page sets the mark, because the navigation began elsewhere.
-pub(super) async fn renewing_page(context: &RequestContext) -> Option<OwnResponse> {
+/// Returns true for a navigation without a bound cookie that did not come from the app's own origin. The browser then may
+/// not have renewed the cookie of a bound session first.
+pub(super) fn may_lack_renewal(context: &RequestContext) -> bool {
     let proof = context.task.proof();
-    let is_missing = proof.mode.is_enforced() && proof.cookie.is_none() && !proof.was_skipped;
     let request = &context.request;
-    // Without Fetch Metadata, the repetition could not be recognized.
-    let is_from_elsewhere = request.site.is_some() && !csrf::is_same_origin(request);
-    if !is_missing || !csrf::is_navigation(request) || !is_from_elsewhere {
-        return None;
-    }
+    proof.mode.is_enforced()
+        && proof.cookie.is_none()
+        && !proof.was_skipped
+        && csrf::is_navigation(request)
+        // Without Fetch Metadata, the repetition could not be recognized.
+        && request.site.is_some()
+        && !csrf::is_same_origin(request)
+}
+
+/// Returns a page that repeats such a navigation to a page of the app, if its session is bound. The repetition comes from
+/// the app's own origin. The page sets the mark, because the navigation began elsewhere.
+pub(super) async fn renewing_page(context: &RequestContext) -> Option<OwnResponse> {
     let session = context.presented().await.ok()??;
     proof::check(&context.task, &session).err()?;
     // The whole address: a path that begins with two slashes would lead to another origin.

@@ -53,10 +53,12 @@ const LONGEST_TARGET: usize = 1024;
 pub(super) async fn handle(context: &RequestContext) -> Response {
     let config = context.task.config();
     let Some(route) = config.route(context.url.path()) else {
-        return match boxed(navigation::renewing_page(context)).await {
-            Some(page) => Response::Own(page),
-            None => Response::NotHandled,
+        let page = if navigation::may_lack_renewal(context) {
+            boxed(navigation::renewing_page(context)).await
+        } else {
+            None
         };
+        return page.map_or(Response::NotHandled, Response::Own);
     };
     if csrf::is_navigation(&context.request) {
         return match boxed(navigate(context, route)).await {

@@ -191,9 +191,9 @@ impl Session {
 
     /// Returns the session with this binding to a key of the browser.
     #[must_use]
-    pub(super) fn with_binding(mut self: Rc<Self>, bound: Option<&Binding>) -> Rc<Self> {
-        if self.bound.as_ref() != bound {
-            Rc::make_mut(&mut self).bound = bound.cloned();
+    pub(super) fn with_binding(mut self: Rc<Self>, bound: &Binding) -> Rc<Self> {
+        if self.bound.as_ref() != Some(bound) {
+            Rc::make_mut(&mut self).bound = Some(bound.clone());
         }
         self
     }

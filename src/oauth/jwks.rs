@@ -168,10 +168,6 @@ impl Jwk {
     /// Returns true if the key can verify signatures of this algorithm.
     #[must_use]
     pub fn is_for(&self, alg: Algorithm) -> bool {
-        self.matches(alg)
-    }
-
-    fn matches(&self, alg: Algorithm) -> bool {
         core::ptr::eq(self.kind, alg.kind()) && self.alg.is_none_or(|own| own == alg)
     }
 }
@@ -279,7 +275,7 @@ impl Jwks {
     ) -> core::result::Result<&Jwk, SelectError> {
         let mut matching = Err(SelectError::Unknown);
         for key in &self.keys {
-            if !key.matches(alg) || kid.is_some_and(|kid| key.kid.as_deref() != Some(kid)) {
+            if !key.is_for(alg) || kid.is_some_and(|kid| key.kid.as_deref() != Some(kid)) {
                 continue;
             }
             if matching.is_ok() {

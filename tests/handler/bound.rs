@@ -35,7 +35,7 @@ fn host() -> Host {
 /// Sends a call without the bound cookie, like a thief who has only a copy of the session's cookie.
 fn call_unproven(host: &mut Host) -> Answered {
     let mut browser = host.browser.clone();
-    browser.0.retain(|cookie| cookie.name != BOUND);
+    browser.lose(BOUND);
     call_as(host, &browser)
 }
 
@@ -400,7 +400,7 @@ fn logout_without_the_bound_cookie_clears_only_cookies() {
         bound(&mut host);
         host.pass(IN_FLIGHT + 1);
         let owner = host.browser.clone();
-        host.browser.0.retain(|cookie| cookie.name != BOUND);
+        host.browser.lose(BOUND);
         let response = host.call("POST", "/auth/logout").own();
         assert_eq!(json_of(&response)["ended"], json!(false));
         assert!(host.browser.get(COOKIE).is_none());
@@ -414,7 +414,7 @@ fn login_ends_the_previous_session_without_its_bound_cookie() {
     let mut host = host();
     bound(&mut host);
     let mut owner = host.browser.clone();
-    host.browser.0.retain(|cookie| cookie.name != BOUND);
+    host.browser.lose(BOUND);
     host.pass(IN_FLIGHT + 1);
     let back = host.come_back("/auth/login?prompt=login");
     host.go(&back, Source::CrossSite).own();
@@ -474,7 +474,7 @@ fn failed_renewal_gets_503() {
     let mut host = host();
     bound(&mut host);
     host.pass(IN_FLIGHT + 1);
-    host.browser.0.retain(|cookie| cookie.name != BOUND);
+    host.browser.lose(BOUND);
     let request = Request {
         bound_skipped: Some("server_error".to_owned()),
         ..host.by_script("GET", CALL)
@@ -572,7 +572,7 @@ fn request_decides_if_the_option_is_a_function() {
     };
     assert_eq!(with(&mut host, registration, "\"required\"").status(), 200);
     host.pass(IN_FLIGHT + 1);
-    host.browser.0.retain(|cookie| cookie.name != BOUND);
+    host.browser.lose(BOUND);
     let call = host.by_script("GET", CALL);
     assert_refused(&with(&mut host, call.clone(), "\"if-supported\""));
     assert_eq!(with(&mut host, call.clone(), "false").status(), 200);
@@ -606,6 +606,14 @@ fn bound_cookie_is_host_only_lax_and_short() {
     assert_eq!(cookie.attributes, expected);
 }
 
+/// Checks that the bound cookie of the host's browser is refused with the cookies of another session.
+#[track_caller]
+fn assert_bound_cookie_proves_nothing_for(host: &mut Host, mut victim: Browser) {
+    victim.lose(BOUND);
+    victim.0.push(host.browser.get(BOUND).unwrap().clone());
+    assert_refused(&call_as(host, &victim));
+}
+
 #[test]
 fn bound_cookie_of_another_session_proves_nothing() {
     let mut host = host();
@@ -614,10 +622,7 @@ fn bound_cookie_of_another_session_proves_nothing() {
     host.browser = Browser::default();
     bound(&mut host);
     host.pass(IN_FLIGHT + 1);
-    let mut mixed = victim;
-    mixed.0.retain(|cookie| cookie.name != BOUND);
-    mixed.0.push(host.browser.get(BOUND).unwrap().clone());
-    assert_refused(&call_as(&mut host, &mixed));
+    assert_bound_cookie_proves_nothing_for(&mut host, victim);
 }
 
 #[test]
@@ -628,7 +633,7 @@ fn navigation_from_another_site_gets_a_link_and_no_token() {
     }));
     bound(&mut host);
     host.pass(IN_FLIGHT + 1);
-    host.browser.0.retain(|cookie| cookie.name != BOUND);
+    host.browser.lose(BOUND);
     let response = host.go(CALL, Source::CrossSite).own();
     assert_eq!(response.status, 403);
     assert!(response.body.unwrap().1.contains(CALL));
@@ -677,10 +682,7 @@ fn bound_cookie_of_another_session_with_the_same_key_proves_nothing() {
     let offer = sign_in(&mut host).unwrap();
     device.register(&mut host, &offer);
     host.pass(IN_FLIGHT + 1);
-    let mut mixed = victim;
-    mixed.0.retain(|cookie| cookie.name != BOUND);
-    mixed.0.push(host.browser.get(BOUND).unwrap().clone());
-    assert_refused(&call_as(&mut host, &mixed));
+    assert_bound_cookie_proves_nothing_for(&mut host, victim);
 }
 
 #[test]
@@ -709,7 +711,7 @@ fn page_learns_that_its_browser_has_no_key() {
     let mut host = host();
     bound(&mut host);
     host.pass(IN_FLIGHT + 1);
-    host.browser.0.retain(|cookie| cookie.name != BOUND);
+    host.browser.lose(BOUND);
     let response = host.call("GET", "/auth/session").own();
     assert_eq!(
         json_of(&response),
@@ -726,7 +728,7 @@ fn navigation_of_another_site_to_a_page_is_repeated_by_the_app() {
         host.pass(IN_FLIGHT + 1);
         let own = host.go("/page?a=1", Source::CrossSite);
         assert!(matches!(own, Answered::NotOurs), "with the bound cookie");
-        host.browser.0.retain(|cookie| cookie.name != BOUND);
+        host.browser.lose(BOUND);
         let page = host.go("/page?a=1", Source::CrossSite).own();
         assert_eq!(refreshed_to(&page), "https://app.example.com/page?a=1");
         // Otherwise a page of the app that redirects to a route would open it without a click.
@@ -806,7 +808,7 @@ fn another_site_does_not_replace_a_bound_session() {
     let mut host = host();
     bound(&mut host);
     host.pass(VALID);
-    host.browser.0.retain(|cookie| cookie.name != BOUND);
+    host.browser.lose(BOUND);
     let issuer = ISSUER.replace(':', "%3A").replace('/', "%2F");
     let page = host
         .go(&format!("/auth/login?iss={issuer}"), Source::CrossSite)
@@ -871,7 +873,7 @@ fn binding_survives_moves_between_storages() {
             device.renew(&mut host);
             assert_eq!(host.call("GET", CALL).status(), 200);
             for mut copy in [early.clone(), host.browser.clone()] {
-                copy.0.retain(|cookie| cookie.name != BOUND);
+                copy.lose(BOUND);
                 assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
             }
         }
@@ -887,7 +889,7 @@ fn page_learns_the_reason_of_an_end_without_the_bound_cookie() {
         host.call("GET", CALL);
         host.pass(IN_FLIGHT + 1);
         Device::new().register(&mut host, &offer);
-        host.browser.0.retain(|cookie| cookie.name != BOUND);
+        host.browser.lose(BOUND);
         let view = json_of(&host.call("GET", "/auth/session").own());
         assert_eq!(view["reason"], json!("security"));
     }
@@ -898,7 +900,7 @@ fn repeated_navigation_stays_on_the_apps_origin() {
     let mut host = host();
     bound(&mut host);
     host.pass(IN_FLIGHT + 1);
-    host.browser.0.retain(|cookie| cookie.name != BOUND);
+    host.browser.lose(BOUND);
     let url = "https://app.example.com//evil.example/x";
     let page = host.go(url, Source::CrossSite).own();
     assert_eq!(refreshed_to(&page), url);

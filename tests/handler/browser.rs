@@ -60,6 +60,11 @@ impl Browser {
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 
+    /// Removes the cookie with this name, as at the end of its life.
+    pub(crate) fn lose(&mut self, name: &str) {
+        self.0.retain(|cookie| cookie.name != name);
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Cookie> {
         self.0.iter().find(|cookie| cookie.name == name)
     }

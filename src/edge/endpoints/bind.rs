@@ -12,7 +12,6 @@ use crate::prelude::*;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::base::strings;
 use crate::codec::json::{self, Writer};
-use crate::edge::config::Storage;
 use crate::edge::csrf;
 use crate::edge::io::OwnResponse;
 use crate::edge::provider::verification;
@@ -203,11 +202,6 @@ fn scope(context: &RequestContext) -> String {
         .flag("include_site", false)
         .json("scope_specification", &rules)
         .finish()
-}
-
-/// Returns true if the session is in the store.
-const fn is_stored(storage: Storage) -> bool {
-    matches!(storage, Storage::InStore)
 }
 
 /// Returns the time since `at`.

@@ -7,7 +7,7 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 
 use crate::Secret;
-use crate::base::clock::Millis;
+use crate::base::clock::{Millis, UnixMillis};
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
 use crate::codec::base64url;
@@ -109,27 +109,26 @@ async fn failed(
         (Code::CodeRejected, Some(login)) => login.pending.created_at,
         _ => return login::failed(context, error, login),
     };
-    let (began, cookies) = match boxed(context.current_session()).await {
-        Ok(Some((session, is_new))) => {
-            let began = session.began;
-            (began, boxed(context.updated_cookies(session, is_new)).await)
+    let cookies = match boxed(context.current_session()).await {
+        Ok(Some((session, is_new))) if session.began > since => {
+            boxed(context.updated_cookies(session, is_new)).await
         }
         // The browser renews no bound cookie for this address.
-        Err(Refusal::NotProven { .. }) => match context.presented().await {
-            Ok(Some(session)) => (session.began, Vec::new()),
-            _ => return login::failed(context, error, login),
-        },
+        Err(Refusal::NotProven { .. }) if has_session_since(context, since).await => Vec::new(),
         _ => return login::failed(context, error, login),
     };
-    if began <= since {
-        return login::failed(context, error, login);
-    }
     let mut response = match login {
         Some(login) => return_to_app(context, login).await,
         None => navigation::to_app(context, TITLE, "/"),
     };
     response.cookies.extend(cookies);
     response
+}
+
+/// Returns true if the browser's cookie is of a session that began later.
+async fn has_session_since(context: &RequestContext, since: UnixMillis) -> bool {
+    let presented = boxed(context.presented()).await;
+    matches!(presented, Ok(Some(session)) if session.began > since)
 }
 
 /// Builds a page of the app's own origin that repeats this request.

@@ -228,10 +228,10 @@ pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> Se
             boxed(end::end_session(task, latest, EndReason::Security)).await;
             Err(Refusal::Ended(EndReason::Security))
         }
-        GenerationStatus::Ahead | GenerationStatus::Current => {
-            let bound = record.bound.as_ref().or(presented.bound.as_ref()).cloned();
-            Ok(presented.with_binding(bound.as_ref()))
-        }
+        GenerationStatus::Ahead | GenerationStatus::Current => Ok(match &record.bound {
+            Some(bound) => presented.with_binding(bound),
+            None => presented,
+        }),
     }
 }
 

@@ -142,7 +142,10 @@ impl Record {
         // The cookie of a session does not have a binding that has just been made.
         // control: successor_stays_bound
         let bound = self.bound.as_ref().or(successor.bound.as_ref());
-        let successor = &successor.clone().with_binding(bound);
+        let successor = &match bound {
+            Some(bound) => successor.clone().with_binding(bound),
+            None => successor.clone(),
+        };
         let replaced = self.session.as_ref().filter(|session| {
             // A provider may return the same token again.
             !session
@@ -219,7 +222,7 @@ impl Record {
     pub(in crate::edge) fn with_binding(&self, bound: Binding) -> Self {
         let session = self.session.clone();
         Self {
-            session: session.map(|session| session.with_binding(Some(&bound))),
+            session: session.map(|session| session.with_binding(&bound)),
             bound: Some(bound),
             ..self.clone()
         }
@@ -233,6 +236,11 @@ impl Record {
             bound: Some(bound),
             ..Self::default()
         }
+    }
+
+    /// Returns true if the session continues, and its tokens are in its cookie alone.
+    pub(in crate::edge) fn has_no_session(&self) -> bool {
+        self.session.is_none() && self.ended.is_none()
     }
 
     /// Returns the status of a session that was presented at the time `at`.

@@ -92,8 +92,8 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
     }
     // The renewal of a bound cookie does not know the user, and the record may not either. A request that knows the user
     // must still read the session's tombstones.
-    let has_no_user = |record: &Rc<Record>| record.session.is_none() && record.ended.is_none();
-    if session.user().is_none() && stored.record.as_ref().is_some_and(has_no_user) {
+    let record = stored.record.as_deref();
+    if session.user().is_none() && record.is_some_and(Record::has_no_session) {
         is_all = false;
     }
     let now = task.now();
@@ -343,9 +343,11 @@ pub(in crate::edge) async fn load_session(
     // Another isolate may have stored the session after the last read, when the session was still in its cookie. Then
     // this isolate knows no record, or only the binding in it. This isolate has read the record again before it reported
     // the loss.
-    let has_none = |record: &Rc<Record>| record.session.is_none() && record.ended.is_none();
     // control: absent_record_is_read_again
-    if fetched.is_ok() && record.as_ref().is_none_or(has_none) && !is_loss_reported(task, sid) {
+    if fetched.is_ok()
+        && record.as_deref().is_none_or(Record::has_no_session)
+        && !is_loss_reported(task, sid)
+    {
         fetched = boxed(fetch(task, &unknown)).await.map(|_| ());
         record = cached(task, sid).record;
     }

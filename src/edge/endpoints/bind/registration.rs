@@ -10,7 +10,7 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 
 use super::{
-    REGISTRATION_PATH, SessionReference, age, ended, is_by_browser, is_signed, is_stored, lines,
+    REGISTRATION_PATH, SessionReference, age, ended, is_by_browser, is_signed, lines,
     parse_signed_challenge, purpose, renewed,
 };
 use crate::Secret;
@@ -69,7 +69,7 @@ pub(in crate::edge) async fn offer(
     let reference = SessionReference {
         sid: session.sid.clone(),
         began: session.began,
-        is_stored: is_stored(storage),
+        is_stored: storage == Storage::InStore,
     };
     let text = reference.to_text();
     let sealed = seal::seal(task, &purpose(context, CHALLENGE), Secret::new(text)).await;
