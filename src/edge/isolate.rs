@@ -52,7 +52,7 @@ pub(super) enum Seldom {
     /// An upstream refuses new access tokens of an app on loopback.
     RefusedToken,
     /// A request of a bound session had no bound cookie.
-    NotProven,
+    BoundCookieMissing,
     /// A browser could not be asked to bind its session.
     CannotBind,
 }
@@ -137,7 +137,7 @@ impl Isolate {
             Seldom::OtherIssuer => Code::IssuerMismatch,
             Seldom::Worker => Code::CrossSiteRequest,
             Seldom::RefusedToken => Code::TokenRefused,
-            Seldom::NotProven => Code::BoundCookieMissing,
+            Seldom::BoundCookieMissing => Code::BoundCookieMissing,
             Seldom::CannotBind => Code::Unsupported,
             _ => Code::CookieInvalid,
         };

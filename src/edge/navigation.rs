@@ -26,7 +26,8 @@ use crate::codec::url::Url;
 use crate::edge::csrf;
 use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
-use crate::edge::refresh::proof;
+use crate::edge::refresh::bound;
+use crate::edge::refusal::Refusal;
 use crate::edge::request::{CLICK, RequestContext};
 use crate::edge::response;
 use crate::edge::session::cookies::CookieValue;
@@ -168,11 +169,11 @@ pub(super) fn to_app(context: &RequestContext, title: &str, path: &str) -> OwnRe
 /// Returns true for a navigation without a bound cookie that did not come from the app's own origin. The browser then may
 /// not have renewed the cookie of a bound session first.
 pub(super) fn may_lack_renewal(context: &RequestContext) -> bool {
-    let proof = context.task.proof();
+    let bound = context.task.bound_cookie();
     let request = &context.request;
-    proof.mode.is_enforced()
-        && proof.cookie.is_none()
-        && !proof.was_skipped
+    bound.mode.is_enforced()
+        && bound.value.is_none()
+        && !bound.was_skipped
         && csrf::is_navigation(request)
         // Without Fetch Metadata, the repetition could not be recognized.
         && request.site.is_some()
@@ -183,7 +184,9 @@ pub(super) fn may_lack_renewal(context: &RequestContext) -> bool {
 /// the app's own origin. The page sets the mark, because the navigation began elsewhere.
 pub(super) async fn renewing_page(context: &RequestContext) -> Option<OwnResponse> {
     let session = context.presented().await.ok()??;
-    proof::check(&context.task, &session).err()?;
+    let Err(Refusal::BoundCookieMissing { .. }) = bound::check(&context.task, &session) else {
+        return None;
+    };
     // The whole address: a path that begins with two slashes would lead to another origin.
     let mut page = response::link_page(200, "One moment", context.url.without_fragment(), None);
     set_mark(context, &mut page);

@@ -715,7 +715,7 @@ fn page_learns_that_its_browser_has_no_key() {
     let response = host.call("GET", "/auth/session").own();
     assert_eq!(
         json_of(&response),
-        json!({ "session": null, "proven": false })
+        json!({ "session": null, "code": "bound_cookie_missing" })
     );
     assert!(response.cookies.is_empty());
 }

@@ -12,7 +12,7 @@ use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
 use crate::edge::navigation;
 use crate::edge::provider::documents;
-use crate::edge::refresh::{end, proof};
+use crate::edge::refresh::{bound, end};
 use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
@@ -56,14 +56,19 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     // A copy of a bound session's cookie must not end the session.
     // control: logout_needs_the_bound_cookie
     let is_missing = match &session {
-        Some(session) => proof::is_missing(&context.task, session).await,
+        Some(session) => matches!(
+            bound::check_with_record(&context.task, session).await,
+            Err(Refusal::BoundCookieMissing { .. })
+        ),
         None => false,
     };
     if is_missing {
         let message = msg!(
             "a logout of a bound session had no valid bound cookie: its cookies were cleared, and the session was not ended"
         );
-        context.task.fault_seldom(Seldom::NotProven, message);
+        context
+            .task
+            .fault_seldom(Seldom::BoundCookieMissing, message);
     }
     let session = session.filter(|_| !is_missing);
     let has_ended = has_ended && !is_missing;

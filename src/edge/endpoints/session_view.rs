@@ -2,6 +2,7 @@
 
 use crate::prelude::*;
 
+use crate::base::error::Code;
 use crate::codec::json::Writer;
 use crate::edge::csrf;
 use crate::edge::endpoints::bind;
@@ -59,10 +60,10 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
             }
         }
         // The browser has waited for a renewal before this request, so it has no key for the session.
-        Err(Refusal::NotProven { was_skipped: false }) => {
+        Err(Refusal::BoundCookieMissing { was_skipped: false }) => {
             let body = Writer::object()
                 .json("session", "null")
-                .flag("proven", false)
+                .text("code", Code::BoundCookieMissing.as_str())
                 .finish();
             response::json(200, body)
         }

@@ -19,7 +19,7 @@ use crate::base::error::Code;
 use crate::edge::config::{Bind, Storage};
 use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
-use crate::edge::refresh::{end, proof};
+use crate::edge::refresh::{bound, end};
 use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
@@ -56,7 +56,7 @@ pub(in crate::edge) async fn offer(
 ) {
     let task = &context.task;
     let is_new = session.generation == 0 && age(context, session.began) < OFFERED;
-    if task.proof().mode == Bind::Off || !is_new || proof::binding(task, session).is_some() {
+    if task.bound_cookie().mode == Bind::Off || !is_new || bound::binding(task, session).is_some() {
         return;
     }
     if context.jar().bound().is_none() {
@@ -98,7 +98,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let (true, Some((jwt, algorithm, challenge))) = (is_by_browser(context), signed) else {
         return response::empty(403);
     };
-    if context.task.proof().mode == Bind::Off {
+    if context.task.bound_cookie().mode == Bind::Off {
         return ended(context);
     }
     let Some(reference) = session_of(context, &challenge).await else {
@@ -176,7 +176,7 @@ async fn bind(
                 Some(known) if known.thumbprint == thumbprint => return Ok(true),
                 Some(_) => {
                     // control: second_key_ends_session
-                    if task.proof().mode.is_enforced() {
+                    if task.bound_cookie().mode.is_enforced() {
                         boxed(end_for_second_key(context, record, unknown)).await;
                     }
                     return Ok(false);

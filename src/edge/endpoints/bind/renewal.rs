@@ -35,7 +35,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     if !is_by_browser(context) || !is_named {
         return response::empty(403);
     }
-    if context.task.proof().mode == Bind::Off {
+    if context.task.bound_cookie().mode == Bind::Off {
         return ended(context);
     }
     let state = context.url.query();

@@ -62,7 +62,7 @@ impl Given {
         let texts = [
             "bound_cookie_missing",
             "renewal_failed",
-            r#""proven":false"#,
+            r#""code":"bound_cookie_missing""#,
         ];
         texts.iter().any(|text| self.body.contains(text))
     }

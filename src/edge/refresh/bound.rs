@@ -1,8 +1,9 @@
-//! The proof that a request of a bound session comes from the browser that has the session's key: the bound cookie.
+//! Checks that a request of a bound session has the bound cookie, which proves that the request comes from the browser that
+//! has the session's key.
 //!
-//! Without this proof a request has no effect on the session: it presents no generation, counts as no activity, and
+//! Without the bound cookie a request has no effect on the session: it presents no generation, counts as no activity, and
 //! neither refreshes nor ends the session. There is one exception: a login ends the browser's previous session even without
-//! the proof. So a thief with a copy of a bound session's cookie can end the session by a login, but cannot use it.
+//! it. So a thief with a copy of a bound session's cookie can end the session by a login, but cannot use it.
 
 use alloc::rc::Rc;
 
@@ -27,12 +28,13 @@ pub(in crate::edge) fn binding(task: &Task, session: &Session) -> Option<Binding
 /// Returns true if a replaced cookie does not end the session of this record: a copy of the cookie is useless, because
 /// the session is bound.
 pub(in crate::edge) fn outlasts_copies(task: &Task, record: &Record) -> bool {
-    record.bound.is_some() && task.proof().mode.is_enforced()
+    record.bound.is_some() && task.bound_cookie().mode.is_enforced()
 }
 
-/// Refuses the request of a bound session without its bound cookie, as far as this isolate knows of the binding.
+/// Refuses the request of a bound session without its bound cookie, as far as this isolate knows of the binding. The
+/// refusal of a session that has ended gives the reason of its end.
 pub(in crate::edge) fn check(task: &Task, session: &Session) -> Result<(), Refusal> {
-    let mode = task.proof().mode;
+    let mode = task.bound_cookie().mode;
     if mode == Bind::Off {
         return Ok(());
     }
@@ -41,24 +43,40 @@ pub(in crate::edge) fn check(task: &Task, session: &Session) -> Result<(), Refus
     };
     let arrived = task.arrived().wall;
     // control: requests_in_flight_pass
-    if is_proven(task, session, &binding) || binding.was_in_flight(arrived) {
+    if has_bound_cookie(task, session, &binding) || binding.was_in_flight(arrived) {
         return Ok(());
+    }
+    let record = record_store::cached(task, &session.sid).record;
+    if let Some(reason) = record.and_then(|record| record.ended) {
+        return Err(Refusal::Ended(reason));
     }
     refuse(task, mode)
 }
 
+/// Reads the session's record, unless the coordinator is down, and checks the request as [`check`] does.
+pub(in crate::edge) async fn check_with_record(
+    task: &Task,
+    session: &Rc<Session>,
+) -> Result<(), Refusal> {
+    if task.bound_cookie().mode == Bind::Off {
+        return Ok(());
+    }
+    // If the coordinator is down, the cookie and the cached record decide.
+    let _ = record_store::fetch_if_due(task, session).await;
+    check(task, session)
+}
+
 /// Returns true if the request has the bound cookie of this session and key.
-fn is_proven(task: &Task, session: &Session, binding: &Binding) -> bool {
+fn has_bound_cookie(task: &Task, session: &Session, binding: &Binding) -> bool {
     let subject = Subject {
         sid: &session.sid,
         thumbprint: &binding.thumbprint,
     };
-    let proof = task.proof();
-    let cookie = proof.cookie.as_deref();
+    let presented = task.bound_cookie();
+    let value = presented.value.as_deref();
     // control: bound_cookie_is_verified
-    cookie.is_some_and(|cookie| {
-        subject.verify(task.config(), Use::Cookie, cookie, task.arrived().wall)
-    })
+    value
+        .is_some_and(|value| subject.verify(task.config(), Use::Cookie, value, task.arrived().wall))
 }
 
 /// Refuses the request of a session that should be bound by now. Called after the session's record was read.
@@ -74,28 +92,17 @@ pub(in crate::edge) fn must_be_bound(task: &Task, session: &Session) -> bool {
     // An isolate may have read the record before the binding, and reads it again after this time.
     let longest = OFFERED + task.config().recheck;
     let age = Millis(task.arrived().wall.saturating_sub(session.began));
-    task.proof().mode == Bind::Required && session.bound.is_none() && age > longest
+    task.bound_cookie().mode == Bind::Required && session.bound.is_none() && age > longest
 }
 
 fn refuse(task: &Task, mode: Bind) -> Result<(), Refusal> {
     if mode.is_enforced() {
-        return Err(Refusal::NotProven {
-            was_skipped: task.proof().was_skipped,
+        return Err(Refusal::BoundCookieMissing {
+            was_skipped: task.bound_cookie().was_skipped,
         });
     }
     let message =
         msg!("a request of a bound session had no valid bound cookie; 'report' lets it pass");
-    task.fault_seldom(Seldom::NotProven, message);
+    task.fault_seldom(Seldom::BoundCookieMissing, message);
     Ok(())
-}
-
-/// Returns true if a request may not end this session, because the session is bound and the request has no proof. Reads
-/// the session's record, unless the coordinator is down.
-pub(in crate::edge) async fn is_missing(task: &Task, session: &Rc<Session>) -> bool {
-    if task.proof().mode == Bind::Off {
-        return false;
-    }
-    // If the coordinator is down, the cookie and the cached record decide.
-    let _ = record_store::fetch_if_due(task, session).await;
-    check(task, session).is_err()
 }
