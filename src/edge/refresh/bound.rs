@@ -31,8 +31,7 @@ pub(in crate::edge) fn outlasts_copies(task: &Task, record: &Record) -> bool {
     record.bound.is_some() && task.bound_cookie().mode.is_enforced()
 }
 
-/// Refuses the request of a bound session without its bound cookie, as far as this isolate knows of the binding. The
-/// refusal of a session that has ended gives the reason of its end.
+/// Refuses the request of a bound session without its bound cookie, as far as this isolate knows of the binding.
 pub(in crate::edge) fn check(task: &Task, session: &Session) -> Result<(), Refusal> {
     let mode = task.bound_cookie().mode;
     if mode == Bind::Off {
@@ -46,11 +45,7 @@ pub(in crate::edge) fn check(task: &Task, session: &Session) -> Result<(), Refus
     if has_bound_cookie(task, session, &binding) || binding.was_in_flight(arrived) {
         return Ok(());
     }
-    let record = record_store::cached(task, &session.sid).record;
-    if let Some(reason) = record.and_then(|record| record.ended) {
-        return Err(Refusal::Ended(reason));
-    }
-    refuse(task, mode)
+    refuse(task, session, mode)
 }
 
 /// Reads the session's record, unless the coordinator is down, and checks the request as [`check`] does.
@@ -81,8 +76,9 @@ fn has_bound_cookie(task: &Task, session: &Session, binding: &Binding) -> bool {
 
 /// Refuses the request of a session that should be bound by now. Called after the session's record was read.
 pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<(), Refusal> {
+    // control: required_refuses_unbound_session
     if must_be_bound(task, session) && binding(task, session).is_none() {
-        return refuse(task, Bind::Required);
+        return refuse(task, session, Bind::Required);
     }
     Ok(())
 }
@@ -95,7 +91,13 @@ pub(in crate::edge) fn must_be_bound(task: &Task, session: &Session) -> bool {
     task.bound_cookie().mode == Bind::Required && session.bound.is_none() && age > longest
 }
 
-fn refuse(task: &Task, mode: Bind) -> Result<(), Refusal> {
+/// Refuses a request, or only reports it, according to `session.bind`. If the session has ended, the refusal gives the
+/// reason of its end.
+fn refuse(task: &Task, session: &Session, mode: Bind) -> Result<(), Refusal> {
+    let record = record_store::cached(task, &session.sid).record;
+    if let Some(reason) = record.and_then(|record| record.ended) {
+        return Err(Refusal::Ended(reason));
+    }
     if mode.is_enforced() {
         return Err(Refusal::BoundCookieMissing {
             was_skipped: task.bound_cookie().was_skipped,
