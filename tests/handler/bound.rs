@@ -527,6 +527,17 @@ fn required_refuses_a_session_that_stays_unbound() {
 }
 
 #[test]
+fn required_refuses_an_ended_session_with_its_reason() {
+    let mut host = Host::with(&binding("required"));
+    sign_in(&mut host);
+    let before = host.browser.clone();
+    host.call("POST", "/auth/logout");
+    host.pass(71);
+    let answered = call_as(&mut host, &before);
+    assert_eq!(answered.code(), "session_ended");
+}
+
+#[test]
 fn report_refuses_nothing() {
     let mut host = Host::with(&binding("report"));
     bound(&mut host);
