@@ -814,6 +814,25 @@ fn renewals_end_at_the_absolute_limit() {
     assert!(ends(&device.renew(&mut host)));
 }
 
+// Browsers renew ahead of time while the user is away.
+#[test]
+fn renewals_are_no_activity_of_the_user() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let bind = json!({ "bind": "if-supported", "storage": storage, "idle": 1200 });
+        let mut host = Host::with(&json!({ "session": bind }));
+        let mut device = bound(&mut host);
+        // Only the first renewal needs two requests.
+        device.renew(&mut host);
+        device.renew(&mut host);
+        for _ in 0..3 {
+            host.pass(500);
+            assert_eq!(device.renew(&mut host).status, 200);
+        }
+        let answered = host.call("GET", CALL);
+        assert_eq!(answered.code(), "session_ended", "{answered:?}");
+    }
+}
+
 #[test]
 fn another_site_does_not_replace_a_bound_session() {
     let mut host = host();
