@@ -549,6 +549,23 @@ fn report_refuses_nothing() {
 }
 
 #[test]
+fn report_names_sessions_that_required_would_refuse() {
+    for (mode, faults) in [
+        ("report", vec![Code::Unsupported]),
+        ("if-supported", vec![]),
+    ] {
+        let mut host = Host::with(&binding(mode));
+        sign_in(&mut host);
+        host.pass(70);
+        assert_eq!(host.call("GET", CALL).status(), 200);
+        assert!(host.faults().is_empty(), "{mode}");
+        host.pass(1);
+        assert_eq!(host.call("GET", CALL).status(), 200);
+        assert_eq!(host.faults(), faults, "{mode}");
+    }
+}
+
+#[test]
 fn without_the_option_nothing_is_offered() {
     let mut host = Host::new();
     assert!(sign_in(&mut host).is_none());

@@ -74,21 +74,36 @@ fn has_bound_cookie(task: &Task, session: &Session, binding: &Binding) -> bool {
         .is_some_and(|value| subject.verify(task.config(), Use::Cookie, value, task.arrived().wall))
 }
 
-/// Refuses the request of a session that should be bound by now. Called after the session's record was read.
+/// Refuses the request of a session that must be bound by now, or only reports it, according to `session.bind`. Called
+/// after the session's record was read.
 pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<(), Refusal> {
-    // control: required_refuses_unbound_session
-    if must_be_bound(task, session) && binding(task, session).is_none() {
-        return refuse(task, session, Bind::Required);
+    let mode = task.bound_cookie().mode;
+    let is_asked = matches!(mode, Bind::Required | Bind::Report);
+    if !is_asked || !is_late(task, session) || binding(task, session).is_some() {
+        return Ok(());
     }
+    // control: required_refuses_unbound_session
+    if mode == Bind::Required {
+        return refuse(task, session, mode);
+    }
+    let message = msg!(
+        "a session was not bound after its login, probably because its browser cannot bind sessions; 'required' refuses it"
+    );
+    task.fault_seldom(Seldom::NotBound, message);
     Ok(())
 }
 
 /// Returns true if the session must be bound by now, and its cookie says that it is not. The session's record may be newer.
 pub(in crate::edge) fn must_be_bound(task: &Task, session: &Session) -> bool {
+    task.bound_cookie().mode == Bind::Required && is_late(task, session)
+}
+
+/// Returns true if the handler no longer offers to bind the session, and the session's cookie says that it is not bound.
+fn is_late(task: &Task, session: &Session) -> bool {
     // An isolate may have read the record before the binding, and reads it again after this time.
     let longest = OFFERED + task.config().recheck;
     let age = Millis(task.arrived().wall.saturating_sub(session.began));
-    task.bound_cookie().mode == Bind::Required && session.bound.is_none() && age > longest
+    session.bound.is_none() && age > longest
 }
 
 /// Refuses a request, or only reports it, according to `session.bind`. If the session has ended, the refusal gives the
