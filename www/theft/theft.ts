@@ -30,6 +30,7 @@ interface Theft {
 async function start(): Promise<void> {
   const [ordinary, bound] = await Promise.all([connect('/ordinary/auth'), connect('/bound/auth')])
   const auth = { ordinary, bound }
+  Object.assign(window, { auth, callAsOwner })
   // If an earlier theft was left half-way, the clock is not the real one, and no login would succeed.
   await thief('end')
   onClick('login', () => void attempt(() => signIn(auth)))
@@ -75,7 +76,7 @@ async function steal(auth: Sessions): Promise<void> {
   button.disabled = true
   try {
     const { names: copied, isBound, succeeded } = await thief('now')
-    const list = copied.flatMap((name, index) => [index ? ', ' : '', code(name)])
+    const list = copied.sort().flatMap((name, index) => [index ? ', ' : '', code(name)])
     byId('copied').replaceChildren('Copied: ', ...list)
     for (const name of names()) say(name, 'now', succeeded[name])
     const { succeeded: later } = await thief('later')
