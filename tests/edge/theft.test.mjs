@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { launchBrowser } from '../support/browser.mjs'
 import { startDemo } from '../../www/demo.mjs'
-import { checkTheft, signInTwice, stealOnPage } from '../../www/theft/check.mjs'
+import { checkTheft, cookiesOfBound, signInTwice, stealOnPage } from '../../www/theft/check.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -69,5 +69,33 @@ test('in a browser that binds no session, the page says that the copies work', t
     const { bound } = await stealUnbound(demo)
     assert.deepEqual(bound.counts, [8, 8, 8])
     assert.match(bound.verdict, /^This browser did not bind the session\. .*--edge --browser/)
+  }),
+)
+
+test('the page shows the same again, after a reload in the middle and after another login', time, () =>
+  withDemo({ secure: true }, async (demo) => {
+    const owners = await launchBrowser({ args: demo.theft.chromium })
+    try {
+      const page = await (await owners.newContext({ ignoreHTTPSErrors: true })).newPage()
+      const stealAgain = async (what) => {
+        const { ordinary, bound } = await stealOnPage(page)
+        assert.deepEqual([ordinary.counts, bound.counts], [Array(3).fill(8), [8, 0, 8]], what)
+      }
+      await signInTwice(page, demo.theft)
+      await cookiesOfBound(page.context(), demo.theft)
+      await stealAgain('at first')
+      await page.click('#steal')
+      await page.waitForSelector('#bound [data-row=later] .pill')
+      await page.reload()
+      await page.waitForSelector('#steal:visible')
+      await stealAgain('after a reload')
+      await page.click('#logout')
+      await page.click('#login')
+      await page.waitForSelector('#steal:visible')
+      await cookiesOfBound(page.context(), demo.theft)
+      await stealAgain('after another login')
+    } finally {
+      await owners.close()
+    }
   }),
 )

@@ -98,7 +98,7 @@ export async function signInTwice(page, { origin }) {
 }
 
 /** Resolves with all cookies of a profile when one of them is the bound cookie. */
-async function cookiesOfBound(context, { origin }) {
+export async function cookiesOfBound(context, { origin }) {
   const deadline = Date.now() + PATIENCE
   for (;;) {
     const cookies = await context.cookies(origin)
