@@ -32,8 +32,8 @@ const FEATURES = [
 ]
 
 /**
- * Starts an app with two token handlers, of which one binds its sessions, and a thief in this process who gets a copy of
- * the app's cookies. The app's files are still to be added to `site.files`.
+ * Starts an app with two token handlers, and a thief in this process who gets a copy of the app's cookies. One of the
+ * handlers binds its sessions. The site has no files yet: add them to `site.files`.
  *
  * @param {object} options
  * @param {number} [options.port] Default: any free port.
@@ -127,7 +127,8 @@ function forward(request, response, target) {
  */
 function startThief({ setClock, origin }) {
   let stolen = ''
-  let isLater = false
+  /** True if the browser may have a bound cookie from the time in which the clock was moved. */
+  let wasLater = false
   const use = async () => {
     const names = Object.keys(BIND)
     const counts = await Promise.all(names.map((name) => callWithCopy(origin(), name, stolen)))
@@ -136,22 +137,21 @@ function startThief({ setClock, origin }) {
   const steps = {
     async now({ cookie = '' }) {
       stolen = cookie
+      wasLater = false
       const names = [...stolen.matchAll(/(?:^|; )((?:__Host-)?(?:ordinary|bound)[^=]*)=/g)].map(
         ([, name]) => name,
       )
       return [{ names, isBound: names.includes(BOUND), succeeded: await use() }]
     },
     async later() {
-      isLater = true
+      wasLater = true
       await setClock(LATER)
       return [{ succeeded: await use() }, GONE]
     },
     async end() {
       stolen = ''
-      if (!isLater) return [{}]
-      isLater = false
       await setClock(0)
-      return [{}, GONE]
+      return [{}, wasLater ? GONE : {}]
     },
   }
   return async ({ url, method, headers }, response) => {
