@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { ALIASES, onHost, readPage } from '../build.mjs'
+import { CALLS } from './thief.mjs'
 
 const at = (path) => new URL(path, import.meta.url)
 
@@ -24,7 +25,7 @@ export async function buildTheft({ api, demo }) {
     charset: 'utf8',
     tsconfigRaw: {},
     alias: ALIASES,
-    define: { API: JSON.stringify(api) },
+    define: { API: JSON.stringify(api), CALLS: String(CALLS) },
     logLevel: 'warning',
   })
   const page = await readPage('theft/index.html', ['live'], onHost)

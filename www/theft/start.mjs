@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { request as open } from 'node:http'
+import { bindingArgs } from '../../tests/support/edge/bound.mjs'
 import { PLATFORMS } from '../../tests/support/edge/platforms.mjs'
 import { startTls } from '../../tests/support/edge/tls.mjs'
 import { freePort, listen } from '../../tests/support/listen.mjs'
@@ -23,13 +24,6 @@ const CLIENT_ID = 'theft'
 
 /** An addition to the page's Content-Security-Policy: the page talks to its own origin, and creates no script. */
 const OWN_ORIGIN = "; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
-
-/** Features of Chromium: bound sessions without a limit of signings, with keys in software instead of a security chip. */
-const FEATURES = [
-  'DeviceBoundSessions:RefreshQuota/false',
-  'PersistDeviceBoundSessions',
-  'EnableBoundSessionCredentialsSoftwareKeysForManualTesting',
-]
 
 /**
  * Starts an app with two token handlers, and a thief in this process who gets a copy of the app's cookies. One of the
@@ -81,11 +75,8 @@ export async function startTheft({ port = 0, orNext = false, secure, bind = BIND
       redirect_uris: Object.keys(BIND).map((name) => `${origin}/${name}/auth/callback`),
     },
     trusted: { [CLIENT_ID]: { accessTokenSeconds: 3600 } },
-    /** Arguments for a Chromium that binds sessions of this app. It would bind none if it ignored all certificates' errors. */
-    chromium: tls && [
-      `--ignore-certificate-errors-spki-list=${tls.spki}`,
-      `--enable-features=${FEATURES.join(',')}`,
-    ],
+    /** Arguments for a Chromium that binds the sessions of this app. */
+    chromium: tls && bindingArgs(tls.spki),
     setClock,
     /** Starts the handlers, with the demo's provider and API. */
     async start({ issuer, api }) {

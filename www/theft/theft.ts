@@ -9,9 +9,6 @@ import { showTrouble } from '../error-banner.js'
 /** The path to which the first login returns, so that the page begins the second one. */
 const SECOND = '/?second'
 
-/** The number of calls by which the user tries a session, as the thief does. */
-const CALLS = 8
-
 /** Browsers bind no session of a page on plain http. */
 const canBind = location.protocol === 'https:'
 
