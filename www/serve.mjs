@@ -38,7 +38,7 @@ const own = `
   your own handler  client ${OWN_HANDLER.id}, secret ${OWN_HANDLER.secret}, also at :8080, :8787, :8000 or :4321`
 const more = edge
   ? `\n  the handler       ${demo.site.origin}/auth, in workerd
-  a theft           ${demo.theft.origin}, where somebody copies your cookies`
+  a theft           ${demo.theft.origin}, where somebody copies your cookies${browser ? '' : ' (--browser binds a session)'}`
   : (vaultOrigin ? `\n  the vault         ${demo.vault.origin}` : '') + own
 
 const hasMoved = new URL(demo.provider.issuer).port !== String(PORTS.provider)
