@@ -5,8 +5,26 @@ import { startTls } from './tls.mjs'
 /** The name of the bound cookie. */
 export const BOUND = '__Host-strongroom-bound'
 
-/** Features of Chromium: bound sessions, with keys in software, since the machine of a test may have no security chip. */
-const FEATURES = ['PersistDeviceBoundSessions', 'EnableBoundSessionCredentialsSoftwareKeysForManualTesting']
+/**
+ * Features of Chromium: bound sessions without a limit of signings, with keys in software, since the machine of a test may
+ * have no security chip.
+ */
+const FEATURES = [
+  'DeviceBoundSessions:RefreshQuota/false',
+  'PersistDeviceBoundSessions',
+  'EnableBoundSessionCredentialsSoftwareKeysForManualTesting',
+]
+
+/**
+ * Arguments for a Chromium that binds sessions, and that trusts the certificate of `startTls()`. It would bind no session
+ * if it ignored all errors of certificates.
+ *
+ * @param {string} spki The hash of the certificate's public key.
+ */
+export const bindingArgs = (spki) => [
+  `--ignore-certificate-errors-spki-list=${spki}`,
+  `--enable-features=${FEATURES}`,
+]
 
 /**
  * Starts a page over a token handler that binds sessions, and a Chromium that supports it.
@@ -16,14 +34,10 @@ const FEATURES = ['PersistDeviceBoundSessions', 'EnableBoundSessionCredentialsSo
  *   signs without a limit.
  */
 export async function startBound(platform, { session, handler, ...options } = {}) {
-  // Chromium binds no session if it ignores errors of certificates, but does if it trusts the certificate's key.
   const tls = await startTls()
-  const features = ['DeviceBoundSessions:RefreshQuota/false', ...FEATURES]
   const app = await startPage(platform, {
     secure: tls,
-    launch: {
-      args: [`--ignore-certificate-errors-spki-list=${tls.spki}`, `--enable-features=${features}`],
-    },
+    launch: { args: bindingArgs(tls.spki) },
     handler: { session: { bind: 'if-supported', ...session }, ...handler },
     ...options,
   })

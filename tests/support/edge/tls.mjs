@@ -6,9 +6,10 @@ import { generate } from 'selfsigned'
 /**
  * Terminates https in front of a server that speaks http, with a self-signed certificate for `localhost`.
  *
+ * @param {{ port?: number }} [options] Default: any free port.
  * @returns {Promise<{ origin: string, forwardTo(origin: string): void, close(): Promise<void> }>}
  */
-export async function startTls() {
+export async function startTls({ port = 0 } = {}) {
   const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
     keyType: 'ec',
     algorithm: 'sha256',
@@ -40,7 +41,7 @@ export async function startTls() {
     passed.on('error', () => response.destroy())
     request.pipe(passed)
   })
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))
   return {
     origin: `https://localhost:${server.address().port}`,
     /** The hash of the certificate's public key, by which Chromium can be told to trust it. */
