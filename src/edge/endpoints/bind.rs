@@ -133,9 +133,10 @@ fn ended(context: &RequestContext) -> OwnResponse {
 
 /// Returns the identifier of the browser's bound session. All sessions of this handler have the same identifier, so that a
 /// new session replaces the one before in the browser. Otherwise the browser would renew both, and one bound cookie would
-/// replace the other.
+/// replace the other. Browsers know the sessions of all origins of a site by their identifiers, so it names the origin:
+/// otherwise the session of an app on another subdomain would replace this one.
 fn identifier(context: &RequestContext) -> String {
-    context.jar().session()
+    [&context.jar().session(), " ", &*context.origin].concat()
 }
 
 /// Builds the response with a new bound cookie.
