@@ -1,0 +1,81 @@
+//! A thief who has a copy of a bound session's cookie, and tries more than calls: logouts, registrations and other
+//! addresses.
+
+use crate::browser::{Browser, Source};
+use crate::device::{BOUND, Device, Offer, binding, bound, sign_in};
+use crate::host::{COOKIE, Host, location};
+
+const CALL: &str = "/api/orders";
+
+/// The cookie that says that a registration has failed.
+const UNBOUND: &str = "__Host-strongroom-unbound";
+
+/// The time within which requests in flight pass, in seconds.
+const IN_FLIGHT: u64 = 10;
+
+/// Lets the thief, who has a copy of the session's cookie alone, use the host. Returns the user's browser.
+fn steal(host: &mut Host) -> Browser {
+    let user = host.browser.clone();
+    host.browser.0.retain(|cookie| cookie.name == COOKIE);
+    user
+}
+
+/// Lets a registration fail. Returns the cookie that the browser then gets.
+fn failed_registration(host: &mut Host, offer: &Offer) -> String {
+    host.failing = vec!["Read", "Swap"];
+    assert_eq!(Device::new().register(host, offer).status, 503);
+    host.failing.clear();
+    host.pass(2);
+    host.browser.get(UNBOUND).unwrap().value.clone()
+}
+
+#[test]
+fn logout_of_an_ended_session_gives_no_id_token_without_the_bound_cookie() {
+    for is_thief in [true, false] {
+        let mut host = Host::with(&binding("if-supported"));
+        bound(&mut host);
+        // From now on the session's cookie says that the session is bound.
+        host.call("GET", CALL);
+        host.pass(IN_FLIGHT + 1);
+        let copy = host.browser.clone();
+        host.call("POST", "/auth/logout");
+        host.browser = copy;
+        if is_thief {
+            steal(&mut host);
+        }
+        assert_eq!(host.call("POST", "/auth/logout").status(), 200);
+        let response = host.go("/auth/logout/provider", Source::App).own();
+        let has_token = location(&response).contains("id_token_hint=ey");
+        assert_eq!(has_token, !is_thief, "{response:?}");
+    }
+}
+
+#[test]
+fn copied_cookie_gets_no_offer_by_pretending_a_failure() {
+    let mut host = Host::with(&binding("if-supported"));
+    let own = sign_in(&mut host).unwrap();
+    let of_other_session = failed_registration(&mut host, &own);
+    host.browser = Browser::default();
+    let mut device = bound(&mut host);
+    device.renew(&mut host);
+    let other_values = [
+        "1".to_owned(),
+        String::new(),
+        of_other_session,
+        device.challenge.clone(),
+        host.browser.get(BOUND).unwrap().value.clone(),
+    ];
+    host.browser = Browser::default();
+    let offer = sign_in(&mut host).unwrap();
+    let user = steal(&mut host);
+    for value in other_values {
+        host.browser
+            .set(&format!("{UNBOUND}={value}; Path=/; Secure"));
+        let response = host.call("GET", "/auth/session").own();
+        assert!(Offer::of(&response).is_none(), "{value}");
+    }
+    host.browser = user;
+    failed_registration(&mut host, &offer);
+    let response = host.call("GET", "/auth/session").own();
+    assert!(Offer::of(&response).is_some(), "a control");
+}
