@@ -1,9 +1,12 @@
 //! A thief who has a copy of a bound session's cookie, and tries more than calls: logouts, registrations and other
 //! addresses.
 
+use serde_json::json;
+use strongroom::edge::Request;
+
 use crate::browser::{Browser, Source};
 use crate::device::{BOUND, Device, Offer, binding, bound, sign_in};
-use crate::host::{COOKIE, Host, location};
+use crate::host::{Answered, COOKIE, Host, location};
 
 const CALL: &str = "/api/orders";
 
@@ -78,4 +81,98 @@ fn copied_cookie_gets_no_offer_by_pretending_a_failure() {
     failed_registration(&mut host, &offer);
     let response = host.call("GET", "/auth/session").own();
     assert!(Offer::of(&response).is_some(), "a control");
+}
+
+/// Sends a call with the cookies of another browser.
+fn call_as(host: &mut Host, browser: &Browser) -> Answered {
+    let request = Request {
+        cookie: browser.header(Source::App),
+        ..host.by_script("GET", CALL)
+    };
+    host.request_elsewhere(request)
+}
+
+#[test]
+fn binding_returns_after_the_store_has_lost_it() {
+    let mut host = Host::with(&binding("if-supported"));
+    let offer = sign_in(&mut host).unwrap();
+    let copy = host.browser.clone();
+    let mut device = Device::new();
+    device.register(&mut host, &offer);
+    host.call("GET", CALL);
+    host.pass(IN_FLIGHT + 1);
+    // A process that restarts loses its own store.
+    host.store.clear();
+    host.restart(&json!({}));
+    assert_eq!(call_as(&mut host, &copy).status(), 200);
+    assert_eq!(host.call("GET", CALL).status(), 200);
+    assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+    host.pass(IN_FLIGHT + 1);
+    host.call("GET", CALL);
+    host.restart(&json!({}));
+    assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+}
+
+#[test]
+fn refresh_of_a_copy_does_not_release_the_session() {
+    let mut host = Host::with(&binding("if-supported"));
+    let offer = sign_in(&mut host).unwrap();
+    let copy = host.browser.clone();
+    let mut device = Device::new();
+    device.register(&mut host, &offer);
+    host.call("GET", CALL);
+    host.pass(590);
+    device.renew(&mut host);
+    device.renew(&mut host);
+    host.store.clear();
+    host.restart(&json!({}));
+    // The copy is from before the binding, and refreshes the session.
+    assert_eq!(call_as(&mut host, &copy).status(), 200);
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+    assert_eq!(host.call("GET", CALL).status(), 200);
+    let mut later = host.browser.clone();
+    later.lose(BOUND);
+    assert_eq!(call_as(&mut host, &later).code(), "bound_cookie_missing");
+    host.restart(&json!({}));
+    assert_eq!(call_as(&mut host, &later).code(), "bound_cookie_missing");
+}
+
+#[test]
+fn renewal_restores_the_binding_of_a_stored_session() {
+    let config = json!({ "session": { "bind": "if-supported", "storage": "in-store" } });
+    let mut host = Host::with(&config);
+    let offer = sign_in(&mut host).unwrap();
+    let before = host.store.clone();
+    let mut device = Device::new();
+    device.register(&mut host, &offer);
+    host.pass(IN_FLIGHT + 1);
+    // The store fails over to a copy from before the binding, and the process restarts.
+    host.store = before;
+    host.restart(&json!({}));
+    let mut copy = host.browser.clone();
+    copy.lose(BOUND);
+    assert_eq!(call_as(&mut host, &copy).status(), 200);
+    assert_eq!(device.renew(&mut host).status, 403);
+    assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+    host.pass(IN_FLIGHT + 1);
+    assert_eq!(device.renew(&mut host).status, 200);
+    host.restart(&json!({}));
+    assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+}
+
+#[test]
+fn required_lets_no_unbound_copy_end_the_session_during_an_outage() {
+    let mut host = Host::with(&binding("required"));
+    let offer = sign_in(&mut host).unwrap();
+    let copy = host.browser.clone();
+    Device::new().register(&mut host, &offer);
+    host.call("GET", CALL);
+    host.pass(71);
+    host.restart(&json!({}));
+    host.failing = vec!["Read", "Swap"];
+    let user = core::mem::replace(&mut host.browser, copy);
+    assert_eq!(host.call("POST", "/auth/logout").status(), 503);
+    assert!(host.provider.sent_to("/revoke").is_empty());
+    host.browser = user;
+    assert_eq!(host.call("GET", CALL).status(), 200);
 }

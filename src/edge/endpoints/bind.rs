@@ -12,6 +12,7 @@ use crate::prelude::*;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::base::strings;
 use crate::codec::json::{self, Writer};
+use crate::edge::config::Storage;
 use crate::edge::csrf;
 use crate::edge::io::OwnResponse;
 use crate::edge::provider::verification;
@@ -40,8 +41,8 @@ const CHALLENGE: &str = "secure-session-challenge";
 struct SessionReference {
     sid: String,
     began: UnixMillis,
-    /// True if the session is in the store, so that its record has it.
-    is_stored: bool,
+    /// The place in which the session was when its key was registered.
+    storage: Storage,
 }
 
 impl SessionReference {
@@ -49,10 +50,9 @@ impl SessionReference {
     fn to_text(&self) -> String {
         let mut text = [&*self.sid, "\n"].concat();
         json::write_number(&mut text, self.began);
-        text.push_str(if self.is_stored {
-            "\nstored"
-        } else {
-            "\nsealed"
+        text.push_str(match self.storage {
+            Storage::InStore => "\nstored",
+            Storage::SealedInCookie => "\nsealed",
         });
         text
     }
@@ -62,7 +62,10 @@ impl SessionReference {
         Some(Self {
             sid: lines.next()?.to_owned(),
             began: json::parse_u64(lines.next()?)?,
-            is_stored: lines.next()? == "stored",
+            storage: match lines.next()? {
+                "stored" => Storage::InStore,
+                _ => Storage::SealedInCookie,
+            },
         })
     }
 

@@ -59,6 +59,9 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Some(session) => bound::check_with_record(&context.task, session).await.err(),
         None => None,
     };
+    if let Some(refusal @ Refusal::Later(..)) = &refused {
+        return context.refusal_response(refusal);
+    }
     let is_missing = matches!(refused, Some(Refusal::BoundCookieMissing { .. }));
     if is_missing {
         let message = msg!(

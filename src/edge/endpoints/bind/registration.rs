@@ -71,7 +71,7 @@ pub(in crate::edge) async fn offer(
     let reference = SessionReference {
         sid: session.sid.clone(),
         began: session.began,
-        is_stored: storage == Storage::InStore,
+        storage,
     };
     let text = reference.to_text();
     let sealed = seal::seal(task, &purpose(context, CHALLENGE), Secret::new(text)).await;
@@ -215,7 +215,7 @@ async fn bind(
                     return Ok(false);
                 }
             },
-            None if reference.is_stored => return Ok(false),
+            None if reference.storage == Storage::InStore => return Ok(false),
             None => Record::of_bound(binding, now),
         };
         match record_store::write(task, &unknown, version, &Rc::new(next)).await {
