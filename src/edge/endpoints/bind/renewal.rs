@@ -4,6 +4,7 @@
 //! itself if its session has ended. A response is only 200, 403 with a challenge, or 503: with any other status browsers
 //! forget the bound session.
 
+use crate::prelude::*;
 use alloc::rc::Rc;
 
 use super::registration::STATE;
