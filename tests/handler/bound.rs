@@ -244,6 +244,24 @@ fn malformed_signed_challenges_register_nothing() {
                 r#"{{"typ":"dbsc+jwt","alg":"ES384","jwk":{key}}}"#
             )),
         ),
+        (
+            "the algorithm of another kind of key",
+            head(&format!(
+                r#"{{"typ":"dbsc+jwt","alg":"RS256","jwk":{key}}}"#
+            )),
+        ),
+        (
+            "an extension",
+            head(&format!(
+                r#"{{"typ":"dbsc+jwt","alg":"ES256","crit":["b64"],"jwk":{key}}}"#
+            )),
+        ),
+        (
+            "two keys",
+            head(&format!(
+                r#"{{"typ":"dbsc+jwt","alg":"ES256","jwk":{other},"jwk":{key}}}"#
+            )),
+        ),
         ("no key", head(r#"{"typ":"dbsc+jwt","alg":"ES256"}"#)),
         ("another key", head(&of(&other))),
         ("a private key", head(&of(&private))),

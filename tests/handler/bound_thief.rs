@@ -2,10 +2,10 @@
 //! addresses.
 
 use serde_json::json;
-use strongroom::edge::Request;
+use strongroom::edge::{Effect, Request};
 
 use crate::browser::{Browser, Source};
-use crate::device::{BOUND, Device, Offer, binding, bound, sign_in};
+use crate::device::{BOUND, Device, Offer, binding, bound, by_browser, ends, sign_in};
 use crate::host::{Answered, COOKIE, Host, location};
 
 const CALL: &str = "/api/orders";
@@ -175,4 +175,68 @@ fn required_lets_no_unbound_copy_end_the_session_during_an_outage() {
     assert!(host.provider.sent_to("/revoke").is_empty());
     host.browser = user;
     assert_eq!(host.call("GET", CALL).status(), 200);
+}
+
+#[test]
+fn repeated_registration_opens_no_second_window() {
+    let mut host = Host::with(&binding("if-supported"));
+    let offer = sign_in(&mut host).unwrap();
+    let mut device = Device::new();
+    device.register(&mut host, &offer);
+    host.pass(100);
+    assert_eq!(device.register(&mut host, &offer).status, 200);
+    steal(&mut host);
+    assert_eq!(host.call("GET", CALL).code(), "bound_cookie_missing");
+}
+
+/// Returns the request that registers this key.
+fn registration(device: &Device, offer: &Offer) -> Request {
+    Request {
+        bound_response: Some(device.signed(&offer.challenge, true)),
+        ..by_browser(&offer.path)
+    }
+}
+
+const fn is_write(effect: &Effect) -> bool {
+    matches!(effect, Effect::Swap { .. })
+}
+
+#[test]
+fn parallel_registrations_of_two_keys_end_the_session() {
+    let mut host = Host::with(&binding("if-supported"));
+    let offer = sign_in(&mut host).unwrap();
+    let both = [Device::new(), Device::new()].map(|device| {
+        let request = registration(&device, &offer);
+        host.run_until(request, is_write)
+    });
+    let [first, second] = both.map(|task| host.finish(task));
+    assert!(!ends(&first) && ends(&second));
+    host.pass(IN_FLIGHT + 1);
+    assert_eq!(host.call("GET", CALL).code(), "session_ended");
+}
+
+#[test]
+fn session_ends_although_it_is_bound_during_the_logout() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let config = json!({ "session": { "bind": "if-supported", "storage": storage } });
+        for is_bound_first in [true, false] {
+            let mut host = Host::with(&config);
+            let offer = sign_in(&mut host).unwrap();
+            let user = host.browser.clone();
+            let binding = registration(&Device::new(), &offer);
+            let binding = host.run_until(binding, is_write);
+            let logout = host.by_script("POST", "/auth/logout");
+            let logout = host.run_until(logout, is_write);
+            if is_bound_first {
+                host.finish(binding);
+                host.finish(logout);
+            } else {
+                host.finish(logout);
+                assert!(ends(&host.finish(binding)));
+            }
+            host.browser = user;
+            host.restart(&json!({}));
+            assert_eq!(host.call("GET", CALL).code(), "session_ended");
+        }
+    }
 }
