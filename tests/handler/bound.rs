@@ -956,3 +956,18 @@ fn repeated_navigation_stays_on_the_apps_origin() {
     let answered = host.go_without_metadata("/page", Source::App);
     assert!(matches!(answered, Answered::NotOurs));
 }
+
+#[test]
+fn navigation_is_repeated_once() {
+    let mut host = host();
+    bound(&mut host);
+    host.pass(IN_FLIGHT + 1);
+    host.browser.lose(BOUND);
+    host.go("/page", Source::CrossSite).own();
+    // In a sandboxed window, the repetition also comes from another site.
+    let again = host.go("/page", Source::CrossSite);
+    assert!(matches!(again, Answered::NotOurs), "{again:?}");
+    let other = host.go("/page?other", Source::CrossSite).own();
+    assert_eq!(refreshed_to(&other), "https://app.example.com/page?other");
+    host.go("/page", Source::CrossSite).own();
+}

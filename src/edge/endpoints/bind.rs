@@ -167,7 +167,7 @@ fn renewed(context: &RequestContext, subject: Subject<'_>, state: &str) -> OwnRe
         .json("credentials", &["[", &credential.finish(), "]"].concat())
         .finish();
     let mut response = response::json(200, body);
-    response.cookies.push(jar.set_bound(&name, &cookie, LIFE));
+    response.cookies.push(jar.set_lax(&name, &cookie, LIFE));
     response
 }
 

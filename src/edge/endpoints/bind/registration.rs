@@ -112,7 +112,7 @@ fn set_not_registered(context: &RequestContext, sid: &str) -> String {
     let (config, jar) = (context.task.config(), context.jar());
     let until = context.task.now().wall.saturating_add(OFFERED.0);
     let value = unbound(sid).issue(config, Use::Offer, until);
-    jar.set_bound(&jar.not_registered(), &value, OFFERED)
+    jar.set_lax(&jar.not_registered(), &value, OFFERED)
 }
 
 /// Returns the subject of a session that has no key yet.
