@@ -240,3 +240,33 @@ fn session_ends_although_it_is_bound_during_the_logout() {
         }
     }
 }
+
+#[test]
+fn isolate_keeps_a_binding_that_a_later_record_does_not_have() {
+    let mut host = Host::with(&binding("if-supported"));
+    let offer = sign_in(&mut host).unwrap();
+    let mut thief = host.browser.clone();
+    Device::new().register(&mut host, &offer);
+    host.pass(590);
+    host.store.clear();
+    // Another isolate does not know of the binding, and refreshes the session.
+    let request = Request {
+        cookie: thief.header(Source::App),
+        ..host.by_script("GET", CALL)
+    };
+    let answered = host.request_to_other_isolate(request);
+    assert_eq!(answered.status(), 200);
+    for cookie in answered.cookies() {
+        thief.set(cookie);
+    }
+    for _ in 0..2 {
+        assert_eq!(call_as(&mut host, &thief).code(), "bound_cookie_missing");
+        host.pass(IN_FLIGHT + 1);
+    }
+    let request = Request {
+        cookie: thief.header(Source::App),
+        ..host.by_script("GET", CALL)
+    };
+    let answered = host.request_to_other_isolate(request);
+    assert_eq!(answered.code(), "bound_cookie_missing");
+}
