@@ -19,6 +19,8 @@
 use crate::prelude::*;
 
 use crate::Secret;
+use crate::base::clock::Millis;
+use crate::base::digest::sha256;
 use crate::base::error::Code;
 use crate::base::strings;
 use crate::codec::base64url;
@@ -35,6 +37,9 @@ use crate::edge::store::seal;
 
 /// Number of random bytes in a mark.
 const MARK: usize = 18;
+
+/// A navigation to one address is repeated at most once within this time.
+const REPEATED: Millis = Millis::from_secs(10);
 
 /// The mark of a browser.
 enum Mark {
@@ -181,14 +186,25 @@ pub(super) fn may_lack_renewal(context: &RequestContext) -> bool {
 }
 
 /// Returns a page that repeats such a navigation to a page of the app, if its session is bound. The repetition comes from
-/// the app's own origin. The page sets the mark, because the navigation began elsewhere.
+/// the app's own origin, or from an opaque origin in a sandboxed window. So a cookie for the address keeps the page from
+/// repeating itself without end. The page sets the mark, because the navigation began elsewhere.
 pub(super) async fn renewing_page(context: &RequestContext) -> Option<OwnResponse> {
+    let jar = context.jar();
+    // The whole address: a path that begins with two slashes would lead to another origin.
+    let address = context.url.without_fragment();
+    let (name, value) = (
+        jar.repeated(),
+        base64url::encode(&sha256(address.as_bytes())),
+    );
+    if context.cookies().value(&name) == CookieValue::Value(value.clone()) {
+        return None;
+    }
     let session = context.presented().await.ok()??;
     let Err(Refusal::BoundCookieMissing { .. }) = bound::check(&context.task, &session) else {
         return None;
     };
-    // The whole address: a path that begins with two slashes would lead to another origin.
-    let mut page = response::link_page(200, "One moment", context.url.without_fragment(), None);
+    let mut page = response::link_page(200, "One moment", address, None);
+    page.cookies.push(jar.set_lax(&name, &value, REPEATED));
     set_mark(context, &mut page);
     Some(page)
 }

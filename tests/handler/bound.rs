@@ -244,6 +244,24 @@ fn malformed_signed_challenges_register_nothing() {
                 r#"{{"typ":"dbsc+jwt","alg":"ES384","jwk":{key}}}"#
             )),
         ),
+        (
+            "the algorithm of another kind of key",
+            head(&format!(
+                r#"{{"typ":"dbsc+jwt","alg":"RS256","jwk":{key}}}"#
+            )),
+        ),
+        (
+            "an extension",
+            head(&format!(
+                r#"{{"typ":"dbsc+jwt","alg":"ES256","crit":["b64"],"jwk":{key}}}"#
+            )),
+        ),
+        (
+            "two keys",
+            head(&format!(
+                r#"{{"typ":"dbsc+jwt","alg":"ES256","jwk":{other},"jwk":{key}}}"#
+            )),
+        ),
         ("no key", head(r#"{"typ":"dbsc+jwt","alg":"ES256"}"#)),
         ("another key", head(&of(&other))),
         ("a private key", head(&of(&private))),
@@ -295,17 +313,18 @@ fn only_the_browser_itself_registers_and_renews() {
     }
 }
 
-/// Lets the next question about the session offer the registration again, as after a failed one.
-fn note_failure(host: &mut Host) {
-    host.browser
-        .set("__Host-strongroom-unbound=1; Path=/; Secure");
+/// Lets a registration fail, so that the next question about the session offers it again.
+fn fail(host: &mut Host, offer: &Offer) {
+    host.failing = vec!["Read", "Swap"];
+    assert_eq!(Device::new().register(host, offer).status, 503);
+    host.failing.clear();
 }
 
 #[test]
 fn offer_ends_a_minute_after_the_login() {
     let mut host = host();
-    sign_in(&mut host);
-    note_failure(&mut host);
+    let offer = sign_in(&mut host).unwrap();
+    fail(&mut host, &offer);
     host.pass(59);
     let response = host.call("GET", "/auth/session").own();
     assert!(Offer::of(&response).is_some());
@@ -327,8 +346,12 @@ fn slow_registration_gets_no_second_offer() {
 fn bound_session_gets_no_second_offer() {
     for config in storages() {
         let mut host = Host::with(&config);
-        bound(&mut host);
-        note_failure(&mut host);
+        let offer = sign_in(&mut host).unwrap();
+        fail(&mut host, &offer);
+        host.pass(2);
+        let response = host.call("GET", "/auth/session").own();
+        assert!(Offer::of(&response).is_some(), "a control");
+        assert_eq!(Device::new().register(&mut host, &offer).status, 200);
         let response = host.call("GET", "/auth/session").own();
         assert!(Offer::of(&response).is_none());
     }
@@ -500,10 +523,7 @@ fn renewal_survives_an_outage_of_the_coordinator() {
 fn registration_during_an_outage_is_offered_again() {
     let mut host = host();
     let offer = sign_in(&mut host).unwrap();
-    host.failing = vec!["Read", "Swap"];
-    let response = Device::new().register(&mut host, &offer);
-    assert_eq!(response.status, 503);
-    host.failing.clear();
+    fail(&mut host, &offer);
     host.pass(5);
     let offer = Offer::of(&host.call("GET", "/auth/session").own()).unwrap();
     assert_eq!(Device::new().register(&mut host, &offer).status, 200);
@@ -822,6 +842,23 @@ fn new_session_replaces_the_browsers_former_one() {
 }
 
 #[test]
+fn identifier_names_the_apps_origin() {
+    let mut host = host();
+    let device = bound(&mut host);
+    // Browsers keep one session for each identifier of a site, which includes all subdomains.
+    assert_eq!(
+        device.identifier,
+        "__Host-strongroom https://app.example.com"
+    );
+    let challenge = host.request(device.renewal("")).own();
+    let header = header(&challenge, "secure-session-challenge").unwrap();
+    assert!(
+        header.ends_with(&format!(";id=\"{}\"", device.identifier)),
+        "{header}"
+    );
+}
+
+#[test]
 fn renewals_end_at_the_absolute_limit() {
     let mut host = host();
     let mut device = bound(&mut host);
@@ -954,4 +991,19 @@ fn repeated_navigation_stays_on_the_apps_origin() {
     // Without Fetch Metadata, the page would repeat itself without end.
     let answered = host.go_without_metadata("/page", Source::App);
     assert!(matches!(answered, Answered::NotOurs));
+}
+
+#[test]
+fn navigation_is_repeated_once() {
+    let mut host = host();
+    bound(&mut host);
+    host.pass(IN_FLIGHT + 1);
+    host.browser.lose(BOUND);
+    host.go("/page", Source::CrossSite).own();
+    // In a sandboxed window, the repetition also comes from another site.
+    let again = host.go("/page", Source::CrossSite);
+    assert!(matches!(again, Answered::NotOurs), "{again:?}");
+    let other = host.go("/page?other", Source::CrossSite).own();
+    assert_eq!(refreshed_to(&other), "https://app.example.com/page?other");
+    host.go("/page", Source::CrossSite).own();
 }

@@ -11,6 +11,7 @@
 
 mod back_channel;
 mod bound;
+mod bound_thief;
 mod browser;
 mod callback;
 mod client_auth;

@@ -502,7 +502,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "logout_needs_the_bound_cookie",
         fault: "a copy of a bound session's cookie can end the session",
         noticed_by: "isolates_copied",
-        breaks: Instead("false"),
+        breaks: Instead("None::<Refusal>"),
     },
     Variant {
         control: "required_refuses_unbound_session",

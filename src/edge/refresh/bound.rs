@@ -8,7 +8,7 @@
 use alloc::rc::Rc;
 
 use crate::base::clock::Millis;
-use crate::edge::config::Bind;
+use crate::edge::config::{Bind, Storage};
 use crate::edge::isolate::Seldom;
 use crate::edge::refusal::Refusal;
 use crate::edge::session::Session;
@@ -31,6 +31,28 @@ pub(in crate::edge) fn outlasts_copies(task: &Task, record: &Record) -> bool {
     record.bound.is_some() && task.bound_cookie().mode.is_enforced()
 }
 
+/// Puts the binding of a session back into the cached record if the store has lost it. The next read of the record writes
+/// it. Otherwise a copy from before the binding would be valid again, and its next refresh would release the user's
+/// session from the key.
+pub(in crate::edge) fn restore(
+    task: &Task,
+    session: &Session,
+    binding: &Binding,
+    found_in: Storage,
+) {
+    if task.bound_cookie().mode == Bind::Off {
+        return;
+    }
+    let record = record_store::cached(task, &session.sid).record;
+    let restored = match record.as_deref() {
+        Some(record) if record.bound.is_some() || record.ended.is_some() => return,
+        Some(record) => record.with_binding(binding.clone()),
+        None if found_in == Storage::InStore => return,
+        None => Record::of_bound(binding.clone(), task.now().wall),
+    };
+    record_store::cache_unwritten(task, session, Rc::new(restored));
+}
+
 /// Refuses the request of a bound session without its bound cookie, as far as this isolate knows of the binding.
 pub(in crate::edge) fn check(task: &Task, session: &Session) -> Result<(), Refusal> {
     let mode = task.bound_cookie().mode;
@@ -48,7 +70,8 @@ pub(in crate::edge) fn check(task: &Task, session: &Session) -> Result<(), Refus
     refuse(task, session, mode)
 }
 
-/// Reads the session's record, unless the coordinator is down, and checks the request as [`check`] does.
+/// Reads the session's record, unless the coordinator is down, and checks the request as [`check`] does. Without the record,
+/// refuses a session that must be bound by now.
 pub(in crate::edge) async fn check_with_record(
     task: &Task,
     session: &Rc<Session>,
@@ -57,8 +80,12 @@ pub(in crate::edge) async fn check_with_record(
         return Ok(());
     }
     // If the coordinator is down, the cookie and the cached record decide.
-    let _ = record_store::fetch_if_due(task, session).await;
-    check(task, session)
+    let read = record_store::fetch_if_due(task, session).await;
+    check(task, session)?;
+    if read.is_err() && must_be_bound(task, session) && binding(task, session).is_none() {
+        return Err(record_store::unavailable(task, &session.sid));
+    }
+    Ok(())
 }
 
 /// Returns true if the request has the bound cookie of this session and key.

@@ -111,6 +111,9 @@ pub(in crate::edge) async fn sync_with_record(
     };
     bound::check(task, &presented)?;
     bound::check_required(task, &presented)?;
+    if let Some(binding) = &presented.bound {
+        bound::restore(task, &presented, binding, found_in);
+    }
     let session = classify(task, presented.clone()).await?;
     // While the record is being read, the next request with this cookie has to note it.
     if found_in == Storage::SealedInCookie && is_read {

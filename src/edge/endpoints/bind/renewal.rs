@@ -4,6 +4,7 @@
 //! itself if its session has ended. A response is only 200, 403 with a challenge, or 503: with any other status browsers
 //! forget the bound session.
 
+use crate::prelude::*;
 use alloc::rc::Rc;
 
 use super::registration::STATE;
@@ -16,10 +17,11 @@ use crate::base::error::{Code, Error};
 use crate::codec::json::Value;
 use crate::edge::config::Bind;
 use crate::edge::io::OwnResponse;
+use crate::edge::refresh::bound;
 use crate::edge::refusal::RETRY_AFTER;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
-use crate::edge::session::binding::{LIFE, MARGIN};
+use crate::edge::session::binding::{Binding, LIFE, MARGIN};
 use crate::edge::store::bound_cookie::{Subject, Use};
 use crate::edge::store::record_store;
 use crate::edge::store::seal::{self, OpenError};
@@ -86,6 +88,12 @@ async fn continues(
     }
     let session = Rc::new(reference.placeholder());
     record_store::fetch_briefly(task, &session).await;
+    let binding = Binding {
+        thumbprint: thumbprint.to_owned(),
+        // No request is in flight.
+        since: reference.began,
+    };
+    bound::restore(task, &session, &binding, reference.storage);
     let record = record_store::cached(task, &reference.sid).record;
     record.is_none_or(|record| {
         let bound = record.bound.as_ref();

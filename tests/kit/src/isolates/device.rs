@@ -113,12 +113,14 @@ impl World {
         self.dice.roll(self.setup.isolates)
     }
 
-    /// Lets a thief whose copy is from before the binding bind the session to a key of their own. The thief pretends that a
-    /// registration has failed.
+    /// Lets a thief whose copy is from before the binding bind the session to a key of their own. The thief has the cookie of
+    /// a failed registration, or pretends to have it.
     pub fn bind_copy(&mut self, thief: usize, isolate: usize) -> VisitId {
         let browser = &mut self.browsers[thief];
         browser.device.get_or_insert_default();
-        browser.jar.insert(UNBOUND.to_owned(), "1".to_owned());
+        let jar = &mut browser.jar;
+        jar.entry(UNBOUND.to_owned())
+            .or_insert_with(|| "1".to_owned());
         self.ask_session(thief, isolate)
     }
 
@@ -247,7 +249,7 @@ impl World {
         self.visits[id].key = Some(key.clone());
         self.visits[id].is_answer_until = challenge.as_ref().map(|(_, until)| *until);
         let request = Request {
-            bound_session: Some(COOKIE.to_owned()),
+            bound_session: Some([COOKIE, " ", ORIGIN].concat()),
             bound_response: challenge.map(|(challenge, _)| signed(&key, &challenge, false)),
             ..by_browser()
         };
