@@ -6,8 +6,8 @@ use strongroom::edge::Request;
 
 use crate::browser::Source;
 use crate::device::{
-    BOUND, CALL, Device, IN_FLIGHT, Offer, assert_refused, binding, bound, by_browser, call_as,
-    call_unproven, ends, host, sign_in,
+    BOUND, CALL, Device, IN_FLIGHT, Offer, VALID, assert_refused, binding, bound, by_browser,
+    call_as, call_unproven, ends, host, sign_in,
 };
 use crate::host::{Host, KEYS};
 
@@ -128,4 +128,36 @@ fn report_ends_no_session_for_a_second_key() {
     Device::new().register(&mut host, &offer);
     Device::new().register(&mut host, &offer);
     assert_eq!(host.call("GET", CALL).status(), 200);
+}
+
+#[test]
+fn replaced_cookie_ends_a_session_that_is_not_checked() {
+    for (mode, is_bound) in [("report", true), ("if-supported", false)] {
+        let mut host = Host::with(&binding(mode));
+        if is_bound {
+            bound(&mut host);
+        } else {
+            sign_in(&mut host);
+        }
+        let early = host.browser.clone();
+        for pause in [VALID, 120] {
+            host.pass(pause);
+            // The first of these calls refreshes the session, and the second one presents the new cookie.
+            assert_eq!(host.call("GET", CALL).status(), 200);
+            assert_eq!(host.call("GET", CALL).status(), 200);
+        }
+        assert_eq!(call_as(&mut host, &early).code(), "session_ended", "{mode}");
+    }
+}
+
+#[test]
+fn required_lets_no_unbound_copy_call_during_an_outage() {
+    let mut host = Host::with(&binding("required"));
+    let offer = sign_in(&mut host).unwrap();
+    let copy = host.browser.clone();
+    Device::new().register(&mut host, &offer);
+    host.pass(71);
+    host.restart(&json!({}));
+    host.failing = vec!["Read", "Swap"];
+    assert_eq!(call_as(&mut host, &copy).status(), 503);
 }

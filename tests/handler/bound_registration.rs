@@ -7,7 +7,7 @@ use strongroom::edge::Request;
 use crate::browser::Browser;
 use crate::device::{
     BOUND, CALL, Device, IN_FLIGHT, Offer, assert_refused, bound, by_browser, call_unproven,
-    challenge_of, ends, host, sign_in, storages,
+    challenge_of, ends, host, others, sign_in, storages,
 };
 use crate::host::{Host, header, json_of};
 
@@ -316,4 +316,24 @@ fn identifier_names_the_apps_origin() {
         header.ends_with(&format!(";id=\"{}\"", device.identifier)),
         "{header}"
     );
+}
+
+#[test]
+fn offer_of_another_handler_registers_nothing() {
+    for other in others() {
+        let mut host = host();
+        let offer = sign_in(&mut host).unwrap();
+        host.restart(&other);
+        assert_eq!(Device::new().register(&mut host, &offer).status, 403);
+    }
+}
+
+#[test]
+fn session_that_the_store_has_lost_is_not_bound() {
+    let [_, in_store] = storages();
+    let mut host = Host::with(&in_store);
+    let offer = sign_in(&mut host).unwrap();
+    host.store.clear();
+    host.restart(&json!({}));
+    assert!(ends(&Device::new().register(&mut host, &offer)));
 }

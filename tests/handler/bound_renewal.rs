@@ -5,7 +5,7 @@ use strongroom::edge::Request;
 
 use crate::browser::Browser;
 use crate::device::{
-    BOUND, CALL, Device, IN_FLIGHT, VALID, assert_refused, bound, challenge_of, ends, host,
+    BOUND, CALL, Device, IN_FLIGHT, VALID, assert_refused, bound, challenge_of, ends, host, others,
     storages,
 };
 use crate::host::{Host, header, json_of};
@@ -174,5 +174,15 @@ fn renewals_are_no_activity_of_the_user() {
         }
         let answered = host.call("GET", CALL);
         assert_eq!(answered.code(), "session_ended", "{answered:?}");
+    }
+}
+
+#[test]
+fn session_of_another_handler_is_not_renewed() {
+    for other in others() {
+        let mut host = host();
+        let mut device = bound(&mut host);
+        host.restart(&other);
+        assert!(ends(&device.renew(&mut host)));
     }
 }

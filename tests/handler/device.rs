@@ -5,7 +5,7 @@ use strongroom::edge::{OwnResponse, Request};
 
 use crate::browser::{Browser, Source};
 use crate::crypto::Pair;
-use crate::host::{APP, Answered, Host, header, json_of};
+use crate::host::{APP, Answered, Host, KEYS, header, json_of};
 
 /// The name of the bound cookie.
 pub(crate) const BOUND: &str = "__Host-strongroom-bound";
@@ -211,4 +211,12 @@ pub(crate) fn assert_refused(answered: &Answered) {
     assert_eq!(answered.status(), 401, "{answered:?}");
     assert_eq!(answered.code(), "bound_cookie_missing");
     assert!(answered.cookies().is_empty(), "no cookie is cleared");
+}
+
+/// Returns changes of a configuration that make another handler of it, with the same keys.
+pub(crate) fn others() -> [Value; 2] {
+    [
+        json!({ "client": { "id": "other", "auth": { "method": "none" } } }),
+        json!({ "cookie": { "keys": [KEYS[0]], "name": "other" } }),
+    ]
 }
