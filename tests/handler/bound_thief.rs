@@ -270,3 +270,29 @@ fn isolate_keeps_a_binding_that_a_later_record_does_not_have() {
     let answered = host.request_to_other_isolate(request);
     assert_eq!(answered.code(), "bound_cookie_missing");
 }
+
+#[test]
+fn uncommitted_refresh_keeps_the_binding() {
+    let mut host = Host::with(&binding("if-supported"));
+    host.provider.expires_in = 60;
+    let offer = sign_in(&mut host).unwrap();
+    let copy = host.browser.clone();
+    // The session is bound during the refresh, just before the coordinator fails.
+    host.body = Device::new().signed(&offer.challenge, true).into();
+    host.pass(58);
+    host.before_write = Some(|host| {
+        host.before_write = Some(|host| {
+            let request = Request {
+                bound_response: host.body.take(),
+                ..by_browser("/auth/bind")
+            };
+            assert_eq!(host.request(request).status(), 200);
+            host.failing = vec!["Read", "Swap"];
+        });
+    });
+    assert_eq!(host.call("GET", CALL).status(), 200);
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+    host.pass(IN_FLIGHT + 1);
+    assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+    assert_eq!(host.call("GET", CALL).status(), 200);
+}
