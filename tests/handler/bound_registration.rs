@@ -302,14 +302,11 @@ fn new_session_replaces_the_browsers_former_one() {
 }
 
 #[test]
-fn identifier_names_the_apps_origin() {
+fn identifier_names_the_apps_host() {
     let mut host = host();
     let device = bound(&mut host);
     // Browsers keep one session for each identifier of a site, which includes all subdomains.
-    assert_eq!(
-        device.identifier,
-        "__Host-strongroom https://app.example.com"
-    );
+    assert_eq!(device.identifier, "__Host-strongroom app.example.com");
     let challenge = host.request(device.renewal("")).own();
     let header = header(&challenge, "secure-session-challenge").unwrap();
     assert!(

@@ -5,16 +5,13 @@ use serde_json::json;
 use strongroom::edge::{Effect, Request};
 
 use crate::browser::{Browser, Source};
-use crate::device::{BOUND, Device, Offer, binding, bound, by_browser, ends, sign_in};
-use crate::host::{Answered, COOKIE, Host, location};
-
-const CALL: &str = "/api/orders";
+use crate::device::{
+    BOUND, CALL, Device, IN_FLIGHT, Offer, binding, bound, by_browser, call_as, ends, sign_in,
+};
+use crate::host::{COOKIE, Host, location};
 
 /// The cookie that says that a registration has failed.
 const UNBOUND: &str = "__Host-strongroom-unbound";
-
-/// The time within which requests in flight pass, in seconds.
-const IN_FLIGHT: u64 = 10;
 
 /// Lets the thief, who has a copy of the session's cookie alone, use the host. Returns the user's browser.
 fn steal(host: &mut Host) -> Browser {
@@ -81,15 +78,6 @@ fn copied_cookie_gets_no_offer_by_pretending_a_failure() {
     failed_registration(&mut host, &offer);
     let response = host.call("GET", "/auth/session").own();
     assert!(Offer::of(&response).is_some(), "a control");
-}
-
-/// Sends a call with the cookies of another browser.
-fn call_as(host: &mut Host, browser: &Browser) -> Answered {
-    let request = Request {
-        cookie: browser.header(Source::App),
-        ..host.by_script("GET", CALL)
-    };
-    host.request_elsewhere(request)
 }
 
 #[test]
@@ -269,4 +257,30 @@ fn isolate_keeps_a_binding_that_a_later_record_does_not_have() {
     };
     let answered = host.request_to_other_isolate(request);
     assert_eq!(answered.code(), "bound_cookie_missing");
+}
+
+#[test]
+fn uncommitted_refresh_keeps_the_binding() {
+    let mut host = Host::with(&binding("if-supported"));
+    host.provider.expires_in = 60;
+    let offer = sign_in(&mut host).unwrap();
+    let copy = host.browser.clone();
+    // The session is bound during the refresh, just before the coordinator fails.
+    host.body = Device::new().signed(&offer.challenge, true).into();
+    host.pass(58);
+    host.before_write = Some(|host| {
+        host.before_write = Some(|host| {
+            let request = Request {
+                bound_response: host.body.take(),
+                ..by_browser("/auth/bind")
+            };
+            assert_eq!(host.request(request).status(), 200);
+            host.failing = vec!["Read", "Swap"];
+        });
+    });
+    assert_eq!(host.call("GET", CALL).status(), 200);
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+    host.pass(IN_FLIGHT + 1);
+    assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+    assert_eq!(host.call("GET", CALL).status(), 200);
 }

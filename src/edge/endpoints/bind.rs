@@ -136,10 +136,11 @@ fn ended(context: &RequestContext) -> OwnResponse {
 
 /// Returns the identifier of the browser's bound session. All sessions of this handler have the same identifier, so that a
 /// new session replaces the one before in the browser. Otherwise the browser would renew both, and one bound cookie would
-/// replace the other. Browsers know the sessions of all origins of a site by their identifiers, so it names the origin:
+/// replace the other. Browsers know the sessions of all origins of a site by their identifiers, so it names the host:
 /// otherwise the session of an app on another subdomain would replace this one.
 fn identifier(context: &RequestContext) -> String {
-    [&context.jar().session(), " ", &*context.origin].concat()
+    let host = context.origin.trim_start_matches("https://");
+    [&context.jar().session(), " ", host].concat()
 }
 
 /// Builds the response with a new bound cookie.

@@ -249,7 +249,7 @@ impl World {
         self.visits[id].key = Some(key.clone());
         self.visits[id].is_answer_until = challenge.as_ref().map(|(_, until)| *until);
         let request = Request {
-            bound_session: Some([COOKIE, " ", ORIGIN].concat()),
+            bound_session: Some(COOKIE.to_owned()),
             bound_response: challenge.map(|(challenge, _)| signed(&key, &challenge, false)),
             ..by_browser()
         };
