@@ -11,10 +11,10 @@ const BOUND = '__Host-strongroom-bound'
 /** Milliseconds after which requests without the bound cookie no longer count as in flight. */
 const IN_FLIGHT = 11_000
 const { now } = Date
-let app, handler, visitor, device
+let app, given, handler, visitor, device
 
 before(async () => {
-  const create = (config) => (handler = createTokenHandler(config))
+  const create = (config) => (handler = createTokenHandler((given = config)))
   app = await startInProcess(create, {
     accessTokenSeconds: 3600,
     handler: { coordinator: inIsolate(), session: { bind: 'if-supported' } },
@@ -62,4 +62,17 @@ test('session cannot be read while the browser cannot renew', async () => {
   const skipped = request({ 'secure-session-skipped': 'unreachable' })
   await assert.rejects(handler.session(skipped), /503/)
   await assert.rejects(sessionFrom(handler, skipped.headers), /503/)
+})
+
+// A rejection that nobody handles would end the process, and this test.
+test('option that returns a promise is refused', async () => {
+  const bind = async () => {
+    throw new Error('no value')
+  }
+  const faults = []
+  const log = (fault) => faults.push(fault.code)
+  const wrong = createTokenHandler({ ...given, session: { bind }, log })
+  await assert.rejects(wrong.session(request()), /500/)
+  await new Promise(setImmediate)
+  assert.deepEqual(faults, ['config_invalid'])
 })
