@@ -2,12 +2,10 @@
  * Forwards a request to an upstream, and the upstream's response to the client. The core decides which headers are
  * forwarded.
  */
-import { HANDLER_HEADER, PAUSE_MS } from '../../../glue/constants.js'
-import { Guard } from '../../../glue/strongroom_edge.js'
+import { HANDLER_HEADER } from '../../../glue/constants.js'
 import type { ReplyMembers } from '../../generated/members.js'
-import { StrongroomError } from '../../page/errors/error.js'
-import { giveUp, type Instance, isSound } from '../instance.js'
-import { withoutBytes } from './malformed.js'
+import type { Instance } from '../instance.js'
+import { PIECE, Search, searched } from './search.js'
 
 /** A request for an upstream. */
 export interface Forward {
@@ -250,7 +248,6 @@ export class Forwarded {
     const { reflection, authorization, others } = this.#forward
     // Builds the response from the status and headers above.
     const withBody = (body: BodyInit | null) => new Response(body, { status, statusText, headers })
-    const instance = this.#instance
     if (reflection === 'allow') return withBody(response.body)
     if (reflection === 'refuse' && coding && !DECODED.includes(coding)) {
       this.drop()
@@ -269,14 +266,10 @@ export class Forwarded {
       return failed(this.#rules, cookies, 502, 'upstream_unavailable', 'the API broke off its response')
     }
     // No `await` follows in this function, so no other request can replace the instance.
-    if (!isSound(instance)) throw new Error('the handler has stopped meanwhile')
-    const guard = inCore(instance, () => Guard.for_authorization(authorization, others))
-    if (!guard) return withBody(whole ?? response.body)
-    const search = new Search(guard, instance)
-    const isReflected = inCore(instance, () =>
-      guard.is_in([response.statusText, ...fields.flat()].join('\n')),
-    )
-    if (isReflected || (whole && search.freeWith(whole) < 0)) {
+    const search = Search.for(this.#instance, authorization, others)
+    if (!search) return withBody(whole ?? response.body)
+    const isReflected = search.isIn([response.statusText, ...fields.flat()].join('\n'))
+    if (isReflected || (whole && search.isInBody(whole))) {
       if (!whole) this.drop()
       search.end()
       return failed(
@@ -291,7 +284,7 @@ export class Forwarded {
       search.end()
       return withBody(whole ?? response.body)
     }
-    return withBody(ofLength(searched(response.body, search), length))
+    return withBody(searched(response.body, search, length))
   }
 }
 
@@ -321,20 +314,6 @@ const DECODED: string[] = [
 const CAN_PASS_CODED: boolean = 'Bun' in globalThis || 'WebSocketPair' in globalThis
 
 /**
- * Returns a body with a known length. Cloudflare needs a special stream for a known length. On other platforms the
- * header `Content-Length` is enough.
- */
-const ofLength = (body: ReadableStream<Uint8Array>, length?: string): ReadableStream<Uint8Array> => {
-  const { FixedLengthStream } = globalThis as {
-    FixedLengthStream?: new (length: number) => TransformStream<Uint8Array, Uint8Array>
-  }
-  return length && FixedLengthStream ? body.pipeThrough(new FixedLengthStream(Number(length))) : body
-}
-
-/** The maximum size of a chunk in bytes. */
-const PIECE = 64 * 1024
-
-/**
  * Returns true if the body is known to fit into one chunk. A short body is searched as a whole, which costs less than a
  * stream. A short body that contains the token is refused before any byte is forwarded. An encoded body (content or
  * transfer encoding, RFC 9112 6.3) may be longer than its `Content-Length` says.
@@ -349,191 +328,6 @@ const isShort = ({ body, headers }: Response): boolean => {
 const isLongUpload = ({ body, headers }: Request): boolean => {
   const length = headers.get('content-length') ?? ''
   return !!body && !(/^\d+$/.test(length) && Number(length) <= PIECE)
-}
-
-/** Calls the core. An exception is a trap: the instance must not be used again. */
-const inCore = <T>(instance: Instance, call: () => T): T => {
-  try {
-    return call()
-  } catch (error) {
-    giveUp(instance)
-    throw error
-  }
-}
-
-/** Searches a body for the access tokens, chunk by chunk. */
-class Search {
-  #guard: Guard | undefined
-  readonly #instance: Instance
-
-  constructor(guard: Guard, instance: Instance) {
-    this.#guard = guard
-    this.#instance = instance
-  }
-
-  /**
-   * Adds a chunk to the search. Returns how many of the bytes that were not forwarded yet may now be forwarded, or -1
-   * if they contain a token.
-   */
-  freeWith(piece: Uint8Array): number {
-    const guard = this.#current()
-    return inCore(this.#instance, () => {
-      // Reserves space in the core first, because the core's memory may grow, which replaces `memory.buffer`.
-      const place = guard.take(piece.byteLength)
-      new Uint8Array(this.#instance.memory.buffer, place, piece.byteLength).set(piece)
-      return guard.count_free()
-    })
-  }
-
-  /** Removes the first `count` bytes from the search, and returns them for forwarding. */
-  taken(count: number): Uint8Array {
-    const bytes = this.#copy(count)
-    this.#current().forget(count)
-    return bytes
-  }
-
-  /** Removes all bytes that were not forwarded yet from the search, and returns them. Called at the end of the body. */
-  rest(): Uint8Array {
-    return this.taken(this.#current().bytes_length())
-  }
-
-  /** Returns how many of the bytes that were not forwarded yet may be forwarded after a pause. */
-  freeAfterPause(): number {
-    const guard = this.#current()
-    return inCore(this.#instance, () => guard.free_after_pause())
-  }
-
-  /** Returns all bytes that were not forwarded yet, for forwarding after a pause. They are still searched. */
-  released(): Uint8Array {
-    const guard = this.#current()
-    const bytes = this.#copy(guard.bytes_length())
-    guard.release()
-    return bytes
-  }
-
-  end(): void {
-    const guard = this.#guard
-    this.#guard = undefined
-    // The guard is freed only in its own instance: in another instance, its address belongs to another object.
-    if (guard && isSound(this.#instance)) guard.free()
-  }
-
-  /** Returns a copy of the first `count` bytes that were not forwarded yet. */
-  #copy(count: number): Uint8Array {
-    const start = this.#current().bytes()
-    return new Uint8Array(this.#instance.memory.buffer.slice(start, start + count))
-  }
-
-  #current(): Guard {
-    if (!this.#guard || !isSound(this.#instance)) throw new Error('the handler has stopped meanwhile')
-    return this.#guard
-  }
-}
-
-/**
- * Ends the search of a stream that was garbage-collected: some platforms drop a response after a disconnect without
- * canceling its stream.
- */
-const forgotten: FinalizationRegistry<Search> | undefined =
-  typeof FinalizationRegistry === 'undefined' ? undefined : new FinalizationRegistry((search) => search.end())
-
-/** The result of `read()`, of a default reader or a BYOB reader. */
-interface Piece {
-  done: boolean
-  value?: Uint8Array
-}
-
-interface Reader {
-  read: () => Promise<Piece>
-  cancel: (why?: unknown) => Promise<void>
-}
-
-/**
- * True if streams deliver 4 KiB at a time unless the reader passes a larger buffer. Only Cloudflare's streams behave
- * like this, and only Cloudflare's readers have the method `readAtLeast`. On other platforms chunks are as large as the
- * received data, and a buffer costs a copy.
- */
-const NEEDS_BUFFER: boolean =
-  typeof ReadableStreamBYOBReader !== 'undefined' && 'readAtLeast' in ReadableStreamBYOBReader.prototype
-
-/**
- * The size in bytes of the buffer for slow streams. The buffer is small, because an isolate may have a thousand waiting
- * streams.
- */
-const LITTLE = 4 * 1024
-
-const reader = (body: ReadableStream<Uint8Array>): Reader => {
-  if (!NEEDS_BUFFER) return body.getReader()
-  let byob: ReadableStreamBYOBReader
-  try {
-    byob = body.getReader({ mode: 'byob' })
-  } catch {
-    // Other code, such as a replaced `fetch`, has returned a stream that does not support a BYOB reader.
-    return body.getReader()
-  }
-  let buffer = new Uint8Array(LITTLE)
-  return {
-    async read() {
-      const { done, value } = await byob.read(buffer)
-      if (!value) return { done }
-      const size = value.buffer.byteLength
-      const next = value.byteLength === size ? PIECE : value.byteLength <= LITTLE ? LITTLE : size
-      // The buffer can be used again, because its content is searched and copied before the next read.
-      buffer = next === size ? new Uint8Array(value.buffer) : new Uint8Array(next)
-      return { done, value }
-    },
-    cancel: (why) => byob.cancel(why),
-  }
-}
-
-/**
- * Resolves with the result of `reading`, or with undefined if that takes so long that bytes which are held back may be
- * forwarded.
- */
-const withinPause = (reading: Promise<Piece>, search: Search): Promise<Piece | undefined> => {
-  if (!search.freeAfterPause()) return reading
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => resolve(undefined), PAUSE_MS)
-    reading.finally(() => clearTimeout(timer)).then(resolve, reject)
-  })
-}
-
-/** Returns a body that holds bytes back while they may be a part of a token. */
-const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStream<Uint8Array> => {
-  const pieces = reader(body)
-  let reading: Promise<Piece> | undefined
-  const stream = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        for (;;) {
-          reading ??= pieces.read()
-          const read = await withinPause(reading, search)
-          if (!read) return controller.enqueue(search.released())
-          reading = undefined
-          const { done, value: piece } = read
-          if (done) {
-            const rest = search.rest()
-            if (rest.byteLength) controller.enqueue(rest)
-            search.end()
-            return controller.close()
-          }
-          const count = search.freeWith(piece!)
-          if (count < 0) throw new StrongroomError('token_reflected', 'the response contains an access token')
-          if (count > 0) return controller.enqueue(search.taken(count))
-        }
-      } catch (error) {
-        search.end()
-        pieces.cancel(error).catch(() => {})
-        throw withoutBytes(error)
-      }
-    },
-    cancel(why) {
-      search.end()
-      return pieces.cancel(why)
-    },
-  })
-  forgotten?.register(stream, search)
-  return stream
 }
 
 /** Returns the error for an upstream's response that cannot be forwarded. */
