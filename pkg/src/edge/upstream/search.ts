@@ -208,6 +208,13 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
   }
 }
 
+/**
+ * Ends the search of a body that was garbage-collected: some platforms drop a response after a disconnect without
+ * canceling its stream.
+ */
+const forgotten: FinalizationRegistry<Search> | undefined =
+  typeof FinalizationRegistry === 'undefined' ? undefined : new FinalizationRegistry((search) => search.end())
+
 /** A body that holds bytes back while they may be a part of a token. */
 class Searched {
   readonly #reader: Reader
@@ -217,6 +224,7 @@ class Searched {
   constructor(body: ReadableStream<Uint8Array>, search: Search) {
     this.#reader = reader(body)
     this.#search = search
+    forgotten?.register(this, search)
   }
 
   /** Resolves with the next bytes to forward, or with undefined at the end. After an exception the body is canceled. */
@@ -261,13 +269,6 @@ class Searched {
 }
 
 /**
- * Ends the search of a stream that was garbage-collected: some platforms drop a response after a disconnect without
- * canceling its stream.
- */
-const forgotten: FinalizationRegistry<Search> | undefined =
-  typeof FinalizationRegistry === 'undefined' ? undefined : new FinalizationRegistry((search) => search.end())
-
-/**
  * Returns a body that holds bytes back while they may be a part of a token.
  *
  * @param length The body's length in bytes, if it is known.
@@ -278,9 +279,7 @@ export const searched = (
   length?: string,
 ): ReadableStream<Uint8Array> => {
   const source = new Searched(body, search)
-  const stream = IdentityTransformStream ? written(source, length) : pulled(source)
-  forgotten?.register(stream, search)
-  return stream
+  return IdentityTransformStream ? written(source, length) : pulled(source)
 }
 
 const pulled = (source: Searched): ReadableStream<Uint8Array> =>
