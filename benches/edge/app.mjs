@@ -63,7 +63,9 @@ export default (coordinator) => {
     const cookie = request.headers.get('cookie')
     const key = `${what} ${cookie}`
     if (!made.has(key)) made.set(key, await make(what, cookie, env, context))
-    const { request: repeated, handle } = made.get(key)
+    const { request: known, handle } = made.get(key)
+    // In workerd, a request cannot use the abort signal of another one.
+    const repeated = known && new Request(known.url, { headers: known.headers })
     const { fetch } = globalThis
     const answer = new Response(null, { headers: ANSWER })
     globalThis.fetch = async () => answer

@@ -350,9 +350,10 @@ const fn header(name: &str) -> usize {
 }
 
 fn read_request(text: &str) -> Request {
+    let lines: Vec<&str> = strings::split(text, b'\n').collect();
     let text = |line: usize| {
-        let text = strings::split(text, b'\n').nth(line);
-        text.filter(|text| !text.is_empty()).map(str::to_owned)
+        let text = lines.get(line).filter(|text| !text.is_empty());
+        text.map(|text| (*text).to_owned())
     };
     Request {
         method: text(const { part("method") }).unwrap_or_default(),

@@ -123,6 +123,8 @@ export class Forwarded {
   readonly #rules: Rules
   readonly #instance: Instance
   #response: Response | undefined
+  /** Stops listening for the client's disconnect. The request of a framework may last longer than its response. */
+  #leave: () => void = () => {}
 
   /** @param fields The headers of the request. */
   constructor(request: Request, fields: Fields, forward: Forward, rules: Rules, instance: Instance) {
@@ -152,7 +154,10 @@ export class Forwarded {
     const controller = new AbortController()
     const stop = () => controller.abort()
     if (signal.aborted) stop()
-    signal.addEventListener('abort', stop)
+    if (!ENDS_WITH_CLIENT) {
+      signal.addEventListener('abort', stop)
+      this.#leave = () => signal.removeEventListener('abort', stop)
+    }
     const init: RequestInit & { duplex?: 'half' } = {
       method,
       headers,
@@ -172,14 +177,19 @@ export class Forwarded {
     }
     // The client may need longer for a long body, so the time of the upstream is then unknown.
     const timer = isLongUpload(this.#request) ? undefined : setTimeout(stop, ms)
-    const response = await fetch(url, init)
-      .catch((error: unknown) => {
-        // The client has disconnected, so the upstream is not at fault.
-        if (signal.aborted) return new Response(null, { status: 499 })
-        throw error
-      })
-      .finally(() => clearTimeout(timer))
+    let response
+    try {
+      response = await fetch(url, init)
+    } catch (error) {
+      this.#leave()
+      // The client has disconnected, so the upstream is not at fault.
+      if (!signal.aborted) throw error
+      response = new Response(null, { status: 499 })
+    } finally {
+      clearTimeout(timer)
+    }
     this.#response = response
+    if (!response.body) this.#leave()
     return JSON.stringify({
       status: response.status,
       challenge: response.headers.get('www-authenticate') ?? undefined,
@@ -215,6 +225,7 @@ export class Forwarded {
 
   /** Cancels a response that is not forwarded. */
   drop(): void {
+    this.#leave()
     this.#response?.body?.cancel().catch(() => {})
     this.#response = undefined
   }
@@ -261,7 +272,10 @@ export class Forwarded {
     }
     let whole: Uint8Array<ArrayBuffer> | undefined
     try {
-      if (reflection === 'refuse' && isShort(response)) whole = new Uint8Array(await response.arrayBuffer())
+      if (reflection === 'refuse' && isShort(response)) {
+        whole = new Uint8Array(await response.arrayBuffer())
+        this.#leave()
+      }
     } catch {
       return failed(this.#rules, cookies, 502, 'upstream_unavailable', 'the API broke off its response')
     }
@@ -323,6 +337,12 @@ const isShort = ({ body, headers }: Response): boolean => {
   const isEncoded = headers.has('content-encoding') || headers.has('transfer-encoding')
   return !!body && !isEncoded && /^\d+$/.test(length) && Number(length) <= PIECE
 }
+
+/**
+ * True if the platform ends the requests of a handler whose client has disconnected. Cloudflare does, and listening for
+ * the disconnect costs 50 µs there.
+ */
+const ENDS_WITH_CLIENT: boolean = 'WebSocketPair' in globalThis
 
 /** Returns true if the body of a request may be longer than one chunk. */
 const isLongUpload = ({ body, headers }: Request): boolean => {
