@@ -148,6 +148,8 @@ async function bound(platform) {
       const visitor = app.visitor()
       const { response } = await signIn(visitor)
       const renewal = await register(visitor, app.origin, response)
+      // The next response sets a cookie that says that the session is bound.
+      await visitor.session()
       return { cookie: headerOf(visitor), 'x-renewal': JSON.stringify(renewal) }
     }
     const [without, withBinding] = [await fresh(cookie), await fresh(signInBound)]
