@@ -56,6 +56,10 @@ export const fieldsOf = (headers: Headers): Fields => {
   return fields
 }
 
+/** Returns the value of a header. A platform's `Headers` would copy the value at each lookup. */
+const valueOf = (fields: Fields, name: string): string | undefined =>
+  fields.find(([known]) => known === name)?.[1]
+
 /** The policy, prepared for lookups. */
 export class Rules {
   readonly #request: RegExp
@@ -83,7 +87,7 @@ export class Rules {
   /** Returns the headers of a forwarded response, with `WWW-Authenticate` if the core keeps it. */
   passed(headers: Headers, fields: Fields, keepsChallenge: boolean): Headers {
     const passed = without(headers, fields, (name) => this.#response.test(name))
-    const challenge = passed.get('www-authenticate')
+    const challenge = valueOf(fields, 'www-authenticate') && passed.get('www-authenticate')
     if (challenge) {
       // Sets the header even if it is kept: `get` joined the values of several headers, which are sent as one header.
       if (keepsChallenge) passed.set('www-authenticate', challenge)
@@ -108,8 +112,7 @@ export class Rules {
  */
 const without = (headers: Headers, fields: Fields, isRemoved: (name: string) => boolean): Headers => {
   const copy = new Headers(headers)
-  const named = headers
-    .get('connection')
+  const named = valueOf(fields, 'connection')
     ?.toLowerCase()
     .split(/[\s,]+/)
   for (const [name] of fields) if (isRemoved(name) || named?.includes(name)) copy.delete(name)
@@ -123,6 +126,8 @@ export class Forwarded {
   readonly #rules: Rules
   readonly #instance: Instance
   #response: Response | undefined
+  /** The headers of the response. */
+  #received: Fields = []
   /** Stops listening for the client's disconnect. The request of a framework may last longer than its response. */
   #leave: () => void = () => {}
 
@@ -147,7 +152,7 @@ export class Forwarded {
       // The forwarded header names only WebSocket. Other upgrades that the client offers concern only the client's
       // connection to this server.
       headers.set('upgrade', 'websocket')
-      const protocols = this.#request.headers.get('sec-websocket-protocol')
+      const protocols = valueOf(this.#fields, 'sec-websocket-protocol')
       if (protocols) headers.set('sec-websocket-protocol', protocols)
     }
     // Ends the request, also its body, if the client disconnects.
@@ -166,17 +171,17 @@ export class Forwarded {
     }
     if (body) {
       Object.assign(init, { body, duplex: 'half' })
-      const length = given.get('content-length')
+      const length = valueOf(this.#fields, 'content-length')
       // Without this header, a platform may send the body in chunks, which some servers refuse for uploads.
       if (length && /^\d+$/.test(length)) headers.set('content-length', length)
     }
     if (this.#passesCoded()) {
       // Without this header, Bun would request every encoding that it can decode.
-      headers.set('accept-encoding', given.get('accept-encoding') ?? 'identity')
+      headers.set('accept-encoding', valueOf(this.#fields, 'accept-encoding') ?? 'identity')
       Object.assign(init, { decompress: false })
     }
     // The client may need longer for a long body, so the time of the upstream is then unknown.
-    const timer = isLongUpload(this.#request) ? undefined : setTimeout(stop, ms)
+    const timer = body && !isAtMostPiece(this.#fields) ? undefined : setTimeout(stop, ms)
     let response
     try {
       response = await fetch(url, init)
@@ -188,14 +193,21 @@ export class Forwarded {
     } finally {
       clearTimeout(timer)
     }
-    this.#response = response
     if (!response.body) this.#leave()
+    const fields = this.#receive(response)
     return JSON.stringify({
       status: response.status,
-      challenge: response.headers.get('www-authenticate') ?? undefined,
-      nonce: response.headers.get('dpop-nonce') ?? undefined,
-      location: response.headers.get('location') ?? undefined,
+      challenge: valueOf(fields, 'www-authenticate'),
+      nonce: valueOf(fields, 'dpop-nonce'),
+      location: valueOf(fields, 'location'),
     } satisfies Record<keyof ReplyMembers['HEAD'], unknown>)
+  }
+
+  /** Takes the response to pass on. Returns its headers. */
+  #receive(response: Response): Fields {
+    this.#response = response
+    this.#received = fieldsOf(response.headers)
+    return this.#received
   }
 
   /**
@@ -207,10 +219,10 @@ export class Forwarded {
   }
 
   /** Returns the `Content-Length` of the forwarded body, or undefined for a body that the platform has decoded. */
-  #length({ headers, body }: Response): string | undefined {
-    const isDecoded = headers.has('content-encoding') && !this.#passesCoded()
+  #length({ body }: Response): string | undefined {
+    const isDecoded = valueOf(this.#received, 'content-encoding') !== undefined && !this.#passesCoded()
     const isTold = !isDecoded && (body || this.#request.method === 'HEAD')
-    return (isTold && headers.get('content-length')) || undefined
+    return (isTold && valueOf(this.#received, 'content-length')) || undefined
   }
 
   /**
@@ -219,7 +231,7 @@ export class Forwarded {
    */
   #cannot(): string {
     const error = { code: 'unsupported', message: 'this platform cannot forward a WebSocket' }
-    this.#response = Response.json({ error }, { status: 501 })
+    this.#receive(Response.json({ error }, { status: 501 }))
     return JSON.stringify({ status: 501 })
   }
 
@@ -245,12 +257,12 @@ export class Forwarded {
 
   async #passed(cookies: string[], keepsChallenge: boolean): Promise<Response> {
     const response = this.#response!
-    const fields = fieldsOf(response.headers)
+    const fields = this.#received
     const headers = this.#rules.passed(response.headers, fields, keepsChallenge)
     for (const cookie of cookies) headers.append('set-cookie', cookie)
     const length = this.#length(response)
     if (length) headers.set('content-length', length)
-    const coding = response.headers.get('content-encoding')
+    const coding = valueOf(fields, 'content-encoding')
     if (coding && this.#passesCoded()) headers.set('content-encoding', coding)
     const { status } = response
     const statusText = usableReason(response.statusText)
@@ -272,7 +284,7 @@ export class Forwarded {
     }
     let whole: Uint8Array<ArrayBuffer> | undefined
     try {
-      if (reflection === 'refuse' && isShort(response)) {
+      if (reflection === 'refuse' && response.body && isShort(fields)) {
         whole = new Uint8Array(await response.arrayBuffer())
         this.#leave()
       }
@@ -327,15 +339,20 @@ const DECODED: string[] = [
  */
 const CAN_PASS_CODED: boolean = 'Bun' in globalThis || 'WebSocketPair' in globalThis
 
+/** Returns true if `Content-Length` is at most the size of one piece of a search. */
+const isAtMostPiece = (fields: Fields): boolean => {
+  const length = valueOf(fields, 'content-length') ?? ''
+  return /^\d+$/.test(length) && Number(length) <= PIECE
+}
+
 /**
- * Returns true if the body is known to fit into one chunk. A short body is searched as a whole, which costs less than a
+ * Returns true if the body is known to fit into one piece. A short body is searched as a whole, which costs less than a
  * stream. A short body that contains the token is refused before any byte is forwarded. An encoded body (content or
  * transfer encoding, RFC 9112 6.3) may be longer than its `Content-Length` says.
  */
-const isShort = ({ body, headers }: Response): boolean => {
-  const length = headers.get('content-length') ?? ''
-  const isEncoded = headers.has('content-encoding') || headers.has('transfer-encoding')
-  return !!body && !isEncoded && /^\d+$/.test(length) && Number(length) <= PIECE
+const isShort = (fields: Fields): boolean => {
+  const isEncoded = fields.some(([name]) => name === 'content-encoding' || name === 'transfer-encoding')
+  return !isEncoded && isAtMostPiece(fields)
 }
 
 /**
@@ -343,12 +360,6 @@ const isShort = ({ body, headers }: Response): boolean => {
  * the disconnect costs 50 µs there.
  */
 const ENDS_WITH_CLIENT: boolean = 'WebSocketPair' in globalThis
-
-/** Returns true if the body of a request may be longer than one chunk. */
-const isLongUpload = ({ body, headers }: Request): boolean => {
-  const length = headers.get('content-length') ?? ''
-  return !!body && !(/^\d+$/.test(length) && Number(length) <= PIECE)
-}
 
 /** Returns the error for an upstream's response that cannot be forwarded. */
 const failed = (rules: Rules, cookies: string[], status: number, code: string, message: string): Response =>
