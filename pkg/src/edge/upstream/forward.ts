@@ -128,7 +128,7 @@ export class Forwarded {
   #response: Response | undefined
   /** The headers of the response. */
   #received: Fields = []
-  /** Stops listening for the client's disconnect. The request of a framework may last longer than its response. */
+  /** Stops listening for the client's disconnect. Called when the upstream sends nothing more. */
   #leave: () => void = () => {}
 
   /** @param fields The headers of the request. */
