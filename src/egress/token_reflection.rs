@@ -32,8 +32,8 @@
 //! page may choose the content of a body and measure the time. A window is as long as the shortest string that is
 //! searched for. The search looks at one byte per window: if no token can contain that byte, no match includes it. In a
 //! run of token characters that is as long as a window, the search compares a rolling hash (Karp and Rabin), which
-//! reveals nothing about partial matches. Strings longer than a window are found by their last bytes: base64 by its last
-//! three quarters.
+//! reveals nothing about partial matches. The first such run costs more, because the hashes of the tokens are then
+//! computed. Strings longer than a window are found by their last bytes: base64 by its last three quarters.
 
 mod alphabet;
 mod escapes;
