@@ -46,7 +46,7 @@ after(async () => {
   await app?.close()
 })
 
-/** Requests a body with these chunks. Resolves with the bytes that arrive, and with the code of the failure, if any. */
+/** Requests a body with these chunks. Resolves with the bytes that arrive, and says if the body breaks off. */
 const ask = async (made, onChunk = () => {}) => {
   chunks = made
   const headers = { cookie, 'x-strongroom': '1', 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' }
@@ -59,9 +59,9 @@ const ask = async (made, onChunk = () => {}) => {
       onChunk(chunk)
     }
   } catch ({ code }) {
-    return { code, given: Buffer.concat(given) }
+    return { isBroken: true, code, given: Buffer.concat(given) }
   }
-  return { code: undefined, given: Buffer.concat(given) }
+  return { isBroken: false, given: Buffer.concat(given) }
 }
 
 /** Returns parts of a text, which is cut at these positions. */
@@ -107,13 +107,28 @@ test('body of any chunks arrives unchanged', time, async () => {
         at += size
       }
       // The receiver takes the memory of each chunk, as streams of bytes do.
-      const { code, given } = await ask(
+      const { isBroken, given } = await ask(
         () => made,
         (chunk) => structuredClone(chunk.buffer, { transfer: [chunk.buffer] }),
       )
-      assert.equal(code, undefined)
-      assert.ok(given.equals(body), `${alphabet}, ${sizes}`)
+      assert.ok(!isBroken && given.equals(body), `${alphabet}, ${sizes}`)
     }
+  }
+})
+
+test('chunks of another kind of view are searched as they are forwarded', time, async () => {
+  const other = (text) => new Uint16Array(bytesOf(text.padEnd(text.length + (text.length % 2))).buffer)
+  const { code, given } = await ask((token) => [other(`say: ${token}!`)])
+  assert.equal(code, 'token_reflected')
+  assert.equal(given.length, 0)
+  const passed = await ask(() => [other('two words'), other(' and more')])
+  assert.equal(`${passed.given}`, 'two words  and more ')
+})
+
+test('body that does not consist of bytes breaks off', time, async () => {
+  for (const chunk of ['a text', new ArrayBuffer(8), 5]) {
+    const { isBroken, given } = await ask(() => [bytesOf('say: '), chunk])
+    assert.deepEqual([isBroken, `${given}`], [true, 'say: '])
   }
 })
 

@@ -64,11 +64,17 @@ export class Search {
   /**
    * Adds a chunk to the search. Returns the bytes that may now be forwarded, in order and without a copy of the chunk.
    *
+   * @param received The chunk.
    * @param hasRoom True if the chunk's buffer has room for the {@link held} bytes before the chunk. One part is then
    *   forwarded, instead of two.
-   * @throws `StrongroomError` `token_reflected`
+   * @throws `StrongroomError` `token_reflected`. TypeError if the chunk is not a view of bytes.
    */
-  pass(chunk: Uint8Array, hasRoom: boolean): Uint8Array[] {
+  pass(received: Uint8Array, hasRoom: boolean): Uint8Array[] {
+    if (!ArrayBuffer.isView(received))
+      throw new TypeError('the body of the response does not consist of bytes')
+    // A replaced `fetch` may deliver other views. With a view of our own, the bytes that are forwarded are those that
+    // were searched.
+    const chunk = new Uint8Array(received.buffer, received.byteOffset, received.byteLength)
     const held = this.#held
     let free = 0
     for (let at = 0; at < chunk.byteLength; at += PIECE) {
@@ -170,8 +176,11 @@ const { IdentityTransformStream, FixedLengthStream } = globalThis as {
  */
 const LITTLE = 4 * 1024
 
-/** The size in bytes of the buffer for fast streams. Each read and each write costs workerd some 30 µs. */
-const LARGE = 256 * 1024
+/**
+ * The size in bytes of the buffer for fast streams. Each read and each write costs workerd some 30 µs, but a slow receiver
+ * keeps the buffer occupied.
+ */
+const LARGE = 128 * 1024
 
 const reader = (body: ReadableStream<Uint8Array>): Reader => {
   const plain = (): Reader => {
