@@ -9,7 +9,7 @@ import { listen } from '../support/listen.mjs'
 
 const TEXT = Buffer.from('a line of the report\n'.repeat(10_000))
 const CODED = gzipSync(TEXT)
-/** A body of many chunks, each of which may end with the beginning of a token. */
+/** A body of many chunks. Each chunk may end with the beginning of a token. */
 const LARGE = Buffer.from(randomBytes(3_000_000).toString('base64'))
 
 const home = ({ pathname }) => pathname === '/orders'
