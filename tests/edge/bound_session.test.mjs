@@ -44,7 +44,7 @@ test('request with the bound cookie has the session', async () => {
   assert.equal((await handler.session(request())).claims.sub, 'alice')
 })
 
-test('renewed cookie is the proof again', async () => {
+test('request with the renewed cookie has the session', async () => {
   visitor.cookies.delete(BOUND)
   assert.equal((await device.renew()).status, 200)
   assert.equal((await handler.session(request())).claims.sub, 'alice')

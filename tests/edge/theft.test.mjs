@@ -7,7 +7,7 @@ import { checkTheft, cookiesOfBound, signInTwice, stealOnPage } from '../../www/
 
 const time = { timeout: 60_000 }
 
-/** Runs steps without a word. */
+/** Runs steps without output. */
 const steps = { run: (_title, action) => action() }
 
 let browser

@@ -28,7 +28,7 @@ async function start(): Promise<void> {
   const [ordinary, bound] = await Promise.all([connect('/ordinary/auth'), connect('/bound/auth')])
   const auth = { ordinary, bound }
   Object.assign(window, { auth, callAsOwner })
-  // If an earlier theft was left half-way, the clock is not the real one, and no login would succeed.
+  // If an earlier theft was left before its end, the clock is not the real one, and no login would succeed.
   await thief('end')
   onClick('login', () => void attempt(() => signIn(auth)))
   onClick('logout', () => void attempt(() => signOut(auth)))

@@ -31,7 +31,7 @@ pub(crate) fn cargo() -> Process {
     program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).shown_as("cargo")
 }
 
-/// Replaces this program by `node`, so that Ctrl-C and other signals reach Node directly.
+/// Replaces this program with `node`, so that Ctrl-C and other signals reach Node directly.
 pub(crate) fn become_node(arguments: &[&str]) -> Result<()> {
     node(arguments).replace()
 }
@@ -108,7 +108,7 @@ impl Process {
         Ok(output)
     }
 
-    /// Replaces this program by the command, so that Ctrl-C and other signals reach the command directly.
+    /// Replaces this program with the command, so that Ctrl-C and other signals reach the command directly.
     #[cfg(unix)]
     pub(crate) fn replace(mut self) -> Result<()> {
         use std::os::unix::process::CommandExt;

@@ -18,11 +18,12 @@ export interface TokenHandler {
    * Returns the session of a request, for pages that are rendered on the server. Reading the session does not count as
    * the user's activity, and sets no cookie.
    *
-   * With `session.bind`, call {@link handle} first for navigations: if the browser must renew its bound cookie before,
-   * that method responds with a page that lets the browser do so.
+   * With `session.bind`, pass navigations to {@link handle} first. If the browser may have to renew its bound cookie, that
+   * method responds with a page that causes the renewal.
    *
    * @returns `null` if there is no session, or if it is bound and the request has no valid bound cookie.
-   * @throws Error if the session cannot be read now. The session continues, and the caller may try again.
+   * @throws Error if the session cannot be read now, or if the browser says that it could not renew its bound cookie. The
+   *   session continues, and the caller may try again.
    */
   session(request: Request, env?: unknown, context?: Context): Promise<EdgeSession | null>
   /**

@@ -194,7 +194,7 @@ export class Host {
       const { pathname, search, href } = new URL(request.url)
       const url = this.#origin ? this.#origin + pathname + search : href
       const value: unknown = bind(new Request(url, { headers: request.headers }))
-      // A promise is no allowed value, and its rejection would end a process of Node.
+      // A promise is not an allowed value, and its rejection would end a process of Node.
       quietly(() => value)
       return JSON.stringify(value) ?? 'null'
     } catch {

@@ -11,7 +11,9 @@ import { withoutBytes } from './malformed.js'
 /** The number of bytes that the core searches at once, and the maximum size of a body that is searched as a whole. */
 export const PIECE: number = 64 * 1024
 
-const NOTHING = new Uint8Array()
+const EMPTY = new Uint8Array()
+
+const STOPPED = 'the token handler has started again while this response was searched: send the request again'
 
 /** Calls the core. An exception is a trap: the instance must not be used again. */
 const inCore = <T>(instance: Instance, call: () => T): T => {
@@ -28,7 +30,7 @@ export class Search {
   #guard: Guard | undefined
   readonly #instance: Instance
   /** A copy of the received bytes that were not forwarded yet. */
-  #held: Uint8Array = NOTHING
+  #held: Uint8Array = EMPTY
 
   private constructor(guard: Guard, instance: Instance) {
     this.#guard = guard
@@ -40,7 +42,7 @@ export class Search {
    * short to search for.
    */
   static for(instance: Instance, authorization: string, others: string): Search | undefined {
-    if (!isSound(instance)) throw new Error('the handler has stopped meanwhile')
+    if (!isSound(instance)) throw new Error(STOPPED)
     const guard = inCore(instance, () => Guard.for_authorization(authorization, others))
     return guard && new Search(guard, instance)
   }
@@ -53,7 +55,7 @@ export class Search {
 
   /** Returns true if a body of at most {@link PIECE} bytes contains a token. */
   isInBody(whole: Uint8Array): boolean {
-    return this.#freeWith(whole) < 0
+    return this.#forwardableWith(whole) < 0
   }
 
   /** The number of received bytes that were not forwarded yet. */
@@ -76,28 +78,28 @@ export class Search {
     // were searched.
     const chunk = new Uint8Array(received.buffer, received.byteOffset, received.byteLength)
     const held = this.#held
-    let free = 0
+    let forwardable = 0
     for (let at = 0; at < chunk.byteLength; at += PIECE) {
-      const count = this.#freeWith(chunk.subarray(at, at + PIECE))
+      const count = this.#forwardableWith(chunk.subarray(at, at + PIECE))
       if (count < 0) throw new StrongroomError('token_reflected', 'the response contains an access token')
-      free += count
+      forwardable += count
     }
-    const ofChunk = free - held.byteLength
+    const ofChunk = forwardable - held.byteLength
     if (ofChunk <= 0) {
       // The chunk is a part of what may be a token, so it is short.
-      this.#held = joined(held.subarray(free), chunk)
-      return [held.subarray(0, free)]
+      this.#held = joined(held.subarray(forwardable), chunk)
+      return [held.subarray(0, forwardable)]
     }
     // Copies the end of the chunk, because the receiver of the chunk may transfer its buffer.
     this.#held = new Uint8Array(chunk.subarray(ofChunk))
     if (!hasRoom) return [held, chunk.subarray(0, ofChunk)]
-    const whole = new Uint8Array(chunk.buffer, chunk.byteOffset - held.byteLength, free)
+    const whole = new Uint8Array(chunk.buffer, chunk.byteOffset - held.byteLength, forwardable)
     whole.set(held)
     return [whole]
   }
 
-  /** Returns true if all bytes that were not forwarded yet may be forwarded after a pause, and are not empty. */
-  isFreeAfterPause(): boolean {
+  /** Returns true if there are held bytes, and all of them may be forwarded after a pause. */
+  isForwardableAfterPause(): boolean {
     if (!this.held) return false
     const guard = this.#current()
     return inCore(this.#instance, () => guard.free_after_pause()) > 0
@@ -112,10 +114,11 @@ export class Search {
   /** Returns all bytes that were not forwarded yet, for forwarding at the end of the body. */
   rest(): Uint8Array {
     const held = this.#held
-    this.#held = NOTHING
+    this.#held = EMPTY
     return held
   }
 
+  /** Ends the search, and frees its memory in the core. */
   end(): void {
     const guard = this.#guard
     this.#guard = undefined
@@ -127,7 +130,7 @@ export class Search {
    * Adds bytes to the search. Returns how many of the bytes that were not forwarded yet may now be forwarded, or -1 if
    * they contain a token.
    */
-  #freeWith(piece: Uint8Array): number {
+  #forwardableWith(piece: Uint8Array): number {
     const guard = this.#current()
     return inCore(this.#instance, () => {
       // Reserves space in the core first, because the core's memory may grow, which replaces `memory.buffer`.
@@ -138,7 +141,7 @@ export class Search {
   }
 
   #current(): Guard {
-    if (!this.#guard || !isSound(this.#instance)) throw new Error('the handler has stopped meanwhile')
+    if (!this.#guard || !isSound(this.#instance)) throw new Error(STOPPED)
     return this.#guard
   }
 }
@@ -174,13 +177,13 @@ const { IdentityTransformStream, FixedLengthStream } = globalThis as {
  * The size in bytes of the buffer for slow streams. The buffer is small, because an isolate may have a thousand waiting
  * streams.
  */
-const LITTLE = 4 * 1024
+const SMALL_BUFFER = 4 * 1024
 
 /**
  * The size in bytes of the buffer for fast streams. Each read and each write costs workerd some 30 µs, but a slow receiver
  * keeps the buffer occupied.
  */
-const LARGE = 128 * 1024
+const LARGE_BUFFER = 128 * 1024
 
 const reader = (body: ReadableStream<Uint8Array>): Reader => {
   const plain = (): Reader => {
@@ -197,7 +200,7 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
     // Other code, such as a replaced `fetch`, has returned a stream that does not support a BYOB reader.
     return plain()
   }
-  let [buffer, wanted] = [new ArrayBuffer(LITTLE), LITTLE]
+  let [buffer, wanted] = [new ArrayBuffer(SMALL_BUFFER), SMALL_BUFFER]
   return {
     hasRoom: true,
     async read(held) {
@@ -209,8 +212,8 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
       const { done, value } = await byob.read(room)
       if (!value) return { done }
       buffer = value.buffer
-      if (value.byteLength === size) wanted = LARGE
-      else if (value.byteLength <= LITTLE) wanted = LITTLE
+      if (value.byteLength === size) wanted = LARGE_BUFFER
+      else if (value.byteLength <= SMALL_BUFFER) wanted = SMALL_BUFFER
       return { done, value }
     },
     cancel: (why) => byob.cancel(why),
@@ -221,7 +224,7 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
  * Ends the search of a body that was garbage-collected: some platforms drop a response after a disconnect without
  * canceling its stream.
  */
-const forgotten: FinalizationRegistry<Search> | undefined =
+const abandoned: FinalizationRegistry<Search> | undefined =
   typeof FinalizationRegistry === 'undefined' ? undefined : new FinalizationRegistry((search) => search.end())
 
 /** A body that holds bytes back while they may be a part of a token. */
@@ -233,7 +236,7 @@ class Searched {
   constructor(body: ReadableStream<Uint8Array>, search: Search) {
     this.#reader = reader(body)
     this.#search = search
-    forgotten?.register(this, search)
+    abandoned?.register(this, search)
   }
 
   /** Resolves with the next bytes to forward, or with undefined at the end. After an exception the body is canceled. */
@@ -269,7 +272,7 @@ class Searched {
    * forwarded.
    */
   #withinPause(reading: Promise<Read>): Promise<Read | undefined> {
-    if (!this.#search.isFreeAfterPause()) return reading
+    if (!this.#search.isForwardableAfterPause()) return reading
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => resolve(undefined), PAUSE_MS)
       reading.finally(() => clearTimeout(timer)).then(resolve, reject)
@@ -288,10 +291,10 @@ export const searched = (
   length?: string,
 ): ReadableStream<Uint8Array> => {
   const source = new Searched(body, search)
-  return IdentityTransformStream ? written(source, length) : pulled(source)
+  return IdentityTransformStream ? writtenBody(source, length) : pulledBody(source)
 }
 
-const pulled = (source: Searched): ReadableStream<Uint8Array> =>
+const pulledBody = (source: Searched): ReadableStream<Uint8Array> =>
   new ReadableStream({
     async pull(controller) {
       const parts = await source.next()
@@ -305,7 +308,7 @@ const pulled = (source: Searched): ReadableStream<Uint8Array> =>
  * Returns a body for Cloudflare, which needs a special stream for a known length. Bytes that are written to such a stream
  * cost half as much as those of a stream that is implemented in JavaScript.
  */
-const written = (source: Searched, length?: string): ReadableStream<Uint8Array> => {
+const writtenBody = (source: Searched, length?: string): ReadableStream<Uint8Array> => {
   const { readable, writable } = length
     ? new FixedLengthStream!(Number(length))
     : new IdentityTransformStream!()
