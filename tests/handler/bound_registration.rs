@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use strongroom::Code;
-use strongroom::edge::Request;
+use strongroom::edge::{Effect, Entry, Reply, Request, Step};
 
 use crate::browser::Browser;
 use crate::device::{
@@ -224,6 +224,31 @@ fn parallel_write_does_not_lose_the_binding() {
     assert_eq!(device.register(&mut host, &offer).status, 200);
     host.pass(IN_FLIGHT + 1);
     assert_refused(&call_unproven(&mut host));
+}
+
+// A second offer would let the browser register another key, which ends the session.
+#[test]
+fn registration_is_found_although_the_response_of_its_write_was_lost() {
+    let mut host = host();
+    let offer = sign_in(&mut host).unwrap();
+    let device = Device::new();
+    let registration = Request {
+        bound_response: Some(device.signed(&offer.challenge, true)),
+        ..by_browser(&offer.path)
+    };
+    let is_write = |effect: &Effect| matches!(effect, Effect::Swap { .. });
+    let (id, effect) = host.run_until(registration, is_write);
+    let Effect::Swap { key, value, .. } = effect else {
+        unreachable!()
+    };
+    let version = "late".to_owned();
+    host.store.insert(key, Entry { value, version });
+    let Step::Do(next) = host.handler.resume(host.now, id, Reply::Failed) else {
+        panic!("the record is not read again")
+    };
+    let response = host.finish((id, next));
+    assert_eq!(response.status, 200);
+    assert!(!ends(&response));
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn challenge_is_not_accepted_as_bound_cookie() {
 }
 
 /// The answers of the provider's back channel name this user.
-fn logout_token(host: &Host) -> String {
+pub(crate) fn logout_token(host: &Host) -> String {
     let now = host.now.wall / 1000;
     let claims = json!({
         "iss": ISSUER, "aud": "web", "iat": now, "exp": now + 120, "jti": "j-1",

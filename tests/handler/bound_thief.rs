@@ -4,6 +4,7 @@
 use serde_json::json;
 use strongroom::edge::{Effect, Request};
 
+use crate::bound_renewal::logout_token;
 use crate::browser::{Browser, Source};
 use crate::device::{
     BOUND, CALL, Device, IN_FLIGHT, Offer, binding, bound, by_browser, call_as, ends, sign_in,
@@ -283,4 +284,127 @@ fn uncommitted_refresh_keeps_the_binding() {
     host.pass(IN_FLIGHT + 1);
     assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
     assert_eq!(host.call("GET", CALL).status(), 200);
+}
+
+/// Logs out with the cookies of the host's browser. Returns true if the redirect to the provider has the ID token.
+fn logout_gives_id_token(host: &mut Host) -> bool {
+    assert_eq!(host.call("POST", "/auth/logout").status(), 200);
+    let response = host.go("/auth/logout/provider", Source::App).own();
+    location(&response).contains("id_token_hint=ey")
+}
+
+#[test]
+fn copy_from_before_the_binding_gets_no_id_token_after_the_end() {
+    for is_bound in [true, false] {
+        for (is_restarted, later) in [(false, 60), (true, 60), (true, 3 * 86_400)] {
+            let mut host = Host::with(&binding("if-supported"));
+            let offer = sign_in(&mut host).unwrap();
+            let copy = host.browser.clone();
+            if is_bound {
+                Device::new().register(&mut host, &offer);
+            }
+            host.call("GET", CALL);
+            host.pass(IN_FLIGHT + 1);
+            assert!(logout_gives_id_token(&mut host), "the user's own logout");
+            host.pass(later);
+            if is_restarted {
+                host.restart(&json!({}));
+            }
+            if later > 86_400 {
+                // The record has expired.
+                host.store.clear();
+            }
+            host.browser = copy;
+            steal(&mut host);
+            let has_token = logout_gives_id_token(&mut host);
+            assert_eq!(has_token, !is_bound && later == 60, "{is_bound} {later}");
+        }
+    }
+}
+
+#[test]
+fn copy_from_before_the_binding_gets_no_id_token_after_a_back_channel_logout() {
+    let mut host = Host::with(&binding("if-supported"));
+    let offer = sign_in(&mut host).unwrap();
+    let copy = host.browser.clone();
+    Device::new().register(&mut host, &offer);
+    host.call("GET", CALL);
+    host.pass(IN_FLIGHT + 1);
+    let token = logout_token(&host);
+    assert_eq!(host.post_logout_token(&token).status, 200);
+    host.restart(&json!({}));
+    host.browser = copy;
+    assert!(!logout_gives_id_token(&mut host));
+}
+
+#[test]
+fn required_tells_an_unbound_copy_no_user() {
+    for is_late in [true, false] {
+        let mut host = Host::with(&binding("required"));
+        let offer = sign_in(&mut host).unwrap();
+        let copy = host.browser.clone();
+        Device::new().register(&mut host, &offer);
+        host.pass(if is_late { 71 } else { 20 });
+        host.store.clear();
+        host.restart(&json!({}));
+        host.browser = copy;
+        assert_eq!(logout_gives_id_token(&mut host), !is_late);
+    }
+}
+
+#[test]
+fn binding_restored_during_the_refresh_of_a_copy_is_kept() {
+    let mut host = Host::with(&binding("if-supported"));
+    let offer = sign_in(&mut host).unwrap();
+    let mut thief = host.browser.clone();
+    let mut device = Device::new();
+    device.register(&mut host, &offer);
+    host.pass(590);
+    host.store.clear();
+    host.restart(&json!({}));
+    host.body = Some(device.refresh);
+    host.before_write = Some(|host| {
+        // Between the copy's refresh and its commit, the user's browser renews the bound cookie.
+        host.before_write = Some(|host| {
+            let request = Request {
+                bound_session: Some(String::new()),
+                ..by_browser(&host.body.take().unwrap())
+            };
+            assert_eq!(host.request_elsewhere(request).status(), 403);
+        });
+    });
+    let answered = call_as(&mut host, &thief);
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+    for cookie in answered.cookies() {
+        thief.set(cookie);
+    }
+    assert_eq!(call_as(&mut host, &thief).code(), "bound_cookie_missing");
+    // The next read writes the binding.
+    host.pass(IN_FLIGHT + 1);
+    assert_eq!(call_as(&mut host, &thief).code(), "bound_cookie_missing");
+    host.restart(&json!({}));
+    assert_eq!(call_as(&mut host, &thief).code(), "bound_cookie_missing");
+}
+
+#[test]
+fn copy_at_a_limit_that_a_new_process_sees_first_ends_nothing() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let config =
+            json!({ "session": { "bind": "if-supported", "storage": storage, "idle": 900 } });
+        let mut host = Host::with(&config);
+        let offer = sign_in(&mut host).unwrap();
+        let copy = host.browser.clone();
+        let mut device = Device::new();
+        device.register(&mut host, &offer);
+        for _ in 0..2 {
+            host.pass(590);
+            device.renew(&mut host);
+            device.renew(&mut host);
+            assert_eq!(host.call("GET", CALL).status(), 200);
+        }
+        host.restart(&json!({}));
+        // The copy's own time of activity is at the limit.
+        assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+        assert_eq!(host.call("GET", CALL).status(), 200, "{storage}");
+    }
 }

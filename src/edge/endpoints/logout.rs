@@ -82,7 +82,8 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         }
         None => false,
     };
-    let hint = session.as_deref().and_then(Session::id_token_hint);
+    let named = session.as_deref().filter(|it| may_name_user(context, it));
+    let hint = named.and_then(Session::id_token_hint);
     let hint = hint.unwrap_or_default();
     let mut cookies = context.jar().clear_session(&context.cookies());
     if !has_ended && !is_missing && !cookies.is_empty() {
@@ -108,6 +109,16 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         cookies,
         ..response
     }
+}
+
+/// Returns true unless the session's cookie may be a copy from before the binding of the session, according to its age: the
+/// session must be bound by now, or its browser has deleted the cookie, and its record has expired. Such a copy may end the
+/// session, as by a login, but gets no ID token.
+fn may_name_user(context: &RequestContext, session: &Session) -> bool {
+    let task = &context.task;
+    let age = Millis(task.now().wall.saturating_sub(session.began));
+    let is_kept = age < task.config().flow.limits.absolute + KEPT;
+    is_kept && !bound::is_refused_as_unbound(task, session)
 }
 
 /// Checks that a script or a form of the app sent the request.

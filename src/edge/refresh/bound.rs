@@ -82,7 +82,7 @@ pub(in crate::edge) async fn check_with_record(
     // If the coordinator is down, the cookie and the cached record decide.
     let read = record_store::fetch_if_due(task, session).await;
     check(task, session)?;
-    if read.is_err() && must_be_bound(task, session) && binding(task, session).is_none() {
+    if read.is_err() && is_refused_as_unbound(task, session) {
         return Err(record_store::unavailable(task, &session.sid));
     }
     Ok(())
@@ -123,6 +123,11 @@ pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<
 /// Returns true if the session must be bound by now, and its cookie says that it is not. The session's record may be newer.
 pub(in crate::edge) fn must_be_bound(task: &Task, session: &Session) -> bool {
     task.bound_cookie().mode == Bind::Required && is_late(task, session)
+}
+
+/// Returns true if [`check_required`] refuses the session.
+pub(in crate::edge) fn is_refused_as_unbound(task: &Task, session: &Session) -> bool {
+    must_be_bound(task, session) && binding(task, session).is_none()
 }
 
 /// Returns true if the handler no longer offers to bind the session, and the session's cookie says that it is not bound.

@@ -100,6 +100,10 @@ async fn write_end(
             if let Some(newer) = recorded.filter(newer) {
                 latest = newer.clone();
             }
+            // A copy of the cookie from before the binding must not get the ID token after the end.
+            if let Some(bound) = &record.bound {
+                latest = latest.with_binding(bound);
+            }
         }
         let over = Rc::new(Record::of_ended(&latest, reason, task.now().wall));
         // control: end_is_written

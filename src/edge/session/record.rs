@@ -213,6 +213,7 @@ impl Record {
             generation: session.generation,
             committed_at: at,
             ended: Some(reason),
+            bound: session.bound.clone(),
             ..Self::default()
         }
     }

@@ -38,12 +38,11 @@ fn is_ahead(ours: &Record, theirs: Option<&Record>) -> bool {
     }
 }
 
-/// Returns the record of a session that continues, with this binding unless the record has one.
+/// Returns the record with this binding unless it has one. The record of a session that has ended needs it, too: a copy of
+/// the cookie from before the binding still contains the ID token.
 fn with_binding(record: Rc<Record>, bound: Option<&Binding>) -> Rc<Record> {
     match bound {
-        Some(bound) if record.bound.is_none() && record.ended.is_none() => {
-            Rc::new(record.with_binding(bound.clone()))
-        }
+        Some(bound) if record.bound.is_none() => Rc::new(record.with_binding(bound.clone())),
         _ => record,
     }
 }
@@ -95,13 +94,13 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
     let is_over = ends.iter().flatten().any(|entry| {
         LogoutTimes::from_text(&entry.value).is_none_or(|it| it.end(session.began, issued))
     });
+    // The session may have been bound after this isolate read the record.
+    let bound = stored.record.as_ref().and_then(|it| it.bound.clone());
     // control: back_channel_logout_is_found
     if is_over {
         let over = Record::of_ended(session, EndReason::ProviderEnded, now.wall);
-        stored.record = Some(Rc::new(over));
+        stored.record = Some(with_binding(Rc::new(over), bound.as_ref()));
     }
-    // The session may have been bound after this isolate read the record.
-    let bound = stored.record.as_ref().and_then(|it| it.bound.clone());
     let ours = cached(task, &session.sid).record;
     let known = ours.as_ref().and_then(|ours| ours.bound.clone());
     let is_binding_lost = bound.is_none() && known.is_some();
@@ -327,9 +326,11 @@ pub(in crate::edge) async fn write(
         let ours = cached.stored.record.as_ref();
         // Keep a newer record, since the response to a later write may have arrived first.
         if !ours.is_some_and(|ours| is_ahead(ours, Some(record))) {
+            // A lost binding may have been restored during the write. The next read of the record writes it.
+            let known = ours.and_then(|ours| ours.bound.as_ref());
             cached.stored = Stored {
                 version: Some(version.clone()),
-                record: Some(record.clone()),
+                record: Some(with_binding(record.clone(), known)),
             };
         }
     }

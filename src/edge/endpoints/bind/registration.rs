@@ -193,6 +193,7 @@ async fn bind(
     let task = &context.task;
     let _guard = task.keep_alive();
     let unknown = reference.placeholder();
+    let mut has_failed = false;
     for _ in 0..WRITES {
         let Ok(Stored { version, record }) = record_store::fetch(task, &unknown).await else {
             return Err(record_store::unavailable(task, &reference.sid));
@@ -221,6 +222,9 @@ async fn bind(
         match record_store::write(task, &unknown, version, &Rc::new(next)).await {
             Ok(Some(_)) => return Ok(true),
             Ok(None) => {}
+            // The write may have arrived although its response was lost. A registration that is offered again has another
+            // key, which would end the session, so find out.
+            Err(_) if !has_failed => has_failed = true,
             Err(_) => break,
         }
     }
