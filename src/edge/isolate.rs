@@ -57,7 +57,7 @@ pub(super) enum Seldom {
     Bind,
     /// A browser could not be asked to bind its session.
     CannotBind,
-    /// A browser was asked to bind its session, and did not.
+    /// A session is not bound, and is older than the offer to bind it.
     NotBound,
 }
 

@@ -171,8 +171,8 @@ pub(super) fn to_app(context: &RequestContext, title: &str, path: &str) -> OwnRe
     response::redirect(path.to_owned())
 }
 
-/// Returns true for a navigation without a bound cookie that did not come from the app's own origin. The browser then may
-/// not have renewed the cookie of a bound session first.
+/// Returns true if the browser may not have renewed the bound cookie before this navigation: the navigation came from
+/// another origin, and has no bound cookie.
 pub(super) fn may_lack_renewal(context: &RequestContext) -> bool {
     let bound = context.task.bound_cookie();
     let request = &context.request;
@@ -185,7 +185,8 @@ pub(super) fn may_lack_renewal(context: &RequestContext) -> bool {
         && !csrf::is_same_origin(request)
 }
 
-/// Returns a page that repeats such a navigation to a page of the app, if its session is bound. The repetition comes from
+/// Returns a page that repeats a navigation to a page of the app by `Refresh`, if its session is bound, and the navigation
+/// was not repeated already. The repetition comes from
 /// the app's own origin, or from an opaque origin in a sandboxed window. So a cookie for the address keeps the page from
 /// repeating itself without end. The page sets the mark, because the navigation began elsewhere.
 pub(super) async fn renewing_page(context: &RequestContext) -> Option<OwnResponse> {

@@ -7,8 +7,8 @@ use strongroom::edge::Request;
 
 use crate::browser::{Browser, Source};
 use crate::device::{
-    BOUND, CALL, Device, IN_FLIGHT, VALID, assert_refused, bound, call_as, call_unproven, host,
-    sign_in, storages,
+    BOUND, CALL, Device, IN_FLIGHT, VALID, assert_refused, bound, call_as,
+    call_without_bound_cookie, host, sign_in, storages,
 };
 use crate::host::{COOKIE, Host, json_of};
 
@@ -18,7 +18,7 @@ fn copied_session_cookie_is_useless() {
         let mut host = Host::with(&config);
         bound(&mut host);
         host.pass(IN_FLIGHT + 1);
-        assert_refused(&call_unproven(&mut host));
+        assert_refused(&call_without_bound_cookie(&mut host));
         assert_eq!(host.call("GET", CALL).status(), 200);
         assert_eq!(host.upstream.len(), 1);
     }
@@ -29,7 +29,7 @@ fn control_unbound_session_accepts_a_copy() {
     let mut host = host();
     sign_in(&mut host);
     host.pass(IN_FLIGHT + 1);
-    assert_eq!(call_unproven(&mut host).status(), 200);
+    assert_eq!(call_without_bound_cookie(&mut host).status(), 200);
 }
 
 #[test]
@@ -67,9 +67,9 @@ fn requests_in_flight_pass_for_ten_seconds() {
     let mut host = host();
     bound(&mut host);
     host.pass(IN_FLIGHT);
-    assert_eq!(call_unproven(&mut host).status(), 200);
+    assert_eq!(call_without_bound_cookie(&mut host).status(), 200);
     host.pass(1);
-    assert_refused(&call_unproven(&mut host));
+    assert_refused(&call_without_bound_cookie(&mut host));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn refused_request_does_not_count_as_activity() {
     );
     bound(&mut host);
     host.pass(90);
-    assert_refused(&call_unproven(&mut host));
+    assert_refused(&call_without_bound_cookie(&mut host));
     host.pass(10);
     assert_eq!(host.call("GET", CALL).code(), "session_ended");
 }
@@ -145,7 +145,7 @@ fn refused_request_at_a_limit_ends_nothing() {
     );
     bound(&mut host);
     host.pass(100);
-    assert_refused(&call_unproven(&mut host));
+    assert_refused(&call_without_bound_cookie(&mut host));
 }
 
 /// Checks that the bound cookie of the host's browser is refused with the cookies of another session.

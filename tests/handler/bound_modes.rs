@@ -7,7 +7,7 @@ use strongroom::edge::Request;
 use crate::browser::Source;
 use crate::device::{
     BOUND, CALL, Device, IN_FLIGHT, Offer, VALID, assert_refused, binding, bound, by_browser,
-    call_as, call_unproven, ends, host, sign_in,
+    call_as, call_without_bound_cookie, ends, host, sign_in,
 };
 use crate::host::{Host, KEYS};
 
@@ -44,7 +44,7 @@ fn report_refuses_nothing() {
     let mut host = Host::with(&binding("report"));
     bound(&mut host);
     host.pass(IN_FLIGHT + 1);
-    assert_eq!(call_unproven(&mut host).status(), 200);
+    assert_eq!(call_without_bound_cookie(&mut host).status(), 200);
     assert_eq!(host.faults(), [Code::BoundCookieMissing]);
     assert_eq!(host.call("GET", CALL).status(), 200);
     assert!(host.faults().is_empty());
@@ -80,7 +80,7 @@ fn turned_off_bound_sessions_continue_unchecked() {
     let mut device = bound(&mut host);
     host.restart(&json!({ "session": { "bind": false } }));
     host.pass(IN_FLIGHT + 1);
-    assert_eq!(call_unproven(&mut host).status(), 200);
+    assert_eq!(call_without_bound_cookie(&mut host).status(), 200);
     assert!(ends(&device.renew(&mut host)));
 }
 

@@ -6,8 +6,8 @@ use strongroom::edge::{Effect, Entry, Reply, Request, Step};
 
 use crate::browser::Browser;
 use crate::device::{
-    BOUND, CALL, Device, IN_FLIGHT, Offer, assert_refused, bound, by_browser, call_unproven,
-    challenge_of, ends, host, others, sign_in, storages,
+    BOUND, CALL, Device, IN_FLIGHT, Offer, assert_refused, bound, by_browser,
+    call_without_bound_cookie, challenge_of, ends, host, others, sign_in, storages,
 };
 use crate::host::{Host, header, json_of};
 
@@ -104,7 +104,11 @@ fn malformed_signed_challenges_register_nothing() {
         assert!(response.cookies.is_empty(), "{what}");
     }
     host.pass(IN_FLIGHT + 1);
-    assert_eq!(call_unproven(&mut host).status(), 200, "nothing is bound");
+    assert_eq!(
+        call_without_bound_cookie(&mut host).status(),
+        200,
+        "nothing is bound"
+    );
 }
 
 #[test]
@@ -223,7 +227,7 @@ fn parallel_write_does_not_lose_the_binding() {
     let mut device = Device::new();
     assert_eq!(device.register(&mut host, &offer).status, 200);
     host.pass(IN_FLIGHT + 1);
-    assert_refused(&call_unproven(&mut host));
+    assert_refused(&call_without_bound_cookie(&mut host));
 }
 
 // A second offer would let the browser register another key, which ends the session.

@@ -124,7 +124,7 @@ fn challenge_is_not_accepted_as_bound_cookie() {
     assert_refused(&host.call("GET", CALL));
 }
 
-/// The answers of the provider's back channel name this user.
+/// The responses of the provider's back channel name this user.
 pub(crate) fn logout_token(host: &Host) -> String {
     let now = host.now.wall / 1000;
     let claims = json!({

@@ -191,7 +191,7 @@ pub(crate) fn host() -> Host {
 }
 
 /// Sends a call without the bound cookie, like a thief who has only a copy of the session's cookie.
-pub(crate) fn call_unproven(host: &mut Host) -> Answered {
+pub(crate) fn call_without_bound_cookie(host: &mut Host) -> Answered {
     let mut browser = host.browser.clone();
     browser.lose(BOUND);
     call_as(host, &browser)

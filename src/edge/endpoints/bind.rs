@@ -35,7 +35,7 @@ const RENEWAL_PATH: &str = "/bind/refresh";
 const EXCLUDED: &[&str] = &["/login", "/callback", "/popup", "/backchannel-logout"];
 
 /// The name of the response header with a challenge for the next renewal.
-const CHALLENGE: &str = "secure-session-challenge";
+const CHALLENGE_HEADER: &str = "secure-session-challenge";
 
 /// A session that a challenge or the address of a renewal names.
 struct SessionReference {
@@ -75,7 +75,7 @@ impl SessionReference {
     }
 }
 
-/// Checks that a browser itself sent this request for a page of the app. A script cannot set `Origin` and
+/// Checks that a browser itself sent this request for a page of the app. A script can set neither `Origin` nor
 /// `Sec-Fetch-*`. In the mode `no-cors` it cannot set `Secure-Session-Response` either, because the browser removes it.
 fn is_by_browser(context: &RequestContext) -> bool {
     let request = &context.request;
@@ -134,10 +134,10 @@ fn ended(context: &RequestContext) -> OwnResponse {
     response::json(200, body)
 }
 
-/// Returns the identifier of the browser's bound session. All sessions of this handler have the same identifier, so that a
-/// new session replaces the one before in the browser. Otherwise the browser would renew both, and one bound cookie would
-/// replace the other. Browsers know the sessions of all origins of a site by their identifiers, so it names the host:
-/// otherwise the session of an app on another subdomain would replace this one.
+/// Returns the identifier of the browser's bound session. All sessions of this handler on one host have the same
+/// identifier, so that a new session replaces the one before. Otherwise the browser would renew both, and one bound cookie
+/// would replace the other. The identifier contains the host, because a browser keeps one session for each identifier of a
+/// site, which includes all subdomains.
 fn identifier(context: &RequestContext) -> String {
     let host = context.origin.trim_start_matches("https://");
     [&context.jar().session(), " ", host].concat()
@@ -182,7 +182,7 @@ fn challenge(
     let until = context.task.now().wall.saturating_add(life.0);
     let challenge = subject.issue(context.task.config(), Use::Challenge, until);
     let value = ["\"", &challenge, "\";id=\"", &identifier(context), "\""].concat();
-    response.headers.push((CHALLENGE, value));
+    response.headers.push((CHALLENGE_HEADER, value));
 }
 
 /// Returns the scope of the browser's session in JSON: the app's origin, except the paths that do not wait for a

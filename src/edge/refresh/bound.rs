@@ -27,13 +27,13 @@ pub(in crate::edge) fn binding(task: &Task, session: &Session) -> Option<Binding
 
 /// Returns true if a replaced cookie does not end the session of this record: a copy of the cookie is useless, because
 /// the session is bound.
-pub(in crate::edge) fn outlasts_copies(task: &Task, record: &Record) -> bool {
+pub(in crate::edge) fn ignores_replaced_cookies(task: &Task, record: &Record) -> bool {
     record.bound.is_some() && task.bound_cookie().mode.is_enforced()
 }
 
 /// Puts the binding of a session back into the cached record if the store has lost it. The next read of the record writes
-/// it. Otherwise a copy from before the binding would be valid again, and its next refresh would release the user's
-/// session from the key.
+/// it. Otherwise the handler would accept a copy from before the binding. Its next refresh would write a record
+/// without the binding, and the user's session would be unprotected.
 pub(in crate::edge) fn restore(
     task: &Task,
     session: &Session,
@@ -106,7 +106,7 @@ fn has_bound_cookie(task: &Task, session: &Session, binding: &Binding) -> bool {
 pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<(), Refusal> {
     let mode = task.bound_cookie().mode;
     let is_asked = matches!(mode, Bind::Required | Bind::Report);
-    if !is_asked || !is_late(task, session) || binding(task, session).is_some() {
+    if !is_asked || !is_still_unbound(task, session) || binding(task, session).is_some() {
         return Ok(());
     }
     // control: required_refuses_unbound_session
@@ -114,7 +114,7 @@ pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<
         return refuse(task, session, mode);
     }
     let message = msg!(
-        "a session was not bound after its login, probably because its browser cannot bind sessions; 'required' refuses it"
+        "a session is not bound: its browser cannot bind sessions, or it began before `session.bind` was set; 'required' would refuse it"
     );
     task.fault_seldom(Seldom::NotBound, message);
     Ok(())
@@ -122,7 +122,7 @@ pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<
 
 /// Returns true if the session must be bound by now, and its cookie says that it is not. The session's record may be newer.
 pub(in crate::edge) fn must_be_bound(task: &Task, session: &Session) -> bool {
-    task.bound_cookie().mode == Bind::Required && is_late(task, session)
+    task.bound_cookie().mode == Bind::Required && is_still_unbound(task, session)
 }
 
 /// Returns true if [`check_required`] refuses the session.
@@ -130,8 +130,8 @@ pub(in crate::edge) fn is_refused_as_unbound(task: &Task, session: &Session) -> 
     must_be_bound(task, session) && binding(task, session).is_none()
 }
 
-/// Returns true if the handler no longer offers to bind the session, and the session's cookie says that it is not bound.
-fn is_late(task: &Task, session: &Session) -> bool {
+/// Returns true if the session's cookie says that the session is not bound, although the time for it has passed.
+fn is_still_unbound(task: &Task, session: &Session) -> bool {
     // An isolate may have read the record before the binding, and reads it again after this time.
     let longest = OFFERED + task.config().recheck;
     let age = Millis(task.arrived().wall.saturating_sub(session.began));

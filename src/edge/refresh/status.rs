@@ -184,7 +184,7 @@ pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> Se
     // A copy of a bound session's cookie is refused without the bound cookie, and need not end the session.
     // control: replaced_cookie_keeps_bound_session
     if let (GenerationStatus::Replayed, Some(session)) = (&status, &record.session)
-        && bound::outlasts_copies(task, &record)
+        && bound::ignores_replaced_cookies(task, &record)
     {
         status = GenerationStatus::Succeeded(session);
     }

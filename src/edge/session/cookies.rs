@@ -254,7 +254,7 @@ impl<'a> Jar<'a> {
     }
 
     /// Returns the name of the cookie that says that the registration of a key has failed, and may be offered again.
-    pub(in crate::edge) fn not_registered(&self) -> String {
+    pub(in crate::edge) fn failed_registration(&self) -> String {
         [self.prefix(), &self.config.cookie.name, "-unbound"].concat()
     }
 
@@ -264,7 +264,7 @@ impl<'a> Jar<'a> {
         cookie.trim_start_matches("=; ").to_owned()
     }
 
-    /// Returns the name of the cookie with the address to which a page of the handler has repeated a navigation.
+    /// Returns the name of the cookie with the hash of the address to which a page of the handler has repeated a navigation.
     pub(in crate::edge) fn repeated(&self) -> String {
         [self.prefix(), &self.config.cookie.name, "-repeated"].concat()
     }

@@ -1,4 +1,4 @@
-//! The registration of a browser's key: the response to a login offers it, and the browser answers with a signed challenge.
+//! The registration of a browser's key: the response to a login offers it, and the browser responds with a signed challenge.
 //! A browser does not repeat a registration that has failed, so the handler then sets a cookie, with which the
 //! next `GET <base>/session` offers it again. Without this cookie there is no second offer, because the first registration
 //! may still be in progress.
@@ -35,19 +35,19 @@ use crate::oauth::jwks::Jwk;
 use crate::session::EndReason;
 
 /// The response header that offers the registration.
-const HEADER: &str = "secure-session-registration";
+const OFFER_HEADER: &str = "secure-session-registration";
 
 /// A browser must register its key within this time after the login.
-const REGISTERED: Millis = Millis::from_secs(120);
+const REGISTRATION_LIFE: Millis = Millis::from_secs(120);
 
 /// Largest number of attempts to write the binding while other tasks write the same record.
 const WRITES: u32 = 5;
 
 /// The purpose of a challenge.
-const CHALLENGE: &str = "bind challenge";
+const CHALLENGE_PURPOSE: &str = "bind challenge";
 
 /// The purpose of the state in the address of a renewal.
-pub(super) const STATE: &str = "bound session";
+pub(super) const STATE_PURPOSE: &str = "bound session";
 
 /// Adds the offer to bind the session to a response, unless the session is bound, or is no longer new.
 pub(in crate::edge) async fn offer(
@@ -74,7 +74,12 @@ pub(in crate::edge) async fn offer(
         storage,
     };
     let text = reference.to_text();
-    let sealed = seal::seal(task, &purpose(context, CHALLENGE), Secret::new(text)).await;
+    let sealed = seal::seal(
+        task,
+        &purpose(context, CHALLENGE_PURPOSE),
+        Secret::new(text),
+    )
+    .await;
     let Some(challenge) = sealed else {
         return;
     };
@@ -87,7 +92,7 @@ pub(in crate::edge) async fn offer(
         "\"",
     ]
     .concat();
-    response.headers.push((HEADER, value));
+    response.headers.push((OFFER_HEADER, value));
 }
 
 /// Adds the offer again, if the registration that the login had offered has failed.
@@ -96,27 +101,27 @@ pub(in crate::edge) async fn offer_again(
     session: &Session,
     response: &mut OwnResponse,
 ) {
-    let name = context.jar().not_registered();
+    let name = context.jar().failed_registration();
     let CookieValue::Value(value) = context.cookies().value(&name) else {
         return;
     };
     let (config, now) = (context.task.config(), context.task.now().wall);
     // Otherwise a thief who has a copy of the session's cookie could bind the session to a key of their own.
-    if unbound(&session.sid).verify(config, Use::Offer, &value, now) {
+    if without_key(&session.sid).verify(config, Use::Offer, &value, now) {
         offer(context, session, context.found_in(), response).await;
     }
 }
 
-/// Writes the cookie with which the next question about the session offers the registration again.
-fn set_not_registered(context: &RequestContext, sid: &str) -> String {
+/// Writes the cookie with which the next `GET <base>/session` offers the registration again.
+fn set_failed_registration(context: &RequestContext, sid: &str) -> String {
     let (config, jar) = (context.task.config(), context.jar());
     let until = context.task.now().wall.saturating_add(OFFERED.0);
-    let value = unbound(sid).issue(config, Use::Offer, until);
-    jar.set_lax(&jar.not_registered(), &value, OFFERED)
+    let value = without_key(sid).issue(config, Use::Offer, until);
+    jar.set_lax(&jar.failed_registration(), &value, OFFERED)
 }
 
 /// Returns the subject of a session that has no key yet.
-const fn unbound(sid: &str) -> Subject<'_> {
+const fn without_key(sid: &str) -> Subject<'_> {
     Subject {
         sid,
         thumbprint: "",
@@ -151,7 +156,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Ok(false) => return ended(context),
         Err(refusal) => {
             let mut response = context.refusal_response(&refusal);
-            let cookie = set_not_registered(context, &reference.sid);
+            let cookie = set_failed_registration(context, &reference.sid);
             response.cookies.push(cookie);
             return response;
         }
@@ -164,7 +169,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         key.public_json(),
     ]
     .concat();
-    let purpose = purpose(context, STATE);
+    let purpose = purpose(context, STATE_PURPOSE);
     let Some(state) = seal::seal(&context.task, &purpose, Secret::new(text)).await else {
         return response::failure();
     };
@@ -177,14 +182,19 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
 
 /// Returns the session that a challenge names, unless the challenge has expired.
 async fn session_of(context: &RequestContext, challenge: &str) -> Option<SessionReference> {
-    let opened = seal::open(&context.task, &purpose(context, CHALLENGE), challenge).await;
+    let opened = seal::open(
+        &context.task,
+        &purpose(context, CHALLENGE_PURPOSE),
+        challenge,
+    )
+    .await;
     let text = opened.ok()?;
     let reference = SessionReference::from_lines(lines(text.expose()))?;
-    (age(context, reference.began) < REGISTERED).then_some(reference)
+    (age(context, reference.began) < REGISTRATION_LIFE).then_some(reference)
 }
 
-/// Writes the binding into the session's record, once. Returns false if the session has ended, or ends because it is bound
-/// to another key.
+/// Writes the binding into the session's record, once. Returns false if the session has ended, or is bound to another key.
+/// A second key ends the session if `session.bind` is enforced.
 async fn bind(
     context: &RequestContext,
     reference: &SessionReference,

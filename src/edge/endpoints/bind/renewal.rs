@@ -1,13 +1,13 @@
 //! The renewal of the bound cookie: `POST <base>/bind/refresh`.
 //!
 //! The renewal needs only the signature. If the coordinator is down, the renewal succeeds, since each request checks by
-//! itself if its session has ended. A response is only 200, 403 with a challenge, or 503: with any other status browsers
-//! forget the bound session.
+//! itself if its session has ended. A browser's renewal gets only 200, 403 with a challenge, or 503: with most other
+//! statuses browsers forget the bound session. Other requests get 403 without a challenge.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
 
-use super::registration::STATE;
+use super::registration::STATE_PURPOSE;
 use super::{
     SessionReference, age, challenge, ended, is_by_browser, is_signed, lines,
     parse_signed_challenge, purpose, renewed,
@@ -41,7 +41,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         return ended(context);
     }
     let state = context.url.query();
-    let opened = seal::open(&context.task, &purpose(context, STATE), state).await;
+    let opened = seal::open(&context.task, &purpose(context, STATE_PURPOSE), state).await;
     let text = match opened {
         Ok(text) => text,
         // Another isolate has this key already.
@@ -108,12 +108,12 @@ async fn has_signed_challenge(context: &RequestContext, subject: Subject<'_>, jw
         .bound_response
         .as_deref()
         .and_then(parse_signed_challenge);
-    let Some((jwt, algorithm, answered)) = signed else {
+    let Some((jwt, algorithm, challenge)) = signed else {
         return false;
     };
     let task = &context.task;
     let now = task.now().wall;
-    if !subject.verify(task.config(), Use::Challenge, &answered, now) {
+    if !subject.verify(task.config(), Use::Challenge, &challenge, now) {
         return false;
     }
     let value = Value::parse(jwk).ok();
