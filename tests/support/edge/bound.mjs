@@ -1,9 +1,16 @@
+import { once } from 'node:events'
 import { booted } from '../app.mjs'
 import { startPage } from './page.mjs'
 import { startTls } from './tls.mjs'
 
 /** The name of the bound cookie. */
 export const BOUND = '__Host-strongroom-bound'
+
+/** Milliseconds after which a bound cookie is no longer valid. */
+export const LIFE = 661_000
+
+/** The path of the renewal. */
+export const RENEWAL = '/auth/bind/refresh'
 
 /** Features of Chromium: bound sessions, with keys in software, since the machine of a test may have no security chip. */
 const FEATURES = ['PersistDeviceBoundSessions', 'EnableBoundSessionCredentialsSoftwareKeysForManualTesting']
@@ -34,6 +41,7 @@ export async function startBound(platform, { session, handler, ...options } = {}
     spki: tls.spki,
     failing: tls.failing,
     holds: tls.holds,
+    arrivals: tls.arrivals,
     /** Resolves with the status of a call of the page. */
     call: (page) =>
       page.evaluate((url) => settle(auth.fetch(url).then((it) => it.status)), `${app.api.url}orders`),
@@ -45,8 +53,32 @@ export async function startBound(platform, { session, handler, ...options } = {}
     },
     /** Lets the bound cookie end in the browser, as after its life. */
     expire: (page) => page.context().clearCookies({ name: BOUND }),
+    /** Returns the renewals that were successful. */
+    renewals: () => requestsTo(RENEWAL).filter(({ status }) => status === 200),
+    /** Holds back a renewal from its arrival until `meanwhile` has settled. `begin` sends a request that causes it. */
+    async holdRenewal(begin, meanwhile = () => {}) {
+      let release
+      tls.holds.set(RENEWAL, new Promise((resolve) => (release = resolve)))
+      const arrival = once(tls.arrivals, RENEWAL)
+      try {
+        await begin()
+        await arrival
+        await meanwhile()
+      } finally {
+        tls.holds.clear()
+        release()
+      }
+    },
+    /** Resolves with a request to this path and its response, which is at this place in the order of responses. */
+    async response(path, place) {
+      while (requestsTo(path).length <= place) await once(tls.arrivals, 'response')
+      return requestsTo(path)[place]
+    },
   }
 }
+
+/** Returns the bound cookie that a request has, or that a response sets. */
+export const boundOf = (text) => new RegExp(`${BOUND}=([^;]+)`).exec(text)?.[1]
 
 /** Waits for the bound cookie, and resolves with it. */
 export async function boundCookie(page) {

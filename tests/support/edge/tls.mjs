@@ -1,4 +1,5 @@
 import { createHash, X509Certificate } from 'node:crypto'
+import { EventEmitter } from 'node:events'
 import { request as open } from 'node:http'
 import { createServer } from 'node:https'
 import { generate } from 'selfsigned'
@@ -16,29 +17,52 @@ export async function startTls() {
   let target
   /** All requests in the order of their responses. */
   const seen = []
-  /** Statuses with which the proxy itself responds, by path. */
+  /** Emits the path of each request when it arrives, and `response` with each response. */
+  const arrivals = new EventEmitter()
+  /** The faults with which the proxy itself responds, by path: a status, or a function of the response. */
   const failing = new Map()
   /** Promises for which requests wait, by path. */
   const holds = new Map()
+  const note = ({ method, headers, url }, { statusCode: status, headers: answered }) => {
+    seen.push({ method, path: pathOf(url), headers, status, answered })
+    arrivals.emit('response')
+  }
   const server = createServer({ key, cert }, async (request, response) => {
     const { method, headers, url } = request
-    const { pathname } = new URL(url, 'https://localhost')
-    const status = failing.get(pathname)
-    if (status) return response.writeHead(status).end()
-    await holds.get(pathname)
+    const path = pathOf(url)
+    arrivals.emit(path)
+    const fault = failing.get(path)
+    if (typeof fault === 'function') return fault(response)
+    if (fault) return response.writeHead(fault).end()
+    await holds.get(path)
     const passed = open(target + url, { method, headers }, (answer) => {
-      seen.push({
-        method,
-        path: pathname,
-        headers,
-        status: answer.statusCode,
-        answered: answer.headers,
-      })
+      note(request, answer)
       response.writeHead(answer.statusCode, answer.rawHeaders)
       answer.pipe(response)
     })
     passed.on('error', () => response.destroy())
+    response.on('close', () => passed.destroy())
     request.pipe(passed)
+  })
+  server.on('upgrade', (request, socket) => {
+    const { method, headers, url } = request
+    arrivals.emit(pathOf(url))
+    const passed = open(target + url, { method, headers })
+    const close = () => socket.destroy()
+    passed.on('error', close)
+    // The response to a handshake that is refused.
+    passed.on('response', (answer) => {
+      note(request, answer)
+      answer.on('close', close)
+    })
+    passed.on('upgrade', (answer, onward) => {
+      note(request, answer)
+      socket.write(headOf(answer))
+      onward.on('error', close)
+      socket.on('error', () => onward.destroy())
+      socket.pipe(onward).pipe(socket)
+    })
+    passed.end()
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
@@ -48,6 +72,7 @@ export async function startTls() {
       .update(new X509Certificate(cert).publicKey.export({ type: 'spki', format: 'der' }))
       .digest('base64'),
     seen,
+    arrivals,
     failing,
     holds,
     forwardTo(origin) {
@@ -58,4 +83,13 @@ export async function startTls() {
       await new Promise((resolve) => server.close(resolve))
     },
   }
+}
+
+const pathOf = (url) => new URL(url, 'https://localhost').pathname
+
+/** Returns the head of a response as it was received. */
+function headOf({ statusCode, statusMessage, rawHeaders }) {
+  let head = `HTTP/1.1 ${statusCode} ${statusMessage}\r\n`
+  for (let i = 0; i < rawHeaders.length; i += 2) head += `${rawHeaders[i]}: ${rawHeaders[i + 1]}\r\n`
+  return `${head}\r\n`
 }
