@@ -29,19 +29,21 @@ export async function startBound(platform, { session, handler, ...options } = {}
   const app = await startPage(platform, {
     secure: tls,
     launch: {
-      args: [`--ignore-certificate-errors-spki-list=${tls.spki}`, `--enable-features=${features}`],
+      args: [...trusting(tls), `--enable-features=${features}`],
     },
     handler: { session: { bind: 'if-supported', ...session }, ...handler },
     ...options,
   })
-  const requestsTo = (path) => tls.seen.filter((request) => request.path === path)
+  const { seen, failing, changes, holds, arrivals } = tls
+  const requestsTo = (path) => seen.filter((request) => request.path === path)
   return {
     ...app,
     requestsTo,
-    spki: tls.spki,
-    failing: tls.failing,
-    holds: tls.holds,
-    arrivals: tls.arrivals,
+    failing,
+    changes,
+    arrivals,
+    holds,
+    tls,
     /** Resolves with the status of a call of the page. */
     call: (page) =>
       page.evaluate((url) => settle(auth.fetch(url).then((it) => it.status)), `${app.api.url}orders`),
@@ -58,24 +60,30 @@ export async function startBound(platform, { session, handler, ...options } = {}
     /** Holds back a renewal from its arrival until `meanwhile` has settled. `begin` sends a request that causes it. */
     async holdRenewal(begin, meanwhile = () => {}) {
       let release
-      tls.holds.set(RENEWAL, new Promise((resolve) => (release = resolve)))
-      const arrival = once(tls.arrivals, RENEWAL)
+      holds.set(RENEWAL, new Promise((resolve) => (release = resolve)))
+      const arrival = once(arrivals, RENEWAL)
       try {
         await begin()
         await arrival
         await meanwhile()
       } finally {
-        tls.holds.clear()
+        holds.clear()
         release()
       }
     },
     /** Resolves with a request to this path and its response, which is at this place in the order of responses. */
     async response(path, place) {
-      while (requestsTo(path).length <= place) await once(tls.arrivals, 'response')
+      while (requestsTo(path).length <= place) await once(arrivals, 'response')
       return requestsTo(path)[place]
     },
   }
 }
+
+/** Returns arguments for a Chromium that trusts the certificate of a proxy, and finds names below `.test` on loopback. */
+export const trusting = ({ spki }) => [
+  `--ignore-certificate-errors-spki-list=${spki}`,
+  '--host-resolver-rules=MAP *.test 127.0.0.1',
+]
 
 /** Returns the bound cookie that a request has, or that a response sets. */
 export const boundOf = (text) => new RegExp(`${BOUND}=([^;]+)`).exec(text)?.[1]

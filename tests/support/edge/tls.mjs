@@ -2,18 +2,24 @@ import { createHash, X509Certificate } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { request as open } from 'node:http'
 import { createServer } from 'node:https'
+import { text } from 'node:stream/consumers'
 import { generate } from 'selfsigned'
+
+/** One certificate for all proxies of a process, so that a browser can be told to trust its key. */
+let certificate
 
 /**
  * Terminates https in front of a server that speaks http, with a self-signed certificate for `localhost`.
  *
- * @returns {Promise<{ origin: string, forwardTo(origin: string): void, close(): Promise<void> }>}
+ * @param {{ host?: string }} [options] `host`: the name in the origin, which a browser must map to loopback. Only a
+ *   browser that trusts the certificate's key ignores that the certificate is for another name.
  */
-export async function startTls() {
-  const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
+export async function startTls({ host = 'localhost' } = {}) {
+  certificate ??= generate([{ name: 'commonName', value: 'localhost' }], {
     keyType: 'ec',
     algorithm: 'sha256',
   })
+  const { private: key, cert } = await certificate
   let target
   /** All requests in the order of their responses. */
   const seen = []
@@ -21,6 +27,8 @@ export async function startTls() {
   const arrivals = new EventEmitter()
   /** The faults with which the proxy itself responds, by path: a status, or a function of the response. */
   const failing = new Map()
+  /** Functions that change a response, by the path of its request: its `status`, its `headers`, and its `body`. */
+  const changes = new Map()
   /** Promises for which requests wait, by path. */
   const holds = new Map()
   const note = ({ method, headers, url }, { statusCode: status, headers: answered }) => {
@@ -37,6 +45,8 @@ export async function startTls() {
     await holds.get(path)
     const passed = open(target + url, { method, headers }, (answer) => {
       note(request, answer)
+      const change = changes.get(path)
+      if (change) return sendChanged(answer, response, change)
       response.writeHead(answer.statusCode, answer.rawHeaders)
       answer.pipe(response)
     })
@@ -66,7 +76,7 @@ export async function startTls() {
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
-    origin: `https://localhost:${server.address().port}`,
+    origin: `https://${host}:${server.address().port}`,
     /** The hash of the certificate's public key, by which Chromium can be told to trust it. */
     spki: createHash('sha256')
       .update(new X509Certificate(cert).publicKey.export({ type: 'spki', format: 'der' }))
@@ -74,6 +84,7 @@ export async function startTls() {
     seen,
     arrivals,
     failing,
+    changes,
     holds,
     forwardTo(origin) {
       target = origin
@@ -86,6 +97,13 @@ export async function startTls() {
 }
 
 const pathOf = (url) => new URL(url, 'https://localhost').pathname
+
+async function sendChanged(answer, response, change) {
+  const { 'content-length': _length, ...headers } = answer.headers
+  const given = { status: answer.statusCode, headers, body: await text(answer) }
+  const { status, headers: sent, body } = { ...given, ...change(given) }
+  response.writeHead(status, sent).end(body)
+}
 
 /** Returns the head of a response as it was received. */
 function headOf({ statusCode, statusMessage, rawHeaders }) {
