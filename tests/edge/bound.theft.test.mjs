@@ -83,8 +83,9 @@ const THIEVES = {
     async Firefox(app, cookies) {
       const firefox = await startFirefox({ acceptInsecureCerts: true })
       try {
-        const tab = await (await firefox.newSession()).open(`${app.site.origin}/empty`)
-        const partition = { type: 'context', context: tab.context }
+        const session = await firefox.newSession()
+        const tab = await session.open(`${app.site.origin}/empty`)
+        const partition = { type: 'storageKey', userContext: session.userContext }
         for (const { name, value, path, secure, httpOnly, expires } of cookies) {
           const cookie = {
             name,

@@ -103,6 +103,7 @@ async function connect(address) {
 async function newSession(client) {
   const { userContext } = await client.send('browser.createUserContext')
   return {
+    userContext,
     async open(url) {
       const { context } = await client.send('browsingContext.create', { type: 'tab', userContext })
       const tab = tabOf(client, context)
