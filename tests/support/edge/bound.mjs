@@ -19,18 +19,17 @@ const FEATURES = ['PersistDeviceBoundSessions', 'EnableBoundSessionCredentialsSo
  * Starts a page over a token handler that binds sessions, and a Chromium that supports it.
  *
  * @param {Parameters<typeof startPage>[0]} platform
- * @param {Parameters<typeof startPage>[1] & { session?: object }} [options] `session` is the handler's option. The browser
- *   signs without a limit.
+ * @param {Parameters<typeof startPage>[1] & { session?: object, hasQuota?: boolean }} [options] `session` is the handler's option. `hasQuota`:
+ *   true if the browser limits how often it signs, as usual.
  */
-export async function startBound(platform, { session, handler, ...options } = {}) {
+export async function startBound(platform, { session, handler, hasQuota = false, ...options } = {}) {
   // Chromium binds no session if it ignores errors of certificates, but does if it trusts the certificate's key.
   const tls = await startTls()
-  const features = ['DeviceBoundSessions:RefreshQuota/false', ...FEATURES]
+  const features = [hasQuota ? 'DeviceBoundSessions' : 'DeviceBoundSessions:RefreshQuota/false', ...FEATURES]
+  const launch = { args: [...trusting(tls), `--enable-features=${features}`] }
   const app = await startPage(platform, {
     secure: tls,
-    launch: {
-      args: [...trusting(tls), `--enable-features=${features}`],
-    },
+    launch,
     handler: { session: { bind: 'if-supported', ...session }, ...handler },
     ...options,
   })
@@ -44,6 +43,8 @@ export async function startBound(platform, { session, handler, ...options } = {}
     arrivals,
     holds,
     tls,
+    /** Options for a browser of its own. */
+    launch,
     /** Resolves with the status of a call of the page. */
     call: (page) =>
       page.evaluate((url) => settle(auth.fetch(url).then((it) => it.status)), `${app.api.url}orders`),
