@@ -52,7 +52,7 @@ const KEPT = {
 }
 
 for (const [name, fault] of Object.entries(KEPT)) {
-  test(`${name} in place of a renewal: the call fails, and the session goes on`, time, () =>
+  test(`${name} in place of a renewal: the session goes on`, time, () =>
     use(async (page) => {
       assert.equal(await failWith(page, fault), 'renewal_failed')
       assert.equal(await user(page), 'alice')
@@ -101,7 +101,7 @@ async function isExpired(context) {
   while (await has()) await page.evaluate(() => new Promise(requestAnimationFrame))
 }
 
-test('a browser that slept beyond the life of the bound cookie renews it', time, () => {
+test('a browser that slept renews the bound cookie', time, () => {
   shorten()
   return use(async (page) => {
     await isExpired(page.context())
@@ -111,7 +111,7 @@ test('a browser that slept beyond the life of the bound cookie renews it', time,
   })
 })
 
-const restart = 'a browser that was closed beyond the life of the bound cookie renews it'
+const restart = 'a browser that was closed renews the bound cookie'
 test(restart, { ...time, skip: !ALL }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-'))
   shorten()
@@ -132,7 +132,7 @@ test(restart, { ...time, skip: !ALL }, async () => {
   await rm(folder, { recursive: true, force: true, maxRetries: 5 })
 })
 
-test('five renewals in a row are within Chromium’s limit, and the limit signs nobody out', time, async () => {
+test('Chromium’s limit of signatures signs nobody out', time, async () => {
   const limited = await startBound('node', {
     coordinator: 'in-isolate',
     hasQuota: true,

@@ -133,7 +133,7 @@ for (const [platform, coordinator] of PLATFORMS) {
     }
 
     for (const [name, [path, code]] of Object.entries(LEAVING)) {
-      test(`${name} of a page that the user leaves waits for the renewal`, time, async () => {
+      test(`${name} of a page that the user leaves waits`, time, async () => {
         const leave = async (tab) => {
           await tab.evaluate(`addEventListener('pagehide', () => void ${code})`)
           // Another site: the navigation itself waits for nothing.
@@ -144,7 +144,7 @@ for (const [platform, coordinator] of PLATFORMS) {
       })
     }
 
-    test('a file of `bindExclude` does not wait, and causes no renewal', time, async () => {
+    test('a file of `bindExclude` does not wait', time, async () => {
       await app.expire(page)
       const count = app.requestsTo('/auth/bind/refresh').length
       assert.equal(
@@ -156,7 +156,7 @@ for (const [platform, coordinator] of PLATFORMS) {
       assert.equal(app.requestsTo('/auth/bind/refresh').length, count)
     })
 
-    test('an event source that is open stays open after the end of the bound cookie', time, async () => {
+    test('an open event source outlives the bound cookie', time, async () => {
       const tab = await app.open('/', page.context())
       await booted(tab)
       let send
@@ -195,17 +195,13 @@ for (const [platform, coordinator] of PLATFORMS) {
         }
       }, app.api.url)
 
-    test(
-      'a socket waits for the renewal, and stays open after the end of the bound cookie',
-      time,
-      async () => {
-        const tab = await waits('/api/live/header', openSocket, 101)
-        assert.equal(await tab.evaluate(() => echo('hello')), 'hello')
-        await app.setClock(3 * LIFE)
-        await app.expire(page)
-        assert.equal(await tab.evaluate(() => echo('again')), 'again')
-        await tab.close()
-      },
-    )
+    test('a socket waits, and outlives the bound cookie', time, async () => {
+      const tab = await waits('/api/live/header', openSocket, 101)
+      assert.equal(await tab.evaluate(() => echo('hello')), 'hello')
+      await app.setClock(3 * LIFE)
+      await app.expire(page)
+      assert.equal(await tab.evaluate(() => echo('again')), 'again')
+      await tab.close()
+    })
   })
 }
