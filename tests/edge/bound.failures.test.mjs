@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test'
 import { booted } from '../support/app.mjs'
 import { launchProfile } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
-import { BOUND, LIFE, RENEWAL, startBound } from '../support/edge/bound.mjs'
+import { BOUND, boundCookie, LIFE, RENEWAL, startBound } from '../support/edge/bound.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -130,6 +130,20 @@ test(restart, { ...time, skip: !ALL }, async () => {
   }, context)
   await context.close()
   await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+})
+
+test('a registration during an outage is repeated', { ...time, skip: !ALL }, async () => {
+  const app = await startBound('node', { coordinator: 'node-redis', provider: { accessTokenSeconds: 3600 } })
+  const page = await app.open()
+  await app.hold('/auth/bind', () => app.signIn(page), app.store.pause)
+  assert.equal((await app.response('/auth/bind', 0)).status, 503)
+  app.store.goOn()
+  await page.reload()
+  await boundCookie(page)
+  await app.setClock(LIFE)
+  await app.expire(page)
+  assert.equal((await app.call(page)).value, 200)
+  await app.close()
 })
 
 test('Chromium’s limit of signatures signs nobody out', time, async () => {

@@ -58,13 +58,9 @@ for (const [platform, , storage] of CASES) {
   test(`a slow registration is the only one: ${name}`, time, async () => {
     const app = apps[platform + storage]
     const page = await app.open()
-    let release
-    app.holds.set('/auth/bind', new Promise((resolve) => (release = resolve)))
     const before = app.requestsTo('/auth/bind').length
     // The page has asked for its session when this resolves.
-    await app.signIn(page)
-    release()
-    app.holds.clear()
+    await app.hold('/auth/bind', () => app.signIn(page))
     await boundCookie(page)
     assert.equal((await app.call(page)).value, 200)
     assert.equal(app.requestsTo('/auth/bind').length - before, 1)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { booted, htmlWith } from '../support/app.mjs'
 import { ALL } from '../support/combinations.mjs'
-import { boundOf, LIFE, startBound } from '../support/edge/bound.mjs'
+import { boundOf, LIFE, RENEWAL, startBound } from '../support/edge/bound.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -107,7 +107,8 @@ for (const [platform, coordinator] of PLATFORMS) {
       await booted(tab)
       await app.expire(page)
       const [place, count] = [app.requestsTo(path).length, app.renewals().length]
-      await app.holdRenewal(
+      await app.hold(
+        RENEWAL,
         () => begin(tab),
         // Control: a request that does not wait arrives in the meantime.
         async () => {
@@ -146,14 +147,14 @@ for (const [platform, coordinator] of PLATFORMS) {
 
     test('a file of `bindExclude` does not wait', time, async () => {
       await app.expire(page)
-      const count = app.requestsTo('/auth/bind/refresh').length
+      const count = app.requestsTo(RENEWAL).length
       assert.equal(
         await page.evaluate(() => fetch('/assets/logo.svg', { cache: 'reload' }).then((it) => it.status)),
         200,
       )
       const { headers } = app.requestsTo('/assets/logo.svg').at(-1)
       assert.equal(boundOf(headers.cookie), undefined)
-      assert.equal(app.requestsTo('/auth/bind/refresh').length, count)
+      assert.equal(app.requestsTo(RENEWAL).length, count)
     })
 
     test('an open event source outlives the bound cookie', time, async () => {

@@ -41,7 +41,6 @@ export async function startBound(platform, { session, handler, hasQuota = false,
     failing,
     changes,
     arrivals,
-    holds,
     tls,
     /** Options for a browser of its own. */
     launch,
@@ -58,11 +57,11 @@ export async function startBound(platform, { session, handler, hasQuota = false,
     expire: (page) => page.context().clearCookies({ name: BOUND }),
     /** Returns the renewals that were successful. */
     renewals: () => requestsTo(RENEWAL).filter(({ status }) => status === 200),
-    /** Holds back a renewal from its arrival until `meanwhile` has settled. `begin` sends a request that causes it. */
-    async holdRenewal(begin, meanwhile = () => {}) {
+    /** Holds back a request to `path`, which `begin` causes, from its arrival until `meanwhile` has settled. */
+    async hold(path, begin, meanwhile = () => {}) {
       let release
-      holds.set(RENEWAL, new Promise((resolve) => (release = resolve)))
-      const arrival = once(arrivals, RENEWAL)
+      holds.set(path, new Promise((resolve) => (release = resolve)))
+      const arrival = once(arrivals, path)
       try {
         await begin()
         await arrival
