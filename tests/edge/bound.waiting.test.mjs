@@ -105,17 +105,16 @@ for (const [platform, coordinator] of PLATFORMS) {
     async function waits(path, begin, status = 200) {
       const tab = await app.open('/', page.context())
       await booted(tab)
-      await app.expire(page)
       const [place, count] = [app.requestsTo(path).length, app.renewals().length]
-      await app.hold(
-        RENEWAL,
-        () => begin(tab),
+      const expireAndBegin = async () => {
+        await app.expire(page)
+        await begin(tab)
+      }
+      await app.hold(RENEWAL, expireAndBegin, async () => {
         // Control: a request that does not wait arrives in the meantime.
-        async () => {
-          await page.evaluate(() => fetch('/assets/logo.svg', { cache: 'reload' }))
-          assert.equal(app.requestsTo(path).length, place)
-        },
-      )
+        await page.evaluate(() => fetch('/assets/logo.svg', { cache: 'reload' }))
+        assert.equal(app.requestsTo(path).length, place)
+      })
       const request = await app.response(path, place)
       assert.equal(request.status, status)
       const renewals = app.renewals().slice(count)
@@ -158,6 +157,7 @@ for (const [platform, coordinator] of PLATFORMS) {
     })
 
     test('an open event source outlives the bound cookie', time, async () => {
+      await app.expire(page)
       const tab = await app.open('/', page.context())
       await booted(tab)
       let send

@@ -2,6 +2,7 @@ import { createHash, X509Certificate } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { request as open } from 'node:http'
 import { createServer } from 'node:https'
+import { pipeline } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { generate } from 'selfsigned'
 
@@ -48,7 +49,8 @@ export async function startTls({ host = 'localhost' } = {}) {
       const change = changes.get(path)
       if (change) return sendChanged(answer, response, change)
       response.writeHead(answer.statusCode, answer.rawHeaders)
-      answer.pipe(response)
+      // Cuts the response off where the server has.
+      pipeline(answer, response, () => {})
     })
     passed.on('error', () => response.destroy())
     response.on('close', () => passed.destroy())
