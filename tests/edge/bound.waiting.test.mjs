@@ -45,7 +45,6 @@ const WAITING = {
   'a prefetched page': ['/next', speculate('prefetch')],
   'a prerendered page': ['/next', speculate('prerender')],
   'a request of a service worker': ['/api/me', `navigator.serviceWorker.controller.postMessage('/api/me')`],
-  'a navigation': ['/orders', `location.assign('/orders')`],
 }
 
 /** Requests that a page sends while the user leaves it. */
@@ -84,7 +83,6 @@ for (const [platform, coordinator] of PLATFORMS) {
         '<svg xmlns="http://www.w3.org/2000/svg"/>'
       site.files['/next'] = htmlWith('/page.js')
       site.headers['/next'] = { 'Content-Type': 'text/html' }
-      site.files['/left.html'] = '<title>left</title>'
       api.on('news', ({ response }) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
         response.write('data: hello\n\n')
@@ -132,14 +130,23 @@ for (const [platform, coordinator] of PLATFORMS) {
       })
     }
 
+    test('a navigation waits for the renewal', time, async () => {
+      const tab = await waits('/orders', (tab) => tab.evaluate(() => location.assign('/orders')))
+      await tab.waitForURL(`${app.site.origin}/orders`)
+      await booted(tab)
+      await tab.close()
+    })
+
     for (const [name, [path, code]] of Object.entries(LEAVING)) {
       test(`${name} of a page that the user leaves waits`, time, async () => {
+        let left
         const leave = async (tab) => {
           await tab.evaluate(`addEventListener('pagehide', () => void ${code})`)
           // Another site: the navigation itself waits for nothing.
-          void tab.goto(`${app.provider.origin}/left`).catch(() => {})
+          left = tab.goto(`${app.provider.origin}/left`)
         }
         const tab = await waits(path, leave, path === '/log' ? 405 : 200)
+        await left
         await tab.close()
       })
     }
