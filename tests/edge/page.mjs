@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { booted, call, clickLogin, giveConsent } from '../support/app.mjs'
 import { ALL } from '../support/combinations.mjs'
+import { BOUND, startBound } from '../support/edge/bound.mjs'
 import { startPage } from '../support/edge/page.mjs'
 
 const time = { timeout: 60_000 }
@@ -16,17 +17,19 @@ const time = { timeout: 60_000 }
  */
 export function pageSuite(platform, options) {
   suite(platform, options)
-  // Over https, as in production, browsers may bind sessions.
-  if (ALL) suite(platform, { ...options, secure: true })
+  if (!ALL) return
+  // The handlers bind sessions if the browser supports it, which needs https.
+  suite(platform, { ...options, secure: true })
+  suite(platform, { ...options, secure: true, start: startBound })
 }
 
-function suite(platform, { coordinator, hasSockets = false, secure = false }) {
+function suite(platform, { coordinator, hasSockets = false, secure = false, start = startPage }) {
   const name = secure ? '__Host-strongroom' : 'strongroom'
-  const title = `${platform}: a page over the token handler${secure ? ', by https' : ''}`
-  describe(title, { timeout: 600_000 }, () => {
+  const way = start === startBound ? ', bound' : secure ? ', by https' : ''
+  describe(`${platform}: a page over the token handler${way}`, { timeout: 600_000 }, () => {
     let app, api, ledger
     before(async () => {
-      app = await startPage(platform, {
+      app = await start(platform, {
         coordinator,
         secure,
         provider: { accessTokenSeconds: 600 },
@@ -548,7 +551,8 @@ function suite(platform, { coordinator, hasSockets = false, secure = false }) {
     test('cookie is HttpOnly and host-only in the browser', time, async () => {
       const page = await signedIn()
       assert.equal(await page.evaluate(() => document.cookie), '')
-      const cookies = await page.context().cookies(app.site.origin)
+      const all = await page.context().cookies(app.site.origin)
+      const cookies = all.filter((cookie) => cookie.name !== BOUND)
       assert.equal(cookies.length, 1)
       // Over http, which is allowed only on loopback, the cookie has neither the prefix `__Host-` nor `Secure`.
       const { domain, expires, value, ...attributes } = cookies[0]

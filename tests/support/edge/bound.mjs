@@ -28,10 +28,10 @@ export async function startBound(platform, { session, handler, hasQuota = false,
   const features = [hasQuota ? 'DeviceBoundSessions' : 'DeviceBoundSessions:RefreshQuota/false', ...FEATURES]
   const launch = { args: [...trusting(tls), `--enable-features=${features}`] }
   const app = await startPage(platform, {
+    ...options,
     secure: tls,
     launch,
     handler: { session: { bind: 'if-supported', ...session }, ...handler },
-    ...options,
   })
   const { seen, failing, changes, holds, arrivals } = tls
   const requestsTo = (path) => seen.filter((request) => request.path === path)
