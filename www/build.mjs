@@ -14,7 +14,7 @@ import { escape } from '../tests/support/pages.mjs'
 import { CLIENT_ID } from '../tests/support/servers.mjs'
 
 /** The usual ports of `cargo xtask demo`. If a port is taken, the demo uses another one. */
-export const PORTS = { site: 4400, provider: 4401, api: 4402, vault: 4403, comparison: 4404 }
+export const PORTS = { site: 4400, provider: 4401, api: 4402, vault: 4403, comparison: 4404, theft: 4405 }
 
 /** The comparison's client at the provider. */
 export const COMPARISON_ID = 'local-storage'
@@ -35,7 +35,7 @@ export const ALIASES = Object.fromEntries(
 )
 
 /** The address of a document on the code host. */
-const onHost = (name) => `https://github.com/strongroom/strongroom/blob/main/docs/${name}.md`
+export const onHost = (name) => `https://github.com/strongroom/strongroom/blob/main/docs/${name}.md`
 
 /**
  * @param {object} addresses
@@ -46,11 +46,12 @@ const onHost = (name) => `https://github.com/strongroom/strongroom/blob/main/doc
  * @param {string} [addresses.vault] The vault's origin, if the vault has its own origin.
  * @param {string} [addresses.handler] Path of the token handler's endpoints, if the demo has a token handler instead of
  *   a vault.
+ * @param {string} [addresses.theft] The origin of the page of the theft (theft/start.mjs), if the demo has it.
  * @returns {Promise<{ site: Files, vault: Files, comparison: Files }>} The files of each origin, by path.
  *
  * @typedef {Record<string, string | Uint8Array>} Files
  */
-export async function buildSite({ issuer, api, comparison, app = '', vault, handler = '' }) {
+export async function buildSite({ issuer, api, comparison, app = '', vault, handler = '', theft }) {
   const { outputFiles } = await build({
     absWorkingDir: fileURLToPath(at('.')),
     entryPoints: ['app.ts', 'auth.worker.ts', 'frame.ts', 'callback.ts', 'local-storage.ts'],
@@ -78,10 +79,11 @@ export async function buildSite({ issuer, api, comparison, app = '', vault, hand
   const files = Object.fromEntries(
     outputFiles.map(({ path, contents }) => [`/${path.split('/').at(-1)}`, contents]),
   )
-  files['/index.html'] = await readPage('index.html', 'live', onHost, (config) =>
+  const page = await readPage('index.html', theft ? ['live', 'theft'] : ['live'], onHost, (config) =>
     config.replace(/http:\/\/127\.0\.0\.1:4402\/v1\//g, api).replace('http://127.0.0.1:4401', issuer),
   )
-  files['/local-storage.html'] = await readPage('local-storage.html', 'live', onHost)
+  files['/index.html'] = page.replace('data-theft', `href="${theft}"`)
+  files['/local-storage.html'] = await readPage('local-storage.html', ['live'], onHost)
   const names = ['style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html']
   for (const name of names) files[`/${name}`] = await readFile(at(name))
   files['/strongroom_bg.wasm'] = await readFile(new URL('strongroom_bg.wasm', pkg))
@@ -97,18 +99,18 @@ export async function buildSite({ issuer, api, comparison, app = '', vault, hand
 }
 
 /**
- * Returns a page. Parts between `<!--live-->` and `<!--/live-->` are for the demo with servers, and those between
- * `<!--static-->` and `<!--/static-->` for the demo without servers.
+ * Returns a page. Parts between `<!--live-->` and `<!--/live-->` are for the demo with servers, those between
+ * `<!--static-->` and `<!--/static-->` for the demo without servers, and those between `<!--theft-->` and
+ * `<!--/theft-->` for the demo with a theft.
  *
  * @param {string} file
- * @param {'live' | 'static'} kind
+ * @param {('live' | 'static' | 'theft')[]} kinds The kinds of parts that the page keeps.
  * @param {(name: string) => string} document Returns the address of a document in `docs`.
  * @param {(config: string) => string} [own] Changes the README's configuration for the demo, which a live page shows.
  */
-export async function readPage(file, kind, document, own) {
-  const other = kind === 'live' ? 'static' : 'live'
+export async function readPage(file, kinds, document, own) {
   const html = (await readFile(at(file), 'utf8'))
-    .replace(new RegExp(` *<!--${other}-->[^]*?<!--/${other}-->\n`, 'g'), '')
+    .replace(/ *<!--(\w+)-->[^]*?<!--\/\1-->\n/g, (part, kind) => (kinds.includes(kind) ? part : ''))
     .replace(/ *<!--[/\w]+-->\n/g, '')
     .replace(/data-document="([\w/-]+)"/g, (_, name) => `href="${document(name)}"`)
   return html.includes('aria-label="src/') ? withSample(html, own) : html

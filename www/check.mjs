@@ -1,6 +1,7 @@
 /**
  * Uses the demo as a person would, in a real browser, and compares what the page shows with the provider's ledger and
- * the API's records. `cargo xtask demo --check` runs this script. Exits with 1 at the first step that fails.
+ * the API's records. `cargo xtask demo --check` runs this script. With `--edge`, it also copies the cookies of a bound
+ * session. Exits with 1 at the first step that fails.
  */
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
@@ -10,16 +11,19 @@ import { buildSite, PORTS } from './build.mjs'
 import { startDemo } from './demo.mjs'
 import { clickCall, connected, openDemo, search, signIn, signInAtComparison } from './drive.mjs'
 import { Steps } from './steps.mjs'
+import { checkTheft } from './theft/check.mjs'
 
 const MANY = 10
 
 const steps = new Steps()
 const [vaultOrigin, edge] = ['--vault-origin', '--edge'].map((option) => process.argv.includes(option))
-const demo = await startDemo({ provider: { accessTokenSeconds: 5 }, vaultOrigin, edge })
+const theft = edge ? { secure: true } : undefined
+const demo = await startDemo({ provider: { accessTokenSeconds: 5 }, vaultOrigin, edge, theft })
 const browser = await launchBrowser()
 
 try {
   await check(await browser.newContext())
+  if (edge) await checkTheft({ steps, demo, thiefs: browser })
   console.log(`\nall ${steps.count} steps passed`)
 } catch (error) {
   console.error(`\n${error.message}`)

@@ -9,6 +9,8 @@ declare const COMPARISON_ID: string
 declare const FRAME: string
 /** The path of the token handler's endpoints if the demo has a token handler instead of a vault; otherwise empty. */
 declare const HANDLER: string
+/** The number of calls by which thief and user try a session, on the page of the theft. */
+declare const CALLS: number
 /** The app's origin, which only the scripts of a vault on its own origin use. */
 declare const APP: string
 

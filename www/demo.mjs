@@ -3,6 +3,8 @@ import { freePort } from '../tests/support/listen.mjs'
 import { startServers } from '../tests/support/servers.mjs'
 import { pageCsp, startSite } from '../tests/support/site.mjs'
 import { buildSite, COMPARISON_ID } from './build.mjs'
+import { buildTheft } from './theft/build.mjs'
+import { startTheft } from './theft/start.mjs'
 
 /**
  * An addition to the page's Content-Security-Policy: only the page's own Trusted Types policy may turn strings into
@@ -16,30 +18,40 @@ const HANDLER = '/auth'
 /**
  * Starts the whole demo: provider, API, the site with its files, and the comparison, an app on another origin with its
  * token in localStorage. With `vaultOrigin` the vault has its own origin, and the site has no worker. With `edge` a
- * token handler in Cloudflare's runtime replaces the vault.
+ * token handler in Cloudflare's runtime replaces the vault. With `theft`, options of `startTheft()`, there is also the app
+ * whose cookies are copied, on another origin.
  *
- * @param {Parameters<typeof startServers>[0] & { edge?: boolean }} [options]
+ * @param {Parameters<typeof startServers>[0] & { edge?: boolean, theft?: Parameters<typeof startTheft>[0] }} [options]
  */
-export async function startDemo({ edge = false, provider, ...options } = {}) {
+export async function startDemo({ edge = false, theft: stolen, provider, ...options } = {}) {
   const { ports = {}, orNext } = options
-  const comparison = await startComparison({ port: ports.comparison, orNext })
+  const ends = []
+  const close = async () => void (await Promise.all(ends.map((end) => end())))
+  const started = (server) => {
+    ends.push(() => server.close())
+    return server
+  }
   try {
+    const comparison = started(await startComparison({ port: ports.comparison, orNext }))
+    const theft = stolen && started(await startTheft({ port: ports.theft, orNext, ...stolen }))
     const client = {
       client_id: COMPARISON_ID,
       client_name: 'the comparison',
       redirect_uris: [`${comparison.origin}/callback`],
     }
-    const servers = await (edge ? startEdgeDemo : startVaultDemo)({
-      ...options,
-      clients: [client],
-      provider: { trusted: { [COMPARISON_ID]: { accessTokenSeconds: 3600 } }, ...provider },
-    })
-    const close = () => Promise.all([servers.close(), comparison.close()])
-    const demo = { ...servers, comparison, close }
+    const trusted = { [COMPARISON_ID]: { accessTokenSeconds: 3600 }, ...theft?.trusted }
+    const servers = started(
+      await (edge ? startEdgeDemo : startVaultDemo)({
+        ...options,
+        clients: theft ? [client, theft.client] : [client],
+        provider: { trusted, ...provider },
+      }),
+    )
+    const demo = { ...servers, comparison, theft, close }
     await fill(demo, edge)
     return demo
   } catch (error) {
-    await comparison.close()
+    await close()
     throw error
   }
 }
@@ -65,15 +77,24 @@ async function startEdgeDemo({ ports = {}, orNext, clients, provider }) {
 }
 
 /** Builds the files of the servers, and completes the policies. */
-async function fill({ site, vault, comparison, provider, api }, edge) {
+async function fill({ site, vault, comparison, theft, provider, api }, edge) {
   const { issuer } = provider
   const frames = [comparison.origin, ...(vault ? [vault.origin] : [])]
   site.pageCsp += `${TRUSTED_TYPES}; frame-src ${frames.join(' ')}`
   const policy = pageCsp(comparison.origin, []).replace(/(?<=frame-ancestors )'none'/, site.origin)
   comparison.pageCsp = `${policy}${TRUSTED_TYPES}; connect-src ${issuer} ${api.origin}`
   const own = edge ? { handler: HANDLER } : { app: site.origin, vault: vault?.origin }
-  const files = await buildSite({ issuer, api: api.url, comparison: comparison.origin, ...own })
+  const files = await buildSite({
+    issuer,
+    api: api.url,
+    comparison: comparison.origin,
+    theft: theft?.origin,
+    ...own,
+  })
   Object.assign(site.files, files.site)
   Object.assign(comparison.files, files.comparison)
   if (vault) Object.assign(vault.files, files.vault)
+  if (!theft) return
+  Object.assign(theft.site.files, await buildTheft({ api: api.url, demo: site.origin }))
+  await theft.start({ issuer, api: api.url })
 }

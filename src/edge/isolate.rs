@@ -52,9 +52,11 @@ pub(super) enum Seldom {
     /// An upstream refuses new access tokens of an app on loopback.
     RefusedToken,
     /// A request of a bound session had no bound cookie.
-    NotProven,
+    BoundCookieMissing,
     /// A browser could not be asked to bind its session.
     CannotBind,
+    /// A browser was asked to bind its session, and did not.
+    NotBound,
 }
 
 /// The configuration, the caches and the entropy of an isolate.
@@ -70,7 +72,7 @@ pub(super) struct Isolate {
     pub(super) opened: RefCell<Opened>,
     events: RefCell<Vec<Event>>,
     /// The time of the last report of each of these faults, and the number of times since then.
-    seldom: [Cell<(Instant, u64)>; 15],
+    seldom: [Cell<(Instant, u64)>; 16],
     /// True after the warning about a session that needs several cookies.
     pub(super) has_warned_of_length: Cell<bool>,
     pub(super) next_flight: Cell<FlightId>,
@@ -137,8 +139,8 @@ impl Isolate {
             Seldom::OtherIssuer => Code::IssuerMismatch,
             Seldom::Worker => Code::CrossSiteRequest,
             Seldom::RefusedToken => Code::TokenRefused,
-            Seldom::NotProven => Code::BoundCookieMissing,
-            Seldom::CannotBind => Code::Unsupported,
+            Seldom::BoundCookieMissing => Code::BoundCookieMissing,
+            Seldom::CannotBind | Seldom::NotBound => Code::Unsupported,
             _ => Code::CookieInvalid,
         };
         self.emit(Event::Fault(Error::of(code, &[message, joint, &count])));

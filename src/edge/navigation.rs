@@ -19,6 +19,8 @@
 use crate::prelude::*;
 
 use crate::Secret;
+use crate::base::clock::Millis;
+use crate::base::digest::sha256;
 use crate::base::error::Code;
 use crate::base::strings;
 use crate::codec::base64url;
@@ -26,7 +28,8 @@ use crate::codec::url::Url;
 use crate::edge::csrf;
 use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
-use crate::edge::refresh::proof;
+use crate::edge::refresh::bound;
+use crate::edge::refusal::Refusal;
 use crate::edge::request::{CLICK, RequestContext};
 use crate::edge::response;
 use crate::edge::session::cookies::CookieValue;
@@ -34,6 +37,9 @@ use crate::edge::store::seal;
 
 /// Number of random bytes in a mark.
 const MARK: usize = 18;
+
+/// A navigation to one address is repeated at most once within this time.
+const REPEATED: Millis = Millis::from_secs(10);
 
 /// The mark of a browser.
 enum Mark {
@@ -168,11 +174,11 @@ pub(super) fn to_app(context: &RequestContext, title: &str, path: &str) -> OwnRe
 /// Returns true for a navigation without a bound cookie that did not come from the app's own origin. The browser then may
 /// not have renewed the cookie of a bound session first.
 pub(super) fn may_lack_renewal(context: &RequestContext) -> bool {
-    let proof = context.task.proof();
+    let bound = context.task.bound_cookie();
     let request = &context.request;
-    proof.mode.is_enforced()
-        && proof.cookie.is_none()
-        && !proof.was_skipped
+    bound.mode.is_enforced()
+        && bound.value.is_none()
+        && !bound.was_skipped
         && csrf::is_navigation(request)
         // Without Fetch Metadata, the repetition could not be recognized.
         && request.site.is_some()
@@ -180,12 +186,25 @@ pub(super) fn may_lack_renewal(context: &RequestContext) -> bool {
 }
 
 /// Returns a page that repeats such a navigation to a page of the app, if its session is bound. The repetition comes from
-/// the app's own origin. The page sets the mark, because the navigation began elsewhere.
+/// the app's own origin, or from an opaque origin in a sandboxed window. So a cookie for the address keeps the page from
+/// repeating itself without end. The page sets the mark, because the navigation began elsewhere.
 pub(super) async fn renewing_page(context: &RequestContext) -> Option<OwnResponse> {
-    let session = context.presented().await.ok()??;
-    proof::check(&context.task, &session).err()?;
+    let jar = context.jar();
     // The whole address: a path that begins with two slashes would lead to another origin.
-    let mut page = response::link_page(200, "One moment", context.url.without_fragment(), None);
+    let address = context.url.without_fragment();
+    let (name, value) = (
+        jar.repeated(),
+        base64url::encode(&sha256(address.as_bytes())),
+    );
+    if context.cookies().value(&name) == CookieValue::Value(value.clone()) {
+        return None;
+    }
+    let session = context.presented().await.ok()??;
+    let Err(Refusal::BoundCookieMissing { .. }) = bound::check(&context.task, &session) else {
+        return None;
+    };
+    let mut page = response::link_page(200, "One moment", address, None);
+    page.cookies.push(jar.set_lax(&name, &value, REPEATED));
     set_mark(context, &mut page);
     Some(page)
 }

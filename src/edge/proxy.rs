@@ -101,7 +101,7 @@ async fn navigate(context: &RequestContext, route: &Route) -> Response {
             msg!("this address is for scripts of the app, not for top-level navigations"),
         )),
         // A navigation from elsewhere may come without the bound cookie. A click on the page's link lets the browser renew it.
-        Ok(Some(_)) | Err(Refusal::NotProven { was_skipped: false })
+        Ok(Some(_)) | Err(Refusal::BoundCookieMissing { was_skipped: false })
             if !navigation::may_open(context).await =>
         {
             let page = navigation::ask_for_click(context, 403, "Open this page", &context.url);
@@ -123,7 +123,7 @@ async fn navigate(context: &RequestContext, route: &Route) -> Response {
             })
         }
         // The browser has lost the session's key.
-        Err(Refusal::NotProven { was_skipped: false }) => {
+        Err(Refusal::BoundCookieMissing { was_skipped: false }) => {
             Response::Own(redirect_to_login(context, route))
         }
         Err(refusal) => Response::Own(context.refusal_response(&refusal)),

@@ -5,8 +5,8 @@
 //! generation with the new tokens. A valid access token remains in use even if the coordinator or the provider is down.
 //! If that token expires during an outage, requests fail with 503, and the session is kept.
 
+pub(super) mod bound;
 pub(super) mod end;
-pub(super) mod proof;
 pub(super) mod status;
 
 use crate::prelude::*;
@@ -70,10 +70,9 @@ pub(super) async fn current_session(
     presented: Rc<Session>,
     found_in: Storage,
 ) -> SessionResult {
-    if let Err(refusal) = proof::check(task, &presented) {
-        return Err(boxed(status::reason_of_end(task, &presented))
-            .await
-            .unwrap_or(refusal));
+    if bound::check(task, &presented).is_err() {
+        // The record may say that the session has ended.
+        boxed(bound::check_with_record(task, &presented)).await?;
     }
     let presented = status::check_limits(task, presented, found_in).await?;
     let session = status::sync_with_record(task, presented, found_in).await?;

@@ -20,7 +20,7 @@ pub(super) enum Refusal {
     /// The provider requires an interaction of the user. The session is kept.
     Interaction,
     /// The session is bound to a key of the browser, and the request has no valid bound cookie. The session is kept.
-    NotProven {
+    BoundCookieMissing {
         /// True if the browser says that it could not renew the bound cookie.
         was_skipped: bool,
     },

@@ -21,7 +21,7 @@ use crate::edge::session::cookies::{CookieValue, Cookies, Jar, PIECE};
 use crate::edge::session::{KEPT, Session};
 use crate::edge::store::record_store;
 use crate::edge::store::seal::{self, OpenError};
-use crate::edge::task::{Proof, Task, boxed};
+use crate::edge::task::{BoundCookie, Task, boxed};
 
 /// The beginning of the parameter in the link of a page that waits for the user's click. The parameter is in no address
 /// that the handler forwards.
@@ -86,18 +86,18 @@ impl RequestContext {
             origin,
             found_in,
         };
-        context.take_proof()?;
+        context.take_bound_cookie()?;
         Ok(context)
     }
 
-    /// Passes the request's proof of its session's key to the task, with the value of `session.bind` for this request.
-    fn take_proof(&self) -> core::result::Result<(), OwnResponse> {
+    /// Passes the request's bound cookie to the task, with the value of `session.bind` for this request.
+    fn take_bound_cookie(&self) -> core::result::Result<(), OwnResponse> {
         let mode = match &self.request.bind {
             None => Some(self.task.config().bind),
             Some(json) => Bind::from_json(json),
         };
         if mode == Some(Bind::Off) {
-            // The task has this proof already.
+            // This is the default of a task.
             return Ok(());
         }
         let name = self.jar().bound();
@@ -115,9 +115,9 @@ impl RequestContext {
             return Err(response::failure());
         }
         let cookie = name.map(|name| self.cookies().value(&name));
-        self.task.set_proof(Rc::new(Proof {
+        self.task.set_bound_cookie(Rc::new(BoundCookie {
             mode: mode.unwrap_or_default(),
-            cookie: match cookie {
+            value: match cookie {
                 Some(CookieValue::Value(value)) => Some(value),
                 _ => None,
             },

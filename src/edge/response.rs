@@ -116,14 +116,14 @@ pub(super) fn refusal(refusal: &Refusal) -> OwnResponse {
             },
         ),
         Refusal::Later(error, after) => later(error, *after),
-        Refusal::NotProven { was_skipped: true } => later(
+        Refusal::BoundCookieMissing { was_skipped: true } => later(
             &Error::new(
                 Code::RenewalFailed,
                 msg!("the browser could not renew the bound cookie of its session"),
             ),
             RETRY_AFTER,
         ),
-        Refusal::NotProven { was_skipped: false } => refuse(
+        Refusal::BoundCookieMissing { was_skipped: false } => refuse(
             401,
             Code::BoundCookieMissing,
             msg!(

@@ -24,13 +24,13 @@ use crate::edge::session::record::Lease;
 /// notice.
 const STALE: Millis = Millis::from_secs(600);
 
-/// The proof that a request brings, and the option that decides about it.
+/// The bound cookie of a request, and the option that decides about it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Proof {
+pub(super) struct BoundCookie {
     /// The option `session.bind`, which may depend on the request.
     pub(super) mode: Bind,
-    /// The bound cookie.
-    pub(super) cookie: Option<String>,
+    /// The cookie's value, if the browser sent the cookie.
+    pub(super) value: Option<String>,
     /// True if the browser could not renew the bound cookie.
     pub(super) was_skipped: bool,
 }
@@ -43,7 +43,7 @@ struct Inner {
     isolate: Rc<Isolate>,
     arrived: Instant,
     grace: Cell<Millis>,
-    proof: RefCell<Rc<Proof>>,
+    bound_cookie: RefCell<Rc<BoundCookie>>,
     now: Rc<Cell<Instant>>,
     lease: RefCell<Option<Lease>>,
     refreshed: Cell<Option<Result<Rc<Session>, Refusal>>>,
@@ -123,7 +123,7 @@ impl Task {
             isolate: isolate.clone(),
             arrived,
             grace: Cell::new(isolate.config.grace),
-            proof: RefCell::default(),
+            bound_cookie: RefCell::default(),
             now: Rc::new(Cell::new(now)),
             lease: RefCell::default(),
             refreshed: Cell::default(),
@@ -163,7 +163,7 @@ impl Task {
     fn split(&self) -> Self {
         let part = Self::new(&self.0.isolate, self.0.arrived, self.now());
         part.0.grace.set(self.grace());
-        part.set_proof(self.proof());
+        part.set_bound_cookie(self.bound_cookie());
         part
     }
 
@@ -200,14 +200,14 @@ impl Task {
         self.0.grace.get()
     }
 
-    /// Returns the request's proof of its session's key.
-    pub(super) fn proof(&self) -> Rc<Proof> {
-        self.0.proof.borrow().clone()
+    /// Returns the request's bound cookie.
+    pub(super) fn bound_cookie(&self) -> Rc<BoundCookie> {
+        self.0.bound_cookie.borrow().clone()
     }
 
-    /// Sets the request's proof of its session's key.
-    pub(super) fn set_proof(&self, proof: Rc<Proof>) {
-        *self.0.proof.borrow_mut() = proof;
+    /// Sets the request's bound cookie.
+    pub(super) fn set_bound_cookie(&self, cookie: Rc<BoundCookie>) {
+        *self.0.bound_cookie.borrow_mut() = cookie;
     }
 
     /// Notes that the request's cookie refers to a stored session. Such a cookie has no generation, so no later one

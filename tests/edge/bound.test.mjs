@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test'
 import { booted } from '../support/app.mjs'
 import { launchBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
-import { BOUND, boundCookie, LIFE, RENEWAL, startBound, trusting } from '../support/edge/bound.mjs'
+import { BOUND, boundCookie, LIFE, RENEWAL, startBound, trustingArgs } from '../support/edge/bound.mjs'
 
 const time = { timeout: 60_000 }
 /** Milliseconds after which requests without the bound cookie no longer count as in flight. */
@@ -159,7 +159,7 @@ const alone = async (options, run) => {
 
 /** Signs in with a browser that binds no sessions. */
 const signInUnbound = async (app, run) => {
-  const browser = await launchBrowser({ args: trusting(app.tls) })
+  const browser = await launchBrowser({ args: trustingArgs(app.tls.spki) })
   try {
     const page = await app.open('/', await browser.newContext())
     await app.signIn(page)

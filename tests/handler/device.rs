@@ -3,12 +3,21 @@
 use serde_json::{Value, json};
 use strongroom::edge::{OwnResponse, Request};
 
-use crate::browser::Source;
+use crate::browser::{Browser, Source};
 use crate::crypto::Pair;
-use crate::host::{APP, Host, header, json_of};
+use crate::host::{APP, Answered, Host, KEYS, header, json_of};
 
 /// The name of the bound cookie.
 pub(crate) const BOUND: &str = "__Host-strongroom-bound";
+
+/// An address of the route.
+pub(crate) const CALL: &str = "/api/orders";
+
+/// The life of a bound cookie with its margin, in seconds.
+pub(crate) const VALID: u64 = 660;
+
+/// The time within which requests in flight pass, in seconds.
+pub(crate) const IN_FLIGHT: u64 = 10;
 
 const REGISTRATION: &str = "secure-session-registration";
 const CHALLENGE: &str = "secure-session-challenge";
@@ -158,4 +167,56 @@ pub(crate) fn bound(host: &mut Host) -> Device {
     assert_eq!(response.status, 200, "{response:?}");
     assert!(host.browser.get(BOUND).is_some());
     device
+}
+
+/// Asks for a challenge of a bound session.
+pub(crate) fn challenge_of(host: &mut Host, device: &Device) -> String {
+    let request = Request {
+        bound_response: None,
+        ..device.renewal("")
+    };
+    let response = host.request(request).own();
+    assert_eq!(response.status, 403);
+    challenge_in(&response)
+}
+
+/// Both places in which a session can be stored.
+pub(crate) fn storages() -> [Value; 2] {
+    ["sealed-in-cookie", "in-store"]
+        .map(|storage| json!({ "session": { "bind": "if-supported", "storage": storage } }))
+}
+
+pub(crate) fn host() -> Host {
+    Host::with(&binding("if-supported"))
+}
+
+/// Sends a call without the bound cookie, like a thief who has only a copy of the session's cookie.
+pub(crate) fn call_unproven(host: &mut Host) -> Answered {
+    let mut browser = host.browser.clone();
+    browser.lose(BOUND);
+    call_as(host, &browser)
+}
+
+/// Sends a call with the cookies of another browser.
+pub(crate) fn call_as(host: &mut Host, thief: &Browser) -> Answered {
+    let request = Request {
+        cookie: thief.header(Source::App),
+        ..host.by_script("GET", CALL)
+    };
+    host.request_elsewhere(request)
+}
+
+#[track_caller]
+pub(crate) fn assert_refused(answered: &Answered) {
+    assert_eq!(answered.status(), 401, "{answered:?}");
+    assert_eq!(answered.code(), "bound_cookie_missing");
+    assert!(answered.cookies().is_empty(), "no cookie is cleared");
+}
+
+/// Returns changes of a configuration that make another handler of it, with the same keys.
+pub(crate) fn others() -> [Value; 2] {
+    [
+        json!({ "client": { "id": "other", "auth": { "method": "none" } } }),
+        json!({ "cookie": { "keys": [KEYS[0]], "name": "other" } }),
+    ]
 }

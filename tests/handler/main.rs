@@ -11,6 +11,11 @@
 
 mod back_channel;
 mod bound;
+mod bound_modes;
+mod bound_navigation;
+mod bound_registration;
+mod bound_renewal;
+mod bound_thief;
 mod browser;
 mod callback;
 mod client_auth;

@@ -74,6 +74,7 @@ pub(crate) struct Tally {
     losses: BTreeMap<Loss, u64>,
     /// Lives whose browsers bind their sessions, and what happened in them.
     bound: u64,
+    must_bind: u64,
     registrations: u64,
     renewals: u64,
     second_keys: u64,
@@ -99,6 +100,7 @@ impl Tally {
             (&mut self.retired, other.retired),
             (&mut self.kept, other.kept),
             (&mut self.bound, other.bound),
+            (&mut self.must_bind, other.must_bind),
             (&mut self.registrations, other.registrations),
             (&mut self.renewals, other.renewals),
             (&mut self.second_keys, other.second_keys),
@@ -134,6 +136,7 @@ impl fmt::Display for Tally {
             retired,
             kept,
             bound,
+            must_bind,
             registrations,
             renewals,
             second_keys,
@@ -154,7 +157,7 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "  in {bound} of them browsers bound sessions: {registrations} keys, {renewals} renewals, {second_keys} second keys; copies of cookies: {copies_served} requests served in time, {copies_refused} refused; {not_renewed} requests put off because a renewal failed, {keys_lost} refused because the browser had no key, {keys_crossed} because it had the key of another login"
+            "  in {bound} of them browsers bound sessions, which {must_bind} required: {registrations} keys, {renewals} renewals, {second_keys} second keys; copies of cookies: {copies_served} requests served in time, {copies_refused} refused; {not_renewed} requests put off because a renewal failed, {keys_lost} refused because the browser had no key, {keys_crossed} because it had the key of another login"
         )?;
         writeln!(
             f,
@@ -244,6 +247,7 @@ impl Life {
             isolates,
             in_store: dice.roll(3) == 0,
             binds,
+            requires_binding: binds && Dice::new(seed ^ 0x4e9f).roll(3) == 0,
             grace: dice.pick(&[0, 5, 20, 60]),
             recheck: dice.pick(&[0, 2, 10, 30]),
             idle: dice.pick(&[400, 900, 3000]),
@@ -311,6 +315,7 @@ impl Life {
             retired: u64::from(step == RETIRED),
             kept: self.kept,
             bound: u64::from(self.world.setup.binds),
+            must_bind: u64::from(self.world.setup.requires_binding),
             registrations: watch.registrations,
             renewals: watch.renewals,
             second_keys: watch.second_keys,

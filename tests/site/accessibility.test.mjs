@@ -3,7 +3,10 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
+import { startDemo } from '../../www/demo.mjs'
 import { readPages } from '../../www/docs/check.mjs'
+import { signInTwice, stealOnPage } from '../../www/theft/check.mjs'
+import { launchBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { startDocs } from '../support/docs_site.mjs'
 
@@ -118,6 +121,28 @@ for (const [viewport, scheme] of PARTS_IN) {
     }
     assert.equal(Object.keys(found).length, 6)
     assert.deepEqual(Object.fromEntries(Object.entries(found).filter(([, those]) => those.length)), {})
+  })
+}
+
+for (const [viewport, colorScheme] of PARTS_IN) {
+  test(`the demo's theft has no barrier: ${viewport.width} pixels, ${colorScheme}`, async (t) => {
+    const demo = await startDemo({ edge: true, theft: { secure: true } })
+    t.after(() => demo.close())
+    const browser = await launchBrowser({ args: demo.theft.chromium })
+    t.after(() => browser.close())
+    const options = { viewport, colorScheme, reducedMotion: 'reduce', ignoreHTTPSErrors: true }
+    const context = await browser.newContext(options)
+    const page = await context.newPage()
+    await page.goto(demo.site.origin)
+    await page.waitForSelector('#theft-title')
+    const found = { demo: await barriers(page) }
+    await page.goto(demo.theft.origin)
+    await page.waitForSelector('#login:visible')
+    found.before = await barriers(page)
+    await signInTwice(page, demo.theft)
+    await stealOnPage(page)
+    found.after = await barriers(page)
+    assert.deepEqual(found, { demo: [], before: [], after: [] })
   })
 }
 

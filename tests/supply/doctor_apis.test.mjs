@@ -84,6 +84,13 @@ const response = (name, value) => (state) => {
 }
 const ORIGIN = 'Access-Control-Allow-Origin'
 
+/** Changes a header of a preflight of an API that allows cookies. */
+const withCookies = (name, value) => (state) => {
+  const allowed = { 'Access-Control-Allow-Credentials': 'true' }
+  for (const reply of [state.preflight, state.response]) Object.assign(reply.headers, allowed)
+  preflight(name, value)(state)
+}
+
 /** For each line: the change, the rule, the configuration, what was seen, and the line that fixes it. */
 const BROKEN = [
   [
@@ -127,6 +134,52 @@ const BROKEN = [
     {},
     /^Access-Control-Allow-Headers: \*$/,
     /^Access-Control-Allow-Headers: \*, Authorization, Content-Type$/,
+  ],
+  [
+    'preflight',
+    () => {},
+    { credentials: 'include' },
+    {},
+    /^204 for a preflight, no Access-Control-Allow-Credentials$/,
+    /^Access-Control-Allow-Credentials: true$/,
+  ],
+  [
+    'headers',
+    withCookies('Access-Control-Allow-Headers', 'Authorization, *'),
+    { credentials: 'include' },
+    { dpop: true },
+    /: Authorization, \*$/,
+    /, DPoP, Content-Type$/,
+  ],
+  [
+    'methods',
+    withCookies('Access-Control-Allow-Methods', '*'),
+    { credentials: 'include' },
+    {},
+    /: \*$/,
+    /^Access-Control-Allow-Methods: \*, GET, PUT$/,
+  ],
+  [
+    'response',
+    (s) => {
+      withCookies('Access-Control-Max-Age', '600')(s)
+      response('Access-Control-Allow-Credentials')(s)
+    },
+    { credentials: 'include' },
+    {},
+    /^no Access-Control-Allow-Credentials$/,
+    /^Access-Control-Allow-Credentials: true, also with errors$/,
+  ],
+  [
+    'exposed',
+    (s) => {
+      withCookies('Access-Control-Max-Age', '600')(s)
+      response('Access-Control-Expose-Headers', '*')(s)
+    },
+    { credentials: 'include', stepUp: true },
+    {},
+    /: \*$/,
+    /^Access-Control-Expose-Headers: \*, WWW-Authenticate$/,
   ],
   ['headers', preflight('Access-Control-Allow-Headers'), {}, {}, /^no /, /: Authorization, Content-Type$/],
   [
@@ -225,12 +278,17 @@ for (const [name, change, rule, config, seen, fix] of BROKEN) {
   test(`api.${name} ${change} ${JSON.stringify({ ...rule, ...config })}`, async () => {
     const report = await look(change, rule, config)
     const line = report.by[`api.0.${name}`]
+    // An API that allows no cookies in a preflight allows none in its responses.
+    const allowsLess = rule.credentials === 'include'
     assert.equal(line?.result, 'fault', JSON.stringify(report.ofApi))
     assert.match(line.seen, seen)
     assert.match(line.fix, fix)
     assert.deepEqual(
       report.ofApi
-        .filter(({ result, id }) => result === 'fault' && !(rule.credentials && id.endsWith('response')))
+        .filter(
+          ({ result, id }) =>
+            result === 'fault' && (id.endsWith(name) || !allowsLess || !id.endsWith('response')),
+        )
         .map(({ id }) => id),
       [line.id],
       'no other line is wrong',
@@ -274,6 +332,7 @@ test('what is right in another way is right', async () => {
       {},
       { dpop: true },
     ],
+    [withCookies('Access-Control-Max-Age', '600'), { credentials: 'include' }],
     [response('Cache-Control', 'max-age=60'), { cache: true, reflection: 'allow' }],
   ]) {
     const { ofApi } = await look(change, rule, config)

@@ -204,7 +204,8 @@ export async function startProvider({
         },
       },
       ttl: {
-        AccessToken: () => settings.accessTokenSeconds,
+        AccessToken: (_ctx, { resourceServer }) =>
+          resourceServer?.accessTokenTTL ?? settings.accessTokenSeconds,
         AuthorizationCode: 60,
         DeviceCode: 600,
         Grant: 14 * DAY_SECONDS,

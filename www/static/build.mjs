@@ -35,7 +35,7 @@ export async function buildStatic({ document = onSite } = {}) {
   const wasm = await readFile(at('../../pkg/dist/strongroom_bg.wasm'))
   const shared = {}
   for (const name of ['style.css', 'icon.svg', 'dial.svg']) shared[name] = await readFile(at(`../${name}`))
-  const comparison = (await readPage('local-storage.html', 'static', document))
+  const comparison = (await readPage('local-storage.html', ['static'], document))
     .replaceAll('"./', '"../')
     .replace(/<script .*<\/script>/, '<script src="../comparison.js" defer></script>')
   const demo = {
@@ -45,7 +45,7 @@ export async function buildStatic({ document = onSite } = {}) {
     ...(await bundle(['comparison.ts', 'authorize.ts', 'logout.ts'], 'iife')),
     'strongroom_bg.wasm': wasm,
     'provider.css': STYLE,
-    'index.html': await readPage('index.html', 'static', document),
+    'index.html': await readPage('index.html', ['static'], document),
     'comparison/index.html': comparison,
     'provider/authorize/index.html': await readFile(at('authorize.html')),
     'provider/logout/index.html': await readFile(at('logout.html')),
@@ -55,7 +55,7 @@ export async function buildStatic({ document = onSite } = {}) {
     ...(await bundle(['../playground/playground.ts', '../playground/auth.worker.ts'], 'esm')),
     'strongroom_bg.wasm': wasm,
     'playground.css': await readFile(at('../playground/playground.css')),
-    'index.html': (await readPage('playground/index.html', 'static', document)).replace(
+    'index.html': (await readPage('playground/index.html', ['static'], document)).replace(
       /(?<=id="examples">)(?=<)/,
       JSON.stringify(await readExamples()).replaceAll('<', '\\u003c'),
     ),

@@ -62,9 +62,13 @@ enum Command {
         /// Put the vault on an origin of its own.
         #[arg(long)]
         vault_origin: bool,
-        /// Use the token handler in Cloudflare's runtime instead of a vault.
+        /// Use the token handler in Cloudflare's runtime instead of a vault. The demo then also has a page on which cookies
+        /// are copied.
         #[arg(long, conflicts_with = "vault_origin")]
         edge: bool,
+        /// Open a Chromium that binds sessions to a key, with the page on which cookies are copied. Needs a screen.
+        #[arg(long, requires = "edge", conflicts_with = "check")]
+        browser: bool,
     },
     /// Run all tests, or one kind of tests.
     Test {
@@ -217,11 +221,16 @@ fn run(command: &Command) -> Result<()> {
             check: true,
             vault_origin,
             edge,
+            ..
         } => demo_check(demo_options(*vault_origin, *edge)),
+        Command::Demo { browser: true, .. } => {
+            let serve = process::node(&["www/serve.mjs", "--edge", "--browser"]);
+            let serve = browser::with_chromium(serve)?;
+            package::build()?;
+            serve.replace()
+        }
         Command::Demo {
-            check: false,
-            vault_origin,
-            edge,
+            vault_origin, edge, ..
         } => {
             package::build()?;
             process::become_node(&[&["www/serve.mjs"], demo_options(*vault_origin, *edge)].concat())

@@ -108,14 +108,16 @@ impl Process {
         Ok(output)
     }
 
+    /// Replaces this program by the command, so that Ctrl-C and other signals reach the command directly.
     #[cfg(unix)]
-    fn replace(mut self) -> Result<()> {
+    pub(crate) fn replace(mut self) -> Result<()> {
         use std::os::unix::process::CommandExt;
         Err(self.command.exec()).with_context(|| format!("`{}` could not be started", self.shown))
     }
 
+    /// Runs the command, since this platform cannot replace a program.
     #[cfg(not(unix))]
-    fn replace(self) -> Result<()> {
+    pub(crate) fn replace(self) -> Result<()> {
         self.run()
     }
 }

@@ -384,7 +384,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "coordinator_is_asked_again",
         fault: "a session's record is read only once",
-        noticed_by: "isolates_copied",
+        noticed_by: "isolates_end_stays",
         breaks: Instead("self.is_coordinator_up(now) && checked.is_none()"),
     },
     Variant {
@@ -484,7 +484,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "bound_cookie_is_verified",
         fault: "any bound cookie of a bound session is accepted",
         noticed_by: "isolates_copied",
-        breaks: Instead("cookie.is_some()"),
+        breaks: Instead("value.is_some()"),
     },
     Variant {
         control: "bound_cookie_expires",
@@ -502,13 +502,19 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "logout_needs_the_bound_cookie",
         fault: "a copy of a bound session's cookie can end the session",
         noticed_by: "isolates_copied",
-        breaks: Instead("false"),
+        breaks: Instead("None::<Refusal>"),
+    },
+    Variant {
+        control: "required_refuses_unbound_session",
+        fault: "a session that must be bound by now is served although it is not",
+        noticed_by: "isolates_copied",
+        breaks: Never,
     },
     Variant {
         control: "requests_in_flight_pass",
         fault: "requests that were in flight when their session was bound are refused",
         noticed_by: "isolates_owner",
-        breaks: Condition("is_proven(task, session, &binding)"),
+        breaks: Condition("has_bound_cookie(task, session, &binding)"),
     },
     Variant {
         control: "bound_cookie_needs_a_signature",

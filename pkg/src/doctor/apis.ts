@@ -28,6 +28,19 @@ const HEADERS = 'Access-Control-Allow-Headers'
 const METHODS = 'Access-Control-Allow-Methods'
 const MAX_AGE = 'Access-Control-Max-Age'
 const EXPOSED = 'Access-Control-Expose-Headers'
+const CREDENTIALS = 'Access-Control-Allow-Credentials'
+
+/**
+ * Returns the header without which browsers keep a response from the app, with its right value. With cookies, the origin
+ * must be named, and a second header is needed (Fetch 3.3.5).
+ */
+const missingHeader = (reply: Reply, origin: string, { credentials }: ApiRule) => {
+  const value = reply.header(ORIGIN)
+  const hasCookies = credentials === 'include'
+  if (value !== origin && (value !== '*' || hasCookies)) return { name: ORIGIN, value: origin }
+  if (hasCookies && reply.header(CREDENTIALS) !== 'true') return { name: CREDENTIALS, value: 'true' }
+  return undefined
+}
 
 /** Checks the preflight of a call with a token. */
 const checkPreflight = async (deployment: Deployment, id: string, url: string, rule: ApiRule) => {
@@ -47,23 +60,25 @@ const checkPreflight = async (deployment: Deployment, id: string, url: string, r
   const reply = await ask(methods.find((method) => !SIMPLE.includes(method)) ?? methods[0]!)
   // The line about the response says that no server responds.
   if (reply.status === 0 && safeMethod(rule) !== undefined) return
-  const value = reply.header(ORIGIN)
-  const isAllowed = value === origin || (value === '*' && credentials !== 'include')
+  const needed = missingHeader(reply, origin, rule)
   const isOk = reply.status >= 200 && reply.status < 300
   report.check(
     `${id}.preflight`,
     `${origin} may call ${url}`,
-    isOk && isAllowed ? undefined : `the browser refuses calls to ${url}`,
-    `${seenOf(reply)} for a preflight, ${seenHeader(reply, ORIGIN)}`,
-    isAllowed
-      ? `let the API respond to OPTIONS ${url} with 204, without authentication`
-      : `${ORIGIN}: ${origin}`,
+    isOk && !needed ? undefined : `the browser refuses calls to ${url}`,
+    `${seenOf(reply)} for a preflight, ${seenHeader(reply, needed?.name ?? ORIGIN)}`,
+    needed
+      ? `${needed.name}: ${needed.value}`
+      : `let the API respond to OPTIONS ${url} with 204, without authentication`,
   )
-  if (!isOk || !isAllowed) return
+  if (!isOk || needed) return
+  // With cookies, `*` has no special meaning.
+  const isIn = (list: string[], name: string) =>
+    list.includes(name.toLowerCase()) || (credentials !== 'include' && list.includes('*'))
   const headers = listOf(reply, HEADERS)
   // `*` does not stand for Authorization (Fetch 3.3.5).
   const missing = names.filter(
-    (name) => !headers.includes(name.toLowerCase()) && !(name === 'DPoP' && headers.includes('*')),
+    (name) => !isIn(name === 'DPoP' ? headers : headers.filter((one) => one !== '*'), name),
   )
   report.check(
     `${id}.headers`,
@@ -95,9 +110,6 @@ const checkPreflight = async (deployment: Deployment, id: string, url: string, r
     `${MAX_AGE}: 7200`,
   )
 }
-
-const isIn = (allowed: string[], method: string) =>
-  allowed.includes(method.toLowerCase()) || allowed.includes('*')
 
 /** Checks the response to a call without a token. */
 const checkResponse = async (deployment: Deployment, id: string, url: URL, rule: ApiRule) => {
@@ -166,15 +178,13 @@ const checkCors = (
   reply: Reply,
 ) => {
   if (url.origin === origin) return
-  const value = reply.header(ORIGIN)
+  const cors = missingHeader(reply, origin, rule)
   report.check(
     `${id}.response`,
     `${origin} may read responses, also errors (${reply.status})`,
-    value === origin || (value === '*' && rule.credentials !== 'include')
-      ? undefined
-      : `the browser refuses the response with status ${reply.status}`,
-    seenHeader(reply, ORIGIN),
-    `${ORIGIN}: ${origin}, also with errors`,
+    cors && `the browser refuses the response with status ${reply.status}`,
+    seenHeader(reply, cors?.name ?? ORIGIN),
+    `${cors?.name}: ${cors?.value}, also with errors`,
   )
   const needed = [
     ...(rule.stepUp ? ['WWW-Authenticate'] : []),
@@ -185,7 +195,8 @@ const checkCors = (
     return
   }
   const exposed = listOf(reply, EXPOSED)
-  const missing = needed.filter((name) => !exposed.includes(name.toLowerCase()) && !exposed.includes('*'))
+  const isWild = rule.credentials !== 'include' && exposed.includes('*')
+  const missing = needed.filter((name) => !exposed.includes(name.toLowerCase()) && !isWild)
   report.check(
     `${id}.exposed`,
     `the vault can read ${needed.join(' and ')}`,

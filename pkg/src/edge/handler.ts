@@ -18,7 +18,10 @@ export interface TokenHandler {
    * Returns the session of a request, for pages that are rendered on the server. Reading the session does not count as
    * the user's activity, and sets no cookie.
    *
-   * @returns `null` if there is no session.
+   * With `session.bind`, call {@link handle} first for navigations: if the browser must renew its bound cookie before,
+   * that method responds with a page that lets the browser do so.
+   *
+   * @returns `null` if there is no session, or if it is bound and the request has no valid bound cookie.
    * @throws Error if the session cannot be read now. The session continues, and the caller may try again.
    */
   session(request: Request, env?: unknown, context?: Context): Promise<EdgeSession | null>
@@ -84,7 +87,7 @@ export const handlerFactory =
       },
       async session(request, env, context) {
         const address = new URL(`${config.base ?? DEFAULT_BASE}/session`, request.url)
-        const headers = { [HANDLER_HEADER]: BACKGROUND, cookie: request.headers.get('cookie') ?? '' }
+        const headers = { ...sessionHeaders(request.headers), [HANDLER_HEADER]: BACKGROUND }
         const response = await handle(new Request(address, { headers }), env, context, request)
         if (!response?.ok) throw new Error(`the session cannot be read: ${response?.status}`)
         return ((await response.json()) as { session: EdgeSession | null }).session
@@ -93,6 +96,17 @@ export const handlerFactory =
         (await handle(request, env, context)) ?? noApp(config.base ?? DEFAULT_BASE),
     }
   }
+
+/** Returns the headers of a page's request that decide about its session. */
+export const sessionHeaders = (given: Pick<Headers, 'get'>): Record<string, string> => {
+  const headers: Record<string, string> = {}
+  // With the second header, the browser says that it could not renew its bound cookie.
+  for (const name of ['cookie', 'secure-session-skipped']) {
+    const value = given.get(name)
+    if (value) headers[name] = value
+  }
+  return headers
+}
 
 /** Returns the response for an address of the app, to which a login also returns, if the handler serves no app. */
 const noApp = (base: string): Response =>

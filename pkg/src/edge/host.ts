@@ -193,7 +193,10 @@ export class Host {
     try {
       const { pathname, search, href } = new URL(request.url)
       const url = this.#origin ? this.#origin + pathname + search : href
-      return JSON.stringify(bind(new Request(url, { headers: request.headers }))) ?? 'null'
+      const value: unknown = bind(new Request(url, { headers: request.headers }))
+      // A promise is no allowed value, and its rejection would end a process of Node.
+      quietly(() => value)
+      return JSON.stringify(value) ?? 'null'
     } catch {
       // The core reports a value that is not allowed.
       return 'null'

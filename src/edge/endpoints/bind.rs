@@ -12,6 +12,7 @@ use crate::prelude::*;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::base::strings;
 use crate::codec::json::{self, Writer};
+use crate::edge::config::Storage;
 use crate::edge::csrf;
 use crate::edge::io::OwnResponse;
 use crate::edge::provider::verification;
@@ -40,8 +41,8 @@ const CHALLENGE: &str = "secure-session-challenge";
 struct SessionReference {
     sid: String,
     began: UnixMillis,
-    /// True if the session is in the store, so that its record has it.
-    is_stored: bool,
+    /// The place in which the session was when its key was registered.
+    storage: Storage,
 }
 
 impl SessionReference {
@@ -49,10 +50,9 @@ impl SessionReference {
     fn to_text(&self) -> String {
         let mut text = [&*self.sid, "\n"].concat();
         json::write_number(&mut text, self.began);
-        text.push_str(if self.is_stored {
-            "\nstored"
-        } else {
-            "\nsealed"
+        text.push_str(match self.storage {
+            Storage::InStore => "\nstored",
+            Storage::SealedInCookie => "\nsealed",
         });
         text
     }
@@ -62,7 +62,10 @@ impl SessionReference {
         Some(Self {
             sid: lines.next()?.to_owned(),
             began: json::parse_u64(lines.next()?)?,
-            is_stored: lines.next()? == "stored",
+            storage: match lines.next()? {
+                "stored" => Storage::InStore,
+                _ => Storage::SealedInCookie,
+            },
         })
     }
 
@@ -133,9 +136,11 @@ fn ended(context: &RequestContext) -> OwnResponse {
 
 /// Returns the identifier of the browser's bound session. All sessions of this handler have the same identifier, so that a
 /// new session replaces the one before in the browser. Otherwise the browser would renew both, and one bound cookie would
-/// replace the other.
+/// replace the other. Browsers know the sessions of all origins of a site by their identifiers, so it names the host:
+/// otherwise the session of an app on another subdomain would replace this one.
 fn identifier(context: &RequestContext) -> String {
-    context.jar().session()
+    let host = context.origin.trim_start_matches("https://");
+    [&context.jar().session(), " ", host].concat()
 }
 
 /// Builds the response with a new bound cookie.
@@ -163,7 +168,7 @@ fn renewed(context: &RequestContext, subject: Subject<'_>, state: &str) -> OwnRe
         .json("credentials", &["[", &credential.finish(), "]"].concat())
         .finish();
     let mut response = response::json(200, body);
-    response.cookies.push(jar.set_bound(&name, &cookie, LIFE));
+    response.cookies.push(jar.set_lax(&name, &cookie, LIFE));
     response
 }
 

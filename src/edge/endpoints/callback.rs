@@ -114,7 +114,9 @@ async fn failed(
             boxed(context.updated_cookies(session, is_new)).await
         }
         // The browser renews no bound cookie for this address.
-        Err(Refusal::NotProven { .. }) if has_session_since(context, since).await => Vec::new(),
+        Err(Refusal::BoundCookieMissing { .. }) if has_session_since(context, since).await => {
+            Vec::new()
+        }
         _ => return login::failed(context, error, login),
     };
     let mut response = match login {

@@ -144,7 +144,7 @@ async fn compare_with_session(
             });
         }
         // The browser renews no bound cookie for this address. It does for the app's page.
-        Err(Refusal::Interaction | Refusal::NotProven { .. }) => return Ok(to_target()),
+        Err(Refusal::Interaction | Refusal::BoundCookieMissing { .. }) => return Ok(to_target()),
         Err(Refusal::Later(error, _)) => return Err(error),
         Err(Refusal::Ended(reason)) if end::waits_for_the_user(reason) => {
             return Ok(ask(context, &target));

@@ -12,7 +12,7 @@ use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
 use crate::edge::navigation;
 use crate::edge::provider::documents;
-use crate::edge::refresh::{end, proof};
+use crate::edge::refresh::{bound, end};
 use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
@@ -53,19 +53,25 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Err(refusal @ Refusal::Later(..)) => return context.refusal_response(&refusal),
         Err(_) => (None, true),
     };
-    // A copy of a bound session's cookie must not end the session.
+    // A copy of a bound session's cookie must neither end the session, nor get its ID token after its end.
     // control: logout_needs_the_bound_cookie
-    let is_missing = match &session {
-        Some(session) => proof::is_missing(&context.task, session).await,
-        None => false,
+    let refused = match &session {
+        Some(session) => bound::check_with_record(&context.task, session).await.err(),
+        None => None,
     };
+    if let Some(refusal @ Refusal::Later(..)) = &refused {
+        return context.refusal_response(refusal);
+    }
+    let is_missing = matches!(refused, Some(Refusal::BoundCookieMissing { .. }));
     if is_missing {
         let message = msg!(
             "a logout of a bound session had no valid bound cookie: its cookies were cleared, and the session was not ended"
         );
-        context.task.fault_seldom(Seldom::NotProven, message);
+        context
+            .task
+            .fault_seldom(Seldom::BoundCookieMissing, message);
     }
-    let session = session.filter(|_| !is_missing);
+    let session = session.filter(|_| refused.is_none());
     let has_ended = has_ended && !is_missing;
     let is_revoked = match &session {
         Some(session) => {

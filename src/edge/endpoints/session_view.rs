@@ -2,6 +2,7 @@
 
 use crate::prelude::*;
 
+use crate::base::error::Code;
 use crate::codec::json::Writer;
 use crate::edge::csrf;
 use crate::edge::endpoints::bind;
@@ -10,7 +11,6 @@ use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
-use crate::edge::session::cookies::CookieValue;
 use crate::edge::task::boxed;
 use crate::session::view::{SessionState, SessionView, scopes, visible_claims};
 
@@ -27,16 +27,8 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Ok(None) => said("null"),
         Ok(Some((session, is_new))) => {
             let mut response = said(&view(context, &session, SessionState::Active));
-            if context.cookies().value(&context.jar().not_registered()) != CookieValue::Missing {
-                let storage = context.found_in();
-                boxed(bind::registration::offer(
-                    context,
-                    &session,
-                    storage,
-                    &mut response,
-                ))
-                .await;
-            }
+            let offered = bind::registration::offer_again(context, &session, &mut response);
+            boxed(offered).await;
             let cookies = context.updated_cookies(session, is_new).await;
             OwnResponse {
                 cookies,
@@ -59,10 +51,10 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
             }
         }
         // The browser has waited for a renewal before this request, so it has no key for the session.
-        Err(Refusal::NotProven { was_skipped: false }) => {
+        Err(Refusal::BoundCookieMissing { was_skipped: false }) => {
             let body = Writer::object()
                 .json("session", "null")
-                .flag("proven", false)
+                .text("code", Code::BoundCookieMissing.as_str())
                 .finish();
             response::json(200, body)
         }

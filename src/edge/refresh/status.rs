@@ -5,7 +5,7 @@ use alloc::rc::Rc;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::base::error::Code;
 use crate::edge::config::Storage;
-use crate::edge::refresh::{end, proof};
+use crate::edge::refresh::{bound, end};
 use crate::edge::refusal::Refusal;
 use crate::edge::session::Session;
 use crate::edge::session::record::{GenerationStatus, Record, Stored};
@@ -89,16 +89,6 @@ fn later_activity(task: &Task, presented: &Rc<Session>) -> Option<UnixMillis> {
     (is_later && !end::is_at_limit(task, &latest)).then_some(latest.active)
 }
 
-/// Returns the reason if a session has ended, according to its record.
-pub(in crate::edge) async fn reason_of_end(
-    task: &Task,
-    presented: &Rc<Session>,
-) -> Option<Refusal> {
-    let _ = record_store::fetch_if_due(task, presented).await;
-    let record = record_store::cached(task, &presented.sid).record?;
-    record.ended.map(Refusal::Ended)
-}
-
 /// Compares a presented session with its record, as far as the record can be read.
 pub(in crate::edge) async fn sync_with_record(
     task: &Task,
@@ -109,23 +99,21 @@ pub(in crate::edge) async fn sync_with_record(
     let may_hurry = found_in == Storage::SealedInCookie
         && task.config().recheck != Millis::ZERO
         && presented.is_valid(&task.now())
-        && !proof::must_be_bound(task, &presented);
+        && !bound::must_be_bound(task, &presented);
     let is_read = if may_hurry {
         record_store::fetch_briefly(task, &presented).await
     } else {
         let fetched = record_store::fetch_if_due(task, &presented).await;
-        if fetched.is_err() && proof::must_be_bound(task, &presented) {
+        if fetched.is_err() && bound::must_be_bound(task, &presented) {
             return Err(record_store::unavailable(task, &presented.sid));
         }
         true
     };
-    if record_store::cached(task, &presented.sid)
-        .record
-        .is_none_or(|record| record.ended.is_none())
-    {
-        proof::check(task, &presented)?;
+    bound::check(task, &presented)?;
+    bound::check_required(task, &presented)?;
+    if let Some(binding) = &presented.bound {
+        bound::restore(task, &presented, binding, found_in);
     }
-    proof::check_required(task, &presented)?;
     let session = classify(task, presented.clone()).await?;
     // While the record is being read, the next request with this cookie has to note it.
     if found_in == Storage::SealedInCookie && is_read {
@@ -196,7 +184,7 @@ pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> Se
     // A copy of a bound session's cookie is refused without the bound cookie, and need not end the session.
     // control: replaced_cookie_keeps_bound_session
     if let (GenerationStatus::Replayed, Some(session)) = (&status, &record.session)
-        && proof::outlasts_copies(task, &record)
+        && bound::outlasts_copies(task, &record)
     {
         status = GenerationStatus::Succeeded(session);
     }

@@ -253,7 +253,7 @@ impl<'a> Jar<'a> {
         is_bindable.then(|| [self.prefix(), &self.config.cookie.name, "-bound"].concat())
     }
 
-    /// Returns the name of the cookie that says that a registration has failed, and may be offered again.
+    /// Returns the name of the cookie that says that the registration of a key has failed, and may be offered again.
     pub(in crate::edge) fn not_registered(&self) -> String {
         [self.prefix(), &self.config.cookie.name, "-unbound"].concat()
     }
@@ -264,8 +264,13 @@ impl<'a> Jar<'a> {
         cookie.trim_start_matches("=; ").to_owned()
     }
 
-    /// Writes the bound cookie.
-    pub(in crate::edge) fn set_bound(&self, name: &str, value: &str, age: Millis) -> String {
+    /// Returns the name of the cookie with the address to which a page of the handler has repeated a navigation.
+    pub(in crate::edge) fn repeated(&self) -> String {
+        [self.prefix(), &self.config.cookie.name, "-repeated"].concat()
+    }
+
+    /// Writes a cookie with `SameSite=Lax`, such as the bound cookie.
+    pub(in crate::edge) fn set_lax(&self, name: &str, value: &str, age: Millis) -> String {
         self.write(name, value, "Lax", Some(age))
     }
 

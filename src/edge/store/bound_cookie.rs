@@ -1,4 +1,5 @@
-//! Bound cookies, and the challenges of their renewals: values that the handler authenticates for one session and one key.
+//! Bound cookies, the challenges of their renewals, and the cookies that let a registration be offered again: values that
+//! the handler authenticates for one session and one key.
 //!
 //! A value is `1.<key ID>.<expiry in seconds>.<MAC>`. The MAC covers the issuer, the client and the name of the session's
 //! cookie, the session's ID, and the thumbprint of its key. So a value proves nothing for another session.
@@ -22,6 +23,8 @@ pub(in crate::edge) enum Use {
     Cookie,
     /// The challenge of a renewal.
     Challenge,
+    /// The cookie that says that a registration has failed. The session has no key yet.
+    Offer,
 }
 
 /// The session and the key for which a value is authenticated.
@@ -81,6 +84,7 @@ impl Subject<'_> {
         let what = match what {
             Use::Cookie => "cookie",
             Use::Challenge => "challenge",
+            Use::Offer => "offer",
         };
         let mut mac =
             Hmac::<Sha256>::new_from_slice(config.keys.keys().get(key)?.mac_key()).ok()?;
@@ -125,7 +129,9 @@ mod tests {
         let value = own.issue(&config("web"), Use::Cookie, NOW + 1000);
         assert!(own.verify(&config("web"), Use::Cookie, &value, NOW));
         assert!(!own.verify(&config("other"), Use::Cookie, &value, NOW));
-        assert!(!own.verify(&config("web"), Use::Challenge, &value, NOW));
+        for other in [Use::Challenge, Use::Offer] {
+            assert!(!own.verify(&config("web"), other, &value, NOW));
+        }
         for other in [subject("c", "b"), subject("a", "c"), subject("ab", "")] {
             assert!(!other.verify(&config("web"), Use::Cookie, &value, NOW));
         }

@@ -28,17 +28,12 @@ const TOUCHES: u32 = 3;
 const LONGEST_VALUE: usize = 60 * 1024;
 
 /// Returns true if this isolate's record is newer than the coordinator's: this isolate could not commit the session's
-/// latest generation, or could not write the end of the session, or the store has lost the session's binding.
+/// latest generation, or could not write the end of the session, or the store has lost the record of a bound session.
 fn is_ahead(ours: &Record, theirs: Option<&Record>) -> bool {
     // control: uncommitted_successor_is_kept
     match theirs {
         Some(theirs) if theirs.ended.is_some() => false,
-        Some(theirs) => {
-            let is_bound = ours.bound.is_some() && theirs.bound.is_none();
-            ours.ended.is_some()
-                || ours.generation > theirs.generation
-                || is_bound && ours.generation == theirs.generation
-        }
+        Some(theirs) => ours.ended.is_some() || ours.generation > theirs.generation,
         None => ours.ended.is_some() || ours.generation > 0 || ours.bound.is_some(),
     }
 }
@@ -107,10 +102,19 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
     }
     // The session may have been bound after this isolate read the record.
     let bound = stored.record.as_ref().and_then(|it| it.bound.clone());
-    let unwritten = cached(task, &session.sid)
-        .record
-        .filter(|ours| is_ahead(ours, stored.record.as_deref()))
-        .map(|ours| with_binding(ours, bound.as_ref()));
+    let ours = cached(task, &session.sid).record;
+    let known = ours.as_ref().and_then(|ours| ours.bound.clone());
+    let is_binding_lost = bound.is_none() && known.is_some();
+    let unwritten = match (ours, &stored.record) {
+        (Some(ours), theirs) if is_ahead(&ours, theirs.as_deref()) => {
+            Some(with_binding(ours, bound.as_ref()))
+        }
+        // The store has lost the binding. Its record may still be newer in everything else.
+        (_, Some(theirs)) if is_binding_lost && theirs.ended.is_none() => {
+            Some(with_binding(theirs.clone(), known.as_ref()))
+        }
+        _ => None,
+    };
     if let Some(ours) = &unwritten {
         stored.record = unwritten.clone();
         if let Ok(Some(version)) = write(task, session, stored.version.clone(), ours).await {
@@ -125,13 +129,14 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
     if let Some(record) = &stored.record {
         cached.note_intent(record, task.isolate().name(), &now);
     }
-    // During the read, this isolate may have committed a newer generation or seen later activity of the user. Keep
-    // both.
+    // During the read, this isolate may have bound the session, committed a newer generation or seen later activity of
+    // the user. Keep all of them.
     let ours = cached.stored.record.as_ref();
-    if let Some(theirs) = &mut stored.record
-        && let Some(ours) = ours.and_then(|ours| ours.session.as_ref())
-    {
-        theirs.note_active(ours.active);
+    if let (Some(theirs), Some(ours)) = (&mut stored.record, ours) {
+        *theirs = with_binding(theirs.clone(), ours.bound.as_ref());
+        if let Some(session) = &ours.session {
+            theirs.note_active(session.active);
+        }
     }
     if !ours.is_some_and(|ours| is_ahead(ours, stored.record.as_deref())) {
         cached.stored = stored.clone();
@@ -254,7 +259,10 @@ async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Sto
 pub(in crate::edge) fn cache_unwritten(task: &Task, session: &Session, record: Rc<Record>) {
     let now = task.now();
     let mut cache = task.isolate().session_cache.borrow_mut();
-    cache.entry(&session.sid, &now).stored.record = Some(record);
+    let cached = &mut cache.entry(&session.sid, &now).stored.record;
+    // The session may have been bound after the record was read.
+    let known = cached.take().and_then(|known| known.bound.clone());
+    *cached = Some(with_binding(record, known.as_ref()));
 }
 
 /// Caches a user's activity that could not be written.

@@ -66,6 +66,8 @@ pub struct Setup {
     pub in_store: bool,
     /// True if browsers bind their sessions to keys.
     pub binds: bool,
+    /// True if a session must be bound soon after its login.
+    pub requires_binding: bool,
     /// The grace period in seconds. The other times are in seconds too.
     pub grace: u64,
     pub recheck: u64,
@@ -83,6 +85,7 @@ impl Default for Setup {
             isolates: 2,
             in_store: false,
             binds: false,
+            requires_binding: false,
             grace: 60,
             recheck: 10,
             idle: 1800,
@@ -114,10 +117,10 @@ impl Setup {
         } else {
             "sealed-in-cookie"
         };
-        let bind = if self.binds {
-            r#""if-supported""#
-        } else {
-            "false"
+        let bind = match (self.binds, self.requires_binding) {
+            (false, _) => "false",
+            (true, false) => r#""if-supported""#,
+            (true, true) => r#""required""#,
         };
         let json = format!(
             r#"{{"issuer":"{ISSUER}","metadata":{METADATA},

@@ -12,21 +12,37 @@ export const LIFE = 661_000
 /** The path of the renewal. */
 export const RENEWAL = '/auth/bind/refresh'
 
-/** Features of Chromium: bound sessions, with keys in software, since the machine of a test may have no security chip. */
+/** Features of Chromium: keys in software, since the machine of a test may have no security chip. */
 const FEATURES = ['PersistDeviceBoundSessions', 'EnableBoundSessionCredentialsSoftwareKeysForManualTesting']
+
+/** Arguments for a Chromium that trusts the certificate of `startTls()`, and finds names below `.test` on loopback. */
+export const trustingArgs = (spki) => [
+  `--ignore-certificate-errors-spki-list=${spki}`,
+  '--host-resolver-rules=MAP *.test 127.0.0.1',
+]
+
+/**
+ * Arguments for a Chromium that binds sessions, and that trusts the certificate of `startTls()`. It would bind no session
+ * if it ignored all errors of certificates.
+ *
+ * @param {string} spki The hash of the certificate's public key.
+ * @param {{ hasQuota?: boolean }} [options] `hasQuota`: true if the browser limits how often it signs, as usual.
+ */
+export const bindingArgs = (spki, { hasQuota = false } = {}) => {
+  const binding = hasQuota ? 'DeviceBoundSessions' : 'DeviceBoundSessions:RefreshQuota/false'
+  return [...trustingArgs(spki), `--enable-features=${[binding, ...FEATURES]}`]
+}
 
 /**
  * Starts a page over a token handler that binds sessions, and a Chromium that supports it.
  *
  * @param {Parameters<typeof startPage>[0]} platform
- * @param {Parameters<typeof startPage>[1] & { session?: object, hasQuota?: boolean }} [options] `session` is the handler's option. `hasQuota`:
- *   true if the browser limits how often it signs, as usual.
+ * @param {Parameters<typeof startPage>[1] & { session?: object, hasQuota?: boolean }} [options] `session` is the
+ *   handler's option, and `hasQuota` is that of `bindingArgs()`.
  */
-export async function startBound(platform, { session, handler, hasQuota = false, ...options } = {}) {
-  // Chromium binds no session if it ignores errors of certificates, but does if it trusts the certificate's key.
+export async function startBound(platform, { session, handler, hasQuota, ...options } = {}) {
   const tls = await startTls()
-  const features = [hasQuota ? 'DeviceBoundSessions' : 'DeviceBoundSessions:RefreshQuota/false', ...FEATURES]
-  const launch = { args: [...trusting(tls), `--enable-features=${features}`] }
+  const launch = { args: bindingArgs(tls.spki, { hasQuota }) }
   const app = await startPage(platform, {
     ...options,
     secure: tls,
@@ -78,12 +94,6 @@ export async function startBound(platform, { session, handler, hasQuota = false,
     },
   }
 }
-
-/** Returns arguments for a Chromium that trusts the certificate of a proxy, and finds names below `.test` on loopback. */
-export const trusting = ({ spki }) => [
-  `--ignore-certificate-errors-spki-list=${spki}`,
-  '--host-resolver-rules=MAP *.test 127.0.0.1',
-]
 
 /** Returns the bound cookie that a request has, or that a response sets. */
 export const boundOf = (text) => new RegExp(`${BOUND}=([^;]+)`).exec(text)?.[1]

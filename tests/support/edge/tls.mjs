@@ -12,10 +12,11 @@ let certificate
 /**
  * Terminates https in front of a server that speaks http, with a self-signed certificate for `localhost`.
  *
- * @param {{ host?: string }} [options] `host`: the name in the origin, which a browser must map to loopback. Only a
- *   browser that trusts the certificate's key ignores that the certificate is for another name.
+ * @param {{ host?: string, port?: number }} [options] `host`: the name in the origin, which a browser must map to
+ *   loopback. Only a browser that trusts the certificate's key ignores that the certificate is for another name. `port`:
+ *   by default, any free port.
  */
-export async function startTls({ host = 'localhost' } = {}) {
+export async function startTls({ host = 'localhost', port = 0 } = {}) {
   certificate ??= generate([{ name: 'commonName', value: 'localhost' }], {
     keyType: 'ec',
     algorithm: 'sha256',
@@ -76,7 +77,7 @@ export async function startTls({ host = 'localhost' } = {}) {
     })
     passed.end()
   })
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))
   return {
     origin: `https://${host}:${server.address().port}`,
     /** The hash of the certificate's public key, by which Chromium can be told to trust it. */

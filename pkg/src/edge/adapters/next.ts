@@ -11,7 +11,7 @@
  * @module
  */
 import { type AdapterOptions, envOf } from './framework.js'
-import type { EdgeSession, TokenHandler } from '../handler.js'
+import { type EdgeSession, sessionHeaders, type TokenHandler } from '../handler.js'
 import type { Context } from '../host.js'
 
 export type { AdapterOptions } from './framework.js'
@@ -71,6 +71,5 @@ export const sessionFrom = async (
   // select one of the handler's own cookie names.
   const [scheme] = (headers.get('x-forwarded-proto') ?? 'https').split(',')
   const address = `${scheme}://${headers.get('host') ?? 'localhost'}`
-  const cookie = headers.get('cookie') ?? ''
-  return handler.session(new Request(address, { headers: { cookie } }), envOf(options))
+  return handler.session(new Request(address, { headers: sessionHeaders(headers) }), envOf(options))
 }

@@ -3,8 +3,9 @@
 //! next `GET <base>/session` offers it again. Without this cookie there is no second offer, because the first registration
 //! may still be in progress.
 //!
-//! The handler offers a registration for a minute after the login, and accepts it for two, and no refreshed cookie gets one. Otherwise a copy of the cookie could bind the
-//! session to a key of its own. A second key for one session therefore ends the session.
+//! A copy of the session's cookie alone gets no offer: the response to the login went to the user's browser, and the cookie
+//! of a failed registration is authenticated for its session. The handler offers a registration for a minute after the
+//! login, and accepts it for two, and no refreshed cookie gets one. A second key for one session ends the session.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -19,14 +20,15 @@ use crate::base::error::Code;
 use crate::edge::config::{Bind, Storage};
 use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
-use crate::edge::refresh::{end, proof};
+use crate::edge::refresh::{bound, end};
 use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
 use crate::edge::session::binding::{Binding, OFFERED};
+use crate::edge::session::cookies::CookieValue;
 use crate::edge::session::record::{Record, Stored};
-use crate::edge::store::bound_cookie::Subject;
+use crate::edge::store::bound_cookie::{Subject, Use};
 use crate::edge::store::{record_store, seal};
 use crate::edge::task::boxed;
 use crate::oauth::jwks::Jwk;
@@ -56,7 +58,7 @@ pub(in crate::edge) async fn offer(
 ) {
     let task = &context.task;
     let is_new = session.generation == 0 && age(context, session.began) < OFFERED;
-    if task.proof().mode == Bind::Off || !is_new || proof::binding(task, session).is_some() {
+    if task.bound_cookie().mode == Bind::Off || !is_new || bound::binding(task, session).is_some() {
         return;
     }
     if context.jar().bound().is_none() {
@@ -69,7 +71,7 @@ pub(in crate::edge) async fn offer(
     let reference = SessionReference {
         sid: session.sid.clone(),
         began: session.began,
-        is_stored: storage == Storage::InStore,
+        storage,
     };
     let text = reference.to_text();
     let sealed = seal::seal(task, &purpose(context, CHALLENGE), Secret::new(text)).await;
@@ -88,6 +90,39 @@ pub(in crate::edge) async fn offer(
     response.headers.push((HEADER, value));
 }
 
+/// Adds the offer again, if the registration that the login had offered has failed.
+pub(in crate::edge) async fn offer_again(
+    context: &RequestContext,
+    session: &Session,
+    response: &mut OwnResponse,
+) {
+    let name = context.jar().not_registered();
+    let CookieValue::Value(value) = context.cookies().value(&name) else {
+        return;
+    };
+    let (config, now) = (context.task.config(), context.task.now().wall);
+    // Otherwise a thief who has a copy of the session's cookie could bind the session to a key of their own.
+    if unbound(&session.sid).verify(config, Use::Offer, &value, now) {
+        offer(context, session, context.found_in(), response).await;
+    }
+}
+
+/// Writes the cookie with which the next question about the session offers the registration again.
+fn set_not_registered(context: &RequestContext, sid: &str) -> String {
+    let (config, jar) = (context.task.config(), context.jar());
+    let until = context.task.now().wall.saturating_add(OFFERED.0);
+    let value = unbound(sid).issue(config, Use::Offer, until);
+    jar.set_lax(&jar.not_registered(), &value, OFFERED)
+}
+
+/// Returns the subject of a session that has no key yet.
+const fn unbound(sid: &str) -> Subject<'_> {
+    Subject {
+        sid,
+        thumbprint: "",
+    }
+}
+
 /// Registers a key: `POST <base>/bind`.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let signed = context
@@ -98,7 +133,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let (true, Some((jwt, algorithm, challenge))) = (is_by_browser(context), signed) else {
         return response::empty(403);
     };
-    if context.task.proof().mode == Bind::Off {
+    if context.task.bound_cookie().mode == Bind::Off {
         return ended(context);
     }
     let Some(reference) = session_of(context, &challenge).await else {
@@ -116,10 +151,8 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         Ok(false) => return ended(context),
         Err(refusal) => {
             let mut response = context.refusal_response(&refusal);
-            let jar = context.jar();
-            response
-                .cookies
-                .push(jar.mark(&jar.not_registered(), OFFERED));
+            let cookie = set_not_registered(context, &reference.sid);
+            response.cookies.push(cookie);
             return response;
         }
     }
@@ -176,13 +209,13 @@ async fn bind(
                 Some(known) if known.thumbprint == thumbprint => return Ok(true),
                 Some(_) => {
                     // control: second_key_ends_session
-                    if task.proof().mode.is_enforced() {
+                    if task.bound_cookie().mode.is_enforced() {
                         boxed(end_for_second_key(context, record, unknown)).await;
                     }
                     return Ok(false);
                 }
             },
-            None if reference.is_stored => return Ok(false),
+            None if reference.storage == Storage::InStore => return Ok(false),
             None => Record::of_bound(binding, now),
         };
         match record_store::write(task, &unknown, version, &Rc::new(next)).await {

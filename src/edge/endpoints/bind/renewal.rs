@@ -4,6 +4,7 @@
 //! itself if its session has ended. A response is only 200, 403 with a challenge, or 503: with any other status browsers
 //! forget the bound session.
 
+use crate::prelude::*;
 use alloc::rc::Rc;
 
 use super::registration::STATE;
@@ -16,10 +17,11 @@ use crate::base::error::{Code, Error};
 use crate::codec::json::Value;
 use crate::edge::config::Bind;
 use crate::edge::io::OwnResponse;
+use crate::edge::refresh::bound;
 use crate::edge::refusal::RETRY_AFTER;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
-use crate::edge::session::binding::{LIFE, MARGIN};
+use crate::edge::session::binding::{Binding, LIFE, MARGIN};
 use crate::edge::store::bound_cookie::{Subject, Use};
 use crate::edge::store::record_store;
 use crate::edge::store::seal::{self, OpenError};
@@ -35,7 +37,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     if !is_by_browser(context) || !is_named {
         return response::empty(403);
     }
-    if context.task.proof().mode == Bind::Off {
+    if context.task.bound_cookie().mode == Bind::Off {
         return ended(context);
     }
     let state = context.url.query();
@@ -86,6 +88,12 @@ async fn continues(
     }
     let session = Rc::new(reference.placeholder());
     record_store::fetch_briefly(task, &session).await;
+    let binding = Binding {
+        thumbprint: thumbprint.to_owned(),
+        // No request is in flight.
+        since: reference.began,
+    };
+    bound::restore(task, &session, &binding, reference.storage);
     let record = record_store::cached(task, &reference.sid).record;
     record.is_none_or(|record| {
         let bound = record.bound.as_ref();

@@ -13,6 +13,10 @@ const VALID: u64 = 660_000;
 /// Milliseconds before and after the binding within which requests pass without the bound cookie.
 const IN_FLIGHT: u64 = 10_000;
 
+/// Milliseconds after its login within which a session may be unbound although it must be bound, apart from
+/// `session.recheck`.
+const OFFERED: u64 = 60_000;
+
 /// The handler counts the life of a bound cookie in seconds.
 const ROUNDING: u64 = 1000;
 
@@ -62,7 +66,7 @@ impl Given {
         let texts = [
             "bound_cookie_missing",
             "renewal_failed",
-            r#""proven":false"#,
+            r#""code":"bound_cookie_missing""#,
         ];
         texts.iter().any(|text| self.body.contains(text))
     }
@@ -143,11 +147,26 @@ impl World {
         is_in_cookie || self.has_asked(id) && self.visits[id].began >= bound.written + recheck
     }
 
-    /// Returns true if the handler must not serve this request, because the session is bound and the request has no proof.
+    /// Returns true if the handler must not serve this request, because the request has no proof and the session is bound,
+    /// or must be bound by now.
     pub(super) fn must_be_refused(&self, id: VisitId, presented: &Presented) -> bool {
-        let Some(bound) = &self.watch.accounts[&presented.sid].keys.bound else {
-            return false;
-        };
+        match &self.watch.accounts[&presented.sid].keys.bound {
+            Some(bound) if self.is_overdue(id, presented) => self.lacks_proof(id, presented, bound),
+            Some(_) => self.must_prove(id, presented),
+            None => self.is_overdue(id, presented),
+        }
+    }
+
+    /// Returns true if this request must not end the session, because the session is bound and the request has no proof.
+    pub(super) fn must_prove(&self, id: VisitId, presented: &Presented) -> bool {
+        let bound = &self.watch.accounts[&presented.sid].keys.bound;
+        bound.as_ref().is_some_and(|bound| {
+            self.lacks_proof(id, presented, bound) && self.must_know(id, presented, bound)
+        })
+    }
+
+    /// Returns true if the request has no proof, and was not in flight when the session was bound.
+    fn lacks_proof(&self, id: VisitId, presented: &Presented, bound: &Bound) -> bool {
         let visit = &self.visits[id];
         let browser = visit.browser.map(|browser| &self.browsers[browser]);
         let copied =
@@ -155,8 +174,24 @@ impl World {
         let is_old = copied.is_some_and(|copied| visit.began > copied + VALID + SKEW);
         let may_be_in_flight = visit.began.abs_diff(bound.since) <= IN_FLIGHT + SKEW;
         let may_be_proven = self.is_proven(id, &presented.sid, bound, VALID + SKEW);
-        let is_due = is_old || !may_be_in_flight && !may_be_proven;
-        is_due && self.must_know(id, presented, bound)
+        is_old || !may_be_in_flight && !may_be_proven
+    }
+
+    /// Returns true if the session must be bound by now, and its cookie says that it is not.
+    fn is_overdue(&self, id: VisitId, presented: &Presented) -> bool {
+        let unbound = presented.session.as_ref();
+        let unbound = unbound.filter(|session| session.bound.is_none());
+        let longest = OFFERED + self.setup.recheck * 1000 + SKEW;
+        self.setup.requires_binding
+            && unbound.is_some_and(|session| self.visits[id].began > session.began + longest)
+    }
+
+    /// Returns true if the session may have to be bound by now.
+    pub(super) fn may_be_overdue(&self, presented: &Presented) -> bool {
+        let family = self.watch.accounts[&presented.sid].family;
+        let shortest = OFFERED + self.setup.recheck * 1000 - SKEW;
+        let login_at = self.provider.families[family].login_at;
+        self.setup.requires_binding && self.now > login_at + shortest
     }
 
     /// Checks that the handler may serve this request of a session.
@@ -200,7 +235,11 @@ impl World {
             let is_in_flight = visit.began.abs_diff(bound.since) + spread <= IN_FLIGHT;
             is_in_flight || self.is_proven(id, &presented.sid, bound, VALID - spread)
         });
-        Invariant::Owner.holds_if(bound.is_some() && !has_proof, || {
+        let may_refuse = match &bound {
+            Some(_) => !has_proof,
+            None => self.may_be_overdue(presented),
+        };
+        Invariant::Owner.holds_if(may_refuse, || {
             format!("visit {id} got {} {}: {bound:?}", given.status, given.body)
         });
         let cookie = visit.bound_cookie.as_ref();

@@ -113,12 +113,14 @@ impl World {
         self.dice.roll(self.setup.isolates)
     }
 
-    /// Lets a thief whose copy is from before the binding bind the session to a key of their own. The thief pretends that a
-    /// registration has failed.
+    /// Lets a thief whose copy is from before the binding bind the session to a key of their own. The thief has the cookie of
+    /// a failed registration, or pretends to have it.
     pub fn bind_copy(&mut self, thief: usize, isolate: usize) -> VisitId {
         let browser = &mut self.browsers[thief];
         browser.device.get_or_insert_default();
-        browser.jar.insert(UNBOUND.to_owned(), "1".to_owned());
+        let jar = &mut browser.jar;
+        jar.entry(UNBOUND.to_owned())
+            .or_insert_with(|| "1".to_owned());
         self.ask_session(thief, isolate)
     }
 

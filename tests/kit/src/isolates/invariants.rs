@@ -36,7 +36,7 @@ invariants! {
     Told = "isolates_told",
         "each end of a session is reported to the operator once";
     Copied = "isolates_copied",
-        "a request of a bound session without a valid bound cookie has no effect, and no copy of both cookies works for longer than eleven minutes";
+        "a request of a session that is bound, or must be bound by now, has no effect without a valid bound cookie, and no copy of both cookies works for longer than eleven minutes";
     Owner = "isolates_owner",
         "a browser with the key of its session always gets the next bound cookie, and no request with a valid one is refused for it";
     Binding = "isolates_binding",

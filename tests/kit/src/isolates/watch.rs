@@ -424,7 +424,7 @@ impl World {
         }
         self.watch.visits.insert(id, presented.clone());
         let purpose = self.visits[id].purpose;
-        if purpose == Purpose::Logout && self.must_be_refused(id, &presented) {
+        if purpose == Purpose::Logout && self.must_prove(id, &presented) {
             let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
             account.keys.unproven_logouts.push(id);
         } else if matches!(purpose, Purpose::Logout | Purpose::Callback) {
@@ -1006,6 +1006,8 @@ impl World {
                 now + SKEW < session.active.max(noted) + self.watch.idle
             }),
         };
+        // If the session must be bound by now, the record has to say that it is.
+        let held = held.filter(|held| held.bound.is_some() || !self.may_be_overdue(&presented));
         let is_valid = held.is_some_and(|session| session.is_valid(&clock));
         Invariant::Serves.holds_if(!is_valid, || {
             format!("visit {id} got {} with a valid access token", given.status)
@@ -1032,7 +1034,7 @@ impl World {
         let mut unproven = account.keys.unproven_logouts.iter();
         let may_end = |id: &VisitId| {
             let presented = self.watch.visits.get(id);
-            presented.is_some_and(|presented| !self.must_be_refused(*id, presented))
+            presented.is_some_and(|presented| !self.must_prove(*id, presented))
         };
         account.logout.is_some() || unproven.any(may_end)
     }

@@ -1,0 +1,152 @@
+//! Checks that a request of a bound session has the bound cookie, which proves that the request comes from the browser that
+//! has the session's key.
+//!
+//! Without the bound cookie a request has no effect on the session: it presents no generation, counts as no activity, and
+//! neither refreshes nor ends the session. There is one exception: a login ends the browser's previous session even without
+//! it. So a thief with a copy of a bound session's cookie can end the session by a login, but cannot use it.
+
+use alloc::rc::Rc;
+
+use crate::base::clock::Millis;
+use crate::edge::config::{Bind, Storage};
+use crate::edge::isolate::Seldom;
+use crate::edge::refusal::Refusal;
+use crate::edge::session::Session;
+use crate::edge::session::binding::{Binding, OFFERED};
+use crate::edge::session::record::Record;
+use crate::edge::store::bound_cookie::{Subject, Use};
+use crate::edge::store::record_store;
+use crate::edge::task::Task;
+
+/// Returns the session's binding, according to its cookie or to its record as far as this isolate knows it.
+pub(in crate::edge) fn binding(task: &Task, session: &Session) -> Option<Binding> {
+    let record = record_store::cached(task, &session.sid).record;
+    let recorded = record.and_then(|record| record.bound.clone());
+    recorded.or_else(|| session.bound.clone())
+}
+
+/// Returns true if a replaced cookie does not end the session of this record: a copy of the cookie is useless, because
+/// the session is bound.
+pub(in crate::edge) fn outlasts_copies(task: &Task, record: &Record) -> bool {
+    record.bound.is_some() && task.bound_cookie().mode.is_enforced()
+}
+
+/// Puts the binding of a session back into the cached record if the store has lost it. The next read of the record writes
+/// it. Otherwise a copy from before the binding would be valid again, and its next refresh would release the user's
+/// session from the key.
+pub(in crate::edge) fn restore(
+    task: &Task,
+    session: &Session,
+    binding: &Binding,
+    found_in: Storage,
+) {
+    if task.bound_cookie().mode == Bind::Off {
+        return;
+    }
+    let record = record_store::cached(task, &session.sid).record;
+    let restored = match record.as_deref() {
+        Some(record) if record.bound.is_some() || record.ended.is_some() => return,
+        Some(record) => record.with_binding(binding.clone()),
+        None if found_in == Storage::InStore => return,
+        None => Record::of_bound(binding.clone(), task.now().wall),
+    };
+    record_store::cache_unwritten(task, session, Rc::new(restored));
+}
+
+/// Refuses the request of a bound session without its bound cookie, as far as this isolate knows of the binding.
+pub(in crate::edge) fn check(task: &Task, session: &Session) -> Result<(), Refusal> {
+    let mode = task.bound_cookie().mode;
+    if mode == Bind::Off {
+        return Ok(());
+    }
+    let Some(binding) = binding(task, session) else {
+        return Ok(());
+    };
+    let arrived = task.arrived().wall;
+    // control: requests_in_flight_pass
+    if has_bound_cookie(task, session, &binding) || binding.was_in_flight(arrived) {
+        return Ok(());
+    }
+    refuse(task, session, mode)
+}
+
+/// Reads the session's record, unless the coordinator is down, and checks the request as [`check`] does. Without the record,
+/// refuses a session that must be bound by now.
+pub(in crate::edge) async fn check_with_record(
+    task: &Task,
+    session: &Rc<Session>,
+) -> Result<(), Refusal> {
+    if task.bound_cookie().mode == Bind::Off {
+        return Ok(());
+    }
+    // If the coordinator is down, the cookie and the cached record decide.
+    let read = record_store::fetch_if_due(task, session).await;
+    check(task, session)?;
+    if read.is_err() && must_be_bound(task, session) && binding(task, session).is_none() {
+        return Err(record_store::unavailable(task, &session.sid));
+    }
+    Ok(())
+}
+
+/// Returns true if the request has the bound cookie of this session and key.
+fn has_bound_cookie(task: &Task, session: &Session, binding: &Binding) -> bool {
+    let subject = Subject {
+        sid: &session.sid,
+        thumbprint: &binding.thumbprint,
+    };
+    let presented = task.bound_cookie();
+    let value = presented.value.as_deref();
+    // control: bound_cookie_is_verified
+    value
+        .is_some_and(|value| subject.verify(task.config(), Use::Cookie, value, task.arrived().wall))
+}
+
+/// Refuses the request of a session that must be bound by now, or only reports it, according to `session.bind`. Called
+/// after the session's record was read.
+pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<(), Refusal> {
+    let mode = task.bound_cookie().mode;
+    let is_asked = matches!(mode, Bind::Required | Bind::Report);
+    if !is_asked || !is_late(task, session) || binding(task, session).is_some() {
+        return Ok(());
+    }
+    // control: required_refuses_unbound_session
+    if mode == Bind::Required {
+        return refuse(task, session, mode);
+    }
+    let message = msg!(
+        "a session was not bound after its login, probably because its browser cannot bind sessions; 'required' refuses it"
+    );
+    task.fault_seldom(Seldom::NotBound, message);
+    Ok(())
+}
+
+/// Returns true if the session must be bound by now, and its cookie says that it is not. The session's record may be newer.
+pub(in crate::edge) fn must_be_bound(task: &Task, session: &Session) -> bool {
+    task.bound_cookie().mode == Bind::Required && is_late(task, session)
+}
+
+/// Returns true if the handler no longer offers to bind the session, and the session's cookie says that it is not bound.
+fn is_late(task: &Task, session: &Session) -> bool {
+    // An isolate may have read the record before the binding, and reads it again after this time.
+    let longest = OFFERED + task.config().recheck;
+    let age = Millis(task.arrived().wall.saturating_sub(session.began));
+    session.bound.is_none() && age > longest
+}
+
+/// Refuses a request, or only reports it, according to `session.bind`. If the session has ended, the refusal gives the
+/// reason of its end.
+fn refuse(task: &Task, session: &Session, mode: Bind) -> Result<(), Refusal> {
+    let record = record_store::cached(task, &session.sid).record;
+    if let Some(reason) = record.and_then(|record| record.ended) {
+        return Err(Refusal::Ended(reason));
+    }
+    if mode.is_enforced() {
+        return Err(Refusal::BoundCookieMissing {
+            was_skipped: task.bound_cookie().was_skipped,
+        });
+    }
+    let message =
+        msg!("a request of a bound session had no valid bound cookie; 'report' lets it pass");
+    task.fault_seldom(Seldom::BoundCookieMissing, message);
+    Ok(())
+}

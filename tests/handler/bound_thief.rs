@@ -1,0 +1,286 @@
+//! A thief who has a copy of a bound session's cookie, and tries more than calls: logouts, registrations and other
+//! addresses.
+
+use serde_json::json;
+use strongroom::edge::{Effect, Request};
+
+use crate::browser::{Browser, Source};
+use crate::device::{
+    BOUND, CALL, Device, IN_FLIGHT, Offer, binding, bound, by_browser, call_as, ends, sign_in,
+};
+use crate::host::{COOKIE, Host, location};
+
+/// The cookie that says that a registration has failed.
+const UNBOUND: &str = "__Host-strongroom-unbound";
+
+/// Lets the thief, who has a copy of the session's cookie alone, use the host. Returns the user's browser.
+fn steal(host: &mut Host) -> Browser {
+    let user = host.browser.clone();
+    host.browser.0.retain(|cookie| cookie.name == COOKIE);
+    user
+}
+
+/// Lets a registration fail. Returns the cookie that the browser then gets.
+fn failed_registration(host: &mut Host, offer: &Offer) -> String {
+    host.failing = vec!["Read", "Swap"];
+    assert_eq!(Device::new().register(host, offer).status, 503);
+    host.failing.clear();
+    host.pass(2);
+    host.browser.get(UNBOUND).unwrap().value.clone()
+}
+
+#[test]
+fn logout_of_an_ended_session_gives_no_id_token_without_the_bound_cookie() {
+    for is_thief in [true, false] {
+        let mut host = Host::with(&binding("if-supported"));
+        bound(&mut host);
+        // From now on the session's cookie says that the session is bound.
+        host.call("GET", CALL);
+        host.pass(IN_FLIGHT + 1);
+        let copy = host.browser.clone();
+        host.call("POST", "/auth/logout");
+        host.browser = copy;
+        if is_thief {
+            steal(&mut host);
+        }
+        assert_eq!(host.call("POST", "/auth/logout").status(), 200);
+        let response = host.go("/auth/logout/provider", Source::App).own();
+        let has_token = location(&response).contains("id_token_hint=ey");
+        assert_eq!(has_token, !is_thief, "{response:?}");
+    }
+}
+
+#[test]
+fn copied_cookie_gets_no_offer_by_pretending_a_failure() {
+    let mut host = Host::with(&binding("if-supported"));
+    let own = sign_in(&mut host).unwrap();
+    let of_other_session = failed_registration(&mut host, &own);
+    host.browser = Browser::default();
+    let mut device = bound(&mut host);
+    device.renew(&mut host);
+    let other_values = [
+        "1".to_owned(),
+        String::new(),
+        of_other_session,
+        device.challenge.clone(),
+        host.browser.get(BOUND).unwrap().value.clone(),
+    ];
+    host.browser = Browser::default();
+    let offer = sign_in(&mut host).unwrap();
+    let user = steal(&mut host);
+    for value in other_values {
+        host.browser
+            .set(&format!("{UNBOUND}={value}; Path=/; Secure"));
+        let response = host.call("GET", "/auth/session").own();
+        assert!(Offer::of(&response).is_none(), "{value}");
+    }
+    host.browser = user;
+    failed_registration(&mut host, &offer);
+    let response = host.call("GET", "/auth/session").own();
+    assert!(Offer::of(&response).is_some(), "a control");
+}
+
+#[test]
+fn binding_returns_after_the_store_has_lost_it() {
+    let mut host = Host::with(&binding("if-supported"));
+    let offer = sign_in(&mut host).unwrap();
+    let copy = host.browser.clone();
+    let mut device = Device::new();
+    device.register(&mut host, &offer);
+    host.call("GET", CALL);
+    host.pass(IN_FLIGHT + 1);
+    // A process that restarts loses its own store.
+    host.store.clear();
+    host.restart(&json!({}));
+    assert_eq!(call_as(&mut host, &copy).status(), 200);
+    assert_eq!(host.call("GET", CALL).status(), 200);
+    assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+    host.pass(IN_FLIGHT + 1);
+    host.call("GET", CALL);
+    host.restart(&json!({}));
+    assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+}
+
+#[test]
+fn refresh_of_a_copy_does_not_release_the_session() {
+    let mut host = Host::with(&binding("if-supported"));
+    let offer = sign_in(&mut host).unwrap();
+    let copy = host.browser.clone();
+    let mut device = Device::new();
+    device.register(&mut host, &offer);
+    host.call("GET", CALL);
+    host.pass(590);
+    device.renew(&mut host);
+    device.renew(&mut host);
+    host.store.clear();
+    host.restart(&json!({}));
+    // The copy is from before the binding, and refreshes the session.
+    assert_eq!(call_as(&mut host, &copy).status(), 200);
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+    assert_eq!(host.call("GET", CALL).status(), 200);
+    let mut later = host.browser.clone();
+    later.lose(BOUND);
+    assert_eq!(call_as(&mut host, &later).code(), "bound_cookie_missing");
+    host.restart(&json!({}));
+    assert_eq!(call_as(&mut host, &later).code(), "bound_cookie_missing");
+}
+
+#[test]
+fn renewal_restores_the_binding_of_a_stored_session() {
+    let config = json!({ "session": { "bind": "if-supported", "storage": "in-store" } });
+    let mut host = Host::with(&config);
+    let offer = sign_in(&mut host).unwrap();
+    let before = host.store.clone();
+    let mut device = Device::new();
+    device.register(&mut host, &offer);
+    host.pass(IN_FLIGHT + 1);
+    // The store fails over to a copy from before the binding, and the process restarts.
+    host.store = before;
+    host.restart(&json!({}));
+    let mut copy = host.browser.clone();
+    copy.lose(BOUND);
+    assert_eq!(call_as(&mut host, &copy).status(), 200);
+    assert_eq!(device.renew(&mut host).status, 403);
+    assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+    host.pass(IN_FLIGHT + 1);
+    assert_eq!(device.renew(&mut host).status, 200);
+    host.restart(&json!({}));
+    assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+}
+
+#[test]
+fn required_lets_no_unbound_copy_end_the_session_during_an_outage() {
+    let mut host = Host::with(&binding("required"));
+    let offer = sign_in(&mut host).unwrap();
+    let copy = host.browser.clone();
+    Device::new().register(&mut host, &offer);
+    host.call("GET", CALL);
+    host.pass(71);
+    host.restart(&json!({}));
+    host.failing = vec!["Read", "Swap"];
+    let user = core::mem::replace(&mut host.browser, copy);
+    assert_eq!(host.call("POST", "/auth/logout").status(), 503);
+    assert!(host.provider.sent_to("/revoke").is_empty());
+    host.browser = user;
+    assert_eq!(host.call("GET", CALL).status(), 200);
+}
+
+#[test]
+fn repeated_registration_opens_no_second_window() {
+    let mut host = Host::with(&binding("if-supported"));
+    let offer = sign_in(&mut host).unwrap();
+    let mut device = Device::new();
+    device.register(&mut host, &offer);
+    host.pass(100);
+    assert_eq!(device.register(&mut host, &offer).status, 200);
+    steal(&mut host);
+    assert_eq!(host.call("GET", CALL).code(), "bound_cookie_missing");
+}
+
+/// Returns the request that registers this key.
+fn registration(device: &Device, offer: &Offer) -> Request {
+    Request {
+        bound_response: Some(device.signed(&offer.challenge, true)),
+        ..by_browser(&offer.path)
+    }
+}
+
+const fn is_write(effect: &Effect) -> bool {
+    matches!(effect, Effect::Swap { .. })
+}
+
+#[test]
+fn parallel_registrations_of_two_keys_end_the_session() {
+    let mut host = Host::with(&binding("if-supported"));
+    let offer = sign_in(&mut host).unwrap();
+    let both = [Device::new(), Device::new()].map(|device| {
+        let request = registration(&device, &offer);
+        host.run_until(request, is_write)
+    });
+    let [first, second] = both.map(|task| host.finish(task));
+    assert!(!ends(&first) && ends(&second));
+    host.pass(IN_FLIGHT + 1);
+    assert_eq!(host.call("GET", CALL).code(), "session_ended");
+}
+
+#[test]
+fn session_ends_although_it_is_bound_during_the_logout() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let config = json!({ "session": { "bind": "if-supported", "storage": storage } });
+        for is_bound_first in [true, false] {
+            let mut host = Host::with(&config);
+            let offer = sign_in(&mut host).unwrap();
+            let user = host.browser.clone();
+            let binding = registration(&Device::new(), &offer);
+            let binding = host.run_until(binding, is_write);
+            let logout = host.by_script("POST", "/auth/logout");
+            let logout = host.run_until(logout, is_write);
+            if is_bound_first {
+                host.finish(binding);
+                host.finish(logout);
+            } else {
+                host.finish(logout);
+                assert!(ends(&host.finish(binding)));
+            }
+            host.browser = user;
+            host.restart(&json!({}));
+            assert_eq!(host.call("GET", CALL).code(), "session_ended");
+        }
+    }
+}
+
+#[test]
+fn isolate_keeps_a_binding_that_a_later_record_does_not_have() {
+    let mut host = Host::with(&binding("if-supported"));
+    let offer = sign_in(&mut host).unwrap();
+    let mut thief = host.browser.clone();
+    Device::new().register(&mut host, &offer);
+    host.pass(590);
+    host.store.clear();
+    // Another isolate does not know of the binding, and refreshes the session.
+    let request = Request {
+        cookie: thief.header(Source::App),
+        ..host.by_script("GET", CALL)
+    };
+    let answered = host.request_to_other_isolate(request);
+    assert_eq!(answered.status(), 200);
+    for cookie in answered.cookies() {
+        thief.set(cookie);
+    }
+    for _ in 0..2 {
+        assert_eq!(call_as(&mut host, &thief).code(), "bound_cookie_missing");
+        host.pass(IN_FLIGHT + 1);
+    }
+    let request = Request {
+        cookie: thief.header(Source::App),
+        ..host.by_script("GET", CALL)
+    };
+    let answered = host.request_to_other_isolate(request);
+    assert_eq!(answered.code(), "bound_cookie_missing");
+}
+
+#[test]
+fn uncommitted_refresh_keeps_the_binding() {
+    let mut host = Host::with(&binding("if-supported"));
+    host.provider.expires_in = 60;
+    let offer = sign_in(&mut host).unwrap();
+    let copy = host.browser.clone();
+    // The session is bound during the refresh, just before the coordinator fails.
+    host.body = Device::new().signed(&offer.challenge, true).into();
+    host.pass(58);
+    host.before_write = Some(|host| {
+        host.before_write = Some(|host| {
+            let request = Request {
+                bound_response: host.body.take(),
+                ..by_browser("/auth/bind")
+            };
+            assert_eq!(host.request(request).status(), 200);
+            host.failing = vec!["Read", "Swap"];
+        });
+    });
+    assert_eq!(host.call("GET", CALL).status(), 200);
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+    host.pass(IN_FLIGHT + 1);
+    assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+    assert_eq!(host.call("GET", CALL).status(), 200);
+}

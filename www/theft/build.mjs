@@ -1,0 +1,39 @@
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { ALIASES, onHost, readPage } from '../build.mjs'
+import { CALLS } from './thief.mjs'
+
+const at = (path) => new URL(path, import.meta.url)
+
+/**
+ * Bundles the script of the theft's page.
+ *
+ * @param {object} addresses
+ * @param {string} addresses.api The API's base URL, ending in `/`.
+ * @param {string} addresses.demo The origin of the demo's first page.
+ * @returns {Promise<import('../build.mjs').Files>} The files of the theft's origin, by path.
+ */
+export async function buildTheft({ api, demo }) {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(at('theft.ts'))],
+    outdir: 'dist',
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2022',
+    charset: 'utf8',
+    tsconfigRaw: {},
+    alias: ALIASES,
+    define: { API: JSON.stringify(api), CALLS: String(CALLS) },
+    logLevel: 'warning',
+  })
+  const page = await readPage('theft/index.html', ['live'], onHost)
+  return {
+    '/index.html': page.replace('data-demo', `href="${demo}"`),
+    '/theft.js': outputFiles[0].contents,
+    '/theft.css': await readFile(at('theft.css')),
+    '/style.css': await readFile(at('../style.css')),
+    '/icon.svg': await readFile(at('../icon.svg')),
+  }
+}
