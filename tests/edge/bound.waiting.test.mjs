@@ -27,6 +27,11 @@ const speculate = (kind) => `{
  */
 const WAITING = {
   'a call': ['/api/me', `globalThis.got = auth.fetch('/api/me').then(({ status }) => status)`, 200],
+  'an upload': [
+    '/api/upload',
+    `globalThis.got = auth.fetch('/api/upload', { method: 'POST', body: 'a'.repeat(70_000) }).then(async (it) => (await it.json()).size)`,
+    70_000,
+  ],
   'an event source': [
     '/api/on/news',
     `globalThis.got = new Promise((resolve) => (auth.eventSource('/api/on/news').onmessage = ({ data }) => resolve(data)))`,
