@@ -1,5 +1,6 @@
 // Renewals that fail on their way, that come late, or that exceed Chromium's limit.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -130,6 +131,24 @@ test(restart, { ...time, skip: !ALL }, async () => {
   }, context)
   await context.close()
   await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+})
+
+test('a registration that a proxy refuses is not repeated', time, async () => {
+  const page = await app.open()
+  app.failing.set('/auth/bind', 503)
+  const refused = once(app.arrivals, '/auth/bind')
+  await app.signIn(page)
+  await refused
+  app.failing.clear()
+  const count = app.requestsTo('/auth/bind').length
+  await page.reload()
+  await booted(page)
+  await app.setClock(LIFE)
+  assert.equal((await app.call(page)).value, 200)
+  await app.setClock(0)
+  assert.equal(app.requestsTo('/auth/bind').length, count)
+  assert.ok((await page.context().cookies()).every(({ name }) => name !== BOUND))
+  await page.context().close()
 })
 
 test('a registration during an outage is repeated', { ...time, skip: !ALL }, async () => {
