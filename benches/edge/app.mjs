@@ -3,7 +3,7 @@
  * the bench compares with this token handler.
  */
 import makeApp from '../../tests/edge/apps/handler.mjs'
-import { BY_HAND, byHand, decryption, plainProxy } from './contenders.mjs'
+import { BY_HAND, byHand, decryption, plainProxy, verification } from './contenders.mjs'
 
 /** Headers of a script's request in addition to the cookie. */
 const FIELDS = {
@@ -28,6 +28,7 @@ const lengthIn = (cookie) => Math.floor((cookie.length * 3) / 4) - 50
 
 export default (coordinator) => {
   const app = makeApp(coordinator)
+  const unbound = makeApp(coordinator)
   const made = new Map()
 
   let proxyByHand
@@ -43,14 +44,27 @@ export default (coordinator) => {
     return new Response(proxyByHand.request.headers.get('cookie'))
   }
 
-  const make = async (what, cookie, env, context) => {
+  /** Returns the environment of a handler that differs only in that it does not bind sessions. */
+  const withoutBinding = (env) => {
+    const { session: { bind, ...session } = {}, ...rest } = JSON.parse(env.OPTIONS)
+    return { ...env, OPTIONS: JSON.stringify({ ...rest, session }) }
+  }
+
+  const make = async (what, cookie, renewal, env, context) => {
+    if (what === 'renewal') {
+      const { path, headers } = JSON.parse(renewal)
+      const request = new Request(env.ORIGIN + path, { method: 'POST', headers })
+      return { request, handle: (request) => app.fetch(request, env, context) }
+    }
+    if (what === 'verification') return verification()
     const length = lengthIn(cookie)
     const parts = { length, upstream: 'https://api.example.com/v1/', fields: FIELDS }
     if (BY_HAND.includes(what)) return byHand(what, parts)
     if (what === 'decryption') return decryption(parts)
-    const path = { strongroom: '/open/orders', 'strongroom, guarded': '/api/orders' }[what]
+    const path = what.endsWith('guarded') ? '/api/orders' : '/open/orders'
     const request = new Request(env.ORIGIN + path, { headers: { ...FIELDS, cookie } })
-    return { request, handle: (request) => app.fetch(request, env, context) }
+    const [used, itsEnv] = what.includes('unbound') ? [unbound, withoutBinding(env)] : [app, env]
+    return { request, handle: (request) => used.fetch(request, itsEnv, context) }
   }
 
   /**
@@ -60,10 +74,12 @@ export default (coordinator) => {
   const repeat = async (request, env, context) => {
     const { searchParams } = new URL(request.url)
     const [what, count] = [searchParams.get('what'), Number(searchParams.get('count'))]
-    const cookie = request.headers.get('cookie')
-    const key = `${what} ${cookie}`
-    if (!made.has(key)) made.set(key, await make(what, cookie, env, context))
-    const { request: repeated, handle } = made.get(key)
+    const [cookie, renewal] = ['cookie', 'x-renewal'].map((name) => request.headers.get(name))
+    const key = `${what} ${cookie} ${renewal}`
+    if (!made.has(key)) made.set(key, await make(what, cookie, renewal, env, context))
+    const { request: known, handle } = made.get(key)
+    // In workerd, a request cannot use the abort signal of another one.
+    const repeated = known && new Request(known.url, { method: known.method, headers: known.headers })
     const { fetch } = globalThis
     const answer = new Response(null, { headers: ANSWER })
     globalThis.fetch = async () => answer

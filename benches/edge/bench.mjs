@@ -1,7 +1,7 @@
 /**
  * Compares the token handler with other software, in one run:
  *
- *   cargo xtask bench edge [--only requests|size|cold|proxy|race] [--markdown]
+ *   cargo xtask bench edge [--only requests|bound|size|cold|proxy|race] [--markdown]
  *
  * Contenders take turns, because other load on the machine then slows all of them. Each round gives a ratio. The table
  * has the median of these ratios, with the lowest and the highest ratio in brackets. ✓ and ✗ show if this run meets the
@@ -15,6 +15,7 @@ import { options, progress, run } from '../sections.mjs'
 import { ratios, spread } from '../stats.mjs'
 import { comparisonTable, milliseconds, short, speedRatio, table, timeRatio } from '../table.mjs'
 import { BY_HAND } from './contenders.mjs'
+import { register } from './device.mjs'
 import { get, release, storm } from './load.mjs'
 import { processorTime } from './processor.mjs'
 import { AIM, measureOwn, measurePeers, sizeTable } from './sizes.mjs'
@@ -41,6 +42,8 @@ async function fresh(cookie) {
   }
 }
 
+const headerOf = ({ cookies }) => [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+
 /** Runs `use` with a platform's handler and the cookies of signed-in users. */
 async function withSession(platform, startOptions, use) {
   const app = await startApp(platform, { app: APP, isolates: 1, ...startOptions })
@@ -48,7 +51,7 @@ async function withSession(platform, startOptions, use) {
     const cookie = async () => {
       const visitor = app.visitor()
       await signIn(visitor)
-      return [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+      return headerOf(visitor)
     }
     return await use({ app, cookie, url: app.urls[0] })
   } finally {
@@ -67,31 +70,46 @@ const LONG = { provider: { accessTokenSeconds: 3600 }, coordinator: 'in-isolate'
 /** The processor time of one batch of a contender, in milliseconds. */
 const BATCH = 40
 
+/**
+ * Lets contenders take turns. Resolves with the processor times of each in microseconds, for one request.
+ *
+ * @param {string} url The handler of `app.mjs`.
+ * @param {{ what: string, headers: () => Promise<Record<string, string>> }[]} contenders
+ */
+async function takeTurns(url, contenders) {
+  const batch = async ({ what, headers }, count) => {
+    const address = `${url}/repeat?what=${encodeURIComponent(what)}&count=${count}`
+    const fields = await headers()
+    const start = processorTime()
+    const { status } = await get(address, fields)
+    if (status !== 204) throw new Error(`${url}, ${what}: ${status}`)
+    return processorTime() - start
+  }
+  const counts = []
+  for (const contender of contenders) {
+    await batch(contender, 2000)
+    const time = await batch(contender, 1000)
+    counts.push(Math.max(100, Math.ceil((BATCH * 1000) / time)))
+  }
+  const times = contenders.map(() => [])
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [i, contender] of contenders.entries()) {
+      await batch(contender, 1)
+      times[i].push(((await batch(contender, counts[i])) * 1000) / counts[i])
+    }
+  }
+  return times
+}
+
 async function requests(platform) {
   const handler = { routes: routesTo('https://api.example.com') }
   return withSession(platform, { ...LONG, handler }, async ({ url, cookie }) => {
     const contenders = ['strongroom', 'strongroom, guarded', ...BY_HAND, 'decryption']
     const session = await fresh(cookie)
-    const batch = async (what, count) => {
-      const address = `${url}/repeat?what=${encodeURIComponent(what)}&count=${count}`
-      const start = processorTime()
-      const { status } = await get(address, { cookie: await session() })
-      if (status !== 204) throw new Error(`${platform}, ${what}: ${status}`)
-      return processorTime() - start
-    }
-    const counts = []
-    for (const what of contenders) {
-      await batch(what, 2000)
-      const time = await batch(what, 1000)
-      counts.push(Math.max(100, Math.ceil((BATCH * 1000) / time)))
-    }
-    const times = contenders.map(() => [])
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const [i, what] of contenders.entries()) {
-        await batch(what, 1)
-        times[i].push(((await batch(what, counts[i])) * 1000) / counts[i])
-      }
-    }
+    const times = await takeTurns(
+      url,
+      contenders.map((what) => ({ what, headers: async () => ({ cookie: await session() }) })),
+    )
     const [own, ...others] = times
     const rows = others.map((peer, i) => ({
       what: platform,
@@ -119,6 +137,54 @@ async function measureRequests() {
     `A request of a signed-in user, with a cookie of ${bytes} bytes: decrypted, checked, and sent to an upstream that ` +
     'responds immediately without a network, whose response is returned. The others do the same by hand, decrypt the session ' +
     'with that library, and check only its time. "decryption" is only that, of the same number of bytes.'
+  return `${comparisonTable(rows, options)}\n\n${note}`
+}
+
+/** Measures requests of a bound and of an unbound session, and renewals of the bound cookie. */
+async function bound(platform) {
+  const handler = { routes: routesTo('https://api.example.com'), session: { bind: 'if-supported' } }
+  return withSession(platform, { ...LONG, handler }, async ({ app, url, cookie }) => {
+    const signInBound = async () => {
+      const visitor = app.visitor()
+      const { response } = await signIn(visitor)
+      const renewal = await register(visitor, app.origin, response)
+      // The next response sets a cookie that says that the session is bound.
+      await visitor.session()
+      return { cookie: headerOf(visitor), 'x-renewal': JSON.stringify(renewal) }
+    }
+    const [without, withBinding] = [await fresh(cookie), await fresh(signInBound)]
+    const unbound = async () => ({ cookie: await without() })
+    const names = ['strongroom, guarded', 'unbound, guarded', BY_HAND[0], 'renewal', 'verification']
+    const headers = [withBinding, unbound, unbound, withBinding, unbound]
+    const times = await takeTurns(
+      url,
+      names.map((what, i) => ({ what, headers: headers[i] })),
+    )
+    const [own, other, byHand, renewal, verification] = times
+    return [
+      ['request, bound', own, 'unbound', other],
+      ['request, bound', own, BY_HAND[0], byHand],
+      ['request, unbound', other, BY_HAND[0], byHand],
+      ['renewal', renewal, 'ES256 verification alone', verification],
+      ['renewal', renewal, `a request with ${BY_HAND[0]}`, byHand],
+    ].map(([what, own, name, peer]) => ({
+      what: `${platform}: ${what}`,
+      own: microseconds(own),
+      peer: `${name} ${microseconds(peer)}`,
+      ratio: timeRatio(ratios(own, peer)),
+    }))
+  })
+}
+
+async function measureBound() {
+  const rows = []
+  for (const platform of PLATFORMS) {
+    progress(`bound sessions, ${platform}`)
+    rows.push(...(await bound(platform)))
+  }
+  const note =
+    'Requests on a route whose responses are searched, of two handlers that differ only in `session.bind`. The bound request ' +
+    'also has the bound cookie. A renewal verifies a signed challenge, and responds with the next cookie and the next challenge.'
   return `${comparisonTable(rows, options)}\n\n${note}`
 }
 
@@ -188,11 +254,11 @@ async function measureProxy() {
       progress(`proxy, ${platform}`)
       const handler = { routes: routesTo(upstream.origin) }
       await withSession(platform, { ...LONG, handler, upstream: `${upstream.origin}/v1/` }, async (app) => {
-        for (const [what, path, load] of [
-          ['small', 'small', { count: 300, atOnce: 16 }],
-          ['16 MB', 'big', { count: 2, atOnce: 1, bytes: BIG }],
+        for (const [what, path, load, aims] of [
+          ['small', 'small', { count: 300, atOnce: 16 }, [0.8, 0.8]],
+          ['16 MB', 'big', { count: 2, atOnce: 1, bytes: BIG }, [0.9, 0.6]],
         ]) {
-          rows.push(...(await proxied(app, { platform, what, path, load })))
+          rows.push(...(await proxied(app, { platform, what, path, load, aims })))
         }
       })
     }
@@ -205,7 +271,7 @@ async function measureProxy() {
   return `${comparisonTable(rows, options)}\n\n${note}`
 }
 
-async function proxied({ url, cookie }, { platform, what, path, load }) {
+async function proxied({ url, cookie }, { platform, what, path, load, aims }) {
   const ways = ['/plain/', '/open/', '/api/']
   // Every handler must at least open the session. The handwritten handler does little more.
   if (!load.bytes) ways.push('/by-hand/')
@@ -238,7 +304,7 @@ async function proxied({ url, cookie }, { platform, what, path, load }) {
     own: speed(own),
     peer: `plain proxy ${speed(plain)}`,
     ratio: speedRatio(ratios(plain.costs, own.costs)),
-    aim: i < 2 ? 0.9 : undefined,
+    aim: aims[i],
   }))
 }
 
@@ -296,6 +362,7 @@ const section = (title, measure) => async () => ({ title, body: await measure() 
 
 await run({
   requests: section('Cost of a request', measureRequests),
+  bound: section('Bound sessions', measureBound),
   size: section('What is deployed', measureSize),
   cold: section('The start', measureCold),
   proxy: section('Proxy, from outside, over loopback', measureProxy),

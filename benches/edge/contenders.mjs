@@ -124,6 +124,20 @@ export const decryption = async ({ length }) => {
   return { request: null, handle: () => crypto.subtle.decrypt({ name: 'AES-GCM', iv }, key, sealed) }
 }
 
+/** Resolves with a contender whose `handle()` only verifies a signature as that of a renewal, without a request. */
+export const verification = async () => {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
+  const { privateKey, publicKey } = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  const input = new Uint8Array(160)
+  const signature = await crypto.subtle.sign(algorithm, privateKey, input)
+  const jwk = await crypto.subtle.exportKey('jwk', publicKey)
+  const handle = async () => {
+    const key = await crypto.subtle.importKey('jwk', jwk, algorithm, false, ['verify'])
+    return crypto.subtle.verify(algorithm, key, signature, input)
+  }
+  return { request: null, handle }
+}
+
 /** Returns a proxy without sessions, which does only what every proxy must do. */
 export const plainProxy = (env) => async (request) => {
   const url = new URL(request.url)

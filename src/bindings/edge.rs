@@ -350,9 +350,10 @@ const fn header(name: &str) -> usize {
 }
 
 fn read_request(text: &str) -> Request {
+    let lines: Vec<&str> = strings::split(text, b'\n').collect();
     let text = |line: usize| {
-        let text = strings::split(text, b'\n').nth(line);
-        text.filter(|text| !text.is_empty()).map(str::to_owned)
+        let text = lines.get(line).filter(|text| !text.is_empty());
+        text.map(|text| (*text).to_owned())
     };
     Request {
         method: text(const { part("method") }).unwrap_or_default(),
@@ -486,11 +487,14 @@ impl Guard {
         self.0.take(length).as_mut_ptr()
     }
 
-    /// Returns how many of the received bytes that were not forwarded yet may now be forwarded. Returns -1 if these
-    /// bytes contain a token.
-    #[must_use]
-    pub fn count_free(&mut self) -> i32 {
-        self.0.free().map_or(-1, |count| count as i32)
+    /// Returns how many of the received bytes that were not forwarded yet may now be forwarded, and drops these bytes.
+    /// Returns -1 if the received bytes contain a token.
+    pub fn take_free(&mut self) -> i32 {
+        let Some(count) = self.0.free() else {
+            return -1;
+        };
+        self.0.forget(count);
+        count as i32
     }
 
     /// Returns how many of the received bytes that were not forwarded yet may be forwarded after a pause.
@@ -502,22 +506,5 @@ impl Guard {
     /// Notes that the received bytes have been forwarded after a pause. They are still searched.
     pub fn release(&mut self) {
         self.0.release();
-    }
-
-    /// Returns the address of the received bytes that were not forwarded yet.
-    #[must_use]
-    pub fn bytes(&self) -> *const u8 {
-        self.0.bytes().as_ptr()
-    }
-
-    /// Returns the number of received bytes that were not forwarded yet.
-    #[must_use]
-    pub fn bytes_length(&self) -> usize {
-        self.0.bytes().len()
-    }
-
-    /// Drops the first `count` bytes, which have been forwarded.
-    pub fn forget(&mut self, count: usize) {
-        self.0.forget(count);
     }
 }

@@ -53,6 +53,8 @@ pub(super) enum Seldom {
     RefusedToken,
     /// A request of a bound session had no bound cookie.
     BoundCookieMissing,
+    /// `session.bind` cannot be used for a request.
+    Bind,
     /// A browser could not be asked to bind its session.
     CannotBind,
     /// A browser was asked to bind its session, and did not.
@@ -72,7 +74,7 @@ pub(super) struct Isolate {
     pub(super) opened: RefCell<Opened>,
     events: RefCell<Vec<Event>>,
     /// The time of the last report of each of these faults, and the number of times since then.
-    seldom: [Cell<(Instant, u64)>; 16],
+    seldom: [Cell<(Instant, u64)>; 17],
     /// True after the warning about a session that needs several cookies.
     pub(super) has_warned_of_length: Cell<bool>,
     pub(super) next_flight: Cell<FlightId>,
@@ -139,6 +141,7 @@ impl Isolate {
             Seldom::OtherIssuer => Code::IssuerMismatch,
             Seldom::Worker => Code::CrossSiteRequest,
             Seldom::RefusedToken => Code::TokenRefused,
+            Seldom::Bind => Code::ConfigInvalid,
             Seldom::BoundCookieMissing => Code::BoundCookieMissing,
             Seldom::CannotBind | Seldom::NotBound => Code::Unsupported,
             _ => Code::CookieInvalid,

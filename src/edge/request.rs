@@ -111,7 +111,7 @@ impl RequestContext {
             Some(_) => None,
         };
         if let Some(fault) = fault {
-            self.task.fault_of(Code::ConfigInvalid, &[fault]);
+            self.task.fault_seldom(Seldom::Bind, fault);
             return Err(response::failure());
         }
         let cookie = name.map(|name| self.cookies().value(&name));

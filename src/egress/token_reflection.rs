@@ -32,12 +32,15 @@
 //! page may choose the content of a body and measure the time. A window is as long as the shortest string that is
 //! searched for. The search looks at one byte per window: if no token can contain that byte, no match includes it. In a
 //! run of token characters that is as long as a window, the search compares a rolling hash (Karp and Rabin), which
-//! reveals nothing about partial matches. Strings longer than a window are found by their last bytes: base64 by its last
-//! three quarters.
+//! reveals nothing about partial matches. The first such run costs more, because the hashes of the tokens are then
+//! computed. Strings longer than a window are found by their last bytes: base64 by its last three quarters.
 
 mod alphabet;
 mod escapes;
 
+use core::cell::OnceCell;
+
+use crate::base::secret::Secret;
 use crate::base::strings;
 use crate::codec::base64url;
 use crate::prelude::*;
@@ -77,10 +80,9 @@ pub struct Guard {
     window: usize,
     /// The largest number of bytes that are held back: the length of the longest form, escaped and in the shortest lines.
     most_held: usize,
-    /// The hash of the last `window` characters of each form, and the forms of each token.
-    hashes: Vec<[u64; FORMS]>,
-    /// The factor, in the rolling hash, of the character that leaves the window.
-    power: u64,
+    tokens: Vec<Secret>,
+    /// The hashes of the tokens' forms. Most responses have no run of characters as long as a window, and need no hash.
+    hashes: OnceCell<Hashes>,
     /// The buffer for received bytes that the search still needs.
     bytes: Vec<u8>,
     /// The number of bytes in `bytes` that the search still needs. The rest of the buffer is reused for the next piece.
@@ -89,6 +91,32 @@ pub struct Guard {
     released: usize,
     /// The number of characters at the end of `bytes` that may be the beginning of a form.
     run: usize,
+}
+
+/// The hashes that a rolling hash is compared with.
+struct Hashes {
+    /// The hash of the last `window` characters of each form, and the forms of each token.
+    forms: Vec<[u64; FORMS]>,
+    /// The factor, in the rolling hash, of the character that leaves the window.
+    power: u64,
+}
+
+impl Hashes {
+    /// Returns true if `hash` is the hash of a form.
+    #[inline(always)]
+    fn contain(&self, hash: u64) -> bool {
+        let mut is_known = false;
+        for [plain, first, second, third] in &self.forms {
+            is_known |= (hash == *plain) | (hash == *first) | (hash == *second) | (hash == *third);
+        }
+        is_known
+    }
+
+    /// Removes a character from a hash that has one character more than a window.
+    #[inline(always)]
+    const fn without(&self, hash: u64, left: u8) -> u64 {
+        hash.wrapping_sub(self.power.wrapping_mul(left as u64))
+    }
 }
 
 /// The way in which characters are read. The same bytes may have two readings.
@@ -138,33 +166,21 @@ impl Guard {
     #[must_use]
     pub fn search_for(tokens: &[&str]) -> Option<Self> {
         let long = tokens.iter().filter(|token| token.len() >= SHORTEST);
-        let tokens: Vec<&[u8]> = long.map(|token| longest_word(token.as_bytes())).collect();
-        let alphabet = Alphabet::of(&tokens);
-        let mut guard = Self {
-            alphabet,
-            window: 0,
-            most_held: 0,
-            hashes: Vec::new(),
-            power: 1,
+        let tokens: Vec<&str> = long.map(|token| longest_word(token)).collect();
+        let lengths = || tokens.iter().map(|token| token.len());
+        // The shortest form of a token is the token, and the longest is its base64.
+        let (window, longest) = (lengths().min()?, lengths().max()? * 4 / 3);
+        Some(Self {
+            alphabet: Alphabet::of(&tokens),
+            window,
+            most_held: (longest + longest.div_ceil(SHORTEST_LINE)) * ESCAPED,
+            tokens: tokens.into_iter().map(Secret::from).collect(),
+            hashes: OnceCell::new(),
             bytes: Vec::new(),
             count: 0,
             released: 0,
             run: 0,
-        };
-        let forms: Vec<[Vec<u8>; FORMS]> = tokens.iter().map(|token| guard.forms(token)).collect();
-        let lengths = || forms.iter().flatten().map(Vec::len);
-        guard.window = lengths().min()?;
-        let longest = lengths().max()?;
-        guard.most_held = (longest + longest.div_ceil(SHORTEST_LINE)) * ESCAPED;
-        for forms in &forms {
-            let hashes = forms.each_ref().map(|form| {
-                let end = &form[form.len() - guard.window..];
-                end.iter().fold(0, |hash, byte| push(hash, *byte))
-            });
-            guard.hashes.push(hashes);
-        }
-        guard.power = (0..guard.window).fold(1, |power, _| BASE.wrapping_mul(power));
-        Some(guard)
+        })
     }
 
     /// Creates a guard that searches for `token` and for each line of `others`.
@@ -174,6 +190,21 @@ impl Guard {
         let mut tokens = vec![token];
         tokens.extend(strings::split(others, b'\n'));
         Self::search_for(&tokens)
+    }
+
+    /// Returns the hashes of the tokens, which are computed at the first call.
+    fn hashes(&self) -> &Hashes {
+        self.hashes.get_or_init(|| {
+            let hash = |form: Vec<u8>| {
+                let end = &form[form.len() - self.window..];
+                end.iter().fold(0, |hash, byte| push(hash, *byte))
+            };
+            let forms = |token: &Secret| self.forms(token.expose().as_bytes()).map(hash);
+            Hashes {
+                forms: self.tokens.iter().map(forms).collect(),
+                power: (0..self.window).fold(1, |power, _| BASE.wrapping_mul(power)),
+            }
+        })
     }
 
     /// Returns the strings to search for, as characters of the alphabet: the token as it is, and in base64 at each
@@ -237,16 +268,6 @@ impl Guard {
             || begins_escape(text[0]) && matches!(self.unit(text, Reading::Decoded), Unit::Other)
     }
 
-    /// Returns true if `hash` is the hash of a form.
-    #[inline(always)]
-    fn is_known(&self, hash: u64) -> bool {
-        let mut is_known = false;
-        for [plain, first, second, third] in &self.hashes {
-            is_known |= (hash == *plain) | (hash == *first) | (hash == *second) | (hash == *third);
-        }
-        is_known
-    }
-
     /// Reads `text` from its beginning to the end of a form, or to the first byte that belongs neither to a form nor to
     /// an escape or a line break.
     fn scan(&self, text: &[u8], reading: Reading) -> Scan {
@@ -261,6 +282,7 @@ impl Guard {
         loop {
             if scan.count >= self.window {
                 // Most characters are read here: those after a whole window, without escapes.
+                let hashes = self.hashes();
                 let rest = text[scan.end..].iter().zip(&text[oldest..]);
                 let mut count = 0;
                 for (byte, left) in rest {
@@ -269,10 +291,9 @@ impl Guard {
                     if character <= SPECIAL || left <= SPECIAL {
                         break;
                     }
-                    let leaving = self.power.wrapping_mul(left.into());
-                    hash = push(hash, character).wrapping_sub(leaving);
+                    hash = hashes.without(push(hash, character), left);
                     count += 1;
-                    if self.is_known(hash) {
+                    if hashes.contain(hash) {
                         scan.is_found = true;
                         break;
                     }
@@ -325,10 +346,10 @@ impl Guard {
             scan.end += length;
             if scan.count > self.window {
                 let (left, length) = self.character(&text[oldest..], reading);
-                hash = hash.wrapping_sub(self.power.wrapping_mul(left.into()));
+                hash = self.hashes().without(hash, left);
                 oldest += length;
             }
-            if scan.count >= self.window && self.is_known(hash) {
+            if scan.count >= self.window && self.hashes().contain(hash) {
                 scan.is_found = true;
                 break;
             }
@@ -492,13 +513,11 @@ fn line_break(text: &[u8], reading: Reading) -> usize {
 }
 
 /// Returns the longest part of a token without spaces, or the whole token if that part is shorter than [`SHORTEST`].
-fn longest_word(token: &[u8]) -> &[u8] {
-    let words = token.split(|byte| *byte == b' ');
-    let longest = words.max_by_key(|word| word.len()).unwrap_or_default();
-    if longest.len() < SHORTEST {
-        return token;
-    }
+fn longest_word(token: &str) -> &str {
+    let longest = strings::split(token, b' ').max_by_key(|word| word.len());
     longest
+        .filter(|word| word.len() >= SHORTEST)
+        .unwrap_or(token)
 }
 
 /// An odd number with evenly spread bits.
@@ -990,6 +1009,19 @@ mod tests {
                 "{token} in {}",
                 String::from_utf8_lossy(&text)
             );
+        }
+    }
+
+    #[test]
+    fn window_and_held_bytes_fit_each_form() {
+        for length in SHORTEST..200 {
+            let token = "x".repeat(length);
+            let guard = Guard::new(&token).unwrap();
+            let lengths = guard.forms(token.as_bytes()).map(|form| form.len());
+            assert_eq!(lengths.iter().min(), Some(&guard.window));
+            let longest = lengths.iter().max().unwrap();
+            let lines = longest.div_ceil(SHORTEST_LINE);
+            assert_eq!(guard.most_held, (longest + lines) * ESCAPED);
         }
     }
 

@@ -1,6 +1,6 @@
 // A client that disconnects before its response is not reported as a fault of the upstream.
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
 import { startInProcess } from '../support/edge/in_process.mjs'
@@ -31,12 +31,14 @@ after(async () => {
   await upstream?.close()
 })
 
-/** Sends a request of the app's script to the upstream. */
-const call = (signal) => {
+/** Returns a request of the app's script to the upstream. */
+const requestWith = (signal) => {
   const cookie = [...alice.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
   const headers = { cookie, 'x-strongroom': '1', 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' }
-  return handler.fetch(new Request(`${app.place.origin}/api/a`, { headers, signal }))
+  return new Request(`${app.place.origin}/api/a`, { headers, signal })
 }
+
+const call = (signal) => handler.fetch(requestWith(signal))
 
 test('client that leaves causes no line in the log', time, async () => {
   const client = new AbortController()
@@ -55,4 +57,21 @@ test('upstream that breaks off is reported', time, async () => {
   const response = await call()
   assert.equal(response.status, 502)
   assert.deepEqual(faults, ['upstream_unavailable'])
+})
+
+test('handler listens for a disconnect until the response has arrived', time, async () => {
+  const request = requestWith()
+  const listeners = () => getEventListeners(request.signal, 'abort').length
+  let whileSent
+  for (const [status, body] of [
+    [200, 'short'],
+    [204, undefined],
+  ]) {
+    onRequest = (_request, response) => {
+      whileSent = listeners()
+      response.writeHead(status, body && { 'content-length': body.length }).end(body)
+    }
+    assert.equal((await handler.fetch(request)).status, status)
+    assert.deepEqual([whileSent, listeners()], [1, 0])
+  }
 })

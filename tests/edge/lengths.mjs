@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { request as open } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -8,6 +9,8 @@ import { listen } from '../support/listen.mjs'
 
 const TEXT = Buffer.from('a line of the report\n'.repeat(10_000))
 const CODED = gzipSync(TEXT)
+/** A body of many chunks. Each chunk may end with the beginning of a token. */
+const LARGE = Buffer.from(randomBytes(3_000_000).toString('base64'))
 
 const home = ({ pathname }) => pathname === '/orders'
 
@@ -38,6 +41,10 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
               await new Promise((resolve) => (goOn = resolve))
             }
             return response.end()
+          }
+          if (request.url.includes('large')) {
+            if (request.url.includes('known')) response.setHeader('content-length', LARGE.length)
+            return response.end(LARGE)
           }
           const { 'content-length': length = null, 'accept-encoding': accepted = '' } = request.headers
           if (request.method === 'POST') {
@@ -132,6 +139,14 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
         const { headers, body } = await ask('GET', `/${reflection}/coded`)
         assert.equal(headers['content-encoding'], undefined)
         assert.ok(body.equals(TEXT))
+      })
+    }
+
+    for (const path of ['large', 'large-known']) {
+      test(`body of many chunks arrives whole (${path})`, async () => {
+        const { status, body } = await ask('GET', `/refuse/${path}`)
+        assert.equal(status, 200)
+        assert.ok(body.equals(LARGE))
       })
     }
 

@@ -106,7 +106,9 @@ fn request_decides_if_the_option_is_a_function() {
     let call = host.by_script("GET", CALL);
     assert_refused(&with(&mut host, call.clone(), "\"if-supported\""));
     assert_eq!(with(&mut host, call.clone(), "false").status(), 200);
-    assert_eq!(with(&mut host, call, "\"sometimes\"").status(), 500);
+    for _ in 0..2 {
+        assert_eq!(with(&mut host, call.clone(), "\"sometimes\"").status(), 500);
+    }
     assert_eq!(host.faults(), [Code::ConfigInvalid]);
 }
 

@@ -35,11 +35,11 @@ pub(super) struct Alphabet {
 
 impl Alphabet {
     /// Returns the smallest alphabet for these tokens.
-    pub(super) fn of(tokens: &[&[u8]]) -> Self {
+    pub(super) fn of(tokens: &[&str]) -> Self {
         let consist_of = |marks: &&&[u8]| {
             tokens
                 .iter()
-                .all(|token| token.iter().all(|byte| is_of(byte, marks)))
+                .all(|token| token.bytes().all(|byte| is_of(&byte, marks)))
         };
         let marks = [OF_JWTS, OF_BEARER_TOKENS, COMMON];
         let marks = marks.iter().find(consist_of);

@@ -2,12 +2,10 @@
  * Forwards a request to an upstream, and the upstream's response to the client. The core decides which headers are
  * forwarded.
  */
-import { HANDLER_HEADER, PAUSE_MS } from '../../../glue/constants.js'
-import { Guard } from '../../../glue/strongroom_edge.js'
+import { HANDLER_HEADER } from '../../../glue/constants.js'
 import type { ReplyMembers } from '../../generated/members.js'
-import { StrongroomError } from '../../page/errors/error.js'
-import { giveUp, type Instance, isSound } from '../instance.js'
-import { withoutBytes } from './malformed.js'
+import type { Instance } from '../instance.js'
+import { PIECE, Search, searched } from './search.js'
 
 /** A request for an upstream. */
 export interface Forward {
@@ -58,6 +56,10 @@ export const fieldsOf = (headers: Headers): Fields => {
   return fields
 }
 
+/** Returns the value of a header. A platform's `Headers` would copy the value at each lookup. */
+const valueOf = (fields: Fields, name: string): string | undefined =>
+  fields.find(([known]) => known === name)?.[1]
+
 /** The policy, prepared for lookups. */
 export class Rules {
   readonly #request: RegExp
@@ -85,7 +87,7 @@ export class Rules {
   /** Returns the headers of a forwarded response, with `WWW-Authenticate` if the core keeps it. */
   passed(headers: Headers, fields: Fields, keepsChallenge: boolean): Headers {
     const passed = without(headers, fields, (name) => this.#response.test(name))
-    const challenge = passed.get('www-authenticate')
+    const challenge = valueOf(fields, 'www-authenticate') && passed.get('www-authenticate')
     if (challenge) {
       // Sets the header even if it is kept: `get` joined the values of several headers, which are sent as one header.
       if (keepsChallenge) passed.set('www-authenticate', challenge)
@@ -110,8 +112,7 @@ export class Rules {
  */
 const without = (headers: Headers, fields: Fields, isRemoved: (name: string) => boolean): Headers => {
   const copy = new Headers(headers)
-  const named = headers
-    .get('connection')
+  const named = valueOf(fields, 'connection')
     ?.toLowerCase()
     .split(/[\s,]+/)
   for (const [name] of fields) if (isRemoved(name) || named?.includes(name)) copy.delete(name)
@@ -125,6 +126,10 @@ export class Forwarded {
   readonly #rules: Rules
   readonly #instance: Instance
   #response: Response | undefined
+  /** The headers of the response. */
+  #received: Fields = []
+  /** Stops listening for the client's disconnect. Called when the upstream sends nothing more. */
+  #leave: () => void = () => {}
 
   /** @param fields The headers of the request. */
   constructor(request: Request, fields: Fields, forward: Forward, rules: Rules, instance: Instance) {
@@ -147,14 +152,17 @@ export class Forwarded {
       // The forwarded header names only WebSocket. Other upgrades that the client offers concern only the client's
       // connection to this server.
       headers.set('upgrade', 'websocket')
-      const protocols = this.#request.headers.get('sec-websocket-protocol')
+      const protocols = valueOf(this.#fields, 'sec-websocket-protocol')
       if (protocols) headers.set('sec-websocket-protocol', protocols)
     }
     // Ends the request, also its body, if the client disconnects.
     const controller = new AbortController()
     const stop = () => controller.abort()
     if (signal.aborted) stop()
-    signal.addEventListener('abort', stop)
+    if (!ENDS_WITH_CLIENT) {
+      signal.addEventListener('abort', stop)
+      this.#leave = () => signal.removeEventListener('abort', stop)
+    }
     const init: RequestInit & { duplex?: 'half' } = {
       method,
       headers,
@@ -163,31 +171,43 @@ export class Forwarded {
     }
     if (body) {
       Object.assign(init, { body, duplex: 'half' })
-      const length = given.get('content-length')
+      const length = valueOf(this.#fields, 'content-length')
       // Without this header, a platform may send the body in chunks, which some servers refuse for uploads.
       if (length && /^\d+$/.test(length)) headers.set('content-length', length)
     }
     if (this.#passesCoded()) {
       // Without this header, Bun would request every encoding that it can decode.
-      headers.set('accept-encoding', given.get('accept-encoding') ?? 'identity')
+      headers.set('accept-encoding', valueOf(this.#fields, 'accept-encoding') ?? 'identity')
       Object.assign(init, { decompress: false })
     }
     // The client may need longer for a long body, so the time of the upstream is then unknown.
-    const timer = isLongUpload(this.#request) ? undefined : setTimeout(stop, ms)
-    const response = await fetch(url, init)
-      .catch((error: unknown) => {
-        // The client has disconnected, so the upstream is not at fault.
-        if (signal.aborted) return new Response(null, { status: 499 })
-        throw error
-      })
-      .finally(() => clearTimeout(timer))
-    this.#response = response
+    const timer = body && !isAtMostPiece(this.#fields) ? undefined : setTimeout(stop, ms)
+    let response
+    try {
+      response = await fetch(url, init)
+    } catch (error) {
+      this.#leave()
+      // The client has disconnected, so the upstream is not at fault.
+      if (!signal.aborted) throw error
+      response = new Response(null, { status: 499 })
+    } finally {
+      clearTimeout(timer)
+    }
+    if (!response.body) this.#leave()
+    const fields = this.#receive(response)
     return JSON.stringify({
       status: response.status,
-      challenge: response.headers.get('www-authenticate') ?? undefined,
-      nonce: response.headers.get('dpop-nonce') ?? undefined,
-      location: response.headers.get('location') ?? undefined,
+      challenge: valueOf(fields, 'www-authenticate'),
+      nonce: valueOf(fields, 'dpop-nonce'),
+      location: valueOf(fields, 'location'),
     } satisfies Record<keyof ReplyMembers['HEAD'], unknown>)
+  }
+
+  /** Takes the response to pass on. Returns its headers. */
+  #receive(response: Response): Fields {
+    this.#response = response
+    this.#received = fieldsOf(response.headers)
+    return this.#received
   }
 
   /**
@@ -199,10 +219,10 @@ export class Forwarded {
   }
 
   /** Returns the `Content-Length` of the forwarded body, or undefined for a body that the platform has decoded. */
-  #length({ headers, body }: Response): string | undefined {
-    const isDecoded = headers.has('content-encoding') && !this.#passesCoded()
+  #length({ body }: Response): string | undefined {
+    const isDecoded = valueOf(this.#received, 'content-encoding') !== undefined && !this.#passesCoded()
     const isTold = !isDecoded && (body || this.#request.method === 'HEAD')
-    return (isTold && headers.get('content-length')) || undefined
+    return (isTold && valueOf(this.#received, 'content-length')) || undefined
   }
 
   /**
@@ -211,12 +231,13 @@ export class Forwarded {
    */
   #cannot(): string {
     const error = { code: 'unsupported', message: 'this platform cannot forward a WebSocket' }
-    this.#response = Response.json({ error }, { status: 501 })
+    this.#receive(Response.json({ error }, { status: 501 }))
     return JSON.stringify({ status: 501 })
   }
 
   /** Cancels a response that is not forwarded. */
   drop(): void {
+    this.#leave()
     this.#response?.body?.cancel().catch(() => {})
     this.#response = undefined
   }
@@ -236,12 +257,12 @@ export class Forwarded {
 
   async #passed(cookies: string[], keepsChallenge: boolean): Promise<Response> {
     const response = this.#response!
-    const fields = fieldsOf(response.headers)
+    const fields = this.#received
     const headers = this.#rules.passed(response.headers, fields, keepsChallenge)
     for (const cookie of cookies) headers.append('set-cookie', cookie)
     const length = this.#length(response)
     if (length) headers.set('content-length', length)
-    const coding = response.headers.get('content-encoding')
+    const coding = valueOf(fields, 'content-encoding')
     if (coding && this.#passesCoded()) headers.set('content-encoding', coding)
     const { status } = response
     const statusText = usableReason(response.statusText)
@@ -250,7 +271,6 @@ export class Forwarded {
     const { reflection, authorization, others } = this.#forward
     // Builds the response from the status and headers above.
     const withBody = (body: BodyInit | null) => new Response(body, { status, statusText, headers })
-    const instance = this.#instance
     if (reflection === 'allow') return withBody(response.body)
     if (reflection === 'refuse' && coding && !DECODED.includes(coding)) {
       this.drop()
@@ -264,19 +284,18 @@ export class Forwarded {
     }
     let whole: Uint8Array<ArrayBuffer> | undefined
     try {
-      if (reflection === 'refuse' && isShort(response)) whole = new Uint8Array(await response.arrayBuffer())
+      if (reflection === 'refuse' && response.body && isShort(fields)) {
+        whole = new Uint8Array(await response.arrayBuffer())
+        this.#leave()
+      }
     } catch {
       return failed(this.#rules, cookies, 502, 'upstream_unavailable', 'the API broke off its response')
     }
     // No `await` follows in this function, so no other request can replace the instance.
-    if (!isSound(instance)) throw new Error('the handler has stopped meanwhile')
-    const guard = inCore(instance, () => Guard.for_authorization(authorization, others))
-    if (!guard) return withBody(whole ?? response.body)
-    const search = new Search(guard, instance)
-    const isReflected = inCore(instance, () =>
-      guard.is_in([response.statusText, ...fields.flat()].join('\n')),
-    )
-    if (isReflected || (whole && search.freeWith(whole) < 0)) {
+    const search = Search.for(this.#instance, authorization, others)
+    if (!search) return withBody(whole ?? response.body)
+    const isReflected = search.isIn([response.statusText, ...fields.flat()].join('\n'))
+    if (isReflected || (whole && search.isInBody(whole))) {
       if (!whole) this.drop()
       search.end()
       return failed(
@@ -291,7 +310,7 @@ export class Forwarded {
       search.end()
       return withBody(whole ?? response.body)
     }
-    return withBody(ofLength(searched(response.body, search), length))
+    return withBody(searched(response.body, search, length))
   }
 }
 
@@ -320,221 +339,27 @@ const DECODED: string[] = [
  */
 const CAN_PASS_CODED: boolean = 'Bun' in globalThis || 'WebSocketPair' in globalThis
 
-/**
- * Returns a body with a known length. Cloudflare needs a special stream for a known length. On other platforms the
- * header `Content-Length` is enough.
- */
-const ofLength = (body: ReadableStream<Uint8Array>, length?: string): ReadableStream<Uint8Array> => {
-  const { FixedLengthStream } = globalThis as {
-    FixedLengthStream?: new (length: number) => TransformStream<Uint8Array, Uint8Array>
-  }
-  return length && FixedLengthStream ? body.pipeThrough(new FixedLengthStream(Number(length))) : body
+/** Returns true if `Content-Length` is at most the size of one piece of a search. */
+const isAtMostPiece = (fields: Fields): boolean => {
+  const length = valueOf(fields, 'content-length') ?? ''
+  return /^\d+$/.test(length) && Number(length) <= PIECE
 }
 
-/** The maximum size of a chunk in bytes. */
-const PIECE = 64 * 1024
-
 /**
- * Returns true if the body is known to fit into one chunk. A short body is searched as a whole, which costs less than a
+ * Returns true if the body is known to fit into one piece. A short body is searched as a whole, which costs less than a
  * stream. A short body that contains the token is refused before any byte is forwarded. An encoded body (content or
  * transfer encoding, RFC 9112 6.3) may be longer than its `Content-Length` says.
  */
-const isShort = ({ body, headers }: Response): boolean => {
-  const length = headers.get('content-length') ?? ''
-  const isEncoded = headers.has('content-encoding') || headers.has('transfer-encoding')
-  return !!body && !isEncoded && /^\d+$/.test(length) && Number(length) <= PIECE
-}
-
-/** Returns true if the body of a request may be longer than one chunk. */
-const isLongUpload = ({ body, headers }: Request): boolean => {
-  const length = headers.get('content-length') ?? ''
-  return !!body && !(/^\d+$/.test(length) && Number(length) <= PIECE)
-}
-
-/** Calls the core. An exception is a trap: the instance must not be used again. */
-const inCore = <T>(instance: Instance, call: () => T): T => {
-  try {
-    return call()
-  } catch (error) {
-    giveUp(instance)
-    throw error
-  }
-}
-
-/** Searches a body for the access tokens, chunk by chunk. */
-class Search {
-  #guard: Guard | undefined
-  readonly #instance: Instance
-
-  constructor(guard: Guard, instance: Instance) {
-    this.#guard = guard
-    this.#instance = instance
-  }
-
-  /**
-   * Adds a chunk to the search. Returns how many of the bytes that were not forwarded yet may now be forwarded, or -1
-   * if they contain a token.
-   */
-  freeWith(piece: Uint8Array): number {
-    const guard = this.#current()
-    return inCore(this.#instance, () => {
-      // Reserves space in the core first, because the core's memory may grow, which replaces `memory.buffer`.
-      const place = guard.take(piece.byteLength)
-      new Uint8Array(this.#instance.memory.buffer, place, piece.byteLength).set(piece)
-      return guard.count_free()
-    })
-  }
-
-  /** Removes the first `count` bytes from the search, and returns them for forwarding. */
-  taken(count: number): Uint8Array {
-    const bytes = this.#copy(count)
-    this.#current().forget(count)
-    return bytes
-  }
-
-  /** Removes all bytes that were not forwarded yet from the search, and returns them. Called at the end of the body. */
-  rest(): Uint8Array {
-    return this.taken(this.#current().bytes_length())
-  }
-
-  /** Returns how many of the bytes that were not forwarded yet may be forwarded after a pause. */
-  freeAfterPause(): number {
-    const guard = this.#current()
-    return inCore(this.#instance, () => guard.free_after_pause())
-  }
-
-  /** Returns all bytes that were not forwarded yet, for forwarding after a pause. They are still searched. */
-  released(): Uint8Array {
-    const guard = this.#current()
-    const bytes = this.#copy(guard.bytes_length())
-    guard.release()
-    return bytes
-  }
-
-  end(): void {
-    const guard = this.#guard
-    this.#guard = undefined
-    // The guard is freed only in its own instance: in another instance, its address belongs to another object.
-    if (guard && isSound(this.#instance)) guard.free()
-  }
-
-  /** Returns a copy of the first `count` bytes that were not forwarded yet. */
-  #copy(count: number): Uint8Array {
-    const start = this.#current().bytes()
-    return new Uint8Array(this.#instance.memory.buffer.slice(start, start + count))
-  }
-
-  #current(): Guard {
-    if (!this.#guard || !isSound(this.#instance)) throw new Error('the handler has stopped meanwhile')
-    return this.#guard
-  }
+const isShort = (fields: Fields): boolean => {
+  const isEncoded = fields.some(([name]) => name === 'content-encoding' || name === 'transfer-encoding')
+  return !isEncoded && isAtMostPiece(fields)
 }
 
 /**
- * Ends the search of a stream that was garbage-collected: some platforms drop a response after a disconnect without
- * canceling its stream.
+ * True if the platform ends the requests of a handler whose client has disconnected. Cloudflare does, and listening for
+ * the disconnect costs 50 µs there.
  */
-const forgotten: FinalizationRegistry<Search> | undefined =
-  typeof FinalizationRegistry === 'undefined' ? undefined : new FinalizationRegistry((search) => search.end())
-
-/** The result of `read()`, of a default reader or a BYOB reader. */
-interface Piece {
-  done: boolean
-  value?: Uint8Array
-}
-
-interface Reader {
-  read: () => Promise<Piece>
-  cancel: (why?: unknown) => Promise<void>
-}
-
-/**
- * True if streams deliver 4 KiB at a time unless the reader passes a larger buffer. Only Cloudflare's streams behave
- * like this, and only Cloudflare's readers have the method `readAtLeast`. On other platforms chunks are as large as the
- * received data, and a buffer costs a copy.
- */
-const NEEDS_BUFFER: boolean =
-  typeof ReadableStreamBYOBReader !== 'undefined' && 'readAtLeast' in ReadableStreamBYOBReader.prototype
-
-/**
- * The size in bytes of the buffer for slow streams. The buffer is small, because an isolate may have a thousand waiting
- * streams.
- */
-const LITTLE = 4 * 1024
-
-const reader = (body: ReadableStream<Uint8Array>): Reader => {
-  if (!NEEDS_BUFFER) return body.getReader()
-  let byob: ReadableStreamBYOBReader
-  try {
-    byob = body.getReader({ mode: 'byob' })
-  } catch {
-    // Other code, such as a replaced `fetch`, has returned a stream that does not support a BYOB reader.
-    return body.getReader()
-  }
-  let buffer = new Uint8Array(LITTLE)
-  return {
-    async read() {
-      const { done, value } = await byob.read(buffer)
-      if (!value) return { done }
-      const size = value.buffer.byteLength
-      const next = value.byteLength === size ? PIECE : value.byteLength <= LITTLE ? LITTLE : size
-      // The buffer can be used again, because its content is searched and copied before the next read.
-      buffer = next === size ? new Uint8Array(value.buffer) : new Uint8Array(next)
-      return { done, value }
-    },
-    cancel: (why) => byob.cancel(why),
-  }
-}
-
-/**
- * Resolves with the result of `reading`, or with undefined if that takes so long that bytes which are held back may be
- * forwarded.
- */
-const withinPause = (reading: Promise<Piece>, search: Search): Promise<Piece | undefined> => {
-  if (!search.freeAfterPause()) return reading
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => resolve(undefined), PAUSE_MS)
-    reading.finally(() => clearTimeout(timer)).then(resolve, reject)
-  })
-}
-
-/** Returns a body that holds bytes back while they may be a part of a token. */
-const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStream<Uint8Array> => {
-  const pieces = reader(body)
-  let reading: Promise<Piece> | undefined
-  const stream = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        for (;;) {
-          reading ??= pieces.read()
-          const read = await withinPause(reading, search)
-          if (!read) return controller.enqueue(search.released())
-          reading = undefined
-          const { done, value: piece } = read
-          if (done) {
-            const rest = search.rest()
-            if (rest.byteLength) controller.enqueue(rest)
-            search.end()
-            return controller.close()
-          }
-          const count = search.freeWith(piece!)
-          if (count < 0) throw new StrongroomError('token_reflected', 'the response contains an access token')
-          if (count > 0) return controller.enqueue(search.taken(count))
-        }
-      } catch (error) {
-        search.end()
-        pieces.cancel(error).catch(() => {})
-        throw withoutBytes(error)
-      }
-    },
-    cancel(why) {
-      search.end()
-      return pieces.cancel(why)
-    },
-  })
-  forgotten?.register(stream, search)
-  return stream
-}
+const ENDS_WITH_CLIENT: boolean = 'WebSocketPair' in globalThis
 
 /** Returns the error for an upstream's response that cannot be forwarded. */
 const failed = (rules: Rules, cookies: string[], status: number, code: string, message: string): Response =>
