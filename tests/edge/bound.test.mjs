@@ -5,11 +5,9 @@ import { after, before, test } from 'node:test'
 import { booted } from '../support/app.mjs'
 import { launchBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
-import { BOUND, boundCookie, startBound } from '../support/edge/bound.mjs'
+import { BOUND, boundCookie, LIFE, RENEWAL, startBound, trustingArgs } from '../support/edge/bound.mjs'
 
 const time = { timeout: 60_000 }
-/** Milliseconds after which a bound cookie is no longer valid. */
-const LIFE = 661_000
 /** Milliseconds after which requests without the bound cookie no longer count as in flight. */
 const IN_FLIGHT = 11_000
 
@@ -34,15 +32,6 @@ before(async () => {
   }
 }, time)
 after(() => Promise.all(Object.values(apps).map((app) => app.close())))
-
-const headerOf = (cookies) => cookies.map(({ name, value }) => `${name}=${value}`).join('; ')
-
-/** Resolves with the status of a call by a client that is no browser. */
-const callWith = async (app, cookies) => {
-  const url = `${app.handlerOrigin}/api/orders`
-  const headers = { cookie: headerOf(cookies), 'x-strongroom': '1', 'sec-fetch-site': 'same-origin' }
-  return (await fetch(url, { headers })).status
-}
 
 for (const [platform, , storage] of CASES) {
   const name = `${platform}, ${storage}`
@@ -69,13 +58,9 @@ for (const [platform, , storage] of CASES) {
   test(`a slow registration is the only one: ${name}`, time, async () => {
     const app = apps[platform + storage]
     const page = await app.open()
-    let release
-    app.holds.set('/auth/bind', new Promise((resolve) => (release = resolve)))
     const before = app.requestsTo('/auth/bind').length
     // The page has asked for its session when this resolves.
-    await app.signIn(page)
-    release()
-    app.holds.clear()
+    await app.hold('/auth/bind', () => app.signIn(page))
     await boundCookie(page)
     assert.equal((await app.call(page)).value, 200)
     assert.equal(app.requestsTo('/auth/bind').length - before, 1)
@@ -86,26 +71,9 @@ for (const [platform, , storage] of CASES) {
     use(async (app, page) => {
       await app.setClock(LIFE)
       await app.expire(page)
-      const before = app.requestsTo('/auth/bind/refresh').length
+      const before = app.requestsTo(RENEWAL).length
       assert.equal((await app.call(page)).value, 200)
-      assert.ok(app.requestsTo('/auth/bind/refresh').length > before)
-    }),
-  )
-
-  test(`a copy of all cookies is useless after their life, and the owner goes on: ${name}`, time, () =>
-    use(async (app, page) => {
-      const stolen = await page.context().cookies(app.site.origin)
-      assert.ok(stolen.some(({ name }) => name === BOUND))
-      assert.equal(await callWith(app, stolen), 200, 'a control: within their life')
-      await app.setClock(LIFE)
-      assert.equal(await callWith(app, stolen), 401)
-      const thief = await app.open('/empty')
-      await thief.context().addCookies(stolen)
-      await thief.goto(app.site.origin)
-      assert.equal(await thief.evaluate(() => boot.then(() => auth.session)), null)
-      await thief.context().close()
-      await app.expire(page)
-      assert.equal((await app.call(page)).value, 200)
+      assert.ok(app.requestsTo(RENEWAL).length > before)
     }),
   )
 
@@ -115,13 +83,13 @@ for (const [platform, , storage] of CASES) {
       await booted(other)
       await app.setClock(LIFE)
       await app.expire(page)
-      const before = app.requestsTo('/auth/bind/refresh').filter(({ status }) => status === 200).length
+      const before = app.renewals().length
       const six = await Promise.all([page, other, page, other, page, other].map((tab) => app.call(tab)))
       assert.deepEqual(
         six.map(({ value }) => value),
         Array(6).fill(200),
       )
-      const renewals = app.requestsTo('/auth/bind/refresh').filter(({ status }) => status === 200)
+      const renewals = app.renewals()
       assert.equal(renewals.length - before, 1)
     }),
   )
@@ -130,7 +98,7 @@ for (const [platform, , storage] of CASES) {
     use(async (app, page) => {
       await app.setClock(LIFE)
       await app.expire(page)
-      app.failing.set('/auth/bind/refresh', 503)
+      app.failing.set(RENEWAL, 503)
       const { error } = await app.call(page)
       app.failing.clear()
       assert.equal(error.code, 'renewal_failed')
@@ -191,7 +159,7 @@ const alone = async (options, run) => {
 
 /** Signs in with a browser that binds no sessions. */
 const signInUnbound = async (app, run) => {
-  const browser = await launchBrowser({ args: [`--ignore-certificate-errors-spki-list=${app.spki}`] })
+  const browser = await launchBrowser({ args: trustingArgs(app.tls.spki) })
   try {
     const page = await app.open('/', await browser.newContext())
     await app.signIn(page)
@@ -200,32 +168,6 @@ const signInUnbound = async (app, run) => {
     await browser.close()
   }
 }
-
-test('calls, event sources and files wait for one renewal', time, () =>
-  alone({}, async (app) => {
-    const page = await app.open()
-    await app.signInBound(page)
-    app.api.on('news', ({ response }) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' })
-      response.write('data: hello\n\n')
-    })
-    await app.setClock(LIFE)
-    await app.expire(page)
-    const got = await page.evaluate(async (api) => {
-      const heard = new Promise((resolve) => {
-        auth.eventSource(`${api}on/news`).onmessage = ({ data }) => resolve(data)
-      })
-      const [call, file] = await Promise.all([
-        auth.fetch(`${api}orders`),
-        fetch('/tools.js', { cache: 'reload' }),
-      ])
-      return [call.status, file.status, await heard]
-    }, app.api.url)
-    assert.deepEqual(got, [200, 200, 'hello'])
-    const renewals = app.requestsTo('/auth/bind/refresh').filter(({ status }) => status === 200)
-    assert.equal(renewals.length, 1)
-  }),
-)
 
 test('a browser without support goes on as before', time, () =>
   alone({}, (app) =>

@@ -59,7 +59,8 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
         assert.equal(call.headers.cookie, undefined)
       })
 
-      if (name.startsWith('next')) {
+      // The app with the Edge Runtime has no next.config.ts, which sets these headers.
+      if (name.startsWith('next') && !name.includes('Edge Runtime')) {
         test("pages, and not the handler's endpoints, have the guide's headers", async () => {
           const visitor = await signedIn()
           const { headers } = (await visitor.go('/')).response

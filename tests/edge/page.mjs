@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { booted, call, clickLogin, giveConsent } from '../support/app.mjs'
+import { ALL } from '../support/combinations.mjs'
+import { BOUND, startBound } from '../support/edge/bound.mjs'
 import { startPage } from '../support/edge/page.mjs'
 
 const time = { timeout: 60_000 }
@@ -13,12 +15,23 @@ const time = { timeout: 60_000 }
  * @param {{ coordinator: string, hasSockets?: boolean }} options `hasSockets`: true if the platform can forward
  *   sockets.
  */
-export function pageSuite(platform, { coordinator, hasSockets = false }) {
-  describe(`${platform}: a page over the token handler`, { timeout: 600_000 }, () => {
+export function pageSuite(platform, options) {
+  suite(platform, options)
+  if (!ALL) return
+  // The handlers bind sessions if the browser supports it, which needs https.
+  suite(platform, { ...options, secure: true })
+  suite(platform, { ...options, secure: true, start: startBound })
+}
+
+function suite(platform, { coordinator, hasSockets = false, secure = false, start = startPage }) {
+  const name = secure ? '__Host-strongroom' : 'strongroom'
+  const way = start === startBound ? ', bound' : secure ? ', by https' : ''
+  describe(`${platform}: a page over the token handler${way}`, { timeout: 600_000 }, () => {
     let app, api, ledger
     before(async () => {
-      app = await startPage(platform, {
+      app = await start(platform, {
         coordinator,
+        secure,
         provider: { accessTokenSeconds: 600 },
         route: { stepUp: true },
       })
@@ -270,7 +283,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
 
     test('next call notices an ended session', time, async () => {
       const page = await signedIn()
-      await page.context().clearCookies({ name: 'strongroom' })
+      await page.context().clearCookies({ name })
       assert.equal(await codeOf(page, `${api.url}me`), 'login_required')
       const [current, reason, changes] = await page.evaluate(() => [auth.session, auth.endReason, changes])
       assert.equal(current, null)
@@ -538,15 +551,12 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
     test('cookie is HttpOnly and host-only in the browser', time, async () => {
       const page = await signedIn()
       assert.equal(await page.evaluate(() => document.cookie), '')
-      const cookies = await page.context().cookies(app.site.origin)
-      const [{ name, httpOnly, sameSite, path, secure }] = cookies
+      const all = await page.context().cookies(app.site.origin)
+      const cookies = all.filter((cookie) => cookie.name !== BOUND)
       assert.equal(cookies.length, 1)
       // Over http, which is allowed only on loopback, the cookie has neither the prefix `__Host-` nor `Secure`.
-      // tests/edge/handler.mjs tests both.
-      assert.deepEqual(
-        { name, httpOnly, sameSite, path, secure },
-        { name: 'strongroom', httpOnly: true, sameSite: 'Lax', path: '/', secure: false },
-      )
+      const { domain, expires, value, ...attributes } = cookies[0]
+      assert.deepEqual(attributes, { name, httpOnly: true, sameSite: 'Lax', path: '/', secure })
     })
 
     for (const [what, path] of Object.entries({
@@ -558,8 +568,9 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
         const tab = await page.context().newPage()
         // Another port is another origin but the same site, so the browser sends the cookie with this form.
         const body = `<form method="post" enctype="text/plain" action="${app.site.origin}${path}"><input name='{"item":"' value='","quantity":1}'><button>Win</button></form>`
-        await tab.route('http://localhost:9/', (route) => route.fulfill({ contentType: 'text/html', body }))
-        await tab.goto('http://localhost:9/')
+        const other = `http${secure ? 's' : ''}://localhost:9/`
+        await tab.route(other, (route) => route.fulfill({ contentType: 'text/html', body }))
+        await tab.goto(other)
         api.clear()
         const [response] = await Promise.all([
           tab.waitForResponse(`${app.site.origin}${path}`),

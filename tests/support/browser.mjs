@@ -94,10 +94,14 @@ export function launchBrowser({ args = [], ...options } = {}) {
  * Starts a Chromium with a profile that stays on the disk.
  *
  * @param {string} folder Folder of the profile. Chromium creates it if it is missing.
+ * @param {{ args?: string[] }} [options]
  * @returns {Promise<import('playwright-core').BrowserContext>} `close()` also ends the Chromium.
  */
-export function launchProfile(folder) {
-  return chromium.launchPersistentContext(folder, { executablePath: findBrowser(), args: usualArgs() })
+export function launchProfile(folder, { args = [] } = {}) {
+  return chromium.launchPersistentContext(folder, {
+    executablePath: findBrowser(),
+    args: [...usualArgs(), ...args],
+  })
 }
 
 /**

@@ -3,3 +3,14 @@
  * behavior in all modes. Other runs test each behavior in at least one mode, and the main behaviors in each mode.
  */
 export const ALL = Boolean(process.env.TEST_ALL)
+
+/**
+ * Returns the options of a token handler. In a run of all combinations, sessions are bound if the browser supports it, so
+ * that all tests in `tests/edge` show that nothing changes for clients that do not support it.
+ *
+ * @param {object} options
+ */
+export const withBinding = ({ session, ...options }) => ({
+  ...options,
+  session: { ...(ALL && { bind: 'if-supported' }), ...session },
+})

@@ -57,8 +57,8 @@ impl Kind {
 /// The environment variable that tells test files to run all combinations: see tests/support/combinations.mjs.
 const ALL: &str = "TEST_ALL";
 
-/// Runs one kind of tests, or all kinds until one fails. With `all`, the files in `tests/browser` also run the
-/// combinations that only repeat a behavior in another mode, `tests/packaging` builds an app with every bundler, and
+/// Runs one kind of tests, or all kinds until one fails. With `all`, the files in `tests/browser` and `tests/edge` also run
+/// the combinations that only repeat a behavior in another mode, `tests/packaging` builds an app with every bundler, and
 /// `tests/site` checks every page in each layout.
 pub(crate) fn run(kind: Option<Kind>, engines: &[Engine], all: bool) -> Result<()> {
     let kinds = match &kind {
@@ -113,7 +113,7 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
         Kind::Supply => supply(),
         Kind::Packaging => in_chromium("tests/packaging", AtOnce::Three, all),
         Kind::Browser => in_chromium("tests/browser", AtOnce::Three, all),
-        Kind::Edge => edge(),
+        Kind::Edge => edge(all),
         Kind::Engines => in_engines(engines),
         Kind::Demo => demo(),
     };
@@ -268,11 +268,17 @@ fn site(engines: &[Engine], all: bool) -> Result<()> {
 
 /// Runs the tests of the token handler, some of them in a browser. npm provides the platforms, but neither Redis nor a
 /// browser.
-fn edge() -> Result<()> {
+fn edge(all: bool) -> Result<()> {
     let otherwise = "`cargo xtask test <kind>` runs one of the other kinds";
-    let prepare = |process| {
+    let engines: &[Engine] = if all {
+        &[Engine::Chromium, Engine::Firefox]
+    } else {
+        &[Engine::Chromium]
+    };
+    let prepare = |process: Process| {
+        let process = if all { process.env(ALL, "1") } else { process };
         let process = with_programs(process, &[programs::redis()], otherwise)?;
-        with_engines(process, &[Engine::Chromium])
+        with_engines(process, engines)
     };
     prepare(node(&[]))?;
     package::build()?;

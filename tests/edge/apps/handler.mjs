@@ -4,7 +4,8 @@ const { now } = Date
 
 /**
  * Creates a token handler that is configured by the environment. `OPTIONS` contains a test's own options as JSON.
- * Requests that are not for the handler are forwarded to `SITE`, which serves the app's pages.
+ * Requests that are not for the handler are forwarded to `SITE`, which serves the app's pages. The title of the page
+ * `/rendered` is the user of the session.
  */
 export default (coordinator) => {
   const told = []
@@ -37,7 +38,12 @@ export default (coordinator) => {
       }
       handler ??= make(env)
       if (!env.SITE) return handler.fetch(request, env, context)
-      return (await handler.handle(request, env, context)) ?? page(request, env)
+      const answered = await handler.handle(request, env, context)
+      if (answered || pathname !== '/rendered') return answered ?? page(request, env)
+      const session = await handler.session(request, env, context)
+      return new Response(`<title>${session?.claims.sub}</title>`, {
+        headers: { 'content-type': 'text/html' },
+      })
     },
   }
 }

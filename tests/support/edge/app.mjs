@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { startApi } from '../api.mjs'
+import { withBinding } from '../combinations.mjs'
 import { startProvider } from '../provider.mjs'
 import { PLATFORMS } from './platforms.mjs'
 import { Visitor } from './visitor.mjs'
@@ -76,7 +77,7 @@ export async function startApp(
         UPSTREAM: upstream ?? `${api.origin}/v1/`,
         CLIENT_SECRET: SECRET,
         COOKIE_KEYS: randomBytes(32).toString('base64'),
-        OPTIONS: JSON.stringify(handler),
+        OPTIONS: JSON.stringify(withBinding(handler)),
       },
     })
     ends.push(running.stop)

@@ -2,7 +2,7 @@
  * Apps made with frameworks. Each app is a project that installs the packed tarball. The framework's own tools build
  * and start the app.
  */
-import { copyFile, cp, rm } from 'node:fs/promises'
+import { copyFile, cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { installLocked, node, npm, pack, root } from '../../packaging/tarball.mjs'
 import { ALL } from '../combinations.mjs'
@@ -39,8 +39,17 @@ async function project(fixture, name, tarball) {
   await cp(fixtures + fixture, folder, { recursive: true })
   // The handler of the Next.js app is in a file of its own, because docs/nextjs.md shows all files.
   if (fixture !== 'next') await copyFile(`${fixtures}auth.js`, `${folder}/auth.js`)
+  if (ALL) await bind(`${folder}/${fixture === 'next' ? 'handler.ts' : 'auth.js'}`)
   await npm(folder, 'install', '--no-save', '--no-package-lock', '--offline', '--ignore-scripts', tarball)
   return folder
+}
+
+/** Lets the handler in a file bind sessions if the browser supports it: see `withBinding()`. */
+async function bind(file) {
+  const text = await readFile(file, 'utf8')
+  const option = 'coordinator: inIsolate(),'
+  if (!text.includes(option)) throw new Error(`${file} has no ${option}`)
+  await writeFile(file, text.replace(option, `session: { bind: 'if-supported' }, ${option}`))
 }
 
 /** Starts a server in a Node process. The server reads `HOST` and `PORT`, and its output tells when it listens. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { toNodeListener } from '../../../pkg/dist/edge/node.js'
+import { withBinding } from '../combinations.mjs'
 import { listen } from '../listen.mjs'
 import { startProvider } from '../provider.mjs'
 
@@ -37,7 +38,7 @@ export async function startInProcess(createTokenHandler, { accessTokenSeconds, h
     client: { id: 'web', auth: { method: 'none' } },
     consent: 'always',
     cookie: { keys: randomBytes(32).toString('base64') },
-    ...handler,
+    ...withBinding(handler),
   })
   const server = await listen({ handler: toNodeListener(tokenHandler, listener) })
   return {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { startApi } from '../api.mjs'
+import { withBinding } from '../combinations.mjs'
 import { publicClient, startProvider } from '../provider.mjs'
 import { AUDIENCE, originsOf } from '../servers.mjs'
 import { startSite } from '../site.mjs'
@@ -98,21 +99,23 @@ export async function startEdgeSite(
         SITE: siteServer.origin,
         CLIENT_SECRET: secret,
         COOKIE_KEYS: randomBytes(32).toString('base64'),
-        OPTIONS: JSON.stringify({
-          scope: 'openid profile email offline_access orders',
-          consent: 'always',
-          routes: [
-            {
-              prefix: '/api/',
-              url: apiServer.url,
-              upstream: apiServer.url,
-              methods: ['GET', 'HEAD', 'POST', 'PUT'],
-              ...route,
-            },
-          ],
-          ...(tls && { origin: tls.origin }),
-          ...handler,
-        }),
+        OPTIONS: JSON.stringify(
+          withBinding({
+            scope: 'openid profile email offline_access orders',
+            consent: 'always',
+            routes: [
+              {
+                prefix: '/api/',
+                url: apiServer.url,
+                upstream: apiServer.url,
+                methods: ['GET', 'HEAD', 'POST', 'PUT'],
+                ...route,
+              },
+            ],
+            ...(tls && { origin: tls.origin }),
+            ...handler,
+          }),
+        ),
       },
     })
     ends.push(running.stop)

@@ -43,7 +43,7 @@ export const platform = ({ coordinators, entry, bundling, serve }) => ({
         port,
       })
       ends.push(running.stop)
-      return { urls: running.urls, store: { stop: stopStore }, stop }
+      return { urls: running.urls, store: { ...store, stop: stopStore }, stop }
     } catch (error) {
       await stop()
       throw error

@@ -9,6 +9,8 @@ import { startRedis, startRedisRest } from './redis.mjs'
  * @property {string} coordinator An expression for a `CoordinatorSource`.
  * @property {Record<string, string>} env
  * @property {() => Promise<void>} stop
+ * @property {() => void} [pause] Only Redis: keeps connections open without replies, until `goOn`.
+ * @property {() => void} [goOn]
  */
 
 /**
@@ -21,8 +23,7 @@ import { startRedis, startRedisRest } from './redis.mjs'
 export async function startStore(kind, folder) {
   const make = STORES[kind]
   if (!make) throw new Error(`unknown coordinator ${kind}: ${Object.keys(STORES).join(', ')}`)
-  const { imports = '', coordinator, env = {}, stop = async () => {} } = await make(folder)
-  return { imports, coordinator, env, stop }
+  return { imports: '', env: {}, stop: async () => {}, ...(await make(folder)) }
 }
 
 /**
@@ -35,7 +36,7 @@ const overRedis = async (imports, client) => {
     imports: `import { redis } from 'strongroom/edge'\n${imports}`,
     coordinator: `redis(${client})`,
     env: { REDIS_URL: redis.url },
-    stop: redis.stop,
+    ...redis,
   }
 }
 

@@ -82,9 +82,13 @@ export class Visitor {
   }
 
   /** Signs in. Resolves with the last URL of the navigation (`address`), and with the last `response`. */
-  async signIn({ account = 'alice', returnTo = '/', isolate = 0, until, query = '' } = {}) {
+  signIn({ returnTo = '/', query = '', ...options } = {}) {
+    return this.authorize(`/auth/login?returnTo=${encodeURIComponent(returnTo)}${query}`, options)
+  }
+
+  /** Opens an address that leads to the provider, and fills in the provider's forms. */
+  async authorize(start, { account = 'alice', isolate = 0, until } = {}) {
     const password = ACCOUNTS.find(({ username }) => username === account).password
-    const start = `/auth/login?returnTo=${encodeURIComponent(returnTo)}${query}`
     let { address, response } = await this.go(start, { isolate, until })
     for (let i = 0; i < 4 && address.pathname.startsWith('/interaction/'); i++) {
       const isConsent = (await response.text()).includes('value="allow"')

@@ -22,22 +22,27 @@ const PREFERENCES = {
   'toolkit.telemetry.enabled': false,
 }
 
-/** @returns {Promise<import('./driver.mjs').Engine>} */
-export async function startFirefox() {
+/**
+ * @param {{ acceptInsecureCerts?: boolean }} [capabilities]
+ * @returns {Promise<import('./driver.mjs').Engine>}
+ */
+export async function startFirefox(capabilities = {}) {
   const profile = await mkdtemp(join(tmpdir(), 'strongroom-'))
   const lines = Object.entries(PREFERENCES).map(([name, value]) => `user_pref("${name}", ${value});\n`)
   await writeFile(join(profile, 'user.js'), lines.join(''))
   const args = ['--headless', '--no-remote', '--profile', profile, '--remote-debugging-port=0', 'about:blank']
   const child = start(findProgram('firefox'), args, { stdio: ['ignore', 'ignore', 'pipe'] })
   const client = await connect(await addressOf(child))
-  const { capabilities } = await client.send('session.new', { capabilities: {} })
+  const session = await client.send('session.new', {
+    capabilities: { alwaysMatch: capabilities },
+  })
   await client.send('session.subscribe', {
     events: ['log.entryAdded', 'browsingContext.contextCreated', 'browsingContext.contextDestroyed'],
   })
   return {
     name: 'firefox',
     client,
-    version: capabilities.browserVersion,
+    version: session.capabilities.browserVersion,
     newSession: () => newSession(client),
     async close() {
       client.send('browser.close').catch(() => {})
@@ -98,6 +103,7 @@ async function connect(address) {
 async function newSession(client) {
   const { userContext } = await client.send('browser.createUserContext')
   return {
+    userContext,
     async open(url) {
       const { context } = await client.send('browsingContext.create', { type: 'tab', userContext })
       const tab = tabOf(client, context)
