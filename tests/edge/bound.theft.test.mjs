@@ -148,7 +148,7 @@ for (const [platform, coordinator, storage] of CASES) {
     }
 
     for (const [thief, rob] of Object.entries(THIEVES)) {
-      test(`${thief}: stolen cookies are useless`, time, async () => {
+      test(`stolen cookies are useless: ${thief}`, time, async () => {
         const { cookies, ...rest } = await steal(bound, bound.signInBound, rob)
         assert.ok(cookies.some(({ name }) => name === BOUND))
         assert.deepEqual(rest, { got: [], reached: 0, value: 200, owner: 'alice' })
