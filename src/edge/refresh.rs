@@ -585,7 +585,8 @@ async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
         }
         let next = next_record(task, before.as_deref(), &successor);
         match record_store::write(task, &successor, version.clone(), &next).await {
-            Ok(Some(_)) => return Ok(successor),
+            // The session may have been bound during the refresh. Its cookie then needs the binding, too.
+            Ok(Some(_)) => return Ok(next.session.clone().unwrap_or(successor)),
             // The record has changed: the intent expired and another isolate began a refresh, the user logged out, or a
             // cookie or activity was recorded.
             Ok(None) => {

@@ -408,3 +408,66 @@ fn copy_at_a_limit_that_a_new_process_sees_first_ends_nothing() {
         assert_eq!(host.call("GET", CALL).status(), 200, "{storage}");
     }
 }
+
+#[test]
+fn end_that_is_cached_during_the_binding_keeps_the_binding() {
+    let config = json!({ "session": { "bind": "if-supported", "recheck": 60 } });
+    let mut host = Host::with(&config);
+    let offer = sign_in(&mut host).unwrap();
+    let copy = host.browser.clone();
+    // While the binding is being written, the user's logout cannot be written.
+    let binding = registration(&Device::new(), &offer);
+    let binding = host.run_until(binding, is_write);
+    host.failing = vec!["Swap"];
+    assert!(logout_gives_id_token(&mut host), "the user's own logout");
+    host.failing.clear();
+    host.finish(binding);
+    host.pass(IN_FLIGHT + 1);
+    host.browser = copy;
+    assert!(!logout_gives_id_token(&mut host));
+}
+
+#[test]
+fn cookie_of_a_session_that_is_bound_during_its_refresh_has_the_binding() {
+    let mut host = Host::with(&binding("if-supported"));
+    host.provider.expires_in = 60;
+    let offer = sign_in(&mut host).unwrap();
+    host.body = Device::new().signed(&offer.challenge, true).into();
+    host.pass(58);
+    host.before_write = Some(|host| {
+        host.before_write = Some(|host| {
+            let request = Request {
+                bound_response: host.body.take(),
+                ..by_browser("/auth/bind")
+            };
+            assert_eq!(host.request(request).status(), 200);
+        });
+    });
+    assert_eq!(host.call("GET", CALL).status(), 200);
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+    host.pass(IN_FLIGHT + 1);
+    // The copy was made after the binding, so it has the binding even if the store loses it.
+    let mut copy = host.browser.clone();
+    copy.lose(BOUND);
+    host.store.clear();
+    host.restart(&json!({}));
+    assert_eq!(call_as(&mut host, &copy).code(), "bound_cookie_missing");
+}
+
+#[test]
+fn copy_with_an_expired_token_gets_no_id_token_during_an_outage() {
+    for is_expired in [true, false] {
+        let mut host = Host::with(&binding("if-supported"));
+        host.provider.expires_in = 300;
+        let offer = sign_in(&mut host).unwrap();
+        let copy = host.browser.clone();
+        Device::new().register(&mut host, &offer);
+        host.pass(if is_expired { 301 } else { 100 });
+        host.restart(&json!({}));
+        host.failing = vec!["Read", "Swap"];
+        let status = call_as(&mut host, &copy).status();
+        assert_eq!(status, if is_expired { 503 } else { 200 });
+        host.browser = copy;
+        assert_eq!(logout_gives_id_token(&mut host), !is_expired);
+    }
+}

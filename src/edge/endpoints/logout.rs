@@ -112,13 +112,14 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
 }
 
 /// Returns true unless the session's cookie may be a copy from before the binding of the session, according to its age: the
-/// session must be bound by now, or its browser has deleted the cookie, and its record has expired. Such a copy may end the
-/// session, as by a login, but gets no ID token.
+/// session must be bound by now, or its browser has deleted the cookie, and its record has expired. The same is true during
+/// an outage of the coordinator, as soon as no call accepts the copy. Such a copy may end the session, as by a login, but
+/// gets no ID token.
 fn may_name_user(context: &RequestContext, session: &Session) -> bool {
     let task = &context.task;
     let age = Millis(task.now().wall.saturating_sub(session.began));
     let is_kept = age < task.config().flow.limits.absolute + KEPT;
-    is_kept && !bound::is_refused_as_unbound(task, session)
+    is_kept && !bound::is_refused_as_unbound(task, session) && !bound::is_doubtful(task, session)
 }
 
 /// Checks that a script or a form of the app sent the request.

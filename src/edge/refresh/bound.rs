@@ -15,6 +15,7 @@ use crate::edge::session::Session;
 use crate::edge::session::binding::{Binding, OFFERED};
 use crate::edge::session::record::Record;
 use crate::edge::store::bound_cookie::{Subject, Use};
+use crate::edge::store::coordinator;
 use crate::edge::store::record_store;
 use crate::edge::task::Task;
 
@@ -128,6 +129,15 @@ pub(in crate::edge) fn must_be_bound(task: &Task, session: &Session) -> bool {
 /// Returns true if [`check_required`] refuses the session.
 pub(in crate::edge) fn is_refused_as_unbound(task: &Task, session: &Session) -> bool {
     must_be_bound(task, session) && binding(task, session).is_none()
+}
+
+/// Returns true if the session may be bound although this isolate knows no binding, because the coordinator is down, and if
+/// calls of the session fail for that reason.
+pub(in crate::edge) fn is_doubtful(task: &Task, session: &Session) -> bool {
+    task.bound_cookie().mode.is_enforced()
+        && coordinator::has_failed(task)
+        && !session.is_valid(&task.now())
+        && binding(task, session).is_none()
 }
 
 /// Returns true if the session's cookie says that the session is not bound, although the time for it has passed.

@@ -323,15 +323,21 @@ pub(in crate::edge) async fn write(
         let mut cache = task.isolate().session_cache.borrow_mut();
         // `checked` is not updated, because the tombstones were not read.
         let cached = cache.entry(&session.sid, &now);
-        let ours = cached.stored.record.as_ref();
-        // Keep a newer record, since the response to a later write may have arrived first.
-        if !ours.is_some_and(|ours| is_ahead(ours, Some(record))) {
+        let ours = cached.stored.record.take();
+        let known = ours.as_ref().and_then(|ours| ours.bound.clone());
+        match ours {
+            // Keep a newer record, since the response to a later write may have arrived first. This write may have bound
+            // the session.
+            Some(ours) if is_ahead(&ours, Some(record)) => {
+                cached.stored.record = Some(with_binding(ours, record.bound.as_ref()));
+            }
             // A lost binding may have been restored during the write. The next read of the record writes it.
-            let known = ours.and_then(|ours| ours.bound.as_ref());
-            cached.stored = Stored {
-                version: Some(version.clone()),
-                record: Some(with_binding(record.clone(), known)),
-            };
+            _ => {
+                cached.stored = Stored {
+                    version: Some(version.clone()),
+                    record: Some(with_binding(record.clone(), known.as_ref())),
+                };
+            }
         }
     }
     Ok(written)
