@@ -169,6 +169,23 @@ fn slow_registration_gets_no_second_offer() {
 }
 
 #[test]
+fn failed_registration_is_offered_again_once() {
+    let mut host = host();
+    let offer = sign_in(&mut host).unwrap();
+    fail(&mut host, &offer);
+    host.pass(2);
+    let offers = [0, 1].map(|_| {
+        let response = host.call("GET", "/auth/session").own();
+        Offer::of(&response).is_some()
+    });
+    assert_eq!(offers, [true, false], "a second key would end the session");
+    fail(&mut host, &offer);
+    host.pass(2);
+    let response = host.call("GET", "/auth/session").own();
+    assert!(Offer::of(&response).is_some(), "after another failure");
+}
+
+#[test]
 fn bound_session_gets_no_second_offer() {
     for config in storages() {
         let mut host = Host::with(&config);

@@ -30,10 +30,8 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
             let offered = bind::registration::offer_again(context, &session, &mut response);
             boxed(offered).await;
             let cookies = context.updated_cookies(session, is_new).await;
-            OwnResponse {
-                cookies,
-                ..response
-            }
+            response.cookies.extend(cookies);
+            response
         }
         // The session will continue after the interaction, so the response still shows the user.
         Err(Refusal::Interaction) => match context.presented().await {

@@ -95,7 +95,8 @@ pub(in crate::edge) async fn offer(
     response.headers.push((OFFER_HEADER, value));
 }
 
-/// Adds the offer again, if the registration that the login had offered has failed.
+/// Adds the offer again, if the registration that the login had offered has failed. Clears the cookie that says so, because
+/// with two offers the browser would make two keys, and the second one would end the session.
 pub(in crate::edge) async fn offer_again(
     context: &RequestContext,
     session: &Session,
@@ -109,6 +110,7 @@ pub(in crate::edge) async fn offer_again(
     // Otherwise a thief who has a copy of the session's cookie could bind the session to a key of their own.
     if without_key(&session.sid).verify(config, Use::Offer, &value, now) {
         offer(context, session, context.found_in(), response).await;
+        response.cookies.push(context.jar().clear(&name));
     }
 }
 
