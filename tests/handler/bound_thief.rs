@@ -469,5 +469,6 @@ fn copy_with_an_expired_token_gets_no_id_token_during_an_outage() {
         assert_eq!(status, if is_expired { 503 } else { 200 });
         host.browser = copy;
         assert_eq!(logout_gives_id_token(&mut host), !is_expired);
+        assert_eq!(host.provider.sent_to("/revoke").len(), 1);
     }
 }
