@@ -23,7 +23,7 @@ const browser = await launchBrowser()
 
 try {
   await check(await browser.newContext())
-  if (edge) await checkTheft({ steps, demo, thiefs: browser })
+  if (edge) await checkTheft({ steps, demo, thiefBrowser: browser })
   console.log(`\nall ${steps.count} steps passed`)
 } catch (error) {
   console.error(`\n${error.message}`)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { launchBrowser } from '../support/browser.mjs'
 import { startDemo } from '../../www/demo.mjs'
-import { checkTheft, cookiesOfBound, signInTwice, stealOnPage } from '../../www/theft/check.mjs'
+import { checkTheft, waitForBoundCookies, signInTwice, stealOnPage } from '../../www/theft/check.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -38,7 +38,7 @@ const CONTROLS = {
 for (const [name, [bind, message]] of Object.entries(CONTROLS)) {
   test(`control: the check fails if ${name}`, time, () =>
     withDemo({ secure: true, bind }, (demo) =>
-      assert.rejects(checkTheft({ steps, demo, thiefs: browser }), { message }),
+      assert.rejects(checkTheft({ steps, demo, thiefBrowser: browser }), { message }),
     ),
   )
 }
@@ -74,15 +74,15 @@ test('in a browser that binds no session, the page says that the copies work', t
 
 test('the page shows the same again, after a reload in the middle and after another login', time, () =>
   withDemo({ secure: true }, async (demo) => {
-    const owners = await launchBrowser({ args: demo.theft.chromium })
+    const ownerBrowser = await launchBrowser({ args: demo.theft.chromium })
     try {
-      const page = await (await owners.newContext({ ignoreHTTPSErrors: true })).newPage()
+      const page = await (await ownerBrowser.newContext({ ignoreHTTPSErrors: true })).newPage()
       const stealAgain = async (what) => {
         const { ordinary, bound } = await stealOnPage(page)
         assert.deepEqual([ordinary.counts, bound.counts], [Array(3).fill(8), [8, 0, 8]], what)
       }
       await signInTwice(page, demo.theft)
-      await cookiesOfBound(page.context(), demo.theft)
+      await waitForBoundCookies(page.context(), demo.theft)
       await stealAgain('at first')
       await page.click('#steal')
       await page.waitForSelector('#bound [data-row=later] .pill')
@@ -94,10 +94,10 @@ test('the page shows the same again, after a reload in the middle and after anot
       await page.waitForSelector('#steal:visible')
       // The page has removed the bound cookie, as after each theft. The next request brings another one.
       await page.evaluate(() => fetch('/icon.svg'))
-      await cookiesOfBound(page.context(), demo.theft)
+      await waitForBoundCookies(page.context(), demo.theft)
       await stealAgain('after another login')
     } finally {
-      await owners.close()
+      await ownerBrowser.close()
     }
   }),
 )

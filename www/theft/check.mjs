@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { launchBrowser } from '../../tests/support/browser.mjs'
 import { connected } from '../drive.mjs'
 import { BOUND } from './start.mjs'
-import { CALLS, callWithCopy, LATER } from './thief.mjs'
+import { CALLS, callWithCopy, LATER_MS } from './thief.mjs'
 
 /**
  * The number of calls that succeed with each session: in another browser, in an HTTP client, and in the owner's browser.
@@ -25,12 +25,12 @@ const PATIENCE = 5000
  * @param {object} options
  * @param {import('../steps.mjs').Steps} options.steps
  * @param {Awaited<ReturnType<typeof import('../demo.mjs').startDemo>>} options.demo A demo with a theft over https.
- * @param {import('playwright-core').Browser} options.thiefs The thief's browser, which ignores errors of certificates.
+ * @param {import('playwright-core').Browser} options.thiefBrowser The thief's browser, which ignores errors of certificates.
  */
-export async function checkTheft({ steps, demo: { theft }, thiefs }) {
-  const owners = await launchBrowser({ args: theft.chromium })
+export async function checkTheft({ steps, demo: { theft }, thiefBrowser }) {
+  const ownerBrowser = await launchBrowser({ args: theft.chromium })
   try {
-    const context = await owners.newContext({ ignoreHTTPSErrors: true })
+    const context = await ownerBrowser.newContext({ ignoreHTTPSErrors: true })
     const page = await context.newPage()
     page.setDefaultTimeout(20_000)
     let stolen
@@ -39,17 +39,17 @@ export async function checkTheft({ steps, demo: { theft }, thiefs }) {
 
     await steps.run('signed in twice: with an ordinary session and with a bound one', async () => {
       await signInTwice(page, theft)
-      stolen = await cookiesOfBound(context, theft)
+      stolen = await waitForBoundCookies(context, theft)
       return stolen.map(({ name }) => name).join(', ')
     })
 
     await steps.run('copied all cookies: they work at first', async () => {
-      thief = await openAsThief(thiefs, theft, stolen)
+      thief = await openAsThief(thiefBrowser, theft, stolen)
       return compare('now')
     })
 
     await steps.run('11 minutes later: only those of the ordinary session work', async () => {
-      await theft.setClock(LATER)
+      await theft.setClock(LATER_MS)
       // The owner's clock is not moved, so the browser does not notice by itself that the cookie's life is over.
       await context.clearCookies({ name: BOUND })
       return compare('later')
@@ -82,7 +82,7 @@ export async function checkTheft({ steps, demo: { theft }, thiefs }) {
         .join(', ')
     }
   } finally {
-    await owners.close()
+    await ownerBrowser.close()
   }
 }
 
@@ -98,7 +98,7 @@ export async function signInTwice(page, { origin }) {
 }
 
 /** Resolves with all cookies of a profile when one of them is the bound cookie. */
-export async function cookiesOfBound(context, { origin }) {
+export async function waitForBoundCookies(context, { origin }) {
   const deadline = Date.now() + PATIENCE
   for (;;) {
     const cookies = await context.cookies(origin)

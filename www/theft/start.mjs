@@ -6,7 +6,7 @@ import { startTls } from '../../tests/support/edge/tls.mjs'
 import { freePort, listen } from '../../tests/support/listen.mjs'
 import { sendJson } from '../../tests/support/responses.mjs'
 import { startSite } from '../../tests/support/site.mjs'
-import { callWithCopy, LATER } from './thief.mjs'
+import { callWithCopy, LATER_MS } from './thief.mjs'
 
 /** The handlers and their `session.bind`. */
 const BIND = { ordinary: false, bound: 'if-supported' }
@@ -18,7 +18,7 @@ export const BOUND = '__Host-bound-bound'
  * The headers that end the bound cookie in the owner's browser. When the clock is moved forward, the cookie's life is over;
  * when it is moved back, the cookie would live too long.
  */
-const GONE = { 'Set-Cookie': `${BOUND}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax` }
+const CLEARED = { 'Set-Cookie': `${BOUND}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax` }
 
 const CLIENT_ID = 'theft'
 
@@ -103,9 +103,9 @@ export async function startTheft({ port = 0, orNext = false, secure, bind = BIND
 /** Forwards a request to another server of this process. */
 function forward(request, response, target) {
   const { method, headers, url } = request
-  const passed = open(target + url, { method, headers }, (answer) => {
-    response.writeHead(answer.statusCode, answer.rawHeaders)
-    answer.pipe(response)
+  const passed = open(target + url, { method, headers }, (incoming) => {
+    response.writeHead(incoming.statusCode, incoming.rawHeaders)
+    incoming.pipe(response)
   })
   passed.on('error', () => response.destroy())
   request.pipe(passed)
@@ -136,13 +136,13 @@ function startThief({ setClock, origin }) {
     },
     async later() {
       wasLater = true
-      await setClock(LATER)
-      return [{ succeeded: await use() }, GONE]
+      await setClock(LATER_MS)
+      return [{ succeeded: await use() }, CLEARED]
     },
     async end() {
       stolen = ''
       await setClock(0)
-      return [{}, wasLater ? GONE : {}]
+      return [{}, wasLater ? CLEARED : {}]
     },
   }
   return async ({ url, method, headers }, response) => {

@@ -5,7 +5,7 @@ import { request as encrypted } from 'node:https'
 export const CALLS = 8
 
 /** The milliseconds after which a copied bound cookie is no longer valid: its eleven minutes have passed. */
-export const LATER = 661_000
+export const LATER_MS = 661_000
 
 /** The headers, besides the cookies, that a handler requires from a script of the app. A thief can send them as well. */
 const AS_THE_APP = { 'x-strongroom': '1', 'sec-fetch-site': 'same-origin' }
