@@ -384,7 +384,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "coordinator_is_asked_again",
         fault: "a session's record is read only once",
-        noticed_by: "isolates_end_stays",
+        noticed_by: "isolates_owner",
         breaks: Instead("self.is_coordinator_up(now) && checked.is_none()"),
     },
     Variant {
