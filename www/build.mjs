@@ -23,7 +23,7 @@ const at = (path) => new URL(path, import.meta.url)
 const pkg = at('../pkg/dist/')
 
 /** The package's entries, with the files that bundles contain. */
-export const ALIASES = Object.fromEntries(
+const ALIASES = Object.fromEntries(
   [
     ['strongroom', 'index.js'],
     ['strongroom/headers', 'headers.js'],
@@ -33,6 +33,20 @@ export const ALIASES = Object.fromEntries(
     ['strongroom/worker', 'worker.js'],
   ].map(([name, file]) => [name, fileURLToPath(new URL(file, pkg))]),
 )
+
+/** Options of esbuild for the scripts of all pages. */
+export const BUNDLE = {
+  outdir: 'dist',
+  bundle: true,
+  write: false,
+  format: 'esm',
+  target: 'es2022',
+  charset: 'utf8',
+  // tsconfig.json is ignored, because its `paths` lead to type declarations and not to scripts.
+  tsconfigRaw: {},
+  alias: ALIASES,
+  logLevel: 'warning',
+}
 
 /** The address of a document on the code host. */
 export const onHost = (name) => `https://github.com/strongroom/strongroom/blob/main/docs/${name}.md`
@@ -55,15 +69,7 @@ export async function buildSite({ issuer, api, comparison, app = '', vault, hand
   const { outputFiles } = await build({
     absWorkingDir: fileURLToPath(at('.')),
     entryPoints: ['app.ts', 'auth.worker.ts', 'frame.ts', 'callback.ts', 'local-storage.ts'],
-    outdir: 'dist',
-    bundle: true,
-    write: false,
-    format: 'esm',
-    target: 'es2022',
-    charset: 'utf8',
-    // tsconfig.json is ignored, because its `paths` lead to type declarations and not to scripts.
-    tsconfigRaw: {},
-    alias: ALIASES,
+    ...BUNDLE,
     define: {
       ISSUER: JSON.stringify(issuer),
       CLIENT_ID: JSON.stringify(CLIENT_ID),
@@ -74,7 +80,6 @@ export async function buildSite({ issuer, api, comparison, app = '', vault, hand
       FRAME: JSON.stringify(vault ? `${vault}/frame.html` : ''),
       HANDLER: JSON.stringify(handler),
     },
-    logLevel: 'warning',
   })
   const files = Object.fromEntries(
     outputFiles.map(({ path, contents }) => [`/${path.split('/').at(-1)}`, contents]),

@@ -11,11 +11,11 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { startApp } from '../../tests/support/edge/app.mjs'
+import { Device } from '../../tests/support/edge/device.mjs'
 import { options, progress, run } from '../sections.mjs'
 import { ratios, spread } from '../stats.mjs'
 import { comparisonTable, milliseconds, short, speedRatio, table, timeRatio } from '../table.mjs'
 import { BY_HAND } from './contenders.mjs'
-import { register } from './device.mjs'
 import { get, release, storm } from './load.mjs'
 import { processorTime } from './processor.mjs'
 import { AIM, measureOwn, measurePeers, sizeTable } from './sizes.mjs'
@@ -147,7 +147,9 @@ async function bound(platform) {
     const signInBound = async () => {
       const visitor = app.visitor()
       const { response } = await signIn(visitor)
-      const renewal = await register(visitor, app.origin, response)
+      const device = new Device(app.origin, (path, options) => visitor.send(path, options))
+      await device.register(response)
+      const renewal = await device.renewalRequest()
       // The next response sets a cookie that says that the session is bound.
       await visitor.session()
       return { cookie: headerOf(visitor), 'x-renewal': JSON.stringify(renewal) }

@@ -5,11 +5,17 @@ import { after, before, test } from 'node:test'
 import { booted } from '../support/app.mjs'
 import { launchBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
-import { BOUND, boundCookie, LIFE, RENEWAL, startBound, trustingArgs } from '../support/edge/bound.mjs'
+import {
+  BOUND,
+  boundCookie,
+  IN_FLIGHT,
+  LIFE,
+  RENEWAL,
+  startBound,
+  trustingArgs,
+} from '../support/edge/bound.mjs'
 
 const time = { timeout: 60_000 }
-/** Milliseconds after which requests without the bound cookie no longer count as in flight. */
-const IN_FLIGHT = 11_000
 
 /** Each case is a platform, a coordinator and a storage. */
 const CASES = [

@@ -3,13 +3,11 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
 import { sessionFrom } from '../../pkg/dist/edge/next.js'
+import { BOUND, IN_FLIGHT } from '../support/edge/bound.mjs'
 import { Device } from '../support/edge/device.mjs'
 import { startInProcess } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 
-const BOUND = '__Host-strongroom-bound'
-/** Milliseconds after which requests without the bound cookie no longer count as in flight. */
-const IN_FLIGHT = 11_000
 const { now } = Date
 let app, given, handler, visitor, device
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { securityHeaders } from '../../pkg/dist/headers.js'
 import { STYLE } from '../../tests/support/pages.mjs'
-import { ALIASES, readPage } from '../build.mjs'
+import { BUNDLE, readPage } from '../build.mjs'
 import { readExamples } from '../playground/examples.mjs'
 
 const at = (path) => new URL(path, import.meta.url)
@@ -72,19 +72,12 @@ async function bundle(entryPoints, format) {
     absWorkingDir: fileURLToPath(at('.')),
     entryPoints,
     entryNames: '[name]',
-    outdir: 'dist',
-    bundle: true,
-    write: false,
+    ...BUNDLE,
     format,
-    target: 'es2022',
-    charset: 'utf8',
-    tsconfigRaw: {},
-    alias: ALIASES,
     plugins: [REPLACED],
     define: { FRAME: '""', HANDLER: '""' },
     // `viteHeaders()` imports modules of Node, and the playground does not call it.
     external: ['node:*'],
-    logLevel: 'warning',
   })
   return Object.fromEntries(outputFiles.map(({ path, contents }) => [path.split('/').at(-1), contents]))
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { ALIASES, onHost, readPage } from '../build.mjs'
+import { BUNDLE, onHost, readPage } from '../build.mjs'
 import { CALLS } from './thief.mjs'
 
 const at = (path) => new URL(path, import.meta.url)
@@ -17,16 +17,8 @@ const at = (path) => new URL(path, import.meta.url)
 export async function buildTheft({ api, demo }) {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(at('theft.ts'))],
-    outdir: 'dist',
-    bundle: true,
-    write: false,
-    format: 'esm',
-    target: 'es2022',
-    charset: 'utf8',
-    tsconfigRaw: {},
-    alias: ALIASES,
+    ...BUNDLE,
     define: { API: JSON.stringify(api), CALLS: String(CALLS) },
-    logLevel: 'warning',
   })
   const page = await readPage('theft/index.html', ['live'], onHost)
   return {

@@ -42,10 +42,14 @@ const missingHeader = (reply: Reply, origin: string, { credentials }: ApiRule) =
   return undefined
 }
 
+/** Returns true if a list of a response has this name. With cookies, `*` has no special meaning (Fetch 3.3.5). */
+const isIn = (list: string[], name: string, { credentials }: ApiRule) =>
+  list.includes(name.toLowerCase()) || (credentials !== 'include' && list.includes('*'))
+
 /** Checks the preflight of a call with a token. */
 const checkPreflight = async (deployment: Deployment, id: string, url: string, rule: ApiRule) => {
   const { report, requests, config, origin } = deployment
-  const { methods = ['GET', 'HEAD'], credentials } = rule
+  const { methods = ['GET', 'HEAD'] } = rule
   const names = ['Authorization', ...(config!.dpop ? ['DPoP'] : [])]
   const ask = (method: string) =>
     requests.send(url, {
@@ -72,13 +76,10 @@ const checkPreflight = async (deployment: Deployment, id: string, url: string, r
       : `let the API respond to OPTIONS ${url} with 204, without authentication`,
   )
   if (!isOk || needed) return
-  // With cookies, `*` has no special meaning.
-  const isIn = (list: string[], name: string) =>
-    list.includes(name.toLowerCase()) || (credentials !== 'include' && list.includes('*'))
   const headers = listOf(reply, HEADERS)
   // `*` does not stand for Authorization (Fetch 3.3.5).
   const missing = names.filter(
-    (name) => !isIn(name === 'DPoP' ? headers : headers.filter((one) => one !== '*'), name),
+    (name) => !headers.includes(name.toLowerCase()) && !(name === 'DPoP' && isIn(headers, name, rule)),
   )
   report.check(
     `${id}.headers`,
@@ -90,9 +91,9 @@ const checkPreflight = async (deployment: Deployment, id: string, url: string, r
   const allowed = listOf(reply, METHODS)
   const refused: string[] = []
   for (const method of methods.filter((one) => !SIMPLE.includes(one))) {
-    if (isIn(allowed, method)) continue
+    if (isIn(allowed, method, rule)) continue
     const other = await ask(method)
-    if (!isIn(listOf(other, METHODS), method)) refused.push(method)
+    if (!isIn(listOf(other, METHODS), method, rule)) refused.push(method)
   }
   report.check(
     `${id}.methods`,
@@ -195,8 +196,7 @@ const checkCors = (
     return
   }
   const exposed = listOf(reply, EXPOSED)
-  const isWild = rule.credentials !== 'include' && exposed.includes('*')
-  const missing = needed.filter((name) => !exposed.includes(name.toLowerCase()) && !isWild)
+  const missing = needed.filter((name) => !isIn(exposed, name, rule))
   report.check(
     `${id}.exposed`,
     `the vault can read ${needed.join(' and ')}`,

@@ -9,6 +9,9 @@ export const BOUND = '__Host-strongroom-bound'
 /** Milliseconds after which a bound cookie is no longer valid. */
 export const LIFE = 661_000
 
+/** Milliseconds after which requests without the bound cookie no longer count as in flight. */
+export const IN_FLIGHT = 11_000
+
 /** The path of the renewal. */
 export const RENEWAL = '/auth/bind/refresh'
 

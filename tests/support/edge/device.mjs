@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync, sign } from 'node:crypto'
+import { generateKeyPairSync, sign } from 'node:crypto'
 
 /** The headers that a browser itself sends when it registers a key or renews the bound cookie. */
 const BY_BROWSER = { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'empty' }
@@ -25,14 +25,12 @@ export class Device {
     this.#jwk = publicKey.export({ format: 'jwk' })
   }
 
-  /** The thumbprint of the key (RFC 7638). */
-  get thumbprint() {
-    const { crv, kty, x, y } = this.#jwk
-    return createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url')
+  #post(path, headers) {
+    return this.#send(path, { method: 'POST', headers: this.#byBrowser(headers) })
   }
 
-  #post(path, headers) {
-    return this.#send(path, { method: 'POST', headers: { origin: this.#origin, ...BY_BROWSER, ...headers } })
+  #byBrowser(headers) {
+    return { origin: this.#origin, ...BY_BROWSER, ...headers }
   }
 
   /** Returns the signed challenge as a JWT. A registration has the public key in the JWT's header. */
@@ -58,11 +56,21 @@ export class Device {
     return this.#keep(response)
   }
 
-  /** Renews the bound cookie, and resolves with the response. Without a challenge, asks for one before. */
-  async renew() {
+  /**
+   * Resolves with the request of a renewal, its path and its headers. The handler accepts it until its challenge expires.
+   * Without a challenge, asks for one before.
+   */
+  async renewalRequest() {
     const { path, headers } = this.#renewal
     if (!this.#challenge) this.#keep(await this.#post(path, headers))
+    if (!this.#challenge) throw new Error(`${path}: the response has no challenge`)
     const signed = this.#signed(this.#challenge)
-    return this.#keep(await this.#post(path, { ...headers, 'secure-session-response': signed }))
+    return { path, headers: this.#byBrowser({ ...headers, 'secure-session-response': signed }) }
+  }
+
+  /** Renews the bound cookie, and resolves with the response. */
+  async renew() {
+    const { path, headers } = await this.renewalRequest()
+    return this.#keep(await this.#send(path, { method: 'POST', headers }))
   }
 }
