@@ -186,9 +186,9 @@ pub(super) fn may_lack_renewal(context: &RequestContext) -> bool {
 }
 
 /// Returns a page that repeats a navigation to a page of the app by `Refresh`, if its session is bound, and the navigation
-/// was not repeated already. The repetition comes from
-/// the app's own origin, or from an opaque origin in a sandboxed window. So a cookie for the address keeps the page from
-/// repeating itself without end. The page sets the mark, because the navigation began elsewhere.
+/// was not repeated already. The repetition comes from the app's own origin, or from an opaque origin in a sandboxed window.
+/// So a cookie for the address keeps the page from repeating itself without end. The page sets the mark, because the
+/// navigation began elsewhere.
 pub(super) async fn renewing_page(context: &RequestContext) -> Option<OwnResponse> {
     let jar = context.jar();
     // The whole address: a path that begins with two slashes would lead to another origin.
