@@ -133,6 +133,7 @@ impl Handler {
 
     /// Starts a task for a request. The task's number is invalid after [`Step::Done`].
     pub fn begin(&mut self, now: Instant, request: Request) -> (TaskId, Step) {
+        self.isolate.clock.check(&now);
         let task = Task::new(&self.isolate, now, now);
         let response = Box::pin(router::handle(task.clone(), Box::new(request)));
         match self.add(task::Running::new(task, response)) {

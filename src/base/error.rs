@@ -233,6 +233,9 @@ codes! {
     KeyUnknown = "key_unknown", "Keep a replaced key at the end of cookie.keys for as long as session.absolute.";
     /// The token handler's coordinator cannot be reached, or does not store what the handler writes.
     CoordinatorUnavailable = "coordinator_unavailable", "Check the coordinator: sessions are kept, but cannot be refreshed without it.";
+    /// In the token handler's log, at most once an hour: this machine's clock differs by five seconds or more from the
+    /// coordinator's or the provider's ([edge-clocks.md](edge-clocks.md)).
+    ClockDiffers = "clock_differs", "Synchronize the clock of this machine, for example with NTP.";
     /// A route's upstream did not respond, broke off its response, or used a `Content-Encoding` that the token handler
     /// cannot search.
     UpstreamUnavailable = "upstream_unavailable", "Check the route's upstream.";

@@ -403,7 +403,10 @@ const PENDING: u32 = 13;
 fn read_reply(kind: u32, text: &str) -> Option<Reply> {
     Some(match kind {
         NOT_OPENED => Reply::Opened(None),
-        ENTRIES => Reply::Entries(read_entries(text)?),
+        ENTRIES => Reply::Entries {
+            entries: read_entries(text)?,
+            time: None,
+        },
         SWAPPED => Reply::Swapped((!text.is_empty()).then(|| text.to_owned())),
         WAITED => Reply::Waited,
         SENT => Reply::Sent(Outcome::from(read_sent(text)?)),

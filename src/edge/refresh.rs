@@ -1,7 +1,7 @@
 //! The refresh of a session, which one isolate carries out for all isolates.
 //!
-//! Only an isolate that has written its intent to the session's record sends the refresh token, and no isolate sends a
-//! token whose successor is in the record. Other requests wait for the session's successor, which is its next
+//! Only a flight that has written its intent to the session's record sends the refresh token, and no flight sends a token
+//! whose successor is in the record. Other requests wait for the session's successor, which is its next
 //! generation with the new tokens. A valid access token remains in use even if the coordinator or the provider is down.
 //! If that token expires during an outage, requests fail with 503, and the session is kept.
 
@@ -16,7 +16,7 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::codec::json;
 use crate::edge::config::Storage;
-use crate::edge::io::FlightId;
+use crate::edge::io::{FlightId, Reply};
 use crate::edge::isolate::outage;
 use crate::edge::provider::documents;
 use crate::edge::provider::tokens;
@@ -26,7 +26,7 @@ use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
 use crate::edge::session::Session;
 use crate::edge::session::record::{LEASE, Record, Stored};
 use crate::edge::store::coordinator::{self, Unreachable};
-use crate::edge::store::lease;
+use crate::edge::store::lease::{self, Watch};
 use crate::edge::store::record_store;
 use crate::edge::task::{Task, boxed};
 use crate::oauth::refresh_policy::{self, RefreshOutcome};
@@ -70,6 +70,7 @@ pub(super) async fn current_session(
     presented: Rc<Session>,
     found_in: Storage,
 ) -> SessionResult {
+    status::find_time(task, &presented, found_in).await;
     if bound::check(task, &presented).is_err() {
         // The record may say that the session has ended.
         boxed(bound::check_with_record(task, &presented)).await?;
@@ -106,6 +107,14 @@ async fn renew_once(task: &Task, session: Rc<Session>) -> SessionResult {
         if session.is_valid(&began) {
             return Ok(session);
         }
+        // Only the coordinator's time says that the token has expired. A read brings it.
+        let is_known = record_store::fetch(task, &session).await.is_ok();
+        if session.is_valid(&task.earliest()) {
+            return Ok(session);
+        }
+        if !is_known && task.isolate().clock.is_unknown() {
+            return Err(record_store::unavailable(task, &session.sid));
+        }
         end::end_session(task, &session, EndReason::Expired).await;
         return Err(Refusal::Ended(EndReason::Expired));
     }
@@ -133,7 +142,7 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
             return result;
         }
         let now = task.now();
-        let mut time = max_wait(task).saturating_sub(began.elapsed(&now));
+        let mut time = max_wait(task, session).saturating_sub(began.elapsed(&now));
         let mut flight = {
             let cache = task.isolate().session_cache.borrow();
             cache.flight(&session.sid, &now)
@@ -182,9 +191,16 @@ fn start(task: &Task, session: &Rc<Session>) -> FlightId {
     })
 }
 
-/// Returns the longest time for which a request waits for a refresh.
-fn max_wait(task: &Task) -> Millis {
-    task.config().flow.request_timeout
+/// Returns the longest time for which a request waits for a refresh. If another flight holds the lease, the request
+/// waits until that lease has expired, too: some platforms end an isolate with its last request, and no isolate would
+/// ever take over.
+fn max_wait(task: &Task, session: &Session) -> Millis {
+    let limit = task.config().flow.request_timeout;
+    // control: foreign_lease_is_waited_out
+    match lease::is_held_elsewhere(task, &session.sid) {
+        true => limit + LEASE,
+        false => limit,
+    }
 }
 
 /// Returns the longest time of one attempt. With DPoP, the provider may require a nonce and a second request.
@@ -354,13 +370,14 @@ fn failed(task: &Task, session: &Rc<Session>, why: &str) -> Refusal {
 }
 
 /// Takes the lease by writing the intent, and returns `None`. If another isolate has refreshed already, returns the
-/// successor instead. An expired intent is ignored, because the isolate that wrote it may have died.
+/// successor instead. Waits while another flight may be alive that holds the lease.
 async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<Session>>, Refusal> {
     let is_up = coordinator::is_up(task);
     if !is_up {
         return Err(record_store::unavailable(task, &session.sid));
     }
     let (mut failures, mut conflicts) = (0, 0);
+    let mut watch = Watch::begin(task);
     loop {
         if failures > 0 {
             if failures == INTENTS || session.is_valid(&task.now()) {
@@ -368,7 +385,7 @@ async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<S
             }
             task.pause(PAUSE).await;
         }
-        let Ok(stored) = record_store::fetch(task, session).await else {
+        let Ok(fetched) = record_store::fetch(task, session).await else {
             failures += 1;
             continue;
         };
@@ -376,33 +393,30 @@ async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<S
             return Ok(Some(successor));
         }
         let now = task.now();
-        let Stored { version, record } = stored;
-        let mut record = record.unwrap_or_else(|| Rc::new(Record::of(session, now.wall)));
-        // An intent of this isolate is ignored: it is left over from a write whose response was lost, or from a failed
-        // refresh.
-        // control: foreign_intent_is_honored
-        let intent = lease::foreign_intent(task, &session.sid);
-        if let Some(intent) = intent {
+        if let Some(time) = watch.time_left(task, &session.sid, &fetched) {
             if session.is_valid(&now) {
                 return Err(later(msg!("the session is being refreshed")));
             }
-            // The holder's clock may be ahead. A longer wait would count as a flight without progress.
-            let time = Millis(intent.until.saturating_sub(now.wall)).min(LEASE);
-            record_store::wait_for_change(task, &session.sid, version, time).await;
+            let version = fetched.stored.version;
+            let reply = record_store::wait_for_change(task, &session.sid, version, time).await;
             // A coordinator may return early, and must not be asked again without a pause.
-            if now.elapsed(&task.now()) < PAUSE {
+            if !matches!(reply, Reply::Waited) {
                 task.pause(PAUSE).await;
             }
             continue;
         }
+        let Stored { version, record } = fetched.stored;
+        let mut record = record.unwrap_or_else(|| Rc::new(Record::of(session, now.wall)));
         // The record of a session in a cookie has no tokens before its first refresh, if it was made to bind the session.
         if record.session.is_none() && record.generation == session.generation {
             Rc::make_mut(&mut record).session = Some(session.clone());
         }
-        Rc::make_mut(&mut record).intent = Some(lease::intent(task));
+        let since = task.mark();
+        let intent = lease::intent(task, &record);
+        Rc::make_mut(&mut record).intent = Some(intent);
         match record_store::write(task, session, version, &record).await {
             Ok(Some(version)) => {
-                lease::hold(task, session, version, record);
+                lease::hold(task, session, version, record, since);
                 return Ok(None);
             }
             Ok(None) => {
@@ -427,6 +441,10 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
     let mut refusals = 0;
     let mut first_failure: Option<String> = None;
     loop {
+        // Another flight may have taken the lease over, and recorded the successor.
+        if !lease::outlasts_a_write(task) {
+            return transient(LEASE_LOST);
+        }
         let response = tokens::send_refresh(task, session).await;
         let outcome = match response {
             Ok(response) => refresh_policy::classify(&response, task.config().flow.wanted_tokens()),
@@ -466,12 +484,7 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         if must_wait {
             return transient(msg!("the provider asked to wait"));
         }
-        // Check the lease before the repetition: another isolate may have taken the lease over and recorded the
-        // successor.
         boxed(lease::renew(task)).await;
-        if !lease::outlasts_a_write(task) {
-            return transient(LEASE_LOST);
-        }
     }
 }
 
@@ -590,13 +603,13 @@ async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
             // The record has changed: the intent expired and another isolate began a refresh, the user logged out, or a
             // cookie or activity was recorded.
             Ok(None) => {
-                let Ok(stored) = record_store::fetch(task, &successor).await else {
+                let Ok(fetched) = record_store::fetch(task, &successor).await else {
                     continue;
                 };
                 let Stored {
                     version: found,
                     record,
-                } = stored;
+                } = fetched.stored;
                 if let Some(record) = &record {
                     if let Some(reason) = record.ended {
                         if reason != EndReason::Replaced {

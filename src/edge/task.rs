@@ -10,10 +10,11 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use crate::base::clock::{Instant, Millis};
+use crate::base::clock::{Instant, Mark, Millis, UnixMillis};
 use crate::base::error::{Code, Error};
+use crate::codec::json;
 use crate::edge::config::{Bind, Config};
-use crate::edge::io::{Effect, Event, FlightId, Reply, Response, Step};
+use crate::edge::io::{BEAT, Effect, Event, FlightId, Reply, Response, Step};
 use crate::edge::isolate::{Isolate, Seldom};
 use crate::edge::refusal::Refusal;
 use crate::edge::response;
@@ -44,7 +45,14 @@ struct Inner {
     arrived: Instant,
     grace: Cell<Millis>,
     bound_cookie: RefCell<Rc<BoundCookie>>,
+    /// The time of the last step by the machine's own clocks.
     now: Rc<Cell<Instant>>,
+    /// The time that the last effect waits by a timer of the host.
+    timer: Cell<Millis>,
+    /// The sum of these times, of all effects whose timer has fired.
+    waited: Cell<Millis>,
+    /// The flight that this task is, if it is one.
+    flight: Cell<Option<FlightId>>,
     lease: RefCell<Option<Lease>>,
     refreshed: Cell<Option<Result<Rc<Session>, Refusal>>>,
     keep_alive_count: Cell<u32>,
@@ -86,9 +94,9 @@ impl Running {
         self.task.0.started.take()
     }
 
-    /// Returns the time of the task's last step.
+    /// Returns the time of the task's last step by the machine's own clocks.
     pub(super) fn now(&self) -> Instant {
-        self.task.now()
+        self.task.0.now.get()
     }
 
     /// Returns true if the task had no step for so long that the platform must have dropped its request.
@@ -98,7 +106,11 @@ impl Running {
 
     /// Sets the reply that the task waits for.
     pub(super) fn reply(&self, now: Instant, reply: Reply) {
-        self.task.0.now.set(now);
+        let inner = &self.task.0;
+        inner.now.set(now);
+        if matches!(reply, Reply::Waited | Reply::Pending) {
+            inner.waited.set(inner.waited.get() + inner.timer.get());
+        }
         self.task.0.reply.set(Some(reply));
     }
 
@@ -125,6 +137,9 @@ impl Task {
             grace: Cell::new(isolate.config.grace),
             bound_cookie: RefCell::default(),
             now: Rc::new(Cell::new(now)),
+            timer: Cell::default(),
+            waited: Cell::default(),
+            flight: Cell::default(),
             lease: RefCell::default(),
             refreshed: Cell::default(),
             keep_alive_count: Cell::new(0),
@@ -147,6 +162,7 @@ impl Task {
         let part = self.split();
         let flight = FlightGuard::begin(part.clone(), name);
         let id = flight.id;
+        part.0.flight.set(Some(id));
         let running = async move {
             // The host's first reply only says that the task runs.
             PendingReply(&flight.task).await;
@@ -161,7 +177,7 @@ impl Task {
 
     /// Returns a task for a part of this task's work. The part belongs to the same request, but holds no lease.
     fn split(&self) -> Self {
-        let part = Self::new(&self.0.isolate, self.0.arrived, self.now());
+        let part = Self::new(&self.0.isolate, self.0.arrived, self.0.now.get());
         part.0.grace.set(self.grace());
         part.set_bound_cookie(self.bound_cookie());
         part
@@ -175,9 +191,39 @@ impl Task {
         &self.0.isolate.config
     }
 
-    /// Returns the time of the last step.
+    /// Returns the time of the last step. Its wall clock is the one that isolates share, as far as there is one.
     pub(super) fn now(&self) -> Instant {
+        self.isolate().clock.instant(self.0.now.get())
+    }
+
+    /// Returns the time of the last step by the machine's own clocks.
+    pub(super) fn own_time(&self) -> Instant {
         self.0.now.get()
+    }
+
+    /// Returns the start or the end of a measurement.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            at: self.own_time(),
+            waited: self.0.waited.get(),
+        }
+    }
+
+    /// Returns the earliest time that it may be, since the clocks of isolates may differ. Verdicts against a session use it.
+    pub(super) fn earliest(&self) -> Instant {
+        let now = self.now();
+        let wall = now.wall.saturating_sub(self.tolerance().0);
+        Instant { wall, ..now }
+    }
+
+    /// Returns the difference of clocks that must not harm a session: zero if the coordinator has a clock.
+    pub(super) fn tolerance(&self) -> Millis {
+        self.isolate().clock.tolerance()
+    }
+
+    /// Returns the flight that this task is, if it is one.
+    pub(super) fn flight(&self) -> Option<FlightId> {
+        self.0.flight.get()
     }
 
     /// Returns the cell with the lease that this request holds while it refreshes its session.
@@ -190,9 +236,9 @@ impl Task {
         &self.0.refreshed
     }
 
-    /// Returns the time at which the request arrived.
+    /// Returns the time at which the request arrived, by the same clocks as [`Task::now`].
     pub(super) fn arrived(&self) -> Instant {
-        self.0.arrived
+        self.isolate().clock.instant(self.0.arrived)
     }
 
     /// Returns the time for which the request's cookie remains valid after a later one was presented.
@@ -226,6 +272,11 @@ impl Task {
 
     /// Has the host carry out an effect, and waits for the reply.
     pub(super) fn perform(&self, effect: Effect) -> PendingReply<'_> {
+        self.0.timer.set(match &effect {
+            Effect::Sleep { time, .. } | Effect::Wait { time, .. } => *time,
+            Effect::Send { .. } | Effect::Await => BEAT,
+            _ => Millis::ZERO,
+        });
         self.0.effect.set(Some(effect));
         PendingReply(self)
     }
@@ -244,6 +295,22 @@ impl Task {
         })
     }
 
+    /// Reports to the operator, at most once an hour, if this machine's clock differs from another one, which shows `time`.
+    pub(super) fn compare_clocks(&self, whose: &str, time: UnixMillis) {
+        let now = self.own_time();
+        let Some((seconds, is_ahead)) = self.isolate().clock.difference(time, &now) else {
+            return;
+        };
+        let mut number = String::new();
+        json::write_number(&mut number, seconds);
+        let side = match is_ahead {
+            true => msg!(" s ahead of "),
+            false => msg!(" s behind "),
+        };
+        let message = [msg!("this machine's clock is "), &number, side, whose];
+        self.fault_of(Code::ClockDiffers, &message);
+    }
+
     /// Reports a fault to the operator.
     pub(super) fn fault(&self, error: &Error) {
         self.isolate().emit(Event::Fault(error.clone()));
@@ -256,7 +323,8 @@ impl Task {
 
     /// Reports a fault that anybody can cause, at most once a minute.
     pub(super) fn fault_seldom(&self, fault: Seldom, message: &str) {
-        self.isolate().report_seldom(&self.now(), fault, message);
+        self.isolate()
+            .report_seldom(&self.own_time(), fault, message);
     }
 }
 

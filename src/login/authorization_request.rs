@@ -487,15 +487,17 @@ impl Pending {
         (is_requested && is_same).then(|| Error::new(Code::SignInNotRepeated, message))
     }
 
-    /// Refuses a login that is older than [`LIFETIME`], or that seems to start more than a minute in the future.
+    /// Refuses a login that is older than [`LIFETIME`], or that seems to start more than a minute in the future. The clock
+    /// on which the login began may differ by `tolerance`.
     ///
     /// # Errors
     /// [`Code::LoginExpired`]
-    pub fn check_age(&self, now: UnixMillis) -> Result<()> {
+    pub fn check_age(&self, now: UnixMillis, tolerance: Millis) -> Result<()> {
         let age = Millis(now.saturating_sub(self.created_at));
         // A login that seems to start in the future was stored with another clock, or before the clock was set back. It
         // is refused, because it would expire too late.
-        if age <= LIFETIME && self.created_at <= now.saturating_add(CLOCK_STEP) {
+        let latest = now.saturating_add(CLOCK_STEP).saturating_add(tolerance.0);
+        if age <= LIFETIME + tolerance && self.created_at <= latest {
             return Ok(());
         }
         let mut why = msg!("the login began more than 10 minutes ago").to_owned();
@@ -792,8 +794,11 @@ pub(in crate::login) mod tests {
     #[test]
     fn login_expires_after_ten_minutes() {
         let pending = start(&LoginParams::default()).unwrap().pending;
-        assert!(pending.check_age(1_000_000 + 600_000).is_ok());
-        let error = pending.check_age(1_000_000 + 600_001).unwrap_err();
+        let tolerance = Millis::from_secs(300);
+        assert!(pending.check_age(1_600_000, Millis::ZERO).is_ok());
+        assert!(pending.check_age(1_900_000, tolerance).is_ok());
+        assert!(pending.check_age(1_900_001, tolerance).is_err());
+        let error = pending.check_age(1_600_001, Millis::ZERO).unwrap_err();
         assert_eq!(error.code(), Code::LoginExpired);
         assert!(error.message().contains("more than 10 minutes ago"));
     }
@@ -801,11 +806,13 @@ pub(in crate::login) mod tests {
     #[test]
     fn login_from_a_clock_ahead_is_explained() {
         let pending = start(&LoginParams::default()).unwrap().pending;
-        assert!(pending.check_age(1_000_000 - 60_000).is_ok());
-        let error = pending.check_age(1_000_000 - 60_001).unwrap_err();
+        let check = |now| pending.check_age(now, Millis::ZERO);
+        assert!(check(1_000_000 - 60_000).is_ok());
+        assert!(pending.check_age(640_000, Millis::from_secs(300)).is_ok());
+        let error = check(1_000_000 - 60_001).unwrap_err();
         assert_eq!(error.code(), Code::LoginExpired);
         assert!(error.message().contains("60 s ahead of this one"));
-        let error = pending.check_age(1_000_000 - 3_600_000 / 10).unwrap_err();
+        let error = check(1_000_000 - 3_600_000 / 10).unwrap_err();
         assert!(error.message().contains("360 s ahead of this one"));
     }
 }

@@ -132,6 +132,8 @@ pub(crate) struct Host {
     pub(crate) body: Option<String>,
     /// The names of the effects that fail.
     pub(crate) failing: Vec<&'static str>,
+    /// True if the coordinator gives its time.
+    pub(crate) store_time: bool,
     /// Wrong replies to the next effects, each with the name of its effect.
     pub(crate) wrong_replies: VecDeque<(&'static str, Reply)>,
     /// Seconds that each response of the provider takes.
@@ -170,6 +172,7 @@ impl Host {
             before_write: None,
             body: None,
             failing: Vec::new(),
+            store_time: true,
             wrong_replies: VecDeque::new(),
             latency: 0,
             upstream_latency: 0,
@@ -468,7 +471,10 @@ impl Host {
             }
             Effect::Read(keys) => {
                 let entries = keys.iter().map(|key| self.store.get(key).cloned());
-                Reply::Entries(entries.collect())
+                Reply::Entries {
+                    entries: entries.collect(),
+                    time: self.store_time.then_some(self.now.wall),
+                }
             }
             Effect::Swap {
                 key,
@@ -498,7 +504,7 @@ impl Host {
                     let reply = self.carry_out(effect);
                     step = self.handler.resume(self.now, id, reply);
                 }
-                Reply::Waited
+                Reply::Noticed
             }
             Effect::Wait { time, .. } | Effect::Sleep { time, .. } => {
                 self.now.monotonic = self.now.monotonic + time;

@@ -89,7 +89,10 @@ fn activity_is_written_despite_other_writes() {
 fn store_that_omits_entries_counts_as_down() {
     let mut host = Host::signed_in_with(&in_store());
     host.restart(&json!({}));
-    let reply = Reply::Entries(Vec::new());
+    let reply = Reply::Entries {
+        entries: Vec::new(),
+        time: None,
+    };
     host.wrong_replies.push_back(("Read", reply));
     let answered = host.call("GET", "/api/orders");
     assert_eq!(
@@ -130,7 +133,7 @@ fn coordinator_that_does_not_wait_is_asked_at_intervals() {
     assert_eq!(host.request_to_other_isolate(request).status(), 503);
     host.failing.clear();
     for _ in 0..1000 {
-        host.wrong_replies.push_back(("Wait", Reply::Waited));
+        host.wrong_replies.push_back(("Wait", Reply::Noticed));
     }
     host.effects.clear();
     assert_eq!(host.call("GET", "/api/orders").status(), 200);

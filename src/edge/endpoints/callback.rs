@@ -29,7 +29,7 @@ use crate::edge::request::{RequestContext, TOO_LONG};
 use crate::edge::response;
 use crate::edge::session::cookies::CookieValue;
 use crate::edge::session::{SID, Session};
-use crate::edge::store::seal;
+use crate::edge::store::{coordinator, seal};
 use crate::edge::task::boxed;
 use crate::login::authorization_request::{self, Pending};
 use crate::login::authorization_response::AuthorizationResponse;
@@ -151,10 +151,11 @@ async fn finish_login(
     login: &mut PendingLogin,
 ) -> Result<OwnResponse> {
     let task = &context.task;
+    coordinator::find_time(task).await;
     let key = login.key.take();
     let pending = &*login.pending;
     let flow = &task.config().flow;
-    pending.check_age(task.now().wall)?;
+    pending.check_age(task.now().wall, task.tolerance())?;
     if pending.issuer != flow.issuer {
         return Err(Error::new(
             Code::IssuerMismatch,

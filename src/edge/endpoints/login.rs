@@ -22,7 +22,7 @@ use crate::edge::provider::requests;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::cookies::{CookieValue, fits};
-use crate::edge::store::seal;
+use crate::edge::store::{coordinator, seal};
 use crate::edge::task::boxed;
 use crate::egress::policy::spelling;
 use crate::login::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
@@ -100,6 +100,7 @@ pub(in crate::edge) async fn begin(
     profile::address(&task.config().flow, &metadata)?;
     let entropy = task.isolate().random();
     let flow = &task.config().flow;
+    coordinator::find_time(task).await;
     let now = task.now().wall;
     let mut begun = authorization_request::build(flow, &redirect_uri, &params, &entropy, now)?;
     let pair = dpop::generate_key_pair(task).await?;

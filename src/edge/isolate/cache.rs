@@ -9,7 +9,7 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
 use crate::edge::io::FlightId;
 use crate::edge::isolate::outage::Outage;
-use crate::edge::session::record::{Intent, LEASE, Record, Stored};
+use crate::edge::session::record::{Intent, Stored};
 use crate::oauth::refresh_policy::Schedule;
 
 /// Largest number of cached sessions.
@@ -37,36 +37,59 @@ pub(in crate::edge) struct CachedSession {
     pub(in crate::edge) failed: Option<Instant>,
     /// The session's generation at the last refresh attempt.
     pub(in crate::edge) generation: u64,
-    /// The latest intent that this isolate has read, with the record's generation: see [`CachedSession::note_intent`].
-    pub(in crate::edge) intent: Option<(u64, Intent)>,
+    observed: Observed,
     /// True if the record is sealed with a key that this isolate does not have.
     pub(in crate::edge) is_sealed_elsewhere: bool,
     /// True if this isolate has reported that the record is missing.
     pub(in crate::edge) is_loss_reported: bool,
 }
 
+/// An observation of a session's record by this isolate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Observed {
+    /// The holders and numbers of the intent that counts, and of the store's intent.
+    intents: [Option<(String, u64)>; 2],
+    /// The time at which this isolate first saw these intents.
+    since: Instant,
+    /// The presented generations, each with the time at which this isolate first saw it.
+    presented: Vec<(u64, Instant)>,
+}
+
 impl CachedSession {
-    /// Notes the intent in a record that was read. A store that fails over may lose its last writes, so an intent that
-    /// has vanished counts until its time has passed. It no longer counts after the refresh has been committed, or if
-    /// a later intent was withdrawn: see [`lease::release`](crate::edge::store::lease::release).
-    ///
-    /// `own` is the name of this isolate. This isolate writes no intent while another isolate's is valid. If its own
-    /// intent stands in the place of such an intent, then a write that this isolate had given up has arrived late, after
-    /// the store had lost the other intent.
-    pub(in crate::edge) fn note_intent(&mut self, record: &Record, own: &str, now: &Instant) {
-        let found = record.intent.as_ref();
-        let has_vanished = self.intent.as_ref().is_some_and(|(generation, seen)| {
-            let is_later =
-                found.is_some_and(|found| found.until.saturating_add(LEASE.0) >= seen.until);
-            let is_late_write = found.is_some_and(|found| found.holder == own)
-                && seen.holder != own
-                && seen.is_valid(now);
-            record.generation <= *generation && (!is_later || is_late_write)
-        });
-        // control: lost_intent_is_honored
-        if !has_vanished {
-            self.intent = found.map(|found| (record.generation, found.clone()));
+    /// Notes the intents and the presented generations that this isolate has seen at `now`. `stored` is the store's intent:
+    /// a store that fails over may lose its last writes, and then give the same session to another flight. Both flights
+    /// count.
+    pub(in crate::edge) fn observe(&mut self, stored: Option<&Intent>, now: Instant) {
+        let record = self.stored.record.as_deref();
+        let counts = record.and_then(|record| record.intent.as_ref());
+        let intents = [counts, stored]
+            .map(|intent| intent.map(|intent| (intent.holder.clone(), intent.number)));
+        let observed = &mut self.observed;
+        if observed.intents != intents {
+            (observed.intents, observed.since) = (intents, now);
         }
+        let presented = record.map_or(&[][..], |record| &record.presented);
+        let known = core::mem::take(&mut observed.presented);
+        let since = |generation| {
+            let known = known.iter().find(|(known, _)| *known == generation);
+            known.map_or(now, |(_, since)| *since)
+        };
+        let noted = presented.iter().map(|one| one.generation);
+        observed.presented = noted.map(|one| (one, since(one))).collect();
+    }
+
+    /// Returns the time for which this isolate has seen the same intents, as far as it has a clock for that.
+    pub(in crate::edge) fn seen_for(&self, now: &Instant) -> Millis {
+        self.observed.since.steadily_elapsed(now)
+    }
+
+    /// Returns the time since this isolate saw that a cookie of this generation had been presented.
+    pub(in crate::edge) fn presented_for(&self, generation: u64, now: &Instant) -> Millis {
+        let presented = self.observed.presented.iter();
+        let since = presented.filter(|(known, _)| *known == generation).next();
+        since.map_or(Millis::ZERO, |(_, since)| {
+            now.monotonic.saturating_sub(since.monotonic)
+        })
     }
 }
 
@@ -159,10 +182,17 @@ impl SessionCache {
     /// A flight without a step for longer than [`SILENCE`] is ignored: the platform has dropped the flight's request,
     /// so the flight cannot complete.
     pub(in crate::edge) fn flight(&self, name: &str, now: &Instant) -> Option<FlightId> {
+        // Only the monotonic clock counts: the wall clock may have been set, and the flight may hold a lease.
+        let is_silent =
+            |last: &Cell<Instant>| now.monotonic.saturating_sub(last.get().monotonic) >= SILENCE;
         let mut flights = self.flights.iter();
-        let of_it =
-            flights.find(|(known, _, last)| known == name && last.get().elapsed(now) < SILENCE);
+        let of_it = flights.find(|(known, _, last)| known == name && !is_silent(last));
         of_it.map(|(_, flight, _)| *flight)
+    }
+
+    /// Returns true unless the flight has finished.
+    pub(in crate::edge) fn is_in_flight(&self, flight: FlightId) -> bool {
+        self.flights.iter().any(|(_, known, _)| *known == flight)
     }
 
     pub(in crate::edge) fn begin(
@@ -184,6 +214,7 @@ impl SessionCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::session::record::{Presented, Record};
 
     /// Returns the time this many seconds after the host started.
     fn at(seconds: u64) -> Instant {
@@ -193,35 +224,57 @@ mod tests {
         }
     }
 
-    /// Returns a record of the second generation with an intent that expires after this many seconds.
-    fn record(holder: &str, until: u64) -> Record {
-        let intent = Intent {
+    /// Returns a session whose record has these intents and presented generations.
+    fn observe(
+        cached: &mut CachedSession,
+        counts: (&str, u64),
+        stored: (&str, u64),
+        presented: &[u64],
+        seconds: u64,
+    ) {
+        let [counts, stored] = [counts, stored].map(|(holder, number)| Intent {
             holder: holder.to_owned(),
-            until: until * 1000,
-        };
-        Record {
-            generation: 2,
-            committed_at: 0,
-            presented: Vec::new(),
-            intent: Some(intent),
-            ended: None,
-            session: None,
-            bound: None,
-            previous: None,
-        }
+            number,
+            written_at: 0,
+        });
+        cached.stored.record = Some(Rc::new(Record {
+            intent: Some(counts),
+            presented: presented
+                .iter()
+                .map(|&generation| Presented { generation, at: 0 })
+                .collect(),
+            ..Record::default()
+        }));
+        cached.observe(Some(&stored), at(seconds));
     }
 
     #[test]
-    fn late_own_intent_does_not_hide_a_lost_one() {
-        let holder = |cached: &CachedSession| cached.intent.as_ref().unwrap().1.holder.clone();
+    fn observation_lasts_while_both_intents_are_the_same() {
+        let seen_for = |cached: &CachedSession, seconds| cached.seen_for(&at(seconds)).as_secs();
         let mut cached = CachedSession::default();
-        cached.note_intent(&record("other", 10), "own", &at(2));
-        cached.note_intent(&record("own", 9), "own", &at(3));
-        assert_eq!(holder(&cached), "other");
-        cached.note_intent(&record("third", 11), "own", &at(4));
-        assert_eq!(holder(&cached), "third");
-        cached.note_intent(&record("own", 19), "own", &at(11));
-        assert_eq!(holder(&cached), "own");
+        observe(&mut cached, ("a", 1), ("a", 1), &[], 10);
+        observe(&mut cached, ("a", 1), ("a", 1), &[], 14);
+        assert_eq!(seen_for(&cached, 15), 5);
+        // The holder has renewed its intent.
+        observe(&mut cached, ("a", 2), ("a", 2), &[], 15);
+        assert_eq!(seen_for(&cached, 17), 2);
+        // The store has lost it, and another flight has written an intent.
+        observe(&mut cached, ("a", 2), ("b", 1), &[], 20);
+        assert_eq!(seen_for(&cached, 21), 1);
+    }
+
+    #[test]
+    fn presented_generations_are_observed_by_the_monotonic_clock() {
+        let mut cached = CachedSession::default();
+        observe(&mut cached, ("", 0), ("", 0), &[1], 10);
+        observe(&mut cached, ("", 0), ("", 0), &[1, 2], 20);
+        let later = Instant {
+            wall: 0,
+            ..at(30)
+        };
+        assert_eq!(cached.presented_for(1, &later).as_secs(), 20);
+        assert_eq!(cached.presented_for(2, &later).as_secs(), 10);
+        assert_eq!(cached.presented_for(3, &later), Millis::ZERO);
     }
 
     #[test]

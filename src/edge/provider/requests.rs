@@ -42,10 +42,15 @@ pub(in crate::edge) async fn send(
         boxed(lease::renew(task)).await;
         reply = task.perform(Effect::Await).await;
     }
-    match reply {
-        Reply::Sent(outcome) => outcome,
-        _ => Outcome::Failed,
+    let Reply::Sent(outcome) = reply else {
+        return Outcome::Failed;
+    };
+    if let Outcome::Reply(reply) = &outcome
+        && let Some(date) = reply.date
+    {
+        task.compare_clocks(msg!("the provider's"), date);
     }
+    outcome
 }
 
 /// The pause before a request for a document of the provider is repeated.

@@ -77,11 +77,11 @@ async fn write_end(
         if has_failed && began.elapsed(&task.now()) >= END_BUDGET {
             break;
         }
-        let Ok(stored) = record_store::fetch(task, session).await else {
+        let Ok(fetched) = record_store::fetch(task, session).await else {
             task.pause(PAUSE).await;
             continue;
         };
-        let Stored { version, record } = stored;
+        let Stored { version, record } = fetched.stored;
         if let Some(record) = record {
             if record.ended.is_some() {
                 if may_be_written {
@@ -143,5 +143,5 @@ fn cache_end(task: &Task, latest: &Session, reason: EndReason) {
 /// Returns true if a session has reached a limit.
 pub(in crate::edge) fn is_at_limit(task: &Task, session: &Rc<Session>) -> bool {
     let limits = &task.config().flow.limits;
-    session.limit_reached(limits, &task.now()).is_some()
+    session.limit_reached(limits, &task.earliest()).is_some()
 }

@@ -17,8 +17,32 @@ use crate::session::EndReason;
 /// Largest number of attempts to record a presented cookie while other isolates write the record, too.
 const PRESENTED_WRITES: u32 = 3;
 
+/// If the coordinator has no clock, a cookie is certainly a copy if it was replaced longer ago than the grace period plus
+/// this time, by the clocks of two machines.
+const CERTAIN: Millis = Millis::from_secs(3600);
+
 /// The session with which a request continues, or the reason for a refusal.
 pub(in crate::edge) type SessionResult = Result<Rc<Session>, Refusal>;
+
+/// Learns the coordinator's time by a read of the session's record, unless this isolate knows it already. A session in a
+/// cookie waits for it as briefly as for its record.
+pub(in crate::edge) async fn find_time(task: &Task, session: &Rc<Session>, found_in: Storage) {
+    if task.isolate().clock.is_unknown() && coordinator::is_up(task) {
+        if may_hurry(task, session, found_in) {
+            boxed(record_store::fetch_briefly(task, session)).await;
+        } else {
+            let _ = boxed(record_store::fetch_if_due(task, session)).await;
+        }
+    }
+}
+
+/// Returns true if a request need not wait for the record of its session.
+fn may_hurry(task: &Task, presented: &Session, found_in: Storage) -> bool {
+    found_in == Storage::SealedInCookie
+        && task.config().recheck != Millis::ZERO
+        && presented.is_valid(&task.now())
+        && !bound::must_be_bound(task, presented)
+}
 
 /// Returns the session unless it has reached a limit. At a limit, usually ends the session, and returns the refusal.
 pub(in crate::edge) async fn check_limits(
@@ -26,11 +50,14 @@ pub(in crate::edge) async fn check_limits(
     presented: Rc<Session>,
     found_in: Storage,
 ) -> SessionResult {
-    let limits = &task.config().flow.limits;
-    match presented.limit_reached(limits, &task.now()) {
+    match limit_reached(task, &presented) {
         None => Ok(presented),
-        Some(reason) => boxed(on_limit(task, presented, reason, found_in)).await,
+        Some(_) => boxed(on_limit(task, presented, found_in)).await,
     }
+}
+
+fn limit_reached(task: &Task, session: &Session) -> Option<EndReason> {
+    session.limit_reached(&task.config().flow.limits, &task.earliest())
 }
 
 /// Refuses a session that has reached a limit, and usually ends it. If the session only seemed idle, because its record
@@ -38,15 +65,22 @@ pub(in crate::edge) async fn check_limits(
 async fn on_limit(
     task: &Task,
     presented: Rc<Session>,
-    reason: EndReason,
     found_in: Storage,
 ) -> SessionResult {
+    // Read the record, since another isolate may have recorded later activity. The read also brings the coordinator's time,
+    // by which the session may not have reached the limit.
+    let fetched = record_store::fetch(task, &presented).await;
+    let Some(reason) = limit_reached(task, &presented) else {
+        return Ok(presented);
+    };
+    // control: unknown_time_ends_no_session
+    if fetched.is_err() && task.isolate().clock.is_unknown() {
+        return Err(record_store::unavailable(task, &presented.sid));
+    }
     if reason != EndReason::Idle {
         end::end_session(task, &presented, reason).await;
         return Err(Refusal::Ended(reason));
     }
-    // Read the record, since another isolate may have recorded later activity.
-    let fetched = record_store::fetch(task, &presented).await;
     if let Some(active) = later_activity(task, &presented) {
         return Ok(presented.active_since(active));
     }
@@ -58,7 +92,7 @@ async fn on_limit(
     // The presented copy only seems idle. The session has reached another limit, perhaps one that a refresh has stated.
     if let Some(latest) = record.and_then(|record| record.session.clone())
         && latest.generation >= presented.generation
-        && let Some(reached) = latest.limit_reached(&task.config().flow.limits, &task.now())
+        && let Some(reached) = limit_reached(task, &latest)
         && reached != EndReason::Idle
     {
         end::end_session(task, &latest, reached).await;
@@ -96,11 +130,7 @@ pub(in crate::edge) async fn sync_with_record(
     found_in: Storage,
 ) -> SessionResult {
     // If the coordinator cannot be reached, the cached record decides, and a valid token remains in use.
-    let may_hurry = found_in == Storage::SealedInCookie
-        && task.config().recheck != Millis::ZERO
-        && presented.is_valid(&task.now())
-        && !bound::must_be_bound(task, &presented);
-    let is_read = if may_hurry {
+    let is_read = if may_hurry(task, &presented, found_in) {
         record_store::fetch_briefly(task, &presented).await
     } else {
         let fetched = record_store::fetch_if_due(task, &presented).await;
@@ -174,13 +204,42 @@ pub(in crate::edge) async fn recheck(
     classify(task, session).await
 }
 
-/// Classifies a presented session by its cached record. The session counts as presented when the request arrived, even
-/// if the request waited since then.
+/// Returns true if the cookie of a presented session was replaced longer ago than the grace period. The session counts as
+/// presented when the request arrived, even if the request waited since then.
+fn is_copy(task: &Task, presented: &Session, record: &Record) -> bool {
+    // control: unpresented_cookies_replace_nothing
+    let Some(later) = record.replaced_by(presented.generation) else {
+        return false;
+    };
+    let (grace, arrived) = (task.grace(), task.arrived());
+    let age = Millis(arrived.wall.saturating_sub(later.at));
+    if task.isolate().clock.is_shared() {
+        // control: grace_period
+        return age > grace;
+    }
+    // Another isolate, whose clock differs, has written the time.
+    let cache = task.isolate().session_cache.borrow();
+    let seen = cache
+        .get(&presented.sid)
+        .map_or(Millis::ZERO, |cached| cached.presented_for(later.generation, &arrived));
+    seen > grace || age > grace + CERTAIN
+}
+
+/// Classifies a presented session by its cached record. Before the session ends, its record is read, which also brings the
+/// coordinator's time.
 pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResult {
-    let Some(record) = record_store::cached(task, &presented.sid).record else {
+    let Some(mut record) = record_store::cached(task, &presented.sid).record else {
         return Ok(presented);
     };
-    let mut status = record.status(&presented, task.grace(), &task.arrived());
+    if is_copy(task, &presented, &record) {
+        if boxed(record_store::fetch(task, &presented)).await.is_err()
+            && task.isolate().clock.is_unknown()
+        {
+            return Err(record_store::unavailable(task, &presented.sid));
+        }
+        record = record_store::cached(task, &presented.sid).record.unwrap_or(record);
+    }
+    let mut status = record.status(&presented, is_copy(task, &presented, &record));
     // A copy of a bound session's cookie is refused without the bound cookie, and need not end the session.
     // control: replaced_cookie_keeps_bound_session
     if let (GenerationStatus::Replayed, Some(session)) = (&status, &record.session)
@@ -194,7 +253,7 @@ pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> Se
             let active = session.active.max(presented.active);
             let session = session.clone().active_since(active);
             // The refresh may have brought an earlier end than the one in the presented cookie.
-            let reached = session.limit_reached(&task.config().flow.limits, &task.now());
+            let reached = limit_reached(task, &session);
             match reached.filter(|reason| *reason != EndReason::Idle) {
                 None => Ok(session),
                 Some(reason) => {

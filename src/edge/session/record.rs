@@ -1,10 +1,13 @@
 //! The record of a session, which isolates share through the coordinator. It contains the session's current generation,
-//! the intent of the isolate that refreshes the session, and the reason if the session has ended.
+//! the intent of the flight that refreshes the session, and the reason if the session has ended.
 //!
 //! If several isolates replace the same version of the record, only one write succeeds. A refresh has three steps.
-//! First the isolate writes its intent: until a given time, only this isolate sends the refresh token. Then the isolate
-//! exchanges the token with the provider. Finally the isolate commits: it writes the next generation with its tokens,
+//! First a flight writes its intent: while other isolates see this intent, only this flight sends the refresh token. Then
+//! the flight exchanges the token with the provider. Finally it commits: it writes the next generation with its tokens,
 //! for requests that still have the previous cookie.
+//!
+//! An isolate may know more than the store: it could not write, or the store has lost its last writes. [`merge`] decides
+//! what counts of the two.
 //!
 //! A cookie is valid until a cookie of a later generation is presented, and for a grace period afterwards: responses
 //! with a new cookie may be lost, more than once, and requests overtake each other. After the grace period, the browser
@@ -13,11 +16,13 @@
 //!
 //! A session that is sealed in a cookie has no record before its first refresh or its end.
 
+pub mod merge;
+
 use crate::prelude::*;
 use alloc::rc::Rc;
 
 use crate::Secret;
-use crate::base::clock::{Instant, Millis, UnixMillis};
+use crate::base::clock::{Instant, Mark, Millis, UnixMillis};
 use crate::base::strings;
 use crate::codec::json;
 use crate::edge::session::Session;
@@ -37,8 +42,11 @@ const REMEMBERED: Millis = Millis::from_secs(120);
 /// Largest number of presented generations that a record keeps.
 const MOST_PRESENTED: usize = 8;
 
-/// The life of an intent that is not renewed. A process that dies blocks its session for at most this long.
+/// The life of an intent that is not renewed. Another flight takes over after it has seen the same intent for this long.
 pub(in crate::edge) const LEASE: Millis = Millis::from_secs(8);
+
+/// An intent that is older than this is taken over at once, because clocks differ by less.
+const ABANDONED: Millis = Millis::from_secs(2 * 3600);
 
 /// A session's record.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +58,7 @@ pub struct Record {
     /// The generations whose cookies were presented, in ascending order: the latest one, and earlier ones that are
     /// needed to check the grace period.
     pub presented: Vec<Presented>,
-    /// The intent of the isolate that refreshes the session, if any.
+    /// The intent of the flight that refreshes the session, if any.
     pub intent: Option<Intent>,
     /// The reason for the end, if the session has ended.
     pub ended: Option<EndReason>,
@@ -71,20 +79,24 @@ pub struct Presented {
     pub at: UnixMillis,
 }
 
-/// The intent of an isolate to refresh.
+/// The intent of a flight to refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
-    /// The random name of the isolate, or empty if the intent was withdrawn.
+    /// The name of the flight, which is random, or empty if the intent was withdrawn.
     pub holder: String,
-    /// The time until which other isolates do not refresh the session, or the time at which the intent was withdrawn.
-    pub until: UnixMillis,
+    /// The number of the intent in this generation of the session. Each renewal and each withdrawal has the next number,
+    /// so numbers tell which of two intents is the later one. No clock does.
+    pub number: u64,
+    /// The time at which the intent was written.
+    pub written_at: UnixMillis,
 }
 
 impl Intent {
-    /// Returns true unless the intent has expired or was withdrawn. The clock of the isolate that withdrew the intent
-    /// may be ahead, so `until` alone does not tell.
-    pub(in crate::edge) fn is_valid(&self, now: &Instant) -> bool {
-        self.until > now.wall && !self.holder.is_empty()
+    /// Returns true unless the intent was withdrawn, or is so old that it was abandoned.
+    #[must_use]
+    pub fn is_held(&self, now: &Instant) -> bool {
+        let age = Millis(now.wall.saturating_sub(self.written_at));
+        !self.holder.is_empty() && age <= ABANDONED
     }
 }
 
@@ -95,6 +107,8 @@ pub(in crate::edge) struct Lease {
     pub(in crate::edge) version: Option<String>,
     /// The record that contains the intent.
     pub(in crate::edge) record: Rc<Record>,
+    /// The time before the intent was written. Other flights first saw the intent later.
+    pub(in crate::edge) since: Mark,
 }
 
 /// The coordinator's entry for a session.
@@ -184,6 +198,13 @@ impl Record {
         Some(record)
     }
 
+    /// Returns the number for the next intent.
+    pub(in crate::edge) fn next_number(&self) -> u64 {
+        self.intent
+            .as_ref()
+            .map_or(0, |intent| intent.number.saturating_add(1))
+    }
+
     /// Records the time of the user's last activity. Returns false if the record already has this time or a later one.
     pub(in crate::edge) fn note_active(self: &mut Rc<Self>, active: UnixMillis) -> bool {
         let is_new = self
@@ -196,14 +217,12 @@ impl Record {
         is_new
     }
 
-    /// Returns the time at which a cookie of a later generation was first presented, or `None` if no such cookie was
-    /// presented.
-    fn replaced_at(&self, generation: u64) -> Option<UnixMillis> {
-        let later = self
-            .presented
+    /// Returns the first generation after this one whose cookie was presented, if there is one.
+    #[must_use]
+    pub fn replaced_by(&self, generation: u64) -> Option<&Presented> {
+        self.presented
             .iter()
-            .find(|one| one.generation > generation);
-        later.map(|one| one.at)
+            .find(|one| one.generation > generation)
     }
 
     /// Creates the record of an ended session, without its tokens.
@@ -220,7 +239,7 @@ impl Record {
 
     /// Returns the record after the session was bound to a key of the browser.
     #[must_use]
-    pub(in crate::edge) fn with_binding(&self, bound: Binding) -> Self {
+    pub fn with_binding(&self, bound: Binding) -> Self {
         let session = self.session.clone();
         Self {
             session: session.map(|session| session.with_binding(&bound)),
@@ -244,9 +263,10 @@ impl Record {
         self.session.is_none() && self.ended.is_none()
     }
 
-    /// Returns the status of a session that was presented at the time `at`.
+    /// Returns the status of a presented session. `is_copy` is true if its cookie was replaced longer ago than the grace
+    /// period.
     #[must_use]
-    pub fn status(&self, presented: &Session, grace: Millis, at: &Instant) -> GenerationStatus<'_> {
+    pub fn status(&self, presented: &Session, is_copy: bool) -> GenerationStatus<'_> {
         if let Some(reason) = self.ended {
             return GenerationStatus::Ended(reason);
         }
@@ -254,25 +274,14 @@ impl Record {
             return GenerationStatus::Ahead;
         }
         match &self.session {
+            Some(_) if presented.generation < self.generation && is_copy => {
+                GenerationStatus::Replayed
+            }
             Some(session) if presented.generation < self.generation => {
-                // control: unpresented_cookies_replace_nothing
-                let replaced = self.replaced_at(presented.generation);
-                let age = replaced.map(|replaced| Millis(at.wall.saturating_sub(replaced)));
-                // control: grace_period
-                if age.is_none_or(|age| age <= grace) {
-                    GenerationStatus::Succeeded(session)
-                } else {
-                    GenerationStatus::Replayed
-                }
+                GenerationStatus::Succeeded(session)
             }
             _ => GenerationStatus::Current,
         }
-    }
-
-    /// Returns the intent, unless it has expired or was withdrawn.
-    #[must_use]
-    pub fn intent_at(&self, now: &Instant) -> Option<&Intent> {
-        self.intent.as_ref().filter(|intent| intent.is_valid(now))
     }
 
     /// Returns the previous access token, unless it has expired.
@@ -294,11 +303,8 @@ impl Record {
         Secret::new([previous, "\n", current].concat())
     }
 
-    /// Returns the string that is sealed for the coordinator.
-    ///
-    /// The previous token follows the intent's holder behind a tab, which no holder contains. Handlers of earlier
-    /// versions accept no further line. They ignore this line if there is no intent, and otherwise take all of it for
-    /// the holder's name.
+    /// Returns the string that is sealed for the coordinator. The previous token follows the intent's holder behind a tab,
+    /// which no holder contains.
     #[must_use]
     pub fn to_text(&self) -> Secret {
         self.text(self.previous.as_ref())
@@ -322,14 +328,21 @@ impl Record {
             out.push('\n');
             out.push_str(text);
         };
-        let until = self.intent.as_ref().map(|intent| intent.until);
-        for number in [Some(self.generation), Some(self.committed_at), until] {
+        for number in [self.generation, self.committed_at] {
             let mut digits = String::new();
-            if let Some(number) = number {
-                json::write_number(&mut digits, number);
-            }
+            json::write_number(&mut digits, number);
             line(&digits);
         }
+        let mut intent = String::new();
+        if let Some(Intent {
+            number, written_at, ..
+        }) = &self.intent
+        {
+            json::write_number(&mut intent, *number);
+            intent.push('@');
+            json::write_number(&mut intent, *written_at);
+        }
+        line(&intent);
         let mut presented = String::new();
         for one in &self.presented {
             if !presented.is_empty() {
@@ -369,18 +382,16 @@ impl Record {
             BOUND_VERSION => true,
             _ => return None,
         };
-        let mut number = || match lines.next()? {
-            "" => Some(None),
-            digits => json::parse_u64(digits).map(Some),
+        let mut number = || json::parse_u64(lines.next()?);
+        let (generation, committed_at) = (number()?, number()?);
+        let intent = match lines.next()? {
+            "" => None,
+            pair => Some(numbers(pair)?),
         };
-        let (generation, committed_at, until) = (number()??, number()??, number()?);
         let mut presented = Vec::new();
         for one in strings::split(lines.next()?, b' ').filter(|one| !one.is_empty()) {
-            let (generation, at) = strings::split_once(one, b'@');
-            presented.push(Presented {
-                generation: json::parse_u64(generation)?,
-                at: json::parse_u64(at?)?,
-            });
+            let (generation, at) = numbers(one)?;
+            presented.push(Presented { generation, at });
         }
         let (holder, previous) = strings::split_once(lines.next()?, b'\t');
         let ended = match lines.next()? {
@@ -404,9 +415,10 @@ impl Record {
             generation,
             committed_at,
             presented,
-            intent: until.map(|until| Intent {
+            intent: intent.map(|(number, written_at)| Intent {
                 holder: holder.to_owned(),
-                until,
+                number,
+                written_at,
             }),
             ended,
             session,
@@ -414,6 +426,12 @@ impl Record {
             previous: previous.map(Secret::from),
         })
     }
+}
+
+/// Reads two numbers with `@` between them.
+fn numbers(pair: &str) -> Option<(u64, u64)> {
+    let (first, second) = strings::split_once(pair, b'@');
+    Some((json::parse_u64(first)?, json::parse_u64(second?)?))
 }
 
 /// Returns the access token of a replaced session with the time of its expiry.
@@ -509,17 +527,24 @@ mod tests {
     }
 
     #[test]
-    fn cookie_is_replayed_after_the_grace_period() {
+    fn only_a_later_presented_cookie_replaces_one() {
         let replaced = record(3, &[(1, 0), (2, 10_000)]);
-        let is_replayed = |generation, wall| {
-            let status = replaced.status(&session(generation), GRACE, &at(wall));
+        let by = |generation| replaced.replaced_by(generation).map(|one| one.generation);
+        assert_eq!((by(0), by(1)), (Some(1), Some(2)));
+        // No cookie of a generation later than 2 was presented.
+        assert_eq!((by(2), by(3)), (None, None));
+    }
+
+    #[test]
+    fn only_a_copy_of_an_earlier_cookie_is_replayed() {
+        let record = record(3, &[]);
+        let is_replayed = |generation, is_copy| {
+            let status = record.status(&session(generation), is_copy);
             matches!(status, GenerationStatus::Replayed)
         };
-        assert!(!is_replayed(1, 70_000));
-        assert!(is_replayed(1, 70_001));
-        // No cookie of a generation later than 2 was presented.
-        assert!(!is_replayed(2, 1_000_000));
-        assert!(!is_replayed(3, 1_000_000));
+        assert!(is_replayed(2, true));
+        assert!(!is_replayed(2, false));
+        assert!(!is_replayed(3, true));
     }
 
     #[test]
@@ -596,7 +621,8 @@ mod tests {
     fn some_intents() -> [Option<Intent>; 3] {
         let intent = |holder: &str| Intent {
             holder: holder.to_owned(),
-            until: 20,
+            number: 3,
+            written_at: 20,
         };
         [None, Some(intent("one")), Some(intent(""))]
     }
@@ -614,7 +640,7 @@ mod tests {
 
     #[test]
     fn records_without_previous_token_are_unchanged() {
-        for (intent, lines) in some_intents().into_iter().zip(["\n", "20\n", "20\n"]) {
+        for (intent, lines) in some_intents().into_iter().zip(["\n", "3@20\n", "3@20\n"]) {
             let holder = intent
                 .as_ref()
                 .map_or(String::new(), |it| it.holder.clone());
@@ -631,52 +657,17 @@ mod tests {
         }
     }
 
-    /// Reads a record as handlers did before records had a previous token: the intent's time and holder, and the session.
-    fn read_as_before(text: &str) -> (Option<(u64, &str)>, Option<Session>) {
-        let lines: Vec<&str> = text.splitn(8, '\n').collect();
-        let [
-            version,
-            generation,
-            committed,
-            until,
-            presented,
-            holder,
-            ended,
-            session,
-        ] = lines[..]
-        else {
-            panic!("other lines: {lines:?}");
-        };
-        let fixed = [version, generation, committed, presented, ended];
-        assert_eq!(fixed, ["1", "1", "10", "", ""]);
-        let until = (!until.is_empty()).then(|| json::parse_u64(until).unwrap());
-        let intent = until.map(|until| (until, holder));
-        (intent, Session::from_text(session))
-    }
-
     #[test]
-    fn earlier_handlers_read_records_with_previous_tokens() {
-        for intent in some_intents() {
-            let text = with_previous(intent.clone()).to_text();
-            let (read, session) = read_as_before(text.expose());
-            assert_eq!(session.unwrap().access_token.expose(), "second");
-            // The holder's name is another one, so the intent belongs to another isolate, until the same time.
-            assert_eq!(read.map(|(until, _)| until), intent.map(|it| it.until));
-            assert!(read.is_none_or(|(_, holder)| holder.contains('\t')));
-        }
-    }
-
-    #[test]
-    fn intent_is_valid_until_its_time() {
-        let intent = Intent {
-            holder: "one".to_owned(),
-            until: 10,
+    fn intent_is_held_until_withdrawn_or_abandoned() {
+        let intent = |holder: &str| Intent {
+            holder: holder.to_owned(),
+            number: 0,
+            written_at: 10,
         };
-        let record = Record {
-            intent: Some(intent.clone()),
-            ..Record::default()
-        };
-        assert_eq!(record.intent_at(&at(9)), Some(&intent));
-        assert_eq!(record.intent_at(&at(10)), None);
+        let abandoned = 10 + 2 * 3_600_000;
+        assert!(intent("one").is_held(&at(0)), "a clock may be behind");
+        assert!(intent("one").is_held(&at(abandoned)));
+        assert!(!intent("one").is_held(&at(abandoned + 1)));
+        assert!(!intent("").is_held(&at(10)));
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::prelude::*;
 
-use crate::base::clock::Millis;
+use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::error::Code;
 use crate::codec::base64url;
 use crate::codec::json;
@@ -42,8 +42,10 @@ pub(in crate::edge) async fn read(
     keys: Vec<String>,
 ) -> Result<Vec<Option<Entry>>, Unreachable> {
     let count = keys.len();
+    let asked = task.own_time();
     match task.perform(Effect::Read(keys)).await {
-        Reply::Entries(entries) if entries.len() == count => {
+        Reply::Entries { entries, time } if entries.len() == count => {
+            learn_time(task, time, asked);
             task.isolate()
                 .session_cache
                 .borrow_mut()
@@ -54,6 +56,23 @@ pub(in crate::edge) async fn read(
             failed(task, msg!("it cannot be read"));
             Err(Unreachable)
         }
+    }
+}
+
+/// Learns the coordinator's time, and reports if this machine's clock differs.
+fn learn_time(task: &Task, time: Option<UnixMillis>, asked: Instant) {
+    let (clock, now) = (&task.isolate().clock, task.own_time());
+    clock.learn(time, asked, now);
+    if let Some(time) = time {
+        task.compare_clocks(msg!("the coordinator's"), time);
+    }
+}
+
+/// Reads the coordinator's time, unless this isolate knows it already or the coordinator has no clock. Called before a time
+/// is written that other isolates will read. Without the coordinator, this machine's clock must do.
+pub(in crate::edge) async fn find_time(task: &Task) {
+    if task.isolate().clock.is_unknown() && is_up(task) {
+        let _ = read(task, Vec::new()).await;
     }
 }
 

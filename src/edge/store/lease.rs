@@ -1,51 +1,123 @@
-//! The lease that a task holds on the session's refresh token while the task refreshes the session. A lease is an
-//! intent that was written into the session's record. A [`Lease`] contains the session with its tokens, so it never
-//! leaves its task; the intent contains no secret.
+//! The lease that a flight holds on the session's refresh token while it refreshes the session. A lease is an intent that
+//! was written into the session's record. A [`Lease`] contains the session with its tokens, so it never leaves its task;
+//! the intent contains no secret.
 //!
-//! A lease lasts for eight seconds ([`LEASE`]), so a process that dies blocks its session for this time only. A holder
-//! that is alive renews its lease at each [`BEAT`](crate::edge::io::BEAT) while it waits for the provider.
+//! A flight that is alive renews its lease at each [`BEAT`](crate::edge::io::BEAT) while it waits for the provider. If it
+//! dies, another flight takes over after it has itself seen the same intent for eight seconds ([`LEASE`]). No time that
+//! another machine wrote decides: the observer counts the time that has certainly passed since it saw the intent, and the
+//! holder counts the longest time for which there is evidence since before it wrote the intent. So the holder always
+//! stops first.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
 
-use crate::base::clock::UnixMillis;
+use crate::base::clock::{Mark, Millis};
+use crate::base::strings;
+use crate::codec::json;
+use crate::edge::io::FlightId;
 use crate::edge::session::Session;
 use crate::edge::session::record::{Intent, LEASE, Lease, Record, Stored};
 use crate::edge::store::coordinator::{COORDINATOR_TIME, Unreachable};
-use crate::edge::store::record_store;
+use crate::edge::store::record_store::{self, Fetched};
 use crate::edge::task::{Task, boxed};
 
 /// Largest number of attempts to write a lease while other tasks write the same record.
 const WRITES: u32 = 5;
 
-/// Returns a new intent of this isolate.
-pub(in crate::edge) fn intent(task: &Task) -> Intent {
+/// Returns the next intent of this flight after the one in the record.
+pub(in crate::edge) fn intent(task: &Task, record: &Record) -> Intent {
     Intent {
-        holder: task.isolate().name().to_owned(),
-        until: task.now().wall.saturating_add(LEASE.0),
+        holder: holder(task),
+        number: record.next_number(),
+        written_at: task.now().wall,
     }
 }
 
-/// Returns the latest intent in a session's record, if it is of another isolate and has not expired. The intent counts
-/// even if the store has lost it since this isolate read it.
-pub(in crate::edge) fn foreign_intent(task: &Task, sid: &str) -> Option<Intent> {
-    let cache = task.isolate().session_cache.borrow();
-    let (_, intent) = cache.get(sid)?.intent.as_ref()?;
-    let is_valid = intent.is_valid(&task.now()) && intent.holder != task.isolate().name();
-    is_valid.then(|| intent.clone())
+/// Returns the name of this flight: that of the isolate and the flight's number.
+fn holder(task: &Task) -> String {
+    let mut name = [task.isolate().name(), "."].concat();
+    let FlightId(number) = task.flight().unwrap_or_default();
+    json::write_number(&mut name, number.into());
+    name
 }
 
-/// Notes that this task holds the lease: the coordinator has accepted `record`, which contains the task's intent.
+/// Returns true if another flight may be alive that holds the session's lease by this intent. A flight of this isolate that
+/// has ended is not alive: its intent is left over from a write whose response was lost.
+fn may_be_alive(task: &Task, intent: &Intent) -> bool {
+    if !intent.is_held(&task.now()) || intent.holder == holder(task) {
+        return false;
+    }
+    let (isolate, number) = strings::split_once(&intent.holder, b'.');
+    let number = number.and_then(json::parse_u64);
+    let own = number.filter(|_| isolate == task.isolate().name());
+    own.is_none_or(|number| {
+        let cache = task.isolate().session_cache.borrow();
+        u32::try_from(number).is_ok_and(|number| cache.is_in_flight(FlightId(number)))
+    })
+}
+
+/// A flight's own observation of the intents of others, besides that of its isolate, which needs a monotonic clock.
+pub(in crate::edge) struct Watch {
+    intents: [Option<Intent>; 2],
+    since: Mark,
+}
+
+impl Watch {
+    pub(in crate::edge) fn begin(task: &Task) -> Self {
+        Self {
+            intents: [None, None],
+            since: task.mark(),
+        }
+    }
+
+    /// Returns the time after which this flight may take the lease, if no other flight writes an intent until then.
+    /// Returns `None` if the flight may take the lease now.
+    // control: foreign_intent_is_honored
+    pub(in crate::edge) fn time_left(
+        &mut self,
+        task: &Task,
+        sid: &str,
+        fetched: &Fetched,
+    ) -> Option<Millis> {
+        let record = fetched.stored.record.as_deref();
+        let counts = record.and_then(|record| record.intent.clone());
+        let intents = [counts, fetched.intent.clone()];
+        let are_dead = intents.iter().flatten().all(|it| !may_be_alive(task, it));
+        if are_dead {
+            return None;
+        }
+        if intents != self.intents {
+            (self.intents, self.since) = (intents, task.mark());
+        }
+        let cache = task.isolate().session_cache.borrow();
+        let cached = cache.get(sid);
+        let seen = cached.map_or(Millis::ZERO, |cached| cached.seen_for(&task.own_time()));
+        let left = LEASE.saturating_sub(seen.max(self.since.at_least(&task.mark())));
+        (left > Millis::ZERO).then_some(left)
+    }
+}
+
+/// Returns true if this isolate knows that another flight may be refreshing the session.
+pub(in crate::edge) fn is_held_elsewhere(task: &Task, sid: &str) -> bool {
+    let record = record_store::cached(task, sid).record;
+    let intent = record.as_ref().and_then(|record| record.intent.as_ref());
+    intent.is_some_and(|intent| may_be_alive(task, intent))
+}
+
+/// Notes that this task holds the lease: the coordinator has accepted `record`, which contains the task's intent. `since` is
+/// from before the write.
 pub(in crate::edge) fn hold(
     task: &Task,
     session: &Rc<Session>,
     version: String,
     record: Rc<Record>,
+    since: Mark,
 ) {
     let lease = Lease {
         session: session.clone(),
         version: Some(version),
         record,
+        since,
     };
     *task.lease().borrow_mut() = Some(lease);
 }
@@ -56,29 +128,25 @@ pub(in crate::edge) fn give_up(task: &Task) -> Option<Lease> {
 }
 
 /// Returns true if the lease lasts longer than a read or a write of the record may take. Otherwise the refresh token
-/// must not be sent once more, because the lease could expire before it is renewed.
+/// must not be sent, because the lease could expire before it is renewed.
 pub(in crate::edge) fn outlasts_a_write(task: &Task) -> bool {
-    held_until(task) > task.now().wall.saturating_add(COORDINATOR_TIME.0)
-}
-
-fn held_until(task: &Task) -> UnixMillis {
     let lease = task.lease().borrow();
-    let intent = lease
-        .as_ref()
-        .and_then(|lease| lease.record.intent.as_ref());
-    intent.map_or(0, |intent| intent.until)
+    // control: holder_stops_first
+    lease.as_ref().is_some_and(|lease| {
+        let held = lease.since.at_most(&task.mark());
+        held + COORDINATOR_TIME < LEASE
+    })
 }
 
-/// Renews the lease, if this task holds one. The lease is lost if another isolate holds it or has refreshed the
-/// session. If the coordinator is down, the lease remains unchanged.
+/// Renews the lease, if this task holds one. The lease is lost if another flight holds it or has refreshed the session. If
+/// the coordinator is down, the lease remains unchanged.
 pub(in crate::edge) async fn renew(task: &Task) {
     // control: lease_is_renewed
     write(task, true).await;
 }
 
 /// Withdraws the intent, so that the next refresh need not wait until the intent expires. The record keeps the intent,
-/// without a holder and with the present time. Without it, other isolates would have to assume that a store has lost the
-/// intent.
+/// without a holder. Without it, other isolates would have to assume that a store has lost the intent.
 pub(in crate::edge) async fn release(task: &Task) {
     // control: failed_refresh_withdraws_intent
     write(task, false).await;
@@ -90,10 +158,10 @@ async fn write(task: &Task, is_kept: bool) {
         let Some(lease) = give_up(task) else {
             return;
         };
+        let since = task.mark();
         let mut record = lease.record.clone();
-        let mut intent = intent(task);
+        let mut intent = intent(task, &record);
         if !is_kept {
-            intent.until = task.now().wall;
             intent.holder.clear();
         }
         Rc::make_mut(&mut record).intent = Some(intent);
@@ -102,9 +170,10 @@ async fn write(task: &Task, is_kept: bool) {
             Ok(version @ Some(_)) => Some(Lease {
                 version,
                 record,
+                since,
                 ..lease
             }),
-            // The record has changed: a cookie or the user's activity was recorded, or another isolate took over the
+            // The record has changed: a cookie or the user's activity was recorded, or another flight took over the
             // lease.
             Ok(None) => match found(task, lease).await {
                 Some(found) => {
@@ -120,21 +189,22 @@ async fn write(task: &Task, is_kept: bool) {
     }
 }
 
-/// Returns the lease with the record's current version, or `None` if another isolate holds it or the session has changed.
+/// Returns the lease with the record's current version, or `None` if another flight has an intent or the session has changed.
 /// The intent may have vanished, since a store that fails over may lose its last writes. If the coordinator is down,
 /// returns the lease unchanged.
 async fn found(task: &Task, lease: Lease) -> Option<Lease> {
-    let Ok(Stored { version, record }) = boxed(record_store::fetch(task, &lease.session)).await
-    else {
+    let Ok(fetched) = boxed(record_store::fetch(task, &lease.session)).await else {
         return Some(lease);
     };
-    let is_ours = |record: &Rc<Record>| {
-        let intent = record.intent_at(&task.now());
-        record.ended.is_none()
-            && record.generation <= lease.session.generation
-            && intent.is_none_or(|intent| intent.holder == task.isolate().name())
+    let Fetched { stored, intent } = fetched;
+    let Stored { version, record } = stored;
+    let is_current = |record: &Rc<Record>| {
+        record.ended.is_none() && record.generation <= lease.session.generation
     };
-    if !record.as_ref().is_none_or(is_ours) {
+    let is_foreign = |intent: &Intent| !intent.holder.is_empty() && intent.holder != holder(task);
+    let counts = record.as_ref().and_then(|record| record.intent.as_ref());
+    let is_lost = counts.is_some_and(is_foreign) || intent.as_ref().is_some_and(is_foreign);
+    if is_lost || !record.as_ref().is_none_or(is_current) {
         return None;
     }
     Some(Lease {

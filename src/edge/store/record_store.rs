@@ -8,8 +8,8 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::edge::io::{Effect, Entry, Event, FlightId};
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
-use crate::edge::session::binding::Binding;
-use crate::edge::session::record::{LEASE, Record, Stored};
+use crate::edge::session::record::merge::{self, merge};
+use crate::edge::session::record::{Intent, LEASE, Record, Stored};
 use crate::edge::session::{KEPT, Session};
 use crate::edge::store::coordinator::{self, COORDINATOR_TIME, Unreachable};
 use crate::edge::store::seal::{self, OpenError};
@@ -27,23 +27,23 @@ const TOUCHES: u32 = 3;
 /// The longest value that every store accepts, in bytes: see `Coordinator` in pkg/src/edge/coordinators/coordinator.ts.
 const LONGEST_VALUE: usize = 60 * 1024;
 
-/// Returns true if this isolate's record is newer than the coordinator's: this isolate could not commit the session's
-/// latest generation, or could not write the end of the session, or the store has lost the record of a bound session.
-fn is_ahead(ours: &Record, theirs: Option<&Record>) -> bool {
-    // control: uncommitted_successor_is_kept
-    match theirs {
-        Some(theirs) if theirs.ended.is_some() => false,
-        Some(theirs) => ours.ended.is_some() || ours.generation > theirs.generation,
-        None => ours.ended.is_some() || ours.generation > 0 || ours.bound.is_some(),
-    }
+/// What a read of a session's record has found.
+#[derive(Clone, Debug, Default)]
+pub(in crate::edge) struct Fetched {
+    /// The store's version, and the record that counts: see [`merge`].
+    pub(in crate::edge) stored: Stored,
+    /// The intent in the store's record.
+    pub(in crate::edge) intent: Option<Intent>,
 }
 
-/// Returns the record with this binding unless it has one. The record of a session that has ended needs it, too: a copy of
-/// the cookie from before the binding still contains the ID token.
-fn with_binding(record: Rc<Record>, bound: Option<&Binding>) -> Rc<Record> {
-    match bound {
-        Some(bound) if record.bound.is_none() => Rc::new(record.with_binding(bound.clone())),
-        _ => record,
+/// Merges this isolate's record with the store's.
+fn merged(task: &Task, ours: Option<Rc<Record>>, stored: Option<Rc<Record>>) -> Option<Rc<Record>> {
+    match (ours, stored) {
+        (Some(ours), Some(stored)) => {
+            let idle = task.config().flow.limits.idle;
+            Some(Rc::new(merge(&ours, &stored, idle)))
+        }
+        (ours, stored) => ours.or(stored),
     }
 }
 
@@ -57,24 +57,67 @@ fn record_key(sid: &str) -> String {
     coordinator::key("session", &[sid])
 }
 
-/// Reads the record of a session into the cache, and checks whether the provider has ended the session.
-pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Stored, Unreachable> {
+/// Reads the record of a session into the cache, and checks whether the provider has ended the session. Writes what only
+/// this isolate knows.
+pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unreachable> {
     let mut keys = vec![record_key(&session.sid)];
     if task.config().back_channel_logout {
         keys.extend(tombstone::keys(task, session));
     }
     let asked = task.now();
     let mut entries = coordinator::read(task, keys).await?.into_iter();
-    let mut stored = open_record(task, &session.sid, entries.next().flatten()).await?;
-    let mut ends: Vec<Option<Entry>> = entries.collect();
-    let mut is_all = true;
+    let found = open_record(task, &session.sid, entries.next().flatten()).await?;
+    let (mut version, mut theirs) = (found.version, found.record);
+    let intent = theirs.as_ref().and_then(|theirs| theirs.intent.clone());
+    let (is_over, is_all) =
+        boxed(is_ended_by_provider(task, session, theirs.as_deref(), entries.collect())).await;
+    // control: back_channel_logout_is_found
+    if is_over {
+        let over = Record::of_ended(session, EndReason::ProviderEnded, task.now().wall);
+        // The record of the end keeps the binding.
+        theirs = merged(task, Some(Rc::new(over)), theirs);
+    }
+    let ours = cached(task, &session.sid).record;
+    if let Some(counts) = merged(task, ours, theirs.clone())
+        && merge::is_unwritten(&counts, theirs.as_deref())
+        && let Ok(Some(written)) = write(task, session, version.clone(), &counts).await
+    {
+        version = Some(written);
+    }
+    let (now, own) = (task.now(), task.own_time());
+    let mut cache = task.isolate().session_cache.borrow_mut();
+    let cached = cache.entry(&session.sid, &now);
+    // An incomplete read is repeated on the next use. `asked` is the start of the read, so the cached state is at least
+    // that new.
+    cached.checked = if is_all { asked } else { Instant::default() };
+    // During the read, this isolate may have learned more.
+    let ours = cached.stored.record.take();
+    cached.stored = Stored {
+        version,
+        record: merged(task, ours, theirs),
+    };
+    cached.observe(intent.as_ref(), own);
+    Ok(Fetched {
+        stored: cached.stored.clone(),
+        intent,
+    })
+}
+
+/// Returns two flags: true if the provider has ended the session by a back-channel logout, and true if this is certain.
+/// `record` is the store's record, and `ends` are the entries of the tombstones that this isolate could name.
+async fn is_ended_by_provider(
+    task: &Task,
+    session: &Session,
+    record: Option<&Record>,
+    mut ends: Vec<Option<Entry>>,
+) -> (bool, bool) {
     let mut issued = tombstone::issued_at(session);
+    // The renewal of a bound cookie does not know the user, and the record may not either. A request that knows the user
+    // must still read the session's tombstones.
+    let mut is_all = session.user().is_some() || !record.is_some_and(Record::has_no_session);
     // The cookie of a stored session does not name the user. The keys of its tombstones are therefore known only after
     // the record was read.
-    if let Some(kept) = stored
-        .record
-        .as_ref()
-        .and_then(|record| record.session.as_ref())
+    if let Some(kept) = record.and_then(|record| record.session.as_ref())
         && ends.is_empty()
         && task.config().back_channel_logout
     {
@@ -84,65 +127,10 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
             Err(Unreachable) => is_all = false,
         }
     }
-    // The renewal of a bound cookie does not know the user, and the record may not either. A request that knows the user
-    // must still read the session's tombstones.
-    let record = stored.record.as_deref();
-    if session.user().is_none() && record.is_some_and(Record::has_no_session) {
-        is_all = false;
-    }
-    let now = task.now();
     let is_over = ends.iter().flatten().any(|entry| {
         LogoutTimes::from_text(&entry.value).is_none_or(|it| it.end(session.began, issued))
     });
-    // The session may have been bound after this isolate read the record.
-    let bound = stored.record.as_ref().and_then(|it| it.bound.clone());
-    // control: back_channel_logout_is_found
-    if is_over {
-        let over = Record::of_ended(session, EndReason::ProviderEnded, now.wall);
-        stored.record = Some(with_binding(Rc::new(over), bound.as_ref()));
-    }
-    let ours = cached(task, &session.sid).record;
-    let known = ours.as_ref().and_then(|ours| ours.bound.clone());
-    let is_binding_lost = bound.is_none() && known.is_some();
-    let unwritten = match (ours, &stored.record) {
-        (Some(ours), theirs) if is_ahead(&ours, theirs.as_deref()) => {
-            Some(with_binding(ours, bound.as_ref()))
-        }
-        // The store has lost the binding. Its record may still be newer in everything else.
-        (_, Some(theirs)) if is_binding_lost && theirs.ended.is_none() => {
-            Some(with_binding(theirs.clone(), known.as_ref()))
-        }
-        _ => None,
-    };
-    if let Some(ours) = &unwritten {
-        stored.record = unwritten.clone();
-        if let Ok(Some(version)) = write(task, session, stored.version.clone(), ours).await {
-            stored.version = Some(version);
-        }
-    }
-    let mut cache = task.isolate().session_cache.borrow_mut();
-    let cached = cache.entry(&session.sid, &now);
-    // An incomplete read is repeated on the next use. `asked` is the start of the read, so the cached state is at least
-    // that new.
-    cached.checked = if is_all { asked } else { Instant::default() };
-    if let Some(record) = &stored.record {
-        cached.note_intent(record, task.isolate().name(), &now);
-    }
-    // During the read, this isolate may have bound the session, committed a newer generation or seen later activity of
-    // the user. Keep all of them.
-    let ours = cached.stored.record.as_ref();
-    if let (Some(theirs), Some(ours)) = (&mut stored.record, ours) {
-        *theirs = with_binding(theirs.clone(), ours.bound.as_ref());
-        if let Some(session) = &ours.session {
-            theirs.note_active(session.active);
-        }
-    }
-    if !ours.is_some_and(|ours| is_ahead(ours, stored.record.as_deref())) {
-        cached.stored = stored.clone();
-    } else if let Some(ours) = cached.stored.record.take() {
-        cached.stored.record = Some(with_binding(ours, bound.as_ref()));
-    }
-    Ok(stored)
+    (is_over, is_all)
 }
 
 /// Returns the name of the flight that reads the record of a session.
@@ -254,14 +242,12 @@ async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Sto
     }
 }
 
-/// Caches a record that the coordinator did not accept. The next [`fetch`] tries to write the record again.
+/// Remembers a record that the coordinator did not accept. The next [`fetch`] tries to write the record again.
 pub(in crate::edge) fn cache_unwritten(task: &Task, session: &Session, record: Rc<Record>) {
     let now = task.now();
     let mut cache = task.isolate().session_cache.borrow_mut();
-    let cached = &mut cache.entry(&session.sid, &now).stored.record;
-    // The session may have been bound after the record was read.
-    let known = cached.take().and_then(|known| known.bound.clone());
-    *cached = Some(with_binding(record, known.as_ref()));
+    let known = &mut cache.entry(&session.sid, &now).stored.record;
+    *known = merged(task, Some(record), known.take());
 }
 
 /// Caches a user's activity that could not be written.
@@ -324,20 +310,13 @@ pub(in crate::edge) async fn write(
         // `checked` is not updated, because the tombstones were not read.
         let cached = cache.entry(&session.sid, &now);
         let ours = cached.stored.record.take();
-        let known = ours.as_ref().and_then(|ours| ours.bound.clone());
-        match ours {
-            // Keep a newer record, since the response to a later write may have arrived first. This write may have bound
-            // the session.
-            Some(ours) if is_ahead(&ours, Some(record)) => {
-                cached.stored.record = Some(with_binding(ours, record.bound.as_ref()));
-            }
-            // A lost binding may have been restored during the write. The next read of the record writes it.
-            _ => {
-                cached.stored = Stored {
-                    version: Some(version.clone()),
-                    record: Some(with_binding(record.clone(), known.as_ref())),
-                };
-            }
+        // The response to a later write may have arrived first.
+        let is_late = ours
+            .as_ref()
+            .is_some_and(|ours| merge::is_unwritten(ours, Some(record)));
+        cached.stored.record = merged(task, ours, Some(record.clone()));
+        if !is_late {
+            cached.stored.version = Some(version.clone());
         }
     }
     Ok(written)
@@ -441,7 +420,7 @@ pub(in crate::edge) async fn store_session(
         // A parallel request may have stored the session, or ended it.
         Ok(None) => {
             let fetched = boxed(fetch(task, session)).await.ok();
-            let record = fetched.and_then(|fetched| fetched.record);
+            let record = fetched.and_then(|fetched| fetched.stored.record);
             let known = record.and_then(|record| already_stored(&record, session));
             known.unwrap_or_else(|| Err(unavailable(task, &session.sid)))
         }
@@ -506,30 +485,4 @@ pub(in crate::edge) fn unavailable(task: &Task, sid: &str) -> Refusal {
         "the coordinator cannot be reached: without it no session can begin, be read or be refreshed"
     );
     Refusal::Later(Error::new(Code::CoordinatorUnavailable, why), RETRY_AFTER)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn isolate_is_ahead_by_a_generation_or_an_end() {
-        let record = |generation: u64, ended: Option<EndReason>| Record {
-            generation,
-            ended,
-            ..Record::default()
-        };
-        let (first, second) = (record(0, None), record(1, None));
-        let over = record(0, Some(EndReason::LoggedOut));
-        // Without a record, the session has the generation of its login.
-        assert!(!is_ahead(&first, None));
-        assert!(is_ahead(&second, None));
-        assert!(is_ahead(&over, None));
-        assert!(!is_ahead(&second, Some(&second)));
-        assert!(is_ahead(&second, Some(&first)));
-        assert!(!is_ahead(&first, Some(&second)));
-        assert!(is_ahead(&over, Some(&second)));
-        assert!(!is_ahead(&second, Some(&over)));
-        assert!(!is_ahead(&over, Some(&over)));
-    }
 }

@@ -1,5 +1,5 @@
 //! The tombstones that back-channel logouts leave at the coordinator. A tombstone ends the sessions that began before
-//! the logout: one session of the provider, or all sessions of a user. Isolates read the tombstones of a session
+//! the logout, by the provider's clock: one session of the provider, or all sessions of a user. Isolates read the tombstones of a session
 //! together with its record.
 
 use crate::prelude::*;
@@ -25,7 +25,7 @@ pub(in crate::edge) struct LogoutTimes {
 }
 
 impl LogoutTimes {
-    /// Reads a tombstone. Returns `None` for any other string. Earlier versions did not write `issued`.
+    /// Reads a tombstone. Returns `None` for any other string.
     pub(in crate::edge) fn from_text(text: &str) -> Option<Self> {
         let (received, issued) = strings::split_once(text, b' ');
         Some(Self {
@@ -43,10 +43,12 @@ impl LogoutTimes {
     }
 
     /// Returns true if these times end a session that began at `began`. `issued` is the `iat` of its ID token. The
-    /// clocks of two servers may differ, so a logout soon after a login may seem to be older than the login, but not by
-    /// the provider's clock.
+    /// provider's clock decides if it has told both times, since the clocks of two servers may differ.
     pub(in crate::edge) fn end(self, began: UnixMillis, issued: Option<u64>) -> bool {
-        began <= self.received || issued.is_some_and(|issued| issued <= self.issued)
+        match issued {
+            Some(issued) if self.issued > 0 => issued <= self.issued,
+            _ => began <= self.received,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The end of a login. The vault matches the authorization response with its pending login, exchanges the code for
 //! tokens, validates the ID token, and begins a session.
 
-use crate::base::clock::Instant;
+use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, Result, quote_url};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::base::list::{self, List};
@@ -783,7 +783,7 @@ fn pending_login(
 
 /// Returns an error if the login is too old, or began under another configuration.
 fn check_login(ctx: &Context, pending: &Pending) -> Result<()> {
-    pending.check_age(ctx.now.wall)?;
+    pending.check_age(ctx.now.wall, Millis::ZERO)?;
     if pending.key.is_some() != ctx.config.binds_tokens {
         let message = msg!("the login was begun with another `dpop` than the one configured now");
         return Err(Error::new(Code::LoginUnknown, message));

@@ -248,7 +248,7 @@ impl Logins {
         );
         self.fail(ctx, &error, |login| login.deadline <= now.monotonic);
         list::discard(&mut self.remembered, |(_, pending)| {
-            pending.check_age(now.wall).is_err()
+            pending.check_age(now.wall, Millis::ZERO).is_err()
         });
     }
 

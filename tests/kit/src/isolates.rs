@@ -77,6 +77,10 @@ pub struct Setup {
     pub refresh_timeout: u64,
     /// Offsets of the isolates' clocks in milliseconds.
     pub skews: Vec<i64>,
+    /// True if the coordinator gives its time.
+    pub has_time: bool,
+    /// True if the isolates have a monotonic clock. Otherwise the wall clock takes its place.
+    pub is_steady: bool,
 }
 
 impl Default for Setup {
@@ -93,6 +97,8 @@ impl Default for Setup {
             request_timeout: 10,
             refresh_timeout: 10,
             skews: vec![0; 8],
+            has_time: true,
+            is_steady: true,
         }
     }
 }
@@ -491,10 +497,21 @@ impl World {
     /// Returns the time as an isolate's clocks show it.
     pub fn clock(&self, i: usize) -> Instant {
         let isolate = &self.isolates[i];
+        let wall = self.now.saturating_add_signed(isolate.skew);
+        let monotonic = match self.setup.is_steady {
+            true => self.now - isolate.born,
+            false => wall,
+        };
         Instant {
-            monotonic: Millis(self.now - isolate.born),
-            wall: self.now.saturating_add_signed(isolate.skew),
+            monotonic: Millis(monotonic),
+            wall,
         }
+    }
+
+    /// Sets the clock of an isolate forward or back by this many milliseconds.
+    pub fn set_clock(&mut self, i: usize, by: i64) {
+        self.tell(|| format!("the clock of isolate {i} jumps by {by} ms"));
+        self.isolates[i].skew += by;
     }
 
     fn after(&mut self, delay: u64, todo: Todo) {

@@ -207,9 +207,10 @@ async fn bind(
     let unknown = reference.placeholder();
     let mut has_failed = false;
     for _ in 0..WRITES {
-        let Ok(Stored { version, record }) = record_store::fetch(task, &unknown).await else {
+        let Ok(fetched) = record_store::fetch(task, &unknown).await else {
             return Err(record_store::unavailable(task, &reference.sid));
         };
+        let Stored { version, record } = fetched.stored;
         let now = task.now().wall;
         let binding = Binding {
             thumbprint: thumbprint.to_owned(),

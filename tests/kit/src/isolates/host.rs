@@ -101,7 +101,7 @@ impl World {
                         } else {
                             0
                         };
-                        self.reply(visit, serial, delay, Reply::Waited, About::Nothing);
+                        self.reply(visit, serial, delay, Reply::Noticed, About::Nothing);
                     } else {
                         let place = &mut self.isolates[isolate].sleeping;
                         place.push((waits_for, visit, serial));
@@ -424,7 +424,10 @@ impl World {
         let (reply, about) = match effect {
             Effect::Read(keys) => {
                 let entries = keys.iter().map(|key| self.coordinator.read(self.now, key));
-                let reply = Reply::Entries(entries.collect());
+                let reply = Reply::Entries {
+                    entries: entries.collect(),
+                    time: self.setup.has_time.then_some(self.now),
+                };
                 (reply, About::Coordinator(self.now))
             }
             Effect::Swap {
@@ -447,7 +450,7 @@ impl World {
                     self.waiting.push((key.clone(), id, serial));
                     return;
                 }
-                (Reply::Waited, About::Nothing)
+                (Reply::Noticed, About::Nothing)
             }
             Effect::Send { request, .. } => {
                 let about = about(effect);
@@ -518,7 +521,7 @@ impl World {
                 self.waiting.push((waits_for, visit, serial));
             } else if !self.weather.uneven || !self.percent(10) {
                 let delay = self.moment();
-                self.reply(visit, serial, delay, Reply::Waited, About::Nothing);
+                self.reply(visit, serial, delay, Reply::Noticed, About::Nothing);
             }
         }
     }

@@ -112,7 +112,6 @@ struct Exchange {
     token: String,
     visit: VisitId,
     serial: u32,
-    until: u64,
 }
 
 /// Reasons why the provider received a consumed refresh token again although no isolate made a mistake.
@@ -173,6 +172,8 @@ pub struct Watch {
     pub accounts: BTreeMap<String, Account>,
     families: BTreeMap<usize, Family>,
     exchanges: Vec<Exchange>,
+    /// The time of the last intent of each request that has written one.
+    intended: BTreeMap<VisitId, u64>,
     visits: BTreeMap<VisitId, Presented>,
     sealed: BTreeMap<Vec<u8>, Sealed>,
     /// The last time at which the coordinator failed, for each isolate.
@@ -235,6 +236,7 @@ impl Watch {
             accounts: BTreeMap::new(),
             families: BTreeMap::new(),
             exchanges: Vec::new(),
+            intended: BTreeMap::new(),
             visits: BTreeMap::new(),
             sealed: BTreeMap::new(),
             failed: BTreeMap::new(),
@@ -469,7 +471,7 @@ impl World {
             let holder = &self.visits[other.visit];
             let is_alive = matches!(holder.state, State::Open | State::Abandoned);
             let keeps_lease = is_alive && !holder.coordinator_failed;
-            let has_lapsed = other.until < self.now + SKEW && !keeps_lease;
+            let has_lapsed = self.lease_end(other.visit) <= self.now && !keeps_lease;
             let is_allowed = has_lapsed || self.cannot_know_intent(id, family);
             Invariant::SingleFlight.holds_if(!is_same || is_allowed, || {
                 format!(
@@ -478,16 +480,20 @@ impl World {
                 )
             });
         }
-        let record = account.and_then(|account| account.record.as_ref());
-        let until = record.and_then(|record| record.intent.as_ref());
-        let until = until.map_or(0, |intent| intent.until);
+        Invariant::SingleFlight.holds_if(self.now < self.lease_end(id), || {
+            format!("visit {id} sends {token} after its lease")
+        });
         let serial = self.visits[id].serial;
         self.watch.exchanges.push(Exchange {
             token: token.to_owned(),
             visit: id,
             serial,
-            until,
         });
+    }
+
+    /// Returns the time at which the lease of a request ends, if it does not renew it.
+    fn lease_end(&self, id: VisitId) -> u64 {
+        self.watch.intended.get(&id).map_or(0, |at| at + LEASE)
     }
 
     /// Returns true if the coordinator has lost an intent of this family, and the isolate of this request began later.
@@ -627,7 +633,8 @@ impl World {
         let left = accounts.find(|account| account.intended_by == Some(id));
         let left = left.filter(|account| !is_elsewhere(account.family));
         let clock = self.clock(self.visits[id].isolate);
-        let intent = left.and_then(|account| account.record.as_ref()?.intent_at(&clock));
+        let intent = left.and_then(|account| account.record.as_ref()?.intent.as_ref());
+        let intent = intent.filter(|intent| intent.is_held(&clock));
         Invariant::Withdrawn.holds_if(intent.is_none(), || {
             format!("visit {id} is over, and its intent is there: {intent:?}")
         });
@@ -769,15 +776,12 @@ impl World {
         if record.ended.is_some() {
             account.over.get_or_insert(now);
         }
-        let before = account.record.as_ref().and_then(|r| r.intent.as_ref());
-        if record.intent.as_ref() != before {
+        let before = account.record.as_ref().and_then(|r| r.intent.clone());
+        if record.intent != before {
             account.intended_by = record.intent.is_some().then_some(id);
         }
-        if let Some(intent) = &record.intent {
-            let mut exchanges = self.watch.exchanges.iter_mut();
-            if let Some(exchange) = exchanges.find(|exchange| exchange.visit == id) {
-                exchange.until = intent.until;
-            }
+        if record.intent != before && record.intent.is_some() {
+            self.watch.intended.insert(id, now);
         }
         account.record = Some(record);
     }

@@ -1,0 +1,186 @@
+//! The clock that the isolates of a deployment share: the coordinator's.
+//!
+//! Records, cookies and sessions contain times that one machine writes and another one reads, and the clocks of machines
+//! differ. So an isolate measures how far its own clock is from the coordinator's at each read, and writes and compares
+//! times by the coordinator's clock. Some coordinators have no clock. Then the isolate's own clock must do, and every
+//! verdict about a session has a [`TOLERANCE`].
+
+use core::cell::Cell;
+
+use crate::base::clock::{Instant, Millis, UnixMillis};
+
+/// The difference of two clocks that harms no session if the coordinator has no clock.
+const TOLERANCE: Millis = Millis::from_secs(300);
+
+/// The largest difference between the monotonic clock and the wall clock since the last read. If it is larger, somebody
+/// has set the wall clock, or the machine was asleep.
+const STEP: u64 = 2000;
+
+/// A difference of this size is reported to the operator.
+const NOTABLE: u64 = 5000;
+
+const AN_HOUR: Millis = Millis::from_secs(3600);
+
+/// What an isolate knows of the coordinator's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Source {
+    /// The isolate has not read from the coordinator.
+    #[default]
+    Unknown,
+    /// The coordinator gives no time.
+    Own,
+    /// The coordinator's clock showed `time` when this isolate's clocks showed `at`.
+    Coordinator { time: UnixMillis, at: Instant },
+}
+
+/// The shared clock as one isolate knows it.
+#[derive(Default)]
+pub(in crate::edge) struct SharedClock {
+    source: Cell<Source>,
+    reported: Cell<Option<Instant>>,
+}
+
+impl SharedClock {
+    /// Takes the coordinator's time from a read that was sent at `asked`, and whose response arrived at `now`.
+    pub(in crate::edge) fn learn(&self, time: Option<UnixMillis>, asked: Instant, now: Instant) {
+        self.source.set(match time {
+            None => Source::Own,
+            // The coordinator read its clock at some time in between.
+            Some(time) => Source::Coordinator {
+                time: time.saturating_add(now.monotonic.saturating_sub(asked.monotonic).0 / 2),
+                at: now,
+            },
+        });
+    }
+
+    /// Forgets the coordinator's time if somebody has set this machine's clock since the last read, or if the machine was
+    /// asleep.
+    pub(in crate::edge) fn check(&self, now: &Instant) {
+        if let Source::Coordinator { at, .. } = self.source.get() {
+            let monotonic = now.monotonic.0.wrapping_sub(at.monotonic.0);
+            let wall = now.wall.wrapping_sub(at.wall);
+            let step = monotonic.wrapping_sub(wall).cast_signed();
+            if step.unsigned_abs() > STEP {
+                self.source.set(Source::Unknown);
+            }
+        }
+    }
+
+    /// Returns this instant with the shared wall clock in place of the machine's.
+    pub(in crate::edge) fn instant(&self, own: Instant) -> Instant {
+        let Source::Coordinator { time, at } = self.source.get() else {
+            return own;
+        };
+        let wall = match own.monotonic >= at.monotonic {
+            true => time.saturating_add((own.monotonic.0) - at.monotonic.0),
+            false => time.saturating_sub(at.monotonic.0 - own.monotonic.0),
+        };
+        Instant { wall, ..own }
+    }
+
+    /// Returns true if a read of the coordinator may still tell the time.
+    pub(in crate::edge) fn is_unknown(&self) -> bool {
+        self.source.get() == Source::Unknown
+    }
+
+    /// Returns true if this isolate knows the coordinator's time.
+    pub(in crate::edge) fn is_shared(&self) -> bool {
+        matches!(self.source.get(), Source::Coordinator { .. })
+    }
+
+    /// Returns the difference of clocks that must not harm a session.
+    pub(in crate::edge) fn tolerance(&self) -> Millis {
+        match self.is_shared() {
+            true => Millis::ZERO,
+            false => TOLERANCE,
+        }
+    }
+
+    /// Compares this machine's clock with another server's, which showed `time` at this instant. Returns the difference in
+    /// seconds, and true if this machine is ahead, if the operator should know. That is at most once an hour.
+    pub(in crate::edge) fn difference(
+        &self,
+        time: UnixMillis,
+        own: &Instant,
+    ) -> Option<(u64, bool)> {
+        let difference = own.wall.abs_diff(time);
+        let is_new = self.reported.get().is_none_or(|at| at.elapsed(own) >= AN_HOUR);
+        if difference < NOTABLE || !is_new {
+            return None;
+        }
+        self.reported.set(Some(*own));
+        Some((difference / 1000, own.wall > time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(monotonic_s: u64, wall_s: u64) -> Instant {
+        Instant {
+            monotonic: Millis::from_secs(monotonic_s),
+            wall: wall_s * 1000,
+        }
+    }
+
+    /// Returns a clock that learned at the first instant that the coordinator's clock shows 5000 s.
+    fn learned() -> SharedClock {
+        let clock = SharedClock::default();
+        clock.learn(Some(5_000_000), at(10, 9000), at(10, 9000));
+        clock
+    }
+
+    #[test]
+    fn time_goes_on_by_the_monotonic_clock() {
+        let clock = learned();
+        assert_eq!(clock.instant(at(13, 12_600)), at(13, 5003));
+        assert_eq!(clock.instant(at(8, 9000)), at(8, 4998));
+        assert_eq!(clock.tolerance(), Millis::ZERO);
+    }
+
+    #[test]
+    fn coordinator_reads_its_clock_during_the_read() {
+        let clock = SharedClock::default();
+        clock.learn(Some(5_000_000), at(10, 9000), at(12, 9002));
+        assert_eq!(clock.instant(at(12, 9002)).wall, 5_001_000);
+    }
+
+    #[test]
+    fn own_clock_counts_with_a_tolerance_if_the_coordinator_has_none() {
+        let clock = SharedClock::default();
+        assert!(clock.is_unknown());
+        assert_eq!(clock.tolerance(), TOLERANCE);
+        clock.learn(None, at(10, 9000), at(10, 9000));
+        assert!(!clock.is_unknown() && !clock.is_shared());
+        assert_eq!(clock.instant(at(11, 9001)), at(11, 9001));
+        assert_eq!(clock.tolerance(), TOLERANCE);
+    }
+
+    #[test]
+    fn jump_of_the_clock_is_noticed() {
+        for (now, is_jump) in [
+            (at(20, 9010), false),
+            (at(20, 9012), false),
+            (at(20, 9013), true),
+            (at(20, 9007), true),
+            (at(20, 5000), true),
+            (at(20, 12_600), true),
+        ] {
+            let clock = learned();
+            clock.check(&now);
+            assert_eq!(clock.is_unknown(), is_jump, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn notable_difference_is_reported_once_an_hour() {
+        let clock = SharedClock::default();
+        let now = at(10, 9000);
+        assert_eq!(clock.difference(8_996_000, &now), None);
+        assert_eq!(clock.difference(8_820_000, &now), Some((180, true)));
+        assert_eq!(clock.difference(8_820_000, &at(3609, 12_599)), None);
+        let later = at(3610, 12_600);
+        assert_eq!(clock.difference(12_780_000, &later), Some((180, false)));
+    }
+}
