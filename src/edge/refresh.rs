@@ -57,6 +57,9 @@ const PAUSE: Millis = Millis(200);
 /// attempt that may start within this time.
 const SOON: Millis = Millis::from_secs(1);
 
+/// The time in which a flight refreshes the session after it has taken a lease over.
+const TAKE_OVER: Millis = Millis::from_secs(2);
+
 /// The error message for a refusal without a usable error code.
 const UNEXPLAINED: &str = msg!("it was refused without a usable error code");
 
@@ -192,13 +195,11 @@ fn start(task: &Task, session: &Rc<Session>) -> FlightId {
 }
 
 /// Returns the longest time for which a request waits for a refresh. If another flight holds the lease, the request
-/// waits until that lease has expired, too: some platforms end an isolate with its last request, and no isolate would
-/// ever take over.
+/// waits for longer than a lease: some platforms end an isolate with its last request, and no isolate would ever take over.
 fn max_wait(task: &Task, session: &Session) -> Millis {
     let limit = task.config().flow.request_timeout;
-    // control: foreign_lease_is_waited_out
     match lease::is_held_elsewhere(task, &session.sid) {
-        true => limit + LEASE,
+        true => limit.max(LEASE + TAKE_OVER),
         false => limit,
     }
 }

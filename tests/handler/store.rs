@@ -144,6 +144,7 @@ fn coordinator_that_does_not_wait_is_asked_at_intervals() {
 fn stored_session_outlasts_a_coordinator_failure() {
     let mut host = Host::signed_in_with(&in_store());
     host.restart(&in_store());
+    host.effects.clear();
     host.failing = vec!["Read"];
     // The second call does not ask the coordinator, because the first call failed a moment ago.
     for _ in 0..2 {

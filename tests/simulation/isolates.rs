@@ -65,6 +65,11 @@ pub(crate) struct Tally {
     deaths: u64,
     /// Intents that the coordinator lost.
     lost_intents: u64,
+    /// Lives whose clocks differ by more than two seconds: with the coordinator's time, and without it.
+    far: u64,
+    own: u64,
+    /// Times at which the clock of an isolate was set.
+    jumps: u64,
     /// Lives in which the sealing key was replaced. The next field counts those in which the old key was also removed.
     replaced: u64,
     retired: u64,
@@ -96,6 +101,9 @@ impl Tally {
             (&mut self.wanted, other.wanted),
             (&mut self.deaths, other.deaths),
             (&mut self.lost_intents, other.lost_intents),
+            (&mut self.far, other.far),
+            (&mut self.own, other.own),
+            (&mut self.jumps, other.jumps),
             (&mut self.replaced, other.replaced),
             (&mut self.retired, other.retired),
             (&mut self.kept, other.kept),
@@ -132,6 +140,9 @@ impl fmt::Display for Tally {
             rotations,
             deaths,
             lost_intents,
+            far,
+            own,
+            jumps,
             replaced,
             retired,
             kept,
@@ -150,6 +161,10 @@ impl fmt::Display for Tally {
         writeln!(
             f,
             "  {lives} lives of isolates: {visits} requests ({served} served, {later} put off, of them {wanted} until the user has been at the provider), {rotations} rotations, {deaths} isolates died, {lost_intents} intents lost by the coordinator"
+        )?;
+        writeln!(
+            f,
+            "  in {far} of them clocks differed by 10 s to an hour and were set {jumps} times; in {own} of them clocks differed by up to five minutes, and the coordinator had none"
         )?;
         writeln!(
             f,
@@ -219,9 +234,60 @@ fn lives_of(seed: u64) -> impl Iterator<Item = bool> {
         .filter(move |binds| !binds || is_second)
 }
 
+/// The clocks of the isolates in a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clocks {
+    /// They differ by at most two seconds.
+    Near,
+    /// They differ by up to this many seconds, and jump. The coordinator gives its time.
+    Far(i64),
+    /// They differ by up to five minutes, and do not jump. The coordinator has no clock.
+    Own,
+}
+
+impl Clocks {
+    /// Chooses the clocks of a life. The life of a bound cookie depends on clocks that are near.
+    fn of(dice: &mut Dice, binds: bool) -> Self {
+        match dice.roll(6) {
+            _ if binds => Self::Near,
+            0..2 => Self::Far(dice.pick(&[10, 180, 3600])),
+            2 => Self::Own,
+            _ => Self::Near,
+        }
+    }
+
+    fn set(self, setup: Setup, dice: &mut Dice) -> Setup {
+        let (most, spread) = match self {
+            Self::Near => return setup,
+            // A clock may jump once more.
+            Self::Far(seconds) => (seconds, seconds.unsigned_abs() * 8000),
+            Self::Own => (149, 298_000),
+        };
+        let any = |dice: &mut Dice| {
+            let signs = [-1, 0, 1];
+            let exact = most * 1000;
+            match dice.roll(2) {
+                0 => exact * dice.pick(&signs),
+                _ => i64::try_from(dice.roll(2 * exact.unsigned_abs() as usize)).unwrap() - exact,
+            }
+        };
+        Setup {
+            skews: (0..setup.isolates).map(|_| any(dice)).collect(),
+            has_time: self != Self::Own,
+            is_steady: dice.roll(3) != 0,
+            spread,
+            ..setup
+        }
+    }
+}
+
 struct Life {
     world: World,
     dice: Dice,
+    clocks: Clocks,
+    /// Decides about jumps of clocks.
+    clock_dice: Dice,
+    jumps: u64,
     users: Vec<usize>,
     thieves: Vec<usize>,
     deaths: u64,
@@ -260,7 +326,11 @@ impl Life {
                     if is_skewed { skew } else { 0 }
                 })
                 .collect(),
+            ..Setup::default()
         };
+        let mut clocks = Dice::new(seed ^ 0xc10c_4500);
+        let clock = Clocks::of(&mut clocks, binds);
+        let setup = clock.set(setup, &mut clocks);
         let setup = match binds {
             // Shorter sessions would end before their second renewal.
             true => Setup {
@@ -287,6 +357,9 @@ impl Life {
         Self {
             world,
             dice,
+            clocks: clock,
+            clock_dice: clocks,
+            jumps: 0,
             users: Vec::new(),
             thieves: Vec::new(),
             deaths: 0,
@@ -311,6 +384,9 @@ impl Life {
             rotations: watch.rotations,
             deaths: self.deaths,
             lost_intents: self.lost_intents,
+            far: u64::from(matches!(self.clocks, Clocks::Far(_))),
+            own: u64::from(self.clocks == Clocks::Own),
+            jumps: self.jumps,
             replaced: u64::from(step >= REPLACED),
             retired: u64::from(step == RETIRED),
             kept: self.kept,
@@ -362,6 +438,7 @@ impl Life {
         if self.is_restless && self.dice.roll(3) == 0 {
             self.deploy();
         }
+        self.set_a_clock();
         let user = self.dice.pick(&self.users);
         let isolate = self.isolate();
         if self.world.setup.binds && !self.changes_storage && self.dice.roll(4) == 0 {
@@ -415,6 +492,23 @@ impl Life {
                 self.world.provider.next_is_other_user = true;
             }
             _ => self.calls(user),
+        }
+    }
+
+    /// Sets the clock of an isolate in some lives, perhaps to the right time.
+    fn set_a_clock(&mut self) {
+        let Clocks::Far(most) = self.clocks else {
+            return;
+        };
+        if self.clock_dice.roll(8) != 0 {
+            return;
+        }
+        let isolate = self.clock_dice.roll(self.world.setup.isolates);
+        let now = self.world.setup.skews[isolate];
+        let next = 1000 * most * self.clock_dice.pick(&[-1, 0, 1]);
+        if next != now {
+            self.jumps += 1;
+            self.world.set_clock(isolate, next - now);
         }
     }
 

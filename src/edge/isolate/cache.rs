@@ -85,8 +85,8 @@ impl CachedSession {
 
     /// Returns the time since this isolate saw that a cookie of this generation had been presented.
     pub(in crate::edge) fn presented_for(&self, generation: u64, now: &Instant) -> Millis {
-        let presented = self.observed.presented.iter();
-        let since = presented.filter(|(known, _)| *known == generation).next();
+        let mut presented = self.observed.presented.iter();
+        let since = presented.find(|(known, _)| *known == generation);
         since.map_or(Millis::ZERO, |(_, since)| {
             now.monotonic.saturating_sub(since.monotonic)
         })
@@ -220,7 +220,7 @@ mod tests {
     fn at(seconds: u64) -> Instant {
         Instant {
             monotonic: Millis::from_secs(seconds),
-            wall: seconds * 1000,
+            wall: 1_790_000_000_000 + seconds * 1000,
         }
     }
 
@@ -268,10 +268,7 @@ mod tests {
         let mut cached = CachedSession::default();
         observe(&mut cached, ("", 0), ("", 0), &[1], 10);
         observe(&mut cached, ("", 0), ("", 0), &[1, 2], 20);
-        let later = Instant {
-            wall: 0,
-            ..at(30)
-        };
+        let later = Instant { wall: 0, ..at(30) };
         assert_eq!(cached.presented_for(1, &later).as_secs(), 20);
         assert_eq!(cached.presented_for(2, &later).as_secs(), 10);
         assert_eq!(cached.presented_for(3, &later), Millis::ZERO);

@@ -37,12 +37,15 @@ enum Source {
 #[derive(Default)]
 pub(in crate::edge) struct SharedClock {
     source: Cell<Source>,
+    /// True if somebody has set this machine's clock since the last read, or if the machine was asleep.
+    is_doubtful: Cell<bool>,
     reported: Cell<Option<Instant>>,
 }
 
 impl SharedClock {
     /// Takes the coordinator's time from a read that was sent at `asked`, and whose response arrived at `now`.
     pub(in crate::edge) fn learn(&self, time: Option<UnixMillis>, asked: Instant, now: Instant) {
+        self.is_doubtful.set(false);
         self.source.set(match time {
             None => Source::Own,
             // The coordinator read its clock at some time in between.
@@ -53,45 +56,47 @@ impl SharedClock {
         });
     }
 
-    /// Forgets the coordinator's time if somebody has set this machine's clock since the last read, or if the machine was
-    /// asleep.
+    /// Compares the monotonic clock with the wall clock. If one of them was set or stood still, the coordinator's time is
+    /// doubtful until the next read.
     pub(in crate::edge) fn check(&self, now: &Instant) {
         if let Source::Coordinator { at, .. } = self.source.get() {
             let monotonic = now.monotonic.0.wrapping_sub(at.monotonic.0);
             let wall = now.wall.wrapping_sub(at.wall);
             let step = monotonic.wrapping_sub(wall).cast_signed();
             if step.unsigned_abs() > STEP {
-                self.source.set(Source::Unknown);
+                self.is_doubtful.set(true);
             }
         }
     }
 
     /// Returns this instant with the shared wall clock in place of the machine's.
     pub(in crate::edge) fn instant(&self, own: Instant) -> Instant {
+        // control: times_are_the_coordinators
         let Source::Coordinator { time, at } = self.source.get() else {
             return own;
         };
         let wall = match own.monotonic >= at.monotonic {
-            true => time.saturating_add((own.monotonic.0) - at.monotonic.0),
+            true => time.saturating_add(own.monotonic.0 - at.monotonic.0),
             false => time.saturating_sub(at.monotonic.0 - own.monotonic.0),
         };
         Instant { wall, ..own }
     }
 
-    /// Returns true if a read of the coordinator may still tell the time.
+    /// Returns true if a read of the coordinator may tell the time.
     pub(in crate::edge) fn is_unknown(&self) -> bool {
-        self.source.get() == Source::Unknown
+        self.source.get() == Source::Unknown || self.is_doubtful.get()
     }
 
     /// Returns true if this isolate knows the coordinator's time.
     pub(in crate::edge) fn is_shared(&self) -> bool {
-        matches!(self.source.get(), Source::Coordinator { .. })
+        matches!(self.source.get(), Source::Coordinator { .. }) && !self.is_doubtful.get()
     }
 
     /// Returns the difference of clocks that must not harm a session.
     pub(in crate::edge) fn tolerance(&self) -> Millis {
         match self.is_shared() {
             true => Millis::ZERO,
+            // control: clocks_have_a_tolerance
             false => TOLERANCE,
         }
     }
@@ -104,7 +109,10 @@ impl SharedClock {
         own: &Instant,
     ) -> Option<(u64, bool)> {
         let difference = own.wall.abs_diff(time);
-        let is_new = self.reported.get().is_none_or(|at| at.elapsed(own) >= AN_HOUR);
+        let is_new = self
+            .reported
+            .get()
+            .is_none_or(|at| at.elapsed(own) >= AN_HOUR);
         if difference < NOTABLE || !is_new {
             return None;
         }

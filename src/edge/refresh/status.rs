@@ -62,11 +62,7 @@ fn limit_reached(task: &Task, session: &Session) -> Option<EndReason> {
 
 /// Refuses a session that has reached a limit, and usually ends it. If the session only seemed idle, because its record
 /// has later activity, returns the session.
-async fn on_limit(
-    task: &Task,
-    presented: Rc<Session>,
-    found_in: Storage,
-) -> SessionResult {
+async fn on_limit(task: &Task, presented: Rc<Session>, found_in: Storage) -> SessionResult {
     // Read the record, since another isolate may have recorded later activity. The read also brings the coordinator's time,
     // by which the session may not have reached the limit.
     let fetched = record_store::fetch(task, &presented).await;
@@ -219,9 +215,10 @@ fn is_copy(task: &Task, presented: &Session, record: &Record) -> bool {
     }
     // Another isolate, whose clock differs, has written the time.
     let cache = task.isolate().session_cache.borrow();
-    let seen = cache
-        .get(&presented.sid)
-        .map_or(Millis::ZERO, |cached| cached.presented_for(later.generation, &arrived));
+    let seen = cache.get(&presented.sid).map_or(Millis::ZERO, |cached| {
+        cached.presented_for(later.generation, &arrived)
+    });
+    // control: replay_is_certain
     seen > grace || age > grace + CERTAIN
 }
 
@@ -237,7 +234,9 @@ pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> Se
         {
             return Err(record_store::unavailable(task, &presented.sid));
         }
-        record = record_store::cached(task, &presented.sid).record.unwrap_or(record);
+        record = record_store::cached(task, &presented.sid)
+            .record
+            .unwrap_or(record);
     }
     let mut status = record.status(&presented, is_copy(task, &presented, &record));
     // A copy of a bound session's cookie is refused without the bound cookie, and need not end the session.

@@ -219,10 +219,9 @@ impl Record {
 
     /// Returns the first generation after this one whose cookie was presented, if there is one.
     #[must_use]
-    pub fn replaced_by(&self, generation: u64) -> Option<&Presented> {
-        self.presented
-            .iter()
-            .find(|one| one.generation > generation)
+    pub fn replaced_by(&self, generation: u64) -> Option<Presented> {
+        let mut presented = self.presented.iter().copied();
+        presented.find(|one| one.generation > generation)
     }
 
     /// Creates the record of an ended session, without its tokens.

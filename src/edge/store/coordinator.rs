@@ -14,6 +14,10 @@ use crate::oauth::pkce;
 /// Longest time that the host gives a coordinator for a read or a write.
 pub(in crate::edge) const COORDINATOR_TIME: Millis = Millis::from_secs(3);
 
+/// Longest time for which a request waits for what it does not need: the record of a session whose access token is valid, or
+/// the coordinator's time.
+pub(in crate::edge) const STATUS_TIME: Millis = Millis(300);
+
 /// The coordinator did not respond, or its response was invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::edge) struct Unreachable;
@@ -69,11 +73,23 @@ fn learn_time(task: &Task, time: Option<UnixMillis>, asked: Instant) {
 }
 
 /// Reads the coordinator's time, unless this isolate knows it already or the coordinator has no clock. Called before a time
-/// is written that other isolates will read. Without the coordinator, this machine's clock must do.
+/// is written that other isolates will read. If the coordinator does not respond in a moment, this machine's clock must do.
 pub(in crate::edge) async fn find_time(task: &Task) {
-    if task.isolate().clock.is_unknown() && is_up(task) {
-        let _ = read(task, Vec::new()).await;
+    const NAME: &str = "time";
+    if !task.isolate().clock.is_unknown() || !is_up(task) {
+        return;
     }
+    let found = {
+        let cache = task.isolate().session_cache.borrow();
+        cache.flight(NAME, &task.now())
+    };
+    let flight = found.unwrap_or_else(|| {
+        task.start_flight(NAME, |part| async move {
+            // A failure is in the log.
+            let _ = read(&part, Vec::new()).await;
+        })
+    });
+    task.sleep(Some(flight), STATUS_TIME).await;
 }
 
 pub(in crate::edge) async fn swap(

@@ -27,33 +27,34 @@ const WRITES: u32 = 5;
 /// Returns the next intent of this flight after the one in the record.
 pub(in crate::edge) fn intent(task: &Task, record: &Record) -> Intent {
     Intent {
-        holder: holder(task),
+        holder: name_of(task, task.flight().unwrap_or_default()),
         number: record.next_number(),
         written_at: task.now().wall,
     }
 }
 
-/// Returns the name of this flight: that of the isolate and the flight's number.
-fn holder(task: &Task) -> String {
+/// Returns the name of a flight of this isolate: the name of the isolate and the number of the flight.
+fn name_of(task: &Task, FlightId(number): FlightId) -> String {
     let mut name = [task.isolate().name(), "."].concat();
-    let FlightId(number) = task.flight().unwrap_or_default();
     json::write_number(&mut name, number.into());
     name
 }
 
-/// Returns true if another flight may be alive that holds the session's lease by this intent. A flight of this isolate that
-/// has ended is not alive: its intent is left over from a write whose response was lost.
-fn may_be_alive(task: &Task, intent: &Intent) -> bool {
-    if !intent.is_held(&task.now()) || intent.holder == holder(task) {
+/// Returns true if a flight other than `own` may be alive that holds the session's lease by this intent. A flight of this
+/// isolate that has ended is not alive: its intent is left over from a write whose response was lost.
+fn may_be_alive(task: &Task, own: Option<FlightId>, intent: &Intent) -> bool {
+    if !intent.is_held(&task.now()) {
         return false;
     }
     let (isolate, number) = strings::split_once(&intent.holder, b'.');
+    if isolate != task.isolate().name() {
+        return true;
+    }
     let number = number.and_then(json::parse_u64);
-    let own = number.filter(|_| isolate == task.isolate().name());
-    own.is_none_or(|number| {
-        let cache = task.isolate().session_cache.borrow();
-        u32::try_from(number).is_ok_and(|number| cache.is_in_flight(FlightId(number)))
-    })
+    let flight = number.and_then(|number| u32::try_from(number).ok());
+    let flight = flight.map(FlightId).filter(|flight| Some(*flight) != own);
+    let cache = task.isolate().session_cache.borrow();
+    flight.is_some_and(|flight| cache.is_in_flight(flight))
 }
 
 /// A flight's own observation of the intents of others, besides that of its isolate, which needs a monotonic clock.
@@ -72,7 +73,6 @@ impl Watch {
 
     /// Returns the time after which this flight may take the lease, if no other flight writes an intent until then.
     /// Returns `None` if the flight may take the lease now.
-    // control: foreign_intent_is_honored
     pub(in crate::edge) fn time_left(
         &mut self,
         task: &Task,
@@ -82,8 +82,9 @@ impl Watch {
         let record = fetched.stored.record.as_deref();
         let counts = record.and_then(|record| record.intent.clone());
         let intents = [counts, fetched.intent.clone()];
-        let are_dead = intents.iter().flatten().all(|it| !may_be_alive(task, it));
-        if are_dead {
+        let is_alive = |intent: &Intent| may_be_alive(task, task.flight(), intent);
+        // control: foreign_intent_is_honored
+        if !intents.iter().flatten().any(is_alive) {
             return None;
         }
         if intents != self.intents {
@@ -92,16 +93,23 @@ impl Watch {
         let cache = task.isolate().session_cache.borrow();
         let cached = cache.get(sid);
         let seen = cached.map_or(Millis::ZERO, |cached| cached.seen_for(&task.own_time()));
-        let left = LEASE.saturating_sub(seen.max(self.since.at_least(&task.mark())));
+        // control: observer_counts_certain_time
+        let seen_here = self.since.at_least(&task.mark());
+        let left = LEASE.saturating_sub(seen.max(seen_here));
         (left > Millis::ZERO).then_some(left)
     }
 }
 
-/// Returns true if this isolate knows that another flight may be refreshing the session.
+/// Returns true if this isolate knows of a flight that may hold the session's lease, and is not this isolate's own current
+/// one.
 pub(in crate::edge) fn is_held_elsewhere(task: &Task, sid: &str) -> bool {
     let record = record_store::cached(task, sid).record;
     let intent = record.as_ref().and_then(|record| record.intent.as_ref());
-    intent.is_some_and(|intent| may_be_alive(task, intent))
+    let own = {
+        let cache = task.isolate().session_cache.borrow();
+        cache.flight(sid, &task.now())
+    };
+    intent.is_some_and(|intent| may_be_alive(task, own, intent))
 }
 
 /// Notes that this task holds the lease: the coordinator has accepted `record`, which contains the task's intent. `since` is
@@ -201,7 +209,10 @@ async fn found(task: &Task, lease: Lease) -> Option<Lease> {
     let is_current = |record: &Rc<Record>| {
         record.ended.is_none() && record.generation <= lease.session.generation
     };
-    let is_foreign = |intent: &Intent| !intent.holder.is_empty() && intent.holder != holder(task);
+    let own = lease.record.intent.as_ref();
+    let is_foreign = |intent: &Intent| {
+        !intent.holder.is_empty() && own.is_none_or(|own| own.holder != intent.holder)
+    };
     let counts = record.as_ref().and_then(|record| record.intent.as_ref());
     let is_lost = counts.is_some_and(is_foreign) || intent.as_ref().is_some_and(is_foreign);
     if is_lost || !record.as_ref().is_none_or(is_current) {

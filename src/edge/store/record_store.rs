@@ -11,15 +11,11 @@ use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
 use crate::edge::session::record::merge::{self, merge};
 use crate::edge::session::record::{Intent, LEASE, Record, Stored};
 use crate::edge::session::{KEPT, Session};
-use crate::edge::store::coordinator::{self, COORDINATOR_TIME, Unreachable};
+use crate::edge::store::coordinator::{self, COORDINATOR_TIME, STATUS_TIME, Unreachable};
 use crate::edge::store::seal::{self, OpenError};
 use crate::edge::store::tombstone::{self, LogoutTimes};
 use crate::edge::task::{FlightGuard, PendingReply, Task, boxed};
 use crate::session::EndReason;
-
-/// Longest time for which a request whose access token is valid waits for the record of its session. The record of a
-/// session in a cookie only says that the session has ended or continues with another generation.
-const STATUS_TIME: Millis = Millis(300);
 
 /// Largest number of attempts to write a user's activity while other isolates write the record, too.
 const TOUCHES: u32 = 3;
@@ -36,15 +32,19 @@ pub(in crate::edge) struct Fetched {
     pub(in crate::edge) intent: Option<Intent>,
 }
 
-/// Merges this isolate's record with the store's.
+/// Merges this isolate's record with the store's. Without a record in the store, this isolate's counts only if the store
+/// has never had it, or if a flight may be refreshing the session. Otherwise the store has dropped the session.
 fn merged(task: &Task, ours: Option<Rc<Record>>, stored: Option<Rc<Record>>) -> Option<Rc<Record>> {
-    match (ours, stored) {
-        (Some(ours), Some(stored)) => {
-            let idle = task.config().flow.limits.idle;
-            Some(Rc::new(merge(&ours, &stored, idle)))
-        }
-        (ours, stored) => ours.or(stored),
-    }
+    let Some(stored) = stored else {
+        let is_held = |intent: &Intent| intent.is_held(&task.now());
+        return ours.filter(|ours| {
+            merge::is_unwritten(ours, None) || ours.intent.as_ref().is_some_and(is_held)
+        });
+    };
+    Some(match ours {
+        Some(ours) => Rc::new(merge(&ours, &stored, task.config().flow.limits.idle)),
+        None => stored,
+    })
 }
 
 /// Returns true if a record is too long for some store.
@@ -69,8 +69,13 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Fet
     let found = open_record(task, &session.sid, entries.next().flatten()).await?;
     let (mut version, mut theirs) = (found.version, found.record);
     let intent = theirs.as_ref().and_then(|theirs| theirs.intent.clone());
-    let (is_over, is_all) =
-        boxed(is_ended_by_provider(task, session, theirs.as_deref(), entries.collect())).await;
+    let (is_over, is_all) = boxed(is_ended_by_provider(
+        task,
+        session,
+        theirs.as_deref(),
+        entries.collect(),
+    ))
+    .await;
     // control: back_channel_logout_is_found
     if is_over {
         let over = Record::of_ended(session, EndReason::ProviderEnded, task.now().wall);
@@ -82,7 +87,7 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Fet
         && merge::is_unwritten(&counts, theirs.as_deref())
         && let Ok(Some(written)) = write(task, session, version.clone(), &counts).await
     {
-        version = Some(written);
+        (version, theirs) = (Some(written), Some(counts));
     }
     let (now, own) = (task.now(), task.own_time());
     let mut cache = task.isolate().session_cache.borrow_mut();
@@ -247,7 +252,10 @@ pub(in crate::edge) fn cache_unwritten(task: &Task, session: &Session, record: R
     let now = task.now();
     let mut cache = task.isolate().session_cache.borrow_mut();
     let known = &mut cache.entry(&session.sid, &now).stored.record;
-    *known = merged(task, Some(record), known.take());
+    *known = match known.take() {
+        Some(known) => merged(task, Some(record), Some(known)),
+        None => Some(record),
+    };
 }
 
 /// Caches a user's activity that could not be written.
@@ -318,6 +326,7 @@ pub(in crate::edge) async fn write(
         if !is_late {
             cached.stored.version = Some(version.clone());
         }
+        cached.observe(record.intent.as_ref(), task.own_time());
     }
     Ok(written)
 }

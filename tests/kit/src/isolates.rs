@@ -79,6 +79,8 @@ pub struct Setup {
     pub skews: Vec<i64>,
     /// True if the coordinator gives its time.
     pub has_time: bool,
+    /// The largest difference between two isolates' clocks in milliseconds, at any time.
+    pub spread: u64,
     /// True if the isolates have a monotonic clock. Otherwise the wall clock takes its place.
     pub is_steady: bool,
 }
@@ -98,20 +100,13 @@ impl Default for Setup {
             refresh_timeout: 10,
             skews: vec![0; 8],
             has_time: true,
+            spread: 2000,
             is_steady: true,
         }
     }
 }
 
 impl Setup {
-    /// Returns the largest difference between two isolates' clocks in milliseconds.
-    pub fn spread(&self) -> u64 {
-        let isolates = || self.skews.iter().take(self.isolates);
-        let latest = isolates().max().copied().unwrap_or_default();
-        let earliest = isolates().min().copied().unwrap_or_default();
-        latest.abs_diff(earliest)
-    }
-
     fn config(&self, ring: usize) -> Config {
         let keys: Vec<String> = RINGS[ring]
             .iter()
@@ -133,14 +128,16 @@ impl Setup {
             "client":{{"id":"web","auth":{{"method":"none"}}}},
             "cookie":{{"keys":[{keys}]}},
             "session":{{"idle":{},"absolute":{},"grace":{},"recheck":{},"storage":"{storage}","bind":{bind}}},
-            "requestTimeout":{},"refreshTimeout":{},
+            "requestTimeout":{},"refreshTimeout":{},"clockTolerance":{},
             "routes":[{{"prefix":"/api/","upstream":"https://api.example.com/v1/"}}]}}"#,
             self.idle,
             self.absolute,
             self.grace,
             self.recheck,
             self.request_timeout,
-            self.refresh_timeout
+            self.refresh_timeout,
+            // Logins compare the provider's time, too.
+            if self.has_time { 60 } else { 300 }
         );
         Config::parse(&json).unwrap()
     }
@@ -512,6 +509,10 @@ impl World {
     pub fn set_clock(&mut self, i: usize, by: i64) {
         self.tell(|| format!("the clock of isolate {i} jumps by {by} ms"));
         self.isolates[i].skew += by;
+        self.setup.skews[i] += by;
+        if !self.setup.is_steady {
+            self.watch.unsteady.insert(i);
+        }
     }
 
     fn after(&mut self, delay: u64, todo: Todo) {

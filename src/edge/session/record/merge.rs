@@ -18,7 +18,6 @@ use crate::edge::session::record::{Intent, MOST_PRESENTED, Presented, Record};
 use crate::session::EndReason;
 
 /// Merges `ours`, which this isolate remembers, with the store's record. `idle` is the idle limit of sessions.
-// control: uncommitted_successor_is_kept
 #[must_use]
 #[inline(never)]
 pub fn merge(ours: &Record, stored: &Record, idle: Millis) -> Record {
@@ -70,6 +69,7 @@ fn first_counts(ours: &Record, stored: &Record, idle: Millis) -> bool {
         (Some(EndReason::Idle), None) => !was_active(stored, ours, idle),
         (Some(_), None) => true,
         (None, None) => match ours.generation.cmp(&stored.generation) {
+            // control: uncommitted_successor_is_kept
             Ordering::Greater => true,
             Ordering::Less => false,
             Ordering::Equal => ours.session.is_some() && stored.session.is_none(),
@@ -85,9 +85,9 @@ fn was_active(record: &Record, end: &Record, idle: Millis) -> bool {
 
 /// Returns the later one of two intents. If they have the same number, returns the first one.
 fn later<'a>(first: Option<&'a Intent>, second: Option<&'a Intent>) -> Option<&'a Intent> {
-    // control: lost_intent_is_honored
     match (first, second) {
         (Some(first), Some(second)) if second.number > first.number => Some(second),
+        // control: lost_intent_is_honored
         (None, second) => second,
         (first, _) => first,
     }

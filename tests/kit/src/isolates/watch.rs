@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom::Secret;
+use strongroom::base::clock::Instant;
 use strongroom::base::http::Outcome;
 use strongroom::edge::session::Session;
 use strongroom::edge::session::record::Record;
@@ -172,6 +173,8 @@ pub struct Watch {
     pub accounts: BTreeMap<String, Account>,
     families: BTreeMap<usize, Family>,
     exchanges: Vec<Exchange>,
+    /// The isolates whose only clock was set while they were running.
+    pub(super) unsteady: BTreeSet<usize>,
     /// The time of the last intent of each request that has written one.
     intended: BTreeMap<VisitId, u64>,
     visits: BTreeMap<VisitId, Presented>,
@@ -236,6 +239,7 @@ impl Watch {
             accounts: BTreeMap::new(),
             families: BTreeMap::new(),
             exchanges: Vec::new(),
+            unsteady: BTreeSet::new(),
             intended: BTreeMap::new(),
             visits: BTreeMap::new(),
             sealed: BTreeMap::new(),
@@ -444,6 +448,7 @@ impl World {
         // A refresh that is in flight when the provider asks to wait may continue.
         let told = self.watch.told_to_wait.get(&(isolate, epoch));
         let told = told.filter(|(told, until)| visit.began > *told && self.now < *until);
+        let told = told.filter(|_| !self.watch.unsteady.contains(&isolate));
         Invariant::Heeded.holds_if(told.is_none(), || {
             format!("visit {id} sends {token}, and isolate {isolate} was told to wait: {told:?}")
         });
@@ -601,11 +606,21 @@ impl World {
         });
     }
 
+    /// Returns the latest time that it may be for an isolate: by its own clock, or by the coordinator's.
+    fn latest_clock(&self, isolate: usize) -> Instant {
+        let clock = self.clock(isolate);
+        let shared = self.now + if self.setup.has_time { SKEW } else { 0 };
+        Instant {
+            wall: clock.wall.max(shared),
+            ..clock
+        }
+    }
+
     /// Returns true if the cookie of this request contains an access token that is valid by the clock of its isolate
     /// and that no API has rejected.
     fn has_valid_token(&self, id: VisitId) -> bool {
         let visit = &self.visits[id];
-        let clock = self.clock(visit.isolate);
+        let clock = self.latest_clock(visit.isolate);
         let session = self.watch.visits.get(&id).and_then(|p| p.session.as_ref());
         let is_valid =
             |session: &Session| clock.wall < session.requested.saturating_add(session.lifetime.0);
@@ -716,7 +731,7 @@ impl World {
     /// Checks that the access token that a request forwards has not expired, and records the token's session.
     pub(super) fn forwards(&mut self, id: VisitId, access_token: &str) {
         let until = self.provider.access_until(access_token);
-        let latest = until.map(|until| until.saturating_add(self.setup.spread()));
+        let latest = until.map(|until| until.saturating_add(self.setup.spread));
         Invariant::Expired.holds_if(latest.is_some_and(|latest| self.now < latest), || {
             format!("visit {id} sends a token that expired at {until:?}")
         });
@@ -815,6 +830,8 @@ impl World {
                 return Err((Invariant::Copied, why));
             }
             EndReason::ProviderEnded => family.is_refused || family.back_channel.is_some(),
+            // The login's isolate could not ask the coordinator for the time.
+            EndReason::Idle | EndReason::Absolute if self.is_misdated(account) => true,
             EndReason::Idle => {
                 let active = match presented {
                     Some(session) => session.active,
@@ -1000,7 +1017,7 @@ impl World {
         Invariant::Later.holds_if(is_later, || format!("visit {id} got {}", given.status));
         self.watch.later += 1;
         self.watch.wanted += u64::from(is_wanted);
-        let clock = self.clock(visit.isolate);
+        let clock = self.latest_clock(visit.isolate);
         let held = match &presented.session {
             Some(session) => Some(session.clone()),
             // A session that seems idle to this isolate may have been active in another isolate.
@@ -1041,6 +1058,24 @@ impl World {
             presented.is_some_and(|presented| !self.must_prove(*id, presented))
         };
         account.logout.is_some() || unproven.any(may_end)
+    }
+
+    /// Returns true if the session's start in its cookie or record is by another clock than the coordinator's.
+    fn is_misdated(&self, account: &Account) -> bool {
+        let began = self.provider.families[account.family].login_at;
+        let misdated = |session: &Session| session.began.abs_diff(began) > 2 * SKEW + SLOWEST;
+        let record = account.record.as_ref();
+        let mut presented = self.watch.visits.values();
+        self.setup.has_time
+            && (record
+                .and_then(|record| record.session.as_deref())
+                .is_some_and(misdated)
+                || presented.any(|presented| {
+                    let session = presented.session.as_ref();
+                    session.is_some_and(|session| {
+                        family_and_place(session).0 == account.family && misdated(session)
+                    })
+                }))
     }
 
     /// Returns true if a session may have reached its absolute limit.
@@ -1104,7 +1139,11 @@ impl World {
         }
         let later = account.noted.range(session.generation + 1..);
         let replaced = later.map(|(_, at)| *at).min();
-        let longest = watch.grace + recheck + SKEW;
+        let mut longest = watch.grace + recheck + SKEW;
+        // Without the coordinator's time, an isolate that has not seen the later cookie for as long cannot be certain.
+        if !self.setup.has_time {
+            longest += 3_600_000 + self.setup.spread;
+        }
         Invariant::Replay.holds_if(replaced.is_none_or(|at| visit.began < at + longest), || {
             format!("visit {id} was served, and its cookie was replaced at {replaced:?}")
         });
