@@ -133,6 +133,7 @@ impl Handler {
 
     /// Starts a task for a request. The task's number is invalid after [`Step::Done`].
     pub fn begin(&mut self, now: Instant, request: Request) -> (TaskId, Step) {
+        let now = self.isolate.clock.read(now);
         self.isolate.clock.check(&now);
         let task = Task::new(&self.isolate, now, now);
         let response = Box::pin(router::handle(task.clone(), Box::new(request)));
@@ -202,6 +203,7 @@ impl Handler {
     /// Continues a task with the reply to its last effect. Returns an error response without details if the number is
     /// unknown.
     pub fn resume(&mut self, now: Instant, id: TaskId, reply: Reply) -> Step {
+        let now = self.isolate.clock.read(now);
         match self.running(id) {
             Some(running) => running.reply(now, reply),
             None => return Step::Done(Response::Own(response::failure())),

@@ -85,22 +85,6 @@ impl Instant {
         monotonic.max(wall)
     }
 
-    /// Returns true if the host has a monotonic clock. Some platforms, such as Cloudflare Workers, give the wall clock for
-    /// it.
-    #[must_use]
-    pub const fn is_steady(&self) -> bool {
-        self.monotonic.0.abs_diff(self.wall) > 1000
-    }
-
-    /// Returns the time since this instant by the monotonic clock alone, or zero if the host has none.
-    #[must_use]
-    pub const fn steadily_elapsed(&self, now: &Self) -> Millis {
-        match now.is_steady() {
-            true => now.monotonic.saturating_sub(self.monotonic),
-            false => Millis::ZERO,
-        }
-    }
-
     /// Returns the instant before `self` at which the wall clock showed `wall`, if nobody set the wall clock between
     /// the two instants. If `wall` is later than `self`, returns `self`.
     #[must_use]
@@ -113,32 +97,14 @@ impl Instant {
     }
 }
 
-/// A start or an end of a measurement by a task that may have no clock except the wall clock.
-///
-/// `waited` is the time of all waits that the task has completed by timers of the host. Where nothing else is steady, this
-/// time is certain to have passed.
+/// The start of a measurement by a task that may have no clock except the wall clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// Both clocks.
     pub at: Instant,
-    /// The waits that the task has completed.
+    /// The sum of all waits that the task has completed until now, by timers of the host. Where no clock is steady, this
+    /// time is certain to have passed.
     pub waited: Millis,
-}
-
-impl Mark {
-    /// Returns a time that has certainly passed between this mark and a later one of the same task.
-    #[must_use]
-    pub fn at_least(&self, later: &Self) -> Millis {
-        let waited = later.waited.saturating_sub(self.waited);
-        self.at.steadily_elapsed(&later.at).max(waited)
-    }
-
-    /// Returns the longest time for which there is evidence between this mark and a later one of the same task.
-    #[must_use]
-    pub fn at_most(&self, later: &Self) -> Millis {
-        let waited = later.waited.saturating_sub(self.waited);
-        self.at.elapsed(&later.at).max(waited)
-    }
 }
 
 #[cfg(test)]
@@ -164,25 +130,6 @@ mod tests {
         assert_eq!(now.back_to(997_000), at(7, 997));
         assert_eq!(now.back_to(980_000), at(0, 980));
         assert_eq!(now.back_to(2_000_000), now);
-    }
-
-    #[test]
-    fn wall_clock_alone_proves_no_time() {
-        let mark = |monotonic, wall, waited| Mark {
-            at: at(monotonic, wall),
-            waited: Millis::from_secs(waited),
-        };
-        let seconds = Millis::from_secs;
-        // The wall clock was set by 20 s.
-        let (start, end) = (mark(10, 1_000, 0), mark(12, 1_022, 1));
-        assert_eq!(start.at_least(&end), seconds(2));
-        assert_eq!(start.at_most(&end), seconds(22));
-        // The monotonic clock is the wall clock.
-        let (start, end) = (mark(1_000, 1_000, 3), mark(1_022, 1_022, 4));
-        assert_eq!(start.at_least(&end), seconds(1));
-        assert_eq!(start.at_most(&end), seconds(22));
-        // It was set back.
-        assert_eq!(start.at_most(&mark(900, 900, 8)), seconds(5));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::codec::json;
 use crate::edge::config::Config;
 use crate::edge::io::{Event, FlightId};
 use crate::edge::isolate::cache::SessionCache;
-use crate::edge::isolate::clock::SharedClock;
+use crate::edge::isolate::clock::Clocks;
 use crate::edge::isolate::opened::Opened;
 use crate::edge::isolate::provider::Provider;
 use crate::oauth::dpop::Nonces;
@@ -73,7 +73,7 @@ pub(super) struct Isolate {
     pub(super) provider_nonces: RefCell<Nonces>,
     pub(super) upstream_nonces: RefCell<Nonces>,
     pub(super) session_cache: RefCell<SessionCache>,
-    pub(super) clock: SharedClock,
+    pub(super) clock: Clocks,
     pub(super) opened: RefCell<Opened>,
     events: RefCell<Vec<Event>>,
     /// The time of the last report of each of these faults, and the number of times since then.
@@ -96,7 +96,7 @@ impl Isolate {
             provider_nonces: RefCell::default(),
             upstream_nonces: RefCell::default(),
             session_cache: RefCell::default(),
-            clock: SharedClock::default(),
+            clock: Clocks::default(),
             opened: RefCell::default(),
             events: RefCell::default(),
             seldom: Default::default(),

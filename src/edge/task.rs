@@ -201,12 +201,25 @@ impl Task {
         self.0.now.get()
     }
 
-    /// Returns the start or the end of a measurement.
+    /// Starts a measurement.
     pub(super) fn mark(&self) -> Mark {
         Mark {
             at: self.own_time(),
             waited: self.0.waited.get(),
         }
+    }
+
+    /// Returns a time that has certainly passed since a mark of this task.
+    pub(super) fn passed_at_least(&self, since: &Mark) -> Millis {
+        let waited = self.0.waited.get().saturating_sub(since.waited);
+        let clock = &self.isolate().clock;
+        clock.certain(&since.at, &self.own_time()).max(waited)
+    }
+
+    /// Returns the longest time for which there is evidence since a mark of this task.
+    pub(super) fn passed_at_most(&self, since: &Mark) -> Millis {
+        let waited = self.0.waited.get().saturating_sub(since.waited);
+        since.at.elapsed(&self.own_time()).max(waited)
     }
 
     /// Returns the earliest time that it may be, since the clocks of isolates may differ. Verdicts against a session use it.

@@ -311,7 +311,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "observer_counts_certain_time",
         fault: "a flight takes a lease over because the wall clock was set",
         noticed_by: "isolates_single_flight",
-        breaks: Instead("self.since.at_most(&task.mark())"),
+        breaks: Instead("task.passed_at_most(&self.since)"),
     },
     Variant {
         control: "holder_stops_first",

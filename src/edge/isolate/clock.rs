@@ -16,6 +16,9 @@ const TOLERANCE: Millis = Millis::from_secs(300);
 /// has set the wall clock, or the machine was asleep.
 const STEP: u64 = 2000;
 
+/// The monotonic clock and the wall clock are the same clock if they differ by at most this many milliseconds.
+const SAME: u64 = 1000;
+
 /// A difference of this size is reported to the operator.
 const NOTABLE: u64 = 5000;
 
@@ -33,16 +36,42 @@ enum Source {
     Coordinator { time: UnixMillis, at: Instant },
 }
 
-/// The shared clock as one isolate knows it.
+/// The clocks of an isolate, and the shared clock as this isolate knows it.
 #[derive(Default)]
-pub(in crate::edge) struct SharedClock {
+pub(in crate::edge) struct Clocks {
+    /// The latest value of the monotonic clock.
+    latest: Cell<Millis>,
+    /// The time that was added to the monotonic clock, because it went back.
+    added: Cell<Millis>,
+    /// True if the host has a monotonic clock. Some platforms, such as Cloudflare Workers, give the wall clock for it.
+    is_steady: Cell<bool>,
     source: Cell<Source>,
     /// True if somebody has set this machine's clock since the last read, or if the machine was asleep.
     is_doubtful: Cell<bool>,
     reported: Cell<Option<Instant>>,
 }
 
-impl SharedClock {
+impl Clocks {
+    /// Takes the time that the host passes with each call. Returns it with a monotonic clock that never goes back.
+    pub(in crate::edge) fn read(&self, host: Instant) -> Instant {
+        self.is_steady
+            .set(host.monotonic.0.abs_diff(host.wall) > SAME);
+        let mut monotonic = host.monotonic + self.added.get();
+        let back = self.latest.get().saturating_sub(monotonic);
+        self.added.set(self.added.get() + back);
+        monotonic = monotonic + back;
+        self.latest.set(monotonic);
+        Instant { monotonic, ..host }
+    }
+
+    /// Returns a time that has certainly passed between two instants of this isolate: zero if no clock is steady.
+    pub(in crate::edge) fn certain(&self, since: &Instant, now: &Instant) -> Millis {
+        match self.is_steady.get() {
+            true => now.monotonic.saturating_sub(since.monotonic),
+            false => Millis::ZERO,
+        }
+    }
+
     /// Takes the coordinator's time from a read that was sent at `asked`, and whose response arrived at `now`.
     pub(in crate::edge) fn learn(&self, time: Option<UnixMillis>, asked: Instant, now: Instant) {
         self.is_doubtful.set(false);
@@ -132,9 +161,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn clock_that_goes_back_stands_still_once() {
+        let clocks = Clocks::default();
+        assert_eq!(clocks.read(at(9000, 9000)), at(9000, 9000));
+        assert_eq!(clocks.read(at(5400, 5400)), at(9000, 5400));
+        assert_eq!(clocks.read(at(5401, 5401)), at(9001, 5401));
+        assert_eq!(clocks.read(at(9000, 9000)), at(12_600, 9000));
+    }
+
+    #[test]
+    fn wall_clock_alone_proves_no_time() {
+        let clocks = Clocks::default();
+        let (start, end) = (clocks.read(at(9000, 9000)), clocks.read(at(9020, 9020)));
+        assert_eq!(clocks.certain(&start, &end), Millis::ZERO);
+        let (start, end) = (clocks.read(at(10, 9000)), clocks.read(at(30, 9000)));
+        assert_eq!(clocks.certain(&start, &end), Millis::from_secs(20));
+    }
+
     /// Returns a clock that learned at the first instant that the coordinator's clock shows 5000 s.
-    fn learned() -> SharedClock {
-        let clock = SharedClock::default();
+    fn learned() -> Clocks {
+        let clock = Clocks::default();
         clock.learn(Some(5_000_000), at(10, 9000), at(10, 9000));
         clock
     }
@@ -149,14 +196,14 @@ mod tests {
 
     #[test]
     fn coordinator_reads_its_clock_during_the_read() {
-        let clock = SharedClock::default();
+        let clock = Clocks::default();
         clock.learn(Some(5_000_000), at(10, 9000), at(12, 9002));
         assert_eq!(clock.instant(at(12, 9002)).wall, 5_001_000);
     }
 
     #[test]
     fn own_clock_counts_with_a_tolerance_if_the_coordinator_has_none() {
-        let clock = SharedClock::default();
+        let clock = Clocks::default();
         assert!(clock.is_unknown());
         assert_eq!(clock.tolerance(), TOLERANCE);
         clock.learn(None, at(10, 9000), at(10, 9000));
@@ -183,7 +230,7 @@ mod tests {
 
     #[test]
     fn notable_difference_is_reported_once_an_hour() {
-        let clock = SharedClock::default();
+        let clock = Clocks::default();
         let now = at(10, 9000);
         assert_eq!(clock.difference(8_996_000, &now), None);
         assert_eq!(clock.difference(8_820_000, &now), Some((180, true)));

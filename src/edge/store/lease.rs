@@ -92,9 +92,12 @@ impl Watch {
         }
         let cache = task.isolate().session_cache.borrow();
         let cached = cache.get(sid);
-        let seen = cached.map_or(Millis::ZERO, |cached| cached.seen_for(&task.own_time()));
+        let clock = &task.isolate().clock;
+        let seen = cached.map_or(Millis::ZERO, |cached| {
+            clock.certain(&cached.seen_since(), &task.own_time())
+        });
         // control: observer_counts_certain_time
-        let seen_here = self.since.at_least(&task.mark());
+        let seen_here = task.passed_at_least(&self.since);
         let left = LEASE.saturating_sub(seen.max(seen_here));
         (left > Millis::ZERO).then_some(left)
     }
@@ -141,7 +144,7 @@ pub(in crate::edge) fn outlasts_a_write(task: &Task) -> bool {
     let lease = task.lease().borrow();
     // control: holder_stops_first
     lease.as_ref().is_some_and(|lease| {
-        let held = lease.since.at_most(&task.mark());
+        let held = task.passed_at_most(&lease.since);
         held + COORDINATOR_TIME < LEASE
     })
 }

@@ -230,7 +230,7 @@ impl World {
         if !given.lacks_proof() && !is_unproven_logout {
             return false;
         }
-        let spread = self.setup.spread() + ROUNDING;
+        let spread = self.setup.spread + ROUNDING;
         let has_proof = bound.as_ref().is_some_and(|bound| {
             let is_in_flight = visit.began.abs_diff(bound.since) + spread <= IN_FLIGHT;
             is_in_flight || self.is_proven(id, &presented.sid, bound, VALID - spread)
@@ -300,7 +300,7 @@ impl World {
                 given.status
             )
         });
-        let spread = self.setup.spread() + ROUNDING;
+        let spread = self.setup.spread + ROUNDING;
         let is_good_answer = visit
             .is_answer_until
             .is_some_and(|until| visit.began + spread < until);
