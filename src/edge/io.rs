@@ -4,7 +4,7 @@ use crate::prelude::*;
 use core::fmt;
 
 use crate::Secret;
-use crate::base::clock::Millis;
+use crate::base::clock::{Millis, UnixMillis};
 use crate::base::error::Error;
 use crate::base::http::{HttpRequest, Outcome};
 use crate::egress::token_reflection::Scope;
@@ -105,8 +105,8 @@ pub enum Effect {
         /// The lifetime of the value.
         lifetime: Millis,
     },
-    /// Waits until the key has another version or the time has passed. The host may reply earlier. The reply is
-    /// [`Reply::Waited`].
+    /// Waits until the key has another version or the time has passed. The coordinator may end the wait earlier. The reply
+    /// is [`Reply::Waited`] or [`Reply::Noticed`].
     Wait {
         /// The key.
         key: String,
@@ -116,7 +116,7 @@ pub enum Effect {
         time: Millis,
     },
     /// Waits until a flight has finished ([`Event::FlightFinished`]) or the time has passed. The reply is
-    /// [`Reply::Waited`]. The wait begins with the step: another task may finish the flight at any later time.
+    /// [`Reply::Waited`] or [`Reply::Noticed`]. The wait begins with the step: another task may finish the flight at any later time.
     Sleep {
         /// The flight. `None`: only the time counts.
         flight: Option<FlightId>,
@@ -216,12 +216,19 @@ pub enum Reply {
     Opened(Option<Secret>),
     /// Result of [`Effect::Seal`]: nonce, ciphertext and tag.
     Sealed(Vec<u8>),
-    /// Result of [`Effect::Read`]: one entry per key.
-    Entries(Vec<Option<Entry>>),
+    /// Result of [`Effect::Read`].
+    Entries {
+        /// One entry per key.
+        entries: Vec<Option<Entry>>,
+        /// The coordinator's time at the read, if the coordinator has a clock.
+        time: Option<UnixMillis>,
+    },
     /// Result of [`Effect::Swap`]: the new version, or `None` if the key had another version.
     Swapped(Option<String>),
-    /// Result of [`Effect::Wait`] and [`Effect::Sleep`].
+    /// Result of [`Effect::Wait`] and [`Effect::Sleep`]: the host's timer says that the time has passed.
     Waited,
+    /// Result of [`Effect::Wait`] and [`Effect::Sleep`]: the coordinator or a flight ended the wait earlier.
+    Noticed,
     /// Result of [`Effect::Send`] and [`Effect::Await`].
     Sent(Outcome),
     /// Result of [`Effect::Send`] and [`Effect::Await`] while no response has arrived. The task continues to wait with

@@ -468,7 +468,10 @@ impl Host {
             }
             Effect::Read(keys) => {
                 let entries = keys.iter().map(|key| self.store.get(key).cloned());
-                Reply::Entries(entries.collect())
+                Reply::Entries {
+                    entries: entries.collect(),
+                    time: None,
+                }
             }
             Effect::Swap {
                 key,

@@ -89,7 +89,10 @@ fn activity_is_written_despite_other_writes() {
 fn store_that_omits_entries_counts_as_down() {
     let mut host = Host::signed_in_with(&in_store());
     host.restart(&json!({}));
-    let reply = Reply::Entries(Vec::new());
+    let reply = Reply::Entries {
+        entries: Vec::new(),
+        time: None,
+    };
     host.wrong_replies.push_back(("Read", reply));
     let answered = host.call("GET", "/api/orders");
     assert_eq!(

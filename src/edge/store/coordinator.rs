@@ -43,7 +43,7 @@ pub(in crate::edge) async fn read(
 ) -> Result<Vec<Option<Entry>>, Unreachable> {
     let count = keys.len();
     match task.perform(Effect::Read(keys)).await {
-        Reply::Entries(entries) if entries.len() == count => {
+        Reply::Entries { entries, .. } if entries.len() == count => {
             task.isolate()
                 .session_cache
                 .borrow_mut()

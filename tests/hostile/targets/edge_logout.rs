@@ -37,7 +37,10 @@ pub fn check(input: &[u8]) {
             location: None,
         })),
         Effect::Verify { .. } => Reply::Verified(true),
-        Effect::Read(keys) => Reply::Entries(vec![None; keys.len()]),
+        Effect::Read(keys) => Reply::Entries {
+            entries: vec![None; keys.len()],
+            time: None,
+        },
         Effect::Swap { key, .. } => {
             written.push(key);
             Reply::Swapped(Some("1".to_owned()))

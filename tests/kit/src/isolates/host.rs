@@ -424,7 +424,10 @@ impl World {
         let (reply, about) = match effect {
             Effect::Read(keys) => {
                 let entries = keys.iter().map(|key| self.coordinator.read(self.now, key));
-                let reply = Reply::Entries(entries.collect());
+                let reply = Reply::Entries {
+                    entries: entries.collect(),
+                    time: None,
+                };
                 (reply, About::Coordinator(self.now))
             }
             Effect::Swap {
