@@ -444,7 +444,7 @@ fn read_sent(text: &str) -> Option<HttpReply> {
         status: status(head)?,
         content_type: head.str("type").map(str::to_owned),
         retry_after: head.get("retryAfter").and_then(Value::as_u64).map(Millis),
-        date: None,
+        date: head.get("date").and_then(Value::as_u64),
         body: body.map(Secret::from),
         dpop_nonce: head.str("nonce").map(str::to_owned),
         location: head.str("location").map(str::to_owned),
