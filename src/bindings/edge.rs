@@ -399,16 +399,15 @@ const BODY: u32 = 10;
 const HEAD: u32 = 11;
 const KEY: u32 = 12;
 const PENDING: u32 = 13;
+const NOTICED: u32 = 14;
 
 fn read_reply(kind: u32, text: &str) -> Option<Reply> {
     Some(match kind {
         NOT_OPENED => Reply::Opened(None),
-        ENTRIES => Reply::Entries {
-            entries: read_entries(text)?,
-            time: None,
-        },
+        ENTRIES => read_reading(text)?,
         SWAPPED => Reply::Swapped((!text.is_empty()).then(|| text.to_owned())),
         WAITED => Reply::Waited,
+        NOTICED => Reply::Noticed,
         SENT => Reply::Sent(Outcome::from(read_sent(text)?)),
         VERIFIED => Reply::Verified(text == "1"),
         BODY => Reply::Body(Some(Secret::from(text))),
@@ -419,10 +418,11 @@ fn read_reply(kind: u32, text: &str) -> Option<Reply> {
     })
 }
 
-fn read_entries(text: &str) -> Option<Vec<Option<Entry>>> {
+fn read_reading(text: &str) -> Option<Reply> {
     let value = Value::parse(text).ok()?;
+    let reading = value.as_object()?;
     let mut entries = Vec::new();
-    for entry in value.as_array()? {
+    for entry in reading.get("entries")?.as_array()? {
         entries.push(match entry.as_object() {
             None => None,
             Some(entry) => Some(Entry {
@@ -431,7 +431,8 @@ fn read_entries(text: &str) -> Option<Vec<Option<Entry>>> {
             }),
         });
     }
-    Some(entries)
+    let time = reading.get("time").and_then(Value::as_u64);
+    Some(Reply::Entries { entries, time })
 }
 
 /// Reads the provider's response: its head as one line of JSON, followed by the body.
@@ -443,7 +444,7 @@ fn read_sent(text: &str) -> Option<HttpReply> {
         status: status(head)?,
         content_type: head.str("type").map(str::to_owned),
         retry_after: head.get("retryAfter").and_then(Value::as_u64).map(Millis),
-        date: None,
+        date: head.get("date").and_then(Value::as_u64),
         body: body.map(Secret::from),
         dpop_nonce: head.str("nonce").map(str::to_owned),
         location: head.str("location").map(str::to_owned),

@@ -1,5 +1,5 @@
 // The coordinator for Postgres in docs/edge-deploy.md passes the conformance checks. Its code is taken from the document.
-// Its statements run on SQLite, whose syntax for them is the same, in Cloudflare's D1.
+// Its statements run on SQLite, in Cloudflare's D1. Only the time is written differently there.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { transform } from 'esbuild'
@@ -9,6 +9,28 @@ import { readGuide } from '../recipes/guide.mjs'
 
 let miniflare, pool, postgres
 
+/** The database's time in milliseconds, in Postgres and in SQLite. */
+const POSTGRES_TIME = '(extract(epoch from now()) * 1000)::bigint'
+const SQLITE_TIME = "cast((julianday('now') - 2440587.5) * 86400000 as integer)"
+
+/** Calls the methods of a coordinator while the clock of this process is an hour ahead. */
+const ahead = (coordinator) => {
+  const { now } = Date
+  const call = async (method, ...args) => {
+    Date.now = () => now() + 3_600_000
+    try {
+      return await coordinator[method](...args)
+    } finally {
+      Date.now = now
+    }
+  }
+  return {
+    read: (...args) => call('read', ...args),
+    swap: (...args) => call('swap', ...args),
+    wait: coordinator.wait,
+  }
+}
+
 before(async () => {
   const guide = await readGuide('docs/edge-deploy.md')
   const { code } = await transform(guide.block('export function postgres('), { loader: 'ts' })
@@ -17,9 +39,10 @@ before(async () => {
   const database = await miniflare.getD1Database('DB')
   await database.prepare(guide.block('create table strongroom').trim()).run()
   pool = {
-    async query(text, values) {
+    async query(text, values = []) {
       // SQLite numbers its parameters by a question mark.
-      const statement = database.prepare(text.replace(/\$(\d)/g, '?$1'))
+      const translated = text.replaceAll(POSTGRES_TIME, SQLITE_TIME).replace(/\$(\d)/g, '?$1')
+      const statement = database.prepare(translated)
       return { rows: (await statement.bind(...values).all()).results }
     },
   }
@@ -27,7 +50,22 @@ before(async () => {
 after(() => miniflare?.dispose())
 
 describe('the coordinator for Postgres passes the conformance checks', { timeout: 60_000 }, () => {
-  for (const { name, run } of conformance(() => postgres(pool))) test(name, run)
+  const makeAhead = () => ahead(postgres(pool))
+  for (const { name, run } of conformance(() => postgres(pool), { makeAhead })) test(name, run)
+})
+
+test('control: a statement that uses the clock of the process is found', async () => {
+  const ofProcess = {
+    query: (text, values) => pool.query(text.replaceAll(POSTGRES_TIME, `${Date.now()}`), values),
+  }
+  const make = () => postgres(ofProcess)
+  const checks = conformance(make, { makeAhead: () => ahead(make()) })
+  const failed = []
+  for (const { name, run } of checks.slice(-2)) await run().catch(() => failed.push(name))
+  assert.deepEqual(failed, [
+    'an entry does not expire early for a clock that is ahead',
+    'the time is the same for a clock that is ahead',
+  ])
 })
 
 test('control: a statement that ignores the version is found', async () => {

@@ -1,6 +1,6 @@
 /** The exports of `strongroom/edge` on every platform. */
 export type { ClientAuth, FromEnv, Route, SessionBinding, TokenHandlerConfig } from './config.js'
-export type { Coordinator, CoordinatorSource, Entry } from './coordinators/coordinator.js'
+export type { Coordinator, CoordinatorSource, Entry, Reading } from './coordinators/coordinator.js'
 export { denoKv, type DenoKv } from './coordinators/deno-kv.js'
 export { durableObject, StrongroomSessions } from './coordinators/durable-object.js'
 export type { EdgeSession, TokenHandler } from './handler.js'

@@ -9,6 +9,7 @@ import {
   HEAD,
   KEY,
   NOT_OPENED,
+  NOTICED,
   OPENED,
   PENDING,
   REQUEST_HEADERS,
@@ -23,7 +24,14 @@ import {
 import { Edge } from '../../glue/strongroom_edge.js'
 import type { DifferingWritten, EventMembers, ReplyMembers, Same, StepMembers } from '../generated/members.js'
 import { configJson, type TokenHandlerConfig } from './config.js'
-import { type Coordinator, createCoordinator, type Entry } from './coordinators/coordinator.js'
+import {
+  type Coordinator,
+  createCoordinator,
+  type Entry,
+  faultOfReading,
+  faultOfSwap,
+  type Reading,
+} from './coordinators/coordinator.js'
 import { generateKey, Keys, type Parameters, sign, verify } from './crypto.js'
 import {
   type Fields,
@@ -48,6 +56,9 @@ const FAILED = 0
 /** The time limit in milliseconds for a body that the handler itself reads. */
 const BODY_TIME = 5000
 
+/** The milliseconds by which a coordinator may wait longer than the host. */
+const WAIT_MARGIN = 1000
+
 /** A step that the core asks the host to carry out, as the core serializes it. */
 type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'open'; key: number; aad: string }
@@ -55,7 +66,7 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'read'; keys: string[] }
   | { t: 'swap'; key: string; version: string | null; value: string; ttl: number }
   | { t: 'wait'; key: string; version: string | null; ms: number }
-  | { t: 'sleep'; flight: number | null; ms: number; started: number | null; waited: Promise<void> }
+  | { t: 'sleep'; flight: number | null; ms: number; started: number | null; waited: Promise<boolean> }
   | {
       t: 'send'
       url: string
@@ -83,12 +94,12 @@ type Event =
 
 /**
  * The build reads kinds and members of steps and events from src/bindings/edge.rs. This type does not compile if a kind
- * above, or the entry of a coordinator, differs: the error message names the kind. The host adds `bytes` and `waited`.
+ * above, or what a coordinator returns, differs: the error message names the kind. The host adds `bytes` and `waited`.
  */
 export type DifferingKinds = Same<
   | DifferingWritten<Step, StepMembers, 't' | 'task' | 'bytes' | 'waited'>
   | DifferingWritten<Event, EventMembers>
-  | Exclude<keyof ReplyMembers['ENTRIES'], keyof Entry>
+  | Exclude<keyof ReplyMembers['ENTRIES'], keyof Reading | keyof Entry>
 >
 
 /**
@@ -226,8 +237,13 @@ export class Host {
         case 'seal':
           return this.#bytesIn(task, SEALED, await this.#keys.seal(step.bytes, step.aad))
         case 'read': {
-          const entries = await withTimeLimit(this.#coordinator.read(step.keys), COORDINATOR_TIME)
-          return this.#textIn(task, ENTRIES, JSON.stringify(entries))
+          const { keys } = step
+          const reading = await withTimeLimit(this.#coordinator.read(keys), COORDINATOR_TIME)
+          const fault = faultOfReading(reading, keys.length)
+          if (fault) return this.#coordinatorFailed(task, `'s ${fault}`)
+          const { entries, time } = reading
+          const known = time === undefined ? null : Math.floor(time)
+          return this.#textIn(task, ENTRIES, JSON.stringify({ entries, time: known }))
         }
         case 'swap': {
           const { key, version, value, ttl } = step
@@ -235,16 +251,20 @@ export class Host {
             this.#coordinator.swap(key, version, value, ttl),
             COORDINATOR_TIME,
           )
+          const fault = faultOfSwap(entry)
+          if (fault) return this.#coordinatorFailed(task, `'s ${fault}`)
           return this.#textIn(task, SWAPPED, entry?.version)
         }
         case 'wait': {
           const { key, version, ms } = step
-          await withTimeLimit(this.#coordinator.wait(key, version, ms), ms)
-          return this.#textIn(task, WAITED)
+          // Only this host's own timer proves to the core that the time has passed. A coordinator that also waits for the
+          // whole time must therefore be slower.
+          const change = this.#coordinator.wait(key, version, ms + WAIT_MARGIN)
+          const noticed = change.then(() => true)
+          return this.#textIn(task, (await valueWithin(noticed, ms)) ? NOTICED : WAITED)
         }
         case 'sleep':
-          await step.waited
-          return this.#textIn(task, WAITED)
+          return this.#textIn(task, (await step.waited) ? WAITED : NOTICED)
         case 'send':
         case 'await': {
           // An empty string stands for a failure, since a rejection would be reported as unhandled before the promise
@@ -278,11 +298,16 @@ export class Host {
       }
     } catch (error) {
       if (error instanceof Trap) throw error
-      if (COORDINATED.includes(step.t))
-        this.#fault('coordinator_unavailable', `the coordinator failed${nameOf(error)}`)
+      if (COORDINATED.includes(step.t)) return this.#coordinatorFailed(task, ` failed${nameOf(error)}`)
       // The core reports the failure itself, without the platform's message, which may contain a secret.
       return this.#textIn(task, FAILED)
     }
+  }
+
+  /** Reports a failure of the coordinator. `what` follows "the coordinator" in the message. */
+  #coordinatorFailed(task: number, what: string): Step {
+    this.#fault('coordinator_unavailable', `the coordinator${what}`)
+    return this.#textIn(task, FAILED)
   }
 
   #textIn(task: number, kind: number, text = ''): Step {
@@ -341,15 +366,15 @@ export class Host {
     quietly(() => log({ code, message }))
   }
 
-  /** Waits until a flight has finished or the time has passed. */
-  #sleep(flight: number | null, milliseconds: number): Promise<void> {
+  /** Waits until a flight has finished or the time has passed. Resolves with true if the time has passed. */
+  #sleep(flight: number | null, milliseconds: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds)
+      const timer = setTimeout(() => resolve(true), milliseconds)
       if (flight === null) return
       const waiting = this.#sleeping.get(flight) ?? []
       waiting.push(() => {
         clearTimeout(timer)
-        resolve()
+        resolve(false)
       })
       this.#sleeping.set(flight, waiting)
     })

@@ -16,6 +16,9 @@ const TOLERANCE: Millis = Millis::from_secs(300);
 /// has set the wall clock, or the machine was asleep.
 const STEP: u64 = 2000;
 
+/// Without a monotonic clock, the coordinator's time is certain for this long after a read.
+const CERTAIN: Millis = Millis::from_secs(60);
+
 /// The monotonic clock and the wall clock are the same clock if they differ by at most this many milliseconds.
 const SAME: u64 = 1000;
 
@@ -86,13 +89,15 @@ impl Clocks {
     }
 
     /// Compares the monotonic clock with the wall clock. If one of them was set or stood still, the coordinator's time is
-    /// doubtful until the next read.
+    /// doubtful until the next read. Without a monotonic clock, nobody notices a clock that was set forward, so the time is
+    /// doubtful some time after each read.
     pub(in crate::edge) fn check(&self, now: &Instant) {
         if let Source::Coordinator { at, .. } = self.source.get() {
             let monotonic = now.monotonic.0.wrapping_sub(at.monotonic.0);
             let wall = now.wall.wrapping_sub(at.wall);
             let step = monotonic.wrapping_sub(wall).cast_signed();
-            if step.unsigned_abs() > STEP {
+            let is_old = !self.is_steady.get() && at.elapsed(now) > CERTAIN;
+            if step.unsigned_abs() > STEP || is_old {
                 self.is_doubtful.set(true);
             }
         }
@@ -182,6 +187,7 @@ mod tests {
     /// Returns a clock that learned at the first instant that the coordinator's clock shows 5000 s.
     fn learned() -> Clocks {
         let clock = Clocks::default();
+        clock.read(at(10, 9000));
         clock.learn(Some(5_000_000), at(10, 9000), at(10, 9000));
         clock
     }
@@ -225,6 +231,17 @@ mod tests {
             let clock = learned();
             clock.check(&now);
             assert_eq!(clock.is_unknown(), is_jump, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn time_is_doubtful_a_minute_after_a_read_without_a_monotonic_clock() {
+        for (seconds, is_doubtful) in [(60, false), (61, true)] {
+            let clock = Clocks::default();
+            let start = clock.read(at(9000, 9000));
+            clock.learn(Some(5_000_000), start, start);
+            clock.check(&clock.read(at(9000 + seconds, 9000 + seconds)));
+            assert_eq!(clock.is_unknown(), is_doubtful);
         }
     }
 

@@ -27,6 +27,7 @@ const SHARED: [(&str, &[&str]); 21] = [
             "HEAD",
             "KEY",
             "PENDING",
+            "NOTICED",
         ],
     ),
     ("src/browser/api_call.rs", &["BATCH"]),

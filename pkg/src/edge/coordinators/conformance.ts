@@ -9,9 +9,9 @@
  * @module
  */
 import { LONGEST_VALUE } from '../../../glue/constants.js'
-import type { Coordinator, Entry } from './coordinator.js'
+import { type Coordinator, type Entry, faultOfReading, type Reading } from './coordinator.js'
 
-export type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
+export type { Coordinator, CoordinatorSource, Entry, Reading } from './coordinator.js'
 
 /** One requirement for a coordinator. */
 export interface Check {
@@ -28,6 +28,16 @@ export interface ConformanceOptions {
    * waiting call. Default 15,000.
    */
   timeout?: number
+  /**
+   * True for a store that deletes expired entries only some time later, as Deno KV does. The checks that wait for the end
+   * of an entry are then left out.
+   */
+  expiresLate?: boolean
+  /**
+   * Creates the coordinator of a participant whose clock is an hour ahead, for example in a process under `faketime`. With
+   * this option, checks show that neither the end of an entry nor the time comes from the clock of a participant.
+   */
+  makeAhead?: () => Coordinator | Promise<Coordinator>
 }
 
 /**
@@ -40,7 +50,7 @@ export interface ConformanceOptions {
  */
 export function conformance(
   make: () => Coordinator | Promise<Coordinator>,
-  { timeout = 15_000 }: ConformanceOptions = {},
+  { timeout = 15_000, expiresLate = false, makeAhead }: ConformanceOptions = {},
 ): readonly Check[] {
   const together = async (count: number) => Promise.all(Array.from({ length: count }, () => make()))
   const withTimeLimit = <T>(promise: Promise<T>, what: string): Promise<T> => {
@@ -52,9 +62,9 @@ export function conformance(
   }
   /** Waits until the key has no entry. */
   const untilGone = async (coordinator: Coordinator, key: string) => {
-    const end = Date.now() + timeout
+    const end = performance.now() + timeout
     while (await readOne(coordinator, key)) {
-      if (Date.now() > end) throw new Error(`an entry of one second still exists after ${timeout} ms`)
+      if (performance.now() > end) throw new Error(`an entry of one second still exists after ${timeout} ms`)
       await pause(50)
     }
   }
@@ -62,12 +72,41 @@ export function conformance(
   const checks: Record<string, () => Promise<void>> = {
     'a new key has no entry': async () => {
       const [coordinator] = await together(1)
-      same(await coordinator!.read([newKey()]), [null], 'read() of a new key')
+      same(await readOne(coordinator!, newKey()), null, 'the entry of a new key')
     },
 
-    'reading no keys returns an empty array': async () => {
+    'reading no keys returns no entries': async () => {
       const [coordinator] = await together(1)
-      same(await coordinator!.read([]), [], 'read([])')
+      same((await readAll(coordinator!, [])).entries, [], 'the entries of read([])')
+    },
+
+    'each read returns the time, or none does': async () => {
+      const [one, other] = await together(2)
+      const key = newKey()
+      must(await one!.swap(key, null, 'x', MINUTE))
+      const readings = [await readAll(one!, [])]
+      for (const keys of [[key], [newKey()], [key, newKey()], []]) readings.push(await readAll(other!, keys))
+      const kinds = new Set(readings.map(({ time }) => typeof time))
+      same(kinds.size, 1, 'the number of different types of `time`')
+    },
+
+    'the time is one clock, in milliseconds': async () => {
+      const all = await together(4)
+      const start = performance.now()
+      const { time: first } = await readAll(all[0]!, [])
+      if (first === undefined) return
+      if (first < 1e12)
+        throw new Error(`\`time\` is ${first}, which is not in milliseconds since the Unix epoch`)
+      let last = first
+      for (let index = 0; performance.now() - start < 1.5 * CLOCK_TOLERANCE; index++) {
+        const { time } = await readAll(all[index % 4]!, index % 3 ? [newKey()] : [])
+        if (time! < last - CLOCK_TOLERANCE) throw new Error(`\`time\` went back from ${last} to ${time}`)
+        last = time!
+        await pause(50)
+      }
+      const [told, passed] = [last - first, performance.now() - start]
+      if (Math.abs(told - passed) > CLOCK_TOLERANCE)
+        throw new Error(`\`time\` advanced by ${told} ms in ${passed} ms`)
     },
 
     'all participants share the entries': async () => {
@@ -88,9 +127,9 @@ export function conformance(
       const written = keys.filter((_key, index) => index % 3 !== 1)
       await Promise.all(written.map((key) => writer!.swap(key, null, `of ${key}`, MINUTE)))
       const asked = [...keys.reverse(), keys[0]!]
-      const found = await reader!.read(asked)
+      const { entries } = await readAll(reader!, asked)
       same(
-        found.map((entry) => entry?.value ?? null),
+        entries.map((entry) => entry?.value ?? null),
         asked.map((key) => (written.includes(key) ? `of ${key}` : null)),
         'the values of several keys',
       )
@@ -107,9 +146,9 @@ export function conformance(
           throw new Error(`${JSON.stringify(key)} existed before it was written`)
         }
       }
-      const found = await coordinator!.read(keys)
+      const { entries } = await readAll(coordinator!, keys)
       same(
-        found.map((entry) => entry?.value),
+        entries.map((entry) => entry?.value),
         keys,
         'the values',
       )
@@ -183,26 +222,35 @@ export function conformance(
       }
     },
 
-    'an entry exists exactly until it expires': async () => {
+    'an entry does not expire early': async () => {
       const [writer, reader] = await together(2)
       const key = newKey()
-      const start = Date.now()
+      const start = performance.now()
       must(await writer!.swap(key, null, 'x', 1))
-      const found = await readOne(reader!, key)
-      if (!found && Date.now() - start < 1000) throw new Error('an entry of one second expired earlier')
+      for (;;) {
+        const found = await readOne(reader!, key)
+        if (performance.now() - start >= 1000) return
+        if (!found) throw new Error('an entry of one second expired earlier')
+        await pause(20)
+      }
+    },
+
+    'an entry expires': async () => {
+      const [writer, reader] = await together(2)
+      const key = newKey()
+      must(await writer!.swap(key, null, 'x', 1))
       await untilGone(reader!, key)
-      if (Date.now() - start < 1000) throw new Error('an entry of one second expired earlier')
     },
 
     'each write renews the time to live': async () => {
       const [writer, reader] = await together(2)
       for (;;) {
-        const [key, other, start] = [newKey(), newKey(), Date.now()]
+        const [key, other, start] = [newKey(), newKey(), performance.now()]
         const { version } = must(await writer!.swap(key, null, 'x', 2))
         const renewed = await writer!.swap(key, version, 'y', MINUTE)
         // The second write came after the first entry had expired. This is not a fault of the coordinator, so the check
         // starts again.
-        if (!renewed && Date.now() - start >= 2000) continue
+        if (!renewed && performance.now() - start >= 2000) continue
         // The entry of `other` is written after the first entry of `key`, with the same time to live. Once the entry of
         // `other` is gone, the entry of `key` would be gone too, unless the second write renewed the time to live of
         // `key`.
@@ -295,8 +343,47 @@ export function conformance(
       await withTimeLimit(Promise.all(waiting), '60 calls of wait() should return when the entry changes')
     },
   }
-  return Object.entries(checks).map(([name, run]) => ({ name, run }))
+  const ahead: Record<string, () => Promise<void>> = {
+    'an entry does not expire early for a clock that is ahead': async () => {
+      const [writer] = await together(1)
+      const reader = await makeAhead!()
+      const key = newKey()
+      const first = must(await writer!.swap(key, null, 'x', MINUTE))
+      same(
+        await readOne(reader, key),
+        first,
+        'the entry that a participant read whose clock is an hour ahead',
+      )
+      same(await reader.swap(key, null, 'y', MINUTE), null, 'swap() without a version by this participant')
+      const second = must(await reader.swap(key, first.version, 'y', MINUTE))
+      same(await readOne(writer!, key), second, 'the entry that this participant wrote')
+    },
+
+    'the time is the same for a clock that is ahead': async () => {
+      const [one] = await together(1)
+      const other = await makeAhead!()
+      const { time: first } = await readAll(one!, [])
+      const { time: second } = await readAll(other, [])
+      if (first !== undefined && !(Math.abs(second! - first) < CLOCK_TOLERANCE))
+        throw new Error(
+          `\`time\` is ${second} for a participant whose clock is an hour ahead, and not ${first}`,
+        )
+    },
+  }
+  const all = Object.entries({ ...checks, ...(makeAhead && ahead) }).map(([name, run]) => ({ name, run }))
+  return all.filter(({ name }) => !expiresLate || !ENDS.includes(name))
 }
+
+/** The checks that wait for the end of an entry. */
+const ENDS = [
+  'an entry expires',
+  'each write renews the time to live',
+  'an expired version cannot be replaced and does not return',
+  'wait returns when the entry expires',
+]
+
+/** Milliseconds by which the time of a store with several machines may be inexact. */
+const CLOCK_TOLERANCE = 2000
 
 /** A minute in seconds, the time to live of entries. */
 const MINUTE = 60
@@ -318,8 +405,15 @@ const newKey = (): string => `conformance-${crypto.randomUUID()}`
 
 const pause = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
 
+async function readAll(coordinator: Coordinator, keys: readonly string[]): Promise<Reading> {
+  const reading = await coordinator.read(keys)
+  const fault = faultOfReading(reading, keys.length)
+  if (fault) throw new Error(fault)
+  return reading
+}
+
 async function readOne(coordinator: Coordinator, key: string): Promise<Entry | null> {
-  const [entry] = await coordinator.read([key])
+  const [entry] = (await readAll(coordinator, [key])).entries
   return entry ? { value: entry.value, version: entry.version } : null
 }
 

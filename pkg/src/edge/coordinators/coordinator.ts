@@ -15,16 +15,17 @@ import { StrongroomError } from '../../page/errors/error.js'
  */
 export interface Coordinator {
   /**
-   * Returns the current entries of these keys, in the order of the keys; `null` for a key that was never written or has
-   * expired. A replica that can be behind must not respond.
+   * Returns the current entries of these keys, and the store's time if the store has a clock. A replica that can be
+   * behind must not respond. A new process reads no keys, to get the time.
    */
-  read(keys: readonly string[]): Promise<readonly (Entry | null)[]>
+  read(keys: readonly string[]): Promise<Reading>
   /**
    * Writes the value in one step if the key's version is still `version` (`null`: if the key does not exist). Of
    * several calls with the same version, at most one writes.
    *
    * @param value At most 60 KiB of ASCII, as sealed values are.
-   * @param ttl The time to live in seconds, renewed by each write. After this time the key does not exist.
+   * @param ttl The time to live in seconds, renewed by each write. After this time the key does not exist. An entry may
+   * expire later, but never earlier: the clocks of two processes can differ, so the store's own clock must count.
    * @returns The new entry, or `null` if the key's version is not `version`.
    */
   swap(key: string, version: string | null, value: string, ttl: number): Promise<Entry | null>
@@ -33,6 +34,18 @@ export interface Coordinator {
    * milliseconds. The promise may resolve earlier, so the caller reads again.
    */
   wait(key: string, version: string | null, milliseconds: number): Promise<void>
+}
+
+/** What a store returns for several keys. */
+export interface Reading {
+  /** The entries in the order of the keys; `null` for a key that was never written or has expired. */
+  readonly entries: readonly (Entry | null)[]
+  /**
+   * The store's time at the read, in milliseconds since the Unix epoch. It must come from one clock for all keys and for
+   * all processes, so never from `Date.now()` of the process that reads. Leave it out if the store has no clock: see
+   * docs/edge-clocks.md.
+   */
+  readonly time?: number
 }
 
 /** The entry of a key. */
@@ -57,6 +70,26 @@ export const failed = (error: unknown): string => {
   const [known] = /^Cannot read properties of (undefined|null) \(reading '\w+'\)$/.exec(message) ?? []
   return `its function failed: ${known ?? name}`
 }
+
+/** Returns what is wrong with a result of `read()` for this number of keys, or `undefined` if nothing is. */
+export const faultOfReading = (result: unknown, count: number): string | undefined => {
+  const { entries, time } = Object(result) as { entries?: unknown; time?: unknown }
+  if (Array.isArray(result)) return 'read() returned an array: return { entries: <this array> }'
+  if (!Array.isArray(entries)) return 'read() must return { entries } or { entries, time }'
+  if (entries.length !== count) return `read() returned ${entries.length} entries for ${count} keys`
+  if (!entries.every(isEntry)) return 'read() returned an entry that is not { value, version } of two strings'
+  if (time !== undefined && !(typeof time === 'number' && time >= 0 && time < Infinity))
+    return 'read() returned a `time` that is not a number of milliseconds'
+  return undefined
+}
+
+/** Returns what is wrong with a result of `swap()`, or `undefined` if nothing is. */
+export const faultOfSwap = (result: unknown): string | undefined =>
+  isEntry(result) ? undefined : 'swap() must return { value, version } of two strings, or null'
+
+/** Returns true for an entry, and for `null` or `undefined`, which stand for a missing one. */
+const isEntry = (entry: any): boolean =>
+  entry == null || (typeof entry.value === 'string' && typeof entry.version === 'string')
 
 const METHODS = ['read', 'swap', 'wait'] as const
 
@@ -91,9 +124,9 @@ export const poll = async (
   milliseconds: number,
   isOver: () => boolean = () => false,
 ): Promise<void> => {
-  const end = Date.now() + milliseconds
+  const end = performance.now() + milliseconds
   for (let next = FIRST_PAUSE; (await read()) === version; next = Math.min(next * 1.5, LONGEST_PAUSE)) {
-    const left = end - Date.now()
+    const left = end - performance.now()
     if (left <= 0) return
     await new Promise((resolve) => setTimeout(resolve, Math.min(next, left)))
     if (isOver()) return

@@ -1,4 +1,4 @@
-import { type Coordinator, type CoordinatorSource, poll } from './coordinator.js'
+import { type Coordinator, type CoordinatorSource, type Entry, poll } from './coordinator.js'
 
 /** The part of `Deno.Kv` that the coordinator uses. */
 export interface DenoKv {
@@ -20,19 +20,17 @@ export interface KvAtomic {
   commit(): Promise<{ ok: false } | { ok: true; versionstamp: string }>
 }
 
-/** The stored value, with its time of expiry, because Deno deletes expired entries only some time later. */
-interface Held {
-  readonly value: string
-  /** Milliseconds since the Unix epoch. */
-  readonly expires: number
-}
-
 /**
  * A coordinator in Deno KV, on Deno Deploy or on one machine (`--unstable-kv`).
  *
  * ```ts
  * createTokenHandler({ …, coordinator: denoKv(Deno.openKv()) })
  * ```
+ *
+ * Deno KV has no clock that a program can read, so `read` brings no time: docs/edge-clocks.md says what follows. Deno
+ * computes the time of expiry with the clock of the process that writes. The clocks of processes may differ by an hour:
+ * each entry lives an hour longer, so it never expires too early for another process. Deno itself deletes expired
+ * entries only some time later.
  *
  * A call rejects with Deno's error. A local store is a file, which only one isolate at a time can write. If two
  * isolates write at the same time, as with `deno serve --parallel`, one call rejects with "database is locked".
@@ -49,6 +47,9 @@ export function denoKv(kv: DenoKv | Promise<DenoKv>, prefix = 'strongroom'): Coo
   return () => coordinator
 }
 
+/** The milliseconds by which the clocks of two processes may differ. */
+const TOLERANCE = 3_600_000
+
 /** The maximum number of keys that Deno reads in one call. */
 const MOST_KEYS = 10
 
@@ -61,36 +62,19 @@ function over(opened: Promise<DenoKv>, path: (key: string) => readonly string[])
     }
     return found
   }
-  const versionNow = async (key: string) => {
-    const [entry] = await find([key])
-    return entry ? versionOf(entry) : null
-  }
-
   return {
-    read: async (keys) =>
-      (await find(keys)).map((entry) => {
-        const version = versionOf(entry)
-        return version === null ? null : { value: (entry.value as Held).value, version }
-      }),
+    async read(keys) {
+      const found = await find(keys)
+      return { entries: found.map(entryOf) }
+    },
     async swap(key, version, value, ttl) {
-      const expireIn = Math.max(1, Math.ceil(ttl * 1000))
-      const expires = Date.now() + expireIn
-      const write = async (versionstamp: string | null) => {
-        const kv = await opened
-        const set = kv.atomic().check({ key: path(key), versionstamp })
-        return set.set(path(key), { value, expires } satisfies Held, { expireIn }).commit()
-      }
-      if (version !== null && expiryOf(version) <= Date.now()) return null
-      let done = await write(version === null ? null : stampOf(version))
-      if (!done.ok && version === null) {
-        // The write may have failed because Deno has not deleted an expired entry yet.
-        const [left] = await find([key])
-        if (left && versionOf(left) === null) done = await write(left.versionstamp)
-      }
-      return done.ok ? { value, version: versionFrom(done.versionstamp, expires) } : null
+      const kv = await opened
+      const write = kv.atomic().check({ key: path(key), versionstamp: version })
+      const expireIn = Math.ceil(ttl * 1000) + TOLERANCE
+      const done = await write.set(path(key), value, { expireIn }).commit()
+      return done.ok ? { value, version: done.versionstamp } : null
     },
     async wait(key, version, milliseconds) {
-      const left = version === null ? milliseconds : Math.min(milliseconds, expiryOf(version) - Date.now())
       let isOver = false
       const changes = (await opened).watch?.([path(key)]).getReader()
       try {
@@ -98,9 +82,9 @@ function over(opened: Promise<DenoKv>, path: (key: string) => readonly string[])
         // well.
         await Promise.race([
           poll(
-            () => versionNow(key),
+            async () => (await find([key]))[0]?.versionstamp ?? null,
             version,
-            left,
+            milliseconds,
             () => isOver,
           ),
           ...(changes ? [untilOther(changes, version)] : []),
@@ -113,6 +97,9 @@ function over(opened: Promise<DenoKv>, path: (key: string) => readonly string[])
   }
 }
 
+const entryOf = ({ value, versionstamp }: KvEntry): Entry | null =>
+  versionstamp === null ? null : { value: value as string, version: versionstamp }
+
 /** Resolves when the key's version differs from `version`. Never resolves if the watch ends or fails. */
 async function untilOther(
   changes: ReadableStreamDefaultReader<readonly KvEntry[]>,
@@ -121,20 +108,6 @@ async function untilOther(
   for (;;) {
     const { done, value } = await changes.read().catch(() => ({ done: true, value: undefined }))
     if (done || !value) return new Promise(() => {})
-    if (value[0] && versionOf(value[0]) !== version) return
+    if (value[0] && value[0].versionstamp !== version) return
   }
-}
-
-/**
- * The version includes the time of expiry. An expired entry can therefore be recognized and is not replaced by
- * `swap()`, even if Deno has not deleted it yet.
- */
-const versionFrom = (versionstamp: string, expires: number) => `${versionstamp}:${expires}`
-const stampOf = (version: string) => version.split(':')[0]!
-const expiryOf = (version: string) => Number(version.split(':')[1])
-
-function versionOf({ value, versionstamp }: KvEntry): string | null {
-  if (versionstamp === null) return null
-  const { expires } = value as Held
-  return Date.now() < expires ? versionFrom(versionstamp, expires) : null
 }

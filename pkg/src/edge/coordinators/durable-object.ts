@@ -45,7 +45,8 @@ type Operation =
  * new_sqlite_classes = ["StrongroomSessions"]
  * ```
  *
- * `nodejs_compat` is not needed. A call rejects with the runtime's error, for example if the object is overloaded.
+ * Each read brings the time of the object's machine. `nodejs_compat` is not needed. A call rejects with the runtime's
+ * error, for example if the object is overloaded.
  *
  * @param select Returns the binding of {@link StrongroomSessions} from `env`.
  */
@@ -59,7 +60,7 @@ function of(namespace: SessionsNamespace | undefined): Coordinator {
       'config_invalid',
       'the Durable Object is missing: bind StrongroomSessions in wrangler.toml',
     )
-  const perform = async (key: string, operation: Operation): Promise<Entry | null> => {
+  const perform = async (key: string, operation: Operation): Promise<Result> => {
     const object = namespace.get(namespace.idFromName(key))
     const response = await object.fetch('https://sessions.invalid/', {
       method: 'POST',
@@ -67,15 +68,30 @@ function of(namespace: SessionsNamespace | undefined): Coordinator {
     })
     if (!response.ok)
       throw new Error(`a Durable Object responded with ${response.status}: bind the class StrongroomSessions`)
-    return response.json() as Promise<Entry | null>
+    return response.json() as Promise<Result>
   }
   return {
-    read: (keys) => Promise.all(keys.map((key) => perform(key, { op: 'read' }))),
-    swap: (key, version, value, ttl) => perform(key, { op: 'swap', version, value, ttl }),
+    async read(keys) {
+      const asked = keys.length ? keys : [CLOCK]
+      const results = await Promise.all(asked.map((key) => perform(key, { op: 'read' })))
+      const entries = keys.map((_key, index) => results[index]!.entry)
+      return { entries, time: Math.max(...results.map(({ time }) => time)) }
+    },
+    swap: async (key, version, value, ttl) => (await perform(key, { op: 'swap', version, value, ttl })).entry,
     wait: async (key, version, milliseconds) =>
       void (await perform(key, { op: 'wait', version, milliseconds })),
   }
 }
+
+/** What an object responds. */
+interface Result {
+  readonly entry: Entry | null
+  /** The object's `Date.now()`. */
+  readonly time: number
+}
+
+/** The name of the object that tells the time if no key is read. */
+const CLOCK = 'clock'
 
 interface Held extends Entry {
   /** Milliseconds since the Unix epoch. */
@@ -107,7 +123,8 @@ export class StrongroomSessions {
   async fetch(request: Request): Promise<Response> {
     const operation = (await request.json()) as Operation
     if (operation.op === 'wait') await this.#wait(operation.version, operation.milliseconds)
-    return Response.json(operation.op === 'swap' ? this.#swap(operation) : entryOf(this.#find()))
+    const entry = operation.op === 'swap' ? this.#swap(operation) : entryOf(this.#find())
+    return Response.json({ entry, time: Date.now() } satisfies Result)
   }
 
   /** Called by the runtime when an entry expires. */

@@ -1,7 +1,7 @@
 import type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
 
 interface Held extends Entry {
-  /** Milliseconds since the Unix epoch. */
+  /** A value of `performance.now()`, since the clock of the system may be set while the process runs. */
   readonly expires: number
 }
 
@@ -30,7 +30,7 @@ function memory(): Coordinator {
 
   const find = (key: string): Held | null => {
     const held = entries.get(key)
-    return held && Date.now() < held.expires ? held : null
+    return held && performance.now() < held.expires ? held : null
   }
   const sweep = () => {
     if (untilSweep-- > 0) return
@@ -40,15 +40,16 @@ function memory(): Coordinator {
 
   return {
     async read(keys) {
-      return keys.map((key) => {
+      const entries = keys.map((key) => {
         const held = find(key)
         return held && { value: held.value, version: held.version }
       })
+      return { entries, time: Date.now() }
     },
     async swap(key, version, value, ttl) {
       if ((find(key)?.version ?? null) !== version) return null
       const entry = { value, version: `${++writes}` }
-      entries.set(key, { ...entry, expires: Date.now() + ttl * 1000 })
+      entries.set(key, { ...entry, expires: performance.now() + ttl * 1000 })
       sweep()
       for (const wake of waiting.get(key) ?? []) wake()
       return entry
@@ -57,7 +58,7 @@ function memory(): Coordinator {
       return new Promise((resolve) => {
         const held = find(key)
         if ((held?.version ?? null) !== version) return resolve()
-        const most = held ? Math.min(milliseconds, held.expires - Date.now()) : milliseconds
+        const most = held ? Math.min(milliseconds, held.expires - performance.now()) : milliseconds
         const others = waiting.get(key) ?? new Set()
         waiting.set(key, others)
         const wake = () => {

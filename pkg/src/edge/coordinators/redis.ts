@@ -36,10 +36,10 @@ type Command = (command: readonly string[]) => Promise<unknown>
  * createTokenHandler({ …, coordinator: redis(client) })
  * ```
  *
- * Lua scripts do all reads and writes, so a client that usually reads from replicas sends them to the primary. A
- * failover to a replica that was behind loses writes: at worst a session ends. Configure the client to fail fast
- * (`disableOfflineQueue` of node-redis, `maxRetriesPerRequest: 0` of ioredis, `enableOfflineQueue: false` of Bun). A
- * call rejects with the client's error.
+ * Lua scripts do all reads and writes, so a client that usually reads from replicas sends them to the primary. Each read
+ * brings the server's time (`TIME`). A failover to a replica that was behind loses writes: at worst a session ends.
+ * Configure the client to fail fast (`disableOfflineQueue` of node-redis, `maxRetriesPerRequest: 0` of ioredis,
+ * `enableOfflineQueue: false` of Bun). A call rejects with the client's error.
  *
  * Redis needs `maxmemory-policy noeviction` and persistence, or sessions are lost: see docs/edge-deploy.md.
  *
@@ -114,8 +114,8 @@ export function redisRest({ url, token, fetch: send, ...options }: RedisRestOpti
 /** The length of a version. A version is a UUID, which is the beginning of the stored string. */
 const VERSION = 36
 
-/** A script that reads entries. KEYS: the keys to read. */
-const READ = "return redis.call('MGET', unpack(KEYS))"
+/** A script that reads the server's time and entries. KEYS: the keys to read. */
+const READ = "return {redis.call('TIME'), redis.call('MGET', unpack(KEYS))}"
 
 /**
  * A script that writes an entry if the expected version is the current one. KEYS: one key. ARGV: the expected version
@@ -130,11 +130,14 @@ function over(command: Command, { prefix = 'strongroom:' }: RedisOptions): Coord
   const run = (script: string, keys: readonly string[], args: readonly string[]) =>
     command(['EVAL', script, `${keys.length}`, ...keys.map((key) => prefix + key), ...args])
   const read: Coordinator['read'] = async (keys) => {
-    if (!keys.length) return []
-    const found = (await run(READ, keys, [])) as (string | null)[]
-    return found.map((held) =>
-      held === null ? null : { value: held.slice(VERSION), version: held.slice(0, VERSION) },
-    )
+    // Without a key, Redis Cluster would run the script on any of its nodes. Each node has a clock of its own.
+    const found = await run(READ, keys.length ? keys : [''], [])
+    const [[seconds, microseconds], values] = found as [[string, string], (string | null)[]]
+    const entries = keys.map((_key, index) => {
+      const held = values[index] ?? null
+      return held === null ? null : { value: held.slice(VERSION), version: held.slice(0, VERSION) }
+    })
+    return { entries, time: Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000) }
   }
   return {
     read,
@@ -144,6 +147,6 @@ function over(command: Command, { prefix = 'strongroom:' }: RedisOptions): Coord
       return Number(await run(SWAP, [key], args)) === 1 ? { value, version: next } : null
     },
     wait: (key, version, milliseconds) =>
-      poll(async () => (await read([key]))[0]?.version ?? null, version, milliseconds),
+      poll(async () => (await read([key])).entries[0]?.version ?? null, version, milliseconds),
   }
 }

@@ -31,10 +31,12 @@ export const sendRequest = async ({ url, form, authorization, proof, ms }: Sendi
       redirect: 'manual',
       signal: controller.signal,
     })
+    const date = dateOf(response.headers)
     const head = JSON.stringify({
       status: response.status,
       type: response.headers.get('content-type') ?? undefined,
-      retryAfter: retryAfter(response.headers.get('retry-after')),
+      retryAfter: retryAfter(response.headers.get('retry-after'), date),
+      date,
       nonce: response.headers.get('dpop-nonce') ?? undefined,
       location: response.headers.get('location') ?? undefined,
     } satisfies Record<keyof ReplyMembers['SENT'], unknown>)
@@ -49,12 +51,21 @@ export const sendRequest = async ({ url, form, authorization, proof, ms }: Sendi
 const LONGEST_WAIT = 86_400_000
 
 /**
- * Returns `Retry-After` (RFC 9110 10.2.3: seconds, or a date) in milliseconds from now, or `undefined` if the header is
- * missing, not valid, or a date in the past.
+ * Returns the provider's time: `Date` in milliseconds since the Unix epoch (RFC 9110 6.6.1), or `undefined` if the header
+ * is missing or not valid, or if the response comes from a cache (RFC 9111 5.1).
  */
-const retryAfter = (header: string | null): number | undefined => {
+const dateOf = (headers: Headers): number | undefined => {
+  const date = Date.parse(headers.get('date') ?? '')
+  return date > 0 && !headers.has('age') ? date : undefined
+}
+
+/**
+ * Returns `Retry-After` (RFC 9110 10.2.3: seconds, or a date) in milliseconds from now, or `undefined` if the header is
+ * missing, not valid, or a date in the past. A date is compared with the provider's time, if that is known.
+ */
+const retryAfter = (header: string | null, now = Date.now()): number | undefined => {
   if (!header) return undefined
-  const milliseconds = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now()
+  const milliseconds = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
   return milliseconds >= 0 ? Math.min(milliseconds, LONGEST_WAIT) : undefined
 }
 
