@@ -64,7 +64,9 @@ impl Clocks {
         self.added.set(self.added.get() + back);
         monotonic = monotonic + back;
         self.latest.set(monotonic);
-        Instant { monotonic, ..host }
+        let now = Instant { monotonic, ..host };
+        self.check(&now);
+        now
     }
 
     /// Returns a time that has certainly passed between two instants of this isolate: zero if no clock is steady.
@@ -91,7 +93,7 @@ impl Clocks {
     /// Compares the monotonic clock with the wall clock. If one of them was set or stood still, the coordinator's time is
     /// doubtful until the next read. Without a monotonic clock, nobody notices a clock that was set forward, so the time is
     /// doubtful some time after each read.
-    pub(in crate::edge) fn check(&self, now: &Instant) {
+    fn check(&self, now: &Instant) {
         if let Source::Coordinator { at, .. } = self.source.get() {
             let monotonic = now.monotonic.0.wrapping_sub(at.monotonic.0);
             let wall = now.wall.wrapping_sub(at.wall);
@@ -229,7 +231,7 @@ mod tests {
             (at(20, 12_600), true),
         ] {
             let clock = learned();
-            clock.check(&now);
+            clock.read(now);
             assert_eq!(clock.is_unknown(), is_jump, "{now:?}");
         }
     }
@@ -240,7 +242,7 @@ mod tests {
             let clock = Clocks::default();
             let start = clock.read(at(9000, 9000));
             clock.learn(Some(5_000_000), start, start);
-            clock.check(&clock.read(at(9000 + seconds, 9000 + seconds)));
+            clock.read(at(9000 + seconds, 9000 + seconds));
             assert_eq!(clock.is_unknown(), is_doubtful);
         }
     }

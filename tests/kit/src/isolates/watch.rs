@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom::Secret;
-use strongroom::base::clock::Instant;
+use strongroom::base::clock::{Instant, Millis};
 use strongroom::base::http::Outcome;
+use strongroom::config::Limits;
 use strongroom::edge::session::Session;
 use strongroom::edge::session::record::Record;
 use strongroom::edge::{Event, FlightId, Reply};
@@ -1029,7 +1030,16 @@ impl World {
         };
         // If the session must be bound by now, the record has to say that it is.
         let held = held.filter(|held| held.bound.is_some() || !self.may_be_overdue(&presented));
-        let is_valid = held.is_some_and(|session| session.is_valid(&clock));
+        // An isolate that does not know what time it is may take a limit for reached, and then waits for the coordinator.
+        let limits = Limits {
+            idle: Millis(self.watch.idle),
+            absolute: Millis(self.watch.absolute),
+        };
+        let is_unsure = self.watch.unsteady.contains(&visit.isolate)
+            || held
+                .as_ref()
+                .is_some_and(|it| it.limit_reached(&limits, &clock).is_some());
+        let is_valid = !is_unsure && held.is_some_and(|session| session.is_valid(&clock));
         Invariant::Serves.holds_if(!is_valid, || {
             format!("visit {id} got {} with a valid access token", given.status)
         });
