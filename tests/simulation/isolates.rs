@@ -639,6 +639,12 @@ impl Life {
             });
         }
         self.world.pass(RECOVERY);
+        // An isolate without a monotonic clock notices with its next request that its clock was set back.
+        for isolate in self.world.watch.unsteady.clone() {
+            self.world.poll(self.users[0], isolate);
+        }
+        self.world.answer_all();
+        self.world.pass(2000);
         let watch = &self.world.watch;
         let is_undisturbed = self.is_calm && self.deaths == 0 && watch.second_keys == 0;
         Invariant::Owner.holds_if(!is_undisturbed || watch.keys_lost == 0, || {

@@ -175,7 +175,7 @@ pub struct Watch {
     families: BTreeMap<usize, Family>,
     exchanges: Vec<Exchange>,
     /// The isolates whose only clock was set while they were running.
-    pub(super) unsteady: BTreeSet<usize>,
+    pub unsteady: BTreeSet<usize>,
     /// The time of the last intent of each request that has written one.
     intended: BTreeMap<VisitId, u64>,
     visits: BTreeMap<VisitId, Presented>,
@@ -625,7 +625,9 @@ impl World {
         let session = self.watch.visits.get(&id).and_then(|p| p.session.as_ref());
         let is_valid =
             |session: &Session| clock.wall < session.requested.saturating_add(session.lifetime.0);
-        !visit.api_failed && session.is_some_and(is_valid)
+        // Nobody knows how an isolate without a monotonic clock sees the token after its clock was set.
+        let is_unsteady = self.watch.unsteady.contains(&visit.isolate);
+        !visit.api_failed && !is_unsteady && session.is_some_and(is_valid)
     }
 
     /// Records that a request has ended for its isolate, even if its browser still waits.
