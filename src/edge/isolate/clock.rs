@@ -16,6 +16,9 @@ const TOLERANCE: Millis = Millis::from_secs(300);
 /// has set the wall clock, or the machine was asleep.
 const STEP: u64 = 2000;
 
+/// Hosts do not wait longer for a read: see `COORDINATOR_TIME` in `store/coordinator.rs`.
+const LONGEST_READ: Millis = Millis::from_secs(4);
+
 /// Without a monotonic clock, the coordinator's time is certain for this long after a read.
 const CERTAIN: Millis = Millis::from_secs(60);
 
@@ -79,12 +82,17 @@ impl Clocks {
 
     /// Takes the coordinator's time from a read that was sent at `asked`, and whose response arrived at `now`.
     pub(in crate::edge) fn learn(&self, time: Option<UnixMillis>, asked: Instant, now: Instant) {
+        let took = now.monotonic.saturating_sub(asked.monotonic);
+        // No read takes that long, so this clock was set in the meantime.
+        if took > LONGEST_READ {
+            return self.is_doubtful.set(true);
+        }
         self.is_doubtful.set(false);
         self.source.set(match time {
             None => Source::Own,
             // The coordinator read its clock at some time in between.
             Some(time) => Source::Coordinator {
-                time: time.saturating_add(now.monotonic.saturating_sub(asked.monotonic).0 / 2),
+                time: time.saturating_add(took.0 / 2),
                 at: now,
             },
         });
@@ -207,6 +215,14 @@ mod tests {
         let clock = Clocks::default();
         clock.learn(Some(5_000_000), at(10, 9000), at(12, 9002));
         assert_eq!(clock.instant(at(12, 9002)).wall, 5_001_000);
+    }
+
+    #[test]
+    fn read_during_which_the_clock_was_set_tells_nothing() {
+        let clock = learned();
+        clock.learn(Some(5_000_000), at(10, 9000), at(15, 9005));
+        assert!(clock.is_unknown());
+        assert_eq!(clock.instant(at(13, 12_600)), at(13, 5003));
     }
 
     #[test]
