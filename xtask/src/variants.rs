@@ -335,7 +335,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "unknown_time_ends_no_session",
         fault: "an isolate ends a session before it knows the coordinator's time",
         noticed_by: "isolates_definite_end",
-        breaks: Never,
+        breaks: Always,
     },
     Variant {
         control: "replay_is_certain",

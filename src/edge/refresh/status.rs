@@ -9,7 +9,7 @@ use crate::edge::refresh::{bound, end};
 use crate::edge::refusal::Refusal;
 use crate::edge::session::Session;
 use crate::edge::session::record::{GenerationStatus, Record, Stored};
-use crate::edge::store::coordinator;
+use crate::edge::store::coordinator::{self, Unreachable};
 use crate::edge::store::record_store;
 use crate::edge::task::{Task, boxed};
 use crate::session::EndReason;
@@ -60,19 +60,28 @@ fn limit_reached(task: &Task, session: &Session) -> Option<EndReason> {
     session.limit_reached(&task.config().flow.limits, &task.earliest())
 }
 
+/// Returns the limit that the session has certainly reached, if any. If this isolate does not know the time, reads it. If it
+/// cannot, refuses the request.
+async fn limit_for_certain(task: &Task, session: &Session) -> Result<Option<EndReason>, Refusal> {
+    let reached = limit_reached(task, session);
+    // control: unknown_time_ends_no_session
+    if reached.is_none() || !task.isolate().clock.is_unknown() {
+        return Ok(reached);
+    }
+    match boxed(record_store::fetch(task, session)).await {
+        Ok(_) => Ok(limit_reached(task, session)),
+        Err(Unreachable) => Err(record_store::unavailable(task, &session.sid)),
+    }
+}
+
 /// Refuses a session that has reached a limit, and usually ends it. If the session only seemed idle, because its record
 /// has later activity, returns the session.
 async fn on_limit(task: &Task, presented: Rc<Session>, found_in: Storage) -> SessionResult {
-    // Read the record, since another isolate may have recorded later activity. The read also brings the coordinator's time,
-    // by which the session may not have reached the limit.
+    // Read the record, since another isolate may have recorded later activity.
     let fetched = record_store::fetch(task, &presented).await;
-    let Some(reason) = limit_reached(task, &presented) else {
+    let Some(reason) = limit_for_certain(task, &presented).await? else {
         return Ok(presented);
     };
-    // control: unknown_time_ends_no_session
-    if fetched.is_err() && task.isolate().clock.is_unknown() {
-        return Err(record_store::unavailable(task, &presented.sid));
-    }
     if reason != EndReason::Idle {
         end::end_session(task, &presented, reason).await;
         return Err(Refusal::Ended(reason));
@@ -252,7 +261,7 @@ pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> Se
             let active = session.active.max(presented.active);
             let session = session.clone().active_since(active);
             // The refresh may have brought an earlier end than the one in the presented cookie.
-            let reached = limit_reached(task, &session);
+            let reached = boxed(limit_for_certain(task, &session)).await?;
             match reached.filter(|reason| *reason != EndReason::Idle) {
                 None => Ok(session),
                 Some(reason) => {
