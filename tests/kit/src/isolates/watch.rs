@@ -1037,10 +1037,14 @@ impl World {
             idle: Millis(self.watch.idle),
             absolute: Millis(self.watch.absolute),
         };
+        let latest = Instant {
+            wall: now + self.setup.spread,
+            ..clock
+        };
         let is_unsure = self.watch.unsteady.contains(&visit.isolate)
             || held
                 .as_ref()
-                .is_some_and(|it| it.limit_reached(&limits, &clock).is_some());
+                .is_some_and(|it| it.limit_reached(&limits, &latest).is_some());
         let is_valid = !is_unsure && held.is_some_and(|session| session.is_valid(&clock));
         Invariant::Serves.holds_if(!is_valid, || {
             format!("visit {id} got {} with a valid access token", given.status)
