@@ -398,6 +398,8 @@ enum About {
     /// The coordinator acted at this time.
     Coordinator(u64),
     CoordinatorFailed,
+    /// The request no longer waits for a read of another request.
+    GaveUp,
     /// The provider responded to this refresh token.
     Refresh(String),
 }

@@ -54,6 +54,9 @@ impl World {
                 let isolate = visit.isolate;
                 self.watch.slow.remove(&isolate);
             }
+            About::GaveUp => {
+                self.watch.slow.insert(visit.isolate);
+            }
             About::CoordinatorFailed => {
                 visit.coordinator_failed = true;
                 let isolate = visit.isolate;
@@ -269,7 +272,11 @@ impl World {
                     let place = &mut self.isolates[isolate].sleeping;
                     place.push((*flight, id, serial));
                 }
-                return self.reply(id, serial, time.0, Reply::Waited, About::Nothing);
+                let about = match flight.is_some() && *time == STATUS_TIME {
+                    true => About::GaveUp,
+                    false => About::Nothing,
+                };
+                return self.reply(id, serial, time.0, Reply::Waited, about);
             }
             Effect::Sign { .. } | Effect::GenerateKey => panic!("nothing is signed here"),
             Effect::Read(_) => Site::Read,
