@@ -1111,7 +1111,9 @@ impl World {
             .unwrap_or_default();
         let reads = self.watch.reads.get(&visit.isolate).into_iter().flatten();
         let mut reads = reads.filter(|read| read.may_be_unknown(visit.began, self.now));
+        // For an isolate whose only clock was set, less time may have passed since the coordinator failed.
         failed + 1000 + self.watch.recheck < visit.began
+            && !self.watch.unsteady.contains(&visit.isolate)
             && !visit.coordinator_failed
             && reads.next().is_none()
     }
