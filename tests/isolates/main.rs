@@ -8,6 +8,7 @@
     reason = "a test may panic on anything unexpected"
 )]
 
+mod clocks;
 mod cookies;
 mod ends;
 mod outages;
