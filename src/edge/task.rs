@@ -229,6 +229,17 @@ impl Task {
         Instant { wall, ..now }
     }
 
+    /// Returns the earliest time at which the request may have arrived, according to a coordinator that has no clock. If the
+    /// coordinator could not be asked, the machine's clock counts: what this time decides is refused for now, and not ended.
+    pub(super) fn earliest_arrival(&self) -> UnixMillis {
+        let clock = &self.isolate().clock;
+        let tolerance = match clock.is_unknown() {
+            true => Millis::ZERO,
+            false => clock.tolerance(),
+        };
+        self.arrived().wall.saturating_sub(tolerance.0)
+    }
+
     /// Returns the difference of clocks that must not harm a session: zero if the coordinator has a clock.
     pub(super) fn tolerance(&self) -> Millis {
         self.isolate().clock.tolerance()

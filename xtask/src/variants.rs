@@ -286,7 +286,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "uncommitted_successor_is_kept",
         fault: "a successor that could not be committed is forgotten",
-        noticed_by: "isolates_serves",
+        noticed_by: "isolates_consumed",
         breaks: Instead("false"),
     },
     Variant {

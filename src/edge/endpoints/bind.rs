@@ -209,9 +209,9 @@ fn scope(context: &RequestContext) -> String {
         .finish()
 }
 
-/// Returns the time since `at`.
+/// Returns the time that has certainly passed since `at`.
 fn age(context: &RequestContext, at: UnixMillis) -> Millis {
-    Millis(context.task.now().wall.saturating_sub(at))
+    Millis(context.task.earliest_arrival().saturating_sub(at))
 }
 
 /// Splits a text into its lines.

@@ -97,9 +97,9 @@ fn has_bound_cookie(task: &Task, session: &Session, binding: &Binding) -> bool {
     };
     let presented = task.bound_cookie();
     let value = presented.value.as_deref();
+    let arrived = task.earliest_arrival();
     // control: bound_cookie_is_verified
-    value
-        .is_some_and(|value| subject.verify(task.config(), Use::Cookie, value, task.arrived().wall))
+    value.is_some_and(|value| subject.verify(task.config(), Use::Cookie, value, arrived))
 }
 
 /// Refuses the request of a session that must be bound by now, or only reports it, according to `session.bind`. Called
@@ -144,7 +144,7 @@ pub(in crate::edge) fn is_doubtful(task: &Task, session: &Session) -> bool {
 fn is_still_unbound(task: &Task, session: &Session) -> bool {
     // An isolate may have read the record before the binding, and reads it again after this time.
     let longest = OFFERED + task.config().recheck;
-    let age = Millis(task.arrived().wall.saturating_sub(session.began));
+    let age = Millis(task.earliest_arrival().saturating_sub(session.began));
     session.bound.is_none() && age > longest
 }
 

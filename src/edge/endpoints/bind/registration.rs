@@ -106,7 +106,7 @@ pub(in crate::edge) async fn offer_again(
     let CookieValue::Value(value) = context.cookies().value(&name) else {
         return;
     };
-    let (config, now) = (context.task.config(), context.task.now().wall);
+    let (config, now) = (context.task.config(), context.task.earliest_arrival());
     // Otherwise a thief who has a copy of the session's cookie could bind the session to a key of their own.
     if without_key(&session.sid).verify(config, Use::Offer, &value, now) {
         offer(context, session, context.found_in(), response).await;

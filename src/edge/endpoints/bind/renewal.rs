@@ -112,7 +112,7 @@ async fn has_signed_challenge(context: &RequestContext, subject: Subject<'_>, jw
         return false;
     };
     let task = &context.task;
-    let now = task.now().wall;
+    let now = task.earliest_arrival();
     if !subject.verify(task.config(), Use::Challenge, &challenge, now) {
         return false;
     }
