@@ -472,7 +472,6 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
             RefreshOutcome::Transient(why) => why,
             _ => UNEXPLAINED.to_owned(),
         });
-        // control: refresh_retries_promptly
         task.pause(pause).await;
         pause = pause + pause;
         if began.elapsed(&task.now()) >= longest {

@@ -287,6 +287,29 @@ fn lease_of_a_dead_isolate_is_taken_over_without_a_steady_clock() {
 }
 
 #[test]
+fn clock_set_while_waiting_shortens_no_lease() {
+    for is_steady in [true, false] {
+        let (mut world, alice) = expired(Setup {
+            spread: 20_000,
+            is_steady,
+            ..Setup::default()
+        });
+        world.fault(REFRESH, Fault::LostBefore);
+        world.call(alice, 0);
+        world.pass(1000);
+        world.kill(0);
+        let next = world.call(alice, 1);
+        world.pass(2000);
+        world.set_clock(1, 20_000);
+        // The coordinator ends the wait early.
+        let same = world.coordinator.clone();
+        world.fail_over(&same);
+        world.answer_all();
+        assert!(took(&world, next) >= 8000, "{}", took(&world, next));
+    }
+}
+
+#[test]
 fn observation_of_an_intent_is_kept_between_requests() {
     let (mut world, alice) = expired(Setup {
         request_timeout: 10,

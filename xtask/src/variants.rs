@@ -308,12 +308,6 @@ pub(crate) const VARIANTS: &[Variant] = &[
         breaks: Instead("second.filter(|_| false)"),
     },
     Variant {
-        control: "observer_counts_certain_time",
-        fault: "a flight takes a lease over because the wall clock was set",
-        noticed_by: "isolates_single_flight",
-        breaks: Instead("task.passed_at_most(&self.since)"),
-    },
-    Variant {
         control: "holder_stops_first",
         fault: "a flight sends the refresh token although its lease may have expired",
         noticed_by: "isolates_single_flight",
@@ -436,12 +430,6 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "an end is not written",
         noticed_by: "isolates_refused",
         breaks: Condition("Ok(version.or(Some(\"\".to_owned())))"),
-    },
-    Variant {
-        control: "refresh_retries_promptly",
-        fault: "a refresh is retried so late that its intent has expired",
-        noticed_by: "isolates_single_flight",
-        breaks: Instead("task.pause(Millis::from_secs(300)).await;"),
     },
     Variant {
         control: "wait_for_refresh_is_limited",

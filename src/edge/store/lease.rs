@@ -96,7 +96,6 @@ impl Watch {
         let seen = cached.map_or(Millis::ZERO, |cached| {
             clock.certain(&cached.seen_since(), &task.own_time())
         });
-        // control: observer_counts_certain_time
         let seen_here = task.passed_at_least(&self.since);
         let left = LEASE.saturating_sub(seen.max(seen_here));
         (left > Millis::ZERO).then_some(left)
