@@ -33,17 +33,17 @@ export function executable(what, candidates) {
  * @param {string} command
  * @param {string[]} args
  * @param {{ env: Record<string, string>, cwd: string }} options
- * @returns {Promise<{ said: any, end: ReturnType<typeof start>['end'], stop(): Promise<void> }>}
+ * @returns {Promise<{ said: any, pid: number, end: ReturnType<typeof start>['end'], stop(): Promise<void> }>}
  */
 export async function startServer(command, args, { env, cwd }) {
   const child = start(command, args, { env: { PATH: process.env.PATH, HOME: cwd, ...env }, cwd })
-  return { said: JSON.parse(await child.firstLine), end: child.end, stop: child.stop }
+  return { said: JSON.parse(await child.firstLine), pid: child.pid, end: child.end, stop: child.stop }
 }
 
 /**
  * Starts a program that ends with this process, by the signal `endBy`.
  *
- * @returns {{ firstLine: Promise<string>, pause(): void, goOn(): void, end(signal: NodeJS.Signals): Promise<{ code:
+ * @returns {{ firstLine: Promise<string>, pid: number, pause(): void, goOn(): void, end(signal: NodeJS.Signals): Promise<{ code:
  *   number | null, signal: string | null }>, stop(): Promise<void> }} If the program ends by itself, the promises
  *   reject with the program's whole output.
  */
@@ -74,6 +74,7 @@ export function start(command, args, { env, cwd, isReady = () => true, endBy = '
   })
   return {
     firstLine,
+    pid: child.pid,
     /** Suspends the process until `goOn()`, so that it responds to nobody. */
     pause: () => child.kill('SIGSTOP'),
     goOn: () => child.kill('SIGCONT'),

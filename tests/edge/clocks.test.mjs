@@ -1,0 +1,254 @@
+// Two Node processes with one Redis. libfaketime sets their clocks, and the second clock is wrong. The provider accepts each
+// refresh token once.
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { ALL } from '../support/combinations.mjs'
+import { readBody } from '../support/body.mjs'
+import { startApp } from '../support/edge/app.mjs'
+import { startServer } from '../support/edge/child.mjs'
+import { newClock } from '../support/edge/clock.mjs'
+import { platform } from '../support/edge/start.mjs'
+import { listen } from '../support/listen.mjs'
+
+/** The isolate whose clock is right, and the one whose clock is wrong. */
+const [RIGHT, WRONG] = [0, 1]
+
+const HOUR = 3600
+
+/** Milliseconds that a slow refresh takes at the provider. */
+const SLOW = 5000
+
+/** Starts the app with two processes, whose second clock is ahead by this number of seconds. */
+async function start({ ahead, session }) {
+  const clocks = []
+  const started = []
+  const node = platform({
+    coordinators: ['node-redis'],
+    entry: ({ imports, handler }) => `
+      import { createServer } from 'node:http'
+      import { toNodeListener } from 'strongroom/edge/node'
+      ${imports}
+      const server = createServer(toNodeListener(${handler}))
+      server.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ port: server.address().port })))`,
+    bundling: { name: 'entry.mjs', platform: 'node', conditions: ['node', 'import', 'module'] },
+    async serve({ folder, file, env }) {
+      for (const [index, seconds] of [0, ahead].entries()) {
+        const clock = await newClock(join(folder, `clock-${index}`), seconds)
+        clocks.push(clock)
+        const own = { ...env, ...clock.env }
+        started.push(await startServer(process.execPath, [file], { env: own, cwd: folder }))
+      }
+      return {
+        urls: started.map(({ said }) => `http://127.0.0.1:${said.port}`),
+        async stop() {
+          for (const [index, server] of started.entries()) {
+            await server.stop()
+            await clocks[index].forget(server.pid)
+          }
+        },
+      }
+    },
+  })
+  let app
+  // The provider needs the URL for logout tokens before the handler starts. They reach the process whose clock is wrong.
+  const relay = await listen({
+    async handler(request, response) {
+      const reply = await fetch(`${app.urls[WRONG]}${request.url}`, {
+        method: request.method,
+        headers: { 'content-type': request.headers['content-type'] },
+        body: await readBody(request),
+      })
+      response.writeHead(reply.status).end(await reply.text())
+    },
+  })
+  app = await startApp(node, {
+    provider: { backchannelLogout: true },
+    client: {
+      backchannel_logout_uri: `${relay.origin}/auth/backchannel-logout`,
+      // A logout token without `sid` ends all sessions of the user.
+      backchannel_logout_session_required: false,
+    },
+    handler: { session: { recheck: 0, ...session } },
+  })
+  const stop = async () => {
+    await app.stop()
+    await relay.close()
+  }
+  const [right, wrong] = clocks
+  return { ...app, clocks: { right, wrong }, stop }
+}
+
+/** Signs a user in at this isolate and waits until the access token has expired. */
+async function expired(app, isolate = RIGHT) {
+  const { ledger, settings } = app.provider
+  const visitor = app.visitor()
+  settings.accessTokenSeconds = 2
+  await visitor.signIn({ isolate })
+  await ledger.accessTokenExpired()
+  settings.accessTokenSeconds = 300
+  const since = ledger.refreshes().length
+  const outcomes = () =>
+    ledger
+      .refreshes()
+      .slice(since)
+      .map(({ outcome }) => outcome)
+  return { visitor, outcomes, family: ledger.families() }
+}
+
+/** Calls the API, and again while the handler responds with 503. */
+async function assertCalls(app, visitor, isolate) {
+  const end = performance.now() + 40_000
+  let response
+  do response = await visitor.call('/api/me', { isolate })
+  while (response.status === 503 && performance.now() < end)
+  assert.equal(response.status, 200, `${await response.text()} ${JSON.stringify(await app.told())}`)
+}
+
+/** The session continues at both processes. */
+async function assertLives(app, visitor) {
+  for (const isolate of [RIGHT, WRONG]) await assertCalls(app, visitor, isolate)
+}
+
+/** Offsets in seconds. The usual run has those with which sessions ended. */
+const OFFSETS = ALL ? [10, 180, -180, HOUR, -HOUR] : [10, 180, -HOUR]
+const STORAGES = ALL ? ['sealed-in-cookie', 'in-store'] : ['sealed-in-cookie']
+
+describe('two processes', { concurrency: true, timeout: 300_000 }, () => {
+  for (const ahead of OFFSETS) for (const storage of STORAGES) continues(ahead, storage)
+  controls()
+})
+
+/** No session ends because a clock is wrong. */
+function continues(ahead, storage) {
+  describe(`a clock that is wrong by ${ahead} s, ${storage}`, { concurrency: 1 }, () => {
+    let app, faults, ledger
+    before(async () => {
+      app = await start({ ahead, session: { storage } })
+      ;({ faults, ledger } = app.provider)
+    })
+    after(() => app?.stop())
+
+    for (const holder of [RIGHT, WRONG]) {
+      const who = holder === RIGHT ? 'right' : 'wrong'
+      test(`slow refresh by the ${who} clock is the only one`, async () => {
+        const { visitor, outcomes, family } = await expired(app)
+        const other = visitor.copy()
+        faults.add('token', { delay: SLOW })
+        const isHeld = faults.taken()
+        const first = assertCalls(app, visitor, holder)
+        await isHeld
+        await Promise.all([first, assertCalls(app, other, 1 - holder)])
+        assert.deepEqual(outcomes(), ['issued'])
+        assert.equal(ledger.familyRevoked(family), false)
+      })
+    }
+
+    test('overtaken request keeps the session', async () => {
+      const { visitor } = await expired(app)
+      const old = visitor.copy()
+      await assertCalls(app, visitor, RIGHT)
+      // The next cookie is used.
+      await assertCalls(app, visitor, RIGHT)
+      await assertCalls(app, old, WRONG)
+      await assertLives(app, visitor)
+    })
+
+    test('login after a back-channel logout survives', async () => {
+      const visitor = app.visitor()
+      await visitor.signIn({ account: 'bob' })
+      const ended = visitor.copy()
+      await untilNextSecond()
+      await visitor.signOutAtProvider(app.provider.origin)
+      for (const isolate of [RIGHT, WRONG]) {
+        assert.equal((await ended.copy().session({ isolate })).reason, 'provider_ended')
+      }
+      await untilNextSecond()
+      const again = app.visitor()
+      await again.signIn({ account: 'bob' })
+      await assertLives(app, again)
+    })
+
+    for (const [begins, ends] of [
+      [RIGHT, WRONG],
+      [WRONG, RIGHT],
+      [WRONG, WRONG],
+    ]) {
+      test(`login from process ${begins} to process ${ends} lives at both`, async () => {
+        const visitor = app.visitor()
+        const { address } = await visitor.signIn({ isolate: begins, until: isCallback })
+        await visitor.go(address, { isolate: ends })
+        await assertLives(app, visitor)
+      })
+    }
+
+    test('clock that is corrected, and wrong again, keeps sessions', async () => {
+      const { visitor } = await expired(app, WRONG)
+      const other = app.visitor()
+      await other.signIn({ isolate: WRONG })
+      for (const seconds of [0, ahead]) {
+        await app.clocks.wrong.set(seconds)
+        await assertLives(app, visitor)
+        await assertLives(app, other)
+      }
+    })
+
+    test('clock that is set during a refresh sends nothing twice', async () => {
+      const { visitor, outcomes } = await expired(app)
+      const others = [visitor.copy(), visitor.copy()]
+      faults.add('token', { delay: SLOW })
+      const isHeld = faults.taken()
+      const first = assertCalls(app, visitor, RIGHT)
+      await isHeld
+      await app.clocks.right.set(ahead)
+      await app.clocks.wrong.set(0)
+      try {
+        await Promise.all([first, assertCalls(app, others[0], RIGHT), assertCalls(app, others[1], WRONG)])
+        assert.deepEqual(outcomes(), ['issued'])
+      } finally {
+        await app.clocks.right.set(0)
+        await app.clocks.wrong.set(ahead)
+      }
+    })
+  })
+}
+
+/** Sessions end as always, although a clock is wrong. */
+function controls() {
+  const [grace, idle] = [2, 6]
+  describe('control: sessions end by the time of Redis', { concurrency: 1 }, () => {
+    let app
+    before(async () => {
+      app = await start({ ahead: 180, session: { grace, idle } })
+    })
+    after(() => app?.stop())
+
+    test('replaced cookie after the grace period', async () => {
+      const { visitor } = await expired(app)
+      const old = visitor.copy()
+      await assertCalls(app, visitor, RIGHT)
+      await assertCalls(app, visitor, RIGHT)
+      await passed(grace + 1)
+      assert.equal((await old.session({ isolate: WRONG })).reason, 'security')
+    })
+
+    test('idle session', async () => {
+      const visitor = app.visitor()
+      await visitor.signIn()
+      await assertLives(app, visitor)
+      await passed(idle + 1)
+      assert.equal((await visitor.session({ isolate: WRONG })).reason, 'idle')
+    })
+  })
+}
+
+const isCallback = ({ pathname }) => pathname === '/auth/callback'
+
+/** Resolves when the grace period or the idle limit is over. */
+const passed = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+
+/** Resolves in the next second of the clock: the times in the provider's tokens are in seconds. */
+async function untilNextSecond() {
+  const second = Math.floor(Date.now() / 1000)
+  while (Math.floor(Date.now() / 1000) === second) await new Promise((resolve) => setTimeout(resolve, 20))
+}
