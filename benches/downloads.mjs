@@ -29,15 +29,15 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * needs more, raise the gate, and say why in docs/decisions.md.
  */
 const ROWS = [
-  { name: 'page (main thread)', files: ['index.js'], gate: 6 * KB, aim: 4.5 * KB },
+  { name: 'page (main thread)', files: ['index.js'], gate: 6.2 * KB, aim: 5.5 * KB },
   { name: 'createAuth, on top of connect()', files: ['index.js'], without: 'createAuth' },
   { name: 'worker', files: ['worker.js'] },
   { name: 'wasm', files: ['strongroom_bg.wasm'] },
   {
     name: 'total',
     files: ['index.js', 'worker.js', 'strongroom_bg.wasm'],
-    gate: 106 * KB,
-    aim: 92 * KB,
+    gate: 107 * KB,
+    aim: 100 * KB,
   },
   { name: 'error messages, with the first error', files: ['error-messages.js'] },
   { name: 'live, with the first socket', files: ['streaming.js'] },
@@ -54,8 +54,8 @@ const ROWS = [
     name: 'strongroom/edge, on a server',
     files: ['edge.workerd.js', 'strongroom_edge_bg.wasm'],
     counts: 'gzip',
-    gate: 156 * KB,
-    aim: 118 * KB,
+    gate: 168 * KB,
+    aim: 140 * KB,
   },
 ]
 
