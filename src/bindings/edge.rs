@@ -278,6 +278,7 @@ fn write_forward(out: &mut Writer, forward: &Forward) {
         .text("keep", &pattern(&forward.keep))
         .text("remove", &pattern(&forward.remove))
         .number("ms", forward.timeout.0)
+        .flag("copy", forward.copies_body)
         .flag("upgrade", forward.is_upgrade);
 }
 
@@ -335,7 +336,7 @@ const REQUEST_PARTS: &str = "method url bind hasBody headerCount headerBytes";
 
 /// The headers that the handler reads, which are the other lines of a request. An absent header is an empty line.
 /// Neither URLs nor headers contain line breaks.
-const REQUEST_HEADERS: &str = "x-strongroom origin sec-fetch-site sec-fetch-mode sec-fetch-dest sec-fetch-user sec-purpose sec-secure-session-id secure-session-response secure-session-skipped accept upgrade cookie";
+const REQUEST_HEADERS: &str = "x-strongroom origin sec-fetch-site sec-fetch-mode sec-fetch-dest sec-fetch-user sec-purpose sec-secure-session-id secure-session-response secure-session-skipped accept upgrade content-length cookie";
 
 const PARTS: usize = strings::index_of(REQUEST_PARTS, "headerBytes") + 1;
 
@@ -359,6 +360,8 @@ fn read_request(text: &str) -> Request {
         method: text(const { part("method") }).unwrap_or_default(),
         url: text(const { part("url") }).unwrap_or_default(),
         has_body: text(const { part("hasBody") }).is_some(),
+        content_length: text(const { header("content-length") })
+            .and_then(|length| json::parse_u64(&length)),
         header_count: number(text(const { part("headerCount") })),
         header_bytes: number(text(const { part("headerBytes") })),
         bind: text(const { part("bind") }),

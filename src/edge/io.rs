@@ -51,8 +51,10 @@ pub struct Request {
     pub header_count: usize,
     /// The length of the names and values of these headers in bytes.
     pub header_bytes: usize,
-    /// True if there is a body, which can be sent only once.
+    /// True if there is a body, which can be sent only once unless the host [copies](Forward::copies_body) it.
     pub has_body: bool,
+    /// `Content-Length`
+    pub content_length: Option<u64>,
 }
 
 /// Longest time for which a host waits for the provider before the host lets the task do something else, such as
@@ -192,6 +194,8 @@ pub struct Forward {
     /// The longest time until the response's head. The host does not apply this limit to a long body of the browser's
     /// request, which takes its time, and to the response's body.
     pub timeout: Millis,
+    /// True if the host reads the whole body of the browser's request and keeps it, because the request may be sent again.
+    pub copies_body: bool,
     /// True for the handshake of a WebSocket (RFC 6455 4.1). The host then passes the connection on to the client.
     pub is_upgrade: bool,
 }

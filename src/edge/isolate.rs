@@ -74,6 +74,8 @@ pub(super) struct Isolate {
     pub(super) upstream_nonces: RefCell<Nonces>,
     pub(super) session_cache: RefCell<SessionCache>,
     pub(super) clock: Clocks,
+    /// The number of bytes of requests' bodies that the host holds in memory, to send them again.
+    pub(super) copied_bytes: Cell<u64>,
     pub(super) opened: RefCell<Opened>,
     events: RefCell<Vec<Event>>,
     /// The time of the last report of each of these faults, and the number of times since then.
@@ -97,6 +99,7 @@ impl Isolate {
             upstream_nonces: RefCell::default(),
             session_cache: RefCell::default(),
             clock: Clocks::default(),
+            copied_bytes: Cell::default(),
             opened: RefCell::default(),
             events: RefCell::default(),
             seldom: Default::default(),

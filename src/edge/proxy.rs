@@ -6,6 +6,7 @@
 
 pub(super) mod headers;
 mod refusal_log;
+mod repetition;
 
 use crate::prelude::*;
 use alloc::borrow::Cow;
@@ -24,6 +25,7 @@ use crate::edge::io::{Effect, Forward, Head, OwnResponse, Reply, Response};
 use crate::edge::navigation;
 use crate::edge::provider::documents;
 use crate::edge::provider::dpop::{self, asks_for_nonce};
+use crate::edge::proxy::repetition::BodyCopy;
 use crate::edge::refresh;
 use crate::edge::refresh::status;
 use crate::edge::refusal::{RETRY_AFTER, Refusal};
@@ -35,9 +37,6 @@ use crate::edge::task::boxed;
 use crate::egress::policy::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
 use crate::egress::token_reflection::{Guard, Scope};
 use crate::oauth::www_authenticate::{self, Demand};
-
-/// An access token younger than this is not renewed after a 401: the API would refuse a new token, too.
-const MIN_TOKEN_AGE: Millis = Millis::from_secs(30);
 
 /// A response within this time sets the cookie of a refreshed session without another check of the session's record. If
 /// the response takes longer, the user may have signed in or out in another tab.
@@ -228,27 +227,36 @@ async fn forward(
     is_new: bool,
 ) -> Response {
     let began = context.task.now();
+    let copy = BodyCopy::begin(context);
     let (mut session, mut is_new) = (session, is_new);
-    let mut head = match send(context, route, allowed, &session).await {
+    let mut sent_with = session.clone();
+    let mut head = match send(context, route, allowed, &session, &copy).await {
         Ok(head) => head,
         Err(response) => return Response::Own(response),
     };
-    if head.status == 401
-        && is_about_token(&head)
-        && may_repeat(context, &session)
+    // A request whose body is gone is not repeated, but the next request gets the new token.
+    if refuses_token(&head)
+        && repetition::may_renew(context, route, &session)
         && let Ok(renewed) = boxed(renewed(context, &session)).await
     {
         (session, is_new) = (renewed, true);
-        head = match send(context, route, allowed, &session).await {
-            Ok(head) => head,
-            Err(response) => return Response::Own(response),
-        };
+        if copy.is_repeatable {
+            head = match send(context, route, allowed, &session, &copy).await {
+                Ok(head) => head,
+                Err(response) => return Response::Own(response),
+            };
+            sent_with = session.clone();
+        }
     }
-    if head.status == 401 && is_about_token(&head) && is_new_token(context, &session) {
-        refusal_log::log(context, route, &head, &session);
-    }
-    if head.status == 401 && is_about_token(&head) && session.lasts_until_refused() {
+    drop(copy);
+    let is_refused = refuses_token(&head);
+    if is_refused && repetition::is_new_token(context, &sent_with) {
+        repetition::note_refusal(context, route, &sent_with);
+        refusal_log::log(context, route, &head, &sent_with);
+    } else if is_refused && sent_with.lasts_until_refused() {
         return Response::Own(context.refusal_response(&Refusal::Interaction));
+    } else if !is_refused {
+        repetition::note_success(context, route, &sent_with);
     }
     if (300..400).contains(&head.status) && head.status != 304 {
         let target = redirect_target(head.location.as_deref(), allowed.url());
@@ -331,17 +339,19 @@ async fn cookies_after(
     }
 }
 
-/// Forwards the request with the session's access token. If the upstream asks for a nonce and the request has no body,
-/// repeats the request with the nonce (RFC 9449 9).
+/// Forwards the request with the session's access token. If the upstream asks for a nonce and the request can be repeated,
+/// repeats it with the nonce (RFC 9449 9).
 async fn send(
     context: &RequestContext,
     route: &Route,
     allowed: &Allowed,
     session: &Session,
+    copy: &BodyCopy,
 ) -> Result<Head, OwnResponse> {
     let mut was_repeated = false;
     loop {
-        let (forward, nonce) = forward_with_token(context, route, allowed, session).await?;
+        let (mut forward, nonce) = forward_with_token(context, route, allowed, session).await?;
+        forward.copies_body = copy.is_made();
         let Reply::Head(head) = context.task.perform(Effect::Forward(forward)).await else {
             let error = Error::of(
                 Code::UpstreamUnavailable,
@@ -361,7 +371,7 @@ async fn send(
                 head.dpop_nonce.as_deref(),
                 nonce.as_deref(),
             );
-        if was_repeated || !is_new || !asks_for_nonce(&head) || context.request.has_body {
+        if was_repeated || !is_new || !asks_for_nonce(&head) || !copy.is_repeatable {
             return Ok(head);
         }
         was_repeated = true;
@@ -395,20 +405,10 @@ async fn forward_with_token(
         keep: route.headers.kept().to_owned(),
         remove: route.headers.removed(route.reflection == Scope::All),
         timeout: route.timeout,
+        copies_body: false,
         is_upgrade: csrf::is_socket(&context.request),
     };
     Ok((forward, nonce))
-}
-
-/// Returns true if a refused request may be repeated with another token (RFC 6750 3.1): the request has no body, the
-/// session has a refresh token, and the access token is not new.
-fn may_repeat(context: &RequestContext, session: &Session) -> bool {
-    !context.request.has_body && session.refresh_token.is_some() && !is_new_token(context, session)
-}
-
-fn is_new_token(context: &RequestContext, session: &Session) -> bool {
-    let age = context.task.now().wall.saturating_sub(session.requested);
-    Millis(age) < MIN_TOKEN_AGE
 }
 
 async fn renewed(context: &RequestContext, session: &Session) -> Result<Rc<Session>, Refusal> {
@@ -419,12 +419,8 @@ async fn renewed(context: &RequestContext, session: &Session) -> Result<Rc<Sessi
     refresh::renew(&context.task, Rc::new(spent)).await
 }
 
-/// Returns true if the upstream may accept another token. Another token does not help if the user must sign in again
-/// (RFC 9470 3), or if the upstream asks for another nonce (RFC 9449 9).
-fn is_about_token(head: &Head) -> bool {
-    let challenge = head.challenge.as_deref().unwrap_or_default();
-    !www_authenticate::has_error(challenge, "insufficient_user_authentication")
-        && !asks_for_nonce(head)
+fn refuses_token(head: &Head) -> bool {
+    www_authenticate::refuses_token(head.status, head.challenge.as_deref())
 }
 
 /// Returns the API's demand on the user (RFC 9470, RFC 6750 3.1), if the route passes demands to pages. A demand that

@@ -124,6 +124,20 @@ pub fn has_error(header: &str, error: &str) -> bool {
     }
 }
 
+/// Returns true if a response with this status and `WWW-Authenticate` refuses the access token itself (RFC 6750 3.1), so that
+/// another token may be accepted. More scope, another authentication of the user or another proof is something else.
+#[must_use]
+pub fn refuses_token(status: u16, header: Option<&str>) -> bool {
+    const OTHERS: [&str; 4] = [
+        "insufficient_scope",
+        "insufficient_user_authentication",
+        "invalid_dpop_proof",
+        "use_dpop_nonce",
+    ];
+    let header = header.unwrap_or_default();
+    status == 401 && !OTHERS.iter().any(|error| has_error(header, error))
+}
+
 /// Returns the text for a developer about an API that refuses a new access token: its audience, scope or issuer is not
 /// what this API expects. `header` is the response's `WWW-Authenticate`, whose reason is left out if it has one of `tokens`.
 pub(crate) fn refusal_of_new_token(api: &str, header: Option<&str>, tokens: &[&str]) -> String {

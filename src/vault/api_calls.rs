@@ -411,7 +411,7 @@ impl Calls {
             if let Some(session) = &mut ctx.session
                 && session.lasts_until_refused()
                 && !is_detached
-                && refuses_token(head)
+                && www_authenticate::refuses_token(head.status, head.www_authenticate.as_deref())
             {
                 session.require_interaction(None);
                 ctx.broadcast_session();
@@ -524,19 +524,7 @@ fn is_worth_a_refresh(
     let can_renew = session.refresh_token().is_some()
         && !session.interaction_required()
         && refresh.refused_generation != Some(generation);
-    can_repeat && (is_renewed_already || can_renew) && refuses_token(head)
-}
-
-/// Returns true if the API refuses the token (RFC 6750 3.1), and does not demand something that a new token would not
-/// provide.
-fn refuses_token(head: &ResponseHead) -> bool {
-    if head.status != 401 {
-        return false;
-    }
-    let challenge = head.www_authenticate.as_deref().unwrap_or_default();
-    let has_error = |error: &str| www_authenticate::has_error(challenge, error);
-    let wants_more =
-        has_error("insufficient_scope") || has_error("insufficient_user_authentication");
-    let refuses_proof = has_error("invalid_dpop_proof") || has_error("use_dpop_nonce");
-    !wants_more && !refuses_proof
+    can_repeat
+        && (is_renewed_already || can_renew)
+        && www_authenticate::refuses_token(head.status, head.www_authenticate.as_deref())
 }

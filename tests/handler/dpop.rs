@@ -306,6 +306,17 @@ fn request_body_prevents_retry_but_nonce_is_kept() {
 }
 
 #[test]
+fn short_body_is_repeated_with_the_nonce() {
+    let mut host = signed_in();
+    host.pass(60);
+    host.heads.push_back(nonce_wanted("a-1"));
+    let mut request = host.by_script("POST", "/api/orders");
+    (request.has_body, request.content_length) = (true, Some(100));
+    assert_eq!(host.request(request).status(), 200);
+    assert_eq!(at_upstream(&host)[1].nonce.as_deref(), Some("a-1"));
+}
+
+#[test]
 fn upstream_nonce_is_retried_once() {
     let mut host = signed_in();
     host.pass(60);

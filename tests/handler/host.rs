@@ -108,6 +108,7 @@ pub(crate) struct Sent {
     pub(crate) proof: Option<String>,
     /// The session's other tokens, for which the host also searches.
     pub(crate) others: String,
+    pub(crate) copies_body: bool,
     pub(crate) is_upgrade: bool,
     /// Names of headers that the handler adds to the policy's list of kept headers, joined in one string.
     pub(crate) keep: String,
@@ -553,6 +554,7 @@ impl Host {
             authorization: forward.authorization.expose().to_owned(),
             proof: forward.proof.as_ref().map(|p| p.expose().to_owned()),
             others: forward.others.expose().trim().to_owned(),
+            copies_body: forward.copies_body,
             is_upgrade: forward.is_upgrade,
             keep: forward.keep.clone(),
             remove: forward.remove.clone(),

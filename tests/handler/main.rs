@@ -50,6 +50,7 @@ mod provider;
 mod provider_keys;
 mod proxy;
 mod refresh_expiry;
+mod refused_token;
 mod repeated_requests;
 mod request_headers;
 mod service_worker;

@@ -107,8 +107,7 @@ fn second_refresh_forgets_the_first_token() {
         status: 401,
         ..Head::default()
     };
-    host.pass(5);
-    host.now.wall += 30_000;
+    host.pass(35);
     host.heads.push_back(refused);
     assert_eq!(others(&mut host), SECOND);
 }

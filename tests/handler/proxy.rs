@@ -505,30 +505,6 @@ fn second_refusal_reaches_the_page() {
 }
 
 #[test]
-fn upstream_refusal_passes_if_retry_is_pointless() {
-    for (what, has_body, age) in [("a body", true, 60), ("a new token", false, 29)] {
-        let mut host = Host::signed_in();
-        host.pass(age);
-        host.heads.push_back(head(401));
-        let mut request = host.by_script("POST", "/api/orders");
-        request.has_body = has_body;
-        assert_eq!(host.request(request).status(), 401, "{what}");
-        assert_eq!(
-            (host.upstream.len(), host.provider.sent_to("/token").len()),
-            (1, 1),
-            "{what}"
-        );
-        assert!(host.session().is_object());
-    }
-    // Control experiment: the handler retries a request without a body if the token is older.
-    let mut host = Host::signed_in();
-    host.pass(60);
-    host.heads.push_back(head(401));
-    assert_eq!(host.call("POST", "/api/orders").status(), 200);
-    assert_eq!(host.upstream.len(), 2);
-}
-
-#[test]
 fn only_bearer_and_dpop_challenges_are_forwarded() {
     for (challenge, is_kept) in [
         (None, false),

@@ -167,6 +167,8 @@ export class Host {
   async respond(request: Request, context?: Context, original = request): Promise<Response | undefined> {
     let settle: (() => void) | undefined
     let forwarded: Forwarded | undefined
+    // The whole body, if the request may be sent again.
+    let copy: Promise<ArrayBuffer> | undefined
     try {
       // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
@@ -185,7 +187,8 @@ export class Host {
         if (step.t === 'sleep' && step.started !== null) void this.#run(step.started, request, context)
         if (step.t === 'forward') {
           forwarded?.drop()
-          forwarded = new Forwarded(request, fields, step, this.#rules, this.#instance)
+          if (step.copy) copy ??= request.arrayBuffer()
+          forwarded = new Forwarded(request, fields, step, this.#rules, this.#instance, copy)
         }
         step = await this.#carryOut(step, request, forwarded)
       }

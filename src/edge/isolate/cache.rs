@@ -38,10 +38,23 @@ pub(in crate::edge) struct CachedSession {
     /// The session's generation at the last refresh attempt.
     pub(in crate::edge) generation: u64,
     observed: Observed,
+    /// The latest generation whose access token this isolate has seen, and the time at which it first saw it.
+    token_seen: Option<(u64, Instant)>,
+    /// The routes that have refused new access tokens.
+    refused_tokens: Vec<RefusedTokens>,
     /// True if the record is sealed with a key that this isolate does not have.
     pub(in crate::edge) is_sealed_elsewhere: bool,
     /// True if this isolate has reported that the record is missing.
     pub(in crate::edge) is_loss_reported: bool,
+}
+
+/// How often a route has refused new access tokens of a session.
+struct RefusedTokens {
+    /// The prefix of the route.
+    route: String,
+    /// The generation of the latest one.
+    generation: u64,
+    times: u32,
 }
 
 /// An observation of a session's record by this isolate.
@@ -76,6 +89,46 @@ impl CachedSession {
         };
         let noted = presented.iter().map(|one| one.generation);
         observed.presented = noted.map(|one| (one, since(one))).collect();
+    }
+
+    /// Returns the time at which this isolate first saw the access token of this generation.
+    pub(in crate::edge) fn token_seen_since(&mut self, generation: u64, now: Instant) -> Instant {
+        match self.token_seen {
+            Some((known, since)) if known == generation => since,
+            _ => {
+                self.token_seen = Some((generation, now));
+                now
+            }
+        }
+    }
+
+    /// Returns the number of generations whose new access token the route has refused, since it accepted one.
+    pub(in crate::edge) fn refused_tokens(&self, route: &str) -> u32 {
+        let mut all = self.refused_tokens.iter();
+        all.find(|refused| refused.route == route)
+            .map_or(0, |refused| refused.times)
+    }
+
+    /// Counts a new access token that the route has refused, once for each generation.
+    pub(in crate::edge) fn count_refused_token(&mut self, route: &str, generation: u64) {
+        let mut all = self.refused_tokens.iter_mut();
+        match all.find(|refused| refused.route == route) {
+            Some(refused) if refused.generation == generation => {}
+            Some(refused) => {
+                refused.generation = generation;
+                refused.times += 1;
+            }
+            None => self.refused_tokens.push(RefusedTokens {
+                route: route.to_owned(),
+                generation,
+                times: 1,
+            }),
+        }
+    }
+
+    /// Forgets the refused tokens of a route that has accepted one.
+    pub(in crate::edge) fn forget_refused_tokens(&mut self, route: &str) {
+        self.refused_tokens.retain(|refused| refused.route != route);
     }
 
     /// Returns the time since which this isolate has seen the same intents.
@@ -115,6 +168,12 @@ impl SessionCache {
     pub(in crate::edge) fn get(&self, sid: &str) -> Option<&CachedSession> {
         let place = self.place(sid).ok()?;
         self.sessions.get(place).map(|(_, cached)| cached)
+    }
+
+    /// Returns the cached state of a session for changes, if there is one.
+    pub(in crate::edge) fn get_mut(&mut self, sid: &str) -> Option<&mut CachedSession> {
+        let place = self.place(sid).ok()?;
+        self.sessions.get_mut(place).map(|(_, cached)| cached)
     }
 
     /// Returns the cached state of a session for changes, and creates it if needed.

@@ -21,6 +21,8 @@ export interface Forward {
   remove: string
   /** The longest time until the response's head, in milliseconds. */
   ms: number
+  /** True if the host keeps the whole body, because the request may be sent again. */
+  copy: boolean
   /** True if the request is the handshake of a WebSocket. */
   upgrade: boolean
 }
@@ -125,14 +127,26 @@ export class Forwarded {
   readonly #forward: Forward
   readonly #rules: Rules
   readonly #instance: Instance
+  readonly #copy: Promise<ArrayBuffer> | undefined
   #response: Response | undefined
   /** The headers of the response. */
   #received: Fields = []
   /** Stops listening for the client's disconnect. Called when the upstream sends nothing more. */
   #leave: () => void = () => {}
 
-  /** @param fields The headers of the request. */
-  constructor(request: Request, fields: Fields, forward: Forward, rules: Rules, instance: Instance) {
+  /**
+   * @param fields The headers of the request.
+   * @param copy The body of the request, if it was read as a whole.
+   */
+  constructor(
+    request: Request,
+    fields: Fields,
+    forward: Forward,
+    rules: Rules,
+    instance: Instance,
+    copy: Promise<ArrayBuffer> | undefined,
+  ) {
+    this.#copy = copy
     this.#request = request
     this.#fields = fields
     this.#forward = forward
@@ -169,7 +183,7 @@ export class Forwarded {
       redirect: 'manual',
       signal: controller.signal,
     }
-    if (body) {
+    if (body && !this.#copy) {
       Object.assign(init, { body, duplex: 'half' })
       const length = valueOf(this.#fields, 'content-length')
       // Without this header, a platform may send the body in chunks, which some servers refuse for uploads.
@@ -180,10 +194,12 @@ export class Forwarded {
       headers.set('accept-encoding', valueOf(this.#fields, 'accept-encoding') ?? 'identity')
       Object.assign(init, { decompress: false })
     }
-    // The client may need longer for a long body, so the time of the upstream is then unknown.
-    const timer = body && !isAtMostPiece(this.#fields) ? undefined : setTimeout(stop, ms)
+    let timer: ReturnType<typeof setTimeout> | undefined
     let response
     try {
+      if (this.#copy) init.body = await this.#copy
+      // The client may need longer for a long body, so the time of the upstream is then unknown.
+      if (!body || isAtMostPiece(this.#fields)) timer = setTimeout(stop, ms)
       response = await fetch(url, init)
     } catch (error) {
       this.#leave()
