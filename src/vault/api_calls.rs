@@ -43,6 +43,9 @@ enum CallOutcome {
     Repeat,
     /// The API refused the token of this generation. The response is held back until a refresh is over.
     Hold { generation: u64, head: String },
+    /// The API refused the token, and the call cannot be repeated. The response was delivered, and the next call needs
+    /// another token.
+    Renew(TokenSelector),
 }
 
 /// The calls of pages.
@@ -191,6 +194,12 @@ impl Calls {
             CallOutcome::Repeat => self.send_or_wait(ctx, tokens, call),
             CallOutcome::Hold { generation, head } => {
                 self.hold(ctx, tokens, call, generation, head);
+            }
+            CallOutcome::Renew(selector) => {
+                if tokens.refresh.admits_401(&ctx.now) {
+                    // If no refresh is possible, the next call says why.
+                    let _ = tokens.await_refresh_of(ctx, selector);
+                }
             }
         }
     }
@@ -385,6 +394,8 @@ impl Calls {
             return CallOutcome::Done;
         };
         let is_worth_a_refresh = is_worth_a_refresh(ctx, refresh, known, generation, head);
+        let next = known.allowed.token_selector();
+        let needs_renewal = needs_renewal(ctx, refresh, known, generation, head);
         let was_retried = known.was_retried && !known.is_detached;
         let is_detached = known.is_detached;
         let text = head_text(known.id, head);
@@ -411,7 +422,7 @@ impl Calls {
             if let Some(session) = &mut ctx.session
                 && session.lasts_until_refused()
                 && !is_detached
-                && www_authenticate::refuses_token(head.status, head.www_authenticate.as_deref())
+                && refuses_token(head)
             {
                 session.require_interaction(None);
                 ctx.broadcast_session();
@@ -426,6 +437,18 @@ impl Calls {
                 return CallOutcome::Done;
             }
             self.list.deliver(ctx, call, text);
+            if needs_renewal {
+                refresh.spent_generation = Some(generation);
+                return CallOutcome::Renew(next);
+            }
+            // The first call with a token that replaced a refused one says if a further refresh may help.
+            if refresh.spent_generation.is_some_and(|spent| generation > spent) {
+                refresh.spent_generation = None;
+                if refuses_token(head) {
+                    let known = refresh.refused_generation;
+                    refresh.refused_generation = known.max(Some(generation));
+                }
+            }
         }
         CallOutcome::Done
     }
@@ -516,15 +539,42 @@ fn is_worth_a_refresh(
     generation: u64,
     head: &ResponseHead,
 ) -> bool {
-    let Some(session) = &ctx.session else {
-        return false;
-    };
     let can_repeat = !call.was_retried && !call.is_detached && call.body == Body::Replayable;
-    let is_renewed_already = session.issued(call.allowed.token_selector()) > generation;
-    let can_renew = session.refresh_token().is_some()
-        && !session.interaction_required()
-        && refresh.refused_generation != Some(generation);
-    can_repeat
-        && (is_renewed_already || can_renew)
-        && www_authenticate::refuses_token(head.status, head.www_authenticate.as_deref())
+    let may_help = is_renewed(ctx, call, generation) || can_renew(ctx, refresh, generation);
+    can_repeat && may_help && refuses_token(head)
+}
+
+/// Returns true if the session has a newer token for this call than the one of this generation.
+fn is_renewed(ctx: &Context, call: &Call, generation: u64) -> bool {
+    let session = ctx.session.as_ref();
+    session.is_some_and(|session| session.issued(call.allowed.token_selector()) > generation)
+}
+
+/// Returns true if a refresh may bring a token that an API accepts in place of the one of this generation.
+fn can_renew(ctx: &Context, refresh: &Refresh, generation: u64) -> bool {
+    let can_refresh =
+        |session: &Session| session.refresh_token().is_some() && !session.interaction_required();
+    ctx.session.as_deref().is_some_and(can_refresh)
+        && refresh.refused_generation != Some(generation)
+}
+
+/// Returns true if this call cannot be sent again, and the next one needs another token.
+fn needs_renewal(
+    ctx: &Context,
+    refresh: &Refresh,
+    call: &Call,
+    generation: u64,
+    head: &ResponseHead,
+) -> bool {
+    call.body == Body::OneShot
+        && !call.was_retried
+        && !call.is_detached
+        && !is_renewed(ctx, call, generation)
+        && can_renew(ctx, refresh, generation)
+        && refresh.spent_generation.is_none_or(|spent| generation <= spent)
+        && refuses_token(head)
+}
+
+fn refuses_token(head: &ResponseHead) -> bool {
+    www_authenticate::refuses_token(head.status, head.www_authenticate.as_deref())
 }

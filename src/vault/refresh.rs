@@ -42,6 +42,8 @@ pub(super) struct Refresh {
     /// The generation of a token that an API refused immediately after a refresh. Another refresh would not satisfy
     /// that API.
     pub(super) refused_generation: Option<u64>,
+    /// The generation of the last token that an API refused for a call that could not be repeated.
+    pub(super) spent_generation: Option<u64>,
     /// The choice of the access token that the refresh in flight, or the next attempt, requests.
     pub(super) targets: ResourceTokens,
     /// The number of 401 responses since `for_401_since` that asked for a refresh while none was in flight.

@@ -91,7 +91,42 @@ fn a_401_with_a_spent_body_is_delivered() {
     let call = world.fetch_as(page, &fetch);
     world.answer_all();
     assert_eq!(world.status(call), 401);
-    assert_eq!((world.count(REFRESH), world.count(Kind::Call)), (0, 1));
+    assert_eq!(world.count(Kind::Call), 1);
+}
+
+#[test]
+fn persistent_401s_of_spent_bodies_cause_one_refresh() {
+    let (mut world, page) = World::signed_in();
+    let url = format!("{API}/never");
+    let spent = Fetch {
+        url: &url,
+        method: "POST",
+        body: Body::OneShot,
+        ..Fetch::default()
+    };
+    for _ in 0..20 {
+        let call = world.fetch_as(page, &spent);
+        world.answer_all();
+        assert_eq!(world.status(call), 401);
+        world.advance(Duration::from_secs(1));
+    }
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn next_call_after_a_spent_body_has_another_token() {
+    let (mut world, page) = refused();
+    let spent = Fetch {
+        method: "POST",
+        body: Body::OneShot,
+        ..Fetch::default()
+    };
+    for status in [401, 200] {
+        let call = world.fetch_as(page, &spent);
+        world.answer_all();
+        assert_eq!(world.status(call), status);
+    }
+    assert_eq!((world.count(REFRESH), world.count(Kind::Call)), (1, 2));
 }
 
 #[test]
