@@ -77,6 +77,8 @@ pub struct Session {
     former: FormerTokens,
     /// The start of the session, and the user's activity.
     pub times: Times,
+    /// The scopes that the login requested, if they are more than the configured ones.
+    requested_scope: Option<String>,
     interaction_required: bool,
     /// The error code with which the provider required interaction, if pages may see it.
     interaction_code: Option<String>,
@@ -112,6 +114,7 @@ impl Session {
             others: Vec::new(),
             former: FormerTokens::default(),
             times: Times::begin(requested, longest),
+            requested_scope: None,
             interaction_required: false,
             interaction_code: None,
             endpoints: Vec::new(),
@@ -123,6 +126,19 @@ impl Session {
     pub fn bound_to(mut self, key: Option<PublicKey>) -> Self {
         self.key = key;
         self
+    }
+
+    /// Sets the scopes that the login requested, if they are more than the configured ones.
+    #[must_use]
+    pub fn with_requested_scope(mut self, scope: Option<String>) -> Self {
+        self.requested_scope = scope;
+        self
+    }
+
+    /// Returns the scopes that the login requested, if they are more than the configured ones.
+    #[must_use]
+    pub fn requested_scope(&self) -> Option<&str> {
+        self.requested_scope.as_deref()
     }
 
     /// Returns the key that the tokens are bound to, if any.

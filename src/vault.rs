@@ -635,7 +635,9 @@ impl Vault {
         self.calls.step_up.record_login(&self.ctx, &login.pending);
         let sid = self.ctx.new_sid();
         let session = Session::begin(user, tokens, &self.ctx.config, requested, sid);
-        let session = session.bound_to(login.pending.key.clone());
+        let session = session
+            .bound_to(login.pending.key.clone())
+            .with_requested_scope(login.pending.scope.clone());
         self.adopt_session(Box::new(session));
         if self.ctx.stores_sessions() && self.tokens.persistence.needs_save {
             self.callbacks.complete_when_stored(login);

@@ -68,6 +68,10 @@ pub struct LoginParams {
     pub more: Vec<(String, String)>,
     /// Additional scopes, separated by spaces. The configuration must allow each scope (`loginScopes`).
     pub scope: Option<String>,
+    /// The scopes that the session's login has requested. They are requested again. Otherwise, a login that satisfies the
+    /// demand of one API would take the scopes away that another API has demanded. The granted scopes would not do: a
+    /// provider may grant a scope by another name, which nobody can request.
+    pub earlier_scope: Option<String>,
     /// True if the user signs in on another device (RFC 8628).
     pub is_device: bool,
     /// True if the app opens the authorization URL itself.

@@ -126,6 +126,7 @@ pub(super) fn write(
         .optional_text("refresh_token", refresh_token.as_deref())
         .optional_number("refresh_expires_in", tokens.refresh_expires_in.map(|t| t.0))
         .optional_text("scope", scope)
+        .optional_text("requested_scope", session.requested_scope())
         .text(
             "id_token",
             session
@@ -222,6 +223,7 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
             stored_activities: number(object, "touches")?,
             longest,
         },
+        requested_scope: object.str("requested_scope").map(ToOwned::to_owned),
         interaction_required: object.get("interaction_required")?.as_bool()?,
         interaction_code: None,
         endpoints: {

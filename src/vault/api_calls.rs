@@ -442,7 +442,10 @@ impl Calls {
                 return CallOutcome::Renew(next);
             }
             // The first call with a token that replaced a refused one says if a further refresh may help.
-            if refresh.spent_generation.is_some_and(|spent| generation > spent) {
+            if refresh
+                .spent_generation
+                .is_some_and(|spent| generation > spent)
+            {
                 refresh.spent_generation = None;
                 if refuses_token(head) {
                     let known = refresh.refused_generation;
@@ -571,7 +574,9 @@ fn needs_renewal(
         && !call.is_detached
         && !is_renewed(ctx, call, generation)
         && can_renew(ctx, refresh, generation)
-        && refresh.spent_generation.is_none_or(|spent| generation <= spent)
+        && refresh
+            .spent_generation
+            .is_none_or(|spent| generation <= spent)
         && refuses_token(head)
 }
 

@@ -16,6 +16,7 @@ use crate::base::error::{Code, Result};
 use crate::base::list;
 use crate::login::authorization_request::{self, AuthorizationRequest, LIFETIME, LoginParams};
 use crate::oauth::dpop::PublicKey;
+use crate::session::Session;
 use crate::vault::context::Context;
 use crate::vault::dpop;
 use crate::vault::io::{OpId, PortId, RequestId};
@@ -31,9 +32,12 @@ impl Logins {
         provider: &Provider,
         port: PortId,
         id: RequestId,
-        params: Box<LoginParams>,
+        mut params: Box<LoginParams>,
     ) {
         self.expire(ctx);
+        let session = ctx.session.as_deref();
+        let earlier = session.and_then(Session::requested_scope);
+        params.earlier_scope = earlier.map(ToOwned::to_owned);
         if self.are_too_many(port) {
             let why = msg!("4 logins of this page, or 32 of all, are in flight already");
             return ctx.decline(port, id, Code::LimitExceeded, why);

@@ -342,6 +342,7 @@ impl Members<'_> {
             max_age: self.number("maxAge"),
             more: self.more(),
             scope: self.text("scope"),
+            earlier_scope: None,
             is_device,
             is_custom,
             port: self.number("port"),

@@ -85,6 +85,45 @@ fn scope_challenge_offers_a_login() {
     assert!(scopes.contains("orders:write"), "{scopes}");
 }
 
+/// Returns the scopes that the login which the page was offered requests.
+fn scope_of(address: &str) -> String {
+    params(address.split_once('?').unwrap().1)["scope"].clone()
+}
+
+#[test]
+fn later_step_up_keeps_the_scopes_of_earlier_ones() {
+    const ADMIN: (u16, &str) = (403, r#"Bearer error="insufficient_scope", scope="admin""#);
+    let rule = RULE.replace(r#""orders:write""#, r#""orders:write","admin""#);
+    for is_stored in [false, true] {
+        let persist = if is_stored { "sealed" } else { "memory" };
+        let config = rule.replacen(
+            '{',
+            &format!(r#"{{"session":{{"persist":"{persist}"}},"#),
+            1,
+        );
+        let (mut world, mut page, refused) = demanding(&config, WIDER);
+        satisfy(&mut world, page, refused, "redirect");
+        if is_stored {
+            world.restart();
+            page = world.open();
+            world.answer_all();
+        }
+        world.provider.api_demands = Some(ADMIN);
+        let refused = call(&mut world, page);
+        let address = satisfy(&mut world, page, refused, "redirect");
+        let expected = "openid profile offline_access admin orders:write";
+        assert_eq!(scope_of(&address), expected);
+        // Another authentication needs the scopes, too.
+        world.provider.api_demands = Some(STRONGER);
+        let refused = call(&mut world, page);
+        let address = satisfy(&mut world, page, refused, "redirect");
+        assert_eq!(scope_of(&address), expected);
+        // The demands are still known, so they cause no loop.
+        let again = call(&mut world, page);
+        assert_eq!(world.code(again), "step_up_failed");
+    }
+}
+
 /// Performs the login that the page was offered, and completes it in another worker. Returns the new page.
 fn satisfy_in_another_worker(world: &mut World, page: PortId, call: Request) -> PortId {
     let address = begin(world, page, call, "redirect");

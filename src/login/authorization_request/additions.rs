@@ -15,7 +15,15 @@ impl LoginParams {
     /// [`Code::MessageInvalid`] if `loginScopes` does not allow a scope, or if the page's option is too long or has
     /// control characters.
     pub fn requested_scope(&self, config: &Config) -> Result<Option<String>> {
-        requested_scope(config, self.scope.as_deref())
+        let more = self.scope.as_deref();
+        let earlier = self.earlier_scope.as_deref().unwrap_or_default();
+        let may_ask = |one: &&str| !one.is_empty() && config.may_ask(one);
+        let mut all = more.unwrap_or_default().to_owned();
+        for one in strings::split(earlier, b' ').filter(may_ask) {
+            all.push(' ');
+            all.push_str(one);
+        }
+        requested_scope(config, Some(&*all).filter(|all| !all.is_empty()))
     }
 }
 
