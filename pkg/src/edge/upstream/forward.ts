@@ -184,7 +184,7 @@ export class Forwarded {
       signal: controller.signal,
     }
     if (body && !this.#copy) {
-      Object.assign(init, { body, duplex: 'half' })
+      Object.assign(init, { body, duplex: 'half' }, KEEPS_BODIES && { redirect: 'error', window: null })
       const length = valueOf(this.#fields, 'content-length')
       // Without this header, a platform may send the body in chunks, which some servers refuse for uploads.
       if (length && /^\d+$/.test(length)) headers.set('content-length', length)
@@ -203,9 +203,10 @@ export class Forwarded {
       response = await fetch(url, init)
     } catch (error) {
       this.#leave()
+      if (isRedirect(error)) response = new Response(null, { status: 307 })
       // The client has disconnected, so the upstream is not at fault.
-      if (!signal.aborted) throw error
-      response = new Response(null, { status: 499 })
+      else if (signal.aborted) response = new Response(null, { status: 499 })
+      else throw error
     } finally {
       clearTimeout(timer)
     }
@@ -376,6 +377,17 @@ const isShort = (fields: Fields): boolean => {
  * the disconnect costs 50 µs there.
  */
 const ENDS_WITH_CLIENT: boolean = 'WebSocketPair' in globalThis
+
+/**
+ * True if the platform's `fetch` keeps a copy of a streamed body, in case that the request has to be sent again: after a
+ * redirect, or after a 401 with a dialog for a password. Node's does, unless both are ruled out.
+ */
+const KEEPS_BODIES: boolean =
+  'process' in globalThis && !('Deno' in globalThis || 'Bun' in globalThis || 'WebSocketPair' in globalThis)
+
+/** Returns true if a request failed because its response was a redirect, whose address Node does not tell. */
+const isRedirect = (error: unknown): boolean =>
+  KEEPS_BODIES && (error as { cause?: { message?: unknown } })?.cause?.message === 'unexpected redirect'
 
 /** Returns the error for an upstream's response that cannot be forwarded. */
 const failed = (rules: Rules, cookies: string[], status: number, code: string, message: string): Response =>
