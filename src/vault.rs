@@ -147,6 +147,7 @@ impl Vault {
                 text,
                 body,
             } => self.handle_message(port, call, text, body),
+            Input::Framed { port } => self.ctx.framed.push(port),
             Input::Disconnected { port } => self.disconnected(port),
             Input::Changed => tokens.changed_elsewhere(ctx),
             Input::Hinted(hint) => match hint.news {
@@ -283,14 +284,7 @@ impl Vault {
             self.ctx.drop_call(call);
         }
         match message.request {
-            Request::Hello {
-                version,
-                loaded,
-                is_framed,
-            } => {
-                self.ctx.is_framed |= is_framed;
-                self.hello(port, version, loaded);
-            }
+            Request::Hello { version, loaded } => self.hello(port, version, loaded),
             Request::Bye => {
                 self.escrow.hand_over(&mut self.ctx);
                 self.disconnected(port);
@@ -349,7 +343,8 @@ impl Vault {
                 return_to,
             } => {
                 // The session ends before the address is made.
-                let sends_hint = provider && ctx.config.login.sends_id_token_hint && !ctx.is_framed;
+                let is_framed = ctx.framed.contains(&port);
+                let sends_hint = provider && ctx.config.login.sends_id_token_hint && !is_framed;
                 let session = ctx.session.as_deref().filter(|_| sends_hint);
                 // Servers refuse longer addresses.
                 let hint = session
@@ -378,7 +373,7 @@ impl Vault {
             let why = msg!("page and worker are of different versions of strongroom");
             return self.refuse(port, Code::MessageInvalid, why);
         }
-        if self.ctx.is_framed
+        if self.ctx.framed.contains(&port)
             && let Some(why) = self.ctx.config.login.refusal_in_frame()
         {
             return self.refuse(port, Code::ConfigInvalid, why);
@@ -406,6 +401,7 @@ impl Vault {
 
     fn disconnected(&mut self, port: PortId) {
         self.ctx.forget_port(port);
+        self.ctx.framed.retain(|known| *known != port);
         self.calls.list.forget_port(&mut self.ctx, port);
         self.logins.forget_port(port);
         self.callbacks.forget_port(port);

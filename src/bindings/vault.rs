@@ -45,10 +45,11 @@ pub fn start(
     }
 }
 
-/// Serves the page at the other end of `port`. Does nothing before [`start`].
+/// Serves the page at the other end of `port`. `is_framed` is true for a page of another origin, which uses the vault
+/// through a frame. Does nothing before [`start`].
 #[wasm_bindgen]
-pub fn connect(port: MessagePort) {
-    with(|host| host.connect(port));
+pub fn connect(port: MessagePort, is_framed: bool) {
+    with(|host| host.connect(port, is_framed));
 }
 
 /// Handles an event. The arguments are those of a call to the function `on_event` that [`start`] was given.

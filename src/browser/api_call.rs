@@ -4,9 +4,12 @@
 //! the next bytes.
 
 use crate::prelude::*;
-use js_sys::{Array, JSON, Promise, Uint8Array};
+use js_sys::{Array, ArrayBuffer, JSON, Promise, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{AbortController, Headers, ReadableStream, ReadableStreamDefaultReader, Response};
+use web_sys::{
+    AbortController, Blob, Headers, MessagePort, ReadableStream, ReadableStreamDefaultReader,
+    Response,
+};
 
 use crate::Secret;
 use crate::base::list::{self, List};
@@ -445,6 +448,14 @@ impl Exchange {
 /// Returns true if `payload` is a stream. A stream can be sent only once.
 pub(super) fn is_stream(payload: &JsValue) -> bool {
     payload.has_type::<ReadableStream>()
+}
+
+/// Returns true for the values that pages send with a message: the body of a request, or the port of a socket.
+pub(super) fn is_payload(payload: &JsValue) -> bool {
+    is_stream(payload)
+        || payload.has_type::<ArrayBuffer>()
+        || payload.has_type::<Blob>()
+        || payload.has_type::<MessagePort>()
 }
 
 /// Returns the guard that searches the response for the session's tokens. Returns `None` if the configuration turns the

@@ -152,11 +152,12 @@ impl Context {
     }
 
     /// Starts to receive the messages of a page.
-    pub(super) fn add_port(&mut self, port: MessagePort) {
+    pub(super) fn add_port(&mut self, port: MessagePort) -> PortId {
         self.last_port = self.last_port.next();
         // Setting the listener also starts the port, which has queued the page's first messages.
         port.set_onmessage(Some(&self.listener(Event::Message, self.last_port.0)));
         self.ports.push(Box::new((self.last_port, port)));
+        self.last_port
     }
 
     pub(super) fn close_port(&mut self, port: PortId) {

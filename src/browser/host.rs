@@ -98,9 +98,12 @@ impl Host {
         }
     }
 
-    /// Connects a page. `port` leads to the page.
-    pub fn connect(&mut self, port: MessagePort) {
-        self.context.add_port(port);
+    /// Connects a page. `port` leads to the page. `is_framed` is true for a page of another origin.
+    pub fn connect(&mut self, port: MessagePort, is_framed: bool) {
+        let port = self.context.add_port(port);
+        if is_framed {
+            self.handle(Input::Framed { port });
+        }
     }
 
     /// Handles an event. The arguments are those of a call to the function `on_event` that [`Host::new`] was given.
@@ -161,9 +164,9 @@ impl Host {
         } else {
             Body::Replayable
         };
-        // An array is dropped and not used as a request's body: `fetch` would convert it to a string, and nested arrays
-        // would expand a few bytes into gigabytes.
-        if !payload.is_undefined() && !Array::is_array(&payload) {
+        // Other values are dropped: `fetch` would convert them to strings, which takes a worker minutes for a long number,
+        // and expands a few bytes of nested arrays into gigabytes.
+        if api_call::is_payload(&payload) {
             self.exchanges.keep_payload(call, payload);
         }
         self.handle(Input::Message {

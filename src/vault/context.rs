@@ -46,8 +46,8 @@ pub(super) struct Context {
     /// True if a user signed in in another vault and not in this one. The value is `None` before the first hint of a
     /// sign-in or sign-out.
     pub(super) elsewhere: Option<bool>,
-    /// True if the frame of a vault origin uses this vault.
-    pub(super) is_framed: bool,
+    /// The ports of pages of other origins.
+    pub(super) framed: Vec<PortId>,
     /// The salt for the fingerprints of tokens in the inspector.
     pub(super) fingerprint_salt: [u8; 16],
     /// The provider's time minus the device's time, in milliseconds; 0 if the vault could not read the provider's
@@ -127,7 +127,7 @@ impl Context {
             has_read_store: false,
             doubt: None,
             elsewhere: None,
-            is_framed: false,
+            framed: Vec::new(),
             fingerprint_salt,
             clock_offset: 0,
             shown_warnings: Vec::new(),

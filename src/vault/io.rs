@@ -185,6 +185,11 @@ pub enum Input<'a> {
         /// The kind of the body that came with the message.
         body: Body,
     },
+    /// The port of a page of another origin was connected, which uses the vault through a frame of the vault's origin.
+    Framed {
+        /// The page.
+        port: PortId,
+    },
     /// A page is gone.
     Disconnected {
         /// The page.
@@ -486,6 +491,7 @@ impl fmt::Debug for Input<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Message { .. } => "Message",
+            Self::Framed { .. } => "Framed",
             Self::Disconnected { .. } => "Disconnected",
             Self::Responded { .. } => "Responded",
             Self::Stored { .. } => "Stored",

@@ -34,8 +34,6 @@ pub(super) enum Request {
         version: u64,
         /// The time at which the page was loaded; 0 if the page does not say.
         loaded: UnixMillis,
-        /// True if the sender is the frame of a vault origin.
-        is_framed: bool,
     },
     /// `login`
     Login(Box<LoginParams>),
@@ -275,7 +273,6 @@ impl Members<'_> {
             "hello" => Request::Hello {
                 version: self.number("version").unwrap_or_default(),
                 loaded: self.number("loaded").unwrap_or_default(),
-                is_framed: self.flag("framed"),
             },
             "login" => Request::Login(self.login()),
             "callback" => Request::Callback {

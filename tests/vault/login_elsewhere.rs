@@ -205,6 +205,6 @@ fn without_the_option_there_is_no_such_address() {
 #[test]
 fn frame_of_a_vault_origin_refuses_the_option() {
     let mut world = World::with(CONFIG);
-    let frame = world.open_saying(r#"{"t":"hello","version":2,"framed":true}"#);
+    let frame = world.open_framed();
     assert_eq!(world.failure(frame), "config_invalid");
 }

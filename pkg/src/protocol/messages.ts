@@ -24,6 +24,9 @@ import type { Session } from '../generated/session.js'
 /** The message by which a page hands a port to the vault's worker. */
 export const HANDSHAKE = 'strongroom'
 
+/** The message by which the frame of a vault origin hands over the port of a page of another origin. */
+export const FRAMED_HANDSHAKE = 'strongroom framed'
+
 /**
  * The JSON of a page's last message. The worker also sends this message to the core on behalf of a page that is gone.
  */
@@ -39,7 +42,7 @@ export type PageMessage =
    * at which the page was loaded, in milliseconds since the Unix epoch. The deployment whose page was loaded last is
    * the newer one.
    */
-  | { t: 'hello'; version: number; loaded: number; framed?: true }
+  | { t: 'hello'; version: number; loaded: number }
   /**
    * Begins a login. Response: `navigate` in redirect mode, `navigate` and later `done` in popup and custom mode, `device`
    * and later `done` in device mode.

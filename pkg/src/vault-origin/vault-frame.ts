@@ -22,7 +22,7 @@
  *
  * @module
  */
-import { POPUP_MARK, PROTOCOL } from '../../glue/constants.js'
+import { POPUP_MARK } from '../../glue/constants.js'
 import { isState, storeResponse, takeResponse, watchResponses } from './callback-cookies.js'
 import { isLoopback } from '../page/address.js'
 import { StrongroomError } from '../page/errors/error.js'
@@ -33,8 +33,8 @@ import {
   type FrameRequest,
 } from '../protocol/frame-messages.js'
 import { listen } from '../page/listen.js'
-import { type AnyWorker, HANDSHAKE_TIMEOUT, passPort, passResponse } from '../page/login/pass-response.js'
-import { BYE, type PageMessage } from '../protocol/messages.js'
+import { type AnyWorker, passPort, passResponse } from '../page/login/pass-response.js'
+import { FRAMED_HANDSHAKE } from '../protocol/messages.js'
 
 // api.ts also declares the worker options that TypeScript's library does not have.
 export type { StrongroomErrorLike } from '../page/api.js'
@@ -136,7 +136,6 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
       .catch(() => '')
       .then((message) => post(port, { t: 'worker_failed', message }))
   const worker = start(make, failed)
-  const announced = announce(worker)
   const open: Open = new Map()
   const awaited = new Map<number, string>()
   let stopWatching: (() => void) | undefined
@@ -177,7 +176,7 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
   } = {
     connect(_, given) {
       if (!worker) failed()
-      else if (given) announced.then(() => passPort(worker, given))
+      else if (given) passPort(worker, given, FRAMED_HANDSHAKE)
     },
     lock({ id, name }) {
       end(id)
@@ -259,34 +258,6 @@ const start = (make: () => AnyWorker, failed: (event: Event) => void): AnyWorker
     return undefined
   }
 }
-
-/**
- * Tells the vault that pages of another origin use it through this frame. Resolves when the worker has the message, so
- * that pages connect later, and are refused if an option does not allow frames.
- */
-const announce = (worker: AnyWorker | undefined): Promise<void> =>
-  new Promise((resolve) => {
-    if (!worker) return resolve()
-    const { port1, port2 } = new MessageChannel()
-    // Without a response, no page is connected: its own time limit ends its attempt.
-    const timer = setTimeout(() => port1.close(), HANDSHAKE_TIMEOUT * 1000)
-    // The worker's first message is the name of a lock. The worker then has this port, and hears it before the pages'
-    // ports. Waiting for the vault's response would mean waiting for its store.
-    port1.onmessage = () => {
-      clearTimeout(timer)
-      port1.postMessage([BYE])
-      port1.close()
-      resolve()
-    }
-    passPort(worker, port2)
-    const hello: PageMessage = {
-      t: 'hello',
-      version: PROTOCOL,
-      loaded: Math.trunc(performance.timeOrigin),
-      framed: true,
-    }
-    port1.postMessage([JSON.stringify(hello)])
-  })
 
 /**
  * Removes the parameters `error_description` and `error_uri` (RFC 6749 4.1.2.1), which are not used here and may be

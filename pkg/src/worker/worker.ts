@@ -5,7 +5,7 @@ import { type StoreLock, openStoreLock } from './store-lock.js'
 import type { VaultConfig } from './config.js'
 import { StrongroomError } from '../page/errors/error.js'
 import { A_FUNCTION, THREW, TRAPPED, UNREADABLE } from '../protocol/message-keys.js'
-import { BYE, HANDSHAKE, lockName, type VaultMessage } from '../protocol/messages.js'
+import { BYE, FRAMED_HANDSHAKE, HANDSHAKE, lockName, type VaultMessage } from '../protocol/messages.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
 /** Options of {@link vault} that are not the vault's configuration. */
@@ -23,6 +23,8 @@ const isWorker = 'WorkerGlobalScope' in globalThis
 
 /** The pages' ports, in the order of their last messages. */
 const ports = new Set<MessagePort>()
+/** The ports of pages that use the vault through a frame of its origin. */
+const framed = new WeakSet<MessagePort>()
 let started = false
 let memory: WebAssembly.Memory | undefined
 let storeLock: StoreLock | undefined
@@ -72,7 +74,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   guard(() => {
     const fault = core.start(json, location.href, self, onEvent, lock)
     if (fault != null) end(configInvalid(fault))
-    else ports.forEach(core.connect)
+    else ports.forEach(connect)
   })
   if (config?.inspect && !/(^|\.)localhost$|^127\.|\[/.test(location.hostname))
     console.warn('strongroom: inspect: true shows each page all calls: see docs/inspector.md')
@@ -87,6 +89,8 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   )
 }
 
+const connect = (port: MessagePort) => core.connect(port, framed.has(port))
+
 /** Accepts a page's port. The page's messages wait in the port until the core listens. */
 const accept = (port: MessagePort) => {
   lifetimeLock!.then((name) => port.postMessage(name))
@@ -98,7 +102,7 @@ const accept = (port: MessagePort) => {
     navigator.locks.request(lockName((lock = data)), () => disconnect(port))
   })
   if (failure) refuse(port, failure)
-  else if (memory) guard(() => core.connect(port))
+  else if (memory) guard(() => connect(port))
 }
 
 const onEvent = (event: number, id: number, value: unknown) => guard(() => core.onEvent(event, id, value))
@@ -163,7 +167,8 @@ const isTrap = (error: unknown) =>
   error instanceof WebAssembly.RuntimeError || /wasm-function/.test((error as Error | null)?.stack ?? '')
 
 const onHandshake = ({ data, ports: [port] }: MessageEvent) => {
-  if (data === HANDSHAKE && port) accept(port)
+  if (data === FRAMED_HANDSHAKE && port) framed.add(port)
+  if ((data === HANDSHAKE || data === FRAMED_HANDSHAKE) && port) accept(port)
 }
 
 // This code runs when the module is loaded, because a page may connect before the worker's file calls vault().

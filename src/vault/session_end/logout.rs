@@ -157,7 +157,7 @@ impl Logouts {
 /// Tells a developer, whose app is on loopback, why the provider may refuse a logout without an ID token.
 fn recommend_hint(ctx: &mut Context, port: PortId) {
     let is_loopback = ctx.config.redirect_uri.scheme() == "http";
-    if is_loopback && !ctx.config.login.sends_id_token_hint && !ctx.is_framed {
+    if is_loopback && !ctx.config.login.sends_id_token_hint && !ctx.framed.contains(&port) {
         let message = msg!(
             "some providers refuse a logout without an ID token as a hint, and leave the user on an error page; if yours does, set `idTokenHint: true`"
         );

@@ -13,9 +13,9 @@ export type LoginOutcome =
 /** Seconds in which the worker must respond. The worker's requests to the provider have their own time limits. */
 export const HANDSHAKE_TIMEOUT = 10
 
-export const passPort = (worker: AnyWorker, port: MessagePort): void => {
+export const passPort = (worker: AnyWorker, port: MessagePort, handshake: string = HANDSHAKE): void => {
   const target = 'port' in worker ? worker.port : worker
-  target.postMessage(HANDSHAKE, [port])
+  target.postMessage(handshake, [port])
 }
 
 /**

@@ -69,6 +69,16 @@ impl World {
     }
 
     /// Connects a page to the first vault. The page sends this message.
+    pub fn open_framed(&mut self) -> PortId {
+        let port = self.connect();
+        self.pages.homes.insert(port, 0);
+        self.workers.turn = 0;
+        self.input(Input::Framed { port });
+        self.say(port, r#"{"t":"hello","version":2}"#);
+        port
+    }
+
+    /// Connects a page to the first vault. The page sends this message.
     pub fn open_saying(&mut self, hello: &str) -> PortId {
         let port = self.connect();
         self.pages.homes.insert(port, 0);
