@@ -153,11 +153,12 @@ fn done(op: OpId, reply: Box<HttpReply>) -> Progress {
 /// Returns the reply without its body.
 fn head(response: &Response) -> Box<HttpReply> {
     let header = |name| platform::header(response, name);
+    let date = header("date").and_then(|value| milliseconds(&value));
     Box::new(HttpReply {
         status: response.status(),
         content_type: header("content-type"),
-        retry_after: header("retry-after").and_then(|value| retry_after(&value)),
-        date: header("date").and_then(|value| milliseconds(&value)),
+        retry_after: header("retry-after").and_then(|value| retry_after(&value, date)),
+        date,
         body: None,
         dpop_nonce: platform::header(response, "dpop-nonce"),
         location: None,
@@ -165,15 +166,15 @@ fn head(response: &Response) -> Box<HttpReply> {
 }
 
 /// Returns the delay in a `Retry-After` header, or `None` if the value is not valid. A valid value is a number of
-/// seconds or a date (RFC 9110 10.2.3).
-fn retry_after(value: &str) -> Option<Millis> {
+/// seconds or a date (RFC 9110 10.2.3). A date is compared with the provider's time, `date`, if that is known.
+fn retry_after(value: &str, date: Option<u64>) -> Option<Millis> {
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number that is too long for 64 bits stands for the longest wait.
         return Some(Millis::from_secs(
             json::parse_u64(value).unwrap_or(u64::MAX),
         ));
     }
-    let now = platform::wall_clock() as u64;
+    let now = date.unwrap_or_else(|| platform::wall_clock() as u64);
     milliseconds(value).map(|at| Millis(at.saturating_sub(now)))
 }
 

@@ -188,14 +188,21 @@ for (const { what, fault, leeway = 0, requests, config = {} } of PASSING) {
   })
 }
 
-test('429 with Retry-After: the next attempt waits that long', time, async () => {
-  const { page, tokenRequests } = await expired()
-  const answer = { status: 429, headers: { 'Retry-After': '3' }, body: { error: 'slow_down' } }
-  proxies.provider.faults.add('token', { answer })
-  assert.equal(await outcome(page), OK)
-  const [first, second] = tokenRequests()
-  assert.ok(second.at - first.at >= 3000, `${second.at - first.at} ms`)
-})
+const AN_HOUR_AGO = Date.now() - 3_600_000
+const ofHourAgo = (seconds) => new Date(AN_HOUR_AGO + seconds * 1000).toUTCString()
+for (const [what, headers] of [
+  ['in seconds', { 'Retry-After': '3' }],
+  ["by the provider's clock", { Date: ofHourAgo(0), 'Retry-After': ofHourAgo(3) }],
+]) {
+  test(`429 with Retry-After ${what}: the next attempt waits that long`, time, async () => {
+    const { page, tokenRequests } = await expired()
+    const answer = { status: 429, headers, body: { error: 'slow_down' } }
+    proxies.provider.faults.add('token', { answer })
+    assert.equal(await outcome(page), OK)
+    const [first, second] = tokenRequests()
+    assert.ok(second.at - first.at >= 3000, `${second.at - first.at} ms`)
+  })
+}
 
 // Faults that last until the end of the test.
 

@@ -3,12 +3,15 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
 import { ALL } from '../support/combinations.mjs'
 import { readBody } from '../support/body.mjs'
 import { startApp } from '../support/edge/app.mjs'
 import { startServer } from '../support/edge/child.mjs'
 import { newClock } from '../support/edge/clock.mjs'
+import { startInProcess } from '../support/edge/in_process.mjs'
 import { platform } from '../support/edge/start.mjs'
+import { Visitor } from '../support/edge/visitor.mjs'
 import { listen } from '../support/listen.mjs'
 
 /** The isolate whose clock is right, and the one whose clock is wrong. */
@@ -16,11 +19,17 @@ const [RIGHT, WRONG] = [0, 1]
 
 const HOUR = 3600
 
+/** The time limit in milliseconds for the next refresh after a process has died. Its lease lasts for eight seconds. */
+const TAKEN_OVER = 11_000
+
 /** Milliseconds that a slow refresh takes at the provider. */
 const SLOW = 5000
 
-/** Starts the app with two processes, whose second clock is ahead by this number of seconds. */
-async function start({ ahead, session }) {
+/**
+ * Starts the app with two processes, whose second clock is ahead by this number of seconds. `hasTime` is false for a
+ * coordinator that does not tell the time.
+ */
+async function start({ ahead, session, hasTime = true }) {
   const clocks = []
   const started = []
   const node = platform({
@@ -29,7 +38,13 @@ async function start({ ahead, session }) {
       import { createServer } from 'node:http'
       import { toNodeListener } from 'strongroom/edge/node'
       ${imports}
-      const server = createServer(toNodeListener(${handler}))
+      const told = (source) => source
+      const untold = (source) => (env) => {
+        const coordinator = source(env)
+        const read = async (keys) => ({ entries: (await coordinator.read(keys)).entries })
+        return { ...coordinator, read }
+      }
+      const server = createServer(toNodeListener(${handler.replace(/app\((.*)\)$/, `app(${hasTime ? 'told' : 'untold'}($1))`)}))
       server.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ port: server.address().port })))`,
     bundling: { name: 'entry.mjs', platform: 'node', conditions: ['node', 'import', 'module'] },
     async serve({ folder, file, env }) {
@@ -76,7 +91,7 @@ async function start({ ahead, session }) {
     await relay.close()
   }
   const [right, wrong] = clocks
-  return { ...app, clocks: { right, wrong }, stop }
+  return { ...app, clocks: { right, wrong }, kill: (isolate) => started[isolate].end('SIGKILL'), stop }
 }
 
 /** Signs a user in at this isolate and waits until the access token has expired. */
@@ -98,11 +113,12 @@ async function expired(app, isolate = RIGHT) {
 
 /** Calls the API, and again while the handler responds with 503. */
 async function assertCalls(app, visitor, isolate) {
-  const end = performance.now() + 40_000
+  const end = Date.now() + 40_000
   let response
   do response = await visitor.call('/api/me', { isolate })
-  while (response.status === 503 && performance.now() < end)
-  assert.equal(response.status, 200, `${await response.text()} ${JSON.stringify(await app.told())}`)
+  while (response.status === 503 && Date.now() < end)
+  const told = response.status === 200 ? '' : JSON.stringify(await app.told().catch(String))
+  assert.equal(response.status, 200, `${await response.text()} ${told}`)
 }
 
 /** The session continues at both processes. */
@@ -114,17 +130,21 @@ async function assertLives(app, visitor) {
 const OFFSETS = ALL ? [10, 180, -180, HOUR, -HOUR] : [10, 180, -HOUR]
 const STORAGES = ALL ? ['sealed-in-cookie', 'in-store'] : ['sealed-in-cookie']
 
-describe('two processes', { concurrency: true, timeout: 300_000 }, () => {
-  for (const ahead of OFFSETS) for (const storage of STORAGES) continues(ahead, storage)
+describe('two processes', { concurrency: 6, timeout: 300_000 }, () => {
+  for (const ahead of OFFSETS) for (const storage of STORAGES) continues({ ahead, storage })
+  continues({ ahead: 180, storage: 'sealed-in-cookie', hasTime: false })
+  waits()
+  providerTime()
   controls()
 })
 
 /** No session ends because a clock is wrong. */
-function continues(ahead, storage) {
-  describe(`a clock that is wrong by ${ahead} s, ${storage}`, { concurrency: 1 }, () => {
+function continues({ ahead, storage, hasTime = true }) {
+  const kind = hasTime ? storage : 'no time from the coordinator'
+  describe(`a clock that is wrong by ${ahead} s, ${kind}`, { concurrency: 1 }, () => {
     let app, faults, ledger
     before(async () => {
-      app = await start({ ahead, session: { storage } })
+      app = await start({ ahead, session: { storage }, hasTime })
       ;({ faults, ledger } = app.provider)
     })
     after(() => app?.stop())
@@ -154,20 +174,23 @@ function continues(ahead, storage) {
       await assertLives(app, visitor)
     })
 
-    test('login after a back-channel logout survives', async () => {
-      const visitor = app.visitor()
-      await visitor.signIn({ account: 'bob' })
-      const ended = visitor.copy()
-      await untilNextSecond()
-      await visitor.signOutAtProvider(app.provider.origin)
-      for (const isolate of [RIGHT, WRONG]) {
-        assert.equal((await ended.copy().session({ isolate })).reason, 'provider_ended')
-      }
-      await untilNextSecond()
-      const again = app.visitor()
-      await again.signIn({ account: 'bob' })
-      await assertLives(app, again)
-    })
+    // Without a shared clock, the option `clockTolerance` limits the times in tokens.
+    if (hasTime) {
+      test('login after a back-channel logout survives', async () => {
+        const visitor = app.visitor()
+        await visitor.signIn({ account: 'bob' })
+        const ended = visitor.copy()
+        await untilNextSecond()
+        await visitor.signOutAtProvider(app.provider.origin)
+        for (const isolate of [RIGHT, WRONG]) {
+          assert.equal((await ended.copy().session({ isolate })).reason, 'provider_ended')
+        }
+        await untilNextSecond()
+        const again = app.visitor()
+        await again.signIn({ account: 'bob' })
+        await assertLives(app, again)
+      })
+    }
 
     for (const [begins, ends] of [
       [RIGHT, WRONG],
@@ -182,16 +205,33 @@ function continues(ahead, storage) {
       })
     }
 
-    test('clock that is corrected, and wrong again, keeps sessions', async () => {
-      const { visitor } = await expired(app, WRONG)
-      const other = app.visitor()
-      await other.signIn({ isolate: WRONG })
-      for (const seconds of [0, ahead]) {
-        await app.clocks.wrong.set(seconds)
-        await assertLives(app, visitor)
-        await assertLives(app, other)
-      }
+    test('only the process with the wrong clock logs it, once', async () => {
+      const logs = app.urls.map(async (url) => {
+        const told = await (await fetch(`${url}/told`)).json()
+        return told.map(({ code, message }) => `${code}: ${message}`)
+      })
+      const [right, wrong] = await Promise.all(logs)
+      assert.deepEqual(right, [])
+      assert.equal(wrong.length, 1, wrong.join('\n'))
+      const [, seconds, side] = /^clock_differs: this machine's clock is (\d+) s (ahead of|behind) /.exec(
+        wrong[0],
+      )
+      assert.equal(side, ahead > 0 ? 'ahead of' : 'behind')
+      assert.ok(Math.abs(seconds - Math.abs(ahead)) <= 1, wrong[0])
     })
+
+    if (hasTime) {
+      test('clock that is corrected, and wrong again, keeps sessions', async () => {
+        const { visitor } = await expired(app, WRONG)
+        const other = app.visitor()
+        await other.signIn({ isolate: WRONG })
+        for (const seconds of [0, ahead]) {
+          await app.clocks.wrong.set(seconds)
+          await assertLives(app, visitor)
+          await assertLives(app, other)
+        }
+      })
+    }
 
     test('clock that is set during a refresh sends nothing twice', async () => {
       const { visitor, outcomes } = await expired(app)
@@ -210,6 +250,94 @@ function continues(ahead, storage) {
         await app.clocks.wrong.set(ahead)
       }
     })
+
+    test('process that dies during a refresh blocks its session for seconds', async (t) => {
+      const { visitor, outcomes } = await expired(app)
+      // The request of the dead process is dropped, so the provider never acts on it.
+      faults.add('token', { hold: new Promise((resolve) => t.after(resolve)), drop: true })
+      const isHeld = faults.taken()
+      const lost = assert.rejects(visitor.copy().call('/api/me', { isolate: RIGHT }), { code: 'ECONNRESET' })
+      await isHeld
+      const other = assertCalls(app, visitor, WRONG)
+      await app.kill(RIGHT)
+      const died = Date.now()
+      await Promise.all([lost, other])
+      assert.deepEqual(outcomes(), ['issued'])
+      const waited = ledger.refreshes().at(-1).at - died
+      assert.ok(waited < TAKEN_OVER, `${waited} ms`)
+    })
+  })
+}
+
+/** A platform without a monotonic clock, and a coordinator whose calls of `wait()` end early, prove no time. */
+function waits() {
+  describe('no monotonic clock', { concurrency: 1 }, () => {
+    for (const [how, wait] of Object.entries({
+      returns: async () => {},
+      rejects: async () => Promise.reject(new Error('cannot wait')),
+    })) {
+      test(`wait() that ${how} at once hands no lease over`, async (t) => {
+        const { now } = performance
+        t.after(() => (performance.now = now))
+        performance.now = () => Date.now()
+        const coordinator = { ...inIsolate()({}), wait }
+        const handlers = []
+        const create = (config) => {
+          for (let i = 0; i < 2; i++) handlers.push(createTokenHandler({ ...config, log() {} }))
+          return handlers[0]
+        }
+        const app = await startInProcess(create, {
+          accessTokenSeconds: 2,
+          handler: { coordinator: () => coordinator, session: { recheck: 0 } },
+        })
+        t.after(app.close)
+        const { faults, ledger, settings } = app.provider
+        const visitor = new Visitor(app.place)
+        await visitor.signIn()
+        await ledger.accessTokenExpired()
+        settings.accessTokenSeconds = 300
+        faults.add('token', { delay: SLOW })
+        const isHeld = faults.taken()
+        const session = (handler) => {
+          const cookie = [...visitor.cookies].map((pair) => pair.join('=')).join('; ')
+          const headers = { cookie, 'x-strongroom': '1', 'sec-fetch-site': 'same-origin' }
+          return handler.fetch(new Request(`${app.place.origin}/auth/session`, { headers }))
+        }
+        const first = session(handlers[0])
+        await isHeld
+        for (const response of await Promise.all([first, session(handlers[1])]))
+          assert.equal((await response.json()).session?.claims.sub, 'alice')
+        assert.deepEqual(
+          ledger.refreshes().map(({ outcome }) => outcome),
+          ['issued'],
+        )
+      })
+    }
+  })
+}
+
+/** The provider tells the time, too. */
+function providerTime() {
+  describe("the provider's Date", { concurrency: 1 }, () => {
+    for (const [what, headers, count] of [
+      ['is compared with the clock', {}, 1],
+      ['of a stored response is not', { Age: '3600' }, 0],
+    ]) {
+      test(`${what}`, async (t) => {
+        const told = []
+        const coordinator = inIsolate()({})
+        const read = async (keys) => ({ entries: (await coordinator.read(keys)).entries })
+        const app = await startInProcess(createTokenHandler, {
+          accessTokenSeconds: 300,
+          handler: { coordinator: () => ({ ...coordinator, read }), log: ({ code }) => told.push(code) },
+        })
+        t.after(app.close)
+        const date = new Date(Date.now() - 180_000).toUTCString()
+        app.provider.settings.headers = { Date: date, ...headers }
+        await new Visitor(app.place).signIn()
+        assert.deepEqual(told, Array(count).fill('clock_differs'))
+      })
+    }
   })
 }
 

@@ -4,7 +4,10 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { transform } from 'esbuild'
 import { Miniflare } from 'miniflare'
+import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
 import { conformance } from '../../pkg/dist/edge/conformance.js'
+import { startInProcess } from '../support/edge/in_process.mjs'
+import { Visitor } from '../support/edge/visitor.mjs'
 import { readGuide } from '../recipes/guide.mjs'
 
 let miniflare, pool, postgres
@@ -67,6 +70,40 @@ test('control: a statement that uses the clock of the process is found', async (
     'the time is the same for a clock that is ahead',
   ])
 })
+
+const SHAPES = {
+  'read() returned an array: return { entries: <this array> }': {
+    read: async (keys) => keys.map(() => null),
+  },
+  'read() must return { entries } or { entries, time }': { read: async () => null },
+  'read() returned 0 entries for 1 keys': { read: async () => ({ entries: [] }) },
+  'read() returned an entry that is not { value, version } of two strings': {
+    read: async (keys) => ({ entries: keys.map(() => ({ value: 'x', version: 1 })) }),
+  },
+  'read() returned a `time` that is not a number of milliseconds': {
+    read: async (keys) => ({ entries: keys.map(() => null), time: new Date() }),
+  },
+  'swap() must return { value, version } of two strings, or null': { swap: async () => true },
+}
+for (const [message, wrong] of Object.entries(SHAPES)) {
+  test(`log says: ${message}`, { timeout: 60_000 }, async (t) => {
+    const told = new Set()
+    const coordinator = { ...inIsolate()({}), ...wrong }
+    const app = await startInProcess(createTokenHandler, {
+      accessTokenSeconds: 2,
+      handler: {
+        coordinator: () => coordinator,
+        session: { storage: 'in-store' },
+        log: ({ code, message }) => told.add(`${code}: ${message.replace(/for \d+ keys/, 'for 1 keys')}`),
+      },
+    })
+    t.after(app.close)
+    const visitor = new Visitor(app.place)
+    await visitor.signIn()
+    await visitor.session()
+    assert.ok(told.has(`coordinator_unavailable: the coordinator's ${message}`), [...told].join('\n'))
+  })
+}
 
 test('control: a statement that ignores the version is found', async () => {
   const careless = { query: (text, values) => pool.query(text.replace('version = $5', '$5 = $5'), values) }

@@ -49,6 +49,17 @@ for (const platform of ['node', 'workerd']) {
       assert.equal(response.status, 200)
     })
 
+    test("Retry-After as a date counts from the provider's time", async () => {
+      const provider = Date.now() - 3_600_000
+      const at = (seconds) => new Date(provider + seconds * 1000).toUTCString()
+      const headers = { Date: at(0), 'Retry-After': at(300) }
+      // The next test needs an isolate that was not told to wait.
+      const response = await refreshed({ status: 503, headers, body: 'Busy' }, 1)
+      assert.equal(response.status, 503)
+      const seconds = Number(response.headers.get('retry-after'))
+      assert.ok(seconds > 200 && seconds <= 300, `${seconds} s`)
+    })
+
     test('Retry-After of any length is a wait', async () => {
       const headers = { 'Retry-After': '9'.repeat(22) }
       const response = await refreshed({ status: 503, headers, body: 'Busy' })
@@ -67,10 +78,10 @@ for (const platform of ['node', 'workerd']) {
     }
 
     /** Resolves with the response to a request whose refresh first gets `answer`. */
-    async function refreshed(answer) {
+    async function refreshed(answer, isolate = 0) {
       const visitor = await visitorWithExpiredToken()
       app.provider.faults.add('token', { answer })
-      return visitor.call('/api/me', { isolate: 0 })
+      return visitor.call('/api/me', { isolate })
     }
   })
 }

@@ -7,7 +7,7 @@ use kit::isolates::{Fault, Setup, Site, World};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 
-/// Setups of two isolates of which the second one's clock differs: by up to an hour if the coordinator gives its time, and
+/// Setups of two isolates in which the second clock differs: by up to an hour if the coordinator gives its time, and
 /// otherwise by up to five minutes.
 fn skewed() -> impl Iterator<Item = Setup> {
     let offsets = [

@@ -40,6 +40,24 @@ pub(crate) fn redis() -> Need {
     }
 }
 
+/// Returns the need for libfaketime, a library with which a test sets the clock of one process.
+pub(crate) fn faketime() -> Need {
+    const FAKETIME: &[Program] = &[Program {
+        variable: "FAKETIME_LIBRARY",
+        names: &["libfaketime.so.1"],
+        elsewhere: &[
+            "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+            "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+            "/usr/lib64/faketime/libfaketime.so.1",
+        ],
+        packages: &["libfaketime"],
+    }];
+    Need {
+        to_test: "processes whose clocks differ".to_owned(),
+        programs: FAKETIME,
+    }
+}
+
 /// Adds the environment variables with the programs' paths to a process. Installs missing programs. If a program cannot
 /// be installed, the error ends with `otherwise`, which describes what can be done without the program.
 pub(crate) fn with_programs(process: Process, needs: &[Need], otherwise: &str) -> Result<Process> {

@@ -266,8 +266,8 @@ fn site(engines: &[Engine], all: bool) -> Result<()> {
     suite.run_in_browsers(AtOnce::Three, prepare)
 }
 
-/// Runs the tests of the token handler, some of them in a browser. npm provides the platforms, but neither Redis nor a
-/// browser.
+/// Runs the tests of the token handler, some of them in a browser. npm provides the platforms, but neither Redis, nor
+/// libfaketime, nor a browser.
 fn edge(all: bool) -> Result<()> {
     let otherwise = "`cargo xtask test <kind>` runs one of the other kinds";
     let engines: &[Engine] = if all {
@@ -277,7 +277,11 @@ fn edge(all: bool) -> Result<()> {
     };
     let prepare = |process: Process| {
         let process = if all { process.env(ALL, "1") } else { process };
-        let process = with_programs(process, &[programs::redis()], otherwise)?;
+        let process = with_programs(
+            process,
+            &[programs::redis(), programs::faketime()],
+            otherwise,
+        )?;
         with_engines(process, engines)
     };
     prepare(node(&[]))?;

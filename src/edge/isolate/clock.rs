@@ -30,7 +30,7 @@ const NOTABLE: u64 = 5000;
 
 const AN_HOUR: Millis = Millis::from_secs(3600);
 
-/// What an isolate knows of the coordinator's clock.
+/// The knowledge of an isolate about the coordinator's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Source {
     /// The isolate has not read from the coordinator.

@@ -23,10 +23,10 @@ const TOUCHES: u32 = 3;
 /// The longest value that every store accepts, in bytes: see `Coordinator` in pkg/src/edge/coordinators/coordinator.ts.
 const LONGEST_VALUE: usize = 60 * 1024;
 
-/// What a read of a session's record has found.
+/// The result of a read of a session's record.
 #[derive(Clone, Debug, Default)]
 pub(in crate::edge) struct Fetched {
-    /// The store's version, and the record that counts: see [`merge`].
+    /// The store's version, and the record that counts: see [`merge()`].
     pub(in crate::edge) stored: Stored,
     /// The intent in the store's record.
     pub(in crate::edge) intent: Option<Intent>,

@@ -36,7 +36,7 @@ export interface Coordinator {
   wait(key: string, version: string | null, milliseconds: number): Promise<void>
 }
 
-/** What a store returns for several keys. */
+/** The result of a read of several keys. */
 export interface Reading {
   /** The entries in the order of the keys; `null` for a key that was never written or has expired. */
   readonly entries: readonly (Entry | null)[]

@@ -83,7 +83,7 @@ function of(namespace: SessionsNamespace | undefined): Coordinator {
   }
 }
 
-/** What an object responds. */
+/** The response of an object. */
 interface Result {
   readonly entry: Entry | null
   /** The object's `Date.now()`. */

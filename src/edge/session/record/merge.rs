@@ -115,7 +115,7 @@ mod tests {
 
     const IDLE: Millis = Millis(100);
 
-    /// A generator of numbers (SplitMix64).
+    /// A generator of numbers (`SplitMix64`).
     struct Dice(u64);
 
     impl Dice {
