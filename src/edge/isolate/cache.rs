@@ -48,7 +48,7 @@ pub(in crate::edge) struct CachedSession {
     pub(in crate::edge) is_loss_reported: bool,
 }
 
-/// How often a route has refused new access tokens of a session.
+/// The number of new access tokens of a session that a route has refused.
 struct RefusedTokens {
     /// The prefix of the route.
     route: String,

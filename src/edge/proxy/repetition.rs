@@ -1,5 +1,4 @@
-//! What happens after an upstream has refused the access token: the session is refreshed, and the request is repeated if its
-//! body is still there.
+//! The requests that are sent again, and the refreshes, after an upstream has refused the access token.
 
 use crate::base::clock::Millis;
 use crate::edge::config::Route;
