@@ -273,7 +273,8 @@ for (const [what, source] of Object.entries(LONG_AS_STRINGS)) {
     const page = await app.open()
     await signInByPopup(page)
     app.api.requests.length = 0
-    assert.equal(await page.evaluate(sendBody, [`${app.api.url}orders`, source]), 200)
+    // The API refuses an order without a body.
+    assert.equal(await page.evaluate(sendBody, [`${app.api.url}orders`, source]), 422)
     assert.deepEqual(
       app.api.requests.map(({ bytes }) => bytes),
       [0],
