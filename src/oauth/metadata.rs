@@ -223,8 +223,9 @@ pub fn discovery_url(issuer: &str) -> String {
 }
 
 /// Returns a location at which the issuer may publish its metadata, or `None` if there are only `n` locations:
-/// [`discovery_url`], and the location of RFC 8414 section 3.1, where the well-known path is inserted before the
-/// issuer's path. Some servers append that path to the issuer's path instead.
+/// [`discovery_url`], the location of RFC 8414 section 3.1, where the well-known path is inserted before the issuer's path,
+/// and the location of its section 5, where the path of OpenID Connect is inserted. Some servers append the path of RFC
+/// 8414 to the issuer's path instead.
 pub(crate) fn location(issuer: &str, n: u8) -> Option<String> {
     const OPENID: &str = "/.well-known/openid-configuration";
     const OAUTH: &str = "/.well-known/oauth-authorization-server";
@@ -236,7 +237,8 @@ pub(crate) fn location(issuer: &str, n: u8) -> Option<String> {
     let (at, well_known) = match n {
         0 => (end, OPENID),
         1 => (path, OAUTH),
-        2 if path < end => (end, OAUTH),
+        2 if path < end => (path, OPENID),
+        3 if path < end => (end, OAUTH),
         _ => return None,
     };
     let (before, after) = (strings::part(base, 0, at), strings::part(base, at, end));
@@ -989,14 +991,16 @@ mod tests {
     }
 
     #[test]
-    fn only_issuers_with_path_have_a_third_location() {
+    fn only_issuers_with_path_have_further_locations() {
         for issuer in ["https://id.example.com", "https://id.example.com/"] {
             assert_eq!(location(issuer, 2), None);
         }
         for issuer in ["https://id.example.com/a/b", "https://id.example.com/a/b/"] {
+            let inserted = "https://id.example.com/.well-known/openid-configuration/a/b";
+            assert_eq!(location(issuer, 2).as_deref(), Some(inserted));
             let appended = "https://id.example.com/a/b/.well-known/oauth-authorization-server";
-            assert_eq!(location(issuer, 2).as_deref(), Some(appended));
-            assert_eq!(location(issuer, 3), None);
+            assert_eq!(location(issuer, 3).as_deref(), Some(appended));
+            assert_eq!(location(issuer, 4), None);
         }
     }
 
@@ -1018,7 +1022,7 @@ mod tests {
                 break found.unwrap_err();
             }
         };
-        let locations = (0..3).filter_map(|n| location(issuer, n));
+        let locations = (0..4).filter_map(|n| location(issuer, n));
         assert!(tried.iter().eq(&locations.collect::<Vec<_>>()));
         assert!(error.message().contains(&tried[0]), "{error}");
     }

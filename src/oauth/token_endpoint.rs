@@ -29,8 +29,8 @@ pub const DEFAULT_LIFETIME: Millis = Millis::from_secs(300);
 /// Limit on the lifetime of an access token. A longer `expires_in` is reduced to this limit.
 pub const MAX_LIFETIME: Millis = Millis::from_secs(30 * 24 * 3600);
 
-/// The lifetime of an access token that is used until an API refuses it. Without OpenID Connect, a login without
-/// `expires_in` and without refresh token has such a token.
+/// The lifetime of an access token that is used until an API refuses it: that of a login without `expires_in` and without
+/// refresh token.
 pub const UNLIMITED: Millis = Millis::MAX;
 
 /// The authentication scheme of access tokens, and their required `token_type`.
@@ -437,7 +437,7 @@ mod tests {
         }
         assert_eq!(lifetime(r#","refresh_token":"rt""#), DEFAULT_LIFETIME);
         assert_eq!(lifetime(r#","expires_in":60"#), Millis::from_secs(60));
-        assert_eq!(issued("").unwrap().expires_in, DEFAULT_LIFETIME);
+        assert_eq!(issued("").unwrap().expires_in, UNLIMITED);
     }
 
     #[test]
@@ -539,7 +539,7 @@ mod tests {
         ] {
             assert_eq!(lifetime(bad), Some(DEFAULT_LIFETIME), "{bad}");
         }
-        assert_eq!(issued("").unwrap().expires_in, DEFAULT_LIFETIME);
+        assert_eq!(issued("").unwrap().expires_in, UNLIMITED);
     }
 
     #[test]
@@ -548,7 +548,7 @@ mod tests {
             let names = ["expires_in", "scope", "refresh_token", "id_token", "error"];
             let members: String = names.map(|name| format!(r#","{name}":{value}"#)).concat();
             let tokens = issued(&members).unwrap();
-            assert_eq!(tokens.expires_in, DEFAULT_LIFETIME);
+            assert_eq!(tokens.expires_in, UNLIMITED);
             assert_eq!(tokens.scope, None);
             assert!(tokens.refresh_token.is_none() && !tokens.loses_refresh_token);
             assert!(tokens.identity.is_none());

@@ -5,7 +5,7 @@ use strongroom::Secret;
 use strongroom::base::clock::Millis;
 use strongroom::base::http::HttpReply;
 use strongroom::oauth::token_endpoint::{
-    self, DEFAULT_LIFETIME, MAX_LIFETIME, Scheme, TokenResponse,
+    self, DEFAULT_LIFETIME, MAX_LIFETIME, Scheme, TokenResponse, UNLIMITED,
 };
 
 fn answer(status: u16, content_type: &str, body: &str) -> TokenResponse {
@@ -82,7 +82,7 @@ fn expires_in_is_bounded() {
         ("-1", Some(DEFAULT_LIFETIME)),
         ("0", Some(DEFAULT_LIFETIME)),
         ("1000000000000000000", Some(MAX_LIFETIME)),
-        ("", Some(DEFAULT_LIFETIME)),
+        ("", Some(UNLIMITED)),
         ("\"abc\"", Some(DEFAULT_LIFETIME)),
         ("3599.5", Some(Millis::from_secs(3599))),
         ("1e18", Some(MAX_LIFETIME)),

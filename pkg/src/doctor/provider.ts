@@ -8,13 +8,13 @@ import { jsonOf, type Reply, seenOf } from './requests.js'
 /** The members of a discovery document, as it arrived. */
 type Document = Record<string, unknown>
 
-/** The locations of a discovery document (OpenID Connect Discovery 4, RFC 8414 3.1). */
+/** The locations of a discovery document (OpenID Connect Discovery 4, RFC 8414 3.1 and 5). */
 export const locations = (issuer: string): string[] => {
   const base = issuer.replace(/\/$/, '')
   const { origin } = new URL(base)
   const path = base.slice(origin.length)
-  const oauth = '/.well-known/oauth-authorization-server'
-  return [...new Set([`${base}/.well-known/openid-configuration`, origin + oauth + path, base + oauth])]
+  const [openid, oauth] = ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server']
+  return [...new Set([base + openid, origin + oauth + path, origin + openid + path, base + oauth])]
 }
 
 /** Requests the provider's metadata. */

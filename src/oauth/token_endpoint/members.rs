@@ -66,10 +66,7 @@ pub(super) fn tokens(
     let mut tokens = Box::new(TokenSet {
         access_token,
         // Nothing can renew the token, and the response tells no lifetime.
-        expires_in: if members.is_some()
-            && refresh_token.is_none()
-            && reader.optional("expires_in").is_none()
-        {
+        expires_in: if refresh_token.is_none() && reader.optional("expires_in").is_none() {
             UNLIMITED
         } else {
             reader.lifetime()

@@ -6,7 +6,7 @@ use strongroom::base::clock::Millis;
 use strongroom::base::http::{HttpReply, Outcome};
 use strongroom::oauth::refresh_policy::{RefreshOutcome, classify};
 use strongroom::oauth::token_endpoint::{
-    self, MAX_LIFETIME, MAX_TOKEN, Scheme, TokenResponse, TokenSet,
+    self, MAX_LIFETIME, MAX_TOKEN, Scheme, TokenResponse, TokenSet, UNLIMITED,
 };
 
 /// Takes a line with the status, an optional `Retry-After`, and the `Content-Type`, and then the body.
@@ -99,7 +99,8 @@ fn are_sound(tokens: &TokenSet, other: Option<&serde_json::Value>) {
             assert_eq!(other[name].as_str(), Some(token));
         }
     }
-    assert!(tokens.expires_in <= MAX_LIFETIME);
+    let is_unlimited = tokens.expires_in == UNLIMITED && tokens.refresh_token.is_none();
+    assert!(tokens.expires_in <= MAX_LIFETIME || is_unlimited);
     assert!(tokens.expires_in >= Millis::from_secs(1));
     // The other parser takes the last of two members with the same name.
     if let Some(other) = other.filter(|_| tokens.flaws.is_empty()) {
