@@ -302,6 +302,14 @@ impl Session {
         self.tokens.refresh_token.as_ref()
     }
 
+    /// Returns true if the login's access token was requested a moment ago. An API that refuses such a token would refuse
+    /// the next one, too, so another login does not help.
+    #[must_use]
+    pub fn is_new_token(&self, now: &Instant) -> bool {
+        const NEW: Millis = Millis::from_secs(30);
+        self.requested.elapsed(now) < NEW
+    }
+
     /// Returns true if the access token is used until an API refuses it: the server has told no lifetime, and issued no
     /// refresh token.
     #[must_use]

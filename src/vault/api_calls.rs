@@ -421,6 +421,7 @@ impl Calls {
         } else {
             if let Some(session) = &mut ctx.session
                 && session.lasts_until_refused()
+                && !session.is_new_token(&ctx.now)
                 && !is_detached
                 && refuses_token(head)
             {

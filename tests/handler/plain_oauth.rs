@@ -93,6 +93,18 @@ fn token_without_lifetime_is_used_until_refused() {
     );
 }
 
+#[test]
+fn new_token_without_lifetime_that_is_refused_asks_for_no_login() {
+    for (seconds, status) in [(29, ""), (30, "interaction_required")] {
+        let members = json!({ "expires_in": null, "refresh_token": null });
+        let mut host = host_with(&nobody(), members);
+        host.sign_in();
+        host.pass(seconds);
+        host.heads.push_back(head(401));
+        assert_eq!(host.call("GET", "/api/orders").code(), status);
+    }
+}
+
 /// Such a token is over at a known time, so the API's response says nothing about the session.
 #[test]
 fn refusal_of_a_token_with_lifetime_is_passed_on() {

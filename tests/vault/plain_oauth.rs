@@ -102,7 +102,14 @@ fn calls_of_an_unidentified_user_are_not_sent_for_the_next_one() {
 
 #[test]
 fn token_without_lifetime_is_used_until_refused() {
-    let mut world = World::with(NOBODY);
+    // With OpenID Connect, too.
+    for config in [NOBODY, "{}"] {
+        is_used_until_refused(config);
+    }
+}
+
+fn is_used_until_refused(config: &str) {
+    let mut world = World::with(config);
     world.provider.issues_refresh_tokens = false;
     world.provider.lifetime = Duration::from_secs(40 * 24 * 3600);
     world.provider.more_members = object(r#"{"expires_in": null}"#);
@@ -127,6 +134,30 @@ fn token_without_lifetime_is_used_until_refused() {
     // Limits of the session apply as usual.
     world.advance(Duration::from_secs(1800));
     assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn new_token_without_lifetime_that_is_refused_asks_for_no_login() {
+    for (seconds, is_asked) in [(29, false), (30, true)] {
+        let mut world = World::with(NOBODY);
+        world.provider.issues_refresh_tokens = false;
+        world.provider.more_members = object(r#"{"expires_in": null}"#);
+        let page = world.open();
+        world.sign_in(page);
+        world.advance(Duration::from_secs(seconds));
+        world.provider.withdraw_access_tokens();
+        if is_asked {
+            world.watch.expect_request_for_user();
+        }
+        let refused = world.fetch(page, "/orders");
+        world.answer_all();
+        assert_eq!(world.status(refused), 401);
+        let session = world.session(page).unwrap();
+        assert_eq!(
+            session.str("state") == Some("interaction_required"),
+            is_asked
+        );
+    }
 }
 
 #[test]

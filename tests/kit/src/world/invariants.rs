@@ -484,6 +484,11 @@ impl Watch {
                         lifetime,
                         is_lost,
                     } => {
+                        // The refresh token that was sent stays valid.
+                        let lifetime = match lifetime {
+                            Millis::MAX => Millis::from_secs(300),
+                            known => known,
+                        };
                         self.learn(vault, access_token.clone(), requested, lifetime);
                         unpersisted.push(access_token);
                         (refresh_token, is_lost)

@@ -119,17 +119,23 @@ pub(super) fn read(outcome: &Outcome) -> Reading {
     let is_wanted = is_absent("token_type") || object.str("token_type").is_some_and(type_of);
     let access_token = text("access_token").filter(is_token).filter(has_no_space);
     let access_token = access_token.filter(|_| is_wanted);
+    // Nothing tells when a token ends that nothing can renew.
+    let is_unlimited = refresh_token.is_none() && is_nothing && is_absent("expires_in");
+    let lifetime = match is_unlimited {
+        true => Millis::MAX,
+        false => lifetime(object.get("expires_in")),
+    };
     match (reply.status, access_token, text("error")) {
         (200..=299, Some(access_token), None) => Reading::Tokens {
             access_token,
             refresh_token,
-            lifetime: lifetime(object.get("expires_in")),
+            lifetime,
             is_lost,
         },
         (200..=299, Some(access_token), Some(error)) if error.is_empty() => Reading::Tokens {
             access_token,
             refresh_token,
-            lifetime: lifetime(object.get("expires_in")),
+            lifetime,
             is_lost,
         },
         (200..=299, ..) if refresh_token.is_some() || is_lost => Reading::Rotated(refresh_token),
