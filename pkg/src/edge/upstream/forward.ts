@@ -174,6 +174,7 @@ export class Forwarded {
       const length = valueOf(this.#fields, 'content-length')
       // Without this header, a platform may send the body in chunks, which some servers refuse for uploads.
       if (length && /^\d+$/.test(length)) headers.set('content-length', length)
+      if (KEEPS_COPY) Object.assign(init, { redirect: 'error', window: null })
     }
     if (this.#passesCoded()) {
       // Without this header, Bun would request every encoding that it can decode.
@@ -188,8 +189,10 @@ export class Forwarded {
     } catch (error) {
       this.#leave()
       // The client has disconnected, so the upstream is not at fault.
-      if (!signal.aborted) throw error
-      response = new Response(null, { status: 499 })
+      if (signal.aborted) response = new Response(null, { status: 499 })
+      // The core refuses every redirect. The platform reveals neither its status nor its address.
+      else if (isRedirect(error)) response = new Response(null, { status: 307 })
+      else throw error
     } finally {
       clearTimeout(timer)
     }
@@ -266,11 +269,14 @@ export class Forwarded {
     if (coding && this.#passesCoded()) headers.set('content-encoding', coding)
     const { status } = response
     const statusText = usableReason(response.statusText)
-    const socket = (response as { webSocket?: unknown }).webSocket
-    if (socket) return new Response(null, { status, headers, webSocket: socket } as ResponseInit)
+    const { webSocket } = response as { webSocket?: { accept(): void; close(): void } | null }
     const { reflection, authorization, others } = this.#forward
     // Builds the response from the status and headers above.
-    const withBody = (body: BodyInit | null) => new Response(body, { status, statusText, headers })
+    const withBody = (body: BodyInit | null) =>
+      new Response(
+        body,
+        (webSocket ? { status, headers, webSocket } : { status, statusText, headers }) as ResponseInit,
+      )
     if (reflection === 'allow') return withBody(response.body)
     if (reflection === 'refuse' && coding && !DECODED.includes(coding)) {
       this.drop()
@@ -297,6 +303,9 @@ export class Forwarded {
     const isReflected = search.isIn([response.statusText, ...fields.flat()].join('\n'))
     if (isReflected || (whole && search.isInBody(whole))) {
       if (!whole) this.drop()
+      // Only an accepted socket can be closed.
+      webSocket?.accept()
+      webSocket?.close()
       search.end()
       return failed(
         this.#rules,
@@ -338,6 +347,19 @@ const DECODED: string[] = [
  * body.
  */
 const CAN_PASS_CODED: boolean = 'Bun' in globalThis || 'WebSocketPair' in globalThis
+
+/**
+ * True on Node. Its `fetch` keeps a copy of a streamed body as long as it might have to send the body again: after a
+ * redirect, unless `redirect` is `'error'`, and after a 401, unless `window` is null (Fetch, "HTTP-network-or-cache
+ * fetch"). Cloudflare's `fetch` does not support `redirect: 'error'`.
+ */
+const KEEPS_COPY: boolean =
+  !('Bun' in globalThis || 'Deno' in globalThis || 'WebSocketPair' in globalThis) &&
+  (globalThis as { process?: { release?: { name?: string } } }).process?.release?.name === 'node'
+
+/** Returns true if Node's `fetch` failed because of a redirect, and not because of the network. */
+const isRedirect = (error: unknown): boolean =>
+  (error as { cause?: { message?: unknown } } | null)?.cause?.message === 'unexpected redirect'
 
 /** Returns true if `Content-Length` is at most the size of one piece of a search. */
 const isAtMostPiece = (fields: Fields): boolean => {
