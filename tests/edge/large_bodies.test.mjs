@@ -12,7 +12,7 @@ import { listen } from '../support/listen.mjs'
 const MB = 1024 * 1024
 const SIZE = (ALL ? 2048 : 256) * MB
 /** The growth that the buffers of sockets and an uncollected garbage may cause, whatever the size of the body. */
-const FLAT = 160 * MB
+const FLAT = 192 * MB
 const PIECE = Buffer.alloc(64 * 1024, 'strongroom ')
 const time = {
   timeout: ALL ? 1_800_000 : 300_000,
