@@ -25,7 +25,7 @@ use crate::oauth::dpop::Nonces;
 const A_MINUTE: Millis = Millis::from_secs(60);
 
 /// Faults that anybody can cause by sending a cookie, a logout token or a link to a login, or many requests.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum Seldom {
     /// Several cookies have the same name, or parts of a value are missing.
     Malformed,
@@ -61,6 +61,30 @@ pub(super) enum Seldom {
     CannotBind,
     /// A session is not bound, and is older than the offer to bind it.
     NotBound,
+    /// A login failed. Each code counts apart, so forged responses do not hide another failure.
+    Login,
+    /// The provider described an error in a response, which anybody can forge for a login of their own.
+    ProviderSays,
+    /// The provider refused the client's assertion.
+    Assertion,
+    /// No route allows an address. Each code counts apart.
+    Address,
+    /// The app is served over http.
+    PlainHttp,
+    /// The authorization response was sent as a form, which the handler does not read.
+    FormPost,
+    /// A window opened the address at which only POST ends the session.
+    LogoutLink,
+}
+
+/// The reports of one kind of fault.
+struct Reports {
+    fault: Seldom,
+    code: Code,
+    /// The time of the last report.
+    at: Instant,
+    /// The number of faults since the last report.
+    unreported: u64,
 }
 
 /// The configuration, the caches and the entropy of an isolate.
@@ -78,8 +102,8 @@ pub(super) struct Isolate {
     pub(super) copied_bytes: Cell<u64>,
     pub(super) opened: RefCell<Opened>,
     events: RefCell<Vec<Event>>,
-    /// The time of the last report of each of these faults, and the number of times since then.
-    seldom: [Cell<(Instant, u64)>; 17],
+    /// The reports of faults that anybody can cause: at most one entry for each fault and code.
+    seldom: RefCell<Vec<Reports>>,
     /// True after the warning about a session that needs several cookies.
     pub(super) has_warned_of_length: Cell<bool>,
     pub(super) next_flight: Cell<FlightId>,
@@ -129,17 +153,6 @@ impl Isolate {
     /// Reports a fault that anybody can cause, but not more often than once a minute. The next report has the number of
     /// times that were not reported.
     pub(super) fn report_seldom(&self, now: &Instant, fault: Seldom, message: &str) {
-        let place = &self.seldom[fault as usize];
-        let (at, unreported) = place.get();
-        if at.elapsed(now) < A_MINUTE {
-            return place.set((at, unreported + 1));
-        }
-        place.set((*now, 0));
-        let (mut joint, mut count) = ("", String::new());
-        if unreported > 0 {
-            joint = msg!("; more since the last report: ");
-            json::write_number(&mut count, unreported);
-        }
         let code = match fault {
             Seldom::UnknownKey => Code::KeyUnknown,
             Seldom::UnsignedLogout | Seldom::LogoutToken => Code::LogoutTokenInvalid,
@@ -147,12 +160,47 @@ impl Isolate {
             Seldom::Target | Seldom::Elsewhere => Code::MessageInvalid,
             Seldom::OtherIssuer => Code::IssuerMismatch,
             Seldom::Worker => Code::CrossSiteRequest,
+            Seldom::Assertion => Code::ClientRejected,
             Seldom::RefusedToken => Code::TokenRefused,
-            Seldom::Bind => Code::ConfigInvalid,
+            Seldom::Bind | Seldom::PlainHttp => Code::ConfigInvalid,
             Seldom::BoundCookieMissing => Code::BoundCookieMissing,
             Seldom::CannotBind | Seldom::NotBound => Code::Unsupported,
+            Seldom::Login | Seldom::ProviderSays => Code::LoginFailed,
+            Seldom::Address => Code::UrlNotAllowed,
+            Seldom::FormPost | Seldom::LogoutLink => Code::MethodNotAllowed,
             _ => Code::CookieInvalid,
         };
+        self.report_seldom_of(now, fault, code, message);
+    }
+
+    /// Reports a fault as [`Self::report_seldom`] does, with a code that varies.
+    pub(super) fn report_seldom_of(&self, now: &Instant, fault: Seldom, code: Code, message: &str) {
+        let mut all = self.seldom.borrow_mut();
+        let known = all
+            .iter_mut()
+            .find(|known| known.fault == fault && known.code == code);
+        let mut unreported = 0;
+        match known {
+            Some(known) if known.at.elapsed(now) < A_MINUTE => {
+                known.unreported += 1;
+                return;
+            }
+            Some(known) => {
+                unreported = core::mem::take(&mut known.unreported);
+                known.at = *now;
+            }
+            None => all.push(Reports {
+                fault,
+                code,
+                at: *now,
+                unreported: 0,
+            }),
+        }
+        let (mut joint, mut count) = ("", String::new());
+        if unreported > 0 {
+            joint = msg!("; more since the last report: ");
+            json::write_number(&mut count, unreported);
+        }
         self.emit(Event::Fault(Error::of(code, &[message, joint, &count])));
     }
 

@@ -22,6 +22,7 @@ use crate::codec::url::redirect_target;
 use crate::edge::config::Route;
 use crate::edge::csrf;
 use crate::edge::io::{Effect, Forward, Head, OwnResponse, Reply, Response};
+use crate::edge::isolate::Seldom;
 use crate::edge::navigation;
 use crate::edge::provider::documents;
 use crate::edge::provider::dpop::{self, asks_for_nonce};
@@ -172,7 +173,7 @@ async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, O
     let config = context.task.config();
     if config.is_spelling_of_narrower(context.url.path(), route) {
         let message = msg!("the path is another spelling of a path of a narrower route");
-        context.task.fault_of(Code::UrlNotAllowed, &[message]);
+        context.task.fault_seldom(Seldom::Address, message);
         return Err(refused_address(Code::UrlNotAllowed));
     }
     let rest = context.url.without_fragment();
@@ -209,7 +210,7 @@ async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, O
         }
         code => {
             // The message names the upstream, which only the operator may see.
-            context.task.fault(&error);
+            context.task.error_seldom(Seldom::Address, &error);
             refused_address(code)
         }
     })
@@ -266,7 +267,12 @@ async fn forward(
             &[
                 &allowed.description(),
                 msg!(": the response is a redirect, which is not followed, to "),
-                target.as_deref().map_or(msg!("no URL"), |_| ""),
+                match (&target, &head.location) {
+                    (Some(_), _) => "",
+                    (None, Some(_)) => msg!("no URL"),
+                    // Node hides the address if the request's body is streamed.
+                    (None, None) => msg!("no URL, or to one that this platform hides"),
+                },
                 &target.as_deref().map(quote_url).unwrap_or_default(),
             ],
         );

@@ -65,7 +65,7 @@ impl RequestContext {
             let message = msg!(
                 "the app is served over http, where cookies are not safe; if https ends before this handler, set `origin`"
             );
-            task.fault_of(Code::ConfigInvalid, &[message]);
+            task.fault_seldom(Seldom::PlainHttp, message);
             return Err(response::empty(500));
         }
         let is_as_seen = configured.as_ref().is_none_or(|origin| *origin == own);

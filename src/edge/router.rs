@@ -13,6 +13,7 @@ use crate::edge::endpoints::login_elsewhere;
 use crate::edge::endpoints::logout;
 use crate::edge::endpoints::session_view;
 use crate::edge::io::{OwnResponse, Request, Response};
+use crate::edge::isolate::Seldom;
 use crate::edge::navigation;
 use crate::edge::proxy;
 use crate::edge::request::RequestContext;
@@ -74,6 +75,8 @@ async fn route(context: &RequestContext) -> Response {
         }
         ("bind", "POST") => boxed(bind::registration::handle(context)).await,
         ("bind/refresh", "POST") => boxed(bind::renewal::handle(context)).await,
+        ("callback", "POST") if csrf::is_posted_form(&context.request) => form_post_page(context),
+        ("logout", "GET") if is_navigation => logout_link_page(context),
         ("logout" | "backchannel-logout" | "bind" | "bind/refresh", _) => {
             method_not_allowed("POST")
         }
@@ -94,4 +97,39 @@ async fn route(context: &RequestContext) -> Response {
 
 fn method_not_allowed(allowed: &str) -> OwnResponse {
     response::method_not_allowed(&[msg!("this address allows only ")], allowed)
+}
+
+/// Builds the page for a provider that sends the authorization response as a form.
+fn form_post_page(context: &RequestContext) -> OwnResponse {
+    let message = msg!(
+        "the authorization response was sent as a form (response_mode form_post), which the handler does not read: configure the client at the provider to use response_mode query"
+    );
+    context.task.fault_seldom(Seldom::FormPost, message);
+    method_page(
+        "GET",
+        "Signing in did not work",
+        r#"<p>The sign-in service sent its response in a form that this app does not accept.</p><p><a href="/">Go back to the app</a>.</p>"#,
+    )
+}
+
+/// Builds the page for a link to the logout. A link must not end the session, because any site can open it.
+fn logout_link_page(context: &RequestContext) -> OwnResponse {
+    let message = msg!(
+        "a window opened the address of the logout, which a link cannot use: call auth.logout(), or use a form with method=post"
+    );
+    context.task.fault_seldom(Seldom::LogoutLink, message);
+    method_page(
+        "POST",
+        "You are not signed out",
+        r#"<p>A link cannot sign you out. <a href="/">Go back to the app</a>, and sign out there.</p>"#,
+    )
+}
+
+/// Builds a page for a method that is not allowed.
+fn method_page(allowed: &str, title: &str, body: &str) -> OwnResponse {
+    let mut page = response::page(405, title, "", body);
+    page.headers.push(("allow", allowed.to_owned()));
+    let code = Code::MethodNotAllowed.as_str().to_owned();
+    page.headers.push((csrf::HANDLER_HEADER, code));
+    page
 }

@@ -350,6 +350,13 @@ impl Task {
         self.isolate()
             .report_seldom(&self.own_time(), fault, message);
     }
+
+    /// Reports an error that anybody can cause, at most once a minute for each code.
+    pub(super) fn error_seldom(&self, fault: Seldom, error: &Error) {
+        let now = self.now();
+        let isolate = self.isolate();
+        isolate.report_seldom_of(&now, fault, error.code(), error.message());
+    }
 }
 
 /// The future of the host's reply.

@@ -112,10 +112,10 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
     })
     after(() => app?.stop())
 
-    const open = (headers) => {
+    const open = (headers, protocols = []) => {
       const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
       const url = `${app.urls[0].replace('http', 'ws')}/api/live/header`
-      return new WebSocket(url, { headers: { cookie, ...headers } })
+      return new WebSocket(url, protocols, { headers: { cookie, ...headers } })
     }
     const refused = async (socket) => {
       const [, response] = await once(socket, 'unexpected-response')
@@ -140,6 +140,17 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
         assert.equal(headers.cookie, undefined)
         socket.close()
         await once(socket, 'close')
+      })
+
+      test('handshake whose head contains the token is refused', async () => {
+        // control: a head without the token.
+        const sound = open({ origin: app.origin }, ['plain'])
+        await once(sound, 'open')
+        assert.equal(sound.protocol, 'plain')
+        sound.close()
+        await once(sound, 'close')
+        const reflecting = open({ origin: app.origin }, ['reflect'])
+        assert.equal(await refused(reflecting), 502)
       })
     } else {
       test('app socket fails on platforms without support', async () => {

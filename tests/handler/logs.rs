@@ -5,6 +5,7 @@ use strongroom::Code;
 use strongroom::edge::Event;
 use strongroom::session::EndReason;
 
+use crate::browser::Source;
 use crate::host::{COOKIE, Host, json_of};
 use crate::provider;
 
@@ -124,6 +125,70 @@ fn forged_cookies_cause_one_line_a_minute() {
             matches!(&second[..], [line] if line.contains("more since the last report: 100.")),
             "{second:?}"
         );
+    }
+}
+
+#[test]
+fn clients_without_a_session_cause_one_line_a_minute() {
+    for (method, path) in [
+        ("GET", "/auth/callback?code=x&state=y"),
+        ("GET", "/auth/callback"),
+        ("GET", "/auth/callback?error=access_denied&state=y"),
+        ("GET", "/auth/login?unknown=1"),
+        ("GET", "/auth/logout"),
+        ("POST", "/auth/callback"),
+        ("GET", "/api/%61dmin/users"),
+    ] {
+        let mut host = Host::with(&json!({ "routes": [
+            { "prefix": "/api/", "upstream": "https://api.example.com/v1/" },
+            { "prefix": "/api/admin/", "upstream": "https://api.example.com/v1/admin/" },
+        ] }));
+        let mut request = host.navigation(path, Source::CrossSite);
+        request.method = method.to_owned();
+        for _ in 0..100 {
+            host.request_elsewhere(request.clone());
+        }
+        let first = lines(&mut host);
+        assert!(
+            matches!(&first[..], [line] if !line.contains("more")),
+            "{path}: {first:?}"
+        );
+        host.pass(59);
+        host.request_elsewhere(request.clone());
+        assert!(lines(&mut host).is_empty(), "{path}");
+        host.pass(1);
+        host.request_elsewhere(request);
+        let second = lines(&mut host);
+        assert!(
+            matches!(&second[..], [line] if line.contains("more since the last report: 100.")),
+            "{path}: {second:?}"
+        );
+    }
+}
+
+#[test]
+fn window_at_an_address_for_another_method_gets_a_page() {
+    for (method, path, named) in [
+        ("POST", "/auth/callback", "response_mode query"),
+        ("GET", "/auth/logout", "method=post"),
+    ] {
+        let mut host = Host::new();
+        let mut request = host.navigation(path, Source::CrossSite);
+        request.method = method.to_owned();
+        let page = host.request_elsewhere(request).own();
+        assert_eq!(page.status, 405);
+        let Some((kind, text)) = &page.body else {
+            panic!("no page");
+        };
+        assert!(kind.starts_with("text/html"), "{kind}");
+        assert!(text.contains("<h1>"), "{text}");
+        assert!(lines(&mut host)[0].contains(named), "{path}");
+        // control: a script reads JSON, and logs nothing.
+        let request = host.by_script(method, path);
+        let response = host.request_elsewhere(request).own();
+        assert_eq!(response.status, 405);
+        assert_eq!(json_of(&response)["error"]["code"], "method_not_allowed");
+        assert!(lines(&mut host).is_empty(), "{path}");
     }
 }
 

@@ -28,7 +28,7 @@ export const PREFIX = 'bearer.'
  *
  * A socket echoes its messages unless the query has `quiet`. It chooses the first sub-protocol that does not contain
  * the token. With `?choose=token` it chooses the sub-protocol that contains the token, and with `?choose=none` it
- * chooses no sub-protocol.
+ * chooses no sub-protocol. The sub-protocol `reflect` makes the head of the handshake repeat `Authorization`.
  *
  * @param {object} options
  * @param {(token?: string) => Promise<{ claims: object | null, problem: object | null }>} options.verify
@@ -37,6 +37,11 @@ export function startSockets({ verify }) {
   /** @type {ApiSocket[]} Oldest first. */
   const opened = []
   const server = new WebSocketServer({ noServer: true, handleProtocols: choose, perMessageDeflate: false })
+
+  // An API that repeats the token in the head of the handshake.
+  server.on('headers', (fields, { headers }) => {
+    if (headers['sec-websocket-protocol'] === 'reflect') fields.push(`X-Seen: ${headers.authorization}`)
+  })
 
   async function upgrade(request, stream, head) {
     // A client may reset the connection at any time, even before the handshake's response.

@@ -14,6 +14,7 @@ use crate::codec::url::Url;
 use crate::config;
 use crate::edge::config::ClientAuth;
 use crate::edge::io::OwnResponse;
+use crate::edge::isolate::Seldom;
 use crate::edge::navigation;
 use crate::edge::provider::documents;
 use crate::edge::provider::dpop;
@@ -219,7 +220,7 @@ pub(in crate::edge) fn failed(
     error: &Error,
     login: Option<&PendingLogin>,
 ) -> OwnResponse {
-    context.task.fault(error);
+    context.task.error_seldom(Seldom::Login, error);
     failed_page(context, error, login)
 }
 

@@ -10,6 +10,7 @@ use crate::codec::form::{Form, encoded};
 use crate::codec::json::Writer;
 use crate::edge::config::{Audience, ClientAuth};
 use crate::edge::io::{Effect, Reply};
+use crate::edge::isolate::Seldom;
 use crate::edge::store::lease;
 use crate::edge::task::{Task, boxed};
 use crate::login::authorization_request::Pending;
@@ -93,7 +94,8 @@ pub(in crate::edge) fn log_description(
             .iter()
             .any(|secret| error_description::repeats(description, secret))
     {
-        task.fault_of(Code::LoginFailed, &[msg!("the provider says "), &text]);
+        let message = [msg!("the provider says "), &text].concat();
+        task.fault_seldom(Seldom::ProviderSays, &message);
     }
 }
 
@@ -181,7 +183,7 @@ pub(in crate::edge) async fn send_as_client(
     if let (Some(why), Outcome::Reply(reply)) = (refused, &outcome)
         && token_endpoint::text_member(reply, "error").as_deref() == Some("invalid_client")
     {
-        task.fault_of(Code::ClientRejected, &[why]);
+        task.fault_seldom(Seldom::Assertion, why);
     }
     outcome
 }

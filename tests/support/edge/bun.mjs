@@ -20,7 +20,14 @@ export const bun = platform({
     const handler = ${handler}
     const context = { waitUntil: (promise) => void promise.catch(console.error) }
     const fetch = (request) => handler.fetch(request, process.env, context)
-    const server = Bun.serve({ port: 0, hostname: '127.0.0.1', idleTimeout: 0, development: false, fetch })
+    const server = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      idleTimeout: 0,
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      development: false,
+      fetch,
+    })
     console.log(JSON.stringify({ port: server.port }))`,
   bundling: { name: 'entry.mjs', platform: 'node', conditions: ['bun', 'import', 'module'] },
   serve: processes(({ folder, file, env }) =>

@@ -184,10 +184,11 @@ export class Forwarded {
       signal: controller.signal,
     }
     if (body && !this.#copy) {
-      Object.assign(init, { body, duplex: 'half' }, KEEPS_BODIES && { redirect: 'error', window: null })
+      Object.assign(init, { body, duplex: 'half' })
       const length = valueOf(this.#fields, 'content-length')
       // Without this header, a platform may send the body in chunks, which some servers refuse for uploads.
       if (length && /^\d+$/.test(length)) headers.set('content-length', length)
+      if (KEEPS_COPY) Object.assign(init, { redirect: 'error', window: null })
     }
     if (this.#passesCoded()) {
       // Without this header, Bun would request every encoding that it can decode.
@@ -203,9 +204,10 @@ export class Forwarded {
       response = await fetch(url, init)
     } catch (error) {
       this.#leave()
-      if (isRedirect(error)) response = new Response(null, { status: 307 })
       // The client has disconnected, so the upstream is not at fault.
-      else if (signal.aborted) response = new Response(null, { status: 499 })
+      if (signal.aborted) response = new Response(null, { status: 499 })
+      // The core refuses every redirect. The platform reveals neither its status nor its address.
+      else if (isRedirect(error)) response = new Response(null, { status: 307 })
       else throw error
     } finally {
       clearTimeout(timer)
@@ -283,11 +285,14 @@ export class Forwarded {
     if (coding && this.#passesCoded()) headers.set('content-encoding', coding)
     const { status } = response
     const statusText = usableReason(response.statusText)
-    const socket = (response as { webSocket?: unknown }).webSocket
-    if (socket) return new Response(null, { status, headers, webSocket: socket } as ResponseInit)
+    const { webSocket } = response as { webSocket?: { accept(): void; close(): void } | null }
     const { reflection, authorization, others } = this.#forward
     // Builds the response from the status and headers above.
-    const withBody = (body: BodyInit | null) => new Response(body, { status, statusText, headers })
+    const withBody = (body: BodyInit | null) =>
+      new Response(
+        body,
+        (webSocket ? { status, headers, webSocket } : { status, statusText, headers }) as ResponseInit,
+      )
     if (reflection === 'allow') return withBody(response.body)
     if (reflection === 'refuse' && coding && !DECODED.includes(coding)) {
       this.drop()
@@ -314,6 +319,9 @@ export class Forwarded {
     const isReflected = search.isIn([response.statusText, ...fields.flat()].join('\n'))
     if (isReflected || (whole && search.isInBody(whole))) {
       if (!whole) this.drop()
+      // Only an accepted socket can be closed.
+      webSocket?.accept()
+      webSocket?.close()
       search.end()
       return failed(
         this.#rules,
@@ -356,6 +364,19 @@ const DECODED: string[] = [
  */
 const CAN_PASS_CODED: boolean = 'Bun' in globalThis || 'WebSocketPair' in globalThis
 
+/**
+ * True on Node. Its `fetch` keeps a copy of a streamed body as long as it might have to send the body again: after a
+ * redirect, unless `redirect` is `'error'`, and after a 401, unless `window` is null (Fetch, "HTTP-network-or-cache
+ * fetch"). Cloudflare's `fetch` does not support `redirect: 'error'`.
+ */
+const KEEPS_COPY: boolean =
+  !('Bun' in globalThis || 'Deno' in globalThis || 'WebSocketPair' in globalThis) &&
+  (globalThis as { process?: { release?: { name?: string } } }).process?.release?.name === 'node'
+
+/** Returns true if Node's `fetch` failed because of a redirect, and not because of the network. */
+const isRedirect = (error: unknown): boolean =>
+  (error as { cause?: { message?: unknown } } | null)?.cause?.message === 'unexpected redirect'
+
 /** Returns true if `Content-Length` is at most the size of one piece of a search. */
 const isAtMostPiece = (fields: Fields): boolean => {
   const length = valueOf(fields, 'content-length') ?? ''
@@ -377,17 +398,6 @@ const isShort = (fields: Fields): boolean => {
  * the disconnect costs 50 µs there.
  */
 const ENDS_WITH_CLIENT: boolean = 'WebSocketPair' in globalThis
-
-/**
- * True if the platform's `fetch` keeps a copy of a streamed body, in case that the request has to be sent again: after a
- * redirect, or after a 401 with a dialog for a password. Node's does, unless both are ruled out.
- */
-const KEEPS_BODIES: boolean =
-  'process' in globalThis && !('Deno' in globalThis || 'Bun' in globalThis || 'WebSocketPair' in globalThis)
-
-/** Returns true if a request failed because its response was a redirect, whose address Node does not tell. */
-const isRedirect = (error: unknown): boolean =>
-  KEEPS_BODIES && (error as { cause?: { message?: unknown } })?.cause?.message === 'unexpected redirect'
 
 /** Returns the error for an upstream's response that cannot be forwarded. */
 const failed = (rules: Rules, cookies: string[], status: number, code: string, message: string): Response =>
