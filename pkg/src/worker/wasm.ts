@@ -1,5 +1,6 @@
 /** Loads the core's module, and distinguishes the ways in which loading fails. */
 import { StrongroomError } from '../page/errors/error.js'
+import { NO_WEBASSEMBLY } from '../protocol/message-keys.js'
 
 /** A module or its location. A string is a URL relative to the page or the worker. */
 export type WasmSource = string | URL | BufferSource | WebAssembly.Module | Response | PromiseLike<Response>
@@ -10,11 +11,12 @@ type InitSync = (source: { module: WebAssembly.Module }) => { memory: WebAssembl
 /**
  * Resolves with the module's memory.
  *
- * Rejects with `wasm_blocked` if a Content-Security-Policy forbids WebAssembly, else with `wasm_failed`. The message is
- * only the reason: the caller adds what happened and the advice.
+ * Rejects with `unsupported` if the browser has no WebAssembly, with `wasm_blocked` if a Content-Security-Policy forbids
+ * it, else with `wasm_failed`. The message is only the reason: the caller adds what happened and the advice.
  */
 export const loadWasm = (source: WasmSource, initSync: InitSync): Promise<WebAssembly.Memory> =>
   load(source, initSync).catch((error) => {
+    if (!('WebAssembly' in globalThis)) throw new StrongroomError('unsupported', NO_WEBASSEMBLY)
     throw isBlocked(error)
       ? new StrongroomError('wasm_blocked', '')
       : new StrongroomError('wasm_failed', error.message)

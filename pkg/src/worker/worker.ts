@@ -162,9 +162,13 @@ const crash = (cause: unknown) => {
   if (memory) new Uint8Array(memory.buffer).fill(0)
 }
 
+/** Some browsers have no WebAssembly. */
+const isRuntimeError = (error: unknown) =>
+  'WebAssembly' in globalThis && error instanceof WebAssembly.RuntimeError
+
 /** Returns true if this error interrupted the core. */
 const isTrap = (error: unknown) =>
-  error instanceof WebAssembly.RuntimeError || /wasm-function/.test((error as Error | null)?.stack ?? '')
+  isRuntimeError(error) || /wasm-function/.test((error as Error | null)?.stack ?? '')
 
 const onHandshake = ({ data, ports: [port] }: MessageEvent) => {
   if (data === FRAMED_HANDSHAKE && port) framed.add(port)
@@ -199,6 +203,6 @@ if (isWorker) {
     }
   })
   addEventListener('unhandledrejection', (event) => {
-    if (event.reason instanceof WebAssembly.RuntimeError) crash(event.reason)
+    if (isRuntimeError(event.reason)) crash(event.reason)
   })
 }

@@ -17,6 +17,7 @@ import {
   NO_WORKER,
   THREW,
   TRAPPED,
+  NO_WEBASSEMBLY,
   UNREADABLE,
   UNSUPPORTED_CONTEXT,
 } from '../../protocol/message-keys.js'
@@ -65,6 +66,7 @@ const BY_KEY: Record<string, string> = {
   [UNREADABLE]: 'the configuration cannot be read: ',
   [TRAPPED]: 'the core trapped',
   [THREW]: "the worker's file threw: ",
+  [NO_WEBASSEMBLY]: 'this browser has no WebAssembly, as in the Lockdown Mode of Apple devices',
 }
 
 /** Advice by message, for messages whose error code has advice that does not fit. */

@@ -30,6 +30,7 @@ export const USER_MESSAGES = {
   login_replayed: SIGN_IN_AGAIN,
   callback_invalid: SIGN_IN_AGAIN,
   code_rejected: SIGN_IN_AGAIN,
+  unsupported: 'Your browser cannot do this. Please try another browser.',
   popup_blocked: 'Your browser blocked the sign-in window. Please allow it and try again.',
   storage_unavailable: 'Your browser does not let this site store data. Please allow it and try again.',
   provider_unavailable: UNREACHABLE,
