@@ -55,6 +55,8 @@ pub(super) enum Seldom {
     RefusedToken,
     /// A request of a bound session had no bound cookie.
     BoundCookieMissing,
+    /// The browser of a bound session could not renew its bound cookie.
+    NotRenewed,
     /// `session.bind` cannot be used for a request.
     Bind,
     /// A browser could not be asked to bind its session.
@@ -106,6 +108,8 @@ pub(super) struct Isolate {
     seldom: RefCell<Vec<Reports>>,
     /// True after the warning about a session that needs several cookies.
     pub(super) has_warned_of_length: Cell<bool>,
+    /// True after a callback for which the function `session.bind` has returned false.
+    pub(super) has_unbound_callback: Cell<bool>,
     pub(super) next_flight: Cell<FlightId>,
     /// The name that distinguishes this isolate from others. The name is generated on first use.
     name: OnceCell<String>,
@@ -128,6 +132,7 @@ impl Isolate {
             events: RefCell::default(),
             seldom: Default::default(),
             has_warned_of_length: Cell::default(),
+            has_unbound_callback: Cell::default(),
             next_flight: Cell::default(),
             name: OnceCell::new(),
         }
@@ -158,6 +163,7 @@ impl Isolate {
             Seldom::UnsignedLogout | Seldom::LogoutToken => Code::LogoutTokenInvalid,
             Seldom::ManyRequests => Code::LimitExceeded,
             Seldom::Target | Seldom::Elsewhere => Code::MessageInvalid,
+            Seldom::NotRenewed => Code::RenewalFailed,
             Seldom::OtherIssuer => Code::IssuerMismatch,
             Seldom::Worker => Code::CrossSiteRequest,
             Seldom::Assertion => Code::ClientRejected,

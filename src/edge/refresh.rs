@@ -74,7 +74,7 @@ pub(super) async fn current_session(
     found_in: Storage,
 ) -> SessionResult {
     status::find_time(task, &presented, found_in).await;
-    if bound::check(task, &presented).is_err() {
+    if bound::lacks_bound_cookie(task, &presented) {
         // The record may say that the session has ended.
         boxed(bound::check_with_record(task, &presented)).await?;
     }

@@ -96,9 +96,21 @@ impl RequestContext {
             None => Some(self.task.config().bind),
             Some(json) => Bind::from_json(json),
         };
+        let is_function = self.request.bind.is_some();
+        let has_unbound_callback = &self.task.isolate().has_unbound_callback;
         if mode == Some(Bind::Off) {
+            let is_callback = self.url.path() == self.redirect_uri().path();
+            if is_function && is_callback {
+                has_unbound_callback.set(true);
+            }
             // This is the default of a task.
             return Ok(());
+        }
+        if is_function && has_unbound_callback.get() {
+            let message = msg!(
+                "`session.bind` returned false for a callback and another value for another request: the response to a login offers the binding, so no session is bound; return the value of the session's requests for the callback, too"
+            );
+            self.task.fault_seldom(Seldom::Bind, message);
         }
         let name = self.jar().bound();
         let fault = match mode {

@@ -25,6 +25,40 @@ fn copied_session_cookie_is_useless() {
 }
 
 #[test]
+fn refused_copies_are_one_line_a_minute() {
+    let mut host = host();
+    bound(&mut host);
+    host.pass(IN_FLIGHT + 1);
+    host.faults();
+    for _ in 0..300 {
+        assert_refused(&call_without_bound_cookie(&mut host));
+    }
+    let first = host.fault_messages();
+    assert_eq!(first.len(), 1, "{first:?}");
+    assert!(first[0].contains("its cookie is a copy"), "{first:?}");
+    host.pass(60);
+    assert_refused(&call_without_bound_cookie(&mut host));
+    let second = host.fault_messages().split_off(1);
+    assert!(
+        second[0].ends_with("more since the last report: 299"),
+        "{second:?}"
+    );
+}
+
+#[test]
+fn failed_renewals_are_a_line_of_their_own() {
+    let mut host = host();
+    bound(&mut host);
+    host.pass(IN_FLIGHT + 1);
+    host.faults();
+    host.browser.lose(BOUND);
+    let mut request = host.by_script("GET", CALL);
+    request.bound_skipped = Some("server_error".to_owned());
+    assert_eq!(host.request(request).status(), 503);
+    assert_eq!(host.faults(), [Code::RenewalFailed]);
+}
+
+#[test]
 fn control_unbound_session_accepts_a_copy() {
     let mut host = host();
     sign_in(&mut host);

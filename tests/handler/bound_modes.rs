@@ -109,7 +109,31 @@ fn request_decides_if_the_option_is_a_function() {
     for _ in 0..2 {
         assert_eq!(with(&mut host, call.clone(), "\"sometimes\"").status(), 500);
     }
-    assert_eq!(host.faults(), [Code::ConfigInvalid]);
+    assert_eq!(
+        host.faults(),
+        [Code::BoundCookieMissing, Code::ConfigInvalid]
+    );
+}
+
+#[test]
+fn function_that_leaves_out_the_callback_is_reported() {
+    for (callback, is_reported) in [("false", true), ("\"if-supported\"", false)] {
+        let mut host = Host::new();
+        let back = host.come_back("/auth/login");
+        let with = |host: &mut Host, request: Request, bind: &str| {
+            let bind = Some(bind.to_owned());
+            host.request(Request { bind, ..request })
+        };
+        let arrival = host.navigation(&back, Source::CrossSite);
+        with(&mut host, arrival, callback);
+        host.faults();
+        for _ in 0..2 {
+            let call = host.by_script("GET", CALL);
+            with(&mut host, call, "\"if-supported\"");
+        }
+        let faults = host.faults();
+        assert_eq!(faults == [Code::ConfigInvalid], is_reported, "{faults:?}");
+    }
 }
 
 #[test]

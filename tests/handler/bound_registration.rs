@@ -139,6 +139,23 @@ fn only_the_browser_itself_registers_and_renews() {
     }
 }
 
+#[test]
+fn overlong_registration_costs_no_verification() {
+    let mut host = host();
+    let offer = sign_in(&mut host).unwrap();
+    let signed = Device::new().signed(&offer.challenge, true);
+    for (length, verified) in [(signed.len(), 1), (3000, 1), (3001, 0)] {
+        let padded = format!("{signed}{}", " ".repeat(length - signed.len()));
+        host.effects.clear();
+        let request = Request {
+            bound_response: Some(padded),
+            ..by_browser(&offer.path)
+        };
+        host.request(request);
+        assert_eq!(host.count("Verify"), verified, "{length}");
+    }
+}
+
 /// Lets a registration fail, so that the next question about the session offers it again.
 fn fail(host: &mut Host, offer: &Offer) {
     host.failing = vec!["Read", "Swap"];

@@ -540,7 +540,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "requests_in_flight_pass",
         fault: "requests that were in flight when their session was bound are refused",
         noticed_by: "isolates_owner",
-        breaks: Condition("has_bound_cookie(task, session, &binding)"),
+        breaks: Instead("has_bound_cookie(task, session, &binding)"),
     },
     Variant {
         control: "bound_cookie_needs_a_signature",

@@ -102,8 +102,15 @@ fn unquoted(value: &str) -> &str {
     inner.unwrap_or(value)
 }
 
+/// The longest signed challenge, which names an RSA key of 4096 bits and has its signature. The signatures of longer keys take
+/// long to verify, and anybody can send them.
+const LONGEST_RESPONSE: usize = 3000;
+
 /// Parses a signed challenge: a JWT of the type `dbsc+jwt` with the challenge as `jti`.
 fn parse_signed_challenge(response: &str) -> Option<(Box<Jwt>, Algorithm, String)> {
+    if response.len() > LONGEST_RESPONSE {
+        return None;
+    }
     let jwt = Jwt::parse(unquoted(response)).ok()?;
     let algorithm = Algorithm::from_name(jwt.alg())
         .filter(|found| matches!(found, Algorithm::Es256 | Algorithm::Rs256))?;

@@ -56,19 +56,24 @@ pub(in crate::edge) fn restore(
 
 /// Refuses the request of a bound session without its bound cookie, as far as this isolate knows of the binding.
 pub(in crate::edge) fn check(task: &Task, session: &Session) -> Result<(), Refusal> {
-    let mode = task.bound_cookie().mode;
-    if mode == Bind::Off {
-        return Ok(());
+    match lacks_bound_cookie(task, session) {
+        true => refuse(task, session, task.bound_cookie().mode),
+        false => Ok(()),
+    }
+}
+
+/// Returns true if [`check`] refuses or reports the request.
+pub(in crate::edge) fn lacks_bound_cookie(task: &Task, session: &Session) -> bool {
+    if task.bound_cookie().mode == Bind::Off {
+        return false;
     }
     let Some(binding) = binding(task, session) else {
-        return Ok(());
+        return false;
     };
     let arrived = task.arrived().wall;
     // control: requests_in_flight_pass
-    if has_bound_cookie(task, session, &binding) || binding.was_in_flight(arrived) {
-        return Ok(());
-    }
-    refuse(task, session, mode)
+    let passes = has_bound_cookie(task, session, &binding) || binding.was_in_flight(arrived);
+    !passes
 }
 
 /// Reads the session's record, unless the coordinator is down, and checks the request as [`check`] does. Without the record,
@@ -156,9 +161,21 @@ fn refuse(task: &Task, session: &Session, mode: Bind) -> Result<(), Refusal> {
         return Err(Refusal::Ended(reason));
     }
     if mode.is_enforced() {
-        return Err(Refusal::BoundCookieMissing {
-            was_skipped: task.bound_cookie().was_skipped,
-        });
+        let was_skipped = task.bound_cookie().was_skipped;
+        let (fault, message) = match was_skipped {
+            true => (
+                Seldom::NotRenewed,
+                msg!("a browser could not renew the bound cookie of its session"),
+            ),
+            false => (
+                Seldom::BoundCookieMissing,
+                msg!(
+                    "a request of a bound session was refused, because it had no valid bound cookie: its cookie is a copy, or the browser has lost its key"
+                ),
+            ),
+        };
+        task.fault_seldom(fault, message);
+        return Err(Refusal::BoundCookieMissing { was_skipped });
     }
     let message =
         msg!("a request of a bound session had no valid bound cookie; 'report' lets it pass");
