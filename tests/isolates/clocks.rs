@@ -265,6 +265,29 @@ fn isolate_that_cannot_learn_the_time_ends_no_session() {
 }
 
 #[test]
+fn clock_that_was_set_is_compared_at_the_next_request() {
+    let mut world = World::new(Setup {
+        isolates: 1,
+        spread: 3_600_000,
+        recheck: 30,
+        ..Setup::default()
+    });
+    world.provider.lifetime = 300_000;
+    let alice = world.signed_in("alice", 0);
+    world.set_clock(0, 3_600_000);
+    world.story = Some(Vec::new());
+    // The isolate has read the session's record a moment ago, and the access token is valid.
+    let call = world.call(alice, 0);
+    world.answer_all();
+    assert!(served(&world, call));
+    let story = world.story.take().unwrap();
+    assert!(
+        story.iter().any(|step| step.contains(": Read (")),
+        "{story:?}"
+    );
+}
+
+#[test]
 fn lease_of_a_dead_isolate_is_taken_over_without_a_steady_clock() {
     for setup in both_storages(2) {
         for request_timeout in [2, 10] {

@@ -2,7 +2,7 @@
 
 use alloc::rc::Rc;
 
-use crate::base::clock::{Millis, UnixMillis};
+use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::error::Code;
 use crate::edge::config::Storage;
 use crate::edge::refresh::{bound, end};
@@ -28,6 +28,12 @@ pub(in crate::edge) type SessionResult = Result<Rc<Session>, Refusal>;
 /// cookie waits for it as briefly as for its record.
 pub(in crate::edge) async fn find_time(task: &Task, session: &Rc<Session>, found_in: Storage) {
     if task.isolate().clock.is_unknown() && coordinator::is_up(task) {
+        // A record that was read a moment ago does not tell what time it is now.
+        let mut cache = task.isolate().session_cache.borrow_mut();
+        if let Some(cached) = cache.get_mut(&session.sid) {
+            cached.checked = Instant::default();
+        }
+        drop(cache);
         if may_hurry(task, session, found_in) {
             boxed(record_store::fetch_briefly(task, session)).await;
         } else {

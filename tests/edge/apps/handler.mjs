@@ -2,6 +2,22 @@ import { createTokenHandler } from 'strongroom/edge'
 
 const { now } = Date
 
+/** The time by which `/clock` has moved the clock of this process, in milliseconds. */
+let ahead = 0
+
+/** Returns a coordinator whose clock is moved, too, unless it is that of this process. */
+const withMovedClock = (source) => (env) => {
+  const coordinator = source(env)
+  return {
+    ...coordinator,
+    async read(keys) {
+      const { entries, time } = await coordinator.read(keys)
+      const isMoved = time === undefined || Math.abs(time - Date.now()) < ahead / 2
+      return { entries, time: isMoved ? time : time + ahead }
+    },
+  }
+}
+
 /**
  * Creates a token handler that is configured by the environment. `OPTIONS` contains a test's own options as JSON.
  * Requests that are not for the handler are forwarded to `SITE`, which serves the app's pages. The title of the page
@@ -23,7 +39,7 @@ export default (coordinator) => {
       consent: 'always',
       routes: [{ prefix: '/api/', upstream: env.UPSTREAM, methods: ['GET', 'POST', 'PUT'] }],
       postLogoutRedirectUri: '/',
-      coordinator,
+      coordinator: withMovedClock(coordinator),
       log: (fault) => told.push(fault),
       onSessionEnd: (end) => told.push(end),
       ...JSON.parse(env.OPTIONS ?? '{}'),
@@ -33,7 +49,8 @@ export default (coordinator) => {
       const { pathname, searchParams } = new URL(request.url)
       if (pathname === '/told') return Response.json(told)
       if (pathname === '/clock') {
-        Date.now = () => now() + Number(searchParams.get('ahead'))
+        ahead = Number(searchParams.get('ahead'))
+        Date.now = () => now() + ahead
         return new Response('set')
       }
       handler ??= make(env)

@@ -29,7 +29,7 @@ use crate::edge::session::binding::{Binding, OFFERED};
 use crate::edge::session::cookies::CookieValue;
 use crate::edge::session::record::{Record, Stored};
 use crate::edge::store::bound_cookie::{Subject, Use};
-use crate::edge::store::{record_store, seal};
+use crate::edge::store::{coordinator, record_store, seal};
 use crate::edge::task::boxed;
 use crate::oauth::jwks::Jwk;
 use crate::session::EndReason;
@@ -132,6 +132,7 @@ const fn without_key(sid: &str) -> Subject<'_> {
 
 /// Registers a key: `POST <base>/bind`.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+    coordinator::find_time(&context.task).await;
     let signed = context
         .request
         .bound_response

@@ -23,6 +23,7 @@ use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::binding::{Binding, LIFE, MARGIN};
 use crate::edge::store::bound_cookie::{Subject, Use};
+use crate::edge::store::coordinator;
 use crate::edge::store::record_store;
 use crate::edge::store::seal::{self, OpenError};
 use crate::edge::task::boxed;
@@ -33,6 +34,7 @@ const CHALLENGE_LIFE: Millis = Millis::from_secs(60);
 
 /// Renews a bound cookie.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+    coordinator::find_time(&context.task).await;
     let is_named = context.request.bound_session.is_some();
     if !is_by_browser(context) || !is_named {
         return response::empty(403);
