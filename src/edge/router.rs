@@ -4,6 +4,7 @@ use crate::prelude::*;
 
 use crate::base::error::Code;
 use crate::base::strings;
+use crate::edge::config::Bind;
 use crate::edge::csrf;
 use crate::edge::endpoints::back_channel_logout;
 use crate::edge::endpoints::bind;
@@ -18,6 +19,7 @@ use crate::edge::navigation;
 use crate::edge::proxy;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
+use crate::edge::store::coordinator;
 use crate::edge::task::{Task, boxed};
 
 /// Endpoints for top-level navigations only.
@@ -35,6 +37,11 @@ pub(super) async fn handle(task: Task, request: Box<Request>) -> Response {
 }
 
 async fn route(context: &RequestContext) -> Response {
+    // The age of bound cookies decides about requests of sessions, also where no record is read.
+    let is_bound = context.task.bound_cookie().mode != Bind::Off;
+    if is_bound && context.request.cookie.is_some() {
+        coordinator::find_time(&context.task).await;
+    }
     let path = context.url.path();
     let config = context.task.config();
     let own = path.strip_prefix(config.base.as_str());
