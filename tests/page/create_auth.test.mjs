@@ -310,3 +310,20 @@ test('state does not change if close() precedes the connection', async () => {
     [null],
   )
 })
+
+/** As browsers do in a sandboxed frame, and if they block the site's data. */
+const forbidden = () => {
+  throw new DOMException('Failed to construct', 'SecurityError')
+}
+
+test('shared worker that the browser forbids is replaced by a dedicated one', async () => {
+  const auth = create({ shared: forbidden, dedicated: () => new FakeWorker({ user: 'alice' }) })
+  await auth.connect()
+  assert.deepEqual(shown(auth.state), ['connected', 'alice', null])
+})
+
+test('worker that the browser forbids is worker_failed, and no error of the platform', async () => {
+  const auth = create({ shared: forbidden })
+  assert.equal(await codeOf(auth.connect()), 'worker_failed')
+  assert.match(auth.state.error.message, /does not create the worker.*Failed to construct/s)
+})

@@ -10,7 +10,7 @@ import { isSignedIn, needsLogin } from './login/at-once.js'
 import { openPopup } from './login/popup.js'
 import { recordEnd } from './guards/end-record.js'
 import { type Client, type Connection, open } from './connection/connection.js'
-import { NO_OPTION, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
+import { NO_OPTION, NOT_CREATED, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { createTarget, implementTarget, type LazyClient } from './streaming/lazy-target.js'
 import { refuse } from './errors/error-text.js'
 import { createUserComparison } from './user-comparison.js'
@@ -183,7 +183,13 @@ export const connect = async (
     (file) => (loaded = file),
     () => {},
   )
-  use(await open(typeof worker === 'function' ? await worker() : worker, timeout, client, worker))
+  const make = async () => (typeof worker === 'function' ? worker() : worker)
+  const made = await make().catch((error) => {
+    // An error of the platform would have a number for a code.
+    if (typeof error.code === 'string') throw error
+    return refuse('worker_failed', `${NOT_CREATED}${error.message}`)
+  })
+  use(await open(made, timeout, client, worker))
   let resumed: Resumed | null = session && (from ?? 'vault')
   const auth: LazyClient = {
     get session() {

@@ -17,12 +17,18 @@ const globals = globalThis as { [HANDED_OVER]?: HandedOver | undefined }
 
 /**
  * Creates the app's worker. WebKit gets a dedicated worker, because its shared workers may end with a tab and cannot
- * store keys: docs/browsers.md.
+ * store keys: docs/browsers.md. So does a page whose browser blocks the site's data, and no shared worker with them.
  */
-export const createWorker = ({ shared, dedicated }: WorkerSource): SharedWorker | Worker =>
-  dedicated && (!shared || !globalThis.SharedWorker || /^Apple/.test(navigator.vendor))
-    ? dedicated()
-    : shared!()
+export const createWorker = ({ shared, dedicated }: WorkerSource): SharedWorker | Worker => {
+  if (dedicated && (!shared || !globalThis.SharedWorker || /^Apple/.test(navigator.vendor)))
+    return dedicated()
+  try {
+    return shared!()
+  } catch (error) {
+    if (dedicated) return dedicated()
+    throw error
+  }
+}
 
 /** Hands the worker to the app. */
 export const handOver = (worker: Worker, { dedicated }: WorkerSource): void => {

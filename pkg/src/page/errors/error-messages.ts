@@ -18,6 +18,7 @@ import {
   THREW,
   TRAPPED,
   NO_WEBASSEMBLY,
+  NOT_CREATED,
   UNREADABLE,
   UNSUPPORTED_CONTEXT,
 } from '../../protocol/message-keys.js'
@@ -66,6 +67,8 @@ const BY_KEY: Record<string, string> = {
   [UNREADABLE]: 'the configuration cannot be read: ',
   [TRAPPED]: 'the core trapped',
   [THREW]: "the worker's file threw: ",
+  [NOT_CREATED]:
+    "the browser does not create the worker, in a sandboxed frame, because of worker-src in the page's policy, or because it blocks this site's data: ",
   [NO_WEBASSEMBLY]: 'this browser has no WebAssembly, as in the Lockdown Mode of Apple devices',
 }
 
