@@ -346,12 +346,10 @@ function controls() {
   const [grace, idle] = [2, 6]
   describe('control: sessions end by the time of Redis', { concurrency: 1 }, () => {
     let app
-    before(async () => {
-      app = await start({ ahead: 180, session: { grace, idle } })
-    })
-    after(() => app?.stop())
+    afterEach(() => app?.stop())
 
     test('replaced cookie after the grace period', async () => {
+      app = await start({ ahead: 180, session: { grace } })
       const { visitor } = await expired(app)
       const old = visitor.copy()
       await assertCalls(app, visitor, RIGHT)
@@ -361,6 +359,7 @@ function controls() {
     })
 
     test('idle session', async () => {
+      app = await start({ ahead: 180, session: { idle } })
       const visitor = app.visitor()
       await visitor.signIn()
       await assertLives(app, visitor)

@@ -13,6 +13,7 @@ use crate::codec::json::{Value, Writer};
 use crate::codec::url::Url;
 use crate::edge::io::{Effect, Head, Reply};
 use crate::edge::provider::requests;
+use crate::edge::store::lease;
 use crate::edge::task::Task;
 use crate::oauth::dpop::{self, ProofParams, PublicKey, UnsignedProof};
 use crate::oauth::jwks::Algorithm;
@@ -107,7 +108,9 @@ pub(in crate::edge) async fn send_proven(
             TokenResponse::Refused(code) if code == "use_dpop_nonce"
         );
         let is_new = nonces.borrow().get(url) != nonce.as_deref();
-        if was_repeated || !is_asked || !is_new {
+        // A flight that refreshes checks its lease before each request.
+        let is_allowed = task.flight().is_none() || lease::outlasts_a_write(task);
+        if was_repeated || !is_asked || !is_new || !is_allowed {
             return outcome;
         }
         was_repeated = true;
