@@ -2,7 +2,7 @@
 // refresh token once.
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { after, afterEach, before, describe, test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
 import { ALL } from '../support/combinations.mjs'
 import { readBody } from '../support/body.mjs'
