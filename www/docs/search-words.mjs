@@ -53,7 +53,7 @@ const WORDS = {
   'docs/session-storage.md#tabs':
     'multiple tabs, several tabs, new tab, share session between tabs, tab sync, BroadcastChannel, logout other tabs',
   'docs/session-storage.md#where-a-session-is-stored':
-    'localStorage, sessionStorage, IndexedDB, encryption at rest, token storage, where to store tokens',
+    'localStorage, sessionStorage, IndexedDB, encryption at rest, token storage, store tokens, where to store tokens',
   'docs/fetch.md': 'xhr, XMLHttpRequest, bearer, http request, REST',
   'docs/fetch.md#progress':
     'xhr, XMLHttpRequest, upload progress, download progress, onUploadProgress, file upload, progress bar',
