@@ -12,7 +12,7 @@ use crate::edge::config::{Bind, Storage};
 use crate::edge::isolate::Seldom;
 use crate::edge::refusal::Refusal;
 use crate::edge::session::Session;
-use crate::edge::session::binding::{Binding, OFFERED};
+use crate::edge::session::binding::{Binding, OFFERED, REGISTRATION_LIFE};
 use crate::edge::session::record::Record;
 use crate::edge::store::bound_cookie::{Subject, Use};
 use crate::edge::store::coordinator;
@@ -129,6 +129,27 @@ pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<
 /// Returns true if the session must be bound by now, and its cookie says that it is not. The session's record may be newer.
 pub(in crate::edge) fn must_be_bound(task: &Task, session: &Session) -> bool {
     task.bound_cookie().mode == Bind::Required && is_still_unbound(task, session)
+}
+
+/// Returns true if the session's cookie says that it is not bound, and this isolate has not read the session's record since
+/// the time for a registration has passed. The cookie may then be a copy from before the binding. While the coordinator is
+/// down, the cookie decides.
+pub(in crate::edge) fn may_have_been_bound(task: &Task, session: &Session) -> bool {
+    if session.bound.is_some()
+        || !task.bound_cookie().mode.is_enforced()
+        || coordinator::has_failed(task)
+    {
+        return false;
+    }
+    let now = task.now();
+    let cache = task.isolate().session_cache.borrow();
+    let age = cache
+        .get(&session.sid)
+        .map_or(Millis(now.wall), |cached| cached.checked.elapsed(&now));
+    // Other isolates, whose clocks differ, have written the session's begin and accepted the registration.
+    let tolerance = task.tolerance();
+    let latest = REGISTRATION_LIFE + tolerance + tolerance;
+    now.wall.saturating_sub(age.0) < session.began.saturating_add(latest.0)
 }
 
 /// Returns true if [`check_required`] refuses the session.

@@ -23,6 +23,9 @@ const IN_FLIGHT: Millis = Millis::from_secs(10);
 /// to a key of its own.
 pub(in crate::edge) const OFFERED: Millis = Millis::from_secs(60);
 
+/// A browser must register its key within this time after the login.
+pub(in crate::edge) const REGISTRATION_LIFE: Millis = Millis::from_secs(120);
+
 /// The key to which a session is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {

@@ -15,7 +15,6 @@ use super::{
     parse_signed_challenge, purpose, renewed,
 };
 use crate::Secret;
-use crate::base::clock::Millis;
 use crate::base::error::Code;
 use crate::edge::config::{Bind, Storage};
 use crate::edge::io::OwnResponse;
@@ -25,7 +24,7 @@ use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
-use crate::edge::session::binding::{Binding, OFFERED};
+use crate::edge::session::binding::{Binding, OFFERED, REGISTRATION_LIFE};
 use crate::edge::session::cookies::CookieValue;
 use crate::edge::session::record::{Record, Stored};
 use crate::edge::store::bound_cookie::{Subject, Use};
@@ -36,9 +35,6 @@ use crate::session::EndReason;
 
 /// The response header that offers the registration.
 const OFFER_HEADER: &str = "secure-session-registration";
-
-/// A browser must register its key within this time after the login.
-const REGISTRATION_LIFE: Millis = Millis::from_secs(120);
 
 /// Largest number of attempts to write the binding while other tasks write the same record.
 const WRITES: u32 = 5;
