@@ -206,7 +206,7 @@ fn unbound_cookie_waits_no_longer_after_the_time_for_a_registration() {
     world.browsers[alice].device = None;
     world.log_in(alice, 0);
     world.answer_all();
-    world.pass(1_000_000);
+    world.pass(1_300_000);
     world.fault(Site::Read, None);
     for (delay, waits) in [(400, true), (2500, false)] {
         world.fault(Site::Read, Fault::Slow(delay, 0));
