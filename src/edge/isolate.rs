@@ -63,6 +63,8 @@ pub(super) enum Seldom {
     CannotBind,
     /// A session is not bound, and is older than the offer to bind it.
     NotBound,
+    /// A session is not bound, although its browser has bound another one.
+    StaysUnbound,
     /// A login failed. Each code counts apart, so forged responses do not hide another failure.
     Login,
     /// The provider described an error in a response, which anybody can forge for a login of their own.
@@ -170,7 +172,7 @@ impl Isolate {
             Seldom::RefusedToken => Code::TokenRefused,
             Seldom::Bind | Seldom::PlainHttp => Code::ConfigInvalid,
             Seldom::BoundCookieMissing => Code::BoundCookieMissing,
-            Seldom::CannotBind | Seldom::NotBound => Code::Unsupported,
+            Seldom::CannotBind | Seldom::NotBound | Seldom::StaysUnbound => Code::Unsupported,
             Seldom::Login | Seldom::ProviderSays => Code::LoginFailed,
             Seldom::Address => Code::UrlNotAllowed,
             Seldom::FormPost | Seldom::LogoutLink => Code::MethodNotAllowed,

@@ -126,14 +126,17 @@ impl RequestContext {
             self.task.fault_seldom(Seldom::Bind, fault);
             return Err(response::failure());
         }
-        let cookie = name.map(|name| self.cookies().value(&name));
+        let (cookies, jar) = (self.cookies(), self.jar());
+        let value = |name: String| match cookies.value(&name) {
+            CookieValue::Value(value) => Some(value),
+            _ => None,
+        };
         self.task.set_bound_cookie(Rc::new(BoundCookie {
             mode: mode.unwrap_or_default(),
-            value: match cookie {
-                Some(CookieValue::Value(value)) => Some(value),
-                _ => None,
-            },
+            value: name.and_then(value),
             was_skipped: self.request.bound_skipped.is_some(),
+            unbound: value(jar.unbound()),
+            has_bound: value(jar.binds()).is_some(),
         }));
         Ok(())
     }

@@ -34,6 +34,10 @@ pub(super) struct BoundCookie {
     pub(super) value: Option<String>,
     /// True if the browser could not renew the bound cookie.
     pub(super) was_skipped: bool,
+    /// The cookie with which the registration may be offered again, if the browser sent it.
+    pub(super) unbound: Option<String>,
+    /// True if the browser has bound a session before.
+    pub(super) has_bound: bool,
 }
 
 /// The context of a request's functions: the isolate, the time, and the interface to the host.

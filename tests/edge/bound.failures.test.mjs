@@ -151,6 +151,27 @@ test('a registration that a proxy refuses is not repeated', time, async () => {
   await page.context().close()
 })
 
+test('a browser that sent no registration gets a second offer ten minutes later', time, async () => {
+  const page = await app.open()
+  app.failing.set('/auth/bind', 503)
+  const refused = once(app.arrivals, '/auth/bind')
+  await app.signIn(page)
+  await refused
+  app.failing.clear()
+  const count = app.requestsTo('/auth/bind').length
+  await app.setClock(600_000)
+  await page.reload()
+  await boundCookie(page)
+  const [{ headers, status }] = app.requestsTo('/auth/bind').slice(count)
+  assert.equal(status, 200)
+  assert.match(headers.cookie, /__Host-strongroom=/, 'the registration has the session’s cookie')
+  await app.setClock(600_000 + LIFE)
+  await app.expire(page)
+  assert.equal((await app.call(page)).value, 200)
+  await app.setClock(0)
+  await page.context().close()
+})
+
 test('a registration during an outage is repeated', { ...time, skip: !ALL }, async () => {
   const app = await startBound('node', { coordinator: 'node-redis', provider: { accessTokenSeconds: 3600 } })
   const page = await app.open()

@@ -6,8 +6,8 @@ use strongroom::edge::Request;
 
 use crate::browser::Source;
 use crate::device::{
-    BOUND, CALL, Device, IN_FLIGHT, Offer, VALID, assert_refused, binding, bound, by_browser,
-    call_as, call_without_bound_cookie, ends, host, sign_in,
+    BOUND, CALL, Device, IN_FLIGHT, Offer, UNBOUND, VALID, assert_refused, binding, bound,
+    by_browser, call_as, call_without_bound_cookie, ends, host, sign_in,
 };
 use crate::host::{Host, KEYS};
 
@@ -20,7 +20,12 @@ fn required_refuses_a_session_that_stays_unbound() {
         host.pass(70);
         assert_eq!(host.call("GET", CALL).status(), 200);
         host.pass(1);
+        let user = host.browser.clone();
+        host.browser.lose(UNBOUND);
         assert_refused(&host.call("GET", CALL));
+        // The browser of the login may get a second offer, and a login would not help.
+        host.browser = user;
+        assert_eq!(host.call("GET", CALL).code(), "renewal_failed");
         let mut host = Host::with(&config);
         bound(&mut host);
         host.pass(71);

@@ -296,7 +296,8 @@ fn registration_during_an_outage_is_offered_again() {
     fail(&mut host, &offer);
     host.pass(5);
     let offer = Offer::of(&host.call("GET", "/auth/session").own()).unwrap();
-    assert_eq!(Device::new().register(&mut host, &offer).status, 200);
+    let mut device = Device::new();
+    assert_eq!(device.register_with_cookies(&mut host, &offer).status, 200);
 }
 
 #[test]

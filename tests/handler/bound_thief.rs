@@ -7,12 +7,10 @@ use strongroom::edge::{Effect, Request};
 use crate::bound_renewal::logout_token;
 use crate::browser::{Browser, Source};
 use crate::device::{
-    BOUND, CALL, Device, IN_FLIGHT, Offer, binding, bound, by_browser, call_as, ends, sign_in,
+    BOUND, CALL, Device, IN_FLIGHT, Offer, UNBOUND, binding, bound, by_browser, call_as, ends,
+    sign_in,
 };
 use crate::host::{COOKIE, Host, location};
-
-/// The cookie that says that a registration has failed.
-const UNBOUND: &str = "__Host-strongroom-unbound";
 
 /// Lets the thief, who has a copy of the session's cookie alone, use the host. Returns the user's browser.
 fn steal(host: &mut Host) -> Browser {

@@ -13,6 +13,12 @@ pub(crate) const BOUND: &str = "__Host-strongroom-bound";
 /// An address of the route.
 pub(crate) const CALL: &str = "/api/orders";
 
+/// The cookie with which a registration may be offered again.
+pub(crate) const UNBOUND: &str = "__Host-strongroom-unbound";
+
+/// The time after a login at which a browser that has registered no key gets a second offer, in seconds.
+pub(crate) const SECOND_OFFER: u64 = 600;
+
 /// The life of a bound cookie with its margin, in seconds.
 pub(crate) const VALID: u64 = 660;
 
@@ -112,6 +118,18 @@ impl Device {
     pub(crate) fn register(&mut self, host: &mut Host, offer: &Offer) -> OwnResponse {
         let request = Request {
             bound_response: Some(self.signed(&offer.challenge, true)),
+            ..by_browser(&offer.path)
+        };
+        let response = host.request(request).own();
+        self.note(&response);
+        response
+    }
+
+    /// Registers the key with the cookies of the browser, as after an offer that script of the app caused.
+    pub(crate) fn register_with_cookies(&mut self, host: &mut Host, offer: &Offer) -> OwnResponse {
+        let request = Request {
+            bound_response: Some(self.signed(&offer.challenge, true)),
+            cookie: host.browser.header(Source::App),
             ..by_browser(&offer.path)
         };
         let response = host.request(request).own();

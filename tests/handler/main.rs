@@ -15,6 +15,7 @@ mod bound_modes;
 mod bound_navigation;
 mod bound_registration;
 mod bound_renewal;
+mod bound_second_offer;
 mod bound_thief;
 mod browser;
 mod callback;

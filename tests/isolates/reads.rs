@@ -1,7 +1,7 @@
 //! Parallel requests of a session share one read of its record.
 
 use crate::{both_storages, served, took};
-use kit::isolates::{Fault, Setup, Site, VisitId, World};
+use kit::isolates::{BOUND, Fault, Setup, Site, VisitId, World};
 
 /// Returns the number of reads that the coordinator got since the story began.
 fn reads(world: &mut World) -> usize {
@@ -166,6 +166,56 @@ fn answer_after_the_request_ends_the_session() {
     world.answer_all();
     let given = world.visits[late].given.as_ref().unwrap();
     assert_eq!(given.ended(), Some("logged_out"));
+}
+
+#[test]
+fn unbound_cookie_waits_for_the_record_if_the_session_may_be_bound() {
+    let mut world = World::new(Setup {
+        binds: true,
+        isolates: 3,
+        ..Setup::default()
+    });
+    world.provider.lifetime = 3_600_000;
+    let alice = world.signed_in("alice", 0);
+    let copy = world.copy_of(alice);
+    world.browsers[copy].jar.remove(BOUND);
+    world.browsers[copy].device = None;
+    world.pass(60_000);
+    assert_eq!(world.watch.registrations, 1);
+    // The store needs longer than a request with a valid token usually waits.
+    for isolate in [1, 2] {
+        // The first read only brings the time.
+        for _ in 0..2 {
+            world.fault(Site::Read, Fault::Slow(400, 0));
+        }
+        let call = world.call(copy, isolate);
+        world.answer_all();
+        let given = world.visits[call].given.as_ref().unwrap();
+        assert!(given.lacks_proof(), "{isolate}: {given:?}");
+    }
+}
+
+#[test]
+fn unbound_cookie_waits_no_longer_after_the_time_for_a_registration() {
+    let mut world = World::new(Setup {
+        binds: true,
+        ..in_cookie()
+    });
+    world.provider.lifetime = 3_600_000;
+    let alice = world.open_browser("alice");
+    world.browsers[alice].device = None;
+    world.log_in(alice, 0);
+    world.answer_all();
+    world.pass(1_300_000);
+    world.fault(Site::Read, None);
+    for (delay, waits) in [(400, true), (2500, false)] {
+        world.fault(Site::Read, Fault::Slow(delay, 0));
+        let call = world.call(alice, 1);
+        world.answer_all();
+        assert!(served(&world, call));
+        assert_eq!(took(&world, call) >= 400, waits, "{delay}");
+        world.pass(11_000);
+    }
 }
 
 #[test]

@@ -55,7 +55,8 @@ async function serve(request, response) {
   if (refused) return response.writeHead(...refused).end()
   const headers = { ...request.headers }
   state.request(headers)
-  const inner = send({ port: state.behind.port, path: state.path(request.url), headers }, (reply) => {
+  const { method, url } = request
+  const inner = send({ port: state.behind.port, path: state.path(url), method, headers }, (reply) => {
     state.response(reply.headers, reply)
     response.writeHead(reply.statusCode, reply.headers)
     reply.pipe(response)
@@ -99,6 +100,7 @@ const HEALTHY = {
   'handler.secret': 'unseen',
   'handler.cookie-length': 'ok',
   'handler.response-length': 'unseen',
+  'handler.bind': 'unused',
   'handler.route /api/': 'ok',
   'handler.frames': 'ok',
   'handler.opener': 'ok',
@@ -129,6 +131,41 @@ test('with in-store, the cookie is short', async () => {
   assert.match(by['handler.cookie-length'].text, /150 characters/)
   assert.equal(by['config.valid'].result, 'unused')
 })
+
+const BINDING = {
+  config: { session: { bind: 'if-supported' } },
+  file: { client: { id: 'web' }, session: { bind: 'if-supported' } },
+}
+
+test('handler.bind: the requests that bind sessions arrive', async () => {
+  const { by } = await look(undefined, BINDING)
+  assert.equal(by['handler.bind'].result, 'ok', by['handler.bind'].seen)
+})
+
+/** For each fault of a proxy: the change, and what was seen. */
+const UNBOUND = {
+  'a proxy that refuses POST': [
+    (s) => (s.refuse = ({ method }) => method === 'POST' && [405]),
+    /^405 .*\n405 /,
+  ],
+  'a proxy that drops a header': [
+    (s) => (s.request = (headers) => delete headers['sec-secure-session-id']),
+    /^403 for POST \/auth\/bind\/refresh$/,
+  ],
+  'a proxy that refuses renewals': [
+    (s) => (s.refuse = ({ url }) => url.startsWith('/auth/bind/') && [429]),
+    /^429 for POST \/auth\/bind\/refresh$/,
+  ],
+}
+
+for (const [name, [change, seen]] of Object.entries(UNBOUND)) {
+  test(`handler.bind: ${name}`, async () => {
+    const { by } = await look(change, BINDING)
+    assert.equal(by['handler.bind'].result, 'fault')
+    assert.match(by['handler.bind'].seen, seen)
+    assert.match(by['handler.bind'].fix, /POST \/auth\/bind\/refresh/)
+  })
+}
 
 test('without a token handler, nothing is asked of it', async () => {
   const { ofHandler } = await look((s) => (s.refuse = () => [404]))

@@ -14,7 +14,7 @@ export interface HandlerConfig {
   routes?: { prefix: string }[]
   scope?: string
   dpop?: boolean
-  session?: { storage?: string }
+  session?: { storage?: string; bind?: unknown }
 }
 
 /** The state that the parts of the doctor share. */

@@ -45,6 +45,7 @@ export const checkHandler = async (deployment: Deployment): Promise<boolean> => 
   const refuses = await checkRefusals(deployment, base)
   const provider = await checkLogin(deployment, base, refuses)
   await checkLengths(deployment, base)
+  await checkBinding(deployment, base)
   await checkRoutes(deployment, routes)
   checkPages(deployment, provider)
   return true
@@ -247,6 +248,41 @@ const checkLengths = async (deployment: Deployment, base: string) => {
     `${option(deployment, 'session', { storage: 'in-store' })}, or higher limits: in nginx, large_client_header_buffers 4 16k;`,
   )
   report.unseen('handler.response-length', cookieSize(handlerConfig ?? {}))
+}
+
+/** Checks that the browser's own requests about bound sessions reach the handler, and that its responses come back. */
+const checkBinding = async ({ report, requests, origin, handlerConfig }: Deployment, base: string) => {
+  if (!handlerConfig?.session?.bind) {
+    report.unused(
+      'handler.bind',
+      'the handler binds no session, or its configuration is not known (--config FILE)',
+    )
+    return
+  }
+  const headers = {
+    ...script(origin),
+    'Sec-Fetch-Mode': 'no-cors',
+    'Sec-Secure-Session-Id': 'doctor',
+    'Content-Length': '0',
+  }
+  const send = (path: string) => requests.send(`${origin}${base}${path}`, { method: 'POST', headers })
+  // The handler refuses a registration without a signature, and ends a session that it does not know.
+  const [registration, renewal] = [await send('/bind'), await send('/bind/refresh?doctor')]
+  const wrong = [
+    ...(registration.status === 403 && registration.body === ''
+      ? []
+      : [`${seenOf(registration)} for POST ${base}/bind`]),
+    ...(jsonOf(renewal)?.['continue'] === false ? [] : [`${seenOf(renewal)} for POST ${base}/bind/refresh`]),
+  ]
+  report.check(
+    'handler.bind',
+    'requests that bind sessions reach the handler',
+    wrong.length
+      ? 'requests that bind sessions do not reach the handler, so sessions stay unbound'
+      : undefined,
+    wrong.join('\n'),
+    `let the proxy pass POST ${base}/bind and POST ${base}/bind/refresh to the handler, with the headers Origin, Sec-Fetch-* and Sec-Secure-Session-Id unchanged`,
+  )
 }
 
 /** Returns the prefixes of routes. A server may have sent anything in their place. */

@@ -48,6 +48,15 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
                 ..response::json(200, body)
             }
         }
+        // A session that must be bound gets its second offer while it is refused.
+        Err(refusal @ Refusal::BoundCookieMissing { was_skipped: true }) => {
+            let mut response = context.refusal_response(&refusal);
+            if let Ok(Some(session)) = context.presented().await {
+                let offered = bind::registration::offer_again(context, &session, &mut response);
+                boxed(offered).await;
+            }
+            response
+        }
         // The browser has waited for a renewal before this request, so it has no key for the session.
         Err(Refusal::BoundCookieMissing { was_skipped: false }) => {
             let body = Writer::object()

@@ -12,12 +12,15 @@ use crate::edge::config::{Bind, Storage};
 use crate::edge::isolate::Seldom;
 use crate::edge::refusal::Refusal;
 use crate::edge::session::Session;
-use crate::edge::session::binding::{Binding, OFFERED};
+use crate::edge::session::binding::{
+    Binding, OFFERED, OFFERS_END, REGISTRATION_LIFE, SECOND_OFFER,
+};
 use crate::edge::session::record::Record;
 use crate::edge::store::bound_cookie::{Subject, Use};
 use crate::edge::store::coordinator;
 use crate::edge::store::record_store;
 use crate::edge::task::Task;
+use crate::session::EndReason;
 
 /// Returns the session's binding, according to its cookie or to its record as far as this isolate knows it.
 pub(in crate::edge) fn binding(task: &Task, session: &Session) -> Option<Binding> {
@@ -111,13 +114,18 @@ fn has_bound_cookie(task: &Task, session: &Session, binding: &Binding) -> bool {
 /// after the session's record was read.
 pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<(), Refusal> {
     let mode = task.bound_cookie().mode;
+    report_unbound(task, session);
     let is_asked = matches!(mode, Bind::Required | Bind::Report);
     if !is_asked || !is_still_unbound(task, session) || binding(task, session).is_some() {
         return Ok(());
     }
     // control: required_refuses_unbound_session
     if mode == Bind::Required {
-        return refuse(task, session, mode);
+        return if waits_for_offer(task, session) && end_of(task, session).is_none() {
+            Err(Refusal::BoundCookieMissing { was_skipped: true })
+        } else {
+            refuse(task, session, mode)
+        };
     }
     let message = msg!(
         "a session is not bound: its browser cannot bind sessions, or it began before `session.bind` was set; 'required' would refuse it"
@@ -129,6 +137,64 @@ pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<
 /// Returns true if the session must be bound by now, and its cookie says that it is not. The session's record may be newer.
 pub(in crate::edge) fn must_be_bound(task: &Task, session: &Session) -> bool {
     task.bound_cookie().mode == Bind::Required && is_still_unbound(task, session)
+}
+
+/// Reports a session that stays unbound after all offers, although its browser has bound another one.
+fn report_unbound(task: &Task, session: &Session) {
+    let age = Millis(task.earliest_arrival().saturating_sub(session.began));
+    let is_late = age > OFFERS_END + REGISTRATION_LIFE;
+    if is_late && task.bound_cookie().has_bound && binding(task, session).is_none() {
+        let message = msg!(
+            "a session is not bound, although its browser has bound one before: the browser's limit of signatures for the site was reached, a proxy has lost the registration, or the session began before `session.bind` was set"
+        );
+        task.fault_seldom(Seldom::StaysUnbound, message);
+    }
+}
+
+/// Returns true if the browser has the cookie of its login with which the registration is, or was, offered a second time. The
+/// session is then refused for now, because another login would not help: the browser's limit of signatures also counts
+/// there.
+fn waits_for_offer(task: &Task, session: &Session) -> bool {
+    let cookie = task.bound_cookie();
+    let value = cookie.unbound.as_deref();
+    value.is_some_and(|value| {
+        is_unbound_cookie(task, session, Use::SecondOffer, value)
+            || is_unbound_cookie(task, session, Use::Offered, value)
+    })
+}
+
+/// Returns true if this is the session's cookie for this use.
+fn is_unbound_cookie(task: &Task, session: &Session, what: Use, value: &str) -> bool {
+    let subject = Subject::without_key(&session.sid);
+    subject.verify(task.config(), what, value, task.earliest_arrival())
+}
+
+/// Returns true if the registration of the session's key may be offered a second time now.
+pub(in crate::edge) fn is_second_offer_due(task: &Task, session: &Session, value: &str) -> bool {
+    // The isolate of the login, whose clock may differ, has written `began`: see `SECOND_OFFER`.
+    let age = task.arrived().wall.saturating_sub(session.began);
+    age >= SECOND_OFFER.0 && is_unbound_cookie(task, session, Use::SecondOffer, value)
+}
+
+/// Returns true if the session's cookie says that it is not bound, and this isolate has not read the session's record since
+/// the time for a registration has passed. The cookie may then be a copy from before the binding. While the coordinator is
+/// down, the cookie decides.
+pub(in crate::edge) fn may_have_been_bound(task: &Task, session: &Session) -> bool {
+    if session.bound.is_some()
+        || !task.bound_cookie().mode.is_enforced()
+        || coordinator::has_failed(task)
+    {
+        return false;
+    }
+    let now = task.now();
+    let cache = task.isolate().session_cache.borrow();
+    let age = cache
+        .get(&session.sid)
+        .map_or(Millis(now.wall), |cached| cached.checked.elapsed(&now));
+    // Other isolates, whose clocks differ, have written the session's begin and accepted the registration.
+    let tolerance = task.tolerance();
+    let latest = OFFERS_END + REGISTRATION_LIFE + tolerance + tolerance;
+    now.wall.saturating_sub(age.0) < session.began.saturating_add(latest.0)
 }
 
 /// Returns true if [`check_required`] refuses the session.
@@ -153,11 +219,15 @@ fn is_still_unbound(task: &Task, session: &Session) -> bool {
     session.bound.is_none() && age > longest
 }
 
+/// Returns the reason of the session's end, as far as this isolate knows.
+fn end_of(task: &Task, session: &Session) -> Option<EndReason> {
+    record_store::cached(task, &session.sid).record?.ended
+}
+
 /// Refuses a request, or only reports it, according to `session.bind`. If the session has ended, the refusal gives the
 /// reason of its end.
 fn refuse(task: &Task, session: &Session, mode: Bind) -> Result<(), Refusal> {
-    let record = record_store::cached(task, &session.sid).record;
-    if let Some(reason) = record.and_then(|record| record.ended) {
+    if let Some(reason) = end_of(task, session) {
         return Err(Refusal::Ended(reason));
     }
     if mode.is_enforced() {

@@ -48,6 +48,7 @@ fn may_hurry(task: &Task, presented: &Session, found_in: Storage) -> bool {
         && task.config().recheck != Millis::ZERO
         && presented.is_valid(&task.now())
         && !bound::must_be_bound(task, presented)
+        && !bound::may_have_been_bound(task, presented)
 }
 
 /// Returns the session unless it has reached a limit. At a limit, usually ends the session, and returns the refusal.

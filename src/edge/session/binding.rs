@@ -23,6 +23,17 @@ const IN_FLIGHT: Millis = Millis::from_secs(10);
 /// to a key of its own.
 pub(in crate::edge) const OFFERED: Millis = Millis::from_secs(60);
 
+/// A browser must register its key within this time after the login.
+pub(in crate::edge) const REGISTRATION_LIFE: Millis = Millis::from_secs(120);
+
+/// A browser that has not registered its key gets a second offer after this time. Until then, Chromium's limit of
+/// signatures has passed, and the first offer has expired by the clock of every isolate: otherwise the browser might
+/// register two keys.
+pub(in crate::edge) const SECOND_OFFER: Millis = Millis::from_secs(600);
+
+/// The browser may get the second offer until this time after the login.
+pub(in crate::edge) const OFFERS_END: Millis = Millis::from_secs(900);
+
 /// The key to which a session is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {

@@ -253,9 +253,14 @@ impl<'a> Jar<'a> {
         is_bindable.then(|| [self.prefix(), &self.config.cookie.name, "-bound"].concat())
     }
 
-    /// Returns the name of the cookie that says that the registration of a key has failed, and may be offered again.
-    pub(in crate::edge) fn failed_registration(&self) -> String {
+    /// Returns the name of the cookie with which the registration of a key may be offered again.
+    pub(in crate::edge) fn unbound(&self) -> String {
         [self.prefix(), &self.config.cookie.name, "-unbound"].concat()
+    }
+
+    /// Returns the name of the cookie that says that this browser has bound a session before.
+    pub(in crate::edge) fn binds(&self) -> String {
+        [self.prefix(), &self.config.cookie.name, "-binds"].concat()
     }
 
     /// Returns the attributes of the bound cookie, which browsers compare with the cookie that they get.

@@ -25,6 +25,10 @@ pub(in crate::edge) enum Use {
     Challenge,
     /// The cookie that says that a registration has failed. The session has no key yet.
     Offer,
+    /// The cookie of a login with which a registration is offered a second time. The session has no key yet.
+    SecondOffer,
+    /// The cookie that says that a registration was offered a second time. The session has no key yet.
+    Offered,
 }
 
 /// The session and the key for which a value is authenticated.
@@ -36,7 +40,15 @@ pub(in crate::edge) struct Subject<'a> {
     pub(in crate::edge) thumbprint: &'a str,
 }
 
-impl Subject<'_> {
+impl<'a> Subject<'a> {
+    /// Returns the subject of a session that has no key yet.
+    pub(in crate::edge) const fn without_key(sid: &'a str) -> Self {
+        Self {
+            sid,
+            thumbprint: "",
+        }
+    }
+
     /// Returns a value that is valid until this time.
     pub(in crate::edge) fn issue(&self, config: &Config, what: Use, until: UnixMillis) -> String {
         let mut seconds = String::new();
@@ -85,6 +97,8 @@ impl Subject<'_> {
             Use::Cookie => "cookie",
             Use::Challenge => "challenge",
             Use::Offer => "offer",
+            Use::SecondOffer => "second offer",
+            Use::Offered => "offered",
         };
         let mut mac =
             Hmac::<Sha256>::new_from_slice(config.keys.keys().get(key)?.mac_key()).ok()?;
@@ -129,7 +143,7 @@ mod tests {
         let value = own.issue(&config("web"), Use::Cookie, NOW + 1000);
         assert!(own.verify(&config("web"), Use::Cookie, &value, NOW));
         assert!(!own.verify(&config("other"), Use::Cookie, &value, NOW));
-        for other in [Use::Challenge, Use::Offer] {
+        for other in [Use::Challenge, Use::Offer, Use::SecondOffer, Use::Offered] {
             assert!(!own.verify(&config("web"), other, &value, NOW));
         }
         for other in [subject("c", "b"), subject("a", "c"), subject("ab", "")] {

@@ -1,11 +1,13 @@
 //! The registration of a browser's key: the response to a login offers it, and the browser responds with a signed challenge.
 //! A browser does not repeat a registration that has failed, so the handler then sets a cookie, with which the
-//! next `GET <base>/session` offers it again. Without this cookie there is no second offer, because the first registration
-//! may still be in progress.
+//! next `GET <base>/session` offers it again. The login's own response sets this cookie, too, for a second offer ten minutes
+//! later: Chromium sends no registration after too many signatures for a site. Before that time there is no second offer
+//! without a failure, because the first registration may still be in progress.
 //!
 //! A copy of the session's cookie alone gets no offer: the response to the login went to the user's browser, and the cookie
-//! of a failed registration is authenticated for its session. The handler offers a registration for a minute after the
-//! login, and accepts it for two, and no refreshed cookie gets one. A second key for one session ends the session.
+//! for another offer is authenticated for its session, and used once. Script of the page can read another offer, so its
+//! registration must have the session's cookie. The handler accepts a registration for two minutes after its offer. A second
+//! key for one session ends the session.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -15,8 +17,9 @@ use super::{
     parse_signed_challenge, purpose, renewed,
 };
 use crate::Secret;
-use crate::base::clock::Millis;
+use crate::base::clock::{Millis, UnixMillis};
 use crate::base::error::Code;
+use crate::codec::json;
 use crate::edge::config::{Bind, Storage};
 use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
@@ -25,8 +28,7 @@ use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
-use crate::edge::session::binding::{Binding, OFFERED};
-use crate::edge::session::cookies::CookieValue;
+use crate::edge::session::binding::{Binding, OFFERED, OFFERS_END, REGISTRATION_LIFE};
 use crate::edge::session::record::{Record, Stored};
 use crate::edge::store::bound_cookie::{Subject, Use};
 use crate::edge::store::{coordinator, record_store, seal};
@@ -37,8 +39,8 @@ use crate::session::EndReason;
 /// The response header that offers the registration.
 const OFFER_HEADER: &str = "secure-session-registration";
 
-/// A browser must register its key within this time after the login.
-const REGISTRATION_LIFE: Millis = Millis::from_secs(120);
+/// The time for which a browser is known to bind sessions. Browsers keep cookies for 400 days at most.
+const REMEMBERED: Millis = Millis::from_secs(400 * 86_400);
 
 /// Largest number of attempts to write the binding while other tasks write the same record.
 const WRITES: u32 = 5;
@@ -49,38 +51,52 @@ const CHALLENGE_PURPOSE: &str = "bind challenge";
 /// The purpose of the state in the address of a renewal.
 pub(super) const STATE_PURPOSE: &str = "bound session";
 
-/// Adds the offer to bind the session to a response, unless the session is bound, or is no longer new.
+/// Adds the offer to bind a new session to the response to its login, and sets the cookie for a second offer.
 pub(in crate::edge) async fn offer(
     context: &RequestContext,
     session: &Session,
     storage: Storage,
     response: &mut OwnResponse,
 ) {
-    let task = &context.task;
-    let is_new = session.generation == 0 && age(context, session.began) < OFFERED;
-    if task.bound_cookie().mode == Bind::Off || !is_new || bound::binding(task, session).is_some() {
+    let (task, jar) = (&context.task, context.jar());
+    if task.bound_cookie().mode == Bind::Off {
         return;
     }
-    if context.jar().bound().is_none() {
+    if jar.bound().is_none() {
         let message = msg!(
             "browsers bind sessions over https only, and no cookies with the prefix __Host-Http-"
         );
         task.fault_seldom(Seldom::CannotBind, message);
         return;
     }
+    add_offer(context, session, storage, None, response).await;
+    let until = session.began.saturating_add(OFFERS_END.0);
+    let value = Subject::without_key(&session.sid).issue(task.config(), Use::SecondOffer, until);
+    let cookie = jar.set_lax(&jar.unbound(), &value, OFFERS_END);
+    response.cookies.push(cookie);
+}
+
+/// Adds the header that offers the registration. `again` is the time of an offer after the login's response.
+async fn add_offer(
+    context: &RequestContext,
+    session: &Session,
+    storage: Storage,
+    again: Option<UnixMillis>,
+    response: &mut OwnResponse,
+) {
+    let task = &context.task;
     let reference = SessionReference {
         sid: session.sid.clone(),
         began: session.began,
         storage,
     };
-    let text = reference.to_text();
-    let sealed = seal::seal(
-        task,
-        &purpose(context, CHALLENGE_PURPOSE),
-        Secret::new(text),
-    )
-    .await;
-    let Some(challenge) = sealed else {
+    let mut text = reference.to_text();
+    if let Some(at) = again {
+        text.push('\n');
+        json::write_number(&mut text, at);
+    }
+    let purpose = purpose(context, CHALLENGE_PURPOSE);
+    let Some(challenge) = seal::seal(task, &purpose, Secret::new(text)).await else {
         return;
     };
     let path = [&*task.config().base, REGISTRATION_PATH].concat();
@@ -95,22 +111,37 @@ pub(in crate::edge) async fn offer(
     response.headers.push((OFFER_HEADER, value));
 }
 
-/// Adds the offer again, if the registration that the login had offered has failed. Clears the cookie that says so, because
-/// with two offers the browser would make two keys, and the second one would end the session.
+/// Adds the offer again, if the registration that the login had offered has failed, or did not arrive in time. Replaces the
+/// cookie that allows it, because with two offers the browser would make two keys, and the second one would end the session.
 pub(in crate::edge) async fn offer_again(
     context: &RequestContext,
     session: &Session,
     response: &mut OwnResponse,
 ) {
-    let name = context.jar().failed_registration();
-    let CookieValue::Value(value) = context.cookies().value(&name) else {
+    let (task, jar) = (&context.task, context.jar());
+    let Some(value) = &task.bound_cookie().unbound else {
         return;
     };
-    let (config, now) = (context.task.config(), context.task.earliest_arrival());
+    let arrived = task.earliest_arrival();
+    let subject = Subject::without_key(&session.sid);
     // Otherwise a thief who has a copy of the session's cookie could bind the session to a key of their own.
-    if without_key(&session.sid).verify(config, Use::Offer, &value, now) {
-        offer(context, session, context.found_in(), response).await;
-        response.cookies.push(context.jar().clear(&name));
+    let has_failed = subject.verify(task.config(), Use::Offer, value, arrived)
+        && age(context, session.began) < OFFERED;
+    let is_due = has_failed || bound::is_second_offer_due(task, session, value);
+    if !is_due || jar.bound().is_none() {
+        return;
+    }
+    let cookie = if has_failed {
+        jar.clear(&jar.unbound())
+    } else {
+        let until = task.now().wall.saturating_add(REGISTRATION_LIFE.0);
+        let value = subject.issue(task.config(), Use::Offered, until);
+        jar.set_lax(&jar.unbound(), &value, REGISTRATION_LIFE)
+    };
+    response.cookies.push(cookie);
+    if bound::binding(task, session).is_none() {
+        let now = Some(task.now().wall);
+        add_offer(context, session, context.found_in(), now, response).await;
     }
 }
 
@@ -118,16 +149,8 @@ pub(in crate::edge) async fn offer_again(
 fn set_failed_registration(context: &RequestContext, sid: &str) -> String {
     let (config, jar) = (context.task.config(), context.jar());
     let until = context.task.now().wall.saturating_add(OFFERED.0);
-    let value = without_key(sid).issue(config, Use::Offer, until);
-    jar.set_lax(&jar.failed_registration(), &value, OFFERED)
-}
-
-/// Returns the subject of a session that has no key yet.
-const fn without_key(sid: &str) -> Subject<'_> {
-    Subject {
-        sid,
-        thumbprint: "",
-    }
+    let value = Subject::without_key(sid).issue(config, Use::Offer, until);
+    jar.set_lax(&jar.unbound(), &value, OFFERED)
 }
 
 /// Registers a key: `POST <base>/bind`.
@@ -144,9 +167,12 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     if context.task.bound_cookie().mode == Bind::Off {
         return ended(context);
     }
-    let Some(reference) = session_of(context, &challenge).await else {
+    let Some((reference, is_second)) = session_of(context, &challenge).await else {
         return response::empty(403);
     };
+    if is_second && !has_cookie_of(context, &reference).await {
+        return response::empty(403);
+    }
     let Some(key) = jwt.jwk().and_then(Jwk::public) else {
         return response::empty(403);
     };
@@ -154,9 +180,11 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         return response::empty(403);
     }
     let thumbprint = key.thumbprint();
-    match boxed(bind(context, &reference, &thumbprint)).await {
-        Ok(true) => {}
-        Ok(false) => return ended(context),
+    match boxed(bind(context, &reference, &thumbprint, is_second)).await {
+        Ok(Outcome::Bound) => {}
+        Ok(Outcome::Ended) => return ended(context),
+        // The browser keeps the session that it has bound already.
+        Ok(Outcome::Twice) => return response::empty(403),
         Err(refusal) => {
             let mut response = context.refusal_response(&refusal);
             let cookie = set_failed_registration(context, &reference.sid);
@@ -180,11 +208,23 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         sid: &reference.sid,
         thumbprint: &thumbprint,
     };
-    renewed(context, subject, &state)
+    let mut response = renewed(context, subject, &state);
+    let jar = context.jar();
+    response.cookies.push(jar.clear(&jar.unbound()));
+    response.cookies.push(jar.mark(&jar.binds(), REMEMBERED));
+    response
 }
 
-/// Returns the session that a challenge names, unless the challenge has expired.
-async fn session_of(context: &RequestContext, challenge: &str) -> Option<SessionReference> {
+/// Returns true if the request has the session's cookie. A script of the page can read an offer after the login's
+/// response, and could let a server register a key, but it cannot read the cookie.
+async fn has_cookie_of(context: &RequestContext, reference: &SessionReference) -> bool {
+    let presented = context.presented().await;
+    matches!(presented, Ok(Some(session)) if session.sid == reference.sid)
+}
+
+/// Returns the session that a challenge names, and true if it is not that of the login's response. Returns `None` if the
+/// challenge has expired.
+async fn session_of(context: &RequestContext, challenge: &str) -> Option<(SessionReference, bool)> {
     let opened = seal::open(
         &context.task,
         &purpose(context, CHALLENGE_PURPOSE),
@@ -193,16 +233,29 @@ async fn session_of(context: &RequestContext, challenge: &str) -> Option<Session
     .await;
     let text = opened.ok()?;
     let reference = SessionReference::from_lines(lines(text.expose()))?;
-    (age(context, reference.began) < REGISTRATION_LIFE).then_some(reference)
+    let again = lines(text.expose()).nth(3).map(json::parse_u64);
+    let is_second = again.is_some();
+    let offered = again.unwrap_or(Some(reference.began))?;
+    (age(context, offered) < REGISTRATION_LIFE).then_some((reference, is_second))
 }
 
-/// Writes the binding into the session's record, once. Returns false if the session has ended, or is bound to another key.
-/// A second key ends the session if `session.bind` is enforced.
+/// The outcome of a registration.
+enum Outcome {
+    /// The session is bound to this key.
+    Bound,
+    /// The session has ended, or is bound to another key.
+    Ended,
+    /// The browser has just registered another key, because two of its tabs got the second offer at the same time.
+    Twice,
+}
+
+/// Writes the binding into the session's record, once. A second key ends the session if `session.bind` is enforced.
 async fn bind(
     context: &RequestContext,
     reference: &SessionReference,
     thumbprint: &str,
-) -> Result<bool, Refusal> {
+    is_second: bool,
+) -> Result<Outcome, Refusal> {
     let task = &context.task;
     let _guard = task.keep_alive();
     let unknown = reference.placeholder();
@@ -218,23 +271,26 @@ async fn bind(
             since: now,
         };
         let next = match record.as_deref() {
-            Some(record) if record.ended.is_some() => return Ok(false),
+            Some(record) if record.ended.is_some() => return Ok(Outcome::Ended),
             Some(record) => match &record.bound {
                 None => record.with_binding(binding),
-                Some(known) if known.thumbprint == thumbprint => return Ok(true),
+                Some(known) if known.thumbprint == thumbprint => return Ok(Outcome::Bound),
+                Some(known) if is_second && known.was_in_flight(task.arrived().wall) => {
+                    return Ok(Outcome::Twice);
+                }
                 Some(_) => {
                     // control: second_key_ends_session
                     if task.bound_cookie().mode.is_enforced() {
                         boxed(end_for_second_key(context, record, unknown)).await;
                     }
-                    return Ok(false);
+                    return Ok(Outcome::Ended);
                 }
             },
-            None if reference.storage == Storage::InStore => return Ok(false),
+            None if reference.storage == Storage::InStore => return Ok(Outcome::Ended),
             None => Record::of_bound(binding, now),
         };
         match record_store::write(task, &unknown, version, &Rc::new(next)).await {
-            Ok(Some(_)) => return Ok(true),
+            Ok(Some(_)) => return Ok(Outcome::Bound),
             Ok(None) => {}
             // The write may have arrived although its response was lost. A registration that is offered again has another
             // key, which would end the session, so find out.

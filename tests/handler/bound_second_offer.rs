@@ -1,0 +1,209 @@
+//! The second offer to register a key, for a browser that did not send the first registration: Chromium sends none after
+//! too many signatures for a site.
+
+use serde_json::json;
+use strongroom::Code;
+use strongroom::edge::OwnResponse;
+
+use crate::browser::Browser;
+use crate::device::{
+    CALL, Device, IN_FLIGHT, Offer, SECOND_OFFER, UNBOUND, binding, bound,
+    call_without_bound_cookie, ends, host, sign_in, storages,
+};
+use crate::host::{COOKIE, Host};
+
+/// Asks for the session, and returns the offer in the response.
+fn ask(host: &mut Host) -> Option<Offer> {
+    Offer::of(&host.call("GET", "/auth/session").own())
+}
+
+/// Signs in, and returns the offer that the browser gets ten minutes later.
+fn second_offer(host: &mut Host) -> Offer {
+    sign_in(host).unwrap();
+    host.pass(SECOND_OFFER);
+    ask(host).unwrap()
+}
+
+const fn is_refused(response: &OwnResponse) -> bool {
+    response.status == 403 && response.cookies.is_empty()
+}
+
+#[test]
+fn unbound_session_gets_one_second_offer_ten_minutes_later() {
+    for config in storages() {
+        let mut host = Host::with(&config);
+        sign_in(&mut host).unwrap();
+        host.pass(SECOND_OFFER - 1);
+        assert!(ask(&mut host).is_none());
+        host.pass(1);
+        let offer = ask(&mut host).unwrap();
+        assert!(ask(&mut host).is_none(), "once");
+        let mut device = Device::new();
+        assert_eq!(device.register_with_cookies(&mut host, &offer).status, 200);
+        host.pass(IN_FLIGHT + 1);
+        assert_eq!(host.call("GET", CALL).status(), 200);
+        let copied = call_without_bound_cookie(&mut host);
+        assert_eq!(copied.code(), "bound_cookie_missing");
+    }
+}
+
+#[test]
+fn refreshed_session_gets_the_second_offer() {
+    let mut host = host();
+    host.provider.expires_in = 60;
+    sign_in(&mut host).unwrap();
+    host.pass(100);
+    assert_eq!(host.call("GET", CALL).status(), 200);
+    assert_eq!(host.provider.sent_to("/token").len(), 2, "a refresh");
+    host.pass(SECOND_OFFER - 100);
+    let offer = ask(&mut host).unwrap();
+    let mut device = Device::new();
+    assert_eq!(device.register_with_cookies(&mut host, &offer).status, 200);
+    host.pass(IN_FLIGHT + 1);
+    let copied = call_without_bound_cookie(&mut host);
+    assert_eq!(copied.code(), "bound_cookie_missing");
+}
+
+#[test]
+fn second_offer_ends_with_its_cookie() {
+    for (seconds, is_offered) in [(899, true), (901, false)] {
+        let mut host = host();
+        sign_in(&mut host).unwrap();
+        let browser = host.browser.clone();
+        host.pass(seconds);
+        // A thief keeps the cookie for longer than browsers do.
+        host.browser = browser;
+        assert_eq!(ask(&mut host).is_some(), is_offered, "{seconds}");
+    }
+}
+
+#[test]
+fn second_offer_is_for_the_cookie_of_its_own_login_only() {
+    let mut host = host();
+    sign_in(&mut host).unwrap();
+    let other = host.browser.get(UNBOUND).unwrap().value.clone();
+    host.browser = Browser::default();
+    sign_in(&mut host).unwrap();
+    host.pass(SECOND_OFFER);
+    let user = host.browser.clone();
+    for value in [Some(other), Some("1".to_owned()), None] {
+        host.browser.0.retain(|cookie| cookie.name == COOKIE);
+        if let Some(value) = value {
+            host.browser
+                .set(&format!("{UNBOUND}={value}; Path=/; Secure"));
+        }
+        assert!(ask(&mut host).is_none());
+    }
+    host.browser = user;
+    assert!(ask(&mut host).is_some(), "a control");
+}
+
+#[test]
+fn second_offer_that_script_has_read_is_useless_without_the_cookie() {
+    let mut host = host();
+    let offer = second_offer(&mut host);
+    let thief = Device::new().register(&mut host, &offer);
+    assert!(is_refused(&thief), "{thief:?}");
+    // The thief's own session in place of the user's.
+    let user = core::mem::take(&mut host.browser);
+    sign_in(&mut host).unwrap();
+    let thief = Device::new().register_with_cookies(&mut host, &offer);
+    assert!(is_refused(&thief), "{thief:?}");
+    host.browser = user;
+    let mut device = Device::new();
+    assert_eq!(device.register_with_cookies(&mut host, &offer).status, 200);
+}
+
+#[test]
+fn second_offer_is_valid_for_two_minutes() {
+    for (seconds, status) in [(119, 200), (120, 403)] {
+        let mut host = host();
+        let offer = second_offer(&mut host);
+        host.pass(seconds);
+        let response = Device::new().register_with_cookies(&mut host, &offer);
+        assert_eq!(response.status, status, "{seconds}");
+    }
+}
+
+#[test]
+fn two_tabs_that_get_the_second_offer_keep_the_session() {
+    let mut host = host();
+    sign_in(&mut host).unwrap();
+    host.pass(SECOND_OFFER);
+    let before = host.browser.clone();
+    let first = ask(&mut host).unwrap();
+    host.browser = before;
+    let second = ask(&mut host).unwrap();
+    let mut device = Device::new();
+    assert_eq!(device.register_with_cookies(&mut host, &first).status, 200);
+    let twice = Device::new().register_with_cookies(&mut host, &second);
+    assert!(is_refused(&twice), "{twice:?}");
+    assert_eq!(host.call("GET", CALL).status(), 200);
+    // Later, the second key is not the browser's.
+    host.pass(IN_FLIGHT + 1);
+    let later = Device::new().register_with_cookies(&mut host, &second);
+    assert!(ends(&later), "{later:?}");
+    assert_eq!(host.call("GET", CALL).code(), "session_ended");
+}
+
+#[test]
+fn bound_session_gets_no_offer_ten_minutes_later() {
+    let mut host = host();
+    let offer = sign_in(&mut host).unwrap();
+    let value = host.browser.get(UNBOUND).unwrap().value.clone();
+    Device::new().register(&mut host, &offer);
+    assert!(host.browser.get(UNBOUND).is_none());
+    // A thief keeps the cookie.
+    host.browser
+        .set(&format!("{UNBOUND}={value}; Path=/; Secure"));
+    host.pass(SECOND_OFFER);
+    assert!(ask(&mut host).is_none());
+}
+
+#[test]
+fn required_waits_for_the_second_offer_without_a_login() {
+    let mut host = Host::with(&binding("required"));
+    sign_in(&mut host).unwrap();
+    for _ in 0..5 {
+        host.pass(100);
+        let response = host.call("GET", "/auth/session").own();
+        assert_eq!(response.status, 503, "no page signs in again");
+        assert!(Offer::of(&response).is_none());
+    }
+    host.pass(100);
+    let response = host.call("GET", "/auth/session").own();
+    assert_eq!(response.status, 503);
+    let offer = Offer::of(&response).unwrap();
+    let mut device = Device::new();
+    assert_eq!(device.register_with_cookies(&mut host, &offer).status, 200);
+    assert_eq!(host.call("GET", CALL).status(), 200);
+}
+
+#[test]
+fn required_asks_for_a_login_after_the_second_offer() {
+    let mut host = Host::with(&binding("required"));
+    second_offer(&mut host);
+    host.pass(119);
+    assert_eq!(host.call("GET", CALL).code(), "renewal_failed");
+    host.browser.lose(UNBOUND);
+    assert_eq!(host.call("GET", CALL).code(), "bound_cookie_missing");
+}
+
+#[test]
+fn session_that_stays_unbound_in_a_browser_that_binds_is_one_line_in_the_log() {
+    for has_bound in [true, false] {
+        let mut host = Host::with(&json!({ "session": { "bind": "if-supported" } }));
+        if has_bound {
+            bound(&mut host);
+        }
+        sign_in(&mut host).unwrap();
+        host.pass(1020);
+        host.call("GET", CALL);
+        host.faults();
+        host.pass(1);
+        host.call("GET", CALL);
+        host.call("GET", CALL);
+        let faults: &[Code] = if has_bound { &[Code::Unsupported] } else { &[] };
+        assert_eq!(host.faults(), faults);
+    }
+}
