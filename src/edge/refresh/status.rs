@@ -29,11 +29,14 @@ pub(in crate::edge) type SessionResult = Result<Rc<Session>, Refusal>;
 pub(in crate::edge) async fn find_time(task: &Task, session: &Rc<Session>, found_in: Storage) {
     if task.isolate().clock.is_unknown() && coordinator::is_up(task) {
         // A record that was read a moment ago does not tell what time it is now.
-        let mut cache = task.isolate().session_cache.borrow_mut();
-        if let Some(cached) = cache.get_mut(&session.sid) {
+        if let Some(cached) = task
+            .isolate()
+            .session_cache
+            .borrow_mut()
+            .get_mut(&session.sid)
+        {
             cached.checked = Instant::default();
         }
-        drop(cache);
         if may_hurry(task, session, found_in) {
             boxed(record_store::fetch_briefly(task, session)).await;
         } else {
