@@ -292,7 +292,7 @@ test('a vault of another client is not affected', time, async () => {
   assert.equal((await session(old)).claims.sub, 'alice')
 })
 
-test('a forged hint has no effect', time, async () => {
+test('forged hints end a session at most', time, async () => {
   const app = await start()
   const page = await app.open()
   await booted(page)
