@@ -157,11 +157,18 @@ impl Config {
         self.identity.as_ref()?.profile.as_ref()
     }
 
-    /// Returns the name of the channel for hints between the vaults of this issuer and client: `src/vault/hints.rs`. If
-    /// the format of hints changes, the name must change too.
+    /// Returns the name of the channel for hints about sign-outs between the vaults of this issuer and client:
+    /// `src/vault/hints.rs`. If the format of hints changes, the name must change too.
     #[must_use]
     pub fn channel(&self) -> String {
         ["strongroom hints 1 ", &self.issuer, " ", &self.client_id].concat()
+    }
+
+    /// Returns the name of the channel for hints about sign-ins. Its name contains the redirect URI, because two apps of
+    /// one client would otherwise take each other for deployments of one app.
+    #[must_use]
+    pub fn sign_in_channel(&self) -> String {
+        [&self.channel(), " ", self.redirect_uri.href()].concat()
     }
 
     /// Returns a hash of issuer and client, which tells this app from other apps of its origin.

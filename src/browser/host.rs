@@ -27,7 +27,7 @@ use crate::browser::provider_request::ProviderRequest;
 use crate::browser::session_key::SessionKey;
 use crate::browser::signature::Verification;
 use crate::config::Config;
-use crate::vault::{Body, CallId, Entropy, Hint, Input, OpId, Output, PortId, Vault};
+use crate::vault::{Body, CallId, Entropy, Hint, Input, News, OpId, Output, PortId, Vault};
 
 /// The host of a vault in this worker.
 pub struct Host {
@@ -70,7 +70,7 @@ impl Host {
         on_event: OnEvent,
         store_lock: StoreLock,
     ) -> Self {
-        let hints = config.channel();
+        let channels = [config.channel(), config.sign_in_channel()];
         config.is_dedicated = scope.on_connect().is_undefined();
         let clock = scope.performance();
         let context = Context::new(scope, on_event, config.persist);
@@ -82,7 +82,9 @@ impl Host {
             let _ = store_lock.open(&session_name, &changed);
         }
         let hinted = context.listener(Event::Hinted, 0);
-        let _ = store_lock.hear(&hints, &hinted);
+        for channel in &channels {
+            let _ = store_lock.hear(channel, &hinted);
+        }
         Self {
             vault: Vault::new(config, Box::new(PlatformEntropy)),
             context,
@@ -251,7 +253,8 @@ impl Host {
             }
             Output::Take { op, key } => self.begin(op, Operation::Store(StoreOp::take(&key))),
             Output::Hint(hint) => {
-                let _ = self.store_lock.hint(hint.to_number());
+                let channel = u32::from(hint.news == News::SignedIn);
+                let _ = self.store_lock.hint(channel, hint.to_number());
             }
             Output::Stop => self.store_lock.stop(),
             Output::Log { text } => {

@@ -71,7 +71,7 @@ extern "C" {
     pub(super) fn hear(this: &StoreLock, name: &str, hinted: &Function) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method, catch)]
-    pub(super) fn hint(this: &StoreLock, number: f64) -> Result<(), JsValue>;
+    pub(super) fn hint(this: &StoreLock, channel: u32, number: f64) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method)]
     pub(super) fn stop(this: &StoreLock);

@@ -393,8 +393,9 @@ pub enum Output {
     Unlock,
     /// Tell the other vaults of this store that the store has changed. They get [`Input::Changed`].
     Announce,
-    /// Post the hint to all other vaults on the channel that [`Config::channel`](crate::config::Config::channel) names. They
-    /// get [`Input::Hinted`].
+    /// Post the hint to all other vaults on the channel for [`News::SignedIn`]
+    /// ([`Config::sign_in_channel`](crate::config::Config::sign_in_channel)), or on the one for all other news
+    /// ([`Config::channel`](crate::config::Config::channel)). They get [`Input::Hinted`].
     Hint(Hint),
     /// Stop this vault permanently, and refuse its pages with `vault_outdated`.
     Stop,

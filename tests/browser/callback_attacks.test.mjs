@@ -214,6 +214,23 @@ for (const [name, [headers, readable]] of Object.entries(PAGES)) {
   }
 }
 
+const WINDOWS = {
+  'the generated headers': {},
+  'the generated headers with allowPopups': { allowPopups: true },
+}
+
+for (const [name, options] of Object.entries(WINDOWS)) {
+  const readable = options.allowPopups ? ['report in a window'] : []
+  test(
+    `a file without headers, pages with ${name}: script reads the code by ${listed(readable)}`,
+    time,
+    async () => {
+      serve(CALLBACK_HEADERS, 'shared', generated(options))
+      await assertReadable([...WAYS, 'report in a window'], readable, '/callback.js', { body: '' })
+    },
+  )
+}
+
 for (const kind of ['shared', 'dedicated']) {
   for (const name of ['no headers', 'the documented headers']) {
     test(`a login of the app leaves no code for later script: ${kind}, ${name}`, time, async () => {

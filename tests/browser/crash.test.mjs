@@ -226,12 +226,13 @@ test('reconnect() does nothing to a connected or closed client', time, async () 
 })
 
 /**
- * Steals each lock that a worker of the origin holds, and then releases the lock, as any script of a page can. This
- * function runs in the page.
+ * Steals each lock that a worker of the origin holds, and then releases the lock, as any script of a page can. With
+ * `ofPages`, steals the locks of pages. This function runs in the page.
  */
-const stealLocks = async () => {
+const stealLocks = async (ofPages) => {
   const { held } = await navigator.locks.query()
-  const names = held.map(({ name }) => name).filter((name) => /^[0-9a-f-]{36}$/.test(name))
+  const form = ofPages ? /^strongroom [0-9.e-]+$/ : /^[0-9a-f-]{36}$/
+  const names = held.map(({ name }) => name).filter((name) => form.test(name))
   for (const name of names) await navigator.locks.request(name, { steal: true }, () => {})
   return names.length
 }
@@ -258,6 +259,37 @@ test('a page whose worker’s lock was stolen reconnects at most once', time, as
   assert.equal(await other.evaluate(stealLocks), 1)
   await page.context().close()
 })
+
+for (const kind of KINDS) {
+  test(`a page whose own lock was stolen connects again, ${kind}, and repeats no call`, time, async () => {
+    const app = apps[kind]
+    const page = await app.open()
+    await signIn(page)
+    const other = await app.open('/empty', page.context())
+    const begun = app.api.requests.length
+    for (const last of [false, false, false, true]) {
+      await beginAll(page, app)
+      assert.equal(await other.evaluate(stealLocks, true), 1)
+      const outcomes = await page.evaluate(() => Promise.all(pending))
+      for (const { error } of outcomes) {
+        assert.equal(error.code, 'page_left')
+        assert.match(error.message, /script of this origin has stolen the lock/)
+      }
+      if (last) break
+      // The page has a new port.
+      assert.equal((await call(page, orders(app))).value.status, 200)
+      assert.equal((await session(page)).claims.sub, 'alice')
+    }
+    // After the fourth theft in a minute, the page gives up.
+    const failure = await page.evaluate(() => failed)
+    assert.equal(failure.code, 'vault_crashed')
+    assert.match(failure.message, /script of this origin has stolen the lock/)
+    const sent = app.api.requests.slice(begun).filter(({ path }) => path.includes('slow'))
+    assert.equal(sent.length, 4)
+    assert.deepEqual(await page.evaluate(() => settle(auth.reconnect())), { value: undefined })
+    await page.context().close()
+  })
+}
 
 test('unsupported: reconnect() after connect() with a worker object', time, async () => {
   const app = apps.dedicated

@@ -3,7 +3,7 @@
 // all tabs, and old tabs move to the new worker once a user has signed in there.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { booted, call, giveConsent, htmlWith, signIn, startApp, startLogin } from '../support/app.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { CLOCK, setClocks } from '../support/device.mjs'
 import { openWithEscrow, serveEscrow } from '../support/escrow.mjs'
@@ -11,6 +11,8 @@ import { openWithEscrow, serveEscrow } from '../support/escrow.mjs'
 const time = { timeout: 60_000 }
 const OLD = '/auth.worker.js'
 const NEW = '/auth-2.worker.js'
+/** The worker file of another app, which has the same client. */
+const ADMIN = '/admin.worker.js'
 
 /** The numbers of a sign-out and of a sign-in in src/vault/hints.rs. */
 const SIGNED_OUT = 1
@@ -292,7 +294,7 @@ test('a vault of another client is not affected', time, async () => {
   assert.equal((await session(old)).claims.sub, 'alice')
 })
 
-test('a forged hint has no effect', time, async () => {
+test('forged hints end a session at most', time, async () => {
   const app = await start()
   const page = await app.open()
   await booted(page)
@@ -339,4 +341,35 @@ test('a vault on its own origin: sign-out, and a move to the newest worker', tim
   await fresh.evaluate(() => auth.logout())
   await isSignedIn(old, false)
   assert.equal((await lastChange(old)).reason, 'logged_out')
+})
+
+test('two apps of one client on one origin keep their own vaults', time, async () => {
+  const app = await start({ extendedLifetime: true })
+  const { files, routes, workers } = app.site
+  // The provider knows these two redirect URIs.
+  files[ADMIN] = workerOf(app, { redirectUri: '/' })
+  workers.push(ADMIN)
+  files['/admin-tools.js'] = files['/tools.js'].replaceAll(OLD, ADMIN)
+  files['/admin.js'] = files['/page.js'].replace('/tools.js', '/admin-tools.js')
+  files['/admin.html'] = htmlWith('/admin.js')
+  Object.assign(routes, { '/shop': '/index.html', '/admin': '/admin.html', '/': '/admin.html' })
+
+  const shop = await app.open('/shop')
+  await signIn(shop)
+  const admin = await app.open('/admin', shop.context())
+  await startLogin(admin)
+  await giveConsent(admin)
+  await admin.waitForFunction(() => location.pathname === '/' && globalThis.boot)
+  assert.equal((await booted(admin)).error, undefined)
+  // A vault that takes the other one for a newer deployment stops when its last page has left.
+  for (const page of [shop, admin, shop]) {
+    const { startedAt } = await session(page)
+    await page.reload()
+    assert.equal((await booted(page)).error, undefined)
+    assert.equal((await session(page))?.startedAt, startedAt)
+    assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
+  }
+  // A sign-out reaches both.
+  await admin.evaluate(() => auth.logout())
+  await isSignedIn(shop, false)
 })

@@ -163,7 +163,7 @@ const openStored = () =>
     }
   })
 
-test('script of the page cannot open what is stored; with `sealed` it can', time, async () => {
+test('script of the page cannot open what is stored; with sealed it can', time, async () => {
   const page = await openSignedIn(apps.shared)
   const { keys, sealed, texts: none } = await page.evaluate(openStored)
   assert.ok(sealed > 1000, 'a session is there')

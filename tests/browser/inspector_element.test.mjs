@@ -224,10 +224,14 @@ test('no getter of the page runs', time, async () => {
         return ++reads
       }
     }
-    globalThis.model = Object.defineProperties(new Model(), { own: count, shadowRoot: count })
+    globalThis.model = Object.defineProperties(new Model(), {
+      own: count,
+      shadowRoot: count,
+      bound: { get: count.get.bind(null) },
+    })
     globalThis.list = [Object.defineProperty({}, 'then', count)]
-    // `window.navigator` is an accessor of the browser, which an app can replace.
-    Object.defineProperty(window, 'navigator', count)
+    // `window.navigator` is an accessor of the browser, which an app can replace. A bound function has native code.
+    Object.defineProperty(window, 'navigator', { ...count, get: count.get.bind(null) })
     const element = document.body.appendChild(document.createElement('x-model'))
     Object.defineProperty(document.body.appendChild(document.createElement('iframe')), 'getAttribute', count)
     for (const name of ['shadowRoot', 'attributes', 'localName', 'nodeValue', 'value'])
@@ -238,6 +242,7 @@ test('no getter of the page runs', time, async () => {
   assert.equal(await page.evaluate(() => reads), 0)
   const line = notSearched.find((what) => what.startsWith('accessors'))
   assert.match(line, /not run \(\d+\): .*window\.model\.own/)
+  assert.match(line, /window\.model\.bound/)
   assert.match(String(await page.evaluate(() => (model.own, model.inherited, reads))), /2/, 'a control')
   await close(page)
 })
@@ -354,6 +359,8 @@ test('the report has no token, no claim and no identifier', time, async () => {
     localStorage['cart of bob'] = token
     globalThis.bob = Object.defineProperty({}, 'secret of carol', { get: () => 1 })
     document.body.appendChild(document.createElement('x-tenant-dave'))
+    // A message of the app that looks like one of the protocol.
+    new MessageChannel().port1.postMessage(['{"t":"order_of_frank"}'])
   }, TOKEN)
   await page.click('.search')
   await page.locator('.verdict.bad').waitFor()
@@ -371,7 +378,17 @@ test('the report has no token, no claim and no identifier', time, async () => {
   const session = await page.evaluate(() => auth.session)
   const forbidden = [
     ...Object.values(session.claims).map(String),
-    ...['4711', 'erin', 'bob', 'carol', 'dave', 'orders', new URL(app.api.url).host, app.provider.issuer],
+    ...[
+      '4711',
+      'erin',
+      'bob',
+      'carol',
+      'dave',
+      'frank',
+      'orders',
+      new URL(app.api.url).host,
+      app.provider.issuer,
+    ],
     ...app.ledger.secrets().flatMap(({ value }) => [value, value.slice(0, 8)]),
     TOKEN.slice(0, 8),
   ].filter((value) => value.length > 2)

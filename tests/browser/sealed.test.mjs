@@ -16,6 +16,7 @@ before(async () => {
     config: { session: { persist: 'sealed' } },
     provider: { accessTokenSeconds: LIFETIME },
     extendedLifetime: false,
+    proxied: true,
   }
   const started = await Promise.all(KINDS.map((kind) => startApp({ kind, ...options })))
   for (const [i, kind] of KINDS.entries()) apps[kind] = started[i]
@@ -35,6 +36,12 @@ const status = async (page, app) => (await call(page, orders(app))).value?.statu
 /** Waits until a page has a session, or has no session. */
 const signedIn = (page, is = true) =>
   page.waitForFunction((wanted) => !!auth.session === wanted, is, { polling: 20 })
+
+/** Takes the network away from a page and its worker, or gives it back. */
+async function setOffline({ proxies }, page, isOffline) {
+  await page.context().setOffline(isOffline)
+  for (const proxy of Object.values(proxies)) await (isOffline ? proxy.refuse() : proxy.accept())
+}
 
 /**
  * Resolves with everything in the vault's database, as text. Keys are described by their extractability. This function
@@ -89,6 +96,27 @@ for (const kind of KINDS) {
     await booted(page)
     assert.equal(await status(page, app), 200)
     assert.equal(app.ledger.generation(), 2)
+  })
+}
+
+for (const kind of KINDS) {
+  test(`offline, a session stays in its page, and continues after a reload, ${kind}`, time, async () => {
+    const app = apps[kind]
+    const page = await app.open()
+    await signIn(page)
+    const { startedAt } = await session(page)
+    await setOffline(app, page, true)
+    assert.equal((await call(page, orders(app))).error.isTypeError, true)
+    assert.equal((await session(page)).startedAt, startedAt)
+    await assert.rejects(page.reload(), /ERR_INTERNET_DISCONNECTED/)
+    await app.ledger.accessTokenExpired()
+    await setOffline(app, page, false)
+    const refreshes = app.ledger.refreshes().length
+    await page.goto(`${app.site.origin}/`)
+    await booted(page)
+    assert.equal((await session(page)).startedAt, startedAt)
+    assert.equal(await status(page, app), 200)
+    assert.equal(app.ledger.refreshes().length, refreshes + 1)
   })
 }
 

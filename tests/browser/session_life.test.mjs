@@ -98,3 +98,30 @@ for (const persist of ['memory', 'sealed']) {
     await context.close()
   })
 }
+
+/** Makes timers of this page or worker a minute late, as browsers do in a background tab. */
+const LATE_TIMERS = `
+const { setTimeout: later } = globalThis
+globalThis.setTimeout = (action, ms = 0, ...more) => later(action, ms + 60_000, ...more)
+globalThis.requestIdleCallback = (action) => setTimeout(action)
+globalThis.fired = false
+setTimeout(() => (fired = true))`
+
+test('a session whose timers are a minute late', time, async () => {
+  app.setConfig({})
+  app.site.files['/late.js'] = LATE_TIMERS
+  app.setWorker(`import '/late.js'\n${app.site.files['/auth.worker.js']}`)
+  const context = await app.browser.newContext()
+  await context.addInitScript(LATE_TIMERS)
+  const page = await app.open('/', context)
+  assert.deepEqual(await signIn(page, { returnTo: '/inbox' }), { value: { returnTo: '/inbox' } })
+  const tabs = await withTabs(page, 2)
+  await app.ledger.accessTokenExpired()
+  const before = app.ledger.refreshes().length
+  assert.deepEqual(await Promise.all(tabs.map(status)), Array(3).fill(200))
+  assert.equal(app.ledger.refreshes().length - before, 1)
+  await page.evaluate(() => auth.logout())
+  for (const tab of tabs) await tab.waitForFunction(() => auth.session === null, null, { polling: 20 })
+  assert.equal(await page.evaluate(() => fired), false, 'a control: no timer has fired')
+  await context.close()
+})

@@ -2,7 +2,8 @@
 // out.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import { booted, startApp } from '../support/app.mjs'
+import { booted, startApp, waitUntil } from '../support/app.mjs'
+import { openBlocking } from '../support/extension.mjs'
 import { played, told } from '../support/retries.mjs'
 
 const time = { timeout: 60_000 }
@@ -25,8 +26,14 @@ afterEach(() => {
  * Connects to a worker whose file is at `url`, in a new browser context. Resolves with the `error` of `connect()`, and
  * with `isGenuine`, which is true if the page's worker constructors are the browser's own.
  */
-async function outcome(kind, url = '/auth.worker.js', form = 'function', options = { type: 'module' }) {
-  const page = await app.open('/empty')
+async function outcome(
+  kind,
+  url = '/auth.worker.js',
+  form = 'function',
+  options = { type: 'module' },
+  browserContext = undefined,
+) {
+  const page = await app.open('/empty', browserContext)
   const result = await page.evaluate(connecting, { kind, url, form, options })
   await page.context().close()
   return result
@@ -47,6 +54,7 @@ const connecting = async ({ kind, url, form, options }) => {
 const override = (path, change) => undo.push(app.site.override(path, change))
 const source = (body) => () => app.setWorker(body)
 const html = { headers: { 'Content-Type': 'text/html' }, body: '<!doctype html><title>App</title>' }
+const redirectTo = (url) => ({ status: 302, headers: { Location: url } })
 const NO_MODULE = /auth\.worker\.js uses import, but the worker was made without \{ type: 'module' \}: add it/
 const AS_ONE = /new SharedWorker\(new URL\([^)]*\), …\) as one expression/
 
@@ -79,6 +87,14 @@ const FAILURES = {
       app.setWorker(IMPORT)
     },
     /strongroom\/worker\.js is HTML/,
+  ],
+  'is behind a gate on another origin': [
+    () => override('/auth.worker.js', redirectTo(`${app.provider.issuer}/gate`)),
+    /auth\.worker\.js is redirected to another origin, as by a gate that asks users to sign in/,
+  ],
+  'is behind a gate on this origin': [
+    () => override('/auth.worker.js', redirectTo('/empty')),
+    /auth\.worker\.js is redirected to http\S+\/empty, which is HTML, as by a gate that asks users to sign in/,
   ],
   'has a syntax error': [
     source(`${IMPORT}\nvault({`),
@@ -180,6 +196,84 @@ for (const kind of KINDS) {
   test(`a ${kind} worker that throws after vault() serves its pages`, time, async () => {
     app.setWorker(`${IMPORT}\nvault(${JSON.stringify(app.config)})\nthrow new Error('of no matter')`)
     assert.equal((await outcome(kind)).error, undefined)
+  })
+}
+
+for (const [name, headers] of Object.entries({
+  'that is isolated': {
+    'Cross-Origin-Embedder-Policy': 'require-corp',
+    'Cross-Origin-Opener-Policy': 'same-origin',
+  },
+  'with COEP alone': { 'Cross-Origin-Embedder-Policy': 'require-corp' },
+})) {
+  test(`worker_failed asks for the header of a dedicated worker in a page ${name}`, time, async () => {
+    override('/empty.html', { headers })
+    const { error } = await outcome('dedicated')
+    assert.equal(error.code, 'worker_failed')
+    assert.match(
+      error.message,
+      /auth\.worker\.js is served without Cross-Origin-Embedder-Policy, which the page has: send 'require-corp'/,
+    )
+    // Control experiment: with the header the worker runs.
+    for (const path of ['/auth.worker.js', '/strongroom/worker.js']) {
+      override(path, { headers: { 'Cross-Origin-Embedder-Policy': 'require-corp' } })
+    }
+    assert.equal((await outcome('dedicated')).error, undefined)
+  })
+}
+
+for (const other of [{ credentials: 'omit' }, { extendedLifetime: true }]) {
+  const [option] = Object.keys(other)
+  test(`worker_failed names a shared worker that runs with another ${option}`, time, async () => {
+    const first = await app.open('/empty')
+    const context = first.context()
+    await first.evaluate(async (options) => {
+      const worker = new SharedWorker('/auth.worker.js', { type: 'module', ...options })
+      const { port1, port2 } = new MessageChannel()
+      worker.port.postMessage('strongroom', [port2])
+      await new Promise((resolve) => (port1.onmessage = resolve))
+    }, other)
+    const page = await app.open('/empty', context)
+    const argument = { kind: 'shared', url: '/auth.worker.js', form: 'function', options: { type: 'module' } }
+    const { error, isGenuine } = await page.evaluate(connecting, argument)
+    assert.equal(error.code, 'worker_failed')
+    assert.match(error.message, /auth\.worker\.js is running already, with other options/)
+    assert.ok(isGenuine)
+    await context.close()
+  })
+}
+
+test('worker_failed names a policy that forbids the worker', time, async () => {
+  const before = app.site.pageCsp
+  app.site.pageCsp = before.replace("worker-src 'self'", "worker-src 'none'")
+  undo.push(() => (app.site.pageCsp = before))
+  for (const kind of KINDS) {
+    const { error } = await outcome(kind)
+    assert.equal(error.code, 'worker_failed')
+    assert.match(error.message, /the page's policy \(worker-src\) forbids http\S+auth\.worker\.js/)
+  }
+})
+
+for (const kind of KINDS) {
+  test(`worker_failed names an extension that may block a ${kind} worker`, time, async () => {
+    const context = await openBlocking('auth.worker.js')
+    try {
+      // The extension's rules may not apply at once.
+      const load = () =>
+        fetch('/auth.worker.js').then(
+          () => false,
+          () => true,
+        )
+      await waitUntil(await app.open('/empty', context), load)
+      const { error } = await outcome(kind, undefined, undefined, undefined, context)
+      assert.equal(error.code, 'worker_failed')
+      assert.match(
+        error.message,
+        /the page cannot request http\S+auth\.worker\.js: an extension of the browser/,
+      )
+    } finally {
+      await context.close()
+    }
   })
 }
 

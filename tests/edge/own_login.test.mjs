@@ -73,6 +73,20 @@ test('a page with the headers of the guide: no session, by a report', time, asyn
   assert.equal(await attack(app, 'report', PAGE_HEADERS), null)
 })
 
+// Any response of the origin without headers can be the document in the window, such as an icon.
+const OPENERS = { 'same-origin': null, 'same-origin-allow-popups': 'alice' }
+
+for (const [policy, user] of Object.entries(OPENERS)) {
+  test(
+    `a window without headers, opened by a page with ${policy}: ${user ? 'the user’s' : 'no'} session, by a report`,
+    time,
+    async () => {
+      const headers = { ...PAGE_HEADERS, 'Cross-Origin-Opener-Policy': policy }
+      assert.equal(await attack(app, 'report in a window', headers), user)
+    },
+  )
+}
+
 for (const way of ['frame', 'popup']) {
   test(`a page without headers: no session, by a ${way}`, time, async () => {
     assert.equal(await attack(app, way, {}), null)

@@ -245,6 +245,31 @@ fn tokens_are_found_in_each_encoding_and_any_chunks() {
     }
 }
 
+/// These spellings are named as not covered in `docs/claims/api.json` and `docs/reflection.md`.
+#[test]
+fn other_spellings_are_not_found() {
+    let token = "Kz8mXK1EalYznwHLCoMi1fBAo4Ljpz";
+    let each = |write: fn(u32) -> String| escaped(token, |_| true, |c| write(c as u32));
+    let is_found = |text: &str| Guard::new(token).unwrap().is_in(text.as_bytes());
+    for (how, text) in [
+        ("code points", each(|code| format!("\\u{{{code:x}}}"))),
+        ("octal", each(|code| format!("\\{code:o}"))),
+        ("HTML without ;", each(|code| format!("&#{code}"))),
+        ("CSS", each(|code| format!("\\{code:x} "))),
+        ("hexadecimal", each(|code| format!("{code:x}"))),
+        ("an array of numbers", each(|code| format!("{code},"))),
+        ("capitals", token.to_uppercase()),
+        (
+            "twice in base64",
+            Base64::encode_string(Base64::encode_string(token.as_bytes()).as_bytes()),
+        ),
+    ] {
+        assert!(!is_found(&text), "{how}");
+    }
+    // The token itself is found, and so is a known escape of each character.
+    assert!(is_found(token) && is_found(&each(|code| format!("&#{code};"))));
+}
+
 #[test]
 fn other_bytes_arrive_unchanged() {
     let mut dice = Dice::new(8);

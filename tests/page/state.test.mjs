@@ -14,6 +14,7 @@ const EVENTS = [
   'unreplaced',
   'late',
   'idle',
+  'robbed',
   'left',
   'restored',
   'reconnect',
@@ -109,7 +110,7 @@ test('outdated vault that stops meanwhile is replaced', () => {
 })
 
 test('end of the old vault after a move is not reported', () => {
-  for (const event of ['ended', 'stopped', 'left']) {
+  for (const event of ['ended', 'stopped', 'robbed', 'left']) {
     assert.deepEqual(after(...CONNECTED, 'outdated', 'arrived', event), ['closed', 'part'])
   }
 })
@@ -124,6 +125,12 @@ test('page that left during the handshake still connects', () => {
   assert.deepEqual(after('left'), ['suspended', 'leave'])
   assert.deepEqual(after('left', 'restored'), ['connecting', 'greet'])
   assert.deepEqual(after('left', 'restored', 'stopped'), ['failed', 'end', 'report'])
+})
+
+test('page whose lock was stolen sends the handshake again', () => {
+  assert.deepEqual(after(...CONNECTED, 'robbed'), ['connected', 'leave', 'greet'])
+  assert.deepEqual(after('robbed'), ['connecting', 'leave', 'greet'])
+  assert.deepEqual(after(...CONNECTED, 'robbed', 'ended'), ['failed', 'end', 'report'])
 })
 
 test('vault that stopped during an absence is replaced', () => {

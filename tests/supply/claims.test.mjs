@@ -38,6 +38,31 @@ test('control: a foreign and a repeated identifier are found', () => {
   assert.deepEqual(wrongIds(['a'], files), ['foreign: b-2', 'twice: a-1'])
 })
 
+/** Returns the texts with a half of a code span, or without an end. A list of outcomes has no full stops. */
+const damaged = (texts, isList) =>
+  texts.filter((text) => text.split('`').length % 2 === 0 || (isList ? /[:,]$/ : /[^.)]$/).test(text))
+
+test('texts of claims are whole', async () => {
+  const standards = JSON.parse(await readFile(new URL('docs/claims/standards.json', root), 'utf8'))
+  for (const [i, { groups }] of (await attackers()).entries()) {
+    const claims = groups.flatMap(({ text = [], claims = [] }) => [
+      ...text.filter((paragraph) => !paragraph.endsWith(':')),
+      ...claims.flatMap(({ claim, limits }) => [claim, limits]),
+    ])
+    assert.deepEqual(damaged(claims.filter(Boolean), ATTACKERS[i] === 'end'), [])
+  }
+  const cells = standards.flatMap(({ rows }) =>
+    rows.flatMap(({ requirement, strongroom, note = '' }) => [requirement, strongroom, note]),
+  )
+  assert.deepEqual(damaged(cells, true), [])
+})
+
+test('control: a half code span and a missing end are found', () => {
+  const texts = ['It holds', 'On a server:', 'It holds. of`, the rest.', 'It `holds`.']
+  assert.deepEqual(damaged(texts, false), texts.slice(0, 3))
+  assert.deepEqual(damaged(texts, true), texts.slice(1, 3))
+})
+
 test('a claim is followed by its limits and tests', () => {
   const claim = { id: 'a-1', claim: 'It holds.', limits: 'More.', tests: ['x.rs: b, c', 'y.mjs: d, e'] }
   assert.equal(item(claim), '- **a-1** It holds. *Not covered*: More. `x.rs: b, c`, `y.mjs: d, e`')

@@ -8,6 +8,7 @@
  * - `nested frame`: the page frames `/plain`, an own page without headers, and puts the frame there.
  * - `report`: the page adds a policy that lets a frame show the provider only. The report of the blocked redirect names
  *   the address.
+ * - `report in a window`: the same in a window with `/plain`, which the page has opened.
  * - `popup`
  * - `opener`: another page has opened this one, and shows the response in its own window.
  * - `history`: the user has gone back from the response to this page.
@@ -26,6 +27,16 @@ export async function readAddress(way, url, limit) {
     frame.src = url
     page.body.append(frame)
     return frame.contentWindow
+  }
+  const reportIn = (page) => {
+    page.addEventListener('securitypolicyviolation', ({ blockedURI }) => {
+      if (blockedURI.includes('code=')) seen.report = blockedURI
+    })
+    const policy = page.createElement('meta')
+    policy.httpEquiv = 'Content-Security-Policy'
+    policy.content = `frame-src ${new URL(url).origin}`
+    page.head.append(policy)
+    return frameIn(page)
   }
   const windows = {
     frame: () => frameIn(document),
@@ -48,15 +59,19 @@ export async function readAddress(way, url, limit) {
       // Null if the page's policy forbids the frame.
       return outer.contentDocument && frameIn(outer.contentDocument)
     },
-    report: () => {
-      document.addEventListener('securitypolicyviolation', ({ blockedURI }) => {
-        if (blockedURI.includes('code=')) seen.report = blockedURI
-      })
-      const policy = document.createElement('meta')
-      policy.httpEquiv = 'Content-Security-Policy'
-      policy.content = `frame-src ${new URL(url).origin}`
-      document.head.append(policy)
-      return frameIn(document)
+    report: () => reportIn(document),
+    'report in a window': async () => {
+      const child = open('/plain')
+      const isLoaded = () => child.location.pathname === '/plain' && child.document.readyState === 'complete'
+      // The policies of the page and of the window may separate the two. The window then looks closed.
+      while (!child.closed) {
+        try {
+          if (isLoaded()) return reportIn(child.document)
+        } catch {
+          // The window is about to be separated.
+        }
+        await new Promise((next) => setTimeout(next, 20))
+      }
     },
     popup: () => open(url, '_blank', 'popup'),
     opener: () => opener,

@@ -68,6 +68,37 @@ const OTHER = JSON.stringify({
   background: { service_worker: 'background.js' },
 })
 
+/**
+ * Starts a Chromium with an extension that blocks requests to this path, as blockers of trackers do. Resolves with its
+ * browser context.
+ *
+ * @param {string} path
+ */
+export async function openBlocking(path) {
+  const rule = { id: 1, action: { type: 'block' }, condition: { urlFilter: path } }
+  const folder = await write({
+    'manifest.json': JSON.stringify({
+      manifest_version: 3,
+      name: 'A blocker',
+      version: '1.0',
+      permissions: ['declarativeNetRequest'],
+      host_permissions: ['<all_urls>'],
+      declarative_net_request: { rule_resources: [{ id: 'rules', enabled: true, path: 'rules.json' }] },
+    }),
+    'rules.json': JSON.stringify([rule]),
+  })
+  const context = await launchWith([folder])
+  context.on('close', () => rm(folder, { recursive: true, force: true }))
+  return context
+}
+
+const launchWith = (folders) =>
+  chromium.launchPersistentContext('', {
+    executablePath: findBrowser(),
+    args: [...ARGS, `--load-extension=${folders}`, `--disable-extensions-except=${folders}`],
+    ignoreDefaultArgs: ['--disable-extensions'],
+  })
+
 /** Writes files, and copies files of the package. Resolves with the path of their folder. */
 async function write(content, copied = []) {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-extension-'))
@@ -143,11 +174,7 @@ export async function startExtension({
   const folder = await write(Object.fromEntries(adapted), PACKAGE)
   const other = others && (await write({ 'manifest.json': OTHER, ...others }))
   const folders = [folder, other].filter(Boolean)
-  const context = await chromium.launchPersistentContext('', {
-    executablePath: findBrowser(),
-    args: [...ARGS, `--load-extension=${folders}`, `--disable-extensions-except=${folders}`],
-    ignoreDefaultArgs: ['--disable-extensions'],
-  })
+  const context = await launchWith(folders)
   context.setDefaultTimeout(15_000)
 
   return {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kit::world::{Endpoint, Fetch, Kind, REFRESH, REFRESH_STAGES, REVOKE, World};
+use strongroom::base::clock::Millis;
 use strongroom::codec::json::Value;
 use strongroom::vault::PortId;
 
@@ -196,6 +197,22 @@ fn limit_during_refresh_revokes_the_successor() {
         world.release();
         assert!(world.provider.has_revoked_everything(), "{stage:?}");
     }
+}
+
+/// A browser fires the timers of a background tab once a minute, or later.
+#[test]
+fn late_timers_extend_neither_tokens_nor_sessions() {
+    let (mut world, page) = World::signed_in();
+    world.pass(Millis::from(world.provider.lifetime));
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.status(call), 200);
+    assert_eq!(world.count(REFRESH), 1);
+    world.pass(Millis::from(IDLE));
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.code(call), "login_required");
+    assert_eq!(world.reason(page), Some("idle"));
 }
 
 #[test]

@@ -694,6 +694,20 @@ fn channels_differ_by_issuer_and_client_only() {
 }
 
 #[test]
+fn sign_ins_concern_vaults_with_the_same_redirect_uri_only() {
+    let channel = |changes: &str| configured(changes).sign_in_channel();
+    assert_eq!(channel(MEMORY), channel(NEWER));
+    for other in [
+        r#"{"redirectUri":"/admin/callback"}"#,
+        r#"{"clientId":"other"}"#,
+        r#"{"issuer":"https://other.example.com"}"#,
+    ] {
+        assert_ne!(channel(MEMORY), channel(other), "{other}");
+    }
+    assert_ne!(channel(MEMORY), configured(MEMORY).channel());
+}
+
+#[test]
 fn builds_differ_by_configuration_and_address() {
     let build = |changes: &str| configured(changes).build;
     assert_eq!(build(MEMORY), build(MEMORY));

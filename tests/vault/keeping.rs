@@ -397,6 +397,36 @@ fn limits_count_while_no_worker_runs() {
     }
 }
 
+/// The page is reloaded at the beginning and at the end of a day without a network.
+#[test]
+fn session_continues_after_an_offline_day_within_its_limits() {
+    const LONG: &str = r#"{"session":{"persist":"sealed","idle":172800,"absolute":172800}}"#;
+    for (config, reason) in [(LONG, None), (SEALED, Some("absolute"))] {
+        let (mut world, _) = World::signed_in_with(config);
+        for endpoint in [Endpoint::Discovery, Endpoint::Probe, Endpoint::Refresh] {
+            world.provider.outage(endpoint, Fault::Opaque);
+        }
+        world.restart();
+        let page = world.open();
+        world.answer_all();
+        assert!(world.session(page).is_some());
+        world.expire_access_token();
+        let call = world.fetch(page, "/orders");
+        world.advance(Duration::from_secs(60));
+        assert_eq!(head(&world, call), None);
+        world.restart();
+        world.sleep_unnoticed(Duration::from_secs(86_400));
+        let page = world.open();
+        world.answer_all();
+        assert_eq!(world.session(page).is_none(), reason.is_some());
+        assert_eq!(world.reason(page), reason);
+        world.provider.repair();
+        world.wake();
+        let is_served = status(&mut world, page) == Some(200);
+        assert_eq!(is_served, reason.is_none());
+    }
+}
+
 #[test]
 fn clock_set_back_does_not_rejuvenate_sessions() {
     let (mut world, _) = signed_in();

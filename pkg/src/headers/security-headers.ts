@@ -52,8 +52,8 @@ export interface HeaderOptions {
   base?: boolean
   /**
    * With `callbackPage: true`, lets the app's pages keep references to windows of other sites that they open. Default
-   * false: without references, script cannot read an authorization response in a window, even if your server responds
-   * with an error page that lacks the headers of the callback page.
+   * false: without references, script cannot use a window with a response of your origin that lacks the headers, such as
+   * an icon or an error page, to read the response to a login of its own.
    */
   allowPopups?: boolean
   /** Adds the headers that make the page cross-origin isolated. Default false. */

@@ -3,9 +3,14 @@
  * an input element named `attributes` hides that property of its form.
  */
 
-/** Returns true if a function belongs to the platform. */
-export function isNative(get: (() => unknown) | undefined): boolean {
-  return get !== undefined && Function.prototype.toString.call(get).includes('[native code]')
+/**
+ * Returns true if a function is the platform's getter of this property. A bound function of the app has native code, too,
+ * but not the property's name.
+ */
+export function isNative(get: (() => unknown) | undefined, property: string): boolean {
+  const source = get ? Function.prototype.toString.call(get) : ''
+  const isNamed = source.replace(/^function (get )?/, '').startsWith(`${property}(`)
+  return isNamed && source.includes('[native code]')
 }
 
 /** Returns a function that reads a property of an interface, such as `Element` and `shadowRoot`. */
@@ -20,5 +25,5 @@ export function reader<T>(type: string, property: string): (object: object) => T
 function find<T>(type: string, property: string): (() => T) | undefined {
   const { prototype } = (globalThis as unknown as Record<string, { prototype?: object }>)[type] ?? {}
   const get = prototype && Reflect.getOwnPropertyDescriptor(prototype, property)?.get
-  return isNative(get) ? (get as () => T) : undefined
+  return isNative(get, property) ? (get as () => T) : undefined
 }

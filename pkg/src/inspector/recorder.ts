@@ -5,6 +5,7 @@
  * The recording stays in this module. The inspector, which is another file, gets it through an event of the window, so
  * that no object of the page leads to the messages.
  */
+import type { PageMessage, VaultMessage } from '../protocol/messages.js'
 
 export interface RecordedMessage {
   at: number
@@ -111,12 +112,45 @@ class Recorder implements Recording {
   }
 }
 
+/** The protocol's names of messages. Messages of the app may have other names, which could identify a user. */
+const NAMES: Record<PageMessage['t'] | VaultMessage['t'], true> = {
+  hello: true,
+  login: true,
+  cancel: true,
+  callback: true,
+  fetch: true,
+  socket: true,
+  abort: true,
+  logout: true,
+  inspect: true,
+  active: true,
+  woke: true,
+  bye: true,
+  ready: true,
+  outdated: true,
+  failed: true,
+  navigate: true,
+  device: true,
+  settled: true,
+  initiated: true,
+  session: true,
+  warning: true,
+  expiring: true,
+  head: true,
+  network_error: true,
+  error: true,
+  done: true,
+  inspection: true,
+  trace: true,
+}
+
 function typeOf(data: unknown): string {
   if (typeof data === 'number') return 'pull'
   if (typeof data === 'string') return 'port'
   const first = Array.isArray(data) && valueOf(data, 0)
   if (typeof first === 'number') return 'chunk'
-  return /^{"t":"(\w+)"/.exec(String(typeof first === 'string' ? first : ''))?.[1] ?? 'other'
+  const name = /^{"t":"(\w+)"/.exec(String(typeof first === 'string' ? first : ''))?.[1] ?? ''
+  return Object.hasOwn(NAMES, name) ? name : 'other'
 }
 
 /** Returns the content of a message as one string, so that the search does not depend on types. */

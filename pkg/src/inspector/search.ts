@@ -73,7 +73,7 @@ export function rootsOf({ windows, expandos }: Pick<Scope, 'windows' | 'expandos
     // These properties of a window are accessors.
     const others = ['document', 'navigator', 'history'].map((property): [string, unknown] => {
       const get = Reflect.getOwnPropertyDescriptor(view, property)?.get
-      return [`${name}.${property}`, isNative(get) ? get?.call(view) : undefined]
+      return [`${name}.${property}`, isNative(get, property) ? get?.call(view) : undefined]
     })
     return [[name, view], ...others]
   })

@@ -100,12 +100,15 @@ function visit(value: object, readers: Readers, reach: Reach, onAccessor: (key: 
         const property = Reflect.getOwnPropertyDescriptor(value, key)
         if (!property) return
         if ('value' in property) reach(property.value, name)
-        else if (property.get && !isNative(property.get)) onAccessor(name)
+        else if (property.get && !isNative(property.get, nameOf(key))) onAccessor(name)
       })
     }
     reach(Reflect.getPrototypeOf(value), '(prototype)')
   })
 }
+
+/** Returns the name that the platform gives to the getter of a property. */
+const nameOf = (key: string | symbol): string => (typeof key === 'symbol' ? `[${key.description}]` : key)
 
 type Readers = Map<object, (value: object, reach: Reach) => void>
 

@@ -1,6 +1,7 @@
 /**
  * Connects the vaults of one origin. Vaults that share a store use a lock, and notify each other when the store has
- * changed. All vaults of the same issuer and client share a channel for hints.
+ * changed. All vaults of the same issuer and client share a channel for hints about sign-outs, and those that have the
+ * redirect URI in common, too, one for hints about sign-ins.
  */
 export interface StoreLock {
   /** Starts to listen to the other vaults of this store. */
@@ -12,9 +13,10 @@ export interface StoreLock {
   unlock(): void
   /** Notifies the other vaults that the store has changed. */
   tell(): void
-  /** Starts to listen to hints on the channel of this name (src/vault/hints.rs). */
+  /** Starts to listen to hints on the channel of this name (src/vault/hints.rs), besides those of earlier calls. */
   hear(name: string, hinted: () => void): void
-  hint(number: number): void
+  /** Posts a hint. `channel` is the number of the call of `hear()` that named the channel, from 0. */
+  hint(channel: number, number: number): void
   /** Ends this vault because a newer vault has replaced it. */
   stop(): void
   /** Releases everything after the core has stopped. The next vault in the queue gets the lock. */
@@ -22,11 +24,11 @@ export interface StoreLock {
 }
 
 /**
- * Uses Web Locks and two BroadcastChannels: one for changes of the store and one for hints. A message about a change
+ * Uses Web Locks and BroadcastChannels: one for changes of the store, and those for hints. A message about a change
  * has no content, because the vault that receives it reads the store.
  */
 export const openStoreLock = (stop: () => void): StoreLock => {
-  let hints: BroadcastChannel | undefined
+  const hints: BroadcastChannel[] = []
   let channel: BroadcastChannel
   let waiting: AbortController
   let release: (() => void) | undefined
@@ -52,17 +54,17 @@ export const openStoreLock = (stop: () => void): StoreLock => {
     unlock: () => release?.(),
     tell: () => channel.postMessage(0),
     hear(name, hinted) {
-      hints = new BroadcastChannel(name)
-      hints.onmessage = hinted
+      const length = hints.push(new BroadcastChannel(name))
+      hints[length - 1]!.onmessage = hinted
     },
-    hint: (number) => hints?.postMessage(number),
+    hint: (channel, number) => hints[channel]?.postMessage(number),
     stop,
     close() {
       isClosed = true
       waiting?.abort()
       release?.()
       channel?.close()
-      hints?.close()
+      hints.forEach((own) => own.close())
     },
   }
 }

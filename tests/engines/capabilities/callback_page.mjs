@@ -169,7 +169,7 @@ const attacks = {
 }
 
 const report = {
-  name: 'callback page: on a page without `frame-src`, the report of a policy tells script its address',
+  name: 'callback page: on a page without frame-src, the report of a policy tells script its address',
   async see({ app, visit }) {
     const { tab } = await visit('/orders')
     await signIn(tab)

@@ -66,7 +66,7 @@ const refusals = [
     },
   },
   {
-    name: 'no service worker where the page’s `worker-src` names the vault’s file alone',
+    name: 'no service worker where the page’s worker-src names the vault’s file alone',
     async see({ app, visit }) {
       const before = app.site.pageCsp
       app.site.pageCsp = before.replace(/worker-src [^;]+/, `worker-src ${app.site.origin}/auth.worker.js`)

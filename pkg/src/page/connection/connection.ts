@@ -9,7 +9,7 @@ import { PROTOCOL } from '../../../glue/constants.js'
 import type { CallbackResult } from '../api.js'
 import type { StrongroomError } from '../errors/error.js'
 import { listen } from '../listen.js'
-import { NO_WORKER } from '../../protocol/message-keys.js'
+import { LOCK_STOLEN, NO_WORKER } from '../../protocol/message-keys.js'
 import {
   BYE,
   HANDSHAKE,
@@ -20,6 +20,12 @@ import {
 } from '../../protocol/messages.js'
 import { createError } from '../errors/error-text.js'
 import { type Effect, type Event as ConnectionEvent, type State, transition } from './state.js'
+
+/** A page connects again after at most so many thefts of its lock in {@link THEFT_PERIOD}. */
+const MAX_THEFTS = 3
+
+/** Milliseconds. */
+const THEFT_PERIOD = 60_000
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
 
@@ -154,6 +160,8 @@ export const open = (
     let watching: AbortController | undefined
     let stopWaiting: (() => void) | undefined
     let stopPagehide: () => void
+    /** The times at which script of the origin has stolen the page's lock, the latest one first. */
+    const thefts: number[] = []
     const target = (worker as Partial<SharedWorker> | undefined)?.port ?? (worker as Worker)
     if (!target?.postMessage) return void createError('unsupported', `${worker}${NO_WORKER}`).then(reject)
     const { locks = navigator.locks } = worker as Partial<FrameTransport>
@@ -251,6 +259,16 @@ export const open = (
       const gone = () => connection.on('ended', 'vault_crashed')
       locks.request((connection.lock = name), watching, gone).catch(() => {})
     }
+    /** Connects again after a theft of the page's lock, because the vault has disconnected the page, or will. */
+    const robbed = ({ name }: Error) => {
+      // If the browser blocks the site's data, it refuses the lock with another error.
+      if (name !== 'AbortError') return
+      if (pending.size) failAll(createError('page_left', LOCK_STOLEN))
+      thefts.unshift(performance.now())
+      if (thefts[0]! - thefts[MAX_THEFTS]! < THEFT_PERIOD)
+        connection.on('ended', 'vault_crashed', LOCK_STOLEN)
+      else connection.on('robbed')
+    }
     const receive = ({ data }: MessageEvent) => {
       if (typeof data === 'string') return watch(data)
       const [head, payload] = data
@@ -288,7 +306,7 @@ export const open = (
         // leaves the page, because browsers do not keep a page that holds locks in the back-forward cache.
         const held = new Promise<void>((resolve) => (unlock = resolve))
         const name = Math.random()
-        locks?.request(lockName(name), () => (port1.postMessage(name), held))
+        locks?.request(lockName(name), () => (port1.postMessage(name), held)).catch(robbed)
         // A prerendered page gets its worker only when it is shown, so the timer starts then.
         if (document.prerendering) stopWaiting = listen(document, 'prerenderingchange', startTimer)
         else startTimer()

@@ -5,7 +5,7 @@
  *                    left                                arrived             idle
  *   connecting ⇄ suspended                   connected ───────────▶ retiring ─────▶ closed
  *       │         restored                  left ⇅ restored
- *       ├──ready──▶ connected                  away
+ *       ├──ready──▶ connected ⟲ robbed         away
  *       │             │    └──stopped──▶ updating ──arrived──▶ closed
  *       │           ended                   │ unreplaced
  *       │             ▼                     ▼
@@ -71,6 +71,8 @@ export type Event =
   | 'late'
   /** No request is in flight. */
   | 'idle'
+  /** Script of the origin has stolen the page's lock, so the vault takes the page for gone. */
+  | 'robbed'
   /** The user has left the page. */
   | 'left'
   /** The page came back from the back-forward cache. */
@@ -118,7 +120,13 @@ const ADOPT: Row = ['closed', 'adopt']
 
 /** The next state and the effects, by state and event. */
 const TRANSITIONS: Record<Name, Partial<Record<Event, Row>>> = {
-  connecting: { ready: OPEN, ended: FAIL, stopped: FAIL, left: ['suspended', 'leave'] },
+  connecting: {
+    ready: OPEN,
+    ended: FAIL,
+    stopped: FAIL,
+    robbed: ['connecting', 'leave', 'greet'],
+    left: ['suspended', 'leave'],
+  },
   suspended: { restored: ['connecting', 'greet'] },
   connected: {
     ready: OPEN,
@@ -126,11 +134,12 @@ const TRANSITIONS: Record<Name, Partial<Record<Event, Row>>> = {
     arrived: ['retiring', 'adopt', 'drain'],
     ended: FAIL,
     stopped: ['updating', 'end', 'replace'],
+    robbed: ['connected', 'leave', 'greet'],
     left: ['away', 'leave'],
     close: CLOSE,
   },
   away: { restored: ['connected', 'greet'], close: CLOSE },
-  retiring: { idle: PART, ended: PART, stopped: PART, left: PART, close: PART },
+  retiring: { idle: PART, ended: PART, stopped: PART, robbed: PART, left: PART, close: PART },
   failed: { reconnect: ['replacing', 'replace'], close: CLOSE },
   replacing: { arrived: ADOPT, unreplaced: ['failed'], close: CLOSE },
   updating: { arrived: ADOPT, unreplaced: ['failed', 'report'], late: ['updating', 'hide'], close: CLOSE },

@@ -2,6 +2,7 @@
  * Explains why a worker's script did not run. Browsers fire an `error` event without a reason, and a worker object does
  * not have its URL. A page loads this file only when a worker fails.
  */
+import { HANDSHAKE } from '../../protocol/messages.js'
 
 /** Milliseconds in which a worker whose file threw may still send its own reason through the port. */
 const REASON_DELAY = 1000
@@ -9,7 +10,7 @@ const REASON_DELAY = 1000
 /** Milliseconds that all requests together may take. */
 const TIME_LIMIT = 5000
 
-/** Milliseconds to wait for an entry of the performance timeline. */
+/** Milliseconds to wait for an entry of the performance timeline, or for a report of the browser. */
 const ENTRY_DELAY = 300
 
 /** The maximum number of files that are checked: the worker's own file, and the files that it imports. */
@@ -17,6 +18,8 @@ const MAX_FILES = 20
 
 const AS_ONE =
   "write new SharedWorker(new URL('./auth.worker.ts', import.meta.url), …) as one expression, by which bundlers find the file and compile it"
+
+const OF_A_GATE = 'as by a gate that asks users to sign in: let the gate pass this file'
 
 const NOT_OF_TYPE = "uses import, but the worker was made without { type: 'module' }: add it"
 
@@ -41,28 +44,38 @@ export const explain = async (event: Event | undefined, make: unknown): Promise<
   if (typeof make !== 'function') {
     return "the worker's script could not be loaded or run; pass connect() a function that makes the worker, and this error says why"
   }
-  const { url, isModule } = workerMadeBy(make as () => unknown)
-  if (!url) return ''
-  return (
-    (await findFault(url, isModule, new Set(), AbortSignal.timeout(TIME_LIMIT))) ??
-    `${withoutQuery(url)} can be loaded, but does not run: it has a syntax error, or a shared worker from it is running with other options, or a policy forbids it`
-  )
+  const worker = workerMadeBy(make as () => unknown)
+  if (!worker) return ''
+  const signal = AbortSignal.timeout(TIME_LIMIT)
+  const name = withoutQuery(worker.url)
+  const fault = (await reported(worker.url)) ?? (await findFault(worker, worker.url, new Set(), signal))
+  if (fault) return fault
+  return worker.isShared && (await runs(worker, signal))
+    ? `${name} is running already, with other options (type, credentials or extendedLifetime), with which a script or another tab of this origin has started it first: use the same options everywhere, and close the other tabs`
+    : `${name} can be loaded, but does not run: it has a syntax error, or a policy forbids it`
+}
+
+interface Made {
+  url: string
+  isModule: boolean
+  isShared: boolean
 }
 
 /**
- * Returns URL and type of the worker that `make` creates. The URL is missing if `make` creates no worker synchronously.
- * Calls `make` while stubs, which create no worker, replace the constructors of workers.
+ * Returns the worker that `make` creates, or `undefined` if `make` creates no worker synchronously. Calls `make` while
+ * stubs, which create no worker, replace the constructors of workers.
  */
-const workerMadeBy = (make: () => unknown): { url?: string; isModule: boolean } => {
-  let url: string | undefined
-  let isModule = false
+const workerMadeBy = (make: () => unknown): Made | undefined => {
+  let made: Made | undefined
   class Stub extends EventTarget {
     readonly port = new MessageChannel().port1
     constructor(address: string | URL, options?: WorkerOptions) {
       super()
-      if (url) return
-      url = new URL(address, document.baseURI).href
-      isModule = options?.type === 'module'
+      made ??= {
+        url: new URL(address, document.baseURI).href,
+        isModule: options?.type === 'module',
+        isShared: new.target === (scope.SharedWorker as unknown),
+      }
     }
     postMessage() {}
     terminate() {}
@@ -70,7 +83,8 @@ const workerMadeBy = (make: () => unknown): { url?: string; isModule: boolean } 
   const scope = globalThis as unknown as Record<string, unknown>
   const names = ['Worker', 'SharedWorker'].filter((name) => name in scope)
   const genuine = names.map((name) => scope[name])
-  for (const name of names) scope[name] = Stub
+  // Each constructor has a stub of its own.
+  for (const name of names) scope[name] = class extends Stub {}
   try {
     make()
   } catch {
@@ -78,16 +92,70 @@ const workerMadeBy = (make: () => unknown): { url?: string; isModule: boolean } 
   } finally {
     names.forEach((name, i) => (scope[name] = genuine[i]))
   }
-  return { url, isModule }
+  return made
 }
 
 /**
- * Finds out what is wrong with the script at `url`, or with a script that it imports. Resolves with `undefined` if
- * nothing is found. `isModule` is the type with which the worker was made.
+ * Resolves with the browser's own reason why it has not started the worker at `url`. Resolves with `undefined` if there is
+ * none: only Chromium reports reasons.
+ */
+const reported = (url: string): Promise<string | undefined> =>
+  new Promise((resolve) => {
+    if (!('ReportingObserver' in globalThis)) return resolve(undefined)
+    const read = (reports: Report[]) => {
+      for (const { type, body } of reports) {
+        // Some bodies have their members in JSON only.
+        const { blockedURL, disposition, effectiveDirective } = (body?.toJSON() ?? {}) as Blocked
+        if (disposition !== 'enforce' || blockedURL !== url.replace(/#.*/, '')) continue
+        if (type === 'coep') resolve(lacksPolicy(url))
+        else if (/^(worker|child|script|default)-src/.test(effectiveDirective ?? ''))
+          resolve(`the page's policy (${effectiveDirective}) forbids ${withoutQuery(url)}`)
+      }
+    }
+    const observer = new ReportingObserver(read, { types: ['coep', 'csp-violation'], buffered: true })
+    observer.observe()
+    setTimeout(() => {
+      observer.disconnect()
+      resolve(undefined)
+    }, ENTRY_DELAY)
+  })
+
+interface Blocked {
+  blockedURL?: string
+  disposition?: string
+  effectiveDirective?: string
+}
+
+const lacksPolicy = (url: string): string =>
+  `${withoutQuery(url)} is served without Cross-Origin-Embedder-Policy, which the page has: send 'require-corp' with the file, too`
+
+/**
+ * Resolves with true if a dedicated worker with the same file and type runs the vault's code. The dedicated worker ends at
+ * once.
+ */
+const runs = ({ url, isModule }: Made, signal: AbortSignal): Promise<boolean> =>
+  new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel()
+    const worker = new Worker(url, { type: isModule ? 'module' : 'classic' })
+    const end = (isRunning: boolean) => {
+      worker.terminate()
+      port1.close()
+      resolve(isRunning)
+    }
+    // The vault's code responds at once with the name of its lock.
+    port1.onmessage = () => end(true)
+    worker.onerror = () => end(false)
+    signal.addEventListener('abort', () => end(false))
+    worker.postMessage(HANDSHAKE, [port2])
+  })
+
+/**
+ * Finds out what is wrong with the script at `url`, which is the script of `worker` or one that it imports. Resolves with
+ * `undefined` if nothing is found.
  */
 const findFault = async (
+  worker: Made,
   url: string,
-  isModule: boolean,
   seen: Set<string>,
   signal: AbortSignal,
 ): Promise<string | undefined> => {
@@ -101,23 +169,32 @@ const findFault = async (
   const isTypeScript = /\.[cm]?tsx?$/.test(name)
   const file = (await read(url, signal)) ?? (await preload(url, signal))
   if (!file) {
-    return isTypeScript ? raw : `${name} could not be loaded or run, and the page cannot look at it`
+    return isTypeScript
+      ? raw
+      : `the page cannot request ${name}: an extension of the browser blocks it, the page's policy (script-src) forbids it, or the connection failed`
   }
-  const { status, type, source } = file
+  const { status, type, source, redirectedTo, hasEmbedderPolicy } = file
+  if (redirectedTo === '') return `${name} is redirected to another origin, ${OF_A_GATE}`
   if (status > 499) return `${name} was not served: the server responds with ${status}; check its log`
   if (status < 200 || status > 299) return `${name} was not found: the server responds with ${status}`
   if (/html/.test(type) || source.trimStart().startsWith('<')) {
+    if (redirectedTo)
+      return `${name} is redirected to ${withoutQuery(redirectedTo)}, which is HTML, ${OF_A_GATE}`
     return `${name} is HTML instead of JavaScript, which many servers send for files that do not exist`
   }
   if (!/(java|ecma)script/.test(type)) {
     return isTypeScript ? raw : `${name} is served as '${type}', which browsers do not run`
   }
-  if (!isModule && (source.match(IMPORT) || source.includes('import.meta'))) return `${name} ${NOT_OF_TYPE}`
+  // Other files than the worker's own need no header, and neither does the file of a shared worker.
+  if (seen.size === 1 && !worker.isShared && crossOriginIsolated && hasEmbedderPolicy === false)
+    return lacksPolicy(url)
+  if (!worker.isModule && (source.match(IMPORT) || source.includes('import.meta')))
+    return `${name} ${NOT_OF_TYPE}`
   for (const [, , specifier] of source.matchAll(IMPORT)) {
     if (!/^(\.{0,2}\/|[\w+.-]+:)/.test(specifier!)) {
       return `${name} imports '${specifier}', a bare name that browsers do not resolve in a worker: bundle the file (${AS_ONE})`
     }
-    const fault = await findFault(new URL(specifier!, url).href, isModule, seen, signal)
+    const fault = await findFault(worker, new URL(specifier!, url).href, seen, signal)
     if (fault) return fault
   }
   return
@@ -128,13 +205,25 @@ interface File {
   type: string
   /** Empty if the source cannot be read. */
   source: string
+  /** The URL to which the server redirects the request. Empty if the page cannot request it: it has another origin. */
+  redirectedTo?: string | undefined
+  /** True if the file has the header Cross-Origin-Embedder-Policy. `undefined` if the headers cannot be read. */
+  hasEmbedderPolicy?: boolean
 }
 
 const read = async (url: string, signal: AbortSignal): Promise<File | undefined> => {
   try {
-    const response = await fetch(url, { signal })
-    const type = response.headers.get('content-type') ?? ''
-    return { status: response.status, type, source: await response.text() }
+    let response = await fetch(url, { signal, redirect: 'manual' })
+    const isRedirected = response.type === 'opaqueredirect'
+    if (isRedirected) response = await fetch(url, { signal }).catch(() => response)
+    const { status, headers } = response
+    return {
+      status,
+      type: headers.get('content-type') ?? '',
+      source: await response.text(),
+      redirectedTo: !isRedirected ? undefined : response.redirected ? response.url : '',
+      hasEmbedderPolicy: headers.has('cross-origin-embedder-policy'),
+    }
   } catch {
     return
   }

@@ -8,6 +8,7 @@ import type { TraceEvent } from '../api.js'
 import type { Announcement } from '../connection/connection.js'
 import {
   A_FUNCTION,
+  LOCK_STOLEN,
   NO_ADDRESS,
   NO_CALLBACK,
   NO_OPTION,
@@ -69,6 +70,8 @@ const BY_KEY: Record<string, string> = {
   [THREW]: "the worker's file threw: ",
   [NOT_CREATED]:
     "the browser does not create the worker, in a sandboxed frame, because of worker-src in the page's policy, or because it blocks this site's data: ",
+  [LOCK_STOLEN]:
+    "script of this origin has stolen the lock by which the vault knows that this page is open (navigator.locks.request with 'steal')",
   [NO_WEBASSEMBLY]: 'this browser has no WebAssembly, as in the Lockdown Mode of Apple devices',
 }
 
