@@ -96,8 +96,8 @@ const workerMadeBy = (make: () => unknown): Made | undefined => {
 }
 
 /**
- * Resolves with the browser's own reason why it has not started the worker at `url`. Resolves with `undefined` if there is
- * none: only Chromium reports reasons.
+ * Resolves with the browser's own reason why it has not started the worker at `url`. Other browsers than Chromium do not
+ * report it, and then it resolves with `undefined`.
  */
 const reported = (url: string): Promise<string | undefined> =>
   new Promise((resolve) => {
