@@ -54,7 +54,8 @@ after(() => miniflare?.dispose())
 
 describe('the coordinator for Postgres passes the conformance checks', { timeout: 180_000 }, () => {
   const makeAhead = () => ahead(postgres(pool))
-  for (const { name, run } of conformance(() => postgres(pool), { makeAhead, timeout: 60_000 })) test(name, run)
+  for (const { name, run } of conformance(() => postgres(pool), { makeAhead, timeout: 60_000 }))
+    test(name, run)
 })
 
 test('control: a statement that uses the clock of the process is found', async () => {
