@@ -105,7 +105,8 @@ const reported = (url: string): Promise<string | undefined> =>
     const read = (reports: Report[]) => {
       for (const { type, body } of reports) {
         // Some bodies have their members in JSON only.
-        const { blockedURL, disposition, effectiveDirective } = (body?.toJSON() ?? {}) as Blocked
+        const { blockedURL, disposition, effectiveDirective } = (JSON.parse(JSON.stringify(body)) ??
+          {}) as Blocked
         if (disposition !== 'enforce' || blockedURL !== url.replace(/#.*/, '')) continue
         if (type === 'coep') resolve(lacksPolicy(url))
         else if (/^(worker|child|script|default)-src/.test(effectiveDirective ?? ''))
