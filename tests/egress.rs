@@ -42,7 +42,7 @@ fn urls() {
     let table = table.as_object().unwrap();
     let rules = rules(table);
     let rows = rows(table, "urls", "url");
-    assert_eq!(rows.len(), 65);
+    assert_eq!(rows.len(), 73);
     for (url, allowed) in rows {
         assert_eq!(rules.authorize(url, "GET").is_ok(), allowed, "{url:?}");
     }

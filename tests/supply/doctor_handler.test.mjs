@@ -338,6 +338,15 @@ test('page.opener: an app with a token handler needs same-origin', async () => {
   assert.equal(by['page.opener'].fix, 'Cross-Origin-Opener-Policy: same-origin')
 })
 
+test('two headers stop logins of an attacker, and others are missing', async () => {
+  const policy = "frame-src 'none'; object-src 'none'"
+  const others = { 'Referrer-Policy': '', 'X-Content-Type-Options': '' }
+  const { lines, by } = await look((s) => (s.page = { 'Content-Security-Policy': policy, ...others }))
+  for (const id of ['handler.frames', 'handler.opener', 'page.opener']) assert.equal(by[id].result, 'ok')
+  const faults = lines.filter(({ result }) => result === 'fault').map(({ id }) => id)
+  assert.ok(faults.length > 3 && faults.every((id) => id.startsWith('page.')), faults.join())
+})
+
 test('handler.login: a proxy that changes the headers of navigations', async () => {
   const { by } = await look((s) => (s.request = (headers) => (headers['x-strongroom'] = '1')))
   assert.equal(by['handler.login'].result, 'fault')
