@@ -185,13 +185,19 @@ test('a browser without support goes on as before', time, () =>
   ),
 )
 
-test('required: a browser without support is refused after a minute', time, () =>
+test('required: a browser without support waits for the second offer, and is then refused', time, () =>
   alone({ session: { bind: 'required' } }, (app) =>
     signInUnbound(app, async (page) => {
       await app.setClock(60_000)
       assert.equal((await app.call(page)).value, 200)
-      await app.setClock(72_000)
-      assert.equal((await app.call(page)).error.code, 'bound_cookie_missing')
+      for (const [seconds, code] of [
+        [72, 'renewal_failed'],
+        [605, 'renewal_failed'],
+        [920, 'bound_cookie_missing'],
+      ]) {
+        await app.setClock(seconds * 1000)
+        assert.equal((await app.call(page)).error.code, code)
+      }
     }),
   ),
 )

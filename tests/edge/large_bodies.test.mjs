@@ -13,7 +13,10 @@ const MB = 1024 * 1024
 const SIZE = (ALL ? 2048 : 256) * MB
 /** The growth that the buffers of sockets and an uncollected garbage may cause, whatever the size of the body. */
 const FLAT = 192 * MB
-const PIECE = Buffer.alloc(64 * 1024, 'strongroom ')
+/** Large pieces, because Deno needs 45 ms for each piece of a body whose length is unknown. */
+const PIECE = Buffer.alloc(MB, 'strongroom ')
+/** A slow reader pauses each time after as many bytes. */
+const READ = MB / 4
 const time = {
   timeout: ALL ? 1_800_000 : 300_000,
   skip: process.platform !== 'linux' && 'only Linux shows it',
@@ -77,17 +80,17 @@ const write = (stream) => {
   go()
 }
 
-/** Resolves with the number of bytes in a body. A slow reader pauses whenever it has read as much as a chunk. */
+/** Resolves with the number of bytes in a body. A slow reader pauses after each {@link READ}. */
 const count = (stream, isSlow) =>
   new Promise((resolve, reject) => {
     let size = 0
-    let next = PIECE.length
+    let next = READ
     stream.on('data', (chunk) => {
       size += chunk.length
       if (!isSlow || size < next) return
-      next = size + PIECE.length
+      next = size + READ
       stream.pause()
-      setTimeout(() => stream.resume(), 1)
+      setTimeout(() => stream.resume(), 4)
     })
     stream.on('end', () => resolve(size))
     stream.on('error', reject)

@@ -28,7 +28,7 @@ export function suite(name, { coordinators }) {
       let turn = 0
       const make = () => overHttp(running.urls[turn++ % isolates])
       const expiresLate = coordinator === 'deno-kv'
-      for (const { name, run } of conformance(make, { expiresLate })) test(name, run)
+      for (const { name, run } of conformance(make, { expiresLate, timeout: 60_000 })) test(name, run)
     })
   }
 }
