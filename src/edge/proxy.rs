@@ -241,6 +241,7 @@ async fn forward(
         && let Ok(renewed) = boxed(renewed(context, &session)).await
     {
         (session, is_new) = (renewed, true);
+        repetition::note_refusal(context, route, &session);
         if copy.is_repeatable {
             head = match send(context, route, allowed, &session, &copy).await {
                 Ok(head) => head,
@@ -256,7 +257,7 @@ async fn forward(
         refusal_log::log(context, route, &head, &sent_with);
     } else if is_refused && sent_with.lasts_until_refused() {
         return Response::Own(context.refusal_response(&Refusal::Interaction));
-    } else if !is_refused {
+    } else if !is_refused && repetition::accepts_token(head.status) {
         repetition::note_success(context, route, &sent_with);
     }
     if (300..400).contains(&head.status) && head.status != 304 {
@@ -357,7 +358,7 @@ async fn send(
     let mut was_repeated = false;
     loop {
         let (mut forward, nonce) = forward_with_token(context, route, allowed, session).await?;
-        forward.copies_body = copy.is_made();
+        forward.copies_body = copy.is_made;
         let Reply::Head(head) = context.task.perform(Effect::Forward(forward)).await else {
             let error = Error::of(
                 Code::UpstreamUnavailable,

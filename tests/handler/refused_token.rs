@@ -49,7 +49,7 @@ fn short_body_is_sent_again() {
         host.heads.push_back(head(401));
         assert_eq!(host.request(post(&host, Some(length))).status(), 200);
         assert_eq!(sent(&host), (2, 2));
-        assert_eq!(host.upstream[0].copies_body, length > 0);
+        assert!(host.upstream[0].copies_body);
     }
 }
 
@@ -120,4 +120,33 @@ fn upstream_that_refuses_every_token_costs_fewer_and_fewer_refreshes() {
     host.pass(30);
     host.heads.push_back(head(401));
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
+}
+
+#[test]
+fn streams_cost_fewer_and_fewer_refreshes_too() {
+    let mut host = Host::signed_in();
+    host.provider.expires_in = 100_000;
+    let refreshes = |host: &Host| sent(host).1 - 1;
+    for _ in 0..60 {
+        host.pass(61);
+        host.heads.push_back(head(401));
+        assert_eq!(host.request(post(&host, None)).status(), 401);
+    }
+    assert!((5..=7).contains(&refreshes(&host)), "{}", refreshes(&host));
+}
+
+#[test]
+fn failed_response_accepts_no_token() {
+    for (status, expected) in [(503, 1), (429, 1), (404, 2)] {
+        let mut host = Host::signed_in();
+        host.provider.expires_in = 100_000;
+        host.pass(60);
+        host.heads.extend([head(401), head(401)]);
+        assert_eq!(host.call("GET", "/api/orders").status(), 401);
+        host.heads.extend([head(status), head(401)]);
+        assert_eq!(host.call("GET", "/api/orders").status(), status);
+        host.pass(40);
+        host.call("GET", "/api/orders");
+        assert_eq!(sent(&host).1 - 1, expected, "{status}");
+    }
 }

@@ -22,6 +22,8 @@ const MOST_DOUBLINGS: u32 = 7;
 pub(super) struct BodyCopy {
     task: Task,
     bytes: u64,
+    /// True if the host copies the body.
+    pub(super) is_made: bool,
     /// True if the body can be sent more than once. A request without a body can, too.
     pub(super) is_repeatable: bool,
 }
@@ -34,20 +36,16 @@ impl BodyCopy {
         let length = request
             .content_length
             .filter(|length| has_room(copies.get(), *length));
-        let bytes = length.filter(|_| request.has_body).unwrap_or_default();
+        // An empty body is copied, too: platforms refuse to send the same stream twice, even if it is empty.
+        let copied = length.filter(|_| request.has_body);
+        let bytes = copied.unwrap_or_default();
         copies.set(copies.get() + bytes);
         Self {
             task: context.task.clone(),
             bytes,
+            is_made: copied.is_some(),
             is_repeatable: !request.has_body || length.is_some(),
         }
-    }
-}
-
-impl BodyCopy {
-    /// Returns true if the host copies the body.
-    pub(super) const fn is_made(&self) -> bool {
-        self.bytes > 0
     }
 }
 
@@ -92,12 +90,20 @@ fn age_of_token(context: &RequestContext, session: &Session) -> Millis {
     seen.max(told)
 }
 
-/// Notes that the route has refused the session's new access token.
+/// Counts the session's access token among those that the route has refused, until the route accepts one. A token that
+/// replaces a refused one counts from the beginning: the route sees it only with the next request, if this one is not
+/// repeated.
 pub(super) fn note_refusal(context: &RequestContext, route: &Route, session: &Session) {
     let task = &context.task;
     let mut cache = task.isolate().session_cache.borrow_mut();
     let cached = cache.entry(&session.sid, &task.now());
     cached.count_refused_token(&route.prefix, session.generation);
+}
+
+/// Returns true if a response with this status shows that the upstream has accepted the access token. An upstream that is
+/// down or busy has not looked at it.
+pub(super) const fn accepts_token(status: u16) -> bool {
+    status < 500 && !matches!(status, 401 | 429)
 }
 
 /// Notes that the route has accepted the session's access token.
