@@ -311,19 +311,40 @@ test('state does not change if close() precedes the connection', async () => {
   )
 })
 
-/** As browsers do in a sandboxed frame, and if they block the site's data. */
+/** As browsers do in a sandboxed frame. */
 const forbidden = () => {
-  throw new DOMException('Failed to construct', 'SecurityError')
+  throw new DOMException('Failed to construct.', 'SecurityError')
 }
-
-test('shared worker that the browser forbids is replaced by a dedicated one', async () => {
-  const auth = create({ shared: forbidden, dedicated: () => new FakeWorker({ user: 'alice' }) })
-  await auth.connect()
-  assert.deepEqual(shown(auth.state), ['connected', 'alice', null])
-})
 
 test('worker that the browser forbids is worker_failed, and no error of the platform', async () => {
   const auth = create({ shared: forbidden })
   assert.equal(await codeOf(auth.connect()), 'worker_failed')
-  assert.match(auth.state.error.message, /does not create the worker.*Failed to construct/s)
+  assert.match(auth.state.error.message, /does not create the worker.*Failed to construct\. [A-Z]/s)
+})
+
+test('worker that the browser forbids later is worker_failed, too', async () => {
+  const first = new FakeWorker({ user: 'alice' })
+  const workers = [() => first]
+  const auth = create({ dedicated: () => (workers.shift() ?? forbidden)() })
+  await auth.connect()
+  first.fail('vault_crashed')
+  await settled()
+  assert.equal(auth.state.status, 'failed')
+  assert.equal(auth.state.error.code, 'worker_failed')
+})
+
+test('state has no error of the platform if a callback throws', async () => {
+  const before = { href: location.href, replaceState: history.replaceState }
+  location.href = 'https://app.example/callback?code=c&state=s.7'
+  // As Safari does after a hundred calls within seconds.
+  history.replaceState = forbidden
+  const auth = create({ dedicated: () => new FakeWorker() })
+  await auth.connect()
+  history.replaceState = before.replaceState
+  location.href = before.href
+  assert.equal(auth.state.error.code, 'worker_failed')
+  assert.match(
+    auth.state.error.message,
+    /the browser refused what the page needs: Failed to construct\. [A-Z]/,
+  )
 })

@@ -98,6 +98,18 @@ export const connect = async (
   // Declared here, because `resume()` may call handleCallback(), which clears this timer.
   let reminder: ReturnType<typeof setTimeout> | undefined
 
+  const make =
+    typeof worker === 'function' &&
+    (async () => {
+      try {
+        return await worker()
+      } catch (error: any) {
+        // An error of the platform would have a number for a code.
+        if (typeof error.code === 'string') throw error
+        return refuse('worker_failed', NOT_CREATED + error.message)
+      }
+    })
+
   const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {
     events.dispatchEvent(new CustomEvent(type, { detail }))
   }
@@ -163,7 +175,7 @@ export const connect = async (
   /** Connects to the vault of another worker. Resolves when the client uses this vault. */
   const succeed = (old: Connection) => {
     const successor = import('./connection/reconnect.js').then((loaded) =>
-      loaded.succeed(old, worker, open, timeout, client, refuse, () => session, events),
+      loaded.succeed(old, make, open, timeout, client, refuse, () => session, events),
     )
     successor.catch(() => old.on('unreplaced'))
     return successor
@@ -183,13 +195,7 @@ export const connect = async (
     (file) => (loaded = file),
     () => {},
   )
-  const make = async () => (typeof worker === 'function' ? worker() : worker)
-  const made = await make().catch((error) => {
-    // An error of the platform would have a number for a code.
-    if (typeof error.code === 'string') throw error
-    return refuse('worker_failed', `${NOT_CREATED}${error.message}`)
-  })
-  use(await open(made, timeout, client, worker))
+  use(await open(make ? await make() : (worker as AnyWorker), timeout, client, make))
   let resumed: Resumed | null = session && (from ?? 'vault')
   const auth: LazyClient = {
     get session() {
@@ -256,7 +262,7 @@ export const connect = async (
       }
       return session!
     },
-    handleCallback(url) {
+    async handleCallback(url) {
       clearTimeout(reminder)
       return handleCallback(connection, app, url)
     },

@@ -8,8 +8,10 @@ import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './a
 import { type AuthEvent, nextState } from './auth-state.js'
 import { createWorker, takeWorker } from './create-worker.js'
 import { connect, connectFrame } from '../connect.js'
+import { refuse } from '../errors/error-text.js'
 import { INITIAL_STATE } from './initial-state.js'
 import { listen } from '../listen.js'
+import { PLATFORM } from '../../protocol/message-keys.js'
 import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-target.js'
 
 /** Milliseconds. A vault that fails within this time after it has replaced another vault is not replaced. */
@@ -28,6 +30,16 @@ const prefetch = (href: string | URL) => {
     // An element of the page can be named `head`. The worker requests the module itself.
   }
 }
+
+/**
+ * Rejects with `error`. An error of the platform, such as that of a file which could not be loaded, becomes a
+ * `StrongroomError`: its own `code` is missing or a number.
+ */
+const rejectTyped = (error: any): Promise<never> =>
+  typeof error.code === 'string' ? Promise.reject(error) : refuse('worker_failed', PLATFORM + error.message)
+
+/** Loads the guard, which most pages do not need. */
+const loadGuard = () => import('../guards/guard.js').catch(rejectTyped)
 
 /** Returns the client's part of the state. */
 const view = ({ session, elsewhere, recordEnd }: LazyClient) => ({
@@ -104,17 +116,17 @@ export const createAuth = <Claims = DefaultClaims>(
     }
     const finish = async (next: LazyClient) => {
       let error: StrongroomErrorLike | null = null
-      const back = await callback.catch((failure) => (error = print(failure)))
+      const back = await callback.catch(rejectTyped).catch((failure) => (error = print(failure)))
       // An error that `onReturn` throws is reported as an unhandled rejection, and does not affect this connection.
       if (back?.returnTo) (async () => onReturn(back.returnTo))()
       // If the vault has failed in the meantime and is being replaced, wait for the new vault.
       if (opening !== opened) return ready!
       on({ status: 'connected', ...view(next), error })
       // Guards of the app wait for this promise, and then share the login that another site has begun.
-      if (back?.login) (await import('../guards/guard.js')).signIn(auth, back.login)
+      if (back?.login) (await loadGuard()).signIn(auth, back.login)
       return next
     }
-    const opening = (opened = open())
+    const opening = (opened = open().catch(rejectTyped))
     ready = opening.then(finish)
     ready.catch(fail)
     return ready
@@ -149,10 +161,11 @@ export const createAuth = <Claims = DefaultClaims>(
       if (state.error) on({ error: null })
       // Calls `login()` in the task of the click, so that the browser lets the popup open. Before the connection, calls
       // it in the turn in which the callback begins, so that the login waits for the callback.
-      const attempt =
+      const attempt = (
         state.status === 'connected'
           ? client!.login(login)
           : (start(), opened!.then((next) => next.login(login)))
+      ).catch(rejectTyped)
       // With this handler, an app may also ignore the promise.
       attempt.catch((error) => error.code === 'login_canceled' || on({ error }))
       return attempt
@@ -160,12 +173,12 @@ export const createAuth = <Claims = DefaultClaims>(
     logout: async (logout) => (await start()).logout(logout),
     async requireSession(login) {
       // Loads the file while the vault starts. If loading fails, the second import below reports the failure.
-      if (!state.session) import('../guards/guard.js').catch(() => {})
+      if (!state.session) loadGuard().catch(() => {})
       // If the connection fails, the error is in the state.
       await start().catch(() => {})
       // If the vault has stopped, waits for the vault that takes its place.
       if (state.session) await client!.reconnect().catch(() => {})
-      return state.session ?? (await import('../guards/guard.js')).signIn(auth, login)
+      return state.session ?? (await loadGuard()).signIn(auth, login)
     },
     async reconnect() {
       if (state.status === 'failed' && !isClosed) renew()

@@ -15,20 +15,23 @@ interface HandedOver {
 
 const globals = globalThis as { [HANDED_OVER]?: HandedOver | undefined }
 
-/**
- * Creates the app's worker. WebKit gets a dedicated worker, because its shared workers may end with a tab and cannot
- * store keys: docs/browsers.md. So does a page whose browser blocks the site's data, and no shared worker with them.
- */
-export const createWorker = ({ shared, dedicated }: WorkerSource): SharedWorker | Worker => {
-  if (dedicated && (!shared || !globalThis.SharedWorker || /^Apple/.test(navigator.vendor)))
-    return dedicated()
+/** Returns true if the browser blocks the site's data. Chromium then starts no shared worker, and does not say why. */
+const blocksData = () => {
   try {
-    return shared!()
-  } catch (error) {
-    if (dedicated) return dedicated()
-    throw error
+    return !localStorage
+  } catch {
+    return true
   }
 }
+
+/**
+ * Creates the app's worker. WebKit gets a dedicated worker, because its shared workers may end with a tab and cannot
+ * store keys: docs/browsers.md. So does a page whose browser blocks the site's data.
+ */
+export const createWorker = ({ shared, dedicated }: WorkerSource): SharedWorker | Worker =>
+  dedicated && (!shared || !globalThis.SharedWorker || /^Apple/.test(navigator.vendor) || blocksData())
+    ? dedicated()
+    : shared!()
 
 /** Hands the worker to the app. */
 export const handOver = (worker: Worker, { dedicated }: WorkerSource): void => {

@@ -143,7 +143,7 @@ export type Client = Partial<Record<Effect, (connection: Connection) => void>> &
  * event, which Chromium 156 sometimes does not fire for shared workers. A worker that runs other code does not respond
  * at all.
  *
- * @param make The argument `worker` of `connect()`.
+ * @param make The function that has made the worker, or `false` if `connect()` was given a worker.
  */
 export const open = (
   worker: Connection['at'],
@@ -169,9 +169,9 @@ export const open = (
     const post = (message: PageMessage, payload?: Payload) => {
       // Transfer every payload except a blob, which is passed by reference.
       const transfer = payload && !(payload instanceof Blob) ? [payload] : []
-      // JSON would omit an option whose value is a function, and the vault could not refuse this option. `true`
-      // replaces the function, and the vault refuses `true`.
-      const text = JSON.stringify(message, (_, value) => typeof value === 'function' || value)
+      // JSON would omit an option whose value is a function, and the vault could not refuse this option; and it throws
+      // for a BigInt. `true` replaces both, and the vault refuses `true`.
+      const text = JSON.stringify(message, (_, value) => /^(function|bigint)$/.test(typeof value) || value)
       port.postMessage([text, payload], transfer)
     }
     const connection: Connection = {

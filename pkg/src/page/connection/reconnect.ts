@@ -14,6 +14,7 @@ const TIME_LIMIT = 3
 
 /**
  * Connects to the vault of the worker that `make` creates now, and offers this connection to `old` as its successor.
+ * `make` is false if the page cannot create another worker.
  * Rejects if `old` has ended and no other vault responds.
  *
  * connect.ts passes in `open` and `refuse`, so that the bundle of this file does not contain copies of them.
@@ -23,7 +24,7 @@ const TIME_LIMIT = 3
  */
 export const succeed = async (
   old: Connection,
-  make: AnyWorker | Make,
+  make: Make | false,
   open: typeof Open,
   timeout: number,
   client: Client,
@@ -32,7 +33,7 @@ export const succeed = async (
   events: EventTarget,
 ): Promise<void> => {
   const isGone = !!old.state.why
-  if (typeof make !== 'function') {
+  if (!make) {
     if (!isGone) return
     return refuse(
       'unsupported',

@@ -85,10 +85,10 @@ const workerMadeBy = (make: () => unknown): Made | undefined => {
   const genuine = names.map((name) => scope[name])
   // Each constructor has a stub of its own.
   for (const name of names) scope[name] = class extends Stub {}
+  // Errors are ignored, because the function may use members of a worker that a stub lacks.
   try {
-    make()
+    Promise.resolve(make()).catch(() => {})
   } catch {
-    // The error is ignored, because the function may use members of a worker that a stub lacks.
   } finally {
     names.forEach((name, i) => (scope[name] = genuine[i]))
   }
@@ -105,8 +105,7 @@ const reported = (url: string): Promise<string | undefined> =>
     const read = (reports: Report[]) => {
       for (const { type, body } of reports) {
         // Some bodies have their members in JSON only.
-        const { blockedURL, disposition, effectiveDirective } = (JSON.parse(JSON.stringify(body)) ??
-          {}) as Blocked
+        const { blockedURL, disposition, effectiveDirective } = (body as Body | null)?.toJSON() ?? {}
         if (disposition !== 'enforce' || blockedURL !== url.replace(/#.*/, '')) continue
         if (type === 'coep') resolve(lacksPolicy(url))
         else if (/^(worker|child|script|default)-src/.test(effectiveDirective ?? ''))
@@ -121,10 +120,8 @@ const reported = (url: string): Promise<string | undefined> =>
     }, ENTRY_DELAY)
   })
 
-interface Blocked {
-  blockedURL?: string
-  disposition?: string
-  effectiveDirective?: string
+interface Body {
+  toJSON(): { blockedURL?: string; disposition?: string; effectiveDirective?: string }
 }
 
 const lacksPolicy = (url: string): string =>

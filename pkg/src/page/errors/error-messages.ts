@@ -9,6 +9,7 @@ import type { Announcement } from '../connection/connection.js'
 import {
   A_FUNCTION,
   LOCK_STOLEN,
+  PLATFORM,
   NO_ADDRESS,
   NO_CALLBACK,
   NO_OPTION,
@@ -70,6 +71,7 @@ const BY_KEY: Record<string, string> = {
   [THREW]: "the worker's file threw: ",
   [NOT_CREATED]:
     "the browser does not create the worker, in a sandboxed frame, because of worker-src in the page's policy, or because it blocks this site's data: ",
+  [PLATFORM]: 'a file of strongroom could not be loaded, or the browser refused what the page needs: ',
   [LOCK_STOLEN]:
     "script of this origin has stolen the lock by which the vault knows that this page is open (navigator.locks.request with 'steal')",
   [NO_WEBASSEMBLY]: 'this browser has no WebAssembly, as in the Lockdown Mode of Apple devices',
@@ -173,5 +175,6 @@ export const describeError = (code: string, message: string): string => {
   const form = BY_CODE[code] ?? ''
   const text = form.includes('%') ? form.replace('%', () => message) : expandMessage(message) || form
   const hint = code === 'wasm_failed' && message.endsWith(' 403') ? FORBIDDEN_BY_VITE : ''
-  return `${text}. ${ADVICE[message] ?? advice[code] ?? `See docs/errors.md#${code}.`}${hint}`
+  // The platform's own messages end with a period.
+  return `${text.replace(/\.$/, '')}. ${ADVICE[message] ?? advice[code] ?? `See docs/errors.md#${code}.`}${hint}`
 }
