@@ -16,7 +16,7 @@ interface HandedOver {
 const globals = globalThis as { [HANDED_OVER]?: HandedOver | undefined }
 
 /** Returns true if the browser blocks the site's data. Chromium then starts no shared worker, and does not say why. */
-const blocksData = () => {
+export const blocksData = (): boolean => {
   try {
     return !localStorage
   } catch {

@@ -2,6 +2,7 @@
  * Explains why a worker's script did not run. Browsers fire an `error` event without a reason, and a worker object does
  * not have its URL. A page loads this file only when a worker fails.
  */
+import { blocksData } from '../auth/create-worker.js'
 import { HANDSHAKE } from '../../protocol/messages.js'
 
 /** Milliseconds in which a worker whose file threw may still send its own reason through the port. */
@@ -48,6 +49,8 @@ export const explain = async (event: Event | undefined, make: unknown): Promise<
   if (!worker) return ''
   const signal = AbortSignal.timeout(TIME_LIMIT)
   const name = withoutQuery(worker.url)
+  if (worker.isShared && blocksData())
+    return `this browser blocks this site's data, and then does not start ${name} as a shared worker: give createAuth() a dedicated worker, too`
   const fault = (await reported(worker.url)) ?? (await findFault(worker, worker.url, new Set(), signal))
   if (fault) return fault
   return worker.isShared && (await runs(worker, signal))
