@@ -256,6 +256,40 @@ fn refused_assertion_is_logged_with_the_option() {
 }
 
 #[test]
+fn refused_secret_with_symbols_is_logged_with_the_way_out() {
+    let basic = |id: &str, secret: &str| {
+        client(
+            id,
+            &json!({ "method": "client_secret_basic", "secret": secret }),
+        )
+    };
+    let post = json!({ "method": "client_secret_post", "secret": "a+b/c=" });
+    for (changes, expected) in [
+        (basic("web", "a+b/c="), true),
+        (basic("web", "50%"), true),
+        (basic("https://app.example/", "letters"), true),
+        (basic("web", "letters-and_digits.123"), false),
+        (client("web", &post), false),
+    ] {
+        let mut host = Host::with(&changes);
+        let answer = reply(401, r#"{"error":"invalid_client"}"#);
+        host.provider.replies.push_back(("/token", Some(answer)));
+        let back = host.come_back("/auth/login");
+        host.arrive(&back);
+        let messages = host.fault_messages();
+        let names_it = messages
+            .iter()
+            .any(|text| text.contains("client_secret_post"));
+        assert_eq!(names_it, expected, "{changes}");
+        assert!(
+            messages
+                .iter()
+                .all(|text| !text.contains("a+b") && !text.contains("50%"))
+        );
+    }
+}
+
+#[test]
 fn unusable_client_key_is_reported_to_operator() {
     let key = Pair::generate();
     let jwk: Value = serde_json::from_str(&key.private_jwk("")).unwrap();
