@@ -184,8 +184,9 @@ codes! {
     /// A warning to the developer, with an app on loopback: no call to this API has got a response. The API cannot be
     /// reached, or the browser hides its responses.
     ApiUnreachable = "api_unreachable", "If the API runs, check its CORS headers (Access-Control-Allow-Origin, and Access-Control-Allow-Headers: authorization, also in responses to OPTIONS), and connect-src in the policy of the worker's file.";
-    /// The user left the page while the call was in flight, and the page has returned from the back-forward cache. A
-    /// request that was sent may have taken effect.
+    /// The user left the page while the call was in flight, and the page has returned from the back-forward cache; or
+    /// script of the page's origin has stolen the page's lock, and the page has connected again. A request that was sent
+    /// may have taken effect.
     PageLeft = "page_left", "Find out if the request has taken effect before you send it again.";
 
     section "The worker and its files";
@@ -202,7 +203,8 @@ codes! {
     /// The [standalone worker](standalone.md) could not fetch `strongroom.json`; the message says why.
     ConfigUnavailable = "config_unavailable", "Serve strongroom.json beside the standalone worker as application/json, without a redirect; the worker's connect-src must allow 'self'.";
     /// The vault stopped because of an internal error, or its worker was terminated. The secrets in the vault's memory
-    /// are gone.
+    /// are gone. Or script of the page's origin has stolen the page's lock four times in a minute, and the page does not
+    /// connect again by itself; the vault continues.
     VaultCrashed = "vault_crashed", "Call reconnect(), or reload the page; if the core trapped, please report it.";
     /// A user signed in in a newer version of the app, and the vault of this version has stopped
     /// ([deployment.md](deployment.md#a-new-deployment-while-tabs-are-open)).

@@ -254,3 +254,40 @@ function deferred() {
   const promise = new Promise((settle) => (resolve = settle))
   return { promise, resolve }
 }
+
+for (const kind of ['shared', 'dedicated']) {
+  test(`reload during a callback leads to the login’s returnTo, ${kind}`, time, async () => {
+    const app = apps[kind]
+    const page = await app.open()
+    await booted(page)
+    await page.evaluate(() => void auth.login({ returnTo: '/orders?a#b' }))
+    await page.waitForSelector('form')
+    const gate = deferred()
+    app.provider.faults.add('token', { times: 1, hold: gate.promise })
+    await giveConsent(page)
+    await page.waitForFunction(() => location.href.endsWith('/callback') && 'boot' in globalThis)
+    await page.reload()
+    assert.deepEqual(await booted(page), { value: { returnTo: '/orders?a#b' } })
+    gate.resolve()
+    // The note counts once, and only at the redirect URI.
+    await page.reload()
+    assert.deepEqual(await booted(page), { value: null })
+    await page.context().close()
+  })
+}
+
+test('page at another address than the interrupted callback goes nowhere', time, async () => {
+  const app = apps.dedicated
+  const page = await app.open()
+  await booted(page)
+  await page.evaluate(() => void auth.login({ returnTo: '/orders' }))
+  await page.waitForSelector('form')
+  const gate = deferred()
+  app.provider.faults.add('token', { times: 1, hold: gate.promise })
+  await giveConsent(page)
+  await page.waitForFunction(() => location.href.endsWith('/callback') && 'boot' in globalThis)
+  await page.goto(`${app.site.origin}/?elsewhere`)
+  assert.deepEqual(await booted(page), { value: null })
+  gate.resolve()
+  await page.context().close()
+})

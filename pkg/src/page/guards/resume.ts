@@ -176,7 +176,7 @@ const leavePage = (connection: Connection, app: number): Promise<void> =>
           const url = webUrl(message.url)
           const attempt = { at: Date.now(), returnTo, state: stateOf(url) }
           if (!recordAttempt(app, attempt)) return resolve()
-          writeNote(AWAY)
+          writeNote(AWAY + returnTo)
           location.replace(url)
           return true
         },

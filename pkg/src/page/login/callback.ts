@@ -5,7 +5,7 @@ import { hasParameters, isResponse, showUrl, stateOf, withoutResponse } from '..
 import type { CallbackResult } from '../api.js'
 import type { Connection } from '../connection/connection.js'
 import { refuse } from '../errors/error-text.js'
-import { AWAY, takeNote } from './note.js'
+import { AWAY, takeNote, writeNote } from './note.js'
 
 type Result = Promise<CallbackResult | null>
 
@@ -52,7 +52,7 @@ export const handleCallback = (
   const note = takeNote()
   if (!isResponse(url, app)) {
     // The callback page has finished the login, and has sent the browser here.
-    const isFinished = note && note !== AWAY
+    const isFinished = note && !note.startsWith(AWAY)
     if (!isFinished && !hasParameters(url)) return Promise.resolve(null)
     const result = import('./login.js').then((login) =>
       isFinished ? login.finished(note, refuse) : login.askVault(connection, url, !!note),
@@ -63,10 +63,25 @@ export const handleCallback = (
   const clean = withoutResponse(url).href
   // The response is removed before anything else happens, so that the authorization code does not stay in the URL, the
   // history or a Referer.
-  if (url.href === location.href) showUrl(clean)
+  const isShown = url.href === location.href
+  if (isShown) showUrl(clean)
   const result = finish(connection, url)
+  if (isShown) leaveNote(clean, note?.slice(AWAY.length) || '/', result)
   handled.set(url.href, result)
   return track(result, clean)
+}
+
+/**
+ * Leaves a note while a callback is in flight: if the user reloads the page, its URL has no response any more, and the app
+ * continues at `returnTo` instead of staying at the redirect URI.
+ */
+const leaveNote = (at: string, returnTo: string, result: Result): void => {
+  try {
+    writeNote(JSON.stringify({ state: null, returnTo, at }))
+  } catch {
+    return
+  }
+  result.then(takeNote, takeNote)
 }
 
 /** Passes the response to the vault. */
@@ -75,6 +90,7 @@ const finish = async (connection: Connection, url: URL): Result => {
   const response = await connection.query({ t: 'callback', url: url.href, mayRepeat: true })
   if (response.t !== 'navigate') return { returnTo: response.returnTo }
   // The login has expired at the provider, so the browser goes there again.
+  takeNote()
   location.replace(response.url)
   return new Promise(() => {})
 }

@@ -105,7 +105,7 @@ export const login = (
     const go = async (url: URL) => {
       if (open) return void stops.push(openByApp(connection, url, open, giveUp, refuse))
       try {
-        writeNote(AWAY, popup ?? window)
+        writeNote(AWAY + request.returnTo, popup ?? window)
         if (!popup) sessionStorage.setItem(LAST_OPTIONS, demand)
       } catch {
         // Without the stored options, a guard that asks for a step-up each time causes another login each time.
@@ -171,9 +171,13 @@ export const login = (
     stops.push(listen(window, 'pageshow', back))
   })
 
-/** Reports the result of the login that the callback page has finished: src/callback/finish-login.ts. */
-export const finished = async (note: string, refuse: typeof Refuse): Promise<CallbackResult> => {
-  const { code, message, returnTo }: LoginNote = JSON.parse(note)
+/**
+ * Reports the result of the login that the callback page has finished (src/callback/finish-login.ts), or that the user has
+ * interrupted by a reload.
+ */
+export const finished = async (note: string, refuse: typeof Refuse): Promise<CallbackResult | null> => {
+  const { code, message, returnTo, at }: LoginNote = JSON.parse(note)
+  if (at && at !== location.href) return null
   if (!code) return { returnTo }
   return refuse(code, message).catch((error) => {
     throw Object.assign(error, { returnTo })

@@ -1,13 +1,14 @@
 /**
  * The note about this tab's last login by redirect, in sessionStorage. The next page of the app takes it.
  *
- * A page that leaves for the provider writes `AWAY`. A response without `state` counts only if the page has this note.
- * The callback page replaces it by the result of the login (src/callback/finish-login.ts).
+ * A page that leaves for the provider writes `AWAY` and the path of the login's `returnTo`. A response without `state` counts
+ * only if the page has this note. The callback page replaces it by the result of the login (src/callback/finish-login.ts),
+ * and so does a page that finishes the login itself, for the case that the user reloads it meanwhile.
  */
 
 const NOTE = 'strongroom.login'
 
-/** The note of a page that has left for the provider. */
+/** The beginning of the note of a page that has left for the provider. No result of a login begins like this. */
 export const AWAY = 'away'
 
 /** The result of a login that the callback page has finished. */
@@ -20,6 +21,8 @@ export interface LoginNote {
   state: string | null
   /** The path at which the app continues. */
   returnTo: string
+  /** The only URL at which the note counts. Without it, the note counts on the tab's next page. */
+  at?: string
   /** The error with which the login failed. */
   code?: string
   message?: string
