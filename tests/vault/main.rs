@@ -14,6 +14,7 @@ mod api_failures;
 mod callback;
 mod calls;
 mod claims;
+mod clocks;
 mod custom_login;
 mod device;
 mod dpop;
