@@ -442,13 +442,17 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
     let mut refusals = 0;
     let mut first_failure: Option<String> = None;
     loop {
-        // Another flight may have taken the lease over, and recorded the successor.
+        // The metadata may have expired since `rotate` loaded it.
+        let metadata = documents::metadata(task).await;
+        // Another flight may have taken the lease over in the meantime, and recorded the successor.
         if !lease::outlasts_a_write(task) {
             return transient(LEASE_LOST);
         }
-        let response = tokens::send_refresh(task, session).await;
-        let outcome = match response {
-            Ok(response) => refresh_policy::classify(&response, task.config().flow.wanted_tokens()),
+        let outcome = match metadata {
+            Ok(metadata) => {
+                let response = tokens::send_refresh(task, &metadata, session).await;
+                refresh_policy::classify(&response, task.config().flow.wanted_tokens())
+            }
             Err(_) => transient(msg!("the provider's metadata could not be loaded")),
         };
         // After an unusable response, the provider refuses the repeated request, because the refresh token is consumed.

@@ -144,6 +144,29 @@ fn without_a_time_a_replay_is_certain_after_an_hour() {
     }
 }
 
+/// The record of a session that is refreshed each minute keeps the times of an hour.
+#[test]
+fn without_a_time_a_replay_ends_an_active_session_too() {
+    for (minutes, is_certain) in [(55, false), (75, true)] {
+        let mut world = World::new(Setup {
+            has_time: false,
+            idle: 43_200,
+            ..Setup::default()
+        });
+        let alice = world.signed_in("alice", 0);
+        let copy = world.copy_of(alice);
+        for _ in 0..minutes {
+            world.pass(61_000);
+            world.call(alice, 0);
+            world.answer_all();
+        }
+        world.kill(1);
+        let replay = world.call(copy, 1);
+        world.answer_all();
+        assert_eq!(served(&world, replay), !is_certain);
+    }
+}
+
 #[test]
 fn clock_that_jumps_during_a_refresh_sends_no_second_token() {
     for is_steady in [true, false] {

@@ -69,6 +69,29 @@ fn replaced_cookie_is_valid_during_grace_period_only() {
     }
 }
 
+/// Many generations begin within a long grace period.
+#[test]
+fn replaced_cookie_is_found_after_a_long_grace_period() {
+    for (refreshes, is_found) in [(9, false), (12, true), (40, true)] {
+        let mut world = World::new(Setup {
+            grace: 600,
+            ..Setup::default()
+        });
+        let alice = world.signed_in("alice", 0);
+        let copy = world.copy_of(alice);
+        for _ in 0..refreshes {
+            world.pass(61_000);
+            for _ in 0..2 {
+                world.call(alice, 0);
+                world.answer_all();
+            }
+        }
+        let replay = world.call(copy, 1);
+        world.answer_all();
+        assert_eq!(served(&world, replay), !is_found, "{refreshes}");
+    }
+}
+
 #[test]
 fn grace_period_counts_from_request_arrival() {
     let (mut world, alice) = expired(Setup {

@@ -220,6 +220,29 @@ fn holder_renews_lease_while_provider_is_slow() {
     }
 }
 
+/// Bob's refresh fetches the keys, and Alice's waits for them with her new tokens, for longer than a lease lasts.
+#[test]
+fn holder_renews_lease_while_another_flight_fetches_keys() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let users = ["alice", "bob"].map(|user| world.signed_in(user, 0));
+        world.pass(61_000);
+        for _ in 0..6 {
+            world.fault(Site::Provider(Endpoint::Keys), Fault::LostBefore);
+        }
+        world.call(users[0], 1);
+        world.pass(300);
+        world.call(users[1], 1);
+        world.pass(10_500);
+        world.call(users[0], 0);
+        world.answer_all();
+        let later = world.call(users[0], 0);
+        world.answer_all();
+        assert!(served(&world, later));
+        assert_eq!(world.watch.rotations, 2);
+    }
+}
+
 #[test]
 fn renewed_lease_is_committed_without_a_read() {
     let (mut world, alice) = expired(Setup {

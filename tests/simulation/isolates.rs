@@ -187,11 +187,10 @@ impl fmt::Display for Tally {
         let lost = |loss| self.losses.get(&loss).copied().unwrap_or_default();
         write!(
             f,
-            "  allowed losses of a successor: {} with the provider's response and beyond its leeway, {} with an isolate that died, {} that the coordinator did not take, {} that came after the intent had run out, {} by an isolate that could not know of a lost intent, {} by a request that the next one overtook",
+            "  allowed losses of a successor: {} with the provider's response and beyond its leeway, {} with an isolate that died, {} that the coordinator did not take, {} by an isolate that could not know of a lost intent, {} by a request that the next one overtook",
             lost(Loss::Response),
             lost(Loss::Isolate),
             lost(Loss::Commit),
-            lost(Loss::Slow),
             lost(Loss::Intent),
             lost(Loss::Overtaken)
         )

@@ -86,6 +86,7 @@ pub(crate) fn controls() -> Result<()> {
             broken(&copy).args(isolates).run_quietly()
         },
     )?;
+    let mut missed = Vec::new();
     for variant in VARIANTS {
         let lives = match variant.is_of_isolates() {
             true => Lives::Isolates,
@@ -94,10 +95,18 @@ pub(crate) fn controls() -> Result<()> {
         let options = ["--sessions", SESSIONS, "--expect", variant.noticed_by];
         let options = [&["--"], lives.option(), &options].concat();
         let label = format!("noticed: {}", variant.fault);
-        step(&label, Output::Quiet, || {
+        let noticed = step(&label, Output::Quiet, || {
             let run = broken(&copy).args(options);
             run.env(VARIABLE, variant.control).run_quietly()
-        })?;
+        });
+        // All controls run, so that one run shows every rule that nothing notices any more.
+        if let Err(error) = noticed {
+            eprintln!("{error:#}");
+            missed.push(variant.control);
+        }
+    }
+    if !missed.is_empty() {
+        bail!("the simulation no longer notices: {}", missed.join(", "));
     }
     Ok(())
 }

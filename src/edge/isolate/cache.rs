@@ -126,9 +126,11 @@ impl CachedSession {
         }
     }
 
-    /// Forgets the refused tokens of a route that has accepted one.
-    pub(in crate::edge) fn forget_refused_tokens(&mut self, route: &str) {
-        self.refused_tokens.retain(|refused| refused.route != route);
+    /// Forgets the refused tokens of a route that has accepted the token of this generation. A token that the route has also
+    /// refused does not count: another token would be refused for the same reason.
+    pub(in crate::edge) fn forget_refused_tokens(&mut self, route: &str, generation: u64) {
+        self.refused_tokens
+            .retain(|refused| refused.route != route || refused.generation == generation);
     }
 
     /// Returns the time since which this isolate has seen the same intents.

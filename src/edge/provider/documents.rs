@@ -10,6 +10,7 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::edge::io::BEAT;
 use crate::edge::provider::requests;
+use crate::edge::store::lease;
 use crate::edge::task::{FlightGuard, Task, boxed};
 use crate::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
 use crate::oauth::metadata::{self, Metadata, Search};
@@ -104,6 +105,8 @@ async fn await_flight(task: &Task, name: &str) -> bool {
             break;
         }
         task.sleep(Some(awaited), left.min(BEAT)).await;
+        // A flight that refreshes may have its new tokens already, and waits for the keys of their ID token.
+        boxed(lease::renew(task)).await;
     }
     true
 }

@@ -1,28 +1,32 @@
 //! Requests that contain a session's refresh token: the refresh and the revocation.
 
 use crate::Secret;
-use crate::base::error::{Code, Result};
+use crate::base::error::Code;
 use crate::base::http::Outcome;
 use crate::edge::provider::documents;
 use crate::edge::provider::dpop;
 use crate::edge::provider::requests;
 use crate::edge::session::Session;
 use crate::edge::task::Task;
+use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint;
 
 /// Largest number of attempts to revoke a refresh token.
 const REVOCATIONS: u32 = 2;
 
 /// Sends a refresh request with a session's refresh token.
-pub(in crate::edge) async fn send_refresh(task: &Task, session: &Session) -> Result<Outcome> {
-    let metadata = documents::metadata(task).await?;
+pub(in crate::edge) async fn send_refresh(
+    task: &Task,
+    metadata: &Metadata,
+    session: &Session,
+) -> Outcome {
     let Some(refresh_token) = &session.refresh_token else {
-        return Ok(Outcome::Failed);
+        return Outcome::Failed;
     };
     let client_id = &task.config().client.id;
     let request =
         token_endpoint::refresh_request(&metadata.token_endpoint, client_id, refresh_token);
-    Ok(dpop::send_proven(task, request, session.key.as_ref()).await)
+    dpop::send_proven(task, request, session.key.as_ref()).await
 }
 
 /// Revokes a session's refresh token: see [`revoke_refresh_token`]. The session is over even if the revocation fails.

@@ -90,7 +90,7 @@ fn age_of_token(context: &RequestContext, session: &Session) -> Millis {
     seen.max(told)
 }
 
-/// Counts the session's access token among those that the route has refused, until the route accepts one. A token that
+/// Counts the session's access token among those that the route has refused, until the route accepts another one. A token that
 /// replaces a refused one counts from the beginning: the route sees it only with the next request, if this one is not
 /// repeated.
 pub(super) fn note_refusal(context: &RequestContext, route: &Route, session: &Session) {
@@ -110,7 +110,7 @@ pub(super) const fn accepts_token(status: u16) -> bool {
 pub(super) fn note_success(context: &RequestContext, route: &Route, session: &Session) {
     let mut cache = context.task.isolate().session_cache.borrow_mut();
     if let Some(cached) = cache.get_mut(&session.sid) {
-        cached.forget_refused_tokens(&route.prefix);
+        cached.forget_refused_tokens(&route.prefix, session.generation);
     }
 }
 

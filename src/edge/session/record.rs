@@ -39,8 +39,8 @@ const BOUND_VERSION: &str = "2";
 /// may be in flight.
 const REMEMBERED: Millis = Millis::from_secs(120);
 
-/// Largest number of presented generations that a record keeps.
-const MOST_PRESENTED: usize = 8;
+/// Largest number of presented generations that a record keeps: enough for an hour of tokens that live for half a minute.
+const MOST_PRESENTED: usize = 128;
 
 /// The life of an intent that is not renewed. Another flight takes over after it has seen the same intent for this long.
 pub(in crate::edge) const LEASE: Millis = Millis::from_secs(8);
@@ -176,7 +176,8 @@ impl Record {
         }
     }
 
-    /// Returns the record after a cookie of `generation` was presented, or `None` if the record does not change.
+    /// Returns the record after a cookie of `generation` was presented, or `None` if the record does not change. `grace` is the
+    /// longest time after which a copy of an earlier cookie must be found.
     #[must_use]
     pub fn with_presented(&self, generation: u64, grace: Millis, at: UnixMillis) -> Option<Self> {
         let is_known = self
@@ -519,10 +520,10 @@ mod tests {
     }
 
     #[test]
-    fn at_most_eight_presented_generations_are_kept() {
-        let presented: Vec<_> = (1..=8).map(|generation| (generation, 0)).collect();
-        let record = record(9, &presented);
-        assert_eq!(remembered(&record, 9, 1), [2, 3, 4, 5, 6, 7, 8, 9]);
+    fn number_of_presented_generations_is_limited() {
+        let presented: Vec<_> = (1..=128).map(|generation| (generation, 0)).collect();
+        let record = record(129, &presented);
+        assert_eq!(remembered(&record, 129, 1), (2..=129).collect::<Vec<_>>());
     }
 
     #[test]

@@ -125,8 +125,6 @@ pub enum Loss {
     Isolate,
     /// The coordinator did not store the commit.
     Commit,
-    /// The refresh took longer than the lifetime of its intent.
-    Slow,
     /// The coordinator lost the intent, and a later isolate could not know it.
     Intent,
     /// No successor was lost: a repeated request reached the provider before an earlier request, for which the host no
@@ -168,7 +166,6 @@ pub struct Watch {
     recheck: u64,
     idle: u64,
     absolute: u64,
-    lease: u64,
     /// Requests in flight.
     pub open: BTreeSet<VisitId>,
     pub accounts: BTreeMap<String, Account>,
@@ -235,7 +232,6 @@ impl Watch {
             recheck: setup.recheck * 1000,
             idle: setup.idle * 1000,
             absolute: setup.absolute * 1000,
-            lease: LEASE,
             open: BTreeSet::new(),
             accounts: BTreeMap::new(),
             families: BTreeMap::new(),
@@ -512,7 +508,6 @@ impl World {
     /// Records that the provider has acted on a refresh token.
     pub(super) fn rotated(&mut self, id: VisitId, token: &str, rotation: Rotation, sent: u64) {
         let (i, place) = Provider::place(token);
-        let now = self.now;
         match rotation {
             Rotation::Fresh => {
                 self.watch.rotations += 1;
@@ -546,10 +541,6 @@ impl World {
                     Some(Loss::Isolate)
                 } else if visit.coordinator_failed {
                     Some(Loss::Commit)
-                } else if visit.state != State::Answered
-                    && now >= rotated.sent + self.watch.lease - SKEW
-                {
-                    Some(Loss::Slow)
                 } else if [id, rotated.by]
                     .iter()
                     .any(|id| self.cannot_know_intent(*id, i))
