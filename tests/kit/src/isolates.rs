@@ -256,6 +256,8 @@ pub struct Visit {
     path: String,
     /// The bound cookie of the request.
     bound_cookie: Option<String>,
+    /// The browser sends its cookies.
+    has_cookies: bool,
     /// The key with which the browser signs this request.
     key: Option<String>,
     /// The time until which the handler must accept the signed challenge in this request.
@@ -382,7 +384,12 @@ enum Todo {
     /// The handler's response reaches the browser.
     Given(VisitId),
     /// The browser answers an offer to register a key.
-    Register { browser: usize, challenge: String },
+    Register {
+        browser: usize,
+        challenge: String,
+        /// The offer was in a response to the page, and not in that of a login.
+        is_second: bool,
+    },
     /// The page asks for its session.
     Ask(usize),
     /// The page signs its user in again.
@@ -566,7 +573,11 @@ impl World {
                 about,
             } => self.arrive(visit, serial, *reply, &about),
             Todo::Given(visit) => self.receive(visit),
-            Todo::Register { browser, challenge } => self.register(browser, &challenge),
+            Todo::Register {
+                browser,
+                challenge,
+                is_second,
+            } => self.register(browser, &challenge, is_second),
             Todo::Ask(browser) => self.ask_again(browser),
             Todo::SignIn(browser) => self.sign_in_again(browser),
             Todo::GiveUp(visit) => self.give_up(visit),

@@ -131,6 +131,10 @@ pub(in crate::edge) async fn offer_again(
     if !is_due || jar.bound().is_none() {
         return;
     }
+    // The session may be bound already: the coordinator may have accepted a binding although the registration failed.
+    if boxed(record_store::fetch(task, session)).await.is_err() {
+        return;
+    }
     let cookie = if has_failed {
         jar.clear(&jar.unbound())
     } else {

@@ -99,6 +99,8 @@ impl World {
         self.tell(|| {
             format!("visit {id}: {purpose:?} of browser {browser:?} at isolate {isolate}")
         });
+        // After a login at a provider on another site, browsers send no cookies with these requests.
+        let has_cookies = !matches!(purpose, Purpose::Bind | Purpose::Renew);
         self.visits.push(Visit {
             browser,
             refresh: None,
@@ -112,6 +114,7 @@ impl World {
             cookie: None,
             path: path.to_owned(),
             bound_cookie: None,
+            has_cookies,
             key: None,
             is_answer_until: None,
             was_skipped: false,
@@ -134,9 +137,8 @@ impl World {
         let now = self.now;
         let visit = &self.visits[id];
         let (isolate, purpose, path) = (visit.isolate, visit.purpose, visit.path.clone());
-        // After a login at a provider on another site, browsers send no cookies with these requests.
         let is_by_browser = matches!(purpose, Purpose::Bind | Purpose::Renew);
-        let browser = visit.browser.filter(|_| !is_by_browser);
+        let browser = visit.browser.filter(|_| visit.has_cookies);
         let browser = browser.map(|browser| &self.browsers[browser]);
         let of = |name: &str| {
             let mut all = browser.into_iter().flat_map(|browser| browser.cookies(now));
@@ -222,6 +224,7 @@ impl World {
             cookie: None,
             path: String::new(),
             bound_cookie: None,
+            has_cookies: false,
             key: None,
             is_answer_until: None,
             was_skipped: false,
@@ -325,7 +328,7 @@ impl World {
             Purpose::Bind => self.registered(id, browser, &given),
             Purpose::Renew => self.renewed(id, browser, &given),
             _ if given.lacks_proof() => self.refused_without_key(id, browser),
-            _ => self.offered(browser, &given),
+            purpose => self.offered(browser, &given, purpose == Purpose::Session),
         }
         if purpose == Purpose::Login
             && let Some(location) = given.header("location")

@@ -125,7 +125,7 @@ impl World {
     }
 
     /// Registers a new key if the response offers it.
-    pub(super) fn offered(&mut self, browser: usize, given: &Given) {
+    pub(super) fn offered(&mut self, browser: usize, given: &Given, is_second: bool) {
         let Some(offer) = given.header(REGISTRATION).map(str::to_owned) else {
             return;
         };
@@ -136,14 +136,20 @@ impl World {
         let challenge = text_after(&offer, "challenge=\"").unwrap().to_owned();
         let delay = match self.dice.roll(10) {
             _ if !self.weather.uneven => 1,
+            _ if is_second => self.up_to(30_000),
             0..6 => self.up_to(300),
             6..9 => self.up_to(4000),
             _ => self.up_to(30_000),
         };
-        self.after(delay, Todo::Register { browser, challenge });
+        let register = Todo::Register {
+            browser,
+            challenge,
+            is_second,
+        };
+        self.after(delay, register);
     }
 
-    pub(super) fn register(&mut self, browser: usize, challenge: &str) {
+    pub(super) fn register(&mut self, browser: usize, challenge: &str, is_second: bool) {
         self.keys += 1;
         let name = format!("key {}", self.keys);
         let key = base64url::encode(&pkce::sha256(name.as_bytes()));
@@ -151,6 +157,7 @@ impl World {
         let body = Some(challenge.to_owned());
         let id = self.enroll(Some(browser), isolate, Purpose::Bind, "/auth/bind", body);
         self.visits[id].key = Some(key.clone());
+        self.visits[id].has_cookies = is_second;
         let request = Request {
             bound_response: Some(signed(&key, challenge, true)),
             ..by_browser()
@@ -172,6 +179,10 @@ impl World {
         } else if given.status == 503 {
             let delay = self.up_to(20_000);
             self.after(delay, Todo::Ask(browser));
+            // A second tab may ask at the same time. It gets another offer, for which the browser makes another key.
+            if self.dice.roll(3) == 0 {
+                self.after(delay, Todo::Ask(browser));
+            }
         }
     }
 

@@ -406,9 +406,10 @@ impl World {
 
     pub(super) fn began(&mut self, id: VisitId) {
         let now = self.now;
-        let cookie = self.visits[id].cookie.clone();
-        let presented = cookie.and_then(|cookie| self.reading(&cookie));
-        let presented = presented.or_else(|| self.named_by_device(id));
+        let presented = self.named_by_device(id).or_else(|| {
+            let cookie = self.visits[id].cookie.clone();
+            self.reading(&cookie?)
+        });
         let Some(presented) = presented else {
             if self.visits[id].purpose == Purpose::BackChannel {
                 let family = family_of(self.visits[id].body.as_deref().unwrap());
