@@ -300,6 +300,20 @@ fn registration_during_an_outage_is_offered_again() {
     assert_eq!(device.register_with_cookies(&mut host, &offer).status, 200);
 }
 
+/// Without the record, nobody knows if the failed registration has bound the session. A second key would end it.
+#[test]
+fn registration_is_not_offered_again_before_the_record_was_read() {
+    let mut host = host();
+    let offer = sign_in(&mut host).unwrap();
+    fail(&mut host, &offer);
+    host.failing = vec!["Read"];
+    let response = host.call("GET", "/auth/session").own();
+    assert!(Offer::of(&response).is_none());
+    host.failing.clear();
+    let response = host.call("GET", "/auth/session").own();
+    assert!(Offer::of(&response).is_some(), "the cookie is kept");
+}
+
 #[test]
 fn bound_cookie_is_host_only_lax_and_short() {
     let mut host = host();
