@@ -7,6 +7,7 @@
 
 pub(crate) mod apis;
 mod faults;
+pub(crate) mod flow;
 pub(crate) mod identity;
 pub(crate) mod login;
 mod options;
@@ -17,85 +18,38 @@ pub(crate) mod session;
 
 use crate::prelude::*;
 
-use crate::base::clock::Millis;
 use crate::base::error::Result;
-use crate::codec::json::Object;
 use crate::codec::url::Url;
 use crate::egress::policy::EgressPolicy;
-use crate::oauth::identity::Members;
-use crate::oauth::jwks::Algorithm;
-use crate::oauth::metadata::{self, Metadata};
+use crate::oauth::metadata::Metadata;
 use crate::oauth::pkce;
-use crate::oauth::token_endpoint::{Scheme, Wanted};
 
 pub(crate) use faults::Faults;
+pub use flow::Flow;
 pub use login::{CustomLogin, LoginOptions};
 pub(crate) use reader::{Options, Seconds, fault};
-pub use request::Pushing;
 use request::RedirectUri;
+pub use request::{Pushing, Redirection};
 pub use session::{Limits, Persist};
 
 /// The longest configuration, in bytes of JSON.
 pub const MAX_CONFIG: usize = 64 * 1024;
 
-pub(crate) const TIME_LIMIT: Seconds = Seconds {
-    least: 1,
-    most: 120,
-    why: msg!("it must be a whole number of seconds from 1 to 120"),
-};
-
-pub(crate) const TOLERANCE: Seconds = Seconds {
-    least: 0,
-    most: 600,
-    why: msg!("it must be a whole number of seconds from 0 to 600"),
-};
-
 /// A validated configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The provider's issuer identifier.
-    pub issuer: String,
-    /// The client identifier (RFC 6749 2.2).
-    pub client_id: String,
+    /// The client and its provider.
+    pub flow: Flow,
     /// The absolute URL that the provider redirects to.
     pub redirect_uri: Url,
-    /// The scopes to request, separated by single spaces (RFC 6749 3.3).
-    pub scope: String,
     /// The rules for calls with an access token.
     pub rules: EgressPolicy,
-    /// The limits on the duration of a session.
-    pub limits: Limits,
     /// The place where sessions are kept. Vaults of the same origin, issuer and client share a stored session.
     pub persist: Persist,
-    /// The claims that a page may see, besides `sub`.
-    pub claims: Vec<String>,
-    /// Without OpenID Connect, the members of a response that say who the user is.
-    pub identity: Option<Members>,
-    /// The only accepted signing algorithm of ID tokens, if the configuration pins one.
-    pub id_token_alg: Option<Algorithm>,
-    /// The audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
-    pub trusted_audiences: Vec<String>,
-    /// True if the `UserInfo` endpoint is asked for claims after each login (OIDC Core 5.3).
-    pub asks_user_info: bool,
-    /// True if tokens must be bound to a key (RFC 9449).
-    pub binds_tokens: bool,
     /// The provider's metadata, if it is configured instead of discovered.
     pub metadata: Option<Box<Metadata>>,
-    /// Members that replace or extend the discovered metadata.
-    pub metadata_members: Option<Object>,
-    /// Additional parameters for the authorization request, encoded.
-    pub authorization_params: String,
     /// The option `par`.
     pub pushing: Pushing,
-    /// True if each login that is not silent asks for consent (`prompt=consent`).
-    pub asks_consent: bool,
-    /// The tolerated difference between the provider's clock and the device's.
-    pub clock_tolerance: Millis,
-    /// The timeout of requests to the provider.
-    pub request_timeout: Millis,
-    /// The timeout of a refresh request. It is longer than that of other requests, because the provider may have
-    /// consumed the refresh token that a repetition would send.
-    pub refresh_timeout: Millis,
     /// Optional features of logins.
     pub login: LoginOptions,
     /// True if pages learn the detailed reason when the provider ends a session or requires interaction.
@@ -110,71 +64,26 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns the authentication scheme of access tokens.
-    #[must_use]
-    pub const fn scheme(&self) -> Scheme {
-        if self.binds_tokens {
-            Scheme::Dpop
-        } else {
-            Scheme::Bearer
-        }
-    }
-
     /// Returns true if sessions are stored, in encrypted form.
     #[must_use]
     pub const fn stores_sessions(&self) -> bool {
         !matches!(self.persist, Persist::Memory)
     }
 
-    /// Returns true if a login has an ID token (OIDC Core 3.1.2.1).
+    /// Returns the redirection endpoint with this URI, which is the configured one or has another port.
     #[must_use]
-    pub const fn has_openid(&self) -> bool {
-        self.identity.is_none()
-    }
-
-    /// Returns the response that this client wants from the token endpoint.
-    #[must_use]
-    pub fn wanted_tokens(&self) -> Wanted<'_> {
-        let members = self.identity.as_ref();
-        Wanted {
-            scheme: self.scheme(),
-            members: members.map(|members| (members, self.claims.as_slice())),
+    pub const fn redirection<'a>(&self, uri: &'a Url) -> Redirection<'a> {
+        Redirection {
+            uri,
+            uses_fragment: self.login.uses_fragment,
         }
-    }
-
-    /// Returns the metadata that this client expects.
-    #[must_use]
-    pub fn expected_metadata(&self) -> metadata::Expected<'_> {
-        metadata::Expected {
-            configured: self.metadata_members.as_ref(),
-            ..provider::expected(&self.issuer, self.identity.as_ref())
-        }
-    }
-
-    /// Returns the address that says who the user is, if the configuration has one.
-    #[must_use]
-    pub fn profile(&self) -> Option<&Url> {
-        self.identity.as_ref()?.profile.as_ref()
-    }
-
-    /// Returns the name of the channel for hints about sign-outs between the vaults of this issuer and client:
-    /// `src/vault/hints.rs`. If the format of hints changes, the name must change too.
-    #[must_use]
-    pub fn channel(&self) -> String {
-        ["strongroom hints 1 ", &self.issuer, " ", &self.client_id].concat()
     }
 
     /// Returns the name of the channel for hints about sign-ins. Its name contains the redirect URI, because two apps of
     /// one client would otherwise take each other for deployments of one app.
     #[must_use]
     pub fn sign_in_channel(&self) -> String {
-        [&self.channel(), " ", self.redirect_uri.href()].concat()
-    }
-
-    /// Returns a hash of issuer and client, which tells this app from other apps of its origin.
-    #[must_use]
-    pub fn app(&self) -> u32 {
-        fingerprint(&self.channel())
+        [&self.flow.channel(), " ", self.redirect_uri.href()].concat()
     }
 
     /// Takes the provider's metadata out of the configuration. Returns `None` if the configuration contains no
@@ -199,50 +108,33 @@ impl Config {
         options.refuse_unknown(options::VAULT);
         let session = session::options(&options);
         session.refuse_unknown(options::SESSION);
-        let issuer = provider::issuer(&options);
-        let (identity, claims) = identity::read(&options);
-        let metadata =
-            provider::metadata(&options, &provider::expected(&issuer, identity.as_ref()));
-        let mut rules = apis::rules(&options, &base, &issuer, metadata.as_deref());
+        let client_id = request::client_id(&options, "clientId");
+        let flow = Flow::read(&options, client_id, None, Limits::read(&session));
+        let expected = provider::expected(&flow.issuer, flow.identity.as_ref());
+        let metadata = provider::metadata(&options, &expected);
+        let mut rules = apis::rules(&options, &base, &flow.issuer, metadata.as_deref());
         let persist = Persist::read(&session);
         if persist == Persist::Escrow {
             // The vault requests the escrowed sealing key from this URL.
             rules.forbid(&[base.href()]);
         }
         let redirect_uri = RedirectUri::read(&options, base);
-        let request_timeout = options.seconds("requestTimeout", 10, &TIME_LIMIT);
-        let refresh_timeout = options.seconds("refreshTimeout", 30, &TIME_LIMIT);
         let mut config = Self {
+            flow,
             rules,
-            client_id: request::client_id(&options, "clientId"),
-            scope: request::scope(&options, identity.is_none()),
-            limits: Limits::read(&session),
             persist,
-            claims,
-            identity,
-            id_token_alg: identity::id_token_alg(&options),
-            trusted_audiences: identity::trusted_audiences(&options),
-            asks_user_info: identity::asks_user_info(&options),
-            binds_tokens: options.boolean("dpop"),
-            authorization_params: request::authorization_params(&options),
+            metadata,
             pushing: Pushing::read(&options),
-            asks_consent: request::asks_consent(&options),
-            clock_tolerance: options.seconds("clockTolerance", 60, &TOLERANCE),
-            request_timeout,
-            refresh_timeout: refresh_timeout.max(request_timeout),
             login: LoginOptions::read(&options, &redirect_uri),
             tells_reasons: options.boolean("reasons"),
             may_inspect: options.boolean("inspect"),
             redirect_uri: redirect_uri.url,
             build,
             is_dedicated: false,
-            issuer,
-            metadata,
-            metadata_members: None,
         };
         match faults.into_error() {
             None => {
-                config.metadata_members = object.take_object("metadata");
+                config.flow.metadata_members = object.take_object("metadata");
                 Ok(config)
             }
             Some(error) => Err(error),
@@ -260,8 +152,10 @@ pub(crate) fn fingerprint(text: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::clock::Millis;
     use crate::base::error::Code;
-    use crate::codec::json::Value;
+    use crate::codec::json::{Object, Value};
+    use crate::oauth::token_endpoint::Scheme;
 
     const BASE: &str = "https://app.example.com/assets/auth.worker.js";
 
@@ -290,10 +184,10 @@ mod tests {
 
     #[test]
     fn dpop_option_binds_tokens_to_a_key() {
-        assert!(!configured("{}").unwrap().binds_tokens);
-        assert_eq!(configured("{}").unwrap().scheme(), Scheme::Bearer);
+        assert!(!configured("{}").unwrap().flow.binds_tokens);
+        assert_eq!(configured("{}").unwrap().flow.scheme(), Scheme::Bearer);
         let bound = configured(r#"{"dpop":true}"#).unwrap();
-        assert_eq!(bound.scheme(), Scheme::Dpop);
+        assert_eq!(bound.flow.scheme(), Scheme::Dpop);
         for (changes, option) in [
             (r#"{"dpop":1}"#, "`dpop`"),
             (r#"{"dpop":"optional"}"#, "`dpop`"),
@@ -335,13 +229,13 @@ mod tests {
             config.redirect_uri.href(),
             "https://app.example.com/callback"
         );
-        assert_eq!(config.scope, "openid profile offline_access");
-        assert_eq!(config.limits.idle, Millis::from_secs(1800));
-        assert_eq!(config.limits.absolute, Millis::from_secs(43_200));
-        assert_eq!(config.clock_tolerance, Millis::from_secs(60));
-        assert_eq!(config.request_timeout, Millis::from_secs(10));
-        assert_eq!(config.refresh_timeout, Millis::from_secs(30));
-        assert!(config.claims.contains(&"email".to_owned()));
+        assert_eq!(config.flow.scope, "openid profile offline_access");
+        assert_eq!(config.flow.limits.idle, Millis::from_secs(1800));
+        assert_eq!(config.flow.limits.absolute, Millis::from_secs(43_200));
+        assert_eq!(config.flow.clock_tolerance, Millis::from_secs(60));
+        assert_eq!(config.flow.request_timeout, Millis::from_secs(10));
+        assert_eq!(config.flow.refresh_timeout, Millis::from_secs(30));
+        assert!(config.flow.claims.contains(&"email".to_owned()));
         assert!(!config.may_inspect);
     }
 
@@ -354,7 +248,7 @@ mod tests {
             (r#"{"refreshTimeout": 5}"#, 10),
         ] {
             let config = configured(options).unwrap();
-            assert_eq!(config.refresh_timeout, Millis::from_secs(expected));
+            assert_eq!(config.flow.refresh_timeout, Millis::from_secs(expected));
         }
     }
 
@@ -362,7 +256,7 @@ mod tests {
     fn limits_may_be_equal_and_last_a_year() {
         let limits = |session: &str| {
             let config = configured(&format!(r#"{{"session": {{{session}}}}}"#)).unwrap();
-            [config.limits.idle, config.limits.absolute].map(Millis::as_secs)
+            [config.flow.limits.idle, config.flow.limits.absolute].map(Millis::as_secs)
         };
         assert_eq!(limits(r#""absolute": 31536000"#), [1800, 31_536_000]);
         assert_eq!(limits(r#""idle": 60, "absolute": 60"#), [60, 60]);
@@ -376,25 +270,25 @@ mod tests {
         };
         let named = changes(r#"{"from": "token_response", "sub": "id", "claims": ["login"]}"#);
         let named = named.unwrap();
-        assert!(!named.has_openid());
-        assert_eq!(named.claims, ["login"]);
-        let members = named.identity.as_ref().unwrap();
+        assert!(!named.flow.has_openid());
+        assert_eq!(named.flow.claims, ["login"]);
+        let members = named.flow.identity.as_ref().unwrap();
         assert_eq!(members.sub, "id");
         assert!(members.scope_has_commas);
         let nobody = changes(r#""none""#).unwrap();
-        assert_eq!(nobody.identity.unwrap().sub, "");
-        assert!(nobody.claims.is_empty());
+        assert_eq!(nobody.flow.identity.unwrap().sub, "");
+        assert!(nobody.flow.claims.is_empty());
     }
 
     #[test]
     fn claims_are_listed_once_and_without_sub() {
         let config = configured(r#"{"claims": ["sub", "email", "name", "email"]}"#).unwrap();
-        assert_eq!(config.claims, ["email", "name"]);
+        assert_eq!(config.flow.claims, ["email", "name"]);
     }
 
     #[test]
     fn trusted_audiences_are_read() {
-        let audiences = |changes| configured(changes).map(|config| config.trusted_audiences);
+        let audiences = |changes| configured(changes).map(|config| config.flow.trusted_audiences);
         assert_eq!(audiences("{}").unwrap(), [""; 0]);
         let two = audiences(r#"{"trustedAudiences": ["one", "two"]}"#);
         assert_eq!(two.unwrap(), ["one", "two"]);
@@ -716,7 +610,7 @@ mod tests {
         );
         let config = config.unwrap();
         assert_eq!(config.pushing, Pushing::Never);
-        assert!(!config.binds_tokens && !config.may_inspect && !config.asks_user_info);
+        assert!(!config.flow.binds_tokens && !config.may_inspect && !config.flow.asks_user_info);
     }
 
     #[test]

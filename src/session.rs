@@ -19,7 +19,7 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
-use crate::config::{Config, Limits};
+use crate::config::{Flow, Limits};
 use crate::egress::policy::TokenSelector;
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::identity::Identity;
@@ -28,7 +28,7 @@ use crate::oauth::token_endpoint::{TokenSet, UNLIMITED};
 
 pub use end_reason::EndReason;
 use former::{Former, FormerTokens};
-pub use kept::{Kept, ended, kept, kept_renewed, restore};
+pub use kept::{Kept, Storing, ended, kept, kept_renewed, restore};
 pub use other_tokens::kept_renewed_other;
 use other_tokens::{LOGIN, OtherTokens};
 pub use times::Times;
@@ -94,12 +94,12 @@ impl Session {
     pub fn begin(
         user: Identity,
         mut tokens: Box<TokenSet>,
-        config: &Config,
+        flow: &Flow,
         requested: Instant,
         sid: String,
     ) -> Self {
         // If the response contains no scope, the granted scope is the requested one (RFC 6749 5.1).
-        tokens.scope.get_or_insert_with(|| config.scope.clone());
+        tokens.scope.get_or_insert_with(|| flow.scope.clone());
         let longest = user.session_lifetime();
         Self {
             sid,
@@ -425,10 +425,10 @@ mod tests {
     use alloc::format;
     use alloc::string::ToString;
 
-    const CONFIG: &str = r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/cb","scope":"openid","apis":[],"claims":["name","email"]}"#;
-
-    fn config() -> Config {
-        Config::parse(CONFIG, "https://app.example.com/worker.js").unwrap()
+    fn flow() -> Flow {
+        let options =
+            r#"{"issuer":"https://id.example.com","scope":"openid","claims":["name","email"]}"#;
+        crate::config::flow::tests::flow(options)
     }
 
     /// Returns the instant `seconds` after the sessions of these tests were stored.
@@ -447,7 +447,7 @@ mod tests {
     /// Returns a session that is 1000 s old, has seen no activity for 500 s, and whose token is 100 s old and lives for
     /// 300 s.
     fn session(changes: &[(&str, &str)]) -> Session {
-        match restore(&stored(changes), &config(), &at(0)) {
+        match restore(&stored(changes), &flow(), &at(0)) {
             Some(Kept::Session(session)) => *session,
             other => panic!("{other:?}"),
         }
@@ -519,9 +519,16 @@ mod tests {
         session.times.last_activity = session.times.started;
         session.requested = session.times.started;
         // 9.x ms by the wall clock, 10 ms by the monotonic clock.
-        let text = kept(&session, &config(), &now(1_010, 1_800_000_000_009));
+        let text = kept(
+            &session,
+            Storing {
+                flow: &flow(),
+                endpoints: &[],
+                now: &now(1_010, 1_800_000_000_009),
+            },
+        );
         let Some(Kept::Session(again)) =
-            restore(text.expose(), &config(), &now(50, 1_800_000_000_030))
+            restore(text.expose(), &flow(), &now(50, 1_800_000_000_030))
         else {
             panic!()
         };
@@ -543,7 +550,7 @@ mod tests {
         let jwk = format!(r#"{{"kty":"EC","crv":"P-256","x":"{zeros}","y":"{zeros}"}}"#);
         for key in [jwk.as_str(), "{}"] {
             let text = stored(&[("dpop", key)]);
-            assert!(restore(&text, &config(), &at(0)).is_none(), "{key}");
+            assert!(restore(&text, &flow(), &at(0)).is_none(), "{key}");
         }
     }
 
@@ -681,22 +688,22 @@ mod tests {
 
     #[test]
     fn page_sees_documented_times() {
-        let config = config();
+        let flow = flow();
         let mut session = session(&[]);
-        let page = view(&session, &config, None, false).to_json();
+        let page = view(&session, &flow, None, false).to_json();
         let page = Value::parse(&page).unwrap();
         let page = page.as_object().unwrap();
         let time = |name| page.get(name).and_then(Value::as_u64).unwrap();
         let began = at(0).wall - 1_000_000;
         assert_eq!(time("startedAt"), began);
-        assert_eq!(time("expiresAt"), began + config.limits.absolute.0);
+        assert_eq!(time("expiresAt"), began + flow.limits.absolute.0);
         let active = at(0).wall - 500_000;
-        assert_eq!(time("idleExpiresAt"), active + config.limits.idle.0);
+        assert_eq!(time("idleExpiresAt"), active + flow.limits.idle.0);
         assert_eq!(time("accessTokenExpiresAt"), at(200).wall);
         // A session does not outlast its absolute limit, however active the user is.
-        session.times.last_activity.wall = began + config.limits.absolute.0 - 1;
-        let page = view(&session, &config, None, false).to_json();
-        let end = began + config.limits.absolute.0;
+        session.times.last_activity.wall = began + flow.limits.absolute.0 - 1;
+        let page = view(&session, &flow, None, false).to_json();
+        let end = began + flow.limits.absolute.0;
         assert!(
             page.contains(&format!(r#""idleExpiresAt":{end}"#)),
             "{page}"
@@ -708,7 +715,7 @@ mod tests {
         let latest = format!("{:?}", id_token(r#"{"sub":"joe","email":"j@x.test"}"#));
         let session = session(&[("latest_id_token", &latest)]);
         assert_eq!(
-            view(&session, &config(), None, false).claims,
+            view(&session, &flow(), None, false).claims,
             r#"{"sub":"joe","name":"Joe","email":"j@x.test"}"#
         );
     }
@@ -815,7 +822,7 @@ mod tests {
             session.renew_other(7, &next, None, at(0));
             assert_eq!(session.access_token(&at(0)).unwrap().expose(), "at-1");
             assert_eq!(session.refresh_token().unwrap().expose(), "rt-2");
-            let view = view(&session, &config(), None, false);
+            let view = view(&session, &flow(), None, false);
             assert_eq!(view.scopes, r#"["openid","email"]"#);
             assert_eq!((session.generation(), session.issued(None)), (4, 3));
             assert_eq!((session.issued(Some(7)), session.issued(Some(8))), (4, 0));

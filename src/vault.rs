@@ -108,7 +108,7 @@ impl Vault {
         }
         let escrow = Escrow::new(&config);
         Self {
-            tokens: Tokens::new(Provider::new(&config.issuer, metadata)),
+            tokens: Tokens::new(Provider::new(&config.flow.issuer, metadata)),
             ctx: Context::new(config, entropy),
             logins: Logins::default(),
             callbacks: Callbacks::default(),
@@ -630,7 +630,7 @@ impl Vault {
         }
         self.calls.step_up.record_login(&self.ctx, &login.pending);
         let sid = self.ctx.new_sid();
-        let session = Session::begin(user, tokens, &self.ctx.config, requested, sid);
+        let session = Session::begin(user, tokens, &self.ctx.config.flow, requested, sid);
         let session = session
             .bound_to(login.pending.key.clone())
             .with_requested_scope(login.pending.scope.clone());
@@ -654,7 +654,7 @@ impl Vault {
     /// Sends a token request again if its DPoP proof needs another nonce or another time. Returns true if the request
     /// was sent again.
     fn is_proven_again(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) -> bool {
-        if !self.ctx.config.binds_tokens {
+        if !self.ctx.config.flow.binds_tokens {
             return false;
         }
         let Tokens { dpop, refresh, .. } = &mut self.tokens;
@@ -734,7 +734,7 @@ impl Vault {
             ..
         } = &self.ctx;
         let session = session.as_deref();
-        if let Some(reason) = session.and_then(|s| s.limit_reached(&config.limits, now))
+        if let Some(reason) = session.and_then(|s| s.limit_reached(&config.flow.limits, now))
             && !self.tokens.persistence.doubts(&mut self.ctx, reason)
         {
             self.end_session(reason);
@@ -1015,7 +1015,7 @@ impl Vault {
                 return self.complete_stored_logins();
             }
         }
-        let limits = &ctx.config.limits;
+        let limits = &ctx.config.flow.limits;
         let session = ctx.session.as_deref();
         if session.is_some_and(|s| s.limit_reached(limits, &ctx.now).is_none()) {
             ctx.broadcast_session();
@@ -1033,7 +1033,7 @@ impl Vault {
             ctx, tokens, calls, ..
         } = self;
         let doubt = ctx.doubt.take();
-        let limits = &ctx.config.limits;
+        let limits = &ctx.config.flow.limits;
         let session = ctx.session.as_deref();
         if let Some(reason) = session.and_then(|s| s.limit_reached(limits, &ctx.now)) {
             self.end_session(reason);

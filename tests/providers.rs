@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use strongroom::base::clock::{Instant, Millis};
 use strongroom::base::http::Outcome;
 use strongroom::codec::form;
-use strongroom::config::Config;
+use strongroom::config::{Config, Flow};
 use strongroom::edge;
 use strongroom::oauth::metadata::Metadata;
 use strongroom::oauth::refresh_policy::{RefreshOutcome, classify};
@@ -195,12 +195,12 @@ impl Guide {
     }
 
     /// Parses the configuration as the product does. Returns the part that vault and handler share.
-    fn parse(&self) -> strongroom::Result<Config> {
+    fn parse(&self) -> strongroom::Result<Flow> {
         let text = self.config.to_string();
         if self.is_handler {
             edge::Config::parse(&text).map(|config| config.flow)
         } else {
-            Config::parse(&text, WORKER)
+            Config::parse(&text, WORKER).map(|config| config.flow)
         }
     }
 
@@ -475,9 +475,9 @@ fn logins_start_with_recorded_metadata() {
 #[test]
 fn handlers_accept_recorded_metadata() {
     for guide in guides().iter().filter(|guide| guide.is_handler) {
-        let config = guide.parse().unwrap();
+        let flow = guide.parse().unwrap();
         let metadata = guide.facts().unwrap()["metadata"].to_string();
-        Metadata::parse_expected(&metadata, &config.expected_metadata()).unwrap();
+        Metadata::parse_expected(&metadata, &flow.expected_metadata()).unwrap();
     }
 }
 
@@ -504,8 +504,8 @@ fn documented_mismatches_are_refused() {
 #[test]
 fn issuers_with_a_slash_keep_it_in_guides() {
     for (name, has_slash) in [("auth0", true), ("lemonldap-ng", true), ("canaille", false)] {
-        let config = Guide::named(name).parse().unwrap();
-        assert_eq!(config.issuer.ends_with('/'), has_slash, "{name}");
+        let flow = Guide::named(name).parse().unwrap();
+        assert_eq!(flow.issuer.ends_with('/'), has_slash, "{name}");
     }
 }
 

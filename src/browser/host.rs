@@ -70,7 +70,7 @@ impl Host {
         on_event: OnEvent,
         store_lock: StoreLock,
     ) -> Self {
-        let channels = [config.channel(), config.sign_in_channel()];
+        let channels = [config.flow.channel(), config.sign_in_channel()];
         config.is_dedicated = scope.on_connect().is_undefined();
         let clock = scope.performance();
         let context = Context::new(scope, on_event, config.persist);
@@ -382,7 +382,7 @@ const LONG_AGO: u64 = 1 << 40;
 /// share an origin.
 fn session_name(config: &Config) -> String {
     if config.stores_sessions() {
-        ["session ", &config.issuer, " ", &config.client_id].concat()
+        ["session ", &config.flow.issuer, " ", &config.flow.client_id].concat()
     } else {
         String::new()
     }

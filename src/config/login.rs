@@ -1,16 +1,11 @@
 //! The options for logins beyond the default code flow.
 
-use crate::base::strings;
 use crate::codec::json::Value;
 use crate::codec::url::Url;
+use crate::config::Options;
 use crate::config::identity::refuse_with_identity;
-use crate::config::request::{RedirectUri, is_protocol_param};
-use crate::config::{Config, Options};
-use crate::oauth::scope::is_scope_token;
+use crate::config::request::RedirectUri;
 use crate::prelude::*;
-
-/// The largest number of names in the option `loginParams`.
-const MAX_PARAMS: usize = 16;
 
 /// Optional features of logins.
 #[derive(Clone, Debug)]
@@ -18,16 +13,10 @@ pub struct LoginOptions {
     /// True if the authorization response is in the fragment of the redirect URI (OAuth 2.0 Multiple Response Type
     /// Encoding Practices 2.1). In that case, a response in the query is ignored.
     pub uses_fragment: bool,
-    /// The names of parameters that pages may add to an authorization request.
-    pub params: Vec<String>,
-    /// The scopes that pages may request besides the option `scope`.
-    pub scopes: Vec<String>,
     /// The option `customLogin`.
     pub custom: CustomLogin,
     /// True if users may sign in on another device (RFC 8628).
     pub has_device_flow: bool,
-    /// True if a login fails when the provider grants scopes that the login did not request.
-    pub refuses_unrequested_scopes: bool,
     /// True if the address of a logout at the provider contains the ID token of the session that the logout has ended.
     pub sends_id_token_hint: bool,
     /// True if the page at the redirect URI has only `finishLogin()` of `strongroom/callback`.
@@ -51,18 +40,14 @@ impl LoginOptions {
     /// Reads the options.
     pub(crate) fn read(options: &Options<'_>, redirect_uri: &RedirectUri) -> Self {
         refuse_with_identity(options, "idTokenHint");
-        let unrequested = options.one_of("unrequestedScopes", r#""warn" "refuse""#);
         Self {
             uses_fragment: uses_fragment(options),
-            params: params(options),
-            scopes: scopes(options),
             custom: match (options.boolean("customLogin"), redirect_uri.is_elsewhere) {
                 (false, _) => CustomLogin::Off,
                 (true, false) => CustomLogin::Allowed,
                 (true, true) => CustomLogin::Required,
             },
             has_device_flow: options.boolean("deviceFlow"),
-            refuses_unrequested_scopes: unrequested == r#""refuse""#,
             sends_id_token_hint: options.boolean("idTokenHint"),
             has_callback_page: options.boolean("callbackPage"),
             initiate_login_uri: initiate_login_uri(options, redirect_uri),
@@ -84,55 +69,6 @@ impl LoginOptions {
         }
         None
     }
-
-    /// Returns true if pages may add this parameter to an authorization request.
-    #[must_use]
-    pub fn may_add(&self, parameter: &str) -> bool {
-        self.params.iter().any(|one| one == parameter)
-    }
-}
-
-impl Config {
-    /// Returns true if a login may request this scope.
-    #[must_use]
-    pub fn may_ask(&self, scope: &str) -> bool {
-        strings::contains_word(&self.scope, scope)
-            || self.login.scopes.iter().any(|one| one == scope)
-    }
-}
-
-/// Returns the names of parameters that pages may add to an authorization request.
-fn params(options: &Options<'_>) -> Vec<String> {
-    const OPTION: &str = "loginParams";
-    const WHY: &str = msg!("it must be an array of at most 16 parameter names");
-    let names = options.strings(OPTION, "", WHY);
-    if names.len() > MAX_PARAMS || names.iter().any(String::is_empty) {
-        options.refuse(OPTION, WHY);
-    }
-    let fixed = options.object.get("authorizationParams");
-    let fixed = fixed.and_then(Value::as_object);
-    for name in &names {
-        if is_protocol_param(name) {
-            let why = msg!("the flow sets one of these itself, or login() has an option for it");
-            options.refuse(OPTION, why);
-        }
-        if fixed.is_some_and(|fixed| fixed.get(name).is_some()) {
-            let why = msg!("one of these is in authorizationParams, where pages cannot change it");
-            options.refuse(OPTION, why);
-        }
-    }
-    names
-}
-
-/// Returns the scopes that pages may request besides the option `scope`.
-fn scopes(options: &Options<'_>) -> Vec<String> {
-    const OPTION: &str = "loginScopes";
-    const WHY: &str = msg!("it must be an array of scopes (RFC 6749 3.3)");
-    let scopes = options.strings(OPTION, "", WHY);
-    if !scopes.iter().all(|scope| is_scope_token(scope)) {
-        options.refuse(OPTION, WHY);
-    }
-    scopes
 }
 
 fn initiate_login_uri(options: &Options<'_>, redirect_uri: &RedirectUri) -> Option<String> {
@@ -266,7 +202,7 @@ mod tests {
     #[test]
     fn options_are_off_by_default() {
         let config = configured("{}").unwrap();
-        assert!(!config.login.uses_fragment && config.login.params.is_empty());
+        assert!(!config.login.uses_fragment && config.flow.login_params.is_empty());
         assert_eq!(config.login.custom, CustomLogin::Off);
     }
 
@@ -276,10 +212,10 @@ mod tests {
             r#"{"responseMode": "fragment", "loginScopes": ["orders:write"],
                 "loginParams": ["kc_idp_hint", "display"]}"#,
         );
-        let login = config.unwrap().login;
-        assert_eq!(login.scopes, ["orders:write"]);
-        assert!(login.uses_fragment);
-        assert_eq!(login.params, ["kc_idp_hint", "display"]);
+        let config = config.unwrap();
+        assert_eq!(config.flow.login_scopes, ["orders:write"]);
+        assert!(config.login.uses_fragment);
+        assert_eq!(config.flow.login_params, ["kc_idp_hint", "display"]);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use crate::codec::url::Url;
 use crate::oauth::scope::is_scope_token;
 use crate::prelude::*;
 
+/// The largest number of names in the option `loginParams`.
+const MAX_PARAMS: usize = 16;
+
 /// Authorization request parameters that `authorizationParams` and `loginParams` must not contain. The flow itself
 /// decides about these parameters (RFC 6749, RFC 7636, RFC 9101, RFC 9449 10, OIDC Core 3.1.2.1), or `login()` takes
 /// them as options.
@@ -83,6 +86,16 @@ impl RedirectUri {
     }
 }
 
+/// The redirection endpoint of the client (RFC 6749 3.1.2).
+#[derive(Clone, Copy, Debug)]
+pub struct Redirection<'a> {
+    /// The redirect URI.
+    pub uri: &'a Url,
+    /// True if the authorization response is in the fragment of the redirect URI (OAuth 2.0 Multiple Response Type
+    /// Encoding Practices 2.1). In that case, a response in the query is ignored.
+    pub uses_fragment: bool,
+}
+
 /// Returns true if `text` has only VSCHAR characters, and at least one. Client identifiers and secrets consist of them
 /// (RFC 6749 A.1, A.2).
 pub(crate) fn is_vschar(text: &str) -> bool {
@@ -99,7 +112,7 @@ pub(crate) fn client_id(options: &Options<'_>, name: &str) -> String {
     client_id.to_owned()
 }
 
-pub(crate) fn scope(options: &Options<'_>, has_openid: bool) -> String {
+pub(super) fn scope(options: &Options<'_>, has_openid: bool) -> String {
     const WHY: &str = msg!("it must be a string of scopes separated by single spaces");
     // Some servers without OpenID Connect have no scopes.
     if !has_openid
@@ -130,7 +143,7 @@ pub(crate) fn scope(options: &Options<'_>, has_openid: bool) -> String {
 }
 
 /// Returns true if each login that is not silent asks for consent.
-pub(crate) fn asks_consent(options: &Options<'_>) -> bool {
+pub(super) fn asks_consent(options: &Options<'_>) -> bool {
     options.one_of("consent", r#""provider" "always""#) == r#""always""#
 }
 
@@ -140,7 +153,7 @@ pub(super) fn is_protocol_param(name: &str) -> bool {
 }
 
 /// Returns the additional parameters of each authorization request, encoded.
-pub(crate) fn authorization_params(options: &Options<'_>) -> String {
+pub(super) fn authorization_params(options: &Options<'_>) -> String {
     const WHY: &str = msg!("it must be an object of strings such as { audience: '…' }");
     let params = options.nested("authorizationParams", "authorizationParams.", WHY);
     let mut form = Form::new();
@@ -156,4 +169,43 @@ pub(crate) fn authorization_params(options: &Options<'_>) -> String {
         form.push(name, params.text(name, WHY));
     }
     form.finish()
+}
+
+/// Returns the names of parameters that pages may add to an authorization request.
+pub(super) fn login_params(options: &Options<'_>) -> Vec<String> {
+    const OPTION: &str = "loginParams";
+    const WHY: &str = msg!("it must be an array of at most 16 parameter names");
+    let names = options.strings(OPTION, "", WHY);
+    if names.len() > MAX_PARAMS || names.iter().any(String::is_empty) {
+        options.refuse(OPTION, WHY);
+    }
+    let fixed = options.object.get("authorizationParams");
+    let fixed = fixed.and_then(Value::as_object);
+    for name in &names {
+        if is_protocol_param(name) {
+            let why = msg!("the flow sets one of these itself, or login() has an option for it");
+            options.refuse(OPTION, why);
+        }
+        if fixed.is_some_and(|fixed| fixed.get(name).is_some()) {
+            let why = msg!("one of these is in authorizationParams, where pages cannot change it");
+            options.refuse(OPTION, why);
+        }
+    }
+    names
+}
+
+/// Returns the scopes that pages may request besides the option `scope`.
+pub(super) fn login_scopes(options: &Options<'_>) -> Vec<String> {
+    const OPTION: &str = "loginScopes";
+    const WHY: &str = msg!("it must be an array of scopes (RFC 6749 3.3)");
+    let scopes = options.strings(OPTION, "", WHY);
+    if !scopes.iter().all(|scope| is_scope_token(scope)) {
+        options.refuse(OPTION, WHY);
+    }
+    scopes
+}
+
+/// Returns true if a login fails when the provider grants scopes that the login did not request.
+pub(super) fn refuses_unrequested_scopes(options: &Options<'_>) -> bool {
+    options.one_of("unrequestedScopes", r#""warn" "refuse""#) == r#""refuse""#
 }

@@ -12,9 +12,9 @@ use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
 use crate::config::identity::refuse_with_identity;
-use crate::config::request::{self, RedirectUri};
-use crate::config::{self, Faults, Limits, LoginOptions, Options, Persist, apis, identity};
-use crate::config::{provider, reader, session};
+use crate::config::{
+    Faults, Flow, Limits, Options, Seconds, apis, provider, reader, request, session,
+};
 use crate::edge::config::keys::Keyring;
 use crate::egress::policy::{EgressPolicy, Rule, RuleFault, spelling};
 use crate::egress::request_headers::Exceptions;
@@ -27,14 +27,14 @@ const OPTIONS: &str = "authorizationParams backChannelLogout base claims client 
     idTokenSignedResponseAlg identity issuer logDescriptions loginParams metadata origin par postLogoutRedirectUri \
     refreshTimeout requestTimeout routes scope session trustedAudiences unrequestedScopes userInfo";
 
-const AN_HOUR: config::Seconds = config::Seconds {
+const AN_HOUR: Seconds = Seconds {
     least: 0,
     most: 3600,
     why: msg!("it must be a whole number of seconds from 0 to 3600"),
 };
 
 /// The range of [`Route::timeout`].
-const UPSTREAM_TIME: config::Seconds = config::Seconds {
+const UPSTREAM_TIME: Seconds = Seconds {
     least: 1,
     most: 3600,
     why: msg!("it must be a whole number of seconds from 1 to 3600"),
@@ -183,10 +183,8 @@ pub struct Route {
 /// A checked configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// The options that the browser's vault also has. The members `redirect_uri`, `rules`, `persist`, `metadata`,
-    /// `pushing`, `build` and `is_dedicated` are placeholders: each login has a redirect URI of its own, and the handler has
-    /// `routes`, `metadata` and `par` instead.
-    pub flow: config::Config,
+    /// The client and its provider.
+    pub flow: Flow,
     /// The origin that browsers see, if it is configured. By default, it is the origin of each request's URL.
     pub origin: Option<String>,
     /// The path of the handler's own endpoints, without a slash at its end.
@@ -250,7 +248,8 @@ impl Config {
         );
         cookie.refuse_others("httpPrefix keys name sameSite");
         let client = client(options);
-        let flow = shared_options(options, &client.id, Limits::read(&session));
+        let limits = Limits::read(&session);
+        let flow = Flow::read(options, client.id.clone(), Some(DEFAULT_SCOPE), limits);
         refuse_with_identity(options, "backChannelLogout");
         let expected = provider::expected(&flow.issuer, flow.identity.as_ref());
         Self {
@@ -306,56 +305,6 @@ impl Config {
                 && other.prefix.strip_suffix('/') != Some(path)
                 && spelling::may_be_below(path, &other.prefix)
         })
-    }
-}
-
-/// Reads the options that the browser's vault also has.
-fn shared_options(options: &Options<'_>, client_id: &str, limits: Limits) -> config::Config {
-    let request_timeout = options.seconds("requestTimeout", 10, &config::TIME_LIMIT);
-    let refresh_timeout = options.seconds("refreshTimeout", 30, &config::TIME_LIMIT);
-    let (members, claims) = identity::read(options);
-    let scope = match options.object.get("scope") {
-        None if members.is_none() => DEFAULT_SCOPE.to_owned(),
-        _ => request::scope(options, members.is_none()),
-    };
-    let redirect_uri = placeholder();
-    config::Config {
-        issuer: provider::issuer(options),
-        client_id: client_id.to_owned(),
-        rules: EgressPolicy::new(Vec::new()),
-        limits,
-        persist: Persist::Memory,
-        claims,
-        identity: members,
-        id_token_alg: identity::id_token_alg(options),
-        trusted_audiences: identity::trusted_audiences(options),
-        asks_user_info: identity::asks_user_info(options),
-        binds_tokens: options.boolean("dpop"),
-        scope,
-        metadata: None,
-        metadata_members: None,
-        authorization_params: request::authorization_params(options),
-        pushing: config::Pushing::default(),
-        asks_consent: request::asks_consent(options),
-        clock_tolerance: options.seconds("clockTolerance", 60, &config::TOLERANCE),
-        request_timeout,
-        refresh_timeout: refresh_timeout.max(request_timeout),
-        // This also reads options that the handler does not have, but `refuse_others` has refused them. The handler always
-        // sends the hint at a logout, since no script sees its redirect, and its address for portals is `<base>/login`.
-        login: LoginOptions::read(options, &redirect_uri),
-        tells_reasons: false,
-        may_inspect: false,
-        redirect_uri: redirect_uri.url,
-        build: 0,
-        is_dedicated: false,
-    }
-}
-
-/// Returns the redirect URI that each login replaces by its own.
-fn placeholder() -> RedirectUri {
-    RedirectUri {
-        url: Url::parse("http://localhost/").unwrap_or_else(|| unreachable!("a URL")),
-        is_elsewhere: false,
     }
 }
 

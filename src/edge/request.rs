@@ -9,6 +9,7 @@ use crate::Secret;
 use crate::base::error::{Code, Error};
 use crate::base::strings;
 use crate::codec::url::Url;
+use crate::config::Redirection;
 use crate::edge::config::{Bind, Storage};
 use crate::edge::csrf;
 use crate::edge::io::{OwnResponse, Request};
@@ -40,6 +41,8 @@ pub(super) struct RequestContext {
     pub(super) click: Option<String>,
     /// The app's origin, as browsers see it.
     pub(super) origin: String,
+    /// The redirect URI of the app on this origin.
+    pub(super) redirect_uri: Url,
     /// The storage in which the request's session was found. This storage differs from the configured one if
     /// `session.storage` was changed after the cookie was written.
     found_in: Cell<Storage>,
@@ -77,6 +80,8 @@ impl RequestContext {
         } else {
             Url::parse(&[&origin, &*relative].concat()).ok_or_else(response::failure)?
         };
+        let redirect_uri = [&origin, task.config().base.as_str(), "/callback"].concat();
+        let redirect_uri = Url::parse(&redirect_uri).ok_or_else(response::failure)?;
         let found_in = Cell::new(task.config().storage);
         let context = Self {
             task,
@@ -84,6 +89,7 @@ impl RequestContext {
             url,
             click,
             origin,
+            redirect_uri,
             found_in,
         };
         context.take_bound_cookie()?;
@@ -99,7 +105,7 @@ impl RequestContext {
         let is_function = self.request.bind.is_some();
         let has_unbound_callback = &self.task.isolate().has_unbound_callback;
         if mode == Some(Bind::Off) {
-            let is_callback = self.url.path() == self.redirect_uri().path();
+            let is_callback = self.url.path() == self.redirect_uri.path();
             if is_function && is_callback {
                 has_unbound_callback.set(true);
             }
@@ -149,11 +155,12 @@ impl RequestContext {
         Jar::new(self.task.config(), &self.origin)
     }
 
-    /// Returns the redirect URI of an app on this origin.
-    pub(super) fn redirect_uri(&self) -> Url {
-        let config = self.task.config();
-        let callback = [&self.origin, config.base.as_str(), "/callback"].concat();
-        Url::parse(&callback).unwrap_or_else(|| config.flow.redirect_uri.clone())
+    /// Returns the redirection endpoint of an app on this origin. Responses are in the query, which a server can see.
+    pub(super) const fn redirection(&self) -> Redirection<'_> {
+        Redirection {
+            uri: &self.redirect_uri,
+            uses_fragment: false,
+        }
     }
 
     /// Returns the host name of the request without the port, which proxies change. Returns an empty string if `origin`

@@ -17,7 +17,7 @@ use crate::codec::base64url;
 use crate::codec::form::{Form, with_query};
 use crate::codec::json::{self, Value, Writer};
 use crate::codec::url::Url;
-use crate::config::Config;
+use crate::config::{Flow, Redirection};
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::identity::Identity;
 use crate::oauth::jwt::seconds;
@@ -131,23 +131,24 @@ pub struct AuthorizationRequest {
     pub pending: Box<Pending>,
 }
 
-/// Builds an authorization request (RFC 6749 4.1.1, OIDC Core 3.1.2.1).
+/// Builds an authorization request for these resources (RFC 6749 4.1.1, OIDC Core 3.1.2.1).
 ///
 /// # Errors
 /// [`Code::MessageInvalid`] if an option of the page is malformed or not allowed.
 pub fn build(
-    config: &Config,
-    redirect_uri: &Url,
+    flow: &Flow,
+    redirection: &Redirection<'_>,
+    resources: &[&str],
     params: &LoginParams,
     entropy: &[u8; ENTROPY],
     now: UnixMillis,
 ) -> Result<Box<AuthorizationRequest>> {
     // All options of the page are validated first, so that nothing after these checks can fail.
-    let return_to = return_to(redirect_uri, params.return_to.as_deref())?;
-    if !config.has_openid() {
+    let return_to = return_to(redirection.uri, params.return_to.as_deref())?;
+    if !flow.has_openid() {
         params.check_without_openid()?;
     }
-    let prompt = prompt(config, params.prompt.as_deref())?;
+    let prompt = prompt(flow, params.prompt.as_deref())?;
     let optional = [
         ("prompt", prompt.as_deref()),
         ("login_hint", params.login_hint.as_deref()),
@@ -165,9 +166,9 @@ pub fn build(
         json::write_number(&mut seconds, max_age);
         chosen.push("max_age", &seconds);
     }
-    additions::add_more(config, &params.more, &mut chosen)?;
-    let more_scope = params.requested_scope(config)?;
-    let scope = more_scope.as_deref().unwrap_or(&config.scope);
+    additions::add_more(flow, &params.more, &mut chosen)?;
+    let more_scope = params.requested_scope(flow)?;
+    let scope = more_scope.as_deref().unwrap_or(&flow.scope);
     let (verifier_entropy, rest) = entropy.split_at(32);
     let (state_entropy, nonce_entropy) = rest.split_at(24);
     let mut verifier = [0; 32];
@@ -175,16 +176,16 @@ pub fn build(
     let pkce = Pkce::from_entropy(verifier);
     let mut state = base64url::encode(state_entropy);
     state.push_str(APP_MARK);
-    json::write_number(&mut state, config.app().into());
+    json::write_number(&mut state, flow.app().into());
     if params.popup {
         state.push_str(POPUP_MARK);
     }
     let nonce = base64url::encode(nonce_entropy);
     let mut form = Form::new();
     form.push("response_type", "code")
-        .push("client_id", &config.client_id)
-        .push("redirect_uri", redirect_uri.href());
-    if config.has_openid() {
+        .push("client_id", &flow.client_id)
+        .push("redirect_uri", redirection.uri.href());
+    if flow.has_openid() {
         form.push("nonce", &nonce);
     }
     if !scope.is_empty() {
@@ -193,21 +194,21 @@ pub fn build(
     form.push("state", &state)
         .push("code_challenge", &pkce.challenge)
         .push("code_challenge_method", pkce::CHALLENGE_METHOD);
-    if config.login.uses_fragment {
+    if redirection.uses_fragment {
         form.push("response_mode", "fragment");
     }
     form.push_encoded(&chosen.finish());
     // The request contains every resource that a later token request may name (RFC 8707 2.1).
-    for resource in config.rules.resources() {
+    for resource in resources {
         form.push("resource", resource);
     }
-    form.push_encoded(&config.authorization_params);
+    form.push_encoded(&flow.authorization_params);
     Ok(Box::new(AuthorizationRequest {
         parameters: form.finish(),
         key: storage_key(&state),
         state,
         pending: Box::new(Pending {
-            issuer: config.issuer.clone(),
+            issuer: flow.issuer.clone(),
             nonce: Secret::new(nonce),
             code_verifier: pkce.verifier,
             return_to,
@@ -295,9 +296,9 @@ const PROMPTS: &[&str] = &["login", "consent", "select_account", "create"];
 ///
 /// # Errors
 /// [`Code::MessageInvalid`] if the page's choice is neither `none` nor a combination of `PROMPTS`.
-fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
+fn prompt(flow: &Flow, chosen: Option<&str>) -> Result<Option<String>> {
     let Some(chosen) = chosen else {
-        return Ok(config.asks_consent.then(|| "consent".to_owned()));
+        return Ok(flow.asks_consent.then(|| "consent".to_owned()));
     };
     let mut prompt = chosen.to_owned();
     if chosen != "none" {
@@ -309,7 +310,7 @@ fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
                 ),
             ));
         }
-        if config.asks_consent && !strings::contains_word(chosen, "consent") {
+        if flow.asks_consent && !strings::contains_word(chosen, "consent") {
             prompt.push_str(" consent");
         }
     }
@@ -371,13 +372,13 @@ pub(super) fn storage_key(state: &str) -> String {
 impl Pending {
     /// Creates the state of a login that the user has finished on another device (RFC 8628).
     pub(crate) fn of_device(
-        config: &Config,
+        flow: &Flow,
         params: &LoginParams,
         now: UnixMillis,
         key: Option<PublicKey>,
     ) -> Self {
         Self {
-            issuer: config.issuer.clone(),
+            issuer: flow.issuer.clone(),
             nonce: Secret::default(),
             code_verifier: Secret::default(),
             return_to: "/".to_owned(),
@@ -387,7 +388,7 @@ impl Pending {
             is_fresh: false,
             created_at: now,
             key,
-            scope: params.requested_scope(config).unwrap_or_default(),
+            scope: params.requested_scope(flow).unwrap_or_default(),
             demand: None,
             is_device: true,
             redirect_uri: None,
@@ -397,8 +398,8 @@ impl Pending {
 
     /// Returns the redirect URI of the request.
     #[must_use]
-    pub fn redirect_uri<'a>(&'a self, config: &'a Config) -> &'a Url {
-        self.redirect_uri.as_ref().unwrap_or(&config.redirect_uri)
+    pub fn redirect_uri<'a>(&'a self, configured: &'a Url) -> &'a Url {
+        self.redirect_uri.as_ref().unwrap_or(configured)
     }
 
     /// Returns the options of a login that repeats this one, after it has expired at the provider. Options that only help
@@ -518,39 +519,44 @@ impl Pending {
 pub(in crate::login) mod tests {
     use super::*;
     use crate::codec::form;
+    use crate::config::flow::tests::flow as read;
 
-    const BASE: &str = "https://app.test/worker.js";
+    pub(in crate::login) fn flow(more: &str) -> Flow {
+        let shared = r#"{"issuer":"https://id.test","scope":"openid offline_access""#;
+        read(&[shared, more, "}"].concat())
+    }
 
-    pub(in crate::login) fn config(more: &str) -> Config {
-        let json = [
-            r#"{"issuer":"https://id.test","clientId":"spa","redirectUri":"/callback",
-                "scope":"openid offline_access","apis":[]"#,
-            more,
-            "}",
-        ];
-        let mut config = Config::parse(&json.concat(), BASE).unwrap();
+    pub(in crate::login) fn redirect_uri() -> Url {
+        Url::parse("https://app.test/callback").unwrap()
+    }
+
+    pub(in crate::login) fn metadata() -> Box<Metadata> {
         let metadata = r#"{"issuer":"https://id.test","authorization_endpoint":"https://id.test/auth?tenant=1",
             "token_endpoint":"https://id.test/token","jwks_uri":"https://id.test/jwks",
             "authorization_response_iss_parameter_supported":true}"#;
-        config.metadata = Some(Metadata::parse(metadata, "https://id.test").unwrap());
-        config
+        Metadata::parse(metadata, "https://id.test").unwrap()
+    }
+
+    /// Builds the request of a client whose responses are in the query.
+    pub(in crate::login) fn begin(
+        flow: &Flow,
+        params: &LoginParams,
+        entropy: [u8; ENTROPY],
+    ) -> Result<Box<AuthorizationRequest>> {
+        let redirection = Redirection {
+            uri: &redirect_uri(),
+            uses_fragment: false,
+        };
+        build(flow, &redirection, &[], params, &entropy, 1_000_000)
     }
 
     pub(in crate::login) fn start(params: &LoginParams) -> Result<Box<AuthorizationRequest>> {
-        let config = config(r#","authorizationParams":{"audience":"https://api.test"}"#);
-        build(
-            &config,
-            &config.redirect_uri,
-            params,
-            &[7; ENTROPY],
-            1_000_000,
-        )
+        let flow = flow(r#","authorizationParams":{"audience":"https://api.test"}"#);
+        begin(&flow, params, [7; ENTROPY])
     }
 
     fn sent(params: &LoginParams) -> Vec<(String, String)> {
-        let url = start(params)
-            .unwrap()
-            .url(config("").metadata.as_ref().unwrap());
+        let url = start(params).unwrap().url(&metadata());
         form::parse(url.split_once('?').unwrap().1).unwrap()
     }
 
@@ -583,27 +589,19 @@ pub(in crate::login) mod tests {
         assert_eq!(value(&params, "nonce").unwrap().len(), 32);
         let (random, app) = value(&params, "state").unwrap().rsplit_once('.').unwrap();
         assert_eq!(random.len(), 32);
-        assert_eq!(app, config("").app().to_string());
+        assert_eq!(app, flow("").app().to_string());
         assert_eq!(value(&params, "code_challenge").unwrap().len(), 43);
     }
 
     #[test]
     fn state_nonce_and_verifier_use_separate_entropy() {
-        let config = config("");
         let mut entropy = [0; ENTROPY];
         for (i, byte) in entropy.iter_mut().enumerate() {
             *byte = u8::try_from(i).unwrap();
         }
-        let begun = build(
-            &config,
-            &config.redirect_uri,
-            &LoginParams::default(),
-            &entropy,
-            0,
-        )
-        .unwrap();
+        let begun = begin(&flow(""), &LoginParams::default(), entropy).unwrap();
         let nonce = begun.pending.nonce.expose();
-        let url = begun.url(config.metadata.as_ref().unwrap());
+        let url = begun.url(&metadata());
         assert!(!url.contains(begun.pending.code_verifier.expose()));
         assert!(url.contains(nonce));
         assert!(!url.contains(&["state=", nonce].concat()));
@@ -614,8 +612,7 @@ pub(in crate::login) mod tests {
             prompt: chosen.map(str::to_owned),
             ..LoginParams::default()
         };
-        let config = config(option);
-        let begun = build(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0).unwrap();
+        let begun = begin(&flow(option), &params, [7; ENTROPY]).unwrap();
         let sent = form::parse(&begun.parameters).unwrap();
         value(&sent, "prompt").map(str::to_owned)
     }

@@ -6,7 +6,7 @@ use crate::Secret;
 use crate::base::error::{Code, Error, Result};
 use crate::codec::form;
 use crate::codec::url::Url;
-use crate::config::Config;
+use crate::config::{Flow, Redirection};
 use crate::login::authorization_request::{LoginParams, Pending, storage_key};
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::is_error_code;
@@ -35,10 +35,10 @@ impl AuthorizationResponse {
     /// [`Code::RedirectUriMismatch`] if `url` is not the redirect URI; [`Code::CallbackInvalid`] for a malformed URL
     /// and for missing, repeated or contradictory parameters. If an error response has no `state`, the result is the
     /// error that the provider reports, unless `iss` names another issuer.
-    pub fn parse(config: &Config, redirect_uri: &Url, url: &str) -> Result<Self> {
+    pub fn parse(flow: &Flow, redirection: &Redirection<'_>, url: &str) -> Result<Self> {
         let invalid = |why: &'static str| Error::new(Code::CallbackInvalid, why);
         let url = Url::parse(url).ok_or_else(|| invalid(msg!("the URL cannot be parsed")))?;
-        let redirect_uri = redirect_uri.without_query();
+        let redirect_uri = redirection.uri.without_query();
         if url.without_query() != redirect_uri {
             let message = [
                 msg!("the authorization response arrived at "),
@@ -48,7 +48,7 @@ impl AuthorizationResponse {
             ];
             return Err(Error::of(Code::RedirectUriMismatch, &message));
         }
-        let response = if config.login.uses_fragment {
+        let response = if redirection.uses_fragment {
             url.fragment()
         } else {
             url.query()
@@ -66,7 +66,7 @@ impl AuthorizationResponse {
             // An error is reported even without `state`, because some providers leave `state` out of errors, though RFC
             // 6749 4.1.2.1 requires it.
             return Err(match error.filter(|error| is_error_code(error)) {
-                Some(error) if iss.is_none_or(|iss| iss == config.issuer) => {
+                Some(error) if iss.is_none_or(|iss| iss == flow.issuer) => {
                     authorization_error(error, false)
                 }
                 _ => invalid(msg!("the provider's response has no state")),
@@ -189,19 +189,24 @@ pub(crate) fn authorization_error(error: &str, is_silent: bool) -> Error {
 mod tests {
     use super::*;
     use crate::login::authorization_request::LoginParams;
-    use crate::login::authorization_request::tests::{config, start, value};
+    use crate::login::authorization_request::tests::{flow, metadata, redirect_uri, start, value};
 
     fn parse(query: &str) -> Result<AuthorizationResponse> {
-        let config = config("");
-        let url = ["https://app.test/callback?", query].concat();
-        AuthorizationResponse::parse(&config, &config.redirect_uri, &url)
+        parse_url(&["https://app.test/callback?", query].concat(), false)
+    }
+
+    fn parse_url(url: &str, uses_fragment: bool) -> Result<AuthorizationResponse> {
+        let redirection = Redirection {
+            uri: &redirect_uri(),
+            uses_fragment,
+        };
+        AuthorizationResponse::parse(&flow(""), &redirection, url)
     }
 
     fn code_of(query: &str) -> Result<Secret> {
         let begun = start(&LoginParams::default()).unwrap();
-        let config = config("");
         let response = parse(query)?;
-        let code = response.code(&begun.pending, config.metadata.as_ref().unwrap());
+        let code = response.code(&begun.pending, &metadata());
         code.cloned()
     }
 
@@ -209,7 +214,7 @@ mod tests {
     fn iss_may_be_missing_unless_announced() {
         let begun = start(&LoginParams::default()).unwrap();
         for is_announced in [true, false] {
-            let mut metadata = config("").metadata.unwrap();
+            let mut metadata = metadata();
             metadata.authorization_response_iss_parameter_supported = is_announced;
             let response = parse("code=c&state=s").unwrap();
             let code = response.code(&begun.pending, &metadata);
@@ -221,25 +226,24 @@ mod tests {
     fn response_is_read_from_the_requested_place() {
         use crate::login::authorization_request::{ENTROPY, build};
 
-        let config = config(r#","responseMode":"fragment""#);
-        let metadata = config.metadata.as_ref().unwrap();
+        let redirection = Redirection {
+            uri: &redirect_uri(),
+            uses_fragment: true,
+        };
         let params = LoginParams::default();
-        let begun = build(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0).unwrap();
+        let begun = build(&flow(""), &redirection, &[], &params, &[7; ENTROPY], 0).unwrap();
         let sent = form::parse(&begun.parameters).unwrap();
         assert_eq!(value(&sent, "response_mode"), Some("fragment"));
-        let parse = |rest: &str| {
-            AuthorizationResponse::parse(
-                &config,
-                &config.redirect_uri,
-                &["https://app.test/callback", rest].concat(),
-            )
-        };
+        let parse = |rest: &str| parse_url(&["https://app.test/callback", rest].concat(), true);
         let good = parse("?lang=de#code=abc&state=s&iss=https%3A%2F%2Fid.test").unwrap();
-        let code = good.code(&begun.pending, metadata).unwrap();
+        let code = good.code(&begun.pending, &metadata()).unwrap();
         assert_eq!(code.expose(), "abc");
         // The query is ignored, even if it contains a forged response.
         let both = parse("?code=evil&state=t#code=abc&state=s&iss=https://id.test").unwrap();
-        assert_eq!(both.code(&begun.pending, metadata).unwrap().expose(), "abc");
+        assert_eq!(
+            both.code(&begun.pending, &metadata()).unwrap().expose(),
+            "abc"
+        );
         for wrong in [
             "?code=abc&state=s",
             "#",
@@ -292,9 +296,7 @@ mod tests {
 
     #[test]
     fn response_at_another_page_names_both() {
-        let config = config("");
-        let url = "https://app.test/cb?code=a&state=s";
-        let error = AuthorizationResponse::parse(&config, &config.redirect_uri, url).unwrap_err();
+        let error = parse_url("https://app.test/cb?code=a&state=s", false).unwrap_err();
         assert_eq!(error.code(), Code::RedirectUriMismatch);
         assert!(error.message().contains("https://app.test/callback"));
     }
@@ -357,8 +359,7 @@ mod tests {
             let pending = start(&params).unwrap().pending;
             let stored = Pending::from_json(pending.to_json().expose()).unwrap();
             let response = parse("error=consent_required&state=s&iss=https://id.test").unwrap();
-            let config = config("");
-            let error = response.code(&stored, config.metadata.as_ref().unwrap());
+            let error = response.code(&stored, &metadata());
             assert_eq!(error.unwrap_err().code(), code, "{prompt:?}");
         }
     }
@@ -388,8 +389,7 @@ mod tests {
             let pending = start(&params).unwrap().pending;
             let query = [query, "&state=s&error_description=Why"].concat();
             let response = parse(&query).unwrap();
-            let config = config("");
-            let error = response.code(&pending, config.metadata.as_ref().unwrap());
+            let error = response.code(&pending, &metadata());
             let description = response.fault(&error.unwrap_err(), &pending);
             assert_eq!(description.is_some(), is_described, "{query}");
         }

@@ -13,7 +13,7 @@ use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::form::Form;
 use crate::codec::json::{Object, Value};
 use crate::codec::url;
-use crate::config::Config;
+use crate::config::Flow;
 use crate::oauth::token_endpoint::{
     self, DEFAULT_LIFETIME, Scheme, TokenResponse, TokenSet, Wanted,
 };
@@ -73,14 +73,14 @@ impl DeviceAuthorization {
 /// Builds the device authorization request (RFC 8628 3.1), with the parameters that the configuration adds to
 /// authorization requests.
 #[must_use]
-pub fn request(endpoint: &str, config: &Config, scope: &str) -> HttpRequest {
+pub fn request(endpoint: &str, flow: &Flow, resources: &[&str], scope: &str) -> HttpRequest {
     let mut form = Form::new();
-    form.push("client_id", &config.client_id);
+    form.push("client_id", &flow.client_id);
     if !scope.is_empty() {
         form.push("scope", scope);
     }
-    form.push_encoded(&config.authorization_params);
-    for resource in config.rules.resources() {
+    form.push_encoded(&flow.authorization_params);
+    for resource in resources {
         form.push("resource", resource);
     }
     token_endpoint::post(endpoint, form)

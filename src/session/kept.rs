@@ -7,7 +7,7 @@ use super::{EndReason, FormerTokens, Session, Times, kept_renewed_other};
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::codec::json::{Object, Value, Writer};
-use crate::config::Config;
+use crate::config::Flow;
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::identity::{Identity, Members};
 use crate::oauth::token_endpoint::TokenSet;
@@ -33,9 +33,20 @@ impl Session {
     }
 }
 
+/// The circumstances in which a session is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Storing<'a> {
+    /// The client and its provider.
+    pub flow: &'a Flow,
+    /// The provider's endpoints, which calls of the vaults that read the session must not reach.
+    pub endpoints: &'a [String],
+    /// The present time.
+    pub now: &'a Instant,
+}
+
 /// Serializes the session.
 #[must_use]
-pub fn kept(session: &Session, config: &Config, now: &Instant) -> Secret {
+pub fn kept(session: &Session, storing: Storing<'_>) -> Secret {
     let users = (session.latest.as_ref(), session.times.longest);
     let generation = [session.generation, session.login_issued];
     write(
@@ -44,8 +55,7 @@ pub fn kept(session: &Session, config: &Config, now: &Instant) -> Secret {
         users,
         &session.requested,
         generation,
-        config,
-        now,
+        storing,
     )
 }
 
@@ -56,15 +66,14 @@ pub fn kept_renewed(
     tokens: &TokenSet,
     user: Option<&Identity>,
     requested: &Instant,
-    config: &Config,
-    now: &Instant,
+    storing: Storing<'_>,
 ) -> Secret {
     if !tokens.has_access_token() {
-        return kept_renewed_other(session, tokens, user, requested, config, now);
+        return kept_renewed_other(session, tokens, user, requested, storing);
     }
     let users = with_user(session, user, requested);
     let generation = [session.generation + 1; 2];
-    write(session, tokens, users, requested, generation, config, now)
+    write(session, tokens, users, requested, generation, storing)
 }
 
 /// Returns the latest ID token and the time to the stated end of the session after a refresh. The refresh was sent at
@@ -89,16 +98,20 @@ pub(super) fn write(
     (latest, longest): (Option<&Identity>, Millis),
     requested: &Instant,
     [generation, issued]: [u64; 2],
-    config: &Config,
-    now: &Instant,
+    storing: Storing<'_>,
 ) -> Secret {
+    let Storing {
+        flow,
+        endpoints,
+        now,
+    } = storing;
     let text = |secret: Option<&Secret>| secret.map(|s| s.expose().to_owned());
     let old = session.tokens.refresh_token.as_ref();
     let old = old.filter(|_| !tokens.loses_refresh_token);
     let refresh_token = text(tokens.refresh_token.as_ref().or(old));
     let scope = tokens.scope.as_deref().or(session.tokens.scope.as_deref());
     let latest = text(latest.map(Identity::text));
-    let mut kept = beginning(&session.sid, config);
+    let mut kept = beginning(&session.sid, flow);
     if let Some(key) = &session.key {
         kept.json("dpop", key.jwk());
     }
@@ -111,7 +124,7 @@ pub(super) fn write(
     if !user_info.is_empty() {
         kept.json("user_info", &user_info);
     }
-    if let Some(members) = &config.identity {
+    if let Some(members) = &flow.identity {
         kept.text("sub_of", &members.source());
     }
     let kept = kept
@@ -137,38 +150,36 @@ pub(super) fn write(
         )
         .optional_text("latest_id_token", latest.as_deref())
         .flag("interaction_required", session.interaction_required)
-        .value("endpoints", &Value::from(config.rules.forbidden().to_vec()))
+        .value("endpoints", &Value::from(endpoints.to_vec()))
         .finish();
     Secret::new(kept)
 }
 
 /// Serializes the end of the session with this identifier.
 #[must_use]
-pub fn ended(sid: &str, reason: EndReason, config: &Config) -> Secret {
-    let ended = beginning(sid, config)
-        .text("ended", reason.as_str())
-        .finish();
+pub fn ended(sid: &str, reason: EndReason, flow: &Flow) -> Secret {
+    let ended = beginning(sid, flow).text("ended", reason.as_str()).finish();
     Secret::new(ended)
 }
 
-fn beginning(sid: &str, config: &Config) -> Writer {
+fn beginning(sid: &str, flow: &Flow) -> Writer {
     let mut writer = Writer::object();
     writer
         .number("version", VERSION)
-        .text("issuer", &config.issuer)
-        .text("client_id", &config.client_id)
+        .text("issuer", &flow.issuer)
+        .text("client_id", &flow.client_id)
         .text("sid", sid);
     writer
 }
 
 /// Parses the stored form. Returns `None` for data that this version did not write for this configuration.
 #[must_use]
-pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
+pub fn restore(text: &str, flow: &Flow, now: &Instant) -> Option<Kept> {
     let value = Value::parse(text).ok()?;
     let object = value.as_object()?;
     let is_ours = number(object, "version")? == VERSION
-        && object.str("issuer")? == config.issuer
-        && object.str("client_id")? == config.client_id;
+        && object.str("issuer")? == flow.issuer
+        && object.str("client_id")? == flow.client_id;
     let sid = object.str("sid").filter(|_| is_ours)?.to_owned();
     if let Some(ended) = object.str("ended") {
         return Some(Kept::Ended(sid, EndReason::from_name(ended)?));
@@ -187,18 +198,18 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
     let jwk = object.get("dpop");
     let key = jwk.and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?));
     // Bound tokens must not become unbound ones if the key cannot be read.
-    if key.is_some() != config.binds_tokens || jwk.is_some() != config.binds_tokens {
+    if key.is_some() != flow.binds_tokens || jwk.is_some() != flow.binds_tokens {
         return None;
     }
     let requested = ago("token_age")?;
     let latest = object.str("latest_id_token");
     let original = Identity::from_text(object.str("id_token")?)?;
     // After the option `userInfo` is removed, pages no longer see these claims.
-    let user_info = object.get("user_info").filter(|_| config.asks_user_info);
+    let user_info = object.get("user_info").filter(|_| flow.asks_user_info);
     let original = original.with_stored_info(user_info.and_then(Value::as_object));
     // After a change of `identity`, the claims have another meaning.
-    let sub_of = config.identity.as_ref().map(Members::source);
-    if original.id_token().is_some() != config.has_openid()
+    let sub_of = flow.identity.as_ref().map(Members::source);
+    if original.id_token().is_some() != flow.has_openid()
         || object.str("sub_of") != sub_of.as_deref()
     {
         return None;

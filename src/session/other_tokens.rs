@@ -1,10 +1,9 @@
 //! The access tokens of other targets than the login's: see [`crate::oauth::resource_indicators`].
 
-use super::kept::{with_user, write};
+use super::kept::{Storing, with_user, write};
 use super::{Former, Session, after};
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
-use crate::config::Config;
 use crate::egress::policy::TokenSelector;
 use crate::oauth::identity::Identity;
 use crate::oauth::refresh_policy;
@@ -167,12 +166,11 @@ pub fn kept_renewed_other(
     tokens: &TokenSet,
     user: Option<&Identity>,
     requested: &Instant,
-    config: &Config,
-    now: &Instant,
+    storing: Storing<'_>,
 ) -> Secret {
     let users = with_user(session, user, requested);
     let generation = [session.generation + 1, session.login_issued];
     let tokens = beside(session, tokens, requested);
     let requested = &session.requested;
-    write(session, &tokens, users, requested, generation, config, now)
+    write(session, &tokens, users, requested, generation, storing)
 }

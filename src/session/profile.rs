@@ -7,7 +7,7 @@ use crate::base::error::{Code, Error, Result, quote_url};
 use crate::base::http::{HttpReply, HttpRequest, Outcome};
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
-use crate::config::Config;
+use crate::config::Flow;
 use crate::oauth::identity::{Identity, Members};
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::{self, TokenSet};
@@ -23,11 +23,11 @@ const MAX_PROFILE: usize = 64 * 1024;
 ///
 /// # Errors
 /// [`Code::ProfileFailed`] if `metadata` has no UserInfo endpoint, or has one that must not get the token.
-pub(crate) fn address(config: &Config, metadata: &Metadata) -> Result<Option<String>> {
-    if let Some(profile) = config.profile() {
+pub(crate) fn address(flow: &Flow, metadata: &Metadata) -> Result<Option<String>> {
+    if let Some(profile) = flow.profile() {
         return Ok(Some(profile.without_fragment().to_owned()));
     }
-    if !config.asks_user_info {
+    if !flow.asks_user_info {
         return Ok(None);
     }
     let Some(endpoint) = metadata.userinfo_endpoint.as_deref() else {
@@ -36,7 +36,7 @@ pub(crate) fn address(config: &Config, metadata: &Metadata) -> Result<Option<Str
     };
     // The worker's connect-src was written for the origins that the configuration names.
     let is_configured = || {
-        let members = config.metadata_members.as_ref();
+        let members = flow.metadata_members.as_ref();
         members.is_some_and(|members| members.get("userinfo_endpoint").is_some())
     };
     let refused = |why| {
@@ -47,7 +47,7 @@ pub(crate) fn address(config: &Config, metadata: &Metadata) -> Result<Option<Str
         ]))
     };
     let url = Url::parse(endpoint).filter(|url| url.is_trustworthy() && !url.has_userinfo());
-    match (url, Url::parse(&config.issuer)) {
+    match (url, Url::parse(&flow.issuer)) {
         (Some(url), Some(issuer)) if url.is_same_origin(&issuer) || is_configured() => {
             Ok(Some(url.without_fragment().to_owned()))
         }
@@ -69,12 +69,12 @@ pub(crate) fn request(address: String, access_token: &Secret) -> HttpRequest {
 ///
 /// # Errors
 /// [`Code::ProfileFailed`] if the response is not a profile, contains a token, or does not identify the user.
-pub(crate) fn read(config: &Config, outcome: &Outcome, tokens: &TokenSet) -> Result<Secret> {
-    let Some(identity) = &config.identity else {
+pub(crate) fn read(flow: &Flow, outcome: &Outcome, tokens: &TokenSet) -> Result<Secret> {
+    let Some(identity) = &flow.identity else {
         return Err(Error::new(Code::ProfileFailed, ""));
     };
     let claims = profile(outcome, tokens)
-        .and_then(|profile| identified(identity, &config.claims, &profile).map_err(str::to_owned));
+        .and_then(|profile| identified(identity, &flow.claims, &profile).map_err(str::to_owned));
     let url = identity.profile.as_ref().map_or("", Url::href);
     claims.map_err(|why| failed(&[msg!("the profile address "), &quote_url(url), " ", &why]))
 }
@@ -85,14 +85,14 @@ pub(crate) fn read(config: &Config, outcome: &Outcome, tokens: &TokenSet) -> Res
 /// [`Code::ProfileFailed`] if the response is not a UserInfo response, contains a token, or is about another user (OIDC
 /// Core 5.3.2).
 pub(crate) fn with_user_info(
-    config: &Config,
+    flow: &Flow,
     outcome: &Outcome,
     tokens: &TokenSet,
     user: Identity,
 ) -> Result<Identity> {
     let why = match profile(outcome, tokens) {
         Ok(info) if info.str("sub") == Some(user.subject()) => {
-            let user = user.with_user_info(&info, &config.claims);
+            let user = user.with_user_info(&info, &flow.claims);
             // The claims may contain a token that was escaped in the response.
             if !named::contains_token(&user.user_info(), &all_of(tokens)) {
                 return Ok(user);

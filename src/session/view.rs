@@ -4,7 +4,7 @@ use super::{Session, after, named};
 use crate::base::clock::UnixMillis;
 use crate::base::error::{Code, Error};
 use crate::codec::json::{self, Writer};
-use crate::config::Config;
+use crate::config::Flow;
 use crate::oauth::id_token::Rejected;
 use crate::oauth::identity::Identity;
 use crate::oauth::scope::scope_tokens;
@@ -91,17 +91,17 @@ impl SessionView<'_> {
 #[must_use]
 pub fn view<'a>(
     session: &'a Session,
-    config: &Config,
+    flow: &Flow,
     is_kept: Option<bool>,
     is_suspected: bool,
 ) -> SessionView<'a> {
     let (_, access_token_expires_at) = session.access_token_times();
     let limit = after(
         session.times.started.wall,
-        session.times.maximum(&config.limits),
+        session.times.maximum(&flow.limits),
     );
     SessionView {
-        claims: visible_claims(&config.claims, session.latest.as_ref(), &session.original),
+        claims: visible_claims(&flow.claims, session.latest.as_ref(), &session.original),
         scopes: scopes(session.tokens.scope.as_deref().unwrap_or_default()),
         state: if session.interaction_required || is_suspected {
             SessionState::InteractionRequired
@@ -117,7 +117,7 @@ pub fn view<'a>(
                 .refresh_end()
                 .map_or(limit, |end| limit.min(after(session.requested.wall, end))),
         },
-        idle_expires_at: after(session.times.last_activity.wall, config.limits.idle),
+        idle_expires_at: after(session.times.last_activity.wall, flow.limits.idle),
         access_token_expires_at,
     }
 }

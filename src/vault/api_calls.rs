@@ -298,7 +298,7 @@ impl Calls {
         if self.sockets.open(ctx, &mut self.list, call) {
             return true;
         }
-        let proof = if ctx.config.binds_tokens {
+        let proof = if ctx.config.flow.binds_tokens {
             let Some(known) = list::find(&mut self.list.calls, |c| c.call == call) else {
                 return true;
             };
@@ -314,7 +314,7 @@ impl Calls {
         let Some(token) = session.latest_access_token_of(selector) else {
             return true;
         };
-        let scheme = match ctx.config.scheme() {
+        let scheme = match ctx.config.flow.scheme() {
             Scheme::Bearer => "Bearer ",
             Scheme::Dpop => "DPoP ",
         };
@@ -487,7 +487,7 @@ impl Calls {
         call: CallId,
         head: &ResponseHead,
     ) -> bool {
-        if !ctx.config.binds_tokens {
+        if !ctx.config.flow.binds_tokens {
             return false;
         }
         let is_it = |c: &Call| c.call == call && matches!(c.stage, CallStage::Sent { .. });

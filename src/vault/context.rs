@@ -176,8 +176,8 @@ impl Context {
 
     fn deadline(&self, purpose: Purpose) -> Option<Millis> {
         let limit = match purpose {
-            Purpose::Refresh => self.config.refresh_timeout,
-            _ => self.config.request_timeout,
+            Purpose::Refresh => self.config.flow.refresh_timeout,
+            _ => self.config.flow.request_timeout,
         };
         Some(self.now.monotonic + limit)
     }
@@ -227,7 +227,7 @@ impl Context {
 
     /// Returns true if the operation that has just ended failed for a reason that may be over already.
     pub(super) fn may_be_brief(&self, outcome: &Outcome) -> bool {
-        outcome.may_be_brief(self.took, self.config.request_timeout)
+        outcome.may_be_brief(self.took, self.config.flow.request_timeout)
     }
 
     /// Returns true if an operation of this kind is in flight.
@@ -301,10 +301,9 @@ impl Context {
 
     /// Completes a message with the information about the session that pages may have.
     pub(super) fn session_message(&self, message: &mut Writer) -> String {
-        let view = self
-            .session
-            .as_ref()
-            .map(|s| session::view(s, &self.config, self.is_kept(), self.is_suspected).to_json());
+        let view = self.session.as_ref().map(|s| {
+            session::view(s, &self.config.flow, self.is_kept(), self.is_suspected).to_json()
+        });
         let reason = self.end_reason.map(EndReason::as_str);
         if let Some(elsewhere) = self.elsewhere {
             message.flag("elsewhere", elsewhere);
@@ -352,7 +351,9 @@ impl Context {
 
     /// Returns the time until which a record that is stored now may be needed.
     pub(super) fn kept_until(&self) -> UnixMillis {
-        self.now.wall.saturating_add(self.config.limits.absolute.0)
+        self.now
+            .wall
+            .saturating_add(self.config.flow.limits.absolute.0)
     }
 
     /// Returns a random identifier for a new session, or an empty string if sessions are not persisted.

@@ -145,7 +145,7 @@ impl Dpop {
         allowed: &Allowed,
         proven: &mut Proven,
     ) -> Option<UnsignedProof> {
-        let jti = ctx.config.binds_tokens.then(|| jti(ctx))?;
+        let jti = ctx.config.flow.binds_tokens.then(|| jti(ctx))?;
         let session = ctx.session.as_deref()?;
         let url = allowed.url();
         let nonce = self.api_nonces.get(url);

@@ -64,7 +64,7 @@ impl Logins {
     /// Continues the logins that waited for metadata.
     pub(super) fn resume(&mut self, ctx: &mut Context, provider: &Provider) {
         while let Some(mut login) = list::take(&mut self.in_flight, Login::needs_metadata) {
-            if ctx.config.binds_tokens {
+            if ctx.config.flow.binds_tokens {
                 login.stage = LoginStage::MakingKey(dpop::make_key(ctx));
                 self.in_flight.push(login);
             } else {
@@ -119,12 +119,15 @@ fn authorization_request(
     ctx: &mut Context,
     params: &LoginParams,
 ) -> Result<Box<AuthorizationRequest>> {
-    let redirect_uri = params.redirect_uri(&ctx.config)?;
+    let redirect_uri = params.redirect_uri(ctx.config.login.custom, &ctx.config.redirect_uri)?;
     let mut entropy = [0; authorization_request::ENTROPY];
     ctx.entropy.fill(&mut entropy);
+    let config = &ctx.config;
+    let chosen = redirect_uri.as_ref().unwrap_or(&config.redirect_uri);
     let mut begun = authorization_request::build(
-        &ctx.config,
-        redirect_uri.as_ref().unwrap_or(&ctx.config.redirect_uri),
+        &config.flow,
+        &config.redirection(chosen),
+        &config.rules.resources(),
         params,
         &entropy,
         ctx.now.wall,

@@ -12,7 +12,7 @@ pub(super) fn greet(ctx: &mut Context, hints: &Hints, port: PortId) {
     let mut ready = message("ready");
     ready.number("version", PROTOCOL);
     // Pages name the records of this app by a hash of issuer and client, since apps of one origin share localStorage.
-    ready.number("app", ctx.config.app().into());
+    ready.number("app", ctx.config.flow.app().into());
     if ctx.config.login.has_callback_page {
         ready.flag("callbackPage", true);
     }

@@ -58,7 +58,7 @@ impl Provider {
     /// Returns the address of the user's profile: see [`profile::address`].
     pub(super) fn profile_address(&self, ctx: &Context) -> Result<Option<String>> {
         match &self.metadata {
-            Some(metadata) => profile::address(&ctx.config, metadata),
+            Some(metadata) => profile::address(&ctx.config.flow, metadata),
             None => Ok(None),
         }
     }
@@ -75,14 +75,14 @@ impl Provider {
 
     /// Starts to fetch the metadata. Returns false.
     fn fetch_metadata(&self, ctx: &mut Context) -> bool {
-        let url = self.search.url(&ctx.config.issuer);
+        let url = self.search.url(&ctx.config.flow.issuer);
         fetch_once(ctx, Purpose::Metadata, &url);
         false
     }
 
     /// Returns true if the keys are present, or there are no ID tokens. Otherwise starts to fetch the keys.
     pub(super) fn need_keys(&self, ctx: &mut Context) -> bool {
-        let has_all = self.keys.is_some() || !ctx.config.has_openid();
+        let has_all = self.keys.is_some() || !ctx.config.flow.has_openid();
         if !has_all {
             self.fetch_keys(ctx);
         }
@@ -139,7 +139,7 @@ impl Provider {
         ctx: &mut Context,
         outcome: &Outcome,
     ) -> Option<Result<()>> {
-        let expected = ctx.config.expected_metadata();
+        let expected = ctx.config.flow.expected_metadata();
         let url = self.search.url(expected.issuer);
         let may_continue = !matches!(outcome, Outcome::Failed);
         let found = self
@@ -194,7 +194,7 @@ pub(super) fn is_down(outcome: &Outcome) -> bool {
 /// Returns true if the response to a probe contains the provider's metadata or keys.
 pub(super) fn is_reachable(ctx: &Context, probe: &Outcome) -> bool {
     metadata::read_document(probe, "", "", "").is_ok_and(|text| {
-        Metadata::parse_expected(text, &ctx.config.expected_metadata()).is_ok()
+        Metadata::parse_expected(text, &ctx.config.flow.expected_metadata()).is_ok()
             || Jwks::parse(text).is_ok()
     })
 }

@@ -230,7 +230,7 @@ impl Refresh {
         if !may_start || session.interaction_required() || session.refresh_token().is_none() {
             return RefreshStart::No;
         }
-        self.waited_until = Some(ctx.now.monotonic + ctx.config.request_timeout);
+        self.waited_until = Some(ctx.now.monotonic + ctx.config.flow.request_timeout);
         provider.token_url().clone_into(&mut self.provider_url);
         self.rejection = None;
         self.unexplained = None;
@@ -339,7 +339,7 @@ impl Refresh {
         op: OpId,
         outcome: &Outcome,
     ) -> RefreshStep {
-        let result = refresh_policy::classify(outcome, ctx.config.wanted_tokens());
+        let result = refresh_policy::classify(outcome, ctx.config.flow.wanted_tokens());
         let requested = match self.stage {
             RefreshStage::Sent(sent, requested) if sent == op => requested,
             _ => return self.on_detached_response(op, result),

@@ -16,7 +16,7 @@ use crate::oauth::identity::Identity;
 use crate::oauth::refresh_policy::RefreshOutcome;
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::prelude::*;
-use crate::session::{self, Session};
+use crate::session::{self, Session, Storing};
 use crate::vault::context::Context;
 
 /// The time for which a refused token is not requested again.
@@ -87,7 +87,7 @@ impl ResourceTokens {
         endpoint: &str,
         refresh_token: &Secret,
     ) -> HttpRequest {
-        let client_id = &config.client_id;
+        let client_id = &config.flow.client_id;
         match self.selected {
             Some(i) => {
                 let target = &config.rules.targets()[i];
@@ -120,13 +120,12 @@ impl ResourceTokens {
         tokens: &TokenSet,
         user: Option<&Identity>,
         requested: &Instant,
-        config: &Config,
-        now: &Instant,
+        storing: Storing<'_>,
     ) -> Secret {
         if self.selected.is_some() {
-            return session::kept_renewed_other(session, tokens, user, requested, config, now);
+            return session::kept_renewed_other(session, tokens, user, requested, storing);
         }
-        session::kept_renewed(session, tokens, user, requested, config, now)
+        session::kept_renewed(session, tokens, user, requested, storing)
     }
 
     /// Checks if the provider refused only to issue the token for a target. In that case returns the refusal as an

@@ -114,7 +114,7 @@ fn may_ask(ctx: &Context, demand: &Demand) -> bool {
     match demand {
         Demand::StepUp { .. } => true,
         Demand::Scope(scope) => {
-            !scope.is_empty() && strings::split(scope, b' ').all(|one| ctx.config.may_ask(one))
+            !scope.is_empty() && strings::split(scope, b' ').all(|one| ctx.config.flow.may_ask(one))
         }
     }
 }

@@ -8,12 +8,14 @@ pub(super) mod merge;
 pub(super) mod revocation;
 
 use crate::Secret;
+use crate::base::clock::Instant;
 use crate::base::error::Result;
+use crate::config::Config;
 use crate::egress::policy::TokenSelector;
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
-use crate::session::{self, EndReason, Session};
+use crate::session::{self, EndReason, Session, Storing};
 use crate::vault::context::{Context, Purpose};
 use crate::vault::dpop::Dpop;
 use crate::vault::io::{OpId, Output};
@@ -118,12 +120,11 @@ impl Tokens {
                 user,
                 requested,
             } = &*refreshed;
-            let (config, now) = (&ctx.config, &ctx.now);
-            let targets = &self.refresh.targets;
-            targets.serialize_renewed(session, tokens, user.as_ref(), requested, config, now)
+            let (targets, storing) = (&self.refresh.targets, storing(&ctx.config, &ctx.now));
+            targets.serialize_renewed(session, tokens, user.as_ref(), requested, storing)
         });
         // If the store hangs, the tokens are adopted at this deadline.
-        let limit = ctx.now.monotonic + ctx.config.request_timeout;
+        let limit = ctx.now.monotonic + ctx.config.flow.request_timeout;
         let deadline = state.is_some().then_some(limit);
         let op = ctx.begin_operation(Purpose::PersistRefresh, deadline);
         self.refresh.persisting(op, refreshed);
@@ -189,7 +190,7 @@ impl Tokens {
         ctx: &mut Context,
         of_logins: impl Iterator<Item = &'a PublicKey>,
     ) {
-        if !ctx.config.binds_tokens {
+        if !ctx.config.flow.binds_tokens {
             return;
         }
         let sessions = ctx.session.as_deref().into_iter();
@@ -236,7 +237,7 @@ impl Tokens {
         self.persistence.retry_at = None;
         if let Some(ended) = &mut self.persistence.ended {
             let token = ended.token.take();
-            let ended = session::ended(&ended.sid, ended.reason, &ctx.config);
+            let ended = session::ended(&ended.sid, ended.reason, &ctx.config.flow);
             if let Some(token) = token {
                 self.revoke(ctx, &token);
             }
@@ -256,7 +257,7 @@ impl Tokens {
                     session.times.count_activity();
                     activity.is_counted = true;
                 }
-                let state = session::kept(session, &ctx.config, &ctx.now);
+                let state = session::kept(session, storing(&ctx.config, &ctx.now));
                 self.persistence.write(ctx, state);
             }
             _ => self.persistence.unlock(ctx),
@@ -292,5 +293,14 @@ impl Tokens {
                 self.persistence.shorten_wait(ctx);
             }
         }
+    }
+}
+
+/// Returns the circumstances in which a session is stored now.
+fn storing<'a>(config: &'a Config, now: &'a Instant) -> Storing<'a> {
+    Storing {
+        flow: &config.flow,
+        endpoints: config.rules.forbidden(),
+        now,
     }
 }

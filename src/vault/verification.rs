@@ -69,7 +69,7 @@ impl Verification {
 
     /// Returns true if the profile address must say who the user is, and has not yet.
     pub(super) fn needs_profile(&self, ctx: &Context) -> bool {
-        ctx.config.profile().is_some() && self.tokens.identity.is_none()
+        ctx.config.flow.profile().is_some() && self.tokens.identity.is_none()
     }
 
     /// Begins to wait for the profile that the request `op` asks for.
@@ -90,7 +90,7 @@ impl Verification {
             Evidence::IdToken(unverified) => unverified,
             Evidence::Members => {
                 let claims = self.tokens.identity.clone().unwrap_or_default();
-                let user = match ctx.config.wanted_tokens().members {
+                let user = match ctx.config.flow.wanted_tokens().members {
                     Some(members) => named::user(members, &claims, &self.tokens, &occasion),
                     None => Err(self.tokens.no_id_token().into()),
                 };
@@ -98,17 +98,17 @@ impl Verification {
             }
         };
         let expected = Expected {
-            issuer: &ctx.config.issuer,
-            client_id: &ctx.config.client_id,
-            trusted_audiences: &ctx.config.trusted_audiences,
+            issuer: &ctx.config.flow.issuer,
+            client_id: &ctx.config.flow.client_id,
+            trusted_audiences: &ctx.config.flow.trusted_audiences,
             now_seconds: ctx.provider_seconds(),
-            tolerance_seconds: ctx.config.clock_tolerance.as_secs(),
+            tolerance_seconds: ctx.config.flow.clock_tolerance.as_secs(),
             access_token: &self.tokens.access_token,
             occasion,
         };
         let verdict = unverified
             .signature_checked(valid, &expected)
-            .and_then(|user| view::without_tokens(user, &ctx.config.claims, &self.tokens));
+            .and_then(|user| view::without_tokens(user, &ctx.config.flow.claims, &self.tokens));
         (self.tokens, verdict)
     }
 
@@ -164,13 +164,13 @@ impl Verification {
 /// Returns what `tokens` say about the user, which is not verified yet. Returns an error if the ID token is missing or its
 /// header is not acceptable.
 pub(super) fn evidence(ctx: &Context, provider: &Provider, tokens: &TokenSet) -> Result<Evidence> {
-    if !ctx.config.has_openid() {
+    if !ctx.config.flow.has_openid() {
         return Ok(Evidence::Members);
     }
     let Some(id_token) = &tokens.identity else {
         return Err(tokens.no_id_token());
     };
-    let allowed = match (&ctx.config.id_token_alg, &provider.metadata) {
+    let allowed = match (&ctx.config.flow.id_token_alg, &provider.metadata) {
         (Some(alg), _) => core::slice::from_ref(alg),
         (None, Some(metadata)) => metadata.id_token_signing_algorithms.as_slice(),
         (None, None) => &[],

@@ -50,7 +50,7 @@ const TITLE: &str = "You are signed in";
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let is_repeated = context.url.query().ends_with(REPEATED);
     let flow = &context.task.config().flow;
-    let parsed = AuthorizationResponse::parse(flow, &context.redirect_uri(), context.url.href());
+    let parsed = AuthorizationResponse::parse(flow, &context.redirection(), context.url.href());
     let (found, used) = match &parsed {
         Ok(authorization) => {
             let (name, value) = login::cookie(context, &authorization.key);
@@ -204,7 +204,7 @@ async fn finish_login(
     if let Some(flaws) = tokens.warning() {
         task.fault(&flaws);
     }
-    let refuses_others = flow.login.refuses_unrequested_scopes;
+    let refuses_others = flow.refuses_unrequested_scopes;
     let unusable = tokens.unusable_scope().filter(|_| refuses_others);
     let exceeded = tokens.scope_beyond(&flow.scope);
     if tokens.misses_refresh_token(&flow.scope) && !flow.asks_consent && !pending.is_silent {
@@ -260,7 +260,7 @@ async fn exchange_code(
     let request = token_endpoint::code_request(
         endpoint,
         &task.config().flow.client_id,
-        context.redirect_uri().href(),
+        context.redirect_uri.href(),
         code,
         &pending.code_verifier,
     );
@@ -297,7 +297,7 @@ async fn pending(
     let read = read.filter(|login| login.key.is_some() == is_wanted);
     let mut login = read.ok_or_else(unknown)?;
     let return_to = &mut login.pending.return_to;
-    *return_to = authorization_request::return_to(&context.redirect_uri(), Some(return_to))?;
+    *return_to = authorization_request::return_to(&context.redirect_uri, Some(return_to))?;
     Ok(login)
 }
 

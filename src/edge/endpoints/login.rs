@@ -11,7 +11,7 @@ use crate::base::strings;
 use crate::codec::form::{self, Form};
 use crate::codec::json;
 use crate::codec::url::Url;
-use crate::config;
+use crate::config::Flow;
 use crate::edge::config::ClientAuth;
 use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
@@ -85,9 +85,9 @@ pub(in crate::edge) async fn begin(
     is_own: bool,
 ) -> Result<OwnResponse> {
     let task = &context.task;
-    let redirect_uri = context.redirect_uri();
+    let redirect_uri = &context.redirect_uri;
     // Check the normalized form of `returnTo`, which the callback will use.
-    let target = authorization_request::return_to(&redirect_uri, params.return_to.as_deref())?;
+    let target = authorization_request::return_to(redirect_uri, params.return_to.as_deref())?;
     // A page of the handler may forward the browser to the second login, which would then seem to come from the app.
     let is_second = !is_own && leads_below(context, &target, &context.login_path());
     // Without a response, the callback shows an error only.
@@ -103,7 +103,8 @@ pub(in crate::edge) async fn begin(
     let flow = &task.config().flow;
     coordinator::find_time(task).await;
     let now = task.now().wall;
-    let mut begun = authorization_request::build(flow, &redirect_uri, &params, &entropy, now)?;
+    let mut begun =
+        authorization_request::build(flow, &context.redirection(), &[], &params, &entropy, now)?;
     let pair = dpop::generate_key_pair(task).await?;
     if let Some(pair) = &pair {
         begun = begun.bound_to(pair.public.clone());
@@ -207,8 +208,7 @@ async fn push(
         PushOutcome::Unsupported(error)
         | PushOutcome::Unreadable(error)
         | PushOutcome::Failed(error) => {
-            let redirect_uri = context.redirect_uri();
-            let error = pushed_authorization::with_redirect_uri(error, redirect_uri.href());
+            let error = pushed_authorization::with_redirect_uri(error, context.redirect_uri.href());
             Err(error)
         }
     }
@@ -305,7 +305,7 @@ pub(in crate::edge) fn from_text(text: &str) -> Option<PendingLogin> {
 }
 
 /// Reads the options of a login from its query. Returns them, and true if the query has [`OUTSIDE`].
-fn login_params(query: &str, config: &config::Config) -> Result<(Box<LoginParams>, bool)> {
+fn login_params(query: &str, flow: &Flow) -> Result<(Box<LoginParams>, bool)> {
     let invalid = |why: &[&str]| Err(Error::of(Code::MessageInvalid, why));
     let Some(given) = form::parse(query) else {
         return invalid(&[msg!("the query is not UTF-8")]);
@@ -332,7 +332,7 @@ fn login_params(query: &str, config: &config::Config) -> Result<(Box<LoginParams
                 is_outside = true;
                 continue;
             }
-            _ if config.login.may_add(&name) && more.iter().all(|(known, _)| *known != name) => {
+            _ if flow.may_add(&name) && more.iter().all(|(known, _)| *known != name) => {
                 more.push((name, value));
                 continue;
             }

@@ -176,7 +176,7 @@ fn ask(context: &RequestContext, target: &str) -> OwnResponse {
 /// Returns the path of the app to which the login leads: `target_link_uri`, unless that is on another origin, or a server
 /// may read it as a route or as an endpoint of the handler.
 fn target(context: &RequestContext, chosen: Option<&str>) -> String {
-    let path = authorization_request::return_to(&context.redirect_uri(), chosen);
+    let path = authorization_request::return_to(&context.redirect_uri, chosen);
     let is_page = |path: &String| {
         !login::leads_to_route(context, path) && !login::leads_to_endpoint(context, path)
     };

@@ -4,7 +4,7 @@ use super::{LoginParams, Pending, checked};
 use crate::base::error::{Code, Error, Result, quote};
 use crate::base::strings;
 use crate::codec::form::Form;
-use crate::config::Config;
+use crate::config::Flow;
 use crate::oauth::www_authenticate::Demand;
 use crate::prelude::*;
 
@@ -14,38 +14,38 @@ impl LoginParams {
     /// # Errors
     /// [`Code::MessageInvalid`] if `loginScopes` does not allow a scope, or if the page's option is too long or has
     /// control characters.
-    pub fn requested_scope(&self, config: &Config) -> Result<Option<String>> {
+    pub fn requested_scope(&self, flow: &Flow) -> Result<Option<String>> {
         let more = self.scope.as_deref();
         let earlier = self.earlier_scope.as_deref().unwrap_or_default();
-        let may_ask = |one: &&str| !one.is_empty() && config.may_ask(one);
+        let may_ask = |one: &&str| !one.is_empty() && flow.may_ask(one);
         let mut all = more.unwrap_or_default().to_owned();
         for one in strings::split(earlier, b' ').filter(may_ask) {
             all.push(' ');
             all.push_str(one);
         }
-        requested_scope(config, Some(&*all).filter(|all| !all.is_empty()))
+        requested_scope(flow, Some(&*all).filter(|all| !all.is_empty()))
     }
 }
 
 impl Pending {
     /// Removes the scopes of a stored login if a page may not request them. This check is needed because a script of
     /// this origin can write to the store.
-    pub fn check_scope(&mut self, config: &Config) {
-        let requested = requested_scope(config, self.scope.as_deref());
+    pub fn check_scope(&mut self, flow: &Flow) {
+        let requested = requested_scope(flow, self.scope.as_deref());
         self.scope = requested.unwrap_or_default();
     }
 }
 
-fn requested_scope(config: &Config, more: Option<&str>) -> Result<Option<String>> {
+fn requested_scope(flow: &Flow, more: Option<&str>) -> Result<Option<String>> {
     let Some(more) = more else {
         return Ok(None);
     };
-    let mut scope = config.scope.clone();
+    let mut scope = flow.scope.clone();
     for one in strings::split(checked("scope", more)?, b' ') {
         if one.is_empty() || strings::contains_word(&scope, one) {
             continue;
         }
-        if !config.may_ask(one) {
+        if !flow.may_ask(one) {
             let message = [
                 msg!("login option scope has "),
                 &quote(one),
@@ -58,7 +58,7 @@ fn requested_scope(config: &Config, more: Option<&str>) -> Result<Option<String>
         }
         scope.push_str(one);
     }
-    Ok((scope.len() > config.scope.len()).then_some(scope))
+    Ok((scope.len() > flow.scope.len()).then_some(scope))
 }
 
 /// Returns the login options that an API may have demanded, as [`Demand::login`] writes them.
@@ -79,13 +79,9 @@ pub(super) fn demand(params: &LoginParams) -> Option<String> {
 
 /// Adds the page's additional parameters, which `loginParams` must allow. Names cannot repeat: the page's object has
 /// each name once, and `loginParams` cannot contain parameters of the flow or of `authorizationParams`.
-pub(super) fn add_more(
-    config: &Config,
-    more: &[(String, String)],
-    chosen: &mut Form,
-) -> Result<()> {
+pub(super) fn add_more(flow: &Flow, more: &[(String, String)], chosen: &mut Form) -> Result<()> {
     for (name, value) in more {
-        if !config.login.may_add(name) {
+        if !flow.may_add(name) {
             let message = [
                 msg!("login option params has "),
                 &quote(name),
@@ -100,8 +96,8 @@ pub(super) fn add_more(
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{config, value};
-    use super::super::{ENTROPY, build};
+    use super::super::ENTROPY;
+    use super::super::tests::{begin, flow, value};
     use super::*;
     use crate::codec::form;
 
@@ -128,14 +124,14 @@ mod tests {
 
     #[test]
     fn configured_scopes_are_not_additional() {
-        let config = config("");
-        assert_eq!(requested_scope(&config, None).unwrap(), None);
-        assert_eq!(requested_scope(&config, Some("openid")).unwrap(), None);
+        let flow = flow("");
+        assert_eq!(requested_scope(&flow, None).unwrap(), None);
+        assert_eq!(requested_scope(&flow, Some("openid")).unwrap(), None);
     }
 
     #[test]
     fn login_options_add_only_configured_parameters() {
-        let config = config(r#","loginParams":["kc_idp_hint","display"]"#);
+        let flow = flow(r#","loginParams":["kc_idp_hint","display"]"#);
         let begun = |more: &[(&str, &str)]| {
             let params = LoginParams {
                 more: more
@@ -144,7 +140,7 @@ mod tests {
                     .collect(),
                 ..LoginParams::default()
             };
-            build(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0)
+            begin(&flow, &params, [7; ENTROPY])
         };
         let begun_with_both = begun(&[("kc_idp_hint", "a&client_id=b"), ("display", "popup")]);
         let params = form::parse(&begun_with_both.unwrap().parameters).unwrap();

@@ -6,7 +6,7 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
 use crate::codec::json;
 use crate::codec::url::Url;
-use crate::config::{Config, CustomLogin};
+use crate::config::CustomLogin;
 use crate::prelude::*;
 
 impl LoginParams {
@@ -15,12 +15,12 @@ impl LoginParams {
     /// # Errors
     /// [`Code::Unsupported`] if the configuration does not allow this mode; [`Code::MessageInvalid`] if the port is not
     /// valid, or if the configured redirect URI has no loopback address.
-    pub fn redirect_uri(&self, config: &Config) -> Result<Option<Url>> {
+    pub fn redirect_uri(&self, custom: CustomLogin, configured: &Url) -> Result<Option<Url>> {
         let unsupported = if self.is_custom {
-            (config.login.custom == CustomLogin::Off).then_some(msg!(
+            (custom == CustomLogin::Off).then_some(msg!(
                 "login({ mode: 'custom' }) needs customLogin: true in the worker's file"
             ))
-        } else if config.login.custom == CustomLogin::Required {
+        } else if custom == CustomLogin::Required {
             Some(msg!(
                 "redirectUri in the worker's file is of another origin, so login() needs mode: 'custom'"
             ))
@@ -34,8 +34,8 @@ impl LoginParams {
         let Some(port) = self.port else {
             return Ok(None);
         };
-        let with_port = match loopback(&config.redirect_uri) {
-            Some(start) => with_port(start, port, &config.redirect_uri)
+        let with_port = match loopback(configured) {
+            Some(start) => with_port(start, port, configured)
                 .ok_or(msg!("login option port must be from 1 to 65535")),
             None => Err(msg!(
                 "login option port needs a redirectUri of http://127.0.0.1 or http://[::1] in the worker's file"

@@ -113,7 +113,11 @@ impl Callbacks {
             return ctx.decline(port, id, Code::LimitExceeded, why);
         }
         let redirect_uri = logins.redirect_uri(&ctx.config, url);
-        let authorization = match AuthorizationResponse::parse(&ctx.config, redirect_uri, url) {
+        let authorization = match AuthorizationResponse::parse(
+            &ctx.config.flow,
+            &ctx.config.redirection(redirect_uri),
+            url,
+        ) {
             Ok(authorization) => Box::new(authorization),
             Err(error) => return ctx.post_error(port, id, &error),
         };
@@ -255,7 +259,7 @@ impl Callbacks {
         ctx.log_error(outcome, &authorization.secrets(), &pending);
         let mut unused = None;
         let verification =
-            exchanged(outcome, ctx.config.wanted_tokens(), provider).and_then(|tokens| {
+            exchanged(outcome, ctx.config.flow.wanted_tokens(), provider).and_then(|tokens| {
                 match evidence(ctx, provider, &tokens) {
                     Ok(evidence) => Ok(Verification::new(tokens, requested, evidence)),
                     Err(error) => {
@@ -390,7 +394,7 @@ impl Callbacks {
         let CallbackStage::Verifying(_, verification) = &mut callback.stage else {
             return CallbackOutcome::None;
         };
-        match profile::read(&ctx.config, outcome, &verification.tokens) {
+        match profile::read(&ctx.config.flow, outcome, &verification.tokens) {
             Ok(claims) => {
                 verification.tokens.identity = Some(claims);
                 verified(ctx, logins, callback, true)
@@ -634,7 +638,7 @@ fn verified(
         Err(rejected) => Err(rejected.into()),
     };
     match checked {
-        Ok(user) if ctx.config.asks_user_info => {
+        Ok(user) if ctx.config.flow.asks_user_info => {
             let login = Box::new(Identified {
                 op: OpId(0),
                 pending,
@@ -700,7 +704,7 @@ fn user_info_received(
     let user = if is_canceled {
         Err(canceled())
     } else {
-        profile::with_user_info(&ctx.config, outcome, &tokens, user)
+        profile::with_user_info(&ctx.config.flow, outcome, &tokens, user)
     };
     match user {
         Ok(user) => CallbackOutcome::Verified(Box::new(VerifiedLogin {
@@ -736,8 +740,8 @@ fn exchange_request(
     })?;
     Ok(token_endpoint::code_request(
         &metadata.token_endpoint,
-        &ctx.config.client_id,
-        pending.redirect_uri(&ctx.config).href(),
+        &ctx.config.flow.client_id,
+        pending.redirect_uri(&ctx.config.redirect_uri).href(),
         code,
         &pending.code_verifier,
     ))
@@ -777,18 +781,18 @@ fn pending_login(
     // The login may come from the store, to which scripts of this origin can write, so its members are checked again.
     pending.return_to =
         authorization_request::return_to(&ctx.config.redirect_uri, Some(&pending.return_to))?;
-    pending.check_scope(&ctx.config);
+    pending.check_scope(&ctx.config.flow);
     Ok(pending)
 }
 
 /// Returns an error if the login is too old, or began under another configuration.
 fn check_login(ctx: &Context, pending: &Pending) -> Result<()> {
     pending.check_age(ctx.now.wall, Millis::ZERO)?;
-    if pending.key.is_some() != ctx.config.binds_tokens {
+    if pending.key.is_some() != ctx.config.flow.binds_tokens {
         let message = msg!("the login was begun with another `dpop` than the one configured now");
         return Err(Error::new(Code::LoginUnknown, message));
     }
-    if pending.issuer != ctx.config.issuer {
+    if pending.issuer != ctx.config.flow.issuer {
         return Err(Error::new(
             Code::IssuerMismatch,
             msg!("the login was begun with another issuer than the one configured now"),
@@ -811,14 +815,14 @@ fn check_granted(
     pending: &Pending,
     port: Option<PortId>,
 ) -> Result<()> {
-    let requested = ctx.config.scope.as_str();
+    let requested = ctx.config.flow.scope.as_str();
     let requested = pending.scope.as_deref().unwrap_or(requested);
     // Without OpenID Connect, a server that issues no refresh tokens is not unusual.
     let misses_refresh_token = tokens.refresh_token.is_none()
-        && (ctx.config.has_openid() || tokens.misses_refresh_token(requested))
-        && !ctx.config.asks_consent
+        && (ctx.config.flow.has_openid() || tokens.misses_refresh_token(requested))
+        && !ctx.config.flow.asks_consent
         && !pending.is_silent;
-    let refuses_others = ctx.config.login.refuses_unrequested_scopes;
+    let refuses_others = ctx.config.flow.refuses_unrequested_scopes;
     if let Some(unusable) = tokens.unusable_scope().filter(|_| refuses_others) {
         return Err(unusable);
     }

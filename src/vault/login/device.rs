@@ -113,7 +113,7 @@ impl Logins {
             };
             let request = device_authorization::poll_request(
                 &metadata.token_endpoint,
-                &ctx.config.client_id,
+                &ctx.config.flow.client_id,
                 &shown.device_code,
             );
             timing.asked_at = now;
@@ -134,8 +134,11 @@ impl Logins {
     ) -> CallbackOutcome {
         let Some(mut login) = self.take(|login| login.is_of(op)) else {
             // The login was canceled during the poll, so its tokens are not needed.
-            let verdict =
-                device_authorization::read_poll(outcome, ctx.config.wanted_tokens(), Millis::ZERO);
+            let verdict = device_authorization::read_poll(
+                outcome,
+                ctx.config.flow.wanted_tokens(),
+                Millis::ZERO,
+            );
             return match verdict {
                 PollOutcome::Tokens(tokens) => CallbackOutcome::Unused(tokens),
                 _ => CallbackOutcome::None,
@@ -144,8 +147,11 @@ impl Logins {
         let LoginStage::AtDevice(Device::Shown(_, timing)) = &mut login.stage else {
             return CallbackOutcome::None;
         };
-        match device_authorization::read_poll(outcome, ctx.config.wanted_tokens(), timing.interval)
-        {
+        match device_authorization::read_poll(
+            outcome,
+            ctx.config.flow.wanted_tokens(),
+            timing.interval,
+        ) {
             PollOutcome::Pending(interval) => {
                 timing.op = None;
                 timing.interval = interval;
@@ -188,8 +194,12 @@ impl Logins {
         // equal.
         let mut key = "device ".to_owned();
         json::write_number(&mut key, op.0.into());
-        let pending =
-            Pending::of_device(&ctx.config, &login.params, ctx.now.wall, login.key.take());
+        let pending = Pending::of_device(
+            &ctx.config.flow,
+            &login.params,
+            ctx.now.wall,
+            login.key.take(),
+        );
         login.stage = LoginStage::AtProvider { key: key.clone() };
         self.put(login);
         let verification = Verification::new(tokens, requested, evidence);
@@ -223,8 +233,13 @@ fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Resu
         );
         return Err(Error::new(Code::MessageInvalid, why));
     }
-    let more = login.params.requested_scope(&ctx.config)?;
-    let scope = more.as_deref().unwrap_or(&ctx.config.scope);
-    let request = device_authorization::request(endpoint, &ctx.config, scope);
+    let more = login.params.requested_scope(&ctx.config.flow)?;
+    let scope = more.as_deref().unwrap_or(&ctx.config.flow.scope);
+    let request = device_authorization::request(
+        endpoint,
+        &ctx.config.flow,
+        &ctx.config.rules.resources(),
+        scope,
+    );
     Ok(ctx.send(Purpose::AskDevice, request))
 }

@@ -101,13 +101,16 @@ impl Logins {
     /// Returns the redirect URI of the login to which the response in `url` claims to belong. It is not the configured
     /// redirect URI if the app chose its port.
     pub(in crate::vault) fn redirect_uri<'a>(&'a self, config: &'a Config, url: &str) -> &'a Url {
-        let response = Url::parse(url)
-            .and_then(|parsed| AuthorizationResponse::parse(config, &parsed, url).ok());
+        let response = Url::parse(url).and_then(|parsed| {
+            AuthorizationResponse::parse(&config.flow, &config.redirection(&parsed), url).ok()
+        });
         let login = response.and_then(|response| {
             let mut remembered = self.remembered.iter();
             remembered.find(|login| login.0 == response.key)
         });
-        login.map_or(&config.redirect_uri, |login| login.1.redirect_uri(config))
+        login.map_or(&config.redirect_uri, |login| {
+            login.1.redirect_uri(&config.redirect_uri)
+        })
     }
 
     /// Records that the login `key` has received its authorization response. Returns true if it had already received

@@ -23,7 +23,7 @@ pub(in crate::vault) fn respond(ctx: &mut Context, port: PortId, id: RequestId, 
         return false;
     };
     let checked = initiation.and_then(|initiation| {
-        initiation.check_issuer(&ctx.config.issuer)?;
+        initiation.check_issuer(&ctx.config.flow.issuer)?;
         Ok(initiation)
     });
     let initiation = match checked {

@@ -95,7 +95,7 @@ impl Logins {
                 let url = pushed_authorization::authorization_url(
                     &uri,
                     metadata,
-                    &ctx.config.client_id,
+                    &ctx.config.flow.client_id,
                     &begun,
                 );
                 return self.navigate_or_store(ctx, login, begun, url);
@@ -131,7 +131,7 @@ impl Logins {
             PushOutcome::Unsupported(error)
             | PushOutcome::Unreadable(error)
             | PushOutcome::Failed(error) => {
-                let redirect_uri = begun.pending.redirect_uri(&ctx.config);
+                let redirect_uri = begun.pending.redirect_uri(&ctx.config.redirect_uri);
                 pushed_authorization::with_redirect_uri(error, redirect_uri.href())
             }
         };

@@ -171,7 +171,7 @@ pub(super) fn look_up_end(ctx: &mut Context, purpose: Purpose, session: &Session
 fn reading_deadline(ctx: &Context, purpose: Purpose) -> Millis {
     let limit = match purpose {
         Purpose::ReadUnlocked => READ_LIMIT,
-        _ => ctx.config.request_timeout,
+        _ => ctx.config.flow.request_timeout,
     };
     ctx.now.monotonic + limit
 }
@@ -179,7 +179,7 @@ fn reading_deadline(ctx: &Context, purpose: Purpose) -> Millis {
 /// Parses the content of the store.
 pub(super) fn parse(ctx: &Context, loaded: &Loaded) -> Stored {
     match loaded {
-        Loaded::Found(text) => match session::restore(text.expose(), &ctx.config, &ctx.now) {
+        Loaded::Found(text) => match session::restore(text.expose(), &ctx.config.flow, &ctx.now) {
             Some(Kept::Session(session)) => Stored::Session(session),
             Some(Kept::Ended(sid, reason)) => Stored::Ended(sid, reason),
             None => Stored::Unreadable,

@@ -36,7 +36,7 @@ impl ExpiryWarning {
     pub(in crate::vault) fn due(&self, ctx: &Context) -> Option<Millis> {
         let session = ctx.session.as_ref()?;
         Some(if self.is_shown {
-            session.until_limit(&ctx.config.limits, &ctx.now)
+            session.until_limit(&ctx.config.flow.limits, &ctx.now)
         } else {
             until_end(ctx, session).saturating_sub(lead_time(ctx))
         })
@@ -45,11 +45,11 @@ impl ExpiryWarning {
 
 /// Returns the time until the session reaches a limit, or until its refresh token expires by what the provider states.
 fn until_end(ctx: &Context, session: &Session) -> Millis {
-    let limit = session.until_limit(&ctx.config.limits, &ctx.now);
+    let limit = session.until_limit(&ctx.config.flow.limits, &ctx.now);
     limit.min(session.until_refresh_expiry(&ctx.now))
 }
 
 /// Returns the time between the warning and the limit: a tenth of the idle limit, but at most one minute.
 fn lead_time(ctx: &Context) -> Millis {
-    crate::session::idle_notice(ctx.config.limits.idle)
+    crate::session::idle_notice(ctx.config.flow.limits.idle)
 }

@@ -174,7 +174,7 @@ fn end_session_url(ctx: &Context, provider: &Provider, request: &LogoutRequest) 
         return Err(Error::new(Code::Unsupported, message));
     };
     let mut form = Form::new();
-    form.push("client_id", &ctx.config.client_id);
+    form.push("client_id", &ctx.config.flow.client_id);
     if let Some(hint) = &request.hint {
         form.push("id_token_hint", hint.expose());
     }

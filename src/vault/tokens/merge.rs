@@ -157,7 +157,7 @@ impl Tokens {
             // session as idle: see `Times::adopt_activity`.
             let is_news = theirs.times.stored_activities() > ended.stored_activities
                 || theirs.generation() > ended.generation;
-            let limit = theirs.limit_reached(&ctx.config.limits, &ctx.now);
+            let limit = theirs.limit_reached(&ctx.config.flow.limits, &ctx.now);
             ended.reason != EndReason::Idle || !is_news || limit.is_some()
         } else {
             !theirs.times.began_after(&ended.at, &ctx.now)

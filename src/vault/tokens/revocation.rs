@@ -51,7 +51,7 @@ impl Revocations {
             }
         }
         let endpoint = provider.metadata.as_ref()?.revocation_endpoint.as_deref()?;
-        let client_id = &ctx.config.client_id;
+        let client_id = &ctx.config.flow.client_id;
         let request = token_endpoint::revocation_request(endpoint, client_id, refresh_token);
         if ctx.stores_sessions() {
             // The revocation of this token may already be in flight: a session that has ended may be read from the

@@ -51,7 +51,8 @@ pub fn check(input: &[u8]) {
             .iter()
             .any(|code| code.len() > 30 && message.contains(code))
     };
-    let answer = match AuthorizationResponse::parse(config(), &config().redirect_uri, text) {
+    let redirection = config().redirection(&config().redirect_uri);
+    let answer = match AuthorizationResponse::parse(&config().flow, &redirection, text) {
         Ok(answer) => answer,
         Err(error) => {
             let is_of_provider = all("state").is_empty() && all("error").len() == 1;

@@ -2,19 +2,32 @@
 //! and its view for pages must not contain a token.
 
 use std::sync::LazyLock;
+use strongroom::Secret;
 use strongroom::base::clock::{Instant, Millis};
 use strongroom::codec::json::Value;
-use strongroom::config::Config;
+use strongroom::config::{Config, Flow};
 use strongroom::login::authorization_request::Pending;
-use strongroom::session::{self, Kept, restore};
+use strongroom::session::{self, Kept, Session, Storing, restore};
 
-fn config() -> &'static Config {
-    static CONFIG: LazyLock<Config> = LazyLock::new(|| {
+fn flow() -> &'static Flow {
+    static FLOW: LazyLock<Flow> = LazyLock::new(|| {
         let json = r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/callback",
             "scope":"openid","apis":[],"session":{"persist":"sealed"}}"#;
-        Config::parse(json, "https://app.example.com/auth.worker.js").unwrap()
+        let config = Config::parse(json, "https://app.example.com/auth.worker.js");
+        config.unwrap().flow
     });
-    &CONFIG
+    &FLOW
+}
+
+fn kept(session: &Session) -> Secret {
+    session::kept(
+        session,
+        Storing {
+            flow: flow(),
+            endpoints: &[],
+            now: &NOW,
+        },
+    )
 }
 
 const NOW: Instant = Instant {
@@ -27,7 +40,7 @@ pub fn check(input: &[u8]) {
         return;
     };
     is_a_login_that_waits_or_none(text);
-    let Some(kept) = restore(text, config(), &NOW) else {
+    let Some(kept) = restore(text, flow(), &NOW) else {
         return;
     };
     let value = Value::parse(text).unwrap();
@@ -41,21 +54,18 @@ pub fn check(input: &[u8]) {
     assert_eq!(Some(session.sid()), object.str("sid"));
     // A limit that was reached when the session was stored is also reached after the session is read.
     let number = |name| object.get(name).and_then(Value::as_u64).unwrap();
-    let limits = &config().limits;
+    let limits = &flow().limits;
     let is_over = number("age") >= limits.absolute.0 || number("idle") >= limits.idle.0;
     let reached = session.limit_reached(limits, &NOW);
     // An age beyond the range of the monotonic clock is measured by the wall clock.
     assert!(!is_over || reached.is_some(), "{}", number("age"));
-    let again = session::kept(&session, config(), &NOW);
-    let Some(Kept::Session(twin)) = restore(again.expose(), config(), &NOW) else {
+    let again = kept(&session);
+    let Some(Kept::Session(twin)) = restore(again.expose(), flow(), &NOW) else {
         panic!("what was written is not read");
     };
-    assert_eq!(
-        session::kept(&twin, config(), &NOW).expose(),
-        again.expose()
-    );
+    assert_eq!(kept(&twin).expose(), again.expose());
     assert_eq!(twin.limit_reached(limits, &NOW), reached);
-    let view = session::view(&session, config(), Some(true), false).to_json();
+    let view = session::view(&session, flow(), Some(true), false).to_json();
     let shown = format!("{session:?}");
     session.for_each_token(|_, token| {
         let token = token.expose();

@@ -88,8 +88,8 @@ impl World {
     pub fn external(json: &str, base: &str, wall: UnixMillis) -> Result<Self> {
         let config = Config::parse(json, base)?;
         let mut provider = Provider::new();
-        provider.issuer.clone_from(&config.issuer);
-        provider.client_id.clone_from(&config.client_id);
+        provider.issuer.clone_from(&config.flow.issuer);
+        provider.client_id.clone_from(&config.flow.client_id);
         config
             .redirect_uri
             .href()

@@ -11,16 +11,17 @@ use crate::reply::{json, refusal};
 impl Provider {
     /// Makes the server identify users in the way that the configuration expects.
     pub(super) fn identify_users_as(&mut self, config: &Config) {
-        if let Some(identity) = &config.identity {
+        if let Some(identity) = &config.flow.identity {
             self.is_plain = true;
             self.sub_member.clone_from(&identity.sub);
         }
-        let user_info = config.asks_user_info.then(|| {
-            let endpoint = [&*config.issuer, "/userinfo"].concat();
+        let user_info = config.flow.asks_user_info.then(|| {
+            let endpoint = [&*config.flow.issuer, "/userinfo"].concat();
             self.more_metadata = format!(r#","userinfo_endpoint":"{endpoint}""#);
             endpoint
         });
         self.profile_url = config
+            .flow
             .profile()
             .map(|profile| profile.without_fragment().to_owned())
             .or(user_info);
