@@ -33,7 +33,7 @@ pub(crate) fn expected<'a>(
 }
 
 /// Returns the configured metadata, if it has all required members. Otherwise returns `None`, because its members complete
-/// the discovered metadata: see [`super::Config::metadata_members`].
+/// the discovered metadata: see [`super::Flow::metadata_members`].
 pub(crate) fn metadata(
     options: &Options<'_>,
     expected: &metadata::Expected<'_>,

@@ -17,7 +17,7 @@
 //! the sign-out to the store, the vault waits until the store has the end of the session, and then greets its pages.
 //!
 //! The host posts hints about sign-outs on a `BroadcastChannel` whose name contains the version of hints, the issuer and
-//! the client (`Config::channel`), so the browser delivers a hint only to the vaults that it concerns. Hints about
+//! the client (`Flow::channel`), so the browser delivers a hint only to the vaults that it concerns. Hints about
 //! sign-ins concern only vaults of the same app: the name of their channel contains the redirect URI, too
 //! (`Config::sign_in_channel`). Every sign-out is handled. Sign-ins, and reads of the store after a sign-out, are limited
 //! to one in each [`PAUSE`].

@@ -395,7 +395,7 @@ pub enum Output {
     Announce,
     /// Post the hint to all other vaults on the channel for [`News::SignedIn`]
     /// ([`Config::sign_in_channel`](crate::config::Config::sign_in_channel)), or on the one for all other news
-    /// ([`Config::channel`](crate::config::Config::channel)). They get [`Input::Hinted`].
+    /// ([`Flow::channel`](crate::config::Flow::channel)). They get [`Input::Hinted`].
     Hint(Hint),
     /// Stop this vault permanently, and refuse its pages with `vault_outdated`.
     Stop,

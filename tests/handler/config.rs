@@ -47,27 +47,6 @@ fn missing_options_are_named() {
 }
 
 #[test]
-fn options_of_the_vault_alone_are_refused() {
-    // The handler reads these options like the vault, after it has refused them.
-    for name in [
-        "callbackPage",
-        "customLogin",
-        "deviceFlow",
-        "idTokenHint",
-        "initiateLoginUri",
-        "inspect",
-        "loginScopes",
-        "reasons",
-        "responseMode",
-    ] {
-        for value in [json!(true), json!(false), json!("fragment"), json!(["a"])] {
-            let message = fault(&json!({ name: value }));
-            assert_eq!(message, format!("`{name}`: there is no such option"));
-        }
-    }
-}
-
-#[test]
 fn all_problems_are_named_at_once() {
     let secret = "hunter2hunter2";
     let message = fault(&json!({

@@ -16,6 +16,22 @@ test('docs/errors.md lists each sentence with its codes', async () => {
   assert.deepEqual(Object.fromEntries(rows.flat()), USER_MESSAGES)
 })
 
+/** The codes of faults that only a developer can fix. Users see the sentence of `other`. */
+const NOT_FOR_USERS = `
+  config_invalid message_invalid login_failed redirect_uri_mismatch login_not_pushed refresh_token_missing scope_exceeded
+  profile_failed issuer_mismatch metadata_invalid client_rejected token_response_invalid id_token_invalid url_not_allowed
+  method_not_allowed header_not_allowed redirect_blocked token_reflected step_up_failed socket_blocked token_refused
+  api_unreachable worker_failed wasm_failed wasm_blocked config_unavailable closed frame_blocked origin_not_allowed
+  cross_site_request cookie_invalid key_unknown clock_differs logout_token_invalid handler_failed handler_crashed
+`
+
+test('each code has a sentence, or is not for users', async () => {
+  const core = await readFile(new URL('../../src/base/error.rs', import.meta.url), 'utf8')
+  const codes = [...core.matchAll(/^ {4}\w+ = "(\w+)", "/gm)].map(([, code]) => code)
+  const known = [...Object.keys(USER_MESSAGES), ...NOT_FOR_USERS.trim().split(/\s+/)]
+  assert.deepEqual(known.toSorted(), [...codes, 'other'].toSorted())
+})
+
 test('sentence depends on the code, and not on the message', () => {
   for (const [code, sentence] of Object.entries(USER_MESSAGES)) {
     assert.equal(userMessage(new StrongroomError(code, 'a message for developers')), sentence)

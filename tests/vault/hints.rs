@@ -684,7 +684,7 @@ fn dedicated_worker_keeps_its_session_in_memory() {
 
 #[test]
 fn channels_differ_by_issuer_and_client_only() {
-    let channel = |changes: &str| configured(changes).channel();
+    let channel = |changes: &str| configured(changes).flow.channel();
     assert_eq!(channel(MEMORY), channel(NEWER));
     assert_ne!(channel(MEMORY), channel(r#"{"clientId":"other"}"#));
     assert_ne!(
@@ -704,7 +704,7 @@ fn sign_ins_concern_vaults_with_the_same_redirect_uri_only() {
     ] {
         assert_ne!(channel(MEMORY), channel(other), "{other}");
     }
-    assert_ne!(channel(MEMORY), configured(MEMORY).channel());
+    assert_ne!(channel(MEMORY), configured(MEMORY).flow.channel());
 }
 
 #[test]

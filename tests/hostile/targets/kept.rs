@@ -19,7 +19,7 @@ fn flow() -> &'static Flow {
     &FLOW
 }
 
-fn kept(session: &Session) -> Secret {
+fn stored(session: &Session) -> Secret {
     session::kept(
         session,
         Storing {
@@ -59,11 +59,11 @@ pub fn check(input: &[u8]) {
     let reached = session.limit_reached(limits, &NOW);
     // An age beyond the range of the monotonic clock is measured by the wall clock.
     assert!(!is_over || reached.is_some(), "{}", number("age"));
-    let again = kept(&session);
+    let again = stored(&session);
     let Some(Kept::Session(twin)) = restore(again.expose(), flow(), &NOW) else {
         panic!("what was written is not read");
     };
-    assert_eq!(kept(&twin).expose(), again.expose());
+    assert_eq!(stored(&twin).expose(), again.expose());
     assert_eq!(twin.limit_reached(limits, &NOW), reached);
     let view = session::view(&session, flow(), Some(true), false).to_json();
     let shown = format!("{session:?}");

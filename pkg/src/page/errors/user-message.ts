@@ -19,8 +19,12 @@ const RELOAD = 'Please reload this page.'
 export const USER_MESSAGES = {
   login_required: SIGNED_OUT,
   session_ended: SIGNED_OUT,
+  session_replayed: SIGNED_OUT,
+  bound_cookie_missing: SIGNED_OUT,
+  renewal_failed: 'Your sign-in could not be confirmed. Please try again in a few minutes.',
   interaction_required: CONTINUE,
   step_up_required: CONTINUE,
+  sign_in_not_repeated: CONTINUE,
   insufficient_scope: 'You need another permission for this.',
   login_denied: 'You were not signed in, because access was refused.',
   login_canceled: 'The sign-in was canceled.',
@@ -42,6 +46,7 @@ export const USER_MESSAGES = {
   vault_outdated: RELOAD,
   worker_timeout: RELOAD,
   frame_timeout: RELOAD,
+  shell_served: RELOAD,
   limit_exceeded: 'This is too much at once. Please try again with less.',
   other: 'Something went wrong. Please try again later.',
 } satisfies UserMessages
