@@ -9,7 +9,7 @@
 //!   - `signature`: verification of signatures by WebCrypto.
 //!   - `key_generation`: key pairs for DPoP.
 //! - `context`: the state that all parts share, and the events.
-//! - `dpop`: the keys that tokens are bound to, and signatures with these keys.
+//! - `dpop`: the DPoP keys of tokens, and signatures with these keys.
 //! - `escrow`: the key that encrypts stored sessions, if a service worker holds that key.
 //! - `platform`: the JavaScript imports that `web_sys` and `js_sys` lack.
 

@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn dpop_option_binds_tokens_to_a_key() {
-        assert!(!configured("{}").unwrap().flow.binds_tokens);
+        assert!(!configured("{}").unwrap().flow.uses_dpop);
         assert_eq!(configured("{}").unwrap().flow.scheme(), Scheme::Bearer);
         let bound = configured(r#"{"dpop":true}"#).unwrap();
         assert_eq!(bound.flow.scheme(), Scheme::Dpop);
@@ -524,12 +524,12 @@ mod tests {
         );
         let expected = [
             "`scop`: there is no such option",
+            "`clientId` is \"\": ",
+            "`session.idle` is 0: it must be a whole number",
             "`issuer` is missing: it must be the provider's issuer identifier",
             "`apis[0].url` is \"https://a.test/v1\": its path must end in `/`",
             "`apis[1].methods` is [\"get\"]: ",
             "`session.persist` is \"disk\": it must be 'memory', 'sealed' or 'escrow'",
-            "`clientId` is \"\": ",
-            "`session.idle` is 0: it must be a whole number",
         ];
         assert_eq!(problems.len(), expected.len(), "{problems:#?}");
         for (problem, expected) in problems.iter().zip(expected) {
@@ -610,7 +610,7 @@ mod tests {
         );
         let config = config.unwrap();
         assert_eq!(config.pushing, Pushing::Never);
-        assert!(!config.flow.binds_tokens && !config.may_inspect && !config.flow.asks_user_info);
+        assert!(!config.flow.uses_dpop && !config.may_inspect && !config.flow.asks_user_info);
     }
 
     #[test]

@@ -66,6 +66,7 @@ mod csrf;
 mod endpoints;
 mod io;
 mod isolate;
+mod marker;
 mod navigation;
 mod provider;
 mod proxy;
@@ -87,13 +88,13 @@ use crate::base::error::{Code, Error};
 
 pub use config::keys::{Key, Keyring};
 pub use config::{Audience, Client, ClientAuth, Config, Storage};
-pub use csrf::HANDLER_HEADER;
 use io::MOST_TASKS;
 pub use io::{
     BEAT, Effect, Entry, Event, FlightId, Forward, Head, OwnResponse, Reply, Request, Response,
     Step, TaskId,
 };
 use isolate::{Isolate, Seldom};
+pub use marker::HANDLER_HEADER;
 pub use proxy::headers::policy;
 use refusal::RETRY_AFTER;
 use task::Task;

@@ -63,8 +63,8 @@ pub struct Session {
     /// The time of the request for the latest ID token.
     id_token_requested: UnixMillis,
     tokens: Box<TokenSet>,
-    /// The key that the tokens are bound to, if any (RFC 9449).
-    key: Option<PublicKey>,
+    /// The key with which the tokens are used, if they are sender-constrained (RFC 9449).
+    dpop_key: Option<PublicKey>,
     /// The time of the request for the tokens. The tokens were issued later, so they count as older than they are.
     requested: Instant,
     generation: u64,
@@ -107,7 +107,7 @@ impl Session {
             latest: None,
             id_token_requested: requested.wall,
             tokens,
-            key: None,
+            dpop_key: None,
             requested,
             generation: 1,
             login_issued: 1,
@@ -121,10 +121,10 @@ impl Session {
         }
     }
 
-    /// Sets the key that the tokens are bound to (RFC 9449).
+    /// Sets the DPoP key of the tokens (RFC 9449).
     #[must_use]
-    pub fn bound_to(mut self, key: Option<PublicKey>) -> Self {
-        self.key = key;
+    pub fn with_dpop_key(mut self, key: Option<PublicKey>) -> Self {
+        self.dpop_key = key;
         self
     }
 
@@ -141,10 +141,10 @@ impl Session {
         self.requested_scope.as_deref()
     }
 
-    /// Returns the key that the tokens are bound to, if any.
+    /// Returns the DPoP key of the tokens, if any.
     #[must_use]
-    pub const fn key(&self) -> Option<&PublicKey> {
-        self.key.as_ref()
+    pub const fn dpop_key(&self) -> Option<&PublicKey> {
+        self.dpop_key.as_ref()
     }
 
     /// Removes and returns the provider's endpoints that were stored with the session. Calls must not reach these

@@ -19,7 +19,7 @@
 //! - `provider`: the provider's metadata and keys, which are fetched when they are first needed.
 //! - `pages`: the first message to each page. `inspector`: responses to the session inspector.
 //! - `call_list`: the calls in flight. `api_warnings`: warnings for developers about APIs that calls cannot use.
-//! - `dpop`: proofs of possession of the key that tokens are bound to.
+//! - `dpop`: proofs of possession of the DPoP keys of tokens.
 //! - `escrow`: the key that encrypts stored sessions, if a service worker holds the key.
 //! - `hints`: messages between vaults about sign-outs and sign-ins, and the end of an outdated vault.
 //! - `context`: configuration, time, session, connected pages, operations in flight.
@@ -632,7 +632,7 @@ impl Vault {
         let sid = self.ctx.new_sid();
         let session = Session::begin(user, tokens, &self.ctx.config.flow, requested, sid);
         let session = session
-            .bound_to(login.pending.key.clone())
+            .with_dpop_key(login.pending.dpop_key.clone())
             .with_requested_scope(login.pending.scope.clone());
         self.adopt_session(Box::new(session));
         if self.ctx.stores_sessions() && self.tokens.persistence.needs_save {
@@ -654,7 +654,7 @@ impl Vault {
     /// Sends a token request again if its DPoP proof needs another nonce or another time. Returns true if the request
     /// was sent again.
     fn is_proven_again(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) -> bool {
-        if !self.ctx.config.flow.binds_tokens {
+        if !self.ctx.config.flow.uses_dpop {
             return false;
         }
         let Tokens { dpop, refresh, .. } = &mut self.tokens;

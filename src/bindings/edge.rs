@@ -164,23 +164,15 @@ impl Edge {
 
     fn write_effect(&mut self, out: &mut Writer, effect: Effect) {
         match effect {
-            Effect::Open {
-                key,
-                sealed,
-                bound_to,
-            } => {
+            Effect::Open { key, sealed, aad } => {
                 self.bytes = sealed;
                 out.text("t", "open")
                     .number("key", key as u64)
-                    .text("aad", &bound_to);
+                    .text("aad", &aad);
             }
-            Effect::Seal {
-                nonce,
-                plain,
-                bound_to,
-            } => {
+            Effect::Seal { nonce, plain, aad } => {
                 self.bytes = [nonce.as_slice(), plain.expose().as_bytes()].concat();
-                out.text("t", "seal").text("aad", &bound_to);
+                out.text("t", "seal").text("aad", &aad);
             }
             Effect::Read(keys) => {
                 let keys = json::string_array(keys.iter().map(String::as_str));

@@ -90,7 +90,7 @@ impl Event {
 pub(super) struct Context {
     pub(super) scope: WorkerScope,
     on_event: OnEvent,
-    /// The keys that tokens are bound to.
+    /// The DPoP keys of tokens.
     pub(super) keys: Keys,
     /// The escrow for the key that encrypts stored sessions, if the configuration has one.
     pub(super) escrow: Option<Escrow>,

@@ -17,7 +17,7 @@ use crate::vault::Output;
 #[derive(Default)]
 pub(super) struct Keys(Vec<PrivateKey>);
 
-/// A private key that tokens are bound to, and its thumbprint.
+/// The private DPoP key of tokens, and its thumbprint.
 #[derive(Clone)]
 pub(super) struct PrivateKey {
     pub(super) thumbprint: String,

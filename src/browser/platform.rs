@@ -167,7 +167,7 @@ extern "C" {
     pub(super) fn set_sealed(this: &Record, value: &Object);
 }
 
-// The members for a key that tokens are bound to.
+// The members for a DPoP key.
 #[wasm_bindgen]
 extern "C" {
     /// Returns the thumbprint of the public key that belongs to the private key in `dpop`.
@@ -177,7 +177,7 @@ extern "C" {
     #[wasm_bindgen(method, setter)]
     pub(super) fn set_jkt(this: &Record, value: &str);
 
-    /// Returns the private key that the sealed tokens are bound to.
+    /// Returns the private DPoP key of the sealed tokens.
     #[wasm_bindgen(method, getter)]
     pub(super) fn dpop(this: &Record) -> JsValue;
 

@@ -57,8 +57,8 @@ pub struct Flow {
     pub trusted_audiences: Vec<String>,
     /// True if the `UserInfo` endpoint is asked for claims after each login (OIDC Core 5.3).
     pub asks_user_info: bool,
-    /// True if tokens must be bound to a key (RFC 9449).
-    pub binds_tokens: bool,
+    /// True if tokens must be sender-constrained by a key (RFC 9449).
+    pub uses_dpop: bool,
     /// Members that replace or extend the discovered metadata.
     pub metadata_members: Option<Object>,
     /// The tolerated difference between the provider's clock and this machine's.
@@ -102,7 +102,7 @@ impl Flow {
             id_token_alg: identity::id_token_alg(options),
             trusted_audiences: identity::trusted_audiences(options),
             asks_user_info: identity::asks_user_info(options),
-            binds_tokens: options.boolean("dpop"),
+            uses_dpop: options.boolean("dpop"),
             metadata_members: None,
             clock_tolerance: options.seconds("clockTolerance", 60, &TOLERANCE),
             request_timeout,
@@ -113,7 +113,7 @@ impl Flow {
     /// Returns the authentication scheme of access tokens.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
-        if self.binds_tokens {
+        if self.uses_dpop {
             Scheme::Dpop
         } else {
             Scheme::Bearer

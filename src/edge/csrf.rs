@@ -1,30 +1,20 @@
 //! Checks of a request's sender. A browser may also send its cookie with a request that another site has caused, so a
 //! request that uses the cookie must come from the app's own pages (RFC 10017 6.1.3.3).
 //!
-//! A script of the app sends the header `X-Strongroom`. A form cannot set headers, and a script of another origin needs
-//! a CORS preflight, which the handler never grants. `Origin` and `Sec-Fetch-Site` (Fetch Metadata) must not contradict
+//! A script of the app sends the header `X-Strongroom` ([`marker`]). `Origin` and `Sec-Fetch-Site` (Fetch Metadata) must not contradict
 //! the header.
 
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
 use crate::edge::io::Request;
-
-/// The header that marks requests of the app's scripts, and errors of the handler itself.
-pub const HANDLER_HEADER: &str = "x-strongroom";
-
-/// Value of `X-Strongroom` for requests that the user caused.
-const USER: &str = "1";
-
-/// Value of `X-Strongroom` for background requests, which do not extend the idle timeout.
-const BACKGROUND: &str = "background";
+use crate::edge::marker;
 
 /// Checks that a script of the app sent the request.
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`], with the failed check in the message.
 pub(super) fn check_script(request: &Request, origin: &str) -> Result<()> {
-    let marker = request.marker.as_deref();
-    if !marker.is_some_and(|marker| marker == USER || marker == BACKGROUND) {
+    if !marker::is_script(request) {
         return refused(msg!("it lacks the header X-Strongroom: 1"));
     }
     check_origin(request, origin)
@@ -160,11 +150,6 @@ pub(super) fn is_from_app(navigation: &Request) -> bool {
 /// `Sec-Fetch-User` (Fetch Metadata 2.5). WebKit never sends it.
 pub(super) fn is_clicked_in_app(navigation: &Request) -> bool {
     is_from_app(navigation) && navigation.user.as_deref() == Some("?1")
-}
-
-/// Returns true for background requests, which do not count as activity of the user.
-pub(super) fn is_background(request: &Request) -> bool {
-    request.marker.as_deref() == Some(BACKGROUND)
 }
 
 fn accepts_pages(accept: &str) -> bool {

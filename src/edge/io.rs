@@ -82,7 +82,7 @@ pub enum Effect {
         /// Nonce, ciphertext and tag.
         sealed: Vec<u8>,
         /// Additional authenticated data.
-        bound_to: String,
+        aad: String,
     },
     /// Seals a value with the first key of the keyring, in the format of [`Effect::Open`]. The reply is
     /// [`Reply::Sealed`].
@@ -92,7 +92,7 @@ pub enum Effect {
         /// The plaintext.
         plain: Secret,
         /// Additional authenticated data.
-        bound_to: String,
+        aad: String,
     },
     /// Reads the values of these keys from the coordinator. The reply is [`Reply::Entries`].
     Read(Vec<String>),

@@ -28,6 +28,7 @@ use crate::codec::url::Url;
 use crate::edge::csrf;
 use crate::edge::io::OwnResponse;
 use crate::edge::isolate::Seldom;
+use crate::edge::marker;
 use crate::edge::refresh::bound;
 use crate::edge::refusal::Refusal;
 use crate::edge::request::{CLICK, RequestContext};
@@ -158,7 +159,7 @@ pub(super) fn worker_page(context: &RequestContext, path: &str) -> OwnResponse {
     ];
     let mut page = response::page(403, "This page could not be opened", "", &body.concat());
     let code = Code::CrossSiteRequest.as_str().to_owned();
-    page.headers.push((csrf::HANDLER_HEADER, code));
+    page.headers.push((marker::HANDLER_HEADER, code));
     page
 }
 

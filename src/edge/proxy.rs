@@ -371,7 +371,7 @@ async fn send(
                 msg!("the API did not respond"),
             ));
         };
-        let is_new = session.key.is_some()
+        let is_new = session.dpop_key.is_some()
             && dpop::note_nonce(
                 &context.task,
                 allowed.url(),
@@ -394,7 +394,7 @@ async fn forward_with_token(
     session: &Session,
 ) -> Result<(Forward, Option<String>), OwnResponse> {
     let token = &session.access_token;
-    let (scheme, proof, nonce) = match &session.key {
+    let (scheme, proof, nonce) = match &session.dpop_key {
         None => ("Bearer ", None, None),
         Some(key) => {
             let target = (allowed.method(), allowed.url());

@@ -207,7 +207,7 @@ fn max_wait(task: &Task, session: &Session) -> Millis {
 /// Returns the longest time of one attempt. With DPoP, the provider may require a nonce and a second request.
 fn longest_attempt(task: &Task) -> Millis {
     let flow = &task.config().flow;
-    let requests = if flow.binds_tokens { 2 } else { 1 };
+    let requests = if flow.uses_dpop { 2 } else { 1 };
     Millis(flow.refresh_timeout.0 * requests)
 }
 

@@ -11,9 +11,9 @@ use crate::base::strings;
 use crate::codec::url::Url;
 use crate::config::Redirection;
 use crate::edge::config::{Bind, Storage};
-use crate::edge::csrf;
 use crate::edge::io::{OwnResponse, Request};
 use crate::edge::isolate::Seldom;
+use crate::edge::marker;
 use crate::edge::refresh;
 use crate::edge::refresh::end;
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, Refusal};
@@ -280,9 +280,9 @@ impl RequestContext {
             return Ok(None);
         };
         let config = self.task.config();
-        // Refuse a session that began before the option `dpop` was changed: its tokens are bound to a key although they
+        // Refuse a session that began before the option `dpop` was changed: its tokens have a DPoP key although they
         // must not be, or the reverse.
-        if presented.key.is_some() != config.flow.binds_tokens {
+        if presented.dpop_key.is_some() != config.flow.uses_dpop {
             let message = msg!("a session was created before `dpop` was changed");
             self.task.fault_of(Code::CookieInvalid, &[message]);
             return Ok(None);
@@ -306,7 +306,7 @@ impl RequestContext {
 
     /// Returns true if the request counts as activity of the user. A login that another site began does not count.
     fn is_activity(&self) -> bool {
-        !csrf::is_background(&self.request) && !self.is_login(&self.url)
+        !marker::is_background(&self.request) && !self.is_login(&self.url)
     }
 
     /// Returns true if the session must be saved again: the user is active and the last recorded activity is old.

@@ -6,8 +6,8 @@ use crate::prelude::*;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::codec::json::{self, Writer};
-use crate::edge::csrf::HANDLER_HEADER;
 use crate::edge::io::OwnResponse;
+use crate::edge::marker::HANDLER_HEADER;
 use crate::edge::refusal::{RETRY_AFTER, Refusal};
 
 const JSON: &str = "application/json";

@@ -15,6 +15,7 @@ use crate::edge::endpoints::logout;
 use crate::edge::endpoints::session_view;
 use crate::edge::io::{OwnResponse, Request, Response};
 use crate::edge::isolate::Seldom;
+use crate::edge::marker;
 use crate::edge::navigation;
 use crate::edge::proxy;
 use crate::edge::request::RequestContext;
@@ -137,6 +138,6 @@ fn method_page(allowed: &str, title: &str, body: &str) -> OwnResponse {
     let mut page = response::page(405, title, "", body);
     page.headers.push(("allow", allowed.to_owned()));
     let code = Code::MethodNotAllowed.as_str().to_owned();
-    page.headers.push((csrf::HANDLER_HEADER, code));
+    page.headers.push((marker::HANDLER_HEADER, code));
     page
 }

@@ -5,6 +5,7 @@
 //! session is in the store, the cookie contains only the session's ID and start.
 
 pub mod binding;
+pub(super) mod bound_cookie;
 pub(super) mod cookies;
 pub mod record;
 
@@ -69,7 +70,7 @@ pub struct Session {
     /// The time at which the refresh token expires, if the provider has stated it, and no end of the session.
     pub refresh_ends: Option<UnixMillis>,
     /// The private key (a JWK) to which the tokens are bound (RFC 9449).
-    pub key: Option<Secret>,
+    pub dpop_key: Option<Secret>,
     /// The key of the browser to which the session is bound.
     pub bound: Option<Binding>,
 }
@@ -102,7 +103,7 @@ impl Session {
             host: String::new(),
             ends: None,
             refresh_ends: refresh_end(tokens.refresh_expires_in, requested),
-            key: None,
+            dpop_key: None,
             bound: None,
         }
         .ending_with(user, requested)
@@ -110,8 +111,11 @@ impl Session {
 
     /// Binds the session to a DPoP key.
     #[must_use]
-    pub fn bound_to(self, key: Option<Secret>) -> Self {
-        Self { key, ..self }
+    pub fn with_dpop_key(self, key: Option<Secret>) -> Self {
+        Self {
+            dpop_key: key,
+            ..self
+        }
     }
 
     /// Returns the session's next generation, with the new tokens. If the response has no new refresh token, the old
@@ -215,7 +219,7 @@ impl Session {
             host: String::new(),
             ends: None,
             refresh_ends: None,
-            key: None,
+            dpop_key: None,
             bound: None,
         }
     }
@@ -266,7 +270,7 @@ impl Session {
         line(self.refresh_token.as_ref().map_or("", Secret::expose));
         line(self.identity.expose());
         line(&self.scope_line());
-        line(self.key.as_ref().map_or("", Secret::expose));
+        line(self.dpop_key.as_ref().map_or("", Secret::expose));
         if let Some(bound) = &self.bound {
             line(&bound.to_text());
         }
@@ -340,7 +344,7 @@ impl Session {
             host: host.to_owned(),
             ends: json::parse_u64(ends),
             refresh_ends: ends.strip_prefix('r').and_then(json::parse_u64),
-            key: optional(key),
+            dpop_key: optional(key),
             bound,
         };
         lines.next().is_none().then_some(session)

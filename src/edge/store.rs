@@ -1,6 +1,5 @@
 //! The store on which isolates agree: sealed records of sessions, tombstones, and leases, in a coordinator.
 
-pub(super) mod bound_cookie;
 pub(super) mod coordinator;
 pub(super) mod lease;
 pub(super) mod record_store;

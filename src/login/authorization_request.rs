@@ -103,8 +103,8 @@ pub struct Pending {
     pub is_fresh: bool,
     /// Start of the login, in milliseconds since the Unix epoch.
     pub created_at: UnixMillis,
-    /// The key that the tokens are bound to, if they are bound to a key (RFC 9449).
-    pub key: Option<PublicKey>,
+    /// The key with which the tokens are used, if they are sender-constrained (RFC 9449).
+    pub dpop_key: Option<PublicKey>,
     /// The requested scopes, if the page requested more than the configured scopes.
     pub scope: Option<String>,
     /// The options that satisfy an API's demand, as [`Demand::login`](crate::oauth::www_authenticate::Demand::login)
@@ -217,7 +217,7 @@ pub fn build(
             is_silent: params.prompt.as_deref() == Some("none"),
             is_fresh: strings::contains_word(params.prompt.as_deref().unwrap_or_default(), "login"),
             created_at: now,
-            key: None,
+            dpop_key: None,
             scope: more_scope,
             demand: additions::demand(params),
             is_device: false,
@@ -230,11 +230,11 @@ pub fn build(
 impl AuthorizationRequest {
     /// Binds the authorization code to this key (RFC 9449 10).
     #[must_use]
-    pub fn bound_to(mut self: Box<Self>, key: PublicKey) -> Box<Self> {
+    pub fn with_dpop_key(mut self: Box<Self>, key: PublicKey) -> Box<Self> {
         let mut form = Form::new();
         form.push("dpop_jkt", key.thumbprint());
         self.parameters = [&self.parameters, "&", &form.finish()].concat();
-        self.pending.key = Some(key);
+        self.pending.dpop_key = Some(key);
         self
     }
 
@@ -387,7 +387,7 @@ impl Pending {
             is_silent: false,
             is_fresh: false,
             created_at: now,
-            key,
+            dpop_key: key,
             scope: params.requested_scope(flow).unwrap_or_default(),
             demand: None,
             is_device: true,
@@ -431,7 +431,7 @@ impl Pending {
         writer
             .optional_text("scope", self.scope.as_deref())
             .optional_text("demand", self.demand.as_deref());
-        if let Some(key) = &self.key {
+        if let Some(key) = &self.dpop_key {
             writer.json("dpop", key.jwk());
         }
         if self.is_fresh {
@@ -470,7 +470,7 @@ impl Pending {
             is_silent: object.get("silent").and_then(Value::as_bool) == Some(true),
             is_fresh: object.get("fresh").is_some(),
             created_at: object.get("created_at")?.as_u64()?,
-            key: key.and_then(PublicKey::from_jwk),
+            dpop_key: key.and_then(PublicKey::from_jwk),
             scope: text("scope"),
             demand: text("demand"),
             is_device: false,

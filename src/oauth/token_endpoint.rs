@@ -38,7 +38,7 @@ pub const UNLIMITED: Millis = Millis::MAX;
 pub enum Scheme {
     /// Bearer tokens (RFC 6750).
     Bearer,
-    /// Tokens bound to a key, sent with a proof of possession (RFC 9449 7.1).
+    /// Sender-constrained tokens, sent with a proof of possession (RFC 9449 7.1).
     Dpop,
 }
 

@@ -112,7 +112,7 @@ pub(super) fn write(
     let scope = tokens.scope.as_deref().or(session.tokens.scope.as_deref());
     let latest = text(latest.map(Identity::text));
     let mut kept = beginning(&session.sid, flow);
-    if let Some(key) = &session.key {
+    if let Some(key) = &session.dpop_key {
         kept.json("dpop", key.jwk());
     }
     kept.number("issued", issued);
@@ -198,7 +198,7 @@ pub fn restore(text: &str, flow: &Flow, now: &Instant) -> Option<Kept> {
     let jwk = object.get("dpop");
     let key = jwk.and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?));
     // Bound tokens must not become unbound ones if the key cannot be read.
-    if key.is_some() != flow.binds_tokens || jwk.is_some() != flow.binds_tokens {
+    if key.is_some() != flow.uses_dpop || jwk.is_some() != flow.uses_dpop {
         return None;
     }
     let requested = ago("token_age")?;
@@ -223,7 +223,7 @@ pub fn restore(text: &str, flow: &Flow, now: &Instant) -> Option<Kept> {
         latest: latest.and_then(Identity::from_text),
         id_token_requested: requested.wall,
         tokens: Box::new(tokens),
-        key,
+        dpop_key: key,
         requested,
         generation: number(object, "generation")?,
         login_issued: number(object, "issued")?,

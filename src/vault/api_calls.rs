@@ -298,7 +298,7 @@ impl Calls {
         if self.sockets.open(ctx, &mut self.list, call) {
             return true;
         }
-        let proof = if ctx.config.flow.binds_tokens {
+        let proof = if ctx.config.flow.uses_dpop {
             let Some(known) = list::find(&mut self.list.calls, |c| c.call == call) else {
                 return true;
             };
@@ -487,7 +487,7 @@ impl Calls {
         call: CallId,
         head: &ResponseHead,
     ) -> bool {
-        if !ctx.config.flow.binds_tokens {
+        if !ctx.config.flow.uses_dpop {
             return false;
         }
         let is_it = |c: &Call| c.call == call && matches!(c.stage, CallStage::Sent { .. });

@@ -145,12 +145,12 @@ impl Dpop {
         allowed: &Allowed,
         proven: &mut Proven,
     ) -> Option<UnsignedProof> {
-        let jti = ctx.config.flow.binds_tokens.then(|| jti(ctx))?;
+        let jti = ctx.config.flow.uses_dpop.then(|| jti(ctx))?;
         let session = ctx.session.as_deref()?;
         let url = allowed.url();
         let nonce = self.api_nonces.get(url);
         let proof = UnsignedProof::new(
-            session.key()?,
+            session.dpop_key()?,
             &ProofParams {
                 method: allowed.method(),
                 url,
@@ -234,14 +234,14 @@ pub(super) fn make_key(ctx: &mut Context) -> OpId {
     op
 }
 
-/// Returns the key that the tokens of a session are bound to.
+/// Returns the DPoP key of a session.
 pub(super) fn key_of_session(session: &Session) -> Option<PublicKey> {
-    session.key().cloned()
+    session.dpop_key().cloned()
 }
 
-/// Returns the key that the tokens of a login will be bound to.
+/// Returns the DPoP key of a login.
 pub(super) fn key_of_login(pending: &Pending) -> Option<PublicKey> {
-    pending.key.clone()
+    pending.dpop_key.clone()
 }
 
 fn jti(ctx: &mut Context) -> [u8; JTI] {
@@ -252,5 +252,5 @@ fn jti(ctx: &mut Context) -> [u8; JTI] {
 }
 
 pub(super) fn key_lost(code: Code) -> Error {
-    Error::new(code, msg!("the key that the tokens are bound to is gone"))
+    Error::new(code, msg!("the DPoP key of the tokens is gone"))
 }

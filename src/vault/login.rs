@@ -64,7 +64,7 @@ impl Logins {
     /// Continues the logins that waited for metadata.
     pub(super) fn resume(&mut self, ctx: &mut Context, provider: &Provider) {
         while let Some(mut login) = list::take(&mut self.in_flight, Login::needs_metadata) {
-            if ctx.config.flow.binds_tokens {
+            if ctx.config.flow.uses_dpop {
                 login.stage = LoginStage::MakingKey(dpop::make_key(ctx));
                 self.in_flight.push(login);
             } else {
@@ -86,7 +86,7 @@ impl Logins {
             return self.begin_device(ctx, provider, login);
         }
         let bound = |begun: Box<AuthorizationRequest>| match key {
-            Some(key) => begun.bound_to(key),
+            Some(key) => begun.with_dpop_key(key),
             None => begun,
         };
         match authorization_request(ctx, &login.params).map(bound) {

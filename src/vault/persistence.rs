@@ -375,7 +375,7 @@ impl Persistence {
             op,
             state: Some(state),
             expires_at,
-            key_pair: ctx.session.as_deref().and_then(Session::key).cloned(),
+            key_pair: ctx.session.as_deref().and_then(Session::dpop_key).cloned(),
         });
     }
 

@@ -117,7 +117,7 @@ pub(super) enum RefreshStep {
     GiveUp(Error),
     /// The provider refused to issue the access token for one target, and the session continues.
     TargetRefused(TargetRefusal),
-    /// The private key that the tokens are bound to is gone.
+    /// the private DPoP key of the tokens is gone.
     KeyLost,
     /// The provider has ended the grant, so the session ends.
     Ended(EndReason),

@@ -190,13 +190,13 @@ impl Tokens {
         ctx: &mut Context,
         of_logins: impl Iterator<Item = &'a PublicKey>,
     ) {
-        if !ctx.config.flow.binds_tokens {
+        if !ctx.config.flow.uses_dpop {
             return;
         }
         let sessions = ctx.session.as_deref().into_iter();
         let sessions = sessions.chain(self.persistence.sessions_being_read());
         let name = |key: &PublicKey| key.thumbprint().to_owned();
-        let mut names: Vec<String> = sessions.filter_map(Session::key).map(name).collect();
+        let mut names: Vec<String> = sessions.filter_map(Session::dpop_key).map(name).collect();
         names.extend(of_logins.map(name));
         self.dpop.keep_keys(ctx, names);
     }

@@ -13,20 +13,20 @@ fn aead(key: &[u8]) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap())
 }
 
-pub(crate) fn seal(key: &[u8], nonce: [u8; 12], plain: &str, bound_to: &str) -> Vec<u8> {
+pub(crate) fn seal(key: &[u8], nonce: [u8; 12], plain: &str, aad: &str) -> Vec<u8> {
     let mut sealed = plain.as_bytes().to_vec();
-    let associated = Aad::from(bound_to.as_bytes());
+    let associated = Aad::from(aad.as_bytes());
     aead(key)
         .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), associated, &mut sealed)
         .unwrap();
     [&nonce[..], &sealed].concat()
 }
 
-pub(crate) fn open(key: &[u8], sealed: &[u8], bound_to: &str) -> Option<String> {
+pub(crate) fn open(key: &[u8], sealed: &[u8], aad: &str) -> Option<String> {
     let (nonce, body) = sealed.split_at_checked(12)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
     let mut body = body.to_vec();
-    let plain = aead(key).open_in_place(nonce, Aad::from(bound_to.as_bytes()), &mut body);
+    let plain = aead(key).open_in_place(nonce, Aad::from(aad.as_bytes()), &mut body);
     String::from_utf8(plain.ok()?.to_vec()).ok()
 }
 

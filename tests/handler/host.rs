@@ -453,21 +453,13 @@ impl Host {
         }
         let ring = self.handler.config().keys.keys();
         match effect {
-            Effect::Open {
-                key,
-                sealed,
-                bound_to,
-            } => {
-                let plain = crypto::open(ring[key].bytes(), &sealed, &bound_to);
+            Effect::Open { key, sealed, aad } => {
+                let plain = crypto::open(ring[key].bytes(), &sealed, &aad);
                 Reply::Opened(plain.map(Secret::new))
             }
-            Effect::Seal {
-                nonce,
-                plain,
-                bound_to,
-            } => {
-                let sealed = crypto::seal(ring[0].bytes(), nonce, plain.expose(), &bound_to);
-                self.sealed.push((bound_to, plain.expose().to_owned()));
+            Effect::Seal { nonce, plain, aad } => {
+                let sealed = crypto::seal(ring[0].bytes(), nonce, plain.expose(), &aad);
+                self.sealed.push((aad, plain.expose().to_owned()));
                 Reply::Sealed(sealed)
             }
             Effect::Read(keys) => {

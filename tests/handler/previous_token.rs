@@ -28,8 +28,8 @@ fn others(host: &mut Host) -> String {
     host.upstream.last().unwrap().others.clone()
 }
 
-fn is_record(bound_to: &str) -> bool {
-    bound_to.contains(" session.")
+fn is_record(aad: &str) -> bool {
+    aad.contains(" session.")
 }
 
 #[test]

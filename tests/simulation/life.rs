@@ -132,7 +132,7 @@ pub(crate) struct Life {
     /// feature is added.
     more_dice: Dice,
     /// True if tokens are bound to a key, and servers require nonces.
-    is_bound: bool,
+    uses_dpop: bool,
     /// The option `identity`, for a server without OpenID Connect.
     identity: Option<&'static str>,
     /// The APIs of this life: only [`API`], or both APIs. If there are both, at least one of them has its own tokens.
@@ -216,7 +216,7 @@ impl Life {
             Home::Store { vaults } => ("sealed", vaults),
         };
         let mut more_dice = Dice::new(seed.reverse_bits());
-        let is_bound = more_dice.roll(4) == 0;
+        let uses_dpop = more_dice.roll(4) == 0;
         // The APIs that have their own tokens: both APIs, only the second API, or none.
         let of_their_own = match more_dice.roll(8) {
             0 => &RESOURCES[..],
@@ -240,7 +240,7 @@ impl Life {
             format!(r#""scope":"read offline_access","identity":{identity},"#)
         });
         let config = format!(
-            r#"{{{of_server}"session":{{"idle":{idle},"absolute":{absolute},"persist":"{persist}"}},"dpop":{is_bound},"apis":[{}]}}"#,
+            r#"{{{of_server}"session":{{"idle":{idle},"absolute":{absolute},"persist":"{persist}"}},"dpop":{uses_dpop},"apis":[{}]}}"#,
             rules.collect::<Vec<_>>().join(",")
         );
         let mut world = World::seeded(&config, seed);
@@ -288,7 +288,7 @@ impl Life {
             refuses_without_reason: false,
             dice,
             more_dice,
-            is_bound,
+            uses_dpop,
             identity,
             apis,
             tally: Tally::default(),
@@ -324,7 +324,7 @@ impl Life {
         });
         let refusing = self.world.provider.refusing;
         self.tell(&format!("the provider rejects refreshes: {refusing:?}"));
-        if self.is_bound {
+        if self.uses_dpop {
             self.tell("tokens are bound to a key");
         }
         if self.has_own_tokens() {

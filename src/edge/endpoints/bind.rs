@@ -20,7 +20,7 @@ use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
 use crate::edge::session::binding::{LIFE, MARGIN};
-use crate::edge::store::bound_cookie::{Subject, Use};
+use crate::edge::session::bound_cookie::{Subject, Use};
 use crate::oauth::jwks::{Algorithm, Jwk};
 use crate::oauth::jwt::Jwt;
 

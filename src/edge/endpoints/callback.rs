@@ -213,7 +213,7 @@ async fn finish_login(
         task.fault_of(Code::RefreshTokenMissing, &[message]);
     }
     let sid = base64url::encode(&task.isolate().random::<SID>());
-    let session = Session::begin(sid, &user, *tokens, requested, &flow.scope).bound_to(key);
+    let session = Session::begin(sid, &user, *tokens, requested, &flow.scope).with_dpop_key(key);
     let session = Rc::new(session.at_host(context.login_host()));
     if let Some(exceeded) = &exceeded {
         task.fault(exceeded);
@@ -293,7 +293,7 @@ async fn pending(
     };
     let opened = seal::open(&context.task, &purpose(&authorization.key), &sealed).await;
     let read = opened.ok().and_then(|text| login::from_text(text.expose()));
-    let is_wanted = context.task.config().flow.binds_tokens;
+    let is_wanted = context.task.config().flow.uses_dpop;
     let read = read.filter(|login| login.key.is_some() == is_wanted);
     let mut login = read.ok_or_else(unknown)?;
     let return_to = &mut login.pending.return_to;

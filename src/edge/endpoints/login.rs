@@ -107,7 +107,7 @@ pub(in crate::edge) async fn begin(
         authorization_request::build(flow, &context.redirection(), &[], &params, &entropy, now)?;
     let pair = dpop::generate_key_pair(task).await?;
     if let Some(pair) = &pair {
-        begun = begun.bound_to(pair.public.clone());
+        begun = begun.with_dpop_key(pair.public.clone());
     }
     let url = if task.config().par || metadata.require_pushed_authorization_requests {
         push(context, &begun, &metadata).await?

@@ -60,7 +60,7 @@ pub(in crate::edge) fn asks_for_nonce(head: &Head) -> bool {
 
 /// Generates a key pair for a login. Returns `None` if tokens are not bound to a key.
 pub(in crate::edge) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
-    if !task.config().flow.binds_tokens {
+    if !task.config().flow.uses_dpop {
         return Ok(None);
     }
     let pair = match task.perform(Effect::GenerateKey).await {
@@ -76,7 +76,7 @@ pub(in crate::edge) async fn generate_key_pair(task: &Task) -> Result<Option<Key
     }
 }
 
-/// Sends a token request with the client's authentication, and with a proof if the tokens are bound to a key. If the
+/// Sends a token request with the client's authentication, and with a proof if the tokens have a DPoP key. If the
 /// provider asks for a new nonce, repeats the request once, with that nonce (RFC 9449 8).
 pub(in crate::edge) async fn send_proven(
     task: &Task,

@@ -26,7 +26,7 @@ pub(in crate::edge) async fn send_refresh(
     let client_id = &task.config().client.id;
     let request =
         token_endpoint::refresh_request(&metadata.token_endpoint, client_id, refresh_token);
-    dpop::send_proven(task, request, session.key.as_ref()).await
+    dpop::send_proven(task, request, session.dpop_key.as_ref()).await
 }
 
 /// Revokes a session's refresh token: see [`revoke_refresh_token`]. The session is over even if the revocation fails.

@@ -17,7 +17,7 @@ use crate::oauth::token_endpoint::TokenSet;
 use crate::session::{named, profile, view};
 
 /// Returns the user by the response to a code exchange: verifies its ID token and asks the UserInfo endpoint if
-/// configured, or asks the profile address. `key` is the key that the tokens are bound to.
+/// configured, or asks the profile address. `key` is the DPoP key of the tokens.
 pub(in crate::edge) async fn verify_login(
     task: &Task,
     tokens: &TokenSet,

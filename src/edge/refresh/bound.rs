@@ -15,8 +15,8 @@ use crate::edge::session::Session;
 use crate::edge::session::binding::{
     Binding, OFFERED, OFFERS_END, REGISTRATION_LIFE, SECOND_OFFER,
 };
+use crate::edge::session::bound_cookie::{Subject, Use};
 use crate::edge::session::record::Record;
-use crate::edge::store::bound_cookie::{Subject, Use};
 use crate::edge::store::coordinator;
 use crate::edge::store::record_store;
 use crate::edge::task::Task;

@@ -29,7 +29,7 @@ pub(in crate::edge) enum OpenError {
     NotGenuine,
 }
 
-fn bound_to(purpose: &str, key: &str) -> String {
+fn aad(purpose: &str, key: &str) -> String {
     ["strongroom ", VERSION, " ", key, " ", purpose].concat()
 }
 
@@ -40,7 +40,7 @@ pub(in crate::edge) async fn seal(task: &Task, purpose: &str, plain: Secret) -> 
     let effect = Effect::Seal {
         nonce,
         plain,
-        bound_to: bound_to(purpose, key),
+        aad: aad(purpose, key),
     };
     let sealed = match task.perform(effect).await {
         // A reply with another nonce contains another request's data, such as another user's session.
@@ -76,7 +76,7 @@ pub(in crate::edge) async fn open(
     let effect = Effect::Open {
         key,
         sealed: body,
-        bound_to: bound_to(purpose, id),
+        aad: aad(purpose, id),
     };
     match task.perform(effect).await {
         Reply::Opened(Some(plain)) => Ok(plain),

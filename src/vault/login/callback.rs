@@ -62,12 +62,12 @@ struct Identified {
 }
 
 impl Callback {
-    /// Returns the key that the tokens of this login will be bound to.
+    /// Returns the DPoP key of this login.
     fn public_key(&self) -> Option<&PublicKey> {
         match &self.stage {
-            CallbackStage::Identified(identified) => identified.pending.key.as_ref(),
+            CallbackStage::Identified(identified) => identified.pending.dpop_key.as_ref(),
             CallbackStage::Exchanging(_, pending, ..) | CallbackStage::Verifying(pending, _) => {
-                pending.key.as_ref()
+                pending.dpop_key.as_ref()
             }
             CallbackStage::NeedsMetadata(_) | CallbackStage::Taking(..) => None,
         }
@@ -483,7 +483,7 @@ impl Callbacks {
         }
     }
 
-    /// Returns the keys that the tokens of these logins will be bound to.
+    /// Returns the DPoP keys of these logins.
     pub(in crate::vault) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         self.in_flight
             .iter()
@@ -759,7 +759,7 @@ fn pending_login(
     let pending = match taken {
         Taken::Used => None,
         // The copy in memory is preferred to the stored login. A script of this origin can replace the stored login,
-        // and with it the key that the tokens will be bound to.
+        // and with it the DPoP key.
         _ if remembered.is_some() => remembered,
         Taken::Found(text) => Pending::from_json(text.expose()),
         Taken::Unavailable | Taken::Absent => None,
@@ -788,7 +788,7 @@ fn pending_login(
 /// Returns an error if the login is too old, or began under another configuration.
 fn check_login(ctx: &Context, pending: &Pending) -> Result<()> {
     pending.check_age(ctx.now.wall, Millis::ZERO)?;
-    if pending.key.is_some() != ctx.config.flow.binds_tokens {
+    if pending.dpop_key.is_some() != ctx.config.flow.uses_dpop {
         let message = msg!("the login was begun with another `dpop` than the one configured now");
         return Err(Error::new(Code::LoginUnknown, message));
     }

@@ -48,13 +48,13 @@ pub(in crate::vault) struct Login {
     /// The time at which the login fails because no authorization response has arrived.
     pub(in crate::vault) deadline: Millis,
     pub(in crate::vault) stage: LoginStage,
-    /// The key that the tokens of this login will be bound to, if it is a login on another device.
+    /// The DPoP key of this login, if it is a login on another device.
     pub(in crate::vault) key: Option<PublicKey>,
 }
 
 pub(in crate::vault) enum LoginStage {
     NeedsMetadata,
-    /// The host creates the key that the login's tokens will be bound to.
+    /// The host creates the DPoP key of the login.
     MakingKey(OpId),
     /// The authorization request is pushed to the provider before the page gets the URL to navigate to.
     Pushing(OpId, Box<AuthorizationRequest>),
@@ -142,16 +142,19 @@ impl Logins {
         used.map_or("/", |used| &used.return_to)
     }
 
-    /// Returns the keys that the tokens of these logins will be bound to.
+    /// Returns the DPoP keys of these logins.
     pub(in crate::vault) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         let in_flight = self
             .in_flight
             .iter()
             .filter_map(|login| match &login.stage {
-                LoginStage::Pushing(_, begun) => begun.pending.key.as_ref(),
+                LoginStage::Pushing(_, begun) => begun.pending.dpop_key.as_ref(),
                 _ => login.key.as_ref(),
             });
-        in_flight.chain(self.pending().filter_map(|pending| pending.key.as_ref()))
+        in_flight.chain(
+            self.pending()
+                .filter_map(|pending| pending.dpop_key.as_ref()),
+        )
     }
 
     pub(in crate::vault) fn pending(&self) -> impl Iterator<Item = &Pending> {
@@ -203,7 +206,7 @@ impl Logins {
                 key: key.clone(),
                 value: pending.to_json(),
                 expires_at: ctx.now.wall.saturating_add(LIFETIME.0),
-                key_pair: pending.key.clone(),
+                key_pair: pending.dpop_key.clone(),
             });
             login.stage = LoginStage::Storing { op, url };
         }

@@ -97,7 +97,7 @@ pub fn check(input: &[u8]) {
         is_fresh: false,
         max_age: None,
         created_at: 0,
-        key: None,
+        dpop_key: None,
         scope: None,
         demand: None,
         is_device: false,

@@ -173,7 +173,7 @@ pub struct World {
     /// The DPoP requirements of APIs, by URL.
     pub checkers: BTreeMap<&'static str, dpop::Checker>,
     /// True if tokens must be bound to a key.
-    is_bound: bool,
+    uses_dpop: bool,
     /// True while a vault handles the response to a refresh.
     answers_refresh: bool,
     has_ended: bool,
@@ -247,7 +247,7 @@ impl World {
             keys: vec![dpop::Keys::default()],
             makes_keys: true,
             checkers: BTreeMap::new(),
-            is_bound: parsed.flow.binds_tokens,
+            uses_dpop: parsed.flow.uses_dpop,
             answers_refresh: false,
             has_ended: false,
             outside: None,

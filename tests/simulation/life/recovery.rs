@@ -221,7 +221,7 @@ impl Life {
 
     pub(super) fn count(&mut self) {
         self.tally.sessions = 1;
-        self.tally.bound = u64::from(self.is_bound);
+        self.tally.bound = u64::from(self.uses_dpop);
         self.tally.plain = u64::from(self.identity.is_some());
         self.tally.with_own_tokens = u64::from(self.has_own_tokens());
         self.tally.refreshes = self.world.count(REFRESH) as u64;

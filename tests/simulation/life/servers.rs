@@ -20,7 +20,7 @@ impl Life {
 
     /// Events of lives with bound tokens or with APIs that have their own tokens.
     pub(super) fn servers_change(&mut self) {
-        if self.is_bound {
+        if self.uses_dpop {
             match self.more_dice.roll(40) {
                 0..4 => {
                     self.tally.fault("the provider's nonce changes");

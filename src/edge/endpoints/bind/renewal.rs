@@ -22,7 +22,7 @@ use crate::edge::refusal::RETRY_AFTER;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::binding::{Binding, LIFE, MARGIN};
-use crate::edge::store::bound_cookie::{Subject, Use};
+use crate::edge::session::bound_cookie::{Subject, Use};
 use crate::edge::store::coordinator;
 use crate::edge::store::record_store;
 use crate::edge::store::seal::{self, OpenError};

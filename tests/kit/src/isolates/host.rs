@@ -200,13 +200,9 @@ impl World {
                 }
                 return;
             }
-            Effect::Open {
-                key,
-                sealed,
-                bound_to,
-            } => {
+            Effect::Open { key, sealed, aad } => {
                 let key = RINGS[self.isolates[isolate].ring][*key];
-                let opened = self.watch.open(key, sealed, bound_to);
+                let opened = self.watch.open(key, sealed, aad);
                 let delay = if self.weather.uneven {
                     self.up_to(1)
                 } else {
@@ -215,13 +211,9 @@ impl World {
                 let reply = Reply::Opened(opened);
                 return self.reply(id, serial, delay, reply, About::Nothing);
             }
-            Effect::Seal {
-                nonce,
-                plain,
-                bound_to,
-            } => {
+            Effect::Seal { nonce, plain, aad } => {
                 let key = RINGS[self.isolates[isolate].ring][0];
-                let sealed = self.watch.seal(key, nonce, plain, bound_to);
+                let sealed = self.watch.seal(key, nonce, plain, aad);
                 let delay = if self.weather.uneven {
                     self.up_to(1)
                 } else {

@@ -157,7 +157,7 @@ impl ReadOfRecord {
 
 struct Sealed {
     key: usize,
-    bound_to: String,
+    aad: String,
     plain: String,
 }
 
@@ -271,31 +271,25 @@ impl Watch {
     }
 
     /// Seals a string, and remembers both the string and the result. Only results of this function can be opened.
-    pub fn seal(
-        &mut self,
-        key: usize,
-        nonce: &[u8; 12],
-        plain: &Secret,
-        bound_to: &str,
-    ) -> Vec<u8> {
+    pub fn seal(&mut self, key: usize, nonce: &[u8; 12], plain: &Secret, aad: &str) -> Vec<u8> {
         let tag = pkce::sha256(
-            [nonce, plain.expose().as_bytes(), bound_to.as_bytes()]
+            [nonce, plain.expose().as_bytes(), aad.as_bytes()]
                 .concat()
                 .as_slice(),
         );
         let sealed = [nonce.as_slice(), &tag[..16]].concat();
         let what = Sealed {
             key,
-            bound_to: bound_to.to_owned(),
+            aad: aad.to_owned(),
             plain: plain.expose().to_owned(),
         };
         self.sealed.insert(sealed.clone(), what);
         sealed
     }
 
-    pub fn open(&self, key: usize, sealed: &[u8], bound_to: &str) -> Option<Secret> {
+    pub fn open(&self, key: usize, sealed: &[u8], aad: &str) -> Option<Secret> {
         let found = self.sealed.get(sealed)?;
-        let is_genuine = found.key == key && found.bound_to == bound_to;
+        let is_genuine = found.key == key && found.aad == aad;
         is_genuine.then(|| Secret::from(found.plain.as_str()))
     }
 

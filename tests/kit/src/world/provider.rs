@@ -1004,8 +1004,8 @@ impl Provider {
         self.access_tokens.insert(access_token.clone(), (i, end));
         let mut object = Object::new();
         object.push("access_token", access_token.as_str().into());
-        let is_bound = self.families[i].jkt.is_some() && !self.ignores_dpop;
-        let token_type = if is_bound { "DPoP" } else { "Bearer" };
+        let uses_dpop = self.families[i].jkt.is_some() && !self.ignores_dpop;
+        let token_type = if uses_dpop { "DPoP" } else { "Bearer" };
         object.push("token_type", token_type.into());
         object.push("expires_in", self.lifetime.as_secs().into());
         if self.issues_refresh_tokens && (is_login || self.rotates) {

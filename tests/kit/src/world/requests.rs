@@ -18,7 +18,7 @@ impl World {
         key: Option<&str>,
         proof: Option<&UnsignedProof>,
     ) {
-        if !self.is_bound || self.provider.ignores_dpop {
+        if !self.uses_dpop || self.provider.ignores_dpop {
             return;
         }
         let has_scheme = authorization.starts_with("DPoP ");

@@ -91,7 +91,7 @@ impl World {
     /// Sets the configuration of workers that start from now on.
     pub fn reconfigure(&mut self, changes: &str) {
         self.config = Settings::usual(changes);
-        self.is_bound = self.config.parse().flow.binds_tokens;
+        self.uses_dpop = self.config.parse().flow.uses_dpop;
     }
 
     /// Starts another worker that shares the store. Returns the index of its vault.
