@@ -16,9 +16,9 @@ const DOCUMENT = 'docs/options.md'
 const DEFAULTS = {
   VaultConfig: {
     claims: ['src/config/identity.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
-    clockTolerance: ['src/config.rs', /seconds\("clockTolerance", (\d+)/],
-    requestTimeout: ['src/config.rs', /seconds\("requestTimeout", (\d+)/],
-    refreshTimeout: ['src/config.rs', /seconds\("refreshTimeout", (\d+)/],
+    clockTolerance: ['src/config/flow.rs', /seconds\("clockTolerance", (\d+)/],
+    requestTimeout: ['src/config/flow.rs', /seconds\("requestTimeout", (\d+)/],
+    refreshTimeout: ['src/config/flow.rs', /seconds\("refreshTimeout", (\d+)/],
   },
   ApiRule: { methods: ['src/config/apis.rs', /strings\("methods", "(.*?)"/] },
   SessionLimits: {
@@ -31,9 +31,9 @@ const DEFAULTS = {
     'session.absolute': ['src/config/session.rs', /HALF_DAY: u64 = ([\d_]+)/],
     'session.recheck': ['src/edge/config.rs', /seconds\("recheck", (\d+)/],
     'session.grace': ['src/edge/config.rs', /seconds\("grace", (\d+)/],
-    clockTolerance: ['src/edge/config.rs', /seconds\("clockTolerance", (\d+)/],
-    requestTimeout: ['src/edge/config.rs', /seconds\("requestTimeout", (\d+)/],
-    refreshTimeout: ['src/edge/config.rs', /seconds\("refreshTimeout", (\d+)/],
+    clockTolerance: ['src/config/flow.rs', /seconds\("clockTolerance", (\d+)/],
+    requestTimeout: ['src/config/flow.rs', /seconds\("requestTimeout", (\d+)/],
+    refreshTimeout: ['src/config/flow.rs', /seconds\("refreshTimeout", (\d+)/],
   },
   Route: {
     methods: ['src/edge/config.rs', /DEFAULT_METHODS: &str = "(.*?)"/],

@@ -19,7 +19,8 @@
 //! - `provider`: all requests to the provider.
 //! - `store`: the records on which isolates agree, and sealed values.
 //! - `task`: one request, from its first effect to its response.
-//! - `response`: the handler's own responses. `csrf`: the check that the app's own page sent a request.
+//! - `response`: the handler's own responses. `csrf`: the check that the app's own page sent a request. `marker`: the
+//!   header with which scripts mark their requests.
 //! - `isolate`: the memory of one isolate.
 //! - `session`: a session's tokens, its record and its cookies.
 //! - `config`: the configuration, and the keys that seal.

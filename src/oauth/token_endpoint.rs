@@ -792,7 +792,7 @@ mod tests {
     }
 
     #[test]
-    fn bound_tokens_require_token_type_dpop() {
+    fn sender_constrained_tokens_require_token_type_dpop() {
         for (token_type, accepted) in [
             ("\"DPoP\"", true),
             ("\"dpop\"", true),

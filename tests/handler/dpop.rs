@@ -134,7 +134,7 @@ fn each_proof_is_unique() {
 }
 
 #[test]
-fn unbound_tokens_are_refused() {
+fn bearer_tokens_are_refused() {
     let mut host = new();
     host.provider.token_type = "Bearer";
     let back = host.come_back("/auth/login");

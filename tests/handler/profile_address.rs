@@ -86,7 +86,7 @@ fn failed_login_keeps_the_session_that_is_there() {
 }
 
 #[test]
-fn bound_token_is_proven_to_the_profile_address() {
+fn dpop_token_is_proven_to_the_profile_address() {
     let mut config = config();
     config["dpop"] = json!(true);
     let mut wanted = provider::json(401, "{}");

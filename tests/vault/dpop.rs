@@ -441,7 +441,7 @@ fn call_is_not_repeated_after_the_end() {
 // Rejections
 
 #[test]
-fn unbound_tokens_are_discarded() {
+fn bearer_tokens_are_discarded() {
     let mut world = World::with(BOUND);
     world.provider.ignores_dpop = true;
     let page = world.open();
@@ -451,7 +451,7 @@ fn unbound_tokens_are_discarded() {
 }
 
 #[test]
-fn unbound_refreshed_tokens_are_discarded() {
+fn refreshed_bearer_tokens_are_discarded() {
     let (mut world, page) = bound();
     world.provider.rotates = false;
     world.provider.ignores_dpop = true;

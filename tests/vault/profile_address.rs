@@ -180,7 +180,7 @@ fn logout_cancels_the_login_whose_profile_is_requested() {
 }
 
 #[test]
-fn bound_token_is_proven_to_the_profile_address() {
+fn dpop_token_is_proven_to_the_profile_address() {
     let mut world = world_with(&with(r#""dpop": true"#), "{}");
     world.provider.profile_proofs.nonce = Some("n-1".to_owned());
     let page = world.open();

@@ -270,7 +270,7 @@ fn logout_cancels_the_login() {
 }
 
 #[test]
-fn bound_token_is_proven() {
+fn dpop_token_is_proven() {
     let mut world = world_with(r#"{"dpop": true}"#, r#"{"email": "a@b"}"#);
     let page = world.open();
     world.sign_in(page);
