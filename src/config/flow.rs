@@ -26,7 +26,7 @@ const TOLERANCE: Seconds = Seconds {
     why: msg!("it must be a whole number of seconds from 0 to 600"),
 };
 
-/// What logins, sessions and requests to the provider depend on, in a vault and in a token handler.
+/// The client and its provider, in a vault and in a token handler.
 #[derive(Clone, Debug)]
 pub struct Flow {
     /// The provider's issuer identifier.

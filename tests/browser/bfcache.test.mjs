@@ -226,8 +226,13 @@ setTimeout(() => vault(${JSON.stringify(app.config)}))
       setTimeout(() => channel.postMessage('now'), 500)
     })
   })
-  // The worker keeps 512 of the 601 ports. The connected page's own port was silent for the longest time, so it is
-  // among the closed ports.
-  assert.deepEqual(ports, { closed: 601 - 512, told: 512 })
+  // The worker keeps 512 of the 601 ports, and tells the others. The connected page's own port was silent for the longest
+  // time, so it is among the closed ports.
+  assert.deepEqual(ports, { closed: 601 - 512, told: 601 })
+  assert.equal((await call(page, orders)).error.code, 'limit_exceeded')
+  assert.deepEqual(
+    (await page.evaluate(() => failures)).map(({ code }) => code),
+    ['limit_exceeded'],
+  )
   app.setConfig({})
 })

@@ -310,6 +310,8 @@ fn registration_is_not_offered_again_before_the_record_was_read() {
     let response = host.call("GET", "/auth/session").own();
     assert!(Offer::of(&response).is_none());
     host.failing.clear();
+    // The coordinator is not asked again at once.
+    host.pass(2);
     let response = host.call("GET", "/auth/session").own();
     assert!(Offer::of(&response).is_some(), "the cookie is kept");
 }

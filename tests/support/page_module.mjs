@@ -9,7 +9,14 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
  *
  * @param {...string} names Paths below pkg/src, such as `page/connection/state.ts`.
  */
-export async function load(...names) {
+export const load = async (...names) => import(await address(names))
+
+let copies = 0
+
+/** Does the same as `load`, but the modules are a copy with its own state, like those of another page. */
+export const loadAgain = async (...names) => import(`${await address(names)}#${(copies += 1)}`)
+
+async function address(names) {
   const { outputFiles } = await build({
     stdin: {
       contents: names.map((name) => `export * from './pkg/src/${name}'`).join('\n'),
@@ -20,5 +27,5 @@ export async function load(...names) {
     format: 'esm',
     write: false,
   })
-  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`)
+  return `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`
 }

@@ -113,7 +113,10 @@ const touch = (port: MessagePort, data?: unknown[]) => {
   ports.add(port)
   const [oldest] = ports
   // The core does not limit the number of ports on which no `hello` has arrived.
-  if (ports.size > 2 * MAX_PORTS) disconnect(oldest!)
+  if (ports.size <= 2 * MAX_PORTS) return
+  // Otherwise the calls of this page would never settle.
+  tell(oldest!, { code: 'limit_exceeded', message: `${2 * MAX_PORTS} other ports were connected since` })
+  disconnect(oldest!)
 }
 
 /** Disconnects a page that has not sent `bye`, because the page is gone or because there are too many ports. */
@@ -121,8 +124,12 @@ const disconnect = (port: MessagePort) => {
   port.dispatchEvent(new MessageEvent('message', { data: [BYE] }))
 }
 
-const refuse = (port: MessagePort, { code, message }: VaultFailure) => {
+const refuse = (port: MessagePort, failure: VaultFailure) => {
   port.onmessage = null
+  tell(port, failure)
+}
+
+const tell = (port: MessagePort, { code, message }: VaultFailure) => {
   const failed: VaultMessage = { t: 'failed', code, message }
   port.postMessage([JSON.stringify(failed)])
 }

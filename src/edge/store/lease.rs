@@ -14,7 +14,7 @@ use alloc::rc::Rc;
 use crate::base::clock::{Mark, Millis};
 use crate::base::strings;
 use crate::codec::json;
-use crate::edge::io::FlightId;
+use crate::edge::io::{BEAT, FlightId};
 use crate::edge::session::Session;
 use crate::edge::session::record::{Intent, LEASE, Lease, Record, Stored};
 use crate::edge::store::coordinator::{COORDINATOR_TIME, Unreachable};
@@ -137,14 +137,14 @@ pub(in crate::edge) fn give_up(task: &Task) -> Option<Lease> {
     task.lease().borrow_mut().take()
 }
 
-/// Returns true if the lease lasts longer than a read or a write of the record may take. Otherwise the refresh token
-/// must not be sent, because the lease could expire before it is renewed.
+/// Returns true if the lease lasts until it was renewed: the next renewal begins a beat after a request is sent, and may take
+/// as long as a read or a write of the record. Otherwise the refresh token must not be sent.
 pub(in crate::edge) fn outlasts_a_write(task: &Task) -> bool {
     let lease = task.lease().borrow();
     // control: holder_stops_first
     lease.as_ref().is_some_and(|lease| {
         let held = task.passed_at_most(&lease.since);
-        held + COORDINATOR_TIME < LEASE
+        held + BEAT + COORDINATOR_TIME < LEASE
     })
 }
 

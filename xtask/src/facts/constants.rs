@@ -38,7 +38,7 @@ const SHARED: [(&str, &[&str]); 21] = [
     ("src/config.rs", &["MAX_CONFIG"]),
     ("src/edge/config.rs", &["DEFAULT_BASE", "DEFAULT_SCOPE"]),
     (
-        "src/edge/csrf.rs",
+        "src/edge/marker.rs",
         &["BACKGROUND", "HANDLER_HEADER", "USER"],
     ),
     ("src/edge/io.rs", &["BEAT", "NONCE_LEN"]),

@@ -5,7 +5,7 @@ import { hasParameters, isResponse, showUrl, stateOf, withoutResponse } from '..
 import type { CallbackResult } from '../api.js'
 import type { Connection } from '../connection/connection.js'
 import { refuse } from '../errors/error-text.js'
-import { AWAY, takeNote, writeNote } from './note.js'
+import { AWAY, takeNote, writeNote, type LoginNote } from './note.js'
 
 type Result = Promise<CallbackResult | null>
 
@@ -65,32 +65,50 @@ export const handleCallback = (
   // history or a Referer.
   const isShown = url.href === location.href
   if (isShown) showUrl(clean)
-  const result = finish(connection, url)
-  if (isShown) leaveNote(clean, note?.slice(AWAY.length) || '/', result)
+  const isPopup = stateOf(url)!.endsWith(POPUP_MARK)
+  const target = isShown && !isPopup ? targetOf(note) : null
+  const result = isPopup
+    ? import('./login.js').then((login) => login.settle(connection, url))
+    : finish(connection, url, target)
+  if (target) {
+    leaveNote(JSON.stringify({ state: null, returnTo: target, at: clean }))
+    result.then(takeNote, takeNote)
+  }
   handled.set(url.href, result)
   return track(result, clean)
+}
+
+/**
+ * Returns the path at which the login of this tab's note continues: that of a login that the page has left for, or of a
+ * callback that was interrupted. Returns `null` if the tab has no such note.
+ */
+const targetOf = (note: string | null): string | null => {
+  if (note?.startsWith(AWAY)) return note.slice(AWAY.length)
+  try {
+    return (JSON.parse(note!) as LoginNote).returnTo
+  } catch {
+    return null
+  }
 }
 
 /**
  * Leaves a note while a callback is in flight: if the user reloads the page, its URL has no response any more, and the app
  * continues at `returnTo` instead of staying at the redirect URI.
  */
-const leaveNote = (at: string, returnTo: string, result: Result): void => {
+const leaveNote = (note: string): void => {
   try {
-    writeNote(JSON.stringify({ state: null, returnTo, at }))
+    writeNote(note)
   } catch {
-    return
+    // Without sessionStorage, a reload ends at the redirect URI.
   }
-  result.then(takeNote, takeNote)
 }
 
-/** Passes the response to the vault. */
-const finish = async (connection: Connection, url: URL): Result => {
-  if (stateOf(url)!.endsWith(POPUP_MARK)) return (await import('./login.js')).settle(connection, url)
+/** Passes the response of a login in this window to the vault. `target` is where a note says that the login continues. */
+const finish = async (connection: Connection, url: URL, target: string | null): Result => {
   const response = await connection.query({ t: 'callback', url: url.href, mayRepeat: true })
   if (response.t !== 'navigate') return { returnTo: response.returnTo }
   // The login has expired at the provider, so the browser goes there again.
-  takeNote()
+  if (target) leaveNote(AWAY + target)
   location.replace(response.url)
   return new Promise(() => {})
 }

@@ -176,8 +176,13 @@ export const login = (
  * interrupted by a reload.
  */
 export const finished = async (note: string, refuse: typeof Refuse): Promise<CallbackResult | null> => {
-  const { code, message, returnTo, at }: LoginNote = JSON.parse(note)
+  const { code, message, at, ...rest }: LoginNote = JSON.parse(note)
   if (at && at !== location.href) return null
+  // Any script of the origin can write the note.
+  let returnTo = '/'
+  try {
+    returnTo = ownPath(rest.returnTo)
+  } catch {}
   if (!code) return { returnTo }
   return refuse(code, message).catch((error) => {
     throw Object.assign(error, { returnTo })

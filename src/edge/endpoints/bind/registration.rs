@@ -132,7 +132,7 @@ pub(in crate::edge) async fn offer_again(
         return;
     }
     // The session may be bound already: the coordinator may have accepted a binding although the registration failed.
-    if boxed(record_store::fetch(task, session)).await.is_err() {
+    if !coordinator::is_up(task) || boxed(record_store::fetch(task, session)).await.is_err() {
         return;
     }
     let cookie = if has_failed {
