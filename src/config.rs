@@ -27,7 +27,7 @@ use crate::oauth::pkce;
 pub(crate) use faults::Faults;
 pub use flow::Flow;
 pub use login::{CustomLogin, LoginOptions};
-pub(crate) use reader::{Options, Seconds, fault};
+pub(crate) use reader::{Options, fault};
 use request::RedirectUri;
 pub use request::{Pushing, Redirection};
 pub use session::{Limits, Persist};

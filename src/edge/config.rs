@@ -12,9 +12,8 @@ use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
 use crate::config::identity::refuse_with_identity;
-use crate::config::{
-    Faults, Flow, Limits, Options, Seconds, apis, provider, reader, request, session,
-};
+use crate::config::reader::{self, Seconds};
+use crate::config::{Faults, Flow, Limits, Options, apis, provider, request, session};
 use crate::edge::config::keys::Keyring;
 use crate::egress::policy::{EgressPolicy, Rule, RuleFault, spelling};
 use crate::egress::request_headers::Exceptions;

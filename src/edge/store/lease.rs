@@ -2,7 +2,7 @@
 //! was written into the session's record. A [`Lease`] contains the session with its tokens, so it never leaves its task;
 //! the intent contains no secret.
 //!
-//! A flight that is alive renews its lease at each [`BEAT`](crate::edge::io::BEAT) while it waits for the provider. If it
+//! A flight that is alive renews its lease at each [`BEAT`] while it waits for the provider. If it
 //! dies, another flight takes over after it has itself seen the same intent for eight seconds ([`LEASE`]). No time that
 //! another machine wrote decides: the observer counts the time that has certainly passed since it saw the intent, and the
 //! holder counts the longest time for which there is evidence since before it wrote the intent. So the holder always
