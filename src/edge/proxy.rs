@@ -235,6 +235,9 @@ async fn forward(
         Ok(head) => head,
         Err(response) => return Response::Own(response),
     };
+    if refuses_token(&head) {
+        repetition::confirm_refusal(context, route, &session);
+    }
     // A request whose body is gone is not repeated, but the next request gets the new token.
     if refuses_token(&head)
         && repetition::may_renew(context, route, &session)
@@ -254,6 +257,7 @@ async fn forward(
     let is_refused = refuses_token(&head);
     if is_refused && repetition::is_new_token(context, &sent_with) {
         repetition::note_refusal(context, route, &sent_with);
+        repetition::confirm_refusal(context, route, &sent_with);
         refusal_log::log(context, route, &head, &sent_with);
     } else if is_refused && sent_with.lasts_until_refused() {
         return Response::Own(context.refusal_response(&Refusal::Interaction));

@@ -148,6 +148,22 @@ fn streams_cost_fewer_and_fewer_refreshes_too() {
     assert!((5..=7).contains(&refreshes(&host)), "{}", refreshes(&host));
 }
 
+/// An API that invalidates tokens accepts each replacement, so the next one is not delayed.
+#[test]
+fn replacement_that_is_accepted_delays_no_other() {
+    for body in [Some(1), None] {
+        let mut host = Host::signed_in();
+        host.provider.expires_in = 100_000;
+        for _ in 0..10 {
+            host.pass(40);
+            host.heads.push_back(head(401));
+            host.request(post(&host, body));
+            assert_eq!(host.request(post(&host, body)).status(), 200);
+        }
+        assert_eq!(sent(&host).1, 11, "{body:?}");
+    }
+}
+
 #[test]
 fn new_token_that_is_accepted_ends_the_waits() {
     for (status, is_accepted) in [(200, true), (404, true), (503, false), (429, false)] {

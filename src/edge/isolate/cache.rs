@@ -54,6 +54,8 @@ struct RefusedTokens {
     route: String,
     /// The generation of the latest one.
     generation: u64,
+    /// The route has seen this one and refused it. Otherwise, it has only replaced a refused one.
+    was_seen: bool,
     times: u32,
 }
 
@@ -116,21 +118,32 @@ impl CachedSession {
             Some(refused) if refused.generation == generation => {}
             Some(refused) => {
                 refused.generation = generation;
+                refused.was_seen = false;
                 refused.times += 1;
             }
             None => self.refused_tokens.push(RefusedTokens {
                 route: route.to_owned(),
                 generation,
+                was_seen: false,
                 times: 1,
             }),
+        }
+    }
+
+    /// Notes that the route has seen and refused the token of this generation, if it is counted.
+    pub(in crate::edge) fn confirm_refused_token(&mut self, route: &str, generation: u64) {
+        let mut all = self.refused_tokens.iter_mut();
+        if let Some(refused) = all.find(|refused| refused.route == route) {
+            refused.was_seen |= refused.generation == generation;
         }
     }
 
     /// Forgets the refused tokens of a route that has accepted the token of this generation. A token that the route has also
     /// refused does not count: another token would be refused for the same reason.
     pub(in crate::edge) fn forget_refused_tokens(&mut self, route: &str, generation: u64) {
-        self.refused_tokens
-            .retain(|refused| refused.route != route || refused.generation == generation);
+        self.refused_tokens.retain(|refused| {
+            refused.route != route || refused.was_seen && refused.generation == generation
+        });
     }
 
     /// Returns the time since which this isolate has seen the same intents.

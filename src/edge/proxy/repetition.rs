@@ -100,6 +100,14 @@ pub(super) fn note_refusal(context: &RequestContext, route: &Route, session: &Se
     cached.count_refused_token(&route.prefix, session.generation);
 }
 
+/// Notes that the route has refused the session's access token, if [`note_refusal`] has counted it.
+pub(super) fn confirm_refusal(context: &RequestContext, route: &Route, session: &Session) {
+    let mut cache = context.task.isolate().session_cache.borrow_mut();
+    if let Some(cached) = cache.get_mut(&session.sid) {
+        cached.confirm_refused_token(&route.prefix, session.generation);
+    }
+}
+
 /// Returns true if a response with this status shows that the upstream has accepted the access token. An upstream that is
 /// down or busy has not looked at it.
 pub(super) const fn accepts_token(status: u16) -> bool {
