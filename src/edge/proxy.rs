@@ -265,41 +265,10 @@ async fn forward(
         repetition::note_success(context, route, &sent_with);
     }
     if (300..400).contains(&head.status) && head.status != 304 {
-        let target = redirect_target(head.location.as_deref(), allowed.url());
-        // Only the operator may see where the upstream is.
-        context.task.fault_of(
-            Code::RedirectBlocked,
-            &[
-                &allowed.description(),
-                msg!(": the response is a redirect, which is not followed, to "),
-                match (&target, &head.location) {
-                    (Some(_), _) => "",
-                    (None, Some(_)) => msg!("no URL"),
-                    // Node hides the address if the request's body is streamed.
-                    (None, None) => msg!("no URL, or to one that this platform hides"),
-                },
-                &target.as_deref().map(quote_url).unwrap_or_default(),
-            ],
-        );
-        return Response::Own(response::refuse(
-            502,
-            Code::RedirectBlocked,
-            msg!("the API responded with a redirect, which the handler does not follow"),
-        ));
+        return Response::Own(refuse_redirect(context, allowed, &head));
     }
     if !is_usable(&head, context) {
-        let mut message = route.upstream.href().to_owned();
-        message.push_str(msg!(" responded with the status "));
-        json::write_number(&mut message, head.status.into());
-        message.push_str(msg!(", which no platform can put into a Response"));
-        context
-            .task
-            .fault_of(Code::UpstreamUnavailable, &[&message]);
-        return Response::Own(response::refuse(
-            502,
-            Code::UpstreamUnavailable,
-            msg!("the API responded with a status that cannot be forwarded"),
-        ));
+        return Response::Own(refuse_status(context, route, head.status));
     }
     let demand = demand_of(context, route, allowed, &head, &session);
     let waited = began.elapsed(&context.task.now());
@@ -317,6 +286,46 @@ async fn forward(
             ..demand_response(head.status, &demand)
         }),
     }
+}
+
+/// Reports a redirect, and refuses it. Only the operator may see where the upstream is.
+fn refuse_redirect(context: &RequestContext, allowed: &Allowed, head: &Head) -> OwnResponse {
+    let target = redirect_target(head.location.as_deref(), allowed.url());
+    context.task.fault_of(
+        Code::RedirectBlocked,
+        &[
+            &allowed.description(),
+            msg!(": the response is a redirect, which is not followed, to "),
+            match (&target, &head.location) {
+                (Some(_), _) => "",
+                (None, Some(_)) => msg!("no URL"),
+                // Node hides the address if the request's body is streamed.
+                (None, None) => msg!("no URL, or to one that this platform hides"),
+            },
+            &target.as_deref().map(quote_url).unwrap_or_default(),
+        ],
+    );
+    response::refuse(
+        502,
+        Code::RedirectBlocked,
+        msg!("the API responded with a redirect, which the handler does not follow"),
+    )
+}
+
+/// Reports a response whose status no platform can forward, and refuses it.
+fn refuse_status(context: &RequestContext, route: &Route, status: u16) -> OwnResponse {
+    let mut message = route.upstream.href().to_owned();
+    message.push_str(msg!(" responded with the status "));
+    json::write_number(&mut message, status.into());
+    message.push_str(msg!(", which no platform can put into a Response"));
+    context
+        .task
+        .fault_of(Code::UpstreamUnavailable, &[&message]);
+    response::refuse(
+        502,
+        Code::UpstreamUnavailable,
+        msg!("the API responded with a status that cannot be forwarded"),
+    )
 }
 
 /// Returns true if the response can be forwarded. A handshake of a WebSocket has the status 101.

@@ -185,22 +185,7 @@ async fn finish_login(
         authorization.secrets(),
     );
     let tokens = exchanged.await?;
-    let occasion = Occasion::CodeExchange {
-        nonce: &pending.nonce,
-        max_age_seconds: pending.max_age,
-    };
-    let verified = verification::verify_login(task, &tokens, key.as_ref(), occasion).await;
-    let user = match verified {
-        Ok(user) => user,
-        Err(rejected) => {
-            // Many providers would also revoke the tokens of a session that the browser already has, which belong to
-            // the same grant.
-            if matches!(context.presented().await, Ok(None)) {
-                tokens::revoke_refresh_token(task, tokens.refresh_token.as_ref()).await;
-            }
-            return Err(rejected.into());
-        }
-    };
+    let user = verify(context, &tokens, key.as_ref(), pending).await?;
     if let Some(flaws) = tokens.warning() {
         task.fault(&flaws);
     }
@@ -219,21 +204,7 @@ async fn finish_login(
         task.fault(exceeded);
     }
     let refused = unusable.or_else(|| exceeded.filter(|_| refuses_others));
-    let kept = match refused {
-        Some(refused) => Err(Refusal::Later(refused, Millis::ZERO)),
-        None => {
-            let storage = context.task.config().storage;
-            context.save_session(&session, storage).await
-        }
-    };
-    let cookies = match kept {
-        Ok(cookies) => cookies,
-        Err(refusal) => {
-            // Nothing uses the new refresh token after this failure, so it is revoked.
-            tokens::revoke(task, &session).await;
-            return Err(unsaved(refusal));
-        }
-    };
+    let cookies = save(context, &session, refused).await?;
     // The previous session is ended last, because a failed login must not end it.
     end_previous_session(context, pending, &user).await;
     let mut response = return_to_app(context, login).await;
@@ -245,6 +216,49 @@ async fn finish_login(
         response.cookies.push(jar.clear(&jar.left()));
     }
     Ok(response)
+}
+
+/// Returns the user to whom the tokens were issued. If they are not accepted, revokes the refresh token.
+async fn verify(
+    context: &RequestContext,
+    tokens: &TokenSet,
+    key: Option<&Secret>,
+    pending: &Pending,
+) -> Result<Identity> {
+    let task = &context.task;
+    let occasion = Occasion::CodeExchange {
+        nonce: &pending.nonce,
+        max_age_seconds: pending.max_age,
+    };
+    let verified = verification::verify_login(task, tokens, key, occasion).await;
+    // Many providers would also revoke the tokens of a session that the browser already has, which belong to the same grant.
+    if verified.is_err() && matches!(context.presented().await, Ok(None)) {
+        tokens::revoke_refresh_token(task, tokens.refresh_token.as_ref()).await;
+    }
+    Ok(verified?)
+}
+
+/// Saves the new session, unless it is refused, and returns its cookies. Without them, nothing uses the new refresh token, so it
+/// is revoked.
+async fn save(
+    context: &RequestContext,
+    session: &Rc<Session>,
+    refused: Option<Error>,
+) -> Result<Vec<String>> {
+    let saved = match refused {
+        Some(refused) => Err(Refusal::Later(refused, Millis::ZERO)),
+        None => {
+            let storage = context.task.config().storage;
+            context.save_session(session, storage).await
+        }
+    };
+    match saved {
+        Ok(cookies) => Ok(cookies),
+        Err(refusal) => {
+            tokens::revoke(&context.task, session).await;
+            Err(unsaved(refusal))
+        }
+    }
 }
 
 /// Exchanges the authorization code for tokens.
