@@ -108,8 +108,9 @@ impl Config {
         options.refuse_unknown(options::VAULT);
         let session = session::options(&options);
         session.refuse_unknown(options::SESSION);
+        let issuer = provider::issuer(&options);
         let client_id = request::client_id(&options, "clientId");
-        let flow = Flow::read(&options, client_id, None, Limits::read(&session));
+        let flow = Flow::read(&options, issuer, client_id, None, Limits::read(&session));
         let expected = provider::expected(&flow.issuer, flow.identity.as_ref());
         let metadata = provider::metadata(&options, &expected);
         let mut rules = apis::rules(&options, &base, &flow.issuer, metadata.as_deref());
@@ -524,9 +525,9 @@ mod tests {
         );
         let expected = [
             "`scop`: there is no such option",
+            "`issuer` is missing: it must be the provider's issuer identifier",
             "`clientId` is \"\": ",
             "`session.idle` is 0: it must be a whole number",
-            "`issuer` is missing: it must be the provider's issuer identifier",
             "`apis[0].url` is \"https://a.test/v1\": its path must end in `/`",
             "`apis[1].methods` is [\"get\"]: ",
             "`session.persist` is \"disk\": it must be 'memory', 'sealed' or 'escrow'",

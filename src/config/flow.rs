@@ -71,10 +71,12 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Reads the options, except `client_id` and the members of the metadata, which each configuration has in another place.
+    /// Reads the options, except the client's identifier and the members of the metadata, which each configuration has in
+    /// another place. `issuer` is the option of this name.
     /// Without OpenID Connect, no scope is necessary; otherwise, `default_scope` is used if there is one.
     pub(crate) fn read(
         options: &Options<'_>,
+        issuer: String,
         client_id: String,
         default_scope: Option<&str>,
         limits: Limits,
@@ -85,7 +87,7 @@ impl Flow {
         let default_scope =
             default_scope.filter(|_| identity.is_none() && options.object.get("scope").is_none());
         Self {
-            issuer: provider::issuer(options),
+            issuer,
             client_id,
             scope: match default_scope {
                 Some(scope) => scope.to_owned(),
@@ -189,7 +191,8 @@ pub(crate) mod tests {
         let faults = Faults::new();
         let options = Options::of(&object, &faults);
         let limits = Limits::read(&session::options(&options));
-        let flow = Flow::read(&options, "spa".to_owned(), None, limits);
+        let issuer = provider::issuer(&options);
+        let flow = Flow::read(&options, issuer, "spa".to_owned(), None, limits);
         assert!(faults.into_error().is_none(), "{json}");
         flow
     }

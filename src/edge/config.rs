@@ -248,7 +248,9 @@ impl Config {
         cookie.refuse_others("httpPrefix keys name sameSite");
         let client = client(options);
         let limits = Limits::read(&session);
-        let flow = Flow::read(options, client.id.clone(), Some(DEFAULT_SCOPE), limits);
+        let issuer = provider::issuer(options);
+        let id = client.id.clone();
+        let flow = Flow::read(options, issuer, id, Some(DEFAULT_SCOPE), limits);
         refuse_with_identity(options, "backChannelLogout");
         let expected = provider::expected(&flow.issuer, flow.identity.as_ref());
         Self {
