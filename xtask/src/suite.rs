@@ -27,7 +27,7 @@ const LONG: [&str; 11] = [
 
 /// Node ends a file after ten minutes, because a test that timed out may leave a server that keeps its process alive. The
 /// longest file takes three minutes.
-const LIMIT: &str = "--test-timeout=600000";
+const LIMIT: &str = "--test-timeout=1200000";
 
 /// Hides the warning that a test uses Node's mock timers.
 const QUIET: &str = "--disable-warning=ExperimentalWarning";
