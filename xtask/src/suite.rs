@@ -25,8 +25,8 @@ const LONG: [&str; 11] = [
     "faults_device.test.mjs",
 ];
 
-/// Node ends a file after ten minutes, because a test that timed out may leave a server that keeps its process alive. The
-/// longest file takes three minutes.
+/// Node ends a file after 20 minutes, because a test that timed out may leave a server that keeps its process alive. The
+/// longest files, of the engines, take five minutes on two cores.
 const LIMIT: &str = "--test-timeout=1200000";
 
 /// Hides the warning that a test uses Node's mock timers.
