@@ -114,7 +114,9 @@ for (const kind of KINDS) {
     const refreshes = app.ledger.refreshes().length
     await page.goto(`${app.site.origin}/`)
     await booted(page)
-    assert.equal((await session(page)).startedAt, startedAt)
+    // A stored start may move to an earlier millisecond: see src/session/kept.rs.
+    const moved = startedAt - (await session(page)).startedAt
+    assert.ok(moved >= 0 && moved < 100, `${moved} ms`)
     assert.equal(await status(page, app), 200)
     assert.equal(app.ledger.refreshes().length, refreshes + 1)
   })
