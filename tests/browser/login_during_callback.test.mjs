@@ -175,14 +175,14 @@ test('login() of another connection waits for the callback too', time, async () 
  * Resolves with a page at the callback. The provider has not responded to the code exchange yet, and responds after
  * `release()`.
  */
-async function exchanging(config = {}) {
-  const app = apps.shared
+async function exchanging(config = {}, kind = 'shared', options = {}) {
+  const app = apps[kind]
   app.setConfig(config)
   const page = await app.open()
   await booted(page)
   const gate = deferred()
   app.provider.faults.add('token', { times: 10, hold: gate.promise })
-  await page.evaluate(() => void auth.login())
+  await page.evaluate((given) => void auth.login(given), options)
   await giveConsent(page)
   await page.waitForFunction(() => location.pathname === '/callback' && globalThis.auth, null, {
     polling: 20,
@@ -248,27 +248,12 @@ test('login() navigates immediately without a callback in flight', time, async (
   await page.context().close()
 })
 
-/** Creates a promise with its resolve function. */
-function deferred() {
-  let resolve
-  const promise = new Promise((settle) => (resolve = settle))
-  return { promise, resolve }
-}
-
 for (const kind of ['shared', 'dedicated']) {
   test(`reload during a callback leads to the login’s returnTo, ${kind}`, time, async () => {
-    const app = apps[kind]
-    const page = await app.open()
-    await booted(page)
-    await page.evaluate(() => void auth.login({ returnTo: '/orders?a#b' }))
-    await page.waitForSelector('form')
-    const gate = deferred()
-    app.provider.faults.add('token', { times: 1, hold: gate.promise })
-    await giveConsent(page)
-    await page.waitForFunction(() => location.href.endsWith('/callback') && 'boot' in globalThis)
+    const { page, release } = await exchanging({}, kind, { returnTo: '/orders?a#b' })
     await page.reload()
     assert.deepEqual(await booted(page), { value: { returnTo: '/orders?a#b' } })
-    gate.resolve()
+    release()
     // The note counts once, and only at the redirect URI.
     await page.reload()
     assert.deepEqual(await booted(page), { value: null })
@@ -277,17 +262,16 @@ for (const kind of ['shared', 'dedicated']) {
 }
 
 test('page at another address than the interrupted callback goes nowhere', time, async () => {
-  const app = apps.dedicated
-  const page = await app.open()
-  await booted(page)
-  await page.evaluate(() => void auth.login({ returnTo: '/orders' }))
-  await page.waitForSelector('form')
-  const gate = deferred()
-  app.provider.faults.add('token', { times: 1, hold: gate.promise })
-  await giveConsent(page)
-  await page.waitForFunction(() => location.href.endsWith('/callback') && 'boot' in globalThis)
+  const { app, page, release } = await exchanging({}, 'dedicated', { returnTo: '/orders' })
   await page.goto(`${app.site.origin}/?elsewhere`)
   assert.deepEqual(await booted(page), { value: null })
-  gate.resolve()
+  release()
   await page.context().close()
 })
+
+/** Creates a promise with its resolve function. */
+function deferred() {
+  let resolve
+  const promise = new Promise((settle) => (resolve = settle))
+  return { promise, resolve }
+}

@@ -300,7 +300,7 @@ fn registration_during_an_outage_is_offered_again() {
     assert_eq!(device.register_with_cookies(&mut host, &offer).status, 200);
 }
 
-/// Without the record, nobody knows if the failed registration has bound the session. A second key would end it.
+/// Only the record says if the failed registration has bound the session. A second key would then end it.
 #[test]
 fn registration_is_not_offered_again_before_the_record_was_read() {
     let mut host = host();

@@ -12,7 +12,7 @@ import { recordEnd } from './guards/end-record.js'
 import { type Client, type Connection, open } from './connection/connection.js'
 import { NO_OPTION, NOT_CREATED, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { createTarget, implementTarget, type LazyClient } from './streaming/lazy-target.js'
-import { refuse } from './errors/error-text.js'
+import { refuse, rejectTyped } from './errors/error-text.js'
 import { createUserComparison } from './user-comparison.js'
 import type { Notice } from './errors/error-messages.js'
 
@@ -103,10 +103,8 @@ export const connect = async (
     (async () => {
       try {
         return await worker()
-      } catch (error: any) {
-        // An error of the platform would have a number for a code.
-        if (typeof error.code === 'string') throw error
-        return refuse('worker_failed', NOT_CREATED + error.message)
+      } catch (error) {
+        return rejectTyped(error, NOT_CREATED)
       }
     })
 

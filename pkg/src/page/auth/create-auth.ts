@@ -8,7 +8,7 @@ import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './a
 import { type AuthEvent, nextState } from './auth-state.js'
 import { createWorker, takeWorker } from './create-worker.js'
 import { connect, connectFrame } from '../connect.js'
-import { refuse } from '../errors/error-text.js'
+import { rejectTyped } from '../errors/error-text.js'
 import { INITIAL_STATE } from './initial-state.js'
 import { listen } from '../listen.js'
 import { PLATFORM } from '../../protocol/message-keys.js'
@@ -31,15 +31,11 @@ const prefetch = (href: string | URL) => {
   }
 }
 
-/**
- * Rejects with `error`. An error of the platform, such as that of a file which could not be loaded, becomes a
- * `StrongroomError`: its own `code` is missing or a number.
- */
-const rejectTyped = (error: any): Promise<never> =>
-  typeof error.code === 'string' ? Promise.reject(error) : refuse('worker_failed', PLATFORM + error.message)
+/** Rejects with `error`, but not with an error of the platform. */
+const reject = (error: unknown) => rejectTyped(error, PLATFORM)
 
 /** Loads the guard, which most pages do not need. */
-const loadGuard = () => import('../guards/guard.js').catch(rejectTyped)
+const loadGuard = () => import('../guards/guard.js').catch(reject)
 
 /** Returns the client's part of the state. */
 const view = ({ session, elsewhere, recordEnd }: LazyClient) => ({
@@ -116,7 +112,7 @@ export const createAuth = <Claims = DefaultClaims>(
     }
     const finish = async (next: LazyClient) => {
       let error: StrongroomErrorLike | null = null
-      const back = await callback.catch(rejectTyped).catch((failure) => (error = print(failure)))
+      const back = await callback.catch(reject).catch((failure) => (error = print(failure)))
       // An error that `onReturn` throws is reported as an unhandled rejection, and does not affect this connection.
       if (back?.returnTo) (async () => onReturn(back.returnTo))()
       // If the vault has failed in the meantime and is being replaced, wait for the new vault.
@@ -126,7 +122,7 @@ export const createAuth = <Claims = DefaultClaims>(
       if (back?.login) (await loadGuard()).signIn(auth, back.login)
       return next
     }
-    const opening = (opened = open().catch(rejectTyped))
+    const opening = (opened = open().catch(reject))
     ready = opening.then(finish)
     ready.catch(fail)
     return ready
@@ -165,7 +161,7 @@ export const createAuth = <Claims = DefaultClaims>(
         state.status === 'connected'
           ? client!.login(login)
           : (start(), opened!.then((next) => next.login(login)))
-      ).catch(rejectTyped)
+      ).catch(reject)
       // With this handler, an app may also ignore the promise.
       attempt.catch((error) => error.code === 'login_canceled' || on({ error }))
       return attempt

@@ -49,6 +49,13 @@ export const refuse = async (code: string, message?: string): Promise<never> => 
   throw await createError(code, message)
 }
 
+/**
+ * Rejects with `error`. An error of the platform, such as that of a file which could not be loaded, becomes `worker_failed`,
+ * with the text `why` before its own: its `code` is missing or a number.
+ */
+export const rejectTyped = (error: any, why: string): Promise<never> =>
+  typeof error.code === 'string' ? Promise.reject(error) : refuse('worker_failed', why + error.message)
+
 /** Expands the interned strings in a message. */
 export const expandMessage = async (message: string): Promise<string> =>
   (await loadInTime((messages) => messages.expandMessage(message))) ?? withoutInterned(message)
