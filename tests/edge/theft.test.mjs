@@ -74,7 +74,7 @@ test('in a browser that binds no session, the page says that the copies work', t
 
 test('the page shows the same again, after a reload in the middle and after another login', time, () =>
   withDemo({ secure: true }, async (demo) => {
-    const ownerBrowser = await launchBrowser({ args: demo.theft.chromium })
+    const ownerBrowser = await launchBrowser({ whole: true, args: demo.theft.chromium })
     try {
       const page = await (await ownerBrowser.newContext({ ignoreHTTPSErrors: true })).newPage()
       const stealAgain = async (what) => {

@@ -30,6 +30,9 @@ const LIST = 'results: what all engines do'
 /** The result of a capability that an engine has. */
 const HELD = 'yes'
 
+/** Returns the names of the rows in the document. */
+export const documentedRows = () => [...readResults(readFileSync(DOCS, 'utf8')).keys()]
+
 /** Parses the results in the document. Rows are found by their names, and cells by the engine's title. */
 function readResults(docs) {
   const lines = part(docs, TABLE).text.split('\n')

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { access, readdir, readFile } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { test } from 'node:test'
+import { ROWS } from '../engines/groups.mjs'
+import { documentedRows } from '../engines/table.mjs'
 import { anchors } from '../support/markdown.mjs'
 
 const root = new URL('../../', import.meta.url)
@@ -233,4 +235,9 @@ test('guides name the command that checks the deployment', async () => {
   const lacking = []
   for (const path of paths) if (!command.test(await read(path))) lacking.push(path)
   assert.deepEqual(lacking, [])
+})
+
+// The suite of the engines compares the cells as well, but only at its end, after some minutes.
+test('docs/browsers.md has a row for each capability', () => {
+  assert.deepEqual(documentedRows().sort(), [...ROWS].sort())
 })

@@ -230,7 +230,7 @@ export async function serveApp({
  * Starts the servers, the app and a Chromium. Apps that one test file starts with equal launch options share the
  * Chromium.
  *
- * @param {Parameters<typeof serveApp>[0] & { launch?: import('playwright-core').LaunchOptions }} [options]
+ * @param {Parameters<typeof serveApp>[0] & { launch?: Parameters<typeof shareBrowser>[0] }} [options]
  */
 export async function startApp({ launch, ...options } = {}) {
   const [app, use] = await together(serveApp(options), shareBrowser(launch))

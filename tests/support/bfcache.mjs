@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { Again } from './retries.mjs'
 
 /** Launch options. Playwright disables the back-forward cache by default. */
-export const WITH_CACHE = { ignoreDefaultArgs: ['--disable-back-forward-cache'] }
+export const WITH_CACHE = { whole: true, ignoreDefaultArgs: ['--disable-back-forward-cache'] }
 
 /** Marks a page, so that a test can distinguish the page from a new page at the same URL. */
 export const mark = (page) => page.evaluate(() => void (globalThis.mark = 'the same'))

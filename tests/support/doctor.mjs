@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
 import { CLIENT_ID, startServers } from './servers.mjs'
 
 const dist = new URL('../../pkg/dist/', import.meta.url)
@@ -28,24 +29,51 @@ export const strongroom = (args, options = {}) =>
     )
   })
 
-/** Runs `strongroom doctor --json`. Resolves with its report, whose lines are also in `by` by their names. */
+/** The doctor's functions, bundled as the program is. They expect the module in the folder above. */
+const loadDoctor = async () => {
+  const folder = temporaryFolder()
+  const outfile = join(folder, 'doctor/examine.mjs')
+  await build({
+    stdin: {
+      contents: `export { readCommandLine } from './command-line.js'\nexport { examine } from './examine.js'`,
+      resolveDir: fileURLToPath(new URL('../../pkg/src/doctor', import.meta.url)),
+    },
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    outfile,
+  })
+  await copyFile(new URL('strongroom_bg.wasm', dist), join(folder, 'strongroom_bg.wasm'))
+  return import(pathToFileURL(outfile))
+}
+let loading
+
+/**
+ * Looks at a deployment as `strongroom doctor --json` does, in this process. Resolves with the report, whose lines are
+ * also in `by` by their names, and with the status of the program.
+ */
 export const doctor = async (url, ...args) => {
-  const { status, stdout, stderr } = await strongroom(['doctor', url, '--json', ...args])
-  if (!stdout) throw new Error(`the doctor printed no report: ${stderr}`)
-  const report = JSON.parse(stdout)
-  return { ...report, status, by: Object.fromEntries(report.lines.map((line) => [line.id, line])) }
+  const { readCommandLine, examine } = await (loading ??= loadDoctor())
+  const { text, hasFaults } = await examine(readCommandLine(['doctor', url, '--json', ...args]))
+  const report = JSON.parse(text)
+  const by = Object.fromEntries(report.lines.map((line) => [line.id, line]))
+  return { ...report, status: hasFaults ? 1 : 0, by }
 }
 
 let folder
 let files = 0
 
-/** Writes a file for `--config`, and resolves with its path. */
-export const configFile = async (content, name = 'strongroom.json') => {
+const temporaryFolder = () => {
   if (!folder) {
     folder = mkdtempSync(join(tmpdir(), 'strongroom-doctor-'))
     process.once('exit', () => rmSync(folder, { recursive: true }))
   }
-  const path = join(folder, `${files++}-${name}`)
+  return folder
+}
+
+/** Writes a file for `--config`, and resolves with its path. */
+export const configFile = async (content, name = 'strongroom.json') => {
+  const path = join(temporaryFolder(), `${files++}-${name}`)
   await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content))
   return path
 }

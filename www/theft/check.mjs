@@ -28,7 +28,7 @@ const PATIENCE = 5000
  * @param {import('playwright-core').Browser} options.thiefBrowser The thief's browser, which ignores errors of certificates.
  */
 export async function checkTheft({ steps, demo: { theft }, thiefBrowser }) {
-  const ownerBrowser = await launchBrowser({ args: theft.chromium })
+  const ownerBrowser = await launchBrowser({ whole: true, args: theft.chromium })
   try {
     const context = await ownerBrowser.newContext({ ignoreHTTPSErrors: true })
     const page = await context.newPage()

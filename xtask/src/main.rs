@@ -34,6 +34,7 @@ mod suite;
 mod supply;
 mod test;
 mod testing;
+mod times;
 mod variants;
 mod wasm;
 mod workflows;
@@ -75,13 +76,17 @@ enum Command {
         /// The kind of tests. Default: all kinds but `quick`, in this order.
         #[arg(value_enum)]
         kind: Option<test::Kind>,
-        /// Browser engines for the kind `engines`, separated by commas. Default: all three.
+        /// Browser engines for the kind `engines`, separated by commas. Default: all three, and Firefox and
+        /// WebKit in a run of all kinds, whose other kinds run in Chromium.
         #[arg(long, value_enum, value_delimiter = ',')]
         engines: Vec<browser::Engine>,
         /// Also run the combinations that only repeat a behavior in another mode. These combinations take some minutes
         /// more. For the kind `packaging`: build an app with every bundler, and print a table.
         #[arg(long)]
         all: bool,
+        /// Run nothing. Print how long the kinds and the slowest files took, and the trend.
+        #[arg(long, conflicts_with_all = ["kind", "engines", "all"])]
+        times: bool,
     },
     /// Simulate thousands of short, random lives of the core, with all kinds of faults.
     Simulate {
@@ -97,6 +102,9 @@ enum Command {
         /// Break one rule of the core at a time, and check that the simulation notices each broken rule.
         #[arg(long, conflicts_with_all = ["sessions", "seed"])]
         controls: bool,
+        /// Search anew for the lives that notice the broken rules, and write their seeds to xtask/src/variants.rs.
+        #[arg(long, requires = "controls")]
+        write: bool,
     },
     /// Search with libFuzzer for input that breaks an invariant. Needs a C++ compiler.
     Fuzz {
@@ -235,8 +243,15 @@ fn run(command: &Command) -> Result<()> {
             package::build()?;
             process::become_node(&[&["www/serve.mjs"], demo_options(*vault_origin, *edge)].concat())
         }
-        Command::Test { kind, engines, all } => test::run(*kind, engines, *all),
-        Command::Simulate { controls: true, .. } => simulation::controls(),
+        Command::Test { times: true, .. } => times::print(),
+        Command::Test {
+            kind, engines, all, ..
+        } => test::run(*kind, engines, *all),
+        Command::Simulate {
+            controls: true,
+            write,
+            ..
+        } => simulation::controls(*write),
         Command::Simulate {
             isolates,
             sessions,

@@ -5,6 +5,7 @@ use crate::process::{Process, program};
 use crate::progress::{Output, step};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
+use std::sync::Once;
 use std::{env, fs};
 
 /// A program that tests start.
@@ -78,6 +79,26 @@ pub(crate) fn with_programs(process: Process, needs: &[Need], otherwise: &str) -
             program.packages[0],
             program.names[0]
         ),
+    })
+}
+
+/// Adds the environment variable with the path of a program that makes tests faster. Tries once to install a missing
+/// program.
+pub(crate) fn with_program_if_possible(
+    process: Process,
+    program: &'static Program,
+) -> Result<Process> {
+    static TRIED: Once = Once::new();
+    if program.find()?.is_none() {
+        TRIED.call_once(|| {
+            if install(&[program], &[], "Tests do without it, and take longer").is_err() {
+                println!("  without {}, tests take longer", program.names[0]);
+            }
+        });
+    }
+    Ok(match program.find()? {
+        Some(path) => process.env(program.variable, path),
+        None => process,
     })
 }
 

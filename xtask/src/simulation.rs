@@ -3,12 +3,13 @@
 
 use crate::controls;
 use crate::paths::{TARGETS_OF_THE_MANIFEST, at, files_below, root, target, write_if_changed};
-use crate::process::{Process, cargo};
+use crate::process::{Process, cargo, program};
 use crate::progress::{Output, step};
-use crate::variants::VARIANTS;
+use crate::variants::{VARIANTS, Variant};
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The number of lives within which the simulation must notice a broken rule.
 const SESSIONS: &str = "20000";
@@ -63,52 +64,100 @@ pub(crate) fn run(lives: Lives, sessions: Option<u64>, seed: Option<u64>) -> Res
         .run()
 }
 
-/// Runs the simulation once with each broken rule. The simulation must notice each broken rule.
-pub(crate) fn controls() -> Result<()> {
+/// Runs the simulation with each broken rule, until the simulation notices it. With `writes`, writes the lowest seed that
+/// notices each broken rule to xtask/src/variants.rs.
+pub(crate) fn controls(writes: bool) -> Result<()> {
     check_markers()?;
     let copy = target("simulation-broken");
     write_copy(&copy)?;
-    step(
+    let broken = step(
         "simulation: build the broken variants",
         Output::Quiet,
-        || broken(&copy).args(["--no-run"]).run_quietly(),
+        || executable(broken(&copy)),
     )?;
-    check_invariants(&broken(&copy).args(["--", "--invariants"]).read()?)?;
+    check_invariants(&program(&broken).args(["--invariants"]).read()?)?;
     // This step shows that the copy works as long as no rule is broken. Otherwise the steps below could fail because of
     // the switches themselves.
     step(
         "nothing is noticed without a broken rule",
         Output::Quiet,
         || {
-            let vaults = ["--", "--sessions", "2000"];
-            broken(&copy).args(vaults).run_quietly()?;
-            let isolates = ["--", "--isolates", "--sessions", "500"];
-            broken(&copy).args(isolates).run_quietly()
+            let vaults = ["--sessions", "2000"];
+            program(&broken).args(vaults).run_quietly()?;
+            let isolates = ["--isolates", "--sessions", "500"];
+            program(&broken).args(isolates).run_quietly()
         },
     )?;
+    let mut seeds = Vec::new();
     let mut missed = Vec::new();
     for variant in VARIANTS {
-        let lives = match variant.is_of_isolates() {
-            true => Lives::Isolates,
-            false => Lives::Vaults,
-        };
-        let options = ["--sessions", SESSIONS, "--expect", variant.noticed_by];
-        let options = [&["--"], lives.option(), &options].concat();
         let label = format!("noticed: {}", variant.fault);
         let noticed = step(&label, Output::Quiet, || {
-            let run = broken(&copy).args(options);
-            run.env(VARIABLE, variant.control).run_quietly()
+            let is_known = !writes && notices(&broken, variant, variant.seed, "1").is_ok();
+            match is_known {
+                true => Ok(variant.seed),
+                false => notices(&broken, variant, 1, SESSIONS),
+            }
         });
-        // All controls run, so that one run shows every rule that nothing notices any more.
-        if let Err(error) = noticed {
-            eprintln!("{error:#}");
-            missed.push(variant.control);
+        match noticed {
+            Ok(seed) => seeds.push((variant, seed)),
+            // All controls run, so that one run shows every rule that nothing notices any more.
+            Err(error) => {
+                eprintln!("{error:#}");
+                missed.push(variant.control);
+            }
         }
+    }
+    if writes {
+        write_seeds(&seeds)?;
     }
     if !missed.is_empty() {
         bail!("the simulation no longer notices: {}", missed.join(", "));
     }
+    let moved = seeds.iter().filter(|(variant, seed)| *seed != variant.seed);
+    match moved.count() {
+        0 => {}
+        _ if writes => println!("  wrote the seeds to {WHERE}"),
+        moved => println!(
+            "  {moved} seeds in {WHERE} notice nothing any more, so others were searched; `cargo xtask simulate --controls --write` writes them"
+        ),
+    }
     Ok(())
+}
+
+/// The file with the variants and their seeds.
+const WHERE: &str = "xtask/src/variants.rs";
+
+/// Runs lives with a broken rule. Returns the lowest seed that notices it.
+fn notices(broken: &Path, variant: &Variant, first: u64, lives: &str) -> Result<u64> {
+    let of = match variant.is_of_isolates() {
+        true => Lives::Isolates,
+        false => Lives::Vaults,
+    };
+    let said = program(broken)
+        .args(of.option())
+        .args(["--expect", variant.noticed_by, "--sessions", lives])
+        .args(["--seed", &first.to_string()])
+        .env(VARIABLE, variant.control)
+        .read()?;
+    let seed = said.rsplit(' ').next().and_then(|seed| seed.parse().ok());
+    seed.with_context(|| format!("the simulation names no seed: {said}"))
+}
+
+/// Writes the seeds of these variants.
+fn write_seeds(seeds: &[(&Variant, u64)]) -> Result<()> {
+    let mut text = fs::read_to_string(at(WHERE))?;
+    for (variant, seed) in seeds {
+        let name = format!("control: {:?},", variant.control);
+        let start = text.find(&name).context("each variant has its name")?;
+        let (before, after) = text.split_at(start);
+        let old = format!("seed: {},", variant.seed);
+        text = format!(
+            "{before}{}",
+            after.replacen(&old, &format!("seed: {seed},"), 1)
+        );
+    }
+    write_if_changed(&at(WHERE), &text)
 }
 
 /// Checks that some broken rule is noticed by each of the simulation's invariants.
@@ -134,6 +183,20 @@ fn check_markers() -> Result<()> {
 fn simulation() -> Process {
     let target = ["--profile", "simulation", "--test", "simulation"];
     cargo().args(["test", "--quiet"]).args(target)
+}
+
+/// Builds a simulation, and returns the path of the program.
+fn executable(simulation: Process) -> Result<PathBuf> {
+    let messages = simulation
+        .args(["--no-run", "--message-format=json"])
+        .read()?;
+    let built = messages.lines().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    built
+        .last()
+        .context("cargo names the program that it built")
 }
 
 /// Returns the command that runs the simulation of the copy. The builds of the package and of the copy share their

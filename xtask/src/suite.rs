@@ -4,6 +4,7 @@ use crate::at_once::each;
 use crate::paths::at;
 use crate::process::{Process, node};
 use crate::progress::seconds;
+use crate::times;
 use anyhow::{Context, Result, bail};
 use std::cmp::Reverse;
 use std::fs;
@@ -210,6 +211,7 @@ fn run_file(file: &str, prepare: &impl Fn(Process) -> Result<Process>) -> Result
     let process = prepare(node(&["--test", "--test-reporter=spec", LIMIT, QUIET]).args([file]))
         .with_context(|| file.to_owned());
     let result = process.and_then(Process::read);
+    times::note(file, start.elapsed());
     let took = seconds(start.elapsed());
     match &result {
         Ok(said) => {

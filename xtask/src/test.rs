@@ -1,12 +1,12 @@
 //! Runs the kinds of tests, in an order that finds mistakes early.
 
-use crate::browser::{Engine, with_chromium, with_engines};
+use crate::browser::{Engine, with_chromium, with_engines, with_headless_shell};
 use crate::process::{Process, cargo, node};
 use crate::programs::{self, with_programs};
 use crate::progress::seconds;
 use crate::simulation::Lives;
 use crate::suite::{AtOnce, Suite};
-use crate::{docs, install, package, simulation, supply, testing, wasm, workflows};
+use crate::{docs, install, package, simulation, supply, testing, times, wasm, workflows};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::time::Instant;
@@ -38,7 +38,8 @@ pub(crate) enum Kind {
     Browser,
     /// The token handler on each of its platforms (workerd, Deno, Node, Bun, edge-runtime), and with Redis.
     Edge,
-    /// The life of a session in each of the three browser engines (`--engines`).
+    /// The life of a session in each of the three browser engines (`--engines`). A run of all kinds leaves Chromium out of
+    /// this one, because the kind `browser` runs in Chromium.
     Engines,
     /// The demo in a real browser.
     Demo,
@@ -65,10 +66,10 @@ pub(crate) fn run(kind: Option<Kind>, engines: &[Engine], all: bool) -> Result<(
         Some(kind) => std::slice::from_ref(kind),
         None => Kind::all(),
     };
-    let engines = if engines.is_empty() {
-        Engine::value_variants()
-    } else {
-        engines
+    let engines = match engines {
+        [] if kind.is_none() && !all => OTHER_ENGINES,
+        [] => Engine::value_variants(),
+        engines => engines,
     };
     let start = Instant::now();
     kinds
@@ -78,15 +79,19 @@ pub(crate) fn run(kind: Option<Kind>, engines: &[Engine], all: bool) -> Result<(
         println!(
             "all tests passed in {}{}",
             seconds(start.elapsed()),
-            but_for(engines)
+            but_for(OTHER_ENGINES, engines)
         );
     }
     Ok(())
 }
 
-/// Names the engines in which no tests ran. Engines may be left out, but the last line of the output must name them.
-fn but_for(engines: &[Engine]) -> String {
-    let left_out = Engine::value_variants()
+/// The engines of the kind `engines` in a run of all kinds. The other kinds run in Chromium.
+const OTHER_ENGINES: &[Engine] = &[Engine::Firefox, Engine::WebKit];
+
+/// Names those of `all` engines in which no tests ran. Engines may be left out, but the last line of the output must name
+/// them.
+fn but_for(all: &[Engine], engines: &[Engine]) -> String {
+    let left_out = all
         .iter()
         .filter(|engine| !engines.contains(engine))
         .map(ToString::to_string)
@@ -117,9 +122,10 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
         Kind::Engines => in_engines(engines),
         Kind::Demo => demo(),
     };
+    times::note(&name, start.elapsed());
     let verdict = if result.is_ok() { "passed" } else { "FAILED" };
     let exceptions = if matches!(kind, Kind::Engines) {
-        but_for(engines)
+        but_for(Engine::value_variants(), engines)
     } else {
         String::new()
     };
@@ -140,7 +146,7 @@ fn simulate() -> Result<()> {
     for (lives, sessions) in [(Lives::Vaults, 10_000), (Lives::Isolates, 3_000)] {
         simulation::run(lives, Some(sessions), None)?;
     }
-    simulation::controls()
+    simulation::controls(false)
 }
 
 /// Runs the checks and tests that find most mistakes in the least time, the fastest ones first.
@@ -276,13 +282,12 @@ fn edge(all: bool) -> Result<()> {
         &[Engine::Chromium]
     };
     let prepare = |process: Process| {
-        let process = if all { process.env(ALL, "1") } else { process };
         let process = with_programs(
             process,
             &[programs::redis(), programs::faketime()],
             otherwise,
         )?;
-        with_engines(process, engines)
+        in_all_or_in_shell(with_engines(process, engines)?, all)
     };
     prepare(node(&[]))?;
     package::build()?;
@@ -300,13 +305,19 @@ fn demo() -> Result<()> {
 
 /// Runs the tests of a folder, which use Chromium. With `all`, sets the variable [`ALL`] for them.
 fn in_chromium(folder: &str, at_once: AtOnce, all: bool) -> Result<()> {
-    let prepare = |process: Process| {
-        let process = if all { process.env(ALL, "1") } else { process };
-        with_chromium(process)
-    };
+    let prepare = |process: Process| in_all_or_in_shell(with_chromium(process)?, all);
     prepare(node(&[]))?;
     package::build()?;
     Suite::of(folder)?.run_in_browsers(at_once, prepare)
+}
+
+/// With `all`, sets the variable [`ALL`], and tests run in the whole Chromium. Otherwise tests that do not need the whole
+/// Chromium may run in its headless shell.
+fn in_all_or_in_shell(process: Process, all: bool) -> Result<Process> {
+    match all {
+        true => Ok(process.env(ALL, "1")),
+        false => with_headless_shell(process),
+    }
 }
 
 /// Runs the test file of each of these engines.

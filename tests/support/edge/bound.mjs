@@ -45,7 +45,7 @@ export const bindingArgs = (spki, { hasQuota = false } = {}) => {
  */
 export async function startBound(platform, { session, handler, hasQuota, ...options } = {}) {
   const tls = await startTls()
-  const launch = { args: bindingArgs(tls.spki, { hasQuota }) }
+  const launch = { whole: true, args: bindingArgs(tls.spki, { hasQuota }) }
   const app = await startPage(platform, {
     ...options,
     secure: tls,

@@ -1,0 +1,40 @@
+/** The capabilities that the suite of the engines observes, in the order of the table in docs/browsers.md. */
+import { bodies } from './capabilities/bodies.mjs'
+import { callbackPage } from './capabilities/callback_page.mjs'
+import { dpop } from './capabilities/dpop.mjs'
+import { egress } from './capabilities/egress.mjs'
+import { firstVisit } from './capabilities/first_visit.mjs'
+import { httpCache } from './capabilities/http_cache.mjs'
+import { leaks } from './capabilities/leaks.mjs'
+import { live } from './capabilities/live.mjs'
+import { logins } from './capabilities/logins.mjs'
+import { navigations } from './capabilities/navigations.mjs'
+import { reloads } from './capabilities/reloads.mjs'
+import { serviceWorkers } from './capabilities/service_workers.mjs'
+import { signatures } from './capabilities/signatures.mjs'
+import { staticPages } from './capabilities/static_pages.mjs'
+import { tabs } from './capabilities/tabs.mjs'
+import { vaultOrigin } from './capabilities/vault_origin.mjs'
+
+/** @type {import('./suite.mjs').Group[]} */
+export const GROUPS = [
+  ...logins,
+  ...tabs,
+  ...reloads,
+  ...dpop,
+  ...bodies,
+  ...live,
+  ...egress,
+  ...httpCache,
+  ...serviceWorkers,
+  ...signatures,
+  ...leaks,
+  ...vaultOrigin,
+  ...callbackPage,
+  ...navigations,
+  ...firstVisit,
+  ...staticPages,
+]
+
+/** The names of the rows. */
+export const ROWS = GROUPS.flatMap(({ capabilities }) => capabilities.map(({ name }) => name))
