@@ -51,12 +51,22 @@ test('control: an action without a commit is noticed', () => {
   ])
 })
 
+/** The kinds of tests, with `quick`, which repeats others. */
+const kinds = [...(await read('xtask/src/test.rs')).matchAll(/^ {4}(\w+),$/gm)].map(([, kind]) =>
+  kind.toLowerCase(),
+)
+
+test('each pull request runs all kinds of tests', () => {
+  const rows = [...workflows.get('checks.yml').matchAll(/^ {12}tests: (.*)$/gm)].map(([, row]) => row)
+  const named = rows.flatMap((row) => row.replace(/ --part .*/, '').split(' '))
+  assert.deepEqual([...new Set(named)].sort(), kinds.filter((kind) => kind !== 'quick').sort())
+  const parts = rows.filter((row) => row.includes('--part')).map((row) => row.replace(/.* --part /, ''))
+  assert.deepEqual(parts, ['1/2', '2/2'])
+})
+
 test('each command of a workflow is a command of the xtask', async () => {
   const main = await read('xtask/src/main.rs')
   const commands = new Set([...main.matchAll(/^ {8}Command::(\w+)/gm)].map(([, name]) => name.toLowerCase()))
-  const kinds = [...(await read('xtask/src/test.rs')).matchAll(/^ {4}(\w+),$/gm)].map(([, kind]) =>
-    kind.toLowerCase(),
-  )
   const used = [...workflows.values()].flatMap((text) => [
     ...text.matchAll(/cargo xtask (\w+)(?: (\w+)$)?/gm),
   ])

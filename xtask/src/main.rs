@@ -71,22 +71,26 @@ enum Command {
         #[arg(long, requires = "edge", conflicts_with = "check")]
         browser: bool,
     },
-    /// Run all tests, or one kind of tests.
+    /// Run all tests, or some kinds of tests.
     Test {
-        /// The kind of tests. Default: all kinds but `quick`, in this order.
+        /// Kinds of tests. Default: all kinds but `quick`, in this order.
         #[arg(value_enum)]
-        kind: Option<test::Kind>,
+        kinds: Vec<test::Kind>,
         /// Browser engines for the kind `engines`, separated by commas. Default: all three, and Firefox and
         /// WebKit in a run of all kinds, whose other kinds run in Chromium.
         #[arg(long, value_enum, value_delimiter = ',')]
         engines: Vec<browser::Engine>,
-        /// Also run the combinations that only repeat a behavior in another mode. These combinations take some minutes
-        /// more. For the kind `packaging`: build an app with every bundler, and print a table.
+        /// Also run the combinations that only repeat a behavior in another mode, and all files in a whole Chromium instead
+        /// of its headless shell. This takes twice as long. For the kind `packaging`: build an app with every bundler, and
+        /// print a table.
         #[arg(long)]
         all: bool,
         /// Run nothing. Print how long the kinds and the slowest files took, and the trend.
-        #[arg(long, conflicts_with_all = ["kind", "engines", "all"])]
+        #[arg(long, conflicts_with_all = ["kinds", "engines", "all", "part"])]
         times: bool,
+        /// Run only this part of the files of the kind `browser`, such as `1/2`, so that two machines can share them.
+        #[arg(long)]
+        part: Option<suite::Part>,
     },
     /// Simulate thousands of short, random lives of the core, with all kinds of faults.
     Simulate {
@@ -245,8 +249,12 @@ fn run(command: &Command) -> Result<()> {
         }
         Command::Test { times: true, .. } => times::print(),
         Command::Test {
-            kind, engines, all, ..
-        } => test::run(*kind, engines, *all),
+            kinds,
+            engines,
+            all,
+            part,
+            ..
+        } => test::run(kinds, engines, *all, *part),
         Command::Simulate {
             controls: true,
             write,

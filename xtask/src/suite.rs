@@ -8,6 +8,7 @@ use crate::times;
 use anyhow::{Context, Result, bail};
 use std::cmp::Reverse;
 use std::fs;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 /// The test files that take the longest. These files start first, so that the last files to run are short. Other files
@@ -37,9 +38,32 @@ const QUIET: &str = "--disable-warning=ExperimentalWarning";
 #[derive(Clone, Copy)]
 pub(crate) enum AtOnce {
     One = 1,
+    /// Files without a browser use a core each.
+    Two = 2,
     /// Files share nothing: each has its own browser, profile, servers and ports. Three browsers occupy two cores: with
     /// four or five at the same time, each file takes longer, and all files together take as long as with three.
     Three = 3,
+}
+
+/// A part of the files of a kind, as in `1/2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    number: usize,
+    of: usize,
+}
+
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text
+            .split_once('/')
+            .map(|(number, of)| (number.parse(), of.parse()));
+        match numbers {
+            Some((Ok(number), Ok(of))) if (1..=of).contains(&number) => Ok(Self { number, of }),
+            _ => Err(format!("a part is written as 1/2, not {text}")),
+        }
+    }
 }
 
 /// The test files of a folder.
@@ -76,6 +100,14 @@ impl Suite {
             bail!("no test files for {}", names.join(", "));
         }
         Ok(self)
+    }
+
+    /// Keeps only a part of the files. All parts together are all files, and each part has its share of the long ones.
+    pub(crate) fn part(self, Part { number, of }: Part) -> Self {
+        let files = self.files.into_iter().skip(number - 1).step_by(of);
+        Self {
+            files: files.collect(),
+        }
     }
 
     /// Leaves out the file with this name.
@@ -256,7 +288,9 @@ fn remarks(said: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AtOnce, Outcome, counts, failed, once_more, outcomes, remarks, slowest};
+    use super::{
+        AtOnce, Outcome, Part, Suite, counts, failed, once_more, outcomes, remarks, slowest,
+    };
     use std::sync::Mutex;
     use std::time::Duration;
 
@@ -303,6 +337,19 @@ mod tests {
         let many = ["1a", "1b", "1c", "1d", "1e", "0f"];
         assert_eq!(ran(&many).1, many.len());
         assert_eq!(ran(&many).0, many[..5]);
+    }
+
+    #[test]
+    fn parts_are_all_files() {
+        let suite = || Suite {
+            files: ["a", "b", "c"].map(str::to_owned).into(),
+        };
+        let part = |text: &str| suite().part(text.parse().unwrap()).files;
+        assert_eq!(part("1/2"), ["a", "c"]);
+        assert_eq!(part("2/2"), ["b"]);
+        for wrong in ["0/2", "3/2", "1", "1/0", "a/2"] {
+            assert!(wrong.parse::<Part>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

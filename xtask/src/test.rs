@@ -5,7 +5,7 @@ use crate::process::{Process, cargo, node};
 use crate::programs::{self, with_programs};
 use crate::progress::seconds;
 use crate::simulation::Lives;
-use crate::suite::{AtOnce, Suite};
+use crate::suite::{AtOnce, Part, Suite};
 use crate::{docs, install, package, simulation, supply, testing, times, wasm, workflows};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -58,26 +58,30 @@ impl Kind {
 /// The environment variable that tells test files to run all combinations: see tests/support/combinations.mjs.
 const ALL: &str = "TEST_ALL";
 
-/// Runs one kind of tests, or all kinds until one fails. With `all`, the files in `tests/browser` and `tests/edge` also run
-/// the combinations that only repeat a behavior in another mode, `tests/packaging` builds an app with every bundler, and
-/// `tests/site` checks every page in each layout.
-pub(crate) fn run(kind: Option<Kind>, engines: &[Engine], all: bool) -> Result<()> {
-    let kinds = match &kind {
-        Some(kind) => std::slice::from_ref(kind),
-        None => Kind::all(),
-    };
+/// Runs kinds of tests, or all kinds, until one fails. With `all`, the files in `tests/browser` and `tests/edge` also run the
+/// combinations that only repeat a behavior in another mode, `tests/packaging` builds an app with every bundler, and
+/// `tests/site` checks every page in each layout. `part` is a part of the files in `tests/browser`.
+pub(crate) fn run(kinds: &[Kind], engines: &[Engine], all: bool, part: Option<Part>) -> Result<()> {
     let engines = match engines {
-        [] if kind.is_none() && !all => OTHER_ENGINES,
+        [] if kinds.is_empty() && !all => OTHER_ENGINES,
         [] => Engine::value_variants(),
         engines => engines,
     };
     let start = Instant::now();
-    kinds
+    let chosen = match kinds {
+        [] => Kind::all(),
+        kinds => kinds,
+    };
+    chosen
         .iter()
-        .try_for_each(|kind| run_kind(*kind, engines, all))?;
-    if kinds.len() > 1 {
+        .try_for_each(|kind| run_kind(*kind, engines, all, part))?;
+    if chosen.len() > 1 {
+        let which = match kinds {
+            [] => "all tests",
+            _ => "these tests",
+        };
         println!(
-            "all tests passed in {}{}",
+            "{which} passed in {}{}",
             seconds(start.elapsed()),
             but_for(OTHER_ENGINES, engines)
         );
@@ -103,7 +107,7 @@ fn but_for(all: &[Engine], engines: &[Engine]) -> String {
     }
 }
 
-fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
+fn run_kind(kind: Kind, engines: &[Engine], all: bool, part: Option<Part>) -> Result<()> {
     let name = format!("{kind:?}").to_lowercase();
     println!("test {name}");
     let start = Instant::now();
@@ -116,8 +120,8 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
         Kind::Size => size(),
         Kind::Site => site(engines, all),
         Kind::Supply => supply(),
-        Kind::Packaging => in_chromium("tests/packaging", AtOnce::Three, all),
-        Kind::Browser => in_chromium("tests/browser", AtOnce::Three, all),
+        Kind::Packaging => in_chromium("tests/packaging", all, None),
+        Kind::Browser => in_chromium("tests/browser", all, part),
         Kind::Edge => edge(all),
         Kind::Engines => in_engines(engines),
         Kind::Demo => demo(),
@@ -246,7 +250,7 @@ fn size() -> Result<()> {
 
 fn supply() -> Result<()> {
     package::build()?;
-    Suite::of("tests/supply")?.run(AtOnce::One, Ok)?;
+    Suite::of("tests/supply")?.run(AtOnce::Two, Ok)?;
     supply::what_is_there()
 }
 
@@ -257,10 +261,7 @@ fn site(engines: &[Engine], all: bool) -> Result<()> {
         true => &[Engine::Chromium, Engine::Firefox],
         false => &[Engine::Chromium],
     };
-    let prepare = |process: Process| {
-        let process = if all { process.env(ALL, "1") } else { process };
-        with_engines(process, needed)
-    };
+    let prepare = |process: Process| in_all_or_in_shell(with_engines(process, needed)?, all);
     prepare(node(&[]))?;
     docs::reference()?;
     docs::build(None)?;
@@ -304,11 +305,16 @@ fn demo() -> Result<()> {
 }
 
 /// Runs the tests of a folder, which use Chromium. With `all`, sets the variable [`ALL`] for them.
-fn in_chromium(folder: &str, at_once: AtOnce, all: bool) -> Result<()> {
+fn in_chromium(folder: &str, all: bool, part: Option<Part>) -> Result<()> {
     let prepare = |process: Process| in_all_or_in_shell(with_chromium(process)?, all);
     prepare(node(&[]))?;
     package::build()?;
-    Suite::of(folder)?.run_in_browsers(at_once, prepare)
+    let suite = Suite::of(folder)?;
+    let suite = match part {
+        Some(part) => suite.part(part),
+        None => suite,
+    };
+    suite.run_in_browsers(AtOnce::Three, prepare)
 }
 
 /// With `all`, sets the variable [`ALL`], and tests run in the whole Chromium. Otherwise tests that do not need the whole
