@@ -106,7 +106,7 @@ enum Command {
         /// Break one rule of the core at a time, and check that the simulation notices each broken rule.
         #[arg(long, conflicts_with_all = ["sessions", "seed"])]
         controls: bool,
-        /// Search anew for the lives that notice the broken rules, and write their seeds to xtask/src/variants.rs.
+        /// Search for the lives that notice the broken rules, and write their seeds to xtask/src/variants.rs.
         #[arg(long, requires = "controls")]
         write: bool,
     },

@@ -190,12 +190,12 @@ fn executable(simulation: Process) -> Result<PathBuf> {
     let messages = simulation
         .args(["--no-run", "--message-format=json"])
         .read()?;
-    let built = messages.lines().filter_map(|line| {
+    let mut built = messages.lines().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)
     });
     built
-        .last()
+        .next_back()
         .context("cargo names the program that it built")
 }
 

@@ -68,7 +68,7 @@ fn table(text: &str) -> Result<String> {
     };
     Ok(format!(
         "kinds, {sum:.0} s together: the last time, and its difference from the median of earlier runs\n{}\
-         the slowest files, of which several run at the same time\n{}",
+         the slowest files; several run at the same time\n{}",
         lines(kinds, usize::MAX),
         lines(files, FILES)
     ))
