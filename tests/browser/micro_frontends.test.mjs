@@ -33,7 +33,10 @@ after(() => app?.close())
 /** Opens the page with both bundles, and signs in by the first. */
 async function signedIn() {
   const page = await app.open('/shell')
-  await waitUntil(page, () => globalThis.cart?.state.status === 'connected')
+  // A vault that has not started yet would not hear that a user has signed in in another one.
+  await waitUntil(page, () =>
+    [globalThis.cart, globalThis.search].every((auth) => auth?.state.status === 'connected'),
+  )
   await page.evaluate(() => void cart.login({ returnTo: '/shell' }))
   await giveConsent(page)
   await page.waitForURL('**/shell')
