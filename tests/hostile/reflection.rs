@@ -245,7 +245,7 @@ fn tokens_are_found_in_each_encoding_and_any_chunks() {
     }
 }
 
-/// These spellings are named as not covered in `docs/claims/api.json` and `docs/reflection.md`.
+/// These spellings are named as not covered in `docs/security-claims.md` and `docs/reflection.md`.
 #[test]
 fn other_spellings_are_not_found() {
     let token = "Kz8mXK1EalYznwHLCoMi1fBAo4Ljpz";

@@ -1,60 +1,102 @@
-// The documents of claims are written from their table, in which each claim has one lasting identifier.
+// The claims about security and the rows about specifications are whole, and refer to each other.
 import assert from 'node:assert/strict'
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import { ATTACKERS, attackers, claimsByTest, documents, item, single } from '../../docs/claims/write.mjs'
 
-const root = new URL('../../', import.meta.url)
+const read = (path) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8')
+const claimsPage = await read('docs/security-claims.md')
+const conformancePage = await read('docs/conformance.md')
 
-/** Returns what is wrong with the identifiers of the claims in these files, which have the names in `names`. */
-function wrongIds(names, files) {
-  const claims = files.flatMap(({ groups }, i) =>
-    groups.flatMap(({ claims = [] }) => claims.map(({ id }) => ({ id, name: names[i] }))),
+/** Matches the names of tests at the end of a claim or a cell. */
+const TESTS = /(?:(?:^|,? )`\S+\.(?:rs|mjs): [^`]+`)+$/
+/** Matches the identifiers of claims at the end of a row. */
+const IDS = / ?\(((?:[a-z]+-\d+(?:, )?)+)\)$/
+
+/** Returns the names of tests in a text, one by one. A name in JavaScript may contain a comma. */
+function single(text) {
+  const named = [...text.matchAll(/`(\S+\.(?:rs|mjs)): ([^`]+)`/g)]
+  return named.flatMap(([, file, names]) =>
+    (file.endsWith('.rs') ? names.split(', ') : [names]).map((name) => `${file}: ${name}`),
   )
-  const foreign = claims.filter(({ id, name }) => !new RegExp(`^${name}-[1-9]\\d*$`).test(id))
-  const ids = claims.map(({ id }) => id)
-  return [...foreign.map(({ id }) => `foreign: ${id}`), ...repeated(ids).map((id) => `twice: ${id}`)]
 }
 
-const repeated = (list) => list.filter((one, i) => list.indexOf(one) !== i)
-
-test('documents of claims have the table’s text', async () => {
-  for (const [path, text] of Object.entries(await documents())) {
-    assert.equal(await readFile(new URL(path, root), 'utf8'), text, `${path}: run cargo xtask options`)
+/** Returns the claims of a document, each with the title of its attacker. */
+function claimsOf(page) {
+  let attacker = ''
+  const claims = []
+  for (const line of page.split('\n')) {
+    if (line.startsWith('## ')) attacker = line.slice(3)
+    if (!line.startsWith('- ')) continue
+    const [, id, text] = /^- \*\*([a-z]+-[1-9]\d*)\*\* (.*)$/.exec(line) ?? [null, line, '']
+    claims.push({ id, attacker, text: text.replace(TESTS, ''), tests: single(TESTS.exec(text)?.[0] ?? '') })
   }
+  return claims
+}
+
+/** Returns the rows of a document's tables: the cells without tests and identifiers, the tests, and the identifiers. */
+function rowsOf(page) {
+  const rows = page.split('\n').filter((line) => /^\| (?!section |-)/.test(line))
+  return rows.map((line) => {
+    const cells = line.slice(2, -2).split(' | ')
+    const ids = IDS.exec(cells.at(-1))?.[1].split(', ') ?? []
+    const shown = cells.at(-1).replace(IDS, '')
+    return { texts: [...cells.slice(1, -1), shown.replace(TESTS, '')], tests: single(shown), ids }
+  })
+}
+
+/** Returns what is wrong with the identifiers of claims. */
+function wrongIds(claims) {
+  const ids = claims.map(({ id }) => id)
+  const attackers = new Map(claims.map(({ id, attacker }) => [id.split('-')[0], attacker]))
+  return [
+    ...ids.filter((id) => !/^[a-z]+-[1-9]\d*$/.test(id)).map((id) => `none: ${id}`),
+    ...ids.filter((id, i) => ids.indexOf(id) !== i).map((id) => `twice: ${id}`),
+    ...claims
+      .filter(({ id, attacker }) => attackers.get(id.split('-')[0]) !== attacker)
+      .map(({ id }) => `foreign: ${id}`),
+  ]
+}
+
+/** Returns the rows whose identifiers are not those of the claims that name a test of the row. */
+function wrongRows(rows, claims) {
+  return rows.flatMap(({ tests, ids, texts }) => {
+    const naming = tests.flatMap((name) => claims.filter((claim) => claim.tests.includes(name)))
+    const expected = [...new Set(naming.map(({ id }) => id))].join(', ')
+    return ids.join(', ') === expected ? [] : [`(${expected}) is missing: ${texts[0]}`]
+  })
+}
+
+const claims = claimsOf(claimsPage)
+const rows = rowsOf(conformancePage)
+
+test('each claim has its own identifier, and each attacker its own name', () => {
+  assert.ok(claims.length > 150)
+  assert.deepEqual(wrongIds(claims), [])
 })
 
-test('each file of claims is in the document', async () => {
-  const names = (await readdir(new URL('docs/claims/', root))).filter((name) => name.endsWith('.json'))
-  assert.deepEqual(names.sort(), [...ATTACKERS, 'standards'].map((name) => `${name}.json`).sort())
-})
-
-test('each claim has its own identifier', async () => {
-  assert.deepEqual(wrongIds(ATTACKERS, await attackers()), [])
-})
-
-test('control: a foreign and a repeated identifier are found', () => {
-  const files = [{ groups: [{ claims: [{ id: 'a-1' }, { id: 'a-1' }, { id: 'b-2' }] }] }]
-  assert.deepEqual(wrongIds(['a'], files), ['foreign: b-2', 'twice: a-1'])
+test('control: a missing, a repeated and a foreign identifier are found', () => {
+  const page =
+    '## A\n- **a-1** It.\n- **a-1** It.\n- It.\n## B\n- **b-1** It.\n- **b-2** It.\n## A\n- **b-3** It.\n'
+  assert.deepEqual(wrongIds(claimsOf(page)), ['none: - It.', 'twice: a-1', 'foreign: b-1', 'foreign: b-2'])
 })
 
 /** Returns the texts with a half of a code span, or without an end. A list of outcomes has no full stops. */
 const damaged = (texts, isList) =>
   texts.filter((text) => text.split('`').length % 2 === 0 || (isList ? /[:,]$/ : /[^.)]$/).test(text))
 
-test('texts of claims are whole', async () => {
-  const standards = JSON.parse(await readFile(new URL('docs/claims/standards.json', root), 'utf8'))
-  for (const [i, { groups }] of (await attackers()).entries()) {
-    const claims = groups.flatMap(({ text = [], claims = [] }) => [
-      ...text.filter((paragraph) => !paragraph.endsWith(':')),
-      ...claims.flatMap(({ claim, limits }) => [claim, limits]),
-    ])
-    assert.deepEqual(damaged(claims.filter(Boolean), ATTACKERS[i] === 'end'), [])
-  }
-  const cells = standards.flatMap(({ rows }) =>
-    rows.flatMap(({ requirement, strongroom, note = '' }) => [requirement, strongroom, note]),
+test('texts of claims and rows are whole', () => {
+  const isOutcome = ({ id }) => id.startsWith('end-')
+  const texts = (some) => some.map(({ text }) => text).filter(Boolean)
+  assert.deepEqual(damaged(texts(claims.filter(isOutcome)), true), [])
+  assert.deepEqual(damaged(texts(claims.filter((claim) => !isOutcome(claim))), false), [])
+  assert.ok(rows.length > 100)
+  assert.deepEqual(
+    damaged(
+      rows.flatMap((row) => row.texts),
+      true,
+    ),
+    [],
   )
-  assert.deepEqual(damaged(cells, true), [])
 })
 
 test('control: a half code span and a missing end are found', () => {
@@ -63,10 +105,17 @@ test('control: a half code span and a missing end are found', () => {
   assert.deepEqual(damaged(texts, true), texts.slice(1, 3))
 })
 
-test('a claim is followed by its limits and tests', () => {
-  const claim = { id: 'a-1', claim: 'It holds.', limits: 'More.', tests: ['x.rs: b, c', 'y.mjs: d, e'] }
-  assert.equal(item(claim), '- **a-1** It holds. *Not covered*: More. `x.rs: b, c`, `y.mjs: d, e`')
-  assert.deepEqual(claim.tests.flatMap(single), ['x.rs: b', 'x.rs: c', 'y.mjs: d, e'])
-  const byTest = claimsByTest([{ groups: [{ claims: [claim] }] }])
-  assert.deepEqual(byTest.get('x.rs: c'), ['a-1'])
+test('a row about a specification has the identifiers of the claims that name its tests', () => {
+  assert.deepEqual(wrongRows(rows, claims), [])
+})
+
+test('control: a row without its identifier is found', () => {
+  const page = '## A\n- **a-1** It. *Not covered*: More. `x.rs: b, c`, `y.mjs: d, e`\n'
+  const [claim] = claimsOf(page)
+  assert.deepEqual(claim.tests, ['x.rs: b', 'x.rs: c', 'y.mjs: d, e'])
+  assert.equal(claim.text, 'It. *Not covered*: More.')
+  const table = (end) =>
+    rowsOf(`| section | requirement | strongroom | shown by |\n| 1 | a | b | \`x.rs: c\`${end} |`)
+  assert.deepEqual(wrongRows(table(' (a-1)'), [claim]), [])
+  assert.deepEqual(wrongRows(table(''), [claim]), ['(a-1) is missing: a'])
 })
