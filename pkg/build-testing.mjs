@@ -50,6 +50,7 @@ export const buildTesting = async (common) => {
     entryPoints: [{ in: 'src/testing/index.ts', out: 'testing' }],
     banner: { js: parts.join('\n') },
     sourcemap: true,
+    sourcesContent: false,
     plugins: [
       {
         name: 'page',

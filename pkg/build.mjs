@@ -22,7 +22,17 @@ import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
 import { llms, skill, userDocuments } from './assistants.mjs'
 import { buildTesting } from './build-testing.mjs'
-import { BINDINGS, ENTRIES, EXTENSION, FRAMEWORKS, LAZY, LAZY_IMPORT, PROGRAM, SERVER } from './entries.mjs'
+import {
+  BINDINGS,
+  ENTRIES,
+  EXTENSION,
+  FRAMEWORKS,
+  LAZY,
+  LAZY_IMPORT,
+  PROGRAM,
+  SERVER,
+  TOOLS,
+} from './entries.mjs'
 
 const at = (path) => new URL(path, import.meta.url)
 
@@ -46,7 +56,7 @@ const copyEdgeModule = async () => {
 
 /**
  * Minifies an entry's file again with Terser, which saves 4 to 5 % of esbuild's output, and writes its source map. The
- * map contains the sources. `format` has options of Terser's output: by default the file has a single line, besides the
+ * map contains the sources if it is that of an app's code, which people step through. `format` has options of Terser's output: by default the file has a single line, besides the
  * comment that names the map.
  */
 const shrink = async (entry, format = {}) => {
@@ -54,7 +64,7 @@ const shrink = async (entry, format = {}) => {
   const map = at(`./dist/${entry}.js.map`)
   const sourceMap = {
     content: await readFile(map, 'utf8'),
-    includeSources: true,
+    includeSources: !isOfServerOrTool(entry),
     url: `${basename(entry)}.js.map`,
   }
   const compress = { passes: 3, if_return: false, pure_getters: true, unsafe_arrows: true }
@@ -107,10 +117,12 @@ const common = {
   // Only the report of the inspector has it.
   define: { STRONGROOM_VERSION: JSON.stringify(version) },
 }
+const isOfServerOrTool = (entry) => [SERVER, PROGRAM, TOOLS].some((entries) => entry in entries)
 const sources = (entries) => Object.entries(entries).map(([out, source]) => ({ in: `src/${source}.ts`, out }))
 const browser = { ...ENTRIES, ...LAZY, ...BINDINGS }
+const withoutSources = { ...common, sourcesContent: false }
 await build({ ...common, entryPoints: sources(browser) })
-await build({ ...common, entryPoints: sources(SERVER) })
+await build({ ...withoutSources, entryPoints: sources({ ...TOOLS, ...SERVER }) })
 await build({
   ...common,
   entryPoints: sources(EXTENSION),
@@ -120,11 +132,12 @@ await build({
   define: { 'globalThis.document': 'document' },
 })
 await build({
-  ...common,
+  ...withoutSources,
   entryPoints: sources(PROGRAM),
   plugins: [{ name: 'beside', setup: (build) => build.onResolve({ filter: BESIDE }, beside) }],
 })
-for (const entry of Object.keys({ ...browser, ...EXTENSION })) await shrink(entry, DIRECTIVES[entry])
+for (const entry of Object.keys({ ...browser, ...TOOLS, ...EXTENSION }))
+  await shrink(entry, DIRECTIVES[entry])
 await buildTesting(common)
 // Server files have line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,
 // because each line break is one more byte to download.

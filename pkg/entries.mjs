@@ -13,7 +13,10 @@ export const ENTRIES = {
   callback: 'callback/finish-login',
   'wasm-url': 'page/wasm-url',
   messages: 'page/errors/user-message',
-  // For development, on demand.
+}
+
+/** Files for development, which an app imports on demand. */
+export const TOOLS = {
   inspector: 'inspector/index',
   'inspector/record': 'inspector/record',
 }

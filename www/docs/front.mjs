@@ -80,7 +80,7 @@ ${unlinked(about)}
 
 - **${page}** in the page, and ${worker} in the worker, after brotli.
 - **Protected**: ${lowered(keeps)}
-- **Not protected**: ${lowered(lets)} [More](SECURITY.md)
+- **Not protected**: ${lowered(lets)} [More](docs/protection.md)
 
 </div>
 </div>
