@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
+import * as intervals from '../../pkg/intervals.mjs'
 import { defaultIn, interfaceMembers, readDocument, written } from '../../pkg/options.mjs'
 import { anchors } from '../support/markdown.mjs'
 
@@ -17,6 +18,23 @@ test('control: another default is noticed', async () => {
   const other = document.replace('Default: 1800.', 'Default: 3600.')
   assert.notEqual(other, document)
   assert.equal(await written(other), document)
+})
+
+test('docs/intervals.md has the constants of the sources', async () => {
+  const document = await intervals.readDocument()
+  assert.equal(document, await intervals.written(document), '`cargo xtask options` writes the table')
+  const other = document.replace('| 8 s |', '| 9 s |')
+  assert.notEqual(other, document)
+  assert.equal(await intervals.written(other), document)
+})
+
+test('a constant has its value and the first sentence of its comment', () => {
+  const source =
+    '/// How long. See [`b`].\npub(crate) const A_B: Millis = Millis::from_secs(3_600);\nconst C: u32 = 3;\n'
+  assert.deepEqual(intervals.constantsOf(source), [
+    { name: 'A_B', type: 'Millis', value: 'Millis::from_secs(3600)', what: 'How long.' },
+    { name: 'C', type: 'u32', value: '3', what: '' },
+  ])
 })
 
 /** The interfaces that docs/options.md describes, and the beginning of the names in its headings. */

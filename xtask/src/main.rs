@@ -141,8 +141,8 @@ enum Command {
     },
     /// Measure the readability of sources and documents: names, comments, dependencies and words.
     Measure(measure::Options),
-    /// Write the options in docs/options.md from the TypeScript types, the codes in docs/errors.md from the core, and the
-    /// picture of the folders of src in ARCHITECTURE.md from their imports.
+    /// Write the options in docs/options.md from the TypeScript types, the codes in docs/errors.md and the durations in
+    /// docs/intervals.md from the sources, and the picture of the folders of src in ARCHITECTURE.md from their imports.
     Options,
     /// Build the examples with the packed npm package. Needs the registry of npm.
     Examples {
@@ -277,7 +277,8 @@ fn run(command: &Command) -> Result<()> {
         Command::Measure(options) => measure::run(options),
         Command::Options => {
             facts::write_documents()?;
-            process::node(&["pkg/options.mjs"]).run()
+            process::node(&["pkg/options.mjs"]).run()?;
+            process::node(&["pkg/intervals.mjs"]).run()
         }
         Command::Examples { names, check, lock } => examples(names, *check, *lock),
         Command::Recipes { names, lock } => with_lockfiles("tests/recipes/run.mjs", names, *lock),

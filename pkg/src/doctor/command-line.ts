@@ -1,31 +1,5 @@
 /** The command line: `strongroom doctor URL`. */
-import type { HostName } from './host-files.js'
-
-/** The options of the command line. */
-export interface CommandLine {
-  /** The app's address. */
-  url: URL
-  /** The file with the configuration. Default: `strongroom.json` at the site. */
-  config?: string
-  /** The path of the worker's file. Default: the file that the page's `worker-src` names. */
-  worker?: string
-  /** The address of the frame, if the vault has an origin of its own. */
-  vaultFrame?: URL
-  /** The path of the token handler's endpoints. Default: `/auth`, if there is one. */
-  handler?: string
-  json: boolean
-  /** Sends a token request with a code that does not exist. */
-  probesToken: boolean
-  /** Sends requests to private addresses, whatever the app's address is. */
-  allowsPrivate: boolean
-  /** Prints the headers in the format of this host, in place of a report. */
-  fixHeaders?: HostName
-}
-
-/** A command line that cannot be understood, or that asks for the usage. */
-export class UsageError extends Error {}
-
-export const HOSTS = ['cloudflare', 'netlify', 'next', 'nginx', 'vercel'] as const
+import { HOSTS, UsageError, type CommandLine, type HostName } from './options.js'
 
 export const USAGE = `strongroom doctor URL [options]
 

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { version } from 'node:process'
 import { pathToFileURL } from 'node:url'
 import type { VaultConfig } from '../worker/config.js'
-import { UsageError } from './command-line.js'
+import { UsageError } from './options.js'
 
 /** Reads the configuration from a file. @throws UsageError */
 export const readConfig = async (file: string): Promise<VaultConfig> => {

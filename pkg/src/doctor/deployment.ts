@@ -2,7 +2,7 @@
 import { inspect } from 'node:util'
 import { type HeaderConfig, type SecurityHeaders, securityHeaders } from '../headers/index.js'
 import type { ProviderMetadata, VaultConfig } from '../worker/config.js'
-import type { CommandLine } from './command-line.js'
+import type { CommandLine } from './options.js'
 import type { Judge } from './core.js'
 import { metaPolicies, parsePolicies, type Policy, sourcesOf } from './policy.js'
 import type { Report } from './report.js'

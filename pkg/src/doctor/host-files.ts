@@ -1,10 +1,7 @@
 /** The headers in the format of a host. */
 import { cloudflareHeaders, netlifyHeaders, nextHeaders, nginxHeaders } from '../headers/index.js'
-import { type HOSTS, UsageError } from './command-line.js'
 import { type Deployment, isIsolated, namedWorkers, SOME_WORKER } from './deployment.js'
-
-/** A host whose format is known. */
-export type HostName = (typeof HOSTS)[number]
+import { type HostName, UsageError } from './options.js'
 
 /** Returns the file of a host. Sources that the app's pages use today are kept. */
 export const hostFile = (deployment: Deployment, host: HostName): string => {

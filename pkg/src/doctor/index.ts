@@ -6,8 +6,9 @@
  * @module
  */
 import process, { argv, stderr, stdout } from 'node:process'
-import { readCommandLine, USAGE, UsageError } from './command-line.js'
+import { readCommandLine, USAGE } from './command-line.js'
 import { examine } from './examine.js'
+import { UsageError } from './options.js'
 
 try {
   const options = readCommandLine(argv.slice(2))

@@ -21,4 +21,4 @@ export type {
   TestSocket,
   TestUser,
   TestWorld,
-} from './world.js'
+} from './api.js'

@@ -1,8 +1,8 @@
 /** Sockets between pages and the server of a test. In a browser, the worker's src/browser/api_socket.rs serves them. */
 import { REFLECTED } from '../../glue/constants.js'
 import type { TestCore } from '../../glue/strongroom_testing.js'
+import type { SocketData, TestSocket } from './api.js'
 import { later, type WorkerPort } from './ports.js'
-import type { SocketData, TestSocket } from './world.js'
 
 /** A handshake: see tests/kit/src/bindings.rs. */
 export interface SocketOutput {

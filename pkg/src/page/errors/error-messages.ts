@@ -5,7 +5,6 @@
 import { advice, texts } from '../../../glue/messages.js'
 import { SESSION_OPTIONS } from '../../generated/options.js'
 import type { TraceEvent } from '../api.js'
-import type { Announcement } from '../connection/connection.js'
 import {
   A_FUNCTION,
   LOCK_STOLEN,
@@ -24,6 +23,7 @@ import {
   UNREADABLE,
   UNSUPPORTED_CONTEXT,
 } from '../../protocol/message-keys.js'
+import type { VaultMessage } from '../../protocol/messages.js'
 
 /**
  * Messages by error code, for errors that the page or the worker creates without a message of their own. If the message
@@ -160,7 +160,7 @@ const sharedStart = (a: string[], b: string[]): number => {
 }
 
 /** A message to the developer. `unhandled`: the URL has a response, and `handleCallback()` was not called. */
-export type Notice = Extract<Announcement, { t: 'trace' | 'warning' }> | { t: 'unhandled' }
+export type Notice = Extract<VaultMessage, { t: 'trace' | 'warning' }> | { t: 'unhandled' }
 
 /** Prints a warning, or emits a trace event. */
 export const tell = (message: Notice, emit: (type: 'trace', event: TraceEvent) => void): void => {
