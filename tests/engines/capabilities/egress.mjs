@@ -60,7 +60,7 @@ async function verdicts(tab, asked) {
 }
 
 const rules = {
-  name: 'the vault’s verdict on hostile addresses and methods is that of `cargo test`',
+  name: 'the vault’s verdict on hostile addresses and methods is that of the native tests',
   async see({ app, visit }) {
     const { prefix, methods } = VECTORS.rule
     app.setConfig({ apis: [{ url: prefix, methods }] })
