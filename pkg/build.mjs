@@ -64,7 +64,7 @@ const shrink = async (entry, format = {}) => {
   const map = at(`./dist/${entry}.js.map`)
   const sourceMap = {
     content: await readFile(map, 'utf8'),
-    includeSources: !isOfServerOrTool(entry),
+    includeSources: !hasNoSources(entry),
     url: `${basename(entry)}.js.map`,
   }
   const compress = { passes: 3, if_return: false, pure_getters: true, unsafe_arrows: true }
@@ -117,14 +117,15 @@ const common = {
   // Only the report of the inspector has it.
   define: { STRONGROOM_VERSION: JSON.stringify(version) },
 }
-const isOfServerOrTool = (entry) => [SERVER, PROGRAM, TOOLS].some((entries) => entry in entries)
+/** Sources of an extension are those of the other files. */
+const hasNoSources = (entry) => [SERVER, PROGRAM, TOOLS, EXTENSION].some((entries) => entry in entries)
 const sources = (entries) => Object.entries(entries).map(([out, source]) => ({ in: `src/${source}.ts`, out }))
 const browser = { ...ENTRIES, ...LAZY, ...BINDINGS }
 const withoutSources = { ...common, sourcesContent: false }
 await build({ ...common, entryPoints: sources(browser) })
 await build({ ...withoutSources, entryPoints: sources({ ...TOOLS, ...SERVER }) })
 await build({
-  ...common,
+  ...withoutSources,
   entryPoints: sources(EXTENSION),
   // Nothing is loaded lazily, and the globals of a document exist in a service worker, too.
   plugins: [],

@@ -1,6 +1,6 @@
 // The packed tarball as a registry and its users see it: metadata, entry points, types and source maps.
 import assert from 'node:assert/strict'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { SourceMap } from 'node:module'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -81,8 +81,14 @@ test('the manifest names its repository and engines', async () => {
   assert.deepEqual(engines, { node: '>=20' })
 })
 
-/** Matches the scripts of servers and tools, whose maps name their sources and do not contain them. */
-const WITHOUT_SOURCES = /^dist\/(edge|headers|doctor|inspector|testing)\b/
+/** Matches the scripts of servers, tools and extensions, whose maps name their sources and do not contain them. */
+const WITHOUT_SOURCES = /^dist\/(edge|headers|doctor|inspector|testing|extension)\b/
+
+test('the unpacked package has at most 4.5 MB', async () => {
+  const sizes = await Promise.all(files.map(async (path) => (await stat(new URL(`pkg/${path}`, root))).size))
+  const sum = sizes.reduce((a, b) => a + b)
+  assert.ok(sum > 3_000_000 && sum <= 4_500_000, `${sum} bytes`)
+})
 
 test('every script has a source map, and those of apps contain the sources', async () => {
   // This file is only the token handler's module in base64.

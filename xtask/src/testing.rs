@@ -1,20 +1,23 @@
-//! Builds the module of `strongroom/testing` from `tests/kit`. The module's size does not matter, so wasm-opt does not
-//! run.
+//! Builds the module of `strongroom/testing` from `tests/kit`.
 
 use crate::install::WASM_TARGET;
 use crate::paths::{at, target};
-use crate::process::cargo;
+use crate::process::{cargo, node};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
 use crate::wasm::{OUTPUTS, compiler_stamp, copy, publish};
 use anyhow::Result;
 use std::fs;
+use std::path::Path;
 use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
 
 const PACKAGE: &str = "strongroom-test-kit";
 /// The name of the module and of its glue in `pkg/glue`.
 const NAME: &str = "strongroom_testing";
 const PROFILE: &str = "testing";
+
+/// The option of wasm-opt. Those of the modules for apps take longer.
+const SMALL: &str = "-Oz";
 
 /// Returns the arguments with which Cargo selects the library and its features.
 pub(crate) const SELECTION: [&str; 6] = [
@@ -54,9 +57,9 @@ pub(crate) fn build() -> Result<()> {
     let outputs = OUTPUTS.map(|end| glue.join(format!("{NAME}{end}")));
     let inputs = ["Cargo.lock", "xtask/src/testing.rs"].map(at);
     let inputs = [vec![compiled.clone()], inputs.to_vec()].concat();
-    let stamp = Stamp::of("glue-testing", &inputs, &[])?;
+    let stamp = Stamp::of("glue-testing", &inputs, &[SMALL])?;
     if stamp.is_fresh(&outputs) {
-        unchanged("testing: wasm-bindgen");
+        unchanged("testing: wasm-bindgen, wasm-opt");
         return publish(outputs);
     }
     step("testing: wasm-bindgen", Output::Quiet, || {
@@ -71,6 +74,12 @@ pub(crate) fn build() -> Result<()> {
             .remove_producers_section(true)
             .generate_output()?
             .emit(&glue)
+    })?;
+    step("testing: wasm-opt", Output::Quiet, || {
+        let module = glue.join(format!("{NAME}_bg.wasm"));
+        node(&["node_modules/binaryen/bin/wasm-opt", SMALL])
+            .args([module.as_path(), Path::new("-o"), module.as_path()])
+            .run_quietly()
     })?;
     stamp.write(&outputs)?;
     publish(outputs)
