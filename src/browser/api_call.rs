@@ -123,7 +123,8 @@ impl Exchanges {
         let Some(proof) = request.proof.take() else {
             return known.fetch(context, &request, None);
         };
-        match context.keys.sign(&context.scope, &proof) {
+        let signing = context.keys.borrow().sign(&context.scope, &proof);
+        match signing {
             Some(Ok(promise)) => {
                 known.stage = ExchangeStage::Signing(request, proof);
                 known.wait = context.wait(&promise.into());

@@ -1,7 +1,10 @@
-//! The state that all parts of the host share: the worker's global object, the connected pages, and the function that
+//! The state that the parts of the host share: the worker's global object, the connected pages, and the function that
 //! receives all events.
 
 use crate::prelude::*;
+use alloc::rc::Rc;
+use core::cell::RefCell;
+use core::ops::Deref;
 use js_sys::{Array, Function};
 use wasm_bindgen::JsValue;
 use web_sys::MessagePort;
@@ -86,14 +89,26 @@ impl Event {
     }
 }
 
-/// The state that the parts of the host share.
-pub(super) struct Context {
+/// The state that all parts of the host share, also the operations in flight.
+pub(super) struct Shared {
     pub(super) scope: WorkerScope,
     on_event: OnEvent,
     /// The DPoP keys of tokens.
-    pub(super) keys: Keys,
+    pub(super) keys: RefCell<Keys>,
     /// The escrow for the key that encrypts stored sessions, if the configuration has one.
-    pub(super) escrow: Option<Escrow>,
+    pub(super) escrow: Option<RefCell<Escrow>>,
+}
+
+impl Shared {
+    /// Returns a function that passes `event` and `id` to `onEvent`.
+    pub(super) fn listener(&self, event: Event, id: u32) -> Function {
+        self.on_event.bind(&JsValue::NULL, event as u32, id)
+    }
+}
+
+/// The state of the host's loop.
+pub(super) struct Context {
+    pub(super) shared: Rc<Shared>,
     ports: List<(PortId, MessagePort)>,
     last_port: PortId,
     last_wait: WaitId,
@@ -103,21 +118,19 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(scope: WorkerScope, on_event: OnEvent, persist: Persist) -> Self {
+        let escrow = (persist == Persist::Escrow).then(|| RefCell::new(Escrow::new(&scope)));
         Self {
-            escrow: (persist == Persist::Escrow).then(|| Escrow::new(&scope)),
-            scope,
-            on_event,
-            keys: Keys::default(),
+            shared: Rc::new(Shared {
+                scope,
+                on_event,
+                keys: RefCell::default(),
+                escrow,
+            }),
             ports: Vec::new(),
             last_port: PortId(0),
             last_wait: NO_WAIT,
             reports: Vec::new(),
         }
-    }
-
-    /// Returns a function that passes `event` and `id` to `onEvent`.
-    pub(super) fn listener(&self, event: Event, id: u32) -> Function {
-        self.on_event.bind(&JsValue::NULL, event as u32, id)
     }
 
     /// Adds listeners that report the end of `awaited` with the returned number.
@@ -180,10 +193,10 @@ impl Context {
     }
 }
 
-/// The state of an operation after a step.
-pub(super) enum Progress {
-    /// The operation continues when the promise, request or transaction has ended.
-    Wait(Awaited),
-    /// The operation has ended. The input reports its result to the core.
-    Done(Input<'static>),
+impl Deref for Context {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
 }

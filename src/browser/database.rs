@@ -4,7 +4,7 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{IdbFactory, IdbObjectStore, IdbObjectStoreParameters, IdbRequest};
 
-use crate::browser::context::{Context, Event};
+use crate::browser::context::{Event, Shared};
 use crate::browser::platform::{self, Awaited, Database, Record, WorkerScope};
 
 const NAME: &str = "strongroom";
@@ -19,9 +19,9 @@ pub(super) const LOGINS: &str = "logins";
 const MAX_RECORDS: u32 = 100;
 
 /// Begins to open the database.
-pub(super) fn open(context: &Context) -> Result<Awaited, JsValue> {
-    let request = factory(&context.scope)?.open_with_u32(NAME, VERSION)?;
-    let upgrade = context.listener(Event::Upgrade, 0);
+pub(super) fn open(shared: &Shared) -> Result<Awaited, JsValue> {
+    let request = factory(&shared.scope)?.open_with_u32(NAME, VERSION)?;
+    let upgrade = shared.listener(Event::Upgrade, 0);
     request.set_onupgradeneeded(Some(&upgrade));
     Ok(IdbRequest::from(request).into())
 }

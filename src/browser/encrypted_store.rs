@@ -13,413 +13,257 @@
 use crate::codec::base64url;
 use crate::oauth::pkce;
 use crate::prelude::*;
+use core::cell::RefCell;
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{CryptoKey, IdbObjectStore};
+use web_sys::CryptoKey;
 
 use crate::Secret;
 use crate::base::clock::UnixMillis;
-use crate::browser::context::{Context, Progress};
 use crate::browser::database::{self, LOGINS};
 use crate::browser::dpop::PrivateKey;
+use crate::browser::escrow::Escrow;
+use crate::browser::operation::Task;
 use crate::browser::platform::{Awaited, Database, Record};
-use crate::browser::sealing;
-use crate::browser::session_key::{KeyProgress, SessionKey, SessionKeyStage};
-use crate::vault::{Input, Loaded, OpId, Taken};
+use crate::browser::{sealing, session_key};
+use crate::vault::{Loaded, Taken};
 
-/// An operation that stores or reads a login or a session.
-///
-/// The database is open only during the operation, because an open database cannot be deleted.
-pub(super) struct StoreOp {
-    /// The record's name.
+/// The name of a record, and the place of the key that encrypts it.
+pub(super) struct Place {
     name: String,
-    /// The key of a login's record; zeros for a session.
-    secret: [u8; sealing::KEY_LEN],
-    /// The place of the key of a session's record.
-    session_key: SessionKey,
-    work: Work,
-    stage: StoreStage,
-    database: Option<Database>,
-    key: Option<CryptoKey>,
-    is_second_try: bool,
-    /// The private key for DPoP that is to be stored with the record, or that was read with it.
-    key_pair: Option<PrivateKey>,
+    /// The key of a login's record. `None` for a session, whose key is in the store or in escrow.
+    secret: Option<[u8; sealing::KEY_LEN]>,
 }
 
-enum Work {
-    /// Seals and stores the secret until the given time, and deletes expired records.
-    Put(Secret, UnixMillis),
-    /// Reads a record, and replaces it by a record without content. The replacement shows that the login was used.
-    Take,
-    /// Reads a record.
-    Load,
-}
-
-/// The last step of the operation, with the values that the next step needs.
-enum StoreStage {
-    Begun,
-    Opened,
-    KeyImported,
-    /// A step of the search for the key of sessions. The second value is the record to decrypt, if the record was read
-    /// before the key.
-    SessionKey(SessionKeyStage, Option<Record>),
-    /// The content was encrypted. The value is the record, which still lacks the ciphertext.
-    Sealed(Record),
-    /// The existing records were read, to delete the expired ones. The values are the object store and the record to
-    /// store.
-    RecordsRead(IdbObjectStore, Record),
-    RecordStored,
-    /// The record was read. The value is the object store that the record was read from.
-    RecordRead(IdbObjectStore),
-    /// This record was replaced by a record without content.
-    Marked(Record),
-    Unsealed,
-}
-
-/// A promise, request or transaction, and the stage at which the operation continues with its result.
-type Step = (Awaited, StoreStage);
-
-impl StoreOp {
-    /// Stores a login, or the mark that a session has ended (`src/vault/persistence/tombstone.rs`). The record's name
-    /// and its encryption key are derived from `key`.
-    pub(super) fn put(
-        key: &str,
-        value: Secret,
-        expires_at: UnixMillis,
-        key_pair: Option<PrivateKey>,
-    ) -> Self {
-        Self::of_login(key, Work::Put(value, expires_at), key_pair)
-    }
-
-    pub(super) fn take(key: &str) -> Self {
-        Self::of_login(key, Work::Take, None)
-    }
-
-    /// Creates the operation for a login. The record's name does not reveal the key that encrypts the record.
-    fn of_login(key: &str, work: Work, key_pair: Option<PrivateKey>) -> Self {
+impl Place {
+    /// Returns the place of a login, or of the mark that a session has ended (`src/vault/persistence/tombstone.rs`). Name
+    /// and encryption key are derived from `key`. The name does not reveal the encryption key.
+    pub(super) fn of_login(key: &str) -> Self {
         let name = base64url::encode(&pkce::sha256(key.as_bytes()));
         let secret = pkce::sha256([&name, key].concat().as_bytes());
-        Self::new(name, secret, SessionKey::None, work, key_pair)
-    }
-
-    pub(super) fn put_session(
-        name: String,
-        key: SessionKey,
-        value: Secret,
-        expires_at: UnixMillis,
-        key_pair: Option<PrivateKey>,
-    ) -> Self {
-        let work = Work::Put(value, expires_at);
-        Self::new(name, [0; sealing::KEY_LEN], key, work, key_pair)
-    }
-
-    pub(super) fn load_session(name: String, key: SessionKey) -> Self {
-        Self::new(name, [0; sealing::KEY_LEN], key, Work::Load, None)
-    }
-
-    fn new(
-        name: String,
-        secret: [u8; sealing::KEY_LEN],
-        session_key: SessionKey,
-        work: Work,
-        key_pair: Option<PrivateKey>,
-    ) -> Self {
         Self {
             name,
-            secret,
-            session_key,
-            work,
-            stage: StoreStage::Begun,
-            database: None,
-            key: None,
-            is_second_try: false,
-            key_pair,
+            secret: Some(secret),
         }
     }
 
-    /// Returns true if the operation loads the session.
-    const fn is_load(&self) -> bool {
-        matches!(self.work, Work::Load)
+    pub(super) const fn of_session(name: String) -> Self {
+        Self { name, secret: None }
     }
 
-    /// Closes the database. The browser lets its transactions finish first.
-    pub(super) fn end(&self) {
-        if let Some(database) = &self.database {
-            database.close();
+    /// Returns the escrow that has the key of this record, if it is in escrow.
+    fn escrow<'a>(&self, task: &'a Task) -> Option<&'a RefCell<Escrow>> {
+        task.escrow.as_ref().filter(|_| self.secret.is_none())
+    }
+
+    /// Returns the key. If `makes` is true, creates a key that is missing in escrow.
+    async fn key(
+        &self,
+        task: &Task,
+        database: &Database,
+        another: bool,
+        makes: bool,
+    ) -> Result<Option<CryptoKey>, JsValue> {
+        if let Some(secret) = &self.secret {
+            let importing = sealing::import_key(&task.scope, secret)?;
+            return Ok(Some(task.wait(importing).await?.unchecked_into()));
         }
-    }
-
-    /// Returns the input that reports to the core that the operation has failed.
-    pub(super) fn failed(&self, op: OpId) -> Input<'static> {
-        let is_unsealed = matches!(self.stage, StoreStage::Unsealed);
-        match self.work {
-            Work::Put(..) => Input::Stored { op, ok: false },
-            Work::Take => {
-                // A record that cannot be decrypted counts as missing, because no vault can use it.
-                let taken = if is_unsealed {
-                    Taken::Absent
-                } else {
-                    Taken::Unavailable
-                };
-                Input::Taken { op, taken }
-            }
-            Work::Load => {
-                let loaded = if is_unsealed {
-                    Loaded::Damaged
-                } else {
-                    Loaded::Unavailable
-                };
-                Input::Loaded { op, loaded }
-            }
-        }
-    }
-
-    /// Repeats an operation that failed with `error`, at most once. If the key is in escrow, see
-    /// [`Self::retry_with_another_key`]. Otherwise, repeats only an operation that stores a record, and deletes the
-    /// database first. Returns the error if the operation must not be repeated.
-    pub(super) fn retry(&mut self, context: &Context, error: JsValue) -> Result<Progress, JsValue> {
-        if self.session_key.is_escrowed() {
-            return self.retry_with_another_key(context, error);
-        }
-        // A database that is only full or busy is not deleted, because other vaults have their sessions in it.
-        let is_broken = !matches!(
-            self.stage,
-            StoreStage::RecordsRead(..) | StoreStage::RecordStored
-        );
-        if self.is_second_try || !is_broken || !matches!(self.work, Work::Put(..)) {
-            return Err(error);
-        }
-        self.is_second_try = true;
-        self.stage = StoreStage::Begun;
-        self.end();
-        database::delete(&context.scope).map(Progress::Wait)
-    }
-
-    /// Repeats an operation whose record could not be decrypted, at most once. Another vault may have sealed the record
-    /// with a key that is in escrow now.
-    fn retry_with_another_key(
-        &mut self,
-        context: &Context,
-        error: JsValue,
-    ) -> Result<Progress, JsValue> {
-        if self.is_second_try || !matches!(self.stage, StoreStage::Unsealed) {
-            return Err(error);
-        }
-        self.is_second_try = true;
-        self.end();
-        self.stage = StoreStage::Opened;
-        database::open(context).map(Progress::Wait)
-    }
-
-    /// Takes the result of the last step and begins the next one.
-    pub(super) fn advance(
-        &mut self,
-        op: OpId,
-        context: &mut Context,
-        value: JsValue,
-    ) -> Result<Progress, JsValue> {
-        let stage = core::mem::replace(&mut self.stage, StoreStage::Begun);
-        let (awaited, stage) = match stage {
-            StoreStage::Begun => (database::open(context)?, StoreStage::Opened),
-            StoreStage::Opened => {
-                self.database = Some(value.unchecked_into());
-                if !(self.is_load() && self.session_key.is_escrowed()) {
-                    return self.look_for_key(op, context, None);
-                }
-                // The record is read first, because without a record no key is needed.
-                self.read_record()?
-            }
-            StoreStage::KeyImported => self.with_key(context, value.unchecked_into())?,
-            StoreStage::Sealed(record) => {
-                record.set_sealed(&value.unchecked_into());
-                let logins = self.open()?;
-                let records = database::read_all(&logins)?;
-                (records, StoreStage::RecordsRead(logins, record))
-            }
-            StoreStage::RecordsRead(logins, record) => {
-                let records: Array = value.unchecked_into();
-                database::discard_expired(&logins, &records)?;
-                logins.put(&record)?;
-                // The operation waits for the transaction, which may fail to commit even if the request has succeeded.
-                let transaction = Awaited::Transaction(logins.transaction());
-                (transaction, StoreStage::RecordStored)
-            }
-            StoreStage::RecordStored => return Ok(stored(op)),
-            StoreStage::RecordRead(logins) => {
-                return self.take_record(op, context, &logins, value);
-            }
-            StoreStage::Marked(record) => {
-                self.lacks_key_pair(&record);
-                self.unseal(context, &record)?
-            }
-            StoreStage::Unsealed => return Ok(self.unsealed(op, context, &value)),
-            StoreStage::SessionKey(stage, record) => {
-                let database = self.database.as_ref().ok_or(JsValue::UNDEFINED)?;
-                let progress = stage.advance(context, database, value, !self.is_load())?;
-                return self.take_key(op, context, progress, record);
-            }
-        };
-        self.stage = stage;
-        Ok(Progress::Wait(awaited))
-    }
-
-    /// Begins to look for the key that encrypts the record. `record` is the record to decrypt, if it was already read.
-    fn look_for_key(
-        &mut self,
-        op: OpId,
-        context: &Context,
-        record: Option<Record>,
-    ) -> Result<Progress, JsValue> {
-        let database = self.database.as_ref().ok_or(JsValue::UNDEFINED)?;
-        let another = record.is_some() && self.is_second_try;
-        if let Some(progress) = self.session_key.find(context, database, another)? {
-            return self.take_key(op, context, progress, record);
-        }
-        let importing = sealing::import_key(&context.scope, &self.secret)?;
-        self.stage = StoreStage::KeyImported;
-        Ok(Progress::Wait(importing.into()))
-    }
-
-    /// Continues the operation after a step of the search for the key of sessions.
-    fn take_key(
-        &mut self,
-        op: OpId,
-        context: &Context,
-        progress: KeyProgress,
-        record: Option<Record>,
-    ) -> Result<Progress, JsValue> {
-        let (awaited, stage) = match (progress, record) {
-            (KeyProgress::Wait(awaited, stage), record) => {
-                (awaited, StoreStage::SessionKey(stage, record))
-            }
-            (KeyProgress::Found(key), Some(record)) => {
-                // If decryption fails from here on, another vault may have sealed the record with its own key.
-                self.stage = StoreStage::Unsealed;
-                self.key = Some(key);
-                self.unseal(context, &record)?
-            }
-            (KeyProgress::Found(key), None) => self.with_key(context, key)?,
-            // Without its key, a record counts as missing. It is not reported as damaged, because another vault may
-            // have the key.
-            (KeyProgress::NotFound, Some(_)) if !self.is_second_try => {
-                return Ok(loaded(op, Loaded::Nothing));
-            }
-            (KeyProgress::NotFound, _) => return Err(JsValue::UNDEFINED),
-        };
-        self.stage = stage;
-        Ok(Progress::Wait(awaited))
-    }
-
-    /// Continues the operation with the record that was read, if there is one.
-    fn take_record(
-        &mut self,
-        op: OpId,
-        context: &Context,
-        logins: &IdbObjectStore,
-        value: JsValue,
-    ) -> Result<Progress, JsValue> {
-        let Some(record) = database::as_record(value) else {
-            return Ok(self.empty(op, Taken::Absent));
-        };
-        if record.sealed().is_none() {
-            return Ok(self.empty(op, Taken::Used));
-        }
-        let (awaited, stage) = if self.is_load() {
-            if self.lacks_key_pair(&record) {
-                return Ok(loaded(op, Loaded::Damaged));
-            }
-            if self.session_key.is_escrowed() {
-                return self.look_for_key(op, context, Some(record));
-            }
-            self.unseal(context, &record)?
-        } else {
-            // The record is replaced in the transaction that read it, so that only one of two concurrent operations
-            // gets the content.
-            let expires_at = record.expires_at().as_f64().unwrap_or_default();
-            let marked = logins.put(&database::record(&self.name, expires_at))?;
-            (marked.into(), StoreStage::Marked(record))
-        };
-        self.stage = stage;
-        Ok(Progress::Wait(awaited))
-    }
-
-    /// Returns the result of an operation that found no record, or a record without content.
-    fn empty(&self, op: OpId, taken: Taken) -> Progress {
-        if self.is_load() {
-            loaded(op, Loaded::Nothing)
-        } else {
-            Progress::Done(Input::Taken { op, taken })
-        }
-    }
-
-    /// Returns the result of an operation that has decrypted a record.
-    fn unsealed(&mut self, op: OpId, context: &mut Context, value: &JsValue) -> Progress {
-        let content = sealing::opened(value);
-        if let Some(key) = self.key_pair.take() {
-            context.keys.insert(key);
-        }
-        if self.is_load() {
-            return loaded(op, content.map_or(Loaded::Damaged, Loaded::Found));
-        }
-        let taken = content.map_or(Taken::Absent, Taken::Found);
-        Progress::Done(Input::Taken { op, taken })
-    }
-
-    /// Returns the object store of the records, in a transaction of its own.
-    fn open(&self) -> Result<IdbObjectStore, JsValue> {
-        // A read-only transaction does not block other transactions that read, and works on a full disk.
-        let mode = if self.is_load() {
-            "readonly"
-        } else {
-            "readwrite"
-        };
-        let database = self.database.as_ref().ok_or(JsValue::UNDEFINED)?;
-        database::open_store(database, LOGINS, mode)
-    }
-
-    /// Begins to seal the record to store with `key`, or to read the record to decrypt with `key`.
-    fn with_key(&mut self, context: &Context, key: CryptoKey) -> Result<Step, JsValue> {
-        let Work::Put(value, expires_at) = &self.work else {
-            self.key = Some(key);
-            return self.read_record();
-        };
-        let record = database::record(&self.name, *expires_at as f64);
-        if let Some(key) = &self.key_pair {
-            key.put_into(&record);
-        }
-        let sealing = sealing::seal(&context.scope, &key, &self.name, &record, value)?;
-        Ok((sealing.into(), StoreStage::Sealed(record)))
-    }
-
-    fn read_record(&self) -> Result<Step, JsValue> {
-        let logins = self.open()?;
-        let reading = database::read(&logins, &self.name)?;
-        Ok((reading, StoreStage::RecordRead(logins)))
-    }
-
-    fn unseal(&self, context: &Context, record: &Record) -> Result<Step, JsValue> {
-        let key = self.key.as_ref().ok_or(JsValue::UNDEFINED)?;
-        let opening = sealing::open(&context.scope, key, &self.name, record)?;
-        Ok((opening.into(), StoreStage::Unsealed))
-    }
-
-    /// Remembers the private key for DPoP that a record contains. Returns true if the record names a key but does not
-    /// contain it.
-    fn lacks_key_pair(&mut self, record: &Record) -> bool {
-        match PrivateKey::of(record) {
-            Ok(key) => {
-                self.key_pair = key;
-                false
-            }
-            Err(()) => true,
+        match self.escrow(task) {
+            Some(escrow) => session_key::in_escrow(task, escrow, another, makes).await,
+            None => session_key::in_store(task, database).await.map(Some),
         }
     }
 }
 
-fn stored(op: OpId) -> Progress {
-    Progress::Done(Input::Stored { op, ok: true })
+/// An open database. It is open only during an operation, because an open database cannot be deleted. The browser lets
+/// its transactions finish before it closes.
+struct OpenDatabase(Database);
+
+impl OpenDatabase {
+    async fn open(task: &Task) -> Result<Self, JsValue> {
+        let opened = task.wait(database::open(task)?).await?;
+        Ok(Self(opened.unchecked_into()))
+    }
 }
 
-const fn loaded(op: OpId, loaded: Loaded) -> Progress {
-    Progress::Done(Input::Loaded { op, loaded })
+impl Drop for OpenDatabase {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// The reason why a record could not be stored.
+enum Obstacle {
+    /// The database is full or busy. It is not deleted, because other vaults have their sessions in it.
+    Busy,
+    /// Anything else: the database may be damaged.
+    Other,
+}
+
+impl From<JsValue> for Obstacle {
+    fn from(_: JsValue) -> Self {
+        Self::Other
+    }
+}
+
+/// Seals and stores a secret until the given time, and deletes expired records. If the database seems to be damaged,
+/// deletes it and tries once more, except with an escrow. Returns true if the record was stored.
+pub(super) async fn put(
+    task: &Task,
+    place: &Place,
+    value: &Secret,
+    expires_at: UnixMillis,
+    key_pair: Option<PrivateKey>,
+) -> bool {
+    let key_pair = key_pair.as_ref();
+    match put_once(task, place, value, expires_at, key_pair).await {
+        Ok(()) => true,
+        Err(Obstacle::Other) if place.escrow(task).is_none() => {
+            delete_database(task).await.is_ok()
+                && put_once(task, place, value, expires_at, key_pair)
+                    .await
+                    .is_ok()
+        }
+        Err(_) => false,
+    }
+}
+
+async fn delete_database(task: &Task) -> Result<(), JsValue> {
+    task.wait(database::delete(&task.scope)?).await.map(drop)
+}
+
+async fn put_once(
+    task: &Task,
+    place: &Place,
+    value: &Secret,
+    expires_at: UnixMillis,
+    key_pair: Option<&PrivateKey>,
+) -> Result<(), Obstacle> {
+    let database = OpenDatabase::open(task).await?;
+    let key = place.key(task, &database.0, false, true).await?;
+    let key = key.ok_or(Obstacle::Other)?;
+    let record = database::record(&place.name, expires_at as f64);
+    if let Some(key_pair) = key_pair {
+        key_pair.put_into(&record);
+    }
+    let sealing = sealing::seal(&task.scope, &key, &place.name, &record, value)?;
+    record.set_sealed(&task.wait(sealing).await?.unchecked_into());
+    let logins = database::open_store(&database.0, LOGINS, "readwrite")?;
+    let reading = database::read_all(&logins)?;
+    let records = task.wait(reading).await.map_err(|_| Obstacle::Busy)?;
+    let records: Array = records.unchecked_into();
+    database::discard_expired(&logins, &records)?;
+    logins.put(&record)?;
+    // The operation waits for the transaction, which may fail to commit even if the request has succeeded.
+    let transaction = Awaited::Transaction(logins.transaction());
+    let committed = task.wait(transaction).await;
+    committed.map_err(|_| Obstacle::Busy)?;
+    Ok(())
+}
+
+/// Reads a login's record, and replaces it by a record without content. The replacement shows that the login was used.
+pub(super) async fn take(task: &Task, place: &Place) -> Taken {
+    take_once(task, place).await.unwrap_or(Taken::Unavailable)
+}
+
+async fn take_once(task: &Task, place: &Place) -> Result<Taken, JsValue> {
+    let database = OpenDatabase::open(task).await?;
+    let key = place.key(task, &database.0, false, false).await?;
+    let key = key.ok_or(JsValue::UNDEFINED)?;
+    let logins = database::open_store(&database.0, LOGINS, "readwrite")?;
+    let read = task.wait(database::read(&logins, &place.name)?).await?;
+    let Some(record) = database::as_record(read) else {
+        return Ok(Taken::Absent);
+    };
+    if record.sealed().is_none() {
+        return Ok(Taken::Used);
+    }
+    // The record is replaced in the transaction that read it, so that only one of two concurrent operations gets the
+    // content.
+    let expires_at = record.expires_at().as_f64().unwrap_or_default();
+    let marking = logins.put(&database::record(&place.name, expires_at))?;
+    task.wait(marking).await?;
+    let opening = sealing::open(&task.scope, &key, &place.name, &record)?;
+    // A record that cannot be decrypted counts as missing, because no vault can use it.
+    let Ok(opened) = task.wait(opening).await else {
+        return Ok(Taken::Absent);
+    };
+    keep_key(task, PrivateKey::of(&record).unwrap_or_default());
+    Ok(sealing::opened(&opened).map_or(Taken::Absent, Taken::Found))
+}
+
+/// Reads the record of a session. If its key is in escrow and does not decrypt it, tries once more with the key that the
+/// escrow has now: another vault may have sealed the record with a newer one.
+pub(super) async fn load(task: &Task, place: &Place) -> Loaded {
+    let mut loaded = load_once(task, place, false).await;
+    if place.escrow(task).is_some() && matches!(loaded, Ok(None)) {
+        loaded = load_once(task, place, true).await;
+    }
+    match loaded {
+        Ok(loaded) => loaded.unwrap_or(Loaded::Damaged),
+        Err(_) => Loaded::Unavailable,
+    }
+}
+
+/// Returns `None` if the record cannot be decrypted.
+async fn load_once(
+    task: &Task,
+    place: &Place,
+    is_second_try: bool,
+) -> Result<Option<Loaded>, JsValue> {
+    let database = OpenDatabase::open(task).await?;
+    // Without a record, no key in escrow is needed.
+    let (record, key) = match place.escrow(task) {
+        Some(_) => (read(task, place, &database).await?, None),
+        None => {
+            let key = place.key(task, &database.0, false, false).await?;
+            (read(task, place, &database).await?, key)
+        }
+    };
+    let Some(record) = record.filter(|record| record.sealed().is_some()) else {
+        return Ok(Some(Loaded::Nothing));
+    };
+    let Ok(key_pair) = PrivateKey::of(&record) else {
+        return Ok(Some(Loaded::Damaged));
+    };
+    let key = match key {
+        Some(key) => Some(key),
+        None => place.key(task, &database.0, is_second_try, false).await?,
+    };
+    let Some(key) = key else {
+        // Without its key, a record counts as missing. It is not reported as damaged, because another vault may have
+        // the key.
+        return match is_second_try {
+            true => Err(JsValue::UNDEFINED),
+            false => Ok(Some(Loaded::Nothing)),
+        };
+    };
+    let opened = match sealing::open(&task.scope, &key, &place.name, &record) {
+        Ok(opening) => task.wait(opening).await,
+        Err(error) => Err(error),
+    };
+    let Ok(opened) = opened else {
+        return Ok(None);
+    };
+    keep_key(task, key_pair);
+    let content = sealing::opened(&opened);
+    Ok(Some(content.map_or(Loaded::Damaged, Loaded::Found)))
+}
+
+async fn read(
+    task: &Task,
+    place: &Place,
+    database: &OpenDatabase,
+) -> Result<Option<Record>, JsValue> {
+    // A read-only transaction does not block other transactions that read, and works on a full disk.
+    let logins = database::open_store(&database.0, LOGINS, "readonly")?;
+    let read = task.wait(database::read(&logins, &place.name)?).await?;
+    Ok(database::as_record(read))
+}
+
+/// Keeps the private key for DPoP that was in a record.
+fn keep_key(task: &Task, key_pair: Option<PrivateKey>) {
+    if let Some(key) = key_pair {
+        task.keys.borrow_mut().insert(key);
+    }
 }

@@ -7,25 +7,26 @@
 
 use crate::prelude::*;
 
+use core::future::Future;
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{MessageEvent, MessagePort, Performance};
 
-use crate::base::clock::{Instant, Millis};
+use crate::Secret;
+use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::entropy;
 use crate::base::http::Outcome;
 use crate::browser::api_call::{self, Exchanges};
 use crate::browser::api_socket::Sockets;
 use crate::browser::context::{Context, Event, WaitId};
 use crate::browser::database;
-use crate::browser::dpop;
-use crate::browser::encrypted_store::StoreOp;
-use crate::browser::key_generation::KeyGeneration;
-use crate::browser::operation::{Operation, Operations};
+use crate::browser::dpop::{self, PrivateKey};
+use crate::browser::encrypted_store::{self, Place};
+use crate::browser::key_generation;
+use crate::browser::operation::{Operations, Task};
 use crate::browser::platform::{self, OnEvent, StoreLock, WorkerScope};
-use crate::browser::provider_request::ProviderRequest;
-use crate::browser::session_key::SessionKey;
-use crate::browser::signature::Verification;
+use crate::browser::provider_request;
+use crate::browser::signature;
 use crate::config::Config;
 use crate::vault::{Body, CallId, Entropy, Hint, Input, News, OpId, Output, PortId, Vault};
 
@@ -204,7 +205,7 @@ impl Host {
     /// Performs an output of the core.
     fn carry_out(&mut self, output: Output) {
         let context = &mut self.context;
-        let key_pair = dpop::key_to_store(&context.keys, &output);
+        let key_pair = dpop::key_to_store(&context.keys.borrow(), &output);
         match output {
             Output::Post { port, text } => {
                 let message = Array::of1(&text.as_str().into());
@@ -227,9 +228,10 @@ impl Host {
                 self.exchanges.forget(call);
             }
 
-            Output::Send { op, request } => {
-                self.begin(op, Operation::Request(ProviderRequest::new(request)));
-            }
+            Output::Send { op, request } => self.begin(op, async move |task| {
+                let outcome = provider_request::exchange(&task, request).await;
+                Input::Responded { op, outcome }
+            }),
             Output::Cancel { op } => self.cancel(op),
             Output::Verify {
                 op,
@@ -237,21 +239,23 @@ impl Host {
                 jwk,
                 signing_input,
                 signature,
-            } => {
-                let verification = Verification::new(algorithm, jwk, signing_input, signature);
-                self.begin(op, Operation::Verify(verification));
-            }
+            } => self.begin(op, async move |task| {
+                let verified =
+                    signature::is_valid(&task, algorithm, &jwk, &signing_input, &signature);
+                let valid = verified.await.unwrap_or(false);
+                Input::Verified { op, valid }
+            }),
             Output::Store {
                 op,
                 key,
                 value,
                 expires_at,
                 ..
-            } => {
-                let store = StoreOp::put(&key, value, expires_at, key_pair);
-                self.begin(op, Operation::Store(store));
-            }
-            Output::Take { op, key } => self.begin(op, Operation::Store(StoreOp::take(&key))),
+            } => self.begin_put(op, Place::of_login(&key), value, expires_at, key_pair),
+            Output::Take { op, key } => self.begin(op, async move |task| {
+                let taken = encrypted_store::take(&task, &Place::of_login(&key)).await;
+                Input::Taken { op, taken }
+            }),
             Output::Hint(hint) => {
                 let channel = u32::from(hint.news == News::SignedIn);
                 let _ = self.store_lock.hint(channel, hint.to_number());
@@ -273,15 +277,15 @@ impl Host {
                 expires_at,
                 ..
             } => {
-                let key = SessionKey::of_session(context);
-                let name = self.session_name.clone();
-                let store = StoreOp::put_session(name, key, state, expires_at, key_pair);
-                self.begin(op, Operation::Store(store));
+                let place = Place::of_session(self.session_name.clone());
+                self.begin_put(op, place, state, expires_at, key_pair);
             }
             Output::Load { op } => {
-                let key = SessionKey::of_session(context);
-                let store = StoreOp::load_session(self.session_name.clone(), key);
-                self.begin(op, Operation::Store(store));
+                let place = Place::of_session(self.session_name.clone());
+                self.begin(op, async move |task| {
+                    let loaded = encrypted_store::load(&task, &place).await;
+                    Input::Loaded { op, loaded }
+                });
             }
             Output::Lock { op } => self.lock(op),
             Output::Unlock => self.store_lock.unlock(),
@@ -302,10 +306,11 @@ impl Host {
             Output::CloseSocket { call, code, reason } => {
                 self.sockets.close_socket(call, code, &reason);
             }
-            Output::MakeKey { op } => {
-                self.begin(op, Operation::MakeKey(KeyGeneration::default()));
-            }
-            Output::KeepKeys { names } => context.keys.keep(&names),
+            Output::MakeKey { op } => self.begin(op, async move |task| {
+                let key = key_generation::make_key(&task).await.unwrap_or_default();
+                Input::KeyMade { op, key }
+            }),
+            Output::KeepKeys { names } => context.keys.borrow_mut().keep(&names),
             Output::HandKeyOver => self.hand_key_over(),
         }
     }
@@ -329,15 +334,33 @@ impl Host {
     fn hand_key_over(&mut self) {
         let scope = &self.context.scope;
         let escrow = self.context.escrow.as_ref();
-        if let Some(promise) = escrow.and_then(|escrow| escrow.hand_over(scope)) {
+        if let Some(promise) = escrow.and_then(|escrow| escrow.borrow().hand_over(scope)) {
             // The result is not used, but a promise without a listener for its rejection would report an unhandled
             // error.
             self.context.wait(&promise.into());
         }
     }
 
-    fn begin(&mut self, op: OpId, operation: Operation) {
-        self.operations.begin(&mut self.context, op, operation);
+    fn begin<F>(&mut self, op: OpId, work: impl FnOnce(Task) -> F)
+    where
+        F: Future<Output = Input<'static>> + 'static,
+    {
+        self.operations.begin(&mut self.context, op, work);
+    }
+
+    /// Begins to store a record.
+    fn begin_put(
+        &mut self,
+        op: OpId,
+        place: Place,
+        value: Secret,
+        expires_at: UnixMillis,
+        key_pair: Option<PrivateKey>,
+    ) {
+        self.begin(op, async move |task| {
+            let ok = encrypted_store::put(&task, &place, &value, expires_at, key_pair).await;
+            Input::Stored { op, ok }
+        });
     }
 
     /// Sets the timer for the next tick of the core. If the current timer fires before that tick is due, the timer is

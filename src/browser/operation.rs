@@ -1,25 +1,62 @@
 //! Operations that the core requests and that take several asynchronous steps.
+//!
+//! An operation is written from top to bottom, as `async` functions that stop wherever the platform has to do something.
+//! The module needs no executor: each promise, request or transaction that ends polls its operation once. A dropped
+//! operation releases what it holds: a request is aborted, and a database is closed.
 
 use crate::prelude::*;
+use alloc::rc::Rc;
+use core::cell::Cell;
+use core::future::Future;
+use core::ops::Deref;
+use core::pin::Pin;
+use core::task::{self, Poll, Waker};
 use wasm_bindgen::JsValue;
 
-use crate::base::http::Outcome;
 use crate::base::list::{self, List};
-use crate::browser::context::{Context, NO_WAIT, Progress, WaitId};
-use crate::browser::encrypted_store::StoreOp;
-use crate::browser::key_generation::KeyGeneration;
-use crate::browser::platform::WorkerScope;
-use crate::browser::provider_request::ProviderRequest;
-use crate::browser::signature::Verification;
+use crate::browser::context::{Context, NO_WAIT, Shared, WaitId};
+use crate::browser::platform::Awaited;
 use crate::vault::{Input, OpId};
 
-/// An operation. Its method `advance` takes the result of the last step, or `undefined` for the first step. If a step
-/// fails, `advance` is not called.
-pub(super) enum Operation {
-    Request(ProviderRequest),
-    Store(StoreOp),
-    Verify(Verification),
-    MakeKey(KeyGeneration),
+/// The promise, request or transaction that an operation waits for, and the result of the last one.
+#[derive(Default)]
+struct Step {
+    awaited: Cell<Option<Awaited>>,
+    result: Cell<Option<Result<JsValue, JsValue>>>,
+}
+
+/// The context of an operation's functions: the state that the host shares, and a way to wait.
+#[derive(Clone)]
+pub(super) struct Task {
+    shared: Rc<Shared>,
+    step: Rc<Step>,
+}
+
+impl Task {
+    /// Waits until a promise, request or transaction has ended. Returns the value of a promise, or the result of a request.
+    pub(super) fn wait(&self, awaited: impl Into<Awaited>) -> Wait<'_> {
+        self.step.awaited.set(Some(awaited.into()));
+        Wait(&self.step)
+    }
+}
+
+impl Deref for Task {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// The future of what an operation waits for.
+pub(super) struct Wait<'a>(&'a Step);
+
+impl Future for Wait<'_> {
+    type Output = Result<JsValue, JsValue>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Self::Output> {
+        self.0.result.take().map_or(Poll::Pending, Poll::Ready)
+    }
 }
 
 /// The operations in flight.
@@ -29,20 +66,32 @@ pub(super) struct Operations(List<Running>);
 struct Running {
     op: OpId,
     wait: WaitId,
-    operation: Operation,
+    step: Rc<Step>,
+    future: Pin<Box<dyn Future<Output = Input<'static>>>>,
 }
 
 impl Operations {
-    pub(super) fn begin(&mut self, context: &mut Context, op: OpId, operation: Operation) {
-        let running = Box::new(Running {
+    /// Begins an operation. The input that it returns reports its result to the core.
+    pub(super) fn begin<F>(&mut self, context: &mut Context, op: OpId, work: impl FnOnce(Task) -> F)
+    where
+        F: Future<Output = Input<'static>> + 'static,
+    {
+        let step = Rc::<Step>::default();
+        let task = Task {
+            shared: context.shared.clone(),
+            step: step.clone(),
+        };
+        let future = Box::pin(work(task));
+        let running = Running {
             op,
             wait: NO_WAIT,
-            operation,
-        });
-        self.advance(context, running, Ok(JsValue::UNDEFINED));
+            step,
+            future,
+        };
+        self.advance(context, Box::new(running));
     }
 
-    /// Continues the operation that waited under the number `wait`, with the result of its step. Returns the result if
+    /// Continues the operation that waited under the number `wait`, with the result of its wait. Returns the result if
     /// no operation waited under this number.
     pub(super) fn resume(
         &mut self,
@@ -53,77 +102,27 @@ impl Operations {
         let Some(running) = list::take(&mut self.0, |running| running.wait == wait) else {
             return Some(result);
         };
-        self.advance(context, running, result);
+        running.step.result.set(Some(result));
+        self.advance(context, running);
         None
     }
 
     /// Cancels an operation. Returns false if the operation is not in flight.
     pub(super) fn cancel(&mut self, op: OpId) -> bool {
-        let running = list::take(&mut self.0, |running| running.op == op);
-        running.map(|running| running.operation.end()).is_some()
+        list::take(&mut self.0, |running| running.op == op).is_some()
     }
 
-    fn advance(
-        &mut self,
-        context: &mut Context,
-        mut running: Box<Running>,
-        result: Result<JsValue, JsValue>,
-    ) {
-        let Running {
-            op,
-            wait,
-            operation,
-        } = &mut *running;
-        let op = *op;
-        let progress = result.and_then(|value| match operation {
-            Operation::Request(request) => request.advance(op, context, value),
-            Operation::Store(store) => store.advance(op, context, value),
-            Operation::Verify(verification) => verification.advance(op, &context.scope, value),
-            Operation::MakeKey(generation) => generation.advance(op, context, value),
-        });
-        let progress = progress.or_else(|error| match operation {
-            Operation::Store(store) => store.retry(context, error),
-            _ => Err(error),
-        });
-        let end = match progress {
-            Ok(Progress::Wait(awaited)) => {
-                *wait = context.wait(&awaited);
-                return self.0.push(running);
+    fn advance(&mut self, context: &mut Context, mut running: Box<Running>) {
+        let mut no_waker = task::Context::from_waker(Waker::noop());
+        match running.future.as_mut().poll(&mut no_waker) {
+            Poll::Ready(end) => context.report(end),
+            Poll::Pending => {
+                // A pending operation always waits for something: `Task::wait` sets it.
+                if let Some(awaited) = running.step.awaited.take() {
+                    running.wait = context.wait(&awaited);
+                    self.0.push(running);
+                }
             }
-            Ok(Progress::Done(end)) => end,
-            Err(_) => operation.failed(op, &context.scope),
-        };
-        operation.end();
-        context.report(end);
-    }
-}
-
-impl Operation {
-    /// Releases the operation's resources: aborts a request, or closes a database.
-    fn end(&self) {
-        match self {
-            Self::Request(request) => request.end(),
-            Self::Store(store) => store.end(),
-            Self::Verify(_) => {}
-            Self::MakeKey(_) => {}
-        }
-    }
-
-    /// Returns the input that reports to the core that the operation has failed.
-    fn failed(&self, op: OpId, scope: &WorkerScope) -> Input<'static> {
-        match self {
-            // If the device is online, the browser may have hidden the response because of CORS.
-            Self::Request(request) => Input::Responded {
-                op,
-                outcome: if request.has_no_response() && scope.navigator().on_line() {
-                    Outcome::Opaque
-                } else {
-                    Outcome::Failed
-                },
-            },
-            Self::Store(store) => store.failed(op),
-            Self::Verify(_) => Input::Verified { op, valid: false },
-            Self::MakeKey(_) => KeyGeneration::failed(op),
         }
     }
 }

@@ -11,143 +11,104 @@ use web_sys::{AbortController, Headers, ReadableStreamDefaultReader, Response};
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::http::{HttpReply, HttpRequest, MAX_BODY, Outcome};
-use crate::browser::context::{Context, Progress};
 use crate::browser::dpop;
+use crate::browser::operation::Task;
 use crate::browser::platform::{self, FetchInit, ReadResult, WorkerScope};
 use crate::codec::json;
 use crate::oauth::dpop::UnsignedProof;
-use crate::vault::{Input, OpId};
 
-/// A request to the provider and its response.
-pub(super) struct ProviderRequest {
-    controller: Option<AbortController>,
-    stage: RequestStage,
-}
+/// Aborts a request when it is dropped, unless the request has ended.
+struct AbortOnDrop(Option<AbortController>);
 
-enum RequestStage {
-    Begun(HttpRequest),
-    /// The host signs the request's DPoP proof.
-    Signing(HttpRequest, UnsignedProof),
-    Sent,
-    Reading(PartialResponse),
-}
-
-/// A response whose body is being read.
-struct PartialResponse {
-    reply: Box<HttpReply>,
-    reader: ReadableStreamDefaultReader,
-    body: Vec<u8>,
-}
-
-impl ProviderRequest {
-    pub(super) fn new(request: HttpRequest) -> Self {
-        Self {
-            controller: AbortController::new().ok(),
-            stage: RequestStage::Begun(request),
-        }
-    }
-
-    /// Returns true if the request was sent and no response has arrived.
-    pub(super) const fn has_no_response(&self) -> bool {
-        matches!(self.stage, RequestStage::Sent)
-    }
-
-    /// Aborts the request, unless it has ended.
-    pub(super) fn end(&self) {
-        if let Some(controller) = &self.controller {
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(controller) = &self.0 {
             controller.abort();
         }
     }
-
-    pub(super) fn advance(
-        &mut self,
-        op: OpId,
-        context: &Context,
-        value: JsValue,
-    ) -> Result<Progress, JsValue> {
-        let promise = match core::mem::replace(&mut self.stage, RequestStage::Sent) {
-            RequestStage::Begun(mut request) => match request.proof.take() {
-                Some(proof) => {
-                    let Some(signing) = context.keys.sign(&context.scope, &proof) else {
-                        let outcome = Outcome::KeyLost;
-                        return Ok(Progress::Done(Input::Responded { op, outcome }));
-                    };
-                    self.stage = RequestStage::Signing(request, proof);
-                    signing?
-                }
-                None => self.send(&context.scope, &request, None)?,
-            },
-            RequestStage::Signing(request, proof) => {
-                let proof = proof.signed(&dpop::signature(&value));
-                self.send(&context.scope, &request, Some(&proof))?
-            }
-            RequestStage::Sent => {
-                let response: Response = value.unchecked_into();
-                let reply = head(&response);
-                let Some(reader) = platform::body_reader(&response) else {
-                    return Ok(done(op, reply));
-                };
-                let promise = reader.read();
-                self.stage = RequestStage::Reading(PartialResponse {
-                    reply,
-                    reader,
-                    body: Vec::new(),
-                });
-                promise
-            }
-            RequestStage::Reading(mut response) => {
-                if response.is_complete_with(&value.unchecked_into()) {
-                    return Ok(done(op, response.reply));
-                }
-                let promise = response.reader.read();
-                self.stage = RequestStage::Reading(response);
-                promise
-            }
-        };
-        Ok(Progress::Wait(promise.into()))
-    }
-
-    fn send(
-        &self,
-        scope: &WorkerScope,
-        request: &HttpRequest,
-        proof: Option<&Secret>,
-    ) -> Result<Promise, JsValue> {
-        // A GET without a token fetches metadata, or keys that the vault does not have. A cached response may be too old to
-        // contain a new key, so the browser must ask the provider if the cached response is current.
-        let init: FetchInit = platform::dictionary(if request.form.is_some() {
-            r#"{"method":"POST","cache":"no-store","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
-        } else if request.access_token.is_some() {
-            // The response may echo the token, and is about the user.
-            r#"{"cache":"no-store","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
-        } else {
-            r#"{"cache":"no-cache","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
-        });
-        let headers = Headers::new_with_str_sequence_sequence(&JsValue::UNDEFINED)?;
-        headers.set("accept", "application/json")?;
-        if let Some(token) = &request.access_token {
-            let scheme = if proof.is_some() { "DPoP " } else { "Bearer " };
-            headers.set("authorization", &[scheme, token.expose()].concat())?;
-        }
-        if let Some(proof) = proof {
-            headers.set("dpop", proof.expose())?;
-        }
-        if let Some(form) = &request.form {
-            headers.set("content-type", "application/x-www-form-urlencoded")?;
-            init.set_body(&form.expose().into());
-        }
-        init.set_headers(&headers);
-        init.set_keepalive(request.keepalive);
-        if let Some(controller) = &self.controller {
-            init.set_signal(Some(&controller.signal()));
-        }
-        scope.saved_fetch(&request.url, &init)
-    }
 }
 
-fn done(op: OpId, reply: Box<HttpReply>) -> Progress {
-    let outcome = Outcome::Reply(reply);
-    Progress::Done(Input::Responded { op, outcome })
+/// Sends a request, and reads its response.
+pub(super) async fn exchange(task: &Task, mut request: HttpRequest) -> Outcome {
+    let proof = match request.proof.take() {
+        None => None,
+        Some(proof) => match signed(task, proof).await {
+            Some(Ok(proof)) => Some(proof),
+            Some(Err(_)) => return Outcome::Failed,
+            None => return Outcome::KeyLost,
+        },
+    };
+    let abort = AbortOnDrop(AbortController::new().ok());
+    let sending = send(&task.scope, &abort, &request, proof.as_ref());
+    // The secrets in them are wiped now, and not when the response has arrived.
+    drop((request, proof));
+    let responded = match sending {
+        Ok(sending) => task.wait(sending).await,
+        Err(error) => Err(error),
+    };
+    let Ok(response) = responded else {
+        // If the device is online, the browser may have hidden the response because of CORS.
+        return match task.scope.navigator().on_line() {
+            true => Outcome::Opaque,
+            false => Outcome::Failed,
+        };
+    };
+    let response: Response = response.unchecked_into();
+    let mut reply = head(&response);
+    if let Some(reader) = platform::body_reader(&response) {
+        match body(task, &reader).await {
+            Ok(body) => reply.body = body,
+            Err(_) => return Outcome::Failed,
+        }
+    }
+    Outcome::Reply(reply)
+}
+
+/// Signs a proof. Returns `None` if the host does not have the proof's key.
+async fn signed(task: &Task, proof: UnsignedProof) -> Option<Result<Secret, JsValue>> {
+    let signing = task.keys.borrow().sign(&task.scope, &proof)?;
+    let signed = match signing {
+        Ok(signing) => task.wait(signing).await,
+        Err(error) => Err(error),
+    };
+    Some(signed.map(|signed| proof.signed(&dpop::signature(&signed))))
+}
+
+fn send(
+    scope: &WorkerScope,
+    abort: &AbortOnDrop,
+    request: &HttpRequest,
+    proof: Option<&Secret>,
+) -> Result<Promise, JsValue> {
+    // A GET without a token fetches metadata, or keys that the vault does not have. A cached response may be too old to
+    // contain a new key, so the browser must ask the provider if the cached response is current.
+    let init: FetchInit = platform::dictionary(if request.form.is_some() {
+        r#"{"method":"POST","cache":"no-store","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
+    } else if request.access_token.is_some() {
+        // The response may echo the token, and is about the user.
+        r#"{"cache":"no-store","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
+    } else {
+        r#"{"cache":"no-cache","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
+    });
+    let headers = Headers::new_with_str_sequence_sequence(&JsValue::UNDEFINED)?;
+    headers.set("accept", "application/json")?;
+    if let Some(token) = &request.access_token {
+        let scheme = if proof.is_some() { "DPoP " } else { "Bearer " };
+        headers.set("authorization", &[scheme, token.expose()].concat())?;
+    }
+    if let Some(proof) = proof {
+        headers.set("dpop", proof.expose())?;
+    }
+    if let Some(form) = &request.form {
+        headers.set("content-type", "application/x-www-form-urlencoded")?;
+        init.set_body(&form.expose().into());
+    }
+    init.set_headers(&headers);
+    init.set_keepalive(request.keepalive);
+    if let Some(controller) = &abort.0 {
+        init.set_signal(Some(&controller.signal()));
+    }
+    scope.saved_fetch(&request.url, &init)
 }
 
 /// Returns the reply without its body.
@@ -183,23 +144,24 @@ fn milliseconds(date: &str) -> Option<u64> {
     time.is_finite().then_some(time as u64)
 }
 
-impl PartialResponse {
-    /// Appends a chunk to the body. Returns true at the end of the body. Also returns true, with no body, if the body
-    /// exceeds the limit; the operation then ends and aborts the response.
-    fn is_complete_with(&mut self, read: &ReadResult) -> bool {
+/// Returns the body, or `None` if the body exceeds the limit or is not UTF-8. The rest of a body that exceeds the limit is
+/// aborted.
+async fn body(
+    task: &Task,
+    reader: &ReadableStreamDefaultReader,
+) -> Result<Option<Secret>, JsValue> {
+    let mut body = Vec::new();
+    loop {
+        let read: ReadResult = task.wait(reader.read()).await?.unchecked_into();
         let Some(chunk) = read.value() else {
-            // If the body is not UTF-8, the reply has no body.
-            let body = core::mem::take(&mut self.body);
-            self.reply.body = strings::from_utf8(body).map(Secret::new);
-            return true;
+            return Ok(strings::from_utf8(body).map(Secret::new));
         };
-        let length = self.body.len();
+        let length = body.len();
         let total = length + chunk.length() as usize;
         if total > MAX_BODY {
-            return true;
+            return Ok(None);
         }
-        self.body.resize(total, 0);
-        chunk.copy_to(&mut self.body[length..]);
-        false
+        body.resize(total, 0);
+        chunk.copy_to(&mut body[length..]);
     }
 }

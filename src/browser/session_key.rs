@@ -1,123 +1,38 @@
 //! The key that encrypts stored sessions. The key is either in the store or in escrow. A vault that finds no key in the
 //! store always creates one. A vault that finds no key in escrow creates one only to store a session.
 
+use core::cell::RefCell;
 use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{AesKeyGenParams, CryptoKey, IdbObjectStore};
+use web_sys::{AesKeyGenParams, CryptoKey, Response};
 
-use crate::browser::context::Context;
+use crate::base::entropy;
 use crate::browser::database::{self, KEYS};
-use crate::browser::escrow::{EscrowStage, KeySearch};
-use crate::browser::platform::{self, Awaited, Database, WorkerScope};
+use crate::browser::escrow::{self, Escrow};
+use crate::browser::operation::Task;
+use crate::browser::platform::{self, Database, WorkerScope};
+use crate::browser::sealing::{self, KEY_LEN};
+use crate::codec::base64url;
 
 /// The name of the key in the store.
 const SEAL: &str = "seal";
 
-/// The place of the key that a record is encrypted with.
-pub(super) enum SessionKey {
-    /// The key is not stored: the record is that of a login, and its key is derived from the login's `state`.
-    None,
-    Stored,
-    Escrowed,
-}
-
-/// The last step of a search for the key, with the values that the next step needs.
-pub(super) enum SessionKeyStage {
-    Read,
-    Made,
-    /// Reads the store again, to see if another vault has stored a key. The values are the object store and the key
-    /// that was made.
-    ReadAgain(IdbObjectStore, CryptoKey),
-    /// Stores the key that was made.
-    Stored(CryptoKey),
-    Escrow(EscrowStage),
-}
-
-/// The state of a search for the key.
-pub(super) enum KeyProgress {
-    /// The search waits for the promise or request. The stage says how the search continues.
-    Wait(Awaited, SessionKeyStage),
-    Found(CryptoKey),
-    NotFound,
-}
-
-impl SessionKey {
-    pub(super) const fn of_session(context: &Context) -> Self {
-        match &context.escrow {
-            Some(_) => Self::Escrowed,
-            None => Self::Stored,
-        }
+/// Returns the key in the store. A key that is missing is created. If two workers create the key at the same time, the
+/// store keeps the first key.
+pub(super) async fn in_store(task: &Task, database: &Database) -> Result<CryptoKey, JsValue> {
+    let keys = database::open_store(database, KEYS, "readwrite")?;
+    if let Some(key) = usable(task.wait(database::read(&keys, SEAL)?).await?) {
+        return Ok(key);
     }
-
-    pub(super) const fn is_escrowed(&self) -> bool {
-        matches!(self, Self::Escrowed)
+    let made: CryptoKey = task.wait(make_key(&task.scope)?).await?.unchecked_into();
+    // The first transaction has ended meanwhile, and another vault may have stored a key.
+    let keys = database::open_store(database, KEYS, "readwrite")?;
+    if let Some(key) = usable(task.wait(database::read(&keys, SEAL)?).await?) {
+        return Ok(key);
     }
-
-    /// Begins to look for the key. If `another` is true, asks the escrow again, because the escrow may now have another
-    /// key than this vault. Returns `None` for the record of a login.
-    pub(super) fn find(
-        &self,
-        context: &Context,
-        database: &Database,
-        another: bool,
-    ) -> Result<Option<KeyProgress>, JsValue> {
-        Ok(Some(match self {
-            Self::None => return Ok(None),
-            Self::Stored => {
-                let keys = database::open_store(database, KEYS, "readwrite")?;
-                let reading = database::read(&keys, SEAL)?;
-                KeyProgress::Wait(reading, SessionKeyStage::Read)
-            }
-            Self::Escrowed => {
-                let escrow = context.escrow.as_ref().ok_or(JsValue::UNDEFINED)?;
-                in_escrow(escrow.find_key(&context.scope, another)?)
-            }
-        }))
-    }
-}
-
-impl SessionKeyStage {
-    /// Continues the search with the result of the last step. A key that is missing in the store is always created. A
-    /// key that is missing in escrow is created only if `makes` is true. If two workers create the key at the same
-    /// time, the store keeps the first key.
-    pub(super) fn advance(
-        self,
-        context: &mut Context,
-        database: &Database,
-        value: JsValue,
-        makes: bool,
-    ) -> Result<KeyProgress, JsValue> {
-        let scope = &context.scope;
-        let (awaited, stage) = match self {
-            SessionKeyStage::Read => match stored_key(value) {
-                Some(key) => return Ok(KeyProgress::Found(key)),
-                None => (make_key(scope)?.into(), SessionKeyStage::Made),
-            },
-            SessionKeyStage::Made => {
-                let keys = database::open_store(database, KEYS, "readwrite")?;
-                let reading = database::read(&keys, SEAL)?;
-                (
-                    reading,
-                    SessionKeyStage::ReadAgain(keys, value.unchecked_into()),
-                )
-            }
-            SessionKeyStage::ReadAgain(keys, made) => match stored_key(value) {
-                Some(key) => return Ok(KeyProgress::Found(key)),
-                None => (
-                    keys.put_with_key(&made, &SEAL.into())?.into(),
-                    SessionKeyStage::Stored(made),
-                ),
-            },
-            SessionKeyStage::Stored(made) => return Ok(KeyProgress::Found(made)),
-            SessionKeyStage::Escrow(stage) => {
-                let escrow = context.escrow.as_mut();
-                let escrow = escrow.ok_or(JsValue::UNDEFINED)?;
-                let search = escrow.advance(scope, &stage, value, makes)?;
-                return Ok(in_escrow(search));
-            }
-        };
-        Ok(KeyProgress::Wait(awaited, stage))
-    }
+    let storing = keys.put_with_key(&made, &SEAL.into())?;
+    task.wait(storing).await?;
+    Ok(made)
 }
 
 /// Begins to make a key that is not extractable.
@@ -129,17 +44,80 @@ fn make_key(scope: &WorkerScope) -> Result<Promise, JsValue> {
 
 /// Returns the key that was read from the store, if the key can decrypt. The key's ability to encrypt need not be
 /// checked, because encryption with an unsuitable key fails.
-fn stored_key(value: JsValue) -> Option<CryptoKey> {
+fn usable(value: JsValue) -> Option<CryptoKey> {
     let key: CryptoKey = value.dyn_into().ok()?;
     key.usages().includes(&"decrypt".into(), 0).then_some(key)
 }
 
-fn in_escrow(search: KeySearch) -> KeyProgress {
-    match search {
-        KeySearch::Wait(promise, stage) => {
-            KeyProgress::Wait(promise.into(), SessionKeyStage::Escrow(stage))
+/// Looks for the key. If `another` is true, requests the key from the escrow even if this vault has a key. If `makes` is
+/// true and the escrow has no key, creates a key and sends it to the escrow. Returns `None` if there is no key.
+pub(super) async fn in_escrow(
+    task: &Task,
+    escrow: &RefCell<Escrow>,
+    another: bool,
+    makes: bool,
+) -> Result<Option<CryptoKey>, JsValue> {
+    let known = escrow.borrow().key.filter(|_| !another);
+    let key = match known {
+        Some(key) => key,
+        None if escrow.borrow().is_absent => return Ok(None),
+        None => match request_key(task, escrow, makes).await? {
+            Some(key) => key,
+            None => return Ok(None),
+        },
+    };
+    let importing = sealing::import_key(&task.scope, &key)?;
+    Ok(Some(task.wait(importing).await?.unchecked_into()))
+}
+
+/// Requests the key from the escrow.
+async fn request_key(
+    task: &Task,
+    known: &RefCell<Escrow>,
+    makes: bool,
+) -> Result<Option<[u8; KEY_LEN]>, JsValue> {
+    let mut nonce = [0; 16];
+    entropy::fill(&mut nonce);
+    let nonce = base64url::encode(&nonce);
+    let asking = known.borrow().request(&task.scope, "GET", &nonce, None)?;
+    let response: Response = task.wait(asking).await?.unchecked_into();
+    let is_escrow = escrow::is_of_escrow(&response, &nonce);
+    match response.status() {
+        200 if is_escrow => {
+            let bytes = platform::bytes_of(&task.wait(response.array_buffer()?).await?);
+            if bytes.length() as usize != KEY_LEN {
+                return Ok(None);
+            }
+            let mut key = [0; KEY_LEN];
+            bytes.copy_to(&mut key);
+            platform::wipe(&bytes);
+            known.borrow_mut().key = Some(key);
+            Ok(Some(key))
         }
-        KeySearch::Found(key) => KeyProgress::Found(key),
-        KeySearch::NotFound => KeyProgress::NotFound,
+        204 if is_escrow && makes => hand_new_key_over(task, known).await,
+        204 if is_escrow => Ok(None),
+        _ => {
+            known.borrow_mut().is_absent = true;
+            Ok(None)
+        }
     }
+}
+
+/// Creates a key, and sends it to the escrow. Returns `None` if the escrow refuses it.
+async fn hand_new_key_over(
+    task: &Task,
+    escrow: &RefCell<Escrow>,
+) -> Result<Option<[u8; KEY_LEN]>, JsValue> {
+    let mut key = [0; KEY_LEN];
+    entropy::fill(&mut key);
+    escrow.borrow_mut().key = Some(key);
+    let handing = escrow
+        .borrow()
+        .request(&task.scope, "PUT", "", Some(&key))?;
+    let response: Response = task.wait(handing).await?.unchecked_into();
+    if response.status() == 204 {
+        return Ok(Some(key));
+    }
+    escrow.borrow_mut().key = None;
+    Ok(None)
 }
