@@ -89,7 +89,7 @@ impl Event {
     }
 }
 
-/// The state that all parts of the host share, also the operations in flight.
+/// The state that the host shares with its operations in flight.
 pub(super) struct Shared {
     pub(super) scope: WorkerScope,
     on_event: OnEvent,

@@ -25,7 +25,8 @@ use crate::browser::dpop::PrivateKey;
 use crate::browser::escrow::Escrow;
 use crate::browser::operation::Task;
 use crate::browser::platform::{Awaited, Database, Record};
-use crate::browser::{sealing, session_key};
+use crate::browser::sealing;
+use crate::browser::session_key::{self, Need};
 use crate::vault::{Loaded, Taken};
 
 /// The name of a record, and the place of the key that encrypts it.
@@ -56,21 +57,20 @@ impl Place {
         task.escrow.as_ref().filter(|_| self.secret.is_none())
     }
 
-    /// Returns the key. If `makes` is true, creates a key that is missing in escrow.
+    /// Returns the key. Only a key in escrow can be missing.
     async fn key(
         &self,
         task: &Task,
-        database: &Database,
-        another: bool,
-        makes: bool,
+        database: &OpenDatabase,
+        need: Need,
     ) -> Result<Option<CryptoKey>, JsValue> {
         if let Some(secret) = &self.secret {
             let importing = sealing::import_key(&task.scope, secret)?;
             return Ok(Some(task.wait(importing).await?.unchecked_into()));
         }
         match self.escrow(task) {
-            Some(escrow) => session_key::in_escrow(task, escrow, another, makes).await,
-            None => session_key::in_store(task, database).await.map(Some),
+            Some(escrow) => session_key::in_escrow(task, escrow, need).await,
+            None => session_key::in_store(task, &database.0).await.map(Some),
         }
     }
 }
@@ -140,7 +140,7 @@ async fn put_once(
     key_pair: Option<&PrivateKey>,
 ) -> Result<(), Obstacle> {
     let database = OpenDatabase::open(task).await?;
-    let key = place.key(task, &database.0, false, true).await?;
+    let key = place.key(task, &database, Need::Seal).await?;
     let key = key.ok_or(Obstacle::Other)?;
     let record = database::record(&place.name, expires_at as f64);
     if let Some(key_pair) = key_pair {
@@ -168,7 +168,7 @@ pub(super) async fn take(task: &Task, place: &Place) -> Taken {
 
 async fn take_once(task: &Task, place: &Place) -> Result<Taken, JsValue> {
     let database = OpenDatabase::open(task).await?;
-    let key = place.key(task, &database.0, false, false).await?;
+    let key = place.key(task, &database, Need::Open).await?;
     let key = key.ok_or(JsValue::UNDEFINED)?;
     let logins = database::open_store(&database.0, LOGINS, "readwrite")?;
     let read = task.wait(database::read(&logins, &place.name)?).await?;
@@ -188,16 +188,16 @@ async fn take_once(task: &Task, place: &Place) -> Result<Taken, JsValue> {
     let Ok(opened) = task.wait(opening).await else {
         return Ok(Taken::Absent);
     };
-    keep_key(task, PrivateKey::of(&record).unwrap_or_default());
+    remember_key(task, PrivateKey::of(&record).unwrap_or_default());
     Ok(sealing::opened(&opened).map_or(Taken::Absent, Taken::Found))
 }
 
 /// Reads the record of a session. If its key is in escrow and does not decrypt it, tries once more with the key that the
 /// escrow has now: another vault may have sealed the record with a newer one.
 pub(super) async fn load(task: &Task, place: &Place) -> Loaded {
-    let mut loaded = load_once(task, place, false).await;
+    let mut loaded = load_once(task, place, Need::Open).await;
     if place.escrow(task).is_some() && matches!(loaded, Ok(None)) {
-        loaded = load_once(task, place, true).await;
+        loaded = load_once(task, place, Need::OpenAgain).await;
     }
     match loaded {
         Ok(loaded) => loaded.unwrap_or(Loaded::Damaged),
@@ -206,20 +206,14 @@ pub(super) async fn load(task: &Task, place: &Place) -> Loaded {
 }
 
 /// Returns `None` if the record cannot be decrypted.
-async fn load_once(
-    task: &Task,
-    place: &Place,
-    is_second_try: bool,
-) -> Result<Option<Loaded>, JsValue> {
+async fn load_once(task: &Task, place: &Place, need: Need) -> Result<Option<Loaded>, JsValue> {
     let database = OpenDatabase::open(task).await?;
-    // Without a record, no key in escrow is needed.
-    let (record, key) = match place.escrow(task) {
-        Some(_) => (read(task, place, &database).await?, None),
-        None => {
-            let key = place.key(task, &database.0, false, false).await?;
-            (read(task, place, &database).await?, key)
-        }
+    // A key in escrow is requested only if there is a record.
+    let key = match place.escrow(task) {
+        Some(_) => None,
+        None => place.key(task, &database, need).await?,
     };
+    let record = read(task, place, &database).await?;
     let Some(record) = record.filter(|record| record.sealed().is_some()) else {
         return Ok(Some(Loaded::Nothing));
     };
@@ -228,24 +222,21 @@ async fn load_once(
     };
     let key = match key {
         Some(key) => Some(key),
-        None => place.key(task, &database.0, is_second_try, false).await?,
+        None => place.key(task, &database, need).await?,
     };
     let Some(key) = key else {
         // Without its key, a record counts as missing. It is not reported as damaged, because another vault may have
         // the key.
-        return match is_second_try {
-            true => Err(JsValue::UNDEFINED),
-            false => Ok(Some(Loaded::Nothing)),
+        return match need {
+            Need::OpenAgain => Err(JsValue::UNDEFINED),
+            _ => Ok(Some(Loaded::Nothing)),
         };
     };
-    let opened = match sealing::open(&task.scope, &key, &place.name, &record) {
-        Ok(opening) => task.wait(opening).await,
-        Err(error) => Err(error),
-    };
-    let Ok(opened) = opened else {
+    let opening = sealing::open(&task.scope, &key, &place.name, &record)?;
+    let Ok(opened) = task.wait(opening).await else {
         return Ok(None);
     };
-    keep_key(task, key_pair);
+    remember_key(task, key_pair);
     let content = sealing::opened(&opened);
     Ok(Some(content.map_or(Loaded::Damaged, Loaded::Found)))
 }
@@ -262,7 +253,7 @@ async fn read(
 }
 
 /// Keeps the private key for DPoP that was in a record.
-fn keep_key(task: &Task, key_pair: Option<PrivateKey>) {
+fn remember_key(task: &Task, key_pair: Option<PrivateKey>) {
     if let Some(key) = key_pair {
         task.keys.borrow_mut().insert(key);
     }

@@ -11,9 +11,10 @@ use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::JsValue;
 use web_sys::{Headers, Response};
 
+use crate::base::entropy;
 use crate::base::strings;
 use crate::browser::platform::{self, FetchInit, WorkerScope};
-use crate::browser::sealing::KEY_LEN;
+use crate::browser::sealing::{self, KEY_LEN};
 
 /// The suffix that requests to the escrow add to the worker's URL, and the name of a header. A request for the key has
 /// a nonce in this header, and the escrow's response repeats the nonce. A response from elsewhere, such as a cache,
@@ -26,9 +27,9 @@ pub(super) struct Escrow {
     /// to this URL.
     url: String,
     /// The key, after this vault has received or created it.
-    pub(super) key: Option<[u8; KEY_LEN]>,
+    key: Option<[u8; KEY_LEN]>,
     /// True if no service worker controls this worker, or the service worker does not use `escrow()`.
-    pub(super) is_absent: bool,
+    is_absent: bool,
 }
 
 impl Escrow {
@@ -44,15 +45,56 @@ impl Escrow {
         }
     }
 
-    /// Begins to send the key to the escrow again. Returns `None` if this vault has no key, or the request cannot be
-    /// made.
+    pub(super) const fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
+    pub(super) const fn is_absent(&self) -> bool {
+        self.is_absent
+    }
+
+    /// Records that no service worker with `escrow()` has responded.
+    pub(super) const fn note_absence(&mut self) {
+        self.is_absent = true;
+    }
+
+    /// Creates a key.
+    pub(super) fn make_key(&mut self) {
+        entropy::fill(self.key.insert([0; KEY_LEN]));
+    }
+
+    /// Takes the key over that the escrow has sent, and wipes `bytes`. Returns false if they are no key.
+    pub(super) fn receive(&mut self, bytes: &Uint8Array) -> bool {
+        let is_key = bytes.length() as usize == KEY_LEN;
+        if is_key {
+            bytes.copy_to(self.key.insert([0; KEY_LEN]));
+            platform::wipe(bytes);
+        }
+        is_key
+    }
+
+    /// Forgets a key that the escrow has refused.
+    pub(super) const fn forget(&mut self) {
+        self.key = None;
+    }
+
+    /// Begins to import the key, if this vault has one.
+    pub(super) fn import(&self, scope: &WorkerScope) -> Option<Result<Promise, JsValue>> {
+        Some(sealing::import_key(scope, self.key.as_ref()?))
+    }
+
+    /// Begins to request the key. The escrow's response repeats the nonce.
+    pub(super) fn ask(&self, scope: &WorkerScope, nonce: &str) -> Result<Promise, JsValue> {
+        self.request(scope, "GET", nonce, None)
+    }
+
+    /// Begins to send the key to the escrow. Returns `None` if this vault has no key, or the request cannot be made.
     pub(super) fn hand_over(&self, scope: &WorkerScope) -> Option<Promise> {
         let key = self.key.as_ref()?;
         self.request(scope, "PUT", "", Some(key)).ok()
     }
 
-    /// Begins to ask for the key, with a nonce, or to send a key.
-    pub(super) fn request(
+    fn request(
         &self,
         scope: &WorkerScope,
         method: &str,

@@ -26,7 +26,6 @@ struct Step {
 }
 
 /// The context of an operation's functions: the state that the host shares, and a way to wait.
-#[derive(Clone)]
 pub(super) struct Task {
     shared: Rc<Shared>,
     step: Rc<Step>,
@@ -35,8 +34,10 @@ pub(super) struct Task {
 impl Task {
     /// Waits until a promise, request or transaction has ended. Returns the value of a promise, or the result of a request.
     pub(super) fn wait(&self, awaited: impl Into<Awaited>) -> Wait<'_> {
-        self.step.awaited.set(Some(awaited.into()));
-        Wait(&self.step)
+        Wait {
+            step: &self.step,
+            awaited: Some(awaited.into()),
+        }
     }
 }
 
@@ -49,13 +50,21 @@ impl Deref for Task {
 }
 
 /// The future of what an operation waits for.
-pub(super) struct Wait<'a>(&'a Step);
+pub(super) struct Wait<'a> {
+    step: &'a Step,
+    /// `None` once the host waits for it.
+    awaited: Option<Awaited>,
+}
 
 impl Future for Wait<'_> {
     type Output = Result<JsValue, JsValue>;
 
-    fn poll(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Self::Output> {
-        self.0.result.take().map_or(Poll::Pending, Poll::Ready)
+    fn poll(mut self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Self::Output> {
+        if let Some(awaited) = self.awaited.take() {
+            self.step.awaited.set(Some(awaited));
+            return Poll::Pending;
+        }
+        self.step.result.take().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -71,7 +80,7 @@ struct Running {
 }
 
 impl Operations {
-    /// Begins an operation. The input that it returns reports its result to the core.
+    /// Begins an operation, which `work` runs. The future's output is the input that reports the result of `op` to the core.
     pub(super) fn begin<F>(&mut self, context: &mut Context, op: OpId, work: impl FnOnce(Task) -> F)
     where
         F: Future<Output = Input<'static>> + 'static,
@@ -117,7 +126,7 @@ impl Operations {
         match running.future.as_mut().poll(&mut no_waker) {
             Poll::Ready(end) => context.report(end),
             Poll::Pending => {
-                // A pending operation always waits for something: `Task::wait` sets it.
+                // A pending operation always waits for something, since only `Wait` is ever pending.
                 if let Some(awaited) = running.step.awaited.take() {
                     running.wait = context.wait(&awaited);
                     self.0.push(running);

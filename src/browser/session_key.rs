@@ -8,10 +8,9 @@ use web_sys::{AesKeyGenParams, CryptoKey, Response};
 
 use crate::base::entropy;
 use crate::browser::database::{self, KEYS};
-use crate::browser::escrow::{self, Escrow};
+use crate::browser::escrow::{Escrow, is_of_escrow};
 use crate::browser::operation::Task;
 use crate::browser::platform::{self, Database, WorkerScope};
-use crate::browser::sealing::{self, KEY_LEN};
 use crate::codec::base64url;
 
 /// The name of the key in the store.
@@ -49,75 +48,65 @@ fn usable(value: JsValue) -> Option<CryptoKey> {
     key.usages().includes(&"decrypt".into(), 0).then_some(key)
 }
 
-/// Looks for the key. If `another` is true, requests the key from the escrow even if this vault has a key. If `makes` is
-/// true and the escrow has no key, creates a key and sends it to the escrow. Returns `None` if there is no key.
+/// The reason why a key is needed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// A record is to be sealed. A key that is missing in escrow is created.
+    Seal,
+    /// A record is to be opened.
+    Open,
+    /// The key that this vault has did not open the record. The escrow may have another one now.
+    OpenAgain,
+}
+
+/// Returns the key in escrow, or `None` if there is none.
 pub(super) async fn in_escrow(
     task: &Task,
     escrow: &RefCell<Escrow>,
-    another: bool,
-    makes: bool,
+    need: Need,
 ) -> Result<Option<CryptoKey>, JsValue> {
-    let known = escrow.borrow().key.filter(|_| !another);
-    let key = match known {
-        Some(key) => key,
-        None if escrow.borrow().is_absent => return Ok(None),
-        None => match request_key(task, escrow, makes).await? {
-            Some(key) => key,
-            None => return Ok(None),
-        },
+    let is_known = need != Need::OpenAgain && escrow.borrow().has_key();
+    if !is_known && !request_key(task, escrow, need == Need::Seal).await? {
+        return Ok(None);
+    }
+    let Some(importing) = escrow.borrow().import(&task.scope) else {
+        return Ok(None);
     };
-    let importing = sealing::import_key(&task.scope, &key)?;
-    Ok(Some(task.wait(importing).await?.unchecked_into()))
+    Ok(Some(task.wait(importing?).await?.unchecked_into()))
 }
 
-/// Requests the key from the escrow.
-async fn request_key(
-    task: &Task,
-    known: &RefCell<Escrow>,
-    makes: bool,
-) -> Result<Option<[u8; KEY_LEN]>, JsValue> {
+/// Requests the key from the escrow. If the escrow has none and `makes` is true, creates a key and sends it. Returns false
+/// if there is no key.
+async fn request_key(task: &Task, escrow: &RefCell<Escrow>, makes: bool) -> Result<bool, JsValue> {
+    if escrow.borrow().is_absent() {
+        return Ok(false);
+    }
     let mut nonce = [0; 16];
     entropy::fill(&mut nonce);
     let nonce = base64url::encode(&nonce);
-    let asking = known.borrow().request(&task.scope, "GET", &nonce, None)?;
+    let asking = escrow.borrow().ask(&task.scope, &nonce)?;
     let response: Response = task.wait(asking).await?.unchecked_into();
-    let is_escrow = escrow::is_of_escrow(&response, &nonce);
+    let is_of_escrow = is_of_escrow(&response, &nonce);
     match response.status() {
-        200 if is_escrow => {
+        200 if is_of_escrow => {
             let bytes = platform::bytes_of(&task.wait(response.array_buffer()?).await?);
-            if bytes.length() as usize != KEY_LEN {
-                return Ok(None);
+            Ok(escrow.borrow_mut().receive(&bytes))
+        }
+        204 if is_of_escrow && makes => {
+            escrow.borrow_mut().make_key();
+            let handing = escrow.borrow().hand_over(&task.scope);
+            let handed = task.wait(handing.ok_or(JsValue::UNDEFINED)?).await?;
+            let response: Response = handed.unchecked_into();
+            let is_accepted = response.status() == 204;
+            if !is_accepted {
+                escrow.borrow_mut().forget();
             }
-            let mut key = [0; KEY_LEN];
-            bytes.copy_to(&mut key);
-            platform::wipe(&bytes);
-            known.borrow_mut().key = Some(key);
-            Ok(Some(key))
+            Ok(is_accepted)
         }
-        204 if is_escrow && makes => hand_new_key_over(task, known).await,
-        204 if is_escrow => Ok(None),
+        204 if is_of_escrow => Ok(false),
         _ => {
-            known.borrow_mut().is_absent = true;
-            Ok(None)
+            escrow.borrow_mut().note_absence();
+            Ok(false)
         }
     }
-}
-
-/// Creates a key, and sends it to the escrow. Returns `None` if the escrow refuses it.
-async fn hand_new_key_over(
-    task: &Task,
-    escrow: &RefCell<Escrow>,
-) -> Result<Option<[u8; KEY_LEN]>, JsValue> {
-    let mut key = [0; KEY_LEN];
-    entropy::fill(&mut key);
-    escrow.borrow_mut().key = Some(key);
-    let handing = escrow
-        .borrow()
-        .request(&task.scope, "PUT", "", Some(&key))?;
-    let response: Response = task.wait(handing).await?.unchecked_into();
-    if response.status() == 204 {
-        return Ok(Some(key));
-    }
-    escrow.borrow_mut().key = None;
-    Ok(None)
 }

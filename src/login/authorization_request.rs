@@ -148,39 +148,10 @@ pub fn build(
     if !flow.has_openid() {
         params.check_without_openid()?;
     }
-    let prompt = prompt(flow, params.prompt.as_deref())?;
-    let optional = [
-        ("prompt", prompt.as_deref()),
-        ("login_hint", params.login_hint.as_deref()),
-        ("ui_locales", params.ui_locales.as_deref()),
-        ("acr_values", params.acr_values.as_deref()),
-    ];
-    let mut chosen = Form::new();
-    for (name, value) in optional {
-        if let Some(value) = value {
-            chosen.push(name, checked(name, value)?);
-        }
-    }
-    if let Some(max_age) = params.max_age {
-        let mut seconds = String::new();
-        json::write_number(&mut seconds, max_age);
-        chosen.push("max_age", &seconds);
-    }
-    additions::add_more(flow, &params.more, &mut chosen)?;
+    let mut chosen = chosen(flow, params)?;
     let more_scope = params.requested_scope(flow)?;
     let scope = more_scope.as_deref().unwrap_or(&flow.scope);
-    let (verifier_entropy, rest) = entropy.split_at(32);
-    let (state_entropy, nonce_entropy) = rest.split_at(24);
-    let mut verifier = [0; 32];
-    verifier.copy_from_slice(verifier_entropy);
-    let pkce = Pkce::from_entropy(verifier);
-    let mut state = base64url::encode(state_entropy);
-    state.push_str(APP_MARK);
-    json::write_number(&mut state, flow.app().into());
-    if params.popup {
-        state.push_str(POPUP_MARK);
-    }
-    let nonce = base64url::encode(nonce_entropy);
+    let OneTime { pkce, state, nonce } = OneTime::new(flow, params.popup, entropy);
     let mut form = Form::new();
     form.push("response_type", "code")
         .push("client_id", &flow.client_id)
@@ -225,6 +196,57 @@ pub fn build(
             is_repetition: params.is_repetition,
         }),
     }))
+}
+
+/// Returns the parameters that the page has chosen.
+fn chosen(flow: &Flow, params: &LoginParams) -> Result<Form> {
+    let prompt = prompt(flow, params.prompt.as_deref())?;
+    let optional = [
+        ("prompt", prompt.as_deref()),
+        ("login_hint", params.login_hint.as_deref()),
+        ("ui_locales", params.ui_locales.as_deref()),
+        ("acr_values", params.acr_values.as_deref()),
+    ];
+    let mut chosen = Form::new();
+    for (name, value) in optional {
+        if let Some(value) = value {
+            chosen.push(name, checked(name, value)?);
+        }
+    }
+    if let Some(max_age) = params.max_age {
+        let mut seconds = String::new();
+        json::write_number(&mut seconds, max_age);
+        chosen.push("max_age", &seconds);
+    }
+    additions::add_more(flow, &params.more, &mut chosen)?;
+    Ok(chosen)
+}
+
+/// The values that each login has of its own.
+struct OneTime {
+    pkce: Pkce,
+    state: String,
+    nonce: String,
+}
+
+impl OneTime {
+    fn new(flow: &Flow, is_popup: bool, entropy: &[u8; ENTROPY]) -> Self {
+        let (verifier_entropy, rest) = entropy.split_at(32);
+        let (state_entropy, nonce_entropy) = rest.split_at(24);
+        let mut verifier = [0; 32];
+        verifier.copy_from_slice(verifier_entropy);
+        let mut state = base64url::encode(state_entropy);
+        state.push_str(APP_MARK);
+        json::write_number(&mut state, flow.app().into());
+        if is_popup {
+            state.push_str(POPUP_MARK);
+        }
+        Self {
+            pkce: Pkce::from_entropy(verifier),
+            state,
+            nonce: base64url::encode(nonce_entropy),
+        }
+    }
 }
 
 impl AuthorizationRequest {

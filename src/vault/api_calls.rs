@@ -401,57 +401,47 @@ impl Calls {
         let text = head_text(known.id, head);
         ctx.trace_call("call_answered", call, Some(head.status), None);
         self.warn_about(ctx, call, head, is_worth_a_refresh);
-        if head.status == 0 {
-            let message = msg!(
-                "the API responded with a redirect, and the browser does not say where it leads (open the URL in a tab; frequent targets are https, the path with or without a slash at its end, and a sign-in page)"
-            );
-            self.list
-                .reject(ctx, call, &Error::new(Code::RedirectBlocked, message));
-        } else if !RESPONSE_STATUSES.contains(&head.status) {
-            let mut message = msg!("the API responded with the status ").to_owned();
-            json::write_number(&mut message, head.status.into());
-            message.push_str(msg!(", which no script can put into a Response"));
-            self.list
-                .reject(ctx, call, &Error::new(Code::Unsupported, &message));
-        } else if is_worth_a_refresh {
+        if let Some(error) = unusable(head.status) {
+            self.list.reject(ctx, call, &error);
+            return CallOutcome::Done;
+        }
+        if is_worth_a_refresh {
             return CallOutcome::Hold {
                 generation,
                 head: text,
             };
-        } else {
-            if let Some(session) = &mut ctx.session
-                && session.lasts_until_refused()
-                && !session.is_new_token(&ctx.now)
-                && !is_detached
-                && refuses_token(head)
-            {
-                session.require_interaction(None);
-                ctx.broadcast_session();
-            }
-            if head.status == 401 && was_retried {
+        }
+        if let Some(session) = &mut ctx.session
+            && session.lasts_until_refused()
+            && !session.is_new_token(&ctx.now)
+            && !is_detached
+            && refuses_token(head)
+        {
+            session.require_interaction(None);
+            ctx.broadcast_session();
+        }
+        if head.status == 401 && was_retried {
+            let known = refresh.refused_generation;
+            refresh.refused_generation = known.max(Some(generation));
+        }
+        if !self.list.is_without_page(call) && self.step_up.reject(ctx, &mut self.list, call, head)
+        {
+            return CallOutcome::Done;
+        }
+        self.list.deliver(ctx, call, text);
+        if needs_renewal {
+            refresh.spent_generation = Some(generation);
+            return CallOutcome::Renew(next);
+        }
+        // The first call with a token that replaced a refused one says if a further refresh may help.
+        if refresh
+            .spent_generation
+            .is_some_and(|spent| generation > spent)
+        {
+            refresh.spent_generation = None;
+            if refuses_token(head) {
                 let known = refresh.refused_generation;
                 refresh.refused_generation = known.max(Some(generation));
-            }
-            if !self.list.is_without_page(call)
-                && self.step_up.reject(ctx, &mut self.list, call, head)
-            {
-                return CallOutcome::Done;
-            }
-            self.list.deliver(ctx, call, text);
-            if needs_renewal {
-                refresh.spent_generation = Some(generation);
-                return CallOutcome::Renew(next);
-            }
-            // The first call with a token that replaced a refused one says if a further refresh may help.
-            if refresh
-                .spent_generation
-                .is_some_and(|spent| generation > spent)
-            {
-                refresh.spent_generation = None;
-                if refuses_token(head) {
-                    let known = refresh.refused_generation;
-                    refresh.refused_generation = known.max(Some(generation));
-                }
             }
         }
         CallOutcome::Done
@@ -522,6 +512,23 @@ impl Calls {
             .reject(ctx, call, &crate::vault::dpop::key_lost(Code::SessionEnded));
         !is_detached
     }
+}
+
+/// Returns the error of a call whose response cannot be passed on because of its status.
+fn unusable(status: u16) -> Option<Error> {
+    if status == 0 {
+        let message = msg!(
+            "the API responded with a redirect, and the browser does not say where it leads (open the URL in a tab; frequent targets are https, the path with or without a slash at its end, and a sign-in page)"
+        );
+        return Some(Error::new(Code::RedirectBlocked, message));
+    }
+    if RESPONSE_STATUSES.contains(&status) {
+        return None;
+    }
+    let mut message = msg!("the API responded with the status ").to_owned();
+    json::write_number(&mut message, status.into());
+    message.push_str(msg!(", which no script can put into a Response"));
+    Some(Error::new(Code::Unsupported, &message))
 }
 
 fn head_text(id: RequestId, head: &ResponseHead) -> String {

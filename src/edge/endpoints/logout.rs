@@ -95,20 +95,23 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     cookies.push(jar.mark(&jar.left(), KEPT));
     cookies.push(logout_cookie(context, hint).await);
     let leave = [context.task.config().base.as_str(), "/logout/provider"].concat();
-    let response = if is_script {
-        let body = Writer::object()
-            .text("url", &leave)
-            .flag("ended", has_ended)
-            .flag("revoked", is_revoked)
-            .finish();
-        response::json(200, body)
-    } else {
-        response::redirect(leave)
+    let response = match is_script {
+        true => response::json(200, outcome(&leave, has_ended, is_revoked)),
+        false => response::redirect(leave),
     };
     OwnResponse {
         cookies,
         ..response
     }
+}
+
+/// Returns what a script learns about its logout.
+fn outcome(leave: &str, has_ended: bool, is_revoked: bool) -> String {
+    Writer::object()
+        .text("url", leave)
+        .flag("ended", has_ended)
+        .flag("revoked", is_revoked)
+        .finish()
 }
 
 /// Returns true unless the session's cookie may be a copy from before the binding of the session, according to its age: the

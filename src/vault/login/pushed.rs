@@ -107,26 +107,15 @@ impl Logins {
                     LoginStage::Pushing(provider.send_probe(ctx, Purpose::ProbeForLogin), begun);
                 return self.put(login);
             }
+            PushOutcome::Unsupported(error) if is_optional && is_required => {
+                not_accepted(Code::LoginFailed, &error)
+            }
             PushOutcome::Unsupported(error) if is_optional => {
-                let code = if is_required {
-                    Code::LoginFailed
-                } else {
-                    Code::LoginNotPushed
-                };
-                let message = [
-                    msg!(
-                        "the provider announces pushed authorization requests and did not accept one: "
-                    ),
-                    error.message(),
-                ];
-                let error = Error::of(code, &message);
-                if !is_required {
-                    self.is_pushing_refused = true;
-                    ctx.warn_developer(Some(login.port), &error);
-                    // Because of `is_pushing_refused`, this call continues the login without a push.
-                    return self.push_or_begin(ctx, provider, login, begun);
-                }
-                error
+                self.is_pushing_refused = true;
+                let warning = not_accepted(Code::LoginNotPushed, &error);
+                ctx.warn_developer(Some(login.port), &warning);
+                // Because of `is_pushing_refused`, this call continues the login without a push.
+                return self.push_or_begin(ctx, provider, login, begun);
             }
             PushOutcome::Unsupported(error)
             | PushOutcome::Unreadable(error)
@@ -137,4 +126,13 @@ impl Logins {
         };
         ctx.post_error(login.port, login.id, &error);
     }
+}
+
+/// Returns an error with this code for a push that the provider did not accept.
+fn not_accepted(code: Code, error: &Error) -> Error {
+    let message = [
+        msg!("the provider announces pushed authorization requests and did not accept one: "),
+        error.message(),
+    ];
+    Error::of(code, &message)
 }
