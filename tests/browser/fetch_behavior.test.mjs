@@ -165,12 +165,23 @@ async function allowed() {
   return [...rows].map(([, id]) => id)
 }
 
-async function differences(cases, which) {
-  const found = new Map()
-  for (const [id, code] of cases) {
+/**
+ * Resolves with the cases that differ. A case that need not differ must differ three times: on a busy machine, a body may
+ * arrive later than the 30 ms for which its head waits, and then the page gets no `Content-Length`.
+ */
+async function differences(cases, which, documented = []) {
+  const compare = async (code) => {
     const plain = await page.evaluate(([text]) => run(text, 'plain'), [code])
     const vault = await page.evaluate(([text, whose]) => run(text, whose), [code, which])
-    if (!isDeepStrictEqual(plain, vault)) found.set(id, { plain, vault })
+    return isDeepStrictEqual(plain, vault) ? undefined : { plain, vault }
+  }
+  const found = new Map()
+  for (const [id, code] of cases) {
+    let difference = await compare(code)
+    for (let more = documented.includes(id) ? 0 : 2; more > 0 && difference; more--) {
+      difference = await compare(code)
+    }
+    if (difference) found.set(id, difference)
   }
   return found
 }
@@ -181,13 +192,14 @@ const CASES = Object.entries(BEHAVIORS).flatMap(([group, cases]) =>
 
 test('fetch and auth.fetch differ only as docs/fetch-differences.md says', time, async (t) => {
   app.api.on('seen', ({ response }) => response.end(String(app.api.requests.length)))
-  const found = await differences(CASES, 'vault')
+  const documented = await allowed()
+  const found = await differences(CASES, 'vault', documented)
   t.diagnostic(`${CASES.length} behaviors, ${found.size} differ`)
   for (const [id, { plain, vault }] of found) {
     t.diagnostic(`${id}\n    fetch:      ${JSON.stringify(plain)}\n    auth.fetch: ${JSON.stringify(vault)}`)
   }
   assert.ok(CASES.length >= 100)
-  assert.deepEqual([...found.keys()].sort(), (await allowed()).sort())
+  assert.deepEqual([...found.keys()].sort(), documented.sort())
 })
 
 test('the control: a planted difference is found', time, async () => {
