@@ -22,6 +22,7 @@ export function handlerSuite(platform, coordinator) {
 
     const home = ({ origin, pathname }) => origin === app.origin && pathname === '/orders'
     const signedIn = async () => {
+      app.provider.settings.accessTokenSeconds = 3
       const visitor = app.visitor()
       const { address } = await visitor.signIn({ returnTo: '/orders?a=1', until: home })
       assert.equal(address.href, `${app.origin}/orders?a=1`, JSON.stringify(await app.told()))
@@ -207,8 +208,12 @@ export function handlerSuite(platform, coordinator) {
       }
     })
 
-    /** Waits until the access token has expired. The session data contain the time of the expiry. */
+    /**
+     * Waits until the access token has expired. The session data contain the time of the expiry. The next token lives longer
+     * than any machine needs for the rest of a test.
+     */
     async function expired(visitor) {
+      app.provider.settings.accessTokenSeconds = 300
       const { session } = await visitor.session()
       const left = session.accessTokenExpiresAt - Date.now() + 50
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, left)))
