@@ -292,7 +292,7 @@ fn edge(all: bool) -> Result<()> {
     };
     prepare(node(&[]))?;
     package::build()?;
-    Suite::of("tests/edge")?.run(AtOnce::Three, prepare)
+    Suite::of("tests/edge")?.run_in_browsers(AtOnce::Three, prepare)
 }
 
 /// Drives the demo in each of its three forms.
