@@ -59,7 +59,7 @@ pub(super) enum Need {
     OpenAgain,
 }
 
-/// Returns the key in escrow, or `None` if there is none.
+/// Returns the key in escrow, or `None` if the escrow has no key.
 pub(super) async fn in_escrow(
     task: &Task,
     escrow: &RefCell<Escrow>,

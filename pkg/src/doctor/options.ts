@@ -1,4 +1,4 @@
-/** What the doctor is asked for. */
+/** The options of the doctor, and the errors that its user can correct. */
 
 /** The hosts whose formats are known. */
 export const HOSTS = ['cloudflare', 'netlify', 'next', 'nginx', 'vercel'] as const

@@ -1,4 +1,4 @@
-/** What tests of apps use: see index.ts. */
+/** The types that tests of apps use: see index.ts. */
 import type { Auth } from '../page/auth/auth.js'
 import type { DefaultClaims } from '../page/index.js'
 
