@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { giveConsent } from '../../support/engines/app.mjs'
-import { poll, waitFor } from '../../support/engines/driver.mjs'
+import { ignoreNavigation, poll, waitFor } from '../../support/engines/driver.mjs'
 import { startEdgeSite } from '../../support/edge/site.mjs'
 
 /** Starts a token handler whose only route allows navigations. Its API also redirects, as any other site could. */
@@ -35,12 +35,20 @@ const served = ({ api }) =>
  */
 async function linkOn(tab, title) {
   await waitFor(tab, (wanted) => document.querySelector('h1')?.textContent === wanted, title)
-  await tab.hover('main')
-  return waitFor(tab, () => {
+  const usable = () => {
     const link = document.querySelector('a')
     const { visibility, pointerEvents } = getComputedStyle(link)
     return visibility === 'visible' && pointerEvents === 'auto' && link.textContent
-  })
+  }
+  // A move of the mouse is lost if the page has not been drawn yet.
+  for (let attempts = 5; ; attempts--) {
+    await tab.hover('main')
+    const look = () => tab.evaluate(usable).catch(ignoreNavigation)
+    const text = await poll(look, 'the link', 4000).catch((error) => {
+      if (attempts === 0) throw error
+    })
+    if (text) return text
+  }
 }
 
 /** Clicks the link of the page, and waits until the API has got `count` requests with a token, and the tab has loaded. */
