@@ -56,8 +56,8 @@ const copyEdgeModule = async () => {
 
 /**
  * Minifies an entry's file again with Terser, which saves 4 to 5 % of esbuild's output, and writes its source map. The
- * map contains the sources if it is that of an app's code, which people step through. `format` has options of Terser's output: by default the file has a single line, besides the
- * comment that names the map.
+ * map contains the sources if it is that of an app's code, which people step through. `format` has options of Terser's
+ * output: by default the file has a single line, besides the comment that names the map.
  */
 const shrink = async (entry, format = {}) => {
   const file = at(`./dist/${entry}.js`)

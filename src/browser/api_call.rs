@@ -322,7 +322,7 @@ impl Exchange {
         }
     }
 
-    /// Ends a response whose body contains a token. If the head waits, it goes on waiting: see [`body_delivery`].
+    /// Ends a response whose body contains a token. If the head waits, it continues to wait: see [`body_delivery`].
     fn break_off(&mut self, context: &mut Context) {
         self.is_reflected = true;
         self.reader = None;

@@ -366,7 +366,7 @@ impl RequestContext {
         let sealed = seal::seal(&self.task, &self.purpose(), plain).await;
         let sealed = match sealed.filter(|sealed| !needs_cookie_for_hint(sealed, session)) {
             None if storage == Storage::SealedInCookie && session.latest.is_some() => {
-                // The session goes on without the hint for the logout at the provider.
+                // The session continues without the hint for the logout at the provider.
                 let shorter = Session {
                     latest: None,
                     ..Session::clone(session)

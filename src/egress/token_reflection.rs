@@ -21,7 +21,7 @@
 //! the alphabet of tokens (`alphabet.rs`), and not on the token itself: the page sees where a body is cut, and could
 //! otherwise learn how the token begins. A peer that waits for a response to its message sends nothing more, so the held
 //! bytes pass after a pause if fewer than [`SHORTEST`] characters of the alphabet precede the next byte. The search
-//! remembers these bytes, and finds a token that goes on after the pause.
+//! remembers these bytes, and finds a token that continues after the pause.
 //!
 //! The search does not find a part of a token. It also does not find a token that is encrypted, compressed, hashed,
 //! encoded twice, or written in hex, in UTF-16, as an array of numbers, or in lines shorter than [`SHORTEST_LINE`], or a

@@ -19,7 +19,7 @@ const MAX_CALLS_OF_A_PAGE: usize = 512;
 /// Largest number of calls in flight of all pages together.
 pub(in crate::vault) const MAX_CALLS: usize = 1024;
 
-/// The longest time for which a call with `keepalive` goes on after its page has gone.
+/// The longest time for which a call with `keepalive` continues after its page has gone.
 const LIFE_WITHOUT_PAGE: Millis = Millis::from_secs(30);
 
 /// A page's request to an API, or its request for a socket to an API.
@@ -35,7 +35,7 @@ pub(in crate::vault) struct Call {
     pub(in crate::vault) was_retried: bool,
     /// True if the call was sent with a token of a session that is over.
     pub(in crate::vault) is_detached: bool,
-    /// True if the call goes on when its page has gone (Fetch `keepalive`).
+    /// True if the call continues when its page has gone (Fetch `keepalive`).
     pub(in crate::vault) is_kept_alive: bool,
     /// The time at which the call ends, if its page has gone. No message goes to that page.
     pub(in crate::vault) ends_at: Option<Millis>,

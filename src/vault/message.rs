@@ -84,7 +84,7 @@ pub(super) struct FetchRequest {
     pub method: String,
     /// True if the request is not an activity of the user, so it does not extend the idle timeout.
     pub background: bool,
-    /// True if the request goes on when its page has gone.
+    /// True if the request continues when its page has gone.
     pub keepalive: bool,
     /// All members of the message.
     members: Object,

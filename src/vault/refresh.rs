@@ -31,7 +31,7 @@ pub(super) struct Refresh {
     pub(super) schedule: Schedule,
     stage: RefreshStage,
     /// The time until which calls wait for the refresh in flight. `None` if the refresh has taken so long that calls no
-    /// longer wait for it. The refresh then goes on, because its response may contain the successor of a refresh token
+    /// longer wait for it. The refresh then continues, because its response may contain the successor of a refresh token
     /// that the provider has already consumed.
     waited_until: Option<Millis>,
     /// True if the last attempt failed before its request was sent, because metadata or the lock was missing.

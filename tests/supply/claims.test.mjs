@@ -84,11 +84,14 @@ test('control: a missing, a repeated and a foreign identifier are found', () => 
 const damaged = (texts, isList) =>
   texts.filter((text) => text.split('`').length % 2 === 0 || (isList ? /[:,]$/ : /[^.)]$/).test(text))
 
-test('texts of claims and rows are whole', () => {
+test('texts of claims, rows and paragraphs are whole', () => {
   const isOutcome = ({ id }) => id.startsWith('end-')
-  const texts = (some) => some.map(({ text }) => text).filter(Boolean)
+  const texts = (some) => some.flatMap(({ text }) => text.split(' *Not covered*: ')).filter(Boolean)
   assert.deepEqual(damaged(texts(claims.filter(isOutcome)), true), [])
   assert.deepEqual(damaged(texts(claims.filter((claim) => !isOutcome(claim))), false), [])
+  const paragraphs = claimsPage.split('\n').filter((line) => /^[^-#|]/.test(line) && !line.endsWith(':'))
+  assert.ok(paragraphs.length > 10)
+  assert.deepEqual(damaged(paragraphs, false), [])
   assert.ok(rows.length > 100)
   assert.deepEqual(
     damaged(

@@ -102,7 +102,7 @@ export interface TestWorld<Claims = DefaultClaims> {
   signIn(user?: TestUser): void
   /**
    * Signs the user out, as another tab of the app would do with `auth.logout()`. The session ends at once in all pages,
-   * with the end reason `logged_out`. The session at the provider goes on.
+   * with the end reason `logged_out`. The session at the provider continues.
    */
   signOut(): void
   /** Sets the user of later logins. The current session stays as it is. */
