@@ -2,11 +2,11 @@
 //! a number of runs and, for `jwt`, a token. The program responds with the microseconds that these runs have taken.
 
 use ring::rand::{SecureRandom, SystemRandom};
+use rules::oauth::jwt::Jwt;
+use rules::oauth::pkce::Pkce;
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::time::Instant;
-use strongroom::oauth::jwt::Jwt;
-use strongroom::oauth::pkce::Pkce;
 
 fn main() -> io::Result<()> {
     let random = SystemRandom::new();

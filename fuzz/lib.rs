@@ -2,13 +2,7 @@
 //! `cargo test` runs these targets with their seeds.
 
 #[cfg(fuzzing)]
-#[path = "../tests/hostile/targets/mod.rs"]
-#[allow(
-    missing_docs,
-    clippy::unwrap_used,
-    reason = "these are tests, compiled as a library once for all binaries"
-)]
-pub mod targets;
+pub use targets;
 
 #[cfg(fuzzing)]
 pub use libfuzzer_sys;

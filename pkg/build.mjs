@@ -4,7 +4,7 @@
  * (strongroom_edge):
  *
  *   pkg/glue/<module>.js        wasm-bindgen's glue (target web)
- *   pkg/glue/<module>.d.ts      its types, generated from src/bindings
+ *   pkg/glue/<module>.d.ts      its types, generated from src/browser and src/edge/module
  *   pkg/glue/<module>_bg.wasm   the core, after wasm-opt
  *
  * An entry imports its module's glue by a relative path, such as '../glue/strongroom.js', so that esbuild, tsc and

@@ -15,7 +15,7 @@ const DOCUMENT = 'docs/intervals.md'
 
 /** Constants that are no `Millis`: numbers of attempts, and durations of TypeScript, in the unit that is named. */
 const OTHERS = {
-  'src/oauth/refresh_policy.rs': {
+  'src/rules/oauth/refresh_policy.rs': {
     MAX_WAITED_FAILURES: '',
     MAX_SCHEDULED: '',
     MIN_REFUSALS: '',
@@ -28,7 +28,7 @@ const OTHERS = {
   'src/edge/provider/tokens.rs': { REVOCATIONS: '' },
   'src/edge/refresh.rs': { ATTEMPTS: '', COMMITS: '', INTENTS: '', CONFLICTS: '' },
   'src/edge/refresh/end.rs': { ATTEMPTS: '' },
-  'src/egress/body_delivery.rs': { TIME_LIMIT_MS: ' ms', PAUSE_MS: ' ms' },
+  'src/rules/egress/body_delivery.rs': { TIME_LIMIT_MS: ' ms', PAUSE_MS: ' ms' },
   'pkg/src/edge/coordinators/coordinator.ts': { FIRST_PAUSE: ' ms', LONGEST_PAUSE: ' ms' },
   'pkg/src/extension/client.ts': { RETRY_DELAYS: ' ms' },
   'pkg/src/page/auth/create-auth.ts': { PAUSE: ' ms' },

@@ -15,25 +15,25 @@ const DOCUMENT = 'docs/options.md'
 /** The expressions in the core that contain defaults. The first group is the value. */
 const DEFAULTS = {
   VaultConfig: {
-    claims: ['src/config/identity.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
-    clockTolerance: ['src/config/flow.rs', /seconds\("clockTolerance", (\d+)/],
-    requestTimeout: ['src/config/flow.rs', /seconds\("requestTimeout", (\d+)/],
-    refreshTimeout: ['src/config/flow.rs', /seconds\("refreshTimeout", (\d+)/],
+    claims: ['src/rules/config/identity.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
+    clockTolerance: ['src/rules/config/flow.rs', /seconds\("clockTolerance", (\d+)/],
+    requestTimeout: ['src/rules/config/flow.rs', /seconds\("requestTimeout", (\d+)/],
+    refreshTimeout: ['src/rules/config/flow.rs', /seconds\("refreshTimeout", (\d+)/],
   },
-  ApiRule: { methods: ['src/config/apis.rs', /strings\("methods", "(.*?)"/] },
+  ApiRule: { methods: ['src/vault/config/apis.rs', /strings\("methods", "(.*?)"/] },
   SessionLimits: {
-    idle: ['src/config/session.rs', /HALF_HOUR: u64 = ([\d_]+)/],
-    absolute: ['src/config/session.rs', /HALF_DAY: u64 = ([\d_]+)/],
+    idle: ['src/rules/config/limits.rs', /HALF_HOUR: u64 = ([\d_]+)/],
+    absolute: ['src/rules/config/limits.rs', /HALF_DAY: u64 = ([\d_]+)/],
   },
   TokenHandlerConfig: {
-    claims: ['src/config/identity.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
-    'session.idle': ['src/config/session.rs', /HALF_HOUR: u64 = ([\d_]+)/],
-    'session.absolute': ['src/config/session.rs', /HALF_DAY: u64 = ([\d_]+)/],
+    claims: ['src/rules/config/identity.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
+    'session.idle': ['src/rules/config/limits.rs', /HALF_HOUR: u64 = ([\d_]+)/],
+    'session.absolute': ['src/rules/config/limits.rs', /HALF_DAY: u64 = ([\d_]+)/],
     'session.recheck': ['src/edge/config.rs', /seconds\("recheck", (\d+)/],
     'session.grace': ['src/edge/config.rs', /seconds\("grace", (\d+)/],
-    clockTolerance: ['src/config/flow.rs', /seconds\("clockTolerance", (\d+)/],
-    requestTimeout: ['src/config/flow.rs', /seconds\("requestTimeout", (\d+)/],
-    refreshTimeout: ['src/config/flow.rs', /seconds\("refreshTimeout", (\d+)/],
+    clockTolerance: ['src/rules/config/flow.rs', /seconds\("clockTolerance", (\d+)/],
+    requestTimeout: ['src/rules/config/flow.rs', /seconds\("requestTimeout", (\d+)/],
+    refreshTimeout: ['src/rules/config/flow.rs', /seconds\("refreshTimeout", (\d+)/],
   },
   Route: {
     methods: ['src/edge/config.rs', /DEFAULT_METHODS: &str = "(.*?)"/],
@@ -101,7 +101,7 @@ export const defaultIn = (text) =>
 
 /** Resolves with the codes of errors of several words. A single word, such as `timeout`, may mean something else. */
 const errorCodes = async () =>
-  [...(await read('src/base/error.rs')).matchAll(/ = "(\w+_\w+)", "/g)].map(([, code]) => code)
+  [...(await read('src/rules/base/error.rs')).matchAll(/ = "(\w+_\w+)", "/g)].map(([, code]) => code)
 
 /**
  * Returns the description in a comment: without a sentence that only names the default, and with links to documents and

@@ -5,9 +5,9 @@
     reason = "a test may panic on anything unexpected"
 )]
 
-use strongroom::codec::json::{Object, Value};
-use strongroom::codec::url::Url;
-use strongroom::egress::policy::{EgressPolicy, Rule};
+use rules::codec::json::{Object, Value};
+use rules::codec::url::Url;
+use rules::egress::policy::{EgressPolicy, Rule};
 
 fn table() -> Value {
     Value::parse(include_str!("vectors/egress.json")).unwrap()

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use strongroom::session::EndReason;
+use rules::session::EndReason;
 
 const SESSIONS: &str = include_str!("../docs/sessions.md");
 

@@ -12,24 +12,25 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use edge;
 use kit::dice::Dice;
 use kit::reply::json as reply;
 use kit::world::provider::{CLIENT_ID, ISSUER, form_of};
 use kit::world::{API, Endpoint, Fault, World, params};
+use rules::base::clock::{Instant, Millis};
+use rules::base::http::Outcome;
+use rules::codec::form;
+use rules::config::Flow;
+use rules::oauth::metadata::Metadata;
+use rules::oauth::refresh_policy::{RefreshOutcome, classify};
+use rules::oauth::token_endpoint::Scheme;
+use rules::session::provider_errors;
 use serde_json::{Map, Value, json};
-use strongroom::base::clock::{Instant, Millis};
-use strongroom::base::http::Outcome;
-use strongroom::codec::form;
-use strongroom::config::{Config, Flow};
-use strongroom::edge;
-use strongroom::oauth::metadata::Metadata;
-use strongroom::oauth::refresh_policy::{RefreshOutcome, classify};
-use strongroom::oauth::token_endpoint::Scheme;
-use strongroom::session::provider_errors;
-use strongroom::vault::{Body, CallId, Input, Output, PortId, Vault};
+use vault::config::Config;
+use vault::{Body, CallId, Input, Output, PortId, Vault};
 
 const WORKER: &str = "https://app.example.com/auth.worker.js";
 
@@ -57,8 +58,13 @@ const RECORDED: &[&str] = &[
 /// The providers with recorded metadata that an outside review tested for real.
 const REVIEWED: [&str; 2] = ["keycloak", "spring-authorization-server"];
 
+/// Returns the place of a file of the repository.
+fn at(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
 fn read(path: &str) -> String {
-    fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
+    fs::read_to_string(at(path)).expect(path)
 }
 
 /// Reads a literal of JavaScript, as the pages write it.
@@ -195,7 +201,7 @@ impl Guide {
     }
 
     /// Parses the configuration as the product does. Returns the part that vault and handler share.
-    fn parse(&self) -> strongroom::Result<Flow> {
+    fn parse(&self) -> rules::Result<Flow> {
         let text = self.config.to_string();
         if self.is_handler {
             edge::Config::parse(&text).map(|config| config.flow)
@@ -206,8 +212,7 @@ impl Guide {
 
     fn facts(&self) -> Option<Value> {
         let path = format!("tests/providers/{}.json", self.name);
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
-        let text = fs::read_to_string(path).ok()?;
+        let text = fs::read_to_string(at(&path)).ok()?;
         Some(serde_json::from_str(&text).expect(&self.name))
     }
 
@@ -254,7 +259,7 @@ impl Guide {
 
 /// Returns all pages except the overview.
 fn guides() -> Vec<Guide> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/providers");
+    let folder = at("docs/providers");
     let mut names: Vec<String> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -343,7 +348,7 @@ fn guides_state_what_was_tested() {
 #[test]
 fn every_record_belongs_to_a_guide() {
     let names: Vec<String> = guides().into_iter().map(|guide| guide.name).collect();
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/providers");
+    let folder = at("tests/providers");
     for entry in fs::read_dir(folder).unwrap() {
         let file = entry.unwrap().file_name().into_string().unwrap();
         let name = file.strip_suffix(".json").unwrap().to_owned();

@@ -33,8 +33,9 @@ fn conformance() -> String {
     fs::read_to_string(at("docs/conformance.md")).unwrap()
 }
 
+/// Returns the place of a file of the repository.
 fn at(path: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
 /// Returns the tests that a document names, each as a file and a name: `` `tests/egress.rs: urls, methods` `` names two
@@ -131,7 +132,7 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
     sources
 }
 
-/// Returns the statements that compare a secret without [`strongroom::Secret::matches`].
+/// Returns the statements that compare a secret without [`rules::Secret::matches`].
 fn loose_comparisons(source: &str) -> Vec<String> {
     let (code, _) = source
         .split_once("#[cfg(test)]\nmod tests {")

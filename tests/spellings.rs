@@ -11,9 +11,9 @@
 )]
 
 use kit::dice::Dice;
-use strongroom::base::error::Code;
-use strongroom::codec::url::Url;
-use strongroom::egress::policy::{EgressPolicy, Rule};
+use rules::base::error::Code;
+use rules::codec::url::Url;
+use rules::egress::policy::{EgressPolicy, Rule};
 
 const ORIGIN: &str = "https://api.example.com";
 const EXACT: &str = "/v1/me";

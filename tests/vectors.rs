@@ -8,14 +8,14 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256};
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
-use strongroom::Code;
-use strongroom::codec::base64url;
-use strongroom::codec::json::{Object, Value};
-use strongroom::oauth::dpop;
-use strongroom::oauth::id_token::Unverified;
-use strongroom::oauth::jwks::{Algorithm, Jwks};
-use strongroom::oauth::jwt::{self, Jwt, Malformed};
-use strongroom::oauth::pkce::{self, Pkce};
+use rules::Code;
+use rules::codec::base64url;
+use rules::codec::json::{Object, Value};
+use rules::oauth::dpop;
+use rules::oauth::id_token::Unverified;
+use rules::oauth::jwks::{Algorithm, Jwks};
+use rules::oauth::jwt::{self, Jwt, Malformed};
+use rules::oauth::pkce::{self, Pkce};
 
 /// The signer of `strongroom/testing`, which native builds replace by `ring`.
 #[path = "kit/src/signer/p256.rs"]
@@ -234,7 +234,7 @@ fn rfc_9449_key_thumbprint() {
 fn rfc_9449_resource_proof_contains_token_hash() {
     let example = object(RFC_9449);
     let key = dpop::PublicKey::from_jwk(example.get("jwk").unwrap().as_object().unwrap()).unwrap();
-    let access_token = strongroom::Secret::from(example.str("opaque_access_token").unwrap());
+    let access_token = rules::Secret::from(example.str("opaque_access_token").unwrap());
     let purpose = dpop::ProofParams {
         method: "GET",
         url: "https://resource.example.org/protectedresource",

@@ -3,23 +3,23 @@
 //! waits a short time for the end of the body: see [`body_delivery`]. Bytes that may be the beginning of a token wait for
 //! the next bytes.
 
-use crate::prelude::*;
 use js_sys::{Array, ArrayBuffer, JSON, Promise, Uint8Array};
+use rules::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
     AbortController, Blob, Headers, MessagePort, ReadableStream, ReadableStreamDefaultReader,
     Response,
 };
 
-use crate::Secret;
-use crate::base::list::{self, List};
-use crate::browser::context::{Context, NO_WAIT, WaitId};
-use crate::browser::dpop;
-use crate::browser::platform::{self, FetchInit, ReadResult, Text, WorkerScope};
-use crate::egress::body_delivery;
-use crate::egress::token_reflection::{Guard, Scope};
-use crate::oauth::dpop::UnsignedProof;
-use crate::vault::{ApiRequest, CallId, Input, PortId, RequestId, ResponseHead};
+use crate::context::{Context, NO_WAIT, WaitId};
+use crate::dpop;
+use crate::platform::{self, FetchInit, ReadResult, Text, WorkerScope};
+use rules::Secret;
+use rules::base::list::{self, List};
+use rules::egress::body_delivery;
+use rules::egress::token_reflection::{Guard, Scope};
+use rules::oauth::dpop::UnsignedProof;
+use vault::{ApiRequest, CallId, Input, PortId, RequestId, ResponseHead};
 
 /// The number of chunks of a body that the host sends before the page asks for more. The page asks for more chunks when
 /// its reader has taken some, so at most this many chunks wait in the page.

@@ -10,19 +10,19 @@
 //! - from the page: `[data]` for a message to the API, any number to ask how many bytes wait to be sent, or an object
 //!   with the `code` and `reason` to close the socket with.
 
-use crate::prelude::*;
 use js_sys::{Array, ArrayBuffer, JSON, JsString};
+use rules::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
     Blob, CloseEvent, MessageEvent, MessagePort, SecurityPolicyViolationEvent, WebSocket,
 };
 
-use crate::base::strings;
-use crate::browser::context::{Context, Event};
-use crate::browser::platform::{self, Closure, Socket, Text};
-use crate::egress::token_reflection::Guard;
-use crate::egress::websocket::Handshake;
-use crate::vault::{CallId, Input};
+use crate::context::{Context, Event};
+use crate::platform::{self, Closure, Socket, Text};
+use rules::base::strings;
+use rules::egress::token_reflection::Guard;
+use rules::egress::websocket::Handshake;
+use vault::{CallId, Input};
 
 /// The largest message in either direction, in bytes, or in UTF-16 code units for a string.
 const MAX_MESSAGE: f64 = 16.0 * 1024.0 * 1024.0;

@@ -1,20 +1,20 @@
 //! The state that the parts of the host share: the worker's global object, the connected pages, and the function that
 //! receives all events.
 
-use crate::prelude::*;
 use alloc::rc::Rc;
 use core::cell::RefCell;
 use core::ops::Deref;
 use js_sys::{Array, Function};
+use rules::prelude::*;
 use wasm_bindgen::JsValue;
 use web_sys::MessagePort;
 
-use crate::base::list::{self, List};
-use crate::browser::dpop::Keys;
-use crate::browser::escrow::Escrow;
-use crate::browser::platform::{Awaited, OnEvent, WorkerScope};
-use crate::config::Persist;
-use crate::vault::{Input, PortId};
+use crate::dpop::Keys;
+use crate::escrow::Escrow;
+use crate::platform::{Awaited, OnEvent, WorkerScope};
+use rules::base::list::{self, List};
+use vault::config::Persist;
+use vault::{Input, PortId};
 
 /// The number of a promise, or of a request or transaction of IndexedDB, that a part of the host waits for. No number
 /// is used twice. No wait has the number 0.

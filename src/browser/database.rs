@@ -4,8 +4,8 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{IdbFactory, IdbObjectStore, IdbObjectStoreParameters, IdbRequest};
 
-use crate::browser::context::{Event, Shared};
-use crate::browser::platform::{self, Awaited, Database, Record, WorkerScope};
+use crate::context::{Event, Shared};
+use crate::platform::{self, Awaited, Database, Record, WorkerScope};
 
 const NAME: &str = "strongroom";
 const VERSION: u32 = 1;

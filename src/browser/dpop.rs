@@ -4,14 +4,14 @@
 //! The record of a login or session also stores its private key, because IndexedDB can store a key that is not
 //! extractable.
 
-use crate::prelude::*;
 use js_sys::Promise;
+use rules::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CryptoKey, EcdsaParams};
 
-use crate::browser::platform::{self, Record, WorkerScope};
-use crate::oauth::dpop::UnsignedProof;
-use crate::vault::Output;
+use crate::platform::{self, Record, WorkerScope};
+use rules::oauth::dpop::UnsignedProof;
+use vault::Output;
 
 /// Private keys by their thumbprints.
 #[derive(Default)]

@@ -10,24 +10,24 @@
 //! script cannot take it away. Scripts of the same origin can ask the browser to use the key, and a copy of the browser's
 //! profile has the key: browsers store such keys in plain form. The key may be in escrow instead: see `escrow`.
 
-use crate::codec::base64url;
-use crate::oauth::pkce;
-use crate::prelude::*;
 use core::cell::RefCell;
 use js_sys::Array;
+use rules::codec::base64url;
+use rules::oauth::pkce;
+use rules::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::CryptoKey;
 
-use crate::Secret;
-use crate::base::clock::UnixMillis;
-use crate::browser::database::{self, LOGINS};
-use crate::browser::dpop::PrivateKey;
-use crate::browser::escrow::Escrow;
-use crate::browser::operation::Task;
-use crate::browser::platform::{Awaited, Database, Record};
-use crate::browser::sealing;
-use crate::browser::session_key::{self, Need};
-use crate::vault::{Loaded, Taken};
+use crate::database::{self, LOGINS};
+use crate::dpop::PrivateKey;
+use crate::escrow::Escrow;
+use crate::operation::Task;
+use crate::platform::{Awaited, Database, Record};
+use crate::sealing;
+use crate::session_key::{self, Need};
+use rules::Secret;
+use rules::base::clock::UnixMillis;
+use vault::{Loaded, Taken};
 
 /// The name of a record, and the place of the key that encrypts it.
 pub(super) struct Place {

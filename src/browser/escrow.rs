@@ -6,15 +6,14 @@
 //! because `only-if-cached` keeps them off the network. The response must repeat the request's nonce: a script of a
 //! page could otherwise put a response with a key of its own into a cache from which a service worker responds.
 
-use crate::prelude::*;
 use js_sys::{Promise, Uint8Array};
+use rules::prelude::*;
 use wasm_bindgen::JsValue;
 use web_sys::{Headers, Response};
 
-use crate::base::entropy;
-use crate::base::strings;
-use crate::browser::platform::{self, FetchInit, WorkerScope};
-use crate::browser::sealing::{self, KEY_LEN};
+use crate::platform::{self, FetchInit, WorkerScope};
+use crate::sealing::{self, KEY_LEN};
+use rules::base::strings;
 
 /// The suffix that requests to the escrow add to the worker's URL, and the name of a header. A request for the key has
 /// a nonce in this header, and the escrow's response repeats the nonce. A response from elsewhere, such as a cache,
@@ -60,7 +59,7 @@ impl Escrow {
 
     /// Creates a key.
     pub(super) fn make_key(&mut self) {
-        entropy::fill(self.key.insert([0; KEY_LEN]));
+        wasm::fill_random(self.key.insert([0; KEY_LEN]));
     }
 
     /// Takes the key over that the escrow has sent, and wipes `bytes`. Returns false if they are no key.

@@ -5,33 +5,32 @@
 //! function with `event` and `id` bound. The host ignores the result of a promise or request that it no longer waits
 //! for.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
 use core::future::Future;
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{MessageEvent, MessagePort, Performance};
 
-use crate::Secret;
-use crate::base::clock::{Instant, Millis, UnixMillis};
-use crate::base::entropy;
-use crate::base::http::Outcome;
-use crate::browser::api_call::{self, Exchanges};
-use crate::browser::api_socket::Sockets;
-use crate::browser::context::{Context, Event, WaitId};
-use crate::browser::database;
-use crate::browser::dpop::{self, PrivateKey};
-use crate::browser::encrypted_store::{self, Place};
-use crate::browser::key_generation;
-use crate::browser::operation::{Operations, Task};
-use crate::browser::platform::{self, OnEvent, StoreLock, WorkerScope};
-use crate::browser::provider_request;
-use crate::browser::signature;
-use crate::config::Config;
-use crate::vault::{Body, CallId, Entropy, Hint, Input, News, OpId, Output, PortId, Vault};
+use crate::api_call::{self, Exchanges};
+use crate::api_socket::Sockets;
+use crate::context::{Context, Event, WaitId};
+use crate::database;
+use crate::dpop::{self, PrivateKey};
+use crate::encrypted_store::{self, Place};
+use crate::key_generation;
+use crate::operation::{Operations, Task};
+use crate::platform::{self, OnEvent, StoreLock, WorkerScope};
+use crate::provider_request;
+use crate::signature;
+use rules::Secret;
+use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::base::http::Outcome;
+use vault::config::Config;
+use vault::{Body, CallId, Entropy, Hint, Input, News, OpId, Output, PortId, Vault};
 
 /// The host of a vault in this worker.
-pub struct Host {
+pub(crate) struct Host {
     vault: Vault,
     context: Context,
     operations: Operations,
@@ -57,7 +56,7 @@ struct PlatformEntropy;
 
 impl Entropy for PlatformEntropy {
     fn fill(&mut self, bytes: &mut [u8]) {
-        entropy::fill(bytes);
+        wasm::fill_random(bytes);
     }
 }
 
@@ -65,7 +64,7 @@ impl Host {
     /// Starts a vault in the worker whose global object is `scope`. The platform passes every event to `on_event`, and
     /// `on_event` has to pass the event to [`Host::on_event`].
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         mut config: Config,
         scope: WorkerScope,
         on_event: OnEvent,
@@ -102,7 +101,7 @@ impl Host {
     }
 
     /// Connects a page. `port` leads to the page. `is_framed` is true for a page of another origin.
-    pub fn connect(&mut self, port: MessagePort, is_framed: bool) {
+    pub(crate) fn connect(&mut self, port: MessagePort, is_framed: bool) {
         let port = self.context.add_port(port);
         if is_framed {
             self.handle(Input::Framed { port });
@@ -110,7 +109,7 @@ impl Host {
     }
 
     /// Handles an event. The arguments are those of a call to the function `on_event` that [`Host::new`] was given.
-    pub fn on_event(&mut self, event: u32, id: u32, value: JsValue) {
+    pub(crate) fn on_event(&mut self, event: u32, id: u32, value: JsValue) {
         let Some(event) = Event::from_number(event) else {
             return;
         };

@@ -3,11 +3,11 @@
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CryptoKeyPair, EcKeyGenParams, JsonWebKey};
 
-use crate::browser::dpop::PrivateKey;
-use crate::browser::operation::Task;
-use crate::browser::platform;
-use crate::oauth::dpop::PublicKey;
-use crate::prelude::*;
+use crate::dpop::PrivateKey;
+use crate::operation::Task;
+use crate::platform;
+use rules::oauth::dpop::PublicKey;
+use rules::prelude::*;
 
 /// Creates a key pair, and keeps its private key. Returns the public key, or `None` if the platform's key is unusable.
 pub(super) async fn make_key(task: &Task) -> Result<Option<PublicKey>, JsValue> {

@@ -4,19 +4,19 @@
 //! The module needs no executor: each promise, request or transaction that ends polls its operation once. A dropped
 //! operation releases what it holds: a request is aborted, and a database is closed.
 
-use crate::prelude::*;
 use alloc::rc::Rc;
 use core::cell::Cell;
 use core::future::Future;
 use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{self, Poll, Waker};
+use rules::prelude::*;
 use wasm_bindgen::JsValue;
 
-use crate::base::list::{self, List};
-use crate::browser::context::{Context, NO_WAIT, Shared, WaitId};
-use crate::browser::platform::Awaited;
-use crate::vault::{Input, OpId};
+use crate::context::{Context, NO_WAIT, Shared, WaitId};
+use crate::platform::Awaited;
+use rules::base::list::{self, List};
+use vault::{Input, OpId};
 
 /// The promise, request or transaction that an operation waits for, and the result of the last one.
 #[derive(Default)]

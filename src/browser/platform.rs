@@ -2,8 +2,8 @@
 //!
 //! Each import costs about 17 bytes of the download, so the types below have only the members that the host uses.
 
-use crate::prelude::*;
 use js_sys::{Array, Function, JSON, JsString, Object, Promise, Uint8Array};
+use rules::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{

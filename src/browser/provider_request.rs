@@ -1,21 +1,21 @@
 //! Requests to the provider. The host sends these requests without credentials and without a referrer, follows no
 //! redirects, and limits the size of the responses.
 
-use crate::base::strings;
-use crate::prelude::*;
+use rules::base::strings;
+use rules::prelude::*;
 
 use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{AbortController, Headers, ReadableStreamDefaultReader, Response};
 
-use crate::Secret;
-use crate::base::clock::Millis;
-use crate::base::http::{HttpReply, HttpRequest, MAX_BODY, Outcome};
-use crate::browser::dpop;
-use crate::browser::operation::Task;
-use crate::browser::platform::{self, FetchInit, ReadResult, WorkerScope};
-use crate::codec::json;
-use crate::oauth::dpop::UnsignedProof;
+use crate::dpop;
+use crate::operation::Task;
+use crate::platform::{self, FetchInit, ReadResult, WorkerScope};
+use rules::Secret;
+use rules::base::clock::Millis;
+use rules::base::http::{HttpReply, HttpRequest, MAX_BODY, Outcome};
+use rules::codec::json;
+use rules::oauth::dpop::UnsignedProof;
 
 /// Aborts a request when it is dropped, unless the request has ended.
 struct AbortOnDrop(Option<AbortController>);

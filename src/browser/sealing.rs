@@ -1,13 +1,12 @@
 //! Encryption of stored records with AES-256-GCM, by WebCrypto.
 
-use crate::base::strings;
 use js_sys::{Object, Promise, Uint8Array};
+use rules::base::strings;
 use wasm_bindgen::JsValue;
 use web_sys::CryptoKey;
 
-use crate::Secret;
-use crate::base::entropy;
-use crate::browser::platform::{self, AesGcm, Record, WorkerScope};
+use crate::platform::{self, AesGcm, Record, WorkerScope};
+use rules::Secret;
 
 /// The length of a key, in bytes.
 pub(super) const KEY_LEN: usize = 32;
@@ -35,7 +34,7 @@ pub(super) fn seal(
     plain: &Secret,
 ) -> Result<Promise, JsValue> {
     let mut iv = [0; 12];
-    entropy::fill(&mut iv);
+    wasm::fill_random(&mut iv);
     let iv = Uint8Array::new_from_slice(&iv);
     record.set_iv(&iv);
     platform::subtle(scope)?.encrypt_with_object_and_u8_array(

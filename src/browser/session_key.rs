@@ -6,12 +6,11 @@ use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{AesKeyGenParams, CryptoKey, Response};
 
-use crate::base::entropy;
-use crate::browser::database::{self, KEYS};
-use crate::browser::escrow::{Escrow, is_of_escrow};
-use crate::browser::operation::Task;
-use crate::browser::platform::{self, Database, WorkerScope};
-use crate::codec::base64url;
+use crate::database::{self, KEYS};
+use crate::escrow::{Escrow, is_of_escrow};
+use crate::operation::Task;
+use crate::platform::{self, Database, WorkerScope};
+use rules::codec::base64url;
 
 /// The name of the key in the store.
 const SEAL: &str = "seal";
@@ -82,7 +81,7 @@ async fn request_key(task: &Task, escrow: &RefCell<Escrow>, makes: bool) -> Resu
         return Ok(false);
     }
     let mut nonce = [0; 16];
-    entropy::fill(&mut nonce);
+    wasm::fill_random(&mut nonce);
     let nonce = base64url::encode(&nonce);
     let asking = escrow.borrow().ask(&task.scope, &nonce)?;
     let response: Response = task.wait(asking).await?.unchecked_into();

@@ -4,10 +4,10 @@ use js_sys::{Array, JSON, Object};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::CryptoKey;
 
-use crate::Secret;
-use crate::browser::operation::Task;
-use crate::browser::platform;
-use crate::oauth::jwks::Algorithm;
+use crate::operation::Task;
+use crate::platform;
+use rules::Secret;
+use rules::oauth::jwks::Algorithm;
 
 /// Returns true if `signature` over `signing_input` was made with the private key of the public key `jwk`.
 pub(super) async fn is_valid(

@@ -3,24 +3,24 @@
 
 pub(super) mod keys;
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::Millis;
-use crate::base::error::Result;
-use crate::base::strings;
-use crate::codec::json::{self, Object, Value};
-use crate::codec::url::Url;
-use crate::config::identity::refuse_with_identity;
-use crate::config::reader::{self, Seconds};
-use crate::config::{Faults, Flow, Limits, Options, apis, provider, request, session};
-use crate::edge::config::keys::Keyring;
-use crate::egress::policy::{EgressPolicy, Rule, RuleFault, spelling};
-use crate::egress::request_headers::Exceptions;
-use crate::egress::token_reflection::Scope;
-use crate::oauth::jwks::Algorithm;
-use crate::oauth::metadata::Metadata;
-use crate::oauth::token_endpoint::Scheme;
+use crate::config::keys::Keyring;
+use rules::Secret;
+use rules::base::clock::Millis;
+use rules::base::error::Result;
+use rules::base::strings;
+use rules::codec::json::{self, Object, Value};
+use rules::codec::url::Url;
+use rules::config::identity::refuse_with_identity;
+use rules::config::reader::{self, Seconds};
+use rules::config::{Faults, Flow, Limits, Options, provider, request, rule};
+use rules::egress::policy::{EgressPolicy, Rule, RuleFault, spelling};
+use rules::egress::request_headers::Exceptions;
+use rules::egress::token_reflection::Scope;
+use rules::oauth::jwks::Algorithm;
+use rules::oauth::metadata::Metadata;
+use rules::oauth::token_endpoint::Scheme;
 
 const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance consent cookie dpop \
     idTokenSignedResponseAlg identity issuer logDescriptions loginParams metadata origin par postLogoutRedirectUri \
@@ -118,7 +118,7 @@ impl Bind {
     const ALL: &str = r#"false "report" "if-supported" "required""#;
 
     /// Reads a value in JSON.
-    pub(in crate::edge) fn from_json(json: &str) -> Option<Self> {
+    pub(crate) fn from_json(json: &str) -> Option<Self> {
         Some(match json {
             "false" => Self::Off,
             r#""report""# => Self::Report,
@@ -129,7 +129,7 @@ impl Bind {
     }
 
     /// Returns true if requests of bound sessions are refused without the bound cookie.
-    pub(in crate::edge) const fn is_enforced(self) -> bool {
+    pub(crate) const fn is_enforced(self) -> bool {
         matches!(self, Self::IfSupported | Self::Required)
     }
 }
@@ -222,10 +222,10 @@ impl Config {
     /// Reads a configuration.
     ///
     /// # Errors
-    /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) with a line for each fault, ten at most.
+    /// [`Code::ConfigInvalid`](rules::Code::ConfigInvalid) with a line for each fault, ten at most.
     pub fn parse(json: &str) -> Result<Self> {
         let mut object = reader::parse(json)?;
-        let faults = Faults::new();
+        let faults = Faults::default();
         let mut config = Self::read(&Options::of(&object, &faults));
         match faults.into_error() {
             None => {
@@ -238,7 +238,7 @@ impl Config {
 
     fn read(options: &Options<'_>) -> Self {
         options.refuse_others(OPTIONS);
-        let session = session::options(options);
+        let session = rules::config::session(options);
         session.refuse_others("absolute bind bindExclude grace idle recheck storage");
         let cookie = options.nested(
             "cookie",
@@ -560,10 +560,10 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
             msg!("it must be an absolute URL such as https://api.example.com/v1/"),
         );
     }
-    let reflection = apis::reflection(route);
-    let headers = apis::header_exceptions(route);
+    let reflection = rule::reflection(route);
+    let headers = rule::header_exceptions(route);
     if headers.allow_handlers_own() {
-        route.refuse("allowHeaders", apis::NOT_HEADERS);
+        route.refuse("allowHeaders", rule::NOT_HEADERS);
     }
     let methods = route.strings(
         "methods",
@@ -624,31 +624,4 @@ fn indexed(i: usize) -> String {
     json::write_number(&mut path, i as u64);
     path.push_str("].");
     path
-}
-
-impl<'a> Options<'a> {
-    /// Refuses options that are not in `known`. The error does not contain the option's value, which may be a secret.
-    fn refuse_others(&self, known: &str) {
-        for (name, _) in self.object.iter() {
-            if !strings::contains_word(known, name) {
-                self.refuse_unseen(name, msg!("there is no such option"));
-            }
-        }
-    }
-
-    fn boolean_or(&self, name: &str, default: bool) -> bool {
-        match self.object.get(name) {
-            None => default,
-            Some(_) => self.boolean(name),
-        }
-    }
-
-    /// Reads a required secret.
-    fn secret(&self, name: &str, why: &str) -> &'a str {
-        let secret = self.object.str(name);
-        if secret.is_none() {
-            self.refuse_unseen(name, why);
-        }
-        secret.unwrap_or_default()
-    }
 }

@@ -4,10 +4,11 @@
 //! A script of the app sends the header `X-Strongroom` ([`marker`]). `Origin` and `Sec-Fetch-Site` (Fetch Metadata) must not contradict
 //! the header.
 
-use crate::base::error::{Code, Error, Result};
-use crate::base::strings;
-use crate::edge::io::Request;
-use crate::edge::marker;
+use crate::io::Request;
+use crate::marker;
+use rules::base::error::{Code, Error, Result};
+use rules::base::strings;
+use rules::prelude::*;
 
 /// Checks that a script of the app sent the request.
 ///

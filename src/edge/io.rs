@@ -1,15 +1,15 @@
 //! The interface to the host: requests, effects, replies and events.
 
-use crate::prelude::*;
 use core::fmt;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::{Millis, UnixMillis};
-use crate::base::error::Error;
-use crate::base::http::{HttpRequest, Outcome};
-use crate::egress::token_reflection::Scope;
-use crate::oauth::jwks::Algorithm;
-use crate::session::EndReason;
+use rules::Secret;
+use rules::base::clock::{Millis, UnixMillis};
+use rules::base::error::Error;
+use rules::base::http::{HttpRequest, Outcome};
+use rules::egress::token_reflection::Scope;
+use rules::oauth::jwks::Algorithm;
+use rules::session::EndReason;
 
 /// The parts of a browser's request that the handler reads. Several headers of one name are joined by commas, as
 /// `Headers.get` does. `None` stands for a missing header.
@@ -67,7 +67,7 @@ pub(super) const NONCE_LEN: usize = 12;
 /// The next step of a request.
 #[derive(Debug)]
 pub enum Step {
-    /// The host carries out this effect, and passes the [`Reply`] to [`Handler::resume`](crate::edge::Handler::resume).
+    /// The host carries out this effect, and passes the [`Reply`] to [`Handler::resume`](crate::Handler::resume).
     Do(Effect),
     /// The response is ready.
     Done(Response),
@@ -125,7 +125,7 @@ pub enum Effect {
         /// The longest time to wait.
         time: Millis,
         /// A task that the host runs at the same time, even if the client of this task disconnects. The host
-        /// [resumes](crate::edge::Handler::resume) that task with [`Reply::Waited`], carries out its effects until
+        /// [resumes](crate::Handler::resume) that task with [`Reply::Waited`], carries out its effects until
         /// [`Step::Done`], and drops its response.
         started: Option<TaskId>,
     },
@@ -174,7 +174,7 @@ pub enum Effect {
 }
 
 /// A forwarded request. The host adds the method and the body of the browser's request, and the headers that the
-/// [policy](crate::edge::policy) does not remove.
+/// [policy](crate::policy) does not remove.
 #[derive(Debug)]
 pub struct Forward {
     /// The URL, serialized by the parser that checked it.
@@ -290,7 +290,7 @@ impl Response {
 }
 
 /// A response of the handler itself. Caches must not store the response, so the host adds the headers that the
-/// [policy](crate::edge::policy) has for the handler's responses.
+/// [policy](crate::policy) has for the handler's responses.
 #[derive(Clone, Debug, Default)]
 pub struct OwnResponse {
     /// The status.
@@ -329,7 +329,7 @@ pub struct FlightId(pub u32);
 
 impl FlightId {
     /// Returns the next number. After the largest number, numbers start again at the smallest.
-    pub(in crate::edge) const fn next(self) -> Self {
+    pub(crate) const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
 }

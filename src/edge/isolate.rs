@@ -6,21 +6,21 @@ pub(super) mod opened;
 pub(super) mod outage;
 pub(super) mod provider;
 
-use crate::prelude::*;
 use core::cell::{Cell, OnceCell, RefCell};
+use rules::prelude::*;
 
-use crate::base::clock::{Instant, Millis};
-use crate::base::entropy::Entropy;
-use crate::base::error::{Code, Error};
-use crate::codec::base64url;
-use crate::codec::json;
-use crate::edge::config::Config;
-use crate::edge::io::{Event, FlightId};
-use crate::edge::isolate::cache::SessionCache;
-use crate::edge::isolate::clock::Clocks;
-use crate::edge::isolate::opened::Opened;
-use crate::edge::isolate::provider::Provider;
-use crate::oauth::dpop::Nonces;
+use crate::config::Config;
+use crate::io::{Event, FlightId};
+use crate::isolate::cache::SessionCache;
+use crate::isolate::clock::Clocks;
+use crate::isolate::opened::Opened;
+use crate::isolate::provider::Provider;
+use rules::base::clock::{Instant, Millis};
+use rules::base::entropy::Entropy;
+use rules::base::error::{Code, Error};
+use rules::codec::base64url;
+use rules::codec::json;
+use rules::oauth::dpop::Nonces;
 
 const A_MINUTE: Millis = Millis::from_secs(60);
 

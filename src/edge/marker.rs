@@ -1,7 +1,7 @@
 //! The header `X-Strongroom`. With it, scripts of the app mark their requests and say if the user caused them; the handler
 //! marks its own errors.
 
-use crate::edge::io::Request;
+use crate::io::Request;
 
 /// The header that marks requests of the app's scripts, and errors of the handler itself.
 pub const HANDLER_HEADER: &str = "x-strongroom";

@@ -16,25 +16,25 @@
 //! Redirects keep `Sec-Fetch-User`, so no redirect follows a click that was meant for something else, such as the
 //! provider's form: a page of the handler comes in between.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::Millis;
-use crate::base::digest::sha256;
-use crate::base::error::Code;
-use crate::base::strings;
-use crate::codec::base64url;
-use crate::codec::url::Url;
-use crate::edge::csrf;
-use crate::edge::io::OwnResponse;
-use crate::edge::isolate::Seldom;
-use crate::edge::marker;
-use crate::edge::refresh::bound;
-use crate::edge::refusal::Refusal;
-use crate::edge::request::{CLICK, RequestContext};
-use crate::edge::response;
-use crate::edge::session::cookies::CookieValue;
-use crate::edge::store::seal;
+use crate::csrf;
+use crate::io::OwnResponse;
+use crate::isolate::Seldom;
+use crate::marker;
+use crate::refresh::bound;
+use crate::refusal::Refusal;
+use crate::request::{CLICK, RequestContext};
+use crate::response;
+use crate::session::cookies::CookieValue;
+use crate::store::seal;
+use rules::Secret;
+use rules::base::clock::Millis;
+use rules::base::digest::sha256;
+use rules::base::error::Code;
+use rules::base::strings;
+use rules::codec::base64url;
+use rules::codec::url::Url;
 
 /// Number of random bytes in a mark.
 const MARK: usize = 18;

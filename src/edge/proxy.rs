@@ -1,43 +1,43 @@
 //! Requests to upstreams: the handler replaces the cookie by the access token.
 //!
 //! The browser's URL is parsed once. The forwarded URL consists of the route's `upstream` and the part of the browser's
-//! URL behind the route's prefix. The vault's egress policy ([`crate::egress::policy`]) checks the forwarded URL, so no
+//! URL behind the route's prefix. The vault's egress policy ([`rules::egress::policy`]) checks the forwarded URL, so no
 //! path leads out of the upstream.
 
 pub(super) mod headers;
 mod refusal_log;
 mod repetition;
 
-use crate::prelude::*;
 use alloc::borrow::Cow;
 use alloc::rc::Rc;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::Millis;
-use crate::base::error::{Code, Error, quote_url};
-use crate::base::http::RESPONSE_STATUSES;
-use crate::codec::form::Form;
-use crate::codec::json;
-use crate::codec::url::redirect_target;
-use crate::edge::config::Route;
-use crate::edge::csrf;
-use crate::edge::io::{Effect, Forward, Head, OwnResponse, Reply, Response};
-use crate::edge::isolate::Seldom;
-use crate::edge::navigation;
-use crate::edge::provider::documents;
-use crate::edge::provider::dpop::{self, asks_for_nonce};
-use crate::edge::proxy::repetition::BodyCopy;
-use crate::edge::refresh;
-use crate::edge::refresh::status;
-use crate::edge::refusal::{RETRY_AFTER, Refusal};
-use crate::edge::request::RequestContext;
-use crate::edge::response;
-use crate::edge::session::Session;
-use crate::edge::store::record_store;
-use crate::edge::task::boxed;
-use crate::egress::policy::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
-use crate::egress::token_reflection::{Guard, Scope};
-use crate::oauth::www_authenticate::{self, Demand};
+use crate::config::Route;
+use crate::csrf;
+use crate::io::{Effect, Forward, Head, OwnResponse, Reply, Response};
+use crate::isolate::Seldom;
+use crate::navigation;
+use crate::provider::documents;
+use crate::provider::dpop::{self, asks_for_nonce};
+use crate::proxy::repetition::BodyCopy;
+use crate::refresh;
+use crate::refresh::status;
+use crate::refusal::{RETRY_AFTER, Refusal};
+use crate::request::RequestContext;
+use crate::response;
+use crate::session::Session;
+use crate::store::record_store;
+use crate::task::boxed;
+use rules::Secret;
+use rules::base::clock::Millis;
+use rules::base::error::{Code, Error, quote_url};
+use rules::base::http::RESPONSE_STATUSES;
+use rules::codec::form::Form;
+use rules::codec::json;
+use rules::codec::url::redirect_target;
+use rules::egress::policy::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
+use rules::egress::token_reflection::{Guard, Scope};
+use rules::oauth::www_authenticate::{self, Demand};
 
 /// A response within this time sets the cookie of a refreshed session without another check of the session's record. If
 /// the response takes longer, the user may have signed in or out in another tab.

@@ -1,8 +1,8 @@
 //! The reasons for which a request gets no session.
 
-use crate::base::clock::Millis;
-use crate::base::error::Error;
-use crate::session::EndReason;
+use rules::base::clock::Millis;
+use rules::base::error::Error;
+use rules::session::EndReason;
 
 /// The default for `Retry-After`.
 pub(super) const RETRY_AFTER: Millis = Millis::from_secs(2);

@@ -1,28 +1,28 @@
 //! One request with its context: the app's origin, and the session in its cookie.
 
-use crate::prelude::*;
 use alloc::borrow::Cow;
 use alloc::rc::Rc;
 use core::cell::Cell;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::error::{Code, Error};
-use crate::base::strings;
-use crate::codec::url::Url;
-use crate::config::Redirection;
-use crate::edge::config::{Bind, Storage};
-use crate::edge::io::{OwnResponse, Request};
-use crate::edge::isolate::Seldom;
-use crate::edge::marker;
-use crate::edge::refresh;
-use crate::edge::refresh::end;
-use crate::edge::refusal::{OPERATOR_RETRY_AFTER, Refusal};
-use crate::edge::response;
-use crate::edge::session::cookies::{CookieValue, Cookies, Jar, PIECE};
-use crate::edge::session::{KEPT, Session};
-use crate::edge::store::record_store;
-use crate::edge::store::seal::{self, OpenError};
-use crate::edge::task::{BoundCookie, Task, boxed};
+use crate::config::{Bind, Storage};
+use crate::io::{OwnResponse, Request};
+use crate::isolate::Seldom;
+use crate::marker;
+use crate::refresh;
+use crate::refresh::end;
+use crate::refusal::{OPERATOR_RETRY_AFTER, Refusal};
+use crate::response;
+use crate::session::cookies::{CookieValue, Cookies, Jar, PIECE};
+use crate::session::{KEPT, Session};
+use crate::store::record_store;
+use crate::store::seal::{self, OpenError};
+use crate::task::{BoundCookie, Task, boxed};
+use rules::Secret;
+use rules::base::error::{Code, Error};
+use rules::base::strings;
+use rules::codec::url::Url;
+use rules::config::Redirection;
 
 /// The beginning of the parameter in the link of a page that waits for the user's click. The parameter is in no address
 /// that the handler forwards.

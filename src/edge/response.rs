@@ -1,14 +1,14 @@
 //! The handler's own responses: JSON for scripts, redirects and plain pages for people. Caches must not store these
-//! responses. The host adds the headers that all these responses have: see [`headers`](crate::edge::proxy::headers).
+//! responses. The host adds the headers that all these responses have: see [`headers`](crate::proxy::headers).
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::base::clock::Millis;
-use crate::base::error::{Code, Error};
-use crate::codec::json::{self, Writer};
-use crate::edge::io::OwnResponse;
-use crate::edge::marker::HANDLER_HEADER;
-use crate::edge::refusal::{RETRY_AFTER, Refusal};
+use crate::io::OwnResponse;
+use crate::marker::HANDLER_HEADER;
+use crate::refusal::{RETRY_AFTER, Refusal};
+use rules::base::clock::Millis;
+use rules::base::error::{Code, Error};
+use rules::codec::json::{self, Writer};
 
 const JSON: &str = "application/json";
 

@@ -1,27 +1,27 @@
 //! The router: finds the endpoint or upstream for a request.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::base::error::Code;
-use crate::base::strings;
-use crate::edge::config::Bind;
-use crate::edge::csrf;
-use crate::edge::endpoints::back_channel_logout;
-use crate::edge::endpoints::bind;
-use crate::edge::endpoints::callback;
-use crate::edge::endpoints::client_config;
-use crate::edge::endpoints::login_elsewhere;
-use crate::edge::endpoints::logout;
-use crate::edge::endpoints::session_view;
-use crate::edge::io::{OwnResponse, Request, Response};
-use crate::edge::isolate::Seldom;
-use crate::edge::marker;
-use crate::edge::navigation;
-use crate::edge::proxy;
-use crate::edge::request::RequestContext;
-use crate::edge::response;
-use crate::edge::store::coordinator;
-use crate::edge::task::{Task, boxed};
+use crate::config::Bind;
+use crate::csrf;
+use crate::endpoints::back_channel_logout;
+use crate::endpoints::bind;
+use crate::endpoints::callback;
+use crate::endpoints::client_config;
+use crate::endpoints::login_elsewhere;
+use crate::endpoints::logout;
+use crate::endpoints::session_view;
+use crate::io::{OwnResponse, Request, Response};
+use crate::isolate::Seldom;
+use crate::marker;
+use crate::navigation;
+use crate::proxy;
+use crate::request::RequestContext;
+use crate::response;
+use crate::store::coordinator;
+use crate::task::{Task, boxed};
+use rules::base::error::Code;
+use rules::base::strings;
 
 /// Endpoints for top-level navigations only.
 const FOR_WINDOWS: &str = "login callback logout/provider popup";

@@ -9,20 +9,20 @@ pub(super) mod bound_cookie;
 pub(super) mod cookies;
 pub mod record;
 
-use crate::prelude::*;
 use alloc::rc::Rc;
 use core::fmt;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::{Instant, Millis, UnixMillis};
-use crate::base::strings;
-use crate::codec::json;
-use crate::config::Limits;
-use crate::edge::session::binding::Binding;
-use crate::oauth::identity::Identity;
-use crate::oauth::refresh_policy;
-use crate::oauth::token_endpoint::{TokenSet, UNLIMITED};
-use crate::session::{EndReason, idle_notice};
+use crate::session::binding::Binding;
+use rules::Secret;
+use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::base::strings;
+use rules::codec::json;
+use rules::config::Limits;
+use rules::oauth::identity::Identity;
+use rules::oauth::refresh_policy;
+use rules::oauth::token_endpoint::{TokenSet, UNLIMITED};
+use rules::session::{EndReason, idle_notice};
 
 /// Length of a session ID in bytes.
 pub const SID: usize = 16;

@@ -3,23 +3,23 @@
 //! A task is written from top to bottom, as `async` functions that stop wherever the host has to do something. The
 //! module needs no executor: [`Running::step`] polls once, and each poll reaches the next effect or the response.
 
-use crate::prelude::*;
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use rules::prelude::*;
 
-use crate::base::clock::{Instant, Mark, Millis, UnixMillis};
-use crate::base::error::{Code, Error};
-use crate::codec::json;
-use crate::edge::config::{Bind, Config};
-use crate::edge::io::{BEAT, Effect, Event, FlightId, Reply, Response, Step};
-use crate::edge::isolate::{Isolate, Seldom};
-use crate::edge::refusal::Refusal;
-use crate::edge::response;
-use crate::edge::session::Session;
-use crate::edge::session::record::Lease;
+use crate::config::{Bind, Config};
+use crate::io::{BEAT, Effect, Event, FlightId, Reply, Response, Step};
+use crate::isolate::{Isolate, Seldom};
+use crate::refusal::Refusal;
+use crate::response;
+use crate::session::Session;
+use crate::session::record::Lease;
+use rules::base::clock::{Instant, Mark, Millis, UnixMillis};
+use rules::base::error::{Code, Error};
+use rules::codec::json;
 
 /// Tasks without a step for this long are removed if slots are needed, because a platform may drop a request without
 /// notice.

@@ -5,25 +5,25 @@
 //! if its body can be sent again. During the refresh, the host holds the response with the 401 back. The page gets this
 //! response if the call is not sent again.
 
-use crate::Secret;
-use crate::base::error::{Code, Error, Result};
-use crate::base::http::RESPONSE_STATUSES;
-use crate::base::list;
-use crate::codec::json;
-use crate::egress::policy::TokenSelector;
-use crate::oauth::token_endpoint::Scheme;
-use crate::oauth::www_authenticate;
-use crate::prelude::*;
-use crate::session::Session;
-use crate::vault::api_sockets::Sockets;
-use crate::vault::call_list::{Call, CallList, CallStage};
-use crate::vault::context::Context;
-use crate::vault::dpop::Dpop;
-use crate::vault::io::{ApiRequest, Body, CallId, Output, PortId, RequestId, ResponseHead};
-use crate::vault::message::{FetchRequest, message};
-use crate::vault::refresh::Refresh;
-use crate::vault::step_up::StepUp;
-use crate::vault::tokens::Tokens;
+use crate::api_sockets::Sockets;
+use crate::call_list::{Call, CallList, CallStage};
+use crate::context::Context;
+use crate::dpop::Dpop;
+use crate::io::{ApiRequest, Body, CallId, Output, PortId, RequestId, ResponseHead};
+use crate::message::{FetchRequest, message};
+use crate::refresh::Refresh;
+use crate::step_up::StepUp;
+use crate::tokens::Tokens;
+use rules::Secret;
+use rules::base::error::{Code, Error, Result};
+use rules::base::http::RESPONSE_STATUSES;
+use rules::base::list;
+use rules::codec::json;
+use rules::egress::policy::TokenSelector;
+use rules::oauth::token_endpoint::Scheme;
+use rules::oauth::www_authenticate;
+use rules::prelude::*;
+use rules::session::Session;
 
 /// The reason why waiting calls are given up.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -509,7 +509,7 @@ impl Calls {
             .iter()
             .any(|c| c.call == call && c.is_detached);
         self.list
-            .reject(ctx, call, &crate::vault::dpop::key_lost(Code::SessionEnded));
+            .reject(ctx, call, &crate::dpop::key_lost(Code::SessionEnded));
         !is_detached
     }
 }

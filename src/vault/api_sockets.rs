@@ -12,19 +12,19 @@
 //! A script cannot learn why a handshake failed (WHATWG `WebSockets` 3.1): a 401 looks like a network failure. The
 //! vault therefore does not repeat a failed handshake.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::base::error::{Code, Error, Result};
-use crate::base::list;
-use crate::base::strings;
-use crate::egress::token_reflection::Scope;
-use crate::egress::websocket::{self, Place};
-use crate::session::EndReason;
-use crate::vault::call_list::socket::{Probe, Socket};
-use crate::vault::call_list::{Call, CallList, CallStage};
-use crate::vault::context::Context;
-use crate::vault::io::{Body, CallId, Output, PortId, RequestId};
-use crate::vault::message::{SocketRequest, message};
+use crate::call_list::socket::{Probe, Socket};
+use crate::call_list::{Call, CallList, CallStage};
+use crate::context::Context;
+use crate::io::{Body, CallId, Output, PortId, RequestId};
+use crate::message::{SocketRequest, message};
+use rules::base::error::{Code, Error, Result};
+use rules::base::list;
+use rules::base::strings;
+use rules::egress::token_reflection::Scope;
+use rules::egress::websocket::{self, Place};
+use rules::session::EndReason;
 
 /// Largest number of sockets of one page at the same time.
 const MAX_SOCKETS_OF_A_PAGE: usize = 32;

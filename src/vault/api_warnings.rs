@@ -4,31 +4,31 @@
 //! No script can tell why the browser refuses a response. The warning about an API that never responds therefore depends
 //! on an earlier response: an API that has responded once has the right settings, and is probably unreachable now.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::Millis;
-use crate::base::error::{Code, Error};
-use crate::codec::url;
-use crate::egress::policy::TokenSelector;
-use crate::oauth::www_authenticate;
-use crate::session::Session;
-use crate::vault::context::Context;
-use crate::vault::io::{PortId, ResponseHead};
+use crate::context::Context;
+use crate::io::{PortId, ResponseHead};
+use rules::Secret;
+use rules::base::clock::Millis;
+use rules::base::error::{Code, Error};
+use rules::codec::url;
+use rules::egress::policy::TokenSelector;
+use rules::oauth::www_authenticate;
+use rules::session::Session;
 
 /// The time for which the token of a login counts as issued a moment ago.
 const FRESH: Millis = Millis::from_secs(60);
 
 /// The warnings that pages have got, and the APIs that have responded, by their origins.
 #[derive(Default)]
-pub(in crate::vault) struct ApiWarnings {
+pub(crate) struct ApiWarnings {
     shown: Vec<(Code, String)>,
     responding: Vec<String>,
 }
 
 impl ApiWarnings {
     /// Handles a response to a call of `url`.
-    pub(in crate::vault) fn on_response(&mut self, ctx: &Context, url: &str) {
+    pub(crate) fn on_response(&mut self, ctx: &Context, url: &str) {
         let origin = url::origin(url);
         if is_developed(ctx) && !self.responding.iter().any(|known| known == origin) {
             self.responding.push(origin.to_owned());
@@ -36,7 +36,7 @@ impl ApiWarnings {
     }
 
     /// Handles a response that the page is about to get.
-    pub(in crate::vault) fn on_refusal(
+    pub(crate) fn on_refusal(
         &mut self,
         ctx: &mut Context,
         port: PortId,
@@ -54,7 +54,7 @@ impl ApiWarnings {
     }
 
     /// Handles a call of `url` that got no response.
-    pub(in crate::vault) fn on_failure(&mut self, ctx: &mut Context, port: PortId, url: &str) {
+    pub(crate) fn on_failure(&mut self, ctx: &mut Context, port: PortId, url: &str) {
         let origin = url::origin(url);
         if is_developed(ctx) && !self.responding.iter().any(|known| known == origin) {
             let message = [msg!("no call to "), origin, msg!(" has got a response")].concat();

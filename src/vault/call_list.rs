@@ -2,49 +2,49 @@
 
 pub(super) mod socket;
 
-use crate::base::clock::Millis;
-use crate::base::error::{Code, Error, Result};
-use crate::base::list::{self, List};
-use crate::egress::policy::{Allowed, TokenSelector};
-use crate::prelude::*;
-use crate::vault::api_warnings::ApiWarnings;
-use crate::vault::call_list::socket::Socket;
-use crate::vault::context::Context;
-use crate::vault::dpop::Proven;
-use crate::vault::io::{Body, CallId, Output, PortId, RequestId};
-use crate::vault::message::message;
+use crate::api_warnings::ApiWarnings;
+use crate::call_list::socket::Socket;
+use crate::context::Context;
+use crate::dpop::Proven;
+use crate::io::{Body, CallId, Output, PortId, RequestId};
+use crate::message::message;
+use rules::base::clock::Millis;
+use rules::base::error::{Code, Error, Result};
+use rules::base::list::{self, List};
+use rules::egress::policy::{Allowed, TokenSelector};
+use rules::prelude::*;
 
 /// Largest number of calls in flight of one page, so that other pages can also make calls.
 const MAX_CALLS_OF_A_PAGE: usize = 512;
 /// Largest number of calls in flight of all pages together.
-pub(in crate::vault) const MAX_CALLS: usize = 1024;
+pub(crate) const MAX_CALLS: usize = 1024;
 
 /// The longest time for which a call with `keepalive` continues after its page has gone.
 const LIFE_WITHOUT_PAGE: Millis = Millis::from_secs(30);
 
 /// A page's request to an API, or its request for a socket to an API.
-pub(in crate::vault) struct Call {
-    pub(in crate::vault) call: CallId,
-    pub(in crate::vault) port: PortId,
-    pub(in crate::vault) id: RequestId,
-    pub(in crate::vault) allowed: Allowed,
-    /// The members of `RequestInit`: see [`init`](crate::vault::ApiRequest::init).
-    pub(in crate::vault) init: String,
-    pub(in crate::vault) body: Body,
-    pub(in crate::vault) stage: CallStage,
-    pub(in crate::vault) was_retried: bool,
+pub(crate) struct Call {
+    pub(crate) call: CallId,
+    pub(crate) port: PortId,
+    pub(crate) id: RequestId,
+    pub(crate) allowed: Allowed,
+    /// The members of `RequestInit`: see [`init`](crate::ApiRequest::init).
+    pub(crate) init: String,
+    pub(crate) body: Body,
+    pub(crate) stage: CallStage,
+    pub(crate) was_retried: bool,
     /// True if the call was sent with a token of a session that is over.
-    pub(in crate::vault) is_detached: bool,
+    pub(crate) is_detached: bool,
     /// True if the call continues when its page has gone (Fetch `keepalive`).
-    pub(in crate::vault) is_kept_alive: bool,
+    pub(crate) is_kept_alive: bool,
     /// The time at which the call ends, if its page has gone. No message goes to that page.
-    pub(in crate::vault) ends_at: Option<Millis>,
+    pub(crate) ends_at: Option<Millis>,
     /// The socket to open, if the call is not a request.
-    pub(in crate::vault) socket: Option<Box<Socket>>,
-    pub(in crate::vault) proven: Proven,
+    pub(crate) socket: Option<Box<Socket>>,
+    pub(crate) proven: Proven,
 }
 
-pub(in crate::vault) enum CallStage {
+pub(crate) enum CallStage {
     /// Waits for a valid access token.
     Waiting,
     /// Sent with the access token of this generation, which is a number that each refresh increments.
@@ -62,14 +62,14 @@ pub(in crate::vault) enum CallStage {
 
 /// The calls in flight, in the order in which they began.
 #[derive(Default)]
-pub(in crate::vault) struct CallList {
-    pub(in crate::vault) calls: List<Call>,
-    pub(in crate::vault) warnings: ApiWarnings,
+pub(crate) struct CallList {
+    pub(crate) calls: List<Call>,
+    pub(crate) warnings: ApiWarnings,
 }
 
 impl Call {
     /// Creates a call that waits for a token.
-    pub(in crate::vault) const fn new(
+    pub(crate) const fn new(
         call: CallId,
         (port, id): (PortId, RequestId),
         allowed: Allowed,
@@ -97,7 +97,7 @@ impl Call {
 
 impl CallList {
     /// Returns an error if too many calls are in flight, or if the page already has a call with this number in flight.
-    pub(in crate::vault) fn find_room(&self, (port, id): (PortId, RequestId)) -> Result<()> {
+    pub(crate) fn find_room(&self, (port, id): (PortId, RequestId)) -> Result<()> {
         let of_this_page = self.calls.iter().filter(|call| call.port == port).count();
         if self.calls.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
             let message = msg!("512 calls of this page, or 1024 of all, are in flight already");
@@ -111,7 +111,7 @@ impl CallList {
     }
 
     /// Returns the selector of the token that a call needs: the session's own token, or the token for a single API.
-    pub(in crate::vault) fn selector_of(&self, call: CallId) -> TokenSelector {
+    pub(crate) fn selector_of(&self, call: CallId) -> TokenSelector {
         let known = self.calls.iter().find(|c| c.call == call);
         known.map_or_else(TokenSelector::default, |known| {
             known.allowed.token_selector()
@@ -120,7 +120,7 @@ impl CallList {
 
     /// Detaches the calls from a session that is over. Responses to calls that were already sent are delivered, but
     /// these calls are not sent again with the token of another session.
-    pub(in crate::vault) fn detach(&mut self) {
+    pub(crate) fn detach(&mut self) {
         for call in &mut self.calls {
             match &mut call.stage {
                 CallStage::Sent { .. } => call.is_detached = true,
@@ -131,7 +131,7 @@ impl CallList {
         }
     }
 
-    pub(in crate::vault) fn waiting(&self) -> Vec<CallId> {
+    pub(crate) fn waiting(&self) -> Vec<CallId> {
         let mut waiting = Vec::new();
         for call in &self.calls {
             if matches!(call.stage, CallStage::Waiting | CallStage::Held { .. }) {
@@ -143,7 +143,7 @@ impl CallList {
 
     /// Returns true if a waiting call may be sent. A call that has received a 401 needs a newer token than the refused
     /// one.
-    pub(in crate::vault) fn can_resume(&self, ctx: &Context, call: CallId) -> bool {
+    pub(crate) fn can_resume(&self, ctx: &Context, call: CallId) -> bool {
         let session = ctx.session.as_deref();
         let can_go = |c: &Call| match c.stage {
             CallStage::Held { generation, .. } => {
@@ -155,20 +155,20 @@ impl CallList {
     }
 
     /// Returns the selectors of the tokens that calls with a 401 need.
-    pub(in crate::vault) fn held(&self) -> Vec<TokenSelector> {
+    pub(crate) fn held(&self) -> Vec<TokenSelector> {
         let is_held = |c: &Call| matches!(c.stage, CallStage::Held { .. });
         let held = self.calls.iter().filter(|c| is_held(c));
         held.map(|c| c.allowed.token_selector()).collect()
     }
 
     /// Records that the response of a call, a 401, is held back until a refresh has ended.
-    pub(in crate::vault) fn hold(&mut self, call: CallId, generation: u64, head: String) {
+    pub(crate) fn hold(&mut self, call: CallId, generation: u64, head: String) {
         if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
             known.stage = CallStage::Held { head, generation };
         }
     }
 
-    pub(in crate::vault) fn deliver(&mut self, ctx: &mut Context, call: CallId, text: String) {
+    pub(crate) fn deliver(&mut self, ctx: &mut Context, call: CallId, text: String) {
         if self.is_without_page(call) {
             return self.closed(ctx, call);
         }
@@ -178,7 +178,7 @@ impl CallList {
         }
     }
 
-    pub(in crate::vault) fn failed(&mut self, ctx: &mut Context, call: CallId) {
+    pub(crate) fn failed(&mut self, ctx: &mut Context, call: CallId) {
         let Some(known) = self.forget(call) else {
             return;
         };
@@ -193,29 +193,29 @@ impl CallList {
     }
 
     /// Rejects a call whose response contains the token. The page does not get the rest of the response.
-    pub(in crate::vault) fn reflected(&mut self, ctx: &mut Context, call: CallId) {
+    pub(crate) fn reflected(&mut self, ctx: &mut Context, call: CallId) {
         let message = msg!("the API's response contains the access token");
         self.reject(ctx, call, &Error::new(Code::TokenReflected, message));
         ctx.drop_call(call);
     }
 
-    pub(in crate::vault) fn closed(&mut self, ctx: &mut Context, call: CallId) {
+    pub(crate) fn closed(&mut self, ctx: &mut Context, call: CallId) {
         self.forget(call);
         ctx.drop_call(call);
     }
 
-    pub(in crate::vault) fn abort(&mut self, ctx: &mut Context, port: PortId, id: RequestId) {
+    pub(crate) fn abort(&mut self, ctx: &mut Context, port: PortId, id: RequestId) {
         if let Some(known) = list::take(&mut self.calls, |c| c.port == port && c.id == id) {
             ctx.drop_call(known.call);
         }
     }
 
-    pub(in crate::vault) fn has_calls(&self, port: PortId) -> bool {
+    pub(crate) fn has_calls(&self, port: PortId) -> bool {
         self.calls.iter().any(|call| call.port == port)
     }
 
     /// Ends the calls of a page that has gone, except those with `keepalive` that have no response yet.
-    pub(in crate::vault) fn forget_port(&mut self, ctx: &mut Context, port: PortId) {
+    pub(crate) fn forget_port(&mut self, ctx: &mut Context, port: PortId) {
         for call in &mut self.calls {
             if call.port == port
                 && call.is_kept_alive
@@ -228,17 +228,17 @@ impl CallList {
     }
 
     /// Ends the calls whose page has gone.
-    pub(in crate::vault) fn end_without_page(&mut self, ctx: &mut Context) {
+    pub(crate) fn end_without_page(&mut self, ctx: &mut Context) {
         self.end(ctx, |call| call.ends_at.is_some());
     }
 
     /// Ends the calls whose page has gone too long ago.
-    pub(in crate::vault) fn expire(&mut self, ctx: &mut Context) {
+    pub(crate) fn expire(&mut self, ctx: &mut Context) {
         let now = ctx.now.monotonic;
         self.end(ctx, |call| call.ends_at.is_some_and(|at| at <= now));
     }
 
-    pub(in crate::vault) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
+    pub(crate) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
         for at in self.calls.iter().filter_map(|call| call.ends_at) {
             see(at);
         }
@@ -251,12 +251,12 @@ impl CallList {
     }
 
     /// Returns true if the page of a call has gone.
-    pub(in crate::vault) fn is_without_page(&self, call: CallId) -> bool {
+    pub(crate) fn is_without_page(&self, call: CallId) -> bool {
         let mut calls = self.calls.iter();
         calls.any(|known| known.call == call && known.ends_at.is_some())
     }
 
-    pub(in crate::vault) fn reject(&mut self, ctx: &mut Context, call: CallId, error: &Error) {
+    pub(crate) fn reject(&mut self, ctx: &mut Context, call: CallId, error: &Error) {
         if let Some(known) = self.forget(call) {
             if known.ends_at.is_none() {
                 ctx.post_error(known.port, known.id, error);
@@ -265,7 +265,7 @@ impl CallList {
         }
     }
 
-    pub(in crate::vault) fn forget(&mut self, call: CallId) -> Option<Box<Call>> {
+    pub(crate) fn forget(&mut self, call: CallId) -> Option<Box<Call>> {
         list::take(&mut self.calls, |c| c.call == call)
     }
 }

@@ -3,22 +3,22 @@
 //! The context holds the configuration, the time, the session, the connected pages and the operations in flight, and it
 //! collects the outputs. Parts take `&mut Context`. A part cannot reach another part through the context.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::{Instant, Millis, UnixMillis};
-use crate::base::entropy::Entropy;
-use crate::base::error::{Code, Error};
-use crate::base::http::{HttpRequest, Outcome};
-use crate::base::list::{self, List};
-use crate::codec::base64url;
-use crate::codec::json::Writer;
 use crate::config::Config;
-use crate::login::authorization_request::Pending;
-use crate::oauth::error_description;
-use crate::session::{self, EndReason, Session};
-use crate::vault::io::{CallId, OpId, Output, PortId, RequestId};
-use crate::vault::message::{self, message};
+use crate::io::{CallId, OpId, Output, PortId, RequestId};
+use crate::message::{self, message};
+use rules::Secret;
+use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::base::entropy::Entropy;
+use rules::base::error::{Code, Error};
+use rules::base::http::{HttpRequest, Outcome};
+use rules::base::list::{self, List};
+use rules::codec::base64url;
+use rules::codec::json::Writer;
+use rules::login::authorization_request::Pending;
+use rules::oauth::error_description;
+use rules::session::{self, EndReason, Session};
 
 /// State that all parts share. See the [module](self).
 pub(super) struct Context {

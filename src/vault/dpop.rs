@@ -6,18 +6,18 @@
 //!
 //! Revocation requests have no proof, because RFC 9449 defines proofs only for token requests and for requests to APIs.
 
-use crate::base::error::{Code, Error};
-use crate::base::http::{HttpRequest, Outcome};
-use crate::codec::url::Url;
-use crate::egress::policy::Allowed;
-use crate::login::authorization_request::Pending;
-use crate::oauth::dpop::{JTI, Nonces, ProofParams, PublicKey, UnsignedProof};
-use crate::oauth::token_endpoint::{self, Scheme, TokenResponse};
-use crate::oauth::www_authenticate;
-use crate::prelude::*;
-use crate::session::Session;
-use crate::vault::context::{Context, Purpose};
-use crate::vault::io::{OpId, Output, ResponseHead};
+use crate::context::{Context, Purpose};
+use crate::io::{OpId, Output, ResponseHead};
+use rules::base::error::{Code, Error};
+use rules::base::http::{HttpRequest, Outcome};
+use rules::codec::url::Url;
+use rules::egress::policy::Allowed;
+use rules::login::authorization_request::Pending;
+use rules::oauth::dpop::{JTI, Nonces, ProofParams, PublicKey, UnsignedProof};
+use rules::oauth::token_endpoint::{self, Scheme, TokenResponse};
+use rules::oauth::www_authenticate;
+use rules::prelude::*;
+use rules::session::Session;
 
 /// Smallest change of the known clock offset, in milliseconds, after which a token request with a refused proof is sent
 /// again.

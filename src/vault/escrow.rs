@@ -6,10 +6,10 @@
 //! [`Escrow::record_presence`]), every twenty seconds until five minutes after the last such sign, and when a page
 //! leaves. A vault that starts later gets the key from the service worker.
 
-use crate::base::clock::Millis;
 use crate::config::{Config, Persist};
-use crate::vault::context::Context;
-use crate::vault::io::Output;
+use crate::context::Context;
+use crate::io::Output;
+use rules::base::clock::Millis;
 
 /// The interval at which the key is sent to the service worker. It is short enough that the browser does not stop the
 /// service worker.

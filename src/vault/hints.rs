@@ -22,11 +22,11 @@
 //! (`Config::sign_in_channel`). Every sign-out is handled. Sign-ins, and reads of the store after a sign-out, are limited
 //! to one in each [`PAUSE`].
 
-use crate::base::clock::{Millis, UnixMillis};
-use crate::prelude::*;
-use crate::vault::context::Context;
-use crate::vault::io::{Hint, News, Output, TIME_UNIT};
-use crate::vault::message::message;
+use crate::context::Context;
+use crate::io::{Hint, News, Output, TIME_UNIT};
+use crate::message::message;
+use rules::base::clock::{Millis, UnixMillis};
+use rules::prelude::*;
 
 /// Shortest time between two sign-ins that are handled, and between two reads of the store after sign-outs.
 const PAUSE: Millis = Millis::from_secs(1);

@@ -5,17 +5,17 @@
 //! token. The salt never leaves the vault, so two fingerprints reveal nothing except that their tokens differ or are
 //! the same.
 
-use crate::Secret;
-use crate::base::clock::UnixMillis;
-use crate::base::error::Code;
-use crate::base::secret;
-use crate::codec::json::Writer;
-use crate::login::authorization_request::Pending;
-use crate::oauth::pkce;
-use crate::prelude::*;
-use crate::vault::context::Context;
-use crate::vault::io::{PortId, RequestId};
-use crate::vault::message::message;
+use crate::context::Context;
+use crate::io::{PortId, RequestId};
+use crate::message::message;
+use rules::Secret;
+use rules::base::clock::UnixMillis;
+use rules::base::error::Code;
+use rules::base::secret;
+use rules::codec::json::Writer;
+use rules::login::authorization_request::Pending;
+use rules::oauth::pkce;
+use rules::prelude::*;
 
 /// The number of hexadecimal digits of a fingerprint.
 const DIGITS: usize = 8;

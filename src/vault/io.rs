@@ -1,15 +1,15 @@
 //! Inputs and outputs of the vault.
 
-use crate::prelude::*;
 use core::fmt;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::UnixMillis;
-use crate::base::http::{HttpRequest, Outcome};
-use crate::egress::policy::Allowed;
-use crate::egress::websocket::Handshake;
-use crate::oauth::dpop::{PublicKey, UnsignedProof};
-use crate::oauth::jwks::Algorithm;
+use rules::Secret;
+use rules::base::clock::UnixMillis;
+use rules::base::http::{HttpRequest, Outcome};
+use rules::egress::policy::Allowed;
+use rules::egress::websocket::Handshake;
+use rules::oauth::dpop::{PublicKey, UnsignedProof};
+use rules::oauth::jwks::Algorithm;
 
 /// The number of a page's connection. The host assigns it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -253,7 +253,7 @@ pub enum Input<'a> {
         /// The call.
         call: CallId,
     },
-    /// The response to [`Output::Call`] contains an access token: see [`crate::egress::token_reflection`].
+    /// The response to [`Output::Call`] contains an access token: see [`rules::egress::token_reflection`].
     CallReflected {
         /// The call.
         call: CallId,
@@ -395,7 +395,7 @@ pub enum Output {
     Announce,
     /// Post the hint to all other vaults on the channel for [`News::SignedIn`]
     /// ([`Config::sign_in_channel`](crate::config::Config::sign_in_channel)), or on the one for all other news
-    /// ([`Flow::channel`](crate::config::Flow::channel)). They get [`Input::Hinted`].
+    /// ([`Flow::channel`](rules::config::Flow::channel)). They get [`Input::Hinted`].
     Hint(Hint),
     /// Stop this vault permanently, and refuse its pages with `vault_outdated`.
     Stop,

@@ -3,25 +3,26 @@
 //! navigate to.
 
 pub(super) mod callback;
+mod custom;
 pub(super) mod device;
 pub(super) mod device_stage;
 pub(super) mod in_flight;
 pub(super) mod initiated;
 pub(super) mod pushed;
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::base::clock::Millis;
-use crate::base::error::{Code, Result};
-use crate::base::list;
-use crate::login::authorization_request::{self, AuthorizationRequest, LIFETIME, LoginParams};
-use crate::oauth::dpop::PublicKey;
-use crate::session::Session;
-use crate::vault::context::Context;
-use crate::vault::dpop;
-use crate::vault::io::{OpId, PortId, RequestId};
-use crate::vault::login::in_flight::{Login, LoginStage, Logins, is_finished_elsewhere};
-use crate::vault::provider::Provider;
+use crate::context::Context;
+use crate::dpop;
+use crate::io::{OpId, PortId, RequestId};
+use crate::login::in_flight::{Login, LoginStage, Logins, is_finished_elsewhere};
+use crate::provider::Provider;
+use rules::base::clock::Millis;
+use rules::base::error::{Code, Result};
+use rules::base::list;
+use rules::login::authorization_request::{self, AuthorizationRequest, LIFETIME, LoginParams};
+use rules::oauth::dpop::PublicKey;
+use rules::session::Session;
 use zeroize::Zeroize;
 
 impl Logins {
@@ -119,7 +120,8 @@ fn authorization_request(
     ctx: &mut Context,
     params: &LoginParams,
 ) -> Result<Box<AuthorizationRequest>> {
-    let redirect_uri = params.redirect_uri(ctx.config.login.custom, &ctx.config.redirect_uri)?;
+    let redirect_uri =
+        custom::redirect_uri(params, ctx.config.login.custom, &ctx.config.redirect_uri)?;
     let mut entropy = [0; authorization_request::ENTROPY];
     ctx.entropy.fill(&mut entropy);
     let config = &ctx.config;

@@ -5,12 +5,12 @@
 //! A message of a page may be hostile. The size of a message is limited, and each member must have the expected type.
 //! Any other message is refused with `message_invalid`.
 
-use crate::base::clock::UnixMillis;
-use crate::base::error::{Code, Error, quote};
-use crate::codec::json::{Object, Value, Writer};
-use crate::login::authorization_request::LoginParams;
-use crate::prelude::*;
-use crate::vault::io::RequestId;
+use crate::io::RequestId;
+use rules::base::clock::UnixMillis;
+use rules::base::error::{Code, Error, quote};
+use rules::codec::json::{Object, Value, Writer};
+use rules::login::authorization_request::LoginParams;
+use rules::prelude::*;
 
 /// The version of the protocol.
 pub(super) const PROTOCOL: u64 = 2;

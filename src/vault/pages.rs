@@ -1,11 +1,11 @@
 //! The greeting of pages, which is the message `ready`, and the choice of a page to disconnect.
 
+use crate::call_list::CallList;
 use crate::config::Persist;
-use crate::vault::call_list::CallList;
-use crate::vault::context::Context;
-use crate::vault::hints::Hints;
-use crate::vault::io::PortId;
-use crate::vault::message::{PROTOCOL, message};
+use crate::context::Context;
+use crate::hints::Hints;
+use crate::io::PortId;
+use crate::message::{PROTOCOL, message};
 
 /// Greets a page. The page learns if there is a session, and if this vault is about to stop.
 pub(super) fn greet(ctx: &mut Context, hints: &Hints, port: PortId) {

@@ -19,15 +19,15 @@ pub(super) mod lock;
 pub(super) mod reader;
 pub(super) mod tombstone;
 
-use crate::Secret;
-use crate::base::clock::{Instant, Millis, UnixMillis};
-use crate::prelude::*;
-use crate::session::{EndReason, Session};
-use crate::vault::context::{Context, Purpose};
-use crate::vault::io::{Loaded, OpId, Output, Taken};
+use crate::context::{Context, Purpose};
+use crate::io::{Loaded, OpId, Output, Taken};
 use activity::Activity;
 use lock::Lock;
 use reader::{Reading, Stored, UnlockedReads};
+use rules::Secret;
+use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::prelude::*;
+use rules::session::{EndReason, Session};
 use tombstone::{Ended, mark_of};
 
 /// The first wait before a failed read or write of the store is repeated. The wait doubles with each failure, up to

@@ -4,16 +4,16 @@
 //! If the fetch fails, the waiting parts fail, continue without the metadata or keys, or wait for the next fetch. The
 //! next part that needs the metadata or keys starts this fetch.
 
-use crate::base::error::Result;
-use crate::base::http::Outcome;
-use crate::codec::base64url;
-use crate::codec::form::with_query;
-use crate::oauth::jwks::Jwks;
-use crate::oauth::metadata::{self, Metadata, Search};
-use crate::prelude::*;
-use crate::session::profile;
-use crate::vault::context::{Context, Purpose};
-use crate::vault::io::OpId;
+use crate::context::{Context, Purpose};
+use crate::io::OpId;
+use rules::base::error::Result;
+use rules::base::http::Outcome;
+use rules::codec::base64url;
+use rules::codec::form::with_query;
+use rules::oauth::jwks::Jwks;
+use rules::oauth::metadata::{self, Metadata, Search};
+use rules::prelude::*;
+use rules::session::profile;
 
 /// The error message, with likely reasons, if there is no response.
 const SILENT: &str = msg!("no response (is it up, and does its CORS allow this origin?)");

@@ -6,24 +6,24 @@
 //! this rule: a refresh starts only from [`RefreshStage::Idle`], and after a successor has arrived, no refresh starts
 //! before that successor has replaced the token that was sent. If no response arrives, the same token is sent again.
 
-use crate::Secret;
-use crate::base::clock::{Instant, Millis};
-use crate::base::error::{Code, Error, quote_url};
-use crate::base::http::Outcome;
-use crate::egress::policy::TokenSelector;
-use crate::oauth::id_token::{self, Occasion, Rejected};
-use crate::oauth::identity::Identity;
-use crate::oauth::refresh_policy::{self, RefreshOutcome, Schedule};
-use crate::oauth::token_endpoint::TokenSet;
-use crate::prelude::*;
-use crate::session::EndReason;
-use crate::session::provider_errors;
-use crate::vault::context::{Context, Purpose};
-use crate::vault::dpop::{self, Dpop};
-use crate::vault::io::OpId;
-use crate::vault::provider::{self, Provider};
-use crate::vault::resource_tokens::{ResourceTokens, TargetRefusal};
-use crate::vault::verification::{Next, Verification, evidence};
+use crate::context::{Context, Purpose};
+use crate::dpop::{self, Dpop};
+use crate::io::OpId;
+use crate::provider::{self, Provider};
+use crate::resource_tokens::{ResourceTokens, TargetRefusal};
+use crate::verification::{Next, Verification, evidence};
+use rules::Secret;
+use rules::base::clock::{Instant, Millis};
+use rules::base::error::{Code, Error, quote_url};
+use rules::base::http::Outcome;
+use rules::egress::policy::TokenSelector;
+use rules::oauth::id_token::{self, Occasion, Rejected};
+use rules::oauth::identity::Identity;
+use rules::oauth::refresh_policy::{self, RefreshOutcome, Schedule};
+use rules::oauth::token_endpoint::TokenSet;
+use rules::prelude::*;
+use rules::session::EndReason;
+use rules::session::provider_errors;
 
 /// The state of the refresh.
 #[derive(Default)]

@@ -6,18 +6,18 @@
 //! If the provider refuses to issue such a token, for instance with `invalid_target`, the calls that need the token
 //! fail. The vault does not request this token again for a minute. The session continues.
 
-use crate::Secret;
-use crate::base::clock::{Instant, Millis};
-use crate::base::error::{Code, Error, Result};
-use crate::base::http::HttpRequest;
 use crate::config::Config;
-use crate::egress::policy::TokenSelector;
-use crate::oauth::identity::Identity;
-use crate::oauth::refresh_policy::RefreshOutcome;
-use crate::oauth::token_endpoint::{self, TokenSet};
-use crate::prelude::*;
-use crate::session::{self, Session, Storing};
-use crate::vault::context::Context;
+use crate::context::Context;
+use rules::Secret;
+use rules::base::clock::{Instant, Millis};
+use rules::base::error::{Code, Error, Result};
+use rules::base::http::HttpRequest;
+use rules::egress::policy::TokenSelector;
+use rules::oauth::identity::Identity;
+use rules::oauth::refresh_policy::RefreshOutcome;
+use rules::oauth::token_endpoint::{self, TokenSet};
+use rules::prelude::*;
+use rules::session::{self, Session, Storing};
 
 /// The time for which a refused token is not requested again.
 const REFUSED: Millis = Millis::from_secs(60);

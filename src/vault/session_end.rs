@@ -5,15 +5,15 @@
 pub(super) mod limits;
 pub(super) mod logout;
 
-use crate::Secret;
-use crate::base::error::{Code, Error};
-use crate::prelude::*;
-use crate::session::{EndReason, Session};
-use crate::vault::api_calls::{Calls, GiveUpReason};
-use crate::vault::api_sockets;
-use crate::vault::context::Context;
-use crate::vault::io::OpId;
-use crate::vault::tokens::Tokens;
+use crate::api_calls::{Calls, GiveUpReason};
+use crate::api_sockets;
+use crate::context::Context;
+use crate::io::OpId;
+use crate::tokens::Tokens;
+use rules::Secret;
+use rules::base::error::{Code, Error};
+use rules::prelude::*;
+use rules::session::{EndReason, Session};
 
 /// A session that has ended in this vault.
 pub(super) struct Closed {

@@ -5,16 +5,16 @@
 //! If the API makes the same demand immediately after such a login, the page gets another error, which says that a
 //! further login will not help. Otherwise a page could repeat logins without end.
 
-use crate::base::clock::{Instant, Millis};
-use crate::base::error::Code;
-use crate::base::strings;
-use crate::login::authorization_request::Pending;
-use crate::oauth::www_authenticate::{self, Demand};
-use crate::prelude::*;
-use crate::vault::call_list::{Call, CallList};
-use crate::vault::context::Context;
-use crate::vault::io::{CallId, ResponseHead};
-use crate::vault::message::message;
+use crate::call_list::{Call, CallList};
+use crate::context::Context;
+use crate::io::{CallId, ResponseHead};
+use crate::message::message;
+use rules::base::clock::{Instant, Millis};
+use rules::base::error::Code;
+use rules::base::strings;
+use rules::login::authorization_request::Pending;
+use rules::oauth::www_authenticate::{self, Demand};
+use rules::prelude::*;
 
 /// The time after a login for a demand, during which the vault does not pass the same demand on to the page again.
 const FRESH: Millis = Millis::from_secs(60);

@@ -7,23 +7,23 @@
 pub(super) mod merge;
 pub(super) mod revocation;
 
-use crate::Secret;
-use crate::base::clock::Instant;
-use crate::base::error::Result;
 use crate::config::Config;
-use crate::egress::policy::TokenSelector;
-use crate::oauth::dpop::PublicKey;
-use crate::oauth::token_endpoint::TokenSet;
-use crate::prelude::*;
-use crate::session::{self, EndReason, Session, Storing};
-use crate::vault::context::{Context, Purpose};
-use crate::vault::dpop::Dpop;
-use crate::vault::io::{OpId, Output};
-use crate::vault::persistence::Persistence;
-use crate::vault::persistence::lock::Lock;
-use crate::vault::provider::Provider;
-use crate::vault::refresh::{Refresh, RefreshStart, RefreshStep, Refreshed};
-use crate::vault::tokens::revocation::Revocations;
+use crate::context::{Context, Purpose};
+use crate::dpop::Dpop;
+use crate::io::{OpId, Output};
+use crate::persistence::Persistence;
+use crate::persistence::lock::Lock;
+use crate::provider::Provider;
+use crate::refresh::{Refresh, RefreshStart, RefreshStep, Refreshed};
+use crate::tokens::revocation::Revocations;
+use rules::Secret;
+use rules::base::clock::Instant;
+use rules::base::error::Result;
+use rules::egress::policy::TokenSelector;
+use rules::oauth::dpop::PublicKey;
+use rules::oauth::token_endpoint::TokenSet;
+use rules::prelude::*;
+use rules::session::{self, EndReason, Session, Storing};
 
 /// The parts that request, store and revoke tokens. See the [module](self).
 pub(super) struct Tokens {

@@ -6,17 +6,17 @@
 //! If the provider's known keys do not include the token's key, the key may be new. The keys are then fetched again, at
 //! most once for each token.
 
-use crate::base::clock::Instant;
-use crate::base::error::{Code, Error, Result};
-use crate::oauth::id_token::{Expected, Occasion, Rejected, Unverified};
-use crate::oauth::identity::Identity;
-use crate::oauth::jwks::SelectError;
-use crate::oauth::token_endpoint::TokenSet;
-use crate::prelude::*;
-use crate::session::{named, view};
-use crate::vault::context::{Context, Purpose};
-use crate::vault::io::{OpId, Output};
-use crate::vault::provider::Provider;
+use crate::context::{Context, Purpose};
+use crate::io::{OpId, Output};
+use crate::provider::Provider;
+use rules::base::clock::Instant;
+use rules::base::error::{Code, Error, Result};
+use rules::oauth::id_token::{Expected, Occasion, Rejected, Unverified};
+use rules::oauth::identity::Identity;
+use rules::oauth::jwks::SelectError;
+use rules::oauth::token_endpoint::TokenSet;
+use rules::prelude::*;
+use rules::session::{named, view};
 
 /// The tokens of a response whose ID token is being verified.
 pub(super) struct Verification {

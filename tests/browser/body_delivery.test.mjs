@@ -7,10 +7,10 @@ import { call, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 30_000 }
 
-/** `MAX_WHOLE` of src/egress/body_delivery.rs: the length of the longest body that crosses with its head. */
+/** `MAX_WHOLE` of src/rules/egress/body_delivery.rs: the length of the longest body that crosses with its head. */
 const MAX_WHOLE = 64 * 1024
 
-/** `TIME_LIMIT_MS` of src/egress/body_delivery.rs: the time for which a head waits for the end of its body. */
+/** `TIME_LIMIT_MS` of src/rules/egress/body_delivery.rs: the time for which a head waits for the end of its body. */
 const TIME_LIMIT_MS = 30
 
 const open = []

@@ -126,7 +126,7 @@ test('every code that the package reports has advice', async () => {
     const source = await readFile(new URL(file, folder), 'utf8')
     for (const groups of source.matchAll(CODES)) {
       const code = groups.slice(1).find((group) => group)
-      assert.ok(advice[code], `${file}: ${code} is not in src/base/error.rs`)
+      assert.ok(advice[code], `${file}: ${code} is not in src/rules/base/error.rs`)
       found.add(code)
     }
   }

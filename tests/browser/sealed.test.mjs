@@ -114,7 +114,7 @@ for (const kind of KINDS) {
     const refreshes = app.ledger.refreshes().length
     await page.goto(`${app.site.origin}/`)
     await booted(page)
-    // A stored start may move to an earlier millisecond: see src/session/kept.rs.
+    // A stored start may move to an earlier millisecond: see src/rules/session/kept.rs.
     const moved = startedAt - (await session(page)).startedAt
     assert.ok(moved >= 0 && moved < 100, `${moved} ms`)
     assert.equal(await status(page, app), 200)

@@ -1,11 +1,11 @@
 //! `POST <base>/backchannel-logout` checks logout tokens against every clause of OpenID Connect Back-Channel Logout 1.0
 //! sections 2.4 to 2.6.
 
+use edge::{Reply, Request};
+use rules::Code;
+use rules::base::clock::Millis;
+use rules::codec::base64url;
 use serde_json::{Value, json};
-use strongroom::Code;
-use strongroom::base::clock::Millis;
-use strongroom::codec::base64url;
-use strongroom::edge::{Reply, Request};
 
 use crate::crypto::Pair;
 use crate::host::{APP, Host, json_of};

@@ -1,9 +1,9 @@
 //! Requests of sessions that are bound to a key of the browser (Device Bound Session Credentials): a copy of the session's
 //! cookie is useless without the bound cookie, and changes nothing.
 
+use edge::Request;
+use rules::Code;
 use serde_json::json;
-use strongroom::Code;
-use strongroom::edge::Request;
 
 use crate::browser::{Browser, Source};
 use crate::device::{

@@ -1,8 +1,8 @@
 //! The values of `session.bind`.
 
+use edge::Request;
+use rules::Code;
 use serde_json::json;
-use strongroom::Code;
-use strongroom::edge::Request;
 
 use crate::browser::Source;
 use crate::device::{

@@ -1,8 +1,8 @@
 //! The registration of a browser's key: its offer, its checks, and the response.
 
+use edge::{Effect, Entry, Reply, Request, Step};
+use rules::Code;
 use serde_json::json;
-use strongroom::Code;
-use strongroom::edge::{Effect, Entry, Reply, Request, Step};
 
 use crate::browser::Browser;
 use crate::device::{

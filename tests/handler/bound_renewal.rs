@@ -1,7 +1,7 @@
 //! The renewal of the bound cookie.
 
+use edge::Request;
 use serde_json::json;
-use strongroom::edge::Request;
 
 use crate::browser::Browser;
 use crate::device::{

@@ -1,9 +1,9 @@
 //! The second offer to register a key, for a browser that did not send the first registration: Chromium sends none after
 //! too many signatures for a site.
 
+use edge::OwnResponse;
+use rules::Code;
 use serde_json::json;
-use strongroom::Code;
-use strongroom::edge::OwnResponse;
 
 use crate::browser::Browser;
 use crate::device::{

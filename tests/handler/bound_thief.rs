@@ -1,8 +1,8 @@
 //! A thief who has a copy of a bound session's cookie, and tries more than calls: logouts, registrations and other
 //! addresses.
 
+use edge::{Effect, Request};
 use serde_json::json;
-use strongroom::edge::{Effect, Request};
 
 use crate::bound_renewal::logout_token;
 use crate::browser::{Browser, Source};

@@ -1,10 +1,10 @@
 //! Tests of `GET <base>/callback`: the authorization responses that the handler accepts, and the effect of a login on
 //! an earlier session. Each response is accepted once.
 
+use edge::{Event, OwnResponse};
+use rules::Code;
+use rules::session::EndReason;
 use serde_json::json;
-use strongroom::Code;
-use strongroom::edge::{Event, OwnResponse};
-use strongroom::session::EndReason;
 
 use crate::browser::{Browser, Source};
 use crate::host::{APP, COOKIE, Host, LOGIN_COOKIE, header, location};
@@ -17,7 +17,7 @@ fn with(url: &str, name: &str, value: Option<&str>) -> String {
         Some(value) => params.insert(name.to_owned(), value.to_owned()),
         None => params.remove(name),
     };
-    let mut form = strongroom::codec::form::Form::new();
+    let mut form = rules::codec::form::Form::new();
     for (name, value) in params {
         form.push(&name, &value);
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use rules::Code;
+use rules::codec::base64url;
 use serde_json::{Value, json};
-use strongroom::Code;
-use strongroom::codec::base64url;
 
 use crate::crypto::{self, Pair};
 use crate::host::Host;
@@ -81,7 +81,7 @@ fn invalid_client_secret_is_refused_and_hidden() {
     for secret in ["", "géheim", "a\nb", "a\u{7f}", "密"] {
         let auth = json!({ "method": "client_secret_basic", "secret": secret });
         let config = crate::host::configuration(&client("web", &auth));
-        let error = strongroom::edge::Config::parse(&config.to_string()).unwrap_err();
+        let error = edge::Config::parse(&config.to_string()).unwrap_err();
         assert!(error.message().contains("`client.auth.secret`"), "{error}");
         assert!(secret.is_empty() || !error.message().contains(secret));
     }
@@ -221,7 +221,7 @@ fn audience_of_assertions_may_be_the_token_endpoint() {
 #[test]
 fn unknown_audience_is_refused() {
     let config = crate::host::configuration(&with_key(&json!({ "audience": "both" })));
-    let error = strongroom::edge::Config::parse(&config.to_string()).unwrap_err();
+    let error = edge::Config::parse(&config.to_string()).unwrap_err();
     let message = error.message();
     assert!(message.contains("`client.auth.audience`"), "{message}");
 }

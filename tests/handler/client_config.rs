@@ -1,8 +1,8 @@
 //! Tests of the handler's documents and headers for the client in the page: the URLs of routes, the page that closes a
 //! popup, the header that marks the handler's own errors, and an API's demands for another login.
 
+use edge::{Config, Head};
 use serde_json::{Value, json};
-use strongroom::edge::{Config, Head};
 
 use crate::browser::Source;
 use crate::host::{Answered, Host, configuration, header, json_of};
@@ -103,7 +103,7 @@ fn own_errors_are_marked_by_header() {
     let mut host = Host::new();
     let response = host.call("GET", "/api/orders").own();
     assert_eq!(header(&response, "x-strongroom"), Some("login_required"));
-    let policy: Value = serde_json::from_str(&strongroom::edge::policy()).unwrap();
+    let policy: Value = serde_json::from_str(&edge::policy()).unwrap();
     let removed = policy["response"].as_str().unwrap();
     assert!(is_matched(removed, "x-strongroom"));
 }

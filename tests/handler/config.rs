@@ -1,8 +1,8 @@
 //! Tests of valid and invalid configurations, and of the errors for invalid configurations.
 
+use edge::Config;
+use rules::Code;
 use serde_json::{Value, json};
-use strongroom::Code;
-use strongroom::edge::Config;
 
 use crate::host::{KEYS, configuration};
 

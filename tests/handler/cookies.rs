@@ -1,7 +1,7 @@
 //! Tests of writing and reading cookies, and of the keys that seal them.
 
+use rules::Code;
 use serde_json::{Value, json};
-use strongroom::Code;
 
 use crate::browser::Source;
 use crate::host::{Answered, COOKIE, Host, KEYS, json_of};

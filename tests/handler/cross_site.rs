@@ -1,7 +1,7 @@
 //! Another site can make a browser send requests to the handler. The cookie in these requests must have no effect.
 
+use edge::Request;
 use serde_json::json;
-use strongroom::edge::Request;
 
 use crate::browser::Source;
 use crate::host::{APP, Host, KEYS};

@@ -6,8 +6,8 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
     UnparsedPublicKey,
 };
-use strongroom::codec::base64url;
-use strongroom::codec::json::{Object, Value};
+use rules::codec::base64url;
+use rules::codec::json::{Object, Value};
 
 fn aead(key: &[u8]) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap())

@@ -1,7 +1,7 @@
 //! A browser with a key for bound sessions (Device Bound Session Credentials), as Chromium behaves.
 
+use edge::{OwnResponse, Request};
 use serde_json::{Value, json};
-use strongroom::edge::{OwnResponse, Request};
 
 use crate::browser::{Browser, Source};
 use crate::crypto::Pair;

@@ -1,8 +1,8 @@
 //! The handler requests the provider's metadata at the URL of OpenID Connect Discovery and, without a readable document
 //! there, at the URL of RFC 8414.
 
-use strongroom::Code;
-use strongroom::base::http::HttpReply;
+use rules::Code;
+use rules::base::http::HttpReply;
 
 use crate::browser::Source;
 use crate::host::Host;

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use edge::Head;
+use rules::Code;
+use rules::codec::base64url;
+use rules::oauth::pkce;
 use serde_json::json;
-use strongroom::Code;
-use strongroom::codec::base64url;
-use strongroom::edge::Head;
-use strongroom::oauth::pkce;
 
 use crate::browser::Source;
 use crate::host::{COOKIE, Host, location};

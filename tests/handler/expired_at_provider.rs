@@ -1,7 +1,7 @@
 //! Logins that have expired at the provider, which then asks the app to send the request again, as Keycloak does.
 
+use rules::Code;
 use serde_json::json;
-use strongroom::Code;
 
 use crate::browser::Source;
 use crate::host::{COOKIE, Host, KEYS, LOGIN_COOKIE, location};

@@ -1,8 +1,8 @@
 //! If a host, a coordinator or a provider fails at any step, every request still gets a response, no secret leaks, and
 //! no session ends unnecessarily.
 
+use edge::Event;
 use serde_json::json;
-use strongroom::edge::Event;
 
 use crate::browser::Source;
 use crate::host::{Answered, COOKIE, Host, location};

@@ -2,8 +2,8 @@
 //! the handler would send a refresh token that the provider has already consumed, and the session would end.
 
 use kit::flaws::{Flaw, is_absent, of_optional_members};
+use rules::Code;
 use serde_json::json;
-use strongroom::Code;
 
 use crate::host::{COOKIE, Host, json_of};
 use crate::provider;

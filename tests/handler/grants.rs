@@ -1,8 +1,8 @@
 //! The provider may grant something else than the login requested: more scopes, or no refresh token.
 
+use edge::Event;
+use rules::Code;
 use serde_json::{Value, json};
-use strongroom::Code;
-use strongroom::edge::Event;
 
 use crate::host::{COOKIE, Host, LOGIN_COOKIE};
 

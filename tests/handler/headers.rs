@@ -1,7 +1,7 @@
 //! Tests of the policy that tells a host which headers to forward.
 
+use edge::policy;
 use serde_json::{Value, json};
-use strongroom::edge::policy;
 
 use crate::host::Host;
 use crate::request_headers::{CREDENTIALS, FIXED, HANDLERS_OWN, TRUSTED, alternatives, is_matched};

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde_json::{Value, json};
-use strongroom::base::clock::{Instant, Millis};
-use strongroom::base::http::Outcome;
-use strongroom::edge::{
+use edge::{
     Config, Effect, Entry, Event, Forward, Handler, Head, OwnResponse, Reply, Request, Response,
     Step, TaskId,
 };
-use strongroom::{Code, Secret};
+use rules::base::clock::{Instant, Millis};
+use rules::base::http::Outcome;
+use rules::{Code, Secret};
+use serde_json::{Value, json};
 
 use crate::browser::{Browser, Source};
 use crate::crypto::{self, Pair};

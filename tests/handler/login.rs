@@ -1,11 +1,11 @@
 //! Tests of `GET <base>/login`: the authorization request, the login cookie, and the pages to which a login may return.
 
+use rules::Code;
+use rules::base::clock::Millis;
+use rules::codec::base64url;
+use rules::codec::url::Url;
+use rules::oauth::pkce;
 use serde_json::{Value, json};
-use strongroom::Code;
-use strongroom::base::clock::Millis;
-use strongroom::codec::base64url;
-use strongroom::codec::url::Url;
-use strongroom::oauth::pkce;
 
 use crate::browser::Source;
 use crate::host::{APP, Host, LOGIN_COOKIE, header, location};
@@ -51,7 +51,7 @@ const ELSEWHERE: &[&str] = &[
 ];
 
 fn login(return_to: &str) -> String {
-    let mut form = strongroom::codec::form::Form::new();
+    let mut form = rules::codec::form::Form::new();
     form.push("returnTo", return_to);
     ["/auth/login?", &form.finish()].concat()
 }
@@ -248,7 +248,7 @@ fn login_options_are_sent_to_the_provider() {
         ("acr_values", "mfa"),
         ("max_age", "5"),
     ];
-    let mut form = strongroom::codec::form::Form::new();
+    let mut form = rules::codec::form::Form::new();
     for (name, value) in options {
         form.push(name, value);
     }
@@ -488,7 +488,7 @@ fn metadata_fetch_is_retried() {
     host.provider.replies.extend([(path, None), (path, None)]);
     let response = host.go("/auth/login", Source::App).own();
     assert_eq!(response.status, 503);
-    assert_eq!(host.faults(), [strongroom::Code::ProviderUnavailable]);
+    assert_eq!(host.faults(), [rules::Code::ProviderUnavailable]);
     host.sign_in();
 }
 

@@ -5,10 +5,10 @@ use crate::browser::Source;
 use crate::callback::refreshed_to;
 use crate::host::{APP, COOKIE, Host, location};
 use crate::provider::{self, ISSUER};
+use edge::{OwnResponse, Request};
+use rules::base::error::Code;
+use rules::codec::form::Form;
 use serde_json::{Value, json};
-use strongroom::base::error::Code;
-use strongroom::codec::form::Form;
-use strongroom::edge::{OwnResponse, Request};
 
 const OUTSIDE: [Source; 2] = [Source::CrossSite, Source::Browser];
 

@@ -1,9 +1,9 @@
 //! The host name of a session's login, for handlers without `origin`.
 
+use edge::session::Session;
+use edge::{Event, Request};
+use rules::Code;
 use serde_json::{Value, json};
-use strongroom::Code;
-use strongroom::edge::session::Session;
-use strongroom::edge::{Event, Request};
 
 use crate::host::{APP, COOKIE, Host, json_of};
 

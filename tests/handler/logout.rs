@@ -1,11 +1,11 @@
 //! Tests of `POST <base>/logout`, and of the redirect to the provider's own logout.
 
+use edge::Event;
+use edge::session::Session;
+use rules::codec::base64url;
+use rules::session::EndReason;
+use rules::{Code, Secret};
 use serde_json::json;
-use strongroom::codec::base64url;
-use strongroom::edge::Event;
-use strongroom::edge::session::Session;
-use strongroom::session::EndReason;
-use strongroom::{Code, Secret};
 
 use crate::browser::Source;
 use crate::host::{COOKIE, Host, header, json_of, location};

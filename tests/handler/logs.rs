@@ -1,9 +1,9 @@
 //! The operator learns from the log why a session ended, once and without a flood of lines.
 
+use edge::Event;
+use rules::Code;
+use rules::session::EndReason;
 use serde_json::json;
-use strongroom::Code;
-use strongroom::edge::Event;
-use strongroom::session::EndReason;
 
 use crate::browser::Source;
 use crate::host::{COOKIE, Host, json_of};

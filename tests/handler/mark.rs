@@ -1,8 +1,8 @@
 //! After a login that began outside the app, no redirect leads to a route with a token. Only the user's click does.
 
+use edge::OwnResponse;
+use rules::codec::form::Form;
 use serde_json::{Value, json};
-use strongroom::codec::form::Form;
-use strongroom::edge::OwnResponse;
 
 use crate::browser::{Browser, Source};
 use crate::callback::refreshed_to;

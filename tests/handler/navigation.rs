@@ -3,9 +3,9 @@
 use crate::browser::Source;
 use crate::callback::refreshed_to;
 use crate::host::{Answered, COOKIE, Host, KEYS, header, location};
+use edge::OwnResponse;
+use rules::codec::form::encoded;
 use serde_json::{Value, json};
-use strongroom::codec::form::encoded;
-use strongroom::edge::OwnResponse;
 
 #[test]
 fn navigation_without_session_leads_through_login() {

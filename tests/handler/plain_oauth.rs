@@ -1,8 +1,8 @@
 //! Servers without OpenID Connect: the option `identity`.
 
+use edge::Config;
+use rules::Code;
 use serde_json::{Value, json};
-use strongroom::Code;
-use strongroom::edge::Config;
 
 use crate::browser::Source;
 use crate::host::{Answered, COOKIE, Host, configuration, json_of, location};

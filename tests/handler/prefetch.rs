@@ -1,7 +1,7 @@
 //! A browser may request an address before the user opens it (`Sec-Purpose`): by speculation rules, or while the user
 //! types.
 
-use strongroom::edge::Request;
+use edge::Request;
 
 use crate::browser::Source;
 use crate::host::{Answered, Host, LOGIN_COOKIE, location};

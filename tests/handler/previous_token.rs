@@ -1,7 +1,7 @@
 //! Tests of the search for the previous access token, which APIs may still accept after a refresh.
 
+use edge::Head;
 use serde_json::{Value, json};
-use strongroom::edge::Head;
 
 use crate::host::{Answered, Host};
 

@@ -1,10 +1,10 @@
 //! Servers without OpenID Connect: a profile address says who the user is.
 
+use edge::Config;
 use kit::proof;
+use rules::Code;
+use rules::base::http::HttpReply;
 use serde_json::{Value, json};
-use strongroom::Code;
-use strongroom::base::http::HttpReply;
-use strongroom::edge::Config;
 
 use crate::browser::Source;
 use crate::host::{Host, configuration};

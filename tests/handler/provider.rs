@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use strongroom::Secret;
-use strongroom::base::http::{HttpReply, HttpRequest};
-use strongroom::codec::form;
+use rules::Secret;
+use rules::base::http::{HttpReply, HttpRequest};
+use rules::codec::form;
 
 use crate::crypto::Pair;
 pub(crate) use kit::reply::json;

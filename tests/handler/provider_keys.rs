@@ -1,7 +1,7 @@
 //! Tests of the provider's signing keys: when the handler fetches them again.
 
-use strongroom::Code;
-use strongroom::edge::{Effect, TaskId};
+use edge::{Effect, TaskId};
+use rules::Code;
 
 use crate::browser::Source;
 use crate::crypto::Pair;

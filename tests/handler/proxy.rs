@@ -1,12 +1,12 @@
 //! Requests that the handler forwards to an upstream: their destination and headers, and the parts of the response that
 //! reach the page.
 
+use edge::{Config, Effect, Handler, Head, Reply, Response, Step};
+use rules::Code;
+use rules::base::clock::Millis;
+use rules::codec::url::Url;
+use rules::egress::policy::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL};
 use serde_json::json;
-use strongroom::Code;
-use strongroom::base::clock::Millis;
-use strongroom::codec::url::Url;
-use strongroom::edge::{Config, Effect, Handler, Head, Reply, Response, Step};
-use strongroom::egress::policy::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL};
 
 use crate::browser::Source;
 use crate::host::{APP, Answered, Host, configuration, header};

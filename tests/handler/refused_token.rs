@@ -1,7 +1,7 @@
 //! An upstream that refuses an access token: the session is refreshed, and the request is repeated if its body is still
 //! there.
 
-use strongroom::edge::{Head, Request};
+use edge::{Head, Request};
 
 use crate::host::Host;
 use crate::proxy::head;

@@ -1,9 +1,9 @@
 //! A login needs the provider's metadata and keys, and with `userInfo` the user's claims. If one of these requests fails
 //! for a reason that may be over in a moment, it is repeated once. The code is exchanged once.
 
+use rules::Code;
+use rules::base::http::HttpReply;
 use serde_json::json;
-use strongroom::Code;
-use strongroom::base::http::HttpReply;
 
 use crate::host::{COOKIE, Host};
 use crate::provider::{self, ISSUER};

@@ -1,9 +1,9 @@
 //! A service worker of the app stands between the browser and the handler. It passes navigations on
 //! (`Sec-Fetch-Mode: navigate` with `Sec-Fetch-Dest: empty`), or sends other requests in their place.
 
+use edge::{OwnResponse, Request};
+use rules::Code;
 use serde_json::json;
-use strongroom::Code;
-use strongroom::edge::{OwnResponse, Request};
 
 use crate::browser::Source;
 use crate::callback::refreshed_to;

@@ -1,12 +1,12 @@
 //! Tests of sessions: the data that `GET <base>/session` returns to a page, the end of a session, rejected refreshes,
 //! and changes of the option `session.storage`.
 
+use edge::Event;
+use rules::Code;
+use rules::base::clock::Millis;
+use rules::base::http::HttpReply;
+use rules::session::EndReason;
 use serde_json::{Value, json};
-use strongroom::Code;
-use strongroom::base::clock::Millis;
-use strongroom::base::http::HttpReply;
-use strongroom::edge::Event;
-use strongroom::session::EndReason;
 
 use crate::browser::Source;
 use crate::host::{COOKIE, Host, KEYS, header, json_of, location};

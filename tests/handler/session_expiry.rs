@@ -1,10 +1,10 @@
 //! The provider may state when a session ends at the latest, by `session_expiry` in an ID token (IPSIE).
 
+use edge::Event;
+use edge::session::Session;
+use rules::Code;
+use rules::base::clock::Millis;
 use serde_json::{Value, json};
-use strongroom::Code;
-use strongroom::base::clock::Millis;
-use strongroom::edge::Event;
-use strongroom::edge::session::Session;
 
 use crate::host::{COOKIE, Host, json_of};
 

@@ -1,8 +1,8 @@
 //! Tests of sessions in the coordinator's store, to which other isolates write at the same time.
 
+use edge::Reply;
+use rules::Code;
 use serde_json::{Value, json};
-use strongroom::Code;
-use strongroom::edge::Reply;
 
 use crate::browser::Source;
 use crate::host::{Answered, COOKIE, Host};

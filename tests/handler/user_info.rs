@@ -1,7 +1,7 @@
 //! Claims from the provider's UserInfo endpoint (OIDC Core 5.3).
 
+use rules::Code;
 use serde_json::{Value, json};
-use strongroom::Code;
 
 use crate::browser::Source;
 use crate::host::{Host, location};

@@ -2,13 +2,13 @@
 //! be accepted or rejected. A parser with quadratic time would not finish a megabyte. libFuzzer, which builds such
 //! input by itself, has a timeout of ten seconds.
 
-use crate::targets::ALL;
-use strongroom::base::http::MAX_BODY;
-use strongroom::codec::base64url;
-use strongroom::codec::json::{MAX_DEPTH, MAX_MEMBERS, Value};
-use strongroom::oauth::jwks::{self, Jwks};
-use strongroom::oauth::jwt::{self, Jwt, Malformed};
-use strongroom::oauth::metadata;
+use rules::base::http::MAX_BODY;
+use rules::codec::base64url;
+use rules::codec::json::{MAX_DEPTH, MAX_MEMBERS, Value};
+use rules::oauth::jwks::{self, Jwks};
+use rules::oauth::jwt::{self, Jwt, Malformed};
+use rules::oauth::metadata;
+use targets::ALL;
 
 /// The strings from which the inputs are built by repetition.
 const PIECES: &[&str] = &[

@@ -10,11 +10,6 @@ mod extremes;
 mod mutation;
 mod reflection;
 mod replies;
-#[allow(
-    unreachable_pub,
-    reason = "the same file is a module of the library in `fuzz`"
-)]
-mod targets;
 mod tokens;
 
 use kit::dice::Dice;

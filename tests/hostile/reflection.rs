@@ -3,8 +3,8 @@
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use kit::dice::Dice;
-use strongroom::codec::base64url;
-use strongroom::egress::token_reflection::{Guard, SHORTEST};
+use rules::codec::base64url;
+use rules::egress::token_reflection::{Guard, SHORTEST};
 
 /// The strings that precede a token.
 const BEFORE: &[&str] = &["", "{\"sent\":\"", "say: ", "<p>", "x: Bearer "];

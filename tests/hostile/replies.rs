@@ -1,10 +1,10 @@
 //! Responses of the token endpoint that violate RFC 6749 section 5.1 or 5.2. Most are rejected, and some are accepted
 //! because providers send them.
 
-use strongroom::Secret;
-use strongroom::base::clock::Millis;
-use strongroom::base::http::HttpReply;
-use strongroom::oauth::token_endpoint::{
+use rules::Secret;
+use rules::base::clock::Millis;
+use rules::base::http::HttpReply;
+use rules::oauth::token_endpoint::{
     self, DEFAULT_LIFETIME, MAX_LIFETIME, Scheme, TokenResponse, UNLIMITED,
 };
 

@@ -8,11 +8,11 @@ use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING,
     EcdsaKeyPair, KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
-use strongroom::codec::base64url;
-use strongroom::codec::json::{Object, Value};
-use strongroom::oauth::id_token::{Expected, Occasion, Unverified};
-use strongroom::oauth::jwks::{Algorithm, Jwks};
-use strongroom::{Error, Secret};
+use rules::codec::base64url;
+use rules::codec::json::{Object, Value};
+use rules::oauth::id_token::{Expected, Occasion, Unverified};
+use rules::oauth::jwks::{Algorithm, Jwks};
+use rules::{Error, Secret};
 
 const HEADER: &str = r#"{"alg":"ES256","kid":"ec"}"#;
 const CLAIMS: &str = r#"{"iss":"https://id.example.com","sub":"joe","aud":"spa","exp":1800000300,"iat":1800000000,"nonce":"n"}"#;

@@ -2,8 +2,8 @@
 //! a refresh token twice, as far as `docs/edge-clocks.md` promises.
 
 use crate::{both_storages, expired, served, took};
-use kit::isolates::provider::Endpoint;
-use kit::isolates::{Fault, Setup, Site, World};
+use kit_isolates::provider::Endpoint;
+use kit_isolates::{Fault, Setup, Site, World};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 

@@ -3,8 +3,8 @@
 //! old cookie as a thief's copy.
 
 use crate::{expired, served};
-use kit::isolates::provider::Endpoint;
-use kit::isolates::{COOKIE, Fault, Setup, Site, World};
+use kit_isolates::provider::Endpoint;
+use kit_isolates::{COOKIE, Fault, Setup, Site, World};
 
 /// Runs a refresh whose new cookie never reaches the browser.
 fn lost_refresh(world: &mut World, browser: usize, isolate: usize) {

@@ -1,8 +1,8 @@
 //! The end of a session has a valid cause, reaches every isolate, and is reported once.
 
 use crate::{both_storages, expired, served, took};
-use kit::isolates::provider::Endpoint;
-use kit::isolates::{COOKIE, Fault, Setup, Site, VisitId, World};
+use kit_isolates::provider::Endpoint;
+use kit_isolates::{COOKIE, Fault, Setup, Site, VisitId, World};
 
 /// Returns the reason for the session's end from the response to a request, or `None` if the response has no reason.
 fn ended(world: &World, visit: VisitId) -> Option<&str> {

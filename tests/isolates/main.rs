@@ -17,7 +17,7 @@ mod recovery;
 mod rotation;
 mod storage;
 
-use kit::isolates::{Setup, VisitId, World};
+use kit_isolates::{Setup, VisitId, World};
 
 /// Returns two setups with this many isolates: one with sessions in cookies, and one with sessions in the store.
 fn both_storages(isolates: usize) -> [Setup; 2] {

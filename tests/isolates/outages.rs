@@ -2,8 +2,8 @@
 //! is logged out.
 
 use crate::{both_storages, expired, served, took};
-use kit::isolates::provider::Endpoint;
-use kit::isolates::{COOKIE, Fault, Setup, Site, World};
+use kit_isolates::provider::Endpoint;
+use kit_isolates::{COOKIE, Fault, Setup, Site, World};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 

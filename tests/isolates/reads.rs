@@ -1,7 +1,7 @@
 //! Parallel requests of a session share one read of its record.
 
 use crate::{both_storages, served, took};
-use kit::isolates::{BOUND, Fault, Setup, Site, VisitId, World};
+use kit_isolates::{BOUND, Fault, Setup, Site, VisitId, World};
 
 /// Returns the number of reads that the coordinator got since the story began.
 fn reads(world: &mut World) -> usize {

@@ -2,8 +2,8 @@
 //! over a refresh, or the provider has rejected a refresh token.
 
 use crate::{both_storages, expired, served, took};
-use kit::isolates::provider::Endpoint;
-use kit::isolates::{COOKIE, Fault, Setup, Site, VisitId, World};
+use kit_isolates::provider::Endpoint;
+use kit_isolates::{COOKIE, Fault, Setup, Site, VisitId, World};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 

@@ -1,8 +1,8 @@
 //! All isolates share one refresh: only one isolate sends the refresh token, and the others get the new tokens.
 
 use crate::{both_storages, expired, served, took};
-use kit::isolates::provider::Endpoint;
-use kit::isolates::{Fault, Purpose, Setup, Site, World};
+use kit_isolates::provider::Endpoint;
+use kit_isolates::{Fault, Purpose, Setup, Site, World};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 

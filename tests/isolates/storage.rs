@@ -1,7 +1,7 @@
 //! A rolling deployment changes `session.storage`: processes with both values serve the same sessions.
 
 use crate::{both_storages, served};
-use kit::isolates::{COOKIE, Fault, Setup, Site, World};
+use kit_isolates::{COOKIE, Fault, Setup, Site, World};
 
 /// Creates a world in which Alice is signed in, and in which isolate 1 was then replaced by an isolate with the other
 /// storage.

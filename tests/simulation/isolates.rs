@@ -9,9 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::Lives;
 use kit::dice::Dice;
-use kit::isolates::invariants::Invariant;
-use kit::isolates::watch::{Loss, SKEW};
-use kit::isolates::{COOKIE, Purpose, REPLACED, RETIRED, Setup, State, VisitId, World};
+use kit_isolates::invariants::Invariant;
+use kit_isolates::watch::{Loss, SKEW};
+use kit_isolates::{COOKIE, Purpose, REPLACED, RETIRED, Setup, State, VisitId, World};
 
 /// Milliseconds after the faults within which every wait ends: an intent expires, a `Retry-After` passes, and a pause
 /// after a rejection ends.

@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use strongroom::base::clock::Millis;
-use strongroom::vault::PortId;
+use rules::base::clock::Millis;
+use vault::PortId;
 
 use crate::tally::Tally;
 use kit::dice::Dice;

@@ -92,8 +92,8 @@ test('every place that a recipe names exists', async () => {
 
 test('control: a place that does not exist is reported', async () => {
   const row =
-    '| `codes!` in `src/base/error.rs`, `ALL` and `neither` in `src/base/error.rs`, `src/none.rs`, `src/vault.rs: nor` |'
-  assert.deepEqual(await lost(row), ['src/none.rs', 'src/vault.rs: nor', 'src/base/error.rs: neither'])
+    '| `codes!` in `src/rules/base/error.rs`, `ALL` and `neither` in `src/rules/base/error.rs`, `src/none.rs`, `src/vault/lib.rs: nor` |'
+  assert.deepEqual(await lost(row), ['src/none.rs', 'src/vault/lib.rs: nor', 'src/rules/base/error.rs: neither'])
 })
 
 test('no journey enters a file twice', async () => {
@@ -109,11 +109,11 @@ test('no journey enters a file twice', async () => {
 
 test('control: a missing file or name is reported', async () => {
   const picture = '```mermaid\nflowchart LR\n  a["a<br>src/vault<br>src/nowhere"]\n```\n'
-  const row = '| `src/vault.rs` | `poll`, `nothing` | see `src/vault.rs: neither` and `src/none.rs` |'
+  const row = '| `src/vault/lib.rs` | `poll`, `nothing` | see `src/vault/lib.rs: neither` and `src/none.rs` |'
   assert.deepEqual(await missing(picture + row), [
     'src/none.rs',
     'src/nowhere',
-    'src/vault.rs: neither',
-    'src/vault.rs: nothing',
+    'src/vault/lib.rs: neither',
+    'src/vault/lib.rs: nothing',
   ])
 })

@@ -1,6 +1,7 @@
-// Checks that the folders of `src` and `pkg/src` depend only on what the floor plan in ARCHITECTURE.md allows, that only
-// the floors named there read secrets or touch the platform, and that the parts of the vault and of the token handler
-// depend only on the parts below them in the lists of `src/vault.rs` and `src/edge.rs`.
+// Checks what the compiler cannot: that the crates of `src`, the modules of `src/rules` and the folders of `pkg/src`
+// depend only on what the floor plan in ARCHITECTURE.md allows, that only the floors named there read secrets or touch
+// the platform, and that the parts of the vault and of the token handler depend only on the parts below them in the lists
+// of `src/vault/lib.rs` and `src/edge/lib.rs`.
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { posix } from 'node:path'
@@ -14,16 +15,23 @@ const rows = async (row) => {
   return new Map([...text.matchAll(row)].map(([, first, second]) => [first, second]))
 }
 
-/** Resolves with the folders of `src` in the floor plan, each with the folders that it may depend on. */
-const plan = () => rows(/^\| `src\/(\w+)` \|.*\| (.+) \|$/gm)
+/** Resolves with the modules of the crate `rules` in the floor plan, each with the modules that it may depend on. */
+const modules = () => rows(/^\| `src\/rules\/(\w+)` \|.*\| (.+) \|$/gm)
 
-/** Resolves with the sources of a folder: `src/<folder>.rs` and the files below `src/<folder>`. */
-const sources = async (folder) => {
-  const below = await readdir(new URL(`src/${folder}`, root), { recursive: true })
-  const files = below.filter((file) => file.endsWith('.rs')).map((file) => `src/${folder}/${file}`)
-  return Promise.all(
-    [`src/${folder}.rs`, ...files].map(async (file) => [file, await readFile(new URL(file, root), 'utf8')]),
-  )
+/** Resolves with the other crates of `src` in the floor plan, each with the crates that it may depend on. */
+const crates = () => rows(/^\| `src\/((?!rules\/)[\w/]+)` \|.*\| (.+) \|$/gm)
+
+/** Resolves with the sources of a floor: of a module of the crate `rules`, or of another crate. */
+const sources = async (floor) => {
+  const isModule = (await modules()).has(floor)
+  const folder = isModule ? `src/rules/${floor}` : `src/${floor}`
+  const below = await readdir(new URL(folder, root), { recursive: true })
+  const files = below
+    .filter((file) => file.endsWith('.rs'))
+    .map((file) => `${folder}/${file}`)
+    .filter((file) => floor === 'edge/module' || !file.startsWith('src/edge/module/'))
+  if (isModule) files.push(`${folder}.rs`)
+  return Promise.all(files.map(async (file) => [file, await readFile(new URL(file, root), 'utf8')]))
 }
 
 /** Returns a source without its comments, its tests, and the visibility of its items. */
@@ -47,67 +55,102 @@ const withoutGroups = (code) => {
 
 /** Returns the paths in the code of a file that begin with `crate`, `self` or `super`, from the crate's root. */
 const pathsOf = (file, source) => {
-  const module = file.replace(/^src\/|\.rs$/g, '').split('/')
+  const module = file.replace(/^src\/(rules|vault|edge\/module|edge|browser|wasm)\/|\/?lib\.rs$|\.rs$/g, '')
+  const place = module.split('/').filter(Boolean)
   const paths = withoutGroups(codeOf(source)).match(/\b(?:crate|self|super)::(?:\w+::)*[\w*]*/g) ?? []
   return paths.map((path) => {
     const names = path.split('::')
     const rest = names.filter((name) => /^(?!(?:crate|self|super)$)\w/.test(name))
     if (names[0] === 'crate') return rest
     const ups = names.filter((name) => name === 'super').length
-    return [...module.slice(0, module.length - ups), ...rest]
+    return [...place.slice(0, place.length - ups), ...rest]
   })
 }
 
 /** Returns the modules of the crate's root that a file names, without its comments and tests. */
 const imported = (file, source) => pathsOf(file, source).flatMap(([first]) => first ?? [])
 
-/** Returns the folders that a file uses against the plan. */
-const forbidden = (folders, file, source) => {
-  const [, folder] = /^src\/(\w+)/.exec(file)
-  const allowed = folders.get(folder).match(/`\w+`/g) ?? []
+/** Returns the modules of the crate `rules` that a file of it uses against the plan. */
+const forbidden = (plan, file, source) => {
+  const [, module] = /^src\/rules\/(\w+)/.exec(file)
+  const allowed = plan.get(module).match(/`\w+`/g) ?? []
   return imported(file, source).filter(
-    (name) => folders.has(name) && name !== folder && !allowed.includes(`\`${name}\``),
+    (name) => plan.has(name) && name !== module && !allowed.includes(`\`${name}\``),
   )
 }
 
-test('each folder depends on the folders that the floor plan allows', async () => {
-  const folders = await plan()
-  assert.ok(folders.size > 9)
+test('each module of the rules depends on the modules that the floor plan allows', async () => {
+  const plan = await modules()
+  assert.ok(plan.size > 6)
   let count = 0
-  for (const [folder, allowed] of folders) {
-    if (allowed === 'anything') continue
-    for (const [file, source] of await sources(folder)) {
-      assert.deepEqual(forbidden(folders, file, source), [], file)
+  for (const module of plan.keys()) {
+    for (const [file, source] of await sources(module)) {
+      assert.deepEqual(forbidden(plan, file, source), [], file)
       count += imported(file, source).length
     }
   }
-  assert.ok(count > 500)
+  assert.ok(count > 300)
 })
 
 test('control: an import against the plan is found', async () => {
-  const folders = await plan()
-  const found = (source) => forbidden(folders, 'src/oauth/jwt.rs', source)
-  assert.deepEqual(found('use crate::base::strings;\nuse crate::config::Config;'), ['config'])
+  const plan = await modules()
+  const found = (source) => forbidden(plan, 'src/rules/oauth/jwt.rs', source)
+  assert.deepEqual(found('use crate::base::strings;\nuse crate::config::Flow;'), ['config'])
   assert.deepEqual(found('use crate::{Error, session::Session};'), ['session'])
-  assert.deepEqual(found('fn a(config: &crate::config::Config) {}'), ['config'])
-  assert.deepEqual(found('use super::super::config::Config;\nuse super::jwks;'), ['config'])
-  assert.deepEqual(found('// crate::vault\n#[cfg(test)]\nmod tests {\n    use crate::config::Config;\n}'), [])
+  assert.deepEqual(found('fn a(flow: &crate::config::Flow) {}'), ['config'])
+  assert.deepEqual(found('use super::super::config::Flow;\nuse super::jwks;'), ['config'])
+  assert.deepEqual(found('// crate::session\n#[cfg(test)]\nmod tests {\n    use crate::config::Flow;\n}'), [])
+})
+
+/** Returns the crates of this repository among the dependencies in a manifest, without those of tests. */
+const dependencies = (manifest) => {
+  const sections = manifest
+    .split(/^(?=\[)/m)
+    .filter((section) => /^\[(?:target\..*\.)?dependencies\]/.test(section))
+  const names = sections.flatMap((section) => [...section.matchAll(/^(\w+)(?:\.workspace| = )/gm)])
+  return names
+    .map(([, name]) => name)
+    .filter((name) => ['edge', 'kit', 'rules', 'vault', 'wasm'].includes(name))
+}
+
+test('each crate depends on the crates that the floor plan allows', async () => {
+  const plan = await crates()
+  assert.deepEqual([...plan.keys()], ['vault', 'edge', 'wasm', 'browser', 'edge/module'])
+  for (const [crate, allowed] of [...plan, ['rules', 'nothing']]) {
+    const manifest = await readFile(new URL(`src/${crate}/Cargo.toml`, root), 'utf8')
+    const names = [...allowed.matchAll(/`(\w+)`/g)].map(([, name]) => name)
+    assert.deepEqual(dependencies(manifest).toSorted(), names.toSorted(), crate)
+  }
+})
+
+test('control: a dependency of a crate is found', () => {
+  const manifest = (line) => `[package]\nname = "a"\n\n[dependencies]\nurl.workspace = true\n${line}\n`
+  assert.deepEqual(dependencies(manifest('edge.workspace = true')), ['edge'])
+  assert.deepEqual(dependencies(manifest('edge = { path = "../edge" }')), ['edge'])
+  assert.deepEqual(dependencies(manifest("[target.'cfg(unix)'.dependencies]\nvault.workspace = true")), [
+    'vault',
+  ])
+  assert.deepEqual(dependencies(manifest('[dev-dependencies]\nkit.workspace = true')), [])
 })
 
 test('the floor plan has no cycle', async () => {
-  const folders = await plan()
-  const above = new Set()
-  for (const [folder, allowed] of folders) {
-    for (const [, name] of allowed.matchAll(/`(\w+)`/g)) assert.ok(above.has(name), `${folder} uses ${name}`)
-    above.add(folder)
+  for (const [plan, below] of [
+    [await modules(), []],
+    [await crates(), ['rules']],
+  ]) {
+    const above = new Set(below)
+    for (const [floor, allowed] of plan) {
+      for (const [, name] of allowed.matchAll(/`(\w+)`/g)) assert.ok(above.has(name), `${floor} uses ${name}`)
+      above.add(floor)
+    }
   }
 })
 
 /** What the platform offers to Rust: the standard library, JavaScript, and random numbers. */
-const PLATFORM = /\b(?:std|getrandom|js_sys|web_sys|wasm_bindgen)::|\bentropy::fill\b|\bextern "C"/g
+const PLATFORM = /\b(?:std|getrandom|js_sys|web_sys|wasm_bindgen|wasm)::|\bextern "C"|\bwasm32::/g
 
 /** The files of floors below the hosts that may use the platform, each with the start of what it may use. */
-const EXCEPTIONS = { 'src/base/entropy.rs': 'getrandom::', 'src/codec/url.rs': 'web_sys::' }
+const EXCEPTIONS = { 'src/rules/codec/url.rs': 'web_sys::' }
 
 /** Returns the uses of the platform in a file below the hosts, except those that the file may have. */
 const platformUses = (file, source) => {
@@ -118,12 +161,12 @@ const platformUses = (file, source) => {
 const exposes = (source) => /\bexpose\b/.test(codeOf(source).replace('pub fn expose(', ''))
 
 test('only the floors that may read secrets or touch the platform do so', async () => {
-  const reads = await rows(/^\| (`\w+`(?:, `\w+`)*) \| (yes|no)\b.*\|.*\|$/gm)
-  const touches = await rows(/^\| (`\w+`(?:, `\w+`)*) \| (?:yes|no)\b.*\| (yes|no)\b.*\|$/gm)
-  const named = [...touches.keys()].flatMap((floors) => floors.match(/\w+/g))
-  assert.deepEqual(named.toSorted(), [...(await plan()).keys()].toSorted())
+  const reads = await rows(/^\| (`[\w/]+`(?:, `[\w/]+`)*) \| (yes|no)\b.*\|.*\|$/gm)
+  const touches = await rows(/^\| (`[\w/]+`(?:, `[\w/]+`)*) \| (?:yes|no)\b.*\| (yes|no)\b.*\|$/gm)
+  const named = [...touches.keys()].flatMap((floors) => floors.match(/[\w/]+/g))
+  assert.deepEqual(named.toSorted(), [...(await modules()).keys(), ...(await crates()).keys()].toSorted())
   for (const floors of touches.keys()) {
-    for (const floor of floors.match(/\w+/g)) {
+    for (const floor of floors.match(/[\w/]+/g)) {
       const files = await sources(floor)
       const reading = files.filter(([, source]) => exposes(source)).map(([file]) => file)
       if (reads.get(floors) === 'no') assert.deepEqual(reading, [])
@@ -136,14 +179,13 @@ test('only the floors that may read secrets or touch the platform do so', async 
 })
 
 test('control: a clock, a random number and a read secret are found', () => {
-  const found = (source, file = 'src/oauth/jwt.rs') => platformUses(file, source)
+  const found = (source, file = 'src/rules/oauth/jwt.rs') => platformUses(file, source)
   assert.deepEqual(found('fn now() -> f64 {\n    js_sys::Date::now()\n}'), ['js_sys::'])
   assert.deepEqual(found('use std::time::Instant;'), ['std::'])
-  assert.deepEqual(found('use crate::base::entropy;\nfn f() { entropy::fill(&mut [0]) }'), ['entropy::fill'])
-  assert.deepEqual(found('use crate::base::{clock, entropy::{Entropy, fill}};'), ['entropy::fill'])
+  assert.deepEqual(found('fn f() { wasm::fill_random(&mut [0]) }'), ['wasm::'])
   assert.deepEqual(found('fn f() { getrandom::fill(&mut [0]) }'), ['getrandom::'])
-  assert.deepEqual(found('fn f() { getrandom::fill(&mut [0]) }', 'src/base/entropy.rs'), [])
-  assert.deepEqual(found('js_sys::Date::now()', 'src/codec/url.rs'), ['js_sys::'])
+  assert.deepEqual(found('web_sys::Url::new(text)', 'src/rules/codec/url.rs'), [])
+  assert.deepEqual(found('js_sys::Date::now()', 'src/rules/codec/url.rs'), ['js_sys::'])
   assert.deepEqual(found('// std::time\n#[cfg(test)]\nmod tests {\n    use std::time::Instant;\n}'), [])
   assert.ok(exposes('fn f(token: &Secret) { g(token.expose()) }'))
   assert.ok(exposes('token.map(Secret::expose)'))
@@ -200,7 +242,7 @@ test('control: an import against the plan is found in pkg/src', async () => {
   assert.deepEqual(found("import { a } from '../page/connect.js'", 'headers/index.ts'), ['page/connect'])
 })
 
-/** The folders whose parts have an order: the list in the documentation of `src/<folder>.rs`, from top to bottom. */
+/** The crates whose parts have an order: the list in the documentation of `lib.rs`, from top to bottom. */
 const ORDERED = ['vault', 'edge']
 
 /** Returns the parts in the list of a module's documentation, in order. */
@@ -212,28 +254,29 @@ const listed = (source) => {
 }
 
 /**
- * Returns what a file of a part uses of its folder although it is not below the part: parts above, and items of the
- * folder's own file.
+ * Returns what a file of a part uses of its crate although it is not below the part: parts above, and items of the
+ * crate's root.
  */
 const upwards = (order, file, source) => {
-  const [, folder, part] = /^src\/(\w+)\/(\w+)/.exec(file)
+  const [, part] = /^src\/\w+\/(\w+)/.exec(file)
   const below = order.slice(order.indexOf(part))
   return pathsOf(file, source)
-    .filter(([first]) => first === folder)
-    .map(([, name = folder]) => name)
+    .map(([name = 'crate']) => name)
     .filter((name) => !below.includes(name))
 }
 
 for (const folder of ORDERED) {
   test(`each part of src/${folder} uses only parts below it`, async () => {
-    const [[, own], ...files] = await sources(folder)
+    const all = await sources(folder)
+    const [, own] = all.find(([file]) => file === `src/${folder}/lib.rs`)
+    const files = all.filter(([file]) => file !== `src/${folder}/lib.rs`)
     const order = listed(own)
-    const modules = [...codeOf(own).matchAll(/^(?:pub )?mod (\w+);/gm)].map(([, name]) => name)
-    assert.deepEqual(order.toSorted(), modules.toSorted(), 'the list is complete')
+    const parts = [...codeOf(own).matchAll(/^(?:pub )?mod (\w+);/gm)].map(([, name]) => name)
+    assert.deepEqual(order.toSorted(), parts.toSorted(), 'the list is complete')
     let count = 0
     for (const [file, source] of files) {
       assert.deepEqual(upwards(order, file, source), [], file)
-      count += pathsOf(file, source).filter(([first]) => first === folder).length
+      count += pathsOf(file, source).length
     }
     assert.ok(count > 100)
   })
@@ -247,21 +290,21 @@ test('the list of parts is read in its order', () => {
 test('control: a use of a part above, or of the file above all parts, is found', () => {
   const found = (source, file = 'src/edge/c.rs') => upwards(['a', 'b', 'c', 'd'], file, source)
   const below = 'src/edge/c/e.rs'
-  assert.deepEqual(found('use crate::edge::b::B;\nuse crate::edge::d::D;\nuse crate::edge::c::C;'), ['b'])
-  assert.deepEqual(found('use crate::{base::clock, edge::{a, d::{self, b}}};'), ['a'])
-  assert.deepEqual(found('use crate::edge::{\n    b::B,\n    d,\n};'), ['b'])
-  assert.deepEqual(found('fn f(b: &crate::edge::b::B) {}'), ['b'])
+  assert.deepEqual(found('use crate::b::B;\nuse crate::d::D;\nuse crate::c::C;'), ['b'])
+  assert.deepEqual(found('use crate::{c::C, a, d::{self, b}};'), ['a'])
+  assert.deepEqual(found('use crate::{\n    b::B,\n    d,\n};'), ['b'])
+  assert.deepEqual(found('fn f(b: &crate::b::B) {}'), ['b'])
   assert.deepEqual(found('use super::b;\npub(super) use self::e::E;'), ['b'])
   assert.deepEqual(found('use super::super::b;\nuse super::C;', below), ['b'])
   assert.deepEqual(found('use super::{C, super::{a, d}};', below), ['a'])
-  assert.deepEqual(found('use crate::edge::Handler;\nuse crate::edge::*;'), ['Handler', 'edge'])
-  assert.deepEqual(found('use crate::edge;\nuse super::*;'), ['edge', 'edge'])
+  assert.deepEqual(found('use crate::Handler;\nuse crate::*;'), ['Handler', 'crate'])
+  assert.deepEqual(found('use super::*;'), ['crate'])
   assert.deepEqual(found('#[cfg(test)]\nmod tests {\n    f();\n}\n\nuse super::a;'), ['a'])
 })
 
 test('control: doc links, tests and visibility are not uses', () => {
   const found = (source) => upwards(['a', 'b'], 'src/edge/b.rs', source)
-  assert.deepEqual(found('/// See [`a`](crate::edge::a) and [`super::a::f`].\nfn f() {}'), [])
-  assert.deepEqual(found('#[cfg(test)]\nmod tests {\n    use crate::edge::a;\n}\n'), [])
-  assert.deepEqual(found('#[cfg(test)]\nuse super::a;\npub(in crate::edge) struct B;'), [])
+  assert.deepEqual(found('/// See [`a`](crate::a) and [`super::a::f`].\nfn f() {}'), [])
+  assert.deepEqual(found('#[cfg(test)]\nmod tests {\n    use crate::a;\n}\n'), [])
+  assert.deepEqual(found('#[cfg(test)]\nuse super::a;\npub(crate) struct B;'), [])
 })

@@ -70,9 +70,9 @@ const options = async () => {
   return (await Promise.all(names)).flat()
 }
 
-/** Resolves with the codes in src/base/error.rs. */
+/** Resolves with the codes in src/rules/base/error.rs. */
 const codes = async () =>
-  [...(await read('src/base/error.rs')).matchAll(/^ {4}\w+ = "(\w+)", "/gm)].map(([, code]) => code)
+  [...(await read('src/rules/base/error.rs')).matchAll(/^ {4}\w+ = "(\w+)", "/gm)].map(([, code]) => code)
 
 for (const [document, names, least] of [
   ['docs/errors.md', codes, 60],
@@ -96,12 +96,12 @@ for (const [document, names, least] of [
   })
 }
 
-/** The core's lists of option names in src/config/options.rs, and the interfaces with the same names. */
+/** The core's lists of option names in src/vault/config/options.rs, and the interfaces with the same names. */
 const LISTS = { VAULT: 'VaultConfig', SESSION: 'SessionLimits', RULE: 'ApiRule' }
 
 for (const [list, name] of Object.entries(LISTS)) {
   test(`${name} has every option of the core`, async () => {
-    const source = await read('src/config/options.rs')
+    const source = await read('src/vault/config/options.rs')
     const [, entries] = new RegExp(`^ {4}${list} ".*?" \\{(.*?)^ {4}\\}`, 'ms').exec(source)
     const known = [...entries.matchAll(/^ {8}"(\w+)"/gm)].map(([, option]) => option)
     const described = interfaceMembers(await read('pkg/src/worker/config.ts'), name).map(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kit::world::{Fetch, REFRESH, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const ACTIVE: &str = r#"{"t":"active"}"#;
 

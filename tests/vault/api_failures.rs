@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use strongroom::vault::PortId;
+use vault::PortId;
 
 use kit::world::{Fetch, World};
 

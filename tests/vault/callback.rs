@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use strongroom::codec::form;
-use strongroom::codec::json::{Object, Value};
+use rules::codec::form;
+use rules::codec::json::{Object, Value};
 
 use kit::world::provider::{ISSUER, REDIRECT_URI, params, response_url};
 use kit::world::{
     DISCOVERY, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, PageResponse, REFRESH_STAGES, REVOKE,
     Request, World,
 };
-use strongroom::vault::PortId;
+use vault::PortId;
 
 /// Flaws of an ID token that the vault finds only once the signature was checked.
 const REFUSED_AFTER_ITS_SIGNATURE: &[fn() -> Flaw] = &[

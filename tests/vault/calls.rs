@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use strongroom::egress::token_reflection::Scope;
+use rules::egress::token_reflection::Scope;
 
 use kit::request_headers::{CREDENTIALS, FIXED, TRUSTED};
 use kit::world::provider::BASE;
 use kit::world::{
     API, Endpoint, Event, Fault, Fetch, Kind, PageResponse, REFRESH, REFRESH_STAGES, Request, World,
 };
-use strongroom::vault::PortId;
+use vault::PortId;
 
 #[test]
 fn without_session_call_asks_for_login() {
@@ -379,7 +379,7 @@ fn refuses_ranges_where_bodies_are_searched() {
 /// Returns the tokens for which the response to the last call was searched.
 fn searched(world: &World) -> Vec<&str> {
     let searched = &world.seen_by_api.last().unwrap().searched;
-    searched.iter().map(strongroom::Secret::expose).collect()
+    searched.iter().map(rules::Secret::expose).collect()
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What tests of claims share: members of a response, the claims that a page sees, and a login that the profile fails.
 
 use kit::world::World;
-use strongroom::codec::json::{Object, Value};
-use strongroom::vault::PortId;
+use rules::codec::json::{Object, Value};
+use vault::PortId;
 
 pub(crate) fn object(json: &str) -> Object {
     Value::parse(json).unwrap().as_object().unwrap().clone()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::keeping::two_vaults_with;
 use kit::world::{REFRESH, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const HOUR: i64 = 3600;
 const MINUTE: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 
 use kit::world::provider::params;
 use kit::world::{EXCHANGE, Endpoint, Fault, PageResponse, Request, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const PRIVATE: &str = "com.example.app:/callback";
 const EXTENSION: &str = "https://abcdef.chromiumapp.org/callback";

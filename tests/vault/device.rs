@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kit::world::{Endpoint, Fault, Kind, PageResponse, REVOKE, Request, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const ASK: Kind = Kind::Provider(Endpoint::AskDevice);
 const POLL: Kind = Kind::Provider(Endpoint::PollDevice);

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use strongroom::vault::{Body, PortId};
+use vault::{Body, PortId};
 
 use kit::world::api::OTHER_API;
 use kit::world::dpop::{Checker, Proof};
@@ -79,9 +79,7 @@ fn login_calls_and_refresh_share_one_key() {
     proofs.extend(shown_to_api(&mut world));
     assert_eq!(proofs.len(), 4);
     assert!(proofs.iter().all(|proof| proof.jkt == proofs[0].jkt));
-    let scheme = |request: &strongroom::vault::ApiRequest| {
-        request.authorization.expose().starts_with("DPoP ")
-    };
+    let scheme = |request: &vault::ApiRequest| request.authorization.expose().starts_with("DPoP ");
     assert!(world.seen_by_api.iter().all(scheme));
 }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use kit::world::{Endpoint, Fetch, Kind, REFRESH, REFRESH_STAGES, REVOKE, World};
-use strongroom::base::clock::Millis;
-use strongroom::codec::json::Value;
-use strongroom::vault::PortId;
+use rules::base::clock::Millis;
+use rules::codec::json::Value;
+use vault::PortId;
 
 const IDLE: Duration = Duration::from_secs(1800);
 const ABSOLUTE: Duration = Duration::from_secs(43_200);

@@ -2,7 +2,7 @@
 
 use kit::world::provider::{params, response_url};
 use kit::world::{PageResponse, Request, SEALED, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const EXPIRED: [(&str, &str); 2] = [
     ("error", "temporarily_unavailable"),

@@ -7,7 +7,7 @@ use kit::flaws::{is_absent, of_optional_members};
 use kit::world::{
     API, Endpoint, Fault, Flaw, PageResponse, REFRESH, Request, SEALED, STORAGES, World,
 };
-use strongroom::vault::PortId;
+use vault::PortId;
 
 /// The flaws of optional members, the type of tokens in another case, and a response with status 201.
 fn flaws() -> impl Iterator<Item = Fault> {

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use strongroom::codec::base64url;
-use strongroom::oauth::pkce;
+use rules::codec::base64url;
+use rules::oauth::pkce;
 
 use kit::world::provider::{CLIENT_ID, ISSUER, REDIRECT_URI};
 use kit::world::{EXCHANGE, PageResponse, Request, World};

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use strongroom::base::clock::Millis;
-use strongroom::codec::json::Value;
-use strongroom::config::Config;
-use strongroom::vault::{Hint, News, PortId};
+use rules::base::clock::Millis;
+use rules::codec::json::Value;
+use vault::config::Config;
+use vault::{Hint, News, PortId};
 
 use kit::world::{
     EXCHANGE, Kind, PageResponse, REFRESH, REVOKE, SEALED, STORAGES, World, configuration,

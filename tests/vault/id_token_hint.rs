@@ -2,7 +2,7 @@
 
 use kit::world::provider::params;
 use kit::world::{REVOKE, Request, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const HINTED: &str = r#"{"idTokenHint": true}"#;
 const PROVIDER_LOGOUT: &str = r#""t":"logout","provider":true"#;

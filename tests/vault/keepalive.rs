@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kit::world::{Fetch, Kind, REFRESH, Request, World};
-use strongroom::vault::{Body, PortId};
+use vault::{Body, PortId};
 
 const BEACON: Fetch<'_> = Fetch {
     url: "https://api.example.com/v1/orders",

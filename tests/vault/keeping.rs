@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use strongroom::vault::{Loaded, PortId};
+use vault::{Loaded, PortId};
 
 use kit::world::{Endpoint, Fault, KEYS, Kind, PageResponse, REFRESH, REVOKE, Request, World};
 

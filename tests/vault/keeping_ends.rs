@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::keeping::{SEALED, two_vaults_with};
 use kit::world::{Kind, REVOKE, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

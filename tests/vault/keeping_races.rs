@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use strongroom::vault::{Input, PortId};
+use vault::{Input, PortId};
 
 use super::keeping::{SEALED, head, two_vaults_with};
 use kit::world::{
     DISCOVERY, EXCHANGE, Endpoint, Fault, Fetch, Kind, PageResponse, REFRESH, REVOKE, World,
 };
-use strongroom::codec::json::Value;
+use rules::codec::json::Value;
 
 const LONG: &str = r#"{"session":{"persist":"sealed","idle":7200,"absolute":7200}}"#;
 
@@ -178,10 +178,10 @@ fn slow_store_delays_the_idle_end() {
     world.advance(secs(5));
     // The vault of `page` reaches the idle limit, and its read of the store is slow.
     world.hold(&[Kind::Load]);
-    world.pass(strongroom::base::clock::Millis::from_secs(6));
-    world.timer_fires(strongroom::base::clock::Millis::ZERO);
+    world.pass(rules::base::clock::Millis::from_secs(6));
+    world.timer_fires(rules::base::clock::Millis::ZERO);
     world.wake_unanswered();
-    world.pass(strongroom::base::clock::Millis::from_secs(4));
+    world.pass(rules::base::clock::Millis::from_secs(4));
     world.wake_unanswered();
     world.release();
     world.advance(secs(1));
@@ -208,8 +208,8 @@ fn no_busy_loop_in_doubt() {
 fn login_resolves_doubt_about_former_session() {
     let (mut world, page) = World::signed_in_with(SEALED);
     world.hold(&[Kind::Load]);
-    world.pass(strongroom::base::clock::Millis::from_secs(1801));
-    world.timer_fires(strongroom::base::clock::Millis::ZERO);
+    world.pass(rules::base::clock::Millis::from_secs(1801));
+    world.timer_fires(rules::base::clock::Millis::ZERO);
     world.sign_in(page);
     let call = world.fetch(page, "/orders");
     world.answer_all();
@@ -221,7 +221,7 @@ fn clock_set_back_after_a_restore() {
     let (mut world, _) = World::signed_in_with(LONG);
     world.advance(secs(7000));
     world.restart();
-    world.now.monotonic = strongroom::base::clock::Millis((1 << 40) + 1000); // like the clock of a new worker
+    world.now.monotonic = rules::base::clock::Millis((1 << 40) + 1000); // like the clock of a new worker
     let page = world.open();
     world.answer_all();
     world.set_clock_by(-7000);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::keeping::{SEALED, head, two_vaults_with};
 use kit::world::{Kind, REFRESH, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -1,7 +1,7 @@
 //! Tests of malformed messages, and of the limits on the number and size of a page's messages. The vault rejects or
 //! ignores a message that breaks a rule.
 
-use strongroom::vault::{Body, PortId, RequestId};
+use vault::{Body, PortId, RequestId};
 
 use kit::world::{Fetch, Kind, REFRESH, Request, World, fetch_members};
 

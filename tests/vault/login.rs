@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kit::world::provider::params;
 use kit::world::{DISCOVERY, Endpoint, Fault, Flaw, Kind, PageResponse, Request, World};
-use strongroom::codec::json::Value;
+use rules::codec::json::Value;
 
 #[test]
 fn login_by_redirect_sends_page_to_provider() {

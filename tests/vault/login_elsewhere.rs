@@ -2,8 +2,8 @@
 //! login leads.
 
 use kit::world::{PageResponse, World};
-use strongroom::codec::form::Form;
-use strongroom::vault::PortId;
+use rules::codec::form::Form;
+use vault::PortId;
 
 const CONFIG: &str = r#"{"initiateLoginUri": "/start"}"#;
 const START: &str = "https://app.example.com/start";

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use strongroom::codec::json::Value;
+use rules::codec::json::Value;
 
 use kit::world::provider::{ISSUER, params};
 use kit::world::{
     DISCOVERY, EXCHANGE, Endpoint, Fault, KEYS, Kind, PageResponse, REFRESH, REFRESH_STAGES,
     REVOKE, SEALED, STORAGES, World,
 };
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const PROVIDER_LOGOUT: &str = r#""t":"logout","provider":true"#;
 

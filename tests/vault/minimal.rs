@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kit::world::{Endpoint, Fault, Kind, PageResponse, World};
-use strongroom::vault::Input;
+use rules::config::identity;
+use vault::Input;
 
 use crate::claims::{claims, object};
 
 /// What a page tries, and the outcome without and with an option. An outcome is an error code, the status of a call, or
 /// the kind of the response.
 struct Row {
-    /// The option, as in `src/config/options.rs`.
+    /// The option, as in `src/vault/config/options.rs`.
     option: &'static str,
     /// The members of the page's message.
     message: &'static str,
@@ -306,7 +307,7 @@ fn minimal_configuration_shows_no_more_of_a_session() {
 
 /// Returns the names of all options, with their paths.
 fn all_options() -> BTreeSet<String> {
-    let source = include_str!("../../src/config/options.rs");
+    let source = include_str!("../../src/vault/config/options.rs");
     let (_, lists) = source.split_once("\noptions! {").unwrap();
     let mut path = "";
     let mut names = BTreeSet::new();
@@ -317,6 +318,11 @@ fn all_options() -> BTreeSet<String> {
             _ => {}
         }
     }
+    names.extend(
+        identity::OPTIONS
+            .iter()
+            .map(|name| ["identity.", name].concat()),
+    );
     names
 }
 

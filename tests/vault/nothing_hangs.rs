@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kit::world::ledger::Ledger;
 use kit::world::{Kind, REFRESH_STAGES, Request, World};
-use strongroom::vault::{PortId, RequestId};
+use vault::{PortId, RequestId};
 
 const ONE: Request = Request {
     port: PortId(1),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kit::world::provider::Refusing;
 use kit::world::{Endpoint, Fault, Fetch, REFRESH, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)

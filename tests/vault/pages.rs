@@ -2,7 +2,7 @@
 //! with a call in flight are spared, unless all pages have one.
 
 use kit::world::{Kind, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 /// Creates a vault that serves as many pages as it can, with a signed-in user.
 fn full() -> (World, Vec<PortId>) {

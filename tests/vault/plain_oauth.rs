@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kit::world::{Endpoint, Fault, World};
-use strongroom::Code;
-use strongroom::vault::PortId;
+use rules::Code;
+use vault::PortId;
 
 use crate::claims::{claims, object};
 

@@ -1,7 +1,7 @@
 //! The vault uses the provider's time if a response contains it, unless the response may be old.
 
 use kit::world::{Endpoint, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const TWO_HOURS: i64 = 7_200_000;
 

@@ -2,7 +2,7 @@
 //! this, and the provider's own words are never shown.
 
 use kit::world::{Endpoint, Fault, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const ASKED: &str = r#"{"reasons":true}"#;
 

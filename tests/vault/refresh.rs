@@ -2,16 +2,16 @@
 //! releases the waiting calls and tells the pages, in this order. These tests also cover the claims that the new ID
 //! token may change.
 
-use strongroom::base::digest::sha256;
-use strongroom::codec::json::{Object, Value};
-use strongroom::vault::Entropy;
+use rules::base::digest::sha256;
+use rules::codec::json::{Object, Value};
+use vault::Entropy;
 
 use kit::dice::Dice;
 use kit::world::{
     Endpoint, Event, Fault, Flaw, KEYS, Kind, PageResponse, REFRESH, REVOKE, Request, SEALED,
     STORAGES, World,
 };
-use strongroom::vault::PortId;
+use vault::PortId;
 
 fn call(world: &mut World, page: PortId) -> Request {
     let call = world.fetch(page, "/orders");

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use kit::world::{INSPECTED, REFRESH, SEALED, STORAGES, World};
-use strongroom::codec::json::{Object, Value};
-use strongroom::vault::PortId;
+use rules::codec::json::{Object, Value};
+use vault::PortId;
 
 const LIFETIME: u64 = 900;
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kit::world::{Endpoint, Fault, REFRESH, REVOKE, Request, STORAGES, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const PASSING: &[Fault] = &[
     Fault::LostBefore,

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use strongroom::codec::json::{Object, Value};
+use rules::codec::json::{Object, Value};
 
 use kit::dice::Dice;
 use kit::world::api::OTHER_API;
@@ -12,7 +12,7 @@ use kit::world::{
     API, Endpoint, Event, Fault, Fetch, Flaw, Kind, PageResponse, REFRESH, REVOKE, Request, World,
     params,
 };
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const ORDERS: &str = "https://api.example.com/";
 const BILLS: &str = "urn:bills";
@@ -88,7 +88,7 @@ fn authorization_request_names_all_resources() {
     let page = world.open();
     let url = world.begin_login(page, "redirect");
     let (_, query) = url.split_once('?').unwrap();
-    let named: Vec<_> = strongroom::codec::form::parse(query)
+    let named: Vec<_> = rules::codec::form::parse(query)
         .unwrap()
         .into_iter()
         .filter(|(name, _)| name == "resource")

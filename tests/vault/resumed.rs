@@ -2,7 +2,7 @@
 
 use crate::keeping::SEALED;
 use kit::world::World;
-use strongroom::vault::PortId;
+use vault::PortId;
 
 /// Returns the place where the vault found the session, from the response to `hello`. Returns `None` if the response
 /// has no such place.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kit::world::provider::{params, response_url};
 use kit::world::witness::Witness;
 use kit::world::{Endpoint, Fault, Flaw, INSPECTED, PageResponse, SEALED, STORAGES, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const FAULTS: &[Fault] = &[
     Fault::Echo,
@@ -166,7 +166,7 @@ fn planted_secret_is_found_in_any_encoding() {
     assert!(!caught(|witness, _| witness.told(&message("harmless"))));
     assert!(caught(|witness, secret| witness.told(&message(secret))));
     assert!(caught(|witness, secret| {
-        let text = strongroom::codec::base64url::encode(["x", secret, "y"].concat().as_bytes());
+        let text = rules::codec::base64url::encode(["x", secret, "y"].concat().as_bytes());
         witness.told(&message(&text));
     }));
     assert!(caught(|witness, secret| {

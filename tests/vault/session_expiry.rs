@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kit::world::{Flaw, World};
-use strongroom::codec::json::Value;
-use strongroom::vault::PortId;
+use rules::codec::json::Value;
+use vault::PortId;
 
 const HOUR: u64 = 3600;
 

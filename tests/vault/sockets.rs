@@ -7,7 +7,7 @@ use kit::world::page::PageResponse;
 use kit::world::provider::{Endpoint, Fault};
 use kit::world::sockets::{protocols, token_in};
 use kit::world::{Kind, REFRESH, Request, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const LIVE: &str = "wss://api.example.com/v1/live";
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kit::world::provider::params;
 use kit::world::{Fetch, Kind, REFRESH, Request, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const RULE: &str = r#"{"apis":[{"url":"https://api.example.com/v1/","methods":["GET","POST"],"stepUp":true}],
     "loginScopes":["orders:write"]}"#;

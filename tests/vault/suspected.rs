@@ -8,7 +8,7 @@ use std::time::Duration;
 use kit::world::api::OTHER_API;
 use kit::world::provider::Refusing;
 use kit::world::{DISCOVERY, Endpoint, Fault, Fetch, PROBE, REFRESH, Request, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 const READABLE: [Refusing; 3] = [
     Refusing::Empty,

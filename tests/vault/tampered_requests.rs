@@ -3,7 +3,7 @@
 
 use kit::world::provider::params;
 use kit::world::{EXCHANGE, REVOKE, World};
-use strongroom::vault::PortId;
+use vault::PortId;
 
 /// Granted scopes in a token response. The login asked only for `openid profile offline_access`.
 const WIDER: &str = "openid profile offline_access orders admin";

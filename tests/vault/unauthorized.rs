@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use strongroom::vault::{Body, PortId};
+use vault::{Body, PortId};
 
 use kit::world::{API, Endpoint, Fault, Fetch, Kind, REFRESH, Request, World};
 

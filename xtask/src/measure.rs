@@ -53,7 +53,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         test_names(&everything),
         code_lines(&everything, "src/"),
         code_lines(&everything, "xtask/"),
-        feature_lines(&sources),
         methods(&sources),
         forbidden(&texts),
     ];
@@ -170,30 +169,15 @@ fn code_lines(sources: &[Source], folder: &str) -> Row {
     )
 }
 
-fn feature_lines(sources: &[&Source]) -> Row {
-    let mut places: Vec<_> = sources
-        .iter()
-        .filter(|source| source.feature_lines > 0)
-        .map(|source| (source.feature_lines, &source.path))
-        .collect();
-    places.sort_by(|one, other| other.cmp(one));
-    let count: usize = places.iter().map(|(count, _)| count).sum();
-    (
-        "lines of src/ with a Cargo feature".into(),
-        count.to_string(),
-        ranked(&places),
-    )
-}
-
 /// Returns a line for each file with its number.
 fn ranked(places: &[(usize, &String)]) -> Vec<String> {
     let line = |(count, path): &(usize, &String)| format!("{count:>4} {path}");
     places.iter().map(line).collect()
 }
 
-/// Returns the module tree of a file: `src/vault/login.rs` and `src/vault.rs` are in `vault`.
-fn tree(path: &str) -> &str {
-    let path = path.trim_start_matches("src/");
+/// Returns the floor of a file, such as `vault` for `src/vault/login.rs`, and `oauth` for `src/rules/oauth/jwt.rs`.
+fn floor(path: &str) -> &str {
+    let path = path.trim_start_matches("src/").trim_start_matches("rules/");
     path.split('/')
         .next()
         .unwrap_or(path)
@@ -205,7 +189,7 @@ fn methods(sources: &[&Source]) -> Row {
     for source in sources {
         for (name, method) in &source.methods {
             methods
-                .entry((tree(&source.path), name))
+                .entry((floor(&source.path), name))
                 .or_default()
                 .insert(method);
         }
@@ -216,7 +200,7 @@ fn methods(sources: &[&Source]) -> Row {
     let list = |least: usize| {
         let chosen = counts.iter().filter(|(_, count)| *count > least);
         chosen
-            .map(|((tree, name), count)| format!("{tree}::{name} {count}"))
+            .map(|((floor, name), count)| format!("{floor}::{name} {count}"))
             .collect::<Vec<_>>()
     };
     let value = format!(

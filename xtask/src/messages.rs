@@ -1,4 +1,4 @@
-//! Keeps the texts of messages out of the compiled core (see `src/base/messages.rs`). The core contains a code for each
+//! Keeps the texts of messages out of the compiled core (see `src/rules/base/messages.rs`). The core contains a code for each
 //! message, and the messages are written to `pkg/glue/messages.js`.
 
 use crate::paths::{at, files_below, root};
@@ -94,7 +94,7 @@ pub(crate) fn hashes(texts: &[String]) -> String {
         .collect()
 }
 
-/// Returns the FNV-1a hash of a message. `src/base/messages.rs` computes the same hash at compile time.
+/// Returns the FNV-1a hash of a message. `src/rules/base/messages.rs` computes the same hash at compile time.
 fn hash(text: &str) -> u32 {
     text.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)

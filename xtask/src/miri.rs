@@ -1,4 +1,4 @@
-//! `cargo xtask miri`: runs the tests of the allocator under Miri, which detects undefined behavior in unsafe code.
+//! `cargo xtask miri`: runs the tests of the crate `wasm` under Miri, which detects undefined behavior in unsafe code.
 //!
 //! Miri is a part of nightly toolchains only. The project is built with a stable toolchain, so this command is not a
 //! part of `cargo xtask test`, and it installs nothing.
@@ -9,9 +9,6 @@ use std::path::Path;
 
 /// The toolchain that has Miri.
 const TOOLCHAIN: &str = "nightly";
-
-/// The module whose tests run. It contains the only unsafe code that is compiled for native targets.
-const TESTS: &str = "base::zeroing_alloc";
 
 /// Runs the tests. Fails if Miri is not installed.
 pub(crate) fn run() -> Result<()> {
@@ -29,5 +26,5 @@ pub(crate) fn run() -> Result<()> {
              `rustup toolchain install {TOOLCHAIN} --component miri,rust-src`"
         );
     }
-    cargo(&["miri", "test", "--package", "strongroom", "--lib", TESTS]).run()
+    cargo(&["miri", "test", "--package", "strongroom-wasm", "--lib"]).run()
 }

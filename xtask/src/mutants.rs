@@ -40,7 +40,7 @@ const GOAL: usize = 90;
 /// The arguments of the command.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Files to mutate, such as src/oauth/jwt.rs or jwt.rs. A folder stands for all files below it. Default: all files.
+    /// Files to mutate, such as src/rules/oauth/jwt.rs or jwt.rs. A folder stands for all files below it. Default: all files.
     files: Vec<String>,
     /// Only mutants whose names contain this text.
     #[arg(long)]

@@ -8,17 +8,14 @@ use std::sync::LazyLock;
 /// The environment variable that names another root, such as a copy of the sources that is built for comparison.
 pub(crate) const ROOT: &str = "STRONGROOM_ROOT";
 
-/// The files and folders of tests and benches that the package's manifest names. A copy of the package needs them,
-/// because Cargo refuses a manifest whose targets do not exist.
-pub(crate) const TARGETS_OF_THE_MANIFEST: [&str; 8] = [
-    "benches/native.rs",
-    "tests/what_is_covered.rs",
+/// The members of the workspace that native tests need. A copy of the workspace that is built for tests has no others.
+pub(crate) const TESTED: [&str; 6] = [
+    "src/edge",
+    "src/rules",
+    "src/vault",
+    "tests",
     "tests/kit",
-    "tests/simulation",
-    "tests/handler",
-    "tests/hostile",
-    "tests/isolates",
-    "tests/providers.rs",
+    "tests/kit/isolates",
 ];
 
 /// Folders whose files are installed or built.
@@ -66,6 +63,19 @@ pub(crate) fn files_below(base: &Path, folder: &str) -> Result<Vec<String>> {
         }
     }
     files.sort_by(|one, other| Path::new(one).cmp(Path::new(other)));
+    Ok(files)
+}
+
+/// Returns the files of the members of [`TESTED`] outside `src`, and the files that their manifests name.
+pub(crate) fn files_of_tests() -> Result<Vec<String>> {
+    let data = ["tests/hostile/seeds", "tests/providers", "tests/vectors"];
+    let mut files = files_below(root(), "tests")?;
+    files.retain(|file| {
+        file.ends_with(".rs")
+            || file.ends_with("/Cargo.toml")
+            || data.iter().any(|folder| file.starts_with(folder))
+    });
+    files.push("benches/native.rs".to_owned());
     Ok(files)
 }
 

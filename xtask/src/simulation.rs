@@ -2,7 +2,7 @@
 //! which one rule of the core at a time can be broken. One build of this copy contains all broken rules.
 
 use crate::controls;
-use crate::paths::{TARGETS_OF_THE_MANIFEST, at, files_below, root, target, write_if_changed};
+use crate::paths::{TESTED, at, files_below, files_of_tests, root, target, write_if_changed};
 use crate::process::{Process, cargo, program};
 use crate::progress::{Output, step};
 use crate::variants::{VARIANTS, Variant};
@@ -181,8 +181,9 @@ fn check_markers() -> Result<()> {
 }
 
 fn simulation() -> Process {
-    let target = ["--profile", "simulation", "--test", "simulation"];
-    cargo().args(["test", "--quiet"]).args(target)
+    cargo()
+        .args(["test", "--quiet", "--package", "strongroom-tests"])
+        .args(["--profile", "simulation", "--test", "simulation"])
 }
 
 /// Builds a simulation, and returns the path of the program.
@@ -211,18 +212,12 @@ fn broken(copy: &Path) -> Process {
 fn write_copy(copy: &Path) -> Result<()> {
     let mut files = files_below(root(), "src")?;
     files.extend(["Cargo.toml", "Cargo.lock"].map(str::to_owned));
-    for target in TARGETS_OF_THE_MANIFEST {
-        if at(target).is_dir() {
-            files.extend(files_below(root(), target)?);
-        } else {
-            files.push(target.to_owned());
-        }
-    }
+    files.extend(files_of_tests()?);
     for file in &files {
         let text = altered(file, &fs::read_to_string(at(file))?)?;
         write_if_changed(&copy.join(file), &text)?;
     }
-    let switch = "src/broken.rs".to_owned();
+    let switch = "src/rules/broken.rs".to_owned();
     write_if_changed(&copy.join(&switch), &SWITCH.replace("VARIABLE", VARIABLE))?;
     files.push(switch);
     remove_others(copy, &files)
@@ -241,23 +236,16 @@ pub(crate) fn remove_others(copy: &Path, wanted: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Returns the content that the file `name` of the package has in the copy.
+/// Returns the content that the file `name` of the workspace has in the copy.
 fn altered(name: &str, text: &str) -> Result<String> {
     if name == "Cargo.toml" {
-        return other_version(name, &alone(text)?);
+        return other_version(name, &for_tests(text)?);
     }
-    if name == "tests/kit/Cargo.toml" {
-        return other_version(name, text);
-    }
-    let Some(file) = name.strip_prefix("src/") else {
+    if !(name.starts_with("src/") && name.ends_with(".rs")) {
         return Ok(text.to_owned());
-    };
-    let mut text = text.to_owned();
-    if file == "lib.rs" {
-        let modules = "extern crate alloc;\npub mod broken;";
-        text = replaced(name, &text, "extern crate alloc;", modules)?;
     }
-    let switch = |control: &str| format!("crate::broken::is({control:?})");
+    let text = with_switch(name, text, "pub mod broken;")?;
+    let switch = |control: &str| format!("{}::broken::is({control:?})", rules_in(name));
     let breaks = |control: &str| {
         let variant = VARIANTS.iter().find(|variant| variant.control == control);
         variant.map(|variant| variant.breaks)
@@ -265,10 +253,31 @@ fn altered(name: &str, text: &str) -> Result<String> {
     controls::broken(&text, switch, breaks).with_context(|| format!("{name} could not be broken"))
 }
 
-/// Returns the package's manifest for a copy that has only `tests/kit` as another member of the workspace.
-pub(crate) fn alone(manifest: &str) -> Result<String> {
-    let members = "members = [\"fuzz\", \"tests/kit\", \"xtask\"]";
-    replaced("Cargo.toml", manifest, members, "members = [\"tests/kit\"]")
+/// Returns the text of a source file, which declares the module of a switch if it is the root of the crate `rules`.
+pub(crate) fn with_switch(name: &str, text: &str, module: &str) -> Result<String> {
+    const FIRST: &str = "extern crate alloc;";
+    match name {
+        "src/rules/lib.rs" => replaced(name, text, FIRST, &[FIRST, "\n", module].concat()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// Returns the name that the crate `rules` has in a source file.
+pub(crate) fn rules_in(name: &str) -> &'static str {
+    if name.starts_with("src/rules/") {
+        "crate"
+    } else {
+        "rules"
+    }
+}
+
+/// Returns the workspace's manifest for a copy that has only the members [`TESTED`].
+pub(crate) fn for_tests(manifest: &str) -> Result<String> {
+    let (before, rest) = manifest
+        .split_once("\nmembers = [")
+        .context("Cargo.toml names members")?;
+    let (_, after) = rest.split_once(']').context("the list of members ends")?;
+    Ok(format!("{before}\nmembers = {TESTED:?}{after}"))
 }
 
 /// Changes the version in a manifest. Cargo would treat two packages of the same name and version as one package, and
@@ -278,7 +287,7 @@ fn other_version(file: &str, manifest: &str) -> Result<String> {
 }
 
 /// Replaces `find`, which must occur exactly once, by `replacement`.
-pub(crate) fn replaced(file: &str, text: &str, find: &str, replacement: &str) -> Result<String> {
+fn replaced(file: &str, text: &str, find: &str, replacement: &str) -> Result<String> {
     match text.matches(find).count() {
         1 => Ok(text.replace(find, replacement)),
         times => bail!("{file} has this {times} times, not once: {find}"),
@@ -296,9 +305,10 @@ mod tests {
 
     #[test]
     fn every_marked_rule_can_be_broken() {
-        for file in files_below(root(), "src").unwrap() {
-            let text = fs::read_to_string(at(&file)).unwrap();
-            if let Err(error) = syn::parse_file(&altered(&file, &text).unwrap()) {
+        let files = files_below(root(), "src").unwrap();
+        for file in files.iter().filter(|file| file.ends_with(".rs")) {
+            let text = fs::read_to_string(at(file)).unwrap();
+            if let Err(error) = syn::parse_file(&altered(file, &text).unwrap()) {
                 let at = error.span().start().line;
                 panic!("{file}, line {at}: {error}");
             }

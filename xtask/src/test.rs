@@ -205,15 +205,21 @@ fn lint() -> Result<()> {
     clippy()?;
     // The simulation is a target that `--all-targets` leaves out.
     cargo()
-        .args(["clippy", "--quiet", "--test", "simulation"])
+        .args([
+            "clippy",
+            "--quiet",
+            "--package",
+            "strongroom-tests",
+            "--test",
+            "simulation",
+        ])
         .args(DENY)
         .run()?;
     install::wasm_target()?;
-    for features in wasm::features() {
+    for selection in wasm::selections() {
         cargo()
-            .args(["clippy", "--quiet", "--package", "strongroom", "--lib"])
-            .args(["--no-default-features", "--features", features])
-            .args(["--target", install::WASM_TARGET])
+            .args(["clippy", "--quiet"])
+            .args(selection)
             .args(DENY)
             .run()?;
     }

@@ -19,15 +19,8 @@ const PROFILE: &str = "testing";
 /// The option of wasm-opt. Those of the modules for apps take longer.
 const SMALL: &str = "-Oz";
 
-/// Returns the arguments with which Cargo selects the library and its features.
-pub(crate) const SELECTION: [&str; 6] = [
-    "--package",
-    PACKAGE,
-    "--lib",
-    "--no-default-features",
-    "--target",
-    WASM_TARGET,
-];
+/// Returns the arguments with which Cargo selects the library.
+pub(crate) const SELECTION: [&str; 5] = ["--package", PACKAGE, "--lib", "--target", WASM_TARGET];
 
 /// Writes the module and its glue to `pkg/glue`.
 pub(crate) fn build() -> Result<()> {
@@ -35,7 +28,7 @@ pub(crate) fn build() -> Result<()> {
     let label = "testing: cargo rustc";
     let built = compiler_stamp(
         "testing",
-        &["src", "tests/kit", "xtask/src/testing.rs"],
+        &["src", "tests/kit/src", "xtask/src/testing.rs"],
         &SELECTION,
     )?;
     let module = [compiled.clone()];
@@ -49,7 +42,7 @@ pub(crate) fn build() -> Result<()> {
                 .args(["--crate-type", "cdylib", "--profile", PROFILE])
                 .run()
         })?;
-        let from = target(&format!("{WASM_TARGET}/{PROFILE}/strongroom_test_kit.wasm"));
+        let from = target(&format!("{WASM_TARGET}/{PROFILE}/kit.wasm"));
         copy(&from, &compiled)?;
         built.write(&module)?;
     }

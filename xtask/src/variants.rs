@@ -12,7 +12,7 @@ pub(crate) struct Variant {
     /// The behavior of the core if the rule is broken.
     pub(crate) fault: &'static str,
     /// The invariant that notices the broken rule: see `tests/kit/src/world/invariants.rs`, or for
-    /// [isolates](Variant::is_of_isolates) `tests/kit/src/isolates/invariants.rs`.
+    /// [isolates](Variant::is_of_isolates) `tests/kit/isolates/invariants.rs`.
     pub(crate) noticed_by: &'static str,
     /// A life that notices the broken rule. It is tried before other lives; `cargo xtask simulate --controls --write` writes
     /// the lowest of these seeds.

@@ -20,17 +20,16 @@ use std::path::{Path, PathBuf};
 use walrus::ModuleConfig;
 use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
 
-const PACKAGE: &str = "strongroom";
-
 /// A module that is compiled from the core.
 struct Module {
     /// The module's name in progress lines.
     label: &'static str,
-    /// The Cargo features: they select the bindings and interned messages.
-    features: &'static str,
-    /// The Cargo profile. Each module has its own profile, since a build replaces the previous build of the same
-    /// profile.
-    profile: &'static str,
+    /// The crate that has the module's bindings.
+    package: &'static str,
+    /// The name of the crate's library, and so of the file that cargo writes.
+    library: &'static str,
+    /// The Cargo features of the crate.
+    features: &'static [&'static str],
     /// The name of the module's files: see pkg/build.mjs.
     name: &'static str,
     /// True if the module can be instantiated again, after a trap.
@@ -40,15 +39,17 @@ struct Module {
 const MODULES: [Module; 2] = [
     Module {
         label: "vault",
-        features: "vault,interned-messages",
-        profile: "release",
+        package: "strongroom-browser",
+        library: "browser",
+        features: &["interned-messages"],
         name: "strongroom",
         restarts: false,
     },
     Module {
         label: "edge",
-        features: "edge",
-        profile: "edge",
+        package: "strongroom-edge-module",
+        library: "edge_module",
+        features: &[],
         name: "strongroom_edge",
         restarts: true,
     },
@@ -88,9 +89,15 @@ const SMALLEST: [&str; 16] = [
 /// slowly.
 const REALLOC: &str = "__wbindgen_realloc";
 
-/// Returns the Cargo features of each module.
-pub(crate) fn features() -> impl Iterator<Item = &'static str> {
-    MODULES.iter().map(|module| module.features)
+/// Returns the package of each module.
+#[cfg(test)]
+pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
+    MODULES.iter().map(|module| module.package)
+}
+
+/// Returns the arguments with which Cargo selects each module.
+pub(crate) fn selections() -> impl Iterator<Item = Vec<String>> {
+    MODULES.iter().map(Module::selection)
 }
 
 /// Writes `pkg/glue`.
@@ -200,29 +207,44 @@ pub(crate) fn files() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 impl Module {
-    /// Runs cargo, unless the compiled module is up to date.
-    ///
-    /// `cargo build` would skip link-time optimization for a library that is also an rlib. `cargo rustc` with a single
-    /// crate type does not skip it.
+    /// Returns the arguments with which Cargo selects the module.
+    fn selection(&self) -> Vec<String> {
+        let features = self.features.join(",");
+        let selection = ["--package", self.package, "--target", WASM_TARGET];
+        let with_features = ["--features", &features];
+        [selection.as_slice(), &with_features]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Runs cargo, unless the compiled module is up to date. Each module has its own target folder, because cargo builds
+    /// one thing at a time in a folder.
     fn compile(&self, hashes: &str) -> Result<()> {
-        let options = [self.features, self.profile, hashes];
+        let selection = self.selection();
+        let options: Vec<&str> = selection
+            .iter()
+            .map(String::as_str)
+            .chain([hashes])
+            .collect();
         let stamp = compiler_stamp(self.label, &["src", "xtask/src/wasm.rs"], &options)?;
         let compiled = [self.compiled()];
-        let label = format!("{}: cargo rustc", self.label);
+        let label = format!("{}: cargo build", self.label);
         if stamp.is_fresh(&compiled) {
             unchanged(&label);
             return Ok(());
         }
+        let folder = target("modules").join(self.label);
         step(&label, Output::Loud, || {
             cargo()
-                .args(["rustc", "--quiet", "--package", PACKAGE, "--lib"])
-                .args(["--no-default-features", "--features", self.features])
-                .args(["--crate-type", "cdylib", "--target", WASM_TARGET])
-                .args(["--profile", self.profile])
+                .args(["build", "--quiet", "--release"])
+                .args(&selection)
+                .args(["--target-dir".as_ref(), folder.as_os_str()])
                 .env(messages::VARIABLE, hashes)
                 .run()
         })?;
-        let from = target(&format!("{WASM_TARGET}/{}/{PACKAGE}.wasm", self.profile));
+        let from = folder.join(format!("{WASM_TARGET}/release/{}.wasm", self.library));
         copy(&from, &self.compiled())?;
         stamp.write(&compiled)
     }

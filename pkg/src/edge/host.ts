@@ -93,7 +93,7 @@ type Event =
   | { t: 'ended'; reason: string; sub: string }
 
 /**
- * The build reads kinds and members of steps and events from src/bindings/edge.rs. This type does not compile if a kind
+ * The build reads kinds and members of steps and events from src/edge/module/lib.rs. This type does not compile if a kind
  * above, or what a coordinator returns, differs: the error message names the kind. The host adds `bytes` and `waited`.
  */
 export type DifferingKinds = Same<

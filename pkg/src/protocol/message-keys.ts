@@ -1,7 +1,7 @@
 /**
  * The keys of the messages of page and worker. Most pages never see an error, so they download only keys, and the
  * messages with their first error (error-messages.ts). The keys of the core's messages begin with other characters
- * (src/base/messages.rs).
+ * (src/rules/base/messages.rs).
  */
 
 export const NO_TOKEN = '\x07a'

@@ -205,7 +205,7 @@ export type VaultMessage =
   | { t: 'expiring'; at: number }
   /**
    * The head of call `id`'s response; the payload is an array of its header list and, if the whole body came with the
-   * head, the body's bytes (src/egress/body_delivery.rs).
+   * head, the body's bytes (src/rules/egress/body_delivery.rs).
    */
   | {
       t: 'head'

@@ -196,7 +196,7 @@ export const createCalls = (host: CallHost): Calls => {
 
 /**
  * Posts a body. If `head` is given, the head waits for the end of the body. Head and held bytes wait as in
- * src/egress/body_delivery.rs.
+ * src/rules/egress/body_delivery.rs.
  */
 const sendBody = async (
   { use, handle }: Pick<CallHost, 'use' | 'handle'>,

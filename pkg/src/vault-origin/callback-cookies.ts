@@ -33,7 +33,7 @@ const SECURE_PREFIX = '__Host-strongroom.'
 const PLAIN_PREFIX = 'strongroom.'
 
 /**
- * Matches a `state` that src/login/authorization_request.rs creates: random characters, the app's hash, and in a popup
+ * Matches a `state` that src/rules/login/authorization_request.rs creates: random characters, the app's hash, and in a popup
  * `POPUP_MARK`, which begins with a dot.
  */
 const STATE = new RegExp(`^[\\w-]{16,128}(\\.\\d{1,10})?(\\${POPUP_MARK})?$`)

@@ -3,15 +3,15 @@
 //!
 //! A key's ID is derived from a hash of the key, so isolates with the same key use the same ID.
 
-use crate::prelude::*;
 use core::fmt;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use rules::prelude::*;
 use sha2::Sha256;
 use zeroize::Zeroize;
 
-use crate::codec::base64url;
-use crate::codec::json;
-use crate::oauth::pkce;
+use rules::codec::base64url;
+use rules::codec::json;
+use rules::oauth::pkce;
 
 /// Length of an AES-256 key in bytes.
 const LENGTH: usize = 32;
@@ -79,12 +79,12 @@ impl Keyring {
     }
 
     /// Returns the ID of the sealing key.
-    pub(in crate::edge) fn sealing(&self) -> &str {
+    pub(crate) fn sealing(&self) -> &str {
         self.0.first().map_or("", |key| &key.id)
     }
 
     /// Returns the index of the key with this ID, if the keyring has the key.
-    pub(in crate::edge) fn find(&self, id: &str) -> Option<usize> {
+    pub(crate) fn find(&self, id: &str) -> Option<usize> {
         // control: former_keys_still_open
         self.0.iter().position(|key| key.id == id)
     }
@@ -98,7 +98,7 @@ impl Key {
     }
 
     /// Returns the key for MACs.
-    pub(in crate::edge) fn mac_key(&self) -> &[u8] {
+    pub(crate) fn mac_key(&self) -> &[u8] {
         &self.mac_key
     }
 }

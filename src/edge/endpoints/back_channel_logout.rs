@@ -1,21 +1,21 @@
 //! Logout by the provider: `POST <base>/backchannel-logout` (OpenID Connect Back-Channel Logout 1.0).
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::Millis;
-use crate::base::error::{Code, Error, Result, quote};
-use crate::codec::form;
-use crate::codec::json::{self, Value, Writer};
-use crate::edge::io::{Effect, OwnResponse, Reply};
-use crate::edge::isolate::Seldom;
-use crate::edge::provider::verification;
-use crate::edge::request::RequestContext;
-use crate::edge::response;
-use crate::edge::store::coordinator::{self, Unreachable};
-use crate::edge::store::tombstone::{self, LogoutTimes};
-use crate::edge::task::Task;
-use crate::oauth::jwt::{Jwt, seconds};
+use crate::io::{Effect, OwnResponse, Reply};
+use crate::isolate::Seldom;
+use crate::provider::verification;
+use crate::request::RequestContext;
+use crate::response;
+use crate::store::coordinator::{self, Unreachable};
+use crate::store::tombstone::{self, LogoutTimes};
+use crate::task::Task;
+use rules::Secret;
+use rules::base::clock::Millis;
+use rules::base::error::{Code, Error, Result, quote};
+use rules::codec::form;
+use rules::codec::json::{self, Value, Writer};
+use rules::oauth::jwt::{Jwt, seconds};
 
 /// The member of `events` that marks a logout token (2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -28,7 +28,7 @@ const MAX_JTI: usize = 512;
 
 /// Handles a logout by the provider (2.5). The request has neither a cookie nor `X-Strongroom`: the logout token
 /// authenticates the request.
-pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     // A forged token must not fill the log, or hide a refused token of the provider.
     let refuse = |fault: Seldom, error: &Error| {
         context.task.fault_seldom(fault, error.message());

@@ -4,25 +4,25 @@
 //! Both read no cookie: after a login at a provider on another site, browsers send none here. The challenge, or the sealed
 //! state in the address of the renewal, says which session is meant, and the signature decides.
 
-pub(in crate::edge) mod registration;
-pub(in crate::edge) mod renewal;
+pub(crate) mod registration;
+pub(crate) mod renewal;
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::base::clock::{Millis, UnixMillis};
-use crate::base::strings;
-use crate::codec::json::{self, Writer};
-use crate::edge::config::Storage;
-use crate::edge::csrf;
-use crate::edge::io::OwnResponse;
-use crate::edge::provider::verification;
-use crate::edge::request::RequestContext;
-use crate::edge::response;
-use crate::edge::session::Session;
-use crate::edge::session::binding::{LIFE, MARGIN};
-use crate::edge::session::bound_cookie::{Subject, Use};
-use crate::oauth::jwks::{Algorithm, Jwk};
-use crate::oauth::jwt::Jwt;
+use crate::config::Storage;
+use crate::csrf;
+use crate::io::OwnResponse;
+use crate::provider::verification;
+use crate::request::RequestContext;
+use crate::response;
+use crate::session::Session;
+use crate::session::binding::{LIFE, MARGIN};
+use crate::session::bound_cookie::{Subject, Use};
+use rules::base::clock::{Millis, UnixMillis};
+use rules::base::strings;
+use rules::codec::json::{self, Writer};
+use rules::oauth::jwks::{Algorithm, Jwk};
+use rules::oauth::jwt::Jwt;
 
 /// The path of the registration, after the base.
 const REGISTRATION_PATH: &str = "/bind";

@@ -3,41 +3,41 @@
 //! The response is valid only in the browser that began the login, once, and within ten minutes. The session gets a new
 //! random ID, so an attacker cannot choose the ID in advance (session fixation).
 
-use crate::prelude::*;
 use alloc::rc::Rc;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::{Millis, UnixMillis};
-use crate::base::error::{Code, Error, Result};
-use crate::base::http::Outcome;
-use crate::codec::base64url;
-use crate::codec::url::Url;
-use crate::edge::config::SameSite;
-use crate::edge::csrf;
-use crate::edge::endpoints::bind;
-use crate::edge::endpoints::login::{self, PendingLogin, purpose};
-use crate::edge::io::OwnResponse;
-use crate::edge::navigation;
-use crate::edge::provider::documents;
-use crate::edge::provider::dpop;
-use crate::edge::provider::requests;
-use crate::edge::provider::tokens;
-use crate::edge::provider::verification;
-use crate::edge::refresh::end;
-use crate::edge::refusal::Refusal;
-use crate::edge::request::{RequestContext, TOO_LONG};
-use crate::edge::response;
-use crate::edge::session::cookies::CookieValue;
-use crate::edge::session::{SID, Session};
-use crate::edge::store::{coordinator, seal};
-use crate::edge::task::boxed;
-use crate::login::authorization_request::{self, Pending};
-use crate::login::authorization_response::AuthorizationResponse;
-use crate::oauth::error_description;
-use crate::oauth::id_token::Occasion;
-use crate::oauth::identity::Identity;
-use crate::oauth::token_endpoint::{self, TokenSet};
-use crate::session::EndReason;
+use crate::config::SameSite;
+use crate::csrf;
+use crate::endpoints::bind;
+use crate::endpoints::login::{self, PendingLogin, purpose};
+use crate::io::OwnResponse;
+use crate::navigation;
+use crate::provider::documents;
+use crate::provider::dpop;
+use crate::provider::requests;
+use crate::provider::tokens;
+use crate::provider::verification;
+use crate::refresh::end;
+use crate::refusal::Refusal;
+use crate::request::{RequestContext, TOO_LONG};
+use crate::response;
+use crate::session::cookies::CookieValue;
+use crate::session::{SID, Session};
+use crate::store::{coordinator, seal};
+use crate::task::{Task, boxed};
+use rules::Secret;
+use rules::base::clock::{Millis, UnixMillis};
+use rules::base::error::{Code, Error, Result};
+use rules::base::http::Outcome;
+use rules::codec::base64url;
+use rules::codec::url::Url;
+use rules::login::authorization_request::{self, Pending};
+use rules::login::authorization_response::AuthorizationResponse;
+use rules::oauth::error_description;
+use rules::oauth::id_token::Occasion;
+use rules::oauth::identity::Identity;
+use rules::oauth::token_endpoint::{self, TokenSet};
+use rules::session::EndReason;
 
 /// The end of a repeated callback's query. A page of the handler repeats a callback so that the browser sends the
 /// session's cookie, or so that no click of the user remains in the chain of redirects.
@@ -47,7 +47,7 @@ const REPEATED: &str = "again";
 const TITLE: &str = "You are signed in";
 
 /// Handles the authorization response.
-pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     let is_repeated = context.url.query().ends_with(REPEATED);
     let flow = &context.task.config().flow;
     let parsed = AuthorizationResponse::parse(flow, &context.redirection(), context.url.href());
@@ -86,7 +86,7 @@ async fn conclude(
 ) -> OwnResponse {
     match (parsed, found) {
         (Ok(authorization), Ok(mut login)) => {
-            match finish_login(context, authorization, &mut login).await {
+            match boxed(finish_login(context, authorization, &mut login)).await {
                 Ok(response) => response,
                 Err(error) => failed(context, &error, Some(&login)).await,
             }
@@ -154,14 +154,7 @@ async fn finish_login(
     coordinator::find_time(task).await;
     let key = login.key.take();
     let pending = &*login.pending;
-    let flow = &task.config().flow;
-    pending.check_age(task.now().wall, task.tolerance())?;
-    if pending.issuer != flow.issuer {
-        return Err(Error::new(
-            Code::IssuerMismatch,
-            msg!("the login began with another issuer than the configured one"),
-        ));
-    }
+    check(task, pending)?;
     let metadata = documents::metadata(task).await?;
     let code = match authorization.code(pending, &metadata) {
         Ok(code) => code,
@@ -186,24 +179,11 @@ async fn finish_login(
     );
     let tokens = exchanged.await?;
     let user = verify(context, &tokens, key.as_ref(), pending).await?;
-    if let Some(flaws) = tokens.warning() {
-        task.fault(&flaws);
-    }
-    let refuses_others = flow.refuses_unrequested_scopes;
-    let unusable = tokens.unusable_scope().filter(|_| refuses_others);
-    let exceeded = tokens.scope_beyond(&flow.scope);
-    if tokens.misses_refresh_token(&flow.scope) && !flow.asks_consent && !pending.is_silent {
-        let message =
-            msg!("offline_access was requested, and the provider issued no refresh token");
-        task.fault_of(Code::RefreshTokenMissing, &[message]);
-    }
+    let refused = judge(task, &tokens, pending);
     let sid = base64url::encode(&task.isolate().random::<SID>());
-    let session = Session::begin(sid, &user, *tokens, requested, &flow.scope).with_dpop_key(key);
+    let scope = &task.config().flow.scope;
+    let session = Session::begin(sid, &user, *tokens, requested, scope).with_dpop_key(key);
     let session = Rc::new(session.at_host(context.login_host()));
-    if let Some(exceeded) = &exceeded {
-        task.fault(exceeded);
-    }
-    let refused = unusable.or_else(|| exceeded.filter(|_| refuses_others));
     let cookies = save(context, &session, refused).await?;
     // The previous session is ended last, because a failed login must not end it.
     end_previous_session(context, pending, &user).await;
@@ -216,6 +196,40 @@ async fn finish_login(
         response.cookies.push(jar.clear(&jar.left()));
     }
     Ok(response)
+}
+
+/// Checks that the login is not too old, and began at the configured provider.
+fn check(task: &Task, login: &Pending) -> Result<()> {
+    login.check_age(task.now().wall, task.tolerance())?;
+    if login.issuer != task.config().flow.issuer {
+        return Err(Error::new(
+            Code::IssuerMismatch,
+            msg!("the login began with another issuer than the configured one"),
+        ));
+    }
+    Ok(())
+}
+
+/// Logs what is wrong with tokens. Returns the reason to refuse them, if there is one.
+fn judge(task: &Task, tokens: &TokenSet, login: &Pending) -> Option<Error> {
+    if let Some(flaws) = tokens.warning() {
+        task.fault(&flaws);
+    }
+    let flow = &task.config().flow;
+    if tokens.misses_refresh_token(&flow.scope) && !flow.asks_consent && !login.is_silent {
+        let message =
+            msg!("offline_access was requested, and the provider issued no refresh token");
+        task.fault_of(Code::RefreshTokenMissing, &[message]);
+    }
+    let exceeded = tokens.scope_beyond(&flow.scope);
+    if let Some(exceeded) = &exceeded {
+        task.fault(exceeded);
+    }
+    let refuses_others = flow.refuses_unrequested_scopes;
+    tokens
+        .unusable_scope()
+        .or(exceeded)
+        .filter(|_| refuses_others)
 }
 
 /// Returns the user to whom the tokens were issued. If they are not accepted, revokes the refresh token.

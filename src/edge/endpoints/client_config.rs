@@ -2,14 +2,14 @@
 //! It contains the time between the warning and the end of a session, and the URLs by which pages may call routes.
 //! `GET <base>/popup` closes the popup of a login.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::codec::json::Writer;
-use crate::edge::csrf;
-use crate::edge::io::OwnResponse;
-use crate::edge::request::RequestContext;
-use crate::edge::response;
-use crate::session::idle_notice;
+use crate::csrf;
+use crate::io::OwnResponse;
+use crate::request::RequestContext;
+use crate::response;
+use rules::codec::json::Writer;
+use rules::session::idle_notice;
 
 /// Tells the tabs of this origin that a login may have finished, and closes the popup.
 /// pkg/src/page/token-handler/handler-session.ts receives the message. The channel's name ends in the handler's base
@@ -21,7 +21,7 @@ const SCRIPT: &str =
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-6qYAHinrEXWgZqUXSgVwXKlM89Bx6bfxiFyBJijV9ks='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Builds the page at which a login in a popup ends: `GET <base>/popup`. The page is independent of any session.
-pub(in crate::edge) fn popup() -> OwnResponse {
+pub(crate) fn popup() -> OwnResponse {
     let body = [
         "<p>You can close this window.</p><script>",
         SCRIPT,
@@ -35,7 +35,7 @@ pub(in crate::edge) fn popup() -> OwnResponse {
 
 /// Responds with the configuration for pages: `GET <base>/config`. By `base`, a page notices a proxy that changes paths.
 /// Of the routes, the configuration contains only those that name a URL for pages.
-pub(in crate::edge) fn handle(context: &RequestContext) -> OwnResponse {
+pub(crate) fn handle(context: &RequestContext) -> OwnResponse {
     if let Err(error) = csrf::check_script(&context.request, &context.origin) {
         return response::error(403, &error);
     }
@@ -64,7 +64,7 @@ pub(in crate::edge) fn handle(context: &RequestContext) -> OwnResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::pkce;
+    use rules::oauth::pkce;
 
     #[test]
     fn popup_policy_matches_its_script() {

@@ -3,33 +3,33 @@
 //! Each login has its own cookie, so several tabs may sign in at once. The cookie holds `state`, `nonce` and
 //! `code_verifier`, which bind the provider's response to this browser (RFC 9700 2.1 and 4.7).
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::error::{Code, Error, Result};
-use crate::base::strings;
-use crate::codec::form::{self, Form};
-use crate::codec::json;
-use crate::codec::url::Url;
-use crate::config::Flow;
-use crate::edge::config::ClientAuth;
-use crate::edge::io::OwnResponse;
-use crate::edge::isolate::Seldom;
-use crate::edge::navigation;
-use crate::edge::provider::documents;
-use crate::edge::provider::dpop;
-use crate::edge::provider::dpop::KeyPair;
-use crate::edge::provider::requests;
-use crate::edge::request::RequestContext;
-use crate::edge::response;
-use crate::edge::session::cookies::{CookieValue, fits};
-use crate::edge::store::{coordinator, seal};
-use crate::edge::task::boxed;
-use crate::egress::policy::spelling;
-use crate::login::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
-use crate::login::pushed_authorization::{self, PushOutcome};
-use crate::oauth::error_description;
-use crate::session::profile;
+use crate::config::ClientAuth;
+use crate::io::OwnResponse;
+use crate::isolate::Seldom;
+use crate::navigation;
+use crate::provider::documents;
+use crate::provider::dpop;
+use crate::provider::dpop::KeyPair;
+use crate::provider::requests;
+use crate::request::RequestContext;
+use crate::response;
+use crate::session::cookies::{CookieValue, fits};
+use crate::store::{coordinator, seal};
+use crate::task::boxed;
+use rules::Secret;
+use rules::base::error::{Code, Error, Result};
+use rules::base::strings;
+use rules::codec::form::{self, Form};
+use rules::codec::json;
+use rules::codec::url::Url;
+use rules::config::Flow;
+use rules::egress::policy::spelling;
+use rules::login::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
+use rules::login::pushed_authorization::{self, PushOutcome};
+use rules::oauth::error_description;
+use rules::session::profile;
 
 /// Largest number of pending logins of one browser.
 const MOST: usize = 5;
@@ -38,12 +38,12 @@ const MOST: usize = 5;
 const KEY: usize = 22;
 
 /// Returns the part of a login's key that is in the name of its cookie.
-pub(in crate::edge) fn cookie_key(key: &str) -> &str {
+pub(crate) fn cookie_key(key: &str) -> &str {
     key.get(..KEY).unwrap_or(key)
 }
 
 /// Returns the purpose to which the sealed value of a login's cookie is bound.
-pub(in crate::edge) fn purpose(key: &str) -> String {
+pub(crate) fn purpose(key: &str) -> String {
     ["login ", key].concat()
 }
 
@@ -52,7 +52,7 @@ pub(in crate::edge) fn purpose(key: &str) -> String {
 const OUTSIDE: &str = "outside";
 
 /// Redirects the browser to the provider.
-pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     let mut is_own = navigation::is_begun_by_app(context);
     let begun = match login_params(context.url.query(), &context.task.config().flow) {
         Ok((params, is_outside)) => {
@@ -69,7 +69,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
 }
 
 /// Returns the address of a login for a link in a page of the handler.
-pub(in crate::edge) fn address(context: &RequestContext, return_to: &str, is_own: bool) -> String {
+pub(crate) fn address(context: &RequestContext, return_to: &str, is_own: bool) -> String {
     let mut query = Form::new();
     query.push("returnTo", return_to);
     if !is_own {
@@ -79,7 +79,7 @@ pub(in crate::edge) fn address(context: &RequestContext, return_to: &str, is_own
 }
 
 /// Begins a login: builds the redirect to the provider. `is_own` is true if a page of the app begins the login.
-pub(in crate::edge) async fn begin(
+pub(crate) async fn begin(
     context: &RequestContext,
     mut params: Box<LoginParams>,
     is_own: bool,
@@ -150,20 +150,20 @@ pub(in crate::edge) async fn begin(
 }
 
 /// Returns true if a path of the app belongs to a route that windows may open.
-pub(in crate::edge) fn is_of_route(context: &RequestContext, path: &str) -> bool {
+pub(crate) fn is_of_route(context: &RequestContext, path: &str) -> bool {
     let url = Url::parse_within(path, &context.url);
     let config = context.task.config();
     url.is_some_and(|url| config.route(url.path()).is_some_and(|route| route.navigate))
 }
 
 /// Returns true if a server may read a path of the app as one of a route that windows may open.
-pub(in crate::edge) fn leads_to_route(context: &RequestContext, path: &str) -> bool {
+pub(crate) fn leads_to_route(context: &RequestContext, path: &str) -> bool {
     let mut routes = context.task.config().routes.iter();
     routes.any(|route| route.navigate && leads_below(context, path, &route.prefix))
 }
 
 /// Returns true if a server may read a path of the app as one of an endpoint of the handler.
-pub(in crate::edge) fn leads_to_endpoint(context: &RequestContext, target: &str) -> bool {
+pub(crate) fn leads_to_endpoint(context: &RequestContext, target: &str) -> bool {
     leads_below(context, target, &context.task.config().base)
 }
 
@@ -176,7 +176,7 @@ fn leads_below(context: &RequestContext, target: &str, folder: &str) -> bool {
 async fn push(
     context: &RequestContext,
     begun: &AuthorizationRequest,
-    metadata: &crate::oauth::metadata::Metadata,
+    metadata: &rules::oauth::metadata::Metadata,
 ) -> Result<String> {
     let Some(endpoint) = &metadata.pushed_authorization_request_endpoint else {
         let why = if context.task.config().par {
@@ -215,7 +215,7 @@ async fn push(
 }
 
 /// Builds a page that explains why a login failed. The page's link to another attempt repeats `login`.
-pub(in crate::edge) fn failed(
+pub(crate) fn failed(
     context: &RequestContext,
     error: &Error,
     login: Option<&PendingLogin>,
@@ -225,7 +225,7 @@ pub(in crate::edge) fn failed(
 }
 
 /// Builds the page of [`failed`] without a line in the log.
-pub(in crate::edge) fn failed_page(
+pub(crate) fn failed_page(
     context: &RequestContext,
     error: &Error,
     login: Option<&PendingLogin>,
@@ -261,19 +261,19 @@ pub(in crate::edge) fn failed_page(
 }
 
 /// Returns the name and the value of the cookie of the login with this key.
-pub(in crate::edge) fn cookie(context: &RequestContext, key: &str) -> (String, CookieValue) {
+pub(crate) fn cookie(context: &RequestContext, key: &str) -> (String, CookieValue) {
     let name = context.jar().login(cookie_key(key));
     let found = context.cookies().value(&name);
     (name, found)
 }
 
 /// A login that waits for its authorization response.
-pub(in crate::edge) struct PendingLogin {
-    pub(in crate::edge) pending: Box<Pending>,
+pub(crate) struct PendingLogin {
+    pub(crate) pending: Box<Pending>,
     /// The private key for the login's tokens, if they are bound to a key.
-    pub(in crate::edge) key: Option<Secret>,
+    pub(crate) key: Option<Secret>,
     /// True if a page of the app began the login. Otherwise only the user's click may lead to a route afterwards.
-    pub(in crate::edge) is_own: bool,
+    pub(crate) is_own: bool,
 }
 
 /// The beginning of a login's JSON if a page of the app began the login. Handlers of earlier versions ignore this
@@ -291,7 +291,7 @@ fn to_text(pending: &Pending, pair: Option<&KeyPair>, is_own: bool) -> Secret {
 }
 
 /// Reads the output of `to_text`. Returns `None` for any other input.
-pub(in crate::edge) fn from_text(text: &str) -> Option<PendingLogin> {
+pub(crate) fn from_text(text: &str) -> Option<PendingLogin> {
     let (json, key) = strings::split_once(text, b'\n');
     let key = match key {
         Some(key) => Some(KeyPair::from_jwk(key)?.private),
@@ -337,7 +337,7 @@ fn login_params(query: &str, flow: &Flow) -> Result<(Box<LoginParams>, bool)> {
                 continue;
             }
             _ => {
-                let name = crate::base::error::quote(&name);
+                let name = rules::base::error::quote(&name);
                 return invalid(&[
                     msg!("login option "),
                     &name,
@@ -346,7 +346,7 @@ fn login_params(query: &str, flow: &Flow) -> Result<(Box<LoginParams>, bool)> {
             }
         };
         if known.replace(value).is_some() {
-            let name = crate::base::error::quote(&name);
+            let name = rules::base::error::quote(&name);
             return invalid(&[msg!("login option "), &name, msg!(" is given twice")]);
         }
     }

@@ -6,24 +6,24 @@
 //! session is kept, so that no other site can switch the user. After a logout in this browser, or after an end that
 //! protects the user, that page waits for a click.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::error::{Code, Error, Result};
-use crate::codec::form::{self, Form};
-use crate::edge::config::SameSite;
-use crate::edge::csrf;
-use crate::edge::endpoints::login;
-use crate::edge::io::{Effect, OwnResponse, Reply};
-use crate::edge::isolate::Seldom;
-use crate::edge::navigation;
-use crate::edge::refresh::end;
-use crate::edge::refusal::Refusal;
-use crate::edge::request::RequestContext;
-use crate::edge::response;
-use crate::edge::task::boxed;
-use crate::login::authorization_request::{self, LoginParams};
-use crate::login::initiation::Initiation;
+use crate::config::SameSite;
+use crate::csrf;
+use crate::endpoints::login;
+use crate::io::{Effect, OwnResponse, Reply};
+use crate::isolate::Seldom;
+use crate::navigation;
+use crate::refresh::end;
+use crate::refusal::Refusal;
+use crate::request::RequestContext;
+use crate::response;
+use crate::task::boxed;
+use rules::Secret;
+use rules::base::error::{Code, Error, Result};
+use rules::codec::form::{self, Form};
+use rules::login::authorization_request::{self, LoginParams};
+use rules::login::initiation::Initiation;
 
 /// Largest form, in bytes.
 const MAX_FORM: usize = 4 * 1024;
@@ -66,7 +66,7 @@ impl Elsewhere {
 }
 
 /// Handles a form of another site, a top-level navigation with POST.
-pub(in crate::edge) async fn handle_form(context: &RequestContext) -> OwnResponse {
+pub(crate) async fn handle_form(context: &RequestContext) -> OwnResponse {
     let body = match context.task.perform(Effect::Body(MAX_FORM)).await {
         Reply::Body(Some(body)) => body,
         _ => Secret::default(),
@@ -86,7 +86,7 @@ pub(in crate::edge) async fn handle_form(context: &RequestContext) -> OwnRespons
 }
 
 /// Handles a link of another site, the repeated request, or a login of the app.
-pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     let elsewhere = match Elsewhere::read(context.url.query()) {
         Some(Ok(elsewhere)) => elsewhere,
         Some(Err(error)) => return refused(context, Seldom::Elsewhere, &error),

@@ -1,25 +1,25 @@
 //! Logout by the user (`POST <base>/logout`), and the redirect to the provider's logout (`GET <base>/logout/provider`).
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::Millis;
-use crate::base::error::Result;
-use crate::codec::form::{Form, with_query};
-use crate::codec::json::Writer;
-use crate::edge::csrf;
-use crate::edge::io::OwnResponse;
-use crate::edge::isolate::Seldom;
-use crate::edge::navigation;
-use crate::edge::provider::documents;
-use crate::edge::refresh::{bound, end};
-use crate::edge::refusal::Refusal;
-use crate::edge::request::RequestContext;
-use crate::edge::response;
-use crate::edge::session::cookies::{CookieValue, fits};
-use crate::edge::session::{KEPT, Session};
-use crate::edge::store::seal;
-use crate::session::EndReason;
+use crate::csrf;
+use crate::io::OwnResponse;
+use crate::isolate::Seldom;
+use crate::navigation;
+use crate::provider::documents;
+use crate::refresh::{bound, end};
+use crate::refusal::Refusal;
+use crate::request::RequestContext;
+use crate::response;
+use crate::session::cookies::{CookieValue, fits};
+use crate::session::{KEPT, Session};
+use crate::store::seal;
+use rules::Secret;
+use rules::base::clock::Millis;
+use rules::base::error::Result;
+use rules::codec::form::{Form, with_query};
+use rules::codec::json::Writer;
+use rules::session::EndReason;
 
 /// The lifetime of the cookie for the redirect to the provider's logout.
 const LOGOUT_COOKIE_AGE: Millis = Millis::from_secs(120);
@@ -32,7 +32,7 @@ const LOGOUT_COOKIE: &str = "logout";
 ///
 /// The provider's own URL contains the ID token, so this URL is a URL of the handler that redirects to the provider's
 /// URL.
-pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     let is_script = context.request.marker.is_some();
     // A form of any site looks like one of the app if a service worker of the app passes it on.
     if csrf::is_form_of_worker(&context.request) {
@@ -158,7 +158,7 @@ async fn logout_cookie(context: &RequestContext, hint: Secret) -> String {
 }
 
 /// Called after [`handle`]: redirects the browser to the provider's logout (OpenID Connect RP-Initiated Logout 1.0).
-pub(in crate::edge) async fn redirect_to_provider(context: &RequestContext) -> OwnResponse {
+pub(crate) async fn redirect_to_provider(context: &RequestContext) -> OwnResponse {
     let name = context.jar().login(LOGOUT_COOKIE);
     let home = context.task.config().post_logout.as_deref().unwrap_or("/");
     let CookieValue::Value(sealed) = context.cookies().value(&name) else {

@@ -1,21 +1,21 @@
 //! The session as pages see it: `GET <base>/session`.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::base::error::Code;
-use crate::codec::json::Writer;
-use crate::edge::csrf;
-use crate::edge::endpoints::bind;
-use crate::edge::io::OwnResponse;
-use crate::edge::refusal::Refusal;
-use crate::edge::request::RequestContext;
-use crate::edge::response;
-use crate::edge::session::Session;
-use crate::edge::task::boxed;
-use crate::session::view::{SessionState, SessionView, scopes, visible_claims};
+use crate::csrf;
+use crate::endpoints::bind;
+use crate::io::OwnResponse;
+use crate::refusal::Refusal;
+use crate::request::RequestContext;
+use crate::response;
+use crate::session::Session;
+use crate::task::boxed;
+use rules::base::error::Code;
+use rules::codec::json::Writer;
+pub(crate) use rules::session::view::{SessionState, SessionView, scopes, visible_claims};
 
 /// Responds with the session as pages may see it: `GET <base>/session`.
-pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     if let Err(error) = csrf::check_script(&context.request, &context.origin) {
         return response::error(403, &error);
     }

@@ -1,16 +1,16 @@
 //! The session cache of one isolate. With the cache, most requests need no read from the coordinator. The cache may be
 //! dropped at any time.
 
-use crate::prelude::*;
 use alloc::rc::Rc;
 use core::cell::Cell;
+use rules::prelude::*;
 
-use crate::base::clock::{Instant, Millis};
-use crate::base::error::Code;
-use crate::edge::io::FlightId;
-use crate::edge::isolate::outage::Outage;
-use crate::edge::session::record::{Intent, Stored};
-use crate::oauth::refresh_policy::Schedule;
+use crate::io::FlightId;
+use crate::isolate::outage::Outage;
+use crate::session::record::{Intent, Stored};
+use rules::base::clock::{Instant, Millis};
+use rules::base::error::Code;
+use rules::oauth::refresh_policy::Schedule;
 
 /// Largest number of cached sessions.
 const MOST: usize = 4096;
@@ -23,29 +23,29 @@ const REST: Millis = Millis::from_secs(1);
 
 /// The cached state of one session.
 #[derive(Default)]
-pub(in crate::edge) struct CachedSession {
+pub(crate) struct CachedSession {
     /// The time of the last read from the coordinator.
-    pub(in crate::edge) checked: Instant,
+    pub(crate) checked: Instant,
     /// The coordinator's entry as this isolate last read or wrote it. A record that could not be written replaces the
     /// record of the entry.
-    pub(in crate::edge) stored: Stored,
+    pub(crate) stored: Stored,
     /// The schedule of the next refresh attempt.
-    pub(in crate::edge) schedule: Schedule,
+    pub(crate) schedule: Schedule,
     /// The error code if the provider refused the last refresh attempt but did not end the session.
-    pub(in crate::edge) refused: Option<Code>,
+    pub(crate) refused: Option<Code>,
     /// The time of the last refresh that failed temporarily.
-    pub(in crate::edge) failed: Option<Instant>,
+    pub(crate) failed: Option<Instant>,
     /// The session's generation at the last refresh attempt.
-    pub(in crate::edge) generation: u64,
+    pub(crate) generation: u64,
     observed: Observed,
     /// The latest generation whose access token this isolate has seen, and the time at which it first saw it.
     token_seen: Option<(u64, Instant)>,
     /// The routes that have refused new access tokens.
     refused_tokens: Vec<RefusedTokens>,
     /// True if the record is sealed with a key that this isolate does not have.
-    pub(in crate::edge) is_sealed_elsewhere: bool,
+    pub(crate) is_sealed_elsewhere: bool,
     /// True if this isolate has reported that the record is missing.
-    pub(in crate::edge) is_loss_reported: bool,
+    pub(crate) is_loss_reported: bool,
 }
 
 /// The number of new access tokens of a session that a route has refused.
@@ -74,7 +74,7 @@ impl CachedSession {
     /// Notes the intents and the presented generations that this isolate has seen at `now`. `stored` is the store's intent:
     /// a store that fails over may lose its last writes, and then give the same session to another flight. Both flights
     /// count.
-    pub(in crate::edge) fn observe(&mut self, stored: Option<&Intent>, now: Instant) {
+    pub(crate) fn observe(&mut self, stored: Option<&Intent>, now: Instant) {
         let record = self.stored.record.as_deref();
         let counts = record.and_then(|record| record.intent.as_ref());
         let intents = [counts, stored]
@@ -94,7 +94,7 @@ impl CachedSession {
     }
 
     /// Returns the time at which this isolate first saw the access token of this generation.
-    pub(in crate::edge) fn token_seen_since(&mut self, generation: u64, now: Instant) -> Instant {
+    pub(crate) fn token_seen_since(&mut self, generation: u64, now: Instant) -> Instant {
         match self.token_seen {
             Some((known, since)) if known == generation => since,
             _ => {
@@ -105,14 +105,14 @@ impl CachedSession {
     }
 
     /// Returns the number of generations whose new access token the route has refused, since it accepted one.
-    pub(in crate::edge) fn refused_tokens(&self, route: &str) -> u32 {
+    pub(crate) fn refused_tokens(&self, route: &str) -> u32 {
         let mut all = self.refused_tokens.iter();
         all.find(|refused| refused.route == route)
             .map_or(0, |refused| refused.times)
     }
 
     /// Counts a new access token that the route has refused, once for each generation.
-    pub(in crate::edge) fn count_refused_token(&mut self, route: &str, generation: u64) {
+    pub(crate) fn count_refused_token(&mut self, route: &str, generation: u64) {
         let mut all = self.refused_tokens.iter_mut();
         match all.find(|refused| refused.route == route) {
             Some(refused) if refused.generation == generation => {}
@@ -131,7 +131,7 @@ impl CachedSession {
     }
 
     /// Notes that the route has seen and refused the token of this generation, if it is counted.
-    pub(in crate::edge) fn confirm_refused_token(&mut self, route: &str, generation: u64) {
+    pub(crate) fn confirm_refused_token(&mut self, route: &str, generation: u64) {
         let mut all = self.refused_tokens.iter_mut();
         if let Some(refused) = all.find(|refused| refused.route == route) {
             refused.was_seen |= refused.generation == generation;
@@ -140,19 +140,19 @@ impl CachedSession {
 
     /// Forgets the refused tokens of a route that has accepted the token of this generation. A token that the route has also
     /// refused does not count: another token would be refused for the same reason.
-    pub(in crate::edge) fn forget_refused_tokens(&mut self, route: &str, generation: u64) {
+    pub(crate) fn forget_refused_tokens(&mut self, route: &str, generation: u64) {
         self.refused_tokens.retain(|refused| {
             refused.route != route || refused.was_seen && refused.generation == generation
         });
     }
 
     /// Returns the time since which this isolate has seen the same intents.
-    pub(in crate::edge) const fn seen_since(&self) -> Instant {
+    pub(crate) const fn seen_since(&self) -> Instant {
         self.observed.since
     }
 
     /// Returns the time since this isolate saw that a cookie of this generation had been presented.
-    pub(in crate::edge) fn presented_for(&self, generation: u64, now: &Instant) -> Millis {
+    pub(crate) fn presented_for(&self, generation: u64, now: &Instant) -> Millis {
         let mut presented = self.observed.presented.iter();
         let since = presented.find(|(known, _)| *known == generation);
         since.map_or(Millis::ZERO, |(_, since)| {
@@ -163,15 +163,15 @@ impl CachedSession {
 
 /// The cache, sorted by session ID.
 #[derive(Default)]
-pub(in crate::edge) struct SessionCache {
+pub(crate) struct SessionCache {
     sessions: Vec<(String, CachedSession)>,
     /// Flights of this isolate, each with its name and the time of its task's last step.
     flights: Vec<(String, FlightId, Rc<Cell<Instant>>)>,
     coordinator_failed: Option<Instant>,
     /// True if a request gave up waiting for a read, and the coordinator has not responded since.
-    pub(in crate::edge) is_coordinator_slow: bool,
+    pub(crate) is_coordinator_slow: bool,
     /// The state of the provider as this isolate sees it.
-    pub(in crate::edge) outage: Outage,
+    pub(crate) outage: Outage,
 }
 
 impl SessionCache {
@@ -180,19 +180,19 @@ impl SessionCache {
             .binary_search_by(|(known, _)| known.as_str().cmp(sid))
     }
 
-    pub(in crate::edge) fn get(&self, sid: &str) -> Option<&CachedSession> {
+    pub(crate) fn get(&self, sid: &str) -> Option<&CachedSession> {
         let place = self.place(sid).ok()?;
         self.sessions.get(place).map(|(_, cached)| cached)
     }
 
     /// Returns the cached state of a session for changes, if there is one.
-    pub(in crate::edge) fn get_mut(&mut self, sid: &str) -> Option<&mut CachedSession> {
+    pub(crate) fn get_mut(&mut self, sid: &str) -> Option<&mut CachedSession> {
         let place = self.place(sid).ok()?;
         self.sessions.get_mut(place).map(|(_, cached)| cached)
     }
 
     /// Returns the cached state of a session for changes, and creates it if needed.
-    pub(in crate::edge) fn entry(&mut self, sid: &str, now: &Instant) -> &mut CachedSession {
+    pub(crate) fn entry(&mut self, sid: &str, now: &Instant) -> &mut CachedSession {
         let place = match self.place(sid) {
             Ok(place) => place,
             Err(_) => {
@@ -218,44 +218,44 @@ impl SessionCache {
     }
 
     /// Returns true if a session must be read from the coordinator again.
-    pub(in crate::edge) fn is_due(&self, sid: &str, recheck: Millis, now: &Instant) -> bool {
+    pub(crate) fn is_due(&self, sid: &str, recheck: Millis, now: &Instant) -> bool {
         let checked = self.get(sid).map(|cached| cached.checked.elapsed(now));
         // control: coordinator_is_asked_again
         self.is_coordinator_up(now) && checked.is_none_or(|age| age >= recheck)
     }
 
     /// Returns true unless the coordinator failed a moment ago.
-    pub(in crate::edge) fn is_coordinator_up(&self, now: &Instant) -> bool {
+    pub(crate) fn is_coordinator_up(&self, now: &Instant) -> bool {
         self.coordinator_failed
             .is_none_or(|at| at.elapsed(now) >= REST)
     }
 
     /// Returns true if the last request to the coordinator failed.
-    pub(in crate::edge) fn has_coordinator_failed(&self) -> bool {
+    pub(crate) fn has_coordinator_failed(&self) -> bool {
         self.coordinator_failed.is_some()
     }
 
     /// Marks every session to be read from the coordinator on next use.
-    pub(in crate::edge) fn invalidate_all(&mut self) {
+    pub(crate) fn invalidate_all(&mut self) {
         for (_, cached) in &mut self.sessions {
             cached.checked = Instant::default();
         }
     }
 
-    pub(in crate::edge) fn coordinator_failed(&mut self, now: &Instant) {
+    pub(crate) fn coordinator_failed(&mut self, now: &Instant) {
         self.coordinator_failed = Some(*now);
     }
 
-    pub(in crate::edge) fn on_coordinator_response(&mut self) {
+    pub(crate) fn on_coordinator_response(&mut self) {
         self.coordinator_failed = None;
         self.is_coordinator_slow = false;
     }
 
-    /// Returns the flight with this name, if any: see [`FlightGuard::begin`](crate::edge::task::FlightGuard::begin).
+    /// Returns the flight with this name, if any: see [`FlightGuard::begin`](crate::task::FlightGuard::begin).
     ///
     /// A flight without a step for longer than [`SILENCE`] is ignored: the platform has dropped the flight's request,
     /// so the flight cannot complete.
-    pub(in crate::edge) fn flight(&self, name: &str, now: &Instant) -> Option<FlightId> {
+    pub(crate) fn flight(&self, name: &str, now: &Instant) -> Option<FlightId> {
         // Only the monotonic clock counts: the wall clock may have been set, and the flight may hold a lease.
         let is_silent =
             |last: &Cell<Instant>| now.monotonic.saturating_sub(last.get().monotonic) >= SILENCE;
@@ -265,21 +265,16 @@ impl SessionCache {
     }
 
     /// Returns true unless the flight has finished.
-    pub(in crate::edge) fn is_in_flight(&self, flight: FlightId) -> bool {
+    pub(crate) fn is_in_flight(&self, flight: FlightId) -> bool {
         self.flights.iter().any(|(_, known, _)| *known == flight)
     }
 
-    pub(in crate::edge) fn begin(
-        &mut self,
-        name: &str,
-        flight: FlightId,
-        last_step: Rc<Cell<Instant>>,
-    ) {
+    pub(crate) fn begin(&mut self, name: &str, flight: FlightId, last_step: Rc<Cell<Instant>>) {
         // control: isolate_refreshes_many_sessions
         self.flights.push((name.to_owned(), flight, last_step));
     }
 
-    pub(in crate::edge) fn finish(&mut self, flight: FlightId) {
+    pub(crate) fn finish(&mut self, flight: FlightId) {
         // control: finished_refresh_is_not_awaited
         self.flights.retain(|(_, known, _)| *known != flight);
     }
@@ -288,7 +283,7 @@ impl SessionCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::session::record::{Presented, Record};
+    use crate::session::record::{Presented, Record};
 
     /// Returns the time this many seconds after the host started.
     fn at(seconds: u64) -> Instant {

@@ -7,7 +7,7 @@
 
 use core::cell::Cell;
 
-use crate::base::clock::{Instant, Millis, UnixMillis};
+use rules::base::clock::{Instant, Millis, UnixMillis};
 
 /// The difference of two clocks that harms no session if the coordinator has no clock.
 const TOLERANCE: Millis = Millis::from_secs(300);
@@ -44,7 +44,7 @@ enum Source {
 
 /// The clocks of an isolate, and the shared clock as this isolate knows it.
 #[derive(Default)]
-pub(in crate::edge) struct Clocks {
+pub(crate) struct Clocks {
     /// The latest value of the monotonic clock.
     latest: Cell<Millis>,
     /// The time that was added to the monotonic clock, because it went back.
@@ -59,7 +59,7 @@ pub(in crate::edge) struct Clocks {
 
 impl Clocks {
     /// Takes the time that the host passes with each call. Returns it with a monotonic clock that never goes back.
-    pub(in crate::edge) fn read(&self, host: Instant) -> Instant {
+    pub(crate) fn read(&self, host: Instant) -> Instant {
         self.is_steady
             .set(host.monotonic.0.abs_diff(host.wall) > SAME);
         let mut monotonic = host.monotonic + self.added.get();
@@ -73,7 +73,7 @@ impl Clocks {
     }
 
     /// Returns a time that has certainly passed between two instants of this isolate: zero if no clock is steady.
-    pub(in crate::edge) fn certain(&self, since: &Instant, now: &Instant) -> Millis {
+    pub(crate) fn certain(&self, since: &Instant, now: &Instant) -> Millis {
         match self.is_steady.get() {
             true => now.monotonic.saturating_sub(since.monotonic),
             false => Millis::ZERO,
@@ -81,7 +81,7 @@ impl Clocks {
     }
 
     /// Takes the coordinator's time from a read that was sent at `asked`, and whose response arrived at `now`.
-    pub(in crate::edge) fn learn(&self, time: Option<UnixMillis>, asked: Instant, now: Instant) {
+    pub(crate) fn learn(&self, time: Option<UnixMillis>, asked: Instant, now: Instant) {
         let took = now.monotonic.saturating_sub(asked.monotonic);
         // No read takes that long, so this clock was set in the meantime.
         if took > LONGEST_READ {
@@ -114,7 +114,7 @@ impl Clocks {
     }
 
     /// Returns this instant with the shared wall clock in place of the machine's.
-    pub(in crate::edge) fn instant(&self, own: Instant) -> Instant {
+    pub(crate) fn instant(&self, own: Instant) -> Instant {
         // control: times_are_the_coordinators
         let Source::Coordinator { time, at } = self.source.get() else {
             return own;
@@ -127,17 +127,17 @@ impl Clocks {
     }
 
     /// Returns true if a read of the coordinator may tell the time.
-    pub(in crate::edge) fn is_unknown(&self) -> bool {
+    pub(crate) fn is_unknown(&self) -> bool {
         self.source.get() == Source::Unknown || self.is_doubtful.get()
     }
 
     /// Returns true if this isolate knows the coordinator's time.
-    pub(in crate::edge) fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         matches!(self.source.get(), Source::Coordinator { .. }) && !self.is_doubtful.get()
     }
 
     /// Returns the difference of clocks that must not harm a session.
-    pub(in crate::edge) fn tolerance(&self) -> Millis {
+    pub(crate) fn tolerance(&self) -> Millis {
         match self.is_shared() {
             true => Millis::ZERO,
             // control: clocks_have_a_tolerance
@@ -147,11 +147,7 @@ impl Clocks {
 
     /// Compares this machine's clock with another server's, which showed `time` at this instant. Returns the difference in
     /// seconds, and true if this machine is ahead, if the operator should know. That is at most once an hour.
-    pub(in crate::edge) fn difference(
-        &self,
-        time: UnixMillis,
-        own: &Instant,
-    ) -> Option<(u64, bool)> {
+    pub(crate) fn difference(&self, time: UnixMillis, own: &Instant) -> Option<(u64, bool)> {
         let difference = own.wall.abs_diff(time);
         let is_new = self
             .reported

@@ -2,10 +2,10 @@
 //! it costs more than anything else in most requests. Only the decryption is saved: limits, the record and the binding of a
 //! session are checked at each request.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::{Instant, Millis};
+use rules::Secret;
+use rules::base::clock::{Instant, Millis};
 
 /// The time for which an opened cookie is kept.
 const KEPT: Millis = Millis::from_secs(5);
@@ -15,7 +15,7 @@ const MOST: usize = 256;
 
 /// Opened cookies.
 #[derive(Default)]
-pub(in crate::edge) struct Opened(Vec<OpenedCookie>);
+pub(crate) struct Opened(Vec<OpenedCookie>);
 
 struct OpenedCookie {
     purpose: String,
@@ -26,12 +26,7 @@ struct OpenedCookie {
 
 impl Opened {
     /// Returns the content of a cookie that was opened for this purpose.
-    pub(in crate::edge) fn get(
-        &mut self,
-        purpose: &str,
-        sealed: &str,
-        now: &Instant,
-    ) -> Option<Secret> {
+    pub(crate) fn get(&mut self, purpose: &str, sealed: &str, now: &Instant) -> Option<Secret> {
         self.0.retain(|known| known.at.elapsed(now) < KEPT);
         // Sealed values differ in their first bytes, so this search is short.
         let mut found = self.0.iter().filter(|known| known.sealed == sealed);
@@ -40,13 +35,7 @@ impl Opened {
     }
 
     /// Keeps the content of a cookie.
-    pub(in crate::edge) fn keep(
-        &mut self,
-        purpose: String,
-        sealed: &str,
-        text: &Secret,
-        now: &Instant,
-    ) {
+    pub(crate) fn keep(&mut self, purpose: String, sealed: &str, text: &Secret, now: &Instant) {
         if self.0.len() == MOST {
             self.0.clear();
         }

@@ -11,9 +11,9 @@
 //! The provider may also be up and fail for a few sessions only. So a session whose refresh has just failed leaves the
 //! next attempt to another session, if the other session's client was told to come back.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::base::clock::{Instant, Millis};
+use rules::base::clock::{Instant, Millis};
 
 /// The shortest time between two probes of the provider. It is also the shortest time before the third and each later
 /// attempt for one session. A random time of up to [`JITTER`] milliseconds is added.
@@ -28,11 +28,11 @@ const LONGEST: Millis = Millis::from_secs(600);
 const RESERVED: Millis = Millis::from_secs(5);
 
 /// For this time after its refresh failed, a session leaves probes to other sessions.
-pub(in crate::edge) const YIELDING: Millis = Millis::from_secs(30);
+pub(crate) const YIELDING: Millis = Millis::from_secs(30);
 
 /// The outage of the provider as one isolate sees it.
 #[derive(Default)]
-pub(in crate::edge) struct Outage {
+pub(crate) struct Outage {
     /// The ID of the session whose refresh failed most recently.
     failed: Option<String>,
     is_down: bool,
@@ -48,13 +48,13 @@ pub(in crate::edge) struct Outage {
 }
 
 /// Returns [`INTERVAL`] plus a random time of up to [`JITTER`] milliseconds. `jitter` is any byte of entropy.
-pub(in crate::edge) fn interval(jitter: u8) -> Millis {
+pub(crate) fn interval(jitter: u8) -> Millis {
     INTERVAL + Millis(JITTER * u64::from(jitter) / 255)
 }
 
 impl Outage {
     /// Records that the refresh of a session failed temporarily, such as without a response.
-    pub(in crate::edge) fn failed(&mut self, sid: &str, now: &Instant, jitter: u8) {
+    pub(crate) fn failed(&mut self, sid: &str, now: &Instant, jitter: u8) {
         let is_other = self.failed.as_ref().is_some_and(|failed| failed != sid);
         if is_other && !self.is_down {
             self.is_down = true;
@@ -68,7 +68,7 @@ impl Outage {
 
     /// Records that the provider asked to wait: with 503 for all sessions, with 429 for this session. If another user
     /// is still asked to wait by a 429, and nobody got a different response since, a 429 also counts for all sessions.
-    pub(in crate::edge) fn told_to_wait(
+    pub(crate) fn told_to_wait(
         &mut self,
         user: &str,
         now: &Instant,
@@ -94,12 +94,12 @@ impl Outage {
     }
 
     /// Returns true if the provider asked to wait, and the time has not passed.
-    pub(in crate::edge) fn must_wait(&self, now: &Instant) -> bool {
+    pub(crate) fn must_wait(&self, now: &Instant) -> bool {
         self.is_told && self.probed.elapsed(now) < self.interval
     }
 
     /// Ends the outage: the provider has responded.
-    pub(in crate::edge) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         *self = Self::default();
     }
 
@@ -107,7 +107,7 @@ impl Outage {
     ///
     /// # Errors
     /// The time until the next attempt may start.
-    pub(in crate::edge) fn probe(&mut self, now: &Instant, yields: bool) -> Result<(), Millis> {
+    pub(crate) fn probe(&mut self, now: &Instant, yields: bool) -> Result<(), Millis> {
         let pause = if yields && self.is_awaited {
             RESERVED.max(self.interval)
         } else {

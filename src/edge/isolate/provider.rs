@@ -1,31 +1,31 @@
 //! The provider's metadata and keys, which an isolate caches.
 
-use crate::prelude::*;
 use alloc::rc::Rc;
+use rules::prelude::*;
 
-use crate::base::clock::Instant;
-use crate::codec::url::Url;
-use crate::oauth::jwks::{Algorithm, Jwks};
-use crate::oauth::metadata::Metadata;
+use rules::base::clock::Instant;
+use rules::codec::url::Url;
+use rules::oauth::jwks::{Algorithm, Jwks};
+use rules::oauth::metadata::Metadata;
 
 /// The provider's metadata and keys.
-pub(in crate::edge) struct Provider {
-    pub(in crate::edge) metadata: Option<Rc<Metadata>>,
+pub(crate) struct Provider {
+    pub(crate) metadata: Option<Rc<Metadata>>,
     /// The time at which provisional metadata was fetched.
-    pub(in crate::edge) provisional_since: Option<Instant>,
+    pub(crate) provisional_since: Option<Instant>,
     /// The time at which the metadata was last requested. `None` if the configuration contains the metadata.
-    pub(in crate::edge) requested: Option<Instant>,
-    pub(in crate::edge) keys: Option<(Rc<Jwks>, Instant)>,
+    pub(crate) requested: Option<Instant>,
+    pub(crate) keys: Option<(Rc<Jwks>, Instant)>,
     /// The time at which young keys were last fetched again for an ID token.
-    pub(in crate::edge) fetched_early: Option<Instant>,
+    pub(crate) fetched_early: Option<Instant>,
     /// The algorithm of the ID token that was verified last.
-    pub(in crate::edge) id_token_algorithm: Option<Algorithm>,
+    pub(crate) id_token_algorithm: Option<Algorithm>,
     /// The URLs of the issuer and of the known endpoints. Other URLs on the same origins may be endpoints, too.
     urls: Vec<Url>,
 }
 
 impl Provider {
-    pub(in crate::edge) fn new(issuer: &str, metadata: Option<Box<Metadata>>) -> Self {
+    pub(crate) fn new(issuer: &str, metadata: Option<Box<Metadata>>) -> Self {
         let mut provider = Self {
             metadata: None,
             provisional_since: None,
@@ -41,7 +41,7 @@ impl Provider {
         provider
     }
 
-    pub(in crate::edge) fn set_metadata(&mut self, metadata: Rc<Metadata>) {
+    pub(crate) fn set_metadata(&mut self, metadata: Rc<Metadata>) {
         // Keep only the issuer's URL: a parallel request may have fetched the metadata and added the endpoints.
         self.urls.truncate(1);
         let endpoints = metadata.endpoints();
@@ -51,13 +51,13 @@ impl Provider {
     }
 
     /// Returns the URL of the token endpoint, or an empty string if it is unknown.
-    pub(in crate::edge) fn token_endpoint(&self) -> String {
+    pub(crate) fn token_endpoint(&self) -> String {
         let metadata = self.metadata.as_ref();
         metadata.map_or_else(String::new, |metadata| metadata.token_endpoint.clone())
     }
 
     /// Returns true if a URL is on a known origin of the provider.
-    pub(in crate::edge) fn is_on_origin_of(&self, url: &Url) -> bool {
+    pub(crate) fn is_on_origin_of(&self, url: &Url) -> bool {
         self.urls.iter().any(|known| known.is_same_origin(url))
     }
 }

@@ -1,19 +1,19 @@
 //! The provider's documents: its metadata and its key set.
 
-use crate::prelude::*;
 use alloc::rc::Rc;
 use core::pin::Pin;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::{Instant, Millis};
-use crate::base::error::{Code, Error, Result};
-use crate::base::http::{HttpRequest, Outcome};
-use crate::edge::io::BEAT;
-use crate::edge::provider::requests;
-use crate::edge::store::lease;
-use crate::edge::task::{FlightGuard, Task, boxed};
-use crate::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
-use crate::oauth::metadata::{self, Metadata, Search};
+use crate::io::BEAT;
+use crate::provider::requests;
+use crate::store::lease;
+use crate::task::{FlightGuard, Task, boxed};
+use rules::Secret;
+use rules::base::clock::{Instant, Millis};
+use rules::base::error::{Code, Error, Result};
+use rules::base::http::{HttpRequest, Outcome};
+use rules::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
+use rules::oauth::metadata::{self, Metadata, Search};
 
 /// The shortest age of the key set at which any token with an unknown key causes a new fetch. The limit exists because
 /// anyone can send tokens with an unknown key. It is also the shortest time between two fetches of younger keys, which
@@ -34,12 +34,12 @@ const KEYS_MAX_AGE: Millis = Millis::from_secs(3600);
 
 /// Returns the provider's metadata, which is fetched on first use. Provisional metadata is fetched again after
 /// [`KEYS_MIN_AGE`]: see [`Search::is_provisional`].
-pub(in crate::edge) fn metadata(task: &Task) -> impl Future<Output = Result<Rc<Metadata>>> {
+pub(crate) fn metadata(task: &Task) -> impl Future<Output = Result<Rc<Metadata>>> {
     metadata_for(task, Sender::TokenEndpoint)
 }
 
 /// Returns the provider's metadata for a token of this sender.
-pub(in crate::edge) async fn metadata_for(task: &Task, sender: Sender) -> Result<Rc<Metadata>> {
+pub(crate) async fn metadata_for(task: &Task, sender: Sender) -> Result<Rc<Metadata>> {
     if let Some(metadata) = known_metadata(task) {
         return Ok(metadata);
     }
@@ -150,7 +150,7 @@ async fn search(task: &Task) -> Result<()> {
 /// Lets metadata and keys be fetched again at their next use, unless the metadata was requested within the last
 /// [`KEYS_MIN_AGE`] or is in the configuration. Returns true if they will be fetched. The limit exists because anyone
 /// can send a token with another algorithm.
-pub(in crate::edge) fn expire(task: &Task) -> bool {
+pub(crate) fn expire(task: &Task) -> bool {
     let now = task.now();
     let provider = &mut *task.isolate().provider.borrow_mut();
     let is_old = |since: &mut Instant| since.elapsed(&now) >= KEYS_MIN_AGE;
@@ -166,18 +166,18 @@ pub(in crate::edge) fn expire(task: &Task) -> bool {
 }
 
 /// Returns the algorithm of the ID token that this isolate has verified last.
-pub(in crate::edge) fn id_token_algorithm(task: &Task) -> Option<Algorithm> {
+pub(crate) fn id_token_algorithm(task: &Task) -> Option<Algorithm> {
     task.isolate().provider.borrow().id_token_algorithm
 }
 
 /// Remembers the algorithm of the ID token that this isolate has verified last, or forgets it.
-pub(in crate::edge) fn set_id_token_algorithm(task: &Task, algorithm: Option<Algorithm>) {
+pub(crate) fn set_id_token_algorithm(task: &Task, algorithm: Option<Algorithm>) {
     task.isolate().provider.borrow_mut().id_token_algorithm = algorithm;
 }
 
 /// The sender of a signed token.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::edge) enum Sender {
+pub(crate) enum Sender {
     /// The provider's token endpoint, in exchange for a valid code or refresh token.
     TokenEndpoint,
     /// Anyone.
@@ -260,7 +260,7 @@ async fn fetch_keys(task: &Task, sender: Sender) -> Result<()> {
 
 /// Returns the public key for this algorithm and key ID, as a JWK. Fails if the key set has no such key, or more than
 /// one.
-pub(in crate::edge) async fn key(
+pub(crate) async fn key(
     task: &Task,
     algorithm: Algorithm,
     kid: Option<&str>,
@@ -292,7 +292,7 @@ async fn get(task: &Task, url: &str, may_repeat: bool) -> Outcome {
 }
 
 /// Loads the provider's metadata and keys. Does not fail if only the keys cannot be loaded.
-pub(in crate::edge) async fn load(task: &Task) -> Result<()> {
+pub(crate) async fn load(task: &Task) -> Result<()> {
     metadata(task).await?;
     if task.config().flow.has_openid() {
         let _ = keys(task, Sender::TokenEndpoint).await;

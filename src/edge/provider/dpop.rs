@@ -4,32 +4,32 @@
 //! The private key is sealed in the login's cookie and later with the session, since any isolate may have to sign with
 //! it. The handler never falls back to bearer tokens.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::error::{Code, Error, Result};
-use crate::base::http::{HttpRequest, Outcome};
-use crate::codec::json::{Value, Writer};
-use crate::codec::url::Url;
-use crate::edge::io::{Effect, Head, Reply};
-use crate::edge::provider::requests;
-use crate::edge::store::lease;
-use crate::edge::task::Task;
-use crate::oauth::dpop::{self, ProofParams, PublicKey, UnsignedProof};
-use crate::oauth::jwks::Algorithm;
-use crate::oauth::token_endpoint::{self, Scheme, TokenResponse};
-use crate::oauth::www_authenticate;
+use crate::io::{Effect, Head, Reply};
+use crate::provider::requests;
+use crate::store::lease;
+use crate::task::Task;
+use rules::Secret;
+use rules::base::error::{Code, Error, Result};
+use rules::base::http::{HttpRequest, Outcome};
+use rules::codec::json::{Value, Writer};
+use rules::codec::url::Url;
+use rules::oauth::dpop::{self, ProofParams, PublicKey, UnsignedProof};
+use rules::oauth::jwks::Algorithm;
+use rules::oauth::token_endpoint::{self, Scheme, TokenResponse};
+use rules::oauth::www_authenticate;
 
 /// A private key and its public key.
-pub(in crate::edge) struct KeyPair {
-    pub(in crate::edge) public: PublicKey,
-    pub(in crate::edge) private: Secret,
+pub(crate) struct KeyPair {
+    pub(crate) public: PublicKey,
+    pub(crate) private: Secret,
 }
 
 impl KeyPair {
     /// Reads a private JWK. Keeps only the members that ES256 needs, and writes them on one line. Returns `None` if the
     /// JWK is not a private key for ES256.
-    pub(in crate::edge) fn from_jwk(jwk: &str) -> Option<Self> {
+    pub(crate) fn from_jwk(jwk: &str) -> Option<Self> {
         let value = Value::parse(jwk).ok()?;
         let jwk = value.as_object()?;
         let public = PublicKey::from_jwk(jwk)?;
@@ -37,7 +37,7 @@ impl KeyPair {
             return None;
         }
         let private = jwk.str("d")?;
-        crate::codec::base64url::decode(private).filter(|bytes| bytes.len() == 32)?;
+        rules::codec::base64url::decode(private).filter(|bytes| bytes.len() == 32)?;
         let jwk = Writer::object()
             .text("kty", "EC")
             .text("crv", "P-256")
@@ -53,13 +53,13 @@ impl KeyPair {
 }
 
 /// Returns true if an upstream asks for another nonce (RFC 9449 9).
-pub(in crate::edge) fn asks_for_nonce(head: &Head) -> bool {
+pub(crate) fn asks_for_nonce(head: &Head) -> bool {
     let challenge = head.challenge.as_deref().unwrap_or_default();
     head.status == 401 && www_authenticate::has_error(challenge, "use_dpop_nonce")
 }
 
 /// Generates a key pair for a login. Returns `None` if tokens are not bound to a key.
-pub(in crate::edge) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
+pub(crate) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
     if !task.config().flow.uses_dpop {
         return Ok(None);
     }
@@ -78,7 +78,7 @@ pub(in crate::edge) async fn generate_key_pair(task: &Task) -> Result<Option<Key
 
 /// Sends a token request with the client's authentication, and with a proof if the tokens have a DPoP key. If the
 /// provider asks for a new nonce, repeats the request once, with that nonce (RFC 9449 8).
-pub(in crate::edge) async fn send_proven(
+pub(crate) async fn send_proven(
     task: &Task,
     mut request: HttpRequest,
     key: Option<&Secret>,
@@ -119,7 +119,7 @@ pub(in crate::edge) async fn send_proven(
 
 /// Sends a request with an access token to an address other than an upstream, with a proof if the token is bound to a
 /// key. If the server asks for a new nonce, repeats the request once, with that nonce (RFC 9449 9).
-pub(in crate::edge) async fn send_with_token(
+pub(crate) async fn send_with_token(
     task: &Task,
     request: HttpRequest,
     access_token: &Secret,
@@ -155,7 +155,7 @@ pub(in crate::edge) async fn send_with_token(
 
 /// Creates the proof for a request to an upstream. Returns the proof, and the proof's nonce if there is one. Returns
 /// `None` if the host could not sign the proof.
-pub(in crate::edge) async fn prove_call(
+pub(crate) async fn prove_call(
     task: &Task,
     key: &Secret,
     (method, url): (&str, &str),
@@ -169,7 +169,7 @@ pub(in crate::edge) async fn prove_call(
 
 /// Stores the nonce in the response from `url`, if the response has one. Returns true if the nonce for the next proof
 /// differs from `sent`, the nonce in the last proof.
-pub(in crate::edge) fn note_nonce(
+pub(crate) fn note_nonce(
     task: &Task,
     url: &str,
     received: Option<&str>,

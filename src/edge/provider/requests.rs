@@ -1,26 +1,27 @@
 //! Requests to the provider, and the client's authentication.
 
-use crate::Secret;
-use crate::base::clock::Millis;
-use crate::base::error::Code;
-use crate::base::http::{HttpRequest, Outcome};
-use crate::base::strings;
-use crate::codec::base64url;
-use crate::codec::form::{Form, encoded};
-use crate::codec::json::Writer;
-use crate::edge::config::{Audience, ClientAuth};
-use crate::edge::io::{Effect, Reply};
-use crate::edge::isolate::Seldom;
-use crate::edge::store::lease;
-use crate::edge::task::{Task, boxed};
-use crate::login::authorization_request::Pending;
-use crate::oauth::error_description;
-use crate::oauth::jwks::Algorithm;
-use crate::oauth::token_endpoint;
+use crate::config::{Audience, ClientAuth};
+use crate::io::{Effect, Reply};
+use crate::isolate::Seldom;
+use crate::store::lease;
+use crate::task::{Task, boxed};
+use rules::Secret;
+use rules::base::clock::Millis;
+use rules::base::error::Code;
+use rules::base::http::{HttpRequest, Outcome};
+use rules::base::strings;
+use rules::codec::base64url;
+use rules::codec::form::{Form, encoded};
+use rules::codec::json::Writer;
+use rules::login::authorization_request::Pending;
+use rules::oauth::error_description;
+use rules::oauth::jwks::Algorithm;
+use rules::oauth::token_endpoint;
+use rules::prelude::*;
 
 /// Sends a request. If the task holds the lease of a refresh, waits longer, because the provider may have consumed the
 /// refresh token that a repetition would send, and renews the lease meanwhile.
-pub(in crate::edge) async fn send(
+pub(crate) async fn send(
     task: &Task,
     request: HttpRequest,
     authorization: Option<Secret>,
@@ -58,7 +59,7 @@ pub(in crate::edge) async fn send(
 const PAUSE: Millis = Millis(200);
 
 /// Sends a request, and once more after a pause if it fails for a reason that may be over by then.
-pub(in crate::edge) async fn repeated<F>(task: &Task, send: impl Fn() -> F) -> Outcome
+pub(crate) async fn repeated<F>(task: &Task, send: impl Fn() -> F) -> Outcome
 where
     F: Future<Output = Outcome>,
 {
@@ -74,7 +75,7 @@ where
 
 /// Logs the provider's description of an error that caused a login to fail, unless the description contains `state`,
 /// the code (which may be empty), or another secret of the login or of the client.
-pub(in crate::edge) fn log_description(
+pub(crate) fn log_description(
     task: &Task,
     description: Option<&Secret>,
     [state, code]: [&str; 2],
@@ -102,7 +103,7 @@ pub(in crate::edge) fn log_description(
 /// Removes `client_id` from the form of a request to the token or revocation endpoint if the client's ID is in the
 /// header `Authorization`. The parameter is only for other clients (RFC 6749 4.1.3), and some servers count it as a
 /// second method of authentication, which is not allowed (RFC 6749 2.3).
-pub(in crate::edge) fn name_client_once(task: &Task, request: &mut HttpRequest) {
+pub(crate) fn name_client_once(task: &Task, request: &mut HttpRequest) {
     if let (ClientAuth::Basic(_), Some(form)) = (&task.config().client.auth, &request.form) {
         let mut others = Form::new();
         for parameter in strings::split(form.expose(), b'&') {
@@ -122,7 +123,7 @@ const ASSERTION_SECONDS: u64 = 60;
 const ASSERTION_AGE_SECONDS: u64 = 5;
 
 /// Sends a request with the client's authentication, and with the DPoP proof `proof`, if there is one.
-pub(in crate::edge) async fn send_as_client(
+pub(crate) async fn send_as_client(
     task: &Task,
     mut request: HttpRequest,
     proof: Option<Secret>,

@@ -1,25 +1,22 @@
 //! Requests that contain a session's refresh token: the refresh and the revocation.
 
-use crate::Secret;
-use crate::base::error::Code;
-use crate::base::http::Outcome;
-use crate::edge::provider::documents;
-use crate::edge::provider::dpop;
-use crate::edge::provider::requests;
-use crate::edge::session::Session;
-use crate::edge::task::Task;
-use crate::oauth::metadata::Metadata;
-use crate::oauth::token_endpoint;
+use crate::provider::documents;
+use crate::provider::dpop;
+use crate::provider::requests;
+use crate::session::Session;
+use crate::task::Task;
+use rules::Secret;
+use rules::base::error::Code;
+use rules::base::http::Outcome;
+use rules::oauth::metadata::Metadata;
+use rules::oauth::token_endpoint;
+use rules::prelude::*;
 
 /// Largest number of attempts to revoke a refresh token.
 const REVOCATIONS: u32 = 2;
 
 /// Sends a refresh request with a session's refresh token.
-pub(in crate::edge) async fn send_refresh(
-    task: &Task,
-    metadata: &Metadata,
-    session: &Session,
-) -> Outcome {
+pub(crate) async fn send_refresh(task: &Task, metadata: &Metadata, session: &Session) -> Outcome {
     let Some(refresh_token) = &session.refresh_token else {
         return Outcome::Failed;
     };
@@ -30,16 +27,13 @@ pub(in crate::edge) async fn send_refresh(
 }
 
 /// Revokes a session's refresh token: see [`revoke_refresh_token`]. The session is over even if the revocation fails.
-pub(in crate::edge) async fn revoke(task: &Task, session: &Session) -> bool {
+pub(crate) async fn revoke(task: &Task, session: &Session) -> bool {
     revoke_refresh_token(task, session.refresh_token.as_ref()).await
 }
 
 /// Revokes a refresh token (RFC 7009), if the provider has an endpoint for revocations. Returns true if the provider has
 /// confirmed the revocation.
-pub(in crate::edge) async fn revoke_refresh_token(
-    task: &Task,
-    refresh_token: Option<&Secret>,
-) -> bool {
+pub(crate) async fn revoke_refresh_token(task: &Task, refresh_token: Option<&Secret>) -> bool {
     let Some(refresh_token) = refresh_token else {
         return false;
     };

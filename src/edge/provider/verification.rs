@@ -1,24 +1,24 @@
 //! Verification of the provider's signed tokens.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::error::{Code, Error, Result, quote};
-use crate::edge::io::{Effect, Reply};
-use crate::edge::provider::documents::{self, Sender};
-use crate::edge::provider::dpop;
-use crate::edge::provider::requests;
-use crate::edge::session::Session;
-use crate::edge::task::{Task, boxed};
-use crate::oauth::id_token::{self, Expected, Occasion, Rejected, Unverified};
-use crate::oauth::identity::Identity;
-use crate::oauth::jwks::Algorithm;
-use crate::oauth::token_endpoint::TokenSet;
-use crate::session::{named, profile, view};
+use crate::io::{Effect, Reply};
+use crate::provider::documents::{self, Sender};
+use crate::provider::dpop;
+use crate::provider::requests;
+use crate::session::Session;
+use crate::task::{Task, boxed};
+use rules::Secret;
+use rules::base::error::{Code, Error, Result, quote};
+use rules::oauth::id_token::{self, Expected, Occasion, Rejected, Unverified};
+use rules::oauth::identity::Identity;
+use rules::oauth::jwks::Algorithm;
+use rules::oauth::token_endpoint::TokenSet;
+use rules::session::{named, profile, view};
 
 /// Returns the user by the response to a code exchange: verifies its ID token and asks the UserInfo endpoint if
 /// configured, or asks the profile address. `key` is the DPoP key of the tokens.
-pub(in crate::edge) async fn verify_login(
+pub(crate) async fn verify_login(
     task: &Task,
     tokens: &TokenSet,
     key: Option<&Secret>,
@@ -110,7 +110,7 @@ async fn verify_id_token(
 }
 
 /// Verifies a signature with a public key.
-pub(in crate::edge) async fn verify_signature(
+pub(crate) async fn verify_signature(
     task: &Task,
     algorithm: Algorithm,
     jwk: String,
@@ -127,10 +127,10 @@ pub(in crate::edge) async fn verify_signature(
 }
 
 /// The ID token of a refresh belongs to another user or issuer than the ID token of the session.
-pub(in crate::edge) struct OtherUser;
+pub(crate) struct OtherUser;
 
 /// Verifies the ID token of a refresh. An absent or invalid ID token does not count as another user's (OIDC Core 12.2).
-pub(in crate::edge) async fn verify_refreshed(
+pub(crate) async fn verify_refreshed(
     task: &Task,
     session: &Session,
     tokens: &TokenSet,
@@ -164,10 +164,7 @@ pub(in crate::edge) async fn verify_refreshed(
 /// the isolate fetch metadata and keys again. The remembered algorithm no longer counts if the provider has withdrawn
 /// it. Otherwise the token is refused until an ID token with its algorithm has been verified, which the new metadata
 /// and keys allow.
-pub(in crate::edge) async fn check_signature(
-    task: &Task,
-    jwt: &crate::oauth::jwt::Jwt,
-) -> Result<()> {
+pub(crate) async fn check_signature(task: &Task, jwt: &rules::oauth::jwt::Jwt) -> Result<()> {
     let found = Algorithm::from_name(jwt.alg());
     let (metadata, only) = loop {
         let metadata = documents::metadata_for(task, Sender::Unknown).await?;

@@ -1,7 +1,7 @@
 //! The header policy: the headers that the handler removes and sets, as data that the host applies with the platform's
-//! own `Headers`. [`crate::egress::request_headers`] says how names are compared.
+//! own `Headers`. [`rules::egress::request_headers`] says how names are compared.
 //!
-//! An upstream gets the browser's headers, except for the list in [`crate::egress::request_headers`] and the headers
+//! An upstream gets the browser's headers, except for the list in [`rules::egress::request_headers`] and the headers
 //! that `Connection` names (RFC 9110 7.6.1). A route can allow or deny more headers. `Range` is removed if response
 //! bodies are searched for the token, because the search does not recognize parts of a token. Without `Range`, a server
 //! sends the whole response. HTTP lets servers ignore `Range` anyway (RFC 9110 14.2).
@@ -13,10 +13,10 @@
 //! sandbox without scripts. `X-Strongroom` marks errors of the handler itself, so a page can distinguish them from
 //! errors of an upstream.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::codec::json;
-use crate::egress::request_headers::{Exceptions, pattern};
+use rules::codec::json;
+use rules::egress::request_headers::{Exceptions, pattern};
 
 /// Headers removed from upstreams' responses.
 const RESPONSE: &str = "\
@@ -66,8 +66,8 @@ const OWN: &[(&str, &str)] = &[
 /// ```
 ///
 /// `request` and `response` match the headers to remove, by their names in lower case ([`pattern`]). Headers named by
-/// `Connection` are also removed. [`Forward`](crate::edge::Forward) contains a route's changes to the policy. `passed`
-/// is added to upstreams' responses; `own` is for [responses of the handler itself](crate::edge::OwnResponse), where
+/// `Connection` are also removed. [`Forward`](crate::Forward) contains a route's changes to the policy. `passed`
+/// is added to upstreams' responses; `own` is for [responses of the handler itself](crate::OwnResponse), where
 /// existing headers stay.
 #[must_use]
 pub fn policy() -> String {

@@ -1,17 +1,17 @@
 //! The line in the log of a handler on loopback about an upstream that refuses new access tokens, which shows a
 //! developer that audience, scope or issuer of the tokens are not those that the upstream expects.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::strings;
-use crate::edge::config::Route;
-use crate::edge::io::Head;
-use crate::edge::isolate::Seldom;
-use crate::edge::request::RequestContext;
-use crate::edge::session::Session;
-use crate::edge::store::record_store;
-use crate::oauth::www_authenticate;
+use crate::config::Route;
+use crate::io::Head;
+use crate::isolate::Seldom;
+use crate::request::RequestContext;
+use crate::session::Session;
+use crate::store::record_store;
+use rules::Secret;
+use rules::base::strings;
+use rules::oauth::www_authenticate;
 
 /// Logs the refusal of a new token, with the upstream's reason.
 pub(super) fn log(context: &RequestContext, route: &Route, head: &Head, session: &Session) {

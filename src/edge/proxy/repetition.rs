@@ -1,10 +1,10 @@
 //! The requests that are sent again, and the refreshes, after an upstream has refused the access token.
 
-use crate::base::clock::Millis;
-use crate::edge::config::Route;
-use crate::edge::request::RequestContext;
-use crate::edge::session::Session;
-use crate::edge::task::Task;
+use crate::config::Route;
+use crate::request::RequestContext;
+use crate::session::Session;
+use crate::task::Task;
+use rules::base::clock::Millis;
 
 /// A body of at most this many bytes is copied, so that it can be sent again.
 const LONGEST_COPY: u64 = 64 * 1024;

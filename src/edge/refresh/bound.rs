@@ -6,24 +6,23 @@
 //! it. So a thief with a copy of a bound session's cookie can end the session by a login, but cannot use it.
 
 use alloc::rc::Rc;
+use rules::prelude::*;
 
-use crate::base::clock::Millis;
-use crate::edge::config::{Bind, Storage};
-use crate::edge::isolate::Seldom;
-use crate::edge::refusal::Refusal;
-use crate::edge::session::Session;
-use crate::edge::session::binding::{
-    Binding, OFFERED, OFFERS_END, REGISTRATION_LIFE, SECOND_OFFER,
-};
-use crate::edge::session::bound_cookie::{Subject, Use};
-use crate::edge::session::record::Record;
-use crate::edge::store::coordinator;
-use crate::edge::store::record_store;
-use crate::edge::task::Task;
-use crate::session::EndReason;
+use crate::config::{Bind, Storage};
+use crate::isolate::Seldom;
+use crate::refusal::Refusal;
+use crate::session::Session;
+use crate::session::binding::{Binding, OFFERED, OFFERS_END, REGISTRATION_LIFE, SECOND_OFFER};
+use crate::session::bound_cookie::{Subject, Use};
+use crate::session::record::Record;
+use crate::store::coordinator;
+use crate::store::record_store;
+use crate::task::Task;
+use rules::base::clock::Millis;
+use rules::session::EndReason;
 
 /// Returns the session's binding, according to its cookie or to its record as far as this isolate knows it.
-pub(in crate::edge) fn binding(task: &Task, session: &Session) -> Option<Binding> {
+pub(crate) fn binding(task: &Task, session: &Session) -> Option<Binding> {
     let record = record_store::cached(task, &session.sid).record;
     let recorded = record.and_then(|record| record.bound.clone());
     recorded.or_else(|| session.bound.clone())
@@ -31,19 +30,14 @@ pub(in crate::edge) fn binding(task: &Task, session: &Session) -> Option<Binding
 
 /// Returns true if a replaced cookie does not end the session of this record: a copy of the cookie is useless, because
 /// the session is bound.
-pub(in crate::edge) fn ignores_replaced_cookies(task: &Task, record: &Record) -> bool {
+pub(crate) fn ignores_replaced_cookies(task: &Task, record: &Record) -> bool {
     record.bound.is_some() && task.bound_cookie().mode.is_enforced()
 }
 
 /// Puts the binding of a session back into the cached record if the store has lost it. The next read of the record writes
 /// it. Otherwise the handler would accept a copy from before the binding. Its next refresh would write a record
 /// without the binding, and the user's session would be unprotected.
-pub(in crate::edge) fn restore(
-    task: &Task,
-    session: &Session,
-    binding: &Binding,
-    found_in: Storage,
-) {
+pub(crate) fn restore(task: &Task, session: &Session, binding: &Binding, found_in: Storage) {
     if task.bound_cookie().mode == Bind::Off {
         return;
     }
@@ -58,7 +52,7 @@ pub(in crate::edge) fn restore(
 }
 
 /// Refuses the request of a bound session without its bound cookie, as far as this isolate knows of the binding.
-pub(in crate::edge) fn check(task: &Task, session: &Session) -> Result<(), Refusal> {
+pub(crate) fn check(task: &Task, session: &Session) -> Result<(), Refusal> {
     match lacks_bound_cookie(task, session) {
         true => refuse(task, session, task.bound_cookie().mode),
         false => Ok(()),
@@ -66,7 +60,7 @@ pub(in crate::edge) fn check(task: &Task, session: &Session) -> Result<(), Refus
 }
 
 /// Returns true if [`check`] refuses or reports the request.
-pub(in crate::edge) fn lacks_bound_cookie(task: &Task, session: &Session) -> bool {
+pub(crate) fn lacks_bound_cookie(task: &Task, session: &Session) -> bool {
     if task.bound_cookie().mode == Bind::Off {
         return false;
     }
@@ -81,10 +75,7 @@ pub(in crate::edge) fn lacks_bound_cookie(task: &Task, session: &Session) -> boo
 
 /// Reads the session's record, unless the coordinator is down, and checks the request as [`check`] does. Without the record,
 /// refuses a session that must be bound by now.
-pub(in crate::edge) async fn check_with_record(
-    task: &Task,
-    session: &Rc<Session>,
-) -> Result<(), Refusal> {
+pub(crate) async fn check_with_record(task: &Task, session: &Rc<Session>) -> Result<(), Refusal> {
     if task.bound_cookie().mode == Bind::Off {
         return Ok(());
     }
@@ -112,7 +103,7 @@ fn has_bound_cookie(task: &Task, session: &Session, binding: &Binding) -> bool {
 
 /// Refuses the request of a session that must be bound by now, or only reports it, according to `session.bind`. Called
 /// after the session's record was read.
-pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<(), Refusal> {
+pub(crate) fn check_required(task: &Task, session: &Session) -> Result<(), Refusal> {
     let mode = task.bound_cookie().mode;
     report_unbound(task, session);
     let is_asked = matches!(mode, Bind::Required | Bind::Report);
@@ -135,7 +126,7 @@ pub(in crate::edge) fn check_required(task: &Task, session: &Session) -> Result<
 }
 
 /// Returns true if the session must be bound by now, and its cookie says that it is not. The session's record may be newer.
-pub(in crate::edge) fn must_be_bound(task: &Task, session: &Session) -> bool {
+pub(crate) fn must_be_bound(task: &Task, session: &Session) -> bool {
     task.bound_cookie().mode == Bind::Required && is_still_unbound(task, session)
 }
 
@@ -170,7 +161,7 @@ fn is_unbound_cookie(task: &Task, session: &Session, what: Use, value: &str) -> 
 }
 
 /// Returns true if the registration of the session's key may be offered a second time now.
-pub(in crate::edge) fn is_second_offer_due(task: &Task, session: &Session, value: &str) -> bool {
+pub(crate) fn is_second_offer_due(task: &Task, session: &Session, value: &str) -> bool {
     // The isolate of the login, whose clock may differ, has written `began`: see `SECOND_OFFER`.
     let age = task.arrived().wall.saturating_sub(session.began);
     age >= SECOND_OFFER.0 && is_unbound_cookie(task, session, Use::SecondOffer, value)
@@ -179,7 +170,7 @@ pub(in crate::edge) fn is_second_offer_due(task: &Task, session: &Session, value
 /// Returns true if the session's cookie says that it is not bound, and this isolate has not read the session's record since
 /// the time for a registration has passed. The cookie may then be a copy from before the binding. While the coordinator is
 /// down, the cookie decides.
-pub(in crate::edge) fn may_have_been_bound(task: &Task, session: &Session) -> bool {
+pub(crate) fn may_have_been_bound(task: &Task, session: &Session) -> bool {
     if session.bound.is_some()
         || !task.bound_cookie().mode.is_enforced()
         || coordinator::has_failed(task)
@@ -198,13 +189,13 @@ pub(in crate::edge) fn may_have_been_bound(task: &Task, session: &Session) -> bo
 }
 
 /// Returns true if [`check_required`] refuses the session.
-pub(in crate::edge) fn is_refused_as_unbound(task: &Task, session: &Session) -> bool {
+pub(crate) fn is_refused_as_unbound(task: &Task, session: &Session) -> bool {
     must_be_bound(task, session) && binding(task, session).is_none()
 }
 
 /// Returns true if the session may be bound although this isolate knows no binding, because the coordinator is down, and if
 /// calls of the session fail for that reason.
-pub(in crate::edge) fn is_doubtful(task: &Task, session: &Session) -> bool {
+pub(crate) fn is_doubtful(task: &Task, session: &Session) -> bool {
     task.bound_cookie().mode.is_enforced()
         && coordinator::has_failed(task)
         && !session.is_valid(&task.now())

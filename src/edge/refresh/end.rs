@@ -1,19 +1,19 @@
 //! The end of a session: the session's record is marked as ended, and its refresh token is revoked if the reason calls
 //! for a revocation.
 
-use crate::prelude::*;
 use alloc::rc::Rc;
+use rules::prelude::*;
 
-use crate::base::clock::{Instant, Millis};
-use crate::base::error::Code;
-use crate::edge::io::Event;
-use crate::edge::provider::tokens;
-use crate::edge::session::Session;
-use crate::edge::session::record::{Record, Stored};
-use crate::edge::store::coordinator::{self, Unreachable};
-use crate::edge::store::record_store;
-use crate::edge::task::Task;
-use crate::session::EndReason;
+use crate::io::Event;
+use crate::provider::tokens;
+use crate::session::Session;
+use crate::session::record::{Record, Stored};
+use crate::store::coordinator::{self, Unreachable};
+use crate::store::record_store;
+use crate::task::Task;
+use rules::base::clock::{Instant, Millis};
+use rules::base::error::Code;
+use rules::session::EndReason;
 
 /// Largest number of attempts to write the end of a session.
 const ATTEMPTS: u32 = 5;
@@ -25,7 +25,7 @@ const PAUSE: Millis = Millis(200);
 const END_BUDGET: Millis = Millis::from_secs(3);
 
 /// Returns true if only the user may begin a login after a session that ended for this reason.
-pub(in crate::edge) const fn waits_for_the_user(reason: EndReason) -> bool {
+pub(crate) const fn waits_for_the_user(reason: EndReason) -> bool {
     matches!(
         reason,
         EndReason::LoggedOut
@@ -38,16 +38,12 @@ pub(in crate::edge) const fn waits_for_the_user(reason: EndReason) -> bool {
 
 /// Ends a session everywhere: marks its record as ended, and revokes its refresh token if the reason calls for a
 /// revocation. Returns true if the provider has confirmed the revocation.
-pub(in crate::edge) async fn end_session(
-    task: &Task,
-    session: &Rc<Session>,
-    reason: EndReason,
-) -> bool {
+pub(crate) async fn end_session(task: &Task, session: &Rc<Session>, reason: EndReason) -> bool {
     end_session_since(task, session, reason, task.now()).await
 }
 
 /// Ends a session as [`end_session`] does, and returns the same value. [`END_BUDGET`] starts at `began`.
-pub(in crate::edge) async fn end_session_since(
+pub(crate) async fn end_session_since(
     task: &Task,
     session: &Rc<Session>,
     reason: EndReason,
@@ -141,7 +137,7 @@ fn cache_end(task: &Task, latest: &Session, reason: EndReason) {
 }
 
 /// Returns true if a session has reached a limit.
-pub(in crate::edge) fn is_at_limit(task: &Task, session: &Rc<Session>) -> bool {
+pub(crate) fn is_at_limit(task: &Task, session: &Rc<Session>) -> bool {
     let limits = &task.config().flow.limits;
     session.limit_reached(limits, &task.earliest()).is_some()
 }

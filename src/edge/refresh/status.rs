@@ -1,18 +1,19 @@
 //! Checks of a session that a browser presents: its limits, and its generation according to its record.
 
 use alloc::rc::Rc;
+use rules::prelude::*;
 
-use crate::base::clock::{Instant, Millis, UnixMillis};
-use crate::base::error::Code;
-use crate::edge::config::Storage;
-use crate::edge::refresh::{bound, end};
-use crate::edge::refusal::Refusal;
-use crate::edge::session::Session;
-use crate::edge::session::record::{GenerationStatus, Record, Stored};
-use crate::edge::store::coordinator::{self, Unreachable};
-use crate::edge::store::record_store;
-use crate::edge::task::{Task, boxed};
-use crate::session::EndReason;
+use crate::config::Storage;
+use crate::refresh::{bound, end};
+use crate::refusal::Refusal;
+use crate::session::Session;
+use crate::session::record::{GenerationStatus, Record, Stored};
+use crate::store::coordinator::{self, Unreachable};
+use crate::store::record_store;
+use crate::task::{Task, boxed};
+use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::base::error::Code;
+use rules::session::EndReason;
 
 /// Largest number of attempts to record a presented cookie while other isolates write the record, too.
 const PRESENTED_WRITES: u32 = 3;
@@ -22,11 +23,11 @@ const PRESENTED_WRITES: u32 = 3;
 const CERTAIN: Millis = Millis::from_secs(3600);
 
 /// The session with which a request continues, or the reason for a refusal.
-pub(in crate::edge) type SessionResult = Result<Rc<Session>, Refusal>;
+pub(crate) type SessionResult = Result<Rc<Session>, Refusal>;
 
 /// Learns the coordinator's time by a read of the session's record, unless this isolate knows it already. A session in a
 /// cookie waits for it as briefly as for its record.
-pub(in crate::edge) async fn find_time(task: &Task, session: &Rc<Session>, found_in: Storage) {
+pub(crate) async fn find_time(task: &Task, session: &Rc<Session>, found_in: Storage) {
     if task.isolate().clock.is_unknown() && coordinator::is_up(task) {
         // A record that was read a moment ago does not tell what time it is now.
         if let Some(cached) = task
@@ -55,7 +56,7 @@ fn may_hurry(task: &Task, presented: &Session, found_in: Storage) -> bool {
 }
 
 /// Returns the session unless it has reached a limit. At a limit, usually ends the session, and returns the refusal.
-pub(in crate::edge) async fn check_limits(
+pub(crate) async fn check_limits(
     task: &Task,
     presented: Rc<Session>,
     found_in: Storage,
@@ -139,7 +140,7 @@ fn later_activity(task: &Task, presented: &Rc<Session>) -> Option<UnixMillis> {
 }
 
 /// Compares a presented session with its record, as far as the record can be read.
-pub(in crate::edge) async fn sync_with_record(
+pub(crate) async fn sync_with_record(
     task: &Task,
     presented: Rc<Session>,
     found_in: Storage,
@@ -214,7 +215,7 @@ async fn record_presented(task: &Task, presented: &Rc<Session>) {
 
 /// Reads the record again after some time has passed, and returns the session or its successor. If `is_cache_enough` is
 /// true, the cached record suffices while the coordinator is down.
-pub(in crate::edge) async fn recheck(
+pub(crate) async fn recheck(
     task: &Task,
     session: Rc<Session>,
     is_cache_enough: bool,
@@ -249,7 +250,7 @@ fn is_copy(task: &Task, presented: &Session, record: &Record) -> bool {
 
 /// Classifies a presented session by its cached record. Before the session ends, its record is read, which also brings the
 /// coordinator's time.
-pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResult {
+pub(crate) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResult {
     let Some(mut record) = record_store::cached(task, &presented.sid).record else {
         return Ok(presented);
     };
@@ -307,7 +308,7 @@ pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> Se
 }
 
 /// Returns the session's successor, if the cached record has one.
-pub(in crate::edge) async fn successor(
+pub(crate) async fn successor(
     task: &Task,
     session: &Rc<Session>,
 ) -> Result<Option<Rc<Session>>, Refusal> {

@@ -4,35 +4,35 @@
 //! a short-lived cookie for it, the bound cookie. A copy of a bound session's cookie is refused without the bound cookie,
 //! and a copy of both works for eleven minutes only.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::base::clock::{Millis, UnixMillis};
-use crate::base::strings;
-use crate::codec::json;
+use rules::base::clock::{Millis, UnixMillis};
+use rules::base::strings;
+use rules::codec::json;
 
 /// The life of a bound cookie in the browser, which renews it before.
-pub(in crate::edge) const LIFE: Millis = Millis::from_secs(600);
+pub(crate) const LIFE: Millis = Millis::from_secs(600);
 
 /// A bound cookie is valid for this long after its life in the browser, because a request may be in flight.
-pub(in crate::edge) const MARGIN: Millis = Millis::from_secs(60);
+pub(crate) const MARGIN: Millis = Millis::from_secs(60);
 
 /// Requests that arrive within this time after the binding may be without the bound cookie: they were in flight.
 const IN_FLIGHT: Millis = Millis::from_secs(10);
 
 /// The handler offers to bind a session for this long after its login. Later, a copy of the cookie could bind the session
 /// to a key of its own.
-pub(in crate::edge) const OFFERED: Millis = Millis::from_secs(60);
+pub(crate) const OFFERED: Millis = Millis::from_secs(60);
 
 /// A browser must register its key within this time after the login.
-pub(in crate::edge) const REGISTRATION_LIFE: Millis = Millis::from_secs(120);
+pub(crate) const REGISTRATION_LIFE: Millis = Millis::from_secs(120);
 
 /// A browser that has not registered its key gets a second offer after this time. Until then, Chromium's limit of
 /// signatures has passed, and the first offer has expired by the clock of every isolate: otherwise the browser might
 /// register two keys.
-pub(in crate::edge) const SECOND_OFFER: Millis = Millis::from_secs(600);
+pub(crate) const SECOND_OFFER: Millis = Millis::from_secs(600);
 
 /// The browser may get the second offer until this time after the login.
-pub(in crate::edge) const OFFERS_END: Millis = Millis::from_secs(900);
+pub(crate) const OFFERS_END: Millis = Millis::from_secs(900);
 
 /// The key to which a session is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,14 +45,14 @@ pub struct Binding {
 
 impl Binding {
     /// Returns the text for a cookie or a record: the thumbprint and the time, separated by a space.
-    pub(in crate::edge) fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let mut text = [&*self.thumbprint, " "].concat();
         json::write_number(&mut text, self.since);
         text
     }
 
     /// Reads the output of [`Binding::to_text`].
-    pub(in crate::edge) fn from_text(text: &str) -> Option<Self> {
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
         let (thumbprint, since) = strings::split_once(text, b' ');
         Some(Self {
             thumbprint: thumbprint.to_owned(),
@@ -61,7 +61,7 @@ impl Binding {
     }
 
     /// Returns true if a request that arrived at this time may have been in flight when the session was bound.
-    pub(in crate::edge) const fn was_in_flight(&self, arrived: UnixMillis) -> bool {
+    pub(crate) const fn was_in_flight(&self, arrived: UnixMillis) -> bool {
         // Clocks of isolates differ.
         arrived.abs_diff(self.since) <= IN_FLIGHT.0
     }

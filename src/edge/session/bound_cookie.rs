@@ -4,21 +4,21 @@
 //! A value is `1.<key ID>.<expiry in seconds>.<MAC>`. The MAC covers the issuer, the client and the name of the session's
 //! cookie, the session's ID, and the thumbprint of its key. So a value proves nothing for another session.
 
-use crate::prelude::*;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use rules::prelude::*;
 use sha2::Sha256;
 
-use crate::base::clock::UnixMillis;
-use crate::base::strings;
-use crate::codec::base64url;
-use crate::codec::json;
-use crate::edge::config::Config;
+use crate::config::Config;
+use rules::base::clock::UnixMillis;
+use rules::base::strings;
+use rules::codec::base64url;
+use rules::codec::json;
 
 const VERSION: &str = "1";
 
 /// A use of the MAC. A value for one use is invalid for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::edge) enum Use {
+pub(crate) enum Use {
     /// The bound cookie.
     Cookie,
     /// The challenge of a renewal.
@@ -33,16 +33,16 @@ pub(in crate::edge) enum Use {
 
 /// The session and the key for which a value is authenticated.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::edge) struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     /// The session's ID.
-    pub(in crate::edge) sid: &'a str,
+    pub(crate) sid: &'a str,
     /// The thumbprint of the session's key.
-    pub(in crate::edge) thumbprint: &'a str,
+    pub(crate) thumbprint: &'a str,
 }
 
 impl<'a> Subject<'a> {
     /// Returns the subject of a session that has no key yet.
-    pub(in crate::edge) const fn without_key(sid: &'a str) -> Self {
+    pub(crate) const fn without_key(sid: &'a str) -> Self {
         Self {
             sid,
             thumbprint: "",
@@ -50,7 +50,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Returns a value that is valid until this time.
-    pub(in crate::edge) fn issue(&self, config: &Config, what: Use, until: UnixMillis) -> String {
+    pub(crate) fn issue(&self, config: &Config, what: Use, until: UnixMillis) -> String {
         let mut seconds = String::new();
         json::write_number(&mut seconds, until / 1000);
         let id = config.keys.sealing();
@@ -69,13 +69,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Returns true if the value was issued for this use, session and key, and has not expired.
-    pub(in crate::edge) fn verify(
-        &self,
-        config: &Config,
-        what: Use,
-        value: &str,
-        now: UnixMillis,
-    ) -> bool {
+    pub(crate) fn verify(&self, config: &Config, what: Use, value: &str, now: UnixMillis) -> bool {
         let mut parts = strings::split(value, b'.');
         let (version, id, seconds, mac) = (parts.next(), parts.next(), parts.next(), parts.next());
         let (Some(VERSION), Some(id), Some(seconds), Some(mac), None) =

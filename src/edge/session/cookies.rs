@@ -4,17 +4,17 @@
 //! no sibling domain can inject such a cookie. If a request has two cookies with the same name, neither is used,
 //! because this handler did not write both.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::base::clock::Millis;
-use crate::base::http::is_token;
-use crate::base::strings;
-use crate::codec::json;
-use crate::edge::config::{Config, SameSite};
+use crate::config::{Config, SameSite};
+use rules::base::clock::Millis;
+use rules::base::http::is_token;
+use rules::base::strings;
+use rules::codec::json;
 
 /// Longest value in one cookie. Browsers accept at least 4096 bytes of name, value and attributes (RFC 6265 6.1), and
 /// nginx by default 4096 bytes for all headers of a response.
-pub(in crate::edge) const PIECE: usize = 3300;
+pub(crate) const PIECE: usize = 3300;
 
 /// Maximum number of cookies for one value: see [`LONGEST_HEADER`].
 const MOST_PIECES: usize = 2;
@@ -31,11 +31,11 @@ const LONGEST: usize = 4096;
 const LONGEST_HEADER: usize = 8000;
 
 /// The cookies of a request.
-pub(in crate::edge) struct Cookies<'a>(&'a str);
+pub(crate) struct Cookies<'a>(&'a str);
 
 /// The value that a browser sent under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::edge) enum CookieValue {
+pub(crate) enum CookieValue {
     /// The request has no such cookie.
     Missing,
     /// The value.
@@ -45,7 +45,7 @@ pub(in crate::edge) enum CookieValue {
 }
 
 impl<'a> Cookies<'a> {
-    pub(in crate::edge) fn new(header: Option<&'a str>) -> Self {
+    pub(crate) fn new(header: Option<&'a str>) -> Self {
         Self(header.unwrap_or_default())
     }
 
@@ -58,7 +58,7 @@ impl<'a> Cookies<'a> {
 
     /// Returns the cookie names that start with `beginning`. The handler writes these names into `Set-Cookie`, so names
     /// that are not HTTP tokens are left out.
-    pub(in crate::edge) fn names(&self, beginning: &str) -> Vec<&'a str> {
+    pub(crate) fn names(&self, beginning: &str) -> Vec<&'a str> {
         let names = self.pairs().map(|(name, _)| name);
         names
             .filter(|name| name.starts_with(beginning) && is_token(name))
@@ -72,7 +72,7 @@ impl<'a> Cookies<'a> {
     }
 
     /// Returns the value of the cookie with this name.
-    pub(in crate::edge) fn value(&self, name: &str) -> CookieValue {
+    pub(crate) fn value(&self, name: &str) -> CookieValue {
         let mut of_name = self.pairs().filter(|(known, _)| *known == name);
         match (of_name.next(), of_name.next()) {
             (None, _) => CookieValue::Missing,
@@ -82,7 +82,7 @@ impl<'a> Cookies<'a> {
     }
 
     /// Returns the value that [`Jar::set_session`] wrote into one or more cookies.
-    pub(in crate::edge) fn joined(&self, name: &str) -> CookieValue {
+    pub(crate) fn joined(&self, name: &str) -> CookieValue {
         let first = match self.value(name) {
             CookieValue::Value(first) => first,
             other => return other,
@@ -119,7 +119,7 @@ fn piece_name(name: &str, i: u64) -> String {
 }
 
 /// The writer of the `Set-Cookie` headers for one response.
-pub(in crate::edge) struct Jar<'a> {
+pub(crate) struct Jar<'a> {
     config: &'a Config,
     is_secure: bool,
 }
@@ -127,7 +127,7 @@ pub(in crate::edge) struct Jar<'a> {
 impl<'a> Jar<'a> {
     /// Creates a writer for an app on this origin. Plain http is allowed for loopback only. There, cookies have neither
     /// `Secure` nor a prefix, because browsers do not agree about `Secure` over plain http.
-    pub(in crate::edge) fn new(config: &'a Config, origin: &str) -> Self {
+    pub(crate) fn new(config: &'a Config, origin: &str) -> Self {
         Self {
             config,
             is_secure: origin.starts_with("https:"),
@@ -143,13 +143,13 @@ impl<'a> Jar<'a> {
     }
 
     /// Returns the name of the session's cookie.
-    pub(in crate::edge) fn session(&self) -> String {
+    pub(crate) fn session(&self) -> String {
         [self.prefix(), &self.config.cookie.name].concat()
     }
 
     /// Returns the name of the cookie for the login with this key. If the key is empty, returns the prefix of all such
     /// names.
-    pub(in crate::edge) fn login(&self, key: &str) -> String {
+    pub(crate) fn login(&self, key: &str) -> String {
         [self.prefix(), &self.config.cookie.name, "-login-", key].concat()
     }
 
@@ -164,7 +164,7 @@ impl<'a> Jar<'a> {
 
     /// Writes the session's value into as many cookies as needed. Clears leftover cookies of an earlier, longer value, and
     /// the oldest logins if the header would be too long. Returns `None` if the value is too long.
-    pub(in crate::edge) fn set_session(
+    pub(crate) fn set_session(
         &self,
         had: &Cookies<'_>,
         value: &str,
@@ -207,7 +207,7 @@ impl<'a> Jar<'a> {
     }
 
     /// Clears the session's cookies.
-    pub(in crate::edge) fn clear_session(&self, had: &Cookies<'_>) -> Vec<String> {
+    pub(crate) fn clear_session(&self, had: &Cookies<'_>) -> Vec<String> {
         let name = self.session();
         let mut cleared = Vec::new();
         for i in 0..MOST_READ as u64 {
@@ -231,14 +231,14 @@ impl<'a> Jar<'a> {
 
     /// Returns the name of the cookie that says that the user is signed out in this browser. A login clears
     /// this cookie.
-    pub(in crate::edge) fn left(&self) -> String {
+    pub(crate) fn left(&self) -> String {
         [self.prefix(), &self.config.cookie.name, "-left"].concat()
     }
 
     /// Returns the name of the cookie that says that a navigation may still be one that began outside the app. The name
     /// does not depend on the configuration, so that all handlers of a host share this cookie: a page of one handler can
     /// turn the navigation of another site into one of the app's origin, which then reaches a route of another handler.
-    pub(in crate::edge) const fn outside(&self) -> &'static str {
+    pub(crate) const fn outside(&self) -> &'static str {
         if self.is_secure {
             "__Host-strongroom-outside"
         } else {
@@ -248,68 +248,68 @@ impl<'a> Jar<'a> {
 
     /// Returns the name of the bound cookie, or `None` if the browser binds no cookie here: it binds only cookies with the
     /// prefix `__Host-`.
-    pub(in crate::edge) fn bound(&self) -> Option<String> {
+    pub(crate) fn bound(&self) -> Option<String> {
         let is_bindable = self.is_secure && !self.config.cookie.http_prefix;
         is_bindable.then(|| [self.prefix(), &self.config.cookie.name, "-bound"].concat())
     }
 
     /// Returns the name of the cookie with which the registration of a key may be offered again.
-    pub(in crate::edge) fn unbound(&self) -> String {
+    pub(crate) fn unbound(&self) -> String {
         [self.prefix(), &self.config.cookie.name, "-unbound"].concat()
     }
 
     /// Returns the name of the cookie that says that this browser has bound a session before.
-    pub(in crate::edge) fn binds(&self) -> String {
+    pub(crate) fn binds(&self) -> String {
         [self.prefix(), &self.config.cookie.name, "-binds"].concat()
     }
 
     /// Returns the attributes of the bound cookie, which browsers compare with the cookie that they get.
-    pub(in crate::edge) fn bound_attributes(&self) -> String {
+    pub(crate) fn bound_attributes(&self) -> String {
         let cookie = self.write("", "", "Lax", None);
         cookie.trim_start_matches("=; ").to_owned()
     }
 
     /// Returns the name of the cookie with the hash of the address to which a page of the handler has repeated a navigation.
-    pub(in crate::edge) fn repeated(&self) -> String {
+    pub(crate) fn repeated(&self) -> String {
         [self.prefix(), &self.config.cookie.name, "-repeated"].concat()
     }
 
     /// Writes a cookie with `SameSite=Lax`, such as the bound cookie.
-    pub(in crate::edge) fn set_lax(&self, name: &str, value: &str, age: Millis) -> String {
+    pub(crate) fn set_lax(&self, name: &str, value: &str, age: Millis) -> String {
         self.write(name, value, "Lax", Some(age))
     }
 
     /// Writes a cookie that says something by its name alone.
-    pub(in crate::edge) fn mark(&self, name: &str, age: Millis) -> String {
+    pub(crate) fn mark(&self, name: &str, age: Millis) -> String {
         self.write(name, "1", "Lax", Some(age))
     }
 
     /// Writes the cookie that says that a navigation may have begun outside the app. The cookie lasts as long as the
     /// browser's session.
-    pub(in crate::edge) fn set_outside(&self, value: &str) -> String {
+    pub(crate) fn set_outside(&self, value: &str) -> String {
         self.write(self.outside(), value, "Lax", None)
     }
 
     /// Writes a login's cookie.
-    pub(in crate::edge) fn set_login(&self, key: &str, value: &str, age: Millis) -> String {
+    pub(crate) fn set_login(&self, key: &str, value: &str, age: Millis) -> String {
         self.write(&self.login(key), value, "Lax", Some(age))
     }
 
     /// Clears a login's cookie.
-    pub(in crate::edge) fn clear(&self, name: &str) -> String {
+    pub(crate) fn clear(&self, name: &str) -> String {
         self.write(name, "", "Lax", Some(Millis::ZERO))
     }
 
     /// Returns the longest value of the cookie of the login with this key, so that this cookie and the session's fit into
     /// the header.
-    pub(in crate::edge) fn room_for_login(&self, had: &Cookies<'_>, key: &str) -> usize {
+    pub(crate) fn room_for_login(&self, had: &Cookies<'_>, key: &str) -> usize {
         let taken = had.size(&self.session()) - had.size(&self.login(""));
         LONGEST_HEADER.saturating_sub(taken + size(&self.login(key), ""))
     }
 
     /// Clears the oldest logins, so that at most `most` stay, and so that they fit into the header with the session, if
     /// it stays, and the cookie of a login with this value.
-    pub(in crate::edge) fn make_room(
+    pub(crate) fn make_room(
         &self,
         had: &Cookies<'_>,
         (key, value): (&str, &str),
@@ -353,7 +353,7 @@ impl<'a> Jar<'a> {
 }
 
 /// Returns true if browsers accept a cookie with this name and value.
-pub(in crate::edge) fn fits(name: &str, value: &str) -> bool {
+pub(crate) fn fits(name: &str, value: &str) -> bool {
     name.len() + value.len() <= LONGEST
 }
 

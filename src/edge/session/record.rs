@@ -18,17 +18,17 @@
 
 pub mod merge;
 
-use crate::prelude::*;
 use alloc::rc::Rc;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::{Instant, Mark, Millis, UnixMillis};
-use crate::base::strings;
-use crate::codec::json;
-use crate::edge::session::Session;
-use crate::edge::session::binding::Binding;
-use crate::oauth::token_endpoint::{DEFAULT_LIFETIME, MAX_LIFETIME};
-use crate::session::EndReason;
+use crate::session::Session;
+use crate::session::binding::Binding;
+use rules::Secret;
+use rules::base::clock::{Instant, Mark, Millis, UnixMillis};
+use rules::base::strings;
+use rules::codec::json;
+use rules::oauth::token_endpoint::{DEFAULT_LIFETIME, MAX_LIFETIME};
+use rules::session::EndReason;
 
 const VERSION: &str = "1";
 
@@ -43,7 +43,7 @@ const REMEMBERED: Millis = Millis::from_secs(120);
 const MOST_PRESENTED: usize = 128;
 
 /// The life of an intent that is not renewed. Another flight takes over after it has seen the same intent for this long.
-pub(in crate::edge) const LEASE: Millis = Millis::from_secs(8);
+pub(crate) const LEASE: Millis = Millis::from_secs(8);
 
 /// An intent that is older than this is taken over at once, because clocks differ by less.
 const ABANDONED: Millis = Millis::from_secs(2 * 3600);
@@ -67,7 +67,7 @@ pub struct Record {
     /// The key of the browser to which the session is bound.
     pub bound: Option<Binding>,
     /// The access token that the current one replaced, behind the time of its expiry and a space.
-    pub(in crate::edge) previous: Option<Secret>,
+    pub(crate) previous: Option<Secret>,
 }
 
 /// A generation with a presented cookie.
@@ -101,23 +101,23 @@ impl Intent {
 }
 
 /// A written intent: the lease of the task that refreshes. It contains the session with its tokens.
-pub(in crate::edge) struct Lease {
-    pub(in crate::edge) session: Rc<Session>,
+pub(crate) struct Lease {
+    pub(crate) session: Rc<Session>,
     /// The version of the record that contains the intent, or `None` if the record has vanished.
-    pub(in crate::edge) version: Option<String>,
+    pub(crate) version: Option<String>,
     /// The record that contains the intent.
-    pub(in crate::edge) record: Rc<Record>,
+    pub(crate) record: Rc<Record>,
     /// The time before the intent was written. Other flights first saw the intent later.
-    pub(in crate::edge) since: Mark,
+    pub(crate) since: Mark,
 }
 
 /// The coordinator's entry for a session.
 #[derive(Clone, Debug, Default)]
-pub(in crate::edge) struct Stored {
+pub(crate) struct Stored {
     /// The version that the next write replaces, or `None` without an entry.
-    pub(in crate::edge) version: Option<String>,
+    pub(crate) version: Option<String>,
     /// The record, if there is one and it can be read.
-    pub(in crate::edge) record: Option<Rc<Record>>,
+    pub(crate) record: Option<Rc<Record>>,
 }
 
 /// The status of a presented session according to its record.
@@ -200,14 +200,14 @@ impl Record {
     }
 
     /// Returns the number for the next intent.
-    pub(in crate::edge) fn next_number(&self) -> u64 {
+    pub(crate) fn next_number(&self) -> u64 {
         self.intent
             .as_ref()
             .map_or(0, |intent| intent.number.saturating_add(1))
     }
 
     /// Records the time of the user's last activity. Returns false if the record already has this time or a later one.
-    pub(in crate::edge) fn note_active(self: &mut Rc<Self>, active: UnixMillis) -> bool {
+    pub(crate) fn note_active(self: &mut Rc<Self>, active: UnixMillis) -> bool {
         let is_new = self
             .session
             .as_ref()
@@ -250,7 +250,7 @@ impl Record {
 
     /// Creates the record of a bound session whose tokens are in its cookie.
     #[must_use]
-    pub(in crate::edge) fn of_bound(bound: Binding, committed_at: UnixMillis) -> Self {
+    pub(crate) fn of_bound(bound: Binding, committed_at: UnixMillis) -> Self {
         Self {
             committed_at,
             bound: Some(bound),
@@ -259,7 +259,7 @@ impl Record {
     }
 
     /// Returns true if the session continues, and its tokens are in its cookie alone.
-    pub(in crate::edge) fn has_no_session(&self) -> bool {
+    pub(crate) fn has_no_session(&self) -> bool {
         self.session.is_none() && self.ended.is_none()
     }
 
@@ -291,7 +291,7 @@ impl Record {
     }
 
     /// Returns the access tokens besides that of `session` that may still be valid: one per line, with empty lines.
-    pub(in crate::edge) fn other_tokens(&self, session: &Session, now: &Instant) -> Secret {
+    pub(crate) fn other_tokens(&self, session: &Session, now: &Instant) -> Secret {
         // `session` may be older or newer than the record.
         let current = match &self.session {
             Some(current) if current.generation != session.generation => {
@@ -311,14 +311,14 @@ impl Record {
     }
 
     /// Returns the string as [`Record::to_text`] does, without an expired previous token.
-    pub(in crate::edge) fn text_at(&self, now: &Instant) -> Secret {
+    pub(crate) fn text_at(&self, now: &Instant) -> Secret {
         let is_valid = self.previous_at(now).is_some();
         self.text(self.previous.as_ref().filter(|_| is_valid))
     }
 
     /// Returns the string as [`Record::to_text`] does, but with this previous token.
     #[inline(never)]
-    pub(in crate::edge) fn text(&self, previous: Option<&Secret>) -> Secret {
+    pub(crate) fn text(&self, previous: Option<&Secret>) -> Secret {
         let version = match self.bound {
             None => VERSION,
             Some(_) => BOUND_VERSION,

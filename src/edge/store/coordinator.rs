@@ -1,29 +1,29 @@
 //! Access to the coordinator. The coordinator sees hashed keys and sealed values. Only the values that a back-channel
 //! logout writes are not sealed: the time of a tombstone, and the mark that a logout token was used.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::base::clock::{Instant, Millis, UnixMillis};
-use crate::base::error::Code;
-use crate::codec::base64url;
-use crate::codec::json;
-use crate::edge::io::{Effect, Entry, Reply};
-use crate::edge::task::Task;
-use crate::oauth::pkce;
+use crate::io::{Effect, Entry, Reply};
+use crate::task::Task;
+use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::base::error::Code;
+use rules::codec::base64url;
+use rules::codec::json;
+use rules::oauth::pkce;
 
 /// Longest time that the host gives a coordinator for a read or a write.
-pub(in crate::edge) const COORDINATOR_TIME: Millis = Millis::from_secs(3);
+pub(crate) const COORDINATOR_TIME: Millis = Millis::from_secs(3);
 
 /// Longest time for which a request waits for what it does not need: the record of a session whose access token is valid, or
 /// the coordinator's time.
-pub(in crate::edge) const STATUS_TIME: Millis = Millis(300);
+pub(crate) const STATUS_TIME: Millis = Millis(300);
 
 /// The coordinator did not respond, or its response was invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::edge) struct Unreachable;
+pub(crate) struct Unreachable;
 
 /// Returns the key under which the coordinator stores a value: `kind`, and a hash of `kind` and `texts`.
-pub(in crate::edge) fn key(kind: &str, texts: &[&str]) -> String {
+pub(crate) fn key(kind: &str, texts: &[&str]) -> String {
     let mut all = kind.to_owned();
     for text in texts {
         // The lengths separate the strings. Without them, "ab" and "c" would have the same key as "a" and "bc".
@@ -36,12 +36,12 @@ pub(in crate::edge) fn key(kind: &str, texts: &[&str]) -> String {
 
 /// Returns the key for a value of a logout token. The key names the client, because the logout tokens of one client say
 /// nothing about the sessions of another client of the same issuer, which may use the same store.
-pub(in crate::edge) fn client_key(task: &Task, kind: &str, text: &str) -> String {
+pub(crate) fn client_key(task: &Task, kind: &str, text: &str) -> String {
     let flow = &task.config().flow;
     key(kind, &[&flow.issuer, &flow.client_id, text])
 }
 
-pub(in crate::edge) async fn read(
+pub(crate) async fn read(
     task: &Task,
     keys: Vec<String>,
 ) -> Result<Vec<Option<Entry>>, Unreachable> {
@@ -74,7 +74,7 @@ fn learn_time(task: &Task, time: Option<UnixMillis>, asked: Instant) {
 
 /// Reads the coordinator's time, unless this isolate knows it already or the coordinator has no clock. Called before a time
 /// is written that other isolates will read. If the coordinator does not respond in a moment, this machine's clock must do.
-pub(in crate::edge) async fn find_time(task: &Task) {
+pub(crate) async fn find_time(task: &Task) {
     const NAME: &str = "time";
     if !task.isolate().clock.is_unknown() || !is_up(task) {
         return;
@@ -92,7 +92,7 @@ pub(in crate::edge) async fn find_time(task: &Task) {
     task.sleep(Some(flight), STATUS_TIME).await;
 }
 
-pub(in crate::edge) async fn swap(
+pub(crate) async fn swap(
     task: &Task,
     key: String,
     version: Option<String>,
@@ -121,7 +121,7 @@ pub(in crate::edge) async fn swap(
 }
 
 /// Reports that the coordinator failed, and records the time of the failure for [`is_up`].
-pub(in crate::edge) fn failed(task: &Task, why: &str) {
+pub(crate) fn failed(task: &Task, why: &str) {
     let now = task.now();
     task.isolate()
         .session_cache
@@ -134,13 +134,13 @@ pub(in crate::edge) fn failed(task: &Task, why: &str) {
 }
 
 /// Returns true if the last request to the coordinator failed.
-pub(in crate::edge) fn has_failed(task: &Task) -> bool {
+pub(crate) fn has_failed(task: &Task) -> bool {
     let cache = task.isolate().session_cache.borrow();
     cache.has_coordinator_failed()
 }
 
 /// Returns true unless the coordinator failed a moment ago.
-pub(in crate::edge) fn is_up(task: &Task) -> bool {
+pub(crate) fn is_up(task: &Task) -> bool {
     let cache = task.isolate().session_cache.borrow();
     cache.is_coordinator_up(&task.now())
 }

@@ -8,24 +8,24 @@
 //! holder counts the longest time for which there is evidence since before it wrote the intent. So the holder always
 //! stops first.
 
-use crate::prelude::*;
 use alloc::rc::Rc;
+use rules::prelude::*;
 
-use crate::base::clock::{Mark, Millis};
-use crate::base::strings;
-use crate::codec::json;
-use crate::edge::io::{BEAT, FlightId};
-use crate::edge::session::Session;
-use crate::edge::session::record::{Intent, LEASE, Lease, Record, Stored};
-use crate::edge::store::coordinator::{COORDINATOR_TIME, Unreachable};
-use crate::edge::store::record_store::{self, Fetched};
-use crate::edge::task::{Task, boxed};
+use crate::io::{BEAT, FlightId};
+use crate::session::Session;
+use crate::session::record::{Intent, LEASE, Lease, Record, Stored};
+use crate::store::coordinator::{COORDINATOR_TIME, Unreachable};
+use crate::store::record_store::{self, Fetched};
+use crate::task::{Task, boxed};
+use rules::base::clock::{Mark, Millis};
+use rules::base::strings;
+use rules::codec::json;
 
 /// Largest number of attempts to write a lease while other tasks write the same record.
 const WRITES: u32 = 5;
 
 /// Returns the next intent of this flight after the one in the record.
-pub(in crate::edge) fn intent(task: &Task, record: &Record) -> Intent {
+pub(crate) fn intent(task: &Task, record: &Record) -> Intent {
     Intent {
         holder: name_of(task, task.flight().unwrap_or_default()),
         number: record.next_number(),
@@ -58,13 +58,13 @@ fn may_be_alive(task: &Task, own: Option<FlightId>, intent: &Intent) -> bool {
 }
 
 /// A flight's own observation of the intents of others, besides that of its isolate, which needs a monotonic clock.
-pub(in crate::edge) struct Watch {
+pub(crate) struct Watch {
     intents: [Option<Intent>; 2],
     since: Mark,
 }
 
 impl Watch {
-    pub(in crate::edge) fn begin(task: &Task) -> Self {
+    pub(crate) fn begin(task: &Task) -> Self {
         Self {
             intents: [None, None],
             since: task.mark(),
@@ -73,7 +73,7 @@ impl Watch {
 
     /// Returns the time after which this flight may take the lease, if no other flight writes an intent until then.
     /// Returns `None` if the flight may take the lease now.
-    pub(in crate::edge) fn time_left(
+    pub(crate) fn time_left(
         &mut self,
         task: &Task,
         sid: &str,
@@ -104,7 +104,7 @@ impl Watch {
 
 /// Returns true if this isolate knows of a flight that may hold the session's lease, and is not this isolate's own current
 /// one.
-pub(in crate::edge) fn is_held_elsewhere(task: &Task, sid: &str) -> bool {
+pub(crate) fn is_held_elsewhere(task: &Task, sid: &str) -> bool {
     let record = record_store::cached(task, sid).record;
     let intent = record.as_ref().and_then(|record| record.intent.as_ref());
     let own = {
@@ -116,7 +116,7 @@ pub(in crate::edge) fn is_held_elsewhere(task: &Task, sid: &str) -> bool {
 
 /// Notes that this task holds the lease: the coordinator has accepted `record`, which contains the task's intent. `since` is
 /// from before the write.
-pub(in crate::edge) fn hold(
+pub(crate) fn hold(
     task: &Task,
     session: &Rc<Session>,
     version: String,
@@ -133,13 +133,13 @@ pub(in crate::edge) fn hold(
 }
 
 /// Gives up the lease without a write. Returns the lease, or `None` if the task holds no lease.
-pub(in crate::edge) fn give_up(task: &Task) -> Option<Lease> {
+pub(crate) fn give_up(task: &Task) -> Option<Lease> {
     task.lease().borrow_mut().take()
 }
 
 /// Returns true if the lease lasts until it was renewed: the next renewal begins a beat after a request is sent, and may take
 /// as long as a read or a write of the record. Otherwise the refresh token must not be sent.
-pub(in crate::edge) fn outlasts_a_write(task: &Task) -> bool {
+pub(crate) fn outlasts_a_write(task: &Task) -> bool {
     let lease = task.lease().borrow();
     // control: holder_stops_first
     lease.as_ref().is_some_and(|lease| {
@@ -150,14 +150,14 @@ pub(in crate::edge) fn outlasts_a_write(task: &Task) -> bool {
 
 /// Renews the lease, if this task holds one. The lease is lost if another flight holds it or has refreshed the session. If
 /// the coordinator is down, the lease remains unchanged.
-pub(in crate::edge) async fn renew(task: &Task) {
+pub(crate) async fn renew(task: &Task) {
     // control: lease_is_renewed
     write(task, true).await;
 }
 
 /// Withdraws the intent, so that the next refresh need not wait until the intent expires. The record keeps the intent,
 /// without a holder. Without it, other isolates would have to assume that a store has lost the intent.
-pub(in crate::edge) async fn release(task: &Task) {
+pub(crate) async fn release(task: &Task) {
     // control: failed_refresh_withdraws_intent
     write(task, false).await;
     give_up(task);

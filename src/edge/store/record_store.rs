@@ -1,21 +1,21 @@
 //! Reads and writes the records of sessions at the coordinator, and caches them in this isolate.
 
-use crate::prelude::*;
 use alloc::rc::Rc;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::{Instant, Millis};
-use crate::base::error::{Code, Error};
-use crate::edge::io::{Effect, Entry, Event, FlightId};
-use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
-use crate::edge::session::record::merge::{self, merge};
-use crate::edge::session::record::{Intent, LEASE, Record, Stored};
-use crate::edge::session::{KEPT, Session};
-use crate::edge::store::coordinator::{self, COORDINATOR_TIME, STATUS_TIME, Unreachable};
-use crate::edge::store::seal::{self, OpenError};
-use crate::edge::store::tombstone::{self, LogoutTimes};
-use crate::edge::task::{FlightGuard, PendingReply, Task, boxed};
-use crate::session::EndReason;
+use crate::io::{Effect, Entry, Event, FlightId};
+use crate::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
+use crate::session::record::merge::{self, merge};
+use crate::session::record::{Intent, LEASE, Record, Stored};
+use crate::session::{KEPT, Session};
+use crate::store::coordinator::{self, COORDINATOR_TIME, STATUS_TIME, Unreachable};
+use crate::store::seal::{self, OpenError};
+use crate::store::tombstone::{self, LogoutTimes};
+use crate::task::{FlightGuard, PendingReply, Task, boxed};
+use rules::Secret;
+use rules::base::clock::{Instant, Millis};
+use rules::base::error::{Code, Error};
+use rules::session::EndReason;
 
 /// Largest number of attempts to write a user's activity while other isolates write the record, too.
 const TOUCHES: u32 = 3;
@@ -25,11 +25,11 @@ const LONGEST_VALUE: usize = 60 * 1024;
 
 /// The result of a read of a session's record.
 #[derive(Clone, Debug, Default)]
-pub(in crate::edge) struct Fetched {
+pub(crate) struct Fetched {
     /// The store's version, and the record that counts: see [`merge()`].
-    pub(in crate::edge) stored: Stored,
+    pub(crate) stored: Stored,
     /// The intent in the store's record.
-    pub(in crate::edge) intent: Option<Intent>,
+    pub(crate) intent: Option<Intent>,
 }
 
 /// Merges this isolate's record with the store's. Without a record in the store, this isolate's counts only if the store
@@ -59,7 +59,7 @@ fn record_key(sid: &str) -> String {
 
 /// Reads the record of a session into the cache, and checks whether the provider has ended the session. Writes what only
 /// this isolate knows.
-pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unreachable> {
+pub(crate) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unreachable> {
     let mut keys = vec![record_key(&session.sid)];
     if task.config().back_channel_logout {
         keys.extend(tombstone::keys(task, session));
@@ -145,10 +145,7 @@ fn flight_name(session: &Session) -> String {
 
 /// Reads the record of a session into the cache if the last read is older than `session.recheck`. Parallel requests
 /// share one read: the others wait until it has finished, but not longer than a read may take.
-pub(in crate::edge) async fn fetch_if_due(
-    task: &Task,
-    session: &Session,
-) -> Result<(), Unreachable> {
+pub(crate) async fn fetch_if_due(task: &Task, session: &Session) -> Result<(), Unreachable> {
     let recheck = task.config().recheck;
     // Without a recheck period, each request reads the record.
     let mut is_own = recheck == Millis::ZERO;
@@ -176,7 +173,7 @@ pub(in crate::edge) async fn fetch_if_due(
 
 /// Reads the record as [`fetch_if_due`] does, but in a task of its own, for which this request waits [`STATUS_TIME`] at
 /// most. While reads take longer than that, no request waits. Returns true unless the read is still running.
-pub(in crate::edge) async fn fetch_briefly(task: &Task, session: &Rc<Session>) -> bool {
+pub(crate) async fn fetch_briefly(task: &Task, session: &Rc<Session>) -> bool {
     let name = flight_name(session);
     let (found, time) = {
         let now = task.now();
@@ -248,7 +245,7 @@ async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Sto
 }
 
 /// Remembers a record that the coordinator did not accept. The next [`fetch`] tries to write the record again.
-pub(in crate::edge) fn cache_unwritten(task: &Task, session: &Session, record: Rc<Record>) {
+pub(crate) fn cache_unwritten(task: &Task, session: &Session, record: Rc<Record>) {
     let now = task.now();
     let mut cache = task.isolate().session_cache.borrow_mut();
     let known = &mut cache.entry(&session.sid, &now).stored.record;
@@ -270,7 +267,7 @@ fn cache_activity(task: &Task, session: &Session) {
 }
 
 /// Returns the cached record of a session.
-pub(in crate::edge) fn cached(task: &Task, sid: &str) -> Stored {
+pub(crate) fn cached(task: &Task, sid: &str) -> Stored {
     let cache = task.isolate().session_cache.borrow();
     cache
         .get(sid)
@@ -281,7 +278,7 @@ pub(in crate::edge) fn cached(task: &Task, sid: &str) -> Stored {
 /// Returns the session's other access tokens that may still be valid, one per line, as far as this isolate knows the
 /// session's record.
 #[inline(never)]
-pub(in crate::edge) fn other_tokens(task: &Task, session: &Session) -> Secret {
+pub(crate) fn other_tokens(task: &Task, session: &Session) -> Secret {
     let cache = task.isolate().session_cache.borrow();
     let cached = cache.get(&session.sid);
     let record = cached.and_then(|cached| cached.stored.record.as_ref());
@@ -293,7 +290,7 @@ pub(in crate::edge) fn other_tokens(task: &Task, session: &Session) -> Secret {
 
 /// Writes a session's record if the coordinator's entry still has this `version`, or if `version` is `None` and there
 /// is no entry. Returns the new version, or `None` if nothing was written.
-pub(in crate::edge) async fn write(
+pub(crate) async fn write(
     task: &Task,
     session: &Session,
     version: Option<String>,
@@ -332,10 +329,7 @@ pub(in crate::edge) async fn write(
 }
 
 /// Returns the stored session to which a cookie refers.
-pub(in crate::edge) async fn load_session(
-    task: &Task,
-    number: &str,
-) -> Result<Rc<Session>, Refusal> {
+pub(crate) async fn load_session(task: &Task, number: &str) -> Result<Rc<Session>, Refusal> {
     let Some((sid, began)) = Session::reference_from_text(number) else {
         return Err(Refusal::Ended(EndReason::StorageLost));
     };
@@ -394,10 +388,7 @@ fn on_lost(task: &Task, session: &Session) -> EndReason {
 
 /// Writes a session to the store. The session is new, or was sealed in a cookie so far. A session that has ended stays
 /// ended.
-pub(in crate::edge) async fn store_session(
-    task: &Task,
-    session: &Rc<Session>,
-) -> Result<(), Refusal> {
+pub(crate) async fn store_session(task: &Task, session: &Rc<Session>) -> Result<(), Refusal> {
     // The cached record of a refreshed session may be unwritten. A read writes it.
     if session.generation > 0
         && (boxed(fetch(task, session)).await.is_err() || coordinator::has_failed(task))
@@ -447,7 +438,7 @@ fn already_stored(record: &Record, session: &Session) -> Option<Result<(), Refus
 }
 
 /// Records that a session's user is active.
-pub(in crate::edge) async fn record_activity(task: &Task, session: &Session) {
+pub(crate) async fn record_activity(task: &Task, session: &Session) {
     for _ in 0..TOUCHES {
         let Stored { version, record } = cached(task, &session.sid);
         let Some(mut record) = record else {
@@ -466,7 +457,7 @@ pub(in crate::edge) async fn record_activity(task: &Task, session: &Session) {
 }
 
 /// Waits for another isolate to write a session's record.
-pub(in crate::edge) fn wait_for_change<'a>(
+pub(crate) fn wait_for_change<'a>(
     task: &'a Task,
     sid: &str,
     version: Option<String>,
@@ -481,7 +472,7 @@ pub(in crate::edge) fn wait_for_change<'a>(
 }
 
 /// Returns the refusal for a record that cannot be read. The session is kept.
-pub(in crate::edge) fn unavailable(task: &Task, sid: &str) -> Refusal {
+pub(crate) fn unavailable(task: &Task, sid: &str) -> Refusal {
     let cache = task.isolate().session_cache.borrow();
     if cache
         .get(sid)

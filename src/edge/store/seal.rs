@@ -5,14 +5,14 @@
 //! authenticated, so a value opens only for the purpose for which it was sealed: a session's cookie does not open as a
 //! login's cookie, and one session's record does not open as another session's record.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::error::Code;
-use crate::base::strings;
-use crate::codec::base64url;
-use crate::edge::io::{Effect, NONCE_LEN, Reply};
-use crate::edge::task::Task;
+use crate::io::{Effect, NONCE_LEN, Reply};
+use crate::task::Task;
+use rules::Secret;
+use rules::base::error::Code;
+use rules::base::strings;
+use rules::codec::base64url;
 
 const VERSION: &str = "1";
 
@@ -21,7 +21,7 @@ const LEAST: usize = NONCE_LEN + 16;
 
 /// The reason why a value did not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::edge) enum OpenError {
+pub(crate) enum OpenError {
     /// The value was sealed with a key that is not in the keyring: a removed key, or a key that this isolate does not
     /// have yet.
     UnknownKey,
@@ -34,7 +34,7 @@ fn aad(purpose: &str, key: &str) -> String {
 }
 
 /// Seals a string for one purpose. Returns `None` if the host could not seal the string.
-pub(in crate::edge) async fn seal(task: &Task, purpose: &str, plain: Secret) -> Option<String> {
+pub(crate) async fn seal(task: &Task, purpose: &str, plain: Secret) -> Option<String> {
     let key = task.config().keys.sealing();
     let nonce: [u8; NONCE_LEN] = task.isolate().random();
     let effect = Effect::Seal {
@@ -60,11 +60,7 @@ pub(in crate::edge) async fn seal(task: &Task, purpose: &str, plain: Secret) -> 
 }
 
 /// Opens a value that was sealed for this purpose.
-pub(in crate::edge) async fn open(
-    task: &Task,
-    purpose: &str,
-    sealed: &str,
-) -> Result<Secret, OpenError> {
+pub(crate) async fn open(task: &Task, purpose: &str, sealed: &str) -> Result<Secret, OpenError> {
     let mut parts = strings::split(sealed, b'.');
     let (version, id, body) = (parts.next(), parts.next(), parts.next());
     let (Some(VERSION), Some(id), Some(body), None) = (version, id, body, parts.next()) else {

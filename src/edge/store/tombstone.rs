@@ -2,31 +2,31 @@
 //! the logout, by the provider's clock: one session of the provider, or all sessions of a user. Isolates read the tombstones of a session
 //! together with its record.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::base::clock::{Millis, UnixMillis};
-use crate::base::strings;
-use crate::codec::json;
-use crate::edge::session::Session;
-use crate::edge::store::coordinator::{self, Unreachable};
-use crate::edge::task::Task;
-use crate::oauth::jwt;
+use crate::session::Session;
+use crate::store::coordinator::{self, Unreachable};
+use crate::task::Task;
+use rules::base::clock::{Millis, UnixMillis};
+use rules::base::strings;
+use rules::codec::json;
+use rules::oauth::jwt;
 
 /// Maximum number of attempts to write a tombstone while other isolates also write it.
 const ATTEMPTS: u32 = 5;
 
 /// The times in a tombstone, which ends the sessions that began before them.
 #[derive(Clone, Copy)]
-pub(in crate::edge) struct LogoutTimes {
+pub(crate) struct LogoutTimes {
     /// The time at which this server received the logout token.
-    pub(in crate::edge) received: UnixMillis,
+    pub(crate) received: UnixMillis,
     /// The token's `iat`, in seconds by the provider's clock.
-    pub(in crate::edge) issued: u64,
+    pub(crate) issued: u64,
 }
 
 impl LogoutTimes {
     /// Reads a tombstone. Returns `None` for any other string.
-    pub(in crate::edge) fn from_text(text: &str) -> Option<Self> {
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
         let (received, issued) = strings::split_once(text, b' ');
         Some(Self {
             received: json::parse_u64(received)?,
@@ -44,7 +44,7 @@ impl LogoutTimes {
 
     /// Returns true if these times end a session that began at `began`. `issued` is the `iat` of its ID token. The
     /// provider's clock decides if it has told both times, since the clocks of two servers may differ.
-    pub(in crate::edge) fn end(self, began: UnixMillis, issued: Option<u64>) -> bool {
+    pub(crate) fn end(self, began: UnixMillis, issued: Option<u64>) -> bool {
         match issued {
             Some(issued) if self.issued > 0 => issued <= self.issued,
             _ => began <= self.received,
@@ -54,7 +54,7 @@ impl LogoutTimes {
 
 /// Returns the keys of the tombstones by which the provider ends a session: the key for all sessions of this user, and
 /// the key for this session if its ID token has a `sid`. Returns no keys if the ID token is unknown.
-pub(in crate::edge) fn keys(task: &Task, session: &Session) -> Vec<String> {
+pub(crate) fn keys(task: &Task, session: &Session) -> Vec<String> {
     // Without OpenID Connect, the provider cannot end sessions.
     let Some(user) = session.user().filter(|user| user.id_token().is_some()) else {
         return Vec::new();
@@ -67,12 +67,12 @@ pub(in crate::edge) fn keys(task: &Task, session: &Session) -> Vec<String> {
 }
 
 /// Returns the `iat` of the session's ID token.
-pub(in crate::edge) fn issued_at(session: &Session) -> Option<u64> {
+pub(crate) fn issued_at(session: &Session) -> Option<u64> {
     jwt::seconds(session.user()?.claims(), "iat")
 }
 
 /// Writes a tombstone with these times, or with the later ones of a tombstone that is already there.
-pub(in crate::edge) async fn leave(
+pub(crate) async fn leave(
     task: &Task,
     key: String,
     times: LogoutTimes,

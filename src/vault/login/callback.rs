@@ -1,32 +1,32 @@
 //! The end of a login. The vault matches the authorization response with its pending login, exchanges the code for
 //! tokens, validates the ID token, and begins a session.
 
-use crate::base::clock::{Instant, Millis};
-use crate::base::error::{Code, Error, Result, quote_url};
-use crate::base::http::{HttpRequest, Outcome};
-use crate::base::list::{self, List};
-use crate::codec::json::Writer;
-use crate::login::authorization_request::{self, Pending};
-use crate::login::authorization_response::AuthorizationResponse;
-use crate::oauth::dpop::PublicKey;
-use crate::oauth::id_token::Occasion;
-use crate::oauth::identity::Identity;
-use crate::oauth::token_endpoint::{self, TokenSet, Wanted};
-use crate::prelude::*;
-use crate::session::profile;
-use crate::vault::context::{Context, Purpose};
-use crate::vault::dpop::{self, Dpop};
-use crate::vault::io::{OpId, Output, PortId, RequestId, Taken};
-use crate::vault::login::in_flight::Logins;
-use crate::vault::message::{callback_error, message};
-use crate::vault::provider::Provider;
-use crate::vault::verification::{Next, Verification, evidence};
+use crate::context::{Context, Purpose};
+use crate::dpop::{self, Dpop};
+use crate::io::{OpId, Output, PortId, RequestId, Taken};
+use crate::login::in_flight::Logins;
+use crate::message::{callback_error, message};
+use crate::provider::Provider;
+use crate::verification::{Next, Verification, evidence};
+use rules::base::clock::{Instant, Millis};
+use rules::base::error::{Code, Error, Result, quote_url};
+use rules::base::http::{HttpRequest, Outcome};
+use rules::base::list::{self, List};
+use rules::codec::json::Writer;
+use rules::login::authorization_request::{self, Pending};
+use rules::login::authorization_response::AuthorizationResponse;
+use rules::oauth::dpop::PublicKey;
+use rules::oauth::id_token::Occasion;
+use rules::oauth::identity::Identity;
+use rules::oauth::token_endpoint::{self, TokenSet, Wanted};
+use rules::prelude::*;
+use rules::session::profile;
 
 /// Largest number of authorization responses that are processed at the same time.
 const MAX_CALLBACKS: usize = 32;
 
 /// An authorization response that is being processed.
-pub(in crate::vault) struct Callback {
+pub(crate) struct Callback {
     /// The page that waits for the result. If the page has gone, the login continues, because the authorization code
     /// cannot be used again.
     page: CallbackPage,
@@ -76,7 +76,7 @@ impl Callback {
 
 /// The authorization responses that are being processed.
 #[derive(Default)]
-pub(in crate::vault) struct Callbacks {
+pub(crate) struct Callbacks {
     in_flight: List<Callback>,
     /// Completed logins whose session is not in the store yet.
     unstored: Vec<CompletedLogin>,
@@ -99,7 +99,7 @@ impl CallbackStage {
 impl Callbacks {
     /// Begins to process the authorization response in `url`, the address of a page. If the login has expired at the
     /// provider, and `may_repeat` is true, the page gets the URL of another authorization request.
-    pub(in crate::vault) fn begin(
+    pub(crate) fn begin(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
@@ -140,7 +140,7 @@ impl Callbacks {
     }
 
     /// Continues the callbacks that waited for metadata.
-    pub(in crate::vault) fn resume(&mut self, ctx: &mut Context) {
+    pub(crate) fn resume(&mut self, ctx: &mut Context) {
         while let Some(mut callback) = self.take(CallbackStage::needs_metadata) {
             let CallbackStage::NeedsMetadata(authorization) = callback.stage else {
                 return;
@@ -153,19 +153,14 @@ impl Callbacks {
         }
     }
 
-    pub(in crate::vault) fn fail_waiting(
-        &mut self,
-        ctx: &mut Context,
-        logins: &mut Logins,
-        error: &Error,
-    ) {
+    pub(crate) fn fail_waiting(&mut self, ctx: &mut Context, logins: &mut Logins, error: &Error) {
         while let Some(callback) = self.take(CallbackStage::needs_metadata) {
             // The login is still in the store, so the address to return to is not known yet.
             callback.page.fail(ctx, logins, &callback.key, None, error);
         }
     }
 
-    pub(in crate::vault) fn taken(
+    pub(crate) fn taken(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
@@ -225,7 +220,7 @@ impl Callbacks {
 
     /// Records that the code is sent again, under the same operation number. The age of the tokens is counted from this
     /// time. Returns false if the login was canceled.
-    pub(in crate::vault) fn exchange_sent_again(&mut self, ctx: &Context, op: OpId) -> bool {
+    pub(crate) fn exchange_sent_again(&mut self, ctx: &Context, op: OpId) -> bool {
         let mut is_wanted = false;
         for callback in &mut self.in_flight {
             match &mut callback.stage {
@@ -240,7 +235,7 @@ impl Callbacks {
     }
 
     /// Handles the response to a code exchange.
-    pub(in crate::vault) fn exchanged(
+    pub(crate) fn exchanged(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
@@ -286,7 +281,7 @@ impl Callbacks {
 
     /// Verifies the tokens of a login on another device. Such a login has no authorization response, so no page waits
     /// for a callback.
-    pub(in crate::vault) fn begin_detached(
+    pub(crate) fn begin_detached(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
@@ -330,7 +325,7 @@ impl Callbacks {
     }
 
     /// Requests the profile of the user who has logged in.
-    pub(in crate::vault) fn ask_profile(
+    pub(crate) fn ask_profile(
         &mut self,
         ctx: &mut Context,
         (provider, dpop): (&Provider, &mut Dpop),
@@ -361,13 +356,13 @@ impl Callbacks {
     }
 
     /// Returns true if the login that waits for this profile was not canceled.
-    pub(in crate::vault) fn wants_profile(&self, op: OpId) -> bool {
+    pub(crate) fn wants_profile(&self, op: OpId) -> bool {
         let mut callbacks = self.in_flight.iter();
         callbacks.any(|callback| callback.stage.awaits_profile(op) && !callback.is_canceled)
     }
 
     /// Handles the response of the profile address.
-    pub(in crate::vault) fn profile_received(
+    pub(crate) fn profile_received(
         &mut self,
         ctx: &mut Context,
         logins: &mut Logins,
@@ -408,14 +403,14 @@ impl Callbacks {
     }
 
     /// Cancels the callbacks in flight, so that they do not begin a session after a logout.
-    pub(in crate::vault) fn cancel(&mut self) {
+    pub(crate) fn cancel(&mut self) {
         for callback in &mut self.in_flight {
             callback.is_canceled = true;
         }
     }
 
     /// Takes the callbacks that wait for the provider's keys out of the list.
-    pub(in crate::vault) fn take_waiting_for_keys(&mut self) -> List<Callback> {
+    pub(crate) fn take_waiting_for_keys(&mut self) -> List<Callback> {
         let mut waiting = Vec::new();
         let is_it = |stage: &CallbackStage| matches!(stage, CallbackStage::Verifying(_, v) if v.awaits_keys());
         while let Some(callback) = self.take(is_it) {
@@ -426,7 +421,7 @@ impl Callbacks {
 
     /// Continues a callback that waited for the provider's keys. `failure` is the error if the keys could not be
     /// fetched.
-    pub(in crate::vault) fn resume_verification(
+    pub(crate) fn resume_verification(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
@@ -441,7 +436,7 @@ impl Callbacks {
     }
 
     /// Handles the result of the check of an ID token's signature.
-    pub(in crate::vault) fn verified(
+    pub(crate) fn verified(
         &mut self,
         ctx: &mut Context,
         logins: &mut Logins,
@@ -456,7 +451,7 @@ impl Callbacks {
         verified(ctx, logins, callback, valid)
     }
 
-    pub(in crate::vault) fn forget_port(&mut self, port: PortId) {
+    pub(crate) fn forget_port(&mut self, port: PortId) {
         for callback in &mut self.in_flight {
             callback.page.forget(port);
         }
@@ -467,12 +462,12 @@ impl Callbacks {
 
     /// Delays the completion of a login until the store has its session. After the completion the page is likely to
     /// navigate away, which also ends a dedicated worker.
-    pub(in crate::vault) fn complete_when_stored(&mut self, login: CompletedLogin) {
+    pub(crate) fn complete_when_stored(&mut self, login: CompletedLogin) {
         self.unstored.push(login);
     }
 
     /// Completes the delayed logins, after the session was stored or could not be stored.
-    pub(in crate::vault) fn complete_stored(
+    pub(crate) fn complete_stored(
         &mut self,
         ctx: &mut Context,
         logins: &mut Logins,
@@ -484,7 +479,7 @@ impl Callbacks {
     }
 
     /// Returns the DPoP keys of these logins.
-    pub(in crate::vault) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         self.in_flight
             .iter()
             .filter_map(|callback| callback.public_key())
@@ -492,7 +487,7 @@ impl Callbacks {
 }
 
 /// The result of a step of a callback.
-pub(in crate::vault) enum CallbackOutcome {
+pub(crate) enum CallbackOutcome {
     /// No further step is needed now.
     None,
     /// A login failed after the provider had issued these tokens.
@@ -504,30 +499,25 @@ pub(in crate::vault) enum CallbackOutcome {
 }
 
 /// A login whose tokens were accepted.
-pub(in crate::vault) struct VerifiedLogin {
-    pub(in crate::vault) login: CompletedLogin,
-    pub(in crate::vault) tokens: Box<TokenSet>,
-    pub(in crate::vault) user: Identity,
+pub(crate) struct VerifiedLogin {
+    pub(crate) login: CompletedLogin,
+    pub(crate) tokens: Box<TokenSet>,
+    pub(crate) user: Identity,
     /// The time at which the tokens were requested.
-    pub(in crate::vault) requested: Instant,
+    pub(crate) requested: Instant,
 }
 
 /// A login whose session has begun, but whose page has not been told.
-pub(in crate::vault) struct CompletedLogin {
+pub(crate) struct CompletedLogin {
     page: CallbackPage,
     key: String,
-    pub(in crate::vault) pending: Box<Pending>,
+    pub(crate) pending: Box<Pending>,
 }
 
 impl CompletedLogin {
     /// Tells the page that the login is complete. If the page is a popup, also tells the page that opened the popup.
     /// `is_stored` is true if the store has the session.
-    pub(in crate::vault) fn complete(
-        &self,
-        ctx: &mut Context,
-        logins: &mut Logins,
-        is_stored: bool,
-    ) {
+    pub(crate) fn complete(&self, ctx: &mut Context, logins: &mut Logins, is_stored: bool) {
         if let Some((port, id)) = self.page.0 {
             // While another page is connected, a shared worker does not end with this page.
             let is_kept = is_stored || ctx.ports.iter().any(|other| *other != port);
@@ -851,7 +841,7 @@ fn canceled() -> Error {
 /// Returns the tokens in the response to a code exchange.
 fn exchanged(outcome: &Outcome, wanted: Wanted<'_>, provider: &Provider) -> Result<Box<TokenSet>> {
     if matches!(outcome, Outcome::KeyLost) {
-        return Err(crate::vault::dpop::key_lost(Code::StorageUnavailable));
+        return Err(crate::dpop::key_lost(Code::StorageUnavailable));
     }
     let Outcome::Reply(reply) = outcome else {
         let message = [

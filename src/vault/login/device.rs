@@ -1,23 +1,23 @@
 //! A login on another device (RFC 8628). The rest of the vault handles it like the login of a popup: a page waits for
 //! the result, and the tokens are verified in the same way as those of an authorization response.
 
-use crate::base::clock::{Instant, Millis};
-use crate::base::error::{Code, Error, Result};
-use crate::base::http::Outcome;
-use crate::codec::json;
-use crate::login::authorization_request::Pending;
-use crate::login::device_authorization::{self, PollOutcome};
-use crate::oauth::token_endpoint::TokenSet;
-use crate::prelude::*;
-use crate::vault::context::{Context, Purpose};
-use crate::vault::dpop::Dpop;
-use crate::vault::io::OpId;
-use crate::vault::login::callback::{CallbackOutcome, Callbacks};
-use crate::vault::login::device_stage::{Device, Timing};
-use crate::vault::login::in_flight::{Login, LoginStage, Logins};
-use crate::vault::message::message;
-use crate::vault::provider::Provider;
-use crate::vault::verification::{Verification, evidence};
+use crate::context::{Context, Purpose};
+use crate::dpop::Dpop;
+use crate::io::OpId;
+use crate::login::callback::{CallbackOutcome, Callbacks};
+use crate::login::device_stage::{Device, Timing};
+use crate::login::in_flight::{Login, LoginStage, Logins};
+use crate::message::message;
+use crate::provider::Provider;
+use crate::verification::{Verification, evidence};
+use rules::base::clock::{Instant, Millis};
+use rules::base::error::{Code, Error, Result};
+use rules::base::http::Outcome;
+use rules::codec::json;
+use rules::login::authorization_request::Pending;
+use rules::login::device_authorization::{self, PollOutcome};
+use rules::oauth::token_endpoint::TokenSet;
+use rules::prelude::*;
 
 /// The name of a login, the pending login, and the login's tokens, whose ID token is to be verified.
 type Granted = (String, Box<Pending>, Box<Verification>);
@@ -49,12 +49,7 @@ impl Logins {
     }
 
     /// Handles the response with the codes. Posts the user code to the page, which shows it to the user.
-    pub(in crate::vault) fn device_asked(
-        &mut self,
-        ctx: &mut Context,
-        op: OpId,
-        outcome: &Outcome,
-    ) {
+    pub(crate) fn device_asked(&mut self, ctx: &mut Context, op: OpId, outcome: &Outcome) {
         let Some(mut login) = self.take(|login| login.is_of(op)) else {
             return;
         };
@@ -87,12 +82,7 @@ impl Logins {
     }
 
     /// Polls the token endpoint for each login whose next poll is due.
-    pub(in crate::vault) fn poll_devices(
-        &mut self,
-        ctx: &mut Context,
-        provider: &Provider,
-        dpop: &mut Dpop,
-    ) {
+    pub(crate) fn poll_devices(&mut self, ctx: &mut Context, provider: &Provider, dpop: &mut Dpop) {
         let now = ctx.now;
         let is_due = |login: &Login| match &login.stage {
             LoginStage::AtDevice(device) => device.due().is_some_and(|due| due <= now.monotonic),
@@ -124,7 +114,7 @@ impl Logins {
     }
 
     /// Handles the response to a poll.
-    pub(in crate::vault) fn device_polled(
+    pub(crate) fn device_polled(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,

@@ -1,12 +1,12 @@
 //! The stage of a login on another device.
 
-use crate::base::clock::{Instant, Millis};
-use crate::login::device_authorization::DeviceAuthorization;
-use crate::prelude::*;
-use crate::vault::io::OpId;
+use crate::io::OpId;
+use rules::base::clock::{Instant, Millis};
+use rules::login::device_authorization::DeviceAuthorization;
+use rules::prelude::*;
 
 /// The stage of a login on another device.
-pub(in crate::vault) enum Device {
+pub(crate) enum Device {
     /// The codes were requested from the provider.
     Asked(OpId),
     /// The codes are shown to the user.
@@ -14,7 +14,7 @@ pub(in crate::vault) enum Device {
 }
 
 /// The times that decide when the token endpoint is polled.
-pub(in crate::vault) struct Timing {
+pub(crate) struct Timing {
     pub(super) shown_at: Instant,
     pub(super) interval: Millis,
     /// The time of the last poll or of its response. Before the first poll, the time at which the codes arrived.

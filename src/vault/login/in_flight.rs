@@ -1,19 +1,19 @@
 //! The logins in flight, and the copies of pending logins in memory.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::base::clock::Millis;
-use crate::base::error::{Code, Error};
-use crate::base::list::{self, List};
-use crate::codec::url::Url;
 use crate::config::Config;
-use crate::login::authorization_request::{AuthorizationRequest, LIFETIME, LoginParams, Pending};
-use crate::login::authorization_response::AuthorizationResponse;
-use crate::oauth::dpop::PublicKey;
-use crate::vault::context::{Context, Purpose};
-use crate::vault::io::{OpId, Output, PortId, RequestId};
-use crate::vault::login::device_stage::Device;
-use crate::vault::message::message;
+use crate::context::{Context, Purpose};
+use crate::io::{OpId, Output, PortId, RequestId};
+use crate::login::device_stage::Device;
+use crate::message::message;
+use rules::base::clock::Millis;
+use rules::base::error::{Code, Error};
+use rules::base::list::{self, List};
+use rules::codec::url::Url;
+use rules::login::authorization_request::{AuthorizationRequest, LIFETIME, LoginParams, Pending};
+use rules::login::authorization_response::AuthorizationResponse;
+use rules::oauth::dpop::PublicKey;
 
 /// Largest number of logins in flight.
 const MAX_LOGINS: usize = 32;
@@ -22,7 +22,7 @@ const MAX_LOGINS_OF_A_PAGE: usize = 4;
 
 /// The logins that pages of this vault have begun.
 #[derive(Default)]
-pub(in crate::vault) struct Logins {
+pub(crate) struct Logins {
     pub(super) in_flight: List<Login>,
     /// Copies of the pending logins, by name. They are preferred to the store, which may not work and which scripts of
     /// this origin can change.
@@ -41,18 +41,18 @@ struct UsedLogin {
     return_to: String,
 }
 
-pub(in crate::vault) struct Login {
-    pub(in crate::vault) port: PortId,
-    pub(in crate::vault) id: RequestId,
-    pub(in crate::vault) params: Box<LoginParams>,
+pub(crate) struct Login {
+    pub(crate) port: PortId,
+    pub(crate) id: RequestId,
+    pub(crate) params: Box<LoginParams>,
     /// The time at which the login fails because no authorization response has arrived.
-    pub(in crate::vault) deadline: Millis,
-    pub(in crate::vault) stage: LoginStage,
+    pub(crate) deadline: Millis,
+    pub(crate) stage: LoginStage,
     /// The DPoP key of this login, if it is a login on another device.
-    pub(in crate::vault) key: Option<PublicKey>,
+    pub(crate) key: Option<PublicKey>,
 }
 
-pub(in crate::vault) enum LoginStage {
+pub(crate) enum LoginStage {
     NeedsMetadata,
     /// The host creates the DPoP key of the login.
     MakingKey(OpId),
@@ -74,33 +74,33 @@ pub(in crate::vault) enum LoginStage {
 }
 
 impl Login {
-    pub(in crate::vault) const fn needs_metadata(&self) -> bool {
+    pub(crate) const fn needs_metadata(&self) -> bool {
         matches!(self.stage, LoginStage::NeedsMetadata)
     }
 }
 
 impl Logins {
-    pub(in crate::vault) fn forget_port(&mut self, port: PortId) {
+    pub(crate) fn forget_port(&mut self, port: PortId) {
         list::discard(&mut self.in_flight, |login| login.port == port);
     }
 
-    pub(in crate::vault) fn put(&mut self, login: Box<Login>) {
+    pub(crate) fn put(&mut self, login: Box<Login>) {
         self.in_flight.push(login);
     }
 
-    pub(in crate::vault) fn take(&mut self, is_it: impl Fn(&Login) -> bool) -> Option<Box<Login>> {
+    pub(crate) fn take(&mut self, is_it: impl Fn(&Login) -> bool) -> Option<Box<Login>> {
         list::take(&mut self.in_flight, is_it)
     }
 
     /// Removes and returns the copy of the pending login `key`, if there is one.
-    pub(in crate::vault) fn recall(&mut self, key: &str) -> Option<Box<Pending>> {
+    pub(crate) fn recall(&mut self, key: &str) -> Option<Box<Pending>> {
         let (_, pending) = *list::take(&mut self.remembered, |(k, _)| k == key)?;
         Some(pending)
     }
 
     /// Returns the redirect URI of the login to which the response in `url` claims to belong. It is not the configured
     /// redirect URI if the app chose its port.
-    pub(in crate::vault) fn redirect_uri<'a>(&'a self, config: &'a Config, url: &str) -> &'a Url {
+    pub(crate) fn redirect_uri<'a>(&'a self, config: &'a Config, url: &str) -> &'a Url {
         let response = Url::parse(url).and_then(|parsed| {
             AuthorizationResponse::parse(&config.flow, &config.redirection(&parsed), url).ok()
         });
@@ -115,7 +115,7 @@ impl Logins {
 
     /// Records that the login `key` has received its authorization response. Returns true if it had already received
     /// one.
-    pub(in crate::vault) fn mark_used(&mut self, key: &str) -> bool {
+    pub(crate) fn mark_used(&mut self, key: &str) -> bool {
         if self.used.iter().any(|used| used.key == key) {
             return true;
         }
@@ -130,20 +130,20 @@ impl Logins {
     }
 
     /// Remembers the page to which the login `key` returns, in case its response is opened again.
-    pub(in crate::vault) fn remember_target(&mut self, key: &str, return_to: &str) {
+    pub(crate) fn remember_target(&mut self, key: &str, return_to: &str) {
         for used in self.used.iter_mut().filter(|used| used.key == key) {
             return_to.clone_into(&mut used.return_to);
         }
     }
 
     /// Returns the page to which the login `key` returns, or `/` if this vault has not received its response.
-    pub(in crate::vault) fn target(&self, key: &str) -> &str {
+    pub(crate) fn target(&self, key: &str) -> &str {
         let used = self.used.iter().find(|used| used.key == key);
         used.map_or("/", |used| &used.return_to)
     }
 
     /// Returns the DPoP keys of these logins.
-    pub(in crate::vault) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         let in_flight = self
             .in_flight
             .iter()
@@ -157,11 +157,11 @@ impl Logins {
         )
     }
 
-    pub(in crate::vault) fn pending(&self) -> impl Iterator<Item = &Pending> {
+    pub(crate) fn pending(&self) -> impl Iterator<Item = &Pending> {
         self.remembered.iter().map(|login| &*login.1)
     }
 
-    pub(in crate::vault) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
+    pub(crate) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
         for login in &self.in_flight {
             see(login.deadline);
             if let LoginStage::AtDevice(device) = &login.stage {
@@ -215,7 +215,7 @@ impl Logins {
         ctx.trace("login_started", None);
     }
 
-    pub(in crate::vault) fn stored(&mut self, ctx: &mut Context, op: OpId, ok: bool) {
+    pub(crate) fn stored(&mut self, ctx: &mut Context, op: OpId, ok: bool) {
         let is_it =
             |login: &Login| matches!(login.stage, LoginStage::Storing { op: o, .. } if o == op);
         let Some(mut login) = list::take(&mut self.in_flight, is_it) else {
@@ -237,16 +237,16 @@ impl Logins {
         }
     }
 
-    pub(in crate::vault) fn cancel(&mut self, port: PortId, id: RequestId) {
+    pub(crate) fn cancel(&mut self, port: PortId, id: RequestId) {
         let is_it = |login: &Login| login.port == port && login.id == id;
         list::take(&mut self.in_flight, is_it);
     }
 
-    pub(in crate::vault) fn fail_waiting(&mut self, ctx: &mut Context, error: &Error) {
+    pub(crate) fn fail_waiting(&mut self, ctx: &mut Context, error: &Error) {
         self.fail(ctx, error, Login::needs_metadata);
     }
 
-    pub(in crate::vault) fn expire(&mut self, ctx: &mut Context) {
+    pub(crate) fn expire(&mut self, ctx: &mut Context) {
         let now = ctx.now;
         let error = Error::new(
             Code::LoginExpired,
@@ -265,7 +265,7 @@ impl Logins {
     }
 
     /// Completes the logins that another vault finishes, because a user has signed in in another vault.
-    pub(in crate::vault) fn complete_elsewhere(&mut self, ctx: &mut Context) {
+    pub(crate) fn complete_elsewhere(&mut self, ctx: &mut Context) {
         let is_it = |login: &Login| matches!(login.stage, LoginStage::Elsewhere);
         while let Some(login) = list::take(&mut self.in_flight, is_it) {
             ctx.post_done(login.port, login.id, None, false);
@@ -273,7 +273,7 @@ impl Logins {
     }
 
     /// Tells the page that opened a popup how the popup's login has ended.
-    pub(in crate::vault) fn complete_opener(
+    pub(crate) fn complete_opener(
         &mut self,
         ctx: &mut Context,
         key: &str,

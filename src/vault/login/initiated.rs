@@ -4,21 +4,21 @@
 //! A session is kept, so that no other site can switch the user. Without a session the page decides if it begins a login,
 //! since only the page's storage knows how the last session ended.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::base::error::Result;
-use crate::codec::form;
-use crate::codec::url::Url;
 use crate::config::Config;
-use crate::login::authorization_request;
-use crate::login::initiation::Initiation;
-use crate::vault::context::Context;
-use crate::vault::io::{PortId, RequestId};
-use crate::vault::message::message;
+use crate::context::Context;
+use crate::io::{PortId, RequestId};
+use crate::message::message;
+use rules::base::error::Result;
+use rules::codec::form;
+use rules::codec::url::Url;
+use rules::login::authorization_request;
+use rules::login::initiation::Initiation;
 
 /// If another site begins a login at `url`, a page's URL, tells the page which path to open, and if a user is signed in.
 /// Returns false for any other URL.
-pub(in crate::vault) fn respond(ctx: &mut Context, port: PortId, id: RequestId, url: &str) -> bool {
+pub(crate) fn respond(ctx: &mut Context, port: PortId, id: RequestId, url: &str) -> bool {
     let Some(initiation) = read(&ctx.config, url) else {
         return false;
     };

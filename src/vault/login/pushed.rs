@@ -6,16 +6,16 @@
 //! requests and warns once, unless the provider's metadata requires pushed requests. After any other error the login
 //! fails. A fallback would help an attacker: a script of the page can change a request that is not pushed.
 
-use crate::base::error::{Code, Error};
-use crate::base::http::Outcome;
 use crate::config::Pushing;
-use crate::login::authorization_request::AuthorizationRequest;
-use crate::login::pushed_authorization::{self, PushOutcome};
-use crate::prelude::*;
-use crate::vault::context::{Context, Purpose};
-use crate::vault::io::OpId;
-use crate::vault::login::in_flight::{Login, LoginStage, Logins};
-use crate::vault::provider::{Provider, is_reachable};
+use crate::context::{Context, Purpose};
+use crate::io::OpId;
+use crate::login::in_flight::{Login, LoginStage, Logins};
+use crate::provider::{Provider, is_reachable};
+use rules::base::error::{Code, Error};
+use rules::base::http::Outcome;
+use rules::login::authorization_request::AuthorizationRequest;
+use rules::login::pushed_authorization::{self, PushOutcome};
+use rules::prelude::*;
 
 impl Logins {
     /// Pushes the authorization request of a login, or continues the login without a push.
@@ -64,7 +64,7 @@ impl Logins {
     }
 
     /// Handles the response to a push, or to the probe that follows a push without a readable response.
-    pub(in crate::vault) fn pushed(
+    pub(crate) fn pushed(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,

@@ -2,26 +2,26 @@
 //! ends a stored session at the idle limit, the vault reads the store, because the user may have been active in another
 //! tab.
 
-use crate::base::clock::Millis;
-use crate::vault::context::Context;
+use crate::context::Context;
+use rules::base::clock::Millis;
 
 /// The longest time until the vault begins to store an activity.
 const DELAY: Millis = Millis::from_secs(15);
 
 /// The activity in this vault.
 #[derive(Default)]
-pub(in crate::vault) struct Activity {
+pub(crate) struct Activity {
     /// The latest time at which the vault begins to store the activity.
-    pub(in crate::vault) flush_at: Option<Millis>,
+    pub(crate) flush_at: Option<Millis>,
     /// True if the next write must include an activity of the user.
-    pub(in crate::vault) is_new: bool,
+    pub(crate) is_new: bool,
     /// True if the write in flight includes an activity of the user.
-    pub(in crate::vault) is_counted: bool,
+    pub(crate) is_counted: bool,
 }
 
 impl Activity {
     /// Forgets the activity in the previous session, which was replaced.
-    pub(in crate::vault) fn forget(&mut self, ctx: &mut Context) {
+    pub(crate) fn forget(&mut self, ctx: &mut Context) {
         self.is_counted = false;
         ctx.doubt = None;
     }

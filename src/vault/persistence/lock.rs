@@ -1,9 +1,9 @@
 //! The lock that all vaults of one store share.
 
-use crate::base::clock::Millis;
-use crate::vault::context::{Context, Purpose};
-use crate::vault::io::{OpId, Output};
-use crate::vault::persistence::reader::Reading;
+use crate::context::{Context, Purpose};
+use crate::io::{OpId, Output};
+use crate::persistence::reader::Reading;
+use rules::base::clock::Millis;
 
 /// The longest wait for the lock. The wait is long because another vault may hold the lock during its refresh.
 const LOCK_WAIT: Millis = Millis::from_secs(30);
@@ -14,7 +14,7 @@ const PAGE_LOCK_WAIT: Millis = Millis::from_secs(5);
 
 /// The state of the lock in this vault.
 #[derive(Default)]
-pub(in crate::vault) enum Lock {
+pub(crate) enum Lock {
     /// This vault neither holds nor requests the lock. Another vault may hold it.
     #[default]
     NotRequested,
@@ -29,12 +29,12 @@ pub(in crate::vault) enum Lock {
 }
 
 impl Lock {
-    pub(in crate::vault) const fn is_not_requested(&self) -> bool {
+    pub(crate) const fn is_not_requested(&self) -> bool {
         matches!(self, Self::NotRequested)
     }
 
     /// Returns true if this vault holds the lock, and no read or write is in flight under it.
-    pub(in crate::vault) const fn is_held(&self) -> bool {
+    pub(crate) const fn is_held(&self) -> bool {
         matches!(self, Self::Held)
     }
 

@@ -3,19 +3,19 @@
 //! A read has two steps. The first step reads the state that was stored last. If this state is a session, the second
 //! step looks for a mark that the session has ended. Such a mark is a separate record in the store (see `tombstone`).
 
-use crate::base::clock::{Instant, Millis, UnixMillis};
-use crate::prelude::*;
-use crate::session::{self, EndReason, Kept, Session};
-use crate::vault::context::{Context, Purpose};
-use crate::vault::io::{Loaded, Output, Taken};
-use crate::vault::persistence::tombstone::mark_of;
+use crate::context::{Context, Purpose};
+use crate::io::{Loaded, Output, Taken};
+use crate::persistence::tombstone::mark_of;
+use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::prelude::*;
+use rules::session::{self, EndReason, Kept, Session};
 
 /// The time limit for each step of a read without the lock. New pages wait for the first read of the store. If that
 /// read must be repeated, they wait for another read only until this time has passed since the first read began.
 const READ_LIMIT: Millis = Millis::from_secs(3);
 
 /// The result of a read of the store.
-pub(in crate::vault) enum Stored {
+pub(crate) enum Stored {
     /// A session that has not ended.
     Session(Box<Session>),
     /// A session that has ended, although the store still has it, or has it again.
@@ -31,7 +31,7 @@ pub(in crate::vault) enum Stored {
 
 /// A read of the store that is in flight.
 #[derive(Default)]
-pub(in crate::vault) struct Reading {
+pub(crate) struct Reading {
     /// During the second step, this is the session that the first step has read. During the first step, it is `None`.
     session: Option<Box<Session>>,
 }
@@ -60,21 +60,21 @@ impl Reading {
 
 /// The reads of the store without the lock.
 #[derive(Default)]
-pub(in crate::vault) struct UnlockedReads {
+pub(crate) struct UnlockedReads {
     /// The read in flight.
-    pub(in crate::vault) in_flight: Option<Reading>,
+    pub(crate) in_flight: Option<Reading>,
     /// True if the store changed during the read.
-    pub(in crate::vault) again: bool,
+    pub(crate) again: bool,
     /// True if this vault had the lock during the read. The result may then be older than a state that was read or
     /// written under the lock.
-    pub(in crate::vault) is_old: bool,
+    pub(crate) is_old: bool,
     /// True if the store must be read again after this vault releases the lock. Another vault may have written the end
     /// of a session without the lock.
-    pub(in crate::vault) after_unlock: bool,
+    pub(crate) after_unlock: bool,
     /// The time of the next planned read.
-    pub(in crate::vault) retry_at: Option<Millis>,
+    pub(crate) retry_at: Option<Millis>,
     /// The number of reads that failed because the store was unavailable.
-    pub(in crate::vault) failed: u32,
+    pub(crate) failed: u32,
     /// The time after which pages are greeted, that is, told if there is a session, even if another read is needed.
     greet_by: Option<Millis>,
     /// True if another vault announced a sign-out before this vault greeted its pages, and the store may not have the
@@ -86,7 +86,7 @@ pub(in crate::vault) struct UnlockedReads {
 }
 
 impl UnlockedReads {
-    pub(in crate::vault) const fn is_reading(&self) -> bool {
+    pub(crate) const fn is_reading(&self) -> bool {
         self.in_flight.is_some()
     }
 
@@ -98,7 +98,7 @@ impl UnlockedReads {
         }
     }
 
-    pub(in crate::vault) fn read(&mut self, ctx: &mut Context) {
+    pub(crate) fn read(&mut self, ctx: &mut Context) {
         if self.in_flight.is_none() {
             self.in_flight = Some(Reading::default());
             load(ctx, Purpose::ReadUnlocked);

@@ -5,31 +5,31 @@
 //! session: a mark. The vault that holds the lock, for instance because its tab was frozen during a refresh, may store
 //! the session again. The mark remains, and still shows that the session has ended.
 
-use crate::Secret;
-use crate::base::clock::Instant;
-use crate::prelude::*;
-use crate::session::{EndReason, Session};
+use rules::Secret;
+use rules::base::clock::Instant;
+use rules::prelude::*;
+use rules::session::{EndReason, Session};
 
 /// A session that ended in this vault.
-pub(in crate::vault) struct Ended {
-    pub(in crate::vault) sid: String,
-    pub(in crate::vault) generation: u64,
-    pub(in crate::vault) reason: EndReason,
+pub(crate) struct Ended {
+    pub(crate) sid: String,
+    pub(crate) generation: u64,
+    pub(crate) reason: EndReason,
     /// The refresh token to revoke under the lock. A limit ends the session in all vaults at the same time, and only
     /// one of them needs to revoke the token.
-    pub(in crate::vault) token: Option<Secret>,
+    pub(crate) token: Option<Secret>,
     /// The number of times that activity was stored, as far as this vault knew at the end.
-    pub(in crate::vault) stored_activities: u64,
+    pub(crate) stored_activities: u64,
     /// The time of the end.
-    pub(in crate::vault) at: Instant,
+    pub(crate) at: Instant,
     /// True if the store had the session. If false, the store may have an older session.
-    pub(in crate::vault) was_stored: bool,
+    pub(crate) was_stored: bool,
     /// The identifiers of the sessions whose marks are to be written because the lock was not granted.
-    pub(in crate::vault) marks: Option<Vec<String>>,
+    pub(crate) marks: Option<Vec<String>>,
 }
 
 impl Ended {
-    pub(in crate::vault) fn new(
+    pub(crate) fn new(
         session: &Session,
         reason: EndReason,
         token: Option<Secret>,
@@ -50,6 +50,6 @@ impl Ended {
 }
 
 /// Returns the name of the mark for the end of the session `sid`.
-pub(in crate::vault) fn mark_of(sid: &str) -> String {
+pub(crate) fn mark_of(sid: &str) -> String {
     ["ended ", sid].concat()
 }

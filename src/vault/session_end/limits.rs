@@ -1,20 +1,20 @@
 //! The warning that a limit of the session is near, or the end of its refresh token.
 
-use crate::base::clock::Millis;
-use crate::session::Session;
-use crate::vault::context::Context;
-use crate::vault::message::message;
+use crate::context::Context;
+use crate::message::message;
+use rules::base::clock::Millis;
+use rules::session::Session;
 
 /// The state of the warning that the session is about to end.
 #[derive(Default)]
-pub(in crate::vault) struct ExpiryWarning {
+pub(crate) struct ExpiryWarning {
     /// True if pages were told that the session is about to end.
     is_shown: bool,
 }
 
 impl ExpiryWarning {
     /// Tells the pages once if the end of the session is near, and once if it is no longer near.
-    pub(in crate::vault) fn update(&mut self, ctx: &mut Context) {
+    pub(crate) fn update(&mut self, ctx: &mut Context) {
         let Some(session) = &ctx.session else {
             self.is_shown = false;
             return;
@@ -33,7 +33,7 @@ impl ExpiryWarning {
 
     /// Returns the time left until the warning is due. If the warning is already shown, returns the time left until the
     /// session ends.
-    pub(in crate::vault) fn due(&self, ctx: &Context) -> Option<Millis> {
+    pub(crate) fn due(&self, ctx: &Context) -> Option<Millis> {
         let session = ctx.session.as_ref()?;
         Some(if self.is_shown {
             session.until_limit(&ctx.config.flow.limits, &ctx.now)
@@ -51,5 +51,5 @@ fn until_end(ctx: &Context, session: &Session) -> Millis {
 
 /// Returns the time between the warning and the limit: a tenth of the idle limit, but at most one minute.
 fn lead_time(ctx: &Context) -> Millis {
-    crate::session::idle_notice(ctx.config.flow.limits.idle)
+    rules::session::idle_notice(ctx.config.flow.limits.idle)
 }

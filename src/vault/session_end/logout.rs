@@ -1,20 +1,20 @@
 //! Logouts that pages wait for. A logout is complete when the store has the end of the session or cannot be written,
 //! and the first attempt to revoke the refresh token has ended.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::error::{Code, Error, Result};
-use crate::base::list::{self, List};
-use crate::codec::form::{Form, with_query};
-use crate::codec::url::Url;
-use crate::vault::context::Context;
-use crate::vault::io::{OpId, PortId, RequestId};
-use crate::vault::provider::Provider;
+use crate::context::Context;
+use crate::io::{OpId, PortId, RequestId};
+use crate::provider::Provider;
+use rules::Secret;
+use rules::base::error::{Code, Error, Result};
+use rules::base::list::{self, List};
+use rules::codec::form::{Form, with_query};
+use rules::codec::url::Url;
 
 /// The logouts that are not complete.
 #[derive(Default)]
-pub(in crate::vault) struct Logouts {
+pub(crate) struct Logouts {
     in_flight: List<Logout>,
     /// Logouts that wait for the provider's metadata. The metadata contains the `end_session_endpoint`, to which the
     /// user's browser navigates, and the `revocation_endpoint`.
@@ -22,14 +22,14 @@ pub(in crate::vault) struct Logouts {
 }
 
 /// A page's request to log out.
-pub(in crate::vault) struct LogoutRequest {
-    pub(in crate::vault) port: PortId,
-    pub(in crate::vault) id: RequestId,
+pub(crate) struct LogoutRequest {
+    pub(crate) port: PortId,
+    pub(crate) id: RequestId,
     /// True if the user also wants to log out at the provider.
-    pub(in crate::vault) provider: bool,
-    pub(in crate::vault) return_to: Option<String>,
+    pub(crate) provider: bool,
+    pub(crate) return_to: Option<String>,
     /// The ID token of the session that this logout has ended, if the address of the provider's logout contains it.
-    pub(in crate::vault) hint: Option<Secret>,
+    pub(crate) hint: Option<Secret>,
 }
 
 /// A page that waits for its logout.
@@ -47,7 +47,7 @@ struct Logout {
 }
 
 impl Logouts {
-    pub(in crate::vault) fn forget_port(&mut self, port: PortId) {
+    pub(crate) fn forget_port(&mut self, port: PortId) {
         list::discard(&mut self.in_flight, |logout| logout.port == port);
         list::discard(&mut self.unaddressed, |logout| logout.port == port);
     }
@@ -55,7 +55,7 @@ impl Logouts {
     /// Continues a logout after the session has ended in this vault. `op` is the revocation in flight, if there is one.
     /// `awaits_store` is true if the store does not have the end of the session yet, and `awaits_metadata` if a
     /// revocation waits for the provider's metadata.
-    pub(in crate::vault) fn begin(
+    pub(crate) fn begin(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
@@ -75,7 +75,7 @@ impl Logouts {
 
     /// Continues the logouts that waited for metadata, even if the metadata could not be fetched. `op` is the revocation
     /// that waited for the metadata, too.
-    pub(in crate::vault) fn resume(
+    pub(crate) fn resume(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
@@ -123,7 +123,7 @@ impl Logouts {
     }
 
     /// Stops waiting for the store, because the store has the end of the session, or cannot be written now.
-    pub(in crate::vault) fn store_done(&mut self, ctx: &mut Context) {
+    pub(crate) fn store_done(&mut self, ctx: &mut Context) {
         for logout in &mut self.in_flight {
             logout.awaits_store = false;
         }
@@ -131,12 +131,7 @@ impl Logouts {
     }
 
     /// Stops waiting for a revocation after its first attempt. The session has ended, even if the revocation failed.
-    pub(in crate::vault) fn on_revocation(
-        &mut self,
-        ctx: &mut Context,
-        op: OpId,
-        is_revoked: bool,
-    ) {
+    pub(crate) fn on_revocation(&mut self, ctx: &mut Context, op: OpId, is_revoked: bool) {
         // Several logouts may have waited for the same metadata.
         let is_its = |logout: &Logout| logout.op == Some(op);
         while let Some(logout) = list::find(&mut self.in_flight, is_its) {

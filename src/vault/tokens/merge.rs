@@ -2,15 +2,15 @@
 //! wins. If they are different sessions, the stored session wins, unless this vault's session is not stored yet, and
 //! began later than the stored session or replaced it.
 
-use crate::base::clock::Instant;
-use crate::prelude::*;
-use crate::session::{EndReason, Session};
-use crate::vault::context::Context;
-use crate::vault::persistence::reader::Stored;
-use crate::vault::tokens::Tokens;
+use crate::context::Context;
+use crate::persistence::reader::Stored;
+use crate::tokens::Tokens;
+use rules::base::clock::Instant;
+use rules::prelude::*;
+use rules::session::{EndReason, Session};
 
 /// The result of a merge.
-pub(in crate::vault) enum Merged {
+pub(crate) enum Merged {
     /// The session continues, or the vault still has no session.
     Unchanged,
     /// The session now has the tokens that another vault's refresh has stored.
@@ -29,7 +29,7 @@ pub(in crate::vault) enum Merged {
 
 impl Merged {
     /// Returns true if the merge found a logout by another vault.
-    pub(in crate::vault) const fn is_logout(&self) -> bool {
+    pub(crate) const fn is_logout(&self) -> bool {
         matches!(
             self,
             Self::Ended(EndReason::LoggedOut) | Self::Overwritten(_) | Self::Recorded
@@ -39,7 +39,7 @@ impl Merged {
 
 impl Tokens {
     /// Merges the session of this vault with the content of the store.
-    pub(in crate::vault) fn merge(&mut self, ctx: &mut Context, stored: Stored) -> Merged {
+    pub(crate) fn merge(&mut self, ctx: &mut Context, stored: Stored) -> Merged {
         match stored {
             Stored::Session(theirs) => return self.merge_session(ctx, theirs),
             Stored::Overwritten(theirs) => return self.merge_overwritten(ctx, &theirs),
@@ -62,7 +62,7 @@ impl Tokens {
 
     /// Merges only the end of this vault's session. This vault has the lock, so everything else in the store is older
     /// than this vault's memory.
-    pub(in crate::vault) fn merge_only_end(ctx: &Context, stored: Stored) -> Merged {
+    pub(crate) fn merge_only_end(ctx: &Context, stored: Stored) -> Merged {
         let ours = ctx.session.as_deref().map(Session::sid);
         match stored {
             Stored::Overwritten(theirs) if ours == Some(theirs.sid()) => {

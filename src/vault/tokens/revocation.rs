@@ -1,15 +1,15 @@
 //! Revocation of refresh tokens (RFC 7009). Each revocation has up to three attempts.
 
-use crate::prelude::*;
+use rules::prelude::*;
 
-use crate::Secret;
-use crate::base::clock::Millis;
-use crate::base::http::{HttpRequest, Outcome};
-use crate::base::list::{self, List};
-use crate::oauth::token_endpoint;
-use crate::vault::context::{Context, Purpose};
-use crate::vault::io::OpId;
-use crate::vault::provider::Provider;
+use crate::context::{Context, Purpose};
+use crate::io::OpId;
+use crate::provider::Provider;
+use rules::Secret;
+use rules::base::clock::Millis;
+use rules::base::http::{HttpRequest, Outcome};
+use rules::base::list::{self, List};
+use rules::oauth::token_endpoint;
 
 /// The largest number of attempts at a revocation.
 const ATTEMPTS: u32 = 3;
@@ -17,7 +17,7 @@ const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// The revocations that are not complete.
 #[derive(Default)]
-pub(in crate::vault) struct Revocations {
+pub(crate) struct Revocations {
     in_flight: List<Revocation>,
     /// Refresh tokens that wait for the provider's metadata.
     waiting: Vec<Secret>,
@@ -38,7 +38,7 @@ enum RevocationState {
 impl Revocations {
     /// Revokes a refresh token, if the provider has a revocation endpoint. Returns the operation, if a request was
     /// sent.
-    pub(in crate::vault) fn revoke(
+    pub(crate) fn revoke(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
@@ -74,16 +74,12 @@ impl Revocations {
     }
 
     /// Returns true if a revocation waits for the provider's metadata.
-    pub(in crate::vault) fn awaits_metadata(&self, ctx: &Context) -> bool {
+    pub(crate) fn awaits_metadata(&self, ctx: &Context) -> bool {
         ctx.stores_sessions() && !self.waiting.is_empty()
     }
 
     /// Sends the revocations that waited for the provider's metadata. Returns the operation of the last one.
-    pub(in crate::vault) fn resume(
-        &mut self,
-        ctx: &mut Context,
-        provider: &Provider,
-    ) -> Option<OpId> {
+    pub(crate) fn resume(&mut self, ctx: &mut Context, provider: &Provider) -> Option<OpId> {
         let mut last = None;
         if ctx.stores_sessions() {
             for token in core::mem::take(&mut self.waiting) {
@@ -95,7 +91,7 @@ impl Revocations {
 
     /// Handles the response to a revocation. Returns true if the provider has confirmed the revocation, and false if
     /// not. Returns `None` if the operation is not a revocation in flight.
-    pub(in crate::vault) fn on_response(
+    pub(crate) fn on_response(
         &mut self,
         ctx: &mut Context,
         op: OpId,
@@ -118,7 +114,7 @@ impl Revocations {
         Some(is_revoked)
     }
 
-    pub(in crate::vault) fn for_each_retry(&self, see: &mut dyn FnMut(Millis)) {
+    pub(crate) fn for_each_retry(&self, see: &mut dyn FnMut(Millis)) {
         for revocation in &self.in_flight {
             if let RevocationState::Due(at) = revocation.state {
                 see(at);
@@ -126,7 +122,7 @@ impl Revocations {
         }
     }
 
-    pub(in crate::vault) fn retry(&mut self, ctx: &mut Context) {
+    pub(crate) fn retry(&mut self, ctx: &mut Context) {
         let now = ctx.now.monotonic;
         let is_due = |r: &Revocation| matches!(r.state, RevocationState::Due(at) if at <= now);
         // control: due_revocations_are_sent

@@ -2,14 +2,14 @@
 //! message contains the response's code.
 
 use super::assert_presentable;
+use rules::codec::base64url;
+use rules::login::authorization_request::Pending;
+use rules::login::authorization_response::AuthorizationResponse;
+use rules::oauth::metadata::Metadata;
+use rules::oauth::pkce;
+use rules::{Code, Secret};
 use std::sync::LazyLock;
-use strongroom::codec::base64url;
-use strongroom::config::Config;
-use strongroom::login::authorization_request::Pending;
-use strongroom::login::authorization_response::AuthorizationResponse;
-use strongroom::oauth::metadata::Metadata;
-use strongroom::oauth::pkce;
-use strongroom::{Code, Secret};
+use vault::config::Config;
 
 const ISSUER: &str = "https://id.example.com";
 

@@ -1,8 +1,8 @@
 //! Checks `WWW-Authenticate` headers. The demand that the vault reads must be in the header by the header's grammar.
 //! The vault must accept the login options that the page gets for this demand.
 
-use strongroom::codec::json::Value;
-use strongroom::oauth::www_authenticate::{Demand, MAX_LEN, demand as demanded};
+use rules::codec::json::Value;
+use rules::oauth::www_authenticate::{Demand, MAX_LEN, demand as demanded};
 
 /// Takes the status and the header, separated by a space.
 pub fn check(input: &[u8]) {

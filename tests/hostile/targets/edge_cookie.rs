@@ -1,11 +1,11 @@
 //! Checks `Cookie` headers. The token handler must find the same session cookie as a simple parser, must ignore cookies
 //! with the same name, and must not copy anything to `Set-Cookie` except the name of a login's cookie.
 
+use edge::{Config, Effect, Handler, OwnResponse, Reply, Request, Response, Step};
+use rules::base::clock::{Instant, Millis};
+use rules::codec::base64url;
 use std::sync::LazyLock;
-use strongroom::base::clock::{Instant, Millis};
-use strongroom::codec::base64url;
-use strongroom::edge::{Config, Effect, Handler, OwnResponse, Reply, Request, Response, Step};
-use strongroom::vault::Entropy;
+use vault::Entropy;
 
 const SESSION: &str = "__Host-strongroom";
 

@@ -2,11 +2,11 @@
 //! Back-Channel Logout 1.0 section 2.6. This file checks the requirements with another parser.
 
 use super::edge_cookie::answer;
+use edge::{Effect, Reply, Request};
+use rules::Secret;
+use rules::base::http::{HttpReply, Outcome};
+use rules::codec::base64url;
 use serde_json::Value;
-use strongroom::Secret;
-use strongroom::base::http::{HttpReply, Outcome};
-use strongroom::codec::base64url;
-use strongroom::edge::{Effect, Reply, Request};
 
 const NOW: u64 = 1_800_000_000;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";

@@ -1,8 +1,8 @@
 //! Checks sealed session records with forged content. A record must be written as it was read, and the end of a session
 //! must apply to each generation.
 
-use strongroom::edge::session::Session;
-use strongroom::edge::session::record::{GenerationStatus, Record};
+use edge::session::Session;
+use edge::session::record::{GenerationStatus, Record};
 
 fn presented(generation: u64) -> Session {
     let text = format!("1\ns\n{generation}\n1\n1\n1\n1\nat\n\nid\nopenid\n");

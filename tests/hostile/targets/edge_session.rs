@@ -1,9 +1,9 @@
 //! Checks sealed sessions with forged content. A session must be written as it was read, and its content must not be
 //! shown.
 
-use strongroom::base::clock::{Instant, Millis};
-use strongroom::config::Limits;
-use strongroom::edge::session::Session;
+use edge::session::Session;
+use rules::base::clock::{Instant, Millis};
+use rules::config::Limits;
 
 const LIMITS: Limits = Limits {
     idle: Millis(1_800_000),

@@ -2,8 +2,8 @@
 //! lenient server, and the vault must send exactly the URL that it checked.
 
 use super::assert_presentable;
-use strongroom::codec::url::Url;
-use strongroom::egress::policy::{EgressPolicy, MAX_URL, Rule};
+use rules::codec::url::Url;
+use rules::egress::policy::{EgressPolicy, MAX_URL, Rule};
 
 pub(super) const PREFIX: &str = "https://api.example.com/v1/";
 /// An endpoint of the authorization server below the path of the `apis` entry.

@@ -1,8 +1,8 @@
 //! Compares the parsers of forms and base64url with other implementations of the same standards.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use strongroom::codec::base64url;
-use strongroom::codec::form;
+use rules::codec::base64url;
+use rules::codec::form;
 
 pub fn check(input: &[u8]) {
     let written = base64url::encode(input);

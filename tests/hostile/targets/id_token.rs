@@ -2,13 +2,13 @@
 //! rule of OpenID Connect Core sections 3.1.3.7 and 12.2. This file implements these rules a second time.
 
 use super::assert_presentable;
+use rules::codec::base64url;
+use rules::oauth::id_token::{Expected, Occasion, Rejected, Unverified};
+use rules::oauth::identity::Identity;
+use rules::oauth::jwks::Algorithm;
+use rules::{Code, Secret};
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
-use strongroom::codec::base64url;
-use strongroom::oauth::id_token::{Expected, Occasion, Rejected, Unverified};
-use strongroom::oauth::identity::Identity;
-use strongroom::oauth::jwks::Algorithm;
-use strongroom::{Code, Secret};
 
 const NOW: u64 = 1_800_000_000;
 const TOLERANCE: u64 = 30;

@@ -1,8 +1,8 @@
 //! Checks JSON texts. Another parser must accept each text that the core accepts, and must find the same value. A value
 //! must be written as it was read.
 
+use rules::codec::json::Value;
 use serde_json::Value as Other;
-use strongroom::codec::json::Value;
 
 /// The reasons for rejecting texts that other parsers accept.
 const STRICTER: &[&str] = &[

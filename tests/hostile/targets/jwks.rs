@@ -2,9 +2,9 @@
 //! public members.
 
 use super::assert_presentable;
-use strongroom::Code;
-use strongroom::codec::json::Value;
-use strongroom::oauth::jwks::{Algorithm, Jwks, MAX_KEYS, MAX_LEN, SelectError};
+use rules::Code;
+use rules::codec::json::Value;
+use rules::oauth::jwks::{Algorithm, Jwks, MAX_KEYS, MAX_LEN, SelectError};
 
 /// All members of a public key (RFC 7518 6.2.1, 6.3.1; RFC 8037 2).
 const PUBLIC: &[&str] = &["kty", "crv", "x", "y", "n", "e"];

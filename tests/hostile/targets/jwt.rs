@@ -2,7 +2,7 @@
 //! parser must read the same members and times.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use strongroom::oauth::jwt::{self, Jwt};
+use rules::oauth::jwt::{self, Jwt};
 
 pub fn check(input: &[u8]) {
     let Ok(token) = core::str::from_utf8(input) else {
@@ -55,7 +55,7 @@ fn text_of(part: &str) -> serde_json::Value {
         let _: serde::de::IgnoredAny = serde_json::from_str(&text).unwrap();
         let names: std::collections::HashMap<String, serde::de::IgnoredAny> =
             serde_json::from_str(&text).unwrap();
-        let ours = strongroom::codec::json::Value::parse(&text).unwrap();
+        let ours = rules::codec::json::Value::parse(&text).unwrap();
         let ours = ours.as_object().unwrap();
         let members = names
             .keys()

@@ -1,13 +1,14 @@
 //! Checks stored sessions and stored pending logins. A session must be written as it was read, must not become younger,
 //! and its view for pages must not contain a token.
 
+use rules::Secret;
+use rules::base::clock::{Instant, Millis};
+use rules::codec::json::Value;
+use rules::config::Flow;
+use rules::login::authorization_request::Pending;
+use rules::session::{self, Kept, Session, Storing, restore};
 use std::sync::LazyLock;
-use strongroom::Secret;
-use strongroom::base::clock::{Instant, Millis};
-use strongroom::codec::json::Value;
-use strongroom::config::{Config, Flow};
-use strongroom::login::authorization_request::Pending;
-use strongroom::session::{self, Kept, Session, Storing, restore};
+use vault::config::Config;
 
 fn flow() -> &'static Flow {
     static FLOW: LazyLock<Flow> = LazyLock::new(|| {

@@ -2,10 +2,10 @@
 //! for tokens, and pages must not be able to call these endpoints.
 
 use super::assert_presentable;
-use strongroom::Code;
-use strongroom::codec::url::Url;
-use strongroom::egress::policy::{EgressPolicy, Rule};
-use strongroom::oauth::metadata::{MAX_LEN, Metadata};
+use rules::Code;
+use rules::codec::url::Url;
+use rules::egress::policy::{EgressPolicy, Rule};
+use rules::oauth::metadata::{MAX_LEN, Metadata};
 
 const ISSUER: &str = "https://id.example.com";
 

@@ -2,7 +2,7 @@
 //! nor in base64. These bytes must be unchanged, and must not depend on the chunks in which the body arrives.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use strongroom::egress::token_reflection::Guard;
+use rules::egress::token_reflection::Guard;
 
 const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
 

@@ -2,9 +2,9 @@
 //! for a lenient server, and must not contain the parameter for the token.
 
 use super::egress::{FORBIDDEN, PREFIX, is_below_the_rule};
-use strongroom::codec::url::Url;
-use strongroom::egress::policy::{EgressPolicy, Rule};
-use strongroom::egress::websocket::Place;
+use rules::codec::url::Url;
+use rules::egress::policy::{EgressPolicy, Rule};
+use rules::egress::websocket::Place;
 
 fn rules() -> EgressPolicy {
     let place = Place::Query {

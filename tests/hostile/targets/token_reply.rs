@@ -1,11 +1,11 @@
 //! Checks responses of the token endpoint. Every member of an accepted response must be valid, only `invalid_grant` may
 //! end a session, and messages must not quote the response.
 
-use strongroom::Secret;
-use strongroom::base::clock::Millis;
-use strongroom::base::http::{HttpReply, Outcome};
-use strongroom::oauth::refresh_policy::{RefreshOutcome, classify};
-use strongroom::oauth::token_endpoint::{
+use rules::Secret;
+use rules::base::clock::Millis;
+use rules::base::http::{HttpReply, Outcome};
+use rules::oauth::refresh_policy::{RefreshOutcome, classify};
+use rules::oauth::token_endpoint::{
     self, MAX_LIFETIME, MAX_TOKEN, Scheme, TokenResponse, TokenSet, UNLIMITED,
 };
 

@@ -11,13 +11,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use strongroom::Secret;
-use strongroom::base::clock::{Instant, Millis};
-use strongroom::base::http::{HttpReply, HttpRequest, Outcome};
-use strongroom::codec::base64url;
-use strongroom::codec::json::{Object, Value};
-use strongroom::config::Config;
-use strongroom::vault::{
+use rules::Secret;
+use rules::base::clock::{Instant, Millis};
+use rules::base::http::{HttpReply, HttpRequest, Outcome};
+use rules::codec::base64url;
+use rules::codec::json::{Object, Value};
+use vault::config::Config;
+use vault::{
     Body, CallId, Entropy, Input, Loaded, OpId, Output, PortId, ResponseHead, Taken, Vault,
 };
 
@@ -384,10 +384,10 @@ impl Host {
 #[cfg(test)]
 mod controls {
     use super::{CANARY, CONFIG, GOOD, Host};
+    use rules::codec::base64url;
     use std::collections::BTreeMap;
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use strongroom::codec::base64url;
-    use strongroom::vault::PortId;
+    use vault::PortId;
 
     #[test]
     fn control_leaked_secret_is_detected() {

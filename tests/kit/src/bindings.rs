@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Once;
 use std::time::Duration;
 
+use rules::codec::json::Value;
+use rules::egress::body_delivery;
+use rules::egress::token_reflection::{Guard, Scope};
 use serde::{Deserialize, Serialize};
-use strongroom::codec::json::Value;
-use strongroom::egress::body_delivery;
-use strongroom::egress::token_reflection::{Guard, Scope};
-use strongroom::vault::{ApiRequest, Body, CallId, PortId, ResponseHead};
+use vault::{ApiRequest, Body, CallId, PortId, ResponseHead};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsValue, throw_str};
 
@@ -272,7 +272,7 @@ impl TestCore {
                 is_accepted,
             } => {
                 self.guards.remove(&call);
-                let token = handshake.token.as_ref().map(strongroom::Secret::expose);
+                let token = handshake.token.as_ref().map(rules::Secret::expose);
                 if let Some(guard) = token.and_then(Guard::new) {
                     self.guards.insert(call, (guard, Scope::All));
                 }
@@ -316,11 +316,7 @@ impl TestCore {
     /// Prepares the search of a call's response for access tokens.
     fn search(&mut self, call: CallId, request: &ApiRequest) {
         let scope = request.allowed.reflection();
-        let tokens: Vec<&str> = request
-            .searched
-            .iter()
-            .map(strongroom::Secret::expose)
-            .collect();
+        let tokens: Vec<&str> = request.searched.iter().map(rules::Secret::expose).collect();
         self.guards.remove(&call);
         if scope != Scope::Nothing
             && let Some(guard) = Guard::search_for(&tokens)

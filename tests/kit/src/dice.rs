@@ -1,6 +1,6 @@
 //! Random numbers from a seed (`SplitMix64`).
 
-use strongroom::vault::Entropy;
+use vault::Entropy;
 
 /// A generator that returns the same numbers for the same seed.
 pub struct Dice(u64);

@@ -1,9 +1,9 @@
 //! Code that several test targets share: random numbers from a seed, responses, proofs, lists of request headers, and
-//! the worlds in which the core runs in virtual time.
+//! the vault's world in virtual time.
 //!
-//! [`world`] holds vaults with their pages, provider, APIs and store. `isolates` (feature `isolates`) holds isolates of the token handler
-//! with their coordinator, provider and browsers. Both modules check their invariants at each step. `bindings` (wasm32
-//! only) exports a world to the test double of apps, `strongroom/testing`.
+//! [`world`] has vaults with their pages, provider, APIs and store, and checks its invariants at each step. `bindings`
+//! (wasm32 only) exports a world to the test double of apps, `strongroom/testing`. The world of the token handler is in
+//! `tests/kit/isolates`.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,12 +19,10 @@
 pub mod bindings;
 pub mod dice;
 pub mod flaws;
-#[cfg(feature = "isolates")]
-pub mod isolates;
+mod invariant;
 pub mod proof;
 pub mod reply;
 pub mod request_headers;
-mod rules;
 #[cfg_attr(target_arch = "wasm32", path = "signer/p256.rs")]
 mod signer;
 pub mod world;

@@ -1,8 +1,8 @@
 //! Reads DPoP proofs as a server does (RFC 9449 section 4.3).
 
-use strongroom::codec::base64url;
-use strongroom::codec::json::{Object, Value};
-use strongroom::oauth::dpop::PublicKey;
+use rules::codec::base64url;
+use rules::codec::json::{Object, Value};
+use rules::oauth::dpop::PublicKey;
 
 use crate::signer;
 

@@ -1,8 +1,8 @@
 //! Builds responses of the simulated provider.
 
-use strongroom::Secret;
-use strongroom::base::http::HttpReply;
-use strongroom::codec::json::Writer;
+use rules::Secret;
+use rules::base::http::HttpReply;
+use rules::codec::json::Writer;
 
 pub fn json(status: u16, body: &str) -> HttpReply {
     HttpReply {

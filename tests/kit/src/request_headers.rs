@@ -1,4 +1,4 @@
-//! Request headers that the list in `src/egress/request_headers.rs` must cover. The headers here were listed
+//! Request headers that the list in `src/rules/egress/request_headers.rs` must cover. The headers here were listed
 //! independently of that file.
 
 /// Headers that `allowHeaders` cannot allow.

@@ -35,11 +35,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::dice::Dice;
-use strongroom::base::clock::{Instant, Millis, UnixMillis};
-use strongroom::base::http::Outcome;
-use strongroom::codec::json::{Object, Value};
-use strongroom::config::Config;
-use strongroom::vault::{ApiRequest, Hint, PortId, Vault};
+use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::base::http::Outcome;
+use rules::codec::json::{Object, Value};
+use vault::config::Config;
+use vault::{ApiRequest, Hint, PortId, Vault};
 
 pub use api::API;
 use calls::Calls;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use strongroom::base::clock::Millis;
-use strongroom::vault::PortId;
+use rules::base::clock::Millis;
+use vault::PortId;
 
 use super::{HOUR, Home, Life, MINUTE, SECOND, Todo, Worker};
 use kit::world::{JobId, Kind, REFRESH};

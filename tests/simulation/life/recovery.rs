@@ -1,6 +1,6 @@
 //! The end of a life: the faults stop, and everything must work again.
 
-use strongroom::vault::{Body, PortId};
+use vault::{Body, PortId};
 
 use super::{
     Found, HIDDEN_RECOVERY, Home, Life, MINUTE, RECOVERY, RESOURCES, SECOND, STORE_RECOVERY,

@@ -1,6 +1,6 @@
 //! The agenda, and the browser's timers.
 
-use strongroom::base::clock::Millis;
+use rules::base::clock::Millis;
 
 use super::{Alarm, Fate, Life, MINUTE, SECOND, Todo};
 use kit::world::invariants::Invariant;

@@ -1,6 +1,6 @@
 //! Users and their tabs.
 
-use strongroom::vault::{Body, PortId};
+use vault::{Body, PortId};
 
 use super::{Home, Life, MAX_PAGES, MINUTE, SECOND, Todo};
 use kit::world::{Fetch, PageResponse, Request};

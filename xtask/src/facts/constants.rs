@@ -8,9 +8,9 @@ use syn::{BinOp, Expr, ForeignItem, Ident, Item, Lit};
 
 /// The names of the constants in each file of `src`.
 const SHARED: [(&str, &[&str]); 21] = [
-    ("src/base/http.rs", &["MAX_BODY"]),
+    ("src/rules/base/http.rs", &["MAX_BODY"]),
     (
-        "src/bindings/edge.rs",
+        "src/edge/module/lib.rs",
         &[
             "REQUEST_PARTS",
             "REQUEST_HEADERS",
@@ -35,7 +35,7 @@ const SHARED: [(&str, &[&str]); 21] = [
     ("src/browser/escrow.rs", &["MARK"]),
     ("src/browser/platform.rs", &["SAVED_FETCH"]),
     ("src/browser/sealing.rs", &["KEY_LEN"]),
-    ("src/config.rs", &["MAX_CONFIG"]),
+    ("src/rules/config.rs", &["MAX_CONFIG"]),
     ("src/edge/config.rs", &["DEFAULT_BASE", "DEFAULT_SCOPE"]),
     (
         "src/edge/marker.rs",
@@ -46,13 +46,13 @@ const SHARED: [(&str, &[&str]); 21] = [
     ("src/edge/session/cookies.rs", &["MOST_PIECES", "PIECE"]),
     ("src/edge/store/coordinator.rs", &["COORDINATOR_TIME"]),
     ("src/edge/store/record_store.rs", &["LONGEST_VALUE"]),
-    ("src/egress/body_delivery.rs", &["PAUSE_MS"]),
+    ("src/rules/egress/body_delivery.rs", &["PAUSE_MS"]),
     (
-        "src/login/authorization_request.rs",
+        "src/rules/login/authorization_request.rs",
         &["MAX_RETURN_TO", "POPUP_MARK"],
     ),
-    ("src/session.rs", &["REPORT_INTERVAL"]),
-    ("src/vault.rs", &["MAX_PORTS"]),
+    ("src/rules/session.rs", &["REPORT_INTERVAL"]),
+    ("src/vault/lib.rs", &["MAX_PORTS"]),
     ("src/vault/api_sockets.rs", &["UNAUTHORIZED"]),
     ("src/vault/message.rs", &["PROTOCOL"]),
 ];

@@ -21,13 +21,13 @@ struct Union {
 
 const UNIONS: [Union; 2] = [
     Union {
-        source: "src/base/error.rs",
+        source: "src/rules/base/error.rs",
         file: "pkg/src/generated/codes.ts",
         name: "Code",
         about: "The stable identifier of an error. A released code is never renamed or reused.",
     },
     Union {
-        source: "src/session/end_reason.rs",
+        source: "src/rules/session/end_reason.rs",
         file: "pkg/src/generated/end-reasons.ts",
         name: "EndReason",
         about: "The reason why a session ended.",
@@ -48,7 +48,7 @@ struct Named {
 const ERRORS: &str = "docs/errors.md";
 
 /// The beginning and the end of the part of [`ERRORS`] that is written.
-const CODES: (&str, &str) = ("<!-- src/base/error.rs: Code -->\n", "<!-- end -->");
+const CODES: (&str, &str) = ("<!-- src/rules/base/error.rs: Code -->\n", "<!-- end -->");
 
 /// Writes the codes in `docs/errors.md`.
 pub(super) fn write_codes() -> Result<()> {

@@ -16,7 +16,7 @@ use std::fs;
 const PAGE_READER: &str = "src/vault/message.rs";
 
 /// The file that writes the steps and events of the token handler, and reads the replies to its steps.
-const EDGE: &str = "src/bindings/edge.rs";
+const EDGE: &str = "src/edge/module/lib.rs";
 
 const FILE: &str = "pkg/src/generated/members.ts";
 
@@ -77,8 +77,9 @@ type Kinds = BTreeMap<String, Vec<Member>>;
 /// Writes the interfaces.
 pub(super) fn write() -> Result<()> {
     let mut vault = Vec::new();
-    for file in files_below(root(), "src/vault")? {
-        vault.push(fs::read_to_string(at(&file))?);
+    let files = files_below(root(), "src/vault")?;
+    for file in files.iter().filter(|file| file.ends_with(".rs")) {
+        vault.push(fs::read_to_string(at(file))?);
     }
     let edge = fs::read_to_string(at(EDGE))?;
     let events = writer::kinds(&[&edge], |function| function == "event")?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::fs;
 
-const SOURCE: &str = "src/config/options.rs";
+const SOURCE: &str = "src/vault/config/options.rs";
 const FILE: &str = "pkg/src/generated/options.ts";
 
 pub(super) fn write() -> Result<()> {

@@ -7,7 +7,7 @@ use std::fs;
 use syn::{Attribute, Expr, Fields, GenericArgument, Item, Lit, Meta, PathArguments, Type};
 
 /// The file that defines the view of a session.
-const SOURCE: &str = "src/session/view.rs";
+const SOURCE: &str = "src/rules/session/view.rs";
 
 const HEAD: &str = "\
 import type { DefaultClaims } from '../protocol/messages.js'

@@ -15,8 +15,6 @@ pub(crate) struct Source {
     pub(crate) methods: Vec<(String, String)>,
     /// Names of functions with the attribute `#[test]`.
     pub(crate) tests: Vec<String>,
-    /// Lines with a condition on a Cargo feature.
-    pub(crate) feature_lines: usize,
     /// Lines with code outside tests, without comments.
     pub(crate) code_lines: usize,
     /// The paths in the code, such as `crate::vault::login::Login`, as lists of segments.
@@ -29,21 +27,8 @@ pub(crate) struct Source {
 /// Parses a file.
 pub(crate) fn read(path: &str, text: &str) -> Result<Source> {
     let file = syn::parse_file(text).with_context(|| format!("{path} does not parse"))?;
-    let conditions = [
-        "cfg(feature",
-        "cfg!(feature",
-        "(feature =",
-        "not(feature",
-        "any(feature",
-        "all(feature",
-    ];
-    let has_condition = |line: &&str| {
-        let line = line.trim_start();
-        !line.starts_with("//") && conditions.iter().any(|one| line.contains(one))
-    };
     let mut source = Source {
         path: path.to_owned(),
-        feature_lines: text.lines().filter(has_condition).count(),
         code_lines: code_lines(path, text)?,
         ..Source::default()
     };
@@ -112,10 +97,16 @@ impl Source {
         }
     }
 
-    /// Returns the module of the file, such as `["vault", "login"]`.
+    /// Returns the module of the file with its crate, such as `["vault", "login"]`.
     fn module(&self) -> Vec<&str> {
         let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
-        path.split('/').collect()
+        // `src/edge/module` is a crate of its own.
+        let (first, rest) = match path.strip_prefix("edge/module/") {
+            Some(rest) => ("edge_module", rest),
+            None => path.split_once('/').unwrap_or((path, "lib")),
+        };
+        let rest = rest.split('/').filter(|name| *name != "lib");
+        [first].into_iter().chain(rest).collect()
     }
 
     fn use_tree(&mut self, tree: &syn::UseTree, prefix: &mut Vec<String>) {
@@ -207,7 +198,7 @@ impl<'ast> Visit<'ast> for Source {
 /// Returns the dependencies of each file below `folder`: the other files of the folder whose items the file names or
 /// whose methods it calls.
 ///
-/// A method call counts only if a single file of the folder defines a method of this name, and if the standard library
+/// A method call counts only if a single file of all `sources` defines a method of this name, and if the standard library
 /// does not use the name. A re-export does not count as a dependency.
 pub(crate) fn dependencies(
     sources: &[&Source],
@@ -217,27 +208,28 @@ pub(crate) fn dependencies(
     let files: Vec<&Source> = sources
         .iter()
         .copied()
-        .filter(|source| source.path.starts_with(&prefix) || source.path == format!("{folder}.rs"))
+        .filter(|source| source.path.starts_with(&prefix))
         .collect();
-    let mut owners: BTreeMap<&str, Option<usize>> = BTreeMap::new();
-    for (i, file) in files.iter().enumerate() {
+    let mut owners: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    for file in sources {
         for (_, method) in &file.methods {
-            let owner = owners.entry(method).or_insert(Some(i));
-            if *owner != Some(i) {
+            let owner = owners.entry(method).or_insert(Some(&file.path));
+            if *owner != Some(&file.path) {
                 *owner = None;
             }
         }
     }
     let mut edges = named(&files);
-    for (i, file) in files.iter().enumerate() {
+    for file in &files {
         let targets = edges.entry(file.path.clone()).or_default();
         for call in &file.calls {
             let owner = owners.get(call.as_str()).copied().flatten();
-            if let Some(owner) =
-                owner.filter(|owner| *owner != i && !COMMON.split(' ').any(|one| one == call))
-            {
-                targets.insert(files[owner].path.clone());
-            }
+            let is_meant = |owner: &&str| {
+                *owner != file.path
+                    && owner.starts_with(&prefix)
+                    && !COMMON.split(' ').any(|one| one == call)
+            };
+            targets.extend(owner.filter(is_meant).map(str::to_owned));
         }
     }
     edges
@@ -266,7 +258,10 @@ fn resolve(path: &[String], from: &[&str], modules: &[Vec<&str>]) -> Option<usiz
     let mut whole: Vec<&str> = Vec::new();
     let mut rest = path;
     match path.first()?.as_str() {
-        "crate" => rest = &path[1..],
+        "crate" => {
+            whole.extend(from.first());
+            rest = &path[1..];
+        }
         "super" => {
             whole.extend(from);
             while let Some(("super", tail)) = rest
@@ -281,6 +276,7 @@ fn resolve(path: &[String], from: &[&str], modules: &[Vec<&str>]) -> Option<usiz
             whole.extend(from);
             rest = &path[1..];
         }
+        name if modules.iter().any(|module| module[..] == [name]) => {}
         _ if path.len() > 1 => whole.extend(from),
         _ => return None,
     }
@@ -364,7 +360,7 @@ mod tests {
     #[test]
     fn finds_cycles_through_names_and_methods() {
         let files = sources(&[
-            ("src/vault.rs", "mod a; mod b; mod c; pub struct Vault;"),
+            ("src/vault/lib.rs", "mod a; mod b; mod c; pub struct Vault;"),
             (
                 "src/vault/a.rs",
                 "use super::b::B; impl A { fn only_here(&self) {} }",

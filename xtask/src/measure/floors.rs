@@ -1,4 +1,4 @@
-//! The picture of the folders of `src` in ARCHITECTURE.md, which is drawn from the imports.
+//! The picture of the floors of `src` in ARCHITECTURE.md, which is drawn from the imports.
 
 use super::code::{self, Source, cycles, named};
 use crate::paths::{at, files_below, root, write_if_changed};
@@ -14,7 +14,7 @@ const DOCUMENT: &str = "ARCHITECTURE.md";
 const BEGIN: &str = "<!-- floors: written by `cargo xtask options` -->\n";
 const END: &str = "<!-- end -->";
 
-/// The folders that each folder uses.
+/// The floors that each floor uses.
 type Uses = BTreeMap<String, BTreeSet<String>>;
 
 /// Writes the picture.
@@ -26,30 +26,32 @@ pub(crate) fn write() -> Result<()> {
 /// Reads the imports of the core.
 fn uses() -> Result<Uses> {
     let sources = code::read_all(root(), &files_below(root(), "src")?)?;
-    Ok(between_folders(&sources))
+    Ok(between_floors(&sources))
 }
 
-/// Returns the folders that each folder uses. The file `src/vault.rs` belongs to the folder `src/vault`.
-fn between_folders(sources: &[Source]) -> Uses {
-    let paths = sources.iter().map(|source| source.path.split('/'));
-    let folders: BTreeSet<&str> = paths
-        .filter(|path| path.clone().count() > 2)
-        .filter_map(|mut path| path.nth(1))
-        .collect();
-    let folder = |path: &str| {
-        let name = path.split('/').nth(1)?.trim_end_matches(".rs");
-        folders.contains(name).then(|| name.to_owned())
+/// Returns the floor of a file: its crate, and in the crate `rules` the top-level module.
+fn floor(path: &str) -> Option<&str> {
+    let path = path.strip_prefix("src/")?;
+    if path.starts_with("edge/module/") {
+        return Some("module");
+    }
+    let (first, rest) = path.split_once('/')?;
+    let floor = match first {
+        "rules" => rest.split('/').next()?.trim_end_matches(".rs"),
+        _ => first,
     };
-    let mut uses: Uses = folders
-        .iter()
-        .map(|name| ((*name).to_owned(), BTreeSet::new()))
-        .collect();
+    // The root of the rules, and the prelude, belong to no floor.
+    (!["lib", "prelude"].contains(&floor)).then_some(floor)
+}
+
+/// Returns the floors that each floor uses.
+fn between_floors(sources: &[Source]) -> Uses {
+    let mut uses = Uses::new();
     for (file, targets) in named(&sources.iter().collect::<Vec<_>>()) {
-        let from = folder(&file);
-        let targets = targets.iter().filter_map(|target| folder(target));
-        if let Some(used) = from.as_ref().and_then(|from| uses.get_mut(from)) {
-            used.extend(targets.filter(|target| Some(target) != from.as_ref()));
-        }
+        let Some(from) = floor(&file) else { continue };
+        let used = uses.entry(from.to_owned()).or_default();
+        let targets = targets.iter().filter_map(|target| floor(target));
+        used.extend(targets.filter(|target| *target != from).map(str::to_owned));
     }
     uses
 }
@@ -64,14 +66,14 @@ fn with_picture(document: &str, uses: &Uses) -> Result<String> {
     Ok([before, BEGIN, &picture, END, after].concat())
 }
 
-/// Draws an arrow from each folder to each folder that it uses, unless other arrows lead there.
+/// Draws an arrow from each floor to each floor that it uses, unless other arrows lead there.
 fn picture(uses: &Uses) -> Result<String> {
-    ensure!(cycles(uses).is_empty(), "folders of src use each other");
+    ensure!(cycles(uses).is_empty(), "floors of src use each other");
     let mut out = "\n```mermaid\nflowchart TD\n".to_owned();
-    for (folder, used) in uses {
+    for (floor, used) in uses {
         let is_reached = |target| used.iter().any(|other| reaches(uses, other, target));
         for target in used.iter().filter(|target| !is_reached(target)) {
-            writeln!(out, "  {folder} --> {target}")?;
+            writeln!(out, "  {floor} --> {target}")?;
         }
     }
     Ok(out + "```\n\n")
@@ -89,21 +91,24 @@ mod tests {
     use super::*;
 
     const HOUSE: [(&str, &str); 6] = [
-        ("src/lib.rs", "pub mod base; use crate::vault::Vault;"),
-        ("src/base.rs", "pub mod text;"),
-        ("src/base/text.rs", "pub struct Text;"),
-        ("src/oauth/jwt.rs", "use crate::base::text::Text;"),
-        ("src/vault.rs", "mod login; use crate::{base, oauth::jwt};"),
+        ("src/rules/lib.rs", "pub mod base; pub mod oauth;"),
+        ("src/rules/base.rs", "pub mod text;"),
+        ("src/rules/base/text.rs", "pub struct Text;"),
+        ("src/rules/oauth/jwt.rs", "use crate::base::text::Text;"),
+        (
+            "src/vault/lib.rs",
+            "mod login; use rules::{base, oauth::jwt};",
+        ),
         (
             "src/vault/login.rs",
-            "#[cfg(test)] mod tests { use crate::edge; }",
+            "#[cfg(test)] mod tests { use edge::Handler; }",
         ),
     ];
 
     fn drawn(files: &[(&str, &str)]) -> Result<String> {
         let read = |(path, text): &(&str, &str)| code::read(path, text);
         let sources = files.iter().map(read).collect::<Result<Vec<_>>>()?;
-        picture(&between_folders(&sources))
+        picture(&between_floors(&sources))
     }
 
     #[test]
@@ -129,9 +134,9 @@ mod tests {
     }
 
     #[test]
-    fn cycle_of_folders_is_not_drawn() {
+    fn cycle_of_floors_is_not_drawn() {
         let mut house = HOUSE;
-        house[2].1 = "use crate::vault::Vault;";
+        house[2].1 = "use crate::oauth::jwt;";
         assert!(drawn(&house).is_err());
     }
 }

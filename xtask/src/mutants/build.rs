@@ -2,8 +2,8 @@
 
 use super::list::Mutant;
 use super::splice::{self, Spliced};
-use crate::paths::{at, files_below, root, target, write_if_changed};
-use crate::simulation::{alone, remove_others, replaced};
+use crate::paths::{at, files_below, files_of_tests, root, target, write_if_changed};
+use crate::simulation::{for_tests, remove_others, with_switch};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,31 +16,18 @@ const TESTS: [&str; 6] = [
     "egress", "vectors", "vault", "handler", "isolates", "hostile",
 ];
 
-/// The files from which these tests are built, and those that the manifest names.
-const FILES: [&str; 7] = [
-    "Cargo.toml",
-    "Cargo.lock",
-    "benches/native.rs",
-    "tests/what_is_covered.rs",
-    "tests/egress.rs",
-    "tests/providers.rs",
-    "tests/vectors.rs",
+/// The packages with these tests and with unit tests.
+const PACKAGES: [&str; 4] = [
+    "strongroom-rules",
+    "strongroom-vault",
+    "strongroom-edge",
+    "strongroom-tests",
 ];
 
-/// The folders from which these tests are built, or that the tests read.
-const FOLDERS: [&str; 9] = [
-    "docs",
-    "src",
-    "tests/handler",
-    "tests/hostile",
-    "tests/isolates",
-    "tests/kit",
-    "tests/simulation",
-    "tests/vault",
-    "tests/vectors",
-];
+/// The file of a module that only the copy has.
+const MODULE: &str = "src/rules/mutant.rs";
 
-/// The source of a module that only the copy has. Its function `chosen` returns the number of the chosen mutant.
+/// The source of this module. Its function `chosen` returns the number of the chosen mutant.
 const SWITCH: &str = include_str!("switch.rs");
 
 /// Test binaries with mutants.
@@ -80,8 +67,9 @@ impl Tree {
         let tree = Self {
             root: target("mutants").join(name),
         };
-        let mut files = FILES.map(str::to_owned).to_vec();
-        for folder in FOLDERS {
+        let mut files = ["Cargo.toml", "Cargo.lock"].map(str::to_owned).to_vec();
+        files.extend(files_of_tests()?);
+        for folder in ["docs", "src"] {
             files.extend(files_below(root(), folder)?);
         }
         // Tests read documents in `docs`, but not its images.
@@ -89,14 +77,14 @@ impl Tree {
         for file in &files {
             let mut text = fs::read_to_string(at(file))?;
             if file == "Cargo.toml" {
-                text = alone(&text)?;
+                text = for_tests(&text)?;
             }
             // `write` writes the files of the core, with their mutants.
             if !file.starts_with("src/") {
                 write_if_changed(&tree.root.join(file), &text)?;
             }
         }
-        files.push("src/mutant.rs".to_owned());
+        files.push(MODULE.to_owned());
         remove_others(&tree.root, &files)?;
         Ok(tree)
     }
@@ -171,10 +159,7 @@ impl Tree {
         let mut all = BTreeMap::new();
         for name in files_below(root(), "src")? {
             let mut text = fs::read_to_string(at(&name))?;
-            if name == "src/lib.rs" {
-                let modules = "extern crate alloc;\n#[doc(hidden)]\npub mod mutant;";
-                text = replaced(&name, &text, "extern crate alloc;", modules)?;
-            }
+            text = with_switch(&name, &text, "#[doc(hidden)]\npub mod mutant;")?;
             if let Some(mutants) = by_file.get(&name) {
                 let spliced = splice::splice(&text, mutants, &refused.constant)?;
                 text.clone_from(&spliced.text);
@@ -182,15 +167,17 @@ impl Tree {
             }
             write_if_changed(&self.root.join(&name), &text)?;
         }
-        write_if_changed(&self.root.join("src/mutant.rs"), SWITCH)?;
+        write_if_changed(&self.root.join(MODULE), SWITCH)?;
         Ok(all)
     }
 
     fn compile(&self) -> Result<Outcome> {
+        let packages = PACKAGES.iter().flat_map(|name| ["--package", name]);
         let tests = TESTS.iter().flat_map(|name| ["--test", name]);
         let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .current_dir(&self.root)
             .args(["test", "--no-run", "--message-format=json", "--lib"])
+            .args(packages)
             .args(tests)
             .env("CARGO_TARGET_DIR", target("mutants/target"))
             .env("RUSTFLAGS", "-Awarnings")

@@ -20,7 +20,7 @@ const NOT_NATIVE: [&str; 2] = [
 
 /// A small change of the source that a test should notice.
 pub(crate) struct Mutant {
-    /// Path of the file, such as `src/oauth/jwt.rs`.
+    /// Path of the file, such as `src/rules/oauth/jwt.rs`.
     pub(crate) file: String,
     /// Description, such as `replace == with != in parse`.
     pub(crate) name: String,
@@ -48,6 +48,9 @@ impl Mutant {
     }
 }
 
+/// The packages with mutants.
+const MUTATED: [&str; 3] = ["strongroom-rules", "strongroom-vault", "strongroom-edge"];
+
 /// Returns the path of cargo-mutants, from PATH or below `target`. Installs the tool below `target` if it is missing.
 pub(crate) fn tool() -> Result<PathBuf> {
     let found = install::find_tool("cargo-mutants", |path| {
@@ -61,7 +64,8 @@ pub(crate) fn tool() -> Result<PathBuf> {
 pub(crate) fn mutants(tool: &PathBuf, files: &[String]) -> Result<Vec<Mutant>> {
     let files_option = files.iter().flat_map(|file| ["--file", file.as_str()]);
     let listed = program(tool)
-        .args(["mutants", "--list", "--json", "--package", "strongroom"])
+        .args(["mutants", "--list", "--json"])
+        .args(MUTATED.iter().flat_map(|name| ["--package", name]))
         .args(files_option)
         .read()?;
     let listed: Value = serde_json::from_str(&listed).context("the list of cargo-mutants")?;

@@ -4,6 +4,7 @@
 //! changed copy of the function's body runs instead of the original body.
 
 use super::list::Mutant;
+use crate::simulation::rules_in;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -41,7 +42,8 @@ pub(crate) fn splice(
         text.push_str(&source[head.constant.end..body.start]);
         copied = body.start;
         let group = mutants[0].1.group;
-        text.push_str(&format!("\nmatch crate::mutant::chosen({group}) {{\n"));
+        let rules = rules_in(&mutants[0].1.file);
+        text.push_str(&format!("\nmatch {rules}::mutant::chosen({group}) {{\n"));
         for (number, mutant) in mutants {
             let first = text.matches('\n').count() + 1;
             let (start, end) = mutant.range;
@@ -200,7 +202,7 @@ mod unit_tests {
         let (one, other) = (mutant(source, "==", "!="), mutant(source, "a == b", "true"));
         let spliced = splice(source, &[(4, &one), (5, &other)], &BTreeSet::new()).unwrap();
         let expected = "/// A `{` in a comment.\n#[must_use = \"]{\"]\npub fn f(a: [u8; 2]) -> bool {\n\
-            match crate::mutant::chosen(4) {\n\
+            match rules::mutant::chosen(4) {\n\
             4 => return { \n    a != b\n },\n\
             5 => return { \n    true\n },\n\
             _ => {}\n}\n\n    a == b\n}";

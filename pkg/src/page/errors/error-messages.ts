@@ -93,7 +93,7 @@ const OPTIONS: Record<string, string> = {
   logout: 'provider returnTo',
 }
 
-/** Expands the interned strings of the core (src/base/messages.rs) and of the page. */
+/** Expands the interned strings of the core (src/rules/base/messages.rs) and of the page. */
 export const expandMessage = (message: string): string =>
   suggestOption(suggest(message.replace(/[\x01-\x07]./g, (coded) => texts[coded] ?? BY_KEY[coded] ?? '…')))
 

@@ -9,32 +9,32 @@
 //! registration must have the session's cookie. The handler accepts a registration for two minutes after its offer. A second
 //! key for one session ends the session.
 
-use crate::prelude::*;
 use alloc::rc::Rc;
+use rules::prelude::*;
 
 use super::{
     REGISTRATION_PATH, SessionReference, age, ended, is_by_browser, is_signed, lines,
     parse_signed_challenge, purpose, renewed,
 };
-use crate::Secret;
-use crate::base::clock::{Millis, UnixMillis};
-use crate::base::error::Code;
-use crate::codec::json;
-use crate::edge::config::{Bind, Storage};
-use crate::edge::io::OwnResponse;
-use crate::edge::isolate::Seldom;
-use crate::edge::refresh::{bound, end};
-use crate::edge::refusal::Refusal;
-use crate::edge::request::RequestContext;
-use crate::edge::response;
-use crate::edge::session::Session;
-use crate::edge::session::binding::{Binding, OFFERED, OFFERS_END, REGISTRATION_LIFE};
-use crate::edge::session::bound_cookie::{Subject, Use};
-use crate::edge::session::record::{Record, Stored};
-use crate::edge::store::{coordinator, record_store, seal};
-use crate::edge::task::boxed;
-use crate::oauth::jwks::Jwk;
-use crate::session::EndReason;
+use crate::config::{Bind, Storage};
+use crate::io::OwnResponse;
+use crate::isolate::Seldom;
+use crate::refresh::{bound, end};
+use crate::refusal::Refusal;
+use crate::request::RequestContext;
+use crate::response;
+use crate::session::Session;
+use crate::session::binding::{Binding, OFFERED, OFFERS_END, REGISTRATION_LIFE};
+use crate::session::bound_cookie::{Subject, Use};
+use crate::session::record::{Record, Stored};
+use crate::store::{coordinator, record_store, seal};
+use crate::task::boxed;
+use rules::Secret;
+use rules::base::clock::{Millis, UnixMillis};
+use rules::base::error::Code;
+use rules::codec::json;
+use rules::oauth::jwks::Jwk;
+use rules::session::EndReason;
 
 /// The response header that offers the registration.
 const OFFER_HEADER: &str = "secure-session-registration";
@@ -52,7 +52,7 @@ const CHALLENGE_PURPOSE: &str = "bind challenge";
 pub(super) const STATE_PURPOSE: &str = "bound session";
 
 /// Adds the offer to bind a new session to the response to its login, and sets the cookie for a second offer.
-pub(in crate::edge) async fn offer(
+pub(crate) async fn offer(
     context: &RequestContext,
     session: &Session,
     storage: Storage,
@@ -113,7 +113,7 @@ async fn add_offer(
 
 /// Adds the offer again, if the registration that the login had offered has failed, or did not arrive in time. Replaces the
 /// cookie that allows it, because with two offers the browser would make two keys, and the second one would end the session.
-pub(in crate::edge) async fn offer_again(
+pub(crate) async fn offer_again(
     context: &RequestContext,
     session: &Session,
     response: &mut OwnResponse,
@@ -158,7 +158,7 @@ fn set_failed_registration(context: &RequestContext, sid: &str) -> String {
 }
 
 /// Registers a key: `POST <base>/bind`.
-pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     coordinator::find_time(&context.task).await;
     let signed = context
         .request

@@ -4,36 +4,36 @@
 //! itself if its session has ended. A browser's renewal gets only 200, 403 with a challenge, or 503: with most other
 //! statuses browsers forget the bound session. Other requests get 403 without a challenge.
 
-use crate::prelude::*;
 use alloc::rc::Rc;
+use rules::prelude::*;
 
 use super::registration::STATE_PURPOSE;
 use super::{
     SessionReference, age, challenge, ended, is_by_browser, is_signed, lines,
     parse_signed_challenge, purpose, renewed,
 };
-use crate::base::clock::Millis;
-use crate::base::error::{Code, Error};
-use crate::codec::json::Value;
-use crate::edge::config::Bind;
-use crate::edge::io::OwnResponse;
-use crate::edge::refresh::bound;
-use crate::edge::refusal::RETRY_AFTER;
-use crate::edge::request::RequestContext;
-use crate::edge::response;
-use crate::edge::session::binding::{Binding, LIFE, MARGIN};
-use crate::edge::session::bound_cookie::{Subject, Use};
-use crate::edge::store::coordinator;
-use crate::edge::store::record_store;
-use crate::edge::store::seal::{self, OpenError};
-use crate::edge::task::boxed;
-use crate::oauth::jwks::Jwk;
+use crate::config::Bind;
+use crate::io::OwnResponse;
+use crate::refresh::bound;
+use crate::refusal::RETRY_AFTER;
+use crate::request::RequestContext;
+use crate::response;
+use crate::session::binding::{Binding, LIFE, MARGIN};
+use crate::session::bound_cookie::{Subject, Use};
+use crate::store::coordinator;
+use crate::store::record_store;
+use crate::store::seal::{self, OpenError};
+use crate::task::boxed;
+use rules::base::clock::Millis;
+use rules::base::error::{Code, Error};
+use rules::codec::json::Value;
+use rules::oauth::jwks::Jwk;
 
 /// A browser must sign a challenge within this time. A copy of the signed challenge can be used again within it, too.
 const CHALLENGE_LIFE: Millis = Millis::from_secs(60);
 
 /// Renews a bound cookie.
-pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     coordinator::find_time(&context.task).await;
     let is_named = context.request.bound_session.is_some();
     if !is_by_browser(context) || !is_named {

@@ -9,13 +9,13 @@
 //! - The user's latest activity counts.
 //! - The store's copy counts in everything else.
 
-use crate::prelude::*;
 use alloc::rc::Rc;
 use core::cmp::Ordering;
+use rules::prelude::*;
 
-use crate::base::clock::Millis;
-use crate::edge::session::record::{Intent, MOST_PRESENTED, Presented, Record};
-use crate::session::EndReason;
+use crate::session::record::{Intent, MOST_PRESENTED, Presented, Record};
+use rules::base::clock::Millis;
+use rules::session::EndReason;
 
 /// Merges `ours`, which this isolate remembers, with the store's record. `idle` is the idle limit of sessions.
 #[must_use]
@@ -109,9 +109,9 @@ fn united(stored: &[Presented], ours: &[Presented]) -> Vec<Presented> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::clock::UnixMillis;
-    use crate::edge::session::Session;
-    use crate::edge::session::binding::Binding;
+    use crate::session::Session;
+    use crate::session::binding::Binding;
+    use rules::base::clock::UnixMillis;
 
     const IDLE: Millis = Millis(100);
 

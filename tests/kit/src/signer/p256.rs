@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use p256::ecdsa::signature::{Signer, Verifier};
 use p256::ecdsa::{Signature, VerifyingKey};
-use strongroom::oauth::pkce;
+use rules::oauth::pkce;
 
 /// A private key, with its public key.
 pub struct SigningKey {

@@ -1,7 +1,7 @@
 //! An API that accepts an access token only while the provider considers the token valid. The path of a request selects
 //! the response.
 
-use strongroom::vault::{ApiRequest, ResponseHead};
+use vault::{ApiRequest, ResponseHead};
 
 use super::dpop::Checker;
 use super::provider::Provider;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::page::Request;
-use strongroom::vault::CallId;
+use vault::CallId;
 
 /// The calls of all vaults.
 #[derive(Default)]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::invariants::Invariant;
 use super::{PROMPT, Settings, World};
-use strongroom::base::clock::{Instant, Millis};
-use strongroom::vault::Input;
+use rules::base::clock::{Instant, Millis};
+use vault::Input;
 
 impl World {
     /// Returns the time as this vault's worker reads it.

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use strongroom::codec::base64url;
-use strongroom::oauth::dpop::{PublicKey, UnsignedProof};
-use strongroom::oauth::pkce;
+use rules::codec::base64url;
+use rules::oauth::dpop::{PublicKey, UnsignedProof};
+use rules::oauth::pkce;
 
 pub use crate::proof::{Proof, read};
 use crate::signer::SigningKey;

@@ -1,7 +1,7 @@
 //! The oracle's own measure of time. The oracle must not use the core's `Instant::elapsed`, because a fault in that
 //! function would go unnoticed.
 
-use strongroom::base::clock::{Instant, Millis};
+use rules::base::clock::{Instant, Millis};
 
 /// Measures elapsed time by the specification's rules.
 pub(super) trait Since {

@@ -9,13 +9,13 @@ use super::jobs::Task;
 use super::page::Request;
 use super::provider::{Endpoint, Fault, Provider};
 use super::{Kind, PageResponse, Settings, World, dpop, sockets};
-use strongroom::Result;
-use strongroom::base::clock::{Millis, UnixMillis};
-use strongroom::codec::json::{Object, Value};
-use strongroom::codec::url::Url;
-use strongroom::config::{Config, CustomLogin};
-use strongroom::egress::websocket::Handshake;
-use strongroom::vault::{ApiRequest, Body, CallId, Input, Output, PortId, RequestId, ResponseHead};
+use rules::Result;
+use rules::base::clock::{Millis, UnixMillis};
+use rules::codec::json::{Object, Value};
+use rules::codec::url::Url;
+use rules::egress::websocket::Handshake;
+use vault::config::{Config, CustomLogin};
+use vault::{ApiRequest, Body, CallId, Input, Output, PortId, RequestId, ResponseHead};
 
 /// Output for pages and APIs outside.
 #[derive(Debug)]

@@ -9,19 +9,18 @@ mod token_response;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use strongroom::base::clock::{Instant, Millis, UnixMillis};
-use strongroom::base::http::Outcome;
-use strongroom::config::Limits;
+use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::base::http::Outcome;
+use rules::config::Limits;
 
 use super::elapsed::Since;
 use super::persisted::PersistedSessions;
 use super::provider::Endpoint;
-use crate::rules::invariants;
 use suspicion::Suspicion;
 use token_response::{Reading, is_about_proof, is_misconfiguration, read};
 pub use token_response::{in_words, is_refusal_of_target};
 
-invariants! {
+crate::invariants! {
     SingleFlight = "single_flight",
         "at most one token request is in flight per refresh token family";
     Consumed = "consumed",

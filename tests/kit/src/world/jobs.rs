@@ -11,10 +11,10 @@ use super::page::Request;
 use super::persisted::Record;
 use super::provider::{Endpoint, form_of};
 use super::{Event, JobId, Kind, PROBE, PROMPT, REFRESH, World, api, dpop};
-use strongroom::Secret;
-use strongroom::base::clock::{Instant, UnixMillis};
-use strongroom::base::http::{HttpRequest, Outcome};
-use strongroom::vault::{ApiRequest, CallId, Hint, Input, Loaded, News, OpId, Taken};
+use rules::Secret;
+use rules::base::clock::{Instant, UnixMillis};
+use rules::base::http::{HttpRequest, Outcome};
+use vault::{ApiRequest, CallId, Hint, Input, Loaded, News, OpId, Taken};
 
 /// The operations of all vaults.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::page::Request;
-use strongroom::vault::PortId;
+use vault::PortId;
 
 /// All requests of pages, and the number of responses to each.
 #[derive(Clone, Default)]

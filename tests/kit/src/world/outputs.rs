@@ -5,12 +5,12 @@ use super::jobs::{Job, Task};
 use super::page::Request;
 use super::provider::form_of;
 use super::{Kind, PROBE, REFRESH, World, sockets};
-use strongroom::Secret;
-use strongroom::base::clock::UnixMillis;
-use strongroom::base::http::Outcome;
-use strongroom::codec::json::Value;
-use strongroom::oauth::dpop::PublicKey;
-use strongroom::vault::{ApiRequest, CallId, Input, Loaded, OpId, Output, PortId, Taken};
+use rules::Secret;
+use rules::base::clock::UnixMillis;
+use rules::base::http::Outcome;
+use rules::codec::json::Value;
+use rules::oauth::dpop::PublicKey;
+use vault::{ApiRequest, CallId, Input, Loaded, OpId, Output, PortId, Taken};
 
 impl World {
     /// Gives this input to every vault that is not frozen.

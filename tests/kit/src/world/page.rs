@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use strongroom::codec::json::{Object, Value};
-use strongroom::vault::{PortId, RequestId};
+use rules::codec::json::{Object, Value};
+use vault::{PortId, RequestId};
 
 /// A request of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,8 +7,8 @@ use super::invariants::Invariant;
 use super::page::{Page, PageResponse, Request};
 use super::provider::params;
 use super::{Event, World};
-use strongroom::codec::json::{Object, Value};
-use strongroom::vault::{Body, CallId, Input, PortId, RequestId};
+use rules::codec::json::{Object, Value};
+use vault::{Body, CallId, Input, PortId, RequestId};
 
 /// The pages of all vaults.
 #[derive(Default)]

@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use strongroom::base::clock::{Instant, Millis, UnixMillis};
-use strongroom::codec::json::Value;
-use strongroom::config::Limits;
-use strongroom::vault::{Loaded, OpId, Taken};
+use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::codec::json::Value;
+use rules::config::Limits;
+use vault::{Loaded, OpId, Taken};
 
 use super::JobId;
 use super::elapsed::Since;

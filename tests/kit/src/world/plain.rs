@@ -1,8 +1,8 @@
 //! The oracle's reading of the responses of a server without OpenID Connect.
 
-use strongroom::base::http::{HttpReply, Outcome};
-use strongroom::codec::json::{Object, Value};
-use strongroom::config::Config;
+use rules::base::http::{HttpReply, Outcome};
+use rules::codec::json::{Object, Value};
+use vault::config::Config;
 
 use super::provider::text;
 use super::provider::{Endpoint, Provider};

@@ -4,11 +4,11 @@ use super::invariants::{IdTokenFacts, Invariant};
 use super::jobs::{Job, Task};
 use super::provider::{Endpoint, form_of};
 use super::{REFRESH, World, invariants, plain, sockets};
-use strongroom::Secret;
-use strongroom::base::clock::{Instant, Millis, UnixMillis};
-use strongroom::base::http::{HttpRequest, Outcome};
-use strongroom::codec::json::Value;
-use strongroom::oauth::dpop::UnsignedProof;
+use rules::Secret;
+use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::base::http::{HttpRequest, Outcome};
+use rules::codec::json::Value;
+use rules::oauth::dpop::UnsignedProof;
 
 impl World {
     /// Checks that a request with a bound token, or for a bound token, has a proof that the token's key signed.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use strongroom::codec::json::Value;
-use strongroom::egress::websocket::Handshake;
-use strongroom::vault::CallId;
+use rules::codec::json::Value;
+use rules::egress::websocket::Handshake;
+use vault::CallId;
 
 use super::page::Request;
 

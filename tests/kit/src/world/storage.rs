@@ -2,7 +2,7 @@
 
 use super::jobs::{Job, Task};
 use super::{JobId, Kind, World, dpop};
-use strongroom::Secret;
+use rules::Secret;
 
 /// The lock of the store that vaults share.
 #[derive(Default)]

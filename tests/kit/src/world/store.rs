@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use strongroom::Secret;
-use strongroom::vault::{Loaded, Taken};
+use rules::Secret;
+use vault::{Loaded, Taken};
 
 use super::dpop::Named;
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use strongroom::codec::base64url;
-use strongroom::codec::form;
-use strongroom::codec::json::{Object, Value, Writer};
+use rules::codec::base64url;
+use rules::codec::form;
+use rules::codec::json::{Object, Value, Writer};
 
 /// Messages to pages, and the secrets that must not occur in them.
 #[derive(Clone, Default)]

@@ -7,7 +7,7 @@ use super::jobs::{Job, Task};
 use super::provider::form_of;
 use super::{BEGINNING, REFRESH, Settings, World, dpop, vault};
 use crate::dice::Dice;
-use strongroom::vault::{Hint, Input, PortId, Vault};
+use vault::{Hint, Input, PortId, Vault};
 
 /// The workers, each with its vault. Most tests have one vault; further vaults share its store.
 pub(super) struct Workers {

@@ -1,7 +1,7 @@
 //! Reads and writes of the session's store. For persisted sessions, [`PersistedSessions`] has the rules.
 
-use strongroom::base::clock::Instant;
-use strongroom::vault::{Loaded, OpId, Taken};
+use rules::base::clock::Instant;
+use vault::{Loaded, OpId, Taken};
 
 use super::{Invariant, Issued, Knowers, Watch};
 use crate::world::JobId;

@@ -1,7 +1,7 @@
 //! Suspicion that the provider has ended a grant although its responses do not say so.
 
-use strongroom::base::clock::{Instant, Millis};
-use strongroom::base::http::Outcome;
+use rules::base::clock::{Instant, Millis};
+use rules::base::http::Outcome;
 
 use super::token_response::{Reading, is_unexplained, read};
 use super::{Invariant, Watch};

@@ -1,8 +1,8 @@
 //! The oracle's own reading of the token endpoint's responses.
 
-use strongroom::base::clock::Millis;
-use strongroom::base::http::Outcome;
-use strongroom::codec::json::Value;
+use rules::base::clock::Millis;
+use rules::base::http::Outcome;
+use rules::codec::json::Value;
 
 /// The meaning of a response of the token endpoint.
 pub(super) enum Reading {

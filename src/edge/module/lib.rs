@@ -1,0 +1,517 @@
+//! The bindings of the token handler, for `strongroom/edge`: the functions that its module exports to JavaScript.
+//!
+//! No decision may enter this crate. Bindings only convert values, and errors become objects with `code` and `message`.
+//!
+//! JavaScript receives each step as JSON, and passes the reply to the step back as a string. Bytes are passed in both directions without encoding.
+
+#![cfg(target_arch = "wasm32")]
+#![no_std]
+
+mod thrown;
+
+use rules::prelude::*;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use edge::{
+    Config, Effect, Entry, Event, Forward, HANDLER_HEADER, Handler, Head, OwnResponse, Reply,
+    Request, Response, Step, TaskId,
+};
+use rules::Secret;
+use rules::base::clock::{Instant, Millis};
+use rules::base::entropy::Entropy;
+use rules::base::http::{HttpReply, Outcome};
+use rules::base::strings;
+use rules::codec::json::{self, Object, Value, Writer};
+use rules::egress::request_headers::pattern;
+use rules::egress::token_reflection::Scope;
+
+/// The token handler of one server isolate, for JavaScript.
+#[wasm_bindgen]
+pub struct Edge {
+    handler: Handler,
+    /// The bytes that the last effect needs besides its JSON, such as a sealed value or a signature.
+    bytes: Vec<u8>,
+}
+
+struct Platform;
+
+impl Entropy for Platform {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        wasm::fill_random(bytes);
+    }
+}
+
+#[wasm_bindgen]
+impl Edge {
+    /// Creates a handler from a configuration in JSON.
+    ///
+    /// # Errors
+    /// An object with `code`, which is `config_invalid`, and `message`.
+    #[wasm_bindgen(constructor)]
+    pub fn new(config: &str) -> Result<Self, JsValue> {
+        match Config::parse(config) {
+            Ok(config) => Ok(Self {
+                handler: Handler::new(config, Box::new(Platform)),
+                bytes: Vec::new(),
+            }),
+            Err(error) => Err(thrown::object(&error)),
+        }
+    }
+
+    /// Returns, as JSON, the headers that the token handler removes from requests and responses, and those that it
+    /// sets.
+    #[must_use]
+    pub fn policy() -> String {
+        edge::policy()
+    }
+
+    /// Returns the number of keys in the keyring, which seals cookies and stored sessions.
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        self.handler.config().keys.keys().len()
+    }
+
+    /// Returns the bytes of the key at index `i` of the keyring, or no bytes if there is no such key.
+    #[must_use]
+    pub fn key(&self, i: usize) -> Vec<u8> {
+        let keys = self.handler.config().keys.keys();
+        keys.get(i)
+            .map(|key| key.bytes().to_vec())
+            .unwrap_or_default()
+    }
+
+    /// Starts a task for a request. `request` has one line for each member of [`Request`]; the line of a missing member
+    /// is empty.
+    pub fn begin(&mut self, monotonic: f64, wall: f64, request: &str) -> String {
+        let (task, step) = self
+            .handler
+            .begin(instant(monotonic, wall), read_request(request));
+        self.written(task, step)
+    }
+
+    /// Continues a task with a reply. `kind` is one of the constants for kinds of replies, such as `NOT_OPENED`.
+    pub fn resume(
+        &mut self,
+        monotonic: f64,
+        wall: f64,
+        task: usize,
+        kind: u32,
+        text: &str,
+    ) -> String {
+        let reply = read_reply(kind, text).unwrap_or(Reply::Failed);
+        let step = self
+            .handler
+            .resume(instant(monotonic, wall), TaskId(task), reply);
+        self.written(TaskId(task), step)
+    }
+
+    /// Continues a task with a reply that consists of bytes: an opened or sealed value, or a signature.
+    pub fn resume_bytes(
+        &mut self,
+        monotonic: f64,
+        wall: f64,
+        task: usize,
+        kind: u32,
+        bytes: Vec<u8>,
+    ) -> String {
+        let reply = match kind {
+            OPENED => Reply::Opened(strings::from_utf8(bytes).map(Secret::new)),
+            SEALED => Reply::Sealed(bytes),
+            SIGNED => Reply::Signed(bytes),
+            _ => Reply::Failed,
+        };
+        let step = self
+            .handler
+            .resume(instant(monotonic, wall), TaskId(task), reply);
+        self.written(TaskId(task), step)
+    }
+
+    /// Returns the address of the bytes that the last effect needs besides its JSON.
+    #[must_use]
+    pub fn bytes(&self) -> *const u8 {
+        self.bytes.as_ptr()
+    }
+
+    /// Returns the number of bytes that the last effect needs besides its JSON.
+    #[must_use]
+    pub fn bytes_length(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Returns the next event as JSON, if there is one.
+    pub fn event(&mut self) -> Option<String> {
+        let event = self.handler.poll_event()?;
+        Some(match event {
+            Event::FlightFinished(flight) => Writer::object()
+                .text("t", "finished")
+                .number("flight", flight.0.into())
+                .finish(),
+            Event::Fault(error) => Writer::object()
+                .text("t", "fault")
+                .text("code", error.code().as_str())
+                .text("message", error.message())
+                .finish(),
+            Event::Ended { reason, subject } => Writer::object()
+                .text("t", "ended")
+                .text("reason", reason.as_str())
+                .text("sub", &subject)
+                .finish(),
+        })
+    }
+
+    fn written(&mut self, TaskId(task): TaskId, step: Step) -> String {
+        let mut out = Writer::object();
+        out.number("task", task as u64);
+        match step {
+            Step::Do(effect) => self.write_effect(&mut out, effect),
+            Step::Done(response) => write_response(&mut out, &response),
+        }
+        out.finish()
+    }
+
+    fn write_effect(&mut self, out: &mut Writer, effect: Effect) {
+        match effect {
+            Effect::Open { key, sealed, aad } => {
+                self.bytes = sealed;
+                out.text("t", "open")
+                    .number("key", key as u64)
+                    .text("aad", &aad);
+            }
+            Effect::Seal { nonce, plain, aad } => {
+                self.bytes = [nonce.as_slice(), plain.expose().as_bytes()].concat();
+                out.text("t", "seal").text("aad", &aad);
+            }
+            Effect::Read(keys) => {
+                let keys = json::string_array(keys.iter().map(String::as_str));
+                out.text("t", "read").json("keys", &keys);
+            }
+            Effect::Swap {
+                key,
+                version,
+                value,
+                lifetime,
+            } => {
+                out.text("t", "swap")
+                    .text("key", &key)
+                    .optional_text("version", version.as_deref())
+                    .text("value", &value)
+                    .number("ttl", lifetime.as_secs().max(1));
+            }
+            Effect::Wait { key, version, time } => {
+                out.text("t", "wait")
+                    .text("key", &key)
+                    .optional_text("version", version.as_deref())
+                    .number("ms", time.0);
+            }
+            Effect::Sleep {
+                flight,
+                time,
+                started,
+            } => {
+                out.text("t", "sleep")
+                    .optional_number("flight", flight.map(|flight| flight.0.into()))
+                    .optional_number("started", started.map(|task| task.0 as u64))
+                    .number("ms", time.0);
+            }
+            Effect::Send {
+                request,
+                authorization,
+                proof,
+                timeout,
+            } => {
+                out.text("t", "send")
+                    .text("url", &request.url)
+                    .optional_text("form", request.form.as_ref().map(Secret::expose))
+                    .optional_text("authorization", authorization.as_ref().map(Secret::expose))
+                    .optional_text("proof", proof.as_ref().map(Secret::expose))
+                    .number("ms", timeout.0);
+            }
+            Effect::Await => {
+                out.text("t", "await");
+            }
+            Effect::GenerateKey => {
+                out.text("t", "generate_key");
+            }
+            Effect::Verify {
+                algorithm,
+                jwk,
+                signing_input,
+                signature,
+            } => {
+                self.bytes = signature;
+                out.text("t", "verify")
+                    .json("parameters", &algorithm.webcrypto_parameters())
+                    .json("jwk", &jwk)
+                    .text("input", &signing_input);
+            }
+            Effect::Sign {
+                algorithm,
+                jwk,
+                signing_input,
+            } => {
+                out.text("t", "sign")
+                    .json("parameters", &algorithm.webcrypto_parameters())
+                    .json("jwk", jwk.expose())
+                    .text("input", signing_input.expose());
+            }
+            Effect::Body(limit) => {
+                out.text("t", "body").number("limit", limit as u64);
+            }
+            Effect::Forward(forward) => write_forward(out, &forward),
+        }
+    }
+}
+
+fn write_forward(out: &mut Writer, forward: &Forward) {
+    let reflection = match forward.reflection {
+        Scope::All => "refuse",
+        Scope::Headers => "headers",
+        Scope::Nothing => "allow",
+    };
+    out.text("t", "forward")
+        .text("url", &forward.url)
+        .text("authorization", forward.authorization.expose())
+        .optional_text("proof", forward.proof.as_ref().map(Secret::expose))
+        .text("others", forward.others.expose())
+        .text("reflection", reflection)
+        .text("keep", &pattern(&forward.keep))
+        .text("remove", &pattern(&forward.remove))
+        .number("ms", forward.timeout.0)
+        .flag("copy", forward.copies_body)
+        .flag("upgrade", forward.is_upgrade);
+}
+
+fn write_response(out: &mut Writer, response: &Response) {
+    match response {
+        Response::Own(OwnResponse {
+            status,
+            headers,
+            cookies,
+            body,
+        }) => {
+            let mut list = "[".to_owned();
+            for (name, value) in headers {
+                if list.len() > 1 {
+                    list.push(',');
+                }
+                list.push_str(&json::string_array([*name, value.as_str()]));
+            }
+            list.push(']');
+            out.text("t", "respond")
+                .number("status", (*status).into())
+                .json("headers", &list);
+            write_cookies(out, cookies);
+            if let Some((kind, body)) = body {
+                out.text("type", kind).text("body", body);
+            }
+        }
+        Response::Upstream {
+            cookies,
+            keeps_challenge,
+        } => {
+            out.text("t", "pass").flag("challenge", *keeps_challenge);
+            write_cookies(out, cookies);
+        }
+        Response::NotHandled => {
+            out.text("t", "next");
+        }
+    }
+}
+
+fn write_cookies(out: &mut Writer, cookies: &[String]) {
+    let cookies = json::string_array(cookies.iter().map(String::as_str));
+    out.json("cookies", &cookies);
+}
+
+fn instant(monotonic: f64, wall: f64) -> Instant {
+    Instant {
+        monotonic: Millis(monotonic as u64),
+        wall: wall as u64,
+    }
+}
+
+/// The first lines of a request. The host gets this list and the next one from the build.
+const REQUEST_PARTS: &str = "method url bind hasBody headerCount headerBytes";
+
+/// The headers that the handler reads, which are the other lines of a request. An absent header is an empty line.
+/// Neither URLs nor headers contain line breaks.
+const REQUEST_HEADERS: &str = "x-strongroom origin sec-fetch-site sec-fetch-mode sec-fetch-dest sec-fetch-user sec-purpose sec-secure-session-id secure-session-response secure-session-skipped accept upgrade content-length cookie";
+
+const PARTS: usize = strings::index_of(REQUEST_PARTS, "headerBytes") + 1;
+
+/// Returns the line of a part. A name that is not in the list does not compile.
+const fn part(name: &str) -> usize {
+    strings::index_of(REQUEST_PARTS, name)
+}
+
+/// Returns the line of a header. A name that is not in the list does not compile.
+const fn header(name: &str) -> usize {
+    PARTS + strings::index_of(REQUEST_HEADERS, name)
+}
+
+fn read_request(text: &str) -> Request {
+    let lines: Vec<&str> = strings::split(text, b'\n').collect();
+    let text = |line: usize| {
+        let text = lines.get(line).filter(|text| !text.is_empty());
+        text.map(|text| (*text).to_owned())
+    };
+    Request {
+        method: text(const { part("method") }).unwrap_or_default(),
+        url: text(const { part("url") }).unwrap_or_default(),
+        has_body: text(const { part("hasBody") }).is_some(),
+        content_length: text(const { header("content-length") })
+            .and_then(|length| json::parse_u64(&length)),
+        header_count: number(text(const { part("headerCount") })),
+        header_bytes: number(text(const { part("headerBytes") })),
+        bind: text(const { part("bind") }),
+        bound_session: text(const { header("sec-secure-session-id") }),
+        bound_response: text(const { header("secure-session-response") }),
+        bound_skipped: text(const { header("secure-session-skipped") }),
+        marker: text(const { header(HANDLER_HEADER) }),
+        origin: text(const { header("origin") }),
+        site: text(const { header("sec-fetch-site") }),
+        mode: text(const { header("sec-fetch-mode") }),
+        dest: text(const { header("sec-fetch-dest") }),
+        user: text(const { header("sec-fetch-user") }),
+        purpose: text(const { header("sec-purpose") }),
+        accept: text(const { header("accept") }),
+        upgrade: text(const { header("upgrade") }),
+        cookie: text(const { header("cookie") }),
+    }
+}
+
+fn number(line: Option<String>) -> usize {
+    let number = line.and_then(|line| json::parse_u64(&line));
+    number
+        .and_then(|number| number.try_into().ok())
+        .unwrap_or(usize::MAX)
+}
+
+// The kinds of replies. pkg/src/edge/host.ts gets these numbers from the build: xtask/src/facts/constants.rs.
+const OPENED: u32 = 1;
+const SEALED: u32 = 2;
+const SIGNED: u32 = 3;
+const NOT_OPENED: u32 = 4;
+const ENTRIES: u32 = 5;
+const SWAPPED: u32 = 6;
+const WAITED: u32 = 7;
+const SENT: u32 = 8;
+const VERIFIED: u32 = 9;
+const BODY: u32 = 10;
+const HEAD: u32 = 11;
+const KEY: u32 = 12;
+const PENDING: u32 = 13;
+const NOTICED: u32 = 14;
+
+fn read_reply(kind: u32, text: &str) -> Option<Reply> {
+    Some(match kind {
+        NOT_OPENED => Reply::Opened(None),
+        ENTRIES => read_reading(text)?,
+        SWAPPED => Reply::Swapped((!text.is_empty()).then(|| text.to_owned())),
+        WAITED => Reply::Waited,
+        NOTICED => Reply::Noticed,
+        SENT => Reply::Sent(Outcome::from(read_sent(text)?)),
+        VERIFIED => Reply::Verified(text == "1"),
+        BODY => Reply::Body(Some(Secret::from(text))),
+        HEAD => Reply::Head(read_head(text)?),
+        KEY => Reply::Key(Secret::from(text)),
+        PENDING => Reply::Pending,
+        _ => return None,
+    })
+}
+
+fn read_reading(text: &str) -> Option<Reply> {
+    let value = Value::parse(text).ok()?;
+    let reading = value.as_object()?;
+    let mut entries = Vec::new();
+    for entry in reading.get("entries")?.as_array()? {
+        entries.push(match entry.as_object() {
+            None => None,
+            Some(entry) => Some(Entry {
+                value: entry.str("value")?.to_owned(),
+                version: entry.str("version")?.to_owned(),
+            }),
+        });
+    }
+    let time = reading.get("time").and_then(Value::as_u64);
+    Some(Reply::Entries { entries, time })
+}
+
+/// Reads the provider's response: its head as one line of JSON, followed by the body.
+fn read_sent(text: &str) -> Option<HttpReply> {
+    let (head, body) = strings::split_once(text, b'\n');
+    let value = Value::parse(head).ok()?;
+    let head = value.as_object()?;
+    Some(HttpReply {
+        status: status(head)?,
+        content_type: head.str("type").map(str::to_owned),
+        retry_after: head.get("retryAfter").and_then(Value::as_u64).map(Millis),
+        date: head.get("date").and_then(Value::as_u64),
+        body: body.map(Secret::from),
+        dpop_nonce: head.str("nonce").map(str::to_owned),
+        location: head.str("location").map(str::to_owned),
+    })
+}
+
+fn read_head(text: &str) -> Option<Head> {
+    let value = Value::parse(text).ok()?;
+    let head = value.as_object()?;
+    Some(Head {
+        status: status(head)?,
+        challenge: head.str("challenge").map(str::to_owned),
+        dpop_nonce: head.str("nonce").map(str::to_owned),
+        location: head.str("location").map(str::to_owned),
+    })
+}
+
+fn status(head: &Object) -> Option<u16> {
+    head.get("status")?.as_u64()?.try_into().ok()
+}
+
+/// Searches an upstream's response for tokens: see [`rules::egress::token_reflection`].
+#[wasm_bindgen]
+pub struct Guard(rules::egress::token_reflection::Guard);
+
+#[wasm_bindgen]
+impl Guard {
+    /// Creates a guard for the token in `authorization`, the value of an `Authorization` header, and for each line of
+    /// `others`. Returns `None` if all tokens are too short to search for.
+    #[must_use]
+    pub fn for_authorization(authorization: &str, others: &str) -> Option<Self> {
+        let (_, token) = strings::split_once(authorization, b' ');
+        rules::egress::token_reflection::Guard::of_session(token?, others).map(Self)
+    }
+
+    /// Returns true if `text` contains a token.
+    #[must_use]
+    pub fn is_in(&self, text: &str) -> bool {
+        self.0.is_in(text.as_bytes())
+    }
+
+    /// Returns the address to write the next chunk of the body to. The chunk has `length` bytes.
+    pub fn take(&mut self, length: usize) -> *mut u8 {
+        self.0.take(length).as_mut_ptr()
+    }
+
+    /// Returns how many of the received bytes that were not forwarded yet may now be forwarded, and drops these bytes.
+    /// Returns -1 if the received bytes contain a token.
+    pub fn take_free(&mut self) -> i32 {
+        let Some(count) = self.0.free() else {
+            return -1;
+        };
+        self.0.forget(count);
+        count as i32
+    }
+
+    /// Returns how many of the received bytes that were not forwarded yet may be forwarded after a pause.
+    #[must_use]
+    pub fn free_after_pause(&self) -> usize {
+        self.0.free_after_pause()
+    }
+
+    /// Notes that the received bytes have been forwarded after a pause. They are still searched.
+    pub fn release(&mut self) {
+        self.0.release();
+    }
+}

@@ -1,0 +1,199 @@
+//! The options of the authorization code flow, which a vault and a token handler share: the client, its provider, and what
+//! logins request.
+
+use super::limits::Limits;
+use super::reader::{Options, Seconds};
+use super::{fingerprint, identity, provider, request};
+use crate::base::clock::Millis;
+use crate::base::strings;
+use crate::codec::json::Object;
+use crate::codec::url::Url;
+use crate::oauth::identity::Members;
+use crate::oauth::jwks::Algorithm;
+use crate::oauth::metadata;
+use crate::oauth::token_endpoint::{Scheme, Wanted};
+use crate::prelude::*;
+
+const TIME_LIMIT: Seconds = Seconds {
+    least: 1,
+    most: 120,
+    why: msg!("it must be a whole number of seconds from 1 to 120"),
+};
+
+const TOLERANCE: Seconds = Seconds {
+    least: 0,
+    most: 600,
+    why: msg!("it must be a whole number of seconds from 0 to 600"),
+};
+
+/// The client and its provider, in a vault and in a token handler.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// The provider's issuer identifier.
+    pub issuer: String,
+    /// The client identifier (RFC 6749 2.2).
+    pub client_id: String,
+    /// The scopes to request, separated by single spaces (RFC 6749 3.3).
+    pub scope: String,
+    /// The scopes that pages may request besides `scope`. A token handler has none.
+    pub login_scopes: Vec<String>,
+    /// The names of parameters that pages may add to an authorization request.
+    pub login_params: Vec<String>,
+    /// Additional parameters for the authorization request, encoded.
+    pub authorization_params: String,
+    /// True if each login that is not silent asks for consent (`prompt=consent`).
+    pub asks_consent: bool,
+    /// True if a login fails when the provider grants scopes that the login did not request.
+    pub refuses_unrequested_scopes: bool,
+    /// The limits on the duration of a session.
+    pub limits: Limits,
+    /// The claims that a page may see, besides `sub`.
+    pub claims: Vec<String>,
+    /// Without OpenID Connect, the members of a response that say who the user is.
+    pub identity: Option<Members>,
+    /// The only accepted signing algorithm of ID tokens, if the configuration pins one.
+    pub id_token_alg: Option<Algorithm>,
+    /// The audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
+    pub trusted_audiences: Vec<String>,
+    /// True if the `UserInfo` endpoint is asked for claims after each login (OIDC Core 5.3).
+    pub asks_user_info: bool,
+    /// True if tokens must be sender-constrained by a key (RFC 9449).
+    pub uses_dpop: bool,
+    /// Members that replace or extend the discovered metadata.
+    pub metadata_members: Option<Object>,
+    /// The tolerated difference between the provider's clock and this machine's.
+    pub clock_tolerance: Millis,
+    /// The timeout of requests to the provider.
+    pub request_timeout: Millis,
+    /// The timeout of a refresh request. It is longer than that of other requests, because the provider may have
+    /// consumed the refresh token that a repetition would send.
+    pub refresh_timeout: Millis,
+}
+
+impl Flow {
+    /// Reads the options, except the client's identifier and the members of the metadata, which each configuration has in
+    /// another place. `issuer` is the option of this name.
+    /// Without OpenID Connect, no scope is necessary; otherwise, `default_scope` is used if there is one.
+    pub fn read(
+        options: &Options<'_>,
+        issuer: String,
+        client_id: String,
+        default_scope: Option<&str>,
+        limits: Limits,
+    ) -> Self {
+        let request_timeout = options.seconds("requestTimeout", 10, &TIME_LIMIT);
+        let refresh_timeout = options.seconds("refreshTimeout", 30, &TIME_LIMIT);
+        let (identity, claims) = identity::read(options);
+        let default_scope =
+            default_scope.filter(|_| identity.is_none() && options.object.get("scope").is_none());
+        Self {
+            issuer,
+            client_id,
+            scope: match default_scope {
+                Some(scope) => scope.to_owned(),
+                None => request::scope(options, identity.is_none()),
+            },
+            login_scopes: request::login_scopes(options),
+            login_params: request::login_params(options),
+            authorization_params: request::authorization_params(options),
+            asks_consent: request::asks_consent(options),
+            refuses_unrequested_scopes: request::refuses_unrequested_scopes(options),
+            limits,
+            claims,
+            identity,
+            id_token_alg: identity::id_token_alg(options),
+            trusted_audiences: identity::trusted_audiences(options),
+            asks_user_info: identity::asks_user_info(options),
+            uses_dpop: options.boolean("dpop"),
+            metadata_members: None,
+            clock_tolerance: options.seconds("clockTolerance", 60, &TOLERANCE),
+            request_timeout,
+            refresh_timeout: refresh_timeout.max(request_timeout),
+        }
+    }
+
+    /// Returns the authentication scheme of access tokens.
+    #[must_use]
+    pub const fn scheme(&self) -> Scheme {
+        if self.uses_dpop {
+            Scheme::Dpop
+        } else {
+            Scheme::Bearer
+        }
+    }
+
+    /// Returns true if a login has an ID token (OIDC Core 3.1.2.1).
+    #[must_use]
+    pub const fn has_openid(&self) -> bool {
+        self.identity.is_none()
+    }
+
+    /// Returns the response that this client wants from the token endpoint.
+    #[must_use]
+    pub fn wanted_tokens(&self) -> Wanted<'_> {
+        let members = self.identity.as_ref();
+        Wanted {
+            scheme: self.scheme(),
+            members: members.map(|members| (members, self.claims.as_slice())),
+        }
+    }
+
+    /// Returns the metadata that this client expects.
+    #[must_use]
+    pub fn expected_metadata(&self) -> metadata::Expected<'_> {
+        metadata::Expected {
+            configured: self.metadata_members.as_ref(),
+            ..provider::expected(&self.issuer, self.identity.as_ref())
+        }
+    }
+
+    /// Returns the address that says who the user is, if the configuration has one.
+    #[must_use]
+    pub fn profile(&self) -> Option<&Url> {
+        self.identity.as_ref()?.profile.as_ref()
+    }
+
+    /// Returns true if a login may request this scope.
+    #[must_use]
+    pub fn may_ask(&self, scope: &str) -> bool {
+        strings::contains_word(&self.scope, scope)
+            || self.login_scopes.iter().any(|one| one == scope)
+    }
+
+    /// Returns true if pages may add this parameter to an authorization request.
+    #[must_use]
+    pub fn may_add(&self, parameter: &str) -> bool {
+        self.login_params.iter().any(|one| one == parameter)
+    }
+
+    /// Returns the name of the channel for hints about sign-outs between the vaults of this issuer and client:
+    /// `src/vault/hints.rs`. If the format of hints changes, the name must change too.
+    #[must_use]
+    pub fn channel(&self) -> String {
+        ["strongroom hints 1 ", &self.issuer, " ", &self.client_id].concat()
+    }
+
+    /// Returns a hash of issuer and client, which tells this app from other apps of its origin.
+    #[must_use]
+    pub fn app(&self) -> u32 {
+        fingerprint(&self.channel())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::config::{Faults, reader, session};
+
+    /// Reads the flow of the client `spa` from options in JSON.
+    pub(crate) fn flow(json: &str) -> Flow {
+        let object = reader::parse(json).unwrap();
+        let faults = Faults::default();
+        let options = Options::of(&object, &faults);
+        let limits = Limits::read(&session(&options));
+        let issuer = provider::issuer(&options);
+        let flow = Flow::read(&options, issuer, "spa".to_owned(), None, limits);
+        assert!(faults.into_error().is_none(), "{json}");
+        flow
+    }
+}

@@ -1,0 +1,84 @@
+//! The reasons for the end of a session.
+
+use crate::base::clock::Millis;
+use crate::config::Limits;
+
+macro_rules! end_reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, revokes: $revokes:literal;)+) => {
+        /// The reason for the end of a session. The build writes the package's type `EndReason` from the names.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum EndReason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl EndReason {
+            /// Every reason.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// Returns the name of the reason, as pages see it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// Returns true if the refresh token may still be valid and should be revoked.
+            #[must_use]
+            pub const fn calls_for_revocation(self) -> bool {
+                match self { $(Self::$variant => $revokes,)+ }
+            }
+
+            /// Returns the reason with this [name](Self::as_str).
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
+            }
+        }
+    };
+}
+
+impl EndReason {
+    /// Returns the reason for the end of a session after `longest`, its maximum time. This time is shorter than the
+    /// absolute limit only if the provider has stated an earlier end.
+    pub fn at_maximum_time(longest: Millis, limits: &Limits) -> Self {
+        if longest < limits.absolute {
+            Self::SessionExpired
+        } else {
+            Self::Absolute
+        }
+    }
+}
+
+end_reasons! {
+    /// `logout()` was called.
+    LoggedOut = "logged_out", revokes: true;
+    /// The provider refused the refresh token, because the token was revoked or has expired, or because the
+    /// provider's session ended. Over a token handler also: the provider sent a back-channel logout.
+    ProviderEnded = "provider_ended", revokes: false;
+    /// The access token has expired, and there is no refresh token.
+    Expired = "expired", revokes: false;
+    /// The idle limit was reached.
+    Idle = "idle", revokes: true;
+    /// The absolute limit was reached.
+    Absolute = "absolute", revokes: true;
+    /// The time was reached at which the provider wanted the session to end (`session_expiry` of an ID token).
+    SessionExpired = "session_expired", revokes: true;
+    /// The provider responded for another user or issuer. Over a token handler also: a replaced cookie was used
+    /// after the grace period. The refresh token is revoked.
+    Security = "security", revokes: true;
+    /// The stored session (`persist: 'sealed'` or `'escrow'`) is gone or cannot be read. Over a token handler:
+    /// the cookie or the session in the store is gone.
+    StorageLost = "storage_lost", revokes: false;
+    /// Over a token handler: the user has signed in again in the same browser.
+    // The new session may share the grant, so nothing is revoked.
+    Replaced = "replaced", revokes: false;
+    /// With `reasons: true`, instead of `provider_ended`: the refresh token had expired.
+    RefreshExpired = "refresh_expired", revokes: false;
+    /// With `reasons: true`: the refresh token was revoked.
+    Revoked = "revoked", revokes: false;
+    /// With `reasons: true`: a refresh token was used a second time.
+    ReuseDetected = "reuse_detected", revokes: false;
+    /// With `reasons: true`: the user has withdrawn their consent.
+    ConsentWithdrawn = "consent_withdrawn", revokes: false;
+    /// With `reasons: true`: the provider now requires a second factor.
+    MfaRequired = "mfa_required", revokes: false;
+}

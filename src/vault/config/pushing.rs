@@ -1,0 +1,26 @@
+//! The option `par`.
+
+use rules::config::Options;
+
+/// The option `par`, which decides if authorization requests are pushed to the provider (RFC 9126).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pushing {
+    /// Requests are pushed if the provider announces an endpoint for pushed requests, and the endpoint accepts this
+    /// client.
+    #[default]
+    Auto,
+    /// Requests are always pushed. A login that cannot be pushed fails.
+    Always,
+    /// Requests are never pushed.
+    Never,
+}
+
+impl Pushing {
+    pub(super) fn read(options: &Options<'_>) -> Self {
+        match options.one_of("par", r#"true false "auto""#).as_str() {
+            "true" => Self::Always,
+            "false" => Self::Never,
+            _ => Self::Auto,
+        }
+    }
+}
