@@ -15,7 +15,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use edge;
 use kit::dice::Dice;
 use kit::reply::json as reply;
 use kit::world::provider::{CLIENT_ID, ISSUER, form_of};

@@ -1,5 +1,4 @@
-//! What a WebAssembly module needs from its platform besides its bindings: an allocator, a panic handler, and random
-//! numbers.
+//! The allocator, the panic handler and the random numbers of a WebAssembly module, which has no standard library.
 //!
 //! Only the modules for apps, in `src/browser` and `src/edge/module`, may depend on this crate. A module with the
 //! standard library, such as that of `strongroom/testing`, already has an allocator and a panic handler.

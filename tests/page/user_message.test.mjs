@@ -26,7 +26,7 @@ const NOT_FOR_USERS = `
 `
 
 test('each code has a sentence, or is not for users', async () => {
-  const core = await readFile(new URL('../../src/base/error.rs', import.meta.url), 'utf8')
+  const core = await readFile(new URL('../../src/rules/base/error.rs', import.meta.url), 'utf8')
   const codes = [...core.matchAll(/^ {4}\w+ = "(\w+)", "/gm)].map(([, code]) => code)
   const known = [...Object.keys(USER_MESSAGES), ...NOT_FOR_USERS.trim().split(/\s+/)]
   assert.deepEqual(known.toSorted(), [...codes, 'other'].toSorted())

@@ -75,7 +75,7 @@ test('a link leads to a page, or to the repository', () => {
   assert.equal(from('../fetch.md#bodies'), '/fetch#bodies')
   assert.equal(from('README.md'), '/providers/')
   assert.equal(from('../../README.md'), '/start')
-  assert.equal(from('../../src/vault.rs'), `${repository}/blob/${revision}/src/vault.rs`)
+  assert.equal(from('../../src/vault/lib.rs'), `${repository}/blob/${revision}/src/vault/lib.rs`)
   assert.equal(from('../../examples/'), `${repository}/tree/${revision}/examples`)
   assert.equal(from('https://example.com/a.md'), 'https://example.com/a.md')
   assert.equal(from('#tested'), '#tested')

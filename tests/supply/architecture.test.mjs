@@ -93,7 +93,11 @@ test('every place that a recipe names exists', async () => {
 test('control: a place that does not exist is reported', async () => {
   const row =
     '| `codes!` in `src/rules/base/error.rs`, `ALL` and `neither` in `src/rules/base/error.rs`, `src/none.rs`, `src/vault/lib.rs: nor` |'
-  assert.deepEqual(await lost(row), ['src/none.rs', 'src/vault/lib.rs: nor', 'src/rules/base/error.rs: neither'])
+  assert.deepEqual(await lost(row), [
+    'src/none.rs',
+    'src/vault/lib.rs: nor',
+    'src/rules/base/error.rs: neither',
+  ])
 })
 
 test('no journey enters a file twice', async () => {

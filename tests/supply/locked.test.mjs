@@ -17,15 +17,15 @@ const crates = (lock) =>
     .slice(1)
     .map((entry) => Object.fromEntries([...entry.matchAll(/^(\w+) = "(.*)"$/gm)].map(([, k, v]) => [k, v])))
 
-/** The crates of this workspace, which have neither a source nor a digest. */
-const OURS = ['strongroom', 'strongroom-fuzz', 'strongroom-test-kit', 'xtask']
+/** Matches the crates of this workspace, which have neither a source nor a digest. */
+const OURS = /^(xtask|strongroom-[\w-]+)$/
 
 /**
  * Returns true for a crate of this workspace that has a source, and for any other crate that is not from crates.io or
  * has no digest.
  */
 const unlocked = ({ name, source, checksum }) => {
-  if (OURS.includes(name)) return source !== undefined
+  if (OURS.test(name)) return source !== undefined
   return (
     source !== 'registry+https://github.com/rust-lang/crates.io-index' || !/^[0-9a-f]{64}$/.test(checksum)
   )

@@ -2,7 +2,9 @@
 
 use crate::paths;
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 /// A command that runs in the repository's root.
@@ -120,4 +122,14 @@ impl Process {
     pub(crate) fn replace(self) -> Result<()> {
         self.run()
     }
+}
+/// Returns the names and paths of the programs that cargo has built, from its messages in JSON.
+pub(crate) fn executables(messages: &str) -> Vec<(String, PathBuf)> {
+    let built = messages.lines().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let file = message["executable"].as_str()?;
+        let name = message["target"]["name"].as_str()?;
+        Some((name.to_owned(), PathBuf::from(file)))
+    });
+    built.collect()
 }

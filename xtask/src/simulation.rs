@@ -3,11 +3,10 @@
 
 use crate::controls;
 use crate::paths::{TESTED, at, files_below, files_of_tests, root, target, write_if_changed};
-use crate::process::{Process, cargo, program};
+use crate::process::{Process, cargo, executables, program};
 use crate::progress::{Output, step};
 use crate::variants::{VARIANTS, Variant};
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -189,15 +188,12 @@ fn simulation() -> Process {
 /// Builds a simulation, and returns the path of the program.
 fn executable(simulation: Process) -> Result<PathBuf> {
     let messages = simulation
-        .args(["--no-run", "--message-format=json"])
+        .args(["--no-run", "--message-format=json-render-diagnostics"])
         .read()?;
-    let mut built = messages.lines().filter_map(|line| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
-    });
-    built
-        .next_back()
-        .context("cargo names the program that it built")
+    let (_, program) = executables(&messages)
+        .pop()
+        .context("cargo names the program that it built")?;
+    Ok(program)
 }
 
 /// Returns the command that runs the simulation of the copy. The builds of the package and of the copy share their

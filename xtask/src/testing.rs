@@ -16,8 +16,16 @@ const PACKAGE: &str = "strongroom-test-kit";
 const NAME: &str = "strongroom_testing";
 const PROFILE: &str = "testing";
 
-/// The option of wasm-opt. Those of the modules for apps take longer.
-const SMALL: &str = "-Oz";
+/// The passes of wasm-opt: those of the modules for apps (`SMALLEST` in wasm.rs) that save much in little time.
+const SMALL: [&str; 7] = [
+    "--flatten",
+    "--rereloop",
+    "-Oz",
+    "--low-memory-unused",
+    "-Oz",
+    "--dealign",
+    "--strip-target-features",
+];
 
 /// Returns the arguments with which Cargo selects the library.
 pub(crate) const SELECTION: [&str; 5] = ["--package", PACKAGE, "--lib", "--target", WASM_TARGET];
@@ -50,7 +58,7 @@ pub(crate) fn build() -> Result<()> {
     let outputs = OUTPUTS.map(|end| glue.join(format!("{NAME}{end}")));
     let inputs = ["Cargo.lock", "xtask/src/testing.rs"].map(at);
     let inputs = [vec![compiled.clone()], inputs.to_vec()].concat();
-    let stamp = Stamp::of("glue-testing", &inputs, &[SMALL])?;
+    let stamp = Stamp::of("glue-testing", &inputs, &SMALL)?;
     if stamp.is_fresh(&outputs) {
         unchanged("testing: wasm-bindgen, wasm-opt");
         return publish(outputs);
@@ -70,7 +78,8 @@ pub(crate) fn build() -> Result<()> {
     })?;
     step("testing: wasm-opt", Output::Quiet, || {
         let module = glue.join(format!("{NAME}_bg.wasm"));
-        node(&["node_modules/binaryen/bin/wasm-opt", SMALL])
+        node(&["node_modules/binaryen/bin/wasm-opt"])
+            .args(SMALL)
             .args([module.as_path(), Path::new("-o"), module.as_path()])
             .run_quietly()
     })?;

@@ -396,7 +396,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         noticed_by: "isolates_withdrawn",
         seed: 107,
         breaks: Before(
-            "let _flight = crate::edge::task::FlightGuard::begin(task.clone(), &session.sid); return boxed(rotate(task, session)).await;",
+            "let _flight = crate::task::FlightGuard::begin(task.clone(), &session.sid); return boxed(rotate(task, session)).await;",
         ),
     },
     Variant {
@@ -461,7 +461,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         noticed_by: "isolates_grace",
         seed: 16,
         breaks: Instead(
-            "record.replaced_by(presented.generation).or(Some(crate::edge::session::record::Presented { generation: u64::MAX, at: record.committed_at }))",
+            "record.replaced_by(presented.generation).or(Some(crate::session::record::Presented { generation: u64::MAX, at: record.committed_at }))",
         ),
     },
     Variant {

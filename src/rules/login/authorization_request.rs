@@ -342,7 +342,7 @@ fn prompt(flow: &Flow, chosen: Option<&str>) -> Result<Option<String>> {
 /// this origin prevents open redirects (RFC 9700 4.11). A relative `returnTo` is relative to the root, because pages do
 /// not know the redirect URI's folder.
 ///
-/// A login must not fail because the page's address is long: a path that is longer than [`MAX_RETURN_TO`] loses its
+/// A login must not fail because the page's address is long: a path that is longer than `MAX_RETURN_TO` loses its
 /// query and fragment.
 ///
 /// # Errors

@@ -245,7 +245,7 @@ pub(crate) fn location(issuer: &str, n: u8) -> Option<String> {
     Some([before, well_known, after].concat())
 }
 
-/// A search for the provider's metadata, at each [`location`] once. The first readable document counts, even if it is
+/// A search for the provider's metadata, at each `location` once. The first readable document counts, even if it is
 /// not valid.
 #[derive(Default)]
 pub struct Search {

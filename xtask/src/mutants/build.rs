@@ -3,6 +3,7 @@
 use super::list::Mutant;
 use super::splice::{self, Spliced};
 use crate::paths::{at, files_below, files_of_tests, root, target, write_if_changed};
+use crate::process::executables;
 use crate::simulation::{for_tests, remove_others, with_switch};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -189,7 +190,7 @@ impl Tree {
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect();
         if output.status.success() {
-            return Ok(Outcome::Built(binaries(&messages)));
+            return Ok(Outcome::Built(in_order(executables(&stdout))));
         }
         let errors: Vec<Value> = messages
             .into_iter()
@@ -264,18 +265,10 @@ fn rendered(errors: &[Value]) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-fn binaries(messages: &[Value]) -> Vec<PathBuf> {
-    let mut found: Vec<(usize, PathBuf)> = messages
-        .iter()
-        .filter_map(|message| {
-            let file = message["executable"].as_str()?;
-            let name = message["target"]["name"].as_str()?;
-            let place = TESTS.iter().position(|test| *test == name);
-            Some((place.map_or(0, |place| place + 1), PathBuf::from(file)))
-        })
-        .collect();
-    found.sort();
-    found.into_iter().map(|(_, file)| file).collect()
+/// Returns test binaries in the order of [`TESTS`], after those with unit tests.
+fn in_order(mut binaries: Vec<(String, PathBuf)>) -> Vec<PathBuf> {
+    binaries.sort_by_key(|(name, _)| TESTS.iter().position(|test| test == name));
+    binaries.into_iter().map(|(_, file)| file).collect()
 }
 
 #[cfg(test)]
