@@ -63,7 +63,7 @@ export async function measureFunctions(progress) {
 
 /** Starts `benches/native.rs`, optimized as the vault's module is. */
 function startNative() {
-  const options = ['--no-default-features', '--features', 'vault', '--bench', 'native']
+  const options = ['--package', 'strongroom-tests', '--bench', 'native']
   const { stdin, stdout } = spawn('cargo', ['bench', '--quiet', ...options], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })

@@ -11,6 +11,9 @@ import { fileURLToPath } from 'node:url'
 import { ENTRIES, LAZY_IMPORT } from '../pkg/entries.mjs'
 import { table } from './table.mjs'
 
+/** The crates of the modules. */
+const OURS = ['browser', 'edge', 'edge_module', 'rules', 'vault', 'wasm']
+
 const root = fileURLToPath(new URL('..', import.meta.url))
 const target = process.env.CARGO_TARGET_DIR ?? `${root}target`
 
@@ -34,7 +37,7 @@ async function script(entry) {
   return Object.entries(inputs).map(([path, { bytesInOutput }]) => [path, bytesInOutput])
 }
 
-/** Returns the path in a function's name, such as `['strongroom', 'vault', 'login', …]`. */
+/** Returns the path in a function's name, such as `['vault', 'login', …]`. */
 function path(name) {
   const mangled = /^_ZN(.*)E$/.exec(name)?.[1]
   if (!mangled) return [name]
@@ -58,16 +61,16 @@ function owner(name) {
   if (/^__wbindgen|_[0-9a-f]{16}$/.test(name)) return 'the boundary, made by wasm-bindgen'
   if (/^mem(cmp|cpy|move|set)$/.test(name)) return 'Rust: compiler_builtins'
   const [crate, module, part] = path(name)
-  // The token handler is the largest part of its module, so each of its files is a row.
-  if (crate === 'strongroom' && module === 'edge' && part) return `strongroom: edge::${part}`
-  if (crate === 'strongroom') return module ? `strongroom: ${module}` : 'strongroom'
+  // The rules and the token handler are large, so each of their modules is a row.
+  if (/^(rules|edge)$/.test(crate) && part) return `strongroom: ${crate}::${module}`
+  if (OURS.includes(crate)) return `strongroom: ${crate}`
   if (/^(core|alloc|compiler_builtins)$/.test(crate)) return `Rust: ${crate}`
   return /^\w+$/.test(crate) && name.startsWith('_ZN') ? crate : 'other'
 }
 
-/** Counts the bytes of the functions of each owner, and of everything that is not code. */
-async function wasm(profile) {
-  const bytes = await readFile(`${target}/wasm32-unknown-unknown/${profile}/strongroom.wasm`)
+/** Counts the bytes of the functions of each owner in a compiled module, and of everything that is not code. */
+async function wasm(name) {
+  const bytes = await readFile(`${target}/xtask/compiled/${name}.wasm`)
   const module = new WebAssembly.Module(bytes)
   const imported = WebAssembly.Module.imports(module).filter(({ kind }) => kind === 'function').length
   const names = functionNames(Buffer.from(WebAssembly.Module.customSections(module, 'name')[0]))
@@ -134,8 +137,8 @@ const at = (bytes, offset) => ({
 const parts = [
   ['index.js', await script('index')],
   ['worker.js', await script('worker')],
-  ['strongroom_bg.wasm, before wasm-opt', await wasm('release')],
-  ['strongroom_edge_bg.wasm, before wasm-opt', await wasm('edge')],
+  ['strongroom_bg.wasm, before wasm-opt', await wasm('strongroom')],
+  ['strongroom_edge_bg.wasm, before wasm-opt', await wasm('strongroom_edge')],
 ]
 for (const [name, rows] of parts) {
   const total = rows.reduce((sum, [, size]) => sum + size, 0)

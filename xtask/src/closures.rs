@@ -47,7 +47,7 @@ mod tests {
             id
         };
         let closure = function("wasm_bindgen::convert::closures::_::invoke::h0123");
-        let other = function("strongroom::vault::fill");
+        let other = function("vault::fill");
         let table = module.tables.add_local(false, 2, None, RefType::FUNCREF);
         let offset = ConstExpr::Value(Value::I32(0));
         let element = module.elements.add(
@@ -60,6 +60,6 @@ mod tests {
         };
         let name = |id: &FunctionId| module.funcs.get(*id).name.clone();
         let names: Vec<_> = items.iter().map(name).collect();
-        assert_eq!(names, [None, Some("strongroom::vault::fill".to_owned())]);
+        assert_eq!(names, [None, Some("vault::fill".to_owned())]);
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Source {
     pub(crate) tests: Vec<String>,
     /// Lines with code outside tests, without comments.
     pub(crate) code_lines: usize,
-    /// The paths in the code, such as `crate::vault::login::Login`, as lists of segments.
+    /// The paths in the code, such as `crate::login::Login`, as lists of segments.
     paths: BTreeSet<Vec<String>>,
     /// The names of the methods that the code calls.
     calls: BTreeSet<String>,
@@ -371,7 +371,7 @@ mod tests {
             ),
             (
                 "src/vault/c.rs",
-                "use super::a; fn g() { crate::vault::b::h() }",
+                "use super::a; fn g() { crate::b::h() }",
             ),
         ]);
         let files: Vec<_> = files.iter().collect();
