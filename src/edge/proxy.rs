@@ -228,42 +228,19 @@ async fn forward(
     is_new: bool,
 ) -> Response {
     let began = context.task.now();
-    let copy = BodyCopy::begin(context);
-    let (mut session, mut is_new) = (session, is_new);
-    let mut sent_with = session.clone();
-    let mut head = match send(context, route, allowed, &session, &copy).await {
-        Ok(head) => head,
+    let sent = match send_and_renew(context, route, allowed, session, is_new).await {
+        Ok(sent) => sent,
         Err(response) => return Response::Own(response),
     };
-    if refuses_token(&head) {
-        repetition::confirm_refusal(context, route, &session);
+    if let Some(response) = judge_token(context, route, &sent) {
+        return Response::Own(response);
     }
-    // A request whose body is gone is not repeated, but the next request gets the new token.
-    if refuses_token(&head)
-        && repetition::may_renew(context, route, &session)
-        && let Ok(renewed) = boxed(renewed(context, &session)).await
-    {
-        (session, is_new) = (renewed, true);
-        repetition::note_refusal(context, route, &session);
-        if copy.is_repeatable {
-            head = match send(context, route, allowed, &session, &copy).await {
-                Ok(head) => head,
-                Err(response) => return Response::Own(response),
-            };
-            sent_with = session.clone();
-        }
-    }
-    drop(copy);
-    let is_refused = refuses_token(&head);
-    if is_refused && repetition::is_new_token(context, &sent_with) {
-        repetition::note_refusal(context, route, &sent_with);
-        repetition::confirm_refusal(context, route, &sent_with);
-        refusal_log::log(context, route, &head, &sent_with);
-    } else if is_refused && sent_with.lasts_until_refused() {
-        return Response::Own(context.refusal_response(&Refusal::Interaction));
-    } else if !is_refused && repetition::accepts_token(head.status) {
-        repetition::note_success(context, route, &sent_with);
-    }
+    let Sent {
+        head,
+        session,
+        is_new,
+        ..
+    } = sent;
     if (300..400).contains(&head.status) && head.status != 304 {
         return Response::Own(refuse_redirect(context, allowed, &head));
     }
@@ -286,6 +263,69 @@ async fn forward(
             ..demand_response(head.status, &demand)
         }),
     }
+}
+
+/// A request that the upstream has answered.
+struct Sent {
+    head: Head,
+    /// The session with whose token the request was sent.
+    with: Rc<Session>,
+    /// The session from now on.
+    session: Rc<Session>,
+    /// True if the browser does not have this session's cookie yet.
+    is_new: bool,
+}
+
+/// Sends the request. If the upstream refuses the token, renews the session, and sends the request once more. A request
+/// whose body is gone is not repeated, but the next request gets the new token.
+async fn send_and_renew(
+    context: &RequestContext,
+    route: &Route,
+    allowed: &Allowed,
+    session: Rc<Session>,
+    is_new: bool,
+) -> Result<Sent, OwnResponse> {
+    let copy = BodyCopy::begin(context);
+    let head = send(context, route, allowed, &session, &copy).await?;
+    let with = session.clone();
+    let mut sent = Sent {
+        head,
+        with,
+        session,
+        is_new,
+    };
+    if !refuses_token(&sent.head) {
+        return Ok(sent);
+    }
+    repetition::confirm_refusal(context, route, &sent.session);
+    if repetition::may_renew(context, route, &sent.session)
+        && let Ok(renewed) = boxed(renewed(context, &sent.session)).await
+    {
+        (sent.session, sent.is_new) = (renewed, true);
+        repetition::note_refusal(context, route, &sent.session);
+        if copy.is_repeatable {
+            sent.head = send(context, route, allowed, &sent.session, &copy).await?;
+            sent.with = sent.session.clone();
+        }
+    }
+    Ok(sent)
+}
+
+/// Notes if the upstream accepted the token. Returns a response if only the user can get another token.
+fn judge_token(context: &RequestContext, route: &Route, sent: &Sent) -> Option<OwnResponse> {
+    let Sent { head, with, .. } = sent;
+    if !refuses_token(head) {
+        if repetition::accepts_token(head.status) {
+            repetition::note_success(context, route, with);
+        }
+    } else if repetition::is_new_token(context, with) {
+        repetition::note_refusal(context, route, with);
+        repetition::confirm_refusal(context, route, with);
+        refusal_log::log(context, route, head, with);
+    } else if with.lasts_until_refused() {
+        return Some(context.refusal_response(&Refusal::Interaction));
+    }
+    None
 }
 
 /// Reports a redirect, and refuses it. Only the operator may see where the upstream is.

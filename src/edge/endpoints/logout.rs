@@ -1,5 +1,6 @@
 //! Logout by the user (`POST <base>/logout`), and the redirect to the provider's logout (`GET <base>/logout/provider`).
 
+use alloc::rc::Rc;
 use rules::prelude::*;
 
 use crate::csrf;
@@ -53,24 +54,14 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         Err(refusal @ Refusal::Later(..)) => return context.refusal_response(&refusal),
         Err(_) => (None, true),
     };
-    // A copy of a bound session's cookie must neither end the session, nor get its ID token after its end.
-    // control: logout_needs_the_bound_cookie
     let refused = match &session {
-        Some(session) => bound::check_with_record(&context.task, session).await.err(),
+        Some(session) => refusal_of_copy(context, session).await,
         None => None,
     };
     if let Some(refusal @ Refusal::Later(..)) = &refused {
         return context.refusal_response(refusal);
     }
     let is_missing = matches!(refused, Some(Refusal::BoundCookieMissing { .. }));
-    if is_missing {
-        let message = msg!(
-            "a logout of a bound session had no valid bound cookie: its cookies were cleared, and the session was not ended"
-        );
-        context
-            .task
-            .fault_seldom(Seldom::BoundCookieMissing, message);
-    }
     let session = session.filter(|_| refused.is_none());
     let has_ended = has_ended && !is_missing;
     let is_revoked = match &session {
@@ -103,6 +94,22 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         cookies,
         ..response
     }
+}
+
+/// Returns the reason to refuse the logout of a session whose cookie may be a copy. A copy of a bound session's cookie
+/// must neither end the session, nor get its ID token after its end.
+async fn refusal_of_copy(context: &RequestContext, session: &Rc<Session>) -> Option<Refusal> {
+    // control: logout_needs_the_bound_cookie
+    let refused = bound::check_with_record(&context.task, session).await.err();
+    if let Some(Refusal::BoundCookieMissing { .. }) = &refused {
+        let message = msg!(
+            "a logout of a bound session had no valid bound cookie: its cookies were cleared, and the session was not ended"
+        );
+        context
+            .task
+            .fault_seldom(Seldom::BoundCookieMissing, message);
+    }
+    refused
 }
 
 /// Returns what a script learns about its logout.

@@ -122,32 +122,63 @@ const ASSERTION_SECONDS: u64 = 60;
 /// ahead of theirs.
 const ASSERTION_AGE_SECONDS: u64 = 5;
 
+/// The client's authentication in one request.
+#[derive(Default)]
+struct Credentials {
+    /// Members of the form.
+    form: Form,
+    /// The header `Authorization`.
+    authorization: Option<Secret>,
+    /// A text for the operator if the provider refuses the client.
+    advice: Option<&'static str>,
+}
+
 /// Sends a request with the client's authentication, and with the DPoP proof `proof`, if there is one.
 pub(crate) async fn send_as_client(
     task: &Task,
     mut request: HttpRequest,
     proof: Option<Secret>,
 ) -> Outcome {
+    let Some(mut credentials) = credentials(task).await else {
+        let message = msg!("client.auth.key cannot sign with the algorithm that is set");
+        task.fault_of(Code::ConfigInvalid, &[message]);
+        return Outcome::Failed;
+    };
+    if let Some(form) = &request.form {
+        let more = Secret::new(credentials.form.finish());
+        if !more.expose().is_empty() {
+            request.form = Some(Secret::new([form.expose(), "&", more.expose()].concat()));
+        }
+    }
+    let outcome = send(task, request, credentials.authorization, proof).await;
+    if let (Some(advice), Outcome::Reply(reply)) = (credentials.advice, &outcome)
+        && token_endpoint::text_member(reply, "error").as_deref() == Some("invalid_client")
+    {
+        task.fault_seldom(Seldom::Assertion, advice);
+    }
+    outcome
+}
+
+/// Returns the client's authentication for one request, or `None` if its key cannot sign.
+async fn credentials(task: &Task) -> Option<Credentials> {
     let client = &task.config().client;
-    let mut more = Form::new();
-    let mut authorization = None;
-    let mut refused = None;
+    let mut credentials = Credentials::default();
     match &client.auth {
         ClientAuth::None => {}
         // The client's ID and secret are form-encoded before they become user name and password (RFC 6749 2.3.1).
         ClientAuth::Basic(secret) => {
             let parts = [encoded(&client.id), encoded(secret.expose())];
             if parts != [&*client.id, secret.expose()] {
-                refused = Some(msg!(
+                credentials.advice = Some(msg!(
                     "the provider refused the client, whose ID or secret has characters that are encoded for client_secret_basic (RFC 6749 2.3.1); some providers do not decode them: use client_secret_post, private_key_jwt, or a secret of letters and digits"
                 ));
             }
             let pair = parts.join(":");
             let pair = Secret::new(base64url::encode_plain(pair.as_bytes()));
-            authorization = Some(Secret::new(["Basic ", pair.expose()].concat()));
+            credentials.authorization = Some(Secret::new(["Basic ", pair.expose()].concat()));
         }
         ClientAuth::Post(secret) => {
-            more.push("client_secret", secret.expose());
+            credentials.form.push("client_secret", secret.expose());
         }
         ClientAuth::PrivateKey {
             jwk,
@@ -155,7 +186,7 @@ pub(crate) async fn send_as_client(
             algorithm,
             audience,
         } => {
-            refused = Some(match audience {
+            credentials.advice = Some(match audience {
                 Audience::Issuer => msg!(
                     "the provider refused the client's assertion, whose audience is the issuer; if the provider requires its token endpoint there, set client.auth.audience to 'token-endpoint'"
                 ),
@@ -163,36 +194,17 @@ pub(crate) async fn send_as_client(
                     "the provider refused the client's assertion, whose audience is the token endpoint as client.auth.audience says"
                 ),
             });
-            let assertion = assertion(task, jwk, kid.as_deref(), *algorithm, *audience).await;
-            let Some(assertion) = assertion else {
-                task.fault_of(
-                    Code::ConfigInvalid,
-                    &[msg!(
-                        "client.auth.key cannot sign with the algorithm that is set"
-                    )],
-                );
-                return Outcome::Failed;
-            };
-            more.push(
-                "client_assertion_type",
-                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-            )
-            .push("client_assertion", assertion.expose());
+            let assertion = assertion(task, jwk, kid.as_deref(), *algorithm, *audience).await?;
+            credentials
+                .form
+                .push(
+                    "client_assertion_type",
+                    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                )
+                .push("client_assertion", assertion.expose());
         }
     }
-    if let Some(form) = &request.form {
-        let more = Secret::new(more.finish());
-        if !more.expose().is_empty() {
-            request.form = Some(Secret::new([form.expose(), "&", more.expose()].concat()));
-        }
-    }
-    let outcome = send(task, request, authorization, proof).await;
-    if let (Some(why), Outcome::Reply(reply)) = (refused, &outcome)
-        && token_endpoint::text_member(reply, "error").as_deref() == Some("invalid_client")
-    {
-        task.fault_seldom(Seldom::Assertion, why);
-    }
-    outcome
+    Some(credentials)
 }
 
 /// Creates the assertion for `private_key_jwt` (RFC 7523 3). By default the issuer is the assertion's only audience, and

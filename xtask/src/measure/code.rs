@@ -369,10 +369,7 @@ mod tests {
                 "src/vault/b.rs",
                 "impl B { fn f(&self, a: &X) { a.only_here() } }",
             ),
-            (
-                "src/vault/c.rs",
-                "use super::a; fn g() { crate::b::h() }",
-            ),
+            ("src/vault/c.rs", "use super::a; fn g() { crate::b::h() }"),
         ]);
         let files: Vec<_> = files.iter().collect();
         let found = cycles(&dependencies(&files, "src/vault"));
