@@ -279,10 +279,36 @@ export async function deny(page) {
   await page.click('button[value=deny]')
 }
 
+/** Matches the addresses of the provider's forms. */
+const FORM = /\/interaction\//
+
+/**
+ * Fills in the provider's forms on `page` by script. This takes a quarter less of a sign-in's processor time than
+ * `giveConsent()`, which waits for frames and runs code of Playwright in each page, but it is not a click of the user.
+ */
+async function submitForms(page, { username, password } = ACCOUNTS[0]) {
+  const values = { username, password }
+  await page.waitForURL(FORM, { waitUntil: 'domcontentloaded' })
+  const first = page.url()
+  const hasSignedIn = await page.evaluate((values) => {
+    for (const [name, value] of Object.entries(values)) {
+      const input = document.getElementById(name)
+      if (!input) return false
+      input.value = value
+    }
+    document.querySelector('button[value=login]').click()
+    return true
+  }, values)
+  const isNext = ({ href }) => FORM.test(href) && href !== first
+  if (hasSignedIn) await page.waitForURL(isNext, { waitUntil: 'domcontentloaded' })
+  await page.evaluate(() => document.querySelector('button[value=allow]').click())
+}
+
 /** Signs in by redirect. Resolves with the result of `handleCallback()`. */
 export async function signIn(page, options = {}, account) {
-  await startLogin(page, options)
-  await giveConsent(page, account)
+  await booted(page)
+  await page.evaluate((given) => void auth.login(given).catch(() => {}), options)
+  await submitForms(page, account)
   // The path is not enough, because the vault's origin also has a page `/callback`.
   await page.waitForFunction(() => location.pathname === '/callback' && globalThis.boot)
   return booted(page)
