@@ -29,14 +29,28 @@ const OTHERS = {
   'src/edge/refresh.rs': { ATTEMPTS: '', COMMITS: '', INTENTS: '', CONFLICTS: '' },
   'src/edge/refresh/end.rs': { ATTEMPTS: '' },
   'src/rules/egress/body_delivery.rs': { TIME_LIMIT_MS: ' ms', PAUSE_MS: ' ms' },
+  'pkg/src/doctor/requests.ts': { TIME_LIMIT: ' ms' },
   'pkg/src/edge/coordinators/coordinator.ts': { FIRST_PAUSE: ' ms', LONGEST_PAUSE: ' ms' },
+  'pkg/src/edge/host.ts': { BODY_TIME: ' ms', WAIT_MARGIN: ' ms' },
+  'pkg/src/edge/upstream/provider.ts': { LONGEST_WAIT: ' ms' },
   'pkg/src/extension/client.ts': { RETRY_DELAYS: ' ms' },
   'pkg/src/page/auth/create-auth.ts': { PAUSE: ' ms' },
+  'pkg/src/page/connect.ts': { LEAVE: ' ms', REMINDER: ' ms' },
+  'pkg/src/page/connection/connection.ts': { MAX_THEFTS: '', THEFT_PERIOD: ' ms' },
   'pkg/src/page/connection/reconnect.ts': { TIME_LIMIT: ' s' },
-  'pkg/src/page/guards/attempts.ts': { PAUSE: ' s', SHORT_PAUSE: ' s' },
+  'pkg/src/page/connection/worker-failure.ts': { REASON_DELAY: ' ms', TIME_LIMIT: ' ms', ENTRY_DELAY: ' ms' },
+  'pkg/src/page/errors/error-text.ts': { TIME_LIMIT: ' s' },
+  'pkg/src/page/guards/attempts.ts': { PAUSE: ' s', SHORT_PAUSE: ' s', MAX_RECENT: '' },
+  'pkg/src/page/guards/guard.ts': { MAX_RECENT: '', PERIOD: ' ms' },
+  'pkg/src/page/guards/resume.ts': { FRAME_TIMEOUT: ' s', NAVIGATION_TIMEOUT: ' s' },
+  'pkg/src/page/login/closed-popup.ts': { CHECK_INTERVAL: ' ms', MIN_CHECKS: '' },
+  'pkg/src/page/login/pass-response.ts': { HANDSHAKE_TIMEOUT: ' s' },
   'pkg/src/page/streaming/event-source.ts': { RETRY: ' ms', LONGEST: ' ms', MIN_DELAY: ' ms' },
   'pkg/src/page/token-handler/handler-session.ts': { READ_INTERVAL: ' s' },
+  'pkg/src/vault-origin/callback-cookies.ts': { LIFETIME: ' s' },
   'pkg/src/vault-origin/connect-frame.ts': { RETRY_DELAYS: ' ms' },
+  'pkg/src/vault-origin/vault-frame.ts': { CLOSE_DELAY: ' s' },
+  'pkg/src/worker/standalone.ts': { TIME_LIMIT: ' s' },
 }
 
 /** Returns the constants of a source, each with its value and the first sentence of its comment. */
@@ -59,7 +73,9 @@ export function constantsOf(source) {
 
 /** Returns the first sentence of a comment, without links. */
 const sentence = (comment) =>
-  (/^.*?\.(?= |$)/.exec(comment)?.[0] ?? comment).replace(/\[(`?[\w:]+`?)\](\([^)]*\))?/g, '$1')
+  (/^.*?\.(?= |$)/.exec(comment)?.[0] ?? comment)
+    .replace(/\[(`?[\w:]+`?)\](\([^)]*\))?/g, '$1')
+    .replace(/\{@link (\w+)\}/g, '`$1`')
 
 const UNITS = [
   ['days', 86_400],

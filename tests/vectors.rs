@@ -1,5 +1,5 @@
 //! Tests with the examples of the specifications, which are in `tests/vectors/`. In place of the host's WebCrypto,
-//! `ring` verifies signatures with the signing input and the key that the crate returns. The signer of the test double
+//! `ring` verifies signatures with the signing input and the key that the core returns. The signer of the test double
 //! is compared with `ring` too.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]

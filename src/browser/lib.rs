@@ -1,12 +1,12 @@
 //! The vault's host in a browser's worker, and the bindings of its module. The host performs the vault's outputs.
 //!
-//! No decision about tokens may enter this crate, because no native test reaches it.
+//! No decision about tokens may enter this crate, because no native test reaches this code.
 //!
 //! - `bindings`: the functions that the module exports to JavaScript. They only convert values.
-//! - `host`: the main loop, which passes events to the core and the core's outputs to the modules below.
+//! - `host`: the main loop, which passes events to the vault and the vault's outputs to the modules below.
 //! - `api_call`: requests to APIs, and the responses' bodies, which go to the page in chunks.
 //! - `api_socket`: WebSocket connections to APIs, and the messages on these sockets.
-//! - `operation`: operations that the core requests and that take several asynchronous steps:
+//! - `operation`: operations that the vault requests and that take several asynchronous steps:
 //!   - `provider_request`: requests to the provider.
 //!   - `encrypted_store`: stored logins and sessions. This module uses `database`, `sealing` and `session_key`.
 //!   - `signature`: verification of signatures by WebCrypto.

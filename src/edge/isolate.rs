@@ -176,7 +176,9 @@ impl Isolate {
             Seldom::Login | Seldom::ProviderSays => Code::LoginFailed,
             Seldom::Address => Code::UrlNotAllowed,
             Seldom::FormPost | Seldom::LogoutLink => Code::MethodNotAllowed,
-            _ => Code::CookieInvalid,
+            Seldom::Malformed | Seldom::NotGenuine | Seldom::Logout | Seldom::OtherHost => {
+                Code::CookieInvalid
+            }
         };
         self.report_seldom_of(now, fault, code, message);
     }

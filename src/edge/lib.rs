@@ -1,5 +1,5 @@
-//! The token handler: the vault's rules on a server. The browser holds a cookie and never a token (the BFF of RFC 10017
-//! 6.1).
+//! The token handler, which keeps tokens on a server by the rules that the vault follows, too. The browser holds a cookie
+//! and never a token (the BFF of RFC 10017 6.1).
 //!
 //! No I/O may enter this crate, and nothing of the vault.
 //!

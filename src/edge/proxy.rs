@@ -1,7 +1,7 @@
 //! Requests to upstreams: the handler replaces the cookie by the access token.
 //!
 //! The browser's URL is parsed once. The forwarded URL consists of the route's `upstream` and the part of the browser's
-//! URL behind the route's prefix. The vault's egress policy ([`rules::egress::policy`]) checks the forwarded URL, so no
+//! URL behind the route's prefix. The egress policy ([`rules::egress::policy`]) checks the forwarded URL, so no
 //! path leads out of the upstream.
 
 pub(super) mod headers;

@@ -1,8 +1,8 @@
 //! The options that the configurations of a vault and of a token handler share, and the readers of options.
 //!
 //! A configuration is read once from JSON and validated as a whole. All faults together are one error,
-//! [`Code::ConfigInvalid`](crate::Code::ConfigInvalid), with a line for each fault. A line names the option and says what
-//! to write instead. An unknown option is a fault too, since a misspelled limit would have no effect.
+//! [`Code::ConfigInvalid`](crate::Code::ConfigInvalid), with a line for each fault, ten at most. A line names the option and
+//! says what to write instead. An unknown option is a fault too, since a misspelled limit would have no effect.
 
 mod faults;
 pub(crate) mod flow;

@@ -1,7 +1,7 @@
 //! The rules of OAuth 2.0 and OpenID Connect that a vault and a token handler share.
 //!
-//! No state machine may enter this crate, and nothing that only one of the two machines knows. The crate performs no
-//! I/O: it does not read a clock, open a connection or wait, and a host passes random numbers
+//! No state machine may enter this crate, and nothing that depends on one; some rules have only one of the two as a user.
+//! The crate performs no I/O: it does not read a clock, open a connection or wait, and a host passes random numbers
 //! ([`base::entropy::Entropy`]).
 //!
 //! Each module states its rules. `ARCHITECTURE.md` has an index of the rules, with the code and a test for each rule.

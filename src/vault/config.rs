@@ -1,9 +1,8 @@
 //! The configuration of a vault, which is read once from JSON and validated as a whole.
 //!
 //! The configuration is part of the worker file, or of the file `strongroom.json` that the standalone worker fetches.
-//! All faults together are one error, [`Code::ConfigInvalid`](rules::Code::ConfigInvalid), with a line for each fault. A
-//! line names the option and says what to write instead. An unknown option is a fault too, since a misspelled limit would
-//! have no effect. The options are documented for users in `pkg/src/worker/config.ts`.
+//! [`rules::config`] says what happens to its faults. The options are documented for users in
+//! `pkg/src/worker/config.ts`.
 
 mod apis;
 mod login;

@@ -3,8 +3,8 @@
 //! No I/O may enter this crate, and nothing of the token handler.
 //!
 //! The vault signs the user in by the authorization code flow with PKCE, validates ID tokens, rotates refresh tokens, and
-//! adds the access token to requests for APIs. A page sends commands to the vault and receives results, but never a
-//! token.
+//! adds the access token to requests for APIs. A page sends commands to the vault and receives results, but no token,
+//! except the ID token in the address of a logout with `idTokenHint: true`.
 //!
 //! # The vault does no I/O
 //!
@@ -84,7 +84,8 @@
 //!
 //! The vault consists of parts, which are the modules below. Each part owns its state, takes the shared `Context`, and
 //! returns an outcome. This file routes outcomes between the parts; the most important sequence is in
-//! `Vault::advance_refresh`. A part may use the parts that follow it in this list, but must not use this file:
+//! `Vault::advance_refresh`. A part may use the parts that follow it in this list, but must not use those above
+//! it or this file:
 //!
 //! - `session_end`: limits, logout, and the end of a session for all pages.
 //! - `api_calls`: requests of pages to APIs. `api_sockets`: sockets of pages to APIs. `step_up`: calls for which the
@@ -168,7 +169,7 @@ pub const MAX_PORTS: usize = 256;
 /// The longest ID token, in bytes, that the address of a logout may contain.
 const LONGEST_HINT: usize = 4096;
 
-/// The state machine. See the [module](self).
+/// The state machine. See the [crate](self).
 pub struct Vault {
     ctx: Context,
     tokens: Tokens,

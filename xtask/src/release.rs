@@ -65,7 +65,7 @@ fn read(path: &str) -> Result<String> {
     fs::read_to_string(at(path)).with_context(|| path.to_owned())
 }
 
-/// Returns the crate's version.
+/// Returns the workspace's version.
 fn version() -> Result<String> {
     let manifest = read("Cargo.toml")?;
     let version = manifest

@@ -2,7 +2,7 @@
 //!
 //! No decision may enter this crate. Bindings only convert values, and errors become objects with `code` and `message`.
 //!
-//! JavaScript receives each step as JSON, and passes the reply to the step back as a string. Bytes are passed in both directions without encoding.
+//! JavaScript receives each step as JSON, and returns the reply as a string. Bytes are passed in both directions without encoding.
 
 #![cfg(target_arch = "wasm32")]
 #![no_std]

@@ -1,4 +1,4 @@
-//! Error messages, which are interned in the vault's modules.
+//! Error messages, which are interned in the vault's module.
 //!
 //! Most pages never see an error, so a page downloads the error messages only when its first error occurs. With the
 //! feature `interned-messages`, `msg!` replaces a message by two characters, a control character and a printable one.

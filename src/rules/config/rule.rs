@@ -1,4 +1,4 @@
-//! The options that a rule of a vault and a route of a token handler share.
+//! Readers of `reflection`, `allowHeaders` and `denyHeaders`, which a rule of a vault and a route of a token handler have.
 
 use super::reader::Options;
 use crate::base::http::is_token;

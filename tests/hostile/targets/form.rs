@@ -16,7 +16,7 @@ pub fn check(input: &[u8]) {
     if let Some(bytes) = bytes {
         assert_eq!(base64url::encode(&bytes), text);
     }
-    // The other parser decodes invalid UTF-8 to U+FFFD. This crate rejects invalid UTF-8.
+    // The other parser decodes invalid UTF-8 to U+FFFD. The core rejects invalid UTF-8.
     let others = url::form_urlencoded::parse(input).map(|(n, v)| (n.into_owned(), v.into_owned()));
     let others: Vec<(String, String)> = others.collect();
     match form::parse(text) {

@@ -77,7 +77,7 @@ pub fn check(input: &[u8]) {
     let is_end = matches!(verdict, RefreshOutcome::Ended);
     let says_so = (400..500).contains(&status) && ![408, 429].contains(&status);
     let is_said = says_so && is_json && error == Some("invalid_grant");
-    // The other parser has a smaller range of numbers, and accepts some texts that this crate rejects.
+    // The other parser has a smaller range of numbers, and accepts some texts that the core rejects.
     assert!(!is_end || is_said);
 }
 

@@ -1,5 +1,7 @@
 //! Isolates, a coordinator, a provider, an API and browsers, in virtual time. Each operation takes effect at one time,
 //! and its response arrives at a later time, so operations overlap in every way.
+//!
+//! Nothing of the vault's world may enter this crate, except parts that both worlds share.
 
 #![allow(
     clippy::unwrap_used,

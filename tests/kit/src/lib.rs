@@ -1,9 +1,10 @@
 //! Code that several test targets share: random numbers from a seed, responses, proofs, lists of request headers, and
 //! the vault's world in virtual time.
 //!
-//! [`world`] has vaults with their pages, provider, APIs and store, and checks its invariants at each step. `bindings`
-//! (wasm32 only) exports a world to the test double of apps, `strongroom/testing`. The world of the token handler is in
-//! `tests/kit/isolates`.
+//! Nothing of the token handler may enter this crate: its world is in `tests/kit/isolates`.
+//!
+//! [`world`] has vaults with their pages, provider, APIs and store, and checks their invariants at each step. `bindings`
+//! (wasm32 only) exports a world to the test double of apps, `strongroom/testing`.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +13,7 @@
 #![allow(
     missing_docs,
     clippy::new_without_default,
-    reason = "only tests use this library"
+    reason = "only tests and the test double use this library"
 )]
 
 #[cfg(target_arch = "wasm32")]

@@ -21,10 +21,10 @@ import {
 import { createError } from '../errors/error-text.js'
 import { type Effect, type Event as ConnectionEvent, type State, transition } from './state.js'
 
-/** A page connects again after at most so many thefts of its lock in {@link THEFT_PERIOD}. */
+/** The maximum number of thefts of its lock, within {@link THEFT_PERIOD}, after which a page connects again. */
 const MAX_THEFTS = 3
 
-/** Milliseconds. */
+/** Milliseconds within which thefts of a page's lock count together. */
 const THEFT_PERIOD = 60_000
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
