@@ -19,10 +19,7 @@ mod zeroing_alloc;
 /// Panics if the platform provides no random numbers, since tokens are not safe without them.
 #[cfg(target_arch = "wasm32")]
 pub fn fill_random(bytes: &mut [u8]) {
-    #[expect(
-        clippy::panic,
-        reason = "no module may run with predictable secrets"
-    )]
+    #[expect(clippy::panic, reason = "no module may run with predictable secrets")]
     if getrandom::fill(bytes).is_err() {
         panic!();
     }
