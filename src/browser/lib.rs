@@ -23,6 +23,9 @@ extern crate alloc;
 
 mod api_call;
 mod api_socket;
+// Without this feature, the module would contain the text of each error.
+const _: () = assert!(rules::base::messages::ARE_INTERNED);
+
 pub mod bindings;
 mod context;
 mod database;

@@ -3,9 +3,12 @@
 // the platform, and that the parts of the vault and of the token handler depend only on the parts below them in the lists
 // of `src/vault/lib.rs` and `src/edge/lib.rs`.
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 
 const root = new URL('../../', import.meta.url)
 
@@ -102,35 +105,115 @@ test('control: an import against the plan is found', async () => {
   assert.deepEqual(found('// crate::session\n#[cfg(test)]\nmod tests {\n    use crate::config::Flow;\n}'), [])
 })
 
-/** Returns the crates of this repository among the dependencies in a manifest, without those of tests. */
-const dependencies = (manifest) => {
-  const sections = manifest
-    .split(/^(?=\[)/m)
-    .filter((section) => /^\[(?:target\..*\.)?dependencies\]/.test(section))
-  const names = sections.flatMap((section) => [...section.matchAll(/^(\w+)(?:\.workspace| = )/gm)])
-  return names
-    .map(([, name]) => name)
-    .filter((name) => ['edge', 'kit', 'rules', 'vault', 'wasm'].includes(name))
+/** Resolves with the crates of this repository, as Cargo reads their manifests. */
+const packages = async () => {
+  const options = ['metadata', '--no-deps', '--locked', '--format-version', '1']
+  const { stdout } = await promisify(execFile)('cargo', options, {
+    cwd: fileURLToPath(root),
+    maxBuffer: 2 ** 26,
+  })
+  return JSON.parse(stdout).packages
+}
+
+/** Returns the crates of this repository that a crate depends on, except in its tests. */
+const dependencies = (name, all) => {
+  const ours = new Map(
+    all.map((one) => [one.name, one.manifest_path.replace(/^.*\/src\/|\/Cargo\.toml$/g, '')]),
+  )
+  const { dependencies } = all.find((one) => ours.get(one.name) === name)
+  return dependencies.filter(({ kind }) => kind !== 'dev').flatMap((one) => ours.get(one.name) ?? [])
 }
 
 test('each crate depends on the crates that the floor plan allows', async () => {
   const plan = await crates()
   assert.deepEqual([...plan.keys()], ['vault', 'edge', 'wasm', 'browser', 'edge/module'])
+  const all = await packages()
   for (const [crate, allowed] of [...plan, ['rules', 'nothing']]) {
-    const manifest = await readFile(new URL(`src/${crate}/Cargo.toml`, root), 'utf8')
     const names = [...allowed.matchAll(/`(\w+)`/g)].map(([, name]) => name)
-    assert.deepEqual(dependencies(manifest).toSorted(), names.toSorted(), crate)
+    assert.deepEqual(dependencies(crate, all).toSorted(), names.toSorted(), crate)
   }
 })
 
-test('control: a dependency of a crate is found', () => {
-  const manifest = (line) => `[package]\nname = "a"\n\n[dependencies]\nurl.workspace = true\n${line}\n`
-  assert.deepEqual(dependencies(manifest('edge.workspace = true')), ['edge'])
-  assert.deepEqual(dependencies(manifest('edge = { path = "../edge" }')), ['edge'])
-  assert.deepEqual(dependencies(manifest("[target.'cfg(unix)'.dependencies]\nvault.workspace = true")), [
-    'vault',
+test('control: a dependency of a crate is found by its real name, of any kind except those of tests', () => {
+  const crate = (name, dependencies = []) => ({
+    name: `strongroom-${name}`,
+    manifest_path: `/x/src/${name}/Cargo.toml`,
+    dependencies,
+  })
+  const found = (dependency) => dependencies('vault', [crate('edge'), crate('vault', [dependency])])
+  assert.deepEqual(found({ name: 'strongroom-edge', kind: null }), ['edge'])
+  assert.deepEqual(found({ name: 'strongroom-edge', rename: 'x', kind: 'build', target: 'cfg(unix)' }), [
+    'edge',
   ])
-  assert.deepEqual(dependencies(manifest('[dev-dependencies]\nkit.workspace = true')), [])
+  assert.deepEqual(found({ name: 'strongroom-edge', kind: 'dev' }), [])
+  assert.deepEqual(found({ name: 'url', kind: null }), [])
+})
+
+/** What the configuration of the vault must not use, although the rest of the vault does. */
+const FOREIGN_TO_CONFIG = /\bexpose\b|\brules::(?:login|session)\b/g
+
+/** What hosts may use of the rules. Sessions, logins and identities are created by the machines alone. */
+const FOR_HOSTS = /^rules::(?:base|codec|egress|prelude|oauth::(?:dpop|jwks|pkce)|Secret|Error|Code|Result)\b/
+
+/** Returns the paths of the crate `rules` in code. */
+const pathsOfRules = (source) => withoutGroups(codeOf(source)).match(/\brules::(?:\w+::)*[\w*]*/g) ?? []
+
+test('the configuration of the vault neither reads secrets nor knows logins and sessions', async () => {
+  const files = (await sources('vault')).filter(([file]) => /^src\/vault\/config\b/.test(file))
+  assert.ok(files.length > 5)
+  for (const [file, source] of files) {
+    assert.deepEqual(withoutGroups(codeOf(source)).match(FOREIGN_TO_CONFIG) ?? [], [], file)
+  }
+  assert.deepEqual('use rules::session::Session; secret.expose()'.match(FOREIGN_TO_CONFIG), [
+    'rules::session',
+    'expose',
+  ])
+})
+
+test('hosts use only what the rules have for hosts', async () => {
+  let count = 0
+  for (const crate of ['browser', 'edge/module']) {
+    for (const [file, source] of await sources(crate)) {
+      const paths = pathsOfRules(source)
+      assert.deepEqual(
+        paths.filter((path) => !FOR_HOSTS.test(path)),
+        [],
+        file,
+      )
+      count += paths.length
+    }
+  }
+  assert.ok(count > 30)
+  const found = pathsOfRules(
+    'use rules::{base::clock, session::Session};\nfn f(it: rules::oauth::identity::Identity) {}',
+  )
+  assert.deepEqual(
+    found.filter((path) => !FOR_HOSTS.test(path)),
+    ['rules::session::Session', 'rules::oauth::identity::Identity'],
+  )
+})
+
+/** Returns the public functions of some sources that no code uses, in none of `all` sources. */
+const unused = (some, all) => {
+  const words = new Map()
+  for (const word of all.flatMap((source) => codeOf(source).match(/\w+/g) ?? [])) {
+    words.set(word, (words.get(word) ?? 0) + 1)
+  }
+  const names = some.flatMap((source) => [...codeOf(source).matchAll(/\bpub (?:const |async )*fn (\w+)/g)])
+  return names.map(([, name]) => name).filter((name) => words.get(name) === 1)
+}
+
+test('each public function of the rules is used', async () => {
+  const floors = [...(await modules()).keys(), ...(await crates()).keys()]
+  const read = async (some) => (await Promise.all(some.map(sources))).flat().map(([, source]) => source)
+  // The compiler warns of unused functions of one crate only.
+  assert.deepEqual(unused(await read([...(await modules()).keys()]), await read(floors)), [])
+})
+
+test('control: an unused function is found', () => {
+  const own = 'pub fn a() { b() }\npub const fn b() {}\n/// See [`c`].\npub(crate) fn c() {}\n'
+  const tests = '#[cfg(test)]\nmod tests {\n    fn f() { c() }\n}\n'
+  assert.deepEqual(unused([own], [own + tests, 'fn f() { a() }']), ['c'])
 })
 
 test('the floor plan has no cycle', async () => {
@@ -175,6 +258,13 @@ test('only the floors that may read secrets or touch the platform do so', async 
       if (touches.get(floors) === 'no') assert.deepEqual(Object.fromEntries(touching), {})
       else assert.notEqual(touching.length, 0, floor)
     }
+  }
+})
+
+test('the root of the rules and the prelude neither read secrets nor touch the platform', async () => {
+  for (const file of ['src/rules/lib.rs', 'src/rules/prelude.rs']) {
+    const source = await readFile(new URL(file, root), 'utf8')
+    assert.deepEqual([exposes(source), platformUses(file, source)], [false, []], file)
   }
 })
 

@@ -5,8 +5,8 @@ use crate::paths::{at, target};
 use crate::process::{cargo, node};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
-use crate::wasm::{OUTPUTS, compiler_stamp, copy, publish};
-use anyhow::Result;
+use crate::wasm::{OUTPUTS, compiler_stamp, copy, has_std, publish};
+use anyhow::{Result, ensure};
 use std::fs;
 use std::path::Path;
 use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
@@ -36,7 +36,12 @@ pub(crate) fn build() -> Result<()> {
     let label = "testing: cargo rustc";
     let built = compiler_stamp(
         "testing",
-        &["src", "tests/kit/src", "xtask/src/testing.rs"],
+        &[
+            "src",
+            "tests/kit/Cargo.toml",
+            "tests/kit/src",
+            "xtask/src/testing.rs",
+        ],
         &SELECTION,
     )?;
     let module = [compiled.clone()];
@@ -51,6 +56,11 @@ pub(crate) fn build() -> Result<()> {
                 .run()
         })?;
         let from = target(&format!("{WASM_TARGET}/{PROFILE}/kit.wasm"));
+        // Control: the standard library is found where it is.
+        ensure!(
+            has_std(&fs::read(&from)?),
+            "the search for the standard library finds nothing"
+        );
         copy(&from, &compiled)?;
         built.write(&module)?;
     }

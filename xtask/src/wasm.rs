@@ -14,7 +14,7 @@ use crate::process::{cargo, node, program};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
 use crate::{closures, messages};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use walrus::ModuleConfig;
@@ -91,8 +91,8 @@ const REALLOC: &str = "__wbindgen_realloc";
 
 /// Returns the package of each module.
 #[cfg(test)]
-pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
-    MODULES.iter().map(|module| module.package)
+pub(crate) fn packages() -> [&'static str; 2] {
+    MODULES.each_ref().map(|module| module.package)
 }
 
 /// Returns the arguments with which Cargo selects each module.
@@ -176,6 +176,15 @@ fn compiler_environment() -> String {
     found.join("\n")
 }
 
+/// Returns true if a compiled module contains the allocator of the standard library. Names of functions are in the module
+/// until wasm-bindgen removes them.
+pub(crate) fn has_std(module: &[u8]) -> bool {
+    const ALLOCATOR: &[u8] = b"dlmalloc";
+    module
+        .windows(ALLOCATOR.len())
+        .any(|part| part == ALLOCATOR)
+}
+
 /// Copies a file. Creates its folder.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     if let Some(folder) = to.parent() {
@@ -245,6 +254,11 @@ impl Module {
                 .run()
         })?;
         let from = folder.join(format!("{WASM_TARGET}/release/{}.wasm", self.library));
+        ensure!(
+            !has_std(&fs::read(&from)?),
+            "{} contains the standard library, whose allocator does not wipe freed memory",
+            from.display()
+        );
         copy(&from, &self.compiled())?;
         stamp.write(&compiled)
     }

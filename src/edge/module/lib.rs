@@ -7,6 +7,9 @@
 #![cfg(target_arch = "wasm32")]
 #![no_std]
 
+// The token handler has no page that could look up an interned message.
+const _: () = assert!(!rules::base::messages::ARE_INTERNED);
+
 mod thrown;
 
 use rules::prelude::*;

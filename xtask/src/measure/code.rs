@@ -198,7 +198,7 @@ impl<'ast> Visit<'ast> for Source {
 /// Returns the dependencies of each file below `folder`: the other files of the folder whose items the file names or
 /// whose methods it calls.
 ///
-/// A method call counts only if a single file of all `sources` defines a method of this name, and if the standard library
+/// A method call counts only if a single file of the folder and of the rules defines a method of this name, and if the standard library
 /// does not use the name. A re-export does not count as a dependency.
 pub(crate) fn dependencies(
     sources: &[&Source],
@@ -211,7 +211,11 @@ pub(crate) fn dependencies(
         .filter(|source| source.path.starts_with(&prefix))
         .collect();
     let mut owners: BTreeMap<&str, Option<&str>> = BTreeMap::new();
-    for file in sources {
+    let rules = sources
+        .iter()
+        .copied()
+        .filter(|source| source.path.starts_with("src/rules/"));
+    for file in files.iter().copied().chain(rules) {
         for (_, method) in &file.methods {
             let owner = owners.entry(method).or_insert(Some(&file.path));
             if *owner != Some(&file.path) {

@@ -265,7 +265,8 @@ fn rendered(errors: &[Value]) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// Returns test binaries in the order of [`TESTS`], after those with unit tests.
+/// Returns test binaries in the order of [`TESTS`]. Those with unit tests come first, except the vault's, whose name is
+/// that of its other tests.
 fn in_order(mut binaries: Vec<(String, PathBuf)>) -> Vec<PathBuf> {
     binaries.sort_by_key(|(name, _)| TESTS.iter().position(|test| test == name));
     binaries.into_iter().map(|(_, file)| file).collect()

@@ -28,7 +28,9 @@ pub(super) fn write(version: &str) -> Result<PathBuf> {
     save("SHA256SUMS", checksums(&folder)?)?;
     save("BUILD.json", lines(&build(version)?))?;
     save("npm.cdx.json", npm_parts()?)?;
-    save("crates.cdx.json", crates()?)?;
+    let [vault, edge] = crates()?;
+    save("crates-vault.cdx.json", vault)?;
+    save("crates-edge.cdx.json", edge)?;
     save("NOTES.md", notes(&super::read("CHANGELOG.md")?))?;
     Ok(folder)
 }
@@ -81,8 +83,8 @@ fn npm_parts() -> Result<String> {
     npm(["sbom", "--sbom-format", "cyclonedx", "--prefix", "pkg"]).read()
 }
 
-/// Returns the bill of materials of the WebAssembly modules.
-fn crates() -> Result<String> {
+/// Returns the bills of materials of the vault's module and of the token handler's.
+fn crates() -> Result<[String; 2]> {
     const NAME: &str = "cargo-cyclonedx";
     let is_it = |path: &PathBuf| program(path).args(["cyclonedx", "--version"]).succeeds();
     let tool = install::find_tool(NAME, is_it)
@@ -99,11 +101,15 @@ fn crates() -> Result<String> {
         ])
         .args(["--target", install::WASM_TARGET])
         .run_quietly()?;
-    let bill = super::read(&[BOM, ".json"].concat());
-    for manifest in ["", "fuzz/", "tests/kit/", "xtask/"] {
-        let _absent = fs::remove_file(at(&[manifest, BOM, ".json"].concat()));
+    let file = |folder: &str| format!("{folder}/{BOM}.json");
+    let bills = ["src/browser", "src/edge/module"].map(|folder| super::read(&file(folder)));
+    for manifest in paths::files_below(paths::root(), "")? {
+        if let Some(folder) = manifest.strip_suffix("/Cargo.toml") {
+            let _absent = fs::remove_file(at(&file(folder)));
+        }
     }
-    bill
+    let [vault, edge] = bills;
+    Ok([vault?, edge?])
 }
 
 /// Returns the newest section of the changelog, without its heading.
