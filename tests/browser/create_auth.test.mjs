@@ -339,20 +339,34 @@ test('refused redirect URI is printed', time, async () => {
   await page.context().close()
 })
 
-test('guard reports a login that fails before it leaves', time, async () => {
+test('login that fails after a click is printed once, also for guards', time, async () => {
   const app = apps.dedicated
   app.setConfig({ issuer: 'http://127.0.0.1:9' })
-  const warnings = []
+  const printed = []
   const page = await openApp('dedicated', '')
-  page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()))
+  page.on('console', (line) => line.text().startsWith('strongroom: ') && printed.push(line.text()))
   const both = () => Promise.all([auth.requireSession(), auth.requireSession()].map(settle))
   assert.deepEqual(await page.evaluate(both), [{ value: null }, { value: null }])
   const state = await page.evaluate(() => [auth.state.status, auth.state.error.code])
   assert.deepEqual(state, ['connected', 'provider_unavailable'])
   // The failed login is not repeated.
   assert.equal((await page.evaluate(() => settle(auth.requireSession()))).value, null)
-  assert.equal(warnings.length, 1)
-  assert.match(warnings[0], /^strongroom: provider_unavailable: /)
+  assert.equal(printed.length, 1)
+  assert.match(printed[0], /^strongroom: provider_unavailable: /)
+  for (const mode of ['redirect', 'popup']) {
+    await page.evaluate((mode) => {
+      const button = document.createElement('button')
+      button.onclick = () => void auth.login({ mode }).catch(() => {})
+      document.body.replaceChildren(button)
+    }, mode)
+    await page.click('button')
+    await page.waitForFunction(() => auth.state.error)
+  }
+  assert.equal(printed.length, 3)
+  // What the user cannot help is no news for the developer.
+  await page.context().setOffline(true)
+  await page.evaluate(() => settle(auth.login()))
+  assert.equal(printed.length, 3)
   app.setConfig({})
   await page.context().close()
 })

@@ -175,20 +175,25 @@ test('session ends the display of an error', async () => {
   assert.deepEqual(shown(auth.state), ['connected', 'alice', null])
 })
 
-test('callback that fails leaves the client usable', async () => {
-  location.href = 'https://app.example/callback?code=1&state=2.7'
-  const returned = []
-  const worker = new FakeWorker()
-  const auth = create({ dedicated: () => worker }, { onReturn: (path) => returned.push(path) })
-  const connection = auth.connect()
-  await settled()
-  assert.equal(auth.state.status, 'connecting')
-  refuse(worker, 'callback', 'login_denied', { returnTo: '/orders' })
-  await connection
-  assert.deepEqual(shown(auth.state), ['connected', null, 'login_denied'])
-  assert.deepEqual(returned, ['/orders'])
-  assert.deepEqual(printed, ['login_denied'])
-})
+for (const [code, isPrinted] of [
+  ['login_denied', false],
+  ['callback_invalid', true],
+]) {
+  test(`callback that fails leaves the client usable: ${code}`, async () => {
+    location.href = `https://app.example/callback?code=1&state=${code}.7`
+    const returned = []
+    const worker = new FakeWorker()
+    const auth = create({ dedicated: () => worker }, { onReturn: (path) => returned.push(path) })
+    const connection = auth.connect()
+    await settled()
+    assert.equal(auth.state.status, 'connecting')
+    refuse(worker, 'callback', code, { returnTo: '/orders' })
+    await connection
+    assert.deepEqual(shown(auth.state), ['connected', null, code])
+    assert.deepEqual(returned, ['/orders'])
+    assert.deepEqual(printed, isPrinted ? [code] : [])
+  })
+}
 
 test('call during a callback waits for the replacement', async () => {
   for (const fails of [false, true]) {

@@ -31,6 +31,14 @@ const prefetch = (href: string | URL) => {
   }
 }
 
+/**
+ * Returns true for an error that a developer should see: not for what the user or the app has chosen, and not for a
+ * server that cannot be reached while the device is offline.
+ */
+const isNews = (code?: string) =>
+  !/^(login_(canceled|denied|required)|page_left)$/.test(code!) &&
+  (globalThis.navigator?.onLine !== false || !/_un(available|reachable)$/.test(code!))
+
 /** Rejects with `error`, but not with an error of the platform. */
 const reject = (error: unknown) => rejectTyped(error, PLATFORM)
 
@@ -76,7 +84,8 @@ export const createAuth = <Claims = DefaultClaims>(
   /** Prints an error, because an app may look neither at the state nor at the promises of its calls. */
   const print = (error: any) => {
     // Promises that depend on each other fail with the same error.
-    if (state.error !== error) console.error(`strongroom: ${error.code ?? error.name}: ${error.message}`)
+    if (state.error !== error && isNews(error.code))
+      console.error(`strongroom: ${error.code ?? error.name}: ${error.message}`)
     return error
   }
   const fail = (error: StrongroomErrorLike) => on({ status: 'failed', error: print(error) })
@@ -163,7 +172,7 @@ export const createAuth = <Claims = DefaultClaims>(
           : (start(), opened!.then((next) => next.login(login)))
       ).catch(reject)
       // With this handler, an app may also ignore the promise.
-      attempt.catch((error) => error.code === 'login_canceled' || on({ error }))
+      attempt.catch((error) => error.code === 'login_canceled' || on({ error: print(error) }))
       return attempt
     },
     logout: async (logout) => (await start()).logout(logout),
@@ -195,7 +204,7 @@ export const createAuth = <Claims = DefaultClaims>(
     const target = createTarget(url)
     start()
       .then((next) => next[kind](url, options, target))
-      .catch((error) => failTarget(target, error))
+      .catch((error) => failTarget(target, print(error)))
     return target
   }
   return auth

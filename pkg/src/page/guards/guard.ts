@@ -1,5 +1,5 @@
 /** The guard of pages that need a session. A page loads this file when `requireSession()` finds no session. */
-import type { LoginOptions, Session, StrongroomErrorLike } from '../api.js'
+import type { LoginOptions, Session } from '../api.js'
 import type { Auth } from '../auth/auth.js'
 import { needsUser } from './end-reason.js'
 
@@ -28,10 +28,8 @@ export const signIn = async (auth: Auth, options?: LoginOptions): Promise<Sessio
   let login = inFlight.get(auth)
   if (!login) {
     if (!record()) return null
-    login = auth.login(options).catch((error: StrongroomErrorLike) => {
-      console.warn(`strongroom: ${error.code}: ${error.message}`)
-      return null
-    })
+    // The error is in the state and in the console.
+    login = auth.login(options).catch(() => null)
     inFlight.set(auth, login)
     login.then(() => inFlight.delete(auth))
   }
