@@ -4,9 +4,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { chromium } from 'playwright-core'
 import { startApp } from '../support/app.mjs'
-import { ARGS, findBrowser } from '../support/browser.mjs'
+import { ARGS, findBrowser, playwrightChromium } from '../support/browser.mjs'
 
 const time = { timeout: 60_000 }
 const BLOCK = 2
@@ -19,7 +18,10 @@ before(async () => {
   await mkdir(join(folder, 'Default'))
   const profile = { default_content_setting_values: { cookies: BLOCK } }
   await writeFile(join(folder, 'Default', 'Preferences'), JSON.stringify({ profile }))
-  context = await chromium.launchPersistentContext(folder, { executablePath: findBrowser(), args: ARGS })
+  context = await playwrightChromium().launchPersistentContext(folder, {
+    executablePath: findBrowser(),
+    args: ARGS,
+  })
 })
 after(async () => {
   await context?.close()

@@ -6,10 +6,9 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { chromium } from 'playwright-core'
 import { ACCOUNTS } from '../support/accounts.mjs'
 import { booted, call, giveConsent, serveApp, signIn, startApp, startLogin } from '../support/app.mjs'
-import { ARGS, findBrowser } from '../support/browser.mjs'
+import { ARGS, findBrowser, playwrightChromium } from '../support/browser.mjs'
 import { openWithEscrow, serveEscrow } from '../support/escrow.mjs'
 import { search } from '../support/leak.mjs'
 
@@ -263,7 +262,7 @@ describe('the profile on disk', () => {
   async function filesAfter(app, act) {
     const folder = await mkdtemp(join(tmpdir(), 'strongroom-profile-'))
     try {
-      const context = await chromium.launchPersistentContext(folder, {
+      const context = await playwrightChromium().launchPersistentContext(folder, {
         executablePath: findBrowser(),
         args: ARGS,
       })

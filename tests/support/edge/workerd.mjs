@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { basename } from 'node:path'
-import { Log, LogLevel, Miniflare } from 'miniflare'
 import { platform } from './start.mjs'
 
 /** The compatibility date: Cloudflare's runtime behaves as on this date. */
@@ -33,6 +33,8 @@ export async function serveWorkers({ folder, file, wasm, env, isolates, port = 0
   const names = Array.from({ length: isolates }, (_none, index) => `isolate-${index}`)
   const hasObjects = text.includes('StrongroomSessions')
   const sessions = { className: 'StrongroomSessions', scriptName: names[0], useSQLite: true }
+  // It is loaded here, because many tests import this file for other platforms, and loading takes a second.
+  const { Log, LogLevel, Miniflare } = createRequire(import.meta.url)('miniflare')
   const runtime = new Miniflare({
     host: '127.0.0.1',
     port: 0,
