@@ -172,17 +172,22 @@ test('no token crosses the bridge', time, async () => {
   const wire = await popup.evaluate(
     ({ version, url }) =>
       new Promise((resolve) => {
-        const port = chrome.runtime.connect({ name: 'strongroom' })
         const received = []
-        port.onMessage.addListener((message) => {
-          received.push(message)
-          const [text, [, body] = []] = Array.isArray(message) ? message : ['']
-          if (!body) return
-          received.push(atob(body.base64), text)
-          resolve(JSON.stringify(received))
-        })
-        port.postMessage([JSON.stringify({ t: 'hello', version, loaded: 1 })])
-        port.postMessage([JSON.stringify({ t: 'fetch', id: 1, url, method: 'GET', headers: [] })])
+        const connect = () => {
+          const port = chrome.runtime.connect({ name: 'strongroom' })
+          port.onMessage.addListener((message) => {
+            received.push(message)
+            const [text, [, body] = []] = Array.isArray(message) ? message : ['']
+            if (!body) return
+            received.push(atob(body.base64), text)
+            resolve(JSON.stringify(received))
+          })
+          // While the offscreen document starts, nobody listens, and Chromium closes the port.
+          port.onDisconnect.addListener(connect)
+          port.postMessage([JSON.stringify({ t: 'hello', version, loaded: 1 })])
+          port.postMessage([JSON.stringify({ t: 'fetch', id: 1, url, method: 'GET', headers: [] })])
+        }
+        connect()
       }),
     plan(extension),
   )
