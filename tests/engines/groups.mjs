@@ -36,5 +36,8 @@ export const GROUPS = [
   ...staticPages,
 ]
 
+/** The groups that also run in a run of all kinds of tests. */
+export const MAIN = [...logins, ...tabs, ...reloads]
+
 /** The names of the rows. */
 export const ROWS = GROUPS.flatMap(({ capabilities }) => capabilities.map(({ name }) => name))

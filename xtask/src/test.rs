@@ -38,8 +38,8 @@ pub(crate) enum Kind {
     Browser,
     /// The token handler on each of its platforms (workerd, Deno, Node, Bun, edge-runtime), and with Redis.
     Edge,
-    /// The life of a session in each of the three browser engines (`--engines`). A run of all kinds leaves Chromium out of
-    /// this one, because the kind `browser` runs in Chromium.
+    /// The life of a session in each of the three browser engines (`--engines`). A run of all kinds runs only logins, tabs and
+    /// reloads in Firefox and WebKit: the kind `browser` runs in Chromium, and each request runs the whole suite.
     Engines,
     /// The demo in a real browser.
     Demo,
@@ -72,9 +72,13 @@ pub(crate) fn run(kinds: &[Kind], engines: &[Engine], all: bool, part: Option<Pa
         [] => Kind::all(),
         kinds => kinds,
     };
+    let scope = match kinds {
+        [] if !all => Scope::Main,
+        _ => Scope::Whole,
+    };
     chosen
         .iter()
-        .try_for_each(|kind| run_kind(*kind, engines, all, part))?;
+        .try_for_each(|kind| run_kind(*kind, engines, all, part, scope))?;
     if chosen.len() > 1 {
         let which = match kinds {
             [] => "all tests",
@@ -107,7 +111,22 @@ fn but_for(all: &[Engine], engines: &[Engine]) -> String {
     }
 }
 
-fn run_kind(kind: Kind, engines: &[Engine], all: bool, part: Option<Part>) -> Result<()> {
+/// The part of the suite of the engines that runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Logins, tabs and reloads: in a run of all kinds.
+    Main,
+    /// Everything, with a comparison of the results with docs/browsers.md.
+    Whole,
+}
+
+fn run_kind(
+    kind: Kind,
+    engines: &[Engine],
+    all: bool,
+    part: Option<Part>,
+    scope: Scope,
+) -> Result<()> {
     let name = format!("{kind:?}").to_lowercase();
     println!("test {name}");
     let start = Instant::now();
@@ -123,7 +142,7 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool, part: Option<Part>) -> Re
         Kind::Packaging => in_chromium("tests/packaging", all, None),
         Kind::Browser => in_chromium("tests/browser", all, part),
         Kind::Edge => edge(all),
-        Kind::Engines => in_engines(engines),
+        Kind::Engines => in_engines(engines, scope),
         Kind::Demo => demo(),
     };
     times::note(&name, start.elapsed());
@@ -333,17 +352,19 @@ fn in_all_or_in_shell(process: Process, all: bool) -> Result<Process> {
 }
 
 /// Runs the test file of each of these engines.
-fn in_engines(engines: &[Engine]) -> Result<()> {
+fn in_engines(engines: &[Engine], scope: Scope) -> Result<()> {
     let files = engines
         .iter()
         .map(|engine| format!("{engine}.test.mjs").to_lowercase());
     let suite = Suite::of("tests/engines")?.only(&files.collect::<Vec<_>>())?;
-    run_in_browsers(suite, AtOnce::Three, engines)
-}
-
-fn run_in_browsers(suite: Suite, at_once: AtOnce, engines: &[Engine]) -> Result<()> {
     // This check precedes the build, so that missing programs are reported immediately.
     with_engines(node(&[]), engines)?;
     package::build()?;
-    suite.run_in_browsers(at_once, |process| with_engines(process, engines))
+    suite.run_in_browsers(AtOnce::Three, |process| {
+        let process = with_engines(process, engines)?;
+        Ok(match scope {
+            Scope::Main => process.env("TEST_MAIN", "1"),
+            Scope::Whole => process,
+        })
+    })
 }
