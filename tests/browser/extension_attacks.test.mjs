@@ -182,7 +182,7 @@ test('no token crosses the bridge', time, async () => {
             received.push(atob(body.base64), text)
             resolve(JSON.stringify(received))
           })
-          // While the offscreen document starts, nobody listens, and Chromium closes the port.
+          // Chromium closes the port if the offscreen document does not listen yet.
           port.onDisconnect.addListener(connect)
           port.postMessage([JSON.stringify({ t: 'hello', version, loaded: 1 })])
           port.postMessage([JSON.stringify({ t: 'fetch', id: 1, url, method: 'GET', headers: [] })])

@@ -175,21 +175,12 @@ fn ranked(places: &[(usize, &String)]) -> Vec<String> {
     places.iter().map(line).collect()
 }
 
-/// Returns the floor of a file, such as `vault` for `src/vault/login.rs`, and `oauth` for `src/rules/oauth/jwt.rs`.
-fn floor(path: &str) -> &str {
-    let path = path.trim_start_matches("src/").trim_start_matches("rules/");
-    path.split('/')
-        .next()
-        .unwrap_or(path)
-        .trim_end_matches(".rs")
-}
-
 fn methods(sources: &[&Source]) -> Row {
     let mut methods: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for source in sources {
         for (name, method) in &source.methods {
             methods
-                .entry((floor(&source.path), name))
+                .entry((floors::floor(&source.path).unwrap_or("rules"), name))
                 .or_default()
                 .insert(method);
         }

@@ -112,7 +112,7 @@ fn but_for(all: &[Engine], engines: &[Engine]) -> String {
 }
 
 /// The part of the suite of the engines that runs.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Scope {
     /// Logins, tabs and reloads: in a run of all kinds.
     Main,
@@ -147,10 +147,13 @@ fn run_kind(
     };
     times::note(&name, start.elapsed());
     let verdict = if result.is_ok() { "passed" } else { "FAILED" };
-    let exceptions = if matches!(kind, Kind::Engines) {
-        but_for(Engine::value_variants(), engines)
-    } else {
-        String::new()
+    let exceptions = match (kind, scope) {
+        (Kind::Engines, Scope::Main) => {
+            "; logins, tabs and reloads only: `cargo xtask test engines` runs the whole suite"
+                .to_owned()
+        }
+        (Kind::Engines, Scope::Whole) => but_for(Engine::value_variants(), engines),
+        _ => String::new(),
     };
     println!(
         "test {name} {verdict} in {}{exceptions}\n",

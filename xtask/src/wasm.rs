@@ -28,8 +28,8 @@ struct Module {
     package: &'static str,
     /// The name of the crate's library, and so of the file that cargo writes.
     library: &'static str,
-    /// The Cargo features of the crate.
-    features: &'static [&'static str],
+    /// The Cargo features of the crate, separated by commas.
+    features: &'static str,
     /// The name of the module's files: see pkg/build.mjs.
     name: &'static str,
     /// True if the module can be instantiated again, after a trap.
@@ -41,7 +41,7 @@ const MODULES: [Module; 2] = [
         label: "vault",
         package: "strongroom-browser",
         library: "browser",
-        features: &["interned-messages"],
+        features: "interned-messages",
         name: "strongroom",
         restarts: false,
     },
@@ -49,7 +49,7 @@ const MODULES: [Module; 2] = [
         label: "edge",
         package: "strongroom-edge-module",
         library: "edge_module",
-        features: &[],
+        features: "",
         name: "strongroom_edge",
         restarts: true,
     },
@@ -96,8 +96,8 @@ pub(crate) fn packages() -> [&'static str; 2] {
 }
 
 /// Returns the arguments with which Cargo selects each module.
-pub(crate) fn selections() -> impl Iterator<Item = Vec<String>> {
-    MODULES.iter().map(Module::selection)
+pub(crate) fn selections() -> [[&'static str; 6]; 2] {
+    MODULES.each_ref().map(Module::selection)
 }
 
 /// Writes `pkg/glue`.
@@ -217,26 +217,22 @@ pub(crate) fn files() -> impl Iterator<Item = (&'static str, String)> {
 
 impl Module {
     /// Returns the arguments with which Cargo selects the module.
-    fn selection(&self) -> Vec<String> {
-        let features = self.features.join(",");
-        let selection = ["--package", self.package, "--target", WASM_TARGET];
-        let with_features = ["--features", &features];
-        [selection.as_slice(), &with_features]
-            .concat()
-            .into_iter()
-            .map(str::to_owned)
-            .collect()
+    fn selection(&self) -> [&'static str; 6] {
+        [
+            "--package",
+            self.package,
+            "--features",
+            self.features,
+            "--target",
+            WASM_TARGET,
+        ]
     }
 
     /// Runs cargo, unless the compiled module is up to date. Each module has its own target folder, because cargo builds
     /// one thing at a time in a folder.
     fn compile(&self, hashes: &str) -> Result<()> {
         let selection = self.selection();
-        let options: Vec<&str> = selection
-            .iter()
-            .map(String::as_str)
-            .chain([hashes])
-            .collect();
+        let options = [selection.as_slice(), &[hashes]].concat();
         let stamp = compiler_stamp(self.label, &["src", "xtask/src/wasm.rs"], &options)?;
         let compiled = [self.compiled()];
         let label = format!("{}: cargo build", self.label);
@@ -248,7 +244,7 @@ impl Module {
         step(&label, Output::Loud, || {
             cargo()
                 .args(["build", "--quiet", "--release"])
-                .args(&selection)
+                .args(selection)
                 .args(["--target-dir".as_ref(), folder.as_os_str()])
                 .env(messages::VARIABLE, hashes)
                 .run()

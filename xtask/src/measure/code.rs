@@ -198,8 +198,8 @@ impl<'ast> Visit<'ast> for Source {
 /// Returns the dependencies of each file below `folder`: the other files of the folder whose items the file names or
 /// whose methods it calls.
 ///
-/// A method call counts only if a single file of the folder and of the rules defines a method of this name, and if the standard library
-/// does not use the name. A re-export does not count as a dependency.
+/// A method call counts only if a single file of the folder and of the rules defines a method of this name, and if the
+/// standard library does not use the name. A re-export does not count as a dependency.
 pub(crate) fn dependencies(
     sources: &[&Source],
     folder: &str,
@@ -374,6 +374,11 @@ mod tests {
                 "impl B { fn f(&self, a: &X) { a.only_here() } }",
             ),
             ("src/vault/c.rs", "use super::a; fn g() { crate::b::h() }"),
+            // A method of the same name outside the folder and the rules hides no dependency.
+            (
+                "tests/kit/src/lib.rs",
+                "impl Kit { fn only_here(&self) {} }",
+            ),
         ]);
         let files: Vec<_> = files.iter().collect();
         let found = cycles(&dependencies(&files, "src/vault"));

@@ -30,7 +30,7 @@ fn uses() -> Result<Uses> {
 }
 
 /// Returns the floor of a file: its crate, and in the crate `rules` the top-level module.
-fn floor(path: &str) -> Option<&str> {
+pub(crate) fn floor(path: &str) -> Option<&str> {
     let path = path.strip_prefix("src/")?;
     if path.starts_with("edge/module/") {
         return Some("module");

@@ -37,7 +37,8 @@ const prefetch = (href: string | URL) => {
  */
 const isNews = (code?: string) =>
   !/^(login_(canceled|denied|required)|page_left)$/.test(code!) &&
-  (globalThis.navigator?.onLine !== false || !/_un(available|reachable)$/.test(code!))
+  (globalThis.navigator?.onLine !== false ||
+    !/^((config|provider)_unavailable|handler_unreachable)$/.test(code!))
 
 /** Rejects with `error`, but not with an error of the platform. */
 const reject = (error: unknown) => rejectTyped(error, PLATFORM)

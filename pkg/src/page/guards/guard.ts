@@ -28,7 +28,7 @@ export const signIn = async (auth: Auth, options?: LoginOptions): Promise<Sessio
   let login = inFlight.get(auth)
   if (!login) {
     if (!record()) return null
-    // The error is in the state and in the console.
+    // The error is in the state, and `login()` has printed it.
     login = auth.login(options).catch(() => null)
     inFlight.set(auth, login)
     login.then(() => inFlight.delete(auth))
