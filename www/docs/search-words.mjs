@@ -88,7 +88,7 @@ const WORDS = {
   'docs/migration.md#msal-azuremsal-browser--react--angular':
     'msal, msal-browser, msal-react, msal-angular, MsalProvider, PublicClientApplication, Azure AD, acquireTokenSilent',
   'docs/migration.md#keycloak-js':
-    'keycloak.updateToken, check-sso, login-required, silent-check-sso.html, react-keycloak',
+    'keycloak.updateToken, check-sso, onLoad login-required, silent-check-sso.html, react-keycloak',
   'docs/migration.md#oidc-client-ts-and-react-oidc-context':
     'UserManager, angular-oauth2-oidc, angular-auth-oidc-client, signinSilent, userLoaded',
   'docs/migration-authjs.md':
