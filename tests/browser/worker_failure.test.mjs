@@ -2,7 +2,7 @@
 // out.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import { booted, startApp, waitUntil } from '../support/app.mjs'
+import { booted, htmlWith, startApp, waitUntil } from '../support/app.mjs'
 import { openBlocking } from '../support/extension.mjs'
 import { played, told } from '../support/retries.mjs'
 
@@ -243,16 +243,81 @@ for (const other of [{ credentials: 'omit' }, { extendedLifetime: true }]) {
   })
 }
 
-test('worker_failed names a policy that forbids the worker', time, async () => {
+/** Policies that forbid the worker, each with what the error says about it. */
+const POLICIES = {
+  'with worker-src': [
+    `script-src 'self'; worker-src 'none'`,
+    `its worker-src is "'none'"; add the file to it`,
+  ],
+  'with child-src': [
+    `script-src 'self'; child-src 'none'`,
+    `it has no worker-src, and its child-src is "'none'"; add worker-src with the file`,
+  ],
+  'with a nonce': [
+    `script-src 'nonce-a1b2'`,
+    `it has no worker-src, and its script-src is "'nonce-…'"; add worker-src with the file`,
+  ],
+}
+
+/**
+ * Connects to a worker from a page with the policy `policy`. Resolves with the error, and with the number of lines in the
+ * console about policies.
+ */
+async function outcomeWith(policy, kind) {
   const before = app.site.pageCsp
-  app.site.pageCsp = before.replace("worker-src 'self'", "worker-src 'none'")
+  app.site.pageCsp = `default-src 'none'; img-src data:; ${policy}`
   undo.push(() => (app.site.pageCsp = before))
-  for (const kind of KINDS) {
-    const { error } = await outcome(kind)
-    assert.equal(error.code, 'worker_failed')
-    assert.match(error.message, /the page's policy \(worker-src\) forbids http\S+auth\.worker\.js/)
+  override('/empty.html', { body: htmlWith('/tools.js').replace('<script', '<script nonce="a1b2"') })
+  const page = await app.open('/empty')
+  let lines = 0
+  page.on('console', (message) => (lines += /Content Security Policy/.test(message.text())))
+  const argument = { kind, url: '/auth.worker.js', form: 'function', options: { type: 'module' } }
+  const { error } = await page.evaluate(connecting, argument)
+  await page.context().close()
+  return { error, lines }
+}
+
+for (const kind of KINDS) {
+  for (const [name, [policy, message]] of Object.entries(POLICIES)) {
+    test(`worker_failed names the directive that forbids a ${kind} worker: ${name}`, time, async () => {
+      const { error, lines } = await outcomeWith(policy, kind)
+      assert.equal(error.code, 'worker_failed')
+      assert.ok(error.message.includes(message), error.message)
+      assert.match(error.message, /the page's policy forbids http\S+auth\.worker\.js: /)
+      assert.equal(lines, 1, 'only the browser’s own line')
+    })
   }
-})
+
+  for (const script of [`'self'`, `'nonce-a1b2'`]) {
+    test(
+      `the look for the fault of a ${kind} worker adds no line to the console, script-src ${script}`,
+      time,
+      async () => {
+        for (const name of ['is not found', 'is HTML']) {
+          const [spoil, message] = FAILURES[name]
+          await played(async () => {
+            spoil()
+            const { error, lines } = await outcomeWith(`script-src ${script}; worker-src 'self'`, kind)
+            while (undo.length) undo.pop()()
+            assert.equal(kind === 'shared' ? told(error.code) : error.code, 'worker_failed')
+            assert.match(error.message, message)
+            assert.equal(lines, 0)
+          })()
+        }
+      },
+    )
+  }
+
+  const scene = async () => {
+    FAILURES['imports a bare name'][0]()
+    const { error, lines } = await outcomeWith(`script-src 'self'; worker-src 'self'`, kind)
+    while (undo.length) undo.pop()()
+    assert.equal(kind === 'shared' ? told(error.code) : error.code, 'worker_failed')
+    assert.ok(lines > 0)
+    assert.match(error.message, /lines about connect-src come from the search for this reason/)
+  }
+  test(`a line that the look for the fault of a ${kind} worker adds is explained`, time, played(scene))
+}
 
 for (const kind of KINDS) {
   test(`worker_failed names an extension that may block a ${kind} worker`, time, async () => {

@@ -9,6 +9,7 @@ import { leaks } from './capabilities/leaks.mjs'
 import { live } from './capabilities/live.mjs'
 import { logins } from './capabilities/logins.mjs'
 import { navigations } from './capabilities/navigations.mjs'
+import { refusedWorkers } from './capabilities/refused_workers.mjs'
 import { reloads } from './capabilities/reloads.mjs'
 import { serviceWorkers } from './capabilities/service_workers.mjs'
 import { signatures } from './capabilities/signatures.mjs'
@@ -33,6 +34,7 @@ export const GROUPS = [
   ...callbackPage,
   ...navigations,
   ...firstVisit,
+  ...refusedWorkers,
   ...staticPages,
 ]
 

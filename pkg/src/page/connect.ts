@@ -10,6 +10,7 @@ import { isSignedIn, needsLogin } from './login/at-once.js'
 import { openPopup } from './login/popup.js'
 import { recordEnd } from './guards/end-record.js'
 import { type Client, type Connection, open } from './connection/connection.js'
+import { lastRefusal, watchRefusals } from './connection/refused-worker.js'
 import { NO_OPTION, NOT_CREATED, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { createTarget, implementTarget, type LazyClient } from './streaming/lazy-target.js'
 import { refuse, rejectTyped } from './errors/error-text.js'
@@ -101,10 +102,15 @@ export const connect = async (
   const make =
     typeof worker === 'function' &&
     (async () => {
+      watchRefusals()
       try {
         return await worker()
       } catch (error) {
-        return rejectTyped(error, NOT_CREATED)
+        // WebKit throws, and tells what its error does not in the event.
+        const why = await import('./connection/worker-failure.js')
+          .then(({ explainRefusal }) => explainRefusal(worker, lastRefusal))
+          .catch(() => '')
+        return why ? refuse('worker_failed', why) : rejectTyped(error, NOT_CREATED)
       }
     })
 

@@ -33,6 +33,7 @@ import {
   type FrameRequest,
 } from '../protocol/frame-messages.js'
 import { listen } from '../page/listen.js'
+import { lastRefusal, watchRefusals } from '../page/connection/refused-worker.js'
 import { type AnyWorker, passPort, passResponse } from '../page/login/pass-response.js'
 import { FRAMED_HANDSHAKE } from '../protocol/messages.js'
 
@@ -132,9 +133,10 @@ type Open = Map<number, () => void>
 const serve = (port: MessagePort, make: () => AnyWorker) => {
   const failed = (event?: Event) =>
     import('../page/connection/worker-failure.js')
-      .then(({ explain }) => explain(event, make))
+      .then(({ explain }) => explain(event, make, lastRefusal))
       .catch(() => '')
       .then((message) => post(port, { t: 'worker_failed', message }))
+  watchRefusals()
   const worker = start(make, failed)
   const open: Open = new Map()
   const awaited = new Map<number, string>()

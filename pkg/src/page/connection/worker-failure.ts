@@ -3,6 +3,7 @@
  * not have its URL. A page loads this file only when a worker fails.
  */
 import { blocksData } from '../auth/create-worker.js'
+import { listen } from '../listen.js'
 import { HANDSHAKE } from '../../protocol/messages.js'
 
 /** Milliseconds in which a worker whose file threw may still send its own reason through the port. */
@@ -27,19 +28,26 @@ const NOT_OF_TYPE = "uses import, but the worker was made without { type: 'modul
 /** Matches the syntax errors of all engines for `import` in a classic script. */
 const NO_MODULE = /SyntaxError: .*(\b(im|ex)port\b.*\bmodules?\b|import call)/
 
+/** Returns the browser's report of the last worker that the page's policy has refused. */
+type LastRefusal = () => SecurityPolicyViolationEvent | undefined
+
 /**
  * Resolves with an explanation, or with an empty string.
  *
- * @param event The worker's `error` event. A vault's frame finds the reason itself, and sends a `CustomEvent` with the
- *   explanation.
+ * @param event The worker's `error` event, or `undefined` if the worker's constructor has thrown. A vault's frame finds
+ *   the reason itself, and sends a `CustomEvent` with the explanation.
  * @param make The argument `worker` of `connect()`. Only a function that makes the worker reveals the worker's URL.
  */
-export const explain = async (event: Event | undefined, make: unknown): Promise<string> => {
+export const explain = async (
+  event: Event | undefined,
+  make: unknown,
+  lastRefusal: LastRefusal,
+): Promise<string> => {
   if (event instanceof CustomEvent) return event.detail
   const { message, filename, lineno } = (event ?? {}) as Partial<ErrorEvent>
   if (message && NO_MODULE.test(message)) return `${withoutQuery(filename!)} ${NOT_OF_TYPE}`
   if (message) {
-    await new Promise((resolve) => setTimeout(resolve, REASON_DELAY))
+    await pause(REASON_DELAY)
     return `the worker's file threw: ${message} (${filename}:${lineno})`
   }
   if (typeof make !== 'function') {
@@ -51,11 +59,48 @@ export const explain = async (event: Event | undefined, make: unknown): Promise<
   const name = withoutQuery(worker.url)
   if (worker.isShared && blocksData())
     return `this browser blocks this site's data, and then does not start ${name} as a shared worker: give createAuth() a dedicated worker, too`
-  const fault = (await reported(worker.url)) ?? (await findFault(worker, worker.url, new Set(), signal))
+  if (!event) await pause(ENTRY_DELAY)
+  const fault =
+    refusal(worker.url, lastRefusal()) ?? (await reported(worker.url)) ?? (await look(worker, signal))
   if (fault) return fault
   return worker.isShared && (await runs(worker, signal))
     ? `${name} is running already, with other options (type, credentials or extendedLifetime), with which a script or another tab of this origin has started it first: use the same options everywhere, and close the other tabs`
-    : `${name} can be loaded, but does not run: it has a syntax error, or a policy forbids it`
+    : `${name} can be loaded, but does not run: it has a syntax error, or an extension of the browser blocks it`
+}
+
+/**
+ * Explains why the constructor of the worker has thrown. Resolves with an empty string if it was not the page's policy:
+ * then the error itself says why.
+ */
+export const explainRefusal = async (make: () => unknown, lastRefusal: LastRefusal): Promise<string> => {
+  const worker = workerMadeBy(make)
+  if (!worker) return ''
+  await pause(ENTRY_DELAY)
+  return refusal(worker.url, lastRefusal()) ?? ''
+}
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+/** The directives that decide about a worker, in the order in which browsers look for them (CSP 3, 6.8.3). */
+const DIRECTIVES = ['worker-src', 'child-src', 'script-src', 'default-src']
+
+/** Returns what the page's policy says about the worker at `url`, or `undefined` if the policy has not refused it. */
+const refusal = (url: string, refused?: SecurityPolicyViolationEvent): string | undefined => {
+  if (refused?.disposition !== 'enforce' || refused.blockedURI !== url.replace(/#.*/, '')) return
+  // The event names worker-src also if the policy has none, and another directive decides.
+  const sources = new Map(
+    refused.originalPolicy
+      .split(';')
+      .map((directive) => directive.trim().split(/\s+/))
+      // A nonce says nothing, and is new for each page.
+      .map(([name, ...list]) => [name!.toLowerCase(), list.join(' ').replace(/'nonce-[^']*'/g, "'nonce-…'")]),
+  )
+  const name = DIRECTIVES.find((directive) => sources.has(directive))
+  const [before, remedy] =
+    name === 'worker-src'
+      ? ['', 'add the file to it']
+      : ['it has no worker-src, and ', 'add worker-src with the file']
+  return `the page's policy forbids ${withoutQuery(url)}: ${before}its ${name} is "${sources.get(name!)}"; ${remedy}`
 }
 
 interface Made {
@@ -99,23 +144,20 @@ const workerMadeBy = (make: () => unknown): Made | undefined => {
 }
 
 /**
- * Resolves with the browser's own reason why it has not started the worker at `url`. Other browsers than Chromium do not
- * report it, and then it resolves with `undefined`.
+ * Resolves with the reason if the browser reports that the worker's file lacks Cross-Origin-Embedder-Policy, which only
+ * Chromium does.
  */
 const reported = (url: string): Promise<string | undefined> =>
   new Promise((resolve) => {
     if (!('ReportingObserver' in globalThis)) return resolve(undefined)
     const read = (reports: Report[]) => {
-      for (const { type, body } of reports) {
+      for (const { body } of reports) {
         // Some bodies have their members in JSON only.
-        const { blockedURL, disposition, effectiveDirective } = (body as Body | null)?.toJSON() ?? {}
-        if (disposition !== 'enforce' || blockedURL !== url.replace(/#.*/, '')) continue
-        if (type === 'coep') resolve(lacksPolicy(url))
-        else if (/^(worker|child|script|default)-src/.test(effectiveDirective ?? ''))
-          resolve(`the page's policy (${effectiveDirective}) forbids ${withoutQuery(url)}`)
+        const { blockedURL, disposition } = (body as Body | null)?.toJSON() ?? {}
+        if (disposition === 'enforce' && blockedURL === url.replace(/#.*/, '')) resolve(lacksPolicy(url))
       }
     }
-    const observer = new ReportingObserver(read, { types: ['coep', 'csp-violation'], buffered: true })
+    const observer = new ReportingObserver(read, { types: ['coep'], buffered: true })
     observer.observe()
     setTimeout(() => {
       observer.disconnect()
@@ -124,7 +166,7 @@ const reported = (url: string): Promise<string | undefined> =>
   })
 
 interface Body {
-  toJSON(): { blockedURL?: string; disposition?: string; effectiveDirective?: string }
+  toJSON(): { blockedURL?: string; disposition?: string }
 }
 
 const lacksPolicy = (url: string): string =>
@@ -151,6 +193,22 @@ const runs = ({ url, isModule }: Made, signal: AbortSignal): Promise<boolean> =>
   })
 
 /**
+ * Finds out what is wrong with the worker's files. If the page's policy refuses a request for this, the browser prints a
+ * line that looks like the cause, so the result says that it is not.
+ */
+const look = async (worker: Made, signal: AbortSignal): Promise<string | undefined> => {
+  const seen = new Set<string>()
+  const refused = new Set<string>()
+  const stop = listen(document, 'securitypolicyviolation', (event: SecurityPolicyViolationEvent) => {
+    if (seen.has(event.blockedURI)) refused.add(event.effectiveDirective)
+  })
+  const fault = await findFault(worker, worker.url, seen, signal)
+  stop()
+  if (!fault || !refused.size) return fault
+  return `${fault} (the console's lines about ${[...refused].join(' and ')} come from the search for this reason)`
+}
+
+/**
  * Finds out what is wrong with the script at `url`, which is the script of `worker` or one that it imports. Resolves with
  * `undefined` if nothing is found.
  */
@@ -168,11 +226,14 @@ const findFault = async (
   const name = withoutQuery(url)
   const raw = `${name} is a TypeScript source file, which was not compiled: ${AS_ONE}`
   const isTypeScript = /\.[cm]?tsx?$/.test(name)
-  const file = (await read(url, signal)) ?? (await preload(url, signal))
+  // The page's policy often allows no request, and each request that it refuses adds a line to the console, which looks
+  // like the cause. A preload needs only script-src.
+  const preloaded = await preload(url, signal)
+  const file = preloaded && isRefused(preloaded) ? preloaded : ((await read(url, signal)) ?? preloaded)
   if (!file) {
     return isTypeScript
       ? raw
-      : `the page cannot request ${name}: an extension of the browser blocks it, the page's policy (script-src) forbids it, or the connection failed`
+      : `the page cannot request ${name}: an extension of the browser blocks it, or the connection failed`
   }
   const { status, type, source, redirectedTo, hasEmbedderPolicy } = file
   if (redirectedTo === '') return `${name} is redirected to another origin, ${OF_A_GATE}`
@@ -208,9 +269,15 @@ interface File {
   source: string
   /** The URL to which the server redirects the request. Empty if the page cannot request it: it has another origin. */
   redirectedTo?: string | undefined
+  /** True if a preload was redirected, which does not tell to which URL. */
+  isRedirected?: boolean
   /** True if the file has the header Cross-Origin-Embedder-Policy. `undefined` if the headers cannot be read. */
   hasEmbedderPolicy?: boolean
 }
+
+/** Returns true if a file that was preloaded is no script, and its source adds nothing. */
+const isRefused = ({ status, type, isRedirected }: File) =>
+  !isRedirected && (status > 299 || /html/.test(type))
 
 const read = async (url: string, signal: AbortSignal): Promise<File | undefined> => {
   try {
@@ -231,7 +298,8 @@ const read = async (url: string, signal: AbortSignal): Promise<File | undefined>
 }
 
 /**
- * Reads a script by preloading it, if the page's policy forbids requests but allows scripts. The script does not run.
+ * Resolves with the status and type of a script, which the browser preloads and does not run. Resolves with `undefined`
+ * where the page's policy allows no script (Firefox), or the engine reports no status (WebKit).
  */
 const preload = (url: string, signal: AbortSignal): Promise<File | undefined> =>
   new Promise((resolve) => {
@@ -244,13 +312,21 @@ const preload = (url: string, signal: AbortSignal): Promise<File | undefined> =>
     const observer = new PerformanceObserver((list) => {
       const [entry] = list.getEntriesByName(url)
       // Not every engine reports these values.
-      const { responseStatus, contentType } = (entry ?? {}) as Reported
-      if (responseStatus) end({ status: responseStatus, type: contentType ?? 'text/javascript', source: '' })
+      const { responseStatus, contentType, redirectStart } = (entry ?? {}) as Reported
+      if (responseStatus)
+        end({
+          status: responseStatus,
+          type: contentType ?? 'text/javascript',
+          source: '',
+          isRedirected: !!redirectStart,
+        })
     })
     observer.observe({ type: 'resource' })
     link.onerror = link.onload = () => setTimeout(end, ENTRY_DELAY)
     signal.addEventListener('abort', () => end())
     link.rel = 'modulepreload'
+    // A policy with a nonce allows only links that have it.
+    link.nonce = document.querySelector<HTMLScriptElement>('script[nonce]')?.nonce ?? ''
     link.href = url
     document.head.append(link)
   })
@@ -258,6 +334,7 @@ const preload = (url: string, signal: AbortSignal): Promise<File | undefined> =>
 interface Reported {
   responseStatus?: number
   contentType?: string
+  redirectStart?: number
 }
 
 /** Matches static imports and re-exports, in minified code too. */
