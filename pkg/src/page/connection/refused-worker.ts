@@ -8,8 +8,11 @@ const remember = (event: SecurityPolicyViolationEvent) => {
   if (event.effectiveDirective === 'worker-src') refused = event
 }
 
-/** Begins to remember. Call this function before a worker is created; more calls change nothing. */
-export const watchRefusals = () => document.addEventListener('securitypolicyviolation', remember)
+/**
+ * Begins to remember. Call this function before a worker is created; more calls change nothing. An extension's service
+ * worker has no document, and creates no worker.
+ */
+export const watchRefusals = () => globalThis.document?.addEventListener('securitypolicyviolation', remember)
 
 /** Returns the browser's report of the last worker that the page's policy has refused, if there is one. */
 export const lastRefusal = () => refused
