@@ -10,9 +10,10 @@ const remember = (event: SecurityPolicyViolationEvent) => {
 
 /**
  * Begins to remember. Call this function before a worker is created; more calls change nothing. An extension's service
- * worker has no document, and creates no worker.
+ * worker has no document with events, and creates no worker.
  */
-export const watchRefusals = () => globalThis.document?.addEventListener('securitypolicyviolation', remember)
+export const watchRefusals = () =>
+  globalThis.document?.addEventListener?.('securitypolicyviolation', remember)
 
 /** Returns the browser's report of the last worker that the page's policy has refused, if there is one. */
 export const lastRefusal = () => refused
