@@ -321,6 +321,10 @@ mod tests {
                 r#"{"redirectUri": "https://evil.test/cb"}"#,
                 "on the origin that serves the worker",
             ),
+            (
+                r#"{"redirectUri": "http://localhost:5173/cb"}"#,
+                "on the origin that serves the worker",
+            ),
             (r#"{"redirectUri": "/cb#x"}"#, "without fragment"),
             (r#"{"redirectUri": "callback"}"#, "such as '/callback'"),
             (r#"{"redirectUri": ""}"#, "such as '/callback'"),
@@ -328,6 +332,7 @@ mod tests {
             (r#"{"scope": ""}"#, "`scope` is \"\""),
             (r#"{"scope": "openid  email"}"#, "single spaces"),
             (r#"{"scope": "email"}"#, "must contain `openid`"),
+            (r#"{"scope": "openid,email"}"#, "by spaces, not by commas"),
             (r#"{"apis": {}}"#, "`apis` is {}"),
             (r#"{"apis": ["https://a.test/"]}"#, "`apis[0]` is"),
             (r#"{"apis": [{}]}"#, "`apis[0].url` is missing"),
@@ -605,6 +610,19 @@ mod tests {
             "http://localhost:4400/worker.js",
         );
         assert!(config.is_ok(), "{config:?}");
+    }
+
+    #[test]
+    fn another_address_of_this_device_is_named() {
+        let config = r#"{"issuer":"http://127.0.0.1:4401","clientId":"a","redirectUri":"http://localhost:4400/cb",
+            "scope":"openid","apis":[]}"#;
+        let error = Config::parse(config, "http://127.0.0.1:4400/worker.js").unwrap_err();
+        assert!(
+            error
+                .message()
+                .contains("open the app at the address in this option"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -45,6 +45,15 @@ fn unrequested_scopes_are_reported_and_granted() {
 }
 
 #[test]
+fn scopes_that_were_not_granted_are_reported() {
+    let (mut host, back) = granting("openid", &json!({ "scope": "openid email orders" }));
+    assert_eq!(host.arrive(&back).status, 303);
+    assert!(log(&host).contains("scope_reduced: "), "{}", log(&host));
+    assert!(log(&host).contains(": orders"), "{}", log(&host));
+    assert_eq!(host.faults(), [Code::ScopeReduced]);
+}
+
+#[test]
 fn unrequested_scopes_fail_the_login_if_refused() {
     let (mut host, back) = granting(MORE, &json!({ "unrequestedScopes": "refuse" }));
     let response = host.arrive(&back);

@@ -52,6 +52,32 @@ fn requested_scopes_cause_no_warning() {
 }
 
 #[test]
+fn scopes_that_were_not_granted_are_reported_once() {
+    for (config, is_reported) in [
+        (r#"{"scope":"openid email orders offline_access"}"#, true),
+        // Commas do not separate scopes, so the provider sees one unknown scope.
+        (r#"{"scope":"openid orders,admin"}"#, true),
+        // Providers leave these out, or rename them.
+        (r#"{"scope":"openid profile email offline_access"}"#, false),
+    ] {
+        let (mut world, page, _) = sign_in_granted(config, "openid");
+        assert!(world.session(page).is_some());
+        world.sign_in(page);
+        let expected: &[&str] = if is_reported { &["scope_reduced"] } else { &[] };
+        assert_eq!(world.warnings(page), expected, "{config}");
+    }
+}
+
+#[test]
+fn targets_may_have_fewer_scopes_than_the_login() {
+    let config = r#"{"scope":"openid orders","apis":[
+        {"url":"https://api.example.com/v1/","resource":"https://api.example.com/"}]}"#;
+    let (world, page, _) = sign_in_granted(config, "openid");
+    assert!(world.session(page).is_some());
+    assert_eq!(world.warnings(page).len(), 0);
+}
+
+#[test]
 fn unrequested_scopes_fail_login_if_configured() {
     let (world, page, callback) = sign_in_granted(r#"{"unrequestedScopes":"refuse"}"#, WIDER);
     assert_eq!(world.code(callback), "scope_exceeded");

@@ -311,6 +311,7 @@ export interface TraceEvent {
     | 'metadata_invalid'
     | 'refresh_token_missing'
     | 'scope_exceeded'
+    | 'scope_reduced'
     | 'sign_in_not_repeated'
     | 'token_response_invalid'
   /** The number of the call, counted by the vault over all its pages. */

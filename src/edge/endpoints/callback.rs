@@ -225,6 +225,9 @@ fn judge(task: &Task, tokens: &TokenSet, login: &Pending) -> Option<Error> {
     if let Some(exceeded) = &exceeded {
         task.fault(exceeded);
     }
+    if let Some(reduced) = tokens.scope_short_of(&flow.scope) {
+        task.fault(&reduced);
+    }
     let refuses_others = flow.refuses_unrequested_scopes;
     tokens
         .unusable_scope()

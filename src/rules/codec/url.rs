@@ -230,6 +230,11 @@ pub fn is_trustworthy(text: &str) -> bool {
     Url::parse(text).is_some_and(|url| url.is_trustworthy() && !url.has_userinfo())
 }
 
+/// Returns true for a URL with the scheme http and a host on this device.
+pub fn is_loopback_http(text: &str) -> bool {
+    Url::parse(text).is_some_and(|url| url.scheme() == "http" && url.is_trustworthy())
+}
+
 /// Returns true for serialized hosts that name this device: `localhost` and its subdomains (RFC 6761 6.3), 127.0.0.0/8
 /// and `[::1]`.
 fn is_loopback(host: &str) -> bool {

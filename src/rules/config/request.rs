@@ -60,7 +60,9 @@ pub(super) fn scope(options: &Options<'_>, has_openid: bool) -> String {
         options.refuse("scope", WHY);
     }
     if strings::contains_word(scope, "openid") != has_openid {
-        let why = if has_openid {
+        let why = if has_openid && strings::contains_byte(scope.as_bytes(), b',') {
+            msg!("it must be scopes separated by spaces, not by commas, with `openid` among them")
+        } else if has_openid {
             msg!(
                 "it must contain `openid`, so that an ID token identifies the user; or, for a server without OpenID Connect, `identity` must say who the user is: 'none', or { from: 'token_response', sub: 'user_id' } with the name of a member of the token response"
             )

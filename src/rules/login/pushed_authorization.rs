@@ -10,6 +10,7 @@ use crate::base::error::{Code, Error, quote_url};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::form::{Form, with_query};
 use crate::codec::json::{self, Value};
+use crate::codec::url;
 use crate::login::authorization_request::AuthorizationRequest;
 use crate::login::authorization_response::authorization_error;
 use crate::oauth::metadata::Metadata;
@@ -100,6 +101,13 @@ pub fn with_redirect_uri(error: Error, redirect_uri: &str) -> Error {
         error.message(),
         msg!("; the redirect URI of the request was "),
         &quote_url(redirect_uri),
+        if url::is_loopback_http(redirect_uri) {
+            msg!(
+                " (register it, or open the app at the address that is registered: localhost and 127.0.0.1 differ)"
+            )
+        } else {
+            ""
+        },
     ];
     Error::of(Code::LoginFailed, &message)
 }

@@ -33,6 +33,9 @@ pub const MAX_LIFETIME: Millis = Millis::from_secs(30 * 24 * 3600);
 /// refresh token.
 pub const UNLIMITED: Millis = Millis::MAX;
 
+/// Scopes of OpenID Connect (Core 5.4, 11), which providers leave out of responses, or name differently.
+const RENAMED_SCOPES: &str = "openid profile email address phone offline_access";
+
 /// The authentication scheme of access tokens, and their required `token_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
@@ -200,6 +203,26 @@ impl TokenSet {
             &short(&beyond),
         ];
         (!beyond.is_empty()).then(|| Error::of(Code::ScopeExceeded, &message))
+    }
+
+    /// Returns a [`Code::ScopeReduced`] error that names the scopes in `requested` that were not granted, if there are any.
+    /// A response without `scope` grants all (RFC 6749 5.1).
+    pub fn scope_short_of(&self, requested: &str) -> Option<Error> {
+        let granted = self.scope.as_deref()?;
+        let mut missing = String::new();
+        for scope in scope_tokens(requested) {
+            if !strings::contains_word(RENAMED_SCOPES, scope)
+                && !strings::contains_word(granted, scope)
+            {
+                missing.push(' ');
+                missing.push_str(scope);
+            }
+        }
+        let message = [
+            msg!("the provider did not grant scopes that the login requested:"),
+            &short(&missing),
+        ];
+        (!missing.is_empty()).then(|| Error::of(Code::ScopeReduced, &message))
     }
 
     /// Returns true if there is no refresh token, although `requested` contains `offline_access`.

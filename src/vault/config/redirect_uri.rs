@@ -1,6 +1,6 @@
 //! The option `redirectUri`.
 
-use rules::codec::url::Url;
+use rules::codec::url::{self, Url};
 use rules::config::Options;
 use rules::config::reader::NOT_HTTPS;
 use rules::prelude::*;
@@ -37,10 +37,17 @@ impl RedirectUri {
         }
         let is_elsewhere = !url.is_same_origin(&base);
         if is_elsewhere && !is_custom {
-            options.refuse(
-                OPTION,
-                msg!("it must be on the origin that serves the worker file, or the response goes to a page that cannot reach the vault (an app in a shell can set customLogin: true)"),
-            );
+            let is_local = url::is_loopback_http(url.href()) && url::is_loopback_http(base.href());
+            let why = if is_local {
+                msg!(
+                    "the app was opened at another address of this device, such as 127.0.0.1 or another port, and browsers treat each as an origin of its own: open the app at the address in this option"
+                )
+            } else {
+                msg!(
+                    "it must be on the origin that serves the worker file, or the response goes to a page that cannot reach the vault (an app in a shell can set customLogin: true)"
+                )
+            };
+            options.refuse(OPTION, why);
             return Self {
                 url: base,
                 is_elsewhere: false,

@@ -793,8 +793,8 @@ fn check_login(ctx: &Context, pending: &Pending) -> Result<()> {
 
 /// Compares the granted scopes with the scopes that the login requested. A script of the page can add scopes to a
 /// request that is not pushed. Additional scopes do not prove such a change, because many providers grant scopes that
-/// were not requested. Warns the developer about additional scopes, about a missing refresh token, and about members that
-/// are not usable.
+/// were not requested. Warns the developer about additional and missing scopes, about a missing refresh token, and about
+/// members that are not usable.
 ///
 /// # Errors
 /// If the configuration refuses additional scopes: [`Code::ScopeExceeded`] if the provider granted some, and
@@ -812,6 +812,9 @@ fn check_granted(
         && (ctx.config.flow.has_openid() || tokens.misses_refresh_token(requested))
         && !ctx.config.flow.asks_consent
         && !pending.is_silent;
+    // With targets, the login's own token may have some of the scopes only.
+    let has_targets = !ctx.config.rules.targets().is_empty();
+    let reduced = tokens.scope_short_of(requested).filter(|_| !has_targets);
     let refuses_others = ctx.config.flow.refuses_unrequested_scopes;
     if let Some(unusable) = tokens.unusable_scope().filter(|_| refuses_others) {
         return Err(unusable);
@@ -821,6 +824,9 @@ fn check_granted(
             return Err(exceeded);
         }
         ctx.warn_developer(port, &exceeded);
+    }
+    if let Some(reduced) = reduced {
+        ctx.warn_developer(port, &reduced);
     }
     if misses_refresh_token {
         let message = msg!(
