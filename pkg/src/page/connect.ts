@@ -200,6 +200,8 @@ export const connect = async (
     () => {},
   )
   use(await open(make ? await make() : (worker as AnyWorker), timeout, client, make))
+  const hasResponse = () => isResponse(new URL(location.href), app)
+  if (hasCallbackPage && hasResponse()) tell({ t: 'exposed' })
   let resumed: Resumed | null = session && (from ?? 'vault')
   const auth: LazyClient = {
     get session() {
@@ -310,7 +312,7 @@ export const connect = async (
       (await (await resuming).resume(auth, connection!, resume, handled, refuse, app, hasCallbackPage)) ??
       resumed
   // Warns the developer if the URL still contains the response to a login after a few seconds.
-  reminder = setTimeout(() => isResponse(new URL(location.href), app) && tell({ t: 'unhandled' }), REMINDER)
+  reminder = setTimeout(() => hasResponse() && tell({ t: 'unhandled' }), REMINDER)
   return auth
 }
 

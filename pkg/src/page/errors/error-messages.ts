@@ -7,6 +7,7 @@ import { SESSION_OPTIONS } from '../../generated/options.js'
 import type { TraceEvent } from '../api.js'
 import {
   A_FUNCTION,
+  EXPOSED,
   LOCK_STOLEN,
   PLATFORM,
   NO_ADDRESS,
@@ -58,6 +59,9 @@ const BY_KEY: Record<string, string> = {
   },
   [NO_CALLBACK]:
     'strongroom: the address contains the response to a login (state, and code or error), and handleCallback() was not called. Call it once when the page of redirectUri starts.',
+  get [EXPOSED]() {
+    return `strongroom: the server sends a page of the app at ${location.pathname}, although callbackPage: true says that the callback page is there. Any script of this page can read the response of a login. Let the server send the callback page, which calls finishLogin(): docs/callback-page.md`
+  },
   [NO_RESPONSE]:
     "no response could be read: the API cannot be reached, or its CORS headers do not allow this origin and the Authorization header, or connect-src in the policy of the worker's file does not list ",
   [NO_WORKER]:
@@ -159,12 +163,16 @@ const sharedStart = (a: string[], b: string[]): number => {
   return i
 }
 
-/** A message to the developer. `unhandled`: the URL has a response, and `handleCallback()` was not called. */
-export type Notice = Extract<VaultMessage, { t: 'trace' | 'warning' }> | { t: 'unhandled' }
+/**
+ * A message to the developer. `unhandled`: the URL has a response, and `handleCallback()` was not called. `exposed`: the
+ * URL has a response, which only a callback page should get.
+ */
+export type Notice = Extract<VaultMessage, { t: 'trace' | 'warning' }> | { t: 'unhandled' } | { t: 'exposed' }
 
 /** Prints a warning, or emits a trace event. */
 export const tell = (message: Notice, emit: (type: 'trace', event: TraceEvent) => void): void => {
   if (message.t === 'unhandled') console.warn(expandMessage(NO_CALLBACK))
+  else if (message.t === 'exposed') console.warn(expandMessage(EXPOSED))
   else if (message.t === 'warning') {
     console.warn(`strongroom: ${message.warning}: ${describeError(message.warning, message.message)}`)
   } else emit(message.t, { ...message, detail: message.detail && expandMessage(message.detail) })
