@@ -2,6 +2,7 @@
 // front of a real handler breaks requests and responses, as proxies do.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { request as send } from 'node:http'
 import { after, before, test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
@@ -103,7 +104,6 @@ const HEALTHY = {
   'handler.bind': 'unused',
   'handler.route /api/': 'ok',
   'handler.frames': 'ok',
-  'handler.opener': 'ok',
 }
 
 const resultsOf = (lines) => Object.fromEntries(lines.map(({ id, result }) => [id, result]))
@@ -327,10 +327,22 @@ test('handler.frames: a frame must not show the provider', async () => {
   assert.equal(by['handler.frames'].result, 'fault')
 })
 
-test('handler.opener: windows of other sites are a question', async () => {
+test('page.opener: with a token handler, windows of other sites are one question', async () => {
   const page = { 'Cross-Origin-Opener-Policy': 'same-origin-allow-popups' }
-  const { by } = await look((s) => (s.page = page))
-  assert.equal(by['handler.opener'].result, 'unseen')
+  const { lines } = await look((s) => (s.page = page))
+  const about = lines.filter(({ text }) => /windows of other sites|other sites' windows/.test(text))
+  assert.deepEqual(
+    about.map(({ id, result }) => [id, result]),
+    [['page.opener', 'unseen']],
+  )
+})
+
+test('page.clear-site-data: a visit that deletes the cookie of the session', async () => {
+  const { by } = await look((s) => (s.page = { 'Clear-Site-Data': '"cookies"' }))
+  assert.equal(by['page.clear-site-data'].result, 'fault')
+  assert.equal(by['page.clear-site-data'].seen, 'Clear-Site-Data: "cookies"')
+  const storage = await look((s) => (s.page = { 'Clear-Site-Data': '"storage"' }))
+  assert.equal(storage.by['page.clear-site-data'].result, 'ok')
 })
 
 test('page.opener: an app with a token handler needs same-origin', async () => {
@@ -342,9 +354,22 @@ test('two headers stop logins of an attacker, and others are missing', async () 
   const policy = "frame-src 'none'; object-src 'none'"
   const others = { 'Referrer-Policy': '', 'X-Content-Type-Options': '' }
   const { lines, by } = await look((s) => (s.page = { 'Content-Security-Policy': policy, ...others }))
-  for (const id of ['handler.frames', 'handler.opener', 'page.opener']) assert.equal(by[id].result, 'ok')
+  for (const id of ['handler.frames', 'page.opener']) assert.equal(by[id].result, 'ok')
   const faults = lines.filter(({ result }) => result === 'fault').map(({ id }) => id)
   assert.ok(faults.length > 3 && faults.every((id) => id.startsWith('page.')), faults.join())
+})
+
+test('with the headers of docs/edge.md, nothing is wrong', async () => {
+  const text = await readFile(new URL('../../docs/edge.md', import.meta.url), 'utf8')
+  const [, block] = /```\n( *Content-Security-Policy: [^`]*)```/.exec(text)
+  const lines = block.trim().split('\n')
+  assert.equal(lines.length, 4)
+  const page = Object.fromEntries(lines.map((line) => line.trim().split(/: (.*)/)))
+  const report = await look((s) => (s.page = page))
+  assert.deepEqual(
+    report.lines.filter(({ result }) => result === 'fault'),
+    [],
+  )
 })
 
 test('handler.login: a proxy that changes the headers of navigations', async () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { configFile, doctor, startDeployment } from '../support/doctor.mjs'
+import { listen } from '../support/listen.mjs'
 
 let deployment, site, file, healthy
 before(async () => {
@@ -16,8 +17,20 @@ after(() => deployment.close())
 const workerPolicy = () =>
   `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${deployment.provider.issuer} ${deployment.api.origin}`
 
+const HOME = '<!doctype html><title>App</title>'
+
 /** Runs the doctor while the site is changed. */
-const look = async ({ policy, headers = {}, worker, module, routes = {}, config, args = [] }) => {
+const look = async ({
+  policy,
+  headers = {},
+  worker,
+  module,
+  routes = {},
+  config,
+  home = HOME,
+  args = [],
+}) => {
+  site.files['/index.html'] = home
   if (policy) site.pageCsp = policy(healthy)
   site.headers = {
     '/index.html': headers,
@@ -52,6 +65,7 @@ const HEALTHY = {
   'page.opener': 'ok',
   'page.referrer-policy': 'ok',
   'page.nosniff': 'ok',
+  'page.clear-site-data': 'ok',
   'page.isolated': 'unused',
   'page.service-worker': 'ok',
   'page.callback': 'ok',
@@ -104,6 +118,9 @@ test('the core judges every kind of configuration', async () => {
 
 const without = (name) => (policy) => policy.replace(new RegExp(`${name} [^;]*(; |$)`), '')
 const replaced = (from, to) => (policy) => policy.replace(from, to)
+/** A policy in which `script-src` decides about workers, too. */
+const onlyScripts = (sources) => (policy) =>
+  without('worker-src')(policy).replace("script-src 'self'", `script-src ${sources}`)
 const ISOLATED = {
   'Cross-Origin-Embedder-Policy': 'require-corp',
   'Cross-Origin-Opener-Policy': 'same-origin',
@@ -137,7 +154,7 @@ const BROKEN = [
   ],
   [
     'page.policy',
-    { headers: { 'Content-Security-Policy': null } },
+    { headers: { 'Content-Security-Policy': null }, args: ['--worker', '/auth.worker.js'] },
     /^no Content-Security-Policy$/,
     /^Content-Security-Policy: default-src 'none'; .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js;/,
   ],
@@ -150,7 +167,7 @@ const BROKEN = [
       },
     },
     /Report-Only, which blocks nothing/,
-    /^Content-Security-Policy: /,
+    /^add --worker PATH with the path of your worker's file, and this line has the whole policy$/,
   ],
   [
     'page.script-src',
@@ -187,6 +204,24 @@ const BROKEN = [
     'page.worker-src',
     { policy: replaced(/worker-src [^;]*/, "worker-src 'self'"), args: ['--worker', '/auth.worker.js'] },
     /^worker-src 'self'$/,
+    /^Content-Security-Policy: .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js(;|$)/,
+  ],
+  [
+    'page.worker-src',
+    { policy: replaced(/worker-src [^;]*/, "worker-src 'self'") },
+    /^worker-src 'self'$/,
+    /^add --worker PATH with the path of your worker's file, and this line has worker-src with this file$/,
+  ],
+  [
+    'page.worker-src',
+    { policy: onlyScripts("'nonce-a1b2'") },
+    /^script-src 'nonce-a1b2'$/,
+    /^add --worker PATH/,
+  ],
+  [
+    'page.worker-src',
+    { policy: onlyScripts("'nonce-a1b2'"), args: ['--worker', '/auth.worker.js'] },
+    /^script-src 'nonce-a1b2'$/,
     /^Content-Security-Policy: .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js(;|$)/,
   ],
   [
@@ -250,6 +285,12 @@ const BROKEN = [
     /^X-Content-Type-Options: nosniff$/,
   ],
   [
+    'page.clear-site-data',
+    { headers: { 'Clear-Site-Data': '"cache", "storage"' } },
+    /^Clear-Site-Data: "cache", "storage"$/,
+    /^no Clear-Site-Data with pages of the app/,
+  ],
+  [
     'page.isolated',
     {
       headers: { 'Cross-Origin-Embedder-Policy': 'require-corp' },
@@ -269,6 +310,16 @@ const BROKEN = [
     { config: { callbackPage: true }, headers: { 'Cross-Origin-Opener-Policy': 'same-origin' } },
     /^Cache-Control: no-cache$/,
     /^Cache-Control: no-store$/,
+  ],
+  [
+    'page.callback-page',
+    {
+      config: { callbackPage: true },
+      headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cache-Control': 'no-store' },
+      home: '<!doctype html><script type="module" src="/assets/index.js"></script>',
+    },
+    /^the same scripts as \/: http:\/\/localhost:\d+\/assets\/index\.js$/,
+    /^let the server send callback\.html, which calls finishLogin\(\), for \/callback$/,
   ],
   [
     'worker.file',
@@ -516,6 +567,107 @@ test('a policy in the page’s HTML counts, without frame-ancestors', async () =
   const { by } = await look({ routes: { '/': { body, headers: { 'Content-Security-Policy': null } } } })
   assert.equal(by['page.worker-src'].result, 'ok')
   assert.equal(by['page.frame-ancestors'].result, 'fault')
+})
+
+/** Scripts of a page that create the worker, as bundlers write them. */
+const CREATIONS = {
+  'of Vite': 'const a=()=>new SharedWorker(new URL("/auth.worker.js",import.meta.url),{type:"module"})',
+  'of Vite with a relative base':
+    'new Worker(new URL(""+new URL("../auth.worker.js",import.meta.url).href,import.meta.url))',
+  'beside another worker':
+    'new Worker(new URL("/pdf.worker.js",import.meta.url));new SharedWorker("/auth.worker.js")',
+}
+for (const [name, script] of Object.entries(CREATIONS)) {
+  test(`the worker's path comes from a script ${name}`, async () => {
+    const home = '<!doctype html><script type="module" src="/assets/index.js"></script>'
+    const js = { 'Content-Type': 'text/javascript' }
+    const routes = {
+      '/assets/index.js': { body: script, headers: js },
+      '/pdf.worker.js': { body: 'onmessage=0', headers: js },
+    }
+    const { by } = await look({ headers: { 'Content-Security-Policy': null }, home, routes })
+    assert.match(by['page.policy'].fix, /worker-src http:\/\/localhost:\d+\/auth\.worker\.js;/)
+    assert.equal(by['worker.file'].result, 'ok')
+  })
+}
+
+for (const sources of [
+  "'nonce-a1b2' 'strict-dynamic'",
+  "'sha256-eA==' 'strict-dynamic' https: 'unsafe-inline'",
+  "'self' 'nonce-a1b2' 'strict-dynamic'",
+]) {
+  test(`page.worker-src: ${sources} lets each script become a worker`, async () => {
+    for (const args of [[], ['--worker', '/auth.worker.js']]) {
+      const routes = { '/auth.worker.js': { status: 403 }, '/': {} }
+      const { by } = await look({ policy: onlyScripts(sources), args, routes })
+      assert.equal(by['page.worker-src'].result, 'ok')
+      assert.match(by['page.worker-src'].text, /'strict-dynamic' lets every script become a worker/)
+    }
+  })
+}
+
+test('page.callback-page: the page of each path without a file is no callback page', async () => {
+  const home = '<!doctype html><script type="module" src="/assets/index.js"></script>'
+  const { by } = await look({ config: { callbackPage: true }, home })
+  assert.match(by['page.callback-page'].text, /^the server sends the app's page for \/callback, /)
+  const other = home.replace('index.js', 'callback.js')
+  const right = await look({
+    config: { callbackPage: true },
+    home,
+    routes: { '/callback': { body: other, headers: { 'Content-Type': 'text/html' } } },
+  })
+  assert.equal(right.by['page.callback-page'], undefined)
+})
+
+test('page.found: what stands in front of the server is named', async () => {
+  for (const [status, headers, text] of [
+    [403, { Server: 'cloudflare' }, /^Cloudflare refuses the doctor's request$/],
+    [429, { Server: '', 'X-Amz-Cf-Id': 'a' }, /^CloudFront refuses/],
+    [403, { Server: 'nginx' }, /^the server \(nginx\) refuses/],
+    [403, {}, /^the server, or something in front of it, refuses/],
+  ]) {
+    const { by } = await look({ routes: { '/': { status, headers } } })
+    assert.match(by['page.found'].text, text)
+    assert.match(by['page.found'].fix, /--user-agent 'Mozilla\/5\.0'/)
+  }
+})
+
+test('page.found: a redirect to itself', async () => {
+  const headers = { Location: `${site.origin}/` }
+  const { by } = await look({ routes: { '/': { status: 308, headers } } })
+  assert.equal(by['page.found'].text, 'the address redirects to itself')
+  assert.doesNotMatch(by['page.found'].fix, /npx/)
+})
+
+test('requests have the name of --user-agent', async () => {
+  const names = new Set()
+  const server = await listen({
+    handler: ({ headers }, response) => {
+      names.add(headers['user-agent'])
+      response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html>')
+    },
+  })
+  await doctor(server.origin, '--user-agent', 'Mozilla/5.0 (doctor)')
+  await server.close()
+  assert.deepEqual([...names], ['Mozilla/5.0 (doctor)'])
+})
+
+test('worker.compression: a module that is sent as it is', async () => {
+  const { load } = await import('../support/page_module.mjs')
+  const { checkCompression } = await load('doctor/worker.ts')
+  const results = []
+  const report = { check: (id, _, wrong) => results.push([id, wrong !== undefined]) }
+  for (const [url, encoding] of [
+    ['https://app.example.com/a.wasm', undefined],
+    ['https://app.example.com/a.wasm', 'br'],
+    ['http://localhost:5173/a.wasm', undefined],
+  ]) {
+    checkCompression(report, { url, header: () => encoding })
+  }
+  assert.deepEqual(results, [
+    ['worker.compression', true],
+    ['worker.compression', false],
+  ])
 })
 
 test('a worker that nothing names is a question', async () => {

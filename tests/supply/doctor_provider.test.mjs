@@ -35,12 +35,17 @@ const healthy = (origin) => ({
   response: { error: 'login_required', iss: origin },
   page: undefined,
   tokenError: 'invalid_grant',
+  /** The responses to a revocation and to a pushed request: status and body. */
+  revoked: [200],
+  pushed: [201, { request_uri: 'urn:ietf:params:oauth:request_uri:a1' }],
   missing: [],
 })
 
 /** Starts a provider whose parts can each be wrong. */
 async function startFake() {
   const asked = []
+  /** The redirect URI of the last pushed request. */
+  let back
   const server = await listen({
     handler: async (request, response) => {
       const url = new URL(request.url, server.origin)
@@ -60,14 +65,22 @@ async function startFake() {
         assert.equal(form.refresh_token, undefined)
         return send(400, { error: state.tokenError })
       }
+      if (path === '/revoke') return send(...state.revoked)
+      if (path === '/par') {
+        const form = await readForm(request)
+        back = form.redirect_uri
+        asked.at(-1).form = form
+        return send(...state.pushed)
+      }
       if (path !== '/auth') return send(404, {})
       if (state.page) {
-        response.writeHead(400, { 'Content-Type': 'text/html' })
+        response.writeHead(state.pageStatus ?? 400, { 'Content-Type': 'text/html' })
         return response.end(state.page)
       }
-      const back = new URL(url.searchParams.get('redirect_uri'))
-      for (const [name, value] of Object.entries(state.response)) back.searchParams.set(name, value)
-      return send(303, undefined, { Location: state.isFragment ? back.href.replace('?', '#') : back.href })
+      const target = new URL(url.searchParams.get('redirect_uri') ?? back)
+      for (const [name, value] of Object.entries(state.response)) target.searchParams.set(name, value)
+      const { href } = target
+      return send(303, undefined, { Location: state.isFragment ? href.replace('?', '#') : href })
     },
   })
   return Object.assign(server, { asked })
@@ -99,6 +112,7 @@ const HEALTHY = {
   'provider.cors-token': 'ok',
   'provider.cors-revocation': 'ok',
   'provider.cors-token-errors': 'unseen',
+  'provider.cors-par': 'ok',
   'provider.client': 'ok',
   'provider.iss-value': 'ok',
   'provider.refresh-tokens': 'unseen',
@@ -109,13 +123,31 @@ const resultsOf = ({ ofProvider }) => Object.fromEntries(ofProvider.map(({ id, r
 test('a provider in which everything is right, and no request to its token endpoint', async () => {
   const report = await look()
   assert.deepEqual(resultsOf(report), HEALTHY)
-  assert.deepEqual(
-    provider.asked.filter(({ method }) => method === 'POST'),
-    [],
-  )
+  const [pushed, ...others] = provider.asked.filter(({ method }) => method === 'POST')
+  assert.deepEqual([pushed.path, ...others], ['/par'])
+  assert.equal(pushed.form.prompt, 'none')
+  assert.match(pushed.form.code_challenge, /^[\w-]{43}$/)
   const { query } = provider.asked.find(({ path }) => path === '/auth')
-  assert.equal(query.get('prompt'), 'none')
-  assert.match(query.get('code_challenge'), /^[\w-]{43}$/)
+  assert.deepEqual([...query.keys()], ['client_id', 'request_uri'])
+})
+
+test('client: a request that the provider does not take by a push goes to its page', async () => {
+  for (const change of [
+    (s) => (s.pushed = [401, { error: 'invalid_client' }]),
+    (s) => (s.pushed = [404, {}]),
+    at('/par', {}),
+    (s) => delete s.document.pushed_authorization_request_endpoint,
+  ]) {
+    const { by, ofProvider } = await look(change)
+    assert.equal(by['provider.client'].result, 'ok')
+    assert.ok(ofProvider.every(({ result }) => result !== 'fault'))
+    const { query } = provider.asked.findLast(({ path }) => path === '/auth')
+    assert.equal(query.get('prompt'), 'none')
+  }
+  const { by } = await look(undefined, { par: false })
+  assert.equal(by['provider.par'].result, 'unused')
+  assert.equal(by['provider.client'].result, 'ok')
+  assert.ok(provider.asked.every(({ path }) => path !== '/par'))
 })
 
 test('with --probe-token, one token request with a code that does not exist', async () => {
@@ -124,8 +156,10 @@ test('with --probe-token, one token request with a code that does not exist', as
     ...HEALTHY,
     'provider.cors-token-errors': 'ok',
     'provider.public-client': 'ok',
+    'provider.logout': 'ok',
   })
-  assert.equal(provider.asked.filter(({ method }) => method === 'POST').length, 1)
+  const posts = provider.asked.filter(({ method }) => method === 'POST')
+  assert.deepEqual(posts.map(({ path }) => path).sort(), ['/par', '/revoke', '/token'])
 })
 
 const OTHER = { 'Access-Control-Allow-Origin': 'https://other.example.com' }
@@ -137,6 +171,9 @@ const member = (name, value) => (state) => {
   state.document[name] = value
 }
 const own = (name) => new RegExp(`^Access-Control-Allow-Origin: http://localhost:\\d+`)
+
+/** What Keycloak says of a client that must push. */
+const PUSHED_ONLY = 'Pushed Authorization Request is only allowed.'
 
 /** For each line: the change, the configuration, what was seen, the line that fixes it, and more arguments. */
 const BROKEN = [
@@ -293,11 +330,53 @@ const BROKEN = [
     /^register the client strongroom-demo at the provider, or correct `clientId`$/,
   ],
   [
-    'iss-value',
-    (s) => delete s.response.iss,
+    'par',
+    member('require_pushed_authorization_requests', true),
+    { par: false },
+    /^par: false, and require_pushed_authorization_requests: true in the metadata$/,
+    /^remove `par` from the configuration$/,
+  ],
+  [
+    'cors-par',
+    (s) => {
+      at('/par', {})(s)
+      s.document.require_pushed_authorization_requests = true
+    },
     {},
-    /^no iss in the response$/,
-    /"metadata": \{"authorization_response_iss_parameter_supported":false\}$/,
+    /^201 .*no Access-Control-Allow-Origin$/,
+    own(),
+  ],
+  [
+    'client',
+    (s) => {
+      s.pushed = [401, { error: 'invalid_client' }]
+      s.document.require_pushed_authorization_requests = true
+    },
+    {},
+    /^401 invalid_client$/,
+    /^register the client strongroom-demo as public/,
+  ],
+  [
+    'client',
+    (s) => (s.pushed = [400, { error: 'invalid_request', error_description: 'redirect_uri is unknown' }]),
+    {},
+    /^400 invalid_request \(redirect_uri is unknown\)$/,
+    /^register the redirect URI http:\/\/localhost:\d+\/callback, exactly so/,
+  ],
+  [
+    'client',
+    (s) => Object.assign(s.response, { error: 'invalid_request', error_description: PUSHED_ONLY }),
+    { par: false },
+    /^error=invalid_request \(Pushed Authorization Request is only allowed\.\)$/,
+    /^remove `par` from the configuration: the provider requires pushed requests of this client$/,
+  ],
+  [
+    'logout',
+    (s) => (s.revoked = [401, { error: 'invalid_client' }]),
+    {},
+    /^401 application\/json: invalid_client$/,
+    /^let the provider accept revocations of the public client strongroom-demo/,
+    '--probe-token',
   ],
   [
     'iss-value',
@@ -364,6 +443,12 @@ test('client: of an error page, the report has the sentence that refuses the red
   }
 })
 
+test('client: a page in spite of prompt=none is no error page', async () => {
+  const { by } = await look((s) => Object.assign(s, { page: '<h1>Sign in</h1>', pageStatus: 200 }))
+  assert.equal(by['provider.client'].result, 'unseen')
+  assert.match(by['provider.client'].text, /^the provider shows a page in spite of prompt=none/)
+})
+
 test('client: the words of error pages that refuse a redirect URI, and of others', async () => {
   for (const [text, isRefusal] of [
     ['Error 400: redirect_uri_mismatch', true],
@@ -383,7 +468,7 @@ test('client: the words of error pages that refuse a redirect URI, and of others
 })
 
 test('what cannot be seen is a question, with its reason', async () => {
-  for (const [name, change, config, reason] of [
+  for (const [name, change, config, reason, ...args] of [
     [
       'client',
       (s) => (s.page = '<h1>Not possible</h1>'),
@@ -396,12 +481,8 @@ test('what cannot be seen is a question, with its reason', async () => {
       {},
       /an error page proves nothing/,
     ],
-    [
-      'client',
-      (s) => (s.document.require_pushed_authorization_requests = true),
-      {},
-      /requires pushed requests/,
-    ],
+    ['iss-value', (s) => delete s.response.iss, {}, /error response has no iss.*callback_invalid/],
+    ['logout', (s) => (s.revoked = [503]), {}, /does not show if logouts can revoke/, '--probe-token'],
     ['s256', member('code_challenge_methods_supported'), {}, /does not say which PKCE methods/],
     ['algorithms', member('id_token_signing_alg_values_supported'), {}, /does not say which algorithms/],
     [
@@ -412,7 +493,7 @@ test('what cannot be seen is a question, with its reason', async () => {
     ],
     ['cors-token', at('/token', {}), {}, /--probe-token shows more/],
   ]) {
-    const { by, ofProvider } = await look(change, config)
+    const { by, ofProvider } = await look(change, config, ...args)
     const line = by[`provider.${name}`]
     assert.equal(line?.result, 'unseen', name + JSON.stringify(ofProvider))
     assert.match(line.text, reason)
@@ -456,7 +537,7 @@ test('configured metadata complete and replace the discovery document', async ()
 test('a response in the fragment is read, too', async () => {
   const change = (s) => (s.isFragment = true)
   const { by } = await look(change, { responseMode: 'fragment' })
-  assert.equal(provider.asked.find(({ path }) => path === '/auth').query.get('response_mode'), 'fragment')
+  assert.equal(provider.asked.find(({ path }) => path === '/par').form.response_mode, 'fragment')
   assert.equal(by['provider.client'].result, 'ok')
   assert.equal(by['provider.iss-value'].result, 'ok')
 })

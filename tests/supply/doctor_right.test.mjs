@@ -199,9 +199,15 @@ test('--fix-headers prints the file of each host, and keeps the sources of the p
 
 test('--fix-headers names the endpoints’ origins, and needs a configuration', async () => {
   const { site } = deployment
+  const healthy = site.pageCsp
   const { status, stderr } = await strongroom(['doctor', site.origin, '--fix-headers', 'nginx'])
   assert.equal(status, 2)
   assert.match(stderr, /--fix-headers needs a configuration/)
+  site.pageCsp = "script-src 'self'"
+  const unnamed = await strongroom(['doctor', site.origin, '--config', file, '--fix-headers', 'nginx'])
+  site.pageCsp = healthy
+  assert.equal(unnamed.status, 2)
+  assert.match(unnamed.stderr, /--fix-headers needs the path of the worker's file.*--worker PATH/)
   const metadata = { token_endpoint: 'http://127.0.0.1:1/token' }
   const own = await configFile({ ...deployment.config, metadata })
   const { stdout } = await strongroom(['doctor', site.origin, '--config', own, '--fix-headers', 'cloudflare'])

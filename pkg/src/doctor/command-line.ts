@@ -11,7 +11,8 @@ Looks at a deployment from outside, and says what to change. It sends no token a
                        (default: the file that the page's worker-src names)
   --vault-frame URL    the frame's page, if the vault has an origin of its own
   --handler PATH       the token handler's endpoints (default: /auth, if there is one)
-  --probe-token        sends one token request with a code that does not exist, to see the headers of the error
+  --probe-token        sends one token request with a code, and one revocation with a token, that do not exist
+  --user-agent TEXT    the name with which requests are sent, for a firewall that refuses 'strongroom-doctor'
   --allow-private      sends requests to private addresses even if URL has a public one
   --fix-headers HOST   prints the headers for ${HOSTS.join(', ')}, in place of a report
   --json               prints the report as JSON
@@ -21,7 +22,7 @@ Results: ✓ works, ✗ must change, ? cannot be seen from outside, – not used
 The exit status is 1 if there is a ✗, 2 if the command line cannot be used, and 0 otherwise.
 `
 
-const VALUES = ['--config', '--worker', '--handler', '--vault-frame', '--fix-headers']
+const VALUES = ['--config', '--worker', '--handler', '--vault-frame', '--fix-headers', '--user-agent']
 const FLAGS = ['--json', '--probe-token', '--allow-private', '--help']
 
 /** Reads the arguments after the name of the program. @throws UsageError */
@@ -48,10 +49,15 @@ export const readCommandLine = (all: string[]): CommandLine | 'help' => {
   }
   const [config, worker, handler] = ['--config', '--worker', '--handler'].map((name) => values.get(name))
   const frame = values.get('--vault-frame')
+  const userAgent = values.get('--user-agent')
+  if (userAgent !== undefined && !/^[ -~]+$/.test(userAgent)) {
+    throw new UsageError('--user-agent must consist of printable ASCII characters')
+  }
   return {
     url,
     ...(frame !== undefined && { vaultFrame: readUrl(frame) }),
     ...(config !== undefined && { config }),
+    ...(userAgent !== undefined && { userAgent }),
     ...(worker !== undefined && { worker }),
     ...(host !== undefined && { fixHeaders: host as HostName }),
     ...(handler !== undefined && { handler }),

@@ -61,8 +61,15 @@ export const policiesOf = (reply: Reply): Policy[] => [
   ...metaPolicies(/html/.test(reply.header('content-type') ?? '') ? reply.body : ''),
 ]
 
-/** The worker's path in a line that fixes something, as long as the worker's file is not known. */
+/**
+ * A path for headers that do not name the worker, as long as the worker's file is not known. No line that fixes something
+ * contains this path, because the policy would then block the worker.
+ */
 export const SOME_WORKER = '/auth.worker.js'
+
+/** The fix for a policy in which the worker's path is missing. */
+export const needsPath = (what: string): string =>
+  `add --worker PATH with the path of your worker's file, and this line has ${what}`
 
 /** Returns the headers that `strongroom/headers` generates for this deployment. */
 export const generated = (deployment: Deployment): SecurityHeaders => {

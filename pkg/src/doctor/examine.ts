@@ -20,12 +20,13 @@ import { asJson, asText, Report } from './report.js'
 import { isPrivateUrl, Requests, seenHeader, seenOf } from './requests.js'
 import { checkVaultFrame } from './vault-frame.js'
 import { checkWorker } from './worker.js'
+import { findWorker } from './worker-path.js'
 
 /** Looks at a deployment. Resolves with what is to be printed. */
 export const examine = async (options: CommandLine): Promise<{ text: string; hasFaults: boolean }> => {
   const config = options.config === undefined ? undefined : await readConfig(options.config)
   const report = new Report()
-  const requests = new Requests(options.allowsPrivate || isPrivateUrl(options.url))
+  const requests = new Requests(options.allowsPrivate || isPrivateUrl(options.url), options.userAgent)
   const deployment = await look(options, report, requests)
   await findConfig(deployment, config)
   if (options.fixHeaders !== undefined) {
@@ -77,6 +78,7 @@ const look = async (options: CommandLine, report: Report, requests: Requests): P
   }
   const worker = options.worker ?? namedWorkers(deployment)[0]
   if (worker !== undefined) deployment.worker = worker
+  else if (!options.vaultFrame) await findWorker(deployment)
   return deployment
 }
 

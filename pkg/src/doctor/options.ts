@@ -18,6 +18,8 @@ export interface CommandLine {
   vaultFrame?: URL
   /** The path of the token handler's endpoints. Default: `/auth`, if there is one. */
   handler?: string
+  /** The value of `User-Agent` in place of the doctor's own name. */
+  userAgent?: string
   json: boolean
   /** Sends a token request with a code that does not exist. */
   probesToken: boolean

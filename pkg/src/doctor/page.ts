@@ -6,9 +6,21 @@ import {
   headerLine,
   isIsolated,
   namedWorkers,
+  needsPath,
   policiesOf,
 } from './deployment.js'
-import { admits, Correction, isAnywhere, parsePolicies, permits, sourcesOf, written } from './policy.js'
+import {
+  admits,
+  Correction,
+  isAnywhere,
+  isDynamic,
+  parsePolicies,
+  permits,
+  permitsWorkers,
+  sourcesOf,
+  written,
+} from './policy.js'
+import { random } from './provider-client.js'
 import type { SharedFix } from './report.js'
 import { type Reply, isPrivateUrl, seenHeader, seenOf } from './requests.js'
 
@@ -26,13 +38,8 @@ export const findPage = (deployment: Deployment): boolean => {
   const { url } = options
   const isPage = page.status === 200 && /html/.test(page.header('content-type') ?? '')
   if (!isPage) {
-    const fix =
-      page.status >= 500
-        ? "look at the server's log"
-        : page.redirect === undefined
-          ? `let the server send the app's page (200, text/html) for ${url.pathname}`
-          : `npx strongroom doctor '${page.redirect.replaceAll("'", '%27')}'`
-    report.fault('page.found', 'the address has no page of an app', seenOf(page), fix)
+    const [why, fix] = noPage(page, url)
+    report.fault('page.found', why, seenOf(page), fix)
     return false
   }
   report.ok('page.found', `${url.href} is a page`)
@@ -48,6 +55,51 @@ export const findPage = (deployment: Deployment): boolean => {
   }
   report.ok('page.secure', 'the page is a secure context')
   return true
+}
+
+/** Returns why there is no page, and what to do. */
+const noPage = (page: Reply, url: URL): [why: string, fix: string] => {
+  const why = 'the address has no page of an app'
+  if (page.redirect === url.href)
+    return [
+      'the address redirects to itself',
+      'correct the rule of the server that adds or removes https, www or a slash, and look at X-Forwarded-Proto behind a proxy',
+    ]
+  if (page.redirect !== undefined)
+    return [why, `npx strongroom doctor '${page.redirect.replaceAll("'", '%27')}'`]
+  if (page.status === 403 || page.status === 429) {
+    const guard = guardOf(page)
+    const who = guard === undefined ? 'the server, or something in front of it,' : guard
+    return [
+      `${who} refuses the doctor's request`,
+      "let it pass the doctor, or try --user-agent 'Mozilla/5.0' (some firewalls also look at the connection, and then only a rule for this address helps)",
+    ]
+  }
+  if (page.status >= 500) return [why, "look at the server's log"]
+  return [why, `let the server send the app's page (200, text/html) for ${url.pathname}`]
+}
+
+/** Headers by which services in front of a server can be known. */
+const GUARDS: [name: string, header: string, value: RegExp][] = [
+  ['Cloudflare', 'server', /^cloudflare/i],
+  ['CloudFront', 'x-amz-cf-id', /./],
+  ['AWS WAF', 'x-amzn-waf-action', /./],
+  ['the load balancer of AWS', 'server', /^awselb/i],
+  ['Akamai', 'server', /^akamai/i],
+  ['Fastly', 'x-served-by', /^cache-/i],
+  ['Vercel', 'server', /^vercel/i],
+  ['Netlify', 'server', /^netlify/i],
+  ['Azure Front Door', 'x-azure-ref', /./],
+  ['Imperva', 'x-iinfo', /./],
+  ['Sucuri', 'server', /^sucuri/i],
+]
+
+/** Returns the name of the service in front of the server, as far as headers tell. */
+const guardOf = ({ header }: Reply): string | undefined => {
+  const [name] = GUARDS.find(([, one, value]) => value.test(header(one) ?? '')) ?? []
+  if (name !== undefined) return name
+  const server = header('server')
+  return server === undefined ? undefined : `the server (${server})`
 }
 
 /** Checks the headers of the app's page. */
@@ -68,7 +120,11 @@ const checkPolicy = (deployment: Deployment) => {
     const seen =
       onlyReports === undefined ? `no ${policy}` : `only ${policy}-Report-Only, which blocks nothing`
     const line = headerLine(wanted, policy)
-    const fix = deployment.needsWorker ? line : line.replace(/worker-src [^;]*/, "connect-src 'self'")
+    const fix = !deployment.needsWorker
+      ? line.replace(/worker-src [^;]*/, "connect-src 'self'")
+      : deployment.worker === undefined
+        ? needsPath('the whole policy')
+        : line
     report.fault('page.policy', 'the page has no policy', seen, fix)
     return
   }
@@ -103,7 +159,10 @@ const checkPolicy = (deployment: Deployment) => {
     permits(policies, 'connect-src', (sources) => sources.some(isAnywhere)),
     correction.set(deployment.needsWorker ? "connect-src 'none'" : "connect-src 'self'"),
   )
-  checkWorkerSource(deployment, line('worker-src'))
+  checkWorkerSource(
+    deployment,
+    deployment.worker === undefined ? needsPath('worker-src with this file') : line('worker-src'),
+  )
   for (const [name, why] of [
     ['base-uri', 'an injected <base> can change what relative addresses mean'],
     ['form-action', 'an injected form can send data to any server'],
@@ -125,7 +184,7 @@ const isInline = (sources: string[]) =>
   !sources.some((source) => /^'(nonce-|sha\d|strict-dynamic)/.test(source))
 
 /** Checks which files may become workers. */
-const checkWorkerSource = (deployment: Deployment, fix: SharedFix) => {
+const checkWorkerSource = (deployment: Deployment, fix: string | SharedFix) => {
   const { report, policies, worker, origin } = deployment
   const id = 'page.worker-src'
   const seen = written(policies, 'worker-src')
@@ -134,12 +193,19 @@ const checkWorkerSource = (deployment: Deployment, fix: SharedFix) => {
       ? "the worker is on the vault's origin"
       : 'a token handler is in place of a worker'
     report.unused(id, where)
+  } else if (policies.some(isDynamic) && permitsWorkers(policies, admitsAll(origin))) {
+    report.ok(
+      id,
+      "'strict-dynamic' lets every script become a worker, also one of a blob: URL: worker-src with the worker's file is stricter",
+    )
   } else if (permits(policies, 'worker-src', admitsAll(origin))) {
-    const path = worker === undefined ? " (the fix needs your worker's path: --worker PATH)" : ''
-    report.fault(id, `every file of the origin may become a worker, also an uploaded one${path}`, seen, fix)
+    report.fault(id, 'every file of the origin may become a worker, also an uploaded one', seen, fix)
   } else if (
-    permits(policies, 'worker-src', (sources) => sources.some((one) => /^(blob|data):$/.test(one)))
+    !permitsWorkers(policies, (sources) => sources.some((one) => one === "'self'" || !one.startsWith("'")))
   ) {
+    const why = /'(nonce-|sha\d)/.test(seen) ? ': a nonce or a hash does not count for workers' : ''
+    report.fault(id, `no file may become a worker${why}`, seen, fix)
+  } else if (permitsWorkers(policies, (sources) => sources.some((one) => /^(blob|data):$/.test(one)))) {
     report.fault(id, 'script in the page can start a worker with code of its own', seen, fix)
   } else if (worker !== undefined && !mayStart(deployment, worker)) {
     report.fault(id, `worker-src does not permit ${origin}${worker}`, seen, fix)
@@ -147,7 +213,7 @@ const checkWorkerSource = (deployment: Deployment, fix: SharedFix) => {
 }
 
 const mayStart = ({ policies, origin }: Deployment, path: string) =>
-  permits(policies, 'worker-src', (sources) => admits(sources, origin + path, origin))
+  permitsWorkers(policies, (sources) => admits(sources, origin + path, origin))
 
 const checkHeaders = (deployment: Deployment) => {
   const { report, page } = deployment
@@ -162,6 +228,7 @@ const checkHeaders = (deployment: Deployment) => {
     headerLine(wanted, 'Referrer-Policy'),
   )
   checkNoSniff(deployment, 'page.nosniff', page)
+  checkDeletion(deployment)
   if (isIsolated(deployment)) {
     report.check(
       'page.isolated',
@@ -175,6 +242,19 @@ const checkHeaders = (deployment: Deployment) => {
   } else report.unused('page.isolated', 'the page is not cross-origin isolated')
 }
 
+/** Checks that no visit of the page deletes the session. */
+const checkDeletion = ({ report, page, needsWorker }: Deployment) => {
+  const name = 'Clear-Site-Data'
+  const deleted = needsWorker ? /"(storage|executionContexts|\*)"/ : /"(cookies|\*)"/
+  report.check(
+    'page.clear-site-data',
+    'a visit of the page deletes no session',
+    deleted.test(page.header(name) ?? '') ? 'each visit of the page deletes the session' : undefined,
+    seenHeader(page, name),
+    `no ${name} with pages of the app: send it with the response to a logout only`,
+  )
+}
+
 const checkOpener = (
   { report, page, config, needsWorker, options }: Deployment,
   wanted: Record<string, string>,
@@ -182,15 +262,17 @@ const checkOpener = (
   const name = 'Cross-Origin-Opener-Policy'
   const value = page.header(name)
   const id = 'page.opener'
-  if (value === 'same-origin' || (value === 'same-origin-allow-popups' && !config?.callbackPage)) {
+  const hasHandler = !needsWorker && !options.vaultFrame
+  const needsAll = hasHandler || config?.callbackPage
+  if (value === 'same-origin' || (value === 'same-origin-allow-popups' && !needsAll)) {
     report.ok(id, `${name} keeps other sites' windows away`)
   } else if (value === 'same-origin-allow-popups') {
+    const reason = hasHandler ? 'with a token handler' : 'with callbackPage'
     report.unseen(
       id,
-      `only you know if the app needs windows of other sites: if not, ${name} must be same-origin with callbackPage, not ${value}`,
+      `only you know if the app needs windows of other sites: if not, ${name} must be same-origin ${reason}, not ${value}`,
     )
   } else {
-    const hasHandler = !needsWorker && !options.vaultFrame
     const fix = hasHandler ? `${name}: same-origin` : headerLine(wanted, name)
     report.fault(id, 'windows of other sites keep a reference to the page', seenHeader(page, name), fix)
   }
@@ -245,7 +327,7 @@ export const checkServiceWorker = async (deployment: Deployment) => {
   const reply = await requests.send(origin + path, { headers, readsBody: false })
   if (reply.status >= 400) {
     report.ok(id, `the server refuses the registration of service workers (${reply.status})`)
-  } else if (!permits(policies, 'worker-src', admitsAll(origin))) {
+  } else if (!permitsWorkers(policies, admitsAll(origin))) {
     report.ok(id, `${written(policies, 'worker-src')}: no other file can be registered as a service worker`)
   } else {
     const seen = `${seenOf(reply)} for ${path} with Service-Worker: script`
@@ -281,6 +363,16 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
     report.unused('page.callback-headers', 'there is no separate callback page')
     return
   }
+  if (config.callbackPage && isSamePage(deployment.page, reply)) {
+    const missing = await requests.send(`${origin}/strongroom-doctor-${random()}`)
+    const reason = isSamePage(deployment.page, missing) ? ', as for each path without a file' : ''
+    report.fault(
+      'page.callback-page',
+      `the server sends the app's page for ${url.pathname}${reason}, although callbackPage: true says that the callback page is there`,
+      `the same scripts as ${deployment.options.url.pathname}: ${scriptsOf(reply).join(', ')}`,
+      `let the server send callback.html, which calls finishLogin(), for ${url.pathname}`,
+    )
+  }
   if (!own) checkFrames(deployment, 'page.frames', [origin, ...providersOf(deployment)])
   const wanted = own ?? generated(deployment).callback
   const wrong = wrongHeaders(reply, wanted)
@@ -291,6 +383,18 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
     wrong.map((name) => seenHeader(reply, name)).join('\n'),
     wrong.map((name) => headerLine(wanted, name)).join('\n'),
   )
+}
+
+/** Returns the addresses of a page's scripts. */
+export const scriptsOf = ({ body, url }: Reply): string[] =>
+  [...body.matchAll(/<script\b[^>]*\bsrc=["']?([^"'\s>]+)/gi)].flatMap(([, address]) =>
+    URL.canParse(address!, url) ? [new URL(address!, url).href] : [],
+  )
+
+/** Returns true if two pages have the same scripts, and at least one. */
+const isSamePage = (one: Reply, other: Reply) => {
+  const [own, others] = [one, other].map((page) => [...scriptsOf(page)].sort().join(' '))
+  return own !== '' && own === others
 }
 
 /** Returns the origins to which a page navigates for a login. */

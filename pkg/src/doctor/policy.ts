@@ -72,6 +72,19 @@ export const permits = (policies: Policy[], name: string, test: (sources: string
     return sources === undefined || test(sources)
   })
 
+/**
+ * Returns true if a policy lets every script become a worker: `'strict-dynamic'` counts where `script-src` or `default-src`
+ * decides about workers. Then no other source counts, and even a `blob:` URL may become one (measured in three engines).
+ */
+export const isDynamic = (policy: Policy): boolean =>
+  !policy.has('worker-src') &&
+  !policy.has('child-src') &&
+  sourcesOf(policy, 'script-src')?.includes("'strict-dynamic'") === true
+
+/** Returns true if every policy permits the workers that `test` looks for. */
+export const permitsWorkers = (policies: Policy[], test: (sources: string[]) => boolean): boolean =>
+  policies.every((policy) => isDynamic(policy) || permits([policy], 'worker-src', test))
+
 /** Returns a directive as it is written in the policies, for a report. */
 export const written = (policies: Policy[], name: string): string => {
   for (const one of [name, ...(FALLBACK[name] ?? [])]) {

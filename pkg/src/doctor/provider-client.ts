@@ -1,6 +1,6 @@
 /** The line about client and redirect URI, from a login without interaction. */
 import { type Deployment, option } from './deployment.js'
-import { firstWords, type Reply, seenOf, textOf } from './requests.js'
+import { firstWords, jsonOf, type Reply, seenHeader, seenOf, textOf } from './requests.js'
 
 /** Returns a value that nobody can guess. */
 export const random = (): string => crypto.randomUUID().replaceAll('-', '')
@@ -14,15 +14,15 @@ export const checkClient = async (deployment: Deployment): Promise<void> => {
   const endpoint = metadata!.authorization_endpoint
   if (typeof endpoint !== 'string' || !URL.canParse(endpoint)) return
   const id = 'provider.client'
-  if (metadata!.require_pushed_authorization_requests === true) {
-    report.unseen(id, 'the provider requires pushed requests, so only a login shows if it knows the client')
+  const mustPush = metadata!.require_pushed_authorization_requests === true
+  if (mustPush && config!.par === false) {
+    report.unseen(id, 'the provider requires pushed requests, and the configuration has par: false')
     return
   }
   const redirectUri = new URL(config!.redirectUri, origin).href
   const challenge = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(random()))
   const code = btoa(String.fromCharCode(...new Uint8Array(challenge))).replace(/=+$/, '')
-  const url = new URL(endpoint)
-  for (const [name, value] of Object.entries({
+  const parameters = Object.entries({
     ...config!.authorizationParams,
     client_id: config!.clientId,
     redirect_uri: redirectUri,
@@ -34,10 +34,84 @@ export const checkClient = async (deployment: Deployment): Promise<void> => {
     code_challenge_method: 'S256',
     prompt: 'none',
     response_mode: config!.responseMode === 'fragment' ? 'fragment' : '',
-  })) {
-    if (value) url.searchParams.set(name, String(value))
-  }
+  }).flatMap(([name, value]) => (value ? [[name, String(value)] as const] : []))
+  const pushed = await push(deployment, id, Object.fromEntries(parameters), redirectUri)
+  if (pushed === 'refused') return
+  const url = new URL(endpoint)
+  for (const [name, value] of pushed ?? parameters) url.searchParams.set(name, value)
   reportClient(deployment, id, await requests.send(url.href, { headers: NAVIGATION }), redirectUri)
+}
+
+/**
+ * Pushes the request as the core does (RFC 9126). Resolves with the parameters that stand for it, with `undefined` if the
+ * login goes on without a push, and with `'refused'` if it does not. In the latter case the report has the reason.
+ */
+const push = async (
+  deployment: Deployment,
+  id: string,
+  form: Record<string, string>,
+  redirectUri: string,
+): Promise<[string, string][] | 'refused' | undefined> => {
+  const { report, requests, config, metadata, origin } = deployment
+  const endpoint = metadata!.pushed_authorization_request_endpoint
+  if (typeof endpoint !== 'string' || config!.par === false) return undefined
+  const mustPush = metadata!.require_pushed_authorization_requests === true || config!.par === true
+  const headers = { Origin: origin, 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Site': 'cross-site' }
+  const reply = await requests.send(endpoint, { method: 'POST', headers, form })
+  const name = 'Access-Control-Allow-Origin'
+  const allowed = reply.header(name)
+  const isReadable = new URL(endpoint).origin === origin || allowed === '*' || allowed === origin
+  if (!isReadable && !mustPush) {
+    report.unused(
+      'provider.cors-par',
+      `${origin} may not read the responses to pushed requests, so its requests are not pushed`,
+    )
+    return undefined
+  }
+  report.check(
+    'provider.cors-par',
+    `${origin} may read the responses to pushed requests`,
+    isReadable ? undefined : 'the browser refuses the responses to pushed requests, so each login fails',
+    `${seenOf(reply)}, ${seenHeader(reply, name)}`,
+    `${name}: ${origin} (at the provider: add the app's origin to the client's allowed origins)`,
+  )
+  const answer = jsonOf(reply)
+  const uri = answer?.['request_uri']
+  if (reply.status === 201 && typeof uri === 'string') {
+    return [
+      ['client_id', config!.clientId],
+      ['request_uri', uri],
+    ]
+  }
+  const error = String(answer?.['error'] ?? '')
+  const isOfClient =
+    /^(invalid_client|unauthorized_client)$/.test(error) || [401, 403, 404, 405].includes(reply.status)
+  if (isOfClient && !mustPush) return undefined
+  const description = String(answer?.['error_description'] ?? '')
+  const isOfRedirect = /redirect/i.test(`${error} ${description}`)
+  report.fault(
+    id,
+    'the provider refuses the pushed authorization request',
+    error ? `${reply.status} ${error}${description && ` (${firstWords(description)})`}` : seenOf(reply),
+    isOfClient
+      ? `register the client ${config!.clientId} as public: token_endpoint_auth_method "none", with pushed requests`
+      : isOfRedirect
+        ? `register the redirect URI ${redirectUri}, exactly so, for the client ${config!.clientId} at the provider`
+        : fixFor(deployment, error, description),
+  )
+  return 'refused'
+}
+
+/** Returns what to do about an error of the authorization endpoint. */
+const fixFor = (deployment: Deployment, error: string, description: string): string => {
+  if (error === 'invalid_scope')
+    return `${option(deployment, 'scope', 'openid')} and the scopes that the provider allows for this client`
+  if (/\bpushed\b/i.test(description)) {
+    return deployment.config?.par === false
+      ? 'remove `par` from the configuration: the provider requires pushed requests of this client'
+      : "let the provider accept pushed requests of this client and the app's origin, which it requires"
+  }
+  return 'allow the client the authorization code flow with PKCE, and the parameters of authorizationParams'
 }
 
 /** The headers of a navigation. */
@@ -68,9 +142,13 @@ export const reportClient = (deployment: Deployment, id: string, reply: Reply, r
       )
       return
     }
+    const shown =
+      reply.status === 200
+        ? 'the provider shows a page in spite of prompt=none, which proves nothing'
+        : 'an error page proves nothing'
     report.unseen(
       id,
-      `an error page proves nothing (${seenOf(reply)}): compare the client and the redirect URI ${redirectUri} with the registration`,
+      `${shown} (${seenOf(reply)}): compare the client and the redirect URI ${redirectUri} with the registration`,
     )
     return
   }
@@ -83,23 +161,26 @@ export const reportClient = (deployment: Deployment, id: string, reply: Reply, r
     `the provider knows the client and the redirect URI ${redirectUri}`,
     NOBODY.test(error) ? undefined : 'the provider refuses the authorization request',
     `error=${error}${description ? ` (${description})` : ''}`,
-    error === 'invalid_scope'
-      ? `${option(deployment, 'scope', 'openid')} and the scopes that the provider allows for this client`
-      : 'allow the client the authorization code flow with PKCE, and the parameters of authorizationParams',
+    fixFor(deployment, error, description ?? ''),
   )
   const issuer = config?.issuer
   if (metadata?.authorization_response_iss_parameter_supported !== true || metadata.issuer !== issuer) return
   const iss = values.get('iss')
+  if (iss === null) {
+    report.unseen(
+      'provider.iss-value',
+      'this error response has no iss, although the metadata announce it (RFC 9207 2). Only a login shows if successful responses have it, without which each login fails. A silent login, and a login that the user denies, end with callback_invalid until the provider sends iss with errors, too',
+    )
+    return
+  }
   report.check(
     'provider.iss-value',
     'the authorization response names the configured issuer',
     iss === issuer
       ? undefined
       : 'the authorization response does not name the configured issuer, so each login fails',
-    iss === null ? 'no iss in the response' : `iss=${iss}`,
-    iss === null
-      ? `let the provider send iss, or ${option(deployment, 'metadata', { authorization_response_iss_parameter_supported: false })}`
-      : option(deployment, 'issuer', iss),
+    `iss=${iss}`,
+    option(deployment, 'issuer', iss),
   )
 }
 

@@ -93,6 +93,39 @@ export const checkTokenEndpoint = async (
   if (options.probesToken && name === 'token') await probe(deployment, url)
 }
 
+/** Revokes a token that does not exist, to see if the provider lets this client revoke (RFC 7009 2.2). */
+export const checkRevocation = async ({
+  report,
+  requests,
+  config,
+  metadata,
+  origin,
+  options,
+}: Deployment) => {
+  const url = metadata!.revocation_endpoint
+  if (typeof url !== 'string' || !options.probesToken) return
+  const form = { token: random(), token_type_hint: 'refresh_token', client_id: config!.clientId }
+  const reply = await requests.send(url, { method: 'POST', headers: CORS(origin), form })
+  const id = 'provider.logout'
+  const error = jsonOf(reply)?.['error']
+  if (reply.status === 200) report.ok(id, 'logouts can revoke the refresh token')
+  else if (reply.status === 401 || error === 'invalid_client' || error === 'unauthorized_client') {
+    report.fault(
+      id,
+      'the provider does not let this client revoke tokens, so a refresh token stays valid after a logout',
+      `${seenOf(reply)}${error === undefined ? '' : `: ${error}`}`,
+      `let the provider accept revocations of the public client ${config!.clientId} (RFC 7009), or end the session at the provider too: logout({ provider: true })`,
+    )
+  } else report.unseen(id, `the response, ${error ?? seenOf(reply)}, does not show if logouts can revoke`)
+}
+
+/** The headers of a request by script of another origin. */
+const CORS = (origin: string) => ({
+  Origin: origin,
+  'Sec-Fetch-Mode': 'cors',
+  'Sec-Fetch-Site': 'cross-site',
+})
+
 /** Sends a token request that fails, because errors often lack the headers. */
 const probe = async ({ report, requests, config, origin }: Deployment, url: string) => {
   const form = {
@@ -102,8 +135,7 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
     code_verifier: random() + random(),
     redirect_uri: new URL(config!.redirectUri, origin).href,
   }
-  const headers = { Origin: origin, 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Site': 'cross-site' }
-  const reply = await requests.send(url, { method: 'POST', headers, form })
+  const reply = await requests.send(url, { method: 'POST', headers: CORS(origin), form })
   const value = reply.header(ORIGIN)
   report.check(
     'provider.cors-token-errors',

@@ -2,7 +2,7 @@
 import type { ProviderMetadata, VaultConfig } from '../worker/config.js'
 import { type Deployment, option } from './deployment.js'
 import { checkClient } from './provider-client.js'
-import { allowsOrigin, checkKeys, checkTokenEndpoint } from './provider-cors.js'
+import { allowsOrigin, checkKeys, checkRevocation, checkTokenEndpoint } from './provider-cors.js'
 import { jsonOf, type Reply, seenOf } from './requests.js'
 
 /** The members of a discovery document, as it arrived. */
@@ -71,7 +71,7 @@ const JUDGED: [
   [
     'endpoints',
     ['authorization_endpoint', 'token_endpoint', 'jwks_uri'],
-    'the endpoints are https URLs',
+    'the endpoints are https URLs, or on this device',
     () => 'metadata: { … } in the configuration, with the right addresses',
   ],
   [
@@ -89,7 +89,7 @@ const JUDGED: [
   [
     'revocation',
     ['revocation_endpoint'],
-    'logouts revoke the refresh token',
+    'there is a revocation endpoint',
     (set) => `${set('metadata', { revocation_endpoint: 'https://…' })} in the configuration`,
   ],
   [
@@ -130,6 +130,7 @@ export const checkProvider = async (deployment: Deployment): Promise<void> => {
   await checkKeys(deployment)
   await checkTokenEndpoint(deployment, 'token', metadata.token_endpoint)
   await checkTokenEndpoint(deployment, 'revocation', metadata.revocation_endpoint)
+  await checkRevocation(deployment)
   if (!options.probesToken) {
     report.unseen(
       'provider.cors-token-errors',
@@ -167,6 +168,10 @@ const judgeMembers = (deployment: Deployment, document: Document) => {
       absent(deployment, id, line, text)
       continue
     }
+    if (id === 'par' && config!.par === false) {
+      notPushed(deployment, line, document)
+      continue
+    }
     // The core counts a member that is null as missing.
     const own = Object.fromEntries(members.map((name) => [name, document[name] ?? null]))
     const fault = judge({ ...config, metadata: { ...good, ...own } }, origin + worker)
@@ -196,6 +201,18 @@ const absent = (deployment: Deployment, id: string, line: string, text: string) 
     const fix = option(deployment, 'par', 'auto')
     report.fault(line, 'the provider takes no pushed requests, so each login fails', seen, fix)
   } else report.unused(line, `not announced: ${text}`)
+}
+
+/** Adds the line about a configuration without pushed requests. */
+const notPushed = ({ report }: Deployment, line: string, document: Document) => {
+  if (document['require_pushed_authorization_requests'] !== true)
+    return report.unused(line, 'par: false: requests are not pushed')
+  return report.fault(
+    line,
+    'the provider requires pushed requests, so each login fails',
+    'par: false, and require_pushed_authorization_requests: true in the metadata',
+    'remove `par` from the configuration',
+  )
 }
 
 /** Checks proofs of possession, and the pinned algorithm of ID tokens. */

@@ -13,6 +13,9 @@ const TIME_LIMIT = 10_000
 /** The longest body that is kept, in bytes. */
 const LONGEST_BODY = 1024 * 1024
 
+/** The name with which the doctor introduces itself. */
+const USER_AGENT = 'strongroom-doctor'
+
 /** The number of requests after which the doctor sends no more. */
 const MOST_REQUESTS = 100
 
@@ -105,8 +108,11 @@ export class Requests {
   /** The origins that have not responded in time. One wait for each of them is enough. */
   readonly #silent = new Set<string>()
 
-  constructor(allowsPrivate: boolean) {
+  readonly #userAgent: string
+
+  constructor(allowsPrivate: boolean, userAgent = USER_AGENT) {
     this.#allowsPrivate = allowsPrivate
+    this.#userAgent = userAgent
   }
 
   /** Sends a request. Resolves with a response without status if it fails. Follows no redirect. */
@@ -134,7 +140,7 @@ export class Requests {
       agent: false as const,
       headers: {
         Accept: '*/*',
-        'User-Agent': 'strongroom-doctor',
+        'User-Agent': this.#userAgent,
         ...(body !== undefined && {
           'Content-Type': 'application/x-www-form-urlencoded',
           'Content-Length': String(body.length),

@@ -6,6 +6,7 @@ import {
   headerLine,
   namedWorkers,
   policiesOf,
+  needsPath,
   SOME_WORKER,
 } from './deployment.js'
 import { checkCallback, wrongHeaders } from './page.js'
@@ -67,7 +68,7 @@ export const checkVaultFrame = async (app: Deployment, url: URL): Promise<Deploy
 
 /** Checks that the app, and nothing else, may show the frame. */
 const checkFrameHeaders = (
-  { report, page, policies, origin }: Deployment,
+  { report, page, policies, origin, worker }: Deployment,
   app: string,
   wanted: Record<string, string>,
 ) => {
@@ -89,7 +90,13 @@ const checkFrameHeaders = (
     'the frame has its headers, and only the app may show it',
     names.length ? `the frame has wrong headers: ${differences.join(', ')}` : undefined,
     names.map((name) => seenHeader(page, name)).join('\n'),
-    names.map((name) => headerLine(wanted, name)).join('\n'),
+    names
+      .map((name) =>
+        name === policy && worker === undefined
+          ? `${name}: ${needsPath('the whole policy')}`
+          : headerLine(wanted, name),
+      )
+      .join('\n'),
   )
 }
 

@@ -10,7 +10,8 @@ import {
 } from './deployment.js'
 import { checkNoSniff } from './page.js'
 import { admits, Correction, isAnywhere, permits, type Policy, sourcesOf, written } from './policy.js'
-import { seenHeader, seenOf } from './requests.js'
+import type { Report } from './report.js'
+import { isPrivateUrl, type Reply, seenHeader, seenOf } from './requests.js'
 
 /** Checks the worker's file. */
 export const checkWorker = async (deployment: Deployment): Promise<void> => {
@@ -201,7 +202,8 @@ const checkModule = async ({ report, requests, workerFile, page, origin, worker 
     return
   }
   const { pathname } = new URL(url)
-  const file = await requests.send(url, { readsBody: false })
+  const headers = { 'Accept-Encoding': 'br, gzip' }
+  const file = await requests.send(url, { headers, readsBody: false })
   const type = file.header('content-type') ?? ''
   if (file.status !== 200 || /html/.test(type)) {
     const fix = `let the server send strongroom_bg.wasm for ${pathname}`
@@ -217,6 +219,7 @@ const checkModule = async ({ report, requests, workerFile, page, origin, worker 
     seenHeader(file, 'Content-Type'),
     'Content-Type: application/wasm (in mime.types of nginx: application/wasm wasm;)',
   )
+  checkCompression(report, file)
   const cache = file.header('cache-control') ?? ''
   const isHinted = `${page.header('link') ?? ''}${page.body}`.includes(pathname)
   const isKept = isHinted ? /max-age=[1-9]/i.test(cache) : !/no-store/i.test(cache)
@@ -230,5 +233,19 @@ const checkModule = async ({ report, requests, workerFile, page, origin, worker 
         : 'each visit downloads the module again',
     seenHeader(file, 'Cache-Control'),
     HASH.test(pathname) ? 'Cache-Control: public, max-age=31536000, immutable' : 'Cache-Control: no-cache',
+  )
+}
+
+/** Checks that the module is sent compressed. A server on the developer's own machine need not do this. */
+export const checkCompression = (report: Report, file: Reply): void => {
+  if (isPrivateUrl(new URL(file.url))) return
+  report.check(
+    'worker.compression',
+    'the module is compressed',
+    file.header('content-encoding')
+      ? undefined
+      : 'the module is sent without compression, and is twice as long as it need be',
+    seenHeader(file, 'Content-Encoding'),
+    'compress application/wasm and text/javascript: in nginx, gzip_types application/wasm text/javascript;',
   )
 }

@@ -1,0 +1,32 @@
+/** The path of the worker's file, from the page's scripts. */
+import type { Deployment } from './deployment.js'
+import { scriptsOf } from './page.js'
+
+/** The maximum number of the page's scripts that are read. */
+const MAX_SCRIPTS = 10
+
+/** Matches the place where a script creates a worker, with the address that bundlers write there. */
+const CREATION = /\bnew\s+(?:Shared)?Worker\(.{0,60}?(["'`])([^"'`\s]+\.m?js)\1/gs
+
+/** Looks in the page's scripts for the worker with the vault, whose file names the package. */
+export const findWorker = async (deployment: Deployment): Promise<void> => {
+  const { requests, page, origin } = deployment
+  if (page.status !== 200) return
+  const own = scriptsOf(page).filter((url) => new URL(url).origin === origin)
+  const seen = new Set<string>()
+  for (const script of own.slice(0, MAX_SCRIPTS)) {
+    const { status, body } = await requests.send(script)
+    if (status !== 200) continue
+    for (const [, , address] of body.matchAll(CREATION)) {
+      if (!URL.canParse(address!, script)) continue
+      const url = new URL(address!, script)
+      if (url.origin !== origin || seen.has(url.pathname)) continue
+      seen.add(url.pathname)
+      const file = await requests.send(url.href)
+      if (file.status !== 200 || !/strongroom/.test(file.body)) continue
+      deployment.worker = url.pathname
+      deployment.workerFile = file
+      return
+    }
+  }
+}
