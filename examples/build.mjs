@@ -204,6 +204,7 @@ const check = (browser, origin, { home = '/', path = '/' }) =>
     if (new URL(page.url()).pathname !== home) throw new Error(`the login came back to ${page.url()}`)
     if (warnings.length) throw new Error(warnings.join('\n'))
     await page.waitForSelector('h1:has-text("Orders of Alice")')
+    await searchForTokens(page)
     await page.reload()
     await page.waitForSelector('li')
     const second = await context.newPage()
@@ -220,6 +221,24 @@ const check = (browser, origin, { home = '/', path = '/' }) =>
     await giveConsent(second)
     for (const tab of [second, page]) await tab.waitForSelector('li')
   })
+
+/** Searches the page for tokens, as its developer would with the inspector. */
+async function searchForTokens(page) {
+  const entry = `${root}pkg/dist/inspector.js`
+  const { outputFiles } = await bundle({
+    entryPoints: [entry],
+    bundle: true,
+    format: 'iife',
+    write: false,
+  })
+  await page.evaluate(outputFiles[0].text)
+  const { tokens, places } = await page.evaluate(() =>
+    document.createElement('strongroom-inspector').search(),
+  )
+  if (tokens.length) throw new Error(`the inspector's search finds ${JSON.stringify(tokens)}`)
+  const looked = places.reduce((sum, place) => sum + place.looked, 0)
+  if (looked < 1000) throw new Error(`the inspector's search looked at ${looked} values only`)
+}
 
 /** Opens the app of a user who is signed in while the API cannot be reached. The page shows the failure of the call. */
 const checkApiFailure = (browser, origin, { api }) =>

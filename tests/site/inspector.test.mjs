@@ -25,6 +25,7 @@ import '/strongroom/inspector.js'
 await boot
 globalThis.inspector = document.createElement('strongroom-inspector')
 inspector.auth = auth
+inspector.setAttribute('open', '')
 document.querySelector('main').append(inspector)
 `
 })

@@ -25,6 +25,9 @@ const Base = globalThis.HTMLElement ?? (Object as unknown as typeof HTMLElement)
  * Searches the page for tokens. For development: without `inspect: true` in the vault's configuration the element shows
  * the page's side only.
  *
+ * The element is a button in the corner of the window, which opens a drawer. With the attribute `inline` it is a block
+ * of the page instead.
+ *
  * Set the property `auth`. A search changes nothing in the page. The test of the search writes fake tokens for a moment:
  * it says where, and begins only when the user agrees.
  */
@@ -42,6 +45,12 @@ export class StrongroomInspectorElement extends Base {
   readonly #state = el('p', { role: 'status' })
   readonly #reportText = el('div', { class: 'report-text', hidden: true })
   readonly #copied = el('span', { role: 'status' })
+  readonly #toggle = button('Session inspector', () => this.#turn(true), {
+    class: 'toggle',
+    'aria-expanded': 'false',
+  })
+  readonly #close = button('Close', () => this.#turn(false), { class: 'close' })
+  readonly #drawer: HTMLElement
 
   constructor() {
     super()
@@ -50,21 +59,57 @@ export class StrongroomInspectorElement extends Base {
     this.#search = new SearchView(this, () => this.search())
     const root = this.attachShadow({ mode: 'open' })
     addStyle(root)
-    root.append(
+    this.#drawer = el(
+      'section',
+      { class: 'inspector', 'aria-labelledby': 'title' },
       el(
-        'section',
-        { class: 'inspector', 'aria-labelledby': 'title' },
-        el(
-          'div',
-          { class: 'head' },
-          el('div', {}, el('h2', { id: 'title' }, 'Session inspector'), this.#state),
-          this.#copied,
-          button('Copy a report', () => this.#copyReport(), { class: 'copy' }),
-        ),
-        this.#reportText,
-        el('div', { class: 'grid' }, this.#search.element, this.#timeline.element, this.#sides.element),
+        'div',
+        { class: 'head' },
+        el('div', {}, el('h2', { id: 'title' }, 'Session inspector'), this.#state),
+        this.#copied,
+        button('Copy a report', () => this.#copyReport(), { class: 'copy' }),
+        this.#close,
       ),
+      this.#reportText,
+      el('div', { class: 'grid' }, this.#search.element, this.#timeline.element, this.#sides.element),
     )
+    // The app must not get the key, which might close a dialog of its own.
+    this.#drawer.addEventListener('keydown', (event) => {
+      if (event.key !== 'Escape' || this.#isInline) return
+      event.stopPropagation()
+      this.#turn(false)
+    })
+    root.append(this.#toggle, this.#drawer)
+  }
+
+  static get observedAttributes(): string[] {
+    return ['inline', 'open']
+  }
+
+  /** Called by the browser. */
+  attributeChangedCallback(): void {
+    const isOpen = this.#isInline || this.open
+    this.#drawer.hidden = !isOpen
+    this.#toggle.hidden = isOpen
+    this.#close.hidden = this.#isInline
+  }
+
+  /** True if the drawer is open. The attribute `open` has the same value. */
+  get open(): boolean {
+    return this.hasAttribute('open')
+  }
+  set open(isOpen: boolean) {
+    this.toggleAttribute('open', isOpen)
+  }
+
+  get #isInline(): boolean {
+    return this.hasAttribute('inline')
+  }
+
+  /** Opens or closes the drawer, and moves the focus to the button with which the user can undo it. */
+  #turn(isOpen: boolean): void {
+    this.open = isOpen
+    ;(isOpen ? this.#close : this.#toggle).focus()
   }
 
   /**
@@ -93,6 +138,7 @@ export class StrongroomInspectorElement extends Base {
 
   /** Called by the browser. */
   connectedCallback(): void {
+    this.attributeChangedCallback()
     // A framework may have set the property before this class was defined.
     if (Object.hasOwn(this, 'auth')) {
       const { auth } = this

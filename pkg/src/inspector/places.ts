@@ -34,6 +34,7 @@ const LIMIT = 1000
 const MOST_COOKIES = 100
 
 export const OBJECTS = 'Objects reachable from window'
+export const HISTORY = 'Address and history'
 
 /** Returns all places besides objects. `host` is the inspector's element, which holds the tokens of two controls. */
 export function placesOf(scope: Scope, host: HTMLElement, recording: Recording | undefined): Place[] {
@@ -119,7 +120,7 @@ const cookies = () => document.cookie.split('; ').filter(Boolean)
 
 /** The URLs, history states and performance entries of windows. */
 const historyOf = (scope: Scope, host: HTMLElement): Place => ({
-  name: 'Address and history',
+  name: HISTORY,
   unit: 'item',
   writes: 'history.state of an empty frame in the shadow root of this element',
   items: (own) =>

@@ -2,6 +2,7 @@
 import { describePlants, testSearch, type Control } from './control.js'
 import { button, code, el, replace, type Child } from './dom.js'
 import { plural, took } from './format.js'
+import { HISTORY } from './places.js'
 import type { PlaceReport, SearchReport } from './search.js'
 
 export class SearchView {
@@ -41,7 +42,8 @@ export class SearchView {
   }
 
   async #find(): Promise<void> {
-    this.#show(verdictOn((this.report = await this.#searchPage())))
+    this.report = await this.#searchPage()
+    this.#show(verdictOn(this.report), ...notesOn(this.report))
     const { places, tokens, notSearched, milliseconds } = this.report
     this.#list(
       tokens.length > 0,
@@ -125,8 +127,8 @@ reach, cookies with HttpOnly, and workers.`,
   }
 
   /** Shows a verdict. A screen reader announces the same text again only if it was removed in between. */
-  #show(verdict: HTMLElement): void {
-    this.#verdict.replaceChildren(verdict)
+  #show(...verdict: HTMLElement[]): void {
+    this.#verdict.replaceChildren(...verdict)
   }
 
   #list(isImportant: boolean, title: string, ...content: Child[]): void {
@@ -142,6 +144,14 @@ function verdict(text: string, good: boolean): HTMLElement {
 function verdictOn({ tokens: { length } }: SearchReport): HTMLElement {
   if (!length) return verdict('No token in this page.', true)
   return verdict(`${plural(length, 'token-shaped string')} in this page.`, false)
+}
+
+/** Explains what looks like a token in the page's address and history, and is harmless. */
+function notesOn({ places }: SearchReport): HTMLElement[] {
+  const found = places.filter(({ place }) => place === HISTORY).flatMap(({ findings }) => findings)
+  return found.flatMap(({ known, masked }) =>
+    known ? [el('p', { class: 'note' }, code(masked), ` is ${known}.`)] : [],
+  )
 }
 
 function verdictOnControls(controls: Control[]): HTMLElement {
@@ -175,7 +185,7 @@ function row({ place, looked, unit, findings }: PlaceReport): HTMLElement {
       ...tokens.map(({ shape, masked, where }) =>
         el('p', { class: 'small' }, `${shape} `, code(masked), ` at ${where}`),
       ),
-      ...known.map(({ known, masked }) => el('p', { class: 'small soft' }, code(masked), ` is ${known}`)),
+      ...known.map(({ known, masked }) => el('p', { class: 'small harmless' }, code(masked), ` is ${known}`)),
     ),
   )
 }

@@ -44,7 +44,8 @@ export async function searchPage(host: HTMLElement): Promise<SearchReport> {
   const start = performance.now()
   const recording = findRecording()
   const scope = readScope()
-  const search = new Search(publicValues(recording), scope.windows)
+  const known = new Map([...finishedLogins(scope.windows), ...publicValues(recording)])
+  const search = new Search(known, scope.windows)
   const notSearched = [...scope.unreachable]
   const globals = await search.objects(scope)
   if (globals.accessors) notSearched.push(accessorsOf(globals))
@@ -160,6 +161,32 @@ const PUBLIC_PARAMETERS: Record<string, string> = {
 function nameOfLogin(value: string, where: string): string | null {
   const isName = value.length === 43 && where.startsWith('keys of strongroom/logins.')
   return isName ? 'the key of a login’s record: a hash of its state' : null
+}
+
+/**
+ * Returns the values of finished logins that browsers keep: the timeline of a page has the address by which it was
+ * opened, also after the response was removed from the page's address. Script cannot write the entry of a navigation.
+ */
+function finishedLogins(windows: readonly Window[]): Map<string, string> {
+  const known = new Map<string, string>()
+  for (const view of windows) {
+    const [entry] = view.performance.getEntriesByType('navigation')
+    const url = entry && URL.parse(entry.name)
+    if (!url?.searchParams.has('state') || !url.searchParams.has('code')) continue
+    for (const [name, meaning] of Object.entries(FINISHED)) {
+      const value = url.searchParams.get(name)
+      // As long as the response is in the page's address, the login is not finished.
+      if (value && !view.location.href.includes(value)) known.set(value, meaning)
+    }
+  }
+  return known
+}
+
+/** The parameters of an authorization response, after the login has finished. */
+const FINISHED: Record<string, string> = {
+  code: 'the code of the finished login, useless now: a callback page of its own avoids even this (docs/callback-page.md)',
+  state: 'the state of the finished login, useless now',
+  session_state: 'the provider’s session state: in the URL by design',
 }
 
 /**

@@ -10,7 +10,11 @@ const CSS = `
   font: 15px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif;
   text-align: start;
 }
+:host(:not([inline])) { position: fixed; inset: auto 0 0; z-index: 2147483000; pointer-events: none; }
+:host(:not([inline])) > * { pointer-events: auto; }
 :host([hidden]), [hidden] { display: none !important; }
+.toggle { position: absolute; right: 16px; bottom: 16px; padding: 9px 15px; font: inherit; font-weight: 600; color: light-dark(#fdfbf6, #0f1412); background: light-dark(#1a201d, #e8ede9); border: 2px solid light-dark(#fdfbf6, #0f1412); border-radius: 22px; box-shadow: 0 2px 10px #0004; cursor: pointer; }
+:host(:not([inline])) .inspector { max-height: min(76vh, 760px); overflow: auto; border-top: 2px solid var(--accent); box-shadow: 0 -6px 28px #0004; }
 * { box-sizing: border-box; margin: 0; }
 .inspector {
   --paper: var(--inspector-paper, light-dark(#f3f0e8, #0f1412));
@@ -50,7 +54,7 @@ button.primary { color: var(--on-accent); background: var(--accent); border-colo
 button[aria-disabled=true] { cursor: wait; font-style: italic; }
 .buttons { display: flex; flex-wrap: wrap; gap: 8px; margin-top: 12px; }
 .head { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 8px 16px; }
-.head > :first-child { flex: 1; }
+.head > :first-child { flex: 1 1 200px; }
 .inspector > .head { padding-bottom: 14px; }
 .grid { display: grid; gap: 16px; grid-template-columns: minmax(0, 1fr); }
 .card { padding: 18px; min-width: 0; background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
@@ -60,6 +64,8 @@ button[aria-disabled=true] { cursor: wait; font-style: italic; }
 .verdict { margin-top: 12px; padding: 10px 14px; border-radius: 8px; font-weight: 600; font-size: 1.1em; }
 .good { background: var(--good-paper); }
 .bad { background: var(--bad-paper); }
+.note { margin-top: 8px; padding: 8px 14px; font-size: .93em; border-inline-start: 4px solid var(--brass); background: color-mix(in srgb, var(--brass) 12%, transparent); border-radius: 4px; }
+.harmless { color: var(--brass); }
 .details details { margin-top: 12px; }
 .report-text { margin-bottom: 16px; }
 .details details > * + * { margin-top: 8px; }
@@ -107,6 +113,7 @@ li[data-tone=bad] { --dot: var(--bad); --fill: var(--bad); background: none; }
 @container (min-width: 860px) {
   .grid { grid-template-columns: minmax(0, 1fr) 340px; }
   .sides { grid-column: 1 / -1; grid-template-columns: minmax(0, 1fr) auto minmax(0, 1fr); }
+  .sides:has(.crossing:empty) { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .crossing { flex-direction: column; padding: 0 6px; }
   .crossing strong { display: block; }
 }
