@@ -247,7 +247,10 @@ export type DifferingKinds = Same<
   Differing<PageMessage, PageMembers, 't' | 'id'> | DifferingWritten<VaultMessage, VaultMembers>
 >
 
-/** The claims that pages see by default, besides `sub` (OpenID Connect Core 5.1). */
+/**
+ * The claims that pages see by default, besides `sub` (OpenID Connect Core 5.1). An app declares its own by adding to this
+ * interface: docs/frameworks.md#types.
+ */
 export interface DefaultClaims {
   name?: string
   email?: string

@@ -88,7 +88,7 @@ fn typescript(of: &Type, items: &[Item]) -> Result<String> {
         "bool" => "boolean",
         "str" => "string",
         "Scopes" => "string[]",
-        "VisibleClaims" => "Claims & { sub: string } & Record<string, unknown>",
+        "VisibleClaims" => "Claims & { sub: string }",
         _ => {
             let variants = items.iter().find_map(|item| match item {
                 Item::Enum(found) if found.ident == name => Some(&found.variants),
