@@ -65,6 +65,8 @@ pub(super) enum Seldom {
     NotBound,
     /// A session is not bound, although its browser has bound another one.
     StaysUnbound,
+    /// The provider granted other scopes than a login requested.
+    Scopes,
     /// A login failed. Each code counts apart, so forged responses do not hide another failure.
     Login,
     /// The provider described an error in a response, which anybody can forge for a login of their own.
@@ -170,6 +172,7 @@ impl Isolate {
             Seldom::Worker => Code::CrossSiteRequest,
             Seldom::Assertion => Code::ClientRejected,
             Seldom::RefusedToken => Code::TokenRefused,
+            Seldom::Scopes => Code::ScopeReduced,
             Seldom::Bind | Seldom::PlainHttp => Code::ConfigInvalid,
             Seldom::BoundCookieMissing => Code::BoundCookieMissing,
             Seldom::CannotBind | Seldom::NotBound | Seldom::StaysUnbound => Code::Unsupported,

@@ -69,6 +69,19 @@ const traces = (page) =>
     ]),
   )
 
+test('the app’s own page at the redirect URI says what the server should send', time, async () => {
+  app.site.routes['/callback'] = '/index.html'
+  const page = await atProvider()
+  const printed = []
+  page.on('console', (message) => printed.push(message.text()))
+  await giveConsent(page)
+  assert.deepEqual(await back(page), ALICE)
+  const [line, ...others] = printed.filter((text) => text.includes('callbackPage'))
+  assert.match(line, /the server sends a page of the app at \/callback, although callbackPage: true/)
+  assert.deepEqual(others, [])
+  await page.context().close()
+})
+
 const SURVIVING = {
   'a sealed session': [SEALED, { extendedLifetime: false, hasApp: false }],
   'a sealed session in a dedicated worker': [SEALED, { kind: 'dedicated', hasApp: false }],
@@ -76,18 +89,6 @@ const SURVIVING = {
 }
 
 for (const [name, [changes, options]] of Object.entries(SURVIVING)) {
-  test('the app’s own page at the redirect URI says what the server should send', time, async () => {
-    app.site.routes['/callback'] = '/index.html'
-    const page = await atProvider()
-    const printed = []
-    page.on('console', (message) => printed.push(message.text()))
-    await giveConsent(page)
-    assert.deepEqual(await back(page), ALICE)
-    const [line, ...others] = printed.filter((text) => text.includes('callbackPage'))
-    assert.match(line, /the server sends a page of the app at \/callback, although callbackPage: true/)
-    assert.deepEqual(others, [])
-  })
-
   test(`the browser goes on to the target, without a trace of the code: ${name}`, time, async () => {
     app.setConfig(changes)
     useCallbackPage(app, options)

@@ -263,7 +263,7 @@ const POLICIES = {
  * Connects to a worker from a page with the policy `policy`. Resolves with the error, and with the number of lines in the
  * console about policies.
  */
-async function outcomeWith(policy, kind) {
+async function outcomeWith(policy, kind, besides = () => {}) {
   const before = app.site.pageCsp
   app.site.pageCsp = `default-src 'none'; img-src data:; ${policy}`
   undo.push(() => (app.site.pageCsp = before))
@@ -272,10 +272,63 @@ async function outcomeWith(policy, kind) {
   let lines = 0
   page.on('console', (message) => (lines += /Content Security Policy/.test(message.text())))
   const argument = { kind, url: '/auth.worker.js', form: 'function', options: { type: 'module' } }
-  const { error } = await page.evaluate(connecting, argument)
+  const [{ error }] = await Promise.all([page.evaluate(connecting, argument), page.evaluate(besides)])
   await page.context().close()
   return { error, lines }
 }
+
+/** Policies with other events besides the one of the refusal. */
+const NOISY = {
+  'beside a policy that only reports': [`script-src 'self'; worker-src 'none'`, "worker-src 'self'"],
+  'of two directives with one name': [`script-src 'self'; worker-src 'none'; worker-src 'self'`, undefined],
+}
+for (const [name, [policy, reportOnly]] of Object.entries(NOISY)) {
+  test(`worker_failed names a policy ${name}`, time, async () => {
+    if (reportOnly) app.site.headers['/empty.html'] = { 'Content-Security-Policy-Report-Only': reportOnly }
+    undo.push(() => delete app.site.headers['/empty.html'])
+    const { error } = await outcomeWith(policy, 'dedicated')
+    assert.match(error.message, /its worker-src is "'none'"; add the file to it/)
+  })
+}
+
+test('worker_failed names the policy although another worker was refused later', time, async () => {
+  const policy = `script-src 'self'; worker-src 'none'`
+  const { error } = await outcomeWith(policy, 'dedicated', () => void new Worker('/other.js'))
+  assert.match(error.message, /the page's policy forbids http\S+auth\.worker\.js: its worker-src is "'none'"/)
+})
+
+test('script cannot make up a refusal', time, async () => {
+  override('/auth.worker.js', { status: 404, body: 'Not found' })
+  const forge = () => {
+    const blockedURI = new URL('/auth.worker.js', location.href).href
+    const options = { blockedURI, effectiveDirective: 'worker-src', disposition: 'enforce' }
+    const originalPolicy = 'worker-src call me'
+    const event = new SecurityPolicyViolationEvent('securitypolicyviolation', { ...options, originalPolicy })
+    document.dispatchEvent(event)
+  }
+  const { error } = await outcomeWith(`script-src 'self'; worker-src 'self'`, 'dedicated', forge)
+  assert.match(error.message, /auth\.worker\.js was not found/)
+})
+
+test('worker_failed says that the page may not read the file', time, async () => {
+  override('/auth.worker.js', { status: 404, body: 'Not found' })
+  const scripts = ['/tools.js', '/strongroom/'].map((path) => app.site.origin + path).join(' ')
+  const { error } = await outcomeWith(`script-src ${scripts}; worker-src 'self'`, 'dedicated')
+  assert.match(error.message, /the page's policy \(script-src-elem.*\) lets the page read nothing/)
+  assert.doesNotMatch(error.message, /an extension/)
+})
+
+test('a function that fails before it creates a worker is not called again', time, async () => {
+  const page = await app.open('/empty')
+  const [error, calls] = await page.evaluate(async () => {
+    let calls = 0
+    const { error } = await settle(connect(() => (calls++, Promise.reject(new Error('no network')))))
+    return [error, calls]
+  })
+  assert.equal(calls, 1)
+  assert.match(error.message, /no network/)
+  await page.context().close()
+})
 
 for (const kind of KINDS) {
   for (const [name, [policy, message]] of Object.entries(POLICIES)) {

@@ -591,6 +591,38 @@ for (const [name, script] of Object.entries(CREATIONS)) {
   })
 }
 
+test('the search for the worker reads few files, and none of other origins', async () => {
+  const other = await listen({ handler: (_, response) => response.end() })
+  const workers = Array.from({ length: 50 }, (_, i) => `new Worker("/w${i}.js")`).join(';')
+  const body = `new Worker("${other.origin}/w.js");${workers}`
+  const headers = { 'Content-Type': 'text/javascript' }
+  const scripts = Array.from({ length: 50 }, (_, i) => `<script src="/a${i}.js"></script>`)
+  const home = `<!doctype html><script src="${other.origin}/a.js"></script>${scripts.join('')}`
+  const routes = Object.fromEntries(scripts.map((_, i) => [`/a${i}.js`, { body, headers }]))
+  const asked = other.requests
+  const before = site.requests.length
+  await look({ headers: { 'Content-Security-Policy': null }, home, routes })
+  const paths = site.requests.slice(before).map(({ path }) => path)
+  assert.ok(paths.filter((path) => /^\/a\d/.test(path)).length <= 10)
+  assert.ok(paths.filter((path) => /^\/w\d/.test(path)).length <= 10)
+  assert.deepEqual(asked ?? [], [])
+  await other.close()
+})
+
+test('a page of tags that never end takes no longer', async () => {
+  const { load } = await import('../support/page_module.mjs')
+  const { scriptsOf } = await load('doctor/page.ts')
+  const { metaPolicies } = await load('doctor/policy.ts')
+  const { textOf } = await load('doctor/requests.ts')
+  // With nested searches, each of these would take hours.
+  for (const tag of ['<script ', '<script src=" ', '<meta ', '<style>']) {
+    const body = tag.repeat(1_000_000 / tag.length)
+    assert.deepEqual(scriptsOf({ body, url: 'http://localhost/' }), [])
+    assert.deepEqual(metaPolicies(body), [])
+    assert.equal(typeof textOf({ body }), 'string')
+  }
+})
+
 for (const sources of [
   "'nonce-a1b2' 'strict-dynamic'",
   "'sha256-eA==' 'strict-dynamic' https: 'unsafe-inline'",
@@ -606,7 +638,7 @@ for (const sources of [
   })
 }
 
-test('page.callback-page: the page of each path without a file is no callback page', async () => {
+test('page.callback-page: the page that the server sends for each path is noticed', async () => {
   const home = '<!doctype html><script type="module" src="/assets/index.js"></script>'
   const { by } = await look({ config: { callbackPage: true }, home })
   assert.match(by['page.callback-page'].text, /^the server sends the app's page for \/callback, /)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { readForm } from '../support/body.mjs'
-import { configFile, doctor, startDeployment } from '../support/doctor.mjs'
+import { configFile, doctor, startDeployment, strongroom } from '../support/doctor.mjs'
 import { listen } from '../support/listen.mjs'
 
 let deployment, provider
@@ -443,7 +443,34 @@ test('client: of an error page, the report has the sentence that refuses the red
   }
 })
 
-test('client: a page in spite of prompt=none is no error page', async () => {
+test('client: a push without a usable response proves nothing', async () => {
+  for (const change of [
+    (s) => (s.pushed = [503, {}]),
+    (s) => (s.pushed = [429, {}]),
+    (s) => (s.document.pushed_authorization_request_endpoint = 'http://127.0.0.1:1/par'),
+  ]) {
+    for (const config of [{}, { par: true }]) {
+      const { by, ofProvider } = await look(change, config)
+      assert.equal(by['provider.client'].result, 'unseen')
+      assert.match(by['provider.client'].text, /^a pushed request got no usable response/)
+      assert.ok(ofProvider.every(({ result }) => result !== 'fault'))
+    }
+  }
+})
+
+test('a provider cannot write lines of the report', async () => {
+  const hostile = 'x\n\nToken handler\n  ✓ made up \u202e'
+  state = healthy(provider.origin)
+  state.revoked = [400, { error: hostile }]
+  state.pushed = [400, { error: hostile, error_description: hostile }]
+  const file = await configFile({ ...deployment.config, issuer: provider.origin })
+  const { stdout } = await strongroom(['doctor', deployment.site.origin, '--config', file, '--probe-token'])
+  assert.ok(stdout.includes('does not show if logouts can revoke'))
+  assert.doesNotMatch(stdout, /^ *✓ made up|\u202e/m)
+  assert.equal(stdout.match(/^Token handler/gm).length, 1)
+})
+
+test('client: a page in spite of prompt=none is named as such', async () => {
   const { by } = await look((s) => Object.assign(s, { page: '<h1>Sign in</h1>', pageStatus: 200 }))
   assert.equal(by['provider.client'].result, 'unseen')
   assert.match(by['provider.client'].text, /^the provider shows a page in spite of prompt=none/)

@@ -18,7 +18,7 @@ import { POPUP_MARK } from '../../glue/constants.js'
 import { hasParameters, showUrl, stateOf } from '../page/address.js'
 import type { WorkerSource } from '../page/auth/auth.js'
 import { createWorker, handOver } from '../page/auth/create-worker.js'
-import { lastRefusal, watchRefusals } from '../page/connection/refused-worker.js'
+import { refusals, watchRefusals } from '../page/connection/refused-worker.js'
 import { createError } from '../page/errors/error-text.js'
 import { listen } from '../page/listen.js'
 import { writeNote, type LoginNote } from '../page/login/note.js'
@@ -149,7 +149,7 @@ const start = (options: FinishLoginOptions): Started => {
   const failed = async (event?: Event): Promise<LoginOutcome> => {
     const make = () => createWorker(options)
     const explained = import('../page/connection/worker-failure.js').then(({ explain }) =>
-      explain(event, make, lastRefusal),
+      explain(event, make, refusals),
     )
     return { t: 'error', code: 'worker_failed', message: await explained.catch(() => '') }
   }

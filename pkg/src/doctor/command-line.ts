@@ -8,7 +8,7 @@ Looks at a deployment from outside, and says what to change. It sends no token a
   --config FILE        the vault's configuration: strongroom.json, or a module that exports \`config\`
                        (default: strongroom.json at the site; without one, lines that need it are left out)
   --worker PATH        the worker's file, such as /auth.worker.js
-                       (default: the file that the page's worker-src names)
+                       (default: the file that the page's worker-src names, or that its scripts start)
   --vault-frame URL    the frame's page, if the vault has an origin of its own
   --handler PATH       the token handler's endpoints (default: /auth, if there is one)
   --probe-token        sends one token request with a code, and one revocation with a token, that do not exist

@@ -22,7 +22,7 @@ import {
 } from './policy.js'
 import { random } from './provider-client.js'
 import type { SharedFix } from './report.js'
-import { type Reply, isPrivateUrl, seenHeader, seenOf } from './requests.js'
+import { firstWords, type Reply, isPrivateUrl, seenHeader, seenOf } from './requests.js'
 
 /** Sources with which script in the page can run code of its own. `'unsafe-inline'` is a question of the framework. */
 export const isUnsafeScript = (source: string) =>
@@ -194,9 +194,10 @@ const checkWorkerSource = (deployment: Deployment, fix: string | SharedFix) => {
       : 'a token handler is in place of a worker'
     report.unused(id, where)
   } else if (policies.some(isDynamic) && permitsWorkers(policies, admitsAll(origin))) {
+    const isAny = permitsWorkers(policies, (sources) => sources.some((one) => /^(blob|data):$/.test(one)))
     report.ok(
       id,
-      "'strict-dynamic' lets every script become a worker, also one of a blob: URL: worker-src with the worker's file is stricter",
+      `'strict-dynamic' lets every script become a worker${isAny ? ', also one of a blob: URL' : ''}: worker-src with the worker's file is stricter`,
     )
   } else if (permits(policies, 'worker-src', admitsAll(origin))) {
     report.fault(id, 'every file of the origin may become a worker, also an uploaded one', seen, fix)
@@ -243,7 +244,9 @@ const checkHeaders = (deployment: Deployment) => {
 }
 
 /** Checks that no visit of the page deletes the session. */
-const checkDeletion = ({ report, page, needsWorker }: Deployment) => {
+export const checkDeletion = ({ report, page, needsWorker, options }: Deployment): void => {
+  // The session of a vault on its own origin is there.
+  if (options.vaultFrame && !needsWorker) return
   const name = 'Clear-Site-Data'
   const deleted = needsWorker ? /"(storage|executionContexts|\*)"/ : /"(cookies|\*)"/
   report.check(
@@ -369,7 +372,7 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
     report.fault(
       'page.callback-page',
       `the server sends the app's page for ${url.pathname}${reason}, although callbackPage: true says that the callback page is there`,
-      `the same scripts as ${deployment.options.url.pathname}: ${scriptsOf(reply).join(', ')}`,
+      `the same scripts as ${deployment.options.url.pathname}: ${firstWords(scriptsOf(reply).join(', '))}`,
       `let the server send callback.html, which calls finishLogin(), for ${url.pathname}`,
     )
   }
@@ -387,15 +390,27 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
 
 /** Returns the addresses of a page's scripts. */
 export const scriptsOf = ({ body, url }: Reply): string[] =>
-  [...body.matchAll(/<script\b[^>]*\bsrc=["']?([^"'\s>]+)/gi)].flatMap(([, address]) =>
-    URL.canParse(address!, url) ? [new URL(address!, url).href] : [],
-  )
+  scriptTags(body).flatMap(([, attributes]) => {
+    const [, address] = /\bsrc=["']?([^"'\s>]+)/i.exec(attributes!) ?? []
+    return address !== undefined && URL.canParse(address, url) ? [new URL(address, url).href] : []
+  })
 
-/** Returns true if two pages have the same scripts, and at least one. */
+/** Returns the start tags of a page's scripts. A tag cannot contain another one, so long pages take no longer. */
+const scriptTags = (body: string) => [...body.matchAll(/<script\b([^<>]*)>/gi)]
+
+/** Returns true if two pages have the same scripts, also those within the page, and at least one file. */
 const isSamePage = (one: Reply, other: Reply) => {
-  const [own, others] = [one, other].map((page) => [...scriptsOf(page)].sort().join(' '))
-  return own !== '' && own === others
+  const [own, others] = [one, other].map((page) => JSON.stringify([scriptsOf(page), inlineOf(page)]))
+  return scriptsOf(one).length > 0 && own === others
 }
+
+/** Returns the scripts within a page. */
+const inlineOf = ({ body }: Reply): string[] =>
+  scriptTags(body).flatMap(({ 0: tag, index }) => {
+    const start = index + tag.length
+    const end = body.indexOf('</script', start)
+    return end > start ? [body.slice(start, end)] : []
+  })
 
 /** Returns the origins to which a page navigates for a login. */
 const providersOf = ({ config, metadata }: Deployment): string[] =>

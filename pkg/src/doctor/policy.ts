@@ -28,7 +28,8 @@ export const parsePolicies = (header: string | undefined): Policy[] =>
 
 /** Reads the policies in a page's `<meta>` elements, in which `frame-ancestors` and reporting have no effect. */
 export const metaPolicies = (html: string): Policy[] =>
-  [...html.matchAll(/<meta\b[^>]*http-equiv=["']?content-security-policy["']?[^>]*>/gi)].flatMap(([tag]) => {
+  [...html.matchAll(/<meta\b[^<>]*>/gi)].flatMap(([tag]) => {
+    if (!/http-equiv=["']?content-security-policy["']?/i.test(tag)) return []
     const [, , content] = /\bcontent=(["'])([^]*?)\1/i.exec(tag) ?? []
     const policies = parsePolicies(content?.replaceAll('&#39;', "'").replaceAll('&amp;', '&'))
     for (const policy of policies) policy.delete('frame-ancestors')
@@ -81,7 +82,7 @@ export const isDynamic = (policy: Policy): boolean =>
   !policy.has('child-src') &&
   sourcesOf(policy, 'script-src')?.includes("'strict-dynamic'") === true
 
-/** Returns true if every policy permits the workers that `test` looks for. */
+/** Returns true if every policy permits workers from the sources that `test` looks for. */
 export const permitsWorkers = (policies: Policy[], test: (sources: string[]) => boolean): boolean =>
   policies.every((policy) => isDynamic(policy) || permits([policy], 'worker-src', test))
 

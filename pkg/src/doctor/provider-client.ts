@@ -58,6 +58,11 @@ const push = async (
   const mustPush = metadata!.require_pushed_authorization_requests === true || config!.par === true
   const headers = { Origin: origin, 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Site': 'cross-site' }
   const reply = await requests.send(endpoint, { method: 'POST', headers, form })
+  // Without a usable response, the core says that the provider is not available.
+  if (reply.status === 0 || reply.status === 429 || reply.status >= 500) {
+    report.unseen(id, `a pushed request got no usable response (${seenOf(reply)})`)
+    return 'refused'
+  }
   const name = 'Access-Control-Allow-Origin'
   const allowed = reply.header(name)
   const isReadable = new URL(endpoint).origin === origin || allowed === '*' || allowed === origin
@@ -75,24 +80,25 @@ const push = async (
     `${seenOf(reply)}, ${seenHeader(reply, name)}`,
     `${name}: ${origin} (at the provider: add the app's origin to the client's allowed origins)`,
   )
-  const answer = jsonOf(reply)
-  const uri = answer?.['request_uri']
+  if (!isReadable) return 'refused'
+  const body = jsonOf(reply)
+  const uri = body?.['request_uri']
   if (reply.status === 201 && typeof uri === 'string') {
     return [
       ['client_id', config!.clientId],
       ['request_uri', uri],
     ]
   }
-  const error = String(answer?.['error'] ?? '')
+  const error = codeIn(body)
   const isOfClient =
     /^(invalid_client|unauthorized_client)$/.test(error) || [401, 403, 404, 405].includes(reply.status)
   if (isOfClient && !mustPush) return undefined
-  const description = String(answer?.['error_description'] ?? '')
+  const description = firstWords(String(body?.['error_description'] ?? ''))
   const isOfRedirect = /redirect/i.test(`${error} ${description}`)
   report.fault(
     id,
     'the provider refuses the pushed authorization request',
-    error ? `${reply.status} ${error}${description && ` (${firstWords(description)})`}` : seenOf(reply),
+    error ? `${reply.status} ${error}${description && ` (${description})`}` : seenOf(reply),
     isOfClient
       ? `register the client ${config!.clientId} as public: token_endpoint_auth_method "none", with pushed requests`
       : isOfRedirect
@@ -100,6 +106,12 @@ const push = async (
         : fixFor(deployment, error, description),
   )
   return 'refused'
+}
+
+/** Returns the error code in a response (RFC 6749 5.2), or an empty string for anything else. */
+export const codeIn = (body: Record<string, unknown> | undefined): string => {
+  const error = body?.['error']
+  return typeof error === 'string' && /^[!#-[\]-~ ]{1,64}$/.test(error) ? error : ''
 }
 
 /** Returns what to do about an error of the authorization endpoint. */
@@ -169,7 +181,7 @@ export const reportClient = (deployment: Deployment, id: string, reply: Reply, r
   if (iss === null) {
     report.unseen(
       'provider.iss-value',
-      'this error response has no iss, although the metadata announce it (RFC 9207 2). Only a login shows if successful responses have it, without which each login fails. A silent login, and a login that the user denies, end with callback_invalid until the provider sends iss with errors, too',
+      'this error response has no iss, although the metadata has authorization_response_iss_parameter_supported (RFC 9207 2): a silent login, and a login that the user denies, end with callback_invalid. Only a login shows whether successful responses have iss. Without it, each login fails',
     )
     return
   }

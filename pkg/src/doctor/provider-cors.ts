@@ -1,6 +1,6 @@
 /** The lines about the provider's endpoints that the worker requests: the browser must let it read the responses. */
 import type { Deployment } from './deployment.js'
-import { random } from './provider-client.js'
+import { codeIn, random } from './provider-client.js'
 import { completed, jsonOf, listOf, type Reply, seenHeader, seenOf } from './requests.js'
 
 const ORIGIN = 'Access-Control-Allow-Origin'
@@ -107,16 +107,16 @@ export const checkRevocation = async ({
   const form = { token: random(), token_type_hint: 'refresh_token', client_id: config!.clientId }
   const reply = await requests.send(url, { method: 'POST', headers: CORS(origin), form })
   const id = 'provider.logout'
-  const error = jsonOf(reply)?.['error']
+  const error = codeIn(jsonOf(reply))
   if (reply.status === 200) report.ok(id, 'logouts can revoke the refresh token')
   else if (reply.status === 401 || error === 'invalid_client' || error === 'unauthorized_client') {
     report.fault(
       id,
       'the provider does not let this client revoke tokens, so a refresh token stays valid after a logout',
-      `${seenOf(reply)}${error === undefined ? '' : `: ${error}`}`,
+      `${seenOf(reply)}${error && `: ${error}`}`,
       `let the provider accept revocations of the public client ${config!.clientId} (RFC 7009), or end the session at the provider too: logout({ provider: true })`,
     )
-  } else report.unseen(id, `the response, ${error ?? seenOf(reply)}, does not show if logouts can revoke`)
+  } else report.unseen(id, `the response, ${error || seenOf(reply)}, does not show if logouts can revoke`)
 }
 
 /** The headers of a request by script of another origin. */
@@ -144,19 +144,19 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
     `${seenOf(reply)}, ${seenHeader(reply, ORIGIN)}`,
     `${ORIGIN}: ${origin}, also with errors`,
   )
-  const error = jsonOf(reply)?.['error']
+  const error = codeIn(jsonOf(reply))
   if (error === 'invalid_client' || error === 'unauthorized_client') {
     const fix = `register the client ${config!.clientId} as public: token_endpoint_auth_method "none"`
     report.fault(
       'provider.public-client',
       'the provider does not know this client, or wants a secret',
-      String(error),
+      error,
       fix,
     )
   } else if (error === 'invalid_grant') report.ok('provider.public-client', 'the client needs no secret')
   else
     report.unseen(
       'provider.public-client',
-      `the response, ${error ?? seenOf(reply)}, does not show if the client needs a secret`,
+      `the response, ${error || seenOf(reply)}, does not show if the client needs a secret`,
     )
 }

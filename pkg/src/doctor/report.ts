@@ -95,7 +95,7 @@ export const asText = (url: string, { lines }: Report, requests: number): string
   for (const { id, result, text: what, seen, fix } of lines) {
     const [of = ''] = id.split('.')
     if (of !== group) text += `\n${TITLES[(group = of)] ?? of}\n`
-    text += `  ${SIGNS[result]} ${printable(what)}\n`
+    text += `  ${SIGNS[result]} ${printable(what).replaceAll('\n', ' ')}\n`
     if (seen !== undefined) text += `      seen  ${indented(seen)}\n`
     if (fix !== undefined) text += `      fix   ${indented(typeof fix === 'string' ? fix : fix())}\n`
   }
@@ -103,7 +103,8 @@ export const asText = (url: string, { lines }: Report, requests: number): string
   return `${text}\n${SIGNS.ok} ${ok}  ${SIGNS.fault} ${fault}  ${SIGNS.unseen} ${unseen}  ${SIGNS.unused} ${unused}   ${requests} requests\n`
 }
 
-/** Replaces control characters, by which a server could write to the terminal. */
-const printable = (text: string) => text.replace(/[\0-\x09\x0b-\x1f\x7f-\x9f]/g, '�')
+/** Replaces characters by which a server could write to the terminal, or change the order of what it shows. */
+const printable = (text: string) =>
+  text.replace(/[\0-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g, '�')
 
 const indented = (text: string) => printable(text).replaceAll('\n', `\n${' '.repeat(12)}`)

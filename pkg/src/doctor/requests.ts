@@ -277,9 +277,13 @@ export const completed = (reply: Reply, name: string, members: string[]): string
 export const firstWords = (text: string): string =>
   text.length > 200 ? text.slice(0, 200).replace(/ \S*$/, ' …') : text
 
+/** The part of a page whose text is read, in characters. A page could make the search for the end of tags slow. */
+const LONGEST_TEXT = 64 * 1024
+
 /** Returns what a page shows, on one line. */
 export const textOf = ({ body }: Reply): string =>
   body
+    .slice(0, LONGEST_TEXT)
     .replace(/<(script|style|head)\b[^]*?<\/\1>|<[^>]*>/gi, ' ')
     .replace(/&#0?39;/g, "'")
     .replace(/\s+/g, ' ')

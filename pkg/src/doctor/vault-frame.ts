@@ -9,7 +9,7 @@ import {
   needsPath,
   SOME_WORKER,
 } from './deployment.js'
-import { checkCallback, wrongHeaders } from './page.js'
+import { checkCallback, checkDeletion, wrongHeaders } from './page.js'
 import { admits, Correction, permits, written } from './policy.js'
 import { seenHeader, seenOf } from './requests.js'
 
@@ -62,6 +62,7 @@ export const checkVaultFrame = async (app: Deployment, url: URL): Promise<Deploy
     ...(app.metadata && { metadata: app.metadata }),
   })
   checkFrameHeaders(vault, app.origin, wanted.frame)
+  checkDeletion(vault)
   await checkCallback(vault, wanted.callback)
   return vault
 }

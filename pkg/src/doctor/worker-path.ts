@@ -2,8 +2,8 @@
 import type { Deployment } from './deployment.js'
 import { scriptsOf } from './page.js'
 
-/** The maximum number of the page's scripts that are read. */
-const MAX_SCRIPTS = 10
+/** The maximum number of the page's scripts that are read, and of files that may be the worker's. */
+const MAX_FILES = 10
 
 /** Matches the place where a script creates a worker, with the address that bundlers write there. */
 const CREATION = /\bnew\s+(?:Shared)?Worker\(.{0,60}?(["'`])([^"'`\s]+\.m?js)\1/gs
@@ -14,13 +14,14 @@ export const findWorker = async (deployment: Deployment): Promise<void> => {
   if (page.status !== 200) return
   const own = scriptsOf(page).filter((url) => new URL(url).origin === origin)
   const seen = new Set<string>()
-  for (const script of own.slice(0, MAX_SCRIPTS)) {
+  for (const script of own.slice(0, MAX_FILES)) {
     const { status, body } = await requests.send(script)
     if (status !== 200) continue
     for (const [, , address] of body.matchAll(CREATION)) {
       if (!URL.canParse(address!, script)) continue
       const url = new URL(address!, script)
       if (url.origin !== origin || seen.has(url.pathname)) continue
+      if (seen.size === MAX_FILES) return
       seen.add(url.pathname)
       const file = await requests.send(url.href)
       if (file.status !== 200 || !/strongroom/.test(file.body)) continue

@@ -5,7 +5,7 @@
 import { MAX_PORTS } from '../../glue/constants.js'
 import { StrongroomError } from '../page/errors/error.js'
 import { listen } from '../page/listen.js'
-import { lastRefusal, watchRefusals } from '../page/connection/refused-worker.js'
+import { refusals, watchRefusals } from '../page/connection/refused-worker.js'
 import { explain } from '../page/connection/worker-failure.js'
 import { BYE, HANDSHAKE, type VaultMessage } from '../protocol/messages.js'
 import { extensionApi, type Port } from './chrome.js'
@@ -58,7 +58,7 @@ export const serveVault = (create: () => Worker): void => {
       },
     }
     const failed = async (event: Event) => {
-      const message = await explain(event, create, lastRefusal).catch(() => '')
+      const message = await explain(event, create, refusals).catch(() => '')
       for (const client of clients) if (client.host === host) client.fail('worker_failed', message)
       replace(host)
     }

@@ -10,7 +10,7 @@ import { isSignedIn, needsLogin } from './login/at-once.js'
 import { openPopup } from './login/popup.js'
 import { recordEnd } from './guards/end-record.js'
 import { type Client, type Connection, open } from './connection/connection.js'
-import { lastRefusal, watchRefusals } from './connection/refused-worker.js'
+import { refusals, watchRefusals } from './connection/refused-worker.js'
 import { NO_OPTION, NOT_CREATED, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { createTarget, implementTarget, type LazyClient } from './streaming/lazy-target.js'
 import { refuse, rejectTyped } from './errors/error-text.js'
@@ -108,7 +108,7 @@ export const connect = async (
       } catch (error) {
         // WebKit throws, and tells what its error does not in the event.
         const why = await import('./connection/worker-failure.js')
-          .then(({ explainRefusal }) => explainRefusal(worker, lastRefusal))
+          .then(({ explainRefusal }) => explainRefusal(worker, refusals))
           .catch(() => '')
         return why ? refuse('worker_failed', why) : rejectTyped(error, NOT_CREATED)
       }

@@ -11,6 +11,7 @@ use crate::csrf;
 use crate::endpoints::bind;
 use crate::endpoints::login::{self, PendingLogin, purpose};
 use crate::io::OwnResponse;
+use crate::isolate::Seldom;
 use crate::navigation;
 use crate::provider::documents;
 use crate::provider::dpop;
@@ -223,10 +224,10 @@ fn judge(task: &Task, tokens: &TokenSet, login: &Pending) -> Option<Error> {
     }
     let exceeded = tokens.scope_beyond(&flow.scope);
     if let Some(exceeded) = &exceeded {
-        task.fault(exceeded);
+        task.error_seldom(Seldom::Scopes, exceeded);
     }
     if let Some(reduced) = tokens.scope_short_of(&flow.scope) {
-        task.fault(&reduced);
+        task.error_seldom(Seldom::Scopes, &reduced);
     }
     let refuses_others = flow.refuses_unrequested_scopes;
     tokens

@@ -209,11 +209,11 @@ impl TokenSet {
     /// A response without `scope` grants all (RFC 6749 5.1).
     pub fn scope_short_of(&self, requested: &str) -> Option<Error> {
         let granted = self.scope.as_deref()?;
+        // Some servers separate the granted scopes by commas, also with OpenID Connect.
+        let is_granted = |scope| granted.split([' ', ',']).any(|one| one == scope);
         let mut missing = String::new();
         for scope in scope_tokens(requested) {
-            if !strings::contains_word(RENAMED_SCOPES, scope)
-                && !strings::contains_word(granted, scope)
-            {
+            if !strings::contains_word(RENAMED_SCOPES, scope) && !is_granted(scope) {
                 missing.push(' ');
                 missing.push_str(scope);
             }

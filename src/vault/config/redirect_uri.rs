@@ -40,7 +40,7 @@ impl RedirectUri {
             let is_local = url::is_loopback_http(url.href()) && url::is_loopback_http(base.href());
             let why = if is_local {
                 msg!(
-                    "the app was opened at another address of this device, such as 127.0.0.1 or another port, and browsers treat each as an origin of its own: open the app at the address in this option"
+                    "the app was opened at another address of this device, such as 127.0.0.1 or another port, and browsers treat each as an origin of its own: open the app at the address in this option (an app in a shell can set customLogin: true)"
                 )
             } else {
                 msg!(

@@ -19,7 +19,7 @@ import {
   type VaultMessage,
 } from '../../protocol/messages.js'
 import { createError } from '../errors/error-text.js'
-import { lastRefusal } from './refused-worker.js'
+import { refusals } from './refused-worker.js'
 import { type Effect, type Event as ConnectionEvent, type State, transition } from './state.js'
 
 /** The maximum number of thefts of its lock, within {@link THEFT_PERIOD}, after which a page connects again. */
@@ -282,7 +282,7 @@ export const open = (
     const startTimer = () => (timer = setTimeout(timedOut, timeout * 1000))
     const onWorkerError = (event: Event) =>
       import('./worker-failure.js')
-        .then(({ explain }) => explain(event, make, lastRefusal))
+        .then(({ explain }) => explain(event, make, refusals))
         .catch(() => '')
         // A worker that has sent the name of its lock runs the vault's code, and sends its own error.
         .then((why) => connection.lock || connection.on('ended', 'worker_failed', why))

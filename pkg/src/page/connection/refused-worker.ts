@@ -1,11 +1,20 @@
 /**
- * Remembers the worker that the page's policy has refused. Browsers fire an event for the refusal, before the worker's
- * `error` event or after its constructor has thrown. Neither of the two has a reason.
+ * Remembers the workers that the page's policy has refused. Browsers fire an event for each, before the worker's `error`
+ * event or after its constructor has thrown. Neither of the two has a reason.
  */
-let refused: SecurityPolicyViolationEvent | undefined
+export type Refusals = ReadonlyMap<string, SecurityPolicyViolationEvent>
+
+/** The maximum number of refusals that are remembered. */
+const MAX_REFUSALS = 20
+
+/** The refusals by the address of the worker. For `blob:` and `data:` URLs, this is the scheme alone. */
+export const refusals = new Map<string, SecurityPolicyViolationEvent>()
 
 const remember = (event: SecurityPolicyViolationEvent) => {
-  if (event.effectiveDirective === 'worker-src') refused = event
+  // Script can fire such an event itself, and a policy that only reports refuses nothing.
+  const isRefusal = event.isTrusted && event.disposition === 'enforce'
+  if (isRefusal && event.effectiveDirective === 'worker-src' && refusals.size < MAX_REFUSALS)
+    refusals.set(event.blockedURI, event)
 }
 
 /**
@@ -14,6 +23,3 @@ const remember = (event: SecurityPolicyViolationEvent) => {
  */
 export const watchRefusals = () =>
   globalThis.document?.addEventListener?.('securitypolicyviolation', remember)
-
-/** Returns the browser's report of the last worker that the page's policy has refused, if there is one. */
-export const lastRefusal = () => refused

@@ -4,6 +4,7 @@
  */
 import { blocksData } from '../auth/create-worker.js'
 import { listen } from '../listen.js'
+import type { Refusals } from './refused-worker.js'
 import { HANDSHAKE } from '../../protocol/messages.js'
 
 /** Milliseconds in which a worker whose file threw may still send its own reason through the port. */
@@ -25,11 +26,10 @@ const OF_A_GATE = 'as by a gate that asks users to sign in: let the gate pass th
 
 const NOT_OF_TYPE = "uses import, but the worker was made without { type: 'module' }: add it"
 
+const BLOCKED = 'an extension of the browser blocks it, or the connection failed'
+
 /** Matches the syntax errors of all engines for `import` in a classic script. */
 const NO_MODULE = /SyntaxError: .*(\b(im|ex)port\b.*\bmodules?\b|import call)/
-
-/** Returns the browser's report of the last worker that the page's policy has refused. */
-type LastRefusal = () => SecurityPolicyViolationEvent | undefined
 
 /**
  * Resolves with an explanation, or with an empty string.
@@ -41,7 +41,7 @@ type LastRefusal = () => SecurityPolicyViolationEvent | undefined
 export const explain = async (
   event: Event | undefined,
   make: unknown,
-  lastRefusal: LastRefusal,
+  refusals: Refusals,
 ): Promise<string> => {
   if (event instanceof CustomEvent) return event.detail
   const { message, filename, lineno } = (event ?? {}) as Partial<ErrorEvent>
@@ -60,23 +60,24 @@ export const explain = async (
   if (worker.isShared && blocksData())
     return `this browser blocks this site's data, and then does not start ${name} as a shared worker: give createAuth() a dedicated worker, too`
   if (!event) await pause(ENTRY_DELAY)
-  const fault =
-    refusal(worker.url, lastRefusal()) ?? (await reported(worker.url)) ?? (await look(worker, signal))
-  if (fault) return fault
+  const known = refusal(worker.url, refusals) ?? (await reported(worker.url))
+  if (known) return known
+  const { fault, note } = await look(worker, signal)
+  if (fault) return fault + note
   return worker.isShared && (await runs(worker, signal))
     ? `${name} is running already, with other options (type, credentials or extendedLifetime), with which a script or another tab of this origin has started it first: use the same options everywhere, and close the other tabs`
-    : `${name} can be loaded, but does not run: it has a syntax error, or an extension of the browser blocks it`
+    : `${name} can be loaded, but does not run: it has a syntax error, a policy forbids it, or an extension of the browser blocks it${note}`
 }
 
 /**
  * Explains why the constructor of the worker has thrown. Resolves with an empty string if it was not the page's policy:
  * then the error itself says why.
  */
-export const explainRefusal = async (make: () => unknown, lastRefusal: LastRefusal): Promise<string> => {
-  const worker = workerMadeBy(make)
-  if (!worker) return ''
+export const explainRefusal = async (make: () => unknown, refusals: Refusals): Promise<string> => {
   await pause(ENTRY_DELAY)
-  return refusal(worker.url, lastRefusal()) ?? ''
+  // The app's function is called again only if there is something to explain.
+  const worker = refusals.size ? workerMadeBy(make) : undefined
+  return (worker && refusal(worker.url, refusals)) ?? ''
 }
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
@@ -85,16 +86,17 @@ const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(reso
 const DIRECTIVES = ['worker-src', 'child-src', 'script-src', 'default-src']
 
 /** Returns what the page's policy says about the worker at `url`, or `undefined` if the policy has not refused it. */
-const refusal = (url: string, refused?: SecurityPolicyViolationEvent): string | undefined => {
-  if (refused?.disposition !== 'enforce' || refused.blockedURI !== url.replace(/#.*/, '')) return
+const refusal = (url: string, refusals: Refusals): string | undefined => {
+  const refused = refusals.get(url.startsWith('blob:') ? 'blob' : url.replace(/#.*/, ''))
+  if (!refused) return
   // The event names worker-src also if the policy has none, and another directive decides.
-  const sources = new Map(
-    refused.originalPolicy
-      .split(';')
-      .map((directive) => directive.trim().split(/\s+/))
-      // A nonce says nothing, and is new for each page.
-      .map(([name, ...list]) => [name!.toLowerCase(), list.join(' ').replace(/'nonce-[^']*'/g, "'nonce-…'")]),
-  )
+  const sources = new Map<string, string>()
+  for (const directive of refused.originalPolicy.split(';')) {
+    const [name, ...list] = directive.trim().split(/\s+/)
+    // The first of several directives with the same name counts. A nonce says nothing, and is new for each page.
+    const text = list.join(' ').replace(/'nonce-[^']*'/g, "'nonce-…'")
+    if (!sources.has(name!.toLowerCase())) sources.set(name!.toLowerCase(), text.slice(0, 200))
+  }
   const name = DIRECTIVES.find((directive) => sources.has(directive))
   const [before, remedy] =
     name === 'worker-src'
@@ -194,18 +196,28 @@ const runs = ({ url, isModule }: Made, signal: AbortSignal): Promise<boolean> =>
 
 /**
  * Finds out what is wrong with the worker's files. If the page's policy refuses a request for this, the browser prints a
- * line that looks like the cause, so the result says that it is not.
+ * line that looks like the cause, so `note` says that it is not.
  */
-const look = async (worker: Made, signal: AbortSignal): Promise<string | undefined> => {
+const look = async (
+  worker: Made,
+  signal: AbortSignal,
+): Promise<{ fault?: string | undefined; note: string }> => {
   const seen = new Set<string>()
   const refused = new Set<string>()
   const stop = listen(document, 'securitypolicyviolation', (event: SecurityPolicyViolationEvent) => {
     if (seen.has(event.blockedURI)) refused.add(event.effectiveDirective)
   })
   const fault = await findFault(worker, worker.url, seen, signal)
+  // The event comes after the request has failed.
+  await pause(ENTRY_DELAY)
   stop()
-  if (!fault || !refused.size) return fault
-  return `${fault} (the console's lines about ${[...refused].join(' and ')} come from the search for this reason)`
+  if (!refused.size) return { fault, note: '' }
+  const names = [...refused].join(' and ')
+  if (!fault?.includes(BLOCKED))
+    return { fault, note: ` (the console's lines about ${names} come from the search for this reason)` }
+  const name = withoutQuery(worker.url)
+  const why = `${name} does not run, and the page's policy (${names}) lets the page read nothing about it`
+  return { fault: `${why}: open the file's address in a tab`, note: '' }
 }
 
 /**
@@ -231,9 +243,7 @@ const findFault = async (
   const preloaded = await preload(url, signal)
   const file = preloaded && isRefused(preloaded) ? preloaded : ((await read(url, signal)) ?? preloaded)
   if (!file) {
-    return isTypeScript
-      ? raw
-      : `the page cannot request ${name}: an extension of the browser blocks it, or the connection failed`
+    return isTypeScript ? raw : `the page cannot request ${name}: ${BLOCKED}`
   }
   const { status, type, source, redirectedTo, hasEmbedderPolicy } = file
   if (redirectedTo === '') return `${name} is redirected to another origin, ${OF_A_GATE}`
@@ -275,7 +285,7 @@ interface File {
   hasEmbedderPolicy?: boolean
 }
 
-/** Returns true if a file that was preloaded is no script, and its source adds nothing. */
+/** Returns true if a preloaded file is not a script, so that its source adds nothing. */
 const isRefused = ({ status, type, isRedirected }: File) =>
   !isRedirected && (status > 299 || /html/.test(type))
 
