@@ -33,6 +33,7 @@ async function startFake() {
   const server = await listen({
     handler: (request, response) => {
       asked.push({ method: request.method, headers: request.headers })
+      if (request.method === 'OPTIONS' && !state.preflight) return request.socket.destroy()
       const { status, headers, body } = request.method === 'OPTIONS' ? state.preflight : state.response
       response.writeHead(status, headers).end(body === 'echo' ? JSON.stringify(request.headers) : body)
     },
@@ -63,6 +64,14 @@ const HEALTHY = {
   'api.0.no-store': 'ok',
   'api.0.echo': 'ok',
 }
+
+test('preflight: a firewall that drops OPTIONS', async () => {
+  const { by, ofApi } = await look((s) => delete s.preflight)
+  assert.equal(by['api.0.preflight'].result, 'fault')
+  assert.match(by['api.0.preflight'].seen, /socket hang up for a preflight$/)
+  assert.match(by['api.0.preflight'].fix, /each firewall before it, respond to OPTIONS/)
+  assert.equal(ofApi.filter(({ result }) => result === 'fault').length, 1)
+})
 
 test('an API in which everything is right gets two requests, and no token', async () => {
   const report = await look()

@@ -54,6 +54,7 @@ const HEALTHY = {
   'page.found': 'ok',
   'page.secure': 'ok',
   'page.policy': 'ok',
+  'page.syntax': 'ok',
   'page.script-src': 'ok',
   'page.wasm-unsafe-eval': 'ok',
   'page.connect-src': 'ok',
@@ -72,6 +73,7 @@ const HEALTHY = {
   'page.callback-headers': 'unused',
   'worker.file': 'ok',
   'worker.policy': 'ok',
+  'worker.syntax': 'ok',
   'worker.wasm-unsafe-eval': 'ok',
   'worker.script-src': 'ok',
   'worker.connect-src': 'ok',
@@ -121,6 +123,7 @@ const replaced = (from, to) => (policy) => policy.replace(from, to)
 /** A policy in which `script-src` decides about workers, too. */
 const onlyScripts = (sources) => (policy) =>
   without('worker-src')(policy).replace("script-src 'self'", `script-src ${sources}`)
+const WASM = { 'Content-Type': 'application/wasm' }
 const ISOLATED = {
   'Cross-Origin-Embedder-Policy': 'require-corp',
   'Cross-Origin-Opener-Policy': 'same-origin',
@@ -289,6 +292,63 @@ const BROKEN = [
     { headers: { 'Clear-Site-Data': '"cache", "storage"' } },
     /^Clear-Site-Data: "cache", "storage"$/,
     /^no Clear-Site-Data with pages of the app/,
+    // The same file is the page at the redirect URI.
+    /page\.(clear-site|callback)-data/,
+  ],
+  [
+    'page.callback-data',
+    { routes: { '/callback': { headers: { 'Clear-Site-Data': '"*"' } } } },
+    /^Clear-Site-Data: "\*"$/,
+    /^no Clear-Site-Data with \/callback: /,
+  ],
+  [
+    'worker.data',
+    { worker: { 'Clear-Site-Data': '"storage"' } },
+    /^Clear-Site-Data: "storage"$/,
+    /^no Clear-Site-Data with \/auth\.worker\.js: /,
+  ],
+  [
+    'page.syntax',
+    { policy: () => 'script-src self; worker-src self', args: ['--worker', '/auth.worker.js'] },
+    /none of these/,
+    /^Content-Security-Policy: script-src 'self'; worker-src 'self'$/,
+  ],
+  [
+    'worker.syntax',
+    { workerPolicy: (policy) => policy.replaceAll(';', '') },
+    /none of these/,
+    /^Content-Security-Policy: default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' http\S+ http\S+$/,
+  ],
+  [
+    'page.sandbox',
+    { policy: (policy) => `${policy}; sandbox allow-scripts` },
+    /^sandbox allow-scripts$/,
+    /allow-same-origin/,
+  ],
+  [
+    'page.trusted-types',
+    { policy: (policy) => `${policy}; require-trusted-types-for 'script'; trusted-types 'none'` },
+    /^trusted-types 'none'$/,
+    /^Content-Security-Policy: .*trusted-types auth-worker(;|$)/,
+  ],
+  [
+    'page.worker-src',
+    { policy: (policy) => `worker-src 'none', ${policy}`, args: ['--worker', '/auth.worker.js'] },
+    /^worker-src 'none', and in another policy: worker-src http/,
+    /^Content-Security-Policy: .* \(as the only policy: the page has 2, in headers or in <meta>, /,
+    /page\./,
+  ],
+  [
+    'worker.module',
+    { routes: { '/strongroom_bg.wasm': { body: 'AGFzbQEAAAA', headers: WASM } } },
+    /^it begins with "AGFzbQEA", not with /,
+    /^let the server send the bytes of the file unchanged/,
+  ],
+  [
+    'worker.connect-src',
+    { workerPolicy: (policy) => policy.replace(/(\S+)$/, '$1/v2/') },
+    /\/v2\/$/,
+    /^Content-Security-Policy: .*connect-src 'self' \S+ \S+(;|$)/,
   ],
   [
     'page.isolated',
@@ -574,6 +634,7 @@ const CREATIONS = {
   'of Vite': 'const a=()=>new SharedWorker(new URL("/auth.worker.js",import.meta.url),{type:"module"})',
   'of Vite with a relative base':
     'new Worker(new URL(""+new URL("../auth.worker.js",import.meta.url).href,import.meta.url))',
+  'that keeps the address in a variable': "const file = new URL('/auth.worker.js', location.href).href",
   'beside another worker':
     'new Worker(new URL("/pdf.worker.js",import.meta.url));new SharedWorker("/auth.worker.js")',
 }
@@ -692,7 +753,6 @@ test('worker.compression: a module that is sent as it is', async () => {
   for (const [url, encoding] of [
     ['https://app.example.com/a.wasm', undefined],
     ['https://app.example.com/a.wasm', 'br'],
-    ['http://localhost:5173/a.wasm', undefined],
   ]) {
     checkCompression(report, { url, header: () => encoding })
   }
@@ -700,6 +760,24 @@ test('worker.compression: a module that is sent as it is', async () => {
     ['worker.compression', true],
     ['worker.compression', false],
   ])
+})
+
+test('page.service-worker: a server that refuses one path only', async () => {
+  const server = await listen({
+    handler: ({ url, headers }, response) => {
+      if (url === '/auth.worker.js' && headers['service-worker']) return response.writeHead(403).end()
+      const isPage = url === '/'
+      response.writeHead(200, {
+        'Content-Type': isPage ? 'text/html' : 'text/javascript',
+        'Content-Security-Policy': "script-src 'nonce-a1' 'strict-dynamic'",
+      })
+      response.end(isPage ? '<!doctype html><script nonce="a1" src="/assets/index.js"></script>' : '')
+    },
+  })
+  const { by } = await doctor(server.origin, '--worker', '/auth.worker.js')
+  await server.close()
+  assert.equal(by['page.service-worker'].result, 'fault')
+  assert.match(by['page.service-worker'].seen, / for \/assets\/index\.js with Service-Worker: script$/)
 })
 
 test('a worker that nothing names is a question', async () => {

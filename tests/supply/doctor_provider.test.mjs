@@ -63,6 +63,7 @@ async function startFake() {
       if (path === '/token') {
         const form = await readForm(request)
         assert.equal(form.refresh_token, undefined)
+        if (state.tokenRedirect) return send(308, undefined, { Location: state.tokenRedirect })
         return send(400, { error: state.tokenError })
       }
       if (path === '/revoke') return send(...state.revoked)
@@ -286,6 +287,14 @@ const BROKEN = [
     '--probe-token',
   ],
   [
+    'token',
+    (s) => (s.tokenRedirect = '/token/'),
+    {},
+    /^308, a redirect to http:\/\/127\.0\.0\.1:\d+\/token\/, which was not followed$/,
+    /^let the metadata name http:\/\/127\.0\.0\.1:\d+\/token\/$/,
+    '--probe-token',
+  ],
+  [
     'public-client',
     (s) => (s.tokenError = 'invalid_client'),
     {},
@@ -383,7 +392,7 @@ const BROKEN = [
     (s) => (s.response.iss = 'https://other.example.com'),
     {},
     /^iss=https:\/\/other/,
-    /^"issuer": "https:\/\/other/,
+    /^let the provider use one issuer: its metadata has http:/,
   ],
 ]
 

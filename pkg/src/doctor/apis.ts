@@ -15,8 +15,16 @@ export const checkApis = async (deployment: Deployment): Promise<void> => {
     const url = new URL(rule.url, origin + (deployment.worker ?? '/'))
     if (url.origin === origin)
       report.unused(`${id}.preflight`, `${url} is on the app's origin, so it needs no CORS`)
-    else await checkPreflight(deployment, id, url.href, rule)
-    await checkResponse(deployment, id, url, rule)
+    const failure = url.origin === origin ? undefined : await checkPreflight(deployment, id, url.href, rule)
+    const responds = await checkResponse(deployment, id, url, rule)
+    // Otherwise the line about the response says that no server responds.
+    if (failure !== undefined && responds)
+      report.fault(
+        `${id}.preflight`,
+        `the browser refuses calls to ${url}: nothing responds to OPTIONS, although calls get a response`,
+        `${failure} for a preflight`,
+        `let the API, and each firewall before it, respond to OPTIONS ${url} with 204, without authentication`,
+      )
   }
 }
 
@@ -46,8 +54,13 @@ const missingHeader = (reply: Reply, origin: string, { credentials }: ApiRule) =
 const isIn = (list: string[], name: string, { credentials }: ApiRule) =>
   list.includes(name.toLowerCase()) || (credentials !== 'include' && list.includes('*'))
 
-/** Checks the preflight of a call with a token. */
-const checkPreflight = async (deployment: Deployment, id: string, url: string, rule: ApiRule) => {
+/** Checks the preflight of a call with a token. Resolves with the reason if nothing responds. */
+const checkPreflight = async (
+  deployment: Deployment,
+  id: string,
+  url: string,
+  rule: ApiRule,
+): Promise<string | undefined> => {
   const { report, requests, config, origin } = deployment
   const { methods = ['GET', 'HEAD'] } = rule
   const names = ['Authorization', ...(config!.dpop ? ['DPoP'] : [])]
@@ -62,8 +75,7 @@ const checkPreflight = async (deployment: Deployment, id: string, url: string, r
       },
     })
   const reply = await ask(methods.find((method) => !SIMPLE.includes(method)) ?? methods[0]!)
-  // The line about the response says that no server responds.
-  if (reply.status === 0 && safeMethod(rule) !== undefined) return
+  if (reply.status === 0 && safeMethod(rule) !== undefined) return reply.failure
   const needed = missingHeader(reply, origin, rule)
   const isOk = reply.status >= 200 && reply.status < 300
   report.check(
@@ -75,7 +87,7 @@ const checkPreflight = async (deployment: Deployment, id: string, url: string, r
       ? `${needed.name}: ${needed.value}`
       : `let the API respond to OPTIONS ${url} with 204, without authentication`,
   )
-  if (!isOk || needed) return
+  if (!isOk || needed) return undefined
   const headers = listOf(reply, HEADERS)
   // `*` does not stand for Authorization (Fetch 3.3.5).
   const missing = names.filter(
@@ -110,10 +122,16 @@ const checkPreflight = async (deployment: Deployment, id: string, url: string, r
     seenHeader(reply, MAX_AGE) + (age === undefined ? ', which means 5 seconds' : ''),
     `${MAX_AGE}: 7200`,
   )
+  return undefined
 }
 
-/** Checks the response to a call without a token. */
-const checkResponse = async (deployment: Deployment, id: string, url: URL, rule: ApiRule) => {
+/** Checks the response to a call without a token. Resolves with true if there is one. */
+const checkResponse = async (
+  deployment: Deployment,
+  id: string,
+  url: URL,
+  rule: ApiRule,
+): Promise<boolean> => {
   const { report, requests, origin } = deployment
   const marker = `doctor-${crypto.randomUUID()}`
   const method = safeMethod(rule)
@@ -122,7 +140,7 @@ const checkResponse = async (deployment: Deployment, id: string, url: URL, rule:
       `${id}.response`,
       `${url} allows only methods that could change something, so no call was sent`,
     )
-    return
+    return false
   }
   const headers = {
     Origin: origin,
@@ -134,13 +152,13 @@ const checkResponse = async (deployment: Deployment, id: string, url: URL, rule:
   if (reply.status === 0) {
     const fix = `correct the rule's url, or let a server respond at ${url.origin}`
     report.fault(`${id}.response`, `no response from ${url}`, seenOf(reply), fix)
-    return
+    return false
   }
   if (reply.redirect !== undefined) {
     const to = reply.redirect
     const why = 'the vault follows no redirect of an API (redirect_blocked)'
     report.fault(`${id}.redirect`, why, seenOf(reply), option(deployment, 'url', to.replace(/[?#].*$/, '')))
-    return
+    return true
   }
   report.ok(`${id}.redirect`, 'the API does not redirect')
   checkCors(deployment, id, url, rule, reply)
@@ -168,6 +186,7 @@ const checkResponse = async (deployment: Deployment, id: string, url: URL, rule:
     `the value of the request header X-Request-Marker in the response of ${url}`,
     "turn the API's debug page or echo off",
   )
+  return true
 }
 
 /** Checks that the page's origin may read the response, and the headers that the vault needs. */

@@ -2,11 +2,17 @@
 import { cloudflareHeaders, netlifyHeaders, nextHeaders, nginxHeaders } from '../headers/index.js'
 import { type Deployment, isIsolated, namedWorkers } from './deployment.js'
 import { type HostName, UsageError } from './options.js'
+import { seenOf } from './requests.js'
 
 /** Returns the file of a host. Sources that the app's pages use today are kept. */
 export const hostFile = (deployment: Deployment, host: HostName): string => {
   const { origin, worker, metadata, config, policies } = deployment
   if (worker === undefined) {
+    const { page } = deployment
+    if (page.status !== 200)
+      throw new UsageError(
+        `--fix-headers needs the path of the worker's file (--worker PATH), since the page was not read: ${seenOf(page)}`,
+      )
     throw new UsageError(
       "--fix-headers needs the path of the worker's file, which the page does not show: --worker PATH",
     )

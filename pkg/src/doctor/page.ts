@@ -15,12 +15,14 @@ import {
   isAnywhere,
   isDynamic,
   parsePolicies,
+  type Policy,
   permits,
   permitsWorkers,
   sourcesOf,
   written,
 } from './policy.js'
 import { random } from './provider-client.js'
+import { slipsOf } from './slips.js'
 import type { SharedFix } from './report.js'
 import { firstWords, type Reply, isPrivateUrl, seenHeader, seenOf } from './requests.js'
 
@@ -67,6 +69,11 @@ const noPage = (page: Reply, url: URL): [why: string, fix: string] => {
     ]
   if (page.redirect !== undefined)
     return [why, `npx strongroom doctor '${page.redirect.replaceAll("'", '%27')}'`]
+  if (page.status === 401)
+    return [
+      `the address asks for a sign-in (${seenHeader(page, 'WWW-Authenticate')})`,
+      'look at an address without it, or let the server pass the doctor',
+    ]
   if (page.status === 403 || page.status === 429) {
     const guard = guardOf(page)
     const who = guard === undefined ? 'the server, or something in front of it,' : guard
@@ -129,6 +136,7 @@ const checkPolicy = (deployment: Deployment) => {
     return
   }
   report.ok('page.policy', 'the page has a policy')
+  if (hasSlips(deployment, 'page', policies)) return
   const correction = new Correction(policies)
   const line = (name: string) => correction.set(directive(wanted[policy], name))
   const check = (id: string, name: string, good: string, bad: string, isBad: boolean, fix = line(name)) =>
@@ -173,9 +181,46 @@ const checkPolicy = (deployment: Deployment) => {
     const isOpen = permits(policies, name, (sources) => sources.some(isAnywhere)) && !isFramed
     check(name, name, `${name} is limited`, `${name} is not limited: ${why}`, isOpen)
   }
+  const creates = (one: Policy) => !one.get('trusted-types')?.includes("'none'")
   if (policies.some((one) => one.has('require-trusted-types-for'))) {
+    if (deployment.needsWorker && !policies.every(creates)) {
+      report.fault(
+        'page.trusted-types',
+        "the page may create no policy of Trusted Types, so it cannot create the worker's URL",
+        written(policies, 'trusted-types'),
+        correction.set('trusted-types auth-worker'),
+      )
+      return
+    }
     report.ok('page.trusted-types', 'strings become code only by Trusted Types')
   } else report.unused('page.trusted-types', 'Trusted Types are not required')
+}
+
+/**
+ * Adds the lines about the writing of policies, and about the directive `sandbox`. Returns true if the other lines would be
+ * about something that nobody has meant.
+ */
+export const hasSlips = ({ report }: Deployment, group: 'page' | 'worker', policies: Policy[]): boolean => {
+  const { faults, meant } = slipsOf(policies)
+  report.check(
+    `${group}.syntax`,
+    'the policy is written as it is meant',
+    faults.length ? firstWords(faults.join(', ')) : undefined,
+    'browsers report none of these',
+    `Content-Security-Policy: ${meant}`,
+  )
+  const isOpaque = policies.some(
+    (one) => one.has('sandbox') && !one.get('sandbox')!.includes('allow-same-origin'),
+  )
+  if (isOpaque) {
+    report.fault(
+      `${group}.sandbox`,
+      'the directive sandbox takes the origin away, so the vault cannot start',
+      written(policies, 'sandbox'),
+      'no sandbox, or sandbox with allow-same-origin and allow-scripts',
+    )
+  }
+  return faults.length > 0
 }
 
 /** A nonce or a hash turns `'unsafe-inline'` off. */
@@ -241,6 +286,18 @@ const checkHeaders = (deployment: Deployment) => {
       'Cross-Origin-Opener-Policy: same-origin',
     )
   } else report.unused('page.isolated', 'the page is not cross-origin isolated')
+}
+
+/** Adds a line if a response other than the page's deletes the session: a callback page, or the worker's file. */
+export const checkOtherDeletion = ({ report }: Deployment, id: string, what: string, reply: Reply): void => {
+  const name = 'Clear-Site-Data'
+  if (!/"(storage|executionContexts|\*)"/.test(reply.header(name) ?? '')) return
+  report.fault(
+    id,
+    `each request for ${what} deletes the session`,
+    seenHeader(reply, name),
+    `no ${name} with ${what}: send it with the response to a logout only`,
+  )
 }
 
 /** Checks that no visit of the page deletes the session. */
@@ -315,21 +372,27 @@ export const checkNoSniff = ({ report }: Deployment, id: string, reply: Reply) =
 
 /** Checks that no file can be registered as a service worker, which would see the vault's requests. */
 export const checkServiceWorker = async (deployment: Deployment) => {
-  const { report, requests, policies, origin, worker } = deployment
+  const { report, requests, policies, origin, page, worker } = deployment
   const id = 'page.service-worker'
   if (!deployment.needsWorker) {
     report.unused(id, 'no worker has tokens that a service worker could see')
     return
   }
-  const path = worker ?? namedWorkers(deployment)[0] ?? '/'
+  const [script] = scriptsOf(page).filter((url) => new URL(url).origin === origin)
+  const named = worker ?? namedWorkers(deployment)[0] ?? '/'
   const headers = {
     'Service-Worker': 'script',
     'Sec-Fetch-Dest': 'serviceworker',
     'Sec-Fetch-Mode': 'same-origin',
   }
-  const reply = await requests.send(origin + path, { headers, readsBody: false })
+  const send = (path: string) => requests.send(origin + path, { headers, readsBody: false })
+  // A rule of the server may be about one path only.
+  const paths = [...new Set([named, ...(script ? [new URL(script).pathname] : [])])]
+  const replies = await Promise.all(paths.map(async (path) => ({ path, reply: await send(path) })))
+  const { path, reply } = replies.find(({ reply }) => reply.status < 400) ?? replies[0]!
   if (reply.status >= 400) {
-    report.ok(id, `the server refuses the registration of service workers (${reply.status})`)
+    const refused = paths.join(' and ')
+    report.ok(id, `the server refuses the registration of ${refused} as a service worker (${reply.status})`)
   } else if (!permitsWorkers(policies, admitsAll(origin))) {
     report.ok(id, `${written(policies, 'worker-src')}: no other file can be registered as a service worker`)
   } else {
@@ -362,6 +425,7 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
     `let the server send the app's page for ${url.pathname}, with status 200 and without a redirect`,
   )
   if (!isPage) return
+  checkOtherDeletion(deployment, 'page.callback-data', url.pathname, reply)
   if (!config.callbackPage && !own) {
     report.unused('page.callback-headers', 'there is no separate callback page')
     return

@@ -40,8 +40,13 @@ export const metaPolicies = (html: string): Policy[] =>
 export class Correction {
   readonly #directives: Policy
 
-  constructor([policy]: Policy[]) {
+  readonly #note: string
+
+  constructor([policy, ...others]: Policy[]) {
     this.#directives = new Map(policy)
+    this.#note = others.length
+      ? ` (as the only policy: the page has ${others.length + 1}, in headers or in <meta>, and browsers enforce all of them)`
+      : ''
   }
 
   /** Returns the fix that sets a directive, such as `worker-src https://app.example.com/auth.worker.js`. */
@@ -50,7 +55,7 @@ export class Correction {
       note: () => {
         const [name = '', ...sources] = directive.split(' ')
         this.#directives.set(name, sources)
-        return () => `Content-Security-Policy: ${this.#written()}`
+        return () => `Content-Security-Policy: ${this.#written()}${this.#note}`
       },
     }
   }
@@ -88,10 +93,12 @@ export const permitsWorkers = (policies: Policy[], test: (sources: string[]) => 
 
 /** Returns a directive as it is written in the policies, for a report. */
 export const written = (policies: Policy[], name: string): string => {
-  for (const one of [name, ...(FALLBACK[name] ?? [])]) {
-    const found = policies.find((policy) => policy.has(one))
-    if (found) return [one, ...found.get(one)!].join(' ')
-  }
+  const lines = policies.flatMap((policy) => {
+    const found = [name, ...(FALLBACK[name] ?? [])].find((one) => policy.has(one))
+    return found === undefined ? [] : [[found, ...policy.get(found)!].join(' ')]
+  })
+  // Browsers enforce all policies, so any of them may be the one that forbids something.
+  if (lines.length) return [...new Set(lines)].join(', and in another policy: ')
   return policies.length ? `no ${name}` : 'no policy'
 }
 

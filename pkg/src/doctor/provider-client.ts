@@ -154,6 +154,10 @@ export const reportClient = (deployment: Deployment, id: string, reply: Reply, r
       )
       return
     }
+    if (reply.failure !== undefined) {
+      report.unseen(id, `the authorization endpoint does not respond: ${reply.failure}`)
+      return
+    }
     const shown =
       reply.status === 200
         ? 'the provider shows a page in spite of prompt=none, which proves nothing'
@@ -192,7 +196,8 @@ export const reportClient = (deployment: Deployment, id: string, reply: Reply, r
       ? undefined
       : 'the authorization response does not name the configured issuer, so each login fails',
     `iss=${iss}`,
-    option(deployment, 'issuer', iss),
+    // The metadata has the configured issuer, so no value of the option would be right.
+    `let the provider use one issuer: its metadata has ${issuer}`,
   )
 }
 

@@ -63,6 +63,10 @@ export const checkTokenEndpoint = async (
   const isBound = config!.dpop === true && name === 'token'
   const headers = { Origin: origin, 'Access-Control-Request-Method': 'POST', ...(isBound && DPOP) }
   const reply = await requests.send(url, { method: 'OPTIONS', headers })
+  if (isBound && reply.failure !== undefined) {
+    report.unseen(id, `the ${name} endpoint does not respond to a preflight: ${reply.failure}`)
+    return
+  }
   const value = reply.header(ORIGIN)
   const allowed = listOf(reply, HEADERS)
   const fix = `${ORIGIN}: ${origin} (at the provider: add the app's origin to the client's allowed origins)`
@@ -136,6 +140,19 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
     redirect_uri: new URL(config!.redirectUri, origin).href,
   }
   const reply = await requests.send(url, { method: 'POST', headers: CORS(origin), form })
+  if (reply.failure !== undefined) {
+    report.unseen('provider.cors-token-errors', `the token endpoint does not respond: ${reply.failure}`)
+    return
+  }
+  if (reply.redirect !== undefined) {
+    report.fault(
+      'provider.token',
+      'the token endpoint redirects, and the core follows no redirect of a request with a code or token',
+      seenOf(reply),
+      `let the metadata name ${reply.redirect}`,
+    )
+    return
+  }
   const value = reply.header(ORIGIN)
   report.check(
     'provider.cors-token-errors',

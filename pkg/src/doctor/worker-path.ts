@@ -8,6 +8,9 @@ const MAX_FILES = 10
 /** Matches the place where a script creates a worker, with the address that bundlers write there. */
 const CREATION = /\bnew\s+(?:Shared)?Worker\(.{0,60}?(["'`])([^"'`\s]+\.m?js)\1/gs
 
+/** Matches the address of a file with this word in its name, for scripts that keep the address in a variable. */
+const NAME = /(["'`])([^"'`\s]*worker[^"'`\s]*\.m?js)\1/gi
+
 /** Looks in the page's scripts for the worker with the vault, whose file names the package. */
 export const findWorker = async (deployment: Deployment): Promise<void> => {
   const { requests, page, origin } = deployment
@@ -17,7 +20,7 @@ export const findWorker = async (deployment: Deployment): Promise<void> => {
   for (const script of own.slice(0, MAX_FILES)) {
     const { status, body } = await requests.send(script)
     if (status !== 200) continue
-    for (const [, , address] of body.matchAll(CREATION)) {
+    for (const [, , address] of [...body.matchAll(CREATION), ...body.matchAll(NAME)]) {
       if (!URL.canParse(address!, script)) continue
       const url = new URL(address!, script)
       if (url.origin !== origin || seen.has(url.pathname)) continue

@@ -8,7 +8,7 @@ import {
   noCache,
   policiesOf,
 } from './deployment.js'
-import { checkNoSniff } from './page.js'
+import { checkNoSniff, checkOtherDeletion, hasSlips } from './page.js'
 import { admits, Correction, isAnywhere, permits, type Policy, sourcesOf, written } from './policy.js'
 import type { Report } from './report.js'
 import { isPrivateUrl, type Reply, seenHeader, seenOf } from './requests.js'
@@ -33,15 +33,20 @@ export const checkWorker = async (deployment: Deployment): Promise<void> => {
   if (file.status !== 200 || !isScript) {
     report.fault(
       'worker.file',
-      "the worker's file is not a script",
+      file.failure === undefined
+        ? "the worker's file is not a script"
+        : "the server does not respond with the worker's file",
       `${seenOf(file)} for ${worker}`,
-      file.status === 200 && !/html/.test(type)
-        ? 'Content-Type: text/javascript; charset=utf-8'
-        : `let the server send the worker's file for ${worker}, not a page: npx strongroom doctor … --worker PATH names another file`,
+      file.failure !== undefined
+        ? "look at the server's log"
+        : file.status === 200 && !/html/.test(type)
+          ? 'Content-Type: text/javascript; charset=utf-8'
+          : `let the server send the worker's file for ${worker}, not a page, or correct worker-src, if the page starts another file (--worker PATH)`,
     )
     return
   }
   report.ok('worker.file', `${worker} is a script`)
+  checkOtherDeletion(deployment, 'worker.data', worker, file)
   checkPolicy(deployment, policiesOf(file))
   checkCache(deployment)
   checkNoSniff(deployment, 'worker.nosniff', file)
@@ -88,6 +93,7 @@ const checkPolicy = (deployment: Deployment, policies: Policy[]) => {
     return
   }
   report.ok('worker.policy', "the worker's file has a policy of its own")
+  if (hasSlips(deployment, 'worker', policies)) return
   const correction = new Correction(policies)
   const script = correction.set(directive(wanted[name], 'script-src'))
   report.check(
@@ -141,6 +147,13 @@ const checkConnections = (
           (sources) => admits(sources, `${one}/`, origin) || admitsBelow(sources, one, origin),
         ),
     )
+  // A source with a path permits nothing but this path, and what is below it only if it ends with a slash.
+  const permitted = (url: string) =>
+    permits(policies, 'connect-src', (sources) => admits(sources, url, origin))
+  for (const url of addressesOf(deployment)) {
+    const isKnown = blocked.some((one) => url.startsWith(`${one}/`))
+    if (!isKnown && !permitted(url)) blocked.push(url)
+  }
   if (blocked.length) {
     const why = `the policy blocks the worker's requests to ${blocked.join(' and ')}`
     report.fault('worker.connect-src', why, seen, fix)
@@ -159,6 +172,16 @@ const checkConnections = (
     seen,
     fix,
   )
+}
+
+/** Returns addresses that the worker requests: one of each rule, and the provider's endpoints. */
+const addressesOf = ({ config, metadata, origin, worker = '/' }: Deployment): string[] => {
+  const rules = config!.apis.flatMap(({ url, exact }) =>
+    url.includes('*') ? [] : [new URL(url, origin + worker).href + (exact ? '' : 'doctor')],
+  )
+  const { token_endpoint, jwks_uri, revocation_endpoint } = metadata ?? {}
+  const endpoints = [token_endpoint, config!.identity ? undefined : jwks_uri, revocation_endpoint]
+  return [...rules, ...endpoints.filter((url) => url !== undefined)]
 }
 
 /** Returns true if a source admits a path of this origin. */
@@ -192,6 +215,10 @@ export const moduleUrl = (script: string, base: string): string | undefined => {
   return found && URL.canParse(found[1]!, base) ? new URL(found[1]!, base).href : undefined
 }
 
+/** The first bytes of each WebAssembly module. */
+const MAGIC = '\0asm'
+
+/** Checks the module. */
 const checkModule = async ({ report, requests, workerFile, page, origin, worker = '' }: Deployment) => {
   const url = moduleUrl(workerFile!.body, origin + worker)
   if (url === undefined) {
@@ -202,12 +229,20 @@ const checkModule = async ({ report, requests, workerFile, page, origin, worker 
     return
   }
   const { pathname } = new URL(url)
-  const headers = { 'Accept-Encoding': 'br, gzip' }
-  const file = await requests.send(url, { headers, readsBody: false })
+  const file = await requests.send(url)
   const type = file.header('content-type') ?? ''
   if (file.status !== 200 || /html/.test(type)) {
     const fix = `let the server send strongroom_bg.wasm for ${pathname}`
     report.fault('worker.module', 'the WebAssembly module is missing', `${seenOf(file)} for ${pathname}`, fix)
+    return
+  }
+  if (!file.body.startsWith(MAGIC)) {
+    report.fault(
+      'worker.module',
+      `what the server sends for ${pathname} is not a WebAssembly module`,
+      `${file.body.length ? `it begins with ${JSON.stringify(file.body.slice(0, 8))}` : 'an empty file'}, not with ${JSON.stringify(MAGIC)}`,
+      'let the server send the bytes of the file unchanged: not as text or base64, not a pointer of Git LFS, and compressed only with Content-Encoding',
+    )
     return
   }
   report.check(
@@ -219,7 +254,10 @@ const checkModule = async ({ report, requests, workerFile, page, origin, worker 
     seenHeader(file, 'Content-Type'),
     'Content-Type: application/wasm (in mime.types of nginx: application/wasm wasm;)',
   )
-  checkCompression(report, file)
+  if (!isPrivateUrl(new URL(url))) {
+    const headers = { 'Accept-Encoding': 'br, gzip' }
+    checkCompression(report, await requests.send(url, { headers, readsBody: false }))
+  }
   const cache = file.header('cache-control') ?? ''
   const isHinted = `${page.header('link') ?? ''}${page.body}`.includes(pathname)
   const isKept = isHinted ? /max-age=[1-9]/i.test(cache) : !/no-store/i.test(cache)
@@ -236,9 +274,8 @@ const checkModule = async ({ report, requests, workerFile, page, origin, worker 
   )
 }
 
-/** Checks that the module is sent compressed. A server on the developer's own machine need not do this. */
+/** Checks that the module is sent compressed. */
 export const checkCompression = (report: Report, file: Reply): void => {
-  if (isPrivateUrl(new URL(file.url))) return
   report.check(
     'worker.compression',
     'the module is compressed',
