@@ -1,4 +1,4 @@
-// Checks that the files, functions and tests that ARCHITECTURE.md names exist, and the places in CONTRIBUTING.md.
+// Checks that the files, functions and tests that ARCHITECTURE.md names exist, and the places in docs/recipes.md.
 import assert from 'node:assert/strict'
 import { access, readFile } from 'node:fs/promises'
 import { test } from 'node:test'
@@ -85,7 +85,7 @@ const lost = async (text) => {
 }
 
 test('every place that a recipe names exists', async () => {
-  const [, recipes] = (await read('CONTRIBUTING.md')).split('\n## Recipes')
+  const recipes = await read('docs/recipes.md')
   assert.ok(quoted(recipes).length > 60)
   assert.deepEqual(await lost(recipes), [])
 })
