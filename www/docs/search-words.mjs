@@ -70,6 +70,10 @@ const WORDS = {
     'hosting, production, go live, publish, static hosting, GitHub Pages, Apache, Caddy, Azure Static Web Apps, Firebase Hosting',
   'docs/deployment.md#netlify':
     'netlify.toml, Netlify headers, Netlify policy, policy on Netlify, edge functions',
+  'docs/edge-deploy.md#beside-express-or-fastify': 'Express, Fastify, Koa, NestJS, express middleware',
+  'docs/faq.md#why-does-it-fail-for-some-users-only':
+    'ad blocker, adblock, block all cookies, third-party cookies, privacy extension, uBlock, Brave, mixed content, captive portal',
+  'docs/frameworks.md#svelte': 'SvelteKit static, adapter-static',
   'docs/deployment.md#vercel': 'vercel.json, middleware',
   'docs/deployment.md#s3-with-cloudfront': 'AWS, Amazon, Lambda@Edge, S3 bucket',
   'docs/deployment.md#nginx': 'nginx.conf, Docker, reverse proxy',
