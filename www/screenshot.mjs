@@ -1,9 +1,9 @@
 /**
- * Creates the pictures of the demo: docs/demo.png (wide) and docs/demo-narrow.png. Run `cargo xtask build` first; then
- * `node www/screenshot.mjs`.
+ * Creates the pictures of the demo. Run `cargo xtask build` first; then `node www/screenshot.mjs`, which writes
+ * docs/proof.png and docs/proof-dark.png: two apps, and what one search finds in each.
  *
- * `node www/screenshot.mjs some/folder` writes the pictures to this folder instead, each with a light and a dark color
- * scheme. With `--edge`, the pictures show the demo with the token handler.
+ * `node www/screenshot.mjs some/folder` writes pictures of the whole demo to this folder instead, wide and narrow, light
+ * and dark. With `--edge`, they show the demo with the token handler.
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -17,34 +17,35 @@ const SIZES = [
     name: 'demo',
     viewport: { width: 1440, height: 900 },
     deviceScaleFactor: 1,
-    downTo: 'strongroom-inspector',
   },
   {
     name: 'demo-narrow',
     viewport: { width: 390, height: 844 },
     deviceScaleFactor: 2,
-    downTo: 'strongroom-inspector .searching',
   },
 ]
 
 const edge = process.argv.includes('--edge')
 const [folder] = process.argv.slice(2).filter((argument) => argument !== '--edge')
 if (edge && !folder) throw new Error('name a folder: the pictures in docs are of the demo with a vault')
-const target = folder ?? fileURLToPath(new URL('../docs/', import.meta.url))
+const docs = fileURLToPath(new URL('../docs/', import.meta.url))
 const demo = await startDemo({ edge })
 const browser = await launchBrowser()
 
 try {
-  await mkdir(target, { recursive: true })
-  for (const size of SIZES) {
-    for (const colorScheme of folder ? ['light', 'dark'] : ['light']) await picture(size, colorScheme)
+  if (!folder) {
+    await proof('light', 'proof.png')
+    await proof('dark', 'proof-dark.png')
+  } else {
+    await mkdir(folder, { recursive: true })
+    for (const size of SIZES) for (const colorScheme of ['light', 'dark']) await picture(size, colorScheme)
   }
 } finally {
   await browser.close()
   await demo.close()
 }
 
-async function picture({ name, downTo, ...size }, colorScheme) {
+async function picture({ name, ...size }, colorScheme) {
   const context = await browser.newContext({ ...size, colorScheme, locale: 'en' })
   const page = await openDemo(context, demo)
   await signIn(page)
@@ -63,19 +64,51 @@ async function picture({ name, downTo, ...size }, colorScheme) {
     document.activeElement.blur()
     scrollTo(0, 0)
   })
-  const path = join(target, folder ? `${name}-${colorScheme}.png` : `${name}.png`)
-  const { y, height } = await page.locator(downTo).boundingBox()
-  const clip = {
-    x: 0,
-    y: 0,
-    width: size.viewport.width,
-    height: Math.max(y + height + 24, size.viewport.height),
-  }
+  const path = join(folder, `${name}-${colorScheme}.png`)
   // The browser does not draw a frame outside the viewport.
   const whole = await page.evaluate(() => document.documentElement.scrollHeight)
-  await page.setViewportSize({ width: clip.width, height: whole })
+  await page.setViewportSize({ width: size.viewport.width, height: whole })
   await comparison.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => resolve())))
-  await page.screenshot({ path, fullPage: true, clip: folder ? undefined : clip, animations: 'disabled' })
+  await page.screenshot({ path, fullPage: true, animations: 'disabled' })
   console.log(path)
+  await context.close()
+}
+
+/** Signs in to both apps, searches both, and draws the two results below each other. */
+async function proof(colorScheme, name) {
+  const viewport = { width: 720, height: 900 }
+  const context = await browser.newContext({ viewport, deviceScaleFactor: 2, colorScheme, locale: 'en' })
+  const page = await openDemo(context, demo)
+  await signIn(page)
+  const comparison = await signInAtComparison(page)
+  await search(page, { planted: false })
+  await comparison.waitForSelector('.verdict')
+  // The browser does not draw a frame outside the viewport.
+  const height = await page.evaluate(() => document.documentElement.scrollHeight)
+  await page.setViewportSize({ ...viewport, height })
+  await comparison.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => resolve())))
+  // The frame tells the page its height, which moves what is below.
+  let [before, now] = ['', 'unknown']
+  while (before !== now) {
+    before = now
+    await page.waitForTimeout(500)
+    now = JSON.stringify(await page.locator('#comparison').boundingBox())
+  }
+  const parts = {
+    'With strongroom': await page.locator('strongroom-inspector .searching').screenshot(),
+    'The same app, with its token in localStorage': await page.locator('#comparison').screenshot(),
+  }
+  const sheet = await context.newPage()
+  const [paper, ink] = colorScheme === 'dark' ? ['#0f1412', '#e8ede9'] : ['#f3f0e8', '#1a201d']
+  const figures = Object.entries(parts).map(
+    ([title, png]) => `<p>${title}</p><img src="data:image/png;base64,${png.toString('base64')}">`,
+  )
+  await sheet.setContent(`<!doctype html><style>
+    body { margin: 0; padding: 4px 24px 24px; background: ${paper}; color: ${ink}; font: 600 19px system-ui; }
+    p { margin: 18px 2px 8px }
+    img { display: block; width: 100%; border-radius: 12px }
+  </style>${figures.join('')}`)
+  await sheet.locator('body').screenshot({ path: join(docs, name) })
+  console.log(join(docs, name))
   await context.close()
 }

@@ -99,10 +99,27 @@ for (const width of [390, 1440]) {
   })
 }
 
-test('the front page fits into one screen', async (t) => {
+test('the first screen says what it is, for whom, and what to click', async (t) => {
   const { page } = await open(t, '/', { viewport: { width: 1440, height: 900 } })
-  const last = await page.locator('.front-choices').boundingBox()
-  assert.ok(last.y + last.height <= 900)
+  for (const place of ['.front-buttons', '.front-facts', '.front-proof']) {
+    const { y, height } = await page.locator(place).boundingBox()
+    assert.ok(height > 0 && y + height <= 900, `${place}: ${y + height}`)
+  }
+  const choices = await page.locator('.front-buttons a').evaluateAll((all) => all.map((a) => a.pathname))
+  assert.deepEqual(choices, ['/start', '/demo/'])
+})
+
+test('each framework has a tab with code, whose lines have no break', async (t) => {
+  const { page } = await open(t, '/', { viewport: { width: 1440, height: 900 } })
+  const tabs = page.locator('.front-page .vp-code-group .tabs label')
+  assert.ok((await tabs.count()) >= 7)
+  for (const label of await tabs.all()) {
+    await label.click()
+    const block = page.locator('.front-page .vp-code-group .blocks > .active')
+    assert.equal(await block.count(), 1)
+    const [inner, outer] = await block.locator('pre').evaluate((pre) => [pre.scrollWidth, pre.clientWidth])
+    assert.ok(inner <= outer, `${await label.textContent()}: ${inner} of ${outer}`)
+  }
 })
 
 test('code and pages can be copied', async (t) => {

@@ -2,6 +2,7 @@
  * The front page. What it says about strongroom comes from the README, so that each fact is written once. Only the
  * choice at its end is written here.
  */
+import prettier from 'prettier'
 import { read } from './pages.mjs'
 
 /** Returns the first match in the README, or throws. */
@@ -17,6 +18,35 @@ const sentences = (text, count) =>
     .split(/(?<=[.:])\s+(?=[A-Z[])/)
     .slice(0, count)
     .join(' ')
+
+/** The tabs of code besides the two files that all frameworks share: the section of docs/frameworks.md, and a part of its block. */
+const FRAMEWORKS = [
+  ['Vue', '## Vue', '<!-- SignIn.vue -->'],
+  ['Svelte', '## Svelte', '{#if $auth.session}'],
+  ['Solid', '## Solid', 'strongroom/solid'],
+  ['Angular', '## Angular', 'provideAuth'],
+]
+
+/** The longest line of code, in characters. It fits into the page without a break. */
+const WIDTH = 96
+
+/** Resolves with a block of code whose lines fit, with its label. */
+async function tab(label, language, code) {
+  const parser = { ts: 'typescript', tsx: 'typescript', vue: 'vue' }[language]
+  const options = { parser, printWidth: WIDTH, semi: false, singleQuote: true }
+  const text = parser ? await prettier.format(code, options) : code
+  return `\`\`\`${language} [${label}]\n${text.trim()}\n\`\`\``
+}
+
+/** Returns the block of code of a document's section that has this text: its language and its code. */
+function blockOf(document, heading, text) {
+  const [, section = ''] = document.split(`\n${heading}\n`)
+  const blocks = [...section.split(/\n## /)[0].matchAll(/^```(\w+)\n(.*?)^```/gms)]
+  const found = blocks.find(([, , code]) => code.includes(text))
+  if (!found)
+    throw new Error(`docs/frameworks.md has no code with ${text} in ${heading}: see www/docs/front.mjs`)
+  return found
+}
 
 /** Returns text in which no link is left. */
 const unlinked = (text) => text.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
@@ -45,11 +75,11 @@ const CHOICES = [
 
 /** Resolves with the Markdown of the front page. Its links are relative to the repository's root. */
 export async function front() {
-  const readme = await read('README.md')
+  const [readme, frameworks] = [await read('README.md'), await read('docs/frameworks.md')]
   const [, claim, about] = /^\*\*(.+?)\*\* (.+)$/m.exec(readme) ?? []
   if (!claim) throw new Error('README.md does not begin with its claim in bold')
   const use = part(readme, /^## Use it\n(.*?)^## /ms, 'section "Use it"')
-  const files = [...use.matchAll(/^```tsx?\n\/\/ src\/.*?^```/gms)].slice(0, 3)
+  const files = [...use.matchAll(/^```(tsx?)\n(\/\/ src\/(\S+):.*?)^```/gms)].slice(0, 3)
   if (files.length !== 3) throw new Error('the section "Use it" of README.md does not begin with three files')
   const cost = part(
     readme,
@@ -57,8 +87,18 @@ export async function front() {
     'cost',
   )
   const [page, worker] = [...cost.matchAll(/[\d.]+ KB/g)].map(([size]) => size)
-  const protects = part(readme, /^## What it protects\n+(.+)$/m, 'section "What it protects"')
-  const [keeps, lets] = sentences(unlinked(protects), 2).split(/(?<=\.) (?=[A-Z])/)
+  const whom = (name) =>
+    unlinked(sentences(part(readme, new RegExp(`^- \\*\\*${name}\\*\\*:? (.+)$`, 'm'), name), 1))
+  const picture = part(readme, /^!\[(.+)\]\(docs\/proof\.png\)$/m, 'picture')
+  const tabs = [
+    ...files.map(([, language, code, name]) =>
+      tab(name === 'main.tsx' ? 'React: main.tsx' : name, language, code),
+    ),
+    ...FRAMEWORKS.map(([label, heading, text]) => {
+      const [, language, code] = blockOf(frameworks, heading, text)
+      return tab(label, language, code)
+    }),
+  ]
   const choices = CHOICES.map(([title, text, target]) => `- [${title}](${target})\n\n  ${text}`)
   return `---
 layout: page
@@ -74,24 +114,49 @@ description: ${JSON.stringify(`${claim} ${unlinked(sentences(about, 1))}`)}
 
 # ${claim}
 
-${unlinked(about)}
+${unlinked(sentences(about, 3))}
+
+<div class="front-buttons">
+
+[Get started](README.md#use-it) [Try the demo](/demo/)
+
+</div>
+
+\`\`\`sh
+npm i strongroom
+\`\`\`
 
 <div class="front-facts">
 
-- **${page}** in the page, and ${worker} in the worker, after brotli.
-- **Protected**: ${lowered(keeps)}
-- **Not protected**: ${lowered(lets)} [More](docs/protection.md)
+- **For** ${whom('For')}
+- **Not for** ${whom('Not for')} [More](docs/comparison.md#when-not-to-use-it)
+- **Costs** ${page} in the page, and ${worker} in the worker, after brotli. [Measurements](docs/performance.md)
+- **Status**: ${whom('Status')} [What is protected, and what is not](docs/protection.md)
 
 </div>
 </div>
-<div class="front-code">
+<div class="front-proof">
+<div class="only-light">
 
-${files.join('\n\n')}
+![${picture}](docs/proof.png)
 
-A guarded React app needs no more. [Go on](README.md#use-it), [see the demo](/demo/), or [try a configuration](/playground/).
+</div>
+<div class="only-dark">
+
+![${picture}](docs/proof-dark.png)
 
 </div>
 </div>
+</div>
+
+## A guarded app is three files
+
+::: code-group
+
+${(await Promise.all(tabs)).join('\n\n')}
+
+:::
+
 <div class="front-choices">
 
 ${choices.join('\n')}
@@ -100,5 +165,3 @@ ${choices.join('\n')}
 </main>
 `
 }
-
-const lowered = (text) => text.charAt(0).toLowerCase() + text.slice(1)

@@ -44,7 +44,7 @@ export async function searchPage(host: HTMLElement): Promise<SearchReport> {
   const start = performance.now()
   const recording = findRecording()
   const scope = readScope()
-  const known = new Map([...finishedLogins(scope.windows), ...publicValues(recording)])
+  const known = new Map([...publicValues(recording), ...finishedLogins(scope.windows)])
   const search = new Search(known, scope.windows)
   const notSearched = [...scope.unreachable]
   const globals = await search.objects(scope)
