@@ -316,6 +316,13 @@ test('state does not change if close() precedes the connection', async () => {
   )
 })
 
+/** Lets the time pass in which a browser may report why it forbids a worker. */
+const waitForReport = async () => {
+  await settled()
+  mock.timers.tick(300)
+  await settled()
+}
+
 /** As browsers do in a sandboxed frame. */
 const forbidden = () => {
   throw new DOMException('Failed to construct.', 'SecurityError')
@@ -323,7 +330,9 @@ const forbidden = () => {
 
 test('worker that the browser forbids is worker_failed, and no error of the platform', async () => {
   const auth = create({ shared: forbidden })
-  assert.equal(await codeOf(auth.connect()), 'worker_failed')
+  const code = codeOf(auth.connect())
+  await waitForReport()
+  assert.equal(await code, 'worker_failed')
   assert.match(auth.state.error.message, /does not create the worker.*Failed to construct\. [A-Z]/s)
 })
 
@@ -334,6 +343,7 @@ test('worker that the browser forbids later is worker_failed, too', async () => 
   await auth.connect()
   first.fail('vault_crashed')
   await settled()
+  await waitForReport()
   assert.equal(auth.state.status, 'failed')
   assert.equal(auth.state.error.code, 'worker_failed')
 })

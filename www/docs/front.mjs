@@ -157,6 +157,8 @@ ${(await Promise.all(tabs)).join('\n\n')}
 
 :::
 
+[Try a configuration](/playground/) with the real core: it prints the worker's file, and the headers for your host.
+
 <div class="front-choices">
 
 ${choices.join('\n')}

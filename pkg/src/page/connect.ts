@@ -105,8 +105,9 @@ export const connect = async (
       watchRefusals()
       try {
         return await worker()
-      } catch (error) {
-        // WebKit throws, and tells what its error does not in the event.
+      } catch (error: any) {
+        if (error?.name !== 'SecurityError') return rejectTyped(error, NOT_CREATED)
+        // WebKit throws this error if the page's policy forbids the worker, and only an event says so.
         const why = await import('./connection/worker-failure.js')
           .then(({ explainRefusal }) => explainRefusal(worker, refusals))
           .catch(() => '')
