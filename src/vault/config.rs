@@ -618,9 +618,9 @@ mod tests {
             "scope":"openid","apis":[]}"#;
         let error = Config::parse(config, "http://127.0.0.1:4400/worker.js").unwrap_err();
         assert!(
-            error.message().contains(
-                "open the app at the address in this option (an app in a shell can set customLogin"
-            ),
+            error
+                .message()
+                .contains("the app was opened at http://127.0.0.1:4400, which is another origin"),
             "{error}"
         );
     }

@@ -126,6 +126,8 @@ ${unlinked(sentences(about, 3))}
 npm i strongroom
 \`\`\`
 
+<p class="front-note">Before the first release: build the package in a clone, as the repository’s README says.</p>
+
 <div class="front-facts">
 
 - **For** ${whom('For')}
@@ -149,7 +151,7 @@ npm i strongroom
 </div>
 </div>
 
-## A guarded app is three files
+## An app behind a login is three files
 
 ::: code-group
 

@@ -125,7 +125,7 @@ codes! {
     /// A warning: the provider granted fewer scopes than the login requested, so APIs may refuse calls. Appears once on the
     /// page's console, or in the token handler's log. There is no warning about `openid`, `profile`, `email`, `address`,
     /// `phone` and `offline_access`, which providers rename or leave out.
-    ScopeReduced = "scope_reduced", "Separate scopes by spaces, check their names, and allow them for this client and user at the provider.";
+    ScopeReduced = "scope_reduced", "The user is signed in. Separate scopes by spaces, check their names, and allow them for this client and user at the provider.";
     /// The provider did not ask the user to sign in again, although the login requested it with `maxAge`: by the provider's
     /// own clock, the user signed in longer ago than the login allows. The device's clock is not the reason. Also a
     /// warning: a login with `prompt: 'login'` or `maxAge` brought the `auth_time` of the previous session. If `claims`

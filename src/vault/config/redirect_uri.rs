@@ -38,10 +38,16 @@ impl RedirectUri {
         let is_elsewhere = !url.is_same_origin(&base);
         if is_elsewhere && !is_custom {
             let is_local = url::is_loopback_http(url.href()) && url::is_loopback_http(base.href());
-            let why = if is_local {
+            let opened = [
+                msg!("the app was opened at "),
+                url::origin(base.href()),
                 msg!(
-                    "the app was opened at another address of this device, such as 127.0.0.1 or another port, and browsers treat each as an origin of its own: open the app at the address in this option (an app in a shell can set customLogin: true)"
-                )
+                    ", which is another origin for browsers: open it at the address in this option, or change the option (an app in Electron, Tauri or Capacitor can set customLogin: true)"
+                ),
+            ]
+            .concat();
+            let why = if is_local {
+                opened.as_str()
             } else {
                 msg!(
                     "it must be on the origin that serves the worker file, or the response goes to a page that cannot reach the vault (an app in a shell can set customLogin: true)"

@@ -217,7 +217,10 @@ const look = async (
     return { fault, note: ` (the console's lines about ${names} come from the search for this reason)` }
   const name = withoutQuery(worker.url)
   const why = `${name} does not run, and the page's policy (${names}) lets the page read nothing about it`
-  return { fault: `${why}: open the file's address in a tab`, note: '' }
+  return {
+    fault: `${why}: open the file's address in a tab. If it shows JavaScript, look for a syntax error; if not, correct the server`,
+    note: '',
+  }
 }
 
 /**

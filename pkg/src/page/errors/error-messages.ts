@@ -60,7 +60,7 @@ const BY_KEY: Record<string, string> = {
   [NO_CALLBACK]:
     'strongroom: the address contains the response to a login (state, and code or error), and handleCallback() was not called. Call it once when the page of redirectUri starts.',
   get [EXPOSED]() {
-    return `strongroom: the server sends a page of the app at ${location.pathname}, although callbackPage: true says that the callback page is there. Any script of this page can read the response of a login. Let the server send the callback page, which calls finishLogin(): docs/callback-page.md`
+    return `strongroom: the server sends a page of the app at ${location.pathname}, although callbackPage: true says that the callback page is there. Often a fallback to index.html does this. Any script of this page can read the code of a login. Let the server send the callback page, which calls finishLogin(): docs/callback-page.md`
   },
   [NO_RESPONSE]:
     "no response could be read: the API cannot be reached, or its CORS headers do not allow this origin and the Authorization header, or connect-src in the policy of the worker's file does not list ",
