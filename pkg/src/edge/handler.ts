@@ -36,8 +36,8 @@ export interface TokenHandler {
   ready(env?: unknown): Promise<void>
 }
 
-/** The session as pages get it from `GET <base>/session`. */
-export type EdgeSession = Omit<Session<unknown>, 'kept' | 'needs'>
+/** The session as pages get it from `GET <base>/session`. Its claims are those that the app declares: docs/frameworks.md#types. */
+export type EdgeSession = Omit<Session, 'kept' | 'needs'>
 
 /** Loads the core's module in the platform's way. */
 export type Load = () => WebAssembly.Module | Promise<WebAssembly.Module>
