@@ -1,7 +1,7 @@
 /** The lines about the rules of `apis`. */
 import type { ApiRule } from '../worker/config.js'
 import { type Deployment, option } from './deployment.js'
-import { completed, listOf, type Reply, seenHeader, seenOf } from './requests.js'
+import { completed, listOf, type Reply, crossOrigin, seenHeader, seenOf } from './requests.js'
 
 /** Methods that need no permission by a preflight. */
 const SIMPLE = ['GET', 'HEAD', 'POST']
@@ -13,9 +13,10 @@ export const checkApis = async (deployment: Deployment): Promise<void> => {
   for (const [i, rule] of config.apis.entries()) {
     const id = `api.${i}`
     const url = new URL(rule.url, origin + (deployment.worker ?? '/'))
+    let failure: string | undefined
     if (url.origin === origin)
       report.unused(`${id}.preflight`, `${url} is on the app's origin, so it needs no CORS`)
-    const failure = url.origin === origin ? undefined : await checkPreflight(deployment, id, url.href, rule)
+    else failure = await checkPreflight(deployment, id, url.href, rule)
     const responds = await checkResponse(deployment, id, url, rule)
     // Otherwise the line about the response says that no server responds.
     if (failure !== undefined && responds)
@@ -142,12 +143,7 @@ const checkResponse = async (
     )
     return false
   }
-  const headers = {
-    Origin: origin,
-    'X-Request-Marker': marker,
-    'Sec-Fetch-Mode': 'cors',
-    'Sec-Fetch-Site': 'cross-site',
-  }
+  const headers = { ...crossOrigin(origin), 'X-Request-Marker': marker }
   const reply = await requests.send(url.href, { method, headers })
   if (reply.status === 0) {
     const fix = `correct the rule's url, or let a server respond at ${url.origin}`

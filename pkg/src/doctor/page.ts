@@ -197,8 +197,8 @@ const checkPolicy = (deployment: Deployment) => {
 }
 
 /**
- * Adds the lines about the writing of policies, and about the directive `sandbox`. Returns true if the other lines would be
- * about something that nobody has meant.
+ * Adds the lines about the writing of policies, and about the directive `sandbox`. Returns true if a policy has a mistake in
+ * writing: the other lines would then judge what is written, and not what is meant.
  */
 export const hasSlips = ({ report }: Deployment, group: 'page' | 'worker', policies: Policy[]): boolean => {
   const { faults, meant } = slipsOf(policies)

@@ -1,6 +1,6 @@
 /** The line about client and redirect URI, from a login without interaction. */
 import { type Deployment, option } from './deployment.js'
-import { firstWords, jsonOf, type Reply, seenHeader, seenOf, textOf } from './requests.js'
+import { firstWords, jsonOf, type Reply, crossOrigin, seenHeader, seenOf, textOf } from './requests.js'
 
 /** Returns a value that nobody can guess. */
 export const random = (): string => crypto.randomUUID().replaceAll('-', '')
@@ -44,7 +44,7 @@ export const checkClient = async (deployment: Deployment): Promise<void> => {
 
 /**
  * Pushes the request as the core does (RFC 9126). Resolves with the parameters that stand for it, with `undefined` if the
- * login goes on without a push, and with `'refused'` if it does not. In the latter case the report has the reason.
+ * login goes on without a push, and with `'refused'` if it does not. Then the report has the reason.
  */
 const push = async (
   deployment: Deployment,
@@ -56,8 +56,7 @@ const push = async (
   const endpoint = metadata!.pushed_authorization_request_endpoint
   if (typeof endpoint !== 'string' || config!.par === false) return undefined
   const mustPush = metadata!.require_pushed_authorization_requests === true || config!.par === true
-  const headers = { Origin: origin, 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Site': 'cross-site' }
-  const reply = await requests.send(endpoint, { method: 'POST', headers, form })
+  const reply = await requests.send(endpoint, { method: 'POST', headers: crossOrigin(origin), form })
   // Without a usable response, the core says that the provider is not available.
   if (reply.status === 0 || reply.status === 429 || reply.status >= 500) {
     report.unseen(id, `a pushed request got no usable response (${seenOf(reply)})`)

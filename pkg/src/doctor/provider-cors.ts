@@ -1,7 +1,7 @@
 /** The lines about the provider's endpoints that the worker requests: the browser must let it read the responses. */
 import type { Deployment } from './deployment.js'
 import { codeIn, random } from './provider-client.js'
-import { completed, jsonOf, listOf, type Reply, seenHeader, seenOf } from './requests.js'
+import { completed, jsonOf, listOf, type Reply, crossOrigin, seenHeader, seenOf } from './requests.js'
 
 const ORIGIN = 'Access-Control-Allow-Origin'
 const HEADERS = 'Access-Control-Allow-Headers'
@@ -109,7 +109,7 @@ export const checkRevocation = async ({
   const url = metadata!.revocation_endpoint
   if (typeof url !== 'string' || !options.probesToken) return
   const form = { token: random(), token_type_hint: 'refresh_token', client_id: config!.clientId }
-  const reply = await requests.send(url, { method: 'POST', headers: CORS(origin), form })
+  const reply = await requests.send(url, { method: 'POST', headers: crossOrigin(origin), form })
   const id = 'provider.logout'
   const error = codeIn(jsonOf(reply))
   if (reply.status === 200) report.ok(id, 'logouts can revoke the refresh token')
@@ -123,13 +123,6 @@ export const checkRevocation = async ({
   } else report.unseen(id, `the response, ${error || seenOf(reply)}, does not show if logouts can revoke`)
 }
 
-/** The headers of a request by script of another origin. */
-const CORS = (origin: string) => ({
-  Origin: origin,
-  'Sec-Fetch-Mode': 'cors',
-  'Sec-Fetch-Site': 'cross-site',
-})
-
 /** Sends a token request that fails, because errors often lack the headers. */
 const probe = async ({ report, requests, config, origin }: Deployment, url: string) => {
   const form = {
@@ -139,7 +132,7 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
     code_verifier: random() + random(),
     redirect_uri: new URL(config!.redirectUri, origin).href,
   }
-  const reply = await requests.send(url, { method: 'POST', headers: CORS(origin), form })
+  const reply = await requests.send(url, { method: 'POST', headers: crossOrigin(origin), form })
   if (reply.failure !== undefined) {
     report.unseen('provider.cors-token-errors', `the token endpoint does not respond: ${reply.failure}`)
     return

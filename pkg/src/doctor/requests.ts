@@ -101,6 +101,13 @@ const refusal = (host: string, address: string) =>
     `${host} has the private address ${address}, to which no request is sent: add --allow-private if it is your own network`,
   )
 
+/** The headers of a request by script of another origin. */
+export const crossOrigin = (origin: string): Record<string, string> => ({
+  Origin: origin,
+  'Sec-Fetch-Mode': 'cors',
+  'Sec-Fetch-Site': 'cross-site',
+})
+
 /** Sends requests, and counts them. */
 export class Requests {
   count = 0
