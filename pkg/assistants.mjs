@@ -1,6 +1,7 @@
 /**
- * Writes what coding assistants read: `llms.txt`, a list of the package's documents (https://llmstxt.org), and
- * `SKILL.md`, which says how to add strongroom to an app. Both are made from the documents, so they cannot differ.
+ * Writes what coding assistants read: `llms.txt`, a list of the package's documents (https://llmstxt.org), and two skills,
+ * which say how to add strongroom to an app, and how to move an app to it. Their code comes from the README, so that it
+ * cannot differ.
  */
 
 /** Returns the section of a document with this heading, without the heading. */
@@ -22,9 +23,9 @@ export function userDocuments(index) {
 
 /**
  * Returns `llms.txt` from docs/README.md. `packed` are the paths of the documents in the package. Other documents are
- * left out.
+ * left out. `skillPaths` are the paths of the skills, which only the package has.
  */
-export function llms(index, packed) {
+export function llms(index, packed, skillPaths = []) {
   const isPacked = (path) => packed.includes(path)
   const links = (line) =>
     line
@@ -40,7 +41,9 @@ export function llms(index, packed) {
     .split(/\n(?=## )/)
     .filter((part) => !part.startsWith('## ') || part.includes('\n- '))
     .join('\n')
-  return `# strongroom\n\n> An OAuth 2.0 and OpenID Connect client that keeps tokens out of the page. A Rust core, compiled to WebAssembly, runs in a worker (\`strongroom\`, \`strongroom/worker\`) or on a server (\`strongroom/edge\`). Page code never gets a token: it calls \`auth.fetch\`.\n\n${lines.trim()}\n`
+  const forAssistants = skillPaths.map((path) => `- [${path.split('/')[1]}](${path})\n`).join('')
+  const skillsPart = forAssistants && `\n## Skills for assistants\n\n${forAssistants}`
+  return `# strongroom\n\n> An OAuth 2.0 and OpenID Connect client that keeps tokens out of the page. A Rust core, compiled to WebAssembly, runs in a worker (\`strongroom\`, \`strongroom/worker\`) or on a server (\`strongroom/edge\`). Page code never gets a token: it calls \`auth.fetch\`.\n\n${lines.trim()}\n${skillsPart}`
 }
 
 const RULES = `- Never ask for the access token as a string: there is no such function. Call \`auth.fetch(url)\`, or pass it to an HTTP client.
@@ -64,16 +67,75 @@ const CHECK = `1. Start the app, open it, and sign in. \`auth.state\` says what 
 2. Look at the network: the page itself sends no request to the provider's token endpoint.
 3. An error has a code: docs/errors.md has its remedy. docs/debugging.md says where to look first.`
 
-/** Returns `SKILL.md`, with the code of the README's sections "Use it" and "Your framework". */
-export function skill(readme) {
-  const parts = [
-    ['Choose', CHOICE],
-    ['Rules', RULES],
-    ['The code', section(readme, 'Use it')],
-    ['The framework', section(readme, 'Your framework')],
-    ['Check', CHECK],
-  ]
-  const front = `---\nname: add-strongroom\ndescription: Adds sign-in with OAuth 2.0 or OpenID Connect to a web app by the package strongroom, which keeps tokens in a worker or on a server. Use it when an app must sign users in, call an API with an access token, or move from auth0-spa-js, oidc-client-ts, MSAL, keycloak-js or Auth.js.\n---\n`
-  const body = parts.map(([heading, text]) => `## ${heading}\n\n${text}\n`).join('\n')
-  return `${front}\n# Add strongroom to an app\n\nPaths are relative to the package's folder, \`node_modules/strongroom\`. \`llms.txt\` lists all documents.\n\n${body}`
-}
+/** Returns text for a file two folders below the root of the package, from text for a file in the root. */
+const below = (text) => text.replace(/\]\((?!https?:|#)/g, '](../../')
+
+/** Returns the text of a skill: its front matter (https://agentskills.io), its title, and its sections. */
+const skillOf = (name, description, title, sections) =>
+  [
+    `---\nname: ${name}\ndescription: ${description}\n---\n`,
+    `# ${title}\n\nPaths such as \`docs/edge.md\` begin at the package's folder, \`node_modules/strongroom\`. \`llms.txt\` there lists all documents.\n`,
+    ...sections.map(([heading, text]) => `## ${heading}\n\n${below(text)}\n`),
+  ].join('\n')
+
+/** Returns the skill for an app that has no login yet, with the code of the README's "Use it" and "Your framework". */
+const addSkill = (readme) =>
+  skillOf(
+    'add-strongroom',
+    'Adds sign-in with OAuth 2.0 or OpenID Connect to a web app by the package strongroom, which keeps tokens in a worker or on a server. Use it when an app must sign users in, or call an API with an access token. For an app that has such a library already, use move-to-strongroom.',
+    'Add strongroom to an app',
+    [
+      ['Choose', CHOICE],
+      ['Rules', RULES],
+      ['The code', section(readme, 'Use it')],
+      ['The framework', section(readme, 'Your framework')],
+      ['Check', CHECK],
+    ],
+  )
+
+const FIND = `Search the sources for everything that the old library does, and list the places before you change anything:
+
+| search for | what it becomes |
+|---|---|
+| the library's name in \`package.json\`, in imports, in the bundler's configuration | removed at the end |
+| the settings: issuer or authority, client, redirect URI, scope, audience | the worker's file |
+| \`access_token\`, \`accessToken\`, \`getAccessToken\`, \`acquireToken\`, \`Bearer\`, \`Authorization\` | \`auth.fetch\`, and a rule in \`apis\` for each URL |
+| an interceptor, or a client such as axios with a token | the client gets \`auth.fetch\`: docs/clients.md |
+| \`user\`, \`profile\`, \`idTokenClaims\`, \`account\` | \`auth.state.session?.claims\`, or \`useSession()\`; name the claims in \`claims\` |
+| guards, \`isAuthenticated\`, \`isLoading\` | \`RequireSession\`, guards, \`status\`: docs/frameworks.md |
+| a callback route, \`silent-renew.html\`, timers that refresh | removed: docs/callback-page.md says what remains at the redirect URI |
+| \`localStorage\`, \`sessionStorage\` with tokens | \`session: { persist: 'sealed' }\` |
+| the Content-Security-Policy | docs/headers.md |
+
+docs/migration.md has a table for each library, and docs/migration-authjs.md those for Auth.js and nextjs-auth0.`
+
+const MOVE = `1. Write \`auth.config.ts\`, \`auth.worker.ts\` and \`auth.ts\`, with the settings of the old library: the code is in skills/add-strongroom/SKILL.md.
+2. Choose one fixed path for \`redirectUri\`, such as \`/callback\`. If the old library used another one, or the current address, the provider must know the new one: tell the user.
+3. List each API in \`apis\`, with the methods that the app calls. An API on the app's own origin needs an entry, too: \`{ url: '/api/' }\`. Requests that need no token stay with \`fetch\`.
+4. Replace each place that you have found. Where the app showed or logged a token, remove that: nothing returns one.
+5. Remove the old library from \`package.json\`, with its callback pages, its timers and its stored tokens.`
+
+const MOVED = `1. \`grep -rnE "access_?token|Bearer|<the old library>" src\` finds nothing.
+2. Build the app, serve it, sign in, call each API, reload, and sign out.
+3. \`npx strongroom doctor http://localhost:<port> --config auth.config.ts\` prints no ✗: docs/doctor.md.
+4. Tell the user what changes: nobody's session is moved, so each user signs in again (most without a password), and the redirect URI at the provider.`
+
+/** Returns the skill for an app that has another library. */
+const moveSkill = () =>
+  skillOf(
+    'move-to-strongroom',
+    'Moves a web app from another OAuth or OpenID Connect library (oidc-client-ts, react-oidc-context, auth0-spa-js, MSAL, keycloak-js, react-oauth2-code-pkce, Auth.js, nextjs-auth0) to the package strongroom, so that no token is in the page. Use it when such a library must be replaced.',
+    'Move an app to strongroom',
+    [
+      ['Rules', RULES],
+      ['Find', FIND],
+      ['Replace', MOVE],
+      ['Check', MOVED],
+    ],
+  )
+
+/** Returns the skills for assistants, by the path of each in the package. */
+export const skills = (readme) => ({
+  'skills/add-strongroom/SKILL.md': addSkill(readme),
+  'skills/move-to-strongroom/SKILL.md': moveSkill(),
+})

@@ -20,7 +20,7 @@ import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
-import { llms, skill, userDocuments } from './assistants.mjs'
+import { llms, skills, userDocuments } from './assistants.mjs'
 import { buildTesting } from './build-testing.mjs'
 import {
   BINDINGS,
@@ -179,5 +179,10 @@ const PACKED = ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md', ...userDocuments(i
 const packed = async (file) => pack(file, await readFile(at(`../${file}`), 'utf8'))
 await mkdir(at('./docs'))
 for (const file of PACKED) await writeFile(at(`./${file}`), await packed(file))
-await writeFile(at('./llms.txt'), llms(index, PACKED))
-await writeFile(at('./SKILL.md'), skill(await packed('README.md')))
+const written = Object.entries(skills(await packed('README.md')))
+const skillPaths = written.map(([path]) => path)
+await writeFile(at('./llms.txt'), llms(index, PACKED, skillPaths))
+for (const [path, text] of written) {
+  await mkdir(at(`./${dirname(path)}`), { recursive: true })
+  await writeFile(at(`./${path}`), text)
+}

@@ -28,11 +28,12 @@ test('contains only the build, the readme and the licenses', () => {
     /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
     /^dist\/(page|callback|worker|vault-origin|extension|inspector|protocol|generated|headers|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_edge)?_bg\.wasm$/,
-    /^((README|SKILL)\.md|llms\.txt|LICENSE-(MIT|APACHE)|docs\/[\w-]+\.md)$/,
+    /^(README\.md|llms\.txt|LICENSE-(MIT|APACHE)|docs\/[\w-]+\.md|skills\/(add|move)-(to-)?strongroom\/SKILL\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
-  const texts = ['README.md', 'SKILL.md', 'llms.txt', 'LICENSE-MIT', 'LICENSE-APACHE', 'docs/browsers.md']
+  const skills = ['skills/add-strongroom/SKILL.md', 'skills/move-to-strongroom/SKILL.md']
+  const texts = [...skills, 'README.md', 'llms.txt', 'LICENSE-MIT', 'LICENSE-APACHE', 'docs/browsers.md']
   const modules = ['dist/strongroom_edge_bg.wasm', 'dist/strongroom_bg.wasm']
   for (const path of [...texts, ...modules]) {
     assert.ok(files.includes(path), `${path} is missing`)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import { llms, section, skill, userDocuments } from '../../pkg/assistants.mjs'
+import { llms, section, skills, userDocuments } from '../../pkg/assistants.mjs'
 
 const root = new URL('../../', import.meta.url)
 const read = (path) => readFile(new URL(path, root), 'utf8')
@@ -36,10 +36,18 @@ test('llms.txt links packaged documents only', () => {
   assert.match(text, /See \[all\]\(README\.md\)\.\n\n## A\n\n- \[Edge\]\(docs\/edge\.md\): x\.\n$/)
 })
 
-test('SKILL.md has the code of the README', async () => {
+test('each skill begins with its name, which is the name of its folder, and with a description', async () => {
+  for (const [path, text] of Object.entries(skills(await read('README.md')))) {
+    const [, name, description] = /^---\nname: ([\w-]+)\ndescription: (.{100,1000})\n---\n/.exec(text)
+    assert.equal(path, `skills/${name}/SKILL.md`)
+    // A colon and a space would make the value something else in YAML.
+    assert.doesNotMatch(description, /: |^['"[{]/)
+  }
+})
+
+test('the skill for a new app has the code of the README', async () => {
   const readme = await read('README.md')
-  const text = skill(readme)
-  assert.match(text, /^---\nname: add-strongroom\ndescription: .{100,700}\n---\n/)
+  const text = skills(readme)['skills/add-strongroom/SKILL.md']
   const wanted = code(section(readme, 'Use it'))
   assert.ok(wanted.length > 3)
   assert.deepEqual(
