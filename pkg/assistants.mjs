@@ -4,6 +4,13 @@
  * cannot differ.
  */
 
+/** Matches a block of code, or comments between blocks, which are marks for scripts. */
+const BLOCK_OR_COMMENT = /^(`{3,})[^]*?^\1`*$|^<!--[^]*?-->\n+/gm
+
+/** Returns a document without comments. Those in code stay. */
+export const withoutComments = (text) =>
+  text.replace(BLOCK_OR_COMMENT, (match, fence) => (fence ? match : ''))
+
 /** Returns the section of a document with this heading, without the heading. */
 export function section(text, heading) {
   const [, body] = text.split(`\n## ${heading}\n`)
@@ -78,7 +85,7 @@ const skillOf = (name, description, title, sections) =>
     ...sections.map(([heading, text]) => `## ${heading}\n\n${below(text)}\n`),
   ].join('\n')
 
-/** Returns the skill for an app that has no login yet, with the code of the README's "Use it" and "Your framework". */
+/** Returns the skill for an app that has no login yet, with the code of the README's "Use it". */
 const addSkill = (readme) =>
   skillOf(
     'add-strongroom',
@@ -88,7 +95,6 @@ const addSkill = (readme) =>
       ['Choose', CHOICE],
       ['Rules', RULES],
       ['The code', section(readme, 'Use it')],
-      ['The framework', section(readme, 'Your framework')],
       ['Check', CHECK],
     ],
   )

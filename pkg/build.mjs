@@ -20,7 +20,7 @@ import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
-import { llms, skills, userDocuments } from './assistants.mjs'
+import { llms, skills, userDocuments, withoutComments } from './assistants.mjs'
 import { buildTesting } from './build-testing.mjs'
 import {
   BINDINGS,
@@ -146,19 +146,15 @@ for (const entry of Object.keys({ ...SERVER, ...PROGRAM })) await shrink(entry, 
 await copyVaultModule()
 await copyEdgeModule()
 
-/** Returns the README for npm: the command that installs the package, instead of the part about a clone. */
-const forNpm = (text) =>
-  text
-    .replace(/<!-- only in the repository -->.*?<!-- end -->\n+/gs, '')
-    .replace('# strongroom\n', '# strongroom\n\n```sh\nnpm i strongroom\n```\n')
+/** Returns the README for npm, without the parts about a clone. */
+const forNpm = (text) => text.replace(/<!-- only in the repository -->.*?<!-- end -->\n+/gs, '')
 
 /**
- * Returns a document as the package contains it, without images and without text for the site. A link to a packaged file stays. A link to a source
+ * Returns a document as the package contains it, without images, comments and text for the site. A link to a packaged file stays. A link to a source
  * file becomes a link to the types of that file. Any other relative link is replaced by its label.
  */
 const pack = (file, text) =>
-  (file === 'README.md' ? forNpm(text) : text)
-    .replace(/^<!-- only on the site\n.*?^-->\n+/gms, '')
+  withoutComments(file === 'README.md' ? forNpm(text) : text)
     .replace(/^!\[.*\]\(.*\)\n+/gm, '')
     .replace(/\[([^\]]+)\]\((?!https?:|#)([^)#]+)(#[^)]*)?\)/g, (link, label, path) => {
       const target = join(dirname(file), path)

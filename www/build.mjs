@@ -106,15 +106,17 @@ export async function buildSite({ issuer, api, comparison, app = '', vault, hand
 /**
  * Returns a page. Parts between `<!--live-->` and `<!--/live-->` are for the demo with servers, those between
  * `<!--static-->` and `<!--/static-->` for the demo without servers, and those between `<!--theft-->` and
- * `<!--/theft-->` for the demo with a theft.
+ * `<!--/theft-->` for the demo with a theft. `<!--site-header-->` becomes the site's header in a page without servers.
  *
  * @param {string} file
  * @param {('live' | 'static' | 'theft')[]} kinds The kinds of parts that the page keeps.
  * @param {(name: string) => string} document Returns the address of a document in `docs`.
- * @param {(config: string) => string} [own] Changes the README's configuration for the demo, which a live page shows.
+ * @param {(config: string) => string} [own] Changes the configuration for the demo in docs/testing-your-app.md, which a live page shows.
  */
 export async function readPage(file, kinds, document, own) {
+  const header = await readFile(at('static/header.html'), 'utf8')
   const html = (await readFile(at(file), 'utf8'))
+    .replace(/ *<!--site-header-->\n/, kinds.includes('static') ? header : '')
     .replace(/ *<!--(\w+)-->[^]*?<!--\/\1-->\n/g, (part, kind) => (kinds.includes(kind) ? part : ''))
     .replace(/ *<!--[/\w]+-->\n/g, '')
     .replace(/data-document="([\w/-]+)"/g, (_, name) => `href="${document(name)}"`)
@@ -131,7 +133,7 @@ async function withSample(html, own) {
   const sample = new Map(blocks.map(([, code, file]) => [file, code]))
   if (own) {
     const worker = 'src/auth.worker.ts'
-    const [config] = readme.match(/^vault\(\{\n  issuer: 'http:[^]*?^\}\)\n/m)
+    const [config] = (await readFile(at('../docs/testing-your-app.md'), 'utf8')).match(/^vault\(\{\n  issuer: 'http:[^]*?^\}\)\n/m)
     sample.set(
       worker,
       sample.get(worker).replace(/^vault\([^]*/m, () => own(config)),

@@ -159,6 +159,7 @@ async function check(context) {
 
   await steps.run('copied the sample from the keyboard: it is the README’s, for this demo', async () => {
     const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
+    const guide = await readFile(new URL('../docs/testing-your-app.md', import.meta.url), 'utf8')
     await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: site.origin })
     const files = await page.locator('.listing figcaption > code').allTextContents()
     for (const file of files) {
@@ -174,7 +175,7 @@ async function check(context) {
         continue
       }
       assert.ok(copied.includes(`'${demo.provider.issuer}'`) && copied.includes(`'${api.url}'`), copied)
-      assert.ok(readme.includes(`\n\`\`\`ts\n${text.slice(text.indexOf('vault({'))}\`\`\`\n`), copied)
+      assert.ok(guide.includes(`\n\`\`\`ts\n${text.slice(text.indexOf('vault({'))}\`\`\`\n`), copied)
     }
     return files.join(', ')
   })

@@ -10,7 +10,7 @@ import { check, faultsOf, readPages, readPolicy } from '../../www/docs/check.mjs
 import { BRANCH, address, repository, revision, withAddresses } from '../../www/docs/links.mjs'
 import { canonicalOf, sitemapOf } from '../../www/docs/.vitepress/origin.mjs'
 import { later } from '../../www/docs/.vitepress/navigation.mjs'
-import { rank, searchOptions } from '../../www/docs/.vitepress/rank.mjs'
+import { excerptOf, rank, searchOptions } from '../../www/docs/.vitepress/rank.mjs'
 import { repair } from '../../www/docs/.vitepress/repairs.mjs'
 import { rulesOf } from '../../www/docs/finish.mjs'
 import {
@@ -21,6 +21,7 @@ import {
   listSections,
   markdownOf,
   read,
+  readReadme,
   root,
   routeOf,
 } from '../../www/docs/pages.mjs'
@@ -92,7 +93,7 @@ test('code is not changed when links get their addresses', () => {
 })
 
 test('results with all words come first, and no page hides others', () => {
-  const results = (...ids) => ids.map((id) => ({ id }))
+  const results = (...ids) => ids.map((id) => ({ id, text: '', terms: [], excerpt: '' }))
   const index = {
     search: (text, { combineWith } = {}) =>
       combineWith === 'AND' ? results('/b') : results('/a', '/a#1', '/a#2', '/a#3', '/b', '/c'),
@@ -109,7 +110,7 @@ async function readIndex() {
   const boost = { title: 4, text: 1, titles: 2 }
   return MiniSearch.loadJSON(json, {
     fields: ['title', 'titles', 'text'],
-    storeFields: ['title', 'titles'],
+    storeFields: ['title', 'titles', 'text'],
     searchOptions: { ...options, boost },
   })
 }
@@ -164,12 +165,22 @@ test('words are below the heading of their section', () => {
   const text = withWords('docs/logout.md', html)
   assert.match(
     text,
-    /A<\/h1>\s*<p>log out, .*docs\/logout\.md.*<p>B<.*C<\/h2>\s*<p>logout everywhere, .*<p>D</s,
+    /A<\/h1>\s*<p>⁂ log out, .*docs\/logout\.md.*<p>B<.*C<\/h2>\s*<p>⁂ logout everywhere, .*<p>D</s,
   )
   assert.match(
     withWords('docs/none.md', html),
-    /A<\/h1>\s*<p>docs\/none\.md\..*<\/p><p>B<\/p><h2[^>]*>C<\/h2><p>D/s,
+    /A<\/h1>\s*<p>⁂ docs\/none\.md\..*<\/p><p>B<\/p><h2[^>]*>C<\/h2><p>D/s,
   )
+})
+
+test('an excerpt shows the words that were found, and no words that only the search has', () => {
+  const long = `${'before '.repeat(20)}the token rotates${' after'.repeat(40)}`
+  const text = `⁂ token theft ⁂ ${long}`
+  const shown = excerptOf({ text, terms: ['token'] })
+  assert.match(shown, /^… (before )+the token rotates( after)+ …$/)
+  assert.ok(shown.length < 200)
+  assert.equal(excerptOf({ text: 'A short one.', terms: [] }), 'A short one.')
+  assert.equal(excerptOf({ text: 'A (b', terms: ['(b'] }), 'A (b')
 })
 
 test('words that say nothing do not count in a search', () => {
@@ -324,7 +335,7 @@ test('links for editing lead to the documents', () => {
 
 test('the front page has the facts of the README', async () => {
   const [, page, worker] = /\*\*Cost\*\*: ([\d.]+ KB) in the page and ([\d.]+ KB) in the worker/.exec(
-    await read('README.md'),
+    await readReadme(),
   )
   const front = html.get('/').replace(/<[^>]*>/g, '')
   assert.ok(front.includes(`${page} in the page, and ${worker} in the worker`))
@@ -367,19 +378,13 @@ test('a link to a section has its heading as label', () => {
   assert.match(html.get('/vault-origin').replace(/<[^>]*>/g, ''), /“Browsers: Which worker” says/)
 })
 
-test('the site offers demo and playground before a clone', () => {
-  const start = html.get('/start')
-  const places = ['/demo/', '/playground/', 'cargo xtask demo'].map((text) =>
-    start.indexOf(text, start.indexOf('<main')),
-  )
-  assert.ok(places[0] > 0)
-  assert.deepEqual(
-    [...places].sort((a, b) => a - b),
-    places,
-  )
+test('the site offers demo and playground, and no clone', () => {
+  assert.ok(!html.get('/start').includes('cargo xtask demo'), 'Start needs no demo from a clone')
   for (const [route, part] of [
     ['/', 'demo'],
     ['/', 'playground'],
+    ['/start', 'demo'],
+    ['/start', 'playground'],
     ['/headers', 'playground'],
     ['/options', 'playground'],
     ['/deployment', 'playground'],
@@ -412,6 +417,19 @@ test('links in the Markdown of pages lead to Markdown', async () => {
     }
   }
   assert.ok(count > 300)
+})
+
+test('no Markdown has comments outside of code', async () => {
+  const files = (await readdir(OUTPUT, { recursive: true })).filter((file) => file.endsWith('.md'))
+  assert.ok(files.length > 60)
+  for (const file of [...files, 'llms-full.txt']) {
+    const text = (await output(`/${file}`)).replace(/^(`{3,})[^]*?^\1/gm, '')
+    assert.doesNotMatch(text, /^<!--/m, file)
+  }
+})
+
+test('Start begins with the command that installs the package', async () => {
+  assert.match(await output('/start.md'), /^# Start\n\n## Install\n\n```sh\nnpm i strongroom\n/)
 })
 
 test('assistants find a list of the pages, and the text of all guides', async () => {

@@ -56,6 +56,50 @@ test('the demo signs in and the playground judges, as parts of the site', async 
   for (const { said, foreign } of [demo, playground]) assert.deepEqual([said, foreign], [[], []])
 })
 
+test('demo and playground keep the header of the site', async (t) => {
+  const { page } = await open(t, '/documents')
+  const entries = await page.locator('a.VPNavBarMenuLink').allTextContents()
+  for (const path of ['/demo/', '/playground/']) {
+    await page.goto(site.origin + path)
+    const own = await page.locator('header nav a').allTextContents()
+    assert.ok(own.length > 4)
+    assert.deepEqual(
+      own.filter((name) => !entries.some((entry) => entry.includes(name))),
+      [],
+    )
+    assert.equal(new URL(await page.getAttribute('header [aria-current]', 'href'), page.url()).pathname, path)
+  }
+})
+
+test('demo and playground keep the colors that a reader has chosen, and change them for the site', async (t) => {
+  const { page, said } = await open(t, '/documents', { colorScheme: 'light' })
+  const isDark = () => page.evaluate(() => document.documentElement.classList.contains('dark'))
+  const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+  await page.goto(`${site.origin}/demo/`)
+  const light = await paper()
+  await page.click('#theme')
+  assert.deepEqual([await isDark(), (await paper()) === light], [true, false])
+  for (const path of ['/playground/', '/documents']) {
+    await page.goto(site.origin + path)
+    await page.waitForFunction(() => document.documentElement.classList.contains('dark'))
+  }
+  await page.goto(`${site.origin}/demo/`)
+  await page.click('#theme')
+  assert.deepEqual([await isDark(), await paper()], [false, light])
+  assert.deepEqual(said, [])
+})
+
+test('the keys of the search open it from the demo, and each result has an excerpt', async (t) => {
+  const { page, said } = await open(t, '/demo/')
+  await page.keyboard.press('/')
+  await page.waitForURL(/documents/)
+  await page.fill('#localsearch-input', 'mixed content')
+  const first = await page.locator('.result-excerpt', { hasText: 'mixed content' }).first().textContent()
+  assert.match(first, /mixed content: a page on https must not call an API on http/)
+  assert.equal(await page.locator('.result-excerpt mark', { hasText: 'mixed' }).count(), 1)
+  assert.deepEqual(said, [])
+})
+
 test('search finds what users look for', async (t) => {
   const { page, said } = await open(t, '/')
   await openSearch(page, waitFor)

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { llms } from '../../pkg/assistants.mjs'
+import { llms, withoutComments } from '../../pkg/assistants.mjs'
 import { PICTURE, withAddresses } from './links.mjs'
 import {
   FRONT,
@@ -18,6 +18,7 @@ import {
   listSections,
   markdownOf,
   read,
+  readReadme,
   resolve,
 } from './pages.mjs'
 import { OUTPUT, PAGES, PARTS } from './places.mjs'
@@ -132,15 +133,15 @@ async function write(path, text) {
 
 /** Returns the text of a page with the links of the site. */
 async function textOf(pages, page) {
-  const text = page === FRONT ? await read('README.md') : await readFile(PAGES + page, 'utf8')
-  return withAddresses(pages, page === FRONT ? 'README.md' : page, text)
+  const text = page === FRONT ? await readReadme() : await readFile(PAGES + page, 'utf8')
+  return withAddresses(pages, page === FRONT ? 'README.md' : page, withoutComments(text))
 }
 
 /** Writes each page as Markdown beside it, with the pictures. The front page's Markdown is the README. */
 async function writeMarkdown(pages) {
   for (const [page, route] of pages) {
     await write(markdownOf(route), await textOf(pages, page))
-    for (const [, target] of (await read(page === FRONT ? 'README.md' : page)).matchAll(
+    for (const [, target] of (await (page === FRONT ? readReadme() : read(page))).matchAll(
       /!\[[^\]]*\]\(([^)\s:]+)\)/g,
     )) {
       if (!PICTURE.test(target)) continue
@@ -160,7 +161,7 @@ async function writeLists(pages) {
   const order = ['README.md', ...inOrder(forUsers)].filter((page) => !page.startsWith(REFERENCE))
   const texts = []
   for (const page of order) {
-    texts.push(`<!-- ${markdownOf(pages.get(page))} -->\n\n${(await textOf(pages, page)).trim()}\n`)
+    texts.push(`Source: ${markdownOf(pages.get(page))}\n\n${(await textOf(pages, page)).trim()}\n`)
   }
   await write('/llms-full.txt', texts.join('\n\n'))
 }

@@ -3,7 +3,7 @@
  * choice at its end is written here.
  */
 import prettier from 'prettier'
-import { read } from './pages.mjs'
+import { read, readReadme } from './pages.mjs'
 
 /** Returns the first match in the README, or throws. */
 function part(readme, pattern, what) {
@@ -75,7 +75,7 @@ const CHOICES = [
 
 /** Resolves with the Markdown of the front page. Its links are relative to the repository's root. */
 export async function front() {
-  const [readme, frameworks] = [await read('README.md'), await read('docs/frameworks.md')]
+  const [readme, frameworks] = [await readReadme(), await read('docs/frameworks.md')]
   const [, claim, about] = /^\*\*(.+?)\*\* (.+)$/m.exec(readme) ?? []
   if (!claim) throw new Error('README.md does not begin with its claim in bold')
   const use = part(readme, /^## Use it\n(.*?)^## /ms, 'section "Use it"')
@@ -83,7 +83,7 @@ export async function front() {
   if (files.length !== 3) throw new Error('the section "Use it" of README.md does not begin with three files')
   const cost = part(
     readme,
-    /^\*\*Cost\*\*: (.*? KB in the page and .*? KB in the worker, after brotli)/m,
+    /^- \*\*Cost\*\*: (.*? KB in the page and .*? KB in the worker, after brotli)/m,
     'cost',
   )
   const [page, worker] = [...cost.matchAll(/[\d.]+ KB/g)].map(([size]) => size)

@@ -35,8 +35,19 @@ export const fileOf = (page) =>
 /** Matches Markdown that only the site shows. Code hosts show no comments, and the package has none of these. */
 const ONLY_HERE = /^<!-- only on the site\n(.*?)\n-->$/gms
 
-/** Resolves with the Markdown of a page on the site. */
-export const read = async (page) => (await readFile(fileOf(page), 'utf8')).replace(ONLY_HERE, '$1')
+const readAny = async (page) => (await readFile(fileOf(page), 'utf8')).replace(ONLY_HERE, '$1')
+
+/** Resolves with the whole README, of which the front page shows the beginning. */
+export const readReadme = () => readAny('README.md')
+
+/** Resolves with the Markdown of a page on the site. The README's page begins with the installation. */
+export async function read(page) {
+  if (page !== 'README.md') return readAny(page)
+  const text = await readReadme()
+  const start = text.indexOf('## Install\n')
+  if (start < 0) throw new Error('README.md has no section "Install", with which the page Start begins')
+  return `# Start\n\n${text.slice(start)}`
+}
 
 /** Returns the path at which a page is served: docs/fetch.md is at /fetch, and docs/providers/README.md at /providers/. */
 export function routeOf(page) {

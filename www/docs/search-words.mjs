@@ -127,6 +127,9 @@ export const terms = Object.entries(WORDS).map(([section, words]) => ({ section,
 /** The sections that are not found yet. After the build, one that is left does not exist. */
 export const unused = new Set(Object.keys(WORDS))
 
+/** The mark before and after words in the index. The excerpts of results leave out what is between two marks. */
+export const MARK = '⁂'
+
 /** The number of times that the index has each word, so that a word counts in a long section, too. */
 const TIMES = 4
 
@@ -142,7 +145,10 @@ const headingOf = (anchor) => (anchor ? new RegExp(`<(h[1-6]) id="${anchor}".*?<
  */
 export function withWords(page, html) {
   const below = (text, anchor, words) =>
-    text.replace(headingOf(anchor), (heading) => `${heading}\n<p>${`${words}. `.repeat(TIMES)}</p>`)
+    text.replace(
+      headingOf(anchor),
+      (heading) => `${heading}\n<p>${MARK} ${`${words}. `.repeat(TIMES)}${MARK}</p>`,
+    )
   return Object.entries(WORDS).reduce(
     (text, [section, words]) => {
       const [path, anchor] = section.split('#')

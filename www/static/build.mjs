@@ -38,6 +38,8 @@ export async function buildStatic({ document = onSite } = {}) {
   const comparison = (await readPage('local-storage.html', ['static'], document))
     .replaceAll('"./', '"../')
     .replace(/<script .*<\/script>/, '<script src="../comparison.js" defer></script>')
+  shared['header.css'] = await readFile(at('header.css'))
+  Object.assign(shared, await bundle(['header.ts'], 'iife'))
   const demo = {
     ...shared,
     ...(await bundle(['../app.ts', 'auth.worker.ts'], 'esm')),
@@ -45,7 +47,7 @@ export async function buildStatic({ document = onSite } = {}) {
     ...(await bundle(['comparison.ts', 'authorize.ts', 'logout.ts'], 'iife')),
     'strongroom_bg.wasm': wasm,
     'provider.css': STYLE,
-    'index.html': await readPage('index.html', ['static'], document),
+    'index.html': current('demo', await readPage('index.html', ['static'], document)),
     'comparison/index.html': comparison,
     'provider/authorize/index.html': await readFile(at('authorize.html')),
     'provider/logout/index.html': await readFile(at('logout.html')),
@@ -55,13 +57,16 @@ export async function buildStatic({ document = onSite } = {}) {
     ...(await bundle(['../playground/playground.ts', '../playground/auth.worker.ts'], 'esm')),
     'strongroom_bg.wasm': wasm,
     'playground.css': await readFile(at('../playground/playground.css')),
-    'index.html': (await readPage('playground/index.html', ['static'], document)).replace(
-      /(?<=id="examples">)(?=<)/,
-      JSON.stringify(await readExamples()).replaceAll('<', '\\u003c'),
-    ),
+    'index.html': current(
+      'playground',
+      await readPage('playground/index.html', ['static'], document),
+    ).replace(/(?<=id="examples">)(?=<)/, JSON.stringify(await readExamples()).replaceAll('<', '\\u003c')),
   }
   return { ...within('/demo/', demo), ...within('/playground/', playground) }
 }
+
+/** Marks the page of this folder in the site's header. */
+const current = (folder, html) => html.replace(`href="../${folder}/"`, '$& aria-current="page"')
 
 function within(folder, files) {
   return Object.fromEntries(Object.entries(files).map(([name, content]) => [folder + name, content]))

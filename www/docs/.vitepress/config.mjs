@@ -83,7 +83,11 @@ export default {
         later: later(pages, listed),
         // VitePress calls this function for the index only.
         _render: async (source, env, md) => withWords(pageOf(env), await md.renderAsync(source, env)),
-        miniSearch: { searchOptions: { boost: { title: 4, text: 1, titles: 2 } } },
+        miniSearch: {
+          // The text is for the excerpts.
+          options: { storeFields: ['title', 'titles', 'text'] },
+          searchOptions: { boost: { title: 4, text: 1, titles: 2 } },
+        },
       },
     },
     editLink: { pattern: `${repository}/edit/${BRANCH}/:path`, text: 'Edit this page' },

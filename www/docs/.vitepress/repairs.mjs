@@ -4,7 +4,7 @@
  *
  * - The search box: its root has the role of a button although it contains controls, its results are options that contain
  *   links, each link's label differs from its text, and its keys have labels without a role.
- * - The order of its results: see rank.mjs.
+ * - The order of its results, and their excerpts: see rank.mjs. VitePress's own excerpts load and render each page.
  * - The button that copies code: it writes to `innerHTML`, which Trusted Types refuse.
  */
 import { fileURLToPath } from 'node:url'
@@ -28,6 +28,12 @@ const REPAIRS = {
     ],
     [/<kbd :aria-label/, '<kbd role="img" :aria-label'],
     [/<script setup>/, `<script setup>\nimport { rank, searchOptions } from '${RANK}'`],
+    [
+      /<div v-if="showDetailedList" class="excerpt-wrapper">[^]*?<div class="excerpt-gradient-top" \/>\s*<\/div>/,
+      // The search box marks the words itself. It changes the text's nodes, so Vue must replace them as a whole.
+      '<p class="result-excerpt" v-text="p.excerpt"></p>',
+    ],
+    [/storeFields: \["title", "titles"\]/, `storeFields: ["title", "titles", "text"]`],
     [/fuzzy: \.2,\s+prefix: true,/, '...searchOptions(theme.value.search.options.later),'],
     [/index\.search\(filterTextValue\)/, 'rank(index, filterTextValue)'],
   ],
