@@ -57,11 +57,11 @@ const RULES = `- Never ask for the access token as a string: there is no such fu
 - The configuration belongs in the worker's file (\`auth.worker.ts\`), not in the page. Every API that the app calls with a token needs an entry in \`apis\`; a call without one rejects with \`url_not_allowed\`.
 - Write \`new SharedWorker(new URL('./auth.worker.ts', import.meta.url), { type: 'module' })\` literally, inside the function: bundlers look for this expression.
 - Create one \`auth\` for the whole app, and import it. \`createAuth()\` does nothing before its first use.
-- A route of the app must be served at the path of \`redirectUri\`. The app needs no code there.
+- The path of \`redirectUri\` must be served: by the app's page, which needs no code there, or better by a page of its own (docs/callback-page.md).
 - Do not catch errors of \`auth.login()\` only to log them: \`auth.state.error\` has them, with a stable \`code\`.
 - Import \`strongroom/worker\` in the worker's file only, and nothing else there but \`vault()\`.
 - In production, send the headers that \`strongroom/headers\` generates.
-- If the app has a server of its own that renders pages, use \`strongroom/edge\` instead: read docs/edge.md.`
+- If the app has a server of its own that renders pages, use \`strongroom/edge\` instead. The rules about the worker's file are not for it: read docs/edge.md, for Next docs/nextjs.md, whose files are complete.`
 
 const CHOICE = `| the app | read |
 |---|---|
@@ -72,7 +72,8 @@ const CHOICE = `| the app | read |
 
 const CHECK = `1. Start the app, open it, and sign in. \`auth.state\` says what happened: \`status\`, \`session\`, \`error\`.
 2. Look at the network: the page itself sends no request to the provider's token endpoint.
-3. An error has a code: docs/errors.md has its remedy. docs/debugging.md says where to look first.`
+3. An error has a code: docs/errors.md has its remedy. docs/debugging.md says where to look first.
+4. Serve the build, and run \`npx strongroom doctor http://localhost:<port> --config auth.config.ts\` (for a token handler: the file that exports its \`config\`). The exit status must be 0. Node before 22.18 reads no TypeScript: the doctor then says what to do (docs/doctor.md).`
 
 /** Returns text for a file two folders below the root of the package, from text for a file in the root. */
 const below = (text) => text.replace(/\]\((?!https?:|#)/g, '](../../')
@@ -123,7 +124,7 @@ const MOVE = `1. Write \`auth.config.ts\`, \`auth.worker.ts\` and \`auth.ts\`, w
 
 const MOVED = `1. \`grep -rnE "access_?token|Bearer|<the old library>" src\` finds nothing.
 2. Build the app, serve it, sign in, call each API, reload, and sign out.
-3. \`npx strongroom doctor http://localhost:<port> --config auth.config.ts\` prints no ✗: docs/doctor.md.
+3. \`npx strongroom doctor http://localhost:<port> --config auth.config.ts\` has the exit status 0. With Node before 22.18 it says how to pass a TypeScript file (docs/doctor.md).
 4. Tell the user what changes: nobody's session is moved, so each user signs in again (most without a password), and the redirect URI at the provider.`
 
 /** Returns the skill for an app that has another library. */

@@ -190,9 +190,12 @@ async function assertLeft(page) {
 
 test('a login that the user denies: the app has the error, at the target', time, async () => {
   const page = await atProvider()
+  const printed = []
+  page.on('console', (line) => printed.push(line.text()))
   await deny(page)
   await page.waitForURL(`${app.site.origin}/orders?open=1#top`)
   await assertFailed(page, 'login_denied')
+  assert.deepEqual(printed, [], 'the console shows no error that the user has chosen')
 })
 
 test('a provider that cannot be reached: a code that may be alive is in no entry', time, async () => {

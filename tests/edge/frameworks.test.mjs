@@ -164,7 +164,7 @@ const VALUES = {
   '(env) => env.ISSUER': "'https://id.example.com'",
   '(env) => env.UPSTREAM': "'https://api.example.com/v1/'",
   "offline_access orders'": "offline_access'",
-  "    consent: 'always',\n": '',
+  "  consent: 'always',\n": '',
   '  cacheComponents: true,\n  partialPrefetching: true,\n': '',
 }
 

@@ -159,7 +159,23 @@ test('the report for people has a sign for each line, and the number of requests
   assert.equal(status, 0)
   assert.match(stdout, /^strongroom doctor http/)
   assert.match(stdout, /\nPage\n {2}✓ /)
-  assert.match(stdout, /\n✓ \d+ {2}✗ 0 {2}\? 0 {2}– \d+ {3}\d+ requests\n$/)
+  assert.match(stdout, /\n✓ \d+ {2}no fault {2}\? 0 {2}– \d+ {3}\d+ requests\n$/)
+})
+
+test('a policy to which several faults contribute is printed once', async () => {
+  const server = await listen({
+    handler: (request, response) =>
+      response
+        .writeHead(200, { 'Content-Type': 'text/html', 'Content-Security-Policy': "default-src 'self'" })
+        .end('<script src="/app.js"></script>'),
+  })
+  const { stdout } = await strongroom(['doctor', server.origin, '--worker', '/auth.worker.js'])
+  await server.close()
+  const lines = stdout.match(/ fix {3}.*/g)
+  const [first, ...others] = lines.filter((line) => /base-uri 'none'|the whole line of/.test(line))
+  assert.match(first, /Content-Security-Policy: default-src 'self'; .*base-uri 'none'/)
+  assert.ok(others.length >= 2)
+  for (const line of others) assert.match(line, /the whole line of "/)
 })
 
 test('what a server sends cannot write to the terminal', async () => {

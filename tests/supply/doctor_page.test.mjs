@@ -66,6 +66,7 @@ const HEALTHY = {
   'page.opener': 'ok',
   'page.referrer-policy': 'ok',
   'page.nosniff': 'ok',
+  'page.cache': 'ok',
   'page.clear-site-data': 'ok',
   'page.isolated': 'unused',
   'page.service-worker': 'ok',
@@ -286,6 +287,12 @@ const BROKEN = [
     { headers: { 'X-Content-Type-Options': null } },
     /^no X-Content-Type-Options$/,
     /^X-Content-Type-Options: nosniff$/,
+  ],
+  [
+    'page.cache',
+    { headers: { 'Cache-Control': 'public, max-age=31536000' } },
+    /^Cache-Control: public, max-age=31536000$/,
+    /^Cache-Control: no-cache/,
   ],
   [
     'page.clear-site-data',

@@ -133,7 +133,10 @@ for (const [document, [example, files, differing]] of Object.entries(SHOWN)) {
 
 test('docs/migration-authjs.md shows the token handler of docs/nextjs.md', async () => {
   const [own, tested] = await Promise.all(['docs/migration-authjs.md', 'docs/nextjs.md'].map(read))
-  const handler = (text) => codeLines(text, 'createTokenHandler({').map((line) => line.trim())
+  const handler = (text) =>
+    codeLines(text, 'TokenHandlerConfig = {').map((line) =>
+      line.replace(/^export |.*globalThis.*/, '').trim(),
+    )
   const known = new Set(handler(tested))
   const shown = handler(own)
   assert.ok(shown.length > 7)

@@ -20,6 +20,7 @@ import type { WorkerSource } from '../page/auth/auth.js'
 import { createWorker, handOver } from '../page/auth/create-worker.js'
 import { refusals, watchRefusals } from '../page/connection/refused-worker.js'
 import { createError } from '../page/errors/error-text.js'
+import { isNews } from '../page/errors/news.js'
 import { listen } from '../page/listen.js'
 import { writeNote, type LoginNote } from '../page/login/note.js'
 import { type AnyWorker, type LoginOutcome, passResponse } from '../page/login/pass-response.js'
@@ -89,7 +90,8 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
   if (outcome.t === 'error') {
     const { code, message } = outcome
     Object.assign(note, { code, message })
-    console.error(`strongroom: ${code}: ${(await createError(code, message)).message}`)
+    if (isNews(code))
+      console.error(`strongroom: ${code}: ${(await createError(code, message)).message}`)
   }
   try {
     writeNote(JSON.stringify(note))

@@ -5,7 +5,7 @@ export const USAGE = `strongroom doctor URL [options]
 
 Looks at a deployment from outside, and says what to change. It sends no token and needs no login.
 
-  --config FILE        the vault's configuration: strongroom.json, or a module that exports \`config\`
+  --config FILE        the configuration of the vault or the token handler: strongroom.json, or a module that exports \`config\`
                        (default: strongroom.json at the site; without one, lines that need it are left out)
   --worker PATH        the worker's file, such as /auth.worker.js
                        (default: the file that the page's worker-src names, or that its scripts start)

@@ -51,6 +51,6 @@ const noTypes = (file: string): string => {
   return `Node ${version} does not read TypeScript in ${file}: ${
     hasOption
       ? 'run the command again with NODE_OPTIONS=--experimental-strip-types'
-      : `use Node 22.18 or later, or run \`npx esbuild ${file} --format=esm --outfile=${module}\` and pass --config ${module}`
+      : `use Node 22.18 or later, or run \`npx --yes esbuild ${file} --format=esm --outfile=${module}\` and pass --config ${module}`
   }`
 }

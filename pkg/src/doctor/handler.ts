@@ -254,9 +254,10 @@ const checkLengths = async (deployment: Deployment, base: string) => {
 /** Checks that the browser's own requests about bound sessions reach the handler, and that its responses come back. */
 const checkBinding = async ({ report, requests, origin, handlerConfig }: Deployment, base: string) => {
   if (!handlerConfig?.session?.bind) {
+    const isUnknown = handlerConfig === undefined
     report.unused(
       'handler.bind',
-      'the handler binds no session, or its configuration is not known (--config FILE)',
+      `the handler binds no session${isUnknown ? ', or its configuration is not known (--config FILE)' : ''}`,
     )
     return
   }
@@ -298,7 +299,9 @@ const checkRoutes = async ({ report, requests, origin, handlerConfig }: Deployme
   if (!prefixes.size)
     report.unused('handler.routes', "without the handler's configuration (--config FILE), no route is known")
   for (const prefix of prefixes) {
-    const reply = await requests.send(origin + prefix, { headers: script(origin) })
+    // Frameworks such as Next redirect the folder itself, which no app calls.
+    const path = prefix.endsWith('/') ? `${prefix}strongroom-doctor` : prefix
+    const reply = await requests.send(origin + path, { headers: script(origin) })
     // The handler marks its own errors: here a missing login, or a refused method.
     const isOwn = reply.header('x-strongroom') !== undefined
     report.check(

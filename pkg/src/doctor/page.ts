@@ -274,6 +274,7 @@ const checkHeaders = (deployment: Deployment) => {
     headerLine(wanted, 'Referrer-Policy'),
   )
   checkNoSniff(deployment, 'page.nosniff', page)
+  checkCache(deployment)
   checkDeletion(deployment)
   if (isIsolated(deployment)) {
     report.check(
@@ -286,6 +287,25 @@ const checkHeaders = (deployment: Deployment) => {
       'Cross-Origin-Opener-Policy: same-origin',
     )
   } else report.unused('page.isolated', 'the page is not cross-origin isolated')
+}
+
+/** The seconds for which a browser may keep a page. Some hosts choose a few minutes. */
+const MAX_AGE = 3600
+
+/** Checks that browsers get the page of a new deployment, which names its files and its policy. */
+const checkCache = ({ report, page }: Deployment): void => {
+  const value = page.header('cache-control') ?? ''
+  const [, age = 0] = /\bmax-age=(\d+)/i.exec(value) ?? []
+  const isKept = Number(age) > MAX_AGE && !/\b(no-cache|no-store)\b/i.test(value)
+  report.check(
+    'page.cache',
+    'browsers look for a new page after a deployment',
+    isKept
+      ? 'browsers keep the page, with its policy and the names of its files, after a deployment'
+      : undefined,
+    seenHeader(page, 'Cache-Control'),
+    'Cache-Control: no-cache (for pages. Files with a hash in their name may be kept)',
+  )
 }
 
 /** Adds a line if a response other than the page's deletes the session: a callback page, or the worker's file. */

@@ -91,16 +91,25 @@ export const asJson = (url: string, { lines }: Report, requests: number): string
 /** Returns the report for people. */
 export const asText = (url: string, { lines }: Report, requests: number): string => {
   let text = `strongroom doctor ${url}\n`
+  const lineOf = new Map<string, string>()
   let group = ''
   for (const { id, result, text: what, seen, fix } of lines) {
     const [of = ''] = id.split('.')
     if (of !== group) text += `\n${TITLES[(group = of)] ?? of}\n`
     text += `  ${SIGNS[result]} ${printable(what).replaceAll('\n', ' ')}\n`
     if (seen !== undefined) text += `      seen  ${indented(seen)}\n`
-    if (fix !== undefined) text += `      fix   ${indented(typeof fix === 'string' ? fix : fix())}\n`
+    if (typeof fix === 'string') text += `      fix   ${indented(fix)}\n`
+    else if (fix !== undefined) {
+      // Several faults share one line, which is printed once.
+      const line = indented(fix())
+      const first = lineOf.get(line)
+      text += `      fix   ${first === undefined ? line : `the whole line of "${first}"`}\n`
+      lineOf.set(line, first ?? printable(what))
+    }
   }
   const { ok, fault, unseen, unused } = count(lines)
-  return `${text}\n${SIGNS.ok} ${ok}  ${SIGNS.fault} ${fault}  ${SIGNS.unseen} ${unseen}  ${SIGNS.unused} ${unused}   ${requests} requests\n`
+  const faults = fault ? `${SIGNS.fault} ${fault}` : 'no fault'
+  return `${text}\n${SIGNS.ok} ${ok}  ${faults}  ${SIGNS.unseen} ${unseen}  ${SIGNS.unused} ${unused}   ${requests} requests\n`
 }
 
 /** Replaces characters by which a server could write to the terminal, or change the order of what it shows. */

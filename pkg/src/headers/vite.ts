@@ -15,7 +15,8 @@ import { leavingFolder } from './worker-folder.js'
 interface ViteRequest {
   url?: string | undefined
   headers: Record<string, string | string[] | undefined>
-  socket?: { encrypted?: boolean }
+  // The types of Vite's request differ between its versions.
+  socket?: object
 }
 interface ViteResponse {
   statusCode: number
@@ -184,7 +185,7 @@ const ANY_HOST = 'any-host.invalid'
 
 /** Inserts the server's own host, and the scheme that the server speaks. */
 const withHost = (value: string, { headers: { host }, socket }: ViteRequest): string => {
-  const secure = socket?.encrypted ? 's' : ''
+  const secure = (socket as { encrypted?: boolean } | undefined)?.encrypted ? 's' : ''
   const name = typeof host === 'string' && /^[\w.:[\]-]+$/.test(host) ? host : 'localhost'
   return value
     .replaceAll(`https://${ANY_HOST}`, `http${secure}://${name}`)

@@ -5,6 +5,8 @@ import { NO_WEBASSEMBLY } from '../protocol/message-keys.js'
 /** A module or its location. A string is a URL relative to the page or the worker. */
 export type WasmSource = string | URL | BufferSource | WebAssembly.Module | Response | PromiseLike<Response>
 
+const VITE_7 = ": add optimizeDeps: { exclude: ['strongroom'] } to vite.config.ts"
+
 /** The function of a module's glue that instantiates the module. */
 type InitSync = (source: { module: WebAssembly.Module }) => { memory: WebAssembly.Memory }
 
@@ -42,8 +44,11 @@ const request = async (source: string | URL): Promise<Response> => {
 const faultOf = ({ url, ok, status, headers }: Response): string | undefined => {
   const [file] = url.split('?')
   if (!ok) return `the server responds to ${file} with ${status}`
+  if (!/html/.test(headers.get('content-type')!)) return undefined
+  // Vite 7 copies the package's scripts, but not its module.
+  const advice = /\/\.vite\/deps\//.test(file!) ? VITE_7 : ''
   // Many servers send the app's page in place of a missing file.
-  return /html/.test(headers.get('content-type')!) ? `${file} is HTML, not WebAssembly` : undefined
+  return `${file} is HTML, not WebAssembly${advice}`
 }
 
 /** Compiles the module. If the server sends the right content type, the module is compiled while it is downloaded. */

@@ -9,6 +9,7 @@ import { type AuthEvent, nextState } from './auth-state.js'
 import { createWorker, takeWorker } from './create-worker.js'
 import { connect, connectFrame } from '../connect.js'
 import { rejectTyped } from '../errors/error-text.js'
+import { isNews } from '../errors/news.js'
 import { INITIAL_STATE } from './initial-state.js'
 import { listen } from '../listen.js'
 import { PLATFORM } from '../../protocol/message-keys.js'
@@ -30,15 +31,6 @@ const prefetch = (href: string | URL) => {
     // An element of the page can be named `head`. The worker requests the module itself.
   }
 }
-
-/**
- * Returns true for an error that a developer should see: not for what the user or the app has chosen, and not for a
- * server that cannot be reached while the device is offline.
- */
-const isNews = (code?: string) =>
-  !/^(login_(canceled|denied|required)|page_left)$/.test(code!) &&
-  (globalThis.navigator?.onLine !== false ||
-    !/^((config|provider)_unavailable|handler_unreachable)$/.test(code!))
 
 /** Rejects with `error`, but not with an error of the platform. */
 const reject = (error: unknown) => rejectTyped(error, PLATFORM)

@@ -1,20 +1,19 @@
-import { createTokenHandler, inIsolate, type TokenHandler } from 'strongroom/edge'
+import { createTokenHandler, inIsolate, type TokenHandler, type TokenHandlerConfig } from 'strongroom/edge'
 
-const create = () =>
-  createTokenHandler({
-    issuer: (env) => env.ISSUER,
-    origin: (env) => env.ORIGIN,
-    client: { id: 'web', auth: { method: 'client_secret_basic', secret: (env) => env.CLIENT_SECRET } },
-    cookie: { keys: (env) => env.COOKIE_KEYS },
-    scope: 'openid profile offline_access orders',
-    consent: 'always',
-    routes: [{ prefix: '/api/', upstream: (env) => env.UPSTREAM, methods: ['GET', 'POST'] }],
-    coordinator: inIsolate(), // for one process
-  })
+export const config: TokenHandlerConfig = {
+  issuer: (env) => env.ISSUER,
+  origin: (env) => env.ORIGIN,
+  client: { id: 'web', auth: { method: 'client_secret_basic', secret: (env) => env.CLIENT_SECRET } },
+  cookie: { keys: (env) => env.COOKIE_KEYS },
+  scope: 'openid profile offline_access orders',
+  consent: 'always',
+  routes: [{ prefix: '/api/', upstream: (env) => env.UPSTREAM, methods: ['GET', 'POST'] }],
+  coordinator: inIsolate(), // for one process
+}
 
 declare global {
   var tokenHandler: TokenHandler | undefined
 }
 
 // Next.js loads several copies of this file in one process. The copies share one handler.
-export const handler = (globalThis.tokenHandler ??= create())
+export const handler = (globalThis.tokenHandler ??= createTokenHandler(config))

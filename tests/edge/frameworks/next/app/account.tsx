@@ -23,6 +23,7 @@ export const Account = ({ user }: { user: string | undefined }) => {
     if (isOutdated) router.refresh()
   }, [isOutdated, current, router])
 
+  if (status === 'connecting') return <p>One moment …</p>
   if (!session) return <button onClick={() => login()}>Sign in</button>
   const load = async () => setOrders(await (await fetch('/api/orders')).json())
   return (
