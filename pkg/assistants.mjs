@@ -55,7 +55,7 @@ export function llms(index, packed, skillPaths = []) {
 
 const RULES = `- Never ask for the access token as a string: there is no such function. Call \`auth.fetch(url)\`, or pass it to an HTTP client.
 - The configuration belongs in the worker's file (\`auth.worker.ts\`), not in the page. Every API that the app calls with a token needs an entry in \`apis\`; a call without one rejects with \`url_not_allowed\`.
-- Write \`new SharedWorker(new URL('./auth.worker.ts', import.meta.url), { type: 'module' })\` literally, inside the function: bundlers look for this expression.
+- Write \`new SharedWorker(new URL('./auth.worker.ts', import.meta.url), { … })\` and, for Safari, \`new Worker(…)\` literally, inside the functions: bundlers look for these expressions.
 - Create one \`auth\` for the whole app, and import it. \`createAuth()\` does nothing before its first use.
 - The path of \`redirectUri\` must be served: by the app's page, which needs no code there, or better by a page of its own (docs/callback-page.md).
 - Do not catch errors of \`auth.login()\` only to log them: \`auth.state.error\` has them, with a stable \`code\`.
@@ -90,7 +90,7 @@ const skillOf = (name, description, title, sections) =>
 const addSkill = (readme) =>
   skillOf(
     'add-strongroom',
-    'Adds sign-in with OAuth 2.0 or OpenID Connect to a web app by the package strongroom, which keeps tokens in a worker or on a server. Use it when an app must sign users in, or call an API with an access token. For an app that has such a library already, use move-to-strongroom.',
+    'Adds sign-in with OAuth 2.0 or OpenID Connect to a web app with the package strongroom, which keeps tokens in a worker or on a server. Use it when an app must sign users in, or call an API with an access token. For an app that already has an OAuth library, use move-to-strongroom.',
     'Add strongroom to an app',
     [
       ['Choose', CHOICE],
@@ -116,13 +116,13 @@ const FIND = `Search the sources for everything that the old library does, and l
 
 docs/migration.md has a table for each library, and docs/migration-authjs.md those for Auth.js and nextjs-auth0.`
 
-const MOVE = `1. Write \`auth.config.ts\`, \`auth.worker.ts\` and \`auth.ts\`, with the settings of the old library: the code is in skills/add-strongroom/SKILL.md.
+const MOVE_STEPS = `1. Write \`auth.config.ts\`, \`auth.worker.ts\` and \`auth.ts\`, with the settings of the old library: the code is in skills/add-strongroom/SKILL.md.
 2. Choose one fixed path for \`redirectUri\`, such as \`/callback\`. If the old library used another one, or the current address, the provider must know the new one: tell the user.
 3. List each API in \`apis\`, with the methods that the app calls. An API on the app's own origin needs an entry, too: \`{ url: '/api/' }\`. Requests that need no token stay with \`fetch\`.
 4. Replace each place that you have found. Where the app showed or logged a token, remove that: nothing returns one.
 5. Remove the old library from \`package.json\`, with its callback pages, its timers and its stored tokens.`
 
-const MOVED = `1. \`grep -rnE "access_?token|Bearer|<the old library>" src\` finds nothing.
+const MOVE_CHECKS = `1. \`grep -rniE "access_?token|Bearer|<the old library>" src\` finds nothing.
 2. Build the app, serve it, sign in, call each API, reload, and sign out.
 3. \`npx strongroom doctor http://localhost:<port> --config auth.config.ts\` has the exit status 0. With Node before 22.18 it says how to pass a TypeScript file (docs/doctor.md).
 4. Tell the user what changes: nobody's session is moved, so each user signs in again (most without a password), and the redirect URI at the provider.`
@@ -136,8 +136,8 @@ const moveSkill = () =>
     [
       ['Rules', RULES],
       ['Find', FIND],
-      ['Replace', MOVE],
-      ['Check', MOVED],
+      ['Replace', MOVE_STEPS],
+      ['Check', MOVE_CHECKS],
     ],
   )
 

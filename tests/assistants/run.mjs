@@ -57,7 +57,7 @@ async function create(folder) {
   await npm(folder, 'install', '--ignore-scripts', path)
   const about =
     'The package is installed, and its documents are in node_modules/strongroom. Its sources are nowhere else.'
-  await writeFile(`${folder}/TASK.md`, `${task.told(addresses)}\n\n${about}\n`)
+  await writeFile(`${folder}/TASK.md`, `${task.prompt(addresses)}\n\n${about}\n`)
   console.log(`  ${folder}: TASK.md says what to do`)
 }
 
@@ -71,7 +71,7 @@ async function startWorld() {
   const apis = [servers.api.requests, ...(second ? [second.requests] : [])]
   return {
     ledger: servers.ledger,
-    /** Returns the calls with a valid token that an API has got. */
+    /** Returns the calls with a valid token that an API has received. */
     callsOf: (index) => apis[index].filter(({ claims }) => claims),
     close: async () => void (await Promise.all([servers.close(), second?.close()])),
   }
@@ -123,7 +123,7 @@ async function check(folder) {
     })
     // npm starts the server as a process of its own, so the whole group must end.
     server = spawn('npm', ['start'], { cwd: folder, stdio: 'ignore', detached: true })
-    await answers(addresses.app)
+    await waitUntilUp(addresses.app)
     const faults = [
       ...(await faultsOfSources(folder)),
       ...(await faultsOfDoctor(folder)),
@@ -142,7 +142,7 @@ async function check(folder) {
 }
 
 /** Resolves when a server responds. */
-async function answers(address) {
+async function waitUntilUp(address) {
   const end = Date.now() + PATIENCE
   while (!(await fetch(address).catch(() => undefined))) {
     if (Date.now() > end) throw new Error(`${address} does not respond`)
@@ -151,7 +151,7 @@ async function answers(address) {
 }
 
 async function faultsOfSources(folder) {
-  if (!task.gone) return []
+  if (!task.forbidden) return []
   const paths = (await readdir(`${folder}/src`, { recursive: true })).filter((path) =>
     /\.[jt]sx?$/.test(path),
   )
@@ -162,8 +162,8 @@ async function faultsOfSources(folder) {
     ]),
   )
   return texts
-    .filter(([, text]) => task.gone.test(text))
-    .map(([path, text]) => `${path} still has ${task.gone.exec(text)[0]}`)
+    .filter(([, text]) => task.forbidden.test(text))
+    .map(([path, text]) => `${path} still has ${task.forbidden.exec(text)[0]}`)
 }
 
 /** Returns the lines with ✗ of the package's doctor. */
@@ -192,15 +192,15 @@ async function faultsOfLogin(browser, world) {
     await button.or(atProvider).first().waitFor()
     if (!(await atProvider.count())) await button.first().click()
     await giveConsent(page)
-    await see(page)
+    await expectTexts(page)
     const faults = []
     for (const index of task.called ?? [0]) {
-      if (!world.callsOf(index).length) faults.push(`API ${index} got no call with a valid token`)
+      if (!world.callsOf(index).length) faults.push(`API ${index} received no call with a valid token`)
     }
     const findings = search(await collect(page, log), world.ledger.secrets().filter(isSecret))
     faults.push(...findings.map(({ kind, place }) => `a ${kind} is in the page: ${place}`))
     await page.reload()
-    await see(page)
+    await expectTexts(page)
     return faults
   } catch (error) {
     const text = await page
@@ -220,7 +220,7 @@ function isSecret({ kind }) {
   return /token/.test(kind)
 }
 
-async function see(page) {
+async function expectTexts(page) {
   if (task.click) await page.getByText(task.click, { exact: true }).first().click()
-  for (const text of task.shown) await page.getByText(text).first().waitFor()
+  for (const text of task.expected) await page.getByText(text).first().waitFor()
 }

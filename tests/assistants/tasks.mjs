@@ -1,5 +1,5 @@
 /**
- * Five tasks for a coding assistant that has only the package. Each says what the assistant is told, from which app it
+ * Five tasks for a coding assistant that has only the package. Each says what the assistant is prompt, from which app it
  * begins, which servers it needs, and what the finished app must do.
  */
 import { execFile } from 'node:child_process'
@@ -25,24 +25,24 @@ const PUBLIC_APP = {
  * A task.
  *
  * @typedef {object} Task
- * @property {(addresses: Addresses) => string} told
+ * @property {(addresses: Addresses) => string} prompt
  * @property {(folder: string, addresses: Addresses) => Promise<void>} create Writes the app with which the task begins.
  * @property {(addresses: Addresses) => object} servers Options for `startServers()`.
  * @property {'profile' | 'public'} [second] A second server: an API with an audience of its own, or the public app's.
- * @property {string[]} shown Strings that the signed-in user must see.
+ * @property {string[]} expected Strings that the signed-in user must see.
  * @property {string} [click] The text of a link or button that shows them.
  * @property {number[]} [called] The servers, 0 or 1, that must have got a call with a valid token. Default: 0.
- * @property {RegExp} [gone] Text that the sources must not contain any more.
+ * @property {RegExp} [forbidden] Text that the sources must not contain any more.
  */
 
 /** @typedef {{ app: string, port: number, issuer: string, api: string, second: string }} Addresses */
 
 const forApp = ({ app }) => ({ apps: [app, app.replace('localhost', '127.0.0.1')] })
 
-const PROVIDER = ({ issuer, app }) =>
+const aboutProvider = ({ issuer, app }) =>
   `The OpenID provider runs at ${issuer}. It knows the public client \`my-app\` with the redirect URI ${app}/callback, and issues refresh tokens only with the scope \`offline_access\` and \`prompt=consent\`. The account is alice, with the password wonderland.`
 
-const SERVED = ({ app, port }) =>
+const aboutServing = ({ app, port }) =>
   `\`npm run build\` must build the app, and \`npm start\` must serve the build at ${app} (port ${port}; the script exists or you add it), with the security headers that the package's documents ask for. \`npx strongroom doctor ${app}\`, with the options that its documents name, must print no ✗.`
 
 /** Writes a copy of an example for these servers. Its script `start` serves the build. */
@@ -96,36 +96,36 @@ createServer(async (request, response) => {
 /** @type {Record<string, Task>} */
 export const TASKS = {
   vite: {
-    told: (at) => `Add sign-in to this app with the package strongroom.
-${PROVIDER(at)} The app calls the API ${at.api}/v1/ with the scope \`orders\`. Without a session, the app shows a button "Sign in". A signed-in user sees their name, the \`item\` of each order of \`GET ${at.api}/v1/orders\` (an array of \`{ id, item, quantity }\`) in a list, and a button that signs out. A reload must not end the session.
-${SERVED(at)}`,
+    prompt: (at) => `Add sign-in to this app with the package strongroom.
+${aboutProvider(at)} The app calls the API ${at.api}/v1/ with the scope \`orders\`. Without a session, the app shows a button "Sign in". A signed-in user sees their name, the \`item\` of each order of \`GET ${at.api}/v1/orders\` (an array of \`{ id, item, quantity }\`) in a list, and a button that signs out. A reload must not end the session.
+${aboutServing(at)}`,
     async create(folder) {
       await npx(folder, 'create-vite@9', '--template', 'react-ts')
     },
     servers: forApp,
-    shown: ['Alice Liddell', 'Brass hinges, pair'],
+    expected: ['Alice Liddell', 'Brass hinges, pair'],
   },
   'two-apis': {
-    told: (
+    prompt: (
       at,
     ) => `This app signs in with the package strongroom, and calls the API ${at.api}/v1/, whose identifier is \`${AUDIENCE}\`. Let it also call a second API, ${at.second}/v1/, whose identifier is \`${SECOND_AUDIENCE}\`, with the scope \`profile:read\`. Each API accepts only tokens for its own identifier (RFC 8707), so each needs a token of its own. Show the \`sub\` of the JSON from \`GET ${at.second}/v1/me\` after the text "Subject: ", below the orders.
-${PROVIDER(at)} It knows both identifiers as resources, the first with the scope \`orders\`.
-${SERVED(at)}`,
+${aboutProvider(at)} It knows both identifiers as resources, the first with the scope \`orders\`.
+${aboutServing(at)}`,
     create: copyExample,
     servers: (at) => ({
       ...forApp(at),
       provider: { resources: { [AUDIENCE]: 'orders', [SECOND_AUDIENCE]: 'profile:read' } },
     }),
     second: 'profile',
-    shown: ['Alice Liddell', 'Brass hinges, pair', 'Subject: alice'],
+    expected: ['Alice Liddell', 'Brass hinges, pair', 'Subject: alice'],
     called: [0, 1],
   },
   deployment: {
-    told: (
+    prompt: (
       at,
-    ) => `This app signs in with the package strongroom. In development it works. The deployment, \`npm run build\` and then \`npm start\`, does not: nobody can sign in. \`server.mjs\` is the host; change what it sends as you like, and nothing in \`src\` that is not wrong. Find each fault with the package's doctor, and repair it.
-${PROVIDER(at)}
-${SERVED(at)}`,
+    ) => `This app signs in with the package strongroom. In development it works. The deployment, \`npm run build\` and then \`npm start\`, does not: nobody can sign in. \`server.mjs\` is the host; change what it sends as you like, and in \`src\` only what is wrong. Find each fault with the package's doctor, and repair it.
+${aboutProvider(at)}
+${aboutServing(at)}`,
     async create(folder, addresses) {
       await copyExample(folder, addresses)
       await writeFile(`${folder}/server.mjs`, brokenServer(addresses.port))
@@ -134,10 +134,10 @@ ${SERVED(at)}`,
       })
     },
     servers: forApp,
-    shown: ['Alice Liddell', 'Brass hinges, pair'],
+    expected: ['Alice Liddell', 'Brass hinges, pair'],
   },
   next: {
-    told: (
+    prompt: (
       at,
     ) => `Add sign-in to this Next app with the package strongroom, so that tokens stay on the server (its token handler).
 The OpenID provider runs at ${at.issuer}. It knows the confidential client \`my-handler\` (client_secret_basic, secret \`a-secret-that-everybody-knows\`) with the redirect URI ${at.app}/auth/callback, and issues refresh tokens only with the scope \`offline_access\` and \`prompt=consent\`. The account is alice, with the password wonderland. The API is ${at.api}/v1/, with the scope \`orders\`.
@@ -148,14 +148,14 @@ Without a session, the page shows a button "Sign in". A signed-in user sees thei
       await npx(folder, 'create-next-app@16', ...options, '--disable-git', '--skip-install')
     },
     servers: ({ app }) => ({ handlers: [app] }),
-    shown: ['Alice Liddell', 'Brass hinges, pair'],
+    expected: ['Alice Liddell', 'Brass hinges, pair'],
   },
   move: {
-    told: (
+    prompt: (
       at,
     ) => `Move this app, with all that it does, from oidc-client-ts and react-oidc-context to the package strongroom. Its playground must still show the response of the API with a token. Leave the colors and the routes as they are.
-${PROVIDER(at)} The app's own backend runs at ${at.second}: \`vite.config.ts\` forwards \`/api/…\` to it, also for \`npm start\`. \`GET /api/auth-well-known-config\` needs no token, and \`GET /api/payload\` responds with the user of the access token.
-${SERVED(at)}`,
+${aboutProvider(at)} The app's own backend runs at ${at.second}: \`vite.config.ts\` forwards \`/api/…\` to it, also for \`npm start\`. \`GET /api/auth-well-known-config\` needs no token, and \`GET /api/payload\` responds with the user of the access token.
+${aboutServing(at)}`,
     async create(folder, { port, issuer, second }) {
       const { repository, commit, folder: inside } = PUBLIC_APP
       const clone = `${folder}.clone`
@@ -176,7 +176,7 @@ ${SERVED(at)}`,
     servers: forApp,
     second: 'public',
     click: 'Playground',
-    shown: ['"sub": "alice"'],
-    gone: /oidc-client-ts|react-oidc-context|access_token/,
+    expected: ['"sub": "alice"'],
+    forbidden: /oidc-client-ts|react-oidc-context|access_token/,
   },
 }

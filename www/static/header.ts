@@ -3,7 +3,7 @@
  * script runs before the page is shown, so that the page has the chosen colors from the start.
  */
 
-/** The member of `localStorage` in which VitePress keeps the chosen colors: `light`, `dark` or `auto`. */
+/** The key of `localStorage` at which VitePress keeps the theme: `light`, `dark` or `auto`. */
 const CHOSEN = 'vitepress-theme-appearance'
 
 /** The site's page that opens its search. */
@@ -12,12 +12,14 @@ const SEARCH = '../documents?search'
 const root = document.documentElement
 const system = matchMedia('(prefers-color-scheme: dark)')
 
-/** Browsers that block the storage of a site throw when it is read. */
+/** The choice on this page, which counts if the browser blocks the site's storage. */
+let latest: string | null = null
+
 function chosen(): string | null {
   try {
     return localStorage.getItem(CHOSEN)
   } catch {
-    return null
+    return latest
   }
 }
 
@@ -34,11 +36,12 @@ function show(): void {
 
 function change(): void {
   const wanted = isDark() ? 'light' : 'dark'
-  const isOfSystem = (wanted === 'dark') === system.matches
+  const matchesSystem = (wanted === 'dark') === system.matches
+  latest = matchesSystem ? 'auto' : wanted
   try {
-    localStorage.setItem(CHOSEN, isOfSystem ? 'auto' : wanted)
+    localStorage.setItem(CHOSEN, latest)
   } catch {
-    // Without storage, the page keeps the system's colors.
+    // Other pages keep the system's colors.
   }
   show()
 }
@@ -57,7 +60,7 @@ addEventListener('DOMContentLoaded', () => {
 addEventListener('keydown', (event) => {
   const isSearch =
     (event.key.toLowerCase() === 'k' && (event.ctrlKey || event.metaKey)) ||
-    (event.key === '/' && !isTyping(event))
+    (event.key === '/' && !event.ctrlKey && !event.altKey && !event.metaKey && !isTyping(event))
   if (!isSearch) return
   event.preventDefault()
   location.assign(SEARCH)

@@ -3,7 +3,7 @@ const development = process.env.NODE_ENV === 'development' ? " 'unsafe-eval'" : 
 const policy = [
   "default-src 'none'; connect-src 'self'; img-src 'self' data:; font-src 'self'",
   `script-src 'self' 'unsafe-inline'${development}; style-src 'self' 'unsafe-inline'`,
-  // Script in a page must not open a login of its own in a frame, nor by the next header in a window.
+  // Script in a page must not open a login of its own in a frame. Cross-Origin-Opener-Policy does the same for windows.
   "frame-src 'none'; object-src 'none'",
   "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 ]
