@@ -128,14 +128,6 @@ npm i strongroom
 
 <p class="front-note">Before the first release: build the package in a clone, as the repository’s README says.</p>
 
-<div class="front-facts">
-
-- **For** ${whom('For')}
-- **Not for** ${whom('Not for')} [More](docs/comparison.md#when-not-to-use-it)
-- **Costs** ${page} in the page, and ${worker} in the worker, after brotli. [Measurements](docs/performance.md)
-- **Status**: ${whom('Status')} [What is protected, and what is not](docs/protection.md)
-
-</div>
 </div>
 <div class="front-proof">
 <div class="only-light">
@@ -148,6 +140,14 @@ npm i strongroom
 ![${picture}](docs/proof-dark.png)
 
 </div>
+</div>
+<div class="front-facts">
+
+- **For** ${whom('For')}
+- **Not for** ${whom('Not for')} [More](docs/comparison.md#when-not-to-use-it)
+- **Costs** ${page} in the page, and ${worker} in the worker, after brotli. [Measurements](docs/performance.md)
+- **Status**: ${whom('Status')} [What is protected, and what is not](docs/protection.md)
+
 </div>
 </div>
 
