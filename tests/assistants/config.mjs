@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { build } from 'esbuild'
 
 /** The places where the documents put it. */
-const PLACES = ['auth.config.ts', 'src/auth.config.ts', 'auth.config.mjs', 'auth.config.js']
+const PLACES = ['auth.config.ts', 'src/auth.config.ts', 'auth.config.mjs', 'auth.config.js', 'handler.ts']
 
 /**
  * Resolves with the path of the app's configuration as JavaScript, since not every Node reads TypeScript. The file is

@@ -119,7 +119,7 @@ async function check(folder) {
   try {
     await run('npm', ['run', 'build'], {
       cwd: folder,
-      env: { ...process.env, CI: '1', NEXT_TELEMETRY_DISABLED: '1' },
+      env: { PATH: process.env.PATH, HOME: folder, CI: '1', NEXT_TELEMETRY_DISABLED: '1' },
     })
     // npm starts the server as a process of its own, so the whole group must end.
     server = spawn('npm', ['start'], { cwd: folder, stdio: 'ignore', detached: true })

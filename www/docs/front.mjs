@@ -126,7 +126,7 @@ ${unlinked(sentences(about, 3))}
 npm i strongroom
 \`\`\`
 
-<p class="front-note">Before the first release: build the package in a clone, as the repository’s README says.</p>
+<p class="front-note">Not on the registry yet: until the first release, build the package in a clone, as the repository’s README says.</p>
 
 </div>
 <div class="front-proof">

@@ -292,20 +292,40 @@ const checkHeaders = (deployment: Deployment) => {
 /** The seconds for which a browser may keep a page. Some hosts choose a few minutes. */
 const MAX_AGE = 3600
 
+/** Returns the directives of a `Cache-Control` (RFC 9111 section 5.2), by their names. */
+const cacheDirectives = (value: string): Map<string, string | undefined> =>
+  new Map(
+    value.split(',').map((one) => {
+      const [name = '', argument] = one.trim().split('=')
+      return [name.toLowerCase(), argument]
+    }),
+  )
+
 /** Checks that browsers get the page of a new deployment, which names its files and its policy. */
 const checkCache = ({ report, page }: Deployment): void => {
-  const value = page.header('cache-control') ?? ''
-  const [, age = 0] = /\bmax-age=(\d+)/i.exec(value) ?? []
-  const isKept = Number(age) > MAX_AGE && !/\b(no-cache|no-store)\b/i.test(value)
-  report.check(
-    'page.cache',
-    'browsers look for a new page after a deployment',
-    isKept
-      ? 'browsers keep the page, with its policy and the names of its files, after a deployment'
-      : undefined,
-    seenHeader(page, 'Cache-Control'),
-    'Cache-Control: no-cache (for pages. Files with a hash in their name may be kept)',
-  )
+  const id = 'page.cache'
+  const directives = cacheDirectives(page.header('cache-control') ?? '')
+  const isNamed = (name: string) => directives.has(name) && directives.get(name) === undefined
+  const age = directives.get('max-age')?.replaceAll('"', '')
+  if (isNamed('no-cache') || isNamed('no-store') || (age !== undefined && Number(age) <= MAX_AGE)) {
+    report.ok(id, 'browsers look for a new page after a deployment')
+    return
+  }
+  const expires = page.header('expires')
+  if (age !== undefined || Date.parse(expires ?? '') > Date.now() + MAX_AGE * 1000) {
+    report.fault(
+      id,
+      'browsers keep the page, with its policy and the names of its files, after a deployment',
+      age === undefined ? `Expires: ${expires}` : seenHeader(page, 'Cache-Control'),
+      'Cache-Control: no-cache (for pages. Files with a hash in their name may be kept)',
+    )
+  } else if (page.header('last-modified') !== undefined && expires === undefined)
+    // RFC 9111 section 4.2.2
+    report.unseen(
+      id,
+      'without Cache-Control, browsers keep the page for a part of the time since Last-Modified: send no-cache',
+    )
+  else report.ok(id, 'browsers look for a new page after a deployment')
 }
 
 /** Adds a line if a response other than the page's deletes the session: a callback page, or the worker's file. */
@@ -390,12 +410,18 @@ export const checkNoSniff = ({ report }: Deployment, id: string, reply: Reply) =
   )
 }
 
-/** Checks that no file can be registered as a service worker, which would see the vault's requests. */
+/**
+ * Checks that no file can be registered as a service worker, which would see the vault's requests, or the address of a
+ * response to a login that script has begun.
+ */
 export const checkServiceWorker = async (deployment: Deployment) => {
-  const { report, requests, policies, origin, page, worker } = deployment
+  const { report, requests, policies, origin, page, worker, options, needsWorker } = deployment
   const id = 'page.service-worker'
-  if (!deployment.needsWorker) {
-    report.unused(id, 'no worker has tokens that a service worker could see')
+  if (!needsWorker && options.vaultFrame) {
+    report.unused(
+      id,
+      "the vault's origin is another one, whose requests a service worker of this one does not see",
+    )
     return
   }
   const [script] = scriptsOf(page).filter((url) => new URL(url).origin === origin)
@@ -418,7 +444,8 @@ export const checkServiceWorker = async (deployment: Deployment) => {
   } else {
     const seen = `${seenOf(reply)} for ${path} with Service-Worker: script`
     const fix = 'respond with 403 to requests with the header Service-Worker: script'
-    report.fault(id, 'script in the page can register a service worker, which sees the tokens', seen, fix)
+    const sees = needsWorker ? 'the tokens' : 'the response to a login that script has begun'
+    report.fault(id, `script in the page can register a service worker, which sees ${sees}`, seen, fix)
   }
 }
 

@@ -104,7 +104,7 @@ export const asText = (url: string, { lines }: Report, requests: number): string
       const line = indented(fix())
       const first = lineOf.get(line)
       text += `      fix   ${first === undefined ? line : `the whole line of "${first}"`}\n`
-      lineOf.set(line, first ?? printable(what))
+      lineOf.set(line, first ?? printable(what).replaceAll('\n', ' '))
     }
   }
   const { ok, fault, unseen, unused } = count(lines)
@@ -114,6 +114,6 @@ export const asText = (url: string, { lines }: Report, requests: number): string
 
 /** Replaces characters by which a server could write to the terminal, or change the order of what it shows. */
 const printable = (text: string) =>
-  text.replace(/[\0-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g, '�')
+  text.replace(/[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, '�')
 
 const indented = (text: string) => printable(text).replaceAll('\n', `\n${' '.repeat(12)}`)

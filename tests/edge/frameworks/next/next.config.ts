@@ -3,8 +3,9 @@ const development = process.env.NODE_ENV === 'development' ? " 'unsafe-eval'" : 
 const policy = [
   "default-src 'none'; connect-src 'self'; img-src 'self' data:; font-src 'self'",
   `script-src 'self' 'unsafe-inline'${development}; style-src 'self' 'unsafe-inline'`,
-  // Script in a page must not open a login of its own in a frame. Cross-Origin-Opener-Policy does the same for windows.
-  "frame-src 'none'; object-src 'none'",
+  // Script in a page must not see the response to a login of its own: in a frame, in a service worker, or, by
+  // Cross-Origin-Opener-Policy, in a window.
+  "frame-src 'none'; object-src 'none'; worker-src 'none'",
   "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 ]
 const headers = [
@@ -17,6 +18,8 @@ const headers = [
 export default {
   cacheComponents: true,
   partialPrefetching: true,
+  // Otherwise /AUTH/ is a page without these headers.
+  experimental: { caseSensitiveRoutes: true },
   // All pages. The handler sets its own headers.
   headers: () => [{ source: '/((?!auth/|api/).*)', headers }],
 }
