@@ -42,7 +42,7 @@ after(() => Promise.all(servers.map((server) => server.close())))
 const PAGE = {
   'Content-Type': 'text/html',
   'Content-Security-Policy':
-    "default-src 'none'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; connect-src 'self'; worker-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Referrer-Policy': 'no-referrer',
   'X-Content-Type-Options': 'nosniff',
@@ -112,9 +112,8 @@ test('a token handler in which everything is right', async () => {
   const { ofHandler, by, status, requests } = await look()
   assert.deepEqual(resultsOf(ofHandler), HEALTHY)
   assert.ok(requests <= 15, `${requests} requests`)
-  for (const id of ['page.worker-src', 'page.service-worker', 'worker.file']) {
-    assert.equal(by[id].result, 'unused')
-  }
+  for (const id of ['page.worker-src', 'worker.file']) assert.equal(by[id].result, 'unused')
+  assert.equal(by['page.service-worker'].result, 'ok')
   assert.equal(status, 0)
 })
 
@@ -340,6 +339,13 @@ test('page.opener: with a token handler, windows of other sites are one question
     about.map(({ id, result }) => [id, result]),
     [['page.opener', 'unseen']],
   )
+})
+
+test('page.service-worker: beside a handler, it would see the response to a login', async () => {
+  const policy = PAGE['Content-Security-Policy'].replace("worker-src 'none'; ", '')
+  const { by } = await look((s) => (s.page = { 'Content-Security-Policy': policy }))
+  assert.equal(by['page.service-worker'].result, 'fault')
+  assert.match(by['page.service-worker'].text, /the response to a login that script has begun/)
 })
 
 test('page.clear-site-data: a visit that deletes the cookie of the session', async () => {

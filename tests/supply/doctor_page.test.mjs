@@ -13,6 +13,9 @@ before(async () => {
 })
 after(() => deployment.close())
 
+/** A page with a script. */
+const SCRIPTED = '<!doctype html><title>App</title><script src="/app.js"></script>'
+
 /** Returns the policy of the worker's file. */
 const workerPolicy = () =>
   `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${deployment.provider.issuer} ${deployment.api.origin}`
@@ -56,6 +59,7 @@ const HEALTHY = {
   'page.policy': 'ok',
   'page.syntax': 'ok',
   'page.script-src': 'ok',
+  'page.scripts': 'ok',
   'page.wasm-unsafe-eval': 'ok',
   'page.connect-src': 'ok',
   'page.worker-src': 'ok',
@@ -369,8 +373,36 @@ const BROKEN = [
   [
     'page.callback',
     { routes: { '/callback': { status: 404 } } },
-    /^404 .* for \/callback$/,
-    /for \/callback, with status 200/,
+    /^404 .* for \/callback\?code=/,
+    /for \/callback with any query, with status 200/,
+  ],
+  [
+    'page.scripts',
+    { home: SCRIPTED, policy: replaced("script-src 'self'", "script-src 'nonce-abc'") },
+    /^\/app\.js with script-src 'nonce-abc'$/,
+    /^script-src 'self', or the nonce of each response/,
+  ],
+  [
+    'page.trusted-types',
+    {
+      home: SCRIPTED,
+      policy: (policy) => `${policy}; require-trusted-types-for 'script'`,
+      routes: { '/app.js': { body: 'start()', headers: { 'Content-Type': 'text/javascript' } } },
+    },
+    /^require-trusted-types-for 'script'$/,
+    /by a policy, as docs\/headers\.md shows/,
+  ],
+  [
+    'page.worker-src',
+    {
+      home: SCRIPTED,
+      routes: {
+        '/app.js': { body: 'new Worker("/next.worker.js")', headers: { 'Content-Type': 'text/javascript' } },
+        '/next.worker.js': { body: 'strongroom', headers: { 'Content-Type': 'text/javascript' } },
+      },
+    },
+    /^worker-src .*\/auth\.worker\.js$/,
+    /worker-src http:\/\/localhost:\d+\/next\.worker\.js/,
   ],
   [
     'page.callback-headers',
@@ -659,6 +691,28 @@ for (const [name, script] of Object.entries(CREATIONS)) {
   })
 }
 
+test('page.callback: some hosts send the app with 404 for a path without a file', async () => {
+  const routes = { '/callback': { status: 404, body: SCRIPTED, headers: { 'Content-Type': 'text/html' } } }
+  const { by } = await look({ home: SCRIPTED, routes })
+  assert.equal(by['page.callback'].result, 'ok')
+})
+
+test('page.others: a policy on the first page only', async () => {
+  const server = await listen({
+    handler: ({ url }, response) =>
+      response
+        .writeHead(200, {
+          'Content-Type': 'text/html',
+          ...(url === '/' && { 'Content-Security-Policy': "default-src 'self'" }),
+        })
+        .end(SCRIPTED),
+  })
+  const { by } = await doctor(server.origin)
+  await server.close()
+  assert.equal(by['page.others'].result, 'fault')
+  assert.match(by['page.others'].fix, /with each path of the app/)
+})
+
 test('the search for the worker reads few files, and none of other origins', async () => {
   const other = await listen({ handler: (_, response) => response.end() })
   const workers = Array.from({ length: 50 }, (_, i) => `new Worker("/w${i}.js")`).join(';')
@@ -671,7 +725,8 @@ test('the search for the worker reads few files, and none of other origins', asy
   const before = site.requests.length
   await look({ headers: { 'Content-Security-Policy': null }, home, routes })
   const paths = site.requests.slice(before).map(({ path }) => path)
-  assert.ok(paths.filter((path) => /^\/a\d/.test(path)).length <= 10)
+  // One more request asks if the first script can be registered as a service worker.
+  assert.ok(paths.filter((path) => /^\/a\d/.test(path)).length <= 11)
   assert.ok(paths.filter((path) => /^\/w\d/.test(path)).length <= 10)
   assert.deepEqual(asked ?? [], [])
   await other.close()

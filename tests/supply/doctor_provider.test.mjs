@@ -283,7 +283,7 @@ const BROKEN = [
     at('/token', {}, 'POST'),
     {},
     /^400 .*no Access-Control-Allow-Origin$/,
-    /, also with errors$/,
+    / \(once in each response, errors included\)$/,
     '--probe-token',
   ],
   [

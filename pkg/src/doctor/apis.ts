@@ -200,7 +200,7 @@ const checkCors = (
     `${origin} may read responses, also errors (${reply.status})`,
     cors && `the browser refuses the response with status ${reply.status}`,
     seenHeader(reply, cors?.name ?? ORIGIN),
-    `${cors?.name}: ${cors?.value}, also with errors`,
+    `${cors?.name}: ${cors?.value} (once in each response, errors included)`,
   )
   const needed = [
     ...(rule.stepUp ? ['WWW-Authenticate'] : []),

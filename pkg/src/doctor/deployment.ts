@@ -31,8 +31,12 @@ export interface Deployment {
   readonly policies: Policy[]
   /** False if a token handler is in place of a worker. */
   needsWorker: boolean
+  /** The page's scripts on its own origin, as far as they were read. */
+  readonly scripts: { url: string; body: string }[]
   /** The path of the worker's file, if it is known. */
   worker?: string
+  /** The path of the worker's file that the page's scripts name. */
+  started?: string
   /** The response with the worker's file. */
   workerFile?: Reply
   /** The configuration, if there is one and the core accepts it. */

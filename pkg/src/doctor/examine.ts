@@ -13,14 +13,14 @@ import {
 } from './deployment.js'
 import { checkHandler } from './handler.js'
 import { hostFile } from './host-files.js'
-import { checkCallback, checkPage, checkServiceWorker, findPage } from './page.js'
+import { checkCallback, checkOtherPages, checkPage, checkServiceWorker, findPage } from './page.js'
 import { checkProvider, findMetadata } from './provider.js'
 import { type CommandLine, UsageError } from './options.js'
 import { asJson, asText, Report } from './report.js'
 import { isPrivateUrl, Requests, seenHeader, seenOf } from './requests.js'
 import { checkVaultFrame } from './vault-frame.js'
 import { checkWorker } from './worker.js'
-import { findWorker } from './worker-path.js'
+import { findWorker, readScripts } from './worker-path.js'
 
 /** Looks at a deployment. Resolves with what is to be printed. */
 export const examine = async (options: CommandLine): Promise<{ text: string; hasFaults: boolean }> => {
@@ -47,6 +47,7 @@ export const examine = async (options: CommandLine): Promise<{ text: string; has
     deployment.needsWorker = !vaultFrame && (!hasHandler || deployment.worker !== undefined)
     checkPage(deployment)
     if (!vaultFrame) await checkCallback(deployment)
+    await checkOtherPages(deployment)
     const home = vaultFrame ? await checkVaultFrame(deployment, vaultFrame) : deployment
     await checkServiceWorker(home)
     await checkWorker(home)
@@ -74,11 +75,13 @@ const look = async (options: CommandLine, report: Report, requests: Requests): P
     origin: options.url.origin,
     page,
     policies: policiesOf(page),
+    scripts: [],
     needsWorker: true,
   }
   const worker = options.worker ?? namedWorkers(deployment)[0]
   if (worker !== undefined) deployment.worker = worker
-  else if (!options.vaultFrame) await findWorker(deployment)
+  await readScripts(deployment)
+  if (!options.vaultFrame) await findWorker(deployment)
   return deployment
 }
 

@@ -119,7 +119,7 @@ const isLoopback = (url: URL) =>
   isPrivateUrl(url) && /^(localhost|.*\.localhost|127\..*|\[::1\])$/.test(url.hostname)
 
 const checkPolicy = (deployment: Deployment) => {
-  const { report, page, policies } = deployment
+  const { report, page, policies, origin } = deployment
   const policy = 'Content-Security-Policy'
   const wanted = generated(deployment).page
   if (!policies.length) {
@@ -147,10 +147,11 @@ const checkPolicy = (deployment: Deployment) => {
     'script-src',
     permits(policies, 'script-src', isInline)
       ? "script-src permits inline scripts ('unsafe-inline'), and no code from elsewhere: a nonce is stricter"
-      : 'script-src permits only the scripts of the app',
+      : `script-src permits only the scripts of ${['the app', ...otherHosts(policies, origin)].join(' and of ')}`,
     'script-src permits code that is not a file of the app',
     permits(policies, 'script-src', (sources) => sources.some(isUnsafeScript)),
   )
+  checkScripts(deployment)
   check(
     'wasm-unsafe-eval',
     'script-src',
@@ -192,6 +193,16 @@ const checkPolicy = (deployment: Deployment) => {
       )
       return
     }
+    const hasPolicy = deployment.scripts.some(({ body }) => /\bcreatePolicy\b/.test(body))
+    if (deployment.needsWorker && deployment.scripts.length && !hasPolicy) {
+      report.fault(
+        'page.trusted-types',
+        "no script of the page creates a policy of Trusted Types, so it cannot create the worker's URL",
+        written(policies, 'require-trusted-types-for'),
+        "create the worker's URL by a policy, as docs/headers.md shows, or send no require-trusted-types-for",
+      )
+      return
+    }
     report.ok('page.trusted-types', 'strings become code only by Trusted Types')
   } else report.unused('page.trusted-types', 'Trusted Types are not required')
 }
@@ -230,7 +241,7 @@ const isInline = (sources: string[]) =>
 
 /** Checks which files may become workers. */
 const checkWorkerSource = (deployment: Deployment, fix: string | SharedFix) => {
-  const { report, policies, worker, origin } = deployment
+  const { report, policies, worker, started, origin } = deployment
   const id = 'page.worker-src'
   const seen = written(policies, 'worker-src')
   if (!deployment.needsWorker) {
@@ -255,6 +266,9 @@ const checkWorkerSource = (deployment: Deployment, fix: string | SharedFix) => {
     report.fault(id, 'script in the page can start a worker with code of its own', seen, fix)
   } else if (worker !== undefined && !mayStart(deployment, worker)) {
     report.fault(id, `worker-src does not permit ${origin}${worker}`, seen, fix)
+  } else if (started !== undefined && !mayStart(deployment, started)) {
+    const wanted = new Correction(policies).set(`worker-src ${origin}${started}`)
+    report.fault(id, `the page's scripts start ${started}, which worker-src does not permit`, seen, wanted)
   } else report.ok(id, `${seen}: no other file may become a worker`)
 }
 
@@ -462,14 +476,18 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
     report.unused('page.callback', `the redirect URI ${config.redirectUri} is not a page of this origin`)
     return
   }
-  const reply = await requests.send(url.href)
-  const isPage = reply.status === 200 && /html/.test(reply.header('content-type') ?? '')
+  // Some firewalls refuse a query that contains a URL.
+  const query = `code=strongroom-doctor&state=${random()}&iss=${encodeURIComponent(config.issuer)}`
+  const reply = await requests.send(`${url.href}${url.search ? '&' : '?'}${query}`)
+  const isHtml = /html/.test(reply.header('content-type') ?? '')
+  // Some hosts of files send the app's page with 404 for a path without a file. Browsers show it all the same.
+  const isPage = isHtml && (reply.status === 200 || isSamePage(deployment.page, reply))
   report.check(
     'page.callback',
-    `the redirect URI ${url.pathname} is a page`,
+    `the redirect URI ${url.pathname} is a page, also with the query of a login`,
     isPage ? undefined : 'the redirect URI is not a page, so no login can end',
-    `${seenOf(reply)} for ${url.pathname}`,
-    `let the server send the app's page for ${url.pathname}, with status 200 and without a redirect`,
+    `${seenOf(reply)} for ${url.pathname}?${query}`,
+    `let the server send the app's page for ${url.pathname} with any query, with status 200, Content-Type: text/html, and without a redirect`,
   )
   if (!isPage) return
   checkOtherDeletion(deployment, 'page.callback-data', url.pathname, reply)
@@ -513,6 +531,61 @@ const scriptTags = (body: string) => [...body.matchAll(/<script\b([^<>]*)>/gi)]
 const isSamePage = (one: Reply, other: Reply) => {
   const [own, others] = [one, other].map((page) => JSON.stringify([scriptsOf(page), inlineOf(page)]))
   return scriptsOf(one).length > 0 && own === others
+}
+
+/** Returns the sources of `script-src` that name another host. */
+const otherHosts = (policies: Policy[], origin: string): string[] => [
+  ...new Set(
+    policies
+      .flatMap((one) => sourcesOf(one, 'script-src') ?? [])
+      .filter((source) => !source.startsWith("'") && !source.startsWith(origin)),
+  ),
+]
+
+/** Checks that the page's policy permits the page's own scripts: by their address, by a nonce, or by a hash. */
+const checkScripts = ({ report, policies, page, origin }: Deployment): void => {
+  const refused = scriptTags(page.body).flatMap(([, attributes = '']) => {
+    const [, address] = /\bsrc=["']?([^"'\s>]+)/i.exec(attributes) ?? []
+    if (address === undefined || !URL.canParse(address, page.url)) return []
+    const { href } = new URL(address, page.url)
+    const [, nonce] = /\bnonce=["']?([^"'\s>]+)/i.exec(attributes) ?? []
+    const isPermitted = permits(policies, 'script-src', (sources) => {
+      const hasNonce = nonce !== undefined && sources.includes(`'nonce-${nonce}'`)
+      // Hashes of files need the attribute `integrity`, which is not compared here.
+      if (hasNonce || (/\bintegrity=/i.test(attributes) && sources.some(isHash))) return true
+      return !sources.includes("'strict-dynamic'") && admits(sources, href, origin)
+    })
+    return isPermitted ? [] : [address]
+  })
+  report.check(
+    'page.scripts',
+    "the policy permits the page's own scripts",
+    refused.length ? "the policy blocks the page's own scripts, so the app does not start" : undefined,
+    `${firstWords(refused.join(', '))} with ${written(policies, 'script-src')}`,
+    "script-src 'self', or the nonce of each response in the header and in each <script>: a static page cannot have a nonce",
+  )
+}
+
+const isHash = (source: string) => /^'sha(256|384|512)-/.test(source)
+
+/** Checks that pages at other addresses of the app have the policy, too. */
+export const checkOtherPages = async ({
+  report,
+  requests,
+  page,
+  policies,
+  origin,
+}: Deployment): Promise<void> => {
+  if (!policies.length) return
+  const missing = await requests.send(`${origin}/strongroom-doctor-${random()}`)
+  if (!isSamePage(page, missing)) return
+  report.check(
+    'page.others',
+    'the page has its policy at other addresses, too',
+    policiesOf(missing).length ? undefined : 'at other addresses, the page has no policy',
+    `${seenOf(missing)} without Content-Security-Policy for ${new URL(missing.url).pathname}`,
+    "let the server send the page's headers with each path of the app",
+  )
 }
 
 /** Returns the scripts within a page. */

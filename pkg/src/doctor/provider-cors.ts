@@ -152,7 +152,7 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
     `${origin} may read the errors of the token endpoint`,
     value === '*' || value === origin ? undefined : 'the browser refuses the errors of the token endpoint',
     `${seenOf(reply)}, ${seenHeader(reply, ORIGIN)}`,
-    `${ORIGIN}: ${origin}, also with errors`,
+    `${ORIGIN}: ${origin} (once in each response, errors included)`,
   )
   const error = codeIn(jsonOf(reply))
   if (error === 'invalid_client' || error === 'unauthorized_client') {

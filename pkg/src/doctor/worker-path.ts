@@ -1,4 +1,4 @@
-/** The path of the worker's file, from the page's scripts. */
+/** What the page's scripts say: the path of the worker's file, and if they create a policy of Trusted Types. */
 import type { Deployment } from './deployment.js'
 import { scriptsOf } from './page.js'
 
@@ -11,15 +11,22 @@ const CREATION = /\bnew\s+(?:Shared)?Worker\(.{0,60}?(["'`])([^"'`\s]+\.m?js)\1/
 /** Matches the address of a file with this word in its name, for scripts that keep the address in a variable. */
 const NAME = /(["'`])([^"'`\s]*worker[^"'`\s]*\.m?js)\1/gi
 
-/** Looks in the page's scripts for the worker with the vault, whose file names the package. */
-export const findWorker = async (deployment: Deployment): Promise<void> => {
+/** Reads the page's scripts on the app's own origin. */
+export const readScripts = async (deployment: Deployment): Promise<void> => {
   const { requests, page, origin } = deployment
   if (page.status !== 200) return
-  const own = scriptsOf(page).filter((url) => new URL(url).origin === origin)
+  const own = [...new Set(scriptsOf(page))].filter((url) => new URL(url).origin === origin)
+  for (const url of own.slice(0, MAX_FILES)) {
+    const { status, body } = await requests.send(url)
+    if (status === 200) deployment.scripts.push({ url, body })
+  }
+}
+
+/** Looks in the page's scripts for the worker with the vault, whose file names the package. */
+export const findWorker = async (deployment: Deployment): Promise<void> => {
+  const { requests, origin, scripts } = deployment
   const seen = new Set<string>()
-  for (const script of own.slice(0, MAX_FILES)) {
-    const { status, body } = await requests.send(script)
-    if (status !== 200) continue
+  for (const { url: script, body } of scripts) {
     for (const [, , address] of [...body.matchAll(CREATION), ...body.matchAll(NAME)]) {
       if (!URL.canParse(address!, script)) continue
       const url = new URL(address!, script)
@@ -28,8 +35,9 @@ export const findWorker = async (deployment: Deployment): Promise<void> => {
       seen.add(url.pathname)
       const file = await requests.send(url.href)
       if (file.status !== 200 || !/strongroom/.test(file.body)) continue
-      deployment.worker = url.pathname
-      deployment.workerFile = file
+      deployment.started = url.pathname
+      deployment.worker ??= url.pathname
+      if (deployment.worker === url.pathname) deployment.workerFile = file
       return
     }
   }
