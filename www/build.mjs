@@ -133,7 +133,9 @@ async function withSample(html, own) {
   const sample = new Map(blocks.map(([, code, file]) => [file, code]))
   if (own) {
     const worker = 'src/auth.worker.ts'
-    const [config] = (await readFile(at('../docs/testing-your-app.md'), 'utf8')).match(/^vault\(\{\n  issuer: 'http:[^]*?^\}\)\n/m)
+    const [config] = (await readFile(at('../docs/testing-your-app.md'), 'utf8')).match(
+      /^vault\(\{\n  issuer: 'http:[^]*?^\}\)\n/m,
+    )
     sample.set(
       worker,
       sample.get(worker).replace(/^vault\([^]*/m, () => own(config)),

@@ -37,7 +37,7 @@ const ONLY_HERE = /^<!-- only on the site\n(.*?)\n-->$/gms
 
 const readAny = async (page) => (await readFile(fileOf(page), 'utf8')).replace(ONLY_HERE, '$1')
 
-/** Resolves with the whole README, of which the front page shows the beginning. */
+/** Resolves with the whole README. The front page shows its beginning. */
 export const readReadme = () => readAny('README.md')
 
 /** Resolves with the Markdown of a page on the site. The README's page begins with the installation. */

@@ -90,8 +90,7 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
   if (outcome.t === 'error') {
     const { code, message } = outcome
     Object.assign(note, { code, message })
-    if (isNews(code))
-      console.error(`strongroom: ${code}: ${(await createError(code, message)).message}`)
+    if (isNews(code)) console.error(`strongroom: ${code}: ${(await createError(code, message)).message}`)
   }
   try {
     writeNote(JSON.stringify(note))

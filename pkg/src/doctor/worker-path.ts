@@ -1,4 +1,4 @@
-/** What the page's scripts say: the path of the worker's file, and if they create a policy of Trusted Types. */
+/** The page's scripts, and the path of the worker's file, which they name. */
 import type { Deployment } from './deployment.js'
 import { scriptsOf } from './page.js'
 
