@@ -173,13 +173,15 @@ const APP = {
 async function buildApp(root, { base = '/', assetFileNames = 'assets/[name]-[hash][extname]' } = {}) {
   for (const [name, text] of Object.entries(APP)) await writeFile(join(root, name), text)
   const warnings = []
+  /** On a slow machine, Vite also tells which plugins took long. */
+  const warn = (message) => void (/PLUGIN_TIMINGS/.test(message) || warnings.push(message))
   const output = { assetFileNames }
   const shared = {
     root,
     base,
     configFile: false,
     logLevel: 'silent',
-    customLogger: { ...createLogger('silent'), warn: (message) => void warnings.push(message) },
+    customLogger: { ...createLogger('silent'), warn },
     plugins: [viteHeaders(CONFIG, { worker: '/assets/auth.worker.js', prefetch: true })],
     worker: {
       format: 'es',

@@ -82,6 +82,7 @@ const HEALTHY = {
   'worker.wasm-unsafe-eval': 'ok',
   'worker.script-src': 'ok',
   'worker.connect-src': 'ok',
+  'worker.allowlist': 'unused',
   'worker.cache': 'ok',
   'worker.nosniff': 'ok',
   'worker.embedder': 'unused',
@@ -690,6 +691,28 @@ for (const [name, script] of Object.entries(CREATIONS)) {
     assert.equal(by['worker.file'].result, 'ok')
   })
 }
+
+test('worker.allowlist: the list must have what the worker requests, by path', async () => {
+  const { issuer } = deployment.provider
+  const api = deployment.config.apis[0].url
+  const listed = async (list) =>
+    (await look({ worker: { 'Connection-Allowlist': list } })).by['worker.allowlist']
+  for (const list of [
+    `(response-origin "${issuer}" "${api}*")`,
+    `("${issuer}/*" "${new URL(api).origin}");redirects=allow`,
+  ])
+    assert.equal((await listed(list)).result, 'ok', list)
+  for (const [list, refused] of [
+    ['(response-origin)', /stops the worker's requests to http.* and http/],
+    [`(response-origin "${issuer}" "${api}other/*")`, /\/v1\/doctor$/],
+    [`(response-origin "${issuer}\\\\?*" "${api}*")`, /\/token/],
+  ]) {
+    const line = await listed(list)
+    assert.equal(line.result, 'fault', list)
+    assert.match(line.text, refused)
+    assert.match(line.fix, /^Connection-Allowlist: \(response-origin "/)
+  }
+})
 
 test('page.callback: some hosts send the app with 404 for a path without a file', async () => {
   const routes = { '/callback': { status: 404, body: SCRIPTED, headers: { 'Content-Type': 'text/html' } } }

@@ -176,9 +176,11 @@ test('--fix-headers prints the file of each host, and keeps the sources of the p
       assert.equal(status, 0, stderr)
       return stdout
     }
+    const metadata = await (await fetch(`${config.issuer}/.well-known/openid-configuration`)).json()
     const options = {
       origin: site.origin,
       worker: '/auth.worker.js',
+      metadata,
       page: { 'img-src': ['https://cdn.example.com'] },
     }
     assert.equal(await fix('cloudflare'), cloudflareHeaders(config, options))

@@ -11,6 +11,8 @@ import {
 import { checkNoSniff, checkOtherDeletion, hasSlips } from './page.js'
 import { admits, Correction, isAnywhere, permits, type Policy, sourcesOf, written } from './policy.js'
 import type { Report } from './report.js'
+import type { ResponseHeaders } from '../headers/index.js'
+import { refusedBy } from './connection-allowlist.js'
 import { isPrivateUrl, type Reply, seenHeader, seenOf } from './requests.js'
 
 /** Checks the worker's file. */
@@ -116,6 +118,7 @@ const checkPolicy = (deployment: Deployment, policies: Policy[]) => {
     script,
   )
   checkConnections(deployment, policies, directive(wanted[name], 'connect-src'), correction)
+  checkAllowlist(deployment, wanted)
 }
 
 /** Checks that the worker may connect to what the configuration names, and to nothing else. */
@@ -171,6 +174,26 @@ const checkConnections = (
       : undefined,
     seen,
     fix,
+  )
+}
+
+/** Checks that the list of connections, which Chromium and Edge enforce, has what the worker requests. */
+const checkAllowlist = (deployment: Deployment, wanted: ResponseHeaders) => {
+  const { report, config, origin, workerFile } = deployment
+  const name = 'Connection-Allowlist'
+  const id = 'worker.allowlist'
+  const value = workerFile!.header(name)
+  if (value === undefined) {
+    report.unused(id, `without ${name}, only the policy limits the worker: the list also names paths`)
+    return
+  }
+  const refused = config ? refusedBy(value, origin, addressesOf(deployment)) : []
+  report.check(
+    id,
+    `${name} has what the worker requests`,
+    refused.length ? `${name} stops the worker's requests to ${refused.join(' and ')}` : undefined,
+    seenHeader(workerFile!, name),
+    headerLine(wanted, name),
   )
 }
 

@@ -135,7 +135,7 @@ export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): Ngin
   const quote = (value = '') => {
     // nginx has no way to write this character in a string.
     if (value.includes('$')) throw invalid(`nginx cannot send a header with '$': ${value}`)
-    return `"${value}"`
+    return `"${value.replace(/["\\]/g, '\\$&')}"`
   }
   const path = options.worker.endsWith('/') ? `"~^${options.worker.replace(/[.]/g, '\\.')}"` : options.worker
   const names = [...new Set([page, callback, worker, module].flatMap((headers) => Object.keys(headers)))]

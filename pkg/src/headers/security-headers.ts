@@ -1,5 +1,6 @@
 /** The policies of the app's pages and of the worker's file, from the vault's configuration. */
 import type { ApiRule, ProviderMetadata, VaultConfig } from '../worker/config.js'
+import { allowlist, type Destination, literal, patternOf } from './allowlist.js'
 import { appOrigin, checkPath, invalid, isEndpoint, originOf } from './checks.js'
 import { checkFrames } from './frames.js'
 import { checkModule, IMMUTABLE, linkHeader } from './module.js'
@@ -9,7 +10,7 @@ export type HeaderConfig = Pick<
   VaultConfig,
   'callbackPage' | 'identity' | 'issuer' | 'metadata' | 'userInfo'
 > & {
-  apis: Pick<ApiRule, 'url' | 'webSocket'>[]
+  apis: Pick<ApiRule, 'exact' | 'url' | 'webSocket'>[]
   /** Needed with `callbackPage: true` only. */
   redirectUri?: string
 }
@@ -140,6 +141,7 @@ export const generate = (config: HeaderConfig, options: HeaderOptions): Security
         'form-action': ["'none'"],
         'frame-ancestors': ["'none'"],
       }),
+      'Connection-Allowlist': allowlist(workerPatterns(config, options)),
       ...embedder,
       // Without a hash in its name, the file changes at the same address.
       ...(options.worker.endsWith('/') ? {} : { 'Cache-Control': 'no-cache' }),
@@ -309,6 +311,34 @@ const workerOrigins = (config: HeaderConfig, options: HeaderOptions): string[] =
     if (webSocket) found.push(api.replace(/^http/, 'ws'))
   }
   return [...new Set(found)].filter((one) => one !== origin)
+}
+
+/**
+ * Returns the URL patterns of the addresses that the worker requests. With the provider's metadata these are its endpoints,
+ * and otherwise its origin, because the vault then learns the endpoints when it runs.
+ */
+const workerPatterns = (config: HeaderConfig, options: HeaderOptions): string[] => {
+  const { issuer, identity, userInfo } = config
+  const endpoints = endpointsOf(config, options)
+  const names = [...ENDPOINTS, ...(userInfo ? ['userinfo_endpoint' as const] : [])]
+  const isKnown = endpoints.token_endpoint != null && (identity !== undefined || endpoints.jwks_uri != null)
+  const { origin: home, pathname } = new URL(issuer)
+  const folder = literal(pathname.replace(/\/$/, ''))
+  // The documents with the metadata, which the vault looks for below the issuer and below its origin.
+  const provider = isKnown ? [`${home}/.well-known/*`, `${home}${folder}/.well-known/*`] : [home]
+  const profile = typeof identity === 'object' && 'url' in identity ? [identity.url] : []
+  const destinations: Destination[] = [
+    ...[...names.map((name) => endpoints[name]), ...profile].flatMap((url) => (url == null ? [] : [{ url }])),
+    ...config.apis.map(({ url, exact = false }) => ({
+      url: new URL(url, `${options.origin}/`).href,
+      below: !exact,
+    })),
+  ]
+  const isOther = (url: string) => new URL(url).origin !== options.origin
+  return [
+    ...provider.filter(isOther),
+    ...destinations.filter(({ url }) => isOther(url)).map((destination) => patternOf(destination)),
+  ]
 }
 
 /** Returns the value of the header `Content-Security-Policy`. */
