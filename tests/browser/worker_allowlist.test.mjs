@@ -18,7 +18,10 @@ const listOf = (config = {}, options = {}) =>
   securityHeaders({ ...CONFIG, ...config }, { ...OPTIONS, ...options }).worker[NAME]
 
 test('without metadata, the list has the issuer’s origin and the paths of the rules', () => {
-  assert.equal(listOf(), '(response-origin "https://id.example.com" "https://api.example.com/v1/*")')
+  assert.equal(
+    listOf(),
+    '(response-origin "https://id.example.com" "https://api.example.com/v1/*");redirects=allow',
+  )
   const apis = [
     { url: '/own/' },
     { url: 'https://api.example.com/v1/', webSocket: { token: 'protocol' } },
@@ -26,7 +29,7 @@ test('without metadata, the list has the issuer’s origin and the paths of the 
   ]
   assert.equal(
     listOf({ apis }),
-    '(response-origin "https://id.example.com" "https://api.example.com/v1/*" "https://id.example.com/me")',
+    '(response-origin "https://id.example.com" "https://api.example.com/v1/*" "https://id.example.com/me");redirects=allow',
   )
 })
 
@@ -34,7 +37,7 @@ test('with metadata, the list has the endpoints, and the documents with the meta
   const issuer = 'https://id.example.com/realms/a'
   const documents = '"https://id.example.com/.well-known/*" "https://id.example.com/realms/a/.well-known/*"'
   const [token, keys] = ['"https://id.example.com/token"', '"https://id.example.com/keys"']
-  const expected = `(response-origin ${documents} ${token} ${keys} "https://api.example.com/v1/*")`
+  const expected = `(response-origin ${documents} ${token} ${keys} "https://api.example.com/v1/*");redirects=allow`
   assert.equal(listOf({ issuer }, { metadata: METADATA }), expected)
   assert.equal(listOf({ issuer, metadata: METADATA }), expected)
   // Without the keys' address the vault looks for the rest of the metadata when it runs.
@@ -116,12 +119,16 @@ test('under its list the vault signs in, refreshes, calls and signs out', time, 
   const called = await call(page, `${app.api.url}me`)
   assert.equal(called.value?.status, 200, JSON.stringify(called))
   assert.equal((await call(page, `${app.api.url}echo?a=b`)).value?.status, 200)
-  const opened = await page.evaluate((url) => {
-    const socket = auth.webSocket(url, 'echo')
-    return new Promise((resolve) => {
-      for (const type of ['open', 'error', 'close']) socket.addEventListener(type, () => resolve(type))
-    })
-  }, `${app.api.url.replace('http', 'ws')}live/echo`)
+  assert.equal((await call(page, `${app.api.url}redirect`)).error?.code, 'redirect_blocked')
+  const opened = await page.evaluate(
+    (url) => {
+      const socket = auth.webSocket(url, 'echo')
+      return new Promise((resolve) => {
+        for (const type of ['open', 'error', 'close']) socket.addEventListener(type, () => resolve(type))
+      })
+    },
+    `${app.api.url.replace('http', 'ws')}live/echo`,
+  )
   assert.equal(opened, 'open')
   await page.evaluate(() => auth.logout())
   assert.equal(app.ledger.familyRevoked(), true)

@@ -141,7 +141,8 @@ export const generate = (config: HeaderConfig, options: HeaderOptions): Security
         'form-action': ["'none'"],
         'frame-ancestors': ["'none'"],
       }),
-      'Connection-Allowlist': allowlist(workerPatterns(config, options)),
+      // The vault follows no redirect. If the browser blocked them, it could not tell that there was one.
+      'Connection-Allowlist': allowlist(workerPatterns(config, options), { redirects: true }),
       ...embedder,
       // Without a hash in its name, the file changes at the same address.
       ...(options.worker.endsWith('/') ? {} : { 'Cache-Control': 'no-cache' }),
