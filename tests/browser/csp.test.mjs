@@ -153,7 +153,10 @@ test('the worker’s connect-src blocks a rule that is too broad', time, async (
 
 test('a control: without the worker’s header that rule sends the token', time, async () => {
   elsewhere.paths.length = 0
-  const { page, close } = await openServed({}, { 'Content-Security-Policy': null, 'Connection-Allowlist': null })
+  const { page, close } = await openServed(
+    {},
+    { 'Content-Security-Policy': null, 'Connection-Allowlist': null },
+  )
   await signIn(page)
   assert.equal((await call(page, `${elsewhere.origin}/me`)).value?.status, 200)
   assert.deepEqual([...new Set(elsewhere.paths)], ['/me'])
