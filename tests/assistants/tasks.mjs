@@ -1,5 +1,5 @@
 /**
- * Five tasks for a coding assistant that has only the package. Each says what the assistant is prompt, from which app it
+ * Five tasks for a coding assistant that has only the package. Each has the assistant's prompt. It says from which app it
  * begins, which servers it needs, and what the finished app must do.
  */
 import { execFile } from 'node:child_process'
@@ -31,7 +31,7 @@ const PUBLIC_APP = {
  * @property {'profile' | 'public'} [second] A second server: an API with an audience of its own, or the public app's.
  * @property {string[]} expected Strings that the signed-in user must see.
  * @property {string} [click] The text of a link or button that shows them.
- * @property {number[]} [called] The servers, 0 or 1, that must have got a call with a valid token. Default: 0.
+ * @property {number[]} [called] The servers, 0 or 1, that must receive a call with a valid token. Default: 0.
  * @property {RegExp} [forbidden] Text that the sources must not contain any more.
  */
 

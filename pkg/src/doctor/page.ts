@@ -496,7 +496,7 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
     return
   }
   if (config.callbackPage && isSamePage(deployment.page, reply)) {
-    const missing = await requests.send(`${origin}/strongroom-doctor-${random()}`)
+    const missing = await missingPage(deployment)
     const reason = isSamePage(deployment.page, missing) ? ', as for each path without a file' : ''
     report.fault(
       'page.callback-page',
@@ -518,10 +518,14 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
 }
 
 /** Returns the addresses of a page's scripts. */
-export const scriptsOf = ({ body, url }: Reply): string[] =>
-  scriptTags(body).flatMap(([, attributes]) => {
-    const [, address] = /\bsrc=["']?([^"'\s>]+)/i.exec(attributes!) ?? []
-    return address !== undefined && URL.canParse(address, url) ? [new URL(address, url).href] : []
+export const scriptsOf = (page: Reply): string[] => filesOf(page).map(({ href }) => href)
+
+/** Returns the files that a page's scripts name, each as it is written and as a URL, with the attributes of its tag. */
+const filesOf = ({ body, url }: Reply): { address: string; href: string; attributes: string }[] =>
+  scriptTags(body).flatMap(([, attributes = '']) => {
+    const [, address] = /\bsrc=["']?([^"'\s>]+)/i.exec(attributes) ?? []
+    if (address === undefined || !URL.canParse(address, url)) return []
+    return [{ address, href: new URL(address, url).href, attributes }]
   })
 
 /** Returns the start tags of a page's scripts. A tag cannot contain another one, so long pages take no longer. */
@@ -544,10 +548,7 @@ const otherHosts = (policies: Policy[], origin: string): string[] => [
 
 /** Checks that the page's policy permits the page's own scripts: by their address, by a nonce, or by a hash. */
 const checkScripts = ({ report, policies, page, origin }: Deployment): void => {
-  const refused = scriptTags(page.body).flatMap(([, attributes = '']) => {
-    const [, address] = /\bsrc=["']?([^"'\s>]+)/i.exec(attributes) ?? []
-    if (address === undefined || !URL.canParse(address, page.url)) return []
-    const { href } = new URL(address, page.url)
+  const refused = filesOf(page).flatMap(({ address, href, attributes }) => {
     const [, nonce] = /\bnonce=["']?([^"'\s>]+)/i.exec(attributes) ?? []
     const isPermitted = permits(policies, 'script-src', (sources) => {
       const hasNonce = nonce !== undefined && sources.includes(`'nonce-${nonce}'`)
@@ -568,16 +569,17 @@ const checkScripts = ({ report, policies, page, origin }: Deployment): void => {
 
 const isHash = (source: string) => /^'sha(256|384|512)-/.test(source)
 
+/** Resolves with the response for a path that does not exist, which is requested once. */
+const missingPage = async (deployment: Deployment): Promise<Reply> => {
+  const { requests, origin } = deployment
+  return (deployment.missing ??= await requests.send(`${origin}/strongroom-doctor-${random()}`))
+}
+
 /** Checks that pages at other addresses of the app have the policy, too. */
-export const checkOtherPages = async ({
-  report,
-  requests,
-  page,
-  policies,
-  origin,
-}: Deployment): Promise<void> => {
+export const checkOtherPages = async (deployment: Deployment): Promise<void> => {
+  const { report, page, policies } = deployment
   if (!policies.length) return
-  const missing = await requests.send(`${origin}/strongroom-doctor-${random()}`)
+  const missing = await missingPage(deployment)
   if (!isSamePage(page, missing)) return
   report.check(
     'page.others',

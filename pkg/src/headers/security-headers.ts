@@ -1,6 +1,6 @@
 /** The policies of the app's pages and of the worker's file, from the vault's configuration. */
 import type { ApiRule, ProviderMetadata, VaultConfig } from '../worker/config.js'
-import { allowlist, type Destination, literal, patternOf } from './allowlist.js'
+import { allowlist, literal, patternOf } from './allowlist.js'
 import { appOrigin, checkPath, invalid, isEndpoint, originOf } from './checks.js'
 import { checkFrames } from './frames.js'
 import { checkModule, IMMUTABLE, linkHeader } from './module.js'
@@ -141,8 +141,7 @@ export const generate = (config: HeaderConfig, options: HeaderOptions): Security
         'form-action': ["'none'"],
         'frame-ancestors': ["'none'"],
       }),
-      // The vault follows no redirect. If the browser blocked them, it could not tell that there was one.
-      'Connection-Allowlist': allowlist(workerPatterns(config, options), { redirects: true }),
+      'Connection-Allowlist': allowlist(workerPatterns(config, options)),
       ...embedder,
       // Without a hash in its name, the file changes at the same address.
       ...(options.worker.endsWith('/') ? {} : { 'Cache-Control': 'no-cache' }),
@@ -293,52 +292,71 @@ const providerOrigins = (config: HeaderConfig, options: HeaderOptions): string[]
   ]
 }
 
+/** An address that the worker requests. */
+interface Destination {
+  /** The option with the address, for errors. */
+  name: string
+  url: unknown
+  /** The base of a relative address. */
+  base?: string
+  /** True if the worker also requests the addresses below. */
+  below: boolean
+  hasSockets: boolean
+}
+
+/** Returns the addresses that the worker requests besides the documents with the provider's metadata. */
+const destinationsOf = (config: HeaderConfig, options: HeaderOptions): Destination[] => {
+  const { apis, identity, userInfo } = config
+  const endpoints = endpointsOf(config, options)
+  const one = (name: string, url: unknown) => ({ name, url, below: false, hasSockets: false })
+  return [
+    ...[...ENDPOINTS, ...(userInfo ? ['userinfo_endpoint' as const] : [])]
+      .map((name) => one(`metadata.${name}`, endpoints[name]))
+      .filter(({ url }) => url != null),
+    ...(typeof identity === 'object' && 'url' in identity ? [one('identity.url', identity.url)] : []),
+    ...apis.map(({ url, exact = false, webSocket }, i) => ({
+      name: `apis[${i}].url`,
+      url,
+      base: `${options.origin}/`,
+      below: !exact,
+      hasSockets: Boolean(webSocket),
+    })),
+  ]
+}
+
 /** Returns the origins to which the worker connects, except its own. */
 const workerOrigins = (config: HeaderConfig, options: HeaderOptions): string[] => {
-  const { origin } = options
-  const endpoints = endpointsOf(config, options)
-  const found = [originOf('issuer', config.issuer)]
-  for (const name of [...ENDPOINTS, ...(config.userInfo ? ['userinfo_endpoint' as const] : [])]) {
-    const url = endpoints[name]
-    if (url != null) found.push(originOf(`metadata.${name}`, url))
-  }
-  if (typeof config.identity === 'object' && 'url' in config.identity) {
-    found.push(originOf('identity.url', config.identity.url))
-  }
-  for (const [i, { url, webSocket }] of config.apis.entries()) {
-    const api = apiOrigin(url, i, origin)
-    found.push(api)
+  const found = destinationsOf(config, options).flatMap(({ name, url, base, hasSockets }) => {
+    const origin = originOf(name, url, base)
     // An https source does not match wss, and 'self' does not in every engine.
-    if (webSocket) found.push(api.replace(/^http/, 'ws'))
-  }
-  return [...new Set(found)].filter((one) => one !== origin)
+    return hasSockets ? [origin, origin.replace(/^http/, 'ws')] : [origin]
+  })
+  const origins = [originOf('issuer', config.issuer), ...found]
+  return [...new Set(origins)].filter((one) => one !== options.origin)
 }
 
 /**
  * Returns the URL patterns of the addresses that the worker requests. With the provider's metadata these are its endpoints,
- * and otherwise its origin, because the vault then learns the endpoints when it runs.
+ * and otherwise its origin, because the vault then learns the endpoints when it runs. The addresses were checked for the
+ * policy.
  */
 const workerPatterns = (config: HeaderConfig, options: HeaderOptions): string[] => {
-  const { issuer, identity, userInfo } = config
+  const { issuer, identity } = config
   const endpoints = endpointsOf(config, options)
-  const names = [...ENDPOINTS, ...(userInfo ? ['userinfo_endpoint' as const] : [])]
   const isKnown = endpoints.token_endpoint != null && (identity !== undefined || endpoints.jwks_uri != null)
-  const { origin: home, pathname } = new URL(issuer)
+  const { origin, pathname } = new URL(issuer)
   const folder = literal(pathname.replace(/\/$/, ''))
   // The documents with the metadata, which the vault looks for below the issuer and below its origin.
-  const provider = isKnown ? [`${home}/.well-known/*`, `${home}${folder}/.well-known/*`] : [home]
-  const profile = typeof identity === 'object' && 'url' in identity ? [identity.url] : []
-  const destinations: Destination[] = [
-    ...[...names.map((name) => endpoints[name]), ...profile].flatMap((url) => (url == null ? [] : [{ url }])),
-    ...config.apis.map(({ url, exact = false }) => ({
-      url: new URL(url, `${options.origin}/`).href,
-      below: !exact,
-    })),
-  ]
-  const isOther = (url: string) => new URL(url).origin !== options.origin
+  const provider = isKnown ? [`${origin}/.well-known/*`, `${origin}${folder}/.well-known/*`] : [origin]
+  const others = destinationsOf(config, options).map(({ url, base, below }) => ({
+    address: new URL(url as string, base),
+    below,
+  }))
   return [
-    ...provider.filter(isOther),
-    ...destinations.filter(({ url }) => isOther(url)).map((destination) => patternOf(destination)),
+    ...(origin === options.origin ? [] : provider),
+    ...others
+      .filter(({ address }) => address.origin !== options.origin)
+      .map(({ address, below }) => patternOf(address.href, below)),
   ]
 }
 

@@ -33,7 +33,6 @@ const REPAIRS = {
       // The search box marks the words itself. It changes the text's nodes, so Vue must replace them as a whole.
       '<p class="result-excerpt" v-text="p.excerpt"></p>',
     ],
-    [/storeFields: \["title", "titles"\]/, `storeFields: ["title", "titles", "text"]`],
     [/fuzzy: \.2,\s+prefix: true,/, '...searchOptions(theme.value.search.options.later),'],
     [/index\.search\(filterTextValue\)/, 'rank(index, filterTextValue)'],
   ],
