@@ -189,10 +189,13 @@ const PAGES = {
     ['report'],
   ],
   'the generated headers': [() => generated(), []],
-  'the generated headers with allowPopups': [() => generated({ allowPopups: true }), ['popup', 'blob popup']],
+  'the generated headers of allowPopups': [() => generatedFor('popups'), ['popup', 'blob popup']],
 }
 
-const generated = (options) =>
+const generated = () => generatedFor('page')
+
+/** Returns the generated headers of pages that keep references to windows (`popups`), or of the others (`page`). */
+const generatedFor = (kind) =>
   securityHeaders(
     {
       issuer: app.provider.issuer,
@@ -200,8 +203,8 @@ const generated = (options) =>
       redirectUri: '/callback',
       callbackPage: true,
     },
-    { origin: app.site.origin, worker: '/auth.worker.js', ...options },
-  ).page
+    { origin: app.site.origin, worker: '/auth.worker.js', allowPopups: ['/checkout'] },
+  )[kind]
 
 for (const [name, [headers, readable]] of Object.entries(PAGES)) {
   for (const [error, answer] of Object.entries(ERRORS).slice(0, ALL ? 2 : 1)) {
@@ -214,19 +217,29 @@ for (const [name, [headers, readable]] of Object.entries(PAGES)) {
   }
 }
 
-const WINDOWS = {
-  'the generated headers': {},
-  'the generated headers with allowPopups': { allowPopups: true },
+/** Responses of the app's origin that may lack its headers, by path. */
+const RESPONSES = {
+  '/missing': { status: 404, body: '<h1>404 Not Found</h1>', type: 'text/html' },
+  '/error': { status: 502, body: '<h1>502 Bad Gateway</h1>', type: 'text/html' },
+  '/icon.png': { body: Buffer.from('iVBORw0KGgo=', 'base64'), type: 'image/png' },
+  '/robots.txt': { body: 'User-agent: *', type: 'text/plain' },
+  '/manifest.json': { body: '{}', type: 'application/json' },
 }
 
-for (const [name, options] of Object.entries(WINDOWS)) {
-  const readable = options.allowPopups ? ['report in a window'] : []
+const WINDOWS = { 'the generated headers': 'page', 'the generated headers of allowPopups': 'popups' }
+
+for (const [name, kind] of Object.entries(WINDOWS)) {
+  const inWindows = Object.keys(RESPONSES).map((path) => `report in a window at ${path}`)
+  const readable = kind === 'popups' ? inWindows : []
   test(
-    `a file without headers, pages with ${name}: script reads the code by ${listed(readable)}`,
+    `responses without headers, pages with ${name}: script reads the code in ${readable.length} windows`,
     time,
     async () => {
-      serve(CALLBACK_HEADERS, 'shared', generated(options))
-      await assertReadable([...WAYS, 'report in a window'], readable, '/callback.js', { body: '' })
+      serve(CALLBACK_HEADERS, 'shared', generatedFor(kind))
+      for (const [path, { type, ...response }] of Object.entries(RESPONSES)) {
+        app.site.override(path, { ...response, headers: { ...NOTHING, 'Content-Type': type } })
+      }
+      await assertReadable([...WAYS, ...inWindows], readable, '/callback.js', { body: '' })
     },
   )
 }

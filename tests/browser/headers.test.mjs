@@ -344,12 +344,68 @@ test('the headers of the callback page are those of its guide', async () => {
 
 const CALLBACK = { redirectUri: '/callback', callbackPage: true }
 
-test('pages of an app with a callback page keep no references to windows, unless the option allows them', () => {
-  const opener = (config, options) => generate(config, options).page['Cross-Origin-Opener-Policy']
+test('pages of an app with a callback page keep no references to windows', () => {
+  const opener = (config, options) => generate(config, options).page[OPENER]
   assert.equal(opener({}), 'same-origin-allow-popups')
   assert.equal(opener(CALLBACK), 'same-origin')
-  assert.equal(opener(CALLBACK, { allowPopups: true }), 'same-origin-allow-popups')
-  assert.equal(opener(CALLBACK, { allowPopups: true, isolated: true }), 'same-origin')
+})
+
+const OPENER = 'Cross-Origin-Opener-Policy'
+const POPUPS = { allowPopups: ['/checkout'] }
+
+test('only pages in allowPopups keep references to windows', () => {
+  for (const config of [{}, CALLBACK]) {
+    const { page, popups } = generate(config, POPUPS)
+    assert.equal(page[OPENER], 'same-origin')
+    assert.deepEqual(popups, { ...page, [OPENER]: 'same-origin-allow-popups' })
+  }
+  assert.deepEqual(generate(CALLBACK).popups, {})
+  for (const options of [
+    { allowPopups: true },
+    { allowPopups: ['checkout'] },
+    { allowPopups: ['/'] },
+    { ...POPUPS, isolated: true },
+    { allowPopups: ['/callback'] },
+  ]) {
+    assert.throws(() => generate(CALLBACK, options), { code: 'config_invalid' }, JSON.stringify(options))
+  }
+})
+
+test('each host sends the headers of allowPopups at these paths only', () => {
+  const config = { ...CONFIG, ...CALLBACK }
+  const options = { ...OPTIONS, ...POPUPS }
+  const { page, popups } = securityHeaders(config, options)
+  const rules = nextHeaders(config, options)
+  const matching = (path) => rules.filter(({ source }) => new RegExp(`^${source}$`).test(path))
+  const openerAt = (path) =>
+    matching(path).map(({ headers }) => headers.find(({ key }) => key === OPENER)?.value)
+  assert.deepEqual(openerAt('/checkout'), ['same-origin-allow-popups'])
+  assert.deepEqual(openerAt('/checkouts'), ['same-origin'])
+  const removed = Object.keys(page).map((name) => `  ! ${name}\n`)
+  const lines = Object.entries(popups).map(([name, value]) => `  ${name}: ${value}\n`)
+  const block = `\n/checkout\n${removed.join('')}${lines.join('')}`
+  assert.ok(cloudflareHeaders(config, options).includes(block))
+  const { http } = nginxHeaders(config, options)
+  assert.ok(http.includes('"~^/checkout(\\?|$)" /checkout;'), http)
+  for (const file of ['/checkout', '/checkout.html', '/checkout/index.html']) {
+    assert.ok(http.includes(`  ${file} "same-origin-allow-popups";`), file)
+  }
+  // Files have no headers there.
+  assert.throws(() => netlifyHeaders(config, { ...options, documents: ['/', '/checkout'] }), {
+    code: 'config_invalid',
+    message: /Netlify/,
+  })
+})
+
+test('Next gets no backslashes, because it removes them', () => {
+  const apis = [{ url: 'https://api.example.com/v1/a:b' }]
+  const list = nextHeaders({ ...CONFIG, apis }, OPTIONS).flatMap(({ headers }) =>
+    headers.filter(({ key }) => key === 'Connection-Allowlist'),
+  )
+  assert.deepEqual(
+    list.map(({ value }) => value),
+    ['(response-origin "https://id.example.com" "https://api.example.com/v1/a*b*");redirects=allow'],
+  )
 })
 
 test('pages of an app with a callback page frame neither the app nor the provider', () => {

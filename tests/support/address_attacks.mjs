@@ -8,7 +8,8 @@
  * - `nested frame`: the page frames `/plain`, an own page without headers, and puts the frame there.
  * - `report`: the page adds a policy that lets a frame show the provider only. The report of the blocked redirect names
  *   the address.
- * - `report in a window`: the same in a window with `/plain`, which the page has opened.
+ * - `report in a window`: the same in a window with `/plain`, which the page has opened. With a path in the name, such as
+ *   `report in a window at /icon.png`, the window shows this path.
  * - `popup`
  * - `opener`: another page has opened this one, and shows the response in its own window.
  * - `history`: the user has gone back from the response to this page.
@@ -20,6 +21,7 @@
  */
 export async function readAddress(way, url, limit) {
   const seen = {}
+  const [kind, plain = '/plain'] = way.split(' at ')
   const frameIn = (page) => {
     const frame = page.createElement('iframe')
     // Without scripts, the callback page cannot remove the response.
@@ -61,8 +63,8 @@ export async function readAddress(way, url, limit) {
     },
     report: () => reportIn(document),
     'report in a window': async () => {
-      const child = open('/plain')
-      const isLoaded = () => child.location.pathname === '/plain' && child.document.readyState === 'complete'
+      const child = open(plain)
+      const isLoaded = () => child.location.pathname === plain && child.document.readyState === 'complete'
       // The policies of the page and of the window may separate the two. The window then looks closed.
       while (!child.closed) {
         try {
@@ -77,7 +79,7 @@ export async function readAddress(way, url, limit) {
     opener: () => opener,
     history: () => window,
   }
-  const target = await windows[way]()
+  const target = await windows[kind]()
   const places = {
     location: () => target.location.href,
     performance: () =>

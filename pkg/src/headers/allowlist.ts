@@ -16,10 +16,17 @@ export const patternOf = (address: string, below: boolean): string => {
 }
 
 /**
- * Returns the header's value, a list with one inner list (RFC 9651), for the response's origin and these patterns. The vault
- * follows no redirect. If the browser blocked redirects, the vault could not tell that there was one.
+ * Returns the header's value, a list with one inner list (RFC 9651), for the response's origin and these patterns.
+ * Redirects are allowed: the vault follows none, and could not tell that there was one if the browser blocked it; and a
+ * provider may redirect a login back at once.
  */
-export const allowlist = (patterns: string[]): string => {
+export const allowlist = (patterns: string[], parameters = ''): string => {
   const strings = [...new Set(patterns)].map((pattern) => `"${pattern.replace(/["\\]/g, '\\$&')}"`)
-  return `(${['response-origin', ...strings].join(' ')});redirects=allow`
+  return `(${['response-origin', ...strings].join(' ')});redirects=allow${parameters}`
 }
+
+/**
+ * Returns the value without backslashes, for hosts that remove them. The list then allows any text in place of a character
+ * that has a meaning in a URL pattern.
+ */
+export const withoutBackslashes = (value: string): string => value.replace(/\\{2}./g, '*')

@@ -1,12 +1,8 @@
 /** The headers in the formats of hosts. */
+import { withoutBackslashes } from './allowlist.js'
 import { invalid } from './checks.js'
-import {
-  type HeaderConfig,
-  type HeaderOptions,
-  type ResponseHeaders,
-  callbackPath,
-  securityHeaders,
-} from './security-headers.js'
+import type { HeaderConfig, HeaderOptions } from './options.js'
+import { type ResponseHeaders, callbackPath, popupPaths, securityHeaders } from './security-headers.js'
 import { leavingFolder } from './worker-folder.js'
 
 /** A rule of Next's `headers()`, and of vercel.json. */
@@ -17,20 +13,22 @@ export interface NextRule {
 
 /** Returns the rules for `headers()` in Next's configuration, and for `headers` in vercel.json. */
 export const nextHeaders = (config: HeaderConfig, options: HeaderOptions): NextRule[] => {
-  const { page, callback, worker, module } = securityHeaders(config, options)
-  const list = (headers: ResponseHeaders) => Object.entries(headers).map(([key, value]) => ({ key, value }))
+  const { page, callback, popups, worker, module } = securityHeaders(config, options)
+  const list = (headers: ResponseHeaders) =>
+    // Next removes one of two backslashes from a header, and Vercel does for a folder.
+    Object.entries(headers).map(([key, value]) => ({ key, value: withoutBackslashes(value) }))
   const escaped = (path: string) => path.replace(/[.]/g, '\\.')
   const path = escaped(options.worker.slice(1))
   const isFolder = path.endsWith('/')
   const ofCallback = callbackPath(config, options)
-  const others = [
-    `${path}${isFolder ? '' : '$'}`,
-    ...(ofCallback === undefined ? [] : [`${escaped(ofCallback.slice(1))}$`]),
-  ]
+  const ofPopups = popupPaths(options)
+  const own = [...(ofCallback === undefined ? [] : [ofCallback]), ...ofPopups]
+  const others = [`${path}${isFolder ? '' : '$'}`, ...own.map((one) => `${escaped(one.slice(1))}$`)]
   return [
     // These rules do not overlap, so it does not matter which one counts. The module's rule sets another header.
     { source: `/((?!${others.join('|')}).*)`, headers: list(page) },
     ...(ofCallback === undefined ? [] : [{ source: escaped(ofCallback), headers: list(callback) }]),
+    ...ofPopups.map((one) => ({ source: escaped(one), headers: list(popups) })),
     { source: isFolder ? `/${path}:file*` : `/${path}`, headers: list(worker) },
     ...(options.module === undefined ? [] : [{ source: escaped(options.module), headers: list(module) }]),
   ]
@@ -44,9 +42,10 @@ const CLOUDFLARE_LINE = 1998
  * rules, so its own rule first removes the page's headers.
  */
 export const cloudflareHeaders = (config: HeaderConfig, options: HeaderOptions): string => {
-  const { page, callback, worker, module } = securityHeaders(config, options)
+  const { page, callback, popups, worker, module } = securityHeaders(config, options)
   const [pageLines, callbackLines, workerLines] = [lines(page), lines(callback), lines(worker)]
   const removed = Object.keys(page).map((name) => `! ${name}`)
+  const blockInPlace = (path: string, content: string[]) => block(path, [...removed, ...content])
   const ofCallback = callbackPath(config, options)
   for (const line of [...pageLines, ...callbackLines, ...workerLines]) {
     if (line.length > CLOUDFLARE_LINE) {
@@ -57,8 +56,11 @@ export const cloudflareHeaders = (config: HeaderConfig, options: HeaderOptions):
   }
   return (
     block('/*', pageLines) +
-    (ofCallback === undefined ? '' : block(ofCallback, [...removed, ...callbackLines])) +
-    block(pattern(options.worker), [...removed, ...workerLines]) +
+    (ofCallback === undefined ? '' : blockInPlace(ofCallback, callbackLines)) +
+    popupPaths(options)
+      .map((path) => blockInPlace(path, lines(popups)))
+      .join('') +
+    blockInPlace(pattern(options.worker), workerLines) +
     moduleBlock(options.module, module)
   )
 }
@@ -76,6 +78,11 @@ export const netlifyHeaders = (
   const { page, callback, worker, module } = securityHeaders(config, options)
   const path = pattern(options.worker)
   const ofCallback = callbackPath(config, options)
+  if (popupPaths(options).length) {
+    throw invalid(
+      '`allowPopups` cannot be used with Netlify, where files such as icons have no headers: script could read the response to a login in a window with such a file (docs/callback-page.md)',
+    )
+  }
   if (!Array.isArray(options.documents)) {
     throw invalid(
       "`documents` is missing, and must be the paths of the app's pages, such as ['/', '/orders/*']",
@@ -130,35 +137,44 @@ export interface NginxHeaders {
 
 /** Returns the configuration of nginx, which also refuses the registration of foreign service workers. */
 export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): NginxHeaders => {
-  const { page, callback, worker, module } = securityHeaders(config, options)
+  const { page, callback, popups, worker, module } = securityHeaders(config, options)
   const ofCallback = callbackPath(config, options)
+  const ofPopups = popupPaths(options)
   const quote = (value = '') => {
     // nginx has no way to write this character in a string.
     if (value.includes('$')) throw invalid(`nginx cannot send a header with '$': ${value}`)
     return `"${value.replace(/["\\]/g, '\\$&')}"`
   }
   const path = options.worker.endsWith('/') ? `"~^${options.worker.replace(/[.]/g, '\\.')}"` : options.worker
-  const names = [...new Set([page, callback, worker, module].flatMap((headers) => Object.keys(headers)))]
+  const names = [
+    ...new Set([page, callback, popups, worker, module].flatMap((headers) => Object.keys(headers))),
+  ]
   // `$uri` is the file that nginx has found for the path.
-  const callbackFiles =
-    ofCallback === undefined ? [] : [ofCallback, `${ofCallback}.html`, `${ofCallback}/index.html`]
+  const filesOf = (path: string) => [path, `${path}.html`, `${path}/index.html`]
+  const special = [
+    ...(ofCallback === undefined ? [] : [{ path: ofCallback, headers: callback }]),
+    ...ofPopups.map((one) => ({ path: one, headers: popups })),
+  ]
   const variable = (name: string) => `$strongroom_${name.toLowerCase().replaceAll('-', '_')}`
   const map = (source: string, target: string, entries: string[]) =>
     [`map ${source} ${target} {`, ...entries.map((entry) => `  ${entry};`), '}', ''].join('\n')
   const maps = names.map((name) =>
     // nginx does not send a header whose value is empty.
-    map(ofCallback === undefined ? '$uri' : '$strongroom_path', variable(name), [
+    map(special.length ? '$strongroom_path' : '$uri', variable(name), [
       `default ${quote(page[name])}`,
-      ...callbackFiles.map((file) => `${file} ${quote(callback[name])}`),
+      ...special.flatMap(({ path, headers }) =>
+        filesOf(path).map((file) => `${file} ${quote(headers[name])}`),
+      ),
       `${path} ${quote(worker[name])}`,
       ...(module[name] === undefined ? [] : [`${options.module} ${quote(module[name])}`]),
     ]),
   )
-  if (ofCallback !== undefined) {
+  if (special.length) {
     // The error pages of the callback's address have it in their own address, with the code. `error_page` changes `$uri`,
-    // and for an address that is too long nginx has no request URI.
-    const requested = `"~^${ofCallback.replace(/[.]/g, '\\.')}(\\?|$)" ${ofCallback}`
-    maps.unshift(map('$request_uri', '$strongroom_path', ['default $uri', `"" ${ofCallback}`, requested]))
+    // and for an address that is too long nginx has no request URI. A router's page has another `$uri` than its address.
+    const requested = special.map(({ path }) => `"~^${path.replace(/[.]/g, '\\.')}(\\?|$)" ${path}`)
+    const unknown = ofCallback === undefined ? [] : [`"" ${ofCallback}`]
+    maps.unshift(map('$request_uri', '$strongroom_path', ['default $uri', ...unknown, ...requested]))
   }
   const exempt =
     options.serviceWorker === undefined

@@ -1,72 +1,11 @@
 /** The policies of the app's pages and of the worker's file, from the vault's configuration. */
-import type { ApiRule, ProviderMetadata, VaultConfig } from '../worker/config.js'
 import { allowlist, literal, patternOf } from './allowlist.js'
-import { appOrigin, checkPath, invalid, isEndpoint, originOf } from './checks.js'
+import { appOrigin, checkPath, invalid, originOf } from './checks.js'
+import { endpointsOf, redirectUriOf, REQUESTED } from './endpoints.js'
+import { pageAllowlist } from './exits.js'
 import { checkFrames } from './frames.js'
 import { checkModule, IMMUTABLE, linkHeader } from './module.js'
-
-/** The part of the vault's configuration that decides the worker's `connect-src`, and the path of a callback page. */
-export type HeaderConfig = Pick<
-  VaultConfig,
-  'callbackPage' | 'identity' | 'issuer' | 'metadata' | 'userInfo'
-> & {
-  apis: Pick<ApiRule, 'exact' | 'url' | 'webSocket'>[]
-  /** Needed with `callbackPage: true` only. */
-  redirectUri?: string
-}
-
-/** Options of {@link securityHeaders}. */
-export interface HeaderOptions {
-  /** The app's origin, such as `https://app.example.com`. */
-  origin: string
-  /**
-   * The path of the worker's file, such as `/auth.worker.js`. If its name contains a hash, give its folder with a slash
-   * at the end, such as `/assets/`. All files in the folder then get the worker's headers, and each of them may become
-   * a worker.
-   */
-  worker: string
-  /**
-   * The path of the vault's WebAssembly module in this build, such as `/assets/strongroom_bg-BqTr3x9P.wasm`. Its name
-   * must contain a hash. Pages then have the header `Link`, with which the browser requests the module while it loads
-   * the page's scripts, and the module may be cached for a year. See docs/headers.md.
-   */
-  module?: string
-  /**
-   * The provider's metadata, if its endpoints have other origins than the issuer: the content of
-   * `/.well-known/openid-configuration`. The configuration's `metadata` replaces members of it.
-   */
-  metadata?: Partial<ProviderMetadata>
-  /**
-   * More sources of the page's policy, by directive: `{ 'img-src': ['https://cdn.example.com'] }`. A directive that is
-   * `'none'` without this option gets only these sources.
-   */
-  page?: Record<string, string[]>
-  /**
-   * Names of Trusted Types policies. With this option, strings become code or a worker's address only by one of these
-   * policies. docs/headers.md shows the policy for the worker's address.
-   */
-  trustedTypes?: string[]
-  /**
-   * Allows `<base>` elements with addresses of the app's origin, which the router of Angular needs. Default false: an
-   * injected `<base>` then cannot change what the page's relative addresses mean.
-   */
-  base?: boolean
-  /**
-   * With `callbackPage: true`, lets the app's pages keep references to windows of other sites that they open. Default
-   * false: without references, script cannot use a window with a response of your origin that lacks the headers, such as
-   * an icon or an error page, to read the response to a login of its own.
-   */
-  allowPopups?: boolean
-  /** Adds the headers that make the page cross-origin isolated. Default false. */
-  isolated?: boolean
-  /** The path of the app's service worker, if there is one (docs/pwa.md). */
-  serviceWorker?: string
-  /**
-   * Lets the test double `strongroom/testing` run in the page: WebAssembly, and requests of the page to the origins of
-   * `apis`. For development and tests only, so `origin` must be http on loopback. Default false.
-   */
-  testing?: boolean
-}
+import type { HeaderConfig, HeaderOptions, Policy } from './options.js'
 
 /** The values of response headers by name. */
 export type ResponseHeaders = Record<string, string>
@@ -77,21 +16,11 @@ export interface SecurityHeaders {
   worker: ResponseHeaders
   /** Headers of the callback page in place of those of the pages. Empty without `callbackPage: true`. */
   callback: ResponseHeaders
+  /** Headers of the pages in `allowPopups` in place of those of the other pages. Empty without that option. */
+  popups: ResponseHeaders
   /** Headers that the module's file gets in addition to its other headers. Empty without the option `module`. */
   module: ResponseHeaders
 }
-
-/** Policies by directive. */
-type Policy = Record<string, string[]>
-
-/** The endpoints that the worker requests. The page navigates to all others. */
-const ENDPOINTS = [
-  'token_endpoint',
-  'jwks_uri',
-  'revocation_endpoint',
-  'pushed_authorization_request_endpoint',
-  'device_authorization_endpoint',
-] as const
 
 /**
  * Returns the headers of the app's pages, of the worker's file and of the module. The worker's policy allows the
@@ -112,16 +41,21 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
 
 /** Returns the headers of {@link securityHeaders}. The caller has checked where `testing` is used. */
 export const generate = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {
-  const { isolated = false, allowPopups = false } = options
+  const { isolated = false, exits } = options
   const policy = pagePolicy(options)
   const hasCallback = callbackPath(config, options) !== undefined
   if (hasCallback) checkFrames(policy, [options.origin, ...providerOrigins(config, options)])
   if (options.testing) allowTestDouble(policy, config, options)
   const embedder: ResponseHeaders = isolated ? { 'Cross-Origin-Embedder-Policy': 'require-corp' } : {}
+  const popups = popupPaths(options)
+  if (popups.includes(callbackPath(config, options) ?? '')) {
+    throw invalid('the callback page must not be in `allowPopups`, because script could read its address')
+  }
+  const keepsNone = isolated || hasCallback || exits !== undefined || popups.length > 0
   const page = {
     'Content-Security-Policy': serialize(policy),
-    'Cross-Origin-Opener-Policy':
-      isolated || (hasCallback && !allowPopups) ? 'same-origin' : 'same-origin-allow-popups',
+    ...(exits && { 'Connection-Allowlist': pageAllowlist(config, options, exits, policy) }),
+    'Cross-Origin-Opener-Policy': keepsNone ? 'same-origin' : KEEPS_WINDOWS,
     ...embedder,
     ...hintOf(config, options.module),
     'Referrer-Policy': 'no-referrer',
@@ -130,6 +64,7 @@ export const generate = (config: HeaderConfig, options: HeaderOptions): Security
   return {
     page,
     callback: hasCallback ? callbackHeaders(page, policy) : {},
+    popups: popups.length ? { ...page, 'Cross-Origin-Opener-Policy': KEEPS_WINDOWS } : {},
     worker: {
       'Content-Security-Policy': serialize({
         'default-src': ["'none'"],
@@ -149,6 +84,23 @@ export const generate = (config: HeaderConfig, options: HeaderOptions): Security
     },
     module: options.module === undefined ? {} : { 'Cache-Control': IMMUTABLE },
   }
+}
+
+/** The policy of a page that keeps references to the windows that it opens. */
+const KEEPS_WINDOWS = 'same-origin-allow-popups'
+
+/** Returns the checked paths of `allowPopups`. */
+export const popupPaths = (options: Pick<HeaderOptions, 'allowPopups' | 'isolated'>): string[] => {
+  const { allowPopups = [], isolated } = options
+  if (!Array.isArray(allowPopups)) {
+    throw invalid(
+      `\`allowPopups\` is ${JSON.stringify(allowPopups)}, and must be an array with the paths of the pages that open windows of other sites, such as ['/checkout']`,
+    )
+  }
+  if (isolated && allowPopups.length) {
+    throw invalid('a page cannot be `isolated` and keep references to windows: remove `allowPopups`')
+  }
+  return allowPopups.map((path, i) => checkPath(`allowPopups[${i}]`, path))
 }
 
 /** Returns the header `Link` of a page that starts the worker, if the module's path is given. */
@@ -206,14 +158,11 @@ const addSources = (policy: Policy, directive: string, sources: string[]): void 
 
 /** Returns the path of the callback page, or `undefined` if the app has none. */
 export const callbackPath = (
-  { callbackPage, redirectUri }: HeaderConfig,
-  { origin }: Pick<HeaderOptions, 'origin'>,
+  config: HeaderConfig,
+  options: Pick<HeaderOptions, 'origin'>,
 ): string | undefined => {
-  if (!callbackPage) return undefined
-  if (typeof redirectUri !== 'string' || !URL.canParse(redirectUri, origin)) {
-    throw invalid(`\`redirectUri\` is '${redirectUri}', and with \`callbackPage\` must be a path of the app`)
-  }
-  return checkPath('redirectUri', new URL(redirectUri, origin).pathname)
+  if (!config.callbackPage) return undefined
+  return checkPath('redirectUri', redirectUriOf(config, options, 'callbackPage').pathname)
 }
 
 /**
@@ -269,20 +218,6 @@ const workerFiles = ({ origin, worker, page = {} }: HeaderOptions): string[] => 
 const apiOrigin = (url: string, place: number, origin: string) =>
   originOf(`apis[${place}].url`, url, `${origin}/`)
 
-/** The endpoints that a vault ignores if the provider's own document has no usable address for them. */
-const OPTIONAL: string[] = [
-  'revocation_endpoint',
-  'pushed_authorization_request_endpoint',
-  'device_authorization_endpoint',
-] satisfies (typeof ENDPOINTS)[number][]
-
-const endpointsOf = (config: HeaderConfig, { metadata = {} }: HeaderOptions): Partial<ProviderMetadata> => ({
-  ...Object.fromEntries(
-    Object.entries(metadata).filter(([name, url]) => !OPTIONAL.includes(name) || isEndpoint(url)),
-  ),
-  ...config.metadata,
-})
-
 /** Returns the origins to which a page navigates for a login. */
 const providerOrigins = (config: HeaderConfig, options: HeaderOptions): string[] => {
   const { authorization_endpoint: endpoint } = endpointsOf(config, options)
@@ -310,7 +245,7 @@ const destinationsOf = (config: HeaderConfig, options: HeaderOptions): Destinati
   const endpoints = endpointsOf(config, options)
   const one = (name: string, url: unknown) => ({ name, url, below: false, hasSockets: false })
   return [
-    ...[...ENDPOINTS, ...(userInfo ? ['userinfo_endpoint' as const] : [])]
+    ...[...REQUESTED, ...(userInfo ? ['userinfo_endpoint' as const] : [])]
       .map((name) => one(`metadata.${name}`, endpoints[name]))
       .filter(({ url }) => url != null),
     ...(typeof identity === 'object' && 'url' in identity ? [one('identity.url', identity.url)] : []),

@@ -1,14 +1,8 @@
 /** The headers of a vault on its own origin (docs/vault-origin.md). */
+import { allowlist } from './allowlist.js'
 import { appOrigin, checkPath, invalid } from './checks.js'
-import {
-  fallback,
-  type HeaderConfig,
-  type HeaderOptions,
-  hintOf,
-  type ResponseHeaders,
-  securityHeaders,
-  serialize,
-} from './security-headers.js'
+import type { HeaderConfig, HeaderOptions } from './options.js'
+import { fallback, hintOf, type ResponseHeaders, securityHeaders, serialize } from './security-headers.js'
 
 /** Options of {@link vaultOriginHeaders}. `origin` is the vault's. */
 export interface VaultOriginOptions extends Pick<HeaderOptions, 'origin' | 'worker' | 'module' | 'metadata'> {
@@ -37,6 +31,7 @@ export const vaultOriginHeaders = (config: HeaderConfig, options: VaultOriginOpt
   const embedder = { 'Cross-Origin-Embedder-Policy': 'require-corp' }
   const common = { 'Referrer-Policy': 'no-referrer', 'X-Content-Type-Options': 'nosniff' }
   if (!Array.isArray(apps) || !apps.length) throw invalid('`apps` must be an array of origins')
+  const origins = apps.map((app, i) => appOrigin(`apps[${i}]`, app))
   const scripts = { 'script-src': ["'self'"] }
   const rest = { 'base-uri': ["'none'"], 'form-action': ["'none'"] }
   return {
@@ -46,8 +41,9 @@ export const vaultOriginHeaders = (config: HeaderConfig, options: VaultOriginOpt
         ...scripts,
         'worker-src': [home + checkPath('worker', path)],
         ...rest,
-        'frame-ancestors': apps.map((app, i) => appOrigin(`apps[${i}]`, app)),
+        'frame-ancestors': origins,
       }),
+      'Connection-Allowlist': allowlist(module === undefined ? [] : [new URL('/', config.issuer).href]),
       ...embedder,
       'Cross-Origin-Resource-Policy': 'same-site',
       ...hintOf(config, module),
@@ -61,6 +57,8 @@ export const vaultOriginHeaders = (config: HeaderConfig, options: VaultOriginOpt
         ...rest,
         'frame-ancestors': ["'none'"],
       }),
+      // The page sends the browser to an app.
+      'Connection-Allowlist': allowlist(origins),
       'Cross-Origin-Opener-Policy': 'same-origin',
       'Cross-Origin-Resource-Policy': 'same-origin',
       'Cache-Control': 'no-store',

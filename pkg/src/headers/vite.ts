@@ -1,13 +1,13 @@
 /** A plugin for Vite's servers. */
 import { invalid, originOf } from './checks.js'
 import { hasHash, hints } from './module.js'
+import type { Exits, HeaderConfig, HeaderOptions } from './options.js'
 import {
-  type HeaderConfig,
-  type HeaderOptions,
   type ResponseHeaders,
   type SecurityHeaders,
   callbackPath,
   generate,
+  popupPaths,
 } from './security-headers.js'
 import { leavingFolder } from './worker-folder.js'
 
@@ -56,7 +56,9 @@ export interface VitePlugin {
 }
 
 /** Options of {@link viteHeaders}. Vite's servers know the app's address, and its builds the module's path. */
-export interface ViteOptions extends Omit<HeaderOptions, 'origin' | 'module'> {
+export interface ViteOptions extends Omit<HeaderOptions, 'exits' | 'origin' | 'module'> {
+  /** As for `securityHeaders()`. With `development`, the development server sends the list, too. */
+  exits?: Exits & { development?: boolean }
   /**
    * Writes hints into the pages of a build, with which the browser requests the module and connects to the provider
    * while it loads the page's scripts. Default false. The page's policy must name the module, and browsers must be
@@ -67,24 +69,29 @@ export interface ViteOptions extends Omit<HeaderOptions, 'origin' | 'module'> {
 
 /**
  * Returns a plugin for Vite. `vite preview` then serves the headers of {@link securityHeaders}. The development server
- * omits the page's policy, because Vite and its plugins put inline scripts and styles into the page. Both servers
+ * omits the page's policy, because Vite and its plugins put inline scripts and styles into the page, and the list of
+ * `exits`. Both servers
  * refuse foreign service workers, and encoded slashes in the worker's folder.
  */
 export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlugin => {
-  const { prefetch = false, ...rest } = options
+  const { prefetch = false, exits, ...rest } = options
+  const { development = false, ...list } = exits ?? {}
   const headersWith = (more: Partial<HeaderOptions>) =>
-    generate(config, { ...rest, ...more, origin: `https://${ANY_HOST}` })
+    generate(config, { ...rest, ...(exits && { exits: list }), ...more, origin: `https://${ANY_HOST}` })
   const previewHeaders = headersWith({})
   const { 'worker-src': workers = [], ...others } = options.page ?? {}
   // The development server's worker consists of several files.
   const developmentHeaders = headersWith({ page: { ...others, 'worker-src': [...workers, "'self'"] } })
+  /** Returns true for the headers that the development server sends with a page. */
+  const isSent = (name: string, isCallback: boolean) =>
+    name === 'Content-Security-Policy' ? isCallback : name !== 'Connection-Allowlist' || development
   const leaving = leavingFolder(options.worker)
   const outside = leaving ? new RegExp(leaving, 'i') : undefined
   let vite: ViteBuild
   const use = (
     server: ViteServer,
     isPreview: boolean,
-    { page, callback, worker, module }: SecurityHeaders,
+    { page, callback, popups, worker, module }: SecurityHeaders,
     modulePath?: string,
   ) => {
     const ofCallback = callbackPath(config, { origin: `https://${ANY_HOST}` })
@@ -102,12 +109,12 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
       const isSource = !isPreview && /(^|&)worker_file(&|$)/.test(query)
       const isWorker = isSource || isBelow(options.worker, requested)
       const isCallback = requested === ofCallback
-      const ofFile = isWorker ? worker : isCallback ? callback : page
+      const ofPage = popupPaths(options).includes(requested) ? popups : page
+      const ofFile = isWorker ? worker : isCallback ? callback : ofPage
       const headers = { ...ofFile, ...(requested === modulePath && module) }
       for (const [name, value] of Object.entries(headers)) {
-        if (isWorker || isCallback || isPreview || name !== 'Content-Security-Policy') {
+        if (isWorker || isPreview || isSent(name, isCallback))
           response.setHeader(name, withHost(value, request))
-        }
       }
       if (isCallback) keepHeaders(response, headers)
       next()
@@ -187,9 +194,11 @@ const ANY_HOST = 'any-host.invalid'
 const withHost = (value: string, { headers: { host }, socket }: ViteRequest): string => {
   const secure = (socket as { encrypted?: boolean } | undefined)?.encrypted ? 's' : ''
   const name = typeof host === 'string' && /^[\w.:[\]-]+$/.test(host) ? host : 'localhost'
+  const home = `http${secure}://${name}`
   return value
-    .replaceAll(`https://${ANY_HOST}`, `http${secure}://${name}`)
+    .replaceAll(`https://${ANY_HOST}`, home)
     .replaceAll(`wss://${ANY_HOST}`, `ws${secure}://${name}`)
+    .replaceAll(encodeURIComponent(`https://${ANY_HOST}`), encodeURIComponent(home))
 }
 
 const isBelow = (worker: string, path: string): boolean =>

@@ -1,0 +1,42 @@
+/** The provider's endpoints, and the client's redirect URI. */
+import type { ProviderMetadata } from '../worker/config.js'
+import { invalid, isEndpoint } from './checks.js'
+import type { HeaderConfig, HeaderOptions } from './options.js'
+
+/** The endpoints that the worker requests. The page navigates to all others. */
+export const REQUESTED = [
+  'token_endpoint',
+  'jwks_uri',
+  'revocation_endpoint',
+  'pushed_authorization_request_endpoint',
+  'device_authorization_endpoint',
+] as const
+
+/** The endpoints that a vault ignores if the provider's own document has no usable address for them. */
+const OPTIONAL: string[] = [
+  'revocation_endpoint',
+  'pushed_authorization_request_endpoint',
+  'device_authorization_endpoint',
+] satisfies (typeof REQUESTED)[number][]
+
+/** Returns the provider's metadata, with the members that the configuration replaces. */
+export const endpointsOf = (
+  config: HeaderConfig,
+  { metadata = {} }: HeaderOptions,
+): Partial<ProviderMetadata> => ({
+  ...Object.fromEntries(
+    Object.entries(metadata).filter(([name, url]) => !OPTIONAL.includes(name) || isEndpoint(url)),
+  ),
+  ...config.metadata,
+})
+
+/** Returns the redirect URI. A path is one of the app's origin. `option` is the option that needs it, for the error. */
+export const redirectUriOf = (
+  { redirectUri }: HeaderConfig,
+  { origin }: Pick<HeaderOptions, 'origin'>,
+  option: string,
+): URL => {
+  if (typeof redirectUri === 'string' && URL.canParse(redirectUri, origin))
+    return new URL(redirectUri, origin)
+  throw invalid(`\`redirectUri\` is '${redirectUri}', and with \`${option}\` must be a path of the app`)
+}
