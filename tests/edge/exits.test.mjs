@@ -35,6 +35,24 @@ test('login by popup', time, async () => {
   await page.context().close()
 })
 
+test('script reaches no other origin from a window with a response of the handler', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  const [opened] = await Promise.all([
+    page.waitForEvent('popup'),
+    page.evaluate(() => void (globalThis.child = open('/auth/callback'))),
+  ])
+  await opened.waitForURL('**/auth/callback')
+  await page.evaluate((url) => {
+    const link = child.document.createElement('a')
+    link.href = url
+    child.document.body.append(link)
+    link.click()
+  }, `${app.provider.origin}/`)
+  await opened.waitForURL('chrome-error://**')
+  await page.context().close()
+})
+
 test('the control: script cannot navigate the page to the provider', time, async () => {
   const page = await app.open()
   await booted(page)

@@ -196,6 +196,13 @@ fn no_response_is_stored_sniffed_framed_or_run() {
     assert!(sandbox.starts_with("sandbox;"), "{sandbox}");
 }
 
+/// Script of the app could otherwise use a window with a response of the handler to reach other servers.
+#[test]
+fn own_responses_reach_no_other_origin() {
+    let list = &read()["own"]["connection-allowlist"];
+    assert_eq!(list, "(response-origin);redirects=allow");
+}
+
 #[test]
 fn header_names_are_in_lower_case() {
     let policy = read();

@@ -50,6 +50,8 @@ const OWN: &[(&str, &str)] = &[
         "content-security-policy",
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
+    // Script of the app could otherwise use a window with such a response to reach other servers (docs/exits.md).
+    ("connection-allowlist", "(response-origin);redirects=allow"),
     ("cross-origin-resource-policy", "same-origin"),
     ("referrer-policy", "no-referrer"),
 ];
