@@ -331,13 +331,13 @@ test('handler.frames: a frame must not show the provider', async () => {
   assert.equal(by['handler.frames'].result, 'fault')
 })
 
-test('page.opener: with a token handler, windows of other sites are one question', async () => {
+test('page.opener: with a token handler, references to windows are one fault', async () => {
   const page = { 'Cross-Origin-Opener-Policy': 'same-origin-allow-popups' }
   const { lines } = await look((s) => (s.page = page))
-  const about = lines.filter(({ text }) => /windows of other sites|other sites' windows/.test(text))
+  const about = lines.filter(({ text }) => /in a window with any file|other sites' windows/.test(text))
   assert.deepEqual(
     about.map(({ id, result }) => [id, result]),
-    [['page.opener', 'unseen']],
+    [['page.opener', 'fault']],
   )
 })
 

@@ -1,6 +1,7 @@
 // `strongroom doctor`: for each line about page and worker, a deployment that is broken in exactly this way.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { securityHeaders } from '../../pkg/dist/headers.js'
 import { configFile, doctor, startDeployment } from '../support/doctor.mjs'
 import { listen } from '../support/listen.mjs'
 
@@ -76,6 +77,7 @@ const HEALTHY = {
   'page.service-worker': 'ok',
   'page.callback': 'ok',
   'page.callback-headers': 'unused',
+  'page.exits': 'unused',
   'worker.file': 'ok',
   'worker.policy': 'ok',
   'worker.syntax': 'ok',
@@ -649,7 +651,7 @@ test('page.frames: with a callback page, a frame must show neither the app nor t
   assert.equal(right.by['page.frames'].result, 'ok')
 })
 
-test('with a callback page, a reference to windows of other sites is a question', async () => {
+test('with a callback page, a reference to windows of other sites is a fault', async () => {
   const config = { callbackPage: true }
   const { by } = await look({
     config,
@@ -657,7 +659,7 @@ test('with a callback page, a reference to windows of other sites is a question'
       '/callback': { headers: { 'Cache-Control': 'no-store', 'Cross-Origin-Opener-Policy': 'same-origin' } },
     },
   })
-  assert.equal(by['page.opener'].result, 'unseen')
+  assert.equal(by['page.opener'].result, 'fault')
   assert.equal(by['page.callback-headers'].result, 'ok')
 })
 
@@ -734,6 +736,65 @@ test('page.others: a policy on the first page only', async () => {
   await server.close()
   assert.equal(by['page.others'].result, 'fault')
   assert.match(by['page.others'].fix, /with each path of the app/)
+})
+
+const LIST = 'Connection-Allowlist'
+
+/** Returns the headers of a page with the option `exits`. */
+const sealed = async (config = {}) => {
+  const { provider } = deployment
+  const metadata = await (await fetch(`${provider.issuer}/.well-known/openid-configuration`)).json()
+  const options = { origin: site.origin, worker: '/auth.worker.js', metadata, exits: {} }
+  const { page } = securityHeaders({ ...deployment.config, ...config }, options)
+  return { [LIST]: page[LIST], 'Cross-Origin-Opener-Policy': 'same-origin' }
+}
+
+test('page.exits: the list admits the authorization request of the vault', async () => {
+  for (const config of [{}, { par: true }, { par: false }]) {
+    const { by } = await look({ headers: await sealed(config), config })
+    assert.equal(by['page.exits'].result, 'ok', JSON.stringify([config, by['page.exits']]))
+  }
+  const { by } = await look({ headers: await sealed({ clientId: 'another' }) })
+  assert.equal(by['page.exits'].result, 'fault')
+  assert.match(by['page.exits'].text, /stops the login/)
+  assert.match(by['page.exits'].fix, /client_id=/)
+})
+
+test('page.exits: without redirects, a single sign-on does not come back', async () => {
+  const headers = await sealed()
+  headers[LIST] = headers[LIST].replace(';redirects=allow', '')
+  const { by } = await look({ headers })
+  assert.match(by['page.exits'].text, /stops redirects/)
+})
+
+test('page.exits-everywhere: names the responses in whose windows script can send data', async () => {
+  const headers = await sealed()
+  const { [LIST]: _, ...opener } = headers
+  const html = { 'Content-Type': 'text/html' }
+  const answers = {
+    // Node itself responds to the error, without any header.
+    'no list, and the page keeps the window': [{ ...opener }, ['a missing file', 'a file', 'JSON']],
+    'no list, with scripts': [{ ...html }, ['a missing file', 'a file', 'JSON']],
+    'the list': [{ ...headers, ...html }, []],
+    'no list, no scripts': [{ 'Content-Type': 'text/plain' }, []],
+  }
+  for (const [name, [others, named]] of Object.entries(answers)) {
+    const handler = ({ url }, response) =>
+      response.writeHead(200, url === '/' ? { ...headers, ...html } : others).end(SCRIPTED)
+    const server = await listen({ handler })
+    const { by } = await doctor(server.origin)
+    await server.close()
+    const { result, text } = by['page.exits-everywhere']
+    assert.equal(result, named.length ? 'fault' : 'ok', `${name}: ${text}`)
+    for (const what of named) assert.ok(text.includes(what), `${name}: ${text}`)
+  }
+})
+
+test('page.opener: with a list, references to windows are a way out', async () => {
+  const headers = { ...(await sealed()), 'Cross-Origin-Opener-Policy': 'same-origin-allow-popups' }
+  const { by } = await look({ headers })
+  assert.equal(by['page.opener'].result, 'fault')
+  assert.match(by['page.opener'].text, /send data to other servers/)
 })
 
 test('the search for the worker reads few files, and none of other origins', async () => {

@@ -11,6 +11,7 @@ import {
   noCache,
   policiesOf,
 } from './deployment.js'
+import { checkExits } from './exits.js'
 import { checkHandler } from './handler.js'
 import { hostFile } from './host-files.js'
 import { checkCallback, checkOtherPages, checkPage, checkServiceWorker, findPage } from './page.js'
@@ -48,6 +49,7 @@ export const examine = async (options: CommandLine): Promise<{ text: string; has
     checkPage(deployment)
     if (!vaultFrame) await checkCallback(deployment)
     await checkOtherPages(deployment)
+    await checkExits(deployment)
     const home = vaultFrame ? await checkVaultFrame(deployment, vaultFrame) : deployment
     await checkServiceWorker(home)
     await checkWorker(home)

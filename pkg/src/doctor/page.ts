@@ -377,15 +377,16 @@ const checkOpener = (
   const value = page.header(name)
   const id = 'page.opener'
   const hasHandler = !needsWorker && !options.vaultFrame
-  const needsAll = hasHandler || config?.callbackPage
+  const isSealed = page.header('connection-allowlist') !== undefined
+  const needsAll = hasHandler || config?.callbackPage || isSealed
   if (value === 'same-origin' || (value === 'same-origin-allow-popups' && !needsAll)) {
     report.ok(id, `${name} keeps other sites' windows away`)
   } else if (value === 'same-origin-allow-popups') {
-    const reason = hasHandler ? 'with a token handler' : 'with callbackPage'
-    report.unseen(
-      id,
-      `only you know if the app needs windows of other sites: if not, ${name} must be same-origin ${reason}, not ${value}`,
-    )
+    const why =
+      hasHandler || config?.callbackPage
+        ? 'in a window with any file of the origin that lacks the headers, script can read the response to a login that it has begun'
+        : 'in a window with any file of the origin that lacks the headers, script can send data to other servers'
+    report.fault(id, why, seenHeader(page, name), `${name}: same-origin (other pages in allowPopups)`)
   } else {
     const fix = hasHandler ? `${name}: same-origin` : headerLine(wanted, name)
     report.fault(id, 'windows of other sites keep a reference to the page', seenHeader(page, name), fix)
@@ -570,7 +571,7 @@ const checkScripts = ({ report, policies, page, origin }: Deployment): void => {
 const isHash = (source: string) => /^'sha(256|384|512)-/.test(source)
 
 /** Resolves with the response for a path that does not exist, which is requested once. */
-const missingPage = async (deployment: Deployment): Promise<Reply> => {
+export const missingPage = async (deployment: Deployment): Promise<Reply> => {
   const { requests, origin } = deployment
   return (deployment.missing ??= await requests.send(`${origin}/strongroom-doctor-${random()}`))
 }
@@ -608,7 +609,8 @@ const providersOf = ({ config, metadata }: Deployment): string[] =>
 export const wrongHeaders = (reply: Reply, wanted: Record<string, string>): string[] =>
   Object.keys(wanted).filter((name) => {
     const value = reply.header(name)
-    if (name === 'Link') return false
+    // The first depends on the option `module`, and the second is for two browsers only.
+    if (name === 'Link' || name === 'Connection-Allowlist') return false
     if (name !== 'Content-Security-Policy') return value?.toLowerCase() !== wanted[name]!.toLowerCase()
     const policies = policiesOf(reply)
     const ancestors = parsePolicies(wanted[name])[0]!.get('frame-ancestors')!

@@ -1,0 +1,83 @@
+/** The lines about the list of the app's pages, by which Chromium and Edge limit where script can send data (docs/exits.md). */
+import { exampleRequest } from '../headers/exits.js'
+import { refusedBy } from './connection-allowlist.js'
+import type { Deployment } from './deployment.js'
+import { missingPage, scriptsOf } from './page.js'
+import { type Reply, seenHeader } from './requests.js'
+
+const NAME = 'Connection-Allowlist'
+
+/** Checks the list of the page, and that each kind of response of the origin has one. */
+export const checkExits = async (deployment: Deployment): Promise<void> => {
+  const { report, page } = deployment
+  const value = page.header(NAME)
+  if (value === undefined) {
+    report.unused(
+      'page.exits',
+      `without ${NAME}, script in the page can send data to other servers by navigations`,
+    )
+    return
+  }
+  checkLogin(deployment, value)
+  await checkEverywhere(deployment)
+}
+
+/** Checks that the list lets the page begin a login and come back. */
+const checkLogin = (deployment: Deployment, value: string): void => {
+  const { report, page, origin } = deployment
+  const refused = refusedBy(value, origin, requestsOf(deployment))
+  const hasRedirects = /;\s*redirects\s*=\s*allow\b/.test(value)
+  const fault = refused.length
+    ? `${NAME} stops the login`
+    : hasRedirects
+      ? undefined
+      : `${NAME} stops redirects, also that of a provider at which the user is signed in`
+  const fix = refused.length
+    ? refused.map((url) => `"${url}*"`).join(' ')
+    : `${NAME}: ${value};redirects=allow`
+  report.check('page.exits', `${NAME} admits the login`, fault, seenHeader(page, NAME), fix)
+}
+
+/** Returns the authorization request that the page opens. With a token handler, the page opens none. */
+const requestsOf = ({ config, metadata, origin, options, worker = '/' }: Deployment): string[] => {
+  if (!config || metadata?.authorization_endpoint == null) return []
+  return [exampleRequest(config, { origin: options.vaultFrame?.origin ?? origin, worker, metadata })]
+}
+
+/**
+ * Returns true for a response in whose window script can send data elsewhere: it has no list, and either the page keeps a
+ * reference to the window, or the response has scripts of its own.
+ */
+const isWayOut = ({ status, header, body }: Reply): boolean =>
+  status > 0 &&
+  header(NAME) === undefined &&
+  (header('cross-origin-opener-policy') === 'same-origin' ||
+    (/html/.test(header('content-type') ?? '') && /<script/i.test(body)))
+
+/** Checks that other responses of the origin have the list, too, as far as script can use them. */
+const checkEverywhere = async (deployment: Deployment): Promise<void> => {
+  const { report, origin, requests } = deployment
+  const ask = (path: string, headers = {}) => requests.send(origin + path, { headers })
+  const [script] = scriptsOf(deployment.page).filter((url) => new URL(url).origin === origin)
+  const replies: [string, Reply][] = [
+    ['a missing file', await missingPage(deployment)],
+    ['a file', await ask(script === undefined ? '/favicon.ico' : new URL(script).pathname)],
+    ['an error', await ask(`/${'strongroom-doctor'.repeat(1000)}`)],
+    ['JSON', await ask('/strongroom-doctor.json', { Accept: 'application/json' })],
+  ]
+  const lacking = replies.filter(([, reply]) => isWayOut(reply))
+  report.check(
+    'page.exits-everywhere',
+    `no other response of the origin that was seen is a way out`,
+    lacking.length
+      ? `script can send data from a window with ${lacking.map(([what]) => what).join(', ')}`
+      : undefined,
+    lacking
+      .map(
+        ([what, { status, url }]) =>
+          `${status} without ${NAME} for ${what}: ${new URL(url).pathname.slice(0, 60)}`,
+      )
+      .join('\n'),
+    `let the server send the page's ${NAME} with each response, also with errors and files`,
+  )
+}
