@@ -3,6 +3,7 @@ import { bodies } from './capabilities/bodies.mjs'
 import { callbackPage } from './capabilities/callback_page.mjs'
 import { dpop } from './capabilities/dpop.mjs'
 import { egress } from './capabilities/egress.mjs'
+import { exits } from './capabilities/exits.mjs'
 import { firstVisit } from './capabilities/first_visit.mjs'
 import { httpCache } from './capabilities/http_cache.mjs'
 import { leaks } from './capabilities/leaks.mjs'
@@ -26,6 +27,7 @@ export const GROUPS = [
   ...bodies,
   ...live,
   ...egress,
+  ...exits,
   ...httpCache,
   ...serviceWorkers,
   ...signatures,

@@ -66,6 +66,8 @@ const WORDS = {
   'docs/event-sources-and-sockets.md':
     'SSE, server-sent events, ws, wss, realtime, GraphQL subscriptions, socket.io, live updates',
   'docs/headers.md': 'CSP, security headers, Content-Security-Policy, COOP, COEP, unsafe-inline',
+  'docs/exits.md':
+    'exfiltration, exfiltrate, data leak, Connection-Allowlist, WebRTC leak, DNS prefetch, sealed page, outgoing connections',
   'docs/deployment.md':
     'hosting, production, go live, publish, static hosting, GitHub Pages, Apache, Caddy, Azure Static Web Apps, Firebase Hosting',
   'docs/deployment.md#netlify':
