@@ -686,6 +686,39 @@ test('both of Vite’s servers send the headers of the callback page', time, asy
   })
 })
 
+test(
+  'Vite’s preview sends the list of exits for its own address, and its server only if asked',
+  time,
+  async () => {
+    const config = { ...CONFIG, clientId: 'spa', redirectUri: '/callback' }
+    const metadata = { authorization_endpoint: 'https://id.example.com/authorize' }
+    const list = ({ headers }) => headers.get('Connection-Allowlist')
+    const port = { port: 0, host: '127.0.0.1' }
+    await withFiles(FILES, async (root) => {
+      const start = async (exits) => {
+        const plugins = [viteHeaders(config, { ...OPTIONS, metadata, exits })]
+        const shared = { root, configFile: false, logLevel: 'silent', plugins }
+        const previewed = await preview({ ...shared, build: { outDir: '.' }, preview: port })
+        const served = await createServer({ ...shared, server: { ...port, hmr: false, ws: false } })
+        await served.listen()
+        const lists = []
+        for (const { httpServer } of [previewed, served]) {
+          const origin = `http://127.0.0.1:${httpServer.address().port}`
+          const { page } = securityHeaders(config, { ...OPTIONS, origin, metadata, exits: {} })
+          lists.push({ sent: list(await fetch(origin)), own: page['Connection-Allowlist'] })
+        }
+        await Promise.all([new Promise((closed) => previewed.httpServer.close(closed)), served.close()])
+        return lists
+      }
+      const [previewed, served] = await start({})
+      assert.equal(previewed.sent, previewed.own)
+      assert.equal(served.sent, null)
+      const [, asked] = await start({ development: true })
+      assert.equal(asked.sent, asked.own)
+    })
+  },
+)
+
 for (const [name, guarded] of [
   ['Vite refuses encoded slashes in the worker’s folder', true],
   ['a control: a server that decodes them starts a file of another folder', false],
