@@ -14,7 +14,15 @@ import { escape } from '../tests/support/pages.mjs'
 import { CLIENT_ID } from '../tests/support/servers.mjs'
 
 /** The usual ports of `cargo xtask demo`. If a port is taken, the demo uses another one. */
-export const PORTS = { site: 4400, provider: 4401, api: 4402, vault: 4403, comparison: 4404, theft: 4405 }
+export const PORTS = {
+  site: 4400,
+  provider: 4401,
+  api: 4402,
+  vault: 4403,
+  comparison: 4404,
+  theft: 4405,
+  exits: 4406,
+}
 
 /** The comparison's client at the provider. */
 export const COMPARISON_ID = 'local-storage'
@@ -56,6 +64,7 @@ export const onHost = (name) => `https://github.com/strongroom/strongroom/blob/m
  * @param {string} addresses.issuer
  * @param {string} addresses.api The API's base URL, ending in `/`.
  * @param {string} addresses.comparison The comparison's origin.
+ * @param {string} addresses.exits The origin of the page of the exits (exits/start.mjs).
  * @param {string} [addresses.app] The app's origin, if the vault has its own origin.
  * @param {string} [addresses.vault] The vault's origin, if the vault has its own origin.
  * @param {string} [addresses.handler] Path of the token handler's endpoints, if the demo has a token handler instead of
@@ -65,7 +74,7 @@ export const onHost = (name) => `https://github.com/strongroom/strongroom/blob/m
  *
  * @typedef {Record<string, string | Uint8Array>} Files
  */
-export async function buildSite({ issuer, api, comparison, app = '', vault, handler = '', theft }) {
+export async function buildSite({ issuer, api, comparison, exits, app = '', vault, handler = '', theft }) {
   const { outputFiles } = await build({
     absWorkingDir: fileURLToPath(at('.')),
     entryPoints: ['app.ts', 'auth.worker.ts', 'frame.ts', 'callback.ts', 'local-storage.ts'],
@@ -87,7 +96,9 @@ export async function buildSite({ issuer, api, comparison, app = '', vault, hand
   const page = await readPage('index.html', theft ? ['live', 'theft'] : ['live'], onHost, (config) =>
     config.replace(/http:\/\/127\.0\.0\.1:4402\/v1\//g, api).replace('http://127.0.0.1:4401', issuer),
   )
-  files['/index.html'] = page.replace('data-theft', `href="${theft}"`)
+  files['/index.html'] = page
+    .replace('data-theft', `href="${theft}"`)
+    .replace('data-exits', `href="${exits}"`)
   files['/local-storage.html'] = await readPage('local-storage.html', ['live'], onHost)
   const names = ['style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html']
   for (const name of names) files[`/${name}`] = await readFile(at(name))
@@ -155,8 +166,8 @@ async function main() {
   const tsc = fileURLToPath(at('../node_modules/typescript/bin/tsc'))
   const check = promisify(execFile)(process.execPath, [tsc, '--project', fileURLToPath(at('.'))])
   const [issuer, api] = [PORTS.provider, PORTS.api].map((port) => `http://127.0.0.1:${port}`)
-  const comparison = `http://localhost:${PORTS.comparison}`
-  const { site: files } = await buildSite({ issuer, api: `${api}/v1/`, comparison })
+  const [comparison, exits] = [PORTS.comparison, PORTS.exits].map((port) => `http://localhost:${port}`)
+  const { site: files } = await buildSite({ issuer, api: `${api}/v1/`, comparison, exits })
   await rm(at('dist'), { recursive: true, force: true })
   await mkdir(at('dist'))
   for (const [path, bytes] of Object.entries(files)) await writeFile(at(`dist${path}`), bytes)

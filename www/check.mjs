@@ -1,7 +1,7 @@
 /**
  * Uses the demo as a person would, in a real browser, and compares what the page shows with the provider's ledger and
- * the API's records. `cargo xtask demo --check` runs this script. With `--edge`, it also copies the cookies of a bound
- * session. Exits with 1 at the first step that fails.
+ * the API's records. `cargo xtask demo --check` runs this script. Without options, it also tries the exits. With `--edge`, it
+ * also copies the cookies of a bound session. Exits with 1 at the first step that fails.
  */
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
@@ -10,6 +10,7 @@ import { launchBrowser } from '../tests/support/browser.mjs'
 import { buildSite, PORTS } from './build.mjs'
 import { startDemo } from './demo.mjs'
 import { clickCall, connected, openDemo, search, signIn, signInAtComparison } from './drive.mjs'
+import { checkExits } from './exits/check.mjs'
 import { Steps } from './steps.mjs'
 import { checkTheft } from './theft/check.mjs'
 
@@ -23,6 +24,7 @@ const browser = await launchBrowser()
 
 try {
   await check(await browser.newContext())
+  if (!edge && !vaultOrigin) await checkExits({ steps, demo })
   if (edge) await checkTheft({ steps, demo, thiefBrowser: browser })
   console.log(`\nall ${steps.count} steps passed`)
 } catch (error) {

@@ -11,6 +11,8 @@ declare const FRAME: string
 declare const HANDLER: string
 /** The number of calls by which thief and user try a session, on the page of the theft. */
 declare const CALLS: number
+/** The names of the ways on the page of the exits. */
+declare const WAYS: readonly string[]
 /** The app's origin, which only the scripts of a vault on its own origin use. */
 declare const APP: string
 

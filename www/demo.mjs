@@ -3,6 +3,8 @@ import { freePort } from '../tests/support/listen.mjs'
 import { startServers } from '../tests/support/servers.mjs'
 import { pageCsp, startSite } from '../tests/support/site.mjs'
 import { buildSite, COMPARISON_ID } from './build.mjs'
+import { buildExits } from './exits/build.mjs'
+import { startExits } from './exits/start.mjs'
 import { buildTheft } from './theft/build.mjs'
 import { startTheft } from './theft/start.mjs'
 
@@ -16,10 +18,10 @@ const TRUSTED_TYPES = `; require-trusted-types-for 'script'; trusted-types auth-
 const HANDLER = '/auth'
 
 /**
- * Starts the whole demo: provider, API, the site with its files, and the comparison, an app on another origin with its
- * token in localStorage. With `vaultOrigin` the vault has its own origin, and the site has no worker. With `edge` a
- * token handler in Cloudflare's runtime replaces the vault. With `theft`, options of `startTheft()`, there is also the app
- * whose cookies are copied, on another origin.
+ * Starts the whole demo: provider, API, the site with its files, and two other origins: the comparison, an app with its
+ * token in localStorage, and the exits, an app whose script sends data to another server. With `vaultOrigin` the vault has
+ * its own origin, and the site has no worker. With `edge` a token handler in Cloudflare's runtime replaces the vault. With
+ * `theft`, options of `startTheft()`, there is also the app whose cookies are copied, on another origin.
  *
  * @param {Parameters<typeof startServers>[0] & { edge?: boolean, theft?: Parameters<typeof startTheft>[0] }} [options]
  */
@@ -33,6 +35,7 @@ export async function startDemo({ edge = false, theft: stolen, provider, ...opti
   }
   try {
     const comparison = started(await startComparison({ port: ports.comparison, orNext }))
+    const exits = started(await startExits({ port: ports.exits, orNext }))
     const theft = stolen && started(await startTheft({ port: ports.theft, orNext, ...stolen }))
     const client = {
       client_id: COMPARISON_ID,
@@ -47,7 +50,7 @@ export async function startDemo({ edge = false, theft: stolen, provider, ...opti
         provider: { trusted, ...provider },
       }),
     )
-    const demo = { ...servers, comparison, theft, close }
+    const demo = { ...servers, comparison, exits, theft, close }
     await fill(demo, edge)
     return demo
   } catch (error) {
@@ -77,7 +80,7 @@ async function startEdgeDemo({ ports = {}, orNext, clients, provider }) {
 }
 
 /** Builds the files of the servers, and completes the policies. */
-async function fill({ site, vault, comparison, theft, provider, api }, edge) {
+async function fill({ site, vault, comparison, exits, theft, provider, api }, edge) {
   const { issuer } = provider
   const frames = [comparison.origin, ...(vault ? [vault.origin] : [])]
   site.pageCsp += `${TRUSTED_TYPES}; frame-src ${frames.join(' ')}`
@@ -88,12 +91,14 @@ async function fill({ site, vault, comparison, theft, provider, api }, edge) {
     issuer,
     api: api.url,
     comparison: comparison.origin,
+    exits: exits.origin,
     theft: theft?.origin,
     ...own,
   })
   Object.assign(site.files, files.site)
   Object.assign(comparison.files, files.comparison)
   if (vault) Object.assign(vault.files, files.vault)
+  Object.assign(exits.files, await buildExits({ demo: site.origin }))
   if (!theft) return
   Object.assign(theft.site.files, await buildTheft({ api: api.url, demo: site.origin }))
   await theft.start({ issuer, api: api.url })

@@ -53,7 +53,8 @@ console.log(`
   access tokens     last ${demo.provider.settings.accessTokenSeconds} seconds
   provider          ${demo.provider.issuer}
   API               ${demo.api.url}
-  the comparison    ${demo.comparison.origin}, an app with its token in localStorage${more}
+  the comparison    ${demo.comparison.origin}, an app with its token in localStorage
+  the exits         ${demo.exits.origin}, where script tries ten ways to send a name away${more}
 ${note}
   Ctrl-C ends it.
 `)

@@ -13,10 +13,16 @@ const expressionOf = (pattern: string): RegExp => {
   return new RegExp(`^${source}${hasPath ? '' : '(/.*)?'}(\\?.*)?$`)
 }
 
+/** Returns the URL patterns in the header's value. */
+export const patternsOf = (value: string): string[] =>
+  [...value.matchAll(STRING)].map(([, text]) => text!.replace(/\\(.)/g, '$1'))
+
 /** Returns those of the URLs to which the header's value allows no connection. `origin` is that of the response. */
 export const refusedBy = (value: string, origin: string, urls: string[]): string[] => {
-  const strings = [...value.matchAll(STRING)].map(([, text]) => text!.replace(/\\(.)/g, '$1'))
-  const patterns = [...strings, ...(/\(\s*response-origin\b|\sresponse-origin\b/.test(value) ? [origin] : [])]
+  const patterns = [
+    ...patternsOf(value),
+    ...(/\(\s*response-origin\b|\sresponse-origin\b/.test(value) ? [origin] : []),
+  ]
   const expressions = patterns.map(expressionOf)
   return urls.filter((url) => !expressions.some((one) => one.test(url)))
 }

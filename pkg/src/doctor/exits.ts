@@ -1,6 +1,6 @@
 /** The lines about the list of the app's pages, by which Chromium and Edge limit where script can send data (docs/exits.md). */
-import { exampleRequest } from '../headers/exits.js'
-import { refusedBy } from './connection-allowlist.js'
+import { securityHeaders } from '../headers/index.js'
+import { patternsOf, refusedBy } from './connection-allowlist.js'
 import type { Deployment } from './deployment.js'
 import { missingPage, scriptsOf } from './page.js'
 import { type Reply, seenHeader } from './requests.js'
@@ -38,10 +38,17 @@ const checkLogin = (deployment: Deployment, value: string): void => {
   report.check('page.exits', `${NAME} admits the login`, fault, seenHeader(page, NAME), fix)
 }
 
-/** Returns the authorization request that the page opens. With a token handler, the page opens none. */
+/** Returns the beginning of the authorization request that the page opens. With a token handler, the page opens none. */
 const requestsOf = ({ config, metadata, origin, options, worker = '/' }: Deployment): string[] => {
   if (!config || metadata?.authorization_endpoint == null) return []
-  return [exampleRequest(config, { origin: options.vaultFrame?.origin ?? origin, worker, metadata })]
+  const { par = 'auto' } = config
+  const isPushed = par === 'auto' ? metadata.pushed_authorization_request_endpoint != null : par
+  const { page } = securityHeaders(
+    { ...config, par: isPushed },
+    { origin: options.vaultFrame?.origin ?? origin, worker, metadata, exits: {} },
+  )
+  const [pattern = ''] = patternsOf(page[NAME]!)
+  return [pattern.replace(/\\(.)|\*/g, (_, char?: string) => char ?? '')]
 }
 
 /**

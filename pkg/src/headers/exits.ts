@@ -56,15 +56,6 @@ const loginPatterns = (config: HeaderConfig, options: HeaderOptions): string[] =
   ]
 }
 
-/** Returns the beginning of an authorization request, as the vault would make it. */
-export const exampleRequest = (config: HeaderConfig, options: HeaderOptions): string => {
-  const { par = 'auto' } = config
-  const { pushed_authorization_request_endpoint: endpoint } = endpointsOf(config, options)
-  const isPushed = par === 'auto' ? endpoint != null : par
-  const [pattern = ''] = loginPatterns({ ...config, par: isPushed }, options)
-  return pattern.replace(/\\(.)|\*/g, (_, char?: string) => char ?? '')
-}
-
 /** Returns the patterns of a logout at the provider, with and without more parameters. */
 const logoutPatterns = (config: HeaderConfig, options: HeaderOptions): string[] => {
   const { end_session_endpoint: endpoint } = endpointsOf(config, options)

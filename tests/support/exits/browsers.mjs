@@ -6,21 +6,25 @@ import { launchProfile, shareBrowser } from '../browser.mjs'
 
 /**
  * Starts a whole Chromium with a profile on the disk. Without a profile, Chromium resolves no name and opens no connection
- * ahead of a request. This Chromium asks the other server for every name.
+ * ahead of a request. With `dns`, this Chromium asks the other server for every name.
  *
- * @param {{ template: string, spki: string }} dns
+ * @param {{ template: string, spki: string }} [dns]
  */
-async function startProfile({ template, spki }) {
+export async function startProfile(dns) {
   const folder = await mkdtemp(join(tmpdir(), 'exits-'))
-  const state = { dns_over_https: { mode: 'secure', templates: template } }
-  await writeFile(join(folder, 'Local State'), JSON.stringify(state))
-  const args = [`--ignore-certificate-errors-spki-list=${spki}`]
-  const context = await launchProfile(folder, { args })
+  const context = await launchProfile(folder, dns && { args: await askFor(folder, dns) })
   const close = async () => {
     await context.close()
     await rm(folder, { recursive: true })
   }
   return { context, close }
+}
+
+/** Makes the other server the DNS server of a profile. Resolves with the arguments for its Chromium. */
+async function askFor(folder, { template, spki }) {
+  const state = { dns_over_https: { mode: 'secure', templates: template } }
+  await writeFile(join(folder, 'Local State'), JSON.stringify(state))
+  return [`--ignore-certificate-errors-spki-list=${spki}`]
 }
 
 /**

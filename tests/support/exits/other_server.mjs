@@ -65,28 +65,34 @@ async function startDns(note) {
   }
 }
 
-/** Starts the other server. */
-export async function startOther() {
+/**
+ * Starts the other server.
+ *
+ * @param {{ resolves?: boolean }} [options] With `resolves: false`, the server resolves no names.
+ */
+export async function startOther({ resolves = true } = {}) {
   const expected = new Set()
   const arrived = new Set()
-  const ports = []
+  /** The open ports that a single attempt uses, by its secret. */
+  const ports = new Map()
   const note = (text) => {
     for (const secret of expected) if (text.includes(secret)) arrived.add(secret)
   }
   const http = await startHttp(note)
-  const dns = await startDns(note)
+  const dns = resolves ? await startDns(note) : undefined
 
   /**
    * Resolves with what an attempt to send a secret needs. With `by`, the attempt gets a port of its own, and whatever
    * arrives there is its secret.
    *
    * @param {'tcp' | 'udp'} [by]
+   * @param {string} [prefix] The beginning of the secret.
    */
-  async function expect(by) {
-    const secret = randomBytes(8).toString('hex')
+  async function expect(by, prefix = '') {
+    const secret = prefix + randomBytes(8).toString('hex')
     expected.add(secret)
     const opened = await OPEN[by]?.(() => arrived.add(secret))
-    if (opened) ports.push(opened)
+    if (opened) ports.set(secret, opened)
     const port = opened?.address().port ?? http.port
     const path = `127.0.0.1:${port}/${secret}`
     return {
@@ -99,10 +105,17 @@ export async function startOther() {
     }
   }
 
-  async function close() {
-    for (const port of ports) port.close()
-    await Promise.all([http.close(), dns.close()])
+  /** Ends an attempt: nothing more of it counts. */
+  function forget(secret) {
+    for (const secrets of [expected, arrived]) secrets.delete(secret)
+    ports.get(secret)?.close()
+    ports.delete(secret)
   }
 
-  return { dns, expect, hasArrived: (secret) => arrived.has(secret), close }
+  async function close() {
+    for (const port of ports.values()) port.close()
+    await Promise.all([http.close(), dns?.close()])
+  }
+
+  return { dns, expect, hasArrived: (secret) => arrived.has(secret), forget, close }
 }

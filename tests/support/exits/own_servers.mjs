@@ -108,13 +108,25 @@ function serveProvider(origins, { url }, response) {
   redirect(response, to.href)
 }
 
-/** Starts both servers. The result's `requests` has the paths and queries of the requests to the app. */
-export async function startOwn() {
+/**
+ * Starts both servers. The result's `requests` has the paths and queries of the requests to the app, except those that
+ * `serve` has taken.
+ *
+ * @param {object} [options]
+ * @param {number} [options.port] The app's port. Default: any free port.
+ * @param {boolean} [options.orNext] If the port is taken, try the next ports.
+ * @param {(request: object, response: object, origins: { app: string, provider: string }) => Promise<boolean>}
+ *   [options.serve] Serves more of the app. Resolves with true if it has taken the request.
+ */
+export async function startOwn({ serve, ...place } = {}) {
   const origins = {}
   const requests = []
   const app = await listen({
     host: 'localhost',
-    handler: (request, response) => serveApp(origins, requests, request, response),
+    ...place,
+    async handler(request, response) {
+      if (!(await serve?.(request, response, origins))) serveApp(origins, requests, request, response)
+    },
   })
   const provider = await listen({ handler: (request, response) => serveProvider(origins, request, response) })
   Object.assign(origins, { app: app.origin, provider: provider.origin })
