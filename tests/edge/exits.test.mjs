@@ -22,7 +22,10 @@ test('login by redirect, calls, and a logout at the provider by script', time, a
   const page = await app.open()
   await app.signIn(page)
   assert.equal(await user(page), 'alice')
-  assert.equal(await page.evaluate(async (url) => (await auth.fetch(url)).status, `${app.api.url}orders`), 200)
+  assert.equal(
+    await page.evaluate(async (url) => (await auth.fetch(url)).status, `${app.api.url}orders`),
+    200,
+  )
   await page.evaluate(() => void auth.logout({ provider: true }).catch(() => {}))
   await page.waitForURL(`${app.provider.origin}/**`)
   await page.context().close()

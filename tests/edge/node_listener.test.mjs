@@ -410,7 +410,7 @@ test('stop() ends each connection without waiting for others', { timeout: 60_000
   assert.equal(idle.headers.connection, 'keep-alive')
   await idle.toArray()
   const isIdleClosed = once(socket, 'close')
-  const stopped = listener.stop(server, 60_000)
+  const stopped = listener.stop(server, { limit: 60 })
   await isIdleClosed
   const isBegunClosed = once(begun.socket, 'close')
   rest.open()
@@ -424,6 +424,22 @@ test('stop() ends each connection without waiting for others', { timeout: 60_000
   await closed
 })
 
+test('stop() with `drain` serves new connections, each for one request', { timeout: 60_000 }, async (t) => {
+  const drained = []
+  const { listener, server, ask, closed } = await startStoppable(t, (_request, _env, { isDraining }) => {
+    drained.push(isDraining)
+    return new Response('whole')
+  })
+  assert.equal((await ask()).headers.connection, 'keep-alive')
+  const stopped = listener.stop(server, { drain: 0.5 })
+  const first = await ask()
+  assert.equal(first.headers.connection, 'close')
+  assert.equal(String(await first.toArray()), 'whole')
+  assert.deepEqual(drained, [false, true])
+  await stopped
+  await closed
+})
+
 test('stop() lets a slow client read its response', { timeout: 60_000 }, async (t) => {
   const length = 8 << 20
   const { listener, server, ask, closed } = await startStoppable(
@@ -431,7 +447,7 @@ test('stop() lets a slow client read its response', { timeout: 60_000 }, async (
     () => new Response(new Uint8Array(length)),
   )
   const response = await ask()
-  const stopped = listener.stop(server, 60_000)
+  const stopped = listener.stop(server, { limit: 60 })
   let read = 0
   for await (const piece of response) read += piece.length
   assert.equal(read, length)
@@ -445,7 +461,7 @@ test('stop() cuts streams when the time is over', { timeout: 60_000 }, async (t)
   const { listener, server, ask, closed } = await startStoppable(t, () => new Response(body()))
   const response = await ask()
   const began = performance.now()
-  const stopped = listener.stop(server, 300)
+  const stopped = listener.stop(server, { limit: 0.3 })
   await assert.rejects(response.toArray(), { code: 'ECONNRESET' })
   assert.ok(performance.now() - began >= 290)
   await stopped
@@ -462,7 +478,7 @@ test('stop() waits for other work until its time is over', { timeout: 60_000 }, 
   const { listener, server, ask } = await startStoppable(t, handler)
   await (await ask()).toArray()
   let isStopped = false
-  const stopped = listener.stop(server, 60_000).then(() => (isStopped = true))
+  const stopped = listener.stop(server, { limit: 60 }).then(() => (isStopped = true))
   await new Promise((resolve) => setImmediate(resolve))
   assert.equal(isStopped, false)
   work.open()
@@ -472,7 +488,7 @@ test('stop() waits for other work until its time is over', { timeout: 60_000 }, 
     return new Response('whole')
   })
   await (await endless.ask()).toArray()
-  await endless.listener.stop(endless.server, 10)
+  await endless.listener.stop(endless.server, { limit: 0.01 })
 })
 
 test('stop() ends HTTP/2 sessions after their streams', { timeout: 60_000 }, async (t) => {
@@ -487,7 +503,7 @@ test('stop() ends HTTP/2 sessions after their streams', { timeout: 60_000 }, asy
   t.after(() => client.destroy())
   const stream = client.request({ ':path': '/' })
   await arrived.opened
-  const stopped = listener.stop(server, 60_000)
+  const stopped = listener.stop(server, { limit: 60 })
   held.open()
   assert.equal(String(await stream.toArray()), 'whole')
   await stopped

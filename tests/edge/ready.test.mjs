@@ -86,6 +86,39 @@ for (const [what, more, given, expected] of [
   })
 }
 
+const probe = async (made, kind, context, method = 'GET') =>
+  (await made.fetch(new Request(`https://app.example.com/auth/health/${kind}`, { method }), env, context))
+    .status
+
+test('probes need neither the provider nor a header', async () => {
+  const made = handler({})
+  for (const method of ['GET', 'HEAD']) {
+    assert.equal(await probe(made, 'live', undefined, method), 200)
+    assert.equal(await probe(made, 'ready', undefined, method), 200)
+  }
+  assert.equal(await probe(made, 'other'), 404)
+  const moved = handler({ base: '/bff' })
+  assert.equal((await moved.fetch(new Request('https://app.example.com/bff/health/ready'), env)).status, 200)
+})
+
+test('a server that is about to stop is live, and not ready', async () => {
+  const made = handler({})
+  assert.equal(await probe(made, 'live', { isDraining: true }), 200)
+  assert.equal(await probe(made, 'ready', { isDraining: true }), 503)
+})
+
+test('a handler with a wrong configuration is live, and not ready', async () => {
+  const faults = []
+  const made = handler({ cookie: { keys: 'AAAA' } }, faults)
+  assert.equal(await probe(made, 'live'), 200)
+  assert.deepEqual(faults, [])
+  assert.equal(await probe(made, 'ready'), 503)
+  assert.deepEqual(
+    faults.map(({ code }) => code),
+    ['config_invalid'],
+  )
+})
+
 test('fixed configuration is read again', async () => {
   const made = handler({})
   await assert.rejects(made.ready({}))

@@ -41,6 +41,20 @@ pub(crate) fn redis() -> Need {
     }
 }
 
+/// Returns the need for nginx. Tests start it on a free port and in a folder of their own.
+pub(crate) fn nginx() -> Need {
+    const NGINX: &[Program] = &[Program {
+        variable: "NGINX_PATH",
+        names: &["nginx"],
+        elsewhere: &["/usr/sbin/nginx"],
+        packages: &["nginx-light"],
+    }];
+    Need {
+        to_test: "behind nginx".to_owned(),
+        programs: NGINX,
+    }
+}
+
 /// Returns the need for libfaketime, a library with which a test sets the clock of one process.
 pub(crate) fn faketime() -> Need {
     const FAKETIME: &[Program] = &[Program {

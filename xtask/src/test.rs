@@ -301,8 +301,8 @@ fn site(engines: &[Engine], all: bool) -> Result<()> {
     suite.run_in_browsers(AtOnce::Three, prepare)
 }
 
-/// Runs the tests of the token handler, some of them in a browser. npm provides the platforms, but neither Redis, nor
-/// libfaketime, nor a browser.
+/// Runs the tests of the token handler, some of them in a browser. npm provides the platforms, but neither Redis, nginx
+/// and libfaketime, nor a browser.
 fn edge(all: bool) -> Result<()> {
     let otherwise = "`cargo xtask test <kind>` runs one of the other kinds";
     let engines: &[Engine] = if all {
@@ -313,7 +313,7 @@ fn edge(all: bool) -> Result<()> {
     let prepare = |process: Process| {
         let process = with_programs(
             process,
-            &[programs::redis(), programs::faketime()],
+            &[programs::redis(), programs::faketime(), programs::nginx()],
             otherwise,
         )?;
         in_all_or_in_shell(with_engines(process, engines)?, all)

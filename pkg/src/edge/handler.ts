@@ -60,17 +60,24 @@ export const handlerFactory =
       const { code = 'handler_failed', message } = error as StrongroomError
       return new StrongroomError(code, message)
     }
-    const handle = async (request: Request, env?: unknown, context?: Context, original?: Request) => {
-      let host
+    /** Resolves with the running host, or with `undefined` if the configuration is wrong, which is logged. */
+    const running = async (env: unknown): Promise<Host | undefined> => {
       try {
-        host = await (starting ??= start(env))
-        if (host.isBroken) host = await (starting = start(env))
+        const host = await (starting ??= start(env))
+        return host.isBroken ? await (starting = start(env)) : host
       } catch (error) {
         const { code, message } = notStarted(error)
         const { log = ({ code, message }) => console.error(`strongroom: ${code}: ${message}`) } = config
         log({ code, message })
-        return failure()
+        return undefined
       }
+    }
+    const handle = async (request: Request, env?: unknown, context?: Context, original?: Request) => {
+      const probe = probeOf(request, config.base ?? DEFAULT_BASE)
+      if (probe === 'live') return health(true)
+      const host = await running(env)
+      if (probe === 'ready') return health(host !== undefined && !context?.isDraining)
+      if (!host) return failure()
       try {
         return await host.respond(request, context, original)
       } catch {
@@ -97,6 +104,24 @@ export const handlerFactory =
         (await handle(request, env, context)) ?? noApp(config.base ?? DEFAULT_BASE),
     }
   }
+
+/**
+ * Returns the kind of a server's probe: if the process works (`live`), or if it may get requests (`ready`). Neither asks
+ * the provider or the coordinator, because sessions survive their outages, and a restart would not end one.
+ */
+const probeOf = ({ method, url }: Request, base: string): 'live' | 'ready' | undefined => {
+  if (!url.includes('/health/') || (method !== 'GET' && method !== 'HEAD')) return undefined
+  const { pathname } = new URL(url)
+  const kinds = ['live', 'ready'] as const
+  return kinds.find((kind) => pathname === `${base}/health/${kind}`)
+}
+
+/** Returns the response to a probe. */
+const health = (isGood: boolean): Response =>
+  new Response(isGood ? 'ok' : 'unavailable', {
+    status: isGood ? 200 : 503,
+    headers: { 'cache-control': 'no-store', 'content-type': 'text/plain; charset=utf-8' },
+  })
 
 /** Returns the headers of a page's request that decide about its session. */
 export const sessionHeaders = (given: Pick<Headers, 'get'>): Record<string, string> => {

@@ -45,9 +45,11 @@ import {
 import { giveUp, type Instance, instance, isSound } from './instance.js'
 import { sendRequest, textOf } from './upstream/provider.js'
 
-/** The third argument that a platform passes to `fetch`. The handler uses `waitUntil` if the platform has it. */
+/** The third argument that a platform passes to `fetch`. The handler uses the members that the platform has. */
 export interface Context {
   waitUntil?(promise: Promise<unknown>): void
+  /** True if the server is about to stop. `<base>/health/ready` then responds with 503. */
+  readonly isDraining?: boolean
 }
 
 /** The kind of a reply that reports a failure. The core treats every unknown kind as a failure. */

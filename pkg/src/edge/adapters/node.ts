@@ -21,6 +21,8 @@ export interface FetchHandler {
 export interface NodeContext {
   /** Tracks the promise, and reports its failure to `onError`. */
   waitUntil(promise: Promise<unknown>): void
+  /** True after the call of `stop()`. `<base>/health/ready` then responds with 503. */
+  readonly isDraining: boolean
 }
 
 export interface NodeListenerOptions {
@@ -74,16 +76,27 @@ export interface NodeListener {
    */
   settled(): Promise<void>
   /**
-   * Stops the server. Idle connections end at once, and other connections after their response. Resolves when all
-   * requests have responses and all work that outlives its request is done, but after `milliseconds` at the latest.
-   * Connections that are then still open, such as event streams, are cut. Default: 10 000 ms.
+   * Stops the server. For `drain` seconds it still accepts connections, each for one request, and
+   * `<base>/health/ready` responds with 503. Then the port closes: idle connections end at once, and others after their
+   * response. Resolves when all requests have responses and all work that outlives its request is done, but `limit`
+   * seconds after the port has closed at the latest. Connections that are then still open, such as event streams, are cut.
    */
-  stop(server: NodeServer, milliseconds?: number): Promise<void>
+  stop(server: NodeServer, options?: StopOptions): Promise<void>
+}
+
+/** Options of `stop()`, in seconds. */
+export interface StopOptions {
+  /** The time in which proxies and load balancers learn that they must use another instance. Default 0. */
+  drain?: number
+  /** The time for requests and other work after the port has closed. Default 10. */
+  limit?: number
 }
 
 /** The part of Node's `Server` and `Http2Server` that `stop()` uses. */
 export interface NodeServer {
   close(): unknown
+  on?(event: 'connection', listener: () => void): unknown
+  off?(event: 'connection', listener: () => void): unknown
   closeIdleConnections?(): void
   closeAllConnections?(): void
 }
@@ -121,10 +134,14 @@ export function toNodeListener(
     const done: Promise<void> = promise.then(forget, forget)
     pending.add(done)
   }
+  let isDraining = false
   const context: NodeContext = {
     waitUntil: (promise) => {
       track(promise)
       promise.catch(onError)
+    },
+    get isDraining() {
+      return isDraining
     },
   }
 
@@ -151,7 +168,7 @@ export function toNodeListener(
       sessions.add(session)
       session.once('close', () => sessions.delete(session))
     }
-    if (closeIdle) endAfter(outgoing)
+    if (isDraining) endAfter(outgoing)
   }
 
   const listener = (incoming: NodeRequest, outgoing: NodeResponse) => {
@@ -183,15 +200,19 @@ export function toNodeListener(
     // Pending work may begin more work.
     while (pending.size) await Promise.all(pending)
   }
-  const stop = async (server: NodeServer, milliseconds = 10_000) => {
-    closeIdle = () => server.closeIdleConnections?.()
-    server.close()
-    closeIdle()
+  const stop = async (server: NodeServer, { drain = 0, limit = 10 }: StopOptions = {}) => {
+    isDraining = true
+    // A proxy that keeps connections would otherwise send a request on one that is about to close.
     for (const outgoing of inFlight) endAfter(outgoing)
+    if (drain) await later(drain * 1000)
+    await closePort(server)
     for (const session of sessions) session.close()
+    await later(UNREAD)
+    closeIdle = () => server.closeIdleConnections?.()
+    closeIdle()
     let timer: ReturnType<typeof setTimeout> | undefined
     const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, milliseconds)
+      timer = setTimeout(resolve, limit * 1000)
     })
     await Promise.race([settled(), late])
     clearTimeout(timer)
@@ -200,6 +221,36 @@ export function toNodeListener(
   }
   return Object.assign(listener, { settled, stop })
 }
+
+const later = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
+
+/** Milliseconds in which the request of a connection arrives that was accepted just before the port closed. */
+const UNREAD = 250
+
+/**
+ * Closes the port after the connections that have arrived are accepted, because the system resets the others. Node's own
+ * `close()` also ends the connections without a request, and so those whose request it has not read yet.
+ */
+const closePort = async (server: NodeServer): Promise<void> => {
+  let isNew: boolean
+  const note = () => {
+    isNew = true
+  }
+  server.on?.('connection', note)
+  // Node accepts one connection in each turn of its loop.
+  do {
+    isNew = false
+    await new Promise<void>((resolve) => setImmediate(resolve))
+  } while (isNew)
+  server.off?.('connection', note)
+  const { closeIdleConnections } = server
+  if (!closeIdleConnections) return void server.close()
+  server.closeIdleConnections = () => {}
+  server.close()
+  server.closeIdleConnections = closeIdleConnections
+}
+
+declare const setImmediate: (callback: () => void) => void
 
 /** Returns the HTTP/2 session of a response, if there is one. */
 const sessionOf = (outgoing: NodeResponse): Session | undefined =>

@@ -62,6 +62,9 @@ export const fieldsOf = (headers: Headers): Fields => {
 const valueOf = (fields: Fields, name: string): string | undefined =>
   fields.find(([known]) => known === name)?.[1]
 
+const isEventStream = (fields: Fields): boolean =>
+  /^text\/event-stream\b/i.test(valueOf(fields, 'content-type') ?? '')
+
 /** The policy, prepared for lookups. */
 export class Rules {
   readonly #request: RegExp
@@ -96,6 +99,8 @@ export class Rules {
       else passed.delete('www-authenticate')
     }
     for (const [name, value] of this.#passed) passed.set(name, value)
+    // nginx would collect the events until its buffer is full.
+    if (isEventStream(fields) && !passed.has('x-accel-buffering')) passed.set('x-accel-buffering', 'no')
     return passed
   }
 

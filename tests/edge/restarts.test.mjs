@@ -1,0 +1,74 @@
+// A rolling deployment: two instances behind nginx, with the file of docs/edge-deploy.md, restart one after the other, and
+// no request notices it.
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { startServer } from '../support/edge/child.mjs'
+import { startNginx } from '../support/edge/nginx.mjs'
+import { freePort } from '../support/listen.mjs'
+
+const APP = fileURLToPath(new URL('apps/restarting.mjs', import.meta.url))
+const RESTARTS = 20
+const DRAIN = 0.2
+
+/** Reads nginx's file of the guide, with other ports. */
+async function siteOf(ports, listen) {
+  const guide = await readFile(new URL('../../docs/edge-deploy.md', import.meta.url), 'utf8')
+  const [, site] = /```nginx\n# \/etc\/nginx\/conf\.d\/app\.conf\n([^]*?)```/.exec(guide)
+  const [first, second] = ports
+  return site
+    .replace('127.0.0.1:8081', `127.0.0.1:${first}`)
+    .replace('127.0.0.1:8082', `127.0.0.1:${second}`)
+    .replace('listen 443 ssl;', `listen 127.0.0.1:${listen};`)
+    .replace(/ *ssl_certificate.*\n/g, '')
+}
+
+const startInstance = (port) =>
+  startServer(process.execPath, [APP, `${port}`, `${DRAIN}`], { env: {}, cwd: process.cwd() })
+
+/** Sends requests until the returned function is called, which resolves with the number of responses by status. */
+function load(origin, requests) {
+  const counts = {}
+  let isOver = false
+  const one = async (path, init) => {
+    while (!isOver) {
+      const status = await fetch(origin + path, init).then(
+        async (response) => (await response.text(), response.status),
+        (error) => error.cause?.code ?? error.name,
+      )
+      counts[status] = (counts[status] ?? 0) + 1
+    }
+  }
+  const all = requests.map(([path, init]) => one(path, init))
+  return async () => {
+    isOver = true
+    await Promise.all(all)
+    return counts
+  }
+}
+
+const OWN = { 'X-Strongroom': '1', 'Sec-Fetch-Site': 'same-origin' }
+const READ = ['/auth/session', { headers: OWN }]
+const WRITE = ['/auth/logout', { method: 'POST', headers: OWN }]
+
+test(`${RESTARTS} restarts behind nginx lose no request`, { timeout: 120_000 }, async (t) => {
+  const ports = [await freePort(), await freePort()]
+  const listen = await freePort()
+  const instances = await Promise.all(ports.map(startInstance))
+  const nginx = await startNginx(await siteOf(ports, listen))
+  t.after(async () => {
+    await nginx.stop()
+    await Promise.all(instances.map(({ stop }) => stop()))
+  })
+  const origin = `http://127.0.0.1:${listen}`
+  while (!(await fetch(`${origin}/auth/health/ready`).catch(() => {}))?.ok);
+  const end = load(origin, [READ, READ, READ, WRITE, WRITE, WRITE])
+  for (let n = 0; n < RESTARTS; n++) {
+    const at = n % 2
+    await instances[at].end('SIGTERM')
+    instances[at] = await startInstance(ports[at])
+  }
+  const counts = await end()
+  assert.deepEqual(Object.keys(counts), ['200'], JSON.stringify(counts))
+})
