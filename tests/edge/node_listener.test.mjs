@@ -61,6 +61,88 @@ for (const [head, expected] of TARGETS) {
   })
 }
 
+/** Serves an app as frameworks do, with the listener as middleware that middleware before it has prepared. */
+async function serveApp(t, handler, prepare = () => {}) {
+  const listener = toNodeListener(handler, { onError: () => {} })
+  const create = () =>
+    createServer(async (request, response) => {
+      await prepare(request)
+      listener(request, response, () => response.end('the app'))
+    })
+  const server = create().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  return `http://127.0.0.1:${server.address().port}`
+}
+
+/** A handler of `/auth/`, which responds with the URL and the body that it gets. */
+const OWN = {
+  handle: async (request) =>
+    new URL(request.url).pathname.startsWith('/auth/')
+      ? new Response(`${new URL(request.url).pathname} ${await request.text()}`)
+      : undefined,
+  fetch: () => new Response('not as middleware'),
+}
+const post = (body, type) => ({ method: 'POST', body, headers: { 'content-type': type } })
+
+test('as middleware, the listener leaves other paths, and their bodies, to the app', async (t) => {
+  const url = await serveApp(t, OWN)
+  assert.equal(await (await fetch(`${url}/auth/session`)).text(), '/auth/session ')
+  assert.equal(await (await fetch(`${url}/orders`)).text(), 'the app')
+  const echoed = createServer(async (request, response) => {
+    const listener = toNodeListener(OWN)
+    listener(request, response, async () => response.end((await request.toArray()).join('')))
+  }).listen(0, '127.0.0.1')
+  await once(echoed, 'listening')
+  t.after(() => echoed.close())
+  const answer = await fetch(`http://127.0.0.1:${echoed.address().port}/orders`, post('whole', 'text/plain'))
+  assert.equal(await answer.text(), 'whole')
+})
+
+test('a mounted listener gets the whole path', async (t) => {
+  const url = await serveApp(t, OWN, (request) => {
+    request.originalUrl = request.url
+    request.url = request.url.replace('/auth', '')
+  })
+  assert.equal(await (await fetch(`${url}/auth/session`)).text(), '/auth/session ')
+})
+
+/** For each body, what middleware makes of it, and what the handler then gets. */
+const READ = [
+  ['application/json', '{ "a": [1] }', JSON.parse, '{"a":[1]}'],
+  ['application/vnd.api+json; charset=utf-8', '{ "a": 1 }', JSON.parse, '{"a":1}'],
+  [
+    'application/x-www-form-urlencoded',
+    'a=b%20c&d=',
+    (text) => Object.fromEntries(new URLSearchParams(text)),
+    'a=b+c&d=',
+  ],
+  ['text/plain', 'text', (text) => text, 'text'],
+  ['application/octet-stream', 'bytes', (text) => Buffer.from(text), 'bytes'],
+]
+for (const [type, sent, parse, expected] of READ) {
+  test(`body that middleware has read is sent on: ${type}`, async (t) => {
+    const url = await serveApp(t, OWN, async (request) => {
+      request.body = parse((await request.toArray()).join(''))
+    })
+    const answer = await fetch(`${url}/auth/x`, post(sent, type))
+    assert.equal(await answer.text(), `/auth/x ${expected}`)
+  })
+}
+
+test('config_invalid: a body that middleware has read, and that cannot be sent on', async (t) => {
+  for (const body of [undefined, { file: {} }]) {
+    const url = await serveApp(t, OWN, async (request) => {
+      await request.toArray()
+      request.body = body
+    })
+    const answer = await fetch(`${url}/auth/x`, post('--x--', 'multipart/form-data; boundary=x'))
+    assert.equal(answer.status, 500)
+    assert.equal(answer.headers.get('x-strongroom'), 'config_invalid')
+    assert.match((await answer.json()).error.message, /before body parsers/)
+  }
+})
+
 test('configured origin overrides Host', async (t) => {
   const { port } = await serve(t, told, { origin: 'https://app.example.com' })
   assert.equal(await raw(port, 'GET /a HTTP/1.1\r\nHost: evil.test'), '204 https://app.example.com/a')

@@ -1,6 +1,6 @@
 /**
- * A listener for Node's `http`, `https` or `http2` server that calls a fetch-style handler. The listener also works in
- * Express, Connect, and Fastify with its middleware plugin.
+ * A listener for Node's `http`, `https` or `http2` server that calls a fetch-style handler. The listener is also
+ * middleware for Express, Connect and Fastify: docs/edge-deploy.md#beside-express-or-fastify.
  *
  * ```ts
  * import { createServer } from 'node:http'
@@ -10,11 +10,14 @@
  *
  * @module
  */
+import { HANDLER_HEADER } from '../../../glue/constants.js'
 import { withoutBytes } from '../upstream/malformed.js'
 
 /** The handler that a platform calls with each request. */
 export interface FetchHandler {
   fetch(request: Request, env: any, context: NodeContext): Response | Promise<Response>
+  /** Resolves with `undefined` for a URL that belongs to the app. Used where the listener is middleware. */
+  handle?(request: Request, env: any, context: NodeContext): Promise<Response | undefined>
 }
 
 /** The context of a request, through which the handler reports work that outlives the response. */
@@ -45,6 +48,11 @@ export interface NodeListenerOptions {
 export interface NodeRequest {
   readonly method?: string | undefined
   readonly url?: string | undefined
+  /** The whole path, which frameworks keep if they remove the path of a mount from `url`. */
+  readonly originalUrl?: string | undefined
+  /** The body, if middleware before the listener has read it. */
+  readonly body?: unknown
+  readonly readableEnded?: boolean | undefined
   readonly rawHeaders: readonly string[]
   readonly headers: { readonly [name: string]: string | string[] | undefined }
   readonly socket: object
@@ -69,7 +77,8 @@ export interface NodeResponse {
 
 /** A listener for a server's `request` events. */
 export interface NodeListener {
-  (request: NodeRequest, response: NodeResponse): void
+  /** `next`, which frameworks pass to middleware, is called for URLs that belong to the app. */
+  (request: NodeRequest, response: NodeResponse, next?: (error?: unknown) => void): void
   /**
    * Resolves when all requests have responses, and all work that outlives its request is done, such as a refresh whose
    * client has disconnected.
@@ -126,8 +135,11 @@ export function toNodeListener(
     throw new TypeError(`origin must be an origin such as https://app.example.com, but is ${origin}`)
   }
   const env = 'env' in options ? options.env : (globalThis as any).process?.env
-  const handle: FetchHandler['fetch'] =
-    typeof handler === 'function' ? handler : (request, env, context) => handler.fetch(request, env, context)
+  const handle = async (request: Request, isMiddleware: boolean): Promise<Response | undefined> => {
+    if (typeof handler === 'function') return handler(request, env, context)
+    if (isMiddleware && handler.handle) return handler.handle(request, env, context)
+    return handler.fetch(request, env, context)
+  }
   const pending = new Set<Promise<unknown>>()
   const track = (promise: Promise<unknown>) => {
     const forget = () => void pending.delete(done)
@@ -171,7 +183,7 @@ export function toNodeListener(
     if (isDraining) endAfter(outgoing)
   }
 
-  const listener = (incoming: NodeRequest, outgoing: NodeResponse) => {
+  const listener: (...args: Parameters<NodeListener>) => void = (incoming, outgoing, next) => {
     remember(outgoing)
     const gone = new AbortController()
     // Without a listener, an error of a closed connection would end the process.
@@ -180,13 +192,20 @@ export function toNodeListener(
       if (!outgoing.writableFinished) gone.abort(new DOMException('The client disconnected', 'AbortError'))
     })
     const request = requestOf(incoming, origin, gone.signal)
-    if (typeof request === 'number') {
+    if (request instanceof Response) {
+      if (request.status === 500) onError(new Error(BODY_IS_GONE))
       incoming.resume()
-      outgoing.statusCode = request
-      return void outgoing.end()
+      return track(send(request, outgoing, false))
     }
     const isHead = request.method === 'HEAD'
-    const responded = respond(async () => handle(request, env, context), outgoing, isHead).catch((error) => {
+    const answer = async () => {
+      const response = await handle(request, next !== undefined)
+      if (!response) return next!()
+      // The rest of a body that nobody reads would keep the connection from its next request.
+      if (!request.body) incoming.resume()
+      await send(response, outgoing, isHead)
+    }
+    const responded = answer().catch((error) => {
       // Errors after a disconnect are not reported.
       if (gone.signal.aborted) return
       onError(error)
@@ -256,12 +275,17 @@ declare const setImmediate: (callback: () => void) => void
 const sessionOf = (outgoing: NodeResponse): Session | undefined =>
   (outgoing as { stream?: { session?: Session } }).stream?.session
 
-/** Returns the request, or the status of the response to an invalid request. */
-function requestOf(incoming: NodeRequest, origin: string | undefined, signal: AbortSignal): Request | number {
-  const { method = 'GET', url = '' } = incoming
+/** Returns the request, or the response to an invalid request. */
+function requestOf(
+  incoming: NodeRequest,
+  origin: string | undefined,
+  signal: AbortSignal,
+): Request | Response {
+  const { method = 'GET' } = incoming
+  const url = incoming.originalUrl ?? incoming.url ?? ''
   const base = origin ?? originOf(incoming)
   // Refuses the absolute form for proxies (RFC 9112 3.2.2), and `*`.
-  if (!base || !url.startsWith('/')) return 400
+  if (!base || !url.startsWith('/')) return new Response(null, { status: 400 })
   const headers = new Headers()
   try {
     for (let at = 0; at < incoming.rawHeaders.length; at += 2) {
@@ -270,15 +294,45 @@ function requestOf(incoming: NodeRequest, origin: string | undefined, signal: Ab
       if (!name.startsWith(':')) headers.append(name, incoming.rawHeaders[at + 1]!)
     }
     const hasBody = method !== 'GET' && method !== 'HEAD' && isSent(headers)
-    if (!hasBody) incoming.resume()
     const init: RequestInit & { duplex?: 'half' } = { method, headers, signal }
-    if (hasBody) Object.assign(init, { body: bodyOf(incoming), duplex: 'half' })
+    if (hasBody && incoming.readableEnded) {
+      const body = readBody(incoming, headers)
+      if (body === undefined) return bodyIsGone()
+      init.body = body
+      headers.delete('transfer-encoding')
+      headers.set('content-length', `${body.length}`)
+    } else if (hasBody) Object.assign(init, { body: bodyOf(incoming), duplex: 'half' })
     // Concatenates the strings, because `//evil.test/` is a path here. A URL parser would read `//evil.test/`, relative
     // to the base, as a host.
     return new Request(base + url, init)
   } catch {
-    return /^(CONNECT|TRACE|TRACK)$/i.test(method) ? 501 : 400
+    return new Response(null, { status: /^(CONNECT|TRACE|TRACK)$/i.test(method) ? 501 : 400 })
   }
+}
+
+/**
+ * Returns the body that middleware has read: a string, bytes, or what it has made of JSON or of a form. `undefined`: it
+ * cannot be sent on.
+ */
+const readBody = ({ body }: NodeRequest, headers: Headers): Uint8Array<ArrayBuffer> | undefined => {
+  const bytes = (text: string) => new TextEncoder().encode(text)
+  const type = headers.get('content-type') ?? ''
+  if (typeof body === 'string') return bytes(body)
+  if (body instanceof Uint8Array) return new Uint8Array(body)
+  if (typeof body !== 'object' || body === null) return undefined
+  if (/^application\/([\w.-]+\+)?json\b/i.test(type)) return bytes(JSON.stringify(body))
+  const isFlat = Object.values(body).every((value) => typeof value === 'string')
+  const isForm = /^application\/x-www-form-urlencoded\b/i.test(type) && isFlat
+  return isForm ? bytes(`${new URLSearchParams(body as Record<string, string>)}`) : undefined
+}
+
+const BODY_IS_GONE =
+  'middleware of the server has read the body of this request, and it cannot be sent on: put the listener before body parsers'
+
+/** Returns the response to a request whose body is not there any more. */
+const bodyIsGone = (): Response => {
+  const [code, message] = ['config_invalid', BODY_IS_GONE]
+  return Response.json({ error: { code, message } }, { status: 500, headers: { [HANDLER_HEADER]: code } })
 }
 
 /**
@@ -322,12 +376,7 @@ function bodyOf(incoming: NodeRequest): ReadableStream<Uint8Array> {
   )
 }
 
-async function respond(
-  handle: () => Promise<Response>,
-  outgoing: NodeResponse,
-  isHead: boolean,
-): Promise<void> {
-  const response = await handle()
+async function send(response: Response, outgoing: NodeResponse, isHead: boolean): Promise<void> {
   if (outgoing.destroyed) return void response.body?.cancel().catch(() => {})
   outgoing.statusCode = response.status
   for (const [name, value] of response.headers) {
