@@ -58,6 +58,18 @@ export const fieldsOf = (headers: Headers): Fields => {
   return fields
 }
 
+/**
+ * The methods whose requests may be sent again (RFC 9110 9.2.2). An upstream may close a kept connection at the moment
+ * in which the next request begins, and then has not seen it. A proof of DPoP is for one request.
+ */
+const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']
+
+/** Returns true if the connection ended before the response began, as far as the platform tells. */
+const isClosedConnection = (error: unknown): boolean => {
+  const { code, cause } = Object(error) as { code?: unknown; cause?: { code?: unknown } }
+  return /^(ECONNRESET|EPIPE|UND_ERR_SOCKET|ConnectionClosed)$/.test(`${cause?.code ?? code}`)
+}
+
 /** Returns the value of a header. A platform's `Headers` would copy the value at each lookup. */
 const valueOf = (fields: Fields, name: string): string | undefined =>
   fields.find(([known]) => known === name)?.[1]
@@ -206,7 +218,12 @@ export class Forwarded {
       if (this.#copy) init.body = await this.#copy
       // The client may need longer for a long body, so the time of the upstream is then unknown.
       if (!body || isAtMostPiece(this.#fields)) timer = setTimeout(stop, ms)
-      response = await fetch(url, init)
+      const send = () => fetch(url, init)
+      const isRepeatable = !body && !proof && !upgrade && IDEMPOTENT.includes(method)
+      response = await send().catch((error) => {
+        if (isRepeatable && isClosedConnection(error)) return send()
+        throw error
+      })
     } catch (error) {
       this.#leave()
       // The client has disconnected, so the upstream is not at fault.
