@@ -105,6 +105,17 @@ test('the reload of the error page follows a redirect that was blocked', time, a
   assert.equal(own.requests.filter((path) => path === address).length, 2)
 })
 
+// One more defect: the error page's address stays in the history, and what loads it from there knows no list.
+test('a user who reloads the error page sends what was stopped', time, async () => {
+  const page = await open('list', 'profile')
+  const { secret, url } = await other.expect()
+  await page.evaluate((to) => location.assign(to), url)
+  await page.waitForURL('chrome-error://**')
+  assert.equal(other.hasArrived(secret), false)
+  await page.reload().catch(() => {})
+  await poll(() => other.hasArrived(secret), 'the reload')
+})
+
 test('docs/exits.md has the table', async () => {
   const text = await readFile(new URL('../../docs/exits.md', import.meta.url), 'utf8')
   assert.ok(text.includes(exitsTables()), '`node tests/support/exits/table.mjs --write` writes it')

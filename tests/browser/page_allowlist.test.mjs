@@ -55,6 +55,7 @@ test('the list has the hosts that the page’s policy names', () => {
     'img-src': ['https://cdn.example.com/img/', 'https://*.example.org', "'self'", 'blob:'],
     'connect-src': ['wss://live.example.com', 'https://app.example.com'],
     'frame-src': ['vault.example.com:8443'],
+    'report-uri': ['/reports', 'https://reports.example.com/add?key=1'],
     'trusted-types': ['auth-worker'],
   }
   const hosts = [
@@ -62,6 +63,7 @@ test('the list has the hosts that the page’s policy names', () => {
     'https://*.example.org',
     'https://live.example.com',
     'https://vault.example.com:8443',
+    'https://reports.example.com/add?key=1',
   ]
   assert.equal(
     listOf({}, { page }),
@@ -70,13 +72,30 @@ test('the list has the hosts that the page’s policy names', () => {
 })
 
 test('links are addresses in which only * has a meaning', () => {
-  const links = ['https://help.example.com/*', 'https://*.example.org/a:b?c=(d)', 'mailto:*', 'tel:*']
-  const patterns = String.raw`"https://help.example.com/*" "https://*.example.org/a\\:b\\?c=\\(d\\)" "mailto:*" "tel:*"`
+  const links = [
+    'https://help.example.com/*',
+    'https://*.example.org/a:b?c=(d)',
+    'https://a.example.com/*?x',
+    'mailto:*',
+  ]
+  const patterns = String.raw`"https://help.example.com/*" "https://*.example.org/a\\:b?c=\\(d\\)" "https://a.example.com/*\\?x" "mailto:*"`
   assert.equal(
     listOf({}, { exits: { links, webrtc: true } }),
     `(response-origin ${LOGIN} ${patterns});redirects=allow;webrtc=allow`,
   )
 })
+
+const REFUSED_LINKS = [
+  'https://*',
+  'https://*.com/',
+  'https:*',
+  'data:*',
+  'javascript:*',
+  'https://*:*@help.example.com/',
+  'http://help.example.com/',
+  '/help',
+  'https://a.example.com/é',
+]
 
 test('config_invalid: what cannot be sealed', () => {
   const cases = [

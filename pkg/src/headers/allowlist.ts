@@ -6,13 +6,23 @@
 /** Characters with a meaning in a URL pattern. In a path or a query they are written with a backslash. */
 const SPECIAL = /[\\?*+:(){}]/g
 
-/** Returns a part of a URL as a pattern that matches this text only. */
-export const literal = (text: string): string => text.replace(SPECIAL, '\\$&')
+/** Returns a part of a URL as a pattern that matches this text only, and any text in place of a backslash. */
+export const literal = (text: string): string =>
+  text.replace(SPECIAL, (char) => (char === '\\' ? '*' : `\\${char}`))
+
+/** Returns the pattern of a path with a query, in which `*` stands for any text. After other text, `?` begins the query. */
+export const pathPattern = (path: string): string => {
+  const [before = '', ...query] = path.split('?')
+  const wild = (text: string) => text.split('*').map(literal).join('*')
+  const mark = before.endsWith('*') ? '\\?' : '?'
+  return [wild(before), ...(query.length ? [wild(query.join('?'))] : [])].join(mark)
+}
 
 /** Returns the pattern of an address, or with `below` of all addresses below it. A pattern without a query matches each query. */
 export const patternOf = (address: string, below: boolean): string => {
   const { origin, pathname, search } = new URL(address)
-  return origin + literal(pathname + search) + (below ? '*' : '')
+  const query = search && `?${literal(search.slice(1))}`
+  return origin + literal(pathname) + query + (below ? '*' : '')
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The page's `Connection-Allowlist`, for apps whose pages must not send data to other servers (docs/exits.md). */
-import { allowlist, literal } from './allowlist.js'
+import { allowlist, literal, pathPattern } from './allowlist.js'
 import { invalid, originOf } from './checks.js'
 import { endpointsOf, redirectUriOf } from './endpoints.js'
 import type { Exits, HeaderConfig, HeaderOptions, Policy } from './options.js'
@@ -83,11 +83,13 @@ const sourcePatterns = (policy: Policy, own: string): string[] =>
     .filter(([name]) => /-src(-elem|-attr)?$|^form-action$|^report-uri$/.test(name))
     .flatMap(([name, sources]) => sources.flatMap((source) => sourcePattern(name, source, own)))
 
-/** Matches a source with a host: scheme, host with port, path. */
-const HOST_SOURCE = /^(?:(https?|wss?):\/\/)?((?:\*\.)?[a-z\d-]+(?:\.[a-z\d-]+)*(?::(?:\d+|\*))?)(\/\S*)?$/i
+/** Matches a source with a host: scheme, host with port, path. A wildcard stands for a part of at least three labels. */
+const HOST_SOURCE =
+  /^(?:(https?|wss?):\/\/)?((?:(?:\*\.)?[a-z\d-]+(?:\.[a-z\d-]+)+|[a-z\d-]+)(?::(?:\d+|\*))?)(\/\S*)?$/i
 
 const sourcePattern = (directive: string, source: string, own: string): string[] => {
-  if (/^'|^(data|blob|filesystem|mediastream):$/i.test(source)) return []
+  // Keywords, data of the page itself, and paths of the own origin (`report-uri`).
+  if (/^['/]|^(data|blob|filesystem|mediastream):$/i.test(source)) return []
   const [, scheme = 'https', host = '', path = ''] = HOST_SOURCE.exec(source) ?? []
   if (!host) {
     throw invalid(
@@ -96,7 +98,9 @@ const sourcePattern = (directive: string, source: string, own: string): string[]
   }
   // Browsers compare the address of a socket as https.
   const origin = `${scheme.toLowerCase().replace('ws', 'http')}://${host.toLowerCase()}`
-  return origin === own ? [] : [origin + literal(path) + (path.endsWith('/') ? '*' : '')]
+  return origin === own
+    ? []
+    : [origin + pathPattern(path.replaceAll('*', '')) + (path.endsWith('/') ? '*' : '')]
 }
 
 /** Returns the pattern of an entry of `links`, in which only `*` has a meaning. */
@@ -105,9 +109,15 @@ const linkPattern = (link: unknown, place: number): string => {
   if (typeof link !== 'string' || !/^[!#-[\]-~]+$/.test(link)) {
     throw invalid(`\`${name}\` is ${JSON.stringify(link)}, and must be an address of ASCII characters`)
   }
-  const scheme = /^(?!https?:|wss?:)[a-z][a-z\d+.-]*:\*$/
-  if (scheme.test(link)) return link
-  const [, origin = '', rest = ''] = /^(https?:\/\/[^/?#]*)(.*)$/.exec(link) ?? []
-  originOf(name, origin.replace('://*.', '://'))
-  return origin + rest.split('*').map(literal).join('*')
+  if (OTHER_PROGRAM.test(link)) return link
+  const [, scheme = '', host = '', rest = ''] = /^(https?:\/\/)([^/?#]*)(.*)$/.exec(link) ?? []
+  if (!HOST_SOURCE.test(host)) {
+    throw invalid(`\`${name}\` is '${link}', and must name a host, such as https://help.example.com/*`)
+  }
+  originOf(name, scheme + host.replace('*.', ''))
+  return scheme + host + pathPattern(rest)
 }
+
+/** Matches a scheme that another program handles, such as `mailto:*`. Browsers load addresses of the other schemes. */
+const OTHER_PROGRAM =
+  /^(?!(?:https?|wss?|data|blob|about|javascript|file|filesystem|[a-z-]*extension):)[a-z][a-z\d+.-]*:\*$/

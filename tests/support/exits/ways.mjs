@@ -70,6 +70,10 @@ const names = {
   'the name in `<link rel=preconnect>`': inProfile(({ host }) =>
     add('link', { rel: 'preconnect', href: `//${host}` }),
   ),
+  'the name in `rpId` of WebAuthn': inProfile(({ host }) => {
+    const publicKey = { challenge: new Uint8Array(16), rpId: host }
+    void navigator.credentials.get({ publicKey }).catch(() => {})
+  }),
   'the connection of `<link rel=preconnect>`': {
     ...tcp(({ port }) => add('link', { rel: 'preconnect', href: `//127.0.0.1:${port}` })),
     page: 'profile',
