@@ -76,8 +76,12 @@ ${start}
 const MOUNT = `globalThis.stop = await app.mount(auth, document.body, location.pathname !== '/')`
 
 for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
-  /** The rules of guards are the same for all frameworks, so a usual run tests all of them only with React. */
+  /**
+   * The rules of guards, and the reports of other tabs, are the same for all frameworks, so a usual run tests all of them
+   * only with React.
+   */
   const isWhole = ALL || name === 'react'
+  const inWhole = { ...time, skip: !isWhole && 'only with --all' }
   /** Opens a page of the app, and collects the messages of its console. */
   const open = async (path = '/orders', context, start = MOUNT) => {
     app.site.pageCsp = policy.replace("script-src 'self'", `script-src 'self' ${scripts}`)
@@ -111,10 +115,10 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
     await page.context().close()
   })
 
-  test(`${name}: guard does not sign in after final end reasons`, time, async () => {
+  test(`${name}: guard does not sign in after final end reasons`, inWhole, async () => {
     const before = trips()
     const page = await open('/empty')
-    for (const reason of isWhole ? FINAL : FINAL.slice(0, 1)) {
+    for (const reason of FINAL) {
       await page.evaluate(plant, reason)
       await page.goto(`${app.site.origin}/orders`)
       await page.waitForSelector('#fallback')
@@ -124,10 +128,10 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
     await page.context().close()
   })
 
-  test(`${name}: guard signs in once after other end reasons`, time, async () => {
+  test(`${name}: guard signs in once after other end reasons`, inWhole, async () => {
     const page = await signedIn()
     const before = trips()
-    for (const reason of isWhole ? OTHER : OTHER.slice(0, 1)) {
+    for (const reason of OTHER) {
       await page.evaluate(plant, reason)
       await page.evaluate(() => sessionStorage.clear())
       await page.goto(`${app.site.origin}/orders`)
@@ -152,7 +156,7 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
     await page.context().close()
   })
 
-  test(`${name}: another user is reported in other tabs`, time, async () => {
+  test(`${name}: another user is reported in other tabs`, inWhole, async () => {
     const page = await signedIn()
     const other = await open('/orders', page.context())
     await other.waitForSelector('#guarded')
@@ -172,8 +176,7 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
     await page.context().close()
   })
 
-  const leaves = { ...time, skip: !isWhole && 'only with --all' }
-  test(`${name}: a tab leaves its sign-in page when another tab signs in`, leaves, async () => {
+  test(`${name}: a tab leaves its sign-in page when another tab signs in`, inWhole, async () => {
     const page = await signedIn()
     const other = await open('/orders', page.context())
     await other.waitForSelector('#guarded')

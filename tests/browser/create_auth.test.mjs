@@ -105,7 +105,8 @@ for (const kind of KINDS) {
     await page.context().close()
   })
 
-  test(`call made while a login is being finished succeeds, ${kind}`, time, async () => {
+  const usual = { ...time, skip: !ALL && kind !== 'shared' && 'only with --all' }
+  test(`call made while a login is being finished succeeds, ${kind}`, usual, async () => {
     const page = await signedIn(
       kind,
       `if (location.pathname === '/callback')
@@ -115,7 +116,7 @@ for (const kind of KINDS) {
     await page.context().close()
   })
 
-  test(`login() during a callback does not navigate, ${kind}`, time, async () => {
+  test(`login() during a callback does not navigate, ${kind}`, usual, async () => {
     const before = trips(kind)
     const page = await openApp(kind, `globalThis.guarded = settle(auth.login())`)
     await giveConsent(page)

@@ -1,7 +1,7 @@
 // Tests with bad networks and bad providers. Proxies delay, cut and refuse real connections. The tests check the
 // results of calls, the survival of the session, and the number of requests to the token endpoint.
 import assert from 'node:assert/strict'
-import { after, afterEach, before, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
 import { setOffline } from '../support/device.mjs'
 import { createReport } from '../support/report.mjs'
@@ -16,48 +16,54 @@ const LIFETIME = 2
 
 const report = createReport('What goes wrong', ['the call', 'the session', 'token requests'])
 
-let app
-let proxies
-let orders
+/** The tests mostly wait, so several run side by side. Each has an app of its own, with its own servers and proxies. */
+const AT_ONCE = 3
 
-before(async () => {
-  app = await startApp({ proxied: true, provider: { accessTokenSeconds: LIFETIME } })
-  proxies = app.proxies
-  orders = `${app.api.url}orders`
-})
-after(async () => {
-  await app?.close()
-  report.print()
-})
-afterEach(async () => {
-  // A vault whose refresh has failed tries again later. Its request would count as a request of another test.
-  await Promise.all(app.browser.contexts().map((context) => context.close()))
-  for (const { faults } of Object.values(proxies)) faults.clear()
-  Object.assign(app.provider.settings, { leewaySeconds: 0, accessTokenSeconds: LIFETIME })
-  app.setConfig({})
-})
+const idle = []
+
+/** Returns a test that uses an app of its own. */
+const scene = (run) => async () => {
+  const app = idle.pop()
+  try {
+    await run(app)
+  } finally {
+    // A vault whose refresh has failed tries again later. Its request would count as a request of another test.
+    await Promise.all(app.contexts.splice(0).map((context) => context.close()))
+    for (const { faults } of Object.values(app.proxies)) faults.clear()
+    Object.assign(app.provider.settings, { leewaySeconds: 0, accessTokenSeconds: LIFETIME })
+    app.setConfig({})
+    idle.push(app)
+  }
+}
 
 const PORTAL = '<!doctype html><title>Hotel</title><p>Please accept the terms of use.'
 const OK = 200
+
+/** Opens a page of the app, in a new browser context. */
+async function open(app) {
+  const context = await app.browser.newContext()
+  app.contexts.push(context)
+  return app.open('/', context)
+}
 
 /**
  * Signs in and waits until the access token has expired. New tokens are valid for longer, so that no second refresh
  * becomes necessary. `count` returns the number of token requests since then.
  */
-async function expired(context) {
-  const page = await app.open('/', context)
+async function expired(app) {
+  const { provider } = app.proxies
+  const page = await open(app)
   await signIn(page)
   await app.ledger.accessTokenExpired()
   app.provider.settings.accessTokenSeconds = 60
-  const since = proxies.provider.requests.length
-  const tokenRequests = () =>
-    proxies.provider.requests.slice(since).filter(({ endpoint }) => endpoint === 'token')
+  const since = provider.requests.length
+  const tokenRequests = () => provider.requests.slice(since).filter(({ endpoint }) => endpoint === 'token')
   return { page, tokenRequests, count: () => tokenRequests().length }
 }
 
 /** Resolves with the result of a call: the status, the error's code, or for network errors the error's name. */
-const outcome = async (page, url = orders, init) => {
-  const { value, error } = await call(page, url, init)
+const outcome = async (app, page) => {
+  const { value, error } = await call(page, `${app.api.url}orders`)
   return value?.status ?? error.code ?? error.name
 }
 
@@ -67,323 +73,394 @@ const endReason = (page) => page.evaluate(() => auth.session === null && auth.en
 const renewed = (page) =>
   page.waitForFunction(() => auth.session?.accessTokenExpiresAt > Date.now(), null, { polling: 50 })
 
-async function goesOn(page) {
-  proxies.provider.faults.clear()
+async function goesOn(app, page) {
+  app.proxies.provider.faults.clear()
   await renewed(page)
-  assert.equal(await outcome(page), OK)
+  assert.equal(await outcome(app, page), OK)
   assert.equal(await endReason(page), false)
 }
 
-// Controls: clients without strongroom also see the proxies' faults.
-
-test('control: undisturbed, the proxies pass on every byte', time, async () => {
-  const discovery = '/.well-known/openid-configuration'
-  const direct = await (await fetch(app.provider.origin + discovery)).json()
-  const proxied = await (await fetch(app.provider.issuer + discovery)).json()
-  assert.equal(proxied.issuer, app.provider.issuer)
-  assert.deepEqual(Object.keys(proxied), Object.keys(direct))
-  assert.equal(proxied.token_endpoint, `${proxies.provider.origin}/token`)
-})
-
-test('control: plain fetch sees each fault', time, async () => {
-  const { faults, origin, requests } = proxies.provider
-  const ask = (init) => fetch(`${origin}/jwks`, init)
-  faults.add('jwks', { times: 2, answer: { status: 503, body: 'Busy' } })
-  assert.deepEqual([(await ask()).status, (await ask()).status, (await ask()).status], [503, 503, OK])
-  faults.add('jwks', { answer: { status: 429, headers: { 'Retry-After': '2' } } })
-  assert.equal((await ask()).headers.get('Retry-After'), '2')
-  faults.add('jwks', { answer: { body: PORTAL } })
-  assert.match(await (await ask()).text(), /terms of use/)
-
-  const before = performance.now()
-  faults.add('jwks', { delay: 300 })
-  assert.equal((await ask()).status, OK)
-  assert.ok(performance.now() - before >= 300)
-  faults.add('jwks', { hold: new Promise(() => {}) })
-  await assert.rejects(ask({ signal: AbortSignal.timeout(200) }), { name: 'TimeoutError' })
-
-  const whole = (await (await ask()).text()).length
-  faults.add('jwks', { cutAfter: 20 })
-  const cut = await ask()
-  assert.ok(Number(cut.headers.get('Content-Length')) === whole && whole > 20)
-  await assert.rejects(cut.text())
-  faults.add('jwks', { drop: true })
-  await assert.rejects(ask(), TypeError)
-  faults.add('jwks', { drop: true, when: 'after' })
-  await assert.rejects(ask(), TypeError)
-
-  await proxies.provider.refuse()
-  await assert.rejects(ask(), ({ cause }) => cause.code === 'ECONNREFUSED')
-  await proxies.provider.accept()
-  assert.equal((await ask()).status, OK)
-  assert.ok(requests.filter(({ endpoint }) => endpoint === 'jwks').length >= 12)
-})
-
-// Faults that end after a few requests.
-
-const PASSING = [
-  {
-    what: '503 twice, then fine',
-    fault: { times: 2, answer: { status: 503, body: 'Busy' } },
-    requests: 3,
-  },
-  {
-    what: '429, Retry-After: 2',
-    fault: { answer: { status: 429, headers: { 'Retry-After': '2' }, body: { error: 'slow_down' } } },
-    requests: 2,
-  },
-  {
-    what: '429 without Retry-After',
-    fault: { answer: { status: 429, body: { error: 'slow_down' } } },
-    requests: 2,
-  },
-  {
-    what: 'a captive portal’s page with 200, twice',
-    fault: { times: 2, answer: { body: PORTAL } },
-    requests: 3,
-  },
-  {
-    what: 'a captive portal’s page that the browser hides (no CORS), twice',
-    fault: { times: 2, answer: { body: PORTAL, cors: false } },
-    requests: 3,
-  },
-  {
-    what: 'the connection is cut before the provider has the request',
-    fault: { drop: true },
-    // A browser repeats a request by itself if the connection that it reused was closed.
-    requests: [2, 3],
-  },
-  {
-    what: 'the response is lost after the rotation, provider with leeway',
-    fault: { drop: true, when: 'after' },
-    leeway: LEEWAY,
-    requests: [2, 3],
-  },
-  {
-    what: 'the response is cut in the middle, provider with leeway',
-    fault: { cutAfter: 100 },
-    leeway: LEEWAY,
-    requests: 2,
-  },
-  {
-    what: 'a response after 4 s, time limit 8 s',
-    config: { requestTimeout: 8 },
-    fault: { delay: 4000, when: 'after' },
-    requests: 1,
-  },
-]
-
-for (const { what, fault, leeway = 0, requests, config = {} } of PASSING) {
-  test(`${what}: the call succeeds, the session continues`, time, async () => {
-    app.setConfig(config)
-    app.provider.settings.leewaySeconds = leeway
-    const { page, count } = await expired()
-    proxies.provider.faults.add('token', fault)
-    const came = await outcome(page)
-    report.add(what, came, 'goes on', count())
-    assert.equal(came, OK)
-    assert.equal(await endReason(page), false)
-    const [least, most] = [requests].flat()
-    assert.ok(count() >= least && count() <= (most ?? least), `${count()} token requests`)
+describe('faults', { concurrency: AT_ONCE }, () => {
+  before(async () => {
+    const options = { proxied: true, provider: { accessTokenSeconds: LIFETIME } }
+    const apps = await Promise.all(Array.from({ length: AT_ONCE }, () => startApp(options)))
+    idle.push(...apps.map((app) => Object.assign(app, { contexts: [] })))
   })
-}
-
-const AN_HOUR_AGO = Date.now() - 3_600_000
-const ofHourAgo = (seconds) => new Date(AN_HOUR_AGO + seconds * 1000).toUTCString()
-for (const [what, headers] of [
-  ['in seconds', { 'Retry-After': '3' }],
-  ["by the provider's clock", { Date: ofHourAgo(0), 'Retry-After': ofHourAgo(3) }],
-]) {
-  test(`429 with Retry-After ${what}: the next attempt waits that long`, time, async () => {
-    const { page, tokenRequests } = await expired()
-    const answer = { status: 429, headers, body: { error: 'slow_down' } }
-    proxies.provider.faults.add('token', { answer })
-    assert.equal(await outcome(page), OK)
-    const [first, second] = tokenRequests()
-    assert.ok(second.at - first.at >= 3000, `${second.at - first.at} ms`)
+  after(async () => {
+    await Promise.all(idle.map((app) => app.close()))
+    report.print()
   })
-}
 
-// Faults that last until the end of the test.
+  // Controls: clients without strongroom also see the proxies' faults.
 
-const LASTING = [
-  { what: '503, on and on', fault: { answer: { status: 503, body: 'Busy' } }, requests: 3 },
-  { what: 'a lasting captive portal', fault: { answer: { body: PORTAL, cors: false } }, requests: 3 },
-  { what: 'a lasting cut connection', fault: { drop: true }, requests: [3, 6] },
-  {
-    what: 'a response after 4 s, time limit 1 s, provider with leeway',
-    config: { requestTimeout: 1, refreshTimeout: 1 },
-    leeway: LEEWAY,
-    fault: { delay: 4000, when: 'after' },
-    requests: 3,
-  },
-]
+  test(
+    'control: undisturbed, the proxies pass on every byte',
+    time,
+    scene(async (app) => {
+      const { proxies } = app
+      const discovery = '/.well-known/openid-configuration'
+      const direct = await (await fetch(app.provider.origin + discovery)).json()
+      const proxied = await (await fetch(app.provider.issuer + discovery)).json()
+      assert.equal(proxied.issuer, app.provider.issuer)
+      assert.deepEqual(Object.keys(proxied), Object.keys(direct))
+      assert.equal(proxied.token_endpoint, `${proxies.provider.origin}/token`)
+    }),
+  )
 
-for (const { what, fault, requests, leeway = 0, config = {} } of LASTING) {
-  test(`${what}: all calls are refused, and the session continues`, time, async () => {
-    app.setConfig(config)
-    app.provider.settings.leewaySeconds = leeway
-    const { page, count } = await expired()
-    proxies.provider.faults.add('token', { times: Infinity, ...fault })
-    const calls = await Promise.all(Array.from({ length: 50 }, () => outcome(page)))
-    const made = count()
-    report.add(what, [...new Set(calls)].join(), 'goes on', `${made} for 50 calls`)
-    assert.deepEqual([...new Set(calls)], ['provider_unavailable'])
-    const [least, most] = [requests].flat()
-    assert.ok(made >= least && made <= (most ?? least), `${made} token requests`)
-    await goesOn(page)
-  })
-}
+  test(
+    'control: plain fetch sees each fault',
+    time,
+    scene(async ({ proxies }) => {
+      const { faults, origin, requests } = proxies.provider
+      const ask = (init) => fetch(`${origin}/jwks`, init)
+      faults.add('jwks', { times: 2, answer: { status: 503, body: 'Busy' } })
+      assert.deepEqual([(await ask()).status, (await ask()).status, (await ask()).status], [503, 503, OK])
+      faults.add('jwks', { answer: { status: 429, headers: { 'Retry-After': '2' } } })
+      assert.equal((await ask()).headers.get('Retry-After'), '2')
+      faults.add('jwks', { answer: { body: PORTAL } })
+      assert.match(await (await ask()).text(), /terms of use/)
 
-for (const [what, seconds] of [
-  ['for a minute', '60'],
-  ['for a number of seconds over 64 bits', '9'.repeat(22)],
-]) {
-  test(`429 ${what}: calls are refused without a request`, time, async () => {
-    const { page, count } = await expired()
-    const answer = { status: 429, headers: { 'Retry-After': seconds }, body: { error: 'slow_down' } }
-    proxies.provider.faults.add('token', { answer })
-    const calls = []
-    for (let n = 0; n < 20; n++) calls.push(await outcome(page))
-    report.add(
-      `429, Retry-After: ${seconds}`,
-      [...new Set(calls)].join(),
-      'goes on',
-      `${count()} for 20 calls`,
+      const before = performance.now()
+      faults.add('jwks', { delay: 300 })
+      assert.equal((await ask()).status, OK)
+      assert.ok(performance.now() - before >= 300)
+      faults.add('jwks', { hold: new Promise(() => {}) })
+      await assert.rejects(ask({ signal: AbortSignal.timeout(200) }), { name: 'TimeoutError' })
+
+      const whole = (await (await ask()).text()).length
+      faults.add('jwks', { cutAfter: 20 })
+      const cut = await ask()
+      assert.ok(Number(cut.headers.get('Content-Length')) === whole && whole > 20)
+      await assert.rejects(cut.text())
+      faults.add('jwks', { drop: true })
+      await assert.rejects(ask(), TypeError)
+      faults.add('jwks', { drop: true, when: 'after' })
+      await assert.rejects(ask(), TypeError)
+
+      await proxies.provider.refuse()
+      await assert.rejects(ask(), ({ cause }) => cause.code === 'ECONNREFUSED')
+      await proxies.provider.accept()
+      assert.equal((await ask()).status, OK)
+      assert.ok(requests.filter(({ endpoint }) => endpoint === 'jwks').length >= 12)
+    }),
+  )
+
+  // Faults that end after a few requests.
+
+  const PASSING = [
+    {
+      what: '503 twice, then fine',
+      fault: { times: 2, answer: { status: 503, body: 'Busy' } },
+      requests: 3,
+    },
+    {
+      what: '429, Retry-After: 2',
+      fault: { answer: { status: 429, headers: { 'Retry-After': '2' }, body: { error: 'slow_down' } } },
+      requests: 2,
+    },
+    {
+      what: '429 without Retry-After',
+      fault: { answer: { status: 429, body: { error: 'slow_down' } } },
+      requests: 2,
+    },
+    {
+      what: 'a captive portal’s page with 200, twice',
+      fault: { times: 2, answer: { body: PORTAL } },
+      requests: 3,
+    },
+    {
+      what: 'a captive portal’s page that the browser hides (no CORS), twice',
+      fault: { times: 2, answer: { body: PORTAL, cors: false } },
+      requests: 3,
+    },
+    {
+      what: 'the connection is cut before the provider has the request',
+      fault: { drop: true },
+      // A browser repeats a request by itself if the connection that it reused was closed.
+      requests: [2, 3],
+    },
+    {
+      what: 'the response is lost after the rotation, provider with leeway',
+      fault: { drop: true, when: 'after' },
+      leeway: LEEWAY,
+      requests: [2, 3],
+    },
+    {
+      what: 'the response is cut in the middle, provider with leeway',
+      fault: { cutAfter: 100 },
+      leeway: LEEWAY,
+      requests: 2,
+    },
+    {
+      what: 'a response after 4 s, time limit 8 s',
+      config: { requestTimeout: 8 },
+      fault: { delay: 4000, when: 'after' },
+      requests: 1,
+    },
+  ]
+
+  for (const { what, fault, leeway = 0, requests, config = {} } of PASSING) {
+    test(
+      `${what}: the call succeeds, the session continues`,
+      time,
+      scene(async (app) => {
+        const { proxies } = app
+        app.setConfig(config)
+        app.provider.settings.leewaySeconds = leeway
+        const { page, count } = await expired(app)
+        proxies.provider.faults.add('token', fault)
+        const came = await outcome(app, page)
+        report.add(what, came, 'goes on', count())
+        assert.equal(came, OK)
+        assert.equal(await endReason(page), false)
+        const [least, most] = [requests].flat()
+        assert.ok(count() >= least && count() <= (most ?? least), `${count()} token requests`)
+      }),
     )
-    assert.deepEqual([...new Set(calls)], ['provider_unavailable'])
-    assert.equal(count(), 1)
-    assert.equal(await endReason(page), false)
-  })
-}
+  }
 
-test(
-  'a response after 20 s, provider without leeway: calls are refused, the response is used',
-  time,
-  async () => {
-    const { page, count } = await expired()
-    proxies.provider.faults.add('token', { delay: 20_000, when: 'after' })
-    const came = await outcome(page)
-    report.add('a response after 20 s, provider without leeway', came, 'goes on', count())
-    assert.equal(came, 'provider_unavailable')
-    await renewed(page)
-    assert.equal(await outcome(page), OK)
-    assert.equal(count(), 1)
-    assert.equal(await endReason(page), false)
-  },
-)
+  const AN_HOUR_AGO = Date.now() - 3_600_000
+  const ofHourAgo = (seconds) => new Date(AN_HOUR_AGO + seconds * 1000).toUTCString()
+  for (const [what, headers] of [
+    ['in seconds', { 'Retry-After': '3' }],
+    ["by the provider's clock", { Date: ofHourAgo(0), 'Retry-After': ofHourAgo(3) }],
+  ]) {
+    test(
+      `429 with Retry-After ${what}: the next attempt waits that long`,
+      time,
+      scene(async (app) => {
+        const { proxies } = app
+        const { page, tokenRequests } = await expired(app)
+        const answer = { status: 429, headers, body: { error: 'slow_down' } }
+        proxies.provider.faults.add('token', { answer })
+        assert.equal(await outcome(app, page), OK)
+        const [first, second] = tokenRequests()
+        assert.ok(second.at - first.at >= 3000, `${second.at - first.at} ms`)
+      }),
+    )
+  }
 
-// A lost response can end the session at a provider without leeway. A client cannot prevent this.
+  // Faults that last until the end of the test.
 
-const LOST = [
-  { what: 'the response is lost after the rotation', fault: { drop: true, when: 'after' } },
-  { what: 'the response is cut in the middle', fault: { cutAfter: 100 } },
-  {
-    what: 'a response after 4 s, time limit 1 s',
-    fault: { delay: 4000, when: 'after' },
-    config: { requestTimeout: 1, refreshTimeout: 1 },
-    // On a slow machine the first retry may exceed the time limit as well.
-    most: 3,
-  },
-]
+  const LASTING = [
+    { what: '503, on and on', fault: { answer: { status: 503, body: 'Busy' } }, requests: 3 },
+    { what: 'a lasting captive portal', fault: { answer: { body: PORTAL, cors: false } }, requests: 3 },
+    { what: 'a lasting cut connection', fault: { drop: true }, requests: [3, 6] },
+    {
+      what: 'a response after 4 s, time limit 1 s, provider with leeway',
+      config: { requestTimeout: 1, refreshTimeout: 1 },
+      leeway: LEEWAY,
+      fault: { delay: 4000, when: 'after' },
+      requests: 3,
+    },
+  ]
 
-for (const { what, fault, config = {}, most = 2 } of LOST) {
-  test(`${what}, provider without leeway: the session ends with the reason`, time, async () => {
-    app.setConfig(config)
-    const { page, count } = await expired()
-    proxies.provider.faults.add('token', fault)
-    const came = await outcome(page)
-    const reason = await endReason(page)
-    report.add(`${what}, provider without leeway`, came, `ends: ${reason}`, count())
-    assert.deepEqual([came, reason], ['session_ended', 'provider_ended'])
-    assert.ok(count() <= most, `${count()} token requests`)
-    assert.equal(await outcome(page), 'login_required')
-  })
-}
+  for (const { what, fault, requests, leeway = 0, config = {} } of LASTING) {
+    test(
+      `${what}: all calls are refused, and the session continues`,
+      time,
+      scene(async (app) => {
+        const { proxies } = app
+        app.setConfig(config)
+        app.provider.settings.leewaySeconds = leeway
+        const { page, count } = await expired(app)
+        proxies.provider.faults.add('token', { times: Infinity, ...fault })
+        const calls = await Promise.all(Array.from({ length: 50 }, () => outcome(app, page)))
+        const made = count()
+        report.add(what, [...new Set(calls)].join(), 'goes on', `${made} for 50 calls`)
+        assert.deepEqual([...new Set(calls)], ['provider_unavailable'])
+        const [least, most] = [requests].flat()
+        assert.ok(made >= least && made <= (most ?? least), `${made} token requests`)
+        await goesOn(app, page)
+      }),
+    )
+  }
 
-// Faults on the way to the API.
+  for (const [what, seconds] of [
+    ['for a minute', '60'],
+    ['for a number of seconds over 64 bits', '9'.repeat(22)],
+  ]) {
+    test(
+      `429 ${what}: calls are refused without a request`,
+      time,
+      scene(async (app) => {
+        const { proxies } = app
+        const { page, count } = await expired(app)
+        const answer = { status: 429, headers: { 'Retry-After': seconds }, body: { error: 'slow_down' } }
+        proxies.provider.faults.add('token', { answer })
+        const calls = []
+        for (let n = 0; n < 20; n++) calls.push(await outcome(app, page))
+        report.add(
+          `429, Retry-After: ${seconds}`,
+          [...new Set(calls)].join(),
+          'goes on',
+          `${count()} for 20 calls`,
+        )
+        assert.deepEqual([...new Set(calls)], ['provider_unavailable'])
+        assert.equal(count(), 1)
+        assert.equal(await endReason(page), false)
+      }),
+    )
+  }
 
-const AT_THE_API = [
-  { what: '503', fault: { answer: { status: 503, body: 'Busy' } }, came: 503 },
-  { what: 'a captive portal’s page', fault: { answer: { body: PORTAL, cors: false } }, came: 'TypeError' },
-  { what: 'cut', fault: { times: 2, drop: true }, came: 'TypeError' },
-  { what: 'the response cut in the middle', fault: { cutAfter: 20 }, came: 'TypeError' },
-]
+  test(
+    'a response after 20 s, provider without leeway: calls are refused, the response is used',
+    time,
+    scene(async (app) => {
+      const { proxies } = app
+      const { page, count } = await expired(app)
+      proxies.provider.faults.add('token', { delay: 20_000, when: 'after' })
+      const came = await outcome(app, page)
+      report.add('a response after 20 s, provider without leeway', came, 'goes on', count())
+      assert.equal(came, 'provider_unavailable')
+      await renewed(page)
+      assert.equal(await outcome(app, page), OK)
+      assert.equal(count(), 1)
+      assert.equal(await endReason(page), false)
+    }),
+  )
 
-for (const { what, fault, came } of AT_THE_API) {
-  test(`at the API, ${what}: the page gets the result of fetch, without a refresh`, time, async () => {
-    const page = await app.open()
-    await signIn(page)
-    const since = proxies.provider.requests.length
-    proxies.api.faults.add('api', fault)
-    const got = await outcome(page)
-    const requests = proxies.provider.requests.length - since
-    report.add(`at the API: ${what}`, got, 'goes on', requests)
-    assert.equal(got, came)
-    assert.equal(await outcome(page), OK)
-    assert.equal(requests, 0)
-  })
-}
+  // A lost response can end the session at a provider without leeway. A client cannot prevent this.
 
-// The provider cannot be reached.
+  const LOST = [
+    { what: 'the response is lost after the rotation', fault: { drop: true, when: 'after' } },
+    { what: 'the response is cut in the middle', fault: { cutAfter: 100 } },
+    {
+      what: 'a response after 4 s, time limit 1 s',
+      fault: { delay: 4000, when: 'after' },
+      config: { requestTimeout: 1, refreshTimeout: 1 },
+      // On a slow machine the first retry may exceed the time limit as well.
+      most: 3,
+    },
+  ]
 
-test('the provider’s port is closed, and opened again', time, async () => {
-  const { page, count } = await expired()
-  await proxies.provider.refuse()
-  const came = await outcome(page)
-  await proxies.provider.accept()
-  report.add('the provider refuses connections', came, 'goes on', count())
-  assert.equal(came, 'provider_unavailable')
-  assert.equal(count(), 0)
-  await goesOn(page)
-  assert.ok(count() <= 2)
-})
+  for (const { what, fault, config = {}, most = 2 } of LOST) {
+    test(
+      `${what}, provider without leeway: the session ends with the reason`,
+      time,
+      scene(async (app) => {
+        const { proxies } = app
+        app.setConfig(config)
+        const { page, count } = await expired(app)
+        proxies.provider.faults.add('token', fault)
+        const came = await outcome(app, page)
+        const reason = await endReason(page)
+        report.add(`${what}, provider without leeway`, came, `ends: ${reason}`, count())
+        assert.deepEqual([came, reason], ['session_ended', 'provider_ended'])
+        assert.ok(count() <= most, `${count()} token requests`)
+        assert.equal(await outcome(app, page), 'login_required')
+      }),
+    )
+  }
 
-test('offline and back: with a valid token, calls fail as fetch does', time, async () => {
-  app.provider.settings.accessTokenSeconds = 60
-  const page = await app.open()
-  await signIn(page)
-  const since = proxies.provider.requests.length
-  await setOffline(page, true)
-  const came = await outcome(page)
-  await setOffline(page, false)
-  report.add('offline, with a valid token', came, 'goes on', proxies.provider.requests.length - since)
-  assert.equal(came, 'TypeError')
-  assert.equal(await outcome(page), OK)
-  assert.equal(proxies.provider.requests.length, since)
-})
+  // Faults on the way to the API.
 
-test('offline and back: an expired token is refreshed when the device is online', time, async () => {
-  const { page, count } = await expired()
-  await setOffline(page, true)
-  const came = await outcome(page)
-  assert.equal(count(), 0, 'the worker was not offline')
-  await setOffline(page, false)
-  const back = await outcome(page)
-  report.add('offline, with an expired token', came, 'goes on', count())
-  assert.equal(came, 'provider_unavailable')
-  assert.equal(back, OK, 'the first call after that')
-  assert.equal(count(), 1)
-})
+  const AT_THE_API = [
+    { what: '503', fault: { answer: { status: 503, body: 'Busy' } }, came: 503 },
+    { what: 'a captive portal’s page', fault: { answer: { body: PORTAL, cors: false } }, came: 'TypeError' },
+    { what: 'cut', fault: { times: 2, drop: true }, came: 'TypeError' },
+    { what: 'the response cut in the middle', fault: { cutAfter: 20 }, came: 'TypeError' },
+  ]
 
-// A provider that has restarted with new keys replaces the first provider.
+  for (const { what, fault, came } of AT_THE_API) {
+    test(
+      `at the API, ${what}: the page gets the result of fetch, without a refresh`,
+      time,
+      scene(async (app) => {
+        const { proxies } = app
+        const page = await open(app)
+        await signIn(page)
+        const since = proxies.provider.requests.length
+        proxies.api.faults.add('api', fault)
+        const got = await outcome(app, page)
+        const requests = proxies.provider.requests.length - since
+        report.add(`at the API: ${what}`, got, 'goes on', requests)
+        assert.equal(got, came)
+        assert.equal(await outcome(app, page), OK)
+        assert.equal(requests, 0)
+      }),
+    )
+  }
 
-test('a provider that restarts with new signing keys', time, async () => {
-  const { page, tokenRequests } = await expired()
-  await proxies.provider.refuse()
-  assert.equal(await outcome(page), 'provider_unavailable')
-  await app.provider.changeKeys()
-  await proxies.provider.accept()
-  await renewed(page)
-  const came = await outcome(page)
-  report.add('a restart, with new signing keys', came, 'goes on', tokenRequests().length)
-  assert.equal(came, OK)
-  assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
-  assert.ok(tokenRequests().length <= 2)
-  // The vault fetches the new keys for the new ID token, and verifies a later login with them.
-  const keys = proxies.provider.requests.filter(({ endpoint }) => endpoint === 'jwks').length
-  assert.ok(keys >= 2, `the keys were fetched ${keys} times`)
-  const next = await app.open()
-  assert.deepEqual(await signIn(next), { value: { returnTo: '/' } })
-  await booted(next)
+  // The provider cannot be reached.
+
+  test(
+    'the provider’s port is closed, and opened again',
+    time,
+    scene(async (app) => {
+      const { proxies } = app
+      const { page, count } = await expired(app)
+      await proxies.provider.refuse()
+      const came = await outcome(app, page)
+      await proxies.provider.accept()
+      report.add('the provider refuses connections', came, 'goes on', count())
+      assert.equal(came, 'provider_unavailable')
+      assert.equal(count(), 0)
+      await goesOn(app, page)
+      assert.ok(count() <= 2)
+    }),
+  )
+
+  test(
+    'offline and back: with a valid token, calls fail as fetch does',
+    time,
+    scene(async (app) => {
+      const { proxies } = app
+      app.provider.settings.accessTokenSeconds = 60
+      const page = await open(app)
+      await signIn(page)
+      const since = proxies.provider.requests.length
+      await setOffline(page, true)
+      const came = await outcome(app, page)
+      await setOffline(page, false)
+      report.add('offline, with a valid token', came, 'goes on', proxies.provider.requests.length - since)
+      assert.equal(came, 'TypeError')
+      assert.equal(await outcome(app, page), OK)
+      assert.equal(proxies.provider.requests.length, since)
+    }),
+  )
+
+  test(
+    'offline and back: an expired token is refreshed when the device is online',
+    time,
+    scene(async (app) => {
+      const { page, count } = await expired(app)
+      await setOffline(page, true)
+      const came = await outcome(app, page)
+      assert.equal(count(), 0, 'the worker was not offline')
+      await setOffline(page, false)
+      const back = await outcome(app, page)
+      report.add('offline, with an expired token', came, 'goes on', count())
+      assert.equal(came, 'provider_unavailable')
+      assert.equal(back, OK, 'the first call after that')
+      assert.equal(count(), 1)
+    }),
+  )
+
+  // A provider that has restarted with new keys replaces the first provider.
+
+  test(
+    'a provider that restarts with new signing keys',
+    time,
+    scene(async (app) => {
+      const { proxies } = app
+      const { page, tokenRequests } = await expired(app)
+      await proxies.provider.refuse()
+      assert.equal(await outcome(app, page), 'provider_unavailable')
+      await app.provider.changeKeys()
+      await proxies.provider.accept()
+      await renewed(page)
+      const came = await outcome(app, page)
+      report.add('a restart, with new signing keys', came, 'goes on', tokenRequests().length)
+      assert.equal(came, OK)
+      assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
+      assert.ok(tokenRequests().length <= 2)
+      // The vault fetches the new keys for the new ID token, and verifies a later login with them.
+      const keys = proxies.provider.requests.filter(({ endpoint }) => endpoint === 'jwks').length
+      assert.ok(keys >= 2, `the keys were fetched ${keys} times`)
+      const next = await open(app)
+      assert.deepEqual(await signIn(next), { value: { returnTo: '/' } })
+      await booted(next)
+    }),
+  )
 })

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createGzip } from 'node:zlib'
 import { call, signIn, startApp } from '../support/app.mjs'
 import { goBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
+import { ALL } from '../support/combinations.mjs'
 import { played } from '../support/retries.mjs'
 
 const time = { timeout: 120_000 }
@@ -104,7 +105,7 @@ for (const rule of ['searched', 'cached']) {
 
   test(
     `${rule}: a page in the back-forward cache ends the transfer`,
-    time,
+    { ...time, skip: !ALL && rule === 'cached' && 'only with --all' },
     played(async () => {
       const { app, page } = apps[rule]
       await mark(page)

@@ -1,6 +1,7 @@
 // `persist: 'sealed'`: a session outlives its worker, and the dedicated workers of several tabs share it.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
+import { ALL } from '../support/combinations.mjs'
 import { booted, call, signIn, signInByPopup, startApp, waitUntil } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
@@ -87,7 +88,8 @@ for (const kind of KINDS) {
     assert.equal(await status(page, app), 200)
   })
 
-  test(`after a reload an expired access token is refreshed, ${kind}`, time, async () => {
+  const usual = { ...time, skip: !ALL && kind !== 'shared' && 'only with --all' }
+  test(`after a reload an expired access token is refreshed, ${kind}`, usual, async () => {
     const app = apps[kind]
     const page = await app.open()
     await signIn(page)
@@ -100,7 +102,8 @@ for (const kind of KINDS) {
 }
 
 for (const kind of KINDS) {
-  test(`offline, a session stays in its page, and continues after a reload, ${kind}`, time, async () => {
+  const usual = { ...time, skip: !ALL && kind !== 'dedicated' && 'only with --all' }
+  test(`offline, a session stays in its page, and continues after a reload, ${kind}`, usual, async () => {
     const app = apps[kind]
     const page = await app.open()
     await signIn(page)
@@ -220,7 +223,8 @@ test('a tab closed during a refresh releases the lock', time, async () => {
   const second = await app.open('/', first.context())
   await booted(second)
   await app.ledger.accessTokenExpired()
-  app.provider.faults.add('token', { delay: 60_000 })
+  let release
+  app.provider.faults.add('token', { hold: new Promise((resolve) => (release = resolve)) })
   const refreshing = app.provider.faults.taken()
   void call(first, orders(app)).catch(() => {})
   await refreshing
@@ -228,6 +232,7 @@ test('a tab closed during a refresh releases the lock', time, async () => {
   await waitUntil(second, waitsForSession)
   await first.close()
   assert.equal(await other, 200)
+  release()
 })
 
 test('a logout ends the session in all tabs, later ones too', time, async () => {

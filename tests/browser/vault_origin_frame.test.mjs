@@ -7,7 +7,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { booted, giveConsent, startApp, startLogin } from '../support/app.mjs'
 import { listen } from '../support/listen.mjs'
@@ -21,7 +21,7 @@ const time = { timeout: 60_000 }
  * The time limit in seconds for attempts to connect that must fail with `frame_blocked`. The vault's origin responds
  * within this time, even on a slow machine.
  */
-const BLOCKED = 4
+const BLOCKED = 6
 
 let app
 /**
@@ -54,10 +54,10 @@ const withoutPolicy = () =>
   app.vault.override('/frame.html', { headers: { 'Content-Security-Policy': null } })
 
 /** Opens a page that loads the package but does not connect. */
-async function openEmpty(origin = app.site.origin) {
+async function openEmpty(origin = app.site.origin, path = '/empty.html') {
   const page = await (await app.browser.newContext()).newPage()
   page.setDefaultTimeout(15_000)
-  await page.goto(`${origin}/empty.html`)
+  await page.goto(origin + path)
   await page.waitForFunction(() => globalThis.connectFrame)
   return page
 }
@@ -75,15 +75,12 @@ test('an origin on the list is served', time, async () => {
   assert.equal((await attempt(await openEmpty())).code, 'connected')
 })
 
-for (const [name, site] of [
+const OTHER_ORIGINS = [
   ['another origin of the same site', () => sibling],
   ['an origin of another site', () => stranger],
-]) {
-  test(`the browser does not show the frame to ${name}`, time, async () => {
-    const { code } = await attempt(await openEmpty(site().origin), frame, { timeout: BLOCKED })
-    assert.equal(code, 'frame_blocked')
-  })
+]
 
+for (const [name, site] of OTHER_ORIGINS) {
   test(`the frame does not serve ${name}`, time, async () => {
     const release = withoutPolicy()
     try {
@@ -300,41 +297,67 @@ test('frame_blocked immediately if the page’s policy forbids the frame', time,
   }
 })
 
-for (const [name, change] of [
-  ['frame-ancestors names another app', { headers: { 'Content-Security-Policy': "frame-ancestors 'none'" } }],
-  ['X-Frame-Options', { headers: { 'X-Frame-Options': 'DENY', 'Content-Security-Policy': null } }],
-  ['another page is there', { body: '<p>Hello', headers: {} }],
-  ['nothing is there', { status: 404, body: 'Not found', headers: {} }],
-]) {
-  test(`frame_blocked: ${name}`, time, async () => {
-    const release = app.vault.override('/frame.html', change)
-    try {
-      assert.equal((await attempt(await openEmpty(), frame, { timeout: BLOCKED })).code, 'frame_blocked')
-    } finally {
-      release()
-    }
-  })
-}
+/**
+ * Attempts that end at their time limit, so they run side by side. Each has a frame of its own at another path.
+ */
+describe('frames that are not shown', { concurrency: true }, () => {
+  let count = 0
 
-for (const header of ['Cross-Origin-Embedder-Policy', 'Cross-Origin-Resource-Policy']) {
-  test(`frame_blocked in an isolated page: the frame is served without ${header}`, time, async () => {
-    const isolate = {
-      headers: {
+  /** Serves the vault's frame at a path of its own, changed in this way. Returns its URL. */
+  const frameWith = (change = {}) => {
+    const path = `/frame-${count++}.html`
+    app.vault.files[path] = app.vault.files['/frame.html']
+    app.vault.headers[path] = app.vault.headers['/frame.html']
+    app.vault.override(path, change)
+    return app.vault.origin + path
+  }
+  const isBlocked = async (page, url) =>
+    assert.equal((await attempt(page, url, { timeout: BLOCKED })).code, 'frame_blocked')
+
+  test('a control: a frame at another path is shown', time, async () => {
+    assert.equal((await attempt(await openEmpty(), frameWith())).code, 'connected')
+  })
+
+  for (const [name, site] of OTHER_ORIGINS) {
+    test(`the browser does not show the frame to ${name}`, time, async () => {
+      await isBlocked(await openEmpty(site().origin), frame)
+    })
+  }
+
+  for (const [name, change] of [
+    [
+      'frame-ancestors names another app',
+      { headers: { 'Content-Security-Policy': "frame-ancestors 'none'" } },
+    ],
+    ['X-Frame-Options', { headers: { 'X-Frame-Options': 'DENY', 'Content-Security-Policy': null } }],
+    ['another page is there', { body: '<p>Hello', headers: {} }],
+    ['nothing is there', { status: 404, body: 'Not found', headers: {} }],
+  ]) {
+    test(`frame_blocked: ${name}`, time, async () => isBlocked(await openEmpty(), frameWith(change)))
+  }
+
+  for (const header of ['Cross-Origin-Embedder-Policy', 'Cross-Origin-Resource-Policy']) {
+    test(`frame_blocked in an isolated page: the frame is served without ${header}`, time, async () => {
+      app.site.files['/isolated.html'] = app.site.files['/empty.html']
+      app.site.headers['/isolated.html'] = {
         'Cross-Origin-Opener-Policy': 'same-origin',
         'Cross-Origin-Embedder-Policy': 'require-corp',
-      },
-    }
-    const releases = [
-      app.site.override('/empty.html', isolate),
-      app.vault.override('/frame.html', { headers: { [header]: null } }),
-    ]
-    try {
-      assert.equal((await attempt(await openEmpty(), frame, { timeout: BLOCKED })).code, 'frame_blocked')
-    } finally {
-      for (const release of releases) release()
-    }
+      }
+      const page = await openEmpty(app.site.origin, '/isolated.html')
+      assert.equal(await page.evaluate(() => crossOriginIsolated), true)
+      await isBlocked(page, frameWith({ headers: { [header]: null } }))
+    })
+  }
+
+  test('after a failure the next attempt uses a new frame', time, async () => {
+    const page = await openEmpty()
+    const url = frameWith({ status: 503, body: 'Busy' })
+    await isBlocked(page, url)
+    app.vault.override(new URL(url).pathname, {})
+    assert.equal((await attempt(page, url)).code, 'connected')
+    assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 1)
   })
-}
+})
 
 test('frame_timeout: no response', time, async () => {
   const before = app.site.pageCsp
@@ -360,15 +383,6 @@ const withoutWorker = played(async () => {
   }
 })
 test('worker_failed: the worker’s file is missing', time, withoutWorker)
-
-test('after a failure the next attempt uses a new frame', time, async () => {
-  const page = await openEmpty()
-  const release = app.vault.override('/frame.html', { status: 503, body: 'Busy' })
-  assert.equal((await attempt(page, frame, { timeout: BLOCKED })).code, 'frame_blocked')
-  release()
-  assert.equal((await attempt(page)).code, 'connected')
-  assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 1)
-})
 
 test('config_invalid: idTokenHint is refused in a frame', time, async () => {
   app.setConfig({ idTokenHint: true })

@@ -11,6 +11,7 @@ import webpack from 'webpack'
 import { readGuide } from '../recipes/guide.mjs'
 import { giveConsent } from '../support/app.mjs'
 import { launchBrowser } from '../support/browser.mjs'
+import { ALL } from '../support/combinations.mjs'
 import { CLIENT_ID, startServers } from '../support/servers.mjs'
 import { install, pack } from './tarball.mjs'
 
@@ -49,6 +50,8 @@ const BUNDLERS = {
   async webpack(folder) {
     const stats = await promisify(webpack)({
       mode: 'production',
+      // The minifier takes most of the time. tests/packaging/matrix.test.mjs runs a minified app.
+      optimization: { minimize: ALL },
       context: folder,
       entry: { main: './src/main.ts', callback: './src/callback.ts' },
       output: { path: `${folder}/built`, filename: '[name].js', publicPath: '/' },

@@ -5,9 +5,11 @@ import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { transform } from 'esbuild'
 import { build as viteBuild } from 'vite'
 import webpack from 'webpack'
 import { launchBrowser } from '../support/browser.mjs'
+import { ALL } from '../support/combinations.mjs'
 import { startSite } from '../support/site.mjs'
 import { install, pack, root } from './tarball.mjs'
 
@@ -28,6 +30,8 @@ const BUNDLERS = {
   async webpack(folder) {
     const stats = await promisify(webpack)({
       mode: 'production',
+      // The minifier takes most of the time, and finds no workers. tests/packaging/matrix.test.mjs runs a minified app.
+      optimization: { minimize: ALL },
       context: folder,
       entry: './page.ts',
       resolve: { extensions: ['.ts', '.js'] },
@@ -101,7 +105,8 @@ async function build(bundler, name, code) {
   const workers = []
   for (const path of await readdir(built, { recursive: true })) {
     if (!path.endsWith('.js')) continue
-    const script = await readFile(`${built}/${path}`, 'utf8')
+    // Comments of webpack name the sources.
+    const { code: script } = await transform(await readFile(`${built}/${path}`, 'utf8'), { minify: true })
     assert.doesNotMatch(script.replace(ADVICE, ''), /auth\.worker\.ts/, `${path} names the source`)
     if (script.includes(MARK)) workers.push(`/${path}`)
   }

@@ -68,7 +68,6 @@ export const QUICK = [
   },
   { name: 'webpack', tool: 'webpack', fixture: 'webpack', built: 'dist', pageLimit: 9.8 },
   { name: 'esbuild', tool: 'esbuild', fixture: 'esbuild', built: 'dist', pageLimit: 9.8 },
-  { ...NEXT, name: 'Next, Turbopack' },
 ]
 
 /**
@@ -88,6 +87,7 @@ const DEVELOPMENT = {
 
 /** @type {Row[]} */
 const BUILDS = [
+  { ...NEXT, name: 'Next, Turbopack' },
   { ...NEXT, name: 'Next, webpack', script: 'webpack' },
   {
     name: 'esbuild without --splitting',

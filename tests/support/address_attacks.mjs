@@ -2,7 +2,8 @@
 
 /**
  * Shows the URL in the way of this name. Resolves with all that script can read of the response's address, by place. Runs
- * in a page: the function uses nothing outside.
+ * in a page: the function uses nothing outside. The page's variable `hasBegun` is true when the function reads the window
+ * that shows the URL. If a test sets the page's variable `isOver`, the function reads a last time.
  *
  * - `frame`, `embed`: the response is in an element of the page.
  * - `nested frame`: the page frames `/plain`, an own page without headers, and puts the frame there.
@@ -46,9 +47,10 @@ export async function readAddress(way, url, limit) {
       const element = document.createElement('embed')
       Object.assign(element, { name: 'embedded', src: url, type: 'text/html' })
       document.body.append(element)
+      globalThis.hasBegun = true
       // The name means the element at first, and a moment later its window, unless the page's policy forbids this.
       const end = performance.now() + 3000
-      while (!window.embedded?.window && performance.now() < end)
+      while (!window.embedded?.window && performance.now() < end && !globalThis.isOver)
         await new Promise((next) => setTimeout(next, 20))
       return window.embedded
     },
@@ -80,6 +82,7 @@ export async function readAddress(way, url, limit) {
     history: () => window,
   }
   const target = await windows[kind]()
+  globalThis.hasBegun = true
   const places = {
     location: () => target.location.href,
     performance: () =>
@@ -97,7 +100,9 @@ export async function readAddress(way, url, limit) {
     referrer: () => target.document.referrer,
   }
   let end = performance.now() + limit
-  while (performance.now() < end) {
+  let isLast = false
+  while (performance.now() < end && !isLast) {
+    isLast = Boolean(globalThis.isOver)
     for (const [place, get] of Object.entries(places)) {
       try {
         const text = get()

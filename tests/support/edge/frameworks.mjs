@@ -107,8 +107,20 @@ const FRAMEWORKS = {
       return serveWorkers({ folder, ...built, env, isolates: 1 })
     },
   },
+  'express, after body parsers': {
+    fixture: 'express',
+    serve: (folder, env) => serveNode(folder, ['server.js'], env, /^ready$/),
+  },
+  fastify: {
+    fixture: 'fastify',
+    serve: (folder, env) => serveNode(folder, ['server.js'], env, /^ready$/),
+  },
   next: nextApp({ without: ['proxy.ts', 'app/edge'] }),
-  'next with webpack and a proxy': nextApp({ build: ['--webpack'], without: ['app/api', 'app/edge'] }),
+  'next with webpack and a proxy': nextApp({
+    build: ['--webpack'],
+    without: ['app/api', 'app/edge'],
+    isSlow: true,
+  }),
   // Next.js does not support the Edge Runtime together with Cache Components.
   'next with the Edge Runtime': nextApp({
     pages: ['/', '/edge'],
