@@ -121,8 +121,15 @@ const COORDINATED: Step['t'][] = ['read', 'swap']
  * string. The error's message is not used, because it may contain a secret.
  */
 const nameOf = (error: unknown): string => {
-  const { code, name } = Object(error) as { code?: unknown; name?: unknown }
-  const found = [code, name].find((text) => typeof text === 'string' && /^[\w.-]{1,40}$/.test(text))
+  const { code, name, cause } = Object(error) as {
+    code?: unknown
+    name?: unknown
+    cause?: { code?: unknown }
+  }
+  // Each failure of `fetch` is a TypeError.
+  const found = [cause?.code, code, name].find(
+    (text) => typeof text === 'string' && /^(?!TypeError$)[\w.-]{1,40}$/.test(text),
+  )
   return found ? `: ${found}` : ''
 }
 
@@ -136,8 +143,8 @@ export class Host {
   /** The option `origin`. */
   readonly #origin: string | undefined
   readonly #rules: Rules
-  /** Requests to the provider that are in flight, by task number. */
-  readonly #sending = new Map<number, Promise<string>>()
+  /** Requests to the provider that are in flight, by task number: the response, or the name of a failure. */
+  readonly #sending = new Map<number, Promise<{ text: string } | { failure: string }>>()
   /** Callbacks of tasks that wait for a flight (a refresh or a read), by the number of the flight. */
   readonly #sleeping = new Map<number, (() => void)[]>()
 
@@ -272,17 +279,20 @@ export class Host {
           return this.#textIn(task, (await step.waited) ? WAITED : NOTICED)
         case 'send':
         case 'await': {
-          // An empty string stands for a failure, since a rejection would be reported as unhandled before the promise
-          // is awaited.
-          if (step.t === 'send')
+          if (step.t === 'send') {
+            const sent = sendRequest(step).then((text) => ({ text }))
+            // A rejection would be reported as unhandled before the promise is awaited.
             this.#sending.set(
               task,
-              sendRequest(step).catch(() => ''),
+              sent.catch((error) => ({ failure: nameOf(error) })),
             )
-          const text = await valueWithin(this.#sending.get(task)!, BEAT)
-          if (text === undefined) return this.#textIn(task, PENDING)
+          }
+          const ended = await valueWithin(this.#sending.get(task)!, BEAT)
+          if (ended === undefined) return this.#textIn(task, PENDING)
           this.#sending.delete(task)
-          return this.#textIn(task, text ? SENT : FAILED, text)
+          return 'text' in ended
+            ? this.#textIn(task, SENT, ended.text)
+            : this.#textIn(task, FAILED, '', ended.failure)
         }
         case 'verify': {
           const isValid = await verify(step, step.bytes)
@@ -305,7 +315,7 @@ export class Host {
       if (error instanceof Trap) throw error
       if (COORDINATED.includes(step.t)) return this.#coordinatorFailed(task, ` failed${nameOf(error)}`)
       // The core reports the failure itself, without the platform's message, which may contain a secret.
-      return this.#textIn(task, FAILED)
+      return this.#textIn(task, FAILED, '', nameOf(error))
     }
   }
 
@@ -315,8 +325,9 @@ export class Host {
     return this.#textIn(task, FAILED)
   }
 
-  #textIn(task: number, kind: number, text = ''): Step {
-    return this.#step(() => this.#edge.resume(performance.now(), Date.now(), task, kind, text))
+  /** `cause` is the name of a failure, which the core's messages about it get. */
+  #textIn(task: number, kind: number, text = '', cause = ''): Step {
+    return this.#step(() => this.#edge.resume(performance.now(), Date.now(), task, kind, text), cause)
   }
 
   #bytesIn(task: number, kind: number, bytes: Uint8Array): Step {
@@ -324,7 +335,7 @@ export class Host {
   }
 
   /** Runs the core up to its next step, and handles the events that the core has emitted. */
-  #step(take: () => string): Step {
+  #step(take: () => string, cause = ''): Step {
     if (this.isBroken) throw new Trap()
     let step: Step
     try {
@@ -334,7 +345,8 @@ export class Host {
       if (hasBytes(step.t)) step.bytes = this.#bytes()
       // Begin to wait at once: the task of another request may finish the flight before this step is carried out.
       if (step.t === 'sleep') step.waited = this.#sleep(step.flight, step.ms)
-      for (let event = this.#edge.event(); event; event = this.#edge.event()) this.#tell(JSON.parse(event))
+      for (let event = this.#edge.event(); event; event = this.#edge.event())
+        this.#tell(JSON.parse(event), cause)
     } catch {
       giveUp(this.#instance)
       // The flights of this instance will not finish.
@@ -351,8 +363,8 @@ export class Host {
     return new Uint8Array(this.#instance.memory.buffer.slice(start, start + this.#edge.bytes_length()))
   }
 
-  #tell(event: Event): void {
-    if (event.t === 'fault') return this.#fault(event.code, event.message)
+  #tell(event: Event, cause: string): void {
+    if (event.t === 'fault') return this.#fault(event.code, event.message + cause)
     if (event.t === 'ended') {
       const { reason, sub } = event
       return quietly(() => this.#config.onSessionEnd?.({ reason, sub }))

@@ -189,6 +189,7 @@ export class Forwarded {
     // Ends the request, also its body, if the client disconnects.
     const controller = new AbortController()
     const stop = () => controller.abort()
+    const end = () => controller.abort(new DOMException('no response', 'TimeoutError'))
     if (signal.aborted) stop()
     if (!ENDS_WITH_CLIENT) {
       signal.addEventListener('abort', stop)
@@ -217,7 +218,7 @@ export class Forwarded {
     try {
       if (this.#copy) init.body = await this.#copy
       // The client may need longer for a long body, so the time of the upstream is then unknown.
-      if (!body || isAtMostPiece(this.#fields)) timer = setTimeout(stop, ms)
+      if (!body || isAtMostPiece(this.#fields)) timer = setTimeout(end, ms)
       const send = () => fetch(url, init)
       const isRepeatable = !body && !proof && !upgrade && IDEMPOTENT.includes(method)
       response = await send().catch((error) => {

@@ -22,7 +22,7 @@ export const sendRequest = async ({ url, form, authorization, proof, ms }: Sendi
   if (authorization) headers.set('authorization', authorization)
   if (proof) headers.set('dpop', proof)
   const controller = new AbortController()
-  const timer = setTimeout(() => controller.abort(), ms)
+  const timer = setTimeout(() => controller.abort(new DOMException('no response', 'TimeoutError')), ms)
   try {
     const response = await fetch(url, {
       method: form == null ? 'GET' : 'POST',

@@ -1,0 +1,78 @@
+// Why a server did not respond is in the log, as far as the platform tells, and in no response of the handler.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
+import { startInProcess } from '../support/edge/in_process.mjs'
+import { startTls } from '../support/edge/tls.mjs'
+import { Visitor } from '../support/edge/visitor.mjs'
+import { freePort, listen } from '../support/listen.mjs'
+
+const time = { timeout: 60_000 }
+const faults = []
+const servers = []
+let app, handler, alice
+
+/** For each cause, a server that fails in this way. */
+const UPSTREAMS = {
+  ECONNREFUSED: async () => `http://127.0.0.1:${await freePort()}/`,
+  DEPTH_ZERO_SELF_SIGNED_CERT: async () => {
+    const tls = await startTls({ host: '127.0.0.1' })
+    servers.push(tls)
+    return `${tls.origin}/`
+  },
+  UND_ERR_HEADERS_OVERFLOW: () =>
+    serve((response) => response.setHeader('X-Long', 'a'.repeat(100_000)).end()),
+  TimeoutError: () => serve(() => {}),
+}
+
+async function serve(respond) {
+  const server = await listen({ handler: (_request, response) => void respond(response) })
+  servers.push(server)
+  return `${server.origin}/`
+}
+
+before(async () => {
+  const routes = []
+  for (const [name, start] of Object.entries(UPSTREAMS)) {
+    routes.push({ prefix: `/${name}/`, upstream: await start(), timeout: 1 })
+  }
+  app = await startInProcess((config) => (handler = createTokenHandler(config)), {
+    accessTokenSeconds: 600,
+    handler: { coordinator: inIsolate(), routes, log: ({ message }) => faults.push(message) },
+  })
+  alice = new Visitor(app.place)
+  await alice.signIn()
+}, time)
+after(async () => {
+  await app?.close()
+  await Promise.all(servers.map((server) => server.close()))
+})
+
+for (const cause of Object.keys(UPSTREAMS)) {
+  test(`an API: ${cause}`, time, async () => {
+    faults.length = 0
+    const cookie = [...alice.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+    const headers = { cookie, 'x-strongroom': '1', 'sec-fetch-site': 'same-origin' }
+    const response = await handler.fetch(new Request(`${app.place.origin}/${cause}/a`, { headers }))
+    assert.equal(response.status, 502)
+    assert.ok(!(await response.text()).includes(cause))
+    assert.equal(faults.length, 1)
+    assert.match(faults[0], new RegExp(`^no response from http.*: ${cause}$`))
+  })
+}
+
+test('the provider: ECONNREFUSED', time, async () => {
+  const seen = []
+  const own = createTokenHandler({
+    issuer: `http://127.0.0.1:${await freePort()}`,
+    client: { id: 'web', auth: { method: 'none' } },
+    cookie: { keys: Buffer.alloc(32, 1).toString('base64') },
+    coordinator: inIsolate(),
+    log: ({ message }) => seen.push(message),
+  })
+  const headers = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', 'sec-fetch-site': 'none' }
+  const response = await own.fetch(new Request('http://localhost:8080/auth/login', { headers }))
+  assert.ok(response.status >= 500)
+  assert.ok(!(await response.text()).includes('ECONNREFUSED'))
+  assert.match(seen.join('\n'), /no response: ECONNREFUSED$/)
+})
