@@ -1,6 +1,7 @@
 // The option `exits` of `strongroom/headers`: under the `Connection-Allowlist` of its pages, an app signs in and out by each
 // way in Chromium. exits.test.mjs has what the list stops.
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { securityHeaders, vaultOriginHeaders } from '../../pkg/dist/headers.js'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
@@ -28,6 +29,14 @@ const listOf = (config, options) => generate(config, options).page[NAME]
 const LOGIN =
   '"https://id.example.com/authorize?response_type=code&client_id=spa&redirect_uri=https%3A%2F%2Fapp.example.com%2Fcallback&*"'
 const PUSHED = '"https://id.example.com/authorize?client_id=spa&request_uri=urn%3A*"'
+
+test('the headers are those of the guide', async () => {
+  const guide = await readFile(new URL('../../docs/exits.md', import.meta.url), 'utf8')
+  const [, block] = /```http exits\n([^]*?)\n```/.exec(guide)
+  const { page } = generate({}, { exits: { links: ['https://help.example.com/*', 'mailto:*'] } })
+  const names = [NAME, 'Cross-Origin-Opener-Policy']
+  assert.equal(names.map((name) => `${name}: ${page[name]}`).join('\n'), block)
+})
 
 test('the list has the authorization requests of this client only', () => {
   assert.equal(listOf(), `(response-origin ${LOGIN});redirects=allow`)
@@ -71,6 +80,11 @@ test('the list has the hosts that the page’s policy names', () => {
   )
 })
 
+test('a hidden frame of the provider does not open its other addresses', () => {
+  const page = { 'frame-src': ['https://id.example.com'] }
+  assert.equal(listOf({}, { page }), listOf())
+})
+
 test('links are addresses in which only * has a meaning', () => {
   const links = [
     'https://help.example.com/*',
@@ -97,7 +111,7 @@ const REFUSED_LINKS = [
   'https://a.example.com/é',
 ]
 
-test('config_invalid: what cannot be sealed', () => {
+test('config_invalid: what no list can name', () => {
   const cases = [
     [{}, { metadata: {} }, /metadata.authorization_endpoint/],
     [{ clientId: undefined }, {}, /clientId/],
@@ -150,11 +164,12 @@ before(async () => {
 after(() => Promise.all(Object.values(apps).map((app) => app.close())))
 
 /** Serves the app's pages, and the worker's file, with their lists. Returns a function that ends this. */
-async function seal(app, changed = {}) {
+async function sendLists(app, changed = {}) {
   const { site, vault, provider } = app
   const metadata = await (await fetch(`${provider.issuer}/.well-known/openid-configuration`)).json()
   const config = { ...app.config, redirectUri: `${(vault ?? site).origin}/callback`, ...changed }
-  const page = vault && { 'frame-src': [vault.origin] }
+  const frame = vault?.origin ?? (app === apps['a hidden frame'] && provider.issuer)
+  const page = frame ? { 'frame-src': [frame] } : {}
   const options = { origin: site.origin, worker: WORKER, metadata, exits: {}, page }
   const headers = securityHeaders(config, options)
   const pick = ({ [NAME]: list, 'Cross-Origin-Opener-Policy': opener }) => ({
@@ -179,7 +194,7 @@ async function seal(app, changed = {}) {
 for (const name of KINDS) {
   test(`${name}: login by redirect, calls, single sign-on, and a logout at the provider`, time, async () => {
     const app = apps[name]
-    const undo = await seal(app)
+    const undo = await sendLists(app)
     const page = await app.open()
     assert.equal((await signIn(page)).error, undefined)
     assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
@@ -198,7 +213,7 @@ for (const name of KINDS) {
 
   test(`${name}: login by popup`, time, async () => {
     const app = apps[name]
-    const undo = await seal(app)
+    const undo = await sendLists(app)
     const page = await app.open()
     const outcome = await signInByPopup(page)
     assert.equal(outcome.value?.claims.sub, 'alice', JSON.stringify(outcome))
@@ -209,7 +224,7 @@ for (const name of KINDS) {
   test(`${name}: a pushed request`, time, async () => {
     const app = apps[name]
     app.setConfig({ par: true })
-    const undo = await seal(app, { par: true })
+    const undo = await sendLists(app, { par: true })
     const page = await app.open()
     assert.equal((await signIn(page)).error, undefined)
     await page.context().close()
@@ -221,7 +236,7 @@ for (const name of KINDS) {
 test('a hidden frame resumes a session', time, async () => {
   const app = apps['a hidden frame']
   app.site.pageCsp += `; frame-src 'self' ${app.provider.issuer}`
-  const undo = await seal(app)
+  const undo = await sendLists(app)
   const page = await app.open()
   await signIn(page)
   await page.goto('about:blank')
@@ -234,7 +249,7 @@ test('a hidden frame resumes a session', time, async () => {
 
 test('the control: script cannot navigate the page to another address of the provider', time, async () => {
   const app = apps['a shared worker']
-  const undo = await seal(app)
+  const undo = await sendLists(app)
   const page = await app.open()
   await booted(page)
   await page.evaluate((url) => void (location.href = url), `${app.provider.issuer}/auth?client_id=attacker`)

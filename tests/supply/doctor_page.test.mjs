@@ -741,7 +741,7 @@ test('page.others: a policy on the first page only', async () => {
 const LIST = 'Connection-Allowlist'
 
 /** Returns the headers of a page with the option `exits`. */
-const sealed = async (config = {}) => {
+const withList = async (config = {}) => {
   const { provider } = deployment
   const metadata = await (await fetch(`${provider.issuer}/.well-known/openid-configuration`)).json()
   const options = { origin: site.origin, worker: '/auth.worker.js', metadata, exits: {} }
@@ -751,24 +751,36 @@ const sealed = async (config = {}) => {
 
 test('page.exits: the list admits the authorization request of the vault', async () => {
   for (const config of [{}, { par: true }, { par: false }]) {
-    const { by } = await look({ headers: await sealed(config), config })
+    const { by } = await look({ headers: await withList(config), config })
     assert.equal(by['page.exits'].result, 'ok', JSON.stringify([config, by['page.exits']]))
   }
-  const { by } = await look({ headers: await sealed({ clientId: 'another' }) })
+  const { by } = await look({ headers: await withList({ clientId: 'another' }) })
   assert.equal(by['page.exits'].result, 'fault')
   assert.match(by['page.exits'].text, /stops the login/)
   assert.match(by['page.exits'].fix, /client_id=/)
 })
 
+test('page.exits: without a configuration, nobody knows what the list must admit', async () => {
+  const server = await listen({
+    handler: (_, response) =>
+      response
+        .writeHead(200, { 'Content-Type': 'text/html', [LIST]: '(response-origin);redirects=allow' })
+        .end(SCRIPTED),
+  })
+  const { by } = await doctor(server.origin)
+  await server.close()
+  assert.equal(by['page.exits'].result, 'unseen')
+})
+
 test('page.exits: without redirects, a single sign-on does not come back', async () => {
-  const headers = await sealed()
+  const headers = await withList()
   headers[LIST] = headers[LIST].replace(';redirects=allow', '')
   const { by } = await look({ headers })
   assert.match(by['page.exits'].text, /stops redirects/)
 })
 
 test('page.exits-everywhere: names the responses in whose windows script can send data', async () => {
-  const headers = await sealed()
+  const headers = await withList()
   const { [LIST]: _, ...opener } = headers
   const html = { 'Content-Type': 'text/html' }
   const answers = {
@@ -791,7 +803,7 @@ test('page.exits-everywhere: names the responses in whose windows script can sen
 })
 
 test('page.opener: with a list, references to windows are a way out', async () => {
-  const headers = { ...(await sealed()), 'Cross-Origin-Opener-Policy': 'same-origin-allow-popups' }
+  const headers = { ...(await withList()), 'Cross-Origin-Opener-Policy': 'same-origin-allow-popups' }
   const { by } = await look({ headers })
   assert.equal(by['page.opener'].result, 'fault')
   assert.match(by['page.opener'].text, /send data to other servers/)

@@ -1,7 +1,7 @@
 /** The lines about the list of the app's pages, by which Chromium and Edge limit where script can send data (docs/exits.md). */
 import { securityHeaders } from '../headers/index.js'
 import { patternsOf, refusedBy } from './connection-allowlist.js'
-import type { Deployment } from './deployment.js'
+import { type Deployment, SOME_WORKER } from './deployment.js'
 import { missingPage, scriptsOf } from './page.js'
 import { type Reply, seenHeader } from './requests.js'
 
@@ -25,7 +25,15 @@ export const checkExits = async (deployment: Deployment): Promise<void> => {
 /** Checks that the list lets the page begin a login and come back. */
 const checkLogin = (deployment: Deployment, value: string): void => {
   const { report, page, origin } = deployment
-  const refused = refusedBy(value, origin, requestsOf(deployment))
+  const requests = requestsOf(deployment)
+  if (!requests) {
+    report.unseen(
+      'page.exits',
+      `without a configuration (--config FILE), it is not known what ${NAME} must admit`,
+    )
+    return
+  }
+  const refused = refusedBy(value, origin, requests)
   const hasRedirects = /;\s*redirects\s*=\s*allow\b/.test(value)
   const fault = refused.length
     ? `${NAME} stops the login`
@@ -38,9 +46,14 @@ const checkLogin = (deployment: Deployment, value: string): void => {
   report.check('page.exits', `${NAME} admits the login`, fault, seenHeader(page, NAME), fix)
 }
 
-/** Returns the beginning of the authorization request that the page opens. With a token handler, the page opens none. */
-const requestsOf = ({ config, metadata, origin, options, worker = '/' }: Deployment): string[] => {
-  if (!config || metadata?.authorization_endpoint == null) return []
+/**
+ * Returns the beginning of the authorization request that the page opens: none with a token handler, and `undefined` if it is
+ * not known.
+ */
+const requestsOf = (deployment: Deployment): string[] | undefined => {
+  const { config, metadata, origin, options, needsWorker, worker = SOME_WORKER } = deployment
+  if (!needsWorker && !options.vaultFrame) return []
+  if (!config || metadata?.authorization_endpoint == null) return undefined
   const { par = 'auto' } = config
   const isPushed = par === 'auto' ? metadata.pushed_authorization_request_endpoint != null : par
   const { page } = securityHeaders(
@@ -75,7 +88,7 @@ const checkEverywhere = async (deployment: Deployment): Promise<void> => {
   const lacking = replies.filter(([, reply]) => isWayOut(reply))
   report.check(
     'page.exits-everywhere',
-    `no other response of the origin that was seen is a way out`,
+    `script cannot send data from the other responses that were seen`,
     lacking.length
       ? `script can send data from a window with ${lacking.map(([what]) => what).join(', ')}`
       : undefined,

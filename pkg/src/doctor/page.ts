@@ -377,8 +377,8 @@ const checkOpener = (
   const value = page.header(name)
   const id = 'page.opener'
   const hasHandler = !needsWorker && !options.vaultFrame
-  const isSealed = page.header('connection-allowlist') !== undefined
-  const needsAll = hasHandler || config?.callbackPage || isSealed
+  const hasList = page.header('connection-allowlist') !== undefined
+  const needsAll = hasHandler || config?.callbackPage || hasList
   if (value === 'same-origin' || (value === 'same-origin-allow-popups' && !needsAll)) {
     report.ok(id, `${name} keeps other sites' windows away`)
   } else if (value === 'same-origin-allow-popups') {

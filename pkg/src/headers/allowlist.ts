@@ -6,7 +6,7 @@
 /** Characters with a meaning in a URL pattern. In a path or a query they are written with a backslash. */
 const SPECIAL = /[\\?*+:(){}]/g
 
-/** Returns a part of a URL as a pattern that matches this text only, and any text in place of a backslash. */
+/** Returns a part of a URL as a pattern that matches this text. A backslash becomes `*`, because some hosts remove one. */
 export const literal = (text: string): string =>
   text.replace(SPECIAL, (char) => (char === '\\' ? '*' : `\\${char}`))
 

@@ -1,6 +1,6 @@
 /** The provider's endpoints, and the client's redirect URI. */
 import type { ProviderMetadata } from '../worker/config.js'
-import { invalid, isEndpoint } from './checks.js'
+import { invalid, isEndpoint, originOf } from './checks.js'
 import type { HeaderConfig, HeaderOptions } from './options.js'
 
 /** The endpoints that the worker requests. The page navigates to all others. */
@@ -30,6 +30,15 @@ export const endpointsOf = (
   ...config.metadata,
 })
 
+/** Returns the origins to which a page navigates for a login. */
+export const providerOrigins = (config: HeaderConfig, options: HeaderOptions): string[] => {
+  const { authorization_endpoint: endpoint } = endpointsOf(config, options)
+  return [
+    originOf('issuer', config.issuer),
+    ...(endpoint == null ? [] : [originOf('metadata.authorization_endpoint', endpoint)]),
+  ]
+}
+
 /** Returns the redirect URI. A path is one of the app's origin. `option` is the option that needs it, for the error. */
 export const redirectUriOf = (
   { redirectUri }: HeaderConfig,
@@ -38,5 +47,7 @@ export const redirectUriOf = (
 ): URL => {
   if (typeof redirectUri === 'string' && URL.canParse(redirectUri, origin))
     return new URL(redirectUri, origin)
-  throw invalid(`\`redirectUri\` is '${redirectUri}', and with \`${option}\` must be a path of the app`)
+  throw invalid(
+    `\`redirectUri\` is '${redirectUri}', and with \`${option}\` must be a path of the app${option === 'exits' ? ", or an address of the vault's origin" : ''}`,
+  )
 }

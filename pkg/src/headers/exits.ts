@@ -1,7 +1,7 @@
 /** The page's `Connection-Allowlist`, for apps whose pages must not send data to other servers (docs/exits.md). */
 import { allowlist, literal, pathPattern } from './allowlist.js'
 import { invalid, originOf } from './checks.js'
-import { endpointsOf, redirectUriOf } from './endpoints.js'
+import { endpointsOf, providerOrigins, redirectUriOf } from './endpoints.js'
 import type { Exits, HeaderConfig, HeaderOptions, Policy } from './options.js'
 
 /**
@@ -23,7 +23,7 @@ export const pageAllowlist = (
   const patterns = [
     ...loginPatterns(config, options),
     ...logoutPatterns(config, options),
-    ...sourcePatterns(policy, options.origin),
+    ...sourcePatterns(policy, [options.origin, ...providerOrigins(config, options)]),
     ...links.map(linkPattern),
   ]
   return allowlist(patterns, webrtc ? ';webrtc=allow' : '')
@@ -77,17 +77,20 @@ const withParameters = (endpoint: string, parameters: Record<string, string>, en
 const formEncoded = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()~]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 
-/** Returns the patterns of the hosts that the page's policy names. */
-const sourcePatterns = (policy: Policy, own: string): string[] =>
+/**
+ * Returns the patterns of the hosts that the page's policy names, except these origins: a policy may name the provider for a
+ * hidden frame, and its login is in the list already.
+ */
+const sourcePatterns = (policy: Policy, known: string[]): string[] =>
   Object.entries(policy)
     .filter(([name]) => /-src(-elem|-attr)?$|^form-action$|^report-uri$/.test(name))
-    .flatMap(([name, sources]) => sources.flatMap((source) => sourcePattern(name, source, own)))
+    .flatMap(([name, sources]) => sources.flatMap((source) => sourcePattern(name, source, known)))
 
-/** Matches a source with a host: scheme, host with port, path. A wildcard stands for a part of at least three labels. */
+/** Matches a source with a host: scheme, host with port, path. After `*.` there must be two labels. */
 const HOST_SOURCE =
   /^(?:(https?|wss?):\/\/)?((?:(?:\*\.)?[a-z\d-]+(?:\.[a-z\d-]+)+|[a-z\d-]+)(?::(?:\d+|\*))?)(\/\S*)?$/i
 
-const sourcePattern = (directive: string, source: string, own: string): string[] => {
+const sourcePattern = (directive: string, source: string, known: string[]): string[] => {
   // Keywords, data of the page itself, and paths of the own origin (`report-uri`).
   if (/^['/]|^(data|blob|filesystem|mediastream):$/i.test(source)) return []
   const [, scheme = 'https', host = '', path = ''] = HOST_SOURCE.exec(source) ?? []
@@ -98,7 +101,7 @@ const sourcePattern = (directive: string, source: string, own: string): string[]
   }
   // Browsers compare the address of a socket as https.
   const origin = `${scheme.toLowerCase().replace('ws', 'http')}://${host.toLowerCase()}`
-  return origin === own
+  return known.includes(origin)
     ? []
     : [origin + pathPattern(path.replaceAll('*', '')) + (path.endsWith('/') ? '*' : '')]
 }

@@ -1,7 +1,7 @@
 /** The policies of the app's pages and of the worker's file, from the vault's configuration. */
 import { allowlist, literal, patternOf } from './allowlist.js'
 import { appOrigin, checkPath, invalid, originOf } from './checks.js'
-import { endpointsOf, redirectUriOf, REQUESTED } from './endpoints.js'
+import { endpointsOf, providerOrigins, redirectUriOf, REQUESTED } from './endpoints.js'
 import { pageAllowlist } from './exits.js'
 import { checkFrames } from './frames.js'
 import { checkModule, IMMUTABLE, linkHeader } from './module.js'
@@ -217,15 +217,6 @@ const workerFiles = ({ origin, worker, page = {} }: HeaderOptions): string[] => 
 /** Returns the origin of an entry of `apis`, whose URL may be relative. */
 const apiOrigin = (url: string, place: number, origin: string) =>
   originOf(`apis[${place}].url`, url, `${origin}/`)
-
-/** Returns the origins to which a page navigates for a login. */
-const providerOrigins = (config: HeaderConfig, options: HeaderOptions): string[] => {
-  const { authorization_endpoint: endpoint } = endpointsOf(config, options)
-  return [
-    originOf('issuer', config.issuer),
-    ...(endpoint == null ? [] : [originOf('metadata.authorization_endpoint', endpoint)]),
-  ]
-}
 
 /** An address that the worker requests. */
 interface Destination {
