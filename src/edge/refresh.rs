@@ -196,7 +196,11 @@ fn start(task: &Task, session: &Rc<Session>) -> FlightId {
 
 /// Returns the longest time for which a request waits for a refresh. If another flight holds the lease, the request
 /// waits for longer than a lease: some platforms end an isolate with its last request, and no isolate would ever take over.
+/// While the provider does not respond, requests wait only a moment.
 fn max_wait(task: &Task, session: &Session) -> Millis {
+    if task.isolate().session_cache.borrow().outage.is_silent() {
+        return SOON;
+    }
     let limit = task.config().flow.request_timeout;
     match lease::is_held_elsewhere(task, &session.sid) {
         true => limit.max(LEASE + TAKE_OVER),
@@ -481,15 +485,22 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         if began.elapsed(&task.now()) >= longest {
             return transient(msg!("it took too long"));
         }
-        let must_wait = {
-            let cache = task.isolate().session_cache.borrow();
-            cache.outage.must_wait(&task.now())
-        };
-        if must_wait {
-            return transient(msg!("the provider asked to wait"));
+        if let Some(why) = reason_to_stop(task) {
+            return transient(why);
         }
         boxed(lease::renew(task)).await;
     }
+}
+
+/// Returns why a failed request to the provider must not be repeated now, if there is a reason.
+fn reason_to_stop(task: &Task) -> Option<&'static str> {
+    let now = task.now();
+    let outage = &mut task.isolate().session_cache.borrow_mut().outage;
+    if outage.must_wait(&now) {
+        return Some(msg!("the provider asked to wait"));
+    }
+    let is_refused = outage.is_silent() && outage.probe(&now, true).is_err();
+    is_refused.then_some(msg!("the provider does not respond"))
 }
 
 fn transient(why: &str) -> RefreshOutcome {

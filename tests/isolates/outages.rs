@@ -132,10 +132,14 @@ fn success_elsewhere_restores_a_suspected_session() {
 
 /// Creates users of one isolate whose access tokens have expired.
 fn many_users(count: usize) -> (World, Vec<usize>) {
+    many_users_of(count, Setup::default())
+}
+
+fn many_users_of(count: usize, setup: Setup) -> (World, Vec<usize>) {
     let mut world = World::new(Setup {
         isolates: 1,
         idle: 43_200,
-        ..Setup::default()
+        ..setup
     });
     let users = (0..count)
         .map(|user| world.signed_in(&format!("user {user}"), 0))
@@ -655,5 +659,57 @@ fn one_unexplained_refusal_before_wait_raises_no_suspicion() {
     for call in calls {
         let given = world.visits[call].given.as_ref().unwrap();
         assert_eq!(given.status, 503, "{}", given.body);
+    }
+}
+
+/// Lets users call in turn, 20 times a second, and returns the calls.
+fn calls_for(world: &mut World, users: &[usize], seconds: u64) -> Vec<usize> {
+    let mut calls = Vec::new();
+    for n in 0..seconds * 20 {
+        let user = usize::try_from(n).unwrap() % users.len();
+        calls.push(world.call(users[user], 0));
+        world.pass(50);
+    }
+    calls
+}
+
+/// The default times of the handler.
+fn patient() -> Setup {
+    Setup {
+        request_timeout: 10,
+        refresh_timeout: 30,
+        ..Setup::default()
+    }
+}
+
+#[test]
+fn provider_that_hangs_holds_no_request_after_fifteen_seconds() {
+    let (mut world, users) = many_users_of(40, patient());
+    always(&mut world, Fault::LostBefore);
+    calls_for(&mut world, &users, 15);
+    let before = world.watch.refreshes_sent;
+    let calls = calls_for(&mut world, &users, 120);
+    let sent = world.watch.refreshes_sent - before;
+    world.answer_all();
+    for call in calls {
+        assert!(took(&world, call) <= 1010, "{}", took(&world, call));
+        assert_eq!(world.visits[call].given.as_ref().unwrap().status, 503);
+    }
+    assert!(sent <= 41, "{sent}");
+}
+
+#[test]
+fn sessions_recover_after_the_provider_has_hung() {
+    let (mut world, users) = many_users_of(20, patient());
+    for _ in 0..40 {
+        world.fault(REFRESH, Fault::LostBefore);
+    }
+    calls_for(&mut world, &users, 120);
+    world.answer_all();
+    calls_for(&mut world, &users, 5);
+    let calls: Vec<_> = users.iter().map(|user| world.call(*user, 0)).collect();
+    world.answer_all();
+    for call in calls {
+        assert!(served(&world, call), "{:?}", world.visits[call].given);
     }
 }

@@ -6,6 +6,9 @@
 //! nor a request to wait. Sessions therefore recover within five seconds of the provider's return, and the provider is
 //! not flooded with requests during the outage.
 //!
+//! A provider that accepts requests and is silent is noticed as soon as a request no longer waits for its refresh, and not when
+//! the refresh has failed. Until the provider responds, requests wait only a moment, and each refresh is sent once.
+//!
 //! A provider that asks to wait (`Retry-After`) is tried after that time, also by one refresh every few seconds.
 //!
 //! The provider may also be up and fail for a few sessions only. So a session whose refresh has just failed leaves the
@@ -36,6 +39,8 @@ pub(crate) struct Outage {
     /// The ID of the session whose refresh failed most recently.
     failed: Option<String>,
     is_down: bool,
+    /// True if a refresh had no response for as long as a request waits for it, and the provider has not responded since.
+    is_silent: bool,
     /// The start of the last probe. If the outage began after it: the start of the outage.
     probed: Instant,
     interval: Millis,
@@ -66,6 +71,17 @@ impl Outage {
         self.failed = Some(sid.to_owned());
     }
 
+    /// Records that the refresh of a session has had no response for as long as a request waits for it.
+    pub(crate) fn silent(&mut self, sid: &str, now: &Instant, jitter: u8) {
+        self.failed(sid, now, jitter);
+        self.is_silent = true;
+    }
+
+    /// Returns true if the provider is down, and does not respond at all.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_down && self.is_silent
+    }
+
     /// Records that the provider asked to wait: with 503 for all sessions, with 429 for this session. If another user
     /// is still asked to wait by a 429, and nobody got a different response since, a 429 also counts for all sessions.
     pub(crate) fn told_to_wait(
@@ -76,6 +92,7 @@ impl Outage {
         wait: Millis,
         jitter: u8,
     ) {
+        self.is_silent = false;
         let wait = wait.clamp(interval(jitter), LONGEST);
         let is_other = self
             .limited

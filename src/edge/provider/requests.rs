@@ -39,8 +39,17 @@ pub(crate) async fn send(
         proof,
         timeout,
     };
+    let began = task.now();
+    let mut is_noted = false;
     let mut reply = task.perform(effect).await;
-    while matches!(reply, Reply::Pending) {
+    while !matches!(reply, Reply::Sent(_)) {
+        if !is_noted && began.elapsed(&task.now()) >= flow.request_timeout {
+            is_noted = true;
+            note_silence(task);
+        }
+        if !matches!(reply, Reply::Pending) {
+            break;
+        }
         boxed(lease::renew(task)).await;
         reply = task.perform(Effect::Await).await;
     }
@@ -53,6 +62,16 @@ pub(crate) async fn send(
         task.compare_clocks(msg!("the provider's"), date);
     }
     outcome
+}
+
+/// Notes that a refresh has had no response for as long as requests wait for it.
+fn note_silence(task: &Task) {
+    let [jitter] = task.isolate().random();
+    if let Some(lease) = &*task.lease().borrow() {
+        let mut cache = task.isolate().session_cache.borrow_mut();
+        let sid = &lease.session.sid;
+        cache.outage.silent(sid, &task.now(), jitter);
+    }
 }
 
 /// The pause before a request for a document of the provider is repeated.
