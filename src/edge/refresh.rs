@@ -145,7 +145,11 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
             return result;
         }
         let now = task.now();
-        let mut time = max_wait(task, session).saturating_sub(began.elapsed(&now));
+        let limit = match !is_own && is_silent(task) {
+            true => SOON,
+            false => max_wait(task, session),
+        };
+        let mut time = limit.saturating_sub(began.elapsed(&now));
         let mut flight = {
             let cache = task.isolate().session_cache.borrow();
             cache.flight(&session.sid, &now)
@@ -196,16 +200,17 @@ fn start(task: &Task, session: &Rc<Session>) -> FlightId {
 
 /// Returns the longest time for which a request waits for a refresh. If another flight holds the lease, the request
 /// waits for longer than a lease: some platforms end an isolate with its last request, and no isolate would ever take over.
-/// While the provider does not respond, requests wait only a moment.
 fn max_wait(task: &Task, session: &Session) -> Millis {
-    if task.isolate().session_cache.borrow().outage.is_silent() {
-        return SOON;
-    }
     let limit = task.config().flow.request_timeout;
     match lease::is_held_elsewhere(task, &session.sid) {
         true => limit.max(LEASE + TAKE_OVER),
         false => limit,
     }
+}
+
+/// Returns true while the provider does not respond. Only the request that tries it then waits longer than a moment.
+fn is_silent(task: &Task) -> bool {
+    task.isolate().session_cache.borrow().outage.is_silent()
 }
 
 /// Returns the longest time of one attempt. With DPoP, the provider may require a nonce and a second request.
