@@ -86,8 +86,6 @@ async function fill({ site, vault, comparison, exits, theft, provider, api }, ed
   site.pageCsp += `${TRUSTED_TYPES}; frame-src ${frames.join(' ')}`
   const policy = pageCsp(comparison.origin, []).replace(/(?<=frame-ancestors )'none'/, site.origin)
   comparison.pageCsp = `${policy}${TRUSTED_TYPES}; connect-src ${issuer} ${api.origin}`
-  // Beside a token handler, a page keeps no reference to windows: docs/edge.md.
-  if (edge) site.headers['/index.html'] = { 'Cross-Origin-Opener-Policy': 'same-origin' }
   const own = edge ? { handler: HANDLER } : { app: site.origin, vault: vault?.origin }
   const files = await buildSite({
     issuer,

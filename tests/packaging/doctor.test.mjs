@@ -45,6 +45,8 @@ test('the packed doctor finds no fault in the demo', async () => {
 
 test('the packed doctor finds no fault in the demo with a token handler', async () => {
   const edge = await startDemo({ edge: true })
+  // The login of the demo's comparison, in a frame, needs a reference to its window.
+  edge.site.headers['/index.html'] = { 'Cross-Origin-Opener-Policy': 'same-origin' }
   try {
     const { stdout } = await doctor(['--offline', 'strongroom', 'doctor', edge.site.origin])
     assert.match(stdout, /✓ there is a token handler at \/auth/)
