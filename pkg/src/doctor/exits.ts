@@ -29,7 +29,7 @@ const checkLogin = (deployment: Deployment, value: string): void => {
   if (!requests) {
     report.unseen(
       'page.exits',
-      `without a configuration (--config FILE), it is not known what ${NAME} must admit`,
+      `without a configuration (--config FILE) and the provider's metadata, it is not known what ${NAME} must admit`,
     )
     return
   }

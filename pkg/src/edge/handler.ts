@@ -118,10 +118,10 @@ const probeOf = ({ method, url }: Request, base: string): 'live' | 'ready' | und
 
 /** Returns the response to a probe. */
 const health = (isGood: boolean): Response =>
-  new Response(isGood ? 'ok' : 'unavailable', {
-    status: isGood ? 200 : 503,
-    headers: { 'cache-control': 'no-store', 'content-type': 'text/plain; charset=utf-8' },
-  })
+  new Response(isGood ? 'ok' : 'unavailable', { status: isGood ? 200 : 503, headers: PLAIN })
+
+/** The headers of a text that no cache keeps. */
+const PLAIN = { 'cache-control': 'no-store', 'content-type': 'text/plain; charset=utf-8' }
 
 /** Returns the headers of a page's request that decide about its session. */
 export const sessionHeaders = (given: Pick<Headers, 'get'>): Record<string, string> => {
@@ -143,7 +143,7 @@ This server serves only ${base}/ and the routes of its token handler. All other 
 
 If you come from a login, the login has worked, and you are signed in.
 `,
-    { status: 404, headers: { 'cache-control': 'no-store', 'content-type': 'text/plain; charset=utf-8' } },
+    { status: 404, headers: PLAIN },
   )
 
 const failure = (): Response =>

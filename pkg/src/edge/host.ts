@@ -42,6 +42,7 @@ import {
   respond,
   Rules,
 } from './upstream/forward.js'
+import { nameOf } from './upstream/failure.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
 import { sendRequest, textOf } from './upstream/provider.js'
 
@@ -115,23 +116,6 @@ const hasBytes = (t: Step['t']): boolean => t === 'open' || t === 'seal' || t ==
 
 /** Steps that call the coordinator, and whose failures are reported to the operator. */
 const COORDINATED: Step['t'][] = ['read', 'swap']
-
-/**
- * Returns the end of a message: a colon and the code or name of the error, such as `: ECONNREFUSED`, or an empty
- * string. The error's message is not used, because it may contain a secret.
- */
-const nameOf = (error: unknown): string => {
-  const { code, name, cause } = Object(error) as {
-    code?: unknown
-    name?: unknown
-    cause?: { code?: unknown }
-  }
-  // Each failure of `fetch` is a TypeError.
-  const found = [cause?.code, code, name].find(
-    (text) => typeof text === 'string' && /^(?!TypeError$)[\w.-]{1,40}$/.test(text),
-  )
-  return found ? `: ${found}` : ''
-}
 
 /** The handler of one isolate. */
 export class Host {

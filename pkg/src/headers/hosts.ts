@@ -150,10 +150,10 @@ export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): Ngin
     ...new Set([page, callback, popups, worker, module].flatMap((headers) => Object.keys(headers))),
   ]
   // `$uri` is the file that nginx has found for the path.
-  const filesOf = (path: string) => [path, `${path}.html`, `${path}/index.html`]
+  const filesOf = (address: string) => [address, `${address}.html`, `${address}/index.html`]
   const special = [
-    ...(ofCallback === undefined ? [] : [{ path: ofCallback, headers: callback }]),
-    ...ofPopups.map((one) => ({ path: one, headers: popups })),
+    ...(ofCallback === undefined ? [] : [{ address: ofCallback, headers: callback }]),
+    ...ofPopups.map((address) => ({ address, headers: popups })),
   ]
   const variable = (name: string) => `$strongroom_${name.toLowerCase().replaceAll('-', '_')}`
   const map = (source: string, target: string, entries: string[]) =>
@@ -162,8 +162,8 @@ export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): Ngin
     // nginx does not send a header whose value is empty.
     map(special.length ? '$strongroom_path' : '$uri', variable(name), [
       `default ${quote(page[name])}`,
-      ...special.flatMap(({ path, headers }) =>
-        filesOf(path).map((file) => `${file} ${quote(headers[name])}`),
+      ...special.flatMap(({ address, headers }) =>
+        filesOf(address).map((file) => `${file} ${quote(headers[name])}`),
       ),
       `${path} ${quote(worker[name])}`,
       ...(module[name] === undefined ? [] : [`${options.module} ${quote(module[name])}`]),
@@ -172,7 +172,7 @@ export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): Ngin
   if (special.length) {
     // The error pages of the callback's address have it in their own address, with the code. `error_page` changes `$uri`,
     // and for an address that is too long nginx has no request URI. A router's page has another `$uri` than its address.
-    const requested = special.map(({ path }) => `"~^${path.replace(/[.]/g, '\\.')}(\\?|$)" ${path}`)
+    const requested = special.map(({ address }) => `"~^${address.replace(/[.]/g, '\\.')}(\\?|$)" ${address}`)
     const unknown = ofCallback === undefined ? [] : [`"" ${ofCallback}`]
     maps.unshift(map('$request_uri', '$strongroom_path', ['default $uri', ...unknown, ...requested]))
   }

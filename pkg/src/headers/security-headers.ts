@@ -43,12 +43,13 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
 export const generate = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {
   const { isolated = false, exits } = options
   const policy = pagePolicy(options)
-  const hasCallback = callbackPath(config, options) !== undefined
+  const ofCallback = callbackPath(config, options)
+  const hasCallback = ofCallback !== undefined
   if (hasCallback) checkFrames(policy, [options.origin, ...providerOrigins(config, options)])
   if (options.testing) allowTestDouble(policy, config, options)
   const embedder: ResponseHeaders = isolated ? { 'Cross-Origin-Embedder-Policy': 'require-corp' } : {}
   const popups = popupPaths(options)
-  if (popups.includes(callbackPath(config, options) ?? '')) {
+  if (hasCallback && popups.includes(ofCallback)) {
     throw invalid('the callback page must not be in `allowPopups`, because script could read its address')
   }
   const keepsNone = isolated || hasCallback || exits !== undefined || popups.length > 0

@@ -70,8 +70,7 @@ export interface ViteOptions extends Omit<HeaderOptions, 'exits' | 'origin' | 'm
 /**
  * Returns a plugin for Vite. `vite preview` then serves the headers of {@link securityHeaders}. The development server
  * omits the page's policy, because Vite and its plugins put inline scripts and styles into the page, and the list of
- * `exits`. Both servers
- * refuse foreign service workers, and encoded slashes in the worker's folder.
+ * `exits`. Both servers refuse foreign service workers, and encoded slashes in the worker's folder.
  */
 export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlugin => {
   const { prefetch = false, exits, ...rest } = options
@@ -95,6 +94,7 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
     modulePath?: string,
   ) => {
     const ofCallback = callbackPath(config, { origin: `https://${ANY_HOST}` })
+    const ofPopups = popupPaths(options)
     // In development the page has inline scripts of Vite and its plugins, so only this directive is sent.
     if (!isPreview) callback = { ...callback, 'Content-Security-Policy': "frame-ancestors 'none'" }
     server.middlewares.use((request, response, next) => {
@@ -109,7 +109,7 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
       const isSource = !isPreview && /(^|&)worker_file(&|$)/.test(query)
       const isWorker = isSource || isBelow(options.worker, requested)
       const isCallback = requested === ofCallback
-      const ofPage = popupPaths(options).includes(requested) ? popups : page
+      const ofPage = ofPopups.includes(requested) ? popups : page
       const ofFile = isWorker ? worker : isCallback ? callback : ofPage
       const headers = { ...ofFile, ...(requested === modulePath && module) }
       for (const [name, value] of Object.entries(headers)) {

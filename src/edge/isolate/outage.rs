@@ -6,8 +6,9 @@
 //! nor a request to wait. Sessions therefore recover within five seconds of the provider's return, and the provider is
 //! not flooded with requests during the outage.
 //!
-//! A provider that accepts requests and is silent is noticed as soon as a request no longer waits for its refresh, and not when
-//! the refresh has failed. Until the provider responds, requests wait only a moment, and each refresh is sent once.
+//! A provider that accepts requests and sends no response counts as failed as soon as requests no longer wait for the
+//! refresh, and not only when the refresh has failed. Until the provider responds, requests wait only a moment, except
+//! the request that tries the provider.
 //!
 //! A provider that asks to wait (`Retry-After`) is tried after that time, also by one refresh every few seconds.
 //!

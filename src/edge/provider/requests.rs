@@ -6,7 +6,7 @@ use crate::isolate::Seldom;
 use crate::store::lease;
 use crate::task::{Task, boxed};
 use rules::Secret;
-use rules::base::clock::Millis;
+use rules::base::clock::{Instant, Millis};
 use rules::base::error::Code;
 use rules::base::http::{HttpRequest, Outcome};
 use rules::base::strings;
@@ -42,18 +42,15 @@ pub(crate) async fn send(
     let began = task.now();
     let mut is_noted = false;
     let mut reply = task.perform(effect).await;
-    while !matches!(reply, Reply::Sent(_)) {
-        if !is_noted && began.elapsed(&task.now()) >= flow.request_timeout {
-            is_noted = true;
-            note_silence(task);
-        }
-        if !matches!(reply, Reply::Pending) {
-            break;
-        }
+    while matches!(reply, Reply::Pending) {
+        is_noted = is_noted || note_silence(task, &began);
         boxed(lease::renew(task)).await;
         reply = task.perform(Effect::Await).await;
     }
     let Reply::Sent(outcome) = reply else {
+        if !is_noted {
+            note_silence(task, &began);
+        }
         return Outcome::Failed;
     };
     if let Outcome::Reply(reply) = &outcome
@@ -64,14 +61,18 @@ pub(crate) async fn send(
     outcome
 }
 
-/// Notes that a refresh has had no response for as long as requests wait for it.
-fn note_silence(task: &Task) {
+/// Notes a refresh that has had no response since `began`, if that is as long as requests wait for it. Returns true then.
+fn note_silence(task: &Task, began: &Instant) -> bool {
+    if began.elapsed(&task.now()) < task.config().flow.request_timeout {
+        return false;
+    }
     let [jitter] = task.isolate().random();
     if let Some(lease) = &*task.lease().borrow() {
         let mut cache = task.isolate().session_cache.borrow_mut();
         let sid = &lease.session.sid;
         cache.outage.silent(sid, &task.now(), jitter);
     }
+    true
 }
 
 /// The pause before a request for a document of the provider is repeated.

@@ -201,7 +201,7 @@ export function toNodeListener(
     const answer = async () => {
       const response = await handle(request, next !== undefined)
       if (!response) return next!()
-      // The rest of a body that nobody reads would keep the connection from its next request.
+      // Discards a body that the handler does not get, so that the connection can carry its next request.
       if (!request.body) incoming.resume()
       await send(response, outgoing, isHead)
     }
@@ -331,8 +331,8 @@ const BODY_IS_GONE =
 
 /** Returns the response to a request whose body is not there any more. */
 const bodyIsGone = (): Response => {
-  const [code, message] = ['config_invalid', BODY_IS_GONE]
-  return Response.json({ error: { code, message } }, { status: 500, headers: { [HANDLER_HEADER]: code } })
+  const error = { code: 'config_invalid', message: BODY_IS_GONE }
+  return Response.json({ error }, { status: 500, headers: { [HANDLER_HEADER]: error.code } })
 }
 
 /**

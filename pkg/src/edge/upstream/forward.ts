@@ -5,6 +5,7 @@
 import { HANDLER_HEADER } from '../../../glue/constants.js'
 import type { ReplyMembers } from '../../generated/members.js'
 import type { Instance } from '../instance.js'
+import { isClosedConnection } from './failure.js'
 import { PIECE, Search, searched } from './search.js'
 
 /** A request for an upstream. */
@@ -63,12 +64,6 @@ export const fieldsOf = (headers: Headers): Fields => {
  * in which the next request begins, and then has not seen it. A proof of DPoP is for one request.
  */
 const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']
-
-/** Returns true if the connection ended before the response began, as far as the platform tells. */
-const isClosedConnection = (error: unknown): boolean => {
-  const { code, cause } = Object(error) as { code?: unknown; cause?: { code?: unknown } }
-  return /^(ECONNRESET|EPIPE|UND_ERR_SOCKET|ConnectionClosed)$/.test(`${cause?.code ?? code}`)
-}
 
 /** Returns the value of a header. A platform's `Headers` would copy the value at each lookup. */
 const valueOf = (fields: Fields, name: string): string | undefined =>
