@@ -297,6 +297,14 @@ impl Config {
         covering.max_by_key(|route| route.prefix.len())
     }
 
+    /// Returns the index of a route.
+    #[must_use]
+    pub(crate) fn index_of(&self, route: &Route) -> usize {
+        let mut routes = self.routes.iter();
+        let found = routes.position(|known| core::ptr::eq(known, route));
+        found.unwrap_or_default()
+    }
+
     /// Returns true if a path of `route` is another spelling of a path of a narrower route, which alone decides about
     /// its methods. The narrower route's prefix without its slash is a path of its own.
     #[must_use]

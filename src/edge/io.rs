@@ -1,15 +1,15 @@
 //! The interface to the host: requests, effects, replies and events.
 
+use alloc::rc::Rc;
 use core::fmt;
 use rules::prelude::*;
 
 use rules::Secret;
 use rules::base::clock::{Millis, UnixMillis};
-use rules::base::error::Error;
+use rules::base::error::Code;
 use rules::base::http::{HttpRequest, Outcome};
 use rules::egress::token_reflection::Scope;
 use rules::oauth::jwks::Algorithm;
-use rules::session::EndReason;
 
 /// The parts of a browser's request that the handler reads. Several headers of one name are joined by commas, as
 /// `Headers.get` does. `None` stands for a missing header.
@@ -55,6 +55,10 @@ pub struct Request {
     pub has_body: bool,
     /// `Content-Length`
     pub content_length: Option<u64>,
+    /// `X-Request-Id`
+    pub request_id: Option<String>,
+    /// `traceparent`
+    pub traceparent: Option<String>,
 }
 
 /// Longest time for which a host waits for the provider before the host lets the task do something else, such as
@@ -198,6 +202,8 @@ pub struct Forward {
     pub copies_body: bool,
     /// True for the handshake of a WebSocket (RFC 6455 4.1). The host then passes the connection on to the client.
     pub is_upgrade: bool,
+    /// `X-Request-Id`, which replaces the browser's: see [`request_id`](crate::request_id).
+    pub request_id: Rc<str>,
 }
 
 /// The head of an upstream's response.
@@ -248,8 +254,9 @@ pub enum Reply {
     Body(Option<Secret>),
     /// Result of [`Effect::Forward`].
     Head(Head),
-    /// Result of any effect that failed. A request may still have been sent.
-    Failed,
+    /// Result of any effect that failed, with the host's name of the cause, such as `ECONNREFUSED`, or an empty string. A
+    /// request may still have been sent.
+    Failed(String),
 }
 
 /// A coordinator's entry for a key.
@@ -301,6 +308,8 @@ pub struct OwnResponse {
     pub cookies: Vec<String>,
     /// The body, with its `Content-Type`.
     pub body: Option<(&'static str, String)>,
+    /// The code of the error, if the response is one.
+    pub code: Option<Code>,
 }
 
 /// The number of a task in its isolate: the handler's `count` times `MOST_TASKS`, plus the task's slot.
@@ -332,22 +341,6 @@ impl FlightId {
     pub(crate) const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
-}
-
-/// An event for the operator or the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A fault that an operator should know about. The error contains neither secrets nor personal data.
-    Fault(Error),
-    /// This isolate has ended a session.
-    Ended {
-        /// The reason.
-        reason: EndReason,
-        /// The `sub` of the session's user, for the operator's hook. The host must not log this value.
-        subject: String,
-    },
-    /// A flight has finished, so tasks that wait for it continue.
-    FlightFinished(FlightId),
 }
 
 /// Prints the variant's name without its contents.

@@ -2,27 +2,31 @@
 
 pub(super) mod cache;
 pub(super) mod clock;
+pub(super) mod downtime;
 pub(super) mod opened;
 pub(super) mod outage;
 pub(super) mod provider;
+pub(super) mod refusals;
 
-use core::cell::{Cell, OnceCell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell, RefMut};
 use rules::prelude::*;
 
 use crate::config::Config;
-use crate::io::{Event, FlightId};
+use crate::event::{About, Event, Happened, Observation, Server};
+use crate::io::FlightId;
 use crate::isolate::cache::SessionCache;
 use crate::isolate::clock::Clocks;
+use crate::isolate::downtime::Downtime;
 use crate::isolate::opened::Opened;
 use crate::isolate::provider::Provider;
-use rules::base::clock::{Instant, Millis};
+use crate::isolate::refusals::Refusals;
+use rules::base::clock::{Instant, Millis, UnixMillis};
 use rules::base::entropy::Entropy;
-use rules::base::error::{Code, Error};
+use rules::base::error::Code;
 use rules::codec::base64url;
-use rules::codec::json;
 use rules::oauth::dpop::Nonces;
 
-const A_MINUTE: Millis = Millis::from_secs(60);
+pub(super) const A_MINUTE: Millis = Millis::from_secs(60);
 
 /// Faults that anybody can cause by sending a cookie, a logout token or a link to a login, or many requests.
 #[derive(Clone, Copy, PartialEq)]
@@ -81,6 +85,10 @@ pub(super) enum Seldom {
     FormPost,
     /// A window opened the address at which only POST ends the session.
     LogoutLink,
+    /// The refresh of a session failed, although the provider is up as far as this isolate knows.
+    Refresh,
+    /// An upstream, the route with this index, did not respond.
+    Upstream(usize),
 }
 
 /// The reports of one kind of fault.
@@ -91,6 +99,26 @@ struct Reports {
     at: Instant,
     /// The number of faults since the last report.
     unreported: u64,
+}
+
+/// What an isolate knows about its servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The number of requests in flight.
+    pub requests: usize,
+    /// The provider.
+    pub provider: ServerHealth,
+    /// The coordinator.
+    pub coordinator: ServerHealth,
+}
+
+/// What an isolate knows about a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerHealth {
+    /// The time since which the server does not respond. `None`: as far as this isolate knows, it responds.
+    pub down_since: Option<UnixMillis>,
+    /// The last failure since the isolate started, or an empty string.
+    pub last_failure: String,
 }
 
 /// The configuration, the caches and the entropy of an isolate.
@@ -110,6 +138,11 @@ pub(super) struct Isolate {
     events: RefCell<Vec<Event>>,
     /// The reports of faults that anybody can cause: at most one entry for each fault and code.
     seldom: RefCell<Vec<Reports>>,
+    /// The downtimes of [`Server::ALL`].
+    downtimes: RefCell<[Downtime; Server::ALL.len()]>,
+    /// True if the host passes [`Event::Observed`] on.
+    pub(super) is_observed: Cell<bool>,
+    pub(super) refusals: RefCell<Refusals>,
     /// True after the warning about a session that needs several cookies.
     pub(super) has_warned_of_length: Cell<bool>,
     /// True after a callback for which the function `session.bind` has returned false.
@@ -135,6 +168,9 @@ impl Isolate {
             opened: RefCell::default(),
             events: RefCell::default(),
             seldom: Default::default(),
+            downtimes: RefCell::default(),
+            is_observed: Cell::default(),
+            refusals: RefCell::default(),
             has_warned_of_length: Cell::default(),
             has_unbound_callback: Cell::default(),
             next_flight: Cell::default(),
@@ -159,10 +195,44 @@ impl Isolate {
         self.events.borrow_mut().push(event);
     }
 
-    /// Reports a fault that anybody can cause, but not more often than once a minute. The next report has the number of
-    /// times that were not reported.
-    pub(super) fn report_seldom(&self, now: &Instant, fault: Seldom, message: &str) {
-        let code = match fault {
+    /// Emits an event for the observer, if there is one.
+    pub(super) fn observe(&self, about: About, happened: Happened) {
+        if self.is_observed.get() {
+            self.emit(Event::Observed(Observation { happened, about }));
+        }
+    }
+
+    /// Emits the counts of refused requests that are due.
+    pub(super) fn emit_due_refusals(&self, now: &Instant) {
+        for happened in self.refusals.borrow_mut().due(now) {
+            self.observe(About::default(), happened);
+        }
+    }
+
+    /// Returns the downtime of a server for changes.
+    pub(super) fn downtime(&self, server: Server) -> RefMut<'_, Downtime> {
+        RefMut::map(self.downtimes.borrow_mut(), |all| &mut all[server as usize])
+    }
+
+    /// Returns what this isolate knows about its servers.
+    pub(super) fn health(&self, requests: usize) -> Health {
+        let state = |server| {
+            let downtime = self.downtime(server);
+            ServerHealth {
+                down_since: downtime.began().map(|began| began.wall),
+                last_failure: downtime.last().to_owned(),
+            }
+        };
+        Health {
+            requests,
+            provider: state(Server::Provider),
+            coordinator: state(Server::Coordinator),
+        }
+    }
+
+    /// Returns the code of a fault that anybody can cause.
+    pub(super) const fn code_of(fault: Seldom) -> Code {
+        match fault {
             Seldom::UnknownKey => Code::KeyUnknown,
             Seldom::UnsignedLogout | Seldom::LogoutToken => Code::LogoutTokenInvalid,
             Seldom::ManyRequests => Code::LimitExceeded,
@@ -182,12 +252,14 @@ impl Isolate {
             Seldom::Malformed | Seldom::NotGenuine | Seldom::Logout | Seldom::OtherHost => {
                 Code::CookieInvalid
             }
-        };
-        self.report_seldom_of(now, fault, code, message);
+            Seldom::Refresh => Code::ProviderUnavailable,
+            Seldom::Upstream(_) => Code::UpstreamUnavailable,
+        }
     }
 
-    /// Reports a fault as [`Self::report_seldom`] does, with a code that varies.
-    pub(super) fn report_seldom_of(&self, now: &Instant, fault: Seldom, code: Code, message: &str) {
+    /// Counts a fault that anybody can cause. Returns `None` if it was reported less than a minute ago. Otherwise returns the
+    /// number of times since then that were not reported.
+    pub(super) fn count_seldom(&self, now: &Instant, fault: Seldom, code: Code) -> Option<u64> {
         let mut all = self.seldom.borrow_mut();
         let known = all
             .iter_mut()
@@ -196,7 +268,7 @@ impl Isolate {
         match known {
             Some(known) if known.at.elapsed(now) < A_MINUTE => {
                 known.unreported += 1;
-                return;
+                return None;
             }
             Some(known) => {
                 unreported = core::mem::take(&mut known.unreported);
@@ -209,12 +281,7 @@ impl Isolate {
                 unreported: 0,
             }),
         }
-        let (mut joint, mut count) = ("", String::new());
-        if unreported > 0 {
-            joint = msg!("; more since the last report: ");
-            json::write_number(&mut count, unreported);
-        }
-        self.emit(Event::Fault(Error::of(code, &[message, joint, &count])));
+        Some(unreported)
     }
 
     /// Removes and returns the oldest event, or returns `None` if there is no event.

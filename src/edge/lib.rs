@@ -26,7 +26,8 @@
 //! - `isolate`: the memory of one isolate.
 //! - `session`: a session's tokens, its record and its cookies.
 //! - `config`: the configuration, and the keys that seal.
-//! - `refusal`: refused requests. `io`: requests, effects and replies.
+//! - `refusal`: refused requests. `request_id`: the ID of a request. `event`: events for the operator. `io`: requests,
+//!   effects and replies.
 //!
 //! # How a host drives it
 //!
@@ -71,6 +72,7 @@ extern crate alloc;
 mod config;
 mod csrf;
 mod endpoints;
+mod event;
 mod io;
 mod isolate;
 mod marker;
@@ -80,6 +82,7 @@ mod proxy;
 mod refresh;
 mod refusal;
 mod request;
+mod request_id;
 mod response;
 mod router;
 pub mod session;
@@ -95,11 +98,15 @@ use rules::base::error::{Code, Error};
 
 pub use config::keys::{Key, Keyring};
 pub use config::{Audience, Client, ClientAuth, Config, Storage};
+pub use event::{
+    About, CallResult, Event, Fault, Happened, Level, Observation, RefreshResult, Server,
+};
 use io::MOST_TASKS;
 pub use io::{
-    BEAT, Effect, Entry, Event, FlightId, Forward, Head, OwnResponse, Reply, Request, Response,
-    Step, TaskId,
+    BEAT, Effect, Entry, FlightId, Forward, Head, OwnResponse, Reply, Request, Response, Step,
+    TaskId,
 };
+pub use isolate::{Health, ServerHealth};
 use isolate::{Isolate, Seldom};
 pub use marker::HANDLER_HEADER;
 pub use proxy::headers::policy;
@@ -153,9 +160,11 @@ impl Handler {
     /// Reports that too many requests are in flight, and returns the response to one more request.
     fn too_many(&self, now: &Instant) -> OwnResponse {
         let message = msg!("too many requests are in flight in this process");
-        self.isolate
-            .report_seldom(now, Seldom::ManyRequests, message);
-        response::later(&Error::new(Code::LimitExceeded, message), RETRY_AFTER)
+        let task = Task::new(&self.isolate, *now, *now);
+        task.fault_seldom(Seldom::ManyRequests, message);
+        let response = response::later(&Error::new(Code::LimitExceeded, message), RETRY_AFTER);
+        task.note_refusal(&response);
+        response
     }
 
     /// Adds a task, and returns its number. If there are too many tasks, drops the task and returns [`TaskId::NONE`].
@@ -228,6 +237,25 @@ impl Handler {
             self.forget(id);
         }
         !goes_on
+    }
+
+    /// Lets the handler emit [`Event::Observed`].
+    pub fn observe(&mut self) {
+        self.isolate.is_observed.set(true);
+    }
+
+    /// Emits the events that are due although no request caused them: counts of requests that were refused a moment ago. A
+    /// host calls this function about a second after such an event.
+    pub fn tick(&mut self, now: Instant) {
+        let now = self.isolate.clock.read(now);
+        self.isolate.emit_due_refusals(&now);
+    }
+
+    /// Returns what this isolate knows about its servers.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let requests = self.tasks.len() - self.free.len();
+        self.isolate.health(requests)
     }
 
     /// Returns the next event for the operator or the host, or `None`. The host calls this function after every step
@@ -306,7 +334,7 @@ mod tests {
     /// Fails each effect of a task. Returns the last step.
     fn fail_all(handler: &mut Handler, seconds: u64, id: TaskId) -> Step {
         loop {
-            let step = handler.resume(at(seconds), id, Reply::Failed);
+            let step = handler.resume(at(seconds), id, Reply::Failed(String::new()));
             if matches!(step, Step::Done(_)) {
                 return step;
             }
@@ -326,7 +354,7 @@ mod tests {
         let place = later.slot();
         assert!(!lost.contains(&later));
         let gone = lost.iter().find(|id| id.slot() == place).unwrap();
-        let step = handler.resume(at(601), *gone, Reply::Failed);
+        let step = handler.resume(at(601), *gone, Reply::Failed(String::new()));
         assert!(matches!(
             step,
             Step::Done(Response::Own(OwnResponse { status: 500, .. }))
@@ -388,7 +416,7 @@ mod tests {
         let Some(Event::Fault(fault)) = handler.poll_event() else {
             panic!("not reported");
         };
-        assert_eq!(fault.code(), Code::LimitExceeded);
+        assert_eq!(fault.error.code(), Code::LimitExceeded);
         assert_eq!(handler.poll_event(), None, "one line a minute");
     }
 }

@@ -160,6 +160,7 @@ pub(super) fn worker_page(context: &RequestContext, path: &str) -> OwnResponse {
     let mut page = response::page(403, "This page could not be opened", "", &body.concat());
     let code = Code::CrossSiteRequest.as_str().to_owned();
     page.headers.push((marker::HANDLER_HEADER, code));
+    page.code = Some(Code::CrossSiteRequest);
     page
 }
 

@@ -413,11 +413,9 @@ async fn send(
         let (mut forward, nonce) = forward_with_token(context, route, allowed, session).await?;
         forward.copies_body = copy.is_made;
         let Reply::Head(head) = context.task.perform(Effect::Forward(forward)).await else {
-            let error = Error::of(
-                Code::UpstreamUnavailable,
-                &[msg!("no response from "), route.upstream.href()],
-            );
-            context.task.fault(&error);
+            let message = [msg!("no response from "), route.upstream.href()].concat();
+            let fault = Seldom::Upstream(context.task.config().index_of(route));
+            context.task.fault_seldom(fault, &message);
             return Err(response::refuse(
                 502,
                 Code::UpstreamUnavailable,
@@ -467,6 +465,7 @@ async fn forward_with_token(
         timeout: route.timeout,
         copies_body: false,
         is_upgrade: csrf::is_socket(&context.request),
+        request_id: context.task.request_id(),
     };
     Ok((forward, nonce))
 }

@@ -10,9 +10,11 @@ pub(super) mod end;
 pub(super) mod status;
 
 use alloc::rc::Rc;
+use core::cell::Cell;
 use rules::prelude::*;
 
 use crate::config::Storage;
+use crate::event::{Happened, RefreshResult, Server};
 use crate::io::{FlightId, Reply};
 use crate::isolate::outage;
 use crate::provider::documents;
@@ -25,7 +27,7 @@ use crate::session::record::{LEASE, Record, Stored};
 use crate::store::coordinator::{self, Unreachable};
 use crate::store::lease::{self, Watch};
 use crate::store::record_store;
-use crate::task::{Task, boxed};
+use crate::task::{ProviderResult, Task, boxed};
 use rules::base::clock::{Instant, Millis};
 use rules::base::error::{Code, Error};
 use rules::codec::json;
@@ -140,6 +142,7 @@ async fn renew_once(task: &Task, session: Rc<Session>) -> SessionResult {
 /// Waits for a refresh of the session, for at most [`max_wait`]. Starts the refresh unless it is in flight.
 async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionResult {
     let mut is_own = false;
+    let mut joined = None;
     loop {
         if let Some(result) = task.refreshed().take() {
             return result;
@@ -180,6 +183,11 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
             }
             return Err(later(msg!("the session is being refreshed")));
         }
+        if !is_own && flight != joined {
+            joined = flight;
+            let mut cache = task.isolate().session_cache.borrow_mut();
+            flight.inspect(|flight| cache.join(*flight));
+        }
         // control: wait_for_refresh_is_limited
         task.sleep(flight, time).await;
         if !is_own && let Some(successor) = status::successor(task, session).await? {
@@ -193,9 +201,43 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
 fn start(task: &Task, session: &Rc<Session>) -> FlightId {
     let (request, own) = (task.clone(), session.clone());
     task.start_flight(&session.sid, move |part| async move {
-        let result = rotate(&part, &own).await;
+        let (began, brings_tokens) = (part.own_time(), Cell::new(false));
+        let result = rotate(&part, &own, &brings_tokens).await;
+        let duration = began.elapsed(&part.own_time());
+        observe(&part, &own, &result, brings_tokens.get(), duration);
         request.refreshed().set(Some(result));
     })
+}
+
+/// Emits an event for the observer about a refresh that has ended. `brings_tokens` is true if the provider issued tokens.
+fn observe(
+    part: &Task,
+    session: &Session,
+    result: &SessionResult,
+    brings_tokens: bool,
+    duration: Millis,
+) {
+    let cache = part.isolate().session_cache.borrow();
+    let waiting = cache.waiting(part.flight());
+    drop(cache);
+    let result = match result {
+        Ok(_) if brings_tokens => RefreshResult::Renewed,
+        Ok(_) => RefreshResult::Superseded,
+        Err(Refusal::Ended(_)) => RefreshResult::Ended,
+        Err(Refusal::Interaction) => RefreshResult::InteractionRequired,
+        Err(_) => RefreshResult::Failed,
+    };
+    let ProviderResult { status, cause } = part.provider_result();
+    part.observe_session(
+        session,
+        Happened::Refresh {
+            result,
+            status,
+            cause,
+            duration,
+            waiting,
+        },
+    );
 }
 
 /// Returns the longest time for which a request waits for a refresh. If another flight holds the lease, the request
@@ -260,11 +302,13 @@ fn until_attempt(task: &Task, session: &Rc<Session>) -> Millis {
 }
 
 /// Refreshes the session in three steps: writes the intent, exchanges the refresh token, and commits the new tokens.
-async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
+/// Sets `brings_tokens` if the provider has issued tokens.
+async fn rotate(task: &Task, session: &Rc<Session>, brings_tokens: &Cell<bool>) -> SessionResult {
     // Metadata and keys are fetched before the intent is written, since these requests would use up the intent's time.
     if let Err(error) = documents::load(task).await {
-        record_attempt(task, session, &RefreshOutcome::Transient(String::new()));
-        task.fault(&error);
+        let outcome = RefreshOutcome::Transient(error.message().to_owned());
+        record_attempt(task, session, &outcome);
+        task.refresh_failed(error.message());
         return Err(Refusal::Later(error, until_attempt(task, session)));
     }
     if let Some(successor) = acquire_lease(task, session).await? {
@@ -289,6 +333,7 @@ async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
     }
     match outcome {
         RefreshOutcome::Renewed(ref tokens) | RefreshOutcome::Rotated(ref tokens, _) => {
+            brings_tokens.set(true);
             report_flaws(task, tokens, &outcome);
             accept_tokens(task, session, (**tokens).clone(), requested).await
         }
@@ -315,10 +360,7 @@ async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
         // control: provider_failure_keeps_session
         RefreshOutcome::Transient(why) => {
             // control: events_name_no_token
-            task.fault_of(
-                Code::ProviderUnavailable,
-                &[msg!("a refresh failed: "), &why],
-            );
+            task.refresh_failed(&[msg!("a refresh failed: "), &why].concat());
             Err(failed(task, session, &why))
         }
     }
@@ -368,7 +410,7 @@ fn told_to_wait(task: &Task, session: &Rc<Session>, status: u16, time: Millis) -
         msg!("; seconds: "),
         seconds,
     ];
-    task.fault_of(Code::ProviderUnavailable, &message);
+    task.refresh_failed(&message.concat());
     let error = Error::of(Code::ProviderUnavailable, &message);
     Refusal::Later(error, until_attempt(task, session))
 }
@@ -568,6 +610,17 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
             outage.told_to_wait(user, &now, *status, *time, jitter);
         }
         _ => cache.outage.end(),
+    }
+    let is_down = cache.outage.is_down();
+    drop(cache);
+    let why = match outcome {
+        RefreshOutcome::Transient(why) => why,
+        RefreshOutcome::Wait(..) => msg!("it asked to wait"),
+        _ => msg!("it does not respond"),
+    };
+    match is_down {
+        true => task.server_failed(Server::Provider, why),
+        false => task.server_responds(Server::Provider),
     }
 }
 

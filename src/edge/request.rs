@@ -254,7 +254,11 @@ impl RequestContext {
             }
             session
         };
-        Ok(session.and_then(|session| self.of_this_host(session)))
+        let session = session.and_then(|session| self.of_this_host(session));
+        session
+            .iter()
+            .for_each(|session| self.task.note_session(session));
+        Ok(session)
     }
 
     /// Returns the content of the session's cookie.

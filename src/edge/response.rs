@@ -11,6 +11,13 @@ use rules::base::error::{Code, Error};
 use rules::codec::json::{self, Writer};
 
 const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+
+/// The end of a page.
+const END: &str = "</main></body></html>";
+
+/// The header with the ID of the request.
+const REQUEST_ID: &str = "x-request-id";
 
 /// Most characters of a path that a link shows. A longer path could push the link out of the window.
 const LONGEST_TEXT: usize = 200;
@@ -70,7 +77,30 @@ pub(super) fn error_with(
     );
     let code = error.code().as_str().to_owned();
     response.headers.push((HANDLER_HEADER, code));
+    response.code = Some(error.code());
     response
+}
+
+/// Adds the ID of the request to an error response, so that a report of a user can be found in the log.
+pub(super) fn add_request_id(response: &mut OwnResponse, id: &str) {
+    if response.status < 400 {
+        return;
+    }
+    response.headers.push((REQUEST_ID, id.to_owned()));
+    match &mut response.body {
+        Some((JSON, body)) if body.ends_with("}}") => {
+            body.truncate(body.len() - 2);
+            body.push_str(",\"requestId\":\"");
+            body.push_str(id);
+            body.push_str("\"}}");
+        }
+        Some((HTML, body)) if body.ends_with(END) => {
+            body.truncate(body.len() - END.len());
+            let line = ["<p><small>Request ", &escaped(id), "</small></p>", END];
+            body.push_str(&line.concat());
+        }
+        _ => {}
+    }
 }
 
 /// Builds an error response from a code and a message.
@@ -155,7 +185,7 @@ pub(super) fn page(status: u16, title: &str, head: &str, body: &str) -> OwnRespo
         title,
         "</h1>",
         body,
-        "</main></body></html>",
+        END,
     ];
     OwnResponse {
         status,
@@ -163,7 +193,7 @@ pub(super) fn page(status: u16, title: &str, head: &str, body: &str) -> OwnRespo
             "content-security-policy",
             "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'".to_owned(),
         )],
-        body: Some(("text/html; charset=utf-8", html.concat())),
+        body: Some((HTML, html.concat())),
         ..OwnResponse::default()
     }
 }

@@ -11,12 +11,14 @@ use crate::endpoints::client_config;
 use crate::endpoints::login_elsewhere;
 use crate::endpoints::logout;
 use crate::endpoints::session_view;
+use crate::event::Happened;
 use crate::io::{OwnResponse, Request, Response};
 use crate::isolate::Seldom;
 use crate::marker;
 use crate::navigation;
 use crate::proxy;
 use crate::request::RequestContext;
+use crate::request_id;
 use crate::response;
 use crate::store::coordinator;
 use crate::task::{Task, boxed};
@@ -31,9 +33,47 @@ const FOR_SCRIPTS: &str = "config session";
 
 /// Handles a request.
 pub(super) async fn handle(task: Task, request: Box<Request>) -> Response {
-    match RequestContext::new(task, request) {
-        Ok(context) => route(&context).await,
+    let id = request_id::given(
+        request.request_id.as_deref(),
+        request.traceparent.as_deref(),
+    );
+    if let Some(id) = id {
+        task.set_request_id(id.into());
+    }
+    let mut response = match RequestContext::new(task.clone(), request) {
+        Ok(context) => {
+            let response = route(&context).await;
+            observe_login(&context, &response);
+            response
+        }
         Err(response) => Response::Own(response),
+    };
+    if let Response::Own(own) = &mut response {
+        task.note_refusal(own);
+        response::add_request_id(own, &task.request_id());
+    }
+    response
+}
+
+/// Emits an event for the observer about a login that began or failed, or about the provider's response to one.
+fn observe_login(context: &RequestContext, response: &Response) {
+    let task = &context.task;
+    let Response::Own(own) = response else {
+        return;
+    };
+    let path = context.url.path();
+    let endpoint = path.strip_prefix(task.config().base.as_str());
+    let code = own.code;
+    if code.is_none() && own.status >= 400 {
+        return;
+    }
+    let duration = task.arrived().elapsed(&task.now());
+    match endpoint {
+        Some("/login") if code.is_some() || own.status == 303 => {
+            task.observe(Happened::Login { code, duration });
+        }
+        Some("/callback") => task.observe(Happened::Callback { code, duration }),
+        _ => {}
     }
 }
 
@@ -139,5 +179,6 @@ fn method_page(allowed: &str, title: &str, body: &str) -> OwnResponse {
     page.headers.push(("allow", allowed.to_owned()));
     let code = Code::MethodNotAllowed.as_str().to_owned();
     page.headers.push((marker::HANDLER_HEADER, code));
+    page.code = Some(Code::MethodNotAllowed);
     page
 }

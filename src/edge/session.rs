@@ -7,6 +7,7 @@
 pub mod binding;
 pub(super) mod bound_cookie;
 pub(super) mod cookies;
+pub(super) mod key;
 pub mod record;
 
 use alloc::rc::Rc;

@@ -3,23 +3,25 @@
 //! A task is written from top to bottom, as `async` functions that stop wherever the host has to do something. The
 //! module needs no executor: [`Running::step`] polls once, and each poll reaches the next effect or the response.
 
+pub(super) mod report;
+
 use alloc::rc::Rc;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use rules::prelude::*;
 
 use crate::config::{Bind, Config};
-use crate::io::{BEAT, Effect, Event, FlightId, Reply, Response, Step};
-use crate::isolate::{Isolate, Seldom};
+use crate::event::Event;
+use crate::io::{BEAT, Effect, FlightId, Reply, Response, Step};
+use crate::isolate::Isolate;
 use crate::refusal::Refusal;
+use crate::request_id;
 use crate::response;
 use crate::session::Session;
 use crate::session::record::Lease;
 use rules::base::clock::{Instant, Mark, Millis, UnixMillis};
-use rules::base::error::{Code, Error};
-use rules::codec::json;
 
 /// Tasks without a step for this long are removed if slots are needed, because a platform may drop a request without
 /// notice.
@@ -38,6 +40,15 @@ pub(super) struct BoundCookie {
     pub(super) unbound: Option<String>,
     /// True if the browser has bound a session before.
     pub(super) has_bound: bool,
+}
+
+/// The result of a request to the provider.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ProviderResult {
+    /// The status of the response, if there was one.
+    pub(super) status: Option<u16>,
+    /// The host's name of the failure, or an empty string.
+    pub(super) cause: String,
 }
 
 /// The context of a request's functions: the isolate, the time, and the interface to the host.
@@ -62,6 +73,14 @@ struct Inner {
     keep_alive_count: Cell<u32>,
     effect: Cell<Option<Effect>>,
     reply: Cell<Option<Reply>>,
+    /// The ID of the request.
+    request_id: OnceCell<Rc<str>>,
+    /// The session of the request.
+    session: RefCell<Option<Rc<Session>>>,
+    /// The host's name of the failure, if the last effect has failed.
+    cause: RefCell<String>,
+    /// The status of the provider's last response, or the host's name of the failure.
+    provider: RefCell<ProviderResult>,
     /// The task that this task starts with its next effect, an [`Effect::Sleep`].
     started: Cell<Option<Running>>,
 }
@@ -115,7 +134,11 @@ impl Running {
         if matches!(reply, Reply::Waited | Reply::Pending) {
             inner.waited.set(inner.waited.get() + inner.timer.get());
         }
-        self.task.0.reply.set(Some(reply));
+        *inner.cause.borrow_mut() = match &reply {
+            Reply::Failed(cause) => cause.clone(),
+            _ => String::new(),
+        };
+        inner.reply.set(Some(reply));
     }
 
     /// Runs until the next effect or the response.
@@ -149,6 +172,10 @@ impl Task {
             keep_alive_count: Cell::new(0),
             effect: Cell::new(None),
             reply: Cell::new(None),
+            request_id: OnceCell::new(),
+            session: RefCell::default(),
+            cause: RefCell::default(),
+            provider: RefCell::default(),
             started: Cell::new(None),
         }))
     }
@@ -184,6 +211,8 @@ impl Task {
         let part = Self::new(&self.0.isolate, self.0.arrived, self.0.now.get());
         part.0.grace.set(self.grace());
         part.set_bound_cookie(self.bound_cookie());
+        part.set_request_id(self.request_id());
+        *part.0.session.borrow_mut() = self.session();
         part
     }
 
@@ -323,43 +352,42 @@ impl Task {
         })
     }
 
-    /// Reports to the operator, at most once an hour, if this machine's clock differs from another one, which shows `time`.
-    pub(super) fn compare_clocks(&self, whose: &str, time: UnixMillis) {
-        let now = self.own_time();
-        let Some((seconds, is_ahead)) = self.isolate().clock.difference(time, &now) else {
-            return;
-        };
-        let mut number = String::new();
-        json::write_number(&mut number, seconds);
-        let side = match is_ahead {
-            true => msg!(" s ahead of "),
-            false => msg!(" s behind "),
-        };
-        let message = [msg!("this machine's clock is "), &number, side, whose];
-        self.fault_of(Code::ClockDiffers, &message);
+    /// Returns the ID of the request. If the request brought none, generates one.
+    pub(super) fn request_id(&self) -> Rc<str> {
+        let generate = || request_id::random(self.isolate().random()).into();
+        self.0.request_id.get_or_init(generate).clone()
     }
 
-    /// Reports a fault to the operator.
-    pub(super) fn fault(&self, error: &Error) {
-        self.isolate().emit(Event::Fault(error.clone()));
+    /// Sets the ID of the request, unless it has one.
+    pub(super) fn set_request_id(&self, id: Rc<str>) {
+        let _ = self.0.request_id.set(id);
     }
 
-    /// Reports a fault with this code and message.
-    pub(super) fn fault_of(&self, code: Code, message: &[&str]) {
-        self.fault(&Error::of(code, message));
+    /// Returns the session of the request, if it is known.
+    pub(super) fn session(&self) -> Option<Rc<Session>> {
+        self.0.session.borrow().clone()
     }
 
-    /// Reports a fault that anybody can cause, at most once a minute.
-    pub(super) fn fault_seldom(&self, fault: Seldom, message: &str) {
-        self.isolate()
-            .report_seldom(&self.own_time(), fault, message);
+    /// Returns the host's name of the failure, if the last effect has failed. Otherwise, or if the host knows no name, returns
+    /// an empty string.
+    pub(super) fn failure(&self) -> String {
+        self.0.cause.borrow().clone()
     }
 
-    /// Reports an error that anybody can cause, at most once a minute for each code.
-    pub(super) fn error_seldom(&self, fault: Seldom, error: &Error) {
-        let now = self.now();
-        let isolate = self.isolate();
-        isolate.report_seldom_of(&now, fault, error.code(), error.message());
+    /// Returns the result of this task's last request to the provider.
+    pub(super) fn provider_result(&self) -> ProviderResult {
+        self.0.provider.borrow().clone()
+    }
+
+    /// Notes the result of a request to the provider: the status, or the failure of the last effect.
+    pub(super) fn note_provider_result(&self, status: Option<u16>) {
+        let cause = self.failure();
+        *self.0.provider.borrow_mut() = ProviderResult { status, cause };
+    }
+
+    /// Notes the session of the request, for events.
+    pub(super) fn note_session(&self, session: &Rc<Session>) {
+        *self.0.session.borrow_mut() = Some(session.clone());
     }
 }
 

@@ -281,7 +281,10 @@ fn registration_is_found_although_the_response_of_its_write_was_lost() {
     };
     let version = "late".to_owned();
     host.store.insert(key, Entry { value, version });
-    let Step::Do(next) = host.handler.resume(host.now, id, Reply::Failed) else {
+    let Step::Do(next) = host
+        .handler
+        .resume(host.now, id, Reply::Failed(String::new()))
+    else {
         panic!("the record is not read again")
     };
     let response = host.finish((id, next));

@@ -1,7 +1,7 @@
 //! If a host, a coordinator or a provider fails at any step, every request still gets a response, no secret leaks, and
 //! no session ends unnecessarily.
 
-use edge::Event;
+use edge::{Event, Fault};
 use serde_json::json;
 
 use crate::browser::Source;
@@ -77,7 +77,7 @@ fn every_failure_gets_a_response_without_secrets() {
                 host.arrive(&back);
                 assert_ne!(host.post_logout_token("x").status, 200);
                 for event in &host.events {
-                    if let Event::Fault(error) = event {
+                    if let Event::Fault(Fault { error, .. }) = event {
                         let text = error.to_string();
                         assert!(
                             !SECRETS.iter().any(|secret| text.contains(secret)),

@@ -1,6 +1,6 @@
 //! The provider may grant something else than the login requested: more scopes, or no refresh token.
 
-use edge::Event;
+use edge::{Event, Fault};
 use rules::Code;
 use serde_json::{Value, json};
 
@@ -20,7 +20,9 @@ fn granting(scope: &'static str, changes: &Value) -> (Host, String) {
 /// Returns the faults that were reported to the operator, one in each line: `code: message`.
 fn log(host: &Host) -> String {
     let faults = host.events.iter().filter_map(|event| match event {
-        Event::Fault(error) => Some(format!("{}: {}\n", error.code().as_str(), error.message())),
+        Event::Fault(Fault { error, .. }) => {
+            Some(format!("{}: {}\n", error.code().as_str(), error.message()))
+        }
         _ => None,
     });
     faults.collect()

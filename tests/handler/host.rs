@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use edge::{
-    Config, Effect, Entry, Event, Forward, Handler, Head, OwnResponse, Reply, Request, Response,
-    Step, TaskId,
+    Config, Effect, Entry, Event, Fault, Forward, Handler, Head, OwnResponse, Reply, Request,
+    Response, Step, TaskId,
 };
 use rules::base::clock::{Instant, Millis};
 use rules::base::http::Outcome;
@@ -441,7 +441,7 @@ impl Host {
         let name = format!("{effect:?}");
         self.effects.push(name.clone());
         if self.failing.contains(&name.as_str()) {
-            return Reply::Failed;
+            return Reply::Failed(String::new());
         }
         if let Some(place) = self.wrong_replies.iter().position(|(of, _)| *of == name) {
             return self.wrong_replies.remove(place).unwrap().1;
@@ -527,7 +527,7 @@ impl Host {
                 jwk, signing_input, ..
             } => match crypto::sign(jwk.expose(), signing_input.expose()) {
                 Some(signature) => Reply::Signed(signature),
-                None => Reply::Failed,
+                None => Reply::Failed(String::new()),
             },
             Effect::GenerateKey => Reply::Key(Secret::new(Pair::generate().private_jwk(""))),
             Effect::Body(most) => {
@@ -573,7 +573,7 @@ impl Host {
     pub(crate) fn faults(&mut self) -> Vec<Code> {
         let events = self.events.drain(..);
         let faults = events.filter_map(|event| match event {
-            Event::Fault(error) => Some(error.code()),
+            Event::Fault(Fault { error, .. }) => Some(error.code()),
             _ => None,
         });
         faults.collect()
@@ -582,7 +582,7 @@ impl Host {
     /// Returns the messages of the faults that were reported since the last call of `faults`.
     pub(crate) fn fault_messages(&self) -> Vec<String> {
         let messages = self.events.iter().filter_map(|event| match event {
-            Event::Fault(error) => Some(error.message().to_owned()),
+            Event::Fault(Fault { error, .. }) => Some(error.message().to_owned()),
             _ => None,
         });
         messages.collect()

@@ -1,7 +1,7 @@
 //! The host name of a session's login, for handlers without `origin`.
 
 use edge::session::Session;
-use edge::{Event, Request};
+use edge::{Event, Fault, Request};
 use rules::Code;
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn session_at(host: &mut Host, origin: &str) -> Value {
 /// Returns the faults since the last clearing of the events.
 fn faults(host: &Host) -> Vec<(Code, String)> {
     let fault = |event: &Event| match event {
-        Event::Fault(error) => Some((error.code(), error.message().to_owned())),
+        Event::Fault(Fault { error, .. }) => Some((error.code(), error.message().to_owned())),
         _ => None,
     };
     host.events.iter().filter_map(fault).collect()

@@ -1,6 +1,6 @@
 //! The operator learns from the log why a session ended, once and without a flood of lines.
 
-use edge::Event;
+use edge::{Event, Fault};
 use rules::Code;
 use rules::session::EndReason;
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::provider;
 fn lines(host: &mut Host) -> Vec<String> {
     let events = host.events.drain(..);
     let faults = events.filter_map(|event| match event {
-        Event::Fault(error) => Some(error.to_string()),
+        Event::Fault(Fault { error, .. }) => Some(error.to_string()),
         _ => None,
     });
     faults.collect()

@@ -1,7 +1,7 @@
 //! Tests of sessions: the data that `GET <base>/session` returns to a page, the end of a session, rejected refreshes,
 //! and changes of the option `session.storage`.
 
-use edge::Event;
+use edge::{Event, Fault};
 use rules::Code;
 use rules::base::clock::Millis;
 use rules::base::http::HttpReply;
@@ -291,7 +291,7 @@ fn provider_that_asks_to_wait_is_logged() {
         let response = host.call("GET", "/auth/session").own();
         assert_eq!(header(&response, "retry-after"), Some("7"));
         let told = host.events.iter().find_map(|event| match event {
-            Event::Fault(error) => Some(error.message().to_owned()),
+            Event::Fault(Fault { error, .. }) => Some(error.message().to_owned()),
             _ => None,
         });
         let told = told.expect("a line in the log");

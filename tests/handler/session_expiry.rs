@@ -1,7 +1,7 @@
 //! The provider may state when a session ends at the latest, by `session_expiry` in an ID token (IPSIE).
 
-use edge::Event;
 use edge::session::Session;
+use edge::{Event, Fault};
 use rules::Code;
 use rules::base::clock::Millis;
 use serde_json::{Value, json};
@@ -111,7 +111,7 @@ fn unusable_stated_end_of_a_refresh_is_logged() {
     state_as(&mut host, &json!("soon"));
     host.call("GET", "/api/orders");
     let is_logged = |event: &Event| {
-        matches!(event, Event::Fault(error)
+        matches!(event, Event::Fault(Fault { error, .. })
             if error.code() == Code::IdTokenInvalid && error.message().contains("session_expiry"))
     };
     assert!(host.events.iter().any(is_logged), "{:?}", host.events);

@@ -10,6 +10,7 @@ use crate::config::SameSite;
 use crate::csrf;
 use crate::endpoints::bind;
 use crate::endpoints::login::{self, PendingLogin, purpose};
+use crate::event::Happened;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
 use crate::navigation;
@@ -186,6 +187,7 @@ async fn finish_login(
     let session = Session::begin(sid, &user, *tokens, requested, scope).with_dpop_key(key);
     let session = Rc::new(session.at_host(context.login_host()));
     let cookies = save(context, &session, refused).await?;
+    task.observe_session(&session, Happened::SessionBegan);
     // The previous session is ended last, because a failed login must not end it.
     end_previous_session(context, pending, &user).await;
     let mut response = return_to_app(context, login).await;

@@ -257,7 +257,11 @@ pub(crate) fn failed_page(
         | Code::TokenResponseInvalid => 502,
         _ => 400,
     };
-    response::page(status, "Signing in did not work", "", &body)
+    let page = response::page(status, "Signing in did not work", "", &body);
+    OwnResponse {
+        code: Some(error.code()),
+        ..page
+    }
 }
 
 /// Returns the name and the value of the cookie of the login with this key.

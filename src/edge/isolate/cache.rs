@@ -161,12 +161,21 @@ impl CachedSession {
     }
 }
 
+/// A flight of this isolate.
+struct Flight {
+    name: String,
+    id: FlightId,
+    /// The time of its task's last step.
+    last_step: Rc<Cell<Instant>>,
+    /// The number of tasks that have waited for it, besides the one that began it.
+    waiting: u64,
+}
+
 /// The cache, sorted by session ID.
 #[derive(Default)]
 pub(crate) struct SessionCache {
     sessions: Vec<(String, CachedSession)>,
-    /// Flights of this isolate, each with its name and the time of its task's last step.
-    flights: Vec<(String, FlightId, Rc<Cell<Instant>>)>,
+    flights: Vec<Flight>,
     coordinator_failed: Option<Instant>,
     /// True if a request gave up waiting for a read, and the coordinator has not responded since.
     pub(crate) is_coordinator_slow: bool,
@@ -260,23 +269,43 @@ impl SessionCache {
         let is_silent =
             |last: &Cell<Instant>| now.monotonic.saturating_sub(last.get().monotonic) >= SILENCE;
         let mut flights = self.flights.iter();
-        let of_it = flights.find(|(known, _, last)| known == name && !is_silent(last));
-        of_it.map(|(_, flight, _)| *flight)
+        let of_it = flights.find(|flight| flight.name == name && !is_silent(&flight.last_step));
+        of_it.map(|flight| flight.id)
     }
 
     /// Returns true unless the flight has finished.
     pub(crate) fn is_in_flight(&self, flight: FlightId) -> bool {
-        self.flights.iter().any(|(_, known, _)| *known == flight)
+        self.flights.iter().any(|known| known.id == flight)
     }
 
     pub(crate) fn begin(&mut self, name: &str, flight: FlightId, last_step: Rc<Cell<Instant>>) {
         // control: isolate_refreshes_many_sessions
-        self.flights.push((name.to_owned(), flight, last_step));
+        self.flights.push(Flight {
+            name: name.to_owned(),
+            id: flight,
+            last_step,
+            waiting: 0,
+        });
     }
 
     pub(crate) fn finish(&mut self, flight: FlightId) {
         // control: finished_refresh_is_not_awaited
-        self.flights.retain(|(_, known, _)| *known != flight);
+        self.flights.retain(|known| known.id != flight);
+    }
+
+    /// Counts a task that waits for a flight.
+    pub(crate) fn join(&mut self, flight: FlightId) {
+        let mut flights = self.flights.iter_mut();
+        if let Some(known) = flights.find(|known| known.id == flight) {
+            known.waiting += 1;
+        }
+    }
+
+    /// Returns the number of tasks that have waited for a flight.
+    pub(crate) fn waiting(&self, flight: Option<FlightId>) -> u64 {
+        let mut flights = self.flights.iter();
+        let known = flights.find(|known| Some(known.id) == flight);
+        known.map_or(0, |known| known.waiting)
     }
 }
 

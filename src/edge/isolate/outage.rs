@@ -78,6 +78,11 @@ impl Outage {
         self.is_silent = true;
     }
 
+    /// Returns true if the provider is down.
+    pub(crate) const fn is_down(&self) -> bool {
+        self.is_down
+    }
+
     /// Returns true if the provider is down, and does not respond at all.
     pub(crate) fn is_silent(&self) -> bool {
         self.is_down && self.is_silent

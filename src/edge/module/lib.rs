@@ -17,12 +17,13 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use edge::{
-    Config, Effect, Entry, Event, Forward, HANDLER_HEADER, Handler, Head, OwnResponse, Reply,
-    Request, Response, Step, TaskId,
+    Config, Effect, Entry, Event, Forward, HANDLER_HEADER, Handler, Happened, Head, Observation,
+    OwnResponse, Reply, Request, Response, ServerHealth, Step, TaskId,
 };
 use rules::Secret;
 use rules::base::clock::{Instant, Millis};
 use rules::base::entropy::Entropy;
+use rules::base::error::Code;
 use rules::base::http::{HttpReply, Outcome};
 use rules::base::strings;
 use rules::codec::json::{self, Object, Value, Writer};
@@ -102,7 +103,7 @@ impl Edge {
         kind: u32,
         text: &str,
     ) -> String {
-        let reply = read_reply(kind, text).unwrap_or(Reply::Failed);
+        let reply = read_reply(kind, text).unwrap_or_else(|| Reply::Failed(text.to_owned()));
         let step = self
             .handler
             .resume(instant(monotonic, wall), TaskId(task), reply);
@@ -122,7 +123,7 @@ impl Edge {
             OPENED => Reply::Opened(strings::from_utf8(bytes).map(Secret::new)),
             SEALED => Reply::Sealed(bytes),
             SIGNED => Reply::Signed(bytes),
-            _ => Reply::Failed,
+            _ => Reply::Failed(String::new()),
         };
         let step = self
             .handler
@@ -142,6 +143,27 @@ impl Edge {
         self.bytes.len()
     }
 
+    /// Lets the handler emit events for an observer.
+    pub fn observe(&mut self) {
+        self.handler.observe();
+    }
+
+    /// Emits the events that are due although no request caused them.
+    pub fn tick(&mut self, monotonic: f64, wall: f64) {
+        self.handler.tick(instant(monotonic, wall));
+    }
+
+    /// Returns, as JSON, what the handler knows about its servers.
+    #[must_use]
+    pub fn health(&self) -> String {
+        let health = self.handler.health();
+        Writer::object()
+            .number("requests", health.requests as u64)
+            .json("provider", &server_json(&health.provider))
+            .json("coordinator", &server_json(&health.coordinator))
+            .finish()
+    }
+
     /// Returns the next event as JSON, if there is one.
     pub fn event(&mut self) -> Option<String> {
         let event = self.handler.poll_event()?;
@@ -150,10 +172,18 @@ impl Edge {
                 .text("t", "finished")
                 .number("flight", flight.0.into())
                 .finish(),
-            Event::Fault(error) => Writer::object()
+            Event::Fault(fault) => Writer::object()
                 .text("t", "fault")
-                .text("code", error.code().as_str())
-                .text("message", error.message())
+                .text("level", fault.level.as_str())
+                .text("code", fault.error.code().as_str())
+                .text("message", fault.error.message())
+                .optional_text("requestId", fault.about.request_id.as_deref())
+                .optional_text("session", fault.about.session.as_deref())
+                .optional_number("status", fault.status.map(Into::into))
+                .finish(),
+            Event::Observed(observation) => Writer::object()
+                .text("t", "observed")
+                .json("event", &observation_json(&observation))
                 .finish(),
             Event::Ended { reason, subject } => Writer::object()
                 .text("t", "ended")
@@ -266,6 +296,129 @@ impl Edge {
     }
 }
 
+fn server_json(server: &ServerHealth) -> String {
+    let mut out = Writer::object();
+    out.flag("isDown", server.down_since.is_some());
+    if let Some(since) = server.down_since {
+        out.number("downSince", since);
+    }
+    if !server.last_failure.is_empty() {
+        out.text("lastFailure", &server.last_failure);
+    }
+    out.finish()
+}
+
+/// Returns the flat object that an observer gets. Members without a value are absent.
+fn observation_json(Observation { happened, about }: &Observation) -> String {
+    let mut out = Writer::object();
+    let is_about_request = !matches!(
+        happened,
+        Happened::Refused { .. } | Happened::OutageBegan { .. } | Happened::OutageEnded { .. }
+    );
+    let kind = match happened {
+        Happened::Login { .. } => "login",
+        Happened::Callback { .. } => "callback",
+        Happened::Refresh { .. } => "refresh",
+        Happened::Refused { .. } => "refused",
+        Happened::SessionBegan => "session_began",
+        Happened::SessionEnded(_) => "session_ended",
+        Happened::Coordinator { .. } => "coordinator",
+        Happened::OutageBegan { .. } => "outage_began",
+        Happened::OutageEnded { .. } => "outage_ended",
+        Happened::Renewal { .. } => "renewal",
+        Happened::CopyRefused(_) => "copy_refused",
+    };
+    out.text("type", kind);
+    match happened {
+        Happened::Login { code, duration } | Happened::Callback { code, duration } => {
+            optional(&mut out, "code", code.map(Code::as_str));
+            seconds(&mut out, *duration);
+        }
+        Happened::Refresh {
+            result,
+            status,
+            cause,
+            duration,
+            waiting,
+        } => {
+            out.text("result", result.as_str());
+            if let Some(status) = status {
+                out.number("status", (*status).into());
+            }
+            optional(&mut out, "cause", Some(cause));
+            seconds(&mut out, *duration);
+            out.number("waiting", *waiting);
+        }
+        Happened::Refused {
+            code,
+            status,
+            count,
+        } => {
+            out.text("code", code.as_str())
+                .number("status", (*status).into())
+                .number("count", *count);
+        }
+        Happened::SessionBegan => {}
+        Happened::SessionEnded(reason) => {
+            out.text("reason", reason.as_str());
+        }
+        Happened::Coordinator {
+            operation,
+            result,
+            cause,
+            duration,
+        } => {
+            out.text("operation", operation)
+                .text("result", result.as_str());
+            optional(&mut out, "cause", Some(cause));
+            seconds(&mut out, *duration);
+        }
+        Happened::OutageBegan {
+            server,
+            status,
+            cause,
+        } => {
+            out.text("server", server.as_str());
+            if let Some(status) = status {
+                out.number("status", (*status).into());
+            }
+            optional(&mut out, "cause", Some(cause));
+        }
+        Happened::OutageEnded {
+            server,
+            duration,
+            count,
+        } => {
+            out.text("server", server.as_str()).number("count", *count);
+            seconds(&mut out, *duration);
+        }
+        Happened::Renewal { is_renewed } => {
+            let result = if *is_renewed { "renewed" } else { "refused" };
+            out.text("result", result);
+        }
+        Happened::CopyRefused(code) => {
+            out.text("code", code.as_str());
+        }
+    }
+    if is_about_request {
+        optional(&mut out, "requestId", about.request_id.as_deref());
+        optional(&mut out, "session", about.session.as_deref());
+    }
+    out.finish()
+}
+
+/// Writes a text unless it is missing or empty.
+fn optional(out: &mut Writer, name: &str, text: Option<&str>) {
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        out.text(name, text);
+    }
+}
+
+/// Writes a duration in milliseconds, which the host turns into seconds.
+fn seconds(out: &mut Writer, duration: Millis) {
+    out.number("duration", duration.0);
+}
+
 fn write_forward(out: &mut Writer, forward: &Forward) {
     let reflection = match forward.reflection {
         Scope::All => "refuse",
@@ -282,7 +435,8 @@ fn write_forward(out: &mut Writer, forward: &Forward) {
         .text("remove", &pattern(&forward.remove))
         .number("ms", forward.timeout.0)
         .flag("copy", forward.copies_body)
-        .flag("upgrade", forward.is_upgrade);
+        .flag("upgrade", forward.is_upgrade)
+        .text("id", &forward.request_id);
 }
 
 fn write_response(out: &mut Writer, response: &Response) {
@@ -339,7 +493,7 @@ const REQUEST_PARTS: &str = "method url bind hasBody headerCount headerBytes";
 
 /// The headers that the handler reads, which are the other lines of a request. An absent header is an empty line.
 /// Neither URLs nor headers contain line breaks.
-const REQUEST_HEADERS: &str = "x-strongroom origin sec-fetch-site sec-fetch-mode sec-fetch-dest sec-fetch-user sec-purpose sec-secure-session-id secure-session-response secure-session-skipped accept upgrade content-length cookie";
+const REQUEST_HEADERS: &str = "x-strongroom origin sec-fetch-site sec-fetch-mode sec-fetch-dest sec-fetch-user sec-purpose sec-secure-session-id secure-session-response secure-session-skipped accept upgrade content-length x-request-id traceparent cookie";
 
 const PARTS: usize = strings::index_of(REQUEST_PARTS, "headerBytes") + 1;
 
@@ -381,6 +535,8 @@ fn read_request(text: &str) -> Request {
         accept: text(const { header("accept") }),
         upgrade: text(const { header("upgrade") }),
         cookie: text(const { header("cookie") }),
+        request_id: text(const { header("x-request-id") }),
+        traceparent: text(const { header("traceparent") }),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Requests to the provider, and the client's authentication.
 
 use crate::config::{Audience, ClientAuth};
+use crate::event::Server;
 use crate::io::{Effect, Reply};
 use crate::isolate::Seldom;
 use crate::store::lease;
@@ -48,14 +49,18 @@ pub(crate) async fn send(
         reply = task.perform(Effect::Await).await;
     }
     let Reply::Sent(outcome) = reply else {
+        task.note_provider_result(None);
         if !is_noted {
             note_silence(task, &began);
         }
         return Outcome::Failed;
     };
-    if let Outcome::Reply(reply) = &outcome
-        && let Some(date) = reply.date
-    {
+    let reply = match &outcome {
+        Outcome::Reply(reply) => Some(reply),
+        _ => None,
+    };
+    task.note_provider_result(reply.map(|reply| reply.status));
+    if let Some(date) = reply.and_then(|reply| reply.date) {
         task.compare_clocks(msg!("the provider's"), date);
     }
     outcome
@@ -71,6 +76,9 @@ fn note_silence(task: &Task, began: &Instant) -> bool {
         let mut cache = task.isolate().session_cache.borrow_mut();
         let sid = &lease.session.sid;
         cache.outage.silent(sid, &task.now(), jitter);
+        if cache.outage.is_down() {
+            task.server_failed(Server::Provider, msg!("it does not respond"));
+        }
     }
     true
 }

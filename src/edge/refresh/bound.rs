@@ -9,6 +9,7 @@ use alloc::rc::Rc;
 use rules::prelude::*;
 
 use crate::config::{Bind, Storage};
+use crate::event::Happened;
 use crate::isolate::Seldom;
 use crate::refusal::Refusal;
 use crate::session::Session;
@@ -19,6 +20,7 @@ use crate::store::coordinator;
 use crate::store::record_store;
 use crate::task::Task;
 use rules::base::clock::Millis;
+use rules::base::error::Code;
 use rules::session::EndReason;
 
 /// Returns the session's binding, according to its cookie or to its record as far as this isolate knows it.
@@ -236,6 +238,9 @@ fn refuse(task: &Task, session: &Session, mode: Bind) -> Result<(), Refusal> {
             ),
         };
         task.fault_seldom(fault, message);
+        if !was_skipped {
+            task.observe_session(session, Happened::CopyRefused(Code::BoundCookieMissing));
+        }
         return Err(Refusal::BoundCookieMissing { was_skipped });
     }
     let message =

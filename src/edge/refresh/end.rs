@@ -4,7 +4,7 @@
 use alloc::rc::Rc;
 use rules::prelude::*;
 
-use crate::io::Event;
+use crate::event::{Event, Happened};
 use crate::provider::tokens;
 use crate::session::Session;
 use crate::session::record::{Record, Stored};
@@ -120,6 +120,7 @@ async fn write_end(
         reason,
         subject: subject.unwrap_or_default(),
     });
+    task.observe_session(&latest, Happened::SessionEnded(reason));
     Some(latest)
 }
 

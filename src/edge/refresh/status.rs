@@ -4,6 +4,7 @@ use alloc::rc::Rc;
 use rules::prelude::*;
 
 use crate::config::Storage;
+use crate::event::Happened;
 use crate::refresh::{bound, end};
 use crate::refusal::Refusal;
 use crate::session::Session;
@@ -295,6 +296,7 @@ pub(crate) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResu
                     "a cookie was presented after it had been replaced; the session was ended"
                 )],
             );
+            task.observe_session(&presented, Happened::CopyRefused(Code::SessionReplayed));
             // The session in the record has the latest tokens, which are to be revoked.
             let latest = record.session.as_ref().unwrap_or(&presented);
             boxed(end::end_session(task, latest, EndReason::Security)).await;

@@ -3,13 +3,11 @@
 
 use rules::prelude::*;
 
+use crate::event::{CallResult, Happened, Server};
 use crate::io::{Effect, Entry, Reply};
+use crate::session::key::key;
 use crate::task::Task;
 use rules::base::clock::{Instant, Millis, UnixMillis};
-use rules::base::error::Code;
-use rules::codec::base64url;
-use rules::codec::json;
-use rules::oauth::pkce;
 
 /// Longest time that the host gives a coordinator for a read or a write.
 pub(crate) const COORDINATOR_TIME: Millis = Millis::from_secs(3);
@@ -21,18 +19,6 @@ pub(crate) const STATUS_TIME: Millis = Millis(300);
 /// The coordinator did not respond, or its response was invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreachable;
-
-/// Returns the key under which the coordinator stores a value: `kind`, and a hash of `kind` and `texts`.
-pub(crate) fn key(kind: &str, texts: &[&str]) -> String {
-    let mut all = kind.to_owned();
-    for text in texts {
-        // The lengths separate the strings. Without them, "ab" and "c" would have the same key as "a" and "bc".
-        json::write_number(&mut all, text.len() as u64);
-        all.push(' ');
-        all.push_str(text);
-    }
-    [kind, ".", &base64url::encode(&pkce::sha256(all.as_bytes()))].concat()
-}
 
 /// Returns the key for a value of a logout token. The key names the client, because the logout tokens of one client say
 /// nothing about the sessions of another client of the same issuer, which may use the same store.
@@ -50,17 +36,34 @@ pub(crate) async fn read(
     match task.perform(Effect::Read(keys)).await {
         Reply::Entries { entries, time } if entries.len() == count => {
             learn_time(task, time, asked);
-            task.isolate()
-                .session_cache
-                .borrow_mut()
-                .on_coordinator_response();
+            responds(task, "read", CallResult::Done, &asked);
             Ok(entries)
         }
         _ => {
+            observe(task, "read", CallResult::Failed, &asked);
             failed(task, msg!("it cannot be read"));
             Err(Unreachable)
         }
     }
+}
+
+/// Notes a response of the coordinator to a call that began at `asked`.
+fn responds(task: &Task, operation: &'static str, result: CallResult, asked: &Instant) {
+    task.isolate()
+        .session_cache
+        .borrow_mut()
+        .on_coordinator_response();
+    task.server_responds(Server::Coordinator);
+    observe(task, operation, result, asked);
+}
+
+fn observe(task: &Task, operation: &'static str, result: CallResult, asked: &Instant) {
+    task.observe(Happened::Coordinator {
+        operation,
+        result,
+        cause: task.failure(),
+        duration: asked.elapsed(&task.own_time()),
+    });
 }
 
 /// Learns the coordinator's time, and reports if this machine's clock differs.
@@ -105,15 +108,18 @@ pub(crate) async fn swap(
         value,
         lifetime,
     };
+    let asked = task.own_time();
     match task.perform(effect).await {
         Reply::Swapped(version) => {
-            task.isolate()
-                .session_cache
-                .borrow_mut()
-                .on_coordinator_response();
+            let result = match version {
+                Some(_) => CallResult::Done,
+                None => CallResult::Conflict,
+            };
+            responds(task, "swap", result, &asked);
             Ok(version)
         }
         _ => {
+            observe(task, "swap", CallResult::Failed, &asked);
             failed(task, msg!("it cannot be written to"));
             Err(Unreachable)
         }
@@ -127,10 +133,7 @@ pub(crate) fn failed(task: &Task, why: &str) {
         .session_cache
         .borrow_mut()
         .coordinator_failed(&now);
-    task.fault_of(
-        Code::CoordinatorUnavailable,
-        &[msg!("the coordinator: "), why],
-    );
+    task.server_failed(Server::Coordinator, why);
 }
 
 /// Returns true if the last request to the coordinator failed.

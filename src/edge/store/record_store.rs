@@ -3,8 +3,10 @@
 use alloc::rc::Rc;
 use rules::prelude::*;
 
-use crate::io::{Effect, Entry, Event, FlightId};
+use crate::event::{Event, Happened};
+use crate::io::{Effect, Entry, FlightId};
 use crate::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
+use crate::session::key::record_key;
 use crate::session::record::merge::{self, merge};
 use crate::session::record::{Intent, LEASE, Record, Stored};
 use crate::session::{KEPT, Session};
@@ -51,10 +53,6 @@ fn merged(task: &Task, ours: Option<Rc<Record>>, stored: Option<Rc<Record>>) -> 
 fn is_too_long(text: &Secret) -> bool {
     // Compare the size of the sealed value: base64, with the version, key ID, nonce and tag.
     text.expose().len() * 4 / 3 + 100 > LONGEST_VALUE
-}
-
-fn record_key(sid: &str) -> String {
-    coordinator::key("session", &[sid])
 }
 
 /// Reads the record of a session into the cache, and checks whether the provider has ended the session. Writes what only
@@ -382,6 +380,8 @@ fn on_lost(task: &Task, session: &Session) -> EndReason {
             reason: EndReason::StorageLost,
             subject: String::new(),
         });
+        let ended = Happened::SessionEnded(EndReason::StorageLost);
+        task.observe_session(session, ended);
     }
     EndReason::StorageLost
 }

@@ -329,7 +329,7 @@ impl World {
         let (mut gives_up, failure) = match (&effect, site) {
             (_, Site::Wait) => (limit, Reply::Waited),
             (Effect::Send { .. }, _) => (limit, Reply::Sent(Outcome::Failed)),
-            _ => (limit, Reply::Failed),
+            _ => (limit, Reply::Failed(String::new())),
         };
         if is_lost && site != Site::Wait && self.weather.uneven {
             gives_up = self.up_to(limit);

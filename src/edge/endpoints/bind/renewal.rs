@@ -13,6 +13,7 @@ use super::{
     parse_signed_challenge, purpose, renewed,
 };
 use crate::config::Bind;
+use crate::event::Happened;
 use crate::io::OwnResponse;
 use crate::refresh::bound;
 use crate::refusal::RETRY_AFTER;
@@ -68,7 +69,9 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         thumbprint,
     };
     // control: bound_cookie_needs_a_signature
-    let (mut response, life) = if has_signed_challenge(context, subject, jwk).await {
+    let is_renewed = has_signed_challenge(context, subject, jwk).await;
+    context.task.observe(Happened::Renewal { is_renewed });
+    let (mut response, life) = if is_renewed {
         // The next renewal then needs one round trip.
         (renewed(context, subject, state), LIFE + MARGIN)
     } else {

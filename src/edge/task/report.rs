@@ -1,0 +1,234 @@
+//! What a task tells the operator: lines of the log, and events for the observer.
+
+use rules::prelude::*;
+
+use crate::event::{About, Event, Fault, Happened, Level, Server};
+use crate::io::OwnResponse;
+use crate::isolate::{Isolate, Seldom};
+use crate::session::Session;
+use crate::session::key;
+use crate::task::{ProviderResult, Task};
+use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::base::error::{Code, Error};
+use rules::codec::json;
+
+impl Task {
+    /// Reports a fault to the operator.
+    pub(crate) fn fault(&self, error: &Error) {
+        self.fault_of(error.code(), &[error.message()]);
+    }
+
+    /// Reports a fault with this code and message. If the host knows a name for the failure of the last effect, the message
+    /// ends with it.
+    pub(crate) fn fault_of(&self, code: Code, message: &[&str]) {
+        self.log(Level::of(code), code, &[&message.concat(), &self.cause()]);
+    }
+
+    /// Reports a fault that anybody can cause, at most once a minute.
+    pub(crate) fn fault_seldom(&self, fault: Seldom, message: &str) {
+        let code = Isolate::code_of(fault);
+        self.report_seldom(&self.own_time(), fault, code, message);
+    }
+
+    /// Reports an error that anybody can cause, at most once a minute for each code.
+    pub(crate) fn error_seldom(&self, fault: Seldom, error: &Error) {
+        self.report_seldom(&self.now(), fault, error.code(), error.message());
+    }
+
+    /// Reports a fault with the number of times since the last report, unless that was less than a minute ago.
+    fn report_seldom(&self, now: &Instant, fault: Seldom, code: Code, message: &str) {
+        let Some(unreported) = self.isolate().count_seldom(now, fault, code) else {
+            return;
+        };
+        if unreported == 0 {
+            return self.fault_of(code, &[message]);
+        }
+        let joint = msg!("; more since the last report: ");
+        self.log(
+            Level::of(code),
+            code,
+            &[message, &self.cause(), joint, &digits(unreported)],
+        );
+    }
+
+    fn log(&self, level: Level, code: Code, message: &[&str]) {
+        let is_about_provider = matches!(
+            code,
+            Code::ProviderUnavailable
+                | Code::ClientRejected
+                | Code::TokenResponseInvalid
+                | Code::InteractionRequired
+        );
+        self.isolate().emit(Event::Fault(Fault {
+            level,
+            error: Error::of(code, message),
+            about: self.about(),
+            status: self.provider_result().status.filter(|_| is_about_provider),
+        }));
+    }
+
+    /// Returns the end of a message: a colon and the host's name of the failure of the last effect, or an empty string.
+    fn cause(&self) -> String {
+        named(&self.failure())
+    }
+
+    /// Emits an event for the observer.
+    pub(crate) fn observe(&self, happened: Happened) {
+        if self.isolate().is_observed.get() {
+            self.isolate().observe(self.about(), happened);
+        }
+    }
+
+    /// Emits an event for the observer about a session that is not the request's.
+    pub(crate) fn observe_session(&self, session: &Session, happened: Happened) {
+        if self.isolate().is_observed.get() {
+            let about = About {
+                session: Some(key::public_id(&session.sid)),
+                ..self.about()
+            };
+            self.isolate().observe(about, happened);
+        }
+    }
+
+    fn about(&self) -> About {
+        let session = self.session();
+        About {
+            request_id: Some(self.request_id()),
+            session: session.map(|session| key::public_id(&session.sid)),
+        }
+    }
+
+    /// Reports a failed refresh, unless the operator knows that the provider is down.
+    pub(crate) fn refresh_failed(&self, why: &str) {
+        if !self.isolate().downtime(Server::Provider).is_down() {
+            let cause = named(&self.provider_result().cause);
+            self.fault_seldom(Seldom::Refresh, &[why, &cause].concat());
+        }
+    }
+
+    /// Reports that a server does not respond, unless the operator knows it. `why` is the last failure.
+    pub(crate) fn server_failed(&self, server: Server, why: &str) {
+        let (status, cause) = match server {
+            Server::Provider => {
+                let ProviderResult { status, cause } = self.provider_result();
+                (status, cause)
+            }
+            Server::Coordinator => (None, self.failure()),
+        };
+        let mut last = why.to_owned();
+        if let Some(status) = status {
+            last.push_str(msg!(", status "));
+            json::write_number(&mut last, status.into());
+        }
+        last.push_str(&named(&cause));
+        let begun = {
+            let mut downtime = self.isolate().downtime(server);
+            downtime.fail(&self.own_time(), last.clone())
+        };
+        if begun == Some(true) {
+            let down = msg!(" is down; requests that need it are refused, and sessions are kept: ");
+            let name = ["the ", server.as_str()].concat();
+            self.log(Level::Error, server.code(), &[&name, down, &last]);
+        }
+        if begun.is_some() {
+            self.observe(Happened::OutageBegan {
+                server,
+                status,
+                cause,
+            });
+        }
+    }
+
+    /// Reports that a server responds, unless the operator knows it.
+    pub(crate) fn server_responds(&self, server: Server) {
+        let end = self.isolate().downtime(server).end(&self.own_time());
+        let Some(end) = end else {
+            return;
+        };
+        if end.is_told {
+            let again = msg!(" responds again; seconds without a response: ");
+            let name = ["the ", server.as_str()].concat();
+            let seconds = digits(end.duration.as_secs());
+            let refused = msg!(", refused requests: ");
+            let message = [&name, again, &seconds, refused, &digits(end.refused)];
+            self.log(Level::Info, server.code(), &message);
+        }
+        self.observe(Happened::OutageEnded {
+            server,
+            duration: end.duration,
+            count: end.refused,
+        });
+    }
+
+    /// Counts a response that refuses the request.
+    pub(crate) fn note_refusal(&self, response: &OwnResponse) {
+        let Some(code) = response.code.filter(|_| response.status >= 400) else {
+            return;
+        };
+        let now = self.own_time();
+        for server in Server::ALL
+            .into_iter()
+            .filter(|server| server.code() == code)
+        {
+            let mut downtime = self.isolate().downtime(server);
+            if let Some(span) = downtime.refuse(&now) {
+                let last = downtime.last().to_owned();
+                drop(downtime);
+                self.report_refusals(server, span.duration, span.refused, &last);
+            }
+        }
+        if self.isolate().is_observed.get() {
+            let mut refusals = self.isolate().refusals.borrow_mut();
+            if let Some(happened) = refusals.count(&now, code, response.status) {
+                self.observe(happened);
+            }
+        }
+    }
+
+    fn report_refusals(&self, server: Server, duration: Millis, refused: u64, last: &str) {
+        let name = ["the ", server.as_str()].concat();
+        let message = [
+            &name,
+            msg!(" is still down; requests refused in the last "),
+            &digits(duration.as_secs()),
+            msg!(" s: "),
+            &digits(refused),
+            msg!("; its last failure: "),
+            last,
+        ];
+        self.log(Level::Error, server.code(), &message);
+    }
+
+    /// Reports to the operator, at most once an hour, if this machine's clock differs from another one, which shows `time`.
+    pub(crate) fn compare_clocks(&self, whose: &str, time: UnixMillis) {
+        let now = self.own_time();
+        let Some((seconds, is_ahead)) = self.isolate().clock.difference(time, &now) else {
+            return;
+        };
+        let side = match is_ahead {
+            true => msg!(" s ahead of "),
+            false => msg!(" s behind "),
+        };
+        let message = [
+            msg!("this machine's clock is "),
+            &digits(seconds),
+            side,
+            whose,
+        ];
+        self.fault_of(Code::ClockDiffers, &message);
+    }
+}
+
+/// Returns a colon and the name of a cause, or an empty string.
+fn named(cause: &str) -> String {
+    match cause.is_empty() {
+        true => String::new(),
+        false => [": ", cause].concat(),
+    }
+}
+
+fn digits(number: u64) -> String {
+    let mut text = String::new();
+    json::write_number(&mut text, number);
+    text
+}
