@@ -276,7 +276,10 @@ fn may_attempt(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Milli
         && cached.generation >= session.generation
         && !cached.schedule.is_open(&now)
     {
-        let left = cached.schedule.left(&now);
+        let left = cached
+            .schedule
+            .left(&now)
+            .max(cache.outage.left(&now, yields));
         let (code, why) = match cached.refused {
             None => (
                 Code::ProviderUnavailable,
@@ -296,9 +299,16 @@ fn may_attempt(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Milli
 
 /// Returns the time until this session may be refreshed after a failed attempt.
 fn until_attempt(task: &Task, session: &Rc<Session>) -> Millis {
+    let now = task.now();
     let cache = task.isolate().session_cache.borrow();
-    let cached = cache.get(&session.sid);
-    cached.map_or(RETRY_AFTER, |cached| cached.schedule.left(&task.now()))
+    let Some(cached) = cache.get(&session.sid) else {
+        return RETRY_AFTER;
+    };
+    let yields = cached.failed.is_some();
+    cached
+        .schedule
+        .left(&now)
+        .max(cache.outage.left(&now, yields))
 }
 
 /// Refreshes the session in three steps: writes the intent, exchanges the refresh token, and commits the new tokens.
@@ -613,14 +623,18 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
     }
     let is_down = cache.outage.is_down();
     drop(cache);
-    let why = match outcome {
-        RefreshOutcome::Transient(why) => why,
-        RefreshOutcome::Wait(..) => msg!("it asked to wait"),
-        _ => msg!("it does not respond"),
-    };
-    match is_down {
-        true => task.server_failed(Server::Provider, why),
-        false => task.server_responds(Server::Provider),
+    if !is_down {
+        return task.server_responds(Server::Provider);
+    }
+    match outcome {
+        RefreshOutcome::Transient(why) => task.server_failed(Server::Provider, why),
+        RefreshOutcome::Wait(_, time) => {
+            let mut why = msg!("it asked to wait ").to_owned();
+            json::write_number(&mut why, time.as_secs());
+            why.push_str(" s");
+            task.server_failed(Server::Provider, &why);
+        }
+        _ => task.server_failed(Server::Provider, msg!("it does not respond")),
     }
 }
 

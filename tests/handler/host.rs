@@ -114,6 +114,7 @@ pub(crate) struct Sent {
     pub(crate) keep: String,
     pub(crate) remove: String,
     pub(crate) timeout: Millis,
+    pub(crate) request_id: String,
 }
 
 pub(crate) struct Host {
@@ -202,6 +203,12 @@ impl Host {
         // Each isolate has its own random numbers.
         self.versions += 1;
         self.handler = handler(&self.config, 10 + self.versions);
+    }
+
+    /// Replaces the isolate by one without an observer.
+    pub(crate) fn restart_unobserved(&mut self) {
+        let config = Config::parse(&self.config.to_string()).unwrap();
+        self.handler = Handler::new(config, Box::new(kit::dice::Dice::new(1)));
     }
 
     /// Sends a request to another isolate. The browser does not store the cookies of the response.
@@ -551,6 +558,7 @@ impl Host {
             keep: forward.keep.clone(),
             remove: forward.remove.clone(),
             timeout: forward.timeout,
+            request_id: forward.request_id.to_string(),
         });
         let ok = Head {
             status: 200,
@@ -604,7 +612,9 @@ fn absolute(url: &str) -> String {
 
 fn handler(config: &Value, seed: u64) -> Handler {
     let config = Config::parse(&config.to_string()).unwrap();
-    Handler::new(config, Box::new(kit::dice::Dice::new(seed)))
+    let mut handler = Handler::new(config, Box::new(kit::dice::Dice::new(seed)));
+    handler.observe();
+    handler
 }
 
 fn merge(config: &mut Value, changes: &Value) {

@@ -2,6 +2,7 @@
 //! is logged out.
 
 use crate::{both_storages, expired, served, took};
+use edge::{Event, Happened, Observation};
 use kit_isolates::provider::Endpoint;
 use kit_isolates::{COOKIE, Fault, Setup, Site, World};
 
@@ -714,4 +715,114 @@ fn sessions_recover_after_the_provider_has_hung() {
     for call in calls {
         assert!(served(&world, call), "{:?}", world.visits[call].given);
     }
+}
+
+/// Returns the lines of the log since the number of events was `since`, and the sum of the refused requests in them.
+fn lines(world: &World, since: usize) -> (Vec<String>, u64) {
+    let lines: Vec<String> = world.events[since..]
+        .iter()
+        .filter_map(|event| match event {
+            Event::Fault(fault) => Some(format!(
+                "{}: {}",
+                fault.level.as_str(),
+                fault.error.message()
+            )),
+            _ => None,
+        })
+        .collect();
+    let refused = |line: &String| {
+        let (_, rest) = line.split_once(" s: ")?;
+        rest.split(';').next()?.parse::<u64>().ok()
+    };
+    let sum = lines.iter().filter_map(refused).sum();
+    (lines, sum)
+}
+
+#[test]
+fn outage_of_the_provider_is_a_few_lines() {
+    let (mut world, users) = many_users(40);
+    let since = world.events.len();
+    world.weather.provider_down = true;
+    call_for(&mut world, &users, 150_000, 1000);
+    world.answer_all();
+    world.weather.provider_down = false;
+    call_for(&mut world, &users, 10_000, 1000);
+    world.answer_all();
+    let (lines, sum) = lines(&world, since);
+    let [failed, down, still, later, up] = &lines[..] else {
+        panic!("{lines:#?}");
+    };
+    assert!(failed.starts_with("warn: a refresh failed: "), "{failed}");
+    assert!(down.starts_with("error: the provider is down"), "{down}");
+    for line in [still, later] {
+        assert!(
+            line.starts_with("error: the provider is still down"),
+            "{line}"
+        );
+    }
+    assert!(up.starts_with("info: the provider responds again"), "{up}");
+    let refused = world.visits.iter().filter(|visit| {
+        let given = visit.given.as_ref();
+        given.is_some_and(|given| given.status == 503)
+    });
+    let refused = refused.count() as u64;
+    let (_, all) = up.split_once("refused requests: ").unwrap();
+    let all: u64 = all.trim_end_matches('.').parse().unwrap();
+    assert!(sum < all && all <= refused, "{sum} {all} {refused}");
+    // A few requests were refused before the isolate knew of an outage.
+    assert!(refused - all <= 3, "{all} of {refused}");
+}
+
+#[test]
+fn outage_of_the_coordinator_is_a_few_lines() {
+    let (mut world, users) = many_users(40);
+    let since = world.events.len();
+    world.weather.coordinator_down = true;
+    call_for(&mut world, &users, 150_000, 1000);
+    world.answer_all();
+    world.weather.coordinator_down = false;
+    call_for(&mut world, &users, 10_000, 1000);
+    world.answer_all();
+    let (lines, _) = lines(&world, since);
+    let [down, .., up] = &lines[..] else {
+        panic!("{lines:#?}");
+    };
+    assert!(down.starts_with("error: the coordinator is down"), "{down}");
+    assert!(
+        up.starts_with("info: the coordinator responds again"),
+        "{up}"
+    );
+    assert!(lines.len() <= 5, "{lines:#?}");
+}
+
+#[test]
+fn silent_provider_is_in_the_log() {
+    let (mut world, users) = many_users_of(40, patient());
+    let since = world.events.len();
+    always(&mut world, Fault::LostBefore);
+    calls_for(&mut world, &users, 15);
+    let (lines, _) = lines(&world, since);
+    let [line] = &lines[..] else {
+        panic!("{lines:#?}");
+    };
+    assert!(line.ends_with("it does not respond"), "{line}");
+}
+
+#[test]
+fn refresh_counts_the_requests_that_wait_for_it() {
+    let (mut world, users) = many_users(1);
+    let since = world.events.len();
+    world.fault(REFRESH, Fault::Slow(500, 500));
+    for _ in 0..4 {
+        world.call(users[0], 0);
+    }
+    world.answer_all();
+    let waiting = world.events[since..].iter().find_map(|event| match event {
+        Event::Observed(Observation {
+            happened: Happened::Refresh { waiting, .. },
+            ..
+        }) => Some(*waiting),
+        _ => None,
+    });
+    assert_eq!(waiting, Some(3));
 }

@@ -1,6 +1,7 @@
 import { StrongroomError } from '../page/errors/error.js'
 import type { ProfileIdentity, TokenResponseIdentity } from '../worker/config.js'
 import { type CoordinatorSource, failed } from './coordinators/coordinator.js'
+import type { HandlerEvent, LogEntry, Observer } from './events.js'
 
 /** A value, or a function that reads the value from the platform's `env`: `env => env.CLIENT_SECRET`. */
 export type FromEnv<T> = T | ((env: any) => T)
@@ -159,8 +160,16 @@ export interface TokenHandlerConfig {
   requestTimeout?: number
   /** Seconds a refresh may take, at least `requestTimeout`. Default 30. */
   refreshTimeout?: number
-  /** Called with each fault: a code of docs/errors.md and a sentence, never a secret. Default: `console.warn`. */
-  log?: (fault: { code: string; message: string }) => void
+  /**
+   * Called with each line of the log: a level, a code of docs/errors.md and a sentence, never a secret. Default: the
+   * console.
+   */
+  log?: (entry: LogEntry) => void
+  /**
+   * Called with each event that an operator may count, such as logins, refreshes, refused requests and outages: see
+   * docs/edge-observe.md. Default: no event is created.
+   */
+  observe?: ((event: HandlerEvent) => void) | Observer
   /**
    * Called when this isolate has ended a session, with the reason and the `sub` of the session's user. With
    * `storage_lost`, `sub` is empty. Not called for back-channel logouts.
@@ -239,7 +248,7 @@ export interface Route {
 
 /** Returns the configuration for the core as JSON. Each function is replaced by the value that it reads from `env`. */
 export const configJson = (config: TokenHandlerConfig, env: unknown): string => {
-  const { coordinator, log, onSessionEnd, session, ...rest } = config
+  const { coordinator, log, observe, onSessionEnd, session, ...rest } = config
   const { bind, ...times } = session ?? {}
   // A function gets each request, and not `env`.
   const kept = typeof bind === 'function' ? times : session

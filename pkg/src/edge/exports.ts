@@ -3,6 +3,24 @@ export type { ClientAuth, FromEnv, Route, SessionBinding, TokenHandlerConfig } f
 export type { Coordinator, CoordinatorSource, Entry, Reading } from './coordinators/coordinator.js'
 export { denoKv, type DenoKv } from './coordinators/deno-kv.js'
 export { durableObject, StrongroomSessions } from './coordinators/durable-object.js'
+export type {
+  CallbackEvent,
+  CopyRefusedEvent,
+  CoordinatorEvent,
+  HandlerEvent,
+  HandlerHealth,
+  LogEntry,
+  LoginEvent,
+  Observer,
+  OutageBeganEvent,
+  OutageEndedEvent,
+  RefreshEvent,
+  RefusedEvent,
+  RenewalEvent,
+  ServerHealth,
+  SessionBeganEvent,
+  SessionEndedEvent,
+} from './events.js'
 export type { EdgeSession, TokenHandler } from './handler.js'
 export type { Context } from './host.js'
 export { inIsolate } from './coordinators/in-isolate.js'

@@ -2,6 +2,7 @@ import type { Session } from '../generated/session.js'
 import { BACKGROUND, DEFAULT_BASE, HANDLER_HEADER } from '../../glue/constants.js'
 import { StrongroomError } from '../page/errors/error.js'
 import type { TokenHandlerConfig } from './config.js'
+import { type HandlerHealth, logToConsole, quietly } from './events.js'
 import { type Context, Host } from './host.js'
 
 /** A token handler, whose methods a server calls. */
@@ -34,6 +35,11 @@ export interface TokenHandler {
    * @throws `StrongroomError` `config_invalid`: the message has a line for each invalid option.
    */
   ready(env?: unknown): Promise<void>
+  /**
+   * Returns what this isolate knows about the provider and the coordinator, for a page of your own. It sends no request.
+   * Probes use `<base>/health/live` and `<base>/health/ready`, which do not depend on these servers.
+   */
+  health(): HandlerHealth
 }
 
 /** The session as pages get it from `GET <base>/session`. Its claims are those that the app declares: docs/frameworks.md#types. */
@@ -47,9 +53,10 @@ export const handlerFactory =
   (load: Load) =>
   (config: TokenHandlerConfig, options: { wasm?: WebAssembly.Module | BufferSource } = {}): TokenHandler => {
     let starting: Promise<Host> | undefined
+    let started: Host | undefined
     const start = async (env: unknown): Promise<Host> => {
       const given = options.wasm ?? (await load())
-      return new Host(config, env, isModule(given) ? given : await WebAssembly.compile(given))
+      return (started = new Host(config, env, isModule(given) ? given : await WebAssembly.compile(given)))
     }
     /**
      * Returns the error with which the start failed. This error contains no secret. The next request tries to start
@@ -67,8 +74,8 @@ export const handlerFactory =
         return host.isBroken ? await (starting = start(env)) : host
       } catch (error) {
         const { code, message } = notStarted(error)
-        const { log = ({ code, message }) => console.error(`strongroom: ${code}: ${message}`) } = config
-        log({ code, message })
+        const { log = logToConsole } = config
+        quietly(() => log({ level: 'error', code, message, time: Date.now() }))
         return undefined
       }
     }
@@ -99,6 +106,11 @@ export const handlerFactory =
         const response = await handle(new Request(address, { headers }), env, context, request)
         if (!response?.ok) throw new Error(`the session cannot be read: ${response?.status}`)
         return ((await response.json()) as { session: EdgeSession | null }).session
+      },
+      health: () => {
+        const unknown = { isDown: false }
+        const known = started?.isBroken === false ? started.health() : undefined
+        return { isStarted: !!known, ...(known ?? { requests: 0, provider: unknown, coordinator: unknown }) }
       },
       fetch: async (request, env, context) =>
         (await handle(request, env, context)) ?? noApp(config.base ?? DEFAULT_BASE),

@@ -34,6 +34,14 @@ import {
 } from './coordinators/coordinator.js'
 import { generateKey, Keys, type Parameters, sign, verify } from './crypto.js'
 import {
+  type HandlerEvent,
+  type HandlerHealth,
+  type LogEntry,
+  logToConsole,
+  type Observer,
+  quietly,
+} from './events.js'
+import {
   type Fields,
   fieldsOf,
   type Forward,
@@ -83,7 +91,7 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'sign'; parameters: Parameters; jwk: JsonWebKey; input: string }
   | { t: 'generate_key' }
   | { t: 'body'; limit: number }
-  | ({ t: 'forward' } & Forward)
+  | ({ t: 'forward' } & Omit<Forward, 'isTraced'>)
   | ({ t: 'respond' } & Responded)
   | { t: 'pass'; cookies: string[]; challenge: boolean }
   | { t: 'next' }
@@ -92,7 +100,16 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
 /** An event of the core. */
 type Event =
   | { t: 'finished'; flight: number }
-  | { t: 'fault'; code: string; message: string }
+  | {
+      t: 'fault'
+      level: LogEntry['level']
+      code: string
+      message: string
+      requestId: string | null
+      session: string | null
+      status: number | null
+    }
+  | { t: 'observed'; event: { type: string; duration?: number } }
   | { t: 'ended'; reason: string; sub: string }
 
 /**
@@ -114,9 +131,6 @@ const isUsual = (t: Step['t']): boolean => t === 'open' || t === 'forward'
 /** Returns true for steps that come with bytes. */
 const hasBytes = (t: Step['t']): boolean => t === 'open' || t === 'seal' || t === 'verify'
 
-/** Steps that call the coordinator, and whose failures are reported to the operator. */
-const COORDINATED: Step['t'][] = ['read', 'swap']
-
 /** The handler of one isolate. */
 export class Host {
   readonly #config: TokenHandlerConfig
@@ -124,6 +138,7 @@ export class Host {
   readonly #edge: Edge
   readonly #instance: Instance
   readonly #keys: Keys
+  readonly #observer: Observer | undefined
   /** The option `origin`. */
   readonly #origin: string | undefined
   readonly #rules: Rules
@@ -131,6 +146,8 @@ export class Host {
   readonly #sending = new Map<number, Promise<{ text: string } | { failure: string }>>()
   /** Callbacks of tasks that wait for a flight (a refresh or a read), by the number of the flight. */
   readonly #sleeping = new Map<number, (() => void)[]>()
+  /** The timer of the next tick, if one is due. */
+  #ticking: unknown
 
   /** @throws An object with `code` (`config_invalid`) and `message`. */
   constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module) {
@@ -139,6 +156,9 @@ export class Host {
     this.#instance = instance(module)
     const json = configJson(config, env)
     this.#edge = new Edge(json)
+    const { observe } = config
+    this.#observer = typeof observe === 'function' ? { event: observe } : observe
+    if (this.#observer) this.#edge.observe()
     this.#origin = JSON.parse(json).origin?.replace(/\/$/, '')
     this.#rules = new Rules(JSON.parse(Edge.policy()))
     const count = this.#edge.key_count()
@@ -181,7 +201,8 @@ export class Host {
         if (step.t === 'forward') {
           forwarded?.drop()
           if (step.copy) copy ??= request.arrayBuffer()
-          forwarded = new Forwarded(request, fields, step, this.#rules, this.#instance, copy)
+          const isTraced = this.#isTraced()
+          forwarded = new Forwarded(request, fields, { ...step, isTraced }, this.#rules, this.#instance, copy)
         }
         step = await this.#carryOut(step, request, forwarded)
       }
@@ -207,6 +228,15 @@ export class Host {
     } catch {
       // The core reports a value that is not allowed.
       return 'null'
+    }
+  }
+
+  /** Returns true if the platform adds its own `traceparent` to the request that is about to be sent. */
+  #isTraced(): boolean {
+    try {
+      return this.#observer?.isTraced?.() === true
+    } catch {
+      return false
     }
   }
 
@@ -236,7 +266,7 @@ export class Host {
           const { keys } = step
           const reading = await withTimeLimit(this.#coordinator.read(keys), COORDINATOR_TIME)
           const fault = faultOfReading(reading, keys.length)
-          if (fault) return this.#coordinatorFailed(task, `'s ${fault}`)
+          if (fault) return this.#textIn(task, FAILED, fault)
           const { entries, time } = reading
           const known = time === undefined ? null : Math.floor(time)
           return this.#textIn(task, ENTRIES, JSON.stringify({ entries, time: known }))
@@ -248,7 +278,7 @@ export class Host {
             COORDINATOR_TIME,
           )
           const fault = faultOfSwap(entry)
-          if (fault) return this.#coordinatorFailed(task, `'s ${fault}`)
+          if (fault) return this.#textIn(task, FAILED, fault)
           return this.#textIn(task, SWAPPED, entry?.version)
         }
         case 'wait': {
@@ -276,7 +306,7 @@ export class Host {
           this.#sending.delete(task)
           return 'text' in ended
             ? this.#textIn(task, SENT, ended.text)
-            : this.#textIn(task, FAILED, '', ended.failure)
+            : this.#textIn(task, FAILED, ended.failure)
         }
         case 'verify': {
           const isValid = await verify(step, step.bytes)
@@ -297,21 +327,13 @@ export class Host {
       }
     } catch (error) {
       if (error instanceof Trap) throw error
-      if (COORDINATED.includes(step.t)) return this.#coordinatorFailed(task, ` failed${nameOf(error)}`)
-      // The core reports the failure itself, without the platform's message, which may contain a secret.
-      return this.#textIn(task, FAILED, '', nameOf(error))
+      // The core reports the failure with this name, and without the platform's message, which may contain a secret.
+      return this.#textIn(task, FAILED, nameOf(error))
     }
   }
 
-  /** Reports a failure of the coordinator. `what` follows "the coordinator" in the message. */
-  #coordinatorFailed(task: number, what: string): Step {
-    this.#fault('coordinator_unavailable', `the coordinator${what}`)
-    return this.#textIn(task, FAILED)
-  }
-
-  /** `cause` is the name of a failure, which the core's messages about it get. */
-  #textIn(task: number, kind: number, text = '', cause = ''): Step {
-    return this.#step(() => this.#edge.resume(performance.now(), Date.now(), task, kind, text), cause)
+  #textIn(task: number, kind: number, text = ''): Step {
+    return this.#step(() => this.#edge.resume(performance.now(), Date.now(), task, kind, text))
   }
 
   #bytesIn(task: number, kind: number, bytes: Uint8Array): Step {
@@ -319,7 +341,7 @@ export class Host {
   }
 
   /** Runs the core up to its next step, and handles the events that the core has emitted. */
-  #step(take: () => string, cause = ''): Step {
+  #step(take: () => string): Step {
     if (this.isBroken) throw new Trap()
     let step: Step
     try {
@@ -329,16 +351,21 @@ export class Host {
       if (hasBytes(step.t)) step.bytes = this.#bytes()
       // Begin to wait at once: the task of another request may finish the flight before this step is carried out.
       if (step.t === 'sleep') step.waited = this.#sleep(step.flight, step.ms)
-      for (let event = this.#edge.event(); event; event = this.#edge.event())
-        this.#tell(JSON.parse(event), cause)
+      this.#tellAll()
     } catch {
-      giveUp(this.#instance)
-      // The flights of this instance will not finish.
-      for (const flight of this.#sleeping.keys()) this.#wake(flight)
-      this.#fault('handler_crashed', 'the handler stopped on an internal fault and starts again')
-      throw new Trap()
+      throw this.#crashed()
     }
     return step
+  }
+
+  /** Replaces the instance, whose core has trapped. */
+  #crashed(): Trap {
+    giveUp(this.#instance)
+    // The flights of this instance will not finish.
+    for (const flight of this.#sleeping.keys()) this.#wake(flight)
+    const message = 'the handler stopped on an internal fault and starts again'
+    this.#log({ level: 'error', code: 'handler_crashed', message })
+    return new Trap()
   }
 
   /** Returns a copy of the bytes that come with the core's last step. */
@@ -347,8 +374,19 @@ export class Host {
     return new Uint8Array(this.#instance.memory.buffer.slice(start, start + this.#edge.bytes_length()))
   }
 
-  #tell(event: Event, cause: string): void {
-    if (event.t === 'fault') return this.#fault(event.code, event.message + cause)
+  /** Handles the events that the core has emitted. */
+  #tellAll(): void {
+    for (let event = this.#edge.event(); event; event = this.#edge.event()) this.#tell(JSON.parse(event))
+  }
+
+  #tell(event: Event): void {
+    if (event.t === 'fault') {
+      const { t: _, requestId, session, status, ...line } = event
+      // Only what is known is a member.
+      const known = Object.entries({ requestId, session, status }).filter(([, value]) => value !== null)
+      return this.#log({ ...line, ...Object.fromEntries(known) })
+    }
+    if (event.t === 'observed') return this.#observe(event.event)
     if (event.t === 'ended') {
       const { reason, sub } = event
       return quietly(() => this.#config.onSessionEnd?.({ reason, sub }))
@@ -362,9 +400,33 @@ export class Host {
     this.#sleeping.delete(flight)
   }
 
-  #fault(code: string, message: string): void {
-    const { log = ({ code, message }) => console.warn(`strongroom: ${code}: ${message}`) } = this.#config
-    quietly(() => log({ code, message }))
+  #log(line: Omit<LogEntry, 'time'>): void {
+    const { log = logToConsole } = this.#config
+    quietly(() => log({ ...line, time: Date.now() }))
+  }
+
+  /** Passes an event to the observer. The core's durations are in milliseconds. */
+  #observe({ duration, ...event }: { type: string; duration?: number }): void {
+    const seconds = duration === undefined ? {} : { duration: duration / 1000 }
+    quietly(() => this.#observer?.event({ time: Date.now(), ...event, ...seconds } as HandlerEvent))
+    // Requests that are refused within a second of this event are in no event until the next step.
+    if (event.type === 'refused') this.#ticking ??= unref(setTimeout(() => this.#tick(), 1000))
+  }
+
+  #tick(): void {
+    this.#ticking = undefined
+    if (this.isBroken) return
+    try {
+      this.#edge.tick(performance.now(), Date.now())
+      this.#tellAll()
+    } catch {
+      this.#crashed()
+    }
+  }
+
+  /** Returns what this isolate knows about its servers. */
+  health(): Omit<HandlerHealth, 'isStarted'> {
+    return JSON.parse(this.#edge.health())
   }
 
   /** Waits until a flight has finished or the time has passed. Resolves with true if the time has passed. */
@@ -433,10 +495,8 @@ const withTimeLimit = async <T>(promise: Promise<T>, milliseconds: number): Prom
   return held.value
 }
 
-/**
- * Calls a function of the operator or the platform. Exceptions are ignored, because they must not fail a request, and so
- * are rejections, which would end a process of Node.
- */
-const quietly = (call: () => unknown): void => {
-  void (async () => call())().catch(() => {})
+/** Lets a process of Node end before a timer fires. Other platforms return a number. */
+const unref = (timer: unknown): unknown => {
+  ;(timer as { unref?(): void }).unref?.()
+  return timer
 }

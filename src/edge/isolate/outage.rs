@@ -126,18 +126,27 @@ impl Outage {
         *self = Self::default();
     }
 
-    /// Lets a request try its refresh. `yields` is true for a session that failed less than [`YIELDING`] ago.
-    ///
-    /// # Errors
-    /// The time until the next attempt may start.
-    pub(crate) fn probe(&mut self, now: &Instant, yields: bool) -> Result<(), Millis> {
+    /// Returns the time until a request may try its refresh, as far as is known now. `yields` is true for a session that failed
+    /// less than [`YIELDING`] ago.
+    pub(crate) fn left(&self, now: &Instant, yields: bool) -> Millis {
         let pause = if yields && self.is_awaited {
             RESERVED.max(self.interval)
         } else {
             self.interval
         };
-        let left = pause.saturating_sub(self.probed.elapsed(now));
-        if self.is_down && left > Millis::ZERO {
+        match self.is_down {
+            true => pause.saturating_sub(self.probed.elapsed(now)),
+            false => Millis::ZERO,
+        }
+    }
+
+    /// Lets a request try its refresh. `yields` is true for a session that failed less than [`YIELDING`] ago.
+    ///
+    /// # Errors
+    /// The time until the next attempt may start.
+    pub(crate) fn probe(&mut self, now: &Instant, yields: bool) -> Result<(), Millis> {
+        let left = self.left(now, yields);
+        if left > Millis::ZERO {
             self.is_awaited |= !yields;
             return Err(left);
         }

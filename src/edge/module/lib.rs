@@ -446,6 +446,7 @@ fn write_response(out: &mut Writer, response: &Response) {
             headers,
             cookies,
             body,
+            ..
         }) => {
             let mut list = "[".to_owned();
             for (name, value) in headers {

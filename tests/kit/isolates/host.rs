@@ -92,6 +92,7 @@ impl World {
         while let Some(event) = self.isolates[isolate].handler.poll_event() {
             self.tell(|| format!("isolate {isolate}: {event:?}"));
             self.event(isolate, &event);
+            self.events.push(event.clone());
             if let Event::FlightFinished(flight) = event {
                 let looked = self.read_finished(isolate, flight);
                 let sleeping = std::mem::take(&mut self.isolates[isolate].sleeping);

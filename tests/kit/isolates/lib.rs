@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use coordinator::Coordinator;
 use device::Device;
 use edge::session::record::Record;
-use edge::{Config, Effect, FlightId, Handler, Reply, TaskId};
+use edge::{Config, Effect, Event, FlightId, Handler, Reply, TaskId};
 use kit::dice::Dice;
 use provider::{Endpoint, ISSUER, METADATA, Provider};
 use rules::base::clock::{Instant, Millis};
@@ -437,6 +437,8 @@ pub struct World {
     pub weather: Weather,
     pub watch: Watch,
     pub story: Option<Vec<String>>,
+    /// The events of all isolates, in order.
+    pub events: Vec<Event>,
     /// True if each login is by a different user. An event that names a user then concerns only one session.
     pub is_new_user: bool,
     /// Number of keys that browsers have made.
@@ -472,6 +474,7 @@ impl World {
             weather: Weather::default(),
             watch: Watch::new(&setup),
             story: None,
+            events: Vec::new(),
             is_new_user: true,
             keys: 0,
             faults: BTreeMap::new(),
@@ -493,8 +496,10 @@ impl World {
         let mut seed = [0; 8];
         self.dice.fill(&mut seed);
         let entropy = Dice::new(u64::from_le_bytes(seed));
+        let mut handler = Handler::new(self.setup.config(self.ring), Box::new(entropy));
+        handler.observe();
         Isolate {
-            handler: Handler::new(self.setup.config(self.ring), Box::new(entropy)),
+            handler,
             epoch,
             ring: self.ring,
             born: self.now.saturating_sub(1000),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use edge::session::Session;
 use edge::session::record::Record;
-use edge::{Event, Fault, FlightId, Reply};
+use edge::{Event, FlightId, Reply};
 use rules::Secret;
 use rules::base::clock::{Instant, Millis};
 use rules::base::http::Outcome;
@@ -887,7 +887,7 @@ impl World {
 
     pub(super) fn event(&mut self, isolate: usize, event: &Event) {
         let text = match event {
-            Event::Fault(Fault { error, .. }) => format!("{error} {error:?}"),
+            Event::Fault(fault) => format!("{} {fault:?}", fault.error),
             other => format!("{other:?}"),
         };
         Invariant::Secrecy.holds_if(!text.contains(SECRET) && !text.contains(ID_TOKEN), || {

@@ -6,16 +6,14 @@ const codesOf = (error: unknown): unknown[] => {
   return [cause?.code, code]
 }
 
-/**
- * Returns the end of a message: a colon and the code or name of the error, such as `: ECONNREFUSED`, or an empty string.
- */
+/** Returns the code or name of an error, such as `ECONNREFUSED`, or an empty string. */
 export const nameOf = (error: unknown): string => {
   const { name } = Object(error) as { name?: unknown }
   // Each failure of `fetch` is a TypeError.
   const found = [...codesOf(error), name].find(
-    (text) => typeof text === 'string' && /^(?!TypeError$)[\w.-]{1,40}$/.test(text),
+    (text): text is string => typeof text === 'string' && /^(?!TypeError$)[\w.-]{1,40}$/.test(text),
   )
-  return found ? `: ${found}` : ''
+  return found ?? ''
 }
 
 /** Returns true if the connection ended before the response began, as far as the platform tells. */

@@ -1,0 +1,199 @@
+/** What a token handler tells its operator: lines of a log, and events to count. */
+
+/** A line of the log. It contains no secret and no personal data, except for what `logDescriptions` adds. */
+export interface LogEntry {
+  /**
+   * `error`: users are affected until somebody acts, or until another server responds again. `warn`: one request or
+   * session is affected. `info`: a fault is over.
+   */
+  level: 'error' | 'warn' | 'info'
+  /** A code of docs/errors.md. */
+  code: string
+  /** A sentence. */
+  message: string
+  /** Milliseconds since the Unix epoch. */
+  time: number
+  /** The ID of the request: `X-Request-Id`, or the trace ID of `traceparent`, or a random one. */
+  requestId?: string
+  /** The public ID of the session, which gives no access to it. */
+  session?: string
+  /** The status with which the provider responded last, if the line is about the provider. */
+  status?: number
+}
+
+/** The members that every event has. */
+interface Base {
+  /** Milliseconds since the Unix epoch. */
+  time: number
+}
+
+/** The members of events about a request. */
+interface OfRequest extends Base {
+  /** The ID of the request, as in {@link LogEntry}. */
+  requestId?: string
+  /** The public ID of the session, which gives no access to it. */
+  session?: string
+}
+
+/** A login was redirected to the provider, or failed before that. */
+export interface LoginEvent extends OfRequest {
+  type: 'login'
+  /** The code of the failure. Absent: the browser was redirected. */
+  code?: string
+  /** Seconds. */
+  duration: number
+}
+
+/** A response of the provider to a login was handled. */
+export interface CallbackEvent extends OfRequest {
+  type: 'callback'
+  /** The code of the failure. Absent: the user is signed in. */
+  code?: string
+  /** Seconds. */
+  duration: number
+}
+
+/** A refresh has ended. */
+export interface RefreshEvent extends OfRequest {
+  type: 'refresh'
+  /**
+   * `renewed`: the session has new tokens. `superseded`: another isolate has refreshed it. `ended`: the session has ended.
+   * `failed` and `interaction_required`: the session is kept.
+   */
+  result: 'renewed' | 'superseded' | 'ended' | 'failed' | 'interaction_required'
+  /** The status of the provider's last response. Absent: there was none. */
+  status?: number
+  /** The platform's name of a failure, such as `ECONNREFUSED`. */
+  cause?: string
+  /** Seconds, with the calls to the coordinator. */
+  duration: number
+  /** The number of other requests in this isolate that waited for the refresh. */
+  waiting: number
+}
+
+/** Requests were refused with an error of the handler. At most one event a second for each code and status. */
+export interface RefusedEvent extends Base {
+  type: 'refused'
+  code: string
+  /** The status of the responses. */
+  status: number
+  /** The number of requests since the last such event. */
+  count: number
+}
+
+/** A session has begun. */
+export interface SessionBeganEvent extends OfRequest {
+  type: 'session_began'
+}
+
+/** This isolate has ended a session. Back-channel logouts, which name no session of the handler, are not reported. */
+export interface SessionEndedEvent extends OfRequest {
+  type: 'session_ended'
+  /** A reason of docs/sessions.md, such as `logged_out`. */
+  reason: string
+}
+
+/** The coordinator was called. */
+export interface CoordinatorEvent extends OfRequest {
+  type: 'coordinator'
+  operation: 'read' | 'swap'
+  /** `conflict`: another write came first. */
+  result: 'done' | 'conflict' | 'failed'
+  /** The platform's name of a failure. */
+  cause?: string
+  /** Seconds. */
+  duration: number
+}
+
+/** A server does not respond any more. */
+export interface OutageBeganEvent extends Base {
+  type: 'outage_began'
+  server: 'provider' | 'coordinator'
+  /** The status of its last response, if that was the failure. */
+  status?: number
+  /** The platform's name of the failure. */
+  cause?: string
+}
+
+/** A server responds again. */
+export interface OutageEndedEvent extends Base {
+  type: 'outage_ended'
+  server: 'provider' | 'coordinator'
+  /** Seconds. */
+  duration: number
+  /** The number of requests that were refused because of the outage. */
+  count: number
+}
+
+/** A browser asked for another bound cookie (`session.bind`). */
+export interface RenewalEvent extends OfRequest {
+  type: 'renewal'
+  /** `refused`: the browser must first sign a challenge, or its session has ended. */
+  result: 'renewed' | 'refused'
+}
+
+/** A request was refused because its cookie seems to be a copy. */
+export interface CopyRefusedEvent extends OfRequest {
+  type: 'copy_refused'
+  /** `session_replayed`: the session was ended. `bound_cookie_missing`: it continues in its browser. */
+  code: 'session_replayed' | 'bound_cookie_missing'
+}
+
+/** An event for `observe`: a flat object, told apart by `type`. It contains no secret and no personal data. */
+export type HandlerEvent =
+  | LoginEvent
+  | CallbackEvent
+  | RefreshEvent
+  | RefusedEvent
+  | SessionBeganEvent
+  | SessionEndedEvent
+  | CoordinatorEvent
+  | OutageBeganEvent
+  | OutageEndedEvent
+  | RenewalEvent
+  | CopyRefusedEvent
+
+/** An observer with more than a function. {@link openTelemetry} of `strongroom/edge/opentelemetry` returns one. */
+export interface Observer {
+  /** Called with each event. Exceptions and rejections are ignored. */
+  event(event: HandlerEvent): void
+  /**
+   * Returns true if the platform adds a `traceparent` of its own to the request that is about to be sent to an upstream.
+   * The handler then removes the client's.
+   */
+  isTraced?(): boolean
+}
+
+/** What an isolate knows about its servers, for a page of the operator. */
+export interface HandlerHealth {
+  /** False until the first request or `ready()` has read the configuration. */
+  isStarted: boolean
+  /** The number of requests that are being handled. */
+  requests: number
+  provider: ServerHealth
+  coordinator: ServerHealth
+}
+
+/** What an isolate knows about a server. */
+export interface ServerHealth {
+  /** True from a failure until the next response. The provider counts as down after failed refreshes of two sessions. */
+  isDown: boolean
+  /** Milliseconds since the Unix epoch, if the server is down. */
+  downSince?: number
+  /** The last failure since the isolate started, such as `it cannot be read: ECONNREFUSED`. */
+  lastFailure?: string
+}
+
+/** Writes a line to the console. */
+export const logToConsole = ({ level, code, message, requestId }: LogEntry): void => {
+  const request = requestId ? ` (request ${requestId})` : ''
+  console[level](`strongroom: ${code}: ${message}${request}`)
+}
+
+/**
+ * Calls a function of the operator or the platform. Exceptions are ignored, because they must not fail a request, and so
+ * are rejections, which would end a process of Node.
+ */
+export const quietly = (call: () => unknown): void => {
+  void (async () => call())().catch(() => {})
+}
