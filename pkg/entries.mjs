@@ -54,7 +54,7 @@ export const BINDINGS = {
 }
 
 /** Import names of the frameworks' packages. */
-export const FRAMEWORKS = ['react', 'vue', 'solid-js', '@angular/*', 'rxjs']
+export const FRAMEWORKS = ['react', 'vue', 'solid-js', '@angular/*', 'rxjs', '@opentelemetry/api']
 
 /** Files that run on a server, or in an app's build. */
 export const SERVER = {
@@ -63,6 +63,7 @@ export const SERVER = {
   'edge.workerd': 'edge/index.workerd',
   'edge.light': 'edge/index.light',
   'edge/node': 'edge/adapters/node',
+  'edge/opentelemetry': 'edge/opentelemetry',
   'edge/conformance': 'edge/coordinators/conformance',
   'edge/hono': 'edge/adapters/hono',
   'edge/next': 'edge/adapters/next',

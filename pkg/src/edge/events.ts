@@ -153,15 +153,15 @@ export type HandlerEvent =
   | RenewalEvent
   | CopyRefusedEvent
 
-/** An observer with more than a function. {@link openTelemetry} of `strongroom/edge/opentelemetry` returns one. */
+/** An observer with more than a function. `openTelemetry()` of `strongroom/edge/opentelemetry` returns one. */
 export interface Observer {
   /** Called with each event. Exceptions and rejections are ignored. */
   event(event: HandlerEvent): void
   /**
-   * Returns true if the platform adds a `traceparent` of its own to the request that is about to be sent to an upstream.
-   * The handler then removes the client's.
+   * Returns the names of the headers that the platform itself adds to the request that is about to be sent to an
+   * upstream, such as `traceparent`. The handler removes the client's, because two values would make both useless.
    */
-  isTraced?(): boolean
+  replacedHeaders?(): readonly string[]
 }
 
 /** What an isolate knows about its servers, for a page of the operator. */

@@ -91,7 +91,7 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'sign'; parameters: Parameters; jwk: JsonWebKey; input: string }
   | { t: 'generate_key' }
   | { t: 'body'; limit: number }
-  | ({ t: 'forward' } & Omit<Forward, 'isTraced'>)
+  | ({ t: 'forward' } & Omit<Forward, 'replaced'>)
   | ({ t: 'respond' } & Responded)
   | { t: 'pass'; cookies: string[]; challenge: boolean }
   | { t: 'next' }
@@ -201,8 +201,8 @@ export class Host {
         if (step.t === 'forward') {
           forwarded?.drop()
           if (step.copy) copy ??= request.arrayBuffer()
-          const isTraced = this.#isTraced()
-          forwarded = new Forwarded(request, fields, { ...step, isTraced }, this.#rules, this.#instance, copy)
+          const replaced = this.#replacedHeaders()
+          forwarded = new Forwarded(request, fields, { ...step, replaced }, this.#rules, this.#instance, copy)
         }
         step = await this.#carryOut(step, request, forwarded)
       }
@@ -231,12 +231,12 @@ export class Host {
     }
   }
 
-  /** Returns true if the platform adds its own `traceparent` to the request that is about to be sent. */
-  #isTraced(): boolean {
+  /** Returns the names of headers that the platform adds to the request that is about to be sent. */
+  #replacedHeaders(): readonly string[] {
     try {
-      return this.#observer?.isTraced?.() === true
+      return this.#observer?.replacedHeaders?.() ?? []
     } catch {
-      return false
+      return []
     }
   }
 

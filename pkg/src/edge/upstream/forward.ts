@@ -28,8 +28,8 @@ export interface Forward {
   upgrade: boolean
   /** The ID of the request, which replaces the client's `X-Request-Id`. */
   id: string
-  /** True if the platform adds its own `traceparent`. */
-  isTraced: boolean
+  /** The names of headers that the platform adds itself. */
+  replaced: readonly string[]
 }
 
 /** A response of the handler itself. */
@@ -68,9 +68,6 @@ export const fieldsOf = (headers: Headers): Fields => {
  * in which the next request begins, and then has not seen it. A proof of DPoP is for one request.
  */
 const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']
-
-/** The headers of W3C Trace Context, which belong together. */
-const TRACE_CONTEXT = ['traceparent', 'tracestate']
 
 /** Returns the value of a header. A platform's `Headers` would copy the value at each lookup. */
 const valueOf = (fields: Fields, name: string): string | undefined =>
@@ -175,14 +172,13 @@ export class Forwarded {
 
   /** Sends the request. Resolves with the response's head as JSON. */
   async head(): Promise<string> {
-    const { url, authorization, proof, ms, upgrade, id, isTraced } = this.#forward
+    const { url, authorization, proof, ms, upgrade, id, replaced } = this.#forward
     if (upgrade && !('WebSocketPair' in globalThis)) return this.#cannot()
     const { method, body, signal, headers: given } = this.#request
     const headers = this.#rules.sentOn(given, this.#fields, this.#forward)
     headers.set('authorization', authorization)
     headers.set('x-request-id', id)
-    // A second value would make both useless: receivers must ignore a `traceparent` that is not one value.
-    if (isTraced) for (const name of TRACE_CONTEXT) headers.delete(name)
+    for (const name of replaced) headers.delete(name)
     if (proof) headers.set('dpop', proof)
     if (upgrade) {
       // The forwarded header names only WebSocket. Other upgrades that the client offers concern only the client's
