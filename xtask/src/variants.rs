@@ -396,7 +396,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         noticed_by: "isolates_withdrawn",
         seed: 107,
         breaks: Before(
-            "let _flight = crate::task::FlightGuard::begin(task.clone(), &session.sid); return boxed(rotate(task, session)).await;",
+            "let _flight = crate::task::FlightGuard::begin(task.clone(), &session.sid); return boxed(rotate(task, session, &Cell::default())).await;",
         ),
     },
     Variant {
@@ -529,7 +529,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         seed: 1,
         breaks: Instead(
             "for one in &mut self.flights {
-                one.2 = Rc::new(Cell::new(Instant { monotonic: Millis::MAX, wall: u64::MAX }));
+                one.last_step = Rc::new(Cell::new(Instant { monotonic: Millis::MAX, wall: u64::MAX }));
             }",
         ),
     },

@@ -68,9 +68,9 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         sid: &reference.sid,
         thumbprint,
     };
-    // control: bound_cookie_needs_a_signature
     let is_renewed = has_signed_challenge(context, subject, jwk).await;
     context.task.observe(Happened::Renewal { is_renewed });
+    // control: bound_cookie_needs_a_signature
     let (mut response, life) = if is_renewed {
         // The next renewal then needs one round trip.
         (renewed(context, subject, state), LIFE + MARGIN)

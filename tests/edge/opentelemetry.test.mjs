@@ -1,0 +1,154 @@
+// A process with OpenTelemetry has one trace from the browser's request to the API, and the documented metrics.
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { startServer } from '../support/edge/child.mjs'
+import { startCollector } from '../support/edge/collector.mjs'
+import { Visitor } from '../support/edge/visitor.mjs'
+import { listen } from '../support/listen.mjs'
+import { startProvider } from '../support/provider.mjs'
+import { until } from '../support/until.mjs'
+
+const time = { timeout: 120_000 }
+const ORIGIN = 'https://app.example.com'
+const APP = fileURLToPath(new URL('./apps/traced.mjs', import.meta.url))
+
+/** The raw headers of the API's requests. */
+const seen = []
+let provider, collector, api, app, alice
+
+const startApp = (env = {}) => {
+  const config = {
+    issuer: provider.origin,
+    origin: ORIGIN,
+    client: { id: 'web', auth: { method: 'none' } },
+    consent: 'always',
+    cookie: { keys: randomBytes(32).toString('base64') },
+    routes: [{ prefix: '/api/', upstream: `${api.origin}/` }],
+  }
+  const all = { COLLECTOR: collector.origin, CONFIG: JSON.stringify(config), ...env }
+  return startServer(process.execPath, [APP], { env: all, cwd: process.cwd() })
+}
+
+const signedIn = async (app) => {
+  const visitor = new Visitor({ origin: ORIGIN, urls: [app.said.url] })
+  await visitor.signIn()
+  return visitor
+}
+
+/** Sends a request with a `traceparent` of the browser. Returns the browser's trace ID, and those that the API got. */
+const callTraced = async (visitor) => {
+  const trace = randomBytes(16).toString('hex')
+  const parent = randomBytes(8).toString('hex')
+  seen.length = 0
+  const headers = { traceparent: `00-${trace}-${parent}-01` }
+  const response = await visitor.call('/api/orders', { headers })
+  assert.equal(response.status, 200)
+  const raw = seen[0]
+  const values = raw.filter((_, i) => i % 2 === 1 && raw[i - 1].toLowerCase() === 'traceparent')
+  return { trace, parent, values }
+}
+
+before(async () => {
+  collector = await startCollector()
+  api = await listen({
+    handler(request, response) {
+      seen.push(request.rawHeaders)
+      response.end('[]')
+    },
+  })
+  provider = await startProvider({
+    audience: 'urn:test',
+    allowedOrigins: [],
+    accessTokenSeconds: 2,
+    dpop: false,
+    clients: [
+      {
+        client_id: 'web',
+        token_endpoint_auth_method: 'none',
+        id_token_signed_response_alg: 'ES256',
+        redirect_uris: [`${ORIGIN}/auth/callback`],
+        response_types: ['code'],
+        grant_types: ['authorization_code', 'refresh_token'],
+      },
+    ],
+  })
+  app = await startApp()
+  alice = await signedIn(app)
+}, time)
+after(async () => {
+  await app?.stop()
+  await Promise.all([provider, api, collector].map((server) => server?.close()))
+})
+
+test('one trace leads from the browser to the API', time, async () => {
+  const { trace, parent, values } = await callTraced(alice)
+  assert.equal(values.length, 1)
+  const [, seenTrace, seenParent] = values[0].split('-')
+  assert.equal(seenTrace, trace)
+  const spans = await until(() => {
+    const spans = collector.spans().filter(({ traceId }) => traceId === trace)
+    return spans.length >= 2 && spans
+  })
+  const server = spans.find(({ parentSpanId }) => parentSpanId === parent)
+  const client = spans.find(({ spanId }) => spanId === seenParent)
+  assert.equal(client.parentSpanId, server.spanId)
+})
+
+test('control: without the observer the API gets two trace parents', time, async (t) => {
+  const plain = await startApp({ PLAIN: '1' })
+  t.after(() => plain.stop())
+  const { values } = await callTraced(await signedIn(plain))
+  assert.notEqual(values.join(','), values[0])
+})
+
+test('metrics have the documented names and units', time, async () => {
+  await alice.call('/auth/logout', { method: 'POST' })
+  await alice.call('/api/orders')
+  const metrics = await until(() => {
+    const metrics = collector.metrics()
+    return metrics.has('strongroom.session.ended') && metrics.has('strongroom.request.refused') && metrics
+  })
+  const guide = await readFile(new URL('../../docs/edge-observe.md', import.meta.url), 'utf8')
+  for (const [name, { unit, points }] of metrics) {
+    const row = guide.split('\n').find((line) => line.startsWith(`| \`${name}\` |`))
+    assert.ok(row, `${name} is not documented`)
+    assert.ok(row.includes(`| \`${unit}\` |`), row)
+    for (const attribute of points.flatMap(({ attributes }) => Object.keys(attributes)))
+      assert.ok(row.includes(`\`${attribute}\``), `${name}: ${attribute}`)
+  }
+  const ended = metrics.get('strongroom.session.ended').points
+  assert.deepEqual(ended, [{ attributes: { 'strongroom.reason': 'logged_out' }, count: 1, sum: undefined }])
+  assert.deepEqual(metrics.get('strongroom.session.began').points[0].count, 1)
+  const [login] = metrics.get('strongroom.login.duration').points
+  // Seconds, and not milliseconds.
+  assert.ok(login.sum > 0 && login.sum < 30, `${login.sum}`)
+})
+
+test('login, callback and refresh are spans', time, async () => {
+  const visitor = await signedIn(app)
+  await until(async () => {
+    await visitor.call('/api/orders')
+    return collector.spans().some(({ name }) => name === 'strongroom.refresh')
+  })
+  for (const name of ['strongroom.login', 'strongroom.callback', 'strongroom.refresh']) {
+    const span = collector.spans().find((span) => span.name === name)
+    assert.ok(span.parentSpanId, `${name} belongs to a request`)
+    assert.ok(BigInt(span.endTimeUnixNano) >= BigInt(span.startTimeUnixNano))
+  }
+  const refresh = collector.spans().find(({ name }) => name === 'strongroom.refresh')
+  assert.equal(refresh.attributes['strongroom.result'], 'renewed')
+})
+
+test('no token and no cookie is in what is exported', time, async () => {
+  const visitor = await signedIn(app)
+  const exported = JSON.stringify([...collector.metrics(), collector.spans()])
+  assert.ok(exported.includes('strongroom.login'))
+  const secrets = [...visitor.cookies.values(), ...provider.ledger.tokens().map(({ value }) => value)].filter(
+    ({ length }) => length > 20,
+  )
+  assert.ok(secrets.length > 4)
+  for (const secret of secrets) assert.ok(!exported.includes(secret))
+})
