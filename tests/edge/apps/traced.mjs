@@ -23,7 +23,12 @@ context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
 propagation.setGlobalPropagator(new W3CTraceContextPropagator())
 trace.setGlobalTracerProvider(new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] }))
 metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }))
-registerInstrumentations({ instrumentations: [new HttpInstrumentation(), new UndiciInstrumentation()] })
+registerInstrumentations({
+  instrumentations: [
+    new HttpInstrumentation({ redactedQueryParamsServer: ['code', 'state'] }),
+    new UndiciInstrumentation(),
+  ],
+})
 
 // The instrumentation changes the module when it is loaded by `require`.
 const { createServer } = createRequire(import.meta.url)('node:http')
