@@ -8,6 +8,7 @@ import { startServer } from '../support/edge/child.mjs'
 import { startCollector } from '../support/edge/collector.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 import { listen } from '../support/listen.mjs'
+import { namesInPrometheus } from '../support/edge/prometheus.mjs'
 import { startProvider } from '../support/provider.mjs'
 import { until } from '../support/until.mjs'
 
@@ -18,6 +19,8 @@ const APP = fileURLToPath(new URL('./apps/traced.mjs', import.meta.url))
 /** The raw headers of the API's requests. */
 const seen = []
 let provider, collector, api, app, alice
+
+const guide = () => readFile(new URL('../../docs/edge-observe.md', import.meta.url), 'utf8')
 
 const startApp = (env = {}) => {
   const config = {
@@ -111,9 +114,9 @@ test('metrics have the documented names and units', time, async () => {
     const metrics = collector.metrics()
     return metrics.has('strongroom.session.ended') && metrics.has('strongroom.request.refused') && metrics
   })
-  const guide = await readFile(new URL('../../docs/edge-observe.md', import.meta.url), 'utf8')
+  const lines = await guide()
   for (const [name, { unit, points }] of metrics) {
-    const row = guide.split('\n').find((line) => line.startsWith(`| \`${name}\` |`))
+    const row = lines.split('\n').find((line) => line.startsWith(`| \`${name}\` |`))
     assert.ok(row, `${name} is not documented`)
     assert.ok(row.includes(`| \`${unit}\` |`), row)
     for (const attribute of points.flatMap(({ attributes }) => Object.keys(attributes)))
@@ -150,4 +153,20 @@ test('no token, cookie or code is in what is exported', time, async () => {
   const secrets = [...visitor.cookies.values(), ...issued].filter(({ length }) => length > 20)
   assert.ok(secrets.length > 4)
   for (const secret of secrets) assert.ok(!exported.includes(secret))
+})
+
+test('dashboard and alerts use documented metrics and attributes', time, async () => {
+  const known = new Set()
+  for (const [, name, unit, rest] of (await guide()).matchAll(
+    /^\| `(strongroom[\w.]+)` \| `(.+?)` \| (.+) \|$/gm,
+  )) {
+    for (const metric of namesInPrometheus(name, unit, rest)) known.add(metric)
+    for (const [, attribute] of rest.matchAll(/`([\w.]+)`/g)) known.add(attribute.replaceAll('.', '_'))
+  }
+  for (const file of ['dashboard.json', 'alerts.yml']) {
+    const text = await readFile(new URL(`../../examples/observe/${file}`, import.meta.url), 'utf8')
+    const used = [...text.matchAll(/\b(strongroom_\w+|error_type|http_response_\w+)/g)].map(([name]) => name)
+    assert.ok(used.length > 5)
+    for (const name of used) assert.ok(known.has(name), `${file}: ${name}`)
+  }
 })
