@@ -31,6 +31,11 @@ const WORDS = {
     'key rotation, rotate keys, rotate secret, change keys, change cookie keys, renew a key, cookie secret, COOKIE_KEYS, encryption key',
   'docs/edge-operate.md#if-a-key-is-compromised': 'leaked secret, leaked key, emergency',
   'docs/edge-operate.md#limits-of-headers': 'cookie too large, 431, 502, header too big, chunked cookies',
+  'docs/edge-observe.md': 'monitoring, observability, logging, structured logs, tracing, audit log',
+  'docs/edge-observe.md#opentelemetry': 'OTel, metrics, Prometheus, spans, distributed tracing',
+  'docs/edge-observe.md#a-dashboard-and-alerts': 'Grafana, alerting, Prometheus rules',
+  'docs/edge-observe.md#probes': 'health check, healthcheck, liveness, readiness, heartbeat',
+  'docs/edge-observe.md#request-ids': 'correlation ID, X-Request-Id, traceparent, trace ID',
   'docs/edge-bound.md':
     'DBSC, device bound session credentials, stolen cookie, cookie theft, token theft, session hijacking, infostealer, TPM',
   'docs/edge.md': 'BFF, backend for frontend, server-side session, HttpOnly cookie, proxy',
