@@ -3,6 +3,7 @@
 use alloc::rc::Rc;
 use rules::prelude::*;
 
+use crate::io::FlightId;
 use rules::base::clock::Millis;
 use rules::base::error::{Code, Error};
 use rules::session::EndReason;
@@ -22,7 +23,7 @@ pub enum Event {
         subject: String,
     },
     /// A flight has finished, so tasks that wait for it continue.
-    FlightFinished(crate::FlightId),
+    FlightFinished(FlightId),
 }
 
 /// A line of the log: a fault, or the end of one.
@@ -84,13 +85,13 @@ pub struct About {
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// What happened.
+    /// The kind, with its own members.
     pub happened: Happened,
     /// The request and the session.
     pub about: About,
 }
 
-/// What happened. Durations are by the handler's clock, and have its resolution.
+/// A kind of event, with its own members. Durations are by the handler's clock, and have its resolution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
     /// A login was redirected to the provider, or failed before that.

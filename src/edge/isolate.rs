@@ -16,17 +16,15 @@ use crate::event::{About, Event, Happened, Observation, Server};
 use crate::io::FlightId;
 use crate::isolate::cache::SessionCache;
 use crate::isolate::clock::Clocks;
-use crate::isolate::downtime::Downtime;
+use crate::isolate::downtime::{A_MINUTE, Downtime};
 use crate::isolate::opened::Opened;
 use crate::isolate::provider::Provider;
 use crate::isolate::refusals::Refusals;
-use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::base::clock::{Instant, UnixMillis};
 use rules::base::entropy::Entropy;
 use rules::base::error::Code;
 use rules::codec::base64url;
 use rules::oauth::dpop::Nonces;
-
-pub(super) const A_MINUTE: Millis = Millis::from_secs(60);
 
 /// Faults that anybody can cause by sending a cookie, a logout token or a link to a login, or many requests.
 #[derive(Clone, Copy, PartialEq)]
@@ -101,7 +99,7 @@ struct Reports {
     unreported: u64,
 }
 
-/// What an isolate knows about its servers.
+/// The knowledge of an isolate about its servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     /// The number of requests in flight.
@@ -112,7 +110,7 @@ pub struct Health {
     pub coordinator: ServerHealth,
 }
 
-/// What an isolate knows about a server.
+/// The knowledge of an isolate about a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerHealth {
     /// The time since which the server does not respond. `None`: as far as this isolate knows, it responds.

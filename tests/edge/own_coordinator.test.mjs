@@ -102,7 +102,9 @@ for (const [message, wrong] of Object.entries(SHAPES)) {
     const visitor = new Visitor(app.place)
     await visitor.signIn()
     await visitor.session()
-    const named = [...told].some((line) => line.startsWith('coordinator_unavailable') && line.endsWith(message))
+    const named = [...told].some(
+      (line) => line.startsWith('coordinator_unavailable') && line.endsWith(message),
+    )
     assert.ok(named, [...told].join('\n'))
   })
 }

@@ -72,7 +72,7 @@ const live = async (app, provider) => {
   const other = visitor()
   await other.signIn()
   await other.call('/auth/logout', { method: 'POST' })
-  step('refreshes, two of which at once')
+  step('refreshes, one for three requests')
   const copy = users[0].copy()
   await new Promise((resolve) => setTimeout(resolve, 3000))
   await Promise.all([1, 2, 3].map(() => users[0].call('/api/orders')))

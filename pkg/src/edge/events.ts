@@ -1,4 +1,4 @@
-/** What a token handler tells its operator: lines of a log, and events to count. */
+/** Lines of the log, and events to count, which a token handler passes to its operator. */
 
 /** A line of the log. It contains no secret and no personal data, except for what `logDescriptions` adds. */
 export interface LogEntry {
@@ -164,7 +164,7 @@ export interface Observer {
   replacedHeaders?(): readonly string[]
 }
 
-/** What an isolate knows about its servers, for a page of the operator. */
+/** The knowledge of an isolate about its servers, for a page of the operator. */
 export interface HandlerHealth {
   /** False until the first request or `ready()` has read the configuration. */
   isStarted: boolean
@@ -174,7 +174,7 @@ export interface HandlerHealth {
   coordinator: ServerHealth
 }
 
-/** What an isolate knows about a server. */
+/** The knowledge of an isolate about a server. */
 export interface ServerHealth {
   /** True from a failure until the next response. The provider counts as down after failed refreshes of two sessions. */
   isDown: boolean

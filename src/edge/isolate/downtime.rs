@@ -1,10 +1,12 @@
-//! What the log says about a server that does not respond: a line when that begins, at most one a minute with the number of
+//! Lines of the log about a server that does not respond: one when that begins, at most one a minute with the number of
 //! refused requests, and one when it is over.
 
 use rules::prelude::*;
 
-use crate::isolate::A_MINUTE;
 use rules::base::clock::{Instant, Millis};
+
+/// The shortest time between two lines about one fault.
+pub(crate) const A_MINUTE: Millis = Millis::from_secs(60);
 
 /// The downtime of one server, as this isolate sees it.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! What a task tells the operator: lines of the log, and events for the observer.
+//! Lines of the log, and events for the observer, which a task emits.
 
 use rules::prelude::*;
 
