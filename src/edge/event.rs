@@ -76,7 +76,7 @@ impl Level {
 /// The request and the session that an event is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
-    /// The ID of the request: see [`request_id`](crate::request_id).
+    /// The ID of the request: see [`Request::request_id`](crate::Request::request_id).
     pub request_id: Option<Rc<str>>,
     /// The public ID of the session: the beginning of its key in the coordinator, which is a hash. It gives no access.
     pub session: Option<String>,

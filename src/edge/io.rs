@@ -55,9 +55,9 @@ pub struct Request {
     pub has_body: bool,
     /// `Content-Length`
     pub content_length: Option<u64>,
-    /// `X-Request-Id`
+    /// `X-Request-Id`, which is the ID of the request if it is well-formed.
     pub request_id: Option<String>,
-    /// `traceparent`
+    /// `traceparent`, whose trace ID is the ID of the request if there is no other.
     pub traceparent: Option<String>,
 }
 
@@ -121,7 +121,7 @@ pub enum Effect {
         /// The longest time to wait.
         time: Millis,
     },
-    /// Waits until a flight has finished ([`Event::FlightFinished`]) or the time has passed. The reply is
+    /// Waits until a flight has finished ([`Event::FlightFinished`](crate::Event::FlightFinished)) or the time has passed. The reply is
     /// [`Reply::Waited`] or [`Reply::Noticed`]. The wait begins with the step: another task may finish the flight at any later time.
     Sleep {
         /// The flight. `None`: only the time counts.
@@ -202,7 +202,7 @@ pub struct Forward {
     pub copies_body: bool,
     /// True for the handshake of a WebSocket (RFC 6455 4.1). The host then passes the connection on to the client.
     pub is_upgrade: bool,
-    /// `X-Request-Id`, which replaces the browser's: see [`request_id`](crate::request_id).
+    /// `X-Request-Id`, which replaces the browser's: see [`Request::request_id`].
     pub request_id: Rc<str>,
 }
 
