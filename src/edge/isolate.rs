@@ -5,6 +5,7 @@ pub(super) mod clock;
 pub(super) mod opened;
 pub(super) mod outage;
 pub(super) mod provider;
+pub(super) mod silence;
 
 use core::cell::{Cell, OnceCell, RefCell};
 use rules::prelude::*;
