@@ -38,6 +38,8 @@ pub(super) enum Seldom {
     Logout,
     /// A session was used at another host than its login's.
     OtherHost,
+    /// No entry of `origin` matches the host of a request.
+    UnlistedHost,
     /// A request to end sessions had no logout token, or one that the provider did not sign.
     UnsignedLogout,
     /// A logout token of the provider was refused.
@@ -179,6 +181,7 @@ impl Isolate {
             Seldom::CannotBind | Seldom::NotBound | Seldom::StaysUnbound => Code::Unsupported,
             Seldom::Login | Seldom::ProviderSays => Code::LoginFailed,
             Seldom::Address => Code::UrlNotAllowed,
+            Seldom::UnlistedHost => Code::HostNotAllowed,
             Seldom::FormPost | Seldom::LogoutLink => Code::MethodNotAllowed,
             Seldom::Malformed | Seldom::NotGenuine | Seldom::Logout | Seldom::OtherHost => {
                 Code::CookieInvalid

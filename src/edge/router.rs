@@ -33,7 +33,7 @@ const FOR_SCRIPTS: &str = "config session";
 pub(super) async fn handle(task: Task, request: Box<Request>) -> Response {
     match RequestContext::new(task, request) {
         Ok(context) => route(&context).await,
-        Err(response) => Response::Own(response),
+        Err(response) => response,
     }
 }
 
