@@ -2,15 +2,17 @@
 //! documented for users in `pkg/src/edge/config.ts`.
 
 pub(super) mod keys;
+pub(super) mod origins;
 
 use rules::prelude::*;
 
 use crate::config::keys::Keyring;
+use crate::config::origins::Origins;
 use rules::Secret;
 use rules::base::clock::Millis;
 use rules::base::error::Result;
 use rules::base::strings;
-use rules::codec::json::{self, Object, Value};
+use rules::codec::json::{Object, Value};
 use rules::codec::url::Url;
 use rules::config::identity::refuse_with_identity;
 use rules::config::reader::{self, Seconds};
@@ -184,8 +186,8 @@ pub struct Route {
 pub struct Config {
     /// The client and its provider.
     pub flow: Flow,
-    /// The origin that browsers see, if it is configured. By default, it is the origin of each request's URL.
-    pub origin: Option<String>,
+    /// The origins at which browsers see the app.
+    pub origins: Origins,
     /// The path of the handler's own endpoints, without a slash at its end.
     pub base: String,
     /// The client as registered with the provider.
@@ -253,8 +255,8 @@ impl Config {
         let flow = Flow::read(options, issuer, id, Some(DEFAULT_SCOPE), limits);
         refuse_with_identity(options, "backChannelLogout");
         let expected = provider::expected(&flow.issuer, flow.identity.as_ref());
+        let origins = Origins::read(options);
         Self {
-            origin: origin(options),
             base: base(options),
             keys: keys(&cookie),
             cookie: Cookie {
@@ -271,7 +273,8 @@ impl Config {
             },
             recheck: session.seconds("recheck", 10, &AN_HOUR),
             grace: session.seconds("grace", 60, &AN_HOUR),
-            bind: bind(options, &session, &cookie),
+            bind: bind(&origins, &session, &cookie),
+            origins,
             bind_exclude: bind_exclude(&session),
             routes: routes(options),
             post_logout: path(options, "postLogoutRedirectUri"),
@@ -405,16 +408,12 @@ fn keys(cookie: &Options<'_>) -> Keyring {
     })
 }
 
-fn bind(options: &Options<'_>, session: &Options<'_>, cookie: &Options<'_>) -> Bind {
+fn bind(origins: &Origins, session: &Options<'_>, cookie: &Options<'_>) -> Bind {
     let bind = Bind::from_json(&session.one_of("bind", Bind::ALL)).unwrap_or_default();
     if bind == Bind::Required {
-        let is_http = options
-            .object
-            .str("origin")
-            .is_some_and(|origin| origin.starts_with("http:"));
         if cookie.boolean("httpPrefix") {
             session.refuse("bind", msg!("browsers bind no cookie with the prefix __Host-Http-: remove `cookie.httpPrefix`"));
-        } else if is_http {
+        } else if origins.has_http() {
             session.refuse(
                 "bind",
                 msg!("browsers bind sessions over https only: use 'if-supported' on localhost"),
@@ -462,19 +461,6 @@ fn cookie_name(cookie: &Options<'_>) -> String {
         );
     }
     sound.unwrap_or_default().to_owned()
-}
-
-fn origin(options: &Options<'_>) -> Option<String> {
-    const WHY: &str = msg!(
-        "it must be the origin that browsers see, such as https://app.example.com; http is for loopback only"
-    );
-    let text = options.object.get("origin")?.as_str();
-    let url = text.and_then(Url::parse);
-    let sound = url.filter(|url| url.is_plain() && url.path() == "/" && url.is_trustworthy());
-    if sound.is_none() {
-        options.refuse("origin", WHY);
-    }
-    Some([sound.as_ref()?.scheme(), "://", sound.as_ref()?.host()].concat())
 }
 
 /// Returns true if one of these bytes is in `text`.
@@ -526,7 +512,7 @@ fn routes(options: &Options<'_>) -> Vec<Route> {
         return routes;
     };
     for (i, item) in items.iter().enumerate() {
-        let path = indexed(i);
+        let path = [&*reader::indexed("routes", i), "."].concat();
         let Some(object) = item.as_object() else {
             options.refuse("routes", WHY);
             continue;
@@ -624,12 +610,4 @@ fn page_url(route: &Options<'_>, object: &Object) -> Option<Url> {
         );
     }
     sound
-}
-
-/// Returns the prefix of the names of a route's options in error messages.
-fn indexed(i: usize) -> String {
-    let mut path = "routes[".to_owned();
-    json::write_number(&mut path, i as u64);
-    path.push_str("].");
-    path
 }

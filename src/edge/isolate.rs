@@ -7,6 +7,7 @@ pub(super) mod opened;
 pub(super) mod outage;
 pub(super) mod provider;
 pub(super) mod refusals;
+pub(super) mod silence;
 
 use core::cell::{Cell, OnceCell, RefCell, RefMut};
 use rules::prelude::*;
@@ -39,6 +40,8 @@ pub(super) enum Seldom {
     Logout,
     /// A session was used at another host than its login's.
     OtherHost,
+    /// No entry of `origin` matches the host of a request.
+    UnlistedHost,
     /// A request to end sessions had no logout token, or one that the provider did not sign.
     UnsignedLogout,
     /// A logout token of the provider was refused.
@@ -246,6 +249,7 @@ impl Isolate {
             Seldom::CannotBind | Seldom::NotBound | Seldom::StaysUnbound => Code::Unsupported,
             Seldom::Login | Seldom::ProviderSays => Code::LoginFailed,
             Seldom::Address => Code::UrlNotAllowed,
+            Seldom::UnlistedHost => Code::HostNotAllowed,
             Seldom::FormPost | Seldom::LogoutLink => Code::MethodNotAllowed,
             Seldom::Malformed | Seldom::NotGenuine | Seldom::Logout | Seldom::OtherHost => {
                 Code::CookieInvalid

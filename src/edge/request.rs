@@ -5,8 +5,9 @@ use alloc::rc::Rc;
 use core::cell::Cell;
 use rules::prelude::*;
 
-use crate::config::{Bind, Storage};
-use crate::io::{OwnResponse, Request};
+use crate::config::origins::Origins;
+use crate::config::{Bind, Config, Storage};
+use crate::io::{OwnResponse, Request, Response};
 use crate::isolate::Seldom;
 use crate::marker;
 use crate::refresh;
@@ -19,7 +20,7 @@ use crate::store::record_store;
 use crate::store::seal::{self, OpenError};
 use crate::task::{BoundCookie, Task, boxed};
 use rules::Secret;
-use rules::base::error::{Code, Error};
+use rules::base::error::{self, Code, Error};
 use rules::base::strings;
 use rules::codec::url::Url;
 use rules::config::Redirection;
@@ -54,34 +55,33 @@ pub(super) const TOO_LONG: &str = msg!(
 );
 
 impl RequestContext {
-    pub(super) fn new(
-        task: Task,
-        request: Box<Request>,
-    ) -> core::result::Result<Self, OwnResponse> {
+    pub(super) fn new(task: Task, request: Box<Request>) -> core::result::Result<Self, Response> {
+        let failure = || Response::Own(response::failure());
         let Some(url) = Url::parse(&request.url) else {
-            return Err(response::empty(400));
+            return Err(Response::Own(response::empty(400)));
         };
-        let own = [url.scheme(), "://", url.host()].concat();
-        let configured = task.config().origin.clone();
-        // A configured origin is trustworthy: `Config::parse` has checked it.
-        if configured.is_none() && !url.is_trustworthy() {
+        let origins = &task.config().origins;
+        let Some(origin) = origins.of(&url) else {
+            return Err(at_unlisted_host(&task, &url));
+        };
+        // Configured origins are trustworthy: `Config::parse` has checked them.
+        if matches!(origins, Origins::Requested) && !url.is_trustworthy() {
             let message = msg!(
                 "the app is served over http, where cookies are not safe; if https ends before this handler, set `origin`"
             );
             task.fault_seldom(Seldom::PlainHttp, message);
-            return Err(response::empty(500));
+            return Err(Response::Own(response::empty(500)));
         }
-        let is_as_seen = configured.as_ref().is_none_or(|origin| *origin == own);
-        let origin = configured.unwrap_or(own);
+        let is_as_seen = origin == [url.scheme(), "://", url.host()].concat();
         let (relative, click) = without_click(&url);
         // Avoid parsing the URL a second time.
         let url = if is_as_seen && !url.has_userinfo() && click.is_none() {
             url
         } else {
-            Url::parse(&[&origin, &*relative].concat()).ok_or_else(response::failure)?
+            Url::parse(&[&origin, &*relative].concat()).ok_or_else(failure)?
         };
         let redirect_uri = [&origin, task.config().base.as_str(), "/callback"].concat();
-        let redirect_uri = Url::parse(&redirect_uri).ok_or_else(response::failure)?;
+        let redirect_uri = Url::parse(&redirect_uri).ok_or_else(failure)?;
         let found_in = Cell::new(task.config().storage);
         let context = Self {
             task,
@@ -92,7 +92,7 @@ impl RequestContext {
             redirect_uri,
             found_in,
         };
-        context.take_bound_cookie()?;
+        context.take_bound_cookie().map_err(Response::Own)?;
         Ok(context)
     }
 
@@ -163,20 +163,23 @@ impl RequestContext {
         }
     }
 
-    /// Returns the host name of the request without the port, which proxies change. Returns an empty string if `origin`
-    /// is configured.
+    /// Returns the host at which a session is valid that begins with this request. Without `origin`, this is the host name
+    /// without the port, which proxies change. With an array of origins, it is the origin's host. With one origin, it is an
+    /// empty string.
     pub(super) fn login_host(&self) -> &str {
-        if self.task.config().origin.is_some() {
-            return "";
-        }
         let host = self.url.host();
+        match self.task.config().origins {
+            Origins::One(_) => return "",
+            Origins::Listed(_) => return host,
+            Origins::Requested => {}
+        }
         let before_port = host.bytes().rposition(|byte| !byte.is_ascii_digit());
         let name = before_port.and_then(|end| host.get(..=end)?.strip_suffix(':'));
         name.unwrap_or(host)
     }
 
-    /// Returns the session unless its login was at another host name. Without `origin`, any host name that leads to this
-    /// handler would accept a session's cookie. A session without a host name gets this request's.
+    /// Returns the session unless its login was at another host. Otherwise any host that leads to this handler would accept a
+    /// session's cookie. A session without a host name gets this request's.
     fn of_this_host(&self, session: Rc<Session>) -> Option<Rc<Session>> {
         let (host, before) = (self.login_host(), &*session.host);
         if host.is_empty() || before == host {
@@ -185,10 +188,13 @@ impl RequestContext {
         if before.is_empty() {
             return Some(Rc::new(Session::clone(&session).at_host(host)));
         }
-        let message = [
-            msg!("a session is used at another host than its login's (set `origin`): "),
-            host,
-        ];
+        let why = match self.task.config().origins {
+            Origins::Requested => {
+                msg!("a session is used at another host than its login's (set `origin`): ")
+            }
+            _ => msg!("a session is used at another host than its login's: "),
+        };
+        let message = [why, host];
         self.task.fault_seldom(Seldom::OtherHost, &message.concat());
         None
     }
@@ -419,6 +425,24 @@ impl RequestContext {
         }
         response
     }
+}
+
+/// Builds the response to a request whose host is not in `origin`. The response sets and clears no cookie. The app handles
+/// its own paths.
+fn at_unlisted_host(task: &Task, url: &Url) -> Response {
+    if !is_handled(task.config(), url.path()) {
+        return Response::NotHandled;
+    }
+    const WHY: &str = msg!("no entry of `origin` matches the host of a request");
+    let message = [WHY, ": ", &error::quote(url.host())].concat();
+    task.fault_seldom(Seldom::UnlistedHost, &message);
+    Response::Own(response::refuse(421, Code::HostNotAllowed, WHY))
+}
+
+/// Returns true if a path belongs to an endpoint of the handler or to a route.
+fn is_handled(config: &Config, path: &str) -> bool {
+    let below = path.strip_prefix(config.base.as_str());
+    below.is_some_and(|rest| rest.starts_with('/')) || config.route(path).is_some()
 }
 
 /// Returns the path and query of a URL without [`CLICK`], and the value of [`CLICK`].

@@ -123,13 +123,18 @@ pub(super) fn failure() -> OwnResponse {
 
 /// Builds a response that asks the client to retry later.
 pub(super) fn later(fault: &Error, after: Millis) -> OwnResponse {
-    let mut seconds = String::new();
-    // The time is rounded up, since an earlier retry would fail again.
-    json::write_number(&mut seconds, after.0.div_ceil(1000).max(1));
     let mut response = error(503, fault);
     // control: retry_after_is_sent
-    response.headers.push(("retry-after", seconds));
+    response.headers.push(retry_after(after));
     response
+}
+
+/// Returns the header that asks the client to retry after this time.
+pub(super) fn retry_after(time: Millis) -> (&'static str, String) {
+    let mut seconds = String::new();
+    // The time is rounded up, since an earlier retry would fail again.
+    json::write_number(&mut seconds, time.0.div_ceil(1000).max(1));
+    ("retry-after", seconds)
 }
 
 /// Builds the response to a request without a usable session.

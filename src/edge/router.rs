@@ -46,7 +46,7 @@ pub(super) async fn handle(task: Task, request: Box<Request>) -> Response {
             observe_login(&context, &response);
             response
         }
-        Err(response) => Response::Own(response),
+        Err(response) => response,
     };
     if let Response::Own(own) = &mut response {
         task.note_refusal(own);

@@ -44,6 +44,7 @@ mod logout_tokens_random;
 mod logs;
 mod mark;
 mod navigation;
+mod origins;
 mod plain_oauth;
 mod prefetch;
 mod previous_token;

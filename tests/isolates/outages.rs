@@ -4,7 +4,7 @@
 use crate::{both_storages, expired, served, took};
 use edge::{Event, Happened, Observation};
 use kit_isolates::provider::Endpoint;
-use kit_isolates::{COOKIE, Fault, Setup, Site, World};
+use kit_isolates::{COOKIE, Fault, Purpose, Setup, Site, World};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 
@@ -825,4 +825,152 @@ fn refresh_counts_the_requests_that_wait_for_it() {
         _ => None,
     });
     assert_eq!(waiting, Some(3));
+}
+
+/// Creates a world in which the isolate has no metadata yet, and this endpoint of the provider hangs.
+fn hanging(endpoint: Endpoint) -> World {
+    let mut world = World::new(Setup {
+        isolates: 1,
+        discovers: true,
+        ..patient()
+    });
+    world.weather.hangs = Some(endpoint);
+    world
+}
+
+/// Lets another user begin a login 20 times a second, and returns the requests.
+fn logins_for(world: &mut World, seconds: u64) -> Vec<usize> {
+    let mut logins = Vec::new();
+    for _ in 0..seconds * 20 {
+        let browser = world.open_browser(&format!("user {}", world.browsers.len()));
+        logins.push(world.log_in(browser, 0));
+        world.pass(50);
+    }
+    logins
+}
+
+/// Returns the times of the requests for a document.
+fn asked_for(world: &World, endpoint: Endpoint) -> Vec<u64> {
+    let requests = world.to_provider.iter();
+    let of_it = requests.filter(|(_, asked)| *asked == endpoint);
+    of_it.map(|(at, _)| *at).collect()
+}
+
+#[test]
+fn discovery_that_hangs_holds_no_login_after_fifteen_seconds() {
+    let mut world = hanging(Endpoint::Discovery);
+    logins_for(&mut world, 15);
+    let logins = logins_for(&mut world, 60);
+    world.answer_all();
+    let asked = asked_for(&world, Endpoint::Discovery);
+    for pair in asked[1..].windows(2) {
+        assert!(pair[1] - pair[0] >= 3000, "{pair:?}");
+    }
+    assert!(asked.len() >= 15, "{}", asked.len());
+    let mut slow = 0;
+    for login in logins {
+        assert!(retry_after(&world, login) <= 4);
+        slow += u32::from(took(&world, login) > 1010);
+    }
+    // Only the requests that try the provider wait longer.
+    assert!((14..=21).contains(&slow), "{slow}");
+}
+
+/// Logins are redirected, and the callback needs the keys.
+#[test]
+fn key_set_that_hangs_holds_no_callback_after_fifteen_seconds() {
+    let mut world = hanging(Endpoint::Keys);
+    logins_for(&mut world, 15);
+    let before = world.visits.len();
+    logins_for(&mut world, 60);
+    world.answer_all();
+    let (mut callbacks, mut slow) = (0, 0);
+    for visit in before..world.visits.len() {
+        match world.visits[visit].purpose {
+            Purpose::Callback => {
+                callbacks += 1;
+                slow += u32::from(took(&world, visit) > 1100);
+                assert!(retry_after(&world, visit) <= 4);
+            }
+            _ => assert_eq!(world.visits[visit].given.as_ref().unwrap().status, 303),
+        }
+    }
+    assert!(callbacks > 1000 && slow <= 21, "{callbacks} {slow}");
+    let asked = asked_for(&world, Endpoint::Keys);
+    assert!((15..=25).contains(&asked.len()), "{}", asked.len());
+    world.weather.hangs = None;
+    world.pass(4000);
+    world.signed_in("alice", 0);
+}
+
+#[test]
+fn login_works_within_five_seconds_after_discovery_has_hung() {
+    for seconds in [5, 12, 31, 62] {
+        let mut world = hanging(Endpoint::Discovery);
+        logins_for(&mut world, seconds);
+        world.weather.hangs = None;
+        logins_for(&mut world, 5);
+        let logins = logins_for(&mut world, 1);
+        world.answer_all();
+        for login in logins {
+            let given = world.visits[login].given.as_ref().unwrap();
+            assert_eq!(given.status, 303, "{seconds} {}", given.body);
+        }
+    }
+}
+
+#[test]
+fn login_that_tries_the_provider_does_not_wait_for_others() {
+    let mut world = hanging(Endpoint::Discovery);
+    logins_for(&mut world, 20);
+    // The last attempt is still in flight.
+    world.pass(5000);
+    world.weather.hangs = None;
+    let browser = world.open_browser("alice");
+    let login = world.log_in(browser, 0);
+    world.pass(100);
+    let given = world.visits[login].given.as_ref().unwrap();
+    assert_eq!(given.status, 303, "{}", given.body);
+}
+
+#[test]
+fn logins_wait_for_slow_discovery() {
+    let mut world = hanging(Endpoint::Discovery);
+    world.weather.hangs = None;
+    world.fault(Site::Provider(Endpoint::Discovery), Fault::Slow(1, 2000));
+    for login in logins_for(&mut world, 4) {
+        let given = world.visits[login].given.as_ref().unwrap();
+        assert_eq!(given.status, 303, "{}", given.body);
+    }
+    assert_eq!(asked_for(&world, Endpoint::Discovery).len(), 1);
+}
+
+/// Each user who waits closes the page after four seconds.
+#[test]
+fn abandoned_logins_show_that_discovery_hangs() {
+    let mut world = hanging(Endpoint::Discovery);
+    let mut logins = Vec::new();
+    for n in 0..600 {
+        logins.extend(logins_for(&mut world, 1).pop());
+        if n >= 4 {
+            world.abandon(logins[n - 4]);
+        }
+    }
+    world.answer_all();
+    let is_quick = |login: &&usize| world.visits[**login].given.is_some();
+    let quick = logins[20..].iter().filter(is_quick).count();
+    assert!(quick > 400, "{quick}");
+}
+
+#[test]
+fn sessions_go_on_while_discovery_hangs() {
+    let mut world = hanging(Endpoint::Discovery);
+    world.weather.hangs = None;
+    let alice = world.signed_in("alice", 0);
+    world.weather.hangs = Some(Endpoint::Discovery);
+    for _ in 0..120 {
+        let call = world.call(alice, 0);
+        world.pass(1000);
+        assert!(served(&world, call), "{:?}", world.visits[call].given);
+    }
 }

@@ -22,7 +22,7 @@ const NOT_FOR_USERS = `
   profile_failed issuer_mismatch metadata_invalid client_rejected token_response_invalid id_token_invalid url_not_allowed
   method_not_allowed header_not_allowed redirect_blocked token_reflected step_up_failed socket_blocked token_refused
   api_unreachable worker_failed wasm_failed wasm_blocked config_unavailable closed frame_blocked origin_not_allowed
-  cross_site_request cookie_invalid key_unknown clock_differs logout_token_invalid handler_failed handler_crashed
+  cross_site_request host_not_allowed cookie_invalid key_unknown clock_differs logout_token_invalid handler_failed handler_crashed
 `
 
 test('each code has a sentence, or is not for users', async () => {

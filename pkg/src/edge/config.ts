@@ -105,10 +105,13 @@ export interface TokenHandlerConfig {
   /** The path of the handler's own endpoints. Default `/auth`. */
   base?: string
   /**
-   * The origin that browsers see. Set this option if a proxy terminates TLS and requests arrive with another origin.
-   * Without this option, a session is valid only at the host name of its login, with any port.
+   * The origin that browsers see. Set this option if a proxy terminates TLS and requests arrive with another origin. With
+   * one string, each request has this origin, whatever its host. With an array, the request's `Host` decides: other hosts
+   * get 421, and a session is valid only at the origin of its login. In an array, the first label of a host may be `*`:
+   * see docs/edge-deploy.md#several-origins. Without this option, a session is valid only at the host name of its login,
+   * with any port.
    */
-  origin?: FromEnv<string>
+  origin?: FromEnv<string | string[]>
   /**
    * The ID token's claims that the page may see, besides `sub`. Default: name, email, preferred_username, picture,
    * locale.

@@ -139,8 +139,6 @@ export class Host {
   readonly #instance: Instance
   readonly #keys: Keys
   readonly #observer: Observer | undefined
-  /** The option `origin`. */
-  readonly #origin: string | undefined
   readonly #rules: Rules
   /** Requests to the provider that are in flight, by task number: the response, or the name of a failure. */
   readonly #sending = new Map<number, Promise<{ text: string } | { failure: string }>>()
@@ -154,12 +152,10 @@ export class Host {
     this.#config = config
     this.#coordinator = createCoordinator(config.coordinator, env)
     this.#instance = instance(module)
-    const json = configJson(config, env)
-    this.#edge = new Edge(json)
+    this.#edge = new Edge(configJson(config, env))
     const { observe } = config
     this.#observer = typeof observe === 'function' ? { event: observe } : observe
     if (this.#observer) this.#edge.observe()
-    this.#origin = JSON.parse(json).origin?.replace(/\/$/, '')
     this.#rules = new Rules(JSON.parse(Edge.policy()))
     const count = this.#edge.key_count()
     this.#keys = new Keys(Array.from({ length: count }, (_, i) => this.#edge.key(i)))
@@ -213,15 +209,16 @@ export class Host {
 
   /**
    * Returns the value of `session.bind` for a request in JSON, if the option is a function. The function gets the URL as
-   * browsers see it: without the option `origin`, that is the request's.
+   * browsers see it. It is not called for a request that the core refuses because of its host.
    */
   #bind(request: Request): string | undefined {
     const bind = this.#config.session?.bind
     if (typeof bind !== 'function') return undefined
     try {
-      const { pathname, search, href } = new URL(request.url)
-      const url = this.#origin ? this.#origin + pathname + search : href
-      const value: unknown = bind(new Request(url, { headers: request.headers }))
+      const origin = this.#edge.origin(request.url)
+      if (origin === undefined) return undefined
+      const { pathname, search } = new URL(request.url)
+      const value: unknown = bind(new Request(origin + pathname + search, { headers: request.headers }))
       // A promise is not an allowed value, and its rejection would end a process of Node.
       quietly(() => value)
       return JSON.stringify(value) ?? 'null'

@@ -13,6 +13,7 @@ use crate::provider::documents;
 use crate::provider::dpop;
 use crate::provider::dpop::KeyPair;
 use crate::provider::requests;
+use crate::refusal::RETRY_AFTER;
 use crate::request::RequestContext;
 use crate::response;
 use crate::session::cookies::{CookieValue, fits};
@@ -257,11 +258,12 @@ pub(crate) fn failed_page(
         | Code::TokenResponseInvalid => 502,
         _ => 400,
     };
-    let page = response::page(status, "Signing in did not work", "", &body);
-    OwnResponse {
-        code: Some(error.code()),
-        ..page
+    let mut page = response::page(status, "Signing in did not work", "", &body);
+    if status == 503 {
+        page.headers.push(response::retry_after(RETRY_AFTER));
     }
+    page.code = Some(error.code());
+    page
 }
 
 /// Returns the name and the value of the cookie of the login with this key.

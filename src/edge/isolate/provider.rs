@@ -3,6 +3,7 @@
 use alloc::rc::Rc;
 use rules::prelude::*;
 
+use crate::isolate::silence::Silence;
 use rules::base::clock::Instant;
 use rules::codec::url::Url;
 use rules::oauth::jwks::{Algorithm, Jwks};
@@ -16,6 +17,10 @@ pub(crate) struct Provider {
     /// The time at which the metadata was last requested. `None` if the configuration contains the metadata.
     pub(crate) requested: Option<Instant>,
     pub(crate) keys: Option<(Rc<Jwks>, Instant)>,
+    /// The requests for the metadata without a response.
+    pub(crate) metadata_silence: Silence,
+    /// The requests for the keys without a response. Another server may have the keys.
+    pub(crate) keys_silence: Silence,
     /// The time at which young keys were last fetched again for an ID token.
     pub(crate) fetched_early: Option<Instant>,
     /// The algorithm of the ID token that was verified last.
@@ -31,6 +36,8 @@ impl Provider {
             provisional_since: None,
             requested: None,
             keys: None,
+            metadata_silence: Silence::default(),
+            keys_silence: Silence::default(),
             fetched_early: None,
             id_token_algorithm: None,
             urls: Url::parse(issuer).into_iter().collect(),

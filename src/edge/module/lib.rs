@@ -27,6 +27,7 @@ use rules::base::error::Code;
 use rules::base::http::{HttpReply, Outcome};
 use rules::base::strings;
 use rules::codec::json::{self, Object, Value, Writer};
+use rules::codec::url::Url;
 use rules::egress::request_headers::pattern;
 use rules::egress::token_reflection::Scope;
 
@@ -83,6 +84,14 @@ impl Edge {
         keys.get(i)
             .map(|key| key.bytes().to_vec())
             .unwrap_or_default()
+    }
+
+    /// Returns the origin that browsers see for a request with this URL. Returns `None` if no entry of the option `origin`
+    /// matches the URL's host.
+    #[must_use]
+    pub fn origin(&self, url: &str) -> Option<String> {
+        let url = Url::parse(url)?;
+        self.handler.config().origins.of(&url)
     }
 
     /// Starts a task for a request. `request` has one line for each member of [`Request`]; the line of a missing member

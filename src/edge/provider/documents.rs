@@ -5,10 +5,10 @@ use core::pin::Pin;
 use rules::prelude::*;
 
 use crate::io::BEAT;
+use crate::isolate::silence::Silence;
 use crate::provider::requests;
 use crate::store::lease;
 use crate::task::{FlightGuard, Task, boxed};
-use rules::Secret;
 use rules::base::clock::{Instant, Millis};
 use rules::base::error::{Code, Error, Result};
 use rules::base::http::{HttpRequest, Outcome};
@@ -20,17 +20,52 @@ use rules::oauth::metadata::{self, Metadata, Search};
 /// only [`Sender::TokenEndpoint`] causes.
 const KEYS_MIN_AGE: Millis = Millis::from_secs(30);
 
-/// The name of the flight that fetches the keys.
-const KEYS_FLIGHT: &str = "fetch keys";
-
-/// The name of the flight that searches for the metadata.
-const METADATA_FLIGHT: &str = "fetch metadata";
+/// A request waits for this time for the fetch of another one while the provider does not respond.
+const A_MOMENT: Millis = Millis::from_secs(1);
 
 /// The end of the error message if there is no response.
 const NO_RESPONSE: &str = msg!("no response");
 
 /// The age at which the key set is fetched again, so a withdrawn key is no longer trusted.
 const KEYS_MAX_AGE: Millis = Millis::from_secs(3600);
+
+/// A document of the provider.
+#[derive(Clone, Copy)]
+enum Document {
+    Metadata,
+    Keys,
+}
+
+impl Document {
+    /// Returns the name of the flight that fetches this document.
+    const fn flight(self) -> &'static str {
+        match self {
+            Self::Metadata => "fetch metadata",
+            Self::Keys => "fetch keys",
+        }
+    }
+
+    /// Returns the result of `f`, which reads or changes the record of requests without a response.
+    fn with_silence<T>(self, task: &Task, f: impl FnOnce(&mut Silence, &Instant) -> T) -> T {
+        let provider = &mut task.isolate().provider.borrow_mut();
+        let silence = match self {
+            Self::Metadata => &mut provider.metadata_silence,
+            Self::Keys => &mut provider.keys_silence,
+        };
+        f(silence, &task.now())
+    }
+
+    /// Returns true while the provider does not respond to requests for this document.
+    fn is_silent(self, task: &Task) -> bool {
+        let limit = task.config().flow.request_timeout;
+        self.with_silence(task, |silence, now| silence.is_noted(now, limit))
+    }
+
+    /// Returns true if a request for this document may try a provider that does not respond.
+    fn may_try(self, task: &Task) -> bool {
+        self.with_silence(task, |silence, now| silence.may_try(now))
+    }
+}
 
 /// Returns the provider's metadata, which is fetched on first use. Provisional metadata is fetched again after
 /// [`KEYS_MIN_AGE`]: see [`Search::is_provisional`].
@@ -45,21 +80,25 @@ pub(crate) async fn metadata_for(task: &Task, sender: Sender) -> Result<Rc<Metad
     }
     let is_known = |task: &Task| known_metadata(task).is_some();
     let fetch = boxed(search(task));
-    boxed(share(task, METADATA_FLIGHT, sender, is_known, fetch)).await?;
-    known_metadata(task).ok_or_else(failed_for_another)
+    let fetched = boxed(share(task, Document::Metadata, sender, is_known, fetch)).await;
+    // Without a response, provisional metadata remains in use.
+    match known_metadata(task) {
+        Some(metadata) => Ok(metadata),
+        None => Err(fetched.err().unwrap_or_else(failed_for_another)),
+    }
 }
 
-/// Waits for the fetch of this name that another request has begun, or calls `fetch`. After a fetch that has failed, only
-/// a token of the token endpoint causes another one: otherwise each of many forged tokens would cause a request in an
-/// outage of the provider. Returns true if `fetch` was called.
+/// Waits for the fetch of this document that another request has begun, or calls `fetch`. After a fetch that has failed,
+/// only a token of the token endpoint causes another one: otherwise each of many forged tokens would cause a request in
+/// an outage of the provider. Returns true if `fetch` was called.
 async fn share(
     task: &Task,
-    name: &str,
+    document: Document,
     sender: Sender,
     is_known: fn(&Task) -> bool,
     fetch: Pin<Box<dyn Future<Output = Result<()>> + '_>>,
 ) -> Result<bool> {
-    if await_flight(task, name).await {
+    if await_flight(task, document).await {
         if is_known(task) {
             return Ok(false);
         }
@@ -67,9 +106,25 @@ async fn share(
             return Err(failed_for_another());
         }
     }
-    let _flight = FlightGuard::begin(task.clone(), name);
+    let _flight = begin_flight(task, document)?;
     fetch.await?;
     Ok(true)
+}
+
+/// Begins the flight in which this task fetches a document.
+///
+/// # Errors
+/// [`Code::ProviderUnavailable`] if the provider does not respond, and another request has tried it a moment ago.
+fn begin_flight(task: &Task, document: Document) -> Result<FlightGuard> {
+    if document.is_silent(task) {
+        if !document.may_try(task) {
+            let why = msg!("the provider does not respond; another request is trying it");
+            return Err(Error::new(Code::ProviderUnavailable, why));
+        }
+        let [jitter] = task.isolate().random();
+        document.with_silence(task, |silence, now| silence.tries(now, jitter));
+    }
+    Ok(FlightGuard::begin(task.clone(), document.flight()))
 }
 
 /// Returns the metadata, unless it is missing or must be fetched again.
@@ -83,27 +138,41 @@ fn known_metadata(task: &Task) -> Option<Rc<Metadata>> {
     provider.metadata.clone()
 }
 
-/// Waits for a fetch of this name that another request has begun, but not longer than a request may take. Returns false
-/// if no request has begun one.
+/// Waits for a fetch of this document that another request has begun, but not longer than a request may take. While the
+/// provider does not respond, waits for at most [`A_MOMENT`], and not at all if this request may try it. Returns false if
+/// no request has begun a fetch.
 ///
 /// The task that waits may be a flight itself, and a flight without a step counts as dropped. So the wait has a step at
 /// each [`BEAT`].
-async fn await_flight(task: &Task, name: &str) -> bool {
+async fn await_flight(task: &Task, document: Document) -> bool {
     let began = task.now();
     let flight = |task: &Task| {
         let cache = task.isolate().session_cache.borrow();
-        cache.flight(name, &task.now())
+        cache.flight(document.flight(), &task.now())
     };
-    let Some(awaited) = flight(task) else {
+    let Some(mut awaited) = flight(task) else {
         return false;
     };
     let longest = task.config().flow.request_timeout;
     // The number of steps is limited, too, because a host's clock may stand still.
     for _ in 0..longest.0.div_ceil(BEAT.0) {
-        let left = longest.saturating_sub(began.elapsed(&task.now()));
-        if flight(task) != Some(awaited) || left == Millis::ZERO {
+        let is_silent = document.is_silent(task);
+        let limit = if is_silent {
+            A_MOMENT.min(longest)
+        } else {
+            longest
+        };
+        let left = limit.saturating_sub(began.elapsed(&task.now()));
+        let Some(current) = flight(task) else {
+            break;
+        };
+        // The client of the awaited fetch may have disconnected, and another request has begun the next one.
+        let is_over =
+            current != awaited && !document.with_silence(task, |known, _| known.is_open());
+        if is_over || left == Millis::ZERO || is_silent && document.may_try(task) {
             break;
         }
+        awaited = current;
         task.sleep(Some(awaited), left.min(BEAT)).await;
         // A flight that refreshes may have its new tokens already, and waits for the keys of their ID token.
         boxed(lease::renew(task)).await;
@@ -124,9 +193,10 @@ async fn search(task: &Task) -> Result<()> {
     let mut search = Search::default();
     let found = loop {
         let url = search.url(expected.issuer);
-        let outcome = get(task, &url, search.is_at_start()).await;
+        let outcome = get(task, Document::Metadata, &url, search.is_at_start()).await;
         // A request must not wait for the time limit at each location.
-        let may_continue = began.elapsed(&task.now()) < flow.request_timeout;
+        let may_continue = began.elapsed(&task.now()) < flow.request_timeout
+            && !Document::Metadata.is_silent(task);
         if let Some(found) = search.read(&outcome, &expected, &url, NO_RESPONSE, may_continue) {
             break found;
         }
@@ -192,7 +262,7 @@ async fn keys(task: &Task, sender: Sender) -> Result<(Rc<Jwks>, bool)> {
     }
     let is_known = |task: &Task| known_keys(task).is_some();
     let fetch = boxed(fetch_keys(task, sender));
-    let is_new = boxed(share(task, KEYS_FLIGHT, sender, is_known, fetch)).await?;
+    let is_new = boxed(share(task, Document::Keys, sender, is_known, fetch)).await?;
     let keys = known_keys(task).ok_or_else(failed_for_another)?;
     Ok((keys, is_new))
 }
@@ -212,7 +282,7 @@ fn known_keys(task: &Task) -> Option<Rc<Jwks>> {
 /// Returns the keys for a token whose key is not in `known`. Waits for a fetch that another such token has caused, or
 /// fetches the keys unless [`may_fetch_again`] forbids it.
 async fn newer_keys(task: &Task, known: Rc<Jwks>, sender: Sender) -> Result<Rc<Jwks>> {
-    if await_flight(task, KEYS_FLIGHT).await
+    if await_flight(task, Document::Keys).await
         && let Some((keys, _)) = &task.isolate().provider.borrow().keys
         && !Rc::ptr_eq(keys, &known)
     {
@@ -221,7 +291,7 @@ async fn newer_keys(task: &Task, known: Rc<Jwks>, sender: Sender) -> Result<Rc<J
     if !may_fetch_again(task, sender) {
         return Ok(known);
     }
-    let _flight = FlightGuard::begin(task.clone(), KEYS_FLIGHT);
+    let _flight = begin_flight(task, Document::Keys)?;
     boxed(fetch_keys(task, sender)).await?;
     Ok(known_keys(task).unwrap_or(known))
 }
@@ -252,8 +322,9 @@ fn may_fetch_again(task: &Task, sender: Sender) -> bool {
 
 async fn fetch_keys(task: &Task, sender: Sender) -> Result<()> {
     let metadata = metadata_for(task, sender).await?;
-    let text = document(task, msg!("key set"), &metadata.jwks_uri).await?;
-    let keys = Rc::new(Jwks::parse(text.expose())?);
+    let outcome = get(task, Document::Keys, &metadata.jwks_uri, true).await;
+    let text = metadata::read_document(&outcome, msg!("key set"), &metadata.jwks_uri, NO_RESPONSE)?;
+    let keys = Rc::new(Jwks::parse(text)?);
     task.isolate().provider.borrow_mut().keys = Some((keys, task.now()));
     Ok(())
 }
@@ -276,19 +347,27 @@ pub(crate) async fn key(
     }
 }
 
-async fn document(task: &Task, what: &str, url: &str) -> Result<Secret> {
-    let outcome = get(task, url, true).await;
-    metadata::read_document(&outcome, what, url, NO_RESPONSE).map(Secret::from)
-}
-
 /// Requests a document. If `may_repeat` is true, requests it once more after a failure that may be over in a moment.
-async fn get(task: &Task, url: &str, may_repeat: bool) -> Outcome {
-    let send = || requests::send(task, HttpRequest::get(url.to_owned()), None, None);
+async fn get(task: &Task, document: Document, url: &str, may_repeat: bool) -> Outcome {
+    let send = || send(task, document, url);
     if may_repeat {
         requests::repeated(task, send).await
     } else {
         send().await
     }
+}
+
+/// Requests a document, and notes whether the provider responds.
+async fn send(task: &Task, document: Document, url: &str) -> Outcome {
+    let began = task.now();
+    let limit = task.config().flow.request_timeout;
+    document.with_silence(task, |silence, now| silence.sent(now, limit));
+    let outcome = requests::send(task, HttpRequest::get(url.to_owned()), None, None).await;
+    document.with_silence(task, |silence, now| match outcome {
+        Outcome::Reply(_) => silence.end(),
+        _ => silence.failed(now, began.elapsed(now), limit),
+    });
+    outcome
 }
 
 /// Loads the provider's metadata and keys. Does not fail if only the keys cannot be loaded.

@@ -229,6 +229,9 @@ codes! {
     /// `Origin`; a window requested an address that is only for scripts, or a script requested an address that is only
     /// for windows; or the browser would use the response as a document or as code (`Sec-Fetch-Dest`).
     CrossSiteRequest = "cross_site_request", "Send it with auth.fetch(), or with the header X-Strongroom: 1, from a page of the app's own origin.";
+    /// The request's host matches no entry of the token handler's option `origin`. The response has status 421, and sets
+    /// and clears no cookie. The log names the host, once a minute ([edge-deploy.md](edge-deploy.md#several-origins)).
+    HostNotAllowed = "host_not_allowed", "Add the origin to origin, if it is yours; otherwise let the proxy pass the browser's Host on, and refuse other hosts.";
     /// In the token handler's log: the handler did not write this cookie, or it was changed. Reported once a minute,
     /// with the number of further cases.
     CookieInvalid = "cookie_invalid", "Ignore rare cases, since the cookie is not used. Otherwise look for another app on the same host with the same cookie.name.";

@@ -5,7 +5,7 @@ use super::faults::Faults;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result, short};
 use crate::base::strings;
-use crate::codec::json::{Object, Value};
+use crate::codec::json::{self, Object, Value};
 use crate::prelude::*;
 
 /// The allowed values of an option in seconds, and the text of its error, which names them.
@@ -23,6 +23,15 @@ pub const NOT_HTTPS: &str = msg!("it must be https; http is for loopback only");
 
 /// The object of options that are all missing.
 pub(super) static EMPTY: Object = Object::new();
+
+/// Returns the name of an element of an array in error messages.
+#[must_use]
+pub fn indexed(array: &str, i: usize) -> String {
+    let mut name = [array, "["].concat();
+    json::write_number(&mut name, i as u64);
+    name.push(']');
+    name
+}
 
 /// Parses the JSON of a configuration.
 pub fn parse(json: &str) -> Result<Object> {

@@ -311,7 +311,11 @@ impl World {
         }
         match site {
             Site::Wait => self.waits_for_refresh(id),
-            Site::Provider(_) | Site::Api => self.visits[id].asked_elsewhere = Some(self.now),
+            Site::Provider(endpoint) => {
+                self.to_provider.push((self.now, endpoint));
+                self.visits[id].asked_elsewhere = Some(self.now);
+            }
+            Site::Api => self.visits[id].asked_elsewhere = Some(self.now),
             Site::Read | Site::Swap => {}
         }
         let limit = match &effect {
@@ -376,6 +380,11 @@ impl World {
                 0 if self.weather.uneven => Fault::LostAfter,
                 _ => Fault::LostBefore,
             });
+        }
+        if let Site::Provider(endpoint) = site
+            && self.weather.hangs == Some(endpoint)
+        {
+            return Some(Fault::LostBefore);
         }
         if matches!(site, Site::Provider(_)) && self.weather.provider_down {
             return Some(self.dice.pick(&[Fault::LostBefore, Fault::Status(502)]));

@@ -76,6 +76,8 @@ pub type VisitId = usize;
 pub struct Setup {
     pub isolates: usize,
     pub in_store: bool,
+    /// True if the isolates discover the provider's metadata. Otherwise it is in their configuration.
+    pub discovers: bool,
     /// True if browsers bind their sessions to keys.
     pub binds: bool,
     /// True if a session must be bound soon after its login.
@@ -102,6 +104,7 @@ impl Default for Setup {
         Self {
             isolates: 2,
             in_store: false,
+            discovers: false,
             binds: false,
             requires_binding: false,
             grace: 60,
@@ -135,8 +138,12 @@ impl Setup {
             (true, false) => r#""if-supported""#,
             (true, true) => r#""required""#,
         };
+        let metadata = match self.discovers {
+            true => String::new(),
+            false => format!(r#""metadata":{METADATA},"#),
+        };
         let json = format!(
-            r#"{{"issuer":"{ISSUER}","metadata":{METADATA},
+            r#"{{"issuer":"{ISSUER}",{metadata}
             "client":{{"id":"web","auth":{{"method":"none"}}}},
             "cookie":{{"keys":[{keys}]}},
             "session":{{"idle":{},"absolute":{},"grace":{},"recheck":{},"storage":"{storage}","bind":{bind}}},
@@ -201,6 +208,8 @@ pub struct Weather {
     /// The only isolate that cannot reach the coordinator, if any.
     pub cut_off: Option<usize>,
     pub provider_down: bool,
+    /// The endpoint of the provider that accepts requests and sends no response, if any.
+    pub hangs: Option<Endpoint>,
 }
 
 pub struct Isolate {
@@ -436,6 +445,8 @@ pub struct World {
     pub visits: Vec<Visit>,
     pub weather: Weather,
     pub watch: Watch,
+    /// The requests to the provider, each with its time.
+    pub to_provider: Vec<(u64, Endpoint)>,
     pub story: Option<Vec<String>>,
     /// The events of all isolates, in order.
     pub events: Vec<Event>,
@@ -473,6 +484,7 @@ impl World {
             visits: Vec::new(),
             weather: Weather::default(),
             watch: Watch::new(&setup),
+            to_provider: Vec::new(),
             story: None,
             events: Vec::new(),
             is_new_user: true,

@@ -14,6 +14,7 @@ use rules::oauth::pkce;
 pub const ISSUER: &str = "https://id.example.com";
 pub const CLIENT_ID: &str = "web";
 const REVOKE: &str = "https://id.example.com/revoke";
+const DISCOVERY: &str = "https://id.example.com/.well-known/openid-configuration";
 const KEYS: &str = "https://id.example.com/jwks";
 
 /// A part of every secret, so that one search finds all secrets.
@@ -22,7 +23,7 @@ pub const SECRET: &str = "s3cr3t";
 /// A part of every response that belongs to another user.
 pub const OTHER_USER: &str = r#""for":"somebody else""#;
 
-/// The provider's metadata, which the configuration of each isolate contains.
+/// The provider's metadata.
 pub const METADATA: &str = r#"{
     "issuer": "https://id.example.com",
     "authorization_endpoint": "https://id.example.com/authorize",
@@ -42,6 +43,7 @@ const KEY_SET: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","use":
 /// Purposes of a request to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
+    Discovery,
     Keys,
     Code,
     Refresh,
@@ -101,6 +103,7 @@ impl Provider {
 
     pub fn endpoint_of(request: &HttpRequest) -> Endpoint {
         match request.url.as_str() {
+            DISCOVERY => Endpoint::Discovery,
             KEYS => Endpoint::Keys,
             REVOKE => Endpoint::Revoke,
             _ if field(request, "grant_type") == "refresh_token" => Endpoint::Refresh,
@@ -137,6 +140,7 @@ impl Provider {
     /// Handles a request. Returns the response and, for a refresh, the outcome.
     pub fn act(&mut self, now: u64, request: &HttpRequest) -> (HttpReply, Option<Rotation>) {
         match Self::endpoint_of(request) {
+            Endpoint::Discovery => (json(200, METADATA), None),
             Endpoint::Keys => (json(200, KEY_SET), None),
             Endpoint::Code => (self.redeem(now, &field(request, "code")), None),
             Endpoint::Refresh => {

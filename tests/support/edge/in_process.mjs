@@ -14,8 +14,12 @@ const ORIGIN = 'https://app.example.com'
  * @param {number} options.accessTokenSeconds
  * @param {object} options.handler More options of `createTokenHandler()`.
  * @param {object} [options.listener] Options for `toNodeListener()`.
+ * @param {string[]} [options.origins] The origins of the client's redirect URIs.
  */
-export async function startInProcess(createTokenHandler, { accessTokenSeconds, handler, listener }) {
+export async function startInProcess(
+  createTokenHandler,
+  { accessTokenSeconds, handler, listener, origins = [ORIGIN] },
+) {
   const provider = await startProvider({
     audience: 'urn:test',
     allowedOrigins: [],
@@ -26,7 +30,7 @@ export async function startInProcess(createTokenHandler, { accessTokenSeconds, h
         client_id: 'web',
         token_endpoint_auth_method: 'none',
         id_token_signed_response_alg: 'ES256',
-        redirect_uris: [`${ORIGIN}/auth/callback`],
+        redirect_uris: origins.map((origin) => `${origin}/auth/callback`),
         response_types: ['code'],
         grant_types: ['authorization_code', 'refresh_token'],
       },
