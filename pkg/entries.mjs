@@ -64,6 +64,7 @@ export const SERVER = {
   'edge.light': 'edge/index.light',
   'edge/node': 'edge/adapters/node',
   'edge/conformance': 'edge/coordinators/conformance',
+  'edge/postgres': 'edge/coordinators/postgres',
   'edge/hono': 'edge/adapters/hono',
   'edge/next': 'edge/adapters/next',
   'edge/sveltekit': 'edge/adapters/sveltekit',
