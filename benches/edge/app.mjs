@@ -30,6 +30,8 @@ export default (coordinator) => {
   const app = makeApp(coordinator)
   const unbound = makeApp(coordinator)
   const made = new Map()
+  /** Cookies of many sessions, which a request for `/cookies` brings. */
+  let many = []
 
   let proxyByHand
   /**
@@ -64,12 +66,16 @@ export default (coordinator) => {
     const path = what.endsWith('guarded') ? '/api/orders' : '/open/orders'
     const request = new Request(env.ORIGIN + path, { headers: { ...FIELDS, cookie } })
     const [used, itsEnv] = what.includes('unbound') ? [unbound, withoutBinding(env)] : [app, env]
-    return { request, handle: (request) => used.fetch(request, itsEnv, context) }
+    const handle = (request) => used.fetch(request, itsEnv, context)
+    if (!what.includes('sessions')) return { request, cookies: [cookie], handle }
+    // Cookies that are older than a minute would make the handler record activity.
+    request.headers.set('x-strongroom', 'background')
+    return { request, cookies: many, handle }
   }
 
   /**
-   * Handles the same request `count` times, with an upstream that responds immediately. The caller measures the time,
-   * because some platforms stop their clocks while code runs.
+   * Handles the same request `count` times, with an upstream that responds immediately. If there are several cookies, the
+   * requests have them in turn. The caller measures the time, because some platforms stop their clocks while code runs.
    */
   const repeat = async (request, env, context) => {
     const { searchParams } = new URL(request.url)
@@ -77,7 +83,8 @@ export default (coordinator) => {
     const [cookie, renewal] = ['cookie', 'x-renewal'].map((name) => request.headers.get(name))
     const key = `${what} ${cookie} ${renewal}`
     if (!made.has(key)) made.set(key, await make(what, cookie, renewal, env, context))
-    const { request: known, handle } = made.get(key)
+    const contender = made.get(key)
+    const { request: known, cookies, handle } = contender
     // In workerd, a request cannot use the abort signal of another one.
     const repeated = known && new Request(known.url, { method: known.method, headers: known.headers })
     const { fetch } = globalThis
@@ -85,6 +92,10 @@ export default (coordinator) => {
     globalThis.fetch = async () => answer
     try {
       for (let i = 0; i < count; i++) {
+        if (cookies) {
+          contender.turn = ((contender.turn ?? -1) + 1) % cookies.length
+          repeated.headers.set('cookie', cookies[contender.turn])
+        }
         const response = await handle(repeated)
         if (repeated && response.status !== 200) return response
       }
@@ -97,6 +108,10 @@ export default (coordinator) => {
   return {
     async fetch(request, env, context) {
       const { pathname } = new URL(request.url)
+      if (pathname === '/cookies') {
+        many = await request.json()
+        return new Response(null, { status: 204 })
+      }
       if (pathname === '/repeat') return repeat(request, env, context)
       if (pathname.startsWith('/by-hand/')) return sendByHand(request, env)
       if (pathname.startsWith('/plain/')) return plainProxy(env)(request)

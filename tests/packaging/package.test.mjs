@@ -165,6 +165,7 @@ for (const entry of [
   'strongroom/edge',
   'strongroom/edge/node',
   'strongroom/edge/conformance',
+  'strongroom/edge/postgres',
   'strongroom/edge/hono',
   'strongroom/edge/next',
   'strongroom/edge/sveltekit',
@@ -241,12 +242,6 @@ const DOCUMENTED_CODE = {
   'frame of the vault’s origin': { in: GUIDE, lib: 'page', has: 'vaultFrame({', before: '' },
   'callback page of the vault’s origin': { in: GUIDE, lib: 'page', has: 'vaultCallback({', before: '' },
   'sign-in button': { in: 'docs/login.md', lib: 'page', has: "element('sign-in').onclick", before: '' },
-  'coordinator for Postgres': {
-    in: 'docs/edge-deploy.md',
-    lib: 'page',
-    has: 'export function postgres(',
-    before: '',
-  },
   'page with a vault on an origin of its own': {
     in: GUIDE,
     lib: 'page',

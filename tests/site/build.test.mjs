@@ -151,7 +151,7 @@ const QUESTIONS = {
   'logout everywhere': '/logout#on-all-devices',
   'sign out everywhere': '/edge-operate#sign-out-on-all-devices',
   'change cookie keys': '/edge-operate#replace-a-key',
-  'Postgres coordinator': '/edge-deploy#a-store-of-your-own-such-as-postgres',
+  'Postgres coordinator': '/edge-deploy#postgres',
 }
 
 test('the first result answers the questions of people who are new', async () => {

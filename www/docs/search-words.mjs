@@ -40,8 +40,8 @@ const WORDS = {
     'DBSC, device bound session credentials, stolen cookie, cookie theft, token theft, session hijacking, infostealer, TPM',
   'docs/edge.md': 'BFF, backend for frontend, server-side session, HttpOnly cookie, proxy',
   'docs/edge-deploy.md#choosing-a-coordinator': 'Redis, Durable Objects, shared store, database, KV, cluster',
-  'docs/edge-deploy.md#a-store-of-your-own-such-as-postgres':
-    'PostgreSQL, Postgres coordinator, MySQL, SQL, DynamoDB, custom store',
+  'docs/edge-deploy.md#postgres': 'PostgreSQL, Postgres coordinator, SQL, pg, Supabase, Neon, RDS',
+  'docs/edge-deploy.md#a-store-of-your-own': 'MySQL, SQLite, DynamoDB, custom store',
   'docs/edge-reference.md#requests-of-scripts':
     'CSRF, XSRF, cross-site request forgery, SameSite, anti-forgery',
   'docs/edge-page.md#the-signed-in-user-on-the-server':

@@ -79,6 +79,8 @@ fn package() -> Result<()> {
         "edge/adapters/node.d.ts",
         "edge/conformance.js",
         "edge/coordinators/conformance.d.ts",
+        "edge/postgres.js",
+        "edge/coordinators/postgres.d.ts",
         "error-messages.js",
         "worker-failure.js",
         "login.js",

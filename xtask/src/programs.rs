@@ -13,7 +13,7 @@ pub(crate) struct Program {
     /// The environment variable with the program's path, which xtask and every script that starts the program read.
     pub(crate) variable: &'static str,
     pub(crate) names: &'static [&'static str],
-    /// The program's locations outside PATH.
+    /// The program's locations outside PATH. A folder `*` stands for the program's newest version.
     pub(crate) elsewhere: &'static [&'static str],
     /// Debian's packages for the program. The first package contains the program. Recommended packages are not
     /// installed, because they are for desktops.
@@ -38,6 +38,21 @@ pub(crate) fn redis() -> Need {
     Need {
         to_test: "with Redis".to_owned(),
         programs: REDIS,
+    }
+}
+
+/// Returns the need for a Postgres server. Tests start it on a free port and in a folder of their own. Its other programs
+/// are in the folder to which the path leads.
+pub(crate) fn postgres() -> Need {
+    const POSTGRES: &[Program] = &[Program {
+        variable: "POSTGRES_PATH",
+        names: &["postgres"],
+        elsewhere: &["/usr/lib/postgresql/*/bin/postgres"],
+        packages: &["postgresql"],
+    }];
+    Need {
+        to_test: "with PostgreSQL".to_owned(),
+        programs: POSTGRES,
     }
 }
 
@@ -135,11 +150,22 @@ impl Program {
                 .iter()
                 .map(move |name| folder.join(name).with_extension(env::consts::EXE_EXTENSION))
         });
-        let elsewhere = self.elsewhere.iter().map(PathBuf::from);
+        let elsewhere = self.elsewhere.iter().filter_map(|path| newest(path));
         Ok(on_path
             .chain(elsewhere)
             .find(|candidate| candidate.is_file()))
     }
+}
+
+/// Returns the path with the highest number of a folder in place of `*`, or `None` if there is no such folder.
+fn newest(path: &str) -> Option<PathBuf> {
+    let Some((folder, rest)) = path.split_once("/*/") else {
+        return Some(PathBuf::from(path));
+    };
+    let names = fs::read_dir(folder).ok()?.flatten();
+    let versions = names.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let newest = versions.max()?.to_string();
+    Some(PathBuf::from(folder).join(newest).join(rest))
 }
 
 /// Installs Debian's packages if the installation needs no password. Otherwise fails with instructions.
@@ -233,7 +259,22 @@ fn privilege() -> Option<&'static [&'static str]> {
 
 #[cfg(test)]
 mod tests {
-    use super::has_packages;
+    use super::{has_packages, newest};
+    use std::{env, fs, process};
+
+    #[test]
+    fn newest_version_of_a_program_is_found() {
+        let folder = env::temp_dir().join(format!("strongroom-programs-{}", process::id()));
+        for version in ["9", "15", "other"] {
+            fs::create_dir_all(folder.join(version)).expect("a folder");
+        }
+        let found = newest(&format!("{}/*/bin/server", folder.display()));
+        let missing = newest(&format!("{}/other/*/bin/server", folder.display()));
+        fs::remove_dir_all(&folder).expect("the folder exists");
+        assert_eq!(found, Some(folder.join("15/bin/server")));
+        assert_eq!(missing, None);
+        assert_eq!(newest("/usr/sbin/nginx"), Some("/usr/sbin/nginx".into()));
+    }
 
     #[test]
     fn packages_come_from_debian_and_not_ubuntu() {

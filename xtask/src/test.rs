@@ -36,7 +36,8 @@ pub(crate) enum Kind {
     Packaging,
     /// Worker and page with a certified OpenID provider in a real browser.
     Browser,
-    /// The token handler on each of its platforms (workerd, Deno, Node, Bun, edge-runtime), and with Redis.
+    /// The token handler on each of its platforms (workerd, Deno, Node, Bun, edge-runtime), and with Redis and
+    /// Postgres.
     Edge,
     /// The life of a session in each of the three browser engines (`--engines`). A run of all kinds runs only logins, tabs and
     /// reloads in Firefox and WebKit: the kind `browser` runs in Chromium, and each request runs the whole suite.
@@ -301,8 +302,8 @@ fn site(engines: &[Engine], all: bool) -> Result<()> {
     suite.run_in_browsers(AtOnce::Three, prepare)
 }
 
-/// Runs the tests of the token handler, some of them in a browser. npm provides the platforms, but neither Redis, nginx
-/// and libfaketime, nor a browser.
+/// Runs the tests of the token handler, some of them in a browser. npm provides the platforms, but neither Redis,
+/// Postgres, nginx and libfaketime, nor a browser.
 fn edge(all: bool) -> Result<()> {
     let otherwise = "`cargo xtask test <kind>` runs one of the other kinds";
     let engines: &[Engine] = if all {
@@ -313,7 +314,12 @@ fn edge(all: bool) -> Result<()> {
     let prepare = |process: Process| {
         let process = with_programs(
             process,
-            &[programs::redis(), programs::faketime(), programs::nginx()],
+            &[
+                programs::redis(),
+                programs::postgres(),
+                programs::faketime(),
+                programs::nginx(),
+            ],
             otherwise,
         )?;
         in_all_or_in_shell(with_engines(process, engines)?, all)

@@ -83,8 +83,8 @@ export interface TokenHandlerConfig {
    */
   routes?: Route[]
   /**
-   * The store that coordinates isolates: `durableObject(…)`, `redis(…)`, `denoKv(…)` or, for one process,
-   * `inIsolate()`.
+   * The store that coordinates isolates: `durableObject(…)`, `redis(…)`, `postgres(…)`, `denoKv(…)` or, for one
+   * process, `inIsolate()`.
    */
   coordinator: CoordinatorSource
   /**

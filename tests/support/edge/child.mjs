@@ -41,25 +41,29 @@ export async function startServer(command, args, { env, cwd }) {
 }
 
 /**
- * Starts a program that ends with this process, by the signal `endBy`.
+ * Starts a program that ends with this process, by the signal `endBy`. With `user`, the program runs as this user.
+ * `output` is the stream with the line that says that the program is ready.
  *
  * @returns {{ firstLine: Promise<string>, pid: number, pause(): void, goOn(): void, end(signal: NodeJS.Signals): Promise<{ code:
  *   number | null, signal: string | null }>, stop(): Promise<void> }} If the program ends by itself, the promises
  *   reject with the program's whole output.
  */
-export function start(command, args, { env, cwd, isReady = () => true, endBy = 'SIGKILL' }) {
+export function start(
+  command,
+  args,
+  { env, cwd, user, output = 'stdout', isReady = () => true, endBy = 'SIGKILL' },
+) {
   if (!existsSync(command)) throw new Error(`${command} is not there`)
-  const child = spawn(command, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(command, args, { env, cwd, uid: user, gid: user, stdio: ['ignore', 'pipe', 'pipe'] })
   const said = []
   let stopping = false
-  child.stderr.on('data', (data) => said.push(data))
-  const lines = createInterface({ input: child.stdout })
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => said.push(data))
+  const lines = createInterface({ input: child[output] })
   const exited = once(child, 'exit')
   const kill = () => child.kill(endBy)
   process.once('exit', kill)
   const firstLine = new Promise((resolve, reject) => {
     lines.on('line', (line) => {
-      said.push(`${line}\n`)
       if (isReady(line)) resolve(line)
     })
     child.once('error', reject)

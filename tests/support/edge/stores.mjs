@@ -1,3 +1,4 @@
+import { startPostgres } from './postgres.mjs'
 import { startRedis, startRedisRest } from './redis.mjs'
 
 /**
@@ -110,6 +111,20 @@ client.on('error', () => {})`,
       'const client = new Bun.RedisClient(process.env.REDIS_URL, { enableOfflineQueue: false })\nawait client.connect()',
       'client',
     ),
+
+  pg: async () => {
+    const server = await startPostgres()
+    return {
+      imports: `import pg from 'pg'
+import { postgres } from 'strongroom/edge/postgres'
+import process from 'node:process'
+const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, connectionTimeoutMillis: 2000 })
+pool.on('error', () => {})`,
+      coordinator: 'postgres(pool)',
+      env: { DATABASE_URL: server.url },
+      ...server,
+    }
+  },
 
   'redis-rest': async () => {
     const redis = await startRedis()

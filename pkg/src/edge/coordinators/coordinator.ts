@@ -96,13 +96,15 @@ const METHODS = ['read', 'swap', 'wait'] as const
 /** Creates the coordinator that a configuration names. */
 export const createCoordinator = (source: CoordinatorSource | undefined, env: unknown): Coordinator => {
   const invalid = (why: string) => new StrongroomError('config_invalid', `\`coordinator\`: ${why}`)
-  const ways = 'inIsolate() for one process, or durableObject(…), redis(…) or denoKv(…)'
+  const ways = 'inIsolate() for one process, or durableObject(…), redis(…), postgres(…) or denoKv(…)'
   if (typeof source !== 'function') throw invalid(`it is missing: it must be ${ways}`)
   let made
   try {
     made = source(env)
   } catch (error) {
-    throw error instanceof StrongroomError ? invalid(error.message) : invalid(failed(error))
+    // `strongroom/edge/postgres` is a file of its own, and has a class of its own.
+    const { name, message } = Object(error) as Partial<Error>
+    throw invalid(name === 'StrongroomError' && message ? message : failed(error))
   }
   if (METHODS.every((name) => typeof made?.[name] === 'function')) return made
   throw invalid(`it does not return an object with the methods ${METHODS.join(', ')}: it must be ${ways}`)
