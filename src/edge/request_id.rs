@@ -18,8 +18,11 @@ pub(super) fn given(request_id: Option<&str>, traceparent: Option<&str>) -> Opti
         .map(str::to_owned)
 }
 
+/// The length of a random ID in bytes, which is that of a trace ID.
+pub(super) const RANDOM: usize = 16;
+
 /// Returns a random ID, which can also be a trace ID.
-pub(super) fn random(bytes: [u8; 16]) -> String {
+pub(super) fn random(bytes: [u8; RANDOM]) -> String {
     let digits = |byte: u8| [byte >> 4, byte & 15];
     let digit = |value| char::from_digit(u32::from(value), 16);
     bytes

@@ -354,7 +354,7 @@ impl Task {
 
     /// Returns the ID of the request. If the request brought none, generates one.
     pub(super) fn request_id(&self) -> Rc<str> {
-        let generate = || request_id::random(self.isolate().random()).into();
+        let generate = || request_id::random(self.isolate().random_for_id()).into();
         self.0.request_id.get_or_init(generate).clone()
     }
 

@@ -91,7 +91,7 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'sign'; parameters: Parameters; jwk: JsonWebKey; input: string }
   | { t: 'generate_key' }
   | { t: 'body'; limit: number }
-  | ({ t: 'forward' } & Omit<Forward, 'replaced'>)
+  | ({ t: 'forward' } & Forward)
   | ({ t: 'respond' } & Responded)
   | { t: 'pass'; cookies: string[]; challenge: boolean }
   | { t: 'next' }
@@ -197,8 +197,8 @@ export class Host {
         if (step.t === 'forward') {
           forwarded?.drop()
           if (step.copy) copy ??= request.arrayBuffer()
-          const replaced = this.#replacedHeaders()
-          forwarded = new Forwarded(request, fields, { ...step, replaced }, this.#rules, this.#instance, copy)
+          const [rules, instance, replaced] = [this.#rules, this.#instance, this.#replacedHeaders()]
+          forwarded = new Forwarded(request, fields, step, rules, instance, copy, replaced)
         }
         step = await this.#carryOut(step, request, forwarded)
       }
@@ -446,6 +446,7 @@ export class Trap extends Error {}
 
 const PARTS = REQUEST_PARTS.split(' ')
 const HEADERS = REQUEST_HEADERS.split(' ')
+const IS_READ = new Set(HEADERS)
 
 /** Returns the parts and headers of a request that the core reads, one per line. */
 const serializeRequest = (
@@ -456,7 +457,7 @@ const serializeRequest = (
   const headers = new Map<string, string>()
   let [headerCount, headerBytes] = [0, 0]
   for (const [name, value] of fields) {
-    if (HEADERS.includes(name)) headers.set(name, value)
+    if (IS_READ.has(name)) headers.set(name, value)
     if (name === 'cookie') continue
     headerCount++
     headerBytes += name.length + value.length

@@ -28,8 +28,6 @@ export interface Forward {
   upgrade: boolean
   /** The ID of the request, which replaces the client's `X-Request-Id`. */
   id: string
-  /** The names of headers that the platform adds itself. */
-  replaced: readonly string[]
 }
 
 /** A response of the handler itself. */
@@ -144,6 +142,7 @@ export class Forwarded {
   readonly #rules: Rules
   readonly #instance: Instance
   readonly #copy: Promise<ArrayBuffer> | undefined
+  readonly #replaced: readonly string[]
   #response: Response | undefined
   /** The headers of the response. */
   #received: Fields = []
@@ -153,6 +152,7 @@ export class Forwarded {
   /**
    * @param fields The headers of the request.
    * @param copy The body of the request, if it was read as a whole.
+   * @param replaced The names of headers that the platform adds itself.
    */
   constructor(
     request: Request,
@@ -161,8 +161,10 @@ export class Forwarded {
     rules: Rules,
     instance: Instance,
     copy: Promise<ArrayBuffer> | undefined,
+    replaced: readonly string[],
   ) {
     this.#copy = copy
+    this.#replaced = replaced
     this.#request = request
     this.#fields = fields
     this.#forward = forward
@@ -172,13 +174,13 @@ export class Forwarded {
 
   /** Sends the request. Resolves with the response's head as JSON. */
   async head(): Promise<string> {
-    const { url, authorization, proof, ms, upgrade, id, replaced } = this.#forward
+    const { url, authorization, proof, ms, upgrade, id } = this.#forward
     if (upgrade && !('WebSocketPair' in globalThis)) return this.#cannot()
     const { method, body, signal, headers: given } = this.#request
     const headers = this.#rules.sentOn(given, this.#fields, this.#forward)
     headers.set('authorization', authorization)
     headers.set('x-request-id', id)
-    for (const name of replaced) headers.delete(name)
+    for (const name of this.#replaced) headers.delete(name)
     if (proof) headers.set('dpop', proof)
     if (upgrade) {
       // The forwarded header names only WebSocket. Other upgrades that the client offers concern only the client's
