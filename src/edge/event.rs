@@ -42,11 +42,11 @@ pub struct Fault {
 /// The severity of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Users are affected until somebody acts, or until another server responds again.
+    /// The provider or the coordinator is down, the provider refuses the client, or the configuration is wrong.
     Error,
-    /// One request or session is affected.
+    /// Everything else, such as a fault of one request, session or API.
     Warn,
-    /// A fault is over.
+    /// An outage is over.
     Info,
 }
 
@@ -54,10 +54,7 @@ impl Level {
     /// Returns the usual level of a code.
     pub(super) const fn of(code: Code) -> Self {
         match code {
-            Code::ConfigInvalid
-            | Code::ClientRejected
-            | Code::KeyUnknown
-            | Code::MetadataInvalid => Self::Error,
+            Code::ConfigInvalid | Code::ClientRejected => Self::Error,
             _ => Self::Warn,
         }
     }
@@ -78,7 +75,7 @@ impl Level {
 pub struct About {
     /// The ID of the request: see [`Request::request_id`](crate::Request::request_id).
     pub request_id: Option<Rc<str>>,
-    /// The public ID of the session: the beginning of its key in the coordinator, which is a hash. It gives no access.
+    /// The public ID of the session: the beginning of the hash in its key in the coordinator. It gives no access.
     pub session: Option<String>,
 }
 
@@ -112,11 +109,13 @@ pub enum Happened {
     Refresh {
         /// The result.
         result: RefreshResult,
+        /// The code, if the refresh failed.
+        code: Option<Code>,
         /// The status of the provider's last response, if there was one.
         status: Option<u16>,
         /// The host's name of a failure, or an empty string.
         cause: String,
-        /// The time from the first effect to the new tokens in the coordinator.
+        /// The time with the calls to the coordinator.
         duration: Millis,
         /// The number of other requests in this isolate that waited for it.
         waiting: u64,
@@ -145,7 +144,7 @@ pub enum Happened {
         /// The duration.
         duration: Millis,
     },
-    /// A server does not respond any more.
+    /// A server is down.
     OutageBegan {
         /// The server.
         server: Server,
@@ -154,7 +153,7 @@ pub enum Happened {
         /// The host's name of the failure, or an empty string.
         cause: String,
     },
-    /// A server responds again.
+    /// A server works again.
     OutageEnded {
         /// The server.
         server: Server,
@@ -165,7 +164,7 @@ pub enum Happened {
     },
     /// A browser asked for another bound cookie.
     Renewal {
-        /// True if it got one. False if it must first sign a challenge, or if it cannot get one.
+        /// True if it got one. False if it got a challenge to sign.
         is_renewed: bool,
     },
     /// A request was refused because its cookie seems to be a copy.
@@ -181,7 +180,8 @@ pub enum RefreshResult {
     Superseded,
     /// The session has ended.
     Ended,
-    /// The provider asked to wait, did not respond or failed, or the coordinator did. The session is kept.
+    /// The provider asked to wait, did not respond, failed or refused the client, or the coordinator failed. The session is
+    /// kept.
     Failed,
     /// The provider requires an interaction of the user. The session is kept.
     InteractionRequired,

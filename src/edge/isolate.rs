@@ -2,9 +2,9 @@
 
 pub(super) mod cache;
 pub(super) mod clock;
-pub(super) mod downtime;
 pub(super) mod opened;
 pub(super) mod outage;
+pub(super) mod outage_report;
 pub(super) mod provider;
 pub(super) mod refusals;
 pub(super) mod silence;
@@ -17,8 +17,8 @@ use crate::event::{About, Event, Happened, Observation, Server};
 use crate::io::FlightId;
 use crate::isolate::cache::SessionCache;
 use crate::isolate::clock::Clocks;
-use crate::isolate::downtime::{A_MINUTE, Downtime};
 use crate::isolate::opened::Opened;
+use crate::isolate::outage_report::{A_MINUTE, OutageReport};
 use crate::isolate::provider::Provider;
 use crate::isolate::refusals::Refusals;
 use crate::request_id;
@@ -28,7 +28,7 @@ use rules::base::error::Code;
 use rules::codec::base64url;
 use rules::oauth::dpop::Nonces;
 
-/// Faults that anybody can cause by sending a cookie, a logout token or a link to a login, or many requests.
+/// Faults that are logged at most once a minute, because anybody or many requests can cause them.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Seldom {
     /// Several cookies have the same name, or parts of a value are missing.
@@ -89,8 +89,24 @@ pub(super) enum Seldom {
     LogoutLink,
     /// The refresh of a session failed, although the provider is up as far as this isolate knows.
     Refresh,
+    /// The provider refused the client at a refresh.
+    Client,
+    /// The provider did not revoke a refresh token.
+    Revocation,
     /// An upstream, the route with this index, did not respond.
     Upstream(usize),
+    /// An upstream responded with a redirect, or with a status that cannot be forwarded.
+    UpstreamResponse,
+    /// A session's record is gone.
+    RecordLost,
+    /// A session's record is sealed with an unknown key, or was not written by this handler.
+    RecordForeign,
+    /// The coordinator refuses every write of a session's record.
+    RecordConflict,
+    /// The end of a session, or its new tokens, could not be written.
+    Unwritten,
+    /// A cookie was written by another version, or before the option `dpop` was changed.
+    CookieOutdated,
 }
 
 /// The reports of one kind of fault.
@@ -109,7 +125,7 @@ const DRAWN: usize = 32;
 /// The knowledge of an isolate about its servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// The number of requests in flight.
+    /// The number of requests without a response yet, and of refreshes in flight.
     pub requests: usize,
     /// The provider.
     pub provider: ServerHealth,
@@ -120,9 +136,9 @@ pub struct Health {
 /// The knowledge of an isolate about a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerHealth {
-    /// The time since which the server does not respond. `None`: as far as this isolate knows, it responds.
+    /// The time since which the server is down. `None`: as far as this isolate knows, it works.
     pub down_since: Option<UnixMillis>,
-    /// The last failure since the isolate started, or an empty string.
+    /// The last failure in an outage, or an empty string.
     pub last_failure: String,
 }
 
@@ -143,10 +159,12 @@ pub(super) struct Isolate {
     pub(super) copied_bytes: Cell<u64>,
     pub(super) opened: RefCell<Opened>,
     events: RefCell<Vec<Event>>,
-    /// The reports of faults that anybody can cause: at most one entry for each fault and code.
+    /// The reports of these faults: at most one entry for each fault and code.
     seldom: RefCell<Vec<Reports>>,
-    /// The downtimes of [`Server::ALL`].
-    downtimes: RefCell<[Downtime; Server::ALL.len()]>,
+    /// The outages of [`Server::ALL`].
+    outages: RefCell<[OutageReport; Server::ALL.len()]>,
+    /// True if the coordinator has not taken the last write.
+    pub(super) refuses_writes: Cell<bool>,
     /// True if the host passes [`Event::Observed`] on.
     pub(super) is_observed: Cell<bool>,
     pub(super) refusals: RefCell<Refusals>,
@@ -176,7 +194,8 @@ impl Isolate {
             opened: RefCell::default(),
             events: RefCell::default(),
             seldom: Default::default(),
-            downtimes: RefCell::default(),
+            outages: RefCell::default(),
+            refuses_writes: Cell::default(),
             is_observed: Cell::default(),
             refusals: RefCell::default(),
             has_warned_of_length: Cell::default(),
@@ -229,18 +248,18 @@ impl Isolate {
         }
     }
 
-    /// Returns the downtime of a server for changes.
-    pub(super) fn downtime(&self, server: Server) -> RefMut<'_, Downtime> {
-        RefMut::map(self.downtimes.borrow_mut(), |all| &mut all[server as usize])
+    /// Returns the outage of a server for changes.
+    pub(super) fn outage_of(&self, server: Server) -> RefMut<'_, OutageReport> {
+        RefMut::map(self.outages.borrow_mut(), |all| &mut all[server as usize])
     }
 
     /// Returns what this isolate knows about its servers.
     pub(super) fn health(&self, requests: usize) -> Health {
         let state = |server| {
-            let downtime = self.downtime(server);
+            let outage = self.outage_of(server);
             ServerHealth {
-                down_since: downtime.began().map(|began| began.wall),
-                last_failure: downtime.last().to_owned(),
+                down_since: outage.began().map(|began| began.wall),
+                last_failure: outage.last_failure().to_owned(),
             }
         };
         Health {
@@ -250,7 +269,7 @@ impl Isolate {
         }
     }
 
-    /// Returns the code of a fault that anybody can cause.
+    /// Returns the usual code of a fault.
     pub(super) const fn code_of(fault: Seldom) -> Code {
         match fault {
             Seldom::UnknownKey => Code::KeyUnknown,
@@ -273,12 +292,18 @@ impl Isolate {
             Seldom::Malformed | Seldom::NotGenuine | Seldom::Logout | Seldom::OtherHost => {
                 Code::CookieInvalid
             }
-            Seldom::Refresh => Code::ProviderUnavailable,
-            Seldom::Upstream(_) => Code::UpstreamUnavailable,
+            Seldom::Refresh | Seldom::Revocation => Code::ProviderUnavailable,
+            Seldom::Client => Code::ClientRejected,
+            Seldom::Upstream(_) | Seldom::UpstreamResponse => Code::UpstreamUnavailable,
+            Seldom::RecordLost => Code::SessionEnded,
+            Seldom::RecordForeign | Seldom::RecordConflict | Seldom::Unwritten => {
+                Code::CoordinatorUnavailable
+            }
+            Seldom::CookieOutdated => Code::CookieInvalid,
         }
     }
 
-    /// Counts a fault that anybody can cause. Returns `None` if it was reported less than a minute ago. Otherwise returns the
+    /// Counts a fault. Returns `None` if it was reported less than a minute ago. Otherwise returns the
     /// number of times since then that were not reported.
     pub(super) fn count_seldom(&self, now: &Instant, fault: Seldom, code: Code) -> Option<u64> {
         let mut all = self.seldom.borrow_mut();

@@ -149,6 +149,8 @@ impl Handler {
     /// Starts a task for a request. The task's number is invalid after [`Step::Done`].
     pub fn begin(&mut self, now: Instant, request: Request) -> (TaskId, Step) {
         let now = self.isolate.clock.read(now);
+        // The host's timer may be lost.
+        self.isolate.emit_due_refusals(&now);
         let task = Task::new(&self.isolate, now, now);
         let response = Box::pin(router::handle(task.clone(), Box::new(request)));
         match self.add(task::Running::new(task, response)) {
@@ -161,7 +163,11 @@ impl Handler {
     fn too_many(&self, now: &Instant) -> OwnResponse {
         let message = msg!("too many requests are in flight in this process");
         let task = Task::new(&self.isolate, *now, *now);
-        task.fault_seldom(Seldom::ManyRequests, message);
+        let line = [
+            message,
+            msg!(" (16,384); an API or the provider is probably slow"),
+        ];
+        task.fault_seldom(Seldom::ManyRequests, &line.concat());
         let response = response::later(&Error::new(Code::LimitExceeded, message), RETRY_AFTER);
         task.note_refusal(&response);
         response

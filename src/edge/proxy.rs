@@ -172,8 +172,14 @@ async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, O
     }
     let config = context.task.config();
     if config.is_spelling_of_narrower(context.url.path(), route) {
-        let message = msg!("the path is another spelling of a path of a narrower route");
-        context.task.fault_seldom(Seldom::Address, message);
+        // The path may contain a user's data.
+        let message = [
+            msg!("the path is another spelling of a path of a narrower route than "),
+            &route.prefix,
+        ];
+        context
+            .task
+            .fault_seldom(Seldom::Address, &message.concat());
         return Err(refused_address(Code::UrlNotAllowed));
     }
     let rest = context.url.without_fragment();
@@ -331,7 +337,7 @@ fn judge_token(context: &RequestContext, route: &Route, sent: &Sent) -> Option<O
 /// Reports a redirect, and refuses it. Only the operator may see where the upstream is.
 fn refuse_redirect(context: &RequestContext, allowed: &Allowed, head: &Head) -> OwnResponse {
     let target = redirect_target(head.location.as_deref(), allowed.url());
-    context.task.fault_of(
+    let message = Error::of(
         Code::RedirectBlocked,
         &[
             &allowed.description(),
@@ -345,6 +351,9 @@ fn refuse_redirect(context: &RequestContext, allowed: &Allowed, head: &Head) -> 
             &target.as_deref().map(quote_url).unwrap_or_default(),
         ],
     );
+    context
+        .task
+        .error_seldom(Seldom::UpstreamResponse, &message);
     response::refuse(
         502,
         Code::RedirectBlocked,
@@ -360,7 +369,7 @@ fn refuse_status(context: &RequestContext, route: &Route, status: u16) -> OwnRes
     message.push_str(msg!(", which no platform can put into a Response"));
     context
         .task
-        .fault_of(Code::UpstreamUnavailable, &[&message]);
+        .fault_seldom(Seldom::UpstreamResponse, &message);
     response::refuse(
         502,
         Code::UpstreamUnavailable,

@@ -16,7 +16,7 @@ use rules::prelude::*;
 use crate::config::Storage;
 use crate::event::{Happened, RefreshResult, Server};
 use crate::io::{FlightId, Reply};
-use crate::isolate::outage;
+use crate::isolate::{Seldom, outage};
 use crate::provider::documents;
 use crate::provider::tokens;
 use crate::provider::verification;
@@ -220,6 +220,11 @@ fn observe(
     let cache = part.isolate().session_cache.borrow();
     let waiting = cache.waiting(part.flight());
     drop(cache);
+    let code = match result {
+        Err(Refusal::Later(error, _)) => Some(error.code()),
+        Err(Refusal::Interaction) => Some(Code::InteractionRequired),
+        _ => None,
+    };
     let result = match result {
         Ok(_) if brings_tokens => RefreshResult::Renewed,
         Ok(_) => RefreshResult::Superseded,
@@ -232,6 +237,7 @@ fn observe(
         session,
         Happened::Refresh {
             result,
+            code,
             status,
             cause,
             duration,
@@ -318,7 +324,7 @@ async fn rotate(task: &Task, session: &Rc<Session>, brings_tokens: &Cell<bool>) 
     if let Err(error) = documents::load(task).await {
         let outcome = RefreshOutcome::Transient(error.message().to_owned());
         record_attempt(task, session, &outcome);
-        task.refresh_failed(error.message());
+        task.refresh_failed(&[msg!("a refresh failed: "), error.message()].concat());
         return Err(Refusal::Later(error, until_attempt(task, session)));
     }
     if let Some(successor) = acquire_lease(task, session).await? {
@@ -401,7 +407,13 @@ fn report_flaws(task: &Task, tokens: &TokenSet, outcome: &RefreshOutcome) {
 /// Reports that the provider rejected the client. The session is kept.
 fn client_rejected(task: &Task, code: &str) -> Refusal {
     let message = [msg!("the token endpoint responded with "), code];
-    task.fault_of(Code::ClientRejected, &message);
+    let line = [
+        msg!(
+            "the provider refuses this client, so no session can be refreshed; check client.id and client.auth; sessions are kept: "
+        ),
+        code,
+    ];
+    task.fault_seldom(Seldom::Client, &line.concat());
     Refusal::Later(
         Error::of(Code::ClientRejected, &message),
         OPERATOR_RETRY_AFTER,
@@ -484,7 +496,10 @@ async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<S
             Ok(None) => {
                 conflicts += 1;
                 if conflicts == CONFLICTS {
-                    coordinator::failed(task, msg!("it refuses every write"));
+                    let why =
+                        msg!("the coordinator refused 20 writes of one session's record in a row");
+                    task.fault_seldom(Seldom::RecordConflict, why);
+                    coordinator::avoid(task);
                     return Err(record_store::unavailable(task, &session.sid));
                 }
             }
@@ -518,7 +533,12 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         };
         // After an unusable response, the provider refuses the repeated request, because the refresh token is consumed.
         if let (RefreshOutcome::Ended, Some(why)) = (&outcome, &first_failure) {
-            let message = [msg!("a refresh was refused after a failure: "), why];
+            let message = [
+                msg!(
+                    "the provider refused a repeated refresh, and the session ends; the first attempt failed: "
+                ),
+                why,
+            ];
             task.fault_of(Code::ProviderUnavailable, &message);
         }
         let is_unexplained = matches!(outcome, RefreshOutcome::Unexplained(_));
@@ -624,7 +644,7 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
     let is_down = cache.outage.is_down();
     drop(cache);
     if !is_down {
-        return task.server_responds(Server::Provider);
+        return task.server_works(Server::Provider);
     }
     match outcome {
         RefreshOutcome::Transient(why) => task.server_failed(Server::Provider, why),
@@ -722,9 +742,9 @@ async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
     // and in this isolate.
     let next = next_record(task, before.as_deref(), &successor);
     record_store::cache_unwritten(task, &successor, next);
-    task.fault_of(
-        Code::CoordinatorUnavailable,
-        &[msg!("a refreshed session could not be written; other isolates learn of it when its new cookie is sent")],
+    task.fault_seldom(
+        Seldom::Unwritten,
+        msg!("a refreshed session could not be written; other isolates learn of it when its new cookie is sent"),
     );
     Ok(successor)
 }

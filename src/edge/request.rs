@@ -256,7 +256,7 @@ impl RequestContext {
             let session = Session::from_text(text.expose()).map(Rc::new);
             if session.is_none() {
                 let message = msg!("a session's cookie has another version");
-                self.task.fault_of(Code::CookieInvalid, &[message]);
+                self.task.fault_seldom(Seldom::CookieOutdated, message);
             }
             session
         };
@@ -294,7 +294,7 @@ impl RequestContext {
         // must not be, or the reverse.
         if presented.dpop_key.is_some() != config.flow.uses_dpop {
             let message = msg!("a session was created before `dpop` was changed");
-            self.task.fault_of(Code::CookieInvalid, &[message]);
+            self.task.fault_seldom(Seldom::CookieOutdated, message);
             return Ok(None);
         }
         let before = presented.generation;

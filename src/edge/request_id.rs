@@ -9,10 +9,13 @@ const LONGEST: usize = 128;
 
 /// Returns the ID that a proxy or a client has given to a request: `X-Request-Id`, or else the trace ID in `traceparent`
 /// (W3C Trace Context 3.2). Returns `None` if neither is well-formed. An ID is written to logs and pages, so it has only
-/// letters, digits and `-_.~+/=:@`.
+/// letters, digits and `-_.~+/=:@`, and begins with a letter or digit, because a spreadsheet takes others for a formula.
 pub(super) fn given(request_id: Option<&str>, traceparent: Option<&str>) -> Option<String> {
-    let of_header =
-        request_id.filter(|id| !id.is_empty() && id.len() <= LONGEST && id.bytes().all(is_plain));
+    let of_header = request_id.filter(|id| {
+        let first = id.bytes().next();
+        let is_begun = first.is_some_and(|byte| byte.is_ascii_alphanumeric());
+        is_begun && id.len() <= LONGEST && id.bytes().all(is_plain)
+    });
     of_header
         .or_else(|| trace_id(traceparent?))
         .map(str::to_owned)
@@ -51,10 +54,15 @@ fn trace_id(header: &str) -> Option<&str> {
         && *version != "ff"
         && (*version != "00" || rest.is_empty())
         && is_hex(parent, 16)
+        && !is_zero(parent)
         && is_hex(flags, 2)
         && is_hex(trace, 32)
-        && trace.bytes().any(|digit| digit != b'0');
+        && !is_zero(trace);
     is_sound.then_some(*trace)
+}
+
+fn is_zero(digits: &str) -> bool {
+    digits.bytes().all(|digit| digit == b'0')
 }
 
 fn is_hex(text: &str, length: usize) -> bool {
@@ -87,6 +95,9 @@ mod tests {
             "a,b",
             "é",
             "a\u{1b}[0m",
+            "=1+1",
+            "@SUM(a)",
+            "-a",
             &"x".repeat(129),
         ] {
             assert_eq!(given(Some(id), None), None, "{id}");
@@ -116,6 +127,7 @@ mod tests {
             &format!("00-{}-00f067aa0ba902b7-01", TRACE.to_uppercase()),
             &format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)),
             &format!("00-{}-00f067aa0ba902b7-01", &TRACE[1..]),
+            &format!("00-{TRACE}-0000000000000000-01"),
         ] {
             assert_eq!(given(None, Some(malformed)), None, "{malformed}");
         }

@@ -55,25 +55,23 @@ pub(super) async fn handle(task: Task, request: Box<Request>) -> Response {
     response
 }
 
-/// Emits an event for the observer about a login that began or failed, or about the provider's response to one.
+/// Emits an event for the observer about a login that was redirected to the provider, or failed.
 fn observe_login(context: &RequestContext, response: &Response) {
     let task = &context.task;
-    let Response::Own(own) = response else {
+    let endpoint = context.url.path().strip_prefix(task.config().base.as_str());
+    let (Some("/login"), Response::Own(own)) = (endpoint, response) else {
         return;
     };
-    let path = context.url.path();
-    let endpoint = path.strip_prefix(task.config().base.as_str());
-    let code = own.code;
-    if code.is_none() && own.status >= 400 {
-        return;
-    }
-    let duration = task.arrived().elapsed(&task.now());
-    match endpoint {
-        Some("/login") if code.is_some() || own.status == 303 => {
-            task.observe(Happened::Login { code, duration });
-        }
-        Some("/callback") => task.observe(Happened::Callback { code, duration }),
-        _ => {}
+    // These requests begin no login.
+    let is_other = matches!(
+        own.code,
+        Some(Code::CrossSiteRequest | Code::MethodNotAllowed)
+    );
+    if own.status == 303 || own.code.is_some() && !is_other {
+        task.observe(Happened::Login {
+            code: own.code,
+            duration: task.arrived().elapsed(&task.now()),
+        });
     }
 }
 

@@ -135,7 +135,7 @@ impl Running {
             inner.waited.set(inner.waited.get() + inner.timer.get());
         }
         *inner.cause.borrow_mut() = match &reply {
-            Reply::Failed(cause) => cause.clone(),
+            Reply::Failed(cause) if is_loggable(cause) => cause.clone(),
             _ => String::new(),
         };
         inner.reply.set(Some(reply));
@@ -153,6 +153,14 @@ impl Running {
             },
         }
     }
+}
+
+/// The longest name of a cause that is logged.
+const LONGEST_CAUSE: usize = 120;
+
+/// Returns true if the host's name of a cause is one line of printable characters.
+fn is_loggable(cause: &str) -> bool {
+    cause.len() <= LONGEST_CAUSE && cause.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 impl Task {

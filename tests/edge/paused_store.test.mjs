@@ -12,7 +12,7 @@ import { Visitor } from '../support/edge/visitor.mjs'
 const GIVES_UP = 10_000
 
 /** The fault that the handler reports if the store does not reply. */
-const SILENCE = { code: 'coordinator_unavailable', message: 'the coordinator failed: TimeoutError' }
+const SILENCE = /^the coordinator is down: it cannot be (read|written to): TimeoutError; /
 
 const isCallback = ({ pathname }) => pathname === '/auth/callback'
 
@@ -57,7 +57,7 @@ for (const storage of ['sealed-in-cookie', 'in-store']) {
       const { error } = await response.json()
       assert.equal(error.code, 'coordinator_unavailable')
       assert.match(error.message, /^the coordinator cannot be reached: /)
-      assert.deepEqual(faults[0], SILENCE)
+      assert.match(faults[0].message, SILENCE)
       assert.deepEqual([...new Set(faults.map(({ code }) => code))], ['coordinator_unavailable'])
       assert.equal(
         app.provider.ledger.refreshes().length,
@@ -68,14 +68,14 @@ for (const storage of ['sealed-in-cookie', 'in-store']) {
     })
 
     test('login reports if it needs the store', async () => {
-      faults.length = 0
       const { response } = await bob.go(back, { until: () => true })
       if (storage === 'sealed-in-cookie') return assert.equal(response.status, 303)
       assert.equal(response.status, 503)
       const page = await response.text()
       assert.match(page, /coordinator_unavailable/)
       assert.match(page, /no session can begin/)
-      assert.deepEqual(faults[0], SILENCE)
+      // The outage was logged when it began.
+      assert.equal(faults.filter(({ message }) => SILENCE.test(message)).length, 1)
     })
 
     test('session continues when the store resumes', async () => {

@@ -328,12 +328,10 @@ test('log has the name of an error and not its message', { timeout: 60_000 }, as
     t.after(app.close)
     await new Visitor(app.place).signIn()
   }
-  assert.deepEqual(
-    [...told].filter((line) => line.startsWith('coordinator_unavailable: the coordinator failed')),
-    ['42P01', 'ECONNREFUSED', 'Error'].map(
-      (name) => `coordinator_unavailable: the coordinator failed: ${name}`,
-    ),
+  const causes = [...told].flatMap(
+    (line) => /^coordinator_unavailable: .* is down: it .*?(: \w+)?;/.exec(line)?.[1] ?? [],
   )
+  assert.deepEqual([...new Set(causes)], [': 42P01', ': ECONNREFUSED'])
   assert.doesNotMatch([...told].join(), /a-secret/)
 })
 
@@ -401,7 +399,7 @@ for (const storage of ['sealed-in-cookie', 'in-store']) {
       )
       const told = new Set((await app.told()).map(({ code, message }) => `${code}: ${message}`))
       assert.ok(
-        told.has('coordinator_unavailable: the coordinator failed: ECONNREFUSED'),
+        [...told].some((line) => /the coordinator is down: it .*: ECONNREFUSED;/.test(line)),
         [...told].join('\n'),
       )
     })

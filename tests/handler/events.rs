@@ -1,12 +1,12 @@
 //! An observer can count what happens: logins, refreshes, refused requests, sessions, and calls to the coordinator.
 
-use edge::{CallResult, Event, Happened, Observation, RefreshResult, Server};
+use edge::{CallResult, Event, Happened, Observation, RefreshResult, Reply, Server};
 use rules::Code;
 use rules::session::EndReason;
 use serde_json::json;
 
 use crate::browser::Source;
-use crate::host::{COOKIE, Host};
+use crate::host::{COOKIE, Host, KEYS};
 use crate::provider;
 
 /// Removes and returns the observed events, without those about the coordinator.
@@ -54,26 +54,34 @@ fn failed_logins_are_events_with_a_code() {
     host.failing.push("Send");
     host.go("/auth/login", Source::App);
     host.failing.clear();
+    // A response that belongs to no login is no event about a login.
     host.go("/auth/callback?code=a&state=b", Source::CrossSite);
-    let [
-        Happened::Login { code, .. },
-        Happened::Refused { .. },
-        Happened::Callback { code: other, .. },
-        Happened::Refused { .. },
-    ] = happened(&mut host)[..]
-    else {
-        panic!("other events");
-    };
-    assert_eq!(code, Some(Code::ProviderUnavailable));
-    assert_eq!(other, Some(Code::LoginUnknown));
+    let back = host.come_back("/auth/login");
+    let refused = provider::json(400, r#"{"error":"invalid_grant"}"#);
+    host.provider.replies.push_back(("/token", Some(refused)));
+    host.come_in(&back);
+    let codes: Vec<_> = happened(&mut host)
+        .into_iter()
+        .filter_map(|happened| match happened {
+            Happened::Login { code, .. } => Some(("login", code)),
+            Happened::Callback { code, .. } => Some(("callback", code)),
+            _ => None,
+        })
+        .collect();
+    let failed = Some(Code::ProviderUnavailable);
+    let rejected = Some(Code::CodeRejected);
+    assert_eq!(
+        codes,
+        [("login", failed), ("login", None), ("callback", rejected)]
+    );
 }
 
 #[test]
 fn refresh_is_an_event_with_the_providers_status() {
-    for (status, result) in [
-        (200, RefreshResult::Renewed),
-        (400, RefreshResult::Ended),
-        (500, RefreshResult::Failed),
+    for (status, result, code) in [
+        (200, RefreshResult::Renewed, None),
+        (400, RefreshResult::Ended, None),
+        (500, RefreshResult::Failed, Some(Code::ProviderUnavailable)),
     ] {
         let mut host = Host::signed_in();
         let failed = match status {
@@ -92,11 +100,16 @@ fn refresh_is_an_event_with_the_providers_status() {
         let refreshes: Vec<_> = all
             .iter()
             .filter_map(|happened| match happened {
-                Happened::Refresh { result, status, .. } => Some((*result, *status)),
+                Happened::Refresh {
+                    result,
+                    status,
+                    code,
+                    ..
+                } => Some((*result, *status, *code)),
                 _ => None,
             })
             .collect();
-        assert_eq!(refreshes, [(result, Some(status))], "{all:?}");
+        assert_eq!(refreshes, [(result, Some(status), code)], "{all:?}");
     }
 }
 
@@ -155,7 +168,7 @@ fn session_has_a_public_id_that_is_not_its_own() {
 }
 
 #[test]
-fn calls_of_the_coordinator_are_events() {
+fn calls_to_the_coordinator_are_events() {
     let calls = |host: &mut Host| -> Vec<(&'static str, CallResult)> {
         let events = host.events.drain(..).filter_map(|event| match event {
             Event::Observed(Observation {
@@ -251,4 +264,81 @@ fn handler_without_an_observer_emits_no_such_event() {
     let request = host.by_script("GET", "/api/unknown/%00");
     host.request_elsewhere(request);
     assert!(observed(&mut host).is_empty());
+}
+
+#[test]
+fn failed_refresh_names_the_server_that_failed() {
+    let mut host = Host::signed_in();
+    observed(&mut host);
+    host.pass(600);
+    host.failing.push("Swap");
+    host.call("GET", "/api/orders");
+    let all = happened(&mut host);
+    let code = all.iter().find_map(|happened| match happened {
+        Happened::Refresh { code, .. } => Some(*code),
+        _ => None,
+    });
+    assert_eq!(code, Some(Some(Code::CoordinatorUnavailable)), "{all:?}");
+}
+
+#[test]
+fn requests_that_begin_no_login_are_no_login_events() {
+    let mut host = Host::new();
+    let mut posted = host.navigation("/auth/callback", Source::CrossSite);
+    posted.method = "POST".to_owned();
+    let scripts = ["/auth/login", "/auth/callback"].map(|path| host.by_script("GET", path));
+    for request in scripts.into_iter().chain([posted]) {
+        host.request_elsewhere(request);
+    }
+    let all = happened(&mut host);
+    let is_login = |happened: &Happened| {
+        matches!(happened, Happened::Login { .. } | Happened::Callback { .. })
+    };
+    assert!(!all.iter().any(is_login), "{all:?}");
+}
+
+#[test]
+fn login_that_is_repeated_on_a_page_is_one_event() {
+    let mut host =
+        Host::signed_in_with(&json!({ "cookie": { "keys": [KEYS[0]], "sameSite": "strict" } }));
+    let all = happened(&mut host);
+    let callbacks = all
+        .iter()
+        .filter(|happened| matches!(happened, Happened::Callback { .. }));
+    assert_eq!(callbacks.count(), 1, "{all:?}");
+}
+
+#[test]
+fn store_that_only_reads_is_down_until_it_takes_a_write() {
+    let mut host = Host::signed_in();
+    observed(&mut host);
+    host.failing.push("Swap");
+    host.pass(600);
+    for _ in 0..5 {
+        host.pass(20);
+        host.call("GET", "/api/orders");
+    }
+    host.failing.clear();
+    host.pass(60);
+    host.call("GET", "/api/orders");
+    let all = happened(&mut host);
+    let outages = all.iter().filter(|happened| {
+        matches!(
+            happened,
+            Happened::OutageBegan { .. } | Happened::OutageEnded { .. }
+        )
+    });
+    assert_eq!(outages.count(), 2, "{all:?}");
+}
+
+#[test]
+fn cause_with_more_than_a_name_is_not_logged() {
+    for cause in ["a\nb", "caf\u{e9}", &"x".repeat(121)] {
+        let mut host = Host::signed_in();
+        host.wrong_replies
+            .push_back(("Forward", Reply::Failed(cause.to_owned())));
+        host.call("GET", "/api/orders");
+        let messages = host.fault_messages();
+        assert_eq!(messages, ["no response from https://api.example.com/v1/"]);
+    }
 }

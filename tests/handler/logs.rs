@@ -40,7 +40,7 @@ fn failure_before_an_end_is_logged() {
             panic!("not one line");
         };
         assert!(
-            line.contains("a refresh was refused after a failure: "),
+            line.contains("the provider refused a repeated refresh"),
             "{line}"
         );
         assert!(line.contains(named), "{line}");

@@ -68,7 +68,7 @@ fn error_page_shows_the_id_of_the_log() {
 }
 
 #[test]
-fn page_that_is_no_error_shows_no_id() {
+fn response_without_an_error_has_no_id() {
     let mut host = Host::new();
     let response = host.go("/auth/login", Source::App).own();
     assert_eq!(header(&response, "x-request-id"), None);

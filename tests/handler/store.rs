@@ -118,7 +118,7 @@ fn store_that_refuses_every_write_is_not_asked_without_end() {
         if status == 503 {
             assert_eq!(answered.code(), "coordinator_unavailable");
             let events = format!("{:?}", host.events);
-            assert!(events.contains("it refuses every write"), "{events}");
+            assert!(events.contains("refused 20 writes"), "{events}");
         }
     }
 }

@@ -760,7 +760,7 @@ fn outage_of_the_provider_is_a_few_lines() {
             "{line}"
         );
     }
-    assert!(up.starts_with("info: the provider responds again"), "{up}");
+    assert!(up.starts_with("info: the provider works again"), "{up}");
     let refused = world.visits.iter().filter(|visit| {
         let given = visit.given.as_ref();
         given.is_some_and(|given| given.status == 503)
@@ -788,10 +788,7 @@ fn outage_of_the_coordinator_is_a_few_lines() {
         panic!("{lines:#?}");
     };
     assert!(down.starts_with("error: the coordinator is down"), "{down}");
-    assert!(
-        up.starts_with("info: the coordinator responds again"),
-        "{up}"
-    );
+    assert!(up.starts_with("info: the coordinator works again"), "{up}");
     assert!(lines.len() <= 5, "{lines:#?}");
 }
 
@@ -805,7 +802,7 @@ fn silent_provider_is_in_the_log() {
     let [line] = &lines[..] else {
         panic!("{lines:#?}");
     };
-    assert!(line.ends_with("it does not respond"), "{line}");
+    assert!(line.contains("it does not respond"), "{line}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 /** A line of the log. It contains no secret and no personal data, except for what `logDescriptions` adds. */
 export interface LogEntry {
   /**
-   * `error`: users are affected until somebody acts, or until another server responds again. `warn`: one request or
-   * session is affected. `info`: a fault is over.
+   * `error`: the provider or the coordinator is down, the provider refuses the client, or the configuration or the handler
+   * is at fault. `warn`: everything else. `info`: an outage is over.
    */
   level: 'error' | 'warn' | 'info'
   /** A code of docs/errors.md. */
@@ -44,10 +44,10 @@ export interface LoginEvent extends OfRequest {
   duration: number
 }
 
-/** A response of the provider to a login was handled. */
+/** A login has succeeded or failed, after the provider's response to it. */
 export interface CallbackEvent extends OfRequest {
   type: 'callback'
-  /** The code of the failure. Absent: the user is signed in. */
+  /** The code of the failure. Absent: a session has begun. */
   code?: string
   /** Seconds. */
   duration: number
@@ -61,6 +61,8 @@ export interface RefreshEvent extends OfRequest {
    * `failed` and `interaction_required`: the session is kept.
    */
   result: 'renewed' | 'superseded' | 'ended' | 'failed' | 'interaction_required'
+  /** The code of the failure, such as `provider_unavailable`, `coordinator_unavailable` or `client_rejected`. */
+  code?: string
   /** The status of the provider's last response. Absent: there was none. */
   status?: number
   /** The platform's name of a failure, such as `ECONNREFUSED`. */
@@ -105,7 +107,7 @@ export interface CoordinatorEvent extends OfRequest {
   duration: number
 }
 
-/** A server does not respond any more. */
+/** A server is down. */
 export interface OutageBeganEvent extends Base {
   type: 'outage_began'
   server: 'provider' | 'coordinator'
@@ -115,7 +117,7 @@ export interface OutageBeganEvent extends Base {
   cause?: string
 }
 
-/** A server responds again. */
+/** A server works again. */
 export interface OutageEndedEvent extends Base {
   type: 'outage_ended'
   server: 'provider' | 'coordinator'
@@ -128,18 +130,21 @@ export interface OutageEndedEvent extends Base {
 /** A browser asked for another bound cookie (`session.bind`). */
 export interface RenewalEvent extends OfRequest {
   type: 'renewal'
-  /** `refused`: the browser must first sign a challenge, or its session has ended. */
-  result: 'renewed' | 'refused'
+  /** `challenged`: the browser got a challenge to sign, which is normal before a renewal. */
+  result: 'renewed' | 'challenged'
 }
 
 /** A request was refused because its cookie seems to be a copy. */
 export interface CopyRefusedEvent extends OfRequest {
   type: 'copy_refused'
-  /** `session_replayed`: the session was ended. `bound_cookie_missing`: it continues in its browser. */
+  /**
+   * `session_replayed`: a replaced cookie or a second key was used, and the session was ended. `bound_cookie_missing`: a
+   * request of a bound session had no bound cookie; the session continues in the browser that has the key.
+   */
   code: 'session_replayed' | 'bound_cookie_missing'
 }
 
-/** An event for `observe`: a flat object, told apart by `type`. It contains no secret and no personal data. */
+/** An event for `observe`: a flat object, distinguished by `type`. It contains no secret and no personal data. */
 export type HandlerEvent =
   | LoginEvent
   | CallbackEvent
@@ -168,7 +173,7 @@ export interface Observer {
 export interface HandlerHealth {
   /** False until the first request or `ready()` has read the configuration. */
   isStarted: boolean
-  /** The number of requests that are being handled. */
+  /** The number of requests without a response yet, and of refreshes in flight. */
   requests: number
   provider: ServerHealth
   coordinator: ServerHealth
@@ -176,18 +181,18 @@ export interface HandlerHealth {
 
 /** The knowledge of an isolate about a server. */
 export interface ServerHealth {
-  /** True from a failure until the next response. The provider counts as down after failed refreshes of two sessions. */
+  /** True in an outage, as docs/edge-observe.md describes it. */
   isDown: boolean
   /** Milliseconds since the Unix epoch, if the server is down. */
   downSince?: number
-  /** The last failure since the isolate started, such as `it cannot be read: ECONNREFUSED`. */
+  /** The last failure in an outage since the isolate started, such as `it cannot be read: ECONNREFUSED`. */
   lastFailure?: string
 }
 
 /** Writes a line to the console. */
-export const logToConsole = ({ level, code, message, requestId }: LogEntry): void => {
-  const request = requestId ? ` (request ${requestId})` : ''
-  console[level](`strongroom: ${code}: ${message}${request}`)
+export const logToConsole = ({ level, code, message, requestId, session }: LogEntry): void => {
+  const about = [requestId && `request ${requestId}`, session && `session ${session}`].filter(Boolean)
+  console[level](`strongroom: ${code}: ${message}${about.length ? ` (${about.join(', ')})` : ''}`)
 }
 
 /**

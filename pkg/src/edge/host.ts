@@ -6,6 +6,7 @@ import {
   BODY,
   COORDINATOR_TIME,
   ENTRIES,
+  FAILED,
   HEAD,
   KEY,
   NOT_OPENED,
@@ -61,11 +62,11 @@ export interface Context {
   readonly isDraining?: boolean
 }
 
-/** The kind of a reply that reports a failure. The core treats every unknown kind as a failure. */
-const FAILED = 0
-
 /** The time limit in milliseconds for a body that the handler itself reads. */
 const BODY_TIME = 5000
+
+/** The milliseconds after which a timer of one second is lost: some platforms end it with its request. */
+const LOST = 1500
 
 /** The milliseconds by which a coordinator may wait longer than the host. */
 const WAIT_MARGIN = 1000
@@ -97,6 +98,14 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'next' }
 )
 
+/** An event for the observer, whose duration is in milliseconds. */
+interface Observed {
+  type: string
+  duration?: number
+  server?: string
+  count?: number
+}
+
 /** An event of the core. */
 type Event =
   | { t: 'finished'; flight: number }
@@ -109,7 +118,7 @@ type Event =
       session: string | null
       status: number | null
     }
-  | { t: 'observed'; event: { type: string; duration?: number } }
+  | { t: 'observed'; event: Observed }
   | { t: 'ended'; reason: string; sub: string }
 
 /**
@@ -144,8 +153,10 @@ export class Host {
   readonly #sending = new Map<number, Promise<{ text: string } | { failure: string }>>()
   /** Callbacks of tasks that wait for a flight (a refresh or a read), by the number of the flight. */
   readonly #sleeping = new Map<number, (() => void)[]>()
-  /** The timer of the next tick, if one is due. */
-  #ticking: unknown
+  /** The begin of each outage that the observer knows. */
+  readonly #outages = new Map<string, number>()
+  /** The time at which a timer for the next tick began, or 0. */
+  #ticking = 0
 
   /** @throws An object with `code` (`config_invalid`) and `message`. */
   constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module) {
@@ -231,7 +242,10 @@ export class Host {
   /** Returns the names of headers that the platform adds to the request that is about to be sent. */
   #replacedHeaders(): readonly string[] {
     try {
-      return this.#observer?.replacedHeaders?.() ?? []
+      const names: unknown = this.#observer?.replacedHeaders?.()
+      return Array.isArray(names)
+        ? names.filter((name) => typeof name === 'string' && /^[\w-]+$/.test(name))
+        : []
     } catch {
       return []
     }
@@ -264,7 +278,11 @@ export class Host {
           const reading = await withTimeLimit(this.#coordinator.read(keys), COORDINATOR_TIME)
           const fault = faultOfReading(reading, keys.length)
           if (fault) return this.#textIn(task, FAILED, fault)
-          const { entries, time } = reading
+          const { time } = reading
+          // A coordinator may return more members, such as those of a row.
+          const entries = reading.entries.map(
+            (entry) => entry && { value: entry.value, version: entry.version },
+          )
           const known = time === undefined ? null : Math.floor(time)
           return this.#textIn(task, ENTRIES, JSON.stringify({ entries, time: known }))
         }
@@ -362,6 +380,9 @@ export class Host {
     for (const flight of this.#sleeping.keys()) this.#wake(flight)
     const message = 'the handler stopped on an internal fault and starts again'
     this.#log({ level: 'error', code: 'handler_crashed', message })
+    // The new instance knows no outage.
+    for (const [server, since] of this.#outages)
+      this.#observe({ type: 'outage_ended', server, duration: Date.now() - since, count: 0 })
     return new Trap()
   }
 
@@ -403,15 +424,19 @@ export class Host {
   }
 
   /** Passes an event to the observer. The core's durations are in milliseconds. */
-  #observe({ duration, ...event }: { type: string; duration?: number }): void {
+  #observe({ duration, ...event }: Observed): void {
+    if (event.type === 'outage_began') this.#outages.set(event.server!, Date.now())
+    if (event.type === 'outage_ended') this.#outages.delete(event.server!)
     const seconds = duration === undefined ? {} : { duration: duration / 1000 }
     quietly(() => this.#observer?.event({ time: Date.now(), ...event, ...seconds } as HandlerEvent))
     // Requests that are refused within a second of this event are in no event until the next step.
-    if (event.type === 'refused') this.#ticking ??= unref(setTimeout(() => this.#tick(), 1000))
+    if (event.type !== 'refused' || Date.now() - this.#ticking < LOST) return
+    this.#ticking = Date.now()
+    unref(setTimeout(() => this.#tick(), 1000))
   }
 
   #tick(): void {
-    this.#ticking = undefined
+    this.#ticking = 0
     if (this.isBroken) return
     try {
       this.#edge.tick(performance.now(), Date.now())

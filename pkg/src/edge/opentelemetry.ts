@@ -25,8 +25,11 @@ export interface OpenTelemetryOptions {
   tracer?: Tracer
 }
 
-/** The limits of a histogram's buckets in seconds: those that the semantic conventions have for HTTP. */
-const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
+/** The bucket boundaries of a histogram in seconds: those that the semantic conventions have for HTTP, and longer ones. */
+const BOUNDARIES = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60]
+
+/** The bucket boundaries for outages in seconds. */
+const OUTAGE_BOUNDARIES = [1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600]
 
 /**
  * Returns an observer for the option `observe`, which records metrics `strongroom.*` and the spans `strongroom.login`,
@@ -40,11 +43,11 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Observer {
     meter = metrics.getMeter('strongroom', STRONGROOM_VERSION),
     tracer = trace.getTracer('strongroom', STRONGROOM_VERSION),
   } = options
-  const histogram = (name: string, description: string) =>
+  const histogram = (name: string, description: string, boundaries = BOUNDARIES) =>
     meter.createHistogram(`strongroom.${name}`, {
       description,
       unit: 's',
-      advice: { explicitBucketBoundaries: BUCKETS },
+      advice: { explicitBucketBoundaries: boundaries },
     })
   const counter = (name: string, unit: string, description: string) =>
     meter.createCounter(`strongroom.${name}`, { description, unit })
@@ -57,12 +60,16 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Observer {
   const ended = counter('session.ended', '{session}', 'Sessions that this process has ended.')
   const coordinator = histogram('coordinator.duration', 'Time of a call to the coordinator.')
   const outages = meter.createUpDownCounter('strongroom.outage.active', {
-    description: '1 while a server does not respond.',
+    description: '1 while a server is down.',
     unit: '{outage}',
   })
-  const outage = histogram('outage.duration', 'Time for which a server did not respond.')
+  const outage = histogram('outage.duration', 'Time for which a server was down.', OUTAGE_BOUNDARIES)
   const renewals = counter('renewal', '{renewal}', 'Renewals of bound cookies.')
   const copies = counter('copy.refused', '{request}', 'Requests with a cookie that seems to be a copy.')
+  // A counter that begins with its first event has no increase that an alert could see.
+  for (const code of ['session_replayed', 'bound_cookie_missing']) copies.add(0, { [ERROR]: code })
+  for (const reason of ['security', 'storage_lost']) ended.add(0, { 'strongroom.reason': reason })
+  for (const server of ['provider', 'coordinator']) outages.add(0, { 'strongroom.server': server })
 
   /** Records a span that has ended. */
   const span = ({ type, time, session, requestId }: OfRequest, duration: number, attributes: Attributes) => {
@@ -84,13 +91,8 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Observer {
         return span(event, event.duration, attributes)
       }
       case 'refresh': {
-        const { result, status, cause, duration } = event
-        const isFailure = result === 'failed' || result === 'interaction_required'
-        const attributes = known({
-          'strongroom.result': result,
-          [STATUS]: status,
-          [ERROR]: isFailure ? (cause ?? (status === undefined ? 'no_response' : `${status}`)) : undefined,
-        })
+        const { result, code, status, duration } = event
+        const attributes = known({ 'strongroom.result': result, [STATUS]: status, [ERROR]: code })
         refresh.record(duration, attributes)
         if (event.waiting > 0) waiting.add(event.waiting)
         return span(event, duration, attributes)
@@ -108,7 +110,7 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Observer {
           known({
             'strongroom.operation': operation,
             'strongroom.result': result,
-            [ERROR]: result === 'failed' ? (cause ?? 'no_response') : undefined,
+            [ERROR]: result === 'failed' ? (cause ?? 'coordinator_unavailable') : undefined,
           }),
         )
       }

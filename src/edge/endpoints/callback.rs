@@ -10,7 +10,7 @@ use crate::config::SameSite;
 use crate::csrf;
 use crate::endpoints::bind;
 use crate::endpoints::login::{self, PendingLogin, purpose};
-use crate::event::Happened;
+use crate::event::{Happened, Server};
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
 use crate::navigation;
@@ -104,12 +104,19 @@ async fn failed(
     error: &Error,
     login: Option<&PendingLogin>,
 ) -> OwnResponse {
+    let refuse = || {
+        // Anybody can send a response that belongs to no login.
+        if login.is_some() {
+            observe(&context.task, Some(error.code()));
+        }
+        login::failed(context, error, login)
+    };
     let since = match (error.code(), login) {
         // The first request has cleared the login's cookie.
         (Code::LoginUnknown, _) => 0,
         // The first request has used the code, and its session began after the login.
         (Code::CodeRejected, Some(login)) => login.pending.created_at,
-        _ => return login::failed(context, error, login),
+        _ => return refuse(),
     };
     let cookies = match boxed(context.current_session()).await {
         Ok(Some((session, is_new))) if session.began > since => {
@@ -119,7 +126,7 @@ async fn failed(
         Err(Refusal::BoundCookieMissing { .. }) if has_session_since(context, since).await => {
             Vec::new()
         }
-        _ => return login::failed(context, error, login),
+        _ => return refuse(),
     };
     let mut response = match login {
         Some(login) => return_to_app(context, login).await,
@@ -127,6 +134,12 @@ async fn failed(
     };
     response.cookies.extend(cookies);
     response
+}
+
+/// Emits an event for the observer about a login that has succeeded or failed.
+fn observe(task: &Task, code: Option<Code>) {
+    let duration = task.arrived().elapsed(&task.now());
+    task.observe(Happened::Callback { code, duration });
 }
 
 /// Returns true if the browser's cookie is of a session that began later.
@@ -198,6 +211,7 @@ async fn finish_login(
         let jar = context.jar();
         response.cookies.push(jar.clear(&jar.left()));
     }
+    observe(task, None);
     Ok(response)
 }
 
@@ -301,6 +315,13 @@ async fn exchange_code(
     let outcome = dpop::send_proven(task, request, key).await;
     let description = error_description::of_response(&outcome);
     requests::log_description(task, description.as_ref(), secrets, pending);
+    if let Outcome::Reply(reply) = &outcome
+        && reply.status < 500
+        && reply.status != 429
+    {
+        task.isolate().session_cache.borrow_mut().outage.end();
+        task.server_works(Server::Provider);
+    }
     let Outcome::Reply(reply) = &outcome else {
         return Err(Error::new(
             Code::ProviderUnavailable,

@@ -24,7 +24,7 @@ struct Refused {
 pub(crate) struct Refusals(Vec<Refused>);
 
 impl Refusals {
-    /// Counts a refused request.
+    /// Counts a refused request. Returns an event, unless the last one of this kind was less than a second ago.
     pub(crate) fn count(&mut self, now: &Instant, code: Code, status: u16) -> Option<Happened> {
         let mut known = self.0.iter_mut();
         let known = known.find(|known| (known.code, known.status) == (code, status));

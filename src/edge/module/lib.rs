@@ -112,7 +112,9 @@ impl Edge {
         kind: u32,
         text: &str,
     ) -> String {
-        let reply = read_reply(kind, text).unwrap_or_else(|| Reply::Failed(text.to_owned()));
+        // The text of any other kind may contain a token.
+        let cause = if kind == FAILED { text } else { "" };
+        let reply = read_reply(kind, text).unwrap_or_else(|| Reply::Failed(cause.to_owned()));
         let step = self
             .handler
             .resume(instant(monotonic, wall), TaskId(task), reply);
@@ -345,12 +347,14 @@ fn observation_json(Observation { happened, about }: &Observation) -> String {
         }
         Happened::Refresh {
             result,
+            code,
             status,
             cause,
             duration,
             waiting,
         } => {
             out.text("result", result.as_str());
+            optional(&mut out, "code", code.map(Code::as_str));
             if let Some(status) = status {
                 out.number("status", (*status).into());
             }
@@ -402,7 +406,7 @@ fn observation_json(Observation { happened, about }: &Observation) -> String {
             seconds(&mut out, *duration);
         }
         Happened::Renewal { is_renewed } => {
-            let result = if *is_renewed { "renewed" } else { "refused" };
+            let result = if *is_renewed { "renewed" } else { "challenged" };
             out.text("result", result);
         }
         Happened::CopyRefused(code) => {
@@ -558,6 +562,7 @@ fn number(line: Option<String>) -> usize {
 }
 
 // The kinds of replies. pkg/src/edge/host.ts gets these numbers from the build: xtask/src/facts/constants.rs.
+const FAILED: u32 = 0;
 const OPENED: u32 = 1;
 const SEALED: u32 = 2;
 const SIGNED: u32 = 3;

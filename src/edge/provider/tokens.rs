@@ -1,12 +1,13 @@
 //! Requests that contain a session's refresh token: the refresh and the revocation.
 
+use crate::isolate::Seldom;
 use crate::provider::documents;
 use crate::provider::dpop;
 use crate::provider::requests;
 use crate::session::Session;
 use crate::task::Task;
 use rules::Secret;
-use rules::base::error::Code;
+use rules::base::error::{Code, Error};
 use rules::base::http::Outcome;
 use rules::oauth::metadata::Metadata;
 use rules::oauth::token_endpoint;
@@ -41,12 +42,10 @@ pub(crate) async fn revoke_refresh_token(task: &Task, refresh_token: Option<&Sec
         return false;
     };
     let Some(endpoint) = &metadata.revocation_endpoint else {
-        task.fault_of(
-            Code::Unsupported,
-            &[msg!(
-                "a refresh token was not revoked, because the provider announces no revocation_endpoint; if it has one, name it in `metadata`"
-            )],
+        let why = msg!(
+            "a refresh token was not revoked, because the provider announces no revocation_endpoint; if it has one, name it in `metadata`"
         );
+        task.error_seldom(Seldom::Revocation, &Error::new(Code::Unsupported, why));
         return false;
     };
     for _ in 0..REVOCATIONS {
@@ -63,9 +62,7 @@ pub(crate) async fn revoke_refresh_token(task: &Task, refresh_token: Option<&Sec
 }
 
 fn not_revoked(task: &Task, why: &str) -> bool {
-    task.fault_of(
-        Code::ProviderUnavailable,
-        &[msg!("the provider did not revoke a refresh token: "), why],
-    );
+    let message = [msg!("the provider did not revoke a refresh token: "), why];
+    task.fault_seldom(Seldom::Revocation, &message.concat());
     false
 }

@@ -5,6 +5,7 @@ use alloc::rc::Rc;
 use rules::prelude::*;
 
 use crate::event::{Event, Happened};
+use crate::isolate::Seldom;
 use crate::provider::tokens;
 use crate::session::Session;
 use crate::session::record::{Record, Stored};
@@ -12,7 +13,6 @@ use crate::store::coordinator::{self, Unreachable};
 use crate::store::record_store;
 use crate::task::Task;
 use rules::base::clock::{Instant, Millis};
-use rules::base::error::Code;
 use rules::session::EndReason;
 
 /// Largest number of attempts to write the end of a session.
@@ -129,12 +129,10 @@ async fn write_end(
 fn cache_end(task: &Task, latest: &Session, reason: EndReason) {
     let over = Rc::new(Record::of_ended(latest, reason, task.now().wall));
     record_store::cache_unwritten(task, latest, over);
-    task.fault_of(
-            Code::CoordinatorUnavailable,
-            &[msg!(
-                "the end of a session could not be written: a copy of its cookie is valid until its access token expires"
-            )],
-        );
+    task.fault_seldom(
+        Seldom::Unwritten,
+        msg!("a logout or another end of a session could not be written to the coordinator: a copy of its cookie is valid until its access token expires"),
+    );
 }
 
 /// Returns true if a session has reached a limit.

@@ -16,6 +16,10 @@ pub(crate) const COORDINATOR_TIME: Millis = Millis::from_secs(3);
 /// the coordinator's time.
 pub(crate) const STATUS_TIME: Millis = Millis(300);
 
+/// The names of the calls in events.
+const READ: &str = "read";
+const SWAP: &str = "swap";
+
 /// The coordinator did not respond, or its response was invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreachable;
@@ -36,11 +40,11 @@ pub(crate) async fn read(
     match task.perform(Effect::Read(keys)).await {
         Reply::Entries { entries, time } if entries.len() == count => {
             learn_time(task, time, asked);
-            responds(task, "read", CallResult::Done, &asked);
+            responds(task, READ, CallResult::Done, &asked);
             Ok(entries)
         }
         _ => {
-            observe(task, "read", CallResult::Failed, &asked);
+            observe(task, READ, CallResult::Failed, &asked);
             failed(task, msg!("it cannot be read"));
             Err(Unreachable)
         }
@@ -53,7 +57,14 @@ fn responds(task: &Task, operation: &'static str, result: CallResult, asked: &In
         .session_cache
         .borrow_mut()
         .on_coordinator_response();
-    task.server_responds(Server::Coordinator);
+    // A store that is full or read-only still reads.
+    let refuses_writes = &task.isolate().refuses_writes;
+    if operation == SWAP {
+        refuses_writes.set(false);
+    }
+    if !refuses_writes.get() {
+        task.server_works(Server::Coordinator);
+    }
     observe(task, operation, result, asked);
 }
 
@@ -115,11 +126,12 @@ pub(crate) async fn swap(
                 Some(_) => CallResult::Done,
                 None => CallResult::Conflict,
             };
-            responds(task, "swap", result, &asked);
+            responds(task, SWAP, result, &asked);
             Ok(version)
         }
         _ => {
-            observe(task, "swap", CallResult::Failed, &asked);
+            task.isolate().refuses_writes.set(true);
+            observe(task, SWAP, CallResult::Failed, &asked);
             failed(task, msg!("it cannot be written to"));
             Err(Unreachable)
         }
@@ -127,13 +139,18 @@ pub(crate) async fn swap(
 }
 
 /// Reports that the coordinator failed, and records the time of the failure for [`is_up`].
-pub(crate) fn failed(task: &Task, why: &str) {
+fn failed(task: &Task, why: &str) {
+    avoid(task);
+    task.server_failed(Server::Coordinator, why);
+}
+
+/// Lets requests avoid the coordinator for a moment, because it has failed or cannot be used for a session.
+pub(crate) fn avoid(task: &Task) {
     let now = task.now();
     task.isolate()
         .session_cache
         .borrow_mut()
         .coordinator_failed(&now);
-    task.server_failed(Server::Coordinator, why);
 }
 
 /// Returns true if the last request to the coordinator failed.

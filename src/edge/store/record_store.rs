@@ -5,6 +5,7 @@ use rules::prelude::*;
 
 use crate::event::{Event, Happened};
 use crate::io::{Effect, Entry, FlightId};
+use crate::isolate::Seldom;
 use crate::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
 use crate::session::key::record_key;
 use crate::session::record::merge::{self, merge};
@@ -220,12 +221,8 @@ async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Sto
         Ok(text) => Record::from_text(text.expose()),
         Err(OpenError::NotGenuine) => None,
         Err(OpenError::UnknownKey) => {
-            task.fault_of(
-                Code::KeyUnknown,
-                &[msg!(
-                    "a session's record is sealed with a key that is not in cookie.keys"
-                )],
-            );
+            let why = msg!("a session's record is sealed with a key that is not in cookie.keys");
+            task.error_seldom(Seldom::RecordForeign, &Error::new(Code::KeyUnknown, why));
             // The record may be valid, so treat it as unreachable and not as missing.
             return Err(Unreachable);
         }
@@ -236,7 +233,11 @@ async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Sto
             record: Some(Rc::new(record)),
         }),
         None => {
-            coordinator::failed(task, msg!("it returned a record that was never written"));
+            let why = msg!(
+                "a session's record in the coordinator was not written by this handler; another deployment may use the same prefix"
+            );
+            task.fault_seldom(Seldom::RecordForeign, why);
+            coordinator::avoid(task);
             Err(Unreachable)
         }
     }
@@ -372,10 +373,10 @@ fn on_lost(task: &Task, session: &Session) -> EndReason {
     let cached = cache.entry(&session.sid, &now);
     if !cached.is_loss_reported {
         cached.is_loss_reported = true;
-        task.fault_of(
-            Code::SessionEnded,
-            &[msg!("storage_lost: a session's record is gone")],
+        let why = msg!(
+            "storage_lost: the coordinator has lost a session's record, and its user must sign in again; check its memory, its persistence and the prefix"
         );
+        task.fault_seldom(Seldom::RecordLost, why);
         task.isolate().emit(Event::Ended {
             reason: EndReason::StorageLost,
             subject: String::new(),

@@ -24,13 +24,13 @@ impl Task {
         self.log(Level::of(code), code, &[&message.concat(), &self.cause()]);
     }
 
-    /// Reports a fault that anybody can cause, at most once a minute.
+    /// Reports a fault at most once a minute.
     pub(crate) fn fault_seldom(&self, fault: Seldom, message: &str) {
         let code = Isolate::code_of(fault);
         self.report_seldom(&self.own_time(), fault, code, message);
     }
 
-    /// Reports an error that anybody can cause, at most once a minute for each code.
+    /// Reports an error at most once a minute for each code.
     pub(crate) fn error_seldom(&self, fault: Seldom, error: &Error) {
         self.report_seldom(&self.now(), fault, error.code(), error.message());
     }
@@ -100,13 +100,13 @@ impl Task {
 
     /// Reports a failed refresh, unless the operator knows that the provider is down.
     pub(crate) fn refresh_failed(&self, why: &str) {
-        if !self.isolate().downtime(Server::Provider).is_down() {
+        if !self.isolate().outage_of(Server::Provider).is_down() {
             let cause = named(&self.provider_result().cause);
             self.fault_seldom(Seldom::Refresh, &[why, &cause].concat());
         }
     }
 
-    /// Reports that a server does not respond, unless the operator knows it. `why` is the last failure.
+    /// Reports that a server is down, unless the operator knows it. `why` is the last failure.
     pub(crate) fn server_failed(&self, server: Server, why: &str) {
         let (status, cause) = match server {
             Server::Provider => {
@@ -122,13 +122,23 @@ impl Task {
         }
         last.push_str(&named(&cause));
         let begun = {
-            let mut downtime = self.isolate().downtime(server);
-            downtime.fail(&self.own_time(), last.clone())
+            let mut outage = self.isolate().outage_of(server);
+            outage.fail(&self.own_time(), last.clone())
         };
         if begun == Some(true) {
-            let down = msg!(" is down; requests that need it are refused, and sessions are kept: ");
-            let name = ["the ", server.as_str()].concat();
-            self.log(Level::Error, server.code(), &[&name, down, &last]);
+            let (name, effect) = match server {
+                Server::Provider => (
+                    msg!("the provider is down: "),
+                    msg!("; refreshes get 503, and sessions are kept"),
+                ),
+                Server::Coordinator => (
+                    msg!("the coordinator is down: "),
+                    msg!(
+                        "; refreshes get 503, sessions are kept, and logouts do not reach other processes"
+                    ),
+                ),
+            };
+            self.log(Level::Error, server.code(), &[name, &last, effect]);
         }
         if begun.is_some() {
             self.observe(Happened::OutageBegan {
@@ -139,18 +149,20 @@ impl Task {
         }
     }
 
-    /// Reports that a server responds, unless the operator knows it.
-    pub(crate) fn server_responds(&self, server: Server) {
-        let end = self.isolate().downtime(server).end(&self.own_time());
+    /// Reports that a server works, unless the operator knows it.
+    pub(crate) fn server_works(&self, server: Server) {
+        let end = self.isolate().outage_of(server).end(&self.own_time());
         let Some(end) = end else {
             return;
         };
-        if end.is_told {
-            let again = msg!(" responds again; seconds without a response: ");
-            let name = ["the ", server.as_str()].concat();
-            let seconds = digits(end.duration.as_secs());
-            let refused = msg!(", refused requests: ");
-            let message = [&name, again, &seconds, refused, &digits(end.refused)];
+        if end.is_logged {
+            let message = [
+                &["the ", server.as_str()].concat(),
+                msg!(" works again; it was down for "),
+                &digits(end.duration.as_secs()),
+                msg!(" s; refused requests: "),
+                &digits(end.refused),
+            ];
             self.log(Level::Info, server.code(), &message);
         }
         self.observe(Happened::OutageEnded {
@@ -170,11 +182,11 @@ impl Task {
             .into_iter()
             .filter(|server| server.code() == code)
         {
-            let mut downtime = self.isolate().downtime(server);
-            if let Some(span) = downtime.refuse(&now) {
-                let last = downtime.last().to_owned();
-                drop(downtime);
-                self.report_refusals(server, span.duration, span.refused, &last);
+            let mut outage = self.isolate().outage_of(server);
+            if let Some(period) = outage.refuse(&now) {
+                let last = outage.last_failure().to_owned();
+                drop(outage);
+                self.report_refusals(server, period.duration, period.refused, &last);
             }
         }
         if self.isolate().is_observed.get() {

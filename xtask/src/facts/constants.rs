@@ -14,6 +14,7 @@ const SHARED: [(&str, &[&str]); 21] = [
         &[
             "REQUEST_PARTS",
             "REQUEST_HEADERS",
+            "FAILED",
             "OPENED",
             "SEALED",
             "SIGNED",

@@ -34,7 +34,7 @@ export interface PostgresOptions {
  *
  * ```ts
  * // pg. Without a listener, a connection error would end the process.
- * const pool = new Pool({ connectionString: process.env.DATABASE_URL, connectionTimeoutMillis: 2000 })
+ * const pool = new Pool({ connectionString: process.env.DATABASE_URL, connectionTimeoutMillis: 2000, query_timeout: 3000 })
  * pool.on('error', (error) => console.error(error.message))
  * createTokenHandler({ …, coordinator: postgres(pool) })
  * ```
@@ -80,25 +80,27 @@ const EXPIRES = 'clock_timestamp() + make_interval(secs => $4)'
 /**
  * Returns the statements for a table.
  *
+ * Names of queries have a space, which no name of a table has.
+ *
  * `clock_timestamp()` is the time at which the database evaluates it. `now()` is the time at which the transaction began:
  * after a wait for a lock, an entry would expire early, and the time of a read would be an old one. Only the deletion uses
  * `now()`: an index cannot be searched for `clock_timestamp()`, and what had expired then has expired.
  */
 const statementsFor = (table: string) => ({
   /** Returns a row for each entry, or one row without an entry. Parameter: the keys. */
-  read: `with clock as (select clock_timestamp() as time)
-select extract(epoch from clock.time) * 1000 as time, held.key, held.value, held.version
-from clock left join ${table} held on held.key = any($1::text[]) and held.expires > clock.time`,
+  read: `with "the clock" as (select clock_timestamp() as time)
+select extract(epoch from now.time) * 1000 as time, held.key, held.value, held.version
+from "the clock" now left join ${table} held on held.key = any($1::text[]) and held.expires > now.time`,
 
   /**
-   * Creates an entry, unless a live one exists, and deletes expired ones, except two kinds. Those that another writer has
-   * locked, so that no two writers wait for each other. And the entry of the key itself, because one statement must not
+   * Creates an entry, unless a live one exists, and deletes up to ten expired ones. It skips those that another writer has
+   * locked, so that no two writers wait for each other, and the entry of the key itself, because one statement must not
    * change a row twice. Parameters: key, value, version, seconds.
    */
-  create: `with expired as (
+  create: `with "the expired" as (
   select key from ${table} where expires <= now() and key <> $1 limit 10 for update skip locked
-), deleted as (
-  delete from ${table} held using expired where held.key = expired.key
+), "the deleted" as (
+  delete from ${table} held using "the expired" old where held.key = old.key
 )
 insert into ${table} as held (key, value, version, expires) values ($1, $2, $3, ${EXPIRES})
 on conflict (key) do update set value = $2, version = $3, expires = ${EXPIRES}

@@ -8,10 +8,10 @@ const codesOf = (error: unknown): unknown[] => {
 
 /** Returns the code or name of an error, such as `ECONNREFUSED`, or an empty string. */
 export const nameOf = (error: unknown): string => {
-  const { name } = Object(error) as { name?: unknown }
-  // Each failure of `fetch` is a TypeError.
-  const found = [...codesOf(error), name].find(
-    (text): text is string => typeof text === 'string' && /^(?!TypeError$)[\w.-]{1,40}$/.test(text),
+  const { name, constructor } = Object(error) as { name?: unknown; constructor?: { name?: unknown } }
+  // Each failure of `fetch` is a TypeError. Many classes of errors leave the name `Error`.
+  const found = [...codesOf(error), name, constructor?.name].find(
+    (text): text is string => typeof text === 'string' && /^(?!(Type)?Error$)[\w.-]{1,40}$/.test(text),
   )
   return found ?? ''
 }

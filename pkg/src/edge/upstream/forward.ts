@@ -174,13 +174,13 @@ export class Forwarded {
 
   /** Sends the request. Resolves with the response's head as JSON. */
   async head(): Promise<string> {
-    const { url, authorization, proof, ms, upgrade, id } = this.#forward
+    const { url, authorization, proof, ms, upgrade, id, remove } = this.#forward
     if (upgrade && !('WebSocketPair' in globalThis)) return this.#cannot()
     const { method, body, signal, headers: given } = this.#request
     const headers = this.#rules.sentOn(given, this.#fields, this.#forward)
-    headers.set('authorization', authorization)
-    headers.set('x-request-id', id)
     for (const name of this.#replaced) headers.delete(name)
+    headers.set('authorization', authorization)
+    if (!new RegExp(remove).test('x-request-id')) headers.set('x-request-id', id)
     if (proof) headers.set('dpop', proof)
     if (upgrade) {
       // The forwarded header names only WebSocket. Other upgrades that the client offers concern only the client's

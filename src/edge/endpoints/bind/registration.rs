@@ -17,6 +17,7 @@ use super::{
     parse_signed_challenge, purpose, renewed,
 };
 use crate::config::{Bind, Storage};
+use crate::event::Happened;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
 use crate::refresh::{bound, end};
@@ -313,5 +314,7 @@ async fn end_for_second_key(context: &RequestContext, record: &Record, unknown: 
         )],
     );
     let session = record.session.clone().unwrap_or_else(|| Rc::new(unknown));
+    let refused = Happened::CopyRefused(Code::SessionReplayed);
+    context.task.observe_session(&session, refused);
     end::end_session(&context.task, &session, EndReason::Security).await;
 }
