@@ -70,7 +70,7 @@ for (const [message, wrong] of Object.entries(SHAPES)) {
     await visitor.signIn()
     await visitor.session()
     const named = [...told].some(
-      (line) => line.startsWith('coordinator_unavailable') && line.endsWith(message),
+      (line) => line.startsWith('coordinator_unavailable') && line.includes(`: ${message}; `),
     )
     assert.ok(named, [...told].join('\n'))
   })
