@@ -94,7 +94,7 @@ test('no token, cookie or code is in events and lines', time, () => {
   assert.ok(!told.includes('alice') && !told.includes('bob'))
 })
 
-test('requests that are refused within a second are told without another request', time, async () => {
+test('requests that are refused within a second are counted without another request', time, async () => {
   events.length = 0
   const stranger = new Visitor(app.place)
   for (let i = 0; i < 5; i++) await stranger.call('/api/orders')

@@ -108,7 +108,7 @@ test('other headers do not change the origin of a listed host', time, async () =
   assert.equal(parameters.get('redirect_uri'), `${A}/auth/callback`)
 })
 
-test('probes are answered at any host', time, async () => {
+test('probes get a response at any host', time, async () => {
   for (const kind of ['live', 'ready']) {
     const response = await sendTo('10.0.0.7:8080', `/auth/health/${kind}`)
     assert.equal(response.statusCode, 200, kind)

@@ -338,6 +338,7 @@ fn invalid_entry_is_named_with_its_fix() {
         ("http://*.preview.example.com", origin),
         ("http://app.example.com", origin),
         ("https://*.preview.example.com/x", origin),
+        ("https://%2a.example.com", origin),
         ("https://u@*.preview.example.com", origin),
         ("https://*.1.2", origin),
         ("*.preview.example.com", origin),

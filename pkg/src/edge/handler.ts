@@ -135,11 +135,11 @@ const health = (isGood: boolean): Response =>
 /** The headers of a text that no cache keeps. */
 const PLAIN = { 'cache-control': 'no-store', 'content-type': 'text/plain; charset=utf-8' }
 
-/** Returns the headers of a page's request that decide about its session. */
+/** Returns the headers of a page's request that decide about its session, and those with the ID of the request. */
 export const sessionHeaders = (given: Pick<Headers, 'get'>): Record<string, string> => {
   const headers: Record<string, string> = {}
   // With the second header, the browser says that it could not renew its bound cookie.
-  for (const name of ['cookie', 'secure-session-skipped']) {
+  for (const name of ['cookie', 'secure-session-skipped', 'x-request-id', 'traceparent']) {
     const value = given.get(name)
     if (value) headers[name] = value
   }

@@ -9,7 +9,7 @@ use rules::codec::url::Url;
 use rules::config::{Options, reader};
 use rules::prelude::*;
 
-/// The beginning of a host for each of whose names with one more label the app has an origin.
+/// The beginning of a host whose first label may be any.
 const ANY_LABEL: &str = "*.";
 
 /// The origins at which browsers see the app.
@@ -20,18 +20,18 @@ pub enum Origins {
     /// One origin, for each request.
     One(String),
     /// The origin of the first entry that matches the host of the request's URL.
-    Listed(Vec<Entry>),
+    Listed(Vec<OriginPattern>),
 }
 
 /// An entry of an array of origins.
 #[derive(Debug)]
-pub struct Entry {
+pub struct OriginPattern {
     scheme: String,
-    /// The host, with the port unless it is the default of the scheme. With [`Self::has_any_label`], the host without its
+    /// The host, with the port unless it is the default of the scheme. With [`Self::has_wildcard`], the host without its
     /// first label.
     host: String,
     /// True if the host has exactly one more label, which may be any.
-    has_any_label: bool,
+    has_wildcard: bool,
 }
 
 impl Origins {
@@ -64,7 +64,7 @@ impl Origins {
     }
 }
 
-impl Entry {
+impl OriginPattern {
     /// Returns the origin at the host of a request's URL, if the entry matches this host.
     fn origin_at(&self, host: &str) -> Option<String> {
         // A proxy that ends TLS may pass the default port of https on, and the URL's own scheme is then http.
@@ -74,7 +74,7 @@ impl Entry {
             ":80"
         };
         let host = host.strip_suffix(default).unwrap_or(host);
-        let known = match self.has_any_label {
+        let known = match self.has_wildcard {
             true => Some(host.split_once('.')?)
                 .filter(|(label, _)| is_label(label))
                 .map(|(_, below)| below),
@@ -96,7 +96,9 @@ fn origin(url: &Url) -> String {
 
 /// Parses an origin, which may have `*` in its host.
 fn parse(value: &Value) -> Option<Url> {
-    let url = value.as_str().and_then(Url::parse);
+    // The parser decodes escapes, which would hide a `*`.
+    let text = value.as_str().filter(|text| !text.contains('%'));
+    let url = text.and_then(Url::parse);
     url.filter(|url| url.is_plain() && url.path() == "/" && url.is_trustworthy())
 }
 
@@ -123,7 +125,7 @@ fn one(options: &Options<'_>, value: &Value) -> Option<String> {
     url.as_ref().map(origin)
 }
 
-fn entries(options: &Options<'_>, items: &[Value]) -> Vec<Entry> {
+fn entries(options: &Options<'_>, items: &[Value]) -> Vec<OriginPattern> {
     if items.is_empty() {
         options.refuse("origin", msg!("the array must have at least one origin"));
     }
@@ -137,7 +139,7 @@ fn entries(options: &Options<'_>, items: &[Value]) -> Vec<Entry> {
     entries
 }
 
-fn entry(value: &Value) -> core::result::Result<Entry, &'static str> {
+fn entry(value: &Value) -> core::result::Result<OriginPattern, &'static str> {
     let Some(url) = parse(value) else {
         return Err(msg!(
             "it must be an origin such as https://app.example.com or https://*.preview.example.com; http is for loopback only"
@@ -149,10 +151,10 @@ fn entry(value: &Value) -> core::result::Result<Entry, &'static str> {
             "`*` must be the whole first label of the host, with at least two labels after it, such as https://*.preview.example.com"
         ));
     }
-    Ok(Entry {
+    Ok(OriginPattern {
         scheme: url.scheme().to_owned(),
         host: below.unwrap_or(url.host()).to_owned(),
-        has_any_label: below.is_some(),
+        has_wildcard: below.is_some(),
     })
 }
 
