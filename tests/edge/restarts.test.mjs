@@ -1,28 +1,15 @@
 // A rolling deployment: two instances behind nginx, with the file of docs/edge-deploy.md, restart one after the other, and
 // no request notices it.
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { startServer } from '../support/edge/child.mjs'
-import { startNginx } from '../support/edge/nginx.mjs'
+import { siteOfGuide, startNginx } from '../support/edge/nginx.mjs'
 import { freePort } from '../support/listen.mjs'
 
 const APP = fileURLToPath(new URL('apps/restarting.mjs', import.meta.url))
 const RESTARTS = 20
 const DRAIN = 0.2
-
-/** Reads nginx's file of the guide, with other ports. */
-async function siteOf(ports, listen) {
-  const guide = await readFile(new URL('../../docs/edge-deploy.md', import.meta.url), 'utf8')
-  const [, site] = /```nginx\n# \/etc\/nginx\/conf\.d\/app\.conf\n([^]*?)```/.exec(guide)
-  const [first, second] = ports
-  return site
-    .replace('127.0.0.1:8081', `127.0.0.1:${first}`)
-    .replace('127.0.0.1:8082', `127.0.0.1:${second}`)
-    .replace('listen 443 ssl;', `listen 127.0.0.1:${listen};`)
-    .replace(/ *ssl_certificate.*\n/g, '')
-}
 
 const startInstance = (port) =>
   startServer(process.execPath, [APP, `${port}`, `${DRAIN}`], { env: {}, cwd: process.cwd() })
@@ -56,7 +43,7 @@ test(`${RESTARTS} restarts behind nginx lose no request`, { timeout: 120_000 }, 
   const ports = [await freePort(), await freePort()]
   const listen = await freePort()
   const instances = await Promise.all(ports.map(startInstance))
-  const nginx = await startNginx(await siteOf(ports, listen))
+  const nginx = await startNginx(await siteOfGuide(ports, listen))
   t.after(async () => {
     await nginx.stop()
     await Promise.all(instances.map(({ stop }) => stop()))
