@@ -409,13 +409,34 @@ fn valid_token_is_used_while_its_refresh_goes_on() {
         ..Setup::default()
     });
     let alice = world.signed_in("alice", 0);
-    world.pass(56_000);
+    world.pass(55_000);
     world.fault(REFRESH, Fault::Slow(1, 5000));
     let call = world.call(alice, 0);
     world.pass(2100);
     assert!(served(&world, call));
     world.answer_all();
     assert_eq!(world.watch.rotations, 1);
+}
+
+/// An access token's `exp` is in whole seconds, so an API may refuse it up to a second before the end of `expires_in`.
+#[test]
+fn token_is_not_used_in_its_last_seconds() {
+    for fraction in [0, 300, 600, 900] {
+        let mut world = World::new(Setup {
+            request_timeout: 2,
+            refresh_timeout: 30,
+            spread: 0,
+            ..Setup::default()
+        });
+        world.pass(fraction);
+        let alice = world.signed_in("alice", 0);
+        world.pass(57_500);
+        world.fault(REFRESH, Fault::Slow(1, 5000));
+        let call = world.call(alice, 0);
+        world.pass(2100);
+        assert_eq!(world.visits[call].given.as_ref().unwrap().status, 503);
+        world.answer_all();
+    }
 }
 
 #[test]
