@@ -10,7 +10,7 @@ import { freePort, listen } from '../listen.mjs'
  *
  * @param {{ port?: number, kept?: string, primary?: number }} [options] `kept` is a folder in which the Redis keeps its
  *   data, which a later start finds there. `primary` is the port of the Redis of which this one is a replica.
- * @returns {Promise<{ url: string, pause(): void, goOn(): void, stop(): Promise<void> }>}
+ * @returns {Promise<{ url: string, pause(): void, goOn(): void, promote(): Promise<void>, stop(): Promise<void> }>}
  */
 export async function startRedis({ port, kept, primary } = {}) {
   const command = process.env.REDIS_SERVER_PATH ?? '/usr/bin/redis-server'
@@ -36,6 +36,13 @@ export async function startRedis({ port, kept, primary } = {}) {
     url: `redis://127.0.0.1:${port}`,
     pause: server.pause,
     goOn: server.goOn,
+    /** Makes a replica a primary. */
+    async promote() {
+      const client = createClient({ url: `redis://127.0.0.1:${port}` }).on('error', () => {})
+      await client.connect()
+      await client.sendCommand(['REPLICAOF', 'NO', 'ONE'])
+      client.destroy()
+    },
     async stop() {
       await server.stop()
       if (!kept) await rm(folder, { recursive: true, force: true })
