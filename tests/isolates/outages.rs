@@ -315,6 +315,36 @@ fn client_that_obeys_retry_after_is_served() {
     assert!(served(&world, call));
 }
 
+/// Another isolate notices first that the provider has returned, and refreshes all sessions. Requests that were sent with
+/// their earlier cookies reach this isolate, whose attempts ask the coordinator only.
+#[test]
+fn attempt_that_does_not_reach_the_provider_holds_no_other_one() {
+    let mut world = World::new(Setup::default());
+    let users: Vec<_> = ["alice", "bob", "carol"]
+        .map(|user| world.signed_in(user, 0))
+        .into();
+    world.pass(61_000);
+    world.fault(REFRESH, Fault::Unavailable(2));
+    for user in &users {
+        let call = world.call(*user, 1);
+        world.answer_all();
+        assert!(!served(&world, call));
+    }
+    let copies: Vec<_> = users.iter().map(|user| world.copy_of(*user)).collect();
+    for user in users {
+        let call = world.call(user, 0);
+        world.answer_all();
+        assert!(served(&world, call));
+    }
+    world.pass(4000);
+    for copy in copies {
+        let call = world.call(copy, 1);
+        world.answer_all();
+        assert!(served(&world, call));
+    }
+    assert_eq!(world.watch.rotations, 3);
+}
+
 #[test]
 fn requests_wait_for_a_near_attempt() {
     let (mut world, users) = many_users(1);
