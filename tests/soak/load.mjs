@@ -22,7 +22,7 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
  * @property {number} sent Milliseconds since the Unix epoch, like all times here.
  * @property {number} received
  * @property {string} kind See `kindOf()`.
- * @property {string} what The request, and the response's error code.
+ * @property {string} what The request, the status, and the reason of a failure.
  */
 
 /** Signed-in visitors, who send requests at a constant rate. */
@@ -85,7 +85,7 @@ export class Load {
     visitor.inFlight--
     const received = Date.now()
     const kind = kindOf(result, visitor.account)
-    const what = `${options?.method ?? 'GET'} ${path}: ${result.status} ${result.code ?? ''}`.trim()
+    const what = `${options?.method ?? 'GET'} ${path}: ${result.status} ${result.why}`.trim()
     if (kind !== '401' && kind !== 'lost') return this.exchanges.push({ sent, received, kind, what })
     visitor.check ??= this.#checkSession(visitor).finally(() => (visitor.check = undefined))
     const isLost = await visitor.check
@@ -111,13 +111,13 @@ export class Load {
   }
 }
 
-/** Resolves with a response's status, headers and JSON, and with the error's code. */
+/** Resolves with a response's status, headers and JSON, and with the reason of a failure. */
 async function respond(response) {
   try {
     const { status, headers } = await response
     const body = await (await response).json().catch(() => undefined)
-    return { status, headers, body, code: headers.get('x-strongroom') ?? body?.error?.code }
+    return { status, headers, body, why: body?.error?.message ?? headers.get('x-strongroom') ?? '' }
   } catch (error) {
-    return { status: 0, headers: new Headers(), code: error.code ?? error.message }
+    return { status: 0, headers: new Headers(), why: error.code ?? error.message }
   }
 }

@@ -4,7 +4,7 @@ import { startAddress } from '../support/edge/address.mjs'
 import { startRedis } from '../support/edge/redis.mjs'
 import { freePort } from '../support/listen.mjs'
 
-/** Starts a Redis with a replica, both of which keep what they store, and the address at which instances find the primary. */
+/** Starts a Redis with a replica, and the address at which instances find the primary. Both servers keep what they store. */
 export async function startStore(folder) {
   const start = async (place, primary) => {
     const redis = await startRedis({ ...place, primary: primary?.place.port })

@@ -9,7 +9,7 @@ import { freePort, listen } from '../listen.mjs'
  * Starts a real Redis on loopback. By default, the Redis is empty and keeps its data only in memory.
  *
  * @param {{ port?: number, kept?: string, primary?: number }} [options] `kept` is a folder in which the Redis keeps its
- *   data, which a later start finds there. `primary` is the port of the Redis of which this one is a replica.
+ *   data, which a later start finds there. `primary` is the port of the Redis that this one copies.
  * @returns {Promise<{ url: string, pause(): void, goOn(): void, promote(): Promise<void>, stop(): Promise<void> }>}
  */
 export async function startRedis({ port, kept, primary } = {}) {
