@@ -328,6 +328,8 @@ async fn rotate(task: &Task, session: &Rc<Session>, brings_tokens: &Cell<bool>) 
         return Err(Refusal::Later(error, until_attempt(task, session)));
     }
     if let Some(successor) = acquire_lease(task, session).await? {
+        let mut cache = task.isolate().session_cache.borrow_mut();
+        cache.outage.was_not_tried();
         return Ok(successor);
     }
     let requested = task.now().wall;

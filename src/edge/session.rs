@@ -364,10 +364,11 @@ impl Session {
         }
     }
 
-    /// Returns true if the access token is unexpired.
+    /// Returns true if APIs accept the access token for long enough that a request arrives.
     #[must_use]
     pub fn is_valid(&self, now: &Instant) -> bool {
-        since(self.requested, now) < self.lifetime
+        let unused = UNUSED.min(refresh_policy::refresh_margin(self.lifetime));
+        since(self.requested, now) + unused < self.lifetime
     }
 
     /// Returns true if the access token is used until an API refuses it: the server has told no lifetime, and issued no
@@ -412,6 +413,10 @@ impl Session {
         Identity::from_text(self.identity.expose())
     }
 }
+
+/// The time before its expiry in which an access token is not used. A server may round `exp` down to a whole second, and
+/// a request takes time to arrive. A token that lasts for less than 20 seconds is used until it is due for a refresh.
+const UNUSED: Millis = Millis::from_secs(2);
 
 /// Returns the time at which a refresh token expires that was requested at `requested`.
 fn refresh_end(lifetime: Option<Millis>, requested: UnixMillis) -> Option<UnixMillis> {

@@ -2,10 +2,9 @@
 // serve the sessions. The provider accepts each refresh token once.
 import { createClient } from '@redis/client'
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { connect, createServer } from 'node:net'
 import { test } from 'node:test'
 import { ALL } from '../support/combinations.mjs'
+import { startAddress } from '../support/edge/address.mjs'
 import { startApp } from '../support/edge/app.mjs'
 import { startServer } from '../support/edge/child.mjs'
 import { startRedis } from '../support/edge/redis.mjs'
@@ -21,39 +20,23 @@ async function connected(url) {
 }
 
 /**
- * Starts the address of the store for one process: a TCP proxy in front of the current primary.
+ * Starts the address of the store for one process.
  *
  * @param {string} primary
  * @returns `haveRead(sessions, times)` resolves when the process has sent commands for so many sessions, so many times
  *   for each. `turnTo(url)` cuts the connections, forgets these commands, and makes another Redis the primary.
  */
-async function startAddress(primary) {
-  let { port } = new URL(primary)
-  const sockets = new Set()
+async function startWatched(primary) {
   let reads = new Map()
   let watcher = () => {}
-  const server = createServer((socket) => {
-    const upstream = connect(port, '127.0.0.1')
-    for (const [from, to] of [
-      [socket, upstream],
-      [upstream, socket],
-    ]) {
-      sockets.add(from)
-      from.on('error', () => {}).on('close', () => to.destroy())
-      from.pipe(to)
+  const address = await startAddress(primary, (data) => {
+    for (const [key] of data.toString('latin1').matchAll(/strongroom:session[^\r]+/g)) {
+      reads.set(key, (reads.get(key) ?? 0) + 1)
     }
-    socket.on('data', (data) => {
-      for (const [key] of data.toString('latin1').matchAll(/strongroom:session[^\r]+/g)) {
-        reads.set(key, (reads.get(key) ?? 0) + 1)
-      }
-      watcher()
-    })
+    watcher()
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const cut = () => sockets.forEach((socket) => socket.destroy())
   return {
-    url: `redis://127.0.0.1:${server.address().port}`,
+    ...address,
     haveRead: (sessions, times) =>
       new Promise((resolve) => {
         watcher = () => {
@@ -63,13 +46,8 @@ async function startAddress(primary) {
         watcher()
       }),
     turnTo(url) {
-      ;({ port } = new URL(url))
       reads = new Map()
-      cut()
-    },
-    close() {
-      cut()
-      server.close()
+      address.turnTo(url)
     },
   }
 }
@@ -93,7 +71,7 @@ for (const storage of ALL ? ['in-store', 'sealed-in-cookie'] : ['in-store']) {
         primary = env.REDIS_URL
         const started = []
         for (let i = 0; i < isolates; i++) {
-          const address = await startAddress(primary)
+          const address = await startWatched(primary)
           addresses.push(address)
           const own = { ...env, REDIS_URL: address.url }
           started.push(await startServer(process.execPath, [file], { env: own, cwd: folder }))

@@ -1,28 +1,17 @@
-// A rolling deployment: two instances behind nginx, with the file of docs/edge-deploy.md, restart one after the other, and
-// no request notices it.
+// nginx with the file of docs/edge-deploy.md. In a rolling deployment, two instances restart one after the other, and no
+// request notices it. Without restarts, no request meets a connection that Node is about to close.
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { startServer } from '../support/edge/child.mjs'
-import { startNginx } from '../support/edge/nginx.mjs'
+import { siteOfGuide, startNginx } from '../support/edge/nginx.mjs'
 import { freePort } from '../support/listen.mjs'
 
 const APP = fileURLToPath(new URL('apps/restarting.mjs', import.meta.url))
 const RESTARTS = 20
 const DRAIN = 0.2
-
-/** Reads nginx's file of the guide, with other ports. */
-async function siteOf(ports, listen) {
-  const guide = await readFile(new URL('../../docs/edge-deploy.md', import.meta.url), 'utf8')
-  const [, site] = /```nginx\n# \/etc\/nginx\/conf\.d\/app\.conf\n([^]*?)```/.exec(guide)
-  const [first, second] = ports
-  return site
-    .replace('127.0.0.1:8081', `127.0.0.1:${first}`)
-    .replace('127.0.0.1:8082', `127.0.0.1:${second}`)
-    .replace('listen 443 ssl;', `listen 127.0.0.1:${listen};`)
-    .replace(/ *ssl_certificate.*\n/g, '')
-}
 
 const startInstance = (port) =>
   startServer(process.execPath, [APP, `${port}`, `${DRAIN}`], { env: {}, cwd: process.cwd() })
@@ -56,7 +45,7 @@ test(`${RESTARTS} restarts behind nginx lose no request`, { timeout: 120_000 }, 
   const ports = [await freePort(), await freePort()]
   const listen = await freePort()
   const instances = await Promise.all(ports.map(startInstance))
-  const nginx = await startNginx(await siteOf(ports, listen))
+  const nginx = await startNginx(await siteOfGuide(ports, listen))
   t.after(async () => {
     await nginx.stop()
     await Promise.all(instances.map(({ stop }) => stop()))
@@ -71,4 +60,29 @@ test(`${RESTARTS} restarts behind nginx lose no request`, { timeout: 120_000 }, 
   }
   const counts = await end()
   assert.deepEqual(Object.keys(counts), ['200'], JSON.stringify(counts))
+})
+
+/** Resolves with the side that closes an idle connection between nginx, which has this file, and a Node server. */
+async function firstToClose(t, siteOf) {
+  const server = createServer((request, response) => response.end()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const listen = await freePort()
+  const { port } = server.address()
+  const nginx = await startNginx(await siteOf([port, port], listen))
+  t.after(() => server.close())
+  t.after(nginx.stop)
+  const connected = once(server, 'connection')
+  while (!(await fetch(`http://127.0.0.1:${listen}/`).catch(() => {}))?.ok);
+  const [socket] = await connected
+  return Promise.race([once(socket, 'end').then(() => 'nginx'), once(socket, 'close').then(() => 'Node')])
+}
+
+// A POST that nginx sends while Node closes the connection gets 502.
+test('nginx closes idle connections before Node does', { timeout: 60_000 }, async (t) => {
+  assert.equal(await firstToClose(t, siteOfGuide), 'nginx')
+})
+
+test('control: Node closes idle connections before nginx does by default', { timeout: 60_000 }, async (t) => {
+  const withDefault = async (...args) => (await siteOfGuide(...args)).replace(/ *keepalive_timeout.*\n/, '')
+  assert.equal(await firstToClose(t, withDefault), 'Node')
 })

@@ -316,6 +316,36 @@ fn client_that_obeys_retry_after_is_served() {
     assert!(served(&world, call));
 }
 
+/// Another isolate notices first that the provider has returned, and refreshes all sessions. Requests that were sent with
+/// their earlier cookies reach this isolate, whose attempts ask the coordinator only.
+#[test]
+fn attempt_that_does_not_reach_the_provider_holds_no_other_one() {
+    let mut world = World::new(Setup::default());
+    let users: Vec<_> = ["alice", "bob", "carol"]
+        .map(|user| world.signed_in(user, 0))
+        .into();
+    world.pass(61_000);
+    world.fault(REFRESH, Fault::Unavailable(2));
+    for user in &users {
+        let call = world.call(*user, 1);
+        world.answer_all();
+        assert!(!served(&world, call));
+    }
+    let copies: Vec<_> = users.iter().map(|user| world.copy_of(*user)).collect();
+    for user in users {
+        let call = world.call(user, 0);
+        world.answer_all();
+        assert!(served(&world, call));
+    }
+    world.pass(4000);
+    for copy in copies {
+        let call = world.call(copy, 1);
+        world.answer_all();
+        assert!(served(&world, call));
+    }
+    assert_eq!(world.watch.rotations, 3);
+}
+
 #[test]
 fn requests_wait_for_a_near_attempt() {
     let (mut world, users) = many_users(1);
@@ -410,13 +440,34 @@ fn valid_token_is_used_while_its_refresh_goes_on() {
         ..Setup::default()
     });
     let alice = world.signed_in("alice", 0);
-    world.pass(56_000);
+    world.pass(55_000);
     world.fault(REFRESH, Fault::Slow(1, 5000));
     let call = world.call(alice, 0);
     world.pass(2100);
     assert!(served(&world, call));
     world.answer_all();
     assert_eq!(world.watch.rotations, 1);
+}
+
+/// An access token's `exp` is in whole seconds, so an API may refuse it up to a second before the end of `expires_in`.
+#[test]
+fn token_is_not_used_in_its_last_seconds() {
+    for fraction in [0, 300, 600, 900] {
+        let mut world = World::new(Setup {
+            request_timeout: 2,
+            refresh_timeout: 30,
+            spread: 0,
+            ..Setup::default()
+        });
+        world.pass(fraction);
+        let alice = world.signed_in("alice", 0);
+        world.pass(57_500);
+        world.fault(REFRESH, Fault::Slow(1, 5000));
+        let call = world.call(alice, 0);
+        world.pass(2100);
+        assert_eq!(world.visits[call].given.as_ref().unwrap().status, 503);
+        world.answer_all();
+    }
 }
 
 #[test]

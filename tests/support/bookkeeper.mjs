@@ -3,10 +3,8 @@ import { decodeJwt } from 'jose'
 /** Observes the requests and responses of oidc-provider, and records them in the ledger. */
 export class Bookkeeper {
   #ledger
-  /**
-   * The ID of each family's grant, in the order of the families. A family is one login and the refreshes that follow.
-   */
-  #grants = []
+  /** The ID of each family's grant. A family is one login and the refreshes that follow. */
+  #grants = new Map()
 
   /** @param {import('./ledger.mjs').Ledger} ledger */
   constructor(ledger) {
@@ -76,7 +74,8 @@ export class Bookkeeper {
   }
 
   #begin(ctx, code) {
-    const family = this.#grants.push(ctx.oidc.entities.Grant?.jti)
+    const family = this.#ledger.families() + 1
+    this.#grants.set(family, ctx.oidc.entities.Grant?.jti)
     if (code) code.family = family
     return family
   }
@@ -112,10 +111,10 @@ export class Bookkeeper {
   }
 
   #revoked(grantId, by) {
-    this.#grants.forEach((grant, index) => {
-      if (grant === grantId && !this.#ledger.familyRevoked(index + 1)) {
-        this.#ledger.record({ type: 'family_revoked', at: Date.now(), family: index + 1, by })
+    for (const [family, grant] of this.#grants) {
+      if (grant === grantId && !this.#ledger.familyRevoked(family)) {
+        this.#ledger.record({ type: 'family_revoked', at: Date.now(), family, by })
       }
-    })
+    }
   }
 }

@@ -65,6 +65,8 @@ export const ENDPOINTS = {
  *   without a resource gets a token for the first resource of the authorization request.
  * @param {boolean | 'nonce'} [options.dpop] True if the provider supports tokens that are bound to keys (RFC 9449).
  *   With `'nonce'`, proofs also need a nonce.
+ * @param {{ ledger?: Ledger, rows?: Map<string, object>, keys?: object[] }} [options.kept] What outlives the process, so
+ *   that a provider that was killed continues: the ledger, the rows of the storage, and the signing keys (JWKs).
  */
 export async function startProvider({
   audience,
@@ -84,6 +86,7 @@ export async function startProvider({
   wantsPushed = false,
   deviceFlow = false,
   backchannelLogout = false,
+  kept = {},
 }) {
   /** Settings that a test may change while the provider runs. */
   const settings = {
@@ -97,14 +100,14 @@ export async function startProvider({
     /** Rejects refreshes for every account with `invalid_grant`. */
     areAccountsBlocked: false,
   }
-  const ledger = new Ledger()
+  const ledger = kept.ledger ?? new Ledger()
   const faults = new Faults()
   const bookkeeper = new Bookkeeper(ledger)
   /** @type {string[]} The proofs in token requests. */
   const proofs = []
   const nonceSecret = randomBytes(32)
   const cookieKeys = [randomBytes(32).toString('hex')]
-  const adapter = createStore({ leewaySeconds: () => settings.leewaySeconds })
+  const adapter = createStore({ leewaySeconds: () => settings.leewaySeconds, rows: kept.rows })
 
   let provider
   let handle
@@ -116,9 +119,9 @@ export async function startProvider({
   })
   const issuer = publicOrigin ?? server.origin
 
-  /** Replaces the signing keys. Sessions and refresh tokens stay valid. */
-  async function changeKeys() {
-    const keys = await Promise.all(algorithms.map(generateSigningKey))
+  /** Replaces the signing keys, by new ones or by these. Sessions and refresh tokens stay valid. */
+  async function changeKeys(keys) {
+    keys ??= await Promise.all(algorithms.map(generateSigningKey))
     provider = new Provider(issuer, configuration(keys))
     provider.use(inFront)
     provider.use(interactions({ provider: () => provider, ledger }))
@@ -233,7 +236,7 @@ export async function startProvider({
     return grant
   }
 
-  await changeKeys()
+  await changeKeys(kept.keys)
   return {
     issuer,
     /** The server's own origin, even if the server is behind a proxy. */
@@ -274,7 +277,8 @@ function policy() {
   return prompts
 }
 
-async function generateSigningKey(alg) {
+/** Resolves with a new private key as a JWK. */
+export async function generateSigningKey(alg) {
   const { privateKey } = await generateKeyPair(alg, { extractable: true })
   const kid = `${alg}-${randomBytes(4).toString('hex')}`
   return { ...(await exportJWK(privateKey)), alg, kid, use: 'sig' }

@@ -2,12 +2,12 @@
  * Creates the provider's storage in memory, as an adapter for oidc-provider. The storage outlives the `Provider`
  * object, so a new `Provider` with other signing keys keeps all sessions and tokens.
  *
- * @param {{ leewaySeconds: () => number }} options `leewaySeconds` returns the time in seconds during which a consumed
- *   refresh token is accepted again, so that a client can repeat a request whose response was lost.
+ * @param {{ leewaySeconds: () => number, rows?: Map<string, object> }} options `leewaySeconds` returns the time in seconds during which a consumed
+ *   refresh token is accepted again, so that a client can repeat a request whose response was lost. `rows` may outlive
+ *   the process.
  * @returns {(model: string) => object}
  */
-export function createStore({ leewaySeconds }) {
-  const rows = new Map()
+export function createStore({ leewaySeconds, rows = new Map() }) {
   const withGrant = (grantId) => [...rows].filter(([, row]) => row.payload.grantId === grantId)
   const findBy = (model, member, value) =>
     [...rows.values()].find((row) => row.model === model && row.payload[member] === value)?.payload
@@ -29,8 +29,9 @@ export function createStore({ leewaySeconds }) {
       async consume(id) {
         const row = rows.get(key(id))
         if (row.consumedAt) return
-        row.consumedAt = Date.now()
-        row.payload = { ...row.payload, consumed: Math.floor(row.consumedAt / 1000) }
+        const consumedAt = Date.now()
+        const payload = { ...row.payload, consumed: Math.floor(consumedAt / 1000) }
+        rows.set(key(id), { ...row, payload, consumedAt })
       },
       async destroy(id) {
         rows.delete(key(id))

@@ -1,5 +1,5 @@
 //! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | miri | mutants | supply | bench |
-//! measure | options | examples | recipes | servers | conformance | reference | docs | release | size`.
+//! soak | measure | options | examples | recipes | servers | conformance | reference | docs | release | size`.
 //!
 //! On first use, most commands install the tools that they need. A command skips steps whose inputs have not changed.
 //! If a tool is missing and cannot be installed, the error says how to install it.
@@ -136,6 +136,15 @@ enum Command {
     /// Compare the speed with other libraries, in Node and in a real browser. `bench edge` measures the token handler.
     Bench {
         /// Options of benches/bench.mjs. After `edge`: options of benches/edge/bench.mjs.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Run two token handlers behind nginx for 20 minutes, with Redis, a provider and an API, while one of these parts after
+    /// the other fails. Prints a table. Fails if a session is lost, if a response is wrong, or if a refresh token is
+    /// reused.
+    Soak {
+        /// Options of tests/soak/run.mjs: `--minutes 20`, `--rate 100` (requests in a second), `--sessions 60`, `--only`
+        /// with a part of a fault's name, and `--write` for the table in docs/edge-operate.md.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
@@ -296,6 +305,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Supply => supply::run(),
         Command::Modules { only } => wasm::modules(only.as_deref()),
         Command::Bench { options } => bench(options),
+        Command::Soak { options } => soak(options),
         Command::Size { what: true, .. } => {
             package::build()?;
             process::node(&["benches/what.mjs"]).run()
@@ -366,6 +376,14 @@ fn bench(options: &[String]) -> Result<()> {
     let bench = browser::with_chromium(process::node(&["benches/bench.mjs"]))?;
     package::build()?;
     bench.args(options).run()
+}
+
+fn soak(options: &[String]) -> Result<()> {
+    let needs = [programs::redis(), programs::nginx(), programs::faketime()];
+    let otherwise = "`cargo xtask test edge` tests one fault at a time";
+    let soak = programs::with_programs(process::node(&["tests/soak/run.mjs"]), &needs, otherwise)?;
+    package::build()?;
+    soak.args(options).run()
 }
 
 fn size(options: &[&str]) -> Result<()> {

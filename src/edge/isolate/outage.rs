@@ -153,10 +153,19 @@ impl Outage {
         self.probed = *now;
         self.is_awaited = false;
         // The asked time counts once, even if the request sends no refresh after all.
-        if core::mem::take(&mut self.is_told) {
+        let is_told = core::mem::take(&mut self.is_told);
+        if is_told || self.interval < INTERVAL {
             self.interval = INTERVAL;
         }
         Ok(())
+    }
+
+    /// Lets another request try its refresh at once: another isolate had refreshed the session of the last one, so the
+    /// provider was not asked. A time for which the provider asked to wait stays.
+    pub(crate) fn was_not_tried(&mut self) {
+        if !self.is_told {
+            self.interval = Millis::ZERO;
+        }
     }
 }
 

@@ -196,8 +196,9 @@ impl Provider {
 
     fn tokens(&mut self, now: u64, i: usize, is_login: bool) -> HttpReply {
         let access_token = self.secret("at");
-        self.access
-            .insert(access_token.clone(), now + self.lifetime);
+        // `exp` is in whole seconds, and `expires_in` tells nothing of the rest.
+        let until = (now + self.lifetime) / 1000 * 1000;
+        self.access.insert(access_token.clone(), until);
         let is_other = !is_login && std::mem::take(&mut self.next_is_other_user);
         let id_token = self.id_token(now, i, is_login, is_other);
         let family = &self.families[i];

@@ -33,11 +33,11 @@ export function executable(what, candidates) {
  * @param {string} command
  * @param {string[]} args
  * @param {{ env: Record<string, string>, cwd: string }} options
- * @returns {Promise<{ said: any, pid: number, end: ReturnType<typeof start>['end'], stop(): Promise<void> }>}
+ * @returns {Promise<{ said: any } & ReturnType<typeof start>>}
  */
 export async function startServer(command, args, { env, cwd }) {
   const child = start(command, args, { env: { PATH: process.env.PATH, HOME: cwd, ...env }, cwd })
-  return { said: JSON.parse(await child.firstLine), pid: child.pid, end: child.end, stop: child.stop }
+  return { ...child, said: JSON.parse(await child.firstLine) }
 }
 
 /**

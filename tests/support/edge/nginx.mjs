@@ -1,7 +1,27 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { start } from './child.mjs'
+
+const GUIDE = new URL('../../../docs/edge-deploy.md', import.meta.url)
+
+/**
+ * Reads nginx's file of the guide, with other ports and without TLS.
+ *
+ * @param {number[]} ports The ports of the two instances.
+ * @param {number} listen nginx's own port.
+ */
+export async function siteOfGuide(ports, listen) {
+  const [, site] = /```nginx\n# \/etc\/nginx\/conf\.d\/app\.conf\n([^]*?)```/.exec(
+    await readFile(GUIDE, 'utf8'),
+  )
+  const [first, second] = ports
+  return site
+    .replace('127.0.0.1:8081', `127.0.0.1:${first}`)
+    .replace('127.0.0.1:8082', `127.0.0.1:${second}`)
+    .replace('listen 443 ssl;', `listen 127.0.0.1:${listen};`)
+    .replace(/ *ssl_certificate.*\n/g, '')
+}
 
 /**
  * Starts nginx with the file of a site. Its messages are in the folder of the result.

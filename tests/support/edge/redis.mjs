@@ -6,14 +6,16 @@ import { start } from './child.mjs'
 import { freePort, listen } from '../listen.mjs'
 
 /**
- * Starts a real Redis on loopback. The Redis is empty and keeps its data only in memory.
+ * Starts a real Redis on loopback. By default, the Redis is empty and keeps its data only in memory.
  *
- * @returns {Promise<{ url: string, pause(): void, goOn(): void, stop(): Promise<void> }>}
+ * @param {{ port?: number, kept?: string, primary?: number }} [options] `kept` is a folder in which the Redis keeps its
+ *   data, which a later start finds there. `primary` is the port of the Redis that this one copies.
+ * @returns {Promise<{ url: string, pause(): void, goOn(): void, promote(): Promise<void>, stop(): Promise<void> }>}
  */
-export async function startRedis() {
+export async function startRedis({ port, kept, primary } = {}) {
   const command = process.env.REDIS_SERVER_PATH ?? '/usr/bin/redis-server'
-  const folder = await mkdtemp(join(tmpdir(), 'strongroom-redis-'))
-  const port = await freePort()
+  const folder = kept ?? (await mkdtemp(join(tmpdir(), 'strongroom-redis-')))
+  port ??= await freePort()
   const args = [
     '--port',
     `${port}`,
@@ -24,7 +26,8 @@ export async function startRedis() {
     '--save',
     '',
     '--appendonly',
-    'no',
+    kept ? 'yes' : 'no',
+    ...(primary ? ['--replicaof', `127.0.0.1 ${primary}`] : []),
   ]
   const isReady = (line) => /ready to accept connections/i.test(line)
   const server = start(command, args, { env: { PATH: process.env.PATH }, cwd: folder, isReady })
@@ -33,9 +36,16 @@ export async function startRedis() {
     url: `redis://127.0.0.1:${port}`,
     pause: server.pause,
     goOn: server.goOn,
+    /** Makes a replica a primary. */
+    async promote() {
+      const client = createClient({ url: `redis://127.0.0.1:${port}` }).on('error', () => {})
+      await client.connect()
+      await client.sendCommand(['REPLICAOF', 'NO', 'ONE'])
+      client.destroy()
+    },
     async stop() {
       await server.stop()
-      await rm(folder, { recursive: true, force: true })
+      if (!kept) await rm(folder, { recursive: true, force: true })
     },
   }
 }
