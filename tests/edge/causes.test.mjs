@@ -76,3 +76,38 @@ test('the provider: ECONNREFUSED', time, async () => {
   assert.ok(!(await response.text()).includes('ECONNREFUSED'))
   assert.match(seen.join('\n'), /no response: ECONNREFUSED$/)
 })
+
+test('a response of the provider that the core cannot read is in no line', time, async () => {
+  const seen = []
+  const own = await startInProcess(createTokenHandler, {
+    accessTokenSeconds: 600,
+    handler: {
+      coordinator: inIsolate(),
+      log: ({ message }) => seen.push(message),
+      observe: (event) => seen.push(JSON.stringify(event)),
+    },
+  })
+  servers.push(own)
+  const { fetch } = globalThis
+  globalThis.fetch = async (url, init) => {
+    const response = await fetch(url, init)
+    if (!`${url}`.endsWith('/token')) return response
+    // No text of JSON has half of a surrogate pair.
+    const headers = {
+      get: (name) => (name === 'content-type' ? '\ud800' : response.headers.get(name)),
+      has: () => false,
+    }
+    return { status: response.status, headers, body: response.body }
+  }
+  try {
+    const { response } = await new Visitor(own.place).signIn()
+    assert.ok(response.status >= 500)
+  } finally {
+    globalThis.fetch = fetch
+  }
+  const text = seen.join('\n')
+  assert.match(text, /the token endpoint did not respond/)
+  const issued = own.provider.ledger.tokens().map(({ value }) => value)
+  assert.ok(issued.length > 0)
+  for (const token of issued) assert.ok(!text.includes(token))
+})

@@ -75,3 +75,25 @@ for (const [message, wrong] of Object.entries(SHAPES)) {
     assert.ok(named, [...told].join('\n'))
   })
 }
+
+test('entry that the core cannot read is in no line', { timeout: 60_000 }, async (t) => {
+  const told = []
+  // No text of JSON has half of a surrogate pair. A query may return more columns.
+  const row = { value: '\ud800', version: '1', email: 'canary@example.com' }
+  const app = await startInProcess(createTokenHandler, {
+    accessTokenSeconds: 2,
+    handler: {
+      coordinator: () => ({ ...inIsolate()({}), read: async (keys) => ({ entries: keys.map(() => row) }) }),
+      session: { storage: 'in-store', recheck: 0 },
+      log: ({ message }) => told.push(message),
+      observe: (event) => told.push(JSON.stringify(event)),
+    },
+  })
+  t.after(app.close)
+  const visitor = new Visitor(app.place)
+  await visitor.signIn()
+  await visitor.session()
+  const text = told.join('\n')
+  assert.match(text, /the coordinator is down: it cannot be read; /)
+  assert.doesNotMatch(text, /canary|entries|ud800/)
+})
