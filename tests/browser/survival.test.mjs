@@ -22,16 +22,16 @@ const orders = (app) => `${app.api.url}orders`
 
 /**
  * The columns of the table, each with its own app. A usual run tests only the columns with `isUsual`, which cover each
- * kind of storage and each kind of worker.
+ * kind of worker.
  */
 const SETUPS = [
   { name: 'memory, `SharedWorker`', isUsual: true, extendedLifetime: false },
-  { name: 'memory, `extendedLifetime`', isUsual: true, extendedLifetime: true },
+  { name: 'memory, `extendedLifetime`', extendedLifetime: true },
   { name: 'memory, `Worker`', kind: 'dedicated' },
   { name: 'sealed, `SharedWorker`', extendedLifetime: false, config: sealed },
   { name: 'sealed, `extendedLifetime`', extendedLifetime: true, config: sealed },
   { name: 'sealed, `Worker`', isUsual: true, kind: 'dedicated', config: sealed },
-  { name: 'escrow, `SharedWorker`', isUsual: true, extendedLifetime: false, config: escrow },
+  { name: 'escrow, `SharedWorker`', extendedLifetime: false, config: escrow },
   { name: 'escrow, `Worker`', kind: 'dedicated', config: escrow },
 ]
 

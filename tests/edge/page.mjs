@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { after, before, describe, test } from 'node:test'
+import { after, before, describe, test as run } from 'node:test'
 import { booted, call, clickLogin, giveConsent } from '../support/app.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { BOUND, startBound } from '../support/edge/bound.mjs'
@@ -8,12 +8,16 @@ import { startPage } from '../support/edge/page.mjs'
 
 const time = { timeout: 60_000 }
 
+/** Matches the tests that a usual run repeats on a second platform: those whose requests the platform itself treats. */
+const OF_PLATFORM =
+  /^(login returns|reload keeps|logout reaches|calls work|request bodies|response is streamed|event source|socket)/
+
 /**
  * Tests `connect('/auth')` in a real browser. A page has the same interface as with a vault.
  *
  * @param {Parameters<typeof startPage>[0]} platform
- * @param {{ coordinator: string, hasSockets?: boolean }} options `hasSockets`: true if the platform can forward
- *   sockets.
+ * @param {{ coordinator: string, hasSockets?: boolean, isSecond?: boolean }} options `hasSockets`: true if the platform can forward
+ *   sockets. `isSecond`: true if a usual run tests another platform with all tests.
  */
 export function pageSuite(platform, options) {
   suite(platform, options)
@@ -23,7 +27,13 @@ export function pageSuite(platform, options) {
   suite(platform, { ...options, secure: true, start: startBound })
 }
 
-function suite(platform, { coordinator, hasSockets = false, secure = false, start = startPage }) {
+function suite(
+  platform,
+  { coordinator, hasSockets = false, isSecond = false, secure = false, start = startPage },
+) {
+  const test = (name, options, act) => {
+    if (ALL || !isSecond || OF_PLATFORM.test(name)) run(name, options, act)
+  }
   const name = secure ? '__Host-strongroom' : 'strongroom'
   const way = start === startBound ? ', bound' : secure ? ', by https' : ''
   describe(`${platform}: a page over the token handler${way}`, { timeout: 600_000 }, () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { readGuide } from '../recipes/guide.mjs'
 import { giveConsent, htmlWith } from '../support/app.mjs'
+import { ALL } from '../support/combinations.mjs'
 import { clickLate, startPage } from '../support/edge/page.mjs'
 import { listen } from '../support/listen.mjs'
 import { installWorkers } from '../support/workers.mjs'
@@ -170,7 +171,10 @@ describe("the app's page in place of the handler", { timeout: 120_000 }, () => {
   })
 })
 
+/** The workers of a usual run: a listener, and a real worker. */
+const USUAL = ['network first', 'Workbox, network first']
 for (const [kind, listener] of Object.entries({ ...PASSING, ...REAL })) {
+  if (!ALL && !USUAL.includes(kind)) continue
   describe(`a worker that passes on: ${kind}`, { timeout: 300_000 }, () => {
     test('a login works, and returns', time, async () => {
       const page = await controlled(listener)
