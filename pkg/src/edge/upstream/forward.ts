@@ -67,6 +67,22 @@ export const fieldsOf = (headers: Headers): Fields => {
  */
 const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']
 
+/**
+ * How often such a request is sent again. After a process was suspended, each of its kept connections may be closed, and
+ * each attempt finds one of them.
+ */
+const RESENDS = 3
+
+/** Sends a request, and sends it up to `resends` times again if its connection ends without a response. */
+const send = async (url: string, init: RequestInit, resends: number): Promise<Response> => {
+  try {
+    return await fetch(url, init)
+  } catch (error) {
+    if (resends > 0 && isClosedConnection(error)) return send(url, init, resends - 1)
+    throw error
+  }
+}
+
 /** Returns the value of a header. A platform's `Headers` would copy the value at each lookup. */
 const valueOf = (fields: Fields, name: string): string | undefined =>
   fields.find(([known]) => known === name)?.[1]
@@ -222,12 +238,8 @@ export class Forwarded {
       if (this.#copy) init.body = await this.#copy
       // The client may need longer for a long body, so the time of the upstream is then unknown.
       if (!body || isAtMostPiece(this.#fields)) timer = setTimeout(end, ms)
-      const send = () => fetch(url, init)
       const isRepeatable = !body && !proof && !upgrade && IDEMPOTENT.includes(method)
-      response = await send().catch((error) => {
-        if (isRepeatable && isClosedConnection(error)) return send()
-        throw error
-      })
+      response = await send(url, init, isRepeatable ? RESENDS : 0)
     } catch (error) {
       this.#leave()
       // The client has disconnected, so the upstream is not at fault.
