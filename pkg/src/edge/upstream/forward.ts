@@ -68,8 +68,8 @@ export const fieldsOf = (headers: Headers): Fields => {
 const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']
 
 /**
- * How often such a request is sent again. After a process was suspended, each of its kept connections may be closed, and
- * each attempt finds one of them.
+ * The number of times that such a request is sent again. After a process was suspended, each of its kept connections may
+ * be closed, and each attempt finds one of them.
  */
 const RESENDS = 3
 
