@@ -21,6 +21,8 @@ pub enum Event {
         reason: EndReason,
         /// The `sub` of the session's user, for the operator's hook. The host must not log this value.
         subject: String,
+        /// The session's public ID.
+        session: String,
     },
     /// A flight has finished, so tasks that wait for it continue.
     FlightFinished(FlightId),

@@ -411,7 +411,7 @@ fn client_rejected(task: &Task, code: &str) -> Refusal {
     let message = [msg!("the token endpoint responded with "), code];
     let line = [
         msg!(
-            "the provider refuses this client, so no session can be refreshed; check client.id and client.auth; sessions are kept: "
+            "the provider refuses this client, so this process can refresh no session; check client.id and client.auth; sessions are kept: "
         ),
         code,
     ];

@@ -73,7 +73,7 @@ for (const storage of ['sealed-in-cookie', 'in-store']) {
       assert.equal(response.status, 503)
       const page = await response.text()
       assert.match(page, /coordinator_unavailable/)
-      assert.match(page, /no session can begin/)
+      assert.match(page, /none can begin/)
       // The outage was logged when it began.
       assert.equal(faults.filter(({ message }) => SILENCE.test(message)).length, 1)
     })

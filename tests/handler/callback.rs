@@ -1,7 +1,7 @@
 //! Tests of `GET <base>/callback`: the authorization responses that the handler accepts, and the effect of a login on
 //! an earlier session. Each response is accepted once.
 
-use edge::{Event, OwnResponse};
+use edge::OwnResponse;
 use rules::Code;
 use rules::session::EndReason;
 use serde_json::json;
@@ -517,11 +517,8 @@ fn each_login_gets_a_new_session_id() {
     assert_eq!(host.session()["claims"]["sub"], "ann");
 }
 
-fn end_of_ann(reason: EndReason) -> Event {
-    Event::Ended {
-        reason,
-        subject: "ann".to_owned(),
-    }
+fn end_of_ann(reason: EndReason) -> (EndReason, String) {
+    (reason, "ann".to_owned())
 }
 
 #[test]
@@ -533,7 +530,7 @@ fn login_ends_session_of_another_user() {
         let mut host = Host::signed_in();
         host.provider.subject = subject.to_owned();
         host.sign_in();
-        assert!(host.events.contains(&end_of_ann(reason)));
+        assert!(host.ends().contains(&end_of_ann(reason)));
         assert_eq!(
             !host.provider.sent_to("/revoke").is_empty(),
             revoked,
@@ -584,7 +581,7 @@ fn next_login_ends_session_with_strict_cookie() {
         host.sign_in();
         host.provider.subject = subject.to_owned();
         host.sign_in();
-        assert!(host.events.contains(&end_of_ann(reason)));
+        assert!(host.ends().contains(&end_of_ann(reason)));
         assert_eq!(host.provider.sent_to("/revoke").len(), revoked, "{subject}");
     }
 }

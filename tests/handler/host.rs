@@ -8,6 +8,7 @@ use edge::{
 };
 use rules::base::clock::{Instant, Millis};
 use rules::base::http::Outcome;
+use rules::session::EndReason;
 use rules::{Code, Secret};
 use serde_json::{Value, json};
 
@@ -594,6 +595,17 @@ impl Host {
             _ => None,
         });
         messages.collect()
+    }
+
+    /// Returns the ends of sessions that were reported: the reasons, and the users.
+    pub(crate) fn ends(&self) -> Vec<(EndReason, String)> {
+        let ends = self.events.iter().filter_map(|event| match event {
+            Event::Ended {
+                reason, subject, ..
+            } => Some((*reason, subject.clone())),
+            _ => None,
+        });
+        ends.collect()
     }
 
     /// Returns the number of times that this effect is in `effects`.

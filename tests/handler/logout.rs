@@ -1,6 +1,5 @@
 //! Tests of `POST <base>/logout`, and of the redirect to the provider's own logout.
 
-use edge::Event;
 use edge::session::Session;
 use rules::codec::base64url;
 use rules::session::EndReason;
@@ -32,10 +31,7 @@ fn logout_ends_the_session_everywhere() {
         };
         let token = ["refresh-2", &host.provider.ending].concat();
         assert_eq!(revoked.params["token"], token);
-        assert!(host.events.contains(&Event::Ended {
-            reason: EndReason::LoggedOut,
-            subject: "ann".to_owned()
-        }));
+        assert_eq!(host.ends(), [(EndReason::LoggedOut, "ann".to_owned())]);
         // A copy of the cookie is useless in this isolate and in another one.
         for _ in 0..2 {
             host.browser = copy.clone();

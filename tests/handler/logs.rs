@@ -71,12 +71,7 @@ fn lost_record_is_reported_once() {
         let request = host.by_script("GET", "/api/orders");
         assert_eq!(host.request_elsewhere(request).code(), "session_ended");
     }
-    let ended = Event::Ended {
-        reason: EndReason::StorageLost,
-        subject: String::new(),
-    };
-    let ends = host.events.iter().filter(|event| **event == ended).count();
-    assert_eq!(ends, 1);
+    assert_eq!(host.ends(), [(EndReason::StorageLost, String::new())]);
     let [line] = &lines(&mut host)[..] else {
         panic!("not one line");
     };

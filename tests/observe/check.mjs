@@ -141,7 +141,11 @@ const rules = at('../../examples/observe/alerts.yml')
 const read = await run('promtool', ['check', 'rules', rules]).catch((error) => error)
 if (read.code === 'ENOENT') step('promtool is not there: the alerts were not read by it')
 else if (read.code) throw new Error(read.stderr)
-else step(`promtool: ${read.stdout.trim().split('\n').at(-1).trim()}`)
+else {
+  const tests = await run('promtool', ['test', 'rules', at('./alerts.test.yml')]).catch((error) => error)
+  if (tests.code) throw new Error(tests.stdout + tests.stderr)
+  step('promtool: the alerts fire in their cases, and not in a healthy hour')
+}
 await app.stop()
 await api.close()
 stopCollector()

@@ -174,10 +174,10 @@ export interface TokenHandlerConfig {
    */
   observe?: ((event: HandlerEvent) => void) | Observer
   /**
-   * Called when this isolate has ended a session, with the reason and the `sub` of the session's user. With
-   * `storage_lost`, `sub` is empty. Not called for back-channel logouts.
+   * Called when this isolate has ended a session, with the reason, the `sub` of the session's user, and the session's
+   * public ID, which is also in the log. With `storage_lost`, `sub` is empty. Not called for back-channel logouts.
    */
-  onSessionEnd?: (end: { reason: string; sub: string }) => void
+  onSessionEnd?: (end: { reason: string; sub: string; session: string }) => void
 }
 
 /** The values of `session.bind`. */

@@ -119,7 +119,7 @@ type Event =
       status: number | null
     }
   | { t: 'observed'; event: Observed }
-  | { t: 'ended'; reason: string; sub: string }
+  | { t: 'ended'; reason: string; sub: string; session: string }
 
 /**
  * The build reads kinds and members of steps and events from src/edge/module/lib.rs. This type does not compile if a kind
@@ -406,8 +406,8 @@ export class Host {
     }
     if (event.t === 'observed') return this.#observe(event.event)
     if (event.t === 'ended') {
-      const { reason, sub } = event
-      return quietly(() => this.#config.onSessionEnd?.({ reason, sub }))
+      const { reason, sub, session } = event
+      return quietly(() => this.#config.onSessionEnd?.({ reason, sub, session }))
     }
     this.#wake(event.flight)
   }

@@ -196,10 +196,15 @@ impl Edge {
                 .text("t", "observed")
                 .json("event", &observation_json(&observation))
                 .finish(),
-            Event::Ended { reason, subject } => Writer::object()
+            Event::Ended {
+                reason,
+                subject,
+                session,
+            } => Writer::object()
                 .text("t", "ended")
                 .text("reason", reason.as_str())
                 .text("sub", &subject)
+                .text("session", &session)
                 .finish(),
         })
     }

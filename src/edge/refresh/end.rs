@@ -8,6 +8,7 @@ use crate::event::{Event, Happened};
 use crate::isolate::Seldom;
 use crate::provider::tokens;
 use crate::session::Session;
+use crate::session::key;
 use crate::session::record::{Record, Stored};
 use crate::store::coordinator::{self, Unreachable};
 use crate::store::record_store;
@@ -119,6 +120,7 @@ async fn write_end(
     task.isolate().emit(Event::Ended {
         reason,
         subject: subject.unwrap_or_default(),
+        session: key::public_id(&latest.sid),
     });
     task.observe_session(&latest, Happened::SessionEnded(reason));
     Some(latest)

@@ -7,7 +7,7 @@ use crate::event::{Event, Happened};
 use crate::io::{Effect, Entry, FlightId};
 use crate::isolate::Seldom;
 use crate::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
-use crate::session::key::record_key;
+use crate::session::key::{self, record_key};
 use crate::session::record::merge::{self, merge};
 use crate::session::record::{Intent, LEASE, Record, Stored};
 use crate::session::{KEPT, Session};
@@ -380,6 +380,7 @@ fn on_lost(task: &Task, session: &Session) -> EndReason {
         task.isolate().emit(Event::Ended {
             reason: EndReason::StorageLost,
             subject: String::new(),
+            session: key::public_id(&session.sid),
         });
         let ended = Happened::SessionEnded(EndReason::StorageLost);
         task.observe_session(session, ended);
@@ -483,7 +484,7 @@ pub(crate) fn unavailable(task: &Task, sid: &str) -> Refusal {
         return Refusal::Later(Error::new(Code::KeyUnknown, why), LEASE);
     }
     let why = msg!(
-        "the coordinator cannot be reached: without it no session can begin, be read or be refreshed"
+        "the coordinator cannot be reached: without it, no session can be refreshed, and none can begin or be read in the store"
     );
     Refusal::Later(Error::new(Code::CoordinatorUnavailable, why), RETRY_AFTER)
 }

@@ -892,7 +892,10 @@ impl World {
         Invariant::Secrecy.holds_if(!text.contains(SECRET) && !text.contains(ID_TOKEN), || {
             format!("isolate {isolate} told: {text}")
         });
-        if let Event::Ended { reason, subject } = event {
+        if let Event::Ended {
+            reason, subject, ..
+        } = event
+        {
             *self.watch.ends.entry(reason.as_str()).or_default() += 1;
             self.told_over(isolate, subject, *reason);
             // A bound session that was never used may end by a second key. Nobody knows its user.

@@ -20,7 +20,7 @@ export async function siteOfGuide(ports, listen) {
     .replace('127.0.0.1:8081', `127.0.0.1:${first}`)
     .replace('127.0.0.1:8082', `127.0.0.1:${second}`)
     .replace('listen 443 ssl;', `listen 127.0.0.1:${listen};`)
-    .replace(/ *ssl_certificate.*\n/g, '')
+    .replace(/ *(ssl_certificate|access_log).*\n/g, '')
 }
 
 /**
