@@ -1,6 +1,6 @@
 // A token handler in a process with OpenTelemetry: the instrumentation of Node's server and of `fetch`, and exporters to
 // COLLECTOR. Prints its address. With PLAIN, the handler has no observer.
-import { createRequire } from 'node:module'
+import { register } from 'node:module'
 import { context, metrics, propagation, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { W3CTraceContextPropagator } from '@opentelemetry/core'
@@ -11,6 +11,9 @@ import { HttpInstrumentation } from '@opentelemetry/instrumentation-http'
 import { UndiciInstrumentation } from '@opentelemetry/instrumentation-undici'
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'
 import { SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
+
+// As the guide says: without this line, a server that is an ES module is not instrumented.
+register('@opentelemetry/instrumentation/hook.mjs', import.meta.url)
 
 const { COLLECTOR, CONFIG, PLAIN } = process.env
 const reader = new PeriodicExportingMetricReader({
@@ -30,8 +33,7 @@ registerInstrumentations({
   ],
 })
 
-// The instrumentation changes the module when it is loaded by `require`.
-const { createServer } = createRequire(import.meta.url)('node:http')
+const { createServer } = await import('node:http')
 const { createTokenHandler, inIsolate } = await import('../../../pkg/dist/edge.js')
 const { toNodeListener } = await import('../../../pkg/dist/edge/node.js')
 const { openTelemetry } = await import('../../../pkg/dist/edge/opentelemetry.js')
