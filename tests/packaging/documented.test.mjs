@@ -70,7 +70,7 @@ const ADVICE = /write new SharedWorker\(new URL\(\\?'\.\/auth\.worker\.ts/
 
 /**
  * Resolves with the snippets that create a worker in a page, with their locations. Snippets of browser extensions, whose
- * worker has no page, run in tests/browser/extension_guide.test.mjs.
+ * worker has no page, run in tests/browser/extension_guide.test.mjs. Snippets for Node are left out.
  */
 async function snippets() {
   const documents = ['README.md', ...(await readdir(`${root}docs`)).map((name) => `docs/${name}`)]
@@ -79,7 +79,7 @@ async function snippets() {
     const text = await readFile(`${root}${document}`, 'utf8')
     for (const { 1: code, index } of text.matchAll(/```[jt]sx?\n(.*?)```/gs)) {
       const line = text.slice(0, index).split('\n').length
-      const inPage = !code.includes(`'strongroom/extension'`)
+      const inPage = !/'strongroom\/extension'|from 'node:/.test(code)
       if (inPage && code.includes('import.meta.url')) found.push({ name: `${document}:${line}`, code })
     }
   }
