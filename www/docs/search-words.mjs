@@ -31,7 +31,7 @@ const WORDS = {
     'key rotation, rotate keys, rotate secret, change keys, change cookie keys, renew a key, cookie secret, COOKIE_KEYS, encryption key',
   'docs/edge-operate.md#if-a-key-is-compromised': 'leaked secret, leaked key, emergency',
   'docs/edge-operate.md#limits-of-headers': 'cookie too large, 431, 502, header too big, chunked cookies',
-  'docs/edge-observe.md': 'monitoring, observability, logging, structured logs, tracing, audit log',
+  'docs/edge-observe.md': 'monitoring, observability, tracing, auditing',
   'docs/edge-observe.md#opentelemetry': 'OTel, metrics, Prometheus, spans, distributed tracing',
   'docs/edge-observe.md#a-dashboard-and-alerts': 'Grafana, alerting, Prometheus rules',
   'docs/edge-observe.md#probes': 'health check, healthcheck, liveness, readiness, heartbeat',
