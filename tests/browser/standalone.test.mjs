@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { call, htmlWith, signIn, startApp, waitUntil } from '../support/app.mjs'
 import { startElsewhere } from '../support/elsewhere.mjs'
+import { until } from '../support/until.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -100,6 +101,13 @@ test('loads one module', time, async () => {
     modules.map(({ path }) => path),
     ['/strongroom/strongroom_bg.wasm'],
   )
+})
+
+test('requests the module without waiting for the configuration', time, async () => {
+  serve({ status: 404 })
+  const from = app.site.requests.length
+  assert.equal((await outcome()).code, 'config_unavailable')
+  await until(() => app.site.requests.slice(from).some(({ path }) => path.endsWith('.wasm')))
 })
 
 const UNAVAILABLE = {

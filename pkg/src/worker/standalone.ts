@@ -15,6 +15,7 @@
  * @module
  */
 import { MAX_CONFIG } from '../../glue/constants.js'
+import { requestModule } from './wasm.js'
 import { end, vault, type VaultFailure } from './worker.js'
 import type { VaultConfig } from './config.js'
 
@@ -111,4 +112,10 @@ const load = async (): Promise<VaultConfig> => {
   }
 }
 
-if ('WorkerGlobalScope' in globalThis) load().then(vault, end)
+if ('WorkerGlobalScope' in globalThis) {
+  const config = load()
+  // The module is requested while the configuration is loaded, which saves a round trip. `vault()` tells about a failure.
+  const wasm = requestModule(new URL('./strongroom_bg.wasm', import.meta.url))
+  wasm.catch(() => {})
+  config.then((config) => vault(config, { wasm }), end)
+}

@@ -25,7 +25,7 @@ export const loadWasm = (source: WasmSource, initSync: InitSync): Promise<WebAss
   })
 
 const load = async (source: WasmSource, initSync: InitSync): Promise<WebAssembly.Memory> => {
-  const given = await (typeof source === 'string' || source instanceof URL ? request(source) : source)
+  const given = await (typeof source === 'string' || source instanceof URL ? requestModule(source) : source)
   const fault = given instanceof Response && faultOf(given)
   if (fault) throw new Error(fault)
   return initSync({ module: await compile(given) }).memory
@@ -35,7 +35,7 @@ const load = async (source: WasmSource, initSync: InitSync): Promise<WebAssembly
  * Requests the module. The browser may have kept an error of the server, or the app's page, for as long as the module,
  * and would use it again at each visit. So the file is then requested from the server.
  */
-const request = async (source: string | URL): Promise<Response> => {
+export const requestModule = async (source: string | URL): Promise<Response> => {
   const response = await fetch(source)
   return faultOf(response) ? fetch(source, { cache: 'reload' }) : response
 }
