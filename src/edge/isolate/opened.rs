@@ -10,12 +10,19 @@ use rules::base::clock::{Instant, Millis};
 /// The time for which an opened cookie is kept.
 const KEPT: Millis = Millis::from_secs(5);
 
-/// Largest number of opened cookies.
-const MOST: usize = 256;
+/// Largest number of opened cookies. A busy process has about as many sessions in [`KEPT`].
+const MOST: usize = 1024;
 
-/// Opened cookies.
+/// The time after which expired cookies are removed, so that not every request looks for them.
+const SWEEP: Millis = Millis::from_secs(1);
+
+/// Opened cookies, sorted by their sealed values.
 #[derive(Default)]
-pub(crate) struct Opened(Vec<OpenedCookie>);
+pub(crate) struct Opened {
+    cookies: Vec<OpenedCookie>,
+    /// The time at which the expired cookies were removed last.
+    swept: Instant,
+}
 
 struct OpenedCookie {
     purpose: String,
@@ -25,26 +32,37 @@ struct OpenedCookie {
 }
 
 impl Opened {
+    fn place(&self, sealed: &str) -> Result<usize, usize> {
+        self.cookies
+            .binary_search_by(|known| known.sealed.as_str().cmp(sealed))
+    }
+
     /// Returns the content of a cookie that was opened for this purpose.
     pub(crate) fn get(&mut self, purpose: &str, sealed: &str, now: &Instant) -> Option<Secret> {
-        self.0.retain(|known| known.at.elapsed(now) < KEPT);
-        // Sealed values differ in their first bytes, so this search is short.
-        let mut found = self.0.iter().filter(|known| known.sealed == sealed);
-        let known = found.find(|known| known.purpose == purpose)?;
-        Some(known.text.clone())
+        if self.swept.elapsed(now) >= SWEEP {
+            self.swept = *now;
+            self.cookies.retain(|known| known.at.elapsed(now) < KEPT);
+        }
+        let known = &self.cookies[self.place(sealed).ok()?];
+        let is_known = known.purpose == purpose && known.at.elapsed(now) < KEPT;
+        is_known.then(|| known.text.clone())
     }
 
     /// Keeps the content of a cookie.
     pub(crate) fn keep(&mut self, purpose: String, sealed: &str, text: &Secret, now: &Instant) {
-        if self.0.len() == MOST {
-            self.0.clear();
+        if self.cookies.len() >= MOST {
+            self.cookies.clear();
         }
-        self.0.push(OpenedCookie {
+        let cookie = OpenedCookie {
             purpose,
             sealed: sealed.to_owned(),
             text: text.clone(),
             at: *now,
-        });
+        };
+        match self.place(sealed) {
+            Ok(place) => self.cookies[place] = cookie,
+            Err(place) => self.cookies.insert(place, cookie),
+        }
     }
 }
 
@@ -80,7 +98,7 @@ mod tests {
                 &Secret::from("text"),
                 &now,
             );
-            assert!(opened.0.len() <= MOST);
+            assert!(opened.cookies.len() <= MOST);
         }
     }
 }
