@@ -2,7 +2,7 @@
 // handler's redirects lead to the provider (docs/exits.md).
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { booted, signInByPopup } from '../support/app.mjs'
+import { booted, signInByPopup, waitUntil } from '../support/app.mjs'
 import { startPage } from '../support/edge/page.mjs'
 
 const time = { timeout: 60_000 }
@@ -46,6 +46,7 @@ test('script reaches no other origin from a window with a response of the handle
     page.evaluate(() => void (globalThis.child = open('/auth/callback'))),
   ])
   await opened.waitForURL('**/auth/callback')
+  await waitUntil(page, () => child.document.body?.querySelector('h1'))
   await page.evaluate((url) => {
     const link = child.document.createElement('a')
     link.href = url
