@@ -114,7 +114,8 @@ test('has the server’s module twice with equal bytes', async () => {
 test('keeps the wasm URL where bundlers look for it', async () => {
   for (const entry of ['dist/worker.js', 'dist/standalone.js']) {
     const urls = (await read(entry)).match(/new URL\("[^"]*\.wasm",import\.meta\.url\)/g)
-    assert.deepEqual(urls, ['new URL("./strongroom_bg.wasm",import.meta.url)'], entry)
+    // The standalone worker requests the module before it calls `vault()`.
+    assert.deepEqual([...new Set(urls)], ['new URL("./strongroom_bg.wasm",import.meta.url)'], entry)
   }
 })
 
