@@ -235,8 +235,9 @@ impl Isolate {
     }
 
     /// Emits an event for the observer, if there is one.
-    pub(super) fn observe(&self, about: About, happened: Happened) {
+    pub(super) fn observe(&self, about: impl FnOnce() -> About, happened: Happened) {
         if self.is_observed.get() {
+            let about = about();
             self.emit(Event::Observed(Observation { happened, about }));
         }
     }
@@ -244,7 +245,7 @@ impl Isolate {
     /// Emits the counts of refused requests that are due.
     pub(super) fn emit_due_refusals(&self, now: &Instant) {
         for happened in self.refusals.borrow_mut().due(now) {
-            self.observe(About::default(), happened);
+            self.observe(About::default, happened);
         }
     }
 
@@ -334,5 +335,15 @@ impl Isolate {
     pub(super) fn next_event(&self) -> Option<Event> {
         let mut events = self.events.borrow_mut();
         (!events.is_empty()).then(|| events.remove(0))
+    }
+}
+
+/// Returns the time this many seconds after the host started, for tests.
+#[cfg(test)]
+pub(crate) fn at_second(seconds: u64) -> Instant {
+    let monotonic = rules::base::clock::Millis::from_secs(seconds);
+    Instant {
+        monotonic,
+        wall: monotonic.0,
     }
 }

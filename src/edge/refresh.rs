@@ -14,7 +14,7 @@ use core::cell::Cell;
 use rules::prelude::*;
 
 use crate::config::Storage;
-use crate::event::{Happened, RefreshResult, Server};
+use crate::event::{Happened, RefreshResult};
 use crate::io::{FlightId, Reply};
 use crate::isolate::{Seldom, outage};
 use crate::provider::documents;
@@ -273,19 +273,12 @@ fn longest_attempt(task: &Task) -> Millis {
 fn may_attempt(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Millis)> {
     let now = task.now();
     let mut cache = task.isolate().session_cache.borrow_mut();
-    let yields = cache
-        .get(&session.sid)
-        .and_then(|cached| cached.failed)
-        .is_some_and(|at| at.elapsed(&now) < outage::YIELDING);
     // The last failure does not count if another isolate has refreshed the session since then.
     if let Some(cached) = cache.get(&session.sid)
         && cached.generation >= session.generation
         && !cached.schedule.is_open(&now)
     {
-        let left = cached
-            .schedule
-            .left(&now)
-            .max(cache.outage.left(&now, yields));
+        let left = cache.until_attempt(&session.sid, &now);
         let (code, why) = match cached.refused {
             None => (
                 Code::ProviderUnavailable,
@@ -296,6 +289,7 @@ fn may_attempt(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Milli
         };
         return Err((Refusal::Later(Error::new(code, why), left), left));
     }
+    let yields = cache.yields(&session.sid, &now);
     cache.outage.probe(&now, yields).map_err(|left| {
         let why = msg!("the provider does not respond; another request is trying it");
         let error = Error::new(Code::ProviderUnavailable, why);
@@ -305,16 +299,11 @@ fn may_attempt(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Milli
 
 /// Returns the time until this session may be refreshed after a failed attempt.
 fn until_attempt(task: &Task, session: &Rc<Session>) -> Millis {
-    let now = task.now();
     let cache = task.isolate().session_cache.borrow();
-    let Some(cached) = cache.get(&session.sid) else {
-        return RETRY_AFTER;
-    };
-    let yields = cached.failed.is_some();
-    cached
-        .schedule
-        .left(&now)
-        .max(cache.outage.left(&now, yields))
+    match cache.get(&session.sid) {
+        Some(_) => cache.until_attempt(&session.sid, &task.now()),
+        None => RETRY_AFTER,
+    }
 }
 
 /// Refreshes the session in three steps: writes the intent, exchanges the refresh token, and commits the new tokens.
@@ -627,37 +616,36 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
             schedule.blocked(&now);
         }
     }
-    match outcome {
+    let why = match outcome {
         // A lost lease says nothing about the provider.
-        RefreshOutcome::Transient(why) if why == LEASE_LOST => {}
-        RefreshOutcome::Transient(_) | RefreshOutcome::Opaque => {
-            cached.failed = Some(now);
-            cache.outage.failed(&session.sid, &now, jitter);
-        }
-        RefreshOutcome::Wait(status, time) => {
-            let user = session.user();
-            let user = user.as_ref().map_or("", |user| user.subject());
-            let user = if user.is_empty() { &session.sid } else { user };
-            let outage = &mut cache.outage;
-            outage.told_to_wait(user, &now, *status, *time, jitter);
-        }
-        _ => cache.outage.end(),
-    }
-    let is_down = cache.outage.is_down();
-    drop(cache);
-    if !is_down {
-        return task.server_works(Server::Provider);
-    }
-    match outcome {
-        RefreshOutcome::Transient(why) => task.server_failed(Server::Provider, why),
+        RefreshOutcome::Transient(why) if why == LEASE_LOST => return,
+        RefreshOutcome::Transient(why) => why.clone(),
         RefreshOutcome::Wait(_, time) => {
             let mut why = msg!("it asked to wait ").to_owned();
             json::write_number(&mut why, time.as_secs());
             why.push_str(" s");
-            task.server_failed(Server::Provider, &why);
+            why
         }
-        _ => task.server_failed(Server::Provider, msg!("it does not respond")),
+        _ => msg!("it does not respond").to_owned(),
+    };
+    let is_failure = matches!(
+        outcome,
+        RefreshOutcome::Transient(_) | RefreshOutcome::Opaque
+    );
+    if is_failure {
+        cached.failed = Some(now);
     }
+    drop(cache);
+    task.change_outage(&why, |outage| match outcome {
+        _ if is_failure => outage.failed(&session.sid, &now, jitter),
+        RefreshOutcome::Wait(status, time) => {
+            let user = session.user();
+            let user = user.as_ref().map_or("", |user| user.subject());
+            let user = if user.is_empty() { &session.sid } else { user };
+            outage.told_to_wait(user, &now, *status, *time, jitter);
+        }
+        _ => outage.end(),
+    });
 }
 
 /// Verifies the ID token that came with the tokens, and commits the tokens.

@@ -6,14 +6,13 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { startServer } from '../support/edge/child.mjs'
 import { startCollector } from '../support/edge/collector.mjs'
+import { ORIGIN, publicClient, startPublicProvider } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 import { listen } from '../support/listen.mjs'
 import { namesInPrometheus } from '../support/edge/prometheus.mjs'
-import { startProvider } from '../support/provider.mjs'
 import { until } from '../support/until.mjs'
 
 const time = { timeout: 120_000 }
-const ORIGIN = 'https://app.example.com'
 const APP = fileURLToPath(new URL('./apps/traced.mjs', import.meta.url))
 
 /** The raw headers of the API's requests. */
@@ -24,11 +23,7 @@ const guide = () => readFile(new URL('../../docs/edge-observe.md', import.meta.u
 
 const startApp = (env = {}) => {
   const config = {
-    issuer: provider.origin,
-    origin: ORIGIN,
-    client: { id: 'web', auth: { method: 'none' } },
-    consent: 'always',
-    cookie: { keys: randomBytes(32).toString('base64') },
+    ...publicClient(provider),
     routes: [{ prefix: '/api/', upstream: `${api.origin}/` }],
   }
   const all = { COLLECTOR: collector.origin, CONFIG: JSON.stringify(config), ...env }
@@ -62,22 +57,7 @@ before(async () => {
       response.end('[]')
     },
   })
-  provider = await startProvider({
-    audience: 'urn:test',
-    allowedOrigins: [],
-    accessTokenSeconds: 2,
-    dpop: false,
-    clients: [
-      {
-        client_id: 'web',
-        token_endpoint_auth_method: 'none',
-        id_token_signed_response_alg: 'ES256',
-        redirect_uris: [`${ORIGIN}/auth/callback`],
-        response_types: ['code'],
-        grant_types: ['authorization_code', 'refresh_token'],
-      },
-    ],
-  })
+  provider = await startPublicProvider({ accessTokenSeconds: 2 })
   app = await startApp()
   alice = await signedIn(app)
 }, time)

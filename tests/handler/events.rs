@@ -26,6 +26,17 @@ fn happened(host: &mut Host) -> Vec<Happened> {
     all.map(|observation| observation.happened).collect()
 }
 
+/// Returns only the beginnings and ends of outages.
+fn outages(mut all: Vec<Happened>) -> Vec<Happened> {
+    all.retain(|happened| {
+        matches!(
+            happened,
+            Happened::OutageBegan { .. } | Happened::OutageEnded { .. }
+        )
+    });
+    all
+}
+
 #[test]
 fn login_and_its_session_are_events() {
     let mut host = Host::new();
@@ -214,15 +225,7 @@ fn outage_of_the_coordinator_begins_and_ends() {
     host.failing.clear();
     host.pass(20);
     host.call("GET", "/api/orders");
-    let outages: Vec<_> = happened(&mut host)
-        .into_iter()
-        .filter(|happened| {
-            matches!(
-                happened,
-                Happened::OutageBegan { .. } | Happened::OutageEnded { .. }
-            )
-        })
-        .collect();
+    let outages = outages(happened(&mut host));
     let [
         Happened::OutageBegan { server, .. },
         Happened::OutageEnded {
@@ -321,14 +324,8 @@ fn store_that_only_reads_is_down_until_it_takes_a_write() {
     host.failing.clear();
     host.pass(60);
     host.call("GET", "/api/orders");
-    let all = happened(&mut host);
-    let outages = all.iter().filter(|happened| {
-        matches!(
-            happened,
-            Happened::OutageBegan { .. } | Happened::OutageEnded { .. }
-        )
-    });
-    assert_eq!(outages.count(), 2, "{all:?}");
+    let outages = outages(happened(&mut host));
+    assert_eq!(outages.len(), 2, "{outages:?}");
 }
 
 #[test]

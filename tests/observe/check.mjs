@@ -4,18 +4,16 @@
  * minutes), and a build of the package. If `promtool` is there, it reads the alerts, too.
  */
 import { execFile, spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { copyFile, mkdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { startServer } from '../support/edge/child.mjs'
+import { ORIGIN, publicClient, startPublicProvider } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 import { listen } from '../support/listen.mjs'
-import { startProvider } from '../support/provider.mjs'
 import { until } from '../support/until.mjs'
 
-const ORIGIN = 'https://app.example.com'
 const BUILDER = 'go.opentelemetry.io/collector/cmd/builder@v0.165.0'
 const at = (path) => fileURLToPath(new URL(path, import.meta.url))
 const work = at('../../target/collector')
@@ -49,11 +47,7 @@ const startCollector = async () => {
 
 const startApp = async (provider, api) => {
   const config = {
-    issuer: provider.origin,
-    origin: ORIGIN,
-    client: { id: 'web', auth: { method: 'none' } },
-    consent: 'always',
-    cookie: { keys: randomBytes(32).toString('base64') },
+    ...publicClient(provider),
     routes: [{ prefix: '/api/', upstream: `${api.origin}/` }],
     session: { grace: 1, recheck: 0 },
   }
@@ -107,22 +101,7 @@ console.log('examples/observe')
 await build()
 const stopCollector = await startCollector()
 const api = await listen({ handler: (_request, response) => response.end('[]') })
-const provider = await startProvider({
-  audience: 'urn:test',
-  allowedOrigins: [],
-  accessTokenSeconds: 2,
-  dpop: false,
-  clients: [
-    {
-      client_id: 'web',
-      token_endpoint_auth_method: 'none',
-      id_token_signed_response_alg: 'ES256',
-      redirect_uris: [`${ORIGIN}/auth/callback`],
-      response_types: ['code'],
-      grant_types: ['authorization_code', 'refresh_token'],
-    },
-  ],
-})
+const provider = await startPublicProvider({ accessTokenSeconds: 2 })
 const app = await startApp(provider, api)
 await live(app, provider)
 const missing = new Set()

@@ -189,8 +189,14 @@ export interface ServerHealth {
   lastFailure?: string
 }
 
+/** Passes a line to the operator's function, by default to the console. */
+export const writeLine = (
+  { log = logToConsole }: { log?: (entry: LogEntry) => void },
+  line: Omit<LogEntry, 'time'>,
+): void => quietly(() => log({ ...line, time: Date.now() }))
+
 /** Writes a line to the console. */
-export const logToConsole = ({ level, code, message, requestId, session }: LogEntry): void => {
+const logToConsole = ({ level, code, message, requestId, session }: LogEntry): void => {
   const about = [requestId && `request ${requestId}`, session && `session ${session}`].filter(Boolean)
   console[level](`strongroom: ${code}: ${message}${about.length ? ` (${about.join(', ')})` : ''}`)
 }

@@ -2,7 +2,7 @@ import type { Session } from '../generated/session.js'
 import { BACKGROUND, DEFAULT_BASE, HANDLER_HEADER } from '../../glue/constants.js'
 import { StrongroomError } from '../page/errors/error.js'
 import type { TokenHandlerConfig } from './config.js'
-import { type HandlerHealth, logToConsole, quietly } from './events.js'
+import { type HandlerHealth, writeLine } from './events.js'
 import { type Context, Host } from './host.js'
 
 /** A token handler, whose methods a server calls. */
@@ -74,8 +74,7 @@ export const handlerFactory =
         return host.isBroken ? await (starting = start(env)) : host
       } catch (error) {
         const { code, message } = notStarted(error)
-        const { log = logToConsole } = config
-        quietly(() => log({ level: 'error', code, message, time: Date.now() }))
+        writeLine(config, { level: 'error', code, message })
         return undefined
       }
     }

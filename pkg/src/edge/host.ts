@@ -38,9 +38,9 @@ import {
   type HandlerEvent,
   type HandlerHealth,
   type LogEntry,
-  logToConsole,
   type Observer,
   quietly,
+  writeLine,
 } from './events.js'
 import {
   type Fields,
@@ -109,15 +109,7 @@ interface Observed {
 /** An event of the core. */
 type Event =
   | { t: 'finished'; flight: number }
-  | {
-      t: 'fault'
-      level: LogEntry['level']
-      code: string
-      message: string
-      requestId: string | null
-      session: string | null
-      status: number | null
-    }
+  | { t: 'fault'; line: Omit<LogEntry, 'time'> }
   | { t: 'observed'; event: Observed }
   | { t: 'ended'; reason: string; sub: string; session: string }
 
@@ -379,7 +371,7 @@ export class Host {
     // The flights of this instance will not finish.
     for (const flight of this.#sleeping.keys()) this.#wake(flight)
     const message = 'the handler stopped on an internal fault and starts again'
-    this.#log({ level: 'error', code: 'handler_crashed', message })
+    writeLine(this.#config, { level: 'error', code: 'handler_crashed', message })
     // The new instance knows no outage.
     for (const [server, since] of this.#outages)
       this.#observe({ type: 'outage_ended', server, duration: Date.now() - since, count: 0 })
@@ -398,12 +390,7 @@ export class Host {
   }
 
   #tell(event: Event): void {
-    if (event.t === 'fault') {
-      const { t: _, requestId, session, status, ...line } = event
-      // Only what is known is a member.
-      const known = Object.entries({ requestId, session, status }).filter(([, value]) => value !== null)
-      return this.#log({ ...line, ...Object.fromEntries(known) })
-    }
+    if (event.t === 'fault') return writeLine(this.#config, event.line)
     if (event.t === 'observed') return this.#observe(event.event)
     if (event.t === 'ended') {
       const { reason, sub, session } = event
@@ -416,11 +403,6 @@ export class Host {
   #wake(flight: number): void {
     for (const resume of this.#sleeping.get(flight) ?? []) resume()
     this.#sleeping.delete(flight)
-  }
-
-  #log(line: Omit<LogEntry, 'time'>): void {
-    const { log = logToConsole } = this.#config
-    quietly(() => log({ ...line, time: Date.now() }))
   }
 
   /** Passes an event to the observer. The core's durations are in milliseconds. */

@@ -10,9 +10,10 @@ use crate::config::SameSite;
 use crate::csrf;
 use crate::endpoints::bind;
 use crate::endpoints::login::{self, PendingLogin, purpose};
-use crate::event::{Happened, Server};
+use crate::event::Happened;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
+use crate::isolate::outage::Outage;
 use crate::navigation;
 use crate::provider::documents;
 use crate::provider::dpop;
@@ -319,8 +320,7 @@ async fn exchange_code(
         && reply.status < 500
         && reply.status != 429
     {
-        task.isolate().session_cache.borrow_mut().outage.end();
-        task.server_works(Server::Provider);
+        task.change_outage("", Outage::end);
     }
     let Outcome::Reply(reply) = &outcome else {
         return Err(Error::new(

@@ -6,7 +6,7 @@ use core::cell::Cell;
 use rules::prelude::*;
 
 use crate::io::FlightId;
-use crate::isolate::outage::Outage;
+use crate::isolate::outage::{self, Outage};
 use crate::session::record::{Intent, Stored};
 use rules::base::clock::{Instant, Millis};
 use rules::base::error::Code;
@@ -194,6 +194,19 @@ impl SessionCache {
         self.sessions.get(place).map(|(_, cached)| cached)
     }
 
+    /// Returns true if a session leaves attempts to other ones, because its refresh has failed lately.
+    pub(crate) fn yields(&self, sid: &str, now: &Instant) -> bool {
+        let failed = self.get(sid).and_then(|cached| cached.failed);
+        failed.is_some_and(|at| at.elapsed(now) < outage::YIELDING)
+    }
+
+    /// Returns the time until the refresh of a session may be tried, as far as is known now.
+    pub(crate) fn until_attempt(&self, sid: &str, now: &Instant) -> Millis {
+        let own = self.get(sid).map(|cached| cached.schedule.left(now));
+        let of_all = self.outage.left(now, self.yields(sid, now));
+        own.unwrap_or_default().max(of_all)
+    }
+
     /// Returns the cached state of a session for changes, if there is one.
     pub(crate) fn get_mut(&mut self, sid: &str) -> Option<&mut CachedSession> {
         let place = self.place(sid).ok()?;
@@ -312,15 +325,8 @@ impl SessionCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isolate::at_second as at;
     use crate::session::record::{Presented, Record};
-
-    /// Returns the time this many seconds after the host started.
-    fn at(seconds: u64) -> Instant {
-        Instant {
-            monotonic: Millis::from_secs(seconds),
-            wall: seconds * 1000,
-        }
-    }
 
     /// Returns a session whose record has these intents and presented generations.
     fn observe(

@@ -98,13 +98,7 @@ impl OutageReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(seconds: u64) -> Instant {
-        Instant {
-            monotonic: Millis::from_secs(seconds),
-            wall: seconds * 1000,
-        }
-    }
+    use crate::isolate::at_second as at;
 
     #[test]
     fn outage_has_two_lines_and_one_each_minute() {

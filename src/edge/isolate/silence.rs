@@ -74,15 +74,9 @@ impl Silence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isolate::at_second as at;
 
     const LIMIT: Millis = Millis::from_secs(10);
-
-    fn at(seconds: u64) -> Instant {
-        Instant {
-            monotonic: Millis::from_secs(seconds),
-            wall: seconds * 1000,
-        }
-    }
 
     /// Returns the silence after a request at second 1 that had no response.
     fn noted() -> Silence {

@@ -17,8 +17,8 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use edge::{
-    Config, Effect, Entry, Event, Forward, HANDLER_HEADER, Handler, Happened, Head, Observation,
-    OwnResponse, Reply, Request, Response, ServerHealth, Step, TaskId,
+    About, Config, Effect, Entry, Event, Fault, Forward, HANDLER_HEADER, Handler, Happened, Head,
+    Observation, OwnResponse, Reply, Request, Response, ServerHealth, Step, TaskId,
 };
 use rules::Secret;
 use rules::base::clock::{Instant, Millis};
@@ -185,12 +185,7 @@ impl Edge {
                 .finish(),
             Event::Fault(fault) => Writer::object()
                 .text("t", "fault")
-                .text("level", fault.level.as_str())
-                .text("code", fault.error.code().as_str())
-                .text("message", fault.error.message())
-                .optional_text("requestId", fault.about.request_id.as_deref())
-                .optional_text("session", fault.about.session.as_deref())
-                .optional_number("status", fault.status.map(Into::into))
+                .json("line", &line_json(&fault))
                 .finish(),
             Event::Observed(observation) => Writer::object()
                 .text("t", "observed")
@@ -324,6 +319,17 @@ fn server_json(server: &ServerHealth) -> String {
     out.finish()
 }
 
+/// Returns a line of the log. Members without a value are absent.
+fn line_json(fault: &Fault) -> String {
+    let mut out = Writer::object();
+    out.text("level", fault.level.as_str())
+        .text("code", fault.error.code().as_str())
+        .text("message", fault.error.message());
+    write_status(&mut out, fault.status);
+    write_about(&mut out, &fault.about);
+    out.finish()
+}
+
 /// Returns the flat object that an observer gets. Members without a value are absent.
 fn observation_json(Observation { happened, about }: &Observation) -> String {
     let mut out = Writer::object();
@@ -348,7 +354,7 @@ fn observation_json(Observation { happened, about }: &Observation) -> String {
     match happened {
         Happened::Login { code, duration } | Happened::Callback { code, duration } => {
             optional(&mut out, "code", code.map(Code::as_str));
-            seconds(&mut out, *duration);
+            write_duration(&mut out, *duration);
         }
         Happened::Refresh {
             result,
@@ -360,11 +366,9 @@ fn observation_json(Observation { happened, about }: &Observation) -> String {
         } => {
             out.text("result", result.as_str());
             optional(&mut out, "code", code.map(Code::as_str));
-            if let Some(status) = status {
-                out.number("status", (*status).into());
-            }
+            write_status(&mut out, *status);
             optional(&mut out, "cause", Some(cause));
-            seconds(&mut out, *duration);
+            write_duration(&mut out, *duration);
             out.number("waiting", *waiting);
         }
         Happened::Refused {
@@ -389,7 +393,7 @@ fn observation_json(Observation { happened, about }: &Observation) -> String {
             out.text("operation", operation)
                 .text("result", result.as_str());
             optional(&mut out, "cause", Some(cause));
-            seconds(&mut out, *duration);
+            write_duration(&mut out, *duration);
         }
         Happened::OutageBegan {
             server,
@@ -397,9 +401,7 @@ fn observation_json(Observation { happened, about }: &Observation) -> String {
             cause,
         } => {
             out.text("server", server.as_str());
-            if let Some(status) = status {
-                out.number("status", (*status).into());
-            }
+            write_status(&mut out, *status);
             optional(&mut out, "cause", Some(cause));
         }
         Happened::OutageEnded {
@@ -408,7 +410,7 @@ fn observation_json(Observation { happened, about }: &Observation) -> String {
             count,
         } => {
             out.text("server", server.as_str()).number("count", *count);
-            seconds(&mut out, *duration);
+            write_duration(&mut out, *duration);
         }
         Happened::Renewal { is_renewed } => {
             let result = if *is_renewed { "renewed" } else { "challenged" };
@@ -419,10 +421,20 @@ fn observation_json(Observation { happened, about }: &Observation) -> String {
         }
     }
     if is_about_request {
-        optional(&mut out, "requestId", about.request_id.as_deref());
-        optional(&mut out, "session", about.session.as_deref());
+        write_about(&mut out, about);
     }
     out.finish()
+}
+
+fn write_about(out: &mut Writer, about: &About) {
+    optional(out, "requestId", about.request_id.as_deref());
+    optional(out, "session", about.session.as_deref());
+}
+
+fn write_status(out: &mut Writer, status: Option<u16>) {
+    if let Some(status) = status {
+        out.number("status", status.into());
+    }
 }
 
 /// Writes a text unless it is missing or empty.
@@ -433,7 +445,7 @@ fn optional(out: &mut Writer, name: &str, text: Option<&str>) {
 }
 
 /// Writes a duration in milliseconds, which the host turns into seconds.
-fn seconds(out: &mut Writer, duration: Millis) {
+fn write_duration(out: &mut Writer, duration: Millis) {
     out.number("duration", duration.0);
 }
 

@@ -1,7 +1,6 @@
 //! Requests to the provider, and the client's authentication.
 
 use crate::config::{Audience, ClientAuth};
-use crate::event::Server;
 use crate::io::{Effect, Reply};
 use crate::isolate::Seldom;
 use crate::store::lease;
@@ -73,12 +72,10 @@ fn note_silence(task: &Task, began: &Instant) -> bool {
     }
     let [jitter] = task.isolate().random();
     if let Some(lease) = &*task.lease().borrow() {
-        let mut cache = task.isolate().session_cache.borrow_mut();
         let sid = &lease.session.sid;
-        cache.outage.silent(sid, &task.now(), jitter);
-        if cache.outage.is_down() {
-            task.server_failed(Server::Provider, msg!("it does not respond"));
-        }
+        task.change_outage(msg!("it does not respond"), |outage| {
+            outage.silent(sid, &task.now(), jitter);
+        });
     }
     true
 }

@@ -4,6 +4,7 @@ use rules::prelude::*;
 
 use crate::event::{About, Event, Fault, Happened, Level, Server};
 use crate::io::OwnResponse;
+use crate::isolate::outage::Outage;
 use crate::isolate::{Isolate, Seldom};
 use crate::session::Session;
 use crate::session::key;
@@ -74,20 +75,16 @@ impl Task {
 
     /// Emits an event for the observer.
     pub(crate) fn observe(&self, happened: Happened) {
-        if self.isolate().is_observed.get() {
-            self.isolate().observe(self.about(), happened);
-        }
+        self.isolate().observe(|| self.about(), happened);
     }
 
     /// Emits an event for the observer about a session that is not the request's.
     pub(crate) fn observe_session(&self, session: &Session, happened: Happened) {
-        if self.isolate().is_observed.get() {
-            let about = About {
-                session: Some(key::public_id(&session.sid)),
-                ..self.about()
-            };
-            self.isolate().observe(about, happened);
-        }
+        let about = || About {
+            session: Some(key::public_id(&session.sid)),
+            ..self.about()
+        };
+        self.isolate().observe(about, happened);
     }
 
     fn about(&self) -> About {
@@ -103,6 +100,20 @@ impl Task {
         if !self.isolate().outage_of(Server::Provider).is_down() {
             let cause = named(&self.provider_result().cause);
             self.fault_seldom(Seldom::Refresh, &[why, &cause].concat());
+        }
+    }
+
+    /// Changes what this isolate knows about the provider's outage, and reports if the outage begins or ends. `why` is the last
+    /// failure.
+    pub(crate) fn change_outage(&self, why: &str, change: impl FnOnce(&mut Outage)) {
+        let is_down = {
+            let mut cache = self.isolate().session_cache.borrow_mut();
+            change(&mut cache.outage);
+            cache.outage.is_down()
+        };
+        match is_down {
+            true => self.server_failed(Server::Provider, why),
+            false => self.server_works(Server::Provider),
         }
     }
 

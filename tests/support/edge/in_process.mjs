@@ -4,7 +4,36 @@ import { withBinding } from '../combinations.mjs'
 import { listen } from '../listen.mjs'
 import { startProvider } from '../provider.mjs'
 
-const ORIGIN = 'https://app.example.com'
+/** The app's origin, as browsers see it. */
+export const ORIGIN = 'https://app.example.com'
+
+/** Starts a provider with a public client of the app at {@link ORIGIN}. `more` has other options of `startProvider()`. */
+export const startPublicProvider = ({ redirectUris = [`${ORIGIN}/auth/callback`], ...more }) =>
+  startProvider({
+    audience: 'urn:test',
+    allowedOrigins: [],
+    dpop: false,
+    clients: [
+      {
+        client_id: 'web',
+        token_endpoint_auth_method: 'none',
+        id_token_signed_response_alg: 'ES256',
+        redirect_uris: redirectUris,
+        response_types: ['code'],
+        grant_types: ['authorization_code', 'refresh_token'],
+      },
+    ],
+    ...more,
+  })
+
+/** Returns options of a token handler for this client. */
+export const publicClient = (provider) => ({
+  issuer: provider.origin,
+  origin: ORIGIN,
+  client: { id: 'web', auth: { method: 'none' } },
+  consent: 'always',
+  cookie: { keys: randomBytes(32).toString('base64') },
+})
 
 /**
  * Starts a provider with a public client, and a token handler in the test's own process.
@@ -20,30 +49,12 @@ export async function startInProcess(
   createTokenHandler,
   { accessTokenSeconds, handler, listener, origins = [ORIGIN] },
 ) {
-  const provider = await startProvider({
-    audience: 'urn:test',
-    allowedOrigins: [],
+  const provider = await startPublicProvider({
     accessTokenSeconds,
     dpop: handler.dpop ?? false,
-    clients: [
-      {
-        client_id: 'web',
-        token_endpoint_auth_method: 'none',
-        id_token_signed_response_alg: 'ES256',
-        redirect_uris: origins.map((origin) => `${origin}/auth/callback`),
-        response_types: ['code'],
-        grant_types: ['authorization_code', 'refresh_token'],
-      },
-    ],
+    redirectUris: origins.map((origin) => `${origin}/auth/callback`),
   })
-  const tokenHandler = createTokenHandler({
-    issuer: provider.origin,
-    origin: ORIGIN,
-    client: { id: 'web', auth: { method: 'none' } },
-    consent: 'always',
-    cookie: { keys: randomBytes(32).toString('base64') },
-    ...withBinding(handler),
-  })
+  const tokenHandler = createTokenHandler({ ...publicClient(provider), ...withBinding(handler) })
   const server = await listen({ handler: toNodeListener(tokenHandler, listener) })
   return {
     provider,

@@ -105,13 +105,15 @@ export class Rules {
   }
 
   /** Returns the headers of a forwarded request. */
-  sentOn(headers: Headers, fields: Fields, { keep, remove }: Forward): Headers {
+  sentOn(headers: Headers, fields: Fields, { keep, remove, id }: Forward): Headers {
     const [kept, removed] = [new RegExp(keep), new RegExp(remove)]
-    return without(
+    const sent = without(
       headers,
       fields,
       (name) => (this.#request.test(name) && !kept.test(name)) || removed.test(name),
     )
+    if (!removed.test('x-request-id')) sent.set('x-request-id', id)
+    return sent
   }
 
   /** Returns the headers of a forwarded response, with `WWW-Authenticate` if the core keeps it. */
@@ -190,13 +192,12 @@ export class Forwarded {
 
   /** Sends the request. Resolves with the response's head as JSON. */
   async head(): Promise<string> {
-    const { url, authorization, proof, ms, upgrade, id, remove } = this.#forward
+    const { url, authorization, proof, ms, upgrade } = this.#forward
     if (upgrade && !('WebSocketPair' in globalThis)) return this.#cannot()
     const { method, body, signal, headers: given } = this.#request
     const headers = this.#rules.sentOn(given, this.#fields, this.#forward)
     for (const name of this.#replaced) headers.delete(name)
     headers.set('authorization', authorization)
-    if (!new RegExp(remove).test('x-request-id')) headers.set('x-request-id', id)
     if (proof) headers.set('dpop', proof)
     if (upgrade) {
       // The forwarded header names only WebSocket. Other upgrades that the client offers concern only the client's
