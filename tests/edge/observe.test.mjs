@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, afterEach, before, test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
-import { startInProcess } from '../support/edge/in_process.mjs'
+import { publicClient, startInProcess } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 import { freePort, listen } from '../support/listen.mjs'
 import { until } from '../support/until.mjs'
@@ -52,6 +52,11 @@ const documented = async () => {
   const rows = guide.matchAll(/^\| `(\w+)` \| (.*) \|$/gm)
   return new Map([...rows].map(([, type, members]) => [type, members]))
 }
+
+test('config_invalid: observe is not a function', time, async () => {
+  const handler = createTokenHandler({ ...publicClient(app.provider), coordinator: inIsolate(), observe: {} })
+  await assert.rejects(handler.ready(), { code: 'config_invalid' })
+})
 
 test('each event has the documented members', time, async () => {
   await until(async () => {

@@ -51,6 +51,7 @@ import {
   respond,
   Rules,
 } from './upstream/forward.js'
+import { StrongroomError } from '../page/errors/error.js'
 import { nameOf } from './upstream/failure.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
 import { sendRequest, textOf } from './upstream/provider.js'
@@ -158,6 +159,11 @@ export class Host {
     this.#edge = new Edge(configJson(config, env))
     const { observe } = config
     this.#observer = typeof observe === 'function' ? { event: observe } : observe
+    if (this.#observer && typeof this.#observer.event !== 'function') {
+      const message =
+        '`observe` must be a function, or an object with the method `event`, such as openTelemetry()'
+      throw new StrongroomError('config_invalid', message)
+    }
     if (this.#observer) this.#edge.observe()
     this.#rules = new Rules(JSON.parse(Edge.policy()))
     const count = this.#edge.key_count()
