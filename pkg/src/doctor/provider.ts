@@ -137,7 +137,7 @@ const checkPinned = ({ report, config, discovery, options }: Deployment) => {
   const module = options.config !== undefined && !/\.json$/i.test(options.config)
   const command = `npx strongroom metadata ${module ? `${issuer} --out auth.metadata.ts` : `--config ${options.config ?? 'strongroom.json'}`}`
   if (pinned === undefined) {
-    report.unused(id, `the metadata are not pinned, so each first login waits for them: ${command}`)
+    report.unused(id, `a first login waits for the provider's metadata, which can be pinned: ${command}`)
     return
   }
   if (!pinnedOf(config!)) {
@@ -159,9 +159,7 @@ const checkPinned = ({ report, config, discovery, options }: Deployment) => {
   report.check(
     id,
     `the pinned metadata of ${pinned.at} are the provider's`,
-    differences.length
-      ? `the provider's metadata have changed since ${pinned.at}: each first login waits for a comparison${blocked}`
-      : undefined,
+    differences.length ? `the provider's metadata have changed since ${pinned.at}${blocked}` : undefined,
     describe(differences).trimEnd(),
     `${command}, and deploy`,
   )

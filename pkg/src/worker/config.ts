@@ -318,10 +318,10 @@ export interface PinnedMetadata {
   require_pushed_authorization_requests?: boolean
   authorization_response_iss_parameter_supported?: boolean
   code_challenge_methods_supported?: string[]
-  /** The endpoints for clients with certificates (RFC 8705 5). */
-  mtls_endpoint_aliases?: Record<string, string>
   /** Each other endpoint. */
   [endpoint: `${string}_endpoint`]: string
+  /** Objects with endpoints, such as `mtls_endpoint_aliases` (RFC 8705 5). */
+  [other: string]: unknown
 }
 
 /** The members of token responses that say who the user is (RFC 6749 5.1 allows such members). */

@@ -34,7 +34,8 @@ export const pinMetadata = async (options: MetadataOptions): Promise<{ text: str
     if (differences.length) differs = true
     if (differences.length && !checks) await write(path!, issuer, live)
     text += reportOf(issuer, pinned, differences, checks, path)
-    if (ignored.length) text += `  not pinned, because no vault could use them: ${ignored.join(', ')}\n`
+    if (ignored.length)
+      text += `  members that the vault ignores, because they are not usable addresses: ${ignored.join(', ')}\n`
   }
   if (differs && options.checks) text += `\nTo write it: npx strongroom metadata ${argumentsFor(options)}\n`
   return { text: printable(text), differs: differs && options.checks }

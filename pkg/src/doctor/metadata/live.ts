@@ -1,5 +1,4 @@
 /** The provider's live metadata, checked as the vault checks them. */
-import { isEndpoint } from '../../headers/checks.js'
 import type { Judge } from '../core.js'
 import { type Document, searchMetadata } from '../discovery.js'
 import { Failure } from '../options.js'
@@ -13,8 +12,6 @@ const LONGEST = 128 * 1024
 /** The longest pinned metadata, as JSON. A provider has some twenty endpoints, and strongroom.json may have 64 KiB. */
 const LONGEST_PINNED = 16 * 1024
 
-const REQUIRED = ['authorization_endpoint', 'token_endpoint']
-
 /** The endpoints that the vault checks, and without which it works. */
 const OPTIONAL = [
   'device_authorization_endpoint',
@@ -23,7 +20,7 @@ const OPTIONAL = [
   'revocation_endpoint',
 ]
 
-/** The members that are to be pinned, and the names of endpoints that no vault could use. */
+/** The members that are to be pinned, and the names of those that the vault ignores, because they are not usable. */
 export interface Live {
   members: Members
   ignored: string[]
@@ -42,18 +39,23 @@ export const readLive = async (issuer: string, requests: Requests, judge: Judge)
     )
   }
   checkIssuerOf(document, issuer, reply.url)
-  const all = pinnedMembers(document)
-  if (JSON.stringify(all).length > LONGEST_PINNED) {
+  const members = pinnedMembers(document)
+  if (JSON.stringify(members).length > LONGEST_PINNED) {
     throw new Failure(`the endpoints in ${reply.url} are longer than 16 KiB, which are too many to pin`)
   }
-  const ignored = Object.keys(all).filter((name) => !isUsable(judge, issuer, all, name))
-  const members = Object.fromEntries(Object.entries(all).filter(([name]) => !ignored.includes(name)))
-  // The core counts a member that is null as missing.
-  const required = Object.fromEntries(REQUIRED.map((name) => [name, null]))
-  const fault = judge(configWith(issuer, all, { ...required, ...members }), JUDGED_AT)
+  const fault = judge(configWith(issuer, members, without(members, OPTIONAL)), JUDGED_AT)
   if (fault) throw new Failure(`the vault would refuse ${reply.url}: ${fault.replace('`metadata`: ', '')}`)
-  return { members, ignored }
+  const { authorization_endpoint, token_endpoint, jwks_uri } = members
+  const required = { authorization_endpoint, token_endpoint, jwks_uri }
+  const isIgnored = (name: string) => {
+    const value = members[name] || null
+    return judge(configWith(issuer, members, { ...required, [name]: value }), JUDGED_AT) !== undefined
+  }
+  return { members, ignored: OPTIONAL.filter(isIgnored) }
 }
+
+const without = (members: Members, names: string[]) =>
+  Object.fromEntries(Object.entries(members).filter(([name]) => !names.includes(name)))
 
 /** Checks that the document is that of this issuer (RFC 8414 section 3.3). */
 const checkIssuerOf = ({ issuer: named }: Document, issuer: string, url: string): void => {
@@ -75,19 +77,6 @@ const configWith = (issuer: string, { jwks_uri }: Members, metadata: Members) =>
   redirectUri: '/callback',
   ...(jwks_uri === undefined ? { scope: '', identity: 'none' } : { scope: 'openid' }),
   apis: [{ url: 'https://app.example.com/api/' }],
-  metadata,
+  // The core counts a member that is null as missing.
+  metadata: { authorization_endpoint: null, token_endpoint: null, ...metadata, issuer },
 })
-
-/** Returns false for an endpoint that is not a usable address: the vault ignores it in a live document, too. */
-const isUsable = (judge: Judge, issuer: string, members: Members, name: string): boolean => {
-  if (!name.endsWith('_endpoint') || REQUIRED.includes(name)) return true
-  if (!OPTIONAL.includes(name)) return isEndpoint(members[name])
-  const { authorization_endpoint, token_endpoint, jwks_uri } = members
-  const required = {
-    issuer,
-    authorization_endpoint,
-    token_endpoint,
-    ...(jwks_uri !== undefined && { jwks_uri }),
-  }
-  return judge(configWith(issuer, members, { ...required, [name]: members[name] }), JUDGED_AT) === undefined
-}

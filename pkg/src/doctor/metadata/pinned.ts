@@ -16,34 +16,38 @@ const OTHERS = [
   'code_challenge_methods_supported',
 ]
 
-/** The endpoints for clients with certificates (RFC 8705 section 5). */
-const ALIASES = 'mtls_endpoint_aliases'
-
 function isObject(value: unknown): value is Document {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Returns the endpoints in an object. */
-const endpointsIn = (object: Document) =>
+/** The depth to which the core reads JSON (`MAX_DEPTH` in src/rules/codec/json.rs). */
+const MAX_DEPTH = 32
+
+const byName = ([a]: [string, unknown], [b]: [string, unknown]) => (a < b ? -1 : 1)
+
+/** Returns the endpoints in an object and in objects below it, such as `mtls_endpoint_aliases` (RFC 8705 section 5). */
+const endpointsIn = (object: Document, depth = 0): [string, unknown][] =>
   Object.entries(object)
-    .filter(([name, value]) => name.endsWith('_endpoint') && typeof value === 'string' && value !== '')
-    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([name, value]): [string, unknown][] => {
+      if (typeof value === 'string') return name.endsWith('_endpoint') ? [[name, value]] : []
+      // In a module, this name would set the prototype.
+      if (!isObject(value) || depth > MAX_DEPTH || name === '__proto__') return []
+      const below = endpointsIn(value, depth + 1)
+      return below.length ? [[name, Object.fromEntries(below)]] : []
+    })
+    .sort(byName)
 
 /**
- * Returns the members of a document that are pinned: all endpoints, also those that no vault requests, because pages must
- * not request them either.
+ * Returns the members of a document that are pinned: all endpoints as they are, also those that no vault requests, because
+ * pages must not request them either.
  */
 export const pinnedMembers = (document: Document): Members => {
-  const present = (name: string) => document[name] != null && document[name] !== ''
-  const aliases = document[ALIASES]
-  const rest = [
-    ...endpointsIn(document).filter(([name]) => !FIRST.includes(name)),
-    ...OTHERS.filter(present).map((name): [string, unknown] => [name, document[name]]),
-    ...(isObject(aliases) ? [[ALIASES, Object.fromEntries(endpointsIn(aliases))] as [string, unknown]] : []),
-  ]
+  const present = (name: string) => document[name] != null
+  const others = OTHERS.filter(present).map((name): [string, unknown] => [name, document[name]])
+  const rest = endpointsIn(document).filter(([name]) => !FIRST.includes(name))
   return Object.fromEntries([
     ...FIRST.filter(present).map((name) => [name, document[name]]),
-    ...rest.sort(([a], [b]) => (a < b ? -1 : 1)),
+    ...[...rest, ...others].sort(byName),
   ])
 }
 
