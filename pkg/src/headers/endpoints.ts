@@ -19,12 +19,6 @@ const OPTIONAL: string[] = [
   'device_authorization_endpoint',
 ] satisfies (typeof REQUESTED)[number][]
 
-/** Returns members without the optional endpoints that a vault ignores. */
-const usable = (metadata: object) =>
-  Object.fromEntries(
-    Object.entries(metadata).filter(([name, url]) => !OPTIONAL.includes(name) || isEndpoint(url)),
-  )
-
 /**
  * Returns the configuration's pinned metadata, or `undefined` without pinned metadata that a vault uses. A vault without
  * them still works, so a flaw is not an error here.
@@ -41,10 +35,13 @@ export const endpointsOf = (
   config: HeaderConfig,
   { metadata = {} }: Pick<HeaderOptions, 'metadata'>,
 ): Partial<ProviderMetadata> => ({
-  ...usable(pinnedOf(config) ?? {}),
-  ...usable(metadata),
+  ...only(pinnedOf(config), ([name, value]) => !/_(endpoint|uri)$/.test(name) || isEndpoint(value)),
+  ...only(metadata, ([name, value]) => !OPTIONAL.includes(name) || isEndpoint(value)),
   ...config.metadata,
 })
+
+const only = (members: object = {}, isUsed: (member: [string, unknown]) => boolean) =>
+  Object.fromEntries(Object.entries(members).filter(isUsed))
 
 /** Returns the origins to which a page navigates for a login. */
 export const providerOrigins = (config: HeaderConfig, options: HeaderOptions): string[] => {
