@@ -67,6 +67,11 @@ for (const [name, content, message] of [
   ['b.json', '[]', 'it must be an object'],
   ['c.mjs', 'export const other = {}', 'exports neither `config` nor a default'],
   ['d.mjs', 'throw new Error("broken")', 'cannot be imported: broken'],
+  [
+    'e.mjs',
+    'import "./auth.metadata"',
+    "Node needs the extension in an import, such as './auth.metadata.ts'",
+  ],
 ]) {
   test(`the file ${name} with ${content} cannot be a configuration`, async () => {
     const file = await configFile(content, name)

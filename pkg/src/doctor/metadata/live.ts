@@ -34,9 +34,8 @@ export const readLive = async (issuer: string, requests: Requests, judge: Judge)
   }
   if (!document) {
     const seen = reply.status === 200 ? `${seenOf(reply)}, which is not a JSON object` : seenOf(reply)
-    throw new Failure(
-      `${issuer} has no metadata: ${seen} for ${reply.url}. The issuer must be exactly as the provider's metadata names it`,
-    )
+    const fix = reply.status ? '. The issuer must be exactly as in the document' : ''
+    throw new Failure(`the metadata of ${issuer} cannot be read: ${seen} for ${reply.url}${fix}`)
   }
   checkIssuerOf(document, issuer, reply.url)
   const members = pinnedMembers(document)
