@@ -22,8 +22,8 @@ use rules::oauth::identity::Identity;
 use rules::oauth::refresh_policy::{self, RefreshOutcome, Schedule};
 use rules::oauth::token_endpoint::TokenSet;
 use rules::prelude::*;
+use rules::session::EndReason;
 use rules::session::provider_errors;
-use rules::session::{EndReason, Session};
 
 /// The state of the refresh.
 #[derive(Default)]
@@ -322,12 +322,13 @@ impl Refresh {
     /// Lets the request `op` be sent again, to the token endpoint that the provider has now. Returns false if the session has
     /// ended.
     pub(super) fn requeue(&mut self, ctx: &Context, op: OpId) -> bool {
-        let is_it = matches!(self.stage, RefreshStage::Sent(sent, _) if sent == op);
-        let generation = ctx.session.as_deref().map(Session::generation);
-        if let Some(generation) = generation.filter(|_| is_it) {
-            self.stage = RefreshStage::Queued(generation);
+        match &ctx.session {
+            Some(session) if matches!(self.stage, RefreshStage::Sent(sent, _) if sent == op) => {
+                self.stage = RefreshStage::Queued(session.generation());
+                true
+            }
+            _ => false,
         }
-        is_it
     }
 
     /// Records that the request is sent again, under the same operation number. Returns false if the session has ended:

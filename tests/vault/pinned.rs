@@ -207,11 +207,12 @@ fn refusal_counts_if_the_document_names_the_same_endpoint() {
 
 #[test]
 fn refusal_counts_without_a_document() {
-    for fault in [
-        Fault::Status(500),
-        Fault::LostBefore,
-        Fault::Status(0),
-        Fault::Html,
+    let unusable: &[&str] = &["metadata_invalid"];
+    for (fault, warnings) in [
+        (Fault::Status(500), &[][..]),
+        (Fault::LostBefore, &[]),
+        (Fault::Status(0), unusable),
+        (Fault::Html, &[]),
     ] {
         let mut world = world();
         let page = world.open();
@@ -223,22 +224,49 @@ fn refusal_counts_without_a_document() {
         assert_eq!(world.count(EXCHANGE), 1, "{fault:?}");
         world.sign_in(page);
         assert!(world.session(page).is_some(), "{fault:?}");
+        assert_eq!(world.warnings(page), warnings, "{fault:?}");
     }
 }
 
 #[test]
-fn failing_server_is_not_asked_for_its_document() {
+fn failing_server_has_not_moved() {
     for fault in [
         Fault::Status(500),
         Fault::Busy(503, Some(5)),
         Fault::Status(429),
     ] {
-        let mut world = world();
-        let page = world.open();
-        world.provider.fault(Endpoint::Exchange, &[fault]);
-        let callback = sign_in_without_document(&mut world, page);
-        assert!(!world.code(callback).is_empty(), "{fault:?}");
+        for endpoint in [Endpoint::Exchange, Endpoint::Keys, Endpoint::Push] {
+            let mut world = World::with(&pinned("", PAR));
+            world.provider.takes_pushed = true;
+            let page = world.open();
+            world.hold(&[DISCOVERY]);
+            world.provider.outage(endpoint, fault);
+            let login = world.login(page, "redirect");
+            world.answer_all();
+            let failed = if endpoint == Endpoint::Push {
+                login
+            } else {
+                let response = world.provider.sign_in(&world.address(login));
+                let callback = world.callback(page, &response);
+                world.answer_all();
+                callback
+            };
+            assert!(!world.code(failed).is_empty(), "{endpoint:?} {fault:?}");
+        }
     }
+}
+
+#[test]
+fn flawed_response_with_a_refresh_token_counts() {
+    let mut world = world();
+    let page = world.open();
+    sign_in_without_document(&mut world, page);
+    world.expire_access_token();
+    let flaw = Fault::Altered("access_token", "7");
+    world.provider.fault(Endpoint::Refresh, &[flaw]);
+    world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.count(DISCOVERY), 1);
 }
 
 #[test]
@@ -266,6 +294,29 @@ fn refused_refresh_goes_where_the_document_says() {
 }
 
 #[test]
+fn refusal_ends_no_session_without_a_document() {
+    for config in STORAGES {
+        let mut world = World::with(&pinned(&storage(config), ISS));
+        let page = world.open();
+        sign_in_without_document(&mut world, page);
+        provider_moves(&mut world, Fault::Refused("invalid_grant"));
+        world
+            .provider
+            .outage(Endpoint::Discovery, Fault::Status(500));
+        world.expire_access_token();
+        world.fetch(page, "/orders");
+        world.release();
+        world.advance(Duration::from_secs(60));
+        assert!(world.session(page).is_some(), "{config}");
+        world.provider.repair();
+        world.advance(Duration::from_secs(600));
+        let call = world.fetch(page, "/orders");
+        world.answer_all();
+        assert_eq!(world.status(call), 200, "{config}");
+    }
+}
+
+#[test]
 fn session_that_ends_meanwhile_sends_no_refresh_token() {
     let mut world = world();
     let page = world.open();
@@ -278,6 +329,18 @@ fn session_that_ends_meanwhile_sends_no_refresh_token() {
     world.release();
     assert!(world.session(page).is_none());
     assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn canceled_login_sends_its_code_to_no_other_endpoint() {
+    let mut world = world();
+    let page = world.open();
+    provider_moves(&mut world, Fault::Status(404));
+    let callback = sign_in_without_document(&mut world, page);
+    world.logout(page);
+    world.release();
+    assert_eq!(world.code(callback), "login_canceled");
+    assert_eq!(world.count(EXCHANGE), 1);
 }
 
 #[test]
@@ -370,6 +433,17 @@ fn keys_at_an_old_address_are_not_used() {
 }
 
 #[test]
+fn keys_of_an_old_address_are_forgotten() {
+    let mut world = world();
+    let page = world.open();
+    sign_in_without_document(&mut world, page);
+    world.provider.base = BASE;
+    world.release();
+    world.sign_in(page);
+    assert_eq!(world.count(KEYS), 2);
+}
+
+#[test]
 fn late_keys_of_an_old_address_are_not_used() {
     let mut world = world();
     let page = world.open();
@@ -395,6 +469,22 @@ fn unknown_key_is_looked_for_where_the_document_says() {
     world.provider.base = BASE;
     world.release();
     assert!(world.session(page).is_some());
+    assert_eq!(world.count(KEYS), 2);
+}
+
+#[test]
+fn refresh_looks_for_an_unknown_key_where_the_document_says() {
+    let mut world = world();
+    let page = world.open();
+    sign_in_without_document(&mut world, page);
+    world.expire_access_token();
+    world.provider.signing_key = 1;
+    world.provider.published_keys = vec![1];
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.response(call), None);
+    world.release();
+    assert_eq!(world.status(call), 200);
     assert_eq!(world.count(KEYS), 2);
 }
 
