@@ -149,9 +149,13 @@ test('pinned metadata that a vault ignores changes no header', () => {
     { ...PINNED, token_endpoint: undefined },
     { ...PINNED, authorization_endpoint: 'a' },
     { ...PINNED, jwks_uri: 'http://id.example.com/k' },
+    { ...PINNED, jwks_uri: undefined },
   ]) {
     assert.deepEqual(generate({ pinned }), generate(), JSON.stringify(pinned))
   }
+  const { jwks_uri: _, ...withoutKeys } = PINNED
+  const withoutTokens = connect({ identity: 'none', pinned: withoutKeys })
+  assert.ok(withoutTokens.includes('https://t.example.com'), 'a server without ID tokens has no keys')
   const unusable = { revocation_endpoint: 'a', end_session_endpoint: 'http://a', other_endpoint: '' }
   assert.deepEqual(generate({ pinned: { ...PINNED, ...unusable } }), generate({ pinned: PINNED }))
 })

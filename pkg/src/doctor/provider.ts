@@ -136,8 +136,14 @@ const checkPinned = ({ report, config, discovery, options }: Deployment) => {
   const { issuer, pinned } = config!
   const module = options.config !== undefined && !/\.json$/i.test(options.config)
   const command = `npx strongroom metadata ${module ? `${issuer} --out auth.metadata.ts` : `--config ${options.config ?? 'strongroom.json'}`}`
-  if (pinned === undefined) {
-    report.unused(id, `a first login waits for the provider's metadata, which can be pinned: ${command}`)
+  if (pinned == null) {
+    const isPinnable = discovery?.document && !isComplete(config!)
+    report.unused(
+      id,
+      isPinnable
+        ? `a first login waits for the provider's metadata, which can be pinned: ${command}`
+        : 'no metadata that could be pinned',
+    )
     return
   }
   if (!pinnedOf(config!)) {

@@ -23,10 +23,10 @@ const OPTIONAL: string[] = [
  * Returns the configuration's pinned metadata, or `undefined` without pinned metadata that a vault uses. A vault without
  * them still works, so a flaw is not an error here.
  */
-export const pinnedOf = ({ issuer, pinned }: HeaderConfig): HeaderConfig['pinned'] => {
+export const pinnedOf = ({ issuer, identity, pinned }: HeaderConfig): HeaderConfig['pinned'] => {
   if (typeof pinned !== 'object' || pinned === null || pinned.issuer !== issuer) return undefined
   const { authorization_endpoint, token_endpoint, jwks_uri } = pinned
-  const required = [authorization_endpoint, token_endpoint, ...(jwks_uri == null ? [] : [jwks_uri])]
+  const required = [authorization_endpoint, token_endpoint, ...(identity === undefined ? [jwks_uri] : [])]
   return required.every(isEndpoint) ? pinned : undefined
 }
 
