@@ -694,6 +694,19 @@ for (const [name, script] of Object.entries(CREATIONS)) {
   })
 }
 
+test('a page in place of a missing file is not the worker', async () => {
+  const routes = {
+    '/assets/index.js': {
+      body: 'const chunks=["assets/workers-B1.js"]',
+      headers: { 'Content-Type': 'text/javascript' },
+    },
+    '/assets/assets/workers-B1.js': { body: '<title>strongroom', headers: { 'Content-Type': 'text/html' } },
+  }
+  const home = '<!doctype html><script type="module" src="/assets/index.js"></script>'
+  const { by } = await look({ home, routes })
+  assert.equal(by['page.worker-src'].result, 'ok', by['page.worker-src'].text)
+})
+
 test('worker.allowlist: the list must have what the worker requests, by path', async () => {
   const { issuer } = deployment.provider
   const api = deployment.config.apis[0].url

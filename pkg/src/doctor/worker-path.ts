@@ -34,7 +34,9 @@ export const findWorker = async (deployment: Deployment): Promise<void> => {
       if (seen.size === MAX_FILES) return
       seen.add(url.pathname)
       const file = await requests.send(url.href)
-      if (file.status !== 200 || !/strongroom/.test(file.body)) continue
+      // For a missing file, many servers send the app's page, which may also name the package.
+      const isPage = /html/.test(file.header('content-type') ?? '')
+      if (file.status !== 200 || isPage || !/strongroom/.test(file.body)) continue
       deployment.started = url.pathname
       deployment.worker ??= url.pathname
       if (deployment.worker === url.pathname) deployment.workerFile = file
