@@ -154,7 +154,6 @@ async function signInAndOut(context, origin) {
   await deny(page)
   await page.waitForSelector('p:has-text("You were not signed in")')
   assert.equal(new URL(page.url()).pathname, '/orders')
-  assert.match(printed.splice(0).join(), /^strongroom: login_denied/)
   await page.click('button:has-text("Sign in")')
   await giveConsent(page)
   await page.waitForSelector('li')
