@@ -12,7 +12,7 @@ import { Failure, UsageError } from './options.js'
 import * as metadataLine from './metadata/command-line.js'
 import { pinMetadata } from './metadata/command.js'
 
-/** What a command prints, and its exit status. */
+/** The text that a command prints, and its exit status. */
 interface Result {
   text: string
   status: number

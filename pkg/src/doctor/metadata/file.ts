@@ -72,7 +72,7 @@ const newModule = (path: string): MetadataFile => {
   return { pinned: new Map(), with: add }
 }
 
-/** How a file is written. */
+/** The format of a file. */
 interface Style {
   isJson: boolean
   quote: string
