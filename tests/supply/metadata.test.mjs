@@ -1,12 +1,18 @@
 // `strongroom metadata`: the provider's metadata in a file of the app.
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { readFile, rm, writeFile } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { after, before, test } from 'node:test'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import * as prettier from 'prettier'
 import { configFile, startDeployment, strongroom } from '../support/doctor.mjs'
 import { listen } from '../support/listen.mjs'
 import { load } from '../support/page_module.mjs'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../../', import.meta.url))
 
 let deployment, fake
 before(async () => {
@@ -174,13 +180,38 @@ test('Prettier leaves the file as it is', async () => {
   }
 })
 
-test('a TypeScript module has the type of the package', async () => {
-  publish()
+test('TypeScript accepts the file as the option, in its strictest settings', async () => {
+  publish({
+    mtls_endpoint_aliases: { token_endpoint: `${fake.origin}/m` },
+    code_challenge_methods_supported: ['S256'],
+  })
   const path = await newFile('auth.metadata.ts')
   await metadata(fake.origin, '--out', path)
-  const text = await readFile(path, 'utf8')
-  assert.match(text, /^import type \{ PinnedMetadata \} from "strongroom\/worker";$/m)
-  assert.match(text, /^export const metadata: Record<string, PinnedMetadata> = \{$/m)
+  const config = await configFile(
+    `import type { VaultConfig } from 'strongroom/worker'
+import { metadata } from './${basename(path)}'
+export const config: VaultConfig = { issuer: 'a', pinned: metadata['a'], clientId: '', redirectUri: '', scope: '', apis: [] }
+`,
+    'auth.config.ts',
+  )
+  const compilerOptions = {
+    target: 'es2022',
+    module: 'esnext',
+    moduleResolution: 'bundler',
+    allowImportingTsExtensions: true,
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    verbatimModuleSyntax: true,
+    noEmit: true,
+    types: [],
+    paths: { 'strongroom/worker': [`${root}pkg/dist/worker/index`] },
+  }
+  const project = await configFile({ compilerOptions, files: [config] }, 'tsconfig.json')
+  const compile = () => run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', project])
+  await compile()
+  await writeFile(path, (await readFile(path, 'utf8')).replace(/ {4}token_endpoint:.*\n/, ''))
+  await assert.rejects(compile(), ({ stdout }) => /token_endpoint/.test(stdout), 'a control')
 })
 
 test('--check compares all issuers of a file, and writes nothing', async () => {
