@@ -30,8 +30,10 @@ const CONFIG = { issuer: 'https://id.example.com/', apis: [{ url: 'https://api.e
 const OPTIONS = { origin: 'https://app.example.com', worker: '/auth.worker.js', module: MODULE }
 const { module: _, ...PLAIN } = OPTIONS
 
-/** The header `Link` that names the module, and the origin of the provider. */
-const LINK = `<${MODULE}>; rel=prefetch; as=fetch; crossorigin, <https://id.example.com>; rel=preconnect; crossorigin`
+const preconnect = (origin) => `, <${origin}>; rel=preconnect; crossorigin`
+
+/** The header `Link` that names the module, and the origins of the provider and of the API. */
+const LINK = `<${MODULE}>; rel=prefetch; as=fetch; crossorigin${preconnect('https://id.example.com')}${preconnect('https://api.example.com')}`
 
 /** The beginning of a policy that permits the hint, and nothing else that falls back to `default-src`. */
 const namingModule = (origin, path = MODULE) =>
@@ -48,6 +50,43 @@ test('pages hint at the module, and their policy names it', () => {
   assert.deepEqual(worker, plain.worker)
   assert.deepEqual(module, { 'Cache-Control': YEAR })
   assert.deepEqual(plain.module, {})
+})
+
+/** Returns the origins to which pages connect early, for these changes of the configuration. */
+const connected = (changes) => {
+  const { Link } = securityHeaders({ ...CONFIG, ...changes }, OPTIONS).page
+  return [...Link.matchAll(/<([^>]+)>; rel=preconnect/g)].map(([, origin]) => origin)
+}
+
+const PINNED = {
+  at: '2026-01-31',
+  issuer: CONFIG.issuer,
+  authorization_endpoint: 'https://id.example.com/a',
+  token_endpoint: 'https://id.example.com/t',
+  jwks_uri: 'https://id.example.com/k',
+}
+const PUSHED = { ...PINNED, pushed_authorization_request_endpoint: 'https://par.example.com/p' }
+
+test('pages connect early to what the worker requests first', () => {
+  const [id, api, par] = ['id', 'api', 'par'].map((name) => `https://${name}.example.com`)
+  for (const [changes, expected] of [
+    [{}, [id, api]],
+    [{ pinned: PINNED }, [api]],
+    [{ pinned: PUSHED }, [par, api]],
+    [{ pinned: PUSHED, par: true }, [par, api]],
+    [{ pinned: PUSHED, par: false }, [api]],
+    [{ pinned: { ...PUSHED, issuer: 'https://other.example.com' } }, [id, api]],
+    [{ pinned: { ...PUSHED, token_endpoint: 'http://id.example.com' } }, [id, api]],
+    [{ apis: [] }, [id]],
+    [{ apis: [{ url: '/api/' }, { url: 'https://app.example.com/v1/' }] }, [id]],
+    [
+      { apis: [{ url: '/api/' }, { url: 'https://b.example.com/' }, { url: api }] },
+      [id, 'https://b.example.com'],
+    ],
+    [{ apis: [{ url: 'https://par.example.com/v1/' }], pinned: PUSHED }, [par]],
+  ]) {
+    assert.deepEqual(connected(changes), expected, JSON.stringify(changes))
+  }
 })
 
 for (const [what, module] of Object.entries({
@@ -142,6 +181,8 @@ test('the vault’s origin has the headers of its guide', () => {
   assert.deepEqual(module, {})
   const hinted = vaultOriginHeaders(CONFIG, { ...OPTIONS, origin, apps: [app] })
   assert.equal(hinted.frame.Link, LINK)
+  const list = '(response-origin "https://id.example.com/" "https://api.example.com/");redirects=allow'
+  assert.equal(hinted.frame['Connection-Allowlist'], list)
   assert.ok(hinted.frame[CSP].startsWith(namingModule(origin)))
   assert.equal(hinted.callback.Link, undefined)
   for (const apps of [[], 'https://app.example.com', ['https://app.example.com/']]) {
@@ -198,7 +239,9 @@ test('Vite writes the hint, and its preview permits it', time, async () => {
     const { shared, warnings, html } = await buildApp(root)
     const [, path] = /<link rel="prefetch" as="fetch" crossorigin href="([^"]+)">/.exec(html)
     assert.match(path, /^\/assets\/strongroom_bg-[\w-]{8}\.wasm$/)
-    assert.match(html, /<link rel="preconnect" crossorigin href="https:\/\/id\.example\.com">/)
+    for (const host of ['id', 'api']) {
+      assert.ok(html.includes(`<link rel="preconnect" crossorigin href="https://${host}.example.com">`), html)
+    }
     assert.deepEqual(warnings, [])
     const server = await preview({ ...shared, preview: { port: 0, host: '127.0.0.1' } })
     const { browser, close } = await shareBrowser()

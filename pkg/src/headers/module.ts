@@ -2,7 +2,9 @@
  * The prefetch hint, with which a browser requests the vault's module before the worker does. The hint is only for a file
  * that the browser may keep: otherwise the worker's request would be a second download.
  */
-import { checkPath, invalid } from './checks.js'
+import { checkPath, invalid, originOf } from './checks.js'
+import { endpointsOf, pinnedOf } from './endpoints.js'
+import type { HeaderConfig, HeaderOptions } from './options.js'
 
 /** The value of `Cache-Control` for a file whose name changes with its content. */
 export const IMMUTABLE = 'public, max-age=31536000, immutable'
@@ -34,17 +36,38 @@ export const checkModule = (path: string): string => {
 type Hint = Record<string, string> & { href: string }
 
 /**
- * Returns the hints as attributes of links: the module, and a connection to the provider. The worker requests both with
- * the mode and credentials that `crossorigin` stands for.
+ * Returns the origins with which the worker soon connects. With pinned metadata, nothing is requested from the provider
+ * before a login except a pushed request. Without them, the vault first reads the provider's metadata.
  */
-export const hints = (module: string, issuer: string): Hint[] => [
+export const soonConnected = (
+  config: HeaderConfig,
+  options: Pick<HeaderOptions, 'metadata' | 'origin'>,
+): string[] => {
+  const { apis, issuer, par = 'auto' } = config
+  const { pushed_authorization_request_endpoint: pushed } = endpointsOf(config, options)
+  const ofApis = apis.map(({ url }, i) => originOf(`apis[${i}].url`, url, `${options.origin}/`))
+  // A stored session needs the API first.
+  const api = ofApis.find((origin) => origin !== options.origin)
+  const isPushed = par !== false && pushed != null
+  const provider = !pinnedOf(config)
+    ? originOf('issuer', issuer)
+    : isPushed && originOf('metadata.pushed_authorization_request_endpoint', pushed)
+  const found = [provider, api].filter((origin) => typeof origin === 'string')
+  return [...new Set(found)].filter((origin) => origin !== options.origin)
+}
+
+/**
+ * Returns the hints as attributes of links: the module, and connections. The worker requests all of them with the mode and
+ * credentials that `crossorigin` stands for.
+ */
+export const hints = (module: string, connected: string[]): Hint[] => [
   { href: module, rel: 'prefetch', as: 'fetch' },
-  { href: issuer, rel: 'preconnect' },
+  ...connected.map((href) => ({ href, rel: 'preconnect' })),
 ]
 
 /** Returns the value of the header `Link` (RFC 8288) with the hints. */
-export const linkHeader = (module: string, issuer: string): string =>
-  hints(module, issuer)
+export const linkHeader = (module: string, connected: string[]): string =>
+  hints(module, connected)
     .map(({ href, ...rest }) => {
       const parameters = Object.entries(rest).map(([name, value]) => `; ${name}=${value}`)
       return `<${href}>${parameters.join('')}; crossorigin`

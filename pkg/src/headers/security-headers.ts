@@ -4,7 +4,7 @@ import { appOrigin, checkPath, invalid, originOf } from './checks.js'
 import { endpointsOf, providerOrigins, redirectUriOf, REQUESTED } from './endpoints.js'
 import { pageAllowlist } from './exits.js'
 import { checkFrames } from './frames.js'
-import { checkModule, IMMUTABLE, linkHeader } from './module.js'
+import { checkModule, IMMUTABLE, linkHeader, soonConnected } from './module.js'
 import type { HeaderConfig, HeaderOptions, Policy } from './options.js'
 
 /** The values of response headers by name. */
@@ -58,7 +58,7 @@ export const generate = (config: HeaderConfig, options: HeaderOptions): Security
     ...(exits && { 'Connection-Allowlist': pageAllowlist(config, options, exits, policy) }),
     'Cross-Origin-Opener-Policy': keepsNone ? 'same-origin' : KEEPS_WINDOWS,
     ...embedder,
-    ...hintOf(config, options.module),
+    ...hintOf(config, options),
     'Referrer-Policy': 'no-referrer',
     'X-Content-Type-Options': 'nosniff',
   }
@@ -105,8 +105,11 @@ export const popupPaths = (options: Pick<HeaderOptions, 'allowPopups' | 'isolate
 }
 
 /** Returns the header `Link` of a page that starts the worker, if the module's path is given. */
-export const hintOf = ({ issuer }: HeaderConfig, module: string | undefined): ResponseHeaders =>
-  module === undefined ? {} : { Link: linkHeader(module, originOf('issuer', issuer)) }
+export const hintOf = (
+  config: HeaderConfig,
+  options: Pick<HeaderOptions, 'metadata' | 'module' | 'origin'>,
+): ResponseHeaders =>
+  options.module === undefined ? {} : { Link: linkHeader(options.module, soonConnected(config, options)) }
 
 const pagePolicy = (options: HeaderOptions): Policy => {
   const { origin, worker, module, serviceWorker, page = {}, trustedTypes, base = false } = options

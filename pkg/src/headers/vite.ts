@@ -1,6 +1,6 @@
 /** A plugin for Vite's servers. */
-import { invalid, originOf } from './checks.js'
-import { hasHash, hints } from './module.js'
+import { invalid } from './checks.js'
+import { hasHash, hints, soonConnected } from './module.js'
 import type { Exits, HeaderConfig, HeaderOptions } from './options.js'
 import {
   type ResponseHeaders,
@@ -60,9 +60,9 @@ export interface ViteOptions extends Omit<HeaderOptions, 'exits' | 'origin' | 'm
   /** As for `securityHeaders()`. With `development`, the development server sends the list, too. */
   exits?: Exits & { development?: boolean }
   /**
-   * Writes hints into the pages of a build, with which the browser requests the module and connects to the provider
-   * while it loads the page's scripts. Default false. The page's policy must name the module, and browsers must be
-   * allowed to keep it: docs/headers.md.
+   * Writes hints into the pages of a build, with which the browser requests the module, and connects to the servers that
+   * the worker requests first, while it loads the page's scripts. Default false. The page's policy must name the module,
+   * and browsers must be allowed to keep it: docs/headers.md.
    */
   prefetch?: boolean
 }
@@ -154,11 +154,13 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
           return []
         }
         const module = baseOf(vite.base, path) + file
-        return hints(module, originOf('issuer', config.issuer)).map(({ href, ...rest }) => ({
-          tag: 'link',
-          attrs: { ...rest, crossorigin: true, href },
-          injectTo: 'head-prepend',
-        }))
+        return hints(module, soonConnected(config, { ...options, origin: `https://${ANY_HOST}` })).map(
+          ({ href, ...rest }) => ({
+            tag: 'link',
+            attrs: { ...rest, crossorigin: true, href },
+            injectTo: 'head-prepend',
+          }),
+        )
       },
     },
   }
