@@ -38,7 +38,7 @@ export const vaultOriginHeaders = (config: HeaderConfig, options: VaultOriginOpt
   return {
     frame: {
       'Content-Security-Policy': serialize({
-        ...fallback(home, module),
+        ...fallback(home, options),
         ...scripts,
         'worker-src': [home + checkPath('worker', path)],
         ...rest,

@@ -36,6 +36,11 @@ interface ViteBuild {
   build: { outDir: string; assetsDir: string }
   logger: { warn(message: string): void }
 }
+/** A file that Vite writes. */
+interface ViteOutput {
+  type: string
+  source?: string | Uint8Array
+}
 /** A tag that Vite writes into a page. */
 interface ViteTag {
   tag: string
@@ -51,7 +56,7 @@ export interface VitePlugin {
   configurePreviewServer(server: ViteServer): Promise<void>
   transformIndexHtml: {
     order: 'post'
-    handler(html: string, context: { path: string; bundle?: Record<string, unknown> }): ViteTag[]
+    handler(html: string, context: { path: string; bundle?: Record<string, ViteOutput> }): ViteTag[]
   }
 }
 
@@ -153,14 +158,17 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
           )
           return []
         }
-        const module = baseOf(vite.base, path) + file
-        return hints(module, soonConnected(config, { ...options, origin: `https://${ANY_HOST}` })).map(
-          ({ href, ...rest }) => ({
-            tag: 'link',
-            attrs: { ...rest, crossorigin: true, href },
-            injectTo: 'head-prepend',
-          }),
-        )
+        const base = baseOf(vite.base, path)
+        const worker = workerOf(bundle, file)
+        return hints(
+          worker && base + worker,
+          base + file,
+          soonConnected(config, { ...options, origin: `https://${ANY_HOST}` }),
+        ).map(({ href, ...rest }) => ({
+          tag: 'link',
+          attrs: { ...rest, crossorigin: true, href },
+          injectTo: 'head-prepend',
+        }))
       },
     },
   }
@@ -176,6 +184,18 @@ const keepHeaders = (response: ViteResponse, headers: ResponseHeaders) => {
 
 /** Returns true for the name of the vault's module with a hash. */
 const isModule = (file: string): boolean => /(^|\/)strongroom_bg[^/]*\.wasm$/.test(file) && hasHash(file)
+
+/**
+ * Returns the name of the worker's file, which is the one script of the bundle that names the module and that no page
+ * loads. Vite emits workers as assets.
+ */
+const workerOf = (bundle: Record<string, ViteOutput>, module: string): string | undefined => {
+  const [, name = module] = /([^/]*)$/.exec(module) ?? []
+  const found = Object.entries(bundle).filter(
+    ([file, { type, source }]) => type === 'asset' && file.endsWith('.js') && String(source).includes(name),
+  )
+  return found.length === 1 ? found[0]![0] : undefined
+}
 
 /** Returns the path of the module in Vite's last build, or `undefined` without such a file. */
 const builtModule = async ({ root, base, build }: ViteBuild): Promise<string | undefined> => {
