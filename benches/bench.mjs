@@ -10,6 +10,8 @@
 import { options, progress, run } from './sections.mjs'
 import { comparisonTable, table } from './table.mjs'
 
+const rounds = options.rounds && Number(options.rounds)
+
 /** The sections are imported one at a time, so that no section runs with the code of another section in memory. */
 const SECTIONS = {
   async functions() {
@@ -31,7 +33,7 @@ const SECTIONS = {
   },
   async visits() {
     const { measureFirstVisits } = await import('./first-visit.mjs')
-    const { head, rows, notes, version } = await measureFirstVisits(progress)
+    const { head, rows, notes, version } = await measureFirstVisits(progress, { rounds })
     const body = [table(head, rows, options), ...notes].join('\n\n')
     return { title: 'The first visit and a second one, in headless Chromium on a slow link', body, version }
   },
@@ -43,4 +45,4 @@ const SECTIONS = {
   },
 }
 
-await run(SECTIONS)
+await run(SECTIONS, { rounds: ['visits'], waterfall: ['visits'] })
