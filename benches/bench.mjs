@@ -32,6 +32,15 @@ const SECTIONS = {
     return { title: 'Compared with other libraries, in headless Chromium', body, version }
   },
   async visits() {
+    if (options.waterfall) {
+      const { measureWaterfalls } = await import('./waterfall.mjs')
+      const { body, version } = await measureWaterfalls(progress, { rounds, markdown: options.markdown })
+      return {
+        title: 'Where the milliseconds of a visit go, in headless Chromium on a slow link',
+        body,
+        version,
+      }
+    }
     const { measureFirstVisits } = await import('./first-visit.mjs')
     const { head, rows, notes, version } = await measureFirstVisits(progress, { rounds })
     const body = [table(head, rows, options), ...notes].join('\n\n')

@@ -23,7 +23,7 @@ const ROWS = [
 ]
 
 const NOTES = [
-  'Milliseconds since the navigation began: the median of the rounds, the lowest and the highest. The hint is that of docs/headers.md. The ratio is that of the first column to auth0-spa-js. HTTP/1.1 without TLS, brotli, files with a hash in their name cached for a year. Browsers ask each time if the worker’s file with a fixed name has changed (`no-cache` and `ETag`).',
+  'Milliseconds since the navigation began: the median of the rounds, the lowest and the highest. The hint is that of docs/headers.md. The ratio is that of the first column to auth0-spa-js. HTTP/1.1 without TLS, brotli, files with a hash in their name cached for a year. Browsers ask each time if the worker’s file with a fixed name has changed (`no-cache` and `ETag`). After the first visit, connections stay open.',
   'oidc-client-ts requests the provider’s metadata before a login, and strongroom does it if they are not in the configuration. auth0-spa-js knows its provider’s addresses. strongroom stores the session encrypted, and the others in localStorage.',
 ]
 
@@ -69,6 +69,7 @@ function cellsOf(link, { label, measure, instead }, seen) {
 /** Measures everything once, in a new browser. */
 async function visits(site, chromium, contender) {
   const visit = (what) => site.visit(chromium, contender, { what })
+  await site.settle(chromium)
   const cold = await visit('ready')
   const warm = await visit('ready')
   await site.signIn(chromium, contender)

@@ -107,6 +107,12 @@ export async function startSlowSite(
     provider,
     proxy,
     open,
+    /** Loads a page of another server. The browser's own start then does not count as a part of the first visit. */
+    settle: (chromium) =>
+      chromium.drive(async (page) => {
+        await page.goto(collector.url)
+        await page.close()
+      }),
     /** Opens a page, and closes its tab after the report, so that the page's worker ends. */
     async visit(chromium, contender, parameters) {
       const { value, close } = await open(chromium, contender, parameters)
