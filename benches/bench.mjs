@@ -46,6 +46,11 @@ const SECTIONS = {
     const body = [table(head, rows, options), ...notes].join('\n\n')
     return { title: 'The first visit and a second one, in headless Chromium on a slow link', body, version }
   },
+  async later() {
+    const { measureLater } = await import('./later.mjs')
+    const { body, version } = await measureLater(progress, { rounds, markdown: options.markdown })
+    return { title: 'What a page waits for later, in headless Chromium', body, version }
+  },
   async size() {
     const { downloadTable, measureOwn, measurePeers } = await import('./downloads.mjs')
     progress('downloads')
@@ -54,4 +59,4 @@ const SECTIONS = {
   },
 }
 
-await run(SECTIONS, { rounds: ['visits'], waterfall: ['visits'] })
+await run(SECTIONS, { rounds: ['visits', 'later'], waterfall: ['visits'] })

@@ -15,7 +15,7 @@ import { TYPES } from '../tests/support/site.mjs'
 import { startCollector } from './collector.mjs'
 import { startLink } from './link.mjs'
 import { AUTH0_PATHS } from './peers.mjs'
-import { giveCredentials } from './visits.mjs'
+import { consentOf } from './visits.mjs'
 
 export const LINKS = {
   '9 Mbit/s, 60 ms': { megabits: 9, roundTrip: 60 },
@@ -24,14 +24,15 @@ export const LINKS = {
 
 /**
  * `page` is a file in benches/first-visit. `hint`: the page has the hint that Vite writes. `pin`: the configuration has
- * the provider's metadata. `fixed`: the name of the worker's file has no hash, so browsers ask for the file each time.
+ * the provider's metadata as they were at build time. `fixed`: the name of the worker's file has no hash, so browsers ask for the file each time.
  */
 export const CONTENDERS = {
-  hinted: { name: 'strongroom with a hint', page: 'strongroom', hint: true },
+  pinned: { name: 'strongroom with hint and pin', page: 'strongroom', hint: true, pin: true },
+  hinted: { name: 'strongroom with hint', page: 'strongroom', hint: true },
   strongroom: { name: 'strongroom', page: 'strongroom' },
   auth0: { name: 'auth0-spa-js', page: 'auth0' },
   'oidc-client-ts': { name: 'oidc-client-ts', page: 'oidc-client-ts' },
-  fixed: { name: 'strongroom with a hint, fixed worker name', page: 'strongroom', hint: true, fixed: true },
+  fixed: { name: 'the first, fixed worker name', page: 'strongroom', hint: true, pin: true, fixed: true },
 }
 
 const CLIENT = 'first-visit'
@@ -49,7 +50,7 @@ export async function startSlowSite(
   const link = startLink(speed)
   const [home, id, api] = [await link.open('localhost'), await link.open(), await link.open()]
   // auth0-spa-js requires an issuer that ends in a slash, RS256, and paths of its own.
-  const proxy = await startProxy((path) => ENDPOINTS[path] ?? 'other', AUTH0_PATHS)
+  const proxy = await startProxy((path) => ENDPOINTS[AUTH0_PATHS[path] ?? path] ?? 'other', AUTH0_PATHS)
   const provider = await startProvider({
     publicOrigin: `${id.origin}/`,
     audience: AUDIENCE,
@@ -87,9 +88,12 @@ export async function startSlowSite(
     SCOPE: 'openid profile email offline_access orders',
     BENCH: collector.url,
   }
+  // These are read at build time, and the browser never requests them again before a login.
+  const metadata = await (await fetch(`${id.origin}/.well-known/openid-configuration`)).json()
+  const pinned = { at: new Date().toISOString().slice(0, 10), ...metadata }
   const files = new Map()
   for (const name of contenders) {
-    for (const [path, bytes] of await bundle(name, variables, plugins)) files.set(path, bytes)
+    for (const [path, bytes] of await bundle(name, variables, pinned, plugins)) files.set(path, bytes)
   }
   const site = await serve(files, orders.address)
   home.forwardTo(site.origin)
@@ -119,17 +123,23 @@ export async function startSlowSite(
       await close()
       return value
     },
-    /** Signs in, and closes the tab, so that only a stored session is left. */
+    /** Ends an earlier session, signs in, and closes the tab, so that only a stored session is left. */
     async signIn(chromium, contender) {
       const id = String(++last)
       const result = collector.result(id)
       await chromium.drive(async (page) => {
+        const devtools = await page.context().newCDPSession(page)
+        const storageTypes = 'local_storage,indexeddb'
+        await devtools.send('Storage.clearDataForOrigin', { origin: home.origin, storageTypes })
         const query = new URLSearchParams({ id, what: 'signIn' })
         await page.goto(`${home.origin}/${contender}.html?${query}`)
-        await page.locator('#username').waitFor()
-        await giveCredentials(page)
-        await page.locator('button[value=allow]').click()
-        await result
+        const signedIn = async () => {
+          const consent = await consentOf(page)
+          await consent.click()
+          await result
+        }
+        // A page that fails reports its error, and waits for nothing.
+        await Promise.race([signedIn(), result])
         await page.close()
       })
     },
@@ -141,19 +151,22 @@ export async function startSlowSite(
 }
 
 /** Builds the page of a contender. Resolves with its files by path. */
-async function bundle(name, variables, plugins) {
-  const { page, hint, fixed } = CONTENDERS[name]
+async function bundle(contender, variables, metadata, plugins) {
+  const { page, hint, pin, fixed } = CONTENDERS[contender]
   const root = fileURLToPath(new URL('first-visit', import.meta.url))
-  const config = { issuer: variables.ISSUER, apis: [] }
+  const pinned = pin && metadata
+  const { ISSUER: issuer, API: url } = variables
+  const headers = () =>
+    viteHeaders({ issuer, apis: [{ url }], pinned }, { worker: '/assets/', prefetch: true })
   const { output } = await build({
     root,
     configFile: false,
     logLevel: 'warn',
-    plugins: [...plugins(), ...(hint ? [viteHeaders(config, { worker: '/assets/', prefetch: true })] : [])],
+    plugins: [...plugins(), ...(hint ? [headers()] : [])],
     define: Object.fromEntries(
-      Object.entries({ ...variables, NAME: name }).map(([key, value]) => [
-        `import.meta.env.VITE_${key}`,
-        JSON.stringify(value),
+      Object.entries({ ...variables, NAME: contender, PINNED: pinned }).map(([name, value]) => [
+        `import.meta.env.VITE_${name}`,
+        JSON.stringify(value) ?? 'undefined',
       ]),
     ),
     worker: {
@@ -164,7 +177,7 @@ async function bundle(name, variables, plugins) {
     build: { write: false, rolldownOptions: { input: `${root}/${page}.html` } },
   })
   return output.map(({ fileName, code, source }) => [
-    fileName === `${page}.html` ? `/${name}.html` : `/${fileName}`,
+    fileName === `${page}.html` ? `/${contender}.html` : `/${fileName}`,
     Buffer.from(code ?? source),
   ])
 }

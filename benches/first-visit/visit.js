@@ -2,7 +2,11 @@
 
 const parameters = Object.fromEntries(new URLSearchParams(location.search))
 
+/** Marks the measured time for the search for long tasks: tasks.mjs. */
+const mark = (name) => parameters.marks && performance.mark(name)
+
 const report = (outcome) => {
+  mark('end')
   const id = parameters.id ?? sessionStorage.getItem('id')
   navigator.sendBeacon(`${import.meta.env.VITE_BENCH}result?id=${id}`, JSON.stringify(outcome))
 }
@@ -51,7 +55,33 @@ export async function visit({ login, callback, fetch }) {
       await read(fetch(OWN_ORDERS))
       report({ value: performance.now() })
     },
+    /** Reports the time until the last response of many calls. All calls have different addresses. */
+    async calls() {
+      await read(fetch(ORDERS))
+      const start = performance.now()
+      for (let call = 0; call < Number(parameters.calls); call += Number(parameters.atOnce)) {
+        const one = (_, n) => read(fetch(`${ORDERS}?call=${call + n}${parameters.other ?? ''}`))
+        await Promise.all(Array.from({ length: Number(parameters.atOnce) }, one))
+      }
+      report({ value: performance.now() - start })
+    },
+    /** Does the same as `call()`, in a page that has called the API before and is loaded again. */
+    async reload() {
+      await read(fetch(ORDERS))
+      if (sessionStorage.getItem('reloaded')) return report({ value: performance.now() })
+      sessionStorage.setItem('reloaded', 'yes')
+      location.reload()
+    },
+    /** The control of the search for long tasks. */
+    async busy() {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      const until = performance.now() + Number(parameters.ms)
+      while (performance.now() < until);
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      report({ value: 0 })
+    },
   }
+  mark('begin')
   const what = location.pathname.startsWith('/callback') ? 'callback' : parameters.what
   await actions[what]().catch((error) => report({ error: String(error?.stack ?? error) }))
 }
