@@ -146,7 +146,7 @@ use login::initiated;
 use message::{PROTOCOL, PageMessage, Request};
 use persistence::reader::Stored;
 use persistence::{ReadAction, Written};
-use pin::{Held, Verdict};
+use pin::Verdict;
 use provider::Provider;
 use refresh::RefreshStep;
 use resource_tokens::TargetRefusal;
@@ -697,16 +697,12 @@ impl Vault {
             tokens.provider.fetch_keys(ctx);
         }
         let is_replaced = !tokens.provider.pin.is_in_use();
-        for Held {
-            op,
-            purpose,
-            outcome,
-        } in tokens.provider.pin.take_held()
-        {
+        for held in tokens.provider.pin.take_held() {
+            let (op, purpose) = (held.op, held.purpose);
             if is_replaced {
-                self.on_response(op, purpose, &outcome);
+                self.on_response(op, purpose, &held.outcome);
             } else {
-                self.apply_response(op, purpose, &outcome);
+                self.apply_response(op, purpose, &held.without_document());
             }
         }
     }

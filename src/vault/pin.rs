@@ -6,7 +6,7 @@
 //! the pin is to blame for does not count. A refusal of a pinned endpoint is held until the document has arrived. If the
 //! document names another endpoint, the request is sent there. A code or a refresh token therefore reaches another
 //! endpoint only if a document that passed the checks of `oauth::metadata` names it. If the document cannot be fetched,
-//! the refusal counts.
+//! the refusal counts, but it ends no session.
 
 use crate::config::pinned::Pinned;
 use crate::context::{Context, Purpose};
@@ -36,6 +36,19 @@ pub(super) struct Held {
     pub(super) op: OpId,
     pub(super) purpose: Purpose,
     pub(super) outcome: Outcome,
+}
+
+impl Held {
+    /// Returns the response as it counts if the provider's document could not be fetched. A refused refresh then does not
+    /// prove that the provider has ended the grant, because the endpoint may no longer be the provider's. It counts as a
+    /// refusal without a reason, which ends no session.
+    pub(super) fn without_document(self) -> Outcome {
+        if self.purpose == Purpose::Refresh {
+            self.outcome.without_body()
+        } else {
+            self.outcome
+        }
+    }
 }
 
 /// What is to be done with a response.

@@ -294,6 +294,29 @@ fn refused_refresh_goes_where_the_document_says() {
 }
 
 #[test]
+fn refusal_ends_no_session_without_a_document() {
+    for config in STORAGES {
+        let mut world = World::with(&pinned(&storage(config), ISS));
+        let page = world.open();
+        sign_in_without_document(&mut world, page);
+        provider_moves(&mut world, Fault::Refused("invalid_grant"));
+        world
+            .provider
+            .outage(Endpoint::Discovery, Fault::Status(500));
+        world.expire_access_token();
+        world.fetch(page, "/orders");
+        world.release();
+        world.advance(Duration::from_secs(60));
+        assert!(world.session(page).is_some(), "{config}");
+        world.provider.repair();
+        world.advance(Duration::from_secs(600));
+        let call = world.fetch(page, "/orders");
+        world.answer_all();
+        assert_eq!(world.status(call), 200, "{config}");
+    }
+}
+
+#[test]
 fn session_that_ends_meanwhile_sends_no_refresh_token() {
     let mut world = world();
     let page = world.open();

@@ -542,7 +542,7 @@ impl Provider {
 
     /// Returns true if the provider no longer has the endpoint of this request.
     pub fn has_left(&self, request: &HttpRequest) -> bool {
-        let is_document = self.endpoint_of(request) == Endpoint::Discovery;
+        let is_document = request.url.contains("/.well-known/");
         self.left.is_some() && !is_document && !request.url.contains(self.base)
     }
 

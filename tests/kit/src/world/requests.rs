@@ -106,7 +106,7 @@ impl World {
         (asked_at, true_time): (Instant, UnixMillis),
     ) {
         if self.provider.has_left(request) {
-            return;
+            return self.watch.another_server_responded();
         }
         let endpoint = match self.provider.endpoint_of(request) {
             // A successful poll returns the same tokens as a code exchange.
