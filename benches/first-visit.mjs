@@ -9,13 +9,15 @@ import { milliseconds } from './table.mjs'
 
 const ROUNDS = 5
 /** The contenders with a column of their own. */
-const COLUMNS = Object.keys(CONTENDERS).filter((name) => !CONTENDERS[name].fixed)
+const COLUMNS = Object.keys(CONTENDERS).filter((contender) => CONTENDERS[contender].name)
 const [FIRST] = COLUMNS
 
 /** The rows, in order: the label, and the measure. `instead` is the contender in the first column, alone with the peers. */
 const ROWS = [
   { label: 'first visit, until login() can navigate', measure: 'cold' },
+  { label: 'first visit, without PAR', measure: 'cold', instead: 'unpushed' },
   { label: 'second visit, until login() can navigate', measure: 'warm' },
+  { label: 'second visit, without PAR', measure: 'warm', instead: 'unpushed' },
   { label: 'second visit, fixed worker name', measure: 'warm', instead: 'fixed' },
   { label: 'stored session, until the first response', measure: 'stored' },
   { label: 'stored session, fixed worker name', measure: 'stored', instead: 'fixed' },
@@ -24,7 +26,7 @@ const ROWS = [
 
 const NOTES = [
   'Milliseconds since the navigation began: the median of the rounds, the lowest and the highest. The hint is that of docs/headers.md. The ratio is that of the first column to auth0-spa-js. HTTP/1.1 without TLS, brotli, files with a hash in their name cached for a year. Browsers ask each time if the worker’s file with a fixed name has changed (`no-cache` and `ETag`). After the first visit, connections stay open.',
-  'oidc-client-ts requests the provider’s metadata before a login, and strongroom does it if they are not in the configuration. auth0-spa-js knows its provider’s addresses. strongroom stores the session encrypted, and the others in localStorage.',
+  'oidc-client-ts requests the provider’s metadata before a login, and strongroom does it if they are not in the configuration. strongroom also pushes the login to the provider, which supports PAR: a round trip, which it does not take with a provider without PAR. The peers do not push. auth0-spa-js knows its provider’s addresses. strongroom stores the session encrypted, and the others in localStorage.',
 ]
 
 export async function measureFirstVisits(progress, { rounds = ROUNDS } = {}) {

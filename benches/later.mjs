@@ -5,7 +5,7 @@
 import { startChromium } from './chromium.mjs'
 import { CONTENDERS, LINKS, startSlowSite } from './slow-site.mjs'
 import { spread } from './stats.mjs'
-import { milliseconds, table } from './table.mjs'
+import { milliseconds, short, table } from './table.mjs'
 
 const ROUNDS = 3
 const COLUMNS = [Object.keys(CONTENDERS)[0], 'auth0', 'oidc-client-ts']
@@ -25,7 +25,7 @@ const AIM = 10
 const NOTES = [
   `On a link of ${LINK}, ${ROUNDS} rounds: the median, the lowest and the highest. Each session is stored. A reload is that of the only tab: in Chromium the worker survives it with \`extendedLifetime: true\`. The ${AT_ONCE} calls have different addresses.`,
   `The second tab opens while the provider, which takes ${REFRESH} ms, responds to the refresh of the first. The refresh token rotates, and its reuse ends the session.`,
-  `The longest task is that of the page's main thread, from the evaluation of the page's script on. Aim for strongroom: at most ${AIM} ms. In the same browser, a page that does nothing and one that is busy for ${BUSY} ms show that the trace finds such a task.`,
+  `The longest task is that of the page's main thread, from the evaluation of the page's script on, with the time that a processor worked on it: on a busy machine tasks take longer. Aim for strongroom: at most ${AIM} ms. In the same browser, a page that does nothing and one that is busy for ${BUSY} ms show that the trace finds such a task.`,
 ]
 
 export async function measureLater(progress, { rounds = ROUNDS, ...options } = {}) {
@@ -62,11 +62,11 @@ async function control(site, chromium, contender) {
   await site.visit(chromium, contender, { what: 'busy', ms: 0 })
   const idle = await longestTask(site, chromium, contender, { what: 'busy', ms: 0 })
   const busy = await longestTask(site, chromium, contender, { what: 'busy', ms: BUSY })
-  if (busy < BUSY) throw new Error(`the trace shows ${busy} ms in place of a task of ${BUSY} ms`)
-  return idle
+  if (busy.took < BUSY) throw new Error(`the trace shows ${busy.took} ms in place of a task of ${BUSY} ms`)
+  return idle.took
 }
 
-/** Resolves with the longest task of a visit in milliseconds. */
+/** Resolves with the longest task of a visit. */
 async function longestTask(site, chromium, contender, parameters) {
   const stop = await chromium.traceTasks()
   const visited = await site
@@ -131,9 +131,12 @@ function rowsOf(seen) {
     ...COLUMNS.map((name) => (applies(CONTENDERS[name]) ? cell(seen[name], CONTENDERS[name]) : '')),
   ]
   const over = (key) => (rounds) => milliseconds(spread(rounds.map((round) => round[key])))
-  const bounded = (key) => (rounds, contender) => {
-    const { median } = spread(rounds.map((round) => round[key]))
-    return over(key)(rounds) + (own(contender) ? `, aim ${AIM} ms ${median <= AIM ? '✓' : '✗'}` : '')
+  const longest = (key) => (rounds, contender) => {
+    const [took, processor] = ['took', 'processor'].map((time) =>
+      spread(rounds.map((round) => round[key][time])),
+    )
+    const verdict = own(contender) ? (took.median <= AIM ? ' ✓' : ' ✗') : ''
+    return `${milliseconds(took)}${verdict}, processor ${short(processor.median)} ms`
   }
   const failures = (rounds) => rounds.reduce((sum, { failed }) => sum + failed, 0)
   const second = (rounds) =>
@@ -146,8 +149,8 @@ function rowsOf(seen) {
     row(`${AT_ONCE} calls at once, until the last response`, over('burst')),
     row('second tab during a refresh, until its first response', second),
     row('the same: refreshes', (rounds) => rounds.map(({ refreshes }) => refreshes).join(', ')),
-    row('longest task, login', bounded('login')),
-    row('longest task, refresh', bounded('refresh')),
-    row(`longest task, ${CALLS} calls, ${AT_ONCE} at once`, bounded('calls')),
+    row('longest task, login', longest('login')),
+    row('longest task, refresh', longest('refresh')),
+    row(`longest task, ${CALLS} calls, ${AT_ONCE} at once`, longest('calls')),
   ]
 }

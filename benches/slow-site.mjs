@@ -24,7 +24,8 @@ export const LINKS = {
 
 /**
  * `page` is a file in benches/first-visit. `hint`: the page has the hint that Vite writes. `pin`: the configuration has
- * the provider's metadata as they were at build time. `fixed`: the name of the worker's file has no hash, so browsers ask for the file each time.
+ * the provider's metadata as they were at build time. The contenders without a name differ from the first in one thing.
+ * `fixed`: the name of the worker's file has no hash, so browsers ask for the file each time. `par`: see docs/options.md.
  */
 export const CONTENDERS = {
   pinned: { name: 'strongroom with hint and pin', page: 'strongroom', hint: true, pin: true },
@@ -32,7 +33,8 @@ export const CONTENDERS = {
   strongroom: { name: 'strongroom', page: 'strongroom' },
   auth0: { name: 'auth0-spa-js', page: 'auth0' },
   'oidc-client-ts': { name: 'oidc-client-ts', page: 'oidc-client-ts' },
-  fixed: { name: 'the first, fixed worker name', page: 'strongroom', hint: true, pin: true, fixed: true },
+  fixed: { page: 'strongroom', hint: true, pin: true, fixed: true },
+  unpushed: { page: 'strongroom', hint: true, pin: true, par: false },
 }
 
 const CLIENT = 'first-visit'
@@ -88,7 +90,6 @@ export async function startSlowSite(
     SCOPE: 'openid profile email offline_access orders',
     BENCH: collector.url,
   }
-  // These are read at build time, and the browser never requests them again before a login.
   const metadata = await (await fetch(`${id.origin}/.well-known/openid-configuration`)).json()
   const pinned = { at: new Date().toISOString().slice(0, 10), ...metadata }
   const files = new Map()
@@ -152,19 +153,19 @@ export async function startSlowSite(
 
 /** Builds the page of a contender. Resolves with its files by path. */
 async function bundle(contender, variables, metadata, plugins) {
-  const { page, hint, pin, fixed } = CONTENDERS[contender]
+  const { page, hint, pin, fixed, par } = CONTENDERS[contender]
   const root = fileURLToPath(new URL('first-visit', import.meta.url))
   const pinned = pin && metadata
   const { ISSUER: issuer, API: url } = variables
   const headers = () =>
-    viteHeaders({ issuer, apis: [{ url }], pinned }, { worker: '/assets/', prefetch: true })
+    viteHeaders({ issuer, apis: [{ url }], pinned, par }, { worker: '/assets/', prefetch: true })
   const { output } = await build({
     root,
     configFile: false,
     logLevel: 'warn',
     plugins: [...plugins(), ...(hint ? [headers()] : [])],
     define: Object.fromEntries(
-      Object.entries({ ...variables, NAME: contender, PINNED: pinned }).map(([name, value]) => [
+      Object.entries({ ...variables, NAME: contender, PINNED: pinned, PAR: par }).map(([name, value]) => [
         `import.meta.env.VITE_${name}`,
         JSON.stringify(value) ?? 'undefined',
       ]),
