@@ -27,6 +27,7 @@ const REQUEST = /^([A-Z]+) (\S+) HTTP\/1\.1\r\n/
 export function startLink({ megabits, roundTrip }) {
   const bytesPerMillisecond = (megabits * 1e6) / 8 / 1000
   const servers = []
+  const connections = new Set()
   /** @type {Exchange[]} */
   let exchanges = []
   /** The time at which everything that was sent so far has been received. */
@@ -47,6 +48,8 @@ export function startLink({ megabits, roundTrip }) {
     const server = createServer((browser) => {
       const { hostname, port } = new URL(target)
       const upstream = connect(Number(port), hostname)
+      connections.add(browser)
+      browser.on('close', () => connections.delete(browser))
       const connectedAt = performance.now() + roundTrip
       let exchange
       browser.on('data', (data) => {
@@ -74,6 +77,8 @@ export function startLink({ megabits, roundTrip }) {
       exchanges = []
       return taken
     },
+    /** Closes all connections, as servers do some time after the last request. */
+    disconnect: () => connections.forEach((connection) => connection.destroy()),
     close: () => servers.forEach((server) => server.close()),
   }
 }
