@@ -1,7 +1,9 @@
 /**
  * Compares strongroom with other libraries and with plain `fetch`, in one run:
  *
- *   cargo xtask bench [--only functions|browser|peers|visits|size] [--markdown]
+ *   cargo xtask bench [--only functions|browser|peers|visits|later|size] [--markdown]
+ *   cargo xtask bench --only visits [--waterfall] [--rounds 5]
+ *   cargo xtask bench --only later [--rounds 3]
  *
  * Each time and each speed is the median of several rounds, with the lowest and the highest value in brackets. In each
  * round both contenders take turns, which gives a ratio for the round. The ratio in the table is the median of these

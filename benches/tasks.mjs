@@ -6,8 +6,8 @@ import { once } from 'node:events'
 import { WebSocket } from 'ws'
 
 /** The names of the marks between which a page measures. A task counts if a part of it lies between them. */
-export const BEGIN = 'begin'
-export const END = 'end'
+const BEGIN = 'begin'
+const END = 'end'
 
 const TRACE = {
   recordMode: 'recordAsMuchAsPossible',
@@ -41,8 +41,9 @@ export async function traceTasks(endpoint) {
   return async () => {
     const complete = reply('Tracing.tracingComplete')
     await send(2, 'Tracing.end')
-    await complete
+    const { dataLossOccurred } = await complete
     socket.close()
+    if (dataLossOccurred) throw new Error('the trace has lost events')
     return longestTask(events)
   }
 }

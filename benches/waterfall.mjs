@@ -18,7 +18,7 @@ const WIDTH = 60
 const CLOCKS = 20
 
 const NOTES = [
-  'Milliseconds since the navigation began, medians of the rounds. A request lasts until the last byte of its response; with "connects", it had to wait for its connection. A request and what waits for it overlap.',
+  'Milliseconds since the navigation began, medians of the rounds. A request lasts until the last byte of its response; with "connects", it had to wait for its connection. What lasts longer than the measurement is cut off.',
 ]
 
 /** Prepends an import to the scripts of the pages and to the worker's file. */
@@ -95,14 +95,17 @@ function timelineOf({ end, timeOrigin, requestStart, spans }, exchanges, contend
     start: sentAt,
     end: receivedAt,
   }))
-  const all = [...requests, ...spans, { label: 'end of the measurement', start: ended, end: ended }]
-    .filter(({ start, end }) => start <= ended && end !== undefined)
+  // What the vault does in the background may last longer than the measurement. An earlier span is of another page, whose
+  // worker should have ended.
+  const all = [...requests, ...spans, { label: 'end of the measurement', start: ended }]
+    .filter(({ start }) => start >= timeOrigin && start <= ended)
     .toSorted((a, b) => a.start - b.start)
   const difference = requests[0].start - timeOrigin - requestStart
   if (Math.abs(difference) > CLOCKS) throw new Error(`the clocks differ by ${difference.toFixed(0)} ms`)
   const timeline = new Map()
   for (const span of all) {
-    const occurrence = { ...span, start: span.start - timeOrigin, took: span.end - span.start }
+    const took = Math.min(span.end ?? ended, ended) - span.start
+    const occurrence = { waits: span.waits, start: span.start - timeOrigin, took }
     let label = span.label
     for (let n = 2; timeline.has(label); n++) label = `${span.label} (${n})`
     timeline.set(label, occurrence)

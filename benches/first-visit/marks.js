@@ -100,12 +100,15 @@ Object.defineProperty(MessagePort.prototype, 'onmessage', {
   },
 })
 
-// The time from the request for a lock until it is granted.
+// The time from the request for a lock until it is granted. Some requests wait for the end of another page or worker.
 const { request } = LockManager.prototype
 LockManager.prototype.request = function (...args) {
   const granted = args.pop()
-  const done = begin('waits for a Web Lock')
-  return request.call(this, ...args, (lock) => (done(), granted(lock)))
+  const span = { label: `${thread}: waits for a Web Lock`, start: now() }
+  return request.call(this, ...args, (lock) => {
+    spans.push({ ...span, end: now() })
+    return granted(lock)
+  })
 }
 
 /** The worker sends its spans when the page asks for them, after the measurement. */

@@ -55,12 +55,12 @@ export async function visit({ login, callback, fetch }) {
       await read(fetch(OWN_ORDERS))
       report({ value: performance.now() })
     },
-    /** Reports the time until the last response of many calls. All calls have different addresses. */
+    /** Reports the time until the last response of many calls. No other call has the same address. */
     async calls() {
       await read(fetch(ORDERS))
       const start = performance.now()
       for (let call = 0; call < Number(parameters.calls); call += Number(parameters.atOnce)) {
-        const one = (_, n) => read(fetch(`${ORDERS}?call=${call + n}${parameters.other ?? ''}`))
+        const one = (_, n) => read(fetch(`${ORDERS}?call=${call + n}&page=${parameters.id}`))
         await Promise.all(Array.from({ length: Number(parameters.atOnce) }, one))
       }
       report({ value: performance.now() - start })
@@ -72,13 +72,14 @@ export async function visit({ login, callback, fetch }) {
       sessionStorage.setItem('reloaded', 'yes')
       location.reload()
     },
-    /** The control of the search for long tasks. */
+    /** The control of the search for long tasks: the marks are in the task that is busy. */
     async busy() {
       await new Promise((resolve) => setTimeout(resolve, 100))
-      const until = performance.now() + Number(parameters.ms)
+      performance.mark('begin')
+      const until = performance.now() + Number(parameters.busy)
       while (performance.now() < until);
-      await new Promise((resolve) => setTimeout(resolve, 100))
-      report({ value: 0 })
+      performance.mark('end')
+      report({ value: until })
     },
   }
   mark('begin')
