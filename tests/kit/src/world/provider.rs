@@ -604,7 +604,7 @@ impl Provider {
         let endpoint = self.endpoint_of(request);
         let once = self.faults.get_mut(&endpoint).and_then(VecDeque::pop_front);
         let moved = self.left.filter(|_| self.has_left(request));
-        let fault = once.or_else(|| moved.or_else(|| self.outages.get(&endpoint).copied()));
+        let fault = moved.or(once.or_else(|| self.outages.get(&endpoint).copied()));
         let Some(fault) = fault else {
             let mut reply = self.act(now, endpoint, request, proof);
             let off = self.dates_off.get(&endpoint).copied();
