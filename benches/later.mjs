@@ -113,7 +113,7 @@ async function secondTab(site, chromium, contender) {
   return {
     second: second.value,
     refreshes: ledger.refreshes().length - before,
-    failed: tabs.filter(({ error }) => error).length,
+    faults: tabs.flatMap(({ error }) => (error ? [error.message.split('\n')[0]] : [])),
   }
 }
 
@@ -131,11 +131,12 @@ function rowsOf(seen) {
     const verdict = own(contender) ? (took.median <= AIM ? ' ✓' : ' ✗') : ''
     return `${milliseconds(took)}${verdict}, processor ${short(processor.median)} ms`
   }
-  const failures = (rounds) => rounds.reduce((sum, { failed }) => sum + failed, 0)
-  const second = (rounds) =>
-    failures(rounds)
-      ? `failed: ${failures(rounds)} of ${2 * rounds.length} tabs lost the session`
+  const second = (rounds) => {
+    const faults = rounds.flatMap((round) => round.faults)
+    return faults.length
+      ? `${faults.length} of ${2 * rounds.length} tabs fail: ${faults[0]}`
       : over('second')(rounds)
+  }
   return [
     row('reload, until the first response', over('reload')),
     row('the same, without the running worker', over('ended'), own),

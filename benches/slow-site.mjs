@@ -105,7 +105,11 @@ export async function startSlowSite(
     const result = collector.result(id)
     const query = new URLSearchParams({ id, ...parameters })
     const close = await chromium.open(`${home.origin}/${contender}.html?${query}`)
-    return { value: await result, close }
+    const value = await result.catch(async (error) => {
+      await close()
+      throw error
+    })
+    return { value, close }
   }
   return {
     link,
