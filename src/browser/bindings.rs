@@ -40,7 +40,8 @@ pub fn start(
 ) -> JsValue {
     match Config::parse(&config_json.copy(), &base_url.copy()) {
         Ok(config) => {
-            let host = Host::new(config, scope, on_event, store_lock, database);
+            let mut host = Host::new(config, scope, on_event, store_lock, database);
+            host.load();
             VAULT.0.set(Some(Box::leak(Box::new(host))));
             JsValue::UNDEFINED
         }

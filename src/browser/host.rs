@@ -100,6 +100,11 @@ impl Host {
         }
     }
 
+    /// Begins to read the stored session, before a page asks for it.
+    pub(crate) fn load(&mut self) {
+        self.handle(Input::Tick);
+    }
+
     /// Connects a page. `port` leads to the page. `is_framed` is true for a page of another origin.
     pub(crate) fn connect(&mut self, port: MessagePort, is_framed: bool) {
         let port = self.context.add_port(port);

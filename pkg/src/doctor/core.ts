@@ -10,13 +10,21 @@ export type Judge = (config: unknown, base: string) => string | undefined
 const scopeAt = (base: string) => ({ performance, addEventListener: nothing, location: new URL(base) })
 const nothing = () => {}
 const storeLock = { open: nothing, hear: nothing }
+const database = { lease: () => ({ opened: new Promise(nothing), end: nothing }) }
 
 /** Loads the core. */
 export const loadJudge = async (): Promise<Judge> => {
   const bytes = await readFile(new URL('../strongroom_bg.wasm', import.meta.url))
   core.initSync({ module: await WebAssembly.compile(bytes) })
   return (config, base) => {
-    const fault = core.start(JSON.stringify(config) ?? 'null', base, scopeAt(base), nothing, storeLock, {})
+    const fault = core.start(
+      JSON.stringify(config) ?? 'null',
+      base,
+      scopeAt(base),
+      nothing,
+      storeLock,
+      database,
+    )
     return fault == null ? undefined : expandMessage(fault)
   }
 }

@@ -79,16 +79,22 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   })
   if (config?.inspect && !/(^|\.)localhost$|^127\.|\[/.test(location.hostname))
     console.warn('strongroom: inspect: true shows each page all calls: see docs/inspector.md')
-  // A worker does not inherit the page's Content-Security-Policy, so warn the developer if the policy of the worker's
-  // own file has neither `connect-src` nor `default-src`. If the request for this file fails, a policy may limit the
-  // worker already, so there is no warning.
+  // A page waits for what happens now, and nothing waits for this check.
+  setTimeout(checkPolicy, 1000)
+}
+
+/**
+ * Warns the developer if the policy of the worker's own file has neither `connect-src` nor `default-src`: a worker does not
+ * inherit the page's policy. If the request for this file fails, a policy may limit the worker already, so there is no
+ * warning.
+ */
+const checkPolicy = () =>
   fetch(location.href).then(
     ({ headers }) =>
       /(connect|default)-src/.test(headers.get('content-security-policy')!) ||
       console.warn('strongroom: no connect-src limits this worker: see docs/headers.md'),
     () => {},
   )
-}
 
 const connect = (port: MessagePort) => core.connect(port, framed.has(port))
 
