@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test'
 import { build } from 'esbuild'
 import { call, signIn, startApp } from '../support/app.mjs'
 import { startElsewhere } from '../support/elsewhere.mjs'
+import { until } from '../support/until.mjs'
 
 const time = { timeout: 30_000 }
 const at = (path) => new URL(`../../${path}`, import.meta.url)
@@ -175,11 +176,13 @@ test('a cross-origin isolated page signs in and calls', time, async () => {
 })
 
 /**
- * Resolves with the console warnings that the worker prints at its start. Waits for the first one if `isExpected` is
- * true, since the worker fetches its own file before it warns.
+ * Resolves with the console warnings of a worker that has requested its own file to see its policy. Waits for the first one
+ * if `isExpected` is true.
  */
 async function warnings(worker, isExpected = true) {
   const { page, close } = await openServed({}, worker)
+  const requests = () => app.site.requests.filter(({ path }) => path === '/auth.worker.js').length
+  const before = requests()
   const said = []
   page.context().on('console', (message) => said.push([message.type(), message.text()].join(': ')))
   const first = isExpected && page.context().waitForEvent('console', (message) => isOurs(message.text()))
@@ -189,6 +192,7 @@ async function warnings(worker, isExpected = true) {
     auth.close()
   })
   await first
+  await until(() => requests() >= before + 2)
   await call(page, `${app.site.origin}/none`)
   await close()
   return said.filter(isOurs)
