@@ -3,7 +3,7 @@
  * until an app with a stored session gets its first response from the API.
  */
 import { startChromium } from './chromium.mjs'
-import { CONTENDERS, LINKS, startSlowSite } from './slow-site.mjs'
+import { CONTENDERS, FRESH, LINKS, startSlowSite } from './slow-site.mjs'
 import { ratios, spread } from './stats.mjs'
 import { milliseconds } from './table.mjs'
 
@@ -12,22 +12,28 @@ const ROUNDS = 5
 const COLUMNS = Object.keys(CONTENDERS).filter((contender) => CONTENDERS[contender].name)
 const [FIRST] = COLUMNS
 
-/** The rows, in order: the label, and the measure. `instead` is the contender in the first column, alone with the peers. */
+const UNPUSHED = { pinned: 'unpushed' }
+const FIXED = { pinned: 'fixed', strongroom: 'fixedPlain' }
+
+/**
+ * The rows, in order: the label, and the measure. `instead` has the contenders that take the place of some columns, and
+ * strongroom's other columns are empty.
+ */
 const ROWS = [
   { label: 'first visit, until login() can navigate', measure: 'cold' },
-  { label: 'first visit, without PAR', measure: 'cold', instead: 'unpushed' },
+  { label: 'first visit, without PAR', measure: 'cold', instead: UNPUSHED },
   { label: 'second visit, until login() can navigate', measure: 'warm' },
-  { label: 'second visit, without PAR', measure: 'warm', instead: 'unpushed' },
+  { label: 'second visit, without PAR', measure: 'warm', instead: UNPUSHED },
   { label: 'second visit, some time later', measure: 'warmLater' },
-  { label: 'second visit, fixed worker name', measure: 'warm', instead: 'fixed' },
+  { label: 'second visit, fixed worker name', measure: 'warm', instead: FIXED },
   { label: 'stored session, until the first response', measure: 'stored' },
   { label: 'stored session, some time later', measure: 'storedLater' },
-  { label: 'stored session, fixed worker name', measure: 'stored', instead: 'fixed' },
+  { label: 'stored session, fixed worker name', measure: 'stored', instead: FIXED },
   { label: 'stored session, API on the app’s origin', measure: 'ownApi' },
 ]
 
 const NOTES = [
-  'Milliseconds since the navigation began: the median of the rounds, the lowest and the highest. The hint is that of docs/headers.md. The ratio is that of the first column to auth0-spa-js. HTTP/1.1 without TLS, brotli, files with a hash in their name cached for a year. Browsers ask each time if the worker’s file with a fixed name has changed (`no-cache` and `ETag`). Connections stay open, and the peers use a stored preflight; some time later, all connections are new, and preflights have expired.',
+  'Milliseconds since the navigation began: the median of the rounds, the lowest and the highest. The hint is that of docs/headers.md. The ratio is that of the first column to auth0-spa-js. HTTP/1.1 without TLS, brotli, files with a hash in their name cached for a year. With a fixed name, browsers ask each time if the worker’s file has changed, by the hint (`max-age`) or when the worker starts (`no-cache`). Connections stay open, and the peers use a stored preflight; some time later, all connections are new, and preflights have expired.',
   'oidc-client-ts requests the provider’s metadata before a login, and strongroom does it if they are not in the configuration. strongroom also pushes the login to the provider, which supports PAR: a round trip, which it does not take with a provider without PAR. The peers do not push. auth0-spa-js knows its provider’s addresses. strongroom stores the session encrypted, and the others in localStorage.',
 ]
 
@@ -60,17 +66,17 @@ export async function measureFirstVisits(progress, { rounds = ROUNDS } = {}) {
   return { head: ['', ...names, 'ratio'], rows, notes: NOTES, version }
 }
 
-function cellsOf(link, { label, measure, instead }, seen) {
+function cellsOf(link, { label, measure, instead = {} }, seen) {
   const of = (contender) => seen[contender].map((round) => round[measure])
   const cells = COLUMNS.map((column) => {
-    if (instead && column === FIRST) return milliseconds(spread(of(instead)))
-    return instead && CONTENDERS[column].page === 'strongroom' ? '' : milliseconds(spread(of(column)))
+    const isEmpty = !instead[column] && instead[FIRST] && CONTENDERS[column].page === 'strongroom'
+    return isEmpty ? '' : milliseconds(spread(of(instead[column] ?? column)))
   })
-  const { median } = ratios(of(instead ?? FIRST), of('auth0'))
+  const { median } = ratios(of(instead[FIRST] ?? FIRST), of('auth0'))
   return [`${link}, ${label}`, ...cells, `${median.toFixed(2)}x`]
 }
 
-/** Measures everything once, in a new browser. */
+/** Measures everything once, in a new browser. Contenders without a column are measured only as far as a row needs it. */
 async function visits(site, chromium, contender) {
   const visit = (what) => site.visit(chromium, contender, { what })
   /** Visits some time later, when the servers have closed all connections, and preflights have expired. */
@@ -78,9 +84,19 @@ async function visits(site, chromium, contender) {
     site.link.disconnect()
     return site.visit(chromium, contender, { what, later: 1 })
   }
+  const { name, hint, fixed } = CONTENDERS[contender]
+  /** Waits until the browser must ask again for the worker's file, as on almost every visit. */
+  const staleWorker = () => fixed && hint && new Promise((resolve) => setTimeout(resolve, FRESH * 1000))
   await site.settle(chromium)
   const cold = await visit('ready')
+  await staleWorker()
   const warm = await visit('ready')
+  if (!name) {
+    if (!fixed) return { cold, warm }
+    await site.signIn(chromium, contender)
+    await staleWorker()
+    return { cold, warm, stored: await visit('call') }
+  }
   const warmLater = await visitLater('ready')
   await site.signIn(chromium, contender)
   const stored = await visit('call')

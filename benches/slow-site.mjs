@@ -24,8 +24,8 @@ export const LINKS = {
 
 /**
  * `page` is a file in benches/first-visit. `hint`: the page has the hint that Vite writes. `pin`: the configuration has
- * the provider's metadata as they were at build time. The contenders without a name differ from the first in one thing.
- * `fixed`: the name of the worker's file has no hash, so browsers ask for the file each time. `par`: see docs/options.md.
+ * the provider's metadata as they were at build time. The contenders without a name differ in one thing from one with a
+ * name. `fixed`: the name of the worker's file has no hash. `par`: see docs/options.md.
  */
 export const CONTENDERS = {
   pinned: { name: 'strongroom with hint and pin', page: 'strongroom', hint: true, pin: true },
@@ -34,6 +34,7 @@ export const CONTENDERS = {
   auth0: { name: 'auth0-spa-js', page: 'auth0' },
   'oidc-client-ts': { name: 'oidc-client-ts', page: 'oidc-client-ts' },
   fixed: { page: 'strongroom', hint: true, pin: true, fixed: true },
+  fixedPlain: { page: 'strongroom', fixed: true },
   unpushed: { page: 'strongroom', hint: true, pin: true, par: false },
 }
 
@@ -161,8 +162,8 @@ async function bundle(contender, variables, metadata, plugins) {
   const root = fileURLToPath(new URL('first-visit', import.meta.url))
   const pinned = pin && metadata
   const { ISSUER: issuer, API: url } = variables
-  const headers = () =>
-    viteHeaders({ issuer, apis: [{ url }], pinned, par }, { worker: '/assets/', prefetch: true })
+  const worker = fixed ? fixedWorker(contender) : '/assets/'
+  const headers = () => viteHeaders({ issuer, apis: [{ url }], pinned, par }, { worker, prefetch: true })
   const { output } = await build({
     root,
     configFile: false,
@@ -177,7 +178,7 @@ async function bundle(contender, variables, metadata, plugins) {
     worker: {
       format: 'es',
       plugins,
-      ...(fixed && { rolldownOptions: { output: { entryFileNames: 'assets/[name].js' } } }),
+      ...(fixed && { rolldownOptions: { output: { entryFileNames: worker.slice(1) } } }),
     },
     build: { write: false, rolldownOptions: { input: `${root}/${page}.html` } },
   })
@@ -187,13 +188,25 @@ async function bundle(contender, variables, metadata, plugins) {
   ])
 }
 
+const fixedWorker = (contender) => `/assets/auth.worker.${contender}.js`
+
 /** The names of files that may be cached for a year, because they contain a hash. */
 const HASHED = /^\/assets\/.*-[\w-]{8}\.\w+$/
 
 /**
- * Serves the files compressed. Browsers may cache files with a hash in their name for a year, and ask each time if other
- * files have changed. Requests for the app's own API are forwarded.
+ * The seconds for which a worker's file with a fixed name and a hint may be used without a request. docs/headers.md has
+ * 10. A visit after this time still finds open connections, which the servers close after 5 seconds.
  */
+export const FRESH = 3
+
+/** Returns the value of `Cache-Control`. */
+const cacheControl = (path) => {
+  if (HASHED.test(path)) return 'public, max-age=31536000, immutable'
+  const isHinted = ([contender, { hint }]) => hint && path === fixedWorker(contender)
+  return Object.entries(CONTENDERS).some(isHinted) ? `max-age=${FRESH}` : 'no-cache'
+}
+
+/** Serves the files compressed. Requests for the app's own API are forwarded. */
 function serve(files, api) {
   const prepared = new Map(
     [...files].map(([path, bytes]) => {
@@ -215,10 +228,7 @@ function serve(files, api) {
       const file = contender ? `/${contender}.html` : path
       const { tag, body } = prepared.get(file) ?? {}
       if (!body) return response.writeHead(404).end()
-      const kept = {
-        ETag: tag,
-        'Cache-Control': HASHED.test(file) ? 'public, max-age=31536000, immutable' : 'no-cache',
-      }
+      const kept = { ETag: tag, 'Cache-Control': cacheControl(file) }
       if (headers['if-none-match'] === tag) return response.writeHead(304, kept).end()
       response.writeHead(200, {
         ...kept,
