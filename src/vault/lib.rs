@@ -336,6 +336,7 @@ impl Vault {
         let mut consider = |at: Millis| next = next.min(at);
         tokens.persistence.due(ctx).map(&mut consider);
         self.escrow.due(ctx).map(&mut consider);
+        tokens.provider.pin.due().map(&mut consider);
         ctx.for_each_deadline(&mut consider);
         let session = ctx.session.as_ref();
         if let Some(session) = session.filter(|_| !tokens.persistence.awaits_verdict(ctx)) {

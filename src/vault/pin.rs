@@ -1,8 +1,8 @@
 //! Pinned metadata: the provider's metadata as they were when the app was built. With them, a login or a refresh does not
 //! wait for the provider's document.
 //!
-//! The provider may have changed its metadata since. So the vault requests the document in the background, once a page
-//! has been greeted, and as soon as it arrives, it replaces the pin whole. Nothing waits for it, with one exception: what
+//! The provider may have changed its metadata since. So the vault requests the document in the background, a moment after a
+//! page has been greeted, and as soon as it arrives, it replaces the pin whole. Nothing waits for it, with one exception: what
 //! the pin is to blame for does not count. A refusal of a pinned endpoint is held until the document has arrived. If the
 //! document names another endpoint, the request is sent there. A code or a refresh token therefore reaches another
 //! endpoint only if a document that passed the checks of `oauth::metadata` names it. If the document cannot be fetched,
@@ -11,6 +11,7 @@
 use crate::config::pinned::Pinned;
 use crate::context::{Context, Purpose};
 use crate::io::OpId;
+use rules::base::clock::Millis;
 use rules::base::http::{HttpReply, Outcome};
 use rules::login::pushed_authorization::{self, PushOutcome};
 use rules::oauth::jwks::Jwks;
@@ -18,13 +19,19 @@ use rules::oauth::metadata::{self, Metadata};
 use rules::oauth::token_endpoint::{self, TokenResponse};
 use rules::prelude::*;
 
+/// The time between the first greeting of a page and the request for the document. At once, it would take the connection
+/// that a login or a call is about to use.
+const PATIENCE: Millis = Millis::from_secs(2);
+
 /// The state of pinned metadata.
 #[derive(Default)]
 pub(super) struct Pin {
     /// The option, while the provider's document has not replaced it. Its metadata are those that the provider part uses.
     pinned: Option<Pinned>,
-    /// True if the document was requested in the background.
-    was_requested: bool,
+    /// The time at which the document is to be requested in the background, once a page has been greeted.
+    check_at: Option<Millis>,
+    /// True if that time has come.
+    was_checked: bool,
     /// Refusals that wait for the document.
     held: Vec<Held>,
     /// The metadata that the document has replaced, and the last operation that may have used them.
@@ -75,8 +82,14 @@ impl Pin {
         pinned.is_some_and(|pinned| pinned.metadata.is_some())
     }
 
+    /// Returns the time of the request in the background, if it is yet to come.
+    pub(super) fn due(&self) -> Option<Millis> {
+        self.check_at
+            .filter(|_| self.is_in_use() && !self.was_checked)
+    }
+
     /// Warns the developer about a flaw of the option. Returns true if the provider's document is to be requested in the
-    /// background, which happens once.
+    /// background now, which happens once.
     pub(super) fn begin_check(&mut self, ctx: &mut Context) -> bool {
         let page = ctx.ports.last().copied();
         if page.is_none() || ctx.is_loading() {
@@ -86,7 +99,9 @@ impl Pin {
         if let Some(flaw) = flaw {
             ctx.warn_developer(page, &flaw);
         }
-        self.is_in_use() && !core::mem::replace(&mut self.was_requested, true)
+        let now = ctx.now.monotonic;
+        let check_at = *self.check_at.get_or_insert(now + PATIENCE);
+        self.is_in_use() && check_at <= now && !core::mem::replace(&mut self.was_checked, true)
     }
 
     /// Decides if a response counts.
