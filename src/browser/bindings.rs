@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::MessagePort;
 
 use crate::host::Host;
-use crate::platform::{OnEvent, StoreLock, Text, WorkerScope};
+use crate::platform::{OnEvent, StoreLock, Text, VaultDatabase, WorkerScope};
 use vault::config::Config;
 
 /// The host of the worker's vault. The cell is empty before the start, and while the host handles an event. The host
@@ -23,7 +23,8 @@ static VAULT: HostCell = HostCell(Cell::new(None));
 
 /// Starts the vault with a configuration in JSON. `base_url` is the worker's URL, and `scope` is the worker's global
 /// object. The platform calls the JavaScript function `on_event` for each event. This function has to pass its
-/// arguments to the exported function [`on_event()`]. `store_lock` connects the vaults that share a store.
+/// arguments to the exported function [`on_event()`]. `store_lock` connects the vaults that share a store, and `database` is
+/// their store.
 ///
 /// Returns `undefined`, or the message of an error with the code `config_invalid`.
 // The function copies the strings itself, because the JavaScript glue for arguments of type `String` is larger.
@@ -35,10 +36,11 @@ pub fn start(
     scope: WorkerScope,
     on_event: OnEvent,
     store_lock: StoreLock,
+    database: VaultDatabase,
 ) -> JsValue {
     match Config::parse(&config_json.copy(), &base_url.copy()) {
         Ok(config) => {
-            let host = Host::new(config, scope, on_event, store_lock);
+            let host = Host::new(config, scope, on_event, store_lock, database);
             VAULT.0.set(Some(Box::leak(Box::new(host))));
             JsValue::UNDEFINED
         }

@@ -11,7 +11,7 @@ use web_sys::MessagePort;
 
 use crate::dpop::Keys;
 use crate::escrow::Escrow;
-use crate::platform::{Awaited, OnEvent, WorkerScope};
+use crate::platform::{Awaited, OnEvent, VaultDatabase, WorkerScope};
 use rules::base::list::{self, List};
 use vault::config::Persist;
 use vault::{Input, PortId};
@@ -35,8 +35,6 @@ pub(super) enum Event {
     Succeeded,
     /// The promise, request or transaction with the wait number `id` has failed.
     Failed,
-    /// The database is new and needs its object stores.
-    Upgrade,
     /// The timer fired.
     Tick,
     /// The browser granted the store's lock to operation `id`.
@@ -64,12 +62,11 @@ pub(super) enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 16] = [
         Self::Message,
         Self::Fulfilled,
         Self::Succeeded,
         Self::Failed,
-        Self::Upgrade,
         Self::Tick,
         Self::Locked,
         Self::Changed,
@@ -93,6 +90,7 @@ impl Event {
 pub(super) struct Shared {
     pub(super) scope: WorkerScope,
     on_event: OnEvent,
+    pub(super) database: VaultDatabase,
     /// The DPoP keys of tokens.
     pub(super) keys: RefCell<Keys>,
     /// The escrow for the key that encrypts stored sessions, if the configuration has one.
@@ -117,12 +115,18 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(scope: WorkerScope, on_event: OnEvent, persist: Persist) -> Self {
+    pub(super) fn new(
+        scope: WorkerScope,
+        on_event: OnEvent,
+        database: VaultDatabase,
+        persist: Persist,
+    ) -> Self {
         let escrow = (persist == Persist::Escrow).then(|| RefCell::new(Escrow::new(&scope)));
         Self {
             shared: Rc::new(Shared {
                 scope,
                 on_event,
+                database,
                 keys: RefCell::default(),
                 escrow,
             }),

@@ -1,14 +1,11 @@
-//! The vault's database in IndexedDB.
+//! The object stores of the vault's database in IndexedDB, and their records. pkg/src/worker/database.ts opens the database
+//! and creates the stores.
 
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{IdbFactory, IdbObjectStore, IdbObjectStoreParameters, IdbRequest};
+use web_sys::{IdbObjectStore, IdbRequest};
 
-use crate::context::{Event, Shared};
-use crate::platform::{self, Awaited, Database, Record, WorkerScope};
-
-const NAME: &str = "strongroom";
-const VERSION: u32 = 1;
+use crate::platform::{self, Awaited, Database, Record};
 
 /// The object store for the key that encrypts sessions.
 pub(super) const KEYS: &str = "keys";
@@ -18,46 +15,30 @@ pub(super) const LOGINS: &str = "logins";
 /// Largest number of records that are checked for their expiry when a record is stored.
 const MAX_RECORDS: u32 = 100;
 
-/// Begins to open the database.
-pub(super) fn open(shared: &Shared) -> Result<Awaited, JsValue> {
-    let request = factory(&shared.scope)?.open_with_u32(NAME, VERSION)?;
-    let upgrade = shared.listener(Event::Upgrade, 0);
-    request.set_onupgradeneeded(Some(&upgrade));
-    Ok(IdbRequest::from(request).into())
-}
-
-/// Begins to delete the database.
-pub(super) fn delete(scope: &WorkerScope) -> Result<Awaited, JsValue> {
-    let request = factory(scope)?.delete_database(NAME)?;
-    Ok(IdbRequest::from(request).into())
-}
-
-/// Creates the object stores of a new database. `event` is the `upgradeneeded` event.
-pub(super) fn create_stores(event: &JsValue) {
-    let database: Database = platform::result_of(event).unchecked_into();
-    // An error can be ignored here, because the first use of a missing object store also fails.
-    for (name, parameters) in [(KEYS, "{}"), (LOGINS, r#"{"keyPath":"name"}"#)] {
-        let parameters: IdbObjectStoreParameters = platform::dictionary(parameters);
-        let _ = database.create_object_store_with_optional_parameters(name, &parameters);
-    }
-}
-
-fn factory(scope: &WorkerScope) -> Result<IdbFactory, JsValue> {
-    scope.indexed_db()?.ok_or(JsValue::UNDEFINED)
-}
-
 /// Returns an object store in a transaction of its own.
 pub(super) fn open_store(
     database: &Database,
     store: &str,
     mode: &str,
 ) -> Result<IdbObjectStore, JsValue> {
-    database.transaction(store, mode)?.object_store(store)
+    database
+        .transaction(&store.into(), mode)?
+        .object_store(store)
+}
+
+/// Returns the stores of records and of the key, in a transaction that only reads.
+pub(super) fn open_both(database: &Database) -> Result<[IdbObjectStore; 2], JsValue> {
+    let names = Array::of2(&LOGINS.into(), &KEYS.into());
+    let transaction = database.transaction(&names, "readonly")?;
+    Ok([
+        transaction.object_store(LOGINS)?,
+        transaction.object_store(KEYS)?,
+    ])
 }
 
 /// Begins to read the value that is stored under `name`.
-pub(super) fn read(store: &IdbObjectStore, name: &str) -> Result<Awaited, JsValue> {
-    Ok(store.get(&name.into())?.into())
+pub(super) fn read(store: &IdbObjectStore, name: &str) -> Result<IdbRequest, JsValue> {
+    store.get(&name.into())
 }
 
 /// Begins to read the first [`MAX_RECORDS`] records, so that the expired ones can be deleted.

@@ -22,7 +22,7 @@ use crate::database::{self, LOGINS};
 use crate::dpop::PrivateKey;
 use crate::escrow::Escrow;
 use crate::operation::Task;
-use crate::platform::{Awaited, Database, Record};
+use crate::platform::{Awaited, Database, Lease, Record};
 use crate::sealing;
 use crate::session_key::{self, Need};
 use rules::Secret;
@@ -70,25 +70,36 @@ impl Place {
         }
         match self.escrow(task) {
             Some(escrow) => session_key::in_escrow(task, escrow, need).await,
-            None => session_key::in_store(task, &database.0).await.map(Some),
+            None => session_key::in_store(task, &database.database)
+                .await
+                .map(Some),
         }
     }
 }
 
-/// An open database. It is open only during an operation, because an open database cannot be deleted. The browser lets
-/// its transactions finish before it closes.
-struct OpenDatabase(Database);
+/// The open database, which an operation uses. Meanwhile it cannot be deleted.
+struct OpenDatabase {
+    database: Database,
+    _lease: EndingLease,
+}
 
 impl OpenDatabase {
     async fn open(task: &Task) -> Result<Self, JsValue> {
-        let opened = task.wait(database::open(task)?).await?;
-        Ok(Self(opened.unchecked_into()))
+        let lease = EndingLease(task.database.lease());
+        let opened = task.wait(lease.0.opened()).await?;
+        Ok(Self {
+            database: opened.unchecked_into(),
+            _lease: lease,
+        })
     }
 }
 
-impl Drop for OpenDatabase {
+/// A lease that ends with its operation, even if the operation is canceled.
+struct EndingLease(Lease);
+
+impl Drop for EndingLease {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.end();
     }
 }
 
@@ -129,7 +140,7 @@ pub(super) async fn put(
 }
 
 async fn delete_database(task: &Task) -> Result<(), JsValue> {
-    task.wait(database::delete(&task.scope)?).await.map(drop)
+    task.wait(task.database.remove()?).await.map(drop)
 }
 
 async fn put_once(
@@ -148,7 +159,7 @@ async fn put_once(
     }
     let sealing = sealing::seal(&task.scope, &key, &place.name, &record, value)?;
     record.set_sealed(&task.wait(sealing).await?.unchecked_into());
-    let logins = database::open_store(&database.0, LOGINS, "readwrite")?;
+    let logins = database::open_store(&database.database, LOGINS, "readwrite")?;
     let reading = database::read_all(&logins)?;
     let records = task.wait(reading).await.map_err(|_| Obstacle::Busy)?;
     let records: Array = records.unchecked_into();
@@ -170,7 +181,7 @@ async fn take_once(task: &Task, place: &Place) -> Result<Taken, JsValue> {
     let database = OpenDatabase::open(task).await?;
     let key = place.key(task, &database, Need::Open).await?;
     let key = key.ok_or(JsValue::UNDEFINED)?;
-    let logins = database::open_store(&database.0, LOGINS, "readwrite")?;
+    let logins = database::open_store(&database.database, LOGINS, "readwrite")?;
     let read = task.wait(database::read(&logins, &place.name)?).await?;
     let Some(record) = database::as_record(read) else {
         return Ok(Taken::Absent);
@@ -208,21 +219,19 @@ pub(super) async fn load(task: &Task, place: &Place) -> Loaded {
 /// Returns `None` if the record cannot be decrypted.
 async fn load_once(task: &Task, place: &Place, need: Need) -> Result<Option<Loaded>, JsValue> {
     let database = OpenDatabase::open(task).await?;
-    // A key in escrow is requested only if there is a record.
-    let key = match place.escrow(task) {
-        Some(_) => None,
-        None => place.key(task, &database, need).await?,
-    };
-    let record = read(task, place, &database).await?;
+    let (record, stored_key) = read(task, place, &database.database).await?;
     let Some(record) = record.filter(|record| record.sealed().is_some()) else {
         return Ok(Some(Loaded::Nothing));
     };
     let Ok(key_pair) = PrivateKey::of(&record) else {
         return Ok(Some(Loaded::Damaged));
     };
-    let key = match key {
-        Some(key) => Some(key),
-        None => place.key(task, &database, need).await?,
+    // A key in escrow is requested only if there is a record.
+    let key = match place.escrow(task) {
+        Some(escrow) => session_key::in_escrow(task, escrow, need).await?,
+        // No vault can open a record whose key is not in the store.
+        None if stored_key.is_none() => return Ok(Some(Loaded::Damaged)),
+        None => stored_key,
     };
     let Some(key) = key else {
         // Without its key, a record counts as missing. It is not reported as damaged, because another vault may have
@@ -241,15 +250,19 @@ async fn load_once(task: &Task, place: &Place, need: Need) -> Result<Option<Load
     Ok(Some(content.map_or(Loaded::Damaged, Loaded::Found)))
 }
 
+/// Reads the record of a session, and the key in the store, in one transaction. It is read-only: such a transaction does not
+/// block others that read, and works on a full disk.
 async fn read(
     task: &Task,
     place: &Place,
-    database: &OpenDatabase,
-) -> Result<Option<Record>, JsValue> {
-    // A read-only transaction does not block other transactions that read, and works on a full disk.
-    let logins = database::open_store(&database.0, LOGINS, "readonly")?;
-    let read = task.wait(database::read(&logins, &place.name)?).await?;
-    Ok(database::as_record(read))
+    database: &Database,
+) -> Result<(Option<Record>, Option<CryptoKey>), JsValue> {
+    let [logins, keys] = database::open_both(database)?;
+    // Requests of one transaction end in the order in which they were made, so the second wait is enough for both.
+    let reading = database::read(&keys, session_key::NAME)?;
+    let record = task.wait(database::read(&logins, &place.name)?).await?;
+    let key = session_key::usable(reading.result()?);
+    Ok((database::as_record(record), key))
 }
 
 /// Keeps the private key for DPoP that was in a record.

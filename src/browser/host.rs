@@ -15,12 +15,11 @@ use web_sys::{MessageEvent, MessagePort, Performance};
 use crate::api_call::{self, Exchanges};
 use crate::api_socket::Sockets;
 use crate::context::{Context, Event, WaitId};
-use crate::database;
 use crate::dpop::{self, PrivateKey};
 use crate::encrypted_store::{self, Place};
 use crate::key_generation;
 use crate::operation::{Operations, Task};
-use crate::platform::{self, OnEvent, StoreLock, WorkerScope};
+use crate::platform::{self, OnEvent, StoreLock, VaultDatabase, WorkerScope};
 use crate::provider_request;
 use crate::signature;
 use rules::Secret;
@@ -69,11 +68,12 @@ impl Host {
         scope: WorkerScope,
         on_event: OnEvent,
         store_lock: StoreLock,
+        database: VaultDatabase,
     ) -> Self {
         let channels = [config.flow.channel(), config.sign_in_channel()];
         config.is_dedicated = scope.on_connect().is_undefined();
         let clock = scope.performance();
-        let context = Context::new(scope, on_event, config.persist);
+        let context = Context::new(scope, on_event, database, config.persist);
         let session_name = session_name(&config);
         // Errors are ignored: if the platform lacks Web Locks or a `BroadcastChannel`, each wait for another vault ends
         // at its time limit.
@@ -118,7 +118,6 @@ impl Host {
             Event::Fulfilled => self.resume(WaitId(id), Ok(value)),
             Event::Succeeded => self.resume(WaitId(id), Ok(platform::result_of(&value))),
             Event::Failed => self.resume(WaitId(id), Err(value)),
-            Event::Upgrade => database::create_stores(&value),
             Event::Tick => {
                 self.timer = None;
                 self.context.report(Input::Tick);

@@ -75,6 +75,26 @@ extern "C" {
 
     #[wasm_bindgen(method)]
     pub(super) fn stop(this: &StoreLock);
+
+    /// `VaultDatabase` of pkg/src/worker/database.ts: the database, which is open before the vault starts.
+    #[wasm_bindgen(extends = Object, typescript_type = "any")]
+    pub type VaultDatabase;
+
+    #[wasm_bindgen(method)]
+    pub(super) fn lease(this: &VaultDatabase) -> Lease;
+
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn remove(this: &VaultDatabase) -> Result<IdbRequest, JsValue>;
+
+    /// The right of an operation to use the database. It must end.
+    #[wasm_bindgen(extends = Object, typescript_type = "any")]
+    pub type Lease;
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn opened(this: &Lease) -> Promise;
+
+    #[wasm_bindgen(method)]
+    pub(super) fn end(this: &Lease);
 }
 
 // Members that `js_sys` and `web_sys` lack, or that take an enum there. The conversion of an enum costs more than a
@@ -134,7 +154,7 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub(super) fn transaction(
         this: &Database,
-        store: &str,
+        stores: &JsValue,
         mode: &str,
     ) -> Result<IdbTransaction, JsValue>;
 

@@ -13,22 +13,22 @@ use crate::platform::{self, Database, WorkerScope};
 use rules::codec::base64url;
 
 /// The name of the key in the store.
-const SEAL: &str = "seal";
+pub(super) const NAME: &str = "seal";
 
 /// Returns the key in the store. A key that is missing is created. If two workers create the key at the same time, the
 /// store keeps the first key.
 pub(super) async fn in_store(task: &Task, database: &Database) -> Result<CryptoKey, JsValue> {
     let keys = database::open_store(database, KEYS, "readwrite")?;
-    if let Some(key) = usable(task.wait(database::read(&keys, SEAL)?).await?) {
+    if let Some(key) = usable(task.wait(database::read(&keys, NAME)?).await?) {
         return Ok(key);
     }
     let made: CryptoKey = task.wait(make_key(&task.scope)?).await?.unchecked_into();
     // The first transaction has ended meanwhile, and another vault may have stored a key.
     let keys = database::open_store(database, KEYS, "readwrite")?;
-    if let Some(key) = usable(task.wait(database::read(&keys, SEAL)?).await?) {
+    if let Some(key) = usable(task.wait(database::read(&keys, NAME)?).await?) {
         return Ok(key);
     }
-    let storing = keys.put_with_key(&made, &SEAL.into())?;
+    let storing = keys.put_with_key(&made, &NAME.into())?;
     task.wait(storing).await?;
     Ok(made)
 }
@@ -42,7 +42,7 @@ fn make_key(scope: &WorkerScope) -> Result<Promise, JsValue> {
 
 /// Returns the key that was read from the store, if the key can decrypt. The key's ability to encrypt need not be
 /// checked, because encryption with an unsuitable key fails.
-fn usable(value: JsValue) -> Option<CryptoKey> {
+pub(super) fn usable(value: JsValue) -> Option<CryptoKey> {
     let key: CryptoKey = value.dyn_into().ok()?;
     key.usages().includes(&"decrypt".into(), 0).then_some(key)
 }

@@ -8,6 +8,7 @@ mod apis;
 mod login;
 mod options;
 mod persist;
+pub mod pinned;
 mod pushing;
 mod redirect_uri;
 
@@ -22,6 +23,7 @@ use rules::prelude::*;
 
 pub use login::{CustomLogin, LoginOptions};
 pub use persist::Persist;
+use pinned::Pinned;
 pub use pushing::Pushing;
 use redirect_uri::RedirectUri;
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub persist: Persist,
     /// The provider's metadata, if it is configured instead of discovered.
     pub metadata: Option<Box<Metadata>>,
+    /// The option `pinned`.
+    pub pinned: Pinned,
     /// The option `par`.
     pub pushing: Pushing,
     /// Optional features of logins.
@@ -82,6 +86,11 @@ impl Config {
         self.metadata.take()
     }
 
+    /// Takes the pinned metadata out of the configuration. They have no effect beside complete metadata.
+    pub fn take_pinned(&mut self) -> Pinned {
+        core::mem::take(&mut self.pinned)
+    }
+
     /// Reads a configuration. Relative URLs are resolved against `base`, the worker's address.
     ///
     /// # Errors
@@ -103,6 +112,10 @@ impl Config {
         let flow = Flow::read(&options, issuer, client_id, None, Limits::read(&session));
         let expected = provider::expected(&flow.issuer, flow.identity.as_ref());
         let metadata = provider::metadata(&options, &expected);
+        let pinned = match metadata {
+            None => Pinned::read(&options, &expected),
+            Some(_) => Pinned::default(),
+        };
         let mut rules = apis::rules(&options, &base, &flow.issuer, metadata.as_deref());
         let persist = Persist::read(&session);
         if persist == Persist::Escrow {
@@ -115,6 +128,7 @@ impl Config {
             rules,
             persist,
             metadata,
+            pinned,
             pushing: Pushing::read(&options),
             login: LoginOptions::read(&options, &redirect_uri),
             tells_reasons: options.boolean("reasons"),

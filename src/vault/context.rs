@@ -206,6 +206,11 @@ impl Context {
         Some(operation.purpose)
     }
 
+    /// Returns the operation that began last.
+    pub(super) const fn last_operation(&self) -> OpId {
+        self.last_op
+    }
+
     /// Ends one operation whose deadline has passed, if there is one.
     pub(super) fn expire_operation(&mut self) -> Option<(OpId, Purpose)> {
         let now = self.now.monotonic;

@@ -97,6 +97,7 @@
 //!   pushed, and users may sign in on another device.
 //! - `verification`: validation of an ID token.
 //! - `provider`: the provider's metadata and keys, which are fetched when they are first needed.
+//! - `pin`: metadata that were known when the app was built, until the provider's own replace them.
 //! - `pages`: the first message to each page. `inspector`: responses to the session inspector.
 //! - `call_list`: the calls in flight. `api_warnings`: warnings for developers about APIs that calls cannot use.
 //! - `dpop`: proofs of possession of the DPoP keys of tokens.
@@ -123,6 +124,7 @@ mod login;
 mod message;
 mod pages;
 mod persistence;
+mod pin;
 mod provider;
 mod refresh;
 mod resource_tokens;
@@ -144,6 +146,7 @@ use login::initiated;
 use message::{PROTOCOL, PageMessage, Request};
 use persistence::reader::Stored;
 use persistence::{ReadAction, Written};
+use pin::Verdict;
 use provider::Provider;
 use refresh::RefreshStep;
 use resource_tokens::TargetRefusal;
@@ -186,13 +189,13 @@ impl Vault {
     /// Creates a vault without a session.
     #[must_use]
     pub fn new(mut config: Config, entropy: Box<dyn Entropy>) -> Self {
-        let metadata = config.take_metadata();
-        if let Some(metadata) = &metadata {
-            config.rules.forbid(&metadata.endpoints());
+        let (metadata, pinned) = (config.take_metadata(), config.take_pinned());
+        for known in metadata.iter().chain(&pinned.metadata) {
+            config.rules.forbid(&known.endpoints());
         }
         let escrow = Escrow::new(&config);
         Self {
-            tokens: Tokens::new(Provider::new(&config.flow.issuer, metadata)),
+            tokens: Tokens::new(Provider::new(&config.flow.issuer, metadata, pinned)),
             ctx: Context::new(config, entropy),
             logins: Logins::default(),
             callbacks: Callbacks::default(),
@@ -212,6 +215,7 @@ impl Vault {
         self.enforce_limits();
         self.route(input);
         let Self { ctx, tokens, .. } = self;
+        tokens.provider.check_pin(ctx);
         self.expiry_warning.update(ctx);
         let may_stop = tokens.persistence.is_up_to_date(ctx);
         if self.hints.stop_if_outdated(ctx, may_stop) {
@@ -403,7 +407,10 @@ impl Vault {
             Request::Hello { .. } | Request::Bye => {}
             Request::Login(params) => {
                 // The user need not sign in at a provider whose UserInfo endpoint cannot be asked.
-                if let Err(error) = tokens.provider.profile_address(ctx) {
+                let address = tokens.provider.profile_address(ctx);
+                if let Err(error) = address
+                    && !tokens.provider.pin.is_in_use()
+                {
                     return ctx.post_error(port, id, &error);
                 }
                 self.logins.begin(ctx, &tokens.provider, port, id, params);
@@ -494,9 +501,44 @@ impl Vault {
 
     // Operations and time.
 
-    /// Handles the response to a request to the provider. For any other operation, `outcome` is [`Outcome::Failed`],
-    /// and the operation was refused or its time limit has passed.
+    /// Handles the response to a request to the provider, unless pinned metadata may be to blame for it: see [`pin`].
     fn on_response(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) {
+        let Self { ctx, tokens, .. } = self;
+        match tokens.provider.judge(ctx, (op, purpose), outcome) {
+            Verdict::Held => {}
+            Verdict::Outdated if self.send_to_new_endpoint(op, purpose) => {}
+            _ => self.apply_response(op, purpose, outcome),
+        }
+    }
+
+    /// Sends a request again, to the endpoint that the provider's document names. Returns false if nothing waits for its
+    /// response.
+    fn send_to_new_endpoint(&mut self, op: OpId, purpose: Purpose) -> bool {
+        let Self { ctx, tokens, .. } = self;
+        match purpose {
+            Purpose::Keys => {
+                tokens.provider.fetch_keys(ctx);
+                true
+            }
+            Purpose::Push => self.logins.push_again(ctx, &tokens.provider, op),
+            Purpose::Exchange => {
+                let server = (&tokens.provider, &mut tokens.dpop);
+                self.callbacks.exchange_again(ctx, server, op)
+            }
+            Purpose::Refresh => {
+                let is_queued = tokens.refresh.requeue(ctx, op);
+                if is_queued {
+                    tokens.send_refresh(ctx);
+                }
+                is_queued
+            }
+            _ => false,
+        }
+    }
+
+    /// Handles a response that counts. For an operation that is not a request to the provider, `outcome` is
+    /// [`Outcome::Failed`], and the operation was refused or its time limit has passed.
+    fn apply_response(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) {
         let Self { ctx, tokens, .. } = self;
         match purpose {
             Purpose::Metadata => self.on_metadata(outcome),
@@ -643,6 +685,25 @@ impl Vault {
         if let Err(error) = result {
             self.logins.fail_waiting(ctx, &error);
             self.callbacks.fail_waiting(ctx, &mut self.logins, &error);
+        }
+        self.document_arrived();
+    }
+
+    /// Continues what waited for the provider's document because of pinned metadata, even if the document could not be
+    /// fetched.
+    fn document_arrived(&mut self) {
+        let Self { ctx, tokens, .. } = self;
+        if self.callbacks.await_keys() || tokens.refresh.awaits_keys() {
+            tokens.provider.fetch_keys(ctx);
+        }
+        let is_replaced = !tokens.provider.pin.is_in_use();
+        for held in tokens.provider.pin.take_held() {
+            let (op, purpose) = (held.op, held.purpose);
+            if is_replaced {
+                self.on_response(op, purpose, &held.outcome);
+            } else {
+                self.apply_response(op, purpose, &held.without_document());
+            }
         }
     }
 

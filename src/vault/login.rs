@@ -49,6 +49,7 @@ impl Logins {
             );
             return ctx.decline(port, id, Code::Unsupported, why);
         }
+        let is_device = params.is_device;
         self.in_flight.push(Box::new(Login {
             port,
             id,
@@ -57,7 +58,7 @@ impl Logins {
             stage: LoginStage::NeedsMetadata,
             key: None,
         }));
-        if provider.need_metadata_for_login(ctx) {
+        if provider.need_metadata_for_login(ctx, is_device) {
             self.resume(ctx, provider);
         }
     }

@@ -4,9 +4,11 @@
 //! If the fetch fails, the waiting parts fail, continue without the metadata or keys, or wait for the next fetch. The
 //! next part that needs the metadata or keys starts this fetch.
 
+use crate::config::pinned::Pinned;
 use crate::context::{Context, Purpose};
 use crate::io::OpId;
-use rules::base::error::Result;
+use crate::pin::{Pin, Verdict};
+use rules::base::error::{Code, Result};
 use rules::base::http::Outcome;
 use rules::codec::base64url;
 use rules::codec::form::with_query;
@@ -28,20 +30,22 @@ pub(super) struct Provider {
     pub(super) keys: Option<Jwks>,
     /// The purposes of requests that were repeated, and have not ended.
     repeated: Vec<Purpose>,
+    pub(super) pin: Pin,
 }
 
 impl Provider {
-    pub(super) fn new(issuer: &str, metadata: Option<Box<Metadata>>) -> Self {
+    pub(super) fn new(issuer: &str, metadata: Option<Box<Metadata>>, pinned: Pinned) -> Self {
         let metadata_url = match &metadata {
             Some(metadata) if !metadata.jwks_uri.is_empty() => metadata.jwks_uri.clone(),
             _ => metadata::discovery_url(issuer),
         };
         Self {
-            metadata,
+            metadata: metadata.or_else(|| pinned.metadata.clone()),
             metadata_url,
             search: Search::default(),
             keys: None,
             repeated: Vec::new(),
+            pin: Pin::new(pinned),
         }
     }
 }
@@ -68,13 +72,53 @@ impl Provider {
         self.metadata.is_some() || self.fetch_metadata(ctx)
     }
 
-    /// Returns true if the metadata is present and not provisional. Otherwise starts to fetch it.
-    pub(super) fn need_metadata_for_login(&self, ctx: &mut Context) -> bool {
-        self.metadata.is_some() && !self.search.is_provisional || self.fetch_metadata(ctx)
+    /// Returns true if the metadata is present and not provisional. Otherwise starts to fetch it. Pinned metadata is enough
+    /// for a login on this device, unless it lacks an endpoint that the configuration asks for.
+    pub(super) fn need_metadata_for_login(&self, ctx: &mut Context, is_device: bool) -> bool {
+        let Some(metadata) = &self.metadata else {
+            return self.fetch_metadata(ctx);
+        };
+        let is_enough = !self.pin.is_in_use()
+            || !is_device
+                && ctx.config.pushing.is_possible(metadata)
+                && self.profile_address(ctx).is_ok();
+        is_enough && !self.search.is_provisional || self.fetch_metadata(ctx)
+    }
+
+    /// Returns true if the metadata is present. Otherwise starts to fetch it. Pinned metadata is not enough to refuse an
+    /// authorization response without `iss`.
+    pub(super) fn need_metadata_for_callback(&self, ctx: &mut Context, has_iss: bool) -> bool {
+        let Some(metadata) = &self.metadata else {
+            return self.fetch_metadata(ctx);
+        };
+        let is_refused = !has_iss && metadata.authorization_response_iss_parameter_supported;
+        !(is_refused && self.pin.is_in_use()) || self.fetch_metadata(ctx)
+    }
+
+    /// Decides if a response counts: see [`crate::pin`].
+    pub(super) fn judge(
+        &mut self,
+        ctx: &mut Context,
+        request: (OpId, Purpose),
+        outcome: &Outcome,
+    ) -> Verdict {
+        let current = self.metadata.as_deref();
+        let verdict = self.pin.judge(ctx, current, request, outcome);
+        if matches!(verdict, Verdict::Held) {
+            self.fetch_metadata(ctx);
+        }
+        verdict
+    }
+
+    /// Requests the provider's document in the background, if pinned metadata is in use and pages are connected.
+    pub(super) fn check_pin(&mut self, ctx: &mut Context) {
+        if self.pin.begin_check(ctx) {
+            self.fetch_metadata(ctx);
+        }
     }
 
     /// Starts to fetch the metadata. Returns false.
-    fn fetch_metadata(&self, ctx: &mut Context) -> bool {
+    pub(super) fn fetch_metadata(&self, ctx: &mut Context) -> bool {
         let url = self.search.url(&ctx.config.flow.issuer);
         fetch_once(ctx, Purpose::Metadata, &url);
         false
@@ -156,16 +200,21 @@ impl Provider {
                     let page = ctx.ports.last().copied();
                     ctx.warn_developer(page, &flaws);
                 }
+                if self.pin.replace(ctx, &metadata) {
+                    self.keys = None;
+                }
                 self.metadata = Some(metadata);
                 self.metadata_url = url;
                 Some(Ok(()))
             }
-            // Provisional metadata remains in use.
-            Some(Err(error)) => Some(if self.metadata.is_some() {
-                Ok(())
-            } else {
-                Err(error)
-            }),
+            // Provisional or pinned metadata remains in use.
+            Some(Err(error)) if self.metadata.is_some() => {
+                if self.pin.is_in_use() && error.code() != Code::ProviderUnavailable {
+                    ctx.warn_developer(ctx.ports.last().copied(), &error);
+                }
+                Some(Ok(()))
+            }
+            Some(Err(error)) => Some(Err(error)),
         }
     }
 

@@ -319,6 +319,18 @@ impl Refresh {
         true
     }
 
+    /// Lets the request `op` be sent again, to the token endpoint that the provider has now. Returns false if the session has
+    /// ended.
+    pub(super) fn requeue(&mut self, ctx: &Context, op: OpId) -> bool {
+        match &ctx.session {
+            Some(session) if matches!(self.stage, RefreshStage::Sent(sent, _) if sent == op) => {
+                self.stage = RefreshStage::Queued(session.generation());
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Records that the request is sent again, under the same operation number. Returns false if the session has ended:
     /// its refresh token may have been revoked, and the lock released.
     pub(super) fn sent_again(&mut self, ctx: &Context, op: OpId) -> bool {
@@ -556,6 +568,11 @@ impl Refresh {
                 without_id_token(ctx, tokens, requested, &error)
             }
         }
+    }
+
+    /// Returns true if the refresh waits for keys to verify its ID token.
+    pub(super) const fn awaits_keys(&self) -> bool {
+        matches!(&self.stage, RefreshStage::Verifying(verification) if verification.awaits_keys())
     }
 
     /// Continues a refresh that waited for keys to verify its ID token. `failure` is the error if the keys could not be

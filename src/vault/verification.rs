@@ -28,6 +28,8 @@ pub(super) struct Verification {
     /// keys.
     check: Option<OpId>,
     keys_were_fetched: bool,
+    /// True if the provider's document was requested because the key is unknown with pinned metadata.
+    document_was_requested: bool,
 }
 
 /// The part of a response that says who the user is.
@@ -64,6 +66,7 @@ impl Verification {
             evidence,
             check: None,
             keys_were_fetched: false,
+            document_was_requested: false,
         }
     }
 
@@ -145,6 +148,16 @@ impl Verification {
                 });
                 Ok(Next::Wait)
             }
+            Err(SelectError::Unknown) if provider.keys.is_none() && !self.keys_were_fetched => {
+                self.keys_were_fetched = true;
+                provider.fetch_keys(ctx);
+                Ok(Next::Wait)
+            }
+            Err(SelectError::Unknown)
+                if awaits_document(ctx, provider, &mut self.document_was_requested) =>
+            {
+                Ok(Next::Wait)
+            }
             Err(SelectError::Unknown) if !self.keys_were_fetched => {
                 self.keys_were_fetched = true;
                 provider.fetch_keys(ctx);
@@ -159,6 +172,19 @@ impl Verification {
             }),
         }
     }
+}
+
+/// Returns true if the pinned address of the keys may be older than the ID token. The keys are then fetched when the
+/// provider's document has arrived, or could not be fetched. `was_requested` is true if the document was requested before
+/// for this ID token.
+fn awaits_document(ctx: &mut Context, provider: &Provider, was_requested: &mut bool) -> bool {
+    if !provider.pin.is_in_use() {
+        return false;
+    }
+    if !core::mem::replace(was_requested, true) {
+        provider.fetch_metadata(ctx);
+    }
+    ctx.is_in_flight(Purpose::Metadata)
 }
 
 /// Returns what `tokens` say about the user, which is not verified yet. Returns an error if the ID token is missing or its

@@ -39,6 +39,7 @@ mod minimal;
 mod nothing_hangs;
 mod outage;
 mod pages;
+mod pinned;
 mod plain_oauth;
 mod profile_address;
 mod provider_time;

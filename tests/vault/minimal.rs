@@ -199,6 +199,7 @@ const WITHOUT_MESSAGE: &[&str] = &[
     "idTokenSignedResponseAlg",
     "metadata",
     "par",
+    "pinned",
     "refreshTimeout",
     "requestTimeout",
     "trustedAudiences",

@@ -16,7 +16,7 @@ export const loadJudge = async (): Promise<Judge> => {
   const bytes = await readFile(new URL('../strongroom_bg.wasm', import.meta.url))
   core.initSync({ module: await WebAssembly.compile(bytes) })
   return (config, base) => {
-    const fault = core.start(JSON.stringify(config) ?? 'null', base, scopeAt(base), nothing, storeLock)
+    const fault = core.start(JSON.stringify(config) ?? 'null', base, scopeAt(base), nothing, storeLock, {})
     return fault == null ? undefined : expandMessage(fault)
   }
 }

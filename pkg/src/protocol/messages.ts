@@ -312,6 +312,7 @@ export interface TraceEvent {
     /** Warnings, by their codes in docs/errors.md (`detail`: the message). */
     | 'login_not_pushed'
     | 'metadata_invalid'
+    | 'metadata_outdated'
     | 'refresh_token_missing'
     | 'scope_exceeded'
     | 'scope_reduced'

@@ -2,6 +2,7 @@
 import { MAX_PORTS, SAVED_FETCH } from '../../glue/constants.js'
 import * as core from '../../glue/strongroom.js'
 import { type StoreLock, openStoreLock } from './store-lock.js'
+import { database, openEarly } from './database.js'
 import type { VaultConfig } from './config.js'
 import { StrongroomError } from '../page/errors/error.js'
 import { A_FUNCTION, THREW, TRAPPED, UNREADABLE } from '../protocol/message-keys.js'
@@ -72,7 +73,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   const lock = (storeLock = openStoreLock(stop))
   memory = await loadWasm(wasm, core.initSync)
   guard(() => {
-    const fault = core.start(json, location.href, self, onEvent, lock)
+    const fault = core.start(json, location.href, self, onEvent, lock, database)
     if (fault != null) end(configInvalid(fault))
     else ports.forEach(connect)
   })
@@ -187,6 +188,7 @@ if (isWorker) {
   // Saves `fetch`, so that a library that replaces `fetch` later cannot see the vault's requests:
   // src/browser/platform.rs.
   Object.defineProperty(self, SAVED_FETCH, { value: fetch })
+  openEarly()
   lifetimeLock = new Promise((held) => {
     const name = crypto.randomUUID()
     const hold = () => new Promise(() => held(name))

@@ -93,6 +93,18 @@ impl From<HttpReply> for Outcome {
 }
 
 impl Outcome {
+    /// Returns the outcome without the body of the response.
+    #[must_use]
+    pub fn without_body(&self) -> Self {
+        match self {
+            Self::Reply(reply) => Self::from(HttpReply {
+                body: None,
+                ..(**reply).clone()
+            }),
+            other => other.clone(),
+        }
+    }
+
     /// Returns true if the request for a document failed for a reason that may be over in a moment: the connection broke,
     /// or a gateway had no server for it. A login should not fail for that. `took` is the time that the request took,
     /// and `limit` is its time limit: a request that timed out is not repeated.

@@ -90,6 +90,12 @@ impl AuthorizationResponse {
         })
     }
 
+    /// Returns true if the response says which issuer it is from (RFC 9207).
+    #[must_use]
+    pub const fn has_iss(&self) -> bool {
+        self.iss.is_some()
+    }
+
     /// Compares the response with its login and returns the authorization code.
     ///
     /// This function compares `iss` before it uses the code or the error (RFC 9207 2.4).

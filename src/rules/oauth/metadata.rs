@@ -191,6 +191,70 @@ impl Metadata {
         }
     }
 
+    /// Reads metadata that were known when the app was built. Their list of algorithms does not count, because a provider
+    /// changes it more often than its endpoints: only configured algorithms do.
+    ///
+    /// # Errors
+    /// The errors of [`Metadata::from_object`].
+    pub fn from_pinned(document: &Object, expected: &Expected<'_>) -> Result<Box<Self>> {
+        let mut metadata = Self::from_object(document, expected)?;
+        let is_configured = |members: &Object| members.get(ALGORITHMS).is_some();
+        if expected.has_openid && !expected.configured.is_some_and(is_configured) {
+            metadata.id_token_signing_algorithms = Algorithm::ALL.to_vec();
+        }
+        Ok(metadata)
+    }
+
+    /// Returns the names of the members in which these metadata and `newer` differ, separated by commas. Returns an empty
+    /// string if they do not differ. Algorithms are not compared.
+    #[must_use]
+    pub fn differences(&self, newer: &Self) -> String {
+        let members = [
+            (
+                "authorization_endpoint",
+                self.authorization_endpoint == newer.authorization_endpoint,
+            ),
+            (
+                "token_endpoint",
+                self.token_endpoint == newer.token_endpoint,
+            ),
+            ("jwks_uri", self.jwks_uri == newer.jwks_uri),
+            (
+                OPTIONAL[0],
+                self.revocation_endpoint == newer.revocation_endpoint,
+            ),
+            (
+                OPTIONAL[1],
+                self.end_session_endpoint == newer.end_session_endpoint,
+            ),
+            (
+                OPTIONAL[2],
+                self.pushed_authorization_request_endpoint
+                    == newer.pushed_authorization_request_endpoint,
+            ),
+            (
+                "require_pushed_authorization_requests",
+                self.require_pushed_authorization_requests
+                    == newer.require_pushed_authorization_requests,
+            ),
+            (
+                "authorization_response_iss_parameter_supported",
+                self.authorization_response_iss_parameter_supported
+                    == newer.authorization_response_iss_parameter_supported,
+            ),
+            (
+                msg!("other endpoints"),
+                newer
+                    .endpoints
+                    .iter()
+                    .all(|url| self.endpoints.contains(url)),
+            ),
+        ];
+        let differing = members.iter().filter(|(_, is_equal)| !is_equal);
+        let names: Vec<&str> = differing.map(|(name, _)| *name).collect();
+        names.join(", ")
+    }
+
     /// Returns the warning about members that are not usable, and that were ignored.
     #[must_use]
     pub fn warning(&self) -> Option<Error> {
@@ -301,6 +365,9 @@ impl Search {
         Some(found)
     }
 }
+
+/// The member with the algorithms of ID token signatures.
+const ALGORITHMS: &str = "id_token_signing_alg_values_supported";
 
 /// The endpoints that a login does not need.
 const OPTIONAL: [&str; 3] = [
@@ -494,8 +561,7 @@ impl<'a> MetadataReader<'a> {
     }
 
     fn signing_algorithms(&self) -> Vec<Algorithm> {
-        const NAME: &str = "id_token_signing_alg_values_supported";
-        let Some(names) = self.strings(NAME) else {
+        let Some(names) = self.strings(ALGORITHMS) else {
             return Algorithm::ALL.to_vec();
         };
         let mut known = Vec::new();
@@ -508,7 +574,7 @@ impl<'a> MetadataReader<'a> {
             }
         }
         if known.is_empty() {
-            self.refuse(&[NAME, NONE_SUPPORTED]);
+            self.refuse(&[ALGORITHMS, NONE_SUPPORTED]);
         }
         known
     }

@@ -31,6 +31,7 @@ options! {
         "loginScopes";
         "metadata";
         "par";
+        "pinned";
         "reasons";
         "redirectUri";
         "refreshTimeout";

@@ -87,6 +87,10 @@ impl CallbackStage {
         matches!(self, Self::NeedsMetadata(_))
     }
 
+    const fn awaits_keys(&self) -> bool {
+        matches!(self, Self::Verifying(_, verification) if verification.awaits_keys())
+    }
+
     fn awaits_profile(&self, op: OpId) -> bool {
         match self {
             Self::Verifying(_, verification) => verification.awaits(op),
@@ -121,6 +125,7 @@ impl Callbacks {
             Ok(authorization) => Box::new(authorization),
             Err(error) => return ctx.post_error(port, id, &error),
         };
+        let has_iss = authorization.has_iss();
         self.in_flight.push(Box::new(Callback {
             page: CallbackPage(Some((port, id))),
             key: authorization.key.clone(),
@@ -129,7 +134,7 @@ impl Callbacks {
             is_repeated: false,
             may_repeat,
         }));
-        if provider.need_metadata(ctx) {
+        if provider.need_metadata_for_callback(ctx, has_iss) {
             self.resume(ctx);
         }
     }
@@ -194,11 +199,8 @@ impl Callbacks {
         let sent = if callback.is_canceled {
             Err(canceled())
         } else {
-            check_login(ctx, &pending).and_then(|()| {
-                let code = exchange_request(ctx, provider, &authorization, &pending)?;
-                let key = dpop::key_of_login(&pending);
-                Ok(dpop.send_proven(ctx, Purpose::Exchange, code, key))
-            })
+            check_login(ctx, &pending)
+                .and_then(|()| exchange(ctx, (provider, dpop), &authorization, &pending))
         };
         match sent {
             Ok(op) => {
@@ -232,6 +234,28 @@ impl Callbacks {
             }
         }
         is_wanted
+    }
+
+    /// Sends the code of the exchange `op` to the token endpoint that the provider has now. Returns false if no login waits
+    /// for this exchange.
+    pub(crate) fn exchange_again(
+        &mut self,
+        ctx: &mut Context,
+        server: (&Provider, &mut Dpop),
+        op: OpId,
+    ) -> bool {
+        let is_it =
+            |stage: &CallbackStage| matches!(stage, CallbackStage::Exchanging(o, ..) if *o == op);
+        let mut callbacks = self.in_flight.iter_mut();
+        let callback = callbacks.find(|callback| is_it(&callback.stage) && !callback.is_canceled);
+        let Some(CallbackStage::Exchanging(op, pending, requested, authorization)) =
+            callback.map(|callback| &mut callback.stage)
+        else {
+            return false;
+        };
+        let sent = exchange(ctx, server, authorization, pending);
+        *requested = ctx.now;
+        sent.map(|sent| *op = sent).is_ok()
     }
 
     /// Handles the response to a code exchange.
@@ -409,11 +433,16 @@ impl Callbacks {
         }
     }
 
+    /// Returns true if a callback waits for the provider's keys.
+    pub(crate) fn await_keys(&self) -> bool {
+        let mut callbacks = self.in_flight.iter();
+        callbacks.any(|callback| callback.stage.awaits_keys())
+    }
+
     /// Takes the callbacks that wait for the provider's keys out of the list.
     pub(crate) fn take_waiting_for_keys(&mut self) -> List<Callback> {
         let mut waiting = Vec::new();
-        let is_it = |stage: &CallbackStage| matches!(stage, CallbackStage::Verifying(_, v) if v.awaits_keys());
-        while let Some(callback) = self.take(is_it) {
+        while let Some(callback) = self.take(CallbackStage::awaits_keys) {
             waiting.push(callback);
         }
         waiting
@@ -708,6 +737,18 @@ fn user_info_received(
             CallbackOutcome::Unused(tokens)
         }
     }
+}
+
+/// Sends the request that exchanges the code for tokens.
+fn exchange(
+    ctx: &mut Context,
+    (provider, dpop): (&Provider, &mut Dpop),
+    authorization: &AuthorizationResponse,
+    pending: &Pending,
+) -> Result<OpId> {
+    let request = exchange_request(ctx, provider, authorization, pending)?;
+    let key = dpop::key_of_login(pending);
+    Ok(dpop.send_proven(ctx, Purpose::Exchange, request, key))
 }
 
 /// Returns the request that exchanges the code for tokens.

@@ -63,6 +63,20 @@ impl Logins {
         ctx.decline(login.port, login.id, Code::Unsupported, why);
     }
 
+    /// Begins the login of the push `op` again with the metadata that the provider has now. Returns false if no login waits
+    /// for this push.
+    pub(crate) fn push_again(&mut self, ctx: &mut Context, provider: &Provider, op: OpId) -> bool {
+        let is_it = |login: &Login| matches!(login.stage, LoginStage::Pushing(o, _) if o == op);
+        let Some(mut login) = self.take(is_it) else {
+            return false;
+        };
+        let stage = core::mem::replace(&mut login.stage, LoginStage::NeedsMetadata);
+        if let LoginStage::Pushing(_, begun) = stage {
+            self.push_or_begin(ctx, provider, login, begun);
+        }
+        true
+    }
+
     /// Handles the response to a push, or to the probe that follows a push without a readable response.
     pub(crate) fn pushed(
         &mut self,

@@ -7,7 +7,7 @@ use std::fs;
 use syn::{BinOp, Expr, ForeignItem, Ident, Item, Lit};
 
 /// The names of the constants in each file of `src`.
-const SHARED: [(&str, &[&str]); 21] = [
+const SHARED: [(&str, &[&str]); 22] = [
     ("src/rules/base/http.rs", &["MAX_BODY"]),
     (
         "src/edge/module/lib.rs",
@@ -34,6 +34,7 @@ const SHARED: [(&str, &[&str]); 21] = [
     ("src/browser/api_call.rs", &["BATCH"]),
     ("src/browser/api_socket.rs", &["REFLECTED"]),
     ("src/browser/escrow.rs", &["MARK"]),
+    ("src/browser/database.rs", &["KEYS", "LOGINS"]),
     ("src/browser/platform.rs", &["SAVED_FETCH"]),
     ("src/browser/sealing.rs", &["KEY_LEN"]),
     ("src/rules/config.rs", &["MAX_CONFIG"]),

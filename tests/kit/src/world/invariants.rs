@@ -177,6 +177,8 @@ pub struct Watch {
     needs_user: BTreeMap<usize, usize>,
     /// Families for which the provider has ever required the user to sign in. A stored session records this fact too.
     asked_for_user: BTreeSet<usize>,
+    /// True if a server other than the provider has responded at an old endpoint.
+    has_moved: bool,
     /// For each vault, signs that a grant has ended although the provider's responses do not say so.
     suspicions: BTreeMap<usize, Suspicion>,
     /// Vaults whose pages were told that the user must sign in again.
@@ -222,6 +224,7 @@ impl Watch {
             told_to_wait: BTreeMap::new(),
             needs_user: BTreeMap::new(),
             asked_for_user: BTreeSet::new(),
+            has_moved: false,
             suspicions: BTreeMap::new(),
             told_to_interact: BTreeSet::new(),
             trouble: Trouble::default(),

@@ -175,6 +175,8 @@ pub struct Provider {
     pub refusing: Refusing,
     /// Families whose refresh token the provider has rejected, for instance because of its key.
     refused: BTreeSet<usize>,
+    /// True if the metadata says that authorization responses have `iss`.
+    pub announces_iss: bool,
     /// True if the metadata has the revocation endpoint.
     pub announces_revocation: bool,
     /// After the use of a refresh token, the time during which the provider accepts the token again.
@@ -195,6 +197,8 @@ pub struct Provider {
     references: u32,
     /// The common path of the endpoints, except for the discovery document.
     pub base: &'static str,
+    /// What responds at the endpoints without this path, if the provider has moved.
+    pub left: Option<Fault>,
     /// Additional JSON members of the metadata, each preceded by a comma.
     pub more_metadata: String,
     /// The `scope` member of token responses.
@@ -269,6 +273,7 @@ impl Provider {
             rotates: true,
             refusing: Refusing::Plainly,
             refused: BTreeSet::new(),
+            announces_iss: true,
             announces_revocation: true,
             leeway: Duration::ZERO,
             api_demands: None,
@@ -280,6 +285,7 @@ impl Provider {
             pushed: BTreeMap::new(),
             references: 0,
             base: "",
+            left: None,
             more_metadata: String::new(),
             scope: None,
             tells_time: false,
@@ -534,6 +540,12 @@ impl Provider {
         }
     }
 
+    /// Returns true if the provider no longer has the endpoint of this request.
+    pub fn has_left(&self, request: &HttpRequest) -> bool {
+        let is_document = request.url.contains("/.well-known/");
+        self.left.is_some() && !is_document && !request.url.contains(self.base)
+    }
+
     /// Returns the issuer without a slash at its end.
     fn root(&self) -> &str {
         self.issuer.trim_end_matches('/')
@@ -578,7 +590,7 @@ impl Provider {
             }
         }
         let iss = "authorization_response_iss_parameter_supported";
-        object.push(iss, true.into());
+        object.push(iss, self.announces_iss.into());
         text(&object)
     }
 
@@ -591,7 +603,9 @@ impl Provider {
     ) -> Option<Outcome> {
         let endpoint = self.endpoint_of(request);
         let once = self.faults.get_mut(&endpoint).and_then(VecDeque::pop_front);
-        let Some(fault) = once.or_else(|| self.outages.get(&endpoint).copied()) else {
+        let moved = self.left.filter(|_| self.has_left(request));
+        let fault = moved.or(once.or_else(|| self.outages.get(&endpoint).copied()));
+        let Some(fault) = fault else {
             let mut reply = self.act(now, endpoint, request, proof);
             let off = self.dates_off.get(&endpoint).copied();
             let off = off.or(self.tells_time.then_some(0));

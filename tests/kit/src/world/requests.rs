@@ -91,8 +91,11 @@ impl World {
             &now,
             self.lock.holder == Some(self.workers.turn),
         );
-        self.watch
-            .token_request(endpoint, secret, family, in_flight, from);
+        // What another server learns or says does not concern the provider.
+        if !self.provider.has_left(request) {
+            self.watch
+                .token_request(endpoint, secret, family, in_flight, from);
+        }
     }
 
     /// Records the provider's response. `true_time` is the time of the request by the provider's clock.
@@ -102,6 +105,9 @@ impl World {
         outcome: &Outcome,
         (asked_at, true_time): (Instant, UnixMillis),
     ) {
+        if self.provider.has_left(request) {
+            return self.watch.another_server_responded();
+        }
         let endpoint = match self.provider.endpoint_of(request) {
             // A successful poll returns the same tokens as a code exchange.
             Endpoint::PollDevice => Endpoint::Exchange,

@@ -101,7 +101,16 @@ impl Watch {
         self.asked_for_user.extend(self.family());
     }
 
+    /// Records that another server responded at an endpoint that the provider has left. If the vault cannot find out that
+    /// the provider has moved, it may or may not count that response as a rejection.
+    pub fn another_server_responded(&mut self) {
+        self.has_moved = true;
+    }
+
     pub(super) fn check_suspicion(&self, vault: usize) {
+        if self.has_moved {
+            return;
+        }
         let Some(family) = self.family_in(vault) else {
             return;
         };
