@@ -1,7 +1,9 @@
 /**
  * Compares strongroom with other libraries and with plain `fetch`, in one run:
  *
- *   cargo xtask bench [--only functions|browser|peers|visits|size] [--markdown]
+ *   cargo xtask bench [--only functions|browser|peers|visits|later|size] [--markdown]
+ *   cargo xtask bench --only visits [--waterfall] [--rounds 5]
+ *   cargo xtask bench --only later [--rounds 3]
  *
  * Each time and each speed is the median of several rounds, with the lowest and the highest value in brackets. In each
  * round both contenders take turns, which gives a ratio for the round. The ratio in the table is the median of these
@@ -9,6 +11,8 @@
  */
 import { options, progress, run } from './sections.mjs'
 import { comparisonTable, table } from './table.mjs'
+
+const rounds = options.rounds && Number(options.rounds)
 
 /** The sections are imported one at a time, so that no section runs with the code of another section in memory. */
 const SECTIONS = {
@@ -30,10 +34,24 @@ const SECTIONS = {
     return { title: 'Compared with other libraries, in headless Chromium', body, version }
   },
   async visits() {
+    if (options.waterfall) {
+      const { measureWaterfalls } = await import('./waterfall.mjs')
+      const { body, version } = await measureWaterfalls(progress, { rounds, markdown: options.markdown })
+      return {
+        title: 'Where the milliseconds of a visit go, in headless Chromium on a slow link',
+        body,
+        version,
+      }
+    }
     const { measureFirstVisits } = await import('./first-visit.mjs')
-    const { head, rows, notes, version } = await measureFirstVisits(progress)
+    const { head, rows, notes, version } = await measureFirstVisits(progress, { rounds })
     const body = [table(head, rows, options), ...notes].join('\n\n')
     return { title: 'The first visit and a second one, in headless Chromium on a slow link', body, version }
+  },
+  async later() {
+    const { measureLater } = await import('./later.mjs')
+    const { body, version } = await measureLater(progress, { rounds, markdown: options.markdown })
+    return { title: 'What a page waits for later, in headless Chromium', body, version }
   },
   async size() {
     const { downloadTable, measureOwn, measurePeers } = await import('./downloads.mjs')
@@ -43,4 +61,4 @@ const SECTIONS = {
   },
 }
 
-await run(SECTIONS)
+await run(SECTIONS, { rounds: ['visits', 'later'], waterfall: ['visits'] })

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { ARGS, findBrowser } from '../tests/support/browser.mjs'
+import { traceTasks } from './tasks.mjs'
 
 /** The browser's arguments: those of the tests, and a port for its HTTP interface. */
 const BENCH_ARGS = [
@@ -32,12 +33,14 @@ export async function startChromium() {
     if (!response.ok) throw new Error(`the browser answered ${path} with ${response.status}`)
     return response
   }
-  const { Browser: version } = await (await ask('version')).json()
+  const { Browser: version, webSocketDebuggerUrl: devtools } = await (await ask('version')).json()
 
   return {
     /** The ID of the browser's first process. */
     pid: child.pid,
     version: version.replace(/^\w+\//, 'Chromium '),
+    /** Starts to record the tasks of all threads: tasks.mjs. */
+    traceTasks: () => traceTasks(devtools),
     /** Opens a tab in front of the others. Resolves with a function that closes the tab. */
     async open(url) {
       const { id } = await (await ask(`new?${encodeURIComponent(url)}`, { method: 'PUT' })).json()

@@ -49,10 +49,7 @@ export class Visits {
     const result = this.#servers.collector.result(id)
     await this.#chromium.drive(async (page) => {
       await page.goto(this.#address(this.#login, { id, ...parameters }))
-      const consent = page.locator('button[value=allow]')
-      await page.locator('#username').or(consent).waitFor()
-      if (!(await consent.count())) await giveCredentials(page)
-      await consent.waitFor()
+      const consent = await consentOf(page)
       await consent.evaluate((button, ms) => void setTimeout(() => button.click(), ms), UNWATCHED_AFTER)
     })
     return result
@@ -78,10 +75,16 @@ export class Visits {
   }
 }
 
-/** Signs in on the provider's page. */
-export async function giveCredentials(page) {
-  const [{ username, password }] = ACCOUNTS
-  await page.fill('#username', username)
-  await page.fill('#password', password)
-  await page.click('button[value=login]')
+/** Signs in on the provider's page if it asks for a password. Resolves with the button that gives consent. */
+export async function consentOf(page) {
+  const consent = page.locator('button[value=allow]')
+  await page.locator('#username').or(consent).waitFor()
+  if (!(await consent.count())) {
+    const [{ username, password }] = ACCOUNTS
+    await page.fill('#username', username)
+    await page.fill('#password', password)
+    await page.click('button[value=login]')
+  }
+  await consent.waitFor()
+  return consent
 }

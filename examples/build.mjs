@@ -257,7 +257,7 @@ async function optionsOf(name, folder) {
   if (!CONFIG[name]) return []
   // Not every Node reads TypeScript. This is the command that the doctor itself names then.
   const config = `${folder}/auth.config.mjs`
-  await bundle({ entryPoints: [`${folder}/${CONFIG[name]}`], format: 'esm', outfile: config })
+  await bundle({ entryPoints: [`${folder}/${CONFIG[name]}`], bundle: true, format: 'esm', outfile: config })
   return ['--config', config, ...(WORKERS[name] ? ['--worker', await workerOf(folder, WORKERS[name])] : [])]
 }
 
@@ -272,16 +272,17 @@ async function checkWithDoctor(name, folder, origin) {
   const program = `${folder}/node_modules/strongroom/dist/doctor/index.js`
   const options = [...(await optionsOf(name, folder)), '--probe-token']
   const { stdout } = await run(process.execPath, [program, 'doctor', origin, ...options])
-  for (const text of ['the worker may run WebAssembly', 'the provider knows the client']) {
+  const seen = ['the worker may run WebAssembly', 'the provider knows the client', 'the pinned metadata of']
+  for (const text of seen) {
     if (!stdout.includes(text)) throw new Error(`the doctor has not seen that ${text}\n${stdout}`)
   }
   const unseen = stdout.split('\n').filter((line) => line.startsWith('  ? '))
   if (unseen.length) console.log(unseen.map((line) => `    doctor: ${line.trim()}`).join('\n'))
 }
 
-/** Signs in while the provider responds with errors. */
+/** Signs in while the provider responds with errors. Its metadata are pinned, so a login begins with a pushed request. */
 async function checkLoginFailure(browser, origin, { faults }) {
-  faults.add('discovery', { answer: { status: 503, body: 'Busy' }, times: 100 })
+  faults.add('push', { answer: { status: 503, body: 'Busy' }, times: 100 })
   await withPage(browser, async (page) => {
     await page.goto(origin)
     // A click has failed when the next one causes a request of its own.

@@ -1,8 +1,10 @@
 import { vault } from 'strongroom/worker'
 import { api, clientId, issuer, redirectUri } from './addresses.js'
+import { metadata } from './auth.metadata.js'
 
 vault({
   issuer,
+  pinned: metadata[issuer],
   clientId,
   redirectUri,
   scope: 'openid profile email offline_access orders',

@@ -59,6 +59,20 @@ export const BUNDLE = {
 /** The address of a document on the code host. */
 export const onHost = (name) => `https://github.com/strongroom/strongroom/blob/main/docs/${name}.md`
 
+/** The issuer in auth.metadata.ts, which has the usual port. */
+const USUAL_ISSUER = `http://127.0.0.1:${PORTS.provider}`
+
+/** Writes the issuer's own address into its pinned metadata: the demo's provider may have any port. */
+const pinnedFor = (issuer) => ({
+  name: 'pinned',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/auth\.metadata\.ts$/ }, async ({ path }) => ({
+      contents: (await readFile(path, 'utf8')).replaceAll(USUAL_ISSUER, issuer),
+      loader: 'ts',
+    }))
+  },
+})
+
 /**
  * @param {object} addresses
  * @param {string} addresses.issuer
@@ -79,6 +93,7 @@ export async function buildSite({ issuer, api, comparison, exits, app = '', vaul
     absWorkingDir: fileURLToPath(at('.')),
     entryPoints: ['app.ts', 'auth.worker.ts', 'frame.ts', 'callback.ts', 'local-storage.ts'],
     ...BUNDLE,
+    plugins: [pinnedFor(issuer)],
     define: {
       ISSUER: JSON.stringify(issuer),
       CLIENT_ID: JSON.stringify(CLIENT_ID),
@@ -94,7 +109,7 @@ export async function buildSite({ issuer, api, comparison, exits, app = '', vaul
     outputFiles.map(({ path, contents }) => [`/${path.split('/').at(-1)}`, contents]),
   )
   const page = await readPage('index.html', theft ? ['live', 'theft'] : ['live'], onHost, (config) =>
-    config.replace(/http:\/\/127\.0\.0\.1:4402\/v1\//g, api).replace('http://127.0.0.1:4401', issuer),
+    config.replace(/http:\/\/127\.0\.0\.1:4402\/v1\//g, api).replace(USUAL_ISSUER, issuer),
   )
   files['/index.html'] = page
     .replace('data-theft', `href="${theft}"`)

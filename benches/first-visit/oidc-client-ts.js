@@ -13,7 +13,8 @@ visit({
   login: () => manager.signinRedirect(),
   callback: () => manager.signinCallback(),
   async fetch(url) {
-    const { access_token: token } = await manager.getUser()
-    return fetch(url, { headers: { Authorization: `Bearer ${token}` } })
+    const stored = await manager.getUser()
+    const user = stored.expired ? await manager.signinSilent() : stored
+    return fetch(url, { headers: { Authorization: `Bearer ${user.access_token}` } })
   },
 })

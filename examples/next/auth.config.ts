@@ -1,7 +1,11 @@
 import type { VaultConfig } from 'strongroom/worker'
+import { metadata } from './auth.metadata.ts'
+
+const issuer = 'http://127.0.0.1:4401'
 
 export const config: VaultConfig = {
-  issuer: 'http://127.0.0.1:4401',
+  issuer,
+  pinned: metadata[issuer],
   clientId: 'my-app',
   redirectUri: '/callback',
   scope: 'openid profile offline_access orders',

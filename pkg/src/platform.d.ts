@@ -22,6 +22,7 @@ declare module 'node:fs/promises' {
   export const readdir: (folder: string) => Promise<string[]>
   export function readFile(file: URL): Promise<Uint8Array<ArrayBuffer>>
   export function readFile(file: string, encoding: 'utf8'): Promise<string>
+  export const writeFile: (file: string, text: string) => Promise<void>
 }
 declare module 'node:url' {
   export const pathToFileURL: (path: string) => URL

@@ -51,7 +51,7 @@ impl Held {
     }
 }
 
-/// What is to be done with a response.
+/// The decision about a response.
 pub(super) enum Verdict {
     Counts,
     /// The response waits until the provider's document has arrived.

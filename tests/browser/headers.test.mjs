@@ -114,6 +114,52 @@ test('metadata adds the endpoints that the worker requests', () => {
   )
 })
 
+const PINNED = {
+  at: '2026-01-31',
+  issuer: 'https://id.example.com',
+  authorization_endpoint: 'https://id.example.com/a',
+  token_endpoint: 'https://t.example.com/t',
+  jwks_uri: 'https://k.example.com/k',
+}
+
+test('pinned metadata names the endpoints, below `metadata` in rank', () => {
+  const [t, k, api] = ['t', 'k', 'api'].map((name) => `https://${name}.example.com`)
+  const pinned = PINNED
+  assert.deepEqual(connect({ pinned }).slice(2), [t, k, api])
+  const option = { metadata: { token_endpoint: 'https://o.example.com/' } }
+  assert.deepEqual(connect({ pinned }, option).slice(2), ['https://o.example.com', k, api])
+  const metadata = { token_endpoint: 'https://c.example.com/' }
+  assert.deepEqual(connect({ pinned, metadata }, option).slice(2), ['https://c.example.com', k, api])
+  const { worker } = generate({ pinned })
+  assert.equal(
+    worker['Connection-Allowlist'],
+    '(response-origin "https://id.example.com/.well-known/*" "https://t.example.com/t" "https://k.example.com/k" "https://api.example.com/v1/*");redirects=allow',
+  )
+})
+
+test('pinned metadata that a vault ignores changes no header', () => {
+  for (const pinned of [
+    undefined,
+    null,
+    1,
+    'a',
+    [],
+    {},
+    { ...PINNED, issuer: 'https://id.example.com/' },
+    { ...PINNED, token_endpoint: undefined },
+    { ...PINNED, authorization_endpoint: 'a' },
+    { ...PINNED, jwks_uri: 'http://id.example.com/k' },
+    { ...PINNED, jwks_uri: undefined },
+  ]) {
+    assert.deepEqual(generate({ pinned }), generate(), JSON.stringify(pinned))
+  }
+  const { jwks_uri: _, ...withoutKeys } = PINNED
+  const withoutTokens = connect({ identity: 'none', pinned: withoutKeys })
+  assert.ok(withoutTokens.includes('https://t.example.com'), 'a server without ID tokens has no keys')
+  const unusable = { revocation_endpoint: 'a', end_session_endpoint: 'http://a', other_endpoint: '' }
+  assert.deepEqual(generate({ pinned: { ...PINNED, ...unusable } }), generate({ pinned: PINNED }))
+})
+
 test("an unusable optional endpoint of the provider's document is left out", () => {
   const unusable = ['', 'revoke', 'http://id.example.com/revoke', ['https://r.example.com/'], {}]
   for (const revocation_endpoint of unusable) {

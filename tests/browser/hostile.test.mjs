@@ -88,11 +88,17 @@ for (const [name, damage] of Object.entries(DAMAGES)) {
   })
 }
 
+/** Lets the worker's file run this code before it imports the vault, which opens the database. */
+function breakWorker(app, code, config = app.config) {
+  app.site.files['/breaks.js'] = code
+  app.setWorker(
+    `import '/breaks.js'\nimport { vault } from '/strongroom/worker.js'\nvault(${JSON.stringify(config)})`,
+  )
+}
+
 test('storage_unavailable: a store that cannot be repaired', time, async () => {
   const app = apps.dedicated
-  app.setWorker(`import { vault } from '/strongroom/worker.js'
-Object.defineProperty(self, 'indexedDB', { value: undefined })
-vault(${JSON.stringify(app.config)})`)
+  breakWorker(app, "Object.defineProperty(self, 'indexedDB', { value: undefined })")
   const page = await app.open()
   await booted(page)
   const { error } = await page.evaluate(() => settle(auth.login()))
@@ -101,16 +107,28 @@ vault(${JSON.stringify(app.config)})`)
 
 test('storage_unavailable: the database never opens', time, async () => {
   const app = apps.dedicated
-  app.setWorker(`import { vault } from '/strongroom/worker.js'
-IDBFactory.prototype.open = () => ({})
-vault(${JSON.stringify({ ...app.config, requestTimeout: 1 })})`)
+  const config = { ...app.config, requestTimeout: 1 }
+  breakWorker(app, 'IDBFactory.prototype.open = () => ({})', config)
   const page = await app.open()
   await booted(page)
   const { error } = await page.evaluate(() => settle(auth.login()))
   assert.equal(error.code, 'storage_unavailable')
 })
 
-test('a vault closes the database after use', time, async () => {
+test('after a login without a database, the next one opens it again', time, async () => {
+  const app = apps.dedicated
+  const config = { ...app.config, requestTimeout: 1 }
+  const once = `const { open } = IDBFactory.prototype
+IDBFactory.prototype.open = () => { IDBFactory.prototype.open = open; return {} }`
+  breakWorker(app, once, config)
+  const page = await app.open()
+  await booted(page)
+  const { error } = await page.evaluate(() => settle(auth.login()))
+  assert.equal(error.code, 'storage_unavailable')
+  await startLogin(page)
+})
+
+test('script can delete the database that a vault has open', time, async () => {
   const app = apps.dedicated
   const page = await app.open()
   await booted(page)

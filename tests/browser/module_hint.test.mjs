@@ -1,4 +1,5 @@
-// The hint for the WebAssembly module: the headers for it, the formats of hosts, and a build by Vite in a browser.
+// The hints for the worker's file and the WebAssembly module: their headers, the formats of hosts, and a build by Vite in
+// a browser.
 // tests/engines has the hint in three engines.
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -30,24 +31,71 @@ const CONFIG = { issuer: 'https://id.example.com/', apis: [{ url: 'https://api.e
 const OPTIONS = { origin: 'https://app.example.com', worker: '/auth.worker.js', module: MODULE }
 const { module: _, ...PLAIN } = OPTIONS
 
-/** The header `Link` that names the module, and the origin of the provider. */
-const LINK = `<${MODULE}>; rel=prefetch; as=fetch; crossorigin, <https://id.example.com>; rel=preconnect; crossorigin`
+const preconnect = (origin) => `, <${origin}>; rel=preconnect; crossorigin`
 
-/** The beginning of a policy that permits the hint, and nothing else that falls back to `default-src`. */
-const namingModule = (origin, path = MODULE) =>
+/** The header `Link` that names the worker's file, the module, and the origins of the provider and of the API. */
+const LINK = `</auth.worker.js>; rel=prefetch; as=script; crossorigin, <${MODULE}>; rel=prefetch; as=fetch; crossorigin${preconnect('https://id.example.com')}${preconnect('https://api.example.com')}`
+
+/** The beginning of a policy that permits the hints, and nothing else that falls back to `default-src`. */
+const namingModule = (origin, path = MODULE, worker = '/auth.worker.js') =>
   [
-    `default-src ${origin}${path}`,
+    `default-src ${origin}${path} ${origin}${worker}`,
     ...['connect', 'font', 'frame', 'manifest', 'media', 'object'].map((name) => `${name}-src 'none'`),
   ].join('; ')
 
-test('pages hint at the module, and their policy names it', () => {
+test('pages hint at worker and module, and their policy names them', () => {
   const { page, worker, module } = securityHeaders(CONFIG, OPTIONS)
   const plain = securityHeaders(CONFIG, PLAIN)
   const policy = plain.page[CSP].replace("default-src 'none'", namingModule('https://app.example.com'))
   assert.deepEqual(page, { ...plain.page, [CSP]: policy, Link: LINK })
-  assert.deepEqual(worker, plain.worker)
+  assert.equal(plain.worker['Cache-Control'], 'no-cache')
+  assert.deepEqual(worker, { ...plain.worker, 'Cache-Control': 'max-age=10' })
   assert.deepEqual(module, { 'Cache-Control': YEAR })
   assert.deepEqual(plain.module, {})
+})
+
+test('a worker in a folder has no hint and no rule for caches', () => {
+  const { page, worker } = securityHeaders(CONFIG, { ...OPTIONS, worker: '/assets/' })
+  assert.ok(page.Link.startsWith(`<${MODULE}>`), page.Link)
+  assert.ok(page[CSP].startsWith(`default-src https://app.example.com${MODULE};`))
+  assert.equal(worker['Cache-Control'], undefined)
+})
+
+/** Returns the origins to which pages connect early, for these changes of the configuration. */
+const connected = (changes) => {
+  const { Link } = securityHeaders({ ...CONFIG, ...changes }, OPTIONS).page
+  return [...Link.matchAll(/<([^>]+)>; rel=preconnect/g)].map(([, origin]) => origin)
+}
+
+const PINNED = {
+  at: '2026-01-31',
+  issuer: CONFIG.issuer,
+  authorization_endpoint: 'https://id.example.com/a',
+  token_endpoint: 'https://id.example.com/t',
+  jwks_uri: 'https://id.example.com/k',
+}
+const PUSHED = { ...PINNED, pushed_authorization_request_endpoint: 'https://par.example.com/p' }
+
+test('pages connect early to what the worker requests first', () => {
+  const [id, api, par] = ['id', 'api', 'par'].map((name) => `https://${name}.example.com`)
+  for (const [changes, expected] of [
+    [{}, [id, api]],
+    [{ pinned: PINNED }, [api]],
+    [{ pinned: PUSHED }, [par, api]],
+    [{ pinned: PUSHED, par: true }, [par, api]],
+    [{ pinned: PUSHED, par: false }, [api]],
+    [{ pinned: { ...PUSHED, issuer: 'https://other.example.com' } }, [id, api]],
+    [{ pinned: { ...PUSHED, token_endpoint: 'http://id.example.com' } }, [id, api]],
+    [{ apis: [] }, [id]],
+    [{ apis: [{ url: '/api/' }, { url: 'https://app.example.com/v1/' }] }, [id]],
+    [
+      { apis: [{ url: '/api/' }, { url: 'https://b.example.com/' }, { url: api }] },
+      [id, 'https://b.example.com'],
+    ],
+    [{ apis: [{ url: 'https://par.example.com/v1/' }], pinned: PUSHED }, [par]],
+  ]) {
+    assert.deepEqual(connected(changes), expected, JSON.stringify(changes))
+  }
 })
 
 for (const [what, module] of Object.entries({
@@ -75,12 +123,17 @@ test('a directive of the caller replaces the one that forbids it', () => {
   assert.ok(!names.includes('frame-src'))
   assert.match(page[CSP], /connect-src 'self'/)
   const wide = securityHeaders(CONFIG, { ...OPTIONS, page: { 'default-src': ["'self'"] } }).page[CSP]
-  assert.match(wide, new RegExp(`^default-src https://app.example.com${MODULE} 'self'; script-src`))
+  assert.match(
+    wide,
+    new RegExp(
+      `^default-src https://app.example.com${MODULE} https://app.example.com/auth.worker.js 'self'; script-src`,
+    ),
+  )
 })
 
 test('a name that consists of the hash is accepted', () => {
   const module = '/9d3f0a8c2b7e41d6a5f0.wasm'
-  assert.ok(securityHeaders(CONFIG, { ...PLAIN, module }).page.Link.startsWith(`<${module}>`))
+  assert.ok(securityHeaders(CONFIG, { ...PLAIN, module }).page.Link.includes(`<${module}>`))
 })
 
 test('files of hosts have a rule for the module', () => {
@@ -142,6 +195,8 @@ test('the vault’s origin has the headers of its guide', () => {
   assert.deepEqual(module, {})
   const hinted = vaultOriginHeaders(CONFIG, { ...OPTIONS, origin, apps: [app] })
   assert.equal(hinted.frame.Link, LINK)
+  const list = '(response-origin "https://id.example.com/" "https://api.example.com/");redirects=allow'
+  assert.equal(hinted.frame['Connection-Allowlist'], list)
   assert.ok(hinted.frame[CSP].startsWith(namingModule(origin)))
   assert.equal(hinted.callback.Link, undefined)
   for (const apps of [[], 'https://app.example.com', ['https://app.example.com/']]) {
@@ -170,7 +225,15 @@ const APP = {
 }
 
 /** Builds the app with `prefetch`. `base` and `assetFileNames` are Vite's options. */
-async function buildApp(root, { base = '/', assetFileNames = 'assets/[name]-[hash][extname]' } = {}) {
+async function buildApp(
+  root,
+  {
+    base = '/',
+    assetFileNames = 'assets/[name]-[hash][extname]',
+    entryFileNames = 'assets/[name].js',
+    worker = '/assets/auth.worker.js',
+  } = {},
+) {
   for (const [name, text] of Object.entries(APP)) await writeFile(join(root, name), text)
   const warnings = []
   /** On a slow machine, Vite also tells which plugins took long. */
@@ -182,10 +245,10 @@ async function buildApp(root, { base = '/', assetFileNames = 'assets/[name]-[has
     configFile: false,
     logLevel: 'silent',
     customLogger: { ...createLogger('silent'), warn },
-    plugins: [viteHeaders(CONFIG, { worker: '/assets/auth.worker.js', prefetch: true })],
+    plugins: [viteHeaders(CONFIG, { worker, prefetch: true })],
     worker: {
       format: 'es',
-      rolldownOptions: { output: { entryFileNames: 'assets/[name].js', assetFileNames } },
+      rolldownOptions: { output: { entryFileNames, assetFileNames } },
     },
     build: { rolldownOptions: { output } },
   }
@@ -198,7 +261,13 @@ test('Vite writes the hint, and its preview permits it', time, async () => {
     const { shared, warnings, html } = await buildApp(root)
     const [, path] = /<link rel="prefetch" as="fetch" crossorigin href="([^"]+)">/.exec(html)
     assert.match(path, /^\/assets\/strongroom_bg-[\w-]{8}\.wasm$/)
-    assert.match(html, /<link rel="preconnect" crossorigin href="https:\/\/id\.example\.com">/)
+    assert.ok(
+      html.includes('<link rel="prefetch" as="script" crossorigin href="/assets/auth.worker.js">'),
+      html,
+    )
+    for (const host of ['id', 'api']) {
+      assert.ok(html.includes(`<link rel="preconnect" crossorigin href="https://${host}.example.com">`), html)
+    }
     assert.deepEqual(warnings, [])
     const server = await preview({ ...shared, preview: { port: 0, host: '127.0.0.1' } })
     const { browser, close } = await shareBrowser()
@@ -214,12 +283,25 @@ test('Vite writes the hint, and its preview permits it', time, async () => {
       assert.equal(await page.title(), 'connected')
       assert.deepEqual(messages, [])
       const policy = (await fetch(origin)).headers.get(CSP)
-      assert.ok(policy.startsWith(namingModule(origin, path)), policy)
+      assert.ok(policy.startsWith(namingModule(origin, path, '/assets/auth.worker.js')), policy)
       await page.close()
     } finally {
       await close()
       await new Promise((closed) => server.httpServer.close(closed))
     }
+  })
+})
+
+test('Vite finds the worker’s file by its content if its name has a hash', time, async () => {
+  await withFolder(async (root) => {
+    const { html } = await buildApp(root, {
+      entryFileNames: 'assets/[name]-[hash].js',
+      worker: '/assets/',
+    })
+    assert.match(
+      html,
+      /<link rel="prefetch" as="script" crossorigin href="\/assets\/auth\.worker-[\w-]{8}\.js">/,
+    )
   })
 })
 

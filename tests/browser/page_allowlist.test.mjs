@@ -45,6 +45,19 @@ test('the list has the authorization requests of this client only', () => {
   assert.equal(listOf({ par: undefined }), `(response-origin ${LOGIN} ${PUSHED});redirects=allow`)
 })
 
+test('the list needs no option with pinned metadata', () => {
+  const pinned = {
+    at: '2026-01-31',
+    issuer: CONFIG.issuer,
+    token_endpoint: 'https://id.example.com/t',
+    jwks_uri: 'https://id.example.com/k',
+    ...METADATA,
+  }
+  const metadata = undefined
+  assert.equal(listOf({ pinned }, { metadata }), `(response-origin ${LOGIN});redirects=allow`)
+  assert.throws(() => listOf({}, { metadata }), { code: 'config_invalid', message: /strongroom metadata/ })
+})
+
 test('parameters are written as the vault writes them', () => {
   const metadata = { authorization_endpoint: 'https://id.example.com/a:b?p=x' }
   const clientId = 'a b*(c)'
@@ -145,9 +158,12 @@ test('pages of a vault’s own origin reach that origin, and the callback page t
   }
   const ofCallback = '(response-origin "https://app.example.com" "https://admin.example.com");redirects=allow'
   assert.deepEqual(listsOf(), ['(response-origin);redirects=allow', ofCallback])
-  // The hint of a first visit connects to the provider.
+  // The hint of a first visit connects to the provider and the API.
   const [hinting] = listsOf('/assets/strongroom_bg-BqTr3x9P.wasm')
-  assert.equal(hinting, '(response-origin "https://id.example.com/");redirects=allow')
+  assert.equal(
+    hinting,
+    '(response-origin "https://id.example.com/" "https://api.example.com/");redirects=allow',
+  )
 })
 
 const KINDS = ['a shared worker', 'a dedicated worker', 'an origin of its own']

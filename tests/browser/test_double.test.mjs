@@ -351,6 +351,16 @@ test('API with a resource gets its own token', time, async () => {
   assert.equal(new Set(tokens).size, 2)
 })
 
+test('pinned metadata of the app’s own provider is not used', time, async (t) => {
+  const warn = t.mock.method(console, 'warn', () => {})
+  const endpoint = 'https://id.example.com/elsewhere'
+  const pinned = { at: '2026-01-31', issuer: CONFIG.issuer, authorization_endpoint: endpoint }
+  await open({ redirects: 'follow' }, { pinned: { ...pinned, token_endpoint: endpoint, jwks_uri: endpoint } })
+  await world.auth.login({ mode: 'popup' })
+  assert.equal(world.auth.state.session.claims.sub, 'alice')
+  assert.deepEqual(warn.mock.calls, [])
+})
+
 /** Opens a world with a rule that has this `webSocket` option. */
 const openForSockets = (webSocket, socket) =>
   open({ socket, accessTokenLifetime: 3600 }, { apis: [{ url: API, webSocket }] })

@@ -694,6 +694,21 @@ for (const [name, script] of Object.entries(CREATIONS)) {
   })
 }
 
+test('neither a page in place of a missing file nor a chunk of the page is the worker', async () => {
+  const js = { 'Content-Type': 'text/javascript' }
+  const routes = {
+    '/assets/index.js': {
+      body: 'const chunks=["assets/workers-B1.js"];import("./worker-failure-A1.js")',
+      headers: js,
+    },
+    '/assets/assets/workers-B1.js': { body: '<title>strongroom', headers: { 'Content-Type': 'text/html' } },
+    '/assets/worker-failure-A1.js': { body: 'strongroom', headers: js },
+  }
+  const home = '<!doctype html><script type="module" src="/assets/index.js"></script>'
+  const { by } = await look({ home, routes })
+  assert.equal(by['page.worker-src'].result, 'ok', by['page.worker-src'].text)
+})
+
 test('worker.allowlist: the list must have what the worker requests, by path', async () => {
   const { issuer } = deployment.provider
   const api = deployment.config.apis[0].url

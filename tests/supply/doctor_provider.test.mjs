@@ -4,9 +4,11 @@ import { after, before, test } from 'node:test'
 import { readForm } from '../support/body.mjs'
 import { configFile, doctor, startDeployment, strongroom } from '../support/doctor.mjs'
 import { listen } from '../support/listen.mjs'
+import { load } from '../support/page_module.mjs'
 
-let deployment, provider
+let deployment, provider, pinnedMembers
 before(async () => {
+  ;({ pinnedMembers } = await load('doctor/metadata/pinned.ts'))
   deployment = await startDeployment()
   provider = await startFake()
 })
@@ -100,6 +102,7 @@ const look = async (change = () => {}, config = {}, ...args) => {
 const HEALTHY = {
   'provider.metadata': 'ok',
   'provider.cors-metadata': 'ok',
+  'provider.pinned': 'unused',
   'provider.issuer': 'ok',
   'provider.endpoints': 'ok',
   'provider.s256': 'ok',
@@ -193,6 +196,14 @@ const BROKEN = [
     own(),
   ],
   ['cors-metadata', at('/.well-known/openid-configuration', OTHER), {}, /other\.example\.com/, own()],
+  ['pinned', () => {}, { pinned: 1 }, /^pinned: 1$/, /^npx strongroom metadata --config .*strongroom\.json$/],
+  [
+    'pinned',
+    () => {},
+    { pinned: { issuer: 'https://other.example.com' } },
+    /^pinned: \{"issuer":"https:\/\/other/,
+    /^npx strongroom metadata --config /,
+  ],
   [
     'issuer',
     (s) => (s.document.issuer += '/'),
@@ -412,6 +423,66 @@ for (const [name, change, config, seen, fix, ...args] of BROKEN) {
     assert.equal(report.status, 1)
   })
 }
+
+/** Looks at a deployment whose metadata were pinned before they changed. */
+const lookPinned = (change) =>
+  look((s) => change(s.document), {
+    pinned: { at: '2026-01-31', ...pinnedMembers(healthy(provider.origin).document) },
+  })
+
+test('pinned: metadata that have not changed are right, whatever the algorithms', async () => {
+  const { by, ofProvider } = await lookPinned((document) => {
+    document.id_token_signing_alg_values_supported = ['RS256']
+  })
+  assert.equal(by['provider.pinned'].result, 'ok')
+  assert.equal(by['provider.pinned'].text, "the pinned metadata of 2026-01-31 are the provider's")
+  assert.ok(ofProvider.every(({ result }) => result !== 'fault'))
+})
+
+test('pinned: a changed member is named, with the command, and with what headers block', async () => {
+  const { origin } = provider
+  const elsewhere = origin.replace('127.0.0.1', 'localhost')
+  for (const [change, seen, text] of [
+    [
+      (d) => (d.token_endpoint = `${elsewhere}/token`),
+      `token_endpoint\n    pinned  "${origin}/token"\n    now     "${elsewhere}/token"`,
+      `, and until the next deployment the worker's connect-src and Connection-Allowlist block ${elsewhere}`,
+    ],
+    [
+      (d) => (d.revocation_endpoint = `${origin}/v2`),
+      `revocation_endpoint\n    pinned  "${origin}/revoke"\n    now     "${origin}/v2"`,
+      `, and until the next deployment the worker's Connection-Allowlist blocks ${origin}/v2`,
+    ],
+    [
+      (d) => (d.introspection_endpoint = `${origin}/introspect`),
+      `introspection_endpoint\n    pinned  –\n    now     "${origin}/introspect"`,
+      '',
+    ],
+    [
+      (d) => delete d.pushed_authorization_request_endpoint,
+      `pushed_authorization_request_endpoint\n    pinned  "${origin}/par"\n    now     –`,
+      '',
+    ],
+  ]) {
+    const { by, status } = await lookPinned(change)
+    const line = by['provider.pinned']
+    assert.equal(line.seen.trim(), seen)
+    assert.equal(line.text, `the provider's metadata have changed since 2026-01-31${text}`)
+    assert.match(line.fix, /^npx strongroom metadata --config \S+, and deploy$/)
+    assert.equal(status, 1)
+  }
+})
+
+test('pinned: the members of `metadata` hide no difference', async () => {
+  const { origin } = provider
+  const pinned = {
+    at: '2026-01-31',
+    ...pinnedMembers(healthy(origin).document),
+    token_endpoint: `${origin}/old`,
+  }
+  const { by } = await look(() => {}, { pinned, metadata: { token_endpoint: `${origin}/token` } })
+  assert.match(by['provider.pinned'].seen, /token_endpoint\n {4}pinned {2}".*\/old"/)
+})
 
 test('issuer: the line says what differs, with the option as the configuration writes it', async () => {
   const { by } = await look((s) => (s.document.issuer += '/'))

@@ -109,7 +109,11 @@ const codeLines = (document, text) => {
 
 /** The files of examples that documents show, apart from the configuration, whose values differ. */
 const SHOWN = {
-  'docs/react-router.md': ['react-router', ['callback.html', 'vite.config.ts'], ['src/auth.config.ts']],
+  'docs/react-router.md': [
+    'react-router',
+    ['callback.html', 'vite.config.ts'],
+    ['src/auth.config.ts', 'src/auth.metadata.ts'],
+  ],
   'docs/frameworks.md': ['angular', [], []],
   'docs/nextjs.md': ['next', ['auth.ts', 'orders.tsx', 'app/[[...path]]/page.tsx', 'app/layout.tsx'], []],
 }

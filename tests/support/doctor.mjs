@@ -54,7 +54,7 @@ let loading
  */
 export const doctor = async (url, ...args) => {
   const { readCommandLine, examine } = await (loading ??= loadDoctor())
-  const { text, hasFaults } = await examine(readCommandLine(['doctor', url, '--json', ...args]))
+  const { text, hasFaults } = await examine(readCommandLine([url, '--json', ...args]))
   const report = JSON.parse(text)
   const by = Object.fromEntries(report.lines.map((line) => [line.id, line]))
   return { ...report, status: hasFaults ? 1 : 0, by }

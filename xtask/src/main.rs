@@ -134,6 +134,7 @@ enum Command {
         only: Option<String>,
     },
     /// Compare the speed with other libraries, in Node and in a real browser. `bench edge` measures the token handler.
+    /// `bench --only visits --waterfall` prints where the milliseconds of a visit go.
     Bench {
         /// Options of benches/bench.mjs. After `edge`: options of benches/edge/bench.mjs.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

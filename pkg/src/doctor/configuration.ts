@@ -41,7 +41,14 @@ const readModule = async (file: string): Promise<unknown> => {
 const isType = ({ code, name }: Error & { code?: string }) =>
   code === 'ERR_UNKNOWN_FILE_EXTENSION' || name === 'SyntaxError'
 
-const cannot = (file: string, { message }: Error) => `${file} cannot be imported: ${message}`
+const cannot = (file: string, { message }: Error) => {
+  const [, missing] = /^Cannot find module '([^']+)'/.exec(message) ?? []
+  const fix =
+    missing === undefined || /\.([cm]?[jt]s|json)$/.test(missing)
+      ? ''
+      : `. Node needs the extension in an import, such as './${missing.replace(/^.*[\\/]/, '')}.ts', and TypeScript then needs allowImportingTsExtensions`
+  return `${file} cannot be imported: ${message}${fix}`
+}
 
 /** Node reads TypeScript since 22.18 and 23.6, and since 22.6 with an option. */
 const noTypes = (file: string): string => {
@@ -51,6 +58,6 @@ const noTypes = (file: string): string => {
   return `Node ${version} does not read TypeScript in ${file}: ${
     hasOption
       ? 'run the command again with NODE_OPTIONS=--experimental-strip-types'
-      : `use Node 22.18 or later, or run \`npx --yes esbuild ${file} --format=esm --outfile=${module}\` and pass --config ${module}`
+      : `use Node 22.18 or later, or run \`npx --yes esbuild ${file} --bundle --format=esm --outfile=${module}\` and pass --config ${module}`
   }`
 }

@@ -29,5 +29,8 @@ export interface CommandLine {
   fixHeaders?: HostName
 }
 
-/** A command line that cannot be understood, or that asks for the usage. */
+/** A command line that cannot be understood. */
 export class UsageError extends Error {}
+
+/** A reason why a command cannot do what it should, which its user can remove. */
+export class Failure extends Error {}

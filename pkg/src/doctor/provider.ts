@@ -1,39 +1,22 @@
 /** The lines about the provider. */
+import { pinnedOf } from '../headers/endpoints.js'
 import type { ProviderMetadata, VaultConfig } from '../worker/config.js'
 import { type Deployment, option } from './deployment.js'
+import { type Document, locations, searchMetadata } from './discovery.js'
+import { blockedUntilDeployed, describe, differencesOf, pinnedMembers } from './metadata/pinned.js'
 import { checkClient } from './provider-client.js'
 import { allowsOrigin, checkKeys, checkRevocation, checkTokenEndpoint } from './provider-cors.js'
-import { jsonOf, type Reply, seenOf } from './requests.js'
-
-/** The members of a discovery document, as it arrived. */
-type Document = Record<string, unknown>
-
-/** The locations of a discovery document (OpenID Connect Discovery 4, RFC 8414 3.1 and 5). */
-export const locations = (issuer: string): string[] => {
-  const base = issuer.replace(/\/$/, '')
-  const { origin } = new URL(base)
-  const path = base.slice(origin.length)
-  const [openid, oauth] = ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server']
-  return [...new Set([base + openid, origin + oauth + path, origin + openid + path, base + oauth])]
-}
+import { seenOf } from './requests.js'
 
 /** Requests the provider's metadata. */
 export const findMetadata = async (deployment: Deployment): Promise<void> => {
   const { config, requests, options } = deployment
   const origin = options.vaultFrame?.origin ?? deployment.origin
-  let first: Reply | undefined
-  for (const url of locations(config!.issuer)) {
-    const reply = await requests.send(url, { headers: { Origin: origin } })
-    first ??= reply
-    const document = reply.status === 200 ? jsonOf(reply) : undefined
-    if (document) {
-      deployment.discovery = { reply, document }
-      deployment.metadata = usable(deployment, { ...document, ...config!.metadata })
-      return
-    }
+  deployment.discovery = await searchMetadata(config!.issuer, requests, { Origin: origin })
+  const { document } = deployment.discovery
+  if (document ?? config!.metadata) {
+    deployment.metadata = usable(deployment, { ...document, ...config!.metadata })
   }
-  deployment.discovery = { reply: first! }
-  if (config!.metadata) deployment.metadata = usable(deployment, { ...config!.metadata })
 }
 
 /** Returns metadata that the core would accept, with members that do not matter for a judgment of others. */
@@ -124,6 +107,7 @@ export const checkProvider = async (deployment: Deployment): Promise<void> => {
     report.ok('provider.metadata', `${discovery.reply.url} has the provider's metadata`)
     allowsOrigin(deployment, 'provider.cors-metadata', discovery.reply)
   } else report.unused('provider.metadata', 'the configuration has the metadata')
+  checkPinned(deployment)
   judgeMembers(deployment, { ...(discovery?.document ?? {}), ...config.metadata })
   if (!metadata) return
   checkProofs(deployment)
@@ -144,6 +128,47 @@ export const checkProvider = async (deployment: Deployment): Promise<void> => {
       'only a login shows if this public client gets refresh tokens: the console then says refresh_token_missing',
     )
   } else report.unused('provider.refresh-tokens', 'the scope has no offline_access')
+}
+
+/** Compares the pinned metadata with the live document, before anything is merged. */
+const checkPinned = ({ report, config, discovery, options }: Deployment) => {
+  const id = 'provider.pinned'
+  const { issuer, pinned } = config!
+  const module = options.config !== undefined && !/\.json$/i.test(options.config)
+  const command = `npx strongroom metadata ${module ? `${issuer} --out auth.metadata.ts` : `--config ${options.config ?? 'strongroom.json'}`}`
+  if (pinned == null) {
+    const isPinnable = discovery?.document && !isComplete(config!)
+    report.unused(
+      id,
+      isPinnable
+        ? `a first login waits for the provider's metadata, which can be pinned: ${command}`
+        : 'no metadata that could be pinned',
+    )
+    return
+  }
+  if (!pinnedOf(config!)) {
+    const seen = `pinned: ${JSON.stringify(pinned)?.slice(0, 200)}`
+    report.fault(id, 'the vault ignores the pinned metadata', seen, command)
+    return
+  }
+  if (!discovery?.document) {
+    report.unseen(id, 'without a discovery document, it is not known if the pinned metadata are up to date')
+    return
+  }
+  const differences = differencesOf(pinned, pinnedMembers(discovery.document))
+  const { origins, addresses } = blockedUntilDeployed(differences)
+  const blocked = origins.length
+    ? `, and until the next deployment the worker's connect-src and Connection-Allowlist block ${origins.join(' ')}`
+    : addresses.length
+      ? `, and until the next deployment the worker's Connection-Allowlist blocks ${addresses.join(' ')}`
+      : ''
+  report.check(
+    id,
+    `the pinned metadata of ${pinned.at} are the provider's`,
+    differences.length ? `the provider's metadata have changed since ${pinned.at}${blocked}` : undefined,
+    describe(differences).trimEnd(),
+    `${command}, and deploy`,
+  )
 }
 
 const isComplete = ({ metadata, identity }: VaultConfig) =>

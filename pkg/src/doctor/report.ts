@@ -113,7 +113,7 @@ export const asText = (url: string, { lines }: Report, requests: number): string
 }
 
 /** Replaces characters by which a server could write to the terminal, or change the order of what it shows. */
-const printable = (text: string) =>
+export const printable = (text: string) =>
   text.replace(/[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, '�')
 
 const indented = (text: string) => printable(text).replaceAll('\n', `\n${' '.repeat(12)}`)

@@ -11,6 +11,9 @@ const CREATION = /\bnew\s+(?:Shared)?Worker\(.{0,60}?(["'`])([^"'`\s]+\.m?js)\1/
 /** Matches the address of a file with this word in its name, for scripts that keep the address in a variable. */
 const NAME = /(["'`])([^"'`\s]*worker[^"'`\s]*\.m?js)\1/gi
 
+/** Matches a file of the package that the page imports. */
+const OWN = /\/worker-failure[^/]*$/
+
 /** Reads the page's scripts on the app's own origin. */
 export const readScripts = async (deployment: Deployment): Promise<void> => {
   const { requests, page, origin } = deployment
@@ -30,11 +33,13 @@ export const findWorker = async (deployment: Deployment): Promise<void> => {
     for (const [, , address] of [...body.matchAll(CREATION), ...body.matchAll(NAME)]) {
       if (!URL.canParse(address!, script)) continue
       const url = new URL(address!, script)
-      if (url.origin !== origin || seen.has(url.pathname)) continue
+      if (url.origin !== origin || seen.has(url.pathname) || OWN.test(url.pathname)) continue
       if (seen.size === MAX_FILES) return
       seen.add(url.pathname)
       const file = await requests.send(url.href)
-      if (file.status !== 200 || !/strongroom/.test(file.body)) continue
+      // For a missing file, many servers send the app's page, which may also name the package.
+      const isPage = /html/.test(file.header('content-type') ?? '')
+      if (file.status !== 200 || isPage || !/strongroom/.test(file.body)) continue
       deployment.started = url.pathname
       deployment.worker ??= url.pathname
       if (deployment.worker === url.pathname) deployment.workerFile = file

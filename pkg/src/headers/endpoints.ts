@@ -19,16 +19,29 @@ const OPTIONAL: string[] = [
   'device_authorization_endpoint',
 ] satisfies (typeof REQUESTED)[number][]
 
-/** Returns the provider's metadata, with the members that the configuration replaces. */
+/**
+ * Returns the configuration's pinned metadata, or `undefined` without pinned metadata that a vault uses. A vault without
+ * them still works, so a flaw is not an error here.
+ */
+export const pinnedOf = ({ issuer, identity, pinned }: HeaderConfig): HeaderConfig['pinned'] => {
+  if (typeof pinned !== 'object' || pinned === null || pinned.issuer !== issuer) return undefined
+  const { authorization_endpoint, token_endpoint, jwks_uri } = pinned
+  const required = [authorization_endpoint, token_endpoint, ...(identity === undefined ? [jwks_uri] : [])]
+  return required.every(isEndpoint) ? pinned : undefined
+}
+
+/** Returns the provider's metadata: the pinned members, those that replace them, and those of the configuration. */
 export const endpointsOf = (
   config: HeaderConfig,
-  { metadata = {} }: HeaderOptions,
+  { metadata = {} }: Pick<HeaderOptions, 'metadata'>,
 ): Partial<ProviderMetadata> => ({
-  ...Object.fromEntries(
-    Object.entries(metadata).filter(([name, url]) => !OPTIONAL.includes(name) || isEndpoint(url)),
-  ),
+  ...only(pinnedOf(config), ([name, value]) => !/_(endpoint|uri)$/.test(name) || isEndpoint(value)),
+  ...only(metadata, ([name, value]) => !OPTIONAL.includes(name) || isEndpoint(value)),
   ...config.metadata,
 })
+
+const only = (members: object = {}, isUsed: (member: [string, unknown]) => boolean) =>
+  Object.fromEntries(Object.entries(members).filter(isUsed))
 
 /** Returns the origins to which a page navigates for a login. */
 export const providerOrigins = (config: HeaderConfig, options: HeaderOptions): string[] => {

@@ -8,8 +8,7 @@ import type { Exits, HeaderConfig, HeaderOptions, Policy } from './options.js'
  * Returns the list of the app's pages: their own origin, the provider's endpoints with the parameters of this client, the
  * hosts that the policy names, and the links.
  *
- * @throws `StrongroomError` `config_invalid` if the configuration has no `clientId`, `redirectUri` or
- *   `metadata.authorization_endpoint`, or if a source of the policy names no host.
+ * @throws `StrongroomError` `config_invalid` if there is no `clientId`, `redirectUri` or `authorization_endpoint`, or if a source of the policy names no host.
  */
 export const pageAllowlist = (
   config: HeaderConfig,
@@ -39,7 +38,7 @@ const loginPatterns = (config: HeaderConfig, options: HeaderOptions): string[] =
   const { authorization_endpoint: endpoint } = endpointsOf(config, options)
   if (endpoint == null) {
     throw invalid(
-      "`exits` needs `metadata.authorization_endpoint`, in the configuration or in the option `metadata`: the content of the provider's /.well-known/openid-configuration",
+      '`exits` needs `metadata.authorization_endpoint`, in `pinned` or `metadata` of the configuration or in the option `metadata`: `npx strongroom metadata` writes it',
     )
   }
   originOf('metadata.authorization_endpoint', endpoint)

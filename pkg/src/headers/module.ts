@@ -1,11 +1,20 @@
 /**
- * The prefetch hint, with which a browser requests the vault's module before the worker does. The hint is only for a file
- * that the browser may keep: otherwise the worker's request would be a second download.
+ * The prefetch hints, with which a browser requests the worker's file before the page starts the worker, and the vault's
+ * module before the worker does. A hint is only for a file that the browser may keep: otherwise the request that follows
+ * would be a second download.
  */
-import { checkPath, invalid } from './checks.js'
+import { checkPath, invalid, originOf } from './checks.js'
+import { endpointsOf, pinnedOf } from './endpoints.js'
+import type { HeaderConfig, HeaderOptions } from './options.js'
 
 /** The value of `Cache-Control` for a file whose name changes with its content. */
 export const IMMUTABLE = 'public, max-age=31536000, immutable'
+
+/**
+ * The value of `Cache-Control` for a worker's file with a fixed name and a hint. The browser compares the file with the
+ * server's by the hint, and starts the worker a moment later without another round trip. `no-cache` would need one.
+ */
+export const FOR_A_MOMENT = 'max-age=10'
 
 /** Matches names that contain a hash, as bundlers write them: `strongroom_bg-BqTr3x9P`, or only the hash in hex. */
 const HASHED = /^(strongroom_bg[-._](?=[\w-]*[\dA-Z])[\w-]{8,}|[\da-f]{8,})$/
@@ -34,17 +43,39 @@ export const checkModule = (path: string): string => {
 type Hint = Record<string, string> & { href: string }
 
 /**
- * Returns the hints as attributes of links: the module, and a connection to the provider. The worker requests both with
- * the mode and credentials that `crossorigin` stands for.
+ * Returns the origins with which the worker soon connects. With pinned metadata, nothing is requested from the provider
+ * before a login except a pushed request. Without them, the vault first reads the provider's metadata.
  */
-export const hints = (module: string, issuer: string): Hint[] => [
+export const soonConnected = (
+  config: HeaderConfig,
+  options: Pick<HeaderOptions, 'metadata' | 'origin'>,
+): string[] => {
+  const { apis, issuer, par = 'auto' } = config
+  const { pushed_authorization_request_endpoint: pushed } = endpointsOf(config, options)
+  const ofApis = apis.map(({ url }, i) => originOf(`apis[${i}].url`, url, `${options.origin}/`))
+  // A stored session needs the API first.
+  const api = ofApis.find((origin) => origin !== options.origin)
+  const isPushed = par !== false && pushed != null
+  const provider = !pinnedOf(config)
+    ? originOf('issuer', issuer)
+    : isPushed && originOf('metadata.pushed_authorization_request_endpoint', pushed)
+  const found = [provider, api].filter((origin) => typeof origin === 'string')
+  return [...new Set(found)].filter((origin) => origin !== options.origin)
+}
+
+/**
+ * Returns the hints as attributes of links: the worker's file, if its name is known, the module, and connections. All of
+ * them are requested with the mode and credentials that `crossorigin` stands for.
+ */
+export const hints = (worker: string | undefined, module: string, connected: string[]): Hint[] => [
+  ...(worker === undefined ? [] : [{ href: worker, rel: 'prefetch', as: 'script' }]),
   { href: module, rel: 'prefetch', as: 'fetch' },
-  { href: issuer, rel: 'preconnect' },
+  ...connected.map((href) => ({ href, rel: 'preconnect' })),
 ]
 
 /** Returns the value of the header `Link` (RFC 8288) with the hints. */
-export const linkHeader = (module: string, issuer: string): string =>
-  hints(module, issuer)
+export const linkHeader = (worker: string | undefined, module: string, connected: string[]): string =>
+  hints(worker, module, connected)
     .map(({ href, ...rest }) => {
       const parameters = Object.entries(rest).map(([name, value]) => `; ${name}=${value}`)
       return `<${href}>${parameters.join('')}; crossorigin`

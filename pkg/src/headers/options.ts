@@ -4,7 +4,7 @@ import type { ApiRule, ProviderMetadata, VaultConfig } from '../worker/config.js
 /** The part of the vault's configuration that decides the worker's `connect-src`, and the path of a callback page. */
 export type HeaderConfig = Pick<
   VaultConfig,
-  'callbackPage' | 'identity' | 'issuer' | 'metadata' | 'par' | 'userInfo'
+  'callbackPage' | 'identity' | 'issuer' | 'metadata' | 'par' | 'pinned' | 'userInfo'
 > & {
   apis: Pick<ApiRule, 'exact' | 'url' | 'webSocket'>[]
   /** Needed with the option `exits` only. */
@@ -30,8 +30,9 @@ export interface HeaderOptions {
    */
   module?: string
   /**
-   * The provider's metadata, if its endpoints have other origins than the issuer: the content of
-   * `/.well-known/openid-configuration`. The configuration's `metadata` replaces members of it.
+   * The provider's metadata, if its endpoints have other origins than the issuer and the configuration has no `pinned`:
+   * the content of `/.well-known/openid-configuration`. It replaces members of `pinned`, and the configuration's
+   * `metadata` replaces members of both.
    */
   metadata?: Partial<ProviderMetadata>
   /**
@@ -59,7 +60,7 @@ export interface HeaderOptions {
    * Limits the addresses to which script in the pages can send data, in Chromium and Edge, by the header
    * `Connection-Allowlist`. The pages then keep no references to windows of other sites, and **links to other sites that
    * `links` does not name show the browser's error page**. Needs `clientId`, `redirectUri` and the provider's
-   * `metadata`. Not set by default. See docs/exits.md.
+   * metadata (`pinned` or `metadata`). Not set by default. See docs/exits.md.
    */
   exits?: Exits
   /** Adds the headers that make the page cross-origin isolated. Default false. */

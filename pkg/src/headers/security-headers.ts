@@ -4,7 +4,7 @@ import { appOrigin, checkPath, invalid, originOf } from './checks.js'
 import { endpointsOf, providerOrigins, redirectUriOf, REQUESTED } from './endpoints.js'
 import { pageAllowlist } from './exits.js'
 import { checkFrames } from './frames.js'
-import { checkModule, IMMUTABLE, linkHeader } from './module.js'
+import { checkModule, FOR_A_MOMENT, IMMUTABLE, linkHeader, soonConnected } from './module.js'
 import type { HeaderConfig, HeaderOptions, Policy } from './options.js'
 
 /** The values of response headers by name. */
@@ -58,7 +58,7 @@ export const generate = (config: HeaderConfig, options: HeaderOptions): Security
     ...(exits && { 'Connection-Allowlist': pageAllowlist(config, options, exits, policy) }),
     'Cross-Origin-Opener-Policy': keepsNone ? 'same-origin' : KEEPS_WINDOWS,
     ...embedder,
-    ...hintOf(config, options.module),
+    ...hintOf(config, options),
     'Referrer-Policy': 'no-referrer',
     'X-Content-Type-Options': 'nosniff',
   }
@@ -80,7 +80,7 @@ export const generate = (config: HeaderConfig, options: HeaderOptions): Security
       'Connection-Allowlist': allowlist(workerPatterns(config, options)),
       ...embedder,
       // Without a hash in its name, the file changes at the same address.
-      ...(options.worker.endsWith('/') ? {} : { 'Cache-Control': 'no-cache' }),
+      ...(fixedWorker(options) && { 'Cache-Control': options.module ? FOR_A_MOMENT : 'no-cache' }),
       'X-Content-Type-Options': 'nosniff',
     },
     module: options.module === undefined ? {} : { 'Cache-Control': IMMUTABLE },
@@ -104,9 +104,18 @@ export const popupPaths = (options: Pick<HeaderOptions, 'allowPopups' | 'isolate
   return allowPopups.map((path, i) => checkPath(`allowPopups[${i}]`, path))
 }
 
+/** Returns the path of the worker's file, or `undefined` if only its folder is known. */
+const fixedWorker = ({ worker }: Pick<HeaderOptions, 'worker'>): string | undefined =>
+  worker.endsWith('/') ? undefined : worker
+
 /** Returns the header `Link` of a page that starts the worker, if the module's path is given. */
-export const hintOf = ({ issuer }: HeaderConfig, module: string | undefined): ResponseHeaders =>
-  module === undefined ? {} : { Link: linkHeader(module, originOf('issuer', issuer)) }
+export const hintOf = (
+  config: HeaderConfig,
+  options: Pick<HeaderOptions, 'metadata' | 'module' | 'origin' | 'worker'>,
+): ResponseHeaders =>
+  options.module === undefined
+    ? {}
+    : { Link: linkHeader(fixedWorker(options), options.module, soonConnected(config, options)) }
 
 const pagePolicy = (options: HeaderOptions): Policy => {
   const { origin, worker, module, serviceWorker, page = {}, trustedTypes, base = false } = options
@@ -117,7 +126,7 @@ const pagePolicy = (options: HeaderOptions): Policy => {
     throw invalid('`trustedTypes` must be an array of names of policies')
   }
   const policy: Policy = {
-    ...fallback(home, module, Object.keys(page)),
+    ...fallback(home, { worker, module }, Object.keys(page)),
     'script-src': ["'self'"],
     'worker-src': workers.map((path) => home + path),
     'style-src': ["'self'"],
@@ -194,12 +203,18 @@ const FALLING_BACK = ['connect-src', 'font-src', 'frame-src', 'manifest-src', 'm
  * does. All other requests stay forbidden: in a frame with the module's address, a server's error page without a policy
  * would be a place for injected script. Directives that the caller sets, `known`, are left out.
  */
-export const fallback = (home: string, module?: string, known: string[] = []): Policy => {
+export const fallback = (
+  home: string,
+  { worker, module }: Pick<HeaderOptions, 'module' | 'worker'>,
+  known: string[] = [],
+): Policy => {
   if (module === undefined) return { 'default-src': ["'none'"] }
   const byCaller = new Set([...known, ...(known.includes('child-src') ? ['frame-src'] : [])])
   const forbidden = known.includes('default-src') ? [] : FALLING_BACK.filter((name) => !byCaller.has(name))
   return {
-    'default-src': [home + checkModule(module)],
+    'default-src': [checkModule(module), fixedWorker({ worker })].flatMap((path) =>
+      path === undefined ? [] : [home + path],
+    ),
     ...Object.fromEntries(forbidden.map((name) => [name, ["'none'"]])),
   }
 }

@@ -1,6 +1,7 @@
 /** The headers of a vault on its own origin (docs/vault-origin.md). */
 import { allowlist } from './allowlist.js'
 import { appOrigin, checkPath, invalid } from './checks.js'
+import { soonConnected } from './module.js'
 import type { HeaderConfig, HeaderOptions } from './options.js'
 import { fallback, hintOf, type ResponseHeaders, securityHeaders, serialize } from './security-headers.js'
 
@@ -37,16 +38,18 @@ export const vaultOriginHeaders = (config: HeaderConfig, options: VaultOriginOpt
   return {
     frame: {
       'Content-Security-Policy': serialize({
-        ...fallback(home, module),
+        ...fallback(home, options),
         ...scripts,
         'worker-src': [home + checkPath('worker', path)],
         ...rest,
         'frame-ancestors': origins,
       }),
-      'Connection-Allowlist': allowlist(module === undefined ? [] : [new URL('/', config.issuer).href]),
+      'Connection-Allowlist': allowlist(
+        module === undefined ? [] : soonConnected(config, options).map((hinted) => `${hinted}/`),
+      ),
       ...embedder,
       'Cross-Origin-Resource-Policy': 'same-site',
-      ...hintOf(config, module),
+      ...hintOf(config, options),
       'Origin-Agent-Cluster': '?1',
       ...common,
     },

@@ -1,6 +1,6 @@
 /** A plugin for Vite's servers. */
-import { invalid, originOf } from './checks.js'
-import { hasHash, hints } from './module.js'
+import { invalid } from './checks.js'
+import { hasHash, hints, soonConnected } from './module.js'
 import type { Exits, HeaderConfig, HeaderOptions } from './options.js'
 import {
   type ResponseHeaders,
@@ -36,6 +36,11 @@ interface ViteBuild {
   build: { outDir: string; assetsDir: string }
   logger: { warn(message: string): void }
 }
+/** A file that Vite writes. */
+interface ViteOutput {
+  type: string
+  source?: string | Uint8Array
+}
 /** A tag that Vite writes into a page. */
 interface ViteTag {
   tag: string
@@ -51,7 +56,7 @@ export interface VitePlugin {
   configurePreviewServer(server: ViteServer): Promise<void>
   transformIndexHtml: {
     order: 'post'
-    handler(html: string, context: { path: string; bundle?: Record<string, unknown> }): ViteTag[]
+    handler(html: string, context: { path: string; bundle?: Record<string, ViteOutput> }): ViteTag[]
   }
 }
 
@@ -60,9 +65,9 @@ export interface ViteOptions extends Omit<HeaderOptions, 'exits' | 'origin' | 'm
   /** As for `securityHeaders()`. With `development`, the development server sends the list, too. */
   exits?: Exits & { development?: boolean }
   /**
-   * Writes hints into the pages of a build, with which the browser requests the module and connects to the provider
-   * while it loads the page's scripts. Default false. The page's policy must name the module, and browsers must be
-   * allowed to keep it: docs/headers.md.
+   * Writes hints into the pages of a build, with which the browser requests the module, and connects to the servers that
+   * the worker requests first, while it loads the page's scripts. Default false. The page's policy must name the module,
+   * and browsers must be allowed to keep it: docs/headers.md.
    */
   prefetch?: boolean
 }
@@ -153,8 +158,13 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
           )
           return []
         }
-        const module = baseOf(vite.base, path) + file
-        return hints(module, originOf('issuer', config.issuer)).map(({ href, ...rest }) => ({
+        const base = baseOf(vite.base, path)
+        const worker = workerOf(bundle, file)
+        return hints(
+          worker && base + worker,
+          base + file,
+          soonConnected(config, { ...options, origin: `https://${ANY_HOST}` }),
+        ).map(({ href, ...rest }) => ({
           tag: 'link',
           attrs: { ...rest, crossorigin: true, href },
           injectTo: 'head-prepend',
@@ -174,6 +184,18 @@ const keepHeaders = (response: ViteResponse, headers: ResponseHeaders) => {
 
 /** Returns true for the name of the vault's module with a hash. */
 const isModule = (file: string): boolean => /(^|\/)strongroom_bg[^/]*\.wasm$/.test(file) && hasHash(file)
+
+/**
+ * Returns the name of the worker's file, which is the one script of the bundle that names the module and that no page
+ * loads. Vite emits workers as assets.
+ */
+const workerOf = (bundle: Record<string, ViteOutput>, module: string): string | undefined => {
+  const [, name = module] = /([^/]*)$/.exec(module) ?? []
+  const found = Object.entries(bundle).filter(
+    ([file, { type, source }]) => type === 'asset' && file.endsWith('.js') && String(source).includes(name),
+  )
+  return found.length === 1 ? found[0]![0] : undefined
+}
 
 /** Returns the path of the module in Vite's last build, or `undefined` without such a file. */
 const builtModule = async ({ root, base, build }: ViteBuild): Promise<string | undefined> => {

@@ -62,6 +62,15 @@ export interface VaultConfig {
    */
   metadata?: Partial<ProviderMetadata>
   /**
+   * The provider's metadata as `npx strongroom metadata` wrote them when the app was built. The vault uses them for the
+   * first login or refresh without a request for the live document, and reads that document once in each worker, in the
+   * background. The live document then replaces all of them. Members of `metadata` replace those of both.
+   *
+   * Pinned metadata that cannot be used, such as those of another issuer, are ignored, and the page warns with
+   * `metadata_outdated`. It also warns if they differ from the live document. See docs/pinned-metadata.md.
+   */
+  pinned?: PinnedMetadata | undefined
+  /**
    * The ID token's signing algorithm. Default: all of these algorithms that the metadata names. `none` and HMAC (HS256,
    * …) are never accepted.
    */
@@ -292,6 +301,27 @@ export interface ProviderMetadata {
   authorization_response_iss_parameter_supported?: boolean
   id_token_signing_alg_values_supported?: string[]
   code_challenge_methods_supported?: string[]
+}
+
+/**
+ * The members of a provider's metadata that `npx strongroom metadata` writes: all endpoints, which pages must not request,
+ * and what a login needs to know. The algorithms of signatures are not among them.
+ */
+export interface PinnedMetadata {
+  /** The day on which the document was read (UTC), such as `2026-11-28`. */
+  at: string
+  issuer: string
+  authorization_endpoint: string
+  token_endpoint: string
+  /** Only a server without OpenID Connect may lack it. */
+  jwks_uri?: string
+  require_pushed_authorization_requests?: boolean
+  authorization_response_iss_parameter_supported?: boolean
+  code_challenge_methods_supported?: string[]
+  /** Each other endpoint. */
+  [endpoint: `${string}_endpoint`]: string
+  /** Objects with endpoints, such as `mtls_endpoint_aliases` (RFC 8705 5). */
+  [other: string]: unknown
 }
 
 /** The members of token responses that say who the user is (RFC 6749 5.1 allows such members). */

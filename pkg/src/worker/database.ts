@@ -27,6 +27,7 @@ export interface VaultDatabase {
 
 interface Connection {
   opened: Promise<IDBDatabase>
+  isOpen: boolean
   leases: number
 }
 
@@ -49,13 +50,15 @@ const open = (leave: () => void) =>
   })
 
 const connect = (): Connection => {
-  const leave = () => {
-    if (current === connection) current = undefined
-    closeIfUnused(connection)
-  }
-  const connection = { opened: open(leave), leases: 0 }
-  connection.opened.catch(leave)
+  const leaveThis = () => leave(connection)
+  const connection: Connection = { opened: open(leaveThis), isOpen: false, leases: 0 }
+  connection.opened.then(() => (connection.isOpen = true), leaveThis)
   return connection
+}
+
+const leave = (connection: Connection) => {
+  if (current === connection) current = undefined
+  closeIfUnused(connection)
 }
 
 /** Closes a connection that no operation uses, and that no further operation will use. */
@@ -76,7 +79,9 @@ export const database: VaultDatabase = {
       opened: connection.opened,
       end() {
         connection.leases--
-        closeIfUnused(connection)
+        // The operation was canceled, or has waited too long. The next one tries again.
+        if (!connection.isOpen) leave(connection)
+        else closeIfUnused(connection)
       },
     }
   },
@@ -84,4 +89,6 @@ export const database: VaultDatabase = {
 }
 
 /** Opens the database before the first operation needs it. */
-export const openEarly = () => database.lease().end()
+export const openEarly = () => {
+  current ??= connect()
+}

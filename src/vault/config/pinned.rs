@@ -34,7 +34,8 @@ impl Pinned {
         };
         match Metadata::from_pinned(document, &expected) {
             Ok(metadata) => Self {
-                flaw: metadata.warning().map(|flaws| flaw(flaws.message())),
+                // The warning about the provider's own document names an optional endpoint that is not usable.
+                flaw: None,
                 metadata: Some(metadata),
                 at: document.str("at").unwrap_or_default().to_owned(),
             },
