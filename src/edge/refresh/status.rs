@@ -8,16 +8,13 @@ use crate::event::Happened;
 use crate::refresh::{bound, end};
 use crate::refusal::Refusal;
 use crate::session::Session;
-use crate::session::record::{GenerationStatus, Record, Stored};
+use crate::session::record::{GenerationStatus, Record};
 use crate::store::coordinator::{self, Unreachable};
 use crate::store::record_store;
 use crate::task::{Task, boxed};
 use rules::base::clock::{Instant, Millis, UnixMillis};
 use rules::base::error::Code;
 use rules::session::EndReason;
-
-/// Largest number of attempts to record a presented cookie while other isolates write the record, too.
-const PRESENTED_WRITES: u32 = 3;
 
 /// If the coordinator has no clock, a cookie is certainly a copy if it was replaced longer ago than the grace period plus
 /// this time, by the clocks of two machines.
@@ -172,46 +169,41 @@ pub(crate) async fn sync_with_record(
 /// Records the time at which a cookie of this generation was first presented. From this time on, cookies of earlier
 /// generations count as replaced.
 async fn record_presented(task: &Task, presented: &Rc<Session>) {
-    for _ in 0..PRESENTED_WRITES {
-        let now = task.now();
-        let Stored { version, record } = record_store::cached(task, &presented.sid);
-        let record = match record {
-            Some(record) if record.ended.is_some() => return,
-            Some(record) => record,
-            None if presented.generation == 0 => return,
-            // The cache has no record if this isolate last read the coordinator's entry before the first refresh.
-            None => Rc::new(Record::of(presented, now.wall)),
-        };
-        // A session newer than its record was refreshed by an isolate that could not commit.
-        let record = if presented.generation > record.generation {
-            Rc::new(record.followed_by(presented, now.wall))
-        } else {
-            record
-        };
-        // A process that reads the times of another clock finds copies later: see `is_copy`.
-        let doubt = match task.isolate().clock.is_shared() {
-            true => Millis::ZERO,
-            false => CERTAIN,
-        };
-        let grace = task.config().grace + doubt;
-        let noted = record.with_presented(presented.generation, grace, now.wall);
-        let is_up = coordinator::is_up(task);
-        // control: presented_cookies_are_recorded
-        let Some(noted) = noted.filter(|_| is_up) else {
-            return;
-        };
-        match boxed(record_store::write(
-            task,
-            presented,
-            version,
-            &Rc::new(noted),
-        ))
-        .await
-        {
-            Ok(None) if boxed(record_store::fetch(task, presented)).await.is_ok() => {}
-            _ => return,
-        }
-    }
+    let change = |record| with_presented(task, presented, record);
+    // The next request with this cookie tries again.
+    let _ = record_store::update(task, presented, &change).await;
+}
+
+/// Returns the record in which a cookie of this generation was presented. Returns `None` if there is nothing to record.
+fn with_presented(
+    task: &Task,
+    presented: &Rc<Session>,
+    record: Option<Rc<Record>>,
+) -> Option<Rc<Record>> {
+    let now = task.now();
+    let record = match record {
+        Some(record) if record.ended.is_some() => return None,
+        Some(record) => record,
+        None if presented.generation == 0 => return None,
+        // The cache has no record if this isolate last read the coordinator's entry before the first refresh.
+        None => Rc::new(Record::of(presented, now.wall)),
+    };
+    // A session newer than its record was refreshed by an isolate that could not commit.
+    let record = if presented.generation > record.generation {
+        Rc::new(record.followed_by(presented, now.wall))
+    } else {
+        record
+    };
+    // A process that reads the times of another clock finds copies later: see `is_copy`.
+    let doubt = match task.isolate().clock.is_shared() {
+        true => Millis::ZERO,
+        false => CERTAIN,
+    };
+    let grace = task.config().grace + doubt;
+    let is_up = coordinator::is_up(task);
+    // control: presented_cookies_are_recorded
+    let noted = record.with_presented(presented.generation, grace, now.wall);
+    noted.filter(|_| is_up).map(Rc::new)
 }
 
 /// Reads the record again after some time has passed, and returns the session or its successor. If `is_cache_enough` is

@@ -20,8 +20,8 @@ use rules::base::clock::{Instant, Millis};
 use rules::base::error::{Code, Error};
 use rules::session::EndReason;
 
-/// Largest number of attempts to write a user's activity while other isolates write the record, too.
-const TOUCHES: u32 = 3;
+/// Largest number of attempts of [`update`] while other isolates write the record, too.
+const UPDATES: u32 = 3;
 
 /// The longest value that every store accepts, in bytes: see `Coordinator` in pkg/src/edge/coordinators/coordinator.ts.
 const LONGEST_VALUE: usize = 60 * 1024;
@@ -439,22 +439,37 @@ fn already_stored(record: &Record, session: &Session) -> Option<Result<(), Refus
     (kept.generation >= session.generation).then_some(Ok(()))
 }
 
+/// Changes the cached record of a session, and writes it. If another isolate has changed the record, perhaps to the next
+/// generation, reads it and changes it again. `change` returns `None` if the record needs no write.
+///
+/// Only for a note that may be lost: the end of a session, an intent and new tokens have rules of their own for a record
+/// that cannot be read or written.
+pub(crate) async fn update(
+    task: &Task,
+    session: &Session,
+    change: &dyn Fn(Option<Rc<Record>>) -> Option<Rc<Record>>,
+) -> Result<(), Unreachable> {
+    for _ in 0..UPDATES {
+        let Stored { version, record } = cached(task, &session.sid);
+        let Some(record) = change(record) else {
+            break;
+        };
+        match boxed(write(task, session, version, &record)).await? {
+            None if boxed(fetch(task, session)).await.is_ok() => {}
+            _ => break,
+        }
+    }
+    Ok(())
+}
+
 /// Records that a session's user is active.
 pub(crate) async fn record_activity(task: &Task, session: &Session) {
-    for _ in 0..TOUCHES {
-        let Stored { version, record } = cached(task, &session.sid);
-        let Some(mut record) = record else {
-            return;
-        };
-        if !record.note_active(session.active) {
-            return;
-        }
-        match write(task, session, version, &record).await {
-            // Another isolate has changed the record, perhaps to the next generation. Try again with the new version.
-            Ok(None) if fetch(task, session).await.is_ok() => {}
-            Ok(_) => return,
-            Err(Unreachable) => return cache_activity(task, session),
-        }
+    let change = |record: Option<Rc<Record>>| {
+        let mut record = record?;
+        record.note_active(session.active).then_some(record)
+    };
+    if update(task, session, &change).await.is_err() {
+        cache_activity(task, session);
     }
 }
 

@@ -79,6 +79,22 @@ impl Url {
         })))
     }
 
+    /// Returns the URL of a path on the same origin, without the time that the parser takes. The path must be in the
+    /// parser's normal form, without query and fragment.
+    #[must_use]
+    pub fn with_path(&self, path: &str) -> Self {
+        let href = [self.scheme(), "://", self.host(), path].concat();
+        let host_start = self.scheme().len() + "://".len();
+        Self(Box::new(Parts {
+            scheme_end: self.scheme().len(),
+            host_start,
+            path_start: host_start + self.host().len(),
+            query_start: href.len(),
+            fragment_start: href.len(),
+            href,
+        }))
+    }
+
     // The offsets are always character boundaries.
     fn part(&self, start: usize, end: usize) -> &str {
         strings::part(&self.0.href, start, end)
@@ -365,6 +381,20 @@ mod tests {
             "mailto:a@b.test",
         ] {
             assert!(Url::parse(text).is_none_or(|url| !url.is_trustworthy()));
+        }
+    }
+
+    #[test]
+    fn url_with_another_path_is_as_parsed() {
+        for text in [
+            "https://a.test/b?c#d",
+            "http://u:p@[::1]:8080?x@y/",
+            "wss://a.test",
+        ] {
+            let url = Url::parse(text).unwrap();
+            let other = url.with_path("/auth/callback");
+            assert!(url.is_same_origin(&other), "{text}");
+            assert_eq!(Url::parse(other.href()), Some(other), "{text}");
         }
     }
 

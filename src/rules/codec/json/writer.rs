@@ -1,6 +1,7 @@
 //! Functions that write JSON.
 
 use super::Value;
+use crate::base::strings;
 use crate::prelude::*;
 
 /// Writes an object member by member, without building a [`Value`]. The caller must not write the same name twice.
@@ -106,22 +107,24 @@ pub fn string_array<'a>(strings: impl IntoIterator<Item = &'a str>) -> String {
 /// Appends `text` as a JSON string.
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
-    // A string without special characters, such as a token, is copied as a whole, because this is faster.
-    if !text.bytes().any(|b| b < b' ' || b == b'"' || b == b'\\') {
-        out.push_str(text);
-        return out.push('"');
-    }
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c < ' ' => {
-                out.push_str(if c < '\u{10}' { "\\u000" } else { "\\u001" });
-                out.push(char::from_digit(c as u32 & 15, 16).unwrap_or('0'));
-            }
-            c => out.push(c),
+    // The parts between special characters are copied as a whole, because this is faster.
+    let mut start = 0;
+    for (i, byte) in text.bytes().enumerate() {
+        let is_control = byte < b' ';
+        if !is_control && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.push_str(strings::part(text, start, i));
+        start = i + 1;
+        if is_control {
+            out.push_str(if byte < 0x10 { "\\u000" } else { "\\u001" });
+            out.push(char::from_digit((byte & 15).into(), 16).unwrap_or('0'));
+        } else {
+            out.push('\\');
+            out.push(char::from(byte));
         }
     }
+    out.push_str(strings::part(text, start, text.len()));
     out.push('"');
 }
 
