@@ -101,7 +101,8 @@ function timelineOf({ end, timeOrigin, requestStart, spans }, exchanges, contend
     .filter(({ start }) => start >= timeOrigin && start <= ended)
     .toSorted((a, b) => a.start - b.start)
   const difference = requests[0].start - timeOrigin - requestStart
-  if (Math.abs(difference) > CLOCKS) throw new Error(`the clocks differ by ${difference.toFixed(0)} ms`)
+  if (Math.abs(difference) > CLOCKS)
+    throw new Error(`the clocks differ by ${difference.toFixed(0)} ms: run this on a quiet machine`)
   const timeline = new Map()
   for (const span of all) {
     const took = Math.min(span.end ?? ended, ended) - span.start
