@@ -146,7 +146,7 @@ use login::initiated;
 use message::{PROTOCOL, PageMessage, Request};
 use persistence::reader::Stored;
 use persistence::{ReadAction, Written};
-use pin::Verdict;
+use pin::{Held, Verdict};
 use provider::Provider;
 use refresh::RefreshStep;
 use resource_tokens::TargetRefusal;
@@ -507,6 +507,9 @@ impl Vault {
         let Self { ctx, tokens, .. } = self;
         match tokens.provider.judge(ctx, (op, purpose), outcome) {
             Verdict::Held => {}
+            Verdict::Unconfirmed => {
+                self.apply_response(op, purpose, &pin::without_document(purpose, outcome));
+            }
             Verdict::Outdated if self.send_to_new_endpoint(op, purpose) => {}
             _ => self.apply_response(op, purpose, outcome),
         }
@@ -522,6 +525,15 @@ impl Vault {
                 true
             }
             Purpose::Push => self.logins.push_again(ctx, &tokens.provider, op),
+            Purpose::Revoke => tokens.revocations.send_again(ctx, &tokens.provider, op),
+            Purpose::AskProfile => {
+                let callback = self.callbacks.profile_again(op);
+                let is_wanted = callback.is_some();
+                if let Some(callback) = callback {
+                    self.callback_advanced(CallbackOutcome::NeedsProfile(callback));
+                }
+                is_wanted
+            }
             Purpose::Exchange => {
                 let server = (&tokens.provider, &mut tokens.dpop);
                 self.callbacks.exchange_again(ctx, server, op)
@@ -694,17 +706,25 @@ impl Vault {
     /// fetched.
     fn document_arrived(&mut self) {
         let Self { ctx, tokens, .. } = self;
-        if self.callbacks.await_keys() || tokens.refresh.awaits_keys() {
+        let is_replaced = !tokens.provider.pin.is_in_use();
+        if is_replaced {
+            // A pinned endpoint that refused says nothing about the one in the document.
+            self.logins.is_pushing_refused = false;
+        } else {
+            tokens.provider.pin.failed(ctx.now.monotonic);
+        }
+        let held = tokens.provider.pin.take_held();
+        let has_keys = held.iter().any(|held| held.purpose == Purpose::Keys);
+        if !has_keys && (self.callbacks.await_keys() || tokens.refresh.awaits_keys()) {
             tokens.provider.fetch_keys(ctx);
         }
-        let is_replaced = !tokens.provider.pin.is_in_use();
-        for held in tokens.provider.pin.take_held() {
-            let (op, purpose) = (held.op, held.purpose);
-            if is_replaced {
-                self.on_response(op, purpose, &held.outcome);
-            } else {
-                self.apply_response(op, purpose, &held.without_document());
-            }
+        for Held {
+            op,
+            purpose,
+            outcome,
+        } in held
+        {
+            self.on_response(op, purpose, &outcome);
         }
     }
 
@@ -911,7 +931,7 @@ impl Vault {
         let revocation = self.end_session(EndReason::LoggedOut);
         let Self { ctx, tokens, .. } = self;
         let awaits_store = tokens.persistence.has_unwritten_end(ctx);
-        let awaits_metadata = tokens.revocations.awaits_metadata(ctx);
+        let awaits_metadata = tokens.revocations.awaits_metadata();
         self.logouts.begin(
             ctx,
             &tokens.provider,

@@ -13,6 +13,7 @@ use crate::context::{Context, Purpose};
 use crate::io::OpId;
 use rules::base::clock::Millis;
 use rules::base::http::{HttpReply, Outcome};
+use rules::codec::url::Url;
 use rules::login::pushed_authorization::{self, PushOutcome};
 use rules::oauth::jwks::Jwks;
 use rules::oauth::metadata::{self, Metadata};
@@ -23,6 +24,10 @@ use rules::prelude::*;
 /// that a login or a call is about to use.
 const PATIENCE: Millis = Millis::from_secs(2);
 
+/// After a failed request for the document, the time in which refusals do not wait for another one. In an outage, each
+/// refusal would otherwise cause a request.
+const PAUSE: Millis = Millis::from_secs(30);
+
 /// The state of pinned metadata.
 #[derive(Default)]
 pub(super) struct Pin {
@@ -32,6 +37,8 @@ pub(super) struct Pin {
     check_at: Option<Millis>,
     /// True if that time has come.
     was_checked: bool,
+    /// The time at which the document could not be fetched.
+    failed_at: Option<Millis>,
     /// Refusals that wait for the document.
     held: Vec<Held>,
     /// The metadata that the document has replaced, and the last operation that may have used them.
@@ -45,16 +52,14 @@ pub(super) struct Held {
     pub(super) outcome: Outcome,
 }
 
-impl Held {
-    /// Returns the response as it counts if the provider's document could not be fetched. A refused refresh then does not
-    /// prove that the provider has ended the grant, because the endpoint may no longer be the provider's. It counts as a
-    /// refusal without a reason, which ends no session.
-    pub(super) fn without_document(self) -> Outcome {
-        if self.purpose == Purpose::Refresh {
-            self.outcome.without_body()
-        } else {
-            self.outcome
-        }
+/// Returns a response as it counts if the provider's document could not be fetched. A refused refresh then does not prove
+/// that the provider has ended the grant, because the endpoint may no longer be the provider's. It counts as a refusal
+/// without a reason, which ends no session.
+pub(super) fn without_document(purpose: Purpose, outcome: &Outcome) -> Outcome {
+    if purpose == Purpose::Refresh {
+        outcome.without_body()
+    } else {
+        outcome.clone()
     }
 }
 
@@ -63,6 +68,8 @@ pub(super) enum Verdict {
     Counts,
     /// The response waits until the provider's document has arrived.
     Held,
+    /// The response counts without the document: see [`without_document`].
+    Unconfirmed,
     /// The request went to an endpoint that the provider no longer has.
     Outdated,
 }
@@ -93,6 +100,8 @@ impl Pin {
     pub(super) fn begin_check(&mut self, ctx: &mut Context) -> bool {
         let page = ctx.ports.last().copied();
         if page.is_none() || ctx.is_loading() {
+            // Without a page, a time that has passed would stay due.
+            self.check_at = None;
             return false;
         }
         let flaw = self.pinned.as_mut().and_then(|pinned| pinned.flaw.take());
@@ -113,8 +122,14 @@ impl Pin {
         outcome: &Outcome,
     ) -> Verdict {
         if self.is_in_use() {
-            if endpoint(current, purpose).is_none() || !is_refusal(ctx, purpose, outcome) {
+            if endpoint(ctx, current, purpose).is_none() || !is_refusal(ctx, purpose, outcome) {
                 return Verdict::Counts;
+            }
+            if self
+                .failed_at
+                .is_some_and(|at| ctx.now.monotonic < at + PAUSE)
+            {
+                return Verdict::Unconfirmed;
             }
             self.held.push(Held {
                 op,
@@ -125,7 +140,8 @@ impl Pin {
         }
         match &self.replaced {
             Some((former, last)) if op.0 <= last.0 => {
-                let has_moved = endpoint(Some(former), purpose) != endpoint(current, purpose);
+                let has_moved = endpoint(ctx, Some(former), purpose).map(as_parsed)
+                    != endpoint(ctx, current, purpose).map(as_parsed);
                 // The keys at an address that the provider no longer names must not be used.
                 let may_count = purpose != Purpose::Keys && !is_refusal(ctx, purpose, outcome);
                 if has_moved && !may_count {
@@ -165,6 +181,11 @@ impl Pin {
         has_other_keys
     }
 
+    /// Records that the document could not be fetched.
+    pub(super) const fn failed(&mut self, now: Millis) {
+        self.failed_at = Some(now);
+    }
+
     /// Returns the refusals that waited for the document.
     pub(super) fn take_held(&mut self) -> Vec<Held> {
         core::mem::take(&mut self.held)
@@ -173,9 +194,17 @@ impl Pin {
 
 /// Returns the endpoint that requests with this purpose are sent to, if the vault waits for the provider's document when the
 /// endpoint refuses.
-fn endpoint(metadata: Option<&Metadata>, purpose: Purpose) -> Option<&str> {
+fn endpoint<'a>(
+    ctx: &Context,
+    metadata: Option<&'a Metadata>,
+    purpose: Purpose,
+) -> Option<&'a str> {
     let metadata = metadata?;
     match purpose {
+        Purpose::Revoke => metadata.revocation_endpoint.as_deref(),
+        Purpose::AskProfile if ctx.config.flow.asks_user_info => {
+            metadata.userinfo_endpoint.as_deref()
+        }
         Purpose::Exchange | Purpose::Refresh => Some(&metadata.token_endpoint),
         Purpose::Keys => Some(&metadata.jwks_uri),
         Purpose::Push => metadata.pushed_authorization_request_endpoint.as_deref(),
@@ -183,12 +212,19 @@ fn endpoint(metadata: Option<&Metadata>, purpose: Purpose) -> Option<&str> {
     }
 }
 
+/// Returns a URL as a parser writes it: `https://id.example.com:443/` is no other address than `https://id.example.com/`.
+fn as_parsed(url: &str) -> String {
+    Url::parse(url).map_or_else(|| url.to_owned(), |parsed| parsed.href().to_owned())
+}
+
 /// Returns true for a response that an endpoint would not send if the provider still used it: a redirect, a status 4xx, or
 /// anything that cannot be read. An overloaded or failing server is not a refusal.
 fn is_refusal(ctx: &Context, purpose: Purpose, outcome: &Outcome) -> bool {
     let reply = match outcome {
         Outcome::Reply(reply) => reply,
-        Outcome::Failed | Outcome::Opaque => return true,
+        // A refresh without a response is repeated promptly, because the provider may have rotated the refresh token.
+        Outcome::Failed => return purpose != Purpose::Refresh,
+        Outcome::Opaque => return true,
         Outcome::KeyLost => return false,
     };
     if reply.status == 429 || reply.status >= 500 {
@@ -196,6 +232,7 @@ fn is_refusal(ctx: &Context, purpose: Purpose, outcome: &Outcome) -> bool {
     }
     match purpose {
         Purpose::Push => !is_accepted_push(outcome),
+        Purpose::Revoke | Purpose::AskProfile => reply.status != 200,
         Purpose::Keys => !has_keys(outcome),
         _ => is_token_refusal(ctx, reply),
     }

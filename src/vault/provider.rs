@@ -72,27 +72,36 @@ impl Provider {
         self.metadata.is_some() || self.fetch_metadata(ctx)
     }
 
+    /// Returns true if the metadata is present, unless it is pinned and `pin_is_enough` is false. Otherwise starts to fetch
+    /// the provider's document.
+    pub(super) fn need_metadata_beyond_pin(&self, ctx: &mut Context, pin_is_enough: bool) -> bool {
+        let is_enough = !self.pin.is_in_use() || pin_is_enough;
+        self.metadata.is_some() && is_enough || self.fetch_metadata(ctx)
+    }
+
     /// Returns true if the metadata is present and not provisional. Otherwise starts to fetch it. Pinned metadata is enough
     /// for a login on this device, unless it lacks an endpoint that the configuration asks for.
     pub(super) fn need_metadata_for_login(&self, ctx: &mut Context, is_device: bool) -> bool {
-        let Some(metadata) = &self.metadata else {
-            return self.fetch_metadata(ctx);
-        };
-        let is_enough = !self.pin.is_in_use()
-            || !is_device
-                && ctx.config.pushing.is_possible(metadata)
-                && self.profile_address(ctx).is_ok();
-        is_enough && !self.search.is_provisional || self.fetch_metadata(ctx)
+        let is_pinned = self.pin.is_in_use();
+        if self.search.is_provisional && !self.fetch_metadata(ctx) && !is_pinned {
+            return false;
+        }
+        let pushing = ctx.config.pushing;
+        let is_possible = |metadata: &Metadata| pushing.is_possible(metadata);
+        let is_enough = !is_device
+            && self.metadata.as_deref().is_some_and(is_possible)
+            && self.profile_address(ctx).is_ok();
+        self.need_metadata_beyond_pin(ctx, is_enough)
     }
 
     /// Returns true if the metadata is present. Otherwise starts to fetch it. Pinned metadata is not enough to refuse an
-    /// authorization response without `iss`.
+    /// authorization response without `iss`, or to say that there is no UserInfo endpoint.
     pub(super) fn need_metadata_for_callback(&self, ctx: &mut Context, has_iss: bool) -> bool {
-        let Some(metadata) = &self.metadata else {
-            return self.fetch_metadata(ctx);
-        };
-        let is_refused = !has_iss && metadata.authorization_response_iss_parameter_supported;
-        !(is_refused && self.pin.is_in_use()) || self.fetch_metadata(ctx)
+        let expects_iss =
+            |metadata: &Metadata| metadata.authorization_response_iss_parameter_supported;
+        let is_refused = !has_iss && self.metadata.as_deref().is_some_and(expects_iss);
+        let is_enough = !is_refused && self.profile_address(ctx).is_ok();
+        self.need_metadata_beyond_pin(ctx, is_enough)
     }
 
     /// Decides if a response counts: see [`crate::pin`].
@@ -104,7 +113,8 @@ impl Provider {
     ) -> Verdict {
         let current = self.metadata.as_deref();
         let verdict = self.pin.judge(ctx, current, request, outcome);
-        if matches!(verdict, Verdict::Held) {
+        let is_lost = request.1 == Purpose::Refresh && matches!(outcome, Outcome::Failed);
+        if matches!(verdict, Verdict::Held) || is_lost && self.pin.is_in_use() {
             self.fetch_metadata(ctx);
         }
         verdict
@@ -194,6 +204,8 @@ impl Provider {
                 self.fetch_metadata(ctx);
                 None
             }
+            // A poorer document than usual must not replace the pin.
+            Some(Ok(_)) if self.search.is_provisional && self.pin.is_in_use() => Some(Ok(())),
             Some(Ok(metadata)) => {
                 ctx.config.rules.forbid(&metadata.endpoints());
                 if let Some(flaws) = metadata.warning() {

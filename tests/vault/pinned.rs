@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kit::world::provider::{BASE, params};
 use kit::world::{
-    DISCOVERY, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, PageResponse, REFRESH, SEALED,
+    DISCOVERY, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, PageResponse, REFRESH, REVOKE, SEALED,
     STORAGES, World,
 };
 use vault::PortId;
@@ -694,4 +694,192 @@ fn hostile_document_does_not_replace_the_pin() {
             "{body}"
         );
     }
+}
+
+#[test]
+fn worker_without_pages_sets_no_timer_for_the_document() {
+    let mut world = world();
+    let page = world.open();
+    world.begin_login(page, "redirect");
+    world.leave(page);
+    // The world counts ticks that change nothing.
+    world.advance(Duration::from_secs(10));
+    assert_eq!(world.count(DISCOVERY), 0);
+    world.open();
+    world.advance(PATIENCE);
+    assert_eq!(world.count(DISCOVERY), 1);
+}
+
+#[test]
+fn logins_are_pushed_again_once_the_document_has_arrived() {
+    let mut world = World::with(&pinned("", PAR));
+    let page = world.open();
+    world.provider.takes_pushed = true;
+    provider_moves(&mut world, Fault::Status(404));
+    world
+        .provider
+        .outage(Endpoint::Discovery, Fault::Status(500));
+    let url = world.begin_login(page, "redirect");
+    assert!(url.contains("code_challenge="), "{url}");
+    world.provider.repair();
+    world.begin_login(page, "redirect");
+    let pushes = world.count(PUSH);
+    world.begin_login(page, "redirect");
+    assert_eq!(world.count(PUSH), pushes + 1);
+}
+
+#[test]
+fn lost_refresh_is_repeated_as_promptly_as_without_a_pin() {
+    let retries = |config: &str| {
+        let (mut world, page) = World::signed_in_with(config);
+        world.provider.leeway = Duration::from_secs(60);
+        world.provider.outage(Endpoint::Discovery, Fault::Silence);
+        world.expire_access_token();
+        world.provider.fault(Endpoint::Refresh, &[Fault::LostAfter]);
+        world.fetch(page, "/orders");
+        world.advance(Duration::from_secs(9));
+        world.moments(REFRESH).len()
+    };
+    assert_eq!(retries(&pinned("", ISS)), retries("{}"));
+}
+
+#[test]
+fn tokens_are_revoked_where_the_document_says() {
+    let without = pinned("", ISS).replacen(
+        r#","revocation_endpoint":"https://id.example.com/revoke""#,
+        "",
+        1,
+    );
+    assert!(!without.contains("revoke"));
+    for config in [pinned("", ISS), without] {
+        let mut world = World::with(&config);
+        let page = world.open();
+        world.sign_in(page);
+        provider_moves(&mut world, Fault::Status(404));
+        let logout = world.logout(page);
+        world.answer_all();
+        assert!(world.provider.has_revoked_everything(), "{config}");
+        assert!(world.response(logout).is_some());
+    }
+}
+
+#[test]
+fn revocation_that_the_new_endpoint_refuses_is_over() {
+    let mut world = world();
+    let page = world.open();
+    world.sign_in(page);
+    provider_moves(&mut world, Fault::Status(404));
+    world.provider.outage(Endpoint::Revoke, Fault::Status(400));
+    let logout = world.logout(page);
+    world.answer_all();
+    assert_eq!(world.count(REVOKE), 2);
+    assert!(world.response(logout).is_some());
+}
+
+#[test]
+fn logout_at_the_provider_waits_only_for_an_endpoint_that_the_pin_lacks() {
+    let whole = pinned("", ISS);
+    let without = whole.replacen(
+        r#","end_session_endpoint":"https://id.example.com/logout""#,
+        "",
+        1,
+    );
+    for (config, requests) in [(whole, 0), (without, 1)] {
+        let mut world = World::with(&config);
+        let page = world.open();
+        world.sign_in(page);
+        let logout = world.ask(page, r#""t":"logout","provider":true"#);
+        world.answer_all();
+        let url = world.address(logout);
+        assert!(url.starts_with("https://id.example.com/logout?"), "{url}");
+        assert_eq!(world.count(DISCOVERY), requests);
+    }
+}
+
+#[test]
+fn user_info_is_asked_where_the_document_says() {
+    let old = r#","userinfo_endpoint":"https://id.example.com/old/userinfo""#;
+    for more in [ISS.to_owned(), [ISS, old].concat()] {
+        let mut world = World::with(&pinned(r#""userInfo":true,"#, &more));
+        world.provider.more_metadata =
+            r#","userinfo_endpoint":"https://id.example.com/userinfo""#.to_owned();
+        world.provider.profile_url = Some("https://id.example.com/userinfo".to_owned());
+        world.provider.old_profile_url = Some("https://id.example.com/old/userinfo".to_owned());
+        let page = world.open();
+        let url = world.begin_login(page, "redirect");
+        let response = world.provider.sign_in(&url);
+        // The page that returns from the provider has a new vault.
+        world.restart();
+        let page = world.open();
+        let callback = world.callback(page, &response);
+        world.answer_all();
+        assert!(
+            world.session(page).is_some(),
+            "{more}: {:?}",
+            world.response(callback)
+        );
+    }
+}
+
+#[test]
+fn poorer_document_than_usual_does_not_replace_the_pin() {
+    let mut world = World::with(&pinned("", PAR));
+    world.provider.takes_pushed = true;
+    let page = world.open();
+    let poor = r#"{"issuer":"https://id.example.com","authorization_endpoint":"https://id.example.com/authorize","token_endpoint":"https://id.example.com/token","jwks_uri":"https://id.example.com/jwks"}"#;
+    let faults = [Fault::Status(500), Fault::Response(200, poor)];
+    world.provider.fault(Endpoint::Discovery, &faults);
+    world.advance(PATIENCE);
+    assert_eq!(world.count(DISCOVERY), 2);
+    assert!(world.warnings(page).is_empty());
+    world.hold(&[DISCOVERY]);
+    world.begin_login(page, "redirect");
+    assert_eq!(world.count(PUSH), 1);
+    // A login begins another request for the document.
+    assert_eq!(world.count(DISCOVERY), 3);
+    world.release();
+}
+
+#[test]
+fn outage_causes_few_requests_for_the_document() {
+    for fault in [Fault::Opaque, Fault::Status(404), Fault::Html] {
+        let mut world = World::with(&pinned(&storage(SEALED), ISS));
+        let page = world.open();
+        sign_in_without_document(&mut world, page);
+        world.release();
+        world.restart();
+        let page = world.open();
+        let before = world.count(DISCOVERY);
+        for endpoint in [
+            Endpoint::Discovery,
+            Endpoint::Keys,
+            Endpoint::Refresh,
+            Endpoint::Probe,
+        ] {
+            world.provider.outage(endpoint, fault);
+        }
+        world.expire_access_token();
+        world.fetch(page, "/orders");
+        world.advance(Duration::from_secs(60));
+        // Two locations and a repetition for each of three searches: in the background, and every 30 seconds.
+        let requests = world.count(DISCOVERY) - before;
+        assert!(requests <= 12, "{fault:?}: {requests}");
+    }
+}
+
+#[test]
+fn another_spelling_of_an_endpoint_is_the_same_endpoint() {
+    let config = pinned("", ISS).replacen(
+        "https://id.example.com/token",
+        "https://id.example.com:443/token",
+        1,
+    );
+    let mut world = World::with(&config);
+    let page = world.open();
+    let refusal = Fault::Refused("invalid_grant");
+    world.provider.fault(Endpoint::Exchange, &[refusal]);
+    let callback = sign_in_without_document(&mut world, page);
+    world.release();
+    assert_eq!(world.code(callback), "code_rejected");
+    assert_eq!(world.count(EXCHANGE), 1);
 }

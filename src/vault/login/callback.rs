@@ -385,6 +385,14 @@ impl Callbacks {
         callbacks.any(|callback| callback.stage.awaits_profile(op) && !callback.is_canceled)
     }
 
+    /// Returns the login that waits for this profile, so that the profile is asked for at another address. Returns `None`
+    /// if it was canceled.
+    pub(crate) fn profile_again(&mut self, op: OpId) -> Option<Box<Callback>> {
+        list::take(&mut self.in_flight, |callback| {
+            callback.stage.awaits_profile(op) && !callback.is_canceled
+        })
+    }
+
     /// Handles the response of the profile address.
     pub(crate) fn profile_received(
         &mut self,

@@ -31,7 +31,7 @@ pub(crate) struct Logins {
     /// than a response to an unknown login.
     used: List<UsedLogin>,
     /// True if the provider did not accept a pushed authorization request from this client.
-    pub(super) is_pushing_refused: bool,
+    pub(crate) is_pushing_refused: bool,
 }
 
 /// A login that has received its authorization response.

@@ -11,6 +11,7 @@ use rules::base::error::{Code, Error, Result};
 use rules::base::list::{self, List};
 use rules::codec::form::{Form, with_query};
 use rules::codec::url::Url;
+use rules::oauth::metadata::Metadata;
 
 /// The logouts that are not complete.
 #[derive(Default)]
@@ -66,8 +67,12 @@ impl Logouts {
     ) {
         // A vault that restored its session from the store may not have fetched the metadata yet. The page must wait
         // also for a revocation, because it may navigate away after the logout, which ends a dedicated worker.
-        let needs_metadata = request.provider || awaits_metadata;
-        if ctx.stores_sessions() && needs_metadata && !provider.need_metadata(ctx) {
+        let has_endpoint = |metadata: &Metadata| metadata.end_session_endpoint.is_some();
+        let has_endpoint = provider.metadata.as_deref().is_some_and(has_endpoint);
+        let may_wait = ctx.stores_sessions() || provider.pin.is_in_use();
+        let needs_metadata =
+            may_wait && request.provider && !provider.need_metadata_beyond_pin(ctx, has_endpoint);
+        if needs_metadata || awaits_metadata {
             return self.unaddressed.push(Box::new(request));
         }
         self.conclude(ctx, provider, &request, op, awaits_store);
@@ -82,10 +87,8 @@ impl Logouts {
         op: Option<OpId>,
         awaits_store: bool,
     ) {
-        if ctx.stores_sessions() {
-            for request in core::mem::take(&mut self.unaddressed) {
-                self.conclude(ctx, provider, &request, op, awaits_store);
-            }
+        for request in core::mem::take(&mut self.unaddressed) {
+            self.conclude(ctx, provider, &request, op, awaits_store);
         }
     }
 

@@ -3,12 +3,13 @@
 use rules::prelude::*;
 
 use crate::context::{Context, Purpose};
-use crate::io::OpId;
+use crate::io::{OpId, Output};
 use crate::provider::Provider;
 use rules::Secret;
 use rules::base::clock::Millis;
 use rules::base::http::{HttpRequest, Outcome};
 use rules::base::list::{self, List};
+use rules::oauth::metadata::Metadata;
 use rules::oauth::token_endpoint;
 
 /// The largest number of attempts at a revocation.
@@ -44,12 +45,25 @@ impl Revocations {
         provider: &Provider,
         refresh_token: &Secret,
     ) -> Option<OpId> {
-        if ctx.stores_sessions() && !provider.need_metadata(ctx) {
+        let has_endpoint = |metadata: &Metadata| metadata.revocation_endpoint.is_some();
+        let has_endpoint = provider.metadata.as_deref().is_some_and(has_endpoint);
+        let may_wait = ctx.stores_sessions() || provider.pin.is_in_use();
+        if may_wait && !provider.need_metadata_beyond_pin(ctx, has_endpoint) {
             let is_it = |token: &Secret| token.matches(refresh_token.expose());
             if !self.waiting.iter().any(is_it) {
                 self.waiting.push(refresh_token.clone());
             }
+            return None;
         }
+        self.send(ctx, provider, refresh_token)
+    }
+
+    fn send(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        refresh_token: &Secret,
+    ) -> Option<OpId> {
         let endpoint = provider.metadata.as_ref()?.revocation_endpoint.as_deref()?;
         let client_id = &ctx.config.flow.client_id;
         let request = token_endpoint::revocation_request(endpoint, client_id, refresh_token);
@@ -73,18 +87,37 @@ impl Revocations {
         Some(op)
     }
 
+    /// Sends a revocation to the endpoint that the provider has now. Returns false if it was sent there already, or if there
+    /// is no endpoint.
+    pub(crate) fn send_again(&mut self, ctx: &mut Context, provider: &Provider, op: OpId) -> bool {
+        let metadata = provider.metadata.as_ref();
+        let endpoint = metadata.and_then(|metadata| metadata.revocation_endpoint.as_deref());
+        let is_it = |r: &Revocation| r.state == RevocationState::Sent(op);
+        let (Some(endpoint), Some(revocation)) = (endpoint, list::find(&mut self.in_flight, is_it))
+        else {
+            return false;
+        };
+        if revocation.request.url == endpoint {
+            return false;
+        }
+        endpoint.clone_into(&mut revocation.request.url);
+        // A logout may wait for this operation.
+        ctx.resume_operation(op, Purpose::Revoke);
+        let request = revocation.request.clone();
+        ctx.outputs.push(Output::Send { op, request });
+        true
+    }
+
     /// Returns true if a revocation waits for the provider's metadata.
-    pub(crate) fn awaits_metadata(&self, ctx: &Context) -> bool {
-        ctx.stores_sessions() && !self.waiting.is_empty()
+    pub(crate) fn awaits_metadata(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Sends the revocations that waited for the provider's metadata. Returns the operation of the last one.
     pub(crate) fn resume(&mut self, ctx: &mut Context, provider: &Provider) -> Option<OpId> {
         let mut last = None;
-        if ctx.stores_sessions() {
-            for token in core::mem::take(&mut self.waiting) {
-                last = self.revoke(ctx, provider, &token).or(last);
-            }
+        for token in core::mem::take(&mut self.waiting) {
+            last = self.send(ctx, provider, &token).or(last);
         }
         last
     }

@@ -157,6 +157,8 @@ pub struct Provider {
     pub sub_member: String,
     /// The profile address, if it identifies the user instead of token responses.
     pub profile_url: Option<String>,
+    /// The profile address that the provider has left, and that responds with 404.
+    pub old_profile_url: Option<String>,
     /// Members that token responses have in addition, or with another value. The value `null` removes a member.
     pub more_members: Object,
     /// Members of profiles besides the one that identifies the user.
@@ -263,6 +265,7 @@ impl Provider {
             is_plain: false,
             sub_member: "user_id".to_owned(),
             profile_url: None,
+            old_profile_url: None,
             more_members: Object::new(),
             more_profile: Object::new(),
             profile_proofs: Checker::default(),
@@ -514,10 +517,16 @@ impl Provider {
     }
 
     pub fn endpoint_of(&self, request: &HttpRequest) -> Endpoint {
-        if request.access_token.is_some() && self.profile_url.as_ref() == Some(&request.url) {
+        let profiles = [&self.profile_url, &self.old_profile_url];
+        let is_profile = profiles
+            .iter()
+            .any(|url| url.as_ref() == Some(&request.url));
+        if request.access_token.is_some() && is_profile {
             return Endpoint::Profile;
         }
         let url = as_read(&request.url);
+        // The port may be written although it is the usual one.
+        let url = url.replacen(".com:443/", ".com/", 1);
         let path = url.strip_prefix(self.root()).unwrap_or(&request.url);
         match path.strip_prefix(BASE).unwrap_or(path) {
             path if path.starts_with("/.well-known/openid-configuration?") => Endpoint::Probe,
@@ -603,7 +612,9 @@ impl Provider {
     ) -> Option<Outcome> {
         let endpoint = self.endpoint_of(request);
         let once = self.faults.get_mut(&endpoint).and_then(VecDeque::pop_front);
+        let is_old_profile = self.old_profile_url.as_ref() == Some(&request.url);
         let moved = self.left.filter(|_| self.has_left(request));
+        let moved = moved.or(is_old_profile.then_some(Fault::Status(404)));
         let fault = moved.or(once.or_else(|| self.outages.get(&endpoint).copied()));
         let Some(fault) = fault else {
             let mut reply = self.act(now, endpoint, request, proof);
