@@ -27,6 +27,8 @@ const ENCODE_ASCII = `
         WASM_VECTOR_LEN = read;
         return place;
     }
+    // The characters that were encoded may be a part of a secret.
+    getUint8ArrayMemory0().fill(0, place, place + arg.length);
     wasm.__wbindgen_free(place, arg.length, 1);
 `
 

@@ -117,8 +117,9 @@ impl From<JsValue> for Obstacle {
     }
 }
 
-/// Seals and stores a secret until the given time, and deletes expired records. If the database seems to be damaged,
-/// deletes it and tries once more, except with an escrow. Returns true if the record was stored.
+/// Seals and stores a secret until the given time, and deletes expired records. If that fails, tries again with a new
+/// connection to the database. If the database still seems to be damaged, deletes it and tries once more, except with an
+/// escrow. Returns true if the record was stored.
 pub(super) async fn put(
     task: &Task,
     place: &Place,
@@ -127,7 +128,12 @@ pub(super) async fn put(
     key_pair: Option<PrivateKey>,
 ) -> bool {
     let key_pair = key_pair.as_ref();
-    match put_once(task, place, value, expires_at, key_pair).await {
+    let mut stored = put_once(task, place, value, expires_at, key_pair).await;
+    if matches!(stored, Err(Obstacle::Other)) {
+        task.database.forget();
+        stored = put_once(task, place, value, expires_at, key_pair).await;
+    }
+    match stored {
         Ok(()) => true,
         Err(Obstacle::Other) if place.escrow(task).is_none() => {
             delete_database(task).await.is_ok()
@@ -174,7 +180,11 @@ async fn put_once(
 
 /// Reads a login's record, and replaces it by a record without content. The replacement shows that the login was used.
 pub(super) async fn take(task: &Task, place: &Place) -> Taken {
-    take_once(task, place).await.unwrap_or(Taken::Unavailable)
+    let taken = take_once(task, place).await;
+    taken.unwrap_or_else(|_| {
+        task.database.forget();
+        Taken::Unavailable
+    })
 }
 
 async fn take_once(task: &Task, place: &Place) -> Result<Taken, JsValue> {
@@ -212,7 +222,10 @@ pub(super) async fn load(task: &Task, place: &Place) -> Loaded {
     }
     match loaded {
         Ok(loaded) => loaded.unwrap_or(Loaded::Damaged),
-        Err(_) => Loaded::Unavailable,
+        Err(_) => {
+            task.database.forget();
+            Loaded::Unavailable
+        }
     }
 }
 

@@ -83,6 +83,9 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(super) fn lease(this: &VaultDatabase) -> Lease;
 
+    #[wasm_bindgen(method)]
+    pub(super) fn forget(this: &VaultDatabase);
+
     #[wasm_bindgen(method, catch)]
     pub(super) fn remove(this: &VaultDatabase) -> Result<IdbRequest, JsValue>;
 

@@ -78,3 +78,32 @@ test('the database can be deleted, and the next session is stored in a new one',
     await app.close()
   }
 })
+
+test('a connection that died silently is replaced, and nothing is deleted', time, async () => {
+  const app = await start()
+  // From the first session on, each transaction of the first connection fails, as if the browser had lost it.
+  app.site.files['/library.js'] = `${WATCHES}
+const genuine = IDBDatabase.prototype.transaction
+let first
+let isDead = false
+IDBDatabase.prototype.transaction = function (...all) {
+  first ??= this
+  if (isDead && this === first) throw new DOMException('lost', 'InvalidStateError')
+  return genuine.apply(this, all)
+}
+watch(IDBFactory.prototype, 'deleteDatabase')
+new BroadcastChannel('dies').onmessage = () => (isDead = true)`
+  try {
+    const page = await app.open()
+    await signInByPopup(page)
+    await page.evaluate(() => new BroadcastChannel('dies').postMessage(''))
+    await page.evaluate(() => auth.logout())
+    await signInByPopup(page)
+    const seen = await page.evaluate(watched)
+    assert.equal(opened(seen), 2)
+    assert.ok(!seen.includes('deleteDatabase'), String(seen))
+    assert.equal(await page.evaluate(() => auth.session.kept), true)
+  } finally {
+    await app.close()
+  }
+})

@@ -21,6 +21,8 @@ export interface Lease {
 export interface VaultDatabase {
   /** Each lease must end. */
   lease(): Lease
+  /** Lets the next operation open the database again, because an operation has failed and the connection may be dead. */
+  forget(): void
   /** Begins to delete the database, which may be damaged. */
   remove(): IDBOpenDBRequest
 }
@@ -34,7 +36,7 @@ interface Connection {
 /** The connection that the next operation uses. */
 let current: Connection | undefined
 
-const open = (leave: () => void) =>
+const open = (onGone: () => void) =>
   new Promise<IDBDatabase>((resolve, reject) => {
     const request = indexedDB.open(NAME, VERSION)
     request.onupgradeneeded = () => {
@@ -43,16 +45,16 @@ const open = (leave: () => void) =>
     }
     request.onsuccess = () => {
       // `close` means that the browser has closed the database, for instance because the user cleared the site's data.
-      request.result.onversionchange = request.result.onclose = leave
+      request.result.onversionchange = request.result.onclose = onGone
       resolve(request.result)
     }
     request.onerror = () => reject(request.error)
   })
 
 const connect = (): Connection => {
-  const leaveThis = () => leave(connection)
-  const connection: Connection = { opened: open(leaveThis), isOpen: false, leases: 0 }
-  connection.opened.then(() => (connection.isOpen = true), leaveThis)
+  const onGone = () => leave(connection)
+  const connection: Connection = { opened: open(onGone), isOpen: false, leases: 0 }
+  connection.opened.then(() => (connection.isOpen = true), onGone)
   return connection
 }
 
@@ -85,6 +87,7 @@ export const database: VaultDatabase = {
       },
     }
   },
+  forget: () => current && leave(current),
   remove: () => indexedDB.deleteDatabase(NAME),
 }
 
