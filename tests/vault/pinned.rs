@@ -143,9 +143,7 @@ fn developer_learns_what_has_changed() {
             Some(
                 r#","pushed_authorization_request_endpoint":"https://par.example.com/","require_pushed_authorization_requests":true"#,
             ),
-            Some(
-                "pushed_authorization_request_endpoint, require_pushed_authorization_requests, other endpoints",
-            ),
+            Some("pushed_authorization_request_endpoint, require_pushed_authorization_requests"),
         ),
     ] {
         let mut world = world();

@@ -46,7 +46,7 @@ export interface Deployment {
   /** The parts of a token handler's configuration that matter outside of its server. */
   handlerConfig?: HandlerConfig
   /** The response with the provider's discovery document, and its members if it is one. */
-  discovery?: { reply: Reply; document?: Record<string, unknown> }
+  discovery?: { reply: Reply; document?: Record<string, unknown>; failed?: Reply }
   /** The provider's metadata, with the members that the configuration sets. */
   metadata?: Partial<ProviderMetadata>
 }

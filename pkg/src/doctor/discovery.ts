@@ -15,19 +15,21 @@ export const locations = (issuer: string): string[] => {
 
 /**
  * Requests the provider's metadata. Resolves with the response that has them, or with the response of the first location and
- * without a document.
+ * without a document. `failed` is an earlier location that may have a better document, and failed.
  */
 export const searchMetadata = async (
   issuer: string,
   requests: Requests,
   headers: Record<string, string> = {},
-): Promise<{ reply: Reply; document?: Document }> => {
+): Promise<{ reply: Reply; document?: Document; failed?: Reply }> => {
   let first: Reply | undefined
+  let failed: Reply | undefined
   for (const url of locations(issuer)) {
     const reply = await requests.send(url, { headers })
     first ??= reply
     const document = reply.status === 200 ? jsonOf(reply) : undefined
-    if (document) return { reply, document }
+    if (document) return { reply, document, ...(failed && { failed }) }
+    if (reply.status === 0 || reply.status === 429 || reply.status >= 500) failed ??= reply
   }
   return { reply: first! }
 }

@@ -151,17 +151,15 @@ const checkPinned = ({ report, config, discovery, options }: Deployment) => {
     report.fault(id, 'the vault ignores the pinned metadata', seen, command)
     return
   }
-  if (!discovery?.document) {
+  if (!discovery?.document || discovery.failed) {
     report.unseen(id, 'without a discovery document, it is not known if the pinned metadata are up to date')
     return
   }
   const differences = differencesOf(pinned, pinnedMembers(discovery.document))
-  const { origins, addresses } = blockedUntilDeployed(differences)
+  const origins = blockedUntilDeployed(differences)
   const blocked = origins.length
-    ? `, and until the next deployment the worker's connect-src and Connection-Allowlist block ${origins.join(' ')}`
-    : addresses.length
-      ? `, and until the next deployment the worker's Connection-Allowlist blocks ${addresses.join(' ')}`
-      : ''
+    ? `, and until the next deployment the worker's headers block ${origins.join(' ')}`
+    : ''
   report.check(
     id,
     `the pinned metadata of ${pinned.at} are the provider's`,

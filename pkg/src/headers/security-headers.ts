@@ -278,28 +278,24 @@ const workerOrigins = (config: HeaderConfig, options: HeaderOptions): string[] =
 }
 
 /**
- * Returns the URL patterns of the addresses that the worker requests. With the provider's metadata these are its endpoints,
- * and otherwise its origin, because the vault then learns the endpoints when it runs. The addresses were checked for the
- * policy.
+ * Returns the URL patterns of the addresses that the worker requests. With metadata that the owner gives, these are the
+ * provider's endpoints, and otherwise the origins of the issuer and of pinned endpoints, because the vault then learns the
+ * endpoints when it runs. The addresses were checked for the policy.
  */
 const workerPatterns = (config: HeaderConfig, options: HeaderOptions): string[] => {
-  const { issuer, identity } = config
-  const endpoints = endpointsOf(config, options)
+  const { issuer, identity, pinned: _, ...owned } = config
+  const endpoints = endpointsOf({ ...owned, issuer, identity }, options)
   const isKnown = endpoints.token_endpoint != null && (identity !== undefined || endpoints.jwks_uri != null)
   const { origin, pathname } = new URL(issuer)
   const folder = literal(pathname.replace(/\/$/, ''))
   // The documents with the metadata, which the vault looks for below the issuer and below its origin.
   const provider = isKnown ? [`${origin}/.well-known/*`, `${origin}${folder}/.well-known/*`] : [origin]
-  const others = destinationsOf(config, options).map(({ url, base, below }) => ({
-    address: new URL(url as string, base),
-    below,
-  }))
-  return [
-    ...(origin === options.origin ? [] : provider),
-    ...others
-      .filter(({ address }) => address.origin !== options.origin)
-      .map(({ address, below }) => patternOf(address.href, below)),
-  ]
+  const others = destinationsOf(config, options).flatMap(({ name, url, base, below }) => {
+    const address = new URL(url as string, base)
+    if (address.origin === options.origin) return []
+    return name.startsWith('metadata.') && !isKnown ? [address.origin] : [patternOf(address.href, below)]
+  })
+  return [...new Set([...(origin === options.origin ? [] : provider), ...others])]
 }
 
 /** Returns the value of the header `Content-Security-Policy`. */

@@ -147,7 +147,7 @@ codes! {
     MetadataInvalid = "metadata_invalid", "Check the provider's discovery document, or configure metadata yourself.";
     /// A warning: the pinned metadata (`pinned`) are not usable, or differ from those that the provider publishes now. The
     /// message names the members. The vault works with the provider's own document.
-    MetadataOutdated = "metadata_outdated", "Run npx strongroom metadata, and deploy the result: until then, the worker's connect-src blocks hosts that are new.";
+    MetadataOutdated = "metadata_outdated", "Run npx strongroom metadata --out FILE, and deploy the result: until then, the worker's headers block hosts that are new.";
     /// The token endpoint, or the endpoint for pushed or device authorization requests, refused this client or its
     /// request. Over a token handler the client authenticates by `client.auth`.
     ClientRejected = "client_rejected", "Compare clientId, scope and the client's registration at the provider. If it concerns one API only, sign in again: the session may be older than that scope or resource.";

@@ -243,16 +243,38 @@ impl Metadata {
                     == newer.authorization_response_iss_parameter_supported,
             ),
             (
+                "device_authorization_endpoint",
+                self.device_authorization_endpoint == newer.device_authorization_endpoint,
+            ),
+            (
+                "userinfo_endpoint",
+                self.userinfo_endpoint == newer.userinfo_endpoint,
+            ),
+            (
                 msg!("other endpoints"),
-                newer
-                    .endpoints
-                    .iter()
-                    .all(|url| self.endpoints.contains(url)),
+                self.has_unnamed_endpoints_of(newer) && newer.has_unnamed_endpoints_of(self),
             ),
         ];
         let differing = members.iter().filter(|(_, is_equal)| !is_equal);
         let names: Vec<&str> = differing.map(|(name, _)| *name).collect();
         names.join(", ")
+    }
+
+    /// Returns true if this metadata has the endpoints of `other` that no client uses.
+    fn has_unnamed_endpoints_of(&self, other: &Self) -> bool {
+        let optional = [
+            &other.revocation_endpoint,
+            &other.end_session_endpoint,
+            &other.pushed_authorization_request_endpoint,
+            &other.device_authorization_endpoint,
+        ];
+        let is_named = |url: &String| {
+            *url == other.authorization_endpoint
+                || *url == other.token_endpoint
+                || optional.iter().any(|named| named.as_ref() == Some(url))
+        };
+        let mut unnamed = other.endpoints.iter().filter(|url| !is_named(url));
+        unnamed.all(|url| self.endpoints.contains(url))
     }
 
     /// Returns the warning about members that are not usable, and that were ignored.

@@ -78,7 +78,11 @@ const issuersOf = (
   }
   const named = issuer ?? config?.issuer
   if (named !== undefined) return [named]
-  if (!pinned.size) throw new UsageError('the issuer is missing, such as https://id.example.com')
+  if (!pinned.size) {
+    throw new UsageError(
+      'the issuer is missing, such as https://id.example.com: the file does not exist, or has no metadata yet',
+    )
+  }
   return [...pinned.keys()]
 }
 

@@ -28,7 +28,12 @@ export interface Live {
 
 /** Reads the members that are to be pinned. @throws Failure */
 export const readLive = async (issuer: string, requests: Requests, judge: Judge): Promise<Live> => {
-  const { reply, document } = await searchMetadata(issuer, requests)
+  const { reply, document, failed } = await searchMetadata(issuer, requests)
+  if (document && failed) {
+    throw new Failure(
+      `the metadata of ${issuer} are not pinned from ${reply.url}, because ${failed.url} may have more: ${seenOf(failed)}. Try again later`,
+    )
+  }
   if (reply.body.length > LONGEST) {
     throw new Failure(`${reply.url} is longer than 128 KiB, so no vault reads it`)
   }
@@ -45,6 +50,9 @@ export const readLive = async (issuer: string, requests: Requests, judge: Judge)
   const fault = judge(configWith(issuer, members, without(members, OPTIONAL)), JUDGED_AT)
   if (fault) throw new Failure(`the vault would refuse ${reply.url}: ${fault.replace('`metadata`: ', '')}`)
   const { authorization_endpoint, token_endpoint, jwks_uri } = members
+  const { metadata: _, ...config } = configWith(issuer, members, {})
+  const unpinnable = judge({ ...config, pinned: { at: '2026-01-31', ...members } }, JUDGED_AT)
+  if (unpinnable) throw new Failure(`the endpoints in ${reply.url} cannot be pinned: ${unpinnable}`)
   const required = { authorization_endpoint, token_endpoint, jwks_uri }
   const isIgnored = (name: string) => {
     const value = members[name] || null

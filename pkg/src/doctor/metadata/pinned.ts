@@ -85,20 +85,14 @@ export const describe = (differences: Difference[]): string =>
     )
     .join('')
 
-/**
- * Returns the addresses that the worker's headers do not name until the app is built with other pinned metadata: those on
- * other origins, which `connect-src` blocks, and the others, which only `Connection-Allowlist` blocks.
- */
-export const blockedUntilDeployed = (
-  differences: Difference[],
-): { origins: string[]; addresses: string[] } => {
+/** Returns the origins of new endpoints that the worker's headers do not name until the app is built with a new pin. */
+export const blockedUntilDeployed = (differences: Difference[]): string[] => {
   const moved = differences.filter(
     ({ name, live }) => (REQUESTED as readonly string[]).includes(name) && isEndpoint(live),
   )
   const originOf = (value: unknown) => (isEndpoint(value) ? new URL(value as string).origin : undefined)
-  const addresses = moved.map(({ live }) => live as string)
   const origins = moved
     .filter(({ pinned, live }) => originOf(pinned) !== originOf(live))
     .map(({ live }) => originOf(live)!)
-  return { origins: [...new Set(origins)], addresses }
+  return [...new Set(origins)]
 }
