@@ -24,8 +24,8 @@ export const LINKS = {
 
 /**
  * `page` is a file in benches/first-visit. `hint`: the page has the hint that Vite writes. `pin`: the configuration has
- * the provider's metadata as they were at build time. The contenders without a name differ in one thing from one with a
- * name. `fixed`: the name of the worker's file has no hash. `par`: see docs/options.md.
+ * the provider's metadata as they were at build time. A contender without a name is a variant of a
+ * named one, and has no column of its own. `fixed`: the name of the worker's file has no hash. `par`: see docs/options.md.
  */
 export const CONTENDERS = {
   pinned: { name: 'strongroom with hint and pin', page: 'strongroom', hint: true, pin: true },

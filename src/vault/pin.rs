@@ -2,9 +2,8 @@
 //! wait for the provider's document.
 //!
 //! The provider may have changed its metadata since. So the vault requests the document in the background, a moment after a
-//! page has been greeted, and as soon as it arrives, it replaces the pin whole. Nothing waits for it, with one exception: what
-//! the pin is to blame for does not count. A refusal of a pinned endpoint is held until the document has arrived. If the
-//! document names another endpoint, the request is sent there. A code or a refresh token therefore reaches another
+//! page has been greeted, and as soon as it arrives, it replaces the pin whole. Most operations do not wait for it. A refusal
+//! that an outdated pin may have caused does not count until the document has arrived. If the document names another endpoint, the request is sent there. A code or a refresh token therefore reaches another
 //! endpoint only if a document that passed the checks of `oauth::metadata` names it. If the document cannot be fetched,
 //! the refusal counts, but it ends no session.
 
@@ -22,7 +21,7 @@ use rules::prelude::*;
 
 /// The time between the first greeting of a page and the request for the document. At once, it would take the connection
 /// that a login or a call is about to use.
-const PATIENCE: Millis = Millis::from_secs(2);
+const CHECK_DELAY: Millis = Millis::from_secs(2);
 
 /// After a failed request for the document, the time in which refusals do not wait for another one. In an outage, each
 /// refusal would otherwise cause a request.
@@ -31,11 +30,11 @@ const PAUSE: Millis = Millis::from_secs(30);
 /// The state of pinned metadata.
 #[derive(Default)]
 pub(super) struct Pin {
-    /// The option, while the provider's document has not replaced it. Its metadata are those that the provider part uses.
+    /// The option `pinned`, until the provider's document replaces it. `Provider::metadata` is a copy of its metadata.
     pinned: Option<Pinned>,
     /// The time at which the document is to be requested in the background, once a page has been greeted.
     check_at: Option<Millis>,
-    /// True if that time has come.
+    /// True if the document was requested in the background.
     was_checked: bool,
     /// The time at which the document could not be fetched.
     failed_at: Option<Millis>,
@@ -109,7 +108,7 @@ impl Pin {
             ctx.warn_developer(page, &flaw);
         }
         let now = ctx.now.monotonic;
-        let check_at = *self.check_at.get_or_insert(now + PATIENCE);
+        let check_at = *self.check_at.get_or_insert(now + CHECK_DELAY);
         self.is_in_use() && check_at <= now && !core::mem::replace(&mut self.was_checked, true)
     }
 
@@ -217,8 +216,8 @@ fn as_parsed(url: &str) -> String {
     Url::parse(url).map_or_else(|| url.to_owned(), |parsed| parsed.href().to_owned())
 }
 
-/// Returns true for a response that an endpoint would not send if the provider still used it: a redirect, a status 4xx, or
-/// anything that cannot be read. An overloaded or failing server is not a refusal.
+/// Returns true if the outcome may mean that the provider has moved the endpoint: no response, a redirect, a status 4xx
+/// except 429, or a response that cannot be read.
 fn is_refusal(ctx: &Context, purpose: Purpose, outcome: &Outcome) -> bool {
     let reply = match outcome {
         Outcome::Reply(reply) => reply,

@@ -1,4 +1,5 @@
-//! Pinned metadata, which were known when the app was built: they save a request, and an outdated pin breaks nothing.
+//! Pinned metadata, which was known when the app was built, saves a request. An outdated pin costs one. Only an outdated
+//! authorization endpoint, or an endpoint for pushed requests that the provider requires now, can fail a login.
 
 use std::time::Duration;
 

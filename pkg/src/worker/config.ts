@@ -304,7 +304,7 @@ export interface ProviderMetadata {
 }
 
 /**
- * The members of a provider's metadata that `npx strongroom metadata` writes: all endpoints, which pages must not request,
+ * The members of a provider's metadata that `npx strongroom metadata` writes: all endpoints, which pages must not request (except `userinfo_endpoint`),
  * and what a login needs to know. The algorithms of signatures are not among them.
  */
 export interface PinnedMetadata {

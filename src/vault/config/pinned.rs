@@ -34,7 +34,7 @@ impl Pinned {
         };
         match Metadata::from_pinned(document, &expected) {
             Ok(metadata) => Self {
-                // The warning about the provider's own document names an optional endpoint that is not usable.
+                // An optional endpoint that is not usable is not a flaw here: the provider's document warns about it.
                 flaw: None,
                 metadata: Some(metadata),
                 at: document.str("at").unwrap_or_default().to_owned(),
