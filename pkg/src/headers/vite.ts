@@ -56,7 +56,7 @@ export interface VitePlugin {
   configurePreviewServer(server: ViteServer): Promise<void>
   transformIndexHtml: {
     order: 'post'
-    handler(html: string, context: { path: string; bundle?: Record<string, ViteOutput> }): ViteTag[]
+    handler(html: string, context: { path: string; bundle?: Record<string, unknown> }): ViteTag[]
   }
 }
 
@@ -159,7 +159,7 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
           return []
         }
         const base = baseOf(vite.base, path)
-        const worker = workerOf(bundle, file)
+        const worker = workerOf(bundle as Record<string, ViteOutput>, file)
         return hints(
           worker && base + worker,
           base + file,

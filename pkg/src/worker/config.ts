@@ -304,8 +304,8 @@ export interface ProviderMetadata {
 }
 
 /**
- * The members of a provider's metadata that `npx strongroom metadata` writes: all endpoints, which pages must not request (except `userinfo_endpoint`),
- * and what a login needs to know. The algorithms of signatures are not among them.
+ * The members of a provider's metadata that `npx strongroom metadata` writes: all endpoints, which pages must not request
+ * (except `userinfo_endpoint`), and what a login needs to know. The algorithms of signatures are not among them.
  */
 export interface PinnedMetadata {
   /** The day on which the document was read (UTC), such as `2026-11-28`. */
