@@ -230,6 +230,23 @@ test('--check compares all issuers of a file, and writes nothing', async () => {
   assert.match((await metadata('--out', path, '--check')).stdout, /jwks_uri\n .*\n {4}now {5}–\n/)
 })
 
+test('an issuer that cannot be read does not keep the others from being compared', async () => {
+  publish()
+  const path = await newFile()
+  await metadata(fake.origin, '--out', path)
+  const gone = 'http://127.0.0.1:1'
+  const text = (await readFile(path, 'utf8')).replace(
+    '= {',
+    `= {\n  '${gone}': { at: '2026-01-31', issuer: '${gone}' },`,
+  )
+  await writeFile(path, text)
+  publish({ token_endpoint: `${fake.origin}/v2` })
+  const { status, stdout, stderr } = await metadata('--out', path, '--check')
+  assert.equal(status, 2)
+  assert.match(stdout + stderr, /token_endpoint/)
+  assert.match(stdout + stderr, /the metadata of http:\/\/127\.0\.0\.1:1 cannot be read/)
+})
+
 test('--check with --config compares the pinned metadata of a module', async () => {
   publish()
   const config = { ...deployment.config, issuer: fake.origin }
@@ -301,6 +318,10 @@ for (const [args, message] of [
   [['https://id.example.com/?a', '--out', 'a.ts'], 'must have no query'],
   [['https://user:secret@id.example.com', '--out', 'a.ts'], 'must not contain a user or password'],
   [['https://login.example.com/{tenantid}/v2.0', '--out', 'a.ts'], 'pass the issuer of your tenant'],
+  [
+    ['https://id.example.com/.well-known/openid-configuration', '--out', 'a.ts'],
+    'The issuer is probably https://id.example.com, or',
+  ],
   [['https://id.example.com', '--out', 'a.txt'], 'must end in .ts, .mts, .js, .mjs or .json'],
   [['https://id.example.com', '--out'], '--out needs a value'],
   [['--out', '/no/such.ts'], 'the issuer is missing'],

@@ -63,6 +63,10 @@ export const readCommandLine = (args: string[]): MetadataOptions | 'help' => {
 /** Checks an issuer identifier (RFC 8414 section 2). @throws UsageError */
 export const checkIssuer = (issuer: string): void => {
   if (/[{}]/.test(issuer)) throw new UsageError(templateFault(issuer))
+  const [before, document] = issuer.split('/.well-known/')
+  if (document !== undefined) {
+    throw new UsageError(`'${issuer}' is a document. The issuer is probably ${before}, or this with a slash`)
+  }
   const { protocol, hostname, search, hash } = readUrl(issuer, 'https://id.example.com')
   if (search || hash || !/^[!-~]+$/.test(issuer)) {
     throw new UsageError(

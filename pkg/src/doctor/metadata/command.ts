@@ -23,12 +23,17 @@ export const pinMetadata = async (options: MetadataOptions): Promise<{ text: str
   const judge = await loadJudge()
   let text = ''
   let differs = false
+  const failures: string[] = []
   for (const issuer of issuers) {
     const { allowsPrivate, userAgent = USER_AGENT, checks } = options
     const requests = new Requests(allowsPrivate || isPrivateUrl(new URL(issuer)), userAgent)
-    const { members: live, ignored } = await readLive(issuer, requests, judge).catch((error: Error) => {
-      throw error instanceof Failure ? new Failure(printable(error.message)) : error
+    const found = await readLive(issuer, requests, judge).catch((error: Error) => {
+      if (!(error instanceof Failure)) throw error
+      failures.push(error.message)
     })
+    // The others are compared, and written, nevertheless.
+    if (!found) continue
+    const { members: live, ignored } = found
     const pinned = file.pinned.get(issuer)
     const differences = differencesOf(pinned, live)
     if (differences.length) differs = true
@@ -37,6 +42,7 @@ export const pinMetadata = async (options: MetadataOptions): Promise<{ text: str
     if (ignored.length)
       text += `  members that the vault ignores, because they are not usable addresses: ${ignored.join(', ')}\n`
   }
+  if (failures.length) throw new Failure(printable([text, ...failures].join('\n').trim()))
   if (differs && options.checks) text += `\nTo write it: npx strongroom metadata ${argumentsFor(options)}\n`
   return { text: printable(text), differs: differs && options.checks }
 }
