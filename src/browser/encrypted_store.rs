@@ -11,6 +11,7 @@
 //! profile has the key: browsers store such keys in plain form. The key may be in escrow instead: see `escrow`.
 
 use core::cell::RefCell;
+use core::ops::Deref;
 use js_sys::Array;
 use rules::codec::base64url;
 use rules::oauth::pkce;
@@ -70,9 +71,7 @@ impl Place {
         }
         match self.escrow(task) {
             Some(escrow) => session_key::in_escrow(task, escrow, need).await,
-            None => session_key::in_store(task, &database.database)
-                .await
-                .map(Some),
+            None => session_key::in_store(task, database).await.map(Some),
         }
     }
 }
@@ -91,6 +90,14 @@ impl OpenDatabase {
             database: opened.unchecked_into(),
             _lease: lease,
         })
+    }
+}
+
+impl Deref for OpenDatabase {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        &self.database
     }
 }
 
@@ -133,16 +140,11 @@ pub(super) async fn put(
         task.database.forget();
         stored = put_once(task, place, value, expires_at, key_pair).await;
     }
-    match stored {
-        Ok(()) => true,
-        Err(Obstacle::Other) if place.escrow(task).is_none() => {
-            delete_database(task).await.is_ok()
-                && put_once(task, place, value, expires_at, key_pair)
-                    .await
-                    .is_ok()
-        }
-        Err(_) => false,
+    let may_delete = matches!(stored, Err(Obstacle::Other)) && place.escrow(task).is_none();
+    if may_delete && delete_database(task).await.is_ok() {
+        stored = put_once(task, place, value, expires_at, key_pair).await;
     }
+    stored.is_ok()
 }
 
 async fn delete_database(task: &Task) -> Result<(), JsValue> {
@@ -165,7 +167,7 @@ async fn put_once(
     }
     let sealing = sealing::seal(&task.scope, &key, &place.name, &record, value)?;
     record.set_sealed(&task.wait(sealing).await?.unchecked_into());
-    let logins = database::open_store(&database.database, LOGINS, "readwrite")?;
+    let logins = database::open_store(&database, LOGINS, "readwrite")?;
     let reading = database::read_all(&logins)?;
     let records = task.wait(reading).await.map_err(|_| Obstacle::Busy)?;
     let records: Array = records.unchecked_into();
@@ -191,7 +193,7 @@ async fn take_once(task: &Task, place: &Place) -> Result<Taken, JsValue> {
     let database = OpenDatabase::open(task).await?;
     let key = place.key(task, &database, Need::Open).await?;
     let key = key.ok_or(JsValue::UNDEFINED)?;
-    let logins = database::open_store(&database.database, LOGINS, "readwrite")?;
+    let logins = database::open_store(&database, LOGINS, "readwrite")?;
     let read = task.wait(database::read(&logins, &place.name)?).await?;
     let Some(record) = database::as_record(read) else {
         return Ok(Taken::Absent);
@@ -232,7 +234,7 @@ pub(super) async fn load(task: &Task, place: &Place) -> Loaded {
 /// Returns `None` if the record cannot be decrypted.
 async fn load_once(task: &Task, place: &Place, need: Need) -> Result<Option<Loaded>, JsValue> {
     let database = OpenDatabase::open(task).await?;
-    let (record, stored_key) = read(task, place, &database.database).await?;
+    let (record, stored_key) = read(task, place, &database).await?;
     let Some(record) = record.filter(|record| record.sealed().is_some()) else {
         return Ok(Some(Loaded::Nothing));
     };

@@ -526,14 +526,13 @@ impl Vault {
             }
             Purpose::Push => self.logins.push_again(ctx, &tokens.provider, op),
             Purpose::Revoke => tokens.revocations.send_again(ctx, &tokens.provider, op),
-            Purpose::AskProfile => {
-                let callback = self.callbacks.profile_again(op);
-                let is_wanted = callback.is_some();
-                if let Some(callback) = callback {
+            Purpose::AskProfile => match self.callbacks.profile_again(op) {
+                Some(callback) => {
                     self.callback_advanced(CallbackOutcome::NeedsProfile(callback));
+                    true
                 }
-                is_wanted
-            }
+                None => false,
+            },
             Purpose::Exchange => {
                 let server = (&tokens.provider, &mut tokens.dpop);
                 self.callbacks.exchange_again(ctx, server, op)

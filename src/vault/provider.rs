@@ -72,36 +72,51 @@ impl Provider {
         self.metadata.is_some() || self.fetch_metadata(ctx)
     }
 
-    /// Returns true if the metadata is present, unless it is pinned and `pin_is_enough` is false. Otherwise starts to fetch
-    /// the provider's document.
-    pub(super) fn need_metadata_beyond_pin(&self, ctx: &mut Context, pin_is_enough: bool) -> bool {
-        let is_enough = !self.pin.is_in_use() || pin_is_enough;
-        self.metadata.is_some() && is_enough || self.fetch_metadata(ctx)
+    /// Returns true if the metadata is present, unless it is pinned and `pin_is_enough` returns false. Otherwise starts to
+    /// fetch the provider's document.
+    fn need_metadata_beyond_pin(
+        &self,
+        ctx: &mut Context,
+        pin_is_enough: impl FnOnce(&Metadata) -> bool,
+    ) -> bool {
+        let is_enough = |metadata: &Metadata| !self.pin.is_in_use() || pin_is_enough(metadata);
+        self.metadata.as_deref().is_some_and(is_enough) || self.fetch_metadata(ctx)
+    }
+
+    /// Returns true if the end of a session has to wait for metadata, which this function then starts to fetch: a vault that
+    /// restored its session may have none, and pinned metadata may lack the endpoint that `has` looks for.
+    pub(super) fn awaits_metadata_with(
+        &self,
+        ctx: &mut Context,
+        has: impl FnOnce(&Metadata) -> bool,
+    ) -> bool {
+        let may_wait = ctx.stores_sessions() || self.pin.is_in_use();
+        may_wait && !self.need_metadata_beyond_pin(ctx, has)
     }
 
     /// Returns true if the metadata is present and not provisional. Otherwise starts to fetch it. Pinned metadata is enough
     /// for a login on this device, unless it lacks an endpoint that the configuration asks for.
     pub(super) fn need_metadata_for_login(&self, ctx: &mut Context, is_device: bool) -> bool {
-        let is_pinned = self.pin.is_in_use();
-        if self.search.is_provisional && !self.fetch_metadata(ctx) && !is_pinned {
-            return false;
+        if self.search.is_provisional {
+            self.fetch_metadata(ctx);
+            if !self.pin.is_in_use() {
+                return false;
+            }
         }
         let pushing = ctx.config.pushing;
-        let is_possible = |metadata: &Metadata| pushing.is_possible(metadata);
-        let is_enough = !is_device
-            && self.metadata.as_deref().is_some_and(is_possible)
-            && self.profile_address(ctx).is_ok();
-        self.need_metadata_beyond_pin(ctx, is_enough)
+        let may_be_enough = !is_device && self.profile_address(ctx).is_ok();
+        self.need_metadata_beyond_pin(ctx, |metadata| {
+            may_be_enough && pushing.is_possible(metadata)
+        })
     }
 
     /// Returns true if the metadata is present. Otherwise starts to fetch it. Pinned metadata is not enough to refuse an
-    /// authorization response without `iss`, or to say that there is no UserInfo endpoint.
+    /// authorization response without `iss`, or to conclude that the UserInfo endpoint is missing.
     pub(super) fn need_metadata_for_callback(&self, ctx: &mut Context, has_iss: bool) -> bool {
-        let expects_iss =
-            |metadata: &Metadata| metadata.authorization_response_iss_parameter_supported;
-        let is_refused = !has_iss && self.metadata.as_deref().is_some_and(expects_iss);
-        let is_enough = !is_refused && self.profile_address(ctx).is_ok();
-        self.need_metadata_beyond_pin(ctx, is_enough)
+        let has_profile = self.profile_address(ctx).is_ok();
+        self.need_metadata_beyond_pin(ctx, |metadata| {
+            has_profile && (has_iss || !metadata.authorization_response_iss_parameter_supported)
+        })
     }
 
     /// Decides if a response counts: see [`crate::pin`].

@@ -1,4 +1,4 @@
-// The vault's database: the worker opens it once, before the vault starts, and closes it if somebody deletes it.
+// The vault's database: the worker opens it once, before the vault starts, and closes it if script or another vault deletes it.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { signInByPopup, startApp } from '../support/app.mjs'

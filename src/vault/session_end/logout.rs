@@ -11,7 +11,6 @@ use rules::base::error::{Code, Error, Result};
 use rules::base::list::{self, List};
 use rules::codec::form::{Form, with_query};
 use rules::codec::url::Url;
-use rules::oauth::metadata::Metadata;
 
 /// The logouts that are not complete.
 #[derive(Default)]
@@ -67,12 +66,10 @@ impl Logouts {
     ) {
         // A vault that restored its session from the store may not have fetched the metadata yet. The page must wait
         // also for a revocation, because it may navigate away after the logout, which ends a dedicated worker.
-        let has_endpoint = |metadata: &Metadata| metadata.end_session_endpoint.is_some();
-        let has_endpoint = provider.metadata.as_deref().is_some_and(has_endpoint);
-        let may_wait = ctx.stores_sessions() || provider.pin.is_in_use();
-        let needs_metadata =
-            may_wait && request.provider && !provider.need_metadata_beyond_pin(ctx, has_endpoint);
-        if needs_metadata || awaits_metadata {
+        let needs_address = request.provider
+            && provider
+                .awaits_metadata_with(ctx, |metadata| metadata.end_session_endpoint.is_some());
+        if needs_address || awaits_metadata {
             return self.unaddressed.push(Box::new(request));
         }
         self.conclude(ctx, provider, &request, op, awaits_store);

@@ -9,7 +9,6 @@ use rules::Secret;
 use rules::base::clock::Millis;
 use rules::base::http::{HttpRequest, Outcome};
 use rules::base::list::{self, List};
-use rules::oauth::metadata::Metadata;
 use rules::oauth::token_endpoint;
 
 /// The largest number of attempts at a revocation.
@@ -45,10 +44,7 @@ impl Revocations {
         provider: &Provider,
         refresh_token: &Secret,
     ) -> Option<OpId> {
-        let has_endpoint = |metadata: &Metadata| metadata.revocation_endpoint.is_some();
-        let has_endpoint = provider.metadata.as_deref().is_some_and(has_endpoint);
-        let may_wait = ctx.stores_sessions() || provider.pin.is_in_use();
-        if may_wait && !provider.need_metadata_beyond_pin(ctx, has_endpoint) {
+        if provider.awaits_metadata_with(ctx, |metadata| metadata.revocation_endpoint.is_some()) {
             let is_it = |token: &Secret| token.matches(refresh_token.expose());
             if !self.waiting.iter().any(is_it) {
                 self.waiting.push(refresh_token.clone());
