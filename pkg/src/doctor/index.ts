@@ -18,12 +18,12 @@ interface Result {
   status: number
 }
 
-const COMMANDS: Record<string, { usage: string; run: (args: string[]) => Promise<Result> }> = {
+const COMMANDS: Record<string, { usage: string; run: (args: string[]) => Promise<Result | 'help'> }> = {
   doctor: {
     usage: doctorLine.USAGE,
     run: async (args) => {
       const options = doctorLine.readCommandLine(args)
-      if (options === 'help') return { text: doctorLine.USAGE, status: 0 }
+      if (options === 'help') return options
       const { text, hasFaults } = await examine(options)
       return { text, status: hasFaults ? 1 : 0 }
     },
@@ -32,7 +32,7 @@ const COMMANDS: Record<string, { usage: string; run: (args: string[]) => Promise
     usage: metadataLine.USAGE,
     run: async (args) => {
       const options = metadataLine.readCommandLine(args)
-      if (options === 'help') return { text: metadataLine.USAGE, status: 0 }
+      if (options === 'help') return options
       const { text, differs } = await pinMetadata(options)
       return { text, status: differs ? 1 : 0 }
     },
@@ -42,7 +42,7 @@ const COMMANDS: Record<string, { usage: string; run: (args: string[]) => Promise
 const names = Object.keys(COMMANDS)
 const [name, ...args] = argv.slice(2)
 
-const run = async (): Promise<Result> => {
+const runCommand = async (): Promise<Result> => {
   if (name === undefined || name === '--help' || name === '-h') {
     return { text: names.map((one) => COMMANDS[one]!.usage).join('\n\n'), status: 0 }
   }
@@ -51,11 +51,13 @@ const run = async (): Promise<Result> => {
       `there is no command '${name}', only ${names.map((one) => `'${one}'`).join(' and ')}`,
     )
   }
-  return COMMANDS[name]!.run(args)
+  const { usage, run } = COMMANDS[name]!
+  const result = await run(args)
+  return result === 'help' ? { text: usage, status: 0 } : result
 }
 
 try {
-  const { text, status } = await run()
+  const { text, status } = await runCommand()
   stdout.write(text)
   // `process.exit()` would cut a long report that a pipe has not taken yet.
   if (status) process.exitCode = status

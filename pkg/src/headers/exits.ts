@@ -8,7 +8,8 @@ import type { Exits, HeaderConfig, HeaderOptions, Policy } from './options.js'
  * Returns the list of the app's pages: their own origin, the provider's endpoints with the parameters of this client, the
  * hosts that the policy names, and the links.
  *
- * @throws `StrongroomError` `config_invalid` if there is no `clientId`, `redirectUri` or `authorization_endpoint`, or if a source of the policy names no host.
+ * @throws `StrongroomError` `config_invalid` if there is no `clientId`, `redirectUri` or `authorization_endpoint`, or if a source
+ *   of the policy has no host.
  */
 export const pageAllowlist = (
   config: HeaderConfig,

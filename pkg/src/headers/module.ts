@@ -11,8 +11,8 @@ import type { HeaderConfig, HeaderOptions } from './options.js'
 export const IMMUTABLE = 'public, max-age=31536000, immutable'
 
 /**
- * The value of `Cache-Control` for a worker's file with a fixed name and a hint. The browser compares the file with the
- * server's by the hint, and starts the worker a moment later without another round trip. `no-cache` would need one.
+ * The value of `Cache-Control` for a worker's file with a fixed name and a hint. Because of the hint, the browser
+ * revalidates the file early, and starts the worker from the cache. With `no-cache`, it would revalidate the file twice.
  */
 export const FOR_A_MOMENT = 'max-age=10'
 

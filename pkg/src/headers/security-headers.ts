@@ -243,6 +243,8 @@ interface Destination {
   base?: string
   /** True if the worker also requests the addresses below. */
   below: boolean
+  /** True for an endpoint in the provider's metadata. */
+  isEndpoint: boolean
   hasSockets: boolean
 }
 
@@ -250,17 +252,24 @@ interface Destination {
 const destinationsOf = (config: HeaderConfig, options: HeaderOptions): Destination[] => {
   const { apis, identity, userInfo } = config
   const endpoints = endpointsOf(config, options)
-  const one = (name: string, url: unknown) => ({ name, url, below: false, hasSockets: false })
+  const one = (name: string, url: unknown, isEndpoint: boolean) => ({
+    name,
+    url,
+    below: false,
+    isEndpoint,
+    hasSockets: false,
+  })
   return [
     ...[...REQUESTED, ...(userInfo ? ['userinfo_endpoint' as const] : [])]
-      .map((name) => one(`metadata.${name}`, endpoints[name]))
+      .map((name) => one(`metadata.${name}`, endpoints[name], true))
       .filter(({ url }) => url != null),
-    ...(typeof identity === 'object' && 'url' in identity ? [one('identity.url', identity.url)] : []),
+    ...(typeof identity === 'object' && 'url' in identity ? [one('identity.url', identity.url, false)] : []),
     ...apis.map(({ url, exact = false, webSocket }, i) => ({
       name: `apis[${i}].url`,
       url,
       base: `${options.origin}/`,
       below: !exact,
+      isEndpoint: false,
       hasSockets: Boolean(webSocket),
     })),
   ]
@@ -283,17 +292,18 @@ const workerOrigins = (config: HeaderConfig, options: HeaderOptions): string[] =
  * endpoints when it runs. The addresses were checked for the policy.
  */
 const workerPatterns = (config: HeaderConfig, options: HeaderOptions): string[] => {
-  const { issuer, identity, pinned: _, ...owned } = config
-  const endpoints = endpointsOf({ ...owned, issuer, identity }, options)
+  const { pinned: _, ...owned } = config
+  const { issuer, identity } = owned
+  const endpoints = endpointsOf(owned, options)
   const isKnown = endpoints.token_endpoint != null && (identity !== undefined || endpoints.jwks_uri != null)
   const { origin, pathname } = new URL(issuer)
   const folder = literal(pathname.replace(/\/$/, ''))
   // The documents with the metadata, which the vault looks for below the issuer and below its origin.
   const provider = isKnown ? [`${origin}/.well-known/*`, `${origin}${folder}/.well-known/*`] : [origin]
-  const others = destinationsOf(config, options).flatMap(({ name, url, base, below }) => {
+  const others = destinationsOf(config, options).flatMap(({ url, base, below, isEndpoint }) => {
     const address = new URL(url as string, base)
     if (address.origin === options.origin) return []
-    return name.startsWith('metadata.') && !isKnown ? [address.origin] : [patternOf(address.href, below)]
+    return isEndpoint && !isKnown ? [address.origin] : [patternOf(address.href, below)]
   })
   return [...new Set([...(origin === options.origin ? [] : provider), ...others])]
 }

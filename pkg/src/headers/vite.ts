@@ -65,9 +65,9 @@ export interface ViteOptions extends Omit<HeaderOptions, 'exits' | 'origin' | 'm
   /** As for `securityHeaders()`. With `development`, the development server sends the list, too. */
   exits?: Exits & { development?: boolean }
   /**
-   * Writes hints into the pages of a build, with which the browser requests the module, and connects to the servers that
-   * the worker requests first, while it loads the page's scripts. Default false. The page's policy must name the module,
-   * and browsers must be allowed to keep it: docs/headers.md.
+   * Writes hints into the pages of a build, with which the browser requests the worker's file and the module, and connects
+   * to the servers that the worker requests first, while it loads the page's scripts. Default false. The page's policy must
+   * name both files, and browsers must be allowed to keep them: docs/headers.md.
    */
   prefetch?: boolean
 }

@@ -73,7 +73,7 @@ const own = (object: Document, name: string) => (Object.hasOwn(object, name) ? o
 /** Returns a value as JSON in which the order of an object's members does not matter. */
 const written = (value: unknown): string | undefined =>
   JSON.stringify(value, (_, part: unknown) =>
-    isObject(part) ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1))) : part,
+    isObject(part) ? Object.fromEntries(Object.entries(part).sort(byName)) : part,
   )
 
 /** Returns the lines that describe differences. */
