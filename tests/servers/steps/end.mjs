@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { call } from '../../support/app.mjs'
 import { started } from '../life.mjs'
 import { present } from '../wire.mjs'
-import { until } from './refresh.mjs'
+import { realSeconds, until } from './refresh.mjs'
 import { ensureSession } from './sign_in.mjs'
 
 /** Signs out. A revoked refresh token must be refused. */
@@ -37,6 +37,7 @@ export async function providerLogout(life) {
   await backInApp(page, app)
   await started(page, faults)
   assert.equal(await page.evaluate(() => auth.session), null)
+  await secondAfterLogout()
   const found = await silentLogin(life)
   assert.ok(found, 'the server has forgotten the user')
   if (found !== 'login_required') return `prompt=none ${found}`
@@ -81,8 +82,18 @@ export async function backChannelLogout(life) {
   const received = () => arrived.slice(before).find(({ path }) => path === '/auth/backchannel-logout')
   await until(received)
   assert.equal(received().status, 200)
+  await secondAfterLogout()
   const { error } = await call(page, issuer + life.server.api)
   assert.equal(error?.code, 'session_ended')
   assert.equal(await page.evaluate(() => auth.endReason), 'provider_ended')
   await other.close()
+}
+
+/**
+ * Waits for the next second. A logout token has whole seconds: without `sid`, it also ends the sessions that begin later
+ * in its second.
+ */
+async function secondAfterLogout() {
+  const time = realSeconds()
+  await until(() => realSeconds() > time)
 }

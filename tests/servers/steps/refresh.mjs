@@ -92,3 +92,6 @@ export async function until(isSo, { timeout = 15_000 } = {}) {
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
+
+/** Returns the real time in seconds. `Date.now()` has the time that the driver has set. */
+export const realSeconds = () => Math.floor(new Date().getTime() / 1000)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { claimsOf, signInResponse } from '../wire.mjs'
-import { until } from './refresh.mjs'
+import { realSeconds, until } from './refresh.mjs'
 import { signIn } from './sign_in.mjs'
 
 /**
@@ -14,7 +14,7 @@ export async function stepUp(life) {
   const { page, server, issuer, proxy } = life
   const before = authTime(life)
   // The demand is `max_age=1`, and clocks of servers have whole seconds.
-  await until(() => now() >= before + 2)
+  await until(() => realSeconds() >= before + 2)
   const challenge = 'Bearer error="insufficient_user_authentication", max_age="1"'
   proxy.faults.add('api', { answer: { status: 401, headers: { 'WWW-Authenticate': challenge }, body: {} } })
   const demand = await page.evaluate(async (address) => {
@@ -40,6 +40,3 @@ export async function stepUp(life) {
 }
 
 const authTime = (life) => claimsOf(signInResponse(life).id_token).auth_time
-
-/** Returns the real time in seconds. `Date.now()` has the time that the driver has set. */
-const now = () => Math.floor(new Date().getTime() / 1000)
