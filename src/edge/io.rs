@@ -6,7 +6,7 @@ use rules::prelude::*;
 
 use rules::Secret;
 use rules::base::clock::{Millis, UnixMillis};
-use rules::base::error::Code;
+use rules::base::error::{Code, Result};
 use rules::base::http::{HttpRequest, Outcome};
 use rules::egress::token_reflection::Scope;
 use rules::oauth::jwks::Algorithm;
@@ -282,6 +282,8 @@ pub enum Response {
     },
     /// The URL is not one of the handler's paths. The app's own handler responds, if there is one.
     NotHandled,
+    /// The result of [`Handler::manage`](crate::Handler::manage), as JSON.
+    Managed(Result<String>),
 }
 
 impl Response {
@@ -291,7 +293,7 @@ impl Response {
             Self::Own(OwnResponse { cookies, .. }) | Self::Upstream { cookies, .. } => {
                 cookies.push(cookie);
             }
-            Self::NotHandled => {}
+            Self::NotHandled | Self::Managed(_) => {}
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::isolate::Seldom;
 use crate::marker;
 use crate::navigation;
 use crate::proxy;
+use crate::refresh::end;
 use crate::request::RequestContext;
 use crate::request_id;
 use crate::response;
@@ -44,6 +45,7 @@ pub(super) async fn handle(task: Task, request: Box<Request>) -> Response {
         Ok(context) => {
             let response = route(&context).await;
             observe_login(&context, &response);
+            boxed(end::write_found_ends(&task)).await;
             response
         }
         Err(response) => response,

@@ -440,7 +440,9 @@ impl Host {
                         keeps_challenge,
                     };
                 }
-                Step::Done(Response::NotHandled) => return Answered::NotOurs,
+                Step::Done(Response::NotHandled | Response::Managed(_)) => {
+                    return Answered::NotOurs;
+                }
             }
         }
     }
@@ -576,6 +578,27 @@ impl Host {
     pub(crate) fn post_back_channel(&mut self, body: &str) -> OwnResponse {
         self.body = Some(body.to_owned());
         self.request_elsewhere(logout_request()).own()
+    }
+
+    /// Lets the app's server end sessions. Returns the result, or the error.
+    pub(crate) fn end(&mut self, target: &Value, options: &Value) -> rules::Result<String> {
+        let command = json!({ "end": target, "options": options }).to_string();
+        let (id, mut step) = self.handler.manage(self.now, &command);
+        loop {
+            match step {
+                Step::Do(effect) => {
+                    let reply = self.carry_out(effect);
+                    step = self.handler.resume(self.now, id, reply);
+                }
+                Step::Done(Response::Managed(result)) => {
+                    while let Some(event) = self.handler.poll_event() {
+                        self.events.push(event);
+                    }
+                    return result;
+                }
+                Step::Done(response) => panic!("no result: {response:?}"),
+            }
+        }
     }
 
     /// Returns the codes of the faults that were reported to the operator since the last call of `faults`.

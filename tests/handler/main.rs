@@ -44,6 +44,7 @@ mod logout_tokens_random;
 mod logs;
 mod mark;
 mod navigation;
+mod orders;
 mod origins;
 mod plain_oauth;
 mod prefetch;

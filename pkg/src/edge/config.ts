@@ -61,6 +61,12 @@ export interface TokenHandlerConfig {
      * Default 10.
      */
     recheck?: number
+    /**
+     * Let `handler.end()` end every session: also by the session's public ID, without `backChannelLogout`, and without
+     * OpenID Connect. The handler then reads one key more with each record, or two: see docs/edge-sessions.md#costs.
+     * Default false.
+     */
+    admin?: boolean
     /** Seconds for which a cookie remains valid after a cookie of a later generation was presented. Default 60. */
     grace?: number
     /**
@@ -174,10 +180,24 @@ export interface TokenHandlerConfig {
    */
   observe?: ((event: HandlerEvent) => void) | Observer
   /**
-   * Called when this isolate has ended a session, with the reason, the `sub` of the session's user, and the session's
-   * public ID, which is also in the log. With `storage_lost`, `sub` is empty. Not called for back-channel logouts.
+   * Called when this isolate has ended a session. A session that a back-channel logout or {@link TokenHandler.end} has ended
+   * is reported when it is presented the next time.
    */
-  onSessionEnd?: (end: { reason: string; sub: string; session: string }) => void
+  onSessionEnd?: (end: SessionEnd) => void
+}
+
+/** The end of a session, for the operator. */
+export interface SessionEnd {
+  /** A reason of docs/sessions.md. */
+  reason: string
+  /** The `sub` of the session's user. Empty with `storage_lost`. */
+  sub: string
+  /** The session's public ID, which is also in the log. It gives no access to the session. */
+  session: string
+  /** Who has ended the session by `handler.end()`, if that call said it. */
+  by?: string
+  /** Why, if that call said it. */
+  why?: string
 }
 
 /** The values of `session.bind`. */

@@ -28,6 +28,15 @@ export interface TokenHandler {
    */
   session(request: Request, env?: unknown, context?: Context): Promise<EdgeSession | null>
   /**
+   * Ends sessions in all isolates: all sessions of a user, those that began in one session of the provider, or one session.
+   * Isolates learn of it when they next read a session's record (`session.recheck`). A later login is not affected. See
+   * docs/edge-sessions.md.
+   *
+   * @returns True, or false if the coordinator could not be written. Call it again then: repeating is harmless.
+   * @throws `StrongroomError` `config_invalid` if the call needs `session.admin`, or `message_invalid`.
+   */
+  end(sessions: SessionsToEnd, options?: EndOptions, env?: unknown, context?: Context): Promise<boolean>
+  /**
    * Reads the configuration now and not with the first request, so a server with an invalid configuration does not
    * start. Sends no request to the provider or the coordinator.
    *
@@ -40,6 +49,27 @@ export interface TokenHandler {
    * Probes use `<base>/health/live` and `<base>/health/ready`, which do not depend on these servers.
    */
   health(): HandlerHealth
+}
+
+/** The sessions that {@link TokenHandler.end} ends. */
+export type SessionsToEnd =
+  /** All sessions of this user: the `sub`. */
+  | { user: string }
+  /** The sessions that began in this session of the provider: the `sid` of their ID tokens. */
+  | { providerSession: string }
+  /** One session: its public ID, as in the log and in `onSessionEnd`. Needs `session.admin`. */
+  | { session: string }
+
+/** The options of {@link TokenHandler.end}. */
+export interface EndOptions {
+  /** Who ends the sessions, for the log and `onSessionEnd`. At most 200 bytes. */
+  by?: string
+  /** Why, for the log and `onSessionEnd`. At most 200 bytes. */
+  why?: string
+  /** The public IDs of sessions that continue, at most 16. */
+  spare?: string[]
+  /** The reason that pages get. With both, only the user begins the next login. Default `logged_out`. */
+  reason?: 'logged_out' | 'security'
 }
 
 /** The session as pages get it from `GET <base>/session`. Its claims are those that the app declares: docs/frameworks.md#types. */
@@ -67,13 +97,21 @@ export const handlerFactory =
       const { code = 'handler_failed', message } = error as StrongroomError
       return new StrongroomError(code, message)
     }
-    /** Resolves with the running host, or with `undefined` if the configuration is wrong, which is logged. */
-    const running = async (env: unknown): Promise<Host | undefined> => {
+    /** Resolves with the running host, or rejects if the configuration is wrong. */
+    const hostFor = async (env: unknown): Promise<Host> => {
       try {
         const host = await (starting ??= start(env))
         return host.isBroken ? await (starting = start(env)) : host
       } catch (error) {
-        const { code, message } = notStarted(error)
+        throw notStarted(error)
+      }
+    }
+    /** Resolves with the running host, or with `undefined` if the configuration is wrong, which is logged. */
+    const running = async (env: unknown): Promise<Host | undefined> => {
+      try {
+        return await hostFor(env)
+      } catch (error) {
+        const { code, message } = error as StrongroomError
         writeLine(config, { level: 'error', code, message })
         return undefined
       }
@@ -106,6 +144,8 @@ export const handlerFactory =
         if (!response?.ok) throw new Error(`the session cannot be read: ${response?.status}`)
         return ((await response.json()) as { session: EdgeSession | null }).session
       },
+      end: async (sessions, options, env, context) =>
+        (await hostFor(env)).manage<boolean>({ end: sessions, options }, context),
       health: () => {
         const unknown = { isDown: false }
         const known = started?.isBroken === false ? started.health() : undefined

@@ -97,6 +97,8 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | ({ t: 'respond' } & Responded)
   | { t: 'pass'; cookies: string[]; challenge: boolean }
   | { t: 'next' }
+  | { t: 'managed'; result: unknown }
+  | { t: 'refused'; code: string; message: string }
 )
 
 /** An event for the observer, whose duration is in milliseconds. */
@@ -112,7 +114,7 @@ type Event =
   | { t: 'finished'; flight: number }
   | { t: 'fault'; line: Omit<LogEntry, 'time'> }
   | { t: 'observed'; event: Observed }
-  | { t: 'ended'; reason: string; sub: string; session: string }
+  | { t: 'ended'; reason: string; sub: string; session: string; by: string; why: string }
 
 /**
  * The build reads kinds and members of steps and events from src/edge/module/lib.rs. This type does not compile if a kind
@@ -216,6 +218,20 @@ export class Host {
     }
   }
 
+  /** Carries out a command of the app's server, and resolves with its result. Rejects with the core's error. */
+  async manage<T>(command: object, context?: Context): Promise<T> {
+    const settle = keepAlive(context)
+    try {
+      const text = JSON.stringify(command)
+      let step = this.#step(() => this.#edge.manage(performance.now(), Date.now(), text))
+      while (step.t !== 'managed' && step.t !== 'refused') step = await this.#carryOut(step)
+      if (step.t === 'refused') throw new StrongroomError(step.code, step.message)
+      return step.result as T
+    } finally {
+      settle()
+    }
+  }
+
   /**
    * Returns the value of `session.bind` for a request in JSON, if the option is a function. The function gets the URL as
    * browsers see it. It is not called for a request that the core refuses because of its host.
@@ -261,7 +277,7 @@ export class Host {
     settle()
   }
 
-  async #carryOut(step: Step, request: Request, forwarded?: Forwarded): Promise<Step> {
+  async #carryOut(step: Step, request?: Request, forwarded?: Forwarded): Promise<Step> {
     const { task } = step
     try {
       switch (step.t) {
@@ -330,7 +346,7 @@ export class Host {
         case 'generate_key':
           return this.#textIn(task, KEY, await generateKey())
         case 'body': {
-          const body = await textOf(request.body, step.limit, BODY_TIME)
+          const body = await textOf(request?.body ?? null, step.limit, BODY_TIME)
           return body === undefined ? this.#textIn(task, FAILED) : this.#textIn(task, BODY, body)
         }
         case 'forward':
@@ -399,8 +415,9 @@ export class Host {
     if (event.t === 'fault') return writeLine(this.#config, event.line)
     if (event.t === 'observed') return this.#observe(event.event)
     if (event.t === 'ended') {
-      const { reason, sub, session } = event
-      return quietly(() => this.#config.onSessionEnd?.({ reason, sub, session }))
+      const { reason, sub, session, by, why } = event
+      const end = { reason, sub, session, ...(by && { by }), ...(why && { why }) }
+      return quietly(() => this.#config.onSessionEnd?.(end))
     }
     this.#wake(event.flight)
   }

@@ -26,7 +26,7 @@ use crate::request::{RequestContext, TOO_LONG};
 use crate::response;
 use crate::session::cookies::CookieValue;
 use crate::session::{SID, Session};
-use crate::store::{coordinator, seal};
+use crate::store::{coordinator, order, seal};
 use crate::task::{Task, boxed};
 use rules::Secret;
 use rules::base::clock::{Millis, UnixMillis};
@@ -196,7 +196,9 @@ async fn finish_login(
     let tokens = exchanged.await?;
     let user = verify(context, &tokens, key.as_ref(), pending).await?;
     let refused = judge(task, &tokens, pending);
-    let sid = base64url::encode(&task.isolate().random::<SID>());
+    let mut sid = base64url::encode(&task.isolate().random::<SID>());
+    // control: login_after_an_order_survives
+    sid.push_str(&order::identifiers(task, &user).await);
     let scope = &task.config().flow.scope;
     let session = Session::begin(sid, &user, *tokens, requested, scope).with_dpop_key(key);
     let session = Rc::new(session.at_host(context.login_host()));

@@ -103,6 +103,12 @@ impl Edge {
         self.written(task, step)
     }
 
+    /// Starts a task that does what the app's server asks: a command in JSON.
+    pub fn manage(&mut self, monotonic: f64, wall: f64, command: &str) -> String {
+        let (task, step) = self.handler.manage(instant(monotonic, wall), command);
+        self.written(task, step)
+    }
+
     /// Continues a task with a reply. `kind` is one of the constants for kinds of replies, such as `NOT_OPENED`.
     pub fn resume(
         &mut self,
@@ -195,11 +201,15 @@ impl Edge {
                 reason,
                 subject,
                 session,
+                by,
+                why,
             } => Writer::object()
                 .text("t", "ended")
                 .text("reason", reason.as_str())
                 .text("sub", &subject)
                 .text("session", &session)
+                .text("by", &by)
+                .text("why", &why)
                 .finish(),
         })
     }
@@ -503,6 +513,14 @@ fn write_response(out: &mut Writer, response: &Response) {
         }
         Response::NotHandled => {
             out.text("t", "next");
+        }
+        Response::Managed(Ok(result)) => {
+            out.text("t", "managed").json("result", result);
+        }
+        Response::Managed(Err(error)) => {
+            out.text("t", "refused")
+                .text("code", error.code().as_str())
+                .text("message", error.message());
         }
     }
 }

@@ -57,6 +57,20 @@ impl World {
         self.visit(None, isolate, Purpose::BackChannel, path, body)
     }
 
+    /// Lets the app's server end sessions at an isolate. `target` and `options` are JSON.
+    pub fn end(&mut self, isolate: usize, target: &str, options: &str) -> VisitId {
+        let id = self.enroll(None, isolate, Purpose::Manage, "", None);
+        let command = format!(r#"{{"end":{target},"options":{options}}}"#);
+        self.ordered(id, target, options);
+        let (clock, epoch) = (self.clock(isolate), self.isolates[isolate].epoch);
+        let (task, step) = self.isolates[isolate].handler.manage(clock, &command);
+        let visit = &mut self.visits[id];
+        (visit.began, visit.epoch, visit.task) = (self.now, epoch, task);
+        self.isolates[isolate].running.insert(task, id);
+        self.take(id, step);
+        id
+    }
+
     /// Copies a browser with its cookies, as a thief would.
     pub fn copy_of(&mut self, browser: usize) -> usize {
         let cookies = self.browsers[browser].cookies(self.now);

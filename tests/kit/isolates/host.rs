@@ -153,6 +153,20 @@ impl World {
                 body: String::new(),
                 at: self.now,
             },
+            Response::Managed(result) => {
+                let (status, body) = match result {
+                    Ok(body) => (200, body),
+                    Err(error) => (400, error.to_string()),
+                };
+                Given {
+                    status,
+                    passed: false,
+                    cookies: Vec::new(),
+                    headers: Vec::new(),
+                    body,
+                    at: self.now,
+                }
+            }
             // The result of a task that a request has started stays in the handler.
             Response::NotHandled => {
                 let purpose = self.visits[id].purpose;
