@@ -23,9 +23,9 @@ pub enum Event {
         subject: String,
         /// The session's public ID.
         session: String,
-        /// Who has ordered the end, or an empty string.
+        /// The name of who ordered the end, or an empty string.
         by: String,
-        /// Why it was ordered, or an empty string.
+        /// The reason for the order in words, or an empty string.
         why: String,
     },
     /// A flight has finished, so tasks that wait for it continue.

@@ -14,7 +14,7 @@
 //!
 //! - `router`: finds the endpoint or the upstream of a request.
 //! - `endpoints`: login, callback, logout, and what scripts ask the handler.
-//! - `manage`: what the app's server asks the handler, such as to end the sessions of a user.
+//! - `manage`: the commands of the app's server, such as to end the sessions of a user.
 //! - `proxy`: forwards requests to upstreams, with the access token.
 //! - `navigation`: who began a navigation, and the pages that wait for the user's click.
 //! - `request`: the session of a request, and its new cookie.

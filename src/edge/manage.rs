@@ -1,4 +1,4 @@
-//! What the app's server asks the handler, without a request of a browser: to end sessions.
+//! The commands of the app's server, which come without a request of a browser: to end sessions.
 
 use rules::prelude::*;
 

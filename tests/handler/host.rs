@@ -145,6 +145,8 @@ pub(crate) struct Host {
     pub(crate) upstream_latency: u64,
     /// The sealed values, each with its purpose and plaintext.
     pub(crate) sealed: Vec<(String, String)>,
+    /// The reads of the coordinator, as numbers of keys, and its writes, as `w`.
+    pub(crate) store_calls: Vec<String>,
     /// The names of requested effects, in order. Tests may clear this list to count from then on.
     pub(crate) effects: Vec<String>,
     pub(crate) events: Vec<Event>,
@@ -180,6 +182,7 @@ impl Host {
             latency: 0,
             upstream_latency: 0,
             sealed: Vec::new(),
+            store_calls: Vec::new(),
             effects: Vec::new(),
             events: Vec::new(),
             config,
@@ -450,6 +453,11 @@ impl Host {
     fn carry_out(&mut self, effect: Effect) -> Reply {
         let name = format!("{effect:?}");
         self.effects.push(name.clone());
+        match &effect {
+            Effect::Read(keys) => self.store_calls.push(keys.len().to_string()),
+            Effect::Swap { .. } => self.store_calls.push("w".to_owned()),
+            _ => {}
+        }
         if self.failing.contains(&name.as_str()) {
             return Reply::Failed(String::new());
         }

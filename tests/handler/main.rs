@@ -23,6 +23,7 @@ mod client_auth;
 mod client_config;
 mod config;
 mod cookies;
+mod costs;
 mod cross_site;
 mod crypto;
 mod device;

@@ -194,9 +194,9 @@ export interface SessionEnd {
   sub: string
   /** The session's public ID, which is also in the log. It gives no access to the session. */
   session: string
-  /** Who has ended the session by `handler.end()`, if that call said it. */
+  /** The `by` of the call of `handler.end()` that has ended the session, if it had one. */
   by?: string
-  /** Why, if that call said it. */
+  /** The `why` of that call, if it had one. */
   why?: string
 }
 

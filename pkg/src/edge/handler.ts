@@ -62,9 +62,9 @@ export type SessionsToEnd =
 
 /** The options of {@link TokenHandler.end}. */
 export interface EndOptions {
-  /** Who ends the sessions, for the log and `onSessionEnd`. At most 200 bytes. */
+  /** The name of who ends the sessions, for the log and `onSessionEnd`. At most 200 bytes. */
   by?: string
-  /** Why, for the log and `onSessionEnd`. At most 200 bytes. */
+  /** The reason in words, for the log and `onSessionEnd`. At most 200 bytes. */
   why?: string
   /** The public IDs of sessions that continue, at most 16. */
   spare?: string[]

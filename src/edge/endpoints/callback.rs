@@ -197,7 +197,6 @@ async fn finish_login(
     let user = verify(context, &tokens, key.as_ref(), pending).await?;
     let refused = judge(task, &tokens, pending);
     let mut sid = base64url::encode(&task.isolate().random::<SID>());
-    // control: login_after_an_order_survives
     sid.push_str(&order::identifiers(task, &user).await);
     let scope = &task.config().flow.scope;
     let session = Session::begin(sid, &user, *tokens, requested, scope).with_dpop_key(key);

@@ -1,5 +1,5 @@
-//! Access to the coordinator. The coordinator sees hashed keys and sealed values. Only the values that a back-channel
-//! logout writes are not sealed: the time of a tombstone, and the mark that a logout token was used.
+//! Access to the coordinator. The coordinator sees hashed keys and sealed values. Two values are not sealed: the times of a
+//! tombstone, and the mark that a logout token was used.
 
 use rules::prelude::*;
 

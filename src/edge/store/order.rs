@@ -1,7 +1,7 @@
 //! Orders of the app's server to end sessions: all sessions of a user, the sessions that began in one session of the
 //! provider, or one session by its public ID.
 //!
-//! An order about a user or a session of the provider has two values. One is a [tombstone](super::tombstone), by which
+//! An order about a user or a session of the provider has two values. One is a [`tombstone`], by which
 //! isolates of earlier versions end the sessions, too. The other one is the sealed [`Beside`], under a key of its own, which
 //! only isolates that have found a tombstone read. Both are written with each order, [`Beside`] first.
 //!
@@ -44,13 +44,13 @@ const UNKNOWN: &str = "?";
 /// still lives.
 const ANY: &str = "*";
 
-/// Why sessions end: by an order, or by a back-channel logout.
+/// An order of the app's server, or a back-channel logout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Order {
     pub(crate) reason: EndReason,
-    /// Who gave the order, for reports.
+    /// The name of who gave the order, for reports.
     pub(crate) by: String,
-    /// Why, for reports.
+    /// The reason in words, for reports.
     pub(crate) why: String,
 }
 

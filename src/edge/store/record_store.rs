@@ -94,11 +94,11 @@ pub(crate) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unr
             boxed(found).await?
         }
     };
+    // control: back_channel_logout_is_found
     let unwritten = order.map(|order| UnwrittenEnd {
         order,
         latest: theirs.as_ref().and_then(|it| it.session.clone()),
     });
-    // control: back_channel_logout_is_found
     if let Some(UnwrittenEnd { order, latest }) = &unwritten {
         let over = Record::of_ended(session, order.reason, task.now().wall);
         // The record of the end keeps the binding.

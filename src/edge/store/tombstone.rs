@@ -1,5 +1,5 @@
 //! The tombstones that end sessions of a user, or of one session of the provider, without naming them. A back-channel
-//! logout leaves one, and so does an [order](super::order) of the app's server. A tombstone ends the sessions that began
+//! logout leaves one, and so does an [order](crate::store::order) of the app's server. A tombstone ends the sessions that began
 //! before it, by the provider's clock. Isolates read the tombstones of a session together with its record.
 
 use rules::prelude::*;

@@ -178,6 +178,8 @@ pub struct Watch {
     pub unsteady: BTreeSet<usize>,
     /// The time of the last intent of each request that has written one.
     intended: BTreeMap<VisitId, u64>,
+    /// The request that first wrote an intent with this holder.
+    holders: BTreeMap<String, VisitId>,
     visits: BTreeMap<VisitId, Presented>,
     sealed: BTreeMap<Vec<u8>, Sealed>,
     /// The last time at which the coordinator failed, for each isolate.
@@ -241,6 +243,7 @@ impl Watch {
             exchanges: Vec::new(),
             unsteady: BTreeSet::new(),
             intended: BTreeMap::new(),
+            holders: BTreeMap::new(),
             visits: BTreeMap::new(),
             sealed: BTreeMap::new(),
             failed: BTreeMap::new(),
@@ -784,10 +787,18 @@ impl World {
         }
         let before = account.record.as_ref().and_then(|r| r.intent.clone());
         if record.intent != before {
-            account.intended_by = record.intent.is_some().then_some(id);
-        }
-        if record.intent != before && record.intent.is_some() {
-            self.watch.intended.insert(id, now);
+            // Another isolate that has read an intent may write it again after the store has lost it.
+            let holders = &mut self.watch.holders;
+            let intent = record.intent.as_ref();
+            let holder = intent.map(|it| match it.holder.as_str() {
+                // The intent was withdrawn.
+                "" => id,
+                holder => *holders.entry(holder.to_owned()).or_insert(id),
+            });
+            account.intended_by = holder;
+            if holder == Some(id) {
+                self.watch.intended.insert(id, now);
+            }
         }
         account.record = Some(record);
     }
