@@ -54,7 +54,7 @@ const ROWS = [
     name: 'strongroom/edge, on a server',
     files: ['edge.workerd.js', 'strongroom_edge_bg.wasm'],
     counts: 'gzip',
-    gate: 189 * KB,
+    gate: 196 * KB,
     aim: 140 * KB,
   },
 ]

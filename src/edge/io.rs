@@ -45,6 +45,8 @@ pub struct Request {
     pub bound_skipped: Option<String>,
     /// The value of the option `session.bind` for this request, if the option is a function.
     pub bind: Option<String>,
+    /// The description of the browser that the app's server gives at a callback, as a string in JSON.
+    pub description: Option<String>,
     /// `X-Strongroom`: the header that no form and no other site's script can send.
     pub marker: Option<String>,
     /// The number of headers, without `Cookie`.

@@ -1,15 +1,16 @@
-//! The commands of the app's server, which come without a request of a browser: to end sessions.
+//! The commands of the app's server, which come without a request of a browser: to end sessions, and to list them.
 
 use rules::prelude::*;
 
 use crate::io::Response;
 use crate::store::coordinator::Unreachable;
+use crate::store::index::{self, Found};
 use crate::store::order::{self, Order};
 use crate::store::tombstone::Name;
 use crate::task::{Task, boxed};
 use rules::base::error::{Code, Error, Result};
 use rules::codec::base64url;
-use rules::codec::json::{Object, Value};
+use rules::codec::json::{Object, Value, Writer};
 use rules::session::EndReason;
 
 /// The longest user or session of the provider, in bytes. A `sub` has at most 255 characters (OpenID Connect Core 2).
@@ -37,10 +38,13 @@ struct Given {
     spare: Vec<String>,
 }
 
-/// Carries out a command: `{"end": <the sessions>, "options": <members of the order>}`.
+/// Carries out a command: `{"end": <the sessions>, "options": <members of the order>}`, or `{"sessions": {"user": …}}`.
 pub(super) async fn handle(task: Task, command: String) -> Response {
     let command = Value::parse(&command).ok();
     let command = command.as_ref().and_then(Value::as_object);
+    if let Some(user) = command.and_then(|command| command.get("sessions")) {
+        return Response::Managed(boxed(sessions(&task, user)).await);
+    }
     Response::Managed(match command.ok_or_else(|| invalid(ONE)).and_then(given) {
         Ok(given) => boxed(end(&task, &given)).await,
         Err(error) => Err(error),
@@ -63,7 +67,7 @@ fn given(command: &Object) -> Result<Given> {
         return Err(invalid(ONE));
     };
     let text = value.as_str().unwrap_or_default();
-    if text.is_empty() || text.len() > LONGEST_NAME {
+    if !is_name(text) {
         return Err(invalid(ONE));
     }
     let target = match name {
@@ -138,6 +142,37 @@ fn is_printable(text: &str) -> bool {
     text.len() <= LONGEST_TEXT && !text.chars().any(char::is_control)
 }
 
+/// Ends all sessions of a user except the one with this public ID, for the user. Returns true if this is written.
+pub(super) async fn end_others(task: &Task, user: &str, current: String) -> bool {
+    let target = Target::Tombstone(Name::subject(user));
+    end_for_user(task, target, vec![current]).await
+}
+
+/// Ends the session with this public ID, for its user. Returns true if this is written.
+pub(super) async fn end_one(task: &Task, id: String) -> bool {
+    end_for_user(task, Target::Session(id), Vec::new()).await
+}
+
+async fn end_for_user(task: &Task, target: Target, spare: Vec<String>) -> bool {
+    let order = Order {
+        reason: EndReason::LoggedOut,
+        by: BY_USER.to_owned(),
+        why: String::new(),
+    };
+    let given = Given {
+        target,
+        order,
+        spare,
+    };
+    matches!(end(task, &given).await.as_deref(), Ok(WRITTEN))
+}
+
+/// The `by` of an order that a user gives by the list of sessions.
+const BY_USER: &str = "user";
+
+/// The result of an order that is written, in JSON.
+const WRITTEN: &str = "true";
+
 /// Writes an order. Returns `true`, or `false` if the coordinator could not be written.
 async fn end(task: &Task, given: &Given) -> Result<String> {
     let config = task.config();
@@ -174,7 +209,50 @@ async fn end(task: &Task, given: &Given) -> Result<String> {
         }
         task.inform(Code::SessionEnded, &[&line]);
     }
-    Ok(if is_written { "true" } else { "false" }.to_owned())
+    Ok(if is_written { WRITTEN } else { "false" }.to_owned())
+}
+
+/// Returns the sessions of a user, as far as they are in the index.
+async fn sessions(task: &Task, of: &Value) -> Result<String> {
+    let members = of.as_object();
+    let user = members.and_then(|members| members.str("user"));
+    let is_alone = members.is_some_and(|members| members.iter().count() == 1);
+    let Some(user) = user.filter(|user| is_alone && is_name(user)) else {
+        let why = msg!("handler.sessions(): it must have `user` with a string, a sub");
+        return Err(Error::new(Code::MessageInvalid, why));
+    };
+    if !task.config().admin {
+        let why = msg!("handler.sessions() needs `session.admin: true`");
+        return Err(Error::new(Code::ConfigInvalid, why));
+    }
+    match boxed(index::list(task, user)).await {
+        Ok(found) => Ok(listed(&found, None)),
+        Err(Unreachable) => Err(Error::new(
+            Code::CoordinatorUnavailable,
+            msg!("the coordinator cannot be reached"),
+        )),
+    }
+}
+
+/// Returns the list of sessions as JSON. `current` is the public ID of the session whose browser asks.
+pub(super) fn listed(found: &[Found], current: Option<&str>) -> String {
+    let mut list = "[".to_owned();
+    for one in found {
+        if list.len() > 1 {
+            list.push(',');
+        }
+        list.push_str(&one.to_json(current.map(|id| id == one.id)));
+    }
+    list.push(']');
+    Writer::object()
+        .json("sessions", &list)
+        .flag("mayBeIncomplete", true)
+        .finish()
+}
+
+/// Returns true for a user or a session of the provider that an order or a list may name.
+const fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= LONGEST_NAME
 }
 
 /// Returns the error unless isolates read what an order needs.

@@ -11,6 +11,7 @@ use crate::endpoints::client_config;
 use crate::endpoints::login_elsewhere;
 use crate::endpoints::logout;
 use crate::endpoints::session_view;
+use crate::endpoints::sessions;
 use crate::event::Happened;
 use crate::io::{OwnResponse, Request, Response};
 use crate::isolate::Seldom;
@@ -116,6 +117,8 @@ async fn route(context: &RequestContext) -> Response {
             msg!("this address is for top-level navigations, not for scripts or frames"),
         ),
         ("session", "GET") => boxed(session_view::handle(context)).await,
+        ("sessions", "GET" | "DELETE") if config.admin => boxed(sessions::handle(context)).await,
+        ("sessions", _) if config.admin => method_not_allowed("GET, DELETE"),
         ("config", "GET") => client_config::handle(context),
         ("logout", "POST") => boxed(logout::handle(context)).await,
         ("backchannel-logout", "POST") if config.back_channel_logout => {

@@ -30,7 +30,11 @@ before(async () => {
   app = await startInProcess(create, {
     accessTokenSeconds: 60,
     handler: {
-      session: { recheck: 0, admin: true },
+      session: {
+        recheck: 0,
+        admin: true,
+        describe: ({ url }) => `a visitor at ${new URL(url).pathname}${new URL(url).search}`,
+      },
       coordinator,
       onSessionEnd: (end) => ends.push(end),
       log: (line) => lines.push(line),
@@ -105,6 +109,37 @@ test('end() resolves with false if the coordinator cannot be written', time, asy
   assert.equal(await reasonOf(visitor), undefined)
   assert.equal(await other.end({ user }), true)
   assert.equal(await reasonOf(visitor), 'logged_out')
+})
+
+test('sessions() lists the sessions of a user with descriptions', time, async () => {
+  const [first, user] = await signedIn('alice')
+  const [second] = await signedIn('alice')
+  await other.end({ user })
+  const before = (await other.sessions({ user })).sessions.length
+  assert.equal(before, 0)
+  await first.signIn()
+  await second.signIn()
+  const { sessions, mayBeIncomplete } = await until(async () => {
+    const listed = await other.sessions({ user })
+    return listed.sessions.length === 2 && listed
+  })
+  assert.equal(mayBeIncomplete, true)
+  for (const one of sessions) {
+    assert.deepEqual(Object.keys(one).sort(), ['description', 'isBound', 'session', 'startedAt'])
+    assert.equal(one.description, 'a visitor at /auth/callback')
+  }
+  const response = await first.call('/auth/sessions')
+  const own = (await response.json()).sessions.filter(({ isCurrent }) => isCurrent)
+  assert.equal(own.length, 1)
+  const ended = await first.call('/auth/sessions', { method: 'DELETE' })
+  assert.deepEqual([ended.status, await ended.json()], [200, { ended: true }])
+  assert.equal(await reasonOf(first), undefined)
+  assert.equal(await reasonOf(second), 'logged_out')
+  await until(() => ends.some(({ by }) => by === 'user'))
+  await assert.rejects(other.sessions({}), { code: 'message_invalid' })
+  await assert.rejects(other.sessions(), { code: 'message_invalid' })
+  const withoutAdmin = createTokenHandler({ ...config, session: {} })
+  await assert.rejects(withoutAdmin.sessions({ user }), { code: 'config_invalid', message: /session\.admin/ })
 })
 
 test('end() rejects what it cannot do', time, async () => {

@@ -31,7 +31,7 @@ fn end_user(host: &mut Host) {
 }
 
 /// The rows: what is counted, what happens before, and what is counted.
-const ROWS: [(&str, Act, Act); 9] = [
+const ROWS: [(&str, Act, Act); 10] = [
     ("a request within `session.recheck`", call, call),
     ("a request after that", |host| host.pass(11), call),
     ("a refresh", |host| host.pass(700), call),
@@ -79,6 +79,13 @@ const ROWS: [(&str, Act, Act); 9] = [
         |host| {
             let target = json!({ "session": "AAAAAAAAAAAAAAAA" });
             let _ = host.end(&target, &json!({}));
+        },
+    ),
+    (
+        "`sessions({ user })` of one session",
+        |_| {},
+        |host| {
+            let _ = host.sessions("ann");
         },
     ),
 ];

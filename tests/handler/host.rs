@@ -131,6 +131,8 @@ pub(crate) struct Host {
     pub(crate) lifetimes: BTreeMap<String, Millis>,
     /// An action of another isolate, just before the next write arrives at the store.
     pub(crate) before_write: Option<fn(&mut Host)>,
+    /// The description of the browser in JSON, which comes with navigations.
+    pub(crate) description: Option<String>,
     /// The body that the handler gets when it next reads a request's body.
     pub(crate) body: Option<String>,
     /// The names of the effects that fail.
@@ -175,6 +177,7 @@ impl Host {
             store: BTreeMap::new(),
             lifetimes: BTreeMap::new(),
             before_write: None,
+            description: None,
             body: None,
             failing: Vec::new(),
             store_time: true,
@@ -316,6 +319,7 @@ impl Host {
             dest: Some("document".to_owned()),
             user: (from == Source::Click).then(|| "?1".to_owned()),
             accept: Some("text/html,application/xhtml+xml".to_owned()),
+            description: self.description.clone(),
             ..Request::default()
         }
     }
@@ -590,8 +594,20 @@ impl Host {
 
     /// Lets the app's server end sessions. Returns the result, or the error.
     pub(crate) fn end(&mut self, target: &Value, options: &Value) -> rules::Result<String> {
-        let command = json!({ "end": target, "options": options }).to_string();
-        let (id, mut step) = self.handler.manage(self.now, &command);
+        self.manage(&json!({ "end": target, "options": options }))
+    }
+
+    /// Lets the app's server list the sessions of a user. Returns the list, or the error.
+    pub(crate) fn sessions(&mut self, user: &str) -> rules::Result<Vec<Value>> {
+        let listed = self.manage(&json!({ "sessions": { "user": user } }))?;
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        assert_eq!(listed["mayBeIncomplete"], true);
+        Ok(listed["sessions"].as_array().unwrap().clone())
+    }
+
+    /// Carries out a command of the app's server.
+    pub(crate) fn manage(&mut self, command: &Value) -> rules::Result<String> {
+        let (id, mut step) = self.handler.manage(self.now, &command.to_string());
         loop {
             match step {
                 Step::Do(effect) => {

@@ -37,6 +37,7 @@ mod grants;
 mod header_limits;
 mod headers;
 mod host;
+mod index;
 mod login;
 mod login_elsewhere;
 mod login_host;

@@ -1,8 +1,8 @@
 //! Orders of the app's server end sessions on every isolate, and no session that begins later.
 
-use crate::{both_storages, served};
+use crate::{both_storages, served, took};
 use edge::Event;
-use kit_isolates::{Fault, Setup, Site, VisitId, World};
+use kit_isolates::{Fault, Purpose, Setup, Site, VisitId, World};
 
 /// Longer than the recheck period, in milliseconds.
 const RECHECKED: u64 = 10_001;
@@ -397,5 +397,70 @@ fn order_that_could_not_be_read_is_read_again_at_once() {
         world.call(copy, 0);
         world.answer_all();
         assert_eq!(result(&mut world, alice, 0), "logged_out");
+    }
+}
+
+#[test]
+fn login_does_not_wait_for_the_index() {
+    for setup in both_storages(1) {
+        let mut world = world(Setup {
+            is_admin: true,
+            ..setup
+        });
+        world.coordinator_timeout = 20_000;
+        world.signed_in("bob", 0);
+        let alice = world.open_browser("alice");
+        world.log_in(alice, 0);
+        // The login reads the orders. The next read is that of the index.
+        world.fault(Site::Read, None);
+        world.fault(Site::Read, Fault::Slow(5000, 0));
+        world.pass(100);
+        let callback = world
+            .visits
+            .iter()
+            .rposition(|it| it.purpose == Purpose::Callback);
+        assert!(took(&world, callback.unwrap()) < 50);
+        world.answer_all();
+        let listed = world.sessions(0, "alice");
+        assert_eq!(listed.matches("startedAt").count(), 1, "{listed}");
+    }
+}
+
+#[test]
+fn logins_at_the_same_time_may_be_missing_in_the_index() {
+    let mut world = world(Setup {
+        is_admin: true,
+        ..Setup::default()
+    });
+    let browsers: Vec<usize> = (0..20).map(|_| world.open_browser("alice")).collect();
+    for browser in &browsers {
+        world.log_in(*browser, browser % 2);
+    }
+    world.answer_all();
+    world.answer_all();
+    let listed = world.sessions(0, "alice").matches("startedAt").count();
+    assert!((1..20).contains(&listed), "{listed}");
+    world.pass(RECHECKED);
+    for browser in browsers {
+        assert_eq!(result(&mut world, browser, 0), "");
+    }
+}
+
+#[test]
+fn list_lacks_sessions_that_nobody_has_presented_since_their_end() {
+    for setup in both_storages(2) {
+        let mut world = world(Setup {
+            is_admin: true,
+            ..setup
+        });
+        let [first, _] = [0, 1].map(|isolate| world.signed_in("alice", isolate));
+        let left = world.public_id(first);
+        order(&mut world, r#"{"providerSession":"op-1"}"#, "{}");
+        let listed = world.sessions(1, "alice");
+        assert_eq!(listed.matches("startedAt").count(), 1, "{listed}");
+        assert!(listed.contains(&left));
+        let target = format!(r#"{{"session":"{left}"}}"#);
+        order(&mut world, &target, "{}");
+        assert!(!world.sessions(1, "alice").contains("startedAt"));
     }
 }

@@ -63,10 +63,16 @@ export interface TokenHandlerConfig {
     recheck?: number
     /**
      * Let `handler.end()` end every session: also by the session's public ID, without `backChannelLogout`, and without
-     * OpenID Connect. The handler then reads one key more with each record, or two: see docs/edge-sessions.md#costs.
-     * Default false.
+     * OpenID Connect. And list the sessions of a user: `handler.sessions()`, and `<base>/sessions` for the user's own page.
+     * The handler then reads one key more with each record, and writes the list after each login: see
+     * docs/edge-sessions.md#costs. Default false.
      */
     admin?: boolean
+    /**
+     * Returns a description of the browser that signs in, for the list of sessions, such as `Firefox on Windows`: one line of
+     * at most 200 bytes. Called with the request of the callback. Default: the list has no description.
+     */
+    describe?: (request: Request) => string
     /** Seconds for which a cookie remains valid after a cookie of a later generation was presented. Default 60. */
     grace?: number
     /**
@@ -272,10 +278,10 @@ export interface Route {
 /** Returns the configuration for the core as JSON. Each function is replaced by the value that it reads from `env`. */
 export const configJson = (config: TokenHandlerConfig, env: unknown): string => {
   const { coordinator, log, observe, onSessionEnd, session, ...rest } = config
-  const { bind, ...times } = session ?? {}
-  // A function gets each request, and not `env`.
-  const kept = typeof bind === 'function' ? times : session
-  return JSON.stringify(resolved({ ...rest, session: kept }, env))
+  // A function gets requests, and not `env`.
+  const { bind, describe, ...times } = session ?? {}
+  const kept = typeof bind === 'function' ? times : { ...times, bind }
+  return JSON.stringify(resolved({ ...rest, session: session && kept }, env))
 }
 
 /** Replaces each function by the value that it reads from `env`. */

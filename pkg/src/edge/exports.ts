@@ -21,7 +21,14 @@ export type {
   SessionBeganEvent,
   SessionEndedEvent,
 } from './events.js'
-export type { EdgeSession, EndOptions, SessionsToEnd, TokenHandler } from './handler.js'
+export type {
+  EdgeSession,
+  EndOptions,
+  ListedSession,
+  SessionList,
+  SessionsToEnd,
+  TokenHandler,
+} from './handler.js'
 export type { Context } from './host.js'
 export { inIsolate } from './coordinators/in-isolate.js'
 export {

@@ -37,6 +37,14 @@ export interface TokenHandler {
    */
   end(sessions: SessionsToEnd, options?: EndOptions, env?: unknown, context?: Context): Promise<boolean>
   /**
+   * Returns the sessions of a user that have not ended, the latest ones first. The list is best-effort: a session is missing
+   * if its entry could not be written just after its login, or if it began before `session.admin` was set. See
+   * docs/edge-sessions.md#list-sessions.
+   *
+   * @throws `StrongroomError` `config_invalid` without `session.admin`, `coordinator_unavailable`, or `message_invalid`.
+   */
+  sessions(of: { user: string }, env?: unknown, context?: Context): Promise<SessionList>
+  /**
    * Reads the configuration now and not with the first request, so a server with an invalid configuration does not
    * start. Sends no request to the provider or the coordinator.
    *
@@ -70,6 +78,27 @@ export interface EndOptions {
   spare?: string[]
   /** The reason that pages get. With both, only the user begins the next login. Default `logged_out`. */
   reason?: 'logged_out' | 'security'
+}
+
+/** Sessions of a user. */
+export interface SessionList {
+  sessions: ListedSession[]
+  /** Always true: entries may be missing. */
+  mayBeIncomplete: true
+}
+
+/** A session of a user. Times are in milliseconds since the Unix epoch. */
+export interface ListedSession {
+  /** The public ID, for {@link TokenHandler.end}. It gives no access to the session. */
+  session: string
+  /** The time of the login. */
+  startedAt: number
+  /** The time of the last refresh, if there was one. */
+  refreshedAt?: number
+  /** True if the session is bound to a key of its browser. */
+  isBound: boolean
+  /** The description that `session.describe` returned. */
+  description?: string
 }
 
 /** The session as pages get it from `GET <base>/session`. Its claims are those that the app declares: docs/frameworks.md#types. */
@@ -146,6 +175,8 @@ export const handlerFactory =
       },
       end: async (sessions, options, env, context) =>
         (await hostFor(env)).manage<boolean>({ end: sessions, options }, context),
+      sessions: async (of, env, context) =>
+        (await hostFor(env)).manage<SessionList>({ sessions: of ?? null }, context),
       health: () => {
         const unknown = { isDown: false }
         const known = started?.isBroken === false ? started.health() : undefined

@@ -192,7 +192,8 @@ export class Host {
     try {
       // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
-      const text = serializeRequest(request, fields, this.#bind(original))
+      const asked = { bind: this.#bind(original), description: this.#description(original) }
+      const text = serializeRequest(request, fields, asked)
       let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))
       for (;;) {
         if (step.t === 'respond') {
@@ -250,6 +251,21 @@ export class Host {
     } catch {
       // The core reports a value that is not allowed.
       return 'null'
+    }
+  }
+
+  /** Returns what `session.describe` returns for the request of a callback, in JSON. */
+  #description(request: Request): string | undefined {
+    const describe = this.#config.session?.describe
+    if (typeof describe !== 'function' || !request.url.includes('/callback')) return undefined
+    try {
+      // Without the query, which has the code of the login.
+      const { origin, pathname } = new URL(request.url)
+      const text: unknown = describe(new Request(origin + pathname, { headers: request.headers }))
+      quietly(() => text)
+      return typeof text === 'string' ? JSON.stringify(text) : undefined
+    } catch {
+      return undefined
     }
   }
 
@@ -482,7 +498,7 @@ const IS_READ = new Set(HEADERS)
 const serializeRequest = (
   { method, url, body }: Request,
   fields: Fields,
-  bind: string | undefined,
+  asked: { bind: string | undefined; description: string | undefined },
 ): string => {
   const headers = new Map<string, string>()
   let [headerCount, headerBytes] = [0, 0]
@@ -492,7 +508,14 @@ const serializeRequest = (
     headerCount++
     headerBytes += name.length + value.length
   }
-  const parts: Record<string, unknown> = { method, url, bind, hasBody: body && 1, headerCount, headerBytes }
+  const parts: Record<string, unknown> = {
+    method,
+    url,
+    ...asked,
+    hasBody: body && 1,
+    headerCount,
+    headerBytes,
+  }
   return [...PARTS.map((name) => parts[name]), ...HEADERS.map((name) => headers.get(name))].join('\n')
 }
 

@@ -217,33 +217,63 @@ pub(crate) async fn open_order(task: &Task, key: &str, sealed: &str) -> Result<O
     Order::from_text(text.expose()).ok_or(Unreachable)
 }
 
-/// Returns the reason for which one of these tombstones ends a session, if one does. Reads the orders beside them. `issued`
-/// is the `iat` of the session's ID token.
-pub(crate) async fn end_by(
+/// A tombstone with the order beside it.
+pub(crate) struct Loaded {
+    name: Name,
+    tombstone: String,
+    beside: Option<Beside>,
+}
+
+/// Reads the orders beside tombstones.
+pub(crate) async fn load(
     task: &Task,
-    session: &Session,
-    issued: Option<u64>,
-    tombstones: &[(Name, String)],
-) -> Result<Option<Order>, Unreachable> {
+    tombstones: Vec<(Name, String)>,
+) -> Result<Vec<Loaded>, Unreachable> {
     if tombstones.is_empty() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let keys: Vec<String> = tombstones
-        .iter()
-        .map(|(name, _)| key_beside(task, name))
-        .collect();
+    let keys = tombstones.iter().map(|(name, _)| key_beside(task, name));
+    let keys: Vec<String> = keys.collect();
     let entries = coordinator::read(task, keys.clone()).await?;
-    let mut ended = None;
-    for (((name, text), key), entry) in tombstones.iter().zip(&keys).zip(entries) {
-        let mut logouts = text.as_str();
-        let beside = match &entry {
+    let mut loaded = Vec::new();
+    for (((name, tombstone), key), entry) in tombstones.into_iter().zip(&keys).zip(entries) {
+        let beside = match entry {
             Some(entry) => Some(open_beside(task, key, &entry.value).await?),
             None => None,
         };
-        if let Some(beside) = &beside {
-            logouts = beside.logouts_in(text);
+        loaded.push(Loaded {
+            name,
+            tombstone,
+            beside,
+        });
+    }
+    Ok(loaded)
+}
+
+/// Returns the order or the back-channel logout by which one of these tombstones ends a session. `issued` is the `iat` of its
+/// ID token. If the tombstones are not only those of the session, `provider_session` is the `sid` of its ID token.
+pub(crate) fn end_in(
+    tombstones: &[Loaded],
+    session: &Session,
+    issued: Option<u64>,
+    provider_session: Option<&str>,
+) -> Option<Order> {
+    let mut ended = None;
+    for Loaded {
+        name,
+        tombstone,
+        beside,
+    } in tombstones
+    {
+        let is_of_other = provider_session.is_some_and(|sid| sid != name.text);
+        if name.kind == Kind::ProviderSession && is_of_other {
+            continue;
+        }
+        let mut logouts = tombstone.as_str();
+        if let Some(beside) = beside {
+            logouts = beside.logouts_in(tombstone);
             if beside.ends(session, name.kind) {
-                return Ok(Some(beside.order.clone()));
+                return Some(beside.order.clone());
             }
         }
         let is_over = !logouts.is_empty()
@@ -252,7 +282,7 @@ pub(crate) async fn end_by(
             ended = Some(Order::default());
         }
     }
-    Ok(ended)
+    ended
 }
 
 /// Returns the end of the ID of a session that begins now: a dot and the identifier of the latest order about its user, and

@@ -62,7 +62,7 @@ fn merged(task: &Task, ours: Option<Rc<Record>>, stored: Option<Rc<Record>>) -> 
 }
 
 /// Returns true if a record is too long for some store.
-fn is_too_long(text: &Secret) -> bool {
+pub(crate) fn is_too_long(text: &Secret) -> bool {
     // Compare the size of the sealed value: base64, with the version, key ID, nonce and tag.
     text.expose().len() * 4 / 3 + 100 > LONGEST_VALUE
 }
@@ -167,8 +167,8 @@ async fn find_end(
     let tombstones: Vec<(Name, String)> = found
         .filter_map(|(name, entry)| Some((name, entry?.value)))
         .collect();
-    let order = order::end_by(task, session, issued, &tombstones).await?;
-    Ok((order, is_all))
+    let loaded = order::load(task, tombstones).await?;
+    Ok((order::end_in(&loaded, session, issued, None), is_all))
 }
 
 /// Returns the name of the flight that reads the record of a session.

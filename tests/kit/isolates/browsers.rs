@@ -59,11 +59,23 @@ impl World {
 
     /// Lets the app's server end sessions at an isolate. `target` and `options` are JSON.
     pub fn end(&mut self, isolate: usize, target: &str, options: &str) -> VisitId {
-        let id = self.enroll(None, isolate, Purpose::Manage, "", None);
         let command = format!(r#"{{"end":{target},"options":{options}}}"#);
-        self.ordered(id, target, options);
+        self.ordered(self.visits.len(), target, options);
+        self.manage(isolate, &command)
+    }
+
+    /// Returns the list of a user's sessions, in JSON.
+    pub fn sessions(&mut self, isolate: usize, user: &str) -> String {
+        let command = format!(r#"{{"sessions":{{"user":"{user}"}}}}"#);
+        let id = self.manage(isolate, &command);
+        self.answer_all();
+        self.visits[id].given.as_ref().unwrap().body.clone()
+    }
+
+    fn manage(&mut self, isolate: usize, command: &str) -> VisitId {
+        let id = self.enroll(None, isolate, Purpose::Manage, "", None);
         let (clock, epoch) = (self.clock(isolate), self.isolates[isolate].epoch);
-        let (task, step) = self.isolates[isolate].handler.manage(clock, &command);
+        let (task, step) = self.isolates[isolate].handler.manage(clock, command);
         let visit = &mut self.visits[id];
         (visit.began, visit.epoch, visit.task) = (self.now, epoch, task);
         self.isolates[isolate].running.insert(task, id);
