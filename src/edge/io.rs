@@ -113,6 +113,18 @@ pub enum Effect {
         /// The lifetime of the value.
         lifetime: Millis,
     },
+    /// Adds a line to the value of a key, whose lines are separated by line breaks, in one step. The reply is
+    /// [`Reply::Appended`].
+    Append {
+        /// The key.
+        key: String,
+        /// The line.
+        line: String,
+        /// The number of last lines that stay.
+        most: usize,
+        /// The lifetime of the value.
+        lifetime: Millis,
+    },
     /// Waits until the key has another version or the time has passed. The coordinator may end the wait earlier. The reply
     /// is [`Reply::Waited`] or [`Reply::Noticed`].
     Wait {
@@ -237,6 +249,8 @@ pub enum Reply {
     },
     /// Result of [`Effect::Swap`]: the new version, or `None` if the key had another version.
     Swapped(Option<String>),
+    /// Result of [`Effect::Append`]: false if the coordinator has no such operation.
+    Appended(bool),
     /// Result of [`Effect::Wait`] and [`Effect::Sleep`]: the host's timer says that the time has passed.
     Waited,
     /// Result of [`Effect::Wait`] and [`Effect::Sleep`]: the coordinator or a flight ended the wait earlier.
@@ -355,6 +369,7 @@ impl fmt::Debug for Effect {
             Self::Seal { .. } => "Seal",
             Self::Read(_) => "Read",
             Self::Swap { .. } => "Swap",
+            Self::Append { .. } => "Append",
             Self::Wait { .. } => "Wait",
             Self::Sleep { .. } => "Sleep",
             Self::Send { .. } => "Send",

@@ -92,7 +92,9 @@ const ROWS: [(&str, Act, Act); 10] = [
 
 /// Returns the operations of a row, in the order in which they are sent.
 fn cost(config: &Value, before: Act, act: Act) -> String {
-    let mut host = Host::signed_in_with(config);
+    let mut host = Host::with(config);
+    host.appends = true;
+    host.sign_in();
     call(&mut host);
     before(&mut host);
     host.store_calls.clear();

@@ -127,6 +127,8 @@ pub(crate) struct Host {
     pub(crate) heads: VecDeque<Head>,
     pub(crate) upstream: Vec<Sent>,
     pub(crate) store: BTreeMap<String, Entry>,
+    /// True if the coordinator can append.
+    pub(crate) appends: bool,
     /// The lifetimes of entries in the store.
     pub(crate) lifetimes: BTreeMap<String, Millis>,
     /// An action of another isolate, just before the next write arrives at the store.
@@ -175,6 +177,7 @@ impl Host {
             heads: VecDeque::new(),
             upstream: Vec::new(),
             store: BTreeMap::new(),
+            appends: false,
             lifetimes: BTreeMap::new(),
             before_write: None,
             description: None,
@@ -460,6 +463,7 @@ impl Host {
         match &effect {
             Effect::Read(keys) => self.store_calls.push(keys.len().to_string()),
             Effect::Swap { .. } => self.store_calls.push("w".to_owned()),
+            Effect::Append { .. } if self.appends => self.store_calls.push("w".to_owned()),
             _ => {}
         }
         if self.failing.contains(&name.as_str()) {
@@ -511,6 +515,14 @@ impl Host {
                 Reply::Swapped(Some(version))
             }
             // The other task finishes the flight at once.
+            Effect::Append {
+                key, line, most, ..
+            } => {
+                if self.appends {
+                    self.append(key, &line, most);
+                }
+                Reply::Appended(self.appends)
+            }
             Effect::Sleep {
                 started: Some(id), ..
             } => {
@@ -603,6 +615,16 @@ impl Host {
         let listed: Value = serde_json::from_str(&listed).unwrap();
         assert_eq!(listed["mayBeIncomplete"], true);
         Ok(listed["sessions"].as_array().unwrap().clone())
+    }
+
+    fn append(&mut self, key: String, line: &str, most: usize) {
+        self.versions += 1;
+        let before = self.store.get(&key).map(|entry| entry.value.as_str());
+        let mut lines: Vec<&str> = before.into_iter().flat_map(|it| it.split('\n')).collect();
+        lines.push(line);
+        let value = lines[lines.len().saturating_sub(most)..].join("\n");
+        let version = self.versions.to_string();
+        self.store.insert(key, Entry { value, version });
     }
 
     /// Carries out a command of the app's server.

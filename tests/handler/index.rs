@@ -105,13 +105,16 @@ fn description_of_the_browser_is_one_short_line() {
 
 #[test]
 fn index_keeps_the_latest_fifty_sessions() {
-    let mut host = Host::with(&admin(STORAGES[0]));
-    for _ in 0..52 {
-        sign_in_elsewhere(&mut host);
+    for appends in [false, true] {
+        let mut host = Host::with(&admin(STORAGES[0]));
+        host.appends = appends;
+        for _ in 0..52 {
+            sign_in_elsewhere(&mut host);
+        }
+        let listed = host.sessions("ann").unwrap();
+        assert_eq!(listed.len(), 50);
+        assert_eq!(listed[0]["startedAt"], host.now.wall);
     }
-    let listed = host.sessions("ann").unwrap();
-    assert_eq!(listed.len(), 50);
-    assert_eq!(listed[0]["startedAt"], host.now.wall);
 }
 
 #[test]
@@ -143,7 +146,7 @@ fn index_is_sealed_and_needs_admin() {
 
 #[test]
 fn index_that_cannot_be_written_fails_no_login() {
-    for name in ["Read", "Swap"] {
+    for name in ["Read", "Swap", "Append"] {
         let mut host = Host::with(&admin(STORAGES[0]));
         host.failing = vec![name];
         host.sign_in();

@@ -99,17 +99,18 @@ fn order_is_one_line_of_the_log_without_the_user() {
 #[test]
 fn store_contains_who_and_why_only_sealed() {
     let mut host = Host::signed_in_with(&admin());
-    let options = json!({ "by": "Bo", "why": "lost phone" });
+    let options = json!({ "by": "Bodil", "why": "lost phone" });
     let id = json!({ "session": "AAAAAAAAAAAAAAAA" });
     for target in [ann(), json!({ "providerSession": "op-session-ann" }), id] {
         host.end(&target, &options).unwrap();
     }
     for (key, entry) in &host.store {
-        for part in ["Bo", "lost", "ann", "AAAAAAAAAAAAAAAA"] {
+        for part in ["Bodil", "lost phone", "op-session", "AAAAAAAAAAAAAAAA"] {
             assert!(!key.contains(part) && !entry.value.contains(part), "{key}");
         }
     }
-    assert_eq!(host.store.len(), 5);
+    // Two tombstones, three orders, and the list of sessions.
+    assert_eq!(host.store.len(), 6);
     assert!(
         host.sealed
             .iter()

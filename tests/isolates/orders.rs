@@ -464,3 +464,17 @@ fn list_lacks_sessions_that_nobody_has_presented_since_their_end() {
         assert!(!world.sessions(1, "alice").contains("startedAt"));
     }
 }
+
+#[test]
+fn tombstone_of_an_order_has_the_time_of_the_coordinator() {
+    let mut world = world(Setup {
+        skews: vec![-3_000_000, 0],
+        ..Setup::default()
+    });
+    // The isolate has not asked the coordinator before.
+    order(&mut world, &user("alice"), "{}");
+    let tombstones = values(&world, "subject");
+    assert!(before::ends(&tombstones[0], world.now - 1000, None));
+    let issued = world.now / 1000 - 1;
+    assert!(before::ends(&tombstones[0], 0, Some(issued)));
+}

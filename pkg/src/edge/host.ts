@@ -2,6 +2,7 @@
  * The host of the core: a loop that carries out the steps of src/edge/io.rs. The core makes all decisions.
  */
 import {
+  APPENDED,
   BEAT,
   BODY,
   COORDINATOR_TIME,
@@ -78,6 +79,7 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'seal'; aad: string }
   | { t: 'read'; keys: string[] }
   | { t: 'swap'; key: string; version: string | null; value: string; ttl: number }
+  | { t: 'append'; key: string; line: string; most: number; ttl: number }
   | { t: 'wait'; key: string; version: string | null; ms: number }
   | { t: 'sleep'; flight: number | null; ms: number; started: number | null; waited: Promise<boolean> }
   | {
@@ -325,6 +327,12 @@ export class Host {
           const fault = faultOfSwap(entry)
           if (fault) return this.#textIn(task, FAILED, fault)
           return this.#textIn(task, SWAPPED, entry?.version)
+        }
+        case 'append': {
+          const { key, line, most, ttl } = step
+          if (typeof this.#coordinator.append !== 'function') return this.#textIn(task, APPENDED)
+          await withTimeLimit(this.#coordinator.append(key, line, most, ttl), COORDINATOR_TIME)
+          return this.#textIn(task, APPENDED, '1')
         }
         case 'wait': {
           const { key, version, ms } = step

@@ -252,6 +252,18 @@ impl Edge {
                     .text("value", &value)
                     .number("ttl", lifetime.as_secs().max(1));
             }
+            Effect::Append {
+                key,
+                line,
+                most,
+                lifetime,
+            } => {
+                out.text("t", "append")
+                    .text("key", &key)
+                    .text("line", &line)
+                    .number("most", most as u64)
+                    .number("ttl", lifetime.as_secs().max(1));
+            }
             Effect::Wait { key, version, time } => {
                 out.text("t", "wait")
                     .text("key", &key)
@@ -613,12 +625,14 @@ const HEAD: u32 = 11;
 const KEY: u32 = 12;
 const PENDING: u32 = 13;
 const NOTICED: u32 = 14;
+const APPENDED: u32 = 15;
 
 fn read_reply(kind: u32, text: &str) -> Option<Reply> {
     Some(match kind {
         NOT_OPENED => Reply::Opened(None),
         ENTRIES => read_reading(text)?,
         SWAPPED => Reply::Swapped((!text.is_empty()).then(|| text.to_owned())),
+        APPENDED => Reply::Appended(!text.is_empty()),
         WAITED => Reply::Waited,
         NOTICED => Reply::Noticed,
         SENT => Reply::Sent(Outcome::from(read_sent(text)?)),

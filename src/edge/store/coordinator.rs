@@ -138,6 +138,37 @@ pub(crate) async fn swap(
     }
 }
 
+/// Adds a line to an entry, of which the last `most` lines stay. Returns false if the coordinator has no such operation.
+pub(crate) async fn append(
+    task: &Task,
+    key: String,
+    line: &str,
+    most: usize,
+    lifetime: Millis,
+) -> Result<bool, Unreachable> {
+    let effect = Effect::Append {
+        key,
+        line: line.to_owned(),
+        most,
+        lifetime,
+    };
+    let asked = task.own_time();
+    match task.perform(effect).await {
+        Reply::Appended(is_done) => {
+            if is_done {
+                responds(task, SWAP, CallResult::Done, &asked);
+            }
+            Ok(is_done)
+        }
+        _ => {
+            task.isolate().refuses_writes.set(true);
+            observe(task, SWAP, CallResult::Failed, &asked);
+            failed(task, msg!("it cannot be written to"));
+            Err(Unreachable)
+        }
+    }
+}
+
 /// Reports that the coordinator failed, and records the time of the failure for [`is_up`].
 fn failed(task: &Task, why: &str) {
     avoid(task);

@@ -1,5 +1,6 @@
-//! The index of a user's sessions, for a list of devices: one sealed value for each user. It is written after a login, and
-//! only if that succeeds at once, so entries may be missing. Nothing is decided by it, and no session ends by it.
+//! The index of a user's sessions, for a list of devices: one entry of the coordinator for each user, with a sealed line for
+//! each session. A line is added after a login, and only if that succeeds at once, so lines may be missing. Nothing is
+//! decided by the index, and no session ends by it.
 
 use rules::prelude::*;
 
@@ -8,7 +9,6 @@ use crate::session::key::{public_id, record_key};
 use crate::session::record::Record;
 use crate::store::coordinator::{self, Unreachable};
 use crate::store::order;
-use crate::store::record_store;
 use crate::store::seal;
 use crate::store::tombstone::{self, Name};
 use crate::task::{Task, boxed};
@@ -20,8 +20,11 @@ use rules::codec::json::{self, Writer};
 /// Largest number of attempts to add a session while other logins of the user add theirs.
 const ATTEMPTS: u32 = 3;
 
-/// Largest number of sessions in the index of a user: the latest ones.
+/// Largest number of sessions in the index of a user: the latest ones. The longest index fits into every store.
 const MOST: usize = 50;
+
+/// The longest session of the provider in the index, in bytes.
+const LONGEST_NAME: usize = 255;
 
 const VERSION: &str = "1";
 
@@ -66,38 +69,13 @@ impl Listed {
     }
 }
 
-fn to_text(all: &[Listed]) -> String {
-    let mut text = VERSION.to_owned();
-    for one in all {
-        text.extend(["\n", &one.to_line()]);
-    }
-    text
-}
-
-fn from_text(text: &str) -> Vec<Listed> {
-    let mut lines = strings::split(text, b'\n');
-    match lines.next() {
-        Some(VERSION) => lines.filter_map(Listed::from_line).collect(),
-        _ => Vec::new(),
-    }
+fn from_text(text: &str) -> Option<Listed> {
+    let (version, line) = strings::split_once(text, b'\n');
+    Listed::from_line(line.filter(|_| version == VERSION)?)
 }
 
 fn key(task: &Task, user: &str) -> String {
     coordinator::client_key(task, "sessions", user)
-}
-
-/// Reads the index of a user, with its version. What cannot be opened counts as empty.
-async fn read(task: &Task, key: &str) -> Result<(Option<String>, Vec<Listed>), Unreachable> {
-    let mut entries = coordinator::read(task, vec![key.to_owned()]).await?;
-    let Some(entry) = entries.pop().flatten() else {
-        return Ok((None, Vec::new()));
-    };
-    let opened = seal::open(task, key, &entry.value).await.ok();
-    let mut all = opened.map_or_else(Vec::new, |text| from_text(text.expose()));
-    let absolute = task.config().flow.limits.absolute.0;
-    let now = task.now().wall;
-    all.retain(|one| now.saturating_sub(one.began) < absolute);
-    Ok((Some(entry.version), all))
 }
 
 /// Adds a session that has begun to the index of its user.
@@ -107,34 +85,61 @@ pub(crate) async fn add(task: &Task, session: &Session, description: &str) {
     let Some(user) = names.next() else {
         return;
     };
-    let key = key(task, &user);
+    let is_kept = |sid: &String| sid.len() <= LONGEST_NAME && is_line(sid);
     let own = Listed {
         sid: session.sid.clone(),
         began: session.began,
         issued: tombstone::issued_at(session),
-        provider_session: names.next().filter(|it| is_line(it)).unwrap_or_default(),
+        provider_session: names.next().filter(is_kept).unwrap_or_default(),
         description: description.to_owned(),
     };
+    let key = key(task, &user);
+    let text = Secret::new([VERSION, "\n", &own.to_line()].concat());
+    if let Some(sealed) = seal::seal(task, &key, text).await {
+        let _ = append(task, key, &sealed).await;
+    }
+}
+
+/// Adds a line to the coordinator's entry, in one step if the coordinator can. Otherwise tries to replace the entry.
+async fn append(task: &Task, key: String, line: &str) -> Result<(), Unreachable> {
+    let lifetime = task.config().flow.limits.absolute;
+    if coordinator::append(task, key.clone(), line, MOST, lifetime).await? {
+        return Ok(());
+    }
     for _ in 0..ATTEMPTS {
-        let Ok((version, mut all)) = read(task, &key).await else {
-            return;
-        };
-        all.push(own.clone());
-        all.drain(..all.len().saturating_sub(MOST));
-        let mut text = Secret::new(to_text(&all));
-        while record_store::is_too_long(&text) && all.len() > 1 {
-            all.remove(0);
-            text = Secret::new(to_text(&all));
+        let mut found = coordinator::read(task, vec![key.clone()]).await?;
+        let (mut value, mut version) = (String::new(), None);
+        if let Some(entry) = found.pop().flatten() {
+            let lines: Vec<&str> = strings::split(&entry.value, b'\n').collect();
+            for known in &lines[(lines.len() + 1).saturating_sub(MOST)..] {
+                value.extend([known, "\n"]);
+            }
+            version = Some(entry.version);
         }
-        let Some(sealed) = seal::seal(task, &key, text).await else {
-            return;
-        };
-        let lifetime = task.config().flow.limits.absolute;
-        match coordinator::swap(task, key.clone(), version, sealed, lifetime).await {
-            Ok(None) => {}
-            Ok(Some(_)) | Err(Unreachable) => return,
+        value.push_str(line);
+        let written = coordinator::swap(task, key.clone(), version, value, lifetime).await?;
+        if written.is_some() {
+            break;
         }
     }
+    Ok(())
+}
+
+/// Reads the index of a user. A line that cannot be opened is left out.
+async fn read(task: &Task, key: &str) -> Result<Vec<Listed>, Unreachable> {
+    let mut entries = coordinator::read(task, vec![key.to_owned()]).await?;
+    let Some(entry) = entries.pop().flatten() else {
+        return Ok(Vec::new());
+    };
+    let mut all = Vec::new();
+    for line in strings::split(&entry.value, b'\n') {
+        let opened = seal::open(task, key, line).await.ok();
+        all.extend(opened.and_then(|text| from_text(text.expose())));
+    }
+    let absolute = task.config().flow.limits.absolute.0;
+    let now = task.now().wall;
+    all.retain(|one| now.saturating_sub(one.began) < absolute);
+    Ok(all)
 }
 
 /// Returns true for a text of one line without a tab.
@@ -175,7 +180,7 @@ impl Found {
 
 /// Returns the sessions of a user that are in the index and have not ended, the latest ones first.
 pub(crate) async fn list(task: &Task, user: &str) -> Result<Vec<Found>, Unreachable> {
-    let (_, listed) = boxed(read(task, &key(task, user))).await?;
+    let listed = boxed(read(task, &key(task, user))).await?;
     if listed.is_empty() {
         return Ok(Vec::new());
     }
@@ -245,9 +250,12 @@ mod tests {
             sid: "c".to_owned(),
             ..Listed::default()
         };
-        let all = vec![first, second];
-        assert_eq!(from_text(&to_text(&all)), all);
-        assert!(from_text("2\na\t1\t\t\t").is_empty());
-        assert!(from_text("").is_empty());
+        for one in [first, second] {
+            let text = ["1\n", &one.to_line()].concat();
+            assert_eq!(from_text(&text), Some(one));
+        }
+        for other in ["2\na\t1\t\t\t", "1\na\tb", "1", ""] {
+            assert_eq!(from_text(other), None);
+        }
     }
 }

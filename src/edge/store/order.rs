@@ -349,6 +349,8 @@ pub(crate) async fn end_all(
     order: &Order,
     spare: &[String],
 ) -> Result<(), Unreachable> {
+    // Isolates of earlier versions compare the time with those of logins.
+    coordinator::find_time(task).await;
     let identifier = base64url::encode(&task.isolate().random::<IDENTIFIER>());
     let now = task.now().wall;
     let times = LogoutTimes {

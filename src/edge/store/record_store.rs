@@ -62,7 +62,7 @@ fn merged(task: &Task, ours: Option<Rc<Record>>, stored: Option<Rc<Record>>) -> 
 }
 
 /// Returns true if a record is too long for some store.
-pub(crate) fn is_too_long(text: &Secret) -> bool {
+fn is_too_long(text: &Secret) -> bool {
     // Compare the size of the sealed value: base64, with the version, key ID, nonce and tag.
     text.expose().len() * 4 / 3 + 100 > LONGEST_VALUE
 }

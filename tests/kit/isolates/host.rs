@@ -285,6 +285,10 @@ impl World {
                 };
                 return self.reply(id, serial, time.0, Reply::Waited, about);
             }
+            Effect::Append { .. } => {
+                let reply = Reply::Appended(false);
+                return self.reply(id, serial, 0, reply, About::Nothing);
+            }
             Effect::Sign { .. } | Effect::GenerateKey => panic!("nothing is signed here"),
             Effect::Read(_) => Site::Read,
             Effect::Swap { .. } => Site::Swap,
