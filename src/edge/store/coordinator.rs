@@ -138,7 +138,7 @@ pub(crate) async fn swap(
     }
 }
 
-/// Adds a line to an entry, of which the last `most` lines stay. Returns false if the coordinator has no such operation.
+/// Adds a line to an entry, and keeps its last `most` lines. Returns false if the coordinator has no such operation.
 pub(crate) async fn append(
     task: &Task,
     key: String,
