@@ -119,8 +119,9 @@ async fn write_end(
             if order.reason == EndReason::Idle && is_active {
                 return None;
             }
-            if let Some(newer) = recorded.filter(|s| s.generation > latest.generation) {
-                latest = newer;
+            let newer = |s: &&Rc<Session>| s.generation > latest.generation;
+            if let Some(newer) = recorded.as_ref().filter(newer) {
+                latest = newer.clone();
             }
             // A copy of the cookie from before the binding must not get the ID token after the end.
             if let Some(bound) = &record.bound {
