@@ -23,6 +23,7 @@ export type {
 } from './events.js'
 export type { EdgeSession, TokenHandler } from './handler.js'
 export type { Context } from './host.js'
+export type { CallInit, OuterRequest, RequestAuth } from './request-auth.js'
 export { inIsolate } from './coordinators/in-isolate.js'
 export {
   redis,

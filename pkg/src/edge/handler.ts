@@ -1,9 +1,10 @@
 import type { Session } from '../generated/session.js'
-import { BACKGROUND, DEFAULT_BASE, HANDLER_HEADER } from '../../glue/constants.js'
+import { DEFAULT_BASE } from '../../glue/constants.js'
 import { StrongroomError } from '../page/errors/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { type HandlerHealth, writeLine } from './events.js'
 import { type Context, Host } from './host.js'
+import { type OuterRequest, type RequestAuth, requestAuth } from './request-auth.js'
 
 /** A token handler, whose methods a server calls. */
 export interface TokenHandler {
@@ -26,7 +27,14 @@ export interface TokenHandler {
    * @throws Error if the session cannot be read now, or if the browser says that it could not renew its bound cookie. The
    *   session continues, and the caller may try again.
    */
-  session(request: Request, env?: unknown, context?: Context): Promise<EdgeSession | null>
+  session(request: OuterRequest, env?: unknown, context?: Context): Promise<EdgeSession | null>
+  /**
+   * Returns an object for the server code of this request, such as a loader or an action: it calls APIs with the user's
+   * access token, and returns the headers that the page's response must have. Create one object for each request.
+   *
+   * @param request The page's request, of which only method, URL and headers are used.
+   */
+  for(request: OuterRequest, env?: unknown, context?: Context): RequestAuth
   /**
    * Reads the configuration now and not with the first request, so a server with an invalid configuration does not
    * start. Sends no request to the provider or the coordinator.
@@ -78,33 +86,30 @@ export const handlerFactory =
         return undefined
       }
     }
-    const handle = async (request: Request, env?: unknown, context?: Context, original?: Request) => {
+    const handle = async (request: Request, env?: unknown, context?: Context, outer?: OuterRequest) => {
       const probe = probeOf(request, config.base ?? DEFAULT_BASE)
       if (probe === 'live') return health(true)
       const host = await running(env)
       if (probe === 'ready') return health(host !== undefined && !context?.isDraining)
       if (!host) return failure()
       try {
-        return await host.respond(request, context, original)
+        return await host.respond(request, context, outer)
       } catch {
         return failure()
       }
     }
+    const forRequest = (request: OuterRequest, env?: unknown, context?: Context): RequestAuth =>
+      requestAuth((inner, outer) => handle(inner, env, context, outer), config.base ?? DEFAULT_BASE, request)
     return {
       handle: (request, env, context) => handle(request, env, context),
+      for: forRequest,
+      session: (request, env, context) => forRequest(request, env, context).session(),
       async ready(env = (globalThis as { process?: { env: unknown } }).process?.env) {
         try {
           await (starting ??= start(env))
         } catch (error) {
           throw notStarted(error)
         }
-      },
-      async session(request, env, context) {
-        const address = new URL(`${config.base ?? DEFAULT_BASE}/session`, request.url)
-        const headers = { ...sessionHeaders(request.headers), [HANDLER_HEADER]: BACKGROUND }
-        const response = await handle(new Request(address, { headers }), env, context, request)
-        if (!response?.ok) throw new Error(`the session cannot be read: ${response?.status}`)
-        return ((await response.json()) as { session: EdgeSession | null }).session
       },
       health: () => {
         const unknown = { isDown: false }
@@ -133,17 +138,6 @@ const health = (isGood: boolean): Response =>
 
 /** The headers of a text that no cache keeps. */
 const PLAIN = { 'cache-control': 'no-store', 'content-type': 'text/plain; charset=utf-8' }
-
-/** Returns the headers of a page's request that decide about its session, and those with the ID of the request. */
-export const sessionHeaders = (given: Pick<Headers, 'get'>): Record<string, string> => {
-  const headers: Record<string, string> = {}
-  // With the second header, the browser says that it could not renew its bound cookie.
-  for (const name of ['cookie', 'secure-session-skipped', 'x-request-id', 'traceparent']) {
-    const value = given.get(name)
-    if (value) headers[name] = value
-  }
-  return headers
-}
 
 /** Returns the response for an address of the app, to which a login also returns, if the handler serves no app. */
 const noApp = (base: string): Response =>

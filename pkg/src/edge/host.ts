@@ -53,6 +53,7 @@ import {
 } from './upstream/forward.js'
 import { StrongroomError } from '../page/errors/error.js'
 import { nameOf } from './upstream/failure.js'
+import type { OuterRequest } from './request-auth.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
 import { sendRequest, textOf } from './upstream/provider.js'
 
@@ -179,10 +180,10 @@ export class Host {
   }
 
   /**
-   * Handles a request. Resolves with `undefined` for URLs that neither an endpoint nor a route covers. `original` is the
-   * browser's request, if `request` was made for it.
+   * Handles a request. Resolves with `undefined` for URLs that neither an endpoint nor a route covers. `outer` is the
+   * page's request, if the server has made `request` for it.
    */
-  async respond(request: Request, context?: Context, original = request): Promise<Response | undefined> {
+  async respond(request: Request, context?: Context, outer?: OuterRequest): Promise<Response | undefined> {
     let settle: (() => void) | undefined
     let forwarded: Forwarded | undefined
     // The whole body, if the request may be sent again.
@@ -190,7 +191,7 @@ export class Host {
     try {
       // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
-      const text = serializeRequest(request, fields, this.#bind(original))
+      const text = serializeRequest(request, fields, this.#bind(outer ?? request), outer?.method)
       let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))
       for (;;) {
         if (step.t === 'respond') {
@@ -220,7 +221,7 @@ export class Host {
    * Returns the value of `session.bind` for a request in JSON, if the option is a function. The function gets the URL as
    * browsers see it. It is not called for a request that the core refuses because of its host.
    */
-  #bind(request: Request): string | undefined {
+  #bind(request: OuterRequest): string | undefined {
     const bind = this.#config.session?.bind
     if (typeof bind !== 'function') return undefined
     try {
@@ -466,6 +467,7 @@ const serializeRequest = (
   { method, url, body }: Request,
   fields: Fields,
   bind: string | undefined,
+  outer: string | undefined,
 ): string => {
   const headers = new Map<string, string>()
   let [headerCount, headerBytes] = [0, 0]
@@ -475,7 +477,8 @@ const serializeRequest = (
     headerCount++
     headerBytes += name.length + value.length
   }
-  const parts: Record<string, unknown> = { method, url, bind, hasBody: body && 1, headerCount, headerBytes }
+  const hasBody = body && 1
+  const parts: Record<string, unknown> = { method, url, bind, outer, hasBody, headerCount, headerBytes }
   return [...PARTS.map((name) => parts[name]), ...HEADERS.map((name) => headers.get(name))].join('\n')
 }
 

@@ -520,7 +520,7 @@ fn instant(monotonic: f64, wall: f64) -> Instant {
 }
 
 /// The first lines of a request. The host gets this list and the next one from the build.
-const REQUEST_PARTS: &str = "method url bind hasBody headerCount headerBytes";
+const REQUEST_PARTS: &str = "method url bind outer hasBody headerCount headerBytes";
 
 /// The headers that the handler reads, which are the other lines of a request. An absent header is an empty line.
 /// Neither URLs nor headers contain line breaks.
@@ -553,6 +553,7 @@ fn read_request(text: &str) -> Request {
         header_count: number(text(const { part("headerCount") })),
         header_bytes: number(text(const { part("headerBytes") })),
         bind: text(const { part("bind") }),
+        outer: text(const { part("outer") }),
         bound_session: text(const { header("sec-secure-session-id") }),
         bound_response: text(const { header("secure-session-response") }),
         bound_skipped: text(const { header("secure-session-skipped") }),
