@@ -24,6 +24,7 @@ export type {
 export type { EdgeSession, TokenHandler } from './handler.js'
 export type { Context } from './host.js'
 export type { CallInit, OuterRequest, RequestAuth } from './request-auth.js'
+export type { Tenants, TenantsOptions } from './tenants.js'
 export { inIsolate } from './coordinators/in-isolate.js'
 export {
   redis,
