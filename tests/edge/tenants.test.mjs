@@ -15,9 +15,14 @@ let provider, config
 /** The addresses of the provider's documents that were requested. */
 let documents = []
 const { fetch } = globalThis
-globalThis.fetch = (url, init) => {
+/** The next response of the provider's key set, if it is not the real one. */
+let staleKeys
+globalThis.fetch = async (url, init) => {
   if (/\.well-known|jwks/.test(url)) documents.push(new URL(url).pathname)
-  return fetch(url, init)
+  const stale = url.endsWith('/jwks') && staleKeys
+  if (!stale) return fetch(url, init)
+  staleKeys = undefined
+  return new Response(stale, { headers: { 'content-type': 'application/json' } })
 }
 before(async () => {
   const paths = ['', ...names.map((name) => `/${name}`)]
@@ -302,7 +307,21 @@ test('handler with an end that the coordinator does not know is not dropped', ti
   })
 })
 
-test('document is fetched again for a tenant that needs a newer one', time, async () => {
+test('keys that were fetched before the provider replaced them are fetched again', time, async () => {
+  const all = tenants({ select: byPath, create: ofPath })
+  documents = []
+  staleKeys = JSON.stringify({ keys: [] })
+  await served(all, async (place) => {
+    for (const name of ['t1', 't2']) {
+      const visitor = new Visitor(place)
+      await visitor.authorize(`/${name}/auth/login`)
+      assert.ok(await all.session(get(`/${name}/`, { cookie: header(cookiesOf(visitor)) })), name)
+    }
+  })
+  assert.deepEqual(documents, ['/.well-known/openid-configuration', '/jwks', '/jwks'])
+})
+
+test('documents are shared for a minute', time, async () => {
   const all = tenants({ select: byPath, create: ofPath })
   documents = []
   const login = (name) =>
