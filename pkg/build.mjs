@@ -104,9 +104,9 @@ const common = {
   outdir: 'dist',
   bundle: true,
   plugins: [{ name: 'lazy', setup: (build) => build.onResolve({ filter: LAZY_IMPORT }, lazy) }],
-  // Imports that are not bundled: wasm modules, also as base64 (each is in the same folder as the file that imports it),
-  // Node's own modules, and the frameworks.
-  external: ['*.wasm', '*.wasm?module', './edge-module.js', 'node:*', ...FRAMEWORKS],
+  // Imports that are not bundled: wasm modules, also as base64, by their paths in `dist`, Node's own modules, and the
+  // frameworks.
+  external: ['*.wasm', '*.wasm?module', '*/edge-module.js', 'node:*', ...FRAMEWORKS],
   format: 'esm',
   target: 'es2022',
   minify: true,

@@ -143,6 +143,7 @@ export class Host {
   readonly #keys: Keys
   readonly #observer: Observer | undefined
   readonly #rules: Rules
+  readonly #send: typeof sendRequest
   /** Requests to the provider that are in flight, by task number: the response, or the name of a failure. */
   readonly #sending = new Map<number, Promise<{ text: string } | { failure: string }>>()
   /** Callbacks of tasks that wait for a flight (a refresh or a read), by the number of the flight. */
@@ -152,9 +153,13 @@ export class Host {
   /** The time at which a timer for the next tick began, or 0. */
   #ticking = 0
 
-  /** @throws An object with `code` (`config_invalid`) and `message`. */
-  constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module) {
+  /**
+   * @param send Sends a request to the provider.
+   * @throws An object with `code` (`config_invalid`) and `message`.
+   */
+  constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module, send = sendRequest) {
     this.#config = config
+    this.#send = send
     this.#coordinator = createCoordinator(config.coordinator, env)
     this.#instance = instance(module)
     this.#edge = new Edge(configJson(config, env))
@@ -308,7 +313,7 @@ export class Host {
         case 'send':
         case 'await': {
           if (step.t === 'send') {
-            const sent = sendRequest(step).then((text) => ({ text }))
+            const sent = this.#send(step).then((text) => ({ text }))
             // A rejection would be reported as unhandled before the promise is awaited.
             this.#sending.set(
               task,
