@@ -188,12 +188,27 @@ test('a token is made for the key of its session', time, async () => {
   assert.equal(authorization, `DPoP token-for-${await calculateJwkThumbprint(jwk)}`)
 })
 
+test('a handler that requires a bound session accepts one only at first', time, async (t) => {
+  const app = await start({ origin: 'https://app.example.com', session: { bind: 'required' } })
+  assert.ok(await app.session(await app.sessions.cookies()))
+  const { now } = Date
+  t.mock.method(Date, 'now', () => now() - 71_000)
+  const old = await app.sessions.cookies()
+  t.mock.restoreAll()
+  assert.equal(await app.session(old), null)
+})
+
 /** Calls that are refused, and their messages. */
 const REFUSED = {
   'keys of a server': [
     {},
     { keys: randomBytes(32).toString('base64') },
-    /^`keys` must come from testKeys\(\)/,
+    /^`keys` must be a value of testKeys\(\)/,
+  ],
+  'keys of a variable that is not set': [
+    {},
+    { keys: process.env.NOT_SET },
+    /^`keys` must be a value of testKeys\(\)/,
   ],
   'no address': [{}, {}, /^`url` must be the address at which/],
   'an address that is no URL': [{}, { url: 'localhost:3000' }, /^`url` must be the address at which/],

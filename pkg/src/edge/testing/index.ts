@@ -66,11 +66,14 @@ export const testKeys = (): string => {
  */
 export const testSessions = async (
   config: TokenHandlerConfig,
-  { url, keys = testKeys(), env = processEnv() }: TestSessionsOptions = {},
+  options: TestSessionsOptions = {},
 ): Promise<TestSessions> => {
+  // A variable that is not set must not become other keys than those of the app.
+  const keys = 'keys' in options ? options.keys : testKeys()
+  const { url, env = processEnv() } = options
   if (typeof keys !== 'string' || !keys.startsWith(TEST_ONLY)) {
     throw refused(
-      '`keys` must come from testKeys(): with keys of another server, each test could sign in there as anybody',
+      '`keys` must be a value of testKeys(), with which the app under test runs: this one is missing, or of another server',
     )
   }
   const prepared = prepare(config, keys)
