@@ -55,7 +55,7 @@ import { StrongroomError } from '../page/errors/error.js'
 import { nameOf } from './upstream/failure.js'
 import type { OuterRequest } from './request-auth.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
-import { sendRequest, textOf } from './upstream/provider.js'
+import { SEND, sendRequest, textOf, type WithSend } from './upstream/provider.js'
 
 /** The third argument that a platform passes to `fetch`. The handler uses the members that the platform has. */
 export interface Context {
@@ -153,13 +153,10 @@ export class Host {
   /** The time at which a timer for the next tick began, or 0. */
   #ticking = 0
 
-  /**
-   * @param send Sends a request to the provider.
-   * @throws An object with `code` (`config_invalid`) and `message`.
-   */
-  constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module, send = sendRequest) {
+  /** @throws An object with `code` (`config_invalid`) and `message`. */
+  constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module) {
     this.#config = config
-    this.#send = send
+    this.#send = (config as WithSend)[SEND] ?? sendRequest
     this.#coordinator = createCoordinator(config.coordinator, env)
     this.#instance = instance(module)
     this.#edge = new Edge(configJson(config, env))

@@ -10,13 +10,13 @@
  *
  * @module
  */
-import { Buffer } from 'node:buffer'
 import { DEFAULT_BASE } from '../../../glue/constants.js'
 import { StrongroomError } from '../../page/errors/error.js'
 import { configJson, type TokenHandlerConfig } from '../config.js'
-import { inIsolate } from '../coordinators/in-isolate.js'
 import type { LogEntry } from '../events.js'
-import { Host } from '../host.js'
+import type { TokenHandler } from '../handler.js'
+import { createTokenHandler, inIsolate } from '../index.js'
+import { SEND, type WithSend } from '../upstream/provider.js'
 import { cookiesOf, type TestCookie } from './cookies.js'
 import { authorize, createProvider, type TestSession } from './provider.js'
 
@@ -80,34 +80,28 @@ export const testSessions = async (
   const client = JSON.parse(configJson(prepared, env))
   const { origin } = appUrl(url, client.origin)
   const provider = await createProvider(client)
-  const module = await WebAssembly.compile(Buffer.from((await import('../edge-module.js')).default, 'base64'))
 
-  /** Starts a handler whose provider signs in the user of this session. */
-  const start = (session: TestSession, log: (line: LogEntry) => void): Host => {
-    try {
-      return new Host(
-        { ...prepared, metadata: provider.metadata, log },
-        env,
-        module,
-        provider.sendFor(session),
-      )
-    } catch (error) {
-      throw refused((error as Error).message)
-    }
+  /** Creates a handler whose provider signs in the user of this session. */
+  const create = (session: TestSession, log: (line: LogEntry) => void): TokenHandler => {
+    const replaced: WithSend = { [SEND]: provider.sendFor(session) }
+    return createTokenHandler({ ...prepared, ...replaced, metadata: provider.metadata, log })
   }
   // A wrong configuration is reported now, and not with the first session.
-  start({}, () => {})
+  await create({}, () => {}).ready(env)
   return {
     keys,
     async cookies(session = {}) {
       const lines: LogEntry[] = []
-      const host = start(session, (line) => lines.push(line))
-      const response = await signIn(host, `${origin}${client.base ?? DEFAULT_BASE}/login`)
-      const cookies = response ? cookiesOf(response, origin) : []
+      const handler = create(session, (line) => lines.push(line))
+      const response = await signIn(
+        (request) => handler.fetch(request, env),
+        `${origin}${client.base ?? DEFAULT_BASE}/login`,
+      )
+      const cookies = cookiesOf(response, origin)
       // The handler would use a default in place of a value that is not exact, such as a negative `expiresIn`.
       const fault = lines.find(({ code }) => code === 'token_response_invalid')
       if (cookies.length && !fault) return cookies
-      const { code, message } = fault ?? lines.at(-1) ?? { code: response?.status, message: 'no session' }
+      const { code, message } = fault ?? lines.at(-1) ?? { code: response.status, message: 'no session' }
       throw refused(`the handler refuses this login: ${code}: ${message}`)
     },
   }
@@ -150,13 +144,13 @@ const FROM_APP = {
 }
 
 /** Signs in as a browser does. Resolves with the response that sets the session's cookies, or with an error page. */
-const signIn = async (host: Host, login: string): Promise<Response | undefined> => {
-  const begun = await host.respond(new Request(login, { headers: FROM_APP }))
-  const location = begun?.headers.get('location')
+const signIn = async (send: (request: Request) => Promise<Response>, login: string): Promise<Response> => {
+  const begun = await send(new Request(login, { headers: FROM_APP }))
+  const location = begun.headers.get('location')
   if (!location) return begun
-  const [cookie] = cookiesOf(begun!, '')
+  const [cookie] = cookiesOf(begun, '')
   const headers = { ...FROM_APP, cookie: `${cookie!.name}=${cookie!.value}` }
-  return host.respond(new Request(authorize(new URL(location)), { headers }))
+  return send(new Request(authorize(new URL(location)), { headers }))
 }
 
 const processEnv = (): unknown => (globalThis as { process?: { env: unknown } }).process?.env

@@ -5,8 +5,8 @@ import type { sendRequest } from '../upstream/provider.js'
 /** A session that a test wants. */
 export interface TestSession {
   /**
-   * The user's claims, of which pages see `sub` and those that the configuration names. Default: `sub` is `alice`, and
-   * `name` is `Alice`. Times such as `auth_time` are in seconds since the Unix epoch.
+   * The user's claims. Pages see `sub` and the claims that the configuration names. Default: `sub` is `alice`, and `name`
+   * is `Alice`. Times such as `auth_time` are in seconds since the Unix epoch.
    */
   claims?: { sub?: string; [name: string]: unknown }
   /**
@@ -22,7 +22,7 @@ export interface TestSession {
   scope?: string
 }
 
-/** What the provider needs of the configuration. */
+/** The parts of the configuration that the provider needs. */
 interface Client {
   issuer: string
   dpop?: boolean
