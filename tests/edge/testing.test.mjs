@@ -1,13 +1,14 @@
 // Tests `strongroom/edge/testing`: its cookies at handlers that have its keys, over HTTP and in Chromium.
 import assert from 'node:assert/strict'
-import { calculateJwkThumbprint, decodeProtectedHeader } from 'jose'
-import { randomBytes } from 'node:crypto'
+import { calculateJwkThumbprint, decodeProtectedHeader, exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
 import { testKeys, testSessions } from '../../pkg/dist/edge/testing.js'
 import { booted, call } from '../support/app.mjs'
 import { startPage } from '../support/edge/page.mjs'
 import { listen } from '../support/listen.mjs'
+import { sendJson } from '../support/responses.mjs'
 
 const time = { timeout: 60_000 }
 const URL_OF_APP = 'http://localhost:3000'
@@ -110,6 +111,35 @@ test('a session ends with its access token, unless it has a refresh token', time
   assert.ok(Math.abs(short.expiresAt - Date.now() - 600_000) < 60_000)
   const long = await view({ expiresIn: 600, refreshToken: 'a-refresh-token' })
   assert.ok(long.expiresAt > long.accessTokenExpiresAt)
+})
+
+test('a logout at the provider ends the sessions of its user', time, async () => {
+  const { privateKey, publicKey } = await generateKeyPair('ES256')
+  const jwk = { ...(await exportJWK(publicKey)), alg: 'ES256' }
+  const keys = await listen({
+    handler: (_request, response) => sendJson(response, 200, { keys: [jwk] }),
+  })
+  const [issuer, endpoint] = [keys.origin, `${keys.origin}/endpoint`]
+  const metadata = { issuer, authorization_endpoint: endpoint, token_endpoint: endpoint, jwks_uri: endpoint }
+  const app = await start({ issuer, metadata, session: { recheck: 0 } })
+  const [alice, bob] = await Promise.all(
+    ['alice', 'bob'].map((sub) => app.sessions.cookies({ claims: { sub } })),
+  )
+  const events = { 'http://schemas.openid.net/event/backchannel-logout': {} }
+  const token = await new SignJWT({ sub: 'alice', events, jti: randomUUID() })
+    .setProtectedHeader({ alg: 'ES256', typ: 'logout+jwt' })
+    .setIssuer(issuer)
+    .setAudience('web')
+    // The login must not be in the same second.
+    .setIssuedAt(Math.floor(Date.now() / 1000) + 1)
+    .setExpirationTime('2m')
+    .sign(privateKey)
+  const body = new URLSearchParams({ logout_token: token })
+  assert.ok(await app.session(alice))
+  const response = await app.send([], '/auth/backchannel-logout', { method: 'POST', body, headers: {} })
+  await keys.close()
+  assert.equal(response.status, 200, await response.text())
+  assert.deepEqual([await app.session(alice), (await app.session(bob)).claims.sub], [null, 'bob'])
 })
 
 /** Configurations whose logins differ, and the names of their cookies. */
