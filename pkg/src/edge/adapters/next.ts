@@ -68,8 +68,11 @@ export type GivenHeaders = Pick<Headers, 'get'>
  *
  * @param headers The result of `await headers()`.
  */
-export const authFor = (handler: TokenHandler, headers: GivenHeaders, options: AdapterOptions = {}): RequestAuth =>
-  handler.for(outerRequest('GET', headers), envOf(options))
+export const authFor = (
+  handler: TokenHandler,
+  headers: GivenHeaders,
+  options: AdapterOptions = {},
+): RequestAuth => handler.for(outerRequest('GET', headers), envOf(options))
 
 /**
  * Returns the object with which a server action calls APIs: see `handler.for`. All methods are allowed if a page of this
