@@ -56,7 +56,7 @@ import { nameOf } from './upstream/failure.js'
 import type { OuterRequest } from './request-auth.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
 import type { Documents } from './upstream/documents.js'
-import { type Sending, sendRequest, textOf } from './upstream/provider.js'
+import { SEND, sendRequest, textOf, type WithSend } from './upstream/provider.js'
 
 /** The third argument that a platform passes to `fetch`. The handler uses the members that the platform has. */
 export interface Context {
@@ -153,11 +153,11 @@ export class Host {
   readonly #keys: Keys
   readonly #observer: Observer | undefined
   readonly #rules: Rules
-  readonly #documents: Documents | undefined
   /** The number of requests, and of tasks that requests have started, in flight. */
   #running = 0
   #isReleased = false
   #isFreed = false
+  readonly #send: typeof sendRequest
   /** Requests to the provider that are in flight, by task number: the response, or the name of a failure. */
   readonly #sending = new Map<number, Promise<{ text: string } | { failure: string }>>()
   /** Callbacks of tasks that wait for a flight (a refresh or a read), by the number of the flight. */
@@ -170,7 +170,9 @@ export class Host {
   /** @throws An object with `code` (`config_invalid`) and `message`. */
   constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module, scope?: Scope) {
     this.#config = config
-    this.#documents = scope?.documents
+    const send = (config as WithSend)[SEND] ?? sendRequest
+    const documents = scope?.documents
+    this.#send = documents ? (request) => documents.send(request, this, send) : send
     this.#coordinator = createCoordinator(config.coordinator, env)
     this.#instance = instance(module)
     this.#edge = new Edge(configJson(config, env), scope?.tenant)
@@ -388,12 +390,6 @@ export class Host {
       // The core reports the failure with this name, and without the platform's message, which may contain a secret.
       return this.#textIn(task, FAILED, nameOf(error))
     }
-  }
-
-  /** Sends a request to the provider. Tenants share the documents that anybody may read. */
-  #send(request: Sending): Promise<string> {
-    const isDocument = request.form == null && !request.authorization && !request.proof
-    return isDocument && this.#documents ? this.#documents.get(request, this) : sendRequest(request)
   }
 
   #textIn(task: number, kind: number, text = ''): Step {

@@ -2,7 +2,7 @@
  * The provider's documents, which the tenants of one `tenants()` share by address. Only responses as text are shared: the
  * core checks them for each tenant.
  */
-import { type Sending, sendRequest } from './provider.js'
+import type { Sending, sendRequest } from './provider.js'
 
 /** The milliseconds for which a document is kept. */
 const KEPT = 60_000
@@ -23,15 +23,17 @@ export class Documents {
   readonly #kept = new Map<string, Kept>()
 
   /**
-   * Returns the response to a GET request without credentials, as `sendRequest` does. A handler gets a kept response at
+   * Sends a request with `send`, unless it is for a document that is kept or in flight. A handler gets a kept document at
    * most once.
    */
-  async get(request: Sending, reader: object): Promise<string> {
+  async send(request: Sending, reader: object, send: typeof sendRequest): Promise<string> {
+    const isDocument = request.form == null && !request.authorization && !request.proof
+    if (!isDocument) return send(request)
     // A handler must not wait for longer than its own time limit.
     const address = `${request.ms} ${request.url}`
     let document = this.#find(address, reader)
     const isOwn = !document
-    document ??= this.#send(address, request)
+    document ??= this.#begin(address, send(request))
     document.readers.add(reader)
     const wasKept = document.hasArrived
     const text = isOwn ? await document.text : await within(document.text, request.ms)
@@ -44,8 +46,7 @@ export class Documents {
     return performance.now() - document.began < KEPT ? document : undefined
   }
 
-  #send(address: string, request: Sending): Kept {
-    const text = sendRequest(request)
+  #begin(address: string, text: Promise<string>): Kept {
     const document = { began: performance.now(), text, readers: new WeakSet(), hasArrived: false }
     this.#kept.delete(address)
     this.#kept.set(address, document)
