@@ -65,7 +65,7 @@ export interface Context {
   readonly isDraining?: boolean
 }
 
-/** What one of several tenants' handlers shares with the others. */
+/** The name of one of several tenants, and what its handler shares with the others. */
 export interface Scope {
   /** The tenant's name, which is a part of all that its handler seals. */
   readonly tenant: string

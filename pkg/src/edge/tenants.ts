@@ -20,8 +20,7 @@ import { Documents } from './upstream/documents.js'
 /** The options of `tenants`. */
 export interface TenantsOptions {
   /**
-   * Returns the name of the tenant to which a request belongs, or `undefined` if there is none. A name has at most 255
-   * characters. It should come from the request's host. It is a part of all that is sealed for the tenant, so a tenant with another name has no sessions.
+   * Returns the name of the tenant to which a request belongs, or `undefined` without a tenant.
    *
    * @param env The value that the platform passes to `fetch`.
    */
@@ -33,9 +32,9 @@ export interface TenantsOptions {
    */
   create(name: string, env: any): TokenHandlerConfig | undefined | Promise<TokenHandlerConfig | undefined>
   /**
-   * The greatest number of handlers that are kept. For one more, the handler that was used least recently is dropped: never
-   * one with a request in flight, nor one with a session's end that the coordinator could not be told. If there is none to
-   * drop, requests of further tenants get 503. Default 100.
+   * The greatest number of handlers that are kept. For one more, the handler that was used least recently is dropped. A
+   * handler with a request in flight is not dropped, and neither is one that could not tell its coordinator of a session's
+   * end. If no handler can be dropped, requests of further tenants get 503. Default 100.
    */
   most?: number
   /** Called with each line of the log that is not one of a tenant's handler. Default: the console. */
@@ -54,7 +53,7 @@ export interface Tenants extends Omit<TokenHandler, 'ready' | 'health'> {
    * Drops the handler of a tenant, so that its configuration is read again with its next request. Requests in flight are
    * finished with the earlier configuration.
    *
-   * @returns False if the handler stays, because it has a session's end that the coordinator could not be told.
+   * @returns False if the handler stays, because it could not tell its coordinator of a session's end.
    */
   forget(name: string): boolean
 }
@@ -181,7 +180,7 @@ class Pool {
   readonly #most: number
   readonly #documents = new Documents()
   readonly #create: ReturnType<typeof scopedHandlerFactory>
-  /** The tenants, of which the first was used least recently. */
+  /** The tenants. The first one was used least recently. */
   readonly #kept = new Map<string, Tenant>()
   readonly #starting = new Map<string, Promise<boolean>>()
   /** The names with a pause: its end, and true if the tenant does not exist. */
