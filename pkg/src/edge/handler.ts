@@ -50,6 +50,9 @@ export interface TokenHandler {
   health(): HandlerHealth
 }
 
+/** The methods of a token handler that take a request: those that adapters need. The result of `tenants()` has them, too. */
+export type RequestHandler = Pick<TokenHandler, 'fetch' | 'handle' | 'for' | 'session'>
+
 /** The session as pages get it from `GET <base>/session`. Its claims are those that the app declares: docs/frameworks.md#types. */
 export type EdgeSession = Omit<Session, 'kept' | 'needs'>
 

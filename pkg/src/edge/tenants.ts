@@ -10,6 +10,7 @@ import {
   type ModuleOption,
   PLAIN,
   probeOf,
+  type RequestHandler,
   scopedHandlerFactory,
   type TokenHandler,
 } from './handler.js'
@@ -46,9 +47,9 @@ export interface TenantsOptions {
  * {@link TokenHandler}. Without a tenant, {@link TokenHandler.fetch} responds with 404, {@link TokenHandler.handle}
  * resolves with `undefined`, and there is no session.
  */
-export interface Tenants extends Omit<TokenHandler, 'ready' | 'health'> {
+export interface Tenants extends RequestHandler {
   /** Returns the handler of the tenant with this name, for work without a request. */
-  of(name: string): Omit<TokenHandler, 'health'>
+  of(name: string): RequestHandler & Pick<TokenHandler, 'ready'>
   /**
    * Drops the handler of a tenant, so that its configuration is read again with its next request. Requests in flight are
    * finished with the earlier configuration.
@@ -105,7 +106,7 @@ export const tenantsFactory =
   }
 
 /** Returns the methods that take a request. */
-const methods = (pool: Pool, select: Select): Omit<TokenHandler, 'ready' | 'health'> => {
+const methods = (pool: Pool, select: Select): RequestHandler => {
   /** Responds to a request as the tenant's handler does. */
   const respond = async (
     way: 'fetch' | 'handle',
