@@ -42,7 +42,7 @@ const TSCONFIG = {
   },
 }
 
-const GUIDES = ['edge', 'edge-deploy', 'edge-operate', 'edge-page', 'edge-reference']
+const GUIDES = ['edge', 'edge-deploy', 'edge-operate', 'edge-page', 'edge-reference', 'edge-tenants']
 
 /** Resolves with the snippets, and for each the name of a file, which says where it stands. */
 const snippets = async () => {

@@ -36,6 +36,8 @@ const WORDS = {
   'docs/edge-observe.md#a-dashboard-and-alerts': 'Grafana, alerting, Prometheus rules',
   'docs/edge-observe.md#probes': 'health check, healthcheck, liveness, readiness, heartbeat',
   'docs/edge-observe.md#request-ids': 'correlation ID, X-Request-Id, traceparent, trace ID',
+  'docs/edge-tenants.md':
+    'multi-tenant, multitenancy, multi-tenancy, SaaS, customers, organizations, realms, one provider per tenant, white label, custom domains, subdomain per tenant',
   'docs/edge-bound.md':
     'DBSC, device bound session credentials, stolen cookie, cookie theft, token theft, session hijacking, infostealer, TPM',
   'docs/edge.md': 'BFF, backend for frontend, server-side session, HttpOnly cookie, proxy',

@@ -11,7 +11,7 @@
  * @module
  */
 import { type AdapterOptions, envOf } from './framework.js'
-import type { EdgeSession, TokenHandler } from '../handler.js'
+import type { EdgeSession, RequestHandler } from '../handler.js'
 import type { Context } from '../host.js'
 import type { OuterRequest, RequestAuth } from '../request-auth.js'
 
@@ -28,7 +28,7 @@ export type RouteHandlers = Record<'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | '
  *
  * Bodies are streamed in both directions.
  */
-export const strongroom = (handler: TokenHandler, options: AdapterOptions = {}): RouteHandlers => {
+export const strongroom = (handler: RequestHandler, options: AdapterOptions = {}): RouteHandlers => {
   const route: RouteHandler = (request) => handler.fetch(request, envOf(options))
   return { GET: route, HEAD: route, POST: route, PUT: route, PATCH: route, DELETE: route }
 }
@@ -39,7 +39,7 @@ export const strongroom = (handler: TokenHandler, options: AdapterOptions = {}):
  * Next.js holds the first 10 MB of a body in memory and cuts off the rest, so use route handlers for large uploads.
  */
 export const strongroomProxy =
-  (handler: TokenHandler, options: AdapterOptions = {}) =>
+  (handler: RequestHandler, options: AdapterOptions = {}) =>
   async (request: Request, event?: Context): Promise<Response | undefined> => {
     const response = await handler.handle(request, envOf(options), event)
     const location = response?.headers.get('location')
@@ -69,7 +69,7 @@ export type GivenHeaders = Pick<Headers, 'get'>
  * @param headers The result of `await headers()`.
  */
 export const authFor = (
-  handler: TokenHandler,
+  handler: RequestHandler,
   headers: GivenHeaders,
   options: AdapterOptions = {},
 ): RequestAuth => handler.for(outerRequest('GET', headers), envOf(options))
@@ -90,7 +90,7 @@ export const authFor = (
  * @param headers The result of `await headers()`.
  */
 export const authForAction = (
-  handler: TokenHandler,
+  handler: RequestHandler,
   headers: GivenHeaders,
   options: AdapterOptions = {},
 ): RequestAuth => handler.for(outerRequest('POST', headers), envOf(options))
@@ -169,7 +169,7 @@ const outerRequest = (method: string, headers: GivenHeaders): OuterRequest => {
  * @throws Error if the session cannot be read now. The session continues, and the caller may try again.
  */
 export const sessionFrom = (
-  handler: TokenHandler,
+  handler: RequestHandler,
   headers: GivenHeaders,
   options: AdapterOptions = {},
 ): Promise<EdgeSession | null> => authFor(handler, headers, options).session()
