@@ -17,7 +17,9 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
   })
 
   for (const { name, pages } of frameworks) {
-    describe(name, () => {
+    // One test at a time, because tests change how long tokens live, and count refreshes.
+    describe(name, { concurrency: 1 }, () => {
+      const isNext = name.startsWith('next')
       let app
       before(async () => {
         app = await startApp(framework(name, tarball), { provider: { accessTokenSeconds: 60 } })
@@ -45,6 +47,83 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
         })
       }
 
+      /** Signs in, and waits until the access token has expired. */
+      const expired = async () => {
+        const { ledger, settings } = app.provider
+        const { accessTokenSeconds } = settings
+        settings.accessTokenSeconds = 1
+        const visitor = await signedIn()
+        settings.accessTokenSeconds = accessTokenSeconds
+        await ledger.accessTokenExpired()
+        return visitor
+      }
+
+      test('the server calls an API, with one refresh and a new cookie', async () => {
+        const visitor = await expired()
+        const tab = visitor.copy()
+        const { ledger } = app.provider
+        const before = ledger.refreshes().length
+        const { response } = await visitor.go('/orders')
+        assert.match(await response.text(), /<li>Brass hinges, pair<\/li>/)
+        assert.match(response.headers.get('cache-control'), /no-store/)
+        const cookies = ({ cookies }) => [...cookies].join()
+        // A server component cannot set a cookie.
+        assert.equal(cookies(visitor) === cookies(tab), isNext)
+        for (const each of [visitor, tab]) assert.match(await page(each, '/orders'), /<li>Brass hinges/)
+        assert.deepEqual(
+          ledger
+            .refreshes()
+            .map(({ outcome }) => outcome)
+            .slice(before),
+          ['issued'],
+        )
+      })
+
+      const orders = () => app.api.requests.filter(({ method }) => method === 'POST').length
+
+      test('an action posts an order, and sets the new cookie', async () => {
+        const visitor = await expired()
+        const copy = visitor.copy()
+        const { response, item } = await order(visitor)
+        assert.equal(`${response.status} ${response.headers.get('location')}`, '303 /orders')
+        assert.notDeepEqual([...visitor.cookies], [...copy.cookies])
+        assert.match(await page(visitor, '/orders'), new RegExp(`<li>${item}</li>`))
+      })
+
+      test('an action of another site posts nothing', async () => {
+        const visitor = await signedIn()
+        const before = orders()
+        for (const headers of [
+          { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' },
+          { origin: app.origin, 'sec-fetch-site': 'cross-site' },
+          { origin: app.origin, 'sec-fetch-site': 'same-site' },
+        ]) {
+          const { response } = await order(visitor, headers)
+          assert.ok(response.status >= 400, `${response.status}`)
+        }
+        assert.equal(orders(), before)
+      })
+
+      let count = 0
+      /** Sends the form of the page with the orders, by default as the browser does for this page. */
+      const order = async (visitor, headers = { origin: app.origin, 'sec-fetch-site': 'same-origin' }) => {
+        const item = `lantern ${count++}`
+        const form = new FormData()
+        // A form of Next.js contains the identifier of its action.
+        for (const [, name] of (await page(visitor, '/orders')).matchAll(/name="(\$ACTION[^"]*)"/g))
+          form.set(name, '')
+        form.set('item', item)
+        const { body, type } = await encoded(form)
+        // Next.js compares Origin with the host for browsers.
+        const outside = isNext && { 'x-forwarded-host': new URL(app.origin).host }
+        const response = await visitor.send('/orders', {
+          method: 'POST',
+          body,
+          headers: { accept: 'text/html', 'content-type': type, ...outside, ...headers },
+        })
+        return { response, item }
+      }
+
       test('call is forwarded with the access token and its body', async () => {
         const visitor = await signedIn()
         const body = JSON.stringify({ item: 'lantern', quantity: 2 })
@@ -60,7 +139,7 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
       })
 
       // The app with the Edge Runtime has no next.config.ts, which sets these headers.
-      if (name.startsWith('next') && !name.includes('Edge Runtime')) {
+      if (isNext && !name.includes('Edge Runtime')) {
         test("pages, and not the handler's endpoints, have the guide's headers", async () => {
           const visitor = await signedIn()
           const { headers } = (await visitor.go('/')).response
@@ -103,6 +182,7 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
         const response = await visitor.call('/auth/logout', { method: 'POST' })
         assert.equal(response.status, 200, await response.clone().text())
         assert.match(await page(visitor), /Hello, stranger/)
+        assert.doesNotMatch(await (await visitor.send('/orders')).text(), /<li>/)
         assert.equal((await copy.call('/api/me')).status, 401)
       })
     })
@@ -142,6 +222,13 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
     })
   }
 })
+
+/** Encodes a form as browsers do: Next.js sends its forms as `multipart/form-data`. */
+const encoded = async (form) => {
+  const isNext = [...form.keys()].some((name) => name.startsWith('$ACTION'))
+  const request = new Response(isNext ? form : new URLSearchParams(form))
+  return { body: await request.text(), type: request.headers.get('content-type') }
+}
 
 const read = (path) => readFile(new URL(`frameworks/${path}`, import.meta.url), 'utf8')
 const guide = (name) => readFile(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8')

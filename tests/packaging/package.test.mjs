@@ -168,6 +168,8 @@ for (const entry of [
   'strongroom/edge/conformance',
   'strongroom/edge/postgres',
   'strongroom/edge/hono',
+  'strongroom/edge/express',
+  'strongroom/edge/fastify',
   'strongroom/edge/next',
   'strongroom/edge/sveltekit',
   'strongroom/edge/astro',
