@@ -62,11 +62,9 @@ const withCookies = (auth: RequestAuth, response: ExpressResponse): RequestAuth 
   let own: string[] = []
   const write = async () => {
     const headers = await auth.headers()
-    const cookies = headers.getSetCookie()
     if (response.headersSent) return
     response.setHeader('cache-control', headers.get('cache-control')!)
-    // The store did not respond, and the earlier cookies still count.
-    if (!cookies.length) return
+    const cookies = headers.getSetCookie()
     const others = [response.getHeader('set-cookie') ?? []].flat().map(String)
     response.setHeader('set-cookie', [...others.filter((cookie) => !own.includes(cookie)), ...cookies])
     own = cookies
