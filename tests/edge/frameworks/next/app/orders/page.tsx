@@ -31,9 +31,6 @@ export default function Page() {
         <input name="item" aria-label="Item" />
         <button>Order</button>
       </form>
-      <form method="post" action="/auth/logout">
-        <button>Sign out</button>
-      </form>
     </>
   )
 }
