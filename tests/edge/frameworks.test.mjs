@@ -176,6 +176,21 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
         assert.equal((await response.json()).error, 'invalid_request')
       })
 
+      // A page of Next.js cannot delete a cookie.
+      if (isNext) {
+        test('an action deletes the cookie of a session that has ended', async () => {
+          const visitor = await signedIn()
+          const copy = visitor.copy()
+          await visitor.call('/auth/logout', { method: 'POST' })
+          const names = () => [...copy.cookies.keys()].filter((name) => /strongroom$/.test(name))
+          await page(copy)
+          assert.equal(names().length, 1)
+          const { response } = await order(copy)
+          assert.equal(response.headers.get('location'), '/auth/login?returnTo=/orders')
+          assert.deepEqual(names(), [])
+        })
+      }
+
       test('copied cookie is invalid after logout', async () => {
         const visitor = await signedIn()
         const copy = visitor.copy()
@@ -241,7 +256,8 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
           }
           // Without script, browsers do not show what Next.js streams.
           const state = javaScriptEnabled ? 'visible' : 'attached'
-          const shows = (page, text = '') => page.waitForSelector(`li:has-text("${text}")`, { state })
+          const shows = (page, text = 'Brass hinges') =>
+            page.waitForSelector(`li:has-text("${text}")`, { state })
           settings.accessTokenSeconds = 1
           const page = await open()
           await giveConsent(page)
@@ -287,21 +303,15 @@ const encoded = async (form) => {
 
 const read = (path) => readFile(new URL(`frameworks/${path}`, import.meta.url), 'utf8')
 const guide = (name) => readFile(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8')
-const blocks = (text) => [...text.matchAll(/```(?:jsx?|tsx?)\n(.*?)```/gs)].map(([, code]) => code)
-/** Returns the code blocks that show these files of a fixture. */
-const shown = (fixture, files) =>
-  Promise.all(files.map(async (file) => `// ${file}\n${await read(`${fixture}/${file}`)}`))
+const blocks = (text) =>
+  [...text.matchAll(/```(?:jsx?|tsx?|svelte|astro)\n(.*?)```/gs)].map(([, code]) => code)
 
-test('docs/edge-deploy.md contains the tested code', async () => {
-  const [section] = (await guide('edge-deploy')).split('## In a framework')[1].split('\n## ')
-  const app = await read('hono/app.js')
-  const [hono, ...others] = blocks(section)
-  for (const line of hono.split('\n')) assert.ok(app.includes(line), line)
-  assert.deepEqual(others, [
-    ...(await shown('sveltekit', ['src/hooks.server.js'])),
-    ...(await shown('astro', ['src/middleware.js'])),
-  ])
-})
+/** Returns the code of a file with its name. */
+const named = (file, code) => {
+  if (file.endsWith('.svelte')) return `<!-- ${file} -->\n${code}`
+  if (file.endsWith('.astro')) return code.replace('---\n', `---\n// ${file}\n`)
+  return `// ${file}\n${code}`
+}
 
 /** The values of the tests, and those of the guide. */
 const VALUES = {
@@ -312,13 +322,47 @@ const VALUES = {
   '  cacheComponents: true,\n  partialPrefetching: true,\n': '',
 }
 
+/** Returns the code blocks that show these files of a fixture, with the values of the guide. */
+const shown = (fixture, files) =>
+  Promise.all(
+    files.map(async (file) =>
+      Object.entries(VALUES).reduce(
+        (text, [own, documented]) => text.replace(own, documented),
+        named(file, await read(`${fixture}/${file}`)),
+      ),
+    ),
+  )
+
+const SHOWN = {
+  'The files of all examples': ['.', 'auth.js', 'page.js'],
+  Hono: ['hono', 'app.js', 'node.js'],
+  Express: ['express', 'server.js'],
+  Fastify: ['fastify', 'server.js'],
+  SvelteKit: [
+    'sveltekit',
+    'src/hooks.server.js',
+    'src/routes/orders/+page.server.js',
+    'src/routes/orders/+page.svelte',
+    'svelte.config.js',
+  ],
+  Astro: ['astro', 'src/middleware.js', 'src/pages/orders.astro', 'astro.config.mjs'],
+}
+
+test('docs/server-code.md contains the files of the tested apps', async () => {
+  const sections = (await guide('server-code')).split('\n## ').slice(1)
+  for (const [heading, [fixture, ...files]] of Object.entries(SHOWN)) {
+    const section = sections.find((text) => text.startsWith(`${heading}\n`))
+    const documented = blocks(section.replace(/```ts\n.*?```/gs, ''))
+    assert.deepEqual(documented, await shown(fixture, files), heading)
+  }
+})
+
 test('docs/nextjs.md contains every file of the tested app', async () => {
   const files = ['handler.ts', 'app/auth/[...path]/route.ts', 'app/api/[...path]/route.ts']
-  files.push('app/account.tsx', 'app/page.tsx', 'app/layout.tsx', 'proxy.ts', 'next.config.ts')
+  files.push('app/account.tsx', 'app/page.tsx', 'app/layout.tsx')
+  files.push('app/orders/page.tsx', 'app/orders/actions.ts', 'proxy.ts', 'next.config.ts')
   const [section] = (await guide('nextjs')).split('\n## Without a server')
-  const tested = (await shown('next', files)).map((code) =>
-    Object.entries(VALUES).reduce((text, [own, documented]) => text.replace(own, documented), code),
-  )
+  const tested = await shown('next', files)
   assert.deepEqual(blocks(section), tested)
   // Turbopack does not find `handler.ts` by the name `handler.js`.
   assert.doesNotMatch(tested.join(''), /from '\..*\.js'/)

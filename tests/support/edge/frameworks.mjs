@@ -105,7 +105,7 @@ const FRAMEWORKS = {
     async serve(folder, env) {
       const source = `export { default } from './app.js'`
       const built = await bundle({ folder, source, ...WORKERD_BUNDLING })
-      return serveWorkers({ folder, ...built, env, isolates: 1 })
+      return serveWorkers({ folder, ...built, env, isolates: 1, port: Number(env.PORT ?? 0) })
     },
   },
   express: {

@@ -1,6 +1,6 @@
 /**
  * A listener for Node's `http`, `https` or `http2` server that calls a fetch-style handler. The listener is also
- * middleware for Connect, and for frameworks without an adapter of their own: docs/server-code.md has those.
+ * middleware: docs/edge-deploy.md#beside-an-app.
  *
  * ```ts
  * import { createServer } from 'node:http'
