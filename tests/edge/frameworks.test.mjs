@@ -11,7 +11,7 @@ import { framework, frameworks, prepare } from '../support/edge/frameworks.mjs'
 import { startEdgeSite } from '../support/edge/site.mjs'
 import { freePort } from '../support/listen.mjs'
 
-describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
+describe('in a framework', { concurrency: 2, timeout: ALL ? 900_000 : 300_000 }, () => {
   let tarball
   before(async () => {
     tarball = await prepare()
@@ -248,10 +248,10 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
         const context = await use.browser.newContext({ javaScriptEnabled })
         try {
           const { ledger, settings } = app.provider
-          const open = async () => {
+          const open = async (path) => {
             const page = await context.newPage()
             page.setDefaultTimeout(20_000)
-            await page.goto(`${app.site.origin}/orders`)
+            await page.goto(app.site.origin + path)
             return page
           }
           // Without script, browsers do not show what Next.js streams.
@@ -259,14 +259,15 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
           const shows = (page, text = 'Brass hinges') =>
             page.waitForSelector(`li:has-text("${text}")`, { state })
           settings.accessTokenSeconds = 1
-          const page = await open()
+          // A page that calls nothing.
+          const page = await open('/auth/login?returnTo=/nowhere')
           await giveConsent(page)
-          await shows(page)
+          await page.waitForURL(`${app.site.origin}/nowhere`)
           await ledger.accessTokenExpired()
           settings.accessTokenSeconds = 300
           const before = ledger.refreshes().length
-          await page.reload()
-          const tab = await open()
+          await page.goto(`${app.site.origin}/orders`)
+          const tab = await open('/orders')
           for (const each of [page, tab]) await shows(each)
           await page.fill('input[name=item]', 'lantern')
           await page.click('text=Order')

@@ -13,7 +13,8 @@ export const order = async (form: FormData) => {
     body: JSON.stringify({ item: form.get('item'), quantity: 1 }),
   })
   await saveAuth(auth, await cookies())
-  if (response.status === 401) redirect('/auth/login?returnTo=/orders')
+  if (response.status === 401 && response.headers.has('x-strongroom'))
+    redirect('/auth/login?returnTo=/orders')
   if (!response.ok) throw new Error(`the order was refused: ${response.status}`)
   redirect('/orders')
 }
