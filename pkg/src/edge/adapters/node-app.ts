@@ -1,10 +1,10 @@
-/** What the adapters for apps on Node share. */
+/** The common part of the adapters for apps on Node. */
 import type { TokenHandler } from '../handler.js'
 import { localsOf, type RequestLocals } from './framework.js'
 import { type NodeListener, type NodeListenerOptions, type NodeRequest, toNodeListener } from './node.js'
 import { headersOf, originOf } from './node-request.js'
 
-/** What stops the server with its app: see `NodeListener`. */
+/** The functions that stop a server: see `NodeListener`. */
 export type Stoppable = Pick<NodeListener, 'settled' | 'stop'>
 
 /** Returns the listener, and a function that returns what the app gets for a request that the listener has passed on. */
