@@ -20,7 +20,8 @@ import { type RequestLocals, sessionOf } from './framework.js'
 import type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
 import { nodeApp, type Stoppable } from './node-app.js'
 
-export type { NodeListenerOptions } from './node.js'
+export type { RequestLocals } from './framework.js'
+export type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
 export type { Stoppable } from './node-app.js'
 
 /** The members of `response.locals`: write `Response<unknown, Locals>` for the type of the response. */

@@ -17,7 +17,8 @@ import type { RequestLocals } from './framework.js'
 import type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
 import { nodeApp, type Stoppable } from './node-app.js'
 
-export type { NodeListenerOptions } from './node.js'
+export type { RequestLocals } from './framework.js'
+export type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
 export type { Stoppable } from './node-app.js'
 
 /** The members of `request.strongroom`. In TypeScript, declare this member of `FastifyRequest`: docs/server-code.md#fastify. */
