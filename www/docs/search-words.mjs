@@ -79,7 +79,9 @@ const WORDS = {
     'hosting, production, go live, publish, static hosting, GitHub Pages, Apache, Caddy, Azure Static Web Apps, Firebase Hosting',
   'docs/deployment.md#netlify':
     'netlify.toml, Netlify headers, Netlify policy, policy on Netlify, Netlify edge functions',
-  'docs/edge-deploy.md#beside-express-or-fastify': 'Express, Fastify, Koa, NestJS, express middleware',
+  'docs/server-code.md':
+    'loader, action, server component, server-side fetch, getServerSideProps, access token on the server, SSR data',
+  'docs/server-code.md#express': 'Koa, NestJS, express middleware',
   'docs/faq.md#why-does-it-fail-for-some-users-only':
     'ad blocker, adblock, block all cookies, third-party cookies, privacy extension, uBlock, Brave, mixed content, captive portal',
   'docs/frameworks.md#svelte': 'SvelteKit static, adapter-static',

@@ -47,8 +47,11 @@ export const localsOf = (
   ...given: Parameters<RequestHandler['for']>
 ): RequestLocals => {
   const auth = handler.for(...given)
-  return { auth, session: new Lazy(() => auth.session()) }
+  return { auth, session: sessionOf(auth) }
 }
+
+/** Returns the session as a promise that is read when it is first awaited. */
+export const sessionOf = (auth: RequestAuth): RequestLocals['session'] => new Lazy(() => auth.session())
 
 /** Returns the response with more headers: every `Set-Cookie` is added, and other headers replace those of the response. */
 export const withHeaders = (response: Response, more: Headers): Response => {

@@ -35,8 +35,9 @@ export const strongroom = (handler: RequestHandler, options: AdapterOptions = {}
 
 /**
  * Creates the function for `proxy.ts` (`middleware.ts` before Next.js 16). For URLs that are neither endpoints nor
- * routes, the function returns `undefined`, and Next.js continues. Export a `matcher` for the proxy. For a proxy,
- * Next.js holds the first 10 MB of a body in memory and cuts off the rest, so use route handlers for large uploads.
+ * routes, the function returns `undefined`, and Next.js continues. Export a `matcher` for the proxy: with
+ * `session.bind`, it must include the app's pages. For a proxy, Next.js holds the first 10 MB of a body in memory and cuts
+ * off the rest, so use route handlers for large uploads.
  */
 export const strongroomProxy =
   (handler: RequestHandler, options: AdapterOptions = {}) =>
@@ -142,7 +143,6 @@ const READ = [
   'sec-fetch-site',
   'sec-purpose',
   'purpose',
-  'next-router-prefetch',
 ]
 
 const outerRequest = (method: string, headers: GivenHeaders): OuterRequest => {
