@@ -70,6 +70,7 @@ export const SERVER = {
   'edge/next': 'edge/adapters/next',
   'edge/sveltekit': 'edge/adapters/sveltekit',
   'edge/astro': 'edge/adapters/astro',
+  'edge/react-router': 'edge/adapters/react-router',
 }
 
 /**

@@ -171,6 +171,7 @@ for (const entry of [
   'strongroom/edge/next',
   'strongroom/edge/sveltekit',
   'strongroom/edge/astro',
+  'strongroom/edge/react-router',
 ]) {
   test(`importing ${entry} in Node has no effect`, async () => {
     const script = `
