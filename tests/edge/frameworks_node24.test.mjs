@@ -138,18 +138,17 @@ describe('server code on Node 24', { skip, timeout: 600_000 }, () => {
         const evil = await serveHtml(forms.join(''))
         t.after(evil.close)
         const before = sent('POST').length
-        for (const at of forms.keys()) {
+        const submit = async (at) => {
           const tab = await context.newPage()
           await tab.goto(evil.origin)
-          const response = tab.waitForResponse((each) => each.request().method() === 'POST')
+          const responded = tab.waitForResponse((each) => each.request().method() === 'POST')
           await tab.evaluate((at) => document.forms[at].submit(), at)
-          const [{ cookie }, status] = [
-            await (await response).request().allHeaders(),
-            (await response).status(),
-          ]
-          assert.match(cookie, /strongroom=/)
-          assert.ok(status >= 400, `${status}`)
+          const response = await responded
+          assert.match((await response.request().allHeaders()).cookie, /strongroom=/)
+          return response.status()
         }
+        await submit(0)
+        assert.ok((await submit(1)) >= 400)
         assert.equal(sent('POST').length, before)
       })
 

@@ -41,6 +41,22 @@ const FRAMEWORKS = {
     start: [`${tools}/@react-router/serve/bin.cjs`, 'build/server/index.js'],
     isReady: /react-router-serve/,
   },
+  'tanstack-start': {
+    async build(folder) {
+      await tool(folder, `${tools}/vite/bin/vite.js`, 'build')
+      await tool(folder, `${tools}/typescript/bin/tsc`)
+    },
+    start: [`${tools}/srvx/bin/srvx.mjs`, '--prod', '-s', '../client', 'dist/server/server.js'],
+    isReady: /Listening on/,
+  },
+  nuxt: {
+    async build(folder) {
+      await tool(folder, `${tools}/nuxt/bin/nuxt.mjs`, 'build')
+      await tool(folder, `${tools}/typescript/bin/tsc`, '-p', '.nuxt/tsconfig.server.json')
+    },
+    start: ['.output/server/index.mjs'],
+    isReady: /Listening on/,
+  },
 }
 
 export const names = Object.keys(FRAMEWORKS)
