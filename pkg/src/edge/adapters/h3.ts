@@ -22,12 +22,9 @@ export type Context = RequestLocals
 
 /** The part of h3's event that the adapter uses. */
 export interface H3Event {
-  readonly method: string
-  readonly path: string
   readonly context: object
   readonly node: {
-    /** `__unenv__` exists in a request that Nitro sends to itself. It is the context of the request that caused it. */
-    readonly req: NodeRequest & { readonly __unenv__?: unknown }
+    readonly req: NodeRequest
     readonly res: NodeResponse & { getHeader(name: string): number | string | string[] | undefined }
   }
 }
@@ -40,9 +37,12 @@ export interface H3Event {
  */
 export const strongroom =
   (handler: TokenHandler, options: NodeListenerOptions = {}) =>
-  async (event: H3Event): Promise<Response | void> => {
+  async (event: H3Event): Promise<void> => {
     const { req, res } = event.node
-    if ('__unenv__' in req) return inner(event, req.__unenv__ as Partial<Context> | undefined)
+    if (isInternal(req)) {
+      const { auth, session } = req.__unenv__ ?? {}
+      return void Object.assign(event.context, { auth, session })
+    }
     const handle: TokenHandler['handle'] = async (...given) => {
       const response = await handler.handle(...given)
       if (!response) Object.assign(event.context, localsWith(saving(handler.for(...given), res)))
@@ -55,21 +55,11 @@ export const strongroom =
   }
 
 /**
- * Lets a request that the server sends to itself, such as that of `useFetch()`, share the session of the request that
- * caused it. A path of a route is called as `auth.call()` calls it.
+ * Returns true for a request that the server sends to itself, such as that of `useFetch()` while it renders a page.
+ * `__unenv__` is the context of the request that caused it: both share one session, whose cookies the page gets.
  */
-const inner = async (event: H3Event, outer: Partial<Context> = {}): Promise<Response | void> => {
-  const { auth, session } = outer
-  if (!auth) return
-  Object.assign(event.context, { auth, session })
-  if (event.method !== 'GET') return
-  try {
-    return await auth.call(event.path)
-  } catch (error) {
-    // The path belongs to the app.
-    if ((error as { code?: string }).code !== 'url_not_allowed') throw error
-  }
-}
+const isInternal = (request: object): request is { readonly __unenv__: Partial<Context> | undefined } =>
+  '__unenv__' in request
 
 /**
  * Adds the headers of the session to the response after each use, because h3 has no step after the app in which this is
