@@ -24,7 +24,7 @@ export type Context = RequestLocals
 export interface H3Event {
   readonly context: object
   readonly node: {
-    readonly req: NodeRequest
+    readonly req: NodeRequest & { readonly __unenv__?: any }
     readonly res: NodeResponse & { getHeader(name: string): number | string | string[] | undefined }
   }
 }
@@ -39,10 +39,8 @@ export const strongroom =
   (handler: TokenHandler, options: NodeListenerOptions = {}) =>
   async (event: H3Event): Promise<void> => {
     const { req, res } = event.node
-    if (isInternal(req)) {
-      const { auth, session } = req.__unenv__ ?? {}
-      return void Object.assign(event.context, { auth, session })
-    }
+    const { auth, session } = causeOf(req)
+    if (auth) return void Object.assign(event.context, { auth, session })
     const handle: TokenHandler['handle'] = async (...given) => {
       const response = await handler.handle(...given)
       if (!response) Object.assign(event.context, localsWith(saving(handler.for(...given), res)))
@@ -55,11 +53,11 @@ export const strongroom =
   }
 
 /**
- * Returns true for a request that the server sends to itself, such as that of `useFetch()` while it renders a page.
- * `__unenv__` is the context of the request that caused it: both share one session, whose cookies the page gets.
+ * Returns the context of the request that caused this one, if Nitro sends this request to itself, such as for `useFetch()`
+ * while it renders a page. Both share one session, whose cookies the page gets.
  */
-const isInternal = (request: object): request is { readonly __unenv__: Partial<Context> | undefined } =>
-  '__unenv__' in request
+const causeOf = (request: { readonly __unenv__?: Partial<Context> }): Partial<Context> =>
+  request.__unenv__ ?? {}
 
 /**
  * Adds the headers of the session to the response after each use, because h3 has no step after the app in which this is
