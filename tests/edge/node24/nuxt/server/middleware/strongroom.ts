@@ -1,5 +1,5 @@
 import { type Context, strongroom } from 'strongroom/edge/h3'
-import { handler } from '../utils/handler'
+import { handler } from '../handler'
 
 declare module 'h3' {
   interface H3EventContext extends Context {}

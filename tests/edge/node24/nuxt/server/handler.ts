@@ -1,6 +1,6 @@
 import { createTokenHandler, inIsolate, type TokenHandlerConfig } from 'strongroom/edge'
 
-export const handlerConfig: TokenHandlerConfig = {
+export const config: TokenHandlerConfig = {
   issuer: (env) => env.ISSUER,
   origin: (env) => env.ORIGIN,
   client: { id: 'web', auth: { method: 'client_secret_basic', secret: (env) => env.CLIENT_SECRET } },
@@ -12,4 +12,4 @@ export const handlerConfig: TokenHandlerConfig = {
   postLogoutRedirectUri: '/',
 }
 
-export const handler = createTokenHandler(handlerConfig)
+export const handler = createTokenHandler(config)
