@@ -95,6 +95,13 @@ const beside = ({ path }) => ({
   external: true,
 })
 
+/** Matches an import of the token handler by `strongroom/edge/testing`, which loads the handler's file in `dist`. */
+const HANDLER = /^\.\.\/index\.js$/
+
+/** Resolves such an import. */
+const handler = ({ importer }) =>
+  importer.endsWith('/edge/testing/index.ts') ? { path: '../edge.js', external: true } : undefined
+
 await rm(at('./dist'), { recursive: true, force: true })
 await rm(at('./docs'), { recursive: true, force: true })
 await mkdir(at('./dist'))
@@ -123,7 +130,14 @@ const sources = (entries) => Object.entries(entries).map(([out, source]) => ({ i
 const browser = { ...ENTRIES, ...LAZY, ...BINDINGS }
 const withoutSources = { ...common, sourcesContent: false }
 await build({ ...common, entryPoints: sources(browser) })
-await build({ ...withoutSources, entryPoints: sources({ ...TOOLS, ...SERVER }) })
+await build({
+  ...withoutSources,
+  entryPoints: sources({ ...TOOLS, ...SERVER }),
+  plugins: [
+    ...common.plugins,
+    { name: 'handler', setup: (build) => build.onResolve({ filter: HANDLER }, handler) },
+  ],
+})
 await build({
   ...withoutSources,
   entryPoints: sources(EXTENSION),

@@ -65,6 +65,7 @@ export const SERVER = {
   'edge/node': 'edge/adapters/node',
   'edge/opentelemetry': 'edge/opentelemetry',
   'edge/conformance': 'edge/coordinators/conformance',
+  'edge/testing': 'edge/testing/index',
   'edge/postgres': 'edge/coordinators/postgres',
   'edge/hono': 'edge/adapters/hono',
   'edge/next': 'edge/adapters/next',

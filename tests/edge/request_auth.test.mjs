@@ -178,6 +178,7 @@ for (const path of [
   'https://evil.example/api/orders',
   '//evil.example/api/orders',
   '/\\evil.example/api/orders',
+  '/\t/evil.example/api/orders',
   'api/orders',
   '/auth',
   '/auth/session',

@@ -166,6 +166,7 @@ for (const entry of [
   'strongroom/edge',
   'strongroom/edge/node',
   'strongroom/edge/conformance',
+  'strongroom/edge/testing',
   'strongroom/edge/postgres',
   'strongroom/edge/hono',
   'strongroom/edge/next',

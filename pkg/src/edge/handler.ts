@@ -32,7 +32,7 @@ export interface TokenHandler {
    * Returns an object for the server code of this request, such as a loader or an action: it calls APIs with the user's
    * access token, and returns the headers that the page's response must have. Create one object for each request.
    *
-   * @param request The page's request, of which only method, URL and headers are used.
+   * @param request The page's request. Only its method, URL and headers are used.
    */
   for(request: OuterRequest, env?: unknown, context?: Context): RequestAuth
   /**

@@ -55,7 +55,7 @@ import { StrongroomError } from '../page/errors/error.js'
 import { nameOf } from './upstream/failure.js'
 import type { OuterRequest } from './request-auth.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
-import { sendRequest, textOf } from './upstream/provider.js'
+import { SEND, sendRequest, textOf, type WithSend } from './upstream/provider.js'
 
 /** The third argument that a platform passes to `fetch`. The handler uses the members that the platform has. */
 export interface Context {
@@ -143,6 +143,7 @@ export class Host {
   readonly #keys: Keys
   readonly #observer: Observer | undefined
   readonly #rules: Rules
+  readonly #send: typeof sendRequest
   /** Requests to the provider that are in flight, by task number: the response, or the name of a failure. */
   readonly #sending = new Map<number, Promise<{ text: string } | { failure: string }>>()
   /** Callbacks of tasks that wait for a flight (a refresh or a read), by the number of the flight. */
@@ -155,6 +156,7 @@ export class Host {
   /** @throws An object with `code` (`config_invalid`) and `message`. */
   constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module) {
     this.#config = config
+    this.#send = (config as WithSend)[SEND] ?? sendRequest
     this.#coordinator = createCoordinator(config.coordinator, env)
     this.#instance = instance(module)
     this.#edge = new Edge(configJson(config, env))
@@ -308,7 +310,7 @@ export class Host {
         case 'send':
         case 'await': {
           if (step.t === 'send') {
-            const sent = sendRequest(step).then((text) => ({ text }))
+            const sent = this.#send(step).then((text) => ({ text }))
             // A rejection would be reported as unhandled before the promise is awaited.
             this.#sending.set(
               task,

@@ -39,7 +39,7 @@ export interface RequestAuth {
    */
   call(path: string, init?: CallInit): Promise<Response>
   /**
-   * Returns the session, or `null` if there is none. Reading the session does not extend the idle timeout.
+   * Returns the session, or `null` without a session. Reading the session does not extend the idle timeout.
    *
    * @throws Error if the session cannot be read now. The session continues, and the caller may try again.
    */

@@ -14,7 +14,7 @@ export interface AdapterOptions {
 export const envOf = (options: AdapterOptions, platform?: unknown): unknown =>
   'env' in options ? options.env : (platform ?? (globalThis as any).process?.env)
 
-/** What an app gets for each of its requests. */
+/** The members that an app gets for each of its requests. */
 export interface RequestLocals {
   /**
    * The session of the request, or `null` without a session. The session is read when the promise is first awaited. The

@@ -15,7 +15,8 @@ import { type NodeListenerOptions, type NodeRequest, type NodeResponse, toNodeLi
 import type { TokenHandler } from '../handler.js'
 import type { RequestAuth } from '../request-auth.js'
 
-export type { NodeListenerOptions } from './node.js'
+export type { RequestLocals } from './framework.js'
+export type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
 
 /** The members of `event.context` for the app: let `H3EventContext` of h3 extend this interface. */
 export type Context = RequestLocals

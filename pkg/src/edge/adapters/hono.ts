@@ -16,7 +16,7 @@ import { type AdapterOptions, envOf, localsOf, type RequestLocals } from './fram
 import type { TokenHandler } from '../handler.js'
 import type { Context } from '../host.js'
 
-export type { AdapterOptions } from './framework.js'
+export type { AdapterOptions, RequestLocals } from './framework.js'
 
 /** The variables that the app's handlers get with `c.get(…)`. */
 export type Variables = RequestLocals

@@ -50,7 +50,7 @@ export const strongroomProxy =
   }
 
 /** A page's request as Next.js shows it: the result of `await headers()`. */
-type Given = Pick<Headers, 'get'>
+export type GivenHeaders = Pick<Headers, 'get'>
 
 /**
  * Returns the object with which a server component calls APIs: see `handler.for`. A server component sees no method, so
@@ -68,8 +68,11 @@ type Given = Pick<Headers, 'get'>
  *
  * @param headers The result of `await headers()`.
  */
-export const authFor = (handler: TokenHandler, headers: Given, options: AdapterOptions = {}): RequestAuth =>
-  handler.for(outerRequest('GET', headers), envOf(options))
+export const authFor = (
+  handler: TokenHandler,
+  headers: GivenHeaders,
+  options: AdapterOptions = {},
+): RequestAuth => handler.for(outerRequest('GET', headers), envOf(options))
 
 /**
  * Returns the object with which a server action calls APIs: see `handler.for`. All methods are allowed if a page of this
@@ -88,7 +91,7 @@ export const authFor = (handler: TokenHandler, headers: Given, options: AdapterO
  */
 export const authForAction = (
   handler: TokenHandler,
-  headers: Given,
+  headers: GivenHeaders,
   options: AdapterOptions = {},
 ): RequestAuth => handler.for(outerRequest('POST', headers), envOf(options))
 
@@ -142,7 +145,7 @@ const READ = [
   'next-router-prefetch',
 ]
 
-const outerRequest = (method: string, headers: Given): OuterRequest => {
+const outerRequest = (method: string, headers: GivenHeaders): OuterRequest => {
   // Next.js sets `X-Forwarded-Proto` and `Host`, unless a proxy in front of Next.js has set them. These headers only
   // select one of the handler's own cookie names.
   const [scheme] = (headers.get('x-forwarded-proto') ?? 'https').split(',')
@@ -167,6 +170,6 @@ const outerRequest = (method: string, headers: Given): OuterRequest => {
  */
 export const sessionFrom = (
   handler: TokenHandler,
-  headers: Given,
+  headers: GivenHeaders,
   options: AdapterOptions = {},
 ): Promise<EdgeSession | null> => authFor(handler, headers, options).session()

@@ -14,7 +14,7 @@ import { type AdapterOptions, envOf, type RequestLocals, serve } from './framewo
 import type { TokenHandler } from '../handler.js'
 import type { Context } from '../host.js'
 
-export type { AdapterOptions } from './framework.js'
+export type { AdapterOptions, RequestLocals } from './framework.js'
 
 /** The members of `locals` for the app: let `App.Locals` extend this interface. */
 export type Locals = RequestLocals

@@ -14,7 +14,7 @@
 import { type AdapterOptions, envOf, localsOf, type RequestLocals, withHeaders } from './framework.js'
 import type { TokenHandler } from '../handler.js'
 
-export type { AdapterOptions } from './framework.js'
+export type { AdapterOptions, RequestLocals } from './framework.js'
 
 /** The members of `context` for server functions, server routes and other middleware. */
 export type Context = RequestLocals

@@ -47,6 +47,17 @@ export const sendRequest = async ({ url, form, authorization, proof, ms }: Sendi
   }
 }
 
+/**
+ * The key with which `strongroom/edge/testing` puts its own {@link sendRequest} into a configuration. No configuration in
+ * JSON can have a symbol.
+ */
+export const SEND = Symbol.for('strongroom.edge.send')
+
+/** A configuration that may have its own {@link sendRequest}. */
+export interface WithSend {
+  [SEND]?: typeof sendRequest
+}
+
 /** The longest `Retry-After` in milliseconds that the core gets. The core reduces it further. */
 const LONGEST_WAIT = 86_400_000
 
