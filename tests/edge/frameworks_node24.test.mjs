@@ -195,6 +195,7 @@ const SHOWN = {
     'nuxt',
     'server/handler.ts',
     'server/middleware/strongroom.ts',
+    'server/utils/checked.ts',
     'server/routes/data/user.get.ts',
     'server/routes/data/orders.get.ts',
     'server/routes/data/orders.post.ts',

@@ -42,14 +42,13 @@ export const serve = async (
 }
 
 /** Returns what the app gets for a request. */
-export const localsOf = (handler: TokenHandler, ...given: Parameters<TokenHandler['for']>): RequestLocals =>
-  localsWith(handler.for(...given))
+export const localsOf = (handler: TokenHandler, ...given: Parameters<TokenHandler['for']>): RequestLocals => {
+  const auth = handler.for(...given)
+  return { auth, session: sessionOf(auth) }
+}
 
-/** Returns what the app gets for a request with this object. */
-export const localsWith = (auth: RequestAuth): RequestLocals => ({
-  auth,
-  session: new Lazy(() => auth.session()),
-})
+/** Returns the session as a promise that is read when it is first awaited. */
+export const sessionOf = (auth: RequestAuth): RequestLocals['session'] => new Lazy(() => auth.session())
 
 /** Returns the response with more headers: every `Set-Cookie` is added, and other headers replace those of the response. */
 export const withHeaders = (response: Response, more: Headers): Response => {

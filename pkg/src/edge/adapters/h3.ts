@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { localsWith, type RequestLocals } from './framework.js'
+import { type RequestLocals, sessionOf } from './framework.js'
 import { type NodeListenerOptions, type NodeRequest, type NodeResponse, toNodeListener } from './node.js'
 import type { TokenHandler } from '../handler.js'
 import type { RequestAuth } from '../request-auth.js'
@@ -44,8 +44,9 @@ export const strongroom =
     if (auth) return void Object.assign(event.context, { auth, session })
     const handle: TokenHandler['handle'] = async (...given) => {
       const response = await handler.handle(...given)
-      if (!response) Object.assign(event.context, localsWith(saving(handler.for(...given), res)))
-      return response
+      if (response) return response
+      const auth = saving(handler.for(...given), res)
+      return void Object.assign(event.context, { auth, session: sessionOf(auth) } satisfies Context)
     }
     await new Promise<void>((resolve) => {
       res.on('close', resolve)

@@ -4,7 +4,9 @@ import type { Route } from './+types/orders'
 
 /** Returns the response of an API, or sends the browser to the login. */
 const checked = (response: Response) => {
-  if (response.status === 401) throw redirectDocument('/auth/login?returnTo=/orders')
+  // Only the handler's own errors have this header. A new login may change nothing about a 401 of the API.
+  const isOurs = response.headers.has('x-strongroom')
+  if (response.status === 401 && isOurs) throw redirectDocument('/auth/login?returnTo=/orders')
   if (!response.ok) throw new Response(null, { status: 502 })
   return response
 }

@@ -3,7 +3,11 @@ import { createServerFn, useServerFn } from '@tanstack/react-start'
 
 /** Returns the response of an API, or sends the browser to the login. */
 const checked = (response: Response) => {
-  if (response.status === 401) throw redirect({ href: '/auth/login?returnTo=/orders', reloadDocument: true })
+  // Only the handler's own errors have this header. A new login may change nothing about a 401 of the API.
+  const isOurs = response.headers.has('x-strongroom')
+  if (response.status === 401 && isOurs) {
+    throw redirect({ href: '/auth/login?returnTo=/orders', reloadDocument: true })
+  }
   if (!response.ok) throw new Error(`The API responded with ${response.status}.`)
   return response
 }

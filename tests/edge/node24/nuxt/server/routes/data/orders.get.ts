@@ -1,6 +1,5 @@
 export default defineEventHandler(async ({ context }) => {
-  const response = await context.auth.call('/api/orders')
-  if (!response.ok) throw createError({ status: response.status })
+  const response = checked(await context.auth.call('/api/orders'))
   const orders: { id: number; item: string }[] = await response.json()
   return orders
 })

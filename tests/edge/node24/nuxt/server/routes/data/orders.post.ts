@@ -2,7 +2,6 @@ export default defineEventHandler(async (event) => {
   const { item } = await readBody<{ item: string }>(event)
   const headers = { 'content-type': 'application/json' }
   const body = JSON.stringify({ item, quantity: 1 })
-  const response = await event.context.auth.call('/api/orders', { method: 'POST', headers, body })
-  if (!response.ok) throw createError({ status: response.status })
+  checked(await event.context.auth.call('/api/orders', { method: 'POST', headers, body }))
   return null
 })
