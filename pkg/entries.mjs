@@ -73,6 +73,9 @@ export const SERVER = {
   'edge/next': 'edge/adapters/next',
   'edge/sveltekit': 'edge/adapters/sveltekit',
   'edge/astro': 'edge/adapters/astro',
+  'edge/react-router': 'edge/adapters/react-router',
+  'edge/tanstack-start': 'edge/adapters/tanstack-start',
+  'edge/h3': 'edge/adapters/h3',
 }
 
 /**

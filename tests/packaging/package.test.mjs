@@ -174,6 +174,9 @@ for (const entry of [
   'strongroom/edge/next',
   'strongroom/edge/sveltekit',
   'strongroom/edge/astro',
+  'strongroom/edge/react-router',
+  'strongroom/edge/tanstack-start',
+  'strongroom/edge/h3',
 ]) {
   test(`importing ${entry} in Node has no effect`, async () => {
     const script = `

@@ -46,6 +46,10 @@ const WORDS = {
   'docs/edge-deploy.md#a-store-of-your-own': 'MySQL, SQLite, DynamoDB, custom store',
   'docs/edge-reference.md#requests-of-scripts':
     'CSRF, XSRF, cross-site request forgery, SameSite, anti-forgery',
+  'docs/react-router-server.md':
+    'Remix, framework mode, SSR, clientLoader, remix-auth, createCookieSessionStorage',
+  'docs/tanstack-start.md': 'createServerFn, createMiddleware, SSR, TanStack Router',
+  'docs/nuxt.md': 'Nitro, h3, useAsyncData, useRequestFetch, SSR, nuxt-auth-utils, sidebase, nuxt-oidc-auth',
   'docs/edge-page.md#the-signed-in-user-on-the-server':
     'SSR, server-side rendering, getSession, current user',
   'docs/sessions.md#when-a-refresh-fails':

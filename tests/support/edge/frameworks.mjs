@@ -54,7 +54,7 @@ async function bind(file) {
 }
 
 /** Starts a server in a Node process. The server reads `HOST` and `PORT`, and its output tells when it listens. */
-async function serveNode(folder, args, env, isReady) {
+export async function serveNode(folder, args, env, isReady, node = process.execPath) {
   const port = env.PORT ?? (await freePort())
   const { ASTRO_TELEMETRY_DISABLED, NEXT_TELEMETRY_DISABLED, PATH } = process.env
   const own = {
@@ -66,7 +66,7 @@ async function serveNode(folder, args, env, isReady) {
     PORT: `${port}`,
     NO_COLOR: '1',
   }
-  const child = start(process.execPath, args, {
+  const child = start(node, args, {
     env: { ...own, ...env },
     cwd: folder,
     isReady: (line) => isReady.test(line),
