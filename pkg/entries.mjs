@@ -60,6 +60,7 @@ export const FRAMEWORKS = ['react', 'vue', 'solid-js', '@angular/*', 'rxjs', '@o
 export const SERVER = {
   headers: 'headers/index',
   edge: 'edge/index',
+  'edge-common': 'edge/common',
   'edge.workerd': 'edge/index.workerd',
   'edge.light': 'edge/index.light',
   'edge/node': 'edge/adapters/node',

@@ -9,10 +9,10 @@
  * @module
  */
 import { Buffer } from 'node:buffer'
-import { handlerFactory } from './handler.js'
-import { tenantsFactory } from './tenants.js'
+import { handlerFactory, tenantsFactory } from './common.js'
 
-export * from './exports.js'
+export type * from './exports.js'
+export { denoKv, durableObject, inIsolate, redis, redisRest, StrongroomSessions } from './common.js'
 
 const load = async () =>
   WebAssembly.compile(Buffer.from((await import('./edge-module.js')).default, 'base64'))
