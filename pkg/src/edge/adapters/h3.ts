@@ -1,5 +1,5 @@
 /**
- * An adapter that runs a token handler inside a Nuxt app, or another server with h3, on Node.
+ * An adapter that runs a token handler inside a Nuxt app, or another server with h3 1, on Node.
  *
  * ```ts
  * // server/middleware/strongroom.ts
