@@ -54,7 +54,7 @@ const ROWS = [
     name: 'strongroom/edge, on a server',
     files: ['edge.workerd.js', 'strongroom_edge_bg.wasm'],
     counts: 'gzip',
-    gate: 178 * KB,
+    gate: 181 * KB,
     aim: 140 * KB,
   },
 ]

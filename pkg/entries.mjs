@@ -68,6 +68,8 @@ export const SERVER = {
   'edge/testing': 'edge/testing/index',
   'edge/postgres': 'edge/coordinators/postgres',
   'edge/hono': 'edge/adapters/hono',
+  'edge/express': 'edge/adapters/express',
+  'edge/fastify': 'edge/adapters/fastify',
   'edge/next': 'edge/adapters/next',
   'edge/sveltekit': 'edge/adapters/sveltekit',
   'edge/astro': 'edge/adapters/astro',

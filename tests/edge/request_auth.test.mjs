@@ -169,7 +169,6 @@ test('prefetch and background call are no activity', time, async () => {
   const before = (await authOf(visitor).session()).idleExpiresAt
   assert.equal(await prefetch('sec-purpose', 'prefetch;prerender'), before)
   assert.equal(await prefetch('purpose', 'prefetch'), before)
-  assert.equal(await prefetch('next-router-prefetch', '1'), before)
   assert.equal(await idleEnd({}, { background: true }), before)
   assert.ok((await idleEnd({})) > before)
 })

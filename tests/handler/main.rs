@@ -61,4 +61,5 @@ mod service_worker;
 mod session;
 mod session_expiry;
 mod store;
+mod tenants;
 mod user_info;

@@ -169,6 +169,8 @@ for (const entry of [
   'strongroom/edge/testing',
   'strongroom/edge/postgres',
   'strongroom/edge/hono',
+  'strongroom/edge/express',
+  'strongroom/edge/fastify',
   'strongroom/edge/next',
   'strongroom/edge/sveltekit',
   'strongroom/edge/astro',

@@ -21,9 +21,10 @@ export type {
   SessionBeganEvent,
   SessionEndedEvent,
 } from './events.js'
-export type { EdgeSession, TokenHandler } from './handler.js'
+export type { EdgeSession, ModuleOption, RequestHandler, TokenHandler } from './handler.js'
 export type { Context } from './host.js'
 export type { CallInit, OuterRequest, RequestAuth } from './request-auth.js'
+export type { Tenants, TenantsOptions } from './tenants.js'
 export { inIsolate } from './coordinators/in-isolate.js'
 export {
   redis,

@@ -3,7 +3,7 @@ import { DEFAULT_BASE } from '../../glue/constants.js'
 import { StrongroomError } from '../page/errors/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { type HandlerHealth, writeLine } from './events.js'
-import { type Context, Host } from './host.js'
+import { type Context, Host, type Scope } from './host.js'
 import { type OuterRequest, type RequestAuth, requestAuth } from './request-auth.js'
 
 /** A token handler, whose methods a server calls. */
@@ -50,21 +50,37 @@ export interface TokenHandler {
   health(): HandlerHealth
 }
 
+/** The methods of a token handler that take a request: those that adapters need. The result of `tenants()` has them, too. */
+export type RequestHandler = Pick<TokenHandler, 'fetch' | 'handle' | 'for' | 'session'>
+
 /** The session as pages get it from `GET <base>/session`. Its claims are those that the app declares: docs/frameworks.md#types. */
 export type EdgeSession = Omit<Session, 'kept' | 'needs'>
 
 /** Loads the core's module in the platform's way. */
 export type Load = () => WebAssembly.Module | Promise<WebAssembly.Module>
 
+/** The core's module, for platforms and bundles in which the handler cannot load it. */
+export interface ModuleOption {
+  wasm?: WebAssembly.Module | BufferSource
+}
+
 /** Creates `createTokenHandler` for a platform. */
 export const handlerFactory =
   (load: Load) =>
-  (config: TokenHandlerConfig, options: { wasm?: WebAssembly.Module | BufferSource } = {}): TokenHandler => {
+  (config: TokenHandlerConfig, options: ModuleOption = {}): TokenHandler =>
+    scopedHandlerFactory(load)(config, options)
+
+/** Creates `createTokenHandler` for a platform, with a further argument for one of several tenants. */
+export const scopedHandlerFactory =
+  (load: Load) =>
+  (config: TokenHandlerConfig, options: ModuleOption, scope?: Scope): TokenHandler => {
     let starting: Promise<Host> | undefined
     let started: Host | undefined
     const start = async (env: unknown): Promise<Host> => {
       const given = options.wasm ?? (await load())
-      return (started = new Host(config, env, isModule(given) ? given : await WebAssembly.compile(given)))
+      started = new Host(config, env, await compiled(given), scope)
+      scope?.onStart(started)
+      return started
     }
     /**
      * Returns the error with which the start failed. This error contains no secret. The next request tries to start
@@ -125,7 +141,7 @@ export const handlerFactory =
  * Returns the kind of a server's probe: if the process works (`live`), or if it may get requests (`ready`). Neither asks
  * the provider or the coordinator, because sessions survive their outages, and a restart would not end one.
  */
-const probeOf = ({ method, url }: Request, base: string): 'live' | 'ready' | undefined => {
+export const probeOf = ({ method, url }: Request, base: string): 'live' | 'ready' | undefined => {
   if (!url.includes('/health/') || (method !== 'GET' && method !== 'HEAD')) return undefined
   const { pathname } = new URL(url)
   const kinds = ['live', 'ready'] as const
@@ -133,11 +149,11 @@ const probeOf = ({ method, url }: Request, base: string): 'live' | 'ready' | und
 }
 
 /** Returns the response to a probe. */
-const health = (isGood: boolean): Response =>
+export const health = (isGood: boolean): Response =>
   new Response(isGood ? 'ok' : 'unavailable', { status: isGood ? 200 : 503, headers: PLAIN })
 
 /** The headers of a text that no cache keeps. */
-const PLAIN = { 'cache-control': 'no-store', 'content-type': 'text/plain; charset=utf-8' }
+export const PLAIN = { 'cache-control': 'no-store', 'content-type': 'text/plain; charset=utf-8' }
 
 /** Returns the response for an address of the app, to which a login also returns, if the handler serves no app. */
 const noApp = (base: string): Response =>
@@ -153,6 +169,10 @@ If you come from a login, the login has worked, and you are signed in.
 
 const failure = (): Response =>
   new Response('The server could not respond', { status: 500, headers: { 'cache-control': 'no-store' } })
+
+/** Returns the core's module. */
+export const compiled = async (given: WebAssembly.Module | BufferSource): Promise<WebAssembly.Module> =>
+  isModule(given) ? given : WebAssembly.compile(given)
 
 /** Returns true for a WebAssembly module of any realm: handlers in the Edge Runtime get modules of another realm. */
 const isModule = (given: WebAssembly.Module | BufferSource): given is WebAssembly.Module =>

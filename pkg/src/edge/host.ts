@@ -55,6 +55,7 @@ import { StrongroomError } from '../page/errors/error.js'
 import { nameOf } from './upstream/failure.js'
 import type { OuterRequest } from './request-auth.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
+import type { Documents } from './upstream/documents.js'
 import { SEND, sendRequest, textOf, type WithSend } from './upstream/provider.js'
 
 /** The third argument that a platform passes to `fetch`. The handler uses the members that the platform has. */
@@ -62,6 +63,15 @@ export interface Context {
   waitUntil?(promise: Promise<unknown>): void
   /** True if the server is about to stop. `<base>/health/ready` then responds with 503. */
   readonly isDraining?: boolean
+}
+
+/** The name of one of several tenants, and what its handler shares with the others. */
+export interface Scope {
+  /** The tenant's name, which is a part of all that its handler seals. */
+  readonly tenant: string
+  readonly documents: Documents
+  /** Called when the handler has started, or has started again. */
+  onStart(host: Host): void
 }
 
 /** The time limit in milliseconds for a body that the handler itself reads. */
@@ -143,6 +153,10 @@ export class Host {
   readonly #keys: Keys
   readonly #observer: Observer | undefined
   readonly #rules: Rules
+  /** The number of requests, and of tasks that requests have started, in flight. */
+  #running = 0
+  #isReleased = false
+  #isFreed = false
   readonly #send: typeof sendRequest
   /** Requests to the provider that are in flight, by task number: the response, or the name of a failure. */
   readonly #sending = new Map<number, Promise<{ text: string } | { failure: string }>>()
@@ -154,12 +168,14 @@ export class Host {
   #ticking = 0
 
   /** @throws An object with `code` (`config_invalid`) and `message`. */
-  constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module) {
+  constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module, scope?: Scope) {
     this.#config = config
-    this.#send = (config as WithSend)[SEND] ?? sendRequest
+    const send = (config as WithSend)[SEND] ?? sendRequest
+    const documents = scope?.documents
+    this.#send = documents ? (request) => documents.send(request, this, send) : send
     this.#coordinator = createCoordinator(config.coordinator, env)
     this.#instance = instance(module)
-    this.#edge = new Edge(configJson(config, env))
+    this.#edge = new Edge(configJson(config, env), scope?.tenant)
     const { observe } = config
     this.#observer = typeof observe === 'function' ? { event: observe } : observe
     if (this.#observer && typeof this.#observer.event !== 'function') {
@@ -174,11 +190,33 @@ export class Host {
   }
 
   /**
-   * Returns true if the core has trapped, in this handler or in another handler of the isolate. The core's state is
-   * then unusable.
+   * Returns true if the core has trapped, in this handler or in another handler of the isolate, or if this handler's memory
+   * is freed. The core's state is then unusable.
    */
   get isBroken(): boolean {
-    return !isSound(this.#instance)
+    return this.#isFreed || !isSound(this.#instance)
+  }
+
+  /** Returns true if the handler has tasks in flight. */
+  get isBusy(): boolean {
+    return this.#running > 0
+  }
+
+  /** Returns true if sessions would lose their end or their new tokens without this handler. */
+  get holdsUnwritten(): boolean {
+    return !this.isBroken && this.#edge.holds_unwritten(performance.now(), Date.now())
+  }
+
+  /** Frees the core's memory of this handler as soon as nothing is in flight. */
+  release(): void {
+    this.#isReleased = true
+    this.#freeIfIdle()
+  }
+
+  #freeIfIdle(): void {
+    if (!this.#isReleased || this.#running || this.isBroken) return
+    this.#isFreed = true
+    this.#edge.free()
   }
 
   /**
@@ -190,6 +228,7 @@ export class Host {
     let forwarded: Forwarded | undefined
     // The whole body, if the request may be sent again.
     let copy: Promise<ArrayBuffer> | undefined
+    this.#running++
     try {
       // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
@@ -216,6 +255,8 @@ export class Host {
       }
     } finally {
       settle?.()
+      this.#running--
+      this.#freeIfIdle()
     }
   }
 
@@ -255,6 +296,7 @@ export class Host {
   /** Runs a task that a request has started. The task may outlive the request. */
   async #run(task: number, request: Request, context?: Context): Promise<void> {
     const settle = keepAlive(context)
+    this.#running++
     try {
       let step = this.#textIn(task, WAITED)
       while (step.t !== 'next' && step.t !== 'respond') step = await this.#carryOut(step, request)
@@ -262,6 +304,8 @@ export class Host {
       // The core has trapped, which is reported already.
     }
     settle()
+    this.#running--
+    this.#freeIfIdle()
   }
 
   async #carryOut(step: Step, request: Request, forwarded?: Forwarded): Promise<Step> {

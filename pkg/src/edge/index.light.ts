@@ -4,8 +4,12 @@
  */
 import module from './strongroom_edge_bg.wasm?module'
 import { handlerFactory } from './handler.js'
+import { tenantsFactory } from './tenants.js'
 
 export * from './exports.js'
 
 /** Creates a token handler. The configuration is read with the first request, or when the app calls `ready()`. */
 export const createTokenHandler = handlerFactory(() => module)
+
+/** Creates handlers for several tenants, one for each tenant that requests select. */
+export const tenants = tenantsFactory(() => module)

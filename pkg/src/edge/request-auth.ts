@@ -131,12 +131,11 @@ const sessionHeaders = (given: Headers): Record<string, string> => {
 const OWN_HEADERS = /^(?:cookie|host|upgrade|x-strongroom|(?:sec|secure-session)-.*)$/
 
 /**
- * Returns true if the browser or the framework requests the page in case the user opens it later. WebKit and earlier
- * versions of other browsers send `Purpose`, and the router of Next.js sends a header of its own.
+ * Returns true if the browser requests the page in case the user opens it later. WebKit and earlier versions of other
+ * browsers send `Purpose`.
  */
 const isPrefetch = (headers: Headers): boolean =>
-  ['sec-purpose', 'purpose'].some((name) => /^\s*prefetch/i.test(headers.get(name) ?? '')) ||
-  headers.get('next-router-prefetch') !== null
+  ['sec-purpose', 'purpose'].some((name) => /^\s*prefetch/i.test(headers.get(name) ?? ''))
 
 /** Returns the URL of a path, unless the path leads to another origin or to the handler's own endpoints. */
 const routeUrl = (path: string, base: string, page: string): URL => {

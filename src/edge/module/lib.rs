@@ -49,19 +49,20 @@ impl Entropy for Platform {
 
 #[wasm_bindgen]
 impl Edge {
-    /// Creates a handler from a configuration in JSON.
+    /// Creates a handler from a configuration in JSON, and the name of its tenant if there are several.
     ///
     /// # Errors
     /// An object with `code`, which is `config_invalid`, and `message`.
     #[wasm_bindgen(constructor)]
-    pub fn new(config: &str) -> Result<Self, JsValue> {
-        match Config::parse(config) {
-            Ok(config) => Ok(Self {
-                handler: Handler::new(config, Box::new(Platform)),
-                bytes: Vec::new(),
-            }),
-            Err(error) => Err(thrown::object(&error)),
+    pub fn new(config: &str, tenant: Option<String>) -> Result<Self, JsValue> {
+        let mut config = Config::parse(config).map_err(|error| thrown::object(&error))?;
+        if let Some(name) = tenant {
+            config = config.with_tenant(name);
         }
+        Ok(Self {
+            handler: Handler::new(config, Box::new(Platform)),
+            bytes: Vec::new(),
+        })
     }
 
     /// Returns, as JSON, the headers that the token handler removes from requests and responses, and those that it
@@ -162,6 +163,12 @@ impl Edge {
     /// Emits the events that are due although no request caused them.
     pub fn tick(&mut self, monotonic: f64, wall: f64) {
         self.handler.tick(instant(monotonic, wall));
+    }
+
+    /// Returns true if sessions would lose their end or their new tokens without this handler.
+    #[must_use]
+    pub fn holds_unwritten(&self, monotonic: f64, wall: f64) -> bool {
+        self.handler.holds_unwritten(instant(monotonic, wall))
     }
 
     /// Returns, as JSON, what the handler knows about its servers.

@@ -38,7 +38,8 @@ async function project(fixture, name, tarball) {
   await rm(folder, { recursive: true, force: true })
   await cp(fixtures + fixture, folder, { recursive: true })
   // The handler of the Next.js app is in a file of its own, because docs/nextjs.md shows all files.
-  if (fixture !== 'next') await copyFile(`${fixtures}auth.js`, `${folder}/auth.js`)
+  if (fixture !== 'next')
+    for (const file of ['auth.js', 'page.js']) await copyFile(fixtures + file, `${folder}/${file}`)
   if (ALL) await bind(`${folder}/${fixture === 'next' ? 'handler.ts' : 'auth.js'}`)
   await npm(folder, 'install', '--no-save', '--no-package-lock', '--offline', '--ignore-scripts', tarball)
   return folder
@@ -104,10 +105,10 @@ const FRAMEWORKS = {
     async serve(folder, env) {
       const source = `export { default } from './app.js'`
       const built = await bundle({ folder, source, ...WORKERD_BUNDLING })
-      return serveWorkers({ folder, ...built, env, isolates: 1 })
+      return serveWorkers({ folder, ...built, env, isolates: 1, port: Number(env.PORT ?? 0) })
     },
   },
-  'express, after body parsers': {
+  express: {
     fixture: 'express',
     serve: (folder, env) => serveNode(folder, ['server.js'], env, /^ready$/),
   },
@@ -127,6 +128,16 @@ const FRAMEWORKS = {
     without: ['next.config.ts', 'proxy.ts'],
     isSlow: true,
   }),
+  'express, after body parsers': {
+    fixture: 'express',
+    async build(folder) {
+      const file = `${folder}/server.js`
+      const parsers = 'app.use(express.json(), express.urlencoded(), auth)'
+      await writeFile(file, (await readFile(file, 'utf8')).replace('app.use(auth)', parsers))
+    },
+    serve: (folder, env) => serveNode(folder, ['server.js'], env, /^ready$/),
+    isSlow: true,
+  },
   sveltekit: {
     fixture: 'sveltekit',
     build: (folder) => node(folder, `${tools}/vite/bin/vite.js`, 'build'),

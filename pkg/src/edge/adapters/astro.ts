@@ -11,7 +11,7 @@
  * @module
  */
 import { type AdapterOptions, envOf, type RequestLocals, serve } from './framework.js'
-import type { TokenHandler } from '../handler.js'
+import type { RequestHandler } from '../handler.js'
 import type { Context } from '../host.js'
 
 export type { AdapterOptions, RequestLocals } from './framework.js'
@@ -36,7 +36,7 @@ export interface AstroContext {
  * The handler's `env` is `locals.runtime.env` if that exists, as on Cloudflare, and otherwise `process.env`.
  */
 export const strongroom =
-  (handler: TokenHandler, options: AdapterOptions = {}) =>
+  (handler: RequestHandler, options: AdapterOptions = {}) =>
   async (context: AstroContext, next: () => Promise<Response>): Promise<Response> => {
     if (context.isPrerendered) return next()
     const { runtime } = context.locals as { runtime?: { env?: unknown; ctx?: Context } }

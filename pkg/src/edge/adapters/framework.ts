@@ -1,4 +1,4 @@
-import type { EdgeSession, TokenHandler } from '../handler.js'
+import type { EdgeSession, RequestHandler } from '../handler.js'
 import type { RequestAuth } from '../request-auth.js'
 
 /** Options of the frameworks' adapters. */
@@ -30,8 +30,8 @@ export interface RequestLocals {
  * the session that the app has used.
  */
 export const serve = async (
-  handler: TokenHandler,
-  given: Parameters<TokenHandler['handle']>,
+  handler: RequestHandler,
+  given: Parameters<RequestHandler['handle']>,
   app: (locals: RequestLocals) => Response | Promise<Response>,
 ): Promise<Response> => {
   const own = await handler.handle(...given)
@@ -42,7 +42,10 @@ export const serve = async (
 }
 
 /** Returns what the app gets for a request. */
-export const localsOf = (handler: TokenHandler, ...given: Parameters<TokenHandler['for']>): RequestLocals => {
+export const localsOf = (
+  handler: RequestHandler,
+  ...given: Parameters<RequestHandler['for']>
+): RequestLocals => {
   const auth = handler.for(...given)
   return { auth, session: sessionOf(auth) }
 }

@@ -13,7 +13,7 @@
  * @module
  */
 import { type AdapterOptions, envOf, localsOf, type RequestLocals } from './framework.js'
-import type { TokenHandler } from '../handler.js'
+import type { RequestHandler } from '../handler.js'
 import type { Context } from '../host.js'
 
 export type { AdapterOptions, RequestLocals } from './framework.js'
@@ -39,7 +39,7 @@ export interface HonoContext {
  * The handler's `env` is `c.env` on Cloudflare, and `process.env` on Node, Deno and Bun.
  */
 export const strongroom =
-  (handler: TokenHandler, options: AdapterOptions = {}) =>
+  (handler: RequestHandler, options: AdapterOptions = {}) =>
   async (c: HonoContext, next: () => Promise<void>): Promise<Response | void> => {
     const given = [c.req.raw, envOf(options, bindings(c)), context(c)] as const
     const response = await handler.handle(...given)

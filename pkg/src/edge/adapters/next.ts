@@ -11,7 +11,7 @@
  * @module
  */
 import { type AdapterOptions, envOf } from './framework.js'
-import type { EdgeSession, TokenHandler } from '../handler.js'
+import type { EdgeSession, RequestHandler } from '../handler.js'
 import type { Context } from '../host.js'
 import type { OuterRequest, RequestAuth } from '../request-auth.js'
 
@@ -28,18 +28,19 @@ export type RouteHandlers = Record<'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | '
  *
  * Bodies are streamed in both directions.
  */
-export const strongroom = (handler: TokenHandler, options: AdapterOptions = {}): RouteHandlers => {
+export const strongroom = (handler: RequestHandler, options: AdapterOptions = {}): RouteHandlers => {
   const route: RouteHandler = (request) => handler.fetch(request, envOf(options))
   return { GET: route, HEAD: route, POST: route, PUT: route, PATCH: route, DELETE: route }
 }
 
 /**
  * Creates the function for `proxy.ts` (`middleware.ts` before Next.js 16). For URLs that are neither endpoints nor
- * routes, the function returns `undefined`, and Next.js continues. Export a `matcher` for the proxy. For a proxy,
- * Next.js holds the first 10 MB of a body in memory and cuts off the rest, so use route handlers for large uploads.
+ * routes, the function returns `undefined`, and Next.js continues. Export a `matcher` for the proxy: with
+ * `session.bind`, it must include the app's pages. For a proxy, Next.js holds the first 10 MB of a body in memory and cuts
+ * off the rest, so use route handlers for large uploads.
  */
 export const strongroomProxy =
-  (handler: TokenHandler, options: AdapterOptions = {}) =>
+  (handler: RequestHandler, options: AdapterOptions = {}) =>
   async (request: Request, event?: Context): Promise<Response | undefined> => {
     const response = await handler.handle(request, envOf(options), event)
     const location = response?.headers.get('location')
@@ -69,7 +70,7 @@ export type GivenHeaders = Pick<Headers, 'get'>
  * @param headers The result of `await headers()`.
  */
 export const authFor = (
-  handler: TokenHandler,
+  handler: RequestHandler,
   headers: GivenHeaders,
   options: AdapterOptions = {},
 ): RequestAuth => handler.for(outerRequest('GET', headers), envOf(options))
@@ -90,7 +91,7 @@ export const authFor = (
  * @param headers The result of `await headers()`.
  */
 export const authForAction = (
-  handler: TokenHandler,
+  handler: RequestHandler,
   headers: GivenHeaders,
   options: AdapterOptions = {},
 ): RequestAuth => handler.for(outerRequest('POST', headers), envOf(options))
@@ -142,7 +143,6 @@ const READ = [
   'sec-fetch-site',
   'sec-purpose',
   'purpose',
-  'next-router-prefetch',
 ]
 
 const outerRequest = (method: string, headers: GivenHeaders): OuterRequest => {
@@ -169,7 +169,7 @@ const outerRequest = (method: string, headers: GivenHeaders): OuterRequest => {
  * @throws Error if the session cannot be read now. The session continues, and the caller may try again.
  */
 export const sessionFrom = (
-  handler: TokenHandler,
+  handler: RequestHandler,
   headers: GivenHeaders,
   options: AdapterOptions = {},
 ): Promise<EdgeSession | null> => authFor(handler, headers, options).session()

@@ -11,7 +11,7 @@
  * @module
  */
 import { type AdapterOptions, envOf, type RequestLocals, serve } from './framework.js'
-import type { TokenHandler } from '../handler.js'
+import type { RequestHandler } from '../handler.js'
 import type { Context } from '../host.js'
 
 export type { AdapterOptions, RequestLocals } from './framework.js'
@@ -32,7 +32,7 @@ export interface SvelteKitEvent {
  * The handler's `env` is `platform.env` if that exists, as on Cloudflare, and otherwise `process.env`.
  */
 export const strongroom =
-  (handler: TokenHandler, options: AdapterOptions = {}) =>
+  (handler: RequestHandler, options: AdapterOptions = {}) =>
   async <Event extends SvelteKitEvent>(input: {
     event: Event
     resolve: (event: Event) => Response | Promise<Response>

@@ -6,7 +6,8 @@
 import { MAX_BODY } from '../../../glue/constants.js'
 import type { ReplyMembers } from '../../generated/members.js'
 
-interface Sending {
+/** A request to the provider. */
+export interface Sending {
   url: string
   form?: string | null
   authorization?: string | null
