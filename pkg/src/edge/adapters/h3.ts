@@ -1,5 +1,5 @@
 /**
- * An adapter that runs a token handler inside a Nuxt app, or another server with h3, on Node.
+ * An adapter that runs a token handler inside a Nuxt app, or another server with h3 1, on Node.
  *
  * ```ts
  * // server/middleware/strongroom.ts
@@ -12,7 +12,7 @@
  */
 import { type RequestLocals, sessionOf } from './framework.js'
 import { type NodeListenerOptions, type NodeRequest, type NodeResponse, toNodeListener } from './node.js'
-import type { TokenHandler } from '../handler.js'
+import type { RequestHandler } from '../handler.js'
 import type { RequestAuth } from '../request-auth.js'
 
 export type { RequestLocals } from './framework.js'
@@ -37,12 +37,12 @@ export interface H3Event {
  * The handler's `env` is `process.env` unless the option `env` sets it.
  */
 export const strongroom =
-  (handler: TokenHandler, options: NodeListenerOptions = {}) =>
+  (handler: RequestHandler, options: NodeListenerOptions = {}) =>
   async (event: H3Event): Promise<void> => {
     const { req, res } = event.node
     const { auth, session } = causeOf(req)
     if (auth) return void Object.assign(event.context, { auth, session })
-    const handle: TokenHandler['handle'] = async (...given) => {
+    const handle: RequestHandler['handle'] = async (...given) => {
       const response = await handler.handle(...given)
       if (response) return response
       const auth = saving(handler.for(...given), res)

@@ -14,7 +14,7 @@
  * @module
  */
 import { type AdapterOptions, envOf, serve } from './framework.js'
-import type { TokenHandler } from '../handler.js'
+import type { RequestHandler } from '../handler.js'
 import type { RequestAuth } from '../request-auth.js'
 
 export type { AdapterOptions } from './framework.js'
@@ -44,7 +44,7 @@ export interface ReactRouterArgs {
  * The handler's `env` is `process.env` unless the option `env` sets it.
  */
 export const strongroom =
-  (handler: TokenHandler, options: AdapterOptions = {}) =>
+  (handler: RequestHandler, options: AdapterOptions = {}) =>
   ({ request, context }: ReactRouterArgs, next: () => Promise<Response>): Promise<Response> =>
     serve(handler, [request, envOf(options)], ({ auth }) => {
       context.set(authContext, auth)

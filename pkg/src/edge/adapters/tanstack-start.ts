@@ -12,7 +12,7 @@
  * @module
  */
 import { type AdapterOptions, envOf, localsOf, type RequestLocals, withHeaders } from './framework.js'
-import type { TokenHandler } from '../handler.js'
+import type { RequestHandler } from '../handler.js'
 
 export type { AdapterOptions, RequestLocals } from './framework.js'
 
@@ -28,7 +28,7 @@ export type Context = RequestLocals
  * The handler's `env` is `process.env` unless the option `env` sets it.
  */
 export const strongroom =
-  (handler: TokenHandler, options: AdapterOptions = {}) =>
+  (handler: RequestHandler, options: AdapterOptions = {}) =>
   async <Result extends { response: Response }>(
     request: Request,
     next: (context: Context) => Result | Promise<Result>,
