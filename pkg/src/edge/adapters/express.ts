@@ -14,7 +14,7 @@
  *
  * @module
  */
-import type { TokenHandler } from '../handler.js'
+import type { RequestHandler } from '../handler.js'
 import type { RequestAuth } from '../request-auth.js'
 import { type RequestLocals, sessionOf } from './framework.js'
 import type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
@@ -45,7 +45,7 @@ export interface Middleware extends Stoppable {
  * After each `call` and `session`, the session's cookies are on the app's response. If its head has been sent before, as
  * in a streamed page, the browser keeps its cookie.
  */
-export const strongroom = (handler: TokenHandler, options: NodeListenerOptions = {}): Middleware => {
+export const strongroom = (handler: RequestHandler, options: NodeListenerOptions = {}): Middleware => {
   const { listener, locals, stoppable } = nodeApp(handler, options)
   const middleware: (...args: Parameters<Middleware>) => void = (request, response, next) => {
     listener(request, response, (error) => {

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import type { TokenHandler } from '../handler.js'
+import type { RequestHandler } from '../handler.js'
 import type { RequestLocals } from './framework.js'
 import type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
 import { nodeApp, type Stoppable } from './node-app.js'
@@ -54,7 +54,7 @@ export interface Plugin extends Stoppable {
  * The session's cookies are added to the reply before Fastify sends its head. If the app calls an API later, as in a
  * streamed page, the browser keeps its cookie.
  */
-export const strongroom = (handler: TokenHandler, options: NodeListenerOptions = {}): Plugin => {
+export const strongroom = (handler: RequestHandler, options: NodeListenerOptions = {}): Plugin => {
   const { listener, locals, stoppable } = nodeApp(handler, options)
   const plugin = async (app: FastifyApp): Promise<void> => {
     app.decorateRequest('strongroom')

@@ -1,5 +1,5 @@
 /** The common part of the adapters for apps on Node. */
-import type { TokenHandler } from '../handler.js'
+import type { RequestHandler } from '../handler.js'
 import { localsOf, type RequestLocals } from './framework.js'
 import { type NodeListener, type NodeListenerOptions, type NodeRequest, toNodeListener } from './node.js'
 import { headersOf, originOf } from './node-request.js'
@@ -8,7 +8,7 @@ import { headersOf, originOf } from './node-request.js'
 export type Stoppable = Pick<NodeListener, 'settled' | 'stop'>
 
 /** Returns the listener, and a function that returns what the app gets for a request that the listener has passed on. */
-export const nodeApp = (handler: TokenHandler, options: NodeListenerOptions) => {
+export const nodeApp = (handler: RequestHandler, options: NodeListenerOptions) => {
   const listener = toNodeListener(handler, options)
   const env = 'env' in options ? options.env : (globalThis as any).process?.env
   const locals = (incoming: NodeRequest): RequestLocals => {
