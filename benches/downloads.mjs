@@ -52,9 +52,9 @@ const ROWS = [
   // This gate applies to the size with gzip, because platforms limit that size.
   {
     name: 'strongroom/edge, on a server',
-    files: ['edge.workerd.js', 'strongroom_edge_bg.wasm'],
+    files: ['edge.workerd.js', 'edge-common.js', 'strongroom_edge_bg.wasm'],
     counts: 'gzip',
-    gate: 196 * KB,
+    gate: 200 * KB,
     aim: 140 * KB,
   },
 ]

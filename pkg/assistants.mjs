@@ -61,12 +61,12 @@ const RULES = `- Never ask for the access token as a string: there is no such fu
 - Do not catch errors of \`auth.login()\` only to log them: \`auth.state.error\` has them, with a stable \`code\`.
 - Import \`strongroom/worker\` in the worker's file only, and nothing else there but \`vault()\`.
 - In production, send the headers that \`strongroom/headers\` generates.
-- If the app has a server of its own that renders pages, use \`strongroom/edge\` instead. The rules about the worker's file are not for it: read docs/edge.md, for Next docs/nextjs.md, whose files are complete.`
+- If the app has a server of its own that renders pages, use \`strongroom/edge\` instead. The rules about the worker's file are not for it: read docs/edge.md, or for Next docs/nextjs.md, for React Router docs/react-router-server.md, for TanStack Start docs/tanstack-start.md, for Nuxt docs/nuxt.md, whose files are complete.`
 
 const CHOICE = `| the app | read |
 |---|---|
 | static files (Vite, Angular, SvelteKit with a static adapter) | this file, then docs/frameworks.md |
-| Next, Nuxt, SvelteKit or Astro with a server, Hono, Express, Workers | docs/edge.md, for Next docs/nextjs.md |
+| Next, Nuxt, React Router, TanStack Start, SvelteKit or Astro with a server, Hono, Express, Workers | docs/edge.md, and for the first four docs/nextjs.md, docs/nuxt.md, docs/react-router-server.md, docs/tanstack-start.md |
 | no bundler | docs/standalone.md |
 | it has another library now | docs/migration.md |`
 

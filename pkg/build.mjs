@@ -11,9 +11,9 @@
  * editors find the glue without an alias. The entry passes `new URL('./strongroom_bg.wasm', import.meta.url)` to the
  * loader. The build must leave this expression unchanged in dist/worker.js, because bundlers look for it.
  *
- * Each entry becomes one file, without shared chunks. The page loads one file, and the worker loads one file and the
- * wasm, so neither page nor worker waits for a second round trip. Code that most pages never need is in separate files,
- * which a page imports when it needs the code: see entries.mjs.
+ * Each entry becomes one file, without shared chunks, except on servers (`edge-common.js`). The page loads one file, and the
+ * worker loads one file and the wasm, so neither page nor worker waits for a second round trip. Code that most pages never
+ * need is in separate files, which a page imports when it needs the code: see entries.mjs.
  */
 import { build } from 'esbuild'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -95,6 +95,16 @@ const beside = ({ path }) => ({
   external: true,
 })
 
+/** Matches imports of files that stay files of their own in `dist`: the handler's common code, and the whole handler. */
+const HANDLER = /^(\.\.\/index|\.\/common)\.js$/
+
+/** Resolves such an import of a file for a platform, or of `strongroom/edge/testing`. */
+const handler = ({ path, importer }) => {
+  if (/\/edge\/index(\.\w+)?\.ts$/.test(importer) && path === './common.js')
+    return { path: './edge-common.js', external: true }
+  return importer.endsWith('/edge/testing/index.ts') ? { path: '../edge.js', external: true } : undefined
+}
+
 await rm(at('./dist'), { recursive: true, force: true })
 await rm(at('./docs'), { recursive: true, force: true })
 await mkdir(at('./dist'))
@@ -123,7 +133,14 @@ const sources = (entries) => Object.entries(entries).map(([out, source]) => ({ i
 const browser = { ...ENTRIES, ...LAZY, ...BINDINGS }
 const withoutSources = { ...common, sourcesContent: false }
 await build({ ...common, entryPoints: sources(browser) })
-await build({ ...withoutSources, entryPoints: sources({ ...TOOLS, ...SERVER }) })
+await build({
+  ...withoutSources,
+  entryPoints: sources({ ...TOOLS, ...SERVER }),
+  plugins: [
+    ...common.plugins,
+    { name: 'handler', setup: (build) => build.onResolve({ filter: HANDLER }, handler) },
+  ],
+})
 await build({
   ...withoutSources,
   entryPoints: sources(EXTENSION),

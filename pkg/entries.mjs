@@ -60,16 +60,23 @@ export const FRAMEWORKS = ['react', 'vue', 'solid-js', '@angular/*', 'rxjs', '@o
 export const SERVER = {
   headers: 'headers/index',
   edge: 'edge/index',
+  'edge-common': 'edge/common',
   'edge.workerd': 'edge/index.workerd',
   'edge.light': 'edge/index.light',
   'edge/node': 'edge/adapters/node',
   'edge/opentelemetry': 'edge/opentelemetry',
   'edge/conformance': 'edge/coordinators/conformance',
+  'edge/testing': 'edge/testing/index',
   'edge/postgres': 'edge/coordinators/postgres',
   'edge/hono': 'edge/adapters/hono',
+  'edge/express': 'edge/adapters/express',
+  'edge/fastify': 'edge/adapters/fastify',
   'edge/next': 'edge/adapters/next',
   'edge/sveltekit': 'edge/adapters/sveltekit',
   'edge/astro': 'edge/adapters/astro',
+  'edge/react-router': 'edge/adapters/react-router',
+  'edge/tanstack-start': 'edge/adapters/tanstack-start',
+  'edge/h3': 'edge/adapters/h3',
 }
 
 /**

@@ -12,6 +12,7 @@ use rules::Secret;
 use rules::base::clock::Millis;
 use rules::base::error::Result;
 use rules::base::strings;
+use rules::codec::base64url;
 use rules::codec::json::{Object, Value};
 use rules::codec::url::Url;
 use rules::config::identity::refuse_with_identity;
@@ -22,6 +23,7 @@ use rules::egress::request_headers::Exceptions;
 use rules::egress::token_reflection::Scope;
 use rules::oauth::jwks::Algorithm;
 use rules::oauth::metadata::Metadata;
+use rules::oauth::pkce;
 use rules::oauth::token_endpoint::Scheme;
 
 const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance consent cookie dpop \
@@ -220,7 +222,12 @@ pub struct Config {
     pub par: bool,
     /// The provider's metadata, if it is configured and not discovered.
     pub metadata: Option<Box<Metadata>>,
+    /// The tenant's name, or an empty string for a handler without tenants: see [`Config::with_tenant`].
+    pub tenant: String,
 }
+
+/// The bytes of the tenant's hash in the names of its cookies.
+const TENANT_HASH: usize = 9;
 
 impl Config {
     /// Reads a configuration.
@@ -285,9 +292,25 @@ impl Config {
             logs_descriptions: options.boolean_or("logDescriptions", true),
             par: options.boolean("par"),
             metadata: provider::metadata(options, &expected),
+            tenant: String::new(),
             flow,
             client,
         }
+    }
+
+    /// Returns the configuration for a tenant, which may have the issuer, the client, the keys and the host in common with
+    /// other tenants. Nothing that a handler seals or signs for one tenant is valid for another one, the keys of logouts
+    /// in the coordinator differ, and so do the names of cookies: all cookies have the path `/`, so tenants on one host
+    /// would replace each other's. The hash has one length, so no tenant's cookie looks like a login's cookie of another
+    /// tenant.
+    #[must_use]
+    pub fn with_tenant(mut self, name: String) -> Self {
+        let hash = pkce::sha256(name.as_bytes());
+        let hash = hash.get(..TENANT_HASH).unwrap_or_default();
+        self.cookie.name.push('-');
+        self.cookie.name.push_str(&base64url::encode(hash));
+        self.tenant = name;
+        self
     }
 
     /// Returns the authentication scheme of access tokens.

@@ -47,6 +47,28 @@ pub(super) fn check_form(request: &Request, origin: &str) -> Result<()> {
     check_socket(request, origin)
 }
 
+/// Checks that a server may send this request for a page's request with the method `outer`. Any site can open a page, so
+/// only a form of the app's own may cause a request that changes something.
+///
+/// # Errors
+/// [`Code::CrossSiteRequest`]
+pub(super) fn check_outer(request: &Request, outer: &str, origin: &str) -> Result<()> {
+    if is_safe(&request.method) {
+        return Ok(());
+    }
+    if is_safe(outer) {
+        return refused(msg!(
+            "for a page's GET or HEAD request, a server may send only GET and HEAD"
+        ));
+    }
+    check_form(request, origin)
+}
+
+/// Returns true for the methods that an app's pages are opened with, and that change nothing (RFC 9110 9.2.1).
+fn is_safe(method: &str) -> bool {
+    method == "GET" || method == "HEAD"
+}
+
 /// Checks that the app's origin sent a WebSocket handshake. A handshake cannot set headers, but browsers send `Origin`
 /// with it.
 ///

@@ -283,6 +283,16 @@ impl Handler {
         self.isolate.health(requests)
     }
 
+    /// Returns true if sessions would lose their end or their new tokens without this handler, because the coordinator does
+    /// not respond.
+    #[must_use]
+    pub fn holds_unwritten(&self, now: Instant) -> bool {
+        let now = self.isolate.clock.read(now);
+        let absolute = self.isolate.config.flow.limits.absolute;
+        let cache = self.isolate.session_cache.borrow();
+        cache.holds_unwritten(absolute, &now)
+    }
+
     /// Returns the next event for the operator or the host, or `None`. The host calls this function after every step
     /// until the function returns `None`.
     pub fn poll_event(&mut self) -> Option<Event> {

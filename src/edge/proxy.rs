@@ -133,6 +133,9 @@ async fn navigate(context: &RequestContext, route: &Route) -> Response {
 /// Checks that a script of the app sent the request, and that the response becomes neither a document nor code.
 fn check_sender(context: &RequestContext) -> Result<(), Error> {
     csrf::check_destination(&context.request)?;
+    if let Some(outer) = &context.request.outer {
+        csrf::check_outer(&context.request, outer, &context.origin)?;
+    }
     if csrf::is_socket(&context.request) {
         csrf::check_socket(&context.request, &context.origin)
     } else {

@@ -1,8 +1,10 @@
-// Bound sessions and another site: the login at a provider whose pages have a link or a form, and links into the app.
+// Bound sessions and another site: the login at a provider whose pages have a link or a form, and links into the app, whose
+// pages call an API on the server.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted } from '../support/app.mjs'
 import { boundCookie, boundOf, LIFE, RENEWAL, startBound } from '../support/edge/bound.mjs'
+import { PLATFORMS } from '../support/edge/platforms.mjs'
 import { startTls } from '../support/edge/tls.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 import { listen } from '../support/listen.mjs'
@@ -12,8 +14,14 @@ const time = { timeout: 60_000 }
 
 let app, site, elsewhere
 
+/** Node, with an app that has server code. */
+const platform = {
+  start: (options) =>
+    PLATFORMS.node.start({ ...options, app: new URL('apps/server_code.mjs', import.meta.url) }),
+}
+
 before(async () => {
-  app = await startBound('node', { coordinator: 'in-isolate', provider: { accessTokenSeconds: 3600 } })
+  app = await startBound(platform, { coordinator: 'in-isolate', provider: { accessTokenSeconds: 3600 } })
   const server = await listen({ handler: answer })
   elsewhere = await startTls({ host: 'id.elsewhere.test' })
   elsewhere.forwardTo(server.origin)
@@ -135,4 +143,33 @@ test('without `allowed_refresh_initiators`, a page repeats the navigation', time
     ],
   )
   assert.equal(isMarked, true)
+})
+
+/** Resolves with the status of the response to a data request, and with the code of the handler's error. */
+const data = (page) =>
+  page.evaluate(async () => {
+    const { status, headers } = await fetch('/data')
+    return `${status} ${headers.get('x-strongroom') ?? ''}`
+  })
+
+test('a data request waits for the renewal, or gets the error of its call', time, async () => {
+  const page = await app.open()
+  await begins['the app'](page)
+  await page.waitForURL(`${site.origin}/auth?*`)
+  await page.click('a')
+  await boundCookie(page)
+  await page.waitForFunction((origin) => location.origin === origin && globalThis.boot, app.site.origin)
+  assert.equal((await app.call(page)).value, 200)
+  await app.setClock(LIFE)
+  await app.expire(page)
+  const copied = await page.context().cookies()
+  app.failing.set(RENEWAL, 500)
+  assert.equal(await data(page), '503 renewal_failed')
+  app.failing.clear()
+  assert.equal(await data(page), '200 ')
+  const thief = await app.open('/empty')
+  await thief.context().addCookies(copied)
+  assert.equal(await data(thief), '401 bound_cookie_missing')
+  await app.setClock(0)
+  for (const each of [page, thief]) await each.context().close()
 })

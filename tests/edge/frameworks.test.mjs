@@ -5,19 +5,22 @@ import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { giveConsent } from '../support/app.mjs'
 import { shareBrowser } from '../support/browser.mjs'
+import { ALL } from '../support/combinations.mjs'
 import { startApp } from '../support/edge/app.mjs'
 import { framework, frameworks, prepare } from '../support/edge/frameworks.mjs'
 import { startEdgeSite } from '../support/edge/site.mjs'
 import { freePort } from '../support/listen.mjs'
 
-describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
+describe('in a framework', { concurrency: 2, timeout: ALL ? 900_000 : 300_000 }, () => {
   let tarball
   before(async () => {
     tarball = await prepare()
   })
 
   for (const { name, pages } of frameworks) {
-    describe(name, () => {
+    // One test at a time, because tests change how long tokens live, and count refreshes.
+    describe(name, { concurrency: 1 }, () => {
+      const isNext = name.startsWith('next')
       let app
       before(async () => {
         app = await startApp(framework(name, tarball), { provider: { accessTokenSeconds: 60 } })
@@ -45,6 +48,83 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
         })
       }
 
+      /** Signs in, and waits until the access token has expired. */
+      const expired = async () => {
+        const { ledger, settings } = app.provider
+        const { accessTokenSeconds } = settings
+        settings.accessTokenSeconds = 1
+        const visitor = await signedIn()
+        settings.accessTokenSeconds = accessTokenSeconds
+        await ledger.accessTokenExpired()
+        return visitor
+      }
+
+      test('the server calls an API, with one refresh and a new cookie', async () => {
+        const visitor = await expired()
+        const tab = visitor.copy()
+        const { ledger } = app.provider
+        const before = ledger.refreshes().length
+        const { response } = await visitor.go('/orders')
+        assert.match(await response.text(), /<li>Brass hinges, pair<\/li>/)
+        assert.match(response.headers.get('cache-control'), /no-store/)
+        const cookies = ({ cookies }) => [...cookies].join()
+        // A server component cannot set a cookie.
+        assert.equal(cookies(visitor) === cookies(tab), isNext)
+        for (const each of [visitor, tab]) assert.match(await page(each, '/orders'), /<li>Brass hinges/)
+        assert.deepEqual(
+          ledger
+            .refreshes()
+            .map(({ outcome }) => outcome)
+            .slice(before),
+          ['issued'],
+        )
+      })
+
+      const orders = () => app.api.requests.filter(({ method }) => method === 'POST').length
+
+      test('an action posts an order, and sets the new cookie', async () => {
+        const visitor = await expired()
+        const copy = visitor.copy()
+        const { response, item } = await order(visitor)
+        assert.equal(`${response.status} ${response.headers.get('location')}`, '303 /orders')
+        assert.notDeepEqual([...visitor.cookies], [...copy.cookies])
+        assert.match(await page(visitor, '/orders'), new RegExp(`<li>${item}</li>`))
+      })
+
+      test('an action of another site posts nothing', async () => {
+        const visitor = await signedIn()
+        const before = orders()
+        for (const headers of [
+          { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' },
+          { origin: app.origin, 'sec-fetch-site': 'cross-site' },
+          { origin: app.origin, 'sec-fetch-site': 'same-site' },
+        ]) {
+          const { response } = await order(visitor, headers)
+          assert.ok(response.status >= 400, `${response.status}`)
+        }
+        assert.equal(orders(), before)
+      })
+
+      let count = 0
+      /** Sends the form of the page with the orders, by default as the browser does for this page. */
+      const order = async (visitor, headers = { origin: app.origin, 'sec-fetch-site': 'same-origin' }) => {
+        const item = `lantern ${count++}`
+        const form = new FormData()
+        // A form of Next.js contains the identifier of its action. Its page cannot set a cookie before that.
+        const text = isNext ? await page(visitor, '/orders') : ''
+        for (const [, name] of text.matchAll(/name="(\$ACTION[^"]*)"/g)) form.set(name, '')
+        form.set('item', item)
+        const { body, type } = await encoded(form)
+        // Next.js compares Origin with the host for browsers.
+        const outside = isNext && { 'x-forwarded-host': new URL(app.origin).host }
+        const response = await visitor.send('/orders', {
+          method: 'POST',
+          body,
+          headers: { accept: 'text/html', 'content-type': type, ...outside, ...headers },
+        })
+        return { response, item }
+      }
+
       test('call is forwarded with the access token and its body', async () => {
         const visitor = await signedIn()
         const body = JSON.stringify({ item: 'lantern', quantity: 2 })
@@ -60,7 +140,7 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
       })
 
       // The app with the Edge Runtime has no next.config.ts, which sets these headers.
-      if (name.startsWith('next') && !name.includes('Edge Runtime')) {
+      if (isNext && !name.includes('Edge Runtime')) {
         test("pages, and not the handler's endpoints, have the guide's headers", async () => {
           const visitor = await signedIn()
           const { headers } = (await visitor.go('/')).response
@@ -96,6 +176,21 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
         assert.equal((await response.json()).error, 'invalid_request')
       })
 
+      // A page of Next.js cannot delete a cookie.
+      if (isNext) {
+        test('an action deletes the cookie of a session that has ended', async () => {
+          const visitor = await signedIn()
+          const copy = visitor.copy()
+          await visitor.call('/auth/logout', { method: 'POST' })
+          const names = () => [...copy.cookies.keys()].filter((name) => /strongroom$/.test(name))
+          await page(copy)
+          assert.equal(names().length, 1)
+          const { response } = await order(copy)
+          assert.equal(response.headers.get('location'), '/auth/login?returnTo=/orders')
+          assert.deepEqual(names(), [])
+        })
+      }
+
       test('copied cookie is invalid after logout', async () => {
         const visitor = await signedIn()
         const copy = visitor.copy()
@@ -103,6 +198,7 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
         const response = await visitor.call('/auth/logout', { method: 'POST' })
         assert.equal(response.status, 200, await response.clone().text())
         assert.match(await page(visitor), /Hello, stranger/)
+        assert.doesNotMatch(await (await visitor.send('/orders')).text(), /<li>/)
         assert.equal((await copy.call('/api/me')).status, 401)
       })
     })
@@ -141,25 +237,82 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
       }
     })
   }
+
+  /** A browser drives the apps of these frameworks, and with `--all` those of all. */
+  const driven = frameworks.filter(({ name }) => ALL || ['hono on Node', 'next'].includes(name))
+  for (const { name } of driven) {
+    for (const javaScriptEnabled of name.startsWith('next') ? [true, false] : [true]) {
+      test(`${name}: pages and actions in a browser${javaScriptEnabled ? '' : ' without script'}`, async () => {
+        const app = await startEdgeSite(framework(name, tarball), { ports: { site: await freePort() } })
+        const use = await shareBrowser()
+        const context = await use.browser.newContext({ javaScriptEnabled })
+        try {
+          const { ledger, settings } = app.provider
+          const open = async (path) => {
+            const page = await context.newPage()
+            page.setDefaultTimeout(20_000)
+            await page.goto(app.site.origin + path)
+            return page
+          }
+          // Without script, browsers do not show what Next.js streams.
+          const state = javaScriptEnabled ? 'visible' : 'attached'
+          const shows = (page, text = 'Brass hinges') =>
+            page.waitForSelector(`li:has-text("${text}")`, { state })
+          settings.accessTokenSeconds = 1
+          // A page that calls nothing.
+          const page = await open('/auth/login?returnTo=/nowhere')
+          await giveConsent(page)
+          await page.waitForURL(`${app.site.origin}/nowhere`)
+          await ledger.accessTokenExpired()
+          settings.accessTokenSeconds = 300
+          const before = ledger.refreshes().length
+          await page.goto(`${app.site.origin}/orders`)
+          const tab = await open('/orders')
+          for (const each of [page, tab]) await shows(each)
+          await page.fill('input[name=item]', 'lantern')
+          await page.click('text=Order')
+          await shows(page, 'lantern')
+          await tab.reload()
+          await shows(tab, 'lantern')
+          assert.equal(ledger.refreshes().length, before + 1)
+          // The page of Next.js allows no form to continue at the provider, and signs out by script.
+          if (!name.startsWith('next')) await page.click('text=Sign out')
+          else if (javaScriptEnabled) {
+            await page.goto(app.site.origin)
+            await page.click('text=Sign out')
+            await page.waitForSelector('text=Hello, stranger')
+          } else return
+          await page.waitForURL(({ pathname }) => pathname !== '/orders')
+          await tab.reload()
+          await tab.waitForURL(/\/interaction\//)
+        } finally {
+          await context.close()
+          await use.close()
+          await app.close()
+        }
+      })
+    }
+  }
 })
+
+/** Encodes a form as browsers do: Next.js sends its forms as `multipart/form-data`. */
+const encoded = async (form) => {
+  const isNext = [...form.keys()].some((name) => name.startsWith('$ACTION'))
+  const request = new Response(isNext ? form : new URLSearchParams(form))
+  return { body: await request.text(), type: request.headers.get('content-type') }
+}
 
 const read = (path) => readFile(new URL(`frameworks/${path}`, import.meta.url), 'utf8')
 const guide = (name) => readFile(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8')
-const blocks = (text) => [...text.matchAll(/```(?:jsx?|tsx?)\n(.*?)```/gs)].map(([, code]) => code)
-/** Returns the code blocks that show these files of a fixture. */
-const shown = (fixture, files) =>
-  Promise.all(files.map(async (file) => `// ${file}\n${await read(`${fixture}/${file}`)}`))
+const blocks = (text) =>
+  [...text.matchAll(/```(?:jsx?|tsx?|svelte|astro)\n(.*?)```/gs)].map(([, code]) => code)
 
-test('docs/edge-deploy.md contains the tested code', async () => {
-  const [section] = (await guide('edge-deploy')).split('## In a framework')[1].split('\n## ')
-  const app = await read('hono/app.js')
-  const [hono, ...others] = blocks(section)
-  for (const line of hono.split('\n')) assert.ok(app.includes(line), line)
-  assert.deepEqual(others, [
-    ...(await shown('sveltekit', ['src/hooks.server.js'])),
-    ...(await shown('astro', ['src/middleware.js'])),
-  ])
-})
+/** Returns the code of a file with its name. */
+const named = (file, code) => {
+  if (file.endsWith('.svelte')) return `<!-- ${file} -->\n${code}`
+  if (file.endsWith('.astro')) return code.replace('---\n', `---\n// ${file}\n`)
+  return `// ${file}\n${code}`
+}
 
 /** The values of the tests, and those of the guide. */
 const VALUES = {
@@ -170,13 +323,47 @@ const VALUES = {
   '  cacheComponents: true,\n  partialPrefetching: true,\n': '',
 }
 
+/** Returns the code blocks that show these files of a fixture, with the values of the guide. */
+const shown = (fixture, files) =>
+  Promise.all(
+    files.map(async (file) =>
+      Object.entries(VALUES).reduce(
+        (text, [own, documented]) => text.replace(own, documented),
+        named(file, await read(`${fixture}/${file}`)),
+      ),
+    ),
+  )
+
+const SHOWN = {
+  'The files of all examples': ['.', 'auth.js', 'page.js'],
+  Hono: ['hono', 'app.js', 'node.js'],
+  Express: ['express', 'server.js'],
+  Fastify: ['fastify', 'server.js'],
+  SvelteKit: [
+    'sveltekit',
+    'src/hooks.server.js',
+    'src/routes/orders/+page.server.js',
+    'src/routes/orders/+page.svelte',
+    'svelte.config.js',
+  ],
+  Astro: ['astro', 'src/middleware.js', 'src/pages/orders.astro', 'astro.config.mjs'],
+}
+
+test('docs/server-code.md contains the files of the tested apps', async () => {
+  const sections = (await guide('server-code')).split('\n## ').slice(1)
+  for (const [heading, [fixture, ...files]] of Object.entries(SHOWN)) {
+    const section = sections.find((text) => text.startsWith(`${heading}\n`))
+    const documented = blocks(section.replace(/```ts\n.*?```/gs, ''))
+    assert.deepEqual(documented, await shown(fixture, files), heading)
+  }
+})
+
 test('docs/nextjs.md contains every file of the tested app', async () => {
   const files = ['handler.ts', 'app/auth/[...path]/route.ts', 'app/api/[...path]/route.ts']
-  files.push('app/account.tsx', 'app/page.tsx', 'app/layout.tsx', 'proxy.ts', 'next.config.ts')
+  files.push('app/account.tsx', 'app/page.tsx', 'app/layout.tsx')
+  files.push('app/orders/page.tsx', 'app/orders/actions.ts', 'proxy.ts', 'next.config.ts')
   const [section] = (await guide('nextjs')).split('\n## Without a server')
-  const tested = (await shown('next', files)).map((code) =>
-    Object.entries(VALUES).reduce((text, [own, documented]) => text.replace(own, documented), code),
-  )
+  const tested = await shown('next', files)
   assert.deepEqual(blocks(section), tested)
   // Turbopack does not find `handler.ts` by the name `handler.js`.
   assert.doesNotMatch(tested.join(''), /from '\..*\.js'/)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { startInProcess } from '../support/edge/in_process.mjs'
+import { ORIGIN, publicClient, startInProcess } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 import { listen } from '../support/listen.mjs'
 
@@ -13,7 +13,7 @@ WebAssembly.Instance = class extends Instance {
     memory = Object.values(this.exports).find((one) => one instanceof WebAssembly.Memory)
   }
 }
-const { createTokenHandler, inIsolate } = await import('../../pkg/dist/edge.js')
+const { createTokenHandler, inIsolate, tenants } = await import('../../pkg/dist/edge.js')
 
 /** A chunk of the largest size that the search holds in memory at once. */
 const PIECE = Buffer.alloc(64 * 1024, 'strongroom ')
@@ -69,6 +69,18 @@ for (const kind of Object.keys(RESPONSES)) {
     assert.equal(memory.buffer.byteLength, before)
   })
 }
+
+test('handlers of dropped tenants free their memory', { timeout: 60_000 }, async () => {
+  const config = { ...publicClient(app.provider), coordinator: inIsolate() }
+  const all = tenants({ select: ({ url }) => new URL(url).pathname, create: () => config, most: 10 })
+  const create = async (count, kind) => {
+    for (let i = 0; i < count; i++) await all.fetch(new Request(`${ORIGIN}/${kind}${i}`))
+  }
+  await create(20, 'a')
+  const before = memory.buffer.byteLength
+  await create(1000, 'b')
+  assert.equal(memory.buffer.byteLength, before)
+})
 
 test('header names are compared in their CGI form', async () => {
   const headers = {

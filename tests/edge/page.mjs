@@ -193,6 +193,18 @@ function suite(
       }
     })
 
+    test('popup login whose session has ended at once rejects', time, async () => {
+      const page = await app.open()
+      await booted(page)
+      const body = { session: null, reason: 'provider_ended' }
+      const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page)])
+      await page.route('**/auth/session', (route) => route.fulfill({ json: body }))
+      await giveConsent(popup)
+      const { error } = await page.evaluate(() => login)
+      assert.equal(error.code, 'session_ended')
+      assert.match(error.message, /^the login has worked, but its session has ended at once/)
+    })
+
     test('aborted login rejects', time, async () => {
       const page = await app.open()
       await booted(page)

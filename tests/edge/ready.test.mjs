@@ -7,12 +7,15 @@ import { createTokenHandler, durableObject, inIsolate, redis } from '../../pkg/d
 import { startInProcess } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 
+const VALID = {
+  // No server listens at this URL.
+  issuer: 'http://127.0.0.1:9',
+  client: { id: 'web', auth: { method: 'client_secret_basic', secret: (env) => env.CLIENT_SECRET } },
+  cookie: { keys: randomBytes(32).toString('base64') },
+}
 const handler = (more, faults = [], create = createTokenHandler) =>
   create({
-    // No server listens at this URL.
-    issuer: 'http://127.0.0.1:9',
-    client: { id: 'web', auth: { method: 'client_secret_basic', secret: (env) => env.CLIENT_SECRET } },
-    cookie: { keys: randomBytes(32).toString('base64') },
+    ...VALID,
     coordinator: inIsolate(),
     log: (fault) => faults.push(fault),
     ...more,
@@ -217,6 +220,24 @@ test('trapped core is replaced at the next request', async (t) => {
   for (const each of [made, other]) assert.equal(await statusOf(each, env), 404)
   assert.equal(cores.length, 2)
   assert.equal(faults.length, 1)
+})
+
+test('trap stops all tenants, which start again', async (t) => {
+  const copy = await import('../../pkg/dist/edge.js?tenants')
+  const cores = breakable(t)
+  const coordinator = inIsolate()
+  const create = () => ({ ...VALID, coordinator, log() {} })
+  const all = copy.tenants({ select: ({ url }) => new URL(url).hostname, create, most: 2 })
+  const ask = async (name) => (await all.fetch(new Request(`https://${name}/`), env)).status
+  assert.deepEqual([await ask('a'), await ask('b')], [404, 404])
+  cores[0].hasFault = true
+  assert.equal(await ask('a'), 500)
+  assert.deepEqual([await ask('a'), await ask('b')], [404, 404])
+  assert.equal(cores.length, 2)
+  // A handler whose core is gone can be dropped.
+  cores[1].hasFault = true
+  assert.equal(await ask('a'), 500)
+  assert.deepEqual([await ask('c'), await ask('d'), await ask('a')], [404, 404, 404])
 })
 
 test('trap ends the waits of other requests', { timeout: 30_000 }, async (t) => {

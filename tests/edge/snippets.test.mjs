@@ -20,6 +20,9 @@ declare global {
 }
 `
 
+/** Declares a package that a snippet extends. */
+const PACKAGES = "declare module 'fastify' { interface FastifyRequest {} }"
+
 const TSCONFIG = {
   compilerOptions: {
     strict: true,
@@ -42,7 +45,15 @@ const TSCONFIG = {
   },
 }
 
-const GUIDES = ['edge', 'edge-deploy', 'edge-operate', 'edge-page', 'edge-reference']
+const GUIDES = [
+  'edge',
+  'edge-deploy',
+  'edge-operate',
+  'edge-page',
+  'edge-reference',
+  'edge-tenants',
+  'server-code',
+]
 
 /** Resolves with the snippets, and for each the name of a file, which says where it stands. */
 const snippets = async () => {
@@ -58,7 +69,7 @@ const snippets = async () => {
 
 /** Resolves with the compiler's messages for these files, or with an empty string if the files compile. */
 async function compiled(files) {
-  const config = { ...TSCONFIG, files: ['around.d.ts', ...files] }
+  const config = { ...TSCONFIG, files: ['around.d.ts', 'packages.d.ts', ...files] }
   await writeFile(`${folder}/tsconfig.json`, JSON.stringify(config))
   const compiler = `${root}node_modules/typescript/bin/tsc`
   return run(process.execPath, [compiler, '--project', folder]).then(
@@ -70,6 +81,7 @@ async function compiled(files) {
 before(async () => {
   await mkdir(folder, { recursive: true })
   await writeFile(`${folder}/around.d.ts`, AROUND)
+  await writeFile(`${folder}/packages.d.ts`, PACKAGES)
 })
 after(() => rm(folder, { recursive: true, force: true }))
 

@@ -64,4 +64,5 @@ mod service_worker;
 mod session;
 mod session_expiry;
 mod store;
+mod tenants;
 mod user_info;

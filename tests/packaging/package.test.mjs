@@ -111,6 +111,23 @@ test('has the server’s module twice with equal bytes', async () => {
   assert.ok(bytes.equals(Buffer.from(base64, 'base64')))
 })
 
+test('the handler has the same exports on every platform', async () => {
+  const common = Object.keys(await import(`${installed}/dist/edge-common.js`))
+  const factories = { handlerFactory: 'createTokenHandler', tenantsFactory: 'tenants' }
+  const expected = common.map((name) => factories[name] ?? name).sort()
+  for (const entry of ['edge', 'edge.workerd', 'edge.light']) {
+    const [, list] = /;export\{([^}]*)\}/.exec(await read(`dist/${entry}.js`))
+    assert.deepEqual(
+      list
+        .split(',')
+        .map((one) => one.split(' as ').at(-1))
+        .sort(),
+      expected,
+      entry,
+    )
+  }
+})
+
 test('keeps the wasm URL where bundlers look for it', async () => {
   for (const entry of ['dist/worker.js', 'dist/standalone.js']) {
     const urls = (await read(entry)).match(/new URL\("[^"]*\.wasm",import\.meta\.url\)/g)
@@ -145,7 +162,7 @@ test('has no top-level await', async () => {
     'inspector/record',
     'extension',
   ]
-  for (const entry of [...onPage, 'edge', 'edge.workerd', 'edge.light', 'edge/node']) {
+  for (const entry of [...onPage, 'edge', 'edge-common', 'edge.workerd', 'edge.light', 'edge/node']) {
     await transform(await read(`dist/${entry}.js`), { format: 'esm', supported })
   }
 })
@@ -166,11 +183,17 @@ for (const entry of [
   'strongroom/edge',
   'strongroom/edge/node',
   'strongroom/edge/conformance',
+  'strongroom/edge/testing',
   'strongroom/edge/postgres',
   'strongroom/edge/hono',
+  'strongroom/edge/express',
+  'strongroom/edge/fastify',
   'strongroom/edge/next',
   'strongroom/edge/sveltekit',
   'strongroom/edge/astro',
+  'strongroom/edge/react-router',
+  'strongroom/edge/tanstack-start',
+  'strongroom/edge/h3',
 ]) {
   test(`importing ${entry} in Node has no effect`, async () => {
     const script = `

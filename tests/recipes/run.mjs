@@ -31,7 +31,16 @@ if (values.lock) {
 
 /** Resolves with the recipes whose names contain one of these names, or with all. */
 async function chosen(names) {
-  const files = ['vitest', 'jest', 'storybook', 'playwright', 'react-router', 'clients', 'sockets']
+  const files = [
+    'vitest',
+    'jest',
+    'storybook',
+    'playwright',
+    'token-handler',
+    'react-router',
+    'clients',
+    'sockets',
+  ]
   const modules = await Promise.all(files.map((file) => import(`./${file}.mjs`)))
   /** @type {Recipe[]} */
   const recipes = modules.flatMap(({ RECIPES }) => RECIPES)

@@ -229,6 +229,7 @@ const GUIDES = [
   'nextjs',
   'pwa',
   'react-router',
+  'server-code',
   'several-apps',
   'standalone',
   'vault-origin',

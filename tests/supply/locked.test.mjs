@@ -74,6 +74,7 @@ const FOLDERS = [
   '',
   ...EXAMPLES,
   'tests/edge/frameworks/',
+  'tests/edge/node24/',
   'tests/edge/workers/',
   ...(await lockedFolders('tests/packaging/apps/')),
   ...(await lockedFolders('tests/recipes/')),

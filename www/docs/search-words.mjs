@@ -36,6 +36,8 @@ const WORDS = {
   'docs/edge-observe.md#a-dashboard-and-alerts': 'Grafana, alerting, Prometheus rules',
   'docs/edge-observe.md#probes': 'health check, healthcheck, liveness, readiness, heartbeat',
   'docs/edge-observe.md#request-ids': 'correlation ID, X-Request-Id, traceparent, trace ID',
+  'docs/edge-tenants.md':
+    'multi-tenant, multitenancy, multi-tenancy, SaaS, customers, organizations, realms, one provider per tenant, white label, custom domains, subdomain per tenant',
   'docs/edge-bound.md':
     'DBSC, device bound session credentials, stolen cookie, cookie theft, token theft, session hijacking, infostealer, TPM',
   'docs/edge.md': 'BFF, backend for frontend, server-side session, HttpOnly cookie, proxy',
@@ -44,6 +46,10 @@ const WORDS = {
   'docs/edge-deploy.md#a-store-of-your-own': 'MySQL, SQLite, DynamoDB, custom store',
   'docs/edge-reference.md#requests-of-scripts':
     'CSRF, XSRF, cross-site request forgery, SameSite, anti-forgery',
+  'docs/react-router-server.md':
+    'Remix, framework mode, SSR, clientLoader, remix-auth, createCookieSessionStorage',
+  'docs/tanstack-start.md': 'createServerFn, createMiddleware, SSR, TanStack Router',
+  'docs/nuxt.md': 'Nitro, h3, useAsyncData, useRequestFetch, SSR, nuxt-auth-utils, sidebase, nuxt-oidc-auth',
   'docs/edge-page.md#the-signed-in-user-on-the-server':
     'SSR, server-side rendering, getSession, current user',
   'docs/sessions.md#when-a-refresh-fails':
@@ -77,7 +83,9 @@ const WORDS = {
     'hosting, production, go live, publish, static hosting, GitHub Pages, Apache, Caddy, Azure Static Web Apps, Firebase Hosting',
   'docs/deployment.md#netlify':
     'netlify.toml, Netlify headers, Netlify policy, policy on Netlify, Netlify edge functions',
-  'docs/edge-deploy.md#beside-express-or-fastify': 'Express, Fastify, Koa, NestJS, express middleware',
+  'docs/server-code.md':
+    'loader, action, server component, server-side fetch, getServerSideProps, access token on the server, SSR data',
+  'docs/server-code.md#express': 'Koa, NestJS, express middleware',
   'docs/faq.md#why-does-it-fail-for-some-users-only':
     'ad blocker, adblock, block all cookies, third-party cookies, privacy extension, uBlock, Brave, mixed content, captive portal',
   'docs/frameworks.md#svelte': 'SvelteKit static, adapter-static',

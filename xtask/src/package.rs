@@ -71,6 +71,7 @@ fn package() -> Result<()> {
         "headers/index.d.ts",
         "doctor/index.js",
         "edge.js",
+        "edge-common.js",
         "edge-module.js",
         "edge.workerd.js",
         "edge.light.js",

@@ -25,11 +25,15 @@ export type {
   EdgeSession,
   EndOptions,
   ListedSession,
+  ModuleOption,
+  RequestHandler,
   SessionList,
   SessionsToEnd,
   TokenHandler,
 } from './handler.js'
 export type { Context } from './host.js'
+export type { CallInit, OuterRequest, RequestAuth } from './request-auth.js'
+export type { Tenants, TenantsOptions } from './tenants.js'
 export { inIsolate } from './coordinators/in-isolate.js'
 export {
   redis,

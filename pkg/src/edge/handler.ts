@@ -1,9 +1,10 @@
 import type { Session } from '../generated/session.js'
-import { BACKGROUND, DEFAULT_BASE, HANDLER_HEADER } from '../../glue/constants.js'
+import { DEFAULT_BASE } from '../../glue/constants.js'
 import { StrongroomError } from '../page/errors/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { type HandlerHealth, writeLine } from './events.js'
-import { type Context, Host } from './host.js'
+import { type Context, Host, type Scope } from './host.js'
+import { type OuterRequest, type RequestAuth, requestAuth } from './request-auth.js'
 
 /** A token handler, whose methods a server calls. */
 export interface TokenHandler {
@@ -26,7 +27,14 @@ export interface TokenHandler {
    * @throws Error if the session cannot be read now, or if the browser says that it could not renew its bound cookie. The
    *   session continues, and the caller may try again.
    */
-  session(request: Request, env?: unknown, context?: Context): Promise<EdgeSession | null>
+  session(request: OuterRequest, env?: unknown, context?: Context): Promise<EdgeSession | null>
+  /**
+   * Returns an object for the server code of this request, such as a loader or an action: it calls APIs with the user's
+   * access token, and returns the headers that the page's response must have. Create one object for each request.
+   *
+   * @param request The page's request. Only its method, URL and headers are used.
+   */
+  for(request: OuterRequest, env?: unknown, context?: Context): RequestAuth
   /**
    * Ends sessions in all isolates: all sessions of a user, those that began in one session of the provider, or one session.
    * Isolates learn of it when they next read a session's record (`session.recheck`). A later login is not affected. See
@@ -101,21 +109,37 @@ export interface ListedSession {
   description?: string
 }
 
+/** The methods of a token handler that take a request: those that adapters need. The result of `tenants()` has them, too. */
+export type RequestHandler = Pick<TokenHandler, 'fetch' | 'handle' | 'for' | 'session'>
+
 /** The session as pages get it from `GET <base>/session`. Its claims are those that the app declares: docs/frameworks.md#types. */
 export type EdgeSession = Omit<Session, 'kept' | 'needs'>
 
 /** Loads the core's module in the platform's way. */
 export type Load = () => WebAssembly.Module | Promise<WebAssembly.Module>
 
+/** The core's module, for platforms and bundles in which the handler cannot load it. */
+export interface ModuleOption {
+  wasm?: WebAssembly.Module | BufferSource
+}
+
 /** Creates `createTokenHandler` for a platform. */
 export const handlerFactory =
   (load: Load) =>
-  (config: TokenHandlerConfig, options: { wasm?: WebAssembly.Module | BufferSource } = {}): TokenHandler => {
+  (config: TokenHandlerConfig, options: ModuleOption = {}): TokenHandler =>
+    scopedHandlerFactory(load)(config, options)
+
+/** Creates `createTokenHandler` for a platform, with a further argument for one of several tenants. */
+export const scopedHandlerFactory =
+  (load: Load) =>
+  (config: TokenHandlerConfig, options: ModuleOption, scope?: Scope): TokenHandler => {
     let starting: Promise<Host> | undefined
     let started: Host | undefined
     const start = async (env: unknown): Promise<Host> => {
       const given = options.wasm ?? (await load())
-      return (started = new Host(config, env, isModule(given) ? given : await WebAssembly.compile(given)))
+      started = new Host(config, env, await compiled(given), scope)
+      scope?.onStart(started)
+      return started
     }
     /**
      * Returns the error with which the start failed. This error contains no secret. The next request tries to start
@@ -145,33 +169,30 @@ export const handlerFactory =
         return undefined
       }
     }
-    const handle = async (request: Request, env?: unknown, context?: Context, original?: Request) => {
+    const handle = async (request: Request, env?: unknown, context?: Context, outer?: OuterRequest) => {
       const probe = probeOf(request, config.base ?? DEFAULT_BASE)
       if (probe === 'live') return health(true)
       const host = await running(env)
       if (probe === 'ready') return health(host !== undefined && !context?.isDraining)
       if (!host) return failure()
       try {
-        return await host.respond(request, context, original)
+        return await host.respond(request, context, outer)
       } catch {
         return failure()
       }
     }
+    const forRequest = (request: OuterRequest, env?: unknown, context?: Context): RequestAuth =>
+      requestAuth((inner, outer) => handle(inner, env, context, outer), config.base ?? DEFAULT_BASE, request)
     return {
       handle: (request, env, context) => handle(request, env, context),
+      for: forRequest,
+      session: (request, env, context) => forRequest(request, env, context).session(),
       async ready(env = (globalThis as { process?: { env: unknown } }).process?.env) {
         try {
           await (starting ??= start(env))
         } catch (error) {
           throw notStarted(error)
         }
-      },
-      async session(request, env, context) {
-        const address = new URL(`${config.base ?? DEFAULT_BASE}/session`, request.url)
-        const headers = { ...sessionHeaders(request.headers), [HANDLER_HEADER]: BACKGROUND }
-        const response = await handle(new Request(address, { headers }), env, context, request)
-        if (!response?.ok) throw new Error(`the session cannot be read: ${response?.status}`)
-        return ((await response.json()) as { session: EdgeSession | null }).session
       },
       end: async (sessions, options, env, context) =>
         (await hostFor(env)).manage<boolean>({ end: sessions, options }, context),
@@ -191,7 +212,7 @@ export const handlerFactory =
  * Returns the kind of a server's probe: if the process works (`live`), or if it may get requests (`ready`). Neither asks
  * the provider or the coordinator, because sessions survive their outages, and a restart would not end one.
  */
-const probeOf = ({ method, url }: Request, base: string): 'live' | 'ready' | undefined => {
+export const probeOf = ({ method, url }: Request, base: string): 'live' | 'ready' | undefined => {
   if (!url.includes('/health/') || (method !== 'GET' && method !== 'HEAD')) return undefined
   const { pathname } = new URL(url)
   const kinds = ['live', 'ready'] as const
@@ -199,22 +220,11 @@ const probeOf = ({ method, url }: Request, base: string): 'live' | 'ready' | und
 }
 
 /** Returns the response to a probe. */
-const health = (isGood: boolean): Response =>
+export const health = (isGood: boolean): Response =>
   new Response(isGood ? 'ok' : 'unavailable', { status: isGood ? 200 : 503, headers: PLAIN })
 
 /** The headers of a text that no cache keeps. */
-const PLAIN = { 'cache-control': 'no-store', 'content-type': 'text/plain; charset=utf-8' }
-
-/** Returns the headers of a page's request that decide about its session, and those with the ID of the request. */
-export const sessionHeaders = (given: Pick<Headers, 'get'>): Record<string, string> => {
-  const headers: Record<string, string> = {}
-  // With the second header, the browser says that it could not renew its bound cookie.
-  for (const name of ['cookie', 'secure-session-skipped', 'x-request-id', 'traceparent']) {
-    const value = given.get(name)
-    if (value) headers[name] = value
-  }
-  return headers
-}
+export const PLAIN = { 'cache-control': 'no-store', 'content-type': 'text/plain; charset=utf-8' }
 
 /** Returns the response for an address of the app, to which a login also returns, if the handler serves no app. */
 const noApp = (base: string): Response =>
@@ -230,6 +240,10 @@ If you come from a login, the login has worked, and you are signed in.
 
 const failure = (): Response =>
   new Response('The server could not respond', { status: 500, headers: { 'cache-control': 'no-store' } })
+
+/** Returns the core's module. */
+export const compiled = async (given: WebAssembly.Module | BufferSource): Promise<WebAssembly.Module> =>
+  isModule(given) ? given : WebAssembly.compile(given)
 
 /** Returns true for a WebAssembly module of any realm: handlers in the Edge Runtime get modules of another realm. */
 const isModule = (given: WebAssembly.Module | BufferSource): given is WebAssembly.Module =>

@@ -54,14 +54,25 @@ import {
 } from './upstream/forward.js'
 import { StrongroomError } from '../page/errors/error.js'
 import { nameOf } from './upstream/failure.js'
+import type { OuterRequest } from './request-auth.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
-import { sendRequest, textOf } from './upstream/provider.js'
+import type { Documents } from './upstream/documents.js'
+import { SEND, sendRequest, textOf, type WithSend } from './upstream/provider.js'
 
 /** The third argument that a platform passes to `fetch`. The handler uses the members that the platform has. */
 export interface Context {
   waitUntil?(promise: Promise<unknown>): void
   /** True if the server is about to stop. `<base>/health/ready` then responds with 503. */
   readonly isDraining?: boolean
+}
+
+/** The name of one of several tenants, and what its handler shares with the others. */
+export interface Scope {
+  /** The tenant's name, which is a part of all that its handler seals. */
+  readonly tenant: string
+  readonly documents: Documents
+  /** Called when the handler has started, or has started again. */
+  onStart(host: Host): void
 }
 
 /** The time limit in milliseconds for a body that the handler itself reads. */
@@ -146,6 +157,11 @@ export class Host {
   readonly #keys: Keys
   readonly #observer: Observer | undefined
   readonly #rules: Rules
+  /** The number of requests, and of tasks that requests have started, in flight. */
+  #running = 0
+  #isReleased = false
+  #isFreed = false
+  readonly #send: typeof sendRequest
   /** Requests to the provider that are in flight, by task number: the response, or the name of a failure. */
   readonly #sending = new Map<number, Promise<{ text: string } | { failure: string }>>()
   /** Callbacks of tasks that wait for a flight (a refresh or a read), by the number of the flight. */
@@ -156,11 +172,14 @@ export class Host {
   #ticking = 0
 
   /** @throws An object with `code` (`config_invalid`) and `message`. */
-  constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module) {
+  constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module, scope?: Scope) {
     this.#config = config
+    const send = (config as WithSend)[SEND] ?? sendRequest
+    const documents = scope?.documents
+    this.#send = documents ? (request) => documents.send(request, this, send) : send
     this.#coordinator = createCoordinator(config.coordinator, env)
     this.#instance = instance(module)
-    this.#edge = new Edge(configJson(config, env))
+    this.#edge = new Edge(configJson(config, env), scope?.tenant)
     const { observe } = config
     this.#observer = typeof observe === 'function' ? { event: observe } : observe
     if (this.#observer && typeof this.#observer.event !== 'function') {
@@ -175,26 +194,53 @@ export class Host {
   }
 
   /**
-   * Returns true if the core has trapped, in this handler or in another handler of the isolate. The core's state is
-   * then unusable.
+   * Returns true if the core has trapped, in this handler or in another handler of the isolate, or if this handler's memory
+   * is freed. The core's state is then unusable.
    */
   get isBroken(): boolean {
-    return !isSound(this.#instance)
+    return this.#isFreed || !isSound(this.#instance)
+  }
+
+  /** Returns true if the handler has tasks in flight. */
+  get isBusy(): boolean {
+    return this.#running > 0
+  }
+
+  /** Returns true if sessions would lose their end or their new tokens without this handler. */
+  get holdsUnwritten(): boolean {
+    return !this.isBroken && this.#edge.holds_unwritten(performance.now(), Date.now())
+  }
+
+  /** Frees the core's memory of this handler as soon as nothing is in flight. */
+  release(): void {
+    this.#isReleased = true
+    this.#freeIfIdle()
+  }
+
+  #freeIfIdle(): void {
+    if (!this.#isReleased || this.#running || this.isBroken) return
+    this.#isFreed = true
+    this.#edge.free()
   }
 
   /**
-   * Handles a request. Resolves with `undefined` for URLs that neither an endpoint nor a route covers. `original` is the
-   * browser's request, if `request` was made for it.
+   * Handles a request. Resolves with `undefined` for URLs that neither an endpoint nor a route covers. `outer` is the
+   * page's request, if the server has made `request` for it.
    */
-  async respond(request: Request, context?: Context, original = request): Promise<Response | undefined> {
+  async respond(request: Request, context?: Context, outer?: OuterRequest): Promise<Response | undefined> {
     let settle: (() => void) | undefined
     let forwarded: Forwarded | undefined
     // The whole body, if the request may be sent again.
     let copy: Promise<ArrayBuffer> | undefined
+    this.#running++
     try {
       // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
-      const asked = { bind: this.#bind(original), description: this.#description(original) }
+      const asked = {
+        bind: this.#bind(outer ?? request),
+        description: this.#description(outer ?? request),
+        outer: outer?.method,
+      }
       const text = serializeRequest(request, fields, asked)
       let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))
       for (;;) {
@@ -218,12 +264,15 @@ export class Host {
       }
     } finally {
       settle?.()
+      this.#running--
+      this.#freeIfIdle()
     }
   }
 
   /** Carries out a command of the app's server, and resolves with its result. Rejects with the core's error. */
   async manage<T>(command: object, context?: Context): Promise<T> {
     const settle = keepAlive(context)
+    this.#running++
     try {
       const text = JSON.stringify(command)
       let step = this.#step(() => this.#edge.manage(performance.now(), Date.now(), text))
@@ -232,6 +281,8 @@ export class Host {
       return step.result as T
     } finally {
       settle()
+      this.#running--
+      this.#freeIfIdle()
     }
   }
 
@@ -239,7 +290,7 @@ export class Host {
    * Returns the value of `session.bind` for a request in JSON, if the option is a function. The function gets the URL as
    * browsers see it. It is not called for a request that the core refuses because of its host.
    */
-  #bind(request: Request): string | undefined {
+  #bind(request: OuterRequest): string | undefined {
     const bind = this.#config.session?.bind
     if (typeof bind !== 'function') return undefined
     try {
@@ -257,7 +308,7 @@ export class Host {
   }
 
   /** Returns what `session.describe` returns for the request of a callback, in JSON. */
-  #description(request: Request): string | undefined {
+  #description(request: OuterRequest): string | undefined {
     const describe = this.#config.session?.describe
     if (typeof describe !== 'function' || !request.url.includes('/callback')) return undefined
     try {
@@ -286,6 +337,7 @@ export class Host {
   /** Runs a task that a request has started. The task may outlive the request. */
   async #run(task: number, request: Request, context?: Context): Promise<void> {
     const settle = keepAlive(context)
+    this.#running++
     try {
       let step = this.#textIn(task, WAITED)
       while (step.t !== 'next' && step.t !== 'respond') step = await this.#carryOut(step, request)
@@ -293,6 +345,8 @@ export class Host {
       // The core has trapped, which is reported already.
     }
     settle()
+    this.#running--
+    this.#freeIfIdle()
   }
 
   async #carryOut(step: Step, request?: Request, forwarded?: Forwarded): Promise<Step> {
@@ -347,7 +401,7 @@ export class Host {
         case 'send':
         case 'await': {
           if (step.t === 'send') {
-            const sent = sendRequest(step).then((text) => ({ text }))
+            const sent = this.#send(step).then((text) => ({ text }))
             // A rejection would be reported as unhandled before the promise is awaited.
             this.#sending.set(
               task,
@@ -506,7 +560,7 @@ const IS_READ = new Set(HEADERS)
 const serializeRequest = (
   { method, url, body }: Request,
   fields: Fields,
-  asked: { bind: string | undefined; description: string | undefined },
+  asked: { bind: string | undefined; description: string | undefined; outer: string | undefined },
 ): string => {
   const headers = new Map<string, string>()
   let [headerCount, headerBytes] = [0, 0]

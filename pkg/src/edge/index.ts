@@ -9,11 +9,16 @@
  * @module
  */
 import { Buffer } from 'node:buffer'
-import { handlerFactory } from './handler.js'
+import { handlerFactory, tenantsFactory } from './common.js'
 
-export * from './exports.js'
+export type * from './exports.js'
+export { denoKv, durableObject, inIsolate, redis, redisRest, StrongroomSessions } from './common.js'
+
+const load = async () =>
+  WebAssembly.compile(Buffer.from((await import('./edge-module.js')).default, 'base64'))
 
 /** Creates a token handler. The configuration is read with the first request, or when the app calls `ready()`. */
-export const createTokenHandler = handlerFactory(async () =>
-  WebAssembly.compile(Buffer.from((await import('./edge-module.js')).default, 'base64')),
-)
+export const createTokenHandler = handlerFactory(load)
+
+/** Creates handlers for several tenants, one for each tenant that requests select. */
+export const tenants = tenantsFactory(load)

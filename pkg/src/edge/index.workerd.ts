@@ -3,9 +3,13 @@
  * cannot compile a module from bytes.
  */
 import module from './strongroom_edge_bg.wasm'
-import { handlerFactory } from './handler.js'
+import { handlerFactory, tenantsFactory } from './common.js'
 
-export * from './exports.js'
+export type * from './exports.js'
+export { denoKv, durableObject, inIsolate, redis, redisRest, StrongroomSessions } from './common.js'
 
 /** Creates a token handler. The configuration is read with the first request, or when the app calls `ready()`. */
 export const createTokenHandler = handlerFactory(() => module)
+
+/** Creates handlers for several tenants, one for each tenant that requests select. */
+export const tenants = tenantsFactory(() => module)

@@ -46,6 +46,8 @@ pub(crate) struct CachedSession {
     pub(crate) is_sealed_elsewhere: bool,
     /// True if this isolate has reported that the record is missing.
     pub(crate) is_loss_reported: bool,
+    /// The time at which the coordinator did not accept a record that has been in this cache only since then.
+    pub(crate) unwritten: Option<Instant>,
 }
 
 /// The number of new access tokens of a session that a route has refused.
@@ -255,6 +257,15 @@ impl SessionCache {
     /// Returns true if the last request to the coordinator failed.
     pub(crate) fn has_coordinator_failed(&self) -> bool {
         self.coordinator_failed.is_some()
+    }
+
+    /// Returns true if the coordinator does not respond, and this cache has what it did not accept: the end of a session, or
+    /// new tokens. Without the cache, an ended session would go on. After `absolute`, every such session is over.
+    pub(crate) fn holds_unwritten(&self, absolute: Millis, now: &Instant) -> bool {
+        let is_held = |since: &Instant| since.elapsed(now) < absolute;
+        let mut all = self.sessions.iter();
+        self.has_coordinator_failed()
+            && all.any(|(_, cached)| cached.unwritten.as_ref().is_some_and(is_held))
     }
 
     /// Marks every session to be read from the coordinator on next use.

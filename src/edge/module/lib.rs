@@ -49,19 +49,20 @@ impl Entropy for Platform {
 
 #[wasm_bindgen]
 impl Edge {
-    /// Creates a handler from a configuration in JSON.
+    /// Creates a handler from a configuration in JSON, and the name of its tenant if there are several.
     ///
     /// # Errors
     /// An object with `code`, which is `config_invalid`, and `message`.
     #[wasm_bindgen(constructor)]
-    pub fn new(config: &str) -> Result<Self, JsValue> {
-        match Config::parse(config) {
-            Ok(config) => Ok(Self {
-                handler: Handler::new(config, Box::new(Platform)),
-                bytes: Vec::new(),
-            }),
-            Err(error) => Err(thrown::object(&error)),
+    pub fn new(config: &str, tenant: Option<String>) -> Result<Self, JsValue> {
+        let mut config = Config::parse(config).map_err(|error| thrown::object(&error))?;
+        if let Some(name) = tenant {
+            config = config.with_tenant(name);
         }
+        Ok(Self {
+            handler: Handler::new(config, Box::new(Platform)),
+            bytes: Vec::new(),
+        })
     }
 
     /// Returns, as JSON, the headers that the token handler removes from requests and responses, and those that it
@@ -168,6 +169,12 @@ impl Edge {
     /// Emits the events that are due although no request caused them.
     pub fn tick(&mut self, monotonic: f64, wall: f64) {
         self.handler.tick(instant(monotonic, wall));
+    }
+
+    /// Returns true if sessions would lose their end or their new tokens without this handler.
+    #[must_use]
+    pub fn holds_unwritten(&self, monotonic: f64, wall: f64) -> bool {
+        self.handler.holds_unwritten(instant(monotonic, wall))
     }
 
     /// Returns, as JSON, what the handler knows about its servers.
@@ -550,7 +557,7 @@ fn instant(monotonic: f64, wall: f64) -> Instant {
 }
 
 /// The first lines of a request. The host gets this list and the next one from the build.
-const REQUEST_PARTS: &str = "method url bind description hasBody headerCount headerBytes";
+const REQUEST_PARTS: &str = "method url bind description outer hasBody headerCount headerBytes";
 
 /// The headers that the handler reads, which are the other lines of a request. An absent header is an empty line.
 /// Neither URLs nor headers contain line breaks.
@@ -584,6 +591,7 @@ fn read_request(text: &str) -> Request {
         header_bytes: number(text(const { part("headerBytes") })),
         bind: text(const { part("bind") }),
         description: text(const { part("description") }),
+        outer: text(const { part("outer") }),
         bound_session: text(const { header("sec-secure-session-id") }),
         bound_response: text(const { header("secure-session-response") }),
         bound_skipped: text(const { header("secure-session-skipped") }),

@@ -264,7 +264,8 @@ async fn keys(task: &Task, sender: Sender) -> Result<(Rc<Jwks>, bool)> {
     let fetch = boxed(fetch_keys(task, sender));
     let is_new = boxed(share(task, Document::Keys, sender, is_known, fetch)).await?;
     let keys = known_keys(task).ok_or_else(failed_for_another)?;
-    Ok((keys, is_new))
+    // The host may have fetched the keys for another tenant a moment ago.
+    Ok((keys, is_new && task.config().tenant.is_empty()))
 }
 
 /// Returns the keys, unless they are missing or too old.

@@ -96,8 +96,7 @@ impl<'a> Subject<'a> {
         };
         let mut mac =
             Hmac::<Sha256>::new_from_slice(config.keys.keys().get(key)?.mac_key()).ok()?;
-        // The number of each part's bytes separates it from the next one.
-        for part in [
+        let parts = [
             VERSION,
             what,
             &config.flow.issuer,
@@ -106,7 +105,11 @@ impl<'a> Subject<'a> {
             self.sid,
             self.thumbprint,
             seconds,
-        ] {
+        ];
+        // Without a tenant, the parts are those of versions without tenants.
+        let tenant = Some(&*config.tenant).filter(|name| !name.is_empty());
+        // The number of each part's bytes separates it from the next one.
+        for part in parts.into_iter().chain(tenant) {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part.as_bytes());
         }
@@ -144,6 +147,24 @@ mod tests {
             assert!(!other.verify(&config("web"), Use::Cookie, &value, NOW));
         }
         assert!(!own.verify(&config("web"), Use::Cookie, &value, NOW + 1000));
+    }
+
+    #[test]
+    fn value_is_valid_for_one_tenant() {
+        // Tenants have different cookie names, which are parts, too.
+        let tenant = |name: &str| Config {
+            tenant: name.to_owned(),
+            ..config("web")
+        };
+        let own = Subject {
+            sid: "a",
+            thumbprint: "b",
+        };
+        let value = own.issue(&tenant("one"), Use::Cookie, NOW + 1000);
+        assert!(own.verify(&tenant("one"), Use::Cookie, &value, NOW));
+        for other in [tenant("two"), tenant("")] {
+            assert!(!own.verify(&other, Use::Cookie, &value, NOW));
+        }
     }
 
     #[test]

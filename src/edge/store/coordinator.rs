@@ -25,10 +25,16 @@ const SWAP: &str = "swap";
 pub(crate) struct Unreachable;
 
 /// Returns the key for a value of a logout token. The key names the client, because the logout tokens of one client say
-/// nothing about the sessions of another client of the same issuer, which may use the same store.
+/// nothing about the sessions of another client of the same issuer, which may use the same store. It also names the tenant,
+/// so that a tenant cannot end sessions of another one. The keys of records need no tenant, because a session's ID is
+/// random.
 pub(crate) fn client_key(task: &Task, kind: &str, text: &str) -> String {
-    let flow = &task.config().flow;
-    key(kind, &[&flow.issuer, &flow.client_id, text])
+    let config = task.config();
+    let flow = &config.flow;
+    let all = [&flow.issuer, &flow.client_id, text, &*config.tenant];
+    // Without a tenant, the key is that of versions without tenants.
+    let count = all.len() - usize::from(config.tenant.is_empty());
+    key(kind, all.get(..count).unwrap_or_default())
 }
 
 pub(crate) async fn read(

@@ -123,10 +123,12 @@ pub(crate) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unr
     cached.checked = if is_all { asked } else { Instant::default() };
     // During the read, this isolate may have learned more.
     let ours = cached.stored.record.take();
-    cached.stored = Stored {
-        version,
-        record: merged(task, ours, theirs),
-    };
+    let record = merged(task, ours, theirs.clone());
+    let is_unwritten = |record: &Rc<Record>| merge::is_unwritten(record, theirs.as_deref());
+    if !record.as_ref().is_some_and(is_unwritten) {
+        cached.unwritten = None;
+    }
+    cached.stored = Stored { version, record };
     cached.observe(intent.as_ref(), own);
     Ok(Fetched {
         stored: cached.stored.clone(),
@@ -281,7 +283,9 @@ async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Sto
 pub(crate) fn cache_unwritten(task: &Task, session: &Session, record: Rc<Record>) {
     let now = task.now();
     let mut cache = task.isolate().session_cache.borrow_mut();
-    let known = &mut cache.entry(&session.sid, &now).stored.record;
+    let cached = cache.entry(&session.sid, &now);
+    cached.unwritten = Some(now);
+    let known = &mut cached.stored.record;
     *known = match known.take() {
         Some(known) => merged(task, Some(record), Some(known)),
         None => Some(record),
@@ -355,6 +359,7 @@ pub(crate) async fn write(
         cached.stored.record = merged(task, ours, Some(record.clone()));
         if !is_late {
             cached.stored.version = Some(version.clone());
+            cached.unwritten = None;
         }
         cached.observe(record.intent.as_ref(), task.own_time());
     }

@@ -3,7 +3,8 @@
 //!
 //! A sealed value is `1.<key ID>.<base64url of nonce, ciphertext and tag>`. The version, the key ID and the purpose are
 //! authenticated, so a value opens only for the purpose for which it was sealed: a session's cookie does not open as a
-//! login's cookie, and one session's record does not open as another session's record.
+//! login's cookie, and one session's record does not open as another session's record. The tenant's name is a part of
+//! every purpose, so nothing of one tenant opens at another one.
 
 use rules::prelude::*;
 
@@ -13,6 +14,7 @@ use rules::Secret;
 use rules::base::error::Code;
 use rules::base::strings;
 use rules::codec::base64url;
+use rules::codec::json;
 
 const VERSION: &str = "1";
 
@@ -29,8 +31,17 @@ pub(crate) enum OpenError {
     NotGenuine,
 }
 
-fn aad(purpose: &str, key: &str) -> String {
-    ["strongroom ", VERSION, " ", key, " ", purpose].concat()
+/// Returns the authenticated data for a purpose. The length separates the tenant's name from the purpose. Without a
+/// tenant, the data is that of versions without tenants.
+fn aad(tenant: &str, purpose: &str, key: &str) -> String {
+    let mut aad = ["strongroom ", VERSION, " ", key, " "].concat();
+    if !tenant.is_empty() {
+        aad.push_str("tenant ");
+        json::write_number(&mut aad, tenant.len() as u64);
+        aad.extend([" ", tenant, " "]);
+    }
+    aad.push_str(purpose);
+    aad
 }
 
 /// Seals a string for one purpose. Returns `None` if the host could not seal the string.
@@ -40,7 +51,7 @@ pub(crate) async fn seal(task: &Task, purpose: &str, plain: Secret) -> Option<St
     let effect = Effect::Seal {
         nonce,
         plain,
-        aad: aad(purpose, key),
+        aad: aad(&task.config().tenant, purpose, key),
     };
     let sealed = match task.perform(effect).await {
         // A reply with another nonce contains another request's data, such as another user's session.
@@ -72,10 +83,34 @@ pub(crate) async fn open(task: &Task, purpose: &str, sealed: &str) -> Result<Sec
     let effect = Effect::Open {
         key,
         sealed: body,
-        aad: aad(purpose, id),
+        aad: aad(&task.config().tenant, purpose, id),
     };
     match task.perform(effect).await {
         Reply::Opened(Some(plain)) => Ok(plain),
         _ => Err(OpenError::NotGenuine),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn purpose_without_a_tenant_is_that_of_earlier_versions() {
+        assert_eq!(aad("", "session x", "k"), "strongroom 1 k session x");
+    }
+
+    #[test]
+    fn tenant_and_purpose_do_not_run_into_each_other() {
+        let all = [
+            aad("", "tenant 1 a session x", "k"),
+            aad("a", "session x", "k"),
+            aad("a session", "x", "k"),
+            aad("a s", "ession x", "k"),
+        ];
+        assert_eq!(all[1], "strongroom 1 k tenant 1 a session x");
+        for (i, one) in all.iter().enumerate().skip(1) {
+            assert!(!all[i + 1..].contains(one), "{one}");
+        }
     }
 }

@@ -261,7 +261,7 @@ codes! {
     /// ([edge-page.md](edge-page.md#the-apps-page-in-place-of-the-handler)).
     ShellServed = "shell_served", "Exclude the handler's addresses from the service worker's navigations and from the server's rewrites; docs/edge-page.md#the-apps-page-in-place-of-the-handler has the settings.";
     /// In the token handler's log: the handler could not start, for a reason other than its configuration. Requests get
-    /// 500.
+    /// 500. Or a function of `tenants()` failed, and its requests get 503 ([edge-tenants.md](edge-tenants.md)).
     HandlerFailed = "handler_failed", "Fix what the message names; the next request tries again.";
     /// The token handler stopped because of an internal error. The code is in the handler's log, and also in the
     /// response (500) if the handler was about to forward an upstream's response.

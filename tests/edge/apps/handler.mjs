@@ -22,10 +22,14 @@ const withMovedClock = (source) => (env) => {
  * Creates a token handler that is configured by the environment. `OPTIONS` contains a test's own options as JSON.
  * Requests that are not for the handler are forwarded to `SITE`, which serves the app's pages. The title of the page
  * `/rendered` is the user of the session.
+ *
+ * @param {Function} coordinator
+ * @param {(handler: object, page: (request: Request) => Promise<Response>) => { fetch: Function }} [frame] Returns an app
+ *   that responds to all requests in place of this one. `page` forwards a request to `SITE`.
  */
-export default (coordinator) => {
+export default (coordinator, frame) => {
   const told = []
-  let handler
+  let handler, framed
   const make = (env) =>
     createTokenHandler({
       issuer: env.ISSUER,
@@ -54,6 +58,10 @@ export default (coordinator) => {
         return new Response('set')
       }
       handler ??= make(env)
+      if (frame) {
+        framed ??= frame(handler, (request) => page(request, env))
+        return framed.fetch(request, env, context)
+      }
       if (!env.SITE) return handler.fetch(request, env, context)
       const answered = await handler.handle(request, env, context)
       if (answered || pathname !== '/rendered') return answered ?? page(request, env)

@@ -38,7 +38,8 @@ async function project(fixture, name, tarball) {
   await rm(folder, { recursive: true, force: true })
   await cp(fixtures + fixture, folder, { recursive: true })
   // The handler of the Next.js app is in a file of its own, because docs/nextjs.md shows all files.
-  if (fixture !== 'next') await copyFile(`${fixtures}auth.js`, `${folder}/auth.js`)
+  if (fixture !== 'next')
+    for (const file of ['auth.js', 'page.js']) await copyFile(fixtures + file, `${folder}/${file}`)
   if (ALL) await bind(`${folder}/${fixture === 'next' ? 'handler.ts' : 'auth.js'}`)
   await npm(folder, 'install', '--no-save', '--no-package-lock', '--offline', '--ignore-scripts', tarball)
   return folder
@@ -53,7 +54,7 @@ async function bind(file) {
 }
 
 /** Starts a server in a Node process. The server reads `HOST` and `PORT`, and its output tells when it listens. */
-async function serveNode(folder, args, env, isReady) {
+export async function serveNode(folder, args, env, isReady, node = process.execPath) {
   const port = env.PORT ?? (await freePort())
   const { ASTRO_TELEMETRY_DISABLED, NEXT_TELEMETRY_DISABLED, PATH } = process.env
   const own = {
@@ -65,7 +66,7 @@ async function serveNode(folder, args, env, isReady) {
     PORT: `${port}`,
     NO_COLOR: '1',
   }
-  const child = start(process.execPath, args, {
+  const child = start(node, args, {
     env: { ...own, ...env },
     cwd: folder,
     isReady: (line) => isReady.test(line),
@@ -104,10 +105,10 @@ const FRAMEWORKS = {
     async serve(folder, env) {
       const source = `export { default } from './app.js'`
       const built = await bundle({ folder, source, ...WORKERD_BUNDLING })
-      return serveWorkers({ folder, ...built, env, isolates: 1 })
+      return serveWorkers({ folder, ...built, env, isolates: 1, port: Number(env.PORT ?? 0) })
     },
   },
-  'express, after body parsers': {
+  express: {
     fixture: 'express',
     serve: (folder, env) => serveNode(folder, ['server.js'], env, /^ready$/),
   },
@@ -127,6 +128,16 @@ const FRAMEWORKS = {
     without: ['next.config.ts', 'proxy.ts'],
     isSlow: true,
   }),
+  'express, after body parsers': {
+    fixture: 'express',
+    async build(folder) {
+      const file = `${folder}/server.js`
+      const parsers = 'app.use(express.json(), express.urlencoded(), auth)'
+      await writeFile(file, (await readFile(file, 'utf8')).replace('app.use(auth)', parsers))
+    },
+    serve: (folder, env) => serveNode(folder, ['server.js'], env, /^ready$/),
+    isSlow: true,
+  },
   sveltekit: {
     fixture: 'sveltekit',
     build: (folder) => node(folder, `${tools}/vite/bin/vite.js`, 'build'),

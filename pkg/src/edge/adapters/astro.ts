@@ -10,20 +10,17 @@
  *
  * @module
  */
-import { type AdapterOptions, envOf, sessionOf } from './framework.js'
-import type { EdgeSession, TokenHandler } from '../handler.js'
+import { type AdapterOptions, envOf, type RequestLocals, serve } from './framework.js'
+import type { RequestHandler } from '../handler.js'
 import type { Context } from '../host.js'
 
-export type { AdapterOptions } from './framework.js'
+export type { AdapterOptions, RequestLocals } from './framework.js'
 
-/** The members of `locals` for the app: let `App.Locals` extend this interface. */
-export interface Locals {
-  /**
-   * The session of the request, or `null` without a session. The session is read when the promise is first awaited. The
-   * promise rejects if the session cannot be read now. Pages that are rendered at build time have no session.
-   */
-  session: Promise<EdgeSession | null>
-}
+/**
+ * The members of `locals` for the app: let `App.Locals` extend this interface. Pages that are rendered at build time have
+ * no session.
+ */
+export type Locals = RequestLocals
 
 /** The part of Astro's context that the adapter uses. */
 export interface AstroContext {
@@ -39,14 +36,12 @@ export interface AstroContext {
  * The handler's `env` is `locals.runtime.env` if that exists, as on Cloudflare, and otherwise `process.env`.
  */
 export const strongroom =
-  (handler: TokenHandler, options: AdapterOptions = {}) =>
+  (handler: RequestHandler, options: AdapterOptions = {}) =>
   async (context: AstroContext, next: () => Promise<Response>): Promise<Response> => {
     if (context.isPrerendered) return next()
     const { runtime } = context.locals as { runtime?: { env?: unknown; ctx?: Context } }
-    const given = [context.request, envOf(options, runtime?.env), runtime?.ctx] as const
-    const response = await handler.handle(...given)
-    if (response) return response
-    const locals: Locals = { session: sessionOf(handler, ...given) }
-    Object.assign(context.locals, locals)
-    return next()
+    return serve(handler, [context.request, envOf(options, runtime?.env), runtime?.ctx], (locals) => {
+      Object.assign(context.locals, locals)
+      return next()
+    })
   }

@@ -1,4 +1,5 @@
-import type { EdgeSession, TokenHandler } from '../handler.js'
+import type { EdgeSession, RequestHandler } from '../handler.js'
+import type { RequestAuth } from '../request-auth.js'
 
 /** Options of the frameworks' adapters. */
 export interface AdapterOptions {
@@ -13,14 +14,58 @@ export interface AdapterOptions {
 export const envOf = (options: AdapterOptions, platform?: unknown): unknown =>
   'env' in options ? options.env : (platform ?? (globalThis as any).process?.env)
 
+/** The members that an app gets for each of its requests. */
+export interface RequestLocals {
+  /**
+   * The session of the request, or `null` without a session. The session is read when the promise is first awaited. The
+   * promise rejects if the session cannot be read now.
+   */
+  session: Promise<EdgeSession | null>
+  /** Calls APIs with the user's access token. The adapter adds its headers to the app's response. */
+  auth: RequestAuth
+}
+
 /**
- * Returns a promise of a request's session, or of `null` without a session. The session is read once, when the promise
- * is first awaited.
+ * Responds to the handler's endpoints and routes. For all other requests calls `app`, whose response gets the headers of
+ * the session that the app has used.
  */
-export const sessionOf = (
-  handler: TokenHandler,
-  ...[request, env, context]: Parameters<TokenHandler['session']>
-): Promise<EdgeSession | null> => new Lazy(() => handler.session(request, env, context))
+export const serve = async (
+  handler: RequestHandler,
+  given: Parameters<RequestHandler['handle']>,
+  app: (locals: RequestLocals) => Response | Promise<Response>,
+): Promise<Response> => {
+  const own = await handler.handle(...given)
+  if (own) return own
+  const locals = localsOf(handler, ...given)
+  const response = await app(locals)
+  return withHeaders(response, await locals.auth.headers())
+}
+
+/** Returns what the app gets for a request. */
+export const localsOf = (
+  handler: RequestHandler,
+  ...given: Parameters<RequestHandler['for']>
+): RequestLocals => {
+  const auth = handler.for(...given)
+  return { auth, session: sessionOf(auth) }
+}
+
+/** Returns the session as a promise that is read when it is first awaited. */
+export const sessionOf = (auth: RequestAuth): RequestLocals['session'] => new Lazy(() => auth.session())
+
+/** Returns the response with more headers: every `Set-Cookie` is added, and other headers replace those of the response. */
+export const withHeaders = (response: Response, more: Headers): Response => {
+  const fields = [...more]
+  if (!fields.length) return response
+  // The headers of some responses cannot be changed, such as those of `Response.redirect()` and of `fetch()`.
+  const { status, statusText, body } = response
+  const changed = new Response(body, { status, statusText, headers: response.headers })
+  for (const [name, value] of fields) {
+    if (name === 'set-cookie') changed.headers.append(name, value)
+    else changed.headers.set(name, value)
+  }
+  return changed
+}
 
 /**
  * A promise whose work begins when the promise is first awaited. TypeScript reports `if (session)` without `await` as

@@ -12,20 +12,14 @@
  *
  * @module
  */
-import { type AdapterOptions, envOf, sessionOf } from './framework.js'
-import type { EdgeSession, TokenHandler } from '../handler.js'
+import { type AdapterOptions, envOf, localsOf, type RequestLocals } from './framework.js'
+import type { RequestHandler } from '../handler.js'
 import type { Context } from '../host.js'
 
-export type { AdapterOptions } from './framework.js'
+export type { AdapterOptions, RequestLocals } from './framework.js'
 
 /** The variables that the app's handlers get with `c.get(…)`. */
-export interface Variables {
-  /**
-   * The session of the request, or `null` without a session. The session is read when the promise is first awaited. The
-   * promise rejects if the session cannot be read now.
-   */
-  session: Promise<EdgeSession | null>
-}
+export type Variables = RequestLocals
 
 /** The part of Hono's context that the adapter uses. */
 export interface HonoContext {
@@ -33,7 +27,9 @@ export interface HonoContext {
   readonly env: unknown
   /** Throws if the platform has no execution context. */
   readonly executionCtx: Context
-  set(name: 'session', session: Variables['session']): void
+  /** After `next()`, changes the headers of the app's response. */
+  header(name: string, value: string, options: { append: boolean }): void
+  set<Name extends keyof Variables>(name: Name, value: Variables[Name]): void
 }
 
 /**
@@ -43,13 +39,16 @@ export interface HonoContext {
  * The handler's `env` is `c.env` on Cloudflare, and `process.env` on Node, Deno and Bun.
  */
 export const strongroom =
-  (handler: TokenHandler, options: AdapterOptions = {}) =>
+  (handler: RequestHandler, options: AdapterOptions = {}) =>
   async (c: HonoContext, next: () => Promise<void>): Promise<Response | void> => {
     const given = [c.req.raw, envOf(options, bindings(c)), context(c)] as const
     const response = await handler.handle(...given)
     if (response) return response
-    c.set('session', sessionOf(handler, ...given))
+    const { auth, session } = localsOf(handler, ...given)
+    c.set('auth', auth)
+    c.set('session', session)
     await next()
+    for (const [name, value] of await auth.headers()) c.header(name, value, { append: name === 'set-cookie' })
   }
 
 /**

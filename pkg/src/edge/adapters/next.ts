@@ -11,8 +11,9 @@
  * @module
  */
 import { type AdapterOptions, envOf } from './framework.js'
-import { type EdgeSession, sessionHeaders, type TokenHandler } from '../handler.js'
+import type { EdgeSession, RequestHandler } from '../handler.js'
 import type { Context } from '../host.js'
+import type { OuterRequest, RequestAuth } from '../request-auth.js'
 
 export type { AdapterOptions } from './framework.js'
 
@@ -27,18 +28,19 @@ export type RouteHandlers = Record<'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | '
  *
  * Bodies are streamed in both directions.
  */
-export const strongroom = (handler: TokenHandler, options: AdapterOptions = {}): RouteHandlers => {
+export const strongroom = (handler: RequestHandler, options: AdapterOptions = {}): RouteHandlers => {
   const route: RouteHandler = (request) => handler.fetch(request, envOf(options))
   return { GET: route, HEAD: route, POST: route, PUT: route, PATCH: route, DELETE: route }
 }
 
 /**
  * Creates the function for `proxy.ts` (`middleware.ts` before Next.js 16). For URLs that are neither endpoints nor
- * routes, the function returns `undefined`, and Next.js continues. Export a `matcher` for the proxy. For a proxy,
- * Next.js holds the first 10 MB of a body in memory and cuts off the rest, so use route handlers for large uploads.
+ * routes, the function returns `undefined`, and Next.js continues. Export a `matcher` for the proxy: with
+ * `session.bind`, it must include the app's pages. For a proxy, Next.js holds the first 10 MB of a body in memory and cuts
+ * off the rest, so use route handlers for large uploads.
  */
 export const strongroomProxy =
-  (handler: TokenHandler, options: AdapterOptions = {}) =>
+  (handler: RequestHandler, options: AdapterOptions = {}) =>
   async (request: Request, event?: Context): Promise<Response | undefined> => {
     const response = await handler.handle(request, envOf(options), event)
     const location = response?.headers.get('location')
@@ -47,6 +49,110 @@ export const strongroomProxy =
     if (location) response!.headers.set('location', new URL(location, request.url).href)
     return response
   }
+
+/** A page's request as Next.js shows it: the result of `await headers()`. */
+export type GivenHeaders = Pick<Headers, 'get'>
+
+/**
+ * Returns the object with which a server component calls APIs: see `handler.for`. A server component sees no method, so
+ * only GET and HEAD are allowed, and it cannot set cookies: see `authForAction`.
+ *
+ * ```ts
+ * import { headers } from 'next/headers'
+ * import { authFor } from 'strongroom/edge/next'
+ *
+ * const response = await authFor(handler, await headers()).call('/api/orders')
+ * ```
+ *
+ * A refresh then is not written to the browser. The session continues with the previous cookie, if all processes share a
+ * coordinator: not with `inIsolate()` in several processes.
+ *
+ * @param headers The result of `await headers()`.
+ */
+export const authFor = (
+  handler: RequestHandler,
+  headers: GivenHeaders,
+  options: AdapterOptions = {},
+): RequestAuth => handler.for(outerRequest('GET', headers), envOf(options))
+
+/**
+ * Returns the object with which a server action calls APIs: see `handler.for`. All methods are allowed if a page of this
+ * app sent the request. `saveAuth` writes its cookies.
+ *
+ * ```ts
+ * import { cookies, headers } from 'next/headers'
+ * import { authForAction, saveAuth } from 'strongroom/edge/next'
+ *
+ * const auth = authForAction(handler, await headers())
+ * const response = await auth.call('/api/orders', { method: 'POST', body })
+ * await saveAuth(auth, await cookies())
+ * ```
+ *
+ * @param headers The result of `await headers()`.
+ */
+export const authForAction = (
+  handler: RequestHandler,
+  headers: GivenHeaders,
+  options: AdapterOptions = {},
+): RequestAuth => handler.for(outerRequest('POST', headers), envOf(options))
+
+/** The result of `await cookies()`. */
+export interface CookieStore {
+  set(name: string, value: string, options: object): unknown
+}
+
+/**
+ * Writes the cookies of the latest session, in a server action or a route handler, after all calls have responded.
+ *
+ * @param cookies The result of `await cookies()`.
+ */
+export const saveAuth = async (auth: RequestAuth, cookies: CookieStore): Promise<void> => {
+  const headers = await auth.headers()
+  for (const cookie of headers.getSetCookie()) {
+    const [pair, ...attributes] = cookie.split('; ')
+    const [name, value] = split(pair!)
+    cookies.set(name, value, cookieOptions(attributes))
+  }
+}
+
+const split = (text: string): [string, string] => {
+  const at = text.indexOf('=')
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)]
+}
+
+/** Returns the attributes of a cookie of the handler in the form of Next.js. */
+const cookieOptions = (attributes: readonly string[]): object => {
+  const options: Record<string, unknown> = {}
+  for (const [name, value] of attributes.map(split)) {
+    if (name === 'Path') options.path = value
+    else if (name === 'Max-Age') options.maxAge = Number(value)
+    else if (name === 'SameSite') options.sameSite = value.toLowerCase()
+    else if (name === 'Secure') options.secure = true
+    else if (name === 'HttpOnly') options.httpOnly = true
+  }
+  return options
+}
+
+/** The headers of a page's request that a call may depend on. */
+const READ = [
+  'cookie',
+  'secure-session-skipped',
+  'x-request-id',
+  'traceparent',
+  'origin',
+  'sec-fetch-site',
+  'sec-purpose',
+  'purpose',
+]
+
+const outerRequest = (method: string, headers: GivenHeaders): OuterRequest => {
+  // Next.js sets `X-Forwarded-Proto` and `Host`, unless a proxy in front of Next.js has set them. These headers only
+  // select one of the handler's own cookie names.
+  const [scheme] = (headers.get('x-forwarded-proto') ?? 'https').split(',')
+  const url = `${scheme}://${headers.get('host') ?? 'localhost'}/`
+  const found = READ.map((name) => [name, headers.get(name)]).filter(([, value]) => value !== null)
+  return { method, url, headers: new Headers(found as [string, string][]) }
+}
 
 /**
  * Returns the session of the request that a server component, a server action or a route handler handles.
@@ -62,14 +168,8 @@ export const strongroomProxy =
  * @returns `null` if there is no session.
  * @throws Error if the session cannot be read now. The session continues, and the caller may try again.
  */
-export const sessionFrom = async (
-  handler: TokenHandler,
-  headers: Pick<Headers, 'get'>,
+export const sessionFrom = (
+  handler: RequestHandler,
+  headers: GivenHeaders,
   options: AdapterOptions = {},
-): Promise<EdgeSession | null> => {
-  // Next.js sets `X-Forwarded-Proto` and `Host`, unless a proxy in front of Next.js has set them. These headers only
-  // select one of the handler's own cookie names.
-  const [scheme] = (headers.get('x-forwarded-proto') ?? 'https').split(',')
-  const address = `${scheme}://${headers.get('host') ?? 'localhost'}`
-  return handler.session(new Request(address, { headers: sessionHeaders(headers) }), envOf(options))
-}
+): Promise<EdgeSession | null> => authFor(handler, headers, options).session()

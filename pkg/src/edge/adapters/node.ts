@@ -1,6 +1,6 @@
 /**
  * A listener for Node's `http`, `https` or `http2` server that calls a fetch-style handler. The listener is also
- * middleware for Express, Connect and Fastify: docs/edge-deploy.md#beside-express-or-fastify.
+ * middleware: docs/edge-deploy.md#beside-an-app.
  *
  * ```ts
  * import { createServer } from 'node:http'
@@ -12,6 +12,7 @@
  */
 import { HANDLER_HEADER } from '../../../glue/constants.js'
 import { withoutBytes } from '../upstream/malformed.js'
+import { headersOf, originOf } from './node-request.js'
 
 /** The handler that a platform calls with each request. */
 export interface FetchHandler {
@@ -79,6 +80,8 @@ export interface NodeResponse {
 export interface NodeListener {
   /** `next`, which frameworks pass to middleware, is called for URLs that belong to the app. */
   (request: NodeRequest, response: NodeResponse, next?: (error?: unknown) => void): void
+  /** The context of all requests of this server, for `handler.for()` in the app. */
+  readonly context: NodeContext
   /**
    * Resolves when all requests have responses, and all work that outlives its request is done, such as a refresh whose
    * client has disconnected.
@@ -238,7 +241,7 @@ export function toNodeListener(
     server.closeAllConnections?.()
     for (const session of sessions) session.destroy()
   }
-  return Object.assign(listener, { settled, stop })
+  return Object.assign(listener, { context, settled, stop })
 }
 
 const later = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
@@ -286,13 +289,8 @@ function requestOf(
   const base = origin ?? originOf(incoming)
   // Refuses the absolute form for proxies (RFC 9112 3.2.2), and `*`.
   if (!base || !url.startsWith('/')) return new Response(null, { status: 400 })
-  const headers = new Headers()
   try {
-    for (let at = 0; at < incoming.rawHeaders.length; at += 2) {
-      const name = incoming.rawHeaders[at]!
-      // Skips HTTP/2 pseudo-headers.
-      if (!name.startsWith(':')) headers.append(name, incoming.rawHeaders[at + 1]!)
-    }
+    const headers = headersOf(incoming)
     const hasBody = method !== 'GET' && method !== 'HEAD' && isSent(headers)
     const init: RequestInit & { duplex?: 'half' } = { method, headers, signal }
     if (hasBody && incoming.readableEnded) {
@@ -341,19 +339,6 @@ const bodyIsGone = (): Response => {
  */
 const isSent = (headers: Headers) =>
   headers.has('transfer-encoding') || Number(headers.get('content-length') ?? 1) > 0
-
-function originOf({ headers, socket }: NodeRequest): string | null {
-  const host = headers[':authority'] ?? headers.host
-  const scheme = 'encrypted' in socket && socket.encrypted ? 'https' : 'http'
-  // Accepts only the characters of a host and a port, so that the value contains no user, no path, and no character
-  // that the URL parser would skip.
-  if (typeof host !== 'string' || !/^[\w.:[\]-]+$/.test(host)) return null
-  try {
-    return new URL(`${scheme}://${host}`).origin
-  } catch {
-    return null
-  }
-}
 
 /**
  * Returns the request's body, read only as it is consumed. Canceling the body keeps the connection for the response.

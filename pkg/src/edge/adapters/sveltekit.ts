@@ -10,20 +10,14 @@
  *
  * @module
  */
-import { type AdapterOptions, envOf, sessionOf } from './framework.js'
-import type { EdgeSession, TokenHandler } from '../handler.js'
+import { type AdapterOptions, envOf, type RequestLocals, serve } from './framework.js'
+import type { RequestHandler } from '../handler.js'
 import type { Context } from '../host.js'
 
-export type { AdapterOptions } from './framework.js'
+export type { AdapterOptions, RequestLocals } from './framework.js'
 
 /** The members of `locals` for the app: let `App.Locals` extend this interface. */
-export interface Locals {
-  /**
-   * The session of the request, or `null` without a session. The session is read when the promise is first awaited. The
-   * promise rejects if the session cannot be read now.
-   */
-  session: Promise<EdgeSession | null>
-}
+export type Locals = RequestLocals
 
 /** The part of SvelteKit's event that the adapter uses. */
 export interface SvelteKitEvent {
@@ -38,17 +32,15 @@ export interface SvelteKitEvent {
  * The handler's `env` is `platform.env` if that exists, as on Cloudflare, and otherwise `process.env`.
  */
 export const strongroom =
-  (handler: TokenHandler, options: AdapterOptions = {}) =>
+  (handler: RequestHandler, options: AdapterOptions = {}) =>
   async <Event extends SvelteKitEvent>(input: {
     event: Event
     resolve: (event: Event) => Response | Promise<Response>
   }): Promise<Response> => {
     const { event, resolve } = input
     const { env, ctx, context }: { env?: unknown; ctx?: Context; context?: Context } = event.platform ?? {}
-    const given = [event.request, envOf(options, env), ctx ?? context] as const
-    const response = await handler.handle(...given)
-    if (response) return response
-    const locals: Locals = { session: sessionOf(handler, ...given) }
-    Object.assign(event.locals, locals)
-    return resolve(event)
+    return serve(handler, [event.request, envOf(options, env), ctx ?? context], (locals) => {
+      Object.assign(event.locals, locals)
+      return resolve(event)
+    })
   }

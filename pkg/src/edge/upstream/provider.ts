@@ -6,7 +6,8 @@
 import { MAX_BODY } from '../../../glue/constants.js'
 import type { ReplyMembers } from '../../generated/members.js'
 
-interface Sending {
+/** A request to the provider. */
+export interface Sending {
   url: string
   form?: string | null
   authorization?: string | null
@@ -45,6 +46,17 @@ export const sendRequest = async ({ url, form, authorization, proof, ms }: Sendi
   } finally {
     clearTimeout(timer)
   }
+}
+
+/**
+ * The key with which `strongroom/edge/testing` puts its own {@link sendRequest} into a configuration. No configuration in
+ * JSON can have a symbol.
+ */
+export const SEND = Symbol.for('strongroom.edge.send')
+
+/** A configuration that may have its own {@link sendRequest}. */
+export interface WithSend {
+  [SEND]?: typeof sendRequest
 }
 
 /** The longest `Retry-After` in milliseconds that the core gets. The core reduces it further. */

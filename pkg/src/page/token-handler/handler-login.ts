@@ -5,10 +5,13 @@ import type { refuse as Refuse } from '../errors/error-text.js'
 import { listen } from '../listen.js'
 import { isForeignFrame, POPUP_IN_FRAME } from '../login/foreign-frame.js'
 import { CHECK_INTERVAL, MIN_CHECKS } from '../login/closed-popup.js'
-import type { HandlerSession } from './handler-session.js'
+import { type HandlerSession, POPUP_ENDED } from './handler-session.js'
 
 /** Longest `returnTo`, because servers limit the length of an address. Its escapes may make it three times as long. */
 const MAX_RETURN_TO = 2048
+
+const NO_SESSION =
+  'the login has worked, but its session has ended at once, or the browser has dropped the cookie of the session'
 
 /** The functions of the client that a login uses. */
 export interface LoginContext {
@@ -116,6 +119,9 @@ const openLogin = (
         resolve(session)
       }),
     )
+    const onPopupEnded = () =>
+      state.session?.startedAt === startedBefore && giveUp('session_ended', NO_SESSION)
+    stops.push(listen(events, POPUP_ENDED, onPopupEnded))
     if (detectClose) {
       let checks = 0
       const check = async () => {

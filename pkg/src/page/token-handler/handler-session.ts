@@ -21,6 +21,9 @@ const READ_INTERVAL = 5
 /** The longest delay of a timer, in milliseconds. */
 const MAX_DELAY = 2 ** 31 - 1
 
+/** The type of an event after the session was read because a popup of a login has ended. */
+export const POPUP_ENDED = 'popup'
+
 /** A failed read that may succeed later. */
 export interface FailedRead {
   error: HandlerError
@@ -196,10 +199,11 @@ export const handlerSession = (
    * Called for messages of other tabs. A login popup ends on a page that closes the popup and sends 0
    * (src/edge/endpoints/client_config.rs).
    */
-  const onTabMessage = ({ data }: MessageEvent<TabMessage | 0>) => {
+  const onTabMessage = async ({ data }: MessageEvent<TabMessage | 0>) => {
     if (data && data.startedAt === (session?.startedAt ?? null)) return
     announcedReason = data ? data.reason : null
-    void read()
+    const failed = await read()
+    if (!data && !failed) events.dispatchEvent(new Event(POPUP_ENDED))
   }
   /** Called when a call was refused because the user has to sign in again, or to grant more. */
   const noteRefusal = () => {

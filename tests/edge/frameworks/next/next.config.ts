@@ -11,7 +11,8 @@ const policy = [
 const headers = [
   { key: 'Content-Security-Policy', value: policy.join('; ') },
   { key: 'Cross-Origin-Opener-Policy', value: 'same-origin' },
-  { key: 'Referrer-Policy', value: 'no-referrer' },
+  // Not `no-referrer`: browsers would send forms without script with `Origin: null`, which Next.js refuses.
+  { key: 'Referrer-Policy', value: 'same-origin' },
   { key: 'X-Content-Type-Options', value: 'nosniff' },
 ]
 

@@ -1,0 +1,26 @@
+import type { NodeRequest } from './node.js'
+
+/** Returns the request's headers, each with all its values. */
+export const headersOf = ({ rawHeaders }: NodeRequest): Headers => {
+  const headers = new Headers()
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]!
+    // Skips HTTP/2 pseudo-headers.
+    if (!name.startsWith(':')) headers.append(name, rawHeaders[at + 1]!)
+  }
+  return headers
+}
+
+/** Returns the origin of the server's connection and of the request's host, or `null` if the host is not usable. */
+export function originOf({ headers, socket }: NodeRequest): string | null {
+  const host = headers[':authority'] ?? headers.host
+  const scheme = 'encrypted' in socket && socket.encrypted ? 'https' : 'http'
+  // Accepts only the characters of a host and a port, so that the value contains no user, no path, and no character
+  // that the URL parser would skip.
+  if (typeof host !== 'string' || !/^[\w.:[\]-]+$/.test(host)) return null
+  try {
+    return new URL(`${scheme}://${host}`).origin
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * An adapter that runs a token handler inside a TanStack Start app.
+ *
+ * ```ts
+ * // src/start.ts
+ * import { strongroom } from 'strongroom/edge/tanstack-start'
+ *
+ * const serve = strongroom(handler)
+ * const auth = createMiddleware().server(({ request, next }) => serve(request, (context) => next({ context })))
+ * ```
+ *
+ * @module
+ */
+import { type AdapterOptions, envOf, localsOf, type RequestLocals, withHeaders } from './framework.js'
+import type { RequestHandler } from '../handler.js'
+
+export type { AdapterOptions, RequestLocals } from './framework.js'
+
+/** The members of `context` for server functions, server routes and other middleware. */
+export type Context = RequestLocals
+
+/**
+ * Creates the function for request middleware. It responds to the handler's endpoints and routes, and lets the app handle
+ * everything else: documents, server functions and server routes.
+ *
+ * TypeScript finds the type of the app's `context` by the call of `next`, which is therefore a function of the app's own.
+ *
+ * The handler's `env` is `process.env` unless the option `env` sets it.
+ */
+export const strongroom =
+  (handler: RequestHandler, options: AdapterOptions = {}) =>
+  async <Result extends { response: Response }>(
+    request: Request,
+    next: (context: Context) => Result | Promise<Result>,
+  ): Promise<Result | Response> => {
+    const given = [request, envOf(options)] as const
+    const own = await handler.handle(...given)
+    if (own) return own
+    const context = localsOf(handler, ...given)
+    const result = await next(context)
+    return { ...result, response: added(result.response, await context.auth.headers()) }
+  }
+
+/** Adds headers to the response itself, because TanStack Start recognizes its redirects by the object. */
+const added = (response: Response, more: Headers): Response => {
+  try {
+    for (const [name, value] of more) {
+      if (name === 'set-cookie') response.headers.append(name, value)
+      else response.headers.set(name, value)
+    }
+    return response
+  } catch {
+    // The headers of some responses cannot be changed, such as those of `fetch()`.
+    return withHeaders(response, more)
+  }
+}

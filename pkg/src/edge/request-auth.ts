@@ -1,0 +1,161 @@
+import { BACKGROUND, HANDLER_HEADER, USER } from '../../glue/constants.js'
+import { StrongroomError } from '../page/errors/error.js'
+import type { EdgeSession } from './handler.js'
+
+/** The part of a page's request that {@link RequestAuth} uses: a `Request`, or what a framework has of it. */
+export interface OuterRequest {
+  readonly method: string
+  /** The absolute URL. */
+  readonly url: string
+  readonly headers: Headers
+}
+
+/** The options of {@link RequestAuth.call}: those of `fetch`, and `background`. */
+export interface CallInit extends RequestInit {
+  /** True if the user did not cause the call, such as a poll. The call then does not extend the idle timeout. */
+  background?: boolean
+}
+
+/**
+ * The user's session in the server code of one request: in a loader, an action or a server component. Create one object
+ * for each request with `handler.for(request)`; the adapters do this.
+ */
+export interface RequestAuth {
+  /**
+   * Calls an API with the user's access token, which the handler refreshes first if necessary. The call goes through the
+   * routes of the handler as a request of a page does, but stays in this process.
+   *
+   * For a page that was requested with GET or HEAD, only GET and HEAD are allowed, because any site can open a page. For
+   * other requests, all methods are allowed if the request comes from a page of this app, by its `Origin` or
+   * `Sec-Fetch-Site`.
+   *
+   * @param path The path of a route, with its query, such as `/api/orders?open=1`.
+   * @param init The options of `fetch`. `Cookie`, `Host`, `Upgrade`, `X-Strongroom` and headers of the browser itself
+   *   (`Sec-…`, `Secure-Session-…`) are refused. No header of the page's request is added.
+   * @returns The API's response, or an error of the handler with the header `X-Strongroom`, such as 401 `login_required`.
+   *   The response has no `Set-Cookie`: use {@link headers}.
+   * @throws `StrongroomError` `url_not_allowed` if the path belongs to no route, `header_not_allowed` for a header, and
+   *   `TypeError` as `fetch` does.
+   */
+  call(path: string, init?: CallInit): Promise<Response>
+  /**
+   * Returns the session, or `null` without a session. Reading the session does not extend the idle timeout.
+   *
+   * @throws Error if the session cannot be read now. The session continues, and the caller may try again.
+   */
+  session(): Promise<EdgeSession | null>
+  /**
+   * Returns the headers that the page's own response must have: the cookies of the latest session, and
+   * `Cache-Control: private, no-store`. Call this once, after all calls have responded, and append the headers, since
+   * there may be several `Set-Cookie`. The headers are empty if neither {@link call} nor {@link session} was used.
+   *
+   * The adapters for middleware add these headers themselves.
+   */
+  headers(): Promise<Headers>
+}
+
+/** Sends a request to the handler, for `outer`. Resolves with `undefined` if no route covers the request. */
+export type Send = (inner: Request, outer: OuterRequest) => Promise<Response | undefined>
+
+/** Creates the object for a request. `base` is the path of the handler's endpoints. */
+export const requestAuth = (send: Send, base: string, outer: OuterRequest): RequestAuth => {
+  let isUsed = false
+  let isActive = false
+
+  /** Sends a request with the browser's own cookie, even if an earlier one has refreshed the session: see `headers`. */
+  const ask = async (path: URL, init: CallInit, isBackground: boolean): Promise<Response | undefined> => {
+    isUsed = true
+    const headers = new Headers(init.headers)
+    for (const [name, value] of Object.entries(sessionHeaders(outer.headers))) headers.set(name, value)
+    headers.set(HANDLER_HEADER, isBackground ? BACKGROUND : USER)
+    const streams = init.body instanceof ReadableStream ? { duplex: 'half' } : {}
+    const inner = new Request(path, { ...init, ...streams, headers })
+    // The core compares these headers of the page's request.
+    if (inner.method !== 'GET' && inner.method !== 'HEAD') {
+      for (const name of ['origin', 'sec-fetch-site']) {
+        const value = outer.headers.get(name)
+        if (value) inner.headers.set(name, value)
+      }
+    }
+    return send(inner, outer)
+  }
+  const readSession = async (isBackground: boolean): Promise<Response> =>
+    (await ask(new URL(`${base}/session`, outer.url), {}, isBackground))!
+
+  return {
+    async call(path, init = {}) {
+      const url = routeUrl(path, base, outer.url)
+      for (const name of new Headers(init.headers).keys()) {
+        if (OWN_HEADERS.test(name)) throw headerRefused(name)
+      }
+      const isBackground = init.background === true || isPrefetch(outer.headers)
+      isActive ||= !isBackground
+      const response = await ask(url, init, isBackground)
+      if (!response) throw noRoute(url.pathname)
+      response.headers.delete('set-cookie')
+      return response
+    },
+    async session() {
+      const response = await readSession(true)
+      if (!response.ok) throw new Error(`the session cannot be read: ${response.status}`)
+      return ((await response.json()) as { session: EdgeSession | null }).session
+    },
+    async headers() {
+      const headers = new Headers()
+      if (!isUsed) return headers
+      headers.set('cache-control', 'private, no-store')
+      // The responses to parallel calls may have cookies of different generations, in any order. The session that counts
+      // now has one.
+      const response = await readSession(!isActive)
+      for (const cookie of response.headers.getSetCookie()) headers.append('set-cookie', cookie)
+      return headers
+    },
+  }
+}
+
+/**
+ * Returns the headers of a page's request that decide about its session, and those with the ID of the request, which
+ * the log has.
+ */
+const sessionHeaders = (given: Headers): Record<string, string> => {
+  const headers: Record<string, string> = {}
+  // With the second header, the browser says that it could not renew its bound cookie.
+  for (const name of ['cookie', 'secure-session-skipped', 'x-request-id', 'traceparent']) {
+    const value = given.get(name)
+    if (value) headers[name] = value
+  }
+  return headers
+}
+
+/** The headers that a call must not set, in lower case: the handler sets them, or a browser does. */
+const OWN_HEADERS = /^(?:cookie|host|upgrade|x-strongroom|(?:sec|secure-session)-.*)$/
+
+/**
+ * Returns true if the browser requests the page in case the user opens it later. WebKit and earlier versions of other
+ * browsers send `Purpose`.
+ */
+const isPrefetch = (headers: Headers): boolean =>
+  ['sec-purpose', 'purpose'].some((name) => /^\s*prefetch/i.test(headers.get(name) ?? ''))
+
+/** Returns the URL of a path, unless the path leads to another origin or to the handler's own endpoints. */
+const routeUrl = (path: string, base: string, page: string): URL => {
+  const isPath = typeof path === 'string' && /^\/(?![/\\])/.test(path)
+  if (!isPath)
+    throw refused(`call() needs a path that begins with one slash, such as '/api/orders': ${shown(path)}`)
+  const url = new URL(path, page)
+  const isEndpoint = url.pathname === base || url.pathname.startsWith(`${base}/`)
+  if (url.origin !== new URL(page).origin) throw refused(`call() needs a path of this app: ${shown(path)}`)
+  if (isEndpoint)
+    throw refused(`call() is for routes, and this is an endpoint of the handler: ${shown(path)}`)
+  return url
+}
+
+const refused = (message: string) => new StrongroomError('url_not_allowed', message)
+
+const noRoute = (path: string) =>
+  refused(`no entry of \`routes\` covers the path ${shown(path)}: add a route, or change the path`)
+
+const headerRefused = (name: string) =>
+  new StrongroomError('header_not_allowed', `call() must not set the header ${shown(name)}: leave it out`)
+
+const shown = (value: unknown): string => JSON.stringify(String(value).slice(0, 100))

@@ -1,0 +1,359 @@
+import { DEFAULT_BASE } from '../../glue/constants.js'
+import { StrongroomError } from '../page/errors/error.js'
+import type { TokenHandlerConfig } from './config.js'
+import { failed } from './coordinators/coordinator.js'
+import { type LogEntry, writeLine } from './events.js'
+import {
+  compiled,
+  health,
+  type Load,
+  type ModuleOption,
+  PLAIN,
+  probeOf,
+  type RequestHandler,
+  scopedHandlerFactory,
+  type TokenHandler,
+} from './handler.js'
+import type { Context, Host } from './host.js'
+import type { OuterRequest, RequestAuth } from './request-auth.js'
+import { Documents } from './upstream/documents.js'
+
+/** The options of `tenants`. */
+export interface TenantsOptions {
+  /**
+   * Returns the name of the tenant to which a request belongs, or `undefined` without a tenant.
+   *
+   * @param env The value that the platform passes to `fetch`.
+   */
+  select(request: OuterRequest, env: any): string | undefined | Promise<string | undefined>
+  /**
+   * Returns the configuration of a tenant, or `undefined` if the tenant does not exist. Called when a tenant without a
+   * handler is selected, so also after its handler was dropped. Create the coordinator once, outside this function: a new
+   * `inIsolate()` would have none of the tenant's records.
+   */
+  create(name: string, env: any): TokenHandlerConfig | undefined | Promise<TokenHandlerConfig | undefined>
+  /**
+   * The greatest number of handlers that are kept. For one more, the handler that was used least recently is dropped. A
+   * handler with a request in flight is not dropped, and neither is one that could not tell its coordinator of a session's
+   * end. If no handler can be dropped, requests of further tenants get 503. Default 100.
+   */
+  most?: number
+  /** Called with each line of the log that is not one of a tenant's handler. Default: the console. */
+  log?: (entry: LogEntry) => void
+}
+
+/**
+ * Token handlers of several tenants. Each method selects the request's tenant, and then does what it does in a
+ * {@link TokenHandler}. Without a tenant, {@link TokenHandler.fetch} responds with 404, {@link TokenHandler.handle}
+ * resolves with `undefined`, and there is no session.
+ */
+export interface Tenants extends RequestHandler {
+  /** Returns the handler of the tenant with this name, for work without a request. */
+  of(name: string): RequestHandler & Pick<TokenHandler, 'ready'>
+  /**
+   * Drops the handler of a tenant, so that its configuration is read again with its next request. Requests in flight are
+   * finished with the earlier configuration.
+   *
+   * @returns False if the handler stays, because it could not tell its coordinator of a session's end.
+   */
+  forget(name: string): boolean
+}
+
+/** The default of `most`. */
+const MOST = 100
+
+/** The longest name of a tenant. */
+const LONGEST_NAME = 255
+
+/** The milliseconds for which `create` is not called again for a tenant that does not exist, or whose start has failed. */
+const PAUSE = 10_000
+
+/** The greatest number of names with a pause. */
+const MOST_PAUSES = 1000
+
+const A_MINUTE = 60_000
+
+/** The handler of a tenant. */
+interface Tenant {
+  handler: TokenHandler
+  host: Host
+  /** The number of calls in flight. */
+  users: number
+  isDropped: boolean
+}
+
+/** Selects the tenant of a request. */
+type Select = (request: OuterRequest, env: unknown) => string | undefined | Promise<string | undefined>
+
+/** Creates `tenants` for a platform. */
+export const tenantsFactory =
+  (load: Load) =>
+  (options: TenantsOptions, { wasm }: ModuleOption = {}): Tenants => {
+    const pool = new Pool(options, async () => compiled(wasm ?? (await load())))
+    return {
+      ...methods(pool, (request, env) => options.select(request, env)),
+      forget: (name) => pool.forget(name),
+      of: (name) => ({
+        ...methods(pool, () => name),
+        async ready(env) {
+          const tenant = await pool.enter(name, env)
+          if (!tenant)
+            throw new StrongroomError('config_invalid', `\`create\` returned no tenant ${shown(name)}`)
+          pool.leave(tenant)
+        },
+      }),
+    }
+  }
+
+/** Returns the methods that take a request. */
+const methods = (pool: Pool, select: Select): RequestHandler => {
+  /** Responds to a request as the tenant's handler does. */
+  const respond = async (
+    way: 'fetch' | 'handle',
+    request: Request,
+    env: unknown,
+    context?: Context,
+  ): Promise<Response | undefined> => {
+    let tenant: Tenant | undefined
+    try {
+      tenant = await pool.select(select, request, env)
+    } catch {
+      return unavailable()
+    }
+    if (!tenant) return probe(request, context)
+    try {
+      return await tenant.handler[way](request, env, context)
+    } finally {
+      pool.leave(tenant)
+    }
+  }
+  const forRequest = (request: OuterRequest, env?: unknown, context?: Context): RequestAuth => {
+    let found: Promise<{ tenant: Tenant; auth: RequestAuth } | undefined> | undefined
+    const find = async () => {
+      const tenant = await pool.select(select, request, env)
+      return tenant && { tenant, auth: tenant.handler.for(request, env, context) }
+    }
+    const use = async <T>(act: (auth: RequestAuth) => Promise<T>, none: () => T): Promise<T> => {
+      const isFirst = !found
+      const known = await (found ??= find())
+      if (!known) return none()
+      // `find` has counted the first use.
+      if (!isFirst) known.tenant.users++
+      try {
+        return await act(known.auth)
+      } finally {
+        pool.leave(known.tenant)
+      }
+    }
+    return {
+      call: (path, init) =>
+        use(
+          (auth) => auth.call(path, init),
+          () => {
+            throw new StrongroomError('url_not_allowed', 'the page’s request belongs to no tenant')
+          },
+        ),
+      session: () =>
+        use(
+          (auth) => auth.session(),
+          () => null,
+        ),
+      headers: () =>
+        use(
+          (auth) => auth.headers(),
+          () => new Headers(),
+        ),
+    }
+  }
+  return {
+    handle: (request, env, context) => respond('handle', request, env, context),
+    fetch: async (request, env, context) =>
+      (await respond('fetch', request, env, context)) ??
+      new Response('Not found', { status: 404, headers: PLAIN }),
+    for: forRequest,
+    session: (request, env, context) => forRequest(request, env, context).session(),
+  }
+}
+
+/** The handlers of the tenants. */
+class Pool {
+  readonly #options: TenantsOptions
+  readonly #most: number
+  readonly #documents = new Documents()
+  readonly #create: ReturnType<typeof scopedHandlerFactory>
+  /** The tenants. The first one was used least recently. */
+  readonly #kept = new Map<string, Tenant>()
+  readonly #starting = new Map<string, Promise<boolean>>()
+  /** The names with a pause: its end, and true if the tenant does not exist. */
+  readonly #pauses = new Map<string, { until: number; isUnknown: boolean }>()
+
+  /** The time until which it is not reported again that all handlers are in use. */
+  #quietUntil = -Infinity
+
+  constructor(options: TenantsOptions, load: () => Promise<WebAssembly.Module>) {
+    const { most = MOST, select, create } = options
+    const invalid = (why: string) => new StrongroomError('config_invalid', why)
+    if (!(Number.isInteger(most) && most > 0))
+      throw invalid('`most` of tenants() must be a whole number greater than 0')
+    for (const [name, given] of Object.entries({ select, create }))
+      if (typeof given !== 'function') throw invalid(`\`${name}\` of tenants() must be a function`)
+    this.#options = options
+    this.#most = most
+    let module: Promise<WebAssembly.Module> | undefined
+    const once = () =>
+      (module ??= load().catch((error: unknown) => {
+        module = undefined
+        throw error
+      }))
+    this.#create = scopedHandlerFactory(once)
+  }
+
+  /** Returns the tenant of a request: see {@link enter}. */
+  async select(select: Select, request: OuterRequest, env: unknown): Promise<Tenant | undefined> {
+    let name
+    try {
+      name = await select(request, env)
+    } catch (error) {
+      throw this.#report(new StrongroomError('handler_failed', `\`select\` of tenants(): ${failed(error)}`))
+    }
+    // Anybody can send a request with a name that is too long.
+    if (!name || name.length > LONGEST_NAME) return undefined
+    if (typeof name === 'string') return this.enter(name, env)
+    const why = '`select` of tenants() must return a string, or undefined without a tenant'
+    throw this.#report(new StrongroomError('config_invalid', why))
+  }
+
+  /**
+   * Returns a tenant, whose handler it starts if necessary, or `undefined` if the tenant does not exist. The caller must
+   * then call {@link leave}.
+   */
+  async enter(name: string, env: unknown): Promise<Tenant | undefined> {
+    for (;;) {
+      const tenant = this.#kept.get(name)
+      if (tenant) {
+        // The tenant that was used last comes last.
+        this.#kept.delete(name)
+        this.#kept.set(name, tenant)
+        tenant.users++
+        return tenant
+      }
+      const pause = this.#pauses.get(name)
+      if (pause && performance.now() < pause.until) {
+        if (pause.isUnknown) return undefined
+        throw new StrongroomError('handler_failed', `the start of a tenant has failed a moment ago`)
+      }
+      // The tenant may be dropped again before this call goes on.
+      if (!(await (this.#starting.get(name) ?? this.#start(name, env)))) return undefined
+    }
+  }
+
+  /** Ends a use of a tenant. */
+  leave(tenant: Tenant): void {
+    tenant.users--
+    if (tenant.isDropped && !tenant.users) tenant.host.release()
+  }
+
+  /** Drops a tenant's handler: see {@link Tenants.forget}. */
+  forget(name: string): boolean {
+    this.#pauses.delete(name)
+    const tenant = this.#kept.get(name)
+    if (!tenant) return true
+    if (tenant.host.holdsUnwritten) return false
+    this.#drop(name, tenant)
+    return true
+  }
+
+  #drop(name: string, tenant: Tenant): void {
+    this.#kept.delete(name)
+    tenant.isDropped = true
+    if (!tenant.users) tenant.host.release()
+  }
+
+  /** Starts the handler of a tenant. Resolves with false if the tenant does not exist. */
+  #start(name: string, env: unknown): Promise<boolean> {
+    if (this.#starting.size >= this.#most) throw this.#full()
+    const started = this.#started(name, env).finally(() => this.#starting.delete(name))
+    this.#starting.set(name, started)
+    return started
+  }
+
+  async #started(name: string, env: unknown): Promise<boolean> {
+    let config
+    try {
+      config = await this.#options.create(name, env)
+    } catch (error) {
+      this.#pause(name, false)
+      const why = `\`create\` of tenants() for ${shown(name)}: ${failed(error)}`
+      throw this.#report(new StrongroomError('handler_failed', why))
+    }
+    if (config == null) {
+      this.#pause(name, true)
+      return false
+    }
+    const tenant = { users: 0, isDropped: false } as Tenant
+    const onStart = (host: Host) => {
+      tenant.host = host
+    }
+    tenant.handler = this.#create(config, {}, { tenant: name, documents: this.#documents, onStart })
+    try {
+      await tenant.handler.ready(env)
+    } catch (error) {
+      this.#pause(name, false)
+      const { code, message } = error as StrongroomError
+      throw this.#report(new StrongroomError(code, `tenant ${shown(name)}: ${message}`))
+    }
+    try {
+      this.#makeRoom()
+    } catch (error) {
+      tenant.host.release()
+      throw error
+    }
+    this.#kept.set(name, tenant)
+    return true
+  }
+
+  /** Drops the handlers that were used least recently, until there is room for one more. */
+  #makeRoom(): void {
+    for (const [name, tenant] of this.#kept) {
+      if (this.#kept.size < this.#most) return
+      if (!tenant.users && !tenant.host.isBusy && !tenant.host.holdsUnwritten) this.#drop(name, tenant)
+    }
+    if (this.#kept.size >= this.#most) throw this.#full()
+  }
+
+  #full(): StrongroomError {
+    const why = `all ${this.#most} handlers of tenants() are in use: raise \`most\``
+    const error = new StrongroomError('limit_exceeded', why)
+    const now = performance.now()
+    if (now < this.#quietUntil) return error
+    this.#quietUntil = now + A_MINUTE
+    return this.#report(error)
+  }
+
+  #pause(name: string, isUnknown: boolean): void {
+    this.#pauses.delete(name)
+    this.#pauses.set(name, { until: performance.now() + PAUSE, isUnknown })
+    for (const oldest of this.#pauses.keys()) {
+      if (this.#pauses.size <= MOST_PAUSES) return
+      this.#pauses.delete(oldest)
+    }
+  }
+
+  #report(error: StrongroomError): StrongroomError {
+    const { code, message } = error
+    writeLine(this.#options, { level: 'error', code, message })
+    return error
+  }
+}
+
+/** Responds to a server's probe, which may come to an address of no tenant. */
+const probe = (request: Request, context?: Context): Response | undefined => {
+  const kind = probeOf(request, DEFAULT_BASE)
+  return kind && health(kind === 'live' || !context?.isDraining)
+}
+
+/** Returns the response to a request whose tenant cannot be served now. */
+const unavailable = (): Response =>
+  new Response('The server could not respond', { status: 503, headers: { ...PLAIN, 'retry-after': '10' } })
+
+const shown = (name: string): string => JSON.stringify(name)

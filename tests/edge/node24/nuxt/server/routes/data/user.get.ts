@@ -1,0 +1,4 @@
+export default defineEventHandler(async ({ context }) => {
+  const session = await context.session
+  return { name: session?.claims.name }
+})

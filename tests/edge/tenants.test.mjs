@@ -1,0 +1,338 @@
+// `tenants()`, which selects one of several handlers for each request.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { createTokenHandler, inIsolate, tenants } from '../../pkg/dist/edge.js'
+import { toNodeListener } from '../../pkg/dist/edge/node.js'
+import { setClocks } from '../support/clocks.mjs'
+import { ORIGIN, publicClient, startPublicProvider } from '../support/edge/in_process.mjs'
+import { Visitor } from '../support/edge/visitor.mjs'
+import { listen } from '../support/listen.mjs'
+
+const time = { timeout: 120_000 }
+const COUNT = 100
+const names = Array.from({ length: COUNT }, (_, i) => `t${i}`)
+let provider, config
+/** The addresses of the provider's documents that were requested. */
+let documents = []
+const { fetch } = globalThis
+/** The next response of the provider's key set, if it is not the real one. */
+let staleKeys
+globalThis.fetch = async (url, init) => {
+  if (/\.well-known|jwks/.test(url)) documents.push(new URL(url).pathname)
+  const stale = url.endsWith('/jwks') && staleKeys
+  if (!stale) return fetch(url, init)
+  staleKeys = undefined
+  return new Response(stale, { headers: { 'content-type': 'application/json' } })
+}
+before(async () => {
+  const paths = ['', ...names.map((name) => `/${name}`)]
+  provider = await startPublicProvider({
+    accessTokenSeconds: 600,
+    redirectUris: paths.map((path) => `${ORIGIN}${path}/auth/callback`),
+  })
+  config = { ...publicClient(provider), coordinator: inIsolate(), log() {} }
+}, time)
+after(() => provider?.close())
+
+/** Returns the first part of a request's path. */
+const byPath = ({ url }) => new URL(url).pathname.split('/')[1]
+/** Returns the configuration of a tenant, which has the host, the client and the keys in common with the others. */
+const ofPath = (name) => ({ ...config, base: `/${name}/auth` })
+
+const get = (path, headers = {}) =>
+  new Request(ORIGIN + path, {
+    headers: { 'x-strongroom': '1', 'sec-fetch-site': 'same-origin', ...headers },
+  })
+
+const NAVIGATION = { accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
+
+/** Calls with a server on which visitors sign in. */
+const served = async (handler, use) => {
+  const server = await listen({ handler: toNodeListener(handler) })
+  try {
+    return await use({ origin: ORIGIN, urls: [server.origin] })
+  } finally {
+    await server.close()
+  }
+}
+
+const cookiesOf = (visitor) => [...visitor.cookies].filter(([name]) => name.startsWith('__Host-strongroom'))
+const header = (cookies) => cookies.map(([name, value]) => `${name}=${value}`).join('; ')
+const userOf = async (response) => (await response.json()).session?.claims.sub
+
+test('handlers without tenants accept each other’s cookies', time, async () => {
+  const cookie = await served(createTokenHandler(config), async (place) => {
+    const visitor = new Visitor(place)
+    await visitor.signIn()
+    return header(cookiesOf(visitor))
+  })
+  const other = createTokenHandler(config)
+  assert.ok(await userOf(await other.fetch(get('/auth/session', { cookie }))))
+})
+
+test('no tenant accepts a cookie of another one', time, async () => {
+  const all = tenants({ select: byPath, create: ofPath })
+  documents = []
+  await served(all, async (place) => {
+    const cookies = []
+    for (const name of names) {
+      const visitor = new Visitor(place)
+      await visitor.authorize(`/${name}/auth/login`)
+      cookies.push(cookiesOf(visitor))
+    }
+    assert.deepEqual(documents, ['/.well-known/openid-configuration', '/jwks'])
+    const sessionNames = cookies.map(([[name]]) => name)
+    assert.equal(new Set(sessionNames).size, COUNT)
+    for (const [i, own] of cookies.entries()) {
+      for (const [j, name] of names.entries()) {
+        // The cookie as the browser sends it, and as an attacker may: with the name that the other tenant reads.
+        const [[, value]] = own
+        const renamed = header([...own, ...(i === j ? [] : [[sessionNames[j], value]])])
+        const response = await all.fetch(get(`/${name}/auth/session`, { cookie: renamed }))
+        assert.equal(!!(await userOf(response)), i === j, `${i} at ${j}`)
+      }
+    }
+  })
+})
+
+/** Returns the response's status, or 0 if the app responds. */
+const statusOf = async (response) => (await response)?.status ?? 0
+
+test('request of no tenant costs nothing', time, async () => {
+  let created = 0
+  const create = (name) => {
+    created++
+    return name === 'a' ? ofPath(name) : undefined
+  }
+  const special = { '-': undefined, long: 'a'.repeat(256) }
+  const select = (request) => (byPath(request) in special ? special[byPath(request)] : byPath(request))
+  const all = tenants({ select, create })
+  assert.equal(await statusOf(all.handle(get('/-/auth/session'))), 0)
+  for (const path of ['/', '/-/auth/session', '/long/'])
+    assert.equal(await statusOf(all.fetch(get(path))), 404, path)
+  assert.equal(await all.session(get('/-/')), null)
+  await assert.rejects(all.for(get('/-/')).call('/api/'), { code: 'url_not_allowed' })
+  assert.deepEqual([...(await all.for(get('/-/')).headers())], [])
+  assert.equal(created, 0)
+  // A name that `create` does not know is not asked for again for ten seconds, and then is.
+  for (const [later, times] of [
+    [0, 1],
+    [9_000, 1],
+    [11_000, 2],
+  ]) {
+    setClocks(later)
+    const statuses = await Promise.all([1, 2].map(() => statusOf(all.fetch(get('/b/auth/session')))))
+    assert.deepEqual([statuses, created], [[404, 404], times])
+  }
+  setClocks(0)
+  assert.equal(await statusOf(all.fetch(get('/a/auth/session'))), 200)
+})
+
+test('probes need no tenant', time, async () => {
+  const all = tenants({ select: () => undefined, create: ofPath })
+  for (const [path, isDraining, status] of [
+    ['/auth/health/live', true, 200],
+    ['/auth/health/ready', false, 200],
+    ['/auth/health/ready', true, 503],
+  ])
+    assert.equal(await statusOf(all.fetch(get(path), undefined, { isDraining })), status)
+})
+
+test('failures are reported once, and are over after a pause', time, async () => {
+  const lines = []
+  let fails = true
+  const log = ({ code, message }) => lines.push(`${code}: ${message}`)
+  const create = (name) => {
+    if (fails && name === 'throws') throw new TypeError('with a secret')
+    return fails ? { ...ofPath(name), base: 'auth' } : ofPath(name)
+  }
+  const all = tenants({ select: byPath, create, log })
+  for (const [name, line] of [
+    ['throws', 'handler_failed: `create` of tenants() for "throws": its function failed: TypeError'],
+    ['invalid', /^config_invalid: tenant "invalid": .*`base`/s],
+  ]) {
+    fails = true
+    setClocks(0)
+    lines.length = 0
+    const statuses = [1, 2].map(() => statusOf(all.fetch(get(`/${name}/auth/session`))))
+    assert.deepEqual(await Promise.all(statuses), [503, 503])
+    assert.equal(await statusOf(all.fetch(get(`/${name}/auth/session`))), 503)
+    assert.equal(lines.length, 1)
+    if (typeof line === 'string') assert.equal(lines[0], line)
+    else assert.match(lines[0], line)
+    fails = false
+    setClocks(11_000)
+    assert.equal(await statusOf(all.fetch(get(`/${name}/auth/session`))), 200)
+  }
+  setClocks(0)
+  for (const [select, line] of [
+    [() => assert.fail('with a secret'), /^handler_failed: `select` of tenants\(\): its function failed/],
+    [() => 1, /^config_invalid: `select` of tenants\(\) must return a string/],
+  ]) {
+    lines.length = 0
+    assert.equal(await statusOf(tenants({ select, create, log }).fetch(get('/'))), 503)
+    assert.match(lines.join(), line)
+    assert.doesNotMatch(lines.join(), /secret/)
+  }
+})
+
+test('invalid options are refused', () => {
+  const valid = { select: byPath, create: ofPath }
+  for (const more of [{ select: 1 }, { create: undefined }, { most: 0 }, { most: 1.5 }, { most: '9' }])
+    assert.throws(() => tenants({ ...valid, ...more }), { code: 'config_invalid' }, JSON.stringify(more))
+})
+
+test('handler that was used least recently is dropped', time, async () => {
+  const created = []
+  const create = (name) => {
+    created.push(name)
+    return ofPath(name)
+  }
+  const all = tenants({ select: byPath, create, most: 2 })
+  for (const name of ['a', 'b', 'a', 'c', 'a', 'b'])
+    assert.equal(await statusOf(all.fetch(get(`/${name}/auth/session`))), 200)
+  assert.deepEqual(created, ['a', 'b', 'c', 'b'])
+})
+
+test('tenant whose handler was dropped keeps its sessions', time, async () => {
+  const all = tenants({ select: byPath, create: ofPath, most: 1 })
+  await served(all, async (place) => {
+    const visitor = new Visitor(place)
+    await visitor.authorize('/t1/auth/login')
+    const cookie = header(cookiesOf(visitor))
+    const session = () => all.session(get('/t1/', { cookie }))
+    const auth = all.for(get('/t1/', { cookie }))
+    for (let i = 0; i < 3; i++) {
+      assert.ok(await session())
+      assert.ok(await all.of('t1').session(get('/', { cookie })))
+      // The object of an earlier request continues, too.
+      assert.ok(await auth.session())
+      assert.ok(await statusOf(all.fetch(get('/t2/auth/session'))))
+    }
+  })
+})
+
+test('flood of tenants drops none with a request in flight', time, async () => {
+  let release, arrived
+  const isHeld = new Promise((resolve) => (release = resolve))
+  const upstream = await listen({
+    async handler(request, response) {
+      arrived()
+      await isHeld
+      response.end('held')
+    },
+  })
+  const lines = []
+  const create = (name) => ({
+    ...ofPath(name),
+    routes: [{ prefix: `/${name}/api/`, upstream: `${upstream.origin}/` }],
+  })
+  const all = tenants({ select: byPath, create, most: 2, log: (line) => lines.push(line.code) })
+  await served(all, async (place) => {
+    const cookies = {}
+    for (const name of ['t1', 't2']) {
+      const visitor = new Visitor(place)
+      await visitor.authorize(`/${name}/auth/login`)
+      cookies[name] = header(cookiesOf(visitor))
+    }
+    const call = (name) => all.fetch(get(`/${name}/api/x`, { cookie: cookies[name] }))
+    const held = []
+    const hold = (name) => {
+      const isCalled = new Promise((resolve) => (arrived = resolve))
+      held.push(call(name))
+      return isCalled
+    }
+    await hold('t1')
+    const flood = () =>
+      Promise.all(names.slice(3, 23).map((name) => statusOf(all.fetch(get(`/${name}/auth/session`)))))
+    // One of the two handlers is free.
+    assert.ok((await flood()).includes(200))
+    await hold('t2')
+    const statuses = await flood()
+    assert.deepEqual(new Set(statuses), new Set([503]))
+    release()
+    for (const response of await Promise.all(held)) assert.equal(await response.text(), 'held')
+    assert.ok((await flood()).includes(200))
+    assert.deepEqual(lines, ['limit_exceeded'], 'one line a minute')
+  })
+  await upstream.close()
+})
+
+test('forgotten tenant is created again', time, async () => {
+  let created = 0
+  const create = (name) => {
+    created++
+    return ofPath(name)
+  }
+  const all = tenants({ select: byPath, create })
+  const ask = () => statusOf(all.fetch(get('/t1/auth/session')))
+  await ask()
+  assert.equal(all.forget('t1'), true)
+  assert.equal(all.forget('unknown'), true)
+  await ask()
+  assert.equal(created, 2)
+})
+
+test('handler with an end that the coordinator does not know is not dropped', time, async () => {
+  const real = inIsolate()()
+  let isDown = false
+  const orFail = (method) => (isDown ? Promise.reject(new Error('down')) : method())
+  const coordinator = () => ({
+    read: (...given) => orFail(() => real.read(...given)),
+    swap: (...given) => orFail(() => real.swap(...given)),
+    wait: (...given) => real.wait(...given),
+  })
+  const all = tenants({
+    select: byPath,
+    create: (name) => ({ ...ofPath(name), coordinator }),
+    most: 1,
+    log() {},
+  })
+  await served(all, async (place) => {
+    const visitor = new Visitor(place)
+    await visitor.authorize('/t1/auth/login')
+    const cookie = header(cookiesOf(visitor))
+    isDown = true
+    const logout = await visitor.call('/t1/auth/logout', { method: 'POST' })
+    assert.equal(logout.status, 200)
+    assert.equal(await statusOf(all.fetch(get('/t2/auth/session'))), 503)
+    assert.equal(all.forget('t1'), false)
+    assert.equal(await userOf(await all.fetch(get('/t1/auth/session', { cookie }))), undefined)
+    isDown = false
+    setClocks(20_000)
+    assert.equal(await userOf(await all.fetch(get('/t1/auth/session', { cookie }))), undefined)
+    assert.equal(await statusOf(all.fetch(get('/t2/auth/session'))), 200)
+    assert.equal(await userOf(await all.fetch(get('/t1/auth/session', { cookie }))), undefined)
+    setClocks(0)
+  })
+})
+
+test('keys that were fetched before the provider replaced them are fetched again', time, async () => {
+  const all = tenants({ select: byPath, create: ofPath })
+  documents = []
+  staleKeys = JSON.stringify({ keys: [] })
+  await served(all, async (place) => {
+    for (const name of ['t1', 't2']) {
+      const visitor = new Visitor(place)
+      await visitor.authorize(`/${name}/auth/login`)
+      assert.ok(await all.session(get(`/${name}/`, { cookie: header(cookiesOf(visitor)) })), name)
+    }
+  })
+  assert.deepEqual(documents, ['/.well-known/openid-configuration', '/jwks', '/jwks'])
+})
+
+test('documents are shared for a minute', time, async () => {
+  const all = tenants({ select: byPath, create: ofPath })
+  documents = []
+  const login = (name) =>
+    statusOf(all.fetch(new Request(`${ORIGIN}/${name}/auth/login`, { headers: NAVIGATION })))
+  for (const name of ['t1', 't2']) assert.equal(await login(name), 303)
+  assert.equal(documents.length, 1)
+  all.forget('t1')
+  assert.equal(await login('t1'), 303)
+  assert.equal(documents.length, 1, 'another handler')
+  setClocks(61_000)
+  assert.equal(await login('t3'), 303)
+  assert.equal(documents.length, 2)
+  setClocks(0)
+})
