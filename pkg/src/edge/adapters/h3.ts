@@ -13,9 +13,10 @@
 import { type RequestLocals, sessionOf } from './framework.js'
 import { type NodeListenerOptions, type NodeRequest, type NodeResponse, toNodeListener } from './node.js'
 import type { RequestHandler } from '../handler.js'
-import type { RequestAuth } from '../request-auth.js'
+import { type HeaderStore, savingTo } from './saving.js'
 
 export type { RequestLocals } from './framework.js'
+export type { HeaderStore } from './saving.js'
 export type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
 
 /** The members of `event.context` for the app: let `H3EventContext` of h3 extend this interface. */
@@ -26,7 +27,7 @@ export interface H3Event {
   readonly context: object
   readonly node: {
     readonly req: NodeRequest & { readonly __unenv__?: any }
-    readonly res: NodeResponse & { getHeader(name: string): number | string | string[] | undefined }
+    readonly res: NodeResponse & HeaderStore
   }
 }
 
@@ -45,7 +46,7 @@ export const strongroom =
     const handle: RequestHandler['handle'] = async (...given) => {
       const response = await handler.handle(...given)
       if (response) return response
-      const auth = saving(handler.for(...given), res)
+      const auth = savingTo(res, handler.for(...given))
       return void Object.assign(event.context, { auth, session: sessionOf(auth) } satisfies Context)
     }
     await new Promise<void>((resolve) => {
@@ -60,39 +61,3 @@ export const strongroom =
  */
 const causeOf = (request: { readonly __unenv__?: Partial<Context> }): Partial<Context> =>
   request.__unenv__ ?? {}
-
-/**
- * Adds the headers of the session to the response after each use, because h3 has no step after the app in which this is
- * possible for all responses, such as those to errors.
- */
-const saving = (auth: RequestAuth, response: H3Event['node']['res']): RequestAuth => {
-  let added: readonly string[] = []
-  const add = async (): Promise<void> => {
-    const headers = await auth.headers()
-    if (response.headersSent) return
-    const others = cookiesOf(response).filter((cookie) => !added.includes(cookie))
-    added = headers.getSetCookie()
-    if (others.length || added.length) response.setHeader('set-cookie', [...others, ...added])
-    response.setHeader('cache-control', headers.get('cache-control')!)
-  }
-  // One after the other, so that the cookies of the latest session remain.
-  let last = Promise.resolve()
-  const save = (): Promise<void> => (last = last.then(add, add))
-
-  return {
-    async call(path, init) {
-      const result = await auth.call(path, init)
-      await save()
-      return result
-    },
-    async session() {
-      const result = await auth.session()
-      await save()
-      return result
-    },
-    headers: () => auth.headers(),
-  }
-}
-
-const cookiesOf = (response: H3Event['node']['res']): string[] =>
-  [response.getHeader('set-cookie') ?? []].flat().map(String)
