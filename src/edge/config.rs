@@ -200,6 +200,8 @@ pub struct Config {
     pub cookie: Cookie,
     /// The storage of sessions.
     pub storage: Storage,
+    /// True if the app's server may end each session, also where the provider cannot.
+    pub admin: bool,
     /// The interval at which the coordinator's record of a session is read again.
     pub recheck: Millis,
     /// The time for which a cookie remains valid after a cookie of a later generation was presented.
@@ -248,7 +250,7 @@ impl Config {
     fn read(options: &Options<'_>) -> Self {
         options.refuse_others(OPTIONS);
         let session = rules::config::session(options);
-        session.refuse_others("absolute bind bindExclude grace idle recheck storage");
+        session.refuse_others("absolute admin bind bindExclude grace idle recheck storage");
         let cookie = options.nested(
             "cookie",
             "cookie.",
@@ -278,6 +280,7 @@ impl Config {
                 r#""in-store""# => Storage::InStore,
                 _ => Storage::SealedInCookie,
             },
+            admin: session.boolean("admin"),
             recheck: session.seconds("recheck", 10, &AN_HOUR),
             grace: session.seconds("grace", 60, &AN_HOUR),
             bind: bind(&origins, &session, &cookie),

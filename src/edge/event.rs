@@ -23,6 +23,10 @@ pub enum Event {
         subject: String,
         /// The session's public ID.
         session: String,
+        /// The name of who ordered the end, or an empty string.
+        by: String,
+        /// The reason for the order in words, or an empty string.
+        why: String,
     },
     /// A flight has finished, so tasks that wait for it continue.
     FlightFinished(FlightId),

@@ -6,7 +6,7 @@ use rules::prelude::*;
 
 use rules::Secret;
 use rules::base::clock::{Millis, UnixMillis};
-use rules::base::error::Code;
+use rules::base::error::{Code, Result};
 use rules::base::http::{HttpRequest, Outcome};
 use rules::egress::token_reflection::Scope;
 use rules::oauth::jwks::Algorithm;
@@ -45,6 +45,8 @@ pub struct Request {
     pub bound_skipped: Option<String>,
     /// The value of the option `session.bind` for this request, if the option is a function.
     pub bind: Option<String>,
+    /// The description of the browser that the app's server gives at a callback, as a string in JSON.
+    pub description: Option<String>,
     /// `X-Strongroom`: the header that no form and no other site's script can send.
     pub marker: Option<String>,
     /// The method of the page's request that a server handles, if that server itself sends this request. If this request
@@ -111,6 +113,18 @@ pub enum Effect {
         version: Option<String>,
         /// The value to write.
         value: String,
+        /// The lifetime of the value.
+        lifetime: Millis,
+    },
+    /// Adds a line to the value of a key, whose lines are separated by line breaks, in one step. The reply is
+    /// [`Reply::Appended`].
+    Append {
+        /// The key.
+        key: String,
+        /// The line.
+        line: String,
+        /// The number of last lines that stay.
+        most: usize,
         /// The lifetime of the value.
         lifetime: Millis,
     },
@@ -238,6 +252,8 @@ pub enum Reply {
     },
     /// Result of [`Effect::Swap`]: the new version, or `None` if the key had another version.
     Swapped(Option<String>),
+    /// Result of [`Effect::Append`]: false if the coordinator has no such operation.
+    Appended(bool),
     /// Result of [`Effect::Wait`] and [`Effect::Sleep`]: the host's timer says that the time has passed.
     Waited,
     /// Result of [`Effect::Wait`] and [`Effect::Sleep`]: the coordinator or a flight ended the wait earlier.
@@ -285,6 +301,8 @@ pub enum Response {
     },
     /// The URL is not one of the handler's paths. The app's own handler responds, if there is one.
     NotHandled,
+    /// The result of [`Handler::manage`](crate::Handler::manage), as JSON.
+    Managed(Result<String>),
 }
 
 impl Response {
@@ -294,7 +312,7 @@ impl Response {
             Self::Own(OwnResponse { cookies, .. }) | Self::Upstream { cookies, .. } => {
                 cookies.push(cookie);
             }
-            Self::NotHandled => {}
+            Self::NotHandled | Self::Managed(_) => {}
         }
     }
 }
@@ -354,6 +372,7 @@ impl fmt::Debug for Effect {
             Self::Seal { .. } => "Seal",
             Self::Read(_) => "Read",
             Self::Swap { .. } => "Swap",
+            Self::Append { .. } => "Append",
             Self::Wait { .. } => "Wait",
             Self::Sleep { .. } => "Sleep",
             Self::Send { .. } => "Send",

@@ -9,6 +9,7 @@ pub(super) mod provider;
 pub(super) mod refusals;
 pub(super) mod silence;
 
+use alloc::rc::Rc;
 use core::cell::{Cell, OnceCell, RefCell, RefMut};
 use rules::prelude::*;
 
@@ -22,6 +23,7 @@ use crate::isolate::outage_report::{A_MINUTE, OutageReport};
 use crate::isolate::provider::Provider;
 use crate::isolate::refusals::Refusals;
 use crate::request_id;
+use crate::session::Session;
 use rules::base::clock::{Instant, UnixMillis};
 use rules::base::entropy::Entropy;
 use rules::base::error::Code;
@@ -158,6 +160,8 @@ pub(super) struct Isolate {
     /// The number of bytes of requests' bodies that the host holds in memory, to send them again.
     pub(super) copied_bytes: Cell<u64>,
     pub(super) opened: RefCell<Opened>,
+    /// Sessions that a tombstone or an order has ended, whose records do not say so yet.
+    unwritten_ends: RefCell<Vec<Rc<Session>>>,
     events: RefCell<Vec<Event>>,
     /// The reports of these faults: at most one entry for each fault and code.
     seldom: RefCell<Vec<Reports>>,
@@ -192,6 +196,7 @@ impl Isolate {
             clock: Clocks::default(),
             copied_bytes: Cell::default(),
             opened: RefCell::default(),
+            unwritten_ends: RefCell::default(),
             events: RefCell::default(),
             seldom: Default::default(),
             outages: RefCell::default(),
@@ -240,6 +245,23 @@ impl Isolate {
             let about = about();
             self.emit(Event::Observed(Observation { happened, about }));
         }
+    }
+
+    /// Remembers a session whose end must be written into its record.
+    pub(super) fn note_unwritten(&self, session: Rc<Session>) {
+        self.forget_unwritten(&session.sid);
+        self.unwritten_ends.borrow_mut().push(session);
+    }
+
+    /// Forgets the session with this ID, whose end has been written.
+    pub(super) fn forget_unwritten(&self, sid: &str) {
+        let mut all = self.unwritten_ends.borrow_mut();
+        all.retain(|known| known.sid != sid);
+    }
+
+    /// Removes and returns a session whose end must be written, if there is one.
+    pub(super) fn take_unwritten(&self) -> Option<Rc<Session>> {
+        self.unwritten_ends.borrow_mut().pop()
     }
 
     /// Emits the counts of refused requests that are due.

@@ -14,6 +14,7 @@
 //!
 //! - `router`: finds the endpoint or the upstream of a request.
 //! - `endpoints`: login, callback, logout, and what scripts ask the handler.
+//! - `manage`: the commands of the app's server, such as to end the sessions of a user.
 //! - `proxy`: forwards requests to upstreams, with the access token.
 //! - `navigation`: who began a navigation, and the pages that wait for the user's click.
 //! - `request`: the session of a request, and its new cookie.
@@ -75,6 +76,7 @@ mod endpoints;
 mod event;
 mod io;
 mod isolate;
+mod manage;
 mod marker;
 mod navigation;
 mod provider;
@@ -128,6 +130,9 @@ pub struct Handler {
 /// If all slots are used and their number is a multiple of this number, stale tasks are removed before a slot is added.
 const MANY_TASKS: usize = 256;
 
+/// The error message for a task beyond the largest number.
+const TOO_MANY: &str = msg!("too many requests are in flight in this process");
+
 impl Handler {
     /// Creates a handler without sessions.
     #[must_use]
@@ -159,16 +164,30 @@ impl Handler {
         }
     }
 
+    /// Starts a task that does what the app's server asks: a command in JSON. Its response is [`Response::Managed`].
+    pub fn manage(&mut self, now: Instant, command: &str) -> (TaskId, Step) {
+        let now = self.isolate.clock.read(now);
+        let task = Task::new(&self.isolate, now, now);
+        let response = Box::pin(manage::handle(task.clone(), command.to_owned()));
+        match self.add(task::Running::new(task, response)) {
+            TaskId::NONE => {
+                self.too_many(&now);
+                let error = Error::new(Code::LimitExceeded, TOO_MANY);
+                (TaskId::NONE, Step::Done(Response::Managed(Err(error))))
+            }
+            id => (id, self.step(id)),
+        }
+    }
+
     /// Reports that too many requests are in flight, and returns the response to one more request.
     fn too_many(&self, now: &Instant) -> OwnResponse {
-        let message = msg!("too many requests are in flight in this process");
         let task = Task::new(&self.isolate, *now, *now);
         let line = [
-            message,
+            TOO_MANY,
             msg!(" (16,384); an API or the provider is probably slow"),
         ];
         task.fault_seldom(Seldom::ManyRequests, &line.concat());
-        let response = response::later(&Error::new(Code::LimitExceeded, message), RETRY_AFTER);
+        let response = response::later(&Error::new(Code::LimitExceeded, TOO_MANY), RETRY_AFTER);
         task.note_refusal(&response);
         response
     }

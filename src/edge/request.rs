@@ -32,6 +32,9 @@ pub(super) const CLICK: &str = "strongroom-click=";
 /// The end of the path at which a login begins, after the base.
 const LOGIN: &str = "/login";
 
+/// The end of the path of the list of the user's sessions, after the base.
+const SESSIONS: &str = "/sessions";
+
 /// A request with its URL and origin.
 pub(super) struct RequestContext {
     pub(super) task: Task,
@@ -308,14 +311,14 @@ impl RequestContext {
         [self.task.config().base.as_str(), LOGIN].concat()
     }
 
-    /// Returns true if a login begins at this URL of the app.
-    pub(super) fn is_login(&self, url: &Url) -> bool {
-        url.path().strip_prefix(self.task.config().base.as_str()) == Some(LOGIN)
-    }
-
-    /// Returns true if the request counts as activity of the user. A login that another site began does not count.
+    /// Returns true if the request counts as activity of the user. A login that another site began does not count, and
+    /// neither does the list of the user's sessions.
     fn is_activity(&self) -> bool {
-        !marker::is_background(&self.request) && !self.is_login(&self.url)
+        let endpoint = self
+            .url
+            .path()
+            .strip_prefix(self.task.config().base.as_str());
+        !marker::is_background(&self.request) && !matches!(endpoint, Some(LOGIN | SESSIONS))
     }
 
     /// Returns true if the session must be saved again: the user is active and the last recorded activity is old.

@@ -11,12 +11,14 @@ use crate::endpoints::client_config;
 use crate::endpoints::login_elsewhere;
 use crate::endpoints::logout;
 use crate::endpoints::session_view;
+use crate::endpoints::sessions;
 use crate::event::Happened;
 use crate::io::{OwnResponse, Request, Response};
 use crate::isolate::Seldom;
 use crate::marker;
 use crate::navigation;
 use crate::proxy;
+use crate::refresh::end;
 use crate::request::RequestContext;
 use crate::request_id;
 use crate::response;
@@ -44,6 +46,7 @@ pub(super) async fn handle(task: Task, request: Box<Request>) -> Response {
         Ok(context) => {
             let response = route(&context).await;
             observe_login(&context, &response);
+            boxed(end::write_found_ends(&task)).await;
             response
         }
         Err(response) => response,
@@ -114,6 +117,8 @@ async fn route(context: &RequestContext) -> Response {
             msg!("this address is for top-level navigations, not for scripts or frames"),
         ),
         ("session", "GET") => boxed(session_view::handle(context)).await,
+        ("sessions", "GET" | "DELETE") if config.admin => boxed(sessions::handle(context)).await,
+        ("sessions", _) if config.admin => method_not_allowed("GET, DELETE"),
         ("config", "GET") => client_config::handle(context),
         ("logout", "POST") => boxed(logout::handle(context)).await,
         ("backchannel-logout", "POST") if config.back_channel_logout => {

@@ -42,7 +42,8 @@ pub(super) const KEPT: Millis = Millis::from_secs(24 * 3600);
 /// The tokens and times of a signed-in user.
 #[derive(Clone)]
 pub struct Session {
-    /// The session ID, in base64url.
+    /// The session ID: random, in base64url. After a dot, it may have an identifier for each order to end sessions that was
+    /// the latest one at the login.
     pub sid: String,
     /// The number of refreshes since the login.
     pub generation: u64,

@@ -119,6 +119,22 @@ const FAULTS_AHEAD = [
 
 const FAULTS = [
   [
+    'append() keeps the lines of all calls at the same moment',
+    'appends by a read and a write',
+    broken((right) => ({
+      async append(key, line, most, ttl) {
+        const held = await readOne(right, key)
+        await tick()
+        await right.swap(key, (await readOne(right, key))?.version ?? null, `${held?.value}\n${line}`, ttl)
+      },
+    })),
+  ],
+  [
+    'append() keeps the last lines, and changes the version',
+    'keeps all lines',
+    broken((right) => ({ append: (key, line, _most, ttl) => right.append(key, line, 99, ttl) })),
+  ],
+  [
     'reading no keys returns no entries',
     'the entry of the clock is returned',
     reading(({ entries, time }, count) => ({ entries: count ? entries : [null], time })),

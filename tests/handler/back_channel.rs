@@ -34,7 +34,8 @@ fn fractional(seconds: u64) -> Value {
     serde_json::from_str(&format!("{seconds}.923858")).unwrap()
 }
 
-fn token(host: &Host, changes: &Value) -> String {
+/// Returns a logout token with the usual claims and these changes. Null removes a claim.
+pub(crate) fn token(host: &Host, changes: &Value) -> String {
     host.provider.key.jwt(HEADER, &claims(host, changes))
 }
 

@@ -25,6 +25,24 @@ fn copied_session_cookie_is_useless() {
 }
 
 #[test]
+fn copy_cannot_list_or_end_sessions() {
+    for mut config in storages() {
+        config["session"]["admin"] = true.into();
+        let mut host = Host::with(&config);
+        bound(&mut host);
+        host.pass(IN_FLIGHT + 1);
+        let own = host.browser.clone();
+        for method in ["GET", "DELETE"] {
+            host.browser.lose(BOUND);
+            let copied = host.call(method, "/auth/sessions");
+            assert_eq!(copied.code(), "bound_cookie_missing");
+            host.browser = own.clone();
+            assert_eq!(host.call(method, "/auth/sessions").status(), 200);
+        }
+    }
+}
+
+#[test]
 fn refused_copies_are_one_line_a_minute() {
     let mut host = host();
     bound(&mut host);

@@ -127,10 +127,14 @@ pub(crate) struct Host {
     pub(crate) heads: VecDeque<Head>,
     pub(crate) upstream: Vec<Sent>,
     pub(crate) store: BTreeMap<String, Entry>,
+    /// True if the coordinator can append.
+    pub(crate) appends: bool,
     /// The lifetimes of entries in the store.
     pub(crate) lifetimes: BTreeMap<String, Millis>,
     /// An action of another isolate, just before the next write arrives at the store.
     pub(crate) before_write: Option<fn(&mut Host)>,
+    /// The description of the browser in JSON, which comes with navigations.
+    pub(crate) description: Option<String>,
     /// The body that the handler gets when it next reads a request's body.
     pub(crate) body: Option<String>,
     /// The names of the effects that fail.
@@ -145,6 +149,8 @@ pub(crate) struct Host {
     pub(crate) upstream_latency: u64,
     /// The sealed values, each with its purpose and plaintext.
     pub(crate) sealed: Vec<(String, String)>,
+    /// The reads of the coordinator, as numbers of keys, and its writes, as `w`.
+    pub(crate) store_calls: Vec<String>,
     /// The names of requested effects, in order. Tests may clear this list to count from then on.
     pub(crate) effects: Vec<String>,
     pub(crate) events: Vec<Event>,
@@ -171,8 +177,10 @@ impl Host {
             heads: VecDeque::new(),
             upstream: Vec::new(),
             store: BTreeMap::new(),
+            appends: false,
             lifetimes: BTreeMap::new(),
             before_write: None,
+            description: None,
             body: None,
             failing: Vec::new(),
             store_time: true,
@@ -180,6 +188,7 @@ impl Host {
             latency: 0,
             upstream_latency: 0,
             sealed: Vec::new(),
+            store_calls: Vec::new(),
             effects: Vec::new(),
             events: Vec::new(),
             config,
@@ -313,6 +322,7 @@ impl Host {
             dest: Some("document".to_owned()),
             user: (from == Source::Click).then(|| "?1".to_owned()),
             accept: Some("text/html,application/xhtml+xml".to_owned()),
+            description: self.description.clone(),
             ..Request::default()
         }
     }
@@ -440,7 +450,9 @@ impl Host {
                         keeps_challenge,
                     };
                 }
-                Step::Done(Response::NotHandled) => return Answered::NotOurs,
+                Step::Done(Response::NotHandled | Response::Managed(_)) => {
+                    return Answered::NotOurs;
+                }
             }
         }
     }
@@ -448,6 +460,12 @@ impl Host {
     fn carry_out(&mut self, effect: Effect) -> Reply {
         let name = format!("{effect:?}");
         self.effects.push(name.clone());
+        match &effect {
+            Effect::Read(keys) => self.store_calls.push(keys.len().to_string()),
+            Effect::Swap { .. } => self.store_calls.push("w".to_owned()),
+            Effect::Append { .. } if self.appends => self.store_calls.push("w".to_owned()),
+            _ => {}
+        }
         if self.failing.contains(&name.as_str()) {
             return Reply::Failed(String::new());
         }
@@ -497,6 +515,14 @@ impl Host {
                 Reply::Swapped(Some(version))
             }
             // The other task finishes the flight at once.
+            Effect::Append {
+                key, line, most, ..
+            } => {
+                if self.appends {
+                    self.append(key, &line, most);
+                }
+                Reply::Appended(self.appends)
+            }
             Effect::Sleep {
                 started: Some(id), ..
             } => {
@@ -576,6 +602,49 @@ impl Host {
     pub(crate) fn post_back_channel(&mut self, body: &str) -> OwnResponse {
         self.body = Some(body.to_owned());
         self.request_elsewhere(logout_request()).own()
+    }
+
+    /// Lets the app's server end sessions. Returns the result, or the error.
+    pub(crate) fn end(&mut self, target: &Value, options: &Value) -> rules::Result<String> {
+        self.manage(&json!({ "end": target, "options": options }))
+    }
+
+    /// Lets the app's server list the sessions of a user. Returns the list, or the error.
+    pub(crate) fn sessions(&mut self, user: &str) -> rules::Result<Vec<Value>> {
+        let listed = self.manage(&json!({ "sessions": { "user": user } }))?;
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        assert_eq!(listed["mayBeIncomplete"], true);
+        Ok(listed["sessions"].as_array().unwrap().clone())
+    }
+
+    fn append(&mut self, key: String, line: &str, most: usize) {
+        self.versions += 1;
+        let before = self.store.get(&key).map(|entry| entry.value.as_str());
+        let mut lines: Vec<&str> = before.into_iter().flat_map(|it| it.split('\n')).collect();
+        lines.push(line);
+        let value = lines[lines.len().saturating_sub(most)..].join("\n");
+        let version = self.versions.to_string();
+        self.store.insert(key, Entry { value, version });
+    }
+
+    /// Carries out a command of the app's server.
+    pub(crate) fn manage(&mut self, command: &Value) -> rules::Result<String> {
+        let (id, mut step) = self.handler.manage(self.now, &command.to_string());
+        loop {
+            match step {
+                Step::Do(effect) => {
+                    let reply = self.carry_out(effect);
+                    step = self.handler.resume(self.now, id, reply);
+                }
+                Step::Done(Response::Managed(result)) => {
+                    while let Some(event) = self.handler.poll_event() {
+                        self.events.push(event);
+                    }
+                    return result;
+                }
+                Step::Done(response) => panic!("no result: {response:?}"),
+            }
+        }
     }
 
     /// Returns the codes of the faults that were reported to the operator since the last call of `faults`.

@@ -11,6 +11,7 @@
 mod clocks;
 mod cookies;
 mod ends;
+mod orders;
 mod outages;
 mod reads;
 mod recovery;

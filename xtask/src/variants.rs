@@ -490,7 +490,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "the provider's end of a session is not noticed",
         noticed_by: "isolates_end_stays",
         seed: 3,
-        breaks: Never,
+        breaks: Instead("None"),
     },
     Variant {
         control: "end_is_written",

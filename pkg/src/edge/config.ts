@@ -61,6 +61,18 @@ export interface TokenHandlerConfig {
      * Default 10.
      */
     recheck?: number
+    /**
+     * Let `handler.end()` end every session: also by the session's public ID, without `backChannelLogout`, and without
+     * OpenID Connect. And list the sessions of a user: `handler.sessions()`, and `<base>/sessions` for the user's own page.
+     * The handler then reads one key more with each record, and writes the list after each login: see
+     * docs/edge-sessions.md#costs. Default false.
+     */
+    admin?: boolean
+    /**
+     * Returns a description of the browser that signs in, for the list of sessions, such as `Firefox on Windows`: one line of
+     * at most 200 bytes. Called with the request of the callback. Default: the list has no description.
+     */
+    describe?: (request: Request) => string
     /** Seconds for which a cookie remains valid after a cookie of a later generation was presented. Default 60. */
     grace?: number
     /**
@@ -174,10 +186,24 @@ export interface TokenHandlerConfig {
    */
   observe?: ((event: HandlerEvent) => void) | Observer
   /**
-   * Called when this isolate has ended a session, with the reason, the `sub` of the session's user, and the session's
-   * public ID, which is also in the log. With `storage_lost`, `sub` is empty. Not called for back-channel logouts.
+   * Called when this isolate has ended a session. A session that a back-channel logout or {@link TokenHandler.end} has ended
+   * is reported when it is presented the next time.
    */
-  onSessionEnd?: (end: { reason: string; sub: string; session: string }) => void
+  onSessionEnd?: (end: SessionEnd) => void
+}
+
+/** The end of a session, for the operator. */
+export interface SessionEnd {
+  /** A reason of docs/sessions.md. */
+  reason: string
+  /** The `sub` of the session's user. Empty with `storage_lost`. */
+  sub: string
+  /** The session's public ID, which is also in the log. It gives no access to the session. */
+  session: string
+  /** The `by` of the call of `handler.end()` that has ended the session, if it had one. */
+  by?: string
+  /** The `why` of that call, if it had one. */
+  why?: string
 }
 
 /** The values of `session.bind`. */
@@ -252,10 +278,10 @@ export interface Route {
 /** Returns the configuration for the core as JSON. Each function is replaced by the value that it reads from `env`. */
 export const configJson = (config: TokenHandlerConfig, env: unknown): string => {
   const { coordinator, log, observe, onSessionEnd, session, ...rest } = config
-  const { bind, ...times } = session ?? {}
-  // A function gets each request, and not `env`.
-  const kept = typeof bind === 'function' ? times : session
-  return JSON.stringify(resolved({ ...rest, session: kept }, env))
+  // A function gets requests, and not `env`.
+  const { bind, describe, ...times } = session ?? {}
+  const kept = typeof bind === 'function' ? times : { ...times, bind }
+  return JSON.stringify(resolved({ ...rest, session: session && kept }, env))
 }
 
 /** Replaces each function by the value that it reads from `env`. */

@@ -4,7 +4,7 @@
 export interface LogEntry {
   /**
    * `error`: the provider or the coordinator is down, the provider refuses the client, or the configuration or the handler
-   * is at fault. `warn`: everything else. `info`: an outage is over.
+   * is at fault. `warn`: everything else. `info`: an outage is over, or `handler.end()` has ended sessions.
    */
   level: 'error' | 'warn' | 'info'
   /** A code of docs/errors.md. */
@@ -88,7 +88,7 @@ export interface SessionBeganEvent extends OfRequest {
   type: 'session_began'
 }
 
-/** This isolate has ended a session. Back-channel logouts, which name no session of the handler, are not reported. */
+/** This isolate has ended a session. An end by a back-channel logout or by `handler.end()` is reported at the next request. */
 export interface SessionEndedEvent extends OfRequest {
   type: 'session_ended'
   /** A reason of docs/sessions.md, such as `logged_out`. */

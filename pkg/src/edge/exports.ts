@@ -1,5 +1,5 @@
 /** The exports of `strongroom/edge` on every platform. */
-export type { ClientAuth, FromEnv, Route, SessionBinding, TokenHandlerConfig } from './config.js'
+export type { ClientAuth, FromEnv, Route, SessionBinding, SessionEnd, TokenHandlerConfig } from './config.js'
 export type { Coordinator, CoordinatorSource, Entry, Reading } from './coordinators/coordinator.js'
 export { denoKv, type DenoKv } from './coordinators/deno-kv.js'
 export { durableObject, StrongroomSessions } from './coordinators/durable-object.js'
@@ -21,7 +21,16 @@ export type {
   SessionBeganEvent,
   SessionEndedEvent,
 } from './events.js'
-export type { EdgeSession, ModuleOption, RequestHandler, TokenHandler } from './handler.js'
+export type {
+  EdgeSession,
+  EndOptions,
+  ListedSession,
+  ModuleOption,
+  RequestHandler,
+  SessionList,
+  SessionsToEnd,
+  TokenHandler,
+} from './handler.js'
 export type { Context } from './host.js'
 export type { CallInit, OuterRequest, RequestAuth } from './request-auth.js'
 export type { Tenants, TenantsOptions } from './tenants.js'

@@ -36,6 +36,23 @@ export interface TokenHandler {
    */
   for(request: OuterRequest, env?: unknown, context?: Context): RequestAuth
   /**
+   * Ends sessions in all isolates: all sessions of a user, those that began in one session of the provider, or one session.
+   * Isolates learn of it when they next read a session's record (`session.recheck`). A later login is not affected. See
+   * docs/edge-sessions.md.
+   *
+   * @returns True, or false if the coordinator could not be written. Call it again then: repeating is harmless.
+   * @throws `StrongroomError` `config_invalid` if the call needs `session.admin`, or `message_invalid`.
+   */
+  end(sessions: SessionsToEnd, options?: EndOptions, env?: unknown, context?: Context): Promise<boolean>
+  /**
+   * Returns the sessions of a user that have not ended, the latest ones first. The list is best-effort: a session is missing
+   * if its entry could not be written just after its login, or if it began before `session.admin` was set. See
+   * docs/edge-sessions.md#list-sessions.
+   *
+   * @throws `StrongroomError` `config_invalid` without `session.admin`, `coordinator_unavailable`, or `message_invalid`.
+   */
+  sessions(of: { user: string }, env?: unknown, context?: Context): Promise<SessionList>
+  /**
    * Reads the configuration now and not with the first request, so a server with an invalid configuration does not
    * start. Sends no request to the provider or the coordinator.
    *
@@ -48,6 +65,48 @@ export interface TokenHandler {
    * Probes use `<base>/health/live` and `<base>/health/ready`, which do not depend on these servers.
    */
   health(): HandlerHealth
+}
+
+/** The sessions that {@link TokenHandler.end} ends. */
+export type SessionsToEnd =
+  /** All sessions of this user: the `sub`. */
+  | { user: string }
+  /** The sessions that began in this session of the provider: the `sid` of their ID tokens. */
+  | { providerSession: string }
+  /** One session: its public ID, as in the log and in `onSessionEnd`. Needs `session.admin`. */
+  | { session: string }
+
+/** The options of {@link TokenHandler.end}. */
+export interface EndOptions {
+  /** The name of who ends the sessions, for the log and `onSessionEnd`. At most 200 bytes. */
+  by?: string
+  /** The reason in words, for the log and `onSessionEnd`. At most 200 bytes. */
+  why?: string
+  /** The public IDs of sessions that continue, at most 16. */
+  spare?: string[]
+  /** The reason that pages get. With both, only the user begins the next login. Default `logged_out`. */
+  reason?: 'logged_out' | 'security'
+}
+
+/** Sessions of a user. */
+export interface SessionList {
+  sessions: ListedSession[]
+  /** Always true: entries may be missing. */
+  mayBeIncomplete: true
+}
+
+/** A session of a user. Times are in milliseconds since the Unix epoch. */
+export interface ListedSession {
+  /** The public ID, for {@link TokenHandler.end}. It gives no access to the session. */
+  session: string
+  /** The time of the login. */
+  startedAt: number
+  /** The time of the last refresh, if there was one. */
+  refreshedAt?: number
+  /** True if the session is bound to a key of its browser. */
+  isBound: boolean
+  /** The description that `session.describe` returned. */
+  description?: string
 }
 
 /** The methods of a token handler that take a request: those that adapters need. The result of `tenants()` has them, too. */
@@ -91,13 +150,21 @@ export const scopedHandlerFactory =
       const { code = 'handler_failed', message } = error as StrongroomError
       return new StrongroomError(code, message)
     }
-    /** Resolves with the running host, or with `undefined` if the configuration is wrong, which is logged. */
-    const running = async (env: unknown): Promise<Host | undefined> => {
+    /** Resolves with the running host, or rejects if the configuration is wrong. */
+    const hostFor = async (env: unknown): Promise<Host> => {
       try {
         const host = await (starting ??= start(env))
         return host.isBroken ? await (starting = start(env)) : host
       } catch (error) {
-        const { code, message } = notStarted(error)
+        throw notStarted(error)
+      }
+    }
+    /** Resolves with the running host, or with `undefined` if the configuration is wrong, which is logged. */
+    const running = async (env: unknown): Promise<Host | undefined> => {
+      try {
+        return await hostFor(env)
+      } catch (error) {
+        const { code, message } = error as StrongroomError
         writeLine(config, { level: 'error', code, message })
         return undefined
       }
@@ -127,6 +194,10 @@ export const scopedHandlerFactory =
           throw notStarted(error)
         }
       },
+      end: async (sessions, options, env, context) =>
+        (await hostFor(env)).manage<boolean>({ end: sessions, options }, context),
+      sessions: async (of, env, context) =>
+        (await hostFor(env)).manage<SessionList>({ sessions: of ?? null }, context),
       health: () => {
         const unknown = { isDown: false }
         const known = started?.isBroken === false ? started.health() : undefined

@@ -2,6 +2,7 @@
  * The host of the core: a loop that carries out the steps of src/edge/io.rs. The core makes all decisions.
  */
 import {
+  APPENDED,
   BEAT,
   BODY,
   COORDINATOR_TIME,
@@ -89,6 +90,7 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'seal'; aad: string }
   | { t: 'read'; keys: string[] }
   | { t: 'swap'; key: string; version: string | null; value: string; ttl: number }
+  | { t: 'append'; key: string; line: string; most: number; ttl: number }
   | { t: 'wait'; key: string; version: string | null; ms: number }
   | { t: 'sleep'; flight: number | null; ms: number; started: number | null; waited: Promise<boolean> }
   | {
@@ -108,6 +110,8 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | ({ t: 'respond' } & Responded)
   | { t: 'pass'; cookies: string[]; challenge: boolean }
   | { t: 'next' }
+  | { t: 'managed'; result: unknown }
+  | { t: 'refused'; code: string; message: string }
 )
 
 /** An event for the observer, whose duration is in milliseconds. */
@@ -123,7 +127,7 @@ type Event =
   | { t: 'finished'; flight: number }
   | { t: 'fault'; line: Omit<LogEntry, 'time'> }
   | { t: 'observed'; event: Observed }
-  | { t: 'ended'; reason: string; sub: string; session: string }
+  | { t: 'ended'; reason: string; sub: string; session: string; by: string; why: string }
 
 /**
  * The build reads kinds and members of steps and events from src/edge/module/lib.rs. This type does not compile if a kind
@@ -232,7 +236,12 @@ export class Host {
     try {
       // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
-      const text = serializeRequest(request, fields, this.#bind(outer ?? request), outer?.method)
+      const asked = {
+        bind: this.#bind(outer ?? request),
+        description: this.#description(outer ?? request),
+        outer: outer?.method,
+      }
+      const text = serializeRequest(request, fields, asked)
       let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))
       for (;;) {
         if (step.t === 'respond') {
@@ -260,6 +269,23 @@ export class Host {
     }
   }
 
+  /** Carries out a command of the app's server, and resolves with its result. Rejects with the core's error. */
+  async manage<T>(command: object, context?: Context): Promise<T> {
+    const settle = keepAlive(context)
+    this.#running++
+    try {
+      const text = JSON.stringify(command)
+      let step = this.#step(() => this.#edge.manage(performance.now(), Date.now(), text))
+      while (step.t !== 'managed' && step.t !== 'refused') step = await this.#carryOut(step)
+      if (step.t === 'refused') throw new StrongroomError(step.code, step.message)
+      return step.result as T
+    } finally {
+      settle()
+      this.#running--
+      this.#freeIfIdle()
+    }
+  }
+
   /**
    * Returns the value of `session.bind` for a request in JSON, if the option is a function. The function gets the URL as
    * browsers see it. It is not called for a request that the core refuses because of its host.
@@ -278,6 +304,21 @@ export class Host {
     } catch {
       // The core reports a value that is not allowed.
       return 'null'
+    }
+  }
+
+  /** Returns what `session.describe` returns for the request of a callback, in JSON. */
+  #description(request: OuterRequest): string | undefined {
+    const describe = this.#config.session?.describe
+    if (typeof describe !== 'function' || !request.url.includes('/callback')) return undefined
+    try {
+      // Without the query, which has the code of the login.
+      const { origin, pathname } = new URL(request.url)
+      const text: unknown = describe(new Request(origin + pathname, { headers: request.headers }))
+      quietly(() => text)
+      return typeof text === 'string' ? JSON.stringify(text) : undefined
+    } catch {
+      return undefined
     }
   }
 
@@ -308,7 +349,7 @@ export class Host {
     this.#freeIfIdle()
   }
 
-  async #carryOut(step: Step, request: Request, forwarded?: Forwarded): Promise<Step> {
+  async #carryOut(step: Step, request?: Request, forwarded?: Forwarded): Promise<Step> {
     const { task } = step
     try {
       switch (step.t) {
@@ -340,6 +381,12 @@ export class Host {
           const fault = faultOfSwap(entry)
           if (fault) return this.#textIn(task, FAILED, fault)
           return this.#textIn(task, SWAPPED, entry?.version)
+        }
+        case 'append': {
+          const { key, line, most, ttl } = step
+          if (typeof this.#coordinator.append !== 'function') return this.#textIn(task, APPENDED)
+          await withTimeLimit(this.#coordinator.append(key, line, most, ttl), COORDINATOR_TIME)
+          return this.#textIn(task, APPENDED, '1')
         }
         case 'wait': {
           const { key, version, ms } = step
@@ -377,7 +424,7 @@ export class Host {
         case 'generate_key':
           return this.#textIn(task, KEY, await generateKey())
         case 'body': {
-          const body = await textOf(request.body, step.limit, BODY_TIME)
+          const body = await textOf(request?.body ?? null, step.limit, BODY_TIME)
           return body === undefined ? this.#textIn(task, FAILED) : this.#textIn(task, BODY, body)
         }
         case 'forward':
@@ -446,8 +493,9 @@ export class Host {
     if (event.t === 'fault') return writeLine(this.#config, event.line)
     if (event.t === 'observed') return this.#observe(event.event)
     if (event.t === 'ended') {
-      const { reason, sub, session } = event
-      return quietly(() => this.#config.onSessionEnd?.({ reason, sub, session }))
+      const { reason, sub, session, by, why } = event
+      const end = { reason, sub, session, ...(by && { by }), ...(why && { why }) }
+      return quietly(() => this.#config.onSessionEnd?.(end))
     }
     this.#wake(event.flight)
   }
@@ -512,8 +560,7 @@ const IS_READ = new Set(HEADERS)
 const serializeRequest = (
   { method, url, body }: Request,
   fields: Fields,
-  bind: string | undefined,
-  outer: string | undefined,
+  asked: { bind: string | undefined; description: string | undefined; outer: string | undefined },
 ): string => {
   const headers = new Map<string, string>()
   let [headerCount, headerBytes] = [0, 0]
@@ -523,8 +570,14 @@ const serializeRequest = (
     headerCount++
     headerBytes += name.length + value.length
   }
-  const hasBody = body && 1
-  const parts: Record<string, unknown> = { method, url, bind, outer, hasBody, headerCount, headerBytes }
+  const parts: Record<string, unknown> = {
+    method,
+    url,
+    ...asked,
+    hasBody: body && 1,
+    headerCount,
+    headerBytes,
+  }
   return [...PARTS.map((name) => parts[name]), ...HEADERS.map((name) => headers.get(name))].join('\n')
 }
 

@@ -8,7 +8,8 @@ use crate::provider::verification;
 use crate::request::RequestContext;
 use crate::response;
 use crate::store::coordinator::{self, Unreachable};
-use crate::store::tombstone::{self, LogoutTimes};
+use crate::store::order;
+use crate::store::tombstone::{self, LogoutTimes, Name};
 use crate::task::Task;
 use rules::Secret;
 use rules::base::clock::Millis;
@@ -136,8 +137,7 @@ fn verified_logout(task: &Task, jwt: &Jwt) -> Result<LogoutToken> {
 /// before.
 async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool, Unreachable> {
     let used = coordinator::client_key(task, "jti", &logout.jti);
-    let tolerance = task.config().flow.clock_tolerance;
-    let kept = task.config().flow.limits.absolute + Millis(tolerance.0 * 2);
+    let kept = tombstone::lifetime(task);
     // Sessions that begin later continue, so the same token must not be accepted again.
     let logout_times = LogoutTimes {
         received: task.now().wall,
@@ -152,14 +152,14 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
         return Ok(false);
     }
     // The user may sign in again at once, and some providers then use the same `sid` again.
-    let key = match (&logout.sid, &logout.subject) {
-        (Some(sid), _) => coordinator::client_key(task, "sid", sid),
-        (None, Some(subject)) => coordinator::client_key(task, "subject", subject),
+    let name = match (&logout.sid, &logout.subject) {
+        (Some(sid), _) => Name::provider_session(sid),
+        (None, Some(subject)) => Name::subject(subject),
         (None, None) => return Ok(false),
     };
     // The tombstone is written before the token is marked as used. If this isolate stops in between, the provider gets
     // no response and sends the token again.
-    tombstone::leave(task, key, logout_times, kept).await?;
+    order::leave(task, &name, logout_times).await?;
     let is_first = coordinator::swap(task, used, None, "1".to_owned(), kept)
         .await?
         .is_some();

@@ -26,13 +26,14 @@ use crate::request::{RequestContext, TOO_LONG};
 use crate::response;
 use crate::session::cookies::CookieValue;
 use crate::session::{SID, Session};
-use crate::store::{coordinator, seal};
+use crate::store::{coordinator, index, order, seal};
 use crate::task::{Task, boxed};
 use rules::Secret;
 use rules::base::clock::{Millis, UnixMillis};
 use rules::base::error::{Code, Error, Result};
 use rules::base::http::Outcome;
 use rules::codec::base64url;
+use rules::codec::json::Value;
 use rules::codec::url::Url;
 use rules::login::authorization_request::{self, Pending};
 use rules::login::authorization_response::AuthorizationResponse;
@@ -196,7 +197,8 @@ async fn finish_login(
     let tokens = exchanged.await?;
     let user = verify(context, &tokens, key.as_ref(), pending).await?;
     let refused = judge(task, &tokens, pending);
-    let sid = base64url::encode(&task.isolate().random::<SID>());
+    let mut sid = base64url::encode(&task.isolate().random::<SID>());
+    sid.push_str(&order::identifiers(task, &user).await);
     let scope = &task.config().flow.scope;
     let session = Session::begin(sid, &user, *tokens, requested, scope).with_dpop_key(key);
     let session = Rc::new(session.at_host(context.login_host()));
@@ -212,8 +214,25 @@ async fn finish_login(
         let jar = context.jar();
         response.cookies.push(jar.clear(&jar.left()));
     }
+    if task.config().admin {
+        boxed(add_to_index(context, session)).await;
+    }
     observe(task, None);
     Ok(response)
+}
+
+/// Adds the session to the index of its user, in a task of its own: the login does not wait for it.
+async fn add_to_index(context: &RequestContext, session: Rc<Session>) {
+    let described = context.request.description.as_deref().map(Value::parse);
+    let described = described.and_then(core::result::Result::ok);
+    let text = described.as_ref().and_then(Value::as_str);
+    let text = text.filter(|text| text.len() <= index::LONGEST_DESCRIPTION && index::is_line(text));
+    let text = text.unwrap_or_default().to_owned();
+    let name = ["index ", &session.sid].concat();
+    let flight = context.task.start_flight(&name, |part| async move {
+        index::add(&part, &session, &text).await;
+    });
+    context.task.sleep(Some(flight), Millis::ZERO).await;
 }
 
 /// Checks that the login is not too old, and began at the configured provider.

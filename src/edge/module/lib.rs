@@ -104,6 +104,12 @@ impl Edge {
         self.written(task, step)
     }
 
+    /// Starts a task that does what the app's server asks: a command in JSON.
+    pub fn manage(&mut self, monotonic: f64, wall: f64, command: &str) -> String {
+        let (task, step) = self.handler.manage(instant(monotonic, wall), command);
+        self.written(task, step)
+    }
+
     /// Continues a task with a reply. `kind` is one of the constants for kinds of replies, such as `NOT_OPENED`.
     pub fn resume(
         &mut self,
@@ -202,11 +208,15 @@ impl Edge {
                 reason,
                 subject,
                 session,
+                by,
+                why,
             } => Writer::object()
                 .text("t", "ended")
                 .text("reason", reason.as_str())
                 .text("sub", &subject)
                 .text("session", &session)
+                .text("by", &by)
+                .text("why", &why)
                 .finish(),
         })
     }
@@ -247,6 +257,18 @@ impl Edge {
                     .text("key", &key)
                     .optional_text("version", version.as_deref())
                     .text("value", &value)
+                    .number("ttl", lifetime.as_secs().max(1));
+            }
+            Effect::Append {
+                key,
+                line,
+                most,
+                lifetime,
+            } => {
+                out.text("t", "append")
+                    .text("key", &key)
+                    .text("line", &line)
+                    .number("most", most as u64)
                     .number("ttl", lifetime.as_secs().max(1));
             }
             Effect::Wait { key, version, time } => {
@@ -511,6 +533,14 @@ fn write_response(out: &mut Writer, response: &Response) {
         Response::NotHandled => {
             out.text("t", "next");
         }
+        Response::Managed(Ok(result)) => {
+            out.text("t", "managed").json("result", result);
+        }
+        Response::Managed(Err(error)) => {
+            out.text("t", "refused")
+                .text("code", error.code().as_str())
+                .text("message", error.message());
+        }
     }
 }
 
@@ -527,7 +557,7 @@ fn instant(monotonic: f64, wall: f64) -> Instant {
 }
 
 /// The first lines of a request. The host gets this list and the next one from the build.
-const REQUEST_PARTS: &str = "method url bind outer hasBody headerCount headerBytes";
+const REQUEST_PARTS: &str = "method url bind description outer hasBody headerCount headerBytes";
 
 /// The headers that the handler reads, which are the other lines of a request. An absent header is an empty line.
 /// Neither URLs nor headers contain line breaks.
@@ -560,6 +590,7 @@ fn read_request(text: &str) -> Request {
         header_count: number(text(const { part("headerCount") })),
         header_bytes: number(text(const { part("headerBytes") })),
         bind: text(const { part("bind") }),
+        description: text(const { part("description") }),
         outer: text(const { part("outer") }),
         bound_session: text(const { header("sec-secure-session-id") }),
         bound_response: text(const { header("secure-session-response") }),
@@ -602,12 +633,14 @@ const HEAD: u32 = 11;
 const KEY: u32 = 12;
 const PENDING: u32 = 13;
 const NOTICED: u32 = 14;
+const APPENDED: u32 = 15;
 
 fn read_reply(kind: u32, text: &str) -> Option<Reply> {
     Some(match kind {
         NOT_OPENED => Reply::Opened(None),
         ENTRIES => read_reading(text)?,
         SWAPPED => Reply::Swapped((!text.is_empty()).then(|| text.to_owned())),
+        APPENDED => Reply::Appended(!text.is_empty()),
         WAITED => Reply::Waited,
         NOTICED => Reply::Noticed,
         SENT => Reply::Sent(Outcome::from(read_sent(text)?)),

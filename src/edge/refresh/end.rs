@@ -11,6 +11,7 @@ use crate::session::Session;
 use crate::session::key;
 use crate::session::record::{Record, Stored};
 use crate::store::coordinator::{self, Unreachable};
+use crate::store::order::Order;
 use crate::store::record_store;
 use crate::task::Task;
 use rules::base::clock::{Instant, Millis};
@@ -38,7 +39,8 @@ pub(crate) const fn waits_for_the_user(reason: EndReason) -> bool {
 }
 
 /// Ends a session everywhere: marks its record as ended, and revokes its refresh token if the reason calls for a
-/// revocation. Returns true if the provider has confirmed the revocation.
+/// revocation. If a tombstone or an order has ended the session, its reason counts. Returns true if the provider has
+/// confirmed the revocation.
 pub(crate) async fn end_session(task: &Task, session: &Rc<Session>, reason: EndReason) -> bool {
     end_session_since(task, session, reason, task.now()).await
 }
@@ -51,23 +53,42 @@ pub(crate) async fn end_session_since(
     began: Instant,
 ) -> bool {
     let _guard = task.keep_alive();
-    let latest = write_end(task, session, reason, began).await;
-    match latest.filter(|_| reason.calls_for_revocation()) {
-        Some(latest) => tokens::revoke(task, &latest).await,
-        None => false,
+    match write_end(task, session, reason, began).await {
+        Some((latest, reason)) if reason.calls_for_revocation() => {
+            tokens::revoke(task, &latest).await
+        }
+        _ => false,
     }
 }
 
-/// Writes the end into the record of a session. Returns the latest generation of the session. Returns `None` if the
-/// session had already ended. Also returns `None` if the session was to end as idle, but its record shows later
+/// Writes the ends of sessions by tombstones and orders, which this isolate has found, into their records. This also
+/// reports them. The request does not wait for it.
+pub(crate) async fn write_found_ends(task: &Task) {
+    while let Some(session) = task.isolate().take_unwritten() {
+        let name = ["end ", &session.sid].concat();
+        let flight = task.start_flight(&name, move |part| async move {
+            end_session(&part, &session, EndReason::ProviderEnded).await;
+        });
+        task.sleep(Some(flight), Millis::ZERO).await;
+    }
+}
+
+/// Writes the end into the record of a session. Returns the latest generation of the session, and the reason of its end.
+/// Returns `None` if the session had already ended, or if it has ended by a tombstone or an order and this could not be
+/// written: the next read finds it again. Also returns `None` if the session was to end as idle, but its record shows later
 /// activity.
 async fn write_end(
     task: &Task,
     session: &Rc<Session>,
     reason: EndReason,
     began: Instant,
-) -> Option<Rc<Session>> {
+) -> Option<(Rc<Session>, EndReason)> {
     let mut latest = session.clone();
+    let mut order = Order {
+        reason,
+        ..Order::default()
+    };
+    let mut is_found = false;
     let (mut is_written, mut may_be_written) = (false, false);
     for _ in 0..ATTEMPTS {
         let has_failed = coordinator::has_failed(task);
@@ -79,8 +100,13 @@ async fn write_end(
             continue;
         };
         let Stored { version, record } = fetched.stored;
+        let mut recorded = record.as_ref().and_then(|it| it.session.clone());
+        let is_unwritten = fetched.unwritten.is_some();
+        if let Some(unwritten) = fetched.unwritten {
+            (order, recorded, is_found) = (unwritten.order, unwritten.latest, true);
+        }
         if let Some(record) = record {
-            if record.ended.is_some() {
+            if record.ended.is_some() && !is_unwritten {
                 if may_be_written {
                     is_written = true;
                     break;
@@ -89,12 +115,12 @@ async fn write_end(
                 // control: end_is_reported_once
                 return None;
             }
-            let recorded = record.session.as_ref();
-            if reason == EndReason::Idle && recorded.is_some_and(|s| !is_at_limit(task, s)) {
+            let is_active = recorded.as_ref().is_some_and(|s| !is_at_limit(task, s));
+            if order.reason == EndReason::Idle && is_active {
                 return None;
             }
             let newer = |s: &&Rc<Session>| s.generation > latest.generation;
-            if let Some(newer) = recorded.filter(newer) {
+            if let Some(newer) = recorded.as_ref().filter(newer) {
                 latest = newer.clone();
             }
             // A copy of the cookie from before the binding must not get the ID token after the end.
@@ -102,7 +128,7 @@ async fn write_end(
                 latest = latest.with_binding(bound);
             }
         }
-        let over = Rc::new(Record::of_ended(&latest, reason, task.now().wall));
+        let over = Rc::new(Record::of_ended(&latest, order.reason, task.now().wall));
         // control: end_is_written
         match record_store::write(task, &latest, version, &over).await {
             Ok(Some(_)) => {
@@ -113,17 +139,24 @@ async fn write_end(
             Err(Unreachable) => may_be_written = true,
         }
     }
+    task.isolate().forget_unwritten(&session.sid);
     if !is_written {
+        if is_found {
+            return None;
+        }
         cache_end(task, &latest, reason);
     }
+    let Order { reason, by, why } = order;
     let subject = latest.user().map(|user| user.subject().to_owned());
     task.isolate().emit(Event::Ended {
         reason,
         subject: subject.unwrap_or_default(),
         session: key::public_id(&latest.sid),
+        by,
+        why,
     });
     task.observe_session(&latest, Happened::SessionEnded(reason));
-    Some(latest)
+    Some((latest, reason))
 }
 
 /// Remembers in this isolate that a session ended although its record could not be written, and reports the failure to

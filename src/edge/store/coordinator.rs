@@ -1,5 +1,5 @@
-//! Access to the coordinator. The coordinator sees hashed keys and sealed values. Only the values that a back-channel
-//! logout writes are not sealed: the time of a tombstone, and the mark that a logout token was used.
+//! Access to the coordinator. The coordinator sees hashed keys and sealed values. Two values are not sealed: the times of a
+//! tombstone, and the mark that a logout token was used.
 
 use rules::prelude::*;
 
@@ -134,6 +134,37 @@ pub(crate) async fn swap(
             };
             responds(task, SWAP, result, &asked);
             Ok(version)
+        }
+        _ => {
+            task.isolate().refuses_writes.set(true);
+            observe(task, SWAP, CallResult::Failed, &asked);
+            failed(task, msg!("it cannot be written to"));
+            Err(Unreachable)
+        }
+    }
+}
+
+/// Adds a line to an entry, and keeps its last `most` lines. Returns false if the coordinator has no such operation.
+pub(crate) async fn append(
+    task: &Task,
+    key: String,
+    line: &str,
+    most: usize,
+    lifetime: Millis,
+) -> Result<bool, Unreachable> {
+    let effect = Effect::Append {
+        key,
+        line: line.to_owned(),
+        most,
+        lifetime,
+    };
+    let asked = task.own_time();
+    match task.perform(effect).await {
+        Reply::Appended(is_done) => {
+            if is_done {
+                responds(task, SWAP, CallResult::Done, &asked);
+            }
+            Ok(is_done)
         }
         _ => {
             task.isolate().refuses_writes.set(true);

@@ -206,7 +206,7 @@ async fn found(task: &Task, lease: Lease) -> Option<Lease> {
     let Ok(fetched) = boxed(record_store::fetch(task, &lease.session)).await else {
         return Some(lease);
     };
-    let Fetched { stored, intent } = fetched;
+    let Fetched { stored, intent, .. } = fetched;
     let Stored { version, record } = stored;
     let is_current = |record: &Rc<Record>| {
         record.ended.is_none() && record.generation <= lease.session.generation

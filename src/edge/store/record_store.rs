@@ -12,8 +12,9 @@ use crate::session::record::merge::{self, merge};
 use crate::session::record::{Intent, LEASE, Record, Stored};
 use crate::session::{KEPT, Session};
 use crate::store::coordinator::{self, COORDINATOR_TIME, STATUS_TIME, Unreachable};
+use crate::store::order::{self, Order};
 use crate::store::seal::{self, OpenError};
-use crate::store::tombstone::{self, LogoutTimes};
+use crate::store::tombstone::{self, Name};
 use crate::task::{FlightGuard, PendingReply, Task, boxed};
 use rules::Secret;
 use rules::base::clock::{Instant, Millis};
@@ -33,6 +34,16 @@ pub(crate) struct Fetched {
     pub(crate) stored: Stored,
     /// The intent in the store's record.
     pub(crate) intent: Option<Intent>,
+    /// The end that the store's record lacks: a tombstone or an order ends the session.
+    pub(crate) unwritten: Option<UnwrittenEnd>,
+}
+
+/// An end by a tombstone or an order that is not in the record yet.
+#[derive(Clone, Debug)]
+pub(crate) struct UnwrittenEnd {
+    pub(crate) order: Order,
+    /// The session in the store's record.
+    pub(crate) latest: Option<Rc<Session>>,
 }
 
 /// Merges this isolate's record with the store's. Without a record in the store, this isolate's counts only if the store
@@ -60,26 +71,42 @@ fn is_too_long(text: &Secret) -> bool {
 /// this isolate knows.
 pub(crate) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unreachable> {
     let mut keys = vec![record_key(&session.sid)];
-    if task.config().back_channel_logout {
-        keys.extend(tombstone::keys(task, session));
-    }
+    let is_admin = task.config().admin;
+    let own_key = is_admin.then(|| order::key_of_session(task, &key::public_id(&session.sid)));
+    keys.extend(own_key.clone());
+    let names = tombstone::names(task, session);
+    keys.extend(names.iter().map(|name| name.key(task)));
     let asked = task.now();
     let mut entries = coordinator::read(task, keys).await?.into_iter();
     let found = open_record(task, &session.sid, entries.next().flatten()).await?;
     let (mut version, mut theirs) = (found.version, found.record);
     let intent = theirs.as_ref().and_then(|theirs| theirs.intent.clone());
-    let (is_over, is_all) = boxed(is_ended_by_provider(
-        task,
-        session,
-        theirs.as_deref(),
-        entries.collect(),
-    ))
-    .await;
+    let own_order = own_key.and_then(|key| Some((key, entries.next()??)));
+    let has_ended = theirs.as_ref().is_some_and(|it| it.ended.is_some());
+    let (order, is_all) = match own_order {
+        _ if has_ended => (None, true),
+        Some((key, entry)) => {
+            let order = boxed(order::open_order(task, &key, &entry.value)).await?;
+            (Some(order), true)
+        }
+        None => {
+            let found = find_end(task, session, theirs.as_deref(), names, entries.collect());
+            boxed(found).await?
+        }
+    };
     // control: back_channel_logout_is_found
-    if is_over {
-        let over = Record::of_ended(session, EndReason::ProviderEnded, task.now().wall);
+    let unwritten = order.map(|order| UnwrittenEnd {
+        order,
+        latest: theirs.as_ref().and_then(|it| it.session.clone()),
+    });
+    if let Some(UnwrittenEnd { order, latest }) = &unwritten {
+        let over = Record::of_ended(session, order.reason, task.now().wall);
         // The record of the end keeps the binding.
         theirs = merged(task, Some(Rc::new(over)), theirs);
+        let is_newer = |it: &&Rc<Session>| it.generation >= session.generation;
+        let latest = latest.as_ref().filter(is_newer).cloned();
+        task.isolate()
+            .note_unwritten(latest.unwrap_or_else(|| Rc::new(session.clone())));
     }
     let ours = cached(task, &session.sid).record;
     if let Some(counts) = merged(task, ours, theirs.clone())
@@ -106,17 +133,19 @@ pub(crate) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unr
     Ok(Fetched {
         stored: cached.stored.clone(),
         intent,
+        unwritten,
     })
 }
 
-/// Returns two flags: true if the provider has ended the session by a back-channel logout, and true if this is certain.
-/// `record` is the store's record, and `ends` are the entries of the tombstones that this isolate could name.
-async fn is_ended_by_provider(
+/// Returns the end of the session by a tombstone, if there is one, and true if this is certain. `record` is the store's
+/// record, and `entries` are those of the tombstones that this isolate could name.
+async fn find_end(
     task: &Task,
     session: &Session,
     record: Option<&Record>,
-    mut ends: Vec<Option<Entry>>,
-) -> (bool, bool) {
+    mut names: Vec<Name>,
+    mut entries: Vec<Option<Entry>>,
+) -> Result<(Option<Order>, bool), Unreachable> {
     let mut issued = tombstone::issued_at(session);
     // The renewal of a bound cookie does not know the user, and the record may not either. A request that knows the user
     // must still read the session's tombstones.
@@ -124,19 +153,24 @@ async fn is_ended_by_provider(
     // The cookie of a stored session does not name the user. The keys of its tombstones are therefore known only after
     // the record was read.
     if let Some(kept) = record.and_then(|record| record.session.as_ref())
-        && ends.is_empty()
-        && task.config().back_channel_logout
+        && names.is_empty()
     {
         issued = tombstone::issued_at(kept);
-        match coordinator::read(task, tombstone::keys(task, kept)).await {
-            Ok(entries) => ends = entries,
-            Err(Unreachable) => is_all = false,
+        names = tombstone::names(task, kept);
+        let keys: Vec<String> = names.iter().map(|name| name.key(task)).collect();
+        if !keys.is_empty() {
+            match coordinator::read(task, keys).await {
+                Ok(found) => entries = found,
+                Err(Unreachable) => is_all = false,
+            }
         }
     }
-    let is_over = ends.iter().flatten().any(|entry| {
-        LogoutTimes::from_text(&entry.value).is_none_or(|it| it.end(session.began, issued))
-    });
-    (is_over, is_all)
+    let found = names.into_iter().zip(entries);
+    let tombstones: Vec<(Name, String)> = found
+        .filter_map(|(name, entry)| Some((name, entry?.value)))
+        .collect();
+    let loaded = order::load(task, tombstones).await?;
+    Ok((order::end_in(&loaded, session, issued, None), is_all))
 }
 
 /// Returns the name of the flight that reads the record of a session.
@@ -386,6 +420,8 @@ fn on_lost(task: &Task, session: &Session) -> EndReason {
             reason: EndReason::StorageLost,
             subject: String::new(),
             session: key::public_id(&session.sid),
+            by: String::new(),
+            why: String::new(),
         });
         let ended = Happened::SessionEnded(EndReason::StorageLost);
         task.observe_session(session, ended);

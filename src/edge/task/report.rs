@@ -25,6 +25,11 @@ impl Task {
         self.log(Level::of(code), code, &[&message.concat(), &self.cause()]);
     }
 
+    /// Writes a line about something that is no fault.
+    pub(crate) fn inform(&self, code: Code, message: &[&str]) {
+        self.log(Level::Info, code, message);
+    }
+
     /// Reports a fault at most once a minute.
     pub(crate) fn fault_seldom(&self, fault: Seldom, message: &str) {
         let code = Isolate::code_of(fault);

@@ -57,6 +57,32 @@ impl World {
         self.visit(None, isolate, Purpose::BackChannel, path, body)
     }
 
+    /// Lets the app's server end sessions at an isolate. `target` and `options` are JSON.
+    pub fn end(&mut self, isolate: usize, target: &str, options: &str) -> VisitId {
+        let command = format!(r#"{{"end":{target},"options":{options}}}"#);
+        self.ordered(self.visits.len(), target, options);
+        self.manage(isolate, &command)
+    }
+
+    /// Returns the list of a user's sessions, in JSON.
+    pub fn sessions(&mut self, isolate: usize, user: &str) -> String {
+        let command = format!(r#"{{"sessions":{{"user":"{user}"}}}}"#);
+        let id = self.manage(isolate, &command);
+        self.answer_all();
+        self.visits[id].given.as_ref().unwrap().body.clone()
+    }
+
+    fn manage(&mut self, isolate: usize, command: &str) -> VisitId {
+        let id = self.enroll(None, isolate, Purpose::Manage, "", None);
+        let (clock, epoch) = (self.clock(isolate), self.isolates[isolate].epoch);
+        let (task, step) = self.isolates[isolate].handler.manage(clock, command);
+        let visit = &mut self.visits[id];
+        (visit.began, visit.epoch, visit.task) = (self.now, epoch, task);
+        self.isolates[isolate].running.insert(task, id);
+        self.take(id, step);
+        id
+    }
+
     /// Copies a browser with its cookies, as a thief would.
     pub fn copy_of(&mut self, browser: usize) -> usize {
         let cookies = self.browsers[browser].cookies(self.now);

@@ -41,6 +41,12 @@ impl Coordinator {
         Some((key, earlier))
     }
 
+    /// Returns the keys and values of all entries.
+    pub fn entries(&self, now: u64) -> impl Iterator<Item = (&str, &str)> {
+        let entries = self.stored.iter().filter(move |(_, it)| it.until > now);
+        entries.map(|(key, it)| (key.as_str(), it.entry.value.as_str()))
+    }
+
     pub fn version(&self, now: u64, key: &str) -> Option<String> {
         self.read(now, key).map(|entry| entry.version)
     }

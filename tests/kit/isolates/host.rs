@@ -153,6 +153,20 @@ impl World {
                 body: String::new(),
                 at: self.now,
             },
+            Response::Managed(result) => {
+                let (status, body) = match result {
+                    Ok(body) => (200, body),
+                    Err(error) => (400, error.to_string()),
+                };
+                Given {
+                    status,
+                    passed: false,
+                    cookies: Vec::new(),
+                    headers: Vec::new(),
+                    body,
+                    at: self.now,
+                }
+            }
             // The result of a task that a request has started stays in the handler.
             Response::NotHandled => {
                 let purpose = self.visits[id].purpose;
@@ -270,6 +284,10 @@ impl World {
                     false => About::Nothing,
                 };
                 return self.reply(id, serial, time.0, Reply::Waited, about);
+            }
+            Effect::Append { .. } => {
+                let reply = Reply::Appended(false);
+                return self.reply(id, serial, 0, reply, About::Nothing);
             }
             Effect::Sign { .. } | Effect::GenerateKey => panic!("nothing is signed here"),
             Effect::Read(_) => Site::Read,

@@ -93,6 +93,10 @@ pub struct Setup {
     pub skews: Vec<i64>,
     /// True if the coordinator gives its time.
     pub has_time: bool,
+    /// True if the app's server may end each session.
+    pub is_admin: bool,
+    /// True if the provider cannot end sessions.
+    pub is_without_back_channel: bool,
     /// The largest difference between two isolates' clocks in milliseconds, at any time.
     pub spread: u64,
     /// True if the isolates have a monotonic clock. Otherwise the wall clock takes its place.
@@ -115,6 +119,8 @@ impl Default for Setup {
             refresh_timeout: 10,
             skews: vec![0; 8],
             has_time: true,
+            is_admin: false,
+            is_without_back_channel: false,
             spread: 2000,
             is_steady: true,
         }
@@ -146,13 +152,16 @@ impl Setup {
             r#"{{"issuer":"{ISSUER}",{metadata}
             "client":{{"id":"web","auth":{{"method":"none"}}}},
             "cookie":{{"keys":[{keys}]}},
-            "session":{{"idle":{},"absolute":{},"grace":{},"recheck":{},"storage":"{storage}","bind":{bind}}},
+            "session":{{"idle":{},"absolute":{},"grace":{},"recheck":{},"storage":"{storage}","bind":{bind},"admin":{}}},
+            "backChannelLogout":{},
             "requestTimeout":{},"refreshTimeout":{},"clockTolerance":{},
             "routes":[{{"prefix":"/api/","upstream":"https://api.example.com/v1/"}}]}}"#,
             self.idle,
             self.absolute,
             self.grace,
             self.recheck,
+            self.is_admin,
+            !self.is_without_back_channel,
             self.request_timeout,
             self.refresh_timeout,
             // Logins compare the provider's time, too.
@@ -236,6 +245,8 @@ pub enum Purpose {
     Callback,
     Logout,
     BackChannel,
+    /// A command of the app's server.
+    Manage,
     /// A refresh, which a request has started.
     Refresh,
     /// A read of a session's record, which a request has started.

@@ -10,6 +10,7 @@ use edge::{Event, FlightId, Reply};
 use rules::Secret;
 use rules::base::clock::{Instant, Millis};
 use rules::base::http::Outcome;
+use rules::codec::base64url;
 use rules::config::Limits;
 use rules::oauth::pkce;
 use rules::session::EndReason;
@@ -72,6 +73,8 @@ pub struct Account {
     noted: BTreeMap<u64, u64>,
     /// The time at which a logout was requested.
     logout: Option<u64>,
+    /// The latest order of the app's server that ends this session.
+    ordered: Option<VisitId>,
     /// The time at which the coordinator first had a record that says that the session has ended.
     over: Option<u64>,
     /// True if an isolate has reported the end of the session, even if the isolate could not write the end to the
@@ -175,6 +178,8 @@ pub struct Watch {
     pub unsteady: BTreeSet<usize>,
     /// The time of the last intent of each request that has written one.
     intended: BTreeMap<VisitId, u64>,
+    /// The request that first wrote an intent with this holder.
+    holders: BTreeMap<String, VisitId>,
     visits: BTreeMap<VisitId, Presented>,
     sealed: BTreeMap<Vec<u8>, Sealed>,
     /// The last time at which the coordinator failed, for each isolate.
@@ -238,6 +243,7 @@ impl Watch {
             exchanges: Vec::new(),
             unsteady: BTreeSet::new(),
             intended: BTreeMap::new(),
+            holders: BTreeMap::new(),
             visits: BTreeMap::new(),
             sealed: BTreeMap::new(),
             failed: BTreeMap::new(),
@@ -646,16 +652,15 @@ impl World {
     /// Checks that the record contains the provider's rejection of a refresh token, once the request that sent the
     /// token has ended.
     fn is_refusal_kept(&self, id: VisitId, family: usize, place: usize) {
-        let mut accounts = self.watch.accounts.values();
-        let Some(account) = accounts.find(|account| account.family == family) else {
+        let mut accounts = self.watch.accounts.iter();
+        let Some((sid, account)) = accounts.find(|(_, account)| account.family == family) else {
             return;
         };
         let record = account.record.as_ref();
         let session = record.and_then(|record| record.session.as_ref());
         let has_successor = session.is_some_and(|session| family_and_place(session).1 > place);
         let ended = record.and_then(|record| record.ended);
-        let subject = &self.provider.families[family].subject;
-        let is_told = self.watch.told_of.contains(subject);
+        let is_told = self.watch.told_of.contains(&public_id(sid));
         // Another request may have ended the session in the meantime, and reports that end itself.
         let is_by_another = ended.is_some_and(|reason| reason != EndReason::ProviderEnded);
         let is_known = ended.is_some() && (is_told || is_by_another);
@@ -747,10 +752,11 @@ impl World {
         let plain = self.unsealed(value).unwrap();
         let record = Record::from_text(&plain).unwrap();
         self.tell(|| format!("coordinator: {}", summary(&record)));
-        let sid = match (&record.session, self.watch.visits.get(&id)) {
-            (Some(session), _) => session.sid.clone(),
-            (None, Some(presented)) => presented.sid.clone(),
-            (None, None) => panic!("an end of an unknown session"),
+        let mut known = self.watch.accounts.keys();
+        let sid = match &record.session {
+            Some(session) => session.sid.clone(),
+            // A request may write the end of another request's session.
+            None => known.find(|sid| record_key(sid) == key).unwrap().clone(),
         };
         if let Some(reason) = record.ended
             && !self.watch.accounts[&sid].is_said_over
@@ -781,10 +787,18 @@ impl World {
         }
         let before = account.record.as_ref().and_then(|r| r.intent.clone());
         if record.intent != before {
-            account.intended_by = record.intent.is_some().then_some(id);
-        }
-        if record.intent != before && record.intent.is_some() {
-            self.watch.intended.insert(id, now);
+            // Another isolate that has read an intent may write it again after the store has lost it.
+            let holders = &mut self.watch.holders;
+            let intent = record.intent.as_ref();
+            let holder = intent.map(|it| match it.holder.as_str() {
+                // The intent was withdrawn.
+                "" => id,
+                holder => *holders.entry(holder.to_owned()).or_insert(id),
+            });
+            account.intended_by = holder;
+            if holder == Some(id) {
+                self.watch.intended.insert(id, now);
+            }
         }
         account.record = Some(record);
     }
@@ -813,6 +827,7 @@ impl World {
         let presented = watch.visits.get(&id).and_then(|p| p.session.as_ref());
         let is_legitimate = match reason {
             EndReason::LoggedOut | EndReason::Replaced if self.is_logged_out(sid) => true,
+            EndReason::LoggedOut | EndReason::Security if account.ordered.is_some() => true,
             EndReason::LoggedOut if account.keys.has_unproven_logout() => {
                 let why = format!("visit {id}: a logout without a proof ended the session");
                 return Err((Invariant::Copied, why));
@@ -867,13 +882,11 @@ impl World {
 
     /// Records that an isolate reports the end of a session. One of the isolate's requests must have had a valid
     /// reason, even if its browser has disconnected since.
-    fn told_over(&mut self, isolate: usize, subject: &str, reason: EndReason) {
-        let is_its = |account: &Account| self.provider.families[account.family].subject == subject;
-        let accounts = &self.watch.accounts;
-        let Some(sid) = accounts.iter().find(|(_, account)| is_its(account)) else {
+    fn told_over(&mut self, isolate: usize, session: &str, reason: EndReason) {
+        let mut known = self.watch.accounts.keys();
+        let Some(sid) = known.find(|sid| public_id(sid) == session).cloned() else {
             return;
         };
-        let sid = sid.0.clone();
         let is_legitimate = self.watch.visits.iter().any(|(id, presented)| {
             let is_of_it = presented.sid == sid && self.visits[*id].isolate == isolate;
             is_of_it && self.ends(*id, &sid, reason).is_ok()
@@ -893,17 +906,38 @@ impl World {
             format!("isolate {isolate} told: {text}")
         });
         if let Event::Ended {
-            reason, subject, ..
+            reason,
+            subject,
+            session,
+            ..
         } = event
         {
             *self.watch.ends.entry(reason.as_str()).or_default() += 1;
-            self.told_over(isolate, subject, *reason);
+            self.told_over(isolate, session, *reason);
             // A bound session that was never used may end by a second key. Nobody knows its user.
-            let is_news = subject.is_empty() || self.watch.told_of.insert(subject.clone());
+            let is_news = subject.is_empty() || self.watch.told_of.insert(session.clone());
             // An isolate that cannot read the record does not know that another isolate has reported the end.
             Invariant::Told.holds_if(is_news || !self.watch.failed.is_empty(), || {
-                format!("isolate {isolate} told of {subject} again")
+                format!("isolate {isolate} told of {session} again")
             });
+        }
+    }
+
+    /// Records that the app's server has given an order.
+    pub(super) fn ordered(&mut self, id: VisitId, target: &str, options: &str) {
+        let families = &self.provider.families;
+        for (sid, account) in &mut self.watch.accounts {
+            let names = [
+                families[account.family].subject.clone(),
+                format!("op-{}", account.family),
+                public_id(sid),
+            ];
+            let is_meant = names
+                .iter()
+                .any(|name| target.contains(&format!("\"{name}\"")));
+            if is_meant && !options.contains(&public_id(sid)) {
+                account.ordered = Some(id);
+            }
         }
     }
 
@@ -924,6 +958,13 @@ impl World {
         Invariant::Secrecy.holds_if(!text.contains(SECRET) && !text.contains(ID_TOKEN), || {
             format!("visit {id} got: {text}")
         });
+        if visit.purpose == Purpose::Manage {
+            let accounts = self.watch.accounts.values_mut();
+            for account in accounts.filter(|it| it.ordered == Some(id) && given.body == "true") {
+                account.over.get_or_insert(now);
+            }
+            return;
+        }
         if visit.purpose == Purpose::BackChannel {
             if given.status == 200 {
                 let family = family_of(visit.body.as_deref().unwrap());
@@ -1159,10 +1200,18 @@ impl World {
         }
     }
 
+    /// Returns the public ID of the session in a browser's cookie.
+    pub fn public_id(&self, browser: usize) -> String {
+        let cookie = &self.browsers[browser].jar[COOKIE];
+        public_id(&self.reading(cookie).unwrap().sid)
+    }
+
     /// Returns true if the session of this cookie must still work.
     pub fn is_honored(&self, presented: &Presented) -> bool {
         let account = &self.watch.accounts[&presented.sid];
-        let is_over = account.over.is_some() || self.is_logged_out(&presented.sid);
+        let is_over = account.over.is_some()
+            || account.ordered.is_some()
+            || self.is_logged_out(&presented.sid);
         let family = self.watch.families.get(&account.family);
         let is_ended =
             family.is_some_and(|f| f.back_channel.is_some() || f.is_refused || f.is_of_other);
@@ -1181,4 +1230,15 @@ fn summary(record: &Record) -> String {
         "generation {} {token}, intent {:?}, presented {:?} {ended}",
         record.generation, record.intent, record.presented
     )
+}
+
+/// Returns the key of a session's record, computed independently of the handler.
+fn record_key(sid: &str) -> String {
+    let hash = pkce::sha256(format!("session{} {sid}", sid.len()).as_bytes());
+    format!("session.{}", base64url::encode(&hash))
+}
+
+/// Returns the public ID of a session, which gives no access to it.
+fn public_id(sid: &str) -> String {
+    record_key(sid)["session.".len()..][..16].to_owned()
 }

@@ -29,6 +29,7 @@ const SHARED: [(&str, &[&str]); 22] = [
             "KEY",
             "PENDING",
             "NOTICED",
+            "APPENDED",
         ],
     ),
     ("src/browser/api_call.rs", &["BATCH"]),

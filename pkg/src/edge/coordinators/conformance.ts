@@ -135,6 +135,34 @@ export function conformance(
       )
     },
 
+    'append() keeps the lines of all calls at the same moment': async () => {
+      const all = await together(20)
+      if (!all[0]!.append) return
+      const key = newKey()
+      const lines = all.map((_coordinator, index) => `line.${index}`)
+      await Promise.all(all.map((coordinator, index) => coordinator.append!(key, lines[index]!, 50, MINUTE)))
+      const found = await readOne(all[0]!, key)
+      same(found?.value.split('\n').sort(), lines.sort(), 'the lines of calls at the same moment')
+    },
+
+    'append() keeps the last lines, and changes the version': async () => {
+      const [coordinator] = await together(1)
+      if (!coordinator!.append) return
+      const key = newKey()
+      const versions = new Set<string | undefined>()
+      for (const line of ['a', 'b', 'c', 'd']) {
+        await coordinator!.append(key, line, 3, MINUTE)
+        versions.add((await readOne(coordinator!, key))?.version)
+      }
+      const found = await readOne(coordinator!, key)
+      same(found?.value, 'b\nc\nd', 'the last three lines of four')
+      same(versions.size, 4, 'the number of versions after four calls of append()')
+      const swapped = await coordinator!.swap(key, found!.version, 'x', MINUTE)
+      same(swapped?.value, 'x', 'the value that swap() returned after append()')
+      await coordinator!.append(key, 'y', 1, MINUTE)
+      same((await readOne(coordinator!, key))?.value, 'y', 'the only line that stays')
+    },
+
     'similar keys are distinct': async () => {
       const [coordinator] = await together(1)
       const base = newKey()

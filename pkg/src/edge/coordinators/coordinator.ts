@@ -34,6 +34,14 @@ export interface Coordinator {
    * milliseconds. The promise may resolve earlier, so the caller reads again.
    */
   wait(key: string, version: string | null, milliseconds: number): Promise<void>
+  /**
+   * Adds a line to the value of a key in one step, and keeps the last `most` lines. Line breaks (`\n`) separate the lines.
+   * No line is lost if several calls come at the same moment. The entry gets another version, and this time to live in
+   * seconds. A new key gets the line as its value.
+   *
+   * Optional: without it, lists of a user's sessions lack those of logins at the same moment.
+   */
+  append?(key: string, line: string, most: number, ttl: number): Promise<void>
 }
 
 /** The result of a read of several keys. */
@@ -90,6 +98,10 @@ export const faultOfSwap = (result: unknown): string | undefined =>
 /** Returns true for an entry, and for `null` or `undefined`, which stand for a missing one. */
 const isEntry = (entry: any): boolean =>
   entry == null || (typeof entry.value === 'string' && typeof entry.version === 'string')
+
+/** Returns the value of {@link Coordinator.append}, for a store in memory. */
+export const appended = (value: string | undefined, line: string, most: number): string =>
+  [...(value === undefined ? [] : value.split('\n')), line].slice(-most).join('\n')
 
 const METHODS = ['read', 'swap', 'wait'] as const
 

@@ -1,5 +1,5 @@
 import { StrongroomError } from '../../page/errors/error.js'
-import type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
+import { appended, type Coordinator, type CoordinatorSource, type Entry } from './coordinator.js'
 
 /** The part of Cloudflare's `DurableObjectNamespace` that the coordinator uses. */
 export interface SessionsNamespace {
@@ -26,6 +26,7 @@ type Operation =
       readonly value: string
       readonly ttl: number
     }
+  | { readonly op: 'append'; readonly line: string; readonly most: number; readonly ttl: number }
   | { readonly op: 'wait'; readonly version: string | null; readonly milliseconds: number }
 
 /**
@@ -78,6 +79,7 @@ function of(namespace: SessionsNamespace | undefined): Coordinator {
       return { entries, time: Math.max(...results.map(({ time }) => time)) }
     },
     swap: async (key, version, value, ttl) => (await perform(key, { op: 'swap', version, value, ttl })).entry,
+    append: async (key, line, most, ttl) => void (await perform(key, { op: 'append', line, most, ttl })),
     wait: async (key, version, milliseconds) =>
       void (await perform(key, { op: 'wait', version, milliseconds })),
   }
@@ -123,6 +125,10 @@ export class StrongroomSessions {
   async fetch(request: Request): Promise<Response> {
     const operation = (await request.json()) as Operation
     if (operation.op === 'wait') await this.#wait(operation.version, operation.milliseconds)
+    if (operation.op === 'append') {
+      const { line, most, ttl } = operation
+      this.#write(appended(this.#find()?.value, line, most), ttl)
+    }
     const entry = operation.op === 'swap' ? this.#swap(operation) : entryOf(this.#find())
     return Response.json({ entry, time: Date.now() } satisfies Result)
   }
@@ -141,6 +147,10 @@ export class StrongroomSessions {
 
   #swap({ version, value, ttl }: Operation & { op: 'swap' }): Entry | null {
     if ((this.#find()?.version ?? null) !== version) return null
+    return this.#write(value, ttl)
+  }
+
+  #write(value: string, ttl: number): Entry | null {
     this.#held = { value, version: crypto.randomUUID(), expires: Date.now() + ttl * 1000 }
     void this.#storage.put(ENTRY, this.#held)
     void this.#storage.setAlarm(this.#held.expires)

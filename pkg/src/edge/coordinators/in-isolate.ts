@@ -1,4 +1,4 @@
-import type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
+import { appended, type Coordinator, type CoordinatorSource, type Entry } from './coordinator.js'
 
 interface Held extends Entry {
   /** A value of `performance.now()`, since the clock of the system may be set while the process runs. */
@@ -38,6 +38,14 @@ function memory(): Coordinator {
     untilSweep = entries.size
   }
 
+  const write = (key: string, value: string, ttl: number): Entry => {
+    const entry = { value, version: `${++writes}` }
+    entries.set(key, { ...entry, expires: performance.now() + ttl * 1000 })
+    sweep()
+    for (const wake of waiting.get(key) ?? []) wake()
+    return entry
+  }
+
   return {
     async read(keys) {
       const entries = keys.map((key) => {
@@ -47,12 +55,10 @@ function memory(): Coordinator {
       return { entries, time: Date.now() }
     },
     async swap(key, version, value, ttl) {
-      if ((find(key)?.version ?? null) !== version) return null
-      const entry = { value, version: `${++writes}` }
-      entries.set(key, { ...entry, expires: performance.now() + ttl * 1000 })
-      sweep()
-      for (const wake of waiting.get(key) ?? []) wake()
-      return entry
+      return (find(key)?.version ?? null) === version ? write(key, value, ttl) : null
+    },
+    async append(key, line, most, ttl) {
+      write(key, appended(find(key)?.value, line, most), ttl)
     },
     wait(key, version, milliseconds) {
       return new Promise((resolve) => {

@@ -106,6 +106,17 @@ insert into ${table} as held (key, value, version, expires) values ($1, $2, $3, 
 on conflict (key) do update set value = $2, version = $3, expires = ${EXPIRES}
 where held.expires <= clock_timestamp() returning version`,
 
+  /**
+   * Appends a line to an entry, or creates it. Parameters: key, line, version, seconds, and the number of lines that stay.
+   */
+  append: `insert into ${table} as held (key, value, version, expires) values ($1, $2, $3, ${EXPIRES})
+on conflict (key) do update set version = $3, expires = ${EXPIRES}, value = case
+  when held.expires <= clock_timestamp() then $2
+  else array_to_string((string_to_array(held.value, E'\\n') || $2::text)[
+    greatest(1, cardinality(string_to_array(held.value, E'\\n')) + 2 - $5::int)
+    : cardinality(string_to_array(held.value, E'\\n')) + 1], E'\\n')
+end`,
+
   /** Replaces a version. Parameters: key, value, version, seconds, the version that is replaced. */
   replace: `update ${table} set value = $2, version = $3, expires = ${EXPIRES}
 where key = $1 and version = $5 and expires > clock_timestamp() returning version`,
@@ -128,6 +139,9 @@ function over(client: PostgresClient, statements: ReturnType<typeof statementsFo
           ? await client.query(statements.create, written)
           : await client.query(statements.replace, [...written, version])
       return rows.length ? { value, version: next } : null
+    },
+    async append(key, line, most, ttl) {
+      await client.query(statements.append, [key, line, crypto.randomUUID(), ttl, most])
     },
     wait: (key, version, milliseconds) =>
       poll(async () => (await read([key])).entries[0]?.version ?? null, version, milliseconds),

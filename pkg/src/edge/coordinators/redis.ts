@@ -126,6 +126,21 @@ if (held and string.sub(held, 1, 36) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`
 
+/**
+ * A script that appends a line to an entry. KEYS: one key. ARGV: the new version, the line, the number of lines that stay,
+ * and the time to live in milliseconds.
+ */
+const APPEND = `local held = redis.call('GET', KEYS[1])
+local lines = held and string.sub(held, 37) .. '\\n' .. ARGV[2] or ARGV[2]
+local starts, most, at = {1}, tonumber(ARGV[3]), string.find(lines, '\\n', 1, true)
+while at do
+  starts[#starts + 1] = at + 1
+  at = string.find(lines, '\\n', at + 1, true)
+end
+if #starts > most then lines = string.sub(lines, starts[#starts - most + 1]) end
+redis.call('SET', KEYS[1], ARGV[1] .. lines, 'PX', ARGV[4])
+return 1`
+
 function over(command: Command, { prefix = 'strongroom:' }: RedisOptions): Coordinator {
   const run = (script: string, keys: readonly string[], args: readonly string[]) =>
     command(['EVAL', script, `${keys.length}`, ...keys.map((key) => prefix + key), ...args])
@@ -145,6 +160,10 @@ function over(command: Command, { prefix = 'strongroom:' }: RedisOptions): Coord
       const next = crypto.randomUUID()
       const args = [version ?? '', next + value, `${Math.max(1, Math.ceil(ttl * 1000))}`]
       return Number(await run(SWAP, [key], args)) === 1 ? { value, version: next } : null
+    },
+    async append(key, line, most, ttl) {
+      const lifetime = `${Math.max(1, Math.ceil(ttl * 1000))}`
+      await run(APPEND, [key], [crypto.randomUUID(), line, `${most}`, lifetime])
     },
     wait: (key, version, milliseconds) =>
       poll(async () => (await read([key])).entries[0]?.version ?? null, version, milliseconds),

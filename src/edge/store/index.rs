@@ -1,0 +1,261 @@
+//! The index of a user's sessions, for a list of devices: one entry of the coordinator for each user, with a sealed line for
+//! each session. A line is added after a login, and only if that succeeds at once, so lines may be missing. Nothing is
+//! decided by the index, and no session ends by it.
+
+use rules::prelude::*;
+
+use crate::session::Session;
+use crate::session::key::{public_id, record_key};
+use crate::session::record::Record;
+use crate::store::coordinator::{self, Unreachable};
+use crate::store::order;
+use crate::store::seal;
+use crate::store::tombstone::{self, Name};
+use crate::task::{Task, boxed};
+use rules::Secret;
+use rules::base::clock::UnixMillis;
+use rules::base::strings;
+use rules::codec::json::{self, Writer};
+
+/// Largest number of attempts to add a session while other logins of the user add theirs.
+const ATTEMPTS: u32 = 3;
+
+/// Largest number of sessions in the index of a user: the latest ones. The longest index fits into every store.
+const MOST: usize = 50;
+
+/// The longest session of the provider in the index, in bytes.
+const LONGEST_NAME: usize = 255;
+
+const VERSION: &str = "1";
+
+/// The longest description of a browser, in bytes.
+pub(crate) const LONGEST_DESCRIPTION: usize = 200;
+
+/// A session in the index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Listed {
+    sid: String,
+    began: UnixMillis,
+    /// The `iat` of the login's ID token.
+    issued: Option<u64>,
+    /// The `sid` of the login's ID token, or an empty string.
+    provider_session: String,
+    /// The description of the browser, in one line.
+    description: String,
+}
+
+impl Listed {
+    fn to_line(&self) -> String {
+        let mut line = [&*self.sid, "\t"].concat();
+        json::write_number(&mut line, self.began);
+        line.push('\t');
+        if let Some(issued) = self.issued {
+            json::write_number(&mut line, issued);
+        }
+        line.extend(["\t", &self.provider_session, "\t", &self.description]);
+        line
+    }
+
+    fn from_line(line: &str) -> Option<Self> {
+        let mut parts = strings::split(line, b'\t');
+        let mut part = || parts.next();
+        Some(Self {
+            sid: part()?.to_owned(),
+            began: json::parse_u64(part()?)?,
+            issued: json::parse_u64(part()?),
+            provider_session: part()?.to_owned(),
+            description: part()?.to_owned(),
+        })
+    }
+}
+
+fn from_text(text: &str) -> Option<Listed> {
+    let (version, line) = strings::split_once(text, b'\n');
+    Listed::from_line(line.filter(|_| version == VERSION)?)
+}
+
+fn key(task: &Task, user: &str) -> String {
+    coordinator::client_key(task, "sessions", user)
+}
+
+/// Adds a session that has begun to the index of its user.
+pub(crate) async fn add(task: &Task, session: &Session, description: &str) {
+    let names = tombstone::names(task, session);
+    let mut names = names.into_iter().map(|name| name.text);
+    let Some(user) = names.next() else {
+        return;
+    };
+    let is_kept = |sid: &String| sid.len() <= LONGEST_NAME && is_line(sid);
+    let own = Listed {
+        sid: session.sid.clone(),
+        began: session.began,
+        issued: tombstone::issued_at(session),
+        provider_session: names.next().filter(is_kept).unwrap_or_default(),
+        description: description.to_owned(),
+    };
+    let key = key(task, &user);
+    let text = Secret::new([VERSION, "\n", &own.to_line()].concat());
+    if let Some(sealed) = seal::seal(task, &key, text).await {
+        let _ = append(task, key, &sealed).await;
+    }
+}
+
+/// Adds a line to the coordinator's entry, in one step if the coordinator can. Otherwise tries to replace the entry.
+async fn append(task: &Task, key: String, line: &str) -> Result<(), Unreachable> {
+    let lifetime = task.config().flow.limits.absolute;
+    if coordinator::append(task, key.clone(), line, MOST, lifetime).await? {
+        return Ok(());
+    }
+    for _ in 0..ATTEMPTS {
+        let mut found = coordinator::read(task, vec![key.clone()]).await?;
+        let (mut value, mut version) = (String::new(), None);
+        if let Some(entry) = found.pop().flatten() {
+            let lines: Vec<&str> = strings::split(&entry.value, b'\n').collect();
+            for known in &lines[(lines.len() + 1).saturating_sub(MOST)..] {
+                value.extend([known, "\n"]);
+            }
+            version = Some(entry.version);
+        }
+        value.push_str(line);
+        let written = coordinator::swap(task, key.clone(), version, value, lifetime).await?;
+        if written.is_some() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the index of a user. A line that cannot be opened is left out.
+async fn read(task: &Task, key: &str) -> Result<Vec<Listed>, Unreachable> {
+    let mut entries = coordinator::read(task, vec![key.to_owned()]).await?;
+    let Some(entry) = entries.pop().flatten() else {
+        return Ok(Vec::new());
+    };
+    let mut all = Vec::new();
+    for line in strings::split(&entry.value, b'\n') {
+        let opened = seal::open(task, key, line).await.ok();
+        all.extend(opened.and_then(|text| from_text(text.expose())));
+    }
+    let absolute = task.config().flow.limits.absolute.0;
+    let now = task.now().wall;
+    all.retain(|one| now.saturating_sub(one.began) < absolute);
+    Ok(all)
+}
+
+/// Returns true for a text of one line without a tab.
+pub(crate) fn is_line(text: &str) -> bool {
+    !text.chars().any(char::is_control)
+}
+
+/// A session of a user that has not ended, as far as the coordinator knows.
+pub(crate) struct Found {
+    /// The public ID.
+    pub(crate) id: String,
+    began: UnixMillis,
+    /// The time of the last refresh, if there was one.
+    refreshed: Option<UnixMillis>,
+    is_bound: bool,
+    description: String,
+}
+
+impl Found {
+    /// Returns the session in JSON. `is_current` is true for the session of the request, if it comes from a browser.
+    pub(crate) fn to_json(&self, is_current: Option<bool>) -> String {
+        let mut out = Writer::object();
+        out.text("session", &self.id)
+            .number("startedAt", self.began)
+            .flag("isBound", self.is_bound);
+        if let Some(at) = self.refreshed {
+            out.number("refreshedAt", at);
+        }
+        if !self.description.is_empty() {
+            out.text("description", &self.description);
+        }
+        if let Some(is_current) = is_current {
+            out.flag("isCurrent", is_current);
+        }
+        out.finish()
+    }
+}
+
+/// Returns the sessions of a user that are in the index and have not ended, the latest ones first.
+pub(crate) async fn list(task: &Task, user: &str) -> Result<Vec<Found>, Unreachable> {
+    let listed = boxed(read(task, &key(task, user))).await?;
+    if listed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut names = vec![Name::subject(user)];
+    for one in &listed {
+        let is_known = names.iter().any(|name| name.text == one.provider_session);
+        if !one.provider_session.is_empty() && (names.len() == 1 || !is_known) {
+            names.push(Name::provider_session(&one.provider_session));
+        }
+    }
+    let records = listed.iter().map(|one| record_key(&one.sid));
+    let orders = listed
+        .iter()
+        .map(|one| order::key_of_session(task, &public_id(&one.sid)));
+    let tombstones = names.iter().map(|name| name.key(task));
+    let keys: Vec<String> = records.chain(orders).chain(tombstones).collect();
+    let mut entries = coordinator::read(task, keys.clone()).await?.into_iter();
+    let records: Vec<_> = entries.by_ref().take(listed.len()).collect();
+    let orders: Vec<_> = entries.by_ref().take(listed.len()).collect();
+    let tombstones = names.into_iter().zip(entries);
+    let tombstones = tombstones.filter_map(|(name, entry)| Some((name, entry?.value)));
+    let tombstones = boxed(order::load(task, tombstones.collect())).await?;
+    let mut all = Vec::new();
+    for (((one, entry), order), key) in listed.into_iter().zip(records).zip(orders).zip(&keys) {
+        let session = Session::unknown(&one.sid, one.began);
+        let of_it = Some(one.provider_session.as_str());
+        let is_over =
+            order.is_some() || order::end_in(&tombstones, &session, one.issued, of_it).is_some();
+        let text = match entry {
+            Some(entry) if !is_over => seal::open(task, key, &entry.value).await.ok(),
+            _ => None,
+        };
+        let record = text.and_then(|text| Record::from_text(text.expose()));
+        let record = record.unwrap_or_default();
+        let idle = task.config().flow.limits.idle.0;
+        let is_idle = |it: &Session| it.active.saturating_add(idle) <= task.now().wall;
+        let is_idle = record.session.as_deref().is_some_and(is_idle);
+        if is_over || record.ended.is_some() || is_idle {
+            continue;
+        }
+        all.push(Found {
+            id: public_id(&one.sid),
+            began: one.began,
+            refreshed: (record.generation > 0).then_some(record.committed_at),
+            is_bound: record.bound.is_some(),
+            description: one.description,
+        });
+    }
+    all.reverse();
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn index_is_read_as_it_was_written() {
+        let first = Listed {
+            sid: "a.b".to_owned(),
+            began: 7,
+            issued: Some(5),
+            provider_session: "op".to_owned(),
+            description: "Firefox on a phone".to_owned(),
+        };
+        let second = Listed {
+            sid: "c".to_owned(),
+            ..Listed::default()
+        };
+        for one in [first, second] {
+            let text = ["1\n", &one.to_line()].concat();
+            assert_eq!(from_text(&text), Some(one));
+        }
+        for other in ["2\na\t1\t\t\t", "1\na\tb", "1", ""] {
+            assert_eq!(from_text(other), None);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Orders of the app's server to end sessions: what it may say, what they cost, and what is kept in the store.
+
+use edge::{Entry, Event, Level};
+use rules::Code;
+use serde_json::{Value, json};
+
+use crate::back_channel;
+use crate::host::{Host, json_of};
+
+fn admin() -> Value {
+    json!({ "session": { "admin": true, "recheck": 0 } })
+}
+
+fn ann() -> Value {
+    json!({ "user": "ann" })
+}
+
+/// Returns the reason of the session's end, or an empty string if it continues.
+fn end_of(host: &mut Host) -> String {
+    let response = host.call("GET", "/auth/session").own();
+    let reason = json_of(&response)["reason"].clone();
+    reason.as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn order_must_name_one_target() {
+    let mut host = Host::with(&admin());
+    let long = "a".repeat(1025);
+    for target in [
+        json!(null),
+        json!("ann"),
+        json!({}),
+        json!({ "user": "" }),
+        json!({ "user": 7 }),
+        json!({ "user": null }),
+        json!({ "user": long }),
+        json!({ "user": "ann", "session": "AAAAAAAAAAAAAAAA" }),
+        json!({ "user": "ann", "spare": [] }),
+        json!({ "subject": "ann" }),
+        json!({ "session": "too-short" }),
+        json!({ "session": "AAAAAAAAAAAAAAAA." }),
+    ] {
+        let error = host.end(&target, &json!({})).unwrap_err();
+        assert_eq!(error.code(), Code::MessageInvalid, "{target}");
+        assert!(!error.message().contains("ann"));
+    }
+    assert!(host.store.is_empty());
+}
+
+#[test]
+fn options_of_an_order_are_checked() {
+    let mut host = Host::with(&admin());
+    let many = vec!["AAAAAAAAAAAAAAAA"; 17];
+    for options in [
+        json!(null),
+        json!([]),
+        json!({ "by": 7 }),
+        json!({ "by": "two\nlines" }),
+        json!({ "why": "a\u{7f}b" }),
+        json!({ "why": "a".repeat(201) }),
+        json!({ "reason": "idle" }),
+        json!({ "reason": "" }),
+        json!({ "spare": "AAAAAAAAAAAAAAAA" }),
+        json!({ "spare": ["AAAA"] }),
+        json!({ "spare": [null] }),
+        json!({ "spare": many }),
+        json!({ "because": "typo" }),
+    ] {
+        let error = host.end(&ann(), &options).unwrap_err();
+        assert_eq!(error.code(), Code::MessageInvalid, "{options}");
+    }
+    let one = json!({ "session": "AAAAAAAAAAAAAAAA" });
+    assert!(host.end(&one, &json!({ "spare": many[..1] })).is_err());
+    assert!(host.store.is_empty());
+    assert_eq!(
+        host.end(&ann(), &json!({ "spare": many[..16] })).unwrap(),
+        "true"
+    );
+}
+
+#[test]
+fn order_is_one_line_of_the_log_without_the_user() {
+    let mut host = Host::new();
+    let options = json!({ "by": "Bo", "why": "lost phone" });
+    host.end(&ann(), &options).unwrap();
+    let lines = host.events.iter().filter_map(|event| match event {
+        Event::Fault(line) => Some(line.clone()),
+        _ => None,
+    });
+    let lines: Vec<_> = lines.collect();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0].level, Level::Info);
+    assert_eq!(lines[0].error.code(), Code::SessionEnded);
+    let message = lines[0].error.message();
+    assert!(message.ends_with("; by: Bo; why: lost phone"), "{message}");
+    assert!(!message.contains("ann"));
+}
+
+#[test]
+fn store_contains_who_and_why_only_sealed() {
+    let mut host = Host::signed_in_with(&admin());
+    let options = json!({ "by": "Bodil", "why": "lost phone" });
+    let id = json!({ "session": "AAAAAAAAAAAAAAAA" });
+    for target in [ann(), json!({ "providerSession": "op-session-ann" }), id] {
+        host.end(&target, &options).unwrap();
+    }
+    for (key, entry) in &host.store {
+        for part in ["Bodil", "lost phone", "op-session", "AAAAAAAAAAAAAAAA"] {
+            assert!(!key.contains(part) && !entry.value.contains(part), "{key}");
+        }
+    }
+    // Two tombstones, three orders, and the list of sessions.
+    assert_eq!(host.store.len(), 6);
+    assert!(
+        host.sealed
+            .iter()
+            .any(|(_, plain)| plain.contains("lost phone"))
+    );
+}
+
+#[test]
+fn late_logout_does_not_end_a_login_after_an_order() {
+    let mut host = Host::signed_in_with(&admin());
+    let early = host.now.wall / 1000 - 10;
+    host.end(&ann(), &json!({})).unwrap();
+    host.sign_in();
+    let logout = json!({ "sid": null, "iat": early, "exp": null });
+    let token = back_channel::token(&host, &logout);
+    assert_eq!(host.post_logout_token(&token).status, 200);
+    assert_eq!(end_of(&mut host), "");
+    let logout = json!({ "sid": null, "jti": "j-2" });
+    let token = back_channel::token(&host, &logout);
+    assert_eq!(host.post_logout_token(&token).status, 200);
+    assert_eq!(end_of(&mut host), "provider_ended");
+}
+
+/// Replaces the values whose keys begin with `kind`.
+fn replace(host: &mut Host, kind: &str, change: impl Fn(&str) -> String) {
+    let kind = [kind, "."].concat();
+    let mut count = 0;
+    for (key, entry) in &mut host.store {
+        if key.starts_with(&kind) {
+            *entry = Entry {
+                value: change(&entry.value),
+                version: [&entry.version, "x"].concat(),
+            };
+            count += 1;
+        }
+    }
+    assert_eq!(count, 1);
+}
+
+#[test]
+fn logout_that_an_earlier_version_adds_counts_with_the_order() {
+    let mut host = Host::signed_in_with(&admin());
+    host.end(&ann(), &json!({})).unwrap();
+    host.sign_in();
+    // The earlier version keeps the later of the two numbers, and knows no value beside them.
+    replace(&mut host, "subject", |value| {
+        let (received, issued) = value.split_once(' ').unwrap();
+        format!("{}1 {issued}", &received[..received.len() - 1])
+    });
+    assert_eq!(end_of(&mut host), "provider_ended");
+}
+
+#[test]
+fn order_that_cannot_be_opened_is_an_unreachable_coordinator() {
+    let mut host = Host::signed_in_with(&admin());
+    host.end(&ann(), &json!({})).unwrap();
+    replace(&mut host, "end subject", |value| [value, "A"].concat());
+    // A valid token remains in use, as in an outage.
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert!(host.faults().contains(&Code::CoordinatorUnavailable));
+    host.pass(700);
+    assert_eq!(host.call("GET", "/api/orders").status(), 503);
+    assert!(host.provider.sent_to("/token").len() < 2);
+    // The order is repeated.
+    assert_eq!(host.end(&ann(), &json!({})).unwrap(), "true");
+    host.pass(2);
+    assert_eq!(end_of(&mut host), "logged_out");
+}
+
+#[test]
+fn order_about_one_session_that_cannot_be_opened_is_no_end_either() {
+    let mut host = Host::signed_in_with(&admin());
+    let id = host.events.iter().find_map(|event| match event {
+        Event::Observed(it) => it.about.session.clone(),
+        _ => None,
+    });
+    let target = json!({ "session": id.unwrap() });
+    host.end(&target, &json!({})).unwrap();
+    replace(&mut host, "end session", |value| [value, "A"].concat());
+    host.pass(700);
+    assert_eq!(host.call("GET", "/api/orders").status(), 503);
+    host.end(&target, &json!({ "reason": "security" })).unwrap();
+    host.pass(2);
+    assert_eq!(end_of(&mut host), "security");
+}
+
+#[test]
+fn admin_ends_sessions_of_servers_without_openid() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let mut host = Host::with(&json!({
+            "session": { "admin": true, "recheck": 0, "storage": storage },
+            "scope": "read",
+            "identity": { "from": "token_response", "sub": "user_id" },
+        }));
+        host.provider.plain = Some(json!({ "user_id": "ann" }));
+        host.sign_in();
+        assert_eq!(end_of(&mut host), "");
+        host.end(&ann(), &json!({})).unwrap();
+        assert_eq!(end_of(&mut host), "logged_out");
+        host.sign_in();
+        host.pass(1);
+        assert_eq!(end_of(&mut host), "", "a login after an order");
+    }
+}
+
+#[test]
+fn login_continues_without_the_coordinator_as_before() {
+    let mut host = Host::with(&json!({}));
+    host.failing = vec!["Read", "Swap"];
+    host.sign_in();
+    assert!(host.session().is_object());
+}
+
+#[test]
+fn signing_in_again_by_itself_needs_a_click_after_an_order() {
+    let mut host = Host::signed_in_with(&admin());
+    host.end(&ann(), &json!({})).unwrap();
+    assert_eq!(end_of(&mut host), "logged_out");
+    assert!(host.browser.get("__Host-strongroom-left").is_some());
+}
