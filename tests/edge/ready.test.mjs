@@ -1,6 +1,7 @@
 // With `ready()`, a server reads its configuration before it accepts requests. The tests also cover a core that fails
 // to start, or traps, and functions of the operator that fail.
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { createTokenHandler, durableObject, inIsolate, redis } from '../../pkg/dist/edge.js'
@@ -129,9 +130,16 @@ test('fixed configuration is read again', async () => {
   assert.equal(await statusOf(made), 404)
 })
 
+/** Resolves with another copy of the package's code, whose core has not started: Node loads a file again for a query. */
+async function anotherCopy(name) {
+  const { handlerFactory, tenantsFactory } = await import(`../../pkg/dist/edge-common.js?${name}`)
+  const wasm = new URL('../../pkg/dist/strongroom_edge_bg.wasm', import.meta.url)
+  const load = async () => WebAssembly.compile(await readFile(wasm))
+  return { createTokenHandler: handlerFactory(load), tenants: tenantsFactory(load) }
+}
+
 test('failed start of the core is tried again', async (t) => {
-  // The query makes Node load another copy of the package, whose core has not started.
-  const copy = await import('../../pkg/dist/edge.js?again')
+  const copy = await anotherCopy('again')
   const { Instance } = WebAssembly
   t.after(() => (WebAssembly.Instance = Instance))
   WebAssembly.Instance = function () {
@@ -203,8 +211,7 @@ const breakable = (t) => {
 }
 
 test('trapped core is replaced at the next request', async (t) => {
-  // The query makes Node load another copy of the package. Its core will trap.
-  const copy = await import('../../pkg/dist/edge.js?trap')
+  const copy = await anotherCopy('trap')
   const cores = breakable(t)
   const faults = []
   const [made, other] = [0, 1].map(() => handler({}, faults, copy.createTokenHandler))
@@ -223,7 +230,7 @@ test('trapped core is replaced at the next request', async (t) => {
 })
 
 test('trap stops all tenants, which start again', async (t) => {
-  const copy = await import('../../pkg/dist/edge.js?tenants')
+  const copy = await anotherCopy('tenants')
   const cores = breakable(t)
   const coordinator = inIsolate()
   const create = () => ({ ...VALID, coordinator, log() {} })
@@ -241,7 +248,7 @@ test('trap stops all tenants, which start again', async (t) => {
 })
 
 test('trap ends the waits of other requests', { timeout: 30_000 }, async (t) => {
-  const copy = await import('../../pkg/dist/edge.js?waits')
+  const copy = await anotherCopy('waits')
   const cores = breakable(t)
   const app = await startInProcess(copy.createTokenHandler, {
     accessTokenSeconds: 2,
