@@ -1,7 +1,7 @@
 // The adapter for Express, which writes the session's cookies before the app sends the head of its response.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
+import { createTokenHandler, inIsolate, tenants } from '../../pkg/dist/edge.js'
 import { strongroom } from '../../pkg/dist/edge/express.js'
 import { setClocks } from '../support/clocks.mjs'
 import { ORIGIN, startInProcess } from '../support/edge/in_process.mjs'
@@ -99,4 +99,22 @@ test('call after the head keeps the session with the previous cookie', time, asy
 test('page that does not use the session gets no header', time, async () => {
   const { response } = await visit(async () => {})
   assert.deepEqual([response.headers.get('cache-control'), sessionCookies(response)], [null, []])
+})
+
+test('session of a request without a tenant adds no header', time, async () => {
+  const middleware = strongroom(tenants({ select: () => undefined, create: () => undefined }))
+  const server = await listen({
+    handler(request, response) {
+      response.locals = {}
+      const respond = async () => response.end(`${await response.locals.session}`)
+      middleware(request, response, () => respond().catch((error) => response.destroy(error)))
+    },
+  })
+  try {
+    const response = await fetch(server.origin)
+    assert.equal(await response.text(), 'null')
+    assert.equal(response.headers.get('cache-control'), null)
+  } finally {
+    await server.close()
+  }
 })

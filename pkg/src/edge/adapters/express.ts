@@ -16,20 +16,18 @@
  */
 import type { RequestHandler } from '../handler.js'
 import { type RequestLocals, sessionOf } from './framework.js'
-import type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
-import { nodeApp, type Stoppable } from './node-app.js'
-import { type HeaderStore, savingTo } from './saving.js'
+import type { NodeListenerOptions, NodeRequest } from './node.js'
+import { nodeApp, type ReadableResponse, savingHeaders, type Stoppable } from './node-app.js'
 
 export type { RequestLocals } from './framework.js'
 export type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
-export type { Stoppable } from './node-app.js'
-export type { HeaderStore } from './saving.js'
+export type { ReadableResponse, Stoppable } from './node-app.js'
 
 /** The members of `response.locals`: write `Response<unknown, Locals>` for the type of the response. */
 export type Locals = RequestLocals
 
 /** The part of Express's response that the adapter uses. */
-export interface ExpressResponse extends NodeResponse, HeaderStore {
+export interface ExpressResponse extends ReadableResponse {
   readonly locals: object
 }
 
@@ -42,15 +40,15 @@ export interface Middleware extends Stoppable {
  * Creates middleware that responds to the handler's endpoints and routes, and lets the app handle everything else.
  * Register this middleware before any middleware that reads the request's body.
  *
- * After each `call` and `session`, the session's cookies are on the app's response. If its head has been sent before, as
- * in a streamed page, the browser keeps its cookie.
+ * Each `call` and `session` adds the session's headers to the app's response. If its head has been sent before, as in a
+ * streamed page, the browser keeps the previous cookie.
  */
 export const strongroom = (handler: RequestHandler, options: NodeListenerOptions = {}): Middleware => {
   const { listener, locals, stoppable } = nodeApp(handler, options)
   const middleware: (...args: Parameters<Middleware>) => void = (request, response, next) => {
     listener(request, response, (error) => {
       if (error) return next(error)
-      const auth = savingTo(response, locals(request).auth)
+      const auth = savingHeaders(locals(request).auth, response)
       Object.assign(response.locals, { auth, session: sessionOf(auth) })
       next()
     })

@@ -49,10 +49,10 @@ export interface Plugin extends Stoppable {
 
 /**
  * Creates a plugin that responds to the handler's endpoints and routes before Fastify reads a body, and lets the app
- * handle everything else. The plugin counts for the whole app.
+ * handle everything else. The plugin applies to the whole app.
  *
  * The session's cookies are added to the reply before Fastify sends its head. If the app calls an API later, as in a
- * streamed page, the browser keeps its cookie.
+ * streamed page, the browser keeps the previous cookie.
  */
 export const strongroom = (handler: RequestHandler, options: NodeListenerOptions = {}): Plugin => {
   const { listener, locals, stoppable } = nodeApp(handler, options)

@@ -11,13 +11,13 @@
  * @module
  */
 import { type RequestLocals, sessionOf } from './framework.js'
-import { type NodeListenerOptions, type NodeRequest, type NodeResponse, toNodeListener } from './node.js'
+import { type NodeListenerOptions, type NodeRequest, toNodeListener } from './node.js'
+import { type ReadableResponse, savingHeaders } from './node-app.js'
 import type { RequestHandler } from '../handler.js'
-import { type HeaderStore, savingTo } from './saving.js'
 
 export type { RequestLocals } from './framework.js'
-export type { HeaderStore } from './saving.js'
 export type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
+export type { ReadableResponse } from './node-app.js'
 
 /** The members of `event.context` for the app: let `H3EventContext` of h3 extend this interface. */
 export type Context = RequestLocals
@@ -27,7 +27,7 @@ export interface H3Event {
   readonly context: object
   readonly node: {
     readonly req: NodeRequest & { readonly __unenv__?: any }
-    readonly res: NodeResponse & HeaderStore
+    readonly res: ReadableResponse
   }
 }
 
@@ -35,18 +35,21 @@ export interface H3Event {
  * Creates the function for middleware that responds to the handler's endpoints and routes, and lets the app handle
  * everything else. Bodies are streamed in both directions.
  *
+ * Each `call` and `session` adds the session's headers to the response, because h3 has no step after the app that all
+ * responses pass, such as those to errors.
+ *
  * The handler's `env` is `process.env` unless the option `env` sets it.
  */
 export const strongroom =
   (handler: RequestHandler, options: NodeListenerOptions = {}) =>
   async (event: H3Event): Promise<void> => {
     const { req, res } = event.node
-    const { auth, session } = causeOf(req)
+    const { auth, session } = pageContextOf(req)
     if (auth) return void Object.assign(event.context, { auth, session })
     const handle: RequestHandler['handle'] = async (...given) => {
       const response = await handler.handle(...given)
       if (response) return response
-      const auth = savingTo(res, handler.for(...given))
+      const auth = savingHeaders(handler.for(...given), res)
       return void Object.assign(event.context, { auth, session: sessionOf(auth) } satisfies Context)
     }
     await new Promise<void>((resolve) => {
@@ -56,8 +59,8 @@ export const strongroom =
   }
 
 /**
- * Returns the context of the request that caused this one, if Nitro sends this request to itself, such as for `useFetch()`
- * while it renders a page. Both share one session, whose cookies the page gets.
+ * Returns the context of the page's request, if Nitro sends this request to itself while it renders the page, such as for
+ * `useFetch()`. Both requests share one session, whose cookies the page's response gets.
  */
-const causeOf = (request: { readonly __unenv__?: Partial<Context> }): Partial<Context> =>
+const pageContextOf = (request: { readonly __unenv__?: Partial<Context> }): Partial<Context> =>
   request.__unenv__ ?? {}
