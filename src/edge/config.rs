@@ -299,10 +299,12 @@ impl Config {
     }
 
     /// Returns the configuration for a tenant, which may have the issuer, the client, the keys and the host in common with
-    /// other tenants. Nothing that a handler seals or signs for one tenant is valid for another one, the keys of logouts
-    /// in the coordinator differ, and so do the names of cookies: all cookies have the path `/`, so tenants on one host
-    /// would replace each other's. The hash has one length, so no tenant's cookie looks like a login's cookie of another
-    /// tenant.
+    /// other tenants. Nothing that a handler seals or signs for one tenant is valid for another one, and the keys of
+    /// logouts in the coordinator differ.
+    ///
+    /// The names of cookies contain a hash of the tenant's name: all cookies have the path `/`, so tenants on one host
+    /// would otherwise replace each other's cookies. All hashes have the same length, so no tenant's cookie looks like a
+    /// login's cookie of another tenant.
     #[must_use]
     pub fn with_tenant(mut self, name: String) -> Self {
         let hash = pkce::sha256(name.as_bytes());

@@ -47,8 +47,8 @@ pub(super) fn check_form(request: &Request, origin: &str) -> Result<()> {
     check_socket(request, origin)
 }
 
-/// Checks that a server may send this request for a page's request with the method `outer`. Any site can open a page, so
-/// only a form of the app's own may cause a request that changes something.
+/// Checks that the app's server may send this request while it handles a page's request with the method `outer`. Any site
+/// can open a page, so only a form or a script of the app may cause a request that changes something.
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`]

@@ -49,8 +49,8 @@ pub struct Request {
     pub description: Option<String>,
     /// `X-Strongroom`: the header that no form and no other site's script can send.
     pub marker: Option<String>,
-    /// The method of the page's request that a server handles, if that server itself sends this request. If this request
-    /// changes something, `origin` and `site` are those of the page's request.
+    /// The method of the page's request, if the app's server sends this request while it handles that one. Unless this
+    /// request is a GET or HEAD, `origin` and `site` are those of the page's request.
     pub outer: Option<String>,
     /// The number of headers, without `Cookie`.
     pub header_count: usize,

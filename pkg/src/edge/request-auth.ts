@@ -26,16 +26,16 @@ export interface RequestAuth {
    * routes of the handler as a request of a page does, but stays in this process.
    *
    * For a page that was requested with GET or HEAD, only GET and HEAD are allowed, because any site can open a page. For
-   * other requests, all methods are allowed if the request comes from a page of this app, by its `Origin` or
-   * `Sec-Fetch-Site`.
+   * other requests, all methods of the route are allowed if `Origin` or `Sec-Fetch-Site` says that a page of this app sent
+   * the request. Otherwise the response is 403 `cross_site_request`.
    *
    * @param path The path of a route, with its query, such as `/api/orders?open=1`.
    * @param init The options of `fetch`. `Cookie`, `Host`, `Upgrade`, `X-Strongroom` and headers of the browser itself
    *   (`Sec-…`, `Secure-Session-…`) are refused. No header of the page's request is added.
    * @returns The API's response, or an error of the handler with the header `X-Strongroom`, such as 401 `login_required`.
    *   The response has no `Set-Cookie`: use {@link headers}.
-   * @throws `StrongroomError` `url_not_allowed` if the path belongs to no route, `header_not_allowed` for a header, and
-   *   `TypeError` as `fetch` does.
+   * @throws `StrongroomError` `url_not_allowed` if the path belongs to no route, `header_not_allowed` for a header that is
+   *   refused, and `TypeError` as `fetch` does.
    */
   call(path: string, init?: CallInit): Promise<Response>
   /**
@@ -46,7 +46,7 @@ export interface RequestAuth {
   session(): Promise<EdgeSession | null>
   /**
    * Returns the headers that the page's own response must have: the cookies of the latest session, and
-   * `Cache-Control: private, no-store`. Call this once, after all calls have responded, and append the headers, since
+   * `Cache-Control: private, no-store`. Call this once, after all calls have responded, and append the headers, because
    * there may be several `Set-Cookie`. The headers are empty if neither {@link call} nor {@link session} was used.
    *
    * The adapters for middleware add these headers themselves.
@@ -62,14 +62,14 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
   let isUsed = false
   let isActive = false
 
-  /** Sends a request with the browser's own cookie, even if an earlier one has refreshed the session: see `headers`. */
-  const ask = async (path: URL, init: CallInit, isBackground: boolean): Promise<Response | undefined> => {
+  /** Sends a request with the browser's own cookie, even if an earlier call has refreshed the session: see `headers`. */
+  const ask = async (url: URL, init: CallInit, isBackground: boolean): Promise<Response | undefined> => {
     isUsed = true
     const headers = new Headers(init.headers)
     for (const [name, value] of Object.entries(sessionHeaders(outer.headers))) headers.set(name, value)
     headers.set(HANDLER_HEADER, isBackground ? BACKGROUND : USER)
     const streams = init.body instanceof ReadableStream ? { duplex: 'half' } : {}
-    const inner = new Request(path, { ...init, ...streams, headers })
+    const inner = new Request(url, { ...init, ...streams, headers })
     // The core compares these headers of the page's request.
     if (inner.method !== 'GET' && inner.method !== 'HEAD') {
       for (const name of ['origin', 'sec-fetch-site']) {
@@ -104,8 +104,8 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
       const headers = new Headers()
       if (!isUsed) return headers
       headers.set('cache-control', 'private, no-store')
-      // The responses to parallel calls may have cookies of different generations, in any order. The session that counts
-      // now has one.
+      // The cookies of the calls' responses are not used, because those of parallel calls may be of different generations,
+      // in any order. This response has the cookies of the latest session.
       const response = await readSession(!isActive)
       for (const cookie of response.headers.getSetCookie()) headers.append('set-cookie', cookie)
       return headers
@@ -114,8 +114,8 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
 }
 
 /**
- * Returns the headers of a page's request that decide about its session, and those with the ID of the request, which
- * the log has.
+ * Returns the headers of a page's request that decide about its session, and those with the ID of the request for
+ * the log.
  */
 const sessionHeaders = (given: Headers): Record<string, string> => {
   const headers: Record<string, string> = {}
@@ -131,8 +131,8 @@ const sessionHeaders = (given: Headers): Record<string, string> => {
 const OWN_HEADERS = /^(?:cookie|host|upgrade|x-strongroom|(?:sec|secure-session)-.*)$/
 
 /**
- * Returns true if the browser requests the page in case the user opens it later. WebKit and earlier versions of other
- * browsers send `Purpose`.
+ * Returns true if the browser prefetches the page. WebKit and earlier versions of other browsers send `Purpose` instead of
+ * `Sec-Purpose`.
  */
 const isPrefetch = (headers: Headers): boolean =>
   ['sec-purpose', 'purpose'].some((name) => /^\s*prefetch/i.test(headers.get(name) ?? ''))

@@ -34,27 +34,30 @@ export interface TenantsOptions {
   create(name: string, env: any): TokenHandlerConfig | undefined | Promise<TokenHandlerConfig | undefined>
   /**
    * The greatest number of handlers that are kept. For one more, the handler that was used least recently is dropped. A
-   * handler with a request in flight is not dropped, and neither is one that could not tell its coordinator of a session's
-   * end. If no handler can be dropped, requests of further tenants get 503. Default 100.
+   * handler with a request in flight is not dropped, and neither is one that could not write a session's end or new tokens
+   * to its coordinator. If no handler can be dropped, requests of further tenants get 503. Default 100.
    */
   most?: number
-  /** Called with each line of the log that is not one of a tenant's handler. Default: the console. */
+  /** Called with each line about `tenants()` itself. The handler of each tenant has a `log` of its own. Default: the console. */
   log?: (entry: LogEntry) => void
 }
 
 /**
  * Token handlers of several tenants. Each method selects the request's tenant, and then does what it does in a
  * {@link TokenHandler}. Without a tenant, {@link TokenHandler.fetch} responds with 404, {@link TokenHandler.handle}
- * resolves with `undefined`, and there is no session.
+ * resolves with `undefined`, there is no session, and calls throw `url_not_allowed`.
  */
 export interface Tenants extends RequestHandler {
-  /** Returns the handler of the tenant with this name, for work without a request. */
+  /**
+   * Returns the handler of the tenant with this name, without `select`. Its `ready()` checks the tenant's configuration
+   * before the first request.
+   */
   of(name: string): RequestHandler & Pick<TokenHandler, 'ready'>
   /**
    * Drops the handler of a tenant, so that its configuration is read again with its next request. Requests in flight are
    * finished with the earlier configuration.
    *
-   * @returns False if the handler stays, because it could not tell its coordinator of a session's end.
+   * @returns False if the handler stays, because it could not write a session's end or new tokens to its coordinator.
    */
   forget(name: string): boolean
 }
@@ -180,11 +183,11 @@ class Pool {
   readonly #options: TenantsOptions
   readonly #most: number
   readonly #documents = new Documents()
-  readonly #create: ReturnType<typeof scopedHandlerFactory>
+  readonly #createHandler: ReturnType<typeof scopedHandlerFactory>
   /** The tenants. The first one was used least recently. */
   readonly #kept = new Map<string, Tenant>()
   readonly #starting = new Map<string, Promise<boolean>>()
-  /** The names with a pause: its end, and true if the tenant does not exist. */
+  /** The names for which `create` is not called: until when, and true if the tenant does not exist. */
   readonly #pauses = new Map<string, { until: number; isUnknown: boolean }>()
 
   /** The time until which it is not reported again that all handlers are in use. */
@@ -205,7 +208,7 @@ class Pool {
         module = undefined
         throw error
       }))
-    this.#create = scopedHandlerFactory(once)
+    this.#createHandler = scopedHandlerFactory(once)
   }
 
   /** Returns the tenant of a request: see {@link enter}. */
@@ -272,12 +275,12 @@ class Pool {
   /** Starts the handler of a tenant. Resolves with false if the tenant does not exist. */
   #start(name: string, env: unknown): Promise<boolean> {
     if (this.#starting.size >= this.#most) throw this.#full()
-    const started = this.#started(name, env).finally(() => this.#starting.delete(name))
+    const started = this.#startTenant(name, env).finally(() => this.#starting.delete(name))
     this.#starting.set(name, started)
     return started
   }
 
-  async #started(name: string, env: unknown): Promise<boolean> {
+  async #startTenant(name: string, env: unknown): Promise<boolean> {
     let config
     try {
       config = await this.#options.create(name, env)
@@ -294,7 +297,7 @@ class Pool {
     const onStart = (host: Host) => {
       tenant.host = host
     }
-    tenant.handler = this.#create(config, {}, { tenant: name, documents: this.#documents, onStart })
+    tenant.handler = this.#createHandler(config, {}, { tenant: name, documents: this.#documents, onStart })
     try {
       await tenant.handler.ready(env)
     } catch (error) {
@@ -346,7 +349,7 @@ class Pool {
   }
 }
 
-/** Responds to a server's probe, which may come to an address of no tenant. */
+/** Responds to a probe, which may use an address of no tenant. */
 const probe = (request: Request, context?: Context): Response | undefined => {
   const kind = probeOf(request, DEFAULT_BASE)
   return kind && health(kind === 'live' || !context?.isDraining)

@@ -46,7 +46,7 @@ pub(crate) struct CachedSession {
     pub(crate) is_sealed_elsewhere: bool,
     /// True if this isolate has reported that the record is missing.
     pub(crate) is_loss_reported: bool,
-    /// The time at which the coordinator did not accept a record that has been in this cache only since then.
+    /// The time at which the coordinator did not accept the session's record, if only this cache has the record.
     pub(crate) unwritten: Option<Instant>,
 }
 
@@ -259,8 +259,8 @@ impl SessionCache {
         self.coordinator_failed.is_some()
     }
 
-    /// Returns true if the coordinator does not respond, and this cache has what it did not accept: the end of a session, or
-    /// new tokens. Without the cache, an ended session would go on. After `absolute`, every such session is over.
+    /// Returns true if the coordinator does not respond, and only this cache has the end of a session, or new tokens. Without
+    /// the cache, an ended session would go on. After `absolute`, every such session is over.
     pub(crate) fn holds_unwritten(&self, absolute: Millis, now: &Instant) -> bool {
         let is_held = |since: &Instant| since.elapsed(now) < absolute;
         let mut all = self.sessions.iter();

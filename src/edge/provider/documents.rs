@@ -264,7 +264,7 @@ async fn keys(task: &Task, sender: Sender) -> Result<(Rc<Jwks>, bool)> {
     let fetch = boxed(fetch_keys(task, sender));
     let is_new = boxed(share(task, Document::Keys, sender, is_known, fetch)).await?;
     let keys = known_keys(task).ok_or_else(failed_for_another)?;
-    // The host may have fetched the keys for another tenant a moment ago.
+    // A tenant's keys do not count as new, because the host may have fetched them for another tenant a moment ago.
     Ok((keys, is_new && task.config().tenant.is_empty()))
 }
 

@@ -64,8 +64,8 @@ export type GivenHeaders = Pick<Headers, 'get'>
  * const response = await authFor(handler, await headers()).call('/api/orders')
  * ```
  *
- * A refresh then is not written to the browser. The session continues with the previous cookie, if all processes share a
- * coordinator: not with `inIsolate()` in several processes.
+ * If a call refreshes the session, the browser keeps the previous cookie. The session continues with it if all processes
+ * share a coordinator. With `inIsolate()` in several processes, they do not, and the session may end.
  *
  * @param headers The result of `await headers()`.
  */
@@ -77,7 +77,7 @@ export const authFor = (
 
 /**
  * Returns the object with which a server action calls APIs: see `handler.for`. All methods are allowed if a page of this
- * app sent the request. `saveAuth` writes its cookies.
+ * app sent the request. `saveAuth` writes the session's cookies.
  *
  * ```ts
  * import { cookies, headers } from 'next/headers'
@@ -146,8 +146,8 @@ const READ = [
 ]
 
 const outerRequest = (method: string, headers: GivenHeaders): OuterRequest => {
-  // Next.js sets `X-Forwarded-Proto` and `Host`, unless a proxy in front of Next.js has set them. These headers only
-  // select one of the handler's own cookie names.
+  // Next.js sets `X-Forwarded-Proto` and `Host`, unless a proxy in front of Next.js has set them. The handler
+  // finds by these headers the names of its cookies and, unless `origin` is one string, the host of the session.
   const [scheme] = (headers.get('x-forwarded-proto') ?? 'https').split(',')
   const url = `${scheme}://${headers.get('host') ?? 'localhost'}/`
   const found = READ.map((name) => [name, headers.get(name)]).filter(([, value]) => value !== null)

@@ -23,7 +23,8 @@ export type Context = RequestLocals
  * Creates the function for request middleware. It responds to the handler's endpoints and routes, and lets the app handle
  * everything else: documents, server functions and server routes.
  *
- * TypeScript finds the type of the app's `context` by the call of `next`, which is therefore a function of the app's own.
+ * The app itself calls TanStack Start's `next` in the function that it passes, because TypeScript infers the type of the
+ * app's `context` from this call.
  *
  * The handler's `env` is `process.env` unless the option `env` sets it.
  */

@@ -34,7 +34,7 @@ const cookieOf = (text: string, url: string): TestCookie => {
   }
 }
 
-/** Splits a text at its first `=`. */
+/** Splits a string at its first `=`. */
 const split = (text: string): [string, string] => {
   const [name, ...rest] = text.split('=')
   return [name!, rest.join('=')]

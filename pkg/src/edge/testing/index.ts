@@ -47,7 +47,7 @@ export interface TestSessions {
   cookies(session?: TestSession): Promise<TestCookie[]>
 }
 
-/** The beginning of all test keys: base64 of `test-only`. Another 23 bytes are random. */
+/** The beginning of all test keys: base64 of `test-only`. The other 23 bytes are random. */
 const TEST_ONLY = 'dGVzdC1vbmx5'
 
 /** Returns random keys for an app under test. No other value is accepted as `keys` of {@link testSessions}. */
@@ -68,7 +68,7 @@ export const testSessions = async (
   config: TokenHandlerConfig,
   options: TestSessionsOptions = {},
 ): Promise<TestSessions> => {
-  // A variable that is not set must not become other keys than those of the app.
+  // `keys: undefined` is an error, such as for a variable that is not set: the app would refuse cookies of new keys.
   const keys = 'keys' in options ? options.keys : testKeys()
   const { url, env = processEnv() } = options
   if (typeof keys !== 'string' || !keys.startsWith(TEST_ONLY)) {
@@ -98,7 +98,7 @@ export const testSessions = async (
         `${origin}${client.base ?? DEFAULT_BASE}/login`,
       )
       const cookies = cookiesOf(response, origin)
-      // The handler would use a default in place of a value that is not exact, such as a negative `expiresIn`.
+      // For an invalid value, such as a negative `expiresIn`, the handler uses a default, and says so in its log.
       const fault = lines.find(({ code }) => code === 'token_response_invalid')
       if (cookies.length && !fault) return cookies
       const { code, message } = fault ?? lines.at(-1) ?? { code: response.status, message: 'no session' }

@@ -11,12 +11,12 @@ export interface TestSession {
   claims?: { sub?: string; [name: string]: unknown }
   /**
    * The access token that the app's APIs get, or a function that creates it. With `dpop`, this function gets the
-   * thumbprint of the session's key (RFC 9449 6.1), which belongs into the token. Default: a random string.
+   * thumbprint of the session's key (RFC 9449 6.1), which the token must contain. Default: a random string.
    */
   accessToken?: string | ((key: { jkt?: string }) => string | Promise<string>)
   /** The lifetime of the access token in seconds. Without a refresh token, the session ends then. Default 3600. */
   expiresIn?: number
-  /** The refresh token, with which the app under test asks its own provider for tokens. Default: none. */
+  /** The refresh token, with which the app under test asks the real provider for the next tokens. Default: none. */
   refreshToken?: string
   /** The granted scopes, separated by spaces. Default: those of the configuration. */
   scope?: string
@@ -56,7 +56,7 @@ export const createProvider = async ({ issuer, dpop, identity }: Client) => {
   /** Returns the function that sends the handler's requests, for the login of one session. */
   const sendFor = (session: TestSession): Send => {
     const claims = { sub: 'alice', ...(session.claims ?? { name: 'Alice' }) }
-    // Without OpenID Connect, a member with a name of the server's own identifies the user.
+    // Without OpenID Connect, the member that the configuration names identifies the user.
     const members = typeof identity === 'object' ? { ...claims, [identity.sub]: claims.sub } : {}
     const tokens = async (form: URLSearchParams, proof?: string | null) => {
       const now = Math.floor(Date.now() / 1000)

@@ -18,7 +18,7 @@ interface Kept {
   hasArrived: boolean
 }
 
-/** Fetches documents. */
+/** The documents that are kept or in flight, by address. */
 export class Documents {
   readonly #kept = new Map<string, Kept>()
 
@@ -29,7 +29,7 @@ export class Documents {
   async send(request: Sending, reader: object, send: typeof sendRequest): Promise<string> {
     const isDocument = request.form == null && !request.authorization && !request.proof
     if (!isDocument) return send(request)
-    // A handler must not wait for longer than its own time limit.
+    // Only handlers with one time limit share a request: another one would fail too early for some, or too late.
     const address = `${request.ms} ${request.url}`
     let document = this.#find(address, reader)
     const isOwn = !document
@@ -66,8 +66,8 @@ export class Documents {
 }
 
 /**
- * Resolves with the response to the request of another tenant. A platform may end that request with its client, and the
- * promise with it.
+ * Resolves with the response to the request of another tenant. A platform may cancel that request when its client
+ * disconnects, and then the promise never settles.
  */
 const within = (text: Promise<string>, milliseconds: number): Promise<string> =>
   new Promise((resolve, reject) => {

@@ -21,7 +21,7 @@ const READ_INTERVAL = 5
 /** The longest delay of a timer, in milliseconds. */
 const MAX_DELAY = 2 ** 31 - 1
 
-/** The type of an event after the session was read because a popup of a login has ended. */
+/** The type of the event that says that a login's popup has ended, and that the session has been read since. */
 export const POPUP_ENDED = 'popup'
 
 /** A failed read that may succeed later. */
