@@ -57,7 +57,8 @@ codes! {
     /// `on()` was passed the name of an unknown event.
     MessageInvalid = "message_invalid", "Check the options of the call, and use the same version of strongroom in page and worker.";
     /// A documented limit on size or number was exceeded. In the token handler's log also a warning: a session needs two
-    /// cookies, which proxies may refuse ([edge-operate.md](edge-operate.md#limits-of-headers)).
+    /// cookies, which proxies may refuse ([edge-operate.md](edge-operate.md#limits-of-headers)); or an error: all handlers of
+    /// `tenants()` are in use ([edge-tenants.md](edge-tenants.md#the-options)).
     LimitExceeded = "limit_exceeded", "If the message names no option, send less, or fewer at once; docs/errors.md#limits has the limits.";
     /// The request needs something that this version, the platform, the provider or the configuration does not support.
     Unsupported = "unsupported", "Change what the message names, or do not use it.";
@@ -230,7 +231,8 @@ codes! {
     /// case: a request of script has no header `X-Strongroom`; its `Origin` is not the app's, or its `Sec-Fetch-Site`
     /// is not `same-origin` (other origins of the same site are refused, too); a form or a WebSocket handshake has no
     /// `Origin`; a window requested an address that is only for scripts, or a script requested an address that is only
-    /// for windows; or the browser would use the response as a document or as code (`Sec-Fetch-Dest`).
+    /// for windows; the browser would use the response as a document or as code (`Sec-Fetch-Dest`); or server code may
+    /// only read for this request ([server-code.md](server-code.md#rules)).
     CrossSiteRequest = "cross_site_request", "Send it with auth.fetch(), or with the header X-Strongroom: 1, from a page of the app's own origin.";
     /// The request's host matches no entry of the token handler's option `origin`. The response has status 421, and sets
     /// and clears no cookie. The log names the host, once a minute ([edge-deploy.md](edge-deploy.md#several-origins)).
@@ -261,7 +263,7 @@ codes! {
     /// ([edge-page.md](edge-page.md#the-apps-page-in-place-of-the-handler)).
     ShellServed = "shell_served", "Exclude the handler's addresses from the service worker's navigations and from the server's rewrites; docs/edge-page.md#the-apps-page-in-place-of-the-handler has the settings.";
     /// In the token handler's log: the handler could not start, for a reason other than its configuration. Requests get
-    /// 500. Or a function of `tenants()` failed, and its requests get 503 ([edge-tenants.md](edge-tenants.md)).
+    /// 500. Or `select` or `create` of `tenants()` failed, and requests get 503 ([edge-tenants.md](edge-tenants.md)).
     HandlerFailed = "handler_failed", "Fix what the message names; the next request tries again.";
     /// The token handler stopped because of an internal error. The code is in the handler's log, and also in the
     /// response (500) if the handler was about to forward an upstream's response.
