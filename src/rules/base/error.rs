@@ -69,8 +69,9 @@ codes! {
     /// There is no session.
     LoginRequired = "login_required", "Call login().";
     /// The session ended, or another user signed in, while the call was waiting. Over a token handler: the session of
-    /// the request's cookie has ended. The message gives the reason. In the handler's log: the coordinator has lost a
-    /// session's record (`storage_lost`), or, with the level `info`, `handler.end()` has ended sessions.
+    /// the request's cookie has ended, or the session of a popup login is not there after the login. The message gives the
+    /// reason. In the handler's log: the coordinator has lost a session's record (`storage_lost`), or, with the level
+    /// `info`, `handler.end()` has ended sessions.
     SessionEnded = "session_ended", "If there is no session, call login().";
     /// The provider wants the user to interact before it issues a token (also in response to a login without
     /// interaction), or keeps refusing the refresh token without a reason
