@@ -212,6 +212,37 @@ test('tenant whose handler was dropped keeps its sessions', time, async () => {
   })
 })
 
+test('a tenant’s server ends and lists only sessions of this tenant', time, async () => {
+  const create = (name) => ({ ...ofPath(name), session: { admin: true, recheck: 0 } })
+  const all = tenants({ select: byPath, create })
+  await served(all, async (place) => {
+    const cookies = []
+    for (const name of ['t1', 't2']) {
+      const visitor = new Visitor(place)
+      await visitor.authorize(`/${name}/auth/login`)
+      cookies.push(header(cookiesOf(visitor)))
+    }
+    const users = () =>
+      Promise.all(cookies.map((cookie, i) => all.of(`t${i + 1}`).session(get('/', { cookie }))))
+    const [{ claims }] = await users()
+    const { sessions } = await all.of('t1').sessions({ user: claims.sub })
+    assert.equal(sessions.length, 1)
+    assert.equal(await all.of('t1').end({ user: claims.sub }), true)
+    assert.deepEqual(
+      (await users()).map((session) => session !== null),
+      [false, true],
+    )
+  })
+  await assert.rejects(
+    tenants({ select: byPath, create: () => undefined })
+      .of('t1')
+      .end({ user: 'alice' }),
+    {
+      code: 'config_invalid',
+    },
+  )
+})
+
 test('flood of tenants drops none with a request in flight', time, async () => {
   let release, arrived
   const isHeld = new Promise((resolve) => (release = resolve))

@@ -52,7 +52,7 @@ export interface Tenants extends RequestHandler {
    * Returns the handler of the tenant with this name, without `select`. Its `ready()` checks the tenant's configuration
    * before the first request.
    */
-  of(name: string): RequestHandler & Pick<TokenHandler, 'ready'>
+  of(name: string): RequestHandler & Pick<TokenHandler, 'ready' | 'end' | 'sessions'>
   /**
    * Drops the handler of a tenant, so that its configuration is read again with its next request. Requests in flight are
    * finished with the earlier configuration.
@@ -96,15 +96,25 @@ export const tenantsFactory =
     return {
       ...methods(pool, (request, env) => options.select(request, env)),
       forget: (name) => pool.forget(name),
-      of: (name) => ({
-        ...methods(pool, () => name),
-        async ready(env) {
+      of: (name) => {
+        const use = async <T>(env: unknown, act: (handler: TokenHandler) => Promise<T>): Promise<T> => {
           const tenant = await pool.enter(name, env)
           if (!tenant)
             throw new StrongroomError('config_invalid', `\`create\` returned no tenant ${shown(name)}`)
-          pool.leave(tenant)
-        },
-      }),
+          try {
+            return await act(tenant.handler)
+          } finally {
+            pool.leave(tenant)
+          }
+        }
+        return {
+          ...methods(pool, () => name),
+          ready: (env) => use(env, async () => {}),
+          end: (sessions, options, env, context) =>
+            use(env, (handler) => handler.end(sessions, options, env, context)),
+          sessions: (of, env, context) => use(env, (handler) => handler.sessions(of, env, context)),
+        }
+      },
     }
   }
 
