@@ -4,7 +4,7 @@
 //! A script of the app sends the header `X-Strongroom` ([`marker`]). `Origin` and `Sec-Fetch-Site` (Fetch Metadata) must not contradict
 //! the header.
 
-use crate::io::Request;
+use crate::io::{Outer, Request};
 use crate::marker;
 use rules::base::error::{Code, Error, Result};
 use rules::base::strings;
@@ -47,18 +47,31 @@ pub(super) fn check_form(request: &Request, origin: &str) -> Result<()> {
     check_socket(request, origin)
 }
 
-/// Checks that the app's server may send this request while it handles a page's request with the method `outer`. Any site
-/// can open a page, so only a form or a script of the app may cause a request that changes something.
+/// Checks that the app's server may send this request while it handles a page's request. Any site can open a page, so only
+/// a form or a script of the app's own may cause a request that changes something. If a service worker of the app passes on
+/// a form, its headers do not say who sent it: see [`is_form_of_worker`].
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`]
-pub(super) fn check_outer(request: &Request, outer: &str, origin: &str) -> Result<()> {
+pub(super) fn check_outer(request: &Request, outer: &Outer, origin: &str) -> Result<()> {
     if is_safe(&request.method) {
         return Ok(());
     }
-    if is_safe(outer) {
+    if is_safe(&outer.method) {
         return refused(msg!(
             "for a page's GET or HEAD request, a server may send only GET and HEAD"
+        ));
+    }
+    let page = Request {
+        method: outer.method.clone(),
+        mode: outer.mode.clone(),
+        dest: outer.dest.clone(),
+        accept: outer.accept.clone(),
+        ..Request::default()
+    };
+    if is_form_of_worker(&page) {
+        return refused(msg!(
+            "a service worker passed on a form, which may be another site's: let forms go past the service worker, or send them by script"
         ));
     }
     check_form(request, origin)

@@ -49,9 +49,9 @@ pub struct Request {
     pub description: Option<String>,
     /// `X-Strongroom`: the header that no form and no other site's script can send.
     pub marker: Option<String>,
-    /// The method of the page's request, if the app's server sends this request while it handles that one. Unless this
-    /// request is a GET or HEAD, `origin` and `site` are those of the page's request.
-    pub outer: Option<String>,
+    /// The page's request that the app's server handles, if that server sends this request for it. If this request changes
+    /// something, `origin` and `site` are those of the page's request.
+    pub outer: Option<Outer>,
     /// The number of headers, without `Cookie`.
     pub header_count: usize,
     /// The length of the names and values of these headers in bytes.
@@ -64,6 +64,21 @@ pub struct Request {
     pub request_id: Option<String>,
     /// `traceparent`, whose trace ID is the ID of the request if there is no other.
     pub traceparent: Option<String>,
+}
+
+/// The page's request for which the app's server sends a request.
+#[derive(Clone, Debug, Default)]
+pub struct Outer {
+    /// The method.
+    pub method: String,
+    /// `Sec-Fetch-Mode`
+    pub mode: Option<String>,
+    /// `Sec-Fetch-Dest`
+    pub dest: Option<String>,
+    /// `Accept`
+    pub accept: Option<String>,
+    /// The time since the page's request arrived.
+    pub age: Millis,
 }
 
 /// Longest time for which a host waits for the provider before the host lets the task do something else, such as

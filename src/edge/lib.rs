@@ -39,7 +39,7 @@
 //! order, and can stop an isolate at any step.
 //!
 //! ```
-//! use rules::base::clock::{Instant, Millis};
+//! use rules::base::clock::Instant;
 //! use edge::{Response, Config, Handler, Request, Step};
 //! # struct Zeros;
 //! # impl rules::base::entropy::Entropy for Zeros {
@@ -94,7 +94,7 @@ mod task;
 use alloc::rc::Rc;
 use rules::prelude::*;
 
-use rules::base::clock::Instant;
+use rules::base::clock::{Instant, Millis};
 use rules::base::entropy::Entropy;
 use rules::base::error::{Code, Error};
 
@@ -105,8 +105,8 @@ pub use event::{
 };
 use io::MOST_TASKS;
 pub use io::{
-    BEAT, Effect, Entry, FlightId, Forward, Head, OwnResponse, Reply, Request, Response, Step,
-    TaskId,
+    BEAT, Effect, Entry, FlightId, Forward, Head, Outer, OwnResponse, Reply, Request, Response,
+    Step, TaskId,
 };
 pub use isolate::{Health, ServerHealth};
 use isolate::{Isolate, Seldom};
@@ -156,7 +156,12 @@ impl Handler {
         let now = self.isolate.clock.read(now);
         // The host's timer may be lost.
         self.isolate.emit_due_refusals(&now);
-        let task = Task::new(&self.isolate, now, now);
+        let age = request
+            .outer
+            .as_ref()
+            .map_or(Millis::ZERO, |outer| outer.age);
+        let arrived = now.back_to(now.wall.saturating_sub(age.0));
+        let task = Task::new(&self.isolate, arrived, now);
         let response = Box::pin(router::handle(task.clone(), Box::new(request)));
         match self.add(task::Running::new(task, response)) {
             TaskId::NONE => (TaskId::NONE, Step::Done(Response::Own(self.too_many(&now)))),

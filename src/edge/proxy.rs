@@ -23,7 +23,7 @@ use crate::proxy::repetition::BodyCopy;
 use crate::refresh;
 use crate::refresh::status;
 use crate::refusal::{RETRY_AFTER, Refusal};
-use crate::request::RequestContext;
+use crate::request::{LATE, QUICK, RequestContext};
 use crate::response;
 use crate::session::Session;
 use crate::store::record_store;
@@ -38,13 +38,6 @@ use rules::codec::url::redirect_target;
 use rules::egress::policy::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
 use rules::egress::token_reflection::{Guard, Scope};
 use rules::oauth::www_authenticate::{self, Demand};
-
-/// A response within this time sets the cookie of a refreshed session without another check of the session's record. If
-/// the response takes longer, the user may have signed in or out in another tab.
-const QUICK: Millis = Millis::from_secs(1);
-
-/// A response that takes longer than this sets a cookie only for a new generation: the browser may have a newer cookie.
-const LATE: Millis = Millis::from_secs(20);
 
 /// Longest return path of a login. The path must fit into a cookie.
 const LONGEST_TARGET: usize = 1024;

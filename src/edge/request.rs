@@ -20,6 +20,7 @@ use crate::store::record_store;
 use crate::store::seal::{self, OpenError};
 use crate::task::{BoundCookie, Task, boxed};
 use rules::Secret;
+use rules::base::clock::Millis;
 use rules::base::error::{self, Code, Error};
 use rules::base::strings;
 use rules::codec::url::Url;
@@ -28,6 +29,13 @@ use rules::config::Redirection;
 /// The beginning of the parameter in the link of a page that waits for the user's click. The parameter is in no address
 /// that the handler forwards.
 pub(super) const CLICK: &str = "strongroom-click=";
+
+/// A response within this time sets the cookie of a refreshed session without another check of the session's record. If
+/// the response takes longer, the user may have signed in or out in another tab.
+pub(super) const QUICK: Millis = Millis::from_secs(1);
+
+/// A response that takes longer than this sets a cookie only for a new generation: the browser may have a newer cookie.
+pub(super) const LATE: Millis = Millis::from_secs(20);
 
 /// The end of the path at which a login begins, after the base.
 const LOGIN: &str = "/login";
@@ -333,7 +341,7 @@ impl RequestContext {
     /// A session that was found in another storage than the configured one moves with these cookies. It does not move
     /// at once, because requests may alternate between two deployments with different values of `session.storage`.
     pub(super) async fn updated_cookies(&self, session: Rc<Session>, is_new: bool) -> Vec<String> {
-        if !is_new && !self.is_cookie_due(&session) {
+        if !is_new && (!self.is_cookie_due(&session) || self.outer_age() > LATE) {
             return Vec::new();
         }
         // Set no cookie if this isolate has seen the session end: the browser may have another session's cookie by now.
@@ -407,8 +415,19 @@ impl RequestContext {
         self.cookies().value(&self.jar().left()) != CookieValue::Missing
     }
 
+    /// Returns the time since the page's request arrived, if the app's server sends this request for it: its response is sent
+    /// with the page, which the browser has perhaps awaited for long.
+    fn outer_age(&self) -> Millis {
+        let outer = self.request.outer.as_ref();
+        outer.map_or(Millis::ZERO, |outer| outer.age)
+    }
+
     /// Clears the session's cookies, and remembers an end that lets only the user begin a login.
     pub(super) fn ended_cookies(&self, refusal: &Refusal) -> Vec<String> {
+        // By now, the browser may have the cookie of another session.
+        if self.outer_age() > QUICK {
+            return Vec::new();
+        }
         let jar = self.jar();
         let mut cookies = jar.clear_session(&self.cookies());
         let waits = matches!(refusal, Refusal::Ended(reason) if end::waits_for_the_user(*reason));

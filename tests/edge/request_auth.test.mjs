@@ -131,6 +131,53 @@ test('a refresh whose cookie is lost keeps the session', time, async () => {
   assert.equal((await visitor.call('/api/orders')).status, 200)
 })
 
+test('a page that was opened long ago ends no session', time, async () => {
+  const visitor = await signedIn()
+  const auth = authOf(visitor)
+  await auth.call('/api/orders')
+  setClocks(LATER)
+  // Another tab refreshes, and presents the new cookie.
+  for (let i = 0; i < 2; i++) assert.equal((await visitor.call('/api/orders')).status, 200)
+  for (const seconds of [GRACE + 1, 2 * GRACE, 10 * GRACE]) {
+    setClocks(LATER + seconds * 1000)
+    assert.equal((await auth.call('/api/orders', { background: true })).status, 200)
+  }
+  assert.equal((await visitor.call('/api/orders')).status, 200)
+  // A control: a request with the old cookie that arrives now.
+  setClocks(0)
+  const old = await signedIn()
+  const copy = old.copy()
+  setClocks(LATER)
+  for (let i = 0; i < 2; i++) await old.call('/api/orders')
+  setClocks(LATER + (GRACE + 1) * 1000)
+  assert.equal((await authOf(copy).call('/api/orders')).status, 401)
+})
+
+test('a page that took long deletes no cookie', time, async () => {
+  for (const [seconds, cookies] of [
+    [0, 1],
+    [2, 0],
+  ]) {
+    const visitor = await signedIn()
+    const auth = authOf(visitor)
+    await auth.call('/api/orders')
+    // In another tab, the user signs out, and perhaps in again.
+    await visitor.call('/auth/logout', { method: 'POST' })
+    setClocks(seconds * 1000)
+    const deleted = (await auth.headers())
+      .getSetCookie()
+      .filter((cookie) => /^__Host-strongroom=;/.test(cookie))
+    assert.equal(deleted.length, cookies, `${seconds} s`)
+  }
+})
+
+test('aborted call rejects', time, async () => {
+  const visitor = await signedIn()
+  const reason = new Error('left')
+  const call = authOf(visitor).call('/api/orders', { signal: AbortSignal.abort(reason) })
+  await assert.rejects(call, (error) => error === reason)
+})
+
 test('headers() is empty before the first use', time, async () => {
   const visitor = await signedIn()
   const auth = authOf(visitor)
@@ -199,6 +246,7 @@ for (const path of [
 for (const name of [
   'Cookie',
   'Host',
+  'Origin',
   'Upgrade',
   'X-Strongroom',
   'Sec-Fetch-Site',
@@ -213,16 +261,26 @@ for (const name of [
   })
 }
 
+/** The headers of a form, which may be another site's, if a service worker of the app has sent it again. */
+const FORM_OF_WORKER = {
+  origin: ORIGIN,
+  'sec-fetch-site': 'same-origin',
+  'sec-fetch-mode': 'navigate',
+  'sec-fetch-dest': 'empty',
+  accept: 'text/html',
+}
 const form = { method: 'POST', body: 'a=1' }
 
 test('action of the app’s own page may send POST', time, async () => {
   const visitor = await signedIn()
-  for (const headers of [{ origin: ORIGIN }, { 'sec-fetch-site': 'same-origin' }]) {
+  const script = { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors', accept: '*/*' }
+  const byForm = { ...FORM_OF_WORKER, 'sec-fetch-dest': 'document' }
+  for (const headers of [{ origin: ORIGIN }, { 'sec-fetch-site': 'same-origin' }, script, byForm]) {
     assert.equal((await authOf(visitor, { method: 'POST', headers }).call('/api/orders', form)).status, 200)
   }
   assert.deepEqual(
     arrived.map(({ method }) => method),
-    ['POST', 'POST'],
+    ['POST', 'POST', 'POST', 'POST'],
   )
 })
 
@@ -235,6 +293,11 @@ const FOREIGN = [
   ['a form of another site', { method: 'POST', headers: { origin: ORIGIN, 'sec-fetch-site': 'cross-site' } }],
   ['a form of a sibling', { method: 'POST', headers: { 'sec-fetch-site': 'same-site' } }],
   ['a form without Origin', { method: 'POST' }],
+  ['a form that a service worker passed on', { method: 'POST', headers: FORM_OF_WORKER }],
+  [
+    'a form that a service worker replaced',
+    { method: 'POST', headers: { ...FORM_OF_WORKER, 'sec-fetch-mode': 'cors' } },
+  ],
 ]
 for (const [what, request] of FOREIGN) {
   test(`server sends no POST for ${what}`, time, async () => {
@@ -245,6 +308,14 @@ for (const [what, request] of FOREIGN) {
     assert.deepEqual(arrived, [])
   })
 }
+
+test('page’s request without a method counts as a GET', time, async () => {
+  const visitor = await signedIn()
+  const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+  const auth = handler.for({ url: `${ORIGIN}/`, headers: new Headers({ cookie, origin: ORIGIN }) })
+  assert.equal((await auth.call('/api/orders', form)).status, 403)
+  assert.equal((await auth.call('/api/orders')).status, 200)
+})
 
 test('server may read for any page', time, async () => {
   const visitor = await signedIn()

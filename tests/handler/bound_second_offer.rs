@@ -1,7 +1,7 @@
 //! The second offer to register a key, for a browser that did not send the first registration: Chromium sends none after
 //! too many signatures for a site.
 
-use edge::OwnResponse;
+use edge::{Outer, OwnResponse};
 use rules::Code;
 use serde_json::json;
 
@@ -45,6 +45,22 @@ fn unbound_session_gets_one_second_offer_ten_minutes_later() {
         let copied = call_without_bound_cookie(&mut host);
         assert_eq!(copied.code(), "bound_cookie_missing");
     }
+}
+
+#[test]
+fn server_code_of_a_page_does_not_use_up_the_second_offer() {
+    let mut host = host();
+    sign_in(&mut host).unwrap();
+    host.pass(SECOND_OFFER);
+    let mut request = host.by_script("GET", "/auth/session");
+    request.outer = Some(Outer {
+        method: "GET".to_owned(),
+        ..Outer::default()
+    });
+    let response = host.request(request).own();
+    assert!(Offer::of(&response).is_none());
+    assert!(!response.cookies.concat().contains(UNBOUND));
+    assert!(ask(&mut host).is_some());
 }
 
 #[test]

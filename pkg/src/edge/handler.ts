@@ -4,7 +4,7 @@ import { StrongroomError } from '../page/errors/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { type HandlerHealth, writeLine } from './events.js'
 import { type Context, Host, type Scope } from './host.js'
-import { type OuterRequest, type RequestAuth, requestAuth } from './request-auth.js'
+import { type Outer, type OuterRequest, type RequestAuth, requestAuth } from './request-auth.js'
 
 /** A token handler, whose methods a server calls. */
 export interface TokenHandler {
@@ -169,7 +169,7 @@ export const scopedHandlerFactory =
         return undefined
       }
     }
-    const handle = async (request: Request, env?: unknown, context?: Context, outer?: OuterRequest) => {
+    const handle = async (request: Request, env?: unknown, context?: Context, outer?: Outer) => {
       const probe = probeOf(request, config.base ?? DEFAULT_BASE)
       if (probe === 'live') return health(true)
       const host = await running(env)

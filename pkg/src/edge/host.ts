@@ -54,7 +54,7 @@ import {
 } from './upstream/forward.js'
 import { StrongroomError } from '../page/errors/error.js'
 import { nameOf } from './upstream/failure.js'
-import type { OuterRequest } from './request-auth.js'
+import type { Outer, OuterRequest } from './request-auth.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
 import type { Documents } from './upstream/documents.js'
 import { SEND, sendRequest, textOf, type WithSend } from './upstream/provider.js'
@@ -227,7 +227,7 @@ export class Host {
    * Handles a request. Resolves with `undefined` for URLs that neither an endpoint nor a route covers. `outer` is the
    * page's request, if the server has made `request` for it.
    */
-  async respond(request: Request, context?: Context, outer?: OuterRequest): Promise<Response | undefined> {
+  async respond(request: Request, context?: Context, outer?: Outer): Promise<Response | undefined> {
     let settle: (() => void) | undefined
     let forwarded: Forwarded | undefined
     // The whole body, if the request may be sent again.
@@ -237,9 +237,9 @@ export class Host {
       // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
       const asked = {
-        bind: this.#bind(outer ?? request),
-        description: this.#description(outer ?? request),
-        outer: outer?.method,
+        bind: this.#bind(outer?.request ?? request),
+        description: this.#description(outer?.request ?? request),
+        ...outerParts(outer),
       }
       const text = serializeRequest(request, fields, asked)
       let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))
@@ -560,7 +560,7 @@ const IS_READ = new Set(HEADERS)
 const serializeRequest = (
   { method, url, body }: Request,
   fields: Fields,
-  asked: { bind: string | undefined; description: string | undefined; outer: string | undefined },
+  asked: Record<string, unknown>,
 ): string => {
   const headers = new Map<string, string>()
   let [headerCount, headerBytes] = [0, 0]
@@ -579,6 +579,21 @@ const serializeRequest = (
     headerBytes,
   }
   return [...PARTS.map((name) => parts[name]), ...HEADERS.map((name) => headers.get(name))].join('\n')
+}
+
+/** Returns the parts of a request that are about the page's request. */
+const outerParts = (outer: Outer | undefined): Record<string, unknown> => {
+  if (!outer) return {}
+  const { request, arrived } = outer
+  const { headers } = request
+  return {
+    // A request without a method counts as one that only reads.
+    outer: /^[\w-]+$/.test(request.method ?? '') ? request.method : 'GET',
+    outerMode: headers.get('sec-fetch-mode') ?? undefined,
+    outerDest: headers.get('sec-fetch-dest') ?? undefined,
+    outerAccept: headers.get('accept') ?? undefined,
+    outerAge: Math.floor(performance.now() - arrived),
+  }
 }
 
 /** Keeps the platform running until the returned function is called, even if the client disconnects. */

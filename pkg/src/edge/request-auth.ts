@@ -30,7 +30,7 @@ export interface RequestAuth {
    * the request. Otherwise the response is 403 `cross_site_request`.
    *
    * @param path The path of a route, with its query, such as `/api/orders?open=1`.
-   * @param init The options of `fetch`. `Cookie`, `Host`, `Upgrade`, `X-Strongroom` and headers of the browser itself
+   * @param init The options of `fetch`. `Cookie`, `Host`, `Origin`, `Upgrade`, `X-Strongroom` and headers of the browser itself
    *   (`Sec-…`, `Secure-Session-…`) are refused. No header of the page's request is added.
    * @returns The API's response, or an error of the handler with the header `X-Strongroom`, such as 401 `login_required`.
    *   The response has no `Set-Cookie`: use {@link headers}.
@@ -54,18 +54,30 @@ export interface RequestAuth {
   headers(): Promise<Headers>
 }
 
-/** Sends a request to the handler, for `outer`. Resolves with `undefined` if no route covers the request. */
-export type Send = (inner: Request, outer: OuterRequest) => Promise<Response | undefined>
+/** The page's request as the core needs it. */
+export interface Outer {
+  readonly request: OuterRequest
+  /** The value of `performance.now()` at which {@link RequestAuth} was created. */
+  readonly arrived: number
+}
+
+/** Sends a request to the handler. Resolves with `undefined` if no route covers the request. */
+export type Send = (inner: Request, outer: Outer) => Promise<Response | undefined>
 
 /** Creates the object for a request. `base` is the path of the handler's endpoints. */
 export const requestAuth = (send: Send, base: string, outer: OuterRequest): RequestAuth => {
+  const arrived = performance.now()
   let isUsed = false
   let isActive = false
 
   /** Sends a request with the browser's own cookie, even if an earlier call has refreshed the session: see `headers`. */
-  const ask = async (url: URL, init: CallInit, isBackground: boolean): Promise<Response | undefined> => {
+  const ask = async (
+    url: URL,
+    init: CallInit,
+    headers: Headers,
+    isBackground: boolean,
+  ): Promise<Response | undefined> => {
     isUsed = true
-    const headers = new Headers(init.headers)
     for (const [name, value] of Object.entries(sessionHeaders(outer.headers))) headers.set(name, value)
     headers.set(HANDLER_HEADER, isBackground ? BACKGROUND : USER)
     const streams = init.body instanceof ReadableStream ? { duplex: 'half' } : {}
@@ -77,20 +89,20 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
         if (value) inner.headers.set(name, value)
       }
     }
-    return send(inner, outer)
+    return send(inner, { request: outer, arrived })
   }
   const readSession = async (isBackground: boolean): Promise<Response> =>
-    (await ask(new URL(`${base}/session`, outer.url), {}, isBackground))!
+    (await ask(new URL(`${base}/session`, outer.url), {}, new Headers(), isBackground))!
 
   return {
     async call(path, init = {}) {
       const url = routeUrl(path, base, outer.url)
-      for (const name of new Headers(init.headers).keys()) {
-        if (OWN_HEADERS.test(name)) throw headerRefused(name)
-      }
+      const headers = new Headers(init.headers)
+      for (const name of headers.keys()) if (OWN_HEADERS.test(name)) throw headerRefused(name)
       const isBackground = init.background === true || isPrefetch(outer.headers)
       isActive ||= !isBackground
-      const response = await ask(url, init, isBackground)
+      const response = await ask(url, init, headers, isBackground)
+      init.signal?.throwIfAborted()
       if (!response) throw noRoute(url.pathname)
       response.headers.delete('set-cookie')
       return response
@@ -128,7 +140,7 @@ const sessionHeaders = (given: Headers): Record<string, string> => {
 }
 
 /** The headers that a call must not set, in lower case: the handler sets them, or a browser does. */
-const OWN_HEADERS = /^(?:cookie|host|upgrade|x-strongroom|(?:sec|secure-session)-.*)$/
+const OWN_HEADERS = /^(?:cookie|host|origin|upgrade|x-strongroom|(?:sec|secure-session)-.*)$/
 
 /**
  * Returns true if the browser prefetches the page. WebKit and earlier versions of other browsers send `Purpose` instead of

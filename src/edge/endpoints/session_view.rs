@@ -1,5 +1,6 @@
 //! The session as pages see it: `GET <base>/session`.
 
+use alloc::rc::Rc;
 use rules::prelude::*;
 
 use crate::csrf;
@@ -27,8 +28,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         Ok(None) => said("null"),
         Ok(Some((session, is_new))) => {
             let mut response = said(&view(context, &session, SessionState::Active));
-            let offered = bind::registration::offer_again(context, &session, &mut response);
-            boxed(offered).await;
+            boxed(offer_again(context, &session, &mut response)).await;
             let cookies = context.updated_cookies(session, is_new).await;
             response.cookies.extend(cookies);
             response
@@ -52,8 +52,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         Err(refusal @ Refusal::BoundCookieMissing { was_skipped: true }) => {
             let mut response = context.refusal_response(&refusal);
             if let Ok(Some(session)) = context.presented().await {
-                let offered = bind::registration::offer_again(context, &session, &mut response);
-                boxed(offered).await;
+                boxed(offer_again(context, &session, &mut response)).await;
             }
             response
         }
@@ -66,6 +65,14 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
             response::json(200, body)
         }
         Err(refusal) => context.refusal_response(&refusal),
+    }
+}
+
+/// Offers the binding of the session to a script of the page. The app's server, which asks for a page, does not pass on the
+/// offer, so it must not use it up.
+async fn offer_again(context: &RequestContext, session: &Rc<Session>, response: &mut OwnResponse) {
+    if context.request.outer.is_none() {
+        bind::registration::offer_again(context, session, response).await;
     }
 }
 

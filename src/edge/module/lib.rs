@@ -18,7 +18,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use edge::{
     About, Config, Effect, Entry, Event, Fault, Forward, HANDLER_HEADER, Handler, Happened, Head,
-    Observation, OwnResponse, Reply, Request, Response, ServerHealth, Step, TaskId,
+    Observation, Outer, OwnResponse, Reply, Request, Response, ServerHealth, Step, TaskId,
 };
 use rules::Secret;
 use rules::base::clock::{Instant, Millis};
@@ -557,7 +557,7 @@ fn instant(monotonic: f64, wall: f64) -> Instant {
 }
 
 /// The first lines of a request. The host gets this list and the next one from the build.
-const REQUEST_PARTS: &str = "method url bind description outer hasBody headerCount headerBytes";
+const REQUEST_PARTS: &str = "method url bind description outer outerMode outerDest outerAccept outerAge hasBody headerCount headerBytes";
 
 /// The headers that the handler reads, which are the other lines of a request. An absent header is an empty line.
 /// Neither URLs nor headers contain line breaks.
@@ -591,7 +591,17 @@ fn read_request(text: &str) -> Request {
         header_bytes: number(text(const { part("headerBytes") })),
         bind: text(const { part("bind") }),
         description: text(const { part("description") }),
-        outer: text(const { part("outer") }),
+        outer: text(const { part("outer") }).map(|method| Outer {
+            method,
+            mode: text(const { part("outerMode") }),
+            dest: text(const { part("outerDest") }),
+            accept: text(const { part("outerAccept") }),
+            age: Millis(
+                text(const { part("outerAge") })
+                    .and_then(|age| json::parse_u64(&age))
+                    .unwrap_or_default(),
+            ),
+        }),
         bound_session: text(const { header("sec-secure-session-id") }),
         bound_response: text(const { header("secure-session-response") }),
         bound_skipped: text(const { header("secure-session-skipped") }),
