@@ -382,6 +382,21 @@ test('call of `create` that never ends gives its place to others', async (t) => 
   assert.equal(await status, 200)
 })
 
+test('half a surrogate pair is the name of no tenant', async () => {
+  let name
+  const all = tenants({ select: () => name, create: () => config })
+  for (const [given, status] of [
+    ['x\ud800', 404],
+    ['\udc00x', 404],
+    ['x\ufffd', 200],
+    ['\u{1f600}', 200],
+  ]) {
+    name = given
+    assert.equal(await statusOf(all.fetch(get('/auth/session'))), status, JSON.stringify(given))
+  }
+  await assert.rejects(all.of('x\ud800').ready(), { code: 'config_invalid' })
+})
+
 test('tenant that is forgotten during its start is created again', time, async () => {
   let result = () => ofPath('t1')
   const names = []

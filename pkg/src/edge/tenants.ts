@@ -88,6 +88,9 @@ const LONGEST_START = 10_000
 /** The milliseconds for which a start waits until a handler may be dropped. */
 const LONGEST_FOR_ROOM = 1000
 
+/** Half a surrogate pair. All of them have one encoding in UTF-8, so different names would become one. */
+const HALF_PAIR = /\p{Surrogate}/u
+
 /** The handler of a tenant. */
 interface Tenant {
   handler: TokenHandler
@@ -314,7 +317,7 @@ class Pool {
    */
   async enter(name: string, env: unknown): Promise<Tenant | undefined> {
     // Anybody can send a request with such a name.
-    if (name.length > LONGEST_NAME) return undefined
+    if (name.length > LONGEST_NAME || HALF_PAIR.test(name)) return undefined
     for (;;) {
       const tenant = this.#kept.get(name)
       if (tenant) {
