@@ -174,6 +174,8 @@ pub(super) struct Isolate {
     pub(super) refusals: RefCell<Refusals>,
     /// True after the warning about a session that needs several cookies.
     pub(super) has_warned_of_length: Cell<bool>,
+    /// True after the warning about a key for tests.
+    pub(super) has_warned_of_test_key: Cell<bool>,
     /// True after a callback for which the function `session.bind` has returned false.
     pub(super) has_unbound_callback: Cell<bool>,
     pub(super) next_flight: Cell<FlightId>,
@@ -204,6 +206,7 @@ impl Isolate {
             is_observed: Cell::default(),
             refusals: RefCell::default(),
             has_warned_of_length: Cell::default(),
+            has_warned_of_test_key: Cell::default(),
             has_unbound_callback: Cell::default(),
             next_flight: Cell::default(),
             name: OnceCell::new(),

@@ -44,6 +44,7 @@ pub(super) async fn handle(task: Task, request: Box<Request>) -> Response {
     }
     let mut response = match RequestContext::new(task.clone(), request) {
         Ok(context) => {
+            warn_of_test_key(&context);
             let response = route(&context).await;
             observe_login(&context, &response);
             boxed(end::write_found_ends(&task)).await;
@@ -56,6 +57,21 @@ pub(super) async fn handle(task: Task, request: Box<Request>) -> Response {
         response::add_request_id(own, &task.request_id());
     }
     response
+}
+
+/// Warns once if a key for tests could open the sessions of real users. The handler goes on, because end-to-end tests may
+/// use https, too. Plain http is for loopback only.
+fn warn_of_test_key(context: &RequestContext) {
+    let task = &context.task;
+    if context.url.scheme() == "https"
+        && task.config().keys.has_test_key()
+        && !task.isolate().has_warned_of_test_key.replace(true)
+    {
+        let message = msg!(
+            "`cookie.keys` has a key of testKeys(), and the app is served over https: in production, whoever runs the tests can sign in as any user, so use other keys (openssl rand -base64 32)"
+        );
+        task.warn(Code::ConfigInvalid, message);
+    }
 }
 
 /// Emits an event for the observer about a login that was redirected to the provider, or failed.

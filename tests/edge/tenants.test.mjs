@@ -289,6 +289,153 @@ test('flood of tenants drops none with a request in flight', time, async () => {
   await upstream.close()
 })
 
+/** Returns a `create` that is called for each name, and responds when `release` is called. */
+function held(respond) {
+  const waiting = []
+  const create = async (name) => {
+    await new Promise((resolve) => waiting.push(resolve))
+    return respond(name)
+  }
+  const release = () => waiting.splice(0).forEach((resolve) => resolve())
+  return { create, release, waiting }
+}
+
+/** Resolves when all that can happen without a release has happened. */
+const settled = () => new Promise(setImmediate)
+
+test('flood of unknown names refuses no tenant', time, async () => {
+  const lines = []
+  const { create, release, waiting } = held((name) => (name.startsWith('t') ? ofPath(name) : undefined))
+  const all = tenants({ select: byPath, create, log: (line) => lines.push(line) })
+  const ask = (name) => statusOf(all.fetch(get(`/${name}/auth/session`)))
+  const flood = Array.from({ length: 500 }, (_, i) => ask(`x${i}`))
+  const known = ['t1', 't2'].map(ask)
+  await settled()
+  let calls = 0
+  while (waiting.length) {
+    assert.ok(waiting.length <= 100, 'calls of `create` are limited')
+    calls += waiting.length
+    release()
+    await settled()
+  }
+  assert.equal(calls, 502)
+  assert.deepEqual(await Promise.all(known), [200, 200])
+  assert.deepEqual(new Set(await Promise.all(flood)), new Set([404]))
+  assert.deepEqual(lines, [])
+})
+
+test('more tenants than handlers can start at once', time, async () => {
+  const created = []
+  const create = (name) => {
+    created.push(name)
+    return ofPath(name)
+  }
+  const all = tenants({ select: byPath, create, most: 10 })
+  const ask = (i) => statusOf(all.fetch(get(`/t${i}/auth/session`)))
+  const many = Array.from({ length: 150 }, (_, i) => ask(i))
+  assert.deepEqual(new Set(await Promise.all(many)), new Set([200]))
+  assert.equal(created.length, 150, 'no start drops a handler before its request')
+  // No more handlers are kept: all of these tenants are created again, except for the last ones.
+  created.length = 0
+  for (let i = 0; i < 150; i++) await ask(i)
+  assert.ok(created.length >= 140, String(created.length))
+})
+
+test('request that waits too long for `create` is refused, and the log says why', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const lines = []
+  const { create, release, waiting } = held(() => undefined)
+  const log = ({ code, message }) => lines.push(`${code}: ${message}`)
+  const all = tenants({ select: byPath, create, log })
+  const ask = (name) => statusOf(all.fetch(get(`/${name}/auth/session`)))
+  const flood = Array.from({ length: 1100 }, (_, i) => ask(`x${i}`))
+  await settled()
+  assert.equal(await ask('beyond'), 503)
+  t.mock.timers.tick(10_000)
+  await settled()
+  release()
+  const statuses = await Promise.all(flood)
+  assert.equal(statuses.filter((status) => status === 404).length, 100)
+  assert.equal(statuses.filter((status) => status === 503).length, 1000)
+  assert.deepEqual(lines, [
+    'limit_exceeded: `create` of tenants() is too slow for the requests of new names: 100 calls are in flight',
+  ])
+  const later = ask('x1099')
+  await settled()
+  assert.equal(waiting.length, 1, 'a refused name is not remembered')
+  release()
+  assert.equal(await later, 404)
+})
+
+test('call of `create` that never ends gives its place to others', async (t) => {
+  t.after(() => setClocks(0))
+  const { create, release, waiting } = held((name) => ofPath(name))
+  const all = tenants({ select: byPath, create })
+  const ask = (name) => statusOf(all.fetch(get(`/${name}/auth/session`)))
+  for (let i = 0; i < 100; i++) void ask(`x${i}`)
+  await settled()
+  waiting.length = 0
+  setClocks(11_000)
+  const status = ask('t1')
+  await settled()
+  release()
+  assert.equal(await status, 200)
+})
+
+test('half a surrogate pair is the name of no tenant', async () => {
+  let name
+  const all = tenants({ select: () => name, create: () => config })
+  for (const [given, status] of [
+    ['x\ud800', 404],
+    ['\udc00x', 404],
+    ['x\ufffd', 200],
+    ['\u{1f600}', 200],
+  ]) {
+    name = given
+    assert.equal(await statusOf(all.fetch(get('/auth/session'))), status, JSON.stringify(given))
+  }
+  await assert.rejects(all.of('x\ud800').ready(), { code: 'config_invalid' })
+})
+
+test('tenant that is forgotten during its start is created again', time, async () => {
+  let result = () => ofPath('t1')
+  const names = []
+  const { create, release } = held(() => {})
+  const all = tenants({
+    select: byPath,
+    create: (name) => {
+      const read = result
+      names.push(name)
+      return create(name).then(() => read())
+    },
+    log() {},
+  })
+  const ask = () => statusOf(all.fetch(get('/t1/auth/session')))
+  for (const [before, after, status] of [
+    [() => ofPath('t1'), () => undefined, 404],
+    [() => undefined, () => ofPath('t1'), 200],
+    [() => assert.fail('the start with the old configuration fails'), () => ofPath('t1'), 200],
+    [() => ({ ...ofPath('t1'), base: 'auth' }), () => ofPath('t1'), 200],
+  ]) {
+    all.forget('t1')
+    names.length = 0
+    result = before
+    const first = ask()
+    await settled()
+    result = after
+    assert.equal(all.forget('t1'), true)
+    // Begins a start before the end of the old one.
+    const second = ask()
+    await settled()
+    for (let i = 0; i < 3; i++) {
+      release()
+      await settled()
+    }
+    assert.deepEqual([await first, await second, await ask()], [status, status, status])
+    assert.equal(names.length, 2)
+  }
+})
+
 test('forgotten tenant is created again', time, async () => {
   let created = 0
   const create = (name) => {

@@ -72,6 +72,23 @@ test('a handler with other keys refuses the cookies', time, async () => {
   }
 })
 
+test('a handler of an app that is served over https warns once of a test key', time, async () => {
+  const [real, other] = [1, 2].map(() => randomBytes(32).toString('base64'))
+  for (const [KEYS, url, origin, warnings] of [
+    [testKeys(), 'https://app.example.com/', undefined, 1],
+    [`${real} ${testKeys()}`, 'http://10.0.0.1/', 'https://app.example.com', 1],
+    [`${real} ${other}`, 'https://app.example.com/', undefined, 0],
+    [testKeys(), URL_OF_APP, undefined, 0],
+  ]) {
+    const lines = []
+    const log = ({ level, code, message }) => lines.push(`${level} ${code}: ${message}`)
+    const handler = createTokenHandler({ ...CONFIG, ...(origin && { origin }), log })
+    for (let i = 0; i < 2; i++) await handler.fetch(new Request(url), { KEYS, SECRET: 'a secret' })
+    assert.equal(lines.length, warnings, lines.join())
+    if (warnings) assert.match(lines[0], /^warn config_invalid: `cookie\.keys` has a key of testKeys\(\)/)
+  }
+})
+
 test('sessions with the same keys are of one app', time, async () => {
   const [keys, app] = [testKeys(), await start()]
   const [first, second] = await Promise.all([1, 2].map(() => testSessions(CONFIG, { keys, url: URL_OF_APP })))

@@ -35,7 +35,7 @@ export interface TenantsOptions {
   /**
    * The greatest number of handlers that are kept. For one more, the handler that was used least recently is dropped. A
    * handler with a request in flight is not dropped, and neither is one that could not write a session's end or new tokens
-   * to its coordinator. If no handler can be dropped, requests of further tenants get 503. Default 100.
+   * to its coordinator. If no handler can be dropped within a second, requests of further tenants get 503. Default 100.
    */
   most?: number
   /** Called with each line about `tenants()` itself. The handler of each tenant has a `log` of its own. Default: the console. */
@@ -54,8 +54,8 @@ export interface Tenants extends RequestHandler {
    */
   of(name: string): RequestHandler & Pick<TokenHandler, 'ready' | 'end' | 'sessions'>
   /**
-   * Drops the handler of a tenant, so that its configuration is read again with its next request. Requests in flight are
-   * finished with the earlier configuration.
+   * Drops the handler of a tenant, so that its configuration is read again with its next request. A start in flight begins
+   * again. Requests in flight are finished with the earlier configuration.
    *
    * @returns False if the handler stays, because it could not write a session's end or new tokens to its coordinator.
    */
@@ -76,6 +76,21 @@ const MOST_PAUSES = 1000
 
 const A_MINUTE = 60_000
 
+/** The greatest number of tenants that start at once, and of names that `create` is asked for. */
+const MOST_STARTS = 100
+
+/** The greatest number of starts that wait for others. */
+const MOST_WAITING = 1000
+
+/** The milliseconds for which a start waits for others, and after which a start no longer counts. */
+const LONGEST_START = 10_000
+
+/** The milliseconds for which a start waits until a handler may be dropped. */
+const LONGEST_FOR_ROOM = 1000
+
+/** Half a surrogate pair. All of them have one encoding in UTF-8, so different names would become one. */
+const HALF_PAIR = /\p{Surrogate}/u
+
 /** The handler of a tenant. */
 interface Tenant {
   handler: TokenHandler
@@ -83,6 +98,15 @@ interface Tenant {
   /** The number of calls in flight. */
   users: number
   isDropped: boolean
+}
+
+/** The start of a tenant. */
+interface Start {
+  done: Promise<boolean>
+  /** True if the tenant was forgotten since the start began. */
+  isOutdated: boolean
+  /** The tenant, if its handler is kept. */
+  tenant?: Tenant
 }
 
 /** Selects the tenant of a request. */
@@ -99,8 +123,7 @@ export const tenantsFactory =
       of: (name) => {
         const use = async <T>(env: unknown, act: (handler: TokenHandler) => Promise<T>): Promise<T> => {
           const tenant = await pool.enter(name, env)
-          if (!tenant)
-            throw new StrongroomError('config_invalid', `\`create\` returned no tenant ${shown(name)}`)
+          if (!tenant) throw new StrongroomError('config_invalid', `there is no tenant ${shown(name)}`)
           try {
             return await act(tenant.handler)
           } finally {
@@ -188,6 +211,57 @@ const methods = (pool: Pool, select: Select): RequestHandler => {
   }
 }
 
+/**
+ * Limits the number of starts in flight. Further starts wait, because most names of a flood belong to no tenant, and then
+ * no handler is in use.
+ */
+class Turns {
+  /** The time at which each turn began. */
+  readonly #began = new Map<object, number>()
+  readonly #waiting = new Set<(turn: object) => void>()
+
+  /** Resolves with a turn, or with `undefined` if too many starts wait, or this one has waited for too long. */
+  begin(): Promise<object | undefined> {
+    this.#endLost()
+    if (this.#began.size < MOST_STARTS) return Promise.resolve(this.#next())
+    if (this.#waiting.size >= MOST_WAITING) return Promise.resolve(undefined)
+    return wait(this.#waiting, LONGEST_START)
+  }
+
+  /** Ends a turn, so that the start that has waited for the longest time begins. */
+  end(turn: object): void {
+    if (!this.#began.delete(turn)) return
+    const [first] = this.#waiting
+    if (!first) return
+    this.#waiting.delete(first)
+    first(this.#next())
+  }
+
+  #next(): object {
+    const turn = {}
+    this.#began.set(turn, performance.now())
+    return turn
+  }
+
+  /** Ends turns that take too long. A platform may cancel a request, and then its start never ends. */
+  #endLost(): void {
+    const now = performance.now()
+    for (const [turn, began] of this.#began) if (now - began > LONGEST_START) this.end(turn)
+  }
+}
+
+/** Waits until a function that it adds to `waiting` is called, at most for this time. */
+const wait = <T>(waiting: Set<(value: T) => void>, milliseconds: number): Promise<T | undefined> => {
+  let timer: ReturnType<typeof setTimeout>
+  return new Promise<T | undefined>((resolve) => {
+    waiting.add(resolve)
+    timer = setTimeout(() => {
+      waiting.delete(resolve)
+      resolve(undefined)
+    }, milliseconds)
+  }).finally(() => clearTimeout(timer))
+}
+
 /** The handlers of the tenants. */
 class Pool {
   readonly #options: TenantsOptions
@@ -196,12 +270,14 @@ class Pool {
   readonly #createHandler: ReturnType<typeof scopedHandlerFactory>
   /** The tenants. The first one was used least recently. */
   readonly #kept = new Map<string, Tenant>()
-  readonly #starting = new Map<string, Promise<boolean>>()
+  readonly #starting = new Map<string, Start>()
+  readonly #turns = new Turns()
+  /** Starts that wait until a handler may be dropped. */
+  readonly #withoutRoom = new Set<() => void>()
   /** The names for which `create` is not called: until when, and true if the tenant does not exist. */
   readonly #pauses = new Map<string, { until: number; isUnknown: boolean }>()
-
-  /** The time until which it is not reported again that all handlers are in use. */
-  #quietUntil = -Infinity
+  /** The times until which messages about too many requests are not reported again. */
+  readonly #quietUntil = new Map<string, number>()
 
   constructor(options: TenantsOptions, load: () => Promise<WebAssembly.Module>) {
     const { most = MOST, select, create } = options
@@ -229,8 +305,7 @@ class Pool {
     } catch (error) {
       throw this.#report(new StrongroomError('handler_failed', `\`select\` of tenants(): ${failed(error)}`))
     }
-    // Anybody can send a request with a name that is too long.
-    if (!name || name.length > LONGEST_NAME) return undefined
+    if (!name) return undefined
     if (typeof name === 'string') return this.enter(name, env)
     const why = '`select` of tenants() must return a string, or undefined without a tenant'
     throw this.#report(new StrongroomError('config_invalid', why))
@@ -241,6 +316,8 @@ class Pool {
    * then call {@link leave}.
    */
   async enter(name: string, env: unknown): Promise<Tenant | undefined> {
+    // Anybody can send a request with such a name.
+    if (name.length > LONGEST_NAME || HALF_PAIR.test(name)) return undefined
     for (;;) {
       const tenant = this.#kept.get(name)
       if (tenant) {
@@ -255,20 +332,34 @@ class Pool {
         if (pause.isUnknown) return undefined
         throw new StrongroomError('handler_failed', `the start of a tenant has failed a moment ago`)
       }
-      // The tenant may be dropped again before this call goes on.
-      if (!(await (this.#starting.get(name) ?? this.#start(name, env)))) return undefined
+      // The tenant may be dropped or forgotten before this call goes on.
+      const { done } = this.#starting.get(name) ?? this.#start(name, env)
+      if (!(await done)) return undefined
     }
   }
 
   /** Ends a use of a tenant. */
   leave(tenant: Tenant): void {
     tenant.users--
-    if (tenant.isDropped && !tenant.users) tenant.host.release()
+    if (tenant.users) return
+    if (tenant.isDropped) tenant.host.release()
+    this.#goOn()
+  }
+
+  /** Lets starts look for room again. */
+  #goOn(): void {
+    for (const goOn of this.#withoutRoom) {
+      this.#withoutRoom.delete(goOn)
+      goOn()
+    }
   }
 
   /** Drops a tenant's handler: see {@link Tenants.forget}. */
   forget(name: string): boolean {
     this.#pauses.delete(name)
+    const start = this.#starting.get(name)
+    if (start) start.isOutdated = true
+    this.#starting.delete(name)
     const tenant = this.#kept.get(name)
     if (!tenant) return true
     if (tenant.host.holdsUnwritten) return false
@@ -282,23 +373,46 @@ class Pool {
     if (!tenant.users) tenant.host.release()
   }
 
-  /** Starts the handler of a tenant. Resolves with false if the tenant does not exist. */
-  #start(name: string, env: unknown): Promise<boolean> {
-    if (this.#starting.size >= this.#most) throw this.#full()
-    const started = this.#startTenant(name, env).finally(() => this.#starting.delete(name))
-    this.#starting.set(name, started)
-    return started
+  #start(name: string, env: unknown): Start {
+    const start = { isOutdated: false } as Start
+    start.done = this.#startInTurn(name, env, start)
+    this.#starting.set(name, start)
+    // The start counts as a use until the requests that wait for it are counted: another start must not drop the handler.
+    const ended = () => {
+      const { tenant } = start
+      if (tenant) queueMicrotask(() => this.leave(tenant))
+    }
+    void start.done.then(ended, ended)
+    return start
   }
 
-  async #startTenant(name: string, env: unknown): Promise<boolean> {
+  /**
+   * Starts the handler of a tenant when it is its turn. Resolves with false if the tenant does not exist. If the start is
+   * outdated at its end, resolves with true without a handler.
+   */
+  async #startInTurn(name: string, env: unknown, start: Start): Promise<boolean> {
+    const turn = await this.#turns.begin()
+    try {
+      if (!turn) {
+        const why = '`create` of tenants() is too slow for the requests of new names'
+        throw this.#tooMany(`${why}: ${MOST_STARTS} calls are in flight`)
+      }
+      return await this.#startTenant(name, env, start)
+    } finally {
+      if (!start.isOutdated) this.#starting.delete(name)
+      if (turn) this.#turns.end(turn)
+    }
+  }
+
+  async #startTenant(name: string, env: unknown, start: Start): Promise<boolean> {
     let config
     try {
       config = await this.#options.create(name, env)
     } catch (error) {
-      this.#pause(name, false)
       const why = `\`create\` of tenants() for ${shown(name)}: ${failed(error)}`
-      throw this.#report(new StrongroomError('handler_failed', why))
+      return this.#failed(name, start, new StrongroomError('handler_failed', why))
     }
+    if (start.isOutdated) return true
     if (config == null) {
       this.#pause(name, true)
       return false
@@ -311,35 +425,50 @@ class Pool {
     try {
       await tenant.handler.ready(env)
     } catch (error) {
-      this.#pause(name, false)
       const { code, message } = error as StrongroomError
-      throw this.#report(new StrongroomError(code, `tenant ${shown(name)}: ${message}`))
+      return this.#failed(name, start, new StrongroomError(code, `tenant ${shown(name)}: ${message}`))
     }
     try {
-      this.#makeRoom()
-    } catch (error) {
-      tenant.host.release()
-      throw error
+      const until = performance.now() + LONGEST_FOR_ROOM
+      // All handlers may be in use for a moment, as in a burst of first requests.
+      while (!start.isOutdated && !this.#makeRoom()) {
+        const left = until - performance.now()
+        if (left <= 0)
+          throw this.#tooMany(`all ${this.#most} handlers of tenants() are in use: raise \`most\``)
+        await wait(this.#withoutRoom, left)
+      }
+      if (start.isOutdated) return true
+      tenant.users++
+      start.tenant = tenant
+      this.#kept.set(name, tenant)
+      return true
+    } finally {
+      if (!start.tenant) tenant.host.release()
     }
-    this.#kept.set(name, tenant)
-    return true
   }
 
-  /** Drops the handlers that were used least recently, until there is room for one more. */
-  #makeRoom(): void {
+  /** Throws the error with which a start has failed, unless the start is outdated. */
+  #failed(name: string, start: Start, error: StrongroomError): true {
+    if (start.isOutdated) return true
+    this.#pause(name, false)
+    throw this.#report(error)
+  }
+
+  /** Drops the handlers that were used least recently, until there is room for one more. Returns false if there is none. */
+  #makeRoom(): boolean {
     for (const [name, tenant] of this.#kept) {
-      if (this.#kept.size < this.#most) return
+      if (this.#kept.size < this.#most) return true
       if (!tenant.users && !tenant.host.isBusy && !tenant.host.holdsUnwritten) this.#drop(name, tenant)
     }
-    if (this.#kept.size >= this.#most) throw this.#full()
+    return this.#kept.size < this.#most
   }
 
-  #full(): StrongroomError {
-    const why = `all ${this.#most} handlers of tenants() are in use: raise \`most\``
+  /** Returns an error, which is reported at most once a minute. */
+  #tooMany(why: string): StrongroomError {
     const error = new StrongroomError('limit_exceeded', why)
     const now = performance.now()
-    if (now < this.#quietUntil) return error
-    this.#quietUntil = now + A_MINUTE
+    if (now < (this.#quietUntil.get(why) ?? -Infinity)) return error
+    this.#quietUntil.set(why, now + A_MINUTE)
     return this.#report(error)
   }
 

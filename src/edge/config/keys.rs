@@ -19,6 +19,9 @@ const LENGTH: usize = 32;
 /// Largest number of keys in a keyring.
 const MOST: usize = 16;
 
+/// The beginning of the keys that `testKeys()` of `strongroom/edge/testing` returns.
+const TEST_ONLY: &[u8] = b"test-only";
+
 /// A key for AES-256-GCM.
 pub struct Key {
     /// The key's ID, which is a part of each value that the key has sealed.
@@ -76,6 +79,11 @@ impl Keyring {
     #[must_use]
     pub fn keys(&self) -> &[Key] {
         &self.0
+    }
+
+    /// Returns true if a key is for end-to-end tests, which may be known to others.
+    pub(crate) fn has_test_key(&self) -> bool {
+        self.0.iter().any(|key| key.bytes.starts_with(TEST_ONLY))
     }
 
     /// Returns the ID of the sealing key.

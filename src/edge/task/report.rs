@@ -25,6 +25,11 @@ impl Task {
         self.log(Level::of(code), code, &[&message.concat(), &self.cause()]);
     }
 
+    /// Warns of something that is allowed, although the code is usually an error.
+    pub(crate) fn warn(&self, code: Code, message: &str) {
+        self.log(Level::Warn, code, &[message]);
+    }
+
     /// Writes a line about something that is no fault.
     pub(crate) fn inform(&self, code: Code, message: &[&str]) {
         self.log(Level::Info, code, message);

@@ -50,7 +50,7 @@ codes! {
     /// The configuration that was passed to `vault()`, `createTokenHandler()`, `vaultFrame()`, `vaultCallback()`, a
     /// coordinator such as `redis()` or a function of `strongroom/headers` is wrong; nothing was started. Or
     /// `strongroom.json` is wrong. Or a file called `vault()` or `vaultFrame()` twice; a second `vault()` also ends the
-    /// first vault.
+    /// first vault. As a warning in the token handler's log: a key is for tests, and the app is served over https.
     ConfigInvalid = "config_invalid", "Fix what the message names, and start again.";
     /// A message on a port was not from strongroom's code in the page, or page and worker have different versions of
     /// strongroom. Or a call had an unknown option, an option of the wrong type or a value that is not allowed. Or
@@ -58,7 +58,7 @@ codes! {
     MessageInvalid = "message_invalid", "Check the options of the call, and use the same version of strongroom in page and worker.";
     /// A documented limit on size or number was exceeded. In the token handler's log also a warning: a session needs two
     /// cookies, which proxies may refuse ([edge-operate.md](edge-operate.md#limits-of-headers)); or an error: all handlers of
-    /// `tenants()` are in use ([edge-tenants.md](edge-tenants.md#the-options)).
+    /// `tenants()` are in use, or its `create` is too slow ([edge-tenants.md](edge-tenants.md#the-options)).
     LimitExceeded = "limit_exceeded", "If the message names no option, send less, or fewer at once; docs/errors.md#limits has the limits.";
     /// The request needs something that this version, the platform, the provider or the configuration does not support.
     Unsupported = "unsupported", "Change what the message names, or do not use it.";
