@@ -178,8 +178,8 @@ pub struct Watch {
     pub unsteady: BTreeSet<usize>,
     /// The time of the last intent of each request that has written one.
     intended: BTreeMap<VisitId, u64>,
-    /// The request that first wrote an intent with this holder.
-    holders: BTreeMap<String, VisitId>,
+    /// The request that first wrote an intent with this holder and time.
+    holders: BTreeMap<(String, u64), VisitId>,
     visits: BTreeMap<VisitId, Presented>,
     sealed: BTreeMap<Vec<u8>, Sealed>,
     /// The last time at which the coordinator failed, for each isolate.
@@ -793,7 +793,10 @@ impl World {
             let holder = intent.map(|it| match it.holder.as_str() {
                 // The intent was withdrawn.
                 "" => id,
-                holder => *holders.entry(holder.to_owned()).or_insert(id),
+                holder => {
+                    let key = (holder.to_owned(), it.written_at);
+                    *holders.entry(key).or_insert(id)
+                }
             });
             account.intended_by = holder;
             if holder == Some(id) {
