@@ -39,7 +39,7 @@
 //! order, and can stop an isolate at any step.
 //!
 //! ```
-//! use rules::base::clock::Instant;
+//! use rules::base::clock::{Instant, Millis};
 //! use edge::{Response, Config, Handler, Request, Step};
 //! # struct Zeros;
 //! # impl rules::base::entropy::Entropy for Zeros {

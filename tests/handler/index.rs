@@ -104,17 +104,29 @@ fn description_of_the_browser_is_one_short_line() {
 }
 
 #[test]
-fn index_keeps_the_latest_fifty_sessions() {
+fn index_keeps_the_latest_twenty_sessions() {
     for appends in [false, true] {
         let mut host = Host::with(&admin(STORAGES[0]));
         host.appends = appends;
-        for _ in 0..52 {
+        for _ in 0..22 {
             sign_in_elsewhere(&mut host);
         }
         let listed = host.sessions("ann").unwrap();
-        assert_eq!(listed.len(), 50);
+        assert_eq!(listed.len(), 20);
         assert_eq!(listed[0]["startedAt"], host.now.wall);
     }
+}
+
+#[test]
+fn failure_of_the_list_keeps_no_session_from_the_coordinator() {
+    let mut host = Host::with(&admin(STORAGES[0]));
+    host.appends = true;
+    host.failing.push("Append");
+    host.sign_in();
+    host.failing.clear();
+    host.effects.clear();
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert!(host.effects.iter().any(|effect| effect == "Read"));
 }
 
 #[test]

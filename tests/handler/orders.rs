@@ -164,37 +164,44 @@ fn logout_that_an_earlier_version_adds_counts_with_the_order() {
 }
 
 #[test]
-fn order_that_cannot_be_opened_is_an_unreachable_coordinator() {
-    let mut host = Host::signed_in_with(&admin());
-    host.end(&ann(), &json!({})).unwrap();
-    replace(&mut host, "end subject", |value| [value, "A"].concat());
-    // A valid token remains in use, as in an outage.
-    assert_eq!(host.call("GET", "/api/orders").status(), 200);
-    assert!(host.faults().contains(&Code::CoordinatorUnavailable));
-    host.pass(700);
-    assert_eq!(host.call("GET", "/api/orders").status(), 503);
-    assert!(host.provider.sent_to("/token").len() < 2);
-    // The order is repeated.
-    assert_eq!(host.end(&ann(), &json!({})).unwrap(), "true");
-    host.pass(2);
-    assert_eq!(end_of(&mut host), "logged_out");
+fn order_that_cannot_be_opened_ends_what_began_before_and_no_later_login() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let mut config = admin();
+        config["session"]["storage"] = json!(storage);
+        let mut host = Host::signed_in_with(&config);
+        host.end(&ann(), &json!({})).unwrap();
+        replace(&mut host, "end subject", |value| [value, "A"].concat());
+        host.pass(2);
+        assert_eq!(end_of(&mut host), "logged_out");
+        assert!(host.faults().contains(&Code::CoordinatorUnavailable));
+        host.sign_in();
+        host.pass(700);
+        assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    }
 }
 
 #[test]
-fn order_about_one_session_that_cannot_be_opened_is_no_end_either() {
+fn order_about_one_session_that_cannot_be_opened_ends_it() {
     let mut host = Host::signed_in_with(&admin());
     let id = host.events.iter().find_map(|event| match event {
         Event::Observed(it) => it.about.session.clone(),
         _ => None,
     });
     let target = json!({ "session": id.unwrap() });
-    host.end(&target, &json!({})).unwrap();
-    replace(&mut host, "end session", |value| [value, "A"].concat());
-    host.pass(700);
-    assert_eq!(host.call("GET", "/api/orders").status(), 503);
     host.end(&target, &json!({ "reason": "security" })).unwrap();
+    replace(&mut host, "end session", |value| [value, "A"].concat());
     host.pass(2);
-    assert_eq!(end_of(&mut host), "security");
+    assert_eq!(end_of(&mut host), "logged_out");
+}
+
+#[test]
+fn login_after_an_order_in_the_same_browser_keeps_its_grant() {
+    let mut host = Host::signed_in_with(&admin());
+    host.end(&ann(), &json!({})).unwrap();
+    host.sign_in();
+    // A provider may revoke all tokens of the grant.
+    assert!(host.provider.sent_to("/revoke").is_empty());
+    assert_eq!(end_of(&mut host), "");
 }
 
 #[test]

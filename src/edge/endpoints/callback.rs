@@ -392,12 +392,11 @@ async fn end_previous_session(context: &RequestContext, pending: &Pending, user:
         context.task.fault(&warning);
     }
     let is_same = previous.is_some_and(|previous| !previous.may_be_other_user(user.subject()));
-    let reason = if is_same {
-        EndReason::Replaced
+    if is_same {
+        end::end_replaced(&context.task, &before).await;
     } else {
-        EndReason::LoggedOut
-    };
-    end::end_session(&context.task, &before, reason).await;
+        end::end_session(&context.task, &before, EndReason::LoggedOut).await;
+    }
 }
 
 /// Returns true if the browser may have withheld the `SameSite=Strict` cookie, because no page of this site began this

@@ -59,7 +59,9 @@ async fn respond(
         let list = manage::listed(&found, Some(&current));
         return Ok(response::json(200, list));
     }
-    let parameters = form::parse(context.url.query()).unwrap_or_default();
+    let Some(parameters) = form::parse(context.url.query()) else {
+        return Ok(response::empty(400));
+    };
     let is_ended = match &*parameters {
         // Nothing identifies the user, so there is nothing to list.
         _ if user.is_empty() => return Ok(response::empty(404)),

@@ -61,6 +61,13 @@ pub(crate) async fn end_session_since(
     }
 }
 
+/// Ends a session that a login of the same user has replaced. Its refresh token is not revoked, even if an order has ended the
+/// session: a provider may revoke all tokens of the user's grant, and those of the new session, too.
+pub(crate) async fn end_replaced(task: &Task, session: &Rc<Session>) {
+    let _guard = task.keep_alive();
+    write_end(task, session, EndReason::Replaced, task.now()).await;
+}
+
 /// Writes the ends of sessions by tombstones and orders, which this isolate has found, into their records. This also
 /// reports them. The request does not wait for it.
 pub(crate) async fn write_found_ends(task: &Task) {

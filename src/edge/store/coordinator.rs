@@ -5,6 +5,7 @@ use rules::prelude::*;
 
 use crate::event::{CallResult, Happened, Server};
 use crate::io::{Effect, Entry, Reply};
+use crate::isolate::Seldom;
 use crate::session::key::key;
 use crate::task::Task;
 use rules::base::clock::{Instant, Millis, UnixMillis};
@@ -35,6 +36,25 @@ pub(crate) fn client_key(task: &Task, kind: &str, text: &str) -> String {
     // Without a tenant, the key is that of versions without tenants.
     let count = all.len() - usize::from(config.tenant.is_empty());
     key(kind, all.get(..count).unwrap_or_default())
+}
+
+/// Largest number of keys in a read for a list: a store may limit them.
+const LISTED_KEYS: usize = 24;
+
+/// Reads entries for a list of sessions. A failure says nothing about the reads that sessions need, so they do not avoid the
+/// coordinator because of it.
+pub(crate) async fn read_for_list(
+    task: &Task,
+    keys: &[String],
+) -> Result<Vec<Option<Entry>>, Unreachable> {
+    let mut all = Vec::new();
+    for keys in keys.chunks(LISTED_KEYS) {
+        match task.perform(Effect::Read(keys.to_vec())).await {
+            Reply::Entries { entries, .. } if entries.len() == keys.len() => all.extend(entries),
+            _ => return Err(Unreachable),
+        }
+    }
+    Ok(all)
 }
 
 pub(crate) async fn read(
@@ -167,9 +187,10 @@ pub(crate) async fn append(
             Ok(is_done)
         }
         _ => {
-            task.isolate().refuses_writes.set(true);
+            // Only the list needs it, so sessions do not avoid the coordinator because of it.
             observe(task, SWAP, CallResult::Failed, &asked);
-            failed(task, msg!("it cannot be written to"));
+            let why = msg!("a login could not be added to the list of its user's sessions");
+            task.fault_seldom(Seldom::Unwritten, why);
             Err(Unreachable)
         }
     }

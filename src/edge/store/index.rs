@@ -21,7 +21,7 @@ use rules::codec::json::{self, Writer};
 const ATTEMPTS: u32 = 3;
 
 /// Largest number of sessions in the index of a user: the latest ones. The longest index fits into every store.
-const MOST: usize = 50;
+const MOST: usize = 20;
 
 /// The longest session of the provider in the index, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -127,7 +127,7 @@ async fn append(task: &Task, key: String, line: &str) -> Result<(), Unreachable>
 
 /// Reads the index of a user. A line that cannot be opened is left out.
 async fn read(task: &Task, key: &str) -> Result<Vec<Listed>, Unreachable> {
-    let mut entries = coordinator::read(task, vec![key.to_owned()]).await?;
+    let mut entries = coordinator::read_for_list(task, &[key.to_owned()]).await?;
     let Some(entry) = entries.pop().flatten() else {
         return Ok(Vec::new());
     };
@@ -197,7 +197,7 @@ pub(crate) async fn list(task: &Task, user: &str) -> Result<Vec<Found>, Unreacha
         .map(|one| order::key_of_session(task, &public_id(&one.sid)));
     let tombstones = names.iter().map(|name| name.key(task));
     let keys: Vec<String> = records.chain(orders).chain(tombstones).collect();
-    let mut entries = coordinator::read(task, keys.clone()).await?.into_iter();
+    let mut entries = coordinator::read_for_list(task, &keys).await?.into_iter();
     let records: Vec<_> = entries.by_ref().take(listed.len()).collect();
     let orders: Vec<_> = entries.by_ref().take(listed.len()).collect();
     let tombstones = names.into_iter().zip(entries);

@@ -37,6 +37,9 @@ const VERSION: &str = "1";
 /// Length of an order's identifier in bytes.
 const IDENTIFIER: usize = 9;
 
+/// Largest number of earlier tombstones that an order knows: those of orders at the same moment.
+const MOST_EARLIER: usize = 16;
+
 /// Stands for an identifier that no session has.
 const UNKNOWN: &str = "?";
 
@@ -82,6 +85,14 @@ impl Order {
         is_sound.then_some(order)
     }
 
+    /// Returns the order in place of one that cannot be opened. Only the user may begin the next login, as after any order.
+    fn unknown() -> Self {
+        Self {
+            reason: EndReason::LoggedOut,
+            ..Self::default()
+        }
+    }
+
     fn from_text(text: &str) -> Option<Self> {
         let mut lines = strings::split(text, b'\n');
         let order = Self::from_lines(&mut lines)?;
@@ -98,6 +109,8 @@ struct Beside {
     written: String,
     /// The tombstone that was replaced, or an empty string. It is still there if only this value could be written.
     found: String,
+    /// Earlier tombstones, also those that an order at the same moment may still write.
+    earlier: Vec<String>,
     /// The tombstone of back-channel logouts alone, or an empty string.
     before: String,
     /// The public IDs of sessions that continue, each with the identifier that the session must have. A session that an
@@ -113,6 +126,10 @@ impl Beside {
             text.push_str(line);
         }
         text.push('\n');
+        for known in &self.earlier {
+            text.extend([known, "|"]);
+        }
+        text.push('\n');
         for (id, identifier) in &self.spared {
             text.extend([id, "=", identifier, " "]);
         }
@@ -124,6 +141,8 @@ impl Beside {
         let order = Order::from_lines(&mut lines)?;
         let mut line = || lines.next().map(str::to_owned);
         let (identifier, written, found, before) = (line()?, line()?, line()?, line()?);
+        let earlier = strings::split(lines.next()?, b'|').filter(|one| !one.is_empty());
+        let earlier = earlier.map(str::to_owned).collect();
         let mut spared = Vec::new();
         for one in strings::split(lines.next()?, b' ').filter(|one| !one.is_empty()) {
             let (id, identifier) = strings::split_once(one, b'=');
@@ -134,6 +153,7 @@ impl Beside {
             identifier,
             written,
             found,
+            earlier,
             before,
             spared,
         };
@@ -143,7 +163,8 @@ impl Beside {
     /// Returns the part of the tombstone `text` that counts: the back-channel logouts. An isolate of an earlier version may
     /// have added one, and then all of it counts.
     fn logouts_in<'a>(&'a self, text: &'a str) -> &'a str {
-        if text == self.written || text == self.found {
+        let is_known = self.earlier.iter().any(|known| known == text);
+        if is_known || text == self.written || text == self.found {
             &self.before
         } else {
             text
@@ -192,36 +213,41 @@ fn identifier_in(sid: &str, kind: Kind) -> &str {
     }
 }
 
-/// Opens a value. If it cannot be opened, it may be an order, so it counts as an unreachable coordinator.
-async fn open(task: &Task, key: &str, sealed: &str) -> Result<Secret, Unreachable> {
+/// A value that cannot be opened, such as after its key was removed. It is an order, so it must never count as no end, and it
+/// must not keep users out either.
+struct Unopenable;
+
+async fn open(task: &Task, key: &str, sealed: &str) -> Result<Secret, Unopenable> {
     seal::open(task, key, sealed).await.map_err(|error| {
-        let why =
-            msg!("an order to end sessions cannot be opened; repeat it, or wait until it expires");
+        let why = msg!(
+            "an order to end sessions cannot be opened: it counts without what it spares; repeat it if it should spare sessions"
+        );
         let code = match error {
             OpenError::UnknownKey => Code::KeyUnknown,
             OpenError::NotGenuine => Code::CoordinatorUnavailable,
         };
         task.error_seldom(Seldom::RecordForeign, &Error::new(code, why));
-        Unreachable
+        Unopenable
     })
 }
 
-async fn open_beside(task: &Task, key: &str, sealed: &str) -> Result<Beside, Unreachable> {
+async fn open_beside(task: &Task, key: &str, sealed: &str) -> Result<Beside, Unopenable> {
     let text = open(task, key, sealed).await?;
-    Beside::from_text(text.expose()).ok_or(Unreachable)
+    Beside::from_text(text.expose()).ok_or(Unopenable)
 }
 
-/// Opens an order about one session.
-pub(crate) async fn open_order(task: &Task, key: &str, sealed: &str) -> Result<Order, Unreachable> {
-    let text = open(task, key, sealed).await?;
-    Order::from_text(text.expose()).ok_or(Unreachable)
+/// Opens an order about one session. A value that cannot be opened ends the session, too.
+pub(crate) async fn open_order(task: &Task, key: &str, sealed: &str) -> Order {
+    let opened = open(task, key, sealed).await.ok();
+    let order = opened.and_then(|text| Order::from_text(text.expose()));
+    order.unwrap_or_else(Order::unknown)
 }
 
 /// A tombstone with the order beside it.
 pub(crate) struct Loaded {
     name: Name,
     tombstone: String,
-    beside: Option<Beside>,
+    beside: Option<Result<Beside, Unopenable>>,
 }
 
 /// Reads the orders beside tombstones.
@@ -238,7 +264,7 @@ pub(crate) async fn load(
     let mut loaded = Vec::new();
     for (((name, tombstone), key), entry) in tombstones.into_iter().zip(&keys).zip(entries) {
         let beside = match entry {
-            Some(entry) => Some(open_beside(task, key, &entry.value).await?),
+            Some(entry) => Some(open_beside(task, key, &entry.value).await),
             None => None,
         };
         loaded.push(Loaded {
@@ -270,7 +296,7 @@ pub(crate) fn end_in(
             continue;
         }
         let mut logouts = tombstone.as_str();
-        if let Some(beside) = beside {
+        if let Some(Ok(beside)) = beside {
             logouts = beside.logouts_in(tombstone);
             if beside.ends(session, name.kind) {
                 return Some(beside.order.clone());
@@ -279,7 +305,11 @@ pub(crate) fn end_in(
         let is_over = !logouts.is_empty()
             && LogoutTimes::from_text(logouts).is_none_or(|it| it.end(session.began, issued));
         if is_over {
-            ended = Some(Order::default());
+            // The times of an order are in the tombstone, too.
+            ended = Some(match beside {
+                Some(Err(Unopenable)) => Order::unknown(),
+                _ => Order::default(),
+            });
         }
     }
     ended
@@ -357,11 +387,11 @@ pub(crate) async fn end_all(
         received: now,
         issued: now / 1000,
     };
-    let replace = |found: &str, replaced: Option<Result<Beside, Unreachable>>| {
+    let replace = |found: &str, replaced: Option<Result<Beside, Unopenable>>| {
         let required = |id: &String| match &replaced {
             None => ANY.to_owned(),
             // An order that cannot be opened may have ended the session.
-            Some(Err(Unreachable)) => UNKNOWN.to_owned(),
+            Some(Err(Unopenable)) => UNKNOWN.to_owned(),
             Some(Ok(replaced)) => {
                 let required = replaced.required_of(id);
                 required.unwrap_or(&replaced.identifier).to_owned()
@@ -371,33 +401,33 @@ pub(crate) async fn end_all(
             Some(Ok(replaced)) => replaced.logouts_in(found),
             _ => found,
         };
-        Ok(Some(Beside {
+        Some(Beside {
             order: order.clone(),
             identifier: identifier.clone(),
             before: before.to_owned(),
             spared: spare.iter().map(|id| (id.clone(), required(id))).collect(),
             ..Beside::default()
-        }))
+        })
     };
     write(task, name, times, &replace).await
 }
 
 /// Writes the tombstone of a back-channel logout, or the later times of a tombstone that is already there.
 pub(crate) async fn leave(task: &Task, name: &Name, times: LogoutTimes) -> Result<(), Unreachable> {
-    let add = |found: &str, beside: Option<Result<Beside, Unreachable>>| {
-        let beside = beside.transpose()?;
-        Ok(beside.map(|beside| Beside {
+    let add = |found: &str, beside: Option<Result<Beside, Unopenable>>| {
+        // Beside a value that cannot be opened, the whole tombstone counts.
+        let beside = beside?.ok()?;
+        Some(Beside {
             before: times.or_later(beside.logouts_in(found)).to_text(),
             ..beside
-        }))
+        })
     };
     write(task, name, times, &add).await
 }
 
 /// Returns the value to write beside a tombstone, from the tombstone and the value that were found. Returns `None` if
 /// there is nothing to write.
-type Change<'a> =
-    dyn Fn(&str, Option<Result<Beside, Unreachable>>) -> Result<Option<Beside>, Unreachable> + 'a;
+type Change<'a> = dyn Fn(&str, Option<Result<Beside, Unopenable>>) -> Option<Beside> + 'a;
 
 /// Writes a tombstone with these times, or with the later ones of the tombstone that is there, after the value beside it.
 async fn write(
@@ -412,18 +442,27 @@ async fn write(
         let mut entries = coordinator::read(task, keys).await?.into_iter();
         let (tombstone, beside) = (entries.next().flatten(), entries.next().flatten());
         let found = tombstone.as_ref().map_or("", |entry| &entry.value);
+        let mut earlier: Vec<String> = Vec::new();
         let written = times.or_later(found).to_text();
         let (version, known) = match beside {
             Some(entry) => {
                 let opened = boxed(open_beside(task, &key_beside, &entry.value)).await;
+                if let Ok(replaced) = &opened {
+                    earlier.clone_from(&replaced.earlier);
+                    earlier.extend([replaced.found.clone(), replaced.written.clone()]);
+                    earlier.retain(|one| !one.is_empty());
+                    earlier.dedup();
+                    earlier.drain(..earlier.len().saturating_sub(MOST_EARLIER));
+                }
                 (Some(entry.version), Some(opened))
             }
             None => (None, None),
         };
-        if let Some(changed) = change(found, known)? {
+        if let Some(changed) = change(found, known) {
             let beside = Beside {
                 written: written.clone(),
                 found: found.to_owned(),
+                earlier: earlier.clone(),
                 ..changed
             };
             if !swap(task, &key_beside, version, beside.to_text()).await? {
@@ -455,6 +494,7 @@ mod tests {
             identifier: of("two"),
             written: of("20 2"),
             found: of("10 1"),
+            earlier: Vec::new(),
             before: String::new(),
             spared: vec![(of("first"), of("")), (of("second"), of("one"))],
         }
