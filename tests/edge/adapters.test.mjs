@@ -227,3 +227,28 @@ test('h3: request of the server to itself shares the session of the page', time,
   })
   assert.deepEqual(namesOf(response), ['__Host-strongroom'])
 })
+
+test('h3: cached handler cannot use the session', time, async () => {
+  const response = await onH3(await requestOf(), async (event) => {
+    const middleware = h3.strongroom(handler)
+    await middleware(event)
+    assert.equal((await event.context.session).claims.sub, 'alice')
+    const inner = { context: {}, node: { req: { __unenv__: event.context }, res: {} } }
+    await middleware(inner)
+    const uses = ({ context }) => [
+      () => context.auth.call('/api/a'),
+      () => context.auth.session(),
+      () => context.session,
+    ]
+    const refused = { code: 'unsupported', message: /defineEventHandler/ }
+    // Nitro sets this member for a cached handler.
+    inner.context.cache = { options: {} }
+    for (const use of uses(inner)) await assert.rejects(async () => use(), refused)
+    assert.equal((await event.context.session).claims.sub, 'alice')
+    delete inner.context.cache
+    event.context.cache = { options: {} }
+    for (const use of [...uses(event), ...uses(inner)]) await assert.rejects(async () => use(), refused)
+    event.node.res.end()
+  })
+  assert.equal(response.status, 200)
+})
