@@ -6,6 +6,7 @@ import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
 import * as fastify from '../../pkg/dist/edge/fastify.js'
 import * as h3 from '../../pkg/dist/edge/h3.js'
 import * as hono from '../../pkg/dist/edge/hono.js'
+import * as next from '../../pkg/dist/edge/next.js'
 import * as reactRouter from '../../pkg/dist/edge/react-router.js'
 import * as tanstackStart from '../../pkg/dist/edge/tanstack-start.js'
 import { setClocks } from '../support/clocks.mjs'
@@ -27,7 +28,7 @@ before(async () => {
     handler: {
       session: { recheck: 0, idle: 2 * TOKEN },
       coordinator: inIsolate(),
-      routes: [{ prefix: '/api/', upstream: `${upstream.origin}/`, methods: ['GET'] }],
+      routes: [{ prefix: '/api/', upstream: `${upstream.origin}/`, methods: ['GET', 'POST'] }],
     },
   })
 }, time)
@@ -251,4 +252,19 @@ test('h3: cached handler cannot use the session', time, async () => {
     event.node.res.end()
   })
   assert.equal(response.status, 200)
+})
+
+test('next: authForAction allows POST for actions and forms only', time, async () => {
+  const statusOf = async (headers) => {
+    const { headers: all } = await requestOf('/', { 'sec-fetch-site': 'same-origin', ...headers })
+    all.set('host', new URL(ORIGIN).host)
+    return (await next.authForAction(handler, all).call('/api/a', { method: 'POST' })).headers.get(
+      'x-strongroom',
+    )
+  }
+  for (const type of ['multipart/form-data; boundary=x', 'application/x-www-form-urlencoded', 'text/plain'])
+    assert.equal(await statusOf({ 'content-type': type }), null)
+  assert.equal(await statusOf({ 'next-action': '1' }), null)
+  for (const headers of [{}, { 'content-type': 'application/json' }, { 'content-type': 'text/plainer' }])
+    assert.equal(await statusOf(headers), 'cross_site_request')
 })
