@@ -96,6 +96,27 @@ test('call after the head keeps the session with the previous cookie', time, asy
   assert.equal((await visitor.call('/api/orders')).status, 200)
 })
 
+test('headers of the app let no cache store the session’s response', time, async () => {
+  const given = { 'Cache-Control': 'public', 'CDN-Cache-Control': 'max-age=60', Expires: '0', 'X-Own': '1' }
+  const ways = {
+    setHeader: (response) => Object.entries(given).forEach((entry) => response.setHeader(...entry)),
+    'writeHead with an object': (response) => response.writeHead(200, given),
+    'writeHead with an array': (response) => response.writeHead(200, 'OK', Object.entries(given).flat()),
+  }
+  for (const [name, write] of Object.entries(ways)) {
+    const { response } = await visit(async (response) => {
+      await response.locals.session
+      write(response)
+    })
+    const names = ['cache-control', 'cdn-cache-control', 'expires', 'x-own']
+    assert.deepEqual(
+      names.map((name) => response.headers.get(name)),
+      ['private, no-store', null, null, '1'],
+      name,
+    )
+  }
+})
+
 test('page that does not use the session gets no header', time, async () => {
   const { response } = await visit(async () => {})
   assert.deepEqual([response.headers.get('cache-control'), sessionCookies(response)], [null, []])

@@ -14,12 +14,12 @@
  */
 import type { RequestHandler } from '../handler.js'
 import type { RequestLocals } from './framework.js'
-import type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
-import { nodeApp, type Stoppable } from './node-app.js'
+import type { NodeListenerOptions, NodeRequest } from './node.js'
+import { keepPrivate, nodeApp, type ReadableResponse, type Stoppable } from './node-app.js'
 
 export type { RequestLocals } from './framework.js'
 export type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
-export type { Stoppable } from './node-app.js'
+export type { ReadableResponse, Stoppable } from './node-app.js'
 
 /** The members of `request.strongroom`. In TypeScript, declare this member of `FastifyRequest`: docs/server-code.md#fastify. */
 export type Locals = RequestLocals
@@ -38,7 +38,7 @@ export interface FastifyRequest {
 
 /** The part of Fastify's reply that the adapter uses. */
 export interface FastifyReply {
-  readonly raw: NodeResponse
+  readonly raw: ReadableResponse
   header(name: string, value: string): unknown
 }
 
@@ -69,7 +69,10 @@ export const strongroom = (handler: RequestHandler, options: NodeListenerOptions
     app.addHook('onSend', async (request: FastifyRequest, reply: FastifyReply) => {
       // An earlier hook may have sent the reply.
       if (!request.strongroom) return
-      for (const [name, value] of await request.strongroom.auth.headers()) reply.header(name, value)
+      const headers = await request.strongroom.auth.headers()
+      for (const cookie of headers.getSetCookie()) reply.header('set-cookie', cookie)
+      // The hooks of other plugins run later.
+      keepPrivate(reply.raw, () => headers.get('cache-control'))
     })
   }
   // Fastify otherwise limits hooks and decorators to the plugin.

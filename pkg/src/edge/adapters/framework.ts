@@ -51,15 +51,24 @@ export const localsOf = (
 }
 
 /** Returns the session as a promise that is read when it is first awaited. */
-export const sessionOf = (auth: RequestAuth): RequestLocals['session'] => new Lazy(() => auth.session())
+export const sessionOf = (auth: Pick<RequestAuth, 'session'>): RequestLocals['session'] =>
+  new Lazy(() => auth.session())
 
-/** Returns the response with more headers: every `Set-Cookie` is added, and other headers replace those of the response. */
+/** Returns true for a header by which a shared cache may store a response despite `Cache-Control: private, no-store`. */
+export const isForCaches = (name: string): boolean =>
+  /^(?:(?:.+-)?cdn-cache-control|surrogate-control|x-accel-expires|expires|age)$/i.test(name)
+
+/**
+ * Returns a copy of the response with the session's headers: every `Set-Cookie` is added, and other headers replace those
+ * of the response. The response itself stays as it is, because the app may send one object to several users.
+ */
 export const withHeaders = (response: Response, more: Headers): Response => {
   const fields = [...more]
-  if (!fields.length) return response
-  // The headers of some responses cannot be changed, such as those of `Response.redirect()` and of `fetch()`.
   const { status, statusText, body } = response
+  // `Response.error()` and the response to a WebSocket cannot be copied.
+  if (!fields.length || status < 200) return response
   const changed = new Response(body, { status, statusText, headers: response.headers })
+  for (const name of [...changed.headers.keys()]) if (isForCaches(name)) changed.headers.delete(name)
   for (const [name, value] of fields) {
     if (name === 'set-cookie') changed.headers.append(name, value)
     else changed.headers.set(name, value)

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { type AdapterOptions, envOf, localsOf, type RequestLocals } from './framework.js'
+import { type AdapterOptions, envOf, localsOf, type RequestLocals, withHeaders } from './framework.js'
 import type { RequestHandler } from '../handler.js'
 import type { Context } from '../host.js'
 
@@ -27,8 +27,8 @@ export interface HonoContext {
   readonly env: unknown
   /** Throws if the platform has no execution context. */
   readonly executionCtx: Context
-  /** After `next()`, changes the headers of the app's response. */
-  header(name: string, value: string, options: { append: boolean }): void
+  /** After `next()`, the app's response. */
+  res: Response | undefined
   set<Name extends keyof Variables>(name: Name, value: Variables[Name]): void
 }
 
@@ -48,7 +48,11 @@ export const strongroom =
     c.set('auth', auth)
     c.set('session', session)
     await next()
-    for (const [name, value] of await auth.headers()) c.header(name, value, { append: name === 'set-cookie' })
+    const changed = withHeaders(c.res!, await auth.headers())
+    if (changed === c.res) return
+    // Otherwise, Hono would replace the headers with those of the app's response.
+    c.res = undefined
+    c.res = changed
   }
 
 /**

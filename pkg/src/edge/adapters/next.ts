@@ -77,7 +77,8 @@ export const authFor = (
 
 /**
  * Returns the object with which a server action calls APIs: see `handler.for`. All methods are allowed if a page of this
- * app sent the request. `saveAuth` writes the session's cookies.
+ * app sent the request and the request is an action or a form. Otherwise, only GET and HEAD are allowed, because the
+ * headers do not contain the method. `saveAuth` writes the session's cookies.
  *
  * ```ts
  * import { cookies, headers } from 'next/headers'
@@ -94,7 +95,13 @@ export const authForAction = (
   handler: RequestHandler,
   headers: GivenHeaders,
   options: AdapterOptions = {},
-): RequestAuth => handler.for(outerRequest('POST', headers), envOf(options))
+): RequestAuth => handler.for(outerRequest(isAction(headers) ? 'POST' : 'GET', headers), envOf(options))
+
+/** Returns true for an action that a script of Next.js sends, and for a form, as in a page without scripts. */
+const isAction = (headers: GivenHeaders): boolean => {
+  const isForm = /^\s*(?:multipart\/form-data|application\/x-www-form-urlencoded|text\/plain)\s*(?:;|$)/i
+  return headers.get('next-action') !== null || isForm.test(headers.get('content-type') ?? '')
+}
 
 /** The result of `await cookies()`. */
 export interface CookieStore {

@@ -1,7 +1,7 @@
 /** The common part of the adapters for apps on Node. */
 import type { RequestHandler } from '../handler.js'
 import type { RequestAuth } from '../request-auth.js'
-import { envOf, localsOf, type RequestLocals } from './framework.js'
+import { envOf, isForCaches, localsOf, type RequestLocals } from './framework.js'
 import {
   type NodeListener,
   type NodeListenerOptions,
@@ -31,6 +31,36 @@ export const nodeApp = (handler: RequestHandler, options: NodeListenerOptions) =
 /** A response of Node whose headers can be read. */
 export interface ReadableResponse extends NodeResponse {
   getHeader(name: string): number | string | string[] | undefined
+  getHeaderNames(): string[]
+  removeHeader(name: string): void
+  /** Called also by Node itself, when the app sends the head without it. */
+  writeHead: (status: number, ...others: any[]) => unknown
+}
+
+/**
+ * Sets `Cache-Control` when the head is written, and removes other headers for caches, so that the app cannot replace them
+ * by accident. `cacheControl` returns `null` if the response does not depend on the session.
+ */
+export const keepPrivate = (response: ReadableResponse, cacheControl: () => string | null): void => {
+  const { writeHead } = response
+  response.writeHead = (status, ...others) => {
+    const value = cacheControl()
+    if (value === null) return writeHead.call(response, status, ...others)
+    for (const name of response.getHeaderNames()) if (isForCaches(name)) response.removeHeader(name)
+    response.setHeader('cache-control', value)
+    return writeHead.call(response, status, ...others.map(withoutCaching))
+  }
+}
+
+/** Returns an argument of `writeHead()`. If it contains headers, those for caches are left out. */
+const withoutCaching = (argument: unknown): unknown => {
+  if (typeof argument !== 'object' || argument === null) return argument
+  const isKept = (name: string) => !isForCaches(name) && name.toLowerCase() !== 'cache-control'
+  if (!Array.isArray(argument))
+    return Object.fromEntries(Object.entries(argument).filter(([name]) => isKept(name)))
+  // Either pairs, or names and values in turn.
+  if (Array.isArray(argument[0])) return argument.filter(([name]) => isKept(name))
+  return argument.filter((_, at) => isKept(argument[at - (at % 2)]))
 }
 
 /**
@@ -40,6 +70,8 @@ export interface ReadableResponse extends NodeResponse {
 export const savingHeaders = (auth: RequestAuth, response: ReadableResponse): RequestAuth => {
   /** The cookies from the previous use, which those of the next use replace. */
   let saved: readonly string[] = []
+  let cacheControl: string | null = null
+  keepPrivate(response, () => cacheControl)
   const save = async (): Promise<void> => {
     const headers = await auth.headers()
     if (response.headersSent) return
@@ -48,7 +80,7 @@ export const savingHeaders = (auth: RequestAuth, response: ReadableResponse): Re
     if (cookies.length || saved.length)
       response.setHeader('set-cookie', [...others.filter((cookie) => !saved.includes(cookie)), ...cookies])
     saved = cookies
-    for (const [name, value] of headers) if (name !== 'set-cookie') response.setHeader(name, value)
+    cacheControl = headers.get('cache-control')
   }
   let saving = Promise.resolve()
   /** Waits for earlier uses, so that the cookies of the latest session are written last. */

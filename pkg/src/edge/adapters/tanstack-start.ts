@@ -39,19 +39,16 @@ export const strongroom =
     if (own) return own
     const context = localsOf(handler, ...given)
     const result = await next(context)
-    return { ...result, response: added(result.response, await context.auth.headers()) }
+    return { ...result, response: copied(result.response, await context.auth.headers()) }
   }
 
-/** Adds headers to the response itself, because TanStack Start recognizes its redirects by the object. */
-const added = (response: Response, more: Headers): Response => {
-  try {
-    for (const [name, value] of more) {
-      if (name === 'set-cookie') response.headers.append(name, value)
-      else response.headers.set(name, value)
-    }
-    return response
-  } catch {
-    // The headers of some responses cannot be changed, such as those of `fetch()`.
-    return withHeaders(response, more)
-  }
+/** The members of a response in which TanStack Start stores a redirect's destination, and headers that it restores. */
+const MARKS = ['options', Symbol.for('tanstack-start:protected-response-headers')]
+
+/** Returns a copy of the response with more headers. TanStack Start treats the copy as it treats the response. */
+const copied = (response: Response, more: Headers): Response => {
+  const copy: any = withHeaders(response, more)
+  if (copy === response) return response
+  for (const mark of MARKS) if (mark in response) copy[mark] = (response as any)[mark]
+  return copy
 }
