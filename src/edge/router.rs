@@ -68,7 +68,7 @@ fn warn_of_test_key(context: &RequestContext) {
         && !task.isolate().has_warned_of_test_key.replace(true)
     {
         let message = msg!(
-            "`cookie.keys` has a key of testKeys(), and the app is served over https: in production, whoever runs the tests can sign in as any user, so use other keys (openssl rand -base64 32)"
+            "`cookie.keys` has a key of testKeys(), and the app is served over https: in production, everybody who runs the tests could sign in as any user, so use other keys (openssl rand -base64 32)"
         );
         task.warn(Code::ConfigInvalid, message);
     }

@@ -454,7 +454,7 @@ class Pool {
     throw this.#report(error)
   }
 
-  /** Drops the handlers that were used least recently, until there is room for one more. Returns false if there is none. */
+  /** Drops the handlers that were used least recently, until there is room for one more. Returns false if no room can be made. */
   #makeRoom(): boolean {
     for (const [name, tenant] of this.#kept) {
       if (this.#kept.size < this.#most) return true

@@ -47,7 +47,7 @@ export interface TestSessions {
   cookies(session?: TestSession): Promise<TestCookie[]>
 }
 
-/** The beginning of all test keys: base64 of `test-only`, of which handlers warn. The other 23 bytes are random. */
+/** The beginning of all test keys, which handlers warn about: base64 of `test-only`. The other 23 bytes are random. */
 const TEST_ONLY = 'dGVzdC1vbmx5'
 
 /** Returns random keys for an app under test. No other value is accepted as `keys` of {@link testSessions}. */
