@@ -48,7 +48,7 @@ for (const options of cases) {
     for (const name of Object.keys(BINDINGS)) {
       await writeFile(`${dist}/${name}.js`, randomBytes((name === 'vue' ? vue : 0.3) * KB))
     }
-    await writeFile(`${dist}/edge.workerd.js`, randomBytes(KB))
+    for (const name of ['edge.workerd', 'edge-common']) await writeFile(`${dist}/${name}.js`, randomBytes(KB))
     await writeFile(`${dist}/strongroom_edge_bg.wasm`, randomBytes(edge * KB))
     const { code, stderr } = await size('--dist', dist)
     assert.equal(code, exceeded ? 1 : 0)
