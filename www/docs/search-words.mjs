@@ -17,7 +17,7 @@ const WORDS = {
   'docs/login.md': 'log in, logon, signin, loginWithRedirect, signinRedirect, authorization code flow, PKCE',
   'docs/login.md#by-popup': 'loginWithPopup, signinPopup, window.open',
   'docs/login.md#a-sign-in-button-without-a-guard':
-    'landing page, public page, home page, login button, optional login, signed-in user name, avatar, header bar',
+    'landing page, public page, login button, optional login, signed-in user name, avatar, header bar',
   'docs/login.md#step-up': 'MFA, multi-factor, 2FA, two-factor, acr, amr, reauthenticate, sudo mode',
   'docs/login.md#options-of-a-page':
     'switch account, select_account, login_hint, ui_locales, audience parameter',
@@ -36,11 +36,13 @@ const WORDS = {
   'docs/edge-observe.md#a-dashboard-and-alerts': 'Grafana, alerting, Prometheus rules',
   'docs/edge-observe.md#probes': 'health check, healthcheck, liveness, readiness, heartbeat',
   'docs/edge-observe.md#request-ids': 'correlation ID, X-Request-Id, traceparent, trace ID',
+  'docs/edge-sessions.md':
+    'sign out everywhere, log out all devices, force logout, active sessions, device list, revoke a session',
   'docs/edge-tenants.md':
     'multi-tenant, multitenancy, multi-tenancy, SaaS, customers, organizations, realms, one provider per tenant, white label, custom domains, subdomain per tenant',
   'docs/edge-bound.md':
     'DBSC, device bound session credentials, stolen cookie, cookie theft, token theft, session hijacking, infostealer, TPM',
-  'docs/edge.md': 'BFF, backend for frontend, server-side session, HttpOnly cookie, proxy',
+  'docs/edge.md': 'BFF, backend for frontend, server-side session, HttpOnly cookie',
   'docs/edge-deploy.md#choosing-a-coordinator': 'Redis, Durable Objects, shared store, database, KV, cluster',
   'docs/edge-deploy.md#postgres': 'PostgreSQL, Postgres coordinator, SQL, pg, Supabase, Neon, RDS',
   'docs/edge-deploy.md#a-store-of-your-own': 'MySQL, SQLite, DynamoDB, custom store',
@@ -89,7 +91,7 @@ const WORDS = {
   'docs/faq.md#why-does-it-fail-for-some-users-only':
     'ad blocker, adblock, block all cookies, third-party cookies, privacy extension, uBlock, Brave, mixed content, captive portal',
   'docs/frameworks.md#svelte': 'SvelteKit static, adapter-static',
-  'docs/deployment.md#vercel': 'vercel.json, middleware',
+  'docs/deployment.md#vercel': 'vercel.json',
   'docs/deployment.md#s3-with-cloudfront': 'AWS, Amazon, Lambda@Edge, S3 bucket',
   'docs/deployment.md#nginx': 'nginx.conf, Docker, reverse proxy',
   'docs/deployment.md#configuration-at-run-time':
@@ -115,7 +117,7 @@ const WORDS = {
   'docs/providers/entra-id.md': 'Azure AD, Azure Active Directory, Microsoft, Office 365',
   'docs/testing-your-app.md': 'mock, unit test, e2e, Cypress, jsdom, fake provider, test double',
   'docs/frameworks.md#guards':
-    'protected route, private route, route guard, AuthGuard, canActivate, middleware',
+    'protected route, private route, route guard, AuthGuard, canActivate',
   'docs/frameworks.md#vue': 'Nuxt, Pinia, vue-router',
   'docs/frameworks.md#without-a-framework': 'vanilla JS, plain JavaScript, jQuery, web components, Lit, htmx',
   'docs/bundlers.md': 'Vite, webpack, Turbopack, Rspack, Rsbuild, Parcel, esbuild, Rollup, wasm loader',
