@@ -36,8 +36,7 @@ const WORDS = {
   'docs/edge-observe.md#a-dashboard-and-alerts': 'Grafana, alerting, Prometheus rules',
   'docs/edge-observe.md#probes': 'health check, healthcheck, liveness, readiness, heartbeat',
   'docs/edge-observe.md#request-ids': 'correlation ID, X-Request-Id, traceparent, trace ID',
-  'docs/edge-sessions.md':
-    'sign out everywhere, log out all devices, force logout, active sessions, device list, revoke a session',
+  'docs/edge-sessions.md': 'sign out everywhere, log out all devices, device list',
   'docs/edge-tenants.md':
     'multi-tenant, multitenancy, multi-tenancy, SaaS, customers, organizations, realms, one provider per tenant, white label, custom domains, subdomain per tenant',
   'docs/edge-bound.md':
@@ -116,8 +115,7 @@ const WORDS = {
     'next-auth, NextAuth, Auth.js, getServerSession, iron-session, @auth0/nextjs-auth0',
   'docs/providers/entra-id.md': 'Azure AD, Azure Active Directory, Microsoft, Office 365',
   'docs/testing-your-app.md': 'mock, unit test, e2e, Cypress, jsdom, fake provider, test double',
-  'docs/frameworks.md#guards':
-    'protected route, private route, route guard, AuthGuard, canActivate',
+  'docs/frameworks.md#guards': 'protected route, private route, route guard, AuthGuard, canActivate',
   'docs/frameworks.md#vue': 'Nuxt, Pinia, vue-router',
   'docs/frameworks.md#without-a-framework': 'vanilla JS, plain JavaScript, jQuery, web components, Lit, htmx',
   'docs/bundlers.md': 'Vite, webpack, Turbopack, Rspack, Rsbuild, Parcel, esbuild, Rollup, wasm loader',
