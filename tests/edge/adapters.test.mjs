@@ -268,3 +268,19 @@ test('next: authForAction allows POST for actions and forms only', time, async (
   for (const headers of [{}, { 'content-type': 'application/json' }, { 'content-type': 'text/plainer' }])
     assert.equal(await statusOf(headers), 'cross_site_request')
 })
+
+test('next: authForAction refuses a form that a service worker has passed on', time, async () => {
+  const { headers } = await requestOf('/orders', {
+    origin: ORIGIN,
+    'content-type': 'application/x-www-form-urlencoded',
+    'sec-fetch-site': 'same-origin',
+    'sec-fetch-mode': 'navigate',
+    'sec-fetch-dest': 'document',
+    accept: 'text/html',
+  })
+  const post = async () =>
+    (await next.authForAction(handler, headers).call('/api/a', { method: 'POST' })).status
+  assert.equal(await post(), 200, 'a control')
+  headers.set('sec-fetch-dest', 'empty')
+  assert.equal(await post(), 403)
+})

@@ -148,6 +148,9 @@ const READ = [
   'traceparent',
   'origin',
   'sec-fetch-site',
+  'sec-fetch-mode',
+  'sec-fetch-dest',
+  'accept',
   'sec-purpose',
   'purpose',
 ]
