@@ -107,6 +107,8 @@ pub(super) enum Seldom {
     RecordConflict,
     /// The end of a session, or its new tokens, could not be written.
     Unwritten,
+    /// The list of a user's sessions, which no session needs, could not be read or written.
+    List,
     /// A cookie was written by another version, or before the option `dpop` was changed.
     CookieOutdated,
 }
@@ -322,7 +324,7 @@ impl Isolate {
             Seldom::Client => Code::ClientRejected,
             Seldom::Upstream(_) | Seldom::UpstreamResponse => Code::UpstreamUnavailable,
             Seldom::RecordLost => Code::SessionEnded,
-            Seldom::RecordForeign | Seldom::RecordConflict | Seldom::Unwritten => {
+            Seldom::RecordForeign | Seldom::RecordConflict | Seldom::Unwritten | Seldom::List => {
                 Code::CoordinatorUnavailable
             }
             Seldom::CookieOutdated => Code::CookieInvalid,

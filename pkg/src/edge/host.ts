@@ -217,6 +217,12 @@ export class Host {
     this.#freeIfIdle()
   }
 
+  /** Ends what `#running` has counted. */
+  #ended(): void {
+    this.#running--
+    this.#freeIfIdle()
+  }
+
   #freeIfIdle(): void {
     if (!this.#isReleased || this.#running || this.isBroken) return
     this.#isFreed = true
@@ -264,8 +270,7 @@ export class Host {
       }
     } finally {
       settle?.()
-      this.#running--
-      this.#freeIfIdle()
+      this.#ended()
     }
   }
 
@@ -281,8 +286,7 @@ export class Host {
       return step.result as T
     } finally {
       settle()
-      this.#running--
-      this.#freeIfIdle()
+      this.#ended()
     }
   }
 
@@ -345,8 +349,7 @@ export class Host {
       // The core has trapped, which is reported already.
     }
     settle()
-    this.#running--
-    this.#freeIfIdle()
+    this.#ended()
   }
 
   async #carryOut(step: Step, request?: Request, forwarded?: Forwarded): Promise<Step> {

@@ -49,9 +49,18 @@ pub(crate) async fn read_for_list(
 ) -> Result<Vec<Option<Entry>>, Unreachable> {
     let mut all = Vec::new();
     for keys in keys.chunks(LISTED_KEYS) {
+        let asked = task.own_time();
         match task.perform(Effect::Read(keys.to_vec())).await {
-            Reply::Entries { entries, .. } if entries.len() == keys.len() => all.extend(entries),
-            _ => return Err(Unreachable),
+            Reply::Entries { entries, .. } if entries.len() == keys.len() => {
+                observe(task, READ, CallResult::Done, &asked);
+                all.extend(entries);
+            }
+            _ => {
+                observe(task, READ, CallResult::Failed, &asked);
+                let why = msg!("the list of a user's sessions could not be read");
+                task.fault_seldom(Seldom::List, why);
+                return Err(Unreachable);
+            }
         }
     }
     Ok(all)
@@ -190,7 +199,7 @@ pub(crate) async fn append(
             // Only the list needs it, so sessions do not avoid the coordinator because of it.
             observe(task, SWAP, CallResult::Failed, &asked);
             let why = msg!("a login could not be added to the list of its user's sessions");
-            task.fault_seldom(Seldom::Unwritten, why);
+            task.fault_seldom(Seldom::List, why);
             Err(Unreachable)
         }
     }

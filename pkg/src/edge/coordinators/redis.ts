@@ -141,6 +141,9 @@ if #starts > most then lines = string.sub(lines, starts[#starts - most + 1]) end
 redis.call('SET', KEYS[1], ARGV[1] .. lines, 'PX', ARGV[4])
 return 1`
 
+/** Returns a time to live in milliseconds, for a script. */
+const lifetime = (ttl: number): string => `${Math.max(1, Math.ceil(ttl * 1000))}`
+
 function over(command: Command, { prefix = 'strongroom:' }: RedisOptions): Coordinator {
   const run = (script: string, keys: readonly string[], args: readonly string[]) =>
     command(['EVAL', script, `${keys.length}`, ...keys.map((key) => prefix + key), ...args])
@@ -158,12 +161,11 @@ function over(command: Command, { prefix = 'strongroom:' }: RedisOptions): Coord
     read,
     async swap(key, version, value, ttl) {
       const next = crypto.randomUUID()
-      const args = [version ?? '', next + value, `${Math.max(1, Math.ceil(ttl * 1000))}`]
+      const args = [version ?? '', next + value, lifetime(ttl)]
       return Number(await run(SWAP, [key], args)) === 1 ? { value, version: next } : null
     },
     async append(key, line, most, ttl) {
-      const lifetime = `${Math.max(1, Math.ceil(ttl * 1000))}`
-      await run(APPEND, [key], [crypto.randomUUID(), line, `${most}`, lifetime])
+      await run(APPEND, [key], [crypto.randomUUID(), line, `${most}`, lifetime(ttl)])
     },
     wait: (key, version, milliseconds) =>
       poll(async () => (await read([key])).entries[0]?.version ?? null, version, milliseconds),
