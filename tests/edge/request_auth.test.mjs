@@ -195,6 +195,26 @@ test('headers() deletes the cookie of a session that has ended', time, async () 
   assert.match((await auth.headers()).getSetCookie()[0], /^__Host-strongroom=;/)
 })
 
+test('server code gets the reason of an end together with no session', time, async () => {
+  const visitor = await signedIn()
+  const { sub } = (await authOf(visitor).session()).claims
+  assert.equal(await authOf(visitor).endReason(), null)
+  assert.equal(await handler.end({ user: sub }, { reason: 'security' }), true)
+  const auth = authOf(visitor)
+  assert.equal(await auth.session(), null)
+  assert.equal(await auth.endReason(), 'security')
+  keep(visitor, await auth.headers())
+  assert.equal(await authOf(visitor).endReason(), null)
+})
+
+test('server code can spare the session of its request', time, async () => {
+  const [here, elsewhere] = [await signedIn(), await signedIn()]
+  const { claims, publicId } = await authOf(here).session()
+  assert.equal(await handler.end({ user: claims.sub }, { spare: [publicId] }), true)
+  assert.equal(await authOf(elsewhere).session(), null)
+  assert.equal((await authOf(here).session()).publicId, publicId)
+})
+
 test('call without a session is refused', time, async () => {
   await signedIn()
   const response = await authOf(new Visitor(app.place)).call('/api/orders')

@@ -1,5 +1,6 @@
 import { BACKGROUND, HANDLER_HEADER, USER } from '../../glue/constants.js'
 import { StrongroomError } from '../page/errors/error.js'
+import type { EndReason } from '../generated/end-reasons.js'
 import type { EdgeSession } from './handler.js'
 
 /** The part of a page's request that {@link RequestAuth} uses: a `Request`, or what a framework has of it. */
@@ -45,6 +46,13 @@ export interface RequestAuth {
    */
   session(): Promise<EdgeSession | null>
   /**
+   * Returns the reason for which the session of this request has ended, or `null` if the request has a session, or never had
+   * one. The browser's next request has no session and no reason, because the response deletes the session's cookie.
+   *
+   * @throws Error as {@link session} does.
+   */
+  endReason(): Promise<EndReason | null>
+  /**
    * Returns the headers that the page's own response must have: the cookies of the latest session, and
    * `Cache-Control: private, no-store`. Call this once, after all calls have responded, and append the headers, because
    * there may be several `Set-Cookie`. The headers are empty if neither {@link call} nor {@link session} was used.
@@ -52,6 +60,13 @@ export interface RequestAuth {
    * The adapters for middleware add these headers themselves.
    */
   headers(): Promise<Headers>
+}
+
+/** The response of `GET <base>/session`. */
+interface SessionResponse {
+  session: Omit<EdgeSession, 'publicId'> | null
+  publicId?: string
+  reason?: EndReason
 }
 
 /** The page's request as the core needs it. */
@@ -93,6 +108,11 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
   }
   const readSession = async (isBackground: boolean): Promise<Response> =>
     (await ask(new URL(`${base}/session`, outer.url), {}, new Headers(), isBackground))!
+  const view = async (): Promise<SessionResponse> => {
+    const response = await readSession(true)
+    if (!response.ok) throw new Error(`the session cannot be read: ${response.status}`)
+    return response.json()
+  }
 
   return {
     async call(path, init = {}) {
@@ -108,9 +128,11 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
       return response
     },
     async session() {
-      const response = await readSession(true)
-      if (!response.ok) throw new Error(`the session cannot be read: ${response.status}`)
-      return ((await response.json()) as { session: EdgeSession | null }).session
+      const { session, publicId } = await view()
+      return session && { ...session, publicId: publicId! }
+    },
+    async endReason() {
+      return (await view()).reason ?? null
     },
     async headers() {
       const headers = new Headers()

@@ -194,6 +194,11 @@ const methods = (pool: Pool, select: Select): RequestHandler => {
           (auth) => auth.session(),
           () => null,
         ),
+      endReason: () =>
+        use(
+          (auth) => auth.endReason(),
+          () => null,
+        ),
       headers: () =>
         use(
           (auth) => auth.headers(),

@@ -85,17 +85,15 @@ export const savingHeaders = (auth: RequestAuth, response: ReadableResponse): Re
   let saving = Promise.resolve()
   /** Waits for earlier uses, so that the cookies of the latest session are written last. */
   const saveInOrder = (): Promise<void> => (saving = saving.then(save, save))
+  const afterwards = async <T>(result: Promise<T>): Promise<T> => {
+    await result
+    await saveInOrder()
+    return result
+  }
   return {
-    async call(...args) {
-      const result = await auth.call(...args)
-      await saveInOrder()
-      return result
-    },
-    async session() {
-      const result = await auth.session()
-      await saveInOrder()
-      return result
-    },
+    call: (...args) => afterwards(auth.call(...args)),
+    session: () => afterwards(auth.session()),
+    endReason: () => afterwards(auth.endReason()),
     headers: () => auth.headers(),
   }
 }
