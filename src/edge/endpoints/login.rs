@@ -354,7 +354,7 @@ pub(crate) fn from_text(text: &str) -> Option<PendingLogin> {
     })
 }
 
-/// What the query of a login asks for.
+/// The options of a login, as its query has them.
 struct Asked {
     params: Box<LoginParams>,
     /// True if the query has [`OUTSIDE`].
