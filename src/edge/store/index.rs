@@ -85,7 +85,7 @@ pub(crate) async fn add(task: &Task, session: &Session, description: &str) {
     let Some(user) = names.next() else {
         return;
     };
-    let is_kept = |sid: &String| sid.len() <= LONGEST_NAME && is_line(sid);
+    let is_kept = |sid: &String| sid.len() <= LONGEST_NAME && strings::is_line(sid);
     let own = Listed {
         sid: session.sid.clone(),
         began: session.began,
@@ -140,11 +140,6 @@ async fn read(task: &Task, key: &str) -> Result<Vec<Listed>, Unreachable> {
     let now = task.now().wall;
     all.retain(|one| now.saturating_sub(one.began) < absolute);
     Ok(all)
-}
-
-/// Returns true for a text of one line without a tab.
-pub(crate) fn is_line(text: &str) -> bool {
-    !text.chars().any(char::is_control)
 }
 
 /// A session of a user that has not ended, as far as the coordinator knows.
