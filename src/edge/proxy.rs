@@ -59,7 +59,7 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
             response => response,
         };
     }
-    if let Err(error) = check_sender(context) {
+    if let Err(error) = check_sender(context, route) {
         let is_page = route.navigate && context.request.method == "GET";
         return Response::Own(if is_page && csrf::is_replaced(&context.request) {
             navigation::worker_page(context, &route.prefix)
@@ -124,8 +124,11 @@ async fn navigate(context: &RequestContext, route: &Route) -> Response {
 }
 
 /// Checks that a script of the app sent the request, and that the response becomes neither a document nor code.
-fn check_sender(context: &RequestContext) -> Result<(), Error> {
+fn check_sender(context: &RequestContext, route: &Route) -> Result<(), Error> {
     csrf::check_destination(&context.request)?;
+    if route.media && csrf::is_of_media_element(&context.request) {
+        return csrf::check_media_element(&context.request, &context.origin);
+    }
     if let Some(outer) = &context.request.outer {
         csrf::check_outer(&context.request, outer, &context.origin)?;
     }
@@ -249,6 +252,9 @@ async fn forward(
     if !is_usable(&head, context) {
         return Response::Own(refuse_status(context, route, head.status));
     }
+    if csrf::is_of_media_element(&context.request) && !is_media(&head, context) {
+        return Response::Own(refuse_type(context, route));
+    }
     let demand = demand_of(context, route, allowed, &head, &session);
     let waited = began.elapsed(&context.task.now());
     let cookies = cookies_after(context, session, is_new, waited).await;
@@ -370,6 +376,33 @@ fn refuse_status(context: &RequestContext, route: &Route, status: u16) -> OwnRes
         502,
         Code::UpstreamUnavailable,
         msg!("the API responded with a status that cannot be forwarded"),
+    )
+}
+
+/// Returns true unless a response with content has another type than its element expects.
+fn is_media(head: &Head, context: &RequestContext) -> bool {
+    const NO_CONTENT: u16 = 204;
+    let kind = head.content_type.as_deref().unwrap_or_default();
+    !(200..300).contains(&head.status)
+        || head.status == NO_CONTENT
+        || csrf::is_for_element(kind, &context.request)
+}
+
+/// Reports a response to an element of a page whose type the element does not expect, and refuses it.
+fn refuse_type(context: &RequestContext, route: &Route) -> OwnResponse {
+    let message = [
+        route.upstream.href(),
+        msg!(
+            " responded to a picture, a video or another element with a Content-Type that is not of this kind"
+        ),
+    ];
+    context
+        .task
+        .fault_seldom(Seldom::UpstreamResponse, &message.concat());
+    response::refuse(
+        502,
+        Code::UpstreamUnavailable,
+        msg!("the API's response has a Content-Type that does not fit the element"),
     )
 }
 

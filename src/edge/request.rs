@@ -7,6 +7,7 @@ use rules::prelude::*;
 
 use crate::config::origins::Origins;
 use crate::config::{Bind, Config, Storage};
+use crate::csrf;
 use crate::io::{OwnResponse, Request, Response};
 use crate::isolate::Seldom;
 use crate::marker;
@@ -322,11 +323,12 @@ impl RequestContext {
     /// Returns true if the request counts as activity of the user. A login that another site began does not count, and
     /// neither does the list of the user's sessions.
     fn is_activity(&self) -> bool {
-        let endpoint = self
-            .url
-            .path()
-            .strip_prefix(self.task.config().base.as_str());
-        !marker::is_background(&self.request) && !matches!(endpoint, Some(LOGIN | SESSIONS))
+        let base = self.task.config().base.as_str();
+        let endpoint = self.url.path().strip_prefix(base);
+        // A page may load pictures without its user.
+        let is_background =
+            marker::is_background(&self.request) || csrf::is_of_media_element(&self.request);
+        !is_background && !matches!(endpoint, Some(LOGIN | SESSIONS))
     }
 
     /// Returns true if the session must be saved again: the user is active and the last recorded activity is old.
