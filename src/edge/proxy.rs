@@ -21,9 +21,8 @@ use crate::provider::documents;
 use crate::provider::dpop::{self, asks_for_nonce};
 use crate::proxy::repetition::BodyCopy;
 use crate::refresh;
-use crate::refresh::status;
 use crate::refusal::{RETRY_AFTER, Refusal};
-use crate::request::{LATE, QUICK, RequestContext};
+use crate::request::RequestContext;
 use crate::response;
 use crate::session::Session;
 use crate::store::record_store;
@@ -257,7 +256,7 @@ async fn forward(
     }
     let demand = demand_of(context, route, allowed, &head, &session);
     let waited = began.elapsed(&context.task.now());
-    let cookies = cookies_after(context, session, is_new, waited).await;
+    let cookies = context.cookies_after(session, is_new, waited).await;
     match demand {
         None => Response::Upstream {
             cookies,
@@ -410,31 +409,6 @@ fn refuse_type(context: &RequestContext, route: &Route) -> OwnResponse {
 fn is_usable(head: &Head, context: &RequestContext) -> bool {
     RESPONSE_STATUSES.contains(&head.status)
         || head.status == 101 && csrf::is_socket(&context.request)
-}
-
-/// Returns the cookies that the response sets. `waited` is the time that the upstream took to respond.
-async fn cookies_after(
-    context: &RequestContext,
-    session: Rc<Session>,
-    is_new: bool,
-    waited: Millis,
-) -> Vec<String> {
-    let is_quick = waited <= QUICK;
-    let brings_cookie = is_new || waited <= LATE && context.is_cookie_due(&session);
-    let latest = if !brings_cookie {
-        None
-    } else if is_new && is_quick {
-        Some(session)
-    } else {
-        // By now, the browser may have the cookie of a newer generation or of another session. This session's cookie
-        // must not replace that cookie.
-        let again = status::recheck(&context.task, session, is_new || is_quick);
-        boxed(again).await.ok()
-    };
-    match latest {
-        Some(session) => context.updated_cookies(session, is_new).await,
-        None => Vec::new(),
-    }
 }
 
 /// Forwards the request with the session's access token. If the upstream asks for a nonce and the request can be repeated,

@@ -55,7 +55,8 @@ export interface RequestAuth {
   /**
    * Returns the headers that the page's own response must have: the cookies of the latest session, and
    * `Cache-Control: private, no-store`. Call this once, after all calls have responded, and append the headers, because
-   * there may be several `Set-Cookie`. The headers are empty if neither {@link call} nor {@link session} was used.
+   * there may be several `Set-Cookie`. The headers are empty if neither {@link call} nor {@link session} was used, and both
+   * throw `unsupported` afterwards: shared caches could store the response.
    *
    * The adapters for middleware add these headers themselves.
    */
@@ -83,6 +84,7 @@ export type Send = (inner: Request, outer: Outer) => Promise<Response | undefine
 export const requestAuth = (send: Send, base: string, outer: OuterRequest): RequestAuth => {
   const arrived = performance.now()
   let isUsed = false
+  let isWithoutHeaders = false
   let isActive = false
 
   /** Sends a request with the browser's own cookie, even if an earlier call has refreshed the session: see `headers`. */
@@ -92,6 +94,7 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
     headers: Headers,
     isBackground: boolean,
   ): Promise<Response | undefined> => {
+    if (isWithoutHeaders) throw tooLate()
     isUsed = true
     for (const [name, value] of Object.entries(sessionHeaders(outer.headers))) headers.set(name, value)
     headers.set(HANDLER_HEADER, isBackground ? BACKGROUND : USER)
@@ -136,6 +139,7 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
     },
     async headers() {
       const headers = new Headers()
+      isWithoutHeaders = !isUsed
       if (!isUsed) return headers
       headers.set('cache-control', 'private, no-store')
       // The cookies of the calls' responses are not used, because those of parallel calls may be of different generations,
@@ -183,6 +187,14 @@ const routeUrl = (path: string, base: string, page: string): URL => {
     throw refused(`call() is for routes, and this is an endpoint of the handler: ${shown(path)}`)
   return url
 }
+
+/** Returns the error of the first use of the session after the head of the page's response. */
+export const tooLate = () =>
+  new StrongroomError(
+    'unsupported',
+    'the session is used for the first time after the head of the response, which shared caches may therefore store: ' +
+      'begin a call, or await `session`, before the page streams',
+  )
 
 const refused = (message: string) => new StrongroomError('url_not_allowed', message)
 

@@ -33,7 +33,8 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         Ok(Some((session, is_new))) => {
             let mut response = said(&session, SessionState::Active);
             boxed(offer_again(context, &session, &mut response)).await;
-            let cookies = context.updated_cookies(session, is_new).await;
+            let waited = context.outer_age();
+            let cookies = context.cookies_after(session, is_new, waited).await;
             response.cookies.extend(cookies);
             response
         }

@@ -69,7 +69,9 @@ async fn respond(
     let is_ended = match &*parameters {
         // Nothing identifies the user, so there is nothing to list.
         _ if user.is_empty() => return Ok(response::empty(404)),
-        [] => boxed(manage::end_others(task, user, current)).await,
+        [] if context.url.query().is_empty() => {
+            boxed(manage::end_others(task, user, current)).await
+        }
         [(name, id)] if name == "id" => {
             // Only sessions of the user may be ended.
             let found = boxed(index::list(task, user)).await?;
