@@ -1,4 +1,4 @@
-// The files of an API of media: pictures, and recordings of any length, of which browsers request parts.
+// The files of an API of media: pictures, and recordings of any length. Browsers request parts of recordings.
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { deflateSync } from 'node:zlib'

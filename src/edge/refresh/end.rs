@@ -89,7 +89,7 @@ struct PlannedEnd {
     is_found: bool,
 }
 
-/// What follows from a session's record for its end.
+/// The consequence of a session's record for the session's end.
 enum Finding {
     /// The end must be written, over this version of the record.
     Write(Option<String>),
