@@ -68,5 +68,6 @@ pub fn respond(
             .map(str::to_owned)
             .filter(|_| !checker.hides_challenge),
         dpop_nonce: checker.header(),
+        has_range: !path.starts_with("/hidden"),
     })
 }
