@@ -120,3 +120,10 @@ export const show = (page, name, attributes, events = ['load', 'error']) =>
       }),
     [name, attributes, events],
   )
+
+/** Opens another page of the app in the browser context of `page`, where the user is signed in. */
+export async function openAnother(app, page) {
+  const other = await app.open('/', page.context())
+  await booted(other)
+  return other
+}

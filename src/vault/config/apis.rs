@@ -358,6 +358,60 @@ mod tests {
     }
 
     #[test]
+    fn media_rules_are_validated() {
+        const RULE: &str =
+            r#""url": "https://a.test/", "reflection": "headers", "media": "/media/""#;
+        let with = |rules: &str| configured(&[r#"{"apis": ["#, rules, "]}"].concat());
+        let rule = |options: &str| ["{", RULE, options, "}"].concat();
+        for options in ["", r#", "methods": ["GET", "POST"]"#, r#", "exact": true"#] {
+            assert!(with(&rule(options)).is_ok(), "{options}");
+        }
+        let second = |path: &str| [&rule(""), ", ", &rule("").replace("/media/", path)].concat();
+        assert!(with(&second("/media2/")).is_ok());
+        for (rules, expected) in [
+            (
+                rule("").replace("headers", "refuse"),
+                "`apis[0].reflection` is \"refuse\": with media",
+            ),
+            (rule(r#", "methods": ["POST"]"#), "`apis[0].methods`"),
+            (
+                rule(r#", "cache": true"#).replace("headers", "allow"),
+                "`apis[0].cache` is true",
+            ),
+            (second("/media/"), "in media twice"),
+            (second("/media/films/"), "in media twice"),
+            (rule("").replace("/media/", "/assets/"), "the worker's file"),
+            (rule("").replace("/media/", "/callback/"), ""),
+        ] {
+            let error = with(&rules).map(drop);
+            if expected.is_empty() {
+                assert_eq!(error, Ok(()), "{rules}");
+            } else {
+                let error = error.expect_err(&rules);
+                assert_eq!(error.code(), Code::ConfigInvalid);
+                assert!(error.message().contains(expected), "{error}");
+            }
+        }
+        for path in [
+            "/",
+            "",
+            "media/",
+            "/media",
+            "//media/",
+            "/a//b/",
+            "/a/../b/",
+            "/m%65dia/",
+            "/a.b/",
+            "https://b.test/",
+            "/a/?b/",
+            "/\u{e9}/",
+        ] {
+            let error = with(&rule("").replace("/media/", path)).expect_err(path);
+            assert!(error.message().contains("`apis[0].media` is"), "{error}");
+        }
+    }
+
+    #[test]
     fn resource_options_are_validated_and_distinguished() {
         let config = configured(
             r#"{"scope": "openid a b", "apis": [

@@ -25,7 +25,7 @@ export const relayMedia = (relay: LazyClient['relay']): (() => void) => {
       (source as ServiceWorker).postMessage({
         t: MEDIA,
         id: data.id,
-        error: error && `${error.code ?? ''} ${error.message}`,
+        error: error && `${error.code ?? error.name}: ${error.message}`,
       })
     tell()
     relay(data, ports[0]!).catch(tell)
