@@ -266,6 +266,32 @@ test('a thousand pictures of a slow API all load', { timeout: 180_000 }, async (
   assert.equal(outcomes.filter((outcome) => outcome === 'load').length, 1000)
 })
 
+test('the first page shows pictures after media()', time, async () => {
+  const page = await openAnother(app, await openGallery(app))
+  await page.evaluate(async () => {
+    const [registration] = await navigator.serviceWorker.getRegistrations()
+    await registration.unregister()
+  })
+  await page.reload()
+  await booted(page)
+  assert.equal(await show(page, 'img', { src: '/media/picture?early' }), 'error')
+  const isReady = await page.evaluate(() => {
+    navigator.serviceWorker.register('/sw.js', { type: 'module' })
+    return auth.media()
+  })
+  assert.equal(isReady, true)
+  assert.equal(await show(page, 'img', { src: '/media/picture?first' }), 'load')
+})
+
+test('media() is false with a service worker of another kind', time, async () => {
+  app.site.serviceWorkers.push('/other.js')
+  app.site.files['/other.js'] = "addEventListener('activate', (event) => event.waitUntil(clients.claim()))"
+  const page = await app.open('/')
+  await booted(page)
+  await page.evaluate(() => navigator.serviceWorker.register('/other.js'))
+  assert.equal(await page.evaluate(() => auth.media()), false)
+})
+
 test('a reload without the service worker is repaired', time, async () => {
   // The shared worker with the session outlives the reload, because it serves another page.
   const page = await openAnother(app, await openGallery(app))

@@ -1,7 +1,9 @@
 // `auth.download`: a file of an API streams to the disk, from an address that is good once.
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { booted } from '../support/app.mjs'
 import { openGallery, startMediaApp } from '../support/media.mjs'
 
@@ -39,6 +41,22 @@ test('a file is downloaded with its name, and never shown', time, async () => {
   }
   assert.equal(await page.evaluate(() => localStorage.ran), undefined)
   assert.equal(app.api.requests[0].claims.sub, 'alice')
+})
+
+test('a compressed file is downloaded whole', time, async () => {
+  const page = await openGallery(app)
+  const rows = randomBytes(300_000).toString('hex')
+  app.files['rows.csv'] = ({ response }) => {
+    const body = gzipSync(rows)
+    response.writeHead(200, {
+      'Content-Type': 'text/csv',
+      'Content-Encoding': 'gzip',
+      'Content-Length': body.length,
+    })
+    response.end(body)
+  }
+  const { content } = await download(page, '/media/rows.csv')
+  assert.equal(content.toString(), rows)
 })
 
 test('an address of a download is good once', time, async () => {

@@ -37,8 +37,6 @@ export function silence(seconds, from, to) {
 /** The service worker of an app, as the guide has it. */
 export const SERVICE_WORKER = `import { media } from '/strongroom/media.js'
 media('/media/')
-addEventListener('install', () => skipWaiting())
-addEventListener('activate', (event) => event.waitUntil(clients.claim()))
 `
 
 /** The size of the chunks in which the API sends a long file. */
@@ -69,9 +67,10 @@ export async function sendFilm({ request, response, seconds, type = 'audio/wav',
  * Starts an app with a rule `media`. `/media/a` is the API's `/v1/on/files/a`, which a test answers by `app.files.a`:
  * a function, or an array of a type and a body.
  */
-export async function startMediaApp({ serviceWorker = SERVICE_WORKER, rule, ...options } = {}) {
+export async function startMediaApp({ serviceWorker = SERVICE_WORKER, rule, config, ...options } = {}) {
   const app = await startApp({ extendedLifetime: false, provider: { accessTokenSeconds: 300 }, ...options })
   app.setConfig({
+    ...config,
     apis: [
       { url: `${app.api.url}on/files/`, reflection: 'headers', media: '/media/', ...rule },
       { url: app.api.url, methods: ['GET', 'POST'] },
@@ -87,8 +86,11 @@ export async function startMediaApp({ serviceWorker = SERVICE_WORKER, rule, ...o
   })
   app.site.pageCsp = app.site.pageCsp.replace(
     'img-src data:',
-    "img-src 'self' data:; media-src 'self'; font-src 'self'; frame-src 'self'",
+    "img-src 'self' data:; media-src 'self'; font-src 'self'",
   )
+  app.site.pageCsp = app.vault
+    ? app.site.pageCsp.replace('frame-src', "frame-src 'self'")
+    : `${app.site.pageCsp}; frame-src 'self'`
   app.site.serviceWorkers.push('/sw.js')
   app.site.files['/sw.js'] = serviceWorker
   return app

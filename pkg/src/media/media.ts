@@ -32,16 +32,16 @@ const TYPES: Partial<Record<RequestDestination, RegExp>> = {
 }
 
 /** The headers of the API's response that elements need. All others are dropped. */
-const KEPT = ['Content-Type', 'Content-Length', 'Content-Range', 'Accept-Ranges', 'ETag', 'Last-Modified']
+const KEPT = ['content-type', 'content-length', 'content-range', 'accept-ranges', 'etag', 'last-modified']
 
 /** Headers that keep a response from becoming a document or a script, and from caches. */
-const FIXED = {
-  'X-Content-Type-Options': 'nosniff',
-  'Cache-Control': 'no-store',
-  'Cross-Origin-Resource-Policy': 'same-origin',
-  'Content-Security-Policy': "sandbox; default-src 'none'",
-  'Referrer-Policy': 'no-referrer',
-}
+const FIXED = [
+  ['x-content-type-options', 'nosniff'],
+  ['cache-control', 'no-store'],
+  ['cross-origin-resource-policy', 'same-origin'],
+  ['content-security-policy', "sandbox; default-src 'none'"],
+  ['referrer-policy', 'no-referrer'],
+] as const
 
 /** Milliseconds within which a page must say that it has got a request. A page without a client of this package does not. */
 const HELLO = 10_000
@@ -59,16 +59,24 @@ const MAX_OF_A_PAGE = 128
 const calls = new Map<number, { client: string; told: (error?: string) => void }>()
 let lastId = 0
 
+/** A download that a page has asked for, with the port that gets a {@link TicketReply}. */
+interface Ticket {
+  client: string
+  url: string
+  name: string
+  port: MessagePort
+}
+
 /** For each page the number of its requests at the vault, and the functions that let the others continue. */
 const queues = new Map<string, { count: number; waiting: (() => void)[] }>()
 
-/** The addresses for downloads, each with its page, file, name and the port that gets a {@link TicketReply}. */
-const tickets = new Map<string, { client: string; url: string; name: string; port: MessagePort }>()
+/** The addresses for downloads. */
+const tickets = new Map<string, Ticket>()
 
 interface Loaded {
   status: number
   headers: Headers
-  body: Uint8Array<ArrayBuffer> | ReadableStream | null
+  body: Uint8Array<ArrayBuffer> | ReadableStream | undefined
 }
 
 /**
@@ -111,11 +119,25 @@ export const media = (prefix: string, vault?: string | URL): void => {
 
 const reply = (port: MessagePort, message: TicketReply) => port.postMessage(message)
 
+/** Creates a response with headers of our own, and with those headers of the API that are in `names`. */
+const create = (
+  body: BodyInit | undefined,
+  status: number,
+  own: HeadersInit,
+  theirs?: Headers,
+  names: string[] = [],
+): Response => {
+  const headers = new Headers(own)
+  for (const name of names) {
+    const value = theirs!.get(name)
+    if (value !== null) headers.set(name, value)
+  }
+  for (const [name, value] of FIXED) headers.set(name, value)
+  return new Response(body, { status, headers })
+}
+
 const refuse = (status: number, why: string) =>
-  new Response(`strongroom: ${why}`, {
-    status,
-    headers: { ...FIXED, 'Content-Type': 'text/plain;charset=utf-8' },
-  })
+  create(`strongroom: ${why}`, status, { 'Content-Type': 'text/plain' })
 
 const respond = async (event: FetchEvent, { pathname, search }: URL): Promise<Response> => {
   const { destination, method, mode, headers } = event.request
@@ -125,56 +147,32 @@ const respond = async (event: FetchEvent, { pathname, search }: URL): Promise<Re
     return download(event, ticket)
   }
   const types = TYPES[destination]
-  if (!types || method !== 'GET' || headers.has('sec-purpose'))
-    return refuse(403, 'only elements for pictures, videos, sounds, subtitles and fonts load this address')
-  const sent = ['accept', 'range'].flatMap((name): [string, string][] => {
-    const value = headers.get(name)
-    return value ? [[name, value]] : []
-  })
+  // Only `<use>` loads images with this mode, and clones their elements into the page.
+  const isCloned = destination === 'image' && mode === 'same-origin'
+  if (!types || isCloned || method !== 'GET' || headers.has('sec-purpose'))
+    return refuse(403, 'this address is only for elements that show media')
+  const sent = [...headers].filter(([name]) => /^(accept|range)$/.test(name))
   const loaded = await load(event, event.clientId, pathname + search, sent)
   const { status, body } = loaded
-  const isWhole = status === 200 || status === 206
-  const type = loaded.headers.get('content-type') ?? ''
-  if (isWhole && types.test(type))
-    return new Response(body, { status, headers: { ...kept(loaded), ...FIXED } })
+  const isFound = status === 200 || status === 206
+  const type = loaded.headers.get('content-type')
+  if (isFound && types.test(`${type}`)) return create(body, status, {}, loaded.headers, KEPT)
   if (body instanceof ReadableStream) body.cancel()
-  if (isWhole)
-    return refuse(
-      502,
-      `the API's response has the type '${type}', which is not for the destination ${destination}`,
-    )
-  const range = loaded.headers.get('content-range')
-  return new Response(null, { status, headers: { ...FIXED, ...(range && { 'Content-Range': range }) } })
-}
-
-const kept = ({ headers, body }: Loaded): Record<string, string> => {
-  const entries = KEPT.flatMap((name): [string, string][] => {
-    const value = headers.get(name)
-    return value === null ? [] : [[name, value]]
-  })
-  // The header has the length of the compressed body, if the API has compressed it.
-  const length = body instanceof Uint8Array && { 'Content-Length': `${body.length}` }
-  return { ...Object.fromEntries(entries), ...length }
+  if (isFound) return refuse(502, `the API's type ${type} is not for the destination ${destination}`)
+  return create(undefined, status, {}, loaded.headers, ['content-range'])
 }
 
 /** Responds to the navigation of a hidden frame, with a file that the browser always saves. */
-const download = async (
-  event: FetchEvent,
-  { client, url, name, port }: { client: string; url: string; name: string; port: MessagePort },
-): Promise<Response> => {
+const download = async (event: FetchEvent, { client, url, name, port }: Ticket): Promise<Response> => {
   try {
     const { status, headers, body } = await load(event, client, url, [])
     if (status !== 200) throw new Error(`the API has responded with ${status}`)
     reply(port, { error: undefined })
-    const length = headers.get('content-length')
-    return new Response(body, {
-      headers: {
-        ...FIXED,
-        'Content-Type': 'application/octet-stream',
-        'Content-Disposition': disposition(name),
-        ...(length && { 'Content-Length': length }),
-      },
-    })
+    const own = {
+      'Content-Type': 'application/octet-stream',
+      'Content-Disposition': disposition(name),
+    }
+    return create(body, status, own, headers, ['content-length'])
   } catch (error) {
     reply(port, { error: (error as Error).message })
     throw error
@@ -224,7 +222,8 @@ const load = async (
     const id = ++lastId
     let stream: ReadableStreamDefaultController | undefined
     const end = () => {
-      calls.delete(id)
+      // A check may find the page gone after the end.
+      if (!calls.delete(id)) return
       clearTimeout(limit)
       clearInterval(check)
       port.close()
@@ -241,45 +240,37 @@ const load = async (
       port.postMessage(null)
       end()
     }
-    const limit = setTimeout(fail, HELLO, 'the page has no client of strongroom that responds')
+    const told = (error?: string) => {
+      clearTimeout(limit)
+      if (error) fail(error)
+    }
+    calls.set(id, { client: clientId, told })
+    const limit = setTimeout(fail, HELLO, 'the page does not respond')
     const check = setInterval(async () => {
       if (await self.clients.get(clientId)) return
       port.postMessage(null)
       fail('the page has gone')
     }, CHECK)
-    if (!client || client.type !== 'window') return fail('no page has requested this address')
+    if (!client || client.type !== 'window') return fail('no page needs this address')
     port.onmessage = ({ data: [head, payload] }) => {
       if (typeof head === 'string') {
         const { status, body } = JSON.parse(head)
         const [list, whole] = payload
         const isStreamed = body && !whole
-        const source: UnderlyingDefaultSource = {
-          start(controller) {
-            stream = controller
-          },
-          pull: () => port.postMessage(1),
-          cancel,
-        }
-        resolve({
-          status,
-          headers: new Headers(list),
-          body: isStreamed ? new ReadableStream(source) : (whole ?? null),
-        })
+        const headers = new Headers(list)
+        // The API may have compressed the body, and sent the length of the compressed one.
+        if (whole) headers.set('content-length', whole.length)
+        const start = (controller: ReadableStreamDefaultController) => void (stream = controller)
+        const pull = () => port.postMessage(1)
+        resolve({ status, headers, body: isStreamed ? new ReadableStream({ start, pull, cancel }) : whole })
         if (!isStreamed) end()
       } else if (payload) stream!.enqueue(payload)
-      else if (payload === false) fail('the connection to the API broke')
+      else if (payload === false) fail('network error')
       else {
         stream!.close()
         end()
       }
     }
-    calls.set(id, {
-      client: clientId,
-      told(error) {
-        clearTimeout(limit)
-        if (error) fail(error)
-      },
-    })
     client.postMessage({ t: MEDIA, id, url, headers } satisfies MediaRequest, [port2])
   })
 }
