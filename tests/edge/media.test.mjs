@@ -1,25 +1,26 @@
-// Routes with `media`, in Chromium: elements of the app's pages load pictures and recordings by their URLs, and other
+// Routes with `media`, in Chromium: elements of the app's pages load pictures and films by their URLs, and other
 // ways to open these URLs get nothing.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { startPage } from '../support/edge/page.mjs'
 import { listen } from '../support/listen.mjs'
-import { picture, Recording, sendRecording } from '../support/media_files.mjs'
+import { PNG, sendFilm, VTT } from '../support/media.mjs'
 
 const time = { timeout: 60_000 }
-const FILM = new Recording(12_000)
+/** The length of the film in seconds: 2 GB. */
+const LENGTH = 250_000
 const SCRIPT =
   'for (const window of [globalThis, globalThis.parent, globalThis.opener]) if (window) window.ran = true'
 const PICTURE =
   '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>parent.ran = true</script></svg>'
 /** The files of the API, with their types. */
 const FILES = {
-  '/1.png': ['image/png', picture()],
+  '/1.png': ['image/png', PNG],
   '/1.svg': ['image/svg+xml', PICTURE],
   '/page.html': ['text/html', `<script>${SCRIPT}</script>`],
   '/code.js': ['text/javascript', SCRIPT],
   '/style.css': ['text/css', 'body { color: red }'],
-  '/1.vtt': ['text/vtt', 'WEBVTT\n\n00:00.000 --> 00:09.000\nHello'],
+  '/1.vtt': ['text/vtt', VTT],
 }
 let upstream, app, page, requests
 
@@ -28,7 +29,7 @@ before(async () => {
     handler(request, response) {
       const { pathname } = new URL(request.url, 'http://localhost')
       requests.push({ path: pathname, range: request.headers.range, token: request.headers.authorization })
-      if (pathname === '/film.wav') return sendRecording(request, response, FILM)
+      if (pathname === '/film.wav') return sendFilm({ request, response, seconds: LENGTH })
       const [type, body] = FILES[pathname] ?? ['text/plain', 'not found']
       response.writeHead(FILES[pathname] ? 200 : 404, { 'content-type': type }).end(body)
     },
@@ -75,7 +76,7 @@ test('picture has the user’s token', time, async () => {
   assert.equal(await page.evaluate(() => globalThis.ran), undefined)
 })
 
-test('recording of hours can be searched', time, async () => {
+test('film of 2 GB can be searched', time, async () => {
   requests.length = 0
   for (const tag of ['video', 'audio']) {
     const times = await page.evaluate(async (tag) => {
@@ -86,7 +87,7 @@ test('recording of hours can be searched', time, async () => {
       document.body.append(element)
       await next('loadedmetadata')
       const times = [element.duration]
-      for (const time of [9000, 60, 11_000]) {
+      for (const time of [9000, 60, 200_000]) {
         element.currentTime = time
         await next('seeked')
         times.push(element.currentTime)
@@ -95,7 +96,7 @@ test('recording of hours can be searched', time, async () => {
       element.src = ''
       return times
     }, tag)
-    assert.deepEqual(times, [12_000, 9000, 60, 11_000])
+    assert.deepEqual(times, [LENGTH, 9000, 60, 200_000])
   }
   assert.ok(requests.some(({ range }) => Number(/\d+/.exec(range)) > 2 ** 30))
 })
