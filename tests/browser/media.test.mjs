@@ -304,13 +304,3 @@ test('a reload without the service worker is repaired', time, async () => {
   assert.equal(await page.evaluate(() => auth.media()), true)
   assert.equal(await show(page, 'img', { src: '/media/picture?again' }), 'load')
 })
-
-test('no token is in caches and databases', time, async () => {
-  const page = await openGallery(app)
-  await show(page, 'img', { src: '/media/picture' })
-  const stored = await page.evaluate(async () => [
-    await caches.keys(),
-    (await indexedDB.databases()).map(({ name }) => name),
-  ])
-  assert.deepEqual(stored[0], [])
-})

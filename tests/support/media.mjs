@@ -96,9 +96,9 @@ export async function startMediaApp({ serviceWorker = SERVICE_WORKER, rule, conf
   return app
 }
 
-/** Starts the app's service worker, opens a page and signs in. */
-export async function openGallery(app) {
-  const page = await app.open('/empty')
+/** Starts the app's service worker, opens a page and signs in, in a new browser context or in `context`. */
+export async function openGallery(app, context) {
+  const page = await app.open('/empty', context)
   await page.evaluate(async () => {
     await navigator.serviceWorker.register('/sw.js', { type: 'module' })
     await navigator.serviceWorker.ready

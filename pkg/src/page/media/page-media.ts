@@ -1,4 +1,4 @@
-/** What a page asks of its service worker with `media()`: src/media/media.ts. */
+/** Requests of a page to its service worker with `media()`: src/media/media.ts. */
 import { NOT_CONTROLLED } from '../../protocol/message-keys.js'
 import { MEDIA, type MediaMessage, type TicketReply } from '../../protocol/media-messages.js'
 import type { DownloadOptions } from '../api.js'
