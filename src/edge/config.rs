@@ -176,6 +176,8 @@ pub struct Route {
     /// True if windows may navigate to the route. A navigation is a GET request without the header `X-Strongroom`,
     /// which scripts send.
     pub navigate: bool,
+    /// True if elements of pages may load the route: pictures, videos, audio, text tracks and fonts.
+    pub media: bool,
     /// The longest time until the head of the upstream's response.
     pub timeout: Millis,
     /// The URL by which pages may call the route, in addition to the prefix. The client configuration contains both the
@@ -547,7 +549,7 @@ fn routes(options: &Options<'_>) -> Vec<Route> {
         };
         let route = options.within(object, &path);
         route.refuse_others(
-            "allowHeaders denyHeaders methods navigate prefix reflection stepUp timeout upstream url",
+            "allowHeaders denyHeaders media methods navigate prefix reflection stepUp timeout upstream url",
         );
         if let Some(read) = self::route(&route, object) {
             if routes.iter().any(|known| known.prefix == read.prefix) {
@@ -593,6 +595,23 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
         msg!("it must be an array of methods such as ['GET', 'POST']"),
     );
     let navigate = route.boolean("navigate");
+    let media = route.boolean("media");
+    if media && navigate {
+        route.refuse(
+            "media",
+            msg!("a route with `navigate` cannot have it: use two routes"),
+        );
+    }
+    if media
+        && methods
+            .iter()
+            .any(|method| method != "GET" && method != "HEAD")
+    {
+        route.refuse(
+            "media",
+            msg!("a picture in a page can load the route, so `methods` may have only GET and HEAD"),
+        );
+    }
     let steps_up = route.boolean("stepUp");
     let timeout = route.seconds("timeout", 60, &UPSTREAM_TIME);
     let url = page_url(route, object);
@@ -619,6 +638,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
         reflection,
         headers,
         navigate,
+        media,
         timeout,
         url,
     })

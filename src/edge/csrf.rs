@@ -115,6 +115,48 @@ pub(super) fn check_destination(request: &Request) -> Result<()> {
     }
 }
 
+/// The values of `Sec-Fetch-Dest` for elements that show a response or play it (Fetch, "destination").
+const MEDIA: &str = "audio font image track video";
+
+/// Returns true for the request of an element of a page that shows the response or plays it, which cannot send the header
+/// `X-Strongroom`.
+pub(super) fn is_of_media_element(request: &Request) -> bool {
+    let dest = request.dest.as_deref().unwrap_or_default();
+    request.marker.is_none() && strings::contains_word(MEDIA, dest)
+}
+
+/// Checks that an element of an app's own page sent the request, for a route with `media`. Only Fetch Metadata can prove it,
+/// and every browser version sends all three headers or none.
+///
+/// # Errors
+/// [`Code::CrossSiteRequest`]
+pub(super) fn check_media_element(request: &Request, origin: &str) -> Result<()> {
+    if !is_same_origin(request) {
+        return refused(msg!("its Sec-Fetch-Site is not same-origin"));
+    }
+    match request.mode.as_deref() {
+        Some("cors" | "no-cors" | "same-origin") if request.purpose.is_none() => {
+            check_origin(request, origin)
+        }
+        _ => refused(msg!("no element of a page sends such a request")),
+    }
+}
+
+/// Returns true if a response with this `Content-Type` fits the element that requested it. A response of another type could
+/// be used in a way that the app does not expect.
+pub(super) fn is_for_element(content_type: &str, request: &Request) -> bool {
+    let (kind, _) = strings::split_once(content_type, b';');
+    let kind = kind.trim_ascii().to_ascii_lowercase();
+    let is_one_of = |families: &[&str]| families.iter().any(|family| kind.starts_with(family));
+    match request.dest.as_deref() {
+        Some("image") => is_one_of(&["image/"]),
+        Some("audio" | "video") => is_one_of(&["audio/", "video/", "application/ogg"]),
+        Some("font") => is_one_of(&["font/", "application/font-", "application/x-font-"]),
+        Some("track") => kind == "text/vtt",
+        _ => false,
+    }
+}
+
 /// Returns true for a top-level navigation, from any site. A navigation that a service worker passes on counts, although
 /// it may be that of a frame: see [`is_passed_on`].
 pub(super) fn is_navigation(request: &Request) -> bool {

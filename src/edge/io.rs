@@ -249,6 +249,8 @@ pub struct Head {
     pub dpop_nonce: Option<String>,
     /// `Location`
     pub location: Option<String>,
+    /// `Content-Type`
+    pub content_type: Option<String>,
 }
 
 /// The result of an effect.

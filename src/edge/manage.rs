@@ -3,12 +3,14 @@
 use rules::prelude::*;
 
 use crate::io::Response;
+use crate::session::key::public_id;
 use crate::store::coordinator::Unreachable;
 use crate::store::index::{self, Found};
 use crate::store::order::{self, Order};
 use crate::store::tombstone::Name;
 use crate::task::{Task, boxed};
 use rules::base::error::{Code, Error, Result};
+use rules::base::strings;
 use rules::codec::base64url;
 use rules::codec::json::{Object, Value, Writer};
 use rules::session::EndReason;
@@ -46,7 +48,7 @@ pub(super) async fn handle(task: Task, command: String) -> Response {
         return Response::Managed(boxed(sessions(&task, user)).await);
     }
     Response::Managed(match command.ok_or_else(|| invalid(ONE)).and_then(given) {
-        Ok(given) => boxed(end(&task, &given)).await,
+        Ok(given) => boxed(end_and_report(&task, &given)).await,
         Err(error) => Err(error),
     })
 }
@@ -139,7 +141,7 @@ fn is_public_id(text: &str) -> bool {
 
 /// Returns true if a text for reports stays in one line.
 fn is_printable(text: &str) -> bool {
-    text.len() <= LONGEST_TEXT && !text.chars().any(char::is_control)
+    text.len() <= LONGEST_TEXT && strings::is_line(text)
 }
 
 /// Ends all sessions of a user except the one with this public ID, for the user. Returns true if this is written.
@@ -164,52 +166,58 @@ async fn end_for_user(task: &Task, target: Target, spare: Vec<String>) -> bool {
         order,
         spare,
     };
-    matches!(end(task, &given).await.as_deref(), Ok(WRITTEN))
+    end(task, &given).await.unwrap_or(false)
 }
 
 /// The `by` of an order that a user gives by the list of sessions.
 const BY_USER: &str = "user";
 
-/// The result of an order that is written, in JSON.
-const WRITTEN: &str = "true";
-
-/// Writes an order. Returns `true`, or `false` if the coordinator could not be written.
-async fn end(task: &Task, given: &Given) -> Result<String> {
-    let config = task.config();
-    let order = &given.order;
-    let (what, written) = match &given.target {
-        Target::Session(id) => {
-            require_admin(config.admin, msg!("`session`"))?;
-            let written = boxed(order::end_session(task, id, order)).await;
-            (msg!("one session"), written)
-        }
-        Target::Tombstone(name) => {
-            require_admin(
-                config.admin || config.back_channel_logout,
-                msg!("`user` and `providerSession` without back-channel logout"),
-            )?;
-            let written = boxed(order::end_all(task, name, order, &given.spare)).await;
-            (
-                msg!("the sessions of a user or of a session of the provider"),
-                written,
-            )
-        }
-    };
-    let is_written = match written {
-        Ok(()) => true,
-        Err(Unreachable) => false,
-    };
-    task.isolate().session_cache.borrow_mut().invalidate_all();
+/// Writes an order of the app's server, and reports it in the log. Returns `true`, or `false` if the coordinator could not
+/// be written.
+async fn end_and_report(task: &Task, given: &Given) -> Result<String> {
+    let is_written = end(task, given).await?;
     if is_written {
+        let what = match given.target {
+            Target::Session(_) => msg!("one session"),
+            Target::Tombstone(_) => {
+                msg!("the sessions of a user or of a session of the provider")
+            }
+        };
         let mut line = [msg!("handler.end() has ended "), what].concat();
-        for (name, text) in [("; by: ", &order.by), ("; why: ", &order.why)] {
+        let Order { by, why, .. } = &given.order;
+        for (name, text) in [("; by: ", by), ("; why: ", why)] {
             if !text.is_empty() {
                 line.extend([name, text]);
             }
         }
         task.inform(Code::SessionEnded, &[&line]);
     }
-    Ok(if is_written { WRITTEN } else { "false" }.to_owned())
+    Ok(if is_written { "true" } else { "false" }.to_owned())
+}
+
+/// Writes an order. Returns true unless the coordinator could not be written.
+async fn end(task: &Task, given: &Given) -> Result<bool> {
+    let config = task.config();
+    let order = &given.order;
+    let written = match &given.target {
+        Target::Session(id) => {
+            require_admin(config.admin, msg!("`session`"))?;
+            boxed(order::end_session(task, id, order)).await
+        }
+        Target::Tombstone(name) => {
+            require_admin(
+                config.admin || config.back_channel_logout,
+                msg!("`user` and `providerSession` without back-channel logout"),
+            )?;
+            boxed(order::end_all(task, name, order, &given.spare)).await
+        }
+    };
+    let mut cache = task.isolate().session_cache.borrow_mut();
+    cache.invalidate(|sid| match &given.target {
+        Target::Session(id) => *id == public_id(sid),
+        Target::Tombstone(_) => true,
+    });
+    Ok(written.is_ok())
 }
 
 /// Returns the sessions of a user, as far as they are in the index.

@@ -21,9 +21,8 @@ use crate::provider::documents;
 use crate::provider::dpop::{self, asks_for_nonce};
 use crate::proxy::repetition::BodyCopy;
 use crate::refresh;
-use crate::refresh::status;
 use crate::refusal::{RETRY_AFTER, Refusal};
-use crate::request::{LATE, QUICK, RequestContext};
+use crate::request::RequestContext;
 use crate::response;
 use crate::session::Session;
 use crate::store::record_store;
@@ -59,7 +58,7 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
             response => response,
         };
     }
-    if let Err(error) = check_sender(context) {
+    if let Err(error) = check_sender(context, route) {
         let is_page = route.navigate && context.request.method == "GET";
         return Response::Own(if is_page && csrf::is_replaced(&context.request) {
             navigation::worker_page(context, &route.prefix)
@@ -124,8 +123,11 @@ async fn navigate(context: &RequestContext, route: &Route) -> Response {
 }
 
 /// Checks that a script of the app sent the request, and that the response becomes neither a document nor code.
-fn check_sender(context: &RequestContext) -> Result<(), Error> {
+fn check_sender(context: &RequestContext, route: &Route) -> Result<(), Error> {
     csrf::check_destination(&context.request)?;
+    if route.media && csrf::is_of_media_element(&context.request) {
+        return csrf::check_media_element(&context.request, &context.origin);
+    }
     if let Some(outer) = &context.request.outer {
         csrf::check_outer(&context.request, outer, &context.origin)?;
     }
@@ -249,9 +251,12 @@ async fn forward(
     if !is_usable(&head, context) {
         return Response::Own(refuse_status(context, route, head.status));
     }
+    if csrf::is_of_media_element(&context.request) && !is_media(&head, context) {
+        return Response::Own(refuse_type(context, route));
+    }
     let demand = demand_of(context, route, allowed, &head, &session);
     let waited = began.elapsed(&context.task.now());
-    let cookies = cookies_after(context, session, is_new, waited).await;
+    let cookies = context.cookies_after(session, is_new, waited).await;
     match demand {
         None => Response::Upstream {
             cookies,
@@ -373,35 +378,37 @@ fn refuse_status(context: &RequestContext, route: &Route, status: u16) -> OwnRes
     )
 }
 
+/// Returns true unless a response with content has another type than its element expects.
+fn is_media(head: &Head, context: &RequestContext) -> bool {
+    const NO_CONTENT: u16 = 204;
+    let kind = head.content_type.as_deref().unwrap_or_default();
+    !(200..300).contains(&head.status)
+        || head.status == NO_CONTENT
+        || csrf::is_for_element(kind, &context.request)
+}
+
+/// Reports a response to an element of a page whose type the element does not expect, and refuses it.
+fn refuse_type(context: &RequestContext, route: &Route) -> OwnResponse {
+    let message = [
+        route.upstream.href(),
+        msg!(
+            " responded to a picture, a video or another element with a Content-Type that is not of this kind"
+        ),
+    ];
+    context
+        .task
+        .fault_seldom(Seldom::UpstreamResponse, &message.concat());
+    response::refuse(
+        502,
+        Code::UpstreamUnavailable,
+        msg!("the API's response has a Content-Type that does not fit the element"),
+    )
+}
+
 /// Returns true if the response can be forwarded. A handshake of a WebSocket has the status 101.
 fn is_usable(head: &Head, context: &RequestContext) -> bool {
     RESPONSE_STATUSES.contains(&head.status)
         || head.status == 101 && csrf::is_socket(&context.request)
-}
-
-/// Returns the cookies that the response sets. `waited` is the time that the upstream took to respond.
-async fn cookies_after(
-    context: &RequestContext,
-    session: Rc<Session>,
-    is_new: bool,
-    waited: Millis,
-) -> Vec<String> {
-    let is_quick = waited <= QUICK;
-    let brings_cookie = is_new || waited <= LATE && context.is_cookie_due(&session);
-    let latest = if !brings_cookie {
-        None
-    } else if is_new && is_quick {
-        Some(session)
-    } else {
-        // By now, the browser may have the cookie of a newer generation or of another session. This session's cookie
-        // must not replace that cookie.
-        let again = status::recheck(&context.task, session, is_new || is_quick);
-        boxed(again).await.ok()
-    };
-    match latest {
-        Some(session) => context.updated_cookies(session, is_new).await,
-        None => Vec::new(),
-    }
 }
 
 /// Forwards the request with the session's access token. If the upstream asks for a nonce and the request can be repeated,

@@ -7,11 +7,12 @@ use rules::prelude::*;
 
 use crate::config::origins::Origins;
 use crate::config::{Bind, Config, Storage};
+use crate::csrf;
 use crate::io::{OwnResponse, Request, Response};
 use crate::isolate::Seldom;
 use crate::marker;
 use crate::refresh;
-use crate::refresh::end;
+use crate::refresh::{end, status};
 use crate::refusal::{OPERATOR_RETRY_AFTER, Refusal};
 use crate::response;
 use crate::session::cookies::{CookieValue, Cookies, Jar, PIECE};
@@ -322,11 +323,12 @@ impl RequestContext {
     /// Returns true if the request counts as activity of the user. A login that another site began does not count, and
     /// neither does the list of the user's sessions.
     fn is_activity(&self) -> bool {
-        let endpoint = self
-            .url
-            .path()
-            .strip_prefix(self.task.config().base.as_str());
-        !marker::is_background(&self.request) && !matches!(endpoint, Some(LOGIN | SESSIONS))
+        let base = self.task.config().base.as_str();
+        let endpoint = self.url.path().strip_prefix(base);
+        // A page may load pictures without its user.
+        let is_background =
+            marker::is_background(&self.request) || csrf::is_of_media_element(&self.request);
+        !is_background && !matches!(endpoint, Some(LOGIN | SESSIONS))
     }
 
     /// Returns true if the session must be saved again: the user is active and the last recorded activity is old.
@@ -341,7 +343,7 @@ impl RequestContext {
     /// A session that was found in another storage than the configured one moves with these cookies. It does not move
     /// at once, because requests may alternate between two deployments with different values of `session.storage`.
     pub(super) async fn updated_cookies(&self, session: Rc<Session>, is_new: bool) -> Vec<String> {
-        if !is_new && (!self.is_cookie_due(&session) || self.outer_age() > LATE) {
+        if !is_new && !self.is_cookie_due(&session) {
             return Vec::new();
         }
         // Set no cookie if this isolate has seen the session end: the browser may have another session's cookie by now.
@@ -366,6 +368,31 @@ impl RequestContext {
             saved = boxed(self.save_session(&session, found_in)).await;
         }
         saved.unwrap_or_default()
+    }
+
+    /// Returns the cookies of [`Self::updated_cookies`] for a response that the browser has awaited for this time.
+    pub(super) async fn cookies_after(
+        &self,
+        session: Rc<Session>,
+        is_new: bool,
+        waited: Millis,
+    ) -> Vec<String> {
+        let is_quick = waited <= QUICK;
+        let brings_cookie = is_new || waited <= LATE && self.is_cookie_due(&session);
+        let latest = if !brings_cookie {
+            None
+        } else if is_new && is_quick {
+            Some(session)
+        } else {
+            // By now, the browser may have the cookie of a newer generation or of another session. This session's cookie
+            // must not replace that cookie.
+            let again = status::recheck(&self.task, session, is_new || is_quick);
+            boxed(again).await.ok()
+        };
+        match latest {
+            Some(session) => self.updated_cookies(session, is_new).await,
+            None => Vec::new(),
+        }
     }
 
     /// Saves a session in this storage, and returns the cookies for it.
@@ -417,7 +444,7 @@ impl RequestContext {
 
     /// Returns the time since the page's request arrived, if the app's server sends this request for it: its response is sent
     /// with the page, which the browser has perhaps awaited for long.
-    fn outer_age(&self) -> Millis {
+    pub(super) fn outer_age(&self) -> Millis {
         let outer = self.request.outer.as_ref();
         outer.map_or(Millis::ZERO, |outer| outer.age)
     }

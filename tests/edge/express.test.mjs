@@ -88,12 +88,39 @@ test('response has the cookies of the latest session, beside those of the app', 
 
 test('call after the head keeps the session with the previous cookie', time, async () => {
   const { visitor, response } = await visit(async (response) => {
+    await response.locals.session
+    expire()
     response.flushHeaders()
     response.write(await (await response.locals.auth.call('/api/orders')).text())
   })
   assert.equal(await response.text(), 'orders')
-  assert.deepEqual(sessionCookies(response), [])
   assert.equal((await visitor.call('/api/orders')).status, 200)
+})
+
+test('session cannot be used for the first time after the head', time, async () => {
+  const codes = []
+  const { response } = await visit(async (response) => {
+    response.flushHeaders()
+    const { auth, session } = response.locals
+    for (const use of [() => auth.call('/api/orders'), () => auth.session(), () => session])
+      await assert.rejects(async () => use(), { code: 'unsupported' }).then(() => codes.push(1))
+  })
+  assert.equal(response.headers.get('cache-control'), null)
+  assert.equal(codes.length, 3)
+})
+
+test('slow page sets no cookie of the session', time, async () => {
+  for (const seconds of [0, 2]) {
+    const { visitor, response } = await visit(async (response) => {
+      response.setHeader('set-cookie', 'own=1')
+      await response.locals.auth.call('/api/orders')
+      setClocks((now += seconds * 1000))
+    })
+    assert.equal(sessionCookies(response).length, seconds ? 0 : 1)
+    assert.equal(response.headers.getSetCookie().includes('own=1'), true)
+    assert.equal(response.headers.get('cache-control'), 'private, no-store')
+    assert.equal((await visitor.call('/api/orders')).status, 200)
+  }
 })
 
 test('headers of the app let no cache store the session’s response', time, async () => {

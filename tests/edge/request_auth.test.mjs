@@ -13,6 +13,8 @@ const [TOKEN, IDLE, GRACE] = [3600, 7200, 60]
 /** A time at which the access token has expired, in milliseconds. */
 const LATER = (TOKEN + 10) * 1000
 let upstream, arrived, app, handler
+/** A handler of another isolate, which reads a session's record at most every hour. */
+let elsewhere
 
 before(async () => {
   upstream = await listen({
@@ -22,7 +24,12 @@ before(async () => {
       response.end('orders')
     },
   })
-  app = await startInProcess((config) => (handler = createTokenHandler({ ...config, log() {} })), {
+  const create = (config) => {
+    const session = { ...config.session, recheck: 3600 }
+    elsewhere = createTokenHandler({ ...config, session, log() {} })
+    return (handler = createTokenHandler({ ...config, log() {} }))
+  }
+  app = await startInProcess(create, {
     accessTokenSeconds: TOKEN,
     handler: {
       session: { recheck: 0, idle: IDLE, grace: GRACE },
@@ -45,9 +52,11 @@ async function signedIn() {
   return visitor
 }
 
+const cookieOf = (visitor) => [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+
 /** Returns the object for a page's request of a visitor. */
 const authOf = (visitor, { method = 'GET', path = '/orders', headers = {} } = {}) => {
-  const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+  const cookie = cookieOf(visitor)
   return handler.for(
     new Request(ORIGIN + path, { method, headers: { ...(cookie && { cookie }), ...headers } }),
   )
@@ -178,12 +187,32 @@ test('aborted call rejects', time, async () => {
   await assert.rejects(call, (error) => error === reason)
 })
 
-test('headers() is empty before the first use', time, async () => {
+test('session cannot be used for the first time after headers()', time, async () => {
   const visitor = await signedIn()
   const auth = authOf(visitor)
   assert.deepEqual([...(await auth.headers())], [])
-  assert.equal((await auth.session()).claims.sub, 'alice')
-  assert.equal((await auth.headers()).get('cache-control'), 'private, no-store')
+  for (const use of [() => auth.session(), () => auth.call('/api/orders')])
+    await assert.rejects(use, { code: 'unsupported' })
+  assert.deepEqual(arrived, [])
+  const used = authOf(visitor)
+  await used.session()
+  assert.equal((await used.headers()).get('cache-control'), 'private, no-store')
+  assert.equal((await used.call('/api/orders')).status, 200)
+})
+
+test('a page that took long replaces no cookie of a later login', time, async () => {
+  const visitor = await signedIn()
+  setClocks(LATER)
+  const auth = elsewhere.for(new Request(`${ORIGIN}/orders`, { headers: { cookie: cookieOf(visitor) } }))
+  assert.equal((await auth.call('/api/orders')).status, 200)
+  const sessions = async () => {
+    const cookies = (await auth.headers()).getSetCookie()
+    return cookies.filter((cookie) => /^__Host-strongroom=./.test(cookie)).length
+  }
+  assert.equal(await sessions(), 1)
+  await visitor.call('/auth/logout', { method: 'POST' })
+  setClocks(LATER + 2000)
+  assert.equal(await sessions(), 0)
 })
 
 test('headers() deletes the cookie of a session that has ended', time, async () => {
@@ -193,6 +222,26 @@ test('headers() deletes the cookie of a session that has ended', time, async () 
   const auth = authOf(copy)
   assert.equal(await auth.session(), null)
   assert.match((await auth.headers()).getSetCookie()[0], /^__Host-strongroom=;/)
+})
+
+test('server code gets the reason of an end together with no session', time, async () => {
+  const visitor = await signedIn()
+  const { sub } = (await authOf(visitor).session()).claims
+  assert.equal(await authOf(visitor).endReason(), null)
+  assert.equal(await handler.end({ user: sub }, { reason: 'security' }), true)
+  const auth = authOf(visitor)
+  assert.equal(await auth.session(), null)
+  assert.equal(await auth.endReason(), 'security')
+  keep(visitor, await auth.headers())
+  assert.equal(await authOf(visitor).endReason(), null)
+})
+
+test('server code can spare the session of its request', time, async () => {
+  const [here, elsewhere] = [await signedIn(), await signedIn()]
+  const { claims, publicId } = await authOf(here).session()
+  assert.equal(await handler.end({ user: claims.sub }, { spare: [publicId] }), true)
+  assert.equal(await authOf(elsewhere).session(), null)
+  assert.equal((await authOf(here).session()).publicId, publicId)
 })
 
 test('call without a session is refused', time, async () => {

@@ -258,10 +258,10 @@ test('flood of tenants drops none with a request in flight', time, async () => {
     ...ofPath(name),
     routes: [{ prefix: `/${name}/api/`, upstream: `${upstream.origin}/` }],
   })
-  const all = tenants({ select: byPath, create, most: 2, log: (line) => lines.push(line.code) })
+  const all = tenants({ select: byPath, create, most: 1, log: (line) => lines.push(line.code) })
   await served(all, async (place) => {
     const cookies = {}
-    for (const name of ['t1', 't2']) {
+    for (const name of ['t1', 't2', 't3', 't4']) {
       const visitor = new Visitor(place)
       await visitor.authorize(`/${name}/auth/login`)
       cookies[name] = header(cookiesOf(visitor))
@@ -275,10 +275,11 @@ test('flood of tenants drops none with a request in flight', time, async () => {
     }
     await hold('t1')
     const flood = () =>
-      Promise.all(names.slice(3, 23).map((name) => statusOf(all.fetch(get(`/${name}/auth/session`)))))
-    // One of the two handlers is free.
+      Promise.all(names.slice(5, 25).map((name) => statusOf(all.fetch(get(`/${name}/auth/session`)))))
+    for (const name of ['t2', 't3']) await hold(name)
+    // There may be four handlers, since all are in use.
     assert.ok((await flood()).includes(200))
-    await hold('t2')
+    await hold('t4')
     const statuses = await flood()
     assert.deepEqual(new Set(statuses), new Set([503]))
     release()
@@ -287,6 +288,21 @@ test('flood of tenants drops none with a request in flight', time, async () => {
     assert.deepEqual(lines, ['limit_exceeded'], 'one line a minute')
   })
   await upstream.close()
+})
+
+test('slow requests of strangers keep no tenant from its handler', time, async () => {
+  const all = tenants({ select: byPath, create: ofPath, most: 3, log() {} })
+  const bodies = ['t1', 't2', 't3'].map((name) => {
+    const body = new TransformStream()
+    const url = `${ORIGIN}/${name}/auth/backchannel-logout`
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+    const request = new Request(url, { method: 'POST', headers, body: body.readable, duplex: 'half' })
+    return { response: all.fetch(request), end: () => body.writable.close() }
+  })
+  for (const name of ['t4', 't5', 't6'])
+    assert.equal(await statusOf(all.fetch(get(`/${name}/auth/session`))), 200)
+  await Promise.all(bodies.map(({ end }) => end()))
+  for (const { response } of bodies) assert.equal(await statusOf(response), 400)
 })
 
 /** Returns a `create` that is called for each name, and responds when `release` is called. */
@@ -473,7 +489,8 @@ test('handler with an end that the coordinator does not know is not dropped', ti
     isDown = true
     const logout = await visitor.call('/t1/auth/logout', { method: 'POST' })
     assert.equal(logout.status, 200)
-    assert.equal(await statusOf(all.fetch(get('/t2/auth/session'))), 503)
+    for (const name of ['t2', 't3', 't4'])
+      assert.equal(await statusOf(all.fetch(get(`/${name}/auth/session`))), 200)
     assert.equal(all.forget('t1'), false)
     assert.equal(await userOf(await all.fetch(get('/t1/auth/session', { cookie }))), undefined)
     isDown = false

@@ -215,6 +215,35 @@ fn user_ends_all_other_sessions_on_a_page() {
 }
 
 #[test]
+fn session_that_another_isolate_has_ended_ends_no_other() {
+    let recheck = json!({ "session": { "admin": true, "recheck": 3600 } });
+    let mut host = Host::signed_in_with(&recheck);
+    let stolen = sign_in_elsewhere(&mut host);
+    let own = core::mem::replace(&mut host.browser, stolen.clone());
+    // After this read, this isolate need not read the record for an hour.
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    host.browser = own.clone();
+    let request = host.by_script("DELETE", "/auth/sessions");
+    assert_eq!(host.request_to_other_isolate(request).status(), 200);
+    host.browser = stolen;
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    let refused = host.call("DELETE", "/auth/sessions");
+    assert_eq!(refused.code(), "session_ended");
+    host.browser = own;
+    assert!(end_of(&mut host).is_null());
+}
+
+#[test]
+fn users_ends_leave_no_lines_in_the_log() {
+    let mut host = Host::signed_in_with(&admin(STORAGES[0]));
+    for _ in 0..3 {
+        assert_eq!(host.call("DELETE", "/auth/sessions").status(), 200);
+    }
+    let is_line = |event: &edge::Event| matches!(event, edge::Event::Fault(_));
+    assert!(!host.events.iter().any(is_line), "{:?}", host.events);
+}
+
+#[test]
 fn page_ends_only_sessions_of_its_user() {
     let mut host = Host::signed_in_with(&admin(STORAGES[0]));
     let ann = host.browser.clone();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::browser::Source;
 use crate::host::{APP, Host, LOGIN_COOKIE, header, location};
+use crate::provider::ISSUER;
 
 /// URLs of other origins that parsers, frameworks and people have mistaken for paths.
 const ELSEWHERE: &[&str] = &[
@@ -540,4 +541,59 @@ fn sign_in_that_was_not_repeated_is_reported() {
         let is_same = shown(&mut host) == Some(auth_time);
         assert_eq!(is_same, same_time, "{query}");
     }
+}
+
+/// Returns the address of the link in a page of the handler, or `None` if the browser goes to the provider.
+fn asked(host: &mut Host, url: &str, from: Source) -> Option<String> {
+    let response = host.go(url, from).own();
+    if response.status == 303 || response.status == 302 {
+        assert!(location(&response).starts_with(ISSUER));
+        return None;
+    }
+    let (_, html) = response.body.as_ref().unwrap();
+    let (_, rest) = html.split_once("<a href=\"").unwrap();
+    Some(rest.split_once('"').unwrap().0.replace("&amp;", "&"))
+}
+
+const AUTOMATIC: &str = "/auth/login?returnTo=%2Forders&login_hint=ann&automatic";
+
+#[test]
+fn automatic_login_asks_only_after_an_end_by_the_user() {
+    let to_login = Some("/auth/login?returnTo=%2Forders&login_hint=ann".to_owned());
+    let mut host = Host::new();
+    assert_eq!(asked(&mut host, AUTOMATIC, Source::App), None, "new user");
+    for end in ["logout", "idle", "ended on the server", "expired"] {
+        let mut host = Host::signed_in_with(&json!({ "session": { "admin": true } }));
+        match end {
+            "logout" => {
+                host.call("POST", "/auth/logout");
+            }
+            "idle" => host.pass(1800),
+            "ended on the server" => {
+                host.end(&json!({ "user": "ann" }), &json!({})).unwrap();
+            }
+            _ => host.browser.0.clear(),
+        }
+        let expected = if end == "expired" { &None } else { &to_login };
+        let found = asked(&mut host, AUTOMATIC, Source::App);
+        assert_eq!(&found, expected, "{end}");
+        // The cookie of the ended session is gone, and the browser is still asked.
+        assert_eq!(&asked(&mut host, AUTOMATIC, Source::App), expected, "{end}");
+        let Some(link) = found else { continue };
+        assert_eq!(asked(&mut host, &link, Source::Click), None, "{end}");
+    }
+}
+
+#[test]
+fn automatic_login_that_another_site_began_stays_marked_as_such() {
+    let mut host = Host::signed_in();
+    host.call("POST", "/auth/logout");
+    let link = asked(&mut host, AUTOMATIC, Source::CrossSite).unwrap();
+    assert!(link.ends_with("&outside="), "{link}");
+}
+
+#[test]
+fn automatic_login_needs_no_click_with_a_session() {
+    let mut host = Host::signed_in();
+    assert_eq!(asked(&mut host, AUTOMATIC, Source::App), None);
 }

@@ -45,6 +45,7 @@ mod logout;
 mod logout_tokens_random;
 mod logs;
 mod mark;
+mod media;
 mod navigation;
 mod orders;
 mod origins;

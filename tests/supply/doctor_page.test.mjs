@@ -234,7 +234,7 @@ const BROKEN = [
     'page.worker-src',
     { policy: onlyScripts("'nonce-a1b2'"), args: ['--worker', '/auth.worker.js'] },
     /^script-src 'nonce-a1b2'$/,
-    /^Content-Security-Policy: .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js(;|$)/,
+    /^Content-Security-Policy: .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js \(nonce-…: /,
   ],
   [
     'page.worker-src',

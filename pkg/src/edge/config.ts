@@ -262,6 +262,14 @@ export interface Route {
    */
   navigate?: boolean
   /**
+   * Let elements of the app's pages load the route's URLs: `<img>`, `<video>`, `<audio>`, `<track>` and fonts, which
+   * cannot send the header `X-Strongroom`. `methods` may have only GET and HEAD, and the route must change nothing, because
+   * a picture in a comment is a request with its reader's session. Browsers must send Fetch Metadata. A response of
+   * another kind than the element's is replaced by 502. Such a request does not extend the idle timeout. Seeking in videos
+   * needs `reflection: 'headers'`. Default false. See docs/media.md.
+   */
+  media?: boolean
+  /**
    * Tell pages which login an API demands when the API refuses a call with `insufficient_user_authentication` (RFC
    * 9470) or `insufficient_scope` (RFC 6750 3.1). Instead of the API's response, pages get the error `step_up_required`
    * or `insufficient_scope`. Default false.

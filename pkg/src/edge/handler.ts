@@ -113,7 +113,10 @@ export interface ListedSession {
 export type RequestHandler = Pick<TokenHandler, 'fetch' | 'handle' | 'for' | 'session'>
 
 /** The session as pages get it from `GET <base>/session`. Its claims are those that the app declares: docs/frameworks.md#types. */
-export type EdgeSession = Omit<Session, 'kept' | 'needs'>
+export type EdgeSession = Omit<Session, 'kept' | 'needs'> & {
+  /** The public ID of the session, as in the log and for {@link EndOptions.spare}. It does not sign anybody in. */
+  publicId: string
+}
 
 /** Loads the core's module in the platform's way. */
 export type Load = () => WebAssembly.Module | Promise<WebAssembly.Module>

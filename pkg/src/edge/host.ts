@@ -314,10 +314,11 @@ export class Host {
   /** Returns what `session.describe` returns for the request of a callback, in JSON. */
   #description(request: OuterRequest): string | undefined {
     const describe = this.#config.session?.describe
-    if (typeof describe !== 'function' || !request.url.includes('/callback')) return undefined
+    if (typeof describe !== 'function') return undefined
     try {
       // Without the query, which has the code of the login.
       const { origin, pathname } = new URL(request.url)
+      if (!pathname.endsWith('/callback')) return undefined
       const text: unknown = describe(new Request(origin + pathname, { headers: request.headers }))
       quietly(() => text)
       return typeof text === 'string' ? JSON.stringify(text) : undefined

@@ -1,5 +1,6 @@
 import { BACKGROUND, HANDLER_HEADER, USER } from '../../glue/constants.js'
 import { StrongroomError } from '../page/errors/error.js'
+import type { EndReason } from '../generated/end-reasons.js'
 import type { EdgeSession } from './handler.js'
 
 /** The part of a page's request that {@link RequestAuth} uses: a `Request`, or what a framework has of it. */
@@ -45,13 +46,28 @@ export interface RequestAuth {
    */
   session(): Promise<EdgeSession | null>
   /**
+   * Returns the reason for which the session of this request has ended, or `null` if the request has a session, or never had
+   * one. The browser's next request has no session and no reason, because the response deletes the session's cookie.
+   *
+   * @throws Error as {@link session} does.
+   */
+  endReason(): Promise<EndReason | null>
+  /**
    * Returns the headers that the page's own response must have: the cookies of the latest session, and
    * `Cache-Control: private, no-store`. Call this once, after all calls have responded, and append the headers, because
-   * there may be several `Set-Cookie`. The headers are empty if neither {@link call} nor {@link session} was used.
+   * there may be several `Set-Cookie`. The headers are empty if neither {@link call} nor {@link session} was used, and both
+   * throw `unsupported` afterwards: shared caches could store the response.
    *
    * The adapters for middleware add these headers themselves.
    */
   headers(): Promise<Headers>
+}
+
+/** The response of `GET <base>/session`. */
+interface SessionResponse {
+  session: Omit<EdgeSession, 'publicId'> | null
+  publicId?: string
+  reason?: EndReason
 }
 
 /** The page's request as the core needs it. */
@@ -68,6 +84,7 @@ export type Send = (inner: Request, outer: Outer) => Promise<Response | undefine
 export const requestAuth = (send: Send, base: string, outer: OuterRequest): RequestAuth => {
   const arrived = performance.now()
   let isUsed = false
+  let isWithoutHeaders = false
   let isActive = false
 
   /** Sends a request with the browser's own cookie, even if an earlier call has refreshed the session: see `headers`. */
@@ -77,6 +94,7 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
     headers: Headers,
     isBackground: boolean,
   ): Promise<Response | undefined> => {
+    if (isWithoutHeaders) throw tooLate()
     isUsed = true
     for (const [name, value] of Object.entries(sessionHeaders(outer.headers))) headers.set(name, value)
     headers.set(HANDLER_HEADER, isBackground ? BACKGROUND : USER)
@@ -93,6 +111,11 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
   }
   const readSession = async (isBackground: boolean): Promise<Response> =>
     (await ask(new URL(`${base}/session`, outer.url), {}, new Headers(), isBackground))!
+  const view = async (): Promise<SessionResponse> => {
+    const response = await readSession(true)
+    if (!response.ok) throw new Error(`the session cannot be read: ${response.status}`)
+    return response.json()
+  }
 
   return {
     async call(path, init = {}) {
@@ -108,12 +131,15 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
       return response
     },
     async session() {
-      const response = await readSession(true)
-      if (!response.ok) throw new Error(`the session cannot be read: ${response.status}`)
-      return ((await response.json()) as { session: EdgeSession | null }).session
+      const { session, publicId } = await view()
+      return session && { ...session, publicId: publicId! }
+    },
+    async endReason() {
+      return (await view()).reason ?? null
     },
     async headers() {
       const headers = new Headers()
+      isWithoutHeaders = !isUsed
       if (!isUsed) return headers
       headers.set('cache-control', 'private, no-store')
       // The cookies of the calls' responses are not used, because those of parallel calls may be of different generations,
@@ -161,6 +187,14 @@ const routeUrl = (path: string, base: string, page: string): URL => {
     throw refused(`call() is for routes, and this is an endpoint of the handler: ${shown(path)}`)
   return url
 }
+
+/** Returns the error of the first use of the session after the head of the page's response. */
+export const tooLate = () =>
+  new StrongroomError(
+    'unsupported',
+    'the session is used for the first time after the head of the response, which shared caches may therefore store: ' +
+      'begin a call, or await `session`, before the page streams',
+  )
 
 const refused = (message: string) => new StrongroomError('url_not_allowed', message)
 

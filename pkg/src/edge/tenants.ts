@@ -33,9 +33,10 @@ export interface TenantsOptions {
    */
   create(name: string, env: any): TokenHandlerConfig | undefined | Promise<TokenHandlerConfig | undefined>
   /**
-   * The greatest number of handlers that are kept. For one more, the handler that was used least recently is dropped. A
-   * handler with a request in flight is not dropped, and neither is one that could not write a session's end or new tokens
-   * to its coordinator. If no handler can be dropped within a second, requests of further tenants get 503. Default 100.
+   * The number of handlers that are kept. For one more, the handler that was used least recently is dropped. A handler with
+   * a request in flight is not dropped, and neither is one that could not write a session's end or new tokens to its
+   * coordinator. If no handler can be dropped, there may be up to four times as many. If there are, and none can be dropped
+   * within a second, requests of further tenants get 503. Default 100.
    */
   most?: number
   /** Called with each line about `tenants()` itself. The handler of each tenant has a `log` of its own. Default: the console. */
@@ -64,6 +65,12 @@ export interface Tenants extends RequestHandler {
 
 /** The default of `most`. */
 const MOST = 100
+
+/**
+ * The factor by which there may be more handlers than `most`, while all of them are in use. Anybody can keep a handler in
+ * use for some seconds, with a request whose body is slow.
+ */
+const OVERFLOW = 4
 
 /** The longest name of a tenant. */
 const LONGEST_NAME = 255
@@ -192,6 +199,11 @@ const methods = (pool: Pool, select: Select): RequestHandler => {
       session: () =>
         use(
           (auth) => auth.session(),
+          () => null,
+        ),
+      endReason: () =>
+        use(
+          (auth) => auth.endReason(),
           () => null,
         ),
       headers: () =>
@@ -434,7 +446,7 @@ class Pool {
       while (!start.isOutdated && !this.#makeRoom()) {
         const left = until - performance.now()
         if (left <= 0)
-          throw this.#tooMany(`all ${this.#most} handlers of tenants() are in use: raise \`most\``)
+          throw this.#tooMany(`${this.#kept.size} handlers of tenants() are in use: raise \`most\``)
         await wait(this.#withoutRoom, left)
       }
       if (start.isOutdated) return true
@@ -454,13 +466,16 @@ class Pool {
     throw this.#report(error)
   }
 
-  /** Drops the handlers that were used least recently, until there is room for one more. Returns false if no room can be made. */
+  /**
+   * Drops the handlers that were used least recently, until there are fewer than `most`. Returns false if there is no room
+   * for one more.
+   */
   #makeRoom(): boolean {
     for (const [name, tenant] of this.#kept) {
       if (this.#kept.size < this.#most) return true
       if (!tenant.users && !tenant.host.isBusy && !tenant.host.holdsUnwritten) this.#drop(name, tenant)
     }
-    return this.#kept.size < this.#most
+    return this.#kept.size < OVERFLOW * this.#most
   }
 
   /** Returns an error, which is reported at most once a minute. */

@@ -32,6 +32,7 @@ use rules::Secret;
 use rules::base::clock::{Millis, UnixMillis};
 use rules::base::error::{Code, Error, Result};
 use rules::base::http::Outcome;
+use rules::base::strings;
 use rules::codec::base64url;
 use rules::codec::json::Value;
 use rules::codec::url::Url;
@@ -226,7 +227,8 @@ async fn add_to_index(context: &RequestContext, session: Rc<Session>) {
     let described = context.request.description.as_deref().map(Value::parse);
     let described = described.and_then(core::result::Result::ok);
     let text = described.as_ref().and_then(Value::as_str);
-    let text = text.filter(|text| text.len() <= index::LONGEST_DESCRIPTION && index::is_line(text));
+    let text =
+        text.filter(|text| text.len() <= index::LONGEST_DESCRIPTION && strings::is_line(text));
     let text = text.unwrap_or_default().to_owned();
     let name = ["index ", &session.sid].concat();
     let flight = context.task.start_flight(&name, |part| async move {

@@ -13,7 +13,8 @@ use crate::provider::documents;
 use crate::provider::dpop;
 use crate::provider::dpop::KeyPair;
 use crate::provider::requests;
-use crate::refusal::RETRY_AFTER;
+use crate::refresh::end;
+use crate::refusal::{RETRY_AFTER, Refusal};
 use crate::request::RequestContext;
 use crate::response;
 use crate::session::cookies::{CookieValue, fits};
@@ -52,13 +53,23 @@ pub(crate) fn purpose(key: &str) -> String {
 /// them does not mean the address to which the login leads.
 const OUTSIDE: &str = "outside";
 
-/// Redirects the browser to the provider.
+/// The parameter of a login to which the app's server redirects, perhaps without the user's wish to sign in.
+const AUTOMATIC: &str = "automatic";
+
+/// Redirects the browser to the provider, or asks the user to begin the login: see [`must_ask`].
 pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     let mut is_own = navigation::is_begun_by_app(context);
     let begun = match login_params(context.url.query(), &context.task.config().flow) {
-        Ok((params, is_outside)) => {
-            is_own &= !is_outside;
-            boxed(begin(context, params, is_own)).await
+        Ok(asked) => {
+            is_own &= !asked.is_outside;
+            if asked.is_automatic
+                && let Some(cookies) = boxed(must_ask(context)).await
+            {
+                let mut page = question(&without_automatic(context, is_own));
+                page.cookies = cookies;
+                return page;
+            }
+            boxed(begin(context, asked.params, is_own)).await
         }
         Err(error) => Err(error),
     };
@@ -69,10 +80,43 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     response
 }
 
+/// Returns the cookies for a page that asks the user to begin the login, or `None` if the login may begin at once. After an
+/// end that lets only the user begin a login, the provider's own session would sign the user in again.
+async fn must_ask(context: &RequestContext) -> Option<Vec<String>> {
+    match context.current_session().await {
+        Err(ref refusal @ Refusal::Ended(reason)) => {
+            end::waits_for_the_user(reason).then(|| context.ended_cookies(refusal))
+        }
+        Ok(None) => context.has_left().then(Vec::new),
+        _ => None,
+    }
+}
+
+/// Returns the address of the same login, begun by a click.
+fn without_automatic(context: &RequestContext, is_own: bool) -> String {
+    let mut query = Form::new();
+    for (name, value) in form::parse(context.url.query()).unwrap_or_default() {
+        if name != AUTOMATIC && name != OUTSIDE {
+            query.push(&name, &value);
+        }
+    }
+    with_origin(context, query, is_own)
+}
+
+/// Builds a page that waits for the user's click on a link to a login.
+pub(crate) fn question(href: &str) -> OwnResponse {
+    response::question_page("Sign in?", "You are signed out in this browser.", href)
+}
+
 /// Returns the address of a login for a link in a page of the handler.
 pub(crate) fn address(context: &RequestContext, return_to: &str, is_own: bool) -> String {
     let mut query = Form::new();
     query.push("returnTo", return_to);
+    with_origin(context, query, is_own)
+}
+
+/// Returns the address of a login with this query, and with [`OUTSIDE`] unless a page of the app began the login.
+fn with_origin(context: &RequestContext, mut query: Form, is_own: bool) -> String {
     if !is_own {
         query.push(OUTSIDE, "");
     }
@@ -310,14 +354,23 @@ pub(crate) fn from_text(text: &str) -> Option<PendingLogin> {
     })
 }
 
-/// Reads the options of a login from its query. Returns them, and true if the query has [`OUTSIDE`].
-fn login_params(query: &str, flow: &Flow) -> Result<(Box<LoginParams>, bool)> {
+/// The options of a login, as its query has them.
+struct Asked {
+    params: Box<LoginParams>,
+    /// True if the query has [`OUTSIDE`].
+    is_outside: bool,
+    /// True if the query has [`AUTOMATIC`].
+    is_automatic: bool,
+}
+
+/// Reads the query of a login.
+fn login_params(query: &str, flow: &Flow) -> Result<Asked> {
     let invalid = |why: &[&str]| Err(Error::of(Code::MessageInvalid, why));
     let Some(given) = form::parse(query) else {
         return invalid(&[msg!("the query is not UTF-8")]);
     };
     let mut params = Box::new(LoginParams::default());
-    let mut is_outside = false;
+    let (mut is_outside, mut is_automatic) = (false, false);
     let mut more: Vec<(String, String)> = Vec::new();
     for (name, value) in given {
         let known = match name.as_str() {
@@ -336,6 +389,10 @@ fn login_params(query: &str, flow: &Flow) -> Result<(Box<LoginParams>, bool)> {
             }
             OUTSIDE => {
                 is_outside = true;
+                continue;
+            }
+            AUTOMATIC => {
+                is_automatic = true;
                 continue;
             }
             _ if flow.may_add(&name) && more.iter().all(|(known, _)| *known != name) => {
@@ -357,7 +414,11 @@ fn login_params(query: &str, flow: &Flow) -> Result<(Box<LoginParams>, bool)> {
         }
     }
     params.more = more;
-    Ok((params, is_outside))
+    Ok(Asked {
+        params,
+        is_outside,
+        is_automatic,
+    })
 }
 
 #[cfg(test)]

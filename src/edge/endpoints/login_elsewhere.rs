@@ -170,7 +170,7 @@ fn may_lack_cookie(context: &RequestContext) -> bool {
 /// proposes, so the page does not keep `login_hint`.
 fn ask(context: &RequestContext, target: &str) -> OwnResponse {
     let href = login::address(context, target, false);
-    response::question_page("Sign in?", "You are signed out in this browser.", &href)
+    login::question(&href)
 }
 
 /// Returns the path of the app to which the login leads: `target_link_uri`, unless that is on another origin, or a server

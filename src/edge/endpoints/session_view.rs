@@ -10,6 +10,7 @@ use crate::refusal::Refusal;
 use crate::request::RequestContext;
 use crate::response;
 use crate::session::Session;
+use crate::session::key;
 use crate::task::boxed;
 use rules::base::error::Code;
 use rules::codec::json::Writer;
@@ -20,22 +21,26 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     if let Err(error) = csrf::check_script(&context.request, &context.origin) {
         return response::error(403, &error);
     }
-    let said = |view: &str| {
-        let body = Writer::object().json("session", view).finish();
+    let said = |session: &Session, state: SessionState| {
+        let body = Writer::object()
+            .json("session", &view(context, session, state))
+            .text("publicId", &key::public_id(&session.sid))
+            .finish();
         response::json(200, body)
     };
     match context.current_session().await {
-        Ok(None) => said("null"),
+        Ok(None) => response::json(200, Writer::object().json("session", "null").finish()),
         Ok(Some((session, is_new))) => {
-            let mut response = said(&view(context, &session, SessionState::Active));
+            let mut response = said(&session, SessionState::Active);
             boxed(offer_again(context, &session, &mut response)).await;
-            let cookies = context.updated_cookies(session, is_new).await;
+            let waited = context.outer_age();
+            let cookies = context.cookies_after(session, is_new, waited).await;
             response.cookies.extend(cookies);
             response
         }
         // The session will continue after the interaction, so the response still shows the user.
         Err(Refusal::Interaction) => match context.presented().await {
-            Ok(Some(session)) => said(&view(context, &session, SessionState::InteractionRequired)),
+            Ok(Some(session)) => said(&session, SessionState::InteractionRequired),
             _ => context.refusal_response(&Refusal::Interaction),
         },
         Err(ref refusal @ Refusal::Ended(reason)) => {

@@ -15,7 +15,7 @@ use crate::response;
 use crate::session::Session;
 use crate::session::key::public_id;
 use crate::store::coordinator::Unreachable;
-use crate::store::index;
+use crate::store::{index, record_store};
 use crate::task::boxed;
 use rules::base::error::{Code, Error};
 use rules::codec::form;
@@ -26,6 +26,10 @@ use rules::codec::json::Writer;
 pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     if let Err(error) = csrf::check_script(&context.request, &context.origin) {
         return response::error(403, &error);
+    }
+    // Another isolate may have ended the session a moment ago. It must not end others.
+    if let Ok(Some(presented)) = context.presented().await {
+        record_store::invalidate(&context.task, &presented);
     }
     let (session, is_new) = match context.current_session().await {
         Ok(Some(found)) => found,
@@ -65,7 +69,9 @@ async fn respond(
     let is_ended = match &*parameters {
         // Nothing identifies the user, so there is nothing to list.
         _ if user.is_empty() => return Ok(response::empty(404)),
-        [] => boxed(manage::end_others(task, user, current)).await,
+        [] if context.url.query().is_empty() => {
+            boxed(manage::end_others(task, user, current)).await
+        }
         [(name, id)] if name == "id" => {
             // Only sessions of the user may be ended.
             let found = boxed(index::list(task, user)).await?;

@@ -64,8 +64,9 @@ struct RefusedTokens {
 /// An observation of a session's record by this isolate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Observed {
-    /// The holders and numbers of the intent that counts, and of the store's intent.
-    intents: [Option<(String, u64)>; 2],
+    /// The intent that counts, and the store's intent. Their numbers begin again with each generation, so all members are
+    /// compared.
+    intents: [Option<Intent>; 2],
     /// The time at which this isolate first saw these intents.
     since: Instant,
     /// The presented generations, each with the time at which this isolate first saw it.
@@ -79,8 +80,7 @@ impl CachedSession {
     pub(crate) fn observe(&mut self, stored: Option<&Intent>, now: Instant) {
         let record = self.stored.record.as_deref();
         let counts = record.and_then(|record| record.intent.as_ref());
-        let intents = [counts, stored]
-            .map(|intent| intent.map(|intent| (intent.holder.clone(), intent.number)));
+        let intents = [counts.cloned(), stored.cloned()];
         let observed = &mut self.observed;
         if observed.intents != intents {
             (observed.intents, observed.since) = (intents, now);
@@ -270,8 +270,15 @@ impl SessionCache {
 
     /// Marks every session to be read from the coordinator on next use.
     pub(crate) fn invalidate_all(&mut self) {
-        for (_, cached) in &mut self.sessions {
-            cached.checked = Instant::default();
+        self.invalidate(|_| true);
+    }
+
+    /// Marks sessions to be read from the coordinator on next use: those for whose ID `is_meant` returns true.
+    pub(crate) fn invalidate(&mut self, is_meant: impl Fn(&str) -> bool) {
+        for (sid, cached) in &mut self.sessions {
+            if is_meant(sid) {
+                cached.checked = Instant::default();
+            }
         }
     }
 

@@ -704,6 +704,7 @@ fn read_head(text: &str) -> Option<Head> {
         challenge: head.str("challenge").map(str::to_owned),
         dpop_nonce: head.str("nonce").map(str::to_owned),
         location: head.str("location").map(str::to_owned),
+        content_type: head.str("type").map(str::to_owned),
     })
 }
 

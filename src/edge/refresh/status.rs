@@ -12,7 +12,7 @@ use crate::session::record::{GenerationStatus, Record};
 use crate::store::coordinator::{self, Unreachable};
 use crate::store::record_store;
 use crate::task::{Task, boxed};
-use rules::base::clock::{Instant, Millis, UnixMillis};
+use rules::base::clock::{Millis, UnixMillis};
 use rules::base::error::Code;
 use rules::session::EndReason;
 
@@ -28,14 +28,7 @@ pub(crate) type SessionResult = Result<Rc<Session>, Refusal>;
 pub(crate) async fn find_time(task: &Task, session: &Rc<Session>, found_in: Storage) {
     if task.isolate().clock.is_unknown() && coordinator::is_up(task) {
         // A record that was read a moment ago does not tell what time it is now.
-        if let Some(cached) = task
-            .isolate()
-            .session_cache
-            .borrow_mut()
-            .get_mut(&session.sid)
-        {
-            cached.checked = Instant::default();
-        }
+        record_store::invalidate(task, session);
         if may_hurry(task, session, found_in) {
             boxed(record_store::fetch_briefly(task, session)).await;
         } else {

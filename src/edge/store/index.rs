@@ -85,7 +85,7 @@ pub(crate) async fn add(task: &Task, session: &Session, description: &str) {
     let Some(user) = names.next() else {
         return;
     };
-    let is_kept = |sid: &String| sid.len() <= LONGEST_NAME && is_line(sid);
+    let is_kept = |sid: &String| sid.len() <= LONGEST_NAME && strings::is_line(sid);
     let own = Listed {
         sid: session.sid.clone(),
         began: session.began,
@@ -132,7 +132,10 @@ async fn read(task: &Task, key: &str) -> Result<Vec<Listed>, Unreachable> {
         return Ok(Vec::new());
     };
     let mut all = Vec::new();
-    for line in strings::split(&entry.value, b'\n') {
+    let lines: Vec<&str> = strings::split(&entry.value, b'\n').collect();
+    // A coordinator may keep more lines than it was told to.
+    let skipped = lines.len().saturating_sub(MOST);
+    for line in lines.into_iter().skip(skipped) {
         let opened = seal::open(task, key, line).await.ok();
         all.extend(opened.and_then(|text| from_text(text.expose())));
     }
@@ -140,11 +143,6 @@ async fn read(task: &Task, key: &str) -> Result<Vec<Listed>, Unreachable> {
     let now = task.now().wall;
     all.retain(|one| now.saturating_sub(one.began) < absolute);
     Ok(all)
-}
-
-/// Returns true for a text of one line without a tab.
-pub(crate) fn is_line(text: &str) -> bool {
-    !text.chars().any(char::is_control)
 }
 
 /// A session of a user that has not ended, as far as the coordinator knows.

@@ -178,6 +178,14 @@ fn flight_name(session: &Session) -> String {
     ["read ", &session.sid].concat()
 }
 
+/// Marks a session to be read from the coordinator on next use.
+pub(crate) fn invalidate(task: &Task, session: &Session) {
+    let mut cache = task.isolate().session_cache.borrow_mut();
+    if let Some(cached) = cache.get_mut(&session.sid) {
+        cached.checked = Instant::default();
+    }
+}
+
 /// Reads the record of a session into the cache if the last read is older than `session.recheck`. Parallel requests
 /// share one read: the others wait until it has finished, but not longer than a read may take.
 pub(crate) async fn fetch_if_due(task: &Task, session: &Session) -> Result<(), Unreachable> {

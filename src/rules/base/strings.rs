@@ -83,6 +83,17 @@ pub fn split_list(text: &str) -> Vec<&str> {
     words
 }
 
+/// Returns true if a text is shown in one line, from left to right as it is written: if it has no control characters, no
+/// separators of lines or paragraphs, and no marks that change the direction of other characters (UAX #9).
+#[must_use]
+pub fn is_line(text: &str) -> bool {
+    let breaks = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    !text.chars().any(breaks)
+}
+
 /// Converts UTF-8 bytes to a string. Wipes the bytes, or passes them on in the string, since most byte strings here hold
 /// a secret.
 pub fn from_utf8(bytes: Vec<u8>) -> Option<String> {
@@ -107,6 +118,22 @@ mod tests {
     #[should_panic(expected = "not in the list")]
     fn part_of_a_word_has_no_index() {
         let _ = index_of("aa b", "a");
+    }
+
+    #[test]
+    fn line_has_one_direction() {
+        assert!(is_line("Ann’s iPad 😀, Zoë"));
+        for text in [
+            "a\nb",
+            "a\tb",
+            "\u{85}",
+            "a\u{2028}b",
+            "\u{202e}b",
+            "\u{2067}",
+            "\u{200f}",
+        ] {
+            assert!(!is_line(text), "{text:?}");
+        }
     }
 
     #[test]

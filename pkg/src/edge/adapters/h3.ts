@@ -86,6 +86,10 @@ const give = ({ context }: H3Event, given: Context): void => {
       check()
       return given.auth.session()
     },
+    async endReason() {
+      check()
+      return given.auth.endReason()
+    },
     headers: () => given.auth.headers(),
   }
   const session = async () => {

@@ -51,7 +51,7 @@ export const strongroomProxy =
   }
 
 /** A page's request as Next.js shows it: the result of `await headers()`. */
-export type GivenHeaders = Pick<Headers, 'get'>
+export type GivenHeaders = Pick<Headers, 'get' | 'entries'>
 
 /**
  * Returns the object with which a server component calls APIs: see `handler.for`. A server component sees no method, so
@@ -140,28 +140,12 @@ const cookieOptions = (attributes: readonly string[]): object => {
   return options
 }
 
-/** The headers of a page's request that a call may depend on. */
-const READ = [
-  'cookie',
-  'secure-session-skipped',
-  'x-request-id',
-  'traceparent',
-  'origin',
-  'sec-fetch-site',
-  'sec-fetch-mode',
-  'sec-fetch-dest',
-  'accept',
-  'sec-purpose',
-  'purpose',
-]
-
 const outerRequest = (method: string, headers: GivenHeaders): OuterRequest => {
   // Next.js sets `X-Forwarded-Proto` and `Host`, unless a proxy in front of Next.js has set them. The handler
   // finds by these headers the names of its cookies and, unless `origin` is one string, the host of the session.
   const [scheme] = (headers.get('x-forwarded-proto') ?? 'https').split(',')
   const url = `${scheme}://${headers.get('host') ?? 'localhost'}/`
-  const found = READ.map((name) => [name, headers.get(name)]).filter(([, value]) => value !== null)
-  return { method, url, headers: new Headers(found as [string, string][]) }
+  return { method, url, headers: new Headers([...headers.entries()]) }
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The common part of the adapters for apps on Node. */
 import type { RequestHandler } from '../handler.js'
-import type { RequestAuth } from '../request-auth.js'
+import { QUICK } from '../../../glue/constants.js'
+import { type RequestAuth, tooLate } from '../request-auth.js'
 import { envOf, isForCaches, localsOf, type RequestLocals } from './framework.js'
 import {
   type NodeListener,
@@ -63,6 +64,12 @@ const withoutCaching = (argument: unknown): unknown => {
   return argument.filter((_, at) => isKept(argument[at - (at % 2)]))
 }
 
+/** Replaces the cookies that a response sets. */
+const setCookies = (response: ReadableResponse, cookies: string[]): void => {
+  if (cookies.length) response.setHeader('set-cookie', cookies)
+  else response.removeHeader('set-cookie')
+}
+
 /**
  * Returns an object that adds the session's headers to the app's response after each use, for frameworks without a step
  * that runs before the head of every response. After the head, nothing is added.
@@ -70,32 +77,43 @@ const withoutCaching = (argument: unknown): unknown => {
 export const savingHeaders = (auth: RequestAuth, response: ReadableResponse): RequestAuth => {
   /** The cookies from the previous use, which those of the next use replace. */
   let saved: readonly string[] = []
+  let savedAt = 0
   let cacheControl: string | null = null
-  keepPrivate(response, () => cacheControl)
+  const withoutSaved = (): string[] =>
+    [response.getHeader('set-cookie') ?? []]
+      .flat()
+      .map(String)
+      .filter((cookie) => !saved.includes(cookie))
+  keepPrivate(response, () => {
+    // By now, the browser may have the cookie of a newer generation or of another session. The session continues with the
+    // cookie that the browser has.
+    if (saved.length && performance.now() - savedAt > QUICK) setCookies(response, withoutSaved())
+    return cacheControl
+  })
   const save = async (): Promise<void> => {
     const headers = await auth.headers()
     if (response.headersSent) return
     const cookies = headers.getSetCookie()
-    const others = [response.getHeader('set-cookie') ?? []].flat().map(String)
-    if (cookies.length || saved.length)
-      response.setHeader('set-cookie', [...others.filter((cookie) => !saved.includes(cookie)), ...cookies])
+    if (cookies.length || saved.length) setCookies(response, [...withoutSaved(), ...cookies])
     saved = cookies
+    savedAt = performance.now()
     cacheControl = headers.get('cache-control')
   }
   let saving = Promise.resolve()
   /** Waits for earlier uses, so that the cookies of the latest session are written last. */
   const saveInOrder = (): Promise<void> => (saving = saving.then(save, save))
+  let isUsed = false
+  const use = async <T>(act: () => Promise<T>): Promise<T> => {
+    if (response.headersSent && !isUsed) throw tooLate()
+    isUsed = true
+    const result = await act()
+    await saveInOrder()
+    return result
+  }
   return {
-    async call(...args) {
-      const result = await auth.call(...args)
-      await saveInOrder()
-      return result
-    },
-    async session() {
-      const result = await auth.session()
-      await saveInOrder()
-      return result
-    },
+    call: (...args) => use(() => auth.call(...args)),
+    session: () => use(() => auth.session()),
+    endReason: () => use(() => auth.endReason()),
     headers: () => auth.headers(),
   }
 }

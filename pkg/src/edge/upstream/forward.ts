@@ -258,6 +258,7 @@ export class Forwarded {
       challenge: valueOf(fields, 'www-authenticate'),
       nonce: valueOf(fields, 'dpop-nonce'),
       location: valueOf(fields, 'location'),
+      type: valueOf(fields, 'content-type'),
     } satisfies Record<keyof ReplyMembers['HEAD'], unknown>)
   }
 
