@@ -722,6 +722,8 @@ test('the page’s policy admits the elements and downloads of media()', () => {
   assert.deepEqual(sources(page, 'frame-src'), [media])
   assert.deepEqual(sources(page, 'font-src'), ["'self'", media])
   assert.equal(sources(generate().page, 'media-src'), undefined)
+  const withCallback = { ...MEDIA, callbackPage: true, redirectUri: '/callback' }
+  assert.equal(sources(securityHeaders(withCallback, OPTIONS).page, 'frame-src'), undefined)
   const bad = { ...CONFIG, apis: [{ ...CONFIG.apis[0], media: '/media' }] }
   assert.throws(() => securityHeaders(bad, OPTIONS), { code: 'config_invalid' })
 })

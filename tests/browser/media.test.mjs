@@ -234,6 +234,44 @@ test('a script that steals the port gets requests of its own page only', time, a
   assert.ok(stolen[0].headers.every(([name]) => name === 'accept'))
 })
 
+test('a page cannot end the requests of another page', time, async () => {
+  const page = await openGallery(app)
+  const other = await openAnother(app, page)
+  let finish
+  app.files.late = ({ response }) => {
+    finish = () => response.writeHead(200, { 'Content-Type': 'image/png' }).end(PNG)
+  }
+  const shown = show(page, 'img', { src: '/media/late' })
+  await until(() => finish)
+  const end = (tab) =>
+    tab.evaluate(async () => {
+      for (let id = 0; id < 2000; id++) {
+        navigator.serviceWorker.controller.postMessage({ t: 'strongroom media', id, error: 'ended' })
+      }
+      // The service worker has handled all earlier messages when it responds.
+      await auth.media()
+    })
+  await end(other)
+  finish()
+  assert.equal(await shown, 'load')
+  finish = undefined
+  const control = show(page, 'img', { src: '/media/late?again' })
+  await until(() => finish)
+  await end(page)
+  assert.equal(await control, 'error')
+})
+
+test('a page without a vault shows no pictures', time, async () => {
+  const page = await openGallery(app)
+  await page.goto(`${app.site.origin}/empty`)
+  const [response, event] = await Promise.all([
+    page.waitForResponse(/\/media\//),
+    show(page, 'img', { src: '/media/picture' }),
+  ])
+  assert.equal(event, 'error')
+  assert.match(await response.text(), /the page does not respond/)
+})
+
 test('a thousand pictures of a slow API all load', { timeout: 180_000 }, async () => {
   const page = await openGallery(app)
   const waiting = []

@@ -59,6 +59,22 @@ test('a compressed file is downloaded whole', time, async () => {
   assert.equal(content.toString(), rows)
 })
 
+test('where the policy forbids frames, a file is downloaded, too, and the page stays', time, async () => {
+  const { pageCsp } = app.site
+  app.site.pageCsp = pageCsp.replace(/; frame-src.*/, '')
+  try {
+    const page = await openGallery(app)
+    await page.evaluate(() => (globalThis.stays = true))
+    assert.deepEqual((await download(page, '/media/report.html')).content, HTML)
+    const missing = await page.evaluate(() => settle(auth.download('/media/missing')))
+    assert.equal(missing.error.code, 'download_failed')
+    assert.deepEqual((await download(page, '/media/report.html')).content, HTML)
+    assert.equal(await page.evaluate(() => stays), true)
+  } finally {
+    app.site.pageCsp = pageCsp
+  }
+})
+
 test('an address of a download is good once', time, async () => {
   const page = await openGallery(app)
   const [request] = await Promise.all([

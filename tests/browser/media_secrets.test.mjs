@@ -55,7 +55,7 @@ test("no token is in the page, the service worker's messages or a cache", time, 
   assert.ok(secrets.some(({ kind }) => kind === 'access_token'))
   assert.deepEqual(search({ ...places, messages }, secrets), [])
   const [{ value }] = secrets
-  assert.equal(search({ messages: [...messages, value] }, secrets).length, 1, 'a control: a token is found')
+  assert.ok(search({ messages: [...messages, value] }, secrets).length, 'a control: a token is found')
   assert.ok(unread)
   assert.deepEqual(await page.evaluate(() => caches.keys()), [])
 })

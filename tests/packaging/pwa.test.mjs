@@ -13,6 +13,7 @@ import { giveConsent } from '../support/app.mjs'
 import { launchBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { killWorkers } from '../support/device.mjs'
+import { PNG, show } from '../support/media.mjs'
 import { CLIENT_ID, startServers } from '../support/servers.mjs'
 import { installWorkers, modules } from '../support/workers.mjs'
 import { install, pack } from './tarball.mjs'
@@ -33,36 +34,39 @@ const html = (script, head) => `<!doctype html>
 </html>
 `
 
-let browser, callbackGuide, config, guide, project, servers
+let browser, callbackGuide, config, guide, mediaGuide, project, servers
 
 /** Returns the last argument of the only call in a block. */
 const lastArgument = (block) => new Function(`return ${/\{[^]*\}/.exec(block)[0]}`)()
-const pluginOptions = () => lastArgument(guide.block('VitePWA('))
+const pluginOptions = (hasMedia) =>
+  hasMedia
+    ? new Function(`return ${/VitePWA\((\{[^]*?\n  \})\)/.exec(mediaGuide.block('VitePWA('))[1]}`)()
+    : lastArgument(guide.block('VitePWA('))
 
 /** Functions that write the service worker of a built app. `vite-plugin-pwa` has written it already. */
 const TOOLS = {
   async 'vite-plugin-pwa'() {},
 
-  async 'Workbox generateSW'({ built, hasFirst }) {
+  async 'Workbox generateSW'({ built, hasFirst, hasMedia }) {
     const { default: workbox } = await import(`${modules}workbox-build/build/index.js`)
     const [alone] = guide.row('Workbox `generateSW`')
     await workbox.generateSW({
       globDirectory: built,
       swDest: `${built}/sw.js`,
       navigateFallback: 'index.html',
-      ...(hasFirst ? pluginOptions().workbox : lastArgument(`{ ${alone.slice(0, 2).join()} }`)),
+      ...(hasFirst ? pluginOptions(hasMedia).workbox : lastArgument(`{ ${alone.slice(0, 2).join()} }`)),
     })
   },
 
-  async 'Workbox in a worker of your own'({ folder, built }) {
+  async 'Workbox in a worker of your own'({ folder, built, hasMedia }) {
     const { default: workbox } = await import(`${modules}workbox-build/build/index.js`)
-    await writeFile(`${folder}/src/sw.ts`, guide.block('// src/sw.ts'))
+    await writeFile(`${folder}/src/sw.ts`, (hasMedia ? mediaGuide : guide).block('// src/sw.ts'))
     await esbuild({
       entryPoints: [`${folder}/src/sw.ts`],
       outfile: `${folder}/sw.js`,
       bundle: true,
       define: { 'process.env.NODE_ENV': '"production"' },
-      nodePaths: [modules],
+      nodePaths: [modules, `${project}/node_modules`],
       logLevel: 'warning',
     })
     const { globIgnores } = pluginOptions().workbox
@@ -70,20 +74,25 @@ const TOOLS = {
     await workbox.injectManifest({ globDirectory: built, globIgnores, ...files })
   },
 
-  async 'Angular’s'({ folder, built }) {
+  async 'Angular’s'({ folder, built, hasMedia }) {
     const angular = `${modules}@angular/service-worker/`
-    const settings = guide.block('// ngsw-config.json').replace(/^\/\/.*/, '')
+    const settings = guide
+      .block('// ngsw-config.json')
+      .replace(/^\/\/.*/, '')
+      .replace('"!/first.js"', hasMedia ? '"!/first.js", "!/media.js"' : '"!/first.js"')
     await writeFile(`${folder}/ngsw-config.json`, settings)
     await run(process.execPath, [`${angular}ngsw-config.js`, 'built', 'ngsw-config.json'], { cwd: folder })
     await copyFile(`${angular}ngsw-worker.js`, `${built}/ngsw-worker.js`)
-    await writeFile(`${built}/sw.js`, guide.block('// public/sw.js'))
+    const code = hasMedia ? mediaGuide.inline("'ngsw-worker.js'") : guide.block('// public/sw.js')
+    await writeFile(`${built}/sw.js`, code)
   },
 }
 
 before(async () => {
   const tarball = await pack()
   project = await install('pwa', tarball.path)
-  ;[guide, callbackGuide] = await Promise.all(['docs/pwa.md', 'docs/callback-page.md'].map(readGuide))
+  const paths = ['docs/pwa.md', 'docs/callback-page.md', 'docs/media.md']
+  ;[guide, callbackGuide, mediaGuide] = await Promise.all(paths.map(readGuide))
   await installWorkers()
   servers = await startServers()
   browser = await launchBrowser()
@@ -100,9 +109,12 @@ before(async () => {
 }, time)
 after(() => Promise.all([browser?.close(), servers?.close()]))
 
-/** Builds the app of the guides with one of the tools. Without `hasFirst`, with the tool's own options alone. */
-async function build(tool, hasFirst) {
-  const folder = `${project}/${tool.replaceAll(/\W+/g, '-')}-${hasFirst}`
+/**
+ * Builds the app of the guides with one of the tools. Without `hasFirst`, with the tool's own options alone. With
+ * `hasMedia`, pictures load by URL.
+ */
+async function build(tool, hasFirst, hasMedia) {
+  const folder = `${project}/${tool.replaceAll(/\W+/g, '-')}-${hasFirst}-${hasMedia}`
   const built = `${folder}/built`
   await mkdir(`${folder}/public`, { recursive: true })
   await cp(`${project}/src`, `${folder}/src`, { recursive: true })
@@ -114,7 +126,8 @@ async function build(tool, hasFirst) {
     'callback.html': callback('<!-- callback.html'),
     'public/first.js': guide.block('// public/first.js'),
     ...(!isPlugin && { 'public/manifest.webmanifest': '{ "name": "A test", "start_url": "/" }' }),
-    'src/auth.worker.ts': `import { vault } from 'strongroom/worker'\nvault(${JSON.stringify(config)})`,
+    'src/auth.worker.ts': `import { vault } from 'strongroom/worker'\nvault(${JSON.stringify(configOf(hasMedia))})`,
+    'src/media.ts': `import { media } from 'strongroom/media'\nmedia('/media/')`,
     'src/workers.ts': callback('// src/workers.ts'),
     'src/auth.ts': callback('// src/auth.ts'),
     'src/callback.ts': callback('// src/callback.ts'),
@@ -127,16 +140,28 @@ ${guide.block('// main.ts')}${guide.block("addEventListener('online'")}`,
     root: folder,
     configFile: false,
     logLevel: 'error',
-    plugins: isPlugin ? [VitePWA({ ...pluginOptions(), manifest: { name: 'A test', icons: [] } })] : [],
+    plugins: isPlugin
+      ? [VitePWA({ ...pluginOptions(hasMedia), manifest: { name: 'A test', icons: [] } })]
+      : [],
     build: {
       target: 'es2022',
       outDir: built,
-      rolldownOptions: { input: PAGES.map((name) => `${folder}/${name}`) },
+      rolldownOptions: {
+        input: [...PAGES, ...(hasMedia ? ['src/media.ts'] : [])].map((name) => `${folder}/${name}`),
+        ...(hasMedia && { output: { entryFileNames } }),
+      },
     },
     worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'assets/[name].js' } } },
   })
-  await TOOLS[tool]({ folder, built, hasFirst })
+  await TOOLS[tool]({ folder, built, hasFirst, hasMedia })
   return built
+}
+
+const entryFileNames = ({ name }) => (name === 'media' ? 'media.js' : 'assets/[name]-[hash].js')
+
+const configOf = (hasMedia) => {
+  const media = { url: `${servers.api.url}on/files/`, reflection: 'headers', media: '/media/' }
+  return hasMedia ? { ...config, apis: [media, ...config.apis] } : config
 }
 
 const PAGES = ['index.html', 'callback.html']
@@ -145,12 +170,12 @@ const PAGES = ['index.html', 'callback.html']
 const builds = {}
 
 /** Serves a build with the guide's headers. Resolves with a page under the control of the build's service worker. */
-async function start(tool, hasFirst = true) {
+async function start(tool, hasFirst = true, hasMedia = false) {
   const { site } = servers
-  const built = await (builds[`${tool} ${hasFirst}`] ??= build(tool, hasFirst))
+  const built = await (builds[`${tool} ${hasFirst} ${hasMedia}`] ??= build(tool, hasFirst, hasMedia))
   const { securityHeaders } = await import(`${project}/node_modules/strongroom/dist/headers.js`)
   const options = lastArgument(guide.block('securityHeaders('))
-  const headers = securityHeaders(config, { ...options, origin: site.origin })
+  const headers = securityHeaders(configOf(hasMedia), { ...options, origin: site.origin })
   site.isDown = false
   // The guide's callback page names no icon, so the browser requests this one.
   site.files['/favicon.ico'] = ''
@@ -303,6 +328,23 @@ for (const tool of Object.keys(TOOLS)) {
       await page.evaluate(() => dispatchEvent(new Event('online')))
       await shows(page, { status: 'connected', user: 'alice' })
       assert.equal(await call(page), 200)
+      await page.context().close()
+    })
+
+    test('pictures load by URL, and no cache has one', time, async () => {
+      servers.api.on('files', ({ response }) => {
+        response.writeHead(200, { 'Content-Type': 'image/png', 'Content-Length': PNG.length }).end(PNG)
+      })
+      const { page } = await start(tool, true, true)
+      await signIn(page)
+      assert.equal(await page.evaluate(() => auth.media()), true)
+      for (const n of [1, 2]) assert.equal(await show(page, 'img', { src: `/media/${n}.png` }), 'load')
+      const paths = (await cached(page)).map(([url]) => new URL(url).pathname)
+      assert.ok(paths.includes('/index.html'), `${paths}`)
+      assert.ok(
+        paths.every((path) => !path.startsWith('/media/')),
+        `${paths}`,
+      )
       await page.context().close()
     })
 

@@ -45,6 +45,7 @@ for (const options of cases) {
     await writeFile(`${dist}/streaming.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/token-handler-client.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/inspector.js`, randomBytes(KB))
+    await writeFile(`${dist}/media.js`, randomBytes(KB))
     for (const name of Object.keys(BINDINGS)) {
       await writeFile(`${dist}/${name}.js`, randomBytes((name === 'vue' ? vue : 0.3) * KB))
     }

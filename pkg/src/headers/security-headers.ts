@@ -43,9 +43,9 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
 export const generate = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {
   const { isolated = false, exits } = options
   const policy = pagePolicy(options)
-  for (const path of mediaPaths(config.apis)) allowMedia(policy, options.origin + path)
   const ofCallback = callbackPath(config, options)
   const hasCallback = ofCallback !== undefined
+  for (const path of mediaPaths(config.apis)) allowMedia(policy, options.origin + path, !hasCallback)
   if (hasCallback) checkFrames(policy, [options.origin, ...providerOrigins(config, options)])
   if (options.testing) allowTestDouble(policy, config, options)
   const embedder: ResponseHeaders = isolated ? { 'Cross-Origin-Embedder-Policy': 'require-corp' } : {}
@@ -145,9 +145,13 @@ const pagePolicy = (options: HeaderOptions): Policy => {
   return policy
 }
 
-/** Adds what elements need that load addresses below `url`, and the frame of a download. */
-const allowMedia = (policy: Policy, url: string): void => {
-  for (const directive of ['media-src', 'font-src', 'frame-src']) addSources(policy, directive, [url])
+/**
+ * Adds what elements need that load addresses below `url`, and the frame of a download. With a callback page, a page must
+ * not have frames of its own origin: downloads then need none.
+ */
+const allowMedia = (policy: Policy, url: string, hasFrame: boolean): void => {
+  for (const directive of ['media-src', 'font-src', ...(hasFrame ? ['frame-src'] : [])])
+    addSources(policy, directive, [url])
 }
 
 /**

@@ -162,7 +162,7 @@ const respond = async (event: FetchEvent, { pathname, search }: URL): Promise<Re
   return create(undefined, status, {}, loaded.headers, ['content-range'])
 }
 
-/** Responds to the navigation of a hidden frame, with a file that the browser always saves. */
+/** Responds to the navigation of a hidden frame or of the page, with a file that the browser always saves. */
 const download = async (event: FetchEvent, { client, url, name, port }: Ticket): Promise<Response> => {
   try {
     const { status, headers, body } = await load(event, client, url, [])
@@ -175,7 +175,8 @@ const download = async (event: FetchEvent, { client, url, name, port }: Ticket):
     return create(body, status, own, headers, ['content-length'])
   } catch (error) {
     reply(port, { error: (error as Error).message })
-    throw error
+    // With this status, the browser stays at the page.
+    return create(undefined, 204, {})
   }
 }
 

@@ -2,6 +2,7 @@
 import { NOT_CONTROLLED } from '../../protocol/message-keys.js'
 import { MEDIA, type MediaMessage, type TicketReply } from '../../protocol/media-messages.js'
 import type { DownloadOptions } from '../api.js'
+import { listen } from '../listen.js'
 
 /** Milliseconds for which `media()` waits for the service worker. */
 const TIME_LIMIT = 10_000
@@ -54,14 +55,27 @@ export const download = async (
   // A service worker with another path does not reply.
   const ticket = await Promise.race([replies(), late()])
   if (!ticket) return refuse('unsupported', NOT_CONTROLLED)
-  const frame = document.createElement('iframe')
-  frame.hidden = true
-  if ('address' in ticket) frame.src = ticket.address
   const begun = replies()
-  document.body.append(frame)
-  setTimeout(() => frame.remove(), FRAME_TIME)
+  if ('address' in ticket) open(ticket.address)
   const outcome = await begun
   if ('error' in outcome && outcome.error) return refuse('download_failed', outcome.error)
+}
+
+/** Opens the address of a download in a hidden frame. */
+const open = (address: string) => {
+  const frame = document.createElement('iframe')
+  frame.hidden = true
+  frame.src = address
+  // The policy of an app with a callback page forbids frames. The page stays if it navigates to a download, but the event
+  // `beforeunload` is fired.
+  const stop = listen(document, 'securitypolicyviolation', ({ blockedURI }: SecurityPolicyViolationEvent) => {
+    if (blockedURI === frame.src) location.assign(frame.src)
+  })
+  document.body.append(frame)
+  setTimeout(() => {
+    stop()
+    frame.remove()
+  }, FRAME_TIME)
 }
 
 const decoded = (text: string) => {
