@@ -351,8 +351,9 @@ impl Vault {
                 consider(now.monotonic + fresh);
             }
         }
-        self.until_upload_counts(now)
-            .map(|left| consider(now.monotonic + left));
+        if let Some(left) = self.until_upload_counts(now) {
+            consider(now.monotonic + left);
+        }
         self.hints.due(now.monotonic).map(&mut consider);
         tokens.revocations.for_each_retry(&mut consider);
         self.logins.for_each_deadline(&mut consider);
