@@ -1,9 +1,10 @@
 /**
  * Compares strongroom with other libraries and with plain `fetch`, in one run:
  *
- *   cargo xtask bench [--only functions|browser|peers|visits|later|size] [--markdown]
+ *   cargo xtask bench [--only functions|browser|peers|visits|later|media|size] [--markdown]
  *   cargo xtask bench --only visits [--waterfall] [--rounds 5]
  *   cargo xtask bench --only later [--rounds 3]
+ *   cargo xtask bench --only media [--rounds 5]
  *
  * Each time and each speed is the median of several rounds, with the lowest and the highest value in brackets. In each
  * round both contenders take turns, which gives a ratio for the round. The ratio in the table is the median of these
@@ -53,6 +54,12 @@ const SECTIONS = {
     const { body, version } = await measureLater(progress, { rounds, markdown: options.markdown })
     return { title: 'What a page waits for later, in headless Chromium', body, version }
   },
+  async media() {
+    const { measureMedia } = await import('./media.mjs')
+    const { rows, notes, version } = await measureMedia(progress, { rounds })
+    const body = [comparisonTable(rows, options), ...notes].join('\n\n')
+    return { title: 'Pictures and videos by URL, in headless Chromium', body, version }
+  },
   async size() {
     const { downloadTable, measureOwn, measurePeers } = await import('./downloads.mjs')
     progress('downloads')
@@ -61,4 +68,4 @@ const SECTIONS = {
   },
 }
 
-await run(SECTIONS, { rounds: ['visits', 'later'], waterfall: ['visits'] })
+await run(SECTIONS, { rounds: ['visits', 'later', 'media'], waterfall: ['visits'] })

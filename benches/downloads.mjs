@@ -29,19 +29,20 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * needs more, raise the gate, and say why in docs/decisions.md.
  */
 const ROWS = [
-  { name: 'page (main thread)', files: ['index.js'], gate: 6.5 * KB, aim: 5.5 * KB },
+  { name: 'page (main thread)', files: ['index.js'], gate: 6.8 * KB, aim: 5.5 * KB },
   { name: 'createAuth, on top of connect()', files: ['index.js'], without: 'createAuth' },
   { name: 'worker', files: ['worker.js'] },
   { name: 'wasm', files: ['strongroom_bg.wasm'] },
   {
     name: 'total',
     files: ['index.js', 'worker.js', 'strongroom_bg.wasm'],
-    gate: 114 * KB,
+    gate: 117 * KB,
     aim: 100 * KB,
   },
   { name: 'error messages, with the first error', files: ['error-messages.js'] },
   { name: 'live, with the first socket', files: ['streaming.js'] },
   { name: 'client over a token handler', files: ['token-handler-client.js'] },
+  { name: 'strongroom/media, in the service worker', files: ['media.js'], gate: 2 * KB },
   ...Object.keys(BINDINGS).map((name) => ({
     name: `strongroom/${name}`,
     files: [`${name}.js`],

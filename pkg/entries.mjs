@@ -9,6 +9,7 @@ export const ENTRIES = {
   worker: 'worker/index',
   standalone: 'worker/standalone',
   escrow: 'worker/escrow',
+  media: 'media/media',
   'vault-frame': 'vault-origin/vault-frame',
   callback: 'callback/finish-login',
   'wasm-url': 'page/wasm-url',
@@ -35,6 +36,8 @@ export const LAZY = {
   streaming: 'page/streaming/streaming',
   'connect-frame': 'vault-origin/connect-frame',
   'token-handler-client': 'page/token-handler/token-handler-client',
+  // What the page does for its service worker with `media()`, besides passing on requests.
+  'page-media': 'page/media/page-media',
   // The encoding of forms, for engines that cannot read the body of a form.
   form: 'page/fetch/form',
 }

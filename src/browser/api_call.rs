@@ -11,7 +11,7 @@ use web_sys::{
     Response,
 };
 
-use crate::context::{Context, NO_WAIT, WaitId};
+use crate::context::{Context, Event, NO_WAIT, WaitId};
 use crate::dpop;
 use crate::platform::{self, FetchInit, ReadResult, Text, WorkerScope};
 use rules::Secret;
@@ -39,8 +39,10 @@ struct Exchange {
     call: CallId,
     /// The page's port, and the page's own number for the call.
     page: (PortId, RequestId),
-    /// The payload of the page's message: the request's body, or a socket's port.
+    /// The payload of the page's message: the request's body, or a port.
     payload: JsValue,
+    /// The port that gets the response in place of the page, if the page has sent one: see [`Exchange::post`].
+    receiver: Option<MessagePort>,
     controller: Option<AbortController>,
     stage: ExchangeStage,
     wait: WaitId,
@@ -69,6 +71,8 @@ enum ExchangeStage {
     Signing(Box<ApiRequest>, UnsignedProof),
     /// The response's head.
     Sent,
+    /// The whole body, which is short.
+    ReadingWhole,
     /// The next chunk of the response's body.
     Reading,
 }
@@ -115,6 +119,7 @@ impl Exchanges {
         // When a call is sent again, its first request is aborted and the first response is dropped.
         known.stop();
         known.page = page;
+        known.listen(context);
         known.response = None;
         known.is_reflected = false;
         known.controller = AbortController::new().ok();
@@ -159,6 +164,7 @@ impl Exchanges {
                 Err(_) => context.report(Input::CallFailed { call: known.call }),
             },
             ExchangeStage::Sent => known.take_response(context, result),
+            ExchangeStage::ReadingWhole => known.take_whole(context, result),
             ExchangeStage::Reading => known.take_chunk(context, result),
             ExchangeStage::Idle => {}
         }
@@ -182,10 +188,24 @@ impl Exchanges {
         }
     }
 
+    /// Handles a message on the port that gets the response to a call: a number requests one more chunk of the body, and
+    /// any other message ends the call.
+    pub(super) fn receiver_sent(&mut self, context: &mut Context, call: CallId, data: &JsValue) {
+        let Some(known) = self.find(call) else {
+            return;
+        };
+        if data.as_f64().is_none() {
+            return context.report(Input::CallClosed { call });
+        }
+        known.credit = known.credit.saturating_add(1).min(WINDOW);
+        known.read(context);
+    }
+
     /// Forgets a call, and aborts its request if it is in flight.
-    pub(super) fn forget(&mut self, call: CallId) {
+    pub(super) fn forget(&mut self, context: &Context, call: CallId) {
         if let Some(mut known) = list::take(&mut self.0, |known| known.call == call) {
             known.stop();
+            known.release(context);
         }
     }
 }
@@ -204,6 +224,39 @@ impl Exchange {
         self.wait = NO_WAIT;
         self.timer = NO_WAIT;
         self.stage = ExchangeStage::Idle;
+    }
+
+    /// Listens to the port that the page has sent for the response, if it has sent one.
+    fn listen(&mut self, context: &Context) {
+        if let Some(port) = self.payload.dyn_ref::<MessagePort>() {
+            port.set_onmessage(Some(&context.listener(Event::ReceiverSent, self.call.0)));
+            self.receiver = Some(port.clone());
+            self.payload = JsValue::UNDEFINED;
+        }
+    }
+
+    /// Tells the receiver of the response, which may wait for more, and the page, that the call is over.
+    fn release(&self, context: &Context) {
+        if let Some(port) = &self.receiver {
+            let id = JsValue::from_f64(self.number());
+            self.post(
+                context,
+                &Array::of2(&id, &JsValue::FALSE),
+                &JsValue::UNDEFINED,
+            );
+            port.close();
+            let message = Array::of2(&id, &JsValue::NULL);
+            context.post(self.page.0, &message, &JsValue::UNDEFINED);
+        }
+    }
+
+    /// Posts a part of the response to the page, or to the port that the page has sent for the response.
+    fn post(&self, context: &Context, message: &Array, transfer: &JsValue) {
+        match &self.receiver {
+            // A message that cannot be cloned is dropped.
+            Some(port) => drop(port.post_message_with_transferable(message, transfer)),
+            None => context.post(self.page.0, message, transfer),
+        }
     }
 
     fn fetch(&mut self, context: &mut Context, request: &ApiRequest, proof: Option<&Secret>) {
@@ -274,9 +327,19 @@ impl Exchange {
             return;
         };
         self.payload = JsValue::UNDEFINED;
-        self.credit = WINDOW;
+        self.credit = if self.receiver.is_some() { 0 } else { WINDOW };
         if !self.is_body_guarded {
             self.guard = None;
+        }
+        if self.receiver.is_some()
+            && self.guard.is_none()
+            && is_short(response)
+            && let Ok(body) = response.array_buffer()
+        {
+            self.head = head.into();
+            self.stage = ExchangeStage::ReadingWhole;
+            self.wait = context.wait(&body.into());
+            return;
         }
         self.reader = platform::body_reader(response);
         self.head = head.into();
@@ -288,6 +351,14 @@ impl Exchange {
         } else {
             context.report(Input::CallClosed { call: self.call });
         }
+    }
+
+    /// Posts the head with the whole body.
+    fn take_whole(&mut self, context: &mut Context, result: Result<JsValue, JsValue>) {
+        if let Ok(body) = result {
+            self.post_head(context, Some(Uint8Array::new(&body)));
+        }
+        context.report(Input::CallClosed { call: self.call });
     }
 
     /// Posts the head, with the whole body if `body` is not `None`. If bodies are searched and no byte comes with the
@@ -304,7 +375,7 @@ impl Exchange {
         // The body is copied, because a copy of such a short body costs no more than a transfer.
         let body = body.map_or(JsValue::UNDEFINED, Into::into);
         let message = Array::of2(&self.head, &Array::of2(&headers, &body));
-        context.post(self.page.0, &message, &JsValue::UNDEFINED);
+        self.post(context, &message, &JsValue::UNDEFINED);
     }
 
     /// Posts what has waited for a time that is now over: the head, or bytes that were held back.
@@ -366,7 +437,7 @@ impl Exchange {
         self.credit = self.credit.saturating_sub(1);
         let id = JsValue::from_f64(self.number());
         let transfer = Array::of1(&chunk.buffer());
-        context.post(self.page.0, &Array::of2(&id, chunk), &transfer);
+        self.post(context, &Array::of2(&id, chunk), &transfer);
     }
 
     /// Begins to read the next chunk of the body, if the page may get another chunk.
@@ -406,7 +477,7 @@ impl Exchange {
             JsValue::FALSE
         };
         let id = JsValue::from_f64(self.number());
-        context.post(self.page.0, &Array::of2(&id, &end), &JsValue::UNDEFINED);
+        self.post(context, &Array::of2(&id, &end), &JsValue::UNDEFINED);
         context.report(Input::CallClosed { call: self.call });
     }
 
@@ -459,6 +530,14 @@ pub(super) fn is_payload(payload: &JsValue) -> bool {
         || payload.has_type::<MessagePort>()
 }
 
+/// Returns true if the response has a body of at most [`MAX_WHOLE`](body_delivery::MAX_WHOLE) bytes, by its
+/// `Content-Length`.
+fn is_short(response: &Response) -> bool {
+    let length = platform::header(response, "content-length");
+    let length = length.and_then(|length| length.parse::<usize>().ok());
+    length.is_some_and(|length| length <= body_delivery::MAX_WHOLE)
+}
+
 /// Returns the guard that searches the response for the session's tokens. Returns `None` if the configuration turns the
 /// search off for this API, or if all tokens are too short to search for.
 fn guard(request: &ApiRequest) -> Option<Box<Guard>> {
@@ -486,5 +565,6 @@ fn head(response: &Response) -> ResponseHead {
         has_body: platform::has_body(response),
         www_authenticate: platform::header(response, "www-authenticate"),
         dpop_nonce: platform::header(response, "dpop-nonce"),
+        has_range: platform::header(response, "content-range").is_some(),
     }
 }

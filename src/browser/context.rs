@@ -59,10 +59,12 @@ pub(super) enum Event {
     SocketClosed,
     /// The page sent a message on the port of the socket of call `id`.
     PageSent,
+    /// The receiver of the response to call `id` sent a message.
+    ReceiverSent,
 }
 
 impl Event {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Message,
         Self::Fulfilled,
         Self::Succeeded,
@@ -79,6 +81,7 @@ impl Event {
         Self::SocketFailed,
         Self::SocketClosed,
         Self::PageSent,
+        Self::ReceiverSent,
     ];
 
     pub(super) fn from_number(number: u32) -> Option<Self> {

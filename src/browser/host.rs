@@ -140,6 +140,11 @@ impl Host {
                 op: OpId(id),
                 outcome: Outcome::Failed,
             }),
+            Event::ReceiverSent => {
+                let message: MessageEvent = value.unchecked_into();
+                let (context, data) = (&mut self.context, message.data());
+                self.exchanges.receiver_sent(context, CallId(id), &data);
+            }
             _ => {
                 let context = &mut self.context;
                 self.sockets.on_event(context, event, CallId(id), value);
@@ -228,7 +233,7 @@ impl Host {
             }
             Output::Drop { call } => {
                 self.sockets.drop_call(call);
-                self.exchanges.forget(call);
+                self.exchanges.forget(context, call);
             }
 
             Output::Send { op, request } => self.begin(op, async move |task| {

@@ -25,6 +25,9 @@ use rules::oauth::www_authenticate;
 use rules::prelude::*;
 use rules::session::Session;
 
+/// The status of a response with a part of a resource (RFC 9110 15.3.7).
+const PARTIAL_CONTENT: u16 = 206;
+
 /// The reason why waiting calls are given up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum GiveUpReason {
@@ -240,8 +243,12 @@ impl Calls {
         request: &FetchRequest,
         body: Body,
     ) -> Result<Box<Call>> {
-        let allowed = ctx.config.rules.authorize(&request.url, &request.method)?;
         let rules = &ctx.config.rules;
+        let allowed = if request.is_media {
+            rules.authorize_media(&request.url)?
+        } else {
+            rules.authorize(&request.url, &request.method)?
+        };
         rules.check_headers(&allowed, &request.headers())?;
         self.list.find_room(page)?;
         if ctx.session.is_none() {
@@ -255,6 +262,7 @@ impl Calls {
         admitted.is_kept_alive = request.keepalive && body == Body::Replayable;
         admitted.is_upload =
             !request.background && !matches!(request.method.as_str(), "GET" | "HEAD");
+        admitted.is_media = request.is_media;
         Ok(admitted)
     }
 
@@ -400,11 +408,16 @@ impl Calls {
         let needs_renewal = needs_renewal(ctx, refresh, known, generation, head);
         let was_retried = known.was_retried && !known.is_detached;
         let is_detached = known.is_detached;
+        let hides_range = known.is_media && head.status == PARTIAL_CONTENT && !head.has_range;
         let text = head_text(known.id, head);
         ctx.trace_call("call_answered", call, Some(head.status), None);
         self.warn_about(ctx, call, head, is_worth_a_refresh);
         if let Some(error) = unusable(head.status) {
             self.list.reject(ctx, call, &error);
+            return CallOutcome::Done;
+        }
+        if hides_range {
+            self.list.range_hidden(ctx, call);
             return CallOutcome::Done;
         }
         if is_worth_a_refresh {

@@ -62,6 +62,20 @@ impl ApiWarnings {
         }
     }
 
+    /// Handles a part of a resource whose `Content-Range` cannot be read. Returns the error of the call.
+    pub(crate) fn on_hidden_range(&mut self, ctx: &mut Context, port: PortId, url: &str) -> Error {
+        let origin = url::origin(url);
+        let message = [
+            origin,
+            msg!(" has sent a part of a file, and does not let scripts read its Content-Range"),
+        ]
+        .concat();
+        if is_developed(ctx) {
+            self.warn(ctx, port, Code::RangeHidden, origin, &message);
+        }
+        Error::new(Code::RangeHidden, &message)
+    }
+
     fn warn(&mut self, ctx: &mut Context, port: PortId, code: Code, origin: &str, text: &str) {
         let warning = (code, origin.to_owned());
         if !self.shown.contains(&warning) {

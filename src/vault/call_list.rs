@@ -39,6 +39,8 @@ pub(crate) struct Call {
     pub(crate) is_kept_alive: bool,
     /// True if the user began the call, and its method can have a body.
     pub(crate) is_upload: bool,
+    /// True if the response is for an element of the page: see [`crate::message::FetchRequest::is_media`].
+    pub(crate) is_media: bool,
     /// The time at which the call ends, if its page has gone. No message goes to that page.
     pub(crate) ends_at: Option<Millis>,
     /// The socket to open, if the call is not a request.
@@ -91,6 +93,7 @@ impl Call {
             is_detached: false,
             is_kept_alive: false,
             is_upload: false,
+            is_media: false,
             ends_at: None,
             socket,
             proven: Proven::NONE,
@@ -200,6 +203,16 @@ impl CallList {
         let message = msg!("the API's response contains the access token");
         self.reject(ctx, call, &Error::new(Code::TokenReflected, message));
         ctx.drop_call(call);
+    }
+
+    /// Rejects a call for an element of the page, because the `Content-Range` of its response cannot be read.
+    pub(crate) fn range_hidden(&mut self, ctx: &mut Context, call: CallId) {
+        let Some(known) = self.calls.iter().find(|known| known.call == call) else {
+            return;
+        };
+        let (port, url) = (known.port, known.allowed.url());
+        let error = self.warnings.on_hidden_range(ctx, port, url);
+        self.reject(ctx, call, &error);
     }
 
     pub(crate) fn closed(&mut self, ctx: &mut Context, call: CallId) {

@@ -78,6 +78,8 @@ pub struct ResponseHead {
     pub www_authenticate: Option<String>,
     /// The `DPoP-Nonce` header (RFC 9449 8), if the API's CORS headers expose it.
     pub dpop_nonce: Option<String>,
+    /// True if the response has `Content-Range`, and the API's CORS headers expose it.
+    pub has_range: bool,
 }
 
 /// The result of [`Output::Take`], which takes a pending login, or the mark that a session has ended, out of the store.

@@ -86,6 +86,9 @@ pub(super) struct FetchRequest {
     pub background: bool,
     /// True if the request continues when its page has gone.
     pub keepalive: bool,
+    /// True if an element of the page causes the request. `url` is then an address on the app's origin, and the method is
+    /// `GET`.
+    pub is_media: bool,
     /// All members of the message.
     members: Object,
 }
@@ -374,11 +377,14 @@ impl Members<'_> {
             self.text(name);
         }
         self.text(CACHE);
+        let is_media = self.flag("media");
         FetchRequest {
             url: self.required("url"),
             method: self.required("method"),
-            background: self.flag("background"),
-            keepalive,
+            // Content that a user did not ask for can contain an image.
+            background: self.flag("background") || is_media,
+            keepalive: keepalive && !is_media,
+            is_media,
             members: core::mem::take(self.object),
         }
     }

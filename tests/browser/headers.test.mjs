@@ -709,6 +709,51 @@ test('Vite’s preview sends all headers, its server all but the page’s policy
   })
 })
 
+/** A configuration with a path for elements. */
+const MEDIA = {
+  ...CONFIG,
+  apis: [...CONFIG.apis, { url: 'https://api.example.com/files/', media: '/media/' }],
+}
+
+test('the page’s policy admits the elements and downloads of media()', () => {
+  const { page } = securityHeaders(MEDIA, { ...OPTIONS, page: { 'font-src': ["'self'"] } })
+  const media = 'https://app.example.com/media/'
+  assert.deepEqual(sources(page, 'media-src'), [media])
+  assert.deepEqual(sources(page, 'frame-src'), [media])
+  assert.deepEqual(sources(page, 'font-src'), ["'self'", media])
+  assert.equal(sources(generate().page, 'media-src'), undefined)
+  const bad = { ...CONFIG, apis: [{ ...CONFIG.apis[0], media: '/media' }] }
+  assert.throws(() => securityHeaders(bad, OPTIONS), { code: 'config_invalid' })
+})
+
+test('nginx has nothing at the addresses of media()', () => {
+  assert.match(nginxHeaders(MEDIA, OPTIONS).server, /^location \^~ \/media\/ \{ return 404; \}$/m)
+  assert.doesNotMatch(nginxHeaders(CONFIG, OPTIONS).server, /location/)
+})
+
+test('Vite’s servers have nothing at the addresses of media()', time, async () => {
+  await withFiles(FILES, async (root) => {
+    const shared = { root, configFile: false, logLevel: 'silent', plugins: [viteHeaders(MEDIA, OPTIONS)] }
+    const port = { port: 0, host: '127.0.0.1' }
+    const previewed = await preview({ ...shared, build: { outDir: '.' }, preview: port })
+    const served = await createServer({ ...shared, server: { ...port, hmr: false, ws: false } })
+    try {
+      await served.listen()
+      for (const server of [previewed, served]) {
+        const origin = `http://127.0.0.1:${server.httpServer.address().port}`
+        for (const path of ['/media/a', '/media/']) {
+          const response = await fetch(origin + path, { headers: { Accept: 'text/html' } })
+          assert.equal(response.status, 404, path)
+          assert.equal(response.headers.get('X-Content-Type-Options'), 'nosniff')
+        }
+        assert.equal((await fetch(`${origin}/`)).status, 200)
+      }
+    } finally {
+      await Promise.all([new Promise((closed) => previewed.httpServer.close(closed)), served.close()])
+    }
+  })
+})
+
 test('both of Vite’s servers send the headers of the callback page', time, async () => {
   const config = { ...CONFIG, redirectUri: '/callback', callbackPage: true }
   await withFiles({ ...FILES, 'callback.html': '<title>callback</title>' }, async (root) => {

@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test'
 import { giveConsent } from '../support/app.mjs'
 import { shareBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
+import { doctor } from '../support/doctor.mjs'
 import { framework, names, prepare } from '../support/edge/node24.mjs'
 import { startEdgeSite } from '../support/edge/site.mjs'
 
@@ -43,6 +44,10 @@ describe('server code on Node 24', { skip, timeout: 600_000 }, () => {
         const open = async (path) => {
           const page = await context.newPage()
           page.on('pageerror', (error) => errors.push(error))
+          page.on(
+            'console',
+            (line) => /Content Security Policy/.test(line.text()) && errors.push(line.text()),
+          )
           page.setDefaultTimeout(20_000)
           await page.goto(app.site.origin + path)
           return page
@@ -167,6 +172,48 @@ describe('server code on Node 24', { skip, timeout: 600_000 }, () => {
         await tab.waitForURL(`${app.site.origin}/orders`)
         await tab.waitForSelector('li')
       })
+
+      if (name !== 'react-router') return
+
+      test('the doctor finds nothing wrong with its headers', async () => {
+        const { lines, by } = await doctor(app.site.origin)
+        assert.deepEqual(
+          lines.filter(({ result }) => result === 'fault'),
+          [],
+        )
+        assert.equal(by['page.form-action'].text, 'form-action is limited')
+      })
+
+      test('without script, an action sends the order', async (t) => {
+        const { context } = await signIn(t)
+        const plain = await use.browser.newContext({ javaScriptEnabled: false })
+        t.after(() => plain.close())
+        await plain.addCookies(await context.cookies())
+        const page = await plain.newPage()
+        await page.goto(`${app.site.origin}/orders`)
+        await order(page, 'astrolabe')
+      })
+
+      test('a device signs out another one, and all others', async (t) => {
+        const devices = await signIn(t, { at: '/devices' })
+        const others = [await signIn(t), await signIn(t)]
+        const signOut = async (button, left) => {
+          await devices.page.reload()
+          await devices.page.click(`button:has-text("${button}")`)
+          await devices.page.waitForFunction((left) => document.querySelectorAll('li').length === left, left)
+        }
+        // Earlier tests have left sessions, too.
+        await signOut('Sign out my other devices', 1)
+        for (const { page } of others) {
+          await page.reload()
+          await page.waitForSelector('text=Hello, stranger')
+        }
+        const { page } = await signIn(t)
+        await signOut('Sign out this device', 1)
+        await page.click('text=Devices')
+        await giveConsent(page)
+        await page.waitForSelector('li:has-text("this device")')
+      })
     })
   }
 })
@@ -181,6 +228,8 @@ const SHOWN = {
     'app/routes/handler.ts',
     'app/routes/home.tsx',
     'app/routes/orders.tsx',
+    'app/routes/devices.tsx',
+    'app/entry.server.tsx',
   ],
   'tanstack-start': [
     'tanstack-start',
@@ -209,6 +258,7 @@ const SHOWN = {
 /** The values of the tests, and those of the documents. */
 const VALUES = {
   '(env) => env.ISSUER': "'https://id.example.com'",
+  'process.env.ISSUER!': "'https://id.example.com'",
   '(env) => env.UPSTREAM': "'https://api.example.com/v1/'",
   "offline_access orders'": "offline_access'",
   "  consent: 'always',\n": '',

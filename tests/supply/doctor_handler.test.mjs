@@ -51,7 +51,8 @@ const PAGE = {
 /** Serves the page, and passes everything else on to the handler, as changed by the test. */
 async function serve(request, response) {
   const { pathname } = new URL(request.url, origin)
-  if (pathname === '/') return response.writeHead(200, { ...PAGE, ...state.page }).end('<!doctype html>')
+  if (pathname === '/')
+    return response.writeHead(200, { ...PAGE, ...state.page }).end(`<!doctype html>${state.html}`)
   const refused = state.refuse(request)
   if (refused) return response.writeHead(...refused).end()
   const headers = { ...request.headers }
@@ -78,7 +79,15 @@ const look = async (change = () => {}, { config = {}, file, args = [], at = orig
     ...(typeof config === 'function' ? config() : config),
   })
   const behind = await listen({ handler: toNodeListener(handler, { origin: at }) })
-  state = { page: {}, refuse: () => {}, request: () => {}, response: () => {}, path: (path) => path, behind }
+  state = {
+    page: {},
+    html: '',
+    refuse: () => {},
+    request: () => {},
+    response: () => {},
+    path: (path) => path,
+    behind,
+  }
   change(state)
   try {
     const more = file ? ['--config', await configFile(file)] : []
@@ -441,11 +450,63 @@ test('page.found: a server that fails', async () => {
   assert.equal(by['page.found'].fix, "look at the server's log")
 })
 
-test('page.policy: the policy of an app with a token handler', async () => {
-  const { by } = await look((s) => (s.page = { 'Content-Security-Policy': '' }))
-  assert.match(by['page.policy'].fix, /^Content-Security-Policy: default-src 'none'; .*connect-src 'self'/)
-  assert.doesNotMatch(by['page.policy'].fix, /worker-src/)
+const INLINE = '<script>start()</script>'
+const DATA = '<script type="application/json">{}</script><script src="/app.js"></script>'
+
+test('page.policy: the proposed headers leave nothing wrong', async () => {
+  const none = Object.fromEntries(Object.keys(PAGE).map((name) => [name, '']))
+  const change = (page) => (s) =>
+    Object.assign(s, { page: { ...page, 'Content-Type': 'text/html' }, html: INLINE })
+  const { by } = await look(change(none))
   assert.equal(by['handler.frames'], undefined, 'one line has the whole policy')
+  const [, policy, note] = /^Content-Security-Policy: (.*) \(nonce-…: (.*)\)$/.exec(by['page.policy'].fix)
+  assert.match(note, /a new one for each response/)
+  assert.match(policy, /script-src 'self' 'nonce-…';/)
+  assert.ok(policy.includes(`form-action 'self' ${provider.issuer};`), policy)
+  const others = ['page.opener', 'page.referrer-policy', 'page.nosniff'].map((id) =>
+    by[id].fix.split(/: (.*)/),
+  )
+  const proposal = { ...Object.fromEntries(others), 'Content-Security-Policy': policy.replace('…', 'a1b2') }
+  assert.equal(proposal['Referrer-Policy'], 'same-origin')
+  const { lines } = await look(change(proposal))
+  assert.deepEqual(
+    lines.filter(({ result }) => result === 'fault'),
+    [],
+  )
+})
+
+for (const [what, html, present, fixed] of [
+  ['code within the page', INLINE, "'self'", "'self' 'nonce-…'"],
+  ['a nonce', INLINE, "'nonce-a1b2'", "'self' 'nonce-…'"],
+  ['hashes', INLINE, "'self' 'sha256-abc='", "'self' 'sha256-abc='"],
+  ['data and files', DATA, "'self'", "'self'"],
+]) {
+  test(`page.script-src: a correction for ${what}`, async () => {
+    const policy = PAGE['Content-Security-Policy'].replace("script-src 'self'", `script-src ${present} blob:`)
+    const { by } = await look((s) => Object.assign(s, { page: { 'Content-Security-Policy': policy }, html }))
+    assert.ok(by['page.script-src'].fix.includes(`script-src ${fixed}; `), by['page.script-src'].fix)
+    assert.equal(/a new one for each response/.test(by['page.script-src'].fix), fixed.includes('nonce'))
+  })
+}
+
+test('page.script-src: a correction of another directive repeats no nonce', async () => {
+  const policy = "script-src 'nonce-a1b2'; frame-ancestors 'none'"
+  const { by } = await look((s) => (s.page = { 'Content-Security-Policy': policy }))
+  assert.match(by['page.base-uri'].fix, /script-src 'nonce-…'; /)
+})
+
+test('page.form-action: forms that lead to the provider', async () => {
+  const change = (to) => (s) => {
+    const policy = PAGE['Content-Security-Policy'].replace("form-action 'self'; ", to)
+    s.page = { 'Content-Security-Policy': policy }
+  }
+  const missing = await look(change(''))
+  const right = `form-action 'self' ${provider.issuer}`
+  assert.ok(missing.by['page.form-action'].fix.includes(right), missing.by['page.form-action'].fix)
+  const own = await look(change("form-action 'self'; "))
+  assert.ok(own.by['page.form-action'].text.endsWith(`a form that signs out also needs ${provider.issuer}`))
+  const { by } = await look(change(`${right}; `))
+  assert.equal(by['page.form-action'].text, 'form-action is limited')
 })
 
 test('handler.cookies over https: Secure and the prefix', async () => {

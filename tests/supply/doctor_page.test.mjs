@@ -78,6 +78,7 @@ const HEALTHY = {
   'page.callback': 'ok',
   'page.callback-headers': 'unused',
   'page.exits': 'unused',
+  'page.media': 'unused',
   'worker.file': 'ok',
   'worker.policy': 'ok',
   'worker.syntax': 'ok',
@@ -233,7 +234,7 @@ const BROKEN = [
     'page.worker-src',
     { policy: onlyScripts("'nonce-a1b2'"), args: ['--worker', '/auth.worker.js'] },
     /^script-src 'nonce-a1b2'$/,
-    /^Content-Security-Policy: .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js(;|$)/,
+    /^Content-Security-Policy: .*worker-src http:\/\/localhost:\d+\/auth\.worker\.js \(nonce-…: /,
   ],
   [
     'page.worker-src',
@@ -989,4 +990,40 @@ test('one line fixes all faults of a policy, and the fixes repair a deployment',
     ofPage(report).filter(({ result }) => !/ok|unused/.test(result)),
     [],
   )
+})
+
+test('page.media: the server has nothing at the addresses of media()', async () => {
+  const apis = [{ ...deployment.config.apis[0], reflection: 'headers', media: '/media/' }]
+  const config = await configFile({ ...deployment.config, apis })
+  const policy = { 'Content-Security-Policy': "default-src 'none'" }
+  for (const [status, headers, result, seen, fix] of [
+    [404, policy, 'ok'],
+    [503, policy, 'ok'],
+    [
+      200,
+      { ...policy, 'Content-Type': 'text/html' },
+      'fault',
+      /^200 text\/html/,
+      /respond with 404 .*\/media\//,
+    ],
+    [
+      404,
+      {},
+      'fault',
+      /Content-Security-Policy/,
+      /^Content-Security-Policy: .*media-src http[^;]*\/media\/;/,
+    ],
+  ]) {
+    const handler = ({ url }, response) =>
+      url.startsWith('/media/')
+        ? response.writeHead(status, headers).end()
+        : response.writeHead(200, { 'Content-Type': 'text/html' }).end(HOME)
+    const server = await listen({ handler })
+    const { by } = await doctor(server.origin, '--config', config)
+    await server.close()
+    const line = by['page.media']
+    assert.equal(line.result, result, JSON.stringify(line))
+    if (seen) assert.match(line.seen, seen)
+    if (fix) assert.match(line.fix, fix)
+  }
 })

@@ -26,6 +26,8 @@ export const PACKAGE = [
   'callback.js',
   'form.js',
   'escrow.js',
+  'media.js',
+  'page-media.js',
   'inspector.js',
   'inspector/record.js',
   'worker.js',

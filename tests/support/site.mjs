@@ -107,6 +107,8 @@ export async function startSite({
     headers: {},
     /** @type {{ at: number, method: string, path: string, query: string, status: number }[]} */
     requests: [],
+    /** Functions that respond to all requests below a path: `(request, response) => …`. */
+    below: {},
     override,
     close: async () => {},
   }
@@ -128,6 +130,8 @@ export async function startSite({
   async function handler(request, response) {
     if (site.isDown) return void request.socket.destroy()
     const { pathname, search: query } = new URL(request.url, 'http://site')
+    const folder = Object.keys(site.below).find((path) => pathname.startsWith(path))
+    if (folder) return site.below[folder](request, response)
     const answer = await prepare(request, pathname)
     site.requests.push({
       at: Date.now(),

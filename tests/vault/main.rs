@@ -35,6 +35,7 @@ mod limits;
 mod login;
 mod login_elsewhere;
 mod logout;
+mod media;
 mod minimal;
 mod nothing_hangs;
 mod outage;

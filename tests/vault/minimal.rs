@@ -147,6 +147,14 @@ const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        option: "apis[].media",
+        message: r#""t":"fetch","media":true,"url":"/media/a","method":"GET","headers":[]"#,
+        minimal: "url_not_allowed",
+        configured: "200",
+        rule: r#""reflection":"headers","media":"/media/""#,
+        ..ROW
+    },
+    Row {
         option: "apis[].allowHeaders",
         message: r#""t":"fetch","url":"https://api.example.com/v1/a","method":"GET","headers":[["x-amzn-trace-id","a"]]"#,
         minimal: "header_not_allowed",

@@ -119,6 +119,8 @@ const WORDS = {
   'docs/frameworks.md#vue': 'Nuxt, Pinia, vue-router',
   'docs/frameworks.md#without-a-framework': 'vanilla JS, plain JavaScript, jQuery, web components, Lit, htmx',
   'docs/bundlers.md': 'Vite, webpack, Turbopack, Rspack, Rsbuild, Parcel, esbuild, Rollup, wasm loader',
+  'docs/media.md':
+    'img src, authenticated images, video element, protected images, blob URL, seek, file download, Authorization header for images',
   'docs/pwa.md': 'progressive web app, Workbox, offline app, install, vite-plugin-pwa, ngsw',
   'docs/shells.md':
     'Capacitor, Cordova, Ionic, Tauri, Electron, React Native, mobile app, native app, desktop app, deep link, universal link',

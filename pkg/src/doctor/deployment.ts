@@ -33,6 +33,8 @@ export interface Deployment {
   needsWorker: boolean
   /** The page's scripts on its own origin, as far as they were read. */
   readonly scripts: { url: string; body: string }[]
+  /** The origins of the provider to which a token handler's login leads. */
+  provider?: string[]
   /** The response for a path that does not exist. */
   missing?: Reply
   /** The path of the worker's file, if it is known. */

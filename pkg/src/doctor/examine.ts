@@ -14,6 +14,7 @@ import {
 import { checkExits } from './exits.js'
 import { checkHandler } from './handler.js'
 import { hostFile } from './host-files.js'
+import { checkMedia } from './media.js'
 import { checkCallback, checkOtherPages, checkPage, checkServiceWorker, findPage } from './page.js'
 import { checkProvider, findMetadata } from './provider.js'
 import { type CommandLine, UsageError } from './options.js'
@@ -50,6 +51,7 @@ export const examine = async (options: CommandLine): Promise<{ text: string; has
     if (!vaultFrame) await checkCallback(deployment)
     await checkOtherPages(deployment)
     await checkExits(deployment)
+    await checkMedia(deployment)
     const home = vaultFrame ? await checkVaultFrame(deployment, vaultFrame) : deployment
     await checkServiceWorker(home)
     await checkWorker(home)

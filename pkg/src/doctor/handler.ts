@@ -43,7 +43,7 @@ export const checkHandler = async (deployment: Deployment): Promise<boolean> => 
   )
   await checkHealth(deployment, base)
   const refuses = await checkRefusals(deployment, base)
-  const provider = await checkLogin(deployment, base, refuses)
+  const provider = (deployment.provider = await checkLogin(deployment, base, refuses))
   await checkLengths(deployment, base)
   await checkBinding(deployment, base)
   await checkRoutes(deployment, routes)

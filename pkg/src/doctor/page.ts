@@ -1,7 +1,6 @@
 /** The lines about the app's page: its policy and what it permits, and its other headers. */
 import {
   type Deployment,
-  directive,
   generated,
   headerLine,
   isIsolated,
@@ -14,10 +13,12 @@ import {
   Correction,
   isAnywhere,
   isDynamic,
+  NONCE,
   parsePolicies,
   type Policy,
   permits,
   permitsWorkers,
+  proposed,
   sourcesOf,
   written,
 } from './policy.js'
@@ -118,27 +119,49 @@ export const checkPage = (deployment: Deployment): void => {
 const isLoopback = (url: URL) =>
   isPrivateUrl(url) && /^(localhost|.*\.localhost|127\..*|\[::1\])$/.test(url.hostname)
 
+/** Returns the policy that the page should have: what its own scripts and a token handler need, beside the generated one. */
+const wantedPolicy = (deployment: Deployment): Policy => {
+  const { needsWorker, provider = [] } = deployment
+  const policy = parsePolicies(generated(deployment).page['Content-Security-Policy'])[0]!
+  policy.get('script-src')!.push(...scriptSources(deployment))
+  policy.get('form-action')!.push(...provider)
+  if (needsWorker) return policy
+  return policy.set('connect-src', ["'self'"]).set('worker-src', ["'none'"])
+}
+
+/** Returns the sources that the page's own scripts need beside `'self'`: the hashes in its policy, or a nonce. */
+const scriptSources = ({ page, policies }: Deployment): string[] => {
+  if (!scriptTags(page.body).some(([, attributes = '']) => needsSource(attributes))) return []
+  const hashes = policies.flatMap((one) => sourcesOf(one, 'script-src') ?? []).filter(isHash)
+  return hashes.length ? hashes : [NONCE]
+}
+
+/** Returns true if a script is within the page and no data, or if it has a nonce. */
+const needsSource = (attributes: string) => {
+  const [, type = ''] = /\btype=["']?([^"'\s>]*)/i.exec(attributes) ?? []
+  const isCode = /^(|module|importmap|speculationrules|(text|application)\/(java|ecma)script)$/i.test(type)
+  return /\bnonce=/i.test(attributes) || (isCode && !/\bsrc=/i.test(attributes))
+}
+
 const checkPolicy = (deployment: Deployment) => {
   const { report, page, policies, origin } = deployment
   const policy = 'Content-Security-Policy'
-  const wanted = generated(deployment).page
+  const wanted = wantedPolicy(deployment)
   if (!policies.length) {
     const onlyReports = page.header('content-security-policy-report-only')
     const seen =
       onlyReports === undefined ? `no ${policy}` : `only ${policy}-Report-Only, which blocks nothing`
-    const line = headerLine(wanted, policy)
-    const fix = !deployment.needsWorker
-      ? line.replace(/worker-src [^;]*/, "connect-src 'self'")
-      : deployment.worker === undefined
+    const fix =
+      deployment.needsWorker && deployment.worker === undefined
         ? needsPath('the whole policy')
-        : line
+        : proposed(wanted)
     report.fault('page.policy', 'the page has no policy', seen, fix)
     return
   }
   report.ok('page.policy', 'the page has a policy')
   if (hasSlips(deployment, 'page', policies)) return
   const correction = new Correction(policies)
-  const line = (name: string) => correction.set(directive(wanted[policy], name))
+  const line = (name: string) => correction.set([name, ...wanted.get(name)!].join(' '))
   const check = (id: string, name: string, good: string, bad: string, isBad: boolean, fix = line(name)) =>
     report.check(`page.${id}`, good, isBad ? bad : undefined, written(policies, name), fix)
 
@@ -180,7 +203,8 @@ const checkPolicy = (deployment: Deployment) => {
     const isFramed =
       name === 'frame-ancestors' && /^(deny|sameorigin)$/i.test(page.header('x-frame-options') ?? '')
     const isOpen = permits(policies, name, (sources) => sources.some(isAnywhere)) && !isFramed
-    check(name, name, `${name} is limited`, `${name} is not limited: ${why}`, isOpen)
+    const blocked = name === 'form-action' ? blockedForms(deployment) : ''
+    check(name, name, `${name} is limited${blocked}`, `${name} is not limited: ${why}`, isOpen)
   }
   const creates = (one: Policy) => !one.get('trusted-types')?.includes("'none'")
   if (policies.some((one) => one.has('require-trusted-types-for'))) {
@@ -234,6 +258,14 @@ export const hasSlips = ({ report }: Deployment, group: 'page' | 'worker', polic
   return faults.length > 0
 }
 
+/** Returns what `form-action` blocks: browsers apply it also to the redirect to the provider. */
+const blockedForms = ({ policies, provider = [], origin }: Deployment): string => {
+  const missing = provider.filter(
+    (one) => !permits(policies, 'form-action', (sources) => admits(sources, `${one}/`, origin)),
+  )
+  return missing.length ? `: a form that signs out also needs ${missing.join(' and ')}` : ''
+}
+
 /** A nonce or a hash turns `'unsafe-inline'` off. */
 const isInline = (sources: string[]) =>
   sources.includes("'unsafe-inline'") &&
@@ -285,7 +317,8 @@ const checkHeaders = (deployment: Deployment) => {
     'other sites do not see the query of the address',
     SAFE_REFERRER.test(referrer) ? undefined : 'the page does not say what other sites see of its address',
     seenHeader(page, 'Referrer-Policy'),
-    headerLine(wanted, 'Referrer-Policy'),
+    // With `no-referrer`, forms without script have `Origin: null`, which many frameworks refuse.
+    deployment.needsWorker ? headerLine(wanted, 'Referrer-Policy') : 'Referrer-Policy: same-origin',
   )
   checkNoSniff(deployment, 'page.nosniff', page)
   checkCache(deployment)

@@ -36,6 +36,18 @@ export const metaPolicies = (html: string): Policy[] =>
     return policies
   })
 
+/** Stands for a nonce, which differs in each response. */
+export const NONCE = "'nonce-…'"
+
+/** Returns the header with a policy as a report proposes it. */
+export const proposed = (policy: Policy, note = ''): string => {
+  const directives = [...policy].map(([name, sources]) => [name, ...sources].join(' ')).join('; ')
+  const header = `Content-Security-Policy: ${directives.replace(/'nonce-[^']*'/gi, NONCE)}${note}`
+  return header.includes(NONCE)
+    ? `${header} (nonce-…: a new one for each response, which its inline scripts have as an attribute. A static page needs the hashes of these scripts instead)`
+    : header
+}
+
 /** Corrects a policy: each fault replaces a directive, and all of them are fixed by one line. */
 export class Correction {
   readonly #directives: Policy
@@ -55,13 +67,9 @@ export class Correction {
       note: () => {
         const [name = '', ...sources] = directive.split(' ')
         this.#directives.set(name, sources)
-        return () => `Content-Security-Policy: ${this.#written()}${this.#note}`
+        return () => proposed(this.#directives, this.#note)
       },
     }
-  }
-
-  #written(): string {
-    return [...this.#directives].map(([name, sources]) => [name, ...sources].join(' ')).join('; ')
   }
 }
 

@@ -38,6 +38,14 @@ export const appOrigin = (name: string, origin: string): string => {
   return parsed
 }
 
+/** Returns the paths of the app's origin that the rules' options `media` name. */
+export const mediaPaths = (apis: { media?: string }[]): string[] =>
+  apis.flatMap(({ media }, i) => {
+    if (media === undefined) return []
+    if (!media.endsWith('/')) throw invalid(`\`apis[${i}].media\` is '${media}', and must end in a slash`)
+    return [checkPath(`apis[${i}].media`, media)]
+  })
+
 /** Checks a path that is written to a policy and to the patterns of hosts. */
 export const checkPath = (name: string, path: string): string => {
   if (/^(\/[\w.~@-]+)*\/?$/.test(path) && !/\/\.{1,2}(\/|$)/.test(path) && path.length > 1) return path

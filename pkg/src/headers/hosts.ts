@@ -1,6 +1,6 @@
 /** The headers in the formats of hosts. */
 import { withoutBackslashes } from './allowlist.js'
-import { invalid } from './checks.js'
+import { invalid, mediaPaths } from './checks.js'
 import type { HeaderConfig, HeaderOptions } from './options.js'
 import { type ResponseHeaders, callbackPath, popupPaths, securityHeaders } from './security-headers.js'
 import { leavingFolder } from './worker-folder.js'
@@ -190,6 +190,8 @@ export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): Ngin
     server: [
       `if (${foreign}) { return 403; }`,
       ...(leaving ? [`if (${outside}) { return 403; }`] : []),
+      // Without headers of its own, the location inherits those below.
+      ...mediaPaths(config.apis).map((path) => `location ^~ ${path} { return 404; }`),
       // Errors must not be cached: so `Cache-Control` lacks the parameter `always`.
       ...names.map((name) => `add_header ${name} ${variable(name)}${name in module ? '' : ' always'};`),
       '',

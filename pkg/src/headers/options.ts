@@ -6,7 +6,7 @@ export type HeaderConfig = Pick<
   VaultConfig,
   'callbackPage' | 'identity' | 'issuer' | 'metadata' | 'par' | 'pinned' | 'userInfo'
 > & {
-  apis: Pick<ApiRule, 'exact' | 'url' | 'webSocket'>[]
+  apis: Pick<ApiRule, 'exact' | 'media' | 'url' | 'webSocket'>[]
   /** Needed with the option `exits` only. */
   clientId?: string
   /** Needed with `callbackPage: true`, and with the option `exits`. */

@@ -1,6 +1,6 @@
 /** The policies of the app's pages and of the worker's file, from the vault's configuration. */
 import { allowlist, literal, patternOf } from './allowlist.js'
-import { appOrigin, checkPath, invalid, originOf } from './checks.js'
+import { appOrigin, checkPath, invalid, mediaPaths, originOf } from './checks.js'
 import { endpointsOf, providerOrigins, redirectUriOf, REQUESTED } from './endpoints.js'
 import { pageAllowlist } from './exits.js'
 import { checkFrames } from './frames.js'
@@ -43,6 +43,7 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
 export const generate = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {
   const { isolated = false, exits } = options
   const policy = pagePolicy(options)
+  for (const path of mediaPaths(config.apis)) allowMedia(policy, options.origin + path)
   const ofCallback = callbackPath(config, options)
   const hasCallback = ofCallback !== undefined
   if (hasCallback) checkFrames(policy, [options.origin, ...providerOrigins(config, options)])
@@ -142,6 +143,11 @@ const pagePolicy = (options: HeaderOptions): Policy => {
     addSources(policy, directive, sources)
   }
   return policy
+}
+
+/** Adds what elements need that load addresses below `url`, and the frame of a download. */
+const allowMedia = (policy: Policy, url: string): void => {
+  for (const directive of ['media-src', 'font-src', 'frame-src']) addSources(policy, directive, [url])
 }
 
 /**

@@ -1,5 +1,5 @@
 /** A plugin for Vite's servers. */
-import { invalid } from './checks.js'
+import { invalid, mediaPaths } from './checks.js'
 import { hasHash, hints, soonConnected } from './module.js'
 import type { Exits, HeaderConfig, HeaderOptions } from './options.js'
 import {
@@ -89,6 +89,7 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
   /** Returns true for the headers that the development server sends with a page. */
   const isSent = (name: string, isCallback: boolean) =>
     name === 'Content-Security-Policy' ? isCallback : name !== 'Connection-Allowlist' || development
+  const media = mediaPaths(config.apis)
   const leaving = leavingFolder(options.worker)
   const outside = leaving ? new RegExp(leaving, 'i') : undefined
   let vite: ViteBuild
@@ -120,6 +121,12 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
       for (const [name, value] of Object.entries(headers)) {
         if (isWorker || isPreview || isSent(name, isCallback))
           response.setHeader(name, withHost(value, request))
+      }
+      // What reaches the server there has passed the service worker, and must not get the app's page.
+      if (media.some((path) => requested.startsWith(path))) {
+        response.statusCode = 404
+        response.end()
+        return
       }
       if (isCallback) keepHeaders(response, headers)
       next()

@@ -48,6 +48,20 @@ export interface Strongroom {
    */
   webSocket(url: string | URL, protocols?: string | string[]): WebSocket
   /**
+   * Resolves with true if the service worker of this page has `media()` of `strongroom/media` and controls the page, so
+   * that elements can load addresses below its path. Waits for a service worker that is being installed, and asks it to
+   * control the page, at most ten seconds. See docs/media.md.
+   */
+  media(): Promise<boolean>
+  /**
+   * Downloads a file from an address below the path of `media()`, whose response streams to the disk. Resolves when the
+   * download has begun. See docs/media.md#downloads.
+   *
+   * @throws `StrongroomError` `unsupported` if {@link Strongroom.media} is false for this page, and `download_failed` if
+   *   the file cannot be loaded.
+   */
+  download(path: string | URL, options?: DownloadOptions): Promise<void>
+  /**
    * Signs the user in by the authorization code flow with PKCE (RFC 6749 4.1, RFC 7636).
    *
    * `redirect` leaves the page; the promise settles only if the page is not left. If `handleCallback()` of this page is
@@ -94,6 +108,12 @@ export interface Strongroom {
   reconnect(): Promise<void>
   /** Disconnects from the vault. Pending calls reject with `closed`. */
   close(): void
+}
+
+/** Options of {@link Strongroom.download}. */
+export interface DownloadOptions {
+  /** The name of the file. Default: the last segment of the address. */
+  name?: string
 }
 
 /** The source of the session with which `connect()` resolved. */

@@ -7,6 +7,7 @@ import { vaultFetch } from './fetch/fetch.js'
 import { watchUser } from './activity.js'
 import { listen } from './listen.js'
 import { isSignedIn, needsLogin } from './login/at-once.js'
+import { mediaMethods, relayMedia } from './media/relay.js'
 import { openPopup } from './login/popup.js'
 import { recordEnd } from './guards/end-record.js'
 import { type Client, type Connection, open } from './connection/connection.js'
@@ -294,6 +295,16 @@ export const connect = async (
       return { revoked: done.revoked }
     },
     on: createOn(events),
+    ...mediaMethods,
+    relay: ({ url, headers }, port) =>
+      new Promise((_, fail) =>
+        connection.send(
+          // The only message to the page is about a network error.
+          { respond: () => fail(new TypeError('network error')), fail },
+          { t: 'fetch', url, method: 'GET', headers, media: true },
+          port,
+        ),
+      ),
     recordEnd: () => recordEnd(app, auth),
     async inspect() {
       return (await connection.query({ t: 'inspect' })).holdings
@@ -305,9 +316,11 @@ export const connect = async (
       if (connection.state.is === 'failed') throw await connection.state.why()
     },
     close() {
+      stopRelay()
       connection.on('close', 'closed')
     },
   }
+  const stopRelay = relayMedia(auth.relay)
   if (resuming)
     resumed =
       (await (await resuming).resume(auth, connection!, resume, handled, refuse, app, hasCallbackPage)) ??

@@ -55,7 +55,11 @@ export type PageMessage =
    * `mayRepeat`, the response may be `navigate`: the login has expired at the provider, and the page must go there again.
    */
   | { t: 'callback'; id: number; url: string; mayRepeat?: true }
-  /** A request to an API; the payload is its body. Response: `head`, `network_error` or `error`. */
+  /**
+   * A request to an API; the payload is its body. Response: `head`, `network_error` or `error`. If the payload is a port,
+   * `head` and the chunks of the body go to that port, and the page gets `[id, null]` when the call is over. On that port,
+   * a number requests one more chunk, and any other message ends the call.
+   */
   | ({ t: 'fetch'; id: number } & RequestHead)
   /**
    * A socket to an API; the payload is a port for its messages (src/browser/api_socket.rs). Response: `socket` on that
@@ -128,6 +132,11 @@ export interface RequestHead {
   integrity?: string
   keepalive?: boolean
   priority?: 'high' | 'low' | 'auto'
+  /**
+   * True for the request of an element, such as an image. `url` is an address on the app's origin, which the vault maps
+   * to that of an API by the option `media` of a rule.
+   */
+  media?: true
 }
 
 /** The messages that a vault sends to a page. */

@@ -149,6 +149,7 @@ export const createCalls = (host: CallHost): Calls => {
         hasBody: !!response.body,
         wwwAuthenticate: response.headers.get('www-authenticate') ?? undefined,
         dpopNonce: response.headers.get('dpop-nonce') ?? undefined,
+        hasRange: response.headers.has('content-range'),
       })
     })
   }

@@ -88,6 +88,8 @@ export const createFacade = (current: () => Auth<any>) => {
     fetch: (input, init) => current().fetch(input, init),
     eventSource: (url, init) => current().eventSource(url, init),
     webSocket: (url, protocols) => current().webSocket(url, protocols),
+    media: () => current().media(),
+    download: (path, options) => current().download(path, options),
     login: (options) => current().login(options),
     logout: (options) => current().logout(options),
     requireSession: (options) => current().requireSession(options),

@@ -222,6 +222,13 @@ export interface ApiRule {
   /** More request headers that pages may not set, such as `['X-Api-Key']`. */
   denyHeaders?: string[]
   /**
+   * A path on the app's origin, such as `'/media/'`. Pictures, videos, sounds, subtitles and fonts below it are loaded
+   * from `url`: an `<img src="/media/a/1.jpg">` shows `<url>a/1.jpg`. Needs a service worker with `media()` of
+   * `strongroom/media`, the method `GET`, and `reflection: 'headers'` or `'allow'`, because elements ask for parts of
+   * files. See docs/media.md.
+   */
+  media?: string
+  /**
    * The API's identifier (RFC 8707), an absolute URI. A rule with `resource`, `audience` or `scope` gets its own access
    * tokens for exactly these values. The vault requests them with the session's refresh token when a call first needs
    * one. Rules with the same values share a token. Each login names the `resource` of all rules. A rule without these

@@ -12,6 +12,7 @@
  */
 
 import { KEY_LEN, MARK } from '../../glue/constants.js'
+import { vaultRequests, withoutFragment } from '../media/vault-requests.js'
 
 declare const self: ServiceWorkerGlobalScope
 
@@ -47,27 +48,12 @@ export const escrow = (vault: string | URL): void => {
     key = given
     return reply(204)
   }
-  const isOfVault = ({ request, clientId, resultingClientId }: FetchEvent): boolean => {
-    if (!/worker$/.test(request.destination) || withoutFragment(new URL(request.url)).href !== href) {
-      return vaults.has(clientId)
-    }
-    if (resultingClientId) vaults.add(resultingClientId)
-    return true
-  }
+  const isOfVault = vaultRequests(href, vaults)
   self.addEventListener('fetch', (event) => {
-    const { request } = event
-    const isForKey = request.url === address
-    // The header `Authorization` identifies a vault's call after this service worker was stopped and has lost the
-    // client ids.
-    if (!isForKey && !isOfVault(event) && !request.headers.has('authorization')) return
-    // No other listener may see the key, respond to a request of the vault, or store such a request: script of the page
-    // can read and write caches, including request headers. A request that is not for the key goes to the network.
+    const isForKey = event.request.url === address
+    if (!isForKey && !isOfVault(event)) return
+    // No other listener may see the key either. A request that is not for the key goes to the network.
     event.stopImmediatePropagation()
     if (isForKey) event.respondWith(respond(event))
   })
-}
-
-const withoutFragment = (url: URL): URL => {
-  url.hash = ''
-  return url
 }

@@ -12,7 +12,7 @@ use crate::session::key;
 use crate::session::record::{Record, Stored};
 use crate::store::coordinator::{self, Unreachable};
 use crate::store::order::Order;
-use crate::store::record_store;
+use crate::store::record_store::{self, Fetched};
 use crate::task::Task;
 use rules::base::clock::{Instant, Millis};
 use rules::session::EndReason;
@@ -80,6 +80,70 @@ pub(crate) async fn write_found_ends(task: &Task) {
     }
 }
 
+/// The end of a session that is to be written.
+struct PlannedEnd {
+    /// The latest known generation of the session.
+    latest: Rc<Session>,
+    order: Order,
+    /// True if a tombstone or an order has ended the session.
+    is_found: bool,
+}
+
+/// The consequence of a session's record for the session's end.
+enum Finding {
+    /// The end must be written, over this version of the record.
+    Write(Option<String>),
+    /// The record has an end already.
+    Ended,
+    /// The session was to end as idle, but the record shows later activity.
+    Active,
+}
+
+impl PlannedEnd {
+    /// Adopts the order that has ended the session, and the latest generation of the session.
+    fn adopt(&mut self, task: &Task, fetched: Fetched) -> Finding {
+        let Stored { version, record } = fetched.stored;
+        let mut recorded = record.as_ref().and_then(|it| it.session.clone());
+        let is_unwritten = fetched.unwritten.is_some();
+        if let Some(unwritten) = fetched.unwritten {
+            (self.order, recorded, self.is_found) = (unwritten.order, unwritten.latest, true);
+        }
+        let Some(record) = record else {
+            return Finding::Write(version);
+        };
+        if record.ended.is_some() && !is_unwritten {
+            return Finding::Ended;
+        }
+        let is_active = recorded.as_ref().is_some_and(|s| !is_at_limit(task, s));
+        if self.order.reason == EndReason::Idle && is_active {
+            return Finding::Active;
+        }
+        let newer = |s: &&Rc<Session>| s.generation > self.latest.generation;
+        if let Some(newer) = recorded.as_ref().filter(newer) {
+            self.latest = newer.clone();
+        }
+        // A copy of the cookie from before the binding must not get the ID token after the end.
+        if let Some(bound) = &record.bound {
+            self.latest = self.latest.clone().with_binding(bound);
+        }
+        Finding::Write(version)
+    }
+
+    /// Reports the end to the app's server and to the observer.
+    fn report(&self, task: &Task) {
+        let Order { reason, by, why } = &self.order;
+        let subject = self.latest.user().map(|user| user.subject().to_owned());
+        task.isolate().emit(Event::Ended {
+            reason: *reason,
+            subject: subject.unwrap_or_default(),
+            session: key::public_id(&self.latest.sid),
+            by: by.clone(),
+            why: why.clone(),
+        });
+        task.observe_session(&self.latest, Happened::SessionEnded(*reason));
+    }
+}
+
 /// Writes the end into the record of a session. Returns the latest generation of the session, and the reason of its end.
 /// Returns `None` if the session had already ended, or if it has ended by a tombstone or an order and this could not be
 /// written: the next read finds it again. Also returns `None` if the session was to end as idle, but its record shows later
@@ -90,12 +154,14 @@ async fn write_end(
     reason: EndReason,
     began: Instant,
 ) -> Option<(Rc<Session>, EndReason)> {
-    let mut latest = session.clone();
-    let mut order = Order {
-        reason,
-        ..Order::default()
+    let mut end = PlannedEnd {
+        latest: session.clone(),
+        order: Order {
+            reason,
+            ..Order::default()
+        },
+        is_found: false,
     };
-    let mut is_found = false;
     let (mut is_written, mut may_be_written) = (false, false);
     for _ in 0..ATTEMPTS {
         let has_failed = coordinator::has_failed(task);
@@ -106,38 +172,26 @@ async fn write_end(
             task.pause(PAUSE).await;
             continue;
         };
-        let Stored { version, record } = fetched.stored;
-        let mut recorded = record.as_ref().and_then(|it| it.session.clone());
-        let is_unwritten = fetched.unwritten.is_some();
-        if let Some(unwritten) = fetched.unwritten {
-            (order, recorded, is_found) = (unwritten.order, unwritten.latest, true);
-        }
-        if let Some(record) = record {
-            if record.ended.is_some() && !is_unwritten {
-                if may_be_written {
-                    is_written = true;
-                    break;
-                }
+        let version = match end.adopt(task, fetched) {
+            Finding::Write(version) => version,
+            Finding::Ended if may_be_written => {
+                is_written = true;
+                break;
+            }
+            Finding::Ended => {
                 // The isolate that ended the session has already reported the end.
                 // control: end_is_reported_once
                 return None;
             }
-            let is_active = recorded.as_ref().is_some_and(|s| !is_at_limit(task, s));
-            if order.reason == EndReason::Idle && is_active {
-                return None;
-            }
-            let newer = |s: &&Rc<Session>| s.generation > latest.generation;
-            if let Some(newer) = recorded.as_ref().filter(newer) {
-                latest = newer.clone();
-            }
-            // A copy of the cookie from before the binding must not get the ID token after the end.
-            if let Some(bound) = &record.bound {
-                latest = latest.with_binding(bound);
-            }
-        }
-        let over = Rc::new(Record::of_ended(&latest, order.reason, task.now().wall));
+            Finding::Active => return None,
+        };
+        let over = Rc::new(Record::of_ended(
+            &end.latest,
+            end.order.reason,
+            task.now().wall,
+        ));
         // control: end_is_written
-        match record_store::write(task, &latest, version, &over).await {
+        match record_store::write(task, &end.latest, version, &over).await {
             Ok(Some(_)) => {
                 is_written = true;
                 break;
@@ -148,22 +202,13 @@ async fn write_end(
     }
     task.isolate().forget_unwritten(&session.sid);
     if !is_written {
-        if is_found {
+        if end.is_found {
             return None;
         }
-        cache_end(task, &latest, reason);
+        cache_end(task, &end.latest, reason);
     }
-    let Order { reason, by, why } = order;
-    let subject = latest.user().map(|user| user.subject().to_owned());
-    task.isolate().emit(Event::Ended {
-        reason,
-        subject: subject.unwrap_or_default(),
-        session: key::public_id(&latest.sid),
-        by,
-        why,
-    });
-    task.observe_session(&latest, Happened::SessionEnded(reason));
-    Some((latest, reason))
+    end.report(task);
+    Some((end.latest, end.order.reason))
 }
 
 /// Remembers in this isolate that a session ended although its record could not be written, and reports the failure to

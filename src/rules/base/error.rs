@@ -193,6 +193,11 @@ codes! {
     /// A warning to the developer, with an app on loopback: no call to this API has got a response. The API cannot be
     /// reached, or the browser hides its responses.
     ApiUnreachable = "api_unreachable", "If the API runs, check its CORS headers (Access-Control-Allow-Origin, and Access-Control-Allow-Headers: authorization, also in responses to OPTIONS), and connect-src in the policy of the worker's file.";
+    /// An element of the page asked for a part of a file ([media.md](media.md)), and the browser hides from scripts which
+    /// part the API has sent. Also a warning to the developer, with an app on loopback.
+    RangeHidden = "range_hidden", "Let the API expose its ranges by CORS: Access-Control-Expose-Headers: Content-Range, Accept-Ranges.";
+    /// A file could not be downloaded ([media.md](media.md#downloads)). The message has the reason.
+    DownloadFailed = "download_failed", "Read the message; the code in it, if there is one, says more.";
     /// The user left the page while the call was in flight, and the page has returned from the back-forward cache; or
     /// script of the page's origin has stolen the page's lock, and the page has connected again. A request that was sent
     /// may have taken effect.

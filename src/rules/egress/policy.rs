@@ -45,6 +45,8 @@ pub struct Rule {
     /// True if pages learn about step-up challenges of the API.
     steps_up: bool,
     token_selector: TokenSelector,
+    /// The path on the app's origin whose addresses elements of pages load from the rule's URL.
+    media: Option<String>,
 }
 
 /// Selects one of a session's access tokens: the index of a [`Target`] in [`EgressPolicy::targets`], or `None` for the
@@ -133,6 +135,7 @@ impl Rule {
             socket: None,
             steps_up: false,
             token_selector: None,
+            media: None,
         })
     }
 
@@ -185,6 +188,20 @@ impl Rule {
     pub const fn with_token_selector(mut self, selector: TokenSelector) -> Self {
         self.token_selector = selector;
         self
+    }
+
+    /// Sets the path on the app's origin whose addresses elements of pages load from the rule's URL. The path starts and
+    /// ends with `/`.
+    #[must_use]
+    pub fn with_media(mut self, prefix: Option<String>) -> Self {
+        self.media = prefix;
+        self
+    }
+
+    /// Returns the path that [`Rule::with_media`] has set.
+    #[must_use]
+    pub fn media(&self) -> Option<&str> {
+        self.media.as_deref()
     }
 
     /// Returns the rule's URL, resolved against the worker's address.
@@ -372,6 +389,39 @@ impl EgressPolicy {
     pub fn authorize(&self, text: &str, method: &str) -> Result<Allowed> {
         self.check(text, |url| self.check_method(url, method))
             .map_err(|refusal| refusal_error(refusal, text, method))
+    }
+
+    /// Authorizes the request of an element, such as an image, for `address`: a path on the app's origin, with its query.
+    /// The request goes to the URL of the rule whose `media` begins the address, with the rest of the address. No other
+    /// rule may decide about that URL, because only the rules with `media` are meant for requests that content of a page
+    /// can cause.
+    ///
+    /// # Errors
+    /// The errors of [`EgressPolicy::authorize`].
+    pub fn authorize_media(&self, address: &str) -> Result<Allowed> {
+        let found = self.rules.iter().enumerate().find_map(|(i, rule)| {
+            let rest = address.strip_prefix(rule.media()?)?;
+            Some((i, [rule.url.href(), rest].concat()))
+        });
+        let refused = |why| {
+            let (path, _) = strings::split_once(address, b'?');
+            Err(Error::of(Code::UrlNotAllowed, &[why, ": ", &quote(path)]))
+        };
+        let Some((i, url)) = found else {
+            return refused(msg!("no rule in apis has `media` for this path"));
+        };
+        let allowed = self.authorize(&url, "GET")?;
+        if allowed.rule != i {
+            return refused(msg!(
+                "another rule than the one with `media` decides about this path"
+            ));
+        }
+        Ok(allowed)
+    }
+
+    /// Returns the paths on the app's origin that the rules' options `media` name.
+    pub fn media(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().filter_map(Rule::media)
     }
 
     /// Checks the headers that a page sets on a request.

@@ -3,6 +3,7 @@
 mod socket;
 
 use super::options::RULE;
+use rules::base::strings;
 use rules::codec::json::{self, Value};
 use rules::codec::url::Url;
 use rules::config::reader::NOT_HTTPS;
@@ -50,6 +51,7 @@ pub(super) fn rules(
         }
     }
     let rules = EgressPolicy::new(rules).with_targets(targets);
+    refuse_overlapping_media(options, &rules, base);
     refuse_rules_over_provider(options, &rules, issuer, metadata);
     rules
 }
@@ -70,6 +72,7 @@ fn rule(
     let socket = socket::place(options, whole.boolean("dpop"));
     let steps_up = options.boolean("stepUp");
     let headers = rule::header_exceptions(options);
+    let media = media(options, reflection);
     let is_cacheable = is_cacheable(options, reflection);
     let scope = whole.object.str("scope").unwrap_or_default();
     let target = target(options, scope, targets);
@@ -79,6 +82,7 @@ fn rule(
         .with_socket(socket)
         .with_step_up(steps_up)
         .with_headers(headers)
+        .with_media(media)
         .with_token_selector(target);
     Some(if is_cacheable {
         rule.with_cache()
@@ -151,6 +155,64 @@ fn is_cacheable(options: &Options<'_>, reflection: Scope) -> bool {
         Some(_) => options.refuse(OPTION, msg!("it must be true or false")),
     }
     true
+}
+
+/// Returns the path on the app's origin whose addresses elements of pages load from the rule's URL. Such requests can be
+/// for a part of a file, in which no token would be found, so the rule must not promise to search bodies.
+fn media(options: &Options<'_>, reflection: Scope) -> Option<String> {
+    const OPTION: &str = "media";
+    const WHY: &str = msg!(
+        "it must be a path on the app's origin that starts and ends with `/`, such as '/media/', without escapes"
+    );
+    let prefix = options.valid_text(OPTION, is_media_path, WHY)?;
+    let refuse = |option: &str, why| options.refuse(option, why);
+    if reflection == Scope::All {
+        let why = msg!(
+            "with media it must be 'headers' or 'allow', because elements ask for parts of files"
+        );
+        refuse("reflection", why);
+    }
+    if options.object.get("cache") == Some(&Value::Bool(true)) {
+        refuse("cache", msg!("it cannot be combined with media"));
+    }
+    let methods = options.object.get("methods").and_then(Value::as_array);
+    if methods.is_some_and(|list| !list.iter().any(|method| method.as_str() == Some("GET"))) {
+        refuse("methods", msg!("with media it must contain 'GET'"));
+    }
+    Some(prefix)
+}
+
+/// Returns true for a path such as `/media/`, whose segments consist of characters that no server decodes or removes.
+fn is_media_path(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~');
+    let inner = path
+        .strip_prefix('/')
+        .and_then(|path| path.strip_suffix('/'));
+    inner.is_some_and(|inner| {
+        strings::split(inner, b'/').all(|part| !part.is_empty() && part.bytes().all(is_plain))
+    })
+}
+
+/// Refuses a path of `media` that begins another one, or the address of the worker or of the callback.
+fn refuse_overlapping_media(options: &Options<'_>, rules: &EgressPolicy, base: &Url) {
+    let callback = options.object.str("redirectUri").unwrap_or_default();
+    let callback = Url::parse_with_base(callback, base);
+    let own = callback.iter().chain([base]).map(Url::path);
+    let others: Vec<&str> = own.chain(rules.media()).collect();
+    for prefix in rules.media() {
+        // Each path begins itself.
+        if others
+            .iter()
+            .filter(|path| path.starts_with(prefix))
+            .count()
+            > 1
+        {
+            let why = msg!(
+                "`apis` has the path in media twice, or it covers another one, the worker's file or redirectUri: "
+            );
+            options.record("apis", &[why, prefix]);
+        }
+    }
 }
 
 /// Returns the index of the rule's target in `targets`, or `None` if the rule has no access tokens of its own. Adds the
@@ -292,6 +354,60 @@ mod tests {
             let rule = [r#"{"apis": [{"url": "https://a.test/", "#, options, "}]}"].concat();
             let error = configured(&rule).expect_err(options);
             assert!(error.message().contains(expected), "{options}: {error}");
+        }
+    }
+
+    #[test]
+    fn media_rules_are_validated() {
+        const RULE: &str =
+            r#""url": "https://a.test/", "reflection": "headers", "media": "/media/""#;
+        let with = |rules: &str| configured(&[r#"{"apis": ["#, rules, "]}"].concat());
+        let rule = |options: &str| ["{", RULE, options, "}"].concat();
+        for options in ["", r#", "methods": ["GET", "POST"]"#, r#", "exact": true"#] {
+            assert!(with(&rule(options)).is_ok(), "{options}");
+        }
+        let second = |path: &str| [&rule(""), ", ", &rule("").replace("/media/", path)].concat();
+        assert!(with(&second("/media2/")).is_ok());
+        for (rules, expected) in [
+            (
+                rule("").replace("headers", "refuse"),
+                "`apis[0].reflection` is \"refuse\": with media",
+            ),
+            (rule(r#", "methods": ["POST"]"#), "`apis[0].methods`"),
+            (
+                rule(r#", "cache": true"#).replace("headers", "allow"),
+                "`apis[0].cache` is true",
+            ),
+            (second("/media/"), "in media twice"),
+            (second("/media/films/"), "in media twice"),
+            (rule("").replace("/media/", "/assets/"), "the worker's file"),
+            (rule("").replace("/media/", "/callback/"), ""),
+        ] {
+            let error = with(&rules).map(drop);
+            if expected.is_empty() {
+                assert_eq!(error, Ok(()), "{rules}");
+            } else {
+                let error = error.expect_err(&rules);
+                assert_eq!(error.code(), Code::ConfigInvalid);
+                assert!(error.message().contains(expected), "{error}");
+            }
+        }
+        for path in [
+            "/",
+            "",
+            "media/",
+            "/media",
+            "//media/",
+            "/a//b/",
+            "/a/../b/",
+            "/m%65dia/",
+            "/a.b/",
+            "https://b.test/",
+            "/a/?b/",
+            "/\u{e9}/",
+        ] {
+            let error = with(&rule("").replace("/media/", path)).expect_err(path);
+            assert!(error.message().contains("`apis[0].media` is"), "{error}");
         }
     }
 

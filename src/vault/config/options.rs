@@ -59,6 +59,7 @@ options! {
         "credentials";
         "denyHeaders";
         "exact";
+        "media";
         "methods";
         "reflection";
         "resource";

@@ -360,6 +360,7 @@ impl Host {
             has_body: true,
             www_authenticate: Some(challenge.to_owned()),
             dpop_nonce: None,
+            has_range: false,
         };
         Input::CallResponded { call, head }
     }

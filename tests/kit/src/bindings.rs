@@ -389,6 +389,7 @@ struct Head {
     has_body: bool,
     www_authenticate: Option<String>,
     dpop_nonce: Option<String>,
+    has_range: bool,
 }
 
 impl From<Head> for ResponseHead {
@@ -401,6 +402,7 @@ impl From<Head> for ResponseHead {
             has_body: head.has_body,
             www_authenticate: head.www_authenticate,
             dpop_nonce: head.dpop_nonce,
+            has_range: head.has_range,
         }
     }
 }

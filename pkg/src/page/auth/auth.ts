@@ -88,7 +88,7 @@ export interface AuthState<Claims = DefaultClaims> {
  */
 export interface Auth<Claims = DefaultClaims> extends Pick<
   Strongroom,
-  'fetch' | 'eventSource' | 'webSocket' | 'logout'
+  'fetch' | 'eventSource' | 'webSocket' | 'media' | 'download' | 'logout'
 > {
   /** The current state. */
   readonly state: AuthState<Claims>

@@ -12,6 +12,7 @@ import { rejectTyped } from '../errors/error-text.js'
 import { isNews } from '../errors/news.js'
 import { INITIAL_STATE } from './initial-state.js'
 import { listen } from '../listen.js'
+import { mediaMethods, relayMedia } from '../media/relay.js'
 import { PLATFORM } from '../../protocol/message-keys.js'
 import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-target.js'
 
@@ -168,6 +169,7 @@ export const createAuth = <Claims = DefaultClaims>(
       attempt.catch((error) => error.code === 'login_canceled' || on({ error: print(error) }))
       return attempt
     },
+    ...mediaMethods,
     logout: async (logout) => (await start()).logout(logout),
     async requireSession(login) {
       // Loads the file while the vault starts. If loading fails, the second import below reports the failure.
@@ -183,6 +185,7 @@ export const createAuth = <Claims = DefaultClaims>(
       await start()
     },
     close() {
+      stopRelay()
       isClosed = !!opened
       opened?.then(
         (next) => next.close(),
@@ -190,6 +193,9 @@ export const createAuth = <Claims = DefaultClaims>(
       )
     },
   }
+
+  // Elements may load before the app uses this object.
+  const stopRelay = relayMedia(async (request, port) => (await start()).relay(request, port))
 
   /** Returns an event source or a socket that opens when the vault is connected. */
   const live = (kind: 'eventSource' | 'webSocket', url: string | URL, options: any): any => {

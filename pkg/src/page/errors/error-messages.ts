@@ -16,6 +16,7 @@ import {
   NO_RESPONSE,
   NO_STREAMS,
   NO_TOKEN,
+  NOT_CONTROLLED,
   NO_WORKER,
   THREW,
   TRAPPED,
@@ -51,6 +52,8 @@ const BY_CODE: Record<string, string> = {
  */
 const BY_KEY: Record<string, string> = {
   [NO_TOKEN]: "a token needs a request of mode 'cors', which this is not: ",
+  [NOT_CONTROLLED]:
+    'no service worker with media() of strongroom/media controls this page, or the address is of another origin',
   [NO_STREAMS]: 'this browser cannot send a stream as a body',
   get [UNSUPPORTED_CONTEXT]() {
     return typeof document === 'undefined'

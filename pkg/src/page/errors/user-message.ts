@@ -41,6 +41,7 @@ export const USER_MESSAGES = {
   handler_unreachable: UNREACHABLE,
   coordinator_unavailable: UNREACHABLE,
   upstream_unavailable: 'The service cannot be reached. Please try again later.',
+  download_failed: 'The file could not be downloaded. Please try again later.',
   page_left: 'The request was interrupted. Please check its result before you try again.',
   vault_crashed: RELOAD,
   vault_outdated: RELOAD,

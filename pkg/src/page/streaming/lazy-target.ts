@@ -4,6 +4,7 @@
  * passes `onProgress`. With a token handler, src/page/token-handler/token-handler-client.ts implements the object.
  */
 import type { EndReason, Strongroom } from '../api.js'
+import type { MediaRequest } from '../../protocol/media-messages.js'
 import type { Connection } from '../connection/connection.js'
 
 /** The attributes that exist before the implementation is loaded. */
@@ -19,6 +20,8 @@ export interface LazyTarget extends EventTarget {
 export interface LazyClient extends Strongroom {
   eventSource(url: string | URL, init?: EventSourceInit, target?: LazyTarget): EventSource
   webSocket(url: string | URL, protocols?: string | string[], target?: LazyTarget): WebSocket
+  /** Has the vault respond on `port` to a request of the service worker. Rejects if the request fails. */
+  relay(request: MediaRequest, port: MessagePort): Promise<never>
   /** Records the end or the begin of a session, and returns the reason of the last end: see end-record.ts. */
   recordEnd(): EndReason | null
 }

@@ -100,6 +100,10 @@ export const connect = async (
       return { revoked }
     },
     on: createOn(events),
+    media: async () => (await import('../media/page-media.js')).media(),
+    download: async (path, options) =>
+      (await import('../media/page-media.js')).download(path, options, refuse),
+    relay: () => refuse('unsupported', 'a token handler has no vault for media()'),
     recordEnd: () => recordEnd(base, auth),
     inspect: () => refuse('unsupported', 'a token handler shows no page what it holds'),
     async reconnect() {},

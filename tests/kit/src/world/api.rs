@@ -44,6 +44,7 @@ pub fn respond(
         "/unreachable" => return None,
         "/redirect" => (0, None),
         "/odd-status" => (600, None),
+        "/part" | "/hidden-part" => (206, None),
         "/never" => (401, Some(r#"Bearer error="invalid_token""#)),
         "/admin" => (401, Some(r#"Bearer error="insufficient_scope""#)),
         "/step-up" => (
@@ -68,5 +69,6 @@ pub fn respond(
             .map(str::to_owned)
             .filter(|_| !checker.hides_challenge),
         dpop_nonce: checker.header(),
+        has_range: path == "/part",
     })
 }

@@ -218,8 +218,9 @@ impl World {
                 self.ledger.asked(request);
                 let user = self.pages.told_user.get(&port).cloned();
                 self.calls.asked_as.insert(request, user);
-                let background = message.and_then(|message| message.get("background")?.as_bool());
-                let is_activity = t == "fetch" && background != Some(true);
+                let is_true = |name| message?.get(name)?.as_bool().filter(|is_true| *is_true);
+                let is_activity =
+                    t == "fetch" && is_true("background").or(is_true("media")).is_none();
                 self.calls.touching = is_activity.then_some(request);
                 self.calls.requests.insert(self.calls.last.next(), request);
             }

@@ -167,8 +167,9 @@ impl World {
             let t = type_of(members);
             format!("page {} asks {}: {t}{path}", port.0, id.0)
         });
+        let has = |member: &str| members.contains(member);
         let is_activity =
-            members.contains(r#""t":"fetch""#) && !members.contains(r#""background":true"#);
+            has(r#""t":"fetch""#) && !has(r#""background":true"#) && !has(r#""media":true"#);
         self.calls.touching = is_activity.then_some(request);
         if is_activity && !members.contains(r#""method":"GET""#) {
             let family = self.watch.family_in(self.pages.homes[&request.port]);

@@ -1,7 +1,9 @@
 import { createTokenHandler, inIsolate, type TokenHandlerConfig } from 'strongroom/edge'
 
+export const issuer = process.env.ISSUER!
+
 export const config: TokenHandlerConfig = {
-  issuer: (env) => env.ISSUER,
+  issuer,
   origin: (env) => env.ORIGIN,
   client: { id: 'web', auth: { method: 'client_secret_basic', secret: (env) => env.CLIENT_SECRET } },
   cookie: { keys: (env) => env.COOKIE_KEYS },
@@ -9,6 +11,7 @@ export const config: TokenHandlerConfig = {
   consent: 'always',
   routes: [{ prefix: '/api/', upstream: (env) => env.UPSTREAM, methods: ['GET', 'POST'] }],
   coordinator: inIsolate(), // for one process
+  session: { admin: true }, // for the page of the user's devices
   postLogoutRedirectUri: '/',
 }
 

@@ -13,7 +13,7 @@ export default function Home({ loaderData: { name } }: Route.ComponentProps) {
       <p>{`Hello, ${name ?? 'stranger'}`}</p>
       {name ? (
         <>
-          <Link to="/orders">Orders</Link>
+          <Link to="/orders">Orders</Link> <Link to="/devices">Devices</Link>
           <form method="post" action="/auth/logout">
             <button>Sign out</button>
           </form>

@@ -1,0 +1,276 @@
+/**
+ * The service worker's side of the option `media` of a rule: pictures, videos, sounds, subtitles and fonts that elements
+ * of a page load by their addresses, with a token that neither the page nor the service worker sees.
+ *
+ * ```ts
+ * // sw.ts, which the page registers
+ * import { media } from 'strongroom/media'
+ * media('/media/')
+ * ```
+ *
+ * The service worker sends a port to the page whose element makes the request, and the page passes the port to the vault.
+ * No port is kept: a service worker can be stopped at any time.
+ *
+ * @module
+ */
+
+import { MEDIA, type MediaMessage, type MediaRequest, type TicketReply } from '../protocol/media-messages.js'
+import { vaultRequests, withoutFragment } from './vault-requests.js'
+
+declare const self: ServiceWorkerGlobalScope
+
+/**
+ * The destinations (Fetch 2.2.5) that may load media, each with the types of its responses. Nothing that becomes a
+ * document, a script or a style has one of these destinations.
+ */
+const TYPES: Partial<Record<RequestDestination, RegExp>> = {
+  image: /^image\//i,
+  video: /^(video|audio)\//i,
+  audio: /^(video|audio)\//i,
+  track: /^text\/vtt\b/i,
+  font: /^(font\/|application\/font-)/i,
+}
+
+/** The headers of the API's response that elements need. All others are dropped. */
+const KEPT = ['content-type', 'content-length', 'content-range', 'accept-ranges', 'etag', 'last-modified']
+
+/** Headers that keep a response from becoming a document or a script, and from caches. */
+const FIXED = [
+  ['x-content-type-options', 'nosniff'],
+  ['cache-control', 'no-store'],
+  ['cross-origin-resource-policy', 'same-origin'],
+  ['content-security-policy', "sandbox; default-src 'none'"],
+  ['referrer-policy', 'no-referrer'],
+] as const
+
+/** Milliseconds within which a page must say that it has got a request. A page without a client of this package does not. */
+const HELLO = 10_000
+
+/** Milliseconds between two checks if the page of a response still exists, because not every engine cancels its stream. */
+const CHECK = 5_000
+
+/** Milliseconds for which an address for a download is valid. */
+const TICKET = 60_000
+
+/** The maximum number of a page's requests at the vault, which limits its calls. Other requests wait. */
+const MAX_OF_A_PAGE = 128
+
+/** The requests at the vaults of pages, by id. */
+const calls = new Map<number, { client: string; told: (error?: string) => void }>()
+let lastId = 0
+
+/** A download that a page has asked for, with the port that gets a {@link TicketReply}. */
+interface Ticket {
+  client: string
+  url: string
+  name: string
+  port: MessagePort
+}
+
+/** For each page the number of its requests at the vault, and the functions that let the others continue. */
+const queues = new Map<string, { count: number; waiting: (() => void)[] }>()
+
+/** The addresses for downloads. */
+const tickets = new Map<string, Ticket>()
+
+interface Loaded {
+  status: number
+  headers: Headers
+  body: Uint8Array<ArrayBuffer> | ReadableStream | undefined
+}
+
+/**
+ * Loads addresses of elements below `prefix` from the API that the vault's configuration names. Call this function before
+ * all other code in the service worker's file, and together with `escrow()` in any order.
+ *
+ * @param prefix A path of this origin that starts and ends with `/`, as in the option `media` of a rule.
+ * @param vault The URL of the file that calls `vault()`. With it, no other listener sees any request of the vault. Without
+ * it, no other listener sees those with a token.
+ */
+export const media = (prefix: string, vault?: string | URL): void => {
+  if (!/^(\/[\w~-]+)+\/$/.test(prefix))
+    throw new TypeError(`strongroom: media() needs a path such as '/media/'`)
+  const isOfVault = vaultRequests(vault && withoutFragment(new URL(vault, location.href)).href, new Set())
+  self.addEventListener('fetch', (event) => {
+    const url = new URL(event.request.url)
+    const isMedia = url.origin === location.origin && url.pathname.startsWith(prefix)
+    if (!isMedia && !isOfVault(event)) return
+    event.stopImmediatePropagation()
+    if (isMedia) event.respondWith(respond(event, url).catch((error) => refuse(502, error.message)))
+  })
+  self.addEventListener('message', (event) => {
+    const { data, source, ports } = event as ExtendableMessageEvent & { data: MediaMessage | null }
+    if (data?.t !== MEDIA || !(source instanceof WindowClient)) return
+    if ('claim' in data) event.waitUntil(self.clients.claim().then(() => ports[0]?.postMessage(true)))
+    else if ('ticket' in data) {
+      const { ticket: url, name } = data
+      if (!url.startsWith(prefix)) return
+      const address = prefix + crypto.randomUUID()
+      tickets.set(address, { client: source.id, url, name, port: ports[0]! })
+      setTimeout(() => tickets.delete(address), TICKET)
+      reply(ports[0]!, { address })
+    } else {
+      const call = calls.get(data.id)
+      // One page cannot end the requests of another.
+      if (call?.client === source.id) call.told(data.error)
+    }
+  })
+}
+
+const reply = (port: MessagePort, message: TicketReply) => port.postMessage(message)
+
+/** Creates a response with headers of our own, and with those headers of the API that are in `names`. */
+const create = (
+  body: BodyInit | undefined,
+  status: number,
+  own: HeadersInit,
+  theirs?: Headers,
+  names: string[] = [],
+): Response => {
+  const headers = new Headers(own)
+  for (const name of names) {
+    const value = theirs!.get(name)
+    if (value !== null) headers.set(name, value)
+  }
+  for (const [name, value] of FIXED) headers.set(name, value)
+  return new Response(body, { status, headers })
+}
+
+const refuse = (status: number, why: string) =>
+  create(`strongroom: ${why}`, status, { 'Content-Type': 'text/plain' })
+
+const respond = async (event: FetchEvent, { pathname, search }: URL): Promise<Response> => {
+  const { destination, method, mode, headers } = event.request
+  const ticket = mode === 'navigate' && tickets.get(pathname)
+  if (ticket) {
+    tickets.delete(pathname)
+    return download(event, ticket)
+  }
+  const types = TYPES[destination]
+  // Only `<use>` loads images with this mode, and clones their elements into the page.
+  const isCloned = destination === 'image' && mode === 'same-origin'
+  if (!types || isCloned || method !== 'GET' || headers.has('sec-purpose'))
+    return refuse(403, 'this address is only for elements that show media')
+  const sent = [...headers].filter(([name]) => /^(accept|range)$/.test(name))
+  const loaded = await load(event, event.clientId, pathname + search, sent)
+  const { status, body } = loaded
+  const isFound = status === 200 || status === 206
+  const type = loaded.headers.get('content-type')
+  if (isFound && types.test(`${type}`)) return create(body, status, {}, loaded.headers, KEPT)
+  if (body instanceof ReadableStream) body.cancel()
+  if (isFound) return refuse(502, `the API's type ${type} is not for the destination ${destination}`)
+  return create(undefined, status, {}, loaded.headers, ['content-range'])
+}
+
+/** Responds to the navigation of a hidden frame, with a file that the browser always saves. */
+const download = async (event: FetchEvent, { client, url, name, port }: Ticket): Promise<Response> => {
+  try {
+    const { status, headers, body } = await load(event, client, url, [])
+    if (status !== 200) throw new Error(`the API has responded with ${status}`)
+    reply(port, { error: undefined })
+    const own = {
+      'Content-Type': 'application/octet-stream',
+      'Content-Disposition': disposition(name),
+    }
+    return create(body, status, own, headers, ['content-length'])
+  } catch (error) {
+    reply(port, { error: (error as Error).message })
+    throw error
+  }
+}
+
+/** Returns `Content-Disposition` (RFC 6266) with a name that is safe on every system. */
+const disposition = (name: string): string => {
+  // No control characters, no characters that change the direction of the text, and no parts of a path.
+  const safe =
+    name
+      .slice(0, 200)
+      .replace(/[\p{C}"%*/:<>?\\|]/gu, '_')
+      .replace(/^[.\s]+|[.\s]+$/g, '') || 'download'
+  const encoded = encodeURIComponent(safe).replace(/['()]/g, (char) => `%${char.charCodeAt(0).toString(16)}`)
+  return `attachment; filename="${safe.replace(/[^ -~]/g, '_')}"; filename*=UTF-8''${encoded}`
+}
+
+/** Waits until fewer than {@link MAX_OF_A_PAGE} requests of a page are at its vault. Resolves with a function that ends one. */
+const enter = async (client: string): Promise<() => void> => {
+  const queue = queues.get(client) ?? { count: 0, waiting: [] }
+  queues.set(client, queue)
+  if (queue.count === MAX_OF_A_PAGE) await new Promise<void>((resolve) => queue.waiting.push(resolve))
+  else queue.count++
+  return () => {
+    const next = queue.waiting.shift()
+    if (next) next()
+    else if (!--queue.count) queues.delete(client)
+  }
+}
+
+/** Has the vault of the page `clientId` request an address. Rejects if there is no response. */
+const load = async (
+  event: FetchEvent,
+  clientId: string,
+  url: string,
+  headers: [string, string][],
+): Promise<Loaded> => {
+  let ended = () => {}
+  // The browser must not stop this service worker while a response runs.
+  event.waitUntil(new Promise<void>((resolve) => (ended = resolve)))
+  const leave = await enter(clientId)
+  // There is no page for a new document, or if the page has gone.
+  const client = clientId && (await self.clients.get(clientId))
+  return new Promise((resolve, reject) => {
+    const { port1: port, port2 } = new MessageChannel()
+    const id = ++lastId
+    let stream: ReadableStreamDefaultController | undefined
+    const end = () => {
+      // A check may find the page gone after the end.
+      if (!calls.delete(id)) return
+      clearTimeout(limit)
+      clearInterval(check)
+      port.close()
+      leave()
+      ended()
+    }
+    const fail = (why: string) => {
+      end()
+      const error = new Error(why)
+      stream?.error(error)
+      reject(error)
+    }
+    const cancel = () => {
+      port.postMessage(null)
+      end()
+    }
+    const told = (error?: string) => {
+      clearTimeout(limit)
+      if (error) fail(error)
+    }
+    calls.set(id, { client: clientId, told })
+    const limit = setTimeout(fail, HELLO, 'the page does not respond')
+    const check = setInterval(async () => {
+      if (await self.clients.get(clientId)) return
+      port.postMessage(null)
+      fail('the page has gone')
+    }, CHECK)
+    if (!client || client.type !== 'window') return fail('no page needs this address')
+    port.onmessage = ({ data: [head, payload] }) => {
+      if (typeof head === 'string') {
+        const { status, body } = JSON.parse(head)
+        const [list, whole] = payload
+        const isStreamed = body && !whole
+        const headers = new Headers(list)
+        // The API may have compressed the body, and sent the length of the compressed one.
+        if (whole) headers.set('content-length', whole.length)
+        const start = (controller: ReadableStreamDefaultController) => void (stream = controller)
+        const pull = () => port.postMessage(1)
+        resolve({ status, headers, body: isStreamed ? new ReadableStream({ start, pull, cancel }) : whole })
+        if (!isStreamed) end()
+      } else if (payload) stream!.enqueue(payload)
+      else if (payload === false) fail('network error')
+      else {
+        stream!.close()
+        end()
+      }
+    }
+    client.postMessage({ t: MEDIA, id, url, headers } satisfies MediaRequest, [port2])
+  })
+}

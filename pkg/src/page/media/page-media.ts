@@ -1,0 +1,73 @@
+/** Requests of a page to its service worker with `media()`: src/media/media.ts. */
+import { NOT_CONTROLLED } from '../../protocol/message-keys.js'
+import { MEDIA, type MediaMessage, type TicketReply } from '../../protocol/media-messages.js'
+import type { DownloadOptions } from '../api.js'
+
+/** Milliseconds for which `media()` waits for the service worker. */
+const TIME_LIMIT = 10_000
+
+/** Milliseconds after which the frame of a download is removed, which has then begun or failed. */
+const FRAME_TIME = 60_000
+
+type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
+
+/** Sends a message to a service worker. The returned port gets the replies. */
+const ask = (worker: ServiceWorker, message: Without<MediaMessage, 't'>): MessagePort => {
+  const { port1, port2 } = new MessageChannel()
+  worker.postMessage({ t: MEDIA, ...message }, [port2])
+  return port1
+}
+
+/** See `Strongroom.media` in api.ts. */
+export const media = async (): Promise<boolean> => {
+  const { serviceWorker: workers } = navigator as Partial<Navigator>
+  if (!workers) return false
+  const controlled = async () => {
+    const worker = workers.controller ?? (await workers.ready).active
+    // The reply comes when the service worker controls the page, if it has `media()`.
+    await new Promise((resolve) => (ask(worker!, { claim: true }).onmessage = resolve))
+    if (!workers.controller) {
+      await new Promise((resolve) => workers.addEventListener('controllerchange', resolve, { once: true }))
+    }
+    return true
+  }
+  return Promise.race([controlled(), late()])
+}
+
+const late = () => new Promise<false>((resolve) => setTimeout(resolve, TIME_LIMIT, false))
+
+/** See `Strongroom.download` in api.ts. */
+export const download = async (
+  path: string | URL,
+  { name }: DownloadOptions = {},
+  refuse: (code: string, message?: string) => Promise<never>,
+): Promise<void> => {
+  const { origin, pathname, search } = new URL(path, location.href)
+  if (origin !== location.origin || !(await media())) return refuse('unsupported', NOT_CONTROLLED)
+  const last = pathname.split('/').at(-1)!
+  const port = ask(navigator.serviceWorker.controller!, {
+    ticket: pathname + search,
+    name: name ?? decoded(last),
+  })
+  const replies = (): Promise<TicketReply> =>
+    new Promise((resolve) => (port.onmessage = ({ data }) => resolve(data)))
+  // A service worker with another path does not reply.
+  const ticket = await Promise.race([replies(), late()])
+  if (!ticket) return refuse('unsupported', NOT_CONTROLLED)
+  const frame = document.createElement('iframe')
+  frame.hidden = true
+  if ('address' in ticket) frame.src = ticket.address
+  const begun = replies()
+  document.body.append(frame)
+  setTimeout(() => frame.remove(), FRAME_TIME)
+  const outcome = await begun
+  if ('error' in outcome && outcome.error) return refuse('download_failed', outcome.error)
+}
+
+const decoded = (text: string) => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}

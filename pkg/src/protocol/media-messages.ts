@@ -1,0 +1,31 @@
+/** The messages between the pages of an app and its service worker with `media()`: src/media/media.ts. */
+
+/** The member `t` of all messages, and the name of the service worker's own messages. */
+export const MEDIA = 'strongroom media'
+
+/**
+ * The service worker requests the response to an element's request from the page of the element. A port comes with the
+ * message, and the page passes the port to the vault, which sends the response on it.
+ */
+export interface MediaRequest {
+  t: typeof MEDIA
+  id: number
+  /** The address on this origin, without the origin. */
+  url: string
+  headers: [string, string][]
+}
+
+/** The messages of a page to its service worker. */
+export type MediaMessage =
+  /** The page has got request `id`; with `error`, the request has failed. */
+  | { t: typeof MEDIA; id: number; error?: string }
+  /** Asks the service worker to control the page. A port comes with the message, which gets `true`. */
+  | { t: typeof MEDIA; claim: true }
+  /**
+   * Requests an address from which the page can download `url` once, within a minute. A port comes with the message,
+   * which gets a {@link TicketReply}.
+   */
+  | { t: typeof MEDIA; ticket: string; name: string }
+
+/** The replies to the request for a download: its address, and then if the download has begun. */
+export type TicketReply = { address: string } | { error: string | undefined }

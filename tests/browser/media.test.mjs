@@ -1,0 +1,306 @@
+// The option `media` of a rule: elements load files of an API by their addresses, with a token that no script sees.
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { after, before, test } from 'node:test'
+import { booted, waitUntil } from '../support/app.mjs'
+import { stopServiceWorkers } from '../support/escrow.mjs'
+import {
+  openAnother,
+  openGallery,
+  PNG,
+  sendFilm,
+  show,
+  silence,
+  startMediaApp,
+  VTT,
+} from '../support/media.mjs'
+import { until } from '../support/until.mjs'
+
+const time = { timeout: 60_000 }
+const FONT = new URL('../../node_modules/playwright-core/lib/vite/traceViewer/', import.meta.url)
+
+let app
+before(async () => {
+  app = await startMediaApp()
+  app.files.picture = ['image/png', PNG]
+  app.files.film = (exchange) => sendFilm({ ...exchange, seconds: 250_000 })
+})
+after(() => app.close())
+
+/** The requests for files that arrived at the API. */
+const loads = () => app.api.requests.filter(({ path }) => path.startsWith('/v1/on/files/'))
+
+test('a picture is loaded with a token', time, async () => {
+  const page = await openGallery(app)
+  app.api.clear()
+  assert.equal(await show(page, 'img', { src: '/media/picture?size=1' }), 'load')
+  assert.equal(await page.evaluate(() => element.naturalWidth), 1)
+  const [load] = loads()
+  assert.equal(load.path, '/v1/on/files/picture?size=1')
+  assert.equal(load.claims.sub, 'alice')
+  assert.ok(!app.site.requests.some(({ path }) => path.startsWith('/media/')))
+})
+
+test('sounds, subtitles and fonts are loaded', time, async () => {
+  const page = await openGallery(app)
+  app.files.sound = ['audio/wav', silence(1, 0, 8044)]
+  app.files.subtitles = ['text/vtt; charset=utf-8', Buffer.from(VTT)]
+  app.files.font = ['font/ttf', await readFile(new URL('codicon.DCmgc-ay.ttf', FONT))]
+  assert.equal(
+    await show(page, 'audio', { src: '/media/sound' }, ['canplaythrough', 'error']),
+    'canplaythrough',
+  )
+  const lines = await page.evaluate(
+    () =>
+      new Promise((resolve, reject) => {
+        const track = document.createElement('track')
+        track.onload = () => resolve([...track.track.cues].map(({ text }) => text))
+        track.onerror = reject
+        Object.assign(track, { src: '/media/subtitles', default: true })
+        document.createElement('video').append(track)
+        document.body.append(track.parentElement)
+      }),
+  )
+  assert.deepEqual(lines, ['Hello'])
+  const status = await page.evaluate(() =>
+    new FontFace('loaded', 'url(/media/font)').load().then(({ status }) => status),
+  )
+  assert.equal(status, 'loaded')
+})
+
+test('a video seeks by a range', time, async () => {
+  const page = await openGallery(app)
+  app.api.clear()
+  const attributes = { src: '/media/film', preload: 'metadata' }
+  assert.equal(await show(page, 'video', attributes, ['loadedmetadata', 'error']), 'loadedmetadata')
+  const seeked = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        element.addEventListener('seeked', () => resolve([element.currentTime, element.seekable.end(0)]))
+        element.addEventListener('error', () => resolve(element.error.message))
+        element.currentTime = 200_000
+      }),
+  )
+  assert.deepEqual(seeked, [200_000, 250_000])
+  const [first, ...later] = loads().map(({ headers }) => headers.range)
+  assert.equal(first, 'bytes=0-')
+  assert.ok(
+    later.some((range) => Number(/\d+/.exec(range)[0]) > 1e9),
+    `${later}`,
+  )
+})
+
+test('the element gets only headers that it needs', time, async () => {
+  const page = await openGallery(app)
+  app.files.chatty = ({ response }) => {
+    response.setHeader('Access-Control-Expose-Headers', 'ETag, Last-Modified, X-Secret, Content-Language')
+    response.writeHead(200, {
+      'Content-Type': 'image/png',
+      'Content-Length': PNG.length,
+      'Content-Language': 'en',
+      'X-Secret': '1',
+      ETag: '"1"',
+      'Cache-Control': 'public, max-age=60',
+    })
+    response.end(PNG)
+  }
+  const [response] = await Promise.all([
+    page.waitForResponse(/\/media\//),
+    show(page, 'img', { src: '/media/chatty' }),
+  ])
+  assert.deepEqual(await response.allHeaders(), {
+    'cache-control': 'no-store',
+    'content-length': `${PNG.length}`,
+    'content-security-policy': "sandbox; default-src 'none'",
+    'content-type': 'image/png',
+    'cross-origin-resource-policy': 'same-origin',
+    etag: '"1"',
+    'referrer-policy': 'no-referrer',
+    'x-content-type-options': 'nosniff',
+  })
+})
+
+test('a response of another type is refused, and its connection ends', time, async () => {
+  const page = await openGallery(app)
+  app.api.clear()
+  for (const [name, attributes] of [
+    ['img', { src: '/media/film' }],
+    ['video', { src: '/media/picture' }],
+  ]) {
+    const [response, event] = await Promise.all([
+      page.waitForResponse(/\/media\//),
+      show(page, name, attributes),
+    ])
+    assert.equal(event, 'error')
+    assert.equal(response.status(), 502)
+  }
+  const [film] = loads()
+  await film.closed
+  assert.equal(film.aborted, true)
+})
+
+test('without a session the response is 502, and names the reason', time, async () => {
+  const page = await openGallery(app)
+  await page.evaluate(() => auth.logout())
+  const [response] = await Promise.all([
+    page.waitForResponse(/\/media\//),
+    show(page, 'img', { src: '/media/picture' }),
+  ])
+  assert.equal(response.status(), 502)
+  assert.match(await response.text(), /login_required/)
+})
+
+test('a hidden range is an error of its own, and one warning', time, async () => {
+  const page = await openGallery(app)
+  const warnings = []
+  page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()))
+  app.files.hidden = (exchange) => sendFilm({ ...exchange, seconds: 10, exposed: false })
+  for (let n = 0; n < 2; n++) {
+    const [response] = await Promise.all([
+      page.waitForResponse(/\/media\//),
+      show(page, 'video', { src: `/media/hidden?${n}` }),
+    ])
+    assert.equal(response.status(), 502)
+  }
+  await until(() => warnings.length)
+  const told = warnings.filter((text) => /range_hidden.*Access-Control-Expose-Headers/.test(text))
+  assert.equal(told.length, 1, `${warnings}`)
+})
+
+test('the connection to the API ends with the element', time, async () => {
+  const page = await openGallery(app)
+  app.api.clear()
+  await show(page, 'video', { src: '/media/film' }, ['playing', 'loadeddata', 'error'])
+  await page.evaluate(() => {
+    element.removeAttribute('src')
+    element.load()
+  })
+  await Promise.all(loads().map(({ closed }) => closed))
+  assert.ok(loads().some(({ aborted }) => aborted))
+})
+
+test('the connection to the API ends with the page', time, async () => {
+  const page = await openGallery(app)
+  const other = await openAnother(app, page)
+  app.files.endless = ({ response }) => {
+    response.writeHead(200, { 'Content-Type': 'image/png' })
+    response.write(PNG.subarray(0, 40))
+  }
+  app.api.clear()
+  await page.evaluate(() => Object.assign(document.body.appendChild(new Image()), { src: '/media/endless' }))
+  const [endless] = await until(() => loads().length && loads())
+  await page.close()
+  await endless.closed
+  assert.equal(await show(other, 'img', { src: '/media/picture' }), 'load')
+})
+
+test('pictures load after the service worker was stopped', time, async () => {
+  const page = await openGallery(app)
+  for (let n = 0; n < 2; n++) {
+    assert.equal(await show(page, 'img', { src: `/media/picture?stopped=${n}` }), 'load')
+    await stopServiceWorkers(page)
+  }
+})
+
+test('a second tab shows pictures when the first is closed', time, async () => {
+  const page = await openGallery(app)
+  const other = await openAnother(app, page)
+  for (const tab of [page, other]) assert.equal(await show(tab, 'img', { src: '/media/picture' }), 'load')
+  await page.close()
+  assert.equal(await show(other, 'img', { src: '/media/picture?alone' }), 'load')
+})
+
+test('a script that steals the port gets requests of its own page only', time, async () => {
+  const page = await openGallery(app)
+  const other = await openAnother(app, page)
+  await page.goto(`${app.site.origin}/empty`)
+  await page.evaluate(() => {
+    globalThis.stolen = []
+    navigator.serviceWorker.addEventListener('message', (event) => {
+      event.stopImmediatePropagation()
+      stolen.push(event.data)
+    })
+    navigator.serviceWorker.startMessages()
+    Object.assign(document.body.appendChild(new Image()), { src: '/media/picture?stolen' })
+  })
+  await waitUntil(page, () => stolen.length)
+  assert.equal(await show(other, 'img', { src: '/media/picture?kept' }), 'load')
+  const stolen = await page.evaluate(() => stolen)
+  assert.deepEqual(Object.keys(stolen[0]).sort(), ['headers', 'id', 't', 'url'])
+  assert.deepEqual(
+    stolen.map(({ url }) => url),
+    ['/media/picture?stolen'],
+  )
+  assert.ok(stolen[0].headers.every(([name]) => name === 'accept'))
+})
+
+test('a thousand pictures of a slow API all load', { timeout: 180_000 }, async () => {
+  const page = await openGallery(app)
+  const waiting = []
+  let isSlow = true
+  app.files.slow = ({ response }) => {
+    const send = () => {
+      response.writeHead(200, { 'Content-Type': 'image/png', 'Content-Length': PNG.length })
+      response.end(PNG)
+    }
+    if (isSlow) waiting.push(send)
+    else send()
+  }
+  await page.evaluate(() => {
+    globalThis.outcomes = Array.from(
+      { length: 1000 },
+      (_, n) =>
+        new Promise((resolve) => {
+          const image = new Image()
+          image.onload = () => resolve('load')
+          image.onerror = () => resolve('error')
+          image.src = `/media/slow?${n}`
+        }),
+    )
+  })
+  await until(() => waiting.length >= 6)
+  // The other requests of the page are not refused in the meantime.
+  isSlow = false
+  for (const send of waiting) send()
+  const outcomes = await page.evaluate(() => Promise.all(outcomes))
+  assert.equal(outcomes.filter((outcome) => outcome === 'load').length, 1000)
+})
+
+test('the first page shows pictures after media()', time, async () => {
+  const page = await openAnother(app, await openGallery(app))
+  await page.evaluate(async () => {
+    const [registration] = await navigator.serviceWorker.getRegistrations()
+    await registration.unregister()
+  })
+  await page.reload()
+  await booted(page)
+  assert.equal(await show(page, 'img', { src: '/media/picture?early' }), 'error')
+  const isReady = await page.evaluate(() => {
+    navigator.serviceWorker.register('/sw.js', { type: 'module' })
+    return auth.media()
+  })
+  assert.equal(isReady, true)
+  assert.equal(await show(page, 'img', { src: '/media/picture?first' }), 'load')
+})
+
+test('media() is false with a service worker of another kind', time, async () => {
+  app.site.serviceWorkers.push('/other.js')
+  app.site.files['/other.js'] = "addEventListener('activate', (event) => event.waitUntil(clients.claim()))"
+  const page = await app.open('/')
+  await booted(page)
+  await page.evaluate(() => navigator.serviceWorker.register('/other.js'))
+  assert.equal(await page.evaluate(() => auth.media()), false)
+})
+
+test('a reload without the service worker is repaired', time, async () => {
+  // The shared worker with the session outlives the reload, because it serves another page.
+  const page = await openAnother(app, await openGallery(app))
+  const devtools = await page.context().newCDPSession(page)
+  const loaded = page.waitForEvent('load')
+  await devtools.send('Page.reload', { ignoreCache: true })
+  await loaded
+  await booted(page)
+  assert.equal(await page.evaluate(() => navigator.serviceWorker.controller), null)
+  assert.equal(await page.evaluate(() => auth.media()), true)
+  assert.equal(await show(page, 'img', { src: '/media/picture?again' }), 'load')
+})

@@ -1,0 +1,103 @@
+// `media()` beside other code of a service worker, beside `escrow()`, and with a vault on its own origin.
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { booted, call } from '../support/app.mjs'
+import { openAnother, openGallery, PNG, SERVICE_WORKER, show, startMediaApp } from '../support/media.mjs'
+
+const time = { timeout: 60_000 }
+const apps = []
+after(() => Promise.all(apps.map((app) => app.close())))
+
+async function start(options) {
+  const app = await startMediaApp(options)
+  app.files.picture = ['image/png', PNG]
+  apps.push(app)
+  return app
+}
+
+/** A listener that stores each request that it sees, as a careless cache does. */
+const STORE = `
+addEventListener('fetch', ({ request }) => {
+  const { url, method } = request
+  new BroadcastChannel('seen').postMessage({ url, method, headers: [...request.headers] })
+})
+`
+
+/** Records what the service worker's other listener sees while \`act\` runs. */
+async function seenDuring(page, act) {
+  await page.evaluate(() => {
+    globalThis.seen = []
+    globalThis.channel = new BroadcastChannel('seen')
+    channel.onmessage = ({ data }) => seen.push(data)
+  })
+  await act()
+  // A last request that the listener sees comes after all others.
+  return page.evaluate(async () => {
+    await fetch('/last').catch(() => {})
+    while (!seen.some(({ url }) => url.endsWith('/last')))
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    return seen
+  })
+}
+
+test('no other listener sees media or requests of the vault', time, async () => {
+  const app = await start({ plainFetch: true, kind: 'dedicated', serviceWorker: SERVICE_WORKER + STORE })
+  const page = await openGallery(app)
+  const seen = await seenDuring(page, async () => {
+    await show(page, 'img', { src: '/media/picture' })
+    assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
+    await page.evaluate(() => auth.logout())
+    await page.evaluate(() => fetch('/plain').catch(() => {}))
+  })
+  const of = (part) => seen.filter(({ url }) => url.includes(part)).length
+  assert.deepEqual([of('/plain'), of('/media/'), of('/v1/')], [1, 0, 0])
+  assert.ok(
+    seen.every(
+      ({ method, headers }) => method === 'GET' && !headers.some(([name]) => name === 'authorization'),
+    ),
+  )
+})
+
+test('a control: a listener that is first sees the token', time, async () => {
+  const serviceWorker = SERVICE_WORKER.replace('media(', `${STORE}media(`)
+  const app = await start({ plainFetch: true, kind: 'dedicated', serviceWorker })
+  const page = await openGallery(app)
+  const seen = await seenDuring(page, () => call(page, `${app.api.url}orders`))
+  assert.ok(seen.some(({ headers }) => headers.some(([name]) => name === 'authorization')))
+})
+
+for (const [name, calls] of Object.entries({
+  'media() first': ["media('/media/')", "escrow('/auth.worker.js')"],
+  'escrow() first': ["escrow('/auth.worker.js')", "media('/media/')"],
+  'media() with the file first': ["media('/media/', '/auth.worker.js')", "escrow('/auth.worker.js')"],
+})) {
+  test(`a session outlives a reload, and pictures load: ${name}`, time, async () => {
+    const app = await start({
+      config: { session: { persist: 'escrow' } },
+      serviceWorker: `import { escrow } from '/strongroom/escrow.js'\n${SERVICE_WORKER.replace("media('/media/')", calls.join('\n'))}`,
+    })
+    const page = await openGallery(app)
+    await page.goto(`${app.site.origin}/?again`)
+    await booted(page)
+    assert.equal(await page.evaluate(() => auth.resumed), 'escrow')
+    assert.equal(await show(page, 'img', { src: '/media/picture' }), 'load')
+  })
+}
+
+test('a vault on its own origin loads media', time, async () => {
+  const app = await start({ vaultOrigin: true })
+  const page = await openGallery(app)
+  assert.equal(await show(page, 'img', { src: '/media/picture' }), 'load')
+  assert.equal(app.api.requests.at(-1).claims.sub, 'alice')
+})
+
+test('a page with createAuth() shows pictures before it has used it', time, async () => {
+  const app = await start()
+  const page = await openAnother(app, await openGallery(app))
+  await page.goto(`${app.site.origin}/empty`)
+  await page.evaluate(() => {
+    globalThis.lazy = createAuth({ shared: create.shared })
+  })
+  assert.equal(await show(page, 'img', { src: '/media/picture' }), 'load')
+  await page.evaluate(() => lazy.close())
+})
