@@ -388,6 +388,12 @@ impl Session {
         self.times.until_limit(limits, now).min(expiry)
     }
 
+    /// Returns the time until the activity of a user who is still active must be recorded again.
+    #[must_use]
+    pub fn until_activity_due(&self, limits: &Limits, now: &Instant) -> Millis {
+        idle_notice(limits.idle).saturating_sub(self.times.last_activity.elapsed(now))
+    }
+
     /// Returns the issue and expiry times of the access token, by the wall clock.
     #[must_use]
     pub fn access_token_times(&self) -> (UnixMillis, UnixMillis) {

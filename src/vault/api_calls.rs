@@ -260,6 +260,8 @@ impl Calls {
         );
         let mut admitted = Box::new(Call::new(call, page, allowed, init, body, None));
         admitted.is_kept_alive = request.keepalive && body == Body::Replayable;
+        admitted.is_upload =
+            !request.background && !matches!(request.method.as_str(), "GET" | "HEAD");
         admitted.is_media = request.is_media;
         Ok(admitted)
     }

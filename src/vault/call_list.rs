@@ -37,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) is_detached: bool,
     /// True if the call continues when its page has gone (Fetch `keepalive`).
     pub(crate) is_kept_alive: bool,
+    /// True if the user began the call, and its method can have a body.
+    pub(crate) is_upload: bool,
     /// True if the response is for an element of the page: see [`crate::message::FetchRequest::is_media`].
     pub(crate) is_media: bool,
     /// The time at which the call ends, if its page has gone. No message goes to that page.
@@ -90,6 +92,7 @@ impl Call {
             was_retried: false,
             is_detached: false,
             is_kept_alive: false,
+            is_upload: false,
             is_media: false,
             ends_at: None,
             socket,
@@ -221,6 +224,14 @@ impl CallList {
         if let Some(known) = list::take(&mut self.calls, |c| c.port == port && c.id == id) {
             ctx.drop_call(known.call);
         }
+    }
+
+    /// Returns true if a call of this session sends a body for its user. The host does not say how much of the body was
+    /// sent, so each such call counts until its response begins.
+    pub(crate) fn has_upload(&self) -> bool {
+        let is_sent = |call: &Call| matches!(call.stage, CallStage::Sent { .. });
+        let mut calls = self.calls.iter();
+        calls.any(|call| call.is_upload && !call.is_detached && is_sent(call))
     }
 
     pub(crate) fn has_calls(&self, port: PortId) -> bool {

@@ -213,6 +213,7 @@ impl Vault {
         self.tokens.persistence.begin(&mut self.ctx);
         // control: limits_apply_at_every_input
         self.enforce_limits();
+        self.record_uploads();
         self.route(input);
         let Self { ctx, tokens, .. } = self;
         tokens.provider.check_pin(ctx);
@@ -349,6 +350,9 @@ impl Vault {
             if fresh > Millis::ZERO && session.is_renewed_ahead(&now) {
                 consider(now.monotonic + fresh);
             }
+        }
+        if let Some(left) = self.until_upload_counts(now) {
+            consider(now.monotonic + left);
         }
         self.hints.due(now.monotonic).map(&mut consider);
         tokens.revocations.for_each_retry(&mut consider);
@@ -904,6 +908,22 @@ impl Vault {
         {
             self.end_session(reason);
         }
+    }
+
+    /// Records that the user is active while an upload is in flight. A session that has reached its limit is over by now.
+    fn record_uploads(&mut self) {
+        if self.until_upload_counts(self.ctx.now) == Some(Millis::ZERO) {
+            self.tokens.persistence.record_activity(&mut self.ctx);
+        }
+    }
+
+    /// Returns the time until an upload in flight counts as activity again, or `None` if there is no upload.
+    fn until_upload_counts(&self, now: Instant) -> Option<Millis> {
+        let Self { ctx, calls, .. } = self;
+        let session = ctx.session.as_deref().filter(|_| !ctx.is_in_doubt())?;
+        let limits = &ctx.config.flow.limits;
+        let left = || session.until_activity_due(limits, &now);
+        calls.list.has_upload().then(left)
     }
 
     /// Ends the session. Returns the operation that revokes the session's refresh token, if there is one.

@@ -8,6 +8,7 @@ import { shareBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { startApp } from '../support/edge/app.mjs'
 import { framework, frameworks, prepare } from '../support/edge/frameworks.mjs'
+import { clickLate } from '../support/edge/page.mjs'
 import { startEdgeSite } from '../support/edge/site.mjs'
 import { freePort } from '../support/listen.mjs'
 
@@ -186,7 +187,7 @@ describe('in a framework', { concurrency: 2, timeout: ALL ? 900_000 : 300_000 },
           await page(copy)
           assert.equal(names().length, 1)
           const { response } = await order(copy)
-          assert.equal(response.headers.get('location'), '/auth/login?returnTo=/orders')
+          assert.equal(response.headers.get('location'), '/auth/login?returnTo=/orders&automatic')
           assert.deepEqual(names(), [])
         })
       }
@@ -284,6 +285,8 @@ describe('in a framework', { concurrency: 2, timeout: ALL ? 900_000 : 300_000 },
           } else return
           await page.waitForURL(({ pathname }) => pathname !== '/orders')
           await tab.reload()
+          // The user has signed out, so the login begins with a click.
+          await clickLate(tab.getByText('Sign in', { exact: true }))
           await tab.waitForURL(/\/interaction\//)
         } finally {
           await context.close()

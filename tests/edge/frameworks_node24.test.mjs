@@ -10,6 +10,7 @@ import { shareBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { doctor } from '../support/doctor.mjs'
 import { framework, names, prepare } from '../support/edge/node24.mjs'
+import { clickLate } from '../support/edge/page.mjs'
 import { startEdgeSite } from '../support/edge/site.mjs'
 
 const skip = !ALL && 'these tests run with --all'
@@ -166,8 +167,12 @@ describe('server code on Node 24', { skip, timeout: 600_000 }, () => {
         await page.waitForSelector('button[value=yes]')
         await page.click('button[value=yes]')
         await page.waitForSelector('text=Hello, stranger')
-        await (await open('/orders')).waitForSelector('#username')
+        // The user has signed out in this browser, so the login begins with a click.
+        const another = await open('/orders')
+        await clickLate(another.getByText('Sign in', { exact: true }))
+        await another.waitForSelector('#username')
         await tab.click('text=Orders')
+        await clickLate(tab.getByText('Sign in', { exact: true }))
         await giveConsent(tab)
         await tab.waitForURL(`${app.site.origin}/orders`)
         await tab.waitForSelector('li')
@@ -211,6 +216,7 @@ describe('server code on Node 24', { skip, timeout: 600_000 }, () => {
         const { page } = await signIn(t)
         await signOut('Sign out this device', 1)
         await page.click('text=Devices')
+        await clickLate(page.getByText('Sign in', { exact: true }))
         await giveConsent(page)
         await page.waitForSelector('li:has-text("this device")')
       })

@@ -76,9 +76,10 @@ function suite(
       assert.deepEqual(await booted(page), { value: null })
       const state = await page.evaluate(() => [auth.session, auth.endReason, auth.resumed])
       assert.deepEqual(state, [null, null, null])
-      const { error } = await call(page, `${api.url}me`)
-      assert.equal(error.code, 'login_required')
-      assert.equal(error.isStrongroomError, true)
+      for (const method of ['GET', 'HEAD']) {
+        const { error } = await call(page, `${api.url}me`, { method })
+        assert.deepEqual([error?.code, error?.isStrongroomError], ['login_required', true], method)
+      }
     })
 
     test('login returns to the same page', time, async () => {

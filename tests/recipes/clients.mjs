@@ -121,6 +121,7 @@ import type { Auth } from 'strongroom'
 
 declare const auth: Auth
 declare const url: string
+declare const file: File
 const uri = url
 const baseUrl = url
 export const clients = [${NAMES.map(configOf).join(',\n')}]
@@ -129,6 +130,8 @@ ${guide.block(RETRY, 'Retries')}
 ${guide.block('const VaultWebSocket')}
 ${guide.block('const connection = new HubConnectionBuilder()')}
 ${guide.block('class VaultHttpClient', 'SignalR')}
+${guide.block('const httpStack: HttpStack').replace(/import { auth } .*/, '')}
+${guide.block('new Uppy()')}
 export const used = [connection, VaultEventSource, VaultHttpClient]
 `
 

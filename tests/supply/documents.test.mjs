@@ -163,6 +163,7 @@ const PACKAGES = {
   'TanStack Query': '@tanstack/react-query',
   SWR: 'swr',
   SignalR: '@microsoft/signalr',
+  Uppy: '@uppy/core',
 }
 
 test('guides name the versions that were run', async () => {

@@ -57,6 +57,7 @@ export async function startApi({
   const state = { orders: [...FIRST_ORDERS], rejected: new Set() }
 
   const handlers = new Map()
+  const mounted = new Map()
   const sockets = startSockets({ verify })
 
   const server = await listen({
@@ -100,6 +101,8 @@ export async function startApi({
         jkt: claims.cnf?.jkt,
       }))
     if (error) return refuse(response, scheme, { error })
+    const part = mounted.get(url.pathname.split('/', 3)[2])
+    if (part) return part(request, response, entry)
     const body = await readBody(request).catch(() => null)
     // The client disconnected while it was sending the body.
     if (!body) return
@@ -138,6 +141,8 @@ export async function startApi({
      * @param {(exchange: object) => unknown} handler Gets the same object as the routes in routes.mjs.
      */
     on: (name, handler) => handlers.set(name, handler),
+    /** Lets a server that reads bodies itself respond to all requests below `/v1/<name>` with a valid token. */
+    mount: (name, handler) => mounted.set(name, handler),
     async close() {
       sockets.close()
       await server.close()

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kit::world::{Fetch, REFRESH, World};
-use vault::PortId;
+use kit::world::{Fetch, Kind, REFRESH, Request, World};
+use vault::{Body, PortId};
 
 const ACTIVE: &str = r#"{"t":"active"}"#;
 
@@ -57,6 +57,90 @@ fn poll_is_not_activity() {
         world.fetch_as(page, &poll);
         world.answer_all();
     }
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+/// Returns an upload that its user began.
+fn upload() -> Fetch<'static> {
+    Fetch {
+        method: "POST",
+        ..Fetch::default()
+    }
+}
+
+/// Signs in, and sends `fetch`, whose response does not begin for two hours, and then does not end.
+fn waits_two_hours(fetch: &Fetch<'_>) -> (World, PortId, Request) {
+    let (mut world, page) = World::signed_in();
+    world.hold(&[Kind::Call, Kind::ResponseBody]);
+    let call = world.fetch_as(page, fetch);
+    for _ in 0..120 {
+        world.advance(Duration::from_secs(60));
+        world.answer_all();
+    }
+    (world, page, call)
+}
+
+#[test]
+fn upload_is_activity_until_its_response() {
+    for body in [Body::OneShot, Body::Replayable] {
+        let (mut world, page, call) = waits_two_hours(&Fetch { body, ..upload() });
+        assert_eq!(world.reason(page), None, "{body:?}");
+        world.unhold_kind(Kind::Call);
+        world.answer_all();
+        assert!(world.response(call).is_some(), "{body:?}");
+        world.advance(Duration::from_secs(1700));
+        assert!(world.session(page).is_some(), "{body:?}");
+        world.advance(Duration::from_secs(100));
+        assert_eq!(world.reason(page), Some("idle"), "{body:?}");
+    }
+}
+
+#[test]
+fn upload_does_not_extend_the_absolute_limit() {
+    let (mut world, page) = World::signed_in();
+    world.hold(&[Kind::Call]);
+    world.fetch_as(page, &upload());
+    world.advance(Duration::from_secs(43_200));
+    assert_eq!(world.reason(page), Some("absolute"));
+}
+
+#[test]
+fn download_and_background_upload_are_not_activity() {
+    for fetch in [
+        Fetch::default(),
+        Fetch {
+            background: true,
+            ..upload()
+        },
+    ] {
+        let (world, page, _) = waits_two_hours(&fetch);
+        assert_eq!(world.reason(page), Some("idle"), "{}", fetch.method);
+    }
+}
+
+#[test]
+fn upload_keeps_the_refresh_token_in_use() {
+    let (world, _, _) = waits_two_hours(&upload());
+    assert!(world.count(REFRESH) >= 20, "{}", world.count(REFRESH));
+}
+
+#[test]
+fn device_that_slept_during_an_upload_has_an_idle_user() {
+    let (mut world, page) = World::signed_in();
+    world.hold(&[Kind::Call]);
+    world.fetch_as(page, &upload());
+    world.sleep_unnoticed(Duration::from_secs(1800));
+    world.wake();
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn upload_of_a_replaced_session_is_not_activity() {
+    let (mut world, page) = World::signed_in();
+    world.hold(&[Kind::Call]);
+    world.fetch_as(page, &upload());
+    world.sign_in(page);
+    world.advance(Duration::from_secs(1800));
     assert_eq!(world.reason(page), Some("idle"));
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use vault::{Loaded, PortId};
 
-use kit::world::{Endpoint, Fault, KEYS, Kind, PageResponse, REFRESH, REVOKE, Request, World};
+use kit::world::{
+    Endpoint, Fault, Fetch, KEYS, Kind, PageResponse, REFRESH, REVOKE, Request, World,
+};
 
 pub(super) const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
 
@@ -356,6 +358,22 @@ fn unstored_activity_is_not_counted() {
     assert!(world.session(page).is_some());
     world.advance(Duration::from_secs(50));
     assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn upload_is_activity_in_all_vaults() {
+    let (mut world, page, other_page) = two_vaults();
+    world.hold(&[Kind::Call]);
+    let upload = Fetch {
+        method: "POST",
+        ..Fetch::default()
+    };
+    world.fetch_as(page, &upload);
+    for _ in 0..60 {
+        world.advance(Duration::from_secs(60));
+        world.answer_all();
+    }
+    assert_eq!([page, other_page].map(|page| world.reason(page)), [None; 2]);
 }
 
 #[test]

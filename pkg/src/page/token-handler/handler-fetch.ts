@@ -65,7 +65,6 @@ export const handlerFetch = (
     }
     const headers = new Headers(request.headers)
     headers.set(HANDLER_HEADER, background ? BACKGROUND : USER)
-    if (!background) state.noteUserRequest()
     const common = {
       headers,
       credentials: 'same-origin',
@@ -76,16 +75,19 @@ export const handlerFetch = (
     const outgoing =
       isRouted || onProgress ? copyRequest(target, request, common, body) : new Request(request, common)
 
+    const onResponse = background ? undefined : state.onUserCall(method)
     const call = ++calls
     const began = performance.now()
     const report = (status: number) =>
       state.emit('call', { url: urlWithoutQuery!, method, status, duration: performance.now() - began })
     state.trace('call_sent', { call, detail: `${method} ${urlWithoutQuery}` })
-    const response = await fetch(outgoing).catch((error) => {
-      state.trace('call_answered', { call, detail: String((error as Error).message) })
-      report(0)
-      throw error
-    })
+    const response = await fetch(outgoing)
+      .finally(onResponse)
+      .catch((error) => {
+        state.trace('call_answered', { call, detail: String((error as Error).message) })
+        report(0)
+        throw error
+      })
     state.trace('call_answered', { call, status: response.status })
     const error = await errorIn(response)
     // The API does not accept the token, and a login brings another one.

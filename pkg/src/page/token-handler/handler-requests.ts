@@ -45,9 +45,12 @@ export const handlerRequests = (base: string, timeout: number, closed: AbortSign
 
 /**
  * Reads the handler's error from a response. Resolves with `undefined` if the response is not an error of the handler.
- * Responses of upstream APIs do not have the header `x-strongroom`.
+ * Responses of upstream APIs do not have the header `x-strongroom`, whose value is the code. The response to HEAD has
+ * only this header.
  */
 export const errorIn = async (response: Response): Promise<HandlerError | undefined> => {
-  if (!response.headers.has(HANDLER_HEADER)) return
-  return ((await response.json().catch(() => null)) as { error: HandlerError } | null)?.error
+  const code = response.headers.get(HANDLER_HEADER)
+  if (!code) return
+  const body = (await response.json().catch(() => null)) as { error: HandlerError } | null
+  return body?.error ?? { code, message: `the token handler responded with status ${response.status}` }
 }

@@ -205,6 +205,11 @@ export const handlerSession = (
     const failed = await read()
     if (!data && !failed) events.dispatchEvent(new Event(POPUP_ENDED))
   }
+  /** Called when the user is active in the page. The handler learns of activity only by requests. */
+  const onUserActivity = () => {
+    if (session && performance.now() - lastUserRequest > warningTime()) void read(USER)
+  }
+
   /** Called when a call was refused because the user has to sign in again, or to grant more. */
   const noteRefusal = () => {
     neededIn = session?.startedAt
@@ -241,9 +246,18 @@ export const handlerSession = (
      * page's last call.
      */
     isOutdated: () => !!session && session.accessTokenExpiresAt <= Date.now() + skew,
-    /** Notes a request that extends the idle timeout. */
-    noteUserRequest() {
-      lastUserRequest = performance.now()
+    /**
+     * Called when a call of the user begins. Returns a function to be called when its response begins. Until then, a
+     * call that may send a body is activity of the user, because it may be a long upload. The handler does not count a
+     * call whose response takes longer than `LATE` (src/edge/request.rs), so the page looks more often than that.
+     */
+    onUserCall(method: string) {
+      if (/^(GET|HEAD)$/.test(method)) {
+        lastUserRequest = performance.now()
+        return
+      }
+      const timer = setInterval(onUserActivity, warningTime() / 4)
+      return () => clearInterval(timer)
     },
     noteRefusal,
     /**
@@ -269,10 +283,7 @@ export const handlerSession = (
       const isDue = performance.now() - lastRead > READ_INTERVAL * 1000
       if (document.visibilityState === 'visible' && isDue) void read()
     },
-    /** Called when the user is active in the page. The handler learns of activity only by requests. */
-    onUserActivity() {
-      if (session && performance.now() - lastUserRequest > warningTime()) void read(USER)
-    },
+    onUserActivity,
     /** Called when the page has returned from the back-forward cache. */
     onPageRestored({ persisted }: PageTransitionEvent) {
       if (!persisted || isClosed) return

@@ -16,7 +16,7 @@ app.get('/', async (_request, response) => {
 app.get('/orders', async (_request, response) => {
   const orders = await response.locals.auth.call('/api/orders')
   if (orders.status === 401 && orders.headers.has('x-strongroom'))
-    return response.redirect(303, '/auth/login?returnTo=/orders')
+    return response.redirect(303, '/auth/login?returnTo=/orders&automatic')
   if (!orders.ok) return response.status(503).send('The orders are not available')
   response.send(page(await orders.json()))
 })

@@ -25,7 +25,7 @@ app.get('/', async (request) => {
 app.get('/orders', async (request, reply) => {
   const response = await request.strongroom.auth.call('/api/orders')
   if (response.status === 401 && response.headers.has('x-strongroom'))
-    return reply.redirect('/auth/login?returnTo=/orders', 303)
+    return reply.redirect('/auth/login?returnTo=/orders&automatic', 303)
   if (!response.ok) return reply.code(503).send('The orders are not available')
   return reply.type('text/html').send(page(await response.json()))
 })

@@ -14,7 +14,7 @@ app.get('/', async (c) => {
 app.get('/orders', async (c) => {
   const response = await c.get('auth').call('/api/orders')
   if (response.status === 401 && response.headers.has('x-strongroom'))
-    return c.redirect('/auth/login?returnTo=/orders', 303)
+    return c.redirect('/auth/login?returnTo=/orders&automatic', 303)
   if (!response.ok) return c.text('The orders are not available', 503)
   return c.html(page(await response.json()))
 })

@@ -16,6 +16,9 @@ pub(super) struct Calls {
     pub(super) asked_as: BTreeMap<Request, Option<String>>,
     /// The request that the vault is handling now, if the request counts as user activity.
     pub(super) touching: Option<Request>,
+    /// The requests whose calls are activity of the user until their responses begin, each with the family of its
+    /// session.
+    pub(super) uploads: BTreeMap<Request, Option<usize>>,
     /// Calls that received a 401.
     pub(super) refused: BTreeSet<CallId>,
     pub(super) last: CallId,

@@ -416,6 +416,18 @@ impl Watch {
         }
     }
 
+    /// Records that an upload is in flight, which is activity from time to time.
+    pub fn uploads(&mut self, vault: usize, now: &Instant) {
+        let interval = Millis(self.limits.idle.0 / 10).min(Millis::from_secs(60));
+        if let Some(persisted) = &mut self.persisted {
+            return persisted.uploads(vault, now, interval);
+        }
+        let is_due = |session: Session| session.last_activity.passed(now) >= interval;
+        if self.must_end.is_none() && self.session.is_some_and(is_due) {
+            self.touched(vault, now);
+        }
+    }
+
     /// Records that the store was cleared or damaged, and the tombstones of ended sessions are lost.
     pub fn forget_ends(&mut self) {
         self.persisted

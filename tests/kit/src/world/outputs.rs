@@ -34,6 +34,9 @@ impl World {
         let holds_lock = self.lock.holder == Some(turn);
         let is_tick = matches!(input, Input::Tick);
         self.watch.before(turn, &now, holds_lock);
+        if self.has_upload(turn) {
+            self.watch.uploads(turn, &now);
+        }
         if let Input::Message { port, text, .. } = &input
             && text.contains(r#""t":"logout""#)
         {
@@ -71,6 +74,18 @@ impl World {
             .any(|port| self.pages.homes[port] == turn);
         let next_tick = self.workers.vaults[turn].next_tick(now);
         self.watch.after(turn, &now, has_pages, next_tick, is_tick);
+    }
+
+    /// Returns true if this vault waits for the response to an upload of its session.
+    fn has_upload(&self, vault: usize) -> bool {
+        let family = self.watch.family_in(vault);
+        self.jobs.pending.iter().any(|job| {
+            let Task::Call(call, ..) = &job.task else {
+                return false;
+            };
+            let request = &self.calls.requests[call];
+            job.vault == vault && self.calls.uploads.get(request) == Some(&family)
+        })
     }
 
     pub(super) fn carry_out(&mut self, output: Output) {

@@ -171,6 +171,10 @@ impl World {
         let is_activity =
             has(r#""t":"fetch""#) && !has(r#""background":true"#) && !has(r#""media":true"#);
         self.calls.touching = is_activity.then_some(request);
+        if is_activity && !members.contains(r#""method":"GET""#) {
+            let family = self.watch.family_in(self.pages.homes[&request.port]);
+            self.calls.uploads.insert(request, family);
+        }
         self.calls.requests.insert(self.calls.last.next(), request);
         let text = format!(r#"{{"id":{},{members}}}"#, request.id.0);
         self.say_with_body(request.port, &text, body);

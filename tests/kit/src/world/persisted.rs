@@ -349,6 +349,25 @@ impl PersistedSessions {
         }
     }
 
+    /// Records that an upload is in flight, which is activity whenever `interval` has passed without activity.
+    pub fn uploads(&mut self, vault: usize, now: &Instant, interval: Millis) {
+        let idle = self.limits.idle;
+        let seen = self.seen(vault);
+        let Some(holding) = seen.told.and_then(|family| seen.holdings.get_mut(&family)) else {
+            return;
+        };
+        let passed = holding.active.longest(now);
+        if seen.is_in_doubt || passed >= idle || passed < interval {
+            return;
+        }
+        if holding.active.shortest(now) >= interval {
+            holding.active = Moments(vec![*now]);
+        } else {
+            holding.active.or(*now);
+        }
+        holding.touches.push(*now);
+    }
+
     /// Records that a page logs out. If `is_greeted` is false, the vault has not responded to the page's `hello` yet,
     /// and may not have read the session in the store. Other vaults may then learn of the logout only from the
     /// session's tombstone.

@@ -14,7 +14,7 @@ export const order = async (form: FormData) => {
   })
   await saveAuth(auth, await cookies())
   if (response.status === 401 && response.headers.has('x-strongroom'))
-    redirect('/auth/login?returnTo=/orders')
+    redirect('/auth/login?returnTo=/orders&automatic')
   if (!response.ok) throw new Error(`the order was refused: ${response.status}`)
   redirect('/orders')
 }

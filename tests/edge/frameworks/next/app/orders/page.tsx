@@ -10,7 +10,7 @@ const Orders = async () => {
   await connection()
   const response = await authFor(handler, await headers()).call('/api/orders')
   if (response.status === 401 && response.headers.has('x-strongroom'))
-    redirect('/auth/login?returnTo=/orders')
+    redirect('/auth/login?returnTo=/orders&automatic')
   if (!response.ok) throw new Error(`the orders are not available: ${response.status}`)
   const orders: { id: number; item: string }[] = await response.json()
   return (

@@ -10,7 +10,7 @@ interface Device {
 
 const send = async (method: string, query = '') => {
   const response = await fetch(`/auth/sessions${query}`, { method, headers: { 'X-Strongroom': '1' } })
-  if (response.status === 401) throw redirectDocument('/auth/login?returnTo=/devices')
+  if (response.status === 401) throw redirectDocument('/auth/login?returnTo=/devices&automatic')
   if (!response.ok) throw new Response(null, { status: 502 })
   return response
 }

@@ -6,7 +6,7 @@ import type { Route } from './+types/orders'
 const checked = (response: Response) => {
   // Only the handler's own errors have this header. A new login may change nothing about a 401 of the API.
   const isOurs = response.headers.has('x-strongroom')
-  if (response.status === 401 && isOurs) throw redirectDocument('/auth/login?returnTo=/orders')
+  if (response.status === 401 && isOurs) throw redirectDocument('/auth/login?returnTo=/orders&automatic')
   if (!response.ok) throw new Response(null, { status: 502 })
   return response
 }

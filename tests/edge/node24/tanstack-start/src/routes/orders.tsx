@@ -6,7 +6,7 @@ const checked = (response: Response) => {
   // Only the handler's own errors have this header. A new login may change nothing about a 401 of the API.
   const isOurs = response.headers.has('x-strongroom')
   if (response.status === 401 && isOurs) {
-    throw redirect({ href: '/auth/login?returnTo=/orders', reloadDocument: true })
+    throw redirect({ href: '/auth/login?returnTo=/orders&automatic', reloadDocument: true })
   }
   if (!response.ok) throw new Error(`The API responded with ${response.status}.`)
   return response

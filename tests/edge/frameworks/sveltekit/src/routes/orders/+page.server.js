@@ -3,7 +3,7 @@ import { error, fail, redirect } from '@sveltejs/kit'
 export const load = async ({ locals }) => {
   const response = await locals.auth.call('/api/orders')
   if (response.status === 401 && response.headers.has('x-strongroom'))
-    redirect(303, '/auth/login?returnTo=/orders')
+    redirect(303, '/auth/login?returnTo=/orders&automatic')
   if (!response.ok) error(503, 'The orders are not available')
   return { orders: await response.json() }
 }
