@@ -106,7 +106,7 @@ async function openWithTools() {
 }
 
 for (const name of Object.keys(KINDS)) {
-  test(`${name} never runs at a media address`, time, async () => {
+  test(`never runs at a media address: ${name}`, time, async () => {
     const page = await openWithTools()
     assert.deepEqual(await ranIn(page, `/plain/${name}`), WHERE_PLAIN[name], 'a control: where it runs')
     assert.deepEqual(await ranIn(page, `/media/${name}`), [])

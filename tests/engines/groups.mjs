@@ -9,6 +9,7 @@ import { httpCache } from './capabilities/http_cache.mjs'
 import { leaks } from './capabilities/leaks.mjs'
 import { live } from './capabilities/live.mjs'
 import { logins } from './capabilities/logins.mjs'
+import { media } from './capabilities/media.mjs'
 import { navigations } from './capabilities/navigations.mjs'
 import { refusedWorkers } from './capabilities/refused_workers.mjs'
 import { reloads } from './capabilities/reloads.mjs'
@@ -30,6 +31,7 @@ export const GROUPS = [
   ...exits,
   ...httpCache,
   ...serviceWorkers,
+  ...media,
   ...signatures,
   ...leaks,
   ...vaultOrigin,

@@ -67,8 +67,13 @@ export async function sendFilm({ request, response, seconds, type = 'audio/wav',
  * Starts an app with a rule `media`. `/media/a` is the API's `/v1/on/files/a`, which a test answers by `app.files.a`:
  * a function, or an array of a type and a body.
  */
-export async function startMediaApp({ serviceWorker = SERVICE_WORKER, rule, config, ...options } = {}) {
+export async function startMediaApp({ serviceWorker, rule, config, ...options } = {}) {
   const app = await startApp({ extendedLifetime: false, provider: { accessTokenSeconds: 300 }, ...options })
+  return serveMedia(app, { serviceWorker, rule, config })
+}
+
+/** Changes an app that `startApp()` or `serveApp()` has started, as {@link startMediaApp} says. */
+export function serveMedia(app, { serviceWorker = SERVICE_WORKER, rule, config } = {}) {
   app.setConfig({
     ...config,
     apis: [
