@@ -105,7 +105,7 @@ fn read_option(given: &mut Given, name: &str, value: &Value) -> Result<()> {
         ("why", Some(text)) if is_printable(text) => text.clone_into(&mut order.why),
         ("by" | "why", _) => {
             return Err(invalid(msg!(
-                "`by` and `why` must be printable, with at most 200 bytes"
+                "`by` and `why` must be one line of at most 200 bytes, without marks that change the direction of text"
             )));
         }
         ("reason", Some("logged_out")) => order.reason = EndReason::LoggedOut,

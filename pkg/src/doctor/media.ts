@@ -1,5 +1,5 @@
 /**
- * The line about the paths of `media`. `<object>`, `<embed>`, and pages without a service worker in charge, load such
+ * The line about the paths of `media`. `<object>`, `<embed>`, and pages that no service worker controls, load such
  * addresses from the server. It must not respond with the app's page, or with a file of a user.
  */
 import { mediaPaths } from '../headers/checks.js'

@@ -70,7 +70,8 @@ export interface TokenHandlerConfig {
     admin?: boolean
     /**
      * Returns a description of the browser that signs in, for the list of sessions, such as `Firefox on Windows`: one line of
-     * at most 200 bytes. Called with the request of the callback. Default: the list has no description.
+     * at most 200 bytes, without marks that change the direction of text. Another description is dropped. Called with the
+     * request of the callback. Default: the list has no description.
      */
     describe?: (request: Request) => string
     /** Seconds for which a cookie remains valid after a cookie of a later generation was presented. Default 60. */

@@ -36,27 +36,28 @@ export interface RequestAuth {
    * @returns The API's response, or an error of the handler with the header `X-Strongroom`, such as 401 `login_required`.
    *   The response has no `Set-Cookie`: use {@link headers}.
    * @throws `StrongroomError` `url_not_allowed` if the path belongs to no route, `header_not_allowed` for a header that is
-   *   refused, and `TypeError` as `fetch` does.
+   *   refused, `unsupported` if this is the first use of the session after {@link headers}, and `TypeError` as `fetch` does.
    */
   call(path: string, init?: CallInit): Promise<Response>
   /**
    * Returns the session, or `null` without a session. Reading the session does not extend the idle timeout.
    *
    * @throws Error if the session cannot be read now. The session continues, and the caller may try again.
+   * @throws `StrongroomError` `unsupported` if this is the first use of the session after {@link headers}.
    */
   session(): Promise<EdgeSession | null>
   /**
    * Returns the reason for which the session of this request has ended, or `null` if the request has a session, or never had
    * one. The browser's next request has no session and no reason, because the response deletes the session's cookie.
    *
-   * @throws Error as {@link session} does.
+   * @throws The errors of {@link session}, also `unsupported`.
    */
   endReason(): Promise<EndReason | null>
   /**
    * Returns the headers that the page's own response must have: the cookies of the latest session, and
    * `Cache-Control: private, no-store`. Call this once, after all calls have responded, and append the headers, because
-   * there may be several `Set-Cookie`. The headers are empty if neither {@link call} nor {@link session} was used, and both
-   * throw `unsupported` afterwards: shared caches could store the response.
+   * there may be several `Set-Cookie`. If none of the other methods was used, the headers are empty, and all of them then
+   * throw `unsupported`: shared caches could store the response.
    *
    * The adapters for middleware add these headers themselves.
    */
@@ -192,8 +193,8 @@ const routeUrl = (path: string, base: string, page: string): URL => {
 export const tooLate = () =>
   new StrongroomError(
     'unsupported',
-    'the session is used for the first time after the head of the response, which shared caches may therefore store: ' +
-      'begin a call, or await `session`, before the page streams',
+    "the response's head was sent before the session was first used, so shared caches may store the response: " +
+      'call `call()` or `session()` before the page streams',
   )
 
 const refused = (message: string) => new StrongroomError('url_not_allowed', message)

@@ -33,10 +33,10 @@ export interface TenantsOptions {
    */
   create(name: string, env: any): TokenHandlerConfig | undefined | Promise<TokenHandlerConfig | undefined>
   /**
-   * The number of handlers that are kept. For one more, the handler that was used least recently is dropped. A handler with
-   * a request in flight is not dropped, and neither is one that could not write a session's end or new tokens to its
-   * coordinator. If no handler can be dropped, there may be up to four times as many. If there are, and none can be dropped
-   * within a second, requests of further tenants get 503. Default 100.
+   * Above this number, unused handlers are dropped, first the one that was used least recently. Handlers in use are never
+   * dropped: those with a request in flight, and those that could not write a session's end or new tokens to their
+   * coordinator. So there can be more, up to four times `most`: a slow request must not lock out other tenants. At that
+   * limit, a request of a further tenant waits for a second and then gets 503. Default 100.
    */
   most?: number
   /** Called with each line about `tenants()` itself. The handler of each tenant has a `log` of its own. Default: the console. */

@@ -1,6 +1,6 @@
 /**
  * The service worker's side of the option `media` of a rule: pictures, videos, sounds, subtitles and fonts that elements
- * of a page load by their addresses, with a token that neither the page nor the service worker sees.
+ * of a page load by their addresses, with a token that the page never sees, and that the service worker does not need.
  *
  * ```ts
  * // sw.ts, which the page registers
@@ -81,11 +81,14 @@ interface Loaded {
 
 /**
  * Loads addresses of elements below `prefix` from the API that the vault's configuration names. Call this function before
- * all other code in the service worker's file, and together with `escrow()` in any order.
+ * any code that responds to requests or caches them. The order of `media()` and `escrow()` does not matter.
+ *
+ * No listener that is added later sees a request with `Authorization`, or one that looks like a token request, also if
+ * other code than the vault sends it.
  *
  * @param prefix A path of this origin that starts and ends with `/`, as in the option `media` of a rule.
- * @param vault The URL of the file that calls `vault()`. With it, no other listener sees any request of the vault. Without
- * it, no other listener sees those with a token.
+ * @param vault The URL of the file that calls `vault()`. With it, later listeners do not see the request for this file
+ * either and, until the service worker is stopped, any other request of the vault.
  */
 export const media = (prefix: string, vault?: string | URL): void => {
   if (!/^(\/[\w~-]+)+\/$/.test(prefix))

@@ -9,7 +9,8 @@ import { MARK } from '../../glue/constants.js'
  * request headers.
  *
  * @param vault The URL of the vault's file, without a fragment.
- * @param clients The client ids of the known workers of the vault.
+ * @param clients The client ids of the known workers of the vault. The function adds the id of each worker whose file is
+ * requested.
  */
 export const vaultRequests =
   (vault: string | undefined, clients: Set<string>) =>

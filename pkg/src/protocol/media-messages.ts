@@ -10,7 +10,7 @@ export const MEDIA = 'strongroom media'
 export interface MediaRequest {
   t: typeof MEDIA
   id: number
-  /** The address on this origin, without the origin. */
+  /** The path and query. */
   url: string
   headers: [string, string][]
 }
@@ -22,10 +22,18 @@ export type MediaMessage =
   /** Asks the service worker to control the page. A port comes with the message, which gets `true`. */
   | { t: typeof MEDIA; claim: true }
   /**
-   * Requests an address from which the page can download `url` once, within a minute. A port comes with the message,
-   * which gets a {@link TicketReply}.
+   * Requests an address from which the page can download a file once, within a minute. A port comes with the message,
+   * which gets a {@link TicketReply} twice.
    */
-  | { t: typeof MEDIA; ticket: string; name: string }
+  | {
+      t: typeof MEDIA
+      /** The path and query of the file. */
+      ticket: string
+      name: string
+    }
 
-/** The replies to the request for a download: its address, and then if the download has begun. */
+/**
+ * The replies to the request for a download: first the address; then `error`, which is `undefined` once the download has
+ * begun.
+ */
 export type TicketReply = { address: string } | { error: string | undefined }

@@ -222,10 +222,10 @@ export interface ApiRule {
   /** More request headers that pages may not set, such as `['X-Api-Key']`. */
   denyHeaders?: string[]
   /**
-   * A path on the app's origin, such as `'/media/'`. Pictures, videos, sounds, subtitles and fonts below it are loaded
-   * from `url`: an `<img src="/media/a/1.jpg">` shows `<url>a/1.jpg`. Needs a service worker with `media()` of
-   * `strongroom/media`, the method `GET`, and `reflection: 'headers'` or `'allow'`, because elements ask for parts of
-   * files. See docs/media.md.
+   * A path on the app's origin, such as `'/media/'`, whose parts consist only of A-Z, a-z, 0-9, `-`, `_` and `~`.
+   * Pictures, videos, sounds, subtitles and fonts below it are loaded from `url`: an `<img src="/media/a/1.jpg">` shows
+   * `<url>a/1.jpg`. Needs a service worker with `media()` of `strongroom/media`, the method `GET`, and
+   * `reflection: 'headers'` or `'allow'`, because elements ask for parts of files. See docs/media.md.
    */
   media?: string
   /**

@@ -49,23 +49,23 @@ pub(crate) fn purpose(key: &str) -> String {
     ["login ", key].concat()
 }
 
-/// The parameter of a login that no page of the app began. The links in pages of the handler have it, because a click on
-/// them does not mean the address to which the login leads.
+/// Marks a login that did not begin in a page of the app. Links in the handler's own pages carry the mark on: a click there
+/// does not show that the user wants `returnTo`.
 const OUTSIDE: &str = "outside";
 
 /// The parameter of a login to which the app's server redirects, perhaps without the user's wish to sign in.
 const AUTOMATIC: &str = "automatic";
 
-/// Redirects the browser to the provider, or asks the user to begin the login: see [`must_ask`].
+/// Redirects the browser to the provider, or asks the user to begin the login: see [`cookies_if_click_needed`].
 pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     let mut is_own = navigation::is_begun_by_app(context);
     let begun = match login_params(context.url.query(), &context.task.config().flow) {
         Ok(asked) => {
             is_own &= !asked.is_outside;
             if asked.is_automatic
-                && let Some(cookies) = boxed(must_ask(context)).await
+                && let Some(cookies) = boxed(cookies_if_click_needed(context)).await
             {
-                let mut page = question(&without_automatic(context, is_own));
+                let mut page = sign_in_page(&without_automatic(context, is_own));
                 page.cookies = cookies;
                 return page;
             }
@@ -82,7 +82,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
 
 /// Returns the cookies for a page that asks the user to begin the login, or `None` if the login may begin at once. After an
 /// end that lets only the user begin a login, the provider's own session would sign the user in again.
-async fn must_ask(context: &RequestContext) -> Option<Vec<String>> {
+async fn cookies_if_click_needed(context: &RequestContext) -> Option<Vec<String>> {
     match context.current_session().await {
         Err(ref refusal @ Refusal::Ended(reason)) => {
             end::waits_for_the_user(reason).then(|| context.ended_cookies(refusal))
@@ -100,11 +100,11 @@ fn without_automatic(context: &RequestContext, is_own: bool) -> String {
             query.push(&name, &value);
         }
     }
-    with_origin(context, query, is_own)
+    login_url(context, query, is_own)
 }
 
 /// Builds a page that waits for the user's click on a link to a login.
-pub(crate) fn question(href: &str) -> OwnResponse {
+pub(crate) fn sign_in_page(href: &str) -> OwnResponse {
     response::question_page("Sign in?", "You are signed out in this browser.", href)
 }
 
@@ -112,11 +112,11 @@ pub(crate) fn question(href: &str) -> OwnResponse {
 pub(crate) fn address(context: &RequestContext, return_to: &str, is_own: bool) -> String {
     let mut query = Form::new();
     query.push("returnTo", return_to);
-    with_origin(context, query, is_own)
+    login_url(context, query, is_own)
 }
 
 /// Returns the address of a login with this query, and with [`OUTSIDE`] unless a page of the app began the login.
-fn with_origin(context: &RequestContext, mut query: Form, is_own: bool) -> String {
+fn login_url(context: &RequestContext, mut query: Form, is_own: bool) -> String {
     if !is_own {
         query.push(OUTSIDE, "");
     }

@@ -170,7 +170,7 @@ fn may_lack_cookie(context: &RequestContext) -> bool {
 /// proposes, so the page does not keep `login_hint`.
 fn ask(context: &RequestContext, target: &str) -> OwnResponse {
     let href = login::address(context, target, false);
-    login::question(&href)
+    login::sign_in_page(&href)
 }
 
 /// Returns the path of the app to which the login leads: `target_link_uri`, unless that is on another origin, or a server

@@ -39,8 +39,8 @@ pub(crate) const fn waits_for_the_user(reason: EndReason) -> bool {
 }
 
 /// Ends a session everywhere: marks its record as ended, and revokes its refresh token if the reason calls for a
-/// revocation. If a tombstone or an order has ended the session, its reason counts. Returns true if the provider has
-/// confirmed the revocation.
+/// revocation. If a tombstone or an order has ended the session, the reason of that tombstone or order replaces `reason`.
+/// Returns true if the provider has confirmed the revocation.
 pub(crate) async fn end_session(task: &Task, session: &Rc<Session>, reason: EndReason) -> bool {
     end_session_since(task, session, reason, task.now()).await
 }
@@ -68,12 +68,13 @@ pub(crate) async fn end_replaced(task: &Task, session: &Rc<Session>) {
     write_end(task, session, EndReason::Replaced, task.now()).await;
 }
 
-/// Writes the ends of sessions by tombstones and orders, which this isolate has found, into their records. This also
-/// reports them. The request does not wait for it.
+/// Marks each session's record as ended whose end by a tombstone or an order this isolate has found, and reports the end.
+/// The request does not wait for it.
 pub(crate) async fn write_found_ends(task: &Task) {
     while let Some(session) = task.isolate().take_unwritten() {
         let name = ["end ", &session.sid].concat();
         let flight = task.start_flight(&name, move |part| async move {
+            // A placeholder, which `adopt` replaces.
             end_session(&part, &session, EndReason::ProviderEnded).await;
         });
         task.sleep(Some(flight), Millis::ZERO).await;
@@ -86,11 +87,11 @@ struct PlannedEnd {
     latest: Rc<Session>,
     order: Order,
     /// True if a tombstone or an order has ended the session.
-    is_found: bool,
+    was_ordered: bool,
 }
 
-/// The consequence of a session's record for the session's end.
-enum Finding {
+/// The next step, which depends on the session's record.
+enum Next {
     /// The end must be written, over this version of the record.
     Write(Option<String>),
     /// The record has an end already.
@@ -101,22 +102,22 @@ enum Finding {
 
 impl PlannedEnd {
     /// Adopts the order that has ended the session, and the latest generation of the session.
-    fn adopt(&mut self, task: &Task, fetched: Fetched) -> Finding {
+    fn adopt(&mut self, task: &Task, fetched: Fetched) -> Next {
         let Stored { version, record } = fetched.stored;
         let mut recorded = record.as_ref().and_then(|it| it.session.clone());
         let is_unwritten = fetched.unwritten.is_some();
         if let Some(unwritten) = fetched.unwritten {
-            (self.order, recorded, self.is_found) = (unwritten.order, unwritten.latest, true);
+            (self.order, recorded, self.was_ordered) = (unwritten.order, unwritten.latest, true);
         }
         let Some(record) = record else {
-            return Finding::Write(version);
+            return Next::Write(version);
         };
         if record.ended.is_some() && !is_unwritten {
-            return Finding::Ended;
+            return Next::Ended;
         }
         let is_active = recorded.as_ref().is_some_and(|s| !is_at_limit(task, s));
         if self.order.reason == EndReason::Idle && is_active {
-            return Finding::Active;
+            return Next::Active;
         }
         let newer = |s: &&Rc<Session>| s.generation > self.latest.generation;
         if let Some(newer) = recorded.as_ref().filter(newer) {
@@ -126,7 +127,7 @@ impl PlannedEnd {
         if let Some(bound) = &record.bound {
             self.latest = self.latest.clone().with_binding(bound);
         }
-        Finding::Write(version)
+        Next::Write(version)
     }
 
     /// Reports the end to the app's server and to the observer.
@@ -160,7 +161,7 @@ async fn write_end(
             reason,
             ..Order::default()
         },
-        is_found: false,
+        was_ordered: false,
     };
     let (mut is_written, mut may_be_written) = (false, false);
     for _ in 0..ATTEMPTS {
@@ -173,17 +174,17 @@ async fn write_end(
             continue;
         };
         let version = match end.adopt(task, fetched) {
-            Finding::Write(version) => version,
-            Finding::Ended if may_be_written => {
+            Next::Write(version) => version,
+            Next::Ended if may_be_written => {
                 is_written = true;
                 break;
             }
-            Finding::Ended => {
+            Next::Ended => {
                 // The isolate that ended the session has already reported the end.
                 // control: end_is_reported_once
                 return None;
             }
-            Finding::Active => return None,
+            Next::Active => return None,
         };
         let over = Rc::new(Record::of_ended(
             &end.latest,
@@ -202,7 +203,7 @@ async fn write_end(
     }
     task.isolate().forget_unwritten(&session.sid);
     if !is_written {
-        if end.is_found {
+        if end.was_ordered {
             return None;
         }
         cache_end(task, &end.latest, reason);

@@ -194,7 +194,7 @@ codes! {
     /// reached, or the browser hides its responses.
     ApiUnreachable = "api_unreachable", "If the API runs, check its CORS headers (Access-Control-Allow-Origin, and Access-Control-Allow-Headers: authorization, also in responses to OPTIONS), and connect-src in the policy of the worker's file.";
     /// An element of the page asked for a part of a file ([media.md](media.md)), and the browser hides from scripts which
-    /// part the API has sent. Also a warning to the developer, with an app on loopback.
+    /// part the API has sent. With an app on loopback, the console also shows it.
     RangeHidden = "range_hidden", "Let the API expose its ranges by CORS: Access-Control-Expose-Headers: Content-Range, Accept-Ranges.";
     /// A file could not be downloaded ([media.md](media.md#downloads)). The message has the reason.
     DownloadFailed = "download_failed", "Read the message; the code in it, if there is one, says more.";
@@ -237,8 +237,10 @@ codes! {
     /// case: a request of script has no header `X-Strongroom`; its `Origin` is not the app's, or its `Sec-Fetch-Site`
     /// is not `same-origin` (other origins of the same site are refused, too); a form or a WebSocket handshake has no
     /// `Origin`; a window requested an address that is only for scripts, or a script requested an address that is only
-    /// for windows; the browser would use the response as a document or as code (`Sec-Fetch-Dest`); or server code may
-    /// only read for this request ([server-code.md](server-code.md#rules)).
+    /// for windows; the browser would use the response as a document or as code (`Sec-Fetch-Dest`); a route with `media`
+    /// was requested without the header, and not by an element of the app's own pages, but by another site, a prefetch or
+    /// a browser without Fetch Metadata ([media.md](media.md#with-a-token-handler)); or server code may only read for this
+    /// request ([server-code.md](server-code.md#rules)).
     CrossSiteRequest = "cross_site_request", "Send it with auth.fetch(), or with the header X-Strongroom: 1, from a page of the app's own origin.";
     /// The request's host matches no entry of the token handler's option `origin`. The response has status 421, and sets
     /// and clears no cookie. The log names the host, once a minute ([edge-deploy.md](edge-deploy.md#several-origins)).
@@ -257,7 +259,8 @@ codes! {
     /// coordinator's or the provider's ([edge-clocks.md](edge-clocks.md)).
     ClockDiffers = "clock_differs", "Synchronize the clock of this machine, for example with NTP.";
     /// A route's upstream did not respond, broke off its response, or used a `Content-Encoding` that the token handler
-    /// cannot search.
+    /// cannot search. Or the `Content-Type` of its response does not fit the element that requested it from a route with
+    /// `media`.
     UpstreamUnavailable = "upstream_unavailable", "Check the route's upstream.";
     /// A back-channel logout token is not acceptable (OpenID Connect Back-Channel Logout 1.0, 2.6). Logged once a minute,
     /// with the number of further cases; tokens that the provider did not sign are counted apart.

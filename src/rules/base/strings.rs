@@ -83,8 +83,8 @@ pub fn split_list(text: &str) -> Vec<&str> {
     words
 }
 
-/// Returns true if a text is shown in one line, from left to right as it is written: if it has no control characters, no
-/// separators of lines or paragraphs, and no marks that change the direction of other characters (UAX #9).
+/// Returns true if a text has no control characters, no separators of lines or paragraphs, and no invisible marks that
+/// change the direction of text (UAX #9).
 #[must_use]
 pub fn is_line(text: &str) -> bool {
     let breaks = |c: char| {

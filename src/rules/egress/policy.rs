@@ -45,7 +45,7 @@ pub struct Rule {
     /// True if pages learn about step-up challenges of the API.
     steps_up: bool,
     token_selector: TokenSelector,
-    /// The path on the app's origin whose addresses elements of pages load from the rule's URL.
+    /// The path prefix on the app's origin that the vault maps to the rule's URL, for requests of elements.
     media: Option<String>,
 }
 
@@ -190,15 +190,15 @@ impl Rule {
         self
     }
 
-    /// Sets the path on the app's origin whose addresses elements of pages load from the rule's URL. The path starts and
-    /// ends with `/`.
+    /// Sets the path prefix on the app's origin that the vault maps to the rule's URL, for requests of elements. The prefix
+    /// starts and ends with `/`.
     #[must_use]
     pub fn with_media(mut self, prefix: Option<String>) -> Self {
         self.media = prefix;
         self
     }
 
-    /// Returns the path that [`Rule::with_media`] has set.
+    /// Returns the path prefix that [`Rule::with_media`] has set.
     #[must_use]
     pub fn media(&self) -> Option<&str> {
         self.media.as_deref()
@@ -392,9 +392,9 @@ impl EgressPolicy {
     }
 
     /// Authorizes the request of an element, such as an image, for `address`: a path on the app's origin, with its query.
-    /// The request goes to the URL of the rule whose `media` begins the address, with the rest of the address. No other
-    /// rule may decide about that URL, because only the rules with `media` are meant for requests that content of a page
-    /// can cause.
+    /// The request goes to the URL of the rule whose `media` is a prefix of the address, with the rest of the address. No
+    /// other rule may decide about that URL, because only the rules with `media` are meant for requests that content of a
+    /// page can cause.
     ///
     /// # Errors
     /// The errors of [`EgressPolicy::authorize`].
@@ -413,13 +413,13 @@ impl EgressPolicy {
         let allowed = self.authorize(&url, "GET")?;
         if allowed.rule != i {
             return refused(msg!(
-                "another rule than the one with `media` decides about this path"
+                "an earlier entry of apis, or an exact one, covers this URL: put the rule with `media` before an earlier one"
             ));
         }
         Ok(allowed)
     }
 
-    /// Returns the paths on the app's origin that the rules' options `media` name.
+    /// Returns the path prefixes of all rules with `media`.
     pub fn media(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().filter_map(Rule::media)
     }

@@ -157,12 +157,12 @@ fn is_cacheable(options: &Options<'_>, reflection: Scope) -> bool {
     true
 }
 
-/// Returns the path on the app's origin whose addresses elements of pages load from the rule's URL. Such requests can be
-/// for a part of a file, in which no token would be found, so the rule must not promise to search bodies.
+/// Returns the path prefix on the app's origin that the vault maps to the rule's URL, for requests of elements. Such
+/// requests can be for a part of a file, in which no token would be found, so the rule must not promise to search bodies.
 fn media(options: &Options<'_>, reflection: Scope) -> Option<String> {
     const OPTION: &str = "media";
     const WHY: &str = msg!(
-        "it must be a path on the app's origin that starts and ends with `/`, such as '/media/', without escapes"
+        "it must be a path on the app's origin that starts and ends with `/`, such as '/media/', and whose parts consist only of A-Z, a-z, 0-9, `-`, `_` and `~`"
     );
     let prefix = options.valid_text(OPTION, is_media_path, WHY)?;
     let refuse = |option: &str, why| options.refuse(option, why);
@@ -193,14 +193,14 @@ fn is_media_path(path: &str) -> bool {
     })
 }
 
-/// Refuses a path of `media` that begins another one, or the address of the worker or of the callback.
+/// Refuses a path of `media` that is a prefix of another one, or of the address of the worker or of the callback.
 fn refuse_overlapping_media(options: &Options<'_>, rules: &EgressPolicy, base: &Url) {
     let callback = options.object.str("redirectUri").unwrap_or_default();
     let callback = Url::parse_with_base(callback, base);
     let own = callback.iter().chain([base]).map(Url::path);
     let others: Vec<&str> = own.chain(rules.media()).collect();
     for prefix in rules.media() {
-        // Each path begins itself.
+        // Each path is a prefix of itself.
         if others
             .iter()
             .filter(|path| path.starts_with(prefix))
@@ -208,7 +208,7 @@ fn refuse_overlapping_media(options: &Options<'_>, rules: &EgressPolicy, base: &
             > 1
         {
             let why = msg!(
-                "`apis` has the path in media twice, or it covers another one, the worker's file or redirectUri: "
+                "a `media` path of `apis` must not contain another one, the worker's file or redirectUri: "
             );
             options.record("apis", &[why, prefix]);
         }
@@ -378,8 +378,8 @@ mod tests {
                 rule(r#", "cache": true"#).replace("headers", "allow"),
                 "`apis[0].cache` is true",
             ),
-            (second("/media/"), "in media twice"),
-            (second("/media/films/"), "in media twice"),
+            (second("/media/"), "must not contain another one"),
+            (second("/media/films/"), "must not contain another one"),
             (rule("").replace("/media/", "/assets/"), "the worker's file"),
             (rule("").replace("/media/", "/callback/"), ""),
         ] {

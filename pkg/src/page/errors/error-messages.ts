@@ -53,7 +53,7 @@ const BY_CODE: Record<string, string> = {
 const BY_KEY: Record<string, string> = {
   [NO_TOKEN]: "a token needs a request of mode 'cors', which this is not: ",
   [NOT_CONTROLLED]:
-    'no service worker with media() of strongroom/media controls this page, or the address is of another origin',
+    'no service worker with media() of strongroom/media controls this page, or the address is not below its path',
   [NO_STREAMS]: 'this browser cannot send a stream as a body',
   get [UNSUPPORTED_CONTEXT]() {
     return typeof document === 'undefined'
