@@ -42,11 +42,8 @@ media('/media/')
 /** The size of the chunks in which the API sends a long file. */
 const CHUNK = 64 * 1024
 
-/**
- * Sends a part of a long file as fast as the client reads it, with the headers of a range (RFC 9110 14). `entry.sent` is
- * the number of bytes so far.
- */
-export async function sendFilm({ request, response, entry, seconds, type = 'audio/wav', exposed = true }) {
+/** Sends a part of a long file as fast as the client reads it, with the headers of a range (RFC 9110 14). */
+export async function sendFilm({ request, response, seconds, type = 'audio/wav', exposed = true }) {
   const size = 44 + seconds * SAMPLES
   const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? []
   const from = Number(first ?? 0)
@@ -60,7 +57,6 @@ export async function sendFilm({ request, response, entry, seconds, type = 'audi
   })
   const closed = once(response, 'close')
   for (let at = from; at < to && !response.destroyed; at += CHUNK) {
-    entry.sent = at + CHUNK - from
     const isFree = response.write(silence(seconds, at, Math.min(at + CHUNK, to)))
     if (!isFree) await Promise.race([once(response, 'drain'), closed])
   }
