@@ -134,12 +134,16 @@ pub(super) fn check_media_element(request: &Request, origin: &str) -> Result<()>
     if !is_same_origin(request) {
         return refused(msg!("its Sec-Fetch-Site is not same-origin"));
     }
+    let is_image = request.dest.as_deref() == Some("image");
     match request.mode.as_deref() {
+        // Only `<use>` loads an image with this mode, and it clones the image's elements into the page.
+        Some("same-origin") if is_image => {}
         Some("cors" | "no-cors" | "same-origin") if request.purpose.is_none() => {
-            check_origin(request, origin)
+            return check_origin(request, origin);
         }
-        _ => refused(msg!("no element of a page sends such a request")),
+        _ => {}
     }
+    refused(msg!("no element of a page sends such a request"))
 }
 
 /// Returns true if a response with this `Content-Type` fits the element that requested it. A response of another type could
@@ -150,8 +154,8 @@ pub(super) fn is_for_element(content_type: &str, request: &Request) -> bool {
     let is_one_of = |families: &[&str]| families.iter().any(|family| kind.starts_with(family));
     match request.dest.as_deref() {
         Some("image") => is_one_of(&["image/"]),
-        Some("audio" | "video") => is_one_of(&["audio/", "video/", "application/ogg"]),
-        Some("font") => is_one_of(&["font/", "application/font-", "application/x-font-"]),
+        Some("audio" | "video") => is_one_of(&["audio/", "video/"]),
+        Some("font") => is_one_of(&["font/", "application/font-"]),
         Some("track") => kind == "text/vtt",
         _ => false,
     }

@@ -157,6 +157,16 @@ test('no other way to open a URL of the route gets a document or code', time, as
   assert.equal(await page.evaluate(() => globalThis.ran), true)
 })
 
+test('a part of a drawing cannot become a part of the page', time, async () => {
+  requests.length = 0
+  const status = page.waitForResponse(/1\.svg/).then((response) => response.status())
+  await page.evaluate(() => {
+    document.body.insertAdjacentHTML('beforeend', '<svg><use href="/files/1.svg#a" /></svg>')
+  })
+  assert.equal(await status, 403)
+  assert.deepEqual(requests, [])
+})
+
 test('page of another site loads nothing', time, async () => {
   const other = await listen({
     handler: (_, response) =>

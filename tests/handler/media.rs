@@ -65,7 +65,6 @@ fn five_kinds_of_elements_get_their_types() {
         ("image", "image/svg+xml; charset=utf-8"),
         ("image", "IMAGE/PNG"),
         ("video", "video/mp4"),
-        ("video", "application/ogg"),
         ("audio", "audio/mpeg"),
         ("audio", "video/mp4"),
         ("font", "font/woff2"),
@@ -94,6 +93,8 @@ fn response_of_another_type_is_refused() {
         ("track", "text/html"),
         ("track", "text/vttx"),
         ("audio", "application/javascript"),
+        ("video", "application/ogg"),
+        ("font", "application/x-font-woff"),
     ] {
         let mut host = signed_in();
         let request = element(&host, dest);
@@ -121,6 +122,9 @@ fn only_an_element_of_the_apps_own_page_is_served() {
         ("no site", |it| it.site = None),
         ("no mode", |it| it.mode = None),
         ("a frame", |it| it.mode = Some("navigate".into())),
+        ("a part of a drawing", |it| {
+            it.mode = Some("same-origin".into());
+        }),
         ("a socket", |it| it.mode = Some("websocket".into())),
         ("a prefetch", |it| it.purpose = Some("prefetch".into())),
         ("another purpose", |it| it.purpose = Some("other".into())),
