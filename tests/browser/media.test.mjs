@@ -68,25 +68,27 @@ test('sounds, subtitles and fonts are loaded', time, async () => {
   assert.equal(status, 'loaded')
 })
 
-test('a video seeks by a range', time, async () => {
+test('a video of 2 GB seeks by ranges', time, async () => {
   const page = await openGallery(app)
   app.api.clear()
   const attributes = { src: '/media/film', preload: 'metadata' }
   assert.equal(await show(page, 'video', attributes, ['loadedmetadata', 'error']), 'loadedmetadata')
-  const seeked = await page.evaluate(
-    () =>
-      new Promise((resolve) => {
-        element.addEventListener('seeked', () => resolve([element.currentTime, element.seekable.end(0)]))
-        element.addEventListener('error', () => resolve(element.error.message))
-        element.currentTime = 200_000
-      }),
-  )
-  assert.deepEqual(seeked, [200_000, 250_000])
-  const [first, ...later] = loads().map(({ headers }) => headers.range)
-  assert.equal(first, 'bytes=0-')
+  const seek = (seconds) =>
+    page.evaluate(
+      (to) =>
+        new Promise((resolve) => {
+          element.onseeked = () => resolve([element.currentTime, element.seekable.end(0)])
+          element.onerror = () => resolve(element.error.message)
+          element.currentTime = to
+        }),
+      seconds,
+    )
+  for (const seconds of [200_000, 50_000, 249_000]) assert.deepEqual(await seek(seconds), [seconds, 250_000])
+  const ranges = loads().map(({ headers }) => headers.range)
+  assert.equal(ranges[0], 'bytes=0-')
   assert.ok(
-    later.some((range) => Number(/\d+/.exec(range)[0]) > 1e9),
-    `${later}`,
+    ranges.some((range) => Number(/\d+/.exec(range)[0]) > 1e9),
+    `${ranges}`,
   )
 })
 
@@ -192,6 +194,37 @@ test('the connection to the API ends with the page', time, async () => {
   await page.close()
   await endless.closed
   assert.equal(await show(other, 'img', { src: '/media/picture' }), 'load')
+})
+
+test('the vault sends a chunk for each that is asked for, and stops when told', time, async () => {
+  const page = await openGallery(app)
+  app.api.clear()
+  await page.evaluate(async () => {
+    globalThis.messages = []
+    const { port1, port2 } = new MessageChannel()
+    globalThis.port = port1
+    port.onmessage = ({ data }) => messages.push(data)
+    // As the service worker does.
+    const source = navigator.serviceWorker.controller
+    const data = { t: 'strongroom media', id: 1e6, url: '/media/film', headers: [] }
+    navigator.serviceWorker.dispatchEvent(new MessageEvent('message', { data, source, ports: [port2] }))
+  })
+  /** Asks for a chunk. Resolves with the number of messages when a later call of the vault has its response. */
+  const ask = (count) =>
+    page.evaluate(
+      async ([url, asked]) => {
+        if (asked) port.postMessage(1)
+        while (messages.length < 1 + asked) await new Promise((resolve) => setTimeout(resolve, 10))
+        await auth.fetch(url)
+        return messages.length
+      },
+      [`${app.api.url}orders`, count],
+    )
+  for (const count of [0, 1, 2]) assert.equal(await ask(count), 1 + count)
+  await page.evaluate(() => port.postMessage(null))
+  const [film] = loads()
+  await film.closed
+  assert.equal(film.aborted, true)
 })
 
 test('pictures load after the service worker was stopped', time, async () => {

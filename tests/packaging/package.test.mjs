@@ -26,7 +26,7 @@ test('contains only the build, the readme and the licenses', () => {
   const expected = [
     /^dist\/((edge|doctor|inspector)\/)?[\w-]+\.js(\.map)?$/,
     /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
-    /^dist\/(page|callback|worker|vault-origin|extension|inspector|protocol|generated|headers|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
+    /^dist\/(page|callback|worker|media|vault-origin|extension|inspector|protocol|generated|headers|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_edge)?_bg\.wasm$/,
     /^(README\.md|llms\.txt|LICENSE-(MIT|APACHE)|docs\/[\w-]+\.md|skills\/(add|move)-(to-)?strongroom\/SKILL\.md)$/,
   ]
