@@ -71,8 +71,9 @@ enum ExchangeStage {
     Signing(Box<ApiRequest>, UnsignedProof),
     /// The response's head.
     Sent,
-    /// The whole body, which is short.
-    ReadingWhole,
+    /// The next chunk of a body that is short by its `Content-Length`, and the chunks before it. That header has the length
+    /// of the compressed body, so the body may be long.
+    ReadingWhole(Vec<u8>),
     /// The next chunk of the response's body.
     Reading,
 }
@@ -164,7 +165,7 @@ impl Exchanges {
                 Err(_) => context.report(Input::CallFailed { call: known.call }),
             },
             ExchangeStage::Sent => known.take_response(context, result),
-            ExchangeStage::ReadingWhole => known.take_whole(context, result),
+            ExchangeStage::ReadingWhole(before) => known.take_whole(context, before, result),
             ExchangeStage::Reading => known.take_chunk(context, result),
             ExchangeStage::Idle => {}
         }
@@ -331,18 +332,12 @@ impl Exchange {
         if !self.is_body_guarded {
             self.guard = None;
         }
-        if self.receiver.is_some()
-            && self.guard.is_none()
-            && is_short(response)
-            && let Ok(body) = response.array_buffer()
-        {
-            self.head = head.into();
-            self.stage = ExchangeStage::ReadingWhole;
-            self.wait = context.wait(&body.into());
-            return;
-        }
+        let is_whole = self.receiver.is_some() && self.guard.is_none() && is_short(response);
         self.reader = platform::body_reader(response);
         self.head = head.into();
+        if is_whole && self.reader.is_some() {
+            return self.read_whole(context, Vec::new());
+        }
         if self.timer == NO_WAIT {
             self.post_head(context, None);
         }
@@ -353,12 +348,36 @@ impl Exchange {
         }
     }
 
-    /// Posts the head with the whole body.
-    fn take_whole(&mut self, context: &mut Context, result: Result<JsValue, JsValue>) {
-        if let Ok(body) = result {
-            self.post_head(context, Some(Uint8Array::new(&body)));
+    /// Begins to read the next chunk of a body that seems to be short. `known` are the chunks before it.
+    fn read_whole(&mut self, context: &mut Context, known: Vec<u8>) {
+        if let Some(reader) = &self.reader {
+            self.stage = ExchangeStage::ReadingWhole(known);
+            self.wait = context.wait(&reader.read().into());
         }
-        context.report(Input::CallClosed { call: self.call });
+    }
+
+    /// Posts the head with the whole body when the body has ended, or without it when the body is too long.
+    fn take_whole(
+        &mut self,
+        context: &mut Context,
+        mut known: Vec<u8>,
+        result: Result<JsValue, JsValue>,
+    ) {
+        let Ok(read) = result else {
+            return context.report(Input::CallClosed { call: self.call });
+        };
+        let read: ReadResult = read.unchecked_into();
+        let Some(chunk) = read.value() else {
+            self.post_head(context, Some(Uint8Array::new_from_slice(&known)));
+            return context.report(Input::CallClosed { call: self.call });
+        };
+        known.extend(chunk.to_vec());
+        if known.len() <= body_delivery::MAX_WHOLE {
+            return self.read_whole(context, known);
+        }
+        self.post_head(context, None);
+        self.post_chunk(context, &Uint8Array::new_from_slice(&known));
+        self.read(context);
     }
 
     /// Posts the head, with the whole body if `body` is not `None`. If bodies are searched and no byte comes with the

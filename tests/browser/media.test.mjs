@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
+import { brotliCompressSync, createBrotliCompress } from 'node:zlib'
 import { booted, waitUntil } from '../support/app.mjs'
 import { stopServiceWorkers } from '../support/escrow.mjs'
 import {
@@ -179,6 +180,30 @@ test('the connection to the API ends with the element', time, async () => {
   })
   await Promise.all(loads().map(({ closed }) => closed))
   assert.ok(loads().some(({ aborted }) => aborted))
+})
+
+test('a body may be longer than its Content-Length, which is that of its compressed form', time, async () => {
+  const page = await openGallery(app)
+  const all = brotliCompressSync(Buffer.alloc(1024 * 1024))
+  const encoder = createBrotliCompress()
+  const first = await new Promise((resolve) => {
+    encoder.once('data', resolve)
+    encoder.write(Buffer.alloc(512 * 1024))
+    encoder.flush()
+  })
+  app.files.bomb = ({ response }) => {
+    response.writeHead(200, {
+      'Content-Type': 'image/png',
+      'Content-Encoding': 'br',
+      'Content-Length': first.length + all.length,
+    })
+    // The rest is never sent, so a vault that waits for the whole body would not respond.
+    response.write(first)
+  }
+  const responded = page.waitForResponse(/\/media\/bomb/)
+  await page.evaluate(() => Object.assign(document.body.appendChild(new Image()), { src: '/media/bomb' }))
+  assert.equal((await responded).status(), 200)
+  await page.close()
 })
 
 test('the connection to the API ends with the page', time, async () => {

@@ -109,6 +109,17 @@ test('session cannot be used for the first time after the head', time, async () 
   assert.equal(codes.length, 3)
 })
 
+test('response whose head is sent while a call is in flight is private', time, async () => {
+  const { response } = await visit(async (response) => {
+    response.setHeader('cache-control', 'public')
+    const called = response.locals.auth.call('/api/orders')
+    response.write('orders: ')
+    response.write(await (await called).text())
+  })
+  assert.equal(response.headers.get('cache-control'), 'private, no-store')
+  assert.equal(await response.text(), 'orders: orders')
+})
+
 test('slow page sets no cookie of the session', time, async () => {
   for (const seconds of [0, 2]) {
     const { visitor, response } = await visit(async (response) => {

@@ -585,6 +585,17 @@ fn automatic_login_asks_only_after_an_end_by_the_user() {
 }
 
 #[test]
+fn automatic_login_asks_after_an_end_that_another_isolate_has_written() {
+    let recheck = json!({ "session": { "admin": true, "recheck": 3600 } });
+    let mut host = Host::signed_in_with(&recheck);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    let request = host.by_script("POST", "/auth/logout");
+    // This browser has a copy of the cookie.
+    assert_eq!(host.request_to_other_isolate(request).status(), 200);
+    assert!(asked(&mut host, AUTOMATIC, Source::App).is_some());
+}
+
+#[test]
 fn automatic_login_that_another_site_began_stays_marked_as_such() {
     let mut host = Host::signed_in();
     host.call("POST", "/auth/logout");

@@ -71,6 +71,9 @@ interface SessionResponse {
   reason?: EndReason
 }
 
+/** The `Cache-Control` of a response that depends on the session. */
+export const PRIVATE = 'private, no-store'
+
 /** The page's request as the core needs it. */
 export interface Outer {
   readonly request: OuterRequest
@@ -142,7 +145,7 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
       const headers = new Headers()
       isWithoutHeaders = !isUsed
       if (!isUsed) return headers
-      headers.set('cache-control', 'private, no-store')
+      headers.set('cache-control', PRIVATE)
       // The cookies of the calls' responses are not used, because those of parallel calls may be of different generations,
       // in any order. This response has the cookies of the latest session.
       const response = await readSession(!isActive)

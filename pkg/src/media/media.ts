@@ -107,7 +107,7 @@ export const media = (prefix: string, vault?: string | URL): void => {
     if ('claim' in data) event.waitUntil(self.clients.claim().then(() => ports[0]?.postMessage(true)))
     else if ('ticket' in data) {
       const { ticket: url, name } = data
-      if (!url.startsWith(prefix)) return
+      if (typeof name !== 'string' || !`${url}`.startsWith(prefix)) return
       const address = prefix + crypto.randomUUID()
       tickets.set(address, { client: source.id, url, name, port: ports[0]! })
       setTimeout(() => tickets.delete(address), TICKET)

@@ -28,8 +28,12 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         return response::error(403, &error);
     }
     // Another isolate may have ended the session a moment ago. It must not end others.
-    if let Ok(Some(presented)) = context.presented().await {
-        record_store::invalidate(&context.task, &presented);
+    if let Ok(Some(presented)) = context.presented().await
+        && boxed(record_store::fetch(&context.task, &presented))
+            .await
+            .is_err()
+    {
+        return unavailable();
     }
     let (session, is_new) = match context.current_session().await {
         Ok(Some(found)) => found,
@@ -40,14 +44,16 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     };
     let mut response = match respond(context, &session).await {
         Ok(response) => response,
-        Err(Unreachable) => {
-            let why = msg!("the coordinator cannot be reached");
-            response::later(&Error::new(Code::CoordinatorUnavailable, why), RETRY_AFTER)
-        }
+        Err(Unreachable) => unavailable(),
     };
     let cookies = context.updated_cookies(session, is_new).await;
     response.cookies.extend(cookies);
     response
+}
+
+fn unavailable() -> OwnResponse {
+    let why = msg!("the coordinator cannot be reached");
+    response::later(&Error::new(Code::CoordinatorUnavailable, why), RETRY_AFTER)
 }
 
 async fn respond(

@@ -1,7 +1,7 @@
 /** The common part of the adapters for apps on Node. */
 import type { RequestHandler } from '../handler.js'
 import { QUICK } from '../../../glue/constants.js'
-import { type RequestAuth, tooLate } from '../request-auth.js'
+import { PRIVATE, type RequestAuth, tooLate } from '../request-auth.js'
 import { envOf, isForCaches, localsOf, type RequestLocals } from './framework.js'
 import {
   type NodeListener,
@@ -106,6 +106,8 @@ export const savingHeaders = (auth: RequestAuth, response: ReadableResponse): Re
   const use = async <T>(act: () => Promise<T>): Promise<T> => {
     if (response.headersSent && !isUsed) throw tooLate()
     isUsed = true
+    // The app may send the head while the call is in flight.
+    cacheControl ??= PRIVATE
     const result = await act()
     await saveInOrder()
     return result
