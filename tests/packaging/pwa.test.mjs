@@ -40,7 +40,7 @@ let browser, callbackGuide, config, guide, mediaGuide, project, servers
 const lastArgument = (block) => new Function(`return ${/\{[^]*\}/.exec(block)[0]}`)()
 const pluginOptions = (hasMedia) =>
   hasMedia
-    ? new Function(`return ${/VitePWA\((\{[^]*?\n  \})\)/.exec(mediaGuide.block('VitePWA('))[1]}`)()
+    ? new Function(`return ${/VitePWA\((\{[^]*?\n *\})\)/.exec(mediaGuide.block('importScripts:'))[1]}`)()
     : lastArgument(guide.block('VitePWA('))
 
 /** Functions that write the service worker of a built app. `vite-plugin-pwa` has written it already. */
@@ -127,7 +127,7 @@ async function build(tool, hasFirst, hasMedia) {
     'public/first.js': guide.block('// public/first.js'),
     ...(!isPlugin && { 'public/manifest.webmanifest': '{ "name": "A test", "start_url": "/" }' }),
     'src/auth.worker.ts': `import { vault } from 'strongroom/worker'\nvault(${JSON.stringify(configOf(hasMedia))})`,
-    'src/media.ts': `import { media } from 'strongroom/media'\nmedia('/media/')`,
+    'src/media.ts': mediaGuide.block('// src/media.ts'),
     'src/workers.ts': callback('// src/workers.ts'),
     'src/auth.ts': callback('// src/auth.ts'),
     'src/callback.ts': callback('// src/callback.ts'),

@@ -80,8 +80,9 @@ interface Loaded {
 }
 
 /**
- * Loads addresses of elements below `prefix` from the API that the vault's configuration names. Call this function before
- * any code that responds to requests or caches them. The order of `media()` and `escrow()` does not matter.
+ * Loads addresses of elements below `prefix` from the API that the vault's configuration names. Call this function first,
+ * then the first lines of docs/pwa.md, then any code that responds to requests or caches them. `escrow()` comes before or
+ * after `media()`, but also before the first lines, which would otherwise leave requests of `media()` to the browser.
  *
  * No listener that is added later sees a request with `Authorization`, or one that looks like a token request, also if
  * other code than the vault sends it.

@@ -50,7 +50,7 @@ export interface Strongroom {
   /**
    * Resolves with true when a service worker with `media()` of `strongroom/media` controls the page, so that elements can
    * load addresses below its path. Waits for a service worker that is being installed, and asks it to control the page.
-   * Resolves with false if there is none within ten seconds, also over a token handler without a service worker, and at
+   * Resolves with false if it does not within ten seconds, also over a token handler without a service worker, and at
    * once in a browser without service workers. See docs/media.md.
    */
   media(): Promise<boolean>
