@@ -5,7 +5,7 @@
 const WORDS = {
   'README.md#use-it':
     'getting started, quick start, tutorial, hello world, setup, sample app, vanilla JavaScript',
-  'README.md#install': 'npm install, yarn add, pnpm add, download',
+  'README.md#install': 'npm install, yarn add, pnpm add',
   'docs/faq.md#how-do-i-get-the-access-token':
     'getAccessToken, getAccessTokenSilently, acquireTokenSilent, getTokenSilently, get the access token, show the access token, bearer token, decode JWT',
   'docs/faq.md#why-is-the-user-signed-out-after-a-reload':
@@ -71,7 +71,7 @@ const WORDS = {
     'xhr, XMLHttpRequest, upload progress, download progress, onUploadProgress, file upload, progress bar',
   'docs/fetch.md#rules-for-urls': 'allow list, whitelist, allowed urls, base url, wildcard',
   'docs/clients.md':
-    'interceptor, axios instance, withCredentials, React Query, SWR, GraphQL, urql, ofetch, got, superagent, Angular HttpClient',
+    'interceptor, axios instance, withCredentials, SWR, GraphQL, urql, ofetch, got, superagent, Angular HttpClient',
   'docs/clients.md#sign-in-when-a-call-fails': '401 handling, 401 interceptor, unauthorized',
   'docs/resources.md':
     'second API, second audience, second API audience, multiple APIs, multiple audiences, audience per API, resource indicators, microservices, Graph API',
