@@ -17,6 +17,7 @@ use crate::refusal::{OPERATOR_RETRY_AFTER, Refusal};
 use crate::response;
 use crate::session::cookies::{CookieValue, Cookies, Jar, PIECE};
 use crate::session::{KEPT, Session};
+use crate::store::coordinator::Unreachable;
 use crate::store::record_store;
 use crate::store::seal::{self, OpenError};
 use crate::task::{BoundCookie, Task, boxed};
@@ -368,6 +369,15 @@ impl RequestContext {
             saved = boxed(self.save_session(&session, found_in)).await;
         }
         saved.unwrap_or_default()
+    }
+
+    /// Reads the record of the presented session, if there is one, however lately it was read: another isolate may have ended
+    /// the session a moment ago.
+    pub(super) async fn read_record(&self) -> core::result::Result<(), Unreachable> {
+        if let Ok(Some(presented)) = self.presented().await {
+            boxed(record_store::fetch(&self.task, &presented)).await?;
+        }
+        Ok(())
     }
 
     /// Returns the cookies of [`Self::updated_cookies`] for a response that the browser has awaited for this time.

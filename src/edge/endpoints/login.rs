@@ -18,7 +18,7 @@ use crate::refusal::{RETRY_AFTER, Refusal};
 use crate::request::RequestContext;
 use crate::response;
 use crate::session::cookies::{CookieValue, fits};
-use crate::store::{coordinator, record_store, seal};
+use crate::store::{coordinator, seal};
 use crate::task::boxed;
 use rules::Secret;
 use rules::base::error::{Code, Error, Result};
@@ -83,10 +83,8 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
 /// Returns the cookies for a page that asks the user to begin the login, or `None` if the login may begin at once. After an
 /// end that lets only the user begin a login, the provider's own session would sign the user in again.
 async fn cookies_if_click_needed(context: &RequestContext) -> Option<Vec<String>> {
-    // Another isolate may have ended the session a moment ago.
-    if let Ok(Some(presented)) = context.presented().await {
-        let _ = boxed(record_store::fetch(&context.task, &presented)).await;
-    }
+    // Without a response of the coordinator, what this isolate knows counts.
+    let _ = context.read_record().await;
     match context.current_session().await {
         Err(ref refusal @ Refusal::Ended(reason)) => {
             end::waits_for_the_user(reason).then(|| context.ended_cookies(refusal))

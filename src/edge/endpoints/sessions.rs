@@ -15,7 +15,7 @@ use crate::response;
 use crate::session::Session;
 use crate::session::key::public_id;
 use crate::store::coordinator::Unreachable;
-use crate::store::{index, record_store};
+use crate::store::index;
 use crate::task::boxed;
 use rules::base::error::{Code, Error};
 use rules::codec::form;
@@ -27,12 +27,8 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     if let Err(error) = csrf::check_script(&context.request, &context.origin) {
         return response::error(403, &error);
     }
-    // Another isolate may have ended the session a moment ago. It must not end others.
-    if let Ok(Some(presented)) = context.presented().await
-        && boxed(record_store::fetch(&context.task, &presented))
-            .await
-            .is_err()
-    {
+    // A session that has ended must not end others.
+    if context.read_record().await.is_err() {
         return unavailable();
     }
     let (session, is_new) = match context.current_session().await {
