@@ -6,7 +6,8 @@ const policy = [
   // Script in a page must not see the response to a login of its own: in a frame, in a service worker, or, by
   // Cross-Origin-Opener-Policy, in a window.
   "frame-src 'none'; object-src 'none'; worker-src 'none'",
-  "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+  // Browsers check `form-action` also for the redirect of a form to the provider.
+  "base-uri 'none'; form-action 'self' https://id.example.com; frame-ancestors 'none'",
 ]
 const headers = [
   { key: 'Content-Security-Policy', value: policy.join('; ') },
