@@ -81,6 +81,13 @@ document.cookie = 'user=alice'
 run(async () => {})
 `
 
+/** A service worker that requests each file itself, and has no vault. */
+const PASSING = `addEventListener('fetch', (event) => {
+  if (event.request.destination === 'image') event.respondWith(fetch(event.request))
+})
+addEventListener('activate', (event) => event.waitUntil(clients.claim()))
+`
+
 const VAULT_PAGE = `import '/page.js'
 import { run } from '/measuring.js'
 run(async () => {
@@ -114,11 +121,12 @@ export async function measureMedia(progress, { rounds = ROUNDS } = {}) {
   })
   site.connectSrc.push(site.origin)
   site.pageCsp = "default-src 'self'; img-src 'self' data:; connect-src *"
-  site.serviceWorkers.push('/sw.js')
+  site.serviceWorkers.push('/sw.js', '/passing.js')
   site.below['/files/'] = filesFor(({ authorization }) => /^Bearer ./.test(authorization))
   site.below['/cookie/'] = filesFor(({ cookie }) => /user=alice/.test(cookie))
   Object.assign(site.files, {
     '/sw.js': SERVICE_WORKER,
+    '/passing.js': PASSING,
     '/measuring.js': measuring(collector.url),
     '/cookie.html': html('/with-cookie.js'),
     '/with-cookie.js': COOKIE_PAGE,
@@ -127,8 +135,9 @@ export async function measureMedia(progress, { rounds = ROUNDS } = {}) {
   })
   const chromium = await startChromium()
   const { version } = chromium
-  // A page at this address has no service worker.
+  // Pages at this origin have no service worker, and those at the next have one that only passes requests on.
   const other = site.origin.replace('localhost', '127.0.0.1')
+  const passing = site.origin.replace('localhost', 'passing.localhost')
   let last = 0
   const visit = async (page, folder) => {
     const id = String(last++)
@@ -141,35 +150,43 @@ export async function measureMedia(progress, { rounds = ROUNDS } = {}) {
     }
   }
   try {
-    await chromium.drive(async (page) => {
-      await page.goto(`${site.origin}/empty`)
-      await page.evaluate(async () => {
-        await navigator.serviceWorker.register('/sw.js', { type: 'module' })
+    const register = async (page, origin, file) => {
+      await page.goto(`${origin}/empty`)
+      await page.evaluate(async (file) => {
+        await navigator.serviceWorker.register(file, { type: 'module' })
         await navigator.serviceWorker.ready
-      })
+      }, file)
+    }
+    await chromium.drive(async (page) => {
+      await register(page, passing, '/passing.js')
+      await register(page, site.origin, '/sw.js')
       await page.goto(`${site.origin}/`)
       await booted(page)
       await signIn(page)
     })
-    const seen = { vault: [], cookie: [] }
+    const seen = { vault: [], cookie: [], passing: [] }
     for (let round = 0; round <= rounds; round++) {
       progress(round ? `round ${round} of ${rounds}` : 'warm-up')
       const vault = await visit(`${site.origin}/vault.html`, '/media/')
       const cookie = await visit(`${other}/cookie.html`, '/cookie/')
+      const passed = await visit(`${passing}/cookie.html`, '/cookie/')
       if (!round) continue
       seen.vault.push(vault)
       seen.cookie.push(cookie)
+      seen.passing.push(passed)
     }
-    const rows = Object.entries(MEASURES).map(([name, { what, aim }]) => {
+    const row = (name, contender, what, aim) => {
       const of = (contender) => seen[contender].map((found) => found[name])
       return {
         what,
-        own: milliseconds(spread(of('vault'))),
+        own: milliseconds(spread(of(contender))),
         peer: `cookie ${milliseconds(spread(of('cookie')))}`,
-        ratio: timeRatio(ratios(of('vault'), of('cookie'))),
+        ratio: timeRatio(ratios(of(contender), of('cookie'))),
         aim,
       }
-    })
+    }
+    const rows = Object.entries(MEASURES).map(([name, { what, aim }]) => row(name, 'vault', what, aim))
+    rows.splice(1, 0, row('total', 'passing', 'the same with a service worker that only passes them on'))
     return { rows, notes: NOTES, version }
   } finally {
     await chromium.close()
