@@ -379,13 +379,20 @@ test('the first page shows pictures after media()', time, async () => {
   assert.equal(await show(page, 'img', { src: '/media/picture?first' }), 'load')
 })
 
-test('media() is false with a service worker of another kind', time, async () => {
+test('media() is false without a service worker that has it, and the console says why', time, async () => {
   app.site.serviceWorkers.push('/other.js')
   app.site.files['/other.js'] = "addEventListener('activate', (event) => event.waitUntil(clients.claim()))"
-  const page = await app.open('/')
-  await booted(page)
-  await page.evaluate(() => navigator.serviceWorker.register('/other.js'))
-  assert.equal(await page.evaluate(() => auth.media()), false)
+  const said = async (file) => {
+    const page = await app.open('/')
+    await booted(page)
+    if (file) await page.evaluate((file) => navigator.serviceWorker.register(file), file)
+    const warning = page.waitForEvent('console', (message) => message.type() === 'warning')
+    assert.equal(await page.evaluate(() => auth.media()), false)
+    return (await warning).text()
+  }
+  const [none, other] = await Promise.all([said(), said('/other.js')])
+  assert.match(none, /is false: no service worker is installed/)
+  assert.match(other, /is false: http.*\/other\.js has not answered/)
 })
 
 test('a reload without the service worker is repaired', time, async () => {

@@ -244,8 +244,11 @@ function suite(
         assert.equal(code, 'message_invalid')
         assert.ok(message.includes(meant), message)
       }
-      const inspected = await page.evaluate(() => settle(auth.inspect()))
-      assert.equal(inspected.error.code, 'unsupported')
+      for (const refused of await page.evaluate(() =>
+        Promise.all([settle(auth.inspect()), settle(auth.download('/api/orders'))]),
+      ))
+        assert.equal(refused.error.code, 'unsupported')
+      assert.equal(await page.evaluate(() => auth.media()), false)
       const connects = (...given) =>
         page.evaluate(async (all) => (await settle(connect(...all))).error?.code, given)
       assert.equal(await connects('/auth', { resume: 'redirect' }), 'unsupported')

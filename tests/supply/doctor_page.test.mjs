@@ -601,6 +601,28 @@ test('a folder in worker-src is right, and the worker’s file is then named by 
   assert.match(report.by['worker.cache'].text, /has a hash/)
 })
 
+test('a service worker beside a folder is not taken for the vault’s file', async () => {
+  const worker = '/assets/auth.worker-B1c2D3e4.js'
+  site.files[worker] = `${site.files['/auth.worker.js']}// strongroom`
+  site.files['/assets/strongroom_bg.wasm'] = site.files['/strongroom_bg.wasm']
+  site.files['/app.js'] =
+    `navigator.serviceWorker?.register("/sw.js");var auth=()=>new SharedWorker(new URL("${worker}",import.meta.url))`
+  site.workers.push(worker)
+  const lookWith = async (sources) =>
+    (await look({ home: SCRIPTED, policy: replaced(/worker-src [^;]*/, `worker-src ${sources}`) })).by
+  try {
+    const right = await lookWith(`${site.origin}/assets/ ${site.origin}/sw.js`)
+    assert.equal(right['worker.file'].text, `${worker} is a script`)
+    site.serviceWorkers.push(worker, '/app.js')
+    const open = await lookWith("'self'")
+    const both = `worker-src ${site.origin}${worker} ${site.origin}/sw.js;`
+    assert.ok(open['page.worker-src'].fix.includes(both), open['page.worker-src'].fix)
+    assert.match(open['page.service-worker'].fix, /Service-Worker: script, except for \/sw\.js$/)
+  } finally {
+    site.serviceWorkers.length = 0
+  }
+})
+
 test('worker.module: the line names the file', async () => {
   const { by } = await look({ module: { 'Content-Type': 'application/octet-stream' } })
   assert.match(by['worker.module'].text, /^\/strongroom_bg\.wasm is not application\/wasm, so /)

@@ -83,7 +83,13 @@ export const needsPath = (what: string): string =>
 export const generated = (deployment: Deployment): SecurityHeaders => {
   const { origin, worker = SOME_WORKER, metadata } = deployment
   const config: HeaderConfig = deployment.config ?? { issuer: origin, apis: [] }
-  const options = { origin, worker, isolated: isIsolated(deployment) }
+  const serviceWorker = registeredWorker(deployment)
+  const options = {
+    origin,
+    worker,
+    isolated: isIsolated(deployment),
+    ...(serviceWorker !== undefined && { serviceWorker }),
+  }
   try {
     return securityHeaders(config, { ...options, ...(metadata && { metadata }) })
   } catch (error) {
@@ -97,13 +103,43 @@ export const generated = (deployment: Deployment): SecurityHeaders => {
 export const isIsolated = ({ page }: Deployment): boolean =>
   /^(require-corp|credentialless)/.test(page.header('cross-origin-embedder-policy') ?? '')
 
-/** Returns the files of the app's origin that the page's `worker-src` names. */
-export const namedWorkers = ({ policies, origin }: Deployment): string[] => {
+/** Returns the paths of the app's origin that the page's `worker-src` names. */
+const namedPaths = ({ policies, origin }: Deployment): string[] => {
   const sources = policies.flatMap((policy) => sourcesOf(policy, 'worker-src') ?? [])
   const paths = sources.flatMap((source) =>
     source.startsWith(`${origin}/`) ? [source.slice(origin.length)] : [],
   )
-  return [...new Set(paths)].filter((path) => !path.endsWith('/'))
+  return [...new Set(paths)]
+}
+
+const isFolder = (path: string) => path.endsWith('/')
+
+/** Returns the files of the app's origin that the page's `worker-src` names. */
+export const namedWorkers = (deployment: Deployment): string[] =>
+  namedPaths(deployment).filter((path) => !isFolder(path))
+
+/**
+ * Returns the file that the page's `worker-src` names for the vault. Beside a folder, which has the vault's file, it names
+ * only the service worker.
+ */
+export const namedWorker = (deployment: Deployment): string | undefined => {
+  const paths = namedPaths(deployment)
+  const registered = registeredWorker(deployment)
+  return paths.some(isFolder) ? undefined : paths.find((path) => path !== registered)
+}
+
+/** Matches the place where a script registers a service worker, with its address. */
+const REGISTRATION = /\bserviceWorker\b.{0,40}?\bregister\(\s*(["'`])([^"'`\s]+)\1/s
+
+/** Returns the path of the service worker that a script of the page registers. */
+export const registeredWorker = ({ scripts, origin, page }: Deployment): string | undefined => {
+  for (const script of scripts) {
+    const [, , address] = REGISTRATION.exec(script.body) ?? []
+    if (address === undefined || !URL.canParse(address, page.url)) continue
+    const url = new URL(address, page.url)
+    if (url.origin === origin && new URL(script.url).origin === origin) return url.pathname
+  }
+  return undefined
 }
 
 /** Returns a directive of a generated header, such as `worker-src https://app.example.com/auth.worker.js`. */

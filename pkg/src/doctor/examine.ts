@@ -7,7 +7,7 @@ import {
   type Deployment,
   generated,
   type HandlerConfig,
-  namedWorkers,
+  namedWorker,
   noCache,
   policiesOf,
 } from './deployment.js'
@@ -82,9 +82,9 @@ const look = async (options: CommandLine, report: Report, requests: Requests): P
     scripts: [],
     needsWorker: true,
   }
-  const worker = options.worker ?? namedWorkers(deployment)[0]
-  if (worker !== undefined) deployment.worker = worker
   await readScripts(deployment)
+  const worker = options.worker ?? namedWorker(deployment)
+  if (worker !== undefined) deployment.worker = worker
   if (!options.vaultFrame) await findWorker(deployment)
   return deployment
 }

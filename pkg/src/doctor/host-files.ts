@@ -1,6 +1,6 @@
 /** The headers in the format of a host. */
 import { cloudflareHeaders, netlifyHeaders, nextHeaders, nginxHeaders } from '../headers/index.js'
-import { type Deployment, isIsolated, namedWorkers } from './deployment.js'
+import { type Deployment, isIsolated, namedWorkers, registeredWorker } from './deployment.js'
 import { type HostName, UsageError } from './options.js'
 import { seenOf } from './requests.js'
 
@@ -17,7 +17,8 @@ export const hostFile = (deployment: Deployment, host: HostName): string => {
       "--fix-headers needs the path of the worker's file, which the page does not show: --worker PATH",
     )
   }
-  const serviceWorker = namedWorkers(deployment).find((path) => path !== worker)
+  const serviceWorker =
+    registeredWorker(deployment) ?? namedWorkers(deployment).find((path) => path !== worker)
   const options = {
     origin,
     worker,

@@ -4,9 +4,9 @@ import {
   generated,
   headerLine,
   isIsolated,
-  namedWorkers,
   needsPath,
   policiesOf,
+  registeredWorker,
 } from './deployment.js'
 import {
   admits,
@@ -473,7 +473,7 @@ export const checkServiceWorker = async (deployment: Deployment) => {
     return
   }
   const [script] = scriptsOf(page).filter((url) => new URL(url).origin === origin)
-  const named = worker ?? namedWorkers(deployment)[0] ?? '/'
+  const named = worker ?? '/'
   const headers = {
     'Service-Worker': 'script',
     'Sec-Fetch-Dest': 'serviceworker',
@@ -491,7 +491,9 @@ export const checkServiceWorker = async (deployment: Deployment) => {
     report.ok(id, `${written(policies, 'worker-src')}: no other file can be registered as a service worker`)
   } else {
     const seen = `${seenOf(reply)} for ${path} with Service-Worker: script`
-    const fix = 'respond with 403 to requests with the header Service-Worker: script'
+    const own = registeredWorker(deployment)
+    const but = own === undefined ? '' : `, except for ${own}`
+    const fix = `respond with 403 to requests with the header Service-Worker: script${but}`
     const sees = needsWorker ? 'the tokens' : 'the response to a login that script has begun'
     report.fault(id, `script in the page can register a service worker, which sees ${sees}`, seen, fix)
   }

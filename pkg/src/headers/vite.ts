@@ -108,7 +108,11 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
       const isForeign = request.headers['service-worker'] && requested !== options.serviceWorker
       if (isForeign || outside?.test(requested)) {
         response.statusCode = 403
-        response.end()
+        response.end(
+          isForeign
+            ? 'strongroom: of all files, only `serviceWorker` of viteHeaders() may be a service worker'
+            : '',
+        )
         return
       }
       // In development, the worker's address is the source file with this query.

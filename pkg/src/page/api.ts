@@ -50,16 +50,16 @@ export interface Strongroom {
   /**
    * Resolves with true when a service worker with `media()` of `strongroom/media` controls the page, so that elements can
    * load addresses below its path. Waits for a service worker that is being installed, and asks it to control the page.
-   * Resolves with false if it does not within ten seconds, also over a token handler without a service worker, and at
-   * once in a browser without service workers. See docs/media.md.
+   * Resolves with false if it does not within ten seconds, and at once over a token handler, and in a browser without
+   * service workers. See docs/media.md.
    */
   media(): Promise<boolean>
   /**
    * Downloads a file from an address below the path of `media()`, whose response streams to the disk. Resolves when the
    * download has begun. See docs/media.md#downloads.
    *
-   * @throws `StrongroomError` `unsupported` if no service worker with `media()` controls this page, or if the address is
-   *   not below its path, and `download_failed` if the file cannot be loaded.
+   * @throws `StrongroomError` `unsupported` if no service worker with `media()` controls this page, if the address is not
+   *   below its path, or over a token handler, and `download_failed` if the file cannot be loaded.
    */
   download(path: string | URL, options?: DownloadOptions): Promise<void>
   /**

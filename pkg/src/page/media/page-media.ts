@@ -32,8 +32,19 @@ export const media = async (): Promise<boolean> => {
     }
     return true
   }
-  return Promise.race([controlled(), late()])
+  if (await Promise.race([controlled(), late()])) return true
+  if (isLoopback(location)) {
+    const active = (await workers.getRegistration())?.active
+    const why = active
+      ? `${active.scriptURL} has not answered: its file must call media() of strongroom/media`
+      : 'no service worker is installed for this page: the Application tab shows why'
+    console.warn(`strongroom: auth.media() is false: ${why}. See docs/media.md`)
+  }
+  return false
 }
+
+/** Returns true for addresses of a developer's own machine. */
+const isLoopback = ({ hostname }: Location) => /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
 
 const late = () => new Promise<false>((resolve) => setTimeout(resolve, TIME_LIMIT, false))
 

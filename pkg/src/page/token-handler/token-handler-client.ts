@@ -100,9 +100,10 @@ export const connect = async (
       return { revoked }
     },
     on: createOn(events),
-    media: async () => (await import('../media/page-media.js')).media(),
-    download: async (path, options) =>
-      (await import('../media/page-media.js')).download(path, options, refuse),
+    // Elements load the handler's routes with `media` themselves.
+    media: async () => false,
+    download: () =>
+      refuse('unsupported', 'download() needs a vault: over a token handler, link to a route with navigate'),
     relay: () => refuse('unsupported', 'a token handler has no vault for media()'),
     recordEnd: () => recordEnd(base, auth),
     inspect: () => refuse('unsupported', 'a token handler shows no page what it holds'),
