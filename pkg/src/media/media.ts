@@ -14,34 +14,36 @@
  * @module
  */
 
+import { MEDIA_TYPES } from '../../glue/constants.js'
 import { MEDIA, type MediaMessage, type MediaRequest, type TicketReply } from '../protocol/media-messages.js'
 import { vaultRequests, withoutFragment } from './vault-requests.js'
 
 declare const self: ServiceWorkerGlobalScope
 
 /**
- * The destinations (Fetch 2.2.5) that may load media, each with the types of its responses. Nothing that becomes a
+ * Returns the beginnings of the types that fit a destination (Fetch 2.2.5) which may load media. Nothing that becomes a
  * document, a script or a style has one of these destinations.
  */
-const TYPES: Partial<Record<RequestDestination, RegExp>> = {
-  image: /^image\//i,
-  video: /^(video|audio)\//i,
-  audio: /^(video|audio)\//i,
-  track: /^text\/vtt\b/i,
-  font: /^(font\/|application\/font-)/i,
-}
+const typesFor = (destination: string): string[] | undefined =>
+  MEDIA_TYPES.split(',')
+    .find((entry) => entry.startsWith(`${destination} `))
+    ?.split(' ')
+    .slice(1)
+
+/** Headers, each with its name and value. */
+type Pairs = [string, string][]
 
 /** The headers of the API's response that elements need. All others are dropped. */
 const KEPT = ['content-type', 'content-length', 'content-range', 'accept-ranges', 'etag', 'last-modified']
 
 /** Headers that keep a response from becoming a document or a script, and from caches. */
-const FIXED = [
+const FIXED: Pairs = [
   ['x-content-type-options', 'nosniff'],
   ['cache-control', 'no-store'],
   ['cross-origin-resource-policy', 'same-origin'],
   ['content-security-policy', "sandbox; default-src 'none'"],
   ['referrer-policy', 'no-referrer'],
-] as const
+]
 
 /** Milliseconds within which a page must say that it has got a request. A page without a client of this package does not. */
 const HELLO = 10_000
@@ -123,25 +125,15 @@ export const media = (prefix: string, vault?: string | URL): void => {
 
 const reply = (port: MessagePort, message: TicketReply) => port.postMessage(message)
 
-/** Creates a response with headers of our own, and with those headers of the API that are in `names`. */
-const create = (
-  body: BodyInit | undefined,
-  status: number,
-  own: HeadersInit,
-  theirs?: Headers,
-  names: string[] = [],
-): Response => {
-  const headers = new Headers(own)
-  for (const name of names) {
-    const value = theirs!.get(name)
-    if (value !== null) headers.set(name, value)
-  }
-  for (const [name, value] of FIXED) headers.set(name, value)
-  return new Response(body, { status, headers })
-}
+/** Returns the headers with these names. */
+const only = (headers: Headers, names: string[]): Pairs =>
+  [...headers].filter(([name]) => names.includes(name))
+
+const create = (body: BodyInit | undefined, status: number, headers: Pairs = []): Response =>
+  new Response(body, { status, headers: [...headers, ...FIXED] })
 
 const refuse = (status: number, why: string) =>
-  create(`strongroom: ${why}`, status, { 'Content-Type': 'text/plain' })
+  create(`strongroom: ${why}`, status, [['content-type', 'text/plain']])
 
 const respond = async (event: FetchEvent, { pathname, search }: URL): Promise<Response> => {
   const { destination, method, mode, headers } = event.request
@@ -150,20 +142,20 @@ const respond = async (event: FetchEvent, { pathname, search }: URL): Promise<Re
     tickets.delete(pathname)
     return download(event, ticket)
   }
-  const types = TYPES[destination]
+  const types = typesFor(destination)
   // Only `<use>` loads images with this mode, and clones their elements into the page.
   const isCloned = destination === 'image' && mode === 'same-origin'
   if (!types || isCloned || method !== 'GET' || headers.has('sec-purpose'))
     return refuse(403, 'this address is only for elements that show media')
-  const sent = [...headers].filter(([name]) => /^(accept|range)$/.test(name))
-  const loaded = await load(event, event.clientId, pathname + search, sent)
+  const loaded = await load(event, event.clientId, pathname + search, only(headers, ['accept', 'range']))
   const { status, body } = loaded
   const isFound = status === 200 || status === 206
   const type = loaded.headers.get('content-type')
-  if (isFound && types.test(`${type}`)) return create(body, status, {}, loaded.headers, KEPT)
+  const isFitting = types.some((beginning) => `${type};`.toLowerCase().startsWith(beginning))
+  if (isFound && isFitting) return create(body, status, only(loaded.headers, KEPT))
   body?.cancel()
   if (isFound) return refuse(502, `the API's type ${type} is not for the destination ${destination}`)
-  return create(undefined, status, {}, loaded.headers, ['content-range'])
+  return create(undefined, status, only(loaded.headers, ['content-range']))
 }
 
 /** Responds to the navigation of a hidden frame or of the page, with a file that the browser always saves. */
@@ -172,15 +164,15 @@ const download = async (event: FetchEvent, { client, url, name, port }: Ticket):
     const { status, headers, body } = await load(event, client, url, [])
     if (status !== 200) throw new Error(`the API has responded with ${status}`)
     reply(port, { error: undefined })
-    const own = {
-      'Content-Type': 'application/octet-stream',
-      'Content-Disposition': disposition(name),
-    }
-    return create(body, status, own, headers, ['content-length'])
+    return create(body, status, [
+      ...only(headers, ['content-length']),
+      ['content-type', 'application/octet-stream'],
+      ['content-disposition', disposition(name)],
+    ])
   } catch (error) {
     reply(port, { error: (error as Error).message })
     // With this status, the browser stays at the page.
-    return create(undefined, 204, {})
+    return create(undefined, 204)
   }
 }
 
@@ -210,12 +202,7 @@ const enter = async (client: string): Promise<() => void> => {
 }
 
 /** Has the vault of the page `clientId` request an address. Rejects if there is no response. */
-const load = async (
-  event: FetchEvent,
-  clientId: string,
-  url: string,
-  headers: [string, string][],
-): Promise<Loaded> => {
+const load = async (event: FetchEvent, clientId: string, url: string, headers: Pairs): Promise<Loaded> => {
   let ended = () => {}
   // The browser must not stop this service worker while a response runs.
   event.waitUntil(new Promise<void>((resolve) => (ended = resolve)))

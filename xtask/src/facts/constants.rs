@@ -7,7 +7,7 @@ use std::fs;
 use syn::{BinOp, Expr, ForeignItem, Ident, Item, Lit};
 
 /// The names of the constants in each file of `src`.
-const SHARED: [(&str, &[&str]); 23] = [
+const SHARED: [(&str, &[&str]); 24] = [
     ("src/rules/base/http.rs", &["MAX_BODY"]),
     (
         "src/edge/module/lib.rs",
@@ -40,6 +40,7 @@ const SHARED: [(&str, &[&str]); 23] = [
     ("src/browser/sealing.rs", &["KEY_LEN"]),
     ("src/rules/config.rs", &["MAX_CONFIG"]),
     ("src/edge/config.rs", &["DEFAULT_BASE", "DEFAULT_SCOPE"]),
+    ("src/edge/csrf.rs", &["MEDIA_TYPES"]),
     (
         "src/edge/marker.rs",
         &["BACKGROUND", "HANDLER_HEADER", "USER"],
