@@ -6,3 +6,9 @@ export async function until(look) {
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }
+
+/**
+ * Waits until a page shows the browser's error page. Playwright's `waitForURL` rejects if the navigation fails while it
+ * waits, and resolves if it has failed before.
+ */
+export const blocked = (page) => until(() => page.url().startsWith('chrome-error://'))
