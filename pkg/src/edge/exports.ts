@@ -22,7 +22,6 @@ export type {
   SessionEndedEvent,
 } from './events.js'
 export type {
-  EdgeSession,
   EndOptions,
   ListedSession,
   ModuleOption,
@@ -32,7 +31,7 @@ export type {
   TokenHandler,
 } from './handler.js'
 export type { Context } from './host.js'
-export type { CallInit, OuterRequest, RequestAuth } from './request-auth.js'
+export type { CallInit, EdgeSession, OuterRequest, RequestAuth } from './request-auth.js'
 export type { Tenants, TenantsOptions } from './tenants.js'
 export { inIsolate } from './coordinators/in-isolate.js'
 export {

@@ -1,10 +1,15 @@
-import type { Session } from '../generated/session.js'
 import { DEFAULT_BASE } from '../../glue/constants.js'
 import { StrongroomError } from '../page/errors/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { type HandlerHealth, writeLine } from './events.js'
 import { type Context, Host, type Scope } from './host.js'
-import { type Outer, type OuterRequest, type RequestAuth, requestAuth } from './request-auth.js'
+import {
+  type EdgeSession,
+  type Outer,
+  type OuterRequest,
+  type RequestAuth,
+  requestAuth,
+} from './request-auth.js'
 
 /** A token handler, whose methods a server calls. */
 export interface TokenHandler {
@@ -111,12 +116,6 @@ export interface ListedSession {
 
 /** The methods of a token handler that take a request: those that adapters need. The result of `tenants()` has them, too. */
 export type RequestHandler = Pick<TokenHandler, 'fetch' | 'handle' | 'for' | 'session'>
-
-/** The session as pages get it from `GET <base>/session`. Its claims are those that the app declares: docs/frameworks.md#types. */
-export type EdgeSession = Omit<Session, 'kept' | 'needs'> & {
-  /** The public ID of the session, as in the log and for {@link EndOptions.spare}. It does not sign anybody in. */
-  publicId: string
-}
 
 /** Loads the core's module in the platform's way. */
 export type Load = () => WebAssembly.Module | Promise<WebAssembly.Module>

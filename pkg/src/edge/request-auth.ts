@@ -1,7 +1,13 @@
+import type { Session } from '../generated/session.js'
 import { BACKGROUND, HANDLER_HEADER, USER } from '../../glue/constants.js'
 import { StrongroomError } from '../page/errors/error.js'
 import type { EndReason } from '../generated/end-reasons.js'
-import type { EdgeSession } from './handler.js'
+
+/** The session as pages get it from `GET <base>/session`. Its claims are those that the app declares: docs/frameworks.md#types. */
+export type EdgeSession = Omit<Session, 'kept' | 'needs'> & {
+  /** The public ID of the session, as in the log and for `spare` of `EndOptions`. It does not sign anybody in. */
+  publicId: string
+}
 
 /** The part of a page's request that {@link RequestAuth} uses: a `Request`, or what a framework has of it. */
 export interface OuterRequest {

@@ -1,5 +1,5 @@
-import type { EdgeSession, RequestHandler } from '../handler.js'
-import type { RequestAuth } from '../request-auth.js'
+import type { RequestHandler } from '../handler.js'
+import type { EdgeSession, RequestAuth } from '../request-auth.js'
 
 /** Options of the frameworks' adapters. */
 export interface AdapterOptions {

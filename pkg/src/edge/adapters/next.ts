@@ -11,9 +11,9 @@
  * @module
  */
 import { type AdapterOptions, envOf } from './framework.js'
-import type { EdgeSession, RequestHandler } from '../handler.js'
+import type { RequestHandler } from '../handler.js'
 import type { Context } from '../host.js'
-import type { OuterRequest, RequestAuth } from '../request-auth.js'
+import type { EdgeSession, OuterRequest, RequestAuth } from '../request-auth.js'
 
 export type { AdapterOptions } from './framework.js'
 

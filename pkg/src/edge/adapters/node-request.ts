@@ -1,4 +1,18 @@
-import type { NodeRequest } from './node.js'
+/** The part of Node's `IncomingMessage` and `Http2ServerRequest` that the listener uses. */
+export interface NodeRequest {
+  readonly method?: string | undefined
+  readonly url?: string | undefined
+  /** The whole path, which frameworks keep if they remove the path of a mount from `url`. */
+  readonly originalUrl?: string | undefined
+  /** The body, if middleware before the listener has read it. */
+  readonly body?: unknown
+  readonly readableEnded?: boolean | undefined
+  readonly rawHeaders: readonly string[]
+  readonly headers: { readonly [name: string]: string | string[] | undefined }
+  readonly socket: object
+  resume(): unknown
+  iterator(options: { destroyOnReturn: boolean }): AsyncIterator<unknown>
+}
 
 /** Returns the request's headers, each with all its values. */
 export const headersOf = ({ rawHeaders }: NodeRequest): Headers => {

@@ -12,7 +12,9 @@
  */
 import { HANDLER_HEADER } from '../../../glue/constants.js'
 import { withoutBytes } from '../upstream/malformed.js'
-import { headersOf, originOf } from './node-request.js'
+import { headersOf, type NodeRequest, originOf } from './node-request.js'
+
+export type { NodeRequest }
 
 /** The handler that a platform calls with each request. */
 export interface FetchHandler {
@@ -43,22 +45,6 @@ export interface NodeListenerOptions {
    * connection if the response had begun. Default `console.error`.
    */
   onError?: (error: unknown) => void
-}
-
-/** The part of Node's `IncomingMessage` and `Http2ServerRequest` that the listener uses. */
-export interface NodeRequest {
-  readonly method?: string | undefined
-  readonly url?: string | undefined
-  /** The whole path, which frameworks keep if they remove the path of a mount from `url`. */
-  readonly originalUrl?: string | undefined
-  /** The body, if middleware before the listener has read it. */
-  readonly body?: unknown
-  readonly readableEnded?: boolean | undefined
-  readonly rawHeaders: readonly string[]
-  readonly headers: { readonly [name: string]: string | string[] | undefined }
-  readonly socket: object
-  resume(): unknown
-  iterator(options: { destroyOnReturn: boolean }): AsyncIterator<unknown>
 }
 
 /** The part of Node's `ServerResponse` and `Http2ServerResponse` that the listener uses. */
