@@ -29,6 +29,10 @@ const WINDOW: u32 = 8;
 /// bodies have fewer chunks than this, so the page sends no such message for them.
 const BATCH: u32 = 4;
 
+/// The time within which the receiver of a response must have sent a message, in milliseconds. The service worker with
+/// `media()` sends one every five seconds, and Chromium does not close the ports of a service worker that it stops.
+const SILENCE_MS: i32 = 10_000;
+
 /// The exchanges with APIs for the calls in flight, each with the payload of the message that began its call.
 #[derive(Default)]
 pub(super) struct Exchanges(List<Exchange>);
@@ -43,6 +47,10 @@ struct Exchange {
     payload: JsValue,
     /// The port that gets the response in place of the page, if the page has sent one: see [`Exchange::post`].
     receiver: Option<MessagePort>,
+    /// The timer that ends after [`SILENCE_MS`].
+    silence: WaitId,
+    /// The number of times in a row that this timer has ended. One is not enough: a computer may have slept.
+    silences: u8,
     controller: Option<AbortController>,
     stage: ExchangeStage,
     wait: WaitId,
@@ -147,10 +155,13 @@ impl Exchanges {
         wait: WaitId,
         result: Result<JsValue, JsValue>,
     ) {
-        let is_it = |known: &Exchange| known.wait == wait || known.timer == wait;
+        let is_it = |known: &Exchange| [known.wait, known.timer, known.silence].contains(&wait);
         let Some(known) = list::find(&mut self.0, is_it) else {
             return;
         };
+        if known.silence == wait {
+            return known.end_silence(context);
+        }
         if known.timer == wait {
             known.timer = NO_WAIT;
             return known.end_wait(context);
@@ -189,17 +200,20 @@ impl Exchanges {
         }
     }
 
-    /// Handles a message on the port that gets the response to a call: a number requests one more chunk of the body, and
-    /// any other message ends the call.
+    /// Handles a message on the port that gets the response to a call: a positive number requests one more chunk of the
+    /// body, zero says that the receiver still exists, and any other message ends the call.
     pub(super) fn receiver_sent(&mut self, context: &mut Context, call: CallId, data: &JsValue) {
         let Some(known) = self.find(call) else {
             return;
         };
-        if data.as_f64().is_none() {
+        let Some(more) = data.as_f64() else {
             return context.report(Input::CallClosed { call });
+        };
+        known.silences = 0;
+        if more > 0.0 {
+            known.credit = known.credit.saturating_add(1).min(WINDOW);
+            known.read(context);
         }
-        known.credit = known.credit.saturating_add(1).min(WINDOW);
-        known.read(context);
     }
 
     /// Forgets a call, and aborts its request if it is in flight.
@@ -228,11 +242,22 @@ impl Exchange {
     }
 
     /// Listens to the port that the page has sent for the response, if it has sent one.
-    fn listen(&mut self, context: &Context) {
+    fn listen(&mut self, context: &mut Context) {
         if let Some(port) = self.payload.dyn_ref::<MessagePort>() {
             port.set_onmessage(Some(&context.listener(Event::ReceiverSent, self.call.0)));
             self.receiver = Some(port.clone());
             self.payload = JsValue::UNDEFINED;
+            self.silence = context.wait_for(SILENCE_MS);
+        }
+    }
+
+    /// Ends the call if its receiver has been silent for two periods.
+    fn end_silence(&mut self, context: &mut Context) {
+        self.silences += 1;
+        if self.silences < 2 {
+            self.silence = context.wait_for(SILENCE_MS);
+        } else {
+            context.report(Input::CallClosed { call: self.call });
         }
     }
 

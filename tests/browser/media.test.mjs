@@ -182,6 +182,43 @@ test('the connection to the API ends with the element', time, async () => {
   assert.ok(loads().some(({ aborted }) => aborted))
 })
 
+/** A response that sends a long film, without an end. */
+const sendLong = ({ response }) => {
+  response.writeHead(200, { 'Content-Type': 'audio/wav' })
+  response.write(silence(250_000, 0, 4 * 1024 * 1024))
+}
+
+test('the connection to the API ends when the service worker is stopped', time, async () => {
+  const page = await openGallery(app)
+  app.files.endless = sendLong
+  app.api.clear()
+  await show(page, 'audio', { src: '/media/endless' }, ['loadeddata', 'error'])
+  const [load] = loads()
+  await stopServiceWorkers(page)
+  await load.closed
+  assert.equal(load.aborted, true)
+})
+
+test('what a busy page passes on too late leaves no connection to the API', time, async () => {
+  const page = await openGallery(app)
+  app.files.endless = sendLong
+  app.api.clear()
+  const refused = page.waitForResponse(/\/media\/endless/)
+  await page.evaluate(() => {
+    const audio = document.body.appendChild(new Audio('/media/endless'))
+    audio.load()
+    const began = performance.now()
+    setTimeout(() => {
+      while (performance.now() - began < 12_000);
+    })
+  })
+  assert.equal((await refused).status(), 502)
+  assert.equal(await show(page, 'img', { src: '/media/picture?afterwards' }), 'load')
+  // If the request was sent at all, it has been ended.
+  const late = loads().filter(({ path }) => path.endsWith('/endless'))
+  assert.ok(late.every(({ aborted }) => aborted))
+})
+
 test('a body may be longer than its Content-Length, which is that of its compressed form', time, async () => {
   const page = await openGallery(app)
   const all = brotliCompressSync(Buffer.alloc(1024 * 1024))

@@ -75,6 +75,35 @@ test('where the policy forbids frames, a file is downloaded, too, and the page s
   }
 })
 
+test('a policy that only reports does not open the file in the page', time, async () => {
+  const headers = app.site.headers['/index.html']
+  app.site.headers['/index.html'] = { 'Content-Security-Policy-Report-Only': "frame-src 'none'" }
+  try {
+    const page = await openGallery(app)
+    await page.evaluate(() => {
+      globalThis.reported = new Promise((resolve) =>
+        document.addEventListener('securitypolicyviolation', ({ disposition }) => resolve(disposition)),
+      )
+    })
+    assert.deepEqual((await download(page, '/media/report.html')).content, HTML)
+    assert.equal(await page.evaluate(() => reported), 'report')
+  } finally {
+    app.site.headers['/index.html'] = headers
+  }
+})
+
+test('a download that the API refuses ends its connection', time, async () => {
+  const page = await openGallery(app)
+  app.files.refused = ({ response }) => {
+    response.writeHead(500, { 'Content-Type': 'text/plain' })
+    response.write(Buffer.alloc(1024 * 1024))
+  }
+  app.api.clear()
+  const { error } = await page.evaluate(() => settle(auth.download('/media/refused')))
+  assert.equal(error.code, 'download_failed')
+  await app.api.requests.find(({ path }) => path.endsWith('/refused')).closed
+})
+
 test('an address of a download is good once', time, async () => {
   const page = await openGallery(app)
   const [request] = await Promise.all([

@@ -7,7 +7,11 @@ use vault::PortId;
 
 const APIS: &str = r#"{"apis":[
     {"url":"https://api.example.com/v1/secret/","methods":["GET"]},
-    {"url":"https://api.example.com/v1/","reflection":"headers","media":"/media/"}
+    {"url":"https://api.example.com/v1/jobs/","methods":["POST"]},
+    {"url":"https://api.example.com/v1/list","methods":["GET"],"exact":true},
+    {"url":"https://api.example.com/v1/","reflection":"headers","media":"/media/"},
+    {"url":"https://api.example.com/v1/later/","methods":["DELETE"]},
+    {"url":"https://api.example.com/","methods":["GET"]}
 ]}"#;
 
 fn load(world: &mut World, page: PortId, address: &str) -> Request {
@@ -48,8 +52,17 @@ fn address_that_no_media_rule_decides_about_is_refused() {
         "/media",
         "https://api.example.com/v1/1.png",
         "//api.example.com/v1/1.png",
-        // The rule for this URL has no `media`.
+        // The rules for these URLs have no `media`, as servers read them.
         "/media/secret/1.png",
+        "/media/Secret/1.png",
+        "/media/%73ecret/1.png",
+        "/media/secret;a/1.png",
+        "/media//secret/1.png",
+        "/media/secret./1.png",
+        "/media/secret",
+        "/media/jobs/1/cancel",
+        "/media/later/1",
+        "/media/list",
         "/media/../secret/1.png",
         "/media/..;/1.png",
         "/media/%2e%2e/v2/1.png",
@@ -58,6 +71,19 @@ fn address_that_no_media_rule_decides_about_is_refused() {
         assert_eq!(world.code(call), "url_not_allowed", "{address}");
     }
     assert_eq!(world.count(Kind::Call), 0);
+}
+
+#[test]
+fn address_beside_other_rules_is_loaded() {
+    let (mut world, page) = World::signed_in_with(APIS);
+    for address in [
+        "/media/list/1.png",
+        "/media/secrets/1.png",
+        "/media/a%20b/%C3%BC.png",
+    ] {
+        let call = load(&mut world, page, address);
+        assert_eq!(world.status(call), 200, "{address}");
+    }
 }
 
 #[test]

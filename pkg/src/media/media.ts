@@ -48,7 +48,10 @@ const FIXED: Pairs = [
 /** Milliseconds within which a page must say that it has got a request. A page without a client of this package does not. */
 const HELLO = 10_000
 
-/** Milliseconds between two checks if the page of a response still exists, because not every engine cancels its stream. */
+/**
+ * Milliseconds between two checks if the page of a response still exists, because not every engine cancels its stream. Then
+ * the vault learns that this service worker was not stopped.
+ */
 const CHECK = 5_000
 
 /** Milliseconds for which an address for a download is valid. */
@@ -110,7 +113,7 @@ export const media = (prefix: string, vault?: string | URL): void => {
     if ('claim' in data) event.waitUntil(self.clients.claim().then(() => ports[0]?.postMessage(true)))
     else if ('ticket' in data) {
       const { ticket: url, name } = data
-      if (typeof name !== 'string' || !`${url}`.startsWith(prefix)) return
+      if (typeof name !== 'string' || typeof url !== 'string' || !url.startsWith(prefix)) return
       const address = prefix + crypto.randomUUID()
       tickets.set(address, { client: source.id, url, name, port: ports[0]! })
       setTimeout(() => tickets.delete(address), TICKET)
@@ -162,7 +165,10 @@ const respond = async (event: FetchEvent, { pathname, search }: URL): Promise<Re
 const download = async (event: FetchEvent, { client, url, name, port }: Ticket): Promise<Response> => {
   try {
     const { status, headers, body } = await load(event, client, url, [])
-    if (status !== 200) throw new Error(`the API has responded with ${status}`)
+    if (status !== 200) {
+      body?.cancel()
+      throw new Error(`the API has responded with ${status}`)
+    }
     reply(port, { error: undefined })
     return create(body, status, [
       ...only(headers, ['content-length']),
@@ -223,6 +229,8 @@ const load = async (event: FetchEvent, clientId: string, url: string, headers: P
       ended()
     }
     const fail = (why: string) => {
+      // The vault may still get the port, from a page that was busy.
+      port.postMessage(null)
       end()
       const error = new Error(why)
       stream?.error(error)
@@ -239,9 +247,8 @@ const load = async (event: FetchEvent, clientId: string, url: string, headers: P
     calls.set(id, { client: clientId, told })
     const limit = setTimeout(fail, HELLO, 'the page does not respond')
     const check = setInterval(async () => {
-      if (await self.clients.get(clientId)) return
-      port.postMessage(null)
-      fail('the page has gone')
+      if (await self.clients.get(clientId)) port.postMessage(0)
+      else fail('the page has gone')
     }, CHECK)
     if (!client || client.type !== 'window') return fail('no page needs this address')
     port.onmessage = ({ data: [head, payload] }) => {

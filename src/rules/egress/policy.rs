@@ -392,9 +392,9 @@ impl EgressPolicy {
     }
 
     /// Authorizes the request of an element, such as an image, for `address`: a path on the app's origin, with its query.
-    /// The request goes to the URL of the rule whose `media` is a prefix of the address, with the rest of the address. No
-    /// other rule may decide about that URL, because only the rules with `media` are meant for requests that content of a
-    /// page can cause.
+    /// The request goes to the URL of the rule whose `media` is a prefix of the address, with the rest of the address. The
+    /// URL must not belong to another rule, in any spelling and whatever its methods, because only the rules with `media` are
+    /// meant for requests that content of a page can cause.
     ///
     /// # Errors
     /// The errors of [`EgressPolicy::authorize`].
@@ -411,12 +411,29 @@ impl EgressPolicy {
             return refused(msg!("no rule in apis has `media` for this path"));
         };
         let allowed = self.authorize(&url, "GET")?;
-        if allowed.rule != i {
+        if allowed.rule != i || self.may_be_of_other(&allowed) {
             return refused(msg!(
-                "an earlier entry of apis, or an exact one, covers this URL: put the rule with `media` before an earlier one"
+                "an entry of apis without `media` is for this URL, or for another spelling of it. If it is for more than the one with `media`, put it after that one"
             ));
         }
         Ok(allowed)
+    }
+
+    /// Returns true if the URL may belong to a rule without `media` that is earlier or narrower than the one which allowed it,
+    /// as servers read paths. Of exact rules, [`EgressPolicy::check`] refuses other spellings.
+    fn may_be_of_other(&self, allowed: &Allowed) -> bool {
+        let Some(url) = Url::parse(&allowed.url) else {
+            return true;
+        };
+        let own = self.rules[allowed.rule].url.path().len();
+        self.rules.iter().enumerate().any(|(i, other)| {
+            let decides = i < allowed.rule || other.url.path().len() > own;
+            decides
+                && other.media.is_none()
+                && !other.is_exact
+                && other.url.is_same_origin(&url)
+                && spelling::may_be_below(url.path(), other.url.path())
+        })
     }
 
     /// Returns the path prefixes of all rules with `media`.

@@ -79,8 +79,9 @@ const open = (address: string) => {
   frame.src = address
   // The policy of an app with a callback page forbids frames. The page stays if it navigates to a download, but the event
   // `beforeunload` is fired.
-  const stop = listen(document, 'securitypolicyviolation', ({ blockedURI }: SecurityPolicyViolationEvent) => {
-    if (blockedURI === frame.src) location.assign(frame.src)
+  const stop = listen(document, 'securitypolicyviolation', (violation: SecurityPolicyViolationEvent) => {
+    const { blockedURI, disposition } = violation
+    if (blockedURI === frame.src && disposition === 'enforce') location.assign(frame.src)
   })
   document.body.append(frame)
   setTimeout(() => {
