@@ -38,7 +38,6 @@ export async function startChromium() {
   return {
     /** The ID of the browser's first process. */
     pid: child.pid,
-    devtools,
     version: version.replace(/^\w+\//, 'Chromium '),
     /** Starts to record the tasks of all threads: tasks.mjs. */
     traceTasks: () => traceTasks(devtools),

@@ -29,9 +29,10 @@ const WINDOW: u32 = 8;
 /// bodies have fewer chunks than this, so the page sends no such message for them.
 const BATCH: u32 = 4;
 
-/// The time within which the receiver of a response must have sent a message, in milliseconds. The service worker with
-/// `media()` sends one every five seconds, and Chromium does not close the ports of a service worker that it stops.
-const SILENCE_MS: i32 = 10_000;
+/// The length of one period of silence, in milliseconds. A call ends after two periods in a row without a message of the
+/// response's receiver. The service worker with `media()` sends one every five seconds, and no event tells that it was
+/// stopped.
+const SILENT_PERIOD_MS: i32 = 10_000;
 
 /// The exchanges with APIs for the calls in flight, each with the payload of the message that began its call.
 #[derive(Default)]
@@ -47,9 +48,9 @@ struct Exchange {
     payload: JsValue,
     /// The port that gets the response in place of the page, if the page has sent one: see [`Exchange::post`].
     receiver: Option<MessagePort>,
-    /// The timer that ends after [`SILENCE_MS`].
+    /// The timer of the current period of silence.
     silence: WaitId,
-    /// The number of times in a row that this timer has ended. One is not enough: a computer may have slept.
+    /// The number of silent periods in a row. One is not enough to end the call: the computer may have slept.
     silences: u8,
     controller: Option<AbortController>,
     stage: ExchangeStage,
@@ -247,7 +248,7 @@ impl Exchange {
             port.set_onmessage(Some(&context.listener(Event::ReceiverSent, self.call.0)));
             self.receiver = Some(port.clone());
             self.payload = JsValue::UNDEFINED;
-            self.silence = context.wait_for(SILENCE_MS);
+            self.silence = context.wait_for(SILENT_PERIOD_MS);
         }
     }
 
@@ -255,7 +256,7 @@ impl Exchange {
     fn end_silence(&mut self, context: &mut Context) {
         self.silences += 1;
         if self.silences < 2 {
-            self.silence = context.wait_for(SILENCE_MS);
+            self.silence = context.wait_for(SILENT_PERIOD_MS);
         } else {
             context.report(Input::CallClosed { call: self.call });
         }

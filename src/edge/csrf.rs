@@ -116,21 +116,21 @@ pub(super) fn check_destination(request: &Request) -> Result<()> {
 }
 
 /// The values of `Sec-Fetch-Dest` for elements that show a response or play it (Fetch, "destination"), each with the
-/// beginnings of the types that fit it, where `;` is the end of a type. The service worker with `media()` has the same list.
-pub(super) const MEDIA_TYPES: &str = "image image/,video video/ audio/,audio audio/ video/,font font/ application/font-,track text/vtt;";
+/// beginnings of the types that fit it, where `;` is the end of a type. `pkg/src/media/media.ts` uses this constant, too.
+pub(super) const DESTINATION_TYPES: &str = "image image/,video video/ audio/,audio audio/ video/,font font/ application/font-,track text/vtt;";
 
 /// Returns the beginnings of the types that fit the element which sent the request, or `None` if no such element sent it.
-fn media_types(request: &Request) -> Option<&'static str> {
+fn types_for_element(request: &Request) -> Option<&'static str> {
     let dest = request.dest.as_deref()?;
     let mut entries =
-        strings::split(MEDIA_TYPES, b',').map(|entry| strings::split_once(entry, b' '));
+        strings::split(DESTINATION_TYPES, b',').map(|entry| strings::split_once(entry, b' '));
     entries.find(|&(known, _)| known == dest)?.1
 }
 
 /// Returns true for the request of an element of a page that shows the response or plays it, which cannot send the header
 /// `X-Strongroom`.
 pub(super) fn is_of_media_element(request: &Request) -> bool {
-    request.marker.is_none() && media_types(request).is_some()
+    request.marker.is_none() && types_for_element(request).is_some()
 }
 
 /// Checks that an element of an app's own page sent the request, for a route with `media`. Only Fetch Metadata can prove it,
@@ -157,8 +157,9 @@ pub(super) fn check_media_element(request: &Request, origin: &str) -> Result<()>
 /// Returns true if a response with this `Content-Type` fits the element that requested it. A response of another type could
 /// be used in a way that the app does not expect.
 pub(super) fn is_for_element(content_type: &str, request: &Request) -> bool {
-    let kind = content_type.trim_ascii().to_ascii_lowercase() + ";";
-    let types = media_types(request).unwrap_or_default();
+    let (kind, _) = strings::split_once(content_type, b';');
+    let kind = kind.trim_ascii().to_ascii_lowercase() + ";";
+    let types = types_for_element(request).unwrap_or_default();
     strings::split(types, b' ')
         .any(|beginning| !beginning.is_empty() && kind.starts_with(beginning))
 }

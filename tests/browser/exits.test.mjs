@@ -13,7 +13,7 @@ import { startOther } from '../support/exits/other_server.mjs'
 import { startOwn } from '../support/exits/own_servers.mjs'
 import { exitsTables } from '../support/exits/table.mjs'
 import { WAYS } from '../support/exits/ways.mjs'
-import { blocked } from '../support/until.mjs'
+import { untilErrorPage } from '../support/until.mjs'
 
 const time = { timeout: 90_000 }
 const COLUMNS = ['list', 'policy', 'none']
@@ -111,7 +111,7 @@ test('a user who reloads the error page sends what was stopped', time, async () 
   const page = await open('list', 'profile')
   const { secret, url } = await other.expect()
   await page.evaluate((to) => location.assign(to), url)
-  await blocked(page)
+  await untilErrorPage(page)
   assert.equal(other.hasArrived(secret), false)
   await page.reload().catch(() => {})
   await poll(() => other.hasArrived(secret), 'the reload')

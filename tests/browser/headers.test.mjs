@@ -689,7 +689,7 @@ test('Vite’s preview sends all headers, its server all but the page’s policy
       assert.equal(named.headers.get(CSP), expected.page[CSP])
       const foreign = await get(previewed, '/auth.worker.js', { headers: { 'Service-Worker': 'script' } })
       assert.equal(foreign.status, 403)
-      assert.match(await foreign.text(), /only `serviceWorker` of viteHeaders/)
+      assert.match(await foreign.text(), /option `serviceWorker` of viteHeaders/)
       await served.listen()
       const developed = await get(served, '/')
       const { [CSP]: policy, ...others } = expected.page

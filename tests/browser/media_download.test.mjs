@@ -85,8 +85,14 @@ test('a policy that only reports does not open the file in the page', time, asyn
         document.addEventListener('securitypolicyviolation', ({ disposition }) => resolve(disposition)),
       )
     })
+    const opened = []
+    page.on('request', (request) => {
+      if (request.isNavigationRequest() && request.frame() === page.mainFrame()) opened.push(request.url())
+    })
     assert.deepEqual((await download(page, '/media/report.html')).content, HTML)
     assert.equal(await page.evaluate(() => reported), 'report')
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve)))
+    assert.deepEqual(opened, [])
   } finally {
     app.site.headers['/index.html'] = headers
   }

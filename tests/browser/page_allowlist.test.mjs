@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { securityHeaders, vaultOriginHeaders } from '../../pkg/dist/headers.js'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
-import { blocked } from '../support/until.mjs'
+import { untilErrorPage } from '../support/until.mjs'
 
 const time = { timeout: 60_000 }
 const NAME = 'Connection-Allowlist'
@@ -270,7 +270,7 @@ test('the control: script cannot navigate the page to another address of the pro
   const page = await app.open()
   await booted(page)
   await page.evaluate((url) => void (location.href = url), `${app.provider.issuer}/auth?client_id=attacker`)
-  await blocked(page)
+  await untilErrorPage(page)
   await page.context().close()
   undo()
 })

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, signInByPopup, waitUntil } from '../support/app.mjs'
 import { startPage } from '../support/edge/page.mjs'
-import { blocked } from '../support/until.mjs'
+import { untilErrorPage } from '../support/until.mjs'
 
 const time = { timeout: 60_000 }
 const LIST = { 'Connection-Allowlist': '(response-origin);redirects=allow' }
@@ -54,7 +54,7 @@ test('script reaches no other origin from a window with a response of the handle
     child.document.body.append(link)
     link.click()
   }, `${app.provider.origin}/`)
-  await blocked(opened)
+  await untilErrorPage(opened)
   await page.context().close()
 })
 
@@ -62,6 +62,6 @@ test('the control: script cannot navigate the page to the provider', time, async
   const page = await app.open()
   await booted(page)
   await page.evaluate((url) => void (location.href = url), `${app.provider.origin}/`)
-  await blocked(page)
+  await untilErrorPage(page)
   await page.context().close()
 })

@@ -606,7 +606,7 @@ test('a service worker beside a folder is not taken for the vault’s file', asy
   site.files[worker] = `${site.files['/auth.worker.js']}// strongroom`
   site.files['/assets/strongroom_bg.wasm'] = site.files['/strongroom_bg.wasm']
   site.files['/app.js'] =
-    `navigator.serviceWorker?.register("/sw.js");var auth=()=>new SharedWorker(new URL("${worker}",import.meta.url))`
+    `navigator.serviceWorker?.register(x?"/sw.js":"/src/sw.ts",{});var auth=()=>new SharedWorker(new URL("${worker}",import.meta.url))`
   site.workers.push(worker)
   const lookWith = async (sources) =>
     (await look({ home: SCRIPTED, policy: replaced(/worker-src [^;]*/, `worker-src ${sources}`) })).by
@@ -620,6 +620,8 @@ test('a service worker beside a folder is not taken for the vault’s file', asy
     assert.match(open['page.service-worker'].fix, /Service-Worker: script, except for \/sw\.js$/)
   } finally {
     site.serviceWorkers.length = 0
+    site.workers.pop()
+    delete site.files['/app.js']
   }
 })
 

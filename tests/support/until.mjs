@@ -11,4 +11,4 @@ export async function until(look) {
  * Waits until a page shows the browser's error page. Playwright's `waitForURL` rejects if the navigation fails while it
  * waits, and resolves if it has failed before.
  */
-export const blocked = (page) => until(() => page.url().startsWith('chrome-error://'))
+export const untilErrorPage = (page) => until(() => page.url().startsWith('chrome-error://'))

@@ -9,6 +9,7 @@ const APIS: &str = r#"{"apis":[
     {"url":"https://api.example.com/v1/secret/","methods":["GET"]},
     {"url":"https://api.example.com/v1/jobs/","methods":["POST"]},
     {"url":"https://api.example.com/v1/list","methods":["GET"],"exact":true},
+    {"url":"https://api.example.com/v1/new","methods":["POST"],"exact":true},
     {"url":"https://api.example.com/v1/","reflection":"headers","media":"/media/"},
     {"url":"https://api.example.com/v1/later/","methods":["DELETE"]},
     {"url":"https://api.example.com/","methods":["GET"]}
@@ -52,7 +53,7 @@ fn address_that_no_media_rule_decides_about_is_refused() {
         "/media",
         "https://api.example.com/v1/1.png",
         "//api.example.com/v1/1.png",
-        // The rules for these URLs have no `media`, as servers read them.
+        // Servers may read these as URLs of rules without `media`.
         "/media/secret/1.png",
         "/media/Secret/1.png",
         "/media/%73ecret/1.png",
@@ -63,6 +64,7 @@ fn address_that_no_media_rule_decides_about_is_refused() {
         "/media/jobs/1/cancel",
         "/media/later/1",
         "/media/list",
+        "/media/new",
         "/media/../secret/1.png",
         "/media/..;/1.png",
         "/media/%2e%2e/v2/1.png",

@@ -83,7 +83,7 @@ export const needsPath = (what: string): string =>
 export const generated = (deployment: Deployment): SecurityHeaders => {
   const { origin, worker = SOME_WORKER, metadata } = deployment
   const config: HeaderConfig = deployment.config ?? { issuer: origin, apis: [] }
-  const serviceWorker = registeredWorker(deployment)
+  const serviceWorker = registeredServiceWorker(deployment)
   const options = {
     origin,
     worker,
@@ -115,24 +115,24 @@ const namedPaths = ({ policies, origin }: Deployment): string[] => {
 const isFolder = (path: string) => path.endsWith('/')
 
 /** Returns the files of the app's origin that the page's `worker-src` names. */
-export const namedWorkers = (deployment: Deployment): string[] =>
+export const namedFiles = (deployment: Deployment): string[] =>
   namedPaths(deployment).filter((path) => !isFolder(path))
 
 /**
- * Returns the file that the page's `worker-src` names for the vault. Beside a folder, which has the vault's file, it names
- * only the service worker.
+ * Returns the file that the page's `worker-src` names for the vault. Returns `undefined` if it names a folder: the vault's
+ * file is then in the folder, and a named file is the service worker.
  */
-export const namedWorker = (deployment: Deployment): string | undefined => {
+export const namedVaultFile = (deployment: Deployment): string | undefined => {
   const paths = namedPaths(deployment)
-  const registered = registeredWorker(deployment)
+  const registered = registeredServiceWorker(deployment)
   return paths.some(isFolder) ? undefined : paths.find((path) => path !== registered)
 }
 
-/** Matches the place where a script registers a service worker, with its address. */
-const REGISTRATION = /\bserviceWorker\b.{0,40}?\bregister\(\s*(["'`])([^"'`\s]+)\1/s
+/** Matches the place where a script registers a service worker, if it writes the address there. */
+const REGISTRATION = /\bserviceWorker\b.{0,40}?\bregister\([^"'`]{0,40}(["'`])([^"'`\s]+)\1/s
 
 /** Returns the path of the service worker that a script of the page registers. */
-export const registeredWorker = ({ scripts, origin, page }: Deployment): string | undefined => {
+export const registeredServiceWorker = ({ scripts, origin, page }: Deployment): string | undefined => {
   for (const script of scripts) {
     const [, , address] = REGISTRATION.exec(script.body) ?? []
     if (address === undefined || !URL.canParse(address, page.url)) continue

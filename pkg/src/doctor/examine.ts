@@ -7,7 +7,7 @@ import {
   type Deployment,
   generated,
   type HandlerConfig,
-  namedWorker,
+  namedVaultFile,
   noCache,
   policiesOf,
 } from './deployment.js'
@@ -83,7 +83,7 @@ const look = async (options: CommandLine, report: Report, requests: Requests): P
     needsWorker: true,
   }
   await readScripts(deployment)
-  const worker = options.worker ?? namedWorker(deployment)
+  const worker = options.worker ?? namedVaultFile(deployment)
   if (worker !== undefined) deployment.worker = worker
   if (!options.vaultFrame) await findWorker(deployment)
   return deployment

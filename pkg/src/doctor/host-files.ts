@@ -1,6 +1,6 @@
 /** The headers in the format of a host. */
 import { cloudflareHeaders, netlifyHeaders, nextHeaders, nginxHeaders } from '../headers/index.js'
-import { type Deployment, isIsolated, namedWorkers, registeredWorker } from './deployment.js'
+import { type Deployment, isIsolated, namedFiles, registeredServiceWorker } from './deployment.js'
 import { type HostName, UsageError } from './options.js'
 import { seenOf } from './requests.js'
 
@@ -18,7 +18,7 @@ export const hostFile = (deployment: Deployment, host: HostName): string => {
     )
   }
   const serviceWorker =
-    registeredWorker(deployment) ?? namedWorkers(deployment).find((path) => path !== worker)
+    registeredServiceWorker(deployment) ?? namedFiles(deployment).find((path) => path !== worker)
   const options = {
     origin,
     worker,

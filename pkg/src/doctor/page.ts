@@ -6,7 +6,7 @@ import {
   isIsolated,
   needsPath,
   policiesOf,
-  registeredWorker,
+  registeredServiceWorker,
 } from './deployment.js'
 import {
   admits,
@@ -491,7 +491,7 @@ export const checkServiceWorker = async (deployment: Deployment) => {
     report.ok(id, `${written(policies, 'worker-src')}: no other file can be registered as a service worker`)
   } else {
     const seen = `${seenOf(reply)} for ${path} with Service-Worker: script`
-    const own = registeredWorker(deployment)
+    const own = registeredServiceWorker(deployment)
     const but = own === undefined ? '' : `, except for ${own}`
     const fix = `respond with 403 to requests with the header Service-Worker: script${but}`
     const sees = needsWorker ? 'the tokens' : 'the response to a login that script has begun'

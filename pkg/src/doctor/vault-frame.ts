@@ -4,7 +4,7 @@ import {
   type Deployment,
   directive,
   headerLine,
-  namedWorker,
+  namedVaultFile,
   policiesOf,
   needsPath,
   SOME_WORKER,
@@ -36,7 +36,7 @@ export const checkVaultFrame = async (app: Deployment, url: URL): Promise<Deploy
     policies: policiesOf(page),
     needsWorker: true,
   }
-  const worker = options.worker ?? namedWorker(vault)
+  const worker = options.worker ?? namedVaultFile(vault)
   if (worker !== undefined) vault.worker = worker
   const isPage = page.status === 200 && /html/.test(page.header('content-type') ?? '')
   report.check(

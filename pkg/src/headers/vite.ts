@@ -110,7 +110,7 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
         response.statusCode = 403
         response.end(
           isForeign
-            ? 'strongroom: of all files, only `serviceWorker` of viteHeaders() may be a service worker'
+            ? 'strongroom: only the file of the option `serviceWorker` of viteHeaders() may be a service worker'
             : '',
         )
         return

@@ -14,18 +14,18 @@
  * @module
  */
 
-import { MEDIA_TYPES } from '../../glue/constants.js'
+import { DESTINATION_TYPES } from '../../glue/constants.js'
 import { MEDIA, type MediaMessage, type MediaRequest, type TicketReply } from '../protocol/media-messages.js'
 import { vaultRequests, withoutFragment } from './vault-requests.js'
 
 declare const self: ServiceWorkerGlobalScope
 
 /**
- * Returns the beginnings of the types that fit a destination (Fetch 2.2.5) which may load media. Nothing that becomes a
- * document, a script or a style has one of these destinations.
+ * Returns the beginnings of the types that fit a destination (Fetch 2.2.5), or `undefined` if media must not load for it.
+ * Nothing that becomes a document, a script or a style has one of these destinations.
  */
 const typesFor = (destination: string): string[] | undefined =>
-  MEDIA_TYPES.split(',')
+  DESTINATION_TYPES.split(',')
     .find((entry) => entry.startsWith(`${destination} `))
     ?.split(' ')
     .slice(1)
@@ -49,8 +49,8 @@ const FIXED: Pairs = [
 const HELLO = 10_000
 
 /**
- * Milliseconds between two checks if the page of a response still exists, because not every engine cancels its stream. Then
- * the vault learns that this service worker was not stopped.
+ * Milliseconds between two checks that a response's page still exists, because not every engine cancels its stream. Each
+ * check also tells the vault that this service worker runs.
  */
 const CHECK = 5_000
 
@@ -62,7 +62,8 @@ const MAX_OF_A_PAGE = 128
 
 /** The requests at the vaults of pages, by id. */
 const calls = new Map<number, { client: string; told: (error?: string) => void }>()
-let lastId = 0
+// A page may still report a failure to the previous instance of this service worker.
+let lastId = Date.now()
 
 /** A download that a page has asked for, with the port that gets a {@link TicketReply}. */
 interface Ticket {
@@ -129,7 +130,7 @@ export const media = (prefix: string, vault?: string | URL): void => {
 const reply = (port: MessagePort, message: TicketReply) => port.postMessage(message)
 
 /** Returns the headers with these names. */
-const only = (headers: Headers, names: string[]): Pairs =>
+const pick = (headers: Headers, names: string[]): Pairs =>
   [...headers].filter(([name]) => names.includes(name))
 
 const create = (body: BodyInit | undefined, status: number, headers: Pairs = []): Response =>
@@ -150,15 +151,16 @@ const respond = async (event: FetchEvent, { pathname, search }: URL): Promise<Re
   const isCloned = destination === 'image' && mode === 'same-origin'
   if (!types || isCloned || method !== 'GET' || headers.has('sec-purpose'))
     return refuse(403, 'this address is only for elements that show media')
-  const loaded = await load(event, event.clientId, pathname + search, only(headers, ['accept', 'range']))
+  const loaded = await load(event, event.clientId, pathname + search, pick(headers, ['accept', 'range']))
   const { status, body } = loaded
   const isFound = status === 200 || status === 206
   const type = loaded.headers.get('content-type')
-  const isFitting = types.some((beginning) => `${type};`.toLowerCase().startsWith(beginning))
-  if (isFound && isFitting) return create(body, status, only(loaded.headers, KEPT))
+  const kind = `${type}`.split(';')[0]!.trim().toLowerCase() + ';'
+  const fits = types.some((beginning) => kind.startsWith(beginning))
+  if (isFound && fits) return create(body, status, pick(loaded.headers, KEPT))
   body?.cancel()
   if (isFound) return refuse(502, `the API's type ${type} is not for the destination ${destination}`)
-  return create(undefined, status, only(loaded.headers, ['content-range']))
+  return create(undefined, status, pick(loaded.headers, ['content-range']))
 }
 
 /** Responds to the navigation of a hidden frame or of the page, with a file that the browser always saves. */
@@ -171,7 +173,7 @@ const download = async (event: FetchEvent, { client, url, name, port }: Ticket):
     }
     reply(port, { error: undefined })
     return create(body, status, [
-      ...only(headers, ['content-length']),
+      ...pick(headers, ['content-length']),
       ['content-type', 'application/octet-stream'],
       ['content-disposition', disposition(name)],
     ])
@@ -265,8 +267,8 @@ const load = async (event: FetchEvent, clientId: string, url: string, headers: P
           controller.close()
         }
         const pull = () => port.postMessage(1)
-        // Also a whole body is a stream: Chromium makes a blob of bytes, which its main process sends to the page, and 1000
-        // pictures take a quarter longer.
+        // A whole body becomes a stream, too. Chromium would turn bytes into a blob of its main process, and 1000 pictures would
+        // take a quarter longer.
         resolve({ status, headers, body: body ? new ReadableStream({ start, pull, cancel }) : undefined })
         if (whole || !body) end()
       } else if (payload) stream!.enqueue(payload)

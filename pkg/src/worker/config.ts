@@ -225,7 +225,8 @@ export interface ApiRule {
    * A path on the app's origin, such as `'/media/'`, whose parts consist only of A-Z, a-z, 0-9, `-`, `_` and `~`.
    * Pictures, videos, sounds, subtitles and fonts below it are loaded from `url`: an `<img src="/media/a/1.jpg">` shows
    * `<url>a/1.jpg`. Needs a service worker with `media()` of `strongroom/media`, the method `GET`, and
-   * `reflection: 'headers'` or `'allow'`, because elements ask for parts of files. See docs/media.md.
+   * `reflection: 'headers'` or `'allow'`, because elements ask for parts of files. The rule comes before wider ones. See
+   * docs/media.md.
    */
   media?: string
   /**

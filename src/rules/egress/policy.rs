@@ -392,9 +392,9 @@ impl EgressPolicy {
     }
 
     /// Authorizes the request of an element, such as an image, for `address`: a path on the app's origin, with its query.
-    /// The request goes to the URL of the rule whose `media` is a prefix of the address, with the rest of the address. The
-    /// URL must not belong to another rule, in any spelling and whatever its methods, because only the rules with `media` are
-    /// meant for requests that content of a page can cause.
+    /// The request goes to the URL of the rule whose `media` is a prefix of the address, with the rest of the address. A URL
+    /// is refused if a rule without `media` covers it in any spelling, with any method, and that rule is earlier, has a longer
+    /// path, or is exact. Only rules with `media` are meant for requests that a page's content can cause.
     ///
     /// # Errors
     /// The errors of [`EgressPolicy::authorize`].
@@ -410,18 +410,21 @@ impl EgressPolicy {
         let Some((i, url)) = found else {
             return refused(msg!("no rule in apis has `media` for this path"));
         };
-        let allowed = self.authorize(&url, "GET")?;
-        if allowed.rule != i || self.may_be_of_other(&allowed) {
-            return refused(msg!(
-                "an entry of apis without `media` is for this URL, or for another spelling of it. If it is for more than the one with `media`, put it after that one"
-            ));
+        match self.authorize(&url, "GET") {
+            // Only an exact rule can lack this method here.
+            Err(error) if error.code() != Code::MethodNotAllowed => Err(error),
+            Ok(allowed) if allowed.rule == i && !self.may_belong_to_another_rule(&allowed) => {
+                Ok(allowed)
+            }
+            _ => refused(msg!(
+                "another rule covers this URL, or one that servers may read as the same. Put a wider rule after the rule with `media`"
+            )),
         }
-        Ok(allowed)
     }
 
-    /// Returns true if the URL may belong to a rule without `media` that is earlier or narrower than the one which allowed it,
-    /// as servers read paths. Of exact rules, [`EgressPolicy::check`] refuses other spellings.
-    fn may_be_of_other(&self, allowed: &Allowed) -> bool {
+    /// Returns true if a rule without `media` that is earlier or has a longer path may cover the URL, as servers read paths. File
+    /// extensions are not considered. For exact rules, `refuse_other_spelling` has done this.
+    fn may_belong_to_another_rule(&self, allowed: &Allowed) -> bool {
         let Some(url) = Url::parse(&allowed.url) else {
             return true;
         };

@@ -40,7 +40,7 @@ const SHARED: [(&str, &[&str]); 24] = [
     ("src/browser/sealing.rs", &["KEY_LEN"]),
     ("src/rules/config.rs", &["MAX_CONFIG"]),
     ("src/edge/config.rs", &["DEFAULT_BASE", "DEFAULT_SCOPE"]),
-    ("src/edge/csrf.rs", &["MEDIA_TYPES"]),
+    ("src/edge/csrf.rs", &["DESTINATION_TYPES"]),
     (
         "src/edge/marker.rs",
         &["BACKGROUND", "HANDLER_HEADER", "USER"],

@@ -2,6 +2,7 @@
 import { NOT_CONTROLLED } from '../../protocol/message-keys.js'
 import { MEDIA, type MediaMessage, type TicketReply } from '../../protocol/media-messages.js'
 import type { DownloadOptions } from '../api.js'
+import { isLoopback } from '../address.js'
 import { listen } from '../listen.js'
 
 /** Milliseconds for which `media()` waits for the service worker. */
@@ -33,18 +34,20 @@ export const media = async (): Promise<boolean> => {
     return true
   }
   if (await Promise.race([controlled(), late()])) return true
-  if (isLoopback(location)) {
-    const active = (await workers.getRegistration())?.active
-    const why = active
-      ? `${active.scriptURL} has not answered: its file must call media() of strongroom/media`
-      : 'no service worker is installed for this page: the Application tab shows why'
-    console.warn(`strongroom: auth.media() is false: ${why}. See docs/media.md`)
-  }
+  if (isLoopback(location.hostname))
+    console.warn(`strongroom: auth.media() is false: ${await reason(workers)}.`)
   return false
 }
 
-/** Returns true for addresses of a developer's own machine. */
-const isLoopback = ({ hostname }: Location) => /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
+/** Returns the reason why no service worker with `media()` controls the page. */
+const reason = async (workers: ServiceWorkerContainer): Promise<string> => {
+  const { active, waiting, installing } = (await workers.getRegistration()) ?? {}
+  if (waiting) return 'a new service worker waits until all pages of the old one are closed'
+  if (installing) return 'the service worker is still being installed'
+  return active
+    ? `${active.scriptURL} does not respond: its file must call media() of strongroom/media (docs/media.md)`
+    : 'no service worker is installed for this page: the Application tab shows why'
+}
 
 const late = () => new Promise<false>((resolve) => setTimeout(resolve, TIME_LIMIT, false))
 
@@ -81,7 +84,10 @@ const open = (address: string) => {
   // `beforeunload` is fired.
   const stop = listen(document, 'securitypolicyviolation', (violation: SecurityPolicyViolationEvent) => {
     const { blockedURI, disposition } = violation
-    if (blockedURI === frame.src && disposition === 'enforce') location.assign(frame.src)
+    if (blockedURI !== frame.src || disposition !== 'enforce') return
+    // A second policy reports the same frame, but the address is good once.
+    stop()
+    location.assign(frame.src)
   })
   document.body.append(frame)
   setTimeout(() => {
