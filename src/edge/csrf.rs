@@ -107,8 +107,9 @@ pub(super) fn is_socket(request: &Request) -> bool {
 /// [`Code::CrossSiteRequest`]
 pub(super) fn check_destination(request: &Request) -> Result<()> {
     match request.dest.as_deref() {
-        None | Some("empty" | "audio" | "font" | "image" | "track" | "video") => Ok(()),
+        None | Some("empty") => Ok(()),
         Some("websocket") if is_socket(request) => Ok(()),
+        Some(_) if types_for_element(request).is_some() => Ok(()),
         Some(_) => refused(msg!(
             "its Sec-Fetch-Dest is a document or code, which an API's response must not become"
         )),
@@ -159,9 +160,9 @@ pub(super) fn check_media_element(request: &Request, origin: &str) -> Result<()>
 pub(super) fn is_for_element(content_type: &str, request: &Request) -> bool {
     let (kind, _) = strings::split_once(content_type, b';');
     let kind = kind.trim_ascii().to_ascii_lowercase() + ";";
-    let types = types_for_element(request).unwrap_or_default();
-    strings::split(types, b' ')
-        .any(|beginning| !beginning.is_empty() && kind.starts_with(beginning))
+    types_for_element(request).is_some_and(|types| {
+        strings::split(types, b' ').any(|beginning| kind.starts_with(beginning))
+    })
 }
 
 /// Returns true for a top-level navigation, from any site. A navigation that a service worker passes on counts, although

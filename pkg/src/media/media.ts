@@ -62,7 +62,7 @@ const MAX_OF_A_PAGE = 128
 
 /** The requests at the vaults of pages, by id. */
 const calls = new Map<number, { client: string; told: (error?: string) => void }>()
-// A page may still report a failure to the previous instance of this service worker.
+// A page may still report a failure of the instance before this one, whose numbers must be others.
 let lastId = Date.now()
 
 /** A download that a page has asked for, with the port that gets a {@link TicketReply}. */
@@ -230,17 +230,16 @@ const load = async (event: FetchEvent, clientId: string, url: string, headers: P
       leave()
       ended()
     }
-    const fail = (why: string) => {
-      // The vault may still get the port, from a page that was busy.
-      port.postMessage(null)
-      end()
-      const error = new Error(why)
-      stream?.error(error)
-      reject(error)
-    }
     const cancel = () => {
       port.postMessage(null)
       end()
+    }
+    const fail = (why: string) => {
+      // The vault may still get the port, from a page that was busy.
+      cancel()
+      const error = new Error(why)
+      stream?.error(error)
+      reject(error)
     }
     const told = (error?: string) => {
       clearTimeout(limit)
