@@ -93,9 +93,12 @@ test('the search finds nothing in the page, and the token of the comparison', ti
 test('the comparison shows its heading after a call', time, () =>
   open(async (page) => {
     const frame = await signInAtComparison(page)
+    await frame.waitForFunction(() => innerHeight === document.body.offsetHeight)
+    // A browser reports a new height a moment after script can read it.
+    await frame.evaluate(() => addEventListener('resize', () => (self.reported = innerHeight)))
     // As if the frame's content had become longer a moment before the frame.
     await page.evaluate(() => (document.querySelector('#comparison').style.height = '60px'))
-    await frame.waitForFunction(() => innerHeight === 60)
+    await frame.waitForFunction(() => self.reported === 60)
     await frame.evaluate(() => scrollTo(0, 80))
     assert.ok((await frame.evaluate(() => scrollY)) > 0, 'control')
     await frame.click('#call')
