@@ -10,8 +10,10 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
-import { escape } from '../tests/support/pages.mjs'
 import { CLIENT_ID } from '../tests/support/servers.mjs'
+import { BUNDLE } from './bundle.mjs'
+import { onHost, readPage } from './page.mjs'
+import { writeStatic } from './static/write.mjs'
 
 /** The usual ports of `cargo xtask demo`. If a port is taken, the demo uses another one. */
 export const PORTS = {
@@ -29,35 +31,6 @@ export const COMPARISON_ID = 'local-storage'
 
 const at = (path) => new URL(path, import.meta.url)
 const pkg = at('../pkg/dist/')
-
-/** The package's entries, with the files that bundles contain. */
-const ALIASES = Object.fromEntries(
-  [
-    ['strongroom', 'index.js'],
-    ['strongroom/headers', 'headers.js'],
-    ['strongroom/inspector', 'inspector.js'],
-    ['strongroom/inspector/record', 'inspector/record.js'],
-    ['strongroom/vault-frame', 'vault-frame.js'],
-    ['strongroom/worker', 'worker.js'],
-  ].map(([name, file]) => [name, fileURLToPath(new URL(file, pkg))]),
-)
-
-/** Options of esbuild for the scripts of all pages. */
-export const BUNDLE = {
-  outdir: 'dist',
-  bundle: true,
-  write: false,
-  format: 'esm',
-  target: 'es2022',
-  charset: 'utf8',
-  // tsconfig.json is ignored, because its `paths` lead to type declarations and not to scripts.
-  tsconfigRaw: {},
-  alias: ALIASES,
-  logLevel: 'warning',
-}
-
-/** The address of a document on the code host. */
-export const onHost = (name) => `https://github.com/strongroom/strongroom/blob/main/docs/${name}.md`
 
 /** The issuer in auth.metadata.ts, which has the usual port. */
 const USUAL_ISSUER = `http://127.0.0.1:${PORTS.provider}`
@@ -129,54 +102,6 @@ export async function buildSite({ issuer, api, comparison, exits, app = '', vaul
   }
 }
 
-/**
- * Returns a page. Parts between `<!--live-->` and `<!--/live-->` are for the demo with servers, those between
- * `<!--static-->` and `<!--/static-->` for the demo without servers, and those between `<!--theft-->` and
- * `<!--/theft-->` for the demo with a theft. `<!--site-header-->` becomes the site's header in a page without servers.
- *
- * @param {string} file
- * @param {('live' | 'static' | 'theft')[]} kinds The kinds of parts that the page keeps.
- * @param {(name: string) => string} document Returns the address of a document in `docs`.
- * @param {(config: string) => string} [own] Changes the configuration for the demo in docs/testing-your-app.md, which a live page shows.
- */
-export async function readPage(file, kinds, document, own) {
-  const header = await readFile(at('static/header.html'), 'utf8')
-  const html = (await readFile(at(file), 'utf8'))
-    .replace(/ *<!--site-header-->\n/, kinds.includes('static') ? header : '')
-    .replace(/ *<!--(\w+)-->[^]*?<!--\/\1-->\n/g, (part, kind) => (kinds.includes(kind) ? part : ''))
-    .replace(/ *<!--[/\w]+-->\n/g, '')
-    .replace(/data-document="([\w/-]+)"/g, (_, name) => `href="${document(name)}"`)
-  return html.includes('aria-label="src/') ? withSample(html, own) : html
-}
-
-/**
- * Writes the files of the README's sample into the page's empty listings. With `own`, the worker's file gets the README's
- * configuration for the demo, so that a reader can paste it.
- */
-async function withSample(html, own) {
-  const readme = await readFile(at('../README.md'), 'utf8')
-  const blocks = [...readme.matchAll(/^```tsx?\n(\/\/ (src\/[\w.]+)[^]*?)^```$/gm)]
-  const sample = new Map(blocks.map(([, code, file]) => [file, code]))
-  if (own) {
-    const worker = 'src/auth.worker.ts'
-    const [config] = (await readFile(at('../docs/testing-your-app.md'), 'utf8')).match(
-      /^vault\(\{\n  issuer: 'http:[^]*?^\}\)\n/m,
-    )
-    sample.set(
-      worker,
-      sample.get(worker).replace(/^vault\([^]*/m, () => own(config)),
-    )
-  }
-  const page = html.replace(/(<pre [^>]*aria-label="(src\/[\w.]+)">)(?=<\/pre>)/g, (start, _, file) => {
-    const code = sample.get(file)
-    if (!code) throw new Error(`README.md has no sample of ${file}, which index.html shows`)
-    sample.delete(file)
-    return start + escape(code)
-  })
-  if (sample.size) throw new Error(`index.html does not show ${[...sample.keys()].join(', ')} of README.md`)
-  return page
-}
-
 async function main() {
   const tsc = fileURLToPath(at('../node_modules/typescript/bin/tsc'))
   const check = promisify(execFile)(process.execPath, [tsc, '--project', fileURLToPath(at('.'))])
@@ -186,7 +111,6 @@ async function main() {
   await rm(at('dist'), { recursive: true, force: true })
   await mkdir(at('dist'))
   for (const [path, bytes] of Object.entries(files)) await writeFile(at(`dist${path}`), bytes)
-  const { writeStatic } = await import('./static/write.mjs')
   await writeStatic()
   await check
 }

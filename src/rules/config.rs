@@ -15,10 +15,10 @@ pub mod rule;
 
 use crate::oauth::pkce;
 
-pub use faults::Faults;
+pub use faults::{Faults, fault};
 pub use flow::Flow;
 pub use limits::{Limits, session};
-pub use reader::{Options, fault};
+pub use reader::Options;
 pub use request::Redirection;
 
 /// The longest configuration, in bytes of JSON.

@@ -292,6 +292,7 @@ for (const [document, [fixture, ...files]] of Object.entries(SHOWN)) {
 /** Serves a page of another origin of the same site, so that the browser sends the app's cookies with its forms. */
 async function serveHtml(html) {
   const server = createServer((_, response) => response.setHeader('content-type', 'text/html').end(html))
-  await new Promise((resolve) => server.listen(0, 'localhost', resolve))
+  // A test's earlier cleanup may fail, and then Node does not call `close`.
+  await new Promise((resolve) => server.listen(0, 'localhost', resolve).unref())
   return { origin: `http://localhost:${server.address().port}`, close: () => server.close() }
 }

@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { securityHeaders } from '../../pkg/dist/headers.js'
 import { STYLE } from '../../tests/support/pages.mjs'
-import { BUNDLE, readPage } from '../build.mjs'
+import { BUNDLE } from '../bundle.mjs'
+import { readPage } from '../page.mjs'
 import { readExamples } from '../playground/examples.mjs'
 
 const at = (path) => new URL(path, import.meta.url)

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { BUNDLE, onHost, readPage } from '../build.mjs'
+import { BUNDLE } from '../bundle.mjs'
+import { onHost, readPage } from '../page.mjs'
 import { CALLS } from './thief.mjs'
 
 const at = (path) => new URL(path, import.meta.url)

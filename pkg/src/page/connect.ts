@@ -13,7 +13,8 @@ import { recordEnd } from './guards/end-record.js'
 import { type Client, type Connection, open } from './connection/connection.js'
 import { refusals, watchRefusals } from './connection/refused-worker.js'
 import { NO_OPTION, NOT_CREATED, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
-import { createTarget, implementTarget, type LazyClient } from './streaming/lazy-target.js'
+import { implementTarget } from './streaming/implement-target.js'
+import { createTarget, type LazyClient } from './streaming/lazy-target.js'
 import { refuse, rejectTyped } from './errors/error-text.js'
 import { createUserComparison } from './user-comparison.js'
 import type { Notice } from './errors/error-messages.js'
@@ -329,17 +330,3 @@ export const connect = async (
   reminder = setTimeout(() => hasResponse() && tell({ t: 'unhandled' }), REMINDER)
   return auth
 }
-
-/**
- * Connects the page to a vault on an origin of its own. Script of this origin then cannot reach the vault's storage,
- * its worker or an authorization code.
- *
- * Adds a hidden frame to the page, once for each URL. Do not remove this frame. `timeout` applies to the frame's
- * response, and again to the worker's response.
- *
- * @param url The page that calls `vaultFrame()` of `strongroom/vault-frame`: see docs/vault-origin.md.
- * @throws `StrongroomError` The errors of `connect()`, and `frame_blocked`, `frame_timeout`,
- *   `origin_not_allowed`.
- */
-export const connectFrame = async (url: string | URL, options?: ConnectOptions): Promise<Strongroom> =>
-  (await import('../vault-origin/connect-frame.js')).connectFrame(url, options, connect, refuse)

@@ -8,6 +8,7 @@
  */
 export type * from './api.js'
 export type * from './auth/auth.js'
-export { connect, connectFrame } from './connect.js'
+export { connect } from './connect.js'
+export { connectFrame } from './connect-frame.js'
 export { createAuth } from './auth/create-auth.js'
 export { StrongroomError } from './errors/error.js'

@@ -2,12 +2,16 @@
 
 use core::cell::Cell;
 
-use super::reader::fault;
-use crate::base::error::Error;
+use crate::base::error::{Code, Error};
 use crate::prelude::*;
 
 /// The largest number of faults that the error names.
 const MAX_FAULTS: usize = 10;
+
+/// Returns the error for a configuration that is refused.
+pub fn fault(message: &[&str]) -> Error {
+    Error::of(Code::ConfigInvalid, message)
+}
 
 /// The faults that the reader of a configuration has found.
 #[derive(Default)]

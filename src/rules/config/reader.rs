@@ -1,9 +1,9 @@
 //! Reads the options in a JSON object, and records their faults.
 
 use super::MAX_CONFIG;
-use super::faults::Faults;
+use super::faults::{Faults, fault};
 use crate::base::clock::Millis;
-use crate::base::error::{Code, Error, Result, short};
+use crate::base::error::{Result, short};
 use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
 use crate::prelude::*;
@@ -49,11 +49,6 @@ pub fn parse(json: &str) -> Result<Object> {
             &error.describe(),
         ])),
     }
-}
-
-/// Returns the error for a configuration that is refused.
-pub fn fault(message: &[&str]) -> Error {
-    Error::of(Code::ConfigInvalid, message)
 }
 
 /// The options in one object. A fault does not stop the reader: it records the fault and uses a placeholder value, with

@@ -5,7 +5,6 @@
  */
 import type { EndReason, Strongroom } from '../api.js'
 import type { MediaRequest } from '../../protocol/media-messages.js'
-import type { Connection } from '../connection/connection.js'
 
 /** The attributes that exist before the implementation is loaded. */
 export interface LazyTarget extends EventTarget {
@@ -48,19 +47,4 @@ export const failTarget = (target: LazyTarget, error: unknown): void => {
   const failed = new ErrorEvent('error', { error })
   target.onerror?.(failed)
   target.dispatchEvent(failed)
-}
-
-/** Returns `target`, and implements it as soon as streaming.ts is loaded. */
-export const implementTarget = (
-  kind: 'eventSource' | 'webSocket',
-  target: LazyTarget,
-  connection: Connection,
-  options: unknown,
-  auth?: Strongroom,
-): never => {
-  import('./streaming.js').then(
-    (live) => live[kind](target, connection, options as never, auth as never),
-    (error) => failTarget(target, error),
-  )
-  return target as never
 }

@@ -1,6 +1,6 @@
 /**
  * Event sources, sockets and progress. A page with a vault loads this file when it first uses one of these features
- * (src/page/streaming/lazy-target.ts and src/page/connect.ts).
+ * (src/page/streaming/implement-target.ts and src/page/connect.ts).
  */
 import type { Strongroom } from '../api.js'
 import * as source from './event-source.js'
