@@ -19,7 +19,8 @@ const MANY = 10
 const steps = new Steps()
 const [vaultOrigin, edge] = ['--vault-origin', '--edge'].map((option) => process.argv.includes(option))
 const theft = edge ? { secure: true } : undefined
-const demo = await startDemo({ provider: { accessTokenSeconds: 5 }, vaultOrigin, edge, theft })
+// Long enough for the first steps on a slow machine.
+const demo = await startDemo({ provider: { accessTokenSeconds: 10 }, vaultOrigin, edge, theft })
 const browser = await launchBrowser()
 
 try {
@@ -86,6 +87,7 @@ async function check(context) {
     const { value } = ledger.newest('access_token')
     const response = await fetch(`${api.url}me`, { headers: { Authorization: `Bearer ${value}` } })
     assert.equal(response.status, 401, 'the API still accepts the expired token')
+    demo.provider.settings.accessTokenSeconds = 5
     return `the API responds with ${response.status}`
   })
 
@@ -104,21 +106,25 @@ async function check(context) {
     second = popup
     await connected(second)
     assert.equal((await session(second)).claims.sub, 'alice')
-    assert.equal(ledger.tokenRequests().length, before, 'it requested tokens of its own')
     assert.equal(ledger.authorizationRequests().length, logins, 'it made a login of its own')
+    // If the token has expired, the handler refreshes it before it responds, which is a token request.
+    if (edge) return 'no login'
+    assert.equal(ledger.tokenRequests().length, before, 'it requested tokens of its own')
     return 'no login, no token request'
   })
 
   await steps.run(`${2 * MANY} calls at once from two tabs on an expired token: one refresh`, async () => {
     await expired(page)
+    demo.provider.settings.accessTokenSeconds = 3600
     const before = ledger.refreshes().length
+    const generation = ledger.refreshes().at(-1).issued
     api.clear()
     const statuses = (await Promise.all([page, second].map(callMany))).flat()
     assert.deepEqual(new Set(statuses), new Set([200]))
     assert.equal(api.requests.length, 2 * MANY, 'the API received another number of requests')
     const refresh = onlyRefresh(before)
-    assert.deepEqual([refresh.presented, refresh.issued], [2, 3])
-    return `${statuses.length} × 200; generation 2 → 3`
+    assert.deepEqual([refresh.presented, refresh.issued], [generation, generation + 1])
+    return `${statuses.length} × 200; generation ${refresh.presented} → ${refresh.issued}`
   })
 
   await steps.run('searched the page for a token', async () => {

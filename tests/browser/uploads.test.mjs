@@ -9,7 +9,7 @@ const time = { timeout: 60_000 }
 let app, uploads, page
 
 before(async () => {
-  app = await startApp({ provider: { accessTokenSeconds: 3 } })
+  app = await startApp({ provider: { accessTokenSeconds: 6 } })
   uploads = await startUploads(app)
   page = await app.open()
   await signIn(page)

@@ -86,9 +86,9 @@ for (const [name, fault] of Object.entries(FORGOTTEN)) {
   )
 }
 
-/** Shortens the life of bound cookies in the browser to two seconds. */
+/** Shortens the life of bound cookies in the browser to five seconds. */
 function shorten() {
-  const short = (cookie) => cookie.replace('Max-Age=600', 'Max-Age=2')
+  const short = (cookie) => cookie.replace('Max-Age=600', 'Max-Age=5')
   const change = ({ headers }) => ({
     headers: { ...headers, 'set-cookie': (headers['set-cookie'] ?? []).map(short) },
   })

@@ -34,7 +34,8 @@ async function serve(respond) {
 before(async () => {
   const routes = []
   for (const [name, start] of Object.entries(UPSTREAMS)) {
-    routes.push({ prefix: `/${name}/`, upstream: await start(), timeout: 1 })
+    const timeout = name === 'TimeoutError' ? 1 : 30
+    routes.push({ prefix: `/${name}/`, upstream: await start(), timeout })
   }
   app = await startInProcess((config) => (handler = createTokenHandler(config)), {
     accessTokenSeconds: 600,

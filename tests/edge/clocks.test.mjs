@@ -20,7 +20,7 @@ const [RIGHT, WRONG] = [0, 1]
 const HOUR = 3600
 
 /** The time limit in milliseconds for the next refresh after a process has died. Its lease lasts for eight seconds. */
-const TAKEN_OVER = 11_000
+const TAKEN_OVER = 20_000
 
 /** Milliseconds that a slow refresh takes at the provider. */
 const SLOW = 5000

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { transform } from 'esbuild'
 import { ACCOUNTS } from '../support/accounts.mjs'
-import { booted, call } from '../support/app.mjs'
+import { booted, call, waitUntil } from '../support/app.mjs'
 import { startPage } from '../support/edge/page.mjs'
 
 const time = { timeout: 60_000 }
@@ -37,17 +37,21 @@ const codeOf = async (page) => (await call(page, `${app.api.url}me`)).error?.cod
 test('a device lists the user’s devices, and signs out the others', time, async () => {
   const [laptop, phone, elsewhere] = [await signedIn(), await signedIn(), await signedIn(BOB)]
   // The list is written after the response to the login.
-  await laptop.waitForFunction(async () => (await devices()).sessions.length === 2)
+  await waitUntil(laptop, async () => (await devices()).sessions.length === 2)
   assert.deepEqual(
     (await devices(laptop)).map(({ isCurrent }) => isCurrent),
     [false, true],
   )
   assert.equal((await devices(elsewhere)).length, 1)
   await signOutOthers(laptop)
-  await phone.waitForFunction(async (url) => {
-    await auth.fetch(url).catch(() => {})
-    return auth.session === null
-  }, `${app.api.url}me`)
+  await waitUntil(
+    phone,
+    async (url) => {
+      await auth.fetch(url).catch(() => {})
+      return auth.session === null
+    },
+    `${app.api.url}me`,
+  )
   assert.equal(await phone.evaluate(() => auth.endReason), 'logged_out')
   for (const page of [laptop, elsewhere]) assert.equal(await codeOf(page), undefined)
   assert.equal((await devices(laptop)).length, 1)

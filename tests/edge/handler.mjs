@@ -16,13 +16,13 @@ export function handlerSuite(platform, coordinator) {
   describe(`${platform}: the token handler, with ${coordinator}`, { timeout: 120_000 }, () => {
     let app
     before(async () => {
-      app = await startApp(platform, { coordinator, isolates: 2, provider: { accessTokenSeconds: 3 } })
+      app = await startApp(platform, { coordinator, isolates: 2 })
     })
     after(() => app?.stop())
 
     const home = ({ origin, pathname }) => origin === app.origin && pathname === '/orders'
-    const signedIn = async () => {
-      app.provider.settings.accessTokenSeconds = 3
+    const signedIn = async (accessTokenSeconds = 300) => {
+      app.provider.settings.accessTokenSeconds = accessTokenSeconds
       const visitor = app.visitor()
       const { address } = await visitor.signIn({ returnTo: '/orders?a=1', until: home })
       assert.equal(address.href, `${app.origin}/orders?a=1`, JSON.stringify(await app.told()))
@@ -106,8 +106,8 @@ export function handlerSuite(platform, coordinator) {
     })
 
     test('50 requests in both isolates share one refresh', async () => {
-      const visitor = await signedIn()
-      await expired(visitor)
+      const visitor = await signedIn(3)
+      await expired()
       const before = refreshes()
       const calls = Array.from({ length: 50 }, (_none, i) =>
         visitor.copy().call('/api/me', { isolate: i % 2 }),
@@ -118,8 +118,8 @@ export function handlerSuite(platform, coordinator) {
     })
 
     test('client that lost the new cookie continues with the old one', async () => {
-      const visitor = await signedIn()
-      await expired(visitor)
+      const visitor = await signedIn(3)
+      await expired()
       const before = refreshes()
       assert.equal((await visitor.call('/api/me', { forgets: true })).status, 200)
       const again = await visitor.call('/api/me', { isolate: 1 })
@@ -136,9 +136,11 @@ export function handlerSuite(platform, coordinator) {
       assert.deepEqual(await response.json(), { url: '/auth/logout/provider', ended: true, revoked: true })
       assert.deepEqual(await visitor.session(), { session: null })
       assert.equal((await thief.call('/api/me')).status, 401)
-      const { session, reason } = await other.session({ isolate: 1 })
-      assert.equal(session, null)
-      assert.equal(reason, 'logged_out')
+      // For a moment, an isolate with a slow coordinator may still go by the cookie.
+      let ended
+      do ended = await other.session({ isolate: 1 })
+      while (ended.session)
+      assert.equal(ended.reason, 'logged_out')
     })
 
     test('no response contains a token', async () => {
@@ -208,15 +210,10 @@ export function handlerSuite(platform, coordinator) {
       }
     })
 
-    /**
-     * Waits until the access token has expired. The session data contain the time of the expiry. The next token lives longer
-     * than any machine needs for the rest of a test.
-     */
-    async function expired(visitor) {
+    /** Waits until the access token has expired. The next one lives longer than any machine needs for the rest of a test. */
+    async function expired() {
+      await app.provider.ledger.accessTokenExpired()
       app.provider.settings.accessTokenSeconds = 300
-      const { session } = await visitor.session()
-      const left = session.accessTokenExpiresAt - Date.now() + 50
-      await new Promise((resolve) => setTimeout(resolve, Math.max(0, left)))
     }
   })
 }

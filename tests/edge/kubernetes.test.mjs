@@ -95,6 +95,10 @@ test('pod that ends loses no request', { timeout: 60_000 }, async (t) => {
     const init = n % 2 ? { method: 'POST', headers } : { headers }
     for (let at = n; !isOver; at++) {
       const able = pods.filter(({ ready }) => ready.isGood)
+      if (!able.length) {
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        continue
+      }
       const pod = able[at % able.length]
       const url = `http://127.0.0.1:${pod.port}/auth/${n % 2 ? 'logout' : 'session'}`
       const status = await fetch(url, init).then(

@@ -71,12 +71,12 @@ test('one trace leads from the browser to the API', time, async () => {
   assert.equal(values.length, 1)
   const [, seenTrace, seenParent] = values[0].split('-')
   assert.equal(seenTrace, trace)
-  const spans = await until(() => {
+  const { server, client } = await until(() => {
     const spans = collector.spans().filter(({ traceId }) => traceId === trace)
-    return spans.length >= 2 && spans
+    const server = spans.find(({ parentSpanId }) => parentSpanId === parent)
+    const client = spans.find(({ spanId }) => spanId === seenParent)
+    return server && client && { server, client }
   })
-  const server = spans.find(({ parentSpanId }) => parentSpanId === parent)
-  const client = spans.find(({ spanId }) => spanId === seenParent)
   assert.equal(client.parentSpanId, server.spanId)
 })
 

@@ -271,18 +271,17 @@ function suite(
 
     test('late response does not revive a logged-out session', time, async () => {
       const page = await signedIn()
-      let respond
-      const held = new Promise((resolve) => {
-        void page.route(
-          '**/auth/session',
-          async (route) => {
-            const response = await route.fetch()
-            respond = () => route.fulfill({ response })
-            resolve()
-          },
-          { times: 1 },
-        )
-      })
+      let respond, resolve
+      const held = new Promise((done) => (resolve = done))
+      await page.route(
+        '**/auth/session',
+        async (route) => {
+          const response = await route.fetch()
+          respond = () => route.fulfill({ response })
+          resolve()
+        },
+        { times: 1 },
+      )
       const responded = page.waitForResponse('**/auth/session')
       // This is the message that a popup posts when its login is complete.
       await page.evaluate(() => new BroadcastChannel('strongroom /auth').postMessage(0))

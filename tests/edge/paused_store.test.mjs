@@ -9,7 +9,7 @@ import { startRedis } from '../support/edge/redis.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 
 /** The time limit in milliseconds for a response without the store. The handler waits three seconds for the store. */
-const GIVES_UP = 10_000
+const GIVES_UP = 30_000
 
 /** The fault that the handler reports if the store does not reply. */
 const SILENCE = /^the coordinator is down: it cannot be (read|written to): TimeoutError; /

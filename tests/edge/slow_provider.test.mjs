@@ -29,7 +29,7 @@ for (const platform of ['node', 'workerd']) {
       const took = Date.now() - since
       assert.equal(`${refused.status} ${refused.headers.get('x-strongroom')}`, '503 provider_unavailable')
       assert.ok(refused.headers.has('retry-after'))
-      assert.ok(took > LIMIT * 900 && took < LIMIT * 2000, `${took} ms`)
+      assert.ok(took > LIMIT * 900 && took < LIMIT * 10_000, `${took} ms`)
       await isHeld
       // Another client waits for the same refresh.
       const waiting = visitor.copy().call('/api/me', { isolate: 1 })

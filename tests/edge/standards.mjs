@@ -22,7 +22,7 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
     before(async () => {
       app = await startApp(platform, {
         coordinator,
-        provider: { accessTokenSeconds: 2, dpop: 'nonce', wantsPushed: true },
+        provider: { accessTokenSeconds: 300, dpop: 'nonce', wantsPushed: true },
         api: { dpop: true },
         handler: { dpop: true },
       })
@@ -47,14 +47,19 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
 
     test('new nonce and expired token do not fail calls', async () => {
       const visitor = app.visitor()
+      const { ledger, settings } = app.provider
+      settings.accessTokenSeconds = 2
       await visitor.signIn({ returnTo: '/orders', until: home })
+      await ledger.accessTokenExpired()
+      // The next token lives longer than any machine needs for the rest of the test.
+      settings.accessTokenSeconds = 300
       assert.equal((await visitor.call('/api/me')).status, 200)
+      assert.deepEqual(
+        ledger.refreshes().map(({ outcome }) => outcome),
+        ['issued'],
+      )
       app.api.dpop.nonce = 'second'
-      assert.equal((await visitor.call('/api/me')).status, 200)
-      const { session } = await visitor.session()
-      await new Promise((resolve) => setTimeout(resolve, session.accessTokenExpiresAt - Date.now() + 50))
-      assert.equal((await visitor.call('/api/me', { isolate: 1 })).status, 200)
-      assert.equal(app.provider.ledger.refreshes().at(-1).outcome, 'issued')
+      for (const isolate of [0, 1]) assert.equal((await visitor.call('/api/me', { isolate })).status, 200)
     })
   })
 

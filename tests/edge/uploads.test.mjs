@@ -15,7 +15,7 @@ let app, uploads, page
 before(async () => {
   app = await startPage('node', {
     coordinator: 'in-isolate',
-    provider: { accessTokenSeconds: 3 },
+    provider: { accessTokenSeconds: 6 },
     route: { methods: ['GET', 'HEAD', 'POST', 'PATCH'] },
     handler: { session: { idle: IDLE, absolute: 3600 } },
   })

@@ -8,7 +8,7 @@ import { readPages } from '../../www/docs/check.mjs'
 import { signInTwice, stealOnPage } from '../../www/theft/check.mjs'
 import { launchBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
-import { startDocs } from '../support/docs_site.mjs'
+import { isMounted, startDocs } from '../support/docs_site.mjs'
 
 const axe = await readFile(
   new URL('../../www/docs/node_modules/axe-core/axe.min.js', import.meta.url),
@@ -149,11 +149,13 @@ for (const [viewport, colorScheme] of PARTS_IN) {
 test('menus and search have no barrier', async (t) => {
   const page = await open(t, NARROW, 'light')
   await page.goto(`${site.origin}/faq`)
+  await page.waitForFunction(isMounted)
   await page.click('.VPNavBarHamburger')
   await page.waitForSelector('.VPNavScreen')
   assert.deepEqual(await barriers(page), [], 'the menu')
   await page.keyboard.press('Escape')
   await page.goto(`${site.origin}/faq`)
+  await page.waitForFunction(isMounted)
   await page.click('.VPNavBarSearchButton')
   await page.fill('#localsearch-input', 'refresh')
   await page.waitForSelector('.result')

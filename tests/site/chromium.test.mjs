@@ -1,7 +1,7 @@
 // The documentation site in Chromium: search, console, requests, layout, and the parts of pages that are our own.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { notFound, openSearch, startDocs, watchPolicy } from '../support/docs_site.mjs'
+import { isMounted, notFound, openSearch, startDocs, watchPolicy } from '../support/docs_site.mjs'
 import { waitFor } from '../support/engines/driver.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { readPages } from '../../www/docs/check.mjs'
@@ -43,6 +43,8 @@ async function open(t, path, options) {
   page.on('pageerror', (error) => said.push(`${page.url()}: ${error}`))
   await page.addInitScript(watchPolicy)
   await page.goto(site.origin + path)
+  // Demo and playground are pages without the site's scripts.
+  if (!/^\/(demo|playground)\//.test(path)) await page.waitForFunction(isMounted)
   return { page, said, foreign }
 }
 
@@ -114,7 +116,7 @@ test('pages say nothing on the console, and load nothing from elsewhere', async 
   const { page, said, foreign } = await open(t, '/')
   for (const path of ALL ? (await readPages()).keys() : PAGES) {
     await page.goto(site.origin + path)
-    await page.waitForFunction(() => document.querySelector('#app').__vue_app__ !== undefined)
+    await page.waitForFunction(isMounted)
     assert.deepEqual(await page.evaluate(() => blocked), [], path)
   }
   assert.deepEqual(said, [])
@@ -178,6 +180,7 @@ test('code and pages can be copied', async (t) => {
   await page.waitForURL(/\/faq\.md$/)
   assert.match(await page.innerText('body'), /^# Questions\n/)
   await page.goBack()
+  await page.waitForFunction(isMounted)
   await page.hover('.vp-doc [class*=language-]')
   await page.click('.vp-doc button.copy')
   await page.waitForFunction(() => document.querySelector('button.copy.copied'))

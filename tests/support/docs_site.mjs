@@ -112,8 +112,12 @@ const FIRST = 5
 /** Returns true if one of the first results of a search is on the page. */
 export const isFound = (results, page) => results.slice(0, FIRST).some((path) => page.test(path))
 
+/** True in a page whose scripts react to clicks, which is later than its `load` event. */
+export const isMounted = () => document.querySelector('#app')?.__vue_app__ !== undefined
+
 /** Opens the search, and waits until its index is loaded. */
 export async function openSearch(tab, waitFor) {
+  await waitFor(tab, isMounted)
   await tab.click('.VPNavBarSearchButton')
   await waitFor(tab, () => document.querySelector('#localsearch-input') !== null)
   await tab.evaluate(() => {

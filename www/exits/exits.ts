@@ -11,7 +11,7 @@ type Column = 'policy' | 'list'
 const PATIENCE = 10_000
 
 /** Milliseconds by which the other attempts may be slower than the one without headers. */
-const GRACE = 500
+const GRACE = 1500
 
 /** The secrets of the attempts whose script has run. */
 const begun = new Set<string>()

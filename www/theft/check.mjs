@@ -17,7 +17,7 @@ const EXPECTED = {
 }
 
 /** Milliseconds within which the browser must bind a session. It takes less than a second. */
-const PATIENCE = 5000
+const PATIENCE = 20_000
 
 /**
  * Takes the steps, and prints the result side by side. Rejects at the first step that fails.

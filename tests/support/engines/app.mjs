@@ -27,7 +27,7 @@ export async function giveConsent(tab, { username, password } = ACCOUNTS[0]) {
 }
 
 /** Longest time in milliseconds from a click until the browser leaves the page. */
-const LEAVING = 5000
+const LEAVING = 15_000
 
 /**
  * Clicks until the browser leaves the page. A window that has just opened may lose a click, so one click may not be
