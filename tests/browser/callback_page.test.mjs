@@ -113,8 +113,8 @@ test('the page is not left before a warning of the vault is printed', time, asyn
   const printed = []
   page.on('console', (line) => printed.push(line.text()))
   await page.route('**/error-messages.js', async (route) => {
-    // Without the wait, the page is left within this second.
-    await page.waitForURL('**/orders**', { timeout: 1000 }).catch(() => {})
+    // Without the wait, the page is left within this time.
+    await page.waitForURL('**/orders**', { timeout: 500 }).catch(() => {})
     await route.continue().catch(() => {})
   })
   await giveConsent(page)

@@ -2,7 +2,7 @@
 // next vault starts without a session, unless the session was stored.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { booted, call, signIn, startApp, waitUntil } from '../support/app.mjs'
+import { booted, call, giveConsent, signIn, startApp, waitUntil } from '../support/app.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { crash, killWorkers } from '../support/device.mjs'
 import { until } from '../support/until.mjs'
@@ -182,8 +182,7 @@ test('every tab learns that its shared worker was killed', time, async () => {
   await Promise.all(tabs.map((tab) => tab.evaluate(() => auth.reconnect())))
   const changed = tabs[2].evaluate(() => new Promise((resolve) => auth.on('change', resolve)))
   await tabs[1].evaluate(() => void auth.login({ mode: 'redirect' }))
-  await tabs[1].waitForSelector('button[value=allow]')
-  await tabs[1].click('button[value=allow]')
+  await giveConsent(tabs[1])
   assert.equal((await changed).session.claims.sub, 'alice')
   await Promise.all(tabs.map((tab) => tab.close()))
 })

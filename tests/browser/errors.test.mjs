@@ -346,7 +346,8 @@ test('login_canceled: canceled by a signal', time, async () => {
 test('timeout: nobody signs in', time, async () => {
   const page = await app.open()
   await booted(page)
-  const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page, { timeout: 1 })])
+  const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page, { timeout: 5 })])
+  await popup.waitForSelector('#username')
   const { error } = await page.evaluate(() => login)
   assert.equal(error.code, 'timeout')
   // The popup stays open at the provider. It closes when the user has finished there.

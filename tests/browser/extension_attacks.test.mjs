@@ -52,7 +52,13 @@ serveVault(() => new Worker(new URL('./auth.worker.js', import.meta.url), { type
 
 const MANIFEST = {
   content_scripts: [
-    { matches: ['http://localhost/*'], js: ['content.js'], all_frames: true, match_origin_as_fallback: true },
+    {
+      matches: ['http://localhost/*'],
+      js: ['content.js'],
+      run_at: 'document_start',
+      all_frames: true,
+      match_origin_as_fallback: true,
+    },
   ],
   externally_connectable: { matches: ['http://localhost/*'], ids: ['*'] },
   web_accessible_resources: [{ resources: ['popup.html'], matches: ['http://localhost/*'] }],

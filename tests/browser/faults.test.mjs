@@ -368,6 +368,7 @@ describe('faults', { concurrency: AT_ONCE }, () => {
       time,
       scene(async (app) => {
         const { proxies } = app
+        app.provider.settings.accessTokenSeconds = 60
         const page = await open(app)
         await signIn(page)
         const since = proxies.provider.requests.length

@@ -174,6 +174,7 @@ test('20 calls in two tabs on an expired token: one refresh', time, async () => 
 })
 
 test('401: one refresh, one retry, with the same body', time, async () => {
+  app.provider.settings.accessTokenSeconds = 60
   const page = await app.open()
   await signIn(page)
   const before = app.ledger.refreshes().length
@@ -188,6 +189,7 @@ test('401: one refresh, one retry, with the same body', time, async () => {
 })
 
 test('a second 401 is passed to the page', time, async () => {
+  app.provider.settings.accessTokenSeconds = 60
   const page = await app.open()
   await signIn(page)
   const { value } = await call(page, `${app.api.url}reject`)

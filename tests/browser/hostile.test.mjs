@@ -8,10 +8,13 @@ import { ALL } from '../support/combinations.mjs'
 
 const time = { timeout: 60_000 }
 
+/** Lifetime of an access token in seconds. */
+const LIFETIME = 4
+
 const apps = {}
 
 before(async () => {
-  const options = { provider: { accessTokenSeconds: 4 } }
+  const options = { provider: { accessTokenSeconds: LIFETIME } }
   const [shared, dedicated] = await Promise.all([
     startApp(options),
     // With dedicated workers, the page that returns from a login by redirect has another vault, which must read the
@@ -22,7 +25,10 @@ before(async () => {
 })
 after(() => Promise.all(Object.values(apps).map((each) => each.close())))
 afterEach(() => {
-  for (const each of Object.values(apps)) each.setConfig({})
+  for (const each of Object.values(apps)) {
+    each.setConfig({})
+    each.provider.settings.accessTokenSeconds = LIFETIME
+  }
 })
 
 // Storage
@@ -288,6 +294,7 @@ for (const [what, source] of Object.entries(LONG_AS_STRINGS)) {
   test(`${what} as a body is dropped, and not made a string`, time, async () => {
     const app = apps.shared
     app.setConfig({})
+    app.provider.settings.accessTokenSeconds = 60
     const page = await app.open()
     await signInByPopup(page)
     app.api.requests.length = 0
@@ -339,6 +346,7 @@ vault(${JSON.stringify(app.config)})`)
   }, `${app.api.url}orders`)
   assert.equal(new Set(codes).size, 1, `${[...new Set(codes)]}`)
   assert.notEqual(codes[0], 'vault_crashed')
+  await page.waitForFunction(() => depths.length >= 400, null, { polling: 20 })
   const depths = await page.evaluate(() => depths)
   assert.equal(depths.length, 400)
   assert.equal(Math.max(...depths), Math.min(...depths))

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
-import { booted, call, clickLogin, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
+import { booted, call, clickLogin, deny, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
 import { HEAP_ARGS } from '../support/heap.mjs'
 import { collect, record, search } from '../support/leak.mjs'
 
@@ -270,7 +270,7 @@ test('no token, code or verifier is ever in the page', { timeout: 900_000 }, asy
   })
   await step('a login that is denied', async () => {
     await startLogin(page)
-    await page.click('button[value=deny]')
+    await deny(page)
     await page.waitForURL(/\/callback/)
     assert.equal((await booted(page)).error.code, 'login_denied')
   })

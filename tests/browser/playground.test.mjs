@@ -19,6 +19,7 @@ import {
 import { readExamples } from '../../www/playground/examples.mjs'
 import { shareBrowser } from '../support/browser.mjs'
 import { openStatic, startStaticSite } from '../support/static_site.mjs'
+import { until } from '../support/until.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -297,7 +298,6 @@ test('each edit ends the worker of the former, and nothing asks another origin',
   assert.deepEqual(problems, [])
   await tryOut({ ...VALID, clientId: '' })
   assert.equal(started.length, 2)
-  for (let i = 0; i < 100 && page.workers().length; i++) await page.evaluate(() => 0)
-  assert.deepEqual(page.workers(), [])
+  await until(() => page.workers().length === 0)
   assert.deepEqual(page.faults, [])
 })

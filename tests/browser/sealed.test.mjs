@@ -105,6 +105,7 @@ for (const kind of KINDS) {
   const usual = { ...time, skip: !ALL && kind !== 'dedicated' && 'only with --all' }
   test(`offline, a session stays in its page, and continues after a reload, ${kind}`, usual, async () => {
     const app = apps[kind]
+    app.provider.settings.accessTokenSeconds = 10
     const page = await app.open()
     await signIn(page)
     const { startedAt } = await session(page)

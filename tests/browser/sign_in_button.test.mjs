@@ -75,7 +75,7 @@ for (const [name, scriptOf] of Object.entries(PAGES)) {
     await button('Sign in').click()
     await giveConsent(page)
     await button('Sign out').waitFor()
-    assert.equal(await page.evaluate(() => location.pathname + location.search), '/?lamp=1')
+    await page.waitForURL(`${app.site.origin}/?lamp=1`)
     const name = await page.evaluate(() => auth.state.session.claims.name)
     assert.ok(name && (await page.innerText('body')).includes(name))
     assert.equal(await button('Sign in').count(), 0)

@@ -50,7 +50,7 @@ const leaveDuringRefresh = (leewaySeconds) => async (scene) => {
   Object.assign(app.provider.settings, { leewaySeconds })
   await app.ledger.accessTokenExpired()
   const since = app.proxies.provider.requests.length
-  app.proxies.provider.faults.add('token', { when: 'after', delay: 1500 })
+  app.proxies.provider.faults.add('token', { when: 'after', delay: 4000 })
   const rotated = app.ledger.until(({ type }) => type === 'token_request')
   void call(page, orders(app)).catch(() => {})
   await rotated

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
 import { crash } from '../support/device.mjs'
+import { until } from '../support/until.mjs'
 
 const time = { timeout: 90_000 }
 const TABS = 8
@@ -189,7 +190,7 @@ test('a crashed tab’s port and calls end', time, async () => {
     globalThis.reading = auth.fetch(`${api}stream?n=100000&interval=10`).then((response) => response.text())
   }, app.api.url)
   await second.evaluate((url) => auth.fetch(url).then(() => {}), orders)
-  const streaming = app.api.requests.find(({ path }) => path.startsWith('/v1/stream'))
+  const streaming = await until(() => app.api.requests.find(({ path }) => path.startsWith('/v1/stream')))
   await crash(second)
   await Promise.all([portsAre(first, 2), streaming.closed])
   assert.equal(streaming.aborted, true)

@@ -226,8 +226,8 @@ const unpushed = async (route) => {
 
 test('a login waits until its warning is printed', time, async () => {
   const { page, warningsOf } = await unpushed(async (route, page) => {
-    // Without the wait, the page is left within this second.
-    await page.waitForEvent('framenavigated', { timeout: 1000 }).catch(() => {})
+    // Without the wait, the page is left within this time.
+    await page.waitForEvent('framenavigated', { timeout: 500 }).catch(() => {})
     await route.continue().catch(() => {})
   })
   await signIn(page)

@@ -136,7 +136,7 @@ test('the last failed attempt removes the frame', time, async () => {
   const page = await (await app.browser.newContext()).newPage()
   await page.goto(`${app.site.origin}/empty.html`)
   const codes = await page.evaluate(async (address) => {
-    const attempts = [0.2, 0.5].map((timeout) => settle(connectFrame(address, { timeout: timeout + 2 })))
+    const attempts = [0.2, 0.5].map((timeout) => settle(connectFrame(address, { timeout: timeout + 8 })))
     return (await Promise.all(attempts)).map(({ error }) => error.code)
   }, frame)
   assert.deepEqual(codes, ['worker_timeout', 'worker_timeout'])

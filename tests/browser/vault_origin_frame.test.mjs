@@ -21,7 +21,7 @@ const time = { timeout: 60_000 }
  * The time limit in seconds for attempts to connect that must fail with `frame_blocked`. The vault's origin responds
  * within this time, even on a slow machine.
  */
-const BLOCKED = 6
+const BLOCKED = 10
 
 let app
 /**
@@ -34,7 +34,7 @@ let silent
 let frame
 
 before(async () => {
-  app = await startApp({ vaultOrigin: true, timeout: 4 })
+  app = await startApp({ vaultOrigin: true })
   frame = `${app.vault.origin}/frame.html`
   app.site.pageCsp = app.site.pageCsp.replace('frame-src', "frame-src 'self'")
   const { files, routes } = app.site
@@ -315,7 +315,7 @@ describe('frames that are not shown', { concurrency: true }, () => {
     assert.equal((await attempt(page, url, { timeout: BLOCKED })).code, 'frame_blocked')
 
   test('a control: a frame at another path is shown', time, async () => {
-    assert.equal((await attempt(await openEmpty(), frameWith())).code, 'connected')
+    assert.equal((await attempt(await openEmpty(), frameWith(), { timeout: 30 })).code, 'connected')
   })
 
   for (const [name, site] of OTHER_ORIGINS) {

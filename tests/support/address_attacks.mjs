@@ -49,7 +49,7 @@ export async function readAddress(way, url, limit) {
       document.body.append(element)
       globalThis.hasBegun = true
       // The name means the element at first, and a moment later its window, unless the page's policy forbids this.
-      const end = performance.now() + 3000
+      const end = performance.now() + 10_000
       while (!window.embedded?.window && performance.now() < end && !globalThis.isOver)
         await new Promise((next) => setTimeout(next, 20))
       return window.embedded
@@ -112,7 +112,10 @@ export async function readAddress(way, url, limit) {
       }
     }
     // The other places have the address a moment later.
-    if (Object.keys(seen).length) end = Math.min(end, performance.now() + 300)
+    if (Object.keys(seen).length) {
+      const isComplete = Object.keys(places).every((place) => seen[place] || place === 'referrer')
+      end = Math.min(end, performance.now() + (isComplete || seen.report ? 300 : 3000))
+    }
     await new Promise((resolve) => setTimeout(resolve, 1))
   }
   if (way === 'popup') target?.close()

@@ -269,7 +269,10 @@ export async function giveConsent(page, { username, password } = ACCOUNTS[0]) {
     await page.fill('#username', username)
     await page.fill('#password', password)
     await page.click('button[value=login]')
+    await page.waitForSelector('button[value=allow]')
   }
+  // A click may be lost while the page still loads.
+  await page.waitForLoadState()
   await page.click('button[value=allow]')
 }
 

@@ -9,6 +9,6 @@
 export type * from './api.js'
 export type * from './auth/auth.js'
 export { connect } from './connect.js'
-export { connectFrame } from './connect-frame.js'
+export { connectFrame } from './connect-by-frame.js'
 export { createAuth } from './auth/create-auth.js'
 export { StrongroomError } from './errors/error.js'

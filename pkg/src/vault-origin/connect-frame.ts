@@ -36,7 +36,7 @@ interface SharedFrame {
 const frames = new Map<string, SharedFrame>()
 
 /**
- * See `connectFrame` of page/connect-frame.ts, which passes its own `connect` and `refuse` so that the bundle of this file does
+ * See `connectFrame` of page/connect-by-frame.ts, which passes its own `connect` and `refuse` so that the bundle of this file does
  * not contain copies of them.
  */
 export const connectFrame = async (

@@ -8,7 +8,7 @@ import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './a
 import { type AuthEvent, nextState } from './auth-state.js'
 import { createWorker, takeWorker } from './create-worker.js'
 import { connect } from '../connect.js'
-import { connectFrame } from '../connect-frame.js'
+import { connectFrame } from '../connect-by-frame.js'
 import { rejectTyped } from '../errors/error-text.js'
 import { isNews } from '../errors/news.js'
 import { INITIAL_STATE } from './initial-state.js'
