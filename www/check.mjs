@@ -87,7 +87,6 @@ async function check(context) {
     const { value } = ledger.newest('access_token')
     const response = await fetch(`${api.url}me`, { headers: { Authorization: `Bearer ${value}` } })
     assert.equal(response.status, 401, 'the API still accepts the expired token')
-    demo.provider.settings.accessTokenSeconds = 5
     return `the API responds with ${response.status}`
   })
 
@@ -106,10 +105,8 @@ async function check(context) {
     second = popup
     await connected(second)
     assert.equal((await session(second)).claims.sub, 'alice')
-    assert.equal(ledger.authorizationRequests().length, logins, 'it made a login of its own')
-    // If the token has expired, the handler refreshes it before it responds, which is a token request.
-    if (edge) return 'no login'
     assert.equal(ledger.tokenRequests().length, before, 'it requested tokens of its own')
+    assert.equal(ledger.authorizationRequests().length, logins, 'it made a login of its own')
     return 'no login, no token request'
   })
 
@@ -117,14 +114,13 @@ async function check(context) {
     await expired(page)
     demo.provider.settings.accessTokenSeconds = 3600
     const before = ledger.refreshes().length
-    const generation = ledger.refreshes().at(-1).issued
     api.clear()
     const statuses = (await Promise.all([page, second].map(callMany))).flat()
     assert.deepEqual(new Set(statuses), new Set([200]))
     assert.equal(api.requests.length, 2 * MANY, 'the API received another number of requests')
     const refresh = onlyRefresh(before)
-    assert.deepEqual([refresh.presented, refresh.issued], [generation, generation + 1])
-    return `${statuses.length} × 200; generation ${refresh.presented} → ${refresh.issued}`
+    assert.deepEqual([refresh.presented, refresh.issued], [2, 3])
+    return `${statuses.length} × 200; generation 2 → 3`
   })
 
   await steps.run('searched the page for a token', async () => {

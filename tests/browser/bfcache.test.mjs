@@ -62,6 +62,15 @@ const portsOpen = (page) =>
 /** Navigates to another page of the site. */
 const leave = (page, { site } = app) => page.goto(`${site.origin}/empty`)
 
+/** Resolves with a page that the user has left signed in. */
+async function leftPage() {
+  const page = await app.open()
+  await signIn(page)
+  await mark(page)
+  await leave(page)
+  return page
+}
+
 for (const kind of ['shared', 'dedicated']) {
   test(
     `a restored page works again, ${kind}`,
@@ -109,10 +118,7 @@ test(
   'a restored page gets the events that it missed',
   time,
   played(async () => {
-    const page = await app.open()
-    await signIn(page)
-    await mark(page)
-    await leave(page)
+    const page = await leftPage()
     const other = await app.open('/', page.context())
     await booted(other)
     await other.evaluate(() => auth.logout())
@@ -127,10 +133,7 @@ test(
   'a restored page detects that its worker was terminated',
   time,
   played(async () => {
-    const page = await app.open()
-    await signIn(page)
-    await mark(page)
-    await leave(page)
+    const page = await leftPage()
     await killWorkers(page)
     await goBack(page)
     const { error } = await call(page, orders)

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { call, signIn, startApp } from '../support/app.mjs'
+import { mostly } from '../support/retries.mjs'
 
 const time = { timeout: 30_000 }
 
@@ -110,15 +111,12 @@ const see = (page, url, init) =>
     [url, init],
   )
 
-/**
- * The same for a body that must arrive with its head. On a busy machine, a body may be later than the head waits, so there
- * are three attempts.
- */
-async function seeWhole(page, url) {
-  let seen
-  for (let take = 0; take < 3 && seen?.kinds.length !== 1; take++) seen = await see(page, url)
-  return seen
-}
+/** The same for a body that must arrive with its head: on a busy machine, a body may be later than the head waits. */
+const seeWhole = (page, url) =>
+  mostly(
+    () => see(page, url),
+    ({ kinds }) => kinds.length === 1,
+  )
 
 const MODES = {
   'shared worker': {},
@@ -242,9 +240,10 @@ describe('head and body', () => {
         await response.text()
         return reports
       }, address)
-    let reports
-    for (let take = 0; take < 3 && !reports?.[0].total; take++)
-      reports = await read(`${app.api.url}bytes?size=1000`)
+    const reports = await mostly(
+      () => read(`${app.api.url}bytes?size=1000`),
+      ([{ total }]) => total,
+    )
     assert.deepEqual(reports, [{ type: 'download', loaded: 1000, total: 1000 }])
   })
 

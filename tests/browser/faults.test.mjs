@@ -54,8 +54,7 @@ async function expired(app) {
   const { provider } = app.proxies
   const page = await open(app)
   await signIn(page)
-  await app.ledger.accessTokenExpired()
-  app.provider.settings.accessTokenSeconds = 60
+  await app.provider.letAccessTokenExpire()
   const since = provider.requests.length
   const tokenRequests = () => provider.requests.slice(since).filter(({ endpoint }) => endpoint === 'token')
   return { page, tokenRequests, count: () => tokenRequests().length }

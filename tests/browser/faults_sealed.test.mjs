@@ -45,9 +45,7 @@ async function expired() {
   const others = Array.from({ length: TABS - 1 }, () => app.open('/', first.context()))
   const tabs = [first, ...(await Promise.all(others))]
   await Promise.all(tabs.map(booted))
-  await app.ledger.accessTokenExpired()
-  // New tokens are valid for longer, so that no second refresh becomes necessary.
-  app.provider.settings.accessTokenSeconds = 60
+  await app.provider.letAccessTokenExpire()
   const since = proxies.provider.requests.length
   const count = () =>
     proxies.provider.requests.slice(since).filter(({ endpoint }) => endpoint === 'token').length

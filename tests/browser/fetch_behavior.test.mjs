@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { signIn, startApp } from '../support/app.mjs'
 import { listen } from '../support/listen.mjs'
+import { mostly } from '../support/retries.mjs'
 import { BEHAVIORS } from './fetch_behaviors.mjs'
 
 const time = { timeout: 240_000 }
@@ -177,10 +178,10 @@ async function differences(cases, which, documented = []) {
   }
   const found = new Map()
   for (const [id, code] of cases) {
-    let difference = await compare(code)
-    for (let more = documented.includes(id) ? 0 : 2; more > 0 && difference; more--) {
-      difference = await compare(code)
-    }
+    const difference = await mostly(
+      () => compare(code),
+      (found) => !found || documented.includes(id),
+    )
     if (difference) found.set(id, difference)
   }
   return found

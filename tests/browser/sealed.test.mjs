@@ -203,9 +203,7 @@ test('four tabs with a worker each refresh once', time, async () => {
   const pages = [first]
   for (let i = 0; i < 3; i++) pages.push(await app.open('/', first.context()))
   await Promise.all(pages.map(booted))
-  await app.ledger.accessTokenExpired()
-  // New tokens are valid for longer, so that no second refresh becomes necessary.
-  app.provider.settings.accessTokenSeconds = 60
+  await app.provider.letAccessTokenExpire()
   const before = app.ledger.refreshes().length
   const calls = pages.flatMap((page) => Array.from({ length: 10 }, () => status(page, app)))
   assert.deepEqual([...new Set(await Promise.all(calls))], [200])

@@ -89,9 +89,7 @@ test(
   time,
   async () => {
     const all = await tabs(TABS)
-    await app.ledger.accessTokenExpired()
-    // The new token does not expire before the last call, even on a slow machine.
-    app.provider.settings.accessTokenSeconds = 600
+    await app.provider.letAccessTokenExpire()
     const before = app.ledger.refreshes().length
     const answers = await Promise.all(
       all.map((tab) =>
@@ -158,8 +156,7 @@ for (const persist of ['memory', 'sealed']) {
     try {
       const page = await own.open()
       await signIn(page)
-      await own.ledger.accessTokenExpired()
-      own.provider.settings.accessTokenSeconds = 60
+      await own.provider.letAccessTokenExpire()
       let answer
       const hold = new Promise((resolve) => (answer = resolve))
       own.provider.faults.add('token', { hold })

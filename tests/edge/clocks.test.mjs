@@ -100,8 +100,7 @@ async function expired(app, isolate = RIGHT) {
   const visitor = app.visitor()
   settings.accessTokenSeconds = 2
   await visitor.signIn({ isolate })
-  await ledger.accessTokenExpired()
-  settings.accessTokenSeconds = 300
+  await app.provider.letAccessTokenExpire()
   const since = ledger.refreshes().length
   const outcomes = () =>
     ledger
@@ -292,11 +291,10 @@ function waits() {
           handler: { coordinator: () => coordinator, session: { recheck: 0 } },
         })
         t.after(app.close)
-        const { faults, ledger, settings } = app.provider
+        const { faults, ledger } = app.provider
         const visitor = new Visitor(app.place)
         await visitor.signIn()
-        await ledger.accessTokenExpired()
-        settings.accessTokenSeconds = 300
+        await app.provider.letAccessTokenExpire()
         faults.add('token', { delay: SLOW })
         const isHeld = faults.taken()
         const session = (handler) => {

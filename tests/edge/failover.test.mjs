@@ -90,15 +90,14 @@ for (const storage of ALL ? ['in-store', 'sealed-in-cookie'] : ['in-store']) {
       provider: { accessTokenSeconds: 2 },
     })
     t.after(app.stop)
-    const { faults, ledger, settings } = app.provider
+    const { faults, ledger } = app.provider
     const [first, second] = [await connected(primary), await connected(replica.url)]
     t.after(() => [first, second].forEach((client) => client.destroy()))
     await second.sendCommand(['REPLICAOF', '127.0.0.1', new URL(primary).port])
 
     const visitors = Array.from({ length: SESSIONS }, () => app.visitor())
     await Promise.all(visitors.map((visitor) => visitor.signIn()))
-    await ledger.accessTokenExpired()
-    settings.accessTokenSeconds = 300
+    await app.provider.letAccessTokenExpire()
     // From now on, the replica receives no writes.
     await first.sendCommand(['SET', 'last', 'write'])
     await first.sendCommand(['WAIT', '1', '0'])

@@ -264,8 +264,7 @@ describe('in a framework', { concurrency: 2, timeout: ALL ? 900_000 : 300_000 },
           const page = await open('/auth/login?returnTo=/nowhere')
           await giveConsent(page)
           await page.waitForURL(`${app.site.origin}/nowhere`)
-          await ledger.accessTokenExpired()
-          settings.accessTokenSeconds = 300
+          await app.provider.letAccessTokenExpire()
           const before = ledger.refreshes().length
           await page.goto(`${app.site.origin}/orders`)
           const tab = await open('/orders')

@@ -107,7 +107,7 @@ export function handlerSuite(platform, coordinator) {
 
     test('50 requests in both isolates share one refresh', async () => {
       const visitor = await signedIn(3)
-      await expired()
+      await app.provider.letAccessTokenExpire()
       const before = refreshes()
       const calls = Array.from({ length: 50 }, (_none, i) =>
         visitor.copy().call('/api/me', { isolate: i % 2 }),
@@ -119,7 +119,7 @@ export function handlerSuite(platform, coordinator) {
 
     test('client that lost the new cookie continues with the old one', async () => {
       const visitor = await signedIn(3)
-      await expired()
+      await app.provider.letAccessTokenExpire()
       const before = refreshes()
       assert.equal((await visitor.call('/api/me', { forgets: true })).status, 200)
       const again = await visitor.call('/api/me', { isolate: 1 })
@@ -209,11 +209,5 @@ export function handlerSuite(platform, coordinator) {
         assert.equal(byteLength, 0, coding)
       }
     })
-
-    /** Waits until the access token has expired. The next one lives longer than any machine needs for the rest of a test. */
-    async function expired() {
-      await app.provider.ledger.accessTokenExpired()
-      app.provider.settings.accessTokenSeconds = 300
-    }
   })
 }

@@ -347,12 +347,10 @@ for (const storage of ['sealed-in-cookie', 'in-store']) {
 
     /** Signs a user in at the first process, and waits until the access token has expired. */
     const expired = async () => {
-      const { settings } = app.provider
       const visitor = app.visitor()
-      settings.accessTokenSeconds = 2
+      app.provider.settings.accessTokenSeconds = 2
       await visitor.signIn({ isolate: 0 })
-      await ledger.accessTokenExpired()
-      settings.accessTokenSeconds = 300
+      await app.provider.letAccessTokenExpire()
       const since = ledger.refreshes().length
       return { visitor, refreshes: () => ledger.refreshes().slice(since) }
     }

@@ -80,8 +80,7 @@ describe('a Node process that ends during a refresh', { timeout: 240_000 }, () =
     const visitor = app.visitor()
     settings.accessTokenSeconds = 2
     await visitor.signIn({ isolate: 3 })
-    await ledger.accessTokenExpired()
-    settings.accessTokenSeconds = 300
+    await app.provider.letAccessTokenExpire()
     const since = ledger.refreshes().length
     const refreshes = () => ledger.refreshes().slice(since)
     const hold = new Promise((resolve) => (release = resolve))

@@ -68,12 +68,10 @@ for (const platform of ['node', 'workerd']) {
     })
 
     async function visitorWithExpiredToken() {
-      const { ledger, settings } = app.provider
       const visitor = app.visitor()
-      settings.accessTokenSeconds = 2
+      app.provider.settings.accessTokenSeconds = 2
       await visitor.signIn()
-      await ledger.accessTokenExpired()
-      settings.accessTokenSeconds = 300
+      await app.provider.letAccessTokenExpire()
       return visitor
     }
 

@@ -50,9 +50,7 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
       const { ledger, settings } = app.provider
       settings.accessTokenSeconds = 2
       await visitor.signIn({ returnTo: '/orders', until: home })
-      await ledger.accessTokenExpired()
-      // The next token lives longer than any machine needs for the rest of the test.
-      settings.accessTokenSeconds = 300
+      await app.provider.letAccessTokenExpire()
       assert.equal((await visitor.call('/api/me')).status, 200)
       assert.deepEqual(
         ledger.refreshes().map(({ outcome }) => outcome),

@@ -247,6 +247,11 @@ export async function startProvider({
     settings,
     proofs,
     changeKeys,
+    /** Waits until the access token has expired. The next one lives longer than any machine needs for the rest of a test. */
+    async letAccessTokenExpire() {
+      await ledger.accessTokenExpired()
+      settings.accessTokenSeconds = 300
+    },
     close: server.close,
   }
 }

@@ -23,12 +23,15 @@ export const played = (scene) => async () => {
   }
 }
 
-/** Runs a scene until its result is `kept`, at most `TAKES` times. Resolves with the last result. */
-export async function mostlyKept(see) {
-  let outcome
-  for (let take = 0; take < TAKES && outcome !== 'kept'; take++) outcome = await see()
-  return outcome
+/** Runs a scene until its result is right, at most `TAKES` times. Resolves with the last result. */
+export async function mostly(see, isRight) {
+  for (let take = 1; ; take++) {
+    const outcome = await see()
+    if (isRight(outcome) || take === TAKES) return outcome
+  }
 }
+
+export const mostlyKept = (see) => mostly(see, (outcome) => outcome === 'kept')
 
 /**
  * Returns the error code of a shared worker's failure. Throws `Again` if the browser did not report the failure, so

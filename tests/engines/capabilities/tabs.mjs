@@ -28,12 +28,6 @@ async function signedInTabs({ app, visit }, count, accessTokenSeconds = 4) {
   return all
 }
 
-/** Waits until the access token has expired. The next one lives longer than any machine needs for the rest of a test. */
-async function expired(app) {
-  await app.ledger.accessTokenExpired()
-  app.provider.settings.accessTokenSeconds = 3600
-}
-
 /**
  * The reason, by engine, why a test cannot check that the worker survives the end of a tab. The worker runs in the
  * process of one tab and may end with that tab, and a test cannot find out in which tab's process it runs.
@@ -49,7 +43,7 @@ const capabilities = [
     async see(scene) {
       const { app } = scene
       const all = await signedInTabs(scene, 3)
-      await expired(app)
+      await app.provider.letAccessTokenExpire()
       const before = app.ledger.refreshes().length
       const answers = await Promise.all(all.map((tab) => calls(tab, orders(app))))
       assert.deepEqual(answers.flat(), Array(3 * CALLS).fill(200))
@@ -76,7 +70,7 @@ const capabilities = [
     async see(scene) {
       const { app } = scene
       const [tab] = await signedInTabs(scene, 1)
-      await expired(app)
+      await app.provider.letAccessTokenExpire()
       app.provider.faults.add('token', { answer: { status: 503, body: 'Busy' } })
       assert.equal((await call(tab, orders(app))).value.status, 200)
     },
@@ -103,7 +97,7 @@ const capabilities = [
     async see(scene) {
       const { app } = scene
       const [first, second, third] = await signedInTabs(scene, 3)
-      await expired(app)
+      await app.provider.letAccessTokenExpire()
       let answer
       app.provider.faults.add('token', { hold: new Promise((resolve) => (answer = resolve)) })
       const taken = app.provider.faults.taken()
@@ -127,7 +121,7 @@ const capabilities = [
     async see(scene) {
       const { app } = scene
       const [first, second] = await signedInTabs(scene, 2)
-      await expired(app)
+      await app.provider.letAccessTokenExpire()
       app.provider.faults.add('token', { answer: { status: 400, body: { error: 'invalid_grant' } } })
       assert.equal((await call(first, orders(app))).error.code, 'session_ended')
       assert.deepEqual([await ended(first), await ended(second)], ['provider_ended', 'provider_ended'])
@@ -146,10 +140,7 @@ export const tabs = [
   { name: 'tabs on one worker', app: {}, capabilities },
   {
     name: 'tabs with a worker each',
-    app: {
-      kind: 'dedicated',
-      config: { session: { persist: 'sealed' } },
-    },
+    app: { kind: 'dedicated', config: { session: { persist: 'sealed' } } },
     capabilities: sealedTabs,
   },
 ]
