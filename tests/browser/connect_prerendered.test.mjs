@@ -11,37 +11,42 @@ import { after, before, test } from 'node:test'
 import { startApp } from '../support/app.mjs'
 import { ARGS, findBrowser } from '../support/browser.mjs'
 import { listen } from '../support/listen.mjs'
+import { until } from '../support/until.mjs'
 
 const time = { timeout: 60_000 }
 
 let app
 let reports
-let heard = []
-let hear = () => {}
+const heard = []
 
-/** Returns the HTML of a page that prerenders another page, and navigates to it after this many milliseconds. */
-const speculating = (path, wait) => `<!doctype html>
+/** The time limit in seconds for the vault's response. */
+const LIMIT = 4
+
+/** Returns the HTML of a page that prerenders another page, and navigates to it when the server of the reports says so. */
+const speculating = (path) => `<!doctype html>
 <meta charset="utf-8"><title>A page with a link</title><link rel="icon" href="data:,">
 <script type="speculationrules">{"prerender":[{"urls":["${path}"],"eagerness":"immediate"}]}</script>
-<script type="module" src="/follow.js?${wait}"></script>`
+<script type="module" src="/follow.js"></script>`
 
 before(async () => {
-  app = await startApp({ resume: 'redirect', timeout: 2, config: { scope: 'openid profile orders' } })
+  app = await startApp({ resume: 'redirect', timeout: LIMIT, config: { scope: 'openid profile orders' } })
   reports = await listen({
-    handler: (request, response) => {
-      heard.push({ at: Date.now(), ...JSON.parse(decodeURIComponent(request.url.slice(1))) })
+    async handler(request, response) {
+      if (request.url === '/go') {
+        await report('started')
+        await new Promise((resolve) => setTimeout(resolve, (LIMIT + 1) * 1000))
+      } else heard.push({ at: Date.now(), ...JSON.parse(decodeURIComponent(request.url.slice(1))) })
       response.writeHead(204, { 'Access-Control-Allow-Origin': '*' }).end()
-      hear()
     },
   })
   app.site.pageCsp = `default-src 'none'; script-src 'self' 'inline-speculation-rules'; worker-src 'self'; img-src data:; connect-src ${reports.origin}`
-  const report = `
+  const reporting = `
 const report = (what) => fetch('${reports.origin}/' + encodeURIComponent(JSON.stringify({ ...what, prerendering: document.prerendering })))
 `
   Object.assign(app.site.files, {
-    '/link.html': speculating('/?shown', 3000),
-    '/follow.js': `setTimeout(() => { location.href = '/?shown' }, new URL(import.meta.url).search.slice(1))`,
-    '/page.js': `${report}
+    '/link.html': speculating('/?shown'),
+    '/follow.js': `await fetch('${reports.origin}/go')\nlocation.href = '/?shown'`,
+    '/page.js': `${reporting}
 await report({ what: 'started', path: location.pathname })
 document.addEventListener('prerenderingchange', () => report({ what: 'shown' }))
 ${app.site.files['/page.js']}
@@ -52,14 +57,8 @@ await report({ what: 'connected', outcome, session: globalThis.auth?.session ?? 
 })
 after(() => Promise.all([app?.close(), reports?.close()]))
 
-const report = (what, from = 0) =>
-  new Promise((resolve) => {
-    hear = () => {
-      const found = heard.slice(from).find((each) => each.what === what)
-      if (found) resolve(found)
-    }
-    hear()
-  })
+/** Resolves with the page's report of this name. */
+const report = (name) => until(() => heard.find(({ what }) => what === name))
 
 test('connect() waits until it is shown, and only then goes to the provider', time, async () => {
   const profile = await mkdtemp(join(tmpdir(), 'strongroom-'))
@@ -70,7 +69,7 @@ test('connect() waits until it is shown, and only then goes to the provider', ti
     assert.equal(started.prerendering, true, 'the page was not prerendered')
     const shown = await report('shown')
     // This is longer than the time limit for the vault's response. The time limit starts only when the page is shown.
-    assert.ok(shown.at - started.at > 2000)
+    assert.ok(shown.at - started.at > LIMIT * 1000)
     const connected = await report('connected')
     assert.deepEqual(connected.outcome, { value: { returnTo: '/?shown' } })
     assert.equal(connected.session, null)
