@@ -15,10 +15,13 @@ use crate::platform::{self, FetchInit, WorkerScope};
 use crate::sealing::{self, KEY_LEN};
 use rules::base::strings;
 
-/// The suffix that requests to the escrow add to the worker's URL, and the name of a header. A request for the key has
-/// a nonce in this header, and the escrow's response repeats the nonce. A response from elsewhere, such as a cache,
-/// lacks the nonce.
+/// The name of a header. A request for the key has a nonce in this header, and the escrow's response repeats the nonce. A
+/// response from elsewhere, such as a cache, lacks the nonce.
 const MARK: &str = "strongroom-escrow";
+
+/// The suffix that requests to the escrow add to the worker's URL. It has the version of the exchange: a service worker of
+/// another version does not respond, so the vault starts without a session.
+const SUFFIX: &str = "strongroom-escrow=1";
 
 /// The escrow, as far as this vault knows its state.
 pub(super) struct Escrow {
@@ -38,7 +41,7 @@ impl Escrow {
         let (_, query) = strings::split_once(url, b'?');
         let separator = if query.is_some() { "&" } else { "?" };
         Self {
-            url: [url, separator, MARK].concat(),
+            url: [url, separator, SUFFIX].concat(),
             key: None,
             is_absent: false,
         }

@@ -162,7 +162,7 @@ pub(super) struct Isolate {
     /// The number of bytes of requests' bodies that the host holds in memory, to send them again.
     pub(super) copied_bytes: Cell<u64>,
     pub(super) opened: RefCell<Opened>,
-    /// Sessions that a tombstone or an order has ended, whose records do not say so yet.
+    /// Sessions that a logout or an order has ended, whose records do not say so yet.
     unwritten_ends: RefCell<Vec<Rc<Session>>>,
     events: RefCell<Vec<Event>>,
     /// The reports of these faults: at most one entry for each fault and code.

@@ -27,8 +27,8 @@
 //! - `isolate`: the memory of one isolate.
 //! - `session`: a session's tokens, its record and its cookies.
 //! - `config`: the configuration, and the keys that seal.
-//! - `refusal`: refused requests. `request_id`: the ID of a request. `event`: events for the operator. `io`: requests,
-//!   effects and replies.
+//! - `lines`: the text of a sealed or stored value. `refusal`: refused requests. `request_id`: the ID of a request.
+//!   `event`: events for the operator. `io`: requests, effects and replies.
 //!
 //! # How a host drives it
 //!
@@ -76,6 +76,7 @@ mod endpoints;
 mod event;
 mod io;
 mod isolate;
+mod lines;
 mod manage;
 mod marker;
 mod navigation;
@@ -110,6 +111,7 @@ pub use io::{
 };
 pub use isolate::{Health, ServerHealth};
 use isolate::{Isolate, Seldom};
+pub use lines::Unreadable;
 pub use marker::HANDLER_HEADER;
 pub use proxy::headers::policy;
 use refusal::RETRY_AFTER;

@@ -5,9 +5,9 @@ use rules::prelude::*;
 use crate::io::Response;
 use crate::session::key::public_id;
 use crate::store::coordinator::Unreachable;
+use crate::store::end::Name;
 use crate::store::index::{self, Found};
 use crate::store::order::{self, Order};
-use crate::store::tombstone::Name;
 use crate::task::{Task, boxed};
 use rules::base::error::{Code, Error, Result};
 use rules::base::strings;
@@ -29,7 +29,7 @@ const PUBLIC_ID: usize = 12;
 
 /// The sessions that an order ends.
 enum Target {
-    Tombstone(Name),
+    Sessions(Name),
     Session(String),
 }
 
@@ -73,8 +73,8 @@ fn given(command: &Object) -> Result<Given> {
         return Err(invalid(ONE));
     }
     let target = match name {
-        "user" => Target::Tombstone(Name::subject(text)),
-        "providerSession" => Target::Tombstone(Name::provider_session(text)),
+        "user" => Target::Sessions(Name::subject(text)),
+        "providerSession" => Target::Sessions(Name::provider_session(text)),
         "session" if is_public_id(text) => Target::Session(text.to_owned()),
         _ => return Err(invalid(ONE)),
     };
@@ -146,7 +146,7 @@ fn is_printable(text: &str) -> bool {
 
 /// Ends all sessions of a user except the one with this public ID, for the user. Returns true if this is written.
 pub(super) async fn end_others(task: &Task, user: &str, current: String) -> bool {
-    let target = Target::Tombstone(Name::subject(user));
+    let target = Target::Sessions(Name::subject(user));
     end_for_user(task, target, vec![current]).await
 }
 
@@ -179,7 +179,7 @@ async fn end_and_report(task: &Task, given: &Given) -> Result<String> {
     if is_written {
         let what = match given.target {
             Target::Session(_) => msg!("one session"),
-            Target::Tombstone(_) => {
+            Target::Sessions(_) => {
                 msg!("the sessions of a user or of a session of the provider")
             }
         };
@@ -204,7 +204,7 @@ async fn end(task: &Task, given: &Given) -> Result<bool> {
             require_admin(config.admin, msg!("`session`"))?;
             boxed(order::end_session(task, id, order)).await
         }
-        Target::Tombstone(name) => {
+        Target::Sessions(name) => {
             require_admin(
                 config.admin || config.back_channel_logout,
                 msg!("`user` and `providerSession` without back-channel logout"),
@@ -215,7 +215,7 @@ async fn end(task: &Task, given: &Given) -> Result<bool> {
     let mut cache = task.isolate().session_cache.borrow_mut();
     cache.invalidate(|sid| match &given.target {
         Target::Session(id) => *id == public_id(sid),
-        Target::Tombstone(_) => true,
+        Target::Sessions(_) => true,
     });
     Ok(written.is_ok())
 }

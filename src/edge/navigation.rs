@@ -48,8 +48,9 @@ enum Mark {
     Missing,
     /// The random value of the mark.
     Random(String),
-    /// The mark has no value to which a link could be bound: an earlier version of the handler wrote the mark.
-    Plain,
+    /// The mark is malformed, or there are two. It counts as a mark: if it counted as missing, a second cookie of its name
+    /// would end the protection.
+    Malformed,
 }
 
 fn mark(context: &RequestContext) -> Mark {
@@ -60,7 +61,7 @@ fn mark(context: &RequestContext) -> Mark {
         {
             Mark::Random(value)
         }
-        _ => Mark::Plain,
+        _ => Mark::Malformed,
     }
 }
 

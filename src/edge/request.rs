@@ -10,6 +10,7 @@ use crate::config::{Bind, Config, Storage};
 use crate::csrf;
 use crate::io::{OwnResponse, Request, Response};
 use crate::isolate::Seldom;
+use crate::lines::Unreadable;
 use crate::marker;
 use crate::refresh;
 use crate::refresh::{end, status};
@@ -19,7 +20,7 @@ use crate::session::cookies::{CookieValue, Cookies, Jar, PIECE};
 use crate::session::{KEPT, Session};
 use crate::store::coordinator::Unreachable;
 use crate::store::record_store;
-use crate::store::seal::{self, OpenError};
+use crate::store::seal;
 use crate::task::{BoundCookie, Task, boxed};
 use rules::Secret;
 use rules::base::clock::Millis;
@@ -190,15 +191,12 @@ impl RequestContext {
         name.unwrap_or(host)
     }
 
-    /// Returns the session unless its login was at another host. Otherwise any host that leads to this handler would accept a
-    /// session's cookie. A session without a host name gets this request's.
+    /// Returns the session unless its login was at another host, or at an unknown one. Otherwise any host that leads to this
+    /// handler would accept a session's cookie.
     fn of_this_host(&self, session: Rc<Session>) -> Option<Rc<Session>> {
-        let (host, before) = (self.login_host(), &*session.host);
-        if host.is_empty() || before == host {
+        let host = self.login_host();
+        if host.is_empty() || session.host == host {
             return Some(session);
-        }
-        if before.is_empty() {
-            return Some(Rc::new(Session::clone(&session).at_host(host)));
         }
         let why = match self.task.config().origins {
             Origins::Requested => {
@@ -223,8 +221,6 @@ impl RequestContext {
         let (issuer, client) = (&config.flow.issuer, &config.client.id);
         let identity = match &config.flow.identity {
             Some(members) => [" identity ", &members.source()].concat(),
-            // Handlers of earlier versions cannot read an ID token with UserInfo claims.
-            None if config.flow.asks_user_info => " userinfo".to_owned(),
             None => String::new(),
         };
         let cookie = self.jar().session();
@@ -246,17 +242,7 @@ impl RequestContext {
         };
         let text = match self.opened(&sealed).await {
             Ok(text) => text,
-            Err(OpenError::UnknownKey) => {
-                let message =
-                    msg!("a session's cookie is sealed with a key that is not in cookie.keys");
-                self.task.fault_seldom(Seldom::UnknownKey, message);
-                return Ok(None);
-            }
-            Err(OpenError::NotGenuine) => {
-                let message = msg!("a session's cookie was not sealed by this handler");
-                self.task.fault_seldom(Seldom::NotGenuine, message);
-                return Ok(None);
-            }
+            Err(unreadable) => return Ok(self.no_session(unreadable)),
         };
         // Isolates of two deployments may run at the same time with different values of `session.storage`, so the
         // cookie's content decides in which storage the session is.
@@ -265,12 +251,10 @@ impl RequestContext {
             Some(boxed(record_store::load_session(&self.task, text.expose())).await?)
         } else {
             self.found_in.set(Storage::SealedInCookie);
-            let session = Session::from_text(text.expose()).map(Rc::new);
-            if session.is_none() {
-                let message = msg!("a session's cookie has another version");
-                self.task.fault_seldom(Seldom::CookieOutdated, message);
+            match Session::from_text(text.expose()) {
+                Ok(session) => Some(Rc::new(session)),
+                Err(unreadable) => self.no_session(unreadable),
             }
-            session
         };
         let session = session.and_then(|session| self.of_this_host(session));
         session
@@ -279,8 +263,28 @@ impl RequestContext {
         Ok(session)
     }
 
+    /// Reports that the session's cookie cannot be read. Returns no session.
+    fn no_session(&self, unreadable: Unreadable) -> Option<Rc<Session>> {
+        let (fault, message) = match unreadable {
+            Unreadable::UnknownKey => (
+                Seldom::UnknownKey,
+                msg!("a session's cookie is sealed with a key that is not in cookie.keys"),
+            ),
+            Unreadable::OtherVersion => (
+                Seldom::CookieOutdated,
+                msg!("a session's cookie was written by another version of the handler"),
+            ),
+            Unreadable::NotGenuine => (
+                Seldom::NotGenuine,
+                msg!("a session's cookie was not sealed by this handler"),
+            ),
+        };
+        self.task.fault_seldom(fault, message);
+        None
+    }
+
     /// Returns the content of the session's cookie.
-    async fn opened(&self, sealed: &str) -> core::result::Result<Secret, OpenError> {
+    async fn opened(&self, sealed: &str) -> core::result::Result<Secret, Unreadable> {
         let purpose = self.purpose();
         let now = self.task.now();
         let opened = &self.task.isolate().opened;

@@ -14,11 +14,10 @@ use alloc::rc::Rc;
 use core::fmt;
 use rules::prelude::*;
 
+use crate::lines::{Reader, Unreadable, Writer};
 use crate::session::binding::Binding;
 use rules::Secret;
 use rules::base::clock::{Instant, Millis, UnixMillis};
-use rules::base::strings;
-use rules::codec::json;
 use rules::config::Limits;
 use rules::oauth::identity::Identity;
 use rules::oauth::refresh_policy;
@@ -28,11 +27,11 @@ use rules::session::{EndReason, idle_notice};
 /// Length of a session ID in bytes.
 pub const SID: usize = 16;
 
+/// The version of a session's text.
 const VERSION: &str = "1";
 
-/// The version of a bound session. Handlers of earlier versions would drop the binding when they seal the session again,
-/// so they must not be able to read it.
-const BOUND_VERSION: &str = "2";
+/// The version of the text that refers to a session in the store.
+const REFERENCE_VERSION: &str = "1";
 
 /// A browser keeps the session's cookie, and the coordinator its record, for a day after the absolute limit. Otherwise,
 /// they would be gone at this limit: the page would not learn the reason, a guard would sign the user in without a click,
@@ -172,8 +171,7 @@ impl Session {
         let latest = user
             .id_token()
             .filter(|token| token.expose().len() <= LONGEST_HINT);
-        // Handlers of earlier versions, which may run during a deployment, would not find the stated end before it.
-        self.latest = latest.filter(|_| self.ends.is_none()).cloned();
+        self.latest = latest.cloned();
         self
     }
 
@@ -229,127 +227,72 @@ impl Session {
     /// Returns the content of the cookie for a session in the store: the session's ID and start.
     #[must_use]
     pub fn reference(&self) -> Secret {
-        let mut out = [VERSION, "\n", &self.sid, "\n"].concat();
-        json::write_number(&mut out, self.began);
-        Secret::new(out)
+        let mut lines = Writer::new(REFERENCE_VERSION);
+        Secret::new(lines.text(&self.sid).number(self.began).finish())
     }
 
     /// Reads the output of [`Session::reference`]: the session's ID and start. Returns `None` for any other input.
     #[must_use]
     pub fn reference_from_text(text: &str) -> Option<(&str, UnixMillis)> {
-        let mut lines = strings::split(text, b'\n');
-        let (version, sid, began) = (lines.next()?, lines.next()?, lines.next()?);
-        let is_sound = version == VERSION && lines.next().is_none();
-        Some((sid, json::parse_u64(began)?)).filter(|_| is_sound)
+        let mut lines = Reader::new(text, REFERENCE_VERSION).ok()?;
+        let (sid, began) = (lines.text()?, lines.number()?);
+        lines.finish((sid, began))
     }
 
-    /// Returns the string that is sealed for the cookie or the store. The string has one line per field, which is fast
-    /// to parse for every request.
+    /// Returns the text that is sealed for the cookie or the store.
     #[must_use]
     pub fn to_text(&self) -> Secret {
-        let version = match self.bound {
-            None => VERSION,
-            Some(_) => BOUND_VERSION,
-        };
-        let mut out = version.to_owned();
-        let mut line = |text: &str| {
-            out.push('\n');
-            out.push_str(text);
-        };
-        line(&self.sid);
-        for number in [
-            self.generation,
-            self.began,
-            self.active,
-            self.requested,
-            self.lifetime.0,
-        ] {
-            let mut digits = String::new();
-            json::write_number(&mut digits, number);
-            line(&digits);
-        }
-        line(self.access_token.expose());
-        line(self.refresh_token.as_ref().map_or("", Secret::expose));
-        line(self.identity.expose());
-        line(&self.scope_line());
-        line(self.dpop_key.as_ref().map_or("", Secret::expose));
-        if let Some(bound) = &self.bound {
-            line(&bound.to_text());
-        }
-        Secret::new(out)
+        let bound = self.bound.as_ref().map(Binding::to_text);
+        let text = Writer::new(VERSION)
+            .text(&self.sid)
+            .number(self.generation)
+            .number(self.began)
+            .number(self.active)
+            .number(self.requested)
+            .number(self.lifetime.0)
+            .secret(Some(&self.access_token))
+            .secret(self.refresh_token.as_ref())
+            .secret(Some(&self.identity))
+            .secret(self.latest.as_ref())
+            .text(&self.scope)
+            .text(&self.host)
+            .optional_number(self.ends)
+            .optional_number(self.refresh_ends)
+            .secret(self.dpop_key.as_ref())
+            .text(&bound.unwrap_or_default())
+            .finish();
+        Secret::new(text)
     }
 
-    /// Returns the scopes, the host name, the stated end and the latest ID token, with a tab before each of the last three.
-    /// If only the end of the refresh token is stated, it takes the place of the session's, behind an `r`, and handlers of
-    /// earlier versions ignore it.
-    /// No scope contains a tab (RFC 6749 3.3). Handlers of earlier versions accept no further line, and read the host name
-    /// as a scope.
-    fn scope_line(&self) -> String {
-        let mut line = self.scope.clone();
-        let has_more = self.ends.is_some() || self.refresh_ends.is_some() || self.latest.is_some();
-        if !self.host.is_empty() || has_more {
-            line.push_str(" \t");
-            line.push_str(&self.host);
-        }
-        if has_more {
-            line.push('\t');
-        }
-        if let Some(ends) = self.ends {
-            json::write_number(&mut line, ends);
-        } else if let Some(ends) = self.refresh_ends {
-            line.push('r');
-            json::write_number(&mut line, ends);
-        }
-        if let Some(latest) = &self.latest {
-            line.push('\t');
-            line.push_str(latest.expose());
-        }
-        line
+    /// Reads the output of [`Session::to_text`].
+    ///
+    /// # Errors
+    /// [`Unreadable`] for any other input.
+    pub fn from_text(text: &str) -> Result<Self, Unreadable> {
+        let lines = Reader::new(text, VERSION)?;
+        Self::from_lines(lines).ok_or(Unreadable::NotGenuine)
     }
 
-    /// Reads the output of [`Session::to_text`]. Returns `None` for any other input.
-    #[must_use]
-    pub fn from_text(text: &str) -> Option<Self> {
-        let mut lines = strings::split(text, b'\n');
-        let is_bound = match lines.next()? {
-            VERSION => false,
-            BOUND_VERSION => true,
-            _ => return None,
-        };
-        let sid = lines.next()?.to_owned();
-        let mut number = || json::parse_u64(lines.next()?);
-        let (generation, began, active, requested, lifetime) =
-            (number()?, number()?, number()?, number()?, number()?);
-        let access_token = Secret::from(lines.next()?);
-        let (refresh_token, identity, scope, key) =
-            (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
-        let (scope, more) = strings::split_once(scope, b'\t');
-        let (host, more) = strings::split_once(more.unwrap_or_default(), b'\t');
-        let (ends, latest) = strings::split_once(more.unwrap_or_default(), b'\t');
-        let optional = |text: &str| (!text.is_empty()).then(|| Secret::from(text));
-        let bound = match is_bound {
-            false => None,
-            true => Some(Binding::from_text(lines.next()?)?),
-        };
+    fn from_lines(mut lines: Reader<'_>) -> Option<Self> {
         let session = Self {
-            sid,
-            generation,
-            began,
-            active,
-            requested,
-            lifetime: Millis(lifetime),
-            access_token,
-            refresh_token: optional(refresh_token),
-            identity: identity.into(),
-            latest: latest.and_then(optional),
-            scope: scope.trim_ascii_end().to_owned(),
-            host: host.to_owned(),
-            ends: json::parse_u64(ends),
-            refresh_ends: ends.strip_prefix('r').and_then(json::parse_u64),
-            dpop_key: optional(key),
-            bound,
+            sid: lines.text()?.to_owned(),
+            generation: lines.number()?,
+            began: lines.number()?,
+            active: lines.number()?,
+            requested: lines.number()?,
+            lifetime: Millis(lines.number()?),
+            access_token: lines.text()?.into(),
+            refresh_token: lines.secret()?,
+            identity: lines.text()?.into(),
+            latest: lines.secret()?,
+            scope: lines.text()?.to_owned(),
+            host: lines.text()?.to_owned(),
+            ends: lines.optional_number()?,
+            refresh_ends: lines.optional_number()?,
+            dpop_key: lines.secret()?,
+            bound: Binding::optional(lines.text()?)?,
         };
-        lines.next().is_none().then_some(session)
+        lines.finish(session)
     }
 
     /// Returns the limit that the session has reached, if any.

@@ -479,7 +479,7 @@ mod tests {
             ("expires_in", "300000"),
             ("refresh_token", r#""rt-1""#),
             ("scope", r#""openid email""#),
-            ("id_token", &id_token),
+            ("identity", &id_token),
             ("interaction_required", "false"),
             ("endpoints", "[]"),
         ];
@@ -540,14 +540,6 @@ mod tests {
         };
         // The start may move to an earlier millisecond, so pages must not compare starts by `===`.
         assert_eq!(again.times.started.wall, session.times.started.wall - 1);
-    }
-
-    /// An earlier version, which did not know the claim, may have stored the session or renewed it.
-    #[test]
-    fn end_in_the_id_token_counts_without_a_stored_end() {
-        let token = id_token(r#"{"sub":"joe","iat":1799999000,"session_expiry":1800002600}"#);
-        let session = session(&[("id_token", &format!("{token:?}"))]);
-        assert_eq!(session.times.longest, Millis::from_secs(3600));
     }
 
     #[test]

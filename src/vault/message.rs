@@ -347,6 +347,7 @@ impl Members<'_> {
             is_custom,
             port: self.number("port"),
             is_repetition: false,
+            is_restart: false,
         })
     }
 

@@ -36,12 +36,11 @@ const OTHER = [
   'mfa_required',
 ]
 
-/** Records that a session has ended. Before the app's first visit, this is the record of an earlier version. */
-const plant = (reason) => {
-  const key = Object.keys(localStorage).find((name) => name.startsWith('strongroom.end '))
-  if (key) localStorage[key] = `${reason} 1`
-  else localStorage['strongroom.end'] = reason
-}
+/** Returns the key of the record of the last session's end, after a visit of the app. */
+const keyOfEnd = () => Object.keys(localStorage).find((name) => name.startsWith('strongroom.end '))
+
+/** Records that a session has ended. */
+const plant = ([key, reason]) => (localStorage[key] = `${reason} 1`)
 
 let app, policy
 
@@ -116,10 +115,13 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
   })
 
   test(`${name}: guard does not sign in after final end reasons`, inWhole, async () => {
+    const visited = await signedIn()
+    const key = await visited.evaluate(keyOfEnd)
+    await visited.context().close()
     const before = trips()
     const page = await open('/empty')
     for (const reason of FINAL) {
-      await page.evaluate(plant, reason)
+      await page.evaluate(plant, [key, reason])
       await page.goto(`${app.site.origin}/orders`)
       await page.waitForSelector('#fallback')
       await shows(page, 'reason', reason)
@@ -130,9 +132,10 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
 
   test(`${name}: guard signs in once after other end reasons`, inWhole, async () => {
     const page = await signedIn()
+    const key = await page.evaluate(keyOfEnd)
     const before = trips()
     for (const reason of OTHER) {
-      await page.evaluate(plant, reason)
+      await page.evaluate(plant, [key, reason])
       await page.evaluate(() => sessionStorage.clear())
       await page.goto(`${app.site.origin}/orders`)
       await page.waitForSelector('#guarded')

@@ -6,7 +6,7 @@ import { openWithEscrow, serveEscrow, stopServiceWorkers, untilHanded } from '..
 
 const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated']
-const ADDRESS = '/auth.worker.js?strongroom-escrow'
+const ADDRESS = '/auth.worker.js?strongroom-escrow=1'
 
 const apps = {}
 

@@ -149,6 +149,9 @@ pub(crate) struct Host {
     pub(crate) upstream_latency: u64,
     /// The sealed values, each with its purpose and plaintext.
     pub(crate) sealed: Vec<(String, String)>,
+    /// Parts of purposes, each with the number of a line. What is sealed for these is as a later version of the handler
+    /// writes it: with another version in this line.
+    pub(crate) later: Vec<(&'static str, usize)>,
     /// The reads of the coordinator, as numbers of keys, and its writes, as `w`.
     pub(crate) store_calls: Vec<String>,
     /// The names of requested effects, in order. Tests may clear this list to count from then on.
@@ -188,6 +191,7 @@ impl Host {
             latency: 0,
             upstream_latency: 0,
             sealed: Vec::new(),
+            later: Vec::new(),
             store_calls: Vec::new(),
             effects: Vec::new(),
             events: Vec::new(),
@@ -484,8 +488,14 @@ impl Host {
                 Reply::Opened(plain.map(Secret::new))
             }
             Effect::Seal { nonce, plain, aad } => {
-                let sealed = crypto::seal(ring[0].bytes(), nonce, plain.expose(), &aad);
-                self.sealed.push((aad, plain.expose().to_owned()));
+                let mut plain = plain.expose().to_owned();
+                if let Some((_, line)) = self.later.iter().find(|(kind, _)| aad.contains(kind)) {
+                    let mut lines: Vec<&str> = plain.split('\n').collect();
+                    assert_eq!(core::mem::replace(&mut lines[*line], "2"), "1", "{aad}");
+                    plain = lines.join("\n");
+                }
+                let sealed = crypto::seal(ring[0].bytes(), nonce, &plain, &aad);
+                self.sealed.push((aad, plain));
                 Reply::Sealed(sealed)
             }
             Effect::Read(keys) => {
@@ -675,6 +685,12 @@ impl Host {
             _ => None,
         });
         ends.collect()
+    }
+
+    /// Returns the public ID of the session.
+    pub(crate) fn session_id(&mut self) -> String {
+        let response = self.call("GET", "/auth/session").own();
+        json_of(&response)["publicId"].as_str().unwrap().to_owned()
     }
 
     /// Returns the number of times that this effect is in `effects`.

@@ -1,6 +1,5 @@
 //! The host name of a session's login, for handlers without `origin`.
 
-use edge::session::Session;
 use edge::{Event, Fault, Request};
 use rules::Code;
 use serde_json::{Value, json};
@@ -106,39 +105,19 @@ fn origin_makes_internal_addresses_valid() {
     }
 }
 
-/// With `origin`, and in earlier versions, a session does not have the host of its login.
+/// With `origin`, a session does not have the host of its login.
 #[test]
-fn session_without_a_host_gets_one_at_its_next_refresh() {
+fn session_without_a_host_is_valid_at_none() {
     for storage in STORAGES {
         let mut before = Host::with(&stored_in(storage));
         before.restart(&json!({ "origin": APP }));
         before.sign_in();
         let mut host = Host::with(&stored_in(storage));
         (host.browser, host.store, host.provider) = (before.browser, before.store, before.provider);
-        assert!(session_at(&mut host, "https://other.example.com").is_object());
-        assert!(session_at(&mut host, APP).is_object());
-        host.pass(590);
-        assert!(session_at(&mut host, APP).is_object());
-        assert_eq!(host.provider.sent_to("/token").len(), 2, "refreshed");
-        assert!(session_at(&mut host, "https://other.example.com").is_null());
-        assert!(session_at(&mut host, APP).is_object());
+        for address in ["https://other.example.com", APP] {
+            assert!(session_at(&mut host, address).is_null(), "{address}");
+        }
+        host.restart(&json!({ "origin": APP }));
+        assert!(session_at(&mut host, APP).is_object(), "a control");
     }
-}
-
-/// During a rolling deployment, handlers of an earlier version read such a session, too: it has the lines that they
-/// expect, and they read the host name as another scope.
-#[test]
-fn earlier_versions_can_read_a_session_with_a_host() {
-    let before = "1\nsid\n1\n2\n3\n4\n5\naccess\nrefresh\nid\nopenid profile\n";
-    let session = Session::from_text(before).unwrap();
-    assert_eq!((&*session.scope, &*session.host), ("openid profile", ""));
-    assert_eq!(session.to_text().expose(), before);
-    let text = session.at_host("app.example.com").to_text();
-    let expected = before.replace("profile", "profile \tapp.example.com");
-    assert_eq!(text.expose(), expected);
-    let read = Session::from_text(text.expose()).unwrap();
-    assert_eq!(
-        (&*read.scope, &*read.host),
-        ("openid profile", "app.example.com")
-    );
 }

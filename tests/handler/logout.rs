@@ -1,9 +1,8 @@
 //! Tests of `POST <base>/logout`, and of the redirect to the provider's own logout.
 
-use edge::session::Session;
+use rules::Code;
 use rules::codec::base64url;
 use rules::session::EndReason;
-use rules::{Code, Secret};
 use serde_json::json;
 
 use crate::browser::Source;
@@ -135,19 +134,18 @@ fn hint_is_the_latest_id_token() {
     }
 }
 
-/// During a rolling deployment, handlers of an earlier version read such a session, too.
 #[test]
-fn latest_id_token_is_beside_the_scopes() {
-    let text = |scope: &str| format!("1\nsid\n1\n2\n3\n4\n5\naccess\nrefresh\nid\n{scope}\n");
-    for (scope, ends) in [
-        ("openid \t\t\tlatest", None),
-        ("openid \thost\t7\tlatest", Some(7)),
-    ] {
-        let session = Session::from_text(&text(scope)).unwrap();
-        assert_eq!(session.latest.as_ref().map(Secret::expose), Some("latest"));
-        assert_eq!((&*session.scope, session.ends), ("openid", ends));
-        assert_eq!(session.to_text().expose(), text(scope));
-    }
+fn session_with_a_stated_end_keeps_the_latest_id_token() {
+    let mut host = Host::new();
+    host.provider.renews_id_tokens = true;
+    let ends = host.now.wall / 1000 + 7200;
+    host.provider.claims = format!(r#","session_expiry":{ends}"#);
+    host.sign_in();
+    host.provider.claims = format!(r#","session_expiry":{ends},"jti":"second""#);
+    host.pass(700);
+    host.call("GET", "/api/orders");
+    let hint = hint_of_logout(&mut host);
+    assert!(payload_of(&hint).contains("second"));
 }
 
 #[test]

@@ -67,3 +67,4 @@ mod session_expiry;
 mod store;
 mod tenants;
 mod user_info;
+mod versions;

@@ -5,18 +5,18 @@ use rules::Code;
 use serde_json::{Value, json};
 
 use crate::back_channel;
-use crate::host::{Host, json_of};
+use crate::host::{Host, KEYS, json_of};
 
-fn admin() -> Value {
+pub(crate) fn admin() -> Value {
     json!({ "session": { "admin": true, "recheck": 0 } })
 }
 
-fn ann() -> Value {
+pub(crate) fn ann() -> Value {
     json!({ "user": "ann" })
 }
 
 /// Returns the reason of the session's end, or an empty string if it continues.
-fn end_of(host: &mut Host) -> String {
+pub(crate) fn end_of(host: &mut Host) -> String {
     let response = host.call("GET", "/auth/session").own();
     let reason = json_of(&response)["reason"].clone();
     reason.as_str().unwrap_or_default().to_owned()
@@ -109,8 +109,8 @@ fn store_contains_who_and_why_only_sealed() {
             assert!(!key.contains(part) && !entry.value.contains(part), "{key}");
         }
     }
-    // Two tombstones, three orders, and the list of sessions.
-    assert_eq!(host.store.len(), 6);
+    // Two ends, an order about one session, and the list of sessions.
+    assert_eq!(host.store.len(), 4);
     assert!(
         host.sealed
             .iter()
@@ -134,8 +134,8 @@ fn late_logout_does_not_end_a_login_after_an_order() {
     assert_eq!(end_of(&mut host), "provider_ended");
 }
 
-/// Replaces the values whose keys begin with `kind`.
-fn replace(host: &mut Host, kind: &str, change: impl Fn(&str) -> String) {
+/// Replaces the value whose key begins with `kind`.
+pub(crate) fn replace(host: &mut Host, kind: &str, change: impl Fn(&str) -> String) {
     let kind = [kind, "."].concat();
     let mut count = 0;
     for (key, entry) in &mut host.store {
@@ -148,19 +148,6 @@ fn replace(host: &mut Host, kind: &str, change: impl Fn(&str) -> String) {
         }
     }
     assert_eq!(count, 1);
-}
-
-#[test]
-fn logout_that_an_earlier_version_adds_counts_with_the_order() {
-    let mut host = Host::signed_in_with(&admin());
-    host.end(&ann(), &json!({})).unwrap();
-    host.sign_in();
-    // The earlier version keeps the later of the two numbers, and knows no value beside them.
-    replace(&mut host, "subject", |value| {
-        let (received, issued) = value.split_once(' ').unwrap();
-        format!("{}1 {issued}", &received[..received.len() - 1])
-    });
-    assert_eq!(end_of(&mut host), "provider_ended");
 }
 
 #[test]
@@ -183,11 +170,7 @@ fn order_that_cannot_be_opened_ends_what_began_before_and_no_later_login() {
 #[test]
 fn order_about_one_session_that_cannot_be_opened_ends_it() {
     let mut host = Host::signed_in_with(&admin());
-    let id = host.events.iter().find_map(|event| match event {
-        Event::Observed(it) => it.about.session.clone(),
-        _ => None,
-    });
-    let target = json!({ "session": id.unwrap() });
+    let target = json!({ "session": host.session_id() });
     host.end(&target, &json!({ "reason": "security" })).unwrap();
     replace(&mut host, "end session", |value| [value, "A"].concat());
     host.pass(2);
@@ -237,4 +220,91 @@ fn signing_in_again_by_itself_needs_a_click_after_an_order() {
     host.end(&ann(), &json!({})).unwrap();
     assert_eq!(end_of(&mut host), "logged_out");
     assert!(host.browser.get("__Host-strongroom-left").is_some());
+}
+
+/// Gives the isolate this keyring. It seals with the first key.
+fn with_keys(host: &mut Host, keys: &[&str]) {
+    host.restart(&json!({ "cookie": { "keys": keys } }));
+}
+
+#[test]
+fn login_after_an_order_survives_where_either_side_lacks_the_others_key() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        for (of_order, of_login) in [
+            // The server of the login has not got the new key yet, or it has lost the old one.
+            (&[KEYS[1], KEYS[0]][..], &[KEYS[0]][..]),
+            (&[KEYS[0]], &[KEYS[1]]),
+        ] {
+            let mut config = admin();
+            config["session"]["storage"] = json!(storage);
+            config["cookie"] = json!({ "keys": [KEYS[0]] });
+            let mut host = Host::signed_in_with(&config);
+            let before = host.browser.clone();
+            with_keys(&mut host, of_order);
+            host.end(&ann(), &json!({ "reason": "security" })).unwrap();
+            with_keys(&mut host, of_login);
+            host.browser = crate::browser::Browser::default();
+            host.sign_in();
+            assert_eq!(
+                end_of(&mut host),
+                "",
+                "{storage}, at the server of the login"
+            );
+            // A server that has both keys opens the order.
+            with_keys(&mut host, &[of_login[0], of_order[0]]);
+            assert_eq!(
+                end_of(&mut host),
+                "",
+                "{storage}, at a server with both keys"
+            );
+            host.browser = before;
+            with_keys(&mut host, &[KEYS[0], KEYS[1]]);
+            assert_eq!(end_of(&mut host), "security", "a control");
+        }
+    }
+}
+
+#[test]
+fn server_without_the_key_of_an_order_goes_by_its_times() {
+    let mut config = admin();
+    config["cookie"] = json!({ "keys": [KEYS[0]] });
+    let mut host = Host::signed_in_with(&config);
+    let early = host.browser.clone();
+    with_keys(&mut host, &[KEYS[1]]);
+    host.end(&ann(), &json!({ "reason": "security" })).unwrap();
+    host.pass(1);
+    with_keys(&mut host, &[KEYS[0]]);
+    // A login that could not read the order does not have its identifier.
+    host.failing = vec!["Read"];
+    host.browser = crate::browser::Browser::default();
+    host.sign_in();
+    host.failing.clear();
+    host.pass(2);
+    assert_eq!(end_of(&mut host), "");
+    host.browser = early;
+    assert_eq!(end_of(&mut host), "logged_out");
+    assert!(host.faults().contains(&Code::KeyUnknown));
+}
+
+#[test]
+fn server_without_the_key_of_an_order_adds_a_logout() {
+    let mut config = admin();
+    config["cookie"] = json!({ "keys": [KEYS[0], KEYS[1]] });
+    let mut host = Host::signed_in_with(&config);
+    let id = host.session_id();
+    let (spared, options) = (host.browser.clone(), json!({ "spare": [id] }));
+    with_keys(&mut host, &[KEYS[1], KEYS[0]]);
+    host.end(&ann(), &options).unwrap();
+    with_keys(&mut host, &[KEYS[0]]);
+    let early = json!({ "sid": null, "iat": host.now.wall / 1000 - 100 });
+    let token = back_channel::token(&host, &early);
+    assert_eq!(host.post_logout_token(&token).status, 200);
+    // The order still spares the session.
+    with_keys(&mut host, &[KEYS[0], KEYS[1]]);
+    host.browser = spared;
+    assert_eq!(end_of(&mut host), "");
+    let logout = json!({ "sid": null, "jti": "j-2" });
+    let token = back_channel::token(&host, &logout);
+    assert_eq!(host.post_logout_token(&token).status, 200);
+    assert_eq!(end_of(&mut host), "provider_ended");
 }

@@ -1,6 +1,5 @@
 //! The provider may state when a session ends at the latest, by `session_expiry` in an ID token (IPSIE).
 
-use edge::session::Session;
 use edge::{Event, Fault};
 use rules::Code;
 use rules::base::clock::Millis;
@@ -120,21 +119,6 @@ fn unusable_stated_end_of_a_refresh_is_logged() {
         end_of(&mut host, began),
         (2 * HOUR, "session_expired".to_owned())
     );
-}
-
-/// During a rolling deployment, handlers of an earlier version read such a session, too.
-#[test]
-fn earlier_versions_can_read_a_session_with_a_stated_end() {
-    let text = |scope: &str| format!("1\nsid\n1\n2\n3\n4\n5\naccess\nrefresh\nid\n{scope}\n");
-    for (host, suffix) in [("", " \t\t7"), ("app.example.com", " \tapp.example.com\t7")] {
-        let session = Session::from_text(&text(&["openid profile", suffix].concat())).unwrap();
-        assert_eq!((&*session.scope, &*session.host), ("openid profile", host));
-        assert_eq!(session.ends, Some(7));
-        assert!(session.latest.is_none());
-        let again = session.at_host(host).to_text();
-        assert_eq!(again.expose().lines().count(), 11);
-        assert_eq!(again.expose(), text(&["openid profile", suffix].concat()));
-    }
 }
 
 /// Removes the entries of the store whose lifetime is over, if all of them were written `seconds` ago.

@@ -5,7 +5,6 @@ import { load } from '../support/page_module.mjs'
 
 const { recordEnd, needsUser } = await load('page/guards/end-record.ts', 'page/guards/end-reason.ts')
 
-const OLD = 'strongroom.end'
 const ended = (endReason, more = {}) => ({ session: null, endReason, elsewhere: false, ...more })
 const signedIn = (startedAt = Date.now() + 1) => ended(null, { session: { startedAt } })
 
@@ -43,14 +42,6 @@ test('lost storage does not replace a reason', () => {
 test('end is not recorded while a user is signed in elsewhere', () => {
   assert.equal(recordEnd('one', ended('logged_out', { elsewhere: true })), 'logged_out')
   assert.equal(recordEnd('one', ended(null)), null)
-})
-
-test('record of an earlier version is read once', () => {
-  localStorage[OLD] = 'logged_out'
-  for (const app of ['one', 'two']) assert.equal(recordEnd(app, ended(null)), 'logged_out')
-  recordEnd('one', signedIn())
-  assert.equal(recordEnd('one', ended(null)), null)
-  assert.equal(recordEnd('two', ended(null)), 'logged_out')
 })
 
 test('without localStorage the vault’s reason remains', () => {

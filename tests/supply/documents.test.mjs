@@ -64,31 +64,6 @@ test('control: dead links are found', async () => {
   assert.deepEqual(await dead('README.md', text), ['#b', 'docs/none.md', 'docs/edge.md#none'])
 })
 
-/** Resolves with the entries of docs/moved.json whose old place still exists, or whose new place does not. */
-const misplaced = async (moved) => {
-  const isThere = async (place) => {
-    const [file, anchor] = place.split('#')
-    if (!(await exists(file))) return false
-    return !anchor || anchors(await read(file)).includes(anchor)
-  }
-  const entries = Object.entries(moved).map(async ([from, to]) => {
-    return (await isThere(from)) || !(await isThere(to)) ? [`${from} → ${to}`] : []
-  })
-  return (await Promise.all(entries)).flat()
-}
-
-test('what has moved is at its new place', async () => {
-  const moved = JSON.parse(await read('docs/moved.json'))
-  assert.ok(Object.keys(moved).length > 80)
-  assert.deepEqual(await misplaced(moved), [])
-})
-
-test('control: a wrong entry of what has moved is found', async () => {
-  const moved = { 'docs/edge.md': 'docs/faq.md', 'docs/a.md': 'docs/b.md', 'docs/c.md': 'docs/faq.md#none' }
-  const found = ['docs/edge.md → docs/faq.md', 'docs/a.md → docs/b.md', 'docs/c.md → docs/faq.md#none']
-  assert.deepEqual(await misplaced(moved), found)
-})
-
 test('documents have no phrases that are never right', async () => {
   for (const path of await documents()) {
     assert.deepEqual(prose(await read(path)).match(PHRASES), null, path)

@@ -19,8 +19,8 @@ fn callback_of_forged(age: i64, return_to: &str) -> (World, Request) {
     let verifier = base64url::encode(&[7; 32]);
     let created_at = world.now.wall.saturating_add_signed(-age);
     let record = format!(
-        r#"{{"issuer":"{ISSUER}","nonce":"n","code_verifier":"{verifier}","return_to":"{return_to}",
-            "popup":false,"max_age":null,"created_at":{created_at}}}"#
+        r#"{{"version":1,"issuer":"{ISSUER}","nonce":"n","code_verifier":"{verifier}","return_to":"{return_to}",
+            "popup":false,"silent":false,"max_age":null,"created_at":{created_at}}}"#
     );
     world.store.forge(&hash(STATE), &record);
     let address = format!(

@@ -11,7 +11,7 @@
  * @module
  */
 
-import { KEY_LEN, MARK } from '../../glue/constants.js'
+import { KEY_LEN, MARK, SUFFIX } from '../../glue/constants.js'
 import { vaultRequests, withoutFragment } from '../media/vault-requests.js'
 
 declare const self: ServiceWorkerGlobalScope
@@ -30,7 +30,7 @@ declare const self: ServiceWorkerGlobalScope
  */
 export const escrow = (vault: string | URL): void => {
   const { href } = withoutFragment(new URL(vault, location.href))
-  const address = `${href}${href.includes('?') ? '&' : '?'}${MARK}`
+  const address = `${href}${href.includes('?') ? '&' : '?'}${SUFFIX}`
   let key: ArrayBuffer | undefined
   /** The client ids of the known workers of the vault. */
   const vaults = new Set<string>()

@@ -8,8 +8,8 @@ use crate::provider::verification;
 use crate::request::RequestContext;
 use crate::response;
 use crate::store::coordinator::{self, Unreachable};
+use crate::store::end::{self, Name, Times};
 use crate::store::order;
-use crate::store::tombstone::{self, LogoutTimes, Name};
 use crate::task::Task;
 use rules::Secret;
 use rules::base::clock::Millis;
@@ -133,13 +133,13 @@ fn verified_logout(task: &Task, jwt: &Jwt) -> Result<LogoutToken> {
     Ok(logout)
 }
 
-/// Writes a tombstone for the sessions of the token, and marks the token as used. Returns false if the token was used
+/// Writes the end of the sessions of the token, and marks the token as used. Returns false if the token was used
 /// before.
 async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool, Unreachable> {
     let used = coordinator::client_key(task, "jti", &logout.jti);
-    let kept = tombstone::lifetime(task);
+    let kept = end::lifetime(task);
     // Sessions that begin later continue, so the same token must not be accepted again.
-    let logout_times = LogoutTimes {
+    let logout_times = Times {
         received: task.now().wall,
         issued: logout.issued_at,
     };
@@ -157,9 +157,9 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
         (None, Some(subject)) => Name::subject(subject),
         (None, None) => return Ok(false),
     };
-    // The tombstone is written before the token is marked as used. If this isolate stops in between, the provider gets
+    // The end is written before the token is marked as used. If this isolate stops in between, the provider gets
     // no response and sends the token again.
-    order::leave(task, &name, logout_times).await?;
+    order::log_out(task, &name, logout_times).await?;
     let is_first = coordinator::swap(task, used, None, "1".to_owned(), kept)
         .await?
         .is_some();

@@ -12,6 +12,7 @@ use rules::prelude::*;
 use crate::config::Storage;
 use crate::csrf;
 use crate::io::OwnResponse;
+use crate::lines::{Reader, Writer as Lines};
 use crate::provider::verification;
 use crate::request::RequestContext;
 use crate::response;
@@ -19,8 +20,7 @@ use crate::session::Session;
 use crate::session::binding::{LIFE, MARGIN};
 use crate::session::bound_cookie::{Subject, Use};
 use rules::base::clock::{Millis, UnixMillis};
-use rules::base::strings;
-use rules::codec::json::{self, Writer};
+use rules::codec::json::Writer;
 use rules::oauth::jwks::{Algorithm, Jwk};
 use rules::oauth::jwt::Jwt;
 
@@ -37,6 +37,9 @@ const EXCLUDED: &[&str] = &["/login", "/callback", "/popup", "/backchannel-logou
 /// The name of the response header with a challenge for the next renewal.
 const CHALLENGE_HEADER: &str = "secure-session-challenge";
 
+/// The version of a challenge of a registration, and of the state in the address of a renewal.
+const VERSION: &str = "1";
+
 /// A session that a challenge or the address of a renewal names.
 struct SessionReference {
     sid: String,
@@ -46,23 +49,25 @@ struct SessionReference {
 }
 
 impl SessionReference {
-    /// Returns the text to seal: one line for each member.
-    fn to_text(&self) -> String {
-        let mut text = [&*self.sid, "\n"].concat();
-        json::write_number(&mut text, self.began);
-        text.push_str(match self.storage {
-            Storage::InStore => "\nstored",
-            Storage::SealedInCookie => "\nsealed",
-        });
-        text
+    /// Begins the text to seal. What needs the session adds its own lines.
+    fn to_lines(&self) -> Lines {
+        let mut lines = Lines::new(VERSION);
+        lines
+            .text(&self.sid)
+            .number(self.began)
+            .text(match self.storage {
+                Storage::InStore => "stored",
+                Storage::SealedInCookie => "sealed",
+            });
+        lines
     }
 
-    /// Reads the output of [`SessionReference::to_text`] from the first three lines.
-    fn from_lines<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Self> {
+    /// Reads the lines of [`SessionReference::to_lines`].
+    fn from_lines(lines: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
-            sid: lines.next()?.to_owned(),
-            began: json::parse_u64(lines.next()?)?,
-            storage: match lines.next()? {
+            sid: lines.text()?.to_owned(),
+            began: lines.number()?,
+            storage: match lines.text()? {
                 "stored" => Storage::InStore,
                 _ => Storage::SealedInCookie,
             },
@@ -219,9 +224,4 @@ fn scope(context: &RequestContext) -> String {
 /// Returns the time that has certainly passed since `at`.
 fn age(context: &RequestContext, at: UnixMillis) -> Millis {
     Millis(context.task.earliest_arrival().saturating_sub(at))
-}
-
-/// Splits a text into its lines.
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    strings::split(text, b'\n')
 }

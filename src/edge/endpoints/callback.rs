@@ -14,6 +14,7 @@ use crate::event::Happened;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
 use crate::isolate::outage::Outage;
+use crate::lines::Unreadable;
 use crate::navigation;
 use crate::provider::documents;
 use crate::provider::dpop;
@@ -36,7 +37,7 @@ use rules::base::strings;
 use rules::codec::base64url;
 use rules::codec::json::Value;
 use rules::codec::url::Url;
-use rules::login::authorization_request::{self, Pending};
+use rules::login::authorization_request::{self, LoginParams, Pending};
 use rules::login::authorization_response::AuthorizationResponse;
 use rules::oauth::error_description;
 use rules::oauth::id_token::Occasion;
@@ -62,7 +63,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
             let found = pending(context, authorization, value).await;
             (found, Some(context.jar().clear(&name)))
         }
-        Err(error) => (Err(error.clone()), None),
+        Err(error) => (Err(Lost::Refused(error.clone())), None),
     };
     let is_own = found.as_ref().is_ok_and(|login| login.is_own);
     // The user may have clicked on something else, such as the form of a provider on the app's own origin.
@@ -87,17 +88,37 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
 async fn conclude(
     context: &RequestContext,
     parsed: Result<AuthorizationResponse>,
-    found: Result<PendingLogin>,
+    found: core::result::Result<PendingLogin, Lost>,
 ) -> OwnResponse {
-    match (parsed, found) {
+    let failure = match (parsed, found) {
         (Ok(authorization), Ok(mut login)) => {
             match boxed(finish_login(context, authorization, &mut login)).await {
-                Ok(response) => response,
-                Err(error) => failed(context, &error, Some(&login)).await,
+                Ok(response) => return response,
+                Err(error) => return failed(context, &error, Some(&login)).await,
             }
         }
-        (_, Err(error)) | (Err(error), _) => failed(context, &error, None).await,
-    }
+        (Ok(authorization), Err(Lost::OtherVersion)) if authorization.may_begin_again() => {
+            match boxed(begin_again(context)).await {
+                Ok(response) => return response,
+                Err(error) => error,
+            }
+        }
+        (_, Err(Lost::OtherVersion)) => unknown_login(),
+        (_, Err(Lost::Refused(error))) | (Err(error), _) => error,
+    };
+    failed(context, &failure, None).await
+}
+
+/// Begins another login in place of one that this version of the handler cannot read: the user began it in this browser.
+/// That happens once, since the next response may reach a handler of another version, too.
+async fn begin_again(context: &RequestContext) -> Result<OwnResponse> {
+    let message = msg!("a login's cookie was written by another version of the handler");
+    context.task.fault_seldom(Seldom::CookieOutdated, message);
+    let params = LoginParams {
+        is_restart: true,
+        ..LoginParams::default()
+    };
+    login::begin(context, Box::new(params), false).await
 }
 
 /// Responds to a login that fails. If this response of the provider was used before, and the user is signed in, the
@@ -197,9 +218,12 @@ async fn finish_login(
     );
     let tokens = exchanged.await?;
     let user = verify(context, &tokens, key.as_ref(), pending).await?;
-    let refused = judge(task, &tokens, pending);
+    let mut refused = judge(task, &tokens, pending);
     let mut sid = base64url::encode(&task.isolate().random::<SID>());
-    sid.push_str(&order::identifiers(task, &user).await);
+    match order::identifiers(task, &user).await {
+        Ok(identifiers) => sid.push_str(&identifiers),
+        Err(error) => refused = Some(error),
+    }
     let scope = &task.config().flow.scope;
     let session = Session::begin(sid, &user, *tokens, requested, scope).with_dpop_key(key);
     let session = Rc::new(session.at_host(context.login_host()));
@@ -352,28 +376,41 @@ async fn exchange_code(
     token_endpoint::read_code_exchange(reply, task.config().flow.wanted_tokens())
 }
 
+/// The reason why there is no pending login for a response.
+enum Lost {
+    /// The login's cookie was written by another version of the handler.
+    OtherVersion,
+    Refused(Error),
+}
+
+fn unknown_login() -> Error {
+    Error::new(
+        Code::LoginUnknown,
+        msg!("this response matches no login that began in this browser at this address"),
+    )
+}
+
 /// Returns the pending login for this response.
 async fn pending(
     context: &RequestContext,
     authorization: &AuthorizationResponse,
     found: CookieValue,
-) -> Result<PendingLogin> {
-    let unknown = || {
-        Error::new(
-            Code::LoginUnknown,
-            msg!("this response matches no login that began in this browser at this address"),
-        )
-    };
+) -> core::result::Result<PendingLogin, Lost> {
     let CookieValue::Value(sealed) = found else {
-        return Err(unknown());
+        return Err(Lost::Refused(unknown_login()));
     };
     let opened = seal::open(&context.task, &purpose(&authorization.key), &sealed).await;
-    let read = opened.ok().and_then(|text| login::from_text(text.expose()));
-    let is_wanted = context.task.config().flow.uses_dpop;
-    let read = read.filter(|login| login.key.is_some() == is_wanted);
-    let mut login = read.ok_or_else(unknown)?;
+    let mut login = match opened.and_then(|text| login::from_text(text.expose())) {
+        Ok(login) => login,
+        Err(Unreadable::OtherVersion) => return Err(Lost::OtherVersion),
+        Err(_) => return Err(Lost::Refused(unknown_login())),
+    };
+    if login.key.is_some() != context.task.config().flow.uses_dpop {
+        return Err(Lost::Refused(unknown_login()));
+    }
     let return_to = &mut login.pending.return_to;
-    *return_to = authorization_request::return_to(&context.redirect_uri, Some(return_to))?;
+    *return_to = authorization_request::return_to(&context.redirect_uri, Some(return_to))
+        .map_err(Lost::Refused)?;
     Ok(login)
 }
 

@@ -8,6 +8,7 @@ use rules::prelude::*;
 use crate::config::ClientAuth;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
+use crate::lines::{Reader, Unreadable, Writer};
 use crate::navigation;
 use crate::provider::documents;
 use crate::provider::dpop;
@@ -22,7 +23,6 @@ use crate::store::{coordinator, seal};
 use crate::task::boxed;
 use rules::Secret;
 use rules::base::error::{Code, Error, Result};
-use rules::base::strings;
 use rules::codec::form::{self, Form};
 use rules::codec::json;
 use rules::codec::url::Url;
@@ -328,31 +328,40 @@ pub(crate) struct PendingLogin {
     pub(crate) is_own: bool,
 }
 
-/// The beginning of a login's JSON if a page of the app began the login. Handlers of earlier versions ignore this
-/// member.
-const OWN: &str = r#"{"own":true,"#;
+/// The version of a login's cookie.
+const VERSION: &str = "1";
 
-/// Builds the string to seal for a login: the login as JSON, and on a second line the private key to which the login's
-/// tokens will be bound.
+/// The line of a login that a page of the app began.
+const OWN: &str = "own";
+
+/// Builds the text to seal for a login: whether a page of the app began it, the private key to which the login's tokens will
+/// be bound, and the login as JSON.
 fn to_text(pending: &Pending, pair: Option<&KeyPair>, is_own: bool) -> Secret {
-    let json = pending.to_json();
-    let members = json.expose().get(1..).unwrap_or_default();
-    let begin = if is_own { OWN } else { "{" };
-    let (end, key) = pair.map_or(("", ""), |pair| ("\n", pair.private.expose()));
-    Secret::new([begin, members, end, key].concat())
+    let mut lines = Writer::new(VERSION);
+    lines
+        .text(if is_own { OWN } else { "" })
+        .secret(pair.map(|pair| &pair.private))
+        .text(pending.to_json().expose());
+    Secret::new(lines.finish())
 }
 
-/// Reads the output of `to_text`. Returns `None` for any other input.
-pub(crate) fn from_text(text: &str) -> Option<PendingLogin> {
-    let (json, key) = strings::split_once(text, b'\n');
-    let key = match key {
-        Some(key) => Some(KeyPair::from_jwk(key)?.private),
+/// Reads the output of `to_text`.
+pub(crate) fn from_text(text: &str) -> core::result::Result<PendingLogin, Unreadable> {
+    let lines = Reader::new(text, VERSION)?;
+    from_lines(lines).ok_or(Unreadable::NotGenuine)
+}
+
+fn from_lines(mut lines: Reader<'_>) -> Option<PendingLogin> {
+    let is_own = lines.text()? == OWN;
+    let key = match lines.secret()? {
+        Some(key) => Some(KeyPair::from_jwk(key.expose())?.private),
         None => None,
     };
-    Some(PendingLogin {
-        pending: Pending::from_json(json)?,
+    let pending = Pending::from_json(lines.text()?)?;
+    lines.finish(PendingLogin {
+        pending,
         key,
-        is_own: json.starts_with(OWN),
+        is_own,
     })
 }
 
@@ -427,20 +436,18 @@ fn login_params(query: &str, flow: &Flow) -> Result<Asked> {
 mod tests {
     use super::*;
 
-    fn pending() -> Box<Pending> {
-        let json = r#"{"issuer":"i","nonce":"n","code_verifier":"v","return_to":"/","popup":false,"max_age":null,"created_at":1}"#;
-        Pending::from_json(json).unwrap()
-    }
-
     #[test]
-    fn deployments_before_and_after_read_each_others_logins() {
+    fn login_is_read_as_it_was_written() {
+        let json = r#"{"version":1,"issuer":"i","nonce":"n","code_verifier":"v","return_to":"/","popup":false,"silent":false,"max_age":null,"created_at":1}"#;
+        let pending = Pending::from_json(json).unwrap();
         for is_own in [true, false] {
-            let text = to_text(&pending(), None, is_own);
-            assert_eq!(from_text(text.expose()).unwrap().is_own, is_own);
-            let read_before = Pending::from_json(text.expose()).unwrap();
-            assert_eq!(read_before.to_json().expose(), pending().to_json().expose());
+            let text = to_text(&pending, None, is_own);
+            let read = from_text(text.expose()).unwrap();
+            assert_eq!(read.is_own, is_own);
+            assert_eq!(read.pending.to_json().expose(), pending.to_json().expose());
+            let of_other_version = text.expose().replacen('1', "2", 1);
+            let error = from_text(&of_other_version).err();
+            assert_eq!(error, Some(Unreadable::OtherVersion));
         }
-        let written_before = pending().to_json();
-        assert!(!from_text(written_before.expose()).unwrap().is_own);
     }
 }

@@ -6,6 +6,7 @@ use rules::prelude::*;
 use crate::csrf;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
+use crate::lines::{Reader, Unreadable, Writer as Lines};
 use crate::navigation;
 use crate::provider::documents;
 use crate::refresh::{bound, end};
@@ -27,6 +28,9 @@ const LOGOUT_COOKIE_AGE: Millis = Millis::from_secs(120);
 
 /// The key in the name of the logout cookie, and the purpose to which its value is bound.
 const LOGOUT_COOKIE: &str = "logout";
+
+/// The version of the logout cookie.
+const VERSION: &str = "1";
 
 /// Ends the session everywhere. A script gets the URL at which the user is also signed out at the provider. A form is
 /// redirected to this URL.
@@ -75,7 +79,6 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     };
     let named = session.as_deref().filter(|it| may_name_user(context, it));
     let hint = named.and_then(Session::id_token_hint);
-    let hint = hint.unwrap_or_default();
     let mut cookies = context.jar().clear_session(&context.cookies());
     if !has_ended && !is_missing && !cookies.is_empty() {
         let message = msg!("a logout had a cookie that could not be opened");
@@ -150,18 +153,36 @@ fn check_sender(context: &RequestContext, is_script: bool) -> Result<()> {
 }
 
 /// Returns the cookie that keeps the ID token in the browser until [`redirect_to_provider`] uses it.
-async fn logout_cookie(context: &RequestContext, hint: Secret) -> String {
-    let mut sealed = seal::seal(&context.task, LOGOUT_COOKIE, hint)
-        .await
-        .unwrap_or_default();
+async fn logout_cookie(context: &RequestContext, hint: Option<Secret>) -> String {
     let jar = context.jar();
+    let mut sealed = seal_hint(context, hint.as_ref()).await;
     if !fits(&jar.login(LOGOUT_COOKIE), &sealed) {
         // The ID token is too long for a cookie. Without the ID token as a hint, the provider asks the user to confirm
         // the logout (OpenID Connect RP-Initiated Logout 1.0 2).
-        let none = seal::seal(&context.task, LOGOUT_COOKIE, Secret::default()).await;
-        sealed = none.unwrap_or_default();
+        sealed = seal_hint(context, None).await;
     }
     jar.set_login(LOGOUT_COOKIE, &sealed, LOGOUT_COOKIE_AGE)
+}
+
+async fn seal_hint(context: &RequestContext, hint: Option<&Secret>) -> String {
+    let text = Lines::new(VERSION).secret(hint).finish();
+    let sealed = seal::seal(&context.task, LOGOUT_COOKIE, Secret::new(text)).await;
+    sealed.unwrap_or_default()
+}
+
+/// Returns the ID token in the logout cookie. A cookie of another version has none that this version can read.
+async fn open_hint(
+    context: &RequestContext,
+    sealed: &str,
+) -> core::result::Result<Option<Secret>, Unreadable> {
+    let read = match seal::open(&context.task, LOGOUT_COOKIE, sealed).await {
+        Ok(text) => Reader::new(text.expose(), VERSION).map(|mut lines| lines.secret().flatten()),
+        Err(unreadable) => Err(unreadable),
+    };
+    match read {
+        Err(Unreadable::OtherVersion) => Ok(None),
+        read => read,
+    }
 }
 
 /// Called after [`handle`]: redirects the browser to the provider's logout (OpenID Connect RP-Initiated Logout 1.0).
@@ -171,15 +192,15 @@ pub(crate) async fn redirect_to_provider(context: &RequestContext) -> OwnRespons
     let CookieValue::Value(sealed) = context.cookies().value(&name) else {
         return response::redirect(home.to_owned());
     };
-    let hint = seal::open(&context.task, LOGOUT_COOKIE, &sealed).await.ok();
+    let hint = open_hint(context, &sealed).await;
     let endpoint = match documents::metadata(&context.task).await {
         Ok(metadata) => metadata.end_session_endpoint.clone(),
         Err(_) => None,
     };
     let mut response = match (endpoint, hint) {
-        (Some(endpoint), Some(hint)) => {
+        (Some(endpoint), Ok(hint)) => {
             let mut form = Form::new();
-            if !hint.expose().is_empty() {
+            if let Some(hint) = &hint {
                 form.push("id_token_hint", hint.expose());
             }
             form.push("client_id", &context.task.config().client.id);

@@ -84,7 +84,9 @@ async fn offer_again(context: &RequestContext, session: &Rc<Session>, response: 
 /// Returns the JSON of the session as pages may see it.
 fn view(context: &RequestContext, session: &Session, state: SessionState) -> String {
     let config = &context.task.config().flow;
-    let user = session.user();
+    let user = session
+        .user()
+        .map(|user| user.visible(config.asks_user_info));
     let claims = user.as_ref().map_or_else(
         || "{}".to_owned(),
         |user| visible_claims(&config.claims, None, user),

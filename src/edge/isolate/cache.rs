@@ -7,6 +7,7 @@ use rules::prelude::*;
 
 use crate::io::FlightId;
 use crate::isolate::outage::{self, Outage};
+use crate::lines::Unreadable;
 use crate::session::record::{Intent, Stored};
 use rules::base::clock::{Instant, Millis};
 use rules::base::error::Code;
@@ -42,8 +43,8 @@ pub(crate) struct CachedSession {
     token_seen: Option<(u64, Instant)>,
     /// The routes that have refused new access tokens.
     refused_tokens: Vec<RefusedTokens>,
-    /// True if the record is sealed with a key that this isolate does not have.
-    pub(crate) is_sealed_elsewhere: bool,
+    /// The reason why the record could not be opened at the last read.
+    pub(crate) unopened: Option<Unreadable>,
     /// True if this isolate has reported that the record is missing.
     pub(crate) is_loss_reported: bool,
     /// The time at which the coordinator did not accept the session's record, if only this cache has the record.

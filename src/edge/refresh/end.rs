@@ -39,7 +39,7 @@ pub(crate) const fn waits_for_the_user(reason: EndReason) -> bool {
 }
 
 /// Ends a session everywhere: marks its record as ended, and revokes its refresh token if the reason calls for a
-/// revocation. If a tombstone or an order has ended the session, the reason of that tombstone or order replaces `reason`.
+/// revocation. If a back-channel logout or an order has ended the session, its reason replaces `reason`.
 /// Returns true if the provider has confirmed the revocation.
 pub(crate) async fn end_session(task: &Task, session: &Rc<Session>, reason: EndReason) -> bool {
     end_session_since(task, session, reason, task.now()).await
@@ -68,7 +68,7 @@ pub(crate) async fn end_replaced(task: &Task, session: &Rc<Session>) {
     write_end(task, session, EndReason::Replaced, task.now()).await;
 }
 
-/// Marks each session's record as ended whose end by a tombstone or an order this isolate has found, and reports the end.
+/// Marks each session's record as ended whose end by a logout or an order this isolate has found, and reports the end.
 /// The request does not wait for it.
 pub(crate) async fn write_found_ends(task: &Task) {
     while let Some(session) = task.isolate().take_unwritten() {
@@ -86,7 +86,7 @@ struct PlannedEnd {
     /// The latest known generation of the session.
     latest: Rc<Session>,
     order: Order,
-    /// True if a tombstone or an order has ended the session.
+    /// True if a back-channel logout or an order has ended the session.
     was_ordered: bool,
 }
 
@@ -146,7 +146,7 @@ impl PlannedEnd {
 }
 
 /// Writes the end into the record of a session. Returns the latest generation of the session, and the reason of its end.
-/// Returns `None` if the session had already ended, or if it has ended by a tombstone or an order and this could not be
+/// Returns `None` if the session had already ended, or if it has ended by a logout or an order and this could not be
 /// written: the next read finds it again. Also returns `None` if the session was to end as idle, but its record shows later
 /// activity.
 async fn write_end(

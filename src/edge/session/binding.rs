@@ -60,6 +60,14 @@ impl Binding {
         })
     }
 
+    /// Reads the output of [`Binding::to_text`], or `None` from an empty string.
+    pub(crate) fn optional(text: &str) -> Option<Option<Self>> {
+        match text {
+            "" => Some(None),
+            text => Self::from_text(text).map(Some),
+        }
+    }
+
     /// Returns true if a request that arrived at this time may have been in flight when the session was bound.
     pub(crate) const fn was_in_flight(&self, arrived: UnixMillis) -> bool {
         // Clocks of isolates differ.

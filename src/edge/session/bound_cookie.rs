@@ -1,8 +1,8 @@
 //! Bound cookies, the challenges of their renewals, and the cookies that let a registration be offered again: values that
 //! the handler authenticates for one session and one key.
 //!
-//! A value is `1.<key ID>.<expiry in seconds>.<MAC>`. The MAC covers the issuer, the client and the name of the session's
-//! cookie, the session's ID, and the thumbprint of its key. So a value proves nothing for another session.
+//! A value is `1.<key ID>.<expiry in seconds>.<MAC>`. The MAC covers the issuer, the client, the tenant and the name
+//! of the session's cookie, the session's ID, and the thumbprint of its key. So a value proves nothing for another session.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rules::prelude::*;
@@ -101,15 +101,14 @@ impl<'a> Subject<'a> {
             what,
             &config.flow.issuer,
             &config.client.id,
+            &config.tenant,
             &config.cookie.name,
             self.sid,
             self.thumbprint,
             seconds,
         ];
-        // Without a tenant, the parts are those of versions without tenants.
-        let tenant = Some(&*config.tenant).filter(|name| !name.is_empty());
         // The number of each part's bytes separates it from the next one.
-        for part in parts.into_iter().chain(tenant) {
+        for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part.as_bytes());
         }

@@ -19,9 +19,6 @@ pub(crate) const PIECE: usize = 3300;
 /// Maximum number of cookies for one value: see [`LONGEST_HEADER`].
 const MOST_PIECES: usize = 2;
 
-/// Maximum number of cookies of a value that an earlier version may have written.
-const MOST_READ: usize = 5;
-
 /// Longest name and value together that browsers accept (RFC 6265bis 5.5).
 const LONGEST: usize = 4096;
 
@@ -92,7 +89,7 @@ impl<'a> Cookies<'a> {
         let Some(beginning) = beginning else {
             return CookieValue::Value(first);
         };
-        let Some(count) = json::parse_u64(count).filter(|n| (2..=MOST_READ as u64).contains(n))
+        let Some(count) = json::parse_u64(count).filter(|n| (2..=MOST_PIECES as u64).contains(n))
         else {
             return CookieValue::Malformed;
         };
@@ -195,7 +192,7 @@ impl<'a> Jar<'a> {
             };
             set.push(cookie);
         }
-        for i in pieces.len()..MOST_READ {
+        for i in pieces.len()..MOST_PIECES {
             let stale = piece_name(&name, i as u64);
             if had.value(&stale) != CookieValue::Missing {
                 set.push(self.write(&stale, "", self.same_site(), Some(Millis::ZERO)));
@@ -210,7 +207,7 @@ impl<'a> Jar<'a> {
     pub(crate) fn clear_session(&self, had: &Cookies<'_>) -> Vec<String> {
         let name = self.session();
         let mut cleared = Vec::new();
-        for i in 0..MOST_READ as u64 {
+        for i in 0..MOST_PIECES as u64 {
             let name = if i == 0 {
                 name.clone()
             } else {

@@ -21,6 +21,7 @@ pub mod merge;
 use alloc::rc::Rc;
 use rules::prelude::*;
 
+use crate::lines::{Reader, Unreadable, Writer};
 use crate::session::Session;
 use crate::session::binding::Binding;
 use rules::Secret;
@@ -30,10 +31,8 @@ use rules::codec::json;
 use rules::oauth::token_endpoint::{DEFAULT_LIFETIME, MAX_LIFETIME};
 use rules::session::EndReason;
 
+/// The version of a record's text.
 const VERSION: &str = "1";
-
-/// The version of a bound session's record, which earlier versions of the handler cannot read.
-const BOUND_VERSION: &str = "2";
 
 /// A record keeps a presented generation for the grace period plus this time, because a request with an earlier cookie
 /// may be in flight.
@@ -97,6 +96,25 @@ impl Intent {
     pub fn is_held(&self, now: &Instant) -> bool {
         let age = Millis(now.wall.saturating_sub(self.written_at));
         !self.holder.is_empty() && age <= ABANDONED
+    }
+
+    /// Returns the number and the time, and the holder behind a space.
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        write_pair(&mut text, self.number, self.written_at);
+        text.extend([" ", &self.holder]);
+        text
+    }
+
+    /// Reads the output of [`Intent::to_text`].
+    fn from_text(text: &str) -> Option<Self> {
+        let (pair, holder) = strings::split_once(text, b' ');
+        let (number, written_at) = numbers(pair)?;
+        Some(Self {
+            holder: holder?.to_owned(),
+            number,
+            written_at,
+        })
     }
 }
 
@@ -303,132 +321,94 @@ impl Record {
         Secret::new([previous, "\n", current].concat())
     }
 
-    /// Returns the string that is sealed for the coordinator. The previous token follows the intent's holder behind a tab,
-    /// which no holder contains.
+    /// Returns the text that is sealed for the coordinator. The session's own text is the last member.
     #[must_use]
     pub fn to_text(&self) -> Secret {
         self.text(self.previous.as_ref())
     }
 
-    /// Returns the string as [`Record::to_text`] does, without an expired previous token.
+    /// Returns the text as [`Record::to_text`] does, without an expired previous token.
     pub(crate) fn text_at(&self, now: &Instant) -> Secret {
         let is_valid = self.previous_at(now).is_some();
         self.text(self.previous.as_ref().filter(|_| is_valid))
     }
 
-    /// Returns the string as [`Record::to_text`] does, but with this previous token.
+    /// Returns the text as [`Record::to_text`] does, but with this previous token.
     #[inline(never)]
     pub(crate) fn text(&self, previous: Option<&Secret>) -> Secret {
-        let version = match self.bound {
-            None => VERSION,
-            Some(_) => BOUND_VERSION,
-        };
-        let mut out = version.to_owned();
-        let mut line = |text: &str| {
-            out.push('\n');
-            out.push_str(text);
-        };
-        for number in [self.generation, self.committed_at] {
-            let mut digits = String::new();
-            json::write_number(&mut digits, number);
-            line(&digits);
-        }
-        let mut intent = String::new();
-        if let Some(Intent {
-            number, written_at, ..
-        }) = &self.intent
-        {
-            json::write_number(&mut intent, *number);
-            intent.push('@');
-            json::write_number(&mut intent, *written_at);
-        }
-        line(&intent);
+        let intent = self.intent.as_ref().map(Intent::to_text);
+        let bound = self.bound.as_ref().map(Binding::to_text);
         let mut presented = String::new();
         for one in &self.presented {
             if !presented.is_empty() {
                 presented.push(' ');
             }
-            json::write_number(&mut presented, one.generation);
-            presented.push('@');
-            json::write_number(&mut presented, one.at);
+            write_pair(&mut presented, one.generation, one.at);
         }
-        line(&presented);
-        let mut holder = String::new();
-        if let Some(intent) = &self.intent {
-            holder.push_str(&intent.holder);
-        }
-        if let Some(previous) = previous {
-            holder.push('\t');
-            holder.push_str(previous.expose());
-        }
-        line(&holder);
-        line(self.ended.map_or("", EndReason::as_str));
-        if let Some(bound) = &self.bound {
-            line(&bound.to_text());
-        }
+        let mut lines = Writer::new(VERSION);
+        lines
+            .number(self.generation)
+            .number(self.committed_at)
+            .text(&intent.unwrap_or_default())
+            .text(&presented)
+            .secret(previous)
+            .text(self.ended.map_or("", EndReason::as_str))
+            .text(&bound.unwrap_or_default());
         if let Some(session) = &self.session {
-            line(session.to_text().expose());
+            lines.text(session.to_text().expose());
         }
-        Secret::new(out)
+        Secret::new(lines.finish())
     }
 
-    /// Reads the output of [`Record::to_text`]. Returns `None` for any other input.
-    #[must_use]
-    pub fn from_text(text: &str) -> Option<Self> {
-        const LINES: usize = 7;
-        let mut lines = strings::split(text, b'\n');
-        let is_bound = match lines.next()? {
-            VERSION => false,
-            BOUND_VERSION => true,
-            _ => return None,
-        };
-        let mut number = || json::parse_u64(lines.next()?);
-        let (generation, committed_at) = (number()?, number()?);
-        let intent = match lines.next()? {
+    /// Reads the output of [`Record::to_text`].
+    ///
+    /// # Errors
+    /// [`Unreadable`] for any other input, also if only the session in it is of another version.
+    pub fn from_text(text: &str) -> Result<Self, Unreadable> {
+        let mut lines = Reader::new(text, VERSION)?;
+        let record = Self::from_lines(&mut lines).ok_or(Unreadable::NotGenuine)?;
+        let session = lines.rest().map(Session::from_text).transpose()?;
+        Ok(Self {
+            session: session.map(Rc::new),
+            ..record
+        })
+    }
+
+    fn from_lines(lines: &mut Reader<'_>) -> Option<Self> {
+        let (generation, committed_at) = (lines.number()?, lines.number()?);
+        let intent = match lines.text()? {
             "" => None,
-            pair => Some(numbers(pair)?),
+            text => Some(Intent::from_text(text)?),
         };
         let mut presented = Vec::new();
-        for one in strings::split(lines.next()?, b' ').filter(|one| !one.is_empty()) {
+        for one in strings::split(lines.text()?, b' ').filter(|one| !one.is_empty()) {
             let (generation, at) = numbers(one)?;
             presented.push(Presented { generation, at });
         }
-        let (holder, previous) = strings::split_once(lines.next()?, b'\t');
-        let ended = match lines.next()? {
-            "" => None,
-            name => Some(EndReason::from_name(name)?),
-        };
-        let bound = match is_bound {
-            false => None,
-            true => Some(Binding::from_text(lines.next()?)?),
-        };
-        let mut start = 0;
-        for _ in 0..LINES + usize::from(is_bound) {
-            let rest = text.get(start..)?;
-            start += strings::split_once(rest, b'\n').0.len() + 1;
-        }
-        let session = match text.get(start..) {
-            None => None,
-            Some(session) => Some(Rc::new(Session::from_text(session)?)),
-        };
         Some(Self {
             generation,
             committed_at,
             presented,
-            intent: intent.map(|(number, written_at)| Intent {
-                holder: holder.to_owned(),
-                number,
-                written_at,
-            }),
-            ended,
-            session,
-            bound,
-            previous: previous.map(Secret::from),
+            intent,
+            previous: lines.secret()?,
+            ended: match lines.text()? {
+                "" => None,
+                name => Some(EndReason::from_name(name)?),
+            },
+            bound: Binding::optional(lines.text()?)?,
+            session: None,
         })
     }
 }
 
-/// Reads two numbers with `@` between them.
+/// Writes two numbers with `@` between them.
+fn write_pair(out: &mut String, first: u64, second: u64) {
+    json::write_number(out, first);
+    out.push('@');
+    json::write_number(out, second);
+}
+
+/// Reads the output of [`write_pair`].
 fn numbers(pair: &str) -> Option<(u64, u64)> {
     let (first, second) = strings::split_once(pair, b'@');
     Some((json::parse_u64(first)?, json::parse_u64(second?)?))
@@ -639,21 +619,18 @@ mod tests {
     }
 
     #[test]
-    fn records_without_previous_token_are_unchanged() {
-        for (intent, lines) in some_intents().into_iter().zip(["\n", "3@20\n", "3@20\n"]) {
-            let holder = intent
-                .as_ref()
-                .map_or(String::new(), |it| it.holder.clone());
-            let current = with_token(1, "second");
-            let record = Record {
-                intent,
-                ..Record::of(&current, 10)
-            };
-            let text = current.to_text();
-            let expected = ["1\n1\n10\n", lines, "\n", &holder, "\n\n", text.expose()].concat();
-            assert_eq!(record.to_text().expose(), expected);
-            let read = Record::from_text(&expected).unwrap();
-            assert_eq!(other_tokens(&read, &session(1), 30), "\n");
+    fn record_or_session_of_another_version_is_not_read() {
+        let text = with_previous(None).to_text();
+        let session = with_token(1, "second").to_text();
+        let session = session.expose();
+        for other in [
+            text.expose().replacen('1', "2", 1),
+            text.expose()
+                .replace(session, &session.replacen('1', "2", 1)),
+        ] {
+            assert_ne!(other, text.expose());
+            let error = Record::from_text(&other).unwrap_err();
+            assert_eq!(error, Unreadable::OtherVersion);
         }
     }
 

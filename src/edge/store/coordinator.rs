@@ -1,5 +1,5 @@
-//! Access to the coordinator. The coordinator sees hashed keys and sealed values. Two values are not sealed: the times of a
-//! tombstone, and the mark that a logout token was used.
+//! Access to the coordinator. The coordinator sees hashed keys and sealed values. Two values are not sealed: the clear
+//! part of an [end](crate::store::end), and the mark that a logout token was used.
 
 use rules::prelude::*;
 
@@ -32,10 +32,7 @@ pub(crate) struct Unreachable;
 pub(crate) fn client_key(task: &Task, kind: &str, text: &str) -> String {
     let config = task.config();
     let flow = &config.flow;
-    let all = [&flow.issuer, &flow.client_id, text, &*config.tenant];
-    // Without a tenant, the key is that of versions without tenants.
-    let count = all.len() - usize::from(config.tenant.is_empty());
-    key(kind, all.get(..count).unwrap_or_default())
+    key(kind, &[&flow.issuer, &flow.client_id, &config.tenant, text])
 }
 
 /// Largest number of keys in a read for a list: a store may limit them.

@@ -4,18 +4,19 @@
 
 use rules::prelude::*;
 
+use crate::lines::{Reader, Writer as Lines};
 use crate::session::Session;
 use crate::session::key::{public_id, record_key};
 use crate::session::record::Record;
 use crate::store::coordinator::{self, Unreachable};
+use crate::store::end::{self, Name};
 use crate::store::order;
 use crate::store::seal;
-use crate::store::tombstone::{self, Name};
 use crate::task::{Task, boxed};
 use rules::Secret;
 use rules::base::clock::UnixMillis;
 use rules::base::strings;
-use rules::codec::json::{self, Writer};
+use rules::codec::json::Writer;
 
 /// Largest number of attempts to add a session while other logins of the user add theirs.
 const ATTEMPTS: u32 = 3;
@@ -26,6 +27,7 @@ const MOST: usize = 20;
 /// The longest session of the provider in the index, in bytes.
 const LONGEST_NAME: usize = 255;
 
+/// The version of an entry of a session.
 const VERSION: &str = "1";
 
 /// The longest description of a browser, in bytes.
@@ -45,33 +47,28 @@ struct Listed {
 }
 
 impl Listed {
-    fn to_line(&self) -> String {
-        let mut line = [&*self.sid, "\t"].concat();
-        json::write_number(&mut line, self.began);
-        line.push('\t');
-        if let Some(issued) = self.issued {
-            json::write_number(&mut line, issued);
-        }
-        line.extend(["\t", &self.provider_session, "\t", &self.description]);
-        line
+    fn to_text(&self) -> Secret {
+        let mut lines = Lines::new(VERSION);
+        lines
+            .text(&self.sid)
+            .number(self.began)
+            .optional_number(self.issued)
+            .text(&self.provider_session)
+            .text(&self.description);
+        Secret::new(lines.finish())
     }
 
-    fn from_line(line: &str) -> Option<Self> {
-        let mut parts = strings::split(line, b'\t');
-        let mut part = || parts.next();
-        Some(Self {
-            sid: part()?.to_owned(),
-            began: json::parse_u64(part()?)?,
-            issued: json::parse_u64(part()?),
-            provider_session: part()?.to_owned(),
-            description: part()?.to_owned(),
-        })
+    fn from_text(text: &str) -> Option<Self> {
+        let mut lines = Reader::new(text, VERSION).ok()?;
+        let listed = Self {
+            sid: lines.text()?.to_owned(),
+            began: lines.number()?,
+            issued: lines.optional_number()?,
+            provider_session: lines.text()?.to_owned(),
+            description: lines.text()?.to_owned(),
+        };
+        lines.finish(listed)
     }
-}
-
-fn from_text(text: &str) -> Option<Listed> {
-    let (version, line) = strings::split_once(text, b'\n');
-    Listed::from_line(line.filter(|_| version == VERSION)?)
 }
 
 fn key(task: &Task, user: &str) -> String {
@@ -80,7 +77,7 @@ fn key(task: &Task, user: &str) -> String {
 
 /// Adds a session that has begun to the index of its user.
 pub(crate) async fn add(task: &Task, session: &Session, description: &str) {
-    let names = tombstone::names(task, session);
+    let names = end::names(task, session);
     let mut names = names.into_iter().map(|name| name.text);
     let Some(user) = names.next() else {
         return;
@@ -89,13 +86,12 @@ pub(crate) async fn add(task: &Task, session: &Session, description: &str) {
     let own = Listed {
         sid: session.sid.clone(),
         began: session.began,
-        issued: tombstone::issued_at(session),
+        issued: end::issued_at(session),
         provider_session: names.next().filter(is_kept).unwrap_or_default(),
         description: description.to_owned(),
     };
     let key = key(task, &user);
-    let text = Secret::new([VERSION, "\n", &own.to_line()].concat());
-    if let Some(sealed) = seal::seal(task, &key, text).await {
+    if let Some(sealed) = seal::seal(task, &key, own.to_text()).await {
         let _ = append(task, key, &sealed).await;
     }
 }
@@ -137,7 +133,7 @@ async fn read(task: &Task, key: &str) -> Result<Vec<Listed>, Unreachable> {
     let skipped = lines.len().saturating_sub(MOST);
     for line in lines.into_iter().skip(skipped) {
         let opened = seal::open(task, key, line).await.ok();
-        all.extend(opened.and_then(|text| from_text(text.expose())));
+        all.extend(opened.and_then(|text| Listed::from_text(text.expose())));
     }
     let absolute = task.config().flow.limits.absolute.0;
     let now = task.now().wall;
@@ -193,25 +189,26 @@ pub(crate) async fn list(task: &Task, user: &str) -> Result<Vec<Found>, Unreacha
     let orders = listed
         .iter()
         .map(|one| order::key_of_session(task, &public_id(&one.sid)));
-    let tombstones = names.iter().map(|name| name.key(task));
-    let keys: Vec<String> = records.chain(orders).chain(tombstones).collect();
+    let ends = names.iter().map(|name| name.key(task));
+    let keys: Vec<String> = records.chain(orders).chain(ends).collect();
     let mut entries = coordinator::read_for_list(task, &keys).await?.into_iter();
     let records: Vec<_> = entries.by_ref().take(listed.len()).collect();
     let orders: Vec<_> = entries.by_ref().take(listed.len()).collect();
-    let tombstones = names.into_iter().zip(entries);
-    let tombstones = tombstones.filter_map(|(name, entry)| Some((name, entry?.value)));
-    let tombstones = boxed(order::load(task, tombstones.collect())).await?;
+    let ends = names.into_iter().zip(entries);
+    let ends = ends.filter_map(|(name, entry)| Some((name, entry?.value)));
+    let sids: Vec<&str> = listed.iter().map(|one| one.sid.as_str()).collect();
+    let ends = boxed(order::open_ends(task, ends.collect(), &sids)).await?;
     let mut all = Vec::new();
     for (((one, entry), order), key) in listed.into_iter().zip(records).zip(orders).zip(&keys) {
         let session = Session::unknown(&one.sid, one.began);
         let of_it = Some(one.provider_session.as_str());
         let is_over =
-            order.is_some() || order::end_in(&tombstones, &session, one.issued, of_it).is_some();
+            order.is_some() || order::end_in(&ends, &session, one.issued, of_it).is_some();
         let text = match entry {
             Some(entry) if !is_over => seal::open(task, key, &entry.value).await.ok(),
             _ => None,
         };
-        let record = text.and_then(|text| Record::from_text(text.expose()));
+        let record = text.and_then(|text| Record::from_text(text.expose()).ok());
         let record = record.unwrap_or_default();
         let idle = task.config().flow.limits.idle.0;
         let is_idle = |it: &Session| it.active.saturating_add(idle) <= task.now().wall;
@@ -249,11 +246,11 @@ mod tests {
             ..Listed::default()
         };
         for one in [first, second] {
-            let text = ["1\n", &one.to_line()].concat();
-            assert_eq!(from_text(&text), Some(one));
+            let text = one.to_text();
+            assert_eq!(Listed::from_text(text.expose()), Some(one));
         }
-        for other in ["2\na\t1\t\t\t", "1\na\tb", "1", ""] {
-            assert_eq!(from_text(other), None);
+        for other in ["2\na\n1\n\n\n", "1\na\nb", "1", ""] {
+            assert_eq!(Listed::from_text(other), None);
         }
     }
 }

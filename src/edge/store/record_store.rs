@@ -6,15 +6,16 @@ use rules::prelude::*;
 use crate::event::{Event, Happened};
 use crate::io::{Effect, Entry, FlightId};
 use crate::isolate::Seldom;
+use crate::lines::Unreadable;
 use crate::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
 use crate::session::key::{self, record_key};
 use crate::session::record::merge::{self, merge};
 use crate::session::record::{Intent, LEASE, Record, Stored};
 use crate::session::{KEPT, Session};
 use crate::store::coordinator::{self, COORDINATOR_TIME, STATUS_TIME, Unreachable};
+use crate::store::end::{self, Name};
 use crate::store::order::{self, Order};
-use crate::store::seal::{self, OpenError};
-use crate::store::tombstone::{self, Name};
+use crate::store::seal;
 use crate::task::{FlightGuard, PendingReply, Task, boxed};
 use rules::Secret;
 use rules::base::clock::{Instant, Millis};
@@ -34,11 +35,11 @@ pub(crate) struct Fetched {
     pub(crate) stored: Stored,
     /// The intent in the store's record.
     pub(crate) intent: Option<Intent>,
-    /// The end that the store's record lacks: a tombstone or an order ends the session.
+    /// The end that the store's record lacks: a back-channel logout or an order ends the session.
     pub(crate) unwritten: Option<UnwrittenEnd>,
 }
 
-/// An end by a tombstone or an order that is not in the record yet.
+/// An end by a back-channel logout or an order that is not in the record yet.
 #[derive(Clone, Debug)]
 pub(crate) struct UnwrittenEnd {
     pub(crate) order: Order,
@@ -67,14 +68,14 @@ fn is_too_long(text: &Secret) -> bool {
     text.expose().len() * 4 / 3 + 100 > LONGEST_VALUE
 }
 
-/// Reads the record of a session into the cache, and checks whether the provider has ended the session. Writes what only
-/// this isolate knows.
+/// Reads the record of a session into the cache, and checks whether a logout or an order has ended the session. Writes what
+/// only this isolate knows.
 pub(crate) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unreachable> {
     let mut keys = vec![record_key(&session.sid)];
     let is_admin = task.config().admin;
     let own_key = is_admin.then(|| order::key_of_session(task, &key::public_id(&session.sid)));
     keys.extend(own_key.clone());
-    let names = tombstone::names(task, session);
+    let names = end::names(task, session);
     keys.extend(names.iter().map(|name| name.key(task)));
     let asked = task.now();
     let mut entries = coordinator::read(task, keys).await?.into_iter();
@@ -86,7 +87,7 @@ pub(crate) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unr
     let (order, is_all) = match own_order {
         _ if has_ended => (None, true),
         Some((key, entry)) => {
-            let order = boxed(order::open_order(task, &key, &entry.value)).await;
+            let order = boxed(order::open_of_session(task, &key, &entry.value)).await;
             (Some(order), true)
         }
         None => {
@@ -137,8 +138,8 @@ pub(crate) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unr
     })
 }
 
-/// Returns the end of the session by a tombstone, if there is one, and true if this is certain. `record` is the store's
-/// record, and `entries` are those of the tombstones that this isolate could name.
+/// Returns the end of the session by a logout or an order, if there is one, and true if this is certain. `record` is the
+/// store's record, and `entries` are those of the ends that this isolate could name.
 async fn find_end(
     task: &Task,
     session: &Session,
@@ -146,17 +147,17 @@ async fn find_end(
     mut names: Vec<Name>,
     mut entries: Vec<Option<Entry>>,
 ) -> Result<(Option<Order>, bool), Unreachable> {
-    let mut issued = tombstone::issued_at(session);
+    let mut issued = end::issued_at(session);
     // The renewal of a bound cookie does not know the user, and the record may not either. A request that knows the user
-    // must still read the session's tombstones.
+    // must still read the session's ends.
     let mut is_all = session.user().is_some() || !record.is_some_and(Record::has_no_session);
-    // The cookie of a stored session does not name the user. The keys of its tombstones are therefore known only after
-    // the record was read.
+    // The cookie of a stored session does not name the user. The keys of its ends are therefore known only after the
+    // record was read.
     if let Some(kept) = record.and_then(|record| record.session.as_ref())
         && names.is_empty()
     {
-        issued = tombstone::issued_at(kept);
-        names = tombstone::names(task, kept);
+        issued = end::issued_at(kept);
+        names = end::names(task, kept);
         let keys: Vec<String> = names.iter().map(|name| name.key(task)).collect();
         if !keys.is_empty() {
             match coordinator::read(task, keys).await {
@@ -166,11 +167,9 @@ async fn find_end(
         }
     }
     let found = names.into_iter().zip(entries);
-    let tombstones: Vec<(Name, String)> = found
-        .filter_map(|(name, entry)| Some((name, entry?.value)))
-        .collect();
-    let loaded = order::load(task, tombstones).await?;
-    Ok((order::end_in(&loaded, session, issued, None), is_all))
+    let ends = found.filter_map(|(name, entry)| Some((name, entry?.value)));
+    let ends = order::open_ends(task, ends.collect(), &[&session.sid]).await?;
+    Ok((order::end_in(&ends, session, issued, None), is_all))
 }
 
 /// Returns the name of the flight that reads the record of a session.
@@ -253,30 +252,19 @@ async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Sto
     let Some(Entry { value, version }) = entry else {
         return Ok(Stored::default());
     };
-    let version = Some(version);
     let opened = seal::open(task, &record_key(sid), &value).await;
+    let read = opened.and_then(|text| Record::from_text(text.expose()));
     {
         let now = task.now();
         let mut cache = task.isolate().session_cache.borrow_mut();
-        let is_sealed_elsewhere = matches!(opened, Err(OpenError::UnknownKey));
-        cache.entry(sid, &now).is_sealed_elsewhere = is_sealed_elsewhere;
+        cache.entry(sid, &now).unopened = read.as_ref().err().copied();
     }
-    let read = match opened {
-        Ok(text) => Record::from_text(text.expose()),
-        Err(OpenError::NotGenuine) => None,
-        Err(OpenError::UnknownKey) => {
-            let why = msg!("a session's record is sealed with a key that is not in cookie.keys");
-            task.error_seldom(Seldom::RecordForeign, &Error::new(Code::KeyUnknown, why));
-            // The record may be valid, so treat it as unreachable and not as missing.
-            return Err(Unreachable);
-        }
-    };
     match read {
-        Some(record) => Ok(Stored {
-            version,
+        Ok(record) => Ok(Stored {
+            version: Some(version),
             record: Some(Rc::new(record)),
         }),
-        None => {
+        Err(Unreadable::NotGenuine) => {
             let why = msg!(
                 "a session's record in the coordinator was not written by this handler; another deployment may use the same prefix"
             );
@@ -284,6 +272,28 @@ async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Sto
             coordinator::avoid(task);
             Err(Unreachable)
         }
+        // The record may be valid, so it is unreachable for this session, and not missing: another isolate would send a
+        // refresh token that was used already, and lose the binding.
+        Err(error) => {
+            task.error_seldom(Seldom::RecordForeign, &unopened(error));
+            Err(Unreachable)
+        }
+    }
+}
+
+/// Returns the error for a record that was written with another key or version.
+fn unopened(error: Unreadable) -> Error {
+    match error {
+        Unreadable::UnknownKey => Error::new(
+            Code::KeyUnknown,
+            msg!("a session's record is sealed with a key that is not in cookie.keys"),
+        ),
+        _ => Error::new(
+            Code::CoordinatorUnavailable,
+            msg!(
+                "a session's record was written by another version of the handler: deploy the same version everywhere"
+            ),
+        ),
     }
 }
 
@@ -540,12 +550,9 @@ pub(crate) fn wait_for_change<'a>(
 /// Returns the refusal for a record that cannot be read. The session is kept.
 pub(crate) fn unavailable(task: &Task, sid: &str) -> Refusal {
     let cache = task.isolate().session_cache.borrow();
-    if cache
-        .get(sid)
-        .is_some_and(|cached| cached.is_sealed_elsewhere)
-    {
-        let why = msg!("the session's record is sealed with a key that is not in cookie.keys");
-        return Refusal::Later(Error::new(Code::KeyUnknown, why), LEASE);
+    let unopened_by = cache.get(sid).and_then(|cached| cached.unopened);
+    if let Some(error @ (Unreadable::UnknownKey | Unreadable::OtherVersion)) = unopened_by {
+        return Refusal::Later(unopened(error), LEASE);
     }
     let why = msg!(
         "the coordinator cannot be reached: without it, no session can be refreshed, and none can begin or be read in the store"

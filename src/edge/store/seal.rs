@@ -9,6 +9,7 @@
 use rules::prelude::*;
 
 use crate::io::{Effect, NONCE_LEN, Reply};
+use crate::lines::{self, Unreadable};
 use crate::task::Task;
 use rules::Secret;
 use rules::base::error::Code;
@@ -16,31 +17,17 @@ use rules::base::strings;
 use rules::codec::base64url;
 use rules::codec::json;
 
+/// The version of a sealed value. Its content has a version of its own.
 const VERSION: &str = "1";
 
 /// Length of a nonce and a tag in bytes, which is the length of the shortest sealed value.
 const LEAST: usize = NONCE_LEN + 16;
 
-/// The reason why a value did not open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OpenError {
-    /// The value was sealed with a key that is not in the keyring: a removed key, or a key that this isolate does not
-    /// have yet.
-    UnknownKey,
-    /// The value was not sealed by a handler for this purpose.
-    NotGenuine,
-}
-
-/// Returns the authenticated data for a purpose. The length separates the tenant's name from the purpose. Without a
-/// tenant, the data is that of versions without tenants.
+/// Returns the authenticated data for a purpose. The length separates the tenant's name from the purpose.
 fn aad(tenant: &str, purpose: &str, key: &str) -> String {
     let mut aad = ["strongroom ", VERSION, " ", key, " "].concat();
-    if !tenant.is_empty() {
-        aad.push_str("tenant ");
-        json::write_number(&mut aad, tenant.len() as u64);
-        aad.extend([" ", tenant, " "]);
-    }
-    aad.push_str(purpose);
+    json::write_number(&mut aad, tenant.len() as u64);
+    aad.extend([" ", tenant, " ", purpose]);
     aad
 }
 
@@ -71,15 +58,21 @@ pub(crate) async fn seal(task: &Task, purpose: &str, plain: Secret) -> Option<St
 }
 
 /// Opens a value that was sealed for this purpose.
-pub(crate) async fn open(task: &Task, purpose: &str, sealed: &str) -> Result<Secret, OpenError> {
+pub(crate) async fn open(task: &Task, purpose: &str, sealed: &str) -> Result<Secret, Unreadable> {
     let mut parts = strings::split(sealed, b'.');
     let (version, id, body) = (parts.next(), parts.next(), parts.next());
-    let (Some(VERSION), Some(id), Some(body), None) = (version, id, body, parts.next()) else {
-        return Err(OpenError::NotGenuine);
+    let (Some(version), Some(id), Some(body), None) = (version, id, body, parts.next()) else {
+        return Err(Unreadable::NotGenuine);
     };
+    if version != VERSION {
+        return Err(match lines::is_version(version) {
+            true => Unreadable::OtherVersion,
+            false => Unreadable::NotGenuine,
+        });
+    }
     let body = base64url::decode(body).filter(|body| body.len() >= LEAST);
-    let body = body.ok_or(OpenError::NotGenuine)?;
-    let key = task.config().keys.find(id).ok_or(OpenError::UnknownKey)?;
+    let body = body.ok_or(Unreadable::NotGenuine)?;
+    let key = task.config().keys.find(id).ok_or(Unreadable::UnknownKey)?;
     let effect = Effect::Open {
         key,
         sealed: body,
@@ -87,7 +80,7 @@ pub(crate) async fn open(task: &Task, purpose: &str, sealed: &str) -> Result<Sec
     };
     match task.perform(effect).await {
         Reply::Opened(Some(plain)) => Ok(plain),
-        _ => Err(OpenError::NotGenuine),
+        _ => Err(Unreadable::NotGenuine),
     }
 }
 
@@ -96,19 +89,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn purpose_without_a_tenant_is_that_of_earlier_versions() {
-        assert_eq!(aad("", "session x", "k"), "strongroom 1 k session x");
-    }
-
-    #[test]
     fn tenant_and_purpose_do_not_run_into_each_other() {
         let all = [
-            aad("", "tenant 1 a session x", "k"),
+            aad("", "1 a session x", "k"),
             aad("a", "session x", "k"),
             aad("a session", "x", "k"),
             aad("a s", "ession x", "k"),
         ];
-        assert_eq!(all[1], "strongroom 1 k tenant 1 a session x");
+        assert_eq!(all[1], "strongroom 1 k 1 a session x");
         for (i, one) in all.iter().enumerate().skip(1) {
             assert!(!all[i + 1..].contains(one), "{one}");
         }

@@ -29,6 +29,9 @@ pub const LIFETIME: Millis = Millis::from_secs(600);
 /// Number of random bytes that a login needs: for `code_verifier`, `state` and `nonce`.
 pub const ENTROPY: usize = 32 + 24 + 24;
 
+/// The version of a stored login.
+const VERSION: u64 = 1;
+
 /// Milliseconds by which the wall clock may be set back during a login.
 const CLOCK_STEP: u64 = 60_000;
 
@@ -45,6 +48,9 @@ const APP_MARK: &str = ".";
 /// Suffix of `state` in popup logins. The suffix tells the page at the redirect URI that it is in a popup, because that
 /// page may have no vault to ask.
 const POPUP_MARK: &str = ".p";
+
+/// Suffix of `state` in logins that take the place of one that cannot be read.
+pub(super) const RESTART_MARK: &str = ".r";
 
 /// Login options that a page may choose.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +85,9 @@ pub struct LoginParams {
     pub port: Option<u64>,
     /// True if this login repeats one that has expired at the provider: see `Pending::to_repeat`.
     pub is_repetition: bool,
+    /// True if this login takes the place of one that cannot be read. Its `state` says so, because its successor may not be
+    /// readable either.
+    pub is_restart: bool,
 }
 
 /// A login that waits for its authorization response.
@@ -150,7 +159,7 @@ pub fn build(
     let mut chosen = chosen(flow, params)?;
     let more_scope = params.requested_scope(flow)?;
     let scope = more_scope.as_deref().unwrap_or(&flow.scope);
-    let OneTime { pkce, state, nonce } = OneTime::new(flow, params.popup, entropy);
+    let OneTime { pkce, state, nonce } = OneTime::new(flow, params, entropy);
     let mut form = Form::new();
     form.push("response_type", "code")
         .push("client_id", &flow.client_id)
@@ -229,7 +238,7 @@ struct OneTime {
 }
 
 impl OneTime {
-    fn new(flow: &Flow, is_popup: bool, entropy: &[u8; ENTROPY]) -> Self {
+    fn new(flow: &Flow, params: &LoginParams, entropy: &[u8; ENTROPY]) -> Self {
         let (verifier_entropy, rest) = entropy.split_at(32);
         let (state_entropy, nonce_entropy) = rest.split_at(24);
         let mut verifier = [0; 32];
@@ -237,8 +246,11 @@ impl OneTime {
         let mut state = base64url::encode(state_entropy);
         state.push_str(APP_MARK);
         json::write_number(&mut state, flow.app().into());
-        if is_popup {
+        if params.popup {
             state.push_str(POPUP_MARK);
+        }
+        if params.is_restart {
+            state.push_str(RESTART_MARK);
         }
         Self {
             pkce: Pkce::from_entropy(verifier),
@@ -445,7 +457,7 @@ impl Pending {
         }))
     }
 
-    /// Serializes the login as JSON, which the host encrypts and stores.
+    /// Serializes the login as JSON with the version of this format. The host encrypts and stores it.
     #[must_use]
     pub fn to_json(&self) -> Secret {
         let mut writer = Writer::object();
@@ -462,6 +474,7 @@ impl Pending {
             writer.flag("repetition", true);
         }
         let text = writer
+            .number("version", VERSION)
             .text("issuer", &self.issuer)
             .text("nonce", self.nonce.expose())
             .text("code_verifier", self.code_verifier.expose())
@@ -479,6 +492,9 @@ impl Pending {
     pub fn from_json(text: &str) -> Option<Box<Self>> {
         let value = Value::parse(text).ok()?;
         let object = value.as_object()?;
+        if object.get("version")?.as_u64()? != VERSION {
+            return None;
+        }
         let text = |name| object.str(name).map(ToOwned::to_owned);
         let key = object.get("dpop").and_then(Value::as_object);
         Some(Box::new(Self {
@@ -488,7 +504,7 @@ impl Pending {
             return_to: text("return_to")?,
             popup: object.get("popup")?.as_bool()?,
             max_age: object.get("max_age")?.as_u64(),
-            is_silent: object.get("silent").and_then(Value::as_bool) == Some(true),
+            is_silent: object.get("silent")?.as_bool()?,
             is_fresh: object.get("fresh").is_some(),
             created_at: object.get("created_at")?.as_u64()?,
             dpop_key: key.and_then(PublicKey::from_jwk),
@@ -808,8 +824,9 @@ pub(in crate::login) mod tests {
         assert!(again.code_verifier.matches(pending.code_verifier.expose()));
         assert_eq!(again.max_age, Some(5));
         assert_eq!(again.created_at, pending.created_at);
-        for damaged in ["", "{}", "[]", &text.expose()[1..]] {
-            assert!(Pending::from_json(damaged).is_none());
+        let of_other_version = text.expose().replace(r#""version":1"#, r#""version":2"#);
+        for other in ["", "{}", "[]", &text.expose()[1..], &of_other_version] {
+            assert!(Pending::from_json(other).is_none());
         }
     }
 

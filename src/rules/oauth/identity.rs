@@ -153,12 +153,15 @@ impl Identity {
         }
     }
 
-    /// Adds claims of a UserInfo response that were stored apart from the ID token.
+    /// Returns the user of a stored session as pages may see them: without the claims of a UserInfo response unless the option
+    /// `userInfo` is still set.
     #[must_use]
-    pub(crate) fn with_stored_info(self, more: Option<&Object>) -> Self {
-        match (self.0, more) {
-            (Kind::IdToken(id_token), Some(more)) => Self::with_claims(*id_token, more),
-            (kind, _) => Self(kind),
+    pub fn visible(self, asks_user_info: bool) -> Self {
+        match self.0 {
+            Kind::WithUserInfo(with) if !asks_user_info => {
+                Self::of_id_token(Box::new(with.id_token))
+            }
+            kind => Self(kind),
         }
     }
 

@@ -119,11 +119,6 @@ pub(super) fn write(
     if longest < Millis::MAX {
         kept.number("longest", longest.0);
     }
-    // Vaults of earlier versions read the ID token alone.
-    let user_info = session.original.user_info();
-    if !user_info.is_empty() {
-        kept.json("user_info", &user_info);
-    }
     if let Some(members) = &flow.identity {
         kept.text("sub_of", &members.source());
     }
@@ -140,14 +135,7 @@ pub(super) fn write(
         .optional_number("refresh_expires_in", tokens.refresh_expires_in.map(|t| t.0))
         .optional_text("scope", scope)
         .optional_text("requested_scope", session.requested_scope())
-        .text(
-            "id_token",
-            session
-                .original
-                .id_token()
-                .unwrap_or(session.original.text())
-                .expose(),
-        )
+        .text("identity", session.original.text().expose())
         .optional_text("latest_id_token", latest.as_deref())
         .flag("interaction_required", session.interaction_required)
         .value("endpoints", &Value::from(endpoints.to_vec()))
@@ -203,10 +191,7 @@ pub fn restore(text: &str, flow: &Flow, now: &Instant) -> Option<Kept> {
     }
     let requested = ago("token_age")?;
     let latest = object.str("latest_id_token");
-    let original = Identity::from_text(object.str("id_token")?)?;
-    // After the option `userInfo` is removed, pages no longer see these claims.
-    let user_info = object.get("user_info").filter(|_| flow.asks_user_info);
-    let original = original.with_stored_info(user_info.and_then(Value::as_object));
+    let original = Identity::from_text(object.str("identity")?)?.visible(flow.asks_user_info);
     // After a change of `identity`, the claims have another meaning.
     let sub_of = flow.identity.as_ref().map(Members::source);
     if original.id_token().is_some() != flow.has_openid()
@@ -214,9 +199,7 @@ pub fn restore(text: &str, flow: &Flow, now: &Instant) -> Option<Kept> {
     {
         return None;
     }
-    // A vault of an earlier version stores the session without the stated end.
-    let stated = original.session_lifetime();
-    let longest = number(object, "longest").map_or(stated, |longest| stated.min(Millis(longest)));
+    let longest = number(object, "longest").map_or(Millis::MAX, Millis);
     Some(Kept::Session(Box::new(Session {
         sid,
         original,

@@ -76,13 +76,13 @@ pub fn check(input: &[u8]) {
     assert!(claims.get("nonce").is_none());
     assert!(!claims["jti"].as_str().unwrap().is_empty());
     let kind = if claims["sid"].is_string() {
-        "sid."
+        "end sid."
     } else {
-        "subject."
+        "end subject."
     };
     assert!(claims["sid"].is_string() || claims["sub"].is_string());
-    let [tombstone, used] = &written[..] else {
+    let [end, used] = &written[..] else {
         panic!("{written:?}");
     };
-    assert!(tombstone.starts_with(kind) && used.starts_with("jti."));
+    assert!(end.starts_with(kind) && used.starts_with("jti."));
 }

@@ -5,7 +5,7 @@ use edge::session::Session;
 use edge::session::record::{GenerationStatus, Record};
 
 fn presented(generation: u64) -> Session {
-    let text = format!("1\ns\n{generation}\n1\n1\n1\n1\nat\n\nid\nopenid\n");
+    let text = format!("1\ns\n{generation}\n1\n1\n1\n1\nat\n\nid\n\nopenid\n\n\n\n\n");
     Session::from_text(&text).unwrap()
 }
 
@@ -13,7 +13,7 @@ pub fn check(input: &[u8]) {
     let Ok(text) = core::str::from_utf8(input) else {
         return;
     };
-    let Some(record) = Record::from_text(text) else {
+    let Ok(record) = Record::from_text(text) else {
         return;
     };
     let written = record.to_text();

@@ -82,7 +82,7 @@ impl World {
             _ => return None,
         };
         let key = visit.key.clone().unwrap();
-        let sid = self.unsealed(&sealed)?.lines().next()?.to_owned();
+        let sid = self.unsealed(&sealed)?.lines().nth(1)?.to_owned();
         if self.visits[id].purpose == Purpose::Bind {
             let account = self.watch.accounts.entry(sid.clone()).or_default();
             account.keys.sent.insert(thumbprint(&key));

@@ -397,7 +397,7 @@ impl World {
                 session: None,
             });
         }
-        let session = Session::from_text(&plain)?;
+        let session = Session::from_text(&plain).ok()?;
         Some(Presented {
             sid: session.sid.clone(),
             session: Some(session),

@@ -5,7 +5,7 @@
 import type { EndReason } from '../../generated/end-reasons.js'
 import type { Strongroom } from '../api.js'
 
-/** The key of the record, followed by the app's hash. Earlier versions had one record for all apps, without a hash. */
+/** The key of the record, followed by the app's hash. */
 const END = 'strongroom.end'
 
 /**
@@ -23,8 +23,7 @@ export const recordEnd = (
   try {
     const key = `${END} ${app}`
     const write = (reason: string) => (localStorage[key] = reason && `${reason} ${Date.now()}`)
-    // The record of an earlier version is read once.
-    const [reason, at] = (localStorage[key] ?? write(localStorage[END] ?? '')).split(' ')
+    const [reason, at] = (localStorage[key] ?? '').split(' ')
     if (session) {
       // A session that began earlier may belong to another worker, and does not show that the user has signed in.
       if (session.startedAt > (at ?? 0)) write('')

@@ -12,8 +12,8 @@ export interface HandlerError {
 
 /** The configuration that the handler shows to pages: src/edge/endpoints/client_config.rs. */
 export interface HandlerConfig {
-  /** The path of the endpoints for the handler. Handlers of earlier versions do not send it. */
-  base?: string
+  /** The path of the endpoints for the handler. */
+  base: string
   /** Time between the `expiring` event and the end of the session, in milliseconds. */
   notice: number
   routes: { url: string; prefix: string }[]

@@ -179,7 +179,7 @@ const loadConfig = async (requests: HandlerRequests, refuse: typeof Refuse): Pro
   const response = await requests.send('config', BACKGROUND).catch(() => null)
   const config = response?.ok && ((await response.json().catch(() => null)) as HandlerConfig | null)
   if (config && Array.isArray(config.routes)) {
-    const { base = requests.base } = config
+    const { base } = config
     if (base === requests.base) return config
     return refuse(
       'handler_unreachable',

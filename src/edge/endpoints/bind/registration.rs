@@ -13,13 +13,14 @@ use alloc::rc::Rc;
 use rules::prelude::*;
 
 use super::{
-    REGISTRATION_PATH, SessionReference, age, ended, is_by_browser, is_signed, lines,
+    REGISTRATION_PATH, SessionReference, VERSION, age, ended, is_by_browser, is_signed,
     parse_signed_challenge, purpose, renewed,
 };
 use crate::config::{Bind, Storage};
 use crate::event::Happened;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
+use crate::lines::Reader;
 use crate::refresh::{bound, end};
 use crate::refusal::Refusal;
 use crate::request::RequestContext;
@@ -33,7 +34,6 @@ use crate::task::boxed;
 use rules::Secret;
 use rules::base::clock::{Millis, UnixMillis};
 use rules::base::error::Code;
-use rules::codec::json;
 use rules::oauth::jwks::Jwk;
 use rules::session::EndReason;
 
@@ -91,11 +91,7 @@ async fn add_offer(
         began: session.began,
         storage,
     };
-    let mut text = reference.to_text();
-    if let Some(at) = again {
-        text.push('\n');
-        json::write_number(&mut text, at);
-    }
+    let text = reference.to_lines().optional_number(again).finish();
     let purpose = purpose(context, CHALLENGE_PURPOSE);
     let Some(challenge) = seal::seal(task, &purpose, Secret::new(text)).await else {
         return;
@@ -197,14 +193,11 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
             return response;
         }
     }
-    let text = [
-        &*reference.to_text(),
-        "\n",
-        &thumbprint,
-        "\n",
-        key.public_json(),
-    ]
-    .concat();
+    let text = reference
+        .to_lines()
+        .text(&thumbprint)
+        .text(key.public_json())
+        .finish();
     let purpose = purpose(context, STATE_PURPOSE);
     let Some(state) = seal::seal(&context.task, &purpose, Secret::new(text)).await else {
         return response::failure();
@@ -237,10 +230,11 @@ async fn session_of(context: &RequestContext, challenge: &str) -> Option<(Sessio
     )
     .await;
     let text = opened.ok()?;
-    let reference = SessionReference::from_lines(lines(text.expose()))?;
-    let again = lines(text.expose()).nth(3).map(json::parse_u64);
+    let mut lines = Reader::new(text.expose(), VERSION).ok()?;
+    let reference = SessionReference::from_lines(&mut lines)?;
+    let again = lines.optional_number()?;
     let is_second = again.is_some();
-    let offered = again.unwrap_or(Some(reference.began))?;
+    let offered = again.unwrap_or(reference.began);
     (age(context, offered) < REGISTRATION_LIFE).then_some((reference, is_second))
 }
 

@@ -9,12 +9,13 @@ use rules::prelude::*;
 
 use super::registration::STATE_PURPOSE;
 use super::{
-    SessionReference, age, challenge, ended, is_by_browser, is_signed, lines,
+    SessionReference, VERSION, age, challenge, ended, is_by_browser, is_signed,
     parse_signed_challenge, purpose, renewed,
 };
 use crate::config::Bind;
 use crate::event::Happened;
 use crate::io::OwnResponse;
+use crate::lines::{Reader, Unreadable};
 use crate::refresh::bound;
 use crate::refusal::RETRY_AFTER;
 use crate::request::RequestContext;
@@ -23,7 +24,7 @@ use crate::session::binding::{Binding, LIFE, MARGIN};
 use crate::session::bound_cookie::{Subject, Use};
 use crate::store::coordinator;
 use crate::store::record_store;
-use crate::store::seal::{self, OpenError};
+use crate::store::seal;
 use crate::task::boxed;
 use rules::base::clock::Millis;
 use rules::base::error::{Code, Error};
@@ -32,6 +33,31 @@ use rules::oauth::jwks::Jwk;
 
 /// A browser must sign a challenge within this time. A copy of the signed challenge can be used again within it, too.
 const CHALLENGE_LIFE: Millis = Millis::from_secs(60);
+
+/// The state in the address of a renewal.
+struct State {
+    reference: SessionReference,
+    thumbprint: String,
+    /// The public key.
+    jwk: String,
+}
+
+impl State {
+    fn from_lines(mut lines: Reader<'_>) -> Option<Self> {
+        let state = Self {
+            reference: SessionReference::from_lines(&mut lines)?,
+            thumbprint: lines.text()?.to_owned(),
+            jwk: lines.text()?.to_owned(),
+        };
+        lines.finish(state)
+    }
+}
+
+async fn open_state(context: &RequestContext, sealed: &str) -> Result<State, Unreadable> {
+    let text = seal::open(&context.task, &purpose(context, STATE_PURPOSE), sealed).await?;
+    let lines = Reader::new(text.expose(), VERSION)?;
+    State::from_lines(lines).ok_or(Unreadable::NotGenuine)
+}
 
 /// Renews a bound cookie.
 pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
@@ -43,37 +69,43 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     if context.task.bound_cookie().mode == Bind::Off {
         return ended(context);
     }
-    let state = context.url.query();
-    let opened = seal::open(&context.task, &purpose(context, STATE_PURPOSE), state).await;
-    let text = match opened {
-        Ok(text) => text,
-        // Another isolate has this key already.
-        Err(OpenError::UnknownKey) => {
-            let why =
-                msg!("the state of a renewal is sealed with a key that is not in cookie.keys");
-            return response::later(&Error::new(Code::KeyUnknown, why), RETRY_AFTER);
+    let sealed = context.url.query();
+    let state = match open_state(context, sealed).await {
+        Ok(state) => state,
+        Err(Unreadable::NotGenuine) => return ended(context),
+        // Another isolate can read it.
+        Err(unreadable) => {
+            let (code, why) = match unreadable {
+                Unreadable::UnknownKey => (
+                    Code::KeyUnknown,
+                    msg!("the state of a renewal is sealed with a key that is not in cookie.keys"),
+                ),
+                _ => (
+                    Code::CookieInvalid,
+                    msg!("the state of a renewal was written by another version of the handler"),
+                ),
+            };
+            return response::later(&Error::new(code, why), RETRY_AFTER);
         }
-        Err(OpenError::NotGenuine) => return ended(context),
     };
-    let mut rest = lines(text.expose()).skip(3);
-    let reference = SessionReference::from_lines(lines(text.expose()));
-    let (Some(reference), Some(thumbprint), Some(jwk)) = (reference, rest.next(), rest.next())
-    else {
-        return ended(context);
-    };
-    if !boxed(continues(context, &reference, thumbprint)).await {
+    let State {
+        reference,
+        thumbprint,
+        jwk,
+    } = state;
+    if !boxed(continues(context, &reference, &thumbprint)).await {
         return ended(context);
     }
     let subject = Subject {
         sid: &reference.sid,
-        thumbprint,
+        thumbprint: &thumbprint,
     };
-    let is_renewed = has_signed_challenge(context, subject, jwk).await;
+    let is_renewed = has_signed_challenge(context, subject, &jwk).await;
     context.task.observe(Happened::Renewal { is_renewed });
     // control: bound_cookie_needs_a_signature
     let (mut response, life) = if is_renewed {
         // The next renewal then needs one round trip.
-        (renewed(context, subject, state), LIFE + MARGIN)
+        (renewed(context, subject, sealed), LIFE + MARGIN)
     } else {
         (response::empty(403), CHALLENGE_LIFE)
     };
