@@ -951,6 +951,10 @@ impl Vault {
         let Self { ctx, tokens, .. } = self;
         let awaits_store = tokens.persistence.has_unwritten_end(ctx);
         let awaits_metadata = tokens.revocations.awaits_metadata();
+        if awaits_metadata {
+            // An earlier fetch may have failed.
+            tokens.provider.fetch_metadata(ctx);
+        }
         self.logouts.begin(
             ctx,
             &tokens.provider,

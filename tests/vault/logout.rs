@@ -428,6 +428,26 @@ fn waiting_logout_survives_another_pages_end() {
 }
 
 #[test]
+fn logout_is_done_while_an_earlier_revocation_waits_for_metadata() {
+    for is_repaired in [true, false] {
+        let (mut world, _) = World::signed_in_with(SEALED);
+        world.restart();
+        let page = world.open();
+        world.provider.outage(Endpoint::Discovery, Fault::Opaque);
+        let first = world.logout(page);
+        world.advance(Duration::from_secs(60));
+        assert_eq!(world.response(first), Some(&PageResponse::Done(None)));
+        if is_repaired {
+            world.provider.repair();
+        }
+        let second = world.logout(page);
+        world.advance(Duration::from_secs(60));
+        assert_eq!(world.response(second), Some(&PageResponse::Done(None)));
+        assert_eq!(world.count(REVOKE), usize::from(is_repaired));
+    }
+}
+
+#[test]
 fn revocation_retries_after_two_and_four_seconds() {
     let (mut world, page) = World::signed_in();
     world.provider.outage(Endpoint::Revoke, Fault::Status(503));
