@@ -267,6 +267,58 @@ fn orders_a_moment_apart_end_neither_what_both_spare_nor_a_later_login() {
     }
 }
 
+#[test]
+fn order_between_refreshes_ends_only_what_began_before() {
+    let faults = [
+        None,
+        Some(Fault::Slow(400, 400)),
+        Some(Fault::LostBefore),
+        Some(Fault::LostAfter),
+    ];
+    let places = [Site::Read, Site::Swap];
+    let cases = faults
+        .iter()
+        .flat_map(|fault| places.map(|site| (site, *fault)));
+    for (case, (site, fault)) in cases.enumerate() {
+        for (setup, moment) in both_storages(3)
+            .into_iter()
+            .flat_map(|setup| (0..20).map(move |moment| (setup.clone(), moment)))
+        {
+            let mut world = World::with_seed(setup, moment);
+            world.is_new_user = false;
+            let before = world.signed_in("alice", 0);
+            // The access token has expired, and two isolates refresh the session while a third one gets the order.
+            world.pass(61_000);
+            for isolate in [1, 2] {
+                let copy = world.copy_of(before);
+                world.call(copy, isolate);
+            }
+            world.pass(moment * 7);
+            // The fault meets one of the next operations of a refresh, or of the order.
+            for _ in 0..moment % 4 {
+                world.fault(site, None);
+            }
+            world.fault(site, fault);
+            world.end(0, &user("alice"), "{}");
+            world.answer_all();
+            world.clear_faults();
+            world.pass(1000);
+            // An order that could not be written is given again.
+            order(&mut world, &user("alice"), "{}");
+            let after = world.signed_in("alice", 2);
+            world.pass(RECHECKED);
+            for isolate in 0..3 {
+                let copy = world.copy_of(before);
+                let end = result(&mut world, copy, isolate);
+                assert_eq!(end, "logged_out", "{case}, {moment}");
+                assert_eq!(result(&mut world, after, isolate), "", "{case}, {moment}");
+            }
+            assert!(world.provider.families[0].is_revoked, "{case}, {moment}");
+            assert!(!world.provider.families[1].is_revoked, "{case}, {moment}");
+        }
+    }
+}
+
 /// Returns who and why in the reports of ended sessions.
 fn reports(world: &World) -> Vec<(String, String)> {
     let reports = world.events.iter().filter_map(|event| match event {

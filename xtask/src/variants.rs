@@ -519,7 +519,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "end_is_reported_once",
         fault: "each request that sees the end of a session reports it",
         noticed_by: "isolates_told",
-        seed: 4,
+        seed: 29,
         breaks: Instead("is_written = true; break;"),
     },
     Variant {

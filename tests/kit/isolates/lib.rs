@@ -709,4 +709,9 @@ impl World {
     pub fn fault(&mut self, site: Site, fault: impl Into<Option<Fault>>) {
         self.faults.entry(site).or_default().push_back(fault.into());
     }
+
+    /// Takes the planned faults back that no request has met.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
 }

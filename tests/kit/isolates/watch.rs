@@ -615,7 +615,9 @@ impl World {
         let visit = &self.visits[id];
         let clock = self.latest_clock(visit.isolate);
         let session = self.watch.visits.get(&id).and_then(|p| p.session.as_ref());
-        let is_valid = |session: &Session| session.is_valid(&clock);
+        // A clock that was set back since has dated a token in the future. Its successor shows that it has expired.
+        let is_dated = |session: &Session| session.requested <= clock.wall;
+        let is_valid = |session: &Session| is_dated(session) && session.is_valid(&clock);
         // Nobody knows how an isolate without a monotonic clock sees the token after its clock was set.
         let is_unsteady = self.watch.unsteady.contains(&visit.isolate);
         !visit.api_failed && !is_unsteady && session.is_some_and(is_valid)
