@@ -6,10 +6,12 @@
 
 use rules::prelude::*;
 
+use crate::io::Entry;
 use crate::isolate::Seldom;
 use crate::lines::{Reader, Unreadable, Writer};
 use crate::session::Session;
 use crate::session::key::public_id;
+use crate::session::record::Record;
 use crate::store::coordinator::{self, Unreachable};
 use crate::store::end::{self, End, Kind, Name, SealedOrder, Times};
 use crate::store::seal;
@@ -149,7 +151,7 @@ pub(crate) fn key_of_session(task: &Task, id: &str) -> String {
 }
 
 /// Opens an order about one session. It must never count as no end, so one that cannot be opened ends the session, too.
-pub(crate) async fn open_of_session(task: &Task, key: &str, sealed: &str) -> Order {
+async fn open_of_session(task: &Task, key: &str, sealed: &str) -> Order {
     let opened = open(task, key, sealed).await;
     opened.map_or_else(Order::unknown, |opened| opened.order)
 }
@@ -237,6 +239,75 @@ pub(crate) fn end_in(
     };
     let mut ends = ends.iter().filter(is_of_it);
     ends.find_map(|end| end.end_of(session, issued))
+}
+
+/// The values at the coordinator that may end a session.
+pub(crate) struct Ends {
+    /// The key of the order about this session alone.
+    own: Option<String>,
+    /// The names of the ends of its user and of its session of the provider, if the user is known.
+    names: Vec<Name>,
+}
+
+impl Ends {
+    pub(crate) fn of(task: &Task, session: &Session) -> Self {
+        let is_admin = task.config().admin;
+        Self {
+            own: is_admin.then(|| key_of_session(task, &public_id(&session.sid))),
+            names: end::names(task, session),
+        }
+    }
+
+    /// Returns the keys to read.
+    pub(crate) fn keys(&self, task: &Task) -> impl Iterator<Item = String> {
+        let ends = self.names.iter().map(|name| name.key(task));
+        self.own.iter().cloned().chain(ends)
+    }
+
+    /// Returns the order or the logout that has ended a session, and true if this is certain. `record` is the store's
+    /// record, which perhaps has the end already, and `entries` are those of [`Ends::keys`].
+    pub(crate) async fn find(
+        self,
+        task: &Task,
+        session: &Session,
+        record: Option<&Record>,
+        entries: Vec<Option<Entry>>,
+    ) -> Result<(Option<Order>, bool), Unreachable> {
+        if record.is_some_and(|record| record.ended.is_some()) {
+            return Ok((None, true));
+        }
+        let mut entries = entries.into_iter();
+        if let Some(key) = self.own
+            && let Some(entry) = entries.next().flatten()
+        {
+            let order = boxed(open_of_session(task, &key, &entry.value)).await;
+            return Ok((Some(order), true));
+        }
+        let mut issued = end::issued_at(session);
+        // The renewal of a bound cookie does not know the user, and the record may not either. A request that knows the
+        // user must still read the session's ends.
+        let mut is_all = session.user().is_some() || !record.is_some_and(Record::has_no_session);
+        let (mut names, mut entries) = (self.names, entries.collect());
+        // The cookie of a stored session does not name the user. The keys of its ends are therefore known only after the
+        // record was read.
+        if let Some(kept) = record.and_then(|record| record.session.as_ref())
+            && names.is_empty()
+        {
+            issued = end::issued_at(kept);
+            names = end::names(task, kept);
+            let keys: Vec<String> = names.iter().map(|name| name.key(task)).collect();
+            if !keys.is_empty() {
+                match coordinator::read(task, keys).await {
+                    Ok(found) => entries = found,
+                    Err(Unreachable) => is_all = false,
+                }
+            }
+        }
+        let found = names.into_iter().zip(entries);
+        let ends = found.filter_map(|(name, entry)| Some((name, entry?.value)));
+        let ends = open_ends(task, ends.collect(), &[&session.sid]).await?;
+        Ok((end_in(&ends, session, issued, None), is_all))
+    }
 }
 
 /// Returns the end of the ID of a session that begins now: a dot and the identifier of the latest order about its user, and

@@ -13,7 +13,6 @@ use crate::session::record::merge::{self, merge};
 use crate::session::record::{Intent, LEASE, Record, Stored};
 use crate::session::{KEPT, Session};
 use crate::store::coordinator::{self, COORDINATOR_TIME, STATUS_TIME, Unreachable};
-use crate::store::end::{self, Name};
 use crate::store::order::{self, Order};
 use crate::store::seal;
 use crate::task::{FlightGuard, PendingReply, Task, boxed};
@@ -71,51 +70,14 @@ fn is_too_long(text: &Secret) -> bool {
 /// Reads the record of a session into the cache, and checks whether a logout or an order has ended the session. Writes what
 /// only this isolate knows.
 pub(crate) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unreachable> {
-    let mut keys = vec![record_key(&session.sid)];
-    let is_admin = task.config().admin;
-    let own_key = is_admin.then(|| order::key_of_session(task, &key::public_id(&session.sid)));
-    keys.extend(own_key.clone());
-    let names = end::names(task, session);
-    keys.extend(names.iter().map(|name| name.key(task)));
     let asked = task.now();
-    let mut entries = coordinator::read(task, keys).await?.into_iter();
-    let found = open_record(task, &session.sid, entries.next().flatten()).await?;
-    let (mut version, mut theirs) = (found.version, found.record);
-    let intent = theirs.as_ref().and_then(|theirs| theirs.intent.clone());
-    let own_order = own_key.and_then(|key| Some((key, entries.next()??)));
-    let has_ended = theirs.as_ref().is_some_and(|it| it.ended.is_some());
-    let (order, is_all) = match own_order {
-        _ if has_ended => (None, true),
-        Some((key, entry)) => {
-            let order = boxed(order::open_of_session(task, &key, &entry.value)).await;
-            (Some(order), true)
-        }
-        None => {
-            let found = find_end(task, session, theirs.as_deref(), names, entries.collect());
-            boxed(found).await?
-        }
-    };
-    // control: back_channel_logout_is_found
-    let unwritten = order.map(|order| UnwrittenEnd {
-        order,
-        latest: theirs.as_ref().and_then(|it| it.session.clone()),
-    });
-    if let Some(UnwrittenEnd { order, latest }) = &unwritten {
-        let over = Record::of_ended(session, order.reason, task.now().wall);
-        // The record of the end keeps the binding.
-        theirs = merged(task, Some(Rc::new(over)), theirs);
-        let is_newer = |it: &&Rc<Session>| it.generation >= session.generation;
-        let latest = latest.as_ref().filter(is_newer).cloned();
-        task.isolate()
-            .note_unwritten(latest.unwrap_or_else(|| Rc::new(session.clone())));
-    }
-    let ours = cached(task, &session.sid).record;
-    if let Some(counts) = merged(task, ours, theirs.clone())
-        && merge::is_unwritten(&counts, theirs.as_deref())
-        && let Ok(Some(written)) = write(task, session, version.clone(), &counts).await
-    {
-        (version, theirs) = (Some(written), Some(counts));
-    }
+    let Found {
+        stored: Stored { version, record },
+        intent,
+        unwritten,
+        is_all,
+    } = read(task, session).await?;
+    let (version, theirs) = write_back(task, session, version, record).await;
     let (now, own) = (task.now(), task.own_time());
     let mut cache = task.isolate().session_cache.borrow_mut();
     let cached = cache.entry(&session.sid, &now);
@@ -138,38 +100,64 @@ pub(crate) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unr
     })
 }
 
-/// Returns the end of the session by a logout or an order, if there is one, and true if this is certain. `record` is the
-/// store's record, and `entries` are those of the ends that this isolate could name.
-async fn find_end(
+/// The store's knowledge of a session.
+struct Found {
+    /// The record. It has the end by a logout or an order, also if the store's own record lacks it.
+    stored: Stored,
+    /// The intent in the store's record.
+    intent: Option<Intent>,
+    unwritten: Option<UnwrittenEnd>,
+    /// True unless an end may be missing.
+    is_all: bool,
+}
+
+/// Reads the record of a session and what may have ended it.
+async fn read(task: &Task, session: &Session) -> Result<Found, Unreachable> {
+    let ends = order::Ends::of(task, session);
+    let mut keys = vec![record_key(&session.sid)];
+    keys.extend(ends.keys(task));
+    let mut entries = coordinator::read(task, keys).await?.into_iter();
+    let mut stored = open_record(task, &session.sid, entries.next().flatten()).await?;
+    let record = stored.record.as_deref();
+    let intent = record.and_then(|record| record.intent.clone());
+    let (order, is_all) = boxed(ends.find(task, session, record, entries.collect())).await?;
+    // control: back_channel_logout_is_found
+    let unwritten = order.map(|order| UnwrittenEnd {
+        order,
+        latest: record.and_then(|record| record.session.clone()),
+    });
+    if let Some(UnwrittenEnd { order, latest }) = &unwritten {
+        let over = Record::of_ended(session, order.reason, task.now().wall);
+        // The record of the end keeps the binding.
+        stored.record = merged(task, Some(Rc::new(over)), stored.record);
+        let is_newer = |it: &&Rc<Session>| it.generation >= session.generation;
+        let latest = latest.as_ref().filter(is_newer).cloned();
+        task.isolate()
+            .note_unwritten(latest.unwrap_or_else(|| Rc::new(session.clone())));
+    }
+    Ok(Found {
+        stored,
+        intent,
+        unwritten,
+        is_all,
+    })
+}
+
+/// Writes what only this isolate knows. Returns the store's record and its version.
+async fn write_back(
     task: &Task,
     session: &Session,
-    record: Option<&Record>,
-    mut names: Vec<Name>,
-    mut entries: Vec<Option<Entry>>,
-) -> Result<(Option<Order>, bool), Unreachable> {
-    let mut issued = end::issued_at(session);
-    // The renewal of a bound cookie does not know the user, and the record may not either. A request that knows the user
-    // must still read the session's ends.
-    let mut is_all = session.user().is_some() || !record.is_some_and(Record::has_no_session);
-    // The cookie of a stored session does not name the user. The keys of its ends are therefore known only after the
-    // record was read.
-    if let Some(kept) = record.and_then(|record| record.session.as_ref())
-        && names.is_empty()
+    version: Option<String>,
+    theirs: Option<Rc<Record>>,
+) -> (Option<String>, Option<Rc<Record>>) {
+    let ours = cached(task, &session.sid).record;
+    if let Some(counts) = merged(task, ours, theirs.clone())
+        && merge::is_unwritten(&counts, theirs.as_deref())
+        && let Ok(Some(written)) = write(task, session, version.clone(), &counts).await
     {
-        issued = end::issued_at(kept);
-        names = end::names(task, kept);
-        let keys: Vec<String> = names.iter().map(|name| name.key(task)).collect();
-        if !keys.is_empty() {
-            match coordinator::read(task, keys).await {
-                Ok(found) => entries = found,
-                Err(Unreachable) => is_all = false,
-            }
-        }
+        return (Some(written), Some(counts));
     }
-    let found = names.into_iter().zip(entries);
-    let ends = found.filter_map(|(name, entry)| Some((name, entry?.value)));
-    let ends = order::open_ends(task, ends.collect(), &[&session.sid]).await?;
-    Ok((order::end_in(&ends, session, issued, None), is_all))
+    (version, theirs)
 }
 
 /// Returns the name of the flight that reads the record of a session.
