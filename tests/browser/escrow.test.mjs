@@ -1,5 +1,6 @@
 // `persist: 'escrow'`: a session outlives its worker, and no script of a page can use its key.
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { booted, call, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
 import { openWithEscrow, serveEscrow, stopServiceWorkers, untilHanded } from '../support/escrow.mjs'
@@ -109,6 +110,19 @@ for (const kind of KINDS) {
     )
   })
 }
+
+test('a service worker of another version is as none', time, async (t) => {
+  const app = await start({ kind: 'shared', persist: 'escrow' })
+  t.after(() => app.close())
+  const escrow = await readFile(new URL('../../pkg/dist/escrow.js', import.meta.url), 'utf8')
+  const other = escrow.replace('strongroom-escrow=1', 'strongroom-escrow=2')
+  assert.notEqual(other, escrow)
+  app.site.files['/strongroom/escrow.js'] = other
+  const page = await openSignedIn(app)
+  assert.equal((await call(page, orders(app))).value.status, 200)
+  assert.deepEqual(await reload(page, app), { value: null })
+  assert.equal(await session(page), null)
+})
 
 test('a control: the server sees a request that is not intercepted', time, async () => {
   const app = apps.shared
