@@ -378,7 +378,7 @@ impl Login {
         };
         let port = PortId(1);
         for (call, text) in [
-            (CallId(1), r#"{"t":"hello","version":2}"#),
+            (CallId(1), r#"{"t":"hello","version":1}"#),
             (CallId(2), r#"{"t":"login","id":1,"mode":"redirect"}"#),
         ] {
             let body = Body::Replayable;

@@ -17,11 +17,11 @@ use rules::base::strings;
 
 /// The name of a header. A request for the key has a nonce in this header, and the escrow's response repeats the nonce. A
 /// response from elsewhere, such as a cache, lacks the nonce.
-const MARK: &str = "strongroom-escrow";
+const ESCROW_HEADER: &str = "strongroom-escrow";
 
-/// The suffix that requests to the escrow add to the worker's URL. It has the version of the exchange: a service worker of
-/// another version does not respond, so the vault starts without a session.
-const SUFFIX: &str = "strongroom-escrow=1";
+/// The suffix that requests to the escrow add to the worker's URL, with the version of the protocol between vault and service
+/// worker. A service worker of another version does not respond, so the vault starts without a session.
+const ESCROW_SUFFIX: &str = "strongroom-escrow=1";
 
 /// The escrow, as far as this vault knows its state.
 pub(super) struct Escrow {
@@ -41,7 +41,7 @@ impl Escrow {
         let (_, query) = strings::split_once(url, b'?');
         let separator = if query.is_some() { "&" } else { "?" };
         Self {
-            url: [url, separator, SUFFIX].concat(),
+            url: [url, separator, ESCROW_SUFFIX].concat(),
             key: None,
             is_absent: false,
         }
@@ -104,7 +104,7 @@ impl Escrow {
         key: Option<&[u8; KEY_LEN]>,
     ) -> Result<Promise, JsValue> {
         let headers = Headers::new_with_str_sequence_sequence(&JsValue::UNDEFINED)?;
-        headers.set(MARK, nonce)?;
+        headers.set(ESCROW_HEADER, nonce)?;
         let init: FetchInit = platform::dictionary(
             r#"{"mode":"same-origin","cache":"only-if-cached","keepalive":true}"#,
         );
@@ -119,5 +119,5 @@ impl Escrow {
 
 /// Returns true if the escrow itself has sent the response to a request with this nonce.
 pub(super) fn is_of_escrow(response: &Response, nonce: &String) -> bool {
-    platform::header(response, MARK).as_ref() == Some(nonce)
+    platform::header(response, ESCROW_HEADER).as_ref() == Some(nonce)
 }

@@ -101,7 +101,7 @@ pub(super) enum Seldom {
     UpstreamResponse,
     /// A session's record is gone.
     RecordLost,
-    /// A session's record is sealed with an unknown key, or was not written by this handler.
+    /// A record, an end or an order has an unknown key or another version, or was not written by a handler.
     RecordForeign,
     /// The coordinator refuses every write of a session's record.
     RecordConflict,

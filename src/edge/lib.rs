@@ -111,7 +111,6 @@ pub use io::{
 };
 pub use isolate::{Health, ServerHealth};
 use isolate::{Isolate, Seldom};
-pub use lines::Unreadable;
 pub use marker::HANDLER_HEADER;
 pub use proxy::headers::policy;
 use refusal::RETRY_AFTER;

@@ -1,5 +1,5 @@
 //! The text of a value before it is sealed or stored: the version of its format, and then one line for each member, which
-//! is fast to parse for every request. Each format has its own version.
+//! is fast to parse for every request.
 
 use rules::prelude::*;
 
@@ -9,23 +9,20 @@ use rules::codec::json;
 
 /// The reason why a sealed or stored value cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
+pub(crate) enum Unreadable {
     /// The value is sealed with a key that is not in the keyring: a removed key, or a key that this isolate does not have
     /// yet.
     UnknownKey,
-    /// Another version of the handler has written the value.
+    /// Another version of the handler has written the value. Everything that opens was written by a handler.
     OtherVersion,
     /// No handler has written the value for this purpose.
     NotGenuine,
 }
 
-/// Longest version of a format.
-const LONGEST_VERSION: usize = 3;
+/// The writer of a value's lines. Only the last member may contain a line break.
+pub(crate) struct LineWriter(String);
 
-/// The writer of a value's lines. No member contains a line break, except the last one.
-pub(crate) struct Writer(String);
-
-impl Writer {
+impl LineWriter {
     /// Begins with the version of the format.
     pub(crate) fn new(version: &str) -> Self {
         Self(version.to_owned())
@@ -43,7 +40,7 @@ impl Writer {
     }
 
     /// Writes a secret, or an empty line.
-    pub(crate) fn secret(&mut self, secret: Option<&Secret>) -> &mut Self {
+    pub(crate) fn optional_secret(&mut self, secret: Option<&Secret>) -> &mut Self {
         self.text(secret.map_or("", Secret::expose))
     }
 
@@ -60,23 +57,17 @@ impl Writer {
     }
 }
 
-/// The reader of the lines that a [`Writer`] has written.
-pub(crate) struct Reader<'a> {
+/// The reader of the lines that a [`LineWriter`] has written.
+pub(crate) struct LineReader<'a> {
     /// The lines that were not read, or `None` after the last one.
     rest: Option<&'a str>,
 }
 
-impl<'a> Reader<'a> {
-    /// Reads the version of the format.
-    pub(crate) fn new(text: &'a str, version: &str) -> Result<Self, Unreadable> {
+impl<'a> LineReader<'a> {
+    /// Reads the version of the format. Returns `None` for another version.
+    pub(crate) fn new(text: &'a str, version: &str) -> Option<Self> {
         let (first, rest) = strings::split_once(text, b'\n');
-        if first == version {
-            return Ok(Self { rest });
-        }
-        Err(match is_version(first) {
-            true => Unreadable::OtherVersion,
-            false => Unreadable::NotGenuine,
-        })
+        (first == version).then_some(Self { rest })
     }
 
     /// Reads a line.
@@ -91,13 +82,13 @@ impl<'a> Reader<'a> {
         json::parse_u64(self.text()?)
     }
 
-    /// Reads the output of [`Writer::secret`].
-    pub(crate) fn secret(&mut self) -> Option<Option<Secret>> {
+    /// Reads the output of [`LineWriter::optional_secret`].
+    pub(crate) fn optional_secret(&mut self) -> Option<Option<Secret>> {
         let text = self.text()?;
         Some((!text.is_empty()).then(|| Secret::from(text)))
     }
 
-    /// Reads the output of [`Writer::optional_number`].
+    /// Reads the output of [`LineWriter::optional_number`].
     pub(crate) fn optional_number(&mut self) -> Option<Option<u64>> {
         match self.text()? {
             "" => Some(None),
@@ -116,11 +107,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Returns true if a text is the version of some format.
-pub(crate) fn is_version(text: &str) -> bool {
-    (1..=LONGEST_VERSION).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,18 +114,18 @@ mod tests {
     #[test]
     fn members_are_read_as_they_were_written() {
         let secret = Secret::from("s");
-        let text = Writer::new("1")
+        let text = LineWriter::new("1")
             .text("a b")
             .number(7)
-            .secret(Some(&secret))
-            .secret(None)
+            .optional_secret(Some(&secret))
+            .optional_secret(None)
             .optional_number(None)
             .optional_number(Some(0))
             .finish();
-        let mut lines = Reader::new(&text, "1").unwrap();
+        let mut lines = LineReader::new(&text, "1").unwrap();
         assert_eq!((lines.text(), lines.number()), (Some("a b"), Some(7)));
-        assert_eq!(lines.secret().unwrap().unwrap().expose(), "s");
-        assert!(lines.secret().unwrap().is_none());
+        assert_eq!(lines.optional_secret().unwrap().unwrap().expose(), "s");
+        assert!(lines.optional_secret().unwrap().is_none());
         assert_eq!(lines.optional_number(), Some(None));
         assert_eq!(lines.optional_number(), Some(Some(0)));
         assert_eq!(lines.text(), None);
@@ -147,16 +133,9 @@ mod tests {
     }
 
     #[test]
-    fn other_version_is_distinguished_from_other_values() {
-        for (text, expected) in [
-            ("2\na", Unreadable::OtherVersion),
-            ("10", Unreadable::OtherVersion),
-            ("", Unreadable::NotGenuine),
-            ("1 \na", Unreadable::NotGenuine),
-            ("1800000000000 7", Unreadable::NotGenuine),
-            ("{}", Unreadable::NotGenuine),
-        ] {
-            assert_eq!(Reader::new(text, "1").err(), Some(expected), "{text}");
+    fn other_version_is_not_read() {
+        for text in ["2\na", "11\na", "", "1 \na", "{}"] {
+            assert!(LineReader::new(text, "1").is_none(), "{text}");
         }
     }
 }

@@ -5,9 +5,9 @@ use rules::prelude::*;
 use crate::io::Response;
 use crate::session::key::public_id;
 use crate::store::coordinator::Unreachable;
-use crate::store::end::Name;
 use crate::store::index::{self, Found};
 use crate::store::order::{self, Order};
+use crate::store::user_end::Name;
 use crate::task::{Task, boxed};
 use rules::base::error::{Code, Error, Result};
 use rules::base::strings;
@@ -80,10 +80,7 @@ fn given(command: &Object) -> Result<Given> {
     };
     let mut given = Given {
         target,
-        order: Order {
-            reason: EndReason::LoggedOut,
-            ..Order::default()
-        },
+        order: Order::of(EndReason::LoggedOut),
         spare: Vec::new(),
     };
     let options = command.get("options").map(Value::as_object);
@@ -202,14 +199,14 @@ async fn end(task: &Task, given: &Given) -> Result<bool> {
     let written = match &given.target {
         Target::Session(id) => {
             require_admin(config.admin, msg!("`session`"))?;
-            boxed(order::end_session(task, id, order)).await
+            boxed(order::write_session_order(task, id, order)).await
         }
         Target::Sessions(name) => {
             require_admin(
                 config.admin || config.back_channel_logout,
                 msg!("`user` and `providerSession` without back-channel logout"),
             )?;
-            boxed(order::end_all(task, name, order, &given.spare)).await
+            boxed(order::write_order(task, name, order, &given.spare)).await
         }
     };
     let mut cache = task.isolate().session_cache.borrow_mut();

@@ -242,7 +242,10 @@ impl RequestContext {
         };
         let text = match self.opened(&sealed).await {
             Ok(text) => text,
-            Err(unreadable) => return Ok(self.no_session(unreadable)),
+            Err(unreadable) => {
+                self.report_unreadable(unreadable);
+                return Ok(None);
+            }
         };
         // Isolates of two deployments may run at the same time with different values of `session.storage`, so the
         // cookie's content decides in which storage the session is.
@@ -251,10 +254,11 @@ impl RequestContext {
             Some(boxed(record_store::load_session(&self.task, text.expose())).await?)
         } else {
             self.found_in.set(Storage::SealedInCookie);
-            match Session::from_text(text.expose()) {
-                Ok(session) => Some(Rc::new(session)),
-                Err(unreadable) => self.no_session(unreadable),
+            let session = Session::from_text(text.expose());
+            if session.is_none() {
+                self.report_unreadable(Unreadable::OtherVersion);
             }
+            session.map(Rc::new)
         };
         let session = session.and_then(|session| self.of_this_host(session));
         session
@@ -263,8 +267,8 @@ impl RequestContext {
         Ok(session)
     }
 
-    /// Reports that the session's cookie cannot be read. Returns no session.
-    fn no_session(&self, unreadable: Unreadable) -> Option<Rc<Session>> {
+    /// Reports that the session's cookie cannot be read.
+    fn report_unreadable(&self, unreadable: Unreadable) {
         let (fault, message) = match unreadable {
             Unreadable::UnknownKey => (
                 Seldom::UnknownKey,
@@ -280,7 +284,6 @@ impl RequestContext {
             ),
         };
         self.task.fault_seldom(fault, message);
-        None
     }
 
     /// Returns the content of the session's cookie.

@@ -14,7 +14,7 @@ use alloc::rc::Rc;
 use core::fmt;
 use rules::prelude::*;
 
-use crate::lines::{Reader, Unreadable, Writer};
+use crate::lines::{LineReader, LineWriter};
 use crate::session::binding::Binding;
 use rules::Secret;
 use rules::base::clock::{Instant, Millis, UnixMillis};
@@ -41,8 +41,8 @@ pub(super) const KEPT: Millis = Millis::from_secs(24 * 3600);
 /// The tokens and times of a signed-in user.
 #[derive(Clone)]
 pub struct Session {
-    /// The session ID: random, in base64url. After a dot, it may have an identifier for each order to end sessions that was
-    /// the latest one at the login.
+    /// The session ID, which never changes: `<random>[.<user>[.<provider session>]]`. The random part is base64url. The others
+    /// are the identifiers of the orders that were the latest ones at the login: see [`crate::store::order`].
     pub sid: String,
     /// The number of refreshes since the login.
     pub generation: u64,
@@ -227,14 +227,14 @@ impl Session {
     /// Returns the content of the cookie for a session in the store: the session's ID and start.
     #[must_use]
     pub fn reference(&self) -> Secret {
-        let mut lines = Writer::new(REFERENCE_VERSION);
+        let mut lines = LineWriter::new(REFERENCE_VERSION);
         Secret::new(lines.text(&self.sid).number(self.began).finish())
     }
 
     /// Reads the output of [`Session::reference`]: the session's ID and start. Returns `None` for any other input.
     #[must_use]
     pub fn reference_from_text(text: &str) -> Option<(&str, UnixMillis)> {
-        let mut lines = Reader::new(text, REFERENCE_VERSION).ok()?;
+        let mut lines = LineReader::new(text, REFERENCE_VERSION)?;
         let (sid, began) = (lines.text()?, lines.number()?);
         lines.finish((sid, began))
     }
@@ -243,37 +243,31 @@ impl Session {
     #[must_use]
     pub fn to_text(&self) -> Secret {
         let bound = self.bound.as_ref().map(Binding::to_text);
-        let text = Writer::new(VERSION)
+        let text = LineWriter::new(VERSION)
             .text(&self.sid)
             .number(self.generation)
             .number(self.began)
             .number(self.active)
             .number(self.requested)
             .number(self.lifetime.0)
-            .secret(Some(&self.access_token))
-            .secret(self.refresh_token.as_ref())
-            .secret(Some(&self.identity))
-            .secret(self.latest.as_ref())
+            .text(self.access_token.expose())
+            .optional_secret(self.refresh_token.as_ref())
+            .text(self.identity.expose())
+            .optional_secret(self.latest.as_ref())
             .text(&self.scope)
             .text(&self.host)
             .optional_number(self.ends)
             .optional_number(self.refresh_ends)
-            .secret(self.dpop_key.as_ref())
+            .optional_secret(self.dpop_key.as_ref())
             .text(&bound.unwrap_or_default())
             .finish();
         Secret::new(text)
     }
 
-    /// Reads the output of [`Session::to_text`].
-    ///
-    /// # Errors
-    /// [`Unreadable`] for any other input.
-    pub fn from_text(text: &str) -> Result<Self, Unreadable> {
-        let lines = Reader::new(text, VERSION)?;
-        Self::from_lines(lines).ok_or(Unreadable::NotGenuine)
-    }
-
-    fn from_lines(mut lines: Reader<'_>) -> Option<Self> {
+    /// Reads the output of [`Session::to_text`]. Returns `None` for any other input.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut lines = LineReader::new(text, VERSION)?;
         let session = Self {
             sid: lines.text()?.to_owned(),
             generation: lines.number()?,
@@ -282,15 +276,15 @@ impl Session {
             requested: lines.number()?,
             lifetime: Millis(lines.number()?),
             access_token: lines.text()?.into(),
-            refresh_token: lines.secret()?,
+            refresh_token: lines.optional_secret()?,
             identity: lines.text()?.into(),
-            latest: lines.secret()?,
+            latest: lines.optional_secret()?,
             scope: lines.text()?.to_owned(),
             host: lines.text()?.to_owned(),
             ends: lines.optional_number()?,
             refresh_ends: lines.optional_number()?,
-            dpop_key: lines.secret()?,
-            bound: Binding::optional(lines.text()?)?,
+            dpop_key: lines.optional_secret()?,
+            bound: Binding::from_optional_text(lines.text()?)?,
         };
         lines.finish(session)
     }

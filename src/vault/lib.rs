@@ -50,7 +50,7 @@
 //! let port = PortId(1);
 //! let now = Instant { monotonic: Millis::ZERO, wall: 1_790_000_000_000 };
 //! for (call, text) in [
-//!     (CallId(1), r#"{"t":"hello","version":2}"#),
+//!     (CallId(1), r#"{"t":"hello","version":1}"#),
 //!     (CallId(2), r#"{"t":"login","id":1,"mode":"redirect"}"#),
 //! ] {
 //!     vault.handle(now, Input::Message { port, call, text, body: Body::Replayable });

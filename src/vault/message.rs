@@ -13,7 +13,7 @@ use rules::login::authorization_request::LoginParams;
 use rules::prelude::*;
 
 /// The version of the protocol.
-pub(super) const PROTOCOL: u64 = 2;
+pub(super) const PROTOCOL: u64 = 1;
 
 /// The longest message that is parsed, in bytes.
 pub(super) const MAX_MESSAGE: usize = 128 * 1024;
@@ -347,7 +347,7 @@ impl Members<'_> {
             is_custom,
             port: self.number("port"),
             is_repetition: false,
-            is_restart: false,
+            is_final: false,
         })
     }
 

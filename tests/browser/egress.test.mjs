@@ -138,7 +138,7 @@ test('malformed messages do not change the vault', time, async () => {
     const answers = []
     port.onmessage = ({ data }) => answers.push(data)
     create.shared().port.postMessage('strongroom', [port2])
-    port.postMessage([JSON.stringify({ t: 'hello', version: 2 })])
+    port.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
     for (const message of messages) port.postMessage(message)
     // The response to this message comes last, because a port keeps the order of messages.
     port.postMessage([JSON.stringify({ t: 'inspect', id: 999 })])

@@ -111,7 +111,7 @@ for (const kind of KINDS) {
   })
 }
 
-test('a service worker of another version is as none', time, async (t) => {
+test('a service worker of another version does not respond', time, async (t) => {
   const app = await start({ kind: 'shared', persist: 'escrow' })
   t.after(() => app.close())
   const escrow = await readFile(new URL('../../pkg/dist/escrow.js', import.meta.url), 'utf8')

@@ -201,7 +201,7 @@ describe('cache options that a page may set', () => {
             if (told.id === 7) resolve(told)
           }
           create.shared().port.postMessage('strongroom', [port2])
-          port.postMessage([JSON.stringify({ t: 'hello', version: 2 })])
+          port.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
           const fetch = { t: 'fetch', id: 7, url: address, method: 'GET', headers: [], cache: 'force-cache' }
           port.postMessage([JSON.stringify(fetch), []])
         }),

@@ -614,7 +614,7 @@ const raw = async ({ url, garbage, payload = 'port' }) => {
       own.port1.postMessage({ code: 1000 })
     }
   })
-  port1.postMessage([JSON.stringify({ t: 'hello', version: 2 })])
+  port1.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
   const message = JSON.stringify({ t: 'socket', id: 7, url, protocols: [] })
   if (payload === 'port') port1.postMessage([message, own.port2], [own.port2])
   else port1.postMessage([message, make()])

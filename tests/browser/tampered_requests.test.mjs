@@ -74,7 +74,7 @@ const attack = async (page, changes, frame) => {
       })
       if (frameUrl) await connectFrame()
       else create.shared().port.postMessage('strongroom', [port2])
-      port.postMessage([JSON.stringify({ t: 'hello', version: 2 })])
+      port.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
       port.postMessage([JSON.stringify({ t: 'login', id: 1, mode: 'redirect' })])
       const url = new URL(await address)
       for (const [name, value] of Object.entries(changed)) url.searchParams.set(name, value)

@@ -51,12 +51,12 @@ const ROWS: [(&str, Act, Act); 10] = [
         },
     ),
     (
-        "`end({ user })`, the same for `{ providerSession }`",
+        "`end({ user })` or `end({ providerSession })`",
         |_| {},
         end_user,
     ),
     (
-        "a request of a session that it has ended, the first one",
+        "the first request of a session that `end({ user })` has ended",
         |host| {
             end_user(host);
             host.pass(11);
@@ -64,7 +64,7 @@ const ROWS: [(&str, Act, Act); 10] = [
         call,
     ),
     (
-        "a recheck after a login that followed it",
+        "a recheck of a session that began after `end({ user })`",
         |host| {
             end_user(host);
             host.browser = crate::browser::Browser::default();

@@ -133,6 +133,8 @@ pub(crate) struct Host {
     pub(crate) lifetimes: BTreeMap<String, Millis>,
     /// An action of another isolate, just before the next write arrives at the store.
     pub(crate) before_write: Option<fn(&mut Host)>,
+    /// True if each write takes effect, and is then repeated, so that it seems to have failed.
+    pub(crate) repeats_swaps: bool,
     /// The description of the browser in JSON, which comes with navigations.
     pub(crate) description: Option<String>,
     /// The body that the handler gets when it next reads a request's body.
@@ -149,9 +151,8 @@ pub(crate) struct Host {
     pub(crate) upstream_latency: u64,
     /// The sealed values, each with its purpose and plaintext.
     pub(crate) sealed: Vec<(String, String)>,
-    /// Parts of purposes, each with the number of a line. What is sealed for these is as a later version of the handler
-    /// writes it: with another version in this line.
-    pub(crate) later: Vec<(&'static str, usize)>,
+    /// Parts of purposes, each with the number of a line. What is sealed for these gets another version in this line.
+    pub(crate) other_versions: Vec<(&'static str, usize)>,
     /// The reads of the coordinator, as numbers of keys, and its writes, as `w`.
     pub(crate) store_calls: Vec<String>,
     /// The names of requested effects, in order. Tests may clear this list to count from then on.
@@ -183,6 +184,7 @@ impl Host {
             appends: false,
             lifetimes: BTreeMap::new(),
             before_write: None,
+            repeats_swaps: false,
             description: None,
             body: None,
             failing: Vec::new(),
@@ -191,7 +193,7 @@ impl Host {
             latency: 0,
             upstream_latency: 0,
             sealed: Vec::new(),
-            later: Vec::new(),
+            other_versions: Vec::new(),
             store_calls: Vec::new(),
             effects: Vec::new(),
             events: Vec::new(),
@@ -489,7 +491,11 @@ impl Host {
             }
             Effect::Seal { nonce, plain, aad } => {
                 let mut plain = plain.expose().to_owned();
-                if let Some((_, line)) = self.later.iter().find(|(kind, _)| aad.contains(kind)) {
+                if let Some((_, line)) = self
+                    .other_versions
+                    .iter()
+                    .find(|(kind, _)| aad.contains(kind))
+                {
                     let mut lines: Vec<&str> = plain.split('\n').collect();
                     assert_eq!(core::mem::replace(&mut lines[*line], "2"), "1", "{aad}");
                     plain = lines.join("\n");
@@ -522,7 +528,7 @@ impl Host {
                 };
                 self.lifetimes.insert(key.clone(), lifetime);
                 self.store.insert(key, entry);
-                Reply::Swapped(Some(version))
+                Reply::Swapped(Some(version).filter(|_| !self.repeats_swaps))
             }
             // The other task finishes the flight at once.
             Effect::Append {

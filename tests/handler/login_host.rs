@@ -107,7 +107,7 @@ fn origin_makes_internal_addresses_valid() {
 
 /// With `origin`, a session does not have the host of its login.
 #[test]
-fn session_without_a_host_is_valid_at_none() {
+fn session_without_a_host_is_refused() {
     for storage in STORAGES {
         let mut before = Host::with(&stored_in(storage));
         before.restart(&json!({ "origin": APP }));

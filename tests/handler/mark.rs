@@ -398,7 +398,7 @@ fn link_of_the_handler_is_bound_to_browser_address_and_key() {
 }
 
 #[test]
-fn mark_of_an_earlier_version_gets_a_random_value() {
+fn malformed_mark_is_replaced() {
     for value in [
         "1",
         "",

@@ -228,10 +228,10 @@ fn with_keys(host: &mut Host, keys: &[&str]) {
 }
 
 #[test]
-fn login_after_an_order_survives_where_either_side_lacks_the_others_key() {
+fn login_after_an_order_survives_with_different_keyrings() {
     for storage in ["sealed-in-cookie", "in-store"] {
         for (of_order, of_login) in [
-            // The server of the login has not got the new key yet, or it has lost the old one.
+            // The server of the login does not have the new key yet, or no longer has the old one.
             (&[KEYS[1], KEYS[0]][..], &[KEYS[0]][..]),
             (&[KEYS[0]], &[KEYS[1]]),
         ] {
@@ -307,4 +307,53 @@ fn server_without_the_key_of_an_order_adds_a_logout() {
     let token = back_channel::token(&host, &logout);
     assert_eq!(host.post_logout_token(&token).status, 200);
     assert_eq!(end_of(&mut host), "provider_ended");
+}
+
+/// A client that repeats a command after a lost response reports a conflict although the first command took effect.
+#[test]
+fn write_that_took_effect_is_not_repeated() {
+    let mut host = Host::signed_in_with(&admin());
+    host.repeats_swaps = true;
+    assert_eq!(host.end(&ann(), &json!({})).unwrap(), "true");
+    assert_eq!(host.store_calls.last().map(String::as_str), Some("1"));
+    host.repeats_swaps = false;
+    let identifier = |host: &Host| {
+        let (_, end) = host
+            .store
+            .iter()
+            .find(|(key, _)| key.starts_with("end subject."))
+            .unwrap();
+        end.value.lines().nth(3).unwrap().to_owned()
+    };
+    let first = identifier(&host);
+    // Another order comes between two attempts. Its successor must not have the first identifier again: a session that the
+    // other order has ended may have it.
+    host.before_write = Some(|host| {
+        host.end(&ann(), &json!({ "reason": "security" })).unwrap();
+    });
+    host.end(&ann(), &json!({})).unwrap();
+    assert_ne!(identifier(&host), first);
+}
+
+#[test]
+fn forged_identifier_spares_no_session() {
+    let mut host = Host::signed_in_with(&admin());
+    let own = host.session_id();
+    let thief = core::mem::take(&mut host.browser);
+    host.sign_in();
+    let spared = host.session_id();
+    host.end(&ann(), &json!({ "spare": [spared] })).unwrap();
+    let forged = format!("1\n\n0 0\n {own}=*\n1.k.AAAA");
+    replace(&mut host, "end subject", |_| forged.clone());
+    assert_eq!(
+        host.end(&ann(), &json!({ "spare": [spared] })).unwrap(),
+        "false"
+    );
+    // An identifier of the right form is only that.
+    replace(&mut host, "end subject", |_| {
+        "1\n\n0 0\nAAAAAAAAAAAA\n1.k.AAAA".to_owned()
+    });
+    host.end(&ann(), &json!({ "spare": [spared] })).unwrap();
+    host.browser = thief;
+    assert_eq!(end_of(&mut host), "logged_out");
 }

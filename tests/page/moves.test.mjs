@@ -83,7 +83,7 @@ test('logout() that a move overtakes: the start differs by a millisecond', async
   await settled()
   next.send(next.ports.at(-1), {
     t: 'ready',
-    version: 2,
+    version: 1,
     session: { claims: { sub: 'alice' }, startedAt: 999 },
     reason: null,
   })

@@ -58,7 +58,7 @@ class Vault extends EventTarget {
     }
   }
   ready(port) {
-    this.send(port, { t: 'ready', version: 2, ...store })
+    this.send(port, { t: 'ready', version: 1, ...store })
   }
   wake() {
     this.responds = true

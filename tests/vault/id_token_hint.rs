@@ -100,8 +100,8 @@ fn frame_of_a_vault_origin_refuses_the_option() {
         }
         // Pages of the vault's own origin are not concerned, and no script can claim that they are.
         for hello in [
-            r#"{"t":"hello","version":2,"framed":true}"#,
-            r#"{"t":"hello","version":2}"#,
+            r#"{"t":"hello","version":1,"framed":true}"#,
+            r#"{"t":"hello","version":1}"#,
         ] {
             let page = world.open_saying(hello);
             assert!(!world.has_failed(page));

@@ -19,7 +19,7 @@ fn first_message_must_be_hello() {
 #[test]
 fn other_protocol_version_is_reported() {
     for hello in [
-        r#"{"t":"hello","version":1}"#,
+        r#"{"t":"hello","version":2}"#,
         r#"{"t":"hello","version":3}"#,
         r#"{"t":"hello"}"#,
     ] {
@@ -34,7 +34,7 @@ fn other_protocol_version_is_reported() {
 #[test]
 fn second_hello_changes_nothing() {
     let (mut world, page) = World::signed_in();
-    world.say(page, r#"{"t":"hello","version":2}"#);
+    world.say(page, r#"{"t":"hello","version":1}"#);
     let told_before = world.page(page).messages.len();
     world.hold(&[REFRESH]);
     world.expire_access_token();

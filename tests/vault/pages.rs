@@ -26,7 +26,7 @@ fn least_recent_page_is_evicted() {
 #[test]
 fn any_message_protects_from_eviction() {
     let ways: [fn(&mut World, PortId); 8] = [
-        |world, page| world.say(page, r#"{"t":"hello","version":2}"#),
+        |world, page| world.say(page, r#"{"t":"hello","version":1}"#),
         |world, page| world.say(page, r#"{"id":9,"t":"cancel"}"#),
         |world, page| world.say(page, r#"{"id":9,"t":"abort"}"#),
         |world, page| {
@@ -57,7 +57,7 @@ fn any_message_protects_from_eviction() {
 #[test]
 fn repeated_hello_evicts_no_page() {
     let (mut world, pages) = full();
-    world.say(pages[7], r#"{"t":"hello","version":2}"#);
+    world.say(pages[7], r#"{"t":"hello","version":1}"#);
     assert!(world.closed().is_empty());
 }
 
@@ -127,7 +127,7 @@ fn evicted_page_gets_no_response() {
 fn page_of_another_version_is_closed() {
     let (mut world, page) = World::signed_in();
     let other = world.open();
-    world.say(page, r#"{"t":"hello","version":1}"#);
+    world.say(page, r#"{"t":"hello","version":2}"#);
     assert_eq!(world.failure(page), "message_invalid");
     assert_eq!(world.closed(), [page]);
     // `World` would fail the test if the vault told the closed page of the logout.

@@ -110,7 +110,7 @@ fn page_sees_exactly_these_members_of_a_session() {
         let members = view(kept, name);
         let session = [r#"{"t":"session","#, &members, r#","reason":null}"#].concat();
         let ready = [
-            r#"{"t":"ready","version":2,"app":2432258006,"#,
+            r#"{"t":"ready","version":1,"app":2432258006,"#,
             &members,
             r#","reason":null}"#,
         ]

@@ -490,7 +490,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "the provider's end of a session is not noticed",
         noticed_by: "isolates_end_stays",
         seed: 4,
-        breaks: Instead("None"),
+        breaks: Instead("FoundEnd::default()"),
     },
     Variant {
         control: "end_is_written",

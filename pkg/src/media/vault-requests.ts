@@ -1,5 +1,5 @@
 /** The requests of the vault that a service worker sees, and that no other listener in it may see. */
-import { MARK } from '../../glue/constants.js'
+import { ESCROW_HEADER } from '../../glue/constants.js'
 
 /**
  * Returns a function that returns true for a request of the vault: one with an access token, one for tokens, the request
@@ -17,7 +17,7 @@ export const vaultRequests =
   ({ request, clientId, resultingClientId }: FetchEvent): boolean => {
     const { headers } = request
     // The escrow for the vault's key responds to this request: src/worker/escrow.ts.
-    if (headers.has(MARK)) return false
+    if (headers.has(ESCROW_HEADER)) return false
     if (/worker$/.test(request.destination) && withoutFragment(new URL(request.url)).href === vault) {
       if (resultingClientId) clients.add(resultingClientId)
       return true

@@ -11,7 +11,7 @@
  * @module
  */
 
-import { KEY_LEN, MARK, SUFFIX } from '../../glue/constants.js'
+import { KEY_LEN, ESCROW_HEADER, ESCROW_SUFFIX } from '../../glue/constants.js'
 import { vaultRequests, withoutFragment } from '../media/vault-requests.js'
 
 declare const self: ServiceWorkerGlobalScope
@@ -30,15 +30,16 @@ declare const self: ServiceWorkerGlobalScope
  */
 export const escrow = (vault: string | URL): void => {
   const { href } = withoutFragment(new URL(vault, location.href))
-  const address = `${href}${href.includes('?') ? '&' : '?'}${SUFFIX}`
+  const separator = href.includes('?') ? '&' : '?'
+  const address = href + separator + ESCROW_SUFFIX
   let key: ArrayBuffer | undefined
   /** The client ids of the known workers of the vault. */
   const vaults = new Set<string>()
 
   const respond = async ({ request, clientId }: FetchEvent): Promise<Response> => {
-    const nonce = request.headers.get(MARK) ?? ''
+    const nonce = request.headers.get(ESCROW_HEADER) ?? ''
     const reply = (status: number, body?: ArrayBuffer) =>
-      new Response(body, { status, headers: { [MARK]: nonce, 'Cache-Control': 'no-store' } })
+      new Response(body, { status, headers: { [ESCROW_HEADER]: nonce, 'Cache-Control': 'no-store' } })
     const client = await self.clients.get(clientId)
     if (!client || !/^(shared)?worker$/.test(client.type) || client.url !== href) return reply(403)
     vaults.add(clientId)
@@ -50,8 +51,11 @@ export const escrow = (vault: string | URL): void => {
   }
   const isOfVault = vaultRequests(href, vaults)
   self.addEventListener('fetch', (event) => {
-    const isForKey = event.request.url === address
-    if (!isForKey && !isOfVault(event)) return
+    const { url } = event.request
+    const isForKey = url === address
+    // A vault of another version may send its key.
+    const isForEscrow = url.startsWith(href + separator + ESCROW_HEADER)
+    if (!isForEscrow && !isOfVault(event)) return
     // No other listener may see the key either. A request that is not for the key goes to the network.
     event.stopImmediatePropagation()
     if (isForKey) event.respondWith(respond(event))

@@ -8,8 +8,8 @@ use crate::provider::verification;
 use crate::request::RequestContext;
 use crate::response;
 use crate::store::coordinator::{self, Unreachable};
-use crate::store::end::{self, Name, Times};
 use crate::store::order;
+use crate::store::user_end::{self, Name, Times};
 use crate::task::Task;
 use rules::Secret;
 use rules::base::clock::Millis;
@@ -137,7 +137,7 @@ fn verified_logout(task: &Task, jwt: &Jwt) -> Result<LogoutToken> {
 /// before.
 async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool, Unreachable> {
     let used = coordinator::client_key(task, "jti", &logout.jti);
-    let kept = end::lifetime(task);
+    let kept = user_end::lifetime(task);
     // Sessions that begin later continue, so the same token must not be accepted again.
     let logout_times = Times {
         received: task.now().wall,
@@ -159,7 +159,7 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
     };
     // The end is written before the token is marked as used. If this isolate stops in between, the provider gets
     // no response and sends the token again.
-    order::log_out(task, &name, logout_times).await?;
+    order::write_logout(task, &name, logout_times).await?;
     let is_first = coordinator::swap(task, used, None, "1".to_owned(), kept)
         .await?
         .is_some();

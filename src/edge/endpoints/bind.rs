@@ -12,7 +12,7 @@ use rules::prelude::*;
 use crate::config::Storage;
 use crate::csrf;
 use crate::io::OwnResponse;
-use crate::lines::{Reader, Writer as Lines};
+use crate::lines::{LineReader, LineWriter};
 use crate::provider::verification;
 use crate::request::RequestContext;
 use crate::response;
@@ -49,9 +49,9 @@ struct SessionReference {
 }
 
 impl SessionReference {
-    /// Begins the text to seal. What needs the session adds its own lines.
-    fn to_lines(&self) -> Lines {
-        let mut lines = Lines::new(VERSION);
+    /// Begins the text to seal. Callers append their own lines.
+    fn to_lines(&self) -> LineWriter {
+        let mut lines = LineWriter::new(VERSION);
         lines
             .text(&self.sid)
             .number(self.began)
@@ -63,7 +63,7 @@ impl SessionReference {
     }
 
     /// Reads the lines of [`SessionReference::to_lines`].
-    fn from_lines(lines: &mut Reader<'_>) -> Option<Self> {
+    fn from_lines(lines: &mut LineReader<'_>) -> Option<Self> {
         Some(Self {
             sid: lines.text()?.to_owned(),
             began: lines.number()?,

@@ -63,7 +63,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
             let found = pending(context, authorization, value).await;
             (found, Some(context.jar().clear(&name)))
         }
-        Err(error) => (Err(Lost::Refused(error.clone())), None),
+        Err(error) => (Err(NoPendingLogin::Refused(error.clone())), None),
     };
     let is_own = found.as_ref().is_ok_and(|login| login.is_own);
     // The user may have clicked on something else, such as the form of a provider on the app's own origin.
@@ -88,7 +88,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
 async fn conclude(
     context: &RequestContext,
     parsed: Result<AuthorizationResponse>,
-    found: core::result::Result<PendingLogin, Lost>,
+    found: core::result::Result<PendingLogin, NoPendingLogin>,
 ) -> OwnResponse {
     let failure = match (parsed, found) {
         (Ok(authorization), Ok(mut login)) => {
@@ -97,25 +97,25 @@ async fn conclude(
                 Err(error) => return failed(context, &error, Some(&login)).await,
             }
         }
-        (Ok(authorization), Err(Lost::OtherVersion)) if authorization.may_begin_again() => {
-            match boxed(begin_again(context)).await {
+        (Ok(authorization), Err(NoPendingLogin::OtherVersion)) if authorization.may_restart() => {
+            match boxed(restart(context)).await {
                 Ok(response) => return response,
                 Err(error) => error,
             }
         }
-        (_, Err(Lost::OtherVersion)) => unknown_login(),
-        (_, Err(Lost::Refused(error))) | (Err(error), _) => error,
+        (_, Err(NoPendingLogin::OtherVersion)) => unknown_login(),
+        (_, Err(NoPendingLogin::Refused(error))) | (Err(error), _) => error,
     };
     failed(context, &failure, None).await
 }
 
-/// Begins another login in place of one that this version of the handler cannot read: the user began it in this browser.
-/// That happens once, since the next response may reach a handler of another version, too.
-async fn begin_again(context: &RequestContext) -> Result<OwnResponse> {
+/// Begins a new login in place of one whose cookie this version of the handler cannot read. The cookie shows that a login
+/// began in this browser. This happens only once, because the next response may reach another version again.
+async fn restart(context: &RequestContext) -> Result<OwnResponse> {
     let message = msg!("a login's cookie was written by another version of the handler");
     context.task.fault_seldom(Seldom::CookieOutdated, message);
     let params = LoginParams {
-        is_restart: true,
+        is_final: true,
         ..LoginParams::default()
     };
     login::begin(context, Box::new(params), false).await
@@ -218,12 +218,16 @@ async fn finish_login(
     );
     let tokens = exchanged.await?;
     let user = verify(context, &tokens, key.as_ref(), pending).await?;
-    let mut refused = judge(task, &tokens, pending);
-    let mut sid = base64url::encode(&task.isolate().random::<SID>());
-    match order::identifiers(task, &user).await {
-        Ok(identifiers) => sid.push_str(&identifiers),
-        Err(error) => refused = Some(error),
-    }
+    let refused = judge(task, &tokens, pending);
+    let identifiers = match order::identifiers(task, &user).await {
+        Ok(identifiers) => identifiers,
+        Err(error) => {
+            revoke_unused(context, &tokens).await;
+            return Err(error);
+        }
+    };
+    let random = base64url::encode(&task.isolate().random::<SID>());
+    let sid = [random, identifiers].concat();
     let scope = &task.config().flow.scope;
     let session = Session::begin(sid, &user, *tokens, requested, scope).with_dpop_key(key);
     let session = Rc::new(session.at_host(context.login_host()));
@@ -311,11 +315,18 @@ async fn verify(
         max_age_seconds: pending.max_age,
     };
     let verified = verification::verify_login(task, tokens, key, occasion).await;
-    // Many providers would also revoke the tokens of a session that the browser already has, which belong to the same grant.
-    if verified.is_err() && matches!(context.presented().await, Ok(None)) {
-        tokens::revoke_refresh_token(task, tokens.refresh_token.as_ref()).await;
+    if verified.is_err() {
+        revoke_unused(context, tokens).await;
     }
     Ok(verified?)
+}
+
+/// Revokes the refresh token of a login that fails, unless the browser has a session: many providers would also revoke the
+/// tokens of that session, which belong to the same grant.
+async fn revoke_unused(context: &RequestContext, tokens: &TokenSet) {
+    if matches!(context.presented().await, Ok(None)) {
+        tokens::revoke_refresh_token(&context.task, tokens.refresh_token.as_ref()).await;
+    }
 }
 
 /// Saves the new session, unless it is refused, and returns its cookies. Without them, nothing uses the new refresh token, so it
@@ -377,7 +388,7 @@ async fn exchange_code(
 }
 
 /// The reason why there is no pending login for a response.
-enum Lost {
+enum NoPendingLogin {
     /// The login's cookie was written by another version of the handler.
     OtherVersion,
     Refused(Error),
@@ -395,22 +406,24 @@ async fn pending(
     context: &RequestContext,
     authorization: &AuthorizationResponse,
     found: CookieValue,
-) -> core::result::Result<PendingLogin, Lost> {
+) -> core::result::Result<PendingLogin, NoPendingLogin> {
     let CookieValue::Value(sealed) = found else {
-        return Err(Lost::Refused(unknown_login()));
+        return Err(NoPendingLogin::Refused(unknown_login()));
     };
     let opened = seal::open(&context.task, &purpose(&authorization.key), &sealed).await;
-    let mut login = match opened.and_then(|text| login::from_text(text.expose())) {
+    let mut login = match opened
+        .and_then(|text| login::from_text(text.expose()).ok_or(Unreadable::OtherVersion))
+    {
         Ok(login) => login,
-        Err(Unreadable::OtherVersion) => return Err(Lost::OtherVersion),
-        Err(_) => return Err(Lost::Refused(unknown_login())),
+        Err(Unreadable::OtherVersion) => return Err(NoPendingLogin::OtherVersion),
+        Err(_) => return Err(NoPendingLogin::Refused(unknown_login())),
     };
     if login.key.is_some() != context.task.config().flow.uses_dpop {
-        return Err(Lost::Refused(unknown_login()));
+        return Err(NoPendingLogin::Refused(unknown_login()));
     }
     let return_to = &mut login.pending.return_to;
     *return_to = authorization_request::return_to(&context.redirect_uri, Some(return_to))
-        .map_err(Lost::Refused)?;
+        .map_err(NoPendingLogin::Refused)?;
     Ok(login)
 }
 

@@ -6,7 +6,7 @@ use rules::prelude::*;
 use crate::csrf;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
-use crate::lines::{Reader, Unreadable, Writer as Lines};
+use crate::lines::{LineReader, LineWriter, Unreadable};
 use crate::navigation;
 use crate::provider::documents;
 use crate::refresh::{bound, end};
@@ -165,23 +165,23 @@ async fn logout_cookie(context: &RequestContext, hint: Option<Secret>) -> String
 }
 
 async fn seal_hint(context: &RequestContext, hint: Option<&Secret>) -> String {
-    let text = Lines::new(VERSION).secret(hint).finish();
+    let text = LineWriter::new(VERSION).optional_secret(hint).finish();
     let sealed = seal::seal(&context.task, LOGOUT_COOKIE, Secret::new(text)).await;
     sealed.unwrap_or_default()
 }
 
-/// Returns the ID token in the logout cookie. A cookie of another version has none that this version can read.
+/// Returns the ID token in the logout cookie. A cookie of another version counts as one without an ID token.
 async fn open_hint(
     context: &RequestContext,
     sealed: &str,
 ) -> core::result::Result<Option<Secret>, Unreadable> {
-    let read = match seal::open(&context.task, LOGOUT_COOKIE, sealed).await {
-        Ok(text) => Reader::new(text.expose(), VERSION).map(|mut lines| lines.secret().flatten()),
-        Err(unreadable) => Err(unreadable),
-    };
-    match read {
+    match seal::open(&context.task, LOGOUT_COOKIE, sealed).await {
+        Ok(text) => {
+            let lines = LineReader::new(text.expose(), VERSION);
+            Ok(lines.and_then(|mut lines| lines.optional_secret()?))
+        }
         Err(Unreadable::OtherVersion) => Ok(None),
-        read => read,
+        Err(unreadable) => Err(unreadable),
     }
 }
 

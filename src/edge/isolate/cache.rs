@@ -43,8 +43,8 @@ pub(crate) struct CachedSession {
     token_seen: Option<(u64, Instant)>,
     /// The routes that have refused new access tokens.
     refused_tokens: Vec<RefusedTokens>,
-    /// The reason why the record could not be opened at the last read.
-    pub(crate) unopened: Option<Unreadable>,
+    /// The reason why the record could not be read at the last attempt.
+    pub(crate) unreadable: Option<Unreadable>,
     /// True if this isolate has reported that the record is missing.
     pub(crate) is_loss_reported: bool,
     /// The time at which the coordinator did not accept the session's record, if only this cache has the record.
@@ -260,13 +260,15 @@ impl SessionCache {
         self.coordinator_failed.is_some()
     }
 
-    /// Returns true if the coordinator does not respond, and only this cache has the end of a session, or new tokens. Without
-    /// the cache, an ended session would go on. After `absolute`, every such session is over.
+    /// Returns true if only this cache has the end of a session, or new tokens, because the coordinator does not respond or the
+    /// session's record cannot be read. Without the cache, an ended session would go on. After `absolute`, every such session is over.
     pub(crate) fn holds_unwritten(&self, absolute: Millis, now: &Instant) -> bool {
         let is_held = |since: &Instant| since.elapsed(now) < absolute;
         let mut all = self.sessions.iter();
-        self.has_coordinator_failed()
-            && all.any(|(_, cached)| cached.unwritten.as_ref().is_some_and(is_held))
+        all.any(|(_, cached)| {
+            let is_hindered = self.has_coordinator_failed() || cached.unreadable.is_some();
+            is_hindered && cached.unwritten.as_ref().is_some_and(is_held)
+        })
     }
 
     /// Marks every session to be read from the coordinator on next use.

@@ -195,11 +195,11 @@ pub(crate) fn is_refused_as_unbound(task: &Task, session: &Session) -> bool {
     must_be_bound(task, session) && binding(task, session).is_none()
 }
 
-/// Returns true if the session may be bound although this isolate knows no binding, because the coordinator is down, and if
-/// calls of the session fail for that reason.
+/// Returns true if the session may be bound although this isolate knows no binding, because the coordinator is down or the
+/// record cannot be read, and if calls of the session fail for that reason.
 pub(crate) fn is_doubtful(task: &Task, session: &Session) -> bool {
     task.bound_cookie().mode.is_enforced()
-        && coordinator::has_failed(task)
+        && (coordinator::has_failed(task) || record_store::is_unreadable(task, session))
         && !session.is_valid(&task.now())
         && binding(task, session).is_none()
 }

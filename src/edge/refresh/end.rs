@@ -68,8 +68,8 @@ pub(crate) async fn end_replaced(task: &Task, session: &Rc<Session>) {
     write_end(task, session, EndReason::Replaced, task.now()).await;
 }
 
-/// Marks each session's record as ended whose end by a logout or an order this isolate has found, and reports the end.
-/// The request does not wait for it.
+/// Writes the ends that this isolate has found, by logouts and orders, into the sessions' records, and reports them. The
+/// request does not wait for it.
 pub(crate) async fn write_found_ends(task: &Task) {
     while let Some(session) = task.isolate().take_unwritten() {
         let name = ["end ", &session.sid].concat();
@@ -87,7 +87,7 @@ struct PlannedEnd {
     latest: Rc<Session>,
     order: Order,
     /// True if a back-channel logout or an order has ended the session.
-    was_ordered: bool,
+    was_found: bool,
 }
 
 /// The next step, which depends on the session's record.
@@ -107,7 +107,7 @@ impl PlannedEnd {
         let mut recorded = record.as_ref().and_then(|it| it.session.clone());
         let is_unwritten = fetched.unwritten.is_some();
         if let Some(unwritten) = fetched.unwritten {
-            (self.order, recorded, self.was_ordered) = (unwritten.order, unwritten.latest, true);
+            (self.order, recorded, self.was_found) = (unwritten.order, unwritten.latest, true);
         }
         let Some(record) = record else {
             return Next::Write(version);
@@ -157,11 +157,8 @@ async fn write_end(
 ) -> Option<(Rc<Session>, EndReason)> {
     let mut end = PlannedEnd {
         latest: session.clone(),
-        order: Order {
-            reason,
-            ..Order::default()
-        },
-        was_ordered: false,
+        order: Order::of(reason),
+        was_found: false,
     };
     let (mut is_written, mut may_be_written) = (false, false);
     for _ in 0..ATTEMPTS {
@@ -169,7 +166,7 @@ async fn write_end(
         if has_failed && began.elapsed(&task.now()) >= END_BUDGET {
             break;
         }
-        let Ok(fetched) = record_store::fetch(task, session).await else {
+        let Ok(fetched) = record_store::fetch_record(task, session).await else {
             task.pause(PAUSE).await;
             continue;
         };
@@ -203,7 +200,7 @@ async fn write_end(
     }
     task.isolate().forget_unwritten(&session.sid);
     if !is_written {
-        if end.was_ordered {
+        if end.was_found {
             return None;
         }
         cache_end(task, &end.latest, reason);

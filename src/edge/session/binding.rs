@@ -44,7 +44,7 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// Returns the text for a cookie or a record: the thumbprint and the time, separated by a space.
+    /// Returns the line of a session or a record, whose versions cover it: the thumbprint and the time, separated by a space.
     pub(crate) fn to_text(&self) -> String {
         let mut text = [&*self.thumbprint, " "].concat();
         json::write_number(&mut text, self.since);
@@ -60,8 +60,8 @@ impl Binding {
         })
     }
 
-    /// Reads the output of [`Binding::to_text`], or `None` from an empty string.
-    pub(crate) fn optional(text: &str) -> Option<Option<Self>> {
+    /// Reads the output of [`Binding::to_text`]. An empty string stands for no binding.
+    pub(crate) fn from_optional_text(text: &str) -> Option<Option<Self>> {
         match text {
             "" => Some(None),
             text => Self::from_text(text).map(Some),

@@ -21,7 +21,7 @@ pub mod merge;
 use alloc::rc::Rc;
 use rules::prelude::*;
 
-use crate::lines::{Reader, Unreadable, Writer};
+use crate::lines::{LineReader, LineWriter};
 use crate::session::Session;
 use crate::session::binding::Binding;
 use rules::Secret;
@@ -98,7 +98,7 @@ impl Intent {
         !self.holder.is_empty() && age <= ABANDONED
     }
 
-    /// Returns the number and the time, and the holder behind a space.
+    /// Returns the line of a record: the number and the time, and the holder behind a space.
     fn to_text(&self) -> String {
         let mut text = String::new();
         write_pair(&mut text, self.number, self.written_at);
@@ -109,7 +109,7 @@ impl Intent {
     /// Reads the output of [`Intent::to_text`].
     fn from_text(text: &str) -> Option<Self> {
         let (pair, holder) = strings::split_once(text, b' ');
-        let (number, written_at) = numbers(pair)?;
+        let (number, written_at) = read_pair(pair)?;
         Some(Self {
             holder: holder?.to_owned(),
             number,
@@ -345,13 +345,13 @@ impl Record {
             }
             write_pair(&mut presented, one.generation, one.at);
         }
-        let mut lines = Writer::new(VERSION);
+        let mut lines = LineWriter::new(VERSION);
         lines
             .number(self.generation)
             .number(self.committed_at)
             .text(&intent.unwrap_or_default())
             .text(&presented)
-            .secret(previous)
+            .optional_secret(previous)
             .text(self.ended.map_or("", EndReason::as_str))
             .text(&bound.unwrap_or_default());
         if let Some(session) = &self.session {
@@ -360,21 +360,11 @@ impl Record {
         Secret::new(lines.finish())
     }
 
-    /// Reads the output of [`Record::to_text`].
-    ///
-    /// # Errors
-    /// [`Unreadable`] for any other input, also if only the session in it is of another version.
-    pub fn from_text(text: &str) -> Result<Self, Unreadable> {
-        let mut lines = Reader::new(text, VERSION)?;
-        let record = Self::from_lines(&mut lines).ok_or(Unreadable::NotGenuine)?;
-        let session = lines.rest().map(Session::from_text).transpose()?;
-        Ok(Self {
-            session: session.map(Rc::new),
-            ..record
-        })
-    }
-
-    fn from_lines(lines: &mut Reader<'_>) -> Option<Self> {
+    /// Reads the output of [`Record::to_text`]. Returns `None` for any other input, also if only the session in it is of
+    /// another version.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut lines = LineReader::new(text, VERSION)?;
         let (generation, committed_at) = (lines.number()?, lines.number()?);
         let intent = match lines.text()? {
             "" => None,
@@ -382,21 +372,28 @@ impl Record {
         };
         let mut presented = Vec::new();
         for one in strings::split(lines.text()?, b' ').filter(|one| !one.is_empty()) {
-            let (generation, at) = numbers(one)?;
+            let (generation, at) = read_pair(one)?;
             presented.push(Presented { generation, at });
         }
+        let previous = lines.optional_secret()?;
+        let ended = match lines.text()? {
+            "" => None,
+            name => Some(EndReason::from_name(name)?),
+        };
+        let bound = Binding::from_optional_text(lines.text()?)?;
+        let session = match lines.rest() {
+            None => None,
+            Some(text) => Some(Rc::new(Session::from_text(text)?)),
+        };
         Some(Self {
             generation,
             committed_at,
             presented,
             intent,
-            previous: lines.secret()?,
-            ended: match lines.text()? {
-                "" => None,
-                name => Some(EndReason::from_name(name)?),
-            },
-            bound: Binding::optional(lines.text()?)?,
-            session: None,
+            ended,
+            session,
+            bound,
+            previous,
         })
     }
 }
@@ -409,7 +406,7 @@ fn write_pair(out: &mut String, first: u64, second: u64) {
 }
 
 /// Reads the output of [`write_pair`].
-fn numbers(pair: &str) -> Option<(u64, u64)> {
+fn read_pair(pair: &str) -> Option<(u64, u64)> {
     let (first, second) = strings::split_once(pair, b'@');
     Some((json::parse_u64(first)?, json::parse_u64(second?)?))
 }
@@ -629,8 +626,7 @@ mod tests {
                 .replace(session, &session.replacen('1', "2", 1)),
         ] {
             assert_ne!(other, text.expose());
-            let error = Record::from_text(&other).unwrap_err();
-            assert_eq!(error, Unreadable::OtherVersion);
+            assert!(Record::from_text(&other).is_none());
         }
     }
 

@@ -1,5 +1,5 @@
 //! Access to the coordinator. The coordinator sees hashed keys and sealed values. Two values are not sealed: the clear
-//! part of an [end](crate::store::end), and the mark that a logout token was used.
+//! part of an [end](crate::store::user_end::UserEnd), and the mark that a logout token was used.
 
 use rules::prelude::*;
 
@@ -25,8 +25,8 @@ const SWAP: &str = "swap";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreachable;
 
-/// Returns the key for a value of a logout token. The key names the client, because the logout tokens of one client say
-/// nothing about the sessions of another client of the same issuer, which may use the same store. It also names the tenant,
+/// Returns the key for a value about a user or a session: an end, an order, a list, or the mark of a logout token. The key
+/// names the client, because the logout tokens of one client say nothing about the sessions of another client of the same issuer, which may use the same store. It also names the tenant,
 /// so that a tenant cannot end sessions of another one. The keys of records need no tenant, because a session's ID is
 /// random.
 pub(crate) fn client_key(task: &Task, kind: &str, text: &str) -> String {

@@ -4,14 +4,14 @@
 
 use rules::prelude::*;
 
-use crate::lines::{Reader, Writer as Lines};
+use crate::lines::{LineReader, LineWriter};
 use crate::session::Session;
 use crate::session::key::{public_id, record_key};
 use crate::session::record::Record;
 use crate::store::coordinator::{self, Unreachable};
-use crate::store::end::{self, Name};
 use crate::store::order;
 use crate::store::seal;
+use crate::store::user_end::{self, Name};
 use crate::task::{Task, boxed};
 use rules::Secret;
 use rules::base::clock::UnixMillis;
@@ -27,7 +27,7 @@ const MOST: usize = 20;
 /// The longest session of the provider in the index, in bytes.
 const LONGEST_NAME: usize = 255;
 
-/// The version of an entry of a session.
+/// The version of a line.
 const VERSION: &str = "1";
 
 /// The longest description of a browser, in bytes.
@@ -48,7 +48,7 @@ struct Listed {
 
 impl Listed {
     fn to_text(&self) -> Secret {
-        let mut lines = Lines::new(VERSION);
+        let mut lines = LineWriter::new(VERSION);
         lines
             .text(&self.sid)
             .number(self.began)
@@ -59,7 +59,7 @@ impl Listed {
     }
 
     fn from_text(text: &str) -> Option<Self> {
-        let mut lines = Reader::new(text, VERSION).ok()?;
+        let mut lines = LineReader::new(text, VERSION)?;
         let listed = Self {
             sid: lines.text()?.to_owned(),
             began: lines.number()?,
@@ -77,7 +77,7 @@ fn key(task: &Task, user: &str) -> String {
 
 /// Adds a session that has begun to the index of its user.
 pub(crate) async fn add(task: &Task, session: &Session, description: &str) {
-    let names = end::names(task, session);
+    let names = user_end::names(task, session);
     let mut names = names.into_iter().map(|name| name.text);
     let Some(user) = names.next() else {
         return;
@@ -86,7 +86,7 @@ pub(crate) async fn add(task: &Task, session: &Session, description: &str) {
     let own = Listed {
         sid: session.sid.clone(),
         began: session.began,
-        issued: end::issued_at(session),
+        issued: user_end::issued_at(session),
         provider_session: names.next().filter(is_kept).unwrap_or_default(),
         description: description.to_owned(),
     };
@@ -180,8 +180,10 @@ pub(crate) async fn list(task: &Task, user: &str) -> Result<Vec<Found>, Unreacha
     }
     let mut names = vec![Name::subject(user)];
     for one in &listed {
-        let is_known = names.iter().any(|name| name.text == one.provider_session);
-        if !one.provider_session.is_empty() && (names.len() == 1 || !is_known) {
+        // The first name is the user's.
+        let mut known = names.iter().skip(1);
+        let is_known = known.any(|name| name.text == one.provider_session);
+        if !one.provider_session.is_empty() && !is_known {
             names.push(Name::provider_session(&one.provider_session));
         }
     }
@@ -197,7 +199,7 @@ pub(crate) async fn list(task: &Task, user: &str) -> Result<Vec<Found>, Unreacha
     let ends = names.into_iter().zip(entries);
     let ends = ends.filter_map(|(name, entry)| Some((name, entry?.value)));
     let sids: Vec<&str> = listed.iter().map(|one| one.sid.as_str()).collect();
-    let ends = boxed(order::open_ends(task, ends.collect(), &sids)).await?;
+    let (ends, _) = boxed(order::open_ends(task, ends.collect(), &sids)).await;
     let mut all = Vec::new();
     for (((one, entry), order), key) in listed.into_iter().zip(records).zip(orders).zip(&keys) {
         let session = Session::unknown(&one.sid, one.began);
@@ -208,7 +210,7 @@ pub(crate) async fn list(task: &Task, user: &str) -> Result<Vec<Found>, Unreacha
             Some(entry) if !is_over => seal::open(task, key, &entry.value).await.ok(),
             _ => None,
         };
-        let record = text.and_then(|text| Record::from_text(text.expose()).ok());
+        let record = text.and_then(|text| Record::from_text(text.expose()));
         let record = record.unwrap_or_default();
         let idle = task.config().flow.limits.idle.0;
         let is_idle = |it: &Session| it.active.saturating_add(idle) <= task.now().wall;

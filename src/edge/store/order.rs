@@ -1,20 +1,21 @@
 //! Orders of the app's server to end sessions: all sessions of a user, the sessions that began in one session of the
 //! provider, or one session by its public ID.
 //!
-//! An order about several sessions is sealed in their [`end`], with the sessions that it spares. An order about one session
-//! is a sealed value under a key that is derived from the session's public ID.
+//! An order about several sessions is a part of their [`UserEnd`], with the sessions that it spares. An order about one
+//! session is a sealed value under a key that is derived from the session's public ID.
 
 use rules::prelude::*;
 
 use crate::io::Entry;
 use crate::isolate::Seldom;
-use crate::lines::{Reader, Unreadable, Writer};
+use crate::lines::{LineReader, LineWriter, Unreadable};
 use crate::session::Session;
 use crate::session::key::public_id;
 use crate::session::record::Record;
 use crate::store::coordinator::{self, Unreachable};
-use crate::store::end::{self, End, Kind, Name, SealedOrder, Times};
+
 use crate::store::seal;
+use crate::store::user_end::{self, IDENTIFIER, Kind, Name, StoredOrder, Times, UserEnd};
 use crate::task::{Task, boxed};
 use rules::Secret;
 use rules::base::error::{Code, Error};
@@ -26,14 +27,10 @@ use rules::session::EndReason;
 /// Maximum number of attempts to write an order or a logout while other isolates write the same value.
 const ATTEMPTS: u32 = 5;
 
-/// The version of an order.
+/// The version of an order's content.
 const VERSION: &str = "1";
 
-/// Length of an order's identifier in bytes.
-const IDENTIFIER: usize = 9;
-
-/// Stands for any identifier. Before the first order, or after the last one has expired, no order has ended a session that
-/// still lives.
+/// Matches any identifier. Used if no order is stored: every session that an earlier order could have ended has expired.
 const ANY: &str = "*";
 
 /// An order of the app's server, or a back-channel logout.
@@ -46,37 +43,30 @@ pub(crate) struct Order {
     pub(crate) why: String,
 }
 
-/// A back-channel logout.
-impl Default for Order {
-    fn default() -> Self {
+impl Order {
+    /// Creates an order without `by` and `why`.
+    pub(crate) const fn of(reason: EndReason) -> Self {
         Self {
-            reason: EndReason::ProviderEnded,
+            reason,
             by: String::new(),
             why: String::new(),
         }
     }
 }
 
-impl Order {
-    /// Returns the order in place of one that cannot be opened. Only the user may begin the next login, as after any order.
-    fn unknown() -> Self {
-        Self {
-            reason: EndReason::LoggedOut,
-            ..Self::default()
-        }
-    }
-}
+/// The reason that is assumed for a stored order that cannot be opened. It lets only the user begin the next login.
+const UNKNOWN: EndReason = EndReason::LoggedOut;
 
-/// The content of a sealed order.
+/// The content of a stored order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Opened {
+struct OrderContent {
     order: Order,
     /// The public IDs of sessions that continue, each with the identifier that the session must have. A session that an
     /// earlier order has ended does not have it. An order about one session spares none.
     spared: Vec<(String, String)>,
 }
 
-impl Opened {
+impl OrderContent {
     fn to_text(&self) -> Secret {
         let mut spared = String::new();
         for (id, identifier) in &self.spared {
@@ -84,13 +74,13 @@ impl Opened {
         }
         // Neither `by` nor `why` contains a line break.
         let Order { reason, by, why } = &self.order;
-        let mut lines = Writer::new(VERSION);
+        let mut lines = LineWriter::new(VERSION);
         let lines = lines.text(reason.as_str()).text(by).text(why).text(&spared);
         Secret::new(lines.finish())
     }
 
     fn from_text(text: &str) -> Option<Self> {
-        let mut lines = Reader::new(text, VERSION).ok()?;
+        let mut lines = LineReader::new(text, VERSION)?;
         let order = Order {
             reason: EndReason::from_name(lines.text()?)?,
             by: lines.text()?.to_owned(),
@@ -119,9 +109,9 @@ impl Opened {
 }
 
 /// Opens an order. Returns `None` if that is not possible, such as after its key was removed, and reports it.
-async fn open(task: &Task, purpose: &str, sealed: &str) -> Option<Opened> {
+async fn open(task: &Task, purpose: &str, sealed: &str) -> Option<OrderContent> {
     let code = match seal::open(task, purpose, sealed).await {
-        Ok(text) => match Opened::from_text(text.expose()) {
+        Ok(text) => match OrderContent::from_text(text.expose()) {
             Some(opened) => return Some(opened),
             None => Code::CoordinatorUnavailable,
         },
@@ -129,7 +119,7 @@ async fn open(task: &Task, purpose: &str, sealed: &str) -> Option<Opened> {
         Err(_) => Code::CoordinatorUnavailable,
     };
     let why = msg!(
-        "an order to end sessions cannot be opened: it counts without what it spares; repeat it if it should spare sessions"
+        "an order to end sessions cannot be opened, so it also ends the sessions that it should spare"
     );
     task.error_seldom(Seldom::RecordForeign, &Error::new(code, why));
     None
@@ -137,10 +127,10 @@ async fn open(task: &Task, purpose: &str, sealed: &str) -> Option<Opened> {
 
 /// Returns the purpose for which the order in an end is sealed.
 fn purpose(key: &str, times: Times, identifier: &str) -> String {
-    [key, "\n", &SealedOrder::clear_part(times, identifier)].concat()
+    [key, "\n", &StoredOrder::clear_part(times, identifier)].concat()
 }
 
-async fn open_in(task: &Task, key: &str, order: &SealedOrder) -> Option<Opened> {
+async fn open_in(task: &Task, key: &str, order: &StoredOrder) -> Option<OrderContent> {
     let purpose = purpose(key, order.times, &order.identifier);
     open(task, &purpose, &order.sealed).await
 }
@@ -153,20 +143,16 @@ pub(crate) fn key_of_session(task: &Task, id: &str) -> String {
 /// Opens an order about one session. It must never count as no end, so one that cannot be opened ends the session, too.
 async fn open_of_session(task: &Task, key: &str, sealed: &str) -> Order {
     let opened = open(task, key, sealed).await;
-    opened.map_or_else(Order::unknown, |opened| opened.order)
+    opened.map_or_else(|| Order::of(UNKNOWN), |opened| opened.order)
 }
 
-/// Reads a value of the coordinator as an end. An end of another version is unreachable for its user's sessions: it must
-/// neither count as none, nor end what it perhaps spares.
-fn read_end(task: &Task, value: &str) -> Result<End, Unreachable> {
-    End::from_text(value).map_err(|unreadable| {
-        let why = if unreadable == Unreadable::OtherVersion {
-            msg!(
-                "the end of a user's sessions was written by another version of the handler: deploy the same version everywhere"
-            )
-        } else {
-            msg!("the end of a user's sessions in the coordinator was not written by a handler")
-        };
+/// Reads a value of the coordinator as an end. One that cannot be read is unreachable for its user's sessions: it must not
+/// count as missing, and must not end a session that it may spare.
+fn read_end(task: &Task, value: &str) -> Result<UserEnd, Unreachable> {
+    UserEnd::from_text(value).ok_or_else(|| {
+        let why = msg!(
+            "the end of a user's sessions was not written by this version of the handler: deploy the same version everywhere"
+        );
         task.fault_seldom(Seldom::RecordForeign, why);
         Unreachable
     })
@@ -175,14 +161,14 @@ fn read_end(task: &Task, value: &str) -> Result<End, Unreachable> {
 /// An end, with what this isolate knows of its order.
 pub(crate) struct KnownEnd {
     name: Name,
-    end: End,
-    opened: Option<Opened>,
+    end: UserEnd,
+    opened: Option<OrderContent>,
 }
 
 impl KnownEnd {
     /// Returns the order or the back-channel logout by which a session ends. `issued` is the `iat` of its ID token.
     fn end_of(&self, session: &Session, issued: Option<u64>) -> Option<Order> {
-        let is_over = |times: Times| times.end(session.began, issued);
+        let is_over = |times: Times| times.ends_session(session.began, issued);
         let known = self.name.kind.identifier_in(&session.sid);
         if let Some(order) = &self.end.order
             && order.identifier != known
@@ -193,26 +179,30 @@ impl KnownEnd {
                 }
                 Some(_) => {}
                 // The times of the order tell which logins came later.
-                None if is_over(order.times) => return Some(Order::unknown()),
+                None if is_over(order.times) => return Some(Order::of(UNKNOWN)),
                 None => {}
             }
         }
         self.end
             .logout
             .filter(|times| is_over(*times))
-            .map(|_| Order::default())
+            .map(|_| Order::of(EndReason::ProviderEnded))
     }
 }
 
 /// Reads the ends of sessions, and opens the orders that may have ended one of them. `sids` are the IDs of the sessions.
+/// Also returns true if all ends could be read.
 pub(crate) async fn open_ends(
     task: &Task,
     ends: Vec<(Name, String)>,
     sids: &[&str],
-) -> Result<Vec<KnownEnd>, Unreachable> {
-    let mut all = Vec::new();
+) -> (Vec<KnownEnd>, bool) {
+    let (mut all, mut is_complete) = (Vec::new(), true);
     for (name, value) in ends {
-        let end = read_end(task, &value)?;
+        let Ok(end) = read_end(task, &value) else {
+            is_complete = false;
+            continue;
+        };
         let is_later = |sid: &&str| name.kind.identifier_in(sid) == end.identifier();
         let opened = match &end.order {
             Some(order) if !sids.iter().all(is_later) => {
@@ -222,11 +212,11 @@ pub(crate) async fn open_ends(
         };
         all.push(KnownEnd { name, end, opened });
     }
-    Ok(all)
+    (all, is_complete)
 }
 
 /// Returns the order or the back-channel logout by which one of these ends a session. `issued` is the `iat` of its ID token.
-/// If the ends are not only those of the session, `provider_session` is the `sid` of its ID token.
+/// `provider_session` is the `sid` of the session's ID token. It is `None` if all `ends` belong to this session.
 pub(crate) fn end_in(
     ends: &[KnownEnd],
     session: &Session,
@@ -241,20 +231,20 @@ pub(crate) fn end_in(
     ends.find_map(|end| end.end_of(session, issued))
 }
 
-/// The values at the coordinator that may end a session.
-pub(crate) struct Ends {
+/// The names of the values at the coordinator that may end a session.
+pub(crate) struct EndKeys {
     /// The key of the order about this session alone.
     own: Option<String>,
     /// The names of the ends of its user and of its session of the provider, if the user is known.
     names: Vec<Name>,
 }
 
-impl Ends {
+impl EndKeys {
     pub(crate) fn of(task: &Task, session: &Session) -> Self {
         let is_admin = task.config().admin;
         Self {
             own: is_admin.then(|| key_of_session(task, &public_id(&session.sid))),
-            names: end::names(task, session),
+            names: user_end::names(task, session),
         }
     }
 
@@ -264,61 +254,81 @@ impl Ends {
         self.own.iter().cloned().chain(ends)
     }
 
-    /// Returns the order or the logout that has ended a session, and true if this is certain. `record` is the store's
-    /// record, which perhaps has the end already, and `entries` are those of [`Ends::keys`].
+    /// Returns what has ended a session, unless its `record` already has its end. `entries` are those of
+    /// [`EndKeys::keys`].
     pub(crate) async fn find(
         self,
         task: &Task,
         session: &Session,
         record: Option<&Record>,
         entries: Vec<Option<Entry>>,
-    ) -> Result<(Option<Order>, bool), Unreachable> {
+    ) -> FoundEnd {
         if record.is_some_and(|record| record.ended.is_some()) {
-            return Ok((None, true));
+            return FoundEnd::default();
         }
         let mut entries = entries.into_iter();
         if let Some(key) = self.own
             && let Some(entry) = entries.next().flatten()
         {
             let order = boxed(open_of_session(task, &key, &entry.value)).await;
-            return Ok((Some(order), true));
+            return FoundEnd {
+                order: Some(order),
+                ..FoundEnd::default()
+            };
         }
-        let mut issued = end::issued_at(session);
+        let mut issued = user_end::issued_at(session);
         // The renewal of a bound cookie does not know the user, and the record may not either. A request that knows the
         // user must still read the session's ends.
-        let mut is_all = session.user().is_some() || !record.is_some_and(Record::has_no_session);
+        let mut is_partial = session.user().is_none() && record.is_some_and(Record::has_no_session);
         let (mut names, mut entries) = (self.names, entries.collect());
         // The cookie of a stored session does not name the user. The keys of its ends are therefore known only after the
         // record was read.
         if let Some(kept) = record.and_then(|record| record.session.as_ref())
             && names.is_empty()
         {
-            issued = end::issued_at(kept);
-            names = end::names(task, kept);
+            issued = user_end::issued_at(kept);
+            names = user_end::names(task, kept);
             let keys: Vec<String> = names.iter().map(|name| name.key(task)).collect();
             if !keys.is_empty() {
                 match coordinator::read(task, keys).await {
                     Ok(found) => entries = found,
-                    Err(Unreachable) => is_all = false,
+                    Err(Unreachable) => is_partial = true,
                 }
             }
         }
         let found = names.into_iter().zip(entries);
         let ends = found.filter_map(|(name, entry)| Some((name, entry?.value)));
-        let ends = open_ends(task, ends.collect(), &[&session.sid]).await?;
-        Ok((end_in(&ends, session, issued, None), is_all))
+        let (ends, is_readable) = open_ends(task, ends.collect(), &[&session.sid]).await;
+        let order = end_in(&ends, session, issued, None);
+        FoundEnd {
+            is_unreadable: order.is_none() && !is_readable,
+            is_partial,
+            order,
+        }
     }
 }
 
-/// Returns the end of the ID of a session that begins now: a dot and the identifier of the latest order about its user, and
-/// another dot and identifier for the session of the provider, as far as there are orders. Without the coordinator, the login
-/// continues without them, and the session ends at the next read if there is an order.
+/// The result of [`EndKeys::find`].
+#[derive(Default)]
+pub(crate) struct FoundEnd {
+    /// The order or the back-channel logout that has ended the session.
+    pub(crate) order: Option<Order>,
+    /// True if some ends could not be asked for.
+    pub(crate) is_partial: bool,
+    /// True if an end cannot be read, and no other one has ended the session. The session must not be refreshed.
+    pub(crate) is_unreadable: bool,
+}
+
+/// Returns the suffix of a new session's ID: a dot and the identifier of the latest order about its user, and then the same
+/// for the session of the provider, as far as there are orders. Without the coordinator, the login continues without a
+/// suffix, and the session ends at the next read if there is an order.
 ///
 /// # Errors
-/// [`Code::CoordinatorUnavailable`] if an end cannot be read: the session would end at its first request.
+/// [`Code::CoordinatorUnavailable`] if an end cannot be read. The session could not be refreshed, and would end as soon as
+/// the end can be read.
 pub(crate) async fn identifiers(task: &Task, user: &Identity) -> Result<String, Error> {
     let mut out = String::new();
-    let names = end::names_of(task, user);
+    let names = user_end::names_of(task, user);
     if names.is_empty() || !coordinator::is_up(task) {
         return Ok(out);
     }
@@ -332,7 +342,7 @@ pub(crate) async fn identifiers(task: &Task, user: &Identity) -> Result<String, 
         let Some(entry) = entry else { continue };
         let end = read_end(task, &entry.value).map_err(|Unreachable| {
             let why = msg!(
-                "the user's sessions have an end that this server cannot read; try again in a moment"
+                "this server cannot check if the user's sessions have ended; try again in a moment"
             );
             Error::new(Code::CoordinatorUnavailable, why)
         })?;
@@ -345,9 +355,13 @@ pub(crate) async fn identifiers(task: &Task, user: &Identity) -> Result<String, 
 }
 
 /// Writes an order about one session.
-pub(crate) async fn end_session(task: &Task, id: &str, order: &Order) -> Result<(), Unreachable> {
+pub(crate) async fn write_session_order(
+    task: &Task,
+    id: &str,
+    order: &Order,
+) -> Result<(), Unreachable> {
     let key = key_of_session(task, id);
-    let opened = Opened {
+    let opened = OrderContent {
         order: order.clone(),
         spared: Vec::new(),
     };
@@ -363,22 +377,26 @@ pub(crate) async fn end_session(task: &Task, id: &str, order: &Order) -> Result<
 
 /// Writes an order about the sessions of a user or of a session of the provider. The sessions with these public IDs
 /// continue, unless an earlier order has ended them.
-pub(crate) async fn end_all(
+pub(crate) async fn write_order(
     task: &Task,
     name: &Name,
     order: &Order,
     spare: &[String],
 ) -> Result<(), Unreachable> {
     coordinator::find_time(task).await;
-    let identifier = base64url::encode(&task.isolate().random::<IDENTIFIER>());
     let now = task.now().wall;
     let own = Times {
         received: now,
         issued: now / 1000,
     };
     let key = name.key(task);
+    let mut tried = String::new();
     for _ in 0..ATTEMPTS {
         let (mut end, version) = read_one_end(task, &key).await?;
+        // A write may take effect although another one seems to have come first, as after a repeated command.
+        if !tried.is_empty() && end.identifier() == tried {
+            return Ok(());
+        }
         let replaced = end.order.take();
         let before = match &replaced {
             Some(replaced) => boxed(open_in(task, &key, replaced)).await,
@@ -392,19 +410,27 @@ pub(crate) async fn end_all(
             // An order that cannot be opened may have ended every session without its identifier.
             (None, Some(replaced)) => &replaced.identifier,
         };
-        let opened = Opened {
+        let content = OrderContent {
             order: order.clone(),
             spared: spare
                 .iter()
                 .map(|id| (id.clone(), required(id).to_owned()))
                 .collect(),
         };
-        let times = own.or_later(replaced.as_ref().map(|replaced| replaced.times));
-        let purpose = purpose(&key, times, &identifier);
-        let sealed = seal::seal(task, &purpose, opened.to_text()).await;
-        end.order = Some(SealedOrder {
+        let earlier = replaced.as_ref().map(|replaced| match &before {
+            Some(_) => replaced.times,
+            None => replaced
+                .times
+                .at_most(own, task.config().flow.clock_tolerance),
+        });
+        let times = own.or_later(earlier);
+        // Sessions that began after an earlier attempt may have its identifier.
+        tried = base64url::encode(&task.isolate().random::<IDENTIFIER>());
+        let purpose = purpose(&key, times, &tried);
+        let sealed = seal::seal(task, &purpose, content.to_text()).await;
+        end.order = Some(StoredOrder {
             times,
-            identifier: identifier.clone(),
+            identifier: tried.clone(),
             sealed: sealed.ok_or(Unreachable)?,
         });
         if swap(task, &key, version, end.to_text()).await? {
@@ -415,11 +441,15 @@ pub(crate) async fn end_all(
 }
 
 /// Writes a back-channel logout.
-pub(crate) async fn log_out(task: &Task, name: &Name, times: Times) -> Result<(), Unreachable> {
+pub(crate) async fn write_logout(
+    task: &Task,
+    name: &Name,
+    times: Times,
+) -> Result<(), Unreachable> {
     let key = name.key(task);
     for _ in 0..ATTEMPTS {
         let (end, version) = read_one_end(task, &key).await?;
-        let end = End {
+        let end = UserEnd {
             logout: Some(times.or_later(end.logout)),
             ..end
         };
@@ -440,11 +470,11 @@ async fn read_one(task: &Task, key: &str) -> Result<(Option<String>, Option<Stri
 }
 
 /// Returns the end under a key and its version. If the store has no end, returns an empty one.
-async fn read_one_end(task: &Task, key: &str) -> Result<(End, Option<String>), Unreachable> {
+async fn read_one_end(task: &Task, key: &str) -> Result<(UserEnd, Option<String>), Unreachable> {
     let (value, version) = read_one(task, key).await?;
     let end = match value {
         Some(value) => read_end(task, &value)?,
-        None => End::default(),
+        None => UserEnd::default(),
     };
     Ok((end, version))
 }
@@ -456,7 +486,7 @@ async fn swap(
     version: Option<String>,
     value: String,
 ) -> Result<bool, Unreachable> {
-    let lifetime = end::lifetime(task);
+    let lifetime = user_end::lifetime(task);
     let written = coordinator::swap(task, key.to_owned(), version, value, lifetime).await?;
     Ok(written.is_some())
 }
@@ -468,7 +498,7 @@ mod tests {
     #[test]
     fn order_is_read_as_it_was_written() {
         let of = str::to_owned;
-        let mut opened = Opened {
+        let mut opened = OrderContent {
             order: Order {
                 reason: EndReason::Security,
                 by: of("Ann, support"),
@@ -476,7 +506,7 @@ mod tests {
             },
             spared: vec![(of("first"), of("")), (of("second"), of("one"))],
         };
-        let read = |text: &str| Opened::from_text(text);
+        let read = |text: &str| OrderContent::from_text(text);
         assert_eq!(read(opened.to_text().expose()), Some(opened.clone()));
         opened.spared.clear();
         let text = opened.to_text().expose().to_owned();

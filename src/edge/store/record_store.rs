@@ -13,7 +13,7 @@ use crate::session::record::merge::{self, merge};
 use crate::session::record::{Intent, LEASE, Record, Stored};
 use crate::session::{KEPT, Session};
 use crate::store::coordinator::{self, COORDINATOR_TIME, STATUS_TIME, Unreachable};
-use crate::store::order::{self, Order};
+use crate::store::order::{EndKeys, FoundEnd, Order};
 use crate::store::seal;
 use crate::task::{FlightGuard, PendingReply, Task, boxed};
 use rules::Secret;
@@ -34,8 +34,10 @@ pub(crate) struct Fetched {
     pub(crate) stored: Stored,
     /// The intent in the store's record.
     pub(crate) intent: Option<Intent>,
-    /// The end that the store's record lacks: a back-channel logout or an order ends the session.
+    /// The end, by a back-channel logout or an order, that the store's record lacks.
     pub(crate) unwritten: Option<UnwrittenEnd>,
+    /// True if an end cannot be read that may have ended the session.
+    is_end_unreadable: bool,
 }
 
 /// An end by a back-channel logout or an order that is not in the record yet.
@@ -69,21 +71,40 @@ fn is_too_long(text: &Secret) -> bool {
 
 /// Reads the record of a session into the cache, and checks whether a logout or an order has ended the session. Writes what
 /// only this isolate knows.
+///
+/// # Errors
+/// [`Unreachable`] also if an end cannot be read that may have ended the session. The cache then has the record.
 pub(crate) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unreachable> {
+    let fetched = fetch_record(task, session).await?;
+    match fetched.is_end_unreadable {
+        true => Err(Unreachable),
+        false => Ok(fetched),
+    }
+}
+
+/// Reads the record as [`fetch`] does, but also if an end cannot be read: for a write that ends the session.
+pub(crate) async fn fetch_record(task: &Task, session: &Session) -> Result<Fetched, Unreachable> {
     let asked = task.now();
-    let Found {
-        stored: Stored { version, record },
-        intent,
-        unwritten,
-        is_all,
-    } = read(task, session).await?;
+    let (stored, intent, found) = read(task, session).await?;
+    let unwritten = found.order.map(|order| UnwrittenEnd {
+        order,
+        latest: stored.record.as_ref().and_then(|it| it.session.clone()),
+    });
+    let Stored { version, record } = stored;
+    let record = match &unwritten {
+        Some(end) => with_end(task, session, record, end),
+        None => record,
+    };
     let (version, theirs) = write_back(task, session, version, record).await;
     let (now, own) = (task.now(), task.own_time());
     let mut cache = task.isolate().session_cache.borrow_mut();
     let cached = cache.entry(&session.sid, &now);
     // An incomplete read is repeated on the next use. `asked` is the start of the read, so the cached state is at least
     // that new.
-    cached.checked = if is_all { asked } else { Instant::default() };
+    cached.checked = match found.is_partial || found.is_unreadable {
+        true => Instant::default(),
+        false => asked,
+    };
     // During the read, this isolate may have learned more.
     let ours = cached.stored.record.take();
     let record = merged(task, ours, theirs.clone());
@@ -97,50 +118,41 @@ pub(crate) async fn fetch(task: &Task, session: &Session) -> Result<Fetched, Unr
         stored: cached.stored.clone(),
         intent,
         unwritten,
+        is_end_unreadable: found.is_unreadable,
     })
 }
 
-/// The store's knowledge of a session.
-struct Found {
-    /// The record. It has the end by a logout or an order, also if the store's own record lacks it.
-    stored: Stored,
-    /// The intent in the store's record.
-    intent: Option<Intent>,
-    unwritten: Option<UnwrittenEnd>,
-    /// True unless an end may be missing.
-    is_all: bool,
-}
-
-/// Reads the record of a session and what may have ended it.
-async fn read(task: &Task, session: &Session) -> Result<Found, Unreachable> {
-    let ends = order::Ends::of(task, session);
+/// Reads the record of a session and what may have ended it. Also returns the intent in the record.
+async fn read(
+    task: &Task,
+    session: &Session,
+) -> Result<(Stored, Option<Intent>, FoundEnd), Unreachable> {
+    let ends = EndKeys::of(task, session);
     let mut keys = vec![record_key(&session.sid)];
     keys.extend(ends.keys(task));
     let mut entries = coordinator::read(task, keys).await?.into_iter();
-    let mut stored = open_record(task, &session.sid, entries.next().flatten()).await?;
+    let stored = open_record(task, &session.sid, entries.next().flatten()).await?;
     let record = stored.record.as_deref();
     let intent = record.and_then(|record| record.intent.clone());
-    let (order, is_all) = boxed(ends.find(task, session, record, entries.collect())).await?;
     // control: back_channel_logout_is_found
-    let unwritten = order.map(|order| UnwrittenEnd {
-        order,
-        latest: record.and_then(|record| record.session.clone()),
-    });
-    if let Some(UnwrittenEnd { order, latest }) = &unwritten {
-        let over = Record::of_ended(session, order.reason, task.now().wall);
-        // The record of the end keeps the binding.
-        stored.record = merged(task, Some(Rc::new(over)), stored.record);
-        let is_newer = |it: &&Rc<Session>| it.generation >= session.generation;
-        let latest = latest.as_ref().filter(is_newer).cloned();
-        task.isolate()
-            .note_unwritten(latest.unwrap_or_else(|| Rc::new(session.clone())));
-    }
-    Ok(Found {
-        stored,
-        intent,
-        unwritten,
-        is_all,
-    })
+    let found = boxed(ends.find(task, session, record, entries.collect())).await;
+    Ok((stored, intent, found))
+}
+
+/// Returns the record of a session that has ended by a logout or an order. Remembers that the end is to be written.
+fn with_end(
+    task: &Task,
+    session: &Session,
+    record: Option<Rc<Record>>,
+    UnwrittenEnd { order, latest }: &UnwrittenEnd,
+) -> Option<Rc<Record>> {
+    let is_newer = |it: &&Rc<Session>| it.generation >= session.generation;
+    let latest = latest.as_ref().filter(is_newer).cloned();
+    task.isolate()
+        .note_unwritten(latest.unwrap_or_else(|| Rc::new(session.clone())));
+    let over = Record::of_ended(session, order.reason, task.now().wall);
+    // The merged record keeps the binding of the store's.
+    merged(task, Some(Rc::new(over)), record)
 }
 
 /// Writes what only this isolate knows. Returns the store's record and its version.
@@ -241,11 +253,12 @@ async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Sto
         return Ok(Stored::default());
     };
     let opened = seal::open(task, &record_key(sid), &value).await;
-    let read = opened.and_then(|text| Record::from_text(text.expose()));
+    let read =
+        opened.and_then(|text| Record::from_text(text.expose()).ok_or(Unreadable::OtherVersion));
     {
         let now = task.now();
         let mut cache = task.isolate().session_cache.borrow_mut();
-        cache.entry(sid, &now).unopened = read.as_ref().err().copied();
+        cache.entry(sid, &now).unreadable = read.as_ref().err().copied();
     }
     match read {
         Ok(record) => Ok(Stored {
@@ -260,17 +273,17 @@ async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Sto
             coordinator::avoid(task);
             Err(Unreachable)
         }
-        // The record may be valid, so it is unreachable for this session, and not missing: another isolate would send a
-        // refresh token that was used already, and lose the binding.
+        // The record may be valid, so it counts as unreachable, and not as missing. Otherwise this isolate would send a
+        // refresh token that was used already, and would lose the binding.
         Err(error) => {
-            task.error_seldom(Seldom::RecordForeign, &unopened(error));
+            task.error_seldom(Seldom::RecordForeign, &not_read(error));
             Err(Unreachable)
         }
     }
 }
 
 /// Returns the error for a record that was written with another key or version.
-fn unopened(error: Unreadable) -> Error {
+fn not_read(error: Unreadable) -> Error {
     match error {
         Unreadable::UnknownKey => Error::new(
             Code::KeyUnknown,
@@ -307,6 +320,14 @@ fn cache_activity(task: &Task, session: &Session) {
     if let Some(record) = record {
         record.note_active(session.active);
     }
+}
+
+/// Returns true if the record of a session could not be read at the last attempt, although the coordinator responded.
+pub(crate) fn is_unreadable(task: &Task, session: &Session) -> bool {
+    let cache = task.isolate().session_cache.borrow();
+    cache
+        .get(&session.sid)
+        .is_some_and(|cached| cached.unreadable.is_some())
 }
 
 /// Returns the cached record of a session.
@@ -355,7 +376,7 @@ pub(crate) async fn write(
     if let Some(version) = &written {
         let now = task.now();
         let mut cache = task.isolate().session_cache.borrow_mut();
-        // `checked` is not updated, because the tombstones were not read.
+        // `checked` is not updated, because the ends were not read.
         let cached = cache.entry(&session.sid, &now);
         let ours = cached.stored.record.take();
         // The response to a later write may have arrived first.
@@ -373,8 +394,8 @@ pub(crate) async fn write(
 }
 
 /// Returns the stored session to which a cookie refers.
-pub(crate) async fn load_session(task: &Task, number: &str) -> Result<Rc<Session>, Refusal> {
-    let Some((sid, began)) = Session::reference_from_text(number) else {
+pub(crate) async fn load_session(task: &Task, reference: &str) -> Result<Rc<Session>, Refusal> {
+    let Some((sid, began)) = Session::reference_from_text(reference) else {
         return Err(Refusal::Ended(EndReason::StorageLost));
     };
     task.note_reference();
@@ -538,9 +559,9 @@ pub(crate) fn wait_for_change<'a>(
 /// Returns the refusal for a record that cannot be read. The session is kept.
 pub(crate) fn unavailable(task: &Task, sid: &str) -> Refusal {
     let cache = task.isolate().session_cache.borrow();
-    let unopened_by = cache.get(sid).and_then(|cached| cached.unopened);
-    if let Some(error @ (Unreadable::UnknownKey | Unreadable::OtherVersion)) = unopened_by {
-        return Refusal::Later(unopened(error), LEASE);
+    let unreadable = cache.get(sid).and_then(|cached| cached.unreadable);
+    if let Some(error @ (Unreadable::UnknownKey | Unreadable::OtherVersion)) = unreadable {
+        return Refusal::Later(not_read(error), LEASE);
     }
     let why = msg!(
         "the coordinator cannot be reached: without it, no session can be refreshed, and none can begin or be read in the store"

@@ -245,15 +245,16 @@ codes! {
     /// The request's host matches no entry of the token handler's option `origin`. The response has status 421, and sets
     /// and clears no cookie. The log names the host, once a minute ([edge-deploy.md](edge-deploy.md#several-origins)).
     HostNotAllowed = "host_not_allowed", "Add the origin to origin, if it is yours; otherwise let the proxy pass the browser's Host on, and refuse other hosts.";
-    /// In the token handler's log: the handler did not write this cookie, or it was changed. Reported once a minute,
-    /// with the number of further cases.
-    CookieInvalid = "cookie_invalid", "Ignore rare cases, since the cookie is not used. Otherwise look for another app on the same host with the same cookie.name.";
+    /// In the token handler's log: the handler did not write this cookie, it was changed, or another version of the handler
+    /// has written it. Reported once a minute, with the number of further cases.
+    CookieInvalid = "cookie_invalid", "Ignore rare cases, since the cookie is not used. Otherwise look for another app on the same host with the same cookie.name, or deploy the same version everywhere.";
     /// In the token handler's log: a request had a session cookie that was replaced longer ago than the grace period.
     SessionReplayed = "session_replayed", "Find out how a copy of the cookie leaked: the session was ended everywhere.";
     /// A cookie or a session's record is sealed with a key that is not configured. The code is in the token handler's
     /// log, and for a record also in the response with 503 ([edge-operate.md](edge-operate.md#replace-a-key)).
     KeyUnknown = "key_unknown", "Keep a replaced key at the end of cookie.keys for as long as session.absolute.";
-    /// The token handler's coordinator cannot be reached, or does not store what the handler writes.
+    /// The token handler's coordinator cannot be reached, does not store what the handler writes, or has a value that another
+    /// version of the handler has written.
     CoordinatorUnavailable = "coordinator_unavailable", "Check the coordinator: sessions are kept, but cannot be refreshed without it.";
     /// In the token handler's log, at most once an hour: this machine's clock differs by five seconds or more from the
     /// coordinator's or the provider's ([edge-clocks.md](edge-clocks.md)).

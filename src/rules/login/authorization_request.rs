@@ -49,8 +49,8 @@ const APP_MARK: &str = ".";
 /// page may have no vault to ask.
 const POPUP_MARK: &str = ".p";
 
-/// Suffix of `state` in logins that take the place of one that cannot be read.
-pub(super) const RESTART_MARK: &str = ".r";
+/// Suffix of `state` in logins that no other login may replace.
+pub(super) const FINAL_MARK: &str = ".f";
 
 /// Login options that a page may choose.
 #[derive(Clone, Debug, Default)]
@@ -85,9 +85,8 @@ pub struct LoginParams {
     pub port: Option<u64>,
     /// True if this login repeats one that has expired at the provider: see `Pending::to_repeat`.
     pub is_repetition: bool,
-    /// True if this login takes the place of one that cannot be read. Its `state` says so, because its successor may not be
-    /// readable either.
-    pub is_restart: bool,
+    /// True if no other login may replace this one if its cookie cannot be read. Its `state` records this.
+    pub is_final: bool,
 }
 
 /// A login that waits for its authorization response.
@@ -249,8 +248,8 @@ impl OneTime {
         if params.popup {
             state.push_str(POPUP_MARK);
         }
-        if params.is_restart {
-            state.push_str(RESTART_MARK);
+        if params.is_final {
+            state.push_str(FINAL_MARK);
         }
         Self {
             pkce: Pkce::from_entropy(verifier),

@@ -7,7 +7,7 @@ use crate::base::error::{Code, Error, Result};
 use crate::codec::form;
 use crate::codec::url::Url;
 use crate::config::{Flow, Redirection};
-use crate::login::authorization_request::{LoginParams, Pending, RESTART_MARK, storage_key};
+use crate::login::authorization_request::{FINAL_MARK, LoginParams, Pending, storage_key};
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::is_error_code;
 
@@ -22,8 +22,8 @@ pub struct AuthorizationResponse {
     pub key: String,
     iss: Option<String>,
     state: Secret,
-    /// True if the login of this response took the place of one that could not be read.
-    is_restart: bool,
+    /// True if no other login may replace that of this response: see [`LoginParams::is_final`].
+    is_final: bool,
     /// The provider's `error_description`.
     description: Option<Secret>,
     code: core::result::Result<Secret, String>,
@@ -86,7 +86,7 @@ impl AuthorizationResponse {
         Ok(Self {
             key: storage_key(state),
             state: Secret::from(state),
-            is_restart: state.ends_with(RESTART_MARK),
+            is_final: state.ends_with(FINAL_MARK),
             description: description.map(Secret::from),
             iss: iss.map(str::to_owned),
             code,
@@ -155,11 +155,11 @@ impl AuthorizationResponse {
         }
     }
 
-    /// Returns true if another login may take the place of this one, which cannot be read: the provider has responded with a
-    /// code, and this login has not taken the place of another one.
+    /// Returns true if a new login may replace this one if its cookie cannot be read: the response has a code, and the login
+    /// was not final.
     #[must_use]
-    pub const fn may_begin_again(&self) -> bool {
-        self.code.is_ok() && !self.is_restart
+    pub const fn may_restart(&self) -> bool {
+        self.code.is_ok() && !self.is_final
     }
 
     /// Returns the secrets of this response: `state`, and the code or an empty string.

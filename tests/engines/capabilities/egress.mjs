@@ -50,7 +50,7 @@ async function verdicts(tab, asked) {
           if (codes.size === list.length) resolve(list.map((_, index) => codes.get(index + 1)))
         }
         create.shared().port.postMessage('strongroom', [port2])
-        port.postMessage([JSON.stringify({ t: 'hello', version: 2 })])
+        port.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
         list.forEach(({ url, method }, index) =>
           port.postMessage([JSON.stringify({ t: 'fetch', id: index + 1, url, method, headers: [] }), []]),
         )

@@ -13,7 +13,7 @@ pub fn check(input: &[u8]) {
     let Ok(text) = core::str::from_utf8(input) else {
         return;
     };
-    let Ok(record) = Record::from_text(text) else {
+    let Some(record) = Record::from_text(text) else {
         return;
     };
     let written = record.to_text();

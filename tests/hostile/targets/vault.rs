@@ -59,7 +59,7 @@ pub fn check(input: &[u8]) {
     // A page's own messages are not secret, so the marker is removed from them.
     let harmless = |line: &str| line.replace(CANARY, "");
     let mut host = Host::signed_in();
-    host.say(HOSTILE, r#"{"t":"hello","version":2}"#);
+    host.say(HOSTILE, r#"{"t":"hello","version":1}"#);
     for line in script.split('\n').take(MAX_LINES) {
         match line.as_bytes().first() {
             Some(b'<') => host.provider_answers.push_back(line[1..].to_owned()),
@@ -119,7 +119,7 @@ impl Host {
             nonce: String::new(),
             told: BTreeMap::new(),
         };
-        host.say(GOOD, r#"{"t":"hello","version":2}"#);
+        host.say(GOOD, r#"{"t":"hello","version":1}"#);
         host.say(GOOD, r#"{"t":"login","id":1,"mode":"redirect"}"#);
         let state = host.last_parameter("state");
         host.nonce = host.last_parameter("nonce");
@@ -368,7 +368,7 @@ impl Host {
     /// Checks that the vault greets a new page and responds to its request.
     fn still_answers(&mut self) {
         const NEW: PortId = PortId(3);
-        self.say(NEW, r#"{"t":"hello","version":2}"#);
+        self.say(NEW, r#"{"t":"hello","version":1}"#);
         let told = &self.told[&NEW];
         assert!(told[0].contains(r#""t":"ready""#), "{told:?}");
         let fetch =

@@ -654,7 +654,7 @@ impl World {
         };
         let record = |coordinator: &Coordinator| {
             let entry = coordinator.read(self.now, &key)?;
-            Record::from_text(&self.unsealed(&entry.value)?).ok()
+            Record::from_text(&self.unsealed(&entry.value)?)
         };
         let (Some(before), Some(mut after)) = (record(&earlier), record(&self.coordinator)) else {
             return false;

@@ -397,7 +397,7 @@ impl World {
                 session: None,
             });
         }
-        let session = Session::from_text(&plain).ok()?;
+        let session = Session::from_text(&plain)?;
         Some(Presented {
             sid: session.sid.clone(),
             session: Some(session),
@@ -615,7 +615,7 @@ impl World {
         let visit = &self.visits[id];
         let clock = self.latest_clock(visit.isolate);
         let session = self.watch.visits.get(&id).and_then(|p| p.session.as_ref());
-        // A clock that was set back since has dated a token in the future. Its successor shows that it has expired.
+        // A token is dated in the future if its isolate's clock was set back since. Nobody knows when such a token expires.
         let is_dated = |session: &Session| session.requested <= clock.wall;
         let is_valid = |session: &Session| is_dated(session) && session.is_valid(&clock);
         // Nobody knows how an isolate without a monotonic clock sees the token after its clock was set.

@@ -34,7 +34,7 @@ const SHARED: [(&str, &[&str]); 24] = [
     ),
     ("src/browser/api_call.rs", &["BATCH"]),
     ("src/browser/api_socket.rs", &["REFLECTED"]),
-    ("src/browser/escrow.rs", &["MARK", "SUFFIX"]),
+    ("src/browser/escrow.rs", &["ESCROW_HEADER", "ESCROW_SUFFIX"]),
     ("src/browser/database.rs", &["KEYS", "LOGINS"]),
     ("src/browser/platform.rs", &["SAVED_FETCH"]),
     ("src/browser/sealing.rs", &["KEY_LEN"]),

@@ -12,7 +12,7 @@ export interface HandlerError {
 
 /** The configuration that the handler shows to pages: src/edge/endpoints/client_config.rs. */
 export interface HandlerConfig {
-  /** The path of the endpoints for the handler. */
+  /** The base path of the handler's endpoints. */
   base: string
   /** Time between the `expiring` event and the end of the session, in milliseconds. */
   notice: number

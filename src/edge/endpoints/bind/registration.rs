@@ -20,7 +20,7 @@ use crate::config::{Bind, Storage};
 use crate::event::Happened;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
-use crate::lines::Reader;
+use crate::lines::LineReader;
 use crate::refresh::{bound, end};
 use crate::refusal::Refusal;
 use crate::request::RequestContext;
@@ -230,7 +230,7 @@ async fn session_of(context: &RequestContext, challenge: &str) -> Option<(Sessio
     )
     .await;
     let text = opened.ok()?;
-    let mut lines = Reader::new(text.expose(), VERSION).ok()?;
+    let mut lines = LineReader::new(text.expose(), VERSION)?;
     let reference = SessionReference::from_lines(&mut lines)?;
     let again = lines.optional_number()?;
     let is_second = again.is_some();

@@ -15,7 +15,7 @@ use super::{
 use crate::config::Bind;
 use crate::event::Happened;
 use crate::io::OwnResponse;
-use crate::lines::{Reader, Unreadable};
+use crate::lines::{LineReader, Unreadable};
 use crate::refresh::bound;
 use crate::refusal::RETRY_AFTER;
 use crate::request::RequestContext;
@@ -43,7 +43,7 @@ struct State {
 }
 
 impl State {
-    fn from_lines(mut lines: Reader<'_>) -> Option<Self> {
+    fn from_lines(mut lines: LineReader<'_>) -> Option<Self> {
         let state = Self {
             reference: SessionReference::from_lines(&mut lines)?,
             thumbprint: lines.text()?.to_owned(),
@@ -55,8 +55,10 @@ impl State {
 
 async fn open_state(context: &RequestContext, sealed: &str) -> Result<State, Unreadable> {
     let text = seal::open(&context.task, &purpose(context, STATE_PURPOSE), sealed).await?;
-    let lines = Reader::new(text.expose(), VERSION)?;
-    State::from_lines(lines).ok_or(Unreadable::NotGenuine)
+    let lines = LineReader::new(text.expose(), VERSION);
+    lines
+        .and_then(State::from_lines)
+        .ok_or(Unreadable::OtherVersion)
 }
 
 /// Renews a bound cookie.
@@ -73,7 +75,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     let state = match open_state(context, sealed).await {
         Ok(state) => state,
         Err(Unreadable::NotGenuine) => return ended(context),
-        // Another isolate can read it.
+        // Another isolate may be able to read it.
         Err(unreadable) => {
             let (code, why) = match unreadable {
                 Unreadable::UnknownKey => (

@@ -64,7 +64,7 @@ impl World {
     pub fn open_in(&mut self, vault: usize) -> PortId {
         let port = self.connect();
         self.pages.homes.insert(port, vault);
-        self.say(port, r#"{"t":"hello","version":2}"#);
+        self.say(port, r#"{"t":"hello","version":1}"#);
         port
     }
 
@@ -74,7 +74,7 @@ impl World {
         self.pages.homes.insert(port, 0);
         self.workers.turn = 0;
         self.input(Input::Framed { port });
-        self.say(port, r#"{"t":"hello","version":2}"#);
+        self.say(port, r#"{"t":"hello","version":1}"#);
         port
     }
 
@@ -90,7 +90,7 @@ impl World {
     pub fn open_loaded_at(&mut self, loaded: u64, vault: usize) -> PortId {
         let port = self.connect();
         self.pages.homes.insert(port, vault);
-        let hello = format!(r#"{{"t":"hello","version":2,"loaded":{loaded}}}"#);
+        let hello = format!(r#"{{"t":"hello","version":1,"loaded":{loaded}}}"#);
         self.say(port, &hello);
         port
     }

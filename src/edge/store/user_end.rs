@@ -1,36 +1,40 @@
 //! The value that ends the sessions of a user, or of one session of the provider, without naming them. It has the times of
-//! the latest back-channel logout, and the latest order of the app's server. Isolates read the values of a session together
-//! with its record.
+//! all back-channel logouts, and the latest order of the app's server. An isolate checks the ends of a session whenever it
+//! reads the session's record.
 //!
-//! The times and the order's identifier are in clear, so that an isolate without the order's key can still add a logout,
-//! give a login the identifier, and tell by the times which sessions have ended. What the order says is sealed, with
-//! the order's clear part as additional data.
+//! The times and the order's identifier are in clear. So an isolate without the order's key can still add a logout, and give a
+//! login the identifier. The content of the order is sealed, with the order's clear part as additional data.
 //!
 //! A logout ends the sessions that began before it, by the provider's clock. Times must not end the session of a user who
-//! has signed in again after an order, because the clocks of servers differ. So each order has a random identifier. A login
-//! stores the identifiers of the latest orders in the session's ID, and an order ends the sessions without its identifier.
+//! has signed in again after an order, because the clocks of servers differ. So each order has a random identifier, and a
+//! login stores the identifiers of the latest orders in the session's ID. An order ends the sessions that do not have its
+//! identifier, except those that it spares. Only an isolate that cannot open the order falls back to its times.
 
 use rules::prelude::*;
 
-use crate::lines::{Reader, Unreadable, Writer};
+use crate::lines::{LineReader, LineWriter};
 use crate::session::Session;
 use crate::store::coordinator;
 use crate::task::Task;
 use rules::base::clock::{Millis, UnixMillis};
 use rules::base::strings;
+use rules::codec::base64url;
 use rules::codec::json;
 use rules::oauth::identity::Identity;
 use rules::oauth::jwt;
 
-/// The version of the value.
+/// The version of an end.
 const VERSION: &str = "1";
 
-/// The times of a logout or an order, which tell the sessions that began before it.
+/// Length of an order's identifier in bytes.
+pub(crate) const IDENTIFIER: usize = 9;
+
+/// The times of a logout or an order, which identify the sessions that began before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Times {
-    /// The time by the clock of the server that received the logout token or the order.
+    /// The time at which the handler received the logout token or the order, by its own clock or the coordinator's.
     pub(crate) received: UnixMillis,
-    /// The time by the provider's clock, in seconds: the token's `iat`.
+    /// The time in seconds: for a logout, the token's `iat`; for an order, `received`, because no provider takes part.
     pub(crate) issued: u64,
 }
 
@@ -51,7 +55,7 @@ impl Times {
         })
     }
 
-    /// Returns the later one of each time.
+    /// Returns the later of the two values for each clock.
     pub(crate) fn or_later(self, other: Option<Self>) -> Self {
         other.map_or(self, |other| Self {
             received: self.received.max(other.received),
@@ -59,9 +63,21 @@ impl Times {
         })
     }
 
-    /// Returns true if a session began before these times. `issued` is the `iat` of its ID token. The provider's clock
-    /// decides if it has told the session's time, since the clocks of two servers may differ.
-    pub(crate) fn end(self, began: UnixMillis, issued: Option<u64>) -> bool {
+    /// Returns these times, or times that are at most `tolerance` later than `limit`.
+    pub(crate) fn at_most(self, limit: Self, tolerance: Millis) -> Self {
+        Self {
+            received: self
+                .received
+                .min(limit.received.saturating_add(tolerance.0)),
+            issued: self
+                .issued
+                .min(limit.issued.saturating_add(tolerance.as_secs())),
+        }
+    }
+
+    /// Returns true if a session began before these times. `issued` is the `iat` of its ID token. With an `iat`, the times of
+    /// the provider's clock are compared, because the clocks of two servers may differ. Without one, the handler's are.
+    pub(crate) fn ends_session(self, began: UnixMillis, issued: Option<u64>) -> bool {
         match issued {
             Some(issued) => issued <= self.issued,
             None => began <= self.received,
@@ -71,58 +87,62 @@ impl Times {
 
 /// An order about all sessions of a user or of a session of the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SealedOrder {
+pub(crate) struct StoredOrder {
     pub(crate) times: Times,
     /// The random identifier that a session must have if it began after the order.
     pub(crate) identifier: String,
-    /// The sealed part: see [`order`](crate::store::order).
+    /// The sealed content: see [`order`](crate::store::order).
     pub(crate) sealed: String,
 }
 
-impl SealedOrder {
+impl StoredOrder {
     /// Returns the clear part, which is authenticated with the sealed one.
     pub(crate) fn clear_part(times: Times, identifier: &str) -> String {
         [&*times.to_text(), "\n", identifier].concat()
     }
 }
 
-/// The value.
+/// The stored end of a user's sessions, or of those of one session of the provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct End {
-    /// The times of the back-channel logouts: the latest ones.
+pub(crate) struct UserEnd {
+    /// The latest times of all back-channel logouts.
     pub(crate) logout: Option<Times>,
     /// The latest order.
-    pub(crate) order: Option<SealedOrder>,
+    pub(crate) order: Option<StoredOrder>,
 }
 
-impl End {
+impl UserEnd {
     pub(crate) fn to_text(&self) -> String {
-        let mut lines = Writer::new(VERSION);
+        let mut lines = LineWriter::new(VERSION);
         let logout = self.logout.map(Times::to_text);
         lines.text(&logout.unwrap_or_default());
-        if let Some(order) = &self.order {
-            lines
-                .text(&SealedOrder::clear_part(order.times, &order.identifier))
-                .text(&order.sealed);
+        if let Some(StoredOrder {
+            times,
+            identifier,
+            sealed,
+        }) = &self.order
+        {
+            lines.text(&times.to_text()).text(identifier).text(sealed);
         }
         lines.finish()
     }
 
-    /// Reads the output of [`End::to_text`].
-    pub(crate) fn from_text(text: &str) -> Result<Self, Unreadable> {
-        let mut lines = Reader::new(text, VERSION)?;
-        let logout = match lines.text() {
-            Some("") => None,
-            Some(text) => Some(Times::from_text(text).ok_or(Unreadable::NotGenuine)?),
-            None => return Err(Unreadable::NotGenuine),
+    /// Reads the output of [`UserEnd::to_text`]. Returns `None` for any other input.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        let mut lines = LineReader::new(text, VERSION)?;
+        let logout = match lines.text()? {
+            "" => None,
+            times => Some(Times::from_text(times)?),
         };
-        let order = lines
-            .rest()
-            .map(|rest| order_from_text(rest).ok_or(Unreadable::NotGenuine));
-        Ok(Self {
-            logout,
-            order: order.transpose()?,
-        })
+        let order = match lines.text() {
+            None => None,
+            Some(times) => Some(StoredOrder {
+                times: Times::from_text(times)?,
+                identifier: lines.text().filter(|text| is_identifier(text))?.to_owned(),
+                sealed: lines.text()?.to_owned(),
+            }),
+        };
+        lines.finish(Self { logout, order })
     }
 
     /// Returns the identifier of the latest order, or an empty string without an order.
@@ -131,14 +151,9 @@ impl End {
     }
 }
 
-fn order_from_text(text: &str) -> Option<SealedOrder> {
-    let mut lines = strings::split(text, b'\n');
-    let order = SealedOrder {
-        times: Times::from_text(lines.next()?)?,
-        identifier: lines.next()?.to_owned(),
-        sealed: lines.next()?.to_owned(),
-    };
-    lines.next().is_none().then_some(order)
+/// Returns true for an identifier. It is not authenticated if the order cannot be opened, so it must not contain anything else.
+fn is_identifier(text: &str) -> bool {
+    base64url::decode(text).is_some_and(|bytes| bytes.len() == IDENTIFIER)
 }
 
 /// The sessions that an end is about.
@@ -152,8 +167,8 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Returns the identifier that a session's ID contains, or an empty string.
-    pub(crate) fn identifier_in(self, sid: &str) -> &str {
-        let mut parts = strings::split(sid, b'.').skip(1);
+    pub(crate) fn identifier_in(self, session_id: &str) -> &str {
+        let mut parts = strings::split(session_id, b'.').skip(1);
         let (subject, provider_session) = (parts.next(), parts.next());
         match self {
             Self::Subject => subject.unwrap_or_default(),
@@ -240,10 +255,10 @@ mod tests {
         issued: 7,
     };
 
-    fn order() -> SealedOrder {
-        SealedOrder {
+    fn order() -> StoredOrder {
+        StoredOrder {
             times: EARLY,
-            identifier: "one".to_owned(),
+            identifier: "AAAAAAAAAAAA".to_owned(),
             sealed: "1.k.abc".to_owned(),
         }
     }
@@ -255,38 +270,33 @@ mod tests {
             (None, Some(order())),
             (Some(EARLY), Some(order())),
         ] {
-            let end = End { logout, order };
-            assert_eq!(End::from_text(&end.to_text()), Ok(end));
+            let end = UserEnd { logout, order };
+            assert_eq!(UserEnd::from_text(&end.to_text()), Some(end));
         }
     }
 
     #[test]
     fn other_values_are_not_read() {
-        let text = End {
+        let text = UserEnd {
             logout: None,
             order: Some(order()),
         };
         let text = text.to_text();
         let of_other_version = text.replacen('1', "2", 1);
-        assert_eq!(
-            End::from_text(&of_other_version),
-            Err(Unreadable::OtherVersion)
-        );
         let longer = [&text, "\nx"].concat();
         for other in [
             "",
             "1",
             "1\n7",
             "1\n7 x",
-            "1\n\n7 7\none",
+            "1\n\n7 7\nAAAAAAAAAAAA",
+            "1\n\n7 7\n*\n1.k.abc",
+            "1\n\n7 7\nAAAAAAAA =*\n1.k.abc",
             "1000 7",
             &longer,
+            &of_other_version,
         ] {
-            assert_eq!(
-                End::from_text(other),
-                Err(Unreadable::NotGenuine),
-                "{other}"
-            );
+            assert_eq!(UserEnd::from_text(other), None, "{other}");
         }
     }
 
@@ -299,6 +309,17 @@ mod tests {
         let both = late.or_later(Some(EARLY));
         assert_eq!((both.received, both.issued), (1000, 9));
         assert_eq!(late.or_later(None), late);
+    }
+
+    #[test]
+    fn far_times_are_limited() {
+        let far = Times {
+            received: u64::MAX,
+            issued: u64::MAX,
+        };
+        let limited = far.at_most(EARLY, Millis::from_secs(60));
+        assert_eq!((limited.received, limited.issued), (61_000, 67));
+        assert_eq!(EARLY.at_most(EARLY, Millis::ZERO), EARLY);
     }
 
     #[test]
