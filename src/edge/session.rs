@@ -42,7 +42,7 @@ pub(super) const KEPT: Millis = Millis::from_secs(24 * 3600);
 #[derive(Clone)]
 pub struct Session {
     /// The session ID, which never changes: `<random>[.<user>[.<provider session>]]`. The random part is base64url. The others
-    /// are the identifiers of the orders that were the latest ones at the login: see [`crate::store::order`].
+    /// are the identifiers of the orders that were the latest ones at the login: see `store/order.rs`.
     pub sid: String,
     /// The number of refreshes since the login.
     pub generation: u64,
