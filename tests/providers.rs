@@ -529,7 +529,7 @@ fn recorded_refusals_of_a_refresh_are_classified() {
                     let end = provider_errors::end_reason(&outcome).as_str();
                     assert_eq!(end, reason, "{body}");
                 }
-                (RefreshOutcome::Unexplained(_), None) => {}
+                (RefreshOutcome::Unexplained(_) | RefreshOutcome::NotOAuth(_), None) => {}
                 (other, expected) => panic!("{}: {other:?}, not {expected:?}", guide.name),
             }
             count += 1;

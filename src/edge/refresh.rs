@@ -333,7 +333,7 @@ async fn rotate(task: &Task, session: &Rc<Session>, brings_tokens: &Cell<bool>) 
     }
     if matches!(
         outcome,
-        RefreshOutcome::Unexplained(_) | RefreshOutcome::Transient(_)
+        RefreshOutcome::Unexplained(_) | RefreshOutcome::NotOAuth(_) | RefreshOutcome::Transient(_)
     ) && let Some(successor) = status::successor(task, session).await?
     {
         return Ok(successor);
@@ -352,25 +352,35 @@ async fn rotate(task: &Task, session: &Rc<Session>, brings_tokens: &Cell<bool>) 
         RefreshOutcome::InteractionRequired(_) => Err(Refusal::Interaction),
         RefreshOutcome::Misconfigured(code) => Err(client_rejected(task, &code)),
         RefreshOutcome::Wait(status, time) => Err(told_to_wait(task, session, status, time)),
-        RefreshOutcome::Unexplained(code) => {
-            task.fault_of(
-                Code::InteractionRequired,
-                &[
-                    msg!("a refresh was refused without a usable error code: "),
-                    &code,
-                ],
-            );
-            Err(Refusal::Interaction)
-        }
+        RefreshOutcome::Unexplained(why) => Err(suspected(task, &why)),
+        // control: gateway_page_keeps_session
+        RefreshOutcome::NotOAuth(why) if is_suspected(task, session) => Err(suspected(task, &why)),
         // Only hosts in browsers report this outcome.
         RefreshOutcome::Opaque => Err(failed(task, session, msg!("there was no response"))),
         // control: provider_failure_keeps_session
-        RefreshOutcome::Transient(why) => {
+        RefreshOutcome::NotOAuth(why) | RefreshOutcome::Transient(why) => {
             // control: events_name_no_token
             task.refresh_failed(&[msg!("a refresh failed: "), &why].concat());
             Err(failed(task, session, &why))
         }
     }
+}
+
+/// Returns true if the provider seems to have ended the grant of a session, so that its user must sign in again.
+fn is_suspected(task: &Task, session: &Session) -> bool {
+    let cache = task.isolate().session_cache.borrow();
+    let cached = cache.get(&session.sid);
+    cached.is_some_and(|cached| cached.schedule.is_suspected())
+}
+
+/// Reports a session that is suspected. It is kept.
+fn suspected(task: &Task, why: &str) -> Refusal {
+    let message = [
+        msg!("a refresh was refused without a usable error code: "),
+        why,
+    ];
+    task.fault_of(Code::InteractionRequired, &message);
+    Refusal::Interaction
 }
 
 /// Reports the flaws of a response to a refresh.
@@ -534,7 +544,11 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         }
         let is_unexplained = matches!(outcome, RefreshOutcome::Unexplained(_));
         refusals += u32::from(is_unexplained);
-        let may_pass = is_unexplained || matches!(outcome, RefreshOutcome::Transient(_));
+        let may_pass = is_unexplained
+            || matches!(
+                outcome,
+                RefreshOutcome::NotOAuth(_) | RefreshOutcome::Transient(_)
+            );
         if attempt == ATTEMPTS || !may_pass {
             // The session is suspected only if all attempts were refused without a usable error code. Here, at least
             // one attempt failed for another reason.
@@ -545,7 +559,7 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         }
         attempt += 1;
         first_failure.get_or_insert(match outcome {
-            RefreshOutcome::Transient(why) => why,
+            RefreshOutcome::NotOAuth(why) | RefreshOutcome::Transient(why) => why,
             _ => UNEXPLAINED.to_owned(),
         });
         task.pause(pause).await;
@@ -584,38 +598,39 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
     // A rotated refresh token begins a generation, and the wait before the next attempt is that generation's.
     let is_rotated = matches!(outcome, RefreshOutcome::Rotated(..));
     cached.generation = session.generation.saturating_add(is_rotated.into());
+    let schedule = &mut cached.schedule;
+    schedule.started();
+    match outcome {
+        // `exchange` returns this outcome only after enough attempts to suspect the session.
+        RefreshOutcome::Unexplained(_) => schedule.suspect(),
+        RefreshOutcome::NotOAuth(_) => schedule.refused_by_gateway(&now),
+        _ => {}
+    }
+    match outcome {
+        RefreshOutcome::Renewed(_) | RefreshOutcome::Ended => schedule.reset(),
+        RefreshOutcome::Wait(_, time) => schedule.told_to_wait(&now, *time),
+        RefreshOutcome::Unexplained(_) | RefreshOutcome::NotOAuth(_) if schedule.is_suspected() => {
+            schedule.failed(&now, jitter);
+            // In the handler, only calls cause attempts.
+            schedule.called();
+        }
+        RefreshOutcome::InteractionRequired(_) | RefreshOutcome::Misconfigured(_) => {
+            schedule.blocked(&now);
+        }
+        // After the first failure, the next attempt comes soon.
+        _ if !schedule.has_failed() => schedule.told_to_wait(&now, SOON),
+        _ => schedule.told_to_wait(&now, outage::interval(jitter)),
+    }
     cached.refused = match outcome {
         RefreshOutcome::InteractionRequired(_) | RefreshOutcome::Unexplained(_) => {
+            Some(Code::InteractionRequired)
+        }
+        RefreshOutcome::NotOAuth(_) if cached.schedule.is_suspected() => {
             Some(Code::InteractionRequired)
         }
         RefreshOutcome::Misconfigured(_) => Some(Code::ClientRejected),
         _ => None,
     };
-    let schedule = &mut cached.schedule;
-    schedule.started();
-    match outcome {
-        RefreshOutcome::Renewed(_) | RefreshOutcome::Ended => schedule.reset(),
-        RefreshOutcome::Wait(_, time) => schedule.told_to_wait(&now, *time),
-        // `exchange` returns this outcome only after enough attempts to suspect the session.
-        RefreshOutcome::Unexplained(_) => {
-            schedule.suspect();
-            schedule.failed(&now, jitter);
-            // In the handler, only calls cause attempts.
-            schedule.called();
-        }
-        RefreshOutcome::Transient(_) | RefreshOutcome::Opaque | RefreshOutcome::Rotated(..)
-            if schedule.has_failed() =>
-        {
-            schedule.told_to_wait(&now, outage::interval(jitter));
-        }
-        // After the first failure, the next attempt comes soon.
-        RefreshOutcome::Transient(_) | RefreshOutcome::Opaque | RefreshOutcome::Rotated(..) => {
-            schedule.told_to_wait(&now, SOON);
-        }
-        RefreshOutcome::InteractionRequired(_) | RefreshOutcome::Misconfigured(_) => {
-            schedule.blocked(&now);
-        }
-    }
     let why = match outcome {
         // A lost lease says nothing about the provider.
         RefreshOutcome::Transient(why) if why == LEASE_LOST => return,
@@ -644,6 +659,8 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
             let user = if user.is_empty() { &session.sid } else { user };
             outage.told_to_wait(user, &now, *status, *time, jitter);
         }
+        // A gateway says nothing about the provider.
+        RefreshOutcome::NotOAuth(_) => outage.was_not_tried(),
         _ => outage.end(),
     });
 }

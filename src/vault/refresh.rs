@@ -450,6 +450,14 @@ impl Refresh {
                 self.unexplained = Some(why.clone());
                 self.postponed(ctx, &why)
             }
+            RefreshOutcome::NotOAuth(why) => {
+                self.schedule.refused_by_gateway(&ctx.now);
+                self.update_suspicion(ctx);
+                self.unexplained = Some(why.clone());
+                let step = self.failed(ctx, &why);
+                self.schedule.unavailable();
+                step
+            }
             RefreshOutcome::Opaque => {
                 let step = self.failed(ctx, msg!("no response could be read"));
                 self.probe(ctx, provider);

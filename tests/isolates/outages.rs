@@ -405,6 +405,31 @@ fn two_unexplained_refusals_raise_no_suspicion() {
 }
 
 #[test]
+fn gateway_page_of_some_sessions_does_not_slow_others() {
+    let (mut world, users) = many_users(4);
+    let (others, [first, second]) = (&users[..2], [users[2], users[3]]);
+    for user in [first, second] {
+        for _ in 0..3 {
+            world.fault(REFRESH, Fault::Gateway);
+        }
+        let call = world.call(user, 0);
+        world.answer_all();
+        assert!(retry_after(&world, call) <= 1);
+    }
+    for user in others {
+        let call = world.call(*user, 0);
+        world.answer_all();
+        assert!(served(&world, call));
+    }
+    world.pass(1000);
+    for user in [first, second] {
+        let call = world.call(user, 0);
+        world.answer_all();
+        assert!(served(&world, call));
+    }
+}
+
+#[test]
 fn late_response_is_used_without_leeway() {
     for setup in both_storages(2) {
         let (mut world, alice) = expired(Setup {

@@ -256,6 +256,7 @@ fn failed_refresh_leaves_no_intent() {
         (Fault::Busy(1), 1),
         (Fault::Refusal("invalid_client"), 1),
         (Fault::Unexplained, 3),
+        (Fault::Gateway, 3),
         (Fault::Status(502), 3),
         (Fault::Refusal("temporarily_unavailable"), 3),
     ];

@@ -1,6 +1,6 @@
-//! Tests of refusals without a usable reason: an empty 400, `invalid_request`, or an `invalid_grant` without CORS
-//! headers. The vault then suspects that the session is over. The vault asks the user to sign in again, and any
-//! successful refresh restores the session.
+//! Tests of refusals without a usable reason: `invalid_request`, a page of a gateway that stays, or an `invalid_grant`
+//! without CORS headers. The vault then suspects that the session is over. The vault asks the user to sign in again, and
+//! any successful refresh restores the session.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,11 +10,8 @@ use kit::world::provider::Refusing;
 use kit::world::{DISCOVERY, Endpoint, Fault, Fetch, PROBE, REFRESH, Request, World};
 use vault::PortId;
 
-const READABLE: [Refusing; 3] = [
-    Refusing::Empty,
-    Refusing::Unauthorized,
-    Refusing::InvalidRequest,
-];
+/// A refusal without a usable reason.
+const UNEXPLAINED: Fault = Fault::Refused("invalid_request");
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -41,7 +38,7 @@ fn call(world: &mut World, page: PortId) -> Request {
 
 /// Creates a page whose session is suspected.
 fn suspected() -> (World, PortId) {
-    let (mut world, page) = revoked(Refusing::Empty);
+    let (mut world, page) = revoked(Refusing::InvalidRequest);
     call(&mut world, page);
     world.advance(seconds(4));
     assert_eq!(state(&world, page), "interaction_required");
@@ -58,19 +55,66 @@ fn keep_calling(world: &mut World, page: PortId, for_seconds: u64) {
 
 #[test]
 fn third_unexplained_refusal_asks_for_the_user() {
-    for refusing in READABLE {
+    let (mut world, page) = revoked(Refusing::InvalidRequest);
+    let other = world.open();
+    let waiting = call(&mut world, page);
+    world.advance(seconds(4));
+    assert_eq!(world.code(waiting), "interaction_required");
+    assert_eq!(world.count(REFRESH), 3);
+    for page in [page, other] {
+        assert_eq!(state(&world, page), "interaction_required");
+    }
+    let next = call(&mut world, page);
+    assert_eq!(world.code(next), "interaction_required");
+    assert_eq!(world.count(REFRESH), 3);
+}
+
+#[test]
+fn gateway_page_that_stays_asks_for_the_user() {
+    for refusing in [Refusing::Empty, Refusing::Unauthorized] {
         let (mut world, page) = revoked(refusing);
-        let other = world.open();
-        let waiting = call(&mut world, page);
-        world.advance(seconds(4));
-        assert_eq!(world.code(waiting), "interaction_required", "{refusing:?}");
-        assert_eq!(world.count(REFRESH), 3, "{refusing:?}");
-        for page in [page, other] {
-            assert_eq!(state(&world, page), "interaction_required", "{refusing:?}");
-        }
-        let next = call(&mut world, page);
-        assert_eq!(world.code(next), "interaction_required", "{refusing:?}");
-        assert_eq!(world.count(REFRESH), 3, "{refusing:?}");
+        call(&mut world, page);
+        world.advance(seconds(10));
+        assert_eq!(state(&world, page), "active", "{refusing:?}");
+        let unavailable = call(&mut world, page);
+        assert_eq!(world.code(unavailable), "provider_unavailable");
+        world.advance(seconds(10));
+        assert_eq!(state(&world, page), "interaction_required", "{refusing:?}");
+        assert_eq!(world.count(REFRESH), 6, "{refusing:?}");
+    }
+}
+
+#[test]
+fn third_gateway_page_counts_after_twenty_seconds() {
+    let (mut world, page) = World::expired();
+    let html = Fault::Status(400);
+    world.provider.fault(
+        Endpoint::Refresh,
+        &[html, Fault::Busy(429, Some(25)), html, html],
+    );
+    call(&mut world, page);
+    world.advance(seconds(27));
+    assert_eq!(world.count(REFRESH), 3);
+    assert_eq!(state(&world, page), "active");
+    world.advance(seconds(6));
+    assert_eq!(world.count(REFRESH), 4);
+    assert_eq!(state(&world, page), "interaction_required");
+}
+
+#[test]
+fn brief_gateway_page_is_an_outage() {
+    for status in [400, 401] {
+        let (mut world, page) = World::expired();
+        let faults = [Fault::Status(status); 4];
+        world.provider.fault(Endpoint::Refresh, &faults);
+        let call = call(&mut world, page);
+        world.advance(seconds(6));
+        world.advance(seconds(6));
+        assert_eq!(state(&world, page), "active", "{status}");
+        let again = world.fetch(page, "/orders");
+        world.answer_all();
+        assert_eq!(world.status(again), 200, "{status}");
+        assert_ne!(world.code(call), "interaction_required", "{status}");
     }
 }
 
@@ -97,12 +141,7 @@ fn suspected_session_names_the_response() {
 
 #[test]
 fn two_unexplained_refusals_are_not_enough() {
-    for fault in [
-        Fault::Status(400),
-        Fault::Status(401),
-        Fault::Refused("invalid_request"),
-        Fault::Refused("something_new"),
-    ] {
+    for fault in [UNEXPLAINED, Fault::Refused("something_new")] {
         let (mut world, page) = World::expired();
         world.provider.fault(Endpoint::Refresh, &[fault, fault]);
         let call = call(&mut world, page);
@@ -115,7 +154,7 @@ fn two_unexplained_refusals_are_not_enough() {
 #[test]
 fn refusals_before_new_tokens_do_not_count() {
     let (mut world, page) = World::expired();
-    let refusal = Fault::Status(400);
+    let refusal = UNEXPLAINED;
     world.provider.fault(Endpoint::Refresh, &[refusal, refusal]);
     call(&mut world, page);
     world.advance(seconds(1));
@@ -164,7 +203,7 @@ fn suspected_session_is_tried_every_five_minutes() {
 #[test]
 fn success_restores_a_suspected_session() {
     let (mut world, page) = World::expired();
-    world.provider.outage(Endpoint::Refresh, Fault::Status(400));
+    world.provider.outage(Endpoint::Refresh, UNEXPLAINED);
     let waiting = call(&mut world, page);
     world.advance(seconds(10));
     assert_eq!(world.code(waiting), "interaction_required");
@@ -177,7 +216,7 @@ fn success_restores_a_suspected_session() {
     assert_eq!(world.status(next), 200);
     // The next rejection counts as the first one again.
     world.expire_access_token();
-    let fault = Fault::Status(400);
+    let fault = UNEXPLAINED;
     world.provider.fault(Endpoint::Refresh, &[fault, fault]);
     let last = call(&mut world, page);
     world.advance(seconds(4));
@@ -198,7 +237,7 @@ fn poll(world: &mut World, page: PortId) -> Request {
 #[test]
 fn users_call_tries_a_suspected_session() {
     let (mut world, page) = World::expired();
-    world.provider.outage(Endpoint::Refresh, Fault::Status(400));
+    world.provider.outage(Endpoint::Refresh, UNEXPLAINED);
     call(&mut world, page);
     world.advance(seconds(4));
     assert_eq!(state(&world, page), "interaction_required");
@@ -237,7 +276,7 @@ fn calls_do_not_shorten_the_wait_of_retry_after() {
 #[test]
 fn waking_tries_a_suspected_session_at_once() {
     let (mut world, page) = World::expired();
-    world.provider.outage(Endpoint::Refresh, Fault::Status(400));
+    world.provider.outage(Endpoint::Refresh, UNEXPLAINED);
     call(&mut world, page);
     world.advance(seconds(20));
     let before = world.count(REFRESH);
@@ -263,7 +302,7 @@ fn waking_again_and_again_causes_no_storm() {
 fn valid_access_token_is_used_while_suspected() {
     let (mut world, page) = World::signed_in();
     world.advance(seconds(275));
-    world.provider.outage(Endpoint::Refresh, Fault::Status(400));
+    world.provider.outage(Endpoint::Refresh, UNEXPLAINED);
     for _ in 0..10 {
         let call = call(&mut world, page);
         assert_eq!(world.status(call), 200);
@@ -513,7 +552,7 @@ fn success_in_another_tab_restores_session() {
     let other = world.open_in(other_vault);
     world.answer_all();
     world.expire_access_token();
-    world.provider.outage(Endpoint::Refresh, Fault::Status(400));
+    world.provider.outage(Endpoint::Refresh, UNEXPLAINED);
     call(&mut world, page);
     world.advance(seconds(5));
     assert_eq!(state(&world, page), "interaction_required");

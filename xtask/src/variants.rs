@@ -428,6 +428,20 @@ pub(crate) const VARIANTS: &[Variant] = &[
         breaks: Instead("on_refused(task, session).await"),
     },
     Variant {
+        control: "gateway_page_is_no_refusal",
+        fault: "a gateway's page counts as a refusal of the provider",
+        noticed_by: "isolates_definite_end",
+        seed: 1,
+        breaks: Instead("RefreshOutcome::Unexplained(why)"),
+    },
+    Variant {
+        control: "gateway_page_keeps_session",
+        fault: "a gateway's page that stays ends the session",
+        noticed_by: "isolates_definite_end",
+        seed: 1,
+        breaks: Instead("on_refused(task, session).await"),
+    },
+    Variant {
         control: "interaction_required_keeps_session",
         fault: "a session ends when the provider requires its user",
         noticed_by: "isolates_definite_end",

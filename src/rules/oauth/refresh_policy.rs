@@ -11,6 +11,9 @@
 //! `invalid_grant` that CORS hides from the browser. After a limited number of attempts such a session is *suspected*:
 //! pages learn that the user has to sign in again, but the refresh token is kept and tried every five minutes, or every
 //! thirty seconds while the user causes calls. Any success restores the session.
+//!
+//! A 400 or 401 that is not an OAuth error is more likely the page of a gateway in front of the provider. It is tried again
+//! like a server error, and makes the session suspected only if it stays.
 
 use crate::prelude::*;
 
@@ -42,6 +45,9 @@ pub enum RefreshOutcome {
     /// A refusal without a usable reason, with the error code or a description of the response. The grant may have
     /// ended: see [`Schedule::refused`].
     Unexplained(String),
+    /// A 400 or 401 that is not an OAuth error: it is not JSON, or has no `error`. It is probably a gateway's page: see
+    /// [`Schedule::refused_by_gateway`].
+    NotOAuth(String),
     /// The network failed although the device is online, or CORS hides a refusal: see [`Schedule::reachable`].
     Opaque,
 }
@@ -74,7 +80,11 @@ pub fn classify(outcome: &Outcome, wanted: Wanted<'_>) -> RefreshOutcome {
         // control: server_error_is_transient
         TokenResponse::ServerError => transient(msg!("the provider failed")),
         TokenResponse::Unusable(Unusable { why, .. }) if is_refusal => {
-            RefreshOutcome::Unexplained(why)
+            match token_endpoint::has_error(reply) {
+                true => RefreshOutcome::Unexplained(why),
+                // control: gateway_page_is_no_refusal
+                false => RefreshOutcome::NotOAuth(why),
+            }
         }
         TokenResponse::Unusable(Unusable {
             why,
@@ -136,6 +146,15 @@ pub const MAX_SCHEDULED: u32 = 10;
 /// Number of refusals without a usable reason after which a session is suspected.
 const MIN_REFUSALS: u32 = 3;
 
+/// Number of responses of a gateway after which a session is suspected, if the first one is [`GATEWAY_SPAN`] old.
+const MIN_GATEWAY: u32 = 3;
+
+/// Until the first response of a gateway is this old, fewer than [`MAX_GATEWAY`] responses make no session suspected.
+const GATEWAY_SPAN: Millis = Millis::from_secs(20);
+
+/// Number of responses of a gateway after which a session is suspected in any case.
+const MAX_GATEWAY: u32 = 6;
+
 /// Number of opaque failures after which a session is suspected, if they span [`HIDDEN_SPAN`] and the provider could be
 /// reached after each failure.
 const MIN_HIDDEN: u32 = 5;
@@ -186,6 +205,10 @@ pub struct Schedule {
     is_outage: bool,
     /// Number of refusals without a usable reason.
     refusals: u32,
+    /// Number of responses of a gateway.
+    of_gateway: u32,
+    /// The time of the first of the responses that `of_gateway` counts.
+    gateway_since: Instant,
     /// Number of consecutive opaque failures after which the provider could be reached.
     hidden: u32,
     /// The time at which the provider could be reached after the first of the failures that `hidden` counts.
@@ -267,6 +290,8 @@ impl Schedule {
             failing_since: self.failing_since,
             began: self.began,
             refusals: self.refusals,
+            of_gateway: self.of_gateway,
+            gateway_since: self.gateway_since,
             hidden: self.hidden,
             hidden_since: self.hidden_since,
             is_suspected: self.is_suspected,
@@ -335,6 +360,22 @@ impl Schedule {
             self.suspect();
         }
         self.failed(now, jitter);
+    }
+
+    /// Records that the failure of this attempt was a 400 or 401 that is not an OAuth error. The third one makes the session
+    /// suspected if the first one is at least 20 seconds old by this machine's own observation, and the sixth one in any
+    /// case.
+    pub fn refused_by_gateway(&mut self, now: &Instant) {
+        if self.of_gateway == 0 {
+            self.gateway_since = *now;
+        }
+        self.of_gateway += 1;
+        self.hidden = 0;
+        if self.of_gateway >= MAX_GATEWAY
+            || self.of_gateway >= MIN_GATEWAY && self.gateway_since.elapsed(now) >= GATEWAY_SPAN
+        {
+            self.suspect();
+        }
     }
 
     /// Records that the provider could be reached after an opaque failure, so this failure may be a refusal that CORS
@@ -465,9 +506,15 @@ mod tests {
         for status in [400, 401] {
             for body in ["", "<html>", "{}", "null", r#"{"error":"Bad Code"}"#] {
                 let reply = json_reply(status, body);
-                assert!(
-                    matches!(of(reply), RefreshOutcome::Unexplained(_)),
-                    "{status}"
+                let is_of_gateway = !body.contains("error");
+                let outcome = of(reply);
+                assert_eq!(
+                    matches!(outcome, RefreshOutcome::NotOAuth(_)),
+                    is_of_gateway
+                );
+                assert_eq!(
+                    matches!(outcome, RefreshOutcome::Unexplained(_)),
+                    !is_of_gateway
                 );
             }
         }

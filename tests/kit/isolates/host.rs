@@ -427,7 +427,8 @@ impl World {
                         .pick(&[Fault::Busy(seconds), Fault::Unavailable(seconds)])
                 }
                 4 if endpoint == Endpoint::Refresh => {
-                    self.dice.pick(&[Fault::Wanted, Fault::Unexplained])
+                    self.dice
+                        .pick(&[Fault::Wanted, Fault::Unexplained, Fault::Gateway])
                 }
                 _ => Fault::Slow(self.up_to(6000), self.up_to(6000)),
             },
@@ -525,7 +526,11 @@ impl World {
             }
             Some(Fault::Unexplained) => {
                 self.unexplained(id, &provider::field(request, "refresh_token"));
-                return Outcome::from(json(400, ""));
+                return Outcome::from(refusal("invalid_request"));
+            }
+            Some(Fault::Gateway) => {
+                self.gateway(&provider::field(request, "refresh_token"));
+                return Outcome::from(json(400, "<html>"));
             }
             Some(Fault::Refusal(code)) => {
                 return Outcome::from(refusal(code));

@@ -198,6 +198,8 @@ pub enum Fault {
     Wanted,
     /// The provider rejects a refresh without a reason.
     Unexplained,
+    /// A gateway in front of the provider responds to a refresh with a page.
+    Gateway,
     /// The provider rejects a refresh with this error code, and the refresh token stays valid.
     Refusal(&'static str),
     /// The request and the response each take this many milliseconds.

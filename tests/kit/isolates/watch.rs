@@ -98,6 +98,8 @@ struct Family {
     unexplained: BTreeMap<VisitId, u32>,
     /// The time at which a request received its third rejection without a reason.
     suspected: Option<u64>,
+    /// The times at which a gateway in front of the provider responded to a refresh.
+    of_gateway: Vec<u64>,
     back_channel: Option<u64>,
     /// The time at which the coordinator's record first contained the provider's rejection.
     over: Option<u64>,
@@ -678,6 +680,17 @@ impl World {
         let refusals = family.unexplained.entry(visit).or_default();
         *refusals += 1;
         if *refusals == 3 {
+            family.suspected = Some(self.now);
+        }
+    }
+
+    /// Records that a gateway in front of the provider responds to a refresh.
+    pub(super) fn gateway(&mut self, token: &str) {
+        let (family, _) = Provider::place(token);
+        let family = self.watch.families.entry(family).or_default();
+        family.of_gateway.push(self.now);
+        let count = family.of_gateway.len();
+        if count >= 6 || count >= 3 && self.now - family.of_gateway[0] >= 20_000 {
             family.suspected = Some(self.now);
         }
     }
