@@ -22,13 +22,17 @@ use rules::session::{self, Session, Storing};
 /// The time for which a refused token is not requested again.
 const REFUSED: Millis = Millis::from_secs(60);
 
+/// The same if the response was probably a gateway's page.
+const REFUSED_BY_GATEWAY: Millis = Millis::from_secs(5);
+
 /// The choice of the token that the next refresh requests, and the tokens that the provider refused to issue.
 #[derive(Default)]
 pub(super) struct ResourceTokens {
     /// The token that the refresh in flight, or the next attempt, requests.
     pub(super) selected: TokenSelector,
-    /// The targets for which the provider refused to issue a token, with the error and the time of the refusal.
-    refused: Vec<(usize, Error, Instant)>,
+    /// The targets for which the provider refused to issue a token, with the error, the time of the refusal, and the time
+    /// for which the token is not requested again.
+    refused: Vec<(usize, Error, Instant, Millis)>,
 }
 
 /// The provider's refusal to issue the token for one target.
@@ -71,13 +75,13 @@ impl ResourceTokens {
         Ok(())
     }
 
-    /// Returns the error of the provider's refusal to issue this token, if the refusal is less than [`REFUSED`] old.
+    /// Returns the error of the provider's refusal to issue this token, if it is too early to request the token again.
     pub(super) fn refusal(&mut self, ctx: &Context, selector: TokenSelector) -> Option<Error> {
         let target = selector?;
         self.refused
-            .retain(|(_, _, at)| at.elapsed(&ctx.now) < REFUSED);
+            .retain(|(_, _, at, wait)| at.elapsed(&ctx.now) < *wait);
         let known = self.refused.iter().find(|(of, ..)| *of == target);
-        known.map(|(_, error, _)| error.clone())
+        known.map(|(_, error, ..)| error.clone())
     }
 
     /// Builds the refresh request for the selected token.
@@ -139,13 +143,19 @@ impl ResourceTokens {
         let Some(target) = self.selected else {
             return Ok(result);
         };
-        let mut may_concern_session = false;
-        let (code, because) = match result {
-            RefreshOutcome::InteractionRequired(because) => (Code::InteractionRequired, because),
-            RefreshOutcome::Misconfigured(because) => (Code::ClientRejected, because),
-            RefreshOutcome::Unexplained(because) => {
-                may_concern_session = true;
-                (Code::ClientRejected, because)
+        let may_concern_session = matches!(
+            result,
+            RefreshOutcome::Unexplained(_) | RefreshOutcome::NotOAuth(_)
+        );
+        let (code, because, wait) = match result {
+            RefreshOutcome::InteractionRequired(because) => {
+                (Code::InteractionRequired, because, REFUSED)
+            }
+            RefreshOutcome::Misconfigured(because) | RefreshOutcome::Unexplained(because) => {
+                (Code::ClientRejected, because, REFUSED)
+            }
+            RefreshOutcome::NotOAuth(because) => {
+                (Code::ProviderUnavailable, because, REFUSED_BY_GATEWAY)
             }
             result => return Ok(result),
         };
@@ -155,7 +165,7 @@ impl ResourceTokens {
             &because,
         ];
         let error = Error::of(code, &message);
-        self.refused.push((target, error.clone(), ctx.now));
+        self.refused.push((target, error.clone(), ctx.now, wait));
         Err(TargetRefusal {
             target,
             error,

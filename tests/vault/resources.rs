@@ -270,6 +270,18 @@ fn invalid_target_fails_only_the_call() {
 }
 
 #[test]
+fn gateway_page_delays_the_call_for_five_seconds() {
+    let (mut world, page) = two();
+    let page_of_gateway = Fault::Response(400, "<html>");
+    world.provider.fault(Endpoint::Refresh, &[page_of_gateway]);
+    let failed = call(&mut world, page, API);
+    assert_eq!(world.code(failed), "provider_unavailable");
+    assert_fine(&mut world, page, OTHER_API);
+    world.advance(Duration::from_secs(5));
+    assert_fine(&mut world, page, API);
+}
+
+#[test]
 fn refused_resources_deliver_held_401s() {
     let (mut world, page) = two();
     assert_fine(&mut world, page, API);

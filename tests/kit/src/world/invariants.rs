@@ -34,7 +34,7 @@ crate::invariants! {
     ProviderHeeded = "provider_heeded",
         "no refresh is sent before the provider's waiting time is over, nor after the provider required the user";
     Suspicion = "suspicion",
-        "pages are told that a session needs its user only if the provider said so, rejected three refreshes without a reason, or hid five rejections over two minutes while it was reachable; a successful refresh ends this";
+        "pages are told that a session needs its user only if the provider said so, rejected three refreshes without a reason, sent a gateway's page three times over twenty seconds or six times, or hid five rejections over two minutes while it was reachable; a successful refresh ends this";
     ValidatedLogin = "validated_login",
         "a session starts only with a correctly signed ID token that was issued for its login";
     UnderLock = "under_lock",
@@ -540,7 +540,7 @@ impl Watch {
             (Endpoint::Refresh, reading) => {
                 self.note_failure(family);
                 let Some(family) = family else { return };
-                self.suspect(family, outcome, vault);
+                self.suspect(family, outcome, vault, &now);
                 self.failed(sent, family, reading, (vault, now));
             }
             _ => {}

@@ -3,7 +3,7 @@
 use rules::base::clock::{Instant, Millis};
 use rules::base::http::Outcome;
 
-use super::token_response::{Reading, is_unexplained, read};
+use super::token_response::{Reading, is_of_gateway, is_unexplained, read};
 use super::{Invariant, Watch};
 use crate::world::elapsed::Since;
 
@@ -12,6 +12,8 @@ use crate::world::elapsed::Since;
 pub(super) struct Suspicion {
     pub(super) family: usize,
     refusals: u32,
+    of_gateway: u32,
+    gateway_since: Option<Instant>,
     /// The number of consecutive rejections that CORS hides. `hidden_since` is the time at which the provider could be
     /// reached after the first of these rejections.
     hidden: u32,
@@ -36,7 +38,13 @@ impl Watch {
     }
 
     /// Updates the suspicion after a failed refresh: CORS may hide a rejection, or the rejection may have no reason.
-    pub(super) fn suspect(&mut self, family: usize, outcome: &Outcome, vault: usize) {
+    pub(super) fn suspect(
+        &mut self,
+        family: usize,
+        outcome: &Outcome,
+        vault: usize,
+        now: &Instant,
+    ) {
         if self.is_of_former_session(vault, Some(family)) {
             return;
         }
@@ -60,7 +68,12 @@ impl Watch {
             Reading::Refused(code) if matches!(code.as_str(), "use_dpop_nonce" | "invalid_dpop_proof")
         );
         known.is_vague |= is_about_proof;
-        if is_unexplained(outcome) {
+        if is_of_gateway(outcome) {
+            known.of_gateway += 1;
+            let since = known.gateway_since.get_or_insert(*now).passed(now);
+            known.is_confirmed |=
+                known.of_gateway >= 6 || known.of_gateway >= 3 && since >= Millis::from_secs(20);
+        } else if is_unexplained(outcome) {
             known.refusals += 1;
             known.is_confirmed |= known.refusals >= 3;
         }

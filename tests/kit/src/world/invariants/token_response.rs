@@ -37,6 +37,18 @@ pub(super) fn is_misconfiguration(code: &str) -> bool {
     )
 }
 
+/// Returns true for a 400 or 401 that is not an OAuth error, and that is probably a gateway's page.
+pub(super) fn is_of_gateway(outcome: &Outcome) -> bool {
+    let Outcome::Reply(reply) = outcome else {
+        return false;
+    };
+    let body = reply.body.as_ref();
+    let value = body.and_then(|body| Value::parse_tolerant(body.expose()).ok());
+    let object = value.as_ref().and_then(Value::as_object);
+    let has_error = object.is_some_and(|object| object.get("error").is_some());
+    matches!(reply.status, 400 | 401) && !has_error
+}
+
 /// Returns true for a rejection without a reason.
 pub(super) fn is_unexplained(outcome: &Outcome) -> bool {
     let Outcome::Reply(reply) = outcome else {
