@@ -353,7 +353,6 @@ async fn rotate(task: &Task, session: &Rc<Session>, brings_tokens: &Cell<bool>) 
         RefreshOutcome::Misconfigured(code) => Err(client_rejected(task, &code)),
         RefreshOutcome::Wait(status, time) => Err(told_to_wait(task, session, status, time)),
         RefreshOutcome::Unexplained(why) => Err(suspected(task, &why)),
-        // control: gateway_page_keeps_session
         RefreshOutcome::NotOAuth(why) if is_suspected(task, session) => Err(suspected(task, &why)),
         // Only hosts in browsers report this outcome.
         RefreshOutcome::Opaque => Err(failed(task, session, msg!("there was no response"))),

@@ -82,8 +82,15 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "suspicion_takes_three_refusals",
         fault: "one refusal without a reason makes a session suspected",
         noticed_by: "suspicion",
-        seed: 3,
+        seed: 17,
         breaks: Always,
+    },
+    Variant {
+        control: "gateway_page_is_no_refusal",
+        fault: "a gateway's page counts as a refusal of the provider",
+        noticed_by: "suspicion",
+        seed: 3,
+        breaks: Instead("RefreshOutcome::Unexplained(why)"),
     },
     Variant {
         control: "probe_bypasses_caches",
@@ -428,24 +435,10 @@ pub(crate) const VARIANTS: &[Variant] = &[
         breaks: Instead("on_refused(task, session).await"),
     },
     Variant {
-        control: "gateway_page_is_no_refusal",
-        fault: "a gateway's page counts as a refusal of the provider",
-        noticed_by: "isolates_definite_end",
-        seed: 1,
-        breaks: Instead("RefreshOutcome::Unexplained(why)"),
-    },
-    Variant {
-        control: "gateway_page_keeps_session",
-        fault: "a gateway's page that stays ends the session",
-        noticed_by: "isolates_definite_end",
-        seed: 1,
-        breaks: Instead("on_refused(task, session).await"),
-    },
-    Variant {
         control: "interaction_required_keeps_session",
         fault: "a session ends when the provider requires its user",
         noticed_by: "isolates_definite_end",
-        seed: 129,
+        seed: 42,
         breaks: Instead("on_refused(task, session).await"),
     },
     Variant {
@@ -659,7 +652,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "successor_stays_bound",
         fault: "a refresh by an isolate that did not know of the binding loses it",
         noticed_by: "isolates_binding",
-        seed: 2363,
+        seed: 828,
         breaks: Instead("successor.bound.as_ref()"),
     },
 ];
