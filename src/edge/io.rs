@@ -203,6 +203,9 @@ pub enum Effect {
     },
     /// Generates an ES256 key pair (RFC 7518 3.4) with an exportable private key. The reply is [`Reply::Key`].
     GenerateKey,
+    /// Asks if the client of the request is still connected, once the host has handled the input that has arrived. The reply
+    /// is [`Reply::Connected`].
+    Client,
     /// Reads the request's body: UTF-8 of at most this many bytes. The reply is [`Reply::Body`].
     Body(usize),
     /// Forwards the request to an upstream. The reply is [`Reply::Head`].
@@ -286,6 +289,8 @@ pub enum Reply {
     Signed(Vec<u8>),
     /// Result of [`Effect::GenerateKey`]: the private key, a JWK.
     Key(Secret),
+    /// Result of [`Effect::Client`]. True also if the host cannot know it.
+    Connected(bool),
     /// Result of [`Effect::Body`]: the body, or `None` if the body is too long or not UTF-8.
     Body(Option<Secret>),
     /// Result of [`Effect::Forward`].
@@ -397,6 +402,7 @@ impl fmt::Debug for Effect {
             Self::Verify { .. } => "Verify",
             Self::Sign { .. } => "Sign",
             Self::GenerateKey => "GenerateKey",
+            Self::Client => "Client",
             Self::Body(_) => "Body",
             Self::Forward(_) => "Forward",
         })

@@ -2,6 +2,7 @@
 
 pub(super) mod cache;
 pub(super) mod clock;
+pub(super) mod lateness;
 pub(super) mod opened;
 pub(super) mod outage;
 pub(super) mod outage_report;
@@ -18,6 +19,7 @@ use crate::event::{About, Event, Happened, Observation, Server};
 use crate::io::FlightId;
 use crate::isolate::cache::SessionCache;
 use crate::isolate::clock::Clocks;
+use crate::isolate::lateness::Lateness;
 use crate::isolate::opened::Opened;
 use crate::isolate::outage_report::{A_MINUTE, OutageReport};
 use crate::isolate::provider::Provider;
@@ -51,6 +53,8 @@ pub(super) enum Seldom {
     LogoutToken,
     /// A request was refused because too many requests were in flight.
     ManyRequests,
+    /// A request with a replaced cookie was refused, because it may have waited for this process.
+    Late,
     /// Another site began a login with a target that is not a page of the app.
     Target,
     /// Another site began a login with parameters that cannot be used.
@@ -159,6 +163,7 @@ pub(super) struct Isolate {
     pub(super) upstream_nonces: RefCell<Nonces>,
     pub(super) session_cache: RefCell<SessionCache>,
     pub(super) clock: Clocks,
+    pub(super) lateness: Lateness,
     /// The number of bytes of requests' bodies that the host holds in memory, to send them again.
     pub(super) copied_bytes: Cell<u64>,
     pub(super) opened: RefCell<Opened>,
@@ -198,6 +203,7 @@ impl Isolate {
             upstream_nonces: RefCell::default(),
             session_cache: RefCell::default(),
             clock: Clocks::default(),
+            lateness: Lateness::default(),
             copied_bytes: Cell::default(),
             opened: RefCell::default(),
             unwritten_ends: RefCell::default(),
@@ -302,7 +308,7 @@ impl Isolate {
         match fault {
             Seldom::UnknownKey => Code::KeyUnknown,
             Seldom::UnsignedLogout | Seldom::LogoutToken => Code::LogoutTokenInvalid,
-            Seldom::ManyRequests => Code::LimitExceeded,
+            Seldom::ManyRequests | Seldom::Late => Code::LimitExceeded,
             Seldom::Target | Seldom::Elsewhere => Code::MessageInvalid,
             Seldom::NotRenewed => Code::RenewalFailed,
             Seldom::OtherIssuer => Code::IssuerMismatch,

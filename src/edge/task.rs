@@ -16,6 +16,7 @@ use crate::config::{Bind, Config};
 use crate::event::Event;
 use crate::io::{BEAT, Effect, FlightId, Reply, Response, Step};
 use crate::isolate::Isolate;
+use crate::isolate::lateness::Lateness;
 use crate::refusal::Refusal;
 use crate::request_id;
 use crate::response;
@@ -268,6 +269,22 @@ impl Task {
         let now = self.now();
         let wall = now.wall.saturating_sub(self.tolerance().0);
         Instant { wall, ..now }
+    }
+
+    /// Returns the time for verdicts about the limits of a session: the earliest one that it may be, without the time for which
+    /// the request may have waited while this process stood still.
+    pub(super) fn time_for_limits(&self) -> Instant {
+        let earliest = self.earliest();
+        let late = Lateness::added(self.late());
+        Instant {
+            wall: earliest.wall.saturating_sub(late.0),
+            ..earliest
+        }
+    }
+
+    /// Returns the longest time for which the request may have waited before this process read it.
+    pub(super) fn late(&self) -> Millis {
+        self.isolate().lateness.of(&self.0.arrived)
     }
 
     /// Returns the earliest time at which the request may have arrived, according to a coordinator that has no clock. If the

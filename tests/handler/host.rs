@@ -139,6 +139,7 @@ pub(crate) struct Host {
     pub(crate) description: Option<String>,
     /// The body that the handler gets when it next reads a request's body.
     pub(crate) body: Option<String>,
+    pub(crate) client_has_left: bool,
     /// The names of the effects that fail.
     pub(crate) failing: Vec<&'static str>,
     /// True if the coordinator gives its time.
@@ -187,6 +188,7 @@ impl Host {
             repeats_swaps: false,
             description: None,
             body: None,
+            client_has_left: false,
             failing: Vec::new(),
             store_time: true,
             wrong_replies: VecDeque::new(),
@@ -580,6 +582,7 @@ impl Host {
                 None => Reply::Failed(String::new()),
             },
             Effect::GenerateKey => Reply::Key(Secret::new(Pair::generate().private_jwk(""))),
+            Effect::Client => Reply::Connected(!self.client_has_left),
             Effect::Body(most) => {
                 let body = self.body.take().filter(|body| body.len() <= most);
                 Reply::Body(body.map(Secret::new))

@@ -11,6 +11,7 @@
 mod clocks;
 mod cookies;
 mod ends;
+mod lateness;
 mod orders;
 mod outages;
 mod reads;

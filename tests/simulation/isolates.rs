@@ -70,6 +70,8 @@ pub(crate) struct Tally {
     own: u64,
     /// Times at which the clock of an isolate was set.
     jumps: u64,
+    /// Number of times that an isolate's process stood still.
+    stops: u64,
     /// Lives in which the sealing key was replaced. The next field counts those in which the old key was also removed.
     replaced: u64,
     retired: u64,
@@ -104,6 +106,7 @@ impl Tally {
             (&mut self.far, other.far),
             (&mut self.own, other.own),
             (&mut self.jumps, other.jumps),
+            (&mut self.stops, other.stops),
             (&mut self.replaced, other.replaced),
             (&mut self.retired, other.retired),
             (&mut self.kept, other.kept),
@@ -143,6 +146,7 @@ impl fmt::Display for Tally {
             far,
             own,
             jumps,
+            stops,
             replaced,
             retired,
             kept,
@@ -164,7 +168,7 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "  in {far} of them clocks differed by 10 s to an hour and were set {jumps} times; in {own} of them clocks differed by up to five minutes, and the coordinator had none"
+            "  in {far} of them clocks differed by 10 s to an hour and were set {jumps} times; processes stood still {stops} times for up to five minutes; in {own} of them clocks differed by up to five minutes, and the coordinator had none"
         )?;
         writeln!(
             f,
@@ -287,6 +291,9 @@ struct Life {
     /// Decides about jumps of clocks.
     clock_dice: Dice,
     jumps: u64,
+    /// Decides about processes that stand still, in some lives.
+    stop_dice: Option<Dice>,
+    stops: u64,
     users: Vec<usize>,
     thieves: Vec<usize>,
     deaths: u64,
@@ -330,6 +337,9 @@ impl Life {
         let mut clocks = Dice::new(seed ^ 0xc10c_4500);
         let clock = Clocks::of(&mut clocks, binds);
         let setup = clock.set(setup, &mut clocks);
+        let mut stop_dice = Dice::new(seed ^ 0x57_0b5);
+        let is_stopping = setup.is_steady && !binds && stop_dice.roll(3) == 0;
+        let stop_dice = is_stopping.then_some(stop_dice);
         let setup = match binds {
             // Shorter sessions would end before their second renewal.
             true => Setup {
@@ -359,6 +369,8 @@ impl Life {
             clocks: clock,
             clock_dice: clocks,
             jumps: 0,
+            stop_dice,
+            stops: 0,
             users: Vec::new(),
             thieves: Vec::new(),
             deaths: 0,
@@ -386,6 +398,7 @@ impl Life {
             far: u64::from(matches!(self.clocks, Clocks::Far(_))),
             own: u64::from(self.clocks == Clocks::Own),
             jumps: self.jumps,
+            stops: self.stops,
             replaced: u64::from(step >= REPLACED),
             retired: u64::from(step == RETIRED),
             kept: self.kept,
@@ -438,6 +451,7 @@ impl Life {
             self.deploy();
         }
         self.set_a_clock();
+        self.stop_an_isolate();
         let user = self.dice.pick(&self.users);
         let isolate = self.isolate();
         if self.world.setup.binds && !self.changes_storage && self.dice.roll(4) == 0 {
@@ -491,6 +505,20 @@ impl Life {
                 self.world.provider.next_is_other_user = true;
             }
             _ => self.calls(user),
+        }
+    }
+
+    /// Lets the process of an isolate stand still in some lives.
+    fn stop_an_isolate(&mut self) {
+        let Some(dice) = &mut self.stop_dice else {
+            return;
+        };
+        if dice.roll(10) == 0 {
+            let isolate = dice.roll(self.world.setup.isolates);
+            let longest = dice.pick(&[5000, 90_000, 300_000]);
+            let millis = 1000 + dice.roll(longest - 999) as u64;
+            self.stops += 1;
+            self.world.stop(isolate, millis);
         }
     }
 

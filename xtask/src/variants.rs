@@ -463,6 +463,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
         breaks: Instead("return true;"),
     },
     Variant {
+        control: "late_request_is_no_copy",
+        fault: "a request that waited for a process that stood still counts as a copy",
+        noticed_by: "isolates_grace",
+        seed: 1,
+        breaks: Instead("Millis::ZERO"),
+    },
+    Variant {
         control: "unpresented_cookies_replace_nothing",
         fault: "a cookie is replaced by one that was never presented",
         noticed_by: "isolates_grace",

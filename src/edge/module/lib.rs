@@ -161,6 +161,12 @@ impl Edge {
         self.bytes.len()
     }
 
+    /// Takes a time in which the process stood still or was too busy to read requests: `late` milliseconds until now.
+    pub fn late(&self, monotonic: f64, wall: f64, late: f64) {
+        self.handler
+            .late(instant(monotonic, wall), Millis(late as u64));
+    }
+
     /// Lets the handler emit events for an observer.
     pub fn observe(&mut self) {
         self.handler.observe();
@@ -327,6 +333,9 @@ impl Edge {
                     .json("parameters", &algorithm.webcrypto_parameters())
                     .json("jwk", jwk.expose())
                     .text("input", signing_input.expose());
+            }
+            Effect::Client => {
+                out.text("t", "client");
             }
             Effect::Body(limit) => {
                 out.text("t", "body").number("limit", limit as u64);
@@ -644,6 +653,7 @@ const KEY: u32 = 12;
 const PENDING: u32 = 13;
 const NOTICED: u32 = 14;
 const APPENDED: u32 = 15;
+const CONNECTED: u32 = 16;
 
 fn read_reply(kind: u32, text: &str) -> Option<Reply> {
     Some(match kind {
@@ -651,6 +661,7 @@ fn read_reply(kind: u32, text: &str) -> Option<Reply> {
         ENTRIES => read_reading(text)?,
         SWAPPED => Reply::Swapped((!text.is_empty()).then(|| text.to_owned())),
         APPENDED => Reply::Appended(!text.is_empty()),
+        CONNECTED => Reply::Connected(!text.is_empty()),
         WAITED => Reply::Waited,
         NOTICED => Reply::Noticed,
         SENT => Reply::Sent(Outcome::from(read_sent(text)?)),

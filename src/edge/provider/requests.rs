@@ -60,14 +60,15 @@ pub(crate) async fn send(
     };
     task.note_provider_result(reply.map(|reply| reply.status));
     if let Some(date) = reply.and_then(|reply| reply.date) {
-        task.compare_clocks(msg!("the provider's"), date);
+        task.compare_clocks(msg!("the provider's"), date, &began);
     }
     outcome
 }
 
 /// Notes a refresh that has had no response since `began`, if that is as long as requests wait for it. Returns true then.
 fn note_silence(task: &Task, began: &Instant) -> bool {
-    if began.elapsed(&task.now()) < task.config().flow.request_timeout {
+    let waits = began.elapsed(&task.now()) < task.config().flow.request_timeout;
+    if waits || task.isolate().lateness.was_since(began) {
         return false;
     }
     let [jitter] = task.isolate().random();

@@ -223,5 +223,7 @@ fn cache_end(task: &Task, latest: &Session, reason: EndReason) {
 /// Returns true if a session has reached a limit.
 pub(crate) fn is_at_limit(task: &Task, session: &Rc<Session>) -> bool {
     let limits = &task.config().flow.limits;
-    session.limit_reached(limits, &task.earliest()).is_some()
+    session
+        .limit_reached(limits, &task.time_for_limits())
+        .is_some()
 }

@@ -5,15 +5,18 @@ use rules::prelude::*;
 
 use crate::config::Storage;
 use crate::event::Happened;
+use crate::io::{Effect, Reply};
+use crate::isolate::Seldom;
+use crate::isolate::lateness::Lateness;
 use crate::refresh::{bound, end};
-use crate::refusal::Refusal;
+use crate::refusal::{RETRY_AFTER, Refusal};
 use crate::session::Session;
 use crate::session::record::{GenerationStatus, Record};
 use crate::store::coordinator::{self, Unreachable};
 use crate::store::record_store;
 use crate::task::{Task, boxed};
 use rules::base::clock::{Millis, UnixMillis};
-use rules::base::error::Code;
+use rules::base::error::{Code, Error};
 use rules::session::EndReason;
 
 /// If the coordinator has no clock, a cookie is certainly a copy if it was replaced longer ago than the grace period plus
@@ -59,7 +62,7 @@ pub(crate) async fn check_limits(
 }
 
 fn limit_reached(task: &Task, session: &Session) -> Option<EndReason> {
-    session.limit_reached(&task.config().flow.limits, &task.earliest())
+    session.limit_reached(&task.config().flow.limits, &task.time_for_limits())
 }
 
 /// Returns the limit that the session has certainly reached, if any. If this isolate does not know the time, reads it. If it
@@ -187,7 +190,7 @@ fn with_presented(
     } else {
         record
     };
-    // A process that reads the times of another clock finds copies later: see `is_copy`.
+    // A process that reads the times of another clock finds copies later: see `copied`.
     let doubt = match task.isolate().clock.is_shared() {
         true => Millis::ZERO,
         false => CERTAIN,
@@ -212,26 +215,64 @@ pub(crate) async fn recheck(
     classify(task, session).await
 }
 
-/// Returns true if the cookie of a presented session was replaced longer ago than the grace period. The session counts as
-/// presented when the request arrived, even if the request waited since then.
-fn is_copy(task: &Task, presented: &Session, record: &Record) -> bool {
+/// How a presented cookie compares with the one that has replaced it.
+#[derive(Clone, Copy, PartialEq)]
+enum Copied {
+    /// The browser may have sent the cookie before it had a later one.
+    No,
+    /// The cookie was replaced long ago, but the request may have waited for this process longer than is accepted.
+    Perhaps,
+    /// The cookie was replaced longer ago than the grace period.
+    Yes,
+}
+
+/// Returns how a presented cookie compares with its successor. The session counts as presented when the request arrived,
+/// even if the request waited since then: in a task, or before this process read it.
+fn copied(task: &Task, presented: &Session, record: &Record) -> Copied {
     // control: unpresented_cookies_replace_nothing
     let Some(later) = record.replaced_by(presented.generation) else {
-        return false;
+        return Copied::No;
     };
     let (grace, arrived) = (task.grace(), task.arrived());
     let age = Millis(arrived.wall.saturating_sub(later.at));
-    if task.isolate().clock.is_shared() {
+    let over = match task.isolate().clock.is_shared() {
         // control: grace_period
-        return age > grace;
+        true => age.saturating_sub(grace),
+        false => {
+            // Another isolate, whose clock differs, has written the time.
+            let cache = task.isolate().session_cache.borrow();
+            let seen = cache.get(&presented.sid).map_or(Millis::ZERO, |cached| {
+                cached.presented_for(later.generation, &arrived)
+            });
+            // control: replay_is_certain
+            let certainly = age.saturating_sub(grace + CERTAIN);
+            certainly.max(seen.saturating_sub(grace))
+        }
+    };
+    // control: late_request_is_no_copy
+    let late = task.late();
+    if over <= Lateness::added(late) {
+        Copied::No
+    } else if over <= late {
+        Copied::Perhaps
+    } else {
+        Copied::Yes
     }
-    // Another isolate, whose clock differs, has written the time.
-    let cache = task.isolate().session_cache.borrow();
-    let seen = cache.get(&presented.sid).map_or(Millis::ZERO, |cached| {
-        cached.presented_for(later.generation, &arrived)
-    });
-    // control: replay_is_certain
-    seen > grace || age > grace + CERTAIN
+}
+
+/// Refuses a request whose cookie may be a copy, or may have waited for this process. The session lives.
+fn waited(task: &Task) -> Refusal {
+    let why = msg!(
+        "the cookie of a request was replaced long ago, but this process stood still or was too busy to read the request in time"
+    );
+    task.fault_seldom(Seldom::Late, why);
+    Refusal::Later(Error::new(Code::LimitExceeded, why), RETRY_AFTER)
+}
+
+/// Returns true unless the client has left. A client that waited longer than the grace period for a process that stood still
+/// has usually left, and nobody gets the response.
+async fn is_client_there(task: &Task) -> bool {
+    !matches!(task.perform(Effect::Client).await, Reply::Connected(false))
 }
 
 /// Classifies a presented session by its cached record. Before the session ends, its record is read, which also brings the
@@ -240,7 +281,7 @@ pub(crate) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResu
     let Some(mut record) = record_store::cached(task, &presented.sid).record else {
         return Ok(presented);
     };
-    if is_copy(task, &presented, &record) {
+    if copied(task, &presented, &record) != Copied::No {
         if boxed(record_store::fetch(task, &presented)).await.is_err()
             && task.isolate().clock.is_unknown()
         {
@@ -250,7 +291,8 @@ pub(crate) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResu
             .record
             .unwrap_or(record);
     }
-    let mut status = record.status(&presented, is_copy(task, &presented, &record));
+    let copied = copied(task, &presented, &record);
+    let mut status = record.status(&presented, copied != Copied::No);
     // A copy of a bound session's cookie is refused without the bound cookie, and need not end the session.
     // control: replaced_cookie_keeps_bound_session
     if let (GenerationStatus::Replayed, Some(session)) = (&status, &record.session)
@@ -272,6 +314,11 @@ pub(crate) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResu
                     Err(Refusal::Ended(reason))
                 }
             }
+        }
+        GenerationStatus::Replayed
+            if copied == Copied::Perhaps || !boxed(is_client_there(task)).await =>
+        {
+            Err(waited(task))
         }
         // control: replayed_cookie_ends_session
         GenerationStatus::Replayed => {

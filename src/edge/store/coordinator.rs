@@ -77,7 +77,7 @@ pub(crate) async fn read(
         }
         _ => {
             observe(task, READ, CallResult::Failed, &asked);
-            failed(task, msg!("it cannot be read"));
+            failed(task, &asked, msg!("it cannot be read"));
             Err(Unreachable)
         }
     }
@@ -114,7 +114,7 @@ fn learn_time(task: &Task, time: Option<UnixMillis>, asked: Instant) {
     let (clock, now) = (&task.isolate().clock, task.own_time());
     clock.learn(time, asked, now);
     if let Some(time) = time {
-        task.compare_clocks(msg!("the coordinator's"), time);
+        task.compare_clocks(msg!("the coordinator's"), time, &asked);
     }
 }
 
@@ -164,7 +164,7 @@ pub(crate) async fn swap(
         _ => {
             task.isolate().refuses_writes.set(true);
             observe(task, SWAP, CallResult::Failed, &asked);
-            failed(task, msg!("it cannot be written to"));
+            failed(task, &asked, msg!("it cannot be written to"));
             Err(Unreachable)
         }
     }
@@ -202,8 +202,12 @@ pub(crate) async fn append(
     }
 }
 
-/// Reports that the coordinator failed, and records the time of the failure for [`is_up`].
-fn failed(task: &Task, why: &str) {
+/// Reports that the coordinator failed in a call that began at `asked`, and records the time of the failure for [`is_up`]. If
+/// this process was late, that says nothing about the coordinator.
+fn failed(task: &Task, asked: &Instant, why: &str) {
+    if task.isolate().lateness.was_since(asked) {
+        return;
+    }
     avoid(task);
     task.server_failed(Server::Coordinator, why);
 }

@@ -232,9 +232,14 @@ impl Task {
         self.log(Level::Error, server.code(), &message);
     }
 
-    /// Reports to the operator, at most once an hour, if this machine's clock differs from another one, which shows `time`.
-    pub(crate) fn compare_clocks(&self, whose: &str, time: UnixMillis) {
+    /// Reports to the operator, at most once an hour, if this machine's clock differs from another one, which showed `time` in the
+    /// response to a request that was sent at `asked`.
+    pub(crate) fn compare_clocks(&self, whose: &str, time: UnixMillis, asked: &Instant) {
         let now = self.own_time();
+        // A response that was read late seems to come from a clock that is behind.
+        if self.isolate().lateness.was_since(asked) {
+            return;
+        }
         let Some((seconds, is_ahead)) = self.isolate().clock.difference(time, &now) else {
             return;
         };

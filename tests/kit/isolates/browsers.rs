@@ -2,7 +2,7 @@
 
 use super::device::Device;
 use super::{
-    About, BOUND, Browser, COOKIE, ORIGIN, Purpose, State, UNBOUND, Visit, VisitId, World,
+    About, BOUND, Browser, COOKIE, ORIGIN, Purpose, State, Todo, UNBOUND, Visit, VisitId, World,
 };
 use edge::{FlightId, Reply, Request, TaskId};
 use rules::codec::form;
@@ -73,7 +73,12 @@ impl World {
     }
 
     fn manage(&mut self, isolate: usize, command: &str) -> VisitId {
+        // The app's server is the same process.
+        if let Some((until, _)) = self.isolates[isolate].stopped {
+            self.run_until(until);
+        }
         let id = self.enroll(None, isolate, Purpose::Manage, "", None);
+        self.visits[id].read_at = Some(self.now);
         let (clock, epoch) = (self.clock(isolate), self.isolates[isolate].epoch);
         let (task, step) = self.isolates[isolate].handler.manage(clock, command);
         let visit = &mut self.visits[id];
@@ -137,6 +142,7 @@ impl World {
             serial: 0,
             purpose,
             began: self.now,
+            read_at: None,
             cookie: None,
             path: path.to_owned(),
             bound_cookie: None,
@@ -212,6 +218,22 @@ impl World {
         (visit.began, visit.epoch) = (now, epoch);
         (visit.cookie, visit.bound_cookie) = (cookie, bound_cookie);
         self.began(id);
+        match self.isolates[isolate].stopped {
+            Some((until, _)) => self.after(until - now, Todo::Read(id, Box::new(request))),
+            None => self.read(id, request),
+        }
+    }
+
+    /// Lets the isolate of a request read it.
+    pub(super) fn read(&mut self, id: VisitId, request: Request) {
+        let visit = &mut self.visits[id];
+        if visit.state == State::Dead || visit.epoch != self.isolates[visit.isolate].epoch {
+            visit.state = State::Dead;
+            self.watch.open.remove(&id);
+            return;
+        }
+        visit.read_at = Some(self.now);
+        let isolate = visit.isolate;
         let clock = self.clock(isolate);
         let (task, step) = self.isolates[isolate].handler.begin(clock, request);
         self.visits[id].task = task;
@@ -247,6 +269,7 @@ impl World {
             serial: 0,
             purpose,
             began: visit.began,
+            read_at: Some(self.now),
             cookie: None,
             path: String::new(),
             bound_cookie: None,
@@ -284,6 +307,10 @@ impl World {
         }
         self.tell(|| format!("visit {id} is abandoned"));
         let (isolate, task) = (self.visits[id].isolate, self.visits[id].task);
+        if self.visits[id].read_at.is_none() {
+            self.visits[id].state = State::Abandoned;
+            return;
+        }
         if self.isolates[isolate].handler.abandon(task) {
             self.finish(id, State::Answered);
         } else {

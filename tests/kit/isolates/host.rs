@@ -248,6 +248,10 @@ impl World {
                 };
                 return self.reply(id, serial, 0, Reply::Verified(is_valid), About::Nothing);
             }
+            Effect::Client => {
+                let is_there = self.visits[id].state == State::Open;
+                return self.reply(id, serial, 0, Reply::Connected(is_there), About::Nothing);
+            }
             Effect::Body(_) => {
                 let body = self.visits[id].body.as_deref().map(Secret::from);
                 return self.reply(id, serial, 0, Reply::Body(body), About::Nothing);

@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use coordinator::Coordinator;
 use device::Device;
 use edge::session::record::Record;
-use edge::{Config, Effect, Event, FlightId, Handler, Reply, TaskId};
+use edge::{Config, Effect, Event, FlightId, Handler, Reply, Request, TaskId};
 use kit::dice::Dice;
 use provider::{Endpoint, ISSUER, METADATA, Provider};
 use rules::base::clock::{Instant, Millis};
@@ -234,6 +234,8 @@ pub struct Isolate {
     began: u64,
     skew: i64,
     running: BTreeMap<TaskId, VisitId>,
+    /// The time at which the isolate goes on, and the time at which it stopped, while its process stands still.
+    stopped: Option<(u64, u64)>,
     sleeping: Vec<(FlightId, VisitId, u32)>,
 }
 
@@ -285,6 +287,8 @@ pub struct Visit {
     serial: u32,
     pub purpose: Purpose,
     pub began: u64,
+    /// The time at which the isolate read the request.
+    pub read_at: Option<u64>,
     /// The session cookie of the request.
     pub cookie: Option<String>,
     path: String,
@@ -399,6 +403,10 @@ impl Browser {
 }
 
 enum Todo {
+    /// An isolate goes on whose process stood still.
+    GoOn(usize, u32),
+    /// The isolate reads the request.
+    Read(VisitId, Box<Request>),
     /// The request arrives at its server.
     Act {
         visit: VisitId,
@@ -531,6 +539,7 @@ impl World {
             began: self.now,
             skew: self.setup.skews.get(i).copied().unwrap_or_default(),
             running: BTreeMap::new(),
+            stopped: None,
             sleeping: Vec::new(),
         }
     }
@@ -591,6 +600,42 @@ impl World {
         }
     }
 
+    /// Lets the process of an isolate stand still for this many milliseconds. Requests and responses wait for it.
+    pub fn stop(&mut self, i: usize, millis: u64) {
+        if self.isolates[i].stopped.is_none() {
+            self.tell(|| format!("isolate {i} stands still for {millis} ms"));
+            self.isolates[i].stopped = Some((self.now + millis, self.now));
+            let epoch = self.isolates[i].epoch;
+            self.after(millis, Todo::GoOn(i, epoch));
+        }
+    }
+
+    fn go_on(&mut self, i: usize, epoch: u32) {
+        let isolate = &mut self.isolates[i];
+        let is_of_it = isolate.epoch == epoch;
+        let Some((_, since)) = isolate.stopped.take_if(|_| is_of_it) else {
+            return;
+        };
+        self.tell(|| format!("isolate {i} goes on"));
+        let late = Millis(self.now - since);
+        let clock = self.clock(i);
+        self.watch.was_late(i, self.now, late.0);
+        if self.setup.is_steady {
+            self.isolates[i].handler.late(clock, late);
+        }
+    }
+
+    /// Returns the time at which an isolate goes on, if it stands still and has to do this.
+    fn is_stopped(&self, todo: &Todo) -> Option<u64> {
+        let (Todo::Reply { visit, .. } | Todo::Read(visit, _)) = todo else {
+            return None;
+        };
+        let visit = &self.visits[*visit];
+        let isolate = &self.isolates[visit.isolate];
+        let is_of_it = visit.epoch == isolate.epoch;
+        isolate.stopped.filter(|_| is_of_it).map(|(until, _)| until)
+    }
+
     // Running the world
 
     /// Runs the next event. Returns true if there was an event.
@@ -599,7 +644,13 @@ impl World {
             return false;
         };
         self.now = self.now.max(at);
+        if let Some(later) = self.is_stopped(&todo) {
+            self.after(later - self.now, todo);
+            return true;
+        }
         match todo {
+            Todo::GoOn(isolate, epoch) => self.go_on(isolate, epoch),
+            Todo::Read(visit, request) => self.read(visit, *request),
             Todo::Act {
                 visit,
                 serial,

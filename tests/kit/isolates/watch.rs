@@ -178,6 +178,8 @@ pub struct Watch {
     exchanges: Vec<Exchange>,
     /// The isolates whose only clock was set while they were running.
     pub unsteady: BTreeSet<usize>,
+    /// The isolates whose process stood still, with the start and the end of each time.
+    stops: Vec<(usize, u64, u64)>,
     /// The time of the last intent of each request that has written one.
     intended: BTreeMap<VisitId, u64>,
     /// The request that first wrote an intent with this holder and time.
@@ -233,6 +235,30 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Records that the process of an isolate stood still for `late` until now.
+    pub(super) fn was_late(&mut self, isolate: usize, now: u64, late: u64) {
+        self.stops.push((isolate, now - late, now));
+    }
+
+    /// Returns how long the process of an isolate stood still between two times.
+    fn stood(&self, isolate: usize, from: u64, to: u64) -> u64 {
+        let stops = self.stops.iter().filter(|(of, ..)| *of == isolate);
+        stops
+            .map(|(_, start, end)| to.min(*end).saturating_sub(from.max(*start)))
+            .sum()
+    }
+
+    /// Returns the longest time for which a request may have waited that an isolate has read at this time.
+    fn late(&self, isolate: usize, read_at: u64) -> u64 {
+        let mut since = read_at;
+        for (of, start, end) in self.stops.iter().rev() {
+            if *of == isolate && *end <= read_at && since <= end + 10_000 {
+                since = *start;
+            }
+        }
+        read_at - since
+    }
+
     pub fn new(setup: &Setup) -> Self {
         Self {
             grace: setup.grace * 1000,
@@ -244,6 +270,7 @@ impl Watch {
             families: BTreeMap::new(),
             exchanges: Vec::new(),
             unsteady: BTreeSet::new(),
+            stops: Vec::new(),
             intended: BTreeMap::new(),
             holders: BTreeMap::new(),
             visits: BTreeMap::new(),
@@ -475,8 +502,11 @@ impl World {
             let is_same = other.token == token && other.visit != id;
             let holder = &self.visits[other.visit];
             let is_alive = matches!(holder.state, State::Open | State::Abandoned);
-            let keeps_lease = is_alive && !holder.coordinator_failed;
-            let has_lapsed = self.lease_end(other.visit) <= self.now && !keeps_lease;
+            let lease_end = self.lease_end(other.visit);
+            let stood = self.isolates[holder.isolate].stopped.is_some()
+                || watch.stood(holder.isolate, lease_end.saturating_sub(10_000), self.now) > 0;
+            let keeps_lease = is_alive && !holder.coordinator_failed && !stood;
+            let has_lapsed = lease_end <= self.now && !keeps_lease;
             let is_allowed = has_lapsed || self.cannot_know_intent(id, family);
             Invariant::SingleFlight.holds_if(!is_same || is_allowed, || {
                 format!(
@@ -964,10 +994,10 @@ impl World {
         let now = self.now;
         let visit = &self.visits[id];
         let given = visit.given.clone().unwrap();
-        let took = now - visit.began;
+        let took = now - visit.began - self.watch.stood(visit.isolate, visit.began, now);
         Invariant::Answered.holds_if(took <= LONGEST, || format!("visit {id} took {took} ms"));
         if self.has_valid_token(id) {
-            let own = took - visit.spent_elsewhere;
+            let own = took.saturating_sub(visit.spent_elsewhere);
             Invariant::Prompt.holds_if(own <= PROMPT, || {
                 format!("visit {id} took {own} ms with a valid access token")
             });
@@ -1204,7 +1234,8 @@ impl World {
         }
         let later = account.noted.range(session.generation + 1..);
         let replaced = later.map(|(_, at)| *at).min();
-        let mut longest = watch.grace + recheck + SKEW;
+        let late = watch.late(visit.isolate, visit.read_at.unwrap_or(visit.began));
+        let mut longest = watch.grace + recheck + SKEW + late.min(300_000);
         // Without the coordinator's time, an isolate that has not seen the later cookie for as long cannot be certain.
         if !self.setup.has_time {
             longest += 3_600_000 + self.setup.spread;

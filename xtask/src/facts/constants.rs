@@ -30,6 +30,7 @@ const SHARED: [(&str, &[&str]); 24] = [
             "PENDING",
             "NOTICED",
             "APPENDED",
+            "CONNECTED",
         ],
     ),
     ("src/browser/api_call.rs", &["BATCH"]),

@@ -1,0 +1,107 @@
+//! What an isolate knows about times in which its process stood still or was too busy to read requests.
+//!
+//! A process that was suspended, or whose processor was starved, reads a request later than it arrived. Then a cookie that
+//! was current when its browser sent it may have been replaced long ago, which is no sign of a copy. Some time after such a
+//! *late period* it still reads requests that waited, so none of them counts as having arrived after the period's start.
+
+use core::cell::Cell;
+
+use rules::base::clock::{Instant, Millis};
+
+/// A request that is read this long after a late period may have waited since the period's start. Late periods with less
+/// time between them count as one.
+const BACKLOG: Millis = Millis::from_secs(10);
+
+/// The longest lateness for which a replaced cookie is still accepted. Whoever can keep a process busy gains this time for a
+/// copied cookie.
+const MOST_ADDED: Millis = Millis::from_secs(300);
+
+/// The latest late period of an isolate's process.
+#[derive(Default)]
+pub(crate) struct Lateness(Cell<Option<Period>>);
+
+#[derive(Clone, Copy)]
+struct Period {
+    start: Instant,
+    end: Instant,
+}
+
+impl Lateness {
+    /// Takes a late period that the host noticed: `late` until `now`.
+    pub(crate) fn note(&self, late: Millis, now: Instant) {
+        let mut start = Instant {
+            monotonic: now.monotonic.saturating_sub(late),
+            wall: now.wall.saturating_sub(late.0),
+        };
+        if let Some(before) = self.0.get()
+            && before.end.elapsed(&start) <= BACKLOG
+            && before.start.monotonic <= start.monotonic
+        {
+            start = before.start;
+        }
+        self.0.set(Some(Period { start, end: now }));
+    }
+
+    /// Returns the longest time for which a request may have waited that was read at this time by the machine's own clocks.
+    pub(crate) fn of(&self, read: &Instant) -> Millis {
+        let Some(Period { start, end }) = self.0.get() else {
+            return Millis::ZERO;
+        };
+        let waited = start.elapsed(read);
+        match read.monotonic >= start.monotonic && end.elapsed(read) <= BACKLOG {
+            true => waited,
+            false => Millis::ZERO,
+        }
+    }
+
+    /// The part of a lateness that is added to the time for which a replaced cookie is accepted. Within the rest, the cookie
+    /// is refused and its session lives.
+    pub(crate) fn added(late: Millis) -> Millis {
+        late.min(MOST_ADDED)
+    }
+
+    /// Returns true if the process was late at some time since `asked`, so that it may have read a response late.
+    pub(crate) fn was_since(&self, asked: &Instant) -> bool {
+        self.0
+            .get()
+            .is_some_and(|period| period.end.monotonic >= asked.monotonic)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isolate::at_second as at;
+
+    const fn seconds(seconds: u64) -> Millis {
+        Millis::from_secs(seconds)
+    }
+
+    #[test]
+    fn requests_after_a_late_period_may_have_waited() {
+        let lateness = Lateness::default();
+        assert_eq!(lateness.of(&at(50)), Millis::ZERO);
+        lateness.note(seconds(77), at(177));
+        for (read, waited) in [(99, 0), (100, 0), (177, 77), (187, 87), (188, 0)] {
+            assert_eq!(lateness.of(&at(read)), seconds(waited), "{read}");
+        }
+    }
+
+    #[test]
+    fn late_periods_in_a_row_are_one() {
+        let lateness = Lateness::default();
+        lateness.note(seconds(5), at(105));
+        lateness.note(seconds(5), at(120));
+        assert_eq!(lateness.of(&at(120)), seconds(20));
+        lateness.note(seconds(5), at(136));
+        assert_eq!(lateness.of(&at(136)), seconds(5));
+    }
+
+    #[test]
+    fn response_was_read_late_if_a_period_ended_since_the_request() {
+        let lateness = Lateness::default();
+        lateness.note(seconds(5), at(105));
+        assert!(lateness.was_since(&at(101)));
+        assert!(!lateness.was_since(&at(106)));
+    }
+}

@@ -1,0 +1,147 @@
+//! Tests of an isolate whose process stands still, or is too busy to read requests. A request that waited for it shows an
+//! old cookie although nobody has copied it.
+
+use crate::served;
+use kit_isolates::{COOKIE, Fault, Setup, Site, VisitId, World};
+
+/// Sends a request of Alice to isolate 1, which stands still, and replaces her cookie through isolate 0 ten seconds later.
+/// Returns the request when isolate 1 has answered, if it goes on after `still` milliseconds.
+fn waited(setup: Setup, still: u64) -> (World, usize, VisitId) {
+    let mut world = World::new(setup);
+    let alice = world.signed_in("alice", 0);
+    world.call(alice, 1);
+    world.pass(58_000);
+    world.stop(1, still);
+    world.pass(100);
+    let waiting = world.call(alice, 1);
+    world.pass(5000);
+    // The second call sends the new cookie, which starts the grace period of the old one.
+    for _ in 0..2 {
+        world.call(alice, 0);
+        world.pass(2500);
+    }
+    world.pass(still);
+    world.answer_all();
+    (world, alice, waiting)
+}
+
+/// Returns true if a request was put off.
+fn is_later(world: &World, visit: VisitId) -> bool {
+    let given = world.visits[visit].given.as_ref().unwrap();
+    given.status == 503 && given.header("retry-after").is_some()
+}
+
+#[test]
+fn request_that_waited_for_the_process_is_served() {
+    for still in [60_000, 77_000, 290_000] {
+        let (mut world, alice, waiting) = waited(Setup::default(), still);
+        assert!(served(&world, waiting), "{still}");
+        let call = world.call(alice, 0);
+        world.answer_all();
+        assert!(served(&world, call), "{still}");
+        assert!(world.watch.ends.is_empty());
+    }
+}
+
+#[test]
+fn request_that_waited_for_more_than_five_minutes_is_refused_and_its_session_lives() {
+    for still in [400_000, 1_000_000] {
+        let (mut world, alice, waiting) = waited(Setup::default(), still);
+        assert!(is_later(&world, waiting), "{still}");
+        let call = world.call(alice, 0);
+        world.answer_all();
+        assert!(served(&world, call), "{still}");
+        assert!(world.watch.ends.is_empty());
+    }
+}
+
+#[test]
+fn copy_that_is_sent_after_the_lateness_ends_the_session() {
+    for (pause, is_copy) in [(9000, false), (11_000, true)] {
+        let mut world = World::new(Setup::default());
+        world.provider.lifetime = 300_000;
+        let alice = world.signed_in("alice", 0);
+        let copy = world.copy_of(alice);
+        world.pass(301_000);
+        for _ in 0..2 {
+            world.call(alice, 0);
+            world.answer_all();
+        }
+        world.pass(50_000);
+        world.stop(1, 30_000);
+        world.pass(30_000 + pause);
+        let replay = world.call(copy, 1);
+        world.answer_all();
+        assert_eq!(served(&world, replay), !is_copy);
+        assert_eq!(world.watch.ends.is_empty(), !is_copy);
+    }
+}
+
+/// A host without a timer does not notice that it stood still.
+#[test]
+fn client_that_has_left_ends_no_session() {
+    for has_left in [false, true] {
+        let mut world = World::new(Setup {
+            is_steady: false,
+            ..Setup::default()
+        });
+        let alice = world.signed_in("alice", 0);
+        let copy = world.copy_of(alice);
+        world.pass(61_000);
+        for _ in 0..2 {
+            world.call(alice, 0);
+            world.answer_all();
+        }
+        world.pass(65_000);
+        world.stop(1, 1000);
+        let replay = world.call(copy, 1);
+        if has_left {
+            world.abandon(replay);
+        }
+        world.answer_all();
+        assert_eq!(world.watch.ends.is_empty(), has_left);
+        let call = world.call(alice, 0);
+        world.answer_all();
+        assert_eq!(served(&world, call), has_left);
+    }
+}
+
+#[test]
+fn user_who_came_before_the_idle_limit_is_not_idle() {
+    for in_store in [false, true] {
+        let mut world = World::new(Setup {
+            idle: 400,
+            in_store,
+            ..Setup::default()
+        });
+        let alice = world.signed_in("alice", 0);
+        world.pass(390_000);
+        world.stop(1, 60_000);
+        let call = world.call(alice, 1);
+        world.answer_all();
+        assert!(served(&world, call), "{in_store}");
+        assert!(world.browsers[alice].jar.contains_key(COOKIE));
+    }
+}
+
+#[test]
+fn late_process_does_not_report_the_coordinator() {
+    for is_late in [false, true] {
+        let mut world = World::new(Setup::default());
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        // The response arrives in time, and the host's timer fires first when the process goes on.
+        world.fault(Site::Read, Fault::LostAfter);
+        let call = world.call(alice, 1);
+        if is_late {
+            world.stop(1, 20_000);
+        }
+        world.answer_all();
+        assert!(world.visits[call].given.is_some());
+        let told = world.events.iter().any(|event| {
+            let text = format!("{event:?}");
+            text.contains("OutageBegan")
+        });
+        assert_eq!(told, !is_late);
+    }
+}
