@@ -18,6 +18,7 @@ before(async () => {
     accessTokenSeconds: 600,
     handler: {
       coordinator: inIsolate(),
+      session: { grace: 0 },
       routes: [{ prefix: '/api/', upstream: `${upstream.origin}/` }],
       log: ({ code }) => faults.push(code),
     },
@@ -32,13 +33,13 @@ after(async () => {
 })
 
 /** Returns a request of the app's script to the upstream. */
-const requestWith = (signal) => {
-  const cookie = [...alice.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+const requestWith = (signal, visitor = alice) => {
+  const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
   const headers = { cookie, 'x-strongroom': '1', 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' }
   return new Request(`${app.place.origin}/api/a`, { headers, signal })
 }
 
-const call = (signal) => handler.fetch(requestWith(signal))
+const call = (signal, visitor) => handler.fetch(requestWith(signal, visitor))
 
 test('client that leaves causes no line in the log', time, async () => {
   const client = new AbortController()
@@ -75,3 +76,19 @@ test('handler listens for a disconnect until the response has arrived', time, as
     assert.deepEqual([whileSent, listeners()], [1, 0])
   }
 })
+
+for (const [title, signal, status] of [
+  ['client that has left ends no session by a cookie that was replaced', AbortSignal.abort(), 200],
+  ['control: client that is there ends it', undefined, 401],
+])
+  test(title, time, async () => {
+    onRequest = (_request, response) => response.end()
+    app.provider.settings.accessTokenSeconds = 2
+    const bob = new Visitor(app.place)
+    await bob.signIn({ account: 'bob' })
+    const copy = bob.copy()
+    await app.provider.letAccessTokenExpire()
+    for (let i = 0; i < 2; i++) assert.equal((await bob.call('/api/a')).status, 200)
+    await call(signal, copy)
+    assert.equal((await bob.call('/api/a')).status, status)
+  })

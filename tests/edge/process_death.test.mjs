@@ -140,3 +140,34 @@ describe('a Node process that ends during a refresh', { timeout: 240_000 }, () =
     assert.equal(ledger.familyRevoked(), false)
   })
 })
+
+describe('a Node process that stands still', { timeout: 240_000 }, () => {
+  const started = []
+  let app
+  before(async () => {
+    app = await startApp(node(started), { handler: { session: { grace: 1, recheck: 0 } } })
+    app.provider.settings.accessTokenSeconds = 2
+  })
+  after(() => app?.stop())
+
+  /** Signs in, and replaces the cookie for longer than the grace period while a request with it waits for the process. */
+  async function wait(send) {
+    const { ledger } = app.provider
+    const visitor = app.visitor()
+    await visitor.signIn({ isolate: 0 })
+    started[0].pause()
+    const waiting = send(visitor.copy())
+    await ledger.accessTokenExpired()
+    for (let i = 0; i < 2; i++) assert.equal((await visitor.call('/api/me', { isolate: 1 })).status, 200)
+    await ledger.accessTokenExpired()
+    started[0].goOn()
+    return { waiting: await waiting, visitor }
+  }
+
+  test('serves a request that waited, although its cookie was replaced', async () => {
+    const { waiting, visitor } = await wait((copy) => copy.call('/api/me', { isolate: 0 }))
+    assert.equal(waiting.status, 200)
+    assert.equal((await visitor.call('/api/me', { isolate: 1 })).status, 200)
+    assert.equal(app.provider.ledger.familyRevoked(), false)
+  })
+})

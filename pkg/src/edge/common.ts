@@ -4,4 +4,5 @@
  */
 export * from './exports.js'
 export { handlerFactory } from './handler.js'
+export { watchProcess } from './lateness.js'
 export { tenantsFactory } from './tenants.js'

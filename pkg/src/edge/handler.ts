@@ -125,19 +125,20 @@ export interface ModuleOption {
   wasm?: WebAssembly.Module | BufferSource
 }
 
-/** Creates `createTokenHandler` for a platform. */
+/** Creates `createTokenHandler` for a platform, which calls `onStart` when a handler starts. */
 export const handlerFactory =
-  (load: Load) =>
+  (load: Load, onStart?: () => void) =>
   (config: TokenHandlerConfig, options: ModuleOption = {}): TokenHandler =>
-    scopedHandlerFactory(load)(config, options)
+    scopedHandlerFactory(load, onStart)(config, options)
 
 /** Creates `createTokenHandler` for a platform, with a further argument for one of several tenants. */
 export const scopedHandlerFactory =
-  (load: Load) =>
+  (load: Load, onStart?: () => void) =>
   (config: TokenHandlerConfig, options: ModuleOption, scope?: Scope): TokenHandler => {
     let starting: Promise<Host> | undefined
     let started: Host | undefined
     const start = async (env: unknown): Promise<Host> => {
+      onStart?.()
       const given = options.wasm ?? (await load())
       started = new Host(config, env, await compiled(given), scope)
       scope?.onStart(started)

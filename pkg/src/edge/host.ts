@@ -5,6 +5,7 @@ import {
   APPENDED,
   BEAT,
   BODY,
+  CONNECTED,
   COORDINATOR_TIME,
   ENTRIES,
   FAILED,
@@ -56,6 +57,7 @@ import { StrongroomError } from '../page/errors/error.js'
 import { nameOf } from './upstream/failure.js'
 import type { Outer, OuterRequest } from './request-auth.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
+import { afterTime, type Late, noticeLateness, tellLateness, turn } from './lateness.js'
 import type { Documents } from './upstream/documents.js'
 import { SEND, sendRequest, textOf, type WithSend } from './upstream/provider.js'
 
@@ -105,6 +107,7 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'verify'; parameters: Parameters; jwk: JsonWebKey; input: string }
   | { t: 'sign'; parameters: Parameters; jwk: JsonWebKey; input: string }
   | { t: 'generate_key' }
+  | { t: 'client' }
   | { t: 'body'; limit: number }
   | ({ t: 'forward' } & Forward)
   | ({ t: 'respond' } & Responded)
@@ -191,6 +194,7 @@ export class Host {
     this.#rules = new Rules(JSON.parse(Edge.policy()))
     const count = this.#edge.key_count()
     this.#keys = new Keys(Array.from({ length: count }, (_, i) => this.#edge.key(i)))
+    tellLateness(this)
   }
 
   /**
@@ -240,6 +244,7 @@ export class Host {
     let copy: Promise<ArrayBuffer> | undefined
     this.#running++
     try {
+      noticeLateness()
       // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
       const asked = {
@@ -427,6 +432,10 @@ export class Host {
           return this.#bytesIn(task, SIGNED, await sign(step))
         case 'generate_key':
           return this.#textIn(task, KEY, await generateKey())
+        case 'client': {
+          await turn()
+          return this.#textIn(task, CONNECTED, request?.signal.aborted ? '' : '1')
+        }
         case 'body': {
           const body = await textOf(request?.body ?? null, step.limit, BODY_TIME)
           return body === undefined ? this.#textIn(task, FAILED) : this.#textIn(task, BODY, body)
@@ -533,6 +542,11 @@ export class Host {
     }
   }
 
+  /** Takes a time in which the process stood still or was too busy to read requests. */
+  late({ late, at }: Late): void {
+    this.#edge.late(at.monotonic, at.wall, late)
+  }
+
   /** Returns what this isolate knows about its servers. */
   health(): Omit<HandlerHealth, 'isStarted'> {
     return JSON.parse(this.#edge.health())
@@ -610,11 +624,11 @@ const keepAlive = (context?: Context): (() => void) => {
 
 /** Resolves with the promise's value, or with `undefined` if the promise takes longer than `milliseconds`. */
 const valueWithin = async <T>(promise: Promise<T>, milliseconds: number): Promise<T | undefined> => {
-  let timer: ReturnType<typeof setTimeout> | undefined
+  let cancel: (() => void) | undefined
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, milliseconds)
+    cancel = afterTime(milliseconds, () => resolve(undefined))
   })
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+  return Promise.race([promise, late]).finally(cancel)
 }
 
 /** Resolves with the promise's value, or rejects if the promise takes longer than the limit. */

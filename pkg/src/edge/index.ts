@@ -9,7 +9,7 @@
  * @module
  */
 import { Buffer } from 'node:buffer'
-import { handlerFactory, tenantsFactory } from './common.js'
+import { handlerFactory, tenantsFactory, watchProcess } from './common.js'
 
 export type * from './exports.js'
 export { denoKv, durableObject, inIsolate, redis, redisRest, StrongroomSessions } from './common.js'
@@ -18,7 +18,7 @@ const load = async () =>
   WebAssembly.compile(Buffer.from((await import('./edge-module.js')).default, 'base64'))
 
 /** Creates a token handler. The configuration is read with the first request, or when the app calls `ready()`. */
-export const createTokenHandler = handlerFactory(load)
+export const createTokenHandler = handlerFactory(load, watchProcess)
 
 /** Creates handlers for several tenants, one for each tenant that requests select. */
-export const tenants = tenantsFactory(load)
+export const tenants = tenantsFactory(load, watchProcess)

@@ -121,9 +121,9 @@ type Select = (request: OuterRequest, env: unknown) => string | undefined | Prom
 
 /** Creates `tenants` for a platform. */
 export const tenantsFactory =
-  (load: Load) =>
+  (load: Load, onStart?: () => void) =>
   (options: TenantsOptions, { wasm }: ModuleOption = {}): Tenants => {
-    const pool = new Pool(options, async () => compiled(wasm ?? (await load())))
+    const pool = new Pool(options, async () => compiled(wasm ?? (await load())), onStart)
     return {
       ...methods(pool, (request, env) => options.select(request, env)),
       forget: (name) => pool.forget(name),
@@ -291,7 +291,7 @@ class Pool {
   /** The times until which messages about too many requests are not reported again. */
   readonly #quietUntil = new Map<string, number>()
 
-  constructor(options: TenantsOptions, load: () => Promise<WebAssembly.Module>) {
+  constructor(options: TenantsOptions, load: () => Promise<WebAssembly.Module>, onStart?: () => void) {
     const { most = MOST, select, create } = options
     const invalid = (why: string) => new StrongroomError('config_invalid', why)
     if (!(Number.isInteger(most) && most > 0))
@@ -306,7 +306,7 @@ class Pool {
         module = undefined
         throw error
       }))
-    this.#createHandler = scopedHandlerFactory(once)
+    this.#createHandler = scopedHandlerFactory(once, onStart)
   }
 
   /** Returns the tenant of a request: see {@link enter}. */

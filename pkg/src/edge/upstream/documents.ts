@@ -2,6 +2,7 @@
  * The provider's documents, which the tenants of one `tenants()` share by address. Only responses as text are shared: the
  * core checks them for each tenant.
  */
+import { afterTime } from '../lateness.js'
 import type { Sending, sendRequest } from './provider.js'
 
 /** The milliseconds for which a document is kept. */
@@ -72,8 +73,7 @@ export class Documents {
 const within = (text: Promise<string>, milliseconds: number): Promise<string> =>
   new Promise((resolve, reject) => {
     const late = () => reject(new DOMException('no response', 'TimeoutError'))
-    const timer = setTimeout(late, milliseconds)
-    text.finally(() => clearTimeout(timer)).then(resolve, reject)
+    text.finally(afterTime(milliseconds, late)).then(resolve, reject)
   })
 
 /** Returns the first line of a response. */

@@ -5,6 +5,7 @@
 import { HANDLER_HEADER } from '../../../glue/constants.js'
 import type { ReplyMembers } from '../../generated/members.js'
 import type { Instance } from '../instance.js'
+import { afterTime } from '../lateness.js'
 import { isClosedConnection } from './failure.js'
 import { PIECE, Search, searched } from './search.js'
 
@@ -233,12 +234,12 @@ export class Forwarded {
       headers.set('accept-encoding', valueOf(this.#fields, 'accept-encoding') ?? 'identity')
       Object.assign(init, { decompress: false })
     }
-    let timer: ReturnType<typeof setTimeout> | undefined
+    let cancel: (() => void) | undefined
     let response
     try {
       if (this.#copy) init.body = await this.#copy
       // The client may need longer for a long body, so the time of the upstream is then unknown.
-      if (!body || isAtMostPiece(this.#fields)) timer = setTimeout(end, ms)
+      if (!body || isAtMostPiece(this.#fields)) cancel = afterTime(ms, end)
       const isRepeatable = !body && !proof && !upgrade && IDEMPOTENT.includes(method)
       response = await send(url, init, isRepeatable ? RESENDS : 0)
     } catch (error) {
@@ -249,7 +250,7 @@ export class Forwarded {
       else if (isRedirect(error)) response = new Response(null, { status: 307 })
       else throw error
     } finally {
-      clearTimeout(timer)
+      cancel?.()
     }
     if (!response.body) this.#leave()
     const fields = this.#receive(response)

@@ -5,6 +5,7 @@
 
 import { MAX_BODY } from '../../../glue/constants.js'
 import type { ReplyMembers } from '../../generated/members.js'
+import { afterTime } from '../lateness.js'
 
 /** A request to the provider. */
 export interface Sending {
@@ -23,7 +24,7 @@ export const sendRequest = async ({ url, form, authorization, proof, ms }: Sendi
   if (authorization) headers.set('authorization', authorization)
   if (proof) headers.set('dpop', proof)
   const controller = new AbortController()
-  const timer = setTimeout(() => controller.abort(new DOMException('no response', 'TimeoutError')), ms)
+  const cancel = afterTime(ms, () => controller.abort(new DOMException('no response', 'TimeoutError')))
   try {
     const response = await fetch(url, {
       method: form == null ? 'GET' : 'POST',
@@ -44,7 +45,7 @@ export const sendRequest = async ({ url, form, authorization, proof, ms }: Sendi
     const body = await textOf(response.body, MAX_BODY)
     return body === undefined ? head : `${head}\n${body}`
   } finally {
-    clearTimeout(timer)
+    cancel()
   }
 }
 
@@ -104,7 +105,7 @@ export const textOf = async (
     // Canceling the body also ends the pending read.
     drop()
   }
-  const timer = milliseconds < Infinity ? setTimeout(end, milliseconds) : undefined
+  const cancel = milliseconds < Infinity ? afterTime(milliseconds, end) : undefined
   try {
     let text = ''
     let length = 0
@@ -121,6 +122,6 @@ export const textOf = async (
       if (done) return text
     }
   } finally {
-    clearTimeout(timer)
+    cancel?.()
   }
 }

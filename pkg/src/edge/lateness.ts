@@ -1,0 +1,88 @@
+/**
+ * Notices times in which this process stood still or was too busy to read requests: then a timer comes late. The core
+ * decides what that means for the requests that waited.
+ */
+import type { Host } from './host.js'
+
+/** The milliseconds between two calls of the timer. */
+const TICK = 1000
+
+/** The milliseconds by which the timer of a process that has enough time may come late. */
+const SLACK = 100
+
+/** The number of late times that handlers learn which start later. */
+const MOST = 32
+
+/** A time by the monotonic clock and by the wall clock, which goes on while a machine is suspended. */
+interface Clocks {
+  monotonic: number
+  wall: number
+}
+
+/** A time in which the process was late: `late` milliseconds until `at`. */
+export interface Late {
+  late: number
+  at: Clocks
+}
+
+const known: Late[] = []
+const hosts = new Set<WeakRef<Host>>()
+let last: Clocks | undefined
+
+const clocks = (): Clocks => ({ monotonic: performance.now(), wall: Date.now() })
+
+/** Tells the hosts if the process was late. Called before a request is read, and by the timer. */
+export const noticeLateness = (): void => {
+  if (!last) return
+  const at = clocks()
+  const late = Math.max(at.monotonic - last.monotonic, at.wall - last.wall)
+  if (late <= TICK + SLACK) return
+  last = at
+  known.push({ late, at })
+  if (known.length > MOST) known.shift()
+  for (const ref of hosts) {
+    const host = ref.deref()
+    if (!host || host.isBroken) hosts.delete(ref)
+    else host.late({ late, at })
+  }
+}
+
+/** Tells a host that starts what is known, and from now on what is noticed. */
+export const tellLateness = (host: Host): void => {
+  for (const late of known) host.late(late)
+  hosts.add(new WeakRef(host))
+}
+
+/** Starts the timer, which keeps no process alive. For platforms whose timers are not bound to a request. */
+export const watchProcess = (): void => {
+  if (last) return
+  last = clocks()
+  const tick = () => {
+    noticeLateness()
+    last = clocks()
+  }
+  const timer: unknown = setInterval(tick, TICK)
+  ;(timer as { unref?(): void }).unref?.()
+  ;(globalThis as { Deno?: { unrefTimer(timer: unknown): void } }).Deno?.unrefTimer(timer)
+}
+
+/** Resolves when the platform has read what has arrived until now, as far as the platform can say. */
+export const turn = (): Promise<void> =>
+  new Promise((resolve) => {
+    const { setImmediate } = globalThis as { setImmediate?: (act: () => void) => void }
+    if (setImmediate) setImmediate(resolve)
+    else setTimeout(resolve, 0)
+  })
+
+/**
+ * Calls `act` after a time, unless the returned function is called before. When a process goes on that stood still, its
+ * timers come before the responses that have arrived meanwhile, so `act` waits for a turn.
+ */
+export const afterTime = (milliseconds: number, act: () => void): (() => void) => {
+  let isOver = false
+  const timer = setTimeout(() => void turn().then(() => isOver || act()), milliseconds)
+  return () => {
+    isOver = true
+    clearTimeout(timer)
+  }
+}
