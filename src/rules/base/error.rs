@@ -57,8 +57,9 @@ codes! {
     /// `on()` was passed the name of an unknown event.
     MessageInvalid = "message_invalid", "Check the options of the call, and use the same version of strongroom in page and worker.";
     /// A documented limit on size or number was exceeded. In the token handler's log also a warning: a session needs two
-    /// cookies, which proxies may refuse ([edge-operate.md](edge-operate.md#limits-of-headers)); or an error: all handlers of
-    /// `tenants()` are in use, or its `create` is too slow ([edge-tenants.md](edge-tenants.md#the-options)).
+    /// cookies, which proxies may refuse ([edge-operate.md](edge-operate.md#limits-of-headers)); or an error: a request was put
+    /// off because [the process stood still](edge-clocks.md#a-process-that-stands-still), all handlers of `tenants()` are in
+    /// use, or its `create` is too slow ([edge-tenants.md](edge-tenants.md#the-options)).
     LimitExceeded = "limit_exceeded", "If the message names no option, send less, or fewer at once; docs/errors.md#limits has the limits.";
     /// The request needs something that this version, the platform, the provider or the configuration does not support.
     Unsupported = "unsupported", "Change what the message names, or do not use it.";
