@@ -1,4 +1,4 @@
-//! What an isolate knows about times in which its process stood still or was too busy to read requests.
+//! Times in which an isolate's process stood still or was too busy to read requests.
 //!
 //! A process that was suspended, or whose processor was starved, reads a request later than it arrived. Then a cookie that
 //! was current when its browser sent it may have been replaced long ago, which is no sign of a copy. Some time after such a
@@ -12,8 +12,8 @@ use rules::base::clock::{Instant, Millis};
 /// time between them count as one.
 const BACKLOG: Millis = Millis::from_secs(10);
 
-/// The longest lateness for which a replaced cookie is still accepted. Whoever can keep a process busy gains this time for a
-/// copied cookie.
+/// The longest lateness for which a replaced cookie is still accepted. An attacker who keeps a process busy gains
+/// this time for a copied cookie.
 const MOST_ADDED: Millis = Millis::from_secs(300);
 
 /// The latest late period of an isolate's process.

@@ -215,7 +215,7 @@ pub(crate) async fn recheck(
     classify(task, session).await
 }
 
-/// How a presented cookie compares with the one that has replaced it.
+/// The relation of a presented cookie to the one that has replaced it.
 #[derive(Clone, Copy, PartialEq)]
 enum Copied {
     /// The browser may have sent the cookie before it had a later one.

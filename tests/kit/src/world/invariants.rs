@@ -540,7 +540,7 @@ impl Watch {
             (Endpoint::Refresh, reading) => {
                 self.note_failure(family);
                 let Some(family) = family else { return };
-                self.suspect(family, outcome, vault, &now);
+                self.suspect(family, outcome, vault, now);
                 self.failed(sent, family, reading, (vault, now));
             }
             _ => {}
