@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::browser::Source;
 use crate::host::{APP, Host, LOGIN_COOKIE, header, location};
-use crate::provider::ISSUER;
+use crate::mark::MARK;
+use crate::provider::{ISSUER, parameters};
 
 /// URLs of other origins that parsers, frameworks and people have mistaken for paths.
 const ELSEWHERE: &[&str] = &[
@@ -293,14 +294,97 @@ fn parallel_logins_return_to_their_own_pages() {
     assert_eq!(host.session()["claims"]["sub"], "ann");
 }
 
-#[test]
-fn oldest_of_six_logins_is_dropped() {
-    let mut host = Host::new();
-    let backs: Vec<String> = (0..8).map(|_| host.come_back("/auth/login")).collect();
+/// Returns the ends of eight logins, such as those of restored tabs. The browser keeps five of them.
+fn eight_logins(host: &mut Host, path: &str) -> Vec<String> {
+    let backs = (0..8).map(|_| host.come_back(path)).collect();
     assert_eq!(host.browser.count(LOGIN_COOKIE), 5);
-    for (i, back) in backs.iter().enumerate() {
-        let status = host.arrive(back).status;
-        assert_eq!(status, if i < 3 { 400 } else { 303 }, "login {i}");
+    backs
+}
+
+#[test]
+fn login_whose_cookie_made_room_for_others_begins_again() {
+    let mut host = Host::new();
+    let backs = eight_logins(&mut host, "/auth/login?returnTo=/orders");
+    let again = host.arrive(&backs[0]);
+    assert!(host.browser.get(MARK).is_some(), "as one from outside");
+    let back = host.provider.authorize(location(&again));
+    assert_eq!(location(&host.arrive(&back)), "/");
+    assert!(host.session().is_object());
+    assert_eq!(host.faults(), [Code::LoginUnknown]);
+    // The other tabs find the session.
+    assert_eq!(location(&host.arrive(&backs[1])), "/");
+    assert_eq!(location(&host.arrive(&backs[7])), "/orders");
+}
+
+#[test]
+fn login_begins_again_once() {
+    let mut host = Host::new();
+    let backs = eight_logins(&mut host, "/auth/login");
+    let again = host.arrive(&backs[0]);
+    let back = host.provider.authorize(location(&again));
+    eight_logins(&mut host, "/auth/login");
+    assert_eq!(host.arrive(&back).status, 400);
+}
+
+#[test]
+fn user_who_has_signed_out_clicks_before_a_login_begins_again() {
+    let mut host = Host::signed_in();
+    let backs = eight_logins(&mut host, "/auth/login");
+    host.call("POST", "/auth/logout");
+    let response = host.arrive(&backs[0]);
+    let (_, page) = response.body.unwrap();
+    assert!(
+        page.contains("You are signed out in this browser."),
+        "{page}"
+    );
+}
+
+#[test]
+fn unknown_login_stays_unknown() {
+    let lose_others = |host: &mut Host| {
+        let is_login = |name: &str| name.starts_with(LOGIN_COOKIE);
+        host.browser.0.retain(|cookie| !is_login(&cookie.name));
+    };
+    let forge_others = |host: &mut Host| {
+        for cookie in &mut host.browser.0 {
+            cookie.value = cookie.value.to_lowercase();
+        }
+    };
+    let nothing = |_: &mut Host| {};
+    type Change = dyn Fn(&mut Host);
+    let cases: [(&str, &str, &Change); 5] = [
+        ("/auth/login", "code", &lose_others),
+        ("/auth/login", "code", &forge_others),
+        ("/auth/login", "error", &nothing),
+        ("/auth/login?prompt=login", "code", &nothing),
+        ("/auth/login?returnTo=/auth/popup", "code", &nothing),
+    ];
+    for (path, member, change) in cases {
+        let mut host = Host::new();
+        let backs = eight_logins(&mut host, path);
+        change(&mut host);
+        let back = match member {
+            "code" => backs[0].clone(),
+            _ => {
+                let (_, query) = backs[0].split_once('?').unwrap();
+                let state = &parameters(query)["state"];
+                format!("/auth/callback?error=access_denied&state={state}")
+            }
+        };
+        let response = host.arrive(&back);
+        assert_eq!(response.status, 400, "{path} {member}");
+        assert_eq!(host.faults(), [Code::LoginUnknown], "{path} {member}");
+    }
+}
+
+#[test]
+fn missing_cookies_are_named() {
+    for (names_cookies, keep) in [(true, false), (false, true)] {
+        let mut host = Host::new();
+        let back = eight_logins(&mut host, "/auth/login?prompt=login").remove(0);
+        host.browser.0.retain(|_| keep);
+        let (_, page) = host.arrive(&back).body.unwrap();
+        assert_eq!(page.contains("it may block cookies"), names_cookies);
     }
 }
 

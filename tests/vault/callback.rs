@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use rules::codec::base64url;
 use rules::codec::form;
 use rules::codec::json::{Object, Value};
+use rules::oauth::pkce;
 
-use kit::world::provider::{ISSUER, REDIRECT_URI, params, response_url};
+use kit::world::provider::{CLIENT_ID, ISSUER, REDIRECT_URI, params, response_url, state_of};
 use kit::world::{
     DISCOVERY, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, PageResponse, REFRESH_STAGES, REVOKE,
     Request, World,
@@ -935,11 +937,26 @@ fn refreshed_token_stays_with_its_user() {
     }
 }
 
+/// Two clients of an origin may have one redirect URI, and one store for logins.
+#[test]
+fn response_to_another_client_takes_no_login() {
+    let mut world = World::new();
+    let page = world.open();
+    let state = state_of("other", "s");
+    let key = base64url::encode(&pkce::sha256(state.as_bytes()));
+    world.store.forge(&key, "the other client's login");
+    let response = response_url(&[("code", "c"), ("state", &state)]);
+    let callback = world.callback(page, &response);
+    world.answer_all();
+    assert_eq!(world.code(callback), "login_unknown");
+    assert_eq!(world.store.copy().len(), 1, "it is still there");
+}
+
 #[test]
 fn the_33rd_callback_at_once_is_refused() {
     let mut world = World::new();
     let page = world.open();
-    let response = response_url(&[("code", "c"), ("state", "s")]);
+    let response = response_url(&[("code", "c"), ("state", &state_of(CLIENT_ID, "s"))]);
     for _ in 0..32 {
         world.callback(page, &response);
     }

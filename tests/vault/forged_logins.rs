@@ -6,10 +6,12 @@ use std::time::Duration;
 use rules::codec::base64url;
 use rules::oauth::pkce;
 
-use kit::world::provider::{CLIENT_ID, ISSUER, REDIRECT_URI};
+use kit::world::provider::{CLIENT_ID, ISSUER, REDIRECT_URI, state_of};
 use kit::world::{EXCHANGE, PageResponse, Request, World};
 
-const STATE: &str = "chosen-by-the-script";
+fn state() -> String {
+    state_of(CLIENT_ID, "chosen-by-the-script")
+}
 
 /// Delivers the callback of a login that no page started. The login's forged record has this age in milliseconds and
 /// this `return_to`. A negative age is a time in the future.
@@ -22,11 +24,12 @@ fn callback_of_forged(age: i64, return_to: &str) -> (World, Request) {
         r#"{{"version":1,"issuer":"{ISSUER}","nonce":"n","code_verifier":"{verifier}","return_to":"{return_to}",
             "popup":false,"silent":false,"max_age":null,"created_at":{created_at}}}"#
     );
-    world.store.forge(&hash(STATE), &record);
+    world.store.forge(&hash(&state()), &record);
     let address = format!(
         "{ISSUER}/authorize?client_id={CLIENT_ID}&redirect_uri={REDIRECT_URI}&response_type=code\
-         &code_challenge_method=S256&code_challenge={}&nonce=n&state={STATE}",
-        hash(&verifier)
+         &code_challenge_method=S256&code_challenge={}&nonce=n&state={}",
+        hash(&verifier),
+        state()
     );
     let response = world.provider.sign_in(&address);
     let page = world.open();

@@ -9,7 +9,7 @@ use rules::prelude::*;
 use crate::config::SameSite;
 use crate::csrf;
 use crate::endpoints::bind;
-use crate::endpoints::login::{self, PendingLogin, purpose};
+use crate::endpoints::login::{self, PendingLogin};
 use crate::event::Happened;
 use crate::io::OwnResponse;
 use crate::isolate::Seldom;
@@ -103,7 +103,14 @@ async fn conclude(
                 Err(error) => error,
             }
         }
-        (_, Err(NoPendingLogin::OtherVersion)) => unknown_login(),
+        (Ok(authorization), Err(NoPendingLogin::Missing)) if authorization.may_restart() => {
+            match boxed(replace(context)).await {
+                Some(Ok(response)) => return response,
+                Some(Err(error)) => error,
+                None => unknown_login(context),
+            }
+        }
+        (_, Err(NoPendingLogin::OtherVersion | NoPendingLogin::Missing)) => unknown_login(context),
         (_, Err(NoPendingLogin::Refused(error))) | (Err(error), _) => error,
     };
     failed(context, &failure, None).await
@@ -114,6 +121,47 @@ async fn conclude(
 async fn restart(context: &RequestContext) -> Result<OwnResponse> {
     let message = msg!("a login's cookie was written by another version of the handler");
     context.task.fault_seldom(Seldom::CookieOutdated, message);
+    begin_once(context).await
+}
+
+/// Begins a new login in place of one whose cookie has made room for later ones, as in a browser that restores many tabs. The
+/// cookie of another login shows that this browser begins logins. A user who has signed out must click first. Returns `None`
+/// without such a cookie, or if the browser has a session.
+async fn replace(context: &RequestContext) -> Option<Result<OwnResponse>> {
+    let session = boxed(context.current_session()).await;
+    if !matches!(session, Ok(None) | Err(Refusal::Ended(_))) || !has_login(context).await {
+        return None;
+    }
+    let why = msg!("the browser has the cookie of another login only, so a new login begins");
+    let error = Error::new(Code::LoginUnknown, why);
+    context.task.error_seldom(Seldom::Login, &error);
+    if let Some(cookies) = boxed(login::cookies_if_click_needed(context)).await {
+        let mut page = login::sign_in_page(&login::address(context, "/", false));
+        page.cookies = cookies;
+        return Some(Ok(page));
+    }
+    Some(begin_once(context).await)
+}
+
+/// Returns true if the browser has the cookie of a login that began at this handler.
+async fn has_login(context: &RequestContext) -> bool {
+    let cookies = context.cookies();
+    let prefix = context.jar().login("");
+    for name in cookies.names(&prefix) {
+        if let CookieValue::Value(sealed) = cookies.value(name)
+            && let Some(key) = name.strip_prefix(&*prefix)
+            && seal::open(&context.task, &login::purpose(key), &sealed)
+                .await
+                .is_ok()
+        {
+            return true;
+        }
+    }
+    false
+}
+
+/// Begins a login that no other one replaces.
+async fn begin_once(context: &RequestContext) -> Result<OwnResponse> {
     let params = LoginParams {
         is_final: true,
         ..LoginParams::default()
@@ -389,16 +437,22 @@ async fn exchange_code(
 
 /// The reason why there is no pending login for a response.
 enum NoPendingLogin {
+    /// The browser has no cookie of the login.
+    Missing,
     /// The login's cookie was written by another version of the handler.
     OtherVersion,
     Refused(Error),
 }
 
-fn unknown_login() -> Error {
-    Error::new(
-        Code::LoginUnknown,
-        msg!("this response matches no login that began in this browser at this address"),
-    )
+fn unknown_login(context: &RequestContext) -> Error {
+    let has_cookies = !context.cookies().names(&context.jar().session()).is_empty();
+    let why = match has_cookies {
+        true => msg!("this response matches no login that began in this browser at this address"),
+        false => msg!(
+            "the browser has sent no cookie of a login: it may block cookies, or signing in took longer than ten minutes"
+        ),
+    };
+    Error::new(Code::LoginUnknown, why)
 }
 
 /// Returns the pending login for this response.
@@ -408,18 +462,19 @@ async fn pending(
     found: CookieValue,
 ) -> core::result::Result<PendingLogin, NoPendingLogin> {
     let CookieValue::Value(sealed) = found else {
-        return Err(NoPendingLogin::Refused(unknown_login()));
+        return Err(NoPendingLogin::Missing);
     };
-    let opened = seal::open(&context.task, &purpose(&authorization.key), &sealed).await;
+    let purpose = login::purpose(login::cookie_key(&authorization.key));
+    let opened = seal::open(&context.task, &purpose, &sealed).await;
     let mut login = match opened
         .and_then(|text| login::from_text(text.expose()).ok_or(Unreadable::OtherVersion))
     {
         Ok(login) => login,
         Err(Unreadable::OtherVersion) => return Err(NoPendingLogin::OtherVersion),
-        Err(_) => return Err(NoPendingLogin::Refused(unknown_login())),
+        Err(_) => return Err(NoPendingLogin::Refused(unknown_login(context))),
     };
     if login.key.is_some() != context.task.config().flow.uses_dpop {
-        return Err(NoPendingLogin::Refused(unknown_login()));
+        return Err(NoPendingLogin::Refused(unknown_login(context)));
     }
     let return_to = &mut login.pending.return_to;
     *return_to = authorization_request::return_to(&context.redirect_uri, Some(return_to))

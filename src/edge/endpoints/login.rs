@@ -44,7 +44,8 @@ pub(crate) fn cookie_key(key: &str) -> &str {
     key.get(..KEY).unwrap_or(key)
 }
 
-/// Returns the purpose to which the sealed value of a login's cookie is bound.
+/// Returns the purpose to which the sealed value of a login's cookie is bound, by the part of its key that is in the name of
+/// the cookie.
 pub(crate) fn purpose(key: &str) -> String {
     ["login ", key].concat()
 }
@@ -82,7 +83,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
 
 /// Returns the cookies for a page that asks the user to begin the login, or `None` if the login may begin at once. After an
 /// end that lets only the user begin a login, the provider's own session would sign the user in again.
-async fn cookies_if_click_needed(context: &RequestContext) -> Option<Vec<String>> {
+pub(crate) async fn cookies_if_click_needed(context: &RequestContext) -> Option<Vec<String>> {
     // Without a response of the coordinator, what this isolate knows counts.
     let _ = context.read_record().await;
     match context.current_session().await {
@@ -143,8 +144,10 @@ pub(crate) async fn begin(
     if is_second || is_callback {
         params.return_to = None;
     }
-    // Another login would not have these options. A repetition or a replacement takes place once.
+    // Another login would not have these options, or would not end in its popup. A repetition or a replacement takes place
+    // once.
     params.is_final |= params.is_repetition
+        || target.starts_with(&[&*task.config().base, "/popup"].concat())
         || params.prompt.is_some()
         || params.max_age.is_some()
         || params.acr_values.is_some();
@@ -172,7 +175,7 @@ pub(crate) async fn begin(
     let room = jar.room_for_login(&cookies, key);
     let sealed = loop {
         let text = to_text(&begun.pending, pair.as_ref(), is_own);
-        let Some(sealed) = seal::seal(task, &purpose(&begun.key), text).await else {
+        let Some(sealed) = seal::seal(task, &purpose(key), text).await else {
             return Err(Error::new(
                 Code::Unsupported,
                 msg!("the host could not seal a cookie"),

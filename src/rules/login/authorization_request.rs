@@ -151,7 +151,11 @@ pub fn build(
     now: UnixMillis,
 ) -> Result<Box<AuthorizationRequest>> {
     // All options of the page are validated first, so that nothing after these checks can fail.
-    let return_to = return_to(redirection.uri, params.return_to.as_deref())?;
+    let chosen_page = return_to(redirection.uri, params.return_to.as_deref())?;
+    let return_to = match is_redirect_uri(&chosen_page, redirection.uri) {
+        true => "/".to_owned(),
+        false => chosen_page,
+    };
     if !flow.has_openid() {
         params.check_without_openid()?;
     }
@@ -381,6 +385,13 @@ pub fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<String> {
             msg!("login option returnTo must be a path within the app"),
         )),
     }
+}
+
+/// Returns true if a page to return to is the redirect URI, where an app shows nothing without a response. An app may also be
+/// at its redirect URI, which then is a folder: its path ends with a slash.
+fn is_redirect_uri(page: &str, redirect_uri: &Url) -> bool {
+    let (page, _) = strings::split_once(page, b'#');
+    page == redirect_uri.relative_without_fragment() && !redirect_uri.path().ends_with('/')
 }
 
 /// Returns a shorter page to return to: the path without query and fragment, or `/` if there is no shorter path, or only
@@ -782,6 +793,32 @@ pub(in crate::login) mod tests {
         }
         let shell = Url::parse("com.example.app:/auth/callback").unwrap();
         assert_eq!(return_to(&shell, Some("a?b")).unwrap(), "/a?b");
+    }
+
+    #[test]
+    fn no_login_returns_to_its_redirect_uri() {
+        for (redirect_uri, chosen, expected) in [
+            ("https://app.test/callback", "/callback#x", "/"),
+            (
+                "https://app.test/callback",
+                "/callback?tab=2",
+                "/callback?tab=2",
+            ),
+            ("https://app.test/app/callback?a", "/app/callback?a", "/"),
+            ("https://app.test/app/", "/app/#x", "/app/#x"),
+        ] {
+            let uri = Url::parse(redirect_uri).unwrap();
+            let redirection = Redirection {
+                uri: &uri,
+                uses_fragment: false,
+            };
+            let params = LoginParams {
+                return_to: Some(chosen.to_owned()),
+                ..LoginParams::default()
+            };
+            let begun = build(&flow(""), &redirection, &[], &params, &[7; ENTROPY], 0).unwrap();
+            assert_eq!(begun.pending.return_to, expected, "{chosen}");
+        }
     }
 
     #[test]

@@ -4,7 +4,9 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::error::{Code, Error, Result};
+use crate::base::strings;
 use crate::codec::form;
+use crate::codec::json;
 use crate::codec::url::Url;
 use crate::config::{Flow, Redirection};
 use crate::login::authorization_request::{FINAL_MARK, LoginParams, Pending, storage_key};
@@ -34,8 +36,8 @@ impl AuthorizationResponse {
     /// `response_mode=fragment`, reads the response from the fragment instead, and ignores the query.
     ///
     /// # Errors
-    /// [`Code::RedirectUriMismatch`] if `url` is not the redirect URI; [`Code::CallbackInvalid`] for a malformed URL
-    /// and for missing, repeated or contradictory parameters. If an error response has no `state`, the result is the
+    /// [`Code::RedirectUriMismatch`] if `url` is not the redirect URI; [`Code::LoginUnknown`] if `state` is not one of this
+    /// client, whose login another vault of the origin may await; [`Code::CallbackInvalid`] for a malformed URL and for missing, repeated or contradictory parameters. If an error response has no `state`, the result is the
     /// error that the provider reports, unless `iss` names another issuer.
     pub fn parse(flow: &Flow, redirection: &Redirection<'_>, url: &str) -> Result<Self> {
         let invalid = |why: &'static str| Error::new(Code::CallbackInvalid, why);
@@ -74,6 +76,12 @@ impl AuthorizationResponse {
                 _ => invalid(msg!("the provider's response has no state")),
             });
         };
+        if strings::split(state, b'.').nth(1).and_then(json::parse_u64) != Some(flow.app().into()) {
+            return Err(Error::new(
+                Code::LoginUnknown,
+                msg!("this response belongs to no login of this client"),
+            ));
+        }
         let code = match (code, error) {
             (Some(code), None) if !code.is_empty() => Ok(Secret::from(code)),
             (None, Some(error)) if is_error_code(error) => Err(error.to_owned()),
@@ -216,7 +224,29 @@ mod tests {
             uri: &redirect_uri(),
             uses_fragment,
         };
-        AuthorizationResponse::parse(&flow(""), &redirection, url)
+        let flow = flow("");
+        // The tests write `s` for a `state` of this client.
+        let state = ["state=s.", &flow.app().to_string()].concat();
+        AuthorizationResponse::parse(&flow, &redirection, &url.replace("state=s", &state))
+    }
+
+    #[test]
+    fn state_of_another_client_is_unknown() {
+        let app = flow("").app();
+        for state in [
+            "",
+            "x",
+            "x.",
+            "x.y",
+            &format!("x.{}", app + 1),
+            &format!("{app}"),
+        ] {
+            let error = parse(&["code=c&state=", state].concat()).expect_err(state);
+            assert_eq!(error.code(), Code::LoginUnknown, "{state}");
+        }
+        for ending in ["", ".p", ".f", ".p.f"] {
+            assert!(parse(&format!("code=c&state=x.{app}{ending}")).is_ok());
+        }
     }
 
     fn code_of(query: &str) -> Result<Secret> {

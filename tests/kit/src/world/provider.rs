@@ -1156,6 +1156,12 @@ impl Provider {
     }
 }
 
+/// Returns a `state` that begins with `text`, as one of this issuer's client with the ID `client`.
+pub fn state_of(client: &str, text: &str) -> String {
+    let app = rules::config::fingerprint(&format!("strongroom hints 1 {ISSUER} {client}"));
+    format!("{text}.{app}")
+}
+
 /// Returns the usual provider's redirect URL with these parameters.
 pub fn response_url(params: &[(&str, &str)]) -> String {
     Provider::new().response_url(params)
