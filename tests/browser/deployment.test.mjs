@@ -294,6 +294,24 @@ test('a vault of another client is not affected', time, async () => {
   assert.equal((await session(old)).claims.sub, 'alice')
 })
 
+test('a login of another client with the same redirect URI is left to its vault', time, async () => {
+  const app = await start()
+  app.site.workers.push('/other.worker.js')
+  app.site.files['/other.worker.js'] = workerOf(app, { clientId: 'another' })
+  const asksFirst = `const start = async () => {
+  const other = await connect(new SharedWorker('/other.worker.js', { type: 'module' }))
+  await (globalThis.otherBoot = settle(other.handleCallback()))`
+  const usual = app.site.files['/page.js']
+  app.site.files['/page.js'] = usual.replace('const start = async () => {', asksFirst)
+  const page = await app.open()
+  await startLogin(page)
+  await giveConsent(page)
+  await page.waitForFunction(() => globalThis.otherBoot, null, { polling: 20 })
+  assert.equal((await booted(page)).value.returnTo, '/')
+  assert.deepEqual(await page.evaluate(() => otherBoot), { value: null })
+  assert.equal((await session(page)).claims.sub, 'alice')
+})
+
 test('forged hints end a session at most', time, async () => {
   const app = await start()
   const page = await app.open()

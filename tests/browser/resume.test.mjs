@@ -145,6 +145,20 @@ test('redirect: one attempt without a session at the provider', time, async () =
   assert.equal(trips(app) - before, 1)
 })
 
+test('redirect: an error without state leads back to the page', time, async () => {
+  const app = apps.redirect
+  const location = `${app.site.origin}/callback?error=login_required`
+  app.provider.faults.add('authorization', { answer: { status: 303, headers: { location } } })
+  const before = trips(app)
+  const page = await app.open('/#here')
+  await settled(page)
+  assert.deepEqual(await booted(page), { value: { returnTo: '/#here' } })
+  assert.equal(page.url(), `${app.site.origin}/#here`)
+  await reload(page, app)
+  assert.deepEqual(await booted(page), { value: null })
+  assert.equal(trips(app) - before, 1)
+})
+
 /** Returns the number of reloads in the URL of the app of `tripsInCircle()`. A callback URL has none. */
 const loadsIn = (search) => Number(new URLSearchParams(search).get('loads') ?? 0)
 

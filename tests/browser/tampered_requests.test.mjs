@@ -270,9 +270,9 @@ test('an error without state counts only at the redirect URI, for a tab that has
     await page.goto(app.site.origin + path)
     return booted(page)
   }
-  await startLogin(page)
+  await startLogin(page, { returnTo: '/orders' })
   const { error } = await opened('/callback?error=access_denied&lang=de')
-  assert.equal(error.code, 'login_denied')
+  assert.deepEqual([error.code, error.returnTo], ['login_denied', '/orders'])
   assert.match(error.message, /access_denied/)
   assert.equal(page.url(), `${app.site.origin}/callback?lang=de`)
   await startLogin(page)

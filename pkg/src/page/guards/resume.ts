@@ -74,7 +74,7 @@ export const resume = async (
   if (parent !== window && isForAnotherPage(here, app)) return handToParent(auth)
   const isBegun = inFlight
   if (!isBegun) {
-    const state = isFramed ? at.pendingState() : isResponse(here, app) ? stateOf(here) : finishedState()
+    const state = isFramed ? at.pendingState() : isResponse(here, app) ? stateOf(here) : (finishedState() ?? stateOfError(here, app))
     if (state !== null) {
       const attempt = lastAttempt(app)
       if (!attempt?.state || attempt.state !== state) return
@@ -148,6 +148,23 @@ const finishedState = (): string | null => {
     return (JSON.parse(readNote()!) as LoginNote | null)?.state ?? null
   } catch {
     // There is no sessionStorage, or the note is that of a page that has left.
+    return null
+  }
+}
+
+/** The errors with which a provider says that it needs the user (OpenID Connect Core 3.1.2.6). */
+const NEEDS_USER = /[?&#]error=(login|interaction|consent|account_selection)_required(&|#|$)/
+
+/**
+ * Returns the `state` of this tab's attempt, if the provider has left it out of an error that is the response to it, and
+ * otherwise `null`.
+ */
+const stateOfError = (here: URL, app: number): string | null => {
+  try {
+    const isAwaited = stateOf(here) === null && readNote()!.startsWith(AWAY)
+    return isAwaited && NEEDS_USER.test(here.search + here.hash) ? (lastAttempt(app)?.state ?? null) : null
+  } catch {
+    // The tab has no note, or no sessionStorage.
     return null
   }
 }

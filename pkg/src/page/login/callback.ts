@@ -55,7 +55,7 @@ export const handleCallback = (
     const isFinished = note && !note.startsWith(AWAY)
     if (!isFinished && !hasParameters(url)) return Promise.resolve(null)
     const result = import('./login.js').then((login) =>
-      isFinished ? login.finished(note, refuse) : login.askVault(connection, url, !!note),
+      isFinished ? login.finished(note, refuse) : login.askVault(connection, url, targetOf(note)),
     )
     return track(result, url.href)
   }

@@ -2,7 +2,7 @@
  * The page's part of a login: sends the page or a popup to the provider, lets the app open the provider's page, or gives
  * the app the code that the user types in on another device. A page loads this file while it connects to its vault.
  */
-import { ownPath, showUrl, withoutResponse, type webUrl as WebUrl } from '../address.js'
+import { ownPath, showUrl, stateOf, withoutResponse, type webUrl as WebUrl } from '../address.js'
 import type { CallbackResult, LoginOptions } from '../api.js'
 import { listen } from '../listen.js'
 import type { DeviceCode } from '../../protocol/messages.js'
@@ -189,6 +189,9 @@ export const finished = async (note: string, refuse: typeof Refuse): Promise<Cal
   })
 }
 
+/** The `state` of a login by any client of the origin: random characters, the hash of issuer and client, and marks. */
+const STATE = /^[\w-]{32}\.\d+(\.[pf])*$/
+
 /** The parameters of a login that another site begins, besides `iss` (OpenID Connect Core 4). */
 const INITIATION_PARAMETERS = ['login_hint', 'target_link_uri']
 
@@ -196,17 +199,19 @@ const INITIATION_PARAMETERS = ['login_hint', 'target_link_uri']
  * Handles a URL that may be a response without the vault's `state`, or a login that another site begins. Only the vault
  * knows the paths of both. Any other URL is the app's own, and is ignored.
  *
- * @param isAwaited True if this tab has left for the provider, and this is its next page. Some providers leave `state`
- *   out of errors, so an error at the redirect URI then belongs to this login.
+ * @param awaited The path at which the login continues for which this tab has left, if this is the tab's next page. Some
+ *   providers leave `state` out of errors, so an error at the redirect URI then belongs to this login.
  */
 export const askVault = async (
   connection: Connection,
   url: URL,
-  isAwaited: boolean,
+  awaited: string | null,
 ): Promise<CallbackResult | null> => {
   // At the redirect URI, the app may have parameters of its own, such as `iss` or `state`.
   const isAppParameter = !/[?&#](code|error)=/.test(url.search + url.hash)
-  if (!isAppParameter && !isAwaited) return null
+  if (!isAppParameter && awaited === null) return null
+  // The response to a login of another client, which may have the same redirect URI.
+  if (STATE.test(stateOf(url) ?? '')) return null
   const clean = () => {
     if (url.href !== location.href) return
     const rest = withoutResponse(url)
@@ -217,7 +222,8 @@ export const askVault = async (
     const isRefused = /^(issuer_mismatch|message_invalid)$/.test(error.code)
     if ((isAppParameter && !isRefused) || error.code === 'redirect_uri_mismatch') return
     clean()
-    throw error
+    // The page must not stay at the redirect URI.
+    throw awaited === null ? error : Object.assign(error, { returnTo: awaited })
   })
   if (response?.t !== 'initiated') return null
   clean()
