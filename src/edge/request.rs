@@ -155,6 +155,7 @@ impl RequestContext {
             value: name.and_then(value),
             was_skipped: self.request.bound_skipped.is_some(),
             unbound: value(jar.unbound()),
+            bind_failed: value(jar.bind_failed()),
             has_bound: value(jar.binds()).is_some(),
         }));
         Ok(())

@@ -37,8 +37,10 @@ pub(super) struct BoundCookie {
     pub(super) value: Option<String>,
     /// True if the browser could not renew the bound cookie.
     pub(super) was_skipped: bool,
-    /// The cookie with which the registration may be offered again, if the browser sent it.
+    /// The cookie with which the registration may be offered a second time, if the browser sent it.
     pub(super) unbound: Option<String>,
+    /// The cookie with which the registration is offered again after a failure, if the browser sent it.
+    pub(super) bind_failed: Option<String>,
     /// True if the browser has bound a session before.
     pub(super) has_bound: bool,
 }

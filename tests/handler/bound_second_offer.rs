@@ -82,11 +82,22 @@ fn refreshed_session_gets_the_second_offer() {
 
 #[test]
 fn second_offer_ends_with_its_cookie() {
-    for (seconds, is_offered) in [(899, true), (901, false)] {
-        let mut host = host();
+    for (idle, seconds, is_offered) in [
+        (7200, 3599, true),
+        (7200, 3601, false),
+        // A session that nobody uses has ended then.
+        (1800, 1799, true),
+        (1800, 1801, false),
+    ] {
+        let mut host = Host::with(&json!({ "session": { "bind": "if-supported", "idle": idle } }));
+        host.provider.expires_in = 7200;
         sign_in(&mut host).unwrap();
         let browser = host.browser.clone();
-        host.pass(seconds);
+        // The user is active in between.
+        for part in [seconds / 2, seconds - seconds / 2] {
+            host.pass(part);
+            host.call("GET", CALL);
+        }
         // A thief keeps the cookie for longer than browsers do.
         host.browser = browser;
         assert_eq!(ask(&mut host).is_some(), is_offered, "{seconds}");
@@ -166,14 +177,34 @@ fn two_tabs_that_get_the_second_offer_keep_the_session() {
 fn bound_session_gets_no_offer_ten_minutes_later() {
     let mut host = host();
     let offer = sign_in(&mut host).unwrap();
-    let value = host.browser.get(UNBOUND).unwrap().value.clone();
     Device::new().register(&mut host, &offer);
-    assert!(host.browser.get(UNBOUND).is_none());
-    // A thief keeps the cookie.
-    host.browser
-        .set(&format!("{UNBOUND}={value}; Path=/; Secure"));
     host.pass(SECOND_OFFER);
+    host.effects.clear();
     assert!(ask(&mut host).is_none());
+    assert!(host.browser.get(UNBOUND).is_none());
+}
+
+/// Two tabs sign in, and the registration of the first session arrives after the second login.
+#[test]
+fn registration_of_another_session_keeps_the_second_offer() {
+    for fails in [false, true] {
+        let mut host = host();
+        let first = sign_in(&mut host).unwrap();
+        sign_in(&mut host).unwrap();
+        if fails {
+            host.failing = vec!["Read", "Swap"];
+        }
+        let status = Device::new().register(&mut host, &first).status;
+        assert_eq!(status, if fails { 503 } else { 200 });
+        host.failing.clear();
+        host.pass(2);
+        assert!(
+            ask(&mut host).is_none(),
+            "the failure was another session's"
+        );
+        host.pass(SECOND_OFFER - 2);
+        assert!(ask(&mut host).is_some(), "{fails}");
+    }
 }
 
 #[test]
@@ -213,8 +244,12 @@ fn session_that_stays_unbound_in_a_browser_that_binds_is_one_line_in_the_log() {
             bound(&mut host);
         }
         sign_in(&mut host).unwrap();
-        host.pass(1020);
-        host.call("GET", CALL);
+        host.provider.expires_in = 7200;
+        // The second offer ends with the idle limit of half an hour.
+        for part in [1000, 920] {
+            host.pass(part);
+            host.call("GET", CALL);
+        }
         host.faults();
         host.pass(1);
         host.call("GET", CALL);

@@ -196,17 +196,51 @@ fn unbound_cookie_waits_for_the_record_if_the_session_may_be_bound() {
 }
 
 #[test]
+fn copy_from_before_a_binding_in_minute_59_is_refused() {
+    let mut world = World::new(Setup {
+        binds: true,
+        isolates: 3,
+        idle: 7200,
+        ..Setup::default()
+    });
+    world.provider.lifetime = 7_200_000;
+    let alice = world.open_browser("alice");
+    let device = world.browsers[alice].device.take();
+    world.log_in(alice, 0);
+    world.answer_all();
+    world.pass(3_500_000);
+    let copy = world.copy_of(alice);
+    // One process knows the session, and the other one is cold.
+    world.call(copy, 1);
+    world.pass(40_000);
+    world.browsers[alice].device = device;
+    world.ask_session(alice, 0);
+    world.pass(15_000);
+    assert_eq!(world.watch.registrations, 1);
+    for isolate in [1, 2] {
+        for _ in 0..2 {
+            world.fault(Site::Read, Fault::Slow(400, 0));
+        }
+        let call = world.call(copy, isolate);
+        world.answer_all();
+        let given = world.visits[call].given.as_ref().unwrap();
+        assert!(given.lacks_proof(), "{isolate}: {given:?}");
+    }
+}
+
+#[test]
 fn unbound_cookie_waits_no_longer_after_the_time_for_a_registration() {
     let mut world = World::new(Setup {
         binds: true,
+        idle: 7200,
         ..in_cookie()
     });
-    world.provider.lifetime = 3_600_000;
+    world.provider.lifetime = 7_200_000;
     let alice = world.open_browser("alice");
     world.browsers[alice].device = None;
     world.log_in(alice, 0);
     world.answer_all();
-    world.pass(1_300_000);
+    world.pass(3_730_000);
     world.fault(Site::Read, None);
     for (delay, waits) in [(400, true), (2500, false)] {
         world.fault(Site::Read, Fault::Slow(delay, 0));

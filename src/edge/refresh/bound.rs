@@ -13,7 +13,7 @@ use crate::event::Happened;
 use crate::isolate::Seldom;
 use crate::refusal::Refusal;
 use crate::session::Session;
-use crate::session::binding::{Binding, OFFERED, OFFERS_END, REGISTRATION_LIFE, SECOND_OFFER};
+use crate::session::binding::{Binding, OFFERED, REGISTRATION_LIFE, SECOND_OFFER, offers_end};
 use crate::session::bound_cookie::{Subject, Use};
 use crate::session::record::Record;
 use crate::store::coordinator;
@@ -135,7 +135,7 @@ pub(crate) fn must_be_bound(task: &Task, session: &Session) -> bool {
 /// Reports a session that stays unbound after all offers, although its browser has bound another one.
 fn report_unbound(task: &Task, session: &Session) {
     let age = Millis(task.earliest_arrival().saturating_sub(session.began));
-    let is_late = age > OFFERS_END + REGISTRATION_LIFE;
+    let is_late = age > offers_end(&task.config().flow.limits) + REGISTRATION_LIFE;
     if is_late && task.bound_cookie().has_bound && binding(task, session).is_none() {
         let message = msg!(
             "a session is not bound, although its browser has bound one before: the browser's limit of signatures for the site was reached, a proxy has lost the registration, or the session began before `session.bind` was set"
@@ -186,7 +186,7 @@ pub(crate) fn may_have_been_bound(task: &Task, session: &Session) -> bool {
         .map_or(Millis(now.wall), |cached| cached.checked.elapsed(&now));
     // Other isolates, whose clocks differ, have written the session's begin and accepted the registration.
     let tolerance = task.tolerance();
-    let latest = OFFERS_END + REGISTRATION_LIFE + tolerance + tolerance;
+    let latest = offers_end(&task.config().flow.limits) + REGISTRATION_LIFE + tolerance + tolerance;
     now.wall.saturating_sub(age.0) < session.began.saturating_add(latest.0)
 }
 

@@ -9,6 +9,7 @@ use rules::prelude::*;
 use rules::base::clock::{Millis, UnixMillis};
 use rules::base::strings;
 use rules::codec::json;
+use rules::config::Limits;
 
 /// The life of a bound cookie in the browser, which renews it before.
 pub(crate) const LIFE: Millis = Millis::from_secs(600);
@@ -31,8 +32,14 @@ pub(crate) const REGISTRATION_LIFE: Millis = Millis::from_secs(120);
 /// register two keys.
 pub(crate) const SECOND_OFFER: Millis = Millis::from_secs(600);
 
-/// The browser may get the second offer until this time after the login.
-pub(crate) const OFFERS_END: Millis = Millis::from_secs(900);
+/// The browser may get the second offer until this time after the login, but not for longer than a session may be idle. See
+/// [`offers_end`].
+const OFFERS_END: Millis = Millis::from_secs(3600);
+
+/// Returns the time after a login until which the browser may get the second offer.
+pub(crate) fn offers_end(limits: &Limits) -> Millis {
+    OFFERS_END.min(limits.idle)
+}
 
 /// The key to which a session is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -250,7 +250,13 @@ impl<'a> Jar<'a> {
         is_bindable.then(|| [self.prefix(), &self.config.cookie.name, "-bound"].concat())
     }
 
-    /// Returns the name of the cookie with which the registration of a key may be offered again.
+    /// Returns the name of the cookie with which the registration of a key is offered again after it has failed. A
+    /// registration reads no cookies, so it must not write the cookie of a second offer: that may be another session's.
+    pub(crate) fn bind_failed(&self) -> String {
+        [self.prefix(), &self.config.cookie.name, "-bind-failed"].concat()
+    }
+
+    /// Returns the name of the cookie with which the registration of a key may be offered a second time.
     pub(crate) fn unbound(&self) -> String {
         [self.prefix(), &self.config.cookie.name, "-unbound"].concat()
     }

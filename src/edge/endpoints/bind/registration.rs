@@ -1,6 +1,6 @@
 //! The registration of a browser's key: the response to a login offers it, and the browser responds with a signed challenge.
 //! A browser does not repeat a registration that has failed, so the handler then sets a cookie, with which the
-//! next `GET <base>/session` offers it again. The login's own response sets this cookie, too, for a second offer ten minutes
+//! next `GET <base>/session` offers it again. The login's own response sets another cookie, for a second offer ten minutes
 //! later: Chromium sends no registration after too many signatures for a site. Before that time there is no second offer
 //! without a failure, because the first registration may still be in progress.
 //!
@@ -26,7 +26,7 @@ use crate::refusal::Refusal;
 use crate::request::RequestContext;
 use crate::response;
 use crate::session::Session;
-use crate::session::binding::{Binding, OFFERED, OFFERS_END, REGISTRATION_LIFE};
+use crate::session::binding::{Binding, OFFERED, REGISTRATION_LIFE, offers_end};
 use crate::session::bound_cookie::{Subject, Use};
 use crate::session::record::{Record, Stored};
 use crate::store::{coordinator, record_store, seal};
@@ -71,9 +71,10 @@ pub(crate) async fn offer(
         return;
     }
     add_offer(context, session, storage, None, response).await;
-    let until = session.began.saturating_add(OFFERS_END.0);
+    let life = offers_end(&task.config().flow.limits);
+    let until = session.began.saturating_add(life.0);
     let value = Subject::without_key(&session.sid).issue(task.config(), Use::SecondOffer, until);
-    let cookie = jar.set_lax(&jar.unbound(), &value, OFFERS_END);
+    let cookie = jar.set_lax(&jar.unbound(), &value, life);
     response.cookies.push(cookie);
 }
 
@@ -108,31 +109,37 @@ async fn add_offer(
     response.headers.push((OFFER_HEADER, value));
 }
 
-/// Adds the offer again, if the registration that the login had offered has failed, or did not arrive in time. Replaces the
-/// cookie that allows it, because with two offers the browser would make two keys, and the second one would end the session.
+/// Adds the offer again, if the registration that the login had offered has failed, or did not arrive in time. Replaces or
+/// clears the cookie that allows it, which is authenticated for this session: with two offers the browser would make two
+/// keys, and the second one would end the session.
 pub(crate) async fn offer_again(
     context: &RequestContext,
     session: &Session,
     response: &mut OwnResponse,
 ) {
     let (task, jar) = (&context.task, context.jar());
-    let Some(value) = &task.bound_cookie().unbound else {
-        return;
-    };
+    let cookies = task.bound_cookie();
     let arrived = task.earliest_arrival();
     let subject = Subject::without_key(&session.sid);
     // Otherwise a thief who has a copy of the session's cookie could bind the session to a key of their own.
-    let has_failed = subject.verify(task.config(), Use::Offer, value, arrived)
+    let is_failure = |value: &String| subject.verify(task.config(), Use::Offer, value, arrived);
+    let has_failed = cookies.bind_failed.as_ref().is_some_and(is_failure)
         && age(context, session.began) < OFFERED;
-    let is_due = has_failed || bound::is_second_offer_due(task, session, value);
-    if !is_due || jar.bound().is_none() {
+    let unbound = cookies.unbound.as_deref();
+    let is_due = unbound.is_some_and(|value| bound::is_second_offer_due(task, session, value));
+    if !has_failed && !is_due || jar.bound().is_none() {
         return;
     }
     // The session may be bound already: the coordinator may have accepted a binding although the registration failed.
-    if !coordinator::is_up(task) || boxed(record_store::fetch(task, session)).await.is_err() {
+    if bound::binding(task, session).is_none()
+        && (!coordinator::is_up(task) || boxed(record_store::fetch(task, session)).await.is_err())
+    {
         return;
     }
+    let is_bound = bound::binding(task, session).is_some();
     let cookie = if has_failed {
+        jar.clear(&jar.bind_failed())
+    } else if is_bound {
         jar.clear(&jar.unbound())
     } else {
         let until = task.now().wall.saturating_add(REGISTRATION_LIFE.0);
@@ -140,7 +147,7 @@ pub(crate) async fn offer_again(
         jar.set_lax(&jar.unbound(), &value, REGISTRATION_LIFE)
     };
     response.cookies.push(cookie);
-    if bound::binding(task, session).is_none() {
+    if !is_bound {
         let now = Some(task.now().wall);
         add_offer(context, session, context.found_in(), now, response).await;
     }
@@ -151,7 +158,7 @@ fn set_failed_registration(context: &RequestContext, sid: &str) -> String {
     let (config, jar) = (context.task.config(), context.jar());
     let until = context.task.now().wall.saturating_add(OFFERED.0);
     let value = Subject::without_key(sid).issue(config, Use::Offer, until);
-    jar.set_lax(&jar.unbound(), &value, OFFERED)
+    jar.set_lax(&jar.bind_failed(), &value, OFFERED)
 }
 
 /// Registers a key: `POST <base>/bind`.
@@ -208,7 +215,6 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     };
     let mut response = renewed(context, subject, &state);
     let jar = context.jar();
-    response.cookies.push(jar.clear(&jar.unbound()));
     response.cookies.push(jar.mark(&jar.binds(), REMEMBERED));
     response
 }
