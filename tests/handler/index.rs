@@ -104,7 +104,7 @@ fn description_of_the_browser_is_one_short_line() {
 }
 
 #[test]
-fn index_keeps_the_latest_twenty_sessions() {
+fn list_has_the_latest_twenty_sessions() {
     for appends in [false, true] {
         let mut host = Host::with(&admin(STORAGES[0]));
         host.appends = appends;
@@ -114,6 +114,32 @@ fn index_keeps_the_latest_twenty_sessions() {
         let listed = host.sessions("ann").unwrap();
         assert_eq!(listed.len(), 20);
         assert_eq!(listed[0]["startedAt"], host.now.wall);
+    }
+}
+
+#[test]
+fn full_index_keeps_an_older_session_that_lives() {
+    for appends in [false, true] {
+        let mut host = Host::with(&admin(STORAGES[0]));
+        host.appends = appends;
+        host.sign_in();
+        let first = host.sessions("ann").unwrap().remove(0);
+        for logins in 1..=45 {
+            sign_in_elsewhere(&mut host);
+            let listed = host.sessions("ann").unwrap();
+            assert_eq!(listed.last(), Some(&first), "{logins}");
+            host.call("POST", "/auth/logout");
+        }
+        let (_, index) = host
+            .store
+            .iter()
+            .find(|(key, _)| key.starts_with("sessions."))
+            .unwrap();
+        assert!(index.value.lines().count() < 30);
+        let id = first["session"].as_str().unwrap();
+        sign_in_elsewhere(&mut host);
+        let path = format!("/auth/sessions?id={id}");
+        assert_eq!(host.call("DELETE", &path).status(), 200);
     }
 }
 

@@ -50,9 +50,9 @@ export interface TokenHandler {
    */
   end(sessions: SessionsToEnd, options?: EndOptions, env?: unknown, context?: Context): Promise<boolean>
   /**
-   * Returns the sessions of a user that have not ended, the latest ones first. The list is best-effort: a session is missing
-   * if its entry could not be written just after its login, or if it began before `session.admin` was set. See
-   * docs/edge-sessions.md#list-sessions.
+   * Returns the latest sessions of a user that have not ended, at most 20. The list is best-effort: a session is missing if
+   * its entry could not be written just after its login, or if it began before `session.admin` was set, and it may have ended
+   * unnoticed, such as at the idle limit. See docs/edge-sessions.md#list-sessions.
    *
    * @throws `StrongroomError` `config_invalid` without `session.admin`, `coordinator_unavailable`, or `message_invalid`.
    */

@@ -21,8 +21,12 @@ use rules::codec::json::Writer;
 /// Largest number of attempts to add a session while other logins of the user add theirs.
 const ATTEMPTS: u32 = 3;
 
-/// Largest number of sessions in the index of a user: the latest ones. The longest index fits into every store.
+/// Largest number of sessions in the list of a user.
 const MOST: usize = 20;
+
+/// Largest number of lines in the index of a user. A full index is reduced to [`MOST`] lines, which few logins then have to do.
+/// The longest index fits into every store.
+const LINES: usize = 30;
 
 /// The longest session of the provider in the index, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -91,15 +95,42 @@ pub(crate) async fn add(task: &Task, session: &Session, description: &str) {
         description: description.to_owned(),
     };
     let key = key(task, &user);
-    if let Some(sealed) = seal::seal(task, &key, own.to_text()).await {
-        let _ = append(task, key, &sealed).await;
+    if let Some(sealed) = seal::seal(task, &key, own.to_text()).await
+        && append(task, key.clone(), &sealed).await.is_ok()
+    {
+        let _ = boxed(make_room(task, &user, key)).await;
     }
+}
+
+/// Removes lines from a full index: first those of sessions that have ended, then the oldest ones. If another login has
+/// written meanwhile, leaves that to a later one.
+async fn make_room(task: &Task, user: &str, key: String) -> Result<(), Unreachable> {
+    let Some((lines, version)) = read(task, &key).await? else {
+        return Ok(());
+    };
+    if lines.len() < LINES {
+        return Ok(());
+    }
+    let found = boxed(survey(task, user, &lines)).await?;
+    let mut surplus = lines.len() - MOST;
+    let mut kept = Vec::new();
+    for ((line, _), found) in lines.iter().zip(&found) {
+        let is_dropped = found.is_none() && surplus > 0;
+        surplus -= usize::from(is_dropped);
+        if !is_dropped {
+            kept.push(line.as_str());
+        }
+    }
+    let value = kept.split_off(surplus).join("\n");
+    let lifetime = task.config().flow.limits.absolute;
+    coordinator::swap(task, key, Some(version), value, lifetime).await?;
+    Ok(())
 }
 
 /// Adds a line to the coordinator's entry, in one step if the coordinator can. Otherwise tries to replace the entry.
 async fn append(task: &Task, key: String, line: &str) -> Result<(), Unreachable> {
     let lifetime = task.config().flow.limits.absolute;
-    if coordinator::append(task, key.clone(), line, MOST, lifetime).await? {
+    if coordinator::append(task, key.clone(), line, LINES, lifetime).await? {
         return Ok(());
     }
     for _ in 0..ATTEMPTS {
@@ -107,7 +138,7 @@ async fn append(task: &Task, key: String, line: &str) -> Result<(), Unreachable>
         let (mut value, mut version) = (String::new(), None);
         if let Some(entry) = found.pop().flatten() {
             let lines: Vec<&str> = strings::split(&entry.value, b'\n').collect();
-            for known in &lines[(lines.len() + 1).saturating_sub(MOST)..] {
+            for known in &lines[(lines.len() + 1).saturating_sub(LINES)..] {
                 value.extend([known, "\n"]);
             }
             version = Some(entry.version);
@@ -121,24 +152,29 @@ async fn append(task: &Task, key: String, line: &str) -> Result<(), Unreachable>
     Ok(())
 }
 
-/// Reads the index of a user. A line that cannot be opened is left out.
-async fn read(task: &Task, key: &str) -> Result<Vec<Listed>, Unreachable> {
+/// A sealed line of an index, with the session that it names. The session is `None` if the line cannot be opened, or if the
+/// session has reached its absolute limit.
+type Line = (String, Option<Listed>);
+
+/// Reads the index of a user, and its version.
+async fn read(task: &Task, key: &str) -> Result<Option<(Vec<Line>, String)>, Unreachable> {
     let mut entries = coordinator::read_for_list(task, &[key.to_owned()]).await?;
     let Some(entry) = entries.pop().flatten() else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
+    let absolute = task.config().flow.limits.absolute.0;
+    let now = task.now().wall;
     let mut all = Vec::new();
     let lines: Vec<&str> = strings::split(&entry.value, b'\n').collect();
     // A coordinator may keep more lines than it was told to.
-    let skipped = lines.len().saturating_sub(MOST);
+    let skipped = lines.len().saturating_sub(LINES);
     for line in lines.into_iter().skip(skipped) {
         let opened = seal::open(task, key, line).await.ok();
-        all.extend(opened.and_then(|text| Listed::from_text(text.expose())));
+        let listed = opened.and_then(|text| Listed::from_text(text.expose()));
+        let listed = listed.filter(|one| now.saturating_sub(one.began) < absolute);
+        all.push((line.to_owned(), listed));
     }
-    let absolute = task.config().flow.limits.absolute.0;
-    let now = task.now().wall;
-    all.retain(|one| now.saturating_sub(one.began) < absolute);
-    Ok(all)
+    Ok(Some((all, entry.version)))
 }
 
 /// A session of a user that has not ended, as far as the coordinator knows.
@@ -174,10 +210,20 @@ impl Found {
 
 /// Returns the sessions of a user that are in the index and have not ended, the latest ones first.
 pub(crate) async fn list(task: &Task, user: &str) -> Result<Vec<Found>, Unreachable> {
-    let listed = boxed(read(task, &key(task, user))).await?;
-    if listed.is_empty() {
+    let Some((lines, _)) = boxed(read(task, &key(task, user))).await? else {
         return Ok(Vec::new());
-    }
+    };
+    let found = survey(task, user, &lines).await?;
+    Ok(found.into_iter().flatten().rev().take(MOST).collect())
+}
+
+/// Returns the session of each line, unless it has ended.
+async fn survey(
+    task: &Task,
+    user: &str,
+    lines: &[Line],
+) -> Result<Vec<Option<Found>>, Unreachable> {
+    let listed: Vec<&Listed> = lines.iter().flat_map(|(_, listed)| listed).collect();
     let mut names = vec![Name::subject(user)];
     for one in &listed {
         // The first name is the user's.
@@ -201,7 +247,7 @@ pub(crate) async fn list(task: &Task, user: &str) -> Result<Vec<Found>, Unreacha
     let sids: Vec<&str> = listed.iter().map(|one| one.sid.as_str()).collect();
     let (ends, _) = boxed(order::open_ends(task, ends.collect(), &sids)).await;
     let mut all = Vec::new();
-    for (((one, entry), order), key) in listed.into_iter().zip(records).zip(orders).zip(&keys) {
+    for (((one, entry), order), key) in listed.iter().zip(records).zip(orders).zip(&keys) {
         let session = Session::unknown(&one.sid, one.began);
         let of_it = Some(one.provider_session.as_str());
         let is_over =
@@ -215,19 +261,18 @@ pub(crate) async fn list(task: &Task, user: &str) -> Result<Vec<Found>, Unreacha
         let idle = task.config().flow.limits.idle.0;
         let is_idle = |it: &Session| it.active.saturating_add(idle) <= task.now().wall;
         let is_idle = record.session.as_deref().is_some_and(is_idle);
-        if is_over || record.ended.is_some() || is_idle {
-            continue;
-        }
-        all.push(Found {
+        let has_ended = is_over || record.ended.is_some() || is_idle;
+        all.push((!has_ended).then(|| Found {
             id: public_id(&one.sid),
             began: one.began,
             refreshed: (record.generation > 0).then_some(record.committed_at),
             is_bound: record.bound.is_some(),
-            description: one.description,
-        });
+            description: one.description.clone(),
+        }));
     }
-    all.reverse();
-    Ok(all)
+    let mut all = all.into_iter();
+    let of_line = |(_, listed): &Line| listed.as_ref().and_then(|_| all.next().flatten());
+    Ok(lines.iter().map(of_line).collect())
 }
 
 #[cfg(test)]
