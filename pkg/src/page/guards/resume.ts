@@ -74,7 +74,11 @@ export const resume = async (
   if (parent !== window && isForAnotherPage(here, app)) return handToParent(auth)
   const isBegun = inFlight
   if (!isBegun) {
-    const state = isFramed ? at.pendingState() : isResponse(here, app) ? stateOf(here) : (finishedState() ?? stateOfError(here, app))
+    const state = isFramed
+      ? at.pendingState()
+      : isResponse(here, app)
+        ? stateOf(here)
+        : (finishedState() ?? stateOfError(here, app))
     if (state !== null) {
       const attempt = lastAttempt(app)
       if (!attempt?.state || attempt.state !== state) return
