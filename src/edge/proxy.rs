@@ -199,8 +199,8 @@ async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, O
         let metadata = metadata.map_err(|error| response::later(&error, RETRY_AFTER))?;
         rules.to_mut().forbid(&metadata.endpoints());
     }
-    let decided = rules.authorize(&target, &context.request.method);
-    decided.map_err(|error| match error.code() {
+    let decided = rules.decide(&target, &context.request.method);
+    decided.map_err(|(code, why)| match code {
         Code::MethodNotAllowed => {
             let route_takes = [
                 msg!("the route "),
@@ -213,7 +213,9 @@ async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, O
             response::refuse(414, Code::LimitExceeded, msg!("the address is too long"))
         }
         code => {
-            // The message names the upstream, which only the operator may see.
+            // The path may contain a user's data.
+            let message = [why, msg!(", at the route "), &route.prefix];
+            let error = Error::of(code, &message);
             context.task.error_seldom(Seldom::Address, &error);
             refused_address(code)
         }

@@ -500,9 +500,13 @@ fn at_unlisted_host(task: &Task, url: &Url) -> Response {
         return Response::NotHandled;
     }
     const WHY: &str = msg!("no entry of `origin` matches the host of a request");
-    let message = [WHY, ": ", &error::quote(url.host())].concat();
-    task.fault_seldom(Seldom::UnlistedHost, &message);
-    Response::Own(response::refuse(421, Code::HostNotAllowed, WHY))
+    // The client has chosen the host, so only the response names it.
+    task.fault_seldom(Seldom::UnlistedHost, WHY);
+    let named = [WHY, ": ", &error::quote(url.host())];
+    Response::Own(response::error(
+        421,
+        &Error::of(Code::HostNotAllowed, &named),
+    ))
 }
 
 /// Returns true if a path belongs to an endpoint of the handler or to a route.

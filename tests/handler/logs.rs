@@ -1,12 +1,13 @@
 //! The operator learns from the log why a session ended, once and without a flood of lines.
 
-use edge::{Event, Fault};
+use edge::{Event, Fault, Request};
 use rules::Code;
+use rules::codec::base64url;
 use rules::session::EndReason;
 use serde_json::json;
 
 use crate::browser::Source;
-use crate::host::{COOKIE, Host, json_of};
+use crate::host::{APP, COOKIE, Host, json_of};
 use crate::provider;
 
 /// Returns the lines of the log since the last call.
@@ -288,4 +289,72 @@ fn logout_tells_whether_a_session_ended() {
         assert_eq!(clears, has_cookie, "{change:?}");
         assert_eq!(lines(&mut host).len(), faults, "{change:?}");
     }
+}
+
+/// A client may put a user's name or address into whatever it sends.
+#[test]
+fn log_quotes_nothing_that_a_client_chose() {
+    const NAME: &str = "alice-of-example";
+    let navigations = [
+        "/auth/../x/alice-of-example",
+        "/api/a%2f..%2falice-of-example",
+        "/api/%5calice-of-example",
+        "/api/alice-of-example/a%00b",
+        "/api/alice-of-example/..;/b",
+        "/api//alice-of-example",
+        "/api/alice-of-example/%2e%2e/x",
+        "/auth/login?alice-of-example=1",
+        "/auth/login?prompt=login&prompt=alice-of-example",
+        "/auth/login?max_age=alice-of-example",
+        "/auth/login?returnTo=https://alice-of-example.test/",
+        "/auth/login?iss=https://alice-of-example.test",
+        "/auth/login?iss=https://id.example.com&target_link_uri=https://alice-of-example.test",
+        "/auth/login?iss=https://id.example.com&alice-of-example=1",
+        "/auth/callback?error=x&iss=https://alice-of-example.test",
+        "/auth/callback?code=alice-of-example&state=alice-of-example",
+    ];
+    let token = |head: &str| format!("{}.e30.AA", base64url::encode(head.as_bytes()));
+    let tokens = [
+        token(r#"{"alg":"alice-of-example"}"#),
+        token(r#"{"alg":"ES256","typ":"alice-of-example"}"#),
+        token(r#"{"alg":"ES256","kid":"alice-of-example"}"#),
+    ];
+    let config = json!({
+        "origin": ["https://app.example.com"],
+        "routes": [{ "prefix": "/api/", "upstream": "https://api.example.com/v1/" }],
+    });
+    let mut said = 0;
+    for (path, kind) in navigations
+        .iter()
+        .flat_map(|path| [0, 1, 2, 3].map(|kind| (path, kind)))
+    {
+        let mut host = Host::signed_in_with(&config);
+        let mut request = match kind {
+            0 => host.navigation(path, Source::App),
+            1 => host.by_script(NAME, path),
+            _ => host.by_script("GET", path),
+        };
+        if kind == 3 {
+            request.url = format!("https://alice-of-example.test{path}");
+        }
+        let _ = host.request(request);
+        let lines = lines(&mut host);
+        said += lines.len();
+        assert!(!lines.concat().contains(NAME), "{kind} {path}: {lines:?}");
+    }
+    for token in tokens {
+        let mut host = Host::signed_in();
+        host.body = Some(format!("logout_token={token}"));
+        let request = Request {
+            method: "POST".to_owned(),
+            url: format!("{APP}/auth/backchannel-logout"),
+            has_body: true,
+            ..Request::default()
+        };
+        let _ = host.request(request);
+        let lines = lines(&mut host);
+        said += lines.len();
+        assert!(!lines.concat().contains(NAME), "{lines:?}");
+    }
+    assert!(said > 12, "{said} lines are compared");
 }

@@ -167,7 +167,7 @@ fn unlisted_hosts_cause_one_line_a_minute() {
     let [message] = &*host.fault_messages() else {
         panic!("{:?}", host.events);
     };
-    assert!(message.contains("`origin`") && message.contains("'evil.example'"));
+    assert!(message.contains("`origin`"));
     assert_eq!(host.faults(), [Code::HostNotAllowed]);
     host.pass(61);
     host.go("https://evil.example/auth/login", Source::App);

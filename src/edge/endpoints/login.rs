@@ -275,7 +275,14 @@ pub(crate) fn failed(
     error: &Error,
     login: Option<&PendingLogin>,
 ) -> OwnResponse {
-    context.task.error_seldom(Seldom::Login, error);
+    if error.code() == Code::MessageInvalid {
+        // The error may name what the client has sent, so only the page shows it.
+        let message = msg!("a login has an option that is unknown or not valid");
+        let error = Error::new(Code::MessageInvalid, message);
+        context.task.error_seldom(Seldom::Login, &error);
+    } else {
+        context.task.error_seldom(Seldom::Login, error);
+    }
     failed_page(context, error, login)
 }
 

@@ -9,7 +9,7 @@ use crate::provider::requests;
 use crate::session::Session;
 use crate::task::{Task, boxed};
 use rules::Secret;
-use rules::base::error::{Code, Error, Result, quote};
+use rules::base::error::{Code, Error, Result};
 use rules::oauth::id_token::{self, Expected, Occasion, Rejected, Unverified};
 use rules::oauth::identity::Identity;
 use rules::oauth::jwks::Algorithm;
@@ -187,14 +187,18 @@ pub(crate) async fn check_signature(task: &Task, jwt: &rules::oauth::jwt::Jwt) -
         Some(only) => only == *found,
         None => metadata.id_token_signing_algorithms.contains(found),
     }) else {
-        let message = [
-            msg!("its alg is "),
-            &quote(jwt.alg()),
-            msg!(", and not that of this provider's ID tokens"),
-        ];
-        return Err(Error::of(Code::LogoutTokenInvalid, &message));
+        let message = msg!("its alg is not that of this provider's ID tokens");
+        return Err(Error::new(Code::LogoutTokenInvalid, message));
     };
-    let jwk = documents::key(task, algorithm, jwt.kid(), Sender::Unknown).await?;
+    let key = documents::key(task, algorithm, jwt.kid(), Sender::Unknown).await;
+    // Anybody can send such a token, so the log does not quote its kid.
+    let jwk = key.map_err(|error| match error.code() {
+        Code::IdTokenInvalid => Error::new(
+            Code::LogoutTokenInvalid,
+            msg!("the provider's key set has no key for its alg and kid"),
+        ),
+        _ => error,
+    })?;
     if verify_signature(task, algorithm, jwk, jwt.signing_input(), jwt.signature()).await {
         Ok(())
     } else {

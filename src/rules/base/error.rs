@@ -245,7 +245,8 @@ codes! {
     /// request ([server-code.md](server-code.md#rules)).
     CrossSiteRequest = "cross_site_request", "Send it with auth.fetch(), or with the header X-Strongroom: 1, from a page of the app's own origin.";
     /// The request's host matches no entry of the token handler's option `origin`. The response has status 421, and sets
-    /// and clears no cookie. The log names the host, once a minute ([edge-deploy.md](edge-deploy.md#several-origins)).
+    /// and clears no cookie. It names the host, and the log has a line once a minute
+    /// ([edge-deploy.md](edge-deploy.md#several-origins)).
     HostNotAllowed = "host_not_allowed", "Add the origin to origin, if it is yours; otherwise let the proxy pass the browser's Host on, and refuse other hosts.";
     /// In the token handler's log: the handler did not write this cookie, it was changed, or another version of the handler
     /// has written it. Reported once a minute, with the number of further cases.

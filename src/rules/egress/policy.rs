@@ -387,8 +387,16 @@ impl EgressPolicy {
     /// [`Code::UrlNotAllowed`], [`Code::MethodNotAllowed`], [`Code::LimitExceeded`]. The message quotes at most 60
     /// characters of the parsed URL, without user name, password, query and fragment.
     pub fn authorize(&self, text: &str, method: &str) -> Result<Allowed> {
-        self.check(text, |url| self.check_method(url, method))
+        self.decide(text, method)
             .map_err(|refusal| refusal_error(refusal, text, method))
+    }
+
+    /// Does the same as [`EgressPolicy::authorize`], with errors that quote nothing.
+    ///
+    /// # Errors
+    /// The same codes, each with the reason.
+    pub fn decide(&self, text: &str, method: &str) -> core::result::Result<Allowed, Refusal> {
+        self.check(text, |url| self.check_method(url, method))
     }
 
     /// Authorizes the request of an element, such as an image, for `address`: a path on the app's origin, with its query.
@@ -603,8 +611,8 @@ impl EgressPolicy {
     }
 }
 
-/// The reason for a refusal.
-type Refusal = (Code, &'static str);
+/// The code of a refusal, and its reason.
+pub type Refusal = (Code, &'static str);
 
 fn refusal_error((code, why): Refusal, text: &str, method: &str) -> Error {
     let shown = Url::parse(text).map(|url| quote(&url.without_query()));
