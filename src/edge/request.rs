@@ -50,7 +50,7 @@ const SESSIONS: &str = "/sessions";
 pub(super) struct RequestContext {
     pub(super) task: Task,
     pub(super) request: Box<Request>,
-    /// The URL without [`CLICK`].
+    /// The URL without [`CLICK`], and without a slash at the end of an endpoint.
     pub(super) url: Url,
     /// The value of [`CLICK`].
     pub(super) click: Option<String>,
@@ -87,8 +87,10 @@ impl RequestContext {
         }
         let is_as_seen = origin == [url.scheme(), "://", url.host()].concat();
         let (relative, click) = without_click(&url);
+        let relative = without_slash(&task.config().base, url.path(), relative);
         // Avoid parsing the URL a second time.
-        let url = if is_as_seen && !url.has_userinfo() && click.is_none() {
+        let is_whole = matches!(relative, Cow::Borrowed(_));
+        let url = if is_as_seen && !url.has_userinfo() && is_whole {
             url
         } else {
             let as_seen = Url::parse(&[&origin, &*relative].concat());
@@ -531,6 +533,21 @@ fn without_click(url: &Url) -> (Cow<'_, str>, Option<String>) {
         }
     }
     (Cow::Owned(relative), click)
+}
+
+/// Returns the path and query of a request without the slash at the end of an endpoint's path, which some frameworks add to
+/// every path.
+fn without_slash<'a>(base: &str, path: &str, relative: Cow<'a, str>) -> Cow<'a, str> {
+    let endpoint = path
+        .strip_prefix(base)
+        .and_then(|rest| rest.strip_prefix('/'));
+    match endpoint.and_then(|name| name.strip_suffix('/')) {
+        Some(name) => {
+            let query = relative.get(path.len()..).unwrap_or_default();
+            Cow::Owned([base, "/", name, query].concat())
+        }
+        None => relative,
+    }
 }
 
 /// Returns true if the latest ID token needs a cookie of its own, in addition to those that the session needs anyway.

@@ -139,8 +139,9 @@ pub(crate) async fn begin(
     // A page of the handler may forward the browser to the second login, which would then seem to come from the app.
     let is_second = !is_own && leads_below(context, &target, &context.login_path());
     // Without a response, the callback shows an error only.
-    let is_callback = Url::parse_within(&target, &context.url)
-        .is_some_and(|url| url.path() == redirect_uri.path());
+    let is_callback = Url::parse_within(&target, &context.url).is_some_and(|url| {
+        url.path().strip_suffix('/').unwrap_or(url.path()) == redirect_uri.path()
+    });
     if is_second || is_callback {
         params.return_to = None;
     }
