@@ -1,13 +1,18 @@
 // The adapters for middleware, each called as its framework calls it. `frameworks_node24.test.mjs` runs the frameworks.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect as connectHttp2, createServer as createHttp2 } from 'node:http2'
 import { after, before, test } from 'node:test'
 import { Hono } from 'hono'
-import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
+import { createTokenHandler, inIsolate, tenants } from '../../pkg/dist/edge.js'
+import * as astro from '../../pkg/dist/edge/astro.js'
+import * as express from '../../pkg/dist/edge/express.js'
 import * as fastify from '../../pkg/dist/edge/fastify.js'
 import * as h3 from '../../pkg/dist/edge/h3.js'
 import * as hono from '../../pkg/dist/edge/hono.js'
 import * as next from '../../pkg/dist/edge/next.js'
 import * as reactRouter from '../../pkg/dist/edge/react-router.js'
+import * as sveltekit from '../../pkg/dist/edge/sveltekit.js'
 import * as tanstackStart from '../../pkg/dist/edge/tanstack-start.js'
 import { setClocks } from '../support/clocks.mjs'
 import { ORIGIN, startInProcess } from '../support/edge/in_process.mjs'
@@ -48,15 +53,17 @@ async function requestOf(path = '/orders', headers = {}) {
   return new Request(ORIGIN + path, { headers: { ...headers, cookie } })
 }
 
-/** Serves a request with Node. */
-async function onNode(request, run) {
+/** Serves requests with Node, by HTTP/1 or HTTP/2. `run` gets Node's request and response. */
+async function onNode(request, run, isHttp2 = false) {
   let failure
-  const server = await listen({
-    handler: (req, res) => run(req, res).catch((error) => (failure = error) && res.destroy()),
-  })
+  const handler = (req, res) => run(req, res).catch((error) => (failure = error) && res.destroy?.())
+  const server = isHttp2 ? await listenHttp2(handler) : await listen({ handler })
+  const { pathname } = new URL(request.url)
   try {
-    const { pathname } = new URL(request.url)
-    return await fetch(server.origin + pathname, { headers: request.headers })
+    if (isHttp2) return await fetchHttp2(server.origin, pathname, request.headers)
+    const response = await fetch(server.origin + pathname, { headers: request.headers })
+    const { status, headers } = response
+    return new Response((await response.text()) || null, { status, headers })
   } catch (error) {
     throw failure ?? error
   } finally {
@@ -64,33 +71,93 @@ async function onNode(request, run) {
   }
 }
 
-/** Runs an app of h3 on Node. `run` is called as h3 calls the handlers of an app. */
-const onH3 = (request, run) => onNode(request, (req, res) => run({ context: {}, node: { req, res } }))
+async function listenHttp2(handler) {
+  const server = createHttp2(handler).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return { origin: `http://127.0.0.1:${server.address().port}`, close: () => server.close() }
+}
 
-/** Runs an app of Fastify on Node. The hooks of the app run after those of the adapter. */
-const onFastify = (request, run) =>
-  onNode(request, async (req, res) => {
-    const hooks = {}
-    await fastify.strongroom(handler)({ decorateRequest() {}, addHook: (name, hook) => (hooks[name] = hook) })
-    const [given, headers] = [{ raw: req }, { 'set-cookie': [] }]
-    const header = (name, value) =>
-      name === 'set-cookie' ? headers[name].push(value) : (headers[name] = value)
-    const reply = { raw: res, header }
-    const passed = new Promise((resolve) => {
-      res.on('close', resolve)
-      hooks.onRequest(given, reply, resolve)
-    })
-    await passed
-    if (res.headersSent) return
-    const response = await run(given.strongroom.auth)
-    await hooks.onSend(given, reply)
-    for (const [name, value] of response.headers) header(name, value)
-    res.writeHead(response.status, headers)
-    res.end(await response.text())
+async function fetchHttp2(origin, path, headers) {
+  const client = connectHttp2(origin)
+  try {
+    const stream = client.request({ ':path': path, ...Object.fromEntries(headers) })
+    const [{ ':status': status, ...fields }] = await once(stream, 'response')
+    const all = Object.entries(fields).flatMap(([name, value]) => [value].flat().map((one) => [name, one]))
+    return new Response((await stream.toArray()).join(''), { status, headers: all })
+  } finally {
+    client.destroy()
+  }
+}
+
+/** Resolves when middleware has passed a request on, or has responded. */
+const passed = (res, start) =>
+  new Promise((resolve) => {
+    res.on('close', resolve)
+    start(resolve)
   })
 
-/** Calls each adapter for a request. `run` is the app: it gets `auth`, and returns a response. */
-const ADAPTERS = {
+/**
+ * Calls each adapter for an app whose response is that of Node. `run` is the app: it gets `auth`, and writes to the
+ * response.
+ */
+const NODE = {
+  async express(req, res, run) {
+    res.locals = {}
+    await passed(res, (next) => express.strongroom(handler)(req, res, next))
+    if (!res.headersSent) await run(res.locals.auth)
+  },
+  async fastify(req, res, run) {
+    const hooks = {}
+    await fastify.strongroom(handler)({ decorateRequest() {}, addHook: (name, hook) => (hooks[name] = hook) })
+    const given = { raw: req }
+    await passed(res, (done) => hooks.onRequest(given, { raw: res }, done))
+    if (!res.headersSent) await run(given.strongroom.auth)
+  },
+  async h3(req, res, run) {
+    const event = { context: {}, node: { req, res } }
+    await h3.strongroom(handler)(event)
+    if (!res.headersSent) await run(event.context.auth)
+  },
+  async hono(req, res, run) {
+    const app = new Hono()
+    app.use(hono.strongroom(handler))
+    app.get('*', async (c) => {
+      await run(c.get('auth'))
+      return new Response(null, { headers: { 'x-hono-already-sent': 'true' } })
+    })
+    const headers = Object.entries(req.headers).filter(([name]) => !name.startsWith(':'))
+    // As the package @hono/node-server does.
+    const response = await app.fetch(new Request(ORIGIN + req.url, { headers }), {
+      incoming: req,
+      outgoing: res,
+    })
+    if (!res.headersSent) write(res, response)
+  },
+}
+
+/** Runs an app whose response is written to that of Node by `write`. */
+const written = (serve, write) => (request, run) =>
+  onNode(request, (req, res) => serve(req, res, async (auth) => write(res, await run(auth))))
+
+/** Writes a response as Express and h3 do. */
+const write = async (res, response) => {
+  res.statusCode = response.status
+  for (const [name, value] of response.headers) {
+    if (name === 'set-cookie') res.appendHeader(name, value)
+    else res.setHeader(name, value)
+  }
+  res.end(await response.text())
+}
+
+/** Writes a response as Fastify does, whose `reply` has headers of its own. */
+const reply = async (res, response) => {
+  const headers = { ...Object.fromEntries(response.headers), 'set-cookie': response.headers.getSetCookie() }
+  res.writeHead(response.status, headers)
+  res.end(await response.text())
+}
+
+/** Calls each adapter for an app that returns a response. */
+const WEB = {
   async 'react-router'(request, run) {
     const context = new Map()
     const middleware = reactRouter.strongroom(handler)
@@ -107,20 +174,22 @@ const ADAPTERS = {
     app.get('*', (c) => run(c.get('auth')))
     return app.fetch(request)
   },
-  fastify: onFastify,
-  h3: (request, run) =>
-    onH3(request, async (event) => {
-      const { res } = event.node
-      await h3.strongroom(handler)(event)
-      if (res.headersSent) return
-      const response = await run(event.context.auth)
-      res.statusCode = response.status
-      for (const [name, value] of response.headers) {
-        if (name === 'set-cookie') res.appendHeader(name, value)
-        else res.setHeader(name, value)
-      }
-      res.end(await response.text())
-    }),
+  async sveltekit(request, run) {
+    const event = { request, locals: {} }
+    return sveltekit.strongroom(handler)({ event, resolve: ({ locals }) => run(locals.auth) })
+  },
+  async astro(request, run) {
+    const context = { request, locals: {}, isPrerendered: false }
+    return astro.strongroom(handler)(context, async () => run(context.locals.auth))
+  },
+}
+
+/** Calls each adapter for a request. `run` is the app: it gets `auth`, and returns a response. */
+const ADAPTERS = {
+  ...WEB,
+  express: written(NODE.express, write),
+  fastify: written(NODE.fastify, reply),
+  h3: written(NODE.h3, write),
 }
 
 const CACHE_HEADERS = [
@@ -129,12 +198,31 @@ const CACHE_HEADERS = [
   'vercel-cdn-cache-control',
   'cloudflare-cdn-cache-control',
   'netlify-cdn-cache-control',
+  'edge-control',
+  'akamai-edge-control',
+  'x-litespeed-cache-control',
   'x-accel-expires',
   'expires',
   'age',
 ]
+const GIVEN = {
+  ...Object.fromEntries(CACHE_HEADERS.map((name) => [name, '600'])),
+  'Cache-Control': 'public, no-transform',
+  'X-Own': '1',
+}
 
 const namesOf = (response) => response.headers.getSetCookie().map((cookie) => cookie.split('=')[0])
+
+/** Checks that a response with these headers of the app is for its user only, and keeps the others. */
+const assertIsPrivate = (response, what) => {
+  assert.equal(response.headers.get('cache-control'), 'private, no-store, no-transform', what)
+  assert.deepEqual(
+    CACHE_HEADERS.filter((name) => response.headers.has(name)),
+    [],
+    what,
+  )
+  assert.equal(response.headers.get('x-own'), '1', what)
+}
 
 for (const [name, call] of Object.entries(ADAPTERS)) {
   test(`${name}: handler responds to its endpoints`, time, async () => {
@@ -152,18 +240,17 @@ for (const [name, call] of Object.entries(ADAPTERS)) {
     })
     assert.deepEqual(texts, ['orders', 'alice'])
     assert.equal(`${response.status} ${await response.text()}`, '404 page')
-    assert.deepEqual(namesOf(response).sort(), ['__Host-strongroom', 'own'])
+    assert.deepEqual(namesOf(response), ['own', '__Host-strongroom'])
     assert.equal(response.headers.get('cache-control'), 'private, no-store')
   })
 
   test(`${name}: response that does not use the session stays as it is`, time, async () => {
-    const response = await call(await requestOf(), () => new Response('page'))
+    const response = await call(await requestOf(), () => new Response('page', { headers: GIVEN }))
     assert.deepEqual(namesOf(response), [])
-    assert.equal(response.headers.get('cache-control'), null)
+    assert.equal(response.headers.get('cache-control'), 'public, no-transform')
+    assert.equal(response.headers.get('edge-control'), '600')
   })
-}
 
-for (const [name, call] of Object.entries(ADAPTERS)) {
   test(`${name}: response object of the app stays without headers of the session`, time, async () => {
     const response = new Response(null, { status: 204 })
     const run = async (auth) => ((await auth.call('/api/a')).text(), response)
@@ -172,22 +259,132 @@ for (const [name, call] of Object.entries(ADAPTERS)) {
   })
 
   test(`${name}: headers of the app let no cache store the session’s response`, time, async () => {
-    const headers = Object.fromEntries(CACHE_HEADERS.map((name) => [name, '600']))
     const run = async (auth) => {
       await (await auth.call('/api/a')).text()
-      return new Response('page', { headers: { ...headers, 'cache-control': 'public', 'x-own': '1' } })
+      return new Response('page', { headers: GIVEN })
     }
+    assertIsPrivate(await call(await requestOf(), run))
+  })
+
+  test(`${name}: event stream of the app is not transformed`, time, async () => {
+    const headers = { 'content-type': 'text/event-stream' }
+    const run = async (auth) => (await auth.session(), new Response('data: 1\n\n', { headers }))
     const response = await call(await requestOf(), run)
-    assert.equal(response.headers.get('cache-control'), 'private, no-store')
-    assert.deepEqual(
-      CACHE_HEADERS.filter((name) => response.headers.has(name)),
-      [],
-    )
-    assert.equal(response.headers.get('x-own'), '1')
-    const other = await call(await requestOf(), () => new Response('page', { headers }))
-    assert.equal(other.headers.get('surrogate-control'), '600')
+    assert.equal(response.headers.get('cache-control'), 'private, no-store, no-transform')
   })
 }
+
+for (const [name, call] of Object.entries(WEB)) {
+  test(`${name}: session cannot be used for the first time in a stream`, time, async () => {
+    const codes = []
+    const response = await call(await requestOf(), (auth) => {
+      const pull = async (controller) => {
+        await auth.session().catch(({ code }) => codes.push(code))
+        controller.close()
+      }
+      return new Response(new ReadableStream({ pull }, { highWaterMark: 0 }))
+    })
+    await response.text()
+    assert.deepEqual(codes, ['unsupported'])
+    assert.equal(response.headers.get('cache-control'), null)
+  })
+}
+
+const fields = Object.entries({ ...GIVEN, 'Set-Cookie': ['own=1', 'two=2'] })
+/** The ways to write a head, which all replace the headers that were set before. */
+const WAYS = {
+  'no head': (res) => fields.forEach((field) => res.setHeader(...field)),
+  'a flushed head': (res) => (fields.forEach((field) => res.setHeader(...field)), res.flushHeaders()),
+  'an object': (res) => res.writeHead(200, Object.fromEntries(fields)),
+  'a reason and an object': (res) => res.writeHead(200, 'OK', Object.fromEntries(fields)),
+  pairs: (res) => res.writeHead(200, fields),
+  'an array': (res) => res.writeHead(200, fields.flat()),
+  'a reason and an array with repeated names': (res) =>
+    res.writeHead(200, 'OK', [
+      ...fields.filter(([name]) => name !== 'Set-Cookie').flat(),
+      ...['Set-Cookie', 'own=1', 'Set-Cookie', 'two=2'],
+    ]),
+}
+
+for (const [name, serve] of Object.entries(NODE)) {
+  for (const isHttp2 of [false, true]) {
+    /** Runs an app that writes the head of its response itself. */
+    const visit = async (app) =>
+      onNode(
+        await requestOf(),
+        (req, res) => serve(req, res, async (auth) => (await app(auth, res), res.end())),
+        isHttp2,
+      )
+    const what = `${name}, HTTP/${isHttp2 ? 2 : 1}`
+
+    for (const [way, writeHead] of Object.entries(WAYS)) {
+      test(`${what}: response of the app's own is private and has all cookies: ${way}`, time, async () => {
+        const response = await visit(async (auth, res) => {
+          res.setHeader('Set-Cookie', 'layer=1')
+          res.setHeader('X-Layer', '1')
+          await (await auth.call('/api/a')).text()
+          writeHead(res)
+          res.write('page')
+        })
+        assertIsPrivate(response)
+        const layer = /head/.test(way) ? [] : ['layer']
+        assert.deepEqual(namesOf(response), [...layer, 'own', 'two', '__Host-strongroom'])
+        assert.equal(response.headers.get('x-layer'), '1')
+        assert.equal(await response.text(), 'page')
+      })
+    }
+
+    test(`${what}: response whose head is sent while a call is in flight is private`, time, async () => {
+      const response = await visit(async (auth, res) => {
+        const called = auth.call('/api/a')
+        res.writeHead(200, GIVEN)
+        res.write(await (await called).text())
+      })
+      assertIsPrivate(response)
+      assert.equal(await response.text(), 'orders')
+    })
+
+    test(`${what}: session cannot be used for the first time after the head`, time, async () => {
+      const codes = []
+      const response = await visit(async (auth, res) => {
+        res.flushHeaders()
+        for (const use of [() => auth.call('/api/a'), () => auth.session(), () => auth.endReason()])
+          await use().catch(({ code }) => codes.push(code))
+      })
+      assert.deepEqual(codes, Array(3).fill('unsupported'))
+      assert.equal(response.headers.get('cache-control'), null)
+    })
+
+    test(`${what}: slow page, and a call after the head, bring no cookie`, time, async () => {
+      const slow = await visit(async (auth, res) => {
+        await auth.call('/api/a')
+        setClocks(LATER + 2000)
+        res.writeHead(200, { 'Set-Cookie': 'own=1' })
+      })
+      const late = await visit(async (auth, res) => {
+        setClocks(0)
+        await auth.session()
+        res.flushHeaders()
+        setClocks(LATER)
+        res.write(await (await auth.call('/api/a')).text())
+      })
+      assert.deepEqual([namesOf(slow), namesOf(late)], [['own'], []])
+      assert.equal(await late.text(), 'orders')
+      for (const { headers } of [slow, late]) assert.equal(headers.get('cache-control'), 'private, no-store')
+    })
+  }
+}
+
+test('express: session of a request without a tenant adds no header', time, async () => {
+  const middleware = express.strongroom(tenants({ select: () => undefined, create: () => undefined }))
+  const response = await onNode(new Request(ORIGIN), async (req, res) => {
+    res.locals = {}
+    await passed(res, (next) => middleware(req, res, next))
+    res.end(`${await res.locals.session}`)
+  })
+  assert.equal(await response.text(), 'null')
+  assert.equal(response.headers.get('cache-control'), null)
+})
 
 test('tanstack-start: copy has what TanStack Start stores in a response', time, async () => {
   const options = { to: '/' }
@@ -216,6 +413,9 @@ test('tanstack-start: response whose headers cannot be changed gets them, too', 
   assert.equal(response.headers.get('location'), `${ORIGIN}/x`)
   assert.deepEqual(namesOf(response), ['__Host-strongroom'])
 })
+
+/** Runs an app of h3 on Node. `run` is called as h3 calls the handlers of an app. */
+const onH3 = (request, run) => onNode(request, (req, res) => run({ context: {}, node: { req, res } }))
 
 test('h3: request of the server to itself shares the session of the page', time, async () => {
   const response = await onH3(await requestOf(), async (event) => {

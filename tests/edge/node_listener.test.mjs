@@ -41,7 +41,15 @@ const TARGETS = [
   ['GET /\\evil.test HTTP/1.1\r\nHost: app.test', '204 http://app.test//evil.test'],
   ['GET @evil.test/a HTTP/1.1\r\nHost: app.test', '400 -'],
   ['GET .evil.test/a HTTP/1.1\r\nHost: app.test', '400 -'],
+  ['GET http://app.test/a?b HTTP/1.1\r\nHost: app.test', '204 http://app.test/a?b'],
+  ['GET HTTPS://APP.test:81 HTTP/1.1\r\nHost: app.test:81', '204 http://app.test:81/'],
+  ['GET http://app.test?b HTTP/1.1\r\nHost: app.test', '204 http://app.test/?b'],
+  ['GET http://app.test//evil.test/a HTTP/1.1\r\nHost: app.test', '204 http://app.test//evil.test/a'],
   ['GET http://evil.test/a HTTP/1.1\r\nHost: app.test', '400 -'],
+  ['GET http://app.test.evil.test/ HTTP/1.1\r\nHost: app.test', '400 -'],
+  ['GET http://app.test:81/a HTTP/1.1\r\nHost: app.test', '400 -'],
+  ['GET http://user@app.test/a HTTP/1.1\r\nHost: app.test', '400 -'],
+  ['GET ftp://app.test/a HTTP/1.1\r\nHost: app.test', '400 -'],
   ['OPTIONS * HTTP/1.1\r\nHost: app.test', '400 -'],
   ['GET /a HTTP/1.1\r\nHost: user@evil.test', '400 -'],
   ['GET /a HTTP/1.1\r\nHost: app.test/evil?', '400 -'],
@@ -150,11 +158,13 @@ test('configured origin overrides Host', async (t) => {
     await raw(port, 'GET //evil.test HTTP/1.1\r\nHost: x'),
     '204 https://app.example.com//evil.test',
   )
+  assert.equal(await raw(port, 'GET http://x/a HTTP/1.1\r\nHost: x'), '204 https://app.example.com/a')
 })
 
 test('invalid origin is refused', () => {
   for (const origin of ['https://app.example.com/', 'https://app.example.com/path', 'app.example.com', '']) {
-    assert.throws(() => toNodeListener(told, { origin }), TypeError, origin)
+    const message = /^origin must be an origin such as https:\/\/app\.example\.com, but is "/
+    assert.throws(() => toNodeListener(told, { origin }), { name: 'TypeError', message }, origin)
   }
 })
 
@@ -229,6 +239,48 @@ test('HEAD cancels the response body', async (t) => {
   assert.equal(response.headers.get('content-length'), '5')
   assert.equal(await response.text(), '')
   assert.ok(canceled)
+})
+
+/** A head and its body, and the body that the handler gets. */
+const FRAMED = [
+  ['DELETE /a HTTP/1.1', '', null],
+  ['OPTIONS /a HTTP/1.1', '', null],
+  ['POST /a HTTP/1.1\r\nContent-Length: 0', '', null],
+  ['POST /a HTTP/1.1\r\nContent-Length: 3', 'abc', 'abc'],
+  ['PATCH /a HTTP/1.1\r\nTransfer-Encoding: chunked', '3\r\nabc\r\n0\r\n\r\n', 'abc'],
+  ['DELETE /a HTTP/1.1\r\nTransfer-Encoding: chunked', '0\r\n\r\n', ''],
+]
+for (const [head, sent, expected] of FRAMED) {
+  test(`${JSON.stringify(head)} has the body ${JSON.stringify(expected)}`, async (t) => {
+    const got = []
+    const handler = async (request) => {
+      got.push(request.body && (await request.text()))
+      return new Response(null, { status: 204 })
+    }
+    const { port } = await serve(t, handler)
+    const socket = connect(port, '127.0.0.1')
+    socket.end(`${head}\r\nHost: app.test\r\nConnection: close\r\n\r\n${sent}`)
+    await socket.toArray()
+    assert.deepEqual(got, [expected])
+  })
+}
+
+test('HTTP/2 request has a body unless its headers are its end', async (t) => {
+  const handler = async (request) => new Response(JSON.stringify(request.body && (await request.text())))
+  const { url } = await serve(t, handler, {}, createHttp2)
+  const client = connectHttp2(url)
+  t.after(() => client.destroy())
+  const got = []
+  for (const [endStream, body] of [
+    [true, undefined],
+    [false, 'abc'],
+    [false, ''],
+  ]) {
+    const stream = client.request({ ':method': 'DELETE', ':path': '/a' }, { endStream })
+    if (!endStream) stream.end(body)
+    got.push(JSON.parse((await stream.toArray()).join('')))
+  }
+  assert.deepEqual(got, [null, 'abc', ''])
 })
 
 test('body of a GET is dropped', async (t) => {

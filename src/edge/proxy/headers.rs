@@ -25,8 +25,12 @@ const RESPONSE: &str = "\
     set-login secure-session-* sec-session-* use-as-dictionary speculation-rules activate-storage-access \
     x-lighttpd-send-* x-sendfile2 x-reproxy-* x-litespeed-* alt-svc strict-transport-security public-key-pins* expect-ct accept-ch critical-ch origin-agent-cluster \
     nel report-to reporting-endpoints refresh x-frame-options content-security-policy-report-only \
-    expires pragma age surrogate-control edge-control *cdn-cache-control x-accel-redirect x-accel-expires x-sendfile \
-    x-middleware-* x-strongroom";
+    pragma x-accel-redirect x-sendfile x-middleware-* x-strongroom";
+
+/// Headers by which caches keep a response despite `Cache-Control`. The adapters remove them from responses of the app
+/// that depend on its session.
+const FOR_CACHES: &str =
+    "expires age surrogate-control x-accel-expires *cache-control* *edge-control*";
 
 /// Headers that the handler sets on upstreams' responses, in place of the upstream's own.
 const PASSED: &[(&str, &str)] = &[
@@ -73,7 +77,7 @@ const OWN: &[(&str, &str)] = &[
 /// existing headers stay.
 #[must_use]
 pub fn policy() -> String {
-    let mut removed = RESPONSE.to_owned();
+    let mut removed = [RESPONSE, " ", FOR_CACHES].concat();
     for (name, _) in PASSED {
         removed.push(' ');
         removed.push_str(name);

@@ -7,7 +7,7 @@ use std::fs;
 use syn::{BinOp, Expr, ForeignItem, Ident, Item, Lit};
 
 /// The names of the constants in each file of `src`.
-const SHARED: [(&str, &[&str]); 24] = [
+const SHARED: [(&str, &[&str]); 25] = [
     ("src/rules/base/http.rs", &["MAX_BODY"]),
     (
         "src/edge/module/lib.rs",
@@ -47,6 +47,7 @@ const SHARED: [(&str, &[&str]); 24] = [
         &["BACKGROUND", "HANDLER_HEADER", "USER"],
     ),
     ("src/edge/io.rs", &["BEAT", "NONCE_LEN"]),
+    ("src/edge/proxy/headers.rs", &["FOR_CACHES"]),
     ("src/edge/request.rs", &["QUICK"]),
     ("src/edge/router.rs", &["FOR_WINDOWS"]),
     ("src/edge/session/cookies.rs", &["MOST_PIECES", "PIECE"]),

@@ -15,9 +15,9 @@
  * @module
  */
 import type { RequestHandler } from '../handler.js'
-import { type RequestLocals, sessionOf } from './framework.js'
+import type { RequestLocals } from './framework.js'
 import type { NodeListenerOptions, NodeRequest } from './node.js'
-import { nodeApp, type ReadableResponse, savingHeaders, type Stoppable } from './node-app.js'
+import { nodeApp, type ReadableResponse, type Stoppable } from './node-app.js'
 
 export type { RequestLocals } from './framework.js'
 export type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
@@ -40,16 +40,15 @@ export interface Middleware extends Stoppable {
  * Creates middleware that responds to the handler's endpoints and routes, and lets the app handle everything else.
  * Register this middleware before any middleware that reads the request's body.
  *
- * Each `call` and `session` adds the session's headers to the app's response. If its head has been sent before, as in a
- * streamed page, the browser keeps the previous cookie.
+ * Each `call` and `session` adds the session's headers to the head of the app's response. If the head has been sent before,
+ * as in a streamed page, the browser keeps the previous cookie.
  */
 export const strongroom = (handler: RequestHandler, options: NodeListenerOptions = {}): Middleware => {
   const { listener, locals, stoppable } = nodeApp(handler, options)
   const middleware: (...args: Parameters<Middleware>) => void = (request, response, next) => {
     listener(request, response, (error) => {
       if (error) return next(error)
-      const auth = savingHeaders(locals(request).auth, response)
-      Object.assign(response.locals, { auth, session: sessionOf(auth) })
+      Object.assign(response.locals, locals(request, response))
       next()
     })
   }

@@ -15,7 +15,7 @@
 import type { RequestHandler } from '../handler.js'
 import type { RequestLocals } from './framework.js'
 import type { NodeListenerOptions, NodeRequest } from './node.js'
-import { keepPrivate, nodeApp, type ReadableResponse, type Stoppable } from './node-app.js'
+import { nodeApp, type ReadableResponse, type Stoppable } from './node-app.js'
 
 export type { RequestLocals } from './framework.js'
 export type { NodeListenerOptions, NodeRequest, NodeResponse } from './node.js'
@@ -39,7 +39,6 @@ export interface FastifyRequest {
 /** The part of Fastify's reply that the adapter uses. */
 export interface FastifyReply {
   readonly raw: ReadableResponse
-  header(name: string, value: string): unknown
 }
 
 /** A plugin for Fastify. `settled` and `stop` are those of `toNodeListener()`: `stop(app.server)`. */
@@ -51,8 +50,8 @@ export interface Plugin extends Stoppable {
  * Creates a plugin that responds to the handler's endpoints and routes before Fastify reads a body, and lets the app
  * handle everything else. The plugin applies to the whole app.
  *
- * The session's cookies are added to the reply before Fastify sends its head. If the app calls an API later, as in a
- * streamed page, the browser keeps the previous cookie.
+ * Each `call` and `session` adds the session's headers to the head of the reply, also after `reply.hijack()`. If the head
+ * has been sent before, as in a streamed page, the browser keeps the previous cookie.
  */
 export const strongroom = (handler: RequestHandler, options: NodeListenerOptions = {}): Plugin => {
   const { listener, locals, stoppable } = nodeApp(handler, options)
@@ -62,18 +61,10 @@ export const strongroom = (handler: RequestHandler, options: NodeListenerOptions
       'onRequest',
       (request: FastifyRequest, reply: FastifyReply, done: (error?: unknown) => void) =>
         listener(request.raw, reply.raw, (error) => {
-          if (!error) request.strongroom = locals(request.raw)
+          if (!error) request.strongroom = locals(request.raw, reply.raw)
           done(error)
         }),
     )
-    app.addHook('onSend', async (request: FastifyRequest, reply: FastifyReply) => {
-      // An earlier hook may have sent the reply.
-      if (!request.strongroom) return
-      const headers = await request.strongroom.auth.headers()
-      for (const cookie of headers.getSetCookie()) reply.header('set-cookie', cookie)
-      // The hooks of other plugins run later.
-      keepPrivate(reply.raw, () => headers.get('cache-control'))
-    })
   }
   // Fastify otherwise limits hooks and decorators to the plugin.
   return Object.assign(plugin, stoppable, { [Symbol.for('skip-override')]: true })

@@ -1,3 +1,4 @@
+import { cacheControl, isForCaches } from '../caches.js'
 import type { RequestHandler } from '../handler.js'
 import type { EdgeSession, RequestAuth } from '../request-auth.js'
 
@@ -54,10 +55,6 @@ export const localsOf = (
 export const sessionOf = (auth: Pick<RequestAuth, 'session'>): RequestLocals['session'] =>
   new Lazy(() => auth.session())
 
-/** Returns true for a header by which a shared cache may store a response despite `Cache-Control: private, no-store`. */
-export const isForCaches = (name: string): boolean =>
-  /^(?:(?:.+-)?cdn-cache-control|surrogate-control|x-accel-expires|expires|age)$/i.test(name)
-
 /**
  * Returns a copy of the response with the session's headers: every `Set-Cookie` is added, and other headers replace those
  * of the response. The response itself stays as it is, because the app may send one object to several users.
@@ -68,10 +65,12 @@ export const withHeaders = (response: Response, more: Headers): Response => {
   // `Response.error()` and the response to a WebSocket cannot be copied.
   if (!fields.length || status < 200) return response
   const changed = new Response(body, { status, statusText, headers: response.headers })
-  for (const name of [...changed.headers.keys()]) if (isForCaches(name)) changed.headers.delete(name)
+  const { headers } = changed
+  const [given, type] = [headers.get('cache-control'), headers.get('content-type')]
+  for (const name of [...headers.keys()]) if (isForCaches(name)) headers.delete(name)
   for (const [name, value] of fields) {
-    if (name === 'set-cookie') changed.headers.append(name, value)
-    else changed.headers.set(name, value)
+    if (name === 'set-cookie') headers.append(name, value)
+    else headers.set(name, name === 'cache-control' ? cacheControl(value, given, type) : value)
   }
   return changed
 }

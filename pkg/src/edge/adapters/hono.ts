@@ -12,7 +12,15 @@
  *
  * @module
  */
-import { type AdapterOptions, envOf, localsOf, type RequestLocals, withHeaders } from './framework.js'
+import {
+  type AdapterOptions,
+  envOf,
+  localsOf,
+  type RequestLocals,
+  sessionOf,
+  withHeaders,
+} from './framework.js'
+import { type ReadableResponse, savingHeaders } from './node-app.js'
 import type { RequestHandler } from '../handler.js'
 import type { Context } from '../host.js'
 
@@ -44,9 +52,11 @@ export const strongroom =
     const given = [c.req.raw, envOf(options, bindings(c)), context(c)] as const
     const response = await handler.handle(...given)
     if (response) return response
-    const { auth, session } = localsOf(handler, ...given)
-    c.set('auth', auth)
-    c.set('session', session)
+    const auth = handler.for(...given)
+    const outgoing = nodeResponse(c)
+    const used = outgoing ? savingHeaders(auth, outgoing) : auth
+    c.set('auth', used)
+    c.set('session', sessionOf(used))
     await next()
     const changed = withHeaders(c.res!, await auth.headers())
     if (changed === c.res) return
@@ -61,6 +71,12 @@ export const strongroom =
  */
 const bindings = ({ env }: HonoContext): unknown =>
   globalThis.navigator?.userAgent === 'Cloudflare-Workers' ? env : undefined
+
+/** Returns Node's response, to which an app on Node may write in place of a response of its own. */
+const nodeResponse = ({ env }: HonoContext): ReadableResponse | undefined => {
+  const { outgoing } = (env ?? {}) as { outgoing?: Partial<ReadableResponse> }
+  return typeof outgoing?.writeHead === 'function' ? (outgoing as ReadableResponse) : undefined
+}
 
 const context = (c: HonoContext): Context | undefined => {
   try {

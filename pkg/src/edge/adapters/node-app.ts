@@ -2,7 +2,8 @@
 import type { RequestHandler } from '../handler.js'
 import { QUICK } from '../../../glue/constants.js'
 import { PRIVATE, type RequestAuth, tooLate } from '../request-auth.js'
-import { envOf, isForCaches, localsOf, type RequestLocals } from './framework.js'
+import { cacheControl, isForCaches } from '../caches.js'
+import { envOf, type RequestLocals, sessionOf } from './framework.js'
 import {
   type NodeListener,
   type NodeListenerOptions,
@@ -10,7 +11,7 @@ import {
   type NodeResponse,
   toNodeListener,
 } from './node.js'
-import { headersOf, originOf } from './node-request.js'
+import { headersOf, originOf, targetOf } from './node-request.js'
 
 /** The functions that stop a server: see `NodeListener`. */
 export type Stoppable = Pick<NodeListener, 'settled' | 'stop'>
@@ -19,11 +20,12 @@ export type Stoppable = Pick<NodeListener, 'settled' | 'stop'>
 export const nodeApp = (handler: RequestHandler, options: NodeListenerOptions) => {
   const listener = toNodeListener(handler, options)
   const env = envOf(options)
-  const locals = (incoming: NodeRequest): RequestLocals => {
-    // The listener has refused requests without a usable host.
-    const url = (options.origin ?? originOf(incoming)) + (incoming.originalUrl ?? incoming.url ?? '')
+  const locals = (incoming: NodeRequest, outgoing: ReadableResponse): RequestLocals => {
+    // The listener has refused requests without a usable host or target.
+    const url = (options.origin ?? originOf(incoming)!) + targetOf(incoming)!
     const request = { method: incoming.method ?? 'GET', url, headers: headersOf(incoming) }
-    return localsOf(handler, request, env, listener.context)
+    const auth = savingHeaders(handler.for(request, env, listener.context), outgoing)
+    return { auth, session: sessionOf(auth) }
   }
   const stoppable: Stoppable = { settled: listener.settled, stop: listener.stop }
   return { listener, locals, stoppable }
@@ -38,66 +40,80 @@ export interface ReadableResponse extends NodeResponse {
   writeHead: (status: number, ...others: any[]) => unknown
 }
 
+/** Returns the names and values of headers in an argument of `writeHead()`: an object, pairs, or names and values in turn. */
+const headersIn = (argument: unknown): [name: string, value: any][] => {
+  if (typeof argument !== 'object' || argument === null) return []
+  if (!Array.isArray(argument)) return Object.entries(argument)
+  if (Array.isArray(argument[0])) return argument
+  return argument.flatMap((name, at) => (at % 2 ? [] : [[name, argument[at + 1]] as [string, any]]))
+}
+
 /**
- * Sets `Cache-Control` when the head is written, and removes other headers for caches, so that the app cannot replace them
- * by accident. `cacheControl` returns `null` if the response does not depend on the session.
+ * Sets the headers in the arguments of `writeHead()`. As in Node, they replace those of their name that were set before, but
+ * cookies are added.
  */
-export const keepPrivate = (response: ReadableResponse, cacheControl: () => string | null): void => {
-  const { writeHead } = response
-  response.writeHead = (status, ...others) => {
-    const value = cacheControl()
-    if (value === null) return writeHead.call(response, status, ...others)
-    for (const name of response.getHeaderNames()) if (isForCaches(name)) response.removeHeader(name)
-    response.setHeader('cache-control', value)
-    return writeHead.call(response, status, ...others.map(withoutCaching))
+const setHeaders = (response: ReadableResponse, given: [name: string, value: any][]): void => {
+  const seen = new Set<string>()
+  for (const [name, value] of given) {
+    const key = name.toLowerCase()
+    const before = seen.has(key) || key === 'set-cookie' ? response.getHeader(name) : undefined
+    response.setHeader(name, before === undefined ? value : [before, value].flat())
+    seen.add(key)
   }
 }
 
-/** Returns an argument of `writeHead()`. If it contains headers, those for caches are left out. */
-const withoutCaching = (argument: unknown): unknown => {
-  if (typeof argument !== 'object' || argument === null) return argument
-  const isKept = (name: string) => !isForCaches(name) && name.toLowerCase() !== 'cache-control'
-  if (!Array.isArray(argument))
-    return Object.fromEntries(Object.entries(argument).filter(([name]) => isKept(name)))
-  // Either pairs, or names and values in turn.
-  if (Array.isArray(argument[0])) return argument.filter(([name]) => isKept(name))
-  return argument.filter((_, at) => isKept(argument[at - (at % 2)]))
-}
+/** Returns the name of a cookie that a response sets. */
+const nameOf = (cookie: string) => cookie.split('=')[0]
 
-/** Replaces the cookies that a response sets. */
-const setCookies = (response: ReadableResponse, cookies: string[]): void => {
-  if (cookies.length) response.setHeader('set-cookie', cookies)
-  else response.removeHeader('set-cookie')
+/** The headers that a response gets for its use of the session. */
+interface Added {
+  cookies: string[]
+  /** `null` if the response does not depend on the session. */
+  cacheControl: string | null
 }
 
 /**
- * Returns an object that adds the session's headers to the app's response after each use, for frameworks without a step
- * that runs before the head of every response. After the head, nothing is added.
+ * Adds headers when the head is written, whoever writes it, so that neither the app nor its framework can replace them by
+ * accident. Other headers for caches are removed, and the cookies come last.
+ */
+const addToHead = (response: ReadableResponse, added: () => Added): void => {
+  const { writeHead } = response
+  const valueOf = (name: string) => response.getHeader(name)?.toString()
+  response.writeHead = (status, ...others) => {
+    const { cookies, cacheControl: value } = added()
+    if (value === null) return writeHead.call(response, status, ...others)
+    setHeaders(response, others.flatMap(headersIn))
+    const [given, type] = [valueOf('cache-control'), valueOf('content-type')]
+    for (const name of response.getHeaderNames()) if (isForCaches(name)) response.removeHeader(name)
+    response.setHeader('cache-control', cacheControl(value, given, type))
+    if (cookies.length) {
+      const names = cookies.map(nameOf)
+      const set = [response.getHeader('set-cookie') ?? []].flat().map(String)
+      // The app may have added those of `headers()` itself.
+      response.setHeader('set-cookie', [...set.filter((one) => !names.includes(nameOf(one))), ...cookies])
+    }
+    return writeHead.call(response, status, ...others.filter((other) => typeof other === 'string'))
+  }
+}
+
+/**
+ * Returns an object that adds the session's headers to the app's response, for apps whose response is that of Node. After
+ * the head, nothing is added.
  */
 export const savingHeaders = (auth: RequestAuth, response: ReadableResponse): RequestAuth => {
-  /** The cookies from the previous use, which those of the next use replace. */
-  let saved: readonly string[] = []
+  /** The headers from the latest use, which those of the next use replace. */
+  let added: Added = { cookies: [], cacheControl: null }
   let savedAt = 0
-  let cacheControl: string | null = null
-  const withoutSaved = (): string[] =>
-    [response.getHeader('set-cookie') ?? []]
-      .flat()
-      .map(String)
-      .filter((cookie) => !saved.includes(cookie))
-  keepPrivate(response, () => {
+  addToHead(response, () => {
     // By now, the browser may have the cookie of a newer generation or of another session. The session continues with the
     // cookie that the browser has.
-    if (saved.length && performance.now() - savedAt > QUICK) setCookies(response, withoutSaved())
-    return cacheControl
+    const isSlow = performance.now() - savedAt > QUICK
+    return isSlow ? { ...added, cookies: [] } : added
   })
   const save = async (): Promise<void> => {
     const headers = await auth.headers()
-    if (response.headersSent) return
-    const cookies = headers.getSetCookie()
-    if (cookies.length || saved.length) setCookies(response, [...withoutSaved(), ...cookies])
-    saved = cookies
+    added = { cookies: headers.getSetCookie(), cacheControl: headers.get('cache-control') }
     savedAt = performance.now()
-    cacheControl = headers.get('cache-control')
   }
   let saving = Promise.resolve()
   /** Waits for earlier uses, so that the cookies of the latest session are written last. */
@@ -107,7 +123,7 @@ export const savingHeaders = (auth: RequestAuth, response: ReadableResponse): Re
     if (response.headersSent && !isUsed) throw tooLate()
     isUsed = true
     // The app may send the head while the call is in flight.
-    cacheControl ??= PRIVATE
+    added = { ...added, cacheControl: added.cacheControl ?? PRIVATE }
     const result = await act()
     await saveInOrder()
     return result

@@ -7,6 +7,9 @@ export interface NodeRequest {
   /** The body, if middleware before the listener has read it. */
   readonly body?: unknown
   readonly readableEnded?: boolean | undefined
+  readonly httpVersionMajor?: number | undefined
+  /** The stream of an HTTP/2 request. */
+  readonly stream?: { readonly endAfterHeaders?: boolean | undefined } | undefined
   readonly rawHeaders: readonly string[]
   readonly headers: { readonly [name: string]: string | string[] | undefined }
   readonly socket: object
@@ -25,9 +28,25 @@ export const headersOf = ({ rawHeaders }: NodeRequest): Headers => {
   return headers
 }
 
+/** Returns the host to which a request was sent. */
+const hostOf = ({ headers }: NodeRequest) => headers[':authority'] ?? headers.host
+
+/**
+ * Returns the path and query of a request's target, or `null` if the target is neither a path nor the absolute form for
+ * the request's own host (RFC 9112 3.2.2). The whole path, where frameworks remove the path of a mount from `url`.
+ */
+export const targetOf = (incoming: NodeRequest): string | null => {
+  const target = incoming.originalUrl ?? incoming.url ?? ''
+  if (target.startsWith('/')) return target
+  const [, authority, rest] = /^https?:\/\/([^/?#]+)(.*)$/i.exec(target) ?? []
+  if (!authority || authority.toLowerCase() !== `${hostOf(incoming)}`.toLowerCase()) return null
+  return rest!.startsWith('/') ? rest! : `/${rest}`
+}
+
 /** Returns the origin of the server's connection and of the request's host, or `null` if the host is not usable. */
-export function originOf({ headers, socket }: NodeRequest): string | null {
-  const host = headers[':authority'] ?? headers.host
+export function originOf(incoming: NodeRequest): string | null {
+  const host = hostOf(incoming)
+  const { socket } = incoming
   const scheme = 'encrypted' in socket && socket.encrypted ? 'https' : 'http'
   // Accepts only the characters of a host and a port, so that the value contains no user, no path, and no character
   // that the URL parser would skip.

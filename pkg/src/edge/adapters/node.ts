@@ -11,8 +11,9 @@
  * @module
  */
 import { HANDLER_HEADER } from '../../../glue/constants.js'
+import { hasBody } from '../request-body.js'
 import { withoutBytes } from '../upstream/malformed.js'
-import { headersOf, type NodeRequest, originOf } from './node-request.js'
+import { headersOf, type NodeRequest, originOf, targetOf } from './node-request.js'
 
 export type { NodeRequest }
 
@@ -120,8 +121,9 @@ export function toNodeListener(
   options: NodeListenerOptions = {},
 ): NodeListener {
   const { origin, onError = console.error } = options
-  if (origin !== undefined && new URL(origin).origin !== origin) {
-    throw new TypeError(`origin must be an origin such as https://app.example.com, but is ${origin}`)
+  if (origin !== undefined && (!URL.canParse(origin) || new URL(origin).origin !== origin)) {
+    const given = JSON.stringify(origin)
+    throw new TypeError(`origin must be an origin such as https://app.example.com, but is ${given}`)
   }
   const env = 'env' in options ? options.env : (globalThis as any).process?.env
   const handle = async (request: Request, isMiddleware: boolean): Promise<Response | undefined> => {
@@ -270,25 +272,32 @@ function requestOf(
   origin: string | undefined,
   signal: AbortSignal,
 ): Request | Response {
-  const { method = 'GET' } = incoming
-  const url = incoming.originalUrl ?? incoming.url ?? ''
+  const { method = 'GET', httpVersionMajor, stream } = incoming
+  const target = targetOf(incoming)
   const base = origin ?? originOf(incoming)
-  // Refuses the absolute form for proxies (RFC 9112 3.2.2), and `*`.
-  if (!base || !url.startsWith('/')) return new Response(null, { status: 400 })
+  // Refuses the absolute form for proxies, and `*`.
+  if (!base || target === null) return new Response(null, { status: 400 })
   try {
     const headers = headersOf(incoming)
-    const hasBody = method !== 'GET' && method !== 'HEAD' && isSent(headers)
+    const mayHaveBody = hasBody({
+      method,
+      header: (name) => headers.get(name),
+      isHttp1: httpVersionMajor === 1,
+      isEnded: stream?.endAfterHeaders === true,
+    })
     const init: RequestInit & { duplex?: 'half' } = { method, headers, signal }
-    if (hasBody && incoming.readableEnded) {
+    if (mayHaveBody === false) {
+      // Nothing is read.
+    } else if (incoming.readableEnded) {
       const body = readBody(incoming, headers)
       if (body === undefined) return bodyIsGone()
       init.body = body
       headers.delete('transfer-encoding')
       headers.set('content-length', `${body.length}`)
-    } else if (hasBody) Object.assign(init, { body: bodyOf(incoming), duplex: 'half' })
+    } else Object.assign(init, { body: bodyOf(incoming), duplex: 'half' })
     // Concatenates the strings, because `//evil.test/` is a path here. A URL parser would read `//evil.test/`, relative
     // to the base, as a host.
-    return new Request(base + url, init)
+    return new Request(base + target, init)
   } catch {
     return new Response(null, { status: /^(CONNECT|TRACE|TRACK)$/i.test(method) ? 501 : 400 })
   }
@@ -318,13 +327,6 @@ const bodyIsGone = (): Response => {
   const error = { code: 'config_invalid', message: BODY_IS_GONE }
   return Response.json({ error }, { status: 500, headers: { [HANDLER_HEADER]: error.code } })
 }
-
-/**
- * Returns true if a body may follow (RFC 9112 6.3). An HTTP/2 request may have a body without `Transfer-Encoding` and
- * `Content-Length`, so a body is assumed if both are missing. This is harmless if the body is empty.
- */
-const isSent = (headers: Headers) =>
-  headers.has('transfer-encoding') || Number(headers.get('content-length') ?? 1) > 0
 
 /**
  * Returns the request's body, read only as it is consumed. Canceling the body keeps the connection for the response.
