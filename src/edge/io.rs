@@ -254,6 +254,10 @@ pub struct Head {
     pub location: Option<String>,
     /// `Content-Type`
     pub content_type: Option<String>,
+    /// `Content-Encoding` of a body that cannot be searched, because the host does not decode it.
+    pub undecoded: Option<String>,
+    /// True if the body of the request, of which only reading could tell if it exists, turned out to be empty.
+    pub had_no_body: bool,
 }
 
 /// The result of an effect.

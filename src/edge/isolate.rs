@@ -101,7 +101,7 @@ pub(super) enum Seldom {
     Revocation,
     /// An upstream, the route with this index, did not respond.
     Upstream(usize),
-    /// An upstream responded with a redirect, or with a status that cannot be forwarded.
+    /// An upstream responded with a redirect, or with a status or an encoding that cannot be forwarded.
     UpstreamResponse,
     /// A session's record is gone.
     RecordLost,

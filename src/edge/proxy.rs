@@ -29,7 +29,7 @@ use crate::store::record_store;
 use crate::task::boxed;
 use rules::Secret;
 use rules::base::clock::Millis;
-use rules::base::error::{Code, Error, quote_url};
+use rules::base::error::{Code, Error, quote, quote_url};
 use rules::base::http::RESPONSE_STATUSES;
 use rules::codec::form::Form;
 use rules::codec::json;
@@ -257,9 +257,14 @@ async fn forward(
         return Response::Own(refuse_type(context, route));
     }
     let demand = demand_of(context, route, allowed, &head, &session);
+    let refused = refuse_coding(context, route, &head, &session);
     let waited = began.elapsed(&context.task.now());
     let cookies = context.cookies_after(session, is_new, waited).await;
     match demand {
+        None if refused.is_some() => Response::Own(OwnResponse {
+            cookies,
+            ..refused.unwrap_or_default()
+        }),
         None => Response::Upstream {
             cookies,
             keeps_challenge: head
@@ -312,7 +317,7 @@ async fn send_and_renew(
     {
         (sent.session, sent.is_new) = (renewed, true);
         repetition::note_refusal(context, route, &sent.session);
-        if copy.is_repeatable {
+        if copy.may_repeat(&sent.head) {
             sent.head = send(context, route, allowed, &sent.session, &copy).await?;
             sent.with = sent.session.clone();
         }
@@ -380,6 +385,38 @@ fn refuse_status(context: &RequestContext, route: &Route, status: u16) -> OwnRes
     )
 }
 
+/// Reports and refuses a response that must be searched for the token and cannot be.
+fn refuse_coding(
+    context: &RequestContext,
+    route: &Route,
+    head: &Head,
+    session: &Session,
+) -> Option<OwnResponse> {
+    const WHY: &str = msg!(
+        " used a Content-Encoding that this platform does not decode, so the response cannot be searched for the token"
+    );
+    let coding = head.undecoded.as_deref();
+    let coding = coding.filter(|_| route.reflection == Scope::All)?;
+    let mut message = [route.upstream.href(), WHY].concat();
+    if !is_reflected(context, route, session, coding) {
+        message.push_str(": ");
+        message.push_str(&quote(coding));
+    }
+    context
+        .task
+        .fault_seldom(Seldom::UpstreamResponse, &message);
+    let message = [msg!("the API"), WHY].concat();
+    Some(response::refuse(502, Code::UpstreamUnavailable, &message))
+}
+
+/// Returns true if a header of the response contains one of the session's tokens.
+fn is_reflected(context: &RequestContext, route: &Route, session: &Session, header: &str) -> bool {
+    let others = record_store::other_tokens(&context.task, session);
+    Guard::of_session(session.access_token.expose(), others.expose())
+        .filter(|_| route.reflection != Scope::Nothing)
+        .is_some_and(|guard| guard.is_in(header.as_bytes()))
+}
+
 /// Returns true unless a response with content has another type than its element expects.
 fn is_media(head: &Head, context: &RequestContext) -> bool {
     const NO_CONTENT: u16 = 204;
@@ -443,7 +480,7 @@ async fn send(
                 head.dpop_nonce.as_deref(),
                 nonce.as_deref(),
             );
-        if was_repeated || !is_new || !asks_for_nonce(&head) || !copy.is_repeatable {
+        if was_repeated || !is_new || !asks_for_nonce(&head) || !copy.may_repeat(&head) {
             return Ok(head);
         }
         was_repeated = true;
@@ -506,10 +543,7 @@ fn demand_of(
     session: &Session,
 ) -> Option<Demand> {
     let challenge = head.challenge.as_deref().filter(|_| allowed.steps_up())?;
-    let others = record_store::other_tokens(&context.task, session);
-    let guard = Guard::of_session(session.access_token.expose(), others.expose())
-        .filter(|_| route.reflection != Scope::Nothing);
-    if guard.is_some_and(|guard| guard.is_in(challenge.as_bytes())) {
+    if is_reflected(context, route, session, challenge) {
         return None;
     }
     www_authenticate::demand(head.status, challenge)

@@ -1,10 +1,45 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { after, before, describe, test } from 'node:test'
 import { startApp } from '../support/edge/app.mjs'
 import { search } from '../support/leak.mjs'
+
+/** A frame of Zstandard (RFC 8878) with one block that is not compressed. */
+const zstd = (plain) => {
+  const header = Buffer.alloc(3)
+  header.writeUIntLE((plain.length << 3) | 1, 0, 3)
+  return Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0x58]), header, plain])
+}
+
+/** Values of `Content-Encoding`, and what an API sends with them. */
+const ENCODERS = {
+  'utf-8': (plain) => plain,
+  none: (plain) => plain,
+  Identity: (plain) => plain,
+  gzip: gzipSync,
+  'x-gzip': gzipSync,
+  GZIP: gzipSync,
+  br: brotliCompressSync,
+  Br: brotliCompressSync,
+  deflate: deflateSync,
+  zstd,
+  'gzip, gzip': (plain) => gzipSync(gzipSync(plain)),
+  'x-compress': gzipSync,
+  'utf-8;q=1': (plain) => plain,
+}
+const SAME = ['utf-8', 'none', 'Identity', 'gzip', 'br']
+const OF_NODE = [...SAME, 'x-gzip', 'GZIP', 'Br', 'deflate']
+
+/** The values with which a platform's `fetch` returns what the API has encoded. */
+const DECODED = {
+  node: OF_NODE,
+  edgeRuntime: OF_NODE,
+  bun: [...OF_NODE, 'zstd'],
+  deno: [...SAME, 'GZIP', 'Br'],
+  workerd: SAME,
+}
 
 /**
  * Tests the token handler on a platform with a real provider and two isolates, which share a coordinator.
@@ -185,29 +220,40 @@ export function handlerSuite(platform, coordinator) {
       }
     })
 
-    test('token in an undecoded encoding is refused', async () => {
-      const visitor = await signedIn()
-      let coding
-      app.api.on('coded', ({ response, entry }) => {
-        const plain = Buffer.from(entry.authorization)
-        const body = { gzip: gzipSync, br: brotliCompressSync }[coding]?.(plain) ?? gzipSync(gzipSync(plain))
-        response.writeHead(200, { 'Content-Encoding': coding, 'Content-Length': body.length }).end(body)
-      })
-      for (coding of ['unknown', 'gzip, gzip', 'x-compress', 'GZIP', 'Br']) {
+    for (const [coding, encode] of Object.entries(ENCODERS)) {
+      const isDecoded = DECODED[platform].includes(coding)
+      test(`token in an undecoded encoding is refused, and in others found: ${coding}`, async () => {
+        const visitor = await signedIn()
+        let plain
+        app.api.on('coded', ({ response, entry }) => {
+          const body = encode(Buffer.from(plain ?? entry.authorization))
+          response.writeHead(200, { 'Content-Encoding': coding, 'Content-Length': body.length }).end(body)
+        })
+        plain = 'a harmless text'
         const response = await visitor.call('/api/on/coded')
-        assert.equal(response.status, 502, coding)
-        assert.equal((await response.json()).error.code, 'upstream_unavailable', coding)
-      }
-      // The platform decodes these bodies, so the handler must search them for tokens.
-      for (coding of ['gzip', 'br']) {
-        // The handler cuts the response off, but not every platform reports this to the client. The body is empty in
-        // any case.
-        const { byteLength } = await visitor
+        assert.equal(response.headers.get('content-encoding'), null)
+        if (isDecoded) assert.equal(await response.text(), plain)
+        else {
+          assert.equal(response.status, 502)
+          assert.equal((await response.json()).error.code, 'upstream_unavailable')
+        }
+        plain = undefined
+        // The handler cuts the response off, but not every platform reports this to the client.
+        const text = await visitor
           .call('/api/on/coded')
-          .then((response) => response.arrayBuffer())
-          .catch(() => new ArrayBuffer(0))
-        assert.equal(byteLength, 0, coding)
-      }
+          .then((response) => response.text())
+          .catch(() => '')
+        assert.doesNotMatch(text, /Bearer/)
+      })
+    }
+
+    test('log names the first encoding that the platform does not decode', async () => {
+      const coding = Object.keys(ENCODERS).find((coding) => !DECODED[platform].includes(coding))
+      const lines = (await app.told()).filter(({ message }) => /Content-Encoding/.test(message))
+      assert.deepEqual(
+        lines.map(({ message }) => message.slice(message.lastIndexOf(': ') + 2)),
+        [`'${coding}'`],
+      )
     })
   })
 }

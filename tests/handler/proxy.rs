@@ -1,15 +1,15 @@
 //! Requests that the handler forwards to an upstream: their destination and headers, and the parts of the response that
 //! reach the page.
 
-use edge::{Config, Effect, Handler, Head, Reply, Response, Step};
+use edge::{Config, Effect, Handler, Head, Reply, Request, Response, Step};
 use rules::Code;
 use rules::base::clock::Millis;
 use rules::codec::url::Url;
 use rules::egress::policy::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::browser::Source;
-use crate::host::{APP, Answered, Host, configuration, header};
+use crate::host::{APP, Answered, Host, configuration, header, location};
 
 pub(crate) fn head(status: u16) -> Head {
     Head {
@@ -60,6 +60,7 @@ fn path_after_prefix_is_appended_to_upstream() {
             "/api/https://evil.test/",
             "https://api.example.com/v1/https://evil.test/",
         ),
+        ("/api/a/", "https://api.example.com/v1/a/"),
         ("/api/./a", "https://api.example.com/v1/a"),
         ("/api/a/../b", "https://api.example.com/v1/b"),
         ("/api/files/a", "https://files.example.com/a"),
@@ -226,7 +227,7 @@ fn unrouted_paths_belong_to_the_app() {
     for path in [
         "/auth/",
         "/auth/other",
-        "/auth/login/",
+        "/auth/login//",
         "/auth//login",
         "/auth/Login",
         "/auth/token",
@@ -234,6 +235,18 @@ fn unrouted_paths_belong_to_the_app() {
         assert_eq!(host.call("GET", path).own().status, 404, "{path}");
     }
     assert_eq!(host.call("GET", "/api/").status(), 200);
+}
+
+#[test]
+fn endpoint_may_have_a_slash_at_its_end() {
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login/?returnTo=/auth/callback/");
+    let arrived = host.come_in(&back.replace("/callback?", "/callback/?"));
+    assert_eq!(location(&arrived), "/");
+    assert_eq!(host.call("GET", "/auth/session/").status(), 200);
+    assert_eq!(host.call("GET", "/auth/config/").status(), 200);
+    assert_eq!(host.call("POST", "/auth/logout/").status(), 200);
+    assert_eq!(host.session(), Value::Null);
 }
 
 #[test]
@@ -418,6 +431,54 @@ fn status_that_no_response_can_have_is_bad_gateway() {
 }
 
 #[test]
+fn undecoded_response_is_refused_where_it_must_be_searched() {
+    for (reflection, coding, status) in [
+        ("refuse", None, 200),
+        ("refuse", Some("zstd"), 502),
+        ("headers", Some("zstd"), 200),
+        ("allow", Some("zstd"), 200),
+    ] {
+        let mut host = Host::with(&json!({ "routes": [{
+            "prefix": "/api/", "upstream": "https://api.example.com/v1/", "reflection": reflection,
+        }] }));
+        host.sign_in();
+        host.pass(60);
+        host.heads.push_back(head(401));
+        let undecoded = coding.map(str::to_owned);
+        host.heads.push_back(Head {
+            undecoded,
+            ..head(200)
+        });
+        let answered = host.call("GET", "/api/orders");
+        assert_eq!(answered.status(), status, "{reflection}");
+        // The response has the cookie of the session, which was renewed.
+        assert_eq!(answered.cookies().len(), 1, "{reflection}");
+        let named = host
+            .fault_messages()
+            .iter()
+            .any(|line| line.ends_with(": 'zstd'"));
+        assert_eq!(named, status == 502, "{reflection}");
+    }
+}
+
+#[test]
+fn coding_that_contains_a_token_is_not_logged() {
+    let mut host = Host::signed_in();
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    let undecoded = Some(host.upstream[0].authorization.replace("Bearer ", "gzip, "));
+    host.heads.push_back(Head {
+        undecoded,
+        ..head(200)
+    });
+    assert_eq!(host.call("GET", "/api/orders").status(), 502);
+    let messages = host.fault_messages();
+    assert!(
+        messages[0].ends_with("searched for the token"),
+        "{messages:?}"
+    );
+}
+
+#[test]
 fn silent_upstream_is_bad_gateway() {
     let mut host = Host::signed_in();
     host.failing = vec!["Forward"];
@@ -444,6 +505,25 @@ fn refused_token_is_renewed_and_request_retried_once() {
     };
     assert_ne!(first.authorization, second.authorization);
     assert_eq!(second.authorization, third.authorization);
+}
+
+#[test]
+fn request_whose_body_was_empty_is_sent_again() {
+    for (had_no_body, status) in [(true, 200), (false, 401)] {
+        let mut host = Host::signed_in();
+        host.pass(60);
+        let refused = Head {
+            had_no_body,
+            ..head(401)
+        };
+        host.heads.extend([refused, head(200)]);
+        // Its body is of unknown length.
+        let request = Request {
+            has_body: true,
+            ..host.by_script("GET", "/api/orders")
+        };
+        assert_eq!(host.request(request).status(), status);
+    }
 }
 
 /// A handler on loopback says once why an upstream refuses new tokens.

@@ -52,7 +52,9 @@ import {
   type Responded,
   respond,
   Rules,
+  valueOf,
 } from './upstream/forward.js'
+import { RequestBody } from './request-body.js'
 import { StrongroomError } from '../page/errors/error.js'
 import { nameOf } from './upstream/failure.js'
 import type { Outer, OuterRequest } from './request-auth.js'
@@ -240,14 +242,14 @@ export class Host {
   async respond(request: Request, context?: Context, outer?: Outer): Promise<Response | undefined> {
     let settle: (() => void) | undefined
     let forwarded: Forwarded | undefined
-    // The whole body, if the request may be sent again.
-    let copy: Promise<ArrayBuffer> | undefined
     this.#running++
     try {
       noticeLateness()
       // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
+      const body = new RequestBody(request, (name) => valueOf(fields, name))
       const asked = {
+        hasBody: body.mayExist ? 1 : undefined,
         bind: this.#bind(outer?.request ?? request),
         description: this.#description(outer?.request ?? request),
         ...outerParts(outer),
@@ -267,9 +269,8 @@ export class Host {
         if (step.t === 'sleep' && step.started !== null) void this.#run(step.started, request, context)
         if (step.t === 'forward') {
           forwarded?.drop()
-          if (step.copy) copy ??= request.arrayBuffer()
           const [rules, instance, replaced] = [this.#rules, this.#instance, this.#replacedHeaders()]
-          forwarded = new Forwarded(request, fields, step, rules, instance, copy, replaced)
+          forwarded = new Forwarded(request, fields, step, rules, instance, body, replaced)
         }
         step = await this.#carryOut(step, request, forwarded)
       }
@@ -576,7 +577,7 @@ const IS_READ = new Set(HEADERS)
 
 /** Returns the parts and headers of a request that the core reads, one per line. */
 const serializeRequest = (
-  { method, url, body }: Request,
+  { method, url }: Request,
   fields: Fields,
   asked: Record<string, unknown>,
 ): string => {
@@ -592,7 +593,6 @@ const serializeRequest = (
     method,
     url,
     ...asked,
-    hasBody: body && 1,
     headerCount,
     headerBytes,
   }

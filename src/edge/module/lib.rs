@@ -716,6 +716,8 @@ fn read_head(text: &str) -> Option<Head> {
         dpop_nonce: head.str("nonce").map(str::to_owned),
         location: head.str("location").map(str::to_owned),
         content_type: head.str("type").map(str::to_owned),
+        undecoded: head.str("undecoded").map(str::to_owned),
+        had_no_body: head.get("empty").is_some(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The requests that are sent again, and the refreshes, after an upstream has refused the access token.
 
 use crate::config::Route;
+use crate::io::Head;
 use crate::request::RequestContext;
 use crate::session::Session;
 use crate::task::Task;
@@ -25,7 +26,7 @@ pub(super) struct BodyCopy {
     /// True if the host copies the body.
     pub(super) is_made: bool,
     /// True if the body can be sent more than once. A request without a body can, too.
-    pub(super) is_repeatable: bool,
+    is_repeatable: bool,
 }
 
 impl BodyCopy {
@@ -36,7 +37,6 @@ impl BodyCopy {
         let length = request
             .content_length
             .filter(|length| has_room(copies.get(), *length));
-        // An empty body is copied, too: platforms refuse to send the same stream twice, even if it is empty.
         let copied = length.filter(|_| request.has_body);
         let bytes = copied.unwrap_or_default();
         copies.set(copies.get() + bytes);
@@ -46,6 +46,11 @@ impl BodyCopy {
             is_made: copied.is_some(),
             is_repeatable: !request.has_body || length.is_some(),
         }
+    }
+
+    /// Returns true if the request with this response can be sent again.
+    pub(super) const fn may_repeat(&self, head: &Head) -> bool {
+        self.is_repeatable || head.had_no_body
     }
 }
 

@@ -4,8 +4,11 @@
  */
 import { HANDLER_HEADER } from '../../../glue/constants.js'
 import type { ReplyMembers } from '../../generated/members.js'
+import { cacheControl, isEventStream } from '../caches.js'
 import type { Instance } from '../instance.js'
 import { afterTime } from '../lateness.js'
+import type { RequestBody } from '../request-body.js'
+import { CAN_PASS_CODED, codingOf } from './coding.js'
 import { isClosedConnection } from './failure.js'
 import { PIECE, Search, searched } from './search.js'
 
@@ -85,11 +88,8 @@ const send = async (url: string, init: RequestInit, resends: number): Promise<Re
 }
 
 /** Returns the value of a header. A platform's `Headers` would copy the value at each lookup. */
-const valueOf = (fields: Fields, name: string): string | undefined =>
+export const valueOf = (fields: Fields, name: string): string | undefined =>
   fields.find(([known]) => known === name)?.[1]
-
-const isEventStream = (fields: Fields): boolean =>
-  /^text\/event-stream\b/i.test(valueOf(fields, 'content-type') ?? '')
 
 /** The policy, prepared for lookups. */
 export class Rules {
@@ -127,8 +127,11 @@ export class Rules {
       else passed.delete('www-authenticate')
     }
     for (const [name, value] of this.#passed) passed.set(name, value)
+    const type = valueOf(fields, 'content-type')
+    const given = valueOf(fields, 'cache-control')
+    passed.set('cache-control', cacheControl(passed.get('cache-control')!, given, type))
     // nginx would collect the events until its buffer is full.
-    if (isEventStream(fields) && !passed.has('x-accel-buffering')) passed.set('x-accel-buffering', 'no')
+    if (isEventStream(type) && !passed.has('x-accel-buffering')) passed.set('x-accel-buffering', 'no')
     return passed
   }
 
@@ -160,17 +163,17 @@ export class Forwarded {
   readonly #forward: Forward
   readonly #rules: Rules
   readonly #instance: Instance
-  readonly #copy: Promise<ArrayBuffer> | undefined
+  readonly #body: RequestBody
   readonly #replaced: readonly string[]
   #response: Response | undefined
   /** The headers of the response. */
   #received: Fields = []
+  #coding: ReturnType<typeof codingOf> = 'none'
   /** Stops listening for the client's disconnect. Called when the upstream sends nothing more. */
   #leave: () => void = () => {}
 
   /**
    * @param fields The headers of the request.
-   * @param copy The body of the request, if it was read as a whole.
    * @param replaced The names of headers that the platform adds itself.
    */
   constructor(
@@ -179,10 +182,10 @@ export class Forwarded {
     forward: Forward,
     rules: Rules,
     instance: Instance,
-    copy: Promise<ArrayBuffer> | undefined,
+    body: RequestBody,
     replaced: readonly string[],
   ) {
-    this.#copy = copy
+    this.#body = body
     this.#replaced = replaced
     this.#request = request
     this.#fields = fields
@@ -195,7 +198,7 @@ export class Forwarded {
   async head(): Promise<string> {
     const { url, authorization, proof, ms, upgrade } = this.#forward
     if (upgrade && !('WebSocketPair' in globalThis)) return this.#cannot()
-    const { method, body, signal, headers: given } = this.#request
+    const { method, signal, headers: given } = this.#request
     const headers = this.#rules.sentOn(given, this.#fields, this.#forward)
     for (const name of this.#replaced) headers.delete(name)
     headers.set('authorization', authorization)
@@ -221,13 +224,7 @@ export class Forwarded {
       headers,
       redirect: 'manual',
       signal: controller.signal,
-    }
-    if (body && !this.#copy) {
-      Object.assign(init, { body, duplex: 'half' })
-      const length = valueOf(this.#fields, 'content-length')
-      // Without this header, a platform may send the body in chunks, which some servers refuse for uploads.
-      if (length && /^\d+$/.test(length)) headers.set('content-length', length)
-      if (KEEPS_COPY) Object.assign(init, { redirect: 'error', window: null })
+      ...withoutLimits(),
     }
     if (this.#passesCoded()) {
       // Without this header, Bun would request every encoding that it can decode.
@@ -236,8 +233,19 @@ export class Forwarded {
     }
     let cancel: (() => void) | undefined
     let response
+    let isEmpty = false
     try {
-      if (this.#copy) init.body = await this.#copy
+      const hadBody = this.#body.mayExist
+      const body = await this.#body.take(this.#forward.copy)
+      isEmpty = hadBody && !body
+      init.body = body
+      if (body && !this.#forward.copy) {
+        init.duplex = 'half'
+        const length = valueOf(this.#fields, 'content-length')
+        // Without this header, a platform may send the body in chunks, which some servers refuse for uploads.
+        if (length && /^\d+$/.test(length)) headers.set('content-length', length)
+        if (IS_NODE) Object.assign(init, { redirect: 'error', window: null })
+      }
       // The client may need longer for a long body, so the time of the upstream is then unknown.
       if (!body || isAtMostPiece(this.#fields)) cancel = afterTime(ms, end)
       const isRepeatable = !body && !proof && !upgrade && IDEMPOTENT.includes(method)
@@ -245,7 +253,7 @@ export class Forwarded {
     } catch (error) {
       this.#leave()
       // The client has disconnected, so the upstream is not at fault.
-      if (signal.aborted) response = new Response(null, { status: 499 })
+      if (signal.aborted || this.#body.isBroken) response = new Response(null, { status: 499 })
       // The core refuses every redirect. The platform reveals neither its status nor its address.
       else if (isRedirect(error)) response = new Response(null, { status: 307 })
       else throw error
@@ -260,6 +268,8 @@ export class Forwarded {
       nonce: valueOf(fields, 'dpop-nonce'),
       location: valueOf(fields, 'location'),
       type: valueOf(fields, 'content-type'),
+      undecoded: response.body && this.#isUndecoded() ? valueOf(fields, 'content-encoding') : undefined,
+      empty: isEmpty || undefined,
     } satisfies Record<keyof ReplyMembers['HEAD'], unknown>)
   }
 
@@ -267,7 +277,13 @@ export class Forwarded {
   #receive(response: Response): Fields {
     this.#response = response
     this.#received = fieldsOf(response.headers)
+    this.#coding = codingOf(valueOf(this.#received, 'content-encoding'))
     return this.#received
+  }
+
+  /** Returns true if the body may be encoded as it arrives, so that it cannot be searched. */
+  #isUndecoded(): boolean {
+    return this.#coding === 'kept' || this.#coding === 'unclear'
   }
 
   /**
@@ -278,9 +294,14 @@ export class Forwarded {
     return this.#forward.reflection !== 'refuse' && CAN_PASS_CODED
   }
 
+  /** Returns true if the body is forwarded in the encoding in which the upstream has sent it. */
+  #keepsCoding(): boolean {
+    return this.#coding === 'kept' || (this.#coding !== 'none' && this.#passesCoded())
+  }
+
   /** Returns the `Content-Length` of the forwarded body, or undefined for a body that the platform has decoded. */
   #length({ body }: Response): string | undefined {
-    const isDecoded = valueOf(this.#received, 'content-encoding') !== undefined && !this.#passesCoded()
+    const isDecoded = this.#coding !== 'none' && !this.#keepsCoding()
     const isTold = !isDecoded && (body || this.#request.method === 'HEAD')
     return (isTold && valueOf(this.#received, 'content-length')) || undefined
   }
@@ -322,8 +343,7 @@ export class Forwarded {
     for (const cookie of cookies) headers.append('set-cookie', cookie)
     const length = this.#length(response)
     if (length) headers.set('content-length', length)
-    const coding = valueOf(fields, 'content-encoding')
-    if (coding && this.#passesCoded()) headers.set('content-encoding', coding)
+    if (this.#keepsCoding()) headers.set('content-encoding', valueOf(fields, 'content-encoding')!)
     const { status } = response
     const statusText = usableReason(response.statusText)
     const { webSocket } = response as { webSocket?: { accept(): void; close(): void } | null }
@@ -335,19 +355,9 @@ export class Forwarded {
         (webSocket ? { status, headers, webSocket } : { status, statusText, headers }) as ResponseInit,
       )
     if (reflection === 'allow') return withBody(response.body)
-    if (reflection === 'refuse' && coding && !DECODED.includes(coding)) {
-      this.drop()
-      return failed(
-        this.#rules,
-        cookies,
-        502,
-        'upstream_unavailable',
-        'the API used a Content-Encoding that this platform does not decode, so the response cannot be searched for the token',
-      )
-    }
     let whole: Uint8Array<ArrayBuffer> | undefined
     try {
-      if (reflection === 'refuse' && response.body && isShort(fields)) {
+      if (reflection === 'refuse' && response.body && this.#coding === 'none' && isShort(fields)) {
         whole = new Uint8Array(await response.arrayBuffer())
         this.#leave()
       }
@@ -386,33 +396,52 @@ export class Forwarded {
  */
 const usableReason = (reason: string): string => (/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : '')
 
-/**
- * The values of `Content-Encoding` that the platform's `fetch` decodes: docs/edge-reference.md has the table. A value with
- * several encodings, or with capital letters, counts as not decoded. Cloudflare's `fetch` does not decode `GZIP`.
- */
-const DECODED: string[] = [
-  'identity',
-  'gzip',
-  'br',
-  ...('Deno' in globalThis || 'WebSocketPair' in globalThis ? [] : ['deflate']),
-  ...('Bun' in globalThis ? ['zstd'] : []),
-]
-
-/**
- * True if `fetch` can leave a body compressed. Bun's `fetch` leaves the body compressed if the option `decompress` is
- * false. Cloudflare's `fetch` leaves the body compressed unless script reads it. The other platforms always decode the
- * body.
- */
-const CAN_PASS_CODED: boolean = 'Bun' in globalThis || 'WebSocketPair' in globalThis
+/** The part of Node's `process` that says which `fetch` there is. */
+const { release, versions } =
+  (
+    globalThis as {
+      process?: { release?: { name?: string }; versions?: { undici?: string } }
+    }
+  ).process ?? {}
 
 /**
  * True on Node. Its `fetch` keeps a copy of a streamed body as long as it might have to send the body again: after a
  * redirect, unless `redirect` is `'error'`, and after a 401, unless `window` is null (Fetch, "HTTP-network-or-cache
  * fetch"). Cloudflare's `fetch` does not support `redirect: 'error'`.
  */
-const KEEPS_COPY: boolean =
-  !('Bun' in globalThis || 'Deno' in globalThis || 'WebSocketPair' in globalThis) &&
-  (globalThis as { process?: { release?: { name?: string } } }).process?.release?.name === 'node'
+const IS_NODE: boolean =
+  !('Bun' in globalThis || 'Deno' in globalThis || 'WebSocketPair' in globalThis) && release?.name === 'node'
+
+/** Where Node's `fetch` finds the dispatcher of the process: before version 8 of undici at another place. */
+const DISPATCHER: symbol = Symbol.for(
+  `undici.globalDispatcher.${Number.parseInt(versions?.undici ?? '') >= 8 ? 2 : 1}`,
+)
+
+/** The part of a dispatcher of Node's `fetch` that is used here. */
+interface Dispatcher {
+  readonly isMockActive?: boolean
+  dispatch(options: object, handler: object): boolean
+}
+
+const dispatcher = () => (globalThis as { [key: symbol]: Dispatcher | undefined })[DISPATCHER]
+
+/** Passes requests without time limits on to the dispatcher of the process, which the operator may have set for a proxy. */
+const UNLIMITED: Dispatcher = {
+  get isMockActive() {
+    return dispatcher()!.isMockActive === true
+  },
+  dispatch: (options, handler) =>
+    dispatcher()!.dispatch({ ...options, bodyTimeout: 0, headersTimeout: 0 }, handler),
+}
+
+/**
+ * Returns the options without which the `fetch` of Node and Bun would end a body that is silent for five minutes. The
+ * route's own limit decides about the head.
+ */
+const withoutLimits = (): object => {
+  if ('Bun' in globalThis) return { timeout: false }
+  return IS_NODE && dispatcher() ? { dispatcher: UNLIMITED } : {}
+}
 
 /** Returns true if Node's `fetch` failed because of a redirect, and not because of the network. */
 const isRedirect = (error: unknown): boolean =>
@@ -426,13 +455,10 @@ const isAtMostPiece = (fields: Fields): boolean => {
 
 /**
  * Returns true if the body is known to fit into one piece. A short body is searched as a whole, which costs less than a
- * stream. A short body that contains the token is refused before any byte is forwarded. An encoded body (content or
- * transfer encoding, RFC 9112 6.3) may be longer than its `Content-Length` says.
+ * stream. A short body that contains the token is refused before any byte is forwarded. A body with a transfer encoding
+ * (RFC 9112 6.3) may be longer than its `Content-Length` says.
  */
-const isShort = (fields: Fields): boolean => {
-  const isEncoded = fields.some(([name]) => name === 'content-encoding' || name === 'transfer-encoding')
-  return !isEncoded && isAtMostPiece(fields)
-}
+const isShort = (fields: Fields): boolean => !valueOf(fields, 'transfer-encoding') && isAtMostPiece(fields)
 
 /**
  * True if the platform ends the requests of a handler whose client has disconnected. Cloudflare does, and listening for
