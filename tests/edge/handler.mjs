@@ -220,6 +220,24 @@ export function handlerSuite(platform, coordinator) {
       }
     })
 
+    test('responses are not stored, and not transformed if the API or an event stream forbids it', async () => {
+      const visitor = await signedIn()
+      let headers
+      app.api.on('kept', ({ response }) => void response.writeHead(200, headers).end('data: 1\n\n'))
+      for (const [type, given, expected] of [
+        ['text/plain', 'public, max-age=60', 'no-store'],
+        ['text/plain', 'x-no-transform=1', 'no-store'],
+        ['text/plain', 'no-cache,No-Transform', 'no-store, no-transform'],
+        ['text/event-stream', 'no-cache', 'no-store, no-transform'],
+        ['Text/Event-Stream; charset=utf-8', 'max-age=1', 'no-store, no-transform'],
+      ]) {
+        headers = { 'Content-Type': type, 'Cache-Control': given }
+        const response = await visitor.call('/api/on/kept')
+        assert.equal(response.headers.get('cache-control'), expected, `${type} ${given}`)
+        await response.text()
+      }
+    })
+
     for (const [coding, encode] of Object.entries(ENCODERS)) {
       const isDecoded = DECODED[platform].includes(coding)
       test(`token in an undecoded encoding is refused, and in others found: ${coding}`, async () => {

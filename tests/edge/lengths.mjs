@@ -47,10 +47,12 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
             return response.end(LARGE)
           }
           const { 'content-length': length = null, 'accept-encoding': accepted = '' } = request.headers
-          if (request.method === 'POST') {
+          if (request.method === 'POST' || request.method === 'DELETE') {
             const { length: size } = await readBody(request)
-            return response.end(JSON.stringify({ length, size }))
+            const coding = request.headers['transfer-encoding'] ?? null
+            return response.end(JSON.stringify({ length, coding, size }))
           }
+          if (request.url.includes('dictionary')) response.setHeader('content-encoding', 'dcb')
           const isCoded = request.url.includes('coded') && /gzip/.test(accepted)
           const body = isCoded ? CODED : TEXT
           if (isCoded) response.setHeader('content-encoding', 'gzip')
@@ -59,7 +61,7 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
           response.end(request.method === 'HEAD' ? undefined : body)
         },
       })
-      const methods = ['GET', 'HEAD', 'POST']
+      const methods = ['GET', 'HEAD', 'POST', 'DELETE']
       const route = (reflection) => ({
         prefix: `/${reflection}/`,
         upstream: `${upstream.origin}/v1/`,
@@ -69,6 +71,7 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
       app = await startApp(platform, {
         coordinator,
         isolates: 1,
+        app: new URL('./apps/bare.mjs', import.meta.url),
         handler: { routes: ['refuse', 'headers', 'allow'].map(route) },
       })
       visitor = app.visitor()
@@ -135,6 +138,14 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
         })
       }
 
+      if (reflection !== 'refuse') {
+        test(`body in an encoding that no platform decodes stays as it is, with reflection ${reflection}`, async () => {
+          const { headers, body } = await ask('GET', `/${reflection}/dictionary`)
+          assert.equal(headers['content-encoding'], 'dcb')
+          assert.ok(body.equals(TEXT))
+        })
+      }
+
       test(`body is not compressed unless requested, with reflection ${reflection}`, async () => {
         const { headers, body } = await ask('GET', `/${reflection}/coded`)
         assert.equal(headers['content-encoding'], undefined)
@@ -189,5 +200,32 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
       assert.equal(size, TEXT.length)
       assert.equal(length, `${TEXT.length}`)
     })
+
+    const bare = { 'x-bare': '1' }
+    for (const method of ['POST', 'DELETE']) {
+      test(`${method}: stream without length and transfer encoding arrives whole`, async () => {
+        const { status, body } = await ask(
+          method,
+          '/refuse/upload',
+          { ...bare, 'content-length': TEXT.length },
+          TEXT,
+        )
+        assert.equal(status, 200)
+        assert.equal(JSON.parse(body).size, TEXT.length)
+      })
+    }
+
+    for (const [what, headers] of Object.entries({
+      'request without a body': {},
+      'stream without any byte': bare,
+    })) {
+      test(`DELETE: ${what} has none for the API`, async () => {
+        const { status, body } = await ask('DELETE', '/refuse/item', headers)
+        assert.equal(status, 200)
+        const { length, ...rest } = JSON.parse(body)
+        assert.deepEqual(rest, { coding: null, size: 0 })
+        assert.ok(length === null || length === '0')
+      })
+    }
   })
 }

@@ -1,9 +1,11 @@
 // A route has a time limit for the head of its upstream's response, and none for the body.
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
+import { startApp } from '../support/edge/app.mjs'
 import { startInProcess } from '../support/edge/in_process.mjs'
+import { PLATFORMS } from '../support/edge/platforms.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 import { listen } from '../support/listen.mjs'
 
@@ -78,6 +80,89 @@ test('body of a response has no time limit', time, async () => {
   }
   const response = await call()
   assert.equal(await response.text(), 'ab')
+})
+
+/** Node's dispatcher of requests. An operator may replace it. */
+const DISPATCHER = Symbol.for(
+  `undici.globalDispatcher.${Number.parseInt(process.versions.undici) < 8 ? 1 : 2}`,
+)
+
+/** Gives the requests of this process the time limits of an operator's dispatcher, which are shorter than Node's. */
+const shortenLimits = () => {
+  const own = globalThis[DISPATCHER]
+  const limits = { bodyTimeout: 100, headersTimeout: 100 }
+  const paths = []
+  const dispatch = (options, handler) => {
+    paths.push(options.path)
+    return own.dispatch({ ...limits, ...options }, handler)
+  }
+  globalThis[DISPATCHER] = { dispatch }
+  const restore = () => {
+    globalThis[DISPATCHER] = own
+  }
+  return { paths, restore }
+}
+
+test('silent body outlasts the limits of the process, whose dispatcher sends the request', time, async () => {
+  const responses = []
+  onRequest = (_request, response) => {
+    responses.push(response)
+    response.write('a')
+  }
+  const { paths, restore } = shortenLimits()
+  try {
+    const response = await call()
+    // A control: a request that began later, without the handler.
+    const control = await fetch(upstream.origin)
+    await assert.rejects(control.text(), ({ cause }) => cause.code === 'UND_ERR_BODY_TIMEOUT')
+    responses[0].end('b')
+    assert.equal(await response.text(), 'ab')
+    assert.deepEqual(paths, ['/a', '/'])
+  } finally {
+    restore()
+  }
+})
+
+test('bun: silent body outlasts the limit of the process', time, async () => {
+  const events = new EventEmitter()
+  onRequest = ({ url }, response) => {
+    if (url === '/') return response.end()
+    response.write('a')
+    events.emit(url, response)
+  }
+  const limits = { BUN_CONFIG_HTTP_IDLE_TIMEOUT: '1', SITE: upstream.origin }
+  const start = (options) => PLATFORMS.bun.start({ ...options, env: { ...options.env, ...limits } })
+  const options = { coordinator: 'in-isolate', isolates: 1, upstream: `${upstream.origin}/` }
+  const app = await startApp({ start }, options)
+  try {
+    const visitor = app.visitor()
+    await visitor.signIn({ until: ({ origin, pathname }) => origin === app.origin && pathname === '/' })
+    const begun = [once(events, '/a'), once(events, '/control')]
+    const answer = visitor.call('/api/a')
+    const [held] = await begun[0]
+    // A control: a later request of the same process, without the handler.
+    const control = fetch(`${app.urls[0]}/control`).then((response) => response.text())
+    const [ended] = await begun[1]
+    await Promise.all([once(ended, 'close'), assert.rejects(control)])
+    held.end('b')
+    assert.equal(await (await answer).text(), 'ab')
+  } finally {
+    await app.stop()
+  }
+})
+
+test('client that leaves ends a silent body', time, async () => {
+  let closed
+  onRequest = (_request, response) => {
+    closed = once(response, 'close')
+    response.flushHeaders()
+  }
+  const client = new AbortController()
+  const cookie = [...alice.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+  const headers = { cookie, 'x-strongroom': '1' }
+  await fetch(`${app.place.urls[0]}/api/a`, { headers, signal: client.signal })
+  client.abort()
+  await closed
 })
 
 test('upload of unknown length has no time limit', time, async () => {
