@@ -24,11 +24,15 @@ const time = { timeout: 60_000 }
 const TOKEN = 3600
 /** A time at which the access token has expired, in milliseconds. */
 const LATER = (TOKEN + 10) * 1000
-let upstream, app, handler
+let upstream, app, handler, config
 
 before(async () => {
   upstream = await listen({ handler: (_, response) => response.end('orders') })
-  app = await startInProcess((config) => (handler = createTokenHandler({ ...config, log() {} })), {
+  const create = (given) => {
+    config = given
+    return (handler = createTokenHandler({ ...config, log() {} }))
+  }
+  app = await startInProcess(create, {
     accessTokenSeconds: TOKEN,
     handler: {
       session: { recheck: 0, idle: 2 * TOKEN },
@@ -373,6 +377,35 @@ for (const [name, serve] of Object.entries(NODE)) {
       for (const { headers } of [slow, late]) assert.equal(headers.get('cache-control'), 'private, no-store')
     })
   }
+}
+
+for (const [name, mount, isTold] of [
+  ['express', '/auth', true],
+  ['express', '/auth/deeper', true],
+  ['express', '/authx', false],
+  ['express', '/app', false],
+  ['express', undefined, false],
+  ['hono', '/auth/*', true],
+  ['hono', '/app/*', false],
+  ['hono', '*', false],
+]) {
+  test(`${name}: log says ${isTold ? 'once' : 'nothing'} if it is mounted at ${mount}`, time, async () => {
+    const lines = []
+    const handler = createTokenHandler({ ...config, log: (line) => lines.push(line) })
+    const middleware = express.strongroom(handler)
+    const visit = {
+      express: () =>
+        onNode(new Request(ORIGIN), async (req, res) => {
+          Object.assign(req, { baseUrl: mount })
+          await passed(res, (next) => middleware(req, Object.assign(res, { locals: {} }), next))
+          res.end()
+        }),
+      hono: () => new Hono().use(mount, hono.strongroom(handler)).request(mount.replace('*', 'x')),
+    }[name]
+    for (let time = 0; time < 2; time++) await visit()
+    const told = lines.map(({ level, code, message }) => `${level} ${code} ${/without a path/.test(message)}`)
+    assert.deepEqual(told, isTold ? ['warn config_invalid true'] : [])
+  })
 }
 
 test('express: session of a request without a tenant adds no header', time, async () => {

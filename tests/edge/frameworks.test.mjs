@@ -3,13 +3,17 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
+import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
+import * as fastify from '../../pkg/dist/edge/fastify.js'
 import { giveConsent } from '../support/app.mjs'
 import { shareBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { startApp } from '../support/edge/app.mjs'
-import { framework, frameworks, prepare } from '../support/edge/frameworks.mjs'
+import { framework, frameworks, load, prepare } from '../support/edge/frameworks.mjs'
+import { ORIGIN, startInProcess } from '../support/edge/in_process.mjs'
 import { clickLate } from '../support/edge/page.mjs'
 import { startEdgeSite } from '../support/edge/site.mjs'
+import { Visitor } from '../support/edge/visitor.mjs'
 import { freePort } from '../support/listen.mjs'
 
 describe('in a framework', { concurrency: 2, timeout: ALL ? 900_000 : 300_000 }, () => {
@@ -204,6 +208,45 @@ describe('in a framework', { concurrency: 2, timeout: ALL ? 900_000 : 300_000 },
       })
     })
   }
+
+  test('fastify: hijacked reply is private, and does not use the session too late', async () => {
+    const server = load('fastify')()
+    const create = (config) => {
+      const handler = createTokenHandler({ ...config, log() {} })
+      server.register(fastify.strongroom(handler, { origin: ORIGIN }))
+      return handler
+    }
+    const handler = { coordinator: inIsolate(), session: { idle: 600 } }
+    const provider = await startInProcess(create, { accessTokenSeconds: 300, handler })
+    const own = { 'Set-Cookie': 'own=1', 'Cache-Control': 'public', 'X-LiteSpeed-Cache-Control': 'public' }
+    server.get('/', async () => 'home')
+    server.get('/stream', async ({ strongroom }, reply) => {
+      reply.hijack()
+      const { claims } = await strongroom.session
+      reply.raw.writeHead(200, own)
+      reply.raw.end(claims.sub)
+    })
+    server.get('/late', async ({ strongroom }, reply) => {
+      reply.hijack()
+      reply.raw.writeHead(200, own)
+      reply.raw.end(await strongroom.session.catch(({ code }) => code))
+    })
+    try {
+      const url = await server.listen({ host: '127.0.0.1', port: 0 })
+      const visitor = new Visitor({ origin: ORIGIN, urls: [url] })
+      await visitor.signIn({ until: ({ origin, pathname }) => origin === ORIGIN && pathname === '/' })
+      const kept = ['cache-control', 'x-litespeed-cache-control', 'set-cookie']
+      const visit = async (path) => {
+        const response = await visitor.send(path)
+        return [await response.text(), ...kept.map((name) => response.headers.get(name))]
+      }
+      assert.deepEqual(await visit('/stream'), ['alice', 'private, no-store', null, 'own=1'])
+      assert.deepEqual(await visit('/late'), ['unsupported', 'public', 'public', 'own=1'])
+    } finally {
+      await server.close()
+      await provider.close()
+    }
+  })
 
   for (const { name } of frameworks.filter(({ name }) => name.startsWith('next'))) {
     test(`${name}: client and server show the session of all tabs`, async () => {

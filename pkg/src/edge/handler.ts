@@ -172,8 +172,18 @@ export const scopedHandlerFactory =
         return undefined
       }
     }
+    const { base = DEFAULT_BASE } = config
+    let isMountKnown = false
+    /** Says once that the app's pages get no session, because the adapter gets only requests below `base`. */
+    const checkMount = ({ mount }: Context = {}) => {
+      if (isMountKnown || !`${mount}/`.startsWith(`${base}/`)) return
+      isMountKnown = true
+      const message = `the adapter is mounted at or below ${base}, so no other page of the app gets the session: add it without a path, as in app.use(strongroom(handler))`
+      writeLine(config, { level: 'warn', code: 'config_invalid', message })
+    }
     const handle = async (request: Request, env?: unknown, context?: Context, outer?: Outer) => {
-      const probe = probeOf(request, config.base ?? DEFAULT_BASE)
+      checkMount(context)
+      const probe = probeOf(request, base)
       if (probe === 'live') return health(true)
       const host = await running(env)
       if (probe === 'ready') return health(host !== undefined && !context?.isDraining)
@@ -185,7 +195,7 @@ export const scopedHandlerFactory =
       }
     }
     const forRequest = (request: OuterRequest, env?: unknown, context?: Context): RequestAuth =>
-      requestAuth((inner, outer) => handle(inner, env, context, outer), config.base ?? DEFAULT_BASE, request)
+      requestAuth((inner, outer) => handle(inner, env, context, outer), base, request)
     return {
       handle: (request, env, context) => handle(request, env, context),
       for: forRequest,
@@ -206,8 +216,7 @@ export const scopedHandlerFactory =
         const known = started?.isBroken === false ? started.health() : undefined
         return { isStarted: !!known, ...(known ?? { requests: 0, provider: unknown, coordinator: unknown }) }
       },
-      fetch: async (request, env, context) =>
-        (await handle(request, env, context)) ?? noApp(config.base ?? DEFAULT_BASE),
+      fetch: async (request, env, context) => (await handle(request, env, context)) ?? noApp(base),
     }
   }
 
@@ -219,7 +228,7 @@ export const probeOf = ({ method, url }: Request, base: string): 'live' | 'ready
   if (!url.includes('/health/') || (method !== 'GET' && method !== 'HEAD')) return undefined
   const { pathname } = new URL(url)
   const kinds = ['live', 'ready'] as const
-  return kinds.find((kind) => pathname === `${base}/health/${kind}`)
+  return kinds.find((kind) => pathname.replace(/\/$/, '') === `${base}/health/${kind}`)
 }
 
 /** Returns the response to a probe. */

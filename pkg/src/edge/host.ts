@@ -68,6 +68,8 @@ export interface Context {
   waitUntil?(promise: Promise<unknown>): void
   /** True if the server is about to stop. `<base>/health/ready` then responds with 503. */
   readonly isDraining?: boolean
+  /** The path below which the app has put an adapter, if not `/`. */
+  readonly mount?: string
 }
 
 /** The name of one of several tenants, and what its handler shares with the others. */
@@ -324,7 +326,7 @@ export class Host {
     try {
       // Without the query, which has the code of the login.
       const { origin, pathname } = new URL(request.url)
-      if (!pathname.endsWith('/callback')) return undefined
+      if (!/\/callback\/?$/.test(pathname)) return undefined
       const text: unknown = describe(new Request(origin + pathname, { headers: request.headers }))
       quietly(() => text)
       return typeof text === 'string' ? JSON.stringify(text) : undefined

@@ -3,6 +3,7 @@
  * and start the app.
  */
 import { copyFile, cp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { installLocked, node, npm, pack, root } from '../../packaging/tarball.mjs'
 import { ALL } from '../combinations.mjs'
@@ -22,6 +23,9 @@ Object.assign(process.env, { ASTRO_TELEMETRY_DISABLED: '1', NEXT_TELEMETRY_DISAB
  */
 const workplace = `${root}target/frameworks`
 const tools = `${workplace}/node_modules`
+
+/** Loads a framework into this process, after `prepare()`. */
+export const load = createRequire(`${workplace}/`)
 
 /**
  * Installs the frameworks, unless they are already installed, and packs the package. Resolves with the path of the

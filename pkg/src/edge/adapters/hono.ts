@@ -12,14 +12,7 @@
  *
  * @module
  */
-import {
-  type AdapterOptions,
-  envOf,
-  localsOf,
-  type RequestLocals,
-  sessionOf,
-  withHeaders,
-} from './framework.js'
+import { type AdapterOptions, envOf, type RequestLocals, sessionOf, withHeaders } from './framework.js'
 import { type ReadableResponse, savingHeaders } from './node-app.js'
 import type { RequestHandler } from '../handler.js'
 import type { Context } from '../host.js'
@@ -31,7 +24,7 @@ export type Variables = RequestLocals
 
 /** The part of Hono's context that the adapter uses. */
 export interface HonoContext {
-  readonly req: { readonly raw: Request }
+  readonly req: { readonly raw: Request; readonly routePath?: string }
   readonly env: unknown
   /** Throws if the platform has no execution context. */
   readonly executionCtx: Context
@@ -49,7 +42,9 @@ export interface HonoContext {
 export const strongroom =
   (handler: RequestHandler, options: AdapterOptions = {}) =>
   async (c: HonoContext, next: () => Promise<void>): Promise<Response | void> => {
-    const given = [c.req.raw, envOf(options, bindings(c)), context(c)] as const
+    // As long as this middleware runs, this is its own path.
+    const mount = c.req.routePath?.replace(/\/?\*$/, '')
+    const given = [c.req.raw, envOf(options, bindings(c)), context(c, mount)] as const
     const response = await handler.handle(...given)
     if (response) return response
     const auth = handler.for(...given)
@@ -78,10 +73,15 @@ const nodeResponse = ({ env }: HonoContext): ReadableResponse | undefined => {
   return typeof outgoing?.writeHead === 'function' ? (outgoing as ReadableResponse) : undefined
 }
 
-const context = (c: HonoContext): Context | undefined => {
+const context = (c: HonoContext, mount?: string): Context | undefined => {
+  let given: Context | undefined
   try {
-    return c.executionCtx
+    given = c.executionCtx
   } catch {
-    return undefined
+    // The platform has none.
   }
+  if (!mount) return given
+  // Cloudflare's `waitUntil` must not be called for another object.
+  const waitUntil = (promise: Promise<unknown>) => given?.waitUntil?.(promise)
+  return { mount, waitUntil, isDraining: given?.isDraining === true }
 }

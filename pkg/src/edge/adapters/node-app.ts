@@ -11,14 +11,15 @@ import {
   type NodeResponse,
   toNodeListener,
 } from './node.js'
-import { headersOf, originOf, targetOf } from './node-request.js'
+import { headersOf, originOf, SERVES_PAGES, targetOf } from './node-request.js'
 
 /** The functions that stop a server: see `NodeListener`. */
 export type Stoppable = Pick<NodeListener, 'settled' | 'stop'>
 
 /** Returns the listener, and a function that returns what the app gets for a request that the listener has passed on. */
 export const nodeApp = (handler: RequestHandler, options: NodeListenerOptions) => {
-  const listener = toNodeListener(handler, options)
+  const ofAdapter = { ...options, [SERVES_PAGES]: true }
+  const listener = toNodeListener(handler, ofAdapter)
   const env = envOf(options)
   const locals = (incoming: NodeRequest, outgoing: ReadableResponse): RequestLocals => {
     // The listener has refused requests without a usable host or target.

@@ -4,6 +4,8 @@ export interface NodeRequest {
   readonly url?: string | undefined
   /** The whole path, which frameworks keep if they remove the path of a mount from `url`. */
   readonly originalUrl?: string | undefined
+  /** In Express, the path of a mount. */
+  readonly baseUrl?: string | undefined
   /** The body, if middleware before the listener has read it. */
   readonly body?: unknown
   readonly readableEnded?: boolean | undefined
@@ -16,6 +18,9 @@ export interface NodeRequest {
   resume(): unknown
   iterator(options: { destroyOnReturn: boolean }): AsyncIterator<unknown>
 }
+
+/** A member of a listener's options: the app's pages depend on the adapter, so it must get their requests, too. */
+export const SERVES_PAGES = Symbol()
 
 /** Returns the request's headers, each with all its values. */
 export const headersOf = ({ rawHeaders }: NodeRequest): Headers => {

@@ -13,7 +13,7 @@
 import { HANDLER_HEADER } from '../../../glue/constants.js'
 import { hasBody } from '../request-body.js'
 import { withoutBytes } from '../upstream/malformed.js'
-import { headersOf, type NodeRequest, originOf, targetOf } from './node-request.js'
+import { headersOf, type NodeRequest, originOf, SERVES_PAGES, targetOf } from './node-request.js'
 
 export type { NodeRequest }
 
@@ -126,10 +126,11 @@ export function toNodeListener(
     throw new TypeError(`origin must be an origin such as https://app.example.com, but is ${given}`)
   }
   const env = 'env' in options ? options.env : (globalThis as any).process?.env
-  const handle = async (request: Request, isMiddleware: boolean): Promise<Response | undefined> => {
-    if (typeof handler === 'function') return handler(request, env, context)
-    if (isMiddleware && handler.handle) return handler.handle(request, env, context)
-    return handler.fetch(request, env, context)
+  const handle = async (request: Request, next: unknown, mount = ''): Promise<Response | undefined> => {
+    const given = mount ? (Object.create(context, { mount: { value: mount } }) as NodeContext) : context
+    if (typeof handler === 'function') return handler(request, env, given)
+    if (next && handler.handle) return handler.handle(request, env, given)
+    return handler.fetch(request, env, given)
   }
   const pending = new Set<Promise<unknown>>()
   const track = (promise: Promise<unknown>) => {
@@ -190,7 +191,7 @@ export function toNodeListener(
     }
     const isHead = request.method === 'HEAD'
     const answer = async () => {
-      const response = await handle(request, next !== undefined)
+      const response = await handle(request, next, SERVES_PAGES in options ? incoming.baseUrl : undefined)
       if (!response) return next!()
       // Discards a body that the handler does not get, so that the connection can carry its next request.
       if (!request.body) incoming.resume()
