@@ -31,10 +31,12 @@ const ENCODERS = {
 }
 const SAME = ['utf-8', 'none', 'Identity', 'gzip', 'br']
 const OF_NODE = [...SAME, 'x-gzip', 'GZIP', 'Br', 'deflate']
+const [major, minor] = process.versions.undici.split('.').map(Number)
+const hasZstd = major > 7 || (major === 7 && minor >= 11)
 
 /** The values with which a platform's `fetch` returns what the API has encoded. */
 const DECODED = {
-  node: OF_NODE,
+  node: [...OF_NODE, ...(hasZstd ? ['zstd'] : [])],
   edgeRuntime: OF_NODE,
   bun: [...OF_NODE, 'zstd'],
   deno: [...SAME, 'GZIP', 'Br'],

@@ -13,6 +13,8 @@ const [TOKEN, IDLE, GRACE] = [3600, 7200, 60]
 /** A time at which the access token has expired, in milliseconds. */
 const LATER = (TOKEN + 10) * 1000
 let upstream, arrived, app, handler
+/** The number of requests that the API refuses. */
+let refusals = 0
 /** A handler of another isolate, which reads a session's record at most every hour. */
 let elsewhere
 
@@ -21,6 +23,7 @@ before(async () => {
     handler: (request, response) => {
       arrived.push({ method: request.method, url: request.url, headers: request.headers })
       response.setHeader('set-cookie', 'api=1')
+      response.statusCode = refusals-- > 0 ? 401 : 200
       response.end('orders')
     },
   })
@@ -95,6 +98,26 @@ test('call has the access token, and nothing of the page’s request', time, asy
   )
   assert.equal(call.headers['x-request-id'], 'one')
 })
+
+for (const [type, body] of Object.entries({
+  string: 'é',
+  bytes: new TextEncoder().encode('é'),
+  form: new URLSearchParams('a=é'),
+  blob: new Blob(['é']),
+})) {
+  test(`body of a call has its length, and is sent again after a refused token: ${type}`, time, async () => {
+    const visitor = await signedIn()
+    setClocks(60_000)
+    refusals = 1
+    const auth = authOf(visitor, { method: 'POST', headers: { origin: ORIGIN } })
+    assert.equal((await auth.call('/api/orders', { method: 'POST', body })).status, 200)
+    const length = type === 'form' ? '8' : '2'
+    assert.deepEqual(
+      arrived.map(({ headers }) => headers['content-length']),
+      [length, length],
+    )
+  })
+}
 
 test('response to a call sets no cookie', time, async () => {
   const visitor = await signedIn()

@@ -109,6 +109,9 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
     for (const [name, value] of Object.entries(sessionHeaders(outer.headers))) headers.set(name, value)
     headers.set(HANDLER_HEADER, isBackground ? BACKGROUND : USER)
     const streams = init.body instanceof ReadableStream ? { duplex: 'half' } : {}
+    const length = lengthOf(init.body)
+    // A request of unknown length could not be sent again.
+    if (length !== undefined) headers.set('content-length', `${length}`)
     const inner = new Request(url, { ...init, ...streams, headers })
     // The core compares these headers of the page's request.
     if (inner.method !== 'GET' && inner.method !== 'HEAD') {
@@ -159,6 +162,14 @@ export const requestAuth = (send: Send, base: string, outer: OuterRequest): Requ
       return headers
     },
   }
+}
+
+/** Returns the length in bytes of a body that is neither a stream nor of several parts. */
+const lengthOf = (body: BodyInit | null | undefined): number | undefined => {
+  if (typeof body === 'string') return new TextEncoder().encode(body).byteLength
+  if (body instanceof URLSearchParams) return `${body}`.length
+  if (body instanceof Blob) return body.size
+  return (body as ArrayBuffer | null | undefined)?.byteLength
 }
 
 /**

@@ -1,13 +1,13 @@
 /** The encodings of bodies: what the platform's `fetch` decodes. docs/edge-reference.md has the table. */
 
-const IS_WORKERD = 'WebSocketPair' in globalThis
+import { hasUndici, IS_BUN, IS_DENO, IS_WORKERD } from './platform.js'
 
 /** The values of `Content-Encoding` that `fetch` decodes. On Cloudflare, capital letters count. */
-const DECODED: readonly string[] = IS_WORKERD
-  ? ['gzip', 'br']
-  : 'Deno' in globalThis
-    ? ['gzip', 'br']
-    : ['gzip', 'x-gzip', 'br', 'deflate', ...('Bun' in globalThis ? ['zstd'] : [])]
+const DECODED: readonly string[] = [
+  ...['gzip', 'br'],
+  ...(IS_DENO || IS_WORKERD ? [] : ['x-gzip', 'deflate']),
+  ...(IS_BUN || hasUndici(7, 11) ? ['zstd'] : []),
+]
 
 /**
  * Encodings that some browser or client may decode: those that are registered (RFC 9110 16.6.1), and older ones. Any other
@@ -21,7 +21,7 @@ const KNOWN =
  * false. Cloudflare's `fetch` leaves the body compressed unless script reads it. The other platforms always decode the
  * body.
  */
-export const CAN_PASS_CODED: boolean = 'Bun' in globalThis || IS_WORKERD
+export const CAN_PASS_CODED: boolean = IS_BUN || IS_WORKERD
 
 /**
  * Returns what `fetch` does with a body of this `Content-Encoding`: `none` if there is nothing to decode, `decoded`, `kept`

@@ -9,6 +9,7 @@ import type { Instance } from '../instance.js'
 import { afterTime } from '../lateness.js'
 import type { RequestBody } from '../request-body.js'
 import { CAN_PASS_CODED, codingOf } from './coding.js'
+import { hasUndici, IS_BUN, IS_NODE, IS_WORKERD } from './platform.js'
 import { isClosedConnection } from './failure.js'
 import { PIECE, Search, searched } from './search.js'
 
@@ -197,7 +198,7 @@ export class Forwarded {
   /** Sends the request. Resolves with the response's head as JSON. */
   async head(): Promise<string> {
     const { url, authorization, proof, ms, upgrade } = this.#forward
-    if (upgrade && !('WebSocketPair' in globalThis)) return this.#cannot()
+    if (upgrade && !IS_WORKERD) return this.#cannot()
     const { method, signal, headers: given } = this.#request
     const headers = this.#rules.sentOn(given, this.#fields, this.#forward)
     for (const name of this.#replaced) headers.delete(name)
@@ -244,6 +245,8 @@ export class Forwarded {
         const length = valueOf(this.#fields, 'content-length')
         // Without this header, a platform may send the body in chunks, which some servers refuse for uploads.
         if (length && /^\d+$/.test(length)) headers.set('content-length', length)
+        // Node's `fetch` keeps a copy of a streamed body as long as it might have to send the body again: after a redirect,
+        // and, unless `window` is null, after a 401 (Fetch, "HTTP-network-or-cache fetch").
         if (IS_NODE) Object.assign(init, { redirect: 'error', window: null })
       }
       // The client may need longer for a long body, so the time of the upstream is then unknown.
@@ -396,26 +399,8 @@ export class Forwarded {
  */
 const usableReason = (reason: string): string => (/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : '')
 
-/** The part of Node's `process` that says which `fetch` there is. */
-const { release, versions } =
-  (
-    globalThis as {
-      process?: { release?: { name?: string }; versions?: { undici?: string } }
-    }
-  ).process ?? {}
-
-/**
- * True on Node. Its `fetch` keeps a copy of a streamed body as long as it might have to send the body again: after a
- * redirect, unless `redirect` is `'error'`, and after a 401, unless `window` is null (Fetch, "HTTP-network-or-cache
- * fetch"). Cloudflare's `fetch` does not support `redirect: 'error'`.
- */
-const IS_NODE: boolean =
-  !('Bun' in globalThis || 'Deno' in globalThis || 'WebSocketPair' in globalThis) && release?.name === 'node'
-
-/** Where Node's `fetch` finds the dispatcher of the process: before version 8 of undici at another place. */
-const DISPATCHER: symbol = Symbol.for(
-  `undici.globalDispatcher.${Number.parseInt(versions?.undici ?? '') >= 8 ? 2 : 1}`,
-)
+/** Where Node's `fetch` finds the dispatcher of the process. */
+const DISPATCHER: symbol = Symbol.for(`undici.globalDispatcher.${hasUndici(8, 0) ? 2 : 1}`)
 
 /** The part of a dispatcher of Node's `fetch` that is used here. */
 interface Dispatcher {
@@ -439,7 +424,7 @@ const UNLIMITED: Dispatcher = {
  * route's own limit decides about the head.
  */
 const withoutLimits = (): object => {
-  if ('Bun' in globalThis) return { timeout: false }
+  if (IS_BUN) return { timeout: false }
   return IS_NODE && dispatcher() ? { dispatcher: UNLIMITED } : {}
 }
 
@@ -464,7 +449,7 @@ const isShort = (fields: Fields): boolean => !valueOf(fields, 'transfer-encoding
  * True if the platform ends the requests of a handler whose client has disconnected. Cloudflare does, and listening for
  * the disconnect costs 50 µs there.
  */
-const ENDS_WITH_CLIENT: boolean = 'WebSocketPair' in globalThis
+const ENDS_WITH_CLIENT: boolean = IS_WORKERD
 
 /** Returns the error for an upstream's response that cannot be forwarded. */
 const failed = (rules: Rules, cookies: string[], status: number, code: string, message: string): Response =>
