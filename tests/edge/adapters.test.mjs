@@ -262,7 +262,7 @@ for (const [name, call] of Object.entries(ADAPTERS)) {
     assert.deepEqual([...response.headers], [])
   })
 
-  test(`${name}: headers of the app let no cache store the session’s response`, time, async () => {
+  test(`headers of the app let no cache store the session’s response: ${name}`, time, async () => {
     const run = async (auth) => {
       await (await auth.call('/api/a')).text()
       return new Response('page', { headers: GIVEN })
@@ -279,7 +279,7 @@ for (const [name, call] of Object.entries(ADAPTERS)) {
 }
 
 for (const [name, call] of Object.entries(WEB)) {
-  test(`${name}: session cannot be used for the first time in a stream`, time, async () => {
+  test(`session cannot be used for the first time in a stream: ${name}`, time, async () => {
     const codes = []
     const response = await call(await requestOf(), (auth) => {
       const pull = async (controller) => {
@@ -322,7 +322,7 @@ for (const [name, serve] of Object.entries(NODE)) {
     const what = `${name}, HTTP/${isHttp2 ? 2 : 1}`
 
     for (const [way, writeHead] of Object.entries(WAYS)) {
-      test(`${what}: response of the app's own is private and has all cookies: ${way}`, time, async () => {
+      test(`head that the app writes itself is private, and keeps all cookies: ${what}, ${way}`, time, async () => {
         const response = await visit(async (auth, res) => {
           res.setHeader('Set-Cookie', 'layer=1')
           res.setHeader('X-Layer', '1')
@@ -348,7 +348,7 @@ for (const [name, serve] of Object.entries(NODE)) {
       assert.equal(await response.text(), 'orders')
     })
 
-    test(`${what}: session cannot be used for the first time after the head`, time, async () => {
+    test(`session cannot be used for the first time after the head: ${what}`, time, async () => {
       const codes = []
       const response = await visit(async (auth, res) => {
         res.flushHeaders()

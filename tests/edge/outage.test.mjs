@@ -47,7 +47,13 @@ test('HTTP store error excludes the token', async (t) => {
 
 test('HTTP store requires https except on loopback', () => {
   const at = (url) => () => redisRest({ url, token: 't' })({})
-  for (const url of ['http://store.example.com', 'http://127.0.0.1.evil.test', 'ftp://127.0.0.1']) {
+  for (const url of [
+    'http://store.example.com',
+    'http://127.0.0.1.evil.test',
+    'ftp://127.0.0.1',
+    '',
+    undefined,
+  ]) {
     assert.throws(at(url), /must be https/, url)
   }
   for (const url of ['https://store.example.com', 'http://127.0.0.1:9', 'http://localhost:9']) at(url)()

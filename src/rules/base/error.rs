@@ -50,7 +50,8 @@ codes! {
     /// The configuration that was passed to `vault()`, `createTokenHandler()`, `vaultFrame()`, `vaultCallback()`, a
     /// coordinator such as `redis()` or a function of `strongroom/headers` is wrong; nothing was started. Or
     /// `strongroom.json` is wrong. Or a file called `vault()` or `vaultFrame()` twice; a second `vault()` also ends the
-    /// first vault. As a warning in the token handler's log: a key is for tests, and the app is served over https.
+    /// first vault. As a warning in the token handler's log: a key is for tests, and the app is served over https; or an
+    /// adapter is mounted at the handler's `base`, so that the app's pages get no session.
     ConfigInvalid = "config_invalid", "Fix what the message names, and start again.";
     /// A message on a port was not from strongroom's code in the page, or page and worker have different versions of
     /// strongroom. Or a call had an unknown option, an option of the wrong type or a value that is not allowed. Or

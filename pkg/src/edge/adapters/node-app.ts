@@ -74,7 +74,7 @@ interface Added {
 }
 
 /**
- * Adds headers when the head is written, whoever writes it, so that neither the app nor its framework can replace them by
+ * Adds headers when the head is written, by the app, a framework or Node, so that none of them can replace these headers by
  * accident. Other headers for caches are removed, and the cookies come last.
  */
 const addToHead = (response: ReadableResponse, added: () => Added): void => {

@@ -91,7 +91,7 @@ export function redisRest({ url, token, fetch: send, ...options }: RedisRestOpti
     typeof given === 'function' ? given(env) : given
   return (env) => {
     const address = value(url, env)
-    const { protocol, hostname } = new URL(address)
+    const { protocol, hostname } = new URL(URL.canParse(address) ? address : 'none:')
     const isHere = protocol === 'http:' && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
     if (protocol !== 'https:' && !isHere) {
       throw new TypeError('the URL of the Redis store must be https: its token is sent there')

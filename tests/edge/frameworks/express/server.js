@@ -36,4 +36,5 @@ app.use((_request, response) => {
 })
 
 const server = app.listen(Number(PORT), HOST, () => console.log('ready'))
+server.requestTimeout = 3_600_000 // for uploads of up to an hour: Node's default is five minutes
 process.once('SIGTERM', () => auth.stop(server))
