@@ -256,7 +256,7 @@ pub struct Head {
     pub content_type: Option<String>,
     /// `Content-Encoding` of a body that cannot be searched, because the host does not decode it.
     pub undecoded: Option<String>,
-    /// True if the body of the request, of which only reading could tell if it exists, turned out to be empty.
+    /// True if only reading could tell whether the request has a body, and it has none.
     pub had_no_body: bool,
 }
 

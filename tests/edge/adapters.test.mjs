@@ -322,20 +322,24 @@ for (const [name, serve] of Object.entries(NODE)) {
     const what = `${name}, HTTP/${isHttp2 ? 2 : 1}`
 
     for (const [way, writeHead] of Object.entries(WAYS)) {
-      test(`head that the app writes itself is private, and keeps all cookies: ${what}, ${way}`, time, async () => {
-        const response = await visit(async (auth, res) => {
-          res.setHeader('Set-Cookie', 'layer=1')
-          res.setHeader('X-Layer', '1')
-          await (await auth.call('/api/a')).text()
-          writeHead(res)
-          res.write('page')
-        })
-        assertIsPrivate(response)
-        const layer = /head/.test(way) ? [] : ['layer']
-        assert.deepEqual(namesOf(response), [...layer, 'own', 'two', '__Host-strongroom'])
-        assert.equal(response.headers.get('x-layer'), '1')
-        assert.equal(await response.text(), 'page')
-      })
+      test(
+        `head that the app writes itself is private, and keeps all cookies: ${what}, ${way}`,
+        time,
+        async () => {
+          const response = await visit(async (auth, res) => {
+            res.setHeader('Set-Cookie', 'layer=1')
+            res.setHeader('X-Layer', '1')
+            await (await auth.call('/api/a')).text()
+            writeHead(res)
+            res.write('page')
+          })
+          assertIsPrivate(response)
+          const layer = /head/.test(way) ? [] : ['layer']
+          assert.deepEqual(namesOf(response), [...layer, 'own', 'two', '__Host-strongroom'])
+          assert.equal(response.headers.get('x-layer'), '1')
+          assert.equal(await response.text(), 'page')
+        },
+      )
     }
 
     test(`${what}: response whose head is sent while a call is in flight is private`, time, async () => {

@@ -23,7 +23,7 @@ fn assert_is_whole(pattern: &Value, names: &[&str]) {
         .collect();
     for name in names {
         let matching: Vec<_> = alone.iter().filter(|one| is_matched(one, name)).collect();
-        // Each of these headers matches two patterns, of which one is broader.
+        // Each of these headers also matches a broader pattern.
         let twice = [
             "x-auth-request-user",
             "cache-control",

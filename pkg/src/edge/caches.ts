@@ -1,4 +1,4 @@
-/** What caches and intermediate servers may do with a response that has a user's data. */
+/** Headers that tell caches and intermediate servers what they may do with a response that has a user's data. */
 import { FOR_CACHES } from '../../glue/constants.js'
 
 const PATTERN = new RegExp(

@@ -1,6 +1,6 @@
-/** Whether a request has a body, and the body that is forwarded. */
+/** The body of a request, if there is one. */
 
-/** What a platform shows of a request's framing. */
+/** The part of a request that tells if it has a body, as far as the platform shows it. */
 export interface Framing {
   method: string
   /** Returns the value of a header. */
@@ -44,7 +44,7 @@ export class RequestBody {
   }
 
   /**
-   * Resolves with the body to send, or with null if there is none.
+   * Resolves with the body to send, or with null if the request has no body.
    *
    * @param isCopied True if the request may be sent again, so that the whole body is kept.
    */

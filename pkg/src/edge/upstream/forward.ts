@@ -399,7 +399,7 @@ export class Forwarded {
  */
 const usableReason = (reason: string): string => (/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : '')
 
-/** Where Node's `fetch` finds the dispatcher of the process. */
+/** The symbol by which Node's `fetch` finds the dispatcher of the process. */
 const DISPATCHER: symbol = Symbol.for(`undici.globalDispatcher.${hasUndici(8, 0) ? 2 : 1}`)
 
 /** The part of a dispatcher of Node's `fetch` that is used here. */
