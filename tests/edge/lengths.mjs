@@ -201,6 +201,12 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
       assert.equal(length, `${TEXT.length}`)
     })
 
+    test('body of a GET is not forwarded', async () => {
+      const { status, body } = await ask('GET', '/refuse/plain', { 'content-length': '3' }, 'abc')
+      assert.equal(status, 200)
+      assert.ok(body.equals(TEXT))
+    })
+
     const bare = { 'x-bare': '1' }
     for (const method of ['POST', 'DELETE']) {
       test(`${method}: stream without length and transfer encoding arrives whole`, async () => {

@@ -32,7 +32,8 @@ const RESPONSE: &str = "\
 const FOR_CACHES: &str =
     "expires age surrogate-control x-accel-expires *cache-control* *edge-control*";
 
-/// Headers that the handler sets on upstreams' responses, in place of the upstream's own.
+/// Headers that the handler sets on upstreams' responses, in place of the upstream's own. The host adds `no-transform` to
+/// `Cache-Control` where it must stay.
 const PASSED: &[(&str, &str)] = &[
     ("cache-control", "no-store"),
     ("vary", "Cookie"),
