@@ -3,8 +3,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { request as open } from 'node:http'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { startApp } from '../support/edge/app.mjs'
 import { startServer } from '../support/edge/child.mjs'
@@ -21,16 +24,30 @@ const guide = readFileSync(new URL('../../docs/edge-deploy.md', import.meta.url)
 /** The guide's lines that stop a Node server. */
 const [ON_SIGTERM] = /^process\.once\('SIGTERM'[^]*?^}\)$/m.exec(guide)
 
+/** The app's own code: it keeps the process busy from its response's first byte on, until a file exists. */
+const BUSY = '/busy?'
+
 /** Returns the platform Node with the guide's graceful stop. The platform adds its processes to `started`. */
 const node = (started) =>
   platform({
     coordinators: ['node-redis'],
     entry: ({ imports, handler }) => `
+      import { existsSync } from 'node:fs'
       import { createServer } from 'node:http'
       import { toNodeListener } from 'strongroom/edge/node'
       ${imports}
       const listener = toNodeListener(${handler})
-      const server = createServer(listener)
+      const beBusy = (path, response) => {
+        response.write('busy')
+        setImmediate(() => {
+          while (!existsSync(path));
+          response.end()
+        })
+      }
+      const server = createServer((request, response) => {
+        const [own, path] = request.url.split('${BUSY}')
+        own === '' && path ? beBusy(path, response) : listener(request, response)
+      })
       server.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ port: server.address().port })))
       ${ON_SIGTERM}`,
     bundling: { name: 'entry.mjs', platform: 'node', conditions: ['node', 'import', 'module'] },
@@ -150,24 +167,35 @@ describe('a Node process that stands still', { timeout: 240_000 }, () => {
   })
   after(() => app?.stop())
 
-  /** Signs in, and replaces the cookie for longer than the grace period while a request with it waits for the process. */
-  async function wait(send) {
-    const { ledger } = app.provider
-    const visitor = app.visitor()
-    await visitor.signIn({ isolate: 0 })
+  const suspended = async () => {
     started[0].pause()
-    const waiting = send(visitor.copy())
-    await ledger.accessTokenExpired()
-    for (let i = 0; i < 2; i++) assert.equal((await visitor.call('/api/me', { isolate: 1 })).status, 200)
-    await ledger.accessTokenExpired()
-    started[0].goOn()
-    return { waiting: await waiting, visitor }
+    return () => started[0].goOn()
   }
 
-  test('serves a request that waited, although its cookie was replaced', async () => {
-    const { waiting, visitor } = await wait((copy) => copy.call('/api/me', { isolate: 0 }))
-    assert.equal(waiting.status, 200)
-    assert.equal((await visitor.call('/api/me', { isolate: 1 })).status, 200)
-    assert.equal(app.provider.ledger.familyRevoked(), false)
-  })
+  const busy = async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'busy-'))
+    const response = await fetch(`${app.urls[0]}${BUSY}${folder}/end`)
+    return async () => {
+      await writeFile(`${folder}/end`, '')
+      await response.text()
+      await rm(folder, { recursive: true })
+    }
+  }
+
+  for (const [how, stop] of Object.entries({ suspended, busy }))
+    test(`${how}: a request that waited is served, although its cookie was replaced`, async () => {
+      const { ledger } = app.provider
+      const visitor = app.visitor()
+      await visitor.signIn({ isolate: 0 })
+      const goOn = await stop()
+      const waiting = visitor.copy().call('/api/me', { isolate: 0 })
+      // The cookie is replaced for longer than the grace period.
+      await ledger.accessTokenExpired()
+      for (let i = 0; i < 2; i++) assert.equal((await visitor.call('/api/me', { isolate: 1 })).status, 200)
+      await ledger.accessTokenExpired()
+      await goOn()
+      assert.equal((await waiting).status, 200)
+      assert.equal((await visitor.call('/api/me', { isolate: 1 })).status, 200)
+      assert.equal(ledger.familyRevoked(), false)
+    })
 })
