@@ -254,14 +254,11 @@ impl Calls {
         if ctx.session.is_none() {
             return Err(ctx.no_session());
         }
-        let init = request.init(
-            allowed.caches(),
-            allowed.credentials(request.credentials())?,
-        );
+        let init = request.init(&allowed)?;
+        let can_have_body = !matches!(allowed.method(), "GET" | "HEAD");
         let mut admitted = Box::new(Call::new(call, page, allowed, init, body, None));
         admitted.is_kept_alive = request.keepalive && body == Body::Replayable;
-        admitted.is_upload =
-            !request.background && !matches!(request.method.as_str(), "GET" | "HEAD");
+        admitted.is_upload = !request.background && can_have_body;
         admitted.is_media = request.is_media;
         Ok(admitted)
     }

@@ -9,6 +9,7 @@ use crate::io::RequestId;
 use rules::base::clock::UnixMillis;
 use rules::base::error::{Code, Error, quote};
 use rules::codec::json::{Object, Value, Writer};
+use rules::egress::policy::Allowed;
 use rules::login::authorization_request::LoginParams;
 use rules::prelude::*;
 
@@ -86,7 +87,7 @@ pub(super) struct FetchRequest {
     pub background: bool,
     /// True if the request continues when its page has gone.
     pub keepalive: bool,
-    /// True if an element of the page causes the request. `url` is then an address on the app's origin, and the method is
+    /// True if an element of the page causes the request. `url` is then an address on the app's origin, and `method` is
     /// `GET`.
     pub is_media: bool,
     /// All members of the message.
@@ -103,7 +104,8 @@ pub(super) struct SocketRequest {
 
 /// The members of Fetch's `RequestInit` that the message `fetch` may have: see `RequestHead` in
 /// `pkg/src/protocol/messages.ts`. All except `headers` and `keepalive` are strings.
-const INIT: &[&str] = &["headers", "keepalive", "integrity", "priority"];
+const INIT: &[&str] = &["headers", KEEPALIVE, "integrity", "priority"];
+const KEEPALIVE: &str = "keepalive";
 
 /// The members of `RequestInit` whose values the vault may change.
 const CACHE: &str = "cache";
@@ -112,41 +114,41 @@ const CREDENTIALS: &str = "credentials";
 const NO_SUCH_LOGIN_OPTION: &str = msg!("login() has no option ");
 
 impl FetchRequest {
-    /// Returns the `credentials` that the page asked for.
-    pub(super) fn credentials(&self) -> Option<&str> {
-        self.members.str(CREDENTIALS)
-    }
-
     /// Serializes the `RequestInit` for the host: the members that the page chose, and the cache mode and `credentials`
-    /// that the vault chooses.
+    /// that the vault chooses for the request that is sent, which is not always the one that the page wrote.
     ///
     /// The HTTP cache would also keep a response that the vault rejects because it contains the token. A page could
     /// then read that response in parts by range requests (RFC 9111 3.3, RFC 9110 14.2), and the cache could return it
     /// to the next user. By default, the vault therefore lets the browser store no response. No browser stores a
     /// response to `PUT` or `DELETE` in any case, and with `no-store` Chromium would send a preflight for each request.
-    /// Firefox stores responses to `POST` and `PATCH`, although no page can get them from the cache. If `caches` is
-    /// true, because the configuration allows caching for this API, the page's cache mode is used, except that
-    /// `force-cache` becomes `default`.
-    pub(super) fn init(&self, caches: bool, credentials: &str) -> String {
+    /// Firefox stores responses to `POST` and `PATCH`, although no page can get them from the cache. If the configuration
+    /// allows caching for this API, the page's cache mode is used, except that `force-cache` becomes `default`.
+    ///
+    /// # Errors
+    /// [`Code::Unsupported`] if the rule does not allow the `credentials` that the page asks for.
+    pub(super) fn init(&self, allowed: &Allowed) -> Result<String, Error> {
         let mut init = Writer::object();
-        let mode = if caches {
+        let mode = if allowed.caches() {
             match self.members.str(CACHE) {
                 None | Some("force-cache") => "default",
                 Some(asked) => asked,
             }
-        } else if matches!(&*self.method, "PUT" | "DELETE") {
+        } else if matches!(allowed.method(), "PUT" | "DELETE") {
             "default"
         } else {
             "no-store"
         };
         init.text(CACHE, mode);
+        let credentials = allowed.credentials(self.members.str(CREDENTIALS))?;
         init.text(CREDENTIALS, credentials);
         for name in INIT {
-            if let Some(value) = self.members.get(name) {
+            if let Some(value) = self.members.get(name)
+                && (*name != KEEPALIVE || self.keepalive)
+            {
                 init.value(name, value);
             }
         }
-        init.finish()
+        Ok(init.finish())
     }
 
     /// Returns the page's headers.
@@ -379,9 +381,11 @@ impl Members<'_> {
         }
         self.text(CACHE);
         let is_media = self.flag("media");
+        let method = self.required("method");
+        self.are_sound &= !is_media || method == "GET";
         FetchRequest {
             url: self.required("url"),
-            method: self.required("method"),
+            method,
             // Content that a user did not ask for can contain an image.
             background: self.flag("background") || is_media,
             keepalive: keepalive && !is_media,
@@ -472,6 +476,20 @@ pub fn failed(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rules::codec::url::Url;
+    use rules::egress::policy::{Credentials, EgressPolicy, Rule};
+
+    /// Returns the `RequestInit` of a request under a rule that allows its method, and keeps responses if `caches` is true.
+    fn init(fetch: &FetchRequest, caches: bool) -> String {
+        let methods = vec![fetch.method.to_ascii_uppercase()];
+        let url = Url::parse("https://a.test/").unwrap();
+        let rule = Rule::new(url, methods).unwrap();
+        let rule = rule.with_credentials(Credentials::Omit);
+        let rule = if caches { rule.with_cache() } else { rule };
+        let policy = EgressPolicy::new(vec![rule]);
+        let allowed = policy.authorize(&fetch.url, &fetch.method).unwrap();
+        fetch.init(&allowed).unwrap()
+    }
 
     #[test]
     fn a_fetch_is_read_whole() {
@@ -485,7 +503,7 @@ mod tests {
         assert_eq!(fetch.headers(), [("accept", "*/*")]);
         assert!(fetch.background);
         assert_eq!(
-            fetch.init(false, "omit"),
+            init(&fetch, false),
             r#"{"cache":"default","credentials":"omit","headers":[["accept","*/*"]],"keepalive":true}"#
         );
     }
@@ -501,6 +519,7 @@ mod tests {
             ("PATCH", "no-store"),
             ("PUT", "default"),
             ("DELETE", "default"),
+            ("put", "default"),
         ] {
             let text = format!(
                 r#"{{"t":"fetch","id":7,"url":"https://a.test/","method":"{method}","headers":[],"cache":"reload"}}"#
@@ -509,7 +528,7 @@ mod tests {
             let Request::Fetch(fetch) = message.request else {
                 panic!("not a fetch");
             };
-            let init = fetch.init(false, "omit");
+            let init = init(&fetch, false);
             assert!(
                 init.starts_with(&format!(r#"{{"cache":"{mode}""#)),
                 "{method}: {init}"
@@ -533,10 +552,10 @@ mod tests {
             let Request::Fetch(fetch) = message.request else {
                 panic!("not a fetch");
             };
-            let init =
+            let expected =
                 |cache| format!(r#"{{"cache":"{cache}","credentials":"omit","headers":[]}}"#);
-            assert_eq!(fetch.init(false, "omit"), init("no-store"));
-            assert_eq!(fetch.init(true, "omit"), init(with_cache));
+            assert_eq!(init(&fetch, false), expected("no-store"));
+            assert_eq!(init(&fetch, true), expected(with_cache));
         }
     }
 

@@ -21,7 +21,7 @@ fn load(world: &mut World, page: PortId, address: &str) -> Request {
 
 fn load_with(world: &mut World, page: PortId, address: &str, members: &str) -> Request {
     let url = [r#""t":"fetch","media":true,"url":""#, address, r#"","#].concat();
-    let call = world.ask(page, &[&url, r#""method":"POST","#, members].concat());
+    let call = world.ask(page, &[&url, r#""method":"GET","#, members].concat());
     world.answer_all();
     call
 }
@@ -43,6 +43,33 @@ fn address_is_mapped_to_the_rule_and_loaded_with_get() {
         seen.init
     );
     assert!(seen.init.contains(r#""cache":"no-store""#), "{}", seen.init);
+}
+
+#[test]
+fn request_of_an_element_with_another_method_is_refused() {
+    let (mut world, page) = World::signed_in_with(APIS);
+    for method in ["PUT", "DELETE", "POST", "get", ""] {
+        let members = format!(
+            r#""t":"fetch","media":true,"url":"/media/1.png","method":"{method}","headers":[]"#
+        );
+        let call = world.ask(page, &members);
+        assert_eq!(world.code(call), "message_invalid", "{method}");
+    }
+    assert_eq!(world.count(Kind::Call), 0);
+}
+
+#[test]
+fn request_of_an_element_does_not_outlive_its_page() {
+    let (mut world, page) = World::signed_in_with(APIS);
+    let call = load_with(
+        &mut world,
+        page,
+        "/media/1.png",
+        r#""headers":[],"keepalive":true"#,
+    );
+    assert_eq!(world.status(call), 200);
+    let init = &world.seen_by_api.last().unwrap().init;
+    assert!(!init.contains("keepalive"), "{init}");
 }
 
 #[test]
