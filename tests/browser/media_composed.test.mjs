@@ -1,7 +1,8 @@
 // `media()` beside other code of a service worker, beside `escrow()`, and with a vault on its own origin.
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { booted, call } from '../support/app.mjs'
+import { booted, call, signIn } from '../support/app.mjs'
+import { stopServiceWorkers } from '../support/escrow.mjs'
 import { openAnother, openGallery, PNG, SERVICE_WORKER, show, startMediaApp } from '../support/media.mjs'
 
 const time = { timeout: 60_000 }
@@ -56,6 +57,71 @@ test('no other listener sees media or requests of the vault', time, async () => 
       ({ method, headers }) => method === 'GET' && !headers.some(([name]) => name === 'authorization'),
     ),
   )
+})
+
+/** Headers of the escrow's request, and its other marks, as far as a page can set them by its own `fetch`. */
+const MARKS = {
+  'its header': { headers: { 'strongroom-escrow': 'x' } },
+  'its address': { query: '?strongroom-escrow=1' },
+  'header, address and mode': {
+    headers: { 'strongroom-escrow': 'x' },
+    query: '?strongroom-escrow=1',
+    mode: 'same-origin',
+  },
+  'all of them': {
+    headers: { 'strongroom-escrow': 'x' },
+    query: '?strongroom-escrow=1',
+    mode: 'same-origin',
+    cache: 'only-if-cached',
+  },
+}
+
+test('no mark of the escrow shows another listener a token', time, async () => {
+  const app = await start({ plainFetch: true, serviceWorker: SERVICE_WORKER + STORE })
+  const page = await openGallery(app)
+  const seen = await seenDuring(page, () =>
+    page.evaluate(async (marks) => {
+      for (const { query = '', headers, ...init } of marks)
+        await fetch(`/plain${query}`, {
+          ...init,
+          headers: { ...headers, Authorization: 'Bearer token' },
+        }).catch(() => {})
+    }, Object.values(MARKS)),
+  )
+  assert.deepEqual(
+    seen.map(({ url }) => new URL(url).pathname),
+    ['/last'],
+  )
+})
+
+/** Records what the other listener sees of a login that begins while the service worker is stopped. */
+async function seenInLogin(serviceWorker) {
+  const app = await start({ plainFetch: true, kind: 'dedicated', serviceWorker })
+  const page = await openGallery(app)
+  const listening = await app.open('/empty', page.context())
+  const seen = await seenDuring(listening, async () => {
+    await page.evaluate(() => auth.logout())
+    await page.goto(`${app.site.origin}/?again`)
+    await booted(page)
+    await stopServiceWorkers(page)
+    await signIn(page)
+  })
+  const { origin } = new URL(app.config.issuer)
+  return seen.filter(({ url }) => url.startsWith(origin)).map(({ url }) => new URL(url).pathname)
+}
+
+test(
+  'no other listener sees requests for metadata, keys and tokens, also after a restart',
+  time,
+  async () => {
+    assert.deepEqual(await seenInLogin(SERVICE_WORKER + STORE), [])
+  },
+)
+
+test('a control: a listener that is first sees requests for metadata, keys and tokens', time, async () => {
+  const seen = await seenInLogin(SERVICE_WORKER.replace('media(', `${STORE}media(`))
+  for (const path of ['/.well-known/openid-configuration', '/jwks', '/token'])
+    assert.ok(seen.includes(path), `${seen}`)
 })
 
 test('a control: a listener that is first sees the token', time, async () => {

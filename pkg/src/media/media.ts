@@ -90,8 +90,8 @@ interface Loaded {
  * then the first lines of docs/pwa.md, then any code that responds to requests or caches them. `escrow()` comes before or
  * after `media()`, but also before the first lines, which would otherwise leave requests of `media()` to the browser.
  *
- * No listener that is added later sees a request with `Authorization`, or one that looks like a token request, also if
- * other code than the vault sends it.
+ * No listener that is added later sees a request with `Authorization`, or one that looks like the vault's for tokens,
+ * metadata or keys, also if other code than the vault sends it.
  *
  * @param prefix A path of this origin that starts and ends with `/`, as in the option `media` of a rule.
  * @param vault The URL of the file that calls `vault()`. With it, later listeners do not see the request for this file

@@ -12,7 +12,7 @@
  */
 
 import { KEY_LEN, ESCROW_HEADER, ESCROW_SUFFIX } from '../../glue/constants.js'
-import { vaultRequests, withoutFragment } from '../media/vault-requests.js'
+import { isForEscrow, vaultRequests, withoutFragment } from '../media/vault-requests.js'
 
 declare const self: ServiceWorkerGlobalScope
 
@@ -36,12 +36,14 @@ export const escrow = (vault: string | URL): void => {
   /** The client ids of the known workers of the vault. */
   const vaults = new Set<string>()
 
+  /** Returns the key to the vault's own request only: a call of a page to this address has the same client. */
   const respond = async ({ request, clientId }: FetchEvent): Promise<Response> => {
     const nonce = request.headers.get(ESCROW_HEADER) ?? ''
     const reply = (status: number, body?: ArrayBuffer) =>
       new Response(body, { status, headers: { [ESCROW_HEADER]: nonce, 'Cache-Control': 'no-store' } })
     const client = await self.clients.get(clientId)
-    if (!client || !/^(shared)?worker$/.test(client.type) || client.url !== href) return reply(403)
+    const isVault = client && /^(shared)?worker$/.test(client.type) && client.url === href
+    if (!isVault || !isForEscrow(request)) return reply(403)
     vaults.add(clientId)
     if (request.method !== 'PUT') return key ? reply(200, key) : reply(204)
     const given = await request.arrayBuffer()

@@ -14,10 +14,10 @@ use crate::prelude::*;
 pub use exceptions::Exceptions;
 
 /// Headers that no rule can allow, such as headers that carry the vault's own credentials, headers that frame a
-/// message, and headers that belong to one connection (RFC 9110 7.6.1).
+/// message, headers that belong to one connection (RFC 9110 7.6.1), and headers of this project's own protocols.
 const FIXED: &str = "\
     authorization dpop cookie cookie2 proxy-* host connection keep-alive te trailer transfer-encoding upgrade \
-    http2-settings content-length expect sec-* secure-session-*";
+    http2-settings content-length expect sec-* secure-session-* strongroom-*";
 
 /// Headers by which a sender can pretend to be another client, reach another address, or use another method. Proxies,
 /// load balancers and platforms set these headers for the servers behind them. (RFC 9440 4 requires a proxy to remove

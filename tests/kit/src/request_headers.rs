@@ -24,6 +24,7 @@ pub const FIXED: &[&str] = &[
     "sec-fetch-site",
     "sec-websocket-key",
     "sec-ch-ua",
+    "strongroom-escrow",
 ];
 
 /// Headers with which a sender can pretend to be another client, reach another address, or use another method.
