@@ -35,7 +35,7 @@ const OTHERS = {
   'pkg/src/edge/upstream/provider.ts': { LONGEST_WAIT: ' ms' },
   'pkg/src/extension/client.ts': { RETRY_DELAYS: ' ms' },
   'pkg/src/media/media.ts': { HELLO: ' ms', CHECK: ' ms', TICKET: ' ms' },
-  'pkg/src/page/auth/create-auth.ts': { PAUSE: ' ms' },
+  'pkg/src/page/auth/create-auth.ts': { PAUSE: ' ms', RETRY_INTERVAL: ' ms' },
   'pkg/src/page/connect.ts': { LEAVE: ' ms', REMINDER: ' ms' },
   'pkg/src/page/connection/connection.ts': { MAX_THEFTS: '', THEFT_PERIOD: ' ms' },
   'pkg/src/page/connection/reconnect.ts': { TIME_LIMIT: ' s' },
@@ -49,10 +49,11 @@ const OTHERS = {
   'pkg/src/page/media/page-media.ts': { TIME_LIMIT: ' ms', FRAME_TIME: ' ms' },
   'pkg/src/page/streaming/event-source.ts': { RETRY: ' ms', LONGEST: ' ms', MIN_DELAY: ' ms' },
   'pkg/src/page/token-handler/handler-session.ts': { READ_INTERVAL: ' s' },
+  'pkg/src/protocol/repeat.ts': { RETRY_DELAYS: ' ms' },
   'pkg/src/vault-origin/callback-cookies.ts': { LIFETIME: ' s' },
   'pkg/src/vault-origin/connect-frame.ts': { RETRY_DELAYS: ' ms' },
   'pkg/src/vault-origin/vault-frame.ts': { CLOSE_DELAY: ' s' },
-  'pkg/src/worker/standalone.ts': { TIME_LIMIT: ' s' },
+  'pkg/src/worker/wasm.ts': { TIME_LIMIT: ' s' },
 }
 
 /** Returns the constants of a source, each with its value and the first sentence of its comment. */

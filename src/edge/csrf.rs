@@ -147,7 +147,9 @@ pub(super) fn check_media_element(request: &Request, origin: &str) -> Result<()>
     match request.mode.as_deref() {
         // Only `<use>` loads an image with this mode, and it clones the image's elements into the page.
         Some("same-origin") if is_image => {}
-        Some("cors" | "no-cors" | "same-origin") if request.purpose.is_none() => {
+        Some("cors" | "no-cors" | "same-origin")
+            if request.purpose.is_none() || is_prerendered(request) =>
+        {
             return check_origin(request, origin);
         }
         _ => {}
@@ -182,6 +184,16 @@ pub(super) fn is_prefetch(request: &Request) -> bool {
     let purpose = request.purpose.as_deref().unwrap_or_default();
     let (purpose, _) = strings::split_once(purpose, b';');
     purpose.trim_ascii() == "prefetch"
+}
+
+/// Returns true for a request that a page makes which the browser has loaded in case the user opens it later.
+fn is_prerendered(request: &Request) -> bool {
+    let purpose = request.purpose.as_deref().unwrap_or_default();
+    let mut parameters = strings::split(
+        strings::split_once(purpose, b';').1.unwrap_or_default(),
+        b';',
+    );
+    is_prefetch(request) && parameters.any(|one| one.trim_ascii() == "prerender")
 }
 
 /// Returns true if the response becomes the document of a window.

@@ -14,8 +14,8 @@ before(async () => {
 })
 after(() => app?.close())
 
-/** Opens a page. Its script creates the object `auth` and then runs this code. */
-function openApp(script, path = '/orders?a#b') {
+/** Lets the app's pages create the object `auth` and then run this code. */
+function serveScript(script) {
   app.site.files['/page.js'] = `
 import '/tools.js'
 globalThis.auth = createAuth('/auth')
@@ -23,6 +23,11 @@ globalThis.statuses = []
 globalThis.stop = auth.subscribe(({ status }) => statuses.push(status))
 ${script}
 `
+}
+
+/** Opens a page with this code. */
+function openApp(script, path = '/orders?a#b') {
+  serveScript(script)
   return app.open(path)
 }
 
@@ -170,5 +175,77 @@ test('tab that missed a logout does not sign in again', time, async () => {
   await page.reload()
   assert.deepEqual(await page.evaluate(() => guarded), { value: null })
   assert.equal(trips(), before)
+  await page.context().close()
+})
+
+/** A page of a proxy whose server restarts. */
+const BAD_GATEWAY = { status: 502, contentType: 'text/html', body: '<!doctype html><title>502</title>' }
+
+/** Opens a page whose next requests for an endpoint of the handler get this response. */
+async function openFailing(endpoint, times, response, script = '') {
+  const page = await app.open('/empty')
+  let asked = 0
+  await page.route(`**/auth/${endpoint}`, (route) =>
+    asked++ < times ? route.fulfill(response) : route.continue(),
+  )
+  serveScript(script)
+  await page.goto(`${app.site.origin}/orders`)
+  return { page, asked: () => asked }
+}
+
+for (const endpoint of ['config', 'session']) {
+  test(`page connects although the handler’s server fails twice for ${endpoint}`, time, async () => {
+    const { page, asked } = await openFailing(endpoint, 2, BAD_GATEWAY)
+    await page.waitForFunction(() => statuses.at(-1) !== 'connecting')
+    assert.deepEqual(await page.evaluate(() => statuses), ['connecting', 'connected'])
+    assert.equal(asked(), 3)
+    await page.context().close()
+  })
+}
+
+test('page does not ask a server again that asks for a longer wait than the time limit', time, async () => {
+  const { page } = await openFailing('config', 1, { ...BAD_GATEWAY, headers: { 'Retry-After': '60' } })
+  await page.waitForFunction(() => auth.state.error)
+  assert.equal(await page.evaluate(() => auth.state.error.code), 'handler_unreachable')
+  await page.context().close()
+})
+
+test('failed page connects at a call, and when it is shown, focused or online again', time, async () => {
+  const script = `
+let ahead = 0
+const now = performance.now.bind(performance)
+performance.now = () => now() + ahead
+globalThis.later = (seconds) => (ahead += seconds * 1000)
+globalThis.hasFailed = () => auth.state.status === 'failed'
+globalThis.auth = createAuth('/auth', { timeout: 0.1 })`
+  const { page, asked } = await openFailing('config', 1000, BAD_GATEWAY, script)
+  const events = {
+    call: () => settle(auth.fetch('/api/orders')),
+    requireSession: () => settle(auth.requireSession()),
+    online: () => dispatchEvent(new Event('online')),
+    focus: () => dispatchEvent(new Event('focus')),
+    visibilitychange: () => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })),
+  }
+  await page.evaluate(() => settle(auth.connect()))
+  for (const [name, event] of Object.entries(events)) {
+    const before = asked()
+    await page.waitForFunction(() => hasFailed())
+    assert.equal(await page.evaluate(() => auth.state.error.code), 'handler_unreachable')
+    // At most one attempt within five seconds.
+    await page.evaluate(event)
+    await page.evaluate(() => fetch('/empty'))
+    assert.equal(asked(), before, name)
+    await page.evaluate(() => void later(6))
+    await page.evaluate(event)
+    await page.waitForFunction(() => hasFailed())
+    assert.equal(asked(), before + 1, name)
+  }
+  await page.unroute('**/auth/config')
+  await page.evaluate(() => later(6))
+  assert.equal(
+    await page.evaluate(async () => (await settle(auth.fetch('/api/orders'))).error.code),
+    'login_required',
+  )
+  assert.equal(await page.evaluate(() => auth.state.status), 'connected')
   await page.context().close()
 })

@@ -128,6 +128,9 @@ fn only_an_element_of_the_apps_own_page_is_served() {
         ("a socket", |it| it.mode = Some("websocket".into())),
         ("a prefetch", |it| it.purpose = Some("prefetch".into())),
         ("another purpose", |it| it.purpose = Some("other".into())),
+        ("a prefetch by a proxy", |it| {
+            it.purpose = Some("prefetch;anonymous-client-ip".into());
+        }),
         ("another origin", |it| {
             it.origin = Some("https://evil.test".into());
         }),
@@ -153,6 +156,20 @@ fn only_an_element_of_the_apps_own_page_is_served() {
         let response = respond(&mut host, request, 200, "image/png").own();
         assert_eq!(response.status, 403, "{what}");
         assert!(host.upstream.is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn element_of_a_prerendered_page_is_served() {
+    for purpose in ["prefetch;prerender", "prefetch ; prerender"] {
+        let mut host = signed_in();
+        let mut request = element(&host, "image");
+        request.purpose = Some(purpose.to_owned());
+        assert_eq!(
+            respond(&mut host, request, 200, "image/png").status(),
+            200,
+            "{purpose}"
+        );
     }
 }
 

@@ -122,6 +122,46 @@ test('connection that fails is printed once, and repeated by reconnect()', async
   assert.deepEqual(printed, ['config_invalid'])
 })
 
+for (const [code, mayPass] of Object.entries({
+  wasm_failed: true,
+  config_unavailable: true,
+  frame_timeout: true,
+  config_invalid: false,
+  wasm_blocked: false,
+  vault_crashed: false,
+})) {
+  const what = mayPass ? 'is repeated by a call, at most every five seconds' : 'waits for reconnect()'
+  test(`connection that fails with ${code} ${what}`, async () => {
+    const refused = [1, 2].map(() => new FakeWorker({ responds: false }))
+    const { auth, unused } = start(...refused, new FakeWorker({ user: 'alice' }))
+    const fails = async (worker) => {
+      await settled()
+      worker.fail(code)
+      await settled()
+      assert.deepEqual(shown(auth.state), ['failed', null, code])
+    }
+    const call = async () => {
+      const outcome = codeOf(auth.logout())
+      await settled()
+      return outcome
+    }
+    await fails(refused[0])
+    now += 5000
+    assert.equal(await call(), code)
+    now += 1
+    if (!mayPass) return assert.equal(await call(), code)
+    window.dispatchEvent(new Event('focus'))
+    assert.deepEqual(shown(auth.state), ['connecting', null, null])
+    await fails(refused[1])
+    assert.equal(await call(), code)
+    now += 5001
+    assert.equal(await call(), 'none')
+    assert.equal(unused.length, 0)
+    // The second failure says nothing new.
+    assert.deepEqual(printed, [code])
+  })
+}
+
 test('reconnect() of a working vault changes no state', async () => {
   const { auth, states, unused } = start(new FakeWorker({ user: 'alice' }), new FakeWorker())
   await auth.connect()

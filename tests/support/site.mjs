@@ -118,8 +118,8 @@ export async function startSite({
    * Changes the response for a path.
    *
    * @param {string} path
-   * @param {{ status?: number, headers?: Record<string, string | null>, body?: string | Uint8Array }} change A header
-   *   of `null` is left out.
+   * @param {{ status?: number, headers?: Record<string, string | null>, body?: string | Uint8Array, times?: number }}
+   *   change A header of `null` is left out. With `times`, only the next requests get this response.
    * @returns {() => void} Undoes the change.
    */
   function override(path, change) {
@@ -150,10 +150,10 @@ export async function startSite({
     const path = routes[pathname] ?? pathname
     const body = await find(site, path)
     const plain = body === undefined ? NOT_FOUND : { status: 200, headers: headersFor(site, path), body }
-    return change(
-      change(plain, { headers: site.headers[path] }),
-      overrides.get(pathname) ?? overrides.get(path),
-    )
+    const key = overrides.has(pathname) ? pathname : path
+    const override = overrides.get(key)
+    if (override?.times && !--override.times) overrides.delete(key)
+    return change(change(plain, { headers: site.headers[path] }), override)
   }
 
   const server = await listen({ port, orNext, host, handler })

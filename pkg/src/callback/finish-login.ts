@@ -23,9 +23,17 @@ import { createError } from '../page/errors/error-text.js'
 import { isNews } from '../page/errors/news.js'
 import { listen } from '../page/listen.js'
 import { writeNote, type LoginNote } from '../page/login/note.js'
-import { type AnyWorker, type LoginOutcome, passResponse } from '../page/login/pass-response.js'
+import {
+  type AnyWorker,
+  HANDSHAKE_TIMEOUT,
+  type LoginOutcome,
+  passResponse,
+} from '../page/login/pass-response.js'
 import { announce } from '../page/login/popup-announcement.js'
+import { whenShown } from '../page/prerendering.js'
 import type { Warning } from '../protocol/frame-messages.js'
+import { isLoopback } from '../protocol/loopback.js'
+import { repeat } from '../protocol/repeat.js'
 import { warnAboutPage } from './page-warnings.js'
 
 // api.ts also declares the worker options that TypeScript's library does not have.
@@ -64,17 +72,19 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
   const home = appPage(new URL(options.home ?? './', location.href)) ?? new URL('/', location.origin)
   const url = new URL(href)
   if (!hasParameters(url)) return location.replace(home)
+  await whenShown()
   warnAboutPage()
 
   const state = stateOf(url)
-  const { worker, outlivesPage, failure } = start(options)
   const popupState = state?.endsWith(POPUP_MARK) ? state : undefined
   // The opener must not take the popup for one that the user has closed.
   if (popupState) announce(popupState)
-  const repeat = popupState ? undefined : (url: string) => location.replace(url)
+  const goBack = popupState ? undefined : (url: string) => location.replace(url)
   const printed: Promise<void>[] = []
   const warn = (warning: Warning) => printed.push(print(warning))
-  const outcome = await passResponse(worker, href, warn, failure, repeat)
+  const { outcome, worker, outlivesPage } = await pass(options, ({ worker, failure }) =>
+    passResponse(worker, href, warn, failure, goBack),
+  )
   await Promise.all(printed)
   if (popupState) {
     if (outcome.t === 'error') announce(popupState, outcome)
@@ -116,6 +126,32 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
 const appPage = (url: URL): URL | undefined =>
   url.origin === location.origin && url.pathname !== location.pathname ? url : undefined
 
+/**
+ * Creates the worker, and has `attempt` pass the response to it. If the worker's file fails, which has not used the response,
+ * tries again as connect.ts does.
+ */
+const pass = async (
+  options: FinishLoginOptions,
+  attempt: (started: Started) => Promise<LoginOutcome>,
+): Promise<Started & { outcome: LoginOutcome }> => {
+  const deadline = performance.now() + HANDSHAKE_TIMEOUT * 1000
+  let started = start(options, true)
+  const first = await attempt(started)
+  const again = async () => {
+    started = start(options, false)
+    const next = await attempt(started)
+    if (hasFailed(next)) throw { isFinal: isLoopback(location.hostname) }
+    return next
+  }
+  const mayPass = started.worker && hasFailed(first) && !refusals.size
+  const outcome = mayPass ? await repeat(again, deadline, {}).catch(() => first) : first
+  return { ...started, outcome }
+}
+
+/** Returns true if the worker's file has failed. */
+const hasFailed = (outcome: LoginOutcome): boolean =>
+  outcome.t === 'error' && outcome.code === 'worker_failed'
+
 /** Returns the app's page at which the login ends. */
 const targetOf = (outcome: LoginOutcome, home: URL): URL =>
   appPage(new URL(outcome.returnTo ?? home, location.origin)) ?? home
@@ -133,7 +169,7 @@ interface Started {
  * Creates the worker. To learn if a shared worker outlives this page, watches the constructor: only an engine that has
  * the option `extendedLifetime` reads it, and the worker must have been created with it.
  */
-const start = (options: FinishLoginOptions): Started => {
+const start = (options: FinishLoginOptions, isExplained: boolean): Started => {
   const { SharedWorker: Genuine } = globalThis
   let outlivesPage = false
   if (Genuine) {
@@ -148,6 +184,7 @@ const start = (options: FinishLoginOptions): Started => {
     })
   }
   const failed = async (event?: Event): Promise<LoginOutcome> => {
+    if (!isExplained) return { t: 'error', code: 'worker_failed', message: '' }
     const make = () => createWorker(options)
     const explained = import('../page/connection/worker-failure.js').then(({ explain }) =>
       explain(event, make, refusals),

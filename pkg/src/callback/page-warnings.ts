@@ -1,5 +1,5 @@
 /** Warnings for the developer about the callback page: a service worker that sees its URL, and missing headers. */
-import { isLoopback } from '../page/address.js'
+import { isLoopback } from '../protocol/loopback.js'
 
 /** The headers without which script can read the response of a login that it has begun itself. */
 const HEADERS: Record<string, RegExp> = {

@@ -72,7 +72,3 @@ export const ownPath = (address = location.href, app?: number, limit = MAX_RETUR
   const path = href.slice(origin.length).replace(/^\/+/, '/')
   return [path, path.split(/[?#]/)[0]!, '/'].find((kept) => kept.length <= limit)!
 }
-
-/** Returns true if this host is the user's own device. */
-export const isLoopback = (hostname: string): boolean =>
-  /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)

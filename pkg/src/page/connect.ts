@@ -202,7 +202,20 @@ export const connect = async (
     (file) => (loaded = file),
     () => {},
   )
-  use(await open(make ? await make() : (worker as AnyWorker), timeout, client, make))
+  const began = performance.now()
+  let made: AnyWorker | undefined
+  const first = async (limit = timeout, why: unknown = make) =>
+    open((made = make ? await make() : (worker as AnyWorker)), limit, client, why)
+  use(
+    await first().catch((error) =>
+      import('./connection/reconnect.js').then(
+        // Without a function, there is no other worker, and the page's policy refuses each one.
+        (loaded) =>
+          loaded.again(error, first, began + timeout * 1000, () => !!make && !refusals.size && made),
+        () => Promise.reject(error),
+      ),
+    ),
+  )
   const hasResponse = () => isResponse(new URL(location.href), app)
   if (hasCallbackPage && hasResponse()) tell({ t: 'exposed' })
   let resumed: Resumed | null = session && (from ?? 'vault')

@@ -16,6 +16,7 @@ import {
 } from '../protocol/frame-messages.js'
 import { UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { listen } from '../page/listen.js'
+import { whenShown } from '../page/prerendering.js'
 import type { FrameTransport, Connection } from '../page/connection/connection.js'
 import type { HANDSHAKE } from '../protocol/messages.js'
 import type { refuse as Refuse } from '../page/errors/error-text.js'
@@ -51,7 +52,7 @@ export const connectFrame = async (
   if (origin === location.origin) {
     return refuse('unsupported', `${href} is on the page's own origin, where a frame protects nothing`)
   }
-  if (document.prerendering) await new Promise((done) => listen(document, 'prerenderingchange', done))
+  await whenShown()
   let shared: SharedFrame | undefined
   /** Ends one use of a frame, and removes the frame after its last use. */
   const release = (left: SharedFrame) => {

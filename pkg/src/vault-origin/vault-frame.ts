@@ -24,7 +24,7 @@
  */
 import { POPUP_MARK } from '../../glue/constants.js'
 import { isState, storeResponse, takeResponse, watchResponses } from './callback-cookies.js'
-import { isLoopback } from '../page/address.js'
+import { isLoopback } from '../protocol/loopback.js'
 import { StrongroomError } from '../page/errors/error.js'
 import {
   type FrameResponse,

@@ -15,18 +15,24 @@
  * @module
  */
 import { MAX_CONFIG } from '../../glue/constants.js'
-import { requestModule } from './wasm.js'
+import { type Failure, repeat } from '../protocol/repeat.js'
+import { isFinal, requestModule, TIME_LIMIT } from './wasm.js'
 import { end, vault, type VaultFailure } from './worker.js'
 import type { VaultConfig } from './config.js'
 
 /** The name of the configuration's file. */
 const NAME = 'strongroom.json'
 
-/** Seconds in which the configuration must arrive. This is less than the default time limit of `connect()`. */
-const TIME_LIMIT = 8
-
-const unavailable = (message: string): VaultFailure => ({ code: 'config_unavailable', message })
-const invalid = (message: string): VaultFailure => ({ code: 'config_invalid', message })
+const unavailable = (message: string, status?: number): VaultFailure & Failure => ({
+  code: 'config_unavailable',
+  message,
+  isFinal: isFinal(status),
+})
+const invalid = (message: string): VaultFailure & Failure => ({
+  code: 'config_invalid',
+  message,
+  isFinal: true,
+})
 const unsupported = (message: string): VaultFailure => ({ code: 'unsupported', message })
 
 /**
@@ -56,7 +62,8 @@ const locate = (): URL => {
 const request = async (url: URL, signal: AbortSignal): Promise<Response> => {
   const response = await fetch(url, { mode: 'same-origin', redirect: 'manual', cache: 'no-store', signal })
   if (response.type === 'opaqueredirect') throw unavailable(`the server redirects ${url}`)
-  if (!response.ok) throw unavailable(`the server responds to ${url} with ${response.status}`)
+  if (!response.ok)
+    throw unavailable(`the server responds to ${url} with ${response.status}`, response.status)
   const type = response.headers.get('content-type') ?? ''
   if (!/^application\/json *(;|$)/i.test(type)) {
     throw unavailable(`${url} is served as '${type}' instead of 'application/json'`)
@@ -98,10 +105,9 @@ const parse = (text: string, url: URL): VaultConfig => {
   }
 }
 
-const load = async (): Promise<VaultConfig> => {
-  const url = locate()
+/** Loads the configuration. Rejects with an error for {@link repeat}. */
+const attempt = async (url: URL, signal: AbortSignal): Promise<VaultConfig> => {
   try {
-    const signal = AbortSignal.timeout(TIME_LIMIT * 1000)
     return parse(await read(await request(url, signal), url), url)
   } catch (error) {
     const { code, name, message } = error as VaultFailure & Error
@@ -110,6 +116,13 @@ const load = async (): Promise<VaultConfig> => {
       ? unavailable(`${url} did not arrive within ${TIME_LIMIT} s`)
       : unavailable(`${url} could not be fetched: ${message}`)
   }
+}
+
+const load = async (): Promise<VaultConfig> => {
+  const url = locate()
+  const limit = TIME_LIMIT * 1000
+  const signal = AbortSignal.timeout(limit)
+  return repeat(() => attempt(url, signal), performance.now() + limit)
 }
 
 if ('WorkerGlobalScope' in globalThis) {

@@ -1,9 +1,14 @@
 /** Loads the core's module, and distinguishes the ways in which loading fails. */
+import { isLoopback } from '../protocol/loopback.js'
 import { StrongroomError } from '../page/errors/error.js'
 import { NO_WEBASSEMBLY } from '../protocol/message-keys.js'
+import { repeat } from '../protocol/repeat.js'
 
 /** A module or its location. A string is a URL relative to the page or the worker. */
 export type WasmSource = string | URL | BufferSource | WebAssembly.Module | Response | PromiseLike<Response>
+
+/** Seconds in which the worker's files must arrive. This is less than the default time limit of `connect()`. */
+export const TIME_LIMIT = 8
 
 const VITE_7 = ": add optimizeDeps: { exclude: ['strongroom'] } to vite.config.ts"
 
@@ -32,12 +37,28 @@ const load = async (source: WasmSource, initSync: InitSync): Promise<WebAssembly
 }
 
 /**
- * Requests the module. The browser may have kept an error of the server, or the app's page, for as long as the module,
- * and would use it again at each visit. So the file is then requested from the server.
+ * Returns true if another attempt to get a file of the worker would fail, too: in development, only a server's error may be
+ * over soon.
+ *
+ * @param status The status of the response, if there was one.
  */
-export const requestModule = async (source: string | URL): Promise<Response> => {
-  const response = await fetch(source)
-  return faultOf(response) ? fetch(source, { cache: 'reload' }) : response
+export const isFinal = (status = 0): boolean => isLoopback(location.hostname) && status < 500
+
+/**
+ * Requests the module, again and again until the time limit. The browser may have kept an error of the server, or the app's
+ * page, for as long as the module, and would use it again at each visit. So the file is then requested from the server.
+ */
+export const requestModule = (source: string | URL): Promise<Response> => {
+  const request = async (cache?: RequestCache): Promise<Response> => {
+    const response = await fetch(source, cache && { cache }).catch((error) => {
+      throw Object.assign(error, { isFinal: isFinal() })
+    })
+    const fault = faultOf(response)
+    if (!fault) return response
+    if (!cache) return request('reload')
+    throw Object.assign(new Error(fault), { isFinal: isFinal(response.status) })
+  }
+  return repeat(request, performance.now() + TIME_LIMIT * 1000)
 }
 
 /** Returns the reason why a response is not the module. */

@@ -6,6 +6,7 @@ import { database, openEarly } from './database.js'
 import type { VaultConfig } from './config.js'
 import { StrongroomError } from '../page/errors/error.js'
 import { A_FUNCTION, THREW, TRAPPED, UNREADABLE } from '../protocol/message-keys.js'
+import { isLoopback } from '../protocol/loopback.js'
 import { BYE, FRAMED_HANDSHAKE, HANDSHAKE, lockName, type VaultMessage } from '../protocol/messages.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
@@ -77,7 +78,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
     if (fault != null) end(configInvalid(fault))
     else ports.forEach(connect)
   })
-  if (config?.inspect && !/(^|\.)localhost$|^127\.|\[/.test(location.hostname))
+  if (config?.inspect && !isLoopback(location.hostname))
     console.warn('strongroom: inspect: true shows each page all calls: see docs/inspector.md')
   // A page waits for what happens now, and nothing waits for this check.
   setTimeout(checkPolicy, 1000)

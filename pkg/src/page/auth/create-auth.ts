@@ -4,6 +4,7 @@
  */
 import { showUrl } from '../address.js'
 import type { DefaultClaims, LoginOptions, Strongroom, StrongroomErrorLike } from '../api.js'
+import { watchUser } from '../activity.js'
 import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './auth.js'
 import { type AuthEvent, nextState } from './auth-state.js'
 import { createWorker, takeWorker } from './create-worker.js'
@@ -19,6 +20,12 @@ import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-tar
 
 /** Milliseconds. A vault that fails within this time after it has replaced another vault is not replaced. */
 const PAUSE = 60_000
+
+/** Milliseconds after a failed connection before the page connects again without a call of `reconnect()`. */
+const RETRY_INTERVAL = 5000
+
+/** Matches the codes of failures that may be over later: of a server or a network, and not of a configuration. */
+const MAY_PASS = /_(served|unreachable|unavailable|failed|timeout)$/
 
 /**
  * Has the browser request the WebAssembly module, which the worker itself requests only when its own file has arrived.
@@ -69,6 +76,11 @@ export const createAuth = <Claims = DefaultClaims>(
   let ready: Promise<LazyClient> | undefined
   let callback: ReturnType<Strongroom['handleCallback']>
   let nextRenewal = 0
+  /** The time from which a failed connection is tried again when the world changes, or at a call. */
+  let retryAt = Infinity
+  /** The message of the last failed connection. An attempt that fails in the same way is not printed. */
+  let lastFailure: string | undefined
+  let watching: unknown
   let isClosed = false
 
   const on = (event: AuthEvent) => {
@@ -83,7 +95,16 @@ export const createAuth = <Claims = DefaultClaims>(
       console.error(`strongroom: ${error.code ?? error.name}: ${error.message}`)
     return error
   }
-  const fail = (error: StrongroomErrorLike) => on({ status: 'failed', error: print(error) })
+  const fail = (error: StrongroomErrorLike) => {
+    on({ status: 'failed', error: error.message === lastFailure ? error : print(error) })
+    lastFailure = error.message
+    if (!MAY_PASS.test(error.code)) return
+    retryAt = performance.now() + RETRY_INTERVAL
+    watching ??= [watchUser((what) => what === 'woke' && retry()), listen(window, 'focus', retry)]
+  }
+  const retry = () => {
+    if (performance.now() > retryAt && !isClosed) beginAgain()
+  }
 
   const create = async () => {
     const { frame, wasm } = source as { frame?: string } & WorkerSource
@@ -105,7 +126,10 @@ export const createAuth = <Claims = DefaultClaims>(
     return next
   }
 
-  const start = () => ready ?? begin()
+  const start = () => {
+    retry()
+    return ready ?? begin()
+  }
   /** Connects, and finishes a login. If the login fails, the error is in the state, and the client stays usable. */
   const begin = (): Promise<LazyClient> => {
     const open = async () => {
@@ -121,6 +145,7 @@ export const createAuth = <Claims = DefaultClaims>(
       if (back?.returnTo) (async () => onReturn(back.returnTo))()
       // If the vault has failed in the meantime and is being replaced, wait for the new vault.
       if (opening !== opened) return ready!
+      lastFailure = undefined
       on({ status: 'connected', ...view(next), error })
       // Guards of the app wait for this promise, and then share the login that another site has begun.
       if (back?.login) (await loadGuard()).signIn(auth, back.login)
@@ -136,6 +161,10 @@ export const createAuth = <Claims = DefaultClaims>(
    */
   const renew = () => {
     nextRenewal = performance.now() + PAUSE
+    beginAgain()
+  }
+  const beginAgain = () => {
+    retryAt = Infinity
     begin()
     on({ status: 'connecting', error: null })
   }

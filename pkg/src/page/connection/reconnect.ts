@@ -4,13 +4,46 @@
  */
 import type { Session } from '../../generated/session.js'
 import type { Announcement, Client, Connection, FrameTransport, open as Open } from './connection.js'
+import type { StrongroomError } from '../errors/error.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
+import { isLoopback } from '../../protocol/loopback.js'
+import { repeat } from '../../protocol/repeat.js'
 
 type AnyWorker = Connection['at']
 type Make = () => AnyWorker | Promise<AnyWorker>
 
 /** Seconds to wait for a worker that ends by itself. A shared worker ends a second after its vault. */
 const TIME_LIMIT = 3
+
+/**
+ * Repeats the first attempt to connect if the worker's file has failed, because one response of a server is not its last.
+ * Rejects with `error`, that of the first attempt, which says why.
+ *
+ * @param attempt Connects within a number of seconds. Explains no failure if its second argument is false.
+ * @param deadline The time, by `performance.now()`, after which no attempt begins.
+ * @param made Returns the worker of the last attempt, or nothing if another attempt would fail, too.
+ */
+export const again = (
+  error: StrongroomError,
+  attempt: (limit: number, why: false) => Promise<Connection>,
+  deadline: number,
+  made: () => AnyWorker | false | undefined,
+): Promise<Connection> => {
+  const end = () => {
+    const worker = made()
+    if (worker) release(worker)
+    return !!worker
+  }
+  const fail = () => Promise.reject(error)
+  if (error.code !== 'worker_failed' || !end()) return fail()
+  const next = () =>
+    attempt((deadline - performance.now()) / 1000, false).catch(() => {
+      end()
+      // In development, a file that fails twice is wrong.
+      throw { isFinal: isLoopback(location.hostname) }
+    })
+  return repeat(next, deadline, {}).catch(fail)
+}
 
 /**
  * Connects to the vault of the worker that `make` creates now, and offers this connection to `old` as its successor.

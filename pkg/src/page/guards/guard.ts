@@ -1,6 +1,7 @@
 /** The guard of pages that need a session. A page loads this file when `requireSession()` finds no session. */
 import type { LoginOptions, Session } from '../api.js'
 import type { Auth } from '../auth/auth.js'
+import { whenShown } from '../prerendering.js'
 import { needsUser } from './end-reason.js'
 
 /** The sessionStorage key under which a guard stores the times of this tab's last logins. */
@@ -20,9 +21,7 @@ const inFlight = new WeakMap<Auth, Promise<Session | null>>()
  * login has failed, or if the last logins did not lead to a session that this page can see.
  */
 export const signIn = async (auth: Auth, options?: LoginOptions): Promise<Session | null> => {
-  if (globalThis.document?.prerendering) {
-    await new Promise((shown) => document.addEventListener('prerenderingchange', shown, { once: true }))
-  }
+  await whenShown()
   const { status, session, error, endReason } = auth.state
   if (session || error || status === 'failed' || needsUser(endReason)) return session
   let login = inFlight.get(auth)

@@ -13,6 +13,7 @@ import { needsUser } from './end-reason.js'
 import { listen } from '../listen.js'
 import { AWAY, readNote, writeNote, type LoginNote } from '../login/note.js'
 import type { Connection } from '../connection/connection.js'
+import { whenShown } from '../prerendering.js'
 import type { LazyClient } from '../streaming/lazy-target.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 
@@ -84,7 +85,7 @@ export const resume = async (
       if (!attempt?.state || attempt.state !== state) return
       inFlight = takeResponse(auth, app, attempt, handled)
     } else {
-      if (document.prerendering) await shown()
+      await whenShown()
       if (auth.session || needsUser(auth.recordEnd())) return
       if (here.searchParams.has('iss') && (await isInitiated(auth, handled))) return
       if (!beginAttempt(app)) return
@@ -115,10 +116,6 @@ const isInitiated = async (auth: Strongroom, handled: Handled) => {
   if (isOne) handled.set(location.href, result)
   return isOne
 }
-
-/** Resolves when a prerendered page has been shown. */
-const shown = () =>
-  new Promise((resolve) => document.addEventListener('prerenderingchange', resolve, { once: true }))
 
 /**
  * Warns the developer if no attempt can ever succeed: with a redirect URI of another origin, the response would not

@@ -2,7 +2,7 @@
 import { NOT_CONTROLLED } from '../../protocol/message-keys.js'
 import { MEDIA, type MediaMessage, type TicketReply } from '../../protocol/media-messages.js'
 import type { DownloadOptions } from '../api.js'
-import { isLoopback } from '../address.js'
+import { isLoopback } from '../../protocol/loopback.js'
 import { listen } from '../listen.js'
 
 /** Milliseconds for which `media()` waits for the service worker. */

@@ -43,6 +43,10 @@ export const handlerRequests = (base: string, timeout: number, closed: AbortSign
     }),
 })
 
+/** Returns the seconds in a response's `Retry-After`, if it has a number. */
+export const retryAfter = ({ headers }: Response): number | undefined =>
+  Number(headers.get('retry-after')) || undefined
+
 /**
  * Reads the handler's error from a response. Resolves with `undefined` if the response is not an error of the handler.
  * Responses of upstream APIs do not have the header `x-strongroom`, whose value is the code. The response to HEAD has

@@ -9,12 +9,18 @@ import type { EndReason, Events, LoginOptions, Session } from '../api.js'
 import type { TraceEvent } from '../../protocol/messages.js'
 import { isSignedIn } from '../login/at-once.js'
 import { createUserComparison } from '../user-comparison.js'
-import { errorIn, type HandlerConfig, type HandlerError, type HandlerRequests } from './handler-requests.js'
+import {
+  errorIn,
+  type HandlerConfig,
+  type HandlerError,
+  type HandlerRequests,
+  retryAfter,
+} from './handler-requests.js'
 
 /**
  * Seconds that must have passed since the last read before the page reads again only because it is shown or focused, or
- * because the device is online again. After a failed read whose response has no `Retry-After`, also the number of
- * seconds until the next attempt.
+ * because the device is online again. After a failed read near a limit whose response has no `Retry-After`, also the
+ * number of seconds until the next attempt.
  */
 const READ_INTERVAL = 5
 
@@ -25,10 +31,9 @@ const MAX_DELAY = 2 ** 31 - 1
 export const POPUP_ENDED = 'popup'
 
 /** A failed read that may succeed later. */
-export interface FailedRead {
-  error: HandlerError
-  /** Seconds to wait before the next attempt. */
-  after: number
+export interface FailedRead extends HandlerError {
+  /** Seconds until the next attempt, by the response's `Retry-After`. */
+  after?: number | undefined
 }
 
 /**
@@ -126,10 +131,7 @@ export const handlerSession = (
     try {
       const response = await requests.send('session', mark)
       const error = await errorIn(response)
-      if (!response.ok || error) {
-        const after = Number(response.headers.get('retry-after')) || READ_INTERVAL
-        return { error: error ?? unreachable, after }
-      }
+      if (!response.ok || error) return { ...(error ?? unreachable), after: retryAfter(response) }
       const body = (await response.json()) as { session: Session | null; reason?: EndReason }
       const difference = Date.parse(response.headers.get('date') ?? '') - Date.now()
       // Smaller differences are ignored, because the `Date` header is rounded to seconds and the response took time to
@@ -137,7 +139,7 @@ export const handlerSession = (
       skew = Math.abs(difference) > 5000 ? difference : 0
       if (epochBefore === epoch) adopt(body.session, body.reason)
     } catch {
-      return { error: unreachable, after: READ_INTERVAL }
+      return unreachable
     }
     return
   }
@@ -191,7 +193,7 @@ export const handlerSession = (
     startTimer()
     if (failed) {
       clearTimeout(timer)
-      timer = setTimeout(checkLimits, failed.after * 1000)
+      timer = setTimeout(checkLimits, (failed.after ?? READ_INTERVAL) * 1000)
     }
   }
 

@@ -11,11 +11,21 @@ import type { refuse as Refuse } from '../errors/error-text.js'
 import { recordEnd } from '../guards/end-record.js'
 import { eventSource } from '../streaming/event-source.js'
 import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-target.js'
+import { isLoopback } from '../../protocol/loopback.js'
 import { listen } from '../listen.js'
+import { whenShown } from '../prerendering.js'
+import { type Failure, repeat } from '../../protocol/repeat.js'
 import { handlerFetch, rejectWith, routeUrl } from './handler-fetch.js'
 import { handlerLogin } from './handler-login.js'
-import { errorIn, handlerRequests, type HandlerConfig, type HandlerRequests } from './handler-requests.js'
-import { handlerSession, type HandlerSession } from './handler-session.js'
+import {
+  errorIn,
+  handlerRequests,
+  type HandlerConfig,
+  type HandlerError,
+  type HandlerRequests,
+  retryAfter,
+} from './handler-requests.js'
+import { handlerSession } from './handler-session.js'
 import { relaySocket } from './relay-socket.js'
 
 /**
@@ -31,6 +41,8 @@ export const connect = async (
   createOn: (events: EventTarget) => Strongroom['on'],
 ): Promise<Strongroom> => {
   const base = await basePath(address, resume, refuse)
+  // Browsers mark the requests of a prerendered page, and the handler refuses some of them.
+  await whenShown()
   await checkAddress(base, refuse)
   const events = new EventTarget()
   const closing = new AbortController()
@@ -38,11 +50,17 @@ export const connect = async (
   const sockets = new Set<WebSocket>()
   const requests = handlerRequests(base, timeout, closed)
   const deadline = performance.now() + timeout * 1000
-  const config = await loadConfig(requests, refuse)
+  /** Repeats an attempt until the time limit. Rejects with the last error and its advice. */
+  const untilTimeout = <T>(attempt: () => Promise<T>): Promise<T> =>
+    repeat(attempt, deadline).catch(({ code, message }: HandlerError) => rejectWith(refuse, code, message))
+  const config = await untilTimeout(() => loadConfig(requests))
   const state = handlerSession(requests, config, events, (reason) => {
     for (const socket of sockets) socket.close(UNAUTHORIZED, reason ?? 'replaced')
   })
-  await readSession(state, deadline, refuse)
+  await untilTimeout(async () => {
+    const failed = await state.read()
+    if (failed) throw failed
+  })
 
   const resumed = state.session && 'cookie'
   const login: Strongroom['login'] = (options) =>
@@ -174,30 +192,30 @@ const checkAddress = async (base: string, refuse: typeof Refuse): Promise<void> 
   )
 }
 
-/** Loads the handler's configuration for pages. */
-const loadConfig = async (requests: HandlerRequests, refuse: typeof Refuse): Promise<HandlerConfig> => {
+/** Loads the handler's configuration for pages. Rejects with an error for {@link repeat}. */
+const loadConfig = async (requests: HandlerRequests): Promise<HandlerConfig> => {
   const response = await requests.send('config', BACKGROUND).catch(() => null)
   const config = response?.ok && ((await response.json().catch(() => null)) as HandlerConfig | null)
   if (config && Array.isArray(config.routes)) {
     const { base } = config
     if (base === requests.base) return config
-    return refuse(
-      'handler_unreachable',
-      `a proxy changes the path of requests for the handler from ${requests.base} to ${base}, so its redirects and its redirect_uri would be wrong. Let the proxy pass paths on unchanged, and set base in the handler's configuration to the path that browsers use`,
-    )
+    const message = `a proxy changes the path of requests for the handler from ${requests.base} to ${base}, so its redirects and its redirect_uri would be wrong. Let the proxy pass paths on unchanged, and set base in the handler's configuration to the path that browsers use`
+    throw failure('handler_unreachable', message, { isFinal: true })
   }
-  if (/^text\/html\b/i.test(response?.headers.get('content-type') ?? '')) {
-    return refuse('shell_served', `the response of ${location.origin}${requests.base}/config is a page`)
+  const what = `the response of ${location.origin}${requests.base}/config`
+  if (!response) throw failure('handler_unreachable', `${what} is missing`)
+  const isPage = response.ok && /^text\/html\b/i.test(response.headers.get('content-type') ?? '')
+  const more = {
+    after: retryAfter(response),
+    // In development, both are a wrong path. In production, a server may restart.
+    isFinal: isLoopback(location.hostname) && (isPage || response.status === 404),
   }
-  const problem = response ? `does not come from a token handler (status ${response.status})` : 'is missing'
-  return refuse('handler_unreachable', `the response of ${location.origin}${requests.base}/config ${problem}`)
+  if (isPage) throw failure('shell_served', `${what} is a page`, more)
+  const { code, message } = (await errorIn(response)) ?? {
+    code: 'handler_unreachable',
+    message: `${what} does not come from a token handler (status ${response.status})`,
+  }
+  throw failure(code, message, more)
 }
 
-/** Reads the session for the first time. Tries again until the deadline. */
-const readSession = async (state: HandlerSession, deadline: number, refuse: typeof Refuse): Promise<void> => {
-  for (let failed; (failed = await state.read());) {
-    const { error, after } = failed
-    if (performance.now() + after * 1000 > deadline) return rejectWith(refuse, error.code, error.message)
-    await new Promise((resolve) => setTimeout(resolve, after * 1000))
-  }
-}
+const failure = (code: string, message: string, more?: Failure) => ({ code, message, ...more })

@@ -1,0 +1,57 @@
+/** Prerendered pages. Chromium prerenders nothing under a debugger, so its pages report to a server. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ARGS, findBrowser } from './browser.mjs'
+import { listen } from './listen.mjs'
+import { until } from './until.mjs'
+
+/** Returns the HTML of a page that prerenders another page, and the path of a script that opens that page. */
+const speculating = (path, script) => `<!doctype html>
+<meta charset="utf-8"><title>A page with a link</title><link rel="icon" href="data:,">
+<script type="speculationrules">{"prerender":[{"urls":["${path}"],"eagerness":"immediate"}]}</script>
+<script type="module" src="${script}"></script>`
+
+/**
+ * Adds a page `/link` to a site, which prerenders the page at `path`, and navigates to it when `isReady` resolves.
+ *
+ * @returns `origin` is that of the server of the reports. `reporting` is code that defines `report({ what, … })` for a
+ *   page's script. `report(name)` resolves with the first report of this name. `open()` starts a Chromium without a
+ *   debugger at `/link`, and resolves with a function that ends it.
+ */
+export async function servePrerendering(site, path, isReady) {
+  const heard = []
+  const reports = await listen({
+    async handler(request, response) {
+      if (request.url === '/go') await isReady()
+      else heard.push({ at: Date.now(), ...JSON.parse(decodeURIComponent(request.url.slice(1))) })
+      response.writeHead(204, { 'Access-Control-Allow-Origin': '*' }).end()
+    },
+  })
+  const { origin } = reports
+  Object.assign(site.files, {
+    '/link.html': speculating(path, '/follow.js'),
+    '/follow.js': `await fetch('${origin}/go')\nlocation.href = '${path}'`,
+  })
+  site.routes['/link'] = '/link.html'
+  return {
+    origin,
+    close: reports.close,
+    reporting: `
+const report = (what) => fetch('${origin}/' + encodeURIComponent(JSON.stringify({ ...what, prerendering: document.prerendering })))
+`,
+    report: (name) => until(() => heard.find(({ what }) => what === name)),
+    async open() {
+      const profile = await mkdtemp(join(tmpdir(), 'strongroom-'))
+      const args = ['--headless=new', ...ARGS, `--user-data-dir=${profile}`, `${site.origin}/link`]
+      const browser = spawn(findBrowser(), args, { stdio: 'ignore' })
+      return async () => {
+        browser.kill()
+        await once(browser, 'exit')
+        await rm(profile, { recursive: true, force: true, maxRetries: 5 })
+      }
+    },
+  }
+}
