@@ -6,6 +6,7 @@ import { readGuide } from '../recipes/guide.mjs'
 import { giveConsent, startApp } from '../support/app.mjs'
 import { useCallbackPage } from '../support/callback_page.mjs'
 import { beControlled, networkFirst, readTraces } from '../support/callback_traces.mjs'
+import { until } from '../support/until.mjs'
 import { installWorkers } from '../support/workers.mjs'
 
 const time = { timeout: 60_000 }
@@ -106,4 +107,100 @@ for (const [kind, files] of Object.entries(SHELLS)) {
       await page.context().close()
     },
   )
+}
+
+/** A listener that takes each file from a cache. A new version of its service worker takes over at once, or when asked. */
+const CACHE_FIRST = `
+addEventListener('fetch', (event) => {
+  event.respondWith(caches.match(event.request.url).then((found) => found ?? fetch(event.request)))
+})
+addEventListener('install', () => skipWaiting())
+addEventListener('message', ({ ports: [port] }) => clients.claim().then(() => port.postMessage('')))
+`
+
+/** A listener that leaves the callback page's document and first script alone, and not what that imports. */
+const LEAVES_A_PART = `
+addEventListener('fetch', (event) => {
+  const { pathname } = new URL(event.request.url)
+  if (['/callback', '/callback.js'].includes(pathname)) event.stopImmediatePropagation()
+})
+`
+
+/** Code of an attacker in place of a script that the callback page imports. */
+const PLANTED = `new BroadcastChannel('planted').postMessage(location.href)
+export const shared = () => {}`
+
+/** What script of another page does while the callback page loads. Each function resolves when it is done. */
+const ATTACKS = {
+  'registers another address of the service worker': {
+    before() {},
+    async during() {
+      const { serviceWorker } = navigator
+      const isNew = new Promise((resolve) => (serviceWorker.oncontrollerchange = resolve))
+      await serviceWorker.register('/sw.js?x')
+      await isNew
+    },
+  },
+  'registers the service worker again, and has it claim the page': {
+    before: async () => void (await (await navigator.serviceWorker.ready).unregister()),
+    async during() {
+      const { installing, active } = await navigator.serviceWorker.register('/sw.js')
+      const worker = installing ?? active
+      while (worker.state !== 'activated') await new Promise((resolve) => (worker.onstatechange = resolve))
+      const { port1, port2 } = new MessageChannel()
+      worker.postMessage('', [port2])
+      await new Promise((resolve) => (port1.onmessage = resolve))
+    },
+  },
+}
+
+/** Attacks a login. Resolves with the addresses at which the attacker's code has run. */
+async function attacked(serviceWorker, { before, during }) {
+  app.site.files['/sw.js'] = serviceWorker
+  const page = await app.open('/empty')
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.register('/sw.js')
+    await navigator.serviceWorker.ready
+  })
+  await page.goto(`${app.site.origin}/orders`)
+  await page.evaluate(() => boot)
+  const attacker = await app.open('/empty', page.context())
+  await attacker.evaluate(async (planted) => {
+    globalThis.heard = []
+    new BroadcastChannel('planted').onmessage = ({ data }) => heard.push(data)
+    const headers = { 'Content-Type': 'text/javascript' }
+    await (await caches.open('shell')).put('/workers.js', new Response(planted, { headers }))
+  }, PLANTED)
+  await page.evaluate(() => void auth.login().catch(() => {}))
+  await page.waitForURL(/interaction/)
+  let release
+  const undo = app.site.override('/callback.js', { hold: new Promise((resolve) => (release = resolve)) })
+  const asked = app.site.requests.length
+  await attacker.evaluate(before)
+  const consent = giveConsent(page)
+  await until(() => app.site.requests.slice(asked).some(({ path }) => path === '/callback'))
+  await attacker.evaluate(during)
+  undo()
+  release()
+  await consent
+  await page.waitForFunction(() => globalThis.boot || !location.search)
+  const heard = await attacker.evaluate(async () => {
+    // A message of this page follows those of the callback page.
+    const own = new BroadcastChannel('planted')
+    own.postMessage('end')
+    while (!heard.includes('end')) await new Promise((resolve) => setTimeout(resolve, 10))
+    return heard.filter((address) => address.includes('code='))
+  })
+  await page.context().close()
+  return heard
+}
+
+for (const [name, attack] of Object.entries(ATTACKS)) {
+  test(`script that ${name} during a login reaches no callback page`, time, async () => {
+    assert.deepEqual(await attacked(guide.block('// public/first.js') + CACHE_FIRST, attack), [])
+  })
+
+  test(`a control: without the first lines, script that ${name} reads the code`, time, async () => {
+    assert.equal((await attacked(LEAVES_A_PART + CACHE_FIRST, attack)).length, 1)
+  })
 }

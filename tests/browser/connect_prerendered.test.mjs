@@ -2,7 +2,8 @@
 // workers only when the page is shown.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { startApp } from '../support/app.mjs'
+import { serveApp, startApp } from '../support/app.mjs'
+import { SERVICE_WORKER, serveMedia } from '../support/media.mjs'
 import { servePrerendering } from '../support/prerender.mjs'
 
 const time = { timeout: 60_000 }
@@ -44,6 +45,40 @@ test('connect() waits until it is shown, and only then goes to the provider', ti
     const trips = app.ledger.authorizationRequests()
     assert.equal(trips.length, 1)
     assert.ok(trips[0].at >= shown.at, 'a hidden page navigated to the provider')
+  } finally {
+    await close()
+  }
+})
+
+test('picture of a service worker waits until the page is shown', time, async (t) => {
+  const other = serveMedia(await serveApp(), {
+    serviceWorker: `${SERVICE_WORKER}addEventListener('activate', (event) => event.waitUntil(clients.claim()))`,
+  })
+  t.after(() => other.close())
+  const prepare = `
+const { serviceWorker } = navigator
+const controlled = new Promise((resolve) => (serviceWorker.oncontrollerchange = resolve))
+await serviceWorker.register('/sw.js', { type: 'module' })
+await controlled`
+  const link = await servePrerendering(other.site, '/?shown', () => link.report('started'), prepare)
+  t.after(link.close)
+  other.site.pageCsp = `default-src 'none'; script-src 'self' 'inline-speculation-rules'; worker-src 'self'; img-src 'self' data:; connect-src ${link.origin}`
+  other.site.files['/page.js'] = `${link.reporting}
+import '/tools.js'
+const auth = createAuth({ shared: create.shared })
+const picture = new Image()
+picture.onload = picture.onerror = () => {
+  const [{ responseStatus }] = performance.getEntriesByName(picture.src)
+  report({ what: 'picture', responseStatus })
+}
+picture.src = '/media/picture'
+await report({ what: 'started' })`
+  const close = await link.open()
+  try {
+    assert.equal((await link.report('started')).prerendering, true, 'the page was not prerendered')
+    // Nobody is signed in. The vault says so, when it runs.
+    const { responseStatus, prerendering } = await link.report('picture')
+    assert.deepEqual([responseStatus, prerendering], [502, false])
   } finally {
     await close()
   }

@@ -150,6 +150,31 @@ for (const [name, calls] of Object.entries({
   })
 }
 
+test('a callback page that nothing controls is not claimed, and the page says why', time, async () => {
+  const app = await start({
+    plainFetch: true,
+    serviceWorker: SERVICE_WORKER.replace("media('/media/')", "media('/media/', undefined, '/callback')"),
+  })
+  app.site.routes['/callback'] = '/empty.html'
+  const callback = await app.open('/callback?code=a')
+  const page = await app.open('/empty', callback.context())
+  const isControlled = (of) => of.evaluate(() => !!navigator.serviceWorker.controller)
+  const reply = await page.evaluate(async () => {
+    await navigator.serviceWorker.register('/sw.js', { type: 'module' })
+    const { active } = await navigator.serviceWorker.ready
+    const { port1, port2 } = new MessageChannel()
+    active.postMessage({ t: 'strongroom media', claim: true }, [port2])
+    return new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)))
+  })
+  assert.match(reply, /the callback page is open/)
+  assert.deepEqual([await isControlled(page), await isControlled(callback)], [false, false])
+  // The page asks again when the callback page has gone.
+  const isReady = page.evaluate(() => createAuth({ shared: create.shared }).media())
+  await callback.close()
+  assert.equal(await isReady, true)
+  assert.equal(await isControlled(page), true)
+})
+
 test('a vault on its own origin loads media', time, async () => {
   const app = await start({ vaultOrigin: true })
   const page = await openGallery(app)

@@ -132,7 +132,7 @@ async function build(tool, hasFirst, hasMedia) {
     'src/auth.ts': callback('// src/auth.ts'),
     'src/callback.ts': callback('// src/callback.ts'),
     'src/register.ts': `import { auth } from './auth.ts'
-${guide.block('// main.ts')}${guide.block("addEventListener('online'")}`,
+${guide.block('// main.ts')}`,
   }
   for (const [path, text] of Object.entries(files)) await writeFile(`${folder}/${path}`, text)
   const { VitePWA } = await import(`${modules}vite-plugin-pwa/dist/index.js`)

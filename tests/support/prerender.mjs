@@ -8,20 +8,19 @@ import { ARGS, findBrowser } from './browser.mjs'
 import { listen } from './listen.mjs'
 import { until } from './until.mjs'
 
-/** Returns the HTML of a page that prerenders another page, and the path of a script that opens that page. */
-const speculating = (path, script) => `<!doctype html>
+const PAGE = `<!doctype html>
 <meta charset="utf-8"><title>A page with a link</title><link rel="icon" href="data:,">
-<script type="speculationrules">{"prerender":[{"urls":["${path}"],"eagerness":"immediate"}]}</script>
-<script type="module" src="${script}"></script>`
+<script type="module" src="/follow.js"></script>`
 
 /**
- * Adds a page `/link` to a site, which prerenders the page at `path`, and navigates to it when `isReady` resolves.
+ * Adds a page `/link` to a site. It runs the code `prepare`, prerenders the page at `path`, and navigates to that page when
+ * `isReady` resolves.
  *
  * @returns `origin` is that of the server of the reports. `reporting` is code that defines `report({ what, … })` for a
  *   page's script. `report(name)` resolves with the first report of this name. `open()` starts a Chromium without a
  *   debugger at `/link`, and resolves with a function that ends it.
  */
-export async function servePrerendering(site, path, isReady) {
+export async function servePrerendering(site, path, isReady, prepare = '') {
   const heard = []
   const reports = await listen({
     async handler(request, response) {
@@ -32,8 +31,13 @@ export async function servePrerendering(site, path, isReady) {
   })
   const { origin } = reports
   Object.assign(site.files, {
-    '/link.html': speculating(path, '/follow.js'),
-    '/follow.js': `await fetch('${origin}/go')\nlocation.href = '${path}'`,
+    '/link.html': PAGE,
+    '/follow.js': `${prepare}
+const rules = Object.assign(document.createElement('script'), { type: 'speculationrules' })
+rules.textContent = '{ "prerender": [{ "urls": ["${path}"], "eagerness": "immediate" }] }'
+document.head.append(rules)
+await fetch('${origin}/go')
+location.href = '${path}'`,
   })
   site.routes['/link'] = '/link.html'
   return {

@@ -15,7 +15,13 @@
  */
 
 import { DESTINATION_TYPES } from '../../glue/constants.js'
-import { MEDIA, type MediaMessage, type MediaRequest, type TicketReply } from '../protocol/media-messages.js'
+import {
+  type ClaimReply,
+  MEDIA,
+  type MediaMessage,
+  type MediaRequest,
+  type TicketReply,
+} from '../protocol/media-messages.js'
 import { vaultRequests, withoutFragment } from './vault-requests.js'
 
 declare const self: ServiceWorkerGlobalScope
@@ -96,8 +102,10 @@ interface Loaded {
  * @param prefix A path of this origin that starts and ends with `/`, as in the option `media` of a rule.
  * @param vault The URL of the file that calls `vault()`. With it, later listeners do not see the request for this file
  * either and, until the service worker is stopped, any other request of the vault.
+ * @param callback The path of the app's callback page, if it has one (docs/callback-page.md). While a page is there that no
+ * service worker controls, this service worker takes control of no page, because it has not seen that page open.
  */
-export const media = (prefix: string, vault?: string | URL): void => {
+export const media = (prefix: string, vault?: string | URL, callback?: string): void => {
   if (!/^(\/[\w~-]+)+\/$/.test(prefix))
     throw new TypeError(`strongroom: media() needs a path such as '/media/'`)
   const isOfVault = vaultRequests(vault && withoutFragment(new URL(vault, location.href)).href, new Set())
@@ -111,7 +119,8 @@ export const media = (prefix: string, vault?: string | URL): void => {
   self.addEventListener('message', (event) => {
     const { data, source, ports } = event as ExtendableMessageEvent & { data: MediaMessage | null }
     if (data?.t !== MEDIA || !(source instanceof WindowClient)) return
-    if ('claim' in data) event.waitUntil(self.clients.claim().then(() => ports[0]?.postMessage(true)))
+    if ('claim' in data)
+      event.waitUntil(claim(source, callback).then((reply: ClaimReply) => ports[0]?.postMessage(reply)))
     else if ('ticket' in data) {
       const { ticket: url, name } = data
       if (typeof name !== 'string' || typeof url !== 'string' || !url.startsWith(prefix)) return
@@ -125,6 +134,18 @@ export const media = (prefix: string, vault?: string | URL): void => {
       if (call?.client === source.id) call.told(data.error)
     }
   })
+}
+
+/** Controls the pages of this origin, unless the page that asks is controlled already. */
+const claim = async ({ id }: WindowClient, callback?: string): Promise<ClaimReply> => {
+  const { clients } = self
+  const own = new Set((await clients.matchAll()).map(({ id }) => id))
+  if (own.has(id)) return true
+  const all = await clients.matchAll({ includeUncontrolled: true })
+  if (all.some(({ id, url }) => !own.has(id) && new URL(url).pathname === callback))
+    return 'the callback page is open in a tab, outside of the control of a service worker'
+  await clients.claim()
+  return true
 }
 
 const reply = (port: MessagePort, message: TicketReply) => port.postMessage(message)
@@ -149,7 +170,9 @@ const respond = async (event: FetchEvent, { pathname, search }: URL): Promise<Re
   const types = typesFor(destination)
   // Only `<use>` loads images with this mode, and clones their elements into the page.
   const isCloned = destination === 'image' && mode === 'same-origin'
-  if (!types || isCloned || method !== 'GET' || headers.has('sec-purpose'))
+  // The pictures of a prerendered page wait for its vault, which starts when the page is shown.
+  const isPrefetch = !/^$|;\s*prerender\b/.test(headers.get('sec-purpose') ?? '')
+  if (!types || isCloned || method !== 'GET' || isPrefetch)
     return refuse(403, 'this address is only for elements that show media')
   const loaded = await load(event, event.clientId, pathname + search, pick(headers, ['accept', 'range']))
   const { status, body } = loaded

@@ -321,7 +321,8 @@ export interface LogoutResult {
 /** Options of `connect()`. */
 export interface ConnectOptions {
   /**
-   * The time limit for the worker's response in seconds. Default 10. A prerendered page gets its worker when it is
+   * The time limit for the worker's or handler's response in seconds, within which a failed request for a file or for the
+   * handler's configuration is repeated. Default 10. A prerendered page gets its worker when it is
    * shown, and the time starts then.
    */
   timeout?: number

@@ -19,7 +19,7 @@ export interface MediaRequest {
 export type MediaMessage =
   /** The page has got request `id`; with `error`, the request has failed. */
   | { t: typeof MEDIA; id: number; error?: string }
-  /** Asks the service worker to control the page. A port comes with the message, which gets `true`. */
+  /** Asks the service worker to control the page. A port comes with the message, which gets a {@link ClaimReply}. */
   | { t: typeof MEDIA; claim: true }
   /**
    * Requests an address from which the page can download a file once, within a minute. A port comes with the message,
@@ -31,6 +31,9 @@ export type MediaMessage =
       ticket: string
       name: string
     }
+
+/** `true` if the page is controlled, otherwise the reason why it is not. */
+export type ClaimReply = true | string
 
 /**
  * The replies to the request for a download: first the address; then `error`, which is `undefined` once the download has

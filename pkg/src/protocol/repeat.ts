@@ -13,7 +13,8 @@ export interface Failure {
 
 /**
  * Calls `attempt` until it succeeds. The delays vary at random, so that many clients do not come back at once. Rejects
- * with the error of the last attempt if the next one would begin after `deadline`, by `performance.now()`.
+ * with the error of the last attempt if the next one would begin after `deadline`, by `performance.now()`, or if the device
+ * is offline: createAuth() connects again when it is online.
  *
  * @param known The error of an attempt that the caller has made. The first call then waits, too.
  */
@@ -25,7 +26,8 @@ export const repeat = async <T>(attempt: () => Promise<T>, deadline: number, kno
       const { isFinal, after } = error as Failure
       const usual = RETRY_DELAYS[n] ?? RETRY_DELAYS.at(-1)!
       const delay = after ? after * 1000 : usual * (0.75 + Math.random() / 2)
-      if (isFinal || performance.now() + delay > deadline) throw error
+      if (isFinal || globalThis.navigator?.onLine === false || performance.now() + delay > deadline)
+        throw error
       await new Promise((resolve) => setTimeout(resolve, delay))
     }
   }

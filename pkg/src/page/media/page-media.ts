@@ -1,12 +1,15 @@
 /** Requests of a page to its service worker with `media()`: src/media/media.ts. */
 import { NOT_CONTROLLED } from '../../protocol/message-keys.js'
-import { MEDIA, type MediaMessage, type TicketReply } from '../../protocol/media-messages.js'
+import { type ClaimReply, MEDIA, type MediaMessage, type TicketReply } from '../../protocol/media-messages.js'
 import type { DownloadOptions } from '../api.js'
 import { isLoopback } from '../../protocol/loopback.js'
 import { listen } from '../listen.js'
 
 /** Milliseconds for which `media()` waits for the service worker. */
 const TIME_LIMIT = 10_000
+
+/** Milliseconds after which the page asks again for control that the service worker has refused. */
+const CLAIM_INTERVAL = 250
 
 /** Milliseconds after which the frame of a download is removed, which has then begun or failed. */
 const FRAME_TIME = 60_000
@@ -24,10 +27,18 @@ const ask = (worker: ServiceWorker, message: Without<MediaMessage, 't'>): Messag
 export const media = async (): Promise<boolean> => {
   const { serviceWorker: workers } = navigator as Partial<Navigator>
   if (!workers) return false
+  const end = performance.now() + TIME_LIMIT
+  /** The reason why the service worker does not control the page yet. */
+  let refusal: string | undefined
   const controlled = async () => {
     const worker = workers.controller ?? (await workers.ready).active
+    const claimed = (): Promise<ClaimReply> =>
+      new Promise((resolve) => (ask(worker!, { claim: true }).onmessage = ({ data }) => resolve(data)))
     // The reply comes when the service worker controls the page, if it has `media()`.
-    await new Promise((resolve) => (ask(worker!, { claim: true }).onmessage = resolve))
+    for (let reply; (reply = await claimed()) !== true && performance.now() < end;) {
+      refusal = reply
+      await new Promise((resolve) => setTimeout(resolve, CLAIM_INTERVAL))
+    }
     if (!workers.controller) {
       await new Promise((resolve) => workers.addEventListener('controllerchange', resolve, { once: true }))
     }
@@ -35,7 +46,7 @@ export const media = async (): Promise<boolean> => {
   }
   if (await Promise.race([controlled(), late()])) return true
   if (isLoopback(location.hostname))
-    console.warn(`strongroom: auth.media() is false: ${await reason(workers)}.`)
+    console.warn(`strongroom: auth.media() is false: ${refusal ?? (await reason(workers))}.`)
   return false
 }
 
