@@ -24,6 +24,7 @@ import { llms, skills, userDocuments, withoutComments } from './assistants.mjs'
 import { buildTesting } from './build-testing.mjs'
 import {
   BINDINGS,
+  CALLBACK,
   ENTRIES,
   EXTENSION,
   FRAMEWORKS,
@@ -136,6 +137,7 @@ const sources = (entries) => Object.entries(entries).map(([out, source]) => ({ i
 const browser = { ...ENTRIES, ...LAZY, ...BINDINGS }
 const withoutSources = { ...common, sourcesContent: false }
 await build({ ...common, entryPoints: sources(browser) })
+await build({ ...common, entryPoints: sources(CALLBACK), plugins: [] })
 await build({
   ...withoutSources,
   entryPoints: sources({ ...TOOLS, ...SERVER }),
@@ -157,7 +159,7 @@ await build({
   entryPoints: sources(PROGRAM),
   plugins: [{ name: 'beside', setup: (build) => build.onResolve({ filter: BESIDE }, beside) }],
 })
-for (const entry of Object.keys({ ...browser, ...TOOLS, ...EXTENSION }))
+for (const entry of Object.keys({ ...browser, ...CALLBACK, ...TOOLS, ...EXTENSION }))
   await shrink(entry, DIRECTIVES[entry])
 await buildTesting(common)
 // Server files have line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,

@@ -11,10 +11,12 @@ export const ENTRIES = {
   escrow: 'worker/escrow',
   media: 'media/media',
   'vault-frame': 'vault-origin/vault-frame',
-  callback: 'callback/finish-login',
   'wasm-url': 'page/wasm-url',
   messages: 'page/errors/user-message',
 }
+
+/** The callback page's file. It contains everything that it imports, because the page names the hash of its one script. */
+export const CALLBACK = { callback: 'callback/finish-login' }
 
 /** Files for development, which an app imports on demand. */
 export const TOOLS = {

@@ -26,6 +26,17 @@ declare module 'node:fs/promises' {
 }
 declare module 'node:url' {
   export const pathToFileURL: (path: string) => URL
+  export const fileURLToPath: (url: URL) => string
+}
+declare module 'node:module' {
+  export const createRequire: (from: string) => { resolve(name: string): string }
+}
+declare module 'node:crypto' {
+  interface Hash {
+    update(text: string): Hash
+    digest(encoding: 'base64' | 'base64url'): string
+  }
+  export const createHash: (algorithm: string) => Hash
 }
 declare module 'node:util' {
   export const inspect: (value: unknown) => string

@@ -5,7 +5,7 @@
  * ```ts
  * // callback.ts, the only script of /callback
  * import { finishLogin } from 'strongroom/callback'
- * import { dedicated, shared } from './workers.ts'   // the functions that createAuth() gets
+ * import { dedicated, shared } from './workers.ts'   // as createAuth() gets them
  *
  * finishLogin({ shared, dedicated, app: () => import('./main.ts') })
  * ```
@@ -17,7 +17,7 @@
 import { POPUP_MARK } from '../../glue/constants.js'
 import { hasParameters, showUrl, stateOf } from '../page/address.js'
 import type { WorkerSource } from '../page/auth/auth.js'
-import { createWorker, handOver } from '../page/auth/create-worker.js'
+import { createWorker } from '../page/auth/create-worker.js'
 import { refusals, watchRefusals } from '../page/connection/refused-worker.js'
 import { createError } from '../page/errors/error-text.js'
 import { isNews } from '../page/errors/news.js'
@@ -39,7 +39,7 @@ import { warnAboutPage } from './page-warnings.js'
 // api.ts also declares the worker options that TypeScript's library does not have.
 export type { StrongroomErrorLike } from '../page/api.js'
 
-/** Options of {@link finishLogin}. Pass the same functions `shared` and `dedicated` as to `createAuth()`. */
+/** Options of {@link finishLogin}. `shared` and `dedicated` create the same workers as those of `createAuth()`. */
 export interface FinishLoginOptions extends Pick<WorkerSource, 'shared' | 'dedicated'> {
   /**
    * Loads the app's entry, as in `() => import('./main.ts')`. Needed if the session is only in the memory of a worker
@@ -82,7 +82,7 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
   const goBack = popupState ? undefined : (url: string) => location.replace(url)
   const printed: Promise<void>[] = []
   const warn = (warning: Warning) => printed.push(print(warning))
-  const { outcome, worker, outlivesPage } = await pass(options, ({ worker, failure }) =>
+  const { outcome, worker, address, outlivesPage } = await pass(options, ({ worker, failure }) =>
     passResponse(worker, href, warn, failure, goBack),
   )
   await Promise.all(printed)
@@ -118,7 +118,7 @@ export const finishLogin = async (options: FinishLoginOptions): Promise<void> =>
     return location.replace(target)
   }
   showUrl(target)
-  if (worker && !('port' in worker)) handOver(worker, options)
+  if (worker && !('port' in worker)) handOver(worker, address!)
   await options.app()
 }
 
@@ -159,19 +159,45 @@ const targetOf = (outcome: LoginOutcome, home: URL): URL =>
 /** A worker, and the failure of its file. */
 interface Started {
   worker: AnyWorker | undefined
+  /** The URL of a dedicated worker's file. */
+  address: string | undefined
   /** True if the worker stays when this page ends. */
   outlivesPage: boolean
   /** Resolves when the worker fails. */
   failure: Promise<LoginOutcome>
 }
 
+const addressOf = (url: string | URL): string => new URL(url, document.baseURI).href
+
 /**
- * Creates the worker. To learn if a shared worker outlives this page, watches the constructor: only an engine that has
- * the option `extendedLifetime` reads it, and the worker must have been created with it.
+ * Hands the worker, which has the session, to the app that starts in this document: the first worker that the app creates
+ * from the same file is this one. The app's script has functions of its own, because the callback page is one file.
+ */
+const handOver = (worker: Worker, address: string): void => {
+  let isTaken = false
+  globalThis.Worker = new Proxy(Worker, {
+    construct(genuine, given: [string | URL], target) {
+      if (isTaken || addressOf(given[0]) !== address) return Reflect.construct(genuine, given, target)
+      isTaken = true
+      return worker
+    },
+  })
+}
+
+/**
+ * Creates the worker, and watches the constructors: a shared worker outlives this page only if the engine reads the option
+ * `extendedLifetime`, and the worker was created with it.
  */
 const start = (options: FinishLoginOptions, isExplained: boolean): Started => {
-  const { SharedWorker: Genuine } = globalThis
+  const { SharedWorker: Genuine, Worker: GenuineDedicated } = globalThis
   let outlivesPage = false
+  let address: string | undefined
+  globalThis.Worker = new Proxy(GenuineDedicated, {
+    construct(genuine, given: [string | URL]) {
+      address = addressOf(given[0])
+      return Reflect.construct(genuine, given)
+    },
+  })
   if (Genuine) {
     globalThis.SharedWorker = new Proxy(Genuine, {
       construct: (_, [url, given]) =>
@@ -200,13 +226,14 @@ const start = (options: FinishLoginOptions, isExplained: boolean): Started => {
         resolve(failed(event))
       })
     })
-    return { worker, outlivesPage, failure }
+    return { worker, address, outlivesPage, failure }
   } catch (error) {
     // For example, a Content-Security-Policy forbids the worker.
     console.error(error)
-    return { worker: undefined, outlivesPage, failure: failed() }
+    return { worker: undefined, address, outlivesPage, failure: failed() }
   } finally {
     if (Genuine) globalThis.SharedWorker = Genuine
+    globalThis.Worker = GenuineDedicated
   }
 }
 

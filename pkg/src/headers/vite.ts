@@ -1,4 +1,5 @@
 /** A plugin for Vite's servers. */
+import { type Bundle, mergeCallbackPage } from './callback-script.js'
 import { invalid, mediaPaths } from './checks.js'
 import { hasHash, hints, soonConnected } from './module.js'
 import type { Exits, HeaderConfig, HeaderOptions } from './options.js'
@@ -33,13 +34,17 @@ interface ViteBuild {
   mode: string
   root: string
   base: string
-  build: { outDir: string; assetsDir: string }
+  build: { outDir: string; assetsDir: string; minify?: unknown }
   logger: { warn(message: string): void }
 }
 /** A file that Vite writes. */
 interface ViteOutput {
   type: string
   source?: string | Uint8Array
+}
+/** What a hook of a build can do. */
+interface ViteContext {
+  emitFile(file: object): unknown
 }
 /** A tag that Vite writes into a page. */
 interface ViteTag {
@@ -57,6 +62,10 @@ export interface VitePlugin {
   transformIndexHtml: {
     order: 'post'
     handler(html: string, context: { path: string; bundle?: Record<string, unknown> }): ViteTag[]
+  }
+  generateBundle: {
+    order: 'post'
+    handler(this: ViteContext, options: unknown, bundle: Record<string, unknown>): Promise<void>
   }
 }
 
@@ -76,6 +85,8 @@ export interface ViteOptions extends Omit<HeaderOptions, 'exits' | 'origin' | 'm
  * Returns a plugin for Vite. `vite preview` then serves the headers of {@link securityHeaders}. The development server
  * omits the page's policy, because Vite and its plugins put inline scripts and styles into the page, and the list of
  * `exits`. Both servers refuse foreign service workers, and encoded slashes in the worker's folder.
+ *
+ * With `callbackPage: true`, a build writes the callback page's scripts as one file, and their hash into the page.
  */
 export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlugin => {
   const { prefetch = false, exits, ...rest } = options
@@ -136,6 +147,29 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
       next()
     })
   }
+  /** Returns the hints of the page at `path`. */
+  const hintsFor = (path: string, bundle?: Record<string, unknown>): ViteTag[] => {
+    // The development server has no bundle.
+    if (!prefetch || !bundle) return []
+    const file = Object.keys(bundle).find(isModule)
+    if (!file) {
+      vite.logger.warn(
+        'strongroom: no prefetch hint, because this build has no strongroom_bg.wasm with a hash in its name: let assetFileNames contain [hash], or remove prefetch',
+      )
+      return []
+    }
+    const base = baseOf(vite.base, path)
+    const worker = workerOf(bundle as Record<string, ViteOutput>, file)
+    return hints(
+      worker && base + worker,
+      base + file,
+      soonConnected(config, { ...options, origin: `https://${ANY_HOST}` }),
+    ).map(({ href, ...rest }) => ({
+      tag: 'link',
+      attrs: { ...rest, crossorigin: true, href },
+      injectTo: 'head-prepend',
+    }))
+  }
   return {
     name: 'strongroom-headers',
     configResolved(resolved) {
@@ -157,29 +191,14 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
       const path = prefetch ? await builtModule(vite) : undefined
       use(server, true, path ? headersWith({ module: path }) : previewHeaders, path)
     },
-    transformIndexHtml: {
+    transformIndexHtml: { order: 'post', handler: (_, { path, bundle }) => hintsFor(path, bundle) },
+    generateBundle: {
+      // Vite writes the addresses of a dynamic import's files after the pages.
       order: 'post',
-      handler(_, { path, bundle }) {
-        // The development server has no bundle.
-        if (!prefetch || !bundle) return []
-        const file = Object.keys(bundle).find(isModule)
-        if (!file) {
-          vite.logger.warn(
-            'strongroom: no prefetch hint, because this build has no strongroom_bg.wasm with a hash in its name: let assetFileNames contain [hash], or remove prefetch',
-          )
-          return []
-        }
-        const base = baseOf(vite.base, path)
-        const worker = workerOf(bundle as Record<string, ViteOutput>, file)
-        return hints(
-          worker && base + worker,
-          base + file,
-          soonConnected(config, { ...options, origin: `https://${ANY_HOST}` }),
-        ).map(({ href, ...rest }) => ({
-          tag: 'link',
-          attrs: { ...rest, crossorigin: true, href },
-          injectTo: 'head-prepend',
-        }))
+      async handler(_, bundle) {
+        if (!config.callbackPage) return
+        const file = await mergeCallbackPage(bundle as Bundle, vite)
+        if (file) this.emitFile(file)
       },
     },
   }

@@ -7,7 +7,7 @@ import type { DefaultClaims, LoginOptions, Strongroom, StrongroomErrorLike } fro
 import { watchUser } from '../activity.js'
 import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './auth.js'
 import { type AuthEvent, nextState } from './auth-state.js'
-import { createWorker, takeWorker } from './create-worker.js'
+import { createWorker } from './create-worker.js'
 import { connect } from '../connect.js'
 import { connectFrame } from '../connect-by-frame.js'
 import { rejectTyped } from '../errors/error-text.js'
@@ -112,9 +112,7 @@ export const createAuth = <Claims = DefaultClaims>(
     const next = (await (frame
       ? connectFrame(frame, options)
       : connect(
-          typeof source === 'string'
-            ? source
-            : () => takeWorker(source as WorkerSource) ?? createWorker(source as WorkerSource),
+          typeof source === 'string' ? source : () => createWorker(source as WorkerSource),
           options,
         ))) as LazyClient
     next.on('change', () => on(view(next)))
