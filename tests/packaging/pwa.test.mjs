@@ -3,7 +3,7 @@
 // the vault nor the callback page.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { copyFile, cp, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { copyFile, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { build as esbuild } from 'esbuild'
@@ -13,8 +13,10 @@ import { giveConsent } from '../support/app.mjs'
 import { launchBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { killWorkers } from '../support/device.mjs'
+import { stopServiceWorkers } from '../support/escrow.mjs'
 import { PNG, show } from '../support/media.mjs'
 import { CLIENT_ID, startServers } from '../support/servers.mjs'
+import { until } from '../support/until.mjs'
 import { installWorkers, modules } from '../support/workers.mjs'
 import { install, pack } from './tarball.mjs'
 
@@ -111,10 +113,10 @@ after(() => Promise.all([browser?.close(), servers?.close()]))
 
 /**
  * Builds the app of the guides with one of the tools. Without `hasFirst`, with the tool's own options alone. With
- * `hasMedia`, pictures load by URL.
+ * `hasMedia`, pictures load by URL. With `hasIntegrity`, the callback page is one script, whose hash it names.
  */
-async function build(tool, hasFirst, hasMedia) {
-  const folder = `${project}/${tool.replaceAll(/\W+/g, '-')}-${hasFirst}-${hasMedia}`
+async function build(tool, { hasFirst = true, hasMedia = false, hasIntegrity = false }) {
+  const folder = `${project}/${tool.replaceAll(/\W+/g, '-')}-${hasFirst}-${hasMedia}-${hasIntegrity}`
   const built = `${folder}/built`
   await mkdir(`${folder}/public`, { recursive: true })
   await cp(`${project}/src`, `${folder}/src`, { recursive: true })
@@ -131,18 +133,19 @@ async function build(tool, hasFirst, hasMedia) {
     'src/workers.ts': callback('// src/workers.ts'),
     'src/auth.ts': callback('// src/auth.ts'),
     'src/callback.ts': callback('// src/callback.ts'),
-    'src/register.ts': `import { auth } from './auth.ts'
-${guide.block('// main.ts')}`,
+    'src/register.ts': guide.block('// main.ts'),
   }
   for (const [path, text] of Object.entries(files)) await writeFile(`${folder}/${path}`, text)
   const { VitePWA } = await import(`${modules}vite-plugin-pwa/dist/index.js`)
+  const { viteHeaders } = await import(`${project}/node_modules/strongroom/dist/headers.js`)
   await viteBuild({
     root: folder,
     configFile: false,
     logLevel: 'error',
-    plugins: isPlugin
-      ? [VitePWA({ ...pluginOptions(hasMedia), manifest: { name: 'A test', icons: [] } })]
-      : [],
+    plugins: [
+      hasIntegrity && viteHeaders(configOf(hasMedia), { worker: '/assets/auth.worker.js' }),
+      isPlugin && VitePWA({ ...pluginOptions(hasMedia), manifest: { name: 'A test', icons: [] } }),
+    ],
     build: {
       target: 'es2022',
       outDir: built,
@@ -166,26 +169,27 @@ const configOf = (hasMedia) => {
 
 const PAGES = ['index.html', 'callback.html']
 
-/** The promises of `build()`, by tool and `hasFirst`. */
+/** The promises of `build()`, by tool and options. */
 const builds = {}
 
 /** Serves a build with the guide's headers. Resolves with a page under the control of the build's service worker. */
-async function start(tool, hasFirst = true, hasMedia = false) {
+async function start(tool, options = {}) {
   const { site } = servers
-  const built = await (builds[`${tool} ${hasFirst} ${hasMedia}`] ??= build(tool, hasFirst, hasMedia))
+  const { hasMedia = false } = options
+  const built = await (builds[`${tool} ${JSON.stringify(options)}`] ??= build(tool, options))
   const { securityHeaders } = await import(`${project}/node_modules/strongroom/dist/headers.js`)
-  const options = lastArgument(guide.block('securityHeaders('))
-  const headers = securityHeaders(configOf(hasMedia), { ...options, origin: site.origin })
+  const given = lastArgument(guide.block('securityHeaders('))
+  const headers = securityHeaders(configOf(hasMedia), { ...given, origin: site.origin })
   site.isDown = false
   // The guide's callback page names no icon, so the browser requests this one.
   site.files['/favicon.ico'] = ''
-  site.serviceWorkers = [options.serviceWorker]
+  site.serviceWorkers = [given.serviceWorker]
   site.roots.splice(0, Infinity, built)
   site.routes = Object.assign(site.routes, { '/callback': '/callback.html', '/orders': '/index.html' })
   const files = (await readdir(built, { recursive: true })).map((path) => [`/${path}`, headers.page])
   site.headers = {
     ...Object.fromEntries(files),
-    [options.worker]: headers.worker,
+    [given.worker]: headers.worker,
     '/callback.html': headers.callback,
   }
   const page = await (await browser.newContext()).newPage()
@@ -202,7 +206,7 @@ async function start(tool, hasFirst = true, hasMedia = false) {
   await page.goto(`${site.origin}/orders`)
   assert.ok(await page.evaluate(() => !!navigator.serviceWorker.controller))
   await shows(page, { status: 'connected', user: null })
-  return { page, site, printed }
+  return { page, site, built, printed }
 }
 
 /** Waits until the app shows this state. */
@@ -326,6 +330,7 @@ for (const tool of Object.keys(TOOLS)) {
       await shows(page, { status: 'failed', code: 'worker_failed' })
       site.isDown = false
       await page.evaluate(() => dispatchEvent(new Event('online')))
+      // The app connects by itself, five seconds after the failure.
       await shows(page, { status: 'connected', user: 'alice' })
       assert.equal(await call(page), 200)
       await page.context().close()
@@ -335,7 +340,7 @@ for (const tool of Object.keys(TOOLS)) {
       servers.api.on('files', ({ response }) => {
         response.writeHead(200, { 'Content-Type': 'image/png', 'Content-Length': PNG.length }).end(PNG)
       })
-      const { page } = await start(tool, true, true)
+      const { page } = await start(tool, { hasMedia: true })
       await signIn(page)
       assert.equal(await page.evaluate(() => auth.media()), true)
       for (const n of [1, 2]) assert.equal(await show(page, 'img', { src: `/media/${n}.png` }), 'load')
@@ -348,38 +353,116 @@ for (const tool of Object.keys(TOOLS)) {
       await page.context().close()
     })
 
-    test('script that writes into the caches reaches neither vault nor callback page', time, async () => {
-      const { page } = await start(tool)
-      assert.deepEqual(await reached(page), { isCallback: false, isVault: false })
+    test('a lazy route loads after the service worker was stopped', time, async () => {
+      const { page, site, built } = await start(tool)
+      const [lazy] = (await readdir(built, { recursive: true })).filter((path) => /lazy/.test(path))
+      const load = async () => {
+        await page.goto(`${site.origin}/orders`)
+        await shows(page, { status: 'connected' })
+        await stopServiceWorkers(page)
+        return () => page.evaluate(() => lazy())
+      }
+      // Without a network: the service worker that starts anew knows no page.
+      const offline = await load()
+      site.isDown = true
+      assert.equal(await offline(), 'lazy')
+      // After a deployment, the server no longer has the file.
+      site.isDown = false
+      const deployed = await load()
+      const undo = site.override(`/${lazy}`, { status: 404 })
+      assert.equal(await deployed(), 'lazy')
+      undo()
       await page.context().close()
     })
+
+    test('script that writes into the caches reaches neither vault nor callback page', time, async () => {
+      const { page, built } = await start(tool)
+      assert.deepEqual(await reached(page, built), { isCallback: false, isVault: false })
+      await page.context().close()
+    })
+
+    // This worker takes over only when all pages are closed.
+    const waits = tool === 'Workbox in a worker of your own' && 'no script can start it anew'
+    test(
+      'script that starts the service worker anew during a login reaches neither',
+      { ...time, skip: waits },
+      async () => {
+        const { page, site, built } = await start(tool)
+        const attacker = await page.context().newPage()
+        await attacker.goto(`${site.origin}/orders`)
+        assert.deepEqual(await reached(page, built, attacker), { isCallback: false, isVault: false })
+        await page.context().close()
+      },
+    )
   })
 }
 
 test('with the options of a tool alone, the callback page works, but script reaches it', time, async () => {
-  const { page } = await start('Workbox generateSW', false)
+  const { page, built } = await start('Workbox generateSW', { hasFirst: false })
   await signIn(page)
   const paths = (await cached(page)).map(([url]) => new URL(url).pathname)
   assert.ok(!paths.some((path) => /callback\.html|auth\.worker.*\.js|\?/.test(path)), `${paths}`)
   await page.evaluate(() => auth.logout())
   await shows(page, { user: null })
-  assert.equal((await reached(page)).isCallback, true)
+  assert.equal((await reached(page, built)).isCallback, true)
   await page.context().close()
 })
 
+test('with integrity, the callback page runs nothing of the caches', time, async () => {
+  const { page, site, printed } = await start('Workbox generateSW', { hasFirst: false, hasIntegrity: true })
+  await signIn(page)
+  await page.evaluate(() => auth.logout())
+  await shows(page, { user: null })
+  await plant(page)
+  const since = site.requests.length
+  await page.evaluate(() => void auth.login())
+  await giveConsent(page)
+  await page.waitForURL('**/callback?**')
+  await until(() => printed.some((line) => /integrity/.test(line)))
+  assert.deepEqual(
+    site.requests.slice(since).filter(({ path }) => path === '/planted'),
+    [],
+  )
+  await page.context().close()
+})
+
+/** Starts the service worker anew under another address, and lets it take over. Runs in a page. */
+const startAnew = async () => {
+  const { serviceWorker } = navigator
+  const isNew = new Promise((resolve) => (serviceWorker.oncontrollerchange = resolve))
+  const registration = await serviceWorker.register('/sw.js?x')
+  const { installing } = registration
+  if (installing) installing.onstatechange = () => registration.waiting?.postMessage({ type: 'SKIP_WAITING' })
+  await isNew
+}
+
 /**
- * Writes into the caches, and signs in. Resolves with the places in which the written code has run, when it has run in the
- * app that comes after the login.
+ * Writes into the caches, and signs in. With `attacker`, script of that page starts the service worker anew when the callback
+ * page's script is requested. Resolves with the places in which the written code has run, when it has run in the app that
+ * comes after the login.
  */
-async function reached(page) {
-  const { requests, origin } = servers.site
+async function reached(page, built, attacker) {
+  const { site } = servers
+  const { requests, origin } = site
   assert.ok((await plant(page)) > 0)
   await page.goto('about:blank')
   await killWorkers(page).catch(() => {})
   await page.goto(`${origin}/orders`)
   await shows(page, { status: 'connected', user: null })
   const since = requests.length
-  await signIn(page)
+  const seen = (wanted) => requests.slice(since).some(({ path }) => path === wanted)
+  let end = () => {}
+  const hold = attacker && new Promise((resolve) => (end = resolve))
+  // The page's own script is requested at once, and what it imports only when it has arrived.
+  const undo = site.override('/callback', { hold })
+  const signedIn = signIn(page)
+  if (attacker) {
+    await until(() => seen('/callback'))
+    await attacker.evaluate(startAnew)
+  }
+  undo()
+  end()
+  await signedIn
   const places = () => requests.slice(since).flatMap(({ path, query }) => (path === '/planted' ? query : []))
   while (!places().includes('?/orders')) await page.evaluate(() => new Promise(requestAnimationFrame))
   return {

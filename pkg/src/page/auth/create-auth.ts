@@ -100,10 +100,12 @@ export const createAuth = <Claims = DefaultClaims>(
     lastFailure = error.message
     if (!MAY_PASS.test(error.code)) return
     retryAt = performance.now() + RETRY_INTERVAL
-    watching ??= [watchUser((what) => what === 'woke' && retry()), listen(window, 'focus', retry)]
+    // The device comes online once, so an event that comes too early counts later. Timers ignore fractions.
+    const later = () => setTimeout(retry, retryAt - performance.now() + 1)
+    watching ??= [watchUser((what) => what === 'woke' && later()), listen(window, 'focus', later)]
   }
   const retry = () => {
-    if (performance.now() > retryAt && !isClosed) beginAgain()
+    if (performance.now() >= retryAt && !isClosed) beginAgain()
   }
 
   const create = async () => {
