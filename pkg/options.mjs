@@ -16,7 +16,7 @@ const DOCUMENT = 'docs/options.md'
 const DEFAULTS = {
   VaultConfig: {
     claims: ['src/rules/config/identity.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
-    clockTolerance: ['src/rules/config/flow.rs', /seconds\("clockTolerance", (\d+)/],
+    clockTolerance: ['src/rules/config/flow.rs', /DEFAULT_TOLERANCE: u64 = (\d+)/],
     requestTimeout: ['src/rules/config/flow.rs', /seconds\("requestTimeout", (\d+)/],
     refreshTimeout: ['src/rules/config/flow.rs', /seconds\("refreshTimeout", (\d+)/],
   },
@@ -31,7 +31,7 @@ const DEFAULTS = {
     'session.absolute': ['src/rules/config/limits.rs', /HALF_DAY: u64 = ([\d_]+)/],
     'session.recheck': ['src/edge/config.rs', /seconds\("recheck", (\d+)/],
     'session.grace': ['src/edge/config.rs', /seconds\("grace", (\d+)/],
-    clockTolerance: ['src/rules/config/flow.rs', /seconds\("clockTolerance", (\d+)/],
+    clockTolerance: ['src/rules/config/flow.rs', /DEFAULT_TOLERANCE: u64 = (\d+)/],
     requestTimeout: ['src/rules/config/flow.rs', /seconds\("requestTimeout", (\d+)/],
     refreshTimeout: ['src/rules/config/flow.rs', /seconds\("refreshTimeout", (\d+)/],
   },

@@ -16,13 +16,26 @@ declare module '*/edge-module.js' {
 }
 /** The functions of Node that the package uses. Bun and Deno also have them. */
 declare module 'node:buffer' {
-  export const Buffer: { from(text: string, encoding: 'base64'): Uint8Array<ArrayBuffer> }
+  export const Buffer: {
+    from(text: string, encoding: 'base64'): Uint8Array<ArrayBuffer>
+    concat(chunks: Uint8Array[]): Uint8Array<ArrayBuffer>
+  }
 }
 declare module 'node:fs/promises' {
   export const readdir: (folder: string) => Promise<string[]>
   export function readFile(file: URL): Promise<Uint8Array<ArrayBuffer>>
   export function readFile(file: string, encoding: 'utf8'): Promise<string>
   export const writeFile: (file: string, text: string) => Promise<void>
+}
+declare module 'node:zlib' {
+  type Decode = (
+    bytes: Uint8Array,
+    options: { finishFlush: number; maxOutputLength: number },
+  ) => Uint8Array<ArrayBuffer>
+  export const brotliDecompressSync: Decode
+  export const inflateSync: Decode
+  export const unzipSync: Decode
+  export const constants: { BROTLI_OPERATION_FLUSH: number; Z_SYNC_FLUSH: number }
 }
 declare module 'node:url' {
   export const pathToFileURL: (path: string) => URL
@@ -43,11 +56,11 @@ declare module 'node:util' {
 }
 declare module 'node:process' {
   export const argv: string[]
+  export const env: Record<string, string | undefined>
+  export const exit: (status: number) => never
   export const version: string
-  export const stdout: { write(text: string): unknown }
-  export const stderr: { write(text: string): unknown }
-  const process: { exitCode?: number }
-  export default process
+  export const stdout: { write(text: string, onWritten: () => void): unknown }
+  export const stderr: { write(text: string, onWritten: () => void): unknown }
 }
 declare module 'node:net' {
   export const isIP: (text: string) => 0 | 4 | 6

@@ -68,6 +68,12 @@ for (const [name, content, message] of [
   ['c.mjs', 'export const other = {}', 'exports neither `config` nor a default'],
   ['d.mjs', 'throw new Error("broken")', 'cannot be imported: broken'],
   [
+    'f.mjs',
+    'export default { fetch() {} }',
+    'exports a token handler, which does not show its configuration',
+  ],
+  ['g.mjs', 'export const handler = { fetch() {} }', 'write it as `export const config = { … }`'],
+  [
     'e.mjs',
     'import "./auth.metadata"',
     "Node needs the extension in an import, such as './auth.metadata.ts'",
@@ -88,6 +94,14 @@ test('reads a configuration from a module, by its export `config` or its default
     const { by } = await doctor(deployment.site.origin, '--config', file)
     assert.equal(by['config.valid'].result, 'ok')
   }
+})
+
+test('ends also if the configuration keeps its process alive', async () => {
+  const content = 'setInterval(() => {}, 1e6)\nexport const config = { client: { id: "web" } }'
+  const file = await configFile(content, 'auth.config.mjs')
+  const { status, stdout } = await strongroom(['doctor', deployment.site.origin, '--config', file])
+  assert.equal(status, 1, 'there is no token handler')
+  assert.match(stdout, / requests\n$/)
 })
 
 test('reads TypeScript where Node does, and says elsewhere what to do', async () => {
@@ -164,7 +178,7 @@ test('the report for people has a sign for each line, and the number of requests
   assert.equal(status, 0)
   assert.match(stdout, /^strongroom doctor http/)
   assert.match(stdout, /\nPage\n {2}✓ /)
-  assert.match(stdout, /\n✓ \d+ {2}no fault {2}\? 0 {2}– \d+ {3}\d+ requests\n$/)
+  assert.match(stdout, /\n✓ \d+ {2}no fault {2}~ 0 {2}\? 0 {2}– \d+ {3}\d+ requests\n$/)
 })
 
 test('a policy to which several faults contribute is printed once', async () => {

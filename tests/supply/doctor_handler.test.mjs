@@ -52,7 +52,9 @@ const PAGE = {
 async function serve(request, response) {
   const { pathname } = new URL(request.url, origin)
   if (pathname === '/')
-    return response.writeHead(200, { ...PAGE, ...state.page }).end(`<!doctype html>${state.html}`)
+    return response
+      .writeHead(200, { ...PAGE, ...state.page })
+      .end(state.text ?? `<!doctype html>${state.html}`)
   const refused = state.refuse(request)
   if (refused) return response.writeHead(...refused).end()
   const headers = { ...request.headers }
@@ -67,7 +69,7 @@ async function serve(request, response) {
   inner.end()
 }
 
-const look = async (change = () => {}, { config = {}, file, args = [], at = origin } = {}) => {
+const look = async (change = () => {}, { config = {}, file, args = [], at = origin, path = '' } = {}) => {
   const handler = createTokenHandler({
     issuer: provider.issuer,
     origin: at,
@@ -76,7 +78,7 @@ const look = async (change = () => {}, { config = {}, file, args = [], at = orig
     routes: [{ prefix: '/api/', upstream: 'http://127.0.0.1:1/', url: 'https://api.example.com/v1/' }],
     coordinator: inIsolate(),
     log: (fault) => process.env.SHOW && console.error(fault),
-    ...(typeof config === 'function' ? config() : config),
+    ...(typeof config === 'function' ? await config() : config),
   })
   const behind = await listen({ handler: toNodeListener(handler, { origin: at }) })
   state = {
@@ -90,8 +92,9 @@ const look = async (change = () => {}, { config = {}, file, args = [], at = orig
   }
   change(state)
   try {
-    const more = file ? ['--config', await configFile(file)] : []
-    const report = await doctor(at, ...more, ...args)
+    const own = typeof file === 'function' ? file() : file
+    const more = own ? ['--config', await configFile(own)] : []
+    const report = await doctor(at + path, ...more, ...args)
     return { ...report, ofHandler: report.lines.filter(({ id }) => id.startsWith('handler.')) }
   } finally {
     await behind.close()
@@ -107,7 +110,10 @@ const HEALTHY = {
   'handler.cookies': 'ok',
   'handler.redirect-uri': 'ok',
   'handler.client': 'ok',
+  'handler.clock': 'ok',
+  'handler.token': 'unused',
   'handler.secret': 'unseen',
+  'handler.callback': 'ok',
   'handler.cookie-length': 'ok',
   'handler.response-length': 'unseen',
   'handler.bind': 'unused',
@@ -179,6 +185,16 @@ test('without a token handler, nothing is asked of it', async () => {
   const { ofHandler } = await look((s) => (s.refuse = () => [404]))
   assert.deepEqual(resultsOf(ofHandler), { 'handler.found': 'unused' })
 })
+
+/** Returns the part of an address that a layer leaves of it. */
+const relative = (address) => address.replace(/^\w+:\/\/[^/]+/, '')
+
+/** A configuration with which the token endpoint refuses the client, or does not respond. */
+const withSecret = { client: { id: 'web', auth: { method: 'client_secret_basic', secret: 'another' } } }
+const withoutTokens = async () => {
+  const metadata = await (await fetch(`${provider.issuer}/.well-known/openid-configuration`)).json()
+  return { metadata: { ...metadata, token_endpoint: 'http://127.0.0.1:1/token' } }
+}
 
 const isPath = (path) => (request) => new URL(request.url, origin).pathname === path
 const setCookie = (change) => (s) => {
@@ -253,25 +269,16 @@ const BROKEN = [
     { config: () => ({ issuer: `${provider.issuer}/` }) },
   ],
   ['login', () => {}, /^503 /, /handler's log/, { config: { issuer: 'http://127.0.0.1:1' } }],
-  [
-    'cookies',
-    setCookie((cookie) => cookie.replace(/; HttpOnly/i, '')),
-    /^missing in .*: HttpOnly$/,
-    /proxy_cookie/,
-  ],
-  [
-    'cookies',
-    setCookie((cookie) => cookie.replace(/; SameSite=\w+/i, '; SameSite=None')),
-    /: SameSite=Lax$/,
-    /proxy_cookie/,
-  ],
-  [
-    'cookies',
-    setCookie((cookie) => cookie.replace(/; Path=\//i, '; Path=/auth')),
-    /: Path=\/$/,
-    /proxy_cookie/,
-  ],
-  ['cookies', setCookie((cookie) => `${cookie}; Domain=localhost`), / has a Domain$/, /proxy_cookie/],
+  ...[
+    [(cookie) => cookie.replace(/; HttpOnly/i, ''), /^strongroom-login-\S+: no HttpOnly$/],
+    [(cookie) => cookie.replace(/=Lax/i, '=None'), /: SameSite=None, not SameSite=Lax$/],
+    // The provider's response comes from another site.
+    [(cookie) => cookie.replace(/=Lax/i, '=Strict'), /: SameSite=Strict, not SameSite=Lax$/],
+    // Browsers take the last one.
+    [(cookie) => `${cookie}; SameSite=Strict`, /: SameSite=Strict, not SameSite=Lax$/],
+    [(cookie) => cookie.replace(/; Path=\//i, '; Path=/auth'), /: Path=\/auth, not Path=\/$/],
+    [(cookie) => `${cookie}; Domain=localhost`, /^strongroom-login-\S+: Domain=localhost$/],
+  ].map(([change, seen]) => ['cookies', setCookie(change), seen, /proxy_cookie/, { name: `${change}` }]),
   [
     'cookies',
     (s) => (s.response = (headers) => delete headers['set-cookie']),
@@ -292,28 +299,75 @@ const BROKEN = [
     /authorizationParams/,
     { config: { authorizationParams: { resource: 'orders' } } },
   ],
+  ...[
+    [{}, /^Location: \/auth$/],
+    [{ file: () => ({ client: { id: 'web' }, issuer: provider.issuer }) }, /, and the metadata has http:/],
+  ].map(([options, seen]) => [
+    'login',
+    (s) => (s.response = ({ location }, reply) => location && (reply.headers.location = relative(location))),
+    seen,
+    /pass Location unchanged/,
+    options,
+  ]),
   [
-    'cookie-length',
-    (s) => (s.refuse = ({ headers }) => (headers.cookie ?? '').length > 4096 && [431]),
-    /^431 for a request with 8000 bytes/,
-    /large_client_header_buffers/,
+    'login',
+    (s) =>
+      (s.response = ({ location }, reply) => {
+        if (location) reply.headers.location = location.replace('127.0.0.1', '127.0.0.2')
+      }),
+    /^Location: http:\/\/127\.0\.0\.2:\d+\/auth, and the metadata has http:\/\/127\.0\.0\.1:\d+\/auth$/,
+    /pass Location unchanged/,
+    { file: () => ({ client: { id: 'web' }, issuer: provider.issuer }), also: /client/ },
   ],
   [
-    'route /api/',
-    (s) => (s.refuse = ({ url }) => url.startsWith('/api/') && [200]),
-    /^200/,
-    /pass \/api\/ to the token handler, .* proxy_pass without a path, also without a final \/$/,
+    'callback',
+    (s) => (s.refuse = (r) => isPath('/auth/callback')(r) && [404]),
+    /^404 for \/auth\/callback\?error=…$/,
+    /^let the server pass \/auth\/callback to the token handler/,
   ],
   [
-    'frames',
-    (s) => (s.page = { 'Content-Security-Policy': `${PAGE['Content-Security-Policy']}; frame-src 'self'` }),
-    /^frame-src 'self'$/,
-    /^Content-Security-Policy: .*frame-src 'none'$/,
+    'callback',
+    (s) => (s.request = (headers) => headers['sec-fetch-site'] === 'cross-site' && delete headers.cookie),
+    /^400 .*login_unknown/,
+    /pass Cookie and Set-Cookie unchanged/,
+  ],
+  [
+    'clock',
+    (s) => (s.response = (headers) => (headers.date = new Date(Date.now() - 120_000).toUTCString())),
+    /^1(19|20) s, and clockTolerance is 60 s$/,
+    /\(NTP\), or clockTolerance: 12\d$/,
+  ],
+  [
+    'token',
+    () => {},
+    /ECONNREFUSED .* for http:\/\/127\.0\.0\.1:1\/token$/,
+    /respond at http:\/\/127\.0\.0\.1:1, or correct/,
+    {
+      file: () => ({
+        client: { id: 'web' },
+        issuer: provider.issuer,
+        metadata: { token_endpoint: 'http://127.0.0.1:1/token' },
+      }),
+    },
+  ],
+  [
+    'secret',
+    () => {},
+    /client_rejected/,
+    /^correct `client`/,
+    { config: withSecret, args: ['--probe-token'] },
+  ],
+  [
+    'secret',
+    () => {},
+    /provider_unavailable/,
+    /^look at the handler's log/,
+    { config: withoutTokens, args: ['--probe-token'] },
   ],
 ]
 
 for (const [name, change, seen, fix, options = {}] of BROKEN) {
-  test(`handler.${name} ${change} ${JSON.stringify(options.config ?? '')}`, async () => {
+  test(`handler.${name} ${options.name ?? change} ${JSON.stringify(options.config ?? '')}`, async () => {
     const report = await look(change, options)
     const line = report.by[`handler.${name}`]
     assert.equal(line?.result, 'fault', JSON.stringify(report.ofHandler, null, 1))
@@ -328,6 +382,95 @@ for (const [name, change, seen, fix, options = {}] of BROKEN) {
     assert.equal(report.status, 1)
   })
 }
+
+test('handler.secret: with --probe-token, the handler tries a code that does not exist', async () => {
+  const { by, status } = await look(undefined, { args: ['--probe-token'] })
+  assert.equal(by['handler.secret'].result, 'ok', by['handler.secret'].text)
+  assert.equal(by['handler.callback'].result, 'ok')
+  assert.equal(status, 0)
+})
+
+/** Deployments that work, each with lines whose result must be another one than a fault. */
+const RIGHT = [
+  [
+    'a server without OpenID Connect',
+    () => {},
+    { config: { identity: 'none' } },
+    { 'handler.clock': 'unused' },
+  ],
+  [
+    'a server without OpenID Connect, with its configuration',
+    () => {},
+    {
+      config: { identity: 'none' },
+      file: () => ({ client: { id: 'web' }, identity: 'none', issuer: provider.issuer }),
+    },
+    { 'handler.login': 'ok', 'handler.token': 'ok' },
+  ],
+  [
+    'a page that is text',
+    (s) => Object.assign(s, { page: { 'Content-Type': 'text/plain' }, text: 'Hello, stranger' }),
+    {},
+    { 'page.found': 'unseen', 'handler.login': 'ok' },
+  ],
+  [
+    'a page for signed-in users',
+    (s) => (s.refuse = (r) => isPath('/orders')(r) && [303, { Location: '/auth/login?returnTo=/orders' }]),
+    { path: '/orders' },
+    { 'page.found': 'unseen', 'handler.login': 'ok' },
+  ],
+  ['a cache that passes everything on', (s) => (s.response = (headers) => (headers.age = '0')), {}, {}],
+  [
+    'a clock that differs less than the option allows',
+    (s) => (s.response = (headers) => (headers.date = new Date(Date.now() - 120_000).toUTCString())),
+    { file: { client: { id: 'web' }, clockTolerance: 200 } },
+    { 'handler.clock': 'ok' },
+  ],
+  [
+    'a token endpoint that only the server reaches',
+    () => {},
+    {
+      file: () => ({
+        client: { id: 'web' },
+        issuer: provider.issuer,
+        metadata: { token_endpoint: 'https://provider.invalid/token' },
+      }),
+    },
+    { 'handler.token': 'unseen' },
+  ],
+]
+
+for (const [name, change, options, results] of RIGHT) {
+  test(`without a fault: ${name}`, async () => {
+    const { lines, by, status } = await look(change, options)
+    assert.deepEqual(
+      lines.filter(({ result }) => result === 'fault'),
+      [],
+    )
+    for (const [id, result] of Object.entries(results)) assert.equal(by[id].result, result, by[id].text)
+    assert.equal(status, 0)
+  })
+}
+
+test('page.found: a page that has the type of text is a fault', async () => {
+  const { by } = await look((s) => (s.page = { 'Content-Type': 'text/plain' }))
+  assert.equal(by['page.found'].result, 'fault')
+  assert.equal(by['handler.login'].result, 'ok', 'the handler is looked at all the same')
+})
+
+test('handler.csrf: a server that fails refuses nothing', async () => {
+  const { by } = await look(
+    (s) => (s.refuse = ({ headers }) => headers['sec-fetch-dest'] === 'image' && [502]),
+  )
+  assert.equal(by['handler.csrf'].result, 'unseen')
+})
+
+test('handler.found: the page of an app in place of a handler', async () => {
+  const shell = (s) => (s.refuse = (r) => !isPath('/')(r) && [200, { 'Content-Type': 'text/html' }])
+  const { by } = await look(shell)
+  assert.equal(by['handler.found'].result, 'unseen')
+  assert.match(by['handler.found'].text, /^the server sends a page for \/auth\/config, /)
+})
 
 test('handler.route: a framework may redirect the folder itself, as Next does', async () => {
   const { by } = await look((s) => (s.refuse = (r) => isPath('/api/')(r) && [308, { Location: '/api' }]))
@@ -520,7 +663,7 @@ test('handler.cookies over https: Secure and the prefix', async () => {
     assert.match(right.by['handler.cookies'].text, /Secure, the prefix __Host-$/)
     const insecure = setCookie((cookie) => cookie.replace(/; Secure/i, ''))
     const wrong = await look(insecure, { at: tls.origin })
-    assert.match(wrong.by['handler.cookies'].seen, /: Secure$/)
+    assert.match(wrong.by['handler.cookies'].seen, /: no Secure$/)
   } finally {
     delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
     await tls.close()

@@ -24,6 +24,7 @@ const healthy = (origin) => ({
     token_endpoint: `${origin}/token`,
     jwks_uri: `${origin}/keys`,
     revocation_endpoint: `${origin}/revoke`,
+    userinfo_endpoint: `${origin}/me`,
     pushed_authorization_request_endpoint: `${origin}/par`,
     code_challenge_methods_supported: ['S256'],
     id_token_signing_alg_values_supported: ['ES256', 'RS256'],
@@ -31,7 +32,7 @@ const healthy = (origin) => ({
     authorization_response_iss_parameter_supported: true,
   },
   /** The CORS headers of each path and method. */
-  cors: () => ({ 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': 'DPoP' }),
+  cors: () => ({ 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': 'Authorization, DPoP' }),
   keys: { keys: [{ kty: 'EC' }] },
   /** The authorization response to a request without interaction. */
   response: { error: 'login_required', iss: origin },
@@ -41,6 +42,8 @@ const healthy = (origin) => ({
   revoked: [200],
   pushed: [201, { request_uri: 'urn:ietf:params:oauth:request_uri:a1' }],
   missing: [],
+  /** Milliseconds by which its clock is ahead. */
+  ahead: 0,
 })
 
 /** Starts a provider whose parts can each be wrong. */
@@ -53,13 +56,14 @@ async function startFake() {
       const url = new URL(request.url, server.origin)
       const path = url.pathname
       asked.push({ method: request.method, path, query: url.searchParams })
+      response.setHeader('Date', new Date(Date.now() + state.ahead).toUTCString())
       const send = (status, body, headers = {}) => {
         const own = request.headers.origin ? state.cors(path, request.method) : {}
         response.writeHead(status, { 'Content-Type': 'application/json', ...own, ...headers })
         response.end(body && JSON.stringify(body))
       }
       if (state.missing.includes(path)) return send(404, {})
-      if (request.method === 'OPTIONS') return send(204)
+      if (request.method === 'OPTIONS') return send(state.preflight ?? 204)
       if (path === '/.well-known/openid-configuration') return send(200, state.document)
       if (path === '/keys') return send(200, state.keys)
       if (path === '/token') {
@@ -73,7 +77,9 @@ async function startFake() {
         const form = await readForm(request)
         back = form.redirect_uri
         asked.at(-1).form = form
-        return send(...state.pushed)
+        return send(
+          ...(form.prompt && state.refusesPrompt ? [400, { error: 'invalid_request' }] : state.pushed),
+        )
       }
       if (path !== '/auth') return send(404, {})
       if (state.page) {
@@ -81,7 +87,9 @@ async function startFake() {
         return response.end(state.page)
       }
       const target = new URL(url.searchParams.get('redirect_uri') ?? back)
-      for (const [name, value] of Object.entries(state.response)) target.searchParams.set(name, value)
+      const isRefused = url.searchParams.has('prompt') && state.refusesPrompt
+      const answer = isRefused ? { error: 'invalid_request' } : state.response
+      for (const [name, value] of Object.entries(answer)) target.searchParams.set(name, value)
       const { href } = target
       return send(303, undefined, { Location: state.isFragment ? href.replace('?', '#') : href })
     },
@@ -115,10 +123,12 @@ const HEALTHY = {
   'provider.cors-keys': 'ok',
   'provider.cors-token': 'ok',
   'provider.cors-revocation': 'ok',
+  'provider.cors-profile': 'unused',
   'provider.cors-token-errors': 'unseen',
   'provider.cors-par': 'ok',
   'provider.client': 'ok',
   'provider.iss-value': 'ok',
+  'provider.clock': 'ok',
   'provider.refresh-tokens': 'unseen',
 }
 
@@ -139,6 +149,7 @@ test('client: a request that the provider does not take by a push goes to its pa
   for (const change of [
     (s) => (s.pushed = [401, { error: 'invalid_client' }]),
     (s) => (s.pushed = [404, {}]),
+    member('pushed_authorization_request_endpoint', 'http://127.0.0.1:1/par'),
     at('/par', {}),
     (s) => delete s.document.pushed_authorization_request_endpoint,
   ]) {
@@ -398,6 +409,52 @@ const BROKEN = [
     /^let the provider accept revocations of the public client strongroom-demo/,
     '--probe-token',
   ],
+  ...[
+    ['cors-token', 'token_endpoint', /ECONNREFUSED .* for http:\/\/127\.0\.0\.1:1\/$/],
+    ['cors-revocation', 'revocation_endpoint', /ECONNREFUSED .* for http:\/\/127\.0\.0\.1:1\/$/],
+    ['client', 'authorization_endpoint', /ECONNREFUSED .* for http:\/\/127\.0\.0\.1:1\/$/],
+  ].map(([name, endpoint, seen]) => [
+    name,
+    () => {},
+    { metadata: { [endpoint]: 'http://127.0.0.1:1/' } },
+    seen,
+    /^let a server respond at http:\/\/127\.0\.0\.1:1, or correct the provider's address/,
+  ]),
+  [
+    'client',
+    member('pushed_authorization_request_endpoint', 'http://127.0.0.1:1/'),
+    { par: true },
+    /ECONNREFUSED/,
+    /^let a server respond/,
+  ],
+  [
+    'cors-token',
+    (s) => (s.preflight = 401),
+    { dpop: true },
+    /^401 .* for a preflight$/,
+    /a status from 200 to 299 for preflights/,
+  ],
+  ...[
+    [(s) => delete s.document.userinfo_endpoint, /^userinfo_endpoint: undefined$/, /^"userInfo": false$/],
+    [
+      member('userinfo_endpoint', 'https://api.example.com/me'),
+      /api\.example\.com/,
+      /^"metadata": \{"userinfo_endpoint":"https:\/\/api\.example\.com\/me"\}$/,
+    ],
+    [at('/me', {}), /^204.* for a preflight$/, own()],
+    [
+      at('/me', { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': '*' }),
+      /^Access-Control-Allow-Headers: \*$/,
+      /: \*, Authorization$/,
+    ],
+  ].map(([change, seen, fix]) => ['cors-profile', change, { userInfo: true }, seen, fix]),
+  [
+    'clock',
+    (s) => (s.ahead = 120_000),
+    {},
+    /^1(19|20) s, and clockTolerance is 60 s$/,
+    /\(NTP\), or "clockTolerance": 12\d$/,
+  ],
   [
     'iss-value',
     (s) => (s.response.iss = 'https://other.example.com'),
@@ -524,11 +581,7 @@ test('client: of an error page, the report has the sentence that refuses the red
 })
 
 test('client: a push without a usable response proves nothing', async () => {
-  for (const change of [
-    (s) => (s.pushed = [503, {}]),
-    (s) => (s.pushed = [429, {}]),
-    (s) => (s.document.pushed_authorization_request_endpoint = 'http://127.0.0.1:1/par'),
-  ]) {
+  for (const change of [(s) => (s.pushed = [503, {}]), (s) => (s.pushed = [429, {}])]) {
     for (const config of [{}, { par: true }]) {
       const { by, ofProvider } = await look(change, config)
       assert.equal(by['provider.client'].result, 'unseen')
@@ -553,7 +606,54 @@ test('a provider cannot write lines of the report', async () => {
 test('client: a page in spite of prompt=none is named as such', async () => {
   const { by } = await look((s) => Object.assign(s, { page: '<h1>Sign in</h1>', pageStatus: 200 }))
   assert.equal(by['provider.client'].result, 'unseen')
-  assert.match(by['provider.client'].text, /^the provider shows a page in spite of prompt=none/)
+  assert.match(by['provider.client'].text, /^the provider shows a page, which proves nothing/)
+})
+
+test('client: what proves the client, and what proves nothing', async () => {
+  const { origin } = provider
+  const SECRET = 'a-code-that-no-report-shows'
+  for (const [change, result] of [
+    // Mocks, and providers that know the user by the network, issue a code without a question.
+    [(s) => (s.response = { code: SECRET, iss: origin }), 'ok'],
+    [(s) => (s.response.error = 'temporarily_unavailable'), 'unseen'],
+    [(s) => (s.response.error = 'access_denied'), 'unseen'],
+    [(s) => (s.response = { iss: origin }), 'unseen'],
+    // No login of a user has prompt=none.
+    [(s) => (s.refusesPrompt = true), 'ok'],
+    [(s) => Object.assign(s, { refusesPrompt: true, page: '<h1>Sign in</h1>', pageStatus: 200 }), 'unseen'],
+  ]) {
+    for (const config of [{}, { par: false }]) {
+      const { by, ofProvider, lines } = await look(change, config)
+      assert.equal(by['provider.client'].result, result, by['provider.client'].text)
+      assert.ok(
+        ofProvider.every((line) => line.result !== 'fault'),
+        JSON.stringify(ofProvider),
+      )
+      assert.ok(!JSON.stringify(lines).includes(SECRET))
+    }
+  }
+})
+
+test('clock: what differs and harms no login, and what nobody knows', async () => {
+  for (const [ahead, server, result, config] of [
+    [120_000, 0, 'ok', { clockTolerance: 200 }],
+    [120_000, 120_000, 'unseen', {}],
+    [-3_600_000, 0, 'unseen', {}],
+    [120_000, 0, 'unused', { identity: 'none', scope: 'orders' }],
+  ]) {
+    const { site } = deployment
+    site.headers = { '/index.html': { Date: new Date(Date.now() + server).toUTCString() } }
+    const { by, ofProvider } = await look((s) => (s.ahead = ahead), config)
+    site.headers = {}
+    assert.equal(by['provider.clock'].result, result, by['provider.clock'].text)
+    assert.ok(ofProvider.every((line) => line.result !== 'fault'))
+  }
+})
+
+test('without OpenID Connect, the request has neither prompt nor nonce', async () => {
+  await look((s) => delete s.document.jwks_uri, { identity: 'none', scope: 'orders', par: false })
+  const { query } = provider.asked.findLast(({ path }) => path === '/auth')
+  assert.deepEqual([query.get('prompt'), query.get('nonce')], [null, null])
 })
 
 test('client: the words of error pages that refuse a redirect URI, and of others', async () => {

@@ -1,7 +1,7 @@
 /** The lines about the rules of `apis`. */
 import type { ApiRule } from '../worker/config.js'
 import { type Deployment, option } from './deployment.js'
-import { completed, listOf, type Reply, crossOrigin, seenHeader, seenOf } from './requests.js'
+import { ageOf, completed, listOf, type Reply, crossOrigin, seenHeader, seenOf } from './requests.js'
 
 /** Methods that need no permission by a preflight. */
 const SIMPLE = ['GET', 'HEAD', 'POST']
@@ -116,7 +116,7 @@ const checkPreflight = async (
     completed(reply, METHODS, methods),
   )
   const age = reply.header(MAX_AGE)
-  report.check(
+  report.checkSpeed(
     `${id}.preflight-age`,
     'browsers may keep the result of a preflight',
     Number(age ?? 5) >= 60 ? undefined : 'almost every call costs a second request',
@@ -159,17 +159,16 @@ const checkResponse = async (
   report.ok(`${id}.redirect`, 'the API does not redirect')
   checkCors(deployment, id, url, rule, reply)
   const cache = reply.header('cache-control') ?? ''
-  const isKept = /\b(public|s-maxage=[1-9]\d*|max-age=[1-9]\d*)\b/i.test(cache) && !/no-store/i.test(cache)
-  const age = reply.header('age')
+  const isKept = /\b(public(?!.*max-age=0)|s-maxage=[1-9]|max-age=[1-9])/i.test(cache)
+  const isOwn = /\b(no-store|private)\b/i.test(cache)
+  const age = ageOf(reply)
   if (rule.cache) report.unused(`${id}.no-store`, 'the rule has cache: true')
   else {
     report.check(
       `${id}.no-store`,
-      'no cache keeps the responses',
-      isKept || age !== undefined ? 'a cache may keep responses, and send them to another user' : undefined,
-      age === undefined
-        ? seenHeader(reply, 'Cache-Control')
-        : `Age: ${age}, from a cache in front of the API`,
+      'no cache sends a response to another user',
+      (isKept && !isOwn) || age ? 'a cache may keep responses, and send them to another user' : undefined,
+      age ? `Age: ${age}, from a cache in front of the API` : seenHeader(reply, 'Cache-Control'),
       'Cache-Control: no-store',
     )
   }

@@ -29,6 +29,10 @@ const readModule = async (file: string): Promise<unknown> => {
     throw new UsageError(/\.[mc]?ts$/.test(file) && isType(error) ? noTypes(file) : cannot(file, error))
   })
   const config = found['config'] ?? found['default']
+  if (isHandler(config ?? found['handler']))
+    throw new UsageError(
+      `${file} exports a token handler, which does not show its configuration: write it as \`export const config = { … }\`, and createTokenHandler(config)`,
+    )
   if (config === undefined) {
     throw new UsageError(
       `${file} exports neither \`config\` nor a default, so its configuration is not known`,
@@ -36,6 +40,9 @@ const readModule = async (file: string): Promise<unknown> => {
   }
   return config
 }
+
+const isHandler = (value: unknown): boolean =>
+  typeof (value as { fetch?: unknown } | undefined)?.fetch === 'function'
 
 /** Returns true if Node did not read the file because it is TypeScript. */
 const isType = ({ code, name }: Error & { code?: string }) =>

@@ -6,11 +6,15 @@ import type { CommandLine } from './options.js'
 import type { Judge } from './core.js'
 import { metaPolicies, parsePolicies, type Policy, sourcesOf } from './policy.js'
 import type { Report } from './report.js'
-import type { Reply, Requests } from './requests.js'
+import { type Reply, type Requests, valueOf } from './requests.js'
 
 /** A token handler's configuration, as far as the doctor reads it. */
 export interface HandlerConfig {
   base?: string
+  issuer?: string | undefined
+  metadata?: Record<string, unknown>
+  identity?: unknown
+  clockTolerance?: number
   routes?: { prefix: string }[]
   scope?: string
   dpop?: boolean
@@ -52,6 +56,10 @@ export interface Deployment {
   /** The provider's metadata, with the members that the configuration sets. */
   metadata?: Partial<ProviderMetadata>
 }
+
+/** Returns the path of the token handler's endpoints, without a slash at its end. */
+export const handlerBase = ({ options, handlerConfig }: Deployment): string =>
+  (options.handler ?? handlerConfig?.base ?? '/auth').replace(/\/$/, '')
 
 /** Returns an option in the syntax of the configuration that was read: JSON, or JavaScript. */
 export const option = ({ options, config }: Deployment, name: string, value: unknown): string => {
@@ -101,7 +109,7 @@ export const generated = (deployment: Deployment): SecurityHeaders => {
 
 /** Returns true if the page asks to be cross-origin isolated. */
 export const isIsolated = ({ page }: Deployment): boolean =>
-  /^(require-corp|credentialless)/.test(page.header('cross-origin-embedder-policy') ?? '')
+  /^(require-corp|credentialless)$/.test(valueOf(page, 'Cross-Origin-Embedder-Policy') ?? '')
 
 /** Returns the paths of the app's origin that the page's `worker-src` names. */
 const namedPaths = ({ policies, origin }: Deployment): string[] => {

@@ -1,4 +1,5 @@
 /** The order in which the doctor looks at a deployment. */
+import { env } from 'node:process'
 import type { VaultConfig } from '../worker/config.js'
 import { readConfig } from './configuration.js'
 import { loadJudge } from './core.js'
@@ -15,11 +16,18 @@ import { checkExits } from './exits.js'
 import { checkHandler } from './handler.js'
 import { hostFile } from './host-files.js'
 import { checkMedia } from './media.js'
-import { checkCallback, checkOtherPages, checkPage, checkServiceWorker, findPage } from './page.js'
+import {
+  checkCallback,
+  checkOtherPages,
+  checkPage,
+  checkServiceWorker,
+  findPage,
+  mayHaveHandler,
+} from './page.js'
 import { checkProvider, findMetadata } from './provider.js'
 import { type CommandLine, UsageError } from './options.js'
 import { asJson, asText, Report } from './report.js'
-import { isPrivateUrl, Requests, seenHeader, seenOf } from './requests.js'
+import { isPrivateUrl, type Reply, Requests, seenHeader, seenOf } from './requests.js'
 import { checkVaultFrame } from './vault-frame.js'
 import { checkWorker } from './worker.js'
 import { findWorker, readScripts } from './worker-path.js'
@@ -42,11 +50,11 @@ export const examine = async (options: CommandLine): Promise<{ text: string; has
     return { text: hostFile(deployment, options.fixHeaders), hasFaults: false }
   }
   if (deployment.config) await findMetadata(deployment)
-  if (findPage(deployment)) {
+  const hasHandler = mayHaveHandler(deployment) && (await checkHandler(deployment))
+  if (findPage(deployment, hasHandler)) {
     const { vaultFrame } = options
     const isNamed = deployment.handlerConfig !== undefined || options.handler !== undefined
-    const hasHandler = (await checkHandler(deployment)) || isNamed
-    deployment.needsWorker = !vaultFrame && (!hasHandler || deployment.worker !== undefined)
+    deployment.needsWorker = !vaultFrame && (!(hasHandler || isNamed) || deployment.worker !== undefined)
     checkPage(deployment)
     if (!vaultFrame) await checkCallback(deployment)
     await checkOtherPages(deployment)
@@ -58,10 +66,22 @@ export const examine = async (options: CommandLine): Promise<{ text: string; has
     await checkProvider(home)
     await checkApis(home)
   }
+  noteInheritance(report, deployment.page)
   report.group()
   const address = options.url.href
   const text = (options.json ? asJson : asText)(address, report, requests.count)
   return { text, hasFaults: report.hasFaults }
+}
+
+/** Says why several headers of a page are missing at once, as they are if nginx has one `add_header` too many. */
+const noteInheritance = ({ lines }: Report, { header }: Reply) => {
+  const [first, second] = lines.filter(
+    ({ id, seen }) => id.startsWith('page.') && /^no [A-Z][\w-]+$/.test(seen ?? ''),
+  )
+  if (!first || !second || !/^nginx/i.test(header('server') ?? '')) return
+  const { fix } = first
+  first.fix = () =>
+    `${typeof fix === 'function' ? fix() : fix} (in nginx, a location inherits none of the server's headers if it has an add_header of its own: repeat all of them there)`
 }
 
 const lastFault = ({ lines }: Report) =>
@@ -102,7 +122,7 @@ const findConfig = async (deployment: Deployment, given: VaultConfig | undefined
   }
   const source = options.config ?? 'strongroom.json'
   if (isOfHandler(config)) {
-    deployment.handlerConfig = config
+    deployment.handlerConfig = { ...config, issuer: fromEnv(config.issuer) }
     report.unused(
       'config.valid',
       `${source} is a token handler's configuration, which only its server can judge`,
@@ -115,6 +135,16 @@ const findConfig = async (deployment: Deployment, given: VaultConfig | undefined
     report.ok('config.valid', `the core accepts ${source}`)
     deployment.config = config
   } else report.fault('config.valid', `the core refuses ${source}`, fault, `correct the option in ${source}`)
+}
+
+/** Returns the value of an option. A function reads the environment, as on a server, whose variables this one may lack. */
+const fromEnv = (value: unknown): string | undefined => {
+  try {
+    const read = typeof value === 'function' ? value(env) : value
+    return typeof read === 'string' && URL.canParse(read) ? read : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Returns true for the configuration of a token handler, which has a client with a secret in place of `clientId`. */

@@ -3,7 +3,7 @@ import { securityHeaders } from '../headers/index.js'
 import { patternsOf, refusedBy } from './connection-allowlist.js'
 import { type Deployment, SOME_WORKER } from './deployment.js'
 import { missingPage, scriptsOf } from './page.js'
-import { type Reply, seenHeader } from './requests.js'
+import { type Reply, seenHeader, valueOf } from './requests.js'
 
 const NAME = 'Connection-Allowlist'
 
@@ -68,11 +68,11 @@ const requestsOf = (deployment: Deployment): string[] | undefined => {
  * Returns true for a response in whose window script can send data elsewhere: it has no list, and either the page keeps a
  * reference to the window, or the response has scripts of its own.
  */
-const isWayOut = ({ status, header, body }: Reply): boolean =>
-  status > 0 &&
-  header(NAME) === undefined &&
-  (header('cross-origin-opener-policy') === 'same-origin' ||
-    (/html/.test(header('content-type') ?? '') && /<script/i.test(body)))
+const isWayOut = (reply: Reply): boolean =>
+  reply.status > 0 &&
+  reply.header(NAME) === undefined &&
+  (valueOf(reply, 'Cross-Origin-Opener-Policy') === 'same-origin' ||
+    (/html/.test(reply.header('content-type') ?? '') && /<script/i.test(reply.body)))
 
 /** Checks that other responses of the origin have the list, too, as far as script can use them. */
 const checkEverywhere = async (deployment: Deployment): Promise<void> => {

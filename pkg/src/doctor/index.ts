@@ -5,7 +5,7 @@
  *
  * @module
  */
-import process, { argv, stderr, stdout } from 'node:process'
+import { argv, exit, stderr, stdout } from 'node:process'
 import * as doctorLine from './command-line.js'
 import { examine } from './examine.js'
 import { Failure, UsageError } from './options.js'
@@ -56,20 +56,20 @@ const runCommand = async (): Promise<Result> => {
   return result === 'help' ? { text: usage, status: 0 } : result
 }
 
+/** Ends the program, also if the module of a configuration keeps it alive. A pipe has taken the text before. */
+const end = (stream: typeof stdout, text: string, status: number) => stream.write(text, () => exit(status))
+
 try {
   const { text, status } = await runCommand()
-  stdout.write(text)
-  // `process.exit()` would cut a long report that a pipe has not taken yet.
-  if (status) process.exitCode = status
+  end(stdout, text, status)
 } catch (error) {
-  process.exitCode = 2
   const { message, stack } = error as Error
-  if (error instanceof UsageError) {
-    const command = names.includes(name!) ? `${name} ` : ''
-    stderr.write(`strongroom: ${message}\n\nstrongroom ${command}--help lists the options.\n`)
-  } else if (error instanceof Failure) {
-    stderr.write(`strongroom: ${message}\n`)
-  } else {
-    stderr.write(`strongroom: the program itself has failed. Please report this.\n\n${stack}\n`)
-  }
+  const command = names.includes(name!) ? `${name} ` : ''
+  const text =
+    error instanceof UsageError
+      ? `${message}\n\nstrongroom ${command}--help lists the options.`
+      : error instanceof Failure
+        ? message
+        : `the program itself has failed. Please report this.\n\n${stack}`
+  end(stderr, `strongroom: ${text}\n`, 2)
 }

@@ -2,6 +2,7 @@
 import {
   type Deployment,
   generated,
+  handlerBase,
   headerLine,
   isIsolated,
   needsPath,
@@ -25,54 +26,84 @@ import {
 import { random } from './provider-client.js'
 import { slipsOf } from './slips.js'
 import type { SharedFix } from './report.js'
-import { firstWords, type Reply, isPrivateUrl, seenHeader, seenOf } from './requests.js'
+import { firstWords, listOf, type Reply, isPrivateUrl, seenHeader, seenOf, valueOf } from './requests.js'
 
 /** Sources with which script in the page can run code of its own. `'unsafe-inline'` is a question of the framework. */
 export const isUnsafeScript = (source: string) =>
   source === "'unsafe-eval'" || /^(data|blob):$/.test(source) || isAnywhere(source)
 
-/** Referrer policies by which no other site sees the query, which has the code of a login. */
-const SAFE_REFERRER =
-  /^(no-referrer|same-origin|origin|strict-origin|origin-when-cross-origin|strict-origin-when-cross-origin)$/
+/** Referrer policies by which another site sees the query, which has the code of a login. */
+const UNSAFE_REFERRER = /^(no-referrer-when-downgrade|unsafe-url)$/
+
+/** Returns true if a token handler may be there, whether the address has a page or not. */
+export const mayHaveHandler = (deployment: Deployment): boolean =>
+  isSecure(deployment) && (/^(200|404)$/.test(`${deployment.page.status}`) || leadsToLogin(deployment))
+
+const isSecure = ({ options: { url } }: Deployment) => url.protocol === 'https:' || isLoopback(url)
+
+/** Returns true if the app's server asks for a login first. */
+const leadsToLogin = (deployment: Deployment) =>
+  deployment.page.redirect?.split('?')[0] === `${deployment.origin}${handlerBase(deployment)}/login`
 
 /** Checks that there is a page. Returns false if nothing else can be looked at. */
-export const findPage = (deployment: Deployment): boolean => {
+export const findPage = (deployment: Deployment, hasHandler: boolean): boolean => {
   const { report, page, options } = deployment
   const { url } = options
   const isPage = page.status === 200 && /html/.test(page.header('content-type') ?? '')
   if (!isPage) {
-    const [why, fix] = noPage(page, url)
-    report.fault('page.found', why, seenOf(page), fix)
+    const why = hasHandler && whyUnseen(deployment)
+    if (why)
+      report.unseen('page.found', `${why}, so no headers of pages were seen: look at a page for everybody`)
+    else report.fault('page.found', ...noPage(page, url))
     return false
   }
   report.ok('page.found', `${url.href} is a page`)
-  if (url.protocol === 'http:' && !isLoopback(url)) {
-    const why = 'the page is not a secure context, so the browser offers no WebCrypto'
-    report.fault(
-      'page.secure',
-      why,
-      url.origin,
-      `let the server redirect ${url.origin} to https://${url.hostname}`,
-    )
-    return false
-  }
-  report.ok('page.secure', 'the page is a secure context')
-  return true
+  report.check(
+    'page.secure',
+    'the page is a secure context',
+    isSecure(deployment) ? undefined : 'the page is not a secure context, so the browser offers no WebCrypto',
+    url.origin,
+    `let the server redirect ${url.origin} to https://${url.hostname}`,
+  )
+  return isSecure(deployment)
 }
 
-/** Returns why there is no page, and what to do. */
-const noPage = (page: Reply, url: URL): [why: string, fix: string] => {
+/** Returns why an app with a token handler has no page at its address, if that is right. */
+const whyUnseen = (deployment: Deployment): string | undefined => {
+  const { page, options } = deployment
+  if (leadsToLogin(deployment)) return `${options.url.href} asks for a login`
+  return page.status === 200 && !isHtml(page.body)
+    ? `${options.url.href} is not a page (${seenOf(page)})`
+    : undefined
+}
+
+/** Returns true for a page, whatever its `Content-Type` is. */
+const isHtml = (body: string) => /^\s*<(!doctype html|html)\b/i.test(body)
+
+/** Returns why there is no page, what was seen, and what to do. */
+const noPage = (page: Reply, url: URL): [why: string, seen: string, fix: string] => {
   const why = 'the address has no page of an app'
+  const seen = seenOf(page)
+  if (page.failure !== undefined)
+    return page.isDown
+      ? ['nothing responds at the address', seen, `start the server, or correct the address ${url.origin}`]
+      : [
+          'the address cannot be requested',
+          seen,
+          'correct what the reason names, or set NODE_EXTRA_CA_CERTS for a certificate authority of your own',
+        ]
   if (page.redirect === url.href)
     return [
       'the address redirects to itself',
+      seen,
       'correct the rule of the server that adds or removes https, www or a slash, and look at X-Forwarded-Proto behind a proxy',
     ]
   if (page.redirect !== undefined)
-    return [why, `npx strongroom doctor '${page.redirect.replaceAll("'", '%27')}'`]
+    return [why, seen, `npx strongroom doctor '${page.redirect.replaceAll("'", '%27')}'`]
   if (page.status === 401)
     return [
       `the address asks for a sign-in (${seenHeader(page, 'WWW-Authenticate')})`,
+      seen,
       'look at an address without it, or let the server pass the doctor',
     ]
   if (page.status === 403 || page.status === 429) {
@@ -80,11 +111,12 @@ const noPage = (page: Reply, url: URL): [why: string, fix: string] => {
     const who = guard === undefined ? 'the server, or something in front of it,' : guard
     return [
       `${who} refuses the doctor's request`,
+      seen,
       "let it pass the doctor, or try --user-agent 'Mozilla/5.0' (some firewalls also look at the connection, and then only a rule for this address helps)",
     ]
   }
-  if (page.status >= 500) return [why, "look at the server's log"]
-  return [why, `let the server send the app's page (200, text/html) for ${url.pathname}`]
+  if (page.status >= 500) return [why, seen, "look at the server's log"]
+  return [why, seen, `let the server send the app's page (200, text/html) for ${url.pathname}`]
 }
 
 /** Headers by which services in front of a server can be known. */
@@ -201,7 +233,7 @@ const checkPolicy = (deployment: Deployment) => {
     ['frame-ancestors', 'any site can show the page in a frame'],
   ] as const) {
     const isFramed =
-      name === 'frame-ancestors' && /^(deny|sameorigin)$/i.test(page.header('x-frame-options') ?? '')
+      name === 'frame-ancestors' && /^(deny|sameorigin)$/.test(valueOf(page, 'X-Frame-Options') ?? '')
     const isOpen = permits(policies, name, (sources) => sources.some(isAnywhere)) && !isFramed
     const blocked = name === 'form-action' ? blockedForms(deployment) : ''
     check(name, name, `${name} is limited${blocked}`, `${name} is not limited: ${why}`, isOpen)
@@ -311,11 +343,13 @@ const checkHeaders = (deployment: Deployment) => {
   const { report, page } = deployment
   const wanted = generated(deployment).page
   checkOpener(deployment, wanted)
-  const referrer = (page.header('referrer-policy') ?? '').split(',').at(-1)!.trim()
+  const referrer = valueOf(page, 'Referrer-Policy')
   report.check(
     'page.referrer-policy',
     'other sites do not see the query of the address',
-    SAFE_REFERRER.test(referrer) ? undefined : 'the page does not say what other sites see of its address',
+    referrer && !UNSAFE_REFERRER.test(referrer)
+      ? undefined
+      : 'the page does not say what other sites see of its address',
     seenHeader(page, 'Referrer-Policy'),
     // With `no-referrer`, forms without script have `Origin: null`, which many frameworks refuse.
     deployment.needsWorker ? headerLine(wanted, 'Referrer-Policy') : 'Referrer-Policy: same-origin',
@@ -327,7 +361,7 @@ const checkHeaders = (deployment: Deployment) => {
     report.check(
       'page.isolated',
       'the page is cross-origin isolated',
-      page.header('cross-origin-opener-policy') === 'same-origin'
+      valueOf(page, 'Cross-Origin-Opener-Policy') === 'same-origin'
         ? undefined
         : 'Cross-Origin-Embedder-Policy alone does not isolate the page',
       seenHeader(page, 'Cross-Origin-Opener-Policy'),
@@ -407,7 +441,7 @@ const checkOpener = (
   wanted: Record<string, string>,
 ) => {
   const name = 'Cross-Origin-Opener-Policy'
-  const value = page.header(name)
+  const value = valueOf(page, name)
   const id = 'page.opener'
   const hasHandler = !needsWorker && !options.vaultFrame
   const hasList = page.header('connection-allowlist') !== undefined
@@ -421,7 +455,8 @@ const checkOpener = (
         : 'in a window with any file of the origin that lacks the headers, script can send data to other servers'
     report.fault(id, why, seenHeader(page, name), `${name}: same-origin (other pages in allowPopups)`)
   } else {
-    const fix = hasHandler ? `${name}: same-origin` : headerLine(wanted, name)
+    const twice = /,/.test(page.header(name) ?? '') ? ' (once: browsers ignore it if two layers send it)' : ''
+    const fix = (hasHandler ? `${name}: same-origin` : headerLine(wanted, name)) + twice
     report.fault(id, 'windows of other sites keep a reference to the page', seenHeader(page, name), fix)
   }
 }
@@ -452,7 +487,7 @@ export const checkNoSniff = ({ report }: Deployment, id: string, reply: Reply) =
   report.check(
     id,
     'the browser does not guess the type',
-    reply.header(name)?.toLowerCase() === 'nosniff' ? undefined : 'the browser may guess the type',
+    valueOf(reply, name) === 'nosniff' ? undefined : 'the browser may guess the type',
     seenHeader(reply, name),
     `${name}: nosniff`,
   )
@@ -472,16 +507,17 @@ export const checkServiceWorker = async (deployment: Deployment) => {
     )
     return
   }
-  const [script] = scriptsOf(page).filter((url) => new URL(url).origin === origin)
-  const named = worker ?? '/'
   const headers = {
     'Service-Worker': 'script',
     'Sec-Fetch-Dest': 'serviceworker',
     'Sec-Fetch-Mode': 'same-origin',
   }
   const send = (path: string) => requests.send(origin + path, { headers, readsBody: false })
-  // A rule of the server may be about one path only.
-  const paths = [...new Set([named, ...(script ? [new URL(script).pathname] : [])])]
+  // The server refuses only what it would send otherwise. A rule of the server may be about one path only.
+  if (worker !== undefined) deployment.workerFile ??= await requests.send(origin + worker)
+  const named = deployment.workerFile?.status === 200 ? worker! : new URL(page.url).pathname
+  const [script] = deployment.scripts
+  const paths = [...new Set([named, ...(script ? [new URL(script.url).pathname] : [])])]
   const replies = await Promise.all(paths.map(async (path) => ({ path, reply: await send(path) })))
   const { path, reply } = replies.find(({ reply }) => reply.status < 400) ?? replies[0]!
   if (reply.status >= 400) {
@@ -568,7 +604,7 @@ const filesOf = ({ body, url }: Reply): { address: string; href: string; attribu
 const scriptTags = (body: string) => [...body.matchAll(/<script\b([^<>]*)>/gi)]
 
 /** Returns true if two pages have the same scripts, also those within the page, and at least one file. */
-const isSamePage = (one: Reply, other: Reply) => {
+export const isSamePage = (one: Reply, other: Reply) => {
   const [own, others] = [one, other].map((page) => JSON.stringify([scriptsOf(page), inlineOf(page)]))
   return scriptsOf(one).length > 0 && own === others
 }
@@ -643,10 +679,11 @@ const providersOf = ({ config, metadata }: Deployment): string[] =>
 /** Returns the names of generated headers of a page that the response lacks, or that permit more. */
 export const wrongHeaders = (reply: Reply, wanted: Record<string, string>): string[] =>
   Object.keys(wanted).filter((name) => {
-    const value = reply.header(name)
     // The first depends on the option `module`, and the second is for two browsers only.
     if (name === 'Link' || name === 'Connection-Allowlist') return false
-    if (name !== 'Content-Security-Policy') return value?.toLowerCase() !== wanted[name]!.toLowerCase()
+    // Other directives may stand beside the one that is needed.
+    if (name === 'Cache-Control') return !listOf(reply, name).includes(wanted[name]!)
+    if (name !== 'Content-Security-Policy') return valueOf(reply, name) !== wanted[name]
     const policies = policiesOf(reply)
     const ancestors = parsePolicies(wanted[name])[0]!.get('frame-ancestors')!
     const isFramed = permits(policies, 'frame-ancestors', (sources) =>

@@ -1,25 +1,65 @@
 /** The line about client and redirect URI, from a login without interaction. */
 import { type Deployment, option } from './deployment.js'
+import type { Line } from './report.js'
 import { firstWords, jsonOf, type Reply, crossOrigin, seenHeader, seenOf, textOf } from './requests.js'
 
 /** Returns a value that nobody can guess. */
 export const random = (): string => crypto.randomUUID().replaceAll('-', '')
 
+/** Errors, and no error, by which a provider refuses nothing of the configuration. */
+const NO_REFUSAL = /^(|access_denied|server_error|temporarily_unavailable)$/
+
 /** Errors with which a provider says that it knows client and redirect URI, and that nobody is signed in. */
 const NOBODY = /^(login_required|interaction_required|consent_required|account_selection_required)$/
 
-/** Asks for a login without interaction. Its error at the redirect URI proves client and redirect URI. */
-export const checkClient = async (deployment: Deployment): Promise<void> => {
-  const { report, requests, config, metadata, origin } = deployment
+/** What a response shows about client and redirect URI, without the name of the line. */
+export type Verdict = Omit<Line, 'id'>
+
+/**
+ * Asks for a login without interaction. Its error at the redirect URI proves client and redirect URI. Resolves with the
+ * response.
+ */
+export const checkClient = async (deployment: Deployment): Promise<Reply | undefined> => {
+  const { report, config, metadata, origin } = deployment
   const endpoint = metadata!.authorization_endpoint
-  if (typeof endpoint !== 'string' || !URL.canParse(endpoint)) return
+  if (typeof endpoint !== 'string' || !URL.canParse(endpoint)) return undefined
   const id = 'provider.client'
   const mustPush = metadata!.require_pushed_authorization_requests === true
   if (mustPush && config!.par === false) {
     report.unseen(id, 'the provider requires pushed requests, and the configuration has par: false')
-    return
+    return undefined
   }
   const redirectUri = new URL(config!.redirectUri, origin).href
+  // Without OpenID Connect, the vault sends neither `prompt` nor a nonce.
+  const [verdict, reply] = await withoutPrompt(
+    (prompt) => ask(deployment, new URL(endpoint), redirectUri, prompt),
+    config!.identity ? undefined : 'none',
+  )
+  report.add({ id, ...verdict })
+  if (reply && isAt(reply.redirect, redirectUri)) checkIssuerOf(deployment, reply)
+  return reply
+}
+
+/**
+ * Asks with a prompt, and once more without it if that is refused: no login of a user has this prompt, and some providers
+ * refuse it.
+ */
+export const withoutPrompt = async <Evidence>(
+  ask: (prompt?: string) => Promise<[Verdict, Evidence]>,
+  prompt: string | undefined,
+): Promise<[Verdict, Evidence]> => {
+  const first = await ask(prompt)
+  return prompt !== undefined && first[0].result === 'fault' ? ask() : first
+}
+
+/** Sends an authorization request as the vault would, and judges the response. */
+const ask = async (
+  deployment: Deployment,
+  url: URL,
+  redirectUri: string,
+  prompt: string | undefined,
+): Promise<[Verdict, Reply | undefined]> => {
+  const { config, requests } = deployment
   const challenge = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(random()))
   const code = btoa(String.fromCharCode(...new Uint8Array(challenge))).replace(/=+$/, '')
   const parameters = Object.entries({
@@ -29,57 +69,57 @@ export const checkClient = async (deployment: Deployment): Promise<void> => {
     response_type: 'code',
     scope: config!.scope ?? '',
     state: random(),
-    nonce: random(),
+    nonce: config!.identity ? '' : random(),
     code_challenge: code.replaceAll('+', '-').replaceAll('/', '_'),
     code_challenge_method: 'S256',
-    prompt: 'none',
+    prompt,
     response_mode: config!.responseMode === 'fragment' ? 'fragment' : '',
   }).flatMap(([name, value]) => (value ? [[name, String(value)] as const] : []))
-  const pushed = await push(deployment, id, Object.fromEntries(parameters), redirectUri)
-  if (pushed === 'refused') return
-  const url = new URL(endpoint)
+  const pushed = await push(deployment, Object.fromEntries(parameters), redirectUri)
+  if (pushed && 'result' in pushed) return [pushed, undefined]
   for (const [name, value] of pushed ?? parameters) url.searchParams.set(name, value)
-  reportClient(deployment, id, await requests.send(url.href, { headers: NAVIGATION }), redirectUri)
+  const reply = await requests.send(url.href, { headers: NAVIGATION })
+  return [judge(deployment, reply, redirectUri), reply]
 }
 
 /**
  * Pushes the request as the core does (RFC 9126). Resolves with the parameters that stand for it, with `undefined` if the
- * login goes on without a push, and with `'refused'` if it does not. Then the report has the reason.
+ * login goes on without a push, and with a verdict if it does not.
  */
 const push = async (
   deployment: Deployment,
-  id: string,
   form: Record<string, string>,
   redirectUri: string,
-): Promise<[string, string][] | 'refused' | undefined> => {
+): Promise<[string, string][] | Verdict | undefined> => {
   const { report, requests, config, metadata, origin } = deployment
   const endpoint = metadata!.pushed_authorization_request_endpoint
   if (typeof endpoint !== 'string' || config!.par === false) return undefined
   const mustPush = metadata!.require_pushed_authorization_requests === true || config!.par === true
   const reply = await requests.send(endpoint, { method: 'POST', headers: crossOrigin(origin), form })
-  // Without a usable response, the core says that the provider is not available.
-  if (reply.status === 0 || reply.status === 429 || reply.status >= 500) {
-    report.unseen(id, `a pushed request got no usable response (${seenOf(reply)})`)
-    return 'refused'
+  if (reply.isDown && mustPush) {
+    const text = 'nothing responds to pushed requests, so no login can begin'
+    return { result: 'fault', text, seen: `${seenOf(reply)} for ${endpoint}`, fix: respond(endpoint) }
   }
+  // Without a usable response, the core says that the provider is not available.
+  if ((reply.status === 0 && mustPush) || reply.status === 429 || reply.status >= 500)
+    return { result: 'unseen', text: `a pushed request got no usable response (${seenOf(reply)})` }
   const name = 'Access-Control-Allow-Origin'
+  const id = 'provider.cors-par'
   const allowed = reply.header(name)
   const isReadable = new URL(endpoint).origin === origin || allowed === '*' || allowed === origin
-  if (!isReadable && !mustPush) {
-    report.unused(
-      'provider.cors-par',
-      `${origin} may not read the responses to pushed requests, so its requests are not pushed`,
-    )
+  if ((reply.status === 0 || !isReadable) && !mustPush) {
+    report.unused(id, `${origin} gets no responses to pushed requests, so its requests are not pushed`)
     return undefined
   }
   report.check(
-    'provider.cors-par',
+    id,
     `${origin} may read the responses to pushed requests`,
     isReadable ? undefined : 'the browser refuses the responses to pushed requests, so each login fails',
     `${seenOf(reply)}, ${seenHeader(reply, name)}`,
     `${name}: ${origin} (at the provider: add the app's origin to the client's allowed origins)`,
   )
-  if (!isReadable) return 'refused'
+  if (!isReadable)
+    return { result: 'unseen', text: 'no login can begin, so client and redirect URI were not seen' }
   const body = jsonOf(reply)
   const uri = body?.['request_uri']
   if (reply.status === 201 && typeof uri === 'string') {
@@ -94,17 +134,16 @@ const push = async (
   if (isOfClient && !mustPush) return undefined
   const description = firstWords(String(body?.['error_description'] ?? ''))
   const isOfRedirect = /redirect/i.test(`${error} ${description}`)
-  report.fault(
-    id,
-    'the provider refuses the pushed authorization request',
-    error ? `${reply.status} ${error}${description && ` (${description})`}` : seenOf(reply),
-    isOfClient
+  return {
+    result: 'fault',
+    text: 'the provider refuses the pushed authorization request',
+    seen: error ? `${reply.status} ${error}${description && ` (${description})`}` : seenOf(reply),
+    fix: isOfClient
       ? `register the client ${config!.clientId} as public: token_endpoint_auth_method "none", with pushed requests`
       : isOfRedirect
         ? `register the redirect URI ${redirectUri}, exactly so, for the client ${config!.clientId} at the provider`
         : fixFor(deployment, error, description),
-  )
-  return 'refused'
+  }
 }
 
 /** Returns the error code in a response (RFC 6749 5.2), or an empty string for anything else. */
@@ -133,54 +172,74 @@ export const NAVIGATION = {
   'Sec-Fetch-Site': 'cross-site',
 }
 
-/** Adds the line about an authorization response to a request without interaction. */
-export const reportClient = (deployment: Deployment, id: string, reply: Reply, redirectUri: string) => {
-  const { report, config, metadata } = deployment
+/** Returns the fix for an address at which nothing responds. */
+export const respond = (address: string): string =>
+  `let a server respond at ${new URL(address).origin}, or correct the provider's address in \`metadata\` or \`pinned\``
+
+/** Judges an authorization response to a request without interaction. */
+export const judge = (deployment: Deployment, reply: Reply, redirectUri: string): Verdict => {
   const { redirect } = reply
-  if (redirect === undefined || !isAt(redirect, redirectUri)) {
-    const text = textOf(reply)
-    const isUnknown = /invalid_client\b/i.test(text)
-    const at = text.search(isUnknown ? /invalid_client\b/i : REFUSED)
-    if (reply.status >= 400 && at >= 0) {
-      const client = config ? ` ${config.clientId}` : ''
-      report.fault(
-        id,
-        `the provider does not know the ${isUnknown ? 'client' : 'redirect URI'}`,
-        `${reply.status}: ${CODE.exec(text.slice(at))?.[0] ?? sentenceAt(text, at)}`,
-        isUnknown
-          ? `register the client${client} at the provider, or correct \`${config ? 'clientId' : 'client.id'}\``
-          : `register the redirect URI ${redirectUri}, exactly so, for the client${client} at the provider`,
-      )
-      return
-    }
-    if (reply.failure !== undefined) {
-      report.unseen(id, `the authorization endpoint does not respond: ${reply.failure}`)
-      return
-    }
-    const shown =
-      reply.status === 200
-        ? 'the provider shows a page in spite of prompt=none, which proves nothing'
-        : 'an error page proves nothing'
-    report.unseen(
-      id,
-      `${shown} (${seenOf(reply)}): compare the client and the redirect URI ${redirectUri} with the registration`,
-    )
-    return
-  }
-  const { searchParams, hash } = new URL(redirect)
-  const values = hash ? new URLSearchParams(hash.slice(1)) : searchParams
+  if (redirect === undefined || !isAt(redirect, redirectUri)) return judgePage(deployment, reply, redirectUri)
+  const values = valuesOf(redirect)
   const error = values.get('error') ?? ''
-  const description = values.get('error_description')
-  report.check(
-    id,
-    `the provider knows the client and the redirect URI ${redirectUri}`,
-    NOBODY.test(error) ? undefined : 'the provider refuses the authorization request',
-    `error=${error}${description ? ` (${description})` : ''}`,
-    fixFor(deployment, error, description ?? ''),
-  )
+  const description = values.get('error_description') ?? ''
+  // A code, which some providers issue without a question, is not repeated here.
+  if (NOBODY.test(error) || (!error && values.get('code')))
+    return { result: 'ok', text: `the provider knows the client and the redirect URI ${redirectUri}` }
+  if (NO_REFUSAL.test(error)) {
+    const text = `the provider responds with ${error ? error : 'neither a code nor an error'} at the redirect URI: only a login shows more`
+    return { result: 'unseen', text }
+  }
+  return {
+    result: 'fault',
+    text: 'the provider refuses the authorization request',
+    seen: `error=${error}${description && ` (${description})`}`,
+    fix: fixFor(deployment, error, description),
+  }
+}
+
+/** Judges a page of the provider. */
+const judgePage = ({ config }: Deployment, reply: Reply, redirectUri: string): Verdict => {
+  const text = textOf(reply)
+  const isUnknown = /invalid_client\b/i.test(text)
+  const at = text.search(isUnknown ? /invalid_client\b/i : REFUSED)
+  if (reply.status >= 400 && at >= 0) {
+    const client = config ? ` ${config.clientId}` : ''
+    return {
+      result: 'fault',
+      text: `the provider does not know the ${isUnknown ? 'client' : 'redirect URI'}`,
+      seen: `${reply.status}: ${CODE.exec(text.slice(at))?.[0] ?? sentenceAt(text, at)}`,
+      fix: isUnknown
+        ? `register the client${client} at the provider, or correct \`${config ? 'clientId' : 'client.id'}\``
+        : `register the redirect URI ${redirectUri}, exactly so, for the client${client} at the provider`,
+    }
+  }
+  if (reply.isDown) {
+    const seen = `${seenOf(reply)} for ${reply.url.split('?')[0]}`
+    const why = 'nothing responds at the authorization endpoint, so no login can begin'
+    return { result: 'fault', text: why, seen, fix: respond(reply.url) }
+  }
+  if (reply.failure !== undefined)
+    return { result: 'unseen', text: `the authorization endpoint does not respond: ${reply.failure}` }
+  const shown =
+    reply.status < 400 ? 'the provider shows a page, which proves nothing' : 'an error page proves nothing'
+  return {
+    result: 'unseen',
+    text: `${shown} (${seenOf(reply).split('?')[0]}): compare the client and the redirect URI ${redirectUri} with the registration`,
+  }
+}
+
+/** Returns the parameters of an authorization response. */
+export const valuesOf = (redirect: string): URLSearchParams => {
+  const { searchParams, hash } = new URL(redirect)
+  return hash ? new URLSearchParams(hash.slice(1)) : searchParams
+}
+
+/** Checks that an authorization response names the issuer (RFC 9207). */
+const checkIssuerOf = ({ report, config, metadata }: Deployment, { redirect }: Reply) => {
   const issuer = config?.issuer
   if (metadata?.authorization_response_iss_parameter_supported !== true || metadata.issuer !== issuer) return
-  const iss = values.get('iss')
+  const iss = valuesOf(redirect!).get('iss')
   if (iss === null) {
     report.unseen(
       'provider.iss-value',
@@ -219,7 +278,9 @@ const sentenceAt = (text: string, at: number): string => {
   return firstWords(before.join(' ') + text.slice(at).split(/(?<=[.!?]) /)[0])
 }
 
-const isAt = (address: string, redirectUri: string) => {
+/** Returns true for a redirect to the redirect URI. */
+export const isAt = (address: string | undefined, redirectUri: string): boolean => {
+  if (address === undefined) return false
   const [url, expected] = [new URL(address), new URL(redirectUri)]
   return (
     url.protocol === expected.protocol && url.host === expected.host && url.pathname === expected.pathname

@@ -1,6 +1,6 @@
 /** The lines about the provider's endpoints that the worker requests: the browser must let it read the responses. */
-import type { Deployment } from './deployment.js'
-import { codeIn, random } from './provider-client.js'
+import { type Deployment, option } from './deployment.js'
+import { codeIn, random, respond } from './provider-client.js'
 import { completed, jsonOf, listOf, type Reply, crossOrigin, seenHeader, seenOf } from './requests.js'
 
 const ORIGIN = 'Access-Control-Allow-Origin'
@@ -43,58 +43,107 @@ export const checkKeys = async (deployment: Deployment) => {
   if (hasKeys) allowsOrigin(deployment, 'provider.cors-keys', reply)
 }
 
-const DPOP: Record<string, string> = { 'Access-Control-Request-Headers': 'dpop' }
+/** An endpoint that the worker requests, and what follows if nothing responds there. */
+const CONSEQUENCES = {
+  token: 'so each login fails',
+  profile: 'so each first login fails (profile_failed)',
+  revocation: 'so a refresh token stays valid after a logout',
+}
 
-/** Checks an endpoint to which the worker posts forms: without a request that the provider could count as an attempt. */
-export const checkTokenEndpoint = async (
+/** Checks an endpoint that the worker requests: without a request that the provider could count as an attempt. */
+export const checkEndpoint = async (
   deployment: Deployment,
-  name: 'token' | 'revocation',
+  name: keyof typeof CONSEQUENCES,
   url: string | undefined,
 ) => {
   const { report, requests, config, origin, options } = deployment
   const id = `provider.cors-${name}`
-  if (typeof url !== 'string' || new URL(url).origin === origin) {
-    report.unused(
-      id,
-      url === undefined ? `there is no ${name}_endpoint` : `the ${name} endpoint is on the app's origin`,
-    )
-    return
+  if (url === undefined) return report.unused(id, `there is no ${name} endpoint`)
+  const isOwn = new URL(url).origin === origin
+  const needed = [
+    ...(name === 'profile' ? ['Authorization'] : []),
+    ...(config!.dpop && name !== 'revocation' ? ['DPoP'] : []),
+  ]
+  const headers = {
+    Origin: origin,
+    'Access-Control-Request-Method': name === 'profile' ? 'GET' : 'POST',
+    ...(needed.length && { 'Access-Control-Request-Headers': needed.join(',').toLowerCase() }),
   }
-  const isBound = config!.dpop === true && name === 'token'
-  const headers = { Origin: origin, 'Access-Control-Request-Method': 'POST', ...(isBound && DPOP) }
-  const reply = await requests.send(url, { method: 'OPTIONS', headers })
-  if (isBound && reply.failure !== undefined) {
-    report.unseen(id, `the ${name} endpoint does not respond to a preflight: ${reply.failure}`)
-    return
+  const preflight = isOwn ? undefined : await requests.send(url, { method: 'OPTIONS', headers })
+  // A firewall may drop OPTIONS, which not every request needs.
+  const reply = preflight?.failure === undefined && preflight ? preflight : await requests.send(url)
+  if (reply.isDown) {
+    const why = `nothing responds at the ${name} endpoint, ${CONSEQUENCES[name]}`
+    return report.fault(id, why, `${seenOf(reply)} for ${url}`, respond(url))
+  }
+  if (isOwn) report.unused(id, `the ${name} endpoint is on the app's origin`)
+  else judgePreflight(deployment, id, name, preflight!, needed)
+  if (options.probesToken && name === 'token') await probe(deployment, url)
+}
+
+/** Adds the line about a preflight, which only requests with certain headers need. */
+const judgePreflight = (
+  { report, origin, options }: Deployment,
+  id: string,
+  name: string,
+  reply: Reply,
+  needed: string[],
+): void => {
+  if (needed.length && reply.failure !== undefined) {
+    return report.unseen(id, `the ${name} endpoint does not respond to a preflight: ${reply.failure}`)
   }
   const value = reply.header(ORIGIN)
   const allowed = listOf(reply, HEADERS)
+  // `*` does not stand for Authorization (Fetch 3.3.5).
+  const missing = needed.filter(
+    (one) => !allowed.includes(one.toLowerCase()) && !(one === 'DPoP' && allowed.includes('*')),
+  )
   const fix = `${ORIGIN}: ${origin} (at the provider: add the app's origin to the client's allowed origins)`
   if (value !== undefined && value !== '*' && value !== origin) {
     const why = `the browser refuses the responses of the ${name} endpoint`
     report.fault(id, why, seenHeader(reply, ORIGIN), fix)
-  } else if (isBound && value !== undefined && !allowed.includes('dpop') && !allowed.includes('*')) {
+  } else if (needed.length && (value === undefined || reply.status < 200 || reply.status > 299)) {
+    const why = `the ${name} endpoint allows no requests with ${needed.join(' and ')}`
+    const status = 'a status from 200 to 299 for preflights, without authentication'
+    report.fault(id, why, `${seenOf(reply)} for a preflight`, value === undefined ? fix : status)
+  } else if (missing.length) {
     report.fault(
       id,
-      'the token endpoint does not allow the header DPoP',
+      `the ${name} endpoint does not allow the header ${missing.join(' or ')}`,
       seenHeader(reply, HEADERS),
-      completed(reply, HEADERS, ['DPoP']),
+      completed(reply, HEADERS, missing),
     )
   } else if (value !== undefined) report.ok(id, `preflights of the ${name} endpoint allow ${origin}`)
-  else if (isBound) {
-    report.fault(
-      id,
-      'the token endpoint allows no requests with DPoP',
-      `${seenOf(reply)} for a preflight`,
-      fix,
-    )
-  } else if (!options.probesToken) {
+  else if (!options.probesToken) {
     report.unseen(
       id,
       `the ${name} endpoint does not respond to a preflight, which these requests do not need: --probe-token shows more`,
     )
   }
-  if (options.probesToken && name === 'token') await probe(deployment, url)
+}
+
+/** Checks the address that is asked for the user after each login, if there is one. */
+export const checkProfile = async (deployment: Deployment): Promise<void> => {
+  const { report, config, metadata, discovery } = deployment
+  const { identity, userInfo, issuer } = config!
+  if (typeof identity === 'object' && 'url' in identity)
+    return checkEndpoint(deployment, 'profile', identity.url)
+  const id = 'provider.cors-profile'
+  if (!userInfo) return report.unused(id, 'no profile is requested')
+  const url = metadata!.userinfo_endpoint
+  const isNamed = config!.metadata && 'userinfo_endpoint' in config!.metadata
+  if (typeof url === 'string' && (isNamed || new URL(url).origin === new URL(issuer).origin))
+    return checkEndpoint(deployment, 'profile', url)
+  return report.fault(
+    id,
+    url === undefined
+      ? `there is no UserInfo endpoint, ${CONSEQUENCES.profile}`
+      : `the UserInfo endpoint is on another origin than the issuer, ${CONSEQUENCES.profile}`,
+    `userinfo_endpoint: ${JSON.stringify(discovery?.document?.['userinfo_endpoint'])}`,
+    url === undefined
+      ? option(deployment, 'userInfo', false)
+      : option(deployment, 'metadata', { ...config!.metadata, userinfo_endpoint: url }),
+  )
 }
 
 /** Revokes a token that does not exist, to see if the provider lets this client revoke (RFC 7009 2.2). */
@@ -133,8 +182,9 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
     redirect_uri: new URL(config!.redirectUri, origin).href,
   }
   const reply = await requests.send(url, { method: 'POST', headers: crossOrigin(origin), form })
+  const id = 'provider.cors-token-errors'
   if (reply.failure !== undefined) {
-    report.unseen('provider.cors-token-errors', `the token endpoint does not respond: ${reply.failure}`)
+    report.unseen(id, `the token endpoint does not respond: ${reply.failure}`)
     return
   }
   if (reply.redirect !== undefined) {
@@ -147,10 +197,13 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
     return
   }
   const value = reply.header(ORIGIN)
+  const isOwn = new URL(url).origin === origin
   report.check(
-    'provider.cors-token-errors',
+    id,
     `${origin} may read the errors of the token endpoint`,
-    value === '*' || value === origin ? undefined : 'the browser refuses the errors of the token endpoint',
+    isOwn || value === '*' || value === origin
+      ? undefined
+      : 'the browser refuses the errors of the token endpoint',
     `${seenOf(reply)}, ${seenHeader(reply, ORIGIN)}`,
     `${ORIGIN}: ${origin} (once in each response, errors included)`,
   )

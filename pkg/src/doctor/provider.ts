@@ -1,11 +1,12 @@
 /** The lines about the provider. */
 import { pinnedOf } from '../headers/endpoints.js'
 import type { ProviderMetadata, VaultConfig } from '../worker/config.js'
+import { checkClock } from './clock.js'
 import { type Deployment, option } from './deployment.js'
 import { type Document, locations, searchMetadata } from './discovery.js'
 import { blockedUntilDeployed, describe, differencesOf, pinnedMembers } from './metadata/pinned.js'
 import { checkClient } from './provider-client.js'
-import { allowsOrigin, checkKeys, checkRevocation, checkTokenEndpoint } from './provider-cors.js'
+import { allowsOrigin, checkEndpoint, checkKeys, checkProfile, checkRevocation } from './provider-cors.js'
 import { seenOf } from './requests.js'
 
 /** Requests the provider's metadata. */
@@ -112,8 +113,9 @@ export const checkProvider = async (deployment: Deployment): Promise<void> => {
   if (!metadata) return
   checkProofs(deployment)
   await checkKeys(deployment)
-  await checkTokenEndpoint(deployment, 'token', metadata.token_endpoint)
-  await checkTokenEndpoint(deployment, 'revocation', metadata.revocation_endpoint)
+  await checkEndpoint(deployment, 'token', metadata.token_endpoint)
+  await checkEndpoint(deployment, 'revocation', metadata.revocation_endpoint)
+  await checkProfile(deployment)
   await checkRevocation(deployment)
   if (!options.probesToken) {
     report.unseen(
@@ -121,7 +123,7 @@ export const checkProvider = async (deployment: Deployment): Promise<void> => {
       'only a token request shows if its response allows this origin: --probe-token sends one that fails',
     )
   }
-  await checkClient(deployment)
+  checkClock(deployment, (await checkClient(deployment)) ?? discovery!.reply)
   if (/\boffline_access\b/.test(config.scope ?? '')) {
     report.unseen(
       'provider.refresh-tokens',

@@ -1,7 +1,7 @@
 /** The report: one line for each thing that was looked at, and its two formats. */
 
 /** The result of a line. */
-export type Result = 'ok' | 'fault' | 'unseen' | 'unused'
+export type Result = 'ok' | 'fault' | 'slow' | 'unseen' | 'unused'
 
 /** One line of the report. */
 export interface Line {
@@ -11,7 +11,7 @@ export interface Line {
   text: string
   /** The value that was seen. */
   seen?: string
-  /** The exact line that fixes a fault. A function if the whole line is known only at the end. */
+  /** The exact line that fixes a fault, or makes something faster. A function if the whole line is known only at the end. */
   fix?: string | (() => string)
 }
 
@@ -21,7 +21,7 @@ export interface SharedFix {
   note(): () => string
 }
 
-const SIGNS: Record<Result, string> = { ok: '✓', fault: '✗', unseen: '?', unused: '–' }
+const SIGNS: Record<Result, string> = { ok: '✓', fault: '✗', slow: '~', unseen: '?', unused: '–' }
 
 const TITLES: Record<string, string> = {
   config: 'Configuration',
@@ -37,30 +37,42 @@ const TITLES: Record<string, string> = {
 export class Report {
   readonly lines: Line[] = []
 
+  /** Adds a line, in place of one with the same name. */
+  add(line: Line): void {
+    const place = this.lines.findIndex(({ id }) => id === line.id)
+    this.lines.splice(place < 0 ? this.lines.length : place, 1, line)
+  }
+
   /** Adds something that works. */
   ok(id: string, text: string): void {
-    this.lines.push({ id, result: 'ok', text })
+    this.add({ id, result: 'ok', text })
   }
 
   /** Adds something that must change: `fix` is the exact line. */
   fault(id: string, text: string, seen: string, fix: string | SharedFix): void {
-    this.lines.push({ id, result: 'fault', text, seen, fix: typeof fix === 'string' ? fix : fix.note() })
+    this.add({ id, result: 'fault', text, seen, fix: typeof fix === 'string' ? fix : fix.note() })
   }
 
   /** Adds something that cannot be seen from outside. `text` says why. */
   unseen(id: string, text: string): void {
-    this.lines.push({ id, result: 'unseen', text })
+    this.add({ id, result: 'unseen', text })
   }
 
   /** Adds something that the deployment does not use. */
   unused(id: string, text: string): void {
-    this.lines.push({ id, result: 'unused', text })
+    this.add({ id, result: 'unused', text })
   }
 
   /** Adds a line that is a fault exactly if something wrong was seen. */
   check(id: string, text: string, wrong: string | undefined, seen: string, fix: string | SharedFix): void {
     if (wrong === undefined) this.ok(id, text)
     else this.fault(id, wrong, seen, fix)
+  }
+
+  /** Adds a line that says exactly if `slower` is given that something works, and is slower than it could be. */
+  checkSpeed(id: string, text: string, slower: string | undefined, seen: string, fix: string): void {
+    if (slower === undefined) this.ok(id, text)
+    else this.add({ id, result: 'slow', text: slower, seen, fix })
   }
 
   /** Sorts the lines by group, in the order of {@link TITLES}. */
@@ -77,7 +89,7 @@ export class Report {
 
 /** Returns the number of lines with each result. */
 const count = (lines: Line[]) => {
-  const counts: Record<Result, number> = { ok: 0, fault: 0, unseen: 0, unused: 0 }
+  const counts: Record<Result, number> = { ok: 0, fault: 0, slow: 0, unseen: 0, unused: 0 }
   for (const { result } of lines) counts[result]++
   return counts
 }
@@ -107,9 +119,9 @@ export const asText = (url: string, { lines }: Report, requests: number): string
       lineOf.set(line, first ?? printable(what).replaceAll('\n', ' '))
     }
   }
-  const { ok, fault, unseen, unused } = count(lines)
+  const { ok, fault, slow, unseen, unused } = count(lines)
   const faults = fault ? `${SIGNS.fault} ${fault}` : 'no fault'
-  return `${text}\n${SIGNS.ok} ${ok}  ${faults}  ${SIGNS.unseen} ${unseen}  ${SIGNS.unused} ${unused}   ${requests} requests\n`
+  return `${text}\n${SIGNS.ok} ${ok}  ${faults}  ${SIGNS.slow} ${slow}  ${SIGNS.unseen} ${unseen}  ${SIGNS.unused} ${unused}   ${requests} requests\n`
 }
 
 /** Replaces characters by which a server could write to the terminal, or change the order of what it shows. */

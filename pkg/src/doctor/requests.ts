@@ -2,10 +2,12 @@
  * The requests of the doctor. They use Node's own clients, because the platform's `fetch` overwrites `Sec-Fetch-Mode`
  * and follows redirects in ways that hide what a browser would see.
  */
+import { Buffer } from 'node:buffer'
 import { lookup } from 'node:dns'
 import { request as sendHttp } from 'node:http'
 import { request as sendHttps } from 'node:https'
 import { BlockList, isIP } from 'node:net'
+import { brotliDecompressSync, constants, inflateSync, unzipSync } from 'node:zlib'
 
 /** The time limit of a request, from its start to the last byte, in milliseconds. */
 const TIME_LIMIT = 10_000
@@ -39,11 +41,18 @@ export interface Reply {
   cookies: string[]
   /** All header values, one a line. */
   head: string
+  /** The body without its coding. Empty if it cannot be decoded. */
+  bytes: Uint8Array<ArrayBuffer>
+  /** The body as text. */
   body: string
   /** The absolute address of a redirect, which is not followed. */
   redirect?: string
+  /** The seconds by which the server's clock is ahead of this device's, unless a cache may have kept its time. */
+  ahead?: number
   /** The reason why there is no response. */
   failure?: string
+  /** True if nothing responds there, for the doctor as for everybody else. Other failures may be the doctor's own. */
+  isDown?: boolean
 }
 
 const PRIVATE = new BlockList()
@@ -112,7 +121,7 @@ export const crossOrigin = (origin: string): Record<string, string> => ({
 export class Requests {
   count = 0
   readonly #allowsPrivate: boolean
-  /** The origins that have not responded in time. One wait for each of them is enough. */
+  /** The origins that have not responded in time, and apart those of preflights. One wait for each of them is enough. */
   readonly #silent = new Set<string>()
 
   readonly #userAgent: string
@@ -127,7 +136,8 @@ export class Requests {
     try {
       return await this.#send(new URL(address), asked)
     } catch (error) {
-      return { ...NOTHING, url: address, failure: reason(error as Failure) }
+      const failure = error as Failure
+      return { ...NOTHING, url: address, failure: reason(failure), isDown: isDown(failure) }
     }
   }
 
@@ -137,8 +147,8 @@ export class Requests {
     if (address !== undefined && !this.#allowsPrivate && isPrivateAddress(address)) {
       throw refusal(url.hostname, address)
     }
-    if (this.#silent.has(url.origin))
-      throw new Error(`not sent, because ${url.origin} has not responded before`)
+    const peer = (method === 'OPTIONS' ? 'a preflight of ' : '') + url.origin
+    if (this.#silent.has(peer)) throw silence(`not sent, because ${peer} has not responded before`)
     if (this.count >= MOST_REQUESTS) throw new Error(`not sent, because ${MOST_REQUESTS} requests are enough`)
     this.count++
     const body = form && new URLSearchParams(form).toString()
@@ -166,8 +176,8 @@ export class Requests {
         }, reject)
       })
       const timer = setTimeout(() => {
-        this.#silent.add(url.origin)
-        request.destroy(new Error(`no complete response within ${TIME_LIMIT / 1000} s`))
+        this.#silent.add(peer)
+        request.destroy(silence(`no complete response within ${TIME_LIMIT / 1000} s`))
       }, TIME_LIMIT)
       request.on('error', (error) => {
         clearTimeout(timer)
@@ -195,9 +205,26 @@ export class Requests {
 
 type Lookup = Parameters<typeof sendHttp>[1]['lookup']
 
-const NOTHING: Reply = { url: '', status: 0, header: () => undefined, cookies: [], head: '', body: '' }
+const NOTHING: Reply = {
+  url: '',
+  status: 0,
+  header: () => undefined,
+  cookies: [],
+  head: '',
+  bytes: new Uint8Array(),
+  body: '',
+}
 
 type Failure = Error & { code?: string; errors?: Failure[] }
+
+/** The error of a server that takes too long. */
+const silence = (message: string): Failure => Object.assign(new Error(message), { code: 'ETIMEDOUT' })
+
+/** Returns true for an error that everybody gets. Browsers may know another authority, and read what Node refuses. */
+const isDown = ({ code, errors = [] }: Failure): boolean =>
+  /^(ECONNREFUSED|EHOSTUNREACH|ENOTFOUND|ETIMEDOUT|CERT_HAS_EXPIRED|ERR_TLS_CERT_ALTNAME_INVALID)$/.test(
+    code ?? '',
+  ) || errors.some(isDown)
 
 /** Returns a reason that is never empty: an error for several addresses has no message of its own. */
 const reason = ({ message, code, errors }: Failure): string =>
@@ -213,6 +240,7 @@ const read = async (
     const value = headers[name.toLowerCase()]
     return Array.isArray(value) ? value.join(', ') : value
   }
+  const ahead = Math.round((Date.parse(header('date') ?? '') - Date.now()) / 1000)
   const chunks: Uint8Array[] = []
   let size = 0
   if (readsBody) {
@@ -222,12 +250,7 @@ const read = async (
       if (size > LONGEST_BODY) break
     }
   }
-  const bytes = new Uint8Array(size)
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.length
-  }
+  const bytes = decoded(Buffer.concat(chunks), header('content-encoding') ?? '')
   const location = header('location')
   const isRedirect = status >= 300 && status < 400 && location !== undefined && URL.canParse(location, url)
   const cookies = headers['set-cookie']
@@ -237,8 +260,30 @@ const read = async (
     header,
     cookies: Array.isArray(cookies) ? cookies : [],
     head: Object.keys(headers).map(header).join('\n'),
+    bytes,
     body: new TextDecoder().decode(bytes),
     ...(isRedirect && { redirect: new URL(location, url).href }),
+    ...(header('age') === undefined && !Number.isNaN(ahead) && { ahead }),
+  }
+}
+
+/** The codings that browsers ask for, and how each is removed. */
+const CODINGS: Record<string, typeof unzipSync> = {
+  br: brotliDecompressSync,
+  deflate: inflateSync,
+  gzip: unzipSync,
+}
+
+/** Returns a body without its coding, also of a body that was cut. */
+const decoded = (bytes: Uint8Array<ArrayBuffer>, coding: string): Uint8Array<ArrayBuffer> => {
+  const decode = CODINGS[coding.toLowerCase()]
+  if (!decode || !bytes.length) return bytes
+  const { BROTLI_OPERATION_FLUSH, Z_SYNC_FLUSH } = constants
+  const finishFlush = decode === brotliDecompressSync ? BROTLI_OPERATION_FLUSH : Z_SYNC_FLUSH
+  try {
+    return decode(bytes, { finishFlush, maxOutputLength: 4 * LONGEST_BODY })
+  } catch {
+    return new Uint8Array()
   }
 }
 
@@ -250,6 +295,12 @@ export const jsonOf = ({ body }: Reply): Record<string, unknown> | undefined => 
   } catch {
     return undefined
   }
+}
+
+/** Returns the code of a token handler's own error. */
+export const codeOf = (reply: Reply): string | undefined => {
+  const error = jsonOf(reply)?.['error'] as { code?: unknown } | undefined
+  return typeof error?.code === 'string' ? error.code : undefined
 }
 
 /** Returns what was seen of a response, in a few words. */
@@ -264,6 +315,32 @@ export const seenOf = ({ status, redirect, failure, header }: Reply): string => 
 export const seenHeader = ({ header }: Reply, name: string): string => {
   const value = header(name)
   return value === undefined ? `no ${name}` : `${name}: ${value}`
+}
+
+/** Returns the seconds that a cache has kept a response, or 0. Some caches mark each response that they pass on with 0. */
+export const ageOf = ({ header }: Reply): number => Number(header('age')) || 0
+
+/** The values of `Referrer-Policy`. */
+const REFERRER =
+  /^(no-referrer(-when-downgrade)?|same-origin|(strict-)?origin(-when-cross-origin)?|unsafe-url)$/
+
+/**
+ * Returns the value of a header that counts for browsers. Two layers may both have sent it: browsers then
+ * take the first value, the same value once, the last one that they know, or none, as the standard of the header says.
+ */
+export const valueOf = (reply: Reply, name: string): string | undefined => {
+  const [first, ...others] = listOf(reply, name)
+  switch (name) {
+    case 'X-Content-Type-Options':
+      return first
+    case 'X-Frame-Options':
+      return others.every((one) => one === first) ? first : undefined
+    case 'Referrer-Policy':
+      return [...others.reverse(), first].find((one) => REFERRER.test(one!))
+    default:
+      // A single value with parameters, in which the case matters (RFC 9651 3.3).
+      return others.length ? undefined : reply.header(name)?.split(';')[0]!.trim()
+  }
 }
 
 /** Returns the members of a list, such as the methods of a header, in lower case. */

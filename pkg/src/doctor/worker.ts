@@ -242,9 +242,6 @@ export const moduleUrl = (script: string, base: string): string | undefined => {
   return found && URL.canParse(found[1]!, base) ? new URL(found[1]!, base).href : undefined
 }
 
-/** The first bytes of each WebAssembly module. */
-const MAGIC = '\0asm'
-
 /** Checks the module. */
 const checkModule = async ({ report, requests, workerFile, page, origin, worker = '' }: Deployment) => {
   const url = moduleUrl(workerFile!.body, origin + worker)
@@ -256,39 +253,43 @@ const checkModule = async ({ report, requests, workerFile, page, origin, worker 
     return
   }
   const { pathname } = new URL(url)
-  const file = await requests.send(url)
-  const type = file.header('content-type') ?? ''
-  if (file.status !== 200 || /html/.test(type)) {
+  const headers = { 'Accept-Encoding': 'gzip, deflate, br' }
+  const file = await requests.send(url, { headers })
+  if (file.status !== 200 || /^\s*</.test(file.body)) {
     const fix = `let the server send strongroom_bg.wasm for ${pathname}`
     report.fault('worker.module', 'the WebAssembly module is missing', `${seenOf(file)} for ${pathname}`, fix)
     return
   }
-  if (!file.body.startsWith(MAGIC)) {
+  if (!WebAssembly.validate(file.bytes)) {
     report.fault(
       'worker.module',
-      `what the server sends for ${pathname} is not a WebAssembly module`,
-      `${file.body.length ? `it begins with ${JSON.stringify(file.body.slice(0, 8))}` : 'an empty file'}, not with ${JSON.stringify(MAGIC)}`,
-      'let the server send the bytes of the file unchanged: not as text or base64, not a pointer of Git LFS, and compressed only with Content-Encoding',
+      `what the server sends for ${pathname} is not a whole WebAssembly module`,
+      `${file.bytes.length} bytes, which begin with ${JSON.stringify(file.body.slice(0, 8))}`,
+      `let the server send the bytes of the file unchanged and to the end: not as text or base64, not a pointer of Git LFS, and with the Content-Encoding that they have (${file.header('content-encoding') ?? 'none'})`,
     )
     return
   }
-  report.check(
+  const type = file.header('content-type') ?? ''
+  const typeFix = 'Content-Type: application/wasm (in mime.types of nginx: application/wasm wasm;)'
+  if (/html/.test(type)) {
+    const why = `${pathname} is a WebAssembly module and has the type of a page, so the vault does not start`
+    report.fault('worker.module', why, seenHeader(file, 'Content-Type'), typeFix)
+    return
+  }
+  report.checkSpeed(
     'worker.module',
     `${pathname} is a WebAssembly module`,
     /^application\/wasm$/i.test(type)
       ? undefined
       : `${pathname} is not application/wasm, so the browser compiles it only after its download`,
     seenHeader(file, 'Content-Type'),
-    'Content-Type: application/wasm (in mime.types of nginx: application/wasm wasm;)',
+    typeFix,
   )
-  if (!isPrivateUrl(new URL(url))) {
-    const headers = { 'Accept-Encoding': 'br, gzip' }
-    checkCompression(report, await requests.send(url, { headers, readsBody: false }))
-  }
+  if (!isPrivateUrl(new URL(url))) checkCompression(report, file)
   const cache = file.header('cache-control') ?? ''
   const isHinted = `${page.header('link') ?? ''}${page.body}`.includes(pathname)
   const isKept = isHinted ? /max-age=[1-9]/i.test(cache) : !/no-store/i.test(cache)
-  report.check(
+  report.checkSpeed(
     'worker.module-cache',
     'browsers may keep the module',
     isKept
@@ -303,7 +304,7 @@ const checkModule = async ({ report, requests, workerFile, page, origin, worker 
 
 /** Checks that the module is sent compressed. */
 export const checkCompression = (report: Report, file: Reply): void => {
-  report.check(
+  report.checkSpeed(
     'worker.compression',
     'the module is compressed',
     file.header('content-encoding')

@@ -20,9 +20,15 @@ const TIME_LIMIT: Seconds = Seconds {
     why: msg!("it must be a whole number of seconds from 1 to 120"),
 };
 
+/// The seconds by which the provider's clock may differ, by default.
+const DEFAULT_TOLERANCE: u64 = 60;
+
+/// The most seconds that `clockTolerance` allows.
+const MOST_TOLERANCE: u64 = 600;
+
 const TOLERANCE: Seconds = Seconds {
     least: 0,
-    most: 600,
+    most: MOST_TOLERANCE,
     why: msg!("it must be a whole number of seconds from 0 to 600"),
 };
 
@@ -106,7 +112,7 @@ impl Flow {
             asks_user_info: identity::asks_user_info(options),
             uses_dpop: options.boolean("dpop"),
             metadata_members: None,
-            clock_tolerance: options.seconds("clockTolerance", 60, &TOLERANCE),
+            clock_tolerance: options.seconds("clockTolerance", DEFAULT_TOLERANCE, &TOLERANCE),
             request_timeout,
             refresh_timeout: refresh_timeout.max(request_timeout),
         }

@@ -40,6 +40,10 @@ const SHARED: [(&str, &[&str]); 25] = [
     ("src/browser/platform.rs", &["SAVED_FETCH"]),
     ("src/browser/sealing.rs", &["KEY_LEN"]),
     ("src/rules/config.rs", &["MAX_CONFIG"]),
+    (
+        "src/rules/config/flow.rs",
+        &["DEFAULT_TOLERANCE", "MOST_TOLERANCE"],
+    ),
     ("src/edge/config.rs", &["DEFAULT_BASE", "DEFAULT_SCOPE"]),
     ("src/edge/csrf.rs", &["DESTINATION_TYPES"]),
     (
