@@ -1,8 +1,8 @@
-//! Checks callback URLs. A response is accepted only at the redirect URI and only if each parameter occurs once. No
-//! message contains the response's code.
+//! Checks callback URLs. A response is accepted only at the redirect URI, for a login of this client, and only if each
+//! parameter occurs once. No message contains the response's code.
 
 use super::assert_presentable;
-use rules::codec::base64url;
+use rules::codec::{base64url, json};
 use rules::login::authorization_request::Pending;
 use rules::login::authorization_response::AuthorizationResponse;
 use rules::oauth::metadata::Metadata;
@@ -51,17 +51,21 @@ pub fn check(input: &[u8]) {
             .iter()
             .any(|code| code.len() > 30 && message.contains(code))
     };
+    let app = Some(config().flow.app().into());
+    let app_of = |state: &str| state.split('.').nth(1).and_then(json::parse_u64);
     let redirection = config().redirection(&config().redirect_uri);
     let answer = match AuthorizationResponse::parse(&config().flow, &redirection, text) {
         Ok(answer) => answer,
         Err(error) => {
             let is_of_provider = all("state").is_empty() && all("error").len() == 1;
+            let is_of_another_client = all("state").iter().any(|state| app_of(state) != app);
             assert!(
                 is_of_provider
-                    || matches!(
-                        error.code(),
-                        Code::CallbackInvalid | Code::RedirectUriMismatch
-                    )
+                    || match error.code() {
+                        Code::CallbackInvalid | Code::RedirectUriMismatch => true,
+                        Code::LoginUnknown => is_of_another_client,
+                        _ => false,
+                    }
             );
             assert_presentable(error.message());
             // A message may contain the URL's path, and this input repeats the code in the path.
@@ -81,6 +85,7 @@ pub fn check(input: &[u8]) {
     let [state] = all("state")[..] else {
         panic!("not one state: {text}");
     };
+    assert_eq!(app_of(state), app, "{text}");
     assert_eq!(
         answer.key,
         base64url::encode(&pkce::sha256(state.as_bytes()))
