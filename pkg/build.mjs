@@ -1,7 +1,7 @@
 /**
  * Bundles pkg/src into pkg/dist, next to the wasm. `cargo xtask build` writes pkg/glue, which is git-ignored, and then
- * runs this script. pkg/glue contains these files for the vault's module (strongroom) and the token handler's
- * (strongroom_edge):
+ * runs this script. `cargo xtask demo` runs it with the name of another folder, into which it writes only what the demo
+ * loads. pkg/glue contains these files for the vault's module (strongroom) and the token handler's (strongroom_edge):
  *
  *   pkg/glue/<module>.js        wasm-bindgen's glue (target web)
  *   pkg/glue/<module>.d.ts      its types, generated from src/browser and src/edge/module
@@ -25,6 +25,7 @@ import { buildTesting } from './build-testing.mjs'
 import {
   BINDINGS,
   CALLBACK,
+  DEMO,
   ENTRIES,
   EXTENSION,
   FRAMEWORKS,
@@ -36,13 +37,15 @@ import {
 } from './entries.mjs'
 
 const at = (path) => new URL(path, import.meta.url)
+const [demo] = process.argv.slice(2)
+const dist = (path) => at(demo ? `../${demo}/${path}` : `./dist/${path}`)
 
 /** Copies the vault's module to dist. Throws if a file that needs the module's URL no longer contains it. */
 const copyVaultModule = async () => {
-  await copyFile(at('./glue/strongroom_bg.wasm'), at('./dist/strongroom_bg.wasm'))
+  await copyFile(at('./glue/strongroom_bg.wasm'), dist('strongroom_bg.wasm'))
   const url = 'new URL("./strongroom_bg.wasm",import.meta.url)'
   for (const file of ['worker.js', 'standalone.js', 'wasm-url.js']) {
-    const script = await readFile(at(`./dist/${file}`), 'utf8')
+    const script = await readFile(dist(file), 'utf8')
     if (!script.includes(url))
       throw new Error(`dist/${file} has lost ${url}, so bundlers would not find the module`)
   }
@@ -51,8 +54,8 @@ const copyVaultModule = async () => {
 /** Copies the module of the token handler, and writes it as base64 for servers whose code may be bundled. */
 const copyEdgeModule = async () => {
   const bytes = await readFile(at('./glue/strongroom_edge_bg.wasm'))
-  await writeFile(at('./dist/strongroom_edge_bg.wasm'), bytes)
-  await writeFile(at('./dist/edge-module.js'), `export default '${bytes.toString('base64')}'\n`)
+  await writeFile(dist('strongroom_edge_bg.wasm'), bytes)
+  await writeFile(dist('edge-module.js'), `export default '${bytes.toString('base64')}'\n`)
 }
 
 /**
@@ -61,8 +64,8 @@ const copyEdgeModule = async () => {
  * output: by default the file has a single line, besides the comment that names the map.
  */
 const shrink = async (entry, format = {}) => {
-  const file = at(`./dist/${entry}.js`)
-  const map = at(`./dist/${entry}.js.map`)
+  const file = dist(`${entry}.js`)
+  const map = dist(`${entry}.js.map`)
   const sourceMap = {
     content: await readFile(map, 'utf8'),
     includeSources: !hasNoSources(entry),
@@ -109,13 +112,12 @@ const handler = ({ path, importer }) => {
   return importer.endsWith('/edge/testing/index.ts') ? { path: '../edge.js', external: true } : undefined
 }
 
-await rm(at('./dist'), { recursive: true, force: true })
-await rm(at('./docs'), { recursive: true, force: true })
-await mkdir(at('./dist'))
+await rm(dist(''), { recursive: true, force: true })
+await mkdir(dist(''), { recursive: true })
 const { version } = JSON.parse(await readFile(at('./package.json'), 'utf8'))
 const common = {
   absWorkingDir: fileURLToPath(at('.')),
-  outdir: 'dist',
+  outdir: fileURLToPath(dist('')),
   bundle: true,
   plugins: [{ name: 'lazy', setup: (build) => build.onResolve({ filter: LAZY_IMPORT }, lazy) }],
   // Imports that are not bundled: wasm modules, also as base64 (each is in the same folder as the file that imports it),
@@ -136,6 +138,18 @@ const hasNoSources = (entry) => [SERVER, PROGRAM, TOOLS, EXTENSION].some((entrie
 const sources = (entries) => Object.entries(entries).map(([out, source]) => ({ in: `src/${source}.ts`, out }))
 const browser = { ...ENTRIES, ...LAZY, ...BINDINGS }
 const withoutSources = { ...common, sourcesContent: false }
+
+if (demo) {
+  await build({
+    ...common,
+    sourcemap: false,
+    entryPoints: sources({ ...ENTRIES, ...LAZY, ...TOOLS, ...DEMO }),
+  })
+  await copyVaultModule()
+  process.exit()
+}
+
+await rm(at('./docs'), { recursive: true, force: true })
 await build({ ...common, entryPoints: sources(browser) })
 await build({ ...common, entryPoints: sources(CALLBACK), plugins: [] })
 await build({

@@ -84,6 +84,9 @@ export const SERVER = {
   'edge/h3': 'edge/adapters/h3',
 }
 
+/** Besides the files for browsers, the demo loads this one. */
+export const DEMO = { headers: SERVER.headers }
+
 /**
  * The program of the package. It is in a folder of its own, because apps without a bundler copy the files directly in
  * `dist`. It loads the files that the package has anyway.

@@ -10,10 +10,10 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
+import { dist } from '../tests/support/dist.mjs'
 import { CLIENT_ID } from '../tests/support/servers.mjs'
 import { BUNDLE } from './bundle.mjs'
 import { onHost, readPage } from './page.mjs'
-import { writeStatic } from './static/write.mjs'
 
 /** The usual ports of `cargo xtask demo`. If a port is taken, the demo uses another one. */
 export const PORTS = {
@@ -30,7 +30,6 @@ export const PORTS = {
 export const COMPARISON_ID = 'local-storage'
 
 const at = (path) => new URL(path, import.meta.url)
-const pkg = at('../pkg/dist/')
 
 /** The issuer in auth.metadata.ts, which has the usual port. */
 const USUAL_ISSUER = `http://127.0.0.1:${PORTS.provider}`
@@ -90,7 +89,7 @@ export async function buildSite({ issuer, api, comparison, exits, app = '', vaul
   files['/local-storage.html'] = await readPage('local-storage.html', ['live'], onHost)
   const names = ['style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html']
   for (const name of names) files[`/${name}`] = await readFile(at(name))
-  files['/strongroom_bg.wasm'] = await readFile(new URL('strongroom_bg.wasm', pkg))
+  files['/strongroom_bg.wasm'] = await readFile(new URL('strongroom_bg.wasm', dist))
   const take = (paths) => Object.fromEntries(paths.map((path) => [path, files[path]]))
   const ofApp = ['/index.html', '/style.css', '/icon.svg', '/dial.svg', '/app.js']
   const ofVault = ['/auth.worker.js', '/strongroom_bg.wasm']
@@ -103,6 +102,7 @@ export async function buildSite({ issuer, api, comparison, exits, app = '', vaul
 }
 
 async function main() {
+  const { writeStatic } = await import('./static/write.mjs')
   const tsc = fileURLToPath(at('../node_modules/typescript/bin/tsc'))
   const check = promisify(execFile)(process.execPath, [tsc, '--project', fileURLToPath(at('.'))])
   const [issuer, api] = [PORTS.provider, PORTS.api].map((port) => `http://127.0.0.1:${port}`)

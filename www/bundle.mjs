@@ -1,7 +1,6 @@
 /** How the scripts of all pages are bundled. */
 import { fileURLToPath } from 'node:url'
-
-const pkg = new URL('../pkg/dist/', import.meta.url)
+import { dist } from '../tests/support/dist.mjs'
 
 /** The package's entries, with the files that bundles contain. */
 const ALIASES = Object.fromEntries(
@@ -12,7 +11,7 @@ const ALIASES = Object.fromEntries(
     ['strongroom/inspector/record', 'inspector/record.js'],
     ['strongroom/vault-frame', 'vault-frame.js'],
     ['strongroom/worker', 'worker.js'],
-  ].map(([name, file]) => [name, fileURLToPath(new URL(file, pkg))]),
+  ].map(([name, file]) => [name, fileURLToPath(new URL(file, dist))]),
 )
 
 /** Options of esbuild for the scripts of all pages. */

@@ -253,8 +253,8 @@ fn run(command: &Command) -> Result<()> {
         Command::Demo {
             vault_origin, edge, ..
         } => {
-            package::build()?;
-            process::become_node(&[&["www/serve.mjs"], demo_options(*vault_origin, *edge)].concat())
+            let options = demo_options(*vault_origin, *edge);
+            demo_build(process::node(&["www/serve.mjs"]), options)?.replace()
         }
         Command::Test { times: true, .. } => times::print(),
         Command::Test {
@@ -331,8 +331,19 @@ const fn demo_options(vault_origin: bool, edge: bool) -> &'static [&'static str]
 
 fn demo_check(options: &[&str]) -> Result<()> {
     let check = browser::with_chromium(process::node(&["www/check.mjs"]))?;
-    package::build()?;
-    check.args(options).run()
+    demo_build(check, options)?.run()
+}
+
+/// Builds what a script of the demo loads, and returns the script with these options. The token handler on Cloudflare's
+/// runtime needs the whole package.
+fn demo_build(script: process::Process, options: &[&str]) -> Result<process::Process> {
+    let script = script.args(options);
+    if options.contains(&"--edge") {
+        package::build()?;
+        return Ok(script);
+    }
+    package::demo()?;
+    Ok(script.env("STRONGROOM_DIST", package::DEMO))
 }
 
 fn examples(names: &[String], check: bool, lock: bool) -> Result<()> {

@@ -38,6 +38,39 @@ pub(crate) fn build() -> Result<()> {
     Ok(())
 }
 
+/// The folder with the package's files that the demo loads, relative to the repository's root.
+pub(crate) const DEMO: &str = "target/demo";
+
+/// Builds what the demo loads, in less than half the time of [`build`]. `npm pack` packs `pkg/dist`, so that folder always has
+/// all files.
+pub(crate) fn demo() -> Result<()> {
+    let start = Instant::now();
+    println!("build the demo");
+    install::npm_packages()?;
+    wasm::vault()?;
+    facts::write()?;
+    let inputs = [
+        "pkg/src",
+        "pkg/glue",
+        "pkg/build.mjs",
+        "pkg/entries.mjs",
+        "package-lock.json",
+    ];
+    let stamp = Stamp::of("demo", &inputs.map(at), &[])?;
+    let outputs = [at(DEMO)];
+    let label = "package: esbuild, for the demo alone";
+    if stamp.is_fresh(&outputs) {
+        unchanged(label);
+    } else {
+        step(label, Output::Quiet, || {
+            node(&["pkg/build.mjs", DEMO]).run_quietly()
+        })?;
+        stamp.write(&outputs)?;
+    }
+    println!("built in {}\n", seconds(start.elapsed()));
+    Ok(())
+}
+
 fn package() -> Result<()> {
     let inputs = [
         "pkg/src",

@@ -102,15 +102,21 @@ pub(crate) fn selections() -> [[&'static str; 6]; 2] {
 
 /// Writes `pkg/glue`.
 pub(crate) fn build() -> Result<()> {
+    with_messages(&MODULES.each_ref())
+}
+
+/// Writes the vault's part of `pkg/glue`.
+pub(crate) fn vault() -> Result<()> {
+    with_messages(&[&MODULES[0]])
+}
+
+/// Writes modules, the vault's among them, and the file of messages, which come from the vault's module alone.
+fn with_messages(modules: &[&Module]) -> Result<()> {
     install::wasm_target()?;
     let texts = messages::all()?;
-    let hashes = messages::hashes(&texts);
-    build_modules(&MODULES.iter().collect::<Vec<_>>(), &hashes)?;
-    let mut sections = Vec::new();
-    for module in &MODULES {
-        sections.extend(messages::of(&fs::read(module.compiled())?)?);
-    }
-    messages::write(&texts, &sections)
+    build_modules(modules, &messages::hashes(&texts))?;
+    let interned = messages::of(&fs::read(MODULES[0].compiled())?)?;
+    messages::write(&texts, &interned)
 }
 
 /// Writes the modules to `pkg/glue`, without the file of messages. With `only`, writes only the module of this name.

@@ -1,7 +1,6 @@
 import { EdgeRuntime } from 'edge-runtime'
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { toNodeListener } from '../../../pkg/dist/edge/node.js'
 import { listen } from '../listen.mjs'
 import { platform } from './start.mjs'
 
@@ -27,6 +26,8 @@ export const edgeRuntime = platform({
     wasmAs: (name) => `export default compiledWasm[${JSON.stringify(name)}]`,
   },
   async serve({ file, wasm, env, isolates }) {
+    // The demo imports this file, and does not build that one.
+    const { toNodeListener } = await import('../../../pkg/dist/edge/node.js')
     const initialCode = await readFile(file, 'utf8')
     const compiledWasm = {}
     for (const path of wasm) compiledWasm[basename(path)] = await WebAssembly.compile(await readFile(path))

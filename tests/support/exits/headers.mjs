@@ -1,5 +1,7 @@
 /** The headers of the pages from which the test of exits sends data, by the column of the table in docs/exits.md. */
-import { securityHeaders } from '../../../pkg/dist/headers.js'
+import { dist } from '../dist.mjs'
+
+const { securityHeaders } = await import(new URL('headers.js', dist))
 
 /** The app's identifier at the provider. */
 export const CLIENT = 'spa'
