@@ -3,7 +3,7 @@
 use crate::browser::{Engine, with_chromium, with_engines, with_headless_shell};
 use crate::process::{Process, cargo, node};
 use crate::programs::{self, with_programs};
-use crate::progress::seconds;
+use crate::progress::{Output, seconds, step};
 use crate::simulation::Lives;
 use crate::suite::{AtOnce, Part, Suite};
 use crate::{docs, install, package, simulation, supply, testing, times, wasm, workflows};
@@ -165,7 +165,9 @@ fn run_kind(
 
 /// Tests the core and the tools.
 fn native() -> Result<()> {
-    cargo().args(["test", "--quiet", "--workspace"]).run()
+    step("cargo test", Output::Loud, || {
+        cargo().args(["test", "--quiet", "--workspace"]).run()
+    })
 }
 
 /// Simulates lives of vaults and of isolates. `cargo xtask simulate` simulates twice as many.
@@ -196,71 +198,51 @@ fn format() -> Result<()> {
     crate::measure::lint::check().context(
         "the wording of comments, and the subjects of commits (xtask/src/measure/lint.rs)",
     )?;
-    cargo()
-        .args(["fmt", "--all", "--check"])
-        .run()
-        .context("the format of Rust; `cargo fmt --all` fixes it")?;
-    node(&[
-        "node_modules/prettier/bin/prettier.cjs",
-        "--check",
-        "--log-level=warn",
-        ".",
-    ])
-    .run()
-    .context("the format of all other files; `npx prettier --write .` fixes it")
+    step("formats", Output::Loud, || {
+        cargo()
+            .args(["fmt", "--all", "--check"])
+            .run()
+            .context("the format of Rust; `cargo fmt --all` fixes it")?;
+        let prettier = "node_modules/prettier/bin/prettier.cjs";
+        node(&[prettier, "--check", "--log-level=warn", "."])
+            .run()
+            .context("the format of all other files; `npx prettier --write .` fixes it")
+    })
 }
 
 /// Runs clippy on the native build of all crates.
 fn clippy() -> Result<()> {
-    cargo()
-        .args(["clippy", "--quiet", "--workspace", "--all-targets"])
-        .args(DENY)
-        .run()
+    lints("all crates", &["--workspace", "--all-targets"])
 }
 
-/// Arguments that make clippy fail at a warning.
-const DENY: [&str; 3] = ["--", "--deny", "warnings"];
+fn lints(label: &str, selection: &[&str]) -> Result<()> {
+    step(&format!("cargo clippy: {label}"), Output::Loud, || {
+        let clippy = cargo().args(["clippy", "--quiet"]).args(selection);
+        clippy.args(["--", "--deny", "warnings"]).run()
+    })
+}
 
 fn lint() -> Result<()> {
     install::npm_packages()?;
     format()?;
     workflows::check()?;
     clippy()?;
-    // The simulation is a target that `--all-targets` leaves out.
-    cargo()
-        .args([
-            "clippy",
-            "--quiet",
-            "--package",
-            "strongroom-tests",
-            "--test",
-            "simulation",
-        ])
-        .args(DENY)
-        .run()?;
+    // `--all-targets` leaves this target out.
+    let simulation = ["--package", "strongroom-tests", "--test", "simulation"];
+    lints("the simulation", &simulation)?;
     install::wasm_target()?;
     for selection in wasm::selections() {
-        cargo()
-            .args(["clippy", "--quiet"])
-            .args(selection)
-            .args(DENY)
-            .run()?;
+        lints(&selection[1].replace("strongroom-", ""), &selection)?;
     }
-    cargo()
-        .args(["clippy", "--quiet"])
-        .args(testing::SELECTION)
-        .args(DENY)
-        .run()?;
-    cargo()
-        .args([
-            "doc",
-            "--quiet",
-            "--workspace",
-            "--no-deps",
-            "--document-private-items",
-        ])
-        .env("RUSTDOCFLAGS", "--deny warnings")
-        .run()?;
+    lints("test-kit", &testing::SELECTION)?;
+    step("cargo doc", Output::Loud, || {
+        let options = ["--workspace", "--no-deps", "--document-private-items"];
+        cargo()
+            .args(["doc", "--quiet"])
+            .args(options)
+            .env("RUSTDOCFLAGS", "--deny warnings")
+            .run()
+    })?;
     // The build includes tsc, because the package's types include the types of the generated glue.
     package::build()
 }
