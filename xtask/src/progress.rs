@@ -32,6 +32,11 @@ pub(crate) fn step<T>(label: &str, output: Output, work: impl FnOnce() -> Result
     result
 }
 
+/// Runs `work`, and prints a line each minute until it is done.
+pub(crate) fn with_minutes<T>(label: &str, work: impl FnOnce() -> T) -> T {
+    each(MINUTE, |n| println!("  … {label}  {n} min"), work)
+}
+
 /// Runs `work`, and calls `tell` after each `interval` until it is done.
 fn each<T>(interval: Duration, tell: impl Fn(u32) + Send, work: impl FnOnce() -> T) -> T {
     let (done, waiting) = channel::<()>();

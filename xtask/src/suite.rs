@@ -3,7 +3,7 @@
 use crate::at_once::each;
 use crate::paths::at;
 use crate::process::{Process, node};
-use crate::progress::seconds;
+use crate::progress::{seconds, with_minutes};
 use crate::times;
 use anyhow::{Context, Result, bail};
 use std::cmp::Reverse;
@@ -237,12 +237,12 @@ fn place(name: &str) -> usize {
         .unwrap_or(LONG.len())
 }
 
-/// Runs a file. Prints a line if it passes, and its whole output if it fails.
+/// Runs a file. Prints a line each minute, and then a line if it passes, or its whole output if it fails.
 fn run_file(file: &str, prepare: &impl Fn(Process) -> Result<Process>) -> Result<()> {
     let start = Instant::now();
     let process = prepare(node(&["--test", "--test-reporter=spec", LIMIT, QUIET]).args([file]))
         .with_context(|| file.to_owned());
-    let result = process.and_then(Process::read);
+    let result = process.and_then(|process| with_minutes(file, || process.read()));
     times::note(file, start.elapsed());
     let took = seconds(start.elapsed());
     match &result {
