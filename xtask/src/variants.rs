@@ -338,7 +338,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "uncommitted_successor_is_kept",
         fault: "a successor that could not be committed is forgotten",
         noticed_by: "isolates_consumed",
-        seed: 124,
+        seed: 2963,
         breaks: Instead("false"),
     },
     Variant {
@@ -395,7 +395,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "a cookie is a copy by the clocks of two machines",
         noticed_by: "isolates_grace",
         seed: 1110,
-        breaks: Instead("age > grace"),
+        breaks: Instead("age.saturating_sub(grace)"),
     },
     Variant {
         control: "refresh_outlives_its_request",
@@ -460,13 +460,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "there is no grace period",
         noticed_by: "isolates_grace",
         seed: 12,
-        breaks: Instead("return true;"),
+        breaks: Instead("return Copied::Yes;"),
     },
     Variant {
         control: "late_request_is_no_copy",
         fault: "a request that waited for a process that stood still counts as a copy",
         noticed_by: "isolates_grace",
-        seed: 1,
+        seed: 82,
         breaks: Instead("Millis::ZERO"),
     },
     Variant {
@@ -565,7 +565,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "expired_successor_is_refreshed",
         fault: "a successor is used although it has expired",
         noticed_by: "isolates_expired",
-        seed: 2100,
+        seed: 119,
         breaks: Always,
     },
     Variant {
@@ -586,7 +586,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "refused_token_ends_session",
         fault: "a rejected refresh token does not end its session",
         noticed_by: "isolates_refused",
-        seed: 13,
+        seed: 33,
         breaks: Skip,
     },
     Variant {
