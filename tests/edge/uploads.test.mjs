@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test'
 import { startPage } from '../support/edge/page.mjs'
 import { content, startUploads, testUploads } from '../support/uploads.mjs'
 
-const time = { timeout: 60_000 }
+const time = { timeout: 180_000 }
 
 /** The idle limit in seconds. */
 const IDLE = 12

@@ -173,7 +173,7 @@ async function* firstChunk(body, cut) {
  *   Returns an app whose access tokens live for seconds, a page of its user, and a function that signs in again.
  */
 export function testUploads(get) {
-  const time = { timeout: 60_000 }
+  const time = { timeout: 180_000 }
   const begin = async () => {
     const { uploads, page } = get()
     uploads.reset()
