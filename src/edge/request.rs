@@ -275,7 +275,9 @@ impl RequestContext {
         let (fault, message) = match unreadable {
             Unreadable::UnknownKey => (
                 Seldom::UnknownKey,
-                msg!("a session's cookie is sealed with a key that is not in cookie.keys"),
+                msg!(
+                    "a session's cookie is sealed with a key that is not in cookie.keys: the key was removed, or another app on this host, also at another port, has the same cookie.name"
+                ),
             ),
             Unreadable::OtherVersion => (
                 Seldom::CookieOutdated,

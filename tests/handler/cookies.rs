@@ -282,6 +282,17 @@ fn sessions_survive_key_replacement() {
     assert!(host.session().is_object());
 }
 
+/// All ports of a host have the same cookies.
+#[test]
+fn line_about_an_unknown_key_names_other_handlers() {
+    let mut host = Host::signed_in();
+    host.restart(&cookie_config(&json!({ "keys": [KEYS[2]] })));
+    assert!(host.session().is_null());
+    let message = host.fault_messages().concat();
+    assert!(message.contains("another port"), "{message}");
+    assert!(Code::KeyUnknown.advice().contains("cookie.name"));
+}
+
 #[test]
 fn login_survives_key_replacement() {
     let mut host = Host::new();

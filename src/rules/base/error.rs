@@ -255,8 +255,10 @@ codes! {
     /// In the token handler's log: a request had a session cookie that was replaced longer ago than the grace period.
     SessionReplayed = "session_replayed", "Find out how a copy of the cookie leaked: the session was ended everywhere.";
     /// A cookie or a session's record is sealed with a key that is not configured. The code is in the token handler's
-    /// log, and for a record also in the response with 503 ([edge-operate.md](edge-operate.md#replace-a-key)).
-    KeyUnknown = "key_unknown", "Keep a replaced key at the end of cookie.keys for as long as session.absolute.";
+    /// log, and for a record also in the response with 503 ([edge-operate.md](edge-operate.md#replace-a-key)). A key was
+    /// removed too early, or two apps on one host have the same `cookie.name` and sign each other's users out: all ports of a
+    /// host, such as localhost, share its cookies.
+    KeyUnknown = "key_unknown", "Keep a replaced key at the end of cookie.keys for as long as session.absolute, and give each app on a host, also at another port, its own cookie.name.";
     /// The token handler's coordinator cannot be reached, does not store what the handler writes, or has a value that another
     /// version of the handler has written.
     CoordinatorUnavailable = "coordinator_unavailable", "Check the coordinator: sessions are kept, but cannot be refreshed without it.";
