@@ -29,6 +29,30 @@ test('message_invalid: an unknown option is named without its value', time, asyn
   assert.doesNotMatch(message, /s3cret/)
 })
 
+/** Resolves with the warning of a login whose page is below `base` of Vite, or with `undefined`. */
+async function warningBelow(base) {
+  app.site.routes['/app/page'] = '/index.html'
+  const page = await app.open('/app/page')
+  await booted(page)
+  const warnings = []
+  page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()))
+  await page.evaluate((src) => {
+    document.head.append(Object.assign(document.createElement('script'), { type: 'x', src }))
+    void auth.login()
+  }, `${base}@vite/client`)
+  await page.waitForSelector('form')
+  return warnings.find((text) => text.includes('redirectUri'))
+}
+
+test('login() names a redirect URI outside of the base of Vite', time, async () => {
+  assert.match(
+    await warningBelow('/app/'),
+    /leads to http.*\/callback, outside of Vite's base \(http.*\/app\/\)/,
+  )
+  assert.equal(await warningBelow('/'), undefined)
+  assert.equal(await warningBelow('/assets/'), undefined, 'the page is elsewhere')
+})
+
 const ALLOWED = {
   scope: ['invoices', /'invoices', which is neither in scope nor among loginScopes/],
   params: [{ display: 'touch' }, /'display', which is not among loginParams/],

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { brotliCompressSync, createBrotliCompress } from 'node:zlib'
-import { booted, waitUntil } from '../support/app.mjs'
+import { booted, startApp, waitUntil } from '../support/app.mjs'
 import { stopServiceWorkers } from '../support/escrow.mjs'
 import {
   openAnother,
@@ -448,6 +448,16 @@ test('media() is false without a service worker that has it, and the console say
   const [none, other] = await Promise.all([said(), said('/other.js')])
   assert.match(none, /is false: no service worker is installed/)
   assert.match(other, /is false: http.*\/other\.js does not respond/)
+})
+
+test('media() is false at once if no rule has `media`, and the console says so', time, async (t) => {
+  const plain = await startApp()
+  t.after(() => plain.close())
+  const page = await plain.open('/')
+  await booted(page)
+  const warning = page.waitForEvent('console', (message) => message.text().includes('auth.media()'))
+  assert.equal(await page.evaluate(() => auth.media()), false)
+  assert.match((await warning).text(), /is false: no rule in apis has `media`/)
 })
 
 test('a reload without the service worker is repaired', time, async () => {

@@ -19,7 +19,7 @@ test('docs/errors.md lists each sentence with its codes', async () => {
 /** The codes of faults that only a developer can fix. Users see the sentence of `other`. */
 const NOT_FOR_USERS = `
   config_invalid message_invalid login_failed redirect_uri_mismatch login_not_pushed refresh_token_missing scope_exceeded scope_reduced
-  profile_failed issuer_mismatch metadata_invalid metadata_outdated client_rejected token_response_invalid id_token_invalid url_not_allowed
+  profile_failed issuer_mismatch metadata_invalid metadata_outdated client_rejected token_response_invalid url_not_allowed
   method_not_allowed header_not_allowed redirect_blocked token_reflected step_up_failed socket_blocked token_refused range_hidden
   api_unreachable worker_failed wasm_failed wasm_blocked config_unavailable closed frame_blocked origin_not_allowed
   cross_site_request host_not_allowed cookie_invalid key_unknown clock_differs logout_token_invalid handler_failed handler_crashed
@@ -46,6 +46,11 @@ test('sentence depends on the code, and not on the message', () => {
   ]) {
     assert.equal(userMessage(error), USER_MESSAGES.other)
   }
+})
+
+// A browser's clock that is an hour wrong makes every ID token invalid.
+test('sentence of a wrong clock says what the user can do', () => {
+  assert.match(userMessage({ code: 'id_token_invalid' }), /date and time of this device/)
 })
 
 test('no error has an empty sentence', () => {

@@ -88,7 +88,7 @@ fn page_learns_only_the_authorization_url() {
     assert!(!params.contains_key("code_verifier"));
     let told: Vec<_> = world.page(page).of_type("navigate").collect();
     let names: Vec<&str> = told[0].iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["t", "id", "url"]);
+    assert_eq!(names, ["t", "id", "url", "redirectUri"]);
     // When a `World` is dropped, it checks that no message contains the verifier.
 }
 

@@ -50,8 +50,8 @@ export interface Strongroom {
   /**
    * Resolves with true when a service worker with `media()` of `strongroom/media` controls the page, so that elements can
    * load addresses below its path. Waits for a service worker that is being installed, and asks it to control the page.
-   * Resolves with false after ten seconds without one, and at once over a token handler or in a browser without service
-   * workers. See docs/media.md.
+   * Resolves with false after ten seconds without one, and at once if no rule has `media`, over a token handler, or in a
+   * browser without service workers. See docs/media.md.
    */
   media(): Promise<boolean>
   /**

@@ -309,7 +309,7 @@ export const connect = async (
       return { revoked: done.revoked }
     },
     on: createOn(events),
-    ...mediaMethods,
+    ...mediaMethods((request, port) => auth.relay(request, port)),
     relay: ({ url, headers }, port) =>
       new Promise((_, fail) =>
         connection.send(

@@ -162,8 +162,11 @@ export type VaultMessage =
    * All pending requests fail.
    */
   | { t: 'failed'; code: string; message: string }
-  /** The URL of the provider to which login `id`, or the page with callback `id`, must navigate. */
-  | { t: 'navigate'; id: number; url: string }
+  /**
+   * The URL of the provider to which login `id`, or the page with callback `id`, must navigate. The response to a login
+   * says where the provider redirects to.
+   */
+  | { t: 'navigate'; id: number; url: string; redirectUri: string }
   /** The code for login `id`, which the user types in on another device. */
   | ({ t: 'device'; id: number } & DeviceCode)
   /**

@@ -416,7 +416,11 @@ impl EgressPolicy {
             Err(Error::of(Code::UrlNotAllowed, &[why, ": ", &quote(path)]))
         };
         let Some((i, url)) = found else {
-            return refused(msg!("no rule in apis has `media` for this path"));
+            // The page recognizes the first of these messages: pkg/src/page/media/page-media.ts.
+            return refused(match self.media().next() {
+                None => msg!("no rule in apis has `media`"),
+                Some(_) => msg!("no rule in apis has `media` for this path"),
+            });
         };
         match self.authorize(&url, "GET") {
             // Only an exact rule can lack this method here.

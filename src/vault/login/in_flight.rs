@@ -300,6 +300,11 @@ pub(super) fn is_finished_elsewhere(config: &Config, params: &LoginParams) -> bo
 
 fn navigate(ctx: &mut Context, login: &Login, url: &str) {
     let mut navigate = message("navigate");
-    navigate.number("id", login.id.0).text("url", url);
+    // The URL of a pushed request does not contain the redirect URI.
+    let redirect_uri = ctx.config.redirect_uri.href();
+    navigate
+        .number("id", login.id.0)
+        .text("url", url)
+        .text("redirectUri", redirect_uri);
     ctx.post(login.port, navigate.finish());
 }

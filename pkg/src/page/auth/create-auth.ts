@@ -156,6 +156,7 @@ export const createAuth = <Claims = DefaultClaims>(
     ready.catch(fail)
     return ready
   }
+  const relay: LazyClient['relay'] = async (request, port) => (await start()).relay(request, port)
   /**
    * Replaces a vault that has failed: reconnect.ts waits for the vault's worker to end, and calls `createWorker` again.
    */
@@ -199,7 +200,7 @@ export const createAuth = <Claims = DefaultClaims>(
       attempt.catch((error) => error.code === 'login_canceled' || on({ error: print(error) }))
       return attempt
     },
-    ...mediaMethods,
+    ...mediaMethods(relay),
     logout: async (logout) => (await start()).logout(logout),
     async requireSession(login) {
       // Loads the file while the vault starts. If loading fails, the second import below reports the failure.
@@ -225,7 +226,7 @@ export const createAuth = <Claims = DefaultClaims>(
   }
 
   // Elements may load before the app uses this object.
-  const stopRelay = relayMedia(async (request, port) => (await start()).relay(request, port))
+  const stopRelay = relayMedia(relay)
 
   /** Returns an event source or a socket that opens when the vault is connected. */
   const live = (kind: 'eventSource' | 'webSocket', url: string | URL, options: any): any => {

@@ -34,6 +34,8 @@ export const USER_MESSAGES = {
   login_replayed: SIGN_IN_AGAIN,
   callback_invalid: SIGN_IN_AGAIN,
   code_rejected: SIGN_IN_AGAIN,
+  id_token_invalid:
+    'You could not be signed in. Please check the date and time of this device, and try again.',
   unsupported: 'Your browser cannot do this. Please try another browser.',
   popup_blocked: 'Your browser blocked the sign-in window. Please allow it and try again.',
   storage_unavailable: 'Your browser does not let this site store data. Please allow it and try again.',

@@ -20,6 +20,20 @@ export { follow, settle } from './popup-login.js'
 const LAST_OPTIONS = 'strongroom.asked'
 
 /**
+ * Warns if the redirect URI is outside of the option `base` of Vite's development server, which this page is below: the
+ * login would end on Vite's own page, with the code in the address. The script's address tells the base.
+ */
+const warnOfBase = (redirectUri: string) => {
+  const client = document.querySelector<HTMLScriptElement>('script[src$="/@vite/client"]')
+  const base = client?.src.slice(0, -'@vite/client'.length)
+  if (!base || !location.href.startsWith(base) || redirectUri.startsWith(base)) return
+  if (!redirectUri.startsWith(location.origin + '/')) return
+  console.warn(
+    `strongroom: redirectUri leads to ${redirectUri}, outside of Vite's base (${base}), so the login ends on a page of Vite. Write a path below the base, and register it at the provider.`,
+  )
+}
+
+/**
  * Everything that a login needs of its page. connect.ts passes its own functions, so that the bundle of this file does
  * not contain copies of them.
  */
@@ -132,7 +146,8 @@ export const login = (
           respond(message) {
             if (message.t === 'done') return end()
             // The message contains the URL of the provider, or the code that the user types in on another device.
-            const { url } = message as { url?: string }
+            const { url, redirectUri } = message as { url?: string; redirectUri?: string }
+            if (redirectUri) warnOfBase(redirectUri)
             url ? go(webUrl(url)).catch(fail) : onCode!(message as DeviceCode)
             return true
           },

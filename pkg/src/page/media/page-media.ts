@@ -4,6 +4,7 @@ import { type ClaimReply, MEDIA, type MediaMessage, type TicketReply } from '../
 import type { DownloadOptions } from '../api.js'
 import { isLoopback } from '../../protocol/loopback.js'
 import { listen } from '../listen.js'
+import type { LazyClient } from '../streaming/lazy-target.js'
 
 /** Milliseconds for which `media()` waits for the service worker. */
 const TIME_LIMIT = 10_000
@@ -23,10 +24,25 @@ const ask = (worker: ServiceWorker, message: Without<MediaMessage, 't'>): Messag
   return port1
 }
 
+/** The beginning of the vault's message if no rule has `media` (src/rules/egress/policy.rs). */
+const NO_RULE = 'no rule in apis has `media`:'
+
 /** See `Strongroom.media` in api.ts. */
-export const media = async (): Promise<boolean> => {
+export const media = async (relay: LazyClient['relay']): Promise<boolean> => {
   const { serviceWorker: workers } = navigator as Partial<Navigator>
   if (!workers) return false
+  /** The reason why the vault loads no media, whichever service worker there is. Empty over a token handler. */
+  let unused: string | undefined
+  const useless = new Promise<false>((resolve) =>
+    // No rule can have this address.
+    relay({ t: MEDIA, id: 0, url: '/', headers: [] }, new MessageChannel().port1).catch(
+      ({ code, message }) => {
+        if (code === 'unsupported') unused = ''
+        if (`${message}`.startsWith(NO_RULE)) unused = 'no rule in apis has `media` (docs/media.md)'
+        if (unused !== undefined) resolve(false)
+      },
+    ),
+  )
   const end = performance.now() + TIME_LIMIT
   /** The reason why the service worker does not control the page yet. */
   let refusal: string | undefined
@@ -44,9 +60,9 @@ export const media = async (): Promise<boolean> => {
     }
     return true
   }
-  if (await Promise.race([controlled(), late()])) return true
-  if (isLoopback(location.hostname))
-    console.warn(`strongroom: auth.media() is false: ${refusal ?? (await reason(workers))}.`)
+  if (await Promise.race([useless, controlled(), late()])) return true
+  const why = unused ?? refusal ?? (await reason(workers))
+  if (why && isLoopback(location.hostname)) console.warn(`strongroom: auth.media() is false: ${why}.`)
   return false
 }
 
@@ -67,9 +83,10 @@ export const download = async (
   path: string | URL,
   { name }: DownloadOptions = {},
   refuse: (code: string, message?: string) => Promise<never>,
+  relay: LazyClient['relay'],
 ): Promise<void> => {
   const { origin, pathname, search } = new URL(path, location.href)
-  if (origin !== location.origin || !(await media())) return refuse('unsupported', NOT_CONTROLLED)
+  if (origin !== location.origin || !(await media(relay))) return refuse('unsupported', NOT_CONTROLLED)
   const last = pathname.split('/').at(-1)!
   const port = ask(navigator.serviceWorker.controller!, {
     ticket: pathname + search,

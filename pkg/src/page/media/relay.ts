@@ -5,11 +5,11 @@ import { refuse } from '../errors/error-text.js'
 import type { Strongroom } from '../api.js'
 import type { LazyClient } from '../streaming/lazy-target.js'
 
-/** The methods of a client that need no vault. */
-export const mediaMethods: Pick<Strongroom, 'media' | 'download'> = {
-  media: async () => (await import('./page-media.js')).media(),
-  download: async (path, options) => (await import('./page-media.js')).download(path, options, refuse),
-}
+/** The methods of a client for media. `relay` asks the vault if a rule has `media`. */
+export const mediaMethods = (relay: LazyClient['relay']): Pick<Strongroom, 'media' | 'download'> => ({
+  media: async () => (await import('./page-media.js')).media(relay),
+  download: async (path, options) => (await import('./page-media.js')).download(path, options, refuse, relay),
+})
 
 /** Passes each request to `relay`. Returns a function that stops this. */
 export const relayMedia = (relay: LazyClient['relay']): (() => void) => {
