@@ -182,15 +182,18 @@ for (const entry of Object.keys({ ...SERVER, ...PROGRAM })) await shrink(entry, 
 await copyVaultModule()
 await copyEdgeModule()
 
-/** Returns the README for npm, without the parts about a clone. */
-const forNpm = (text) => text.replace(/<!-- only in the repository -->.*?<!-- end -->\n+/gs, '')
+/** Returns a document for npm: with the parts that are comments elsewhere, and without those about a clone. */
+const forNpm = (text) =>
+  text
+    .replace(/^<!-- only in the package\n(.*?)^-->$\n/gms, '$1')
+    .replace(/<!-- only in the repository -->.*?<!-- end -->\n+/gs, '')
 
 /**
  * Returns a document as the package contains it, without images, comments and text for the site. A link to a packaged file stays. A link to a source
  * file becomes a link to the types of that file. Any other relative link is replaced by its label.
  */
 const pack = (file, text) =>
-  withoutComments(file === 'README.md' ? forNpm(text) : text)
+  withoutComments(forNpm(text))
     .replace(/^!\[.*\]\(.*\)\n+/gm, '')
     .replace(/\[([^\]]+)\]\((?!https?:|#)([^)#]+)(#[^)]*)?\)/g, (link, label, path) => {
       const target = join(dirname(file), path)

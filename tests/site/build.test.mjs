@@ -152,6 +152,11 @@ const QUESTIONS = {
   'sign out everywhere': '/edge-operate#sign-out-on-all-devices',
   'change cookie keys': '/edge-operate#replace-a-key',
   'Postgres coordinator': '/edge-deploy#postgres',
+  invalid_client: '/errors#client_rejected',
+  docker: '/deployment#nginx',
+  'hot reload': '/debugging#while-you-develop',
+  'redirect uri mismatch': '/errors#redirect_uri_mismatch',
+  'base path subfolder': '/several-apps#several-apps-on-one-origin',
 }
 
 test('the first result answers the questions of people who are new', async () => {
@@ -428,8 +433,10 @@ test('no Markdown has comments outside of code', async () => {
   }
 })
 
-test('Start begins with the command that installs the package', async () => {
-  assert.match(await output('/start.md'), /^# Start\n\n## Install\n\n```sh\nnpm i strongroom\n/)
+test('Start begins with the installation, until the first release from a clone', async () => {
+  const text = await output('/start.md')
+  assert.match(text, /^# Start\n\n## Install\n\nBuild the package in a clone /)
+  assert.doesNotMatch(text + (await output('/index.html')), /npm i strongroom\b/)
 })
 
 test('assistants find a list of the pages, and the text of all guides', async () => {

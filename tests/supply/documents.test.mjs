@@ -64,6 +64,20 @@ test('control: dead links are found', async () => {
   assert.deepEqual(await dead('README.md', text), ['#b', 'docs/none.md', 'docs/edge.md#none'])
 })
 
+/** Matches a command that installs the package from the registry. Text in a comment is for the package or the site. */
+const INSTALLS = /(npm (i|install|add)|(pnpm|yarn|bun) add) strongroom\b/
+const installs = (text) => INSTALLS.test(text.replace(/<!--.*?-->/gs, ''))
+
+test('until the first release, no text installs another package of this name', async () => {
+  const paths = [...(await documents()), 'examples/README.md', 'www/docs/front.mjs', 'pkg/assistants.mjs']
+  for (const path of paths) assert.ok(!installs(await read(path)), path)
+})
+
+test('control: a command that installs the package is found', () => {
+  assert.ok(installs('```sh\nnpm i strongroom\n```'))
+  assert.ok(!installs('<!-- only in the package\n```sh\nnpm i strongroom\n```\n-->'))
+})
+
 test('documents have no phrases that are never right', async () => {
   for (const path of await documents()) {
     assert.deepEqual(prose(await read(path)).match(PHRASES), null, path)

@@ -21,7 +21,7 @@ const OF_THE_PROJECT = ['AGENTS.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIB
 const TABLES = ['docs/conformance.md', 'docs/security-claims.md']
 
 const CODE = /^( *)```.*?^\1```/gms
-/** A part that a command writes, or that a test compares with the code, between its two comments. `only in the repository` marks text that is not packaged, `only on the site` text for the site. */
+/** A part that a command writes, or that a test compares with the code, between its two comments. `only in the repository` marks text that is not packaged, `only in the package` and `only on the site` text for package and site. */
 const WRITTEN = /^<!-- (?!only ).*? -->\n.*?^<!-- end -->/gms
 
 /** Returns the number of words in a document outside code blocks and written parts. */

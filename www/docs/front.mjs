@@ -122,11 +122,7 @@ ${unlinked(sentences(about, 3))}
 
 </div>
 
-\`\`\`sh
-npm i strongroom
-\`\`\`
-
-<p class="front-note">Not on the registry yet: until the first release, build the package in a clone, as the repository’s README says.</p>
+<p class="front-note">Not on the registry yet: until the first release, <a href="/start#install">build the package in a clone</a>.</p>
 
 </div>
 <div class="front-proof">

@@ -42,6 +42,7 @@ const WORDS = {
   'docs/edge-bound.md':
     'DBSC, device bound session credentials, stolen cookie, cookie theft, token theft, session hijacking, infostealer, TPM',
   'docs/edge.md': 'BFF, backend for frontend, server-side session, HttpOnly cookie',
+  'docs/edge-deploy.md#node': 'container image, corporate proxy, outgoing proxy, HTTPS_PROXY',
   'docs/edge-deploy.md#choosing-a-coordinator': 'Redis, Durable Objects, shared store, database, KV, cluster',
   'docs/edge-deploy.md#postgres': 'PostgreSQL, Postgres coordinator, SQL, pg, Supabase, Neon, RDS',
   'docs/edge-deploy.md#a-store-of-your-own': 'MySQL, SQLite, DynamoDB, custom store',
@@ -92,17 +93,21 @@ const WORDS = {
   'docs/frameworks.md#svelte': 'SvelteKit static, adapter-static',
   'docs/deployment.md#vercel': 'vercel.json',
   'docs/deployment.md#s3-with-cloudfront': 'AWS, Amazon, Lambda@Edge, S3 bucket',
-  'docs/deployment.md#nginx': 'nginx.conf, Docker, reverse proxy',
+  'docs/deployment.md#nginx': 'nginx.conf, Docker, Dockerfile, reverse proxy',
   'docs/deployment.md#configuration-at-run-time':
     'environment variables, env, staging, multi-tenant, runtime config, window.env',
   'docs/deployment.md#a-new-deployment-while-tabs-are-open':
     'update, new version, rollout, stale worker, cache busting, zero downtime',
   'docs/debugging.md#symptoms':
     'CORS error, Access-Control-Allow-Origin, blank page, redirect loop, infinite loop, not working, blocked by CORS, preflight, stuck, troubleshooting',
+  'docs/debugging.md#while-you-develop':
+    'hot reload, HMR, hot module replacement, live reload, Fast Refresh, development mode',
+  'docs/errors.md#client_rejected': 'invalid_client, unauthorized_client, client authentication failed',
   'docs/debugging.md': 'devtools, inspect, log, trace, troubleshooting',
   'docs/frames.md':
     'iframe, embed, embedded app, X-Frame-Options, frame-ancestors, partitioned cookies, Teams tab',
-  'docs/migration.md': 'alternative to, replace, upgrade, switch from, oidc-client, AppAuth, oidc-react',
+  'docs/migration.md':
+    'alternative to, replace a library, upgrade, switch from, oidc-client, AppAuth, oidc-react',
   'docs/migration.md#auth0-spa-js':
     'auth0-react, @auth0/auth0-spa-js, @auth0/auth0-react, createAuth0Client, Auth0Provider, useAuth0',
   'docs/migration.md#msal-azuremsal-browser--react--angular':
@@ -131,11 +136,14 @@ const WORDS = {
   'docs/oauth.md': 'OAuth2 only, no OIDC, GitHub login, Spotify, Discord, without id_token',
   'docs/several-apps.md#micro-frontends-several-bundles-in-one-page':
     'module federation, single-spa, microfrontend',
+  'docs/several-apps.md#several-apps-on-one-origin':
+    'base path, base path subfolder, subdirectory, sub-path, basename, PUBLIC_URL, BASE_URL',
   'docs/several-apps.md#several-subdomains': 'SSO between subdomains, cross-domain, cross-subdomain session',
   'docs/supply-chain.md': 'SBOM, provenance, npm audit, dependencies, reproducible build',
   'docs/login.md#a-login-that-fails':
     'login error, access_denied, invalid_state, state mismatch, redirect_uri mismatch',
-  'docs/login.md#the-id-token': 'user profile, email, roles, groups, permissions, nonce, JWKS, signature',
+  'docs/login.md#the-id-token':
+    'user profile, email, roles, groups, permissions, nonce claim, JWKS, signature',
 }
 
 /** The words of each section. */

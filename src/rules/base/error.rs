@@ -114,7 +114,8 @@ codes! {
     PopupBlocked = "popup_blocked", "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.";
     /// The callback's parameters are missing or malformed, or they contradict each other.
     CallbackInvalid = "callback_invalid", "Call login() again; if it happens each time, check the provider's response.";
-    /// The page that called `handleCallback()` is not the configured `redirectUri`.
+    /// The page that called `handleCallback()` is not the configured `redirectUri`. If a page of the provider reports a redirect
+    /// URI mismatch, [the URI is not registered](debugging.md#symptoms) in exactly this spelling.
     RedirectUriMismatch = "redirect_uri_mismatch", "Set redirectUri to the URL that the provider redirects to, and register that URL.";
     /// A warning: the provider announces pushed authorization requests (RFC 9126), but does not accept them from this
     /// client or origin, so script can change the request.
