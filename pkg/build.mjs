@@ -93,14 +93,11 @@ const lazy = ({ path, kind }) => {
   return { path: `./${path.split('/').at(-1)}`, external: true }
 }
 
-/** Matches the sources whose files in `dist` the program loads, instead of containing them. */
-const BESIDE = /\/(error-messages|headers\/index)\.js$/
+/** Matches the sources whose files in `dist` the program and the core's judgment load, instead of containing them. */
+const BESIDE = /\/(error-messages|headers\/core|headers)(\/index)?\.js$/
 
 /** Resolves such an import to the file in `dist`, beside the program's folder. */
-const beside = ({ path }) => ({
-  path: `../${path.includes('headers') ? 'headers' : 'error-messages'}.js`,
-  external: true,
-})
+const beside = ({ path }) => ({ path: `../${BESIDE.exec(path)[1]}.js`, external: true })
 
 /** Matches imports of files that stay files of their own in `dist`: the handler's common code, and the whole handler. */
 const HANDLER = /^(\.\.\/index|\.\/common)\.js$/
@@ -154,6 +151,10 @@ await build({ ...common, entryPoints: sources(browser) })
 await build({ ...common, entryPoints: sources(CALLBACK), plugins: [] })
 await build({
   ...withoutSources,
+  // Terser removes white space, and keeps comments for bundlers, which esbuild removes with it.
+  minify: false,
+  minifyIdentifiers: true,
+  minifySyntax: true,
   entryPoints: sources({ ...TOOLS, ...SERVER }),
   plugins: [
     ...common.plugins,
@@ -178,7 +179,8 @@ for (const entry of Object.keys({ ...browser, ...CALLBACK, ...TOOLS, ...EXTENSIO
 await buildTesting(common)
 // Server files have line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,
 // because each line break is one more byte to download.
-for (const entry of Object.keys({ ...SERVER, ...PROGRAM })) await shrink(entry, { max_line_len: 200 })
+for (const entry of Object.keys({ ...SERVER, ...PROGRAM }))
+  await shrink(entry, { max_line_len: 200, comments: /webpackIgnore/ })
 await copyVaultModule()
 await copyEdgeModule()
 

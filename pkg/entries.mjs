@@ -88,10 +88,11 @@ export const SERVER = {
 export const DEMO = { headers: SERVER.headers }
 
 /**
- * The program of the package. It is in a folder of its own, because apps without a bundler copy the files directly in
- * `dist`. It loads the files that the package has anyway.
+ * The program of the package, and the core's judgment, which the program and the plugin for Vite load. They are in folders
+ * of their own, because apps without a bundler copy the files directly in `dist`. They load the files that the package has
+ * anyway.
  */
-export const PROGRAM = { 'doctor/index': 'doctor/index' }
+export const PROGRAM = { 'doctor/index': 'doctor/index', 'headers/core': 'headers/core' }
 
 /** Matches imports of lazily loaded files. */
 export const LAZY_IMPORT = new RegExp(`/(${Object.keys(LAZY).join('|')})\\.js$`)

@@ -230,7 +230,7 @@ test('testing: true lets the test double run in the page, and call the APIs', ()
   assert.equal(sources(generate({ apis: [] }, { ...options, testing: true }).page, 'connect-src'), undefined)
 })
 
-test('testing: true is refused where an app could be in production', () => {
+test('testing: true is refused where an app could be in production', async () => {
   const refused = { code: 'config_invalid', message: /`testing`/ }
   for (const origin of ['https://app.example.com', 'https://localhost:4173']) {
     assert.throws(() => generate({}, { origin, testing: true }), refused)
@@ -239,24 +239,70 @@ test('testing: true is refused where an app could be in production', () => {
     assert.throws(() => write(CONFIG, { ...OPTIONS, testing: true }), refused)
   }
   const { configResolved } = viteHeaders(CONFIG, { worker: OPTIONS.worker, testing: true })
-  assert.throws(() => configResolved({ mode: 'production' }), {
+  await assert.rejects(configResolved({ mode: 'production' }), {
     code: 'config_invalid',
     message: /--mode e2e/,
   })
-  configResolved({ mode: 'e2e' })
-  viteHeaders(CONFIG, { worker: OPTIONS.worker }).configResolved({ mode: 'production' })
+  await configResolved({ mode: 'e2e' })
+  await viteHeaders(CONFIG, { worker: OPTIONS.worker }).configResolved({ mode: 'production' })
 })
 
-test('inspect: true warns in a build for production', () => {
-  const warnings = (inspect, mode) => {
+/** The whole configuration of a vault. */
+const WHOLE = { ...CONFIG, clientId: 'web', redirectUri: '/callback', scope: 'openid' }
+
+/** Faults of a configuration. The core sees all of them, and names alone show the first ones. */
+const FAULTS = [
+  [{ sesion: {} }, /^`sesion`: there is no such option \(did you mean `session`\?\)/, true],
+  [{ clientSecret: 'x' }, /^`clientSecret`: /, true],
+  [{ session: { idel: 60 } }, /^`session\.idel`: there is no such option \(did you mean `idle`\?\)/, true],
+  [{ apis: [{ ...CONFIG.apis[0], method: [] }] }, /^`apis\[0\]\.method`: .* `methods`/, true],
+  [{ apis: [{ url: 'https://api.example.com/v1/files' }] }, /^`apis\[0\]\.url` is .* must end in `\/`/],
+  [{ redirectUri: 'https://app.example.com/#a' }, /^`redirectUri` is /],
+  [{ clientId: undefined }, /^`clientId` is missing/],
+  [{ session: { persist: 'encrypted' } }, /^`session\.persist` is "encrypted"/],
+]
+
+for (const [change, message, isName = false] of FAULTS) {
+  test(`a build refuses ${JSON.stringify(change)}`, async () => {
+    const refused = (error) => error.code === 'config_invalid' && message.test(error.message)
+    const { configResolved } = viteHeaders({ ...WHOLE, ...change }, { worker: OPTIONS.worker })
+    await assert.rejects(configResolved({ mode: 'production' }), refused)
+    if (isName) {
+      assert.throws(() => generate({ ...WHOLE, ...change }), refused)
+      const part = viteHeaders({ ...CONFIG, ...change }, { worker: OPTIONS.worker })
+      await assert.rejects(part.configResolved({ mode: 'production' }), refused)
+    }
+  })
+}
+
+test('viteHeaders() accepts what the core accepts, wherever the app will be', async () => {
+  for (const change of [
+    {},
+    { redirectUri: 'https://app.example.com/callback', callbackPage: true },
+    {
+      issuer: 'http://localhost:4401',
+      redirectUri: 'http://localhost:5173/callback',
+      apis: [{ url: '/api/' }],
+    },
+    { session: { idle: 60, persist: 'sealed' }, dpop: true },
+  ])
+    for (const worker of [OPTIONS.worker, '/assets/'])
+      await viteHeaders({ ...WHOLE, ...change }, { worker }).configResolved({ mode: 'production' })
+})
+
+test('inspect: true warns in a build for production', async () => {
+  const warnings = async (inspect, mode) => {
     const said = []
     const logger = { warn: (message) => said.push(message) }
-    viteHeaders({ ...CONFIG, inspect }, { worker: OPTIONS.worker }).configResolved({ mode, logger })
+    await viteHeaders({ ...CONFIG, inspect }, { worker: OPTIONS.worker }).configResolved({ mode, logger })
     return said
   }
-  assert.match(warnings(true, 'production').join(), /^strongroom: inspect: true .*docs\/inspector\.md$/)
-  assert.deepEqual(warnings(false, 'production'), [])
-  assert.deepEqual(warnings(true, 'development'), [])
+  assert.match(
+    (await warnings(true, 'production')).join(),
+    /^strongroom: inspect: true .*docs\/inspector\.md$/,
+  )
+  assert.deepEqual(await warnings(false, 'production'), [])
+  assert.deepEqual(await warnings(true, 'development'), [])
 })
 
 for (const [base, loads] of [

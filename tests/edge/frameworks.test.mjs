@@ -8,6 +8,7 @@ import * as fastify from '../../pkg/dist/edge/fastify.js'
 import { giveConsent } from '../support/app.mjs'
 import { shareBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
+import { doctor } from '../support/doctor.mjs'
 import { startApp } from '../support/edge/app.mjs'
 import { framework, frameworks, load, prepare } from '../support/edge/frameworks.mjs'
 import { ORIGIN, startInProcess } from '../support/edge/in_process.mjs'
@@ -277,6 +278,27 @@ describe('in a framework', { concurrency: 2, timeout: ALL ? 900_000 : 300_000 },
       } finally {
         await context.close()
         await use.close()
+        await app.close()
+      }
+    })
+  }
+
+  for (const { name } of frameworks) {
+    test(`${name}: the doctor finds no fault in the guide's app`, async () => {
+      const platform = framework(name, tarball)
+      const app = await startEdgeSite(platform, { ports: { site: await freePort() } })
+      try {
+        const file = await platform.config()
+        const own = file ? ['--config', file] : []
+        // The guide shows no other page of these apps, and gives their pages no headers.
+        const paths = /svelte|astro/.test(name) ? ['/orders'] : ['/', '/orders']
+        for (const path of paths) {
+          const { lines, by } = await doctor(app.site.origin + path, ...own)
+          const faults = lines.filter(({ result }) => result === 'fault')
+          assert.deepEqual(faults, [])
+          assert.equal(by['handler.login'].result, 'ok')
+        }
+      } finally {
         await app.close()
       }
     })

@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { before, test } from 'node:test'
 import { promisify } from 'node:util'
+import webpack from 'webpack'
 import { install, node, pack, root } from './tarball.mjs'
 
 const run = promisify(execFile)
@@ -24,7 +25,7 @@ const read = (path) => readFile(`${installed}/${path}`, 'utf8')
 
 test('contains only the build, the readme and the licenses', () => {
   const expected = [
-    /^dist\/((edge|doctor|inspector)\/)?[\w-]+\.js(\.map)?$/,
+    /^dist\/((edge|doctor|inspector|headers)\/)?[\w-]+\.js(\.map)?$/,
     /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
     /^dist\/(page|callback|worker|media|vault-origin|extension|inspector|protocol|generated|headers|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_edge)?_bg\.wasm$/,
@@ -144,6 +145,29 @@ test('bundlers keep the entries that an app only imports', async () => {
   assert.match(await bundled('strongroom/inspector'), /customElements\.define/)
   assert.match(await bundled('strongroom/inspector/record'), /postMessage/)
   assert.doesNotMatch(await bundled('strongroom'), /\w/, 'a control')
+})
+
+test('a server that generates headers contains nothing that only a build needs', async () => {
+  const used = 'securityHeaders, viteHeaders'
+  await writeFile(`${project}/server.mjs`, `export { ${used} } from 'strongroom/headers'`)
+  const stats = await promisify(webpack)({
+    mode: 'development',
+    target: 'node',
+    context: project,
+    entry: './server.mjs',
+    output: { path: `${project}/server` },
+  })
+  const { errors, warnings, assets } = stats.toJson({
+    all: false,
+    errors: true,
+    warnings: true,
+    assets: true,
+  })
+  assert.deepEqual([errors, warnings], [[], []])
+  assert.deepEqual(
+    assets.map(({ name }) => name),
+    ['main.js'],
+  )
 })
 
 test('has no top-level await', async () => {

@@ -2,7 +2,7 @@
 import { env } from 'node:process'
 import type { VaultConfig } from '../worker/config.js'
 import { readConfig } from './configuration.js'
-import { loadJudge } from './core.js'
+import { loadJudge } from '../headers/core.js'
 import { checkApis } from './apis.js'
 import {
   type Deployment,

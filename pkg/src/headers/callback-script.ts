@@ -31,6 +31,12 @@ interface EmittedAsset {
 }
 
 /**
+ * Returns the address of a file of the package, in a form that no bundler of an app resolves: its bundle of
+ * `strongroom/headers` then has no files that only a build uses.
+ */
+export const beside = (file: string): string => import.meta.url.replace(/[^/]*$/, file)
+
+/**
  * Merges the scripts of the page that calls `finishLogin()`, if a bundle has one, and writes their hash into the page.
  * Resolves with the file of the merged script.
  *
@@ -38,7 +44,7 @@ interface EmittedAsset {
  */
 export const mergeCallbackPage = async (bundle: Bundle, vite: Vite): Promise<EmittedAsset | undefined> => {
   const [{ createHash }, { fileURLToPath }] = await Promise.all([import('node:crypto'), import('node:url')])
-  const entry = entryOf(bundle, fileURLToPath(new URL('./callback.js', import.meta.url)))
+  const entry = entryOf(bundle, fileURLToPath(new URL(beside('callback.js'))))
   if (!entry) return
   const { code, loadsMore } = await merge(bundle, entry, vite)
   const hash = (algorithm: string) => createHash(algorithm).update(code)
@@ -88,7 +94,8 @@ const bundlerOf = async ({ root, build }: Vite): Promise<(options: object) => Pr
     import('node:module'),
     import('node:url'),
   ])
-  const load = (from: string, name: string) => import(pathToFileURL(createRequire(from).resolve(name)).href)
+  const load = (from: string, name: string) =>
+    import(/* webpackIgnore: true */ pathToFileURL(createRequire(from).resolve(name)).href)
   const vite = createRequire(`${root}/package.json`).resolve('vite')
   const run = async (bundler: Bundler, more: object, options: object) =>
     (await (await bundler(options)).generate({ format: 'es', ...more })).output

@@ -1,5 +1,7 @@
 /** Checks of options. */
+import { RULE_OPTIONS, SESSION_OPTIONS, VAULT_OPTIONS } from '../generated/options.js'
 import { StrongroomError } from '../page/errors/error.js'
+import { suggest } from '../page/errors/suggestions.js'
 
 /** Returns the error of an option that cannot be used. */
 export const invalid = (message: string) => new StrongroomError('config_invalid', `${message}.`)
@@ -52,4 +54,26 @@ export const checkPath = (name: string, path: string): string => {
   throw invalid(
     `\`${name}\` is ${JSON.stringify(path)}, and must be a path of letters, digits and ._~@-, such as '/auth.worker.js'`,
   )
+}
+
+/**
+ * Refuses options that the vault does not know. The core, which also judges their values, is too slow to start where headers
+ * are generated for each request.
+ */
+export const checkNames = (config: { apis?: unknown; session?: unknown }): void => {
+  const { apis, session } = config
+  const lines = [
+    ...unknownIn('', config, VAULT_OPTIONS),
+    ...unknownIn('session.', session, SESSION_OPTIONS),
+    ...(Array.isArray(apis) ? apis : []).flatMap((rule, i) => unknownIn(`apis[${i}].`, rule, RULE_OPTIONS)),
+  ]
+  if (lines.length) throw invalid(suggest(lines.join('\n')))
+}
+
+/** Returns a line for each unknown option, as the core does. `known` has the names, some with the path of their object. */
+const unknownIn = (path: string, object: unknown, known: string): string[] => {
+  const names = known.replace(/\S+\./g, '')
+  return Object.keys(object ?? {})
+    .filter((name) => !names.split(' ').includes(name))
+    .map((name) => `\`${path}${name}\`: there is no such option\n${names}`)
 }

@@ -1,6 +1,6 @@
 /** The policies of the app's pages and of the worker's file, from the vault's configuration. */
 import { allowlist, literal, patternOf } from './allowlist.js'
-import { appOrigin, checkPath, invalid, mediaPaths, originOf } from './checks.js'
+import { appOrigin, checkNames, checkPath, invalid, mediaPaths, originOf } from './checks.js'
 import { endpointsOf, providerOrigins, redirectUriOf, REQUESTED } from './endpoints.js'
 import { pageAllowlist } from './exits.js'
 import { checkFrames } from './frames.js'
@@ -27,8 +27,8 @@ export interface SecurityHeaders {
  * worker's own origin, and the origins of the issuer, of the APIs, of the profile address, and of the endpoints in
  * `metadata` that the worker requests.
  *
- * @throws `StrongroomError` `config_invalid` if a value is not a URL that the vault accepts, or cannot be named in
- *   a policy.
+ * @throws `StrongroomError` `config_invalid` if the configuration has an option that the vault does not know, or a value
+ *   that is not a URL that the vault accepts or cannot be named in a policy.
  */
 export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {
   if (options.testing && !originOf('origin', options.origin).startsWith('http:')) {
@@ -36,6 +36,7 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
       `\`testing\` is for development and tests, and \`origin\` is '${options.origin}': it must be http on loopback, such as 'http://localhost:4173'`,
     )
   }
+  checkNames(config)
   return generate(config, options)
 }
 

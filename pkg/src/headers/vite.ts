@@ -1,6 +1,7 @@
 /** A plugin for Vite's servers. */
-import { type Bundle, mergeCallbackPage } from './callback-script.js'
-import { invalid, mediaPaths } from './checks.js'
+import { StrongroomError } from '../page/errors/error.js'
+import { beside, type Bundle, mergeCallbackPage } from './callback-script.js'
+import { checkNames, invalid, mediaPaths } from './checks.js'
 import { hasHash, hints, soonConnected } from './module.js'
 import type { Exits, HeaderConfig, HeaderOptions } from './options.js'
 import {
@@ -56,7 +57,7 @@ interface ViteTag {
 /** A plugin for Vite. */
 export interface VitePlugin {
   name: string
-  configResolved(config: ViteBuild): void
+  configResolved(config: ViteBuild): Promise<void>
   configureServer(server: ViteServer): void
   configurePreviewServer(server: ViteServer): Promise<void>
   transformIndexHtml: {
@@ -104,6 +105,7 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
   const leaving = leavingFolder(options.worker)
   const outside = leaving ? new RegExp(leaving, 'i') : undefined
   let vite: ViteBuild
+  let judged: Promise<void> | undefined
   const use = (
     server: ViteServer,
     isPreview: boolean,
@@ -172,7 +174,7 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
   }
   return {
     name: 'strongroom-headers',
-    configResolved(resolved) {
+    async configResolved(resolved) {
       vite = resolved
       // The type of the configuration has no `inspect`, because no header depends on it.
       if (vite.mode === 'production' && (config as { inspect?: boolean }).inspect) {
@@ -185,6 +187,8 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
           "`testing` of viteHeaders() is for development and tests, and the mode is 'production': run Vite in another mode, such as `vite build --mode e2e` and `vite preview --mode e2e`, and pass `testing: mode === 'e2e'`",
         )
       }
+      // Some frameworks resolve the configuration several times.
+      await (judged ??= judge(config, options.worker))
     },
     configureServer: (server) => use(server, false, developmentHeaders),
     async configurePreviewServer(server) {
@@ -202,6 +206,22 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
       },
     },
   }
+}
+
+/** The file core.ts, which the package has beside `strongroom/headers`. */
+interface Core {
+  loadJudge(): Promise<(config: unknown, base: string) => string | undefined>
+}
+
+/** Lets the core judge the whole configuration, as in the worker. Of the part that headers need, only names are known. */
+const judge = async (config: HeaderConfig, worker: string): Promise<void> => {
+  if (!('scope' in config)) return checkNames(config)
+  const { loadJudge }: Core = await import(/* webpackIgnore: true */ beside('headers/core.js'))
+  const { redirectUri = '' } = config
+  // A whole redirect URI has the app's origin, which is not known otherwise.
+  const home = URL.canParse(redirectUri) ? new URL(redirectUri).origin : `https://${ANY_HOST}`
+  const fault = (await loadJudge())(config, home + worker)
+  if (fault !== undefined) throw new StrongroomError('config_invalid', fault)
 }
 
 /** Keeps Vite, which sets `Cache-Control` of each HTML file, from replacing these headers. */

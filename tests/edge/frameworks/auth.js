@@ -1,6 +1,6 @@
 import { createTokenHandler, inIsolate } from 'strongroom/edge'
 
-export const handler = createTokenHandler({
+export const config = {
   issuer: (env) => env.ISSUER,
   origin: (env) => env.ORIGIN,
   client: { id: 'web', auth: { method: 'client_secret_basic', secret: (env) => env.CLIENT_SECRET } },
@@ -9,4 +9,6 @@ export const handler = createTokenHandler({
   consent: 'always',
   routes: [{ prefix: '/api/', upstream: (env) => env.UPSTREAM, methods: ['GET', 'POST'] }],
   coordinator: inIsolate(),
-})
+}
+
+export const handler = createTokenHandler(config)

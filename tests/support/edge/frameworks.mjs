@@ -170,8 +170,9 @@ async function buildApp(name, tarball) {
 /** The promises of `buildApp()`. Servers with different environments use the same build. */
 const builds = new Map()
 
-/** Returns a framework as a platform of `startApp()`. */
+/** Returns a framework as a platform of `startApp()`, and the file with the handler's configuration, if Node reads it. */
 export const framework = (name, tarball) => ({
+  config: async () => (name.startsWith('next') ? undefined : `${await builds.get(name)}/auth.js`),
   async start({ env, port }) {
     const own = port ? { PORT: `${port}`, ORIGIN: `http://localhost:${port}` } : {}
     if (!builds.has(name)) builds.set(name, buildApp(name, tarball))

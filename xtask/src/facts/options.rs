@@ -1,21 +1,24 @@
-//! The options in `session`, for the page: the message about an unknown option suggests where it belongs.
+//! The names of the vault's options: for the page, whose message about an unknown option suggests where it belongs, and
+//! for the generators of headers, which run where the core is not.
 
 use crate::facts::text;
 use crate::paths::{at, write_if_changed};
 use anyhow::{Context, Result, ensure};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use std::fmt::Write as _;
 use std::fs;
 
 const SOURCE: &str = "src/vault/config/options.rs";
 const FILE: &str = "pkg/src/generated/options.ts";
 
 pub(super) fn write() -> Result<()> {
-    let names = names(&fs::read_to_string(at(SOURCE))?, "session.")?;
-    let script = format!(
-        "/** The options in `session`, separated by spaces. */\n\
-         export const SESSION_OPTIONS = '{}'\n",
-        names.join(" ")
-    );
+    let source = fs::read_to_string(at(SOURCE))?;
+    let mut script =
+        String::from("/** The names of the vault's options, separated by spaces. */\n");
+    for (name, path) in [("VAULT", ""), ("SESSION", "session."), ("RULE", "apis[].")] {
+        let names = names(&source, path)?.join(" ");
+        writeln!(script, "export const {name}_OPTIONS = '{names}'")?;
+    }
     write_if_changed(&at(FILE), &script)
 }
 

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import type { VaultConfig } from '../../worker/config.js'
 import { readConfig } from '../configuration.js'
-import { loadJudge } from '../core.js'
+import { loadJudge } from '../../headers/core.js'
 import { Failure, UsageError } from '../options.js'
 import { printable } from '../report.js'
 import { isPrivateUrl, Requests } from '../requests.js'

@@ -1,5 +1,5 @@
 /** The provider's live metadata, checked as the vault checks them. */
-import type { Judge } from '../core.js'
+import type { Judge } from '../../headers/core.js'
 import { type Document, searchMetadata } from '../discovery.js'
 import { Failure } from '../options.js'
 import { type Requests, seenOf } from '../requests.js'

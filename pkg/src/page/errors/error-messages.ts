@@ -3,7 +3,7 @@
  * loads this file when it first needs one of these texts: see error-text.ts, which every page has.
  */
 import { advice, texts } from '../../../glue/messages.js'
-import { SESSION_OPTIONS } from '../../generated/options.js'
+import { closest, suggest } from './suggestions.js'
 import type { TraceEvent } from '../api.js'
 import {
   A_FUNCTION,
@@ -104,36 +104,6 @@ const OPTIONS: Record<string, string> = {
 export const expandMessage = (message: string): string =>
   suggestOption(suggest(message.replace(/[\x01-\x07]./g, (coded) => texts[coded] ?? BY_KEY[coded] ?? '…')))
 
-/**
- * Matches the core's line about an unknown option, and the next line, which lists the known options. A message about a
- * configuration has a line for each problem.
- */
-const UNKNOWN = /^`(.*)`: there is no such option\n([\w ]+)$/gm
-
-/** Replaces the list of known options, in the core's message about an unknown option, with a suggestion. */
-const suggest = (message: string): string =>
-  message.replace(UNKNOWN, (text, option: string, known: string) => {
-    // An option of `session` may be written outside of `session`.
-    const all = option.includes('.') ? known : `${known} ${SESSION_OPTIONS}`
-    const meant = closest(all, lastName(option))
-    return text.slice(0, -known.length - 1) + (meant ? ` (did you mean \`${meant}\`?)` : '')
-  })
-
-const lastName = (option: string): string => option.slice(option.lastIndexOf('.') + 1)
-
-/**
- * Returns the option in `known`, a list separated by spaces, that `name` most likely misspells: the closest one, and the
- * first of several that are equally close. Returns `undefined` if there is no such option.
- */
-const closest = (known: string, name: string): string | undefined => {
-  let [best, fewest] = [undefined as string | undefined, Infinity]
-  for (const one of known.split(' ')) {
-    const difference = one ? differenceOf(lastName(one), name) : Infinity
-    if (difference < fewest) [best, fewest] = [one, difference]
-  }
-  return best
-}
-
 /** Matches a message about an unknown option of a call, from the page or the core (src/vault/message.rs). */
 const UNKNOWN_OF_CALL = /^(\w+)\(\) has no (?:such )?option[^]*'([^']*)'$/
 
@@ -145,26 +115,6 @@ const suggestOption = (message: string): string =>
     const meant = closest(OPTIONS[call] ?? '', name)
     return meant && meant !== name ? `${call}() has no option \`${name}\` (did you mean \`${meant}\`?)` : text
   })
-
-/**
- * Returns how much two names differ, or `Infinity` if neither may be a misspelling of the other. They may differ in case,
- * in underscores, and in one or two letters in one place.
- */
-const differenceOf = (one: string, other: string): number => {
-  const [a, b] = [one, other].map((name) => [...name.toLowerCase().replaceAll('_', '')]) as [
-    string[],
-    string[],
-  ]
-  const longer = Math.max(a.length, b.length)
-  const same = sharedStart(a, b) + sharedStart(a.reverse(), b.reverse())
-  return same + 2 >= longer && same * 2 >= longer ? longer - same : Infinity
-}
-
-const sharedStart = (a: string[], b: string[]): number => {
-  let i = 0
-  while (i < a.length && a[i] === b[i]) i++
-  return i
-}
 
 /**
  * A message to the developer. `unhandled`: the URL has a response, and `handleCallback()` was not called. `exposed`: the

@@ -1,4 +1,7 @@
-/** The core's own judgment of a configuration, by the module that runs in the worker. */
+/**
+ * The core's own judgment of a configuration, by the module that runs in the worker. A file of its own in the package: the
+ * plugin for Vite and the doctor load it, and a bundle of `strongroom/headers` does not contain it.
+ */
 import { readFile } from 'node:fs/promises'
 import * as core from '../../glue/strongroom.js'
 import { expandMessage } from '../page/errors/error-messages.js'
