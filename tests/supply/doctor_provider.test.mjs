@@ -741,6 +741,13 @@ test('configured metadata complete and replace the discovery document', async ()
   assert.deepEqual(resultsOf(completed), HEALTHY)
 })
 
+test('replaced: an address of another environment that responds', async () => {
+  const token_endpoint = `${provider.origin}/token?staging`
+  const { by } = await look(undefined, { metadata: { token_endpoint } })
+  assert.equal(by['provider.replaced'].result, 'unseen')
+  assert.ok(by['provider.replaced'].text.includes(`${token_endpoint}, and not ${provider.origin}/token: `))
+})
+
 test('a response in the fragment is read, too', async () => {
   const change = (s) => (s.isFragment = true)
   const { by } = await look(change, { responseMode: 'fragment' })

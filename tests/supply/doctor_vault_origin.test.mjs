@@ -132,3 +132,19 @@ test('vault.frame and vault.site: another site, and a missing frame', async () =
   assert.equal(other.by['vault.frame'].result, 'fault')
   assert.equal(other.by['vault.site'].result, 'fault')
 })
+
+test('vault.site: names below a suffix that everybody may use are sites of their own', async () => {
+  const { load } = await import('../support/page_module.mjs')
+  const { siteOf } = await load('doctor/vault-frame.ts')
+  for (const [hostname, site] of [
+    ['vault.example.com', 'example.com'],
+    ['vault.app.example.co.uk', 'example.co.uk'],
+    ['vault.abc.de', 'abc.de'],
+    ['my-vault.co.uk', 'my-vault.co.uk'],
+    ['my-vault.pages.dev', 'my-vault.pages.dev'],
+    ['my-vault.vercel.app', 'my-vault.vercel.app'],
+    ['vault.localhost', 'vault.localhost'],
+    ['localhost', 'localhost'],
+  ])
+    assert.equal(siteOf({ hostname }), site)
+})

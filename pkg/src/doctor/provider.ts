@@ -109,6 +109,7 @@ export const checkProvider = async (deployment: Deployment): Promise<void> => {
     allowsOrigin(deployment, 'provider.cors-metadata', discovery.reply)
   } else report.unused('provider.metadata', 'the configuration has the metadata')
   checkPinned(deployment)
+  noteReplaced(deployment)
   judgeMembers(deployment, { ...(discovery?.document ?? {}), ...config.metadata })
   if (!metadata) return
   checkProofs(deployment)
@@ -130,6 +131,20 @@ export const checkProvider = async (deployment: Deployment): Promise<void> => {
       'only a login shows if this public client gets refresh tokens: the console then says refresh_token_missing',
     )
   } else report.unused('provider.refresh-tokens', 'the scope has no offline_access')
+}
+
+/** Says which addresses of the configuration are others than those of the provider, such as of another environment. */
+const noteReplaced = ({ report, config, discovery }: Deployment) => {
+  const document = discovery?.document ?? {}
+  const replaced = Object.entries(config!.metadata ?? {}).filter(
+    ([name, url]) => /_(endpoint|uri)$/.test(name) && document[name] && document[name] !== url,
+  )
+  if (!replaced.length) return
+  const all = replaced.map(([name, url]) => `${name} is ${url}, and not ${document[name]}`).join(', ')
+  report.unseen(
+    'provider.replaced',
+    `by \`metadata\`, ${all}: only a login shows if that is right for ${config!.issuer}`,
+  )
 }
 
 /** Compares the pinned metadata with the live document, before anything is merged. */

@@ -101,5 +101,13 @@ const checkFrameHeaders = (
   )
 }
 
-/** Returns the last two labels of a host name. Only a list of public suffixes would know longer ones. */
-const siteOf = ({ hostname }: URL): string => hostname.split('.').slice(-2).join('.')
+/** Suffixes below which each name is a site of its own: those of countries, such as `co.uk`, and of well-known hosts. */
+const SUFFIX =
+  /(^|\.)((ac|co|com|edu|go|gov|ne|net|or|org)\.[a-z]{2}|(github|gitlab)\.io|(deno|pages|workers)\.dev|(azurestaticapps|cloudfront|fly|herokuapp|netlify|onrender|vercel|web)\.(app|com|dev|net))$/
+
+/** Returns the site of a host name: two labels, or three. Only a list of public suffixes would know all. */
+export const siteOf = ({ hostname }: { hostname: string }): string =>
+  hostname
+    .split('.')
+    .slice(SUFFIX.test(hostname) ? -3 : -2)
+    .join('.')
