@@ -19,7 +19,7 @@ Looks at a deployment from outside, and says what to change. It sends no token a
   --json               prints the report as JSON
   --help               prints this text
 
-Results: ✓ works, ✗ must change, ? cannot be seen from outside, – not used.
+Results: ✓ works, ✗ must change, ~ is slower than it could be, ? was not seen, – not used.
 The exit status is 1 if there is a ✗, 2 if the command line cannot be used, and 0 otherwise.
 `
 

@@ -88,6 +88,9 @@ export interface ViteOptions extends Omit<HeaderOptions, 'exits' | 'origin' | 'm
  * `exits`. Both servers refuse foreign service workers, and encoded slashes in the worker's folder.
  *
  * With `callbackPage: true`, a build writes the callback page's scripts as one file, and their hash into the page.
+ *
+ * Vite refuses to build or to start with a configuration that the vault would refuse. One without `scope` is taken for the
+ * part that headers need.
  */
 export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlugin => {
   const { prefetch = false, exits, ...rest } = options
@@ -213,7 +216,7 @@ interface Core {
   loadJudge(): Promise<(config: unknown, base: string) => string | undefined>
 }
 
-/** Lets the core judge the whole configuration, as in the worker. Of the part that headers need, only names are known. */
+/** Lets the core judge the whole configuration, as in the worker. In a part of it, only the names of options are checked. */
 const judge = async (config: HeaderConfig, worker: string): Promise<void> => {
   if (!('scope' in config)) return checkNames(config)
   const { loadJudge }: Core = await import(/* webpackIgnore: true */ beside('headers/core.js'))
