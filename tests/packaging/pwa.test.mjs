@@ -426,6 +426,12 @@ test('with integrity, the callback page runs nothing of the caches', time, async
   await page.context().close()
 })
 
+/** Returns a function that calls another one once. */
+const once = (call) => {
+  let result
+  return () => (result ??= call())
+}
+
 /** Starts the service worker anew under another address, and lets it take over. Runs in a page. */
 const startAnew = async () => {
   const { serviceWorker } = navigator
@@ -450,19 +456,10 @@ async function reached(page, built, attacker) {
   await page.goto(`${origin}/orders`)
   await shows(page, { status: 'connected', user: null })
   const since = requests.length
-  const seen = (wanted) => requests.slice(since).some(({ path }) => path === wanted)
-  let end = () => {}
-  const hold = attacker && new Promise((resolve) => (end = resolve))
   // The page's own script is requested at once, and what it imports only when it has arrived.
-  const undo = site.override('/callback', { hold })
-  const signedIn = signIn(page)
-  if (attacker) {
-    await until(() => seen('/callback'))
-    await attacker.evaluate(startAnew)
-  }
-  undo()
-  end()
-  await signedIn
+  const hold = once(() => attacker.evaluate(startAnew))
+  const undo = attacker ? site.override('/callback', { hold }) : () => {}
+  await signIn(page).finally(undo)
   const places = () => requests.slice(since).flatMap(({ path, query }) => (path === '/planted' ? query : []))
   while (!places().includes('?/orders')) await page.evaluate(() => new Promise(requestAnimationFrame))
   return {

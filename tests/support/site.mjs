@@ -119,8 +119,8 @@ export async function startSite({
    *
    * @param {string} path
    * @param {{ status?: number, headers?: Record<string, string | null>, body?: string | Uint8Array, times?: number,
-   *   hold?: Promise<unknown> }} change A header of `null` is left out. With `times`, only the next requests get this
-   *   response. Each response waits for `hold`.
+   *   hold?: () => Promise<unknown> }} change A header of `null` is left out. With `times`, only the next requests get this
+   *   response. `hold` is called for each request, whose response waits for it.
    * @returns {() => void} Undoes the change.
    */
   function override(path, change) {
@@ -154,7 +154,7 @@ export async function startSite({
     const key = overrides.has(pathname) ? pathname : path
     const override = overrides.get(key)
     if (override?.times && !--override.times) overrides.delete(key)
-    await override?.hold
+    await override?.hold?.()
     return change(change(plain, { headers: site.headers[path] }), override)
   }
 
