@@ -46,7 +46,7 @@ declare module 'node:module' {
 }
 declare module 'node:crypto' {
   interface Hash {
-    update(text: string): Hash
+    update(data: string | Uint8Array): Hash
     digest(encoding: 'base64' | 'base64url'): string
   }
   export const createHash: (algorithm: string) => Hash

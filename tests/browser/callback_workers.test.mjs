@@ -173,16 +173,13 @@ async function attacked(serviceWorker, { before, during }) {
   }, PLANTED)
   await page.evaluate(() => void auth.login().catch(() => {}))
   await page.waitForURL(/interaction/)
-  let release
-  const undo = app.site.override('/callback.js', { hold: new Promise((resolve) => (release = resolve)) })
-  const asked = app.site.requests.length
   await attacker.evaluate(before)
-  const consent = giveConsent(page)
-  await until(() => app.site.requests.slice(asked).some(({ path }) => path === '/callback'))
-  await attacker.evaluate(during)
+  let done
+  const undo = app.site.override('/callback.js', { hold: () => (done ??= attacker.evaluate(during)) })
+  await giveConsent(page)
+  await until(() => done)
+  await done
   undo()
-  release()
-  await consent
   await page.waitForFunction(() => globalThis.boot || !location.search)
   const heard = await attacker.evaluate(async () => {
     // A message of this page follows those of the callback page.

@@ -1,7 +1,8 @@
 // The callback page of docs/callback-page.md, built by bundlers as its second page, under the generated headers. In a
 // browser, a login must end in the app, and the callback page must load none of the app's scripts.
 import assert from 'node:assert/strict'
-import { cp, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -38,9 +39,12 @@ async function writePages(folder) {
 
 /** Functions that build the app into the folder `built`. */
 const BUNDLERS = {
-  async vite(folder) {
+  async vite(folder, config) {
+    const { viteHeaders } = await import(`${project}/node_modules/strongroom/dist/headers.js`)
     await viteBuild({
       root: folder,
+      configFile: false,
+      plugins: [viteHeaders(config, { worker: '/auth.worker.js' })],
       logLevel: 'error',
       build: { target: 'es2022', outDir: 'built', rolldownOptions: { input: PAGES } },
       worker: { format: 'es', rolldownOptions: { output: { entryFileNames: '[name].js' } } },
@@ -95,9 +99,12 @@ before(async () => {
 })
 after(() => Promise.all([browser?.close(), servers?.close()]))
 
-/** Writes the guide's files, and builds them. With `app`, the callback page may start the app in its own document. */
-async function build(bundler, { session, app }) {
-  const folder = `${project}/${bundler}-${app ? 'app' : 'alone'}`
+/**
+ * Writes the guide's files, and builds them. With `app`, the callback page may start the app in its own document. `changed`
+ * are other contents of files.
+ */
+async function build(bundler, { session, app, changed, name = app ? 'app' : 'alone' }) {
+  const folder = `${project}/${bundler}-${name}`
   await mkdir(folder)
   await cp(`${project}/src`, `${folder}/src`, { recursive: true })
   const config = {
@@ -124,9 +131,10 @@ async function build(bundler, { session, app }) {
         : workers,
     'src/auth.ts': guide.block('// src/auth.ts'),
     'src/callback.ts': app ? callback.replace(/^finishLogin.*$/m, withApp) : callback,
+    ...changed,
   }
   for (const [path, text] of Object.entries(files)) await writeFile(`${folder}/${path}`, text)
-  await BUNDLERS[bundler](folder)
+  await BUNDLERS[bundler](folder, config)
   return { config, built: `${folder}/built` }
 }
 
@@ -209,5 +217,48 @@ for (const bundler of Object.keys(BUNDLERS)) {
       { user, document, address, printed },
       { user: 'alice', document: '/callback', address: '/orders?list=1', printed: [] },
     )
+  })
+}
+
+/** Resolves with the attributes of the callback page's tags. */
+async function builtPage({ built }) {
+  const html = await readFile(`${built}/callback.html`, 'utf8')
+  const [, file] = /src="([^"]*)"/.exec(html)
+  const hash = createHash('sha384').update(await readFile(built + file))
+  return { html, hash: `sha384-${hash.digest('base64')}` }
+}
+
+test('vite writes the hash of the callback page’s only script into the page', time, async () => {
+  const { html, hash } = await builtPage(await build('vite', { name: 'hash' }))
+  assert.match(html, /<!doctype html>[^]*<head>\s*<meta http-equiv="Content-Security-Policy"/)
+  assert.ok(html.includes(`integrity="${hash}"`) && html.includes(`script-src '${hash}';`), html)
+  assert.equal(html.match(/<(script|link)\b/g).length, 1)
+})
+
+test('vite allows the app’s scripts in a callback page in which the app starts', time, async () => {
+  const { html, hash } = await builtPage(await build('vite', { app: true, name: 'hash-app' }))
+  assert.ok(html.includes(`integrity="${hash}"`), html)
+  assert.ok(!html.includes('Content-Security-Policy'), html)
+})
+
+const FOREIGN = 'https://cdn.example.com/monitoring.js'
+for (const [what, file, change, expected] of [
+  [
+    'imports a script that it does not contain',
+    'src/callback.ts',
+    (code) => `import '${FOREIGN}'\n${code}`,
+    /callback page's script imports https:\/\/cdn\.example\.com\/monitoring\.js/,
+  ],
+  [
+    'has a second script',
+    'callback.html',
+    (code) => code.replace('<script', `<script src="${FOREIGN}"></script>\n    <script`),
+    /the callback page must have one script/,
+  ],
+]) {
+  test(`vite refuses a callback page that ${what}`, time, async () => {
+    const block = guide.block(file === 'callback.html' ? '<!-- callback.html' : `// ${file}`)
+    const changed = { [file]: change(block) }
+    await assert.rejects(build('vite', { changed, name: what.replaceAll(' ', '-') }), expected)
   })
 }

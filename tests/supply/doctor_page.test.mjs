@@ -18,6 +18,24 @@ after(() => deployment.close())
 /** A page with a script. */
 const SCRIPTED = '<!doctype html><title>App</title><script src="/app.js"></script>'
 
+/** A deployment with a service worker, and with this callback page, whose script has this code. */
+const besideServiceWorker = (tags, code) => ({
+  config: { callbackPage: true },
+  headers: { 'Cross-Origin-Opener-Policy': 'same-origin' },
+  home: SCRIPTED,
+  routes: {
+    '/app.js': {
+      body: "navigator.serviceWorker.register('/sw.js')",
+      headers: { 'Content-Type': 'text/javascript' },
+    },
+    '/callback': {
+      body: `<!doctype html><title>Signing in</title>${tags}`,
+      headers: { 'Content-Type': 'text/html', 'Cache-Control': 'no-store' },
+    },
+    '/callback.js': { body: code, headers: { 'Content-Type': 'text/javascript' } },
+  },
+})
+
 /** Returns the policy of the worker's file. */
 const workerPolicy = () =>
   `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${deployment.provider.issuer} ${deployment.api.origin}`
@@ -464,6 +482,12 @@ const BROKEN = [
     },
     /^the same scripts as \/: http:\/\/localhost:\d+\/assets\/index\.js$/,
     /^let the server send callback\.html, which calls finishLogin\(\), for \/callback$/,
+  ],
+  [
+    'page.callback-integrity',
+    besideServiceWorker('<script type="module" src="/callback.js"></script>', 'finishLogin()'),
+    /^<script type="module" src="\/callback\.js">$/,
+    /^integrity="sha384-[\w+/]{64}" in this tag$/,
   ],
   [
     'worker.file',
@@ -967,6 +991,23 @@ test('page.callback-page: the page that the server sends for each path is notice
     routes: { '/callback': { body: other, headers: { 'Content-Type': 'text/html' } } },
   })
   assert.equal(right.by['page.callback-page'], undefined)
+})
+
+test('page.callback-integrity: the page must name the hash of all that its script imports', async () => {
+  const hash = 'sha384-abc'
+  const script = `<script type="module" src="/callback.js" integrity="${hash}"></script>`
+  const policy = `<meta http-equiv="Content-Security-Policy" content="script-src '${hash}'">`
+  for (const [tags, code, expected] of [
+    [script, 'finishLogin()', 'ok'],
+    [script, 'import{a}from"./workers.js";a()', 'fault'],
+    [script, 'const a=()=>import("./main.js")', 'ok'],
+    [policy + script, 'import "./workers.js"', 'ok'],
+  ]) {
+    const { by } = await look(besideServiceWorker(tags, code))
+    assert.equal(by['page.callback-integrity'].result, expected, tags + code)
+  }
+  const { by } = await look({ ...besideServiceWorker(script, ''), home: HOME })
+  assert.equal(by['page.callback-integrity'].result, 'unused')
 })
 
 test('page.found: nothing listens, and a certificate that nobody knows', async () => {

@@ -1,4 +1,5 @@
 /** The lines about the app's page: its policy and what it permits, and its other headers. */
+import { createHash } from 'node:crypto'
 import {
   type Deployment,
   generated,
@@ -586,6 +587,48 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
     wrong.length ? 'script of other pages can read a login at the callback page' : undefined,
     wrong.map((name) => seenHeader(reply, name)).join('\n'),
     wrong.map((name) => headerLine(wanted, name)).join('\n'),
+  )
+  if (!own) await checkIntegrity(deployment, reply)
+}
+
+/** Matches a script that imports another one at once. */
+const IMPORTS = /(^|[;}\s])import\s*([\w$*{][^"'()]*?from\s*)?["']/
+
+/**
+ * Checks that script of other pages cannot replace the callback page's script in a cache of the app's service worker: the
+ * page must name the hash of all that it loads.
+ */
+const checkIntegrity = async (deployment: Deployment, callback: Reply): Promise<void> => {
+  const { report, requests } = deployment
+  const id = 'page.callback-integrity'
+  const serviceWorker = registeredServiceWorker(deployment)
+  if (serviceWorker === undefined) {
+    report.unused(id, 'no script of the page was seen to register a service worker')
+    return
+  }
+  const files = filesOf(callback)
+  const open = files.find(({ attributes }) => !/\bintegrity=["']?sha/i.test(attributes))
+  const isLimited = policiesOf(callback).some((one) => sourcesOf(one, 'script-src')?.every(isHash))
+  const file = open ?? files[0]
+  const script = file && (!isLimited || open) ? await requests.send(file.href) : undefined
+  const more = [script?.body ?? '', ...inlineOf(callback)].some((code) => IMPORTS.test(code))
+  const hash = `sha384-${createHash('sha384')
+    .update(script?.bytes ?? '')
+    .digest('base64')}`
+  report.check(
+    id,
+    "the callback page names the hash of its script, so it runs nothing else from the service worker's cache",
+    open
+      ? `script of other pages can replace the callback page's script in a cache of ${serviceWorker}`
+      : more && !isLimited
+        ? `the callback page's script imports others, which script of other pages can replace in a cache of ${serviceWorker}`
+        : undefined,
+    open
+      ? `<script${open.attributes}>`
+      : `no hash in script-src, and import in ${file?.address ?? 'the page'}`,
+    more
+      ? 'bundle all that callback.ts imports into one file, and write its hash into the page, as viteHeaders() does (docs/callback-page.md)'
+      : `integrity="${hash}" in this tag`,
   )
 }
 

@@ -155,5 +155,6 @@ const withOneScript = (html: string, replaced: string, fileName: string, integri
  */
 const withPolicy = (html: string, integrity: string): string => {
   const policy = `<meta http-equiv="Content-Security-Policy" content="script-src '${integrity}'; worker-src 'self'">`
-  return html.replace(/^(\s*<!doctype[^>]*>)?(\s*<html\b[^>]*>)?(\s*<head\b[^>]*>)?/i, `$&\n    ${policy}`)
+  // Comments may stand before each of these.
+  return html.replace(/^(\s*<(!--[^]*?--|!doctype\b[^>]*|html\b[^>]*|head\b[^>]*)>)*/i, `$&\n    ${policy}`)
 }
