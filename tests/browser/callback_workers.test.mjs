@@ -177,7 +177,7 @@ async function attacked(serviceWorker, { before, during }) {
   let done
   const undo = app.site.override('/callback.js', { hold: () => (done ??= attacker.evaluate(during)) })
   await giveConsent(page)
-  await until(() => done)
+  await until(() => !!done)
   await done
   undo()
   await page.waitForFunction(() => globalThis.boot || !location.search)
