@@ -1,5 +1,6 @@
 /** Traces of the code that a login by a callback page could leave for script that runs later. */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import {
   beControlled,
   eavesdrop,
@@ -48,6 +49,58 @@ const cachedPages = {
   },
 }
 
+/** A service worker that replies with the paths of all pages. */
+const TELLS_PATHS = `
+addEventListener('message', async ({ ports: [port] }) => {
+  const all = await clients.matchAll({ includeUncontrolled: true })
+  port.postMessage(all.map(({ url }) => new URL(url).pathname))
+})`
+
+const knownByAddress = {
+  name: 'callback page: a service worker that starts anew knows the page by the address at which it was opened',
+  async see({ app, visit }) {
+    app.site.serviceWorkers.push('/sw.js')
+    app.site.files['/sw.js'] = TELLS_PATHS
+    const { tab } = await visit('/empty?code=a')
+    const paths = await tab.evaluate(async () => {
+      history.replaceState(null, '', '/other')
+      await navigator.serviceWorker.register('/sw.js')
+      const { active } = await navigator.serviceWorker.ready
+      const { port1, port2 } = new MessageChannel()
+      active.postMessage('', [port2])
+      return new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)))
+    })
+    assert.deepEqual(paths, ['/empty'])
+  },
+}
+
+const onlyHash = {
+  name: 'callback page: a policy with only the hash of the page’s script lets it run, and no other script',
+  async see({ app, visit }) {
+    const code = `document.title = 'ran'\nnew Worker('/hashed.worker.js').onmessage = () => (document.title += ', worker')`
+    const hash = `sha384-${createHash('sha384').update(code).digest('base64')}`
+    Object.assign(app.site.files, {
+      '/hashed.js': code,
+      '/other.js': "document.title += ', other'",
+      '/hashed.worker.js': "postMessage('')",
+      '/hashed.html': `<!doctype html>
+<meta http-equiv="Content-Security-Policy" content="script-src '${hash}'; worker-src 'self'">
+<title></title>
+<script type="module" src="/hashed.js" integrity="${hash}"></script>
+<script type="module" src="/other.js"></script>`,
+    })
+    const { pageCsp } = app.site
+    app.site.pageCsp = "script-src 'self'; worker-src 'self'"
+    try {
+      const { tab } = await visit('/hashed.html')
+      await waitFor(tab, () => document.title.includes('worker'))
+      assert.equal(await tab.evaluate(() => document.title), 'ran, worker')
+    } finally {
+      app.site.pageCsp = pageCsp
+    }
+  },
+}
+
 /** @type {import('../suite.mjs').Group[]} */
 export const callbackTraces = [
   callbackGroup('traces, sealed', { session: { persist: 'sealed' } }, [
@@ -55,6 +108,8 @@ export const callbackTraces = [
       'callback page, dedicated worker: a login leaves no code in caches, storage, history and on channels',
     ),
     cachedPages,
+    knownByAddress,
+    onlyHash,
   ]),
   callbackGroup(
     'traces, in memory',
