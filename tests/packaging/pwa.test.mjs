@@ -374,7 +374,7 @@ for (const tool of Object.keys(TOOLS)) {
         await stopServiceWorkers(page)
         return () => page.evaluate(() => lazy())
       }
-      // Without a network: the service worker that starts anew knows no page.
+      // Without a network: a service worker that starts again knows no page.
       const offline = await load()
       site.isDown = true
       assert.equal(await offline(), 'lazy')
@@ -393,7 +393,7 @@ for (const tool of Object.keys(TOOLS)) {
       await page.context().close()
     })
 
-    test('script that starts the service worker anew during a login reaches neither', time, async () => {
+    test('script that replaces the service worker during a login reaches neither', time, async () => {
       const { page, site, built } = await start(tool, { takesOver: /^Workbox/.test(tool) })
       const attacker = await page.context().newPage()
       await attacker.goto(`${site.origin}/orders`)
@@ -432,8 +432,8 @@ test('with integrity, the callback page runs nothing of the caches', time, async
   await page.context().close()
 })
 
-/** Starts the service worker anew under another address, and lets it take over. Runs in a page. */
-const startAnew = async () => {
+/** Registers the service worker under another address, and lets it take over. Runs in a page. */
+const replaceWorker = async () => {
   const { serviceWorker } = navigator
   const isNew = new Promise((resolve) => (serviceWorker.oncontrollerchange = resolve))
   const registration = await serviceWorker.register('/sw.js?x')
@@ -443,7 +443,7 @@ const startAnew = async () => {
 }
 
 /**
- * Writes into the caches, and signs in. With `attacker`, script of that page starts the service worker anew when the callback
+ * Writes into the caches, and signs in. With `attacker`, script of that page replaces the service worker when the callback
  * page's script is requested. Resolves with the places in which the written code has run, when it has run in the app that
  * comes after the login.
  */
@@ -458,7 +458,7 @@ async function reached(page, built, attacker) {
   const since = requests.length
   // The page's own script is requested at once, and what it imports only when it has arrived.
   let done
-  const hold = () => (done ??= attacker.evaluate(startAnew))
+  const hold = () => (done ??= attacker.evaluate(replaceWorker))
   const undo = attacker ? site.override('/callback', { hold }) : () => {}
   await signIn(page).finally(undo)
   const places = () => requests.slice(since).flatMap(({ path, query }) => (path === '/planted' ? query : []))

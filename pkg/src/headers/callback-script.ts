@@ -1,7 +1,7 @@
 /**
  * The callback page of a Vite build: its scripts become one file, whose hash the page names. Script of the app's other pages
- * can write into the caches of the app's service worker. The callback page then does not run what it finds there, whoever
- * controls the page.
+ * can write into the caches of the app's service worker. The callback page then runs none of it, also under another service
+ * worker.
  */
 import { invalid } from './checks.js'
 
@@ -99,7 +99,7 @@ const bundlerOf = async ({ root, build }: Vite): Promise<(options: object) => Pr
   const vite = createRequire(`${root}/package.json`).resolve('vite')
   const run = async (bundler: Bundler, more: object, options: object) =>
     (await (await bundler(options)).generate({ format: 'es', ...more })).output
-  // Vite 8 has the first of them, which prints the code anew, and earlier versions the second one.
+  // Vite 8 has the first of them, which prints the code again, and earlier versions the second one.
   const { rolldown } = await load(vite, 'rolldown').catch(() => ({}))
   if (rolldown) return (options) => run(rolldown, { minify: build.minify !== false }, options)
   const { rollup } = await load(vite, 'rollup')

@@ -43,7 +43,7 @@ interface ViteOutput {
   type: string
   source?: string | Uint8Array
 }
-/** What a hook of a build can do. */
+/** The part of a hook's context that is used here. */
 interface ViteContext {
   emitFile(file: object): unknown
 }

@@ -57,7 +57,7 @@ addEventListener('message', async ({ ports: [port] }) => {
 })`
 
 const knownByAddress = {
-  name: 'callback page: a service worker that starts anew knows the page by the address at which it was opened',
+  name: 'callback page: a new service worker knows the page by the address at which it was opened',
   async see({ app, visit }) {
     app.site.serviceWorkers.push('/sw.js')
     app.site.files['/sw.js'] = TELLS_PATHS
