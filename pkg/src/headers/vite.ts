@@ -43,10 +43,6 @@ interface ViteOutput {
   type: string
   source?: string | Uint8Array
 }
-/** The part of a hook's context that is used here. */
-interface ViteContext {
-  emitFile(file: object): unknown
-}
 /** A tag that Vite writes into a page. */
 interface ViteTag {
   tag: string
@@ -66,7 +62,11 @@ export interface VitePlugin {
   }
   generateBundle: {
     order: 'post'
-    handler(this: ViteContext, options: unknown, bundle: Record<string, unknown>): Promise<void>
+    handler(
+      this: { emitFile(file: object): unknown },
+      options: unknown,
+      bundle: Record<string, unknown>,
+    ): Promise<void>
   }
 }
 
