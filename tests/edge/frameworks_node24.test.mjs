@@ -159,6 +159,15 @@ describe('server code on Node 24', { skip, timeout: 600_000 }, () => {
         assert.equal(sent('POST').length, before)
       })
 
+      test('the doctor finds nothing wrong with the handler', async () => {
+        const { lines, by } = await doctor(`${app.site.origin}/orders`)
+        assert.deepEqual(
+          lines.filter(({ result }) => result === 'fault'),
+          [],
+        )
+        assert.equal(by['handler.login'].result, 'ok')
+      })
+
       test('without a session, a page and a request for data lead to the login', async (t) => {
         const { page, open } = await signIn(t)
         const tab = await open('/')
