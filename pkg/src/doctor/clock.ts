@@ -9,7 +9,7 @@ import type { Reply } from './requests.js'
 /** The seconds by which two values of `Date` may differ although the clocks are equal: it has whole seconds. */
 const PRECISION = 2
 
-/** What is compared: the provider's clock with that of the vault's device, or of the token handler's server. */
+/** The clocks to compare: the provider's, and that of the vault's device or of the token handler's server. */
 interface Clocks {
   /** The seconds by which the provider's clock, and the one that judges ID tokens, are ahead of this device's. */
   provider: number | undefined

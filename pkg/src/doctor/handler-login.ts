@@ -23,7 +23,7 @@ export const seenError = (reply: Reply): string => {
   return seenOf(reply) + (isPage ? `: ${firstWords(textOf(reply))}` : '')
 }
 
-/** A login that the doctor has begun, and the provider's response. Without a redirect to the provider, there is none. */
+/** A login that the doctor has begun, and the provider's response, if the login leads to a provider. */
 interface Begun {
   login: Reply
   response?: Reply

@@ -12,7 +12,7 @@ const NO_REFUSAL = /^(|access_denied|server_error|temporarily_unavailable)$/
 /** Errors with which a provider says that it knows client and redirect URI, and that nobody is signed in. */
 const NOBODY = /^(login_required|interaction_required|consent_required|account_selection_required)$/
 
-/** What a response shows about client and redirect URI, without the name of the line. */
+/** The line about client and redirect URI that follows from a response, without its name. */
 export type Verdict = Omit<Line, 'id'>
 
 /**
