@@ -89,6 +89,16 @@ test('control: a phrase is found outside code', () => {
   assert.deepEqual(prose(`It runs ${phrase}. \`${phrase}\``).match(PHRASES), [phrase])
 })
 
+/** Matches two elements of a line of text with a line break between them, which JSX drops: "DevicesHome". */
+const JOINED = /<\/(?:a|b|button|code|em|Link|span|strong)>\n\s*<(?:a|b|button|code|em|Link|span|strong)\b/
+
+test('elements in the JSX of documents do not run into each other', async () => {
+  for (const path of await documents()) {
+    const blocks = (await read(path)).match(/^```[jt]sx\n.*?^```/gms) ?? []
+    for (const block of blocks) assert.doesNotMatch(block, JOINED, path)
+  }
+})
+
 /** Returns the lines of code in a document's first block that contains `text`. */
 const codeLines = (document, text) => {
   const blocks = [...document.matchAll(/^```tsx?\n(.*?)^```/gms)].map(([, code]) => code)

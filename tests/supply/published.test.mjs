@@ -72,13 +72,21 @@ test('a control: both notice types for another module system', async () => {
   assert.ok(problems.length > 0)
 })
 
-test('the manifest names its repository and engines', async () => {
-  const { repository, bugs, homepage, engines } = JSON.parse(await read('package.json'))
+test('the manifest names its repository', async () => {
+  const { repository, bugs, homepage } = JSON.parse(await read('package.json'))
   assert.match(repository.url, /^git\+https:\/\/github\.com\/[\w-]+\/strongroom\.git$/)
   assert.equal(repository.directory, 'pkg')
   const address = repository.url.slice('git+'.length, -'.git'.length)
   assert.deepEqual([bugs, homepage], [`${address}/issues`, `${address}#readme`])
-  assert.deepEqual(engines, { node: '>=22.18' })
+})
+
+test('the manifest names the version of Node with which all checks run', async () => {
+  const { engines } = JSON.parse(await read('package.json'))
+  const action = await readFile(new URL('.github/actions/node/action.yml', root), 'utf8')
+  const [, version] = /default: '([\d.]+)'/.exec(action)
+  assert.deepEqual(engines, { node: `>=${version}` })
+  const checks = await readFile(new URL('.github/workflows/checks.yml', root), 'utf8')
+  assert.doesNotMatch(checks, /^ +(node-)?version:/m)
 })
 
 /** Matches the scripts of servers, tools and extensions, whose maps name their sources and do not contain them. */
