@@ -29,14 +29,14 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * needs more, raise the gate, and say why in docs/decisions.md.
  */
 const ROWS = [
-  { name: 'page (main thread)', files: ['index.js'], gate: 6.8 * KB, aim: 5.5 * KB },
+  { name: 'page (main thread)', files: ['index.js'], gate: 6.9 * KB, aim: 5.5 * KB },
   { name: 'createAuth, on top of connect()', files: ['index.js'], without: 'createAuth' },
   { name: 'worker', files: ['worker.js'] },
   { name: 'wasm', files: ['strongroom_bg.wasm'] },
   {
     name: 'total',
     files: ['index.js', 'worker.js', 'strongroom_bg.wasm'],
-    gate: 117 * KB,
+    gate: 118 * KB,
     aim: 100 * KB,
   },
   { name: 'error messages, with the first error', files: ['error-messages.js'] },
@@ -55,7 +55,7 @@ const ROWS = [
     name: 'strongroom/edge, on a server',
     files: ['edge.workerd.js', 'edge-common.js', 'strongroom_edge_bg.wasm'],
     counts: 'gzip',
-    gate: 210 * KB,
+    gate: 212 * KB,
     aim: 140 * KB,
   },
 ]
