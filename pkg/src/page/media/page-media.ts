@@ -28,14 +28,14 @@ const ask = (worker: ServiceWorker, message: Without<MediaMessage, 't'>): Messag
 const NO_RULE = 'no rule in apis has `media`:'
 
 /** See `Strongroom.media` in api.ts. */
-export const media = async (relay: LazyClient['relay']): Promise<boolean> => {
+export const media = async (relay?: LazyClient['relay']): Promise<boolean> => {
   const { serviceWorker: workers } = navigator as Partial<Navigator>
   if (!workers) return false
   /** The reason why the vault loads no media, whichever service worker there is. Empty over a token handler. */
   let unused: string | undefined
   const useless = new Promise<false>((resolve) =>
     // No rule can have this address.
-    relay({ t: MEDIA, id: 0, url: '/', headers: [] }, new MessageChannel().port1).catch(
+    relay?.({ t: MEDIA, id: 0, url: '/', headers: [] }, new MessageChannel().port1).catch(
       ({ code, message }) => {
         if (code === 'unsupported') unused = ''
         if (`${message}`.startsWith(NO_RULE)) unused = 'no rule in apis has `media` (docs/media.md)'
@@ -83,10 +83,9 @@ export const download = async (
   path: string | URL,
   { name }: DownloadOptions = {},
   refuse: (code: string, message?: string) => Promise<never>,
-  relay: LazyClient['relay'],
 ): Promise<void> => {
   const { origin, pathname, search } = new URL(path, location.href)
-  if (origin !== location.origin || !(await media(relay))) return refuse('unsupported', NOT_CONTROLLED)
+  if (origin !== location.origin || !(await media())) return refuse('unsupported', NOT_CONTROLLED)
   const last = pathname.split('/').at(-1)!
   const port = ask(navigator.serviceWorker.controller!, {
     ticket: pathname + search,

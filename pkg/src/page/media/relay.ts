@@ -8,7 +8,7 @@ import type { LazyClient } from '../streaming/lazy-target.js'
 /** The methods of a client for media. `relay` asks the vault if a rule has `media`. */
 export const mediaMethods = (relay: LazyClient['relay']): Pick<Strongroom, 'media' | 'download'> => ({
   media: async () => (await import('./page-media.js')).media(relay),
-  download: async (path, options) => (await import('./page-media.js')).download(path, options, refuse, relay),
+  download: async (path, options) => (await import('./page-media.js')).download(path, options, refuse),
 })
 
 /** Passes each request to `relay`. Returns a function that stops this. */
