@@ -95,6 +95,16 @@ test('event source created before the connection opens after it', time, async ()
   await page.context().close()
 })
 
+// A vault's page waits ten seconds, and then says that there is no service worker.
+test('media() is false, and prints nothing', time, async () => {
+  const page = await openApp('')
+  const said = []
+  page.on('console', (message) => said.push(message.text()))
+  assert.equal(await page.evaluate(() => auth.media()), false)
+  assert.deepEqual(said, [])
+  await page.context().close()
+})
+
 test('socket created before the connection opens after it', time, async () => {
   const page = await signedIn()
   const seen = await page.evaluate((url) => {
