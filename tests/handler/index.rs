@@ -143,6 +143,25 @@ fn full_index_keeps_an_older_session_that_lives() {
     }
 }
 
+/// The coordinator learns of activity at refreshes only.
+#[test]
+fn active_session_in_a_cookie_is_listed_although_its_token_outlives_the_idle_limit() {
+    let mut options = admin("sealed-in-cookie");
+    options["session"]["idle"] = json!(600);
+    let mut host = Host::with(&options);
+    host.provider.expires_in = 3600;
+    host.sign_in();
+    for _ in 0..35 {
+        host.pass(120);
+        assert_eq!(host.call("GET", "/api/orders").status(), 200);
+        assert_eq!(host.sessions("ann").unwrap().len(), 1);
+    }
+    host.pass(3500);
+    assert_eq!(host.sessions("ann").unwrap().len(), 1);
+    host.pass(200);
+    assert_eq!(host.sessions("ann").unwrap().len(), 0);
+}
+
 #[test]
 fn failure_of_the_list_keeps_no_session_from_the_coordinator() {
     let mut host = Host::with(&admin(STORAGES[0]));

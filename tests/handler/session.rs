@@ -244,7 +244,7 @@ fn unexplained_refusals_ask_for_the_user() {
 }
 
 /// Responses that are not OAuth errors, such as those of a gateway in front of the provider.
-fn gateway_pages() -> [HttpReply; 3] {
+fn gateway_pages() -> [HttpReply; 4] {
     let html = HttpReply {
         content_type: Some("text/html".to_owned()),
         ..crate::provider::json(401, "<html>401</html>")
@@ -253,6 +253,7 @@ fn gateway_pages() -> [HttpReply; 3] {
         html,
         crate::provider::json(400, ""),
         crate::provider::json(400, r#"{"message":"no route"}"#),
+        crate::provider::json(401, r#"{"error":{"code":401}}"#),
     ]
 }
 

@@ -77,6 +77,37 @@ fn copy_that_is_sent_after_the_lateness_ends_the_session() {
     }
 }
 
+/// The user has been active all the time, and the record no longer has the time at which the old cookie was replaced.
+#[test]
+fn old_copy_is_refused_however_late_the_process_is() {
+    for (stops, still) in [(1, 190_000), (1, 280_000), (20, 1100), (40, 1100)] {
+        let mut world = World::new(Setup {
+            absolute: 43_200,
+            ..Setup::default()
+        });
+        let alice = world.signed_in("alice", 0);
+        let copy = world.copy_of(alice);
+        let be_active = |world: &mut World| {
+            world.pass(9000);
+            world.call(alice, 0);
+            world.answer_all();
+        };
+        for _ in 0..120 {
+            be_active(&mut world);
+        }
+        for _ in 0..stops {
+            world.stop(1, still);
+            for _ in 0..(still / 9000).max(1) {
+                be_active(&mut world);
+            }
+        }
+        world.pass(9000);
+        let replay = world.call(copy, 1);
+        world.answer_all();
+        assert!(!served(&world, replay), "{stops} stops for {still} ms");
+    }
+}
+
 /// A host without a timer does not notice that it stood still.
 #[test]
 fn client_that_has_left_ends_no_session() {

@@ -14,7 +14,11 @@ const BACKLOG: Millis = Millis::from_secs(10);
 
 /// The longest lateness for which a replaced cookie is still accepted. An attacker who keeps a process busy gains
 /// this time for a copied cookie.
-const MOST_ADDED: Millis = Millis::from_secs(300);
+pub(crate) const MOST_ADDED: Millis = Millis::from_secs(300);
+
+/// The longest time that late periods in a row count as one. Without this limit, no copy would be found in a process that is
+/// late again and again.
+const MOST_MERGED: Millis = Millis::from_secs(600);
 
 /// The latest late period of an isolate's process.
 #[derive(Default)]
@@ -29,15 +33,13 @@ struct Period {
 impl Lateness {
     /// Takes a late period that the host noticed: `late` until `now`.
     pub(crate) fn note(&self, late: Millis, now: Instant) {
-        let mut start = Instant {
-            monotonic: now.monotonic.saturating_sub(late),
-            wall: now.wall.saturating_sub(late.0),
-        };
-        if let Some(before) = self.0.get()
-            && before.end.elapsed(&start) <= BACKLOG
-            && before.start.monotonic <= start.monotonic
+        let before = |time: Millis| now.back_to(now.wall.saturating_sub(time.0));
+        let mut start = before(late);
+        if let Some(last) = self.0.get()
+            && last.end.elapsed(&start) <= BACKLOG
+            && last.start.monotonic <= start.monotonic
         {
-            start = before.start;
+            start = before(last.start.elapsed(&now).min(MOST_MERGED).max(late));
         }
         self.0.set(Some(Period { start, end: now }));
     }
@@ -95,6 +97,17 @@ mod tests {
         assert_eq!(lateness.of(&at(120)), seconds(20));
         lateness.note(seconds(5), at(136));
         assert_eq!(lateness.of(&at(136)), seconds(5));
+    }
+
+    #[test]
+    fn late_periods_in_a_row_have_a_limit() {
+        let lateness = Lateness::default();
+        for end in (1000..3000).step_by(11) {
+            lateness.note(seconds(2), at(end));
+        }
+        assert_eq!(lateness.of(&at(2991)), MOST_MERGED);
+        lateness.note(seconds(5000), at(8000));
+        assert_eq!(lateness.of(&at(8000)), seconds(5000));
     }
 
     #[test]

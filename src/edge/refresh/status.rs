@@ -7,7 +7,7 @@ use crate::config::Storage;
 use crate::event::Happened;
 use crate::io::{Effect, Reply};
 use crate::isolate::Seldom;
-use crate::isolate::lateness::Lateness;
+use crate::isolate::lateness::{Lateness, MOST_ADDED};
 use crate::refresh::{bound, end};
 use crate::refusal::{RETRY_AFTER, Refusal};
 use crate::session::Session;
@@ -195,7 +195,8 @@ fn with_presented(
         true => Millis::ZERO,
         false => CERTAIN,
     };
-    let grace = task.config().grace + doubt;
+    // So does a process that was late: see `Task::late`.
+    let grace = task.config().grace + doubt + MOST_ADDED;
     let is_up = coordinator::is_up(task);
     // control: presented_cookies_are_recorded
     let noted = record.with_presented(presented.generation, grace, now.wall);
@@ -263,7 +264,7 @@ fn copied(task: &Task, presented: &Session, record: &Record) -> Copied {
 /// Refuses a request whose cookie may be a copy, or may have waited for this process. The session lives.
 fn waited(task: &Task) -> Refusal {
     let why = msg!(
-        "the cookie of a request was replaced long ago, but this process stood still or was too busy to read the request in time"
+        "the cookie of a request was replaced long ago, but its client has left, or this process stood still or was too busy to read the request in time"
     );
     task.fault_seldom(Seldom::Late, why);
     Refusal::Later(Error::new(Code::LimitExceeded, why), RETRY_AFTER)

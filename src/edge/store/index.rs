@@ -4,6 +4,7 @@
 
 use rules::prelude::*;
 
+use crate::config::Storage;
 use crate::lines::{LineReader, LineWriter};
 use crate::session::Session;
 use crate::session::key::{public_id, record_key};
@@ -259,7 +260,12 @@ async fn survey(
         let record = text.and_then(|text| Record::from_text(text.expose()));
         let record = record.unwrap_or_default();
         let idle = task.config().flow.limits.idle.0;
-        let is_idle = |it: &Session| it.active.saturating_add(idle) <= task.now().wall;
+        // The coordinator learns of activity only at a refresh if sessions are in cookies.
+        let unknown_until = |it: &Session| match task.config().storage {
+            Storage::InStore => it.active,
+            Storage::SealedInCookie => it.active.max(it.requested.saturating_add(it.lifetime.0)),
+        };
+        let is_idle = |it: &Session| unknown_until(it).saturating_add(idle) <= task.now().wall;
         let is_idle = record.session.as_deref().is_some_and(is_idle);
         let has_ended = is_over || record.ended.is_some() || is_idle;
         all.push((!has_ended).then(|| Found {

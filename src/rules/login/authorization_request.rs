@@ -387,11 +387,17 @@ pub fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<String> {
     }
 }
 
-/// Returns true if a page to return to is the redirect URI, where an app shows nothing without a response. An app may also be
-/// at its redirect URI, which then is a folder: its path ends with a slash.
+/// Returns true if a page to return to is the redirect URI, where an app shows nothing without a response. Its query may have
+/// what a provider has added. An app may also be at its redirect URI, which then is a folder: its path ends with a slash.
 fn is_redirect_uri(page: &str, redirect_uri: &Url) -> bool {
     let (page, _) = strings::split_once(page, b'#');
-    page == redirect_uri.relative_without_fragment() && !redirect_uri.path().ends_with('/')
+    let (path, _) = strings::split_once(page, b'?');
+    let own = redirect_uri.path();
+    let is_same = match redirect_uri.query() {
+        "" => path.strip_suffix('/').unwrap_or(path) == own,
+        _ => page == redirect_uri.relative_without_fragment(),
+    };
+    is_same && !own.ends_with('/')
 }
 
 /// Returns a shorter page to return to: the path without query and fragment, or `/` if there is no shorter path, or only
@@ -799,11 +805,10 @@ pub(in crate::login) mod tests {
     fn no_login_returns_to_its_redirect_uri() {
         for (redirect_uri, chosen, expected) in [
             ("https://app.test/callback", "/callback#x", "/"),
-            (
-                "https://app.test/callback",
-                "/callback?tab=2",
-                "/callback?tab=2",
-            ),
+            ("https://app.test/callback", "/callback?authuser=0", "/"),
+            ("https://app.test/callback", "/callback/?", "/"),
+            ("https://app.test/callback", "/callbacks", "/callbacks"),
+            ("https://app.test/?a", "/?b", "/?b"),
             ("https://app.test/app/callback?a", "/app/callback?a", "/"),
             ("https://app.test/app/", "/app/#x", "/app/#x"),
         ] {

@@ -353,11 +353,9 @@ fn error_code(reply: &HttpReply) -> Option<String> {
     text_member(reply, "error").filter(|code| is_error_code(code))
 }
 
-/// Returns true if a response is a JSON object with a member `error`.
+/// Returns true if a response has the form of an OAuth error (RFC 6749 5.2): a JSON object whose `error` is a string.
 pub(crate) fn has_error(reply: &HttpReply) -> bool {
-    let value = json_value(reply);
-    let members = value.as_ref().and_then(Value::as_object);
-    members.is_some_and(|members| members.get("error").is_some())
+    text_member(reply, "error").is_some()
 }
 
 /// Returns a member of a JSON response, if it is a string.
