@@ -18,7 +18,10 @@ const VALUES = {
 const BEGIN = '<!-- written by UPDATE_DOCS=1 node --test tests/supply/demo_values.test.mjs -->\n'
 const END = '<!-- end -->'
 
-/** Returns the text for the demo's provider, from a guide's own handler and file of variables. */
+/**
+ * Returns the text for the demo's provider, from a guide's own handler and file of variables. The block of code is not one
+ * of the app's files, which have the language `ts`.
+ */
 const demoPart = (guide) => {
   const [, file] = /^# (\.env[\w.]*): /m.exec(guide)
   const [, code] = /^```ts\n(\/\/ [\w/.]*handler[\w.]*\n.*?)^```/ms.exec(guide)
@@ -35,7 +38,7 @@ const demoPart = (guide) => {
   return `
 With the demo's provider (\`cargo xtask demo\` in a clone), \`${file}\` has \`CLIENT_SECRET=${OWN_HANDLER.secret}\`, and these lines take the place of those above.${elsewhere} Sign in as ${username} with the password ${password}, then choose Allow:
 
-\`\`\`ts
+\`\`\`typescript
 ${lines.join('\n')}
 \`\`\`
 

@@ -48,7 +48,9 @@ export default function Devices({ loaderData: { sessions } }: Route.ComponentPro
         ))}
       </ul>
       <button>Sign out my other devices</button>
-      <Link to="/">Home</Link>
+      <p>
+        <Link to="/">Home</Link>
+      </p>
     </Form>
   )
 }
