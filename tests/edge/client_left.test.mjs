@@ -77,9 +77,13 @@ test('handler listens for a disconnect until the response has arrived', time, as
   }
 })
 
-for (const [title, signal, status] of [
-  ['client that has left ends no session by a cookie that was replaced', AbortSignal.abort(), 200],
-  ['control: client that is there ends it', undefined, 401],
+const ofServerCode = (signal, visitor) => handler.for(requestWith(signal, visitor)).call('/api/a')
+
+for (const [title, send, signal, status] of [
+  ['client that has left ends no session by a cookie that was replaced', call, AbortSignal.abort(), 200],
+  ['client that has left ends no session in server code', ofServerCode, AbortSignal.abort(), 200],
+  ['control: client that is there ends it', call, undefined, 401],
+  ['control: client that is there ends it in server code', ofServerCode, undefined, 401],
 ])
   test(title, time, async () => {
     onRequest = (_request, response) => response.end()
@@ -89,6 +93,6 @@ for (const [title, signal, status] of [
     const copy = bob.copy()
     await app.provider.letAccessTokenExpire()
     for (let i = 0; i < 2; i++) assert.equal((await bob.call('/api/a')).status, 200)
-    await call(signal, copy)
+    await send(signal, copy)
     assert.equal((await bob.call('/api/a')).status, status)
   })

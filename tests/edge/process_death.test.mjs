@@ -27,8 +27,11 @@ const [ON_SIGTERM] = /^process\.once\('SIGTERM'[^]*?^}\)$/m.exec(guide)
 /** The app's own code: it keeps the process busy from its response's first byte on, until a file exists. */
 const BUSY = '/busy?'
 
-/** Returns the platform Node with the guide's graceful stop. The platform adds its processes to `started`. */
-const node = (started) =>
+/**
+ * Returns the platform Node with the guide's graceful stop. The platform adds its processes to `started`. `more` has
+ * variables of single processes.
+ */
+const node = (started, more = []) =>
   platform({
     coordinators: ['node-redis'],
     entry: ({ imports, handler }) => `
@@ -53,7 +56,9 @@ const node = (started) =>
     bundling: { name: 'entry.mjs', platform: 'node', conditions: ['node', 'import', 'module'] },
     async serve({ folder, file, env, isolates }) {
       for (let i = 0; i < isolates; i++)
-        started.push(await startServer(process.execPath, [file], { env, cwd: folder }))
+        started.push(
+          await startServer(process.execPath, [file], { env: { ...env, ...more[i] }, cwd: folder }),
+        )
       return {
         urls: started.map(({ said }) => `http://127.0.0.1:${said.port}`),
         stop: async () => void (await Promise.all(started.map((server) => server.stop()))),
@@ -162,7 +167,11 @@ describe('a Node process that stands still', { timeout: 240_000 }, () => {
   const started = []
   let app
   before(async () => {
-    app = await startApp(node(started), { handler: { session: { grace: 1, recheck: 0 } } })
+    const more = [{}, {}, { AWS_LAMBDA_FUNCTION_NAME: 'app' }]
+    app = await startApp(node(started, more), {
+      isolates: 3,
+      handler: { session: { grace: 1, recheck: 0 } },
+    })
     app.provider.settings.accessTokenSeconds = 2
   })
   after(() => app?.stop())
@@ -198,4 +207,18 @@ describe('a Node process that stands still', { timeout: 240_000 }, () => {
       assert.equal((await visitor.call('/api/me', { isolate: 1 })).status, 200)
       assert.equal(ledger.familyRevoked(), false)
     })
+
+  test('on a platform that freezes a process between requests, a copy ends the session', async () => {
+    const { ledger } = app.provider
+    const visitor = app.visitor()
+    await visitor.signIn({ isolate: 2 })
+    const copy = visitor.copy()
+    started[2].pause()
+    await ledger.accessTokenExpired()
+    for (let i = 0; i < 2; i++) assert.equal((await visitor.call('/api/me', { isolate: 1 })).status, 200)
+    await ledger.accessTokenExpired()
+    started[2].goOn()
+    assert.equal((await copy.call('/api/me', { isolate: 2 })).status, 401)
+    assert.equal(ledger.familyRevoked(), true)
+  })
 })

@@ -14,7 +14,7 @@ import { listen } from '../support/listen.mjs'
 
 const time = { timeout: 60_000 }
 const faults = []
-let upstream, app, server, alice, received, onRequest
+let upstream, app, handler, server, alice, received, onRequest
 let now = 0
 
 before(async () => {
@@ -27,7 +27,7 @@ before(async () => {
   })
   let listener
   const create = (config) => {
-    const handler = createTokenHandler(config)
+    handler = createTokenHandler(config)
     listener = toNodeListener(handler)
     return handler
   }
@@ -37,7 +37,7 @@ before(async () => {
       coordinator: inIsolate(),
       session: { idle: 36_000 },
       routes: [{ prefix: '/api/', upstream: `${upstream.origin}/`, methods: ['POST', 'DELETE'] }],
-      log: ({ code }) => faults.push(code),
+      log: ({ message }) => faults.push(message),
     },
   })
   server = createHttp2(listener).listen(0, '127.0.0.1')
@@ -145,4 +145,16 @@ test('client that leaves before the first byte of its body is not reported', tim
   onRequest = (_request, response) => response.end()
   assert.equal(await VERSIONS['HTTP/1']('DELETE'), 200)
   assert.deepEqual([received, faults], [[NONE], []])
+})
+
+test('body that the app has read is named in the log', time, async () => {
+  faults.length = 0
+  const request = new Request(`${app.place.origin}/api/a`, {
+    method: 'POST',
+    body: 'read',
+    headers: headersOf(alice),
+  })
+  await request.text()
+  assert.equal((await handler.fetch(request)).status, 502)
+  assert.match(faults.join(), /BODY_ALREADY_READ/)
 })

@@ -274,7 +274,7 @@ export class Host {
           const [rules, instance, replaced] = [this.#rules, this.#instance, this.#replacedHeaders()]
           forwarded = new Forwarded(request, fields, step, rules, instance, body, replaced)
         }
-        step = await this.#carryOut(step, request, forwarded)
+        step = await this.#carryOut(step, request, forwarded, outer?.request)
       }
     } finally {
       settle?.()
@@ -361,7 +361,12 @@ export class Host {
     this.#ended()
   }
 
-  async #carryOut(step: Step, request?: Request, forwarded?: Forwarded): Promise<Step> {
+  async #carryOut(
+    step: Step,
+    request?: Request,
+    forwarded?: Forwarded,
+    { signal }: { signal?: Pick<AbortSignal, 'aborted'> } = request ?? {},
+  ): Promise<Step> {
     const { task } = step
     try {
       switch (step.t) {
@@ -437,7 +442,7 @@ export class Host {
           return this.#textIn(task, KEY, await generateKey())
         case 'client': {
           await turn()
-          return this.#textIn(task, CONNECTED, request?.signal.aborted ? '' : '1')
+          return this.#textIn(task, CONNECTED, signal?.aborted ? '' : '1')
         }
         case 'body': {
           const body = await textOf(request?.body ?? null, step.limit, BODY_TIME)

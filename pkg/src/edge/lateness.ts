@@ -25,6 +25,22 @@ export interface Late {
   at: Clocks
 }
 
+/**
+ * Variables of platforms that freeze a process between its requests: AWS Lambda, Google Cloud Run, Vercel and Deno Deploy. No
+ * request waits in such a process, so standing still there is no lateness.
+ */
+const FREEZING = ['AWS_LAMBDA_FUNCTION_NAME', 'K_SERVICE', 'VERCEL', 'DENO_DEPLOYMENT_ID']
+
+/** Returns true if the environment has this variable. Deno is not asked for the permission to read it. */
+const isSet = (variable: string): boolean => {
+  const { process, Deno } = globalThis as {
+    process?: { env: Record<string, string | undefined> }
+    Deno?: { permissions?: { querySync(wanted: object): { state: string } } }
+  }
+  const permission = Deno?.permissions?.querySync({ name: 'env', variable }).state ?? 'granted'
+  return permission === 'granted' && process?.env[variable] !== undefined
+}
+
 const known: Late[] = []
 const hosts = new Set<WeakRef<Host>>()
 let last: Clocks | undefined
@@ -55,7 +71,7 @@ export const tellLateness = (host: Host): void => {
 
 /** Starts the timer, which keeps no process alive. For platforms whose timers are not bound to a request. */
 export const watchProcess = (): void => {
-  if (last) return
+  if (last || FREEZING.some(isSet)) return
   last = clocks()
   const tick = () => {
     noticeLateness()

@@ -15,6 +15,8 @@ export interface OuterRequest {
   /** The absolute URL. */
   readonly url: string
   readonly headers: Headers
+  /** Aborted when the client has left. Without it, nobody knows. */
+  readonly signal?: Pick<AbortSignal, 'aborted'>
 }
 
 /** The options of {@link RequestAuth.call}: those of `fetch`, and `background`. */

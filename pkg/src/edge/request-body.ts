@@ -24,6 +24,9 @@ export const hasBody = ({ method, header, isHttp1, isEnded }: Framing): boolean 
   return isHttp1 ? false : undefined
 }
 
+/** The error for a request whose body the app has read. The log has its code as the cause. */
+const READ_BEFORE = Object.assign(new TypeError(), { code: 'BODY_ALREADY_READ' })
+
 /** The body of a request that may be forwarded, and forwarded again. */
 export class RequestBody {
   readonly #request: Request
@@ -32,9 +35,11 @@ export class RequestBody {
   #copy: Promise<ArrayBuffer> | undefined
   /** True if the client has not sent all that was read of the body. */
   isBroken = false
+  readonly #isGone: boolean
 
   constructor(request: Request, header: Framing['header']) {
     this.#request = request
+    this.#isGone = request.bodyUsed || !!request.body?.locked
     this.#exists = request.body ? hasBody({ method: request.method, header }) : false
   }
 
@@ -50,6 +55,7 @@ export class RequestBody {
    */
   async take(isCopied: boolean): Promise<ArrayBuffer | ReadableStream<Uint8Array> | null> {
     const { body } = this.#request
+    if (this.#isGone && this.mayExist) throw READ_BEFORE
     try {
       if (this.#exists === undefined) {
         this.#begun = await begun(body!)

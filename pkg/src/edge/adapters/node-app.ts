@@ -24,7 +24,16 @@ export const nodeApp = (handler: RequestHandler, options: NodeListenerOptions) =
   const locals = (incoming: NodeRequest, outgoing: ReadableResponse): RequestLocals => {
     // The listener has refused requests without a usable host or target.
     const url = (options.origin ?? originOf(incoming)!) + targetOf(incoming)!
-    const request = { method: incoming.method ?? 'GET', url, headers: headersOf(incoming) }
+    const request = {
+      method: incoming.method ?? 'GET',
+      url,
+      headers: headersOf(incoming),
+      signal: {
+        get aborted() {
+          return outgoing.destroyed && !outgoing.writableFinished
+        },
+      },
+    }
     const auth = savingHeaders(handler.for(request, env, listener.context), outgoing)
     return { auth, session: sessionOf(auth) }
   }
