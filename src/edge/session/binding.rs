@@ -75,6 +75,12 @@ impl Binding {
         }
     }
 
+    /// Returns true if an offer of this time was made before the session was bound.
+    pub(crate) const fn is_later_than(&self, offered: UnixMillis) -> bool {
+        // Clocks of isolates differ.
+        offered <= self.since.saturating_add(IN_FLIGHT.0)
+    }
+
     /// Returns true if a request that arrived at this time may have been in flight when the session was bound.
     pub(crate) const fn was_in_flight(&self, arrived: UnixMillis) -> bool {
         // Clocks of isolates differ.

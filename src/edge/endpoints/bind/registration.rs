@@ -175,10 +175,10 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     if context.task.bound_cookie().mode == Bind::Off {
         return ended(context);
     }
-    let Some((reference, is_second)) = session_of(context, &challenge).await else {
+    let Some((reference, again)) = session_of(context, &challenge).await else {
         return response::empty(403);
     };
-    if is_second && !has_cookie_of(context, &reference).await {
+    if again.is_some() && !has_cookie_of(context, &reference).await {
         return response::empty(403);
     }
     let Some(key) = jwt.jwk().and_then(Jwk::public) else {
@@ -188,7 +188,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         return response::empty(403);
     }
     let thumbprint = key.thumbprint();
-    match boxed(bind(context, &reference, &thumbprint, is_second)).await {
+    match boxed(bind(context, &reference, &thumbprint, again)).await {
         Ok(Outcome::Bound) => {}
         Ok(Outcome::Ended) => return ended(context),
         // The browser keeps the session that it has bound already.
@@ -226,9 +226,12 @@ async fn has_cookie_of(context: &RequestContext, reference: &SessionReference) -
     matches!(presented, Ok(Some(session)) if session.sid == reference.sid)
 }
 
-/// Returns the session that a challenge names, and true if it is not that of the login's response. Returns `None` if the
+/// Returns the session that a challenge names, and the time of its offer if that is the second one. Returns `None` if the
 /// challenge has expired.
-async fn session_of(context: &RequestContext, challenge: &str) -> Option<(SessionReference, bool)> {
+async fn session_of(
+    context: &RequestContext,
+    challenge: &str,
+) -> Option<(SessionReference, Option<UnixMillis>)> {
     let opened = seal::open(
         &context.task,
         &purpose(context, CHALLENGE_PURPOSE),
@@ -239,9 +242,8 @@ async fn session_of(context: &RequestContext, challenge: &str) -> Option<(Sessio
     let mut lines = LineReader::new(text.expose(), VERSION)?;
     let reference = SessionReference::from_lines(&mut lines)?;
     let again = lines.optional_number()?;
-    let is_second = again.is_some();
     let offered = again.unwrap_or(reference.began);
-    (age(context, offered) < REGISTRATION_LIFE).then_some((reference, is_second))
+    (age(context, offered) < REGISTRATION_LIFE).then_some((reference, again))
 }
 
 /// The outcome of a registration.
@@ -250,7 +252,7 @@ enum Outcome {
     Bound,
     /// The session has ended, or is bound to another key.
     Ended,
-    /// The browser has just registered another key, because two of its tabs got the second offer at the same time.
+    /// The browser has registered another key since the offer was made: two of its tabs got the second offer.
     Twice,
 }
 
@@ -259,7 +261,7 @@ async fn bind(
     context: &RequestContext,
     reference: &SessionReference,
     thumbprint: &str,
-    is_second: bool,
+    again: Option<UnixMillis>,
 ) -> Result<Outcome, Refusal> {
     let task = &context.task;
     let _guard = task.keep_alive();
@@ -280,7 +282,8 @@ async fn bind(
             Some(record) => match &record.bound {
                 None => record.with_binding(binding),
                 Some(known) if known.thumbprint == thumbprint => return Ok(Outcome::Bound),
-                Some(known) if is_second && known.was_in_flight(task.arrived().wall) => {
+                // A thief who was first is found with the user's next login, which ends the session.
+                Some(known) if again.is_some_and(|at| known.is_later_than(at)) => {
                     return Ok(Outcome::Twice);
                 }
                 Some(_) => {
