@@ -79,12 +79,12 @@ test('handler listens for a disconnect until the response has arrived', time, as
 
 const ofServerCode = (signal, visitor) => handler.for(requestWith(signal, visitor)).call('/api/a')
 
-for (const [title, send, signal, status] of [
-  ['client that has left ends no session by a cookie that was replaced', call, AbortSignal.abort(), 200],
-  ['client that has left ends no session in server code', ofServerCode, AbortSignal.abort(), 200],
-  ['control: client that is there ends it', call, undefined, 401],
-  ['control: client that is there ends it in server code', ofServerCode, undefined, 401],
-])
+for (const [title, [send, signal, status]] of Object.entries({
+  'client that has left ends no session by a cookie that was replaced': [call, AbortSignal.abort(), 200],
+  'client that has left ends no session in server code': [ofServerCode, AbortSignal.abort(), 200],
+  'control: client that is there ends it': [call, undefined, 401],
+  'control: client that is there ends it in server code': [ofServerCode, undefined, 401],
+}))
   test(title, time, async () => {
     onRequest = (_request, response) => response.end()
     app.provider.settings.accessTokenSeconds = 2

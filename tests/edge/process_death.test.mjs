@@ -192,7 +192,7 @@ describe('a Node process that stands still', { timeout: 240_000 }, () => {
   }
 
   for (const [how, stop] of Object.entries({ suspended, busy }))
-    test(`${how}: a request that waited is served, although its cookie was replaced`, async () => {
+    test(`a request that waited is served: ${how}`, async () => {
       const { ledger } = app.provider
       const visitor = app.visitor()
       await visitor.signIn({ isolate: 0 })
@@ -208,7 +208,7 @@ describe('a Node process that stands still', { timeout: 240_000 }, () => {
       assert.equal(ledger.familyRevoked(), false)
     })
 
-  test('on a platform that freezes a process between requests, a copy ends the session', async () => {
+  test('on a platform that freezes a process a copy ends the session', async () => {
     const { ledger } = app.provider
     const visitor = app.visitor()
     await visitor.signIn({ isolate: 2 })
