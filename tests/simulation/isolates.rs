@@ -549,10 +549,14 @@ impl Life {
         self.world.pass(self.dice.roll(pause) as u64);
         let thief = self.world.copy_of(user);
         self.thieves.push(thief);
-        if self.dice.roll(4) == 0 {
-            self.world.pass(self.dice.roll(20_000) as u64);
-            let isolate = self.isolate();
-            self.world.bind_copy(thief, isolate);
+        match self.dice.roll(8) {
+            0 => self.world.bind_by_offer(thief, user),
+            1 | 2 => {
+                self.world.pass(self.dice.roll(20_000) as u64);
+                let isolate = self.isolate();
+                self.world.bind_copy(thief, isolate);
+            }
+            _ => {}
         }
     }
 

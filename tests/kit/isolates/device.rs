@@ -33,6 +33,8 @@ const AHEAD_OF_TIME: u64 = 660_000;
 pub struct Device {
     /// The bound session that the browser knows.
     pub session: Option<BoundSession>,
+    /// The challenge of the latest login's offer.
+    offer: Option<String>,
     renewing: Option<VisitId>,
     /// The number of challenges that the current renewal has answered.
     answers: u32,
@@ -124,6 +126,16 @@ impl World {
         self.ask_session(thief, isolate)
     }
 
+    /// Lets a thief who has read the offer of a user's login bind the session to a key of their own, if there was one.
+    pub fn bind_by_offer(&mut self, thief: usize, user: usize) {
+        let device = self.browsers[user].device.as_ref();
+        let Some(challenge) = device.and_then(|device| device.offer.clone()) else {
+            return;
+        };
+        self.browsers[thief].device.get_or_insert_default();
+        self.register(thief, &challenge, false);
+    }
+
     /// Registers a new key if the response offers it.
     pub(super) fn offered(&mut self, browser: usize, given: &Given, is_second: bool) {
         let Some(offer) = given.header(REGISTRATION).map(str::to_owned) else {
@@ -134,6 +146,9 @@ impl World {
         }
         assert_eq!(text_after(&offer, "path=\""), Some("/auth/bind"));
         let challenge = text_after(&offer, "challenge=\"").unwrap().to_owned();
+        if !is_second {
+            self.browsers[browser].device.as_mut().unwrap().offer = Some(challenge.clone());
+        }
         let delay = match self.dice.roll(10) {
             _ if !self.weather.uneven => 1,
             _ if is_second => self.up_to(30_000),
