@@ -549,14 +549,13 @@ impl Life {
         self.world.pass(self.dice.roll(pause) as u64);
         let thief = self.world.copy_of(user);
         self.thieves.push(thief);
-        match self.dice.roll(8) {
-            0 => self.world.bind_by_offer(thief, user),
-            1 | 2 => {
-                self.world.pass(self.dice.roll(20_000) as u64);
-                let isolate = self.isolate();
-                self.world.bind_copy(thief, isolate);
+        if self.dice.roll(4) == 0 {
+            if self.world.setup.requires_binding {
+                self.world.bind_by_offer(thief, user);
             }
-            _ => {}
+            self.world.pass(self.dice.roll(20_000) as u64);
+            let isolate = self.isolate();
+            self.world.bind_copy(thief, isolate);
         }
     }
 
