@@ -260,6 +260,7 @@ const FAULTS = [
   [{ redirectUri: 'https://app.example.com/#a' }, /^`redirectUri` is /],
   [{ clientId: undefined }, /^`clientId` is missing/],
   [{ session: { persist: 'encrypted' } }, /^`session\.persist` is "encrypted"/],
+  [{ claims: () => [] }, /^`claims` is a function/],
 ]
 
 for (const [change, message, isName = false] of FAULTS) {

@@ -175,6 +175,16 @@ test('a callback page that nothing controls is not claimed, and the page says wh
   assert.equal(await isControlled(page), true)
 })
 
+test('a callback page that is not a path is refused', time, async () => {
+  const app = await start({
+    plainFetch: true,
+    serviceWorker: SERVICE_WORKER.replace("media('/media/')", "media('/media/', undefined, 'callback')"),
+  })
+  const page = await app.open('/empty')
+  const registered = page.evaluate(() => navigator.serviceWorker.register('/sw.js', { type: 'module' }))
+  await assert.rejects(registered, /ServiceWorker script evaluation failed|threw an exception/)
+})
+
 test('a vault on its own origin loads media', time, async () => {
   const app = await start({ vaultOrigin: true })
   const page = await openGallery(app)

@@ -384,6 +384,15 @@ for (const tool of Object.keys(TOOLS)) {
       const undo = site.override(`/${lazy}`, { status: 404 })
       assert.equal(await deployed(), 'lazy')
       undo()
+      // A response to another query is another one.
+      await load()
+      const name = await page.evaluate(async (url) => {
+        const headers = { 'Content-Type': 'text/javascript' }
+        const cache = await caches.open('runtime')
+        await cache.put(`${url}?a`, new Response('export const name = "of a"', { headers }))
+        return (await import(`${url}?b`)).name
+      }, `/${lazy}`)
+      assert.equal(name, 'lazy')
       await page.context().close()
     })
 

@@ -108,6 +108,8 @@ interface Loaded {
 export const media = (prefix: string, vault?: string | URL, callback?: string): void => {
   if (!/^(\/[\w~-]+)+\/$/.test(prefix))
     throw new TypeError(`strongroom: media() needs a path such as '/media/'`)
+  if (callback !== undefined && !/^\/[^?#]*$/.test(callback))
+    throw new TypeError(`strongroom: media() needs the callback page's path, such as '/callback'`)
   const isOfVault = vaultRequests(vault && withoutFragment(new URL(vault, location.href)).href, new Set())
   self.addEventListener('fetch', (event) => {
     const url = new URL(event.request.url)
