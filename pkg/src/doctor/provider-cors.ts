@@ -46,7 +46,7 @@ export const checkKeys = async (deployment: Deployment) => {
 /** An endpoint that the worker requests, and what follows if nothing responds there. */
 const CONSEQUENCES = {
   token: 'so each login fails',
-  profile: 'so each first login fails (profile_failed)',
+  profile: 'so a login in a browser without a session fails (profile_failed)',
   revocation: 'so a refresh token stays valid after a logout',
 }
 
@@ -122,7 +122,7 @@ const judgePreflight = (
   }
 }
 
-/** Checks the address that is asked for the user after each login, if there is one. */
+/** Checks the address that is asked for the user at each login, if there is one. */
 export const checkProfile = async (deployment: Deployment): Promise<void> => {
   const { report, config, metadata, discovery } = deployment
   const { identity, userInfo, issuer } = config!

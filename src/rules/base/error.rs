@@ -61,7 +61,7 @@ codes! {
     /// cookies, which proxies may refuse ([edge-operate.md](edge-operate.md#limits-of-headers)); or an error: a request was put
     /// off because [the process stood still](edge-clocks.md#a-process-that-stands-still), all handlers of `tenants()` are in
     /// use, or its `create` is too slow ([edge-tenants.md](edge-tenants.md#the-options)).
-    LimitExceeded = "limit_exceeded", "If the message names no option, send less, or fewer at once; docs/errors.md#limits has the limits.";
+    LimitExceeded = "limit_exceeded", "If the message names no option, send less, or fewer at once; docs/errors.md#limits has the limits. In the handler's log: give the process more processor time, or fewer requests.";
     /// The request needs something that this version, the platform, the provider or the configuration does not support.
     Unsupported = "unsupported", "Change what the message names, or do not use it.";
     /// The browser's storage refused to store a login, or no longer has the DPoP key of a login.

@@ -50,7 +50,7 @@ export const USER_MESSAGES = {
   worker_timeout: RELOAD,
   frame_timeout: RELOAD,
   shell_served: RELOAD,
-  limit_exceeded: 'This is too much at once. Please try again with less.',
+  limit_exceeded: 'This is too much at once. Please try again later, or with less.',
   other: 'Something went wrong. Please try again later.',
 } satisfies UserMessages
 
