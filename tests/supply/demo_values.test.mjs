@@ -26,9 +26,12 @@ const demoPart = (guide) => {
   const [, file] = /^# (\.env[\w.]*): /m.exec(guide)
   const [, code] = /^```ts\n(\/\/ [\w/.]*handler[\w.]*\n.*?)^```/ms.exec(guide)
   const lines = code.split('\n').flatMap((line) => {
-    const changed = Object.entries(VALUES).reduce((text, [own, demo]) => text.replace(own, demo), line)
-    return changed === line ? [] : [changed]
+    const replaced = Object.entries(VALUES).reduce((text, [own, demo]) => text.replace(own, demo), line)
+    return replaced === line ? [] : [replaced]
   })
+  const exports = lines.filter((line) => !line.startsWith(' '))
+  const members = lines.filter((line) => line.startsWith(' '))
+  const changed = exports.length ? [...exports, '', '// in the configuration:', ...members] : members
   const [{ username, password }] = ACCOUNTS
   const [[provider, demo]] = Object.entries(VALUES)
   const blocks = guide.split('## Without a server')[0].matchAll(/^```tsx?\n\/\/ (\S+)\n(.*?)^```/gms)
@@ -39,7 +42,7 @@ const demoPart = (guide) => {
 With the demo's provider (\`cargo xtask demo\` in a clone), \`${file}\` has \`CLIENT_SECRET=${OWN_HANDLER.secret}\`, and these lines take the place of those above.${elsewhere} Sign in as ${username} with the password ${password}, then choose Allow:
 
 \`\`\`typescript
-${lines.join('\n')}
+${changed.join('\n')}
 \`\`\`
 
 `

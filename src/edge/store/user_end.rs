@@ -5,10 +5,9 @@
 //! The times and the order's identifier are in clear. So an isolate without the order's key can still add a logout, and give a
 //! login the identifier. The content of the order is sealed, with the order's clear part as additional data.
 //!
-//! A logout ends the sessions that began before it, by the provider's clock. Times must not end the session of a user who
-//! has signed in again after an order, because the clocks of servers differ. So each order has a random identifier, and a
-//! login stores the identifiers of the latest orders in the session's ID. An order ends the sessions that do not have its
-//! identifier, except those that it spares. Only an isolate that cannot open the order falls back to its times.
+//! A logout ends the sessions that began before it, by the provider's clock. An order ends the sessions that lack its
+//! identifier, except those that it spares: a login stores the identifiers of the latest orders in the session's ID. Only an
+//! isolate that cannot open the order goes by its times.
 
 use rules::prelude::*;
 
