@@ -22,7 +22,7 @@ use rules::session::{self, Session, Storing};
 /// The time for which a refused token is not requested again.
 const REFUSED: Millis = Millis::from_secs(60);
 
-/// The same if the response was probably a gateway's page.
+/// The time for which a token is not requested again after a response that was probably a gateway's page.
 const REFUSED_BY_GATEWAY: Millis = Millis::from_secs(5);
 
 /// The choice of the token that the next refresh requests, and the tokens that the provider refused to issue.

@@ -55,7 +55,7 @@ export const compare = (deployment: Deployment, id: string, clocks: Clocks): voi
   const tolerated = needed > MOST_TOLERANCE ? '' : `, or ${option(deployment, 'clockTolerance', needed)}`
   return report.check(
     id,
-    `the provider's clock is as far from ${whose} as a login allows (${Math.abs(ahead)} s)`,
+    `the provider's clock differs from ${whose} by ${Math.abs(ahead)} s, which a login allows`,
     ahead > tolerance + PRECISION
       ? `the provider's clock is ahead of ${whose}, so each login fails (id_token_invalid)`
       : undefined,

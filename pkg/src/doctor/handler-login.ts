@@ -252,7 +252,7 @@ const checkReturn = async (
   const id = 'handler.callback'
   const secret = 'handler.secret'
   const unseen = 'only a login shows if the provider accepts the secret or key of the client'
-  if (!options.probesToken) report.unseen(secret, `${unseen}: --probe-token tries one that fails`)
+  if (!options.probesToken) report.unseen(secret, `${unseen}: --probe-token sends a code that does not exist, which also shows it`)
   if (state === null)
     return report.unseen(id, 'the request was pushed, so only the provider can send the response')
   if (!login.cookies.length) return report.unseen(id, 'without the cookie of the login, no response was sent')
@@ -262,7 +262,7 @@ const checkReturn = async (
     ...(values.has('iss') && { iss: values.get('iss')! }),
   })
   const cookies = login.cookies.map((cookie) => cookie.split(';')[0]!).filter((one) => !one.endsWith('='))
-  // With the last word, the handler does not ask for a cookie that is sent to its own pages only.
+  // With `again`, the handler does not ask for a cookie that is sent to its own pages only.
   const reply = await requests.send(`${origin}${base}/callback?${query}&again`, {
     headers: { ...NAVIGATION, Cookie: cookies.join('; ') },
   })

@@ -109,7 +109,7 @@ const checkRefusals = async ({ report, requests, origin }: Deployment, base: str
   for (const [name, path, headers] of attacks) {
     const reply = await requests.send(`${origin}${base}/${path}`, { headers })
     const what = `for /${path} ${name}`
-    // A firewall may refuse them, too. Of a server that fails, nobody knows what it would do.
+    // A firewall may refuse them, too. An error does not show what the server does at other times.
     if (reply.status >= 200 && reply.status < 400) passed.push(`${reply.status} ${what}`)
     else if (![400, 401, 403].includes(reply.status)) failed.push(`${seenOf(reply)} ${what}`)
   }
@@ -118,7 +118,7 @@ const checkRefusals = async ({ report, requests, origin }: Deployment, base: str
   else if (failed.length)
     report.unseen(
       id,
-      `the server fails at requests of other sites, so nobody knows if they are refused: ${failed[0]}`,
+      `the server responds with an error to requests of other sites, so it is unknown whether they are refused: ${failed[0]}`,
     )
   else report.ok(id, 'requests of other sites are refused')
   return !passed.length

@@ -128,7 +128,7 @@ const merge = async (
   const [{ code, imports, dynamicImports }] = output as [Output]
   if (output.length > 1 || imports.length)
     throw invalid(
-      `the callback page's script imports ${imports.join(', ') || 'other scripts'}, whose content the page does not name: all that callback.ts imports must be part of the build (docs/callback-page.md)`,
+      `the callback page's script imports ${imports.join(', ') || 'other scripts'}, which the hash in the page does not cover: all that callback.ts imports must be part of the build (docs/callback-page.md)`,
     )
   return { code, loadsMore: dynamicImports.length > 0 }
 }

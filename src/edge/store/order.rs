@@ -119,7 +119,7 @@ async fn open(task: &Task, purpose: &str, sealed: &str) -> Option<OrderContent> 
         Err(_) => Code::CoordinatorUnavailable,
     };
     let why = msg!(
-        "an order to end sessions cannot be opened, so it also ends the sessions that it should spare"
+        "a stored call of handler.end() cannot be opened: its key is not in cookie.keys, or another version wrote it. It also ends the sessions that it should spare"
     );
     task.error_seldom(Seldom::RecordForeign, &Error::new(code, why));
     None
@@ -151,7 +151,7 @@ async fn open_of_session(task: &Task, key: &str, sealed: &str) -> Order {
 fn read_end(task: &Task, value: &str) -> Result<UserEnd, Unreachable> {
     UserEnd::from_text(value).ok_or_else(|| {
         let why = msg!(
-            "the end of a user's sessions was not written by this version of the handler: deploy the same version everywhere"
+            "the coordinator's entry about a logout or handler.end() was written by another version of the handler: deploy the same version everywhere"
         );
         task.fault_seldom(Seldom::RecordForeign, why);
         Unreachable

@@ -149,7 +149,7 @@ const MIN_REFUSALS: u32 = 3;
 /// Number of responses of a gateway after which a session is suspected, if the first one is [`GATEWAY_SPAN`] old.
 const MIN_GATEWAY: u32 = 3;
 
-/// Until the first response of a gateway is this old, fewer than [`MAX_GATEWAY`] responses make no session suspected.
+/// The first of three responses of a gateway must be this old before they make a session suspected.
 const GATEWAY_SPAN: Millis = Millis::from_secs(20);
 
 /// Number of responses of a gateway after which a session is suspected in any case.
