@@ -186,7 +186,7 @@ pub(super) fn is_prefetch(request: &Request) -> bool {
     purpose.trim_ascii() == "prefetch"
 }
 
-/// Returns true for a request that a page makes which the browser has loaded in case the user opens it later.
+/// Returns true for a request of a prerendered page.
 fn is_prerendered(request: &Request) -> bool {
     let purpose = request.purpose.as_deref().unwrap_or_default();
     let mut parameters = strings::split(

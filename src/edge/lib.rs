@@ -282,12 +282,12 @@ impl Handler {
         self.isolate.emit_due_refusals(&now);
     }
 
-    /// Takes a time in which the host's process stood still or was too busy to read requests: `late` until now. A host that
-    /// has a timer calls this function as soon as it notices, and before it passes a request on that it has read after such
-    /// a time.
-    pub fn late(&self, now: Instant, late: Millis) {
+    /// Takes a late period of the host's process, in which it stood still or was too busy to read requests. The period ends
+    /// `now`. A host that has a timer calls this function as soon as it notices, and before it passes a request on that it has
+    /// read after such a period.
+    pub fn note_lateness(&self, now: Instant, lateness: Millis) {
         let now = self.isolate.clock.read(now);
-        self.isolate.lateness.note(late, now);
+        self.isolate.lateness.note(lateness, now);
     }
 
     /// Returns what this isolate knows about its servers.

@@ -13,7 +13,8 @@ pub(crate) enum Unreadable {
     /// The value is sealed with a key that is not in the keyring: a removed key, or a key that this isolate does not have
     /// yet.
     UnknownKey,
-    /// Another version of the handler has written the value. Everything that opens was written by a handler.
+    /// Another version of the handler has written the value. A value that a configured key opens was written by a handler, so
+    /// its version differs.
     OtherVersion,
     /// No handler has written the value for this purpose.
     NotGenuine,

@@ -274,18 +274,18 @@ impl Task {
     }
 
     /// Returns the time for verdicts about the limits of a session: the earliest one that it may be, without the time for which
-    /// the request may have waited while this process stood still.
+    /// the request may have waited in a late period.
     pub(super) fn time_for_limits(&self) -> Instant {
         let earliest = self.earliest();
-        let late = Lateness::added(self.late());
+        let added = Lateness::added(self.lateness());
         Instant {
-            wall: earliest.wall.saturating_sub(late.0),
+            wall: earliest.wall.saturating_sub(added.0),
             ..earliest
         }
     }
 
     /// Returns the longest time for which the request may have waited before this process read it.
-    pub(super) fn late(&self) -> Millis {
+    pub(super) fn lateness(&self) -> Millis {
         self.isolate().lateness.of(&self.0.arrived)
     }
 

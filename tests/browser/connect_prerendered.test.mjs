@@ -50,7 +50,7 @@ test('connect() waits until it is shown, and only then goes to the provider', ti
   }
 })
 
-test('picture of a service worker waits until the page is shown', time, async (t) => {
+test('picture of a prerendered page waits for the vault', time, async (t) => {
   const other = serveMedia(await serveApp(), {
     serviceWorker: `${SERVICE_WORKER}addEventListener('activate', (event) => event.waitUntil(clients.claim()))`,
   })

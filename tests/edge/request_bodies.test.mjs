@@ -121,7 +121,7 @@ for (const [version, send] of Object.entries(VERSIONS)) {
   }
 }
 
-test('HTTP/2: stream without any byte is no body', time, async () => {
+test('HTTP/2: an empty stream counts as no body', time, async () => {
   refuseOnce()
   assert.equal(await VERSIONS['HTTP/2']('DELETE', ''), 200)
   assert.deepEqual(received, [NONE, NONE])

@@ -185,7 +185,7 @@ fn line_of_a_list_is_left_out() {
 }
 
 #[test]
-fn login_begins_again_once() {
+fn login_of_another_version_begins_again_once() {
     let mut host = Host::new();
     host.other_versions = vec![(" login ", 0)];
     let back = host.come_back("/auth/login?returnTo=/orders");
@@ -280,7 +280,7 @@ fn logout_is_written_while_an_end_is_unreadable() {
 }
 
 #[test]
-fn end_that_only_one_isolate_knows_keeps_it() {
+fn unwritten_end_keeps_its_isolate_alive() {
     let mut host = Host::with(&stored_in("sealed-in-cookie"));
     host.sign_in();
     host.pass(700);

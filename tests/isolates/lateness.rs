@@ -26,7 +26,7 @@ fn waited(setup: Setup, still: u64) -> (World, usize, VisitId) {
 }
 
 /// Returns true if a request was put off.
-fn is_later(world: &World, visit: VisitId) -> bool {
+fn was_put_off(world: &World, visit: VisitId) -> bool {
     let given = world.visits[visit].given.as_ref().unwrap();
     given.status == 503 && given.header("retry-after").is_some()
 }
@@ -47,7 +47,7 @@ fn request_that_waited_for_the_process_is_served() {
 fn request_that_waited_for_more_than_five_minutes_is_refused_and_its_session_lives() {
     for still in [400_000, 1_000_000] {
         let (mut world, alice, waiting) = waited(Setup::default(), still);
-        assert!(is_later(&world, waiting), "{still}");
+        assert!(was_put_off(&world, waiting), "{still}");
         let call = world.call(alice, 0);
         world.answer_all();
         assert!(served(&world, call), "{still}");
@@ -110,7 +110,7 @@ fn old_copy_is_refused_however_late_the_process_is() {
 
 /// A host without a timer does not notice that it stood still.
 #[test]
-fn client_that_has_left_ends_no_session() {
+fn request_of_a_client_that_has_left_ends_no_session() {
     for has_left in [false, true] {
         let mut world = World::new(Setup {
             is_steady: false,

@@ -122,7 +122,7 @@ test('connection that fails is printed once, and repeated by reconnect()', async
   assert.deepEqual(printed, ['config_invalid'])
 })
 
-for (const [code, mayPass] of Object.entries({
+for (const [code, isTemporary] of Object.entries({
   wasm_failed: true,
   config_unavailable: true,
   frame_timeout: true,
@@ -130,7 +130,7 @@ for (const [code, mayPass] of Object.entries({
   wasm_blocked: false,
   vault_crashed: false,
 })) {
-  const what = mayPass ? 'is repeated by a call, at most every five seconds' : 'waits for reconnect()'
+  const what = isTemporary ? 'is repeated by a call, at most every five seconds' : 'waits for reconnect()'
   test(`connection that fails with ${code} ${what}`, async () => {
     const refused = [1, 2].map(() => new FakeWorker({ responds: false }))
     const { auth, unused } = start(...refused, new FakeWorker({ user: 'alice' }))
@@ -151,7 +151,7 @@ for (const [code, mayPass] of Object.entries({
     // An event that comes too early counts later.
     window.dispatchEvent(new Event('focus'))
     now += 1
-    if (!mayPass) return assert.equal(await call(), code)
+    if (!isTemporary) return assert.equal(await call(), code)
     mock.timers.tick(2)
     assert.deepEqual(shown(auth.state), ['connecting', null, null])
     await fails(refused[1])

@@ -127,8 +127,8 @@ const appPage = (url: URL): URL | undefined =>
   url.origin === location.origin && url.pathname !== location.pathname ? url : undefined
 
 /**
- * Creates the worker, and has `attempt` pass the response to it. If the worker's file fails, which has not used the response,
- * tries again as connect.ts does.
+ * Creates the worker, and has `attempt` pass the response to it. If the worker's file fails, the response is unused, so it is
+ * passed to a new worker, at the times of connect.ts.
  */
 const pass = async (
   options: FinishLoginOptions,
@@ -143,8 +143,8 @@ const pass = async (
     if (hasFailed(next)) throw { isFinal: isLoopback(location.hostname) }
     return next
   }
-  const mayPass = started.worker && hasFailed(first) && !refusals.size
-  const outcome = mayPass ? await repeat(again, deadline, {}).catch(() => first) : first
+  const canRetry = started.worker && hasFailed(first) && !refusals.size
+  const outcome = canRetry ? await repeat(again, deadline, {}).catch(() => first) : first
   return { ...started, outcome }
 }
 

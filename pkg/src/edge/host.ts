@@ -59,7 +59,7 @@ import { StrongroomError } from '../page/errors/error.js'
 import { nameOf } from './upstream/failure.js'
 import type { Outer, OuterRequest } from './request-auth.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
-import { afterTime, type Late, noticeLateness, tellLateness, turn } from './lateness.js'
+import { afterTime, type LatePeriod, noticeLateness, tellLateness, turn } from './lateness.js'
 import type { Documents } from './upstream/documents.js'
 import { SEND, sendRequest, textOf, type WithSend } from './upstream/provider.js'
 
@@ -550,9 +550,9 @@ export class Host {
     }
   }
 
-  /** Takes a time in which the process stood still or was too busy to read requests. */
-  late({ late, at }: Late): void {
-    this.#edge.late(at.monotonic, at.wall, late)
+  /** Takes a late period of the process. */
+  noteLateness({ lateness, at }: LatePeriod): void {
+    this.#edge.note_lateness(at.monotonic, at.wall, lateness)
   }
 
   /** Returns what this isolate knows about its servers. */

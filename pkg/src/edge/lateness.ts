@@ -1,6 +1,6 @@
 /**
- * Notices times in which this process stood still or was too busy to read requests: then a timer comes late. The core
- * decides what that means for the requests that waited.
+ * Notices late periods, in which this process stood still or was too busy to read requests: then a timer comes late. The
+ * core decides what that means for the requests that waited.
  */
 import type { Host } from './host.js'
 
@@ -10,7 +10,7 @@ const TICK = 1000
 /** The milliseconds by which the timer of a process that has enough time may come late. */
 const SLACK = 100
 
-/** The number of late times that handlers learn which start later. */
+/** The number of late periods that a handler learns when it starts. */
 const MOST = 32
 
 /** A time by the monotonic clock and by the wall clock, which goes on while a machine is suspended. */
@@ -19,15 +19,15 @@ interface Clocks {
   wall: number
 }
 
-/** A time in which the process was late: `late` milliseconds until `at`. */
-export interface Late {
-  late: number
+/** A late period: its length in milliseconds, and its end. */
+export interface LatePeriod {
+  lateness: number
   at: Clocks
 }
 
 /**
  * Variables of platforms that freeze a process between its requests: AWS Lambda, Google Cloud Run, Vercel and Deno Deploy. No
- * request waits in such a process, so standing still there is no lateness.
+ * request waits in such a process, so it has no late periods.
  */
 const FREEZING = ['AWS_LAMBDA_FUNCTION_NAME', 'K_SERVICE', 'VERCEL', 'DENO_DEPLOYMENT_ID']
 
@@ -41,31 +41,31 @@ const isSet = (variable: string): boolean => {
   return permission === 'granted' && process?.env[variable] !== undefined
 }
 
-const known: Late[] = []
+const known: LatePeriod[] = []
 const hosts = new Set<WeakRef<Host>>()
 let last: Clocks | undefined
 
 const clocks = (): Clocks => ({ monotonic: performance.now(), wall: Date.now() })
 
-/** Tells the hosts if the process was late. Called before a request is read, and by the timer. */
+/** Tells the hosts of a late period. Called before a request is read, and by the timer. */
 export const noticeLateness = (): void => {
   if (!last) return
   const at = clocks()
-  const late = Math.max(at.monotonic - last.monotonic, at.wall - last.wall)
-  if (late <= TICK + SLACK) return
+  const lateness = Math.max(at.monotonic - last.monotonic, at.wall - last.wall)
+  if (lateness <= TICK + SLACK) return
   last = at
-  known.push({ late, at })
+  known.push({ lateness, at })
   if (known.length > MOST) known.shift()
   for (const ref of hosts) {
     const host = ref.deref()
     if (!host || host.isBroken) hosts.delete(ref)
-    else host.late({ late, at })
+    else host.noteLateness({ lateness, at })
   }
 }
 
 /** Tells a host that starts what is known, and from now on what is noticed. */
 export const tellLateness = (host: Host): void => {
-  for (const late of known) host.late(late)
+  for (const period of known) host.noteLateness(period)
   hosts.add(new WeakRef(host))
 }
 
@@ -91,7 +91,7 @@ export const turn = (): Promise<void> =>
   })
 
 /**
- * Calls `act` after a time, unless the returned function is called before. When a process goes on that stood still, its
+ * Calls `act` after a time, unless the returned function is called before. After a late period, a process's
  * timers come before the responses that have arrived meanwhile, so `act` waits for a turn.
  */
 export const afterTime = (milliseconds: number, act: () => void): (() => void) => {

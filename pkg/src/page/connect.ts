@@ -209,7 +209,7 @@ export const connect = async (
   use(
     await first().catch((error) =>
       import('./connection/reconnect.js').then(
-        // Without a function, there is no other worker, and the page's policy refuses each one.
+        // Another attempt needs a function that creates a worker, and a policy that allows workers.
         (loaded) =>
           loaded.again(error, first, began + timeout * 1000, () => !!make && !refusals.size && made),
         () => Promise.reject(error),

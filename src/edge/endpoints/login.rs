@@ -44,8 +44,8 @@ pub(crate) fn cookie_key(key: &str) -> &str {
     key.get(..KEY).unwrap_or(key)
 }
 
-/// Returns the purpose to which the sealed value of a login's cookie is bound, by the part of its key that is in the name of
-/// the cookie.
+/// Returns the purpose that binds the sealed login to the name of its cookie. `key` is the part of the login's key that is in
+/// this name.
 pub(crate) fn purpose(key: &str) -> String {
     ["login ", key].concat()
 }

@@ -1,8 +1,9 @@
-//! Times in which an isolate's process stood still or was too busy to read requests.
+//! Late periods of an isolate's process.
 //!
-//! A process that was suspended, or whose processor was starved, reads a request later than it arrived. Then a cookie that
-//! was current when its browser sent it may have been replaced long ago, which is no sign of a copy. Some time after such a
-//! *late period* it still reads requests that waited, so none of them counts as having arrived after the period's start.
+//! In a *late period*, a process stands still or is too busy to read requests: it was suspended, or its processor was
+//! starved. The *lateness* is the period's length. The process then reads a request later than it arrived. A cookie that
+//! was current when its browser sent it may have been replaced long ago: this does not show a copy. Some time after the
+//! period it still reads requests that waited, so none of them counts as having arrived after the period's start.
 
 use core::cell::Cell;
 
@@ -16,8 +17,8 @@ const BACKLOG: Millis = Millis::from_secs(10);
 /// this time for a copied cookie.
 pub(crate) const MOST_ADDED: Millis = Millis::from_secs(300);
 
-/// The longest time that late periods in a row count as one. Without this limit, no copy would be found in a process that is
-/// late again and again.
+/// The longest time that late periods in a row count as one. Without this limit, no copy would be found in a process with
+/// one late period after the other.
 const MOST_MERGED: Millis = Millis::from_secs(600);
 
 /// The latest late period of an isolate's process.
@@ -31,15 +32,15 @@ struct Period {
 }
 
 impl Lateness {
-    /// Takes a late period that the host noticed: `late` until `now`.
-    pub(crate) fn note(&self, late: Millis, now: Instant) {
+    /// Takes a late period that the host noticed, which ends `now`.
+    pub(crate) fn note(&self, lateness: Millis, now: Instant) {
         let before = |time: Millis| now.back_to(now.wall.saturating_sub(time.0));
-        let mut start = before(late);
+        let mut start = before(lateness);
         if let Some(last) = self.0.get()
             && last.end.elapsed(&start) <= BACKLOG
             && last.start.monotonic <= start.monotonic
         {
-            start = before(last.start.elapsed(&now).min(MOST_MERGED).max(late));
+            start = before(last.start.elapsed(&now).min(MOST_MERGED).max(lateness));
         }
         self.0.set(Some(Period { start, end: now }));
     }
@@ -58,11 +59,11 @@ impl Lateness {
 
     /// The part of a lateness that is added to the time for which a replaced cookie is accepted. Within the rest, the cookie
     /// is refused and its session lives.
-    pub(crate) fn added(late: Millis) -> Millis {
-        late.min(MOST_ADDED)
+    pub(crate) fn added(lateness: Millis) -> Millis {
+        lateness.min(MOST_ADDED)
     }
 
-    /// Returns true if the process was late at some time since `asked`, so that it may have read a response late.
+    /// Returns true if a late period has ended since `asked`, so that the process may have read a response late.
     pub(crate) fn was_since(&self, asked: &Instant) -> bool {
         self.0
             .get()

@@ -161,10 +161,10 @@ impl Edge {
         self.bytes.len()
     }
 
-    /// Takes a time in which the process stood still or was too busy to read requests: `late` milliseconds until now.
-    pub fn late(&self, monotonic: f64, wall: f64, late: f64) {
+    /// Takes a late period of the process, with its length in milliseconds, that ends now.
+    pub fn note_lateness(&self, monotonic: f64, wall: f64, lateness: f64) {
         self.handler
-            .late(instant(monotonic, wall), Millis(late as u64));
+            .note_lateness(instant(monotonic, wall), Millis(lateness as u64));
     }
 
     /// Lets the handler emit events for an observer.

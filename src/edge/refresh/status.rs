@@ -195,7 +195,7 @@ fn with_presented(
         true => Millis::ZERO,
         false => CERTAIN,
     };
-    // So does a process that was late: see `Task::late`.
+    // So does a process after a late period: see `Task::lateness`.
     let grace = task.config().grace + doubt + MOST_ADDED;
     let is_up = coordinator::is_up(task);
     // control: presented_cookies_are_recorded
@@ -251,10 +251,10 @@ fn copied(task: &Task, presented: &Session, record: &Record) -> Copied {
         }
     };
     // control: late_request_is_no_copy
-    let late = task.late();
-    if over <= Lateness::added(late) {
+    let lateness = task.lateness();
+    if over <= Lateness::added(lateness) {
         Copied::No
-    } else if over <= late {
+    } else if over <= lateness {
         Copied::Perhaps
     } else {
         Copied::Yes
@@ -262,7 +262,7 @@ fn copied(task: &Task, presented: &Session, record: &Record) -> Copied {
 }
 
 /// Refuses a request whose cookie may be a copy, or may have waited for this process. The session lives.
-fn waited(task: &Task) -> Refusal {
+fn refuse_late(task: &Task) -> Refusal {
     let why = msg!(
         "the cookie of a request was replaced long ago, but its client has left, or this process stood still or was too busy to read the request in time"
     );
@@ -270,8 +270,8 @@ fn waited(task: &Task) -> Refusal {
     Refusal::Later(Error::new(Code::LimitExceeded, why), RETRY_AFTER)
 }
 
-/// Returns true unless the client has left. A client that waited longer than the grace period for a process that stood still
-/// has usually left, and nobody gets the response.
+/// Returns true unless the client has left. A client that waited through a late period of more than the grace period has
+/// usually left, and nobody gets the response.
 async fn is_client_there(task: &Task) -> bool {
     !matches!(task.perform(Effect::Client).await, Reply::Connected(false))
 }
@@ -319,7 +319,7 @@ pub(crate) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResu
         GenerationStatus::Replayed
             if copied == Copied::Perhaps || !boxed(is_client_there(task)).await =>
         {
-            Err(waited(task))
+            Err(refuse_late(task))
         }
         // control: replayed_cookie_ends_session
         GenerationStatus::Replayed => {

@@ -203,7 +203,7 @@ pub(crate) async fn append(
 }
 
 /// Reports that the coordinator failed in a call that began at `asked`, and records the time of the failure for [`is_up`]. If
-/// this process was late, that says nothing about the coordinator.
+/// this process had a late period, that says nothing about the coordinator.
 fn failed(task: &Task, asked: &Instant, why: &str) {
     if task.isolate().lateness.was_since(asked) {
         return;

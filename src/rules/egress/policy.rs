@@ -391,10 +391,10 @@ impl EgressPolicy {
             .map_err(|refusal| refusal_error(refusal, text, method))
     }
 
-    /// Does the same as [`EgressPolicy::authorize`], with errors that quote nothing.
+    /// Decides as [`EgressPolicy::authorize`] does, with errors that quote nothing.
     ///
     /// # Errors
-    /// The same codes, each with the reason.
+    /// The codes of [`EgressPolicy::authorize`], each with its reason.
     pub fn decide(&self, text: &str, method: &str) -> core::result::Result<Allowed, Refusal> {
         self.check(text, |url| self.check_method(url, method))
     }

@@ -617,11 +617,11 @@ impl World {
             return;
         };
         self.tell(|| format!("isolate {i} goes on"));
-        let late = Millis(self.now - since);
+        let lateness = Millis(self.now - since);
         let clock = self.clock(i);
-        self.watch.was_late(i, self.now, late.0);
+        self.watch.note_lateness(i, self.now, lateness.0);
         if self.setup.is_steady {
-            self.isolates[i].handler.late(clock, late);
+            self.isolates[i].handler.note_lateness(clock, lateness);
         }
     }
 

@@ -235,9 +235,9 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Records that the process of an isolate stood still for `late` until now.
-    pub(super) fn was_late(&mut self, isolate: usize, now: u64, late: u64) {
-        self.stops.push((isolate, now - late, now));
+    /// Records a late period of an isolate's process that ends now.
+    pub(super) fn note_lateness(&mut self, isolate: usize, now: u64, lateness: u64) {
+        self.stops.push((isolate, now - lateness, now));
     }
 
     /// Returns how long the process of an isolate stood still between two times.
@@ -249,7 +249,7 @@ impl Watch {
     }
 
     /// Returns the longest time for which a request may have waited that an isolate has read at this time.
-    fn late(&self, isolate: usize, read_at: u64) -> u64 {
+    fn lateness(&self, isolate: usize, read_at: u64) -> u64 {
         let mut since = read_at;
         for (of, start, end) in self.stops.iter().rev() {
             if *of == isolate && *end <= read_at && since <= end + 10_000 {
@@ -1234,8 +1234,8 @@ impl World {
         }
         let later = account.noted.range(session.generation + 1..);
         let replaced = later.map(|(_, at)| *at).min();
-        let late = watch.late(visit.isolate, visit.read_at.unwrap_or(visit.began));
-        let mut longest = watch.grace + recheck + SKEW + late.min(300_000);
+        let lateness = watch.lateness(visit.isolate, visit.read_at.unwrap_or(visit.began));
+        let mut longest = watch.grace + recheck + SKEW + lateness.min(300_000);
         // Without the coordinator's time, an isolate that has not seen the later cookie for as long cannot be certain.
         if !self.setup.has_time {
             longest += 3_600_000 + self.setup.spread;

@@ -126,8 +126,8 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
   /**
    * Connects again if `status` is `failed`. Calls made in the meantime wait for the new vault. Does nothing while the
    * vault works. A vault that stops is replaced automatically. If the new vault stops within a minute too, `status`
-   * becomes `failed`. After a failure that may be over, of a server or of the network, this object connects again by
-   * itself when the device comes online, when the page is shown or focused, and at a call, at most every five seconds.
+   * becomes `failed`. After a failure of a server or of the network, this object connects again by itself:
+   * docs/errors.md#when-a-server-fails-for-a-moment.
    *
    * @throws `StrongroomError` The errors of `connect()`.
    */

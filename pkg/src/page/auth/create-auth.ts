@@ -21,11 +21,11 @@ import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-tar
 /** Milliseconds. A vault that fails within this time after it has replaced another vault is not replaced. */
 const PAUSE = 60_000
 
-/** Milliseconds after a failed connection before the page connects again without a call of `reconnect()`. */
+/** The least milliseconds after a failed connection before an event or a call makes the page connect again. */
 const RETRY_INTERVAL = 5000
 
 /** Matches the codes of failures that may be over later: of a server or a network, and not of a configuration. */
-const MAY_PASS = /_(served|unreachable|unavailable|failed|timeout)$/
+const IS_TEMPORARY = /_(served|unreachable|unavailable|failed|timeout)$/
 
 /**
  * Has the browser request the WebAssembly module, which the worker itself requests only when its own file has arrived.
@@ -98,7 +98,7 @@ export const createAuth = <Claims = DefaultClaims>(
   const fail = (error: StrongroomErrorLike) => {
     on({ status: 'failed', error: error.message === lastFailure ? error : print(error) })
     lastFailure = error.message
-    if (!MAY_PASS.test(error.code)) return
+    if (!IS_TEMPORARY.test(error.code)) return
     retryAt = performance.now() + RETRY_INTERVAL
     // The device comes online once, so an event that comes too early counts later. Timers ignore fractions.
     const later = () => setTimeout(retry, retryAt - performance.now() + 1)
