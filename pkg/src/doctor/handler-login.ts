@@ -252,7 +252,8 @@ const checkReturn = async (
   const id = 'handler.callback'
   const secret = 'handler.secret'
   const unseen = 'only a login shows if the provider accepts the secret or key of the client'
-  if (!options.probesToken) report.unseen(secret, `${unseen}: --probe-token sends a code that does not exist, which also shows it`)
+  if (!options.probesToken)
+    report.unseen(secret, `${unseen}: --probe-token sends a code that does not exist, which also shows it`)
   if (state === null)
     return report.unseen(id, 'the request was pushed, so only the provider can send the response')
   if (!login.cookies.length) return report.unseen(id, 'without the cookie of the login, no response was sent')

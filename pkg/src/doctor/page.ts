@@ -54,7 +54,10 @@ export const findPage = (deployment: Deployment, hasHandler: boolean): boolean =
   if (!isPage) {
     const why = hasHandler && whyUnseen(deployment)
     if (why)
-      report.unseen('page.found', `${why}, so no headers of pages were seen: run the doctor with the address of a page that needs no login`)
+      report.unseen(
+        'page.found',
+        `${why}, so no headers of pages were seen: run the doctor with the address of a page that needs no login`,
+      )
     else report.fault('page.found', ...noPage(page, url))
     return false
   }
