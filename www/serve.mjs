@@ -43,7 +43,7 @@ const more = edge
 
 const hasMoved = new URL(demo.provider.issuer).port !== String(PORTS.provider)
 const note = hasMoved
-  ? '\n  Some ports were in use, so these addresses differ from those in the README.\n'
+  ? '\n  Some ports were in use, so these addresses differ from those in the documents.\n'
   : ''
 
 console.log(`

@@ -157,7 +157,12 @@ export const createPlatform = (around: Surroundings, address: Address, close = (
     navigate(url)
   }
   const window = { ...events, open, close }
-  const document = { prerendering: false, addEventListener() {}, removeEventListener() {} }
+  const document = {
+    prerendering: false,
+    addEventListener() {},
+    removeEventListener() {},
+    querySelector: () => null,
+  }
   const globals: PageGlobals = {
     // A time limit of this page is in virtual time. Only `timeout` is used.
     AbortSignal: {
