@@ -23,7 +23,7 @@ declare module 'node:buffer' {
 }
 declare module 'node:fs/promises' {
   export const readdir: (folder: string) => Promise<string[]>
-  export function readFile(file: URL): Promise<Uint8Array<ArrayBuffer>>
+  export function readFile(file: URL | string): Promise<Uint8Array<ArrayBuffer>>
   export function readFile(file: string, encoding: 'utf8'): Promise<string>
   export const writeFile: (file: string, text: string) => Promise<void>
 }
@@ -109,4 +109,9 @@ declare module 'node:https' {
 }
 declare module 'node:path' {
   export const resolve: (...parts: string[]) => string
+  export const posix: {
+    dirname(path: string): string
+    join(...parts: string[]): string
+    relative(from: string, to: string): string
+  }
 }

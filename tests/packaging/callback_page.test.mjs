@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { build as esbuild } from 'esbuild'
-import { build as viteBuild } from 'vite'
+import { build as viteBuild, createLogger } from 'vite'
 import webpack from 'webpack'
 import { readGuide } from '../recipes/guide.mjs'
 import { giveConsent } from '../support/app.mjs'
@@ -39,16 +40,22 @@ async function writePages(folder) {
 
 /** Functions that build the app into the folder `built`. */
 const BUNDLERS = {
-  async vite(folder, config) {
-    const { viteHeaders } = await import(`${project}/node_modules/strongroom/dist/headers.js`)
+  async vite(folder, config, { pages: input = PAGES, output, plugins = [], copy, ...more } = {}) {
+    const own = `${project}/node_modules/strongroom`
+    const used = copy ? `${folder}-other/node_modules/strongroom` : own
+    if (copy) await cp(own, used, { recursive: true })
+    const { viteHeaders } = await import(`${used}/dist/headers.js`)
+    const warned = []
     await viteBuild({
       root: folder,
       configFile: false,
-      plugins: [viteHeaders(config, { worker: '/auth.worker.js' })],
-      logLevel: 'error',
-      build: { target: 'es2022', outDir: 'built', rolldownOptions: { input: PAGES } },
+      plugins: [viteHeaders(config, { worker: '/auth.worker.js' }), ...plugins],
+      customLogger: { ...createLogger('error'), warn: (message) => warned.push(message) },
       worker: { format: 'es', rolldownOptions: { output: { entryFileNames: '[name].js' } } },
+      ...more,
+      build: { target: 'es2022', outDir: 'built', rolldownOptions: { input, output }, ...more.build },
     })
+    return warned.filter((message) => message.startsWith('strongroom'))
   },
 
   async webpack(folder) {
@@ -101,9 +108,9 @@ after(() => Promise.all([browser?.close(), servers?.close()]))
 
 /**
  * Writes the guide's files, and builds them. With `app`, the callback page may start the app in its own document. `changed`
- * are other contents of files.
+ * returns other contents of files, and `vite` other options of Vite.
  */
-async function build(bundler, { session, app, changed, name = app ? 'app' : 'alone' }) {
+async function build(bundler, { session, app, changed, vite, name = app ? 'app' : 'alone' }) {
   const folder = `${project}/${bundler}-${name}`
   await mkdir(folder)
   await cp(`${project}/src`, `${folder}/src`, { recursive: true })
@@ -131,11 +138,14 @@ async function build(bundler, { session, app, changed, name = app ? 'app' : 'alo
         : workers,
     'src/auth.ts': guide.block('// src/auth.ts'),
     'src/callback.ts': app ? callback.replace(/^finishLogin.*$/m, withApp) : callback,
-    ...changed,
   }
-  for (const [path, text] of Object.entries(files)) await writeFile(`${folder}/${path}`, text)
-  await BUNDLERS[bundler](folder, config)
-  return { config, built: `${folder}/built` }
+  Object.assign(files, changed?.({ html: files['callback.html'], callback: files['src/callback.ts'] }))
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(dirname(`${folder}/${path}`), { recursive: true })
+    await writeFile(`${folder}/${path}`, text)
+  }
+  const warned = await BUNDLERS[bundler](folder, config, vite)
+  return { config, built: `${folder}/built`, warned }
 }
 
 /** Serves a build under the headers that the package generates. */
@@ -220,45 +230,226 @@ for (const bundler of Object.keys(BUNDLERS)) {
   })
 }
 
-/** Resolves with the attributes of the callback page's tags. */
-async function builtPage({ built }) {
-  const html = await readFile(`${built}/callback.html`, 'utf8')
-  const [, file] = /src="([^"]*)"/.exec(html)
-  const hash = createHash('sha384').update(await readFile(built + file))
-  return { html, hash: `sha384-${hash.digest('base64')}` }
+/** Asserts that a page has one script, whose hash it names. Resolves with the page, and with the script's path. */
+async function assertHash(built, path, base = '/') {
+  const html = await readFile(`${built}/${path}`, 'utf8')
+  assert.equal(html.match(/<script\b|modulepreload/gi).length, 1, html)
+  const [, address] = /src="([^"]*)"/.exec(html)
+  const url = new URL(base === './' ? address : address.replace(base, '/'), `http://any/${path}`)
+  const code = await readFile(built + decodeURI(url.pathname), 'utf8')
+  const hash = `sha384-${createHash('sha384').update(code).digest('base64')}`
+  assert.ok(html.includes(` integrity="${hash}"`), html)
+  if (base === './') {
+    // The expression by which Vite writes the worker's relative address.
+    const [worker] = /(?<=new URL\()new URL\(`[^]*?\.href(?=,``)/.exec(code)
+    const file = new Function(`return ${worker.replaceAll('import.meta.url', JSON.stringify(url.href))}`)()
+    assert.equal(new URL(file).pathname, '/auth.worker.js')
+  }
+  return { html, hash, url, code }
 }
 
-test('vite writes the hash of the callback page’s only script into the page', time, async () => {
-  const { html, hash } = await builtPage(await build('vite', { name: 'hash' }))
+/** Asserts that only the hashed script may run in a page. */
+async function assertAlone(...build) {
+  const { html, hash } = await assertHash(...build)
   assert.match(html, /<!doctype html>[^]*<head>\s*<meta http-equiv="Content-Security-Policy"/)
-  assert.ok(html.includes(`integrity="${hash}"`) && html.includes(`script-src '${hash}';`), html)
-  assert.equal(html.match(/<(script|link)\b/g).length, 1)
+  assert.ok(html.includes(`script-src '${hash}';`), html)
+}
+
+const slug = (what) => what.replaceAll(/\W+/g, '-')
+
+test('vite writes the hash of the callback page’s only script into the page', time, async () => {
+  await assertAlone((await build('vite', { name: 'hash' })).built, 'callback.html')
 })
 
-test('vite allows the app’s scripts in a callback page in which the app starts', time, async () => {
-  const { html, hash } = await builtPage(await build('vite', { app: true, name: 'hash-app' }))
-  assert.ok(html.includes(`integrity="${hash}"`), html)
-  assert.ok(!html.includes('Content-Security-Policy'), html)
+/** The callback page's script, which waits for its workers. */
+const waiting = ({ callback }) => ({
+  'src/callback.ts': callback.replace(/import (.*) from ('.\/workers.ts')/, 'const $1 = await import($2)'),
+})
+const TWO_FOLDERS = {
+  base: './',
+  output: { entryFileNames: 'pages/of/[name].js', chunkFileNames: 'parts/[name].js' },
+}
+
+for (const [what, changed, vite] of [
+  ['is the entry of a page'],
+  ['loads later, as its workers do', waiting],
+  ['is in another folder', undefined, TWO_FOLDERS],
+  [
+    'is no page’s entry',
+    ({ callback }) => ({
+      'src/main.ts': "import('./start.ts')",
+      'src/start.ts': "import './auth.ts'\ndocument.title = 'App'",
+      'src/callback.ts': callback.replace('./main.ts', './start.ts'),
+    }),
+  ],
+]) {
+  test(`vite leaves the app outside of the callback page’s file if it ${what}`, time, async () => {
+    const { built } = await build('vite', { app: true, changed, vite, name: `app-${slug(what)}` })
+    const { html, url, code } = await assertHash(built, 'callback.html', vite?.base)
+    assert.ok(!html.includes('Content-Security-Policy'), html)
+    const [[, app], ...others] = code.matchAll(/\bimport\([`"']([^`"']*)[`"']\)/g)
+    assert.deepEqual(others, [])
+    await readFile(built + new URL(app, url).pathname)
+  })
+}
+
+const DE = { pages: ['index.html', 'de/callback.html', 'callback.html'] }
+const BOTH = ['callback.html', 'de/callback.html']
+const inGroup = (name, file) => ({ output: { codeSplitting: { groups: [{ name, test: file }] } } })
+/** Builds: what is special, the changed files, the options of Vite, and the pages whose only script has a hash. */
+const PROTECTED = [
+  [
+    'two callback pages with two scripts',
+    ({ html, callback }) => ({
+      'de/callback.html': html.replace('callback.ts', 'de.ts'),
+      'src/de.ts': `document.documentElement.lang = 'de'\n${callback}`,
+    }),
+    DE,
+    BOTH,
+  ],
+  ['two callback pages with one script', ({ html }) => ({ 'de/callback.html': html }), DE, BOTH],
+  [
+    'an app that can load callback.ts',
+    () => ({ 'src/main.ts': "import './auth.ts'\ndocument.onclick = () => import('./callback.ts')" }),
+  ],
+  [
+    'an app that imports callback.ts',
+    () => ({ 'src/main.ts': "import './auth.ts'\nimport './callback.ts'" }),
+    {},
+    ['callback.html', 'index.html'],
+  ],
+  ['a group of callback.ts', undefined, inGroup('group', /callback\.ts|workers\.ts/)],
+  ['a group of everything', undefined, inGroup('group', /./)],
+  [
+    'finishLogin() that loads later',
+    ({ callback }) => ({
+      'src/callback.ts': callback
+        .replace(/import \{ finishLogin.*/, '')
+        .replace(
+          /^finishLogin(.*)/m,
+          "import('strongroom/callback').then(({ finishLogin }) => finishLogin$1)",
+        ),
+    }),
+  ],
+  ['workers that load later', waiting],
+  ['the plugin of another copy', undefined, { copy: true }],
+  [
+    'a page whose name ends like the callback page’s',
+    () => ({ 'a-callback.html': page('/src/main.ts') }),
+    {
+      pages: ['a-callback.html', 'index.html', 'callback.html'],
+      output: { entryFileNames: '[name].js' },
+      build: { manifest: true },
+    },
+  ],
+  ['relative addresses', undefined, { base: './' }],
+  ['relative addresses and two folders', undefined, TWO_FOLDERS],
+  ['a base', undefined, { base: '/app/' }],
+  [
+    'a name with an umlaut',
+    ({ callback }) => ({
+      'src/wörker.ts': "export * from './workers.ts'",
+      'src/main.ts': "import './wörker.ts'\nimport './auth.ts'",
+      'src/callback.ts': callback.replace('./workers.ts', './wörker.ts'),
+    }),
+    inGroup('wörker', /w(ö|o)rkers?\.ts/),
+  ],
+]
+for (const [what, changed, vite = {}, expected = ['callback.html']] of PROTECTED) {
+  test(`vite writes the hash with ${what}`, time, async () => {
+    const { built } = await build('vite', { changed, vite, name: slug(what) })
+    const files = await readdir(built, { recursive: true })
+    for (const path of files.filter((path) => path.endsWith('.html'))) {
+      if (expected.includes(path)) await assertAlone(built, path, vite.base)
+      else assert.doesNotMatch(await readFile(`${built}/${path}`, 'utf8'), /integrity/, path)
+    }
+    // All that another file names is there.
+    const manifest = files.find((path) => path.endsWith('manifest.json'))
+    if (!manifest) return
+    for (const { file } of Object.values(JSON.parse(await readFile(`${built}/${manifest}`, 'utf8'))))
+      assert.ok(files.includes(file), file)
+  })
+}
+
+for (const [what, changed, vite] of [
+  [
+    'is not a part of the build',
+    ({ html }) => ({ 'public/callback.html': html.replace('/src/callback.ts', '/callback.js') }),
+    { pages: ['index.html', 'src/callback.ts'] },
+  ],
+  ['is not there', undefined, { pages: ['index.html'] }],
+  ['is not the only one that can load finishLogin()', PROTECTED.find(([what]) => /can load/.test(what))[1]],
+]) {
+  test(`vite warns of a callback page that ${what}`, time, async () => {
+    const { warned } = await build('vite', { changed, vite, name: slug(what) })
+    assert.equal(warned.length, 1)
+    assert.match(warned[0], /callbackPage: true.*docs\/callback-page\.md/)
+  })
+}
+
+test('vite warns of no callback page that has the hash', time, async () => {
+  assert.deepEqual((await build('vite', { name: 'control' })).warned, [])
 })
 
 const FOREIGN = 'https://cdn.example.com/monitoring.js'
-for (const [what, file, change, expected] of [
+const secondScript =
+  (tag) =>
+  ({ html }) => ({ 'callback.html': html.replace('<script', `${tag}\n    <script`) })
+const firstLine =
+  (line) =>
+  ({ callback }) => ({ 'src/callback.ts': `${line}\n${callback}` })
+/** A plugin that changes files after the other plugins. */
+const later = (type, change) => ({
+  plugins: [
+    {
+      name: 'later',
+      generateBundle: {
+        order: 'post',
+        handler(_, bundle) {
+          for (const [name, file] of Object.entries(bundle)) {
+            if (name.endsWith(type))
+              file[file.type === 'chunk' ? 'code' : 'source'] = change(file.code ?? file.source)
+          }
+        },
+      },
+    },
+  ],
+})
+for (const [what, changed, expected, vite] of [
   [
     'imports a script that it does not contain',
-    'src/callback.ts',
-    (code) => `import '${FOREIGN}'\n${code}`,
+    firstLine(`import '${FOREIGN}'`),
+    /callback page's script imports https:\/\/cdn\.example\.com\/monitoring\.js/,
+  ],
+  [
+    'later imports a script that it does not contain',
+    firstLine(`import('${FOREIGN}')`),
     /callback page's script imports https:\/\/cdn\.example\.com\/monitoring\.js/,
   ],
   [
     'has a second script',
-    'callback.html',
-    (code) => code.replace('<script', `<script src="${FOREIGN}"></script>\n    <script`),
+    secondScript(`<script src="${FOREIGN}"></script>`),
     /the callback page must have one script/,
+  ],
+  [
+    'has a second script in capitals',
+    secondScript(`<SCRIPT SRC="${FOREIGN}"></SCRIPT>`),
+    /the callback page must have one script/,
+  ],
+  [
+    'gets another script afterwards',
+    undefined,
+    /callback\.html was changed after its hash was written/,
+    later('.html', (html) => html.replace('</head>', '<script src="/a.js"></script></head>')),
+  ],
+  [
+    'has a script that changes afterwards',
+    undefined,
+    /callback\.html was changed after its hash was written/,
+    later('.js', (code) => `/* banner */${code}`),
   ],
 ]) {
   test(`vite refuses a callback page that ${what}`, time, async () => {
-    const block = guide.block(file === 'callback.html' ? '<!-- callback.html' : `// ${file}`)
-    const changed = { [file]: change(block) }
-    await assert.rejects(build('vite', { changed, name: what.replaceAll(' ', '-') }), expected)
+    await assert.rejects(build('vite', { changed, vite, name: slug(what) }), expected)
   })
 }

@@ -1,33 +1,41 @@
 /**
- * The callback page of a Vite build: its scripts become one file, whose hash the page names. Script of the app's other pages
+ * The callback pages of a Vite build: a page's scripts become one file, whose hash the page names. Script of the app's other pages
  * can write into the caches of the app's service worker. The callback page then runs none of it, also under another service
  * worker.
  */
+import type { posix } from 'node:path'
 import { invalid } from './checks.js'
 
 /** A script that Vite writes. */
 interface Chunk {
   type: 'chunk'
-  fileName: string
   code: string
-  isEntry: boolean
   facadeModuleId: string | null
-  moduleIds: string[]
-  imports: string[]
 }
 export type Bundle = Record<string, Chunk | { type: 'asset'; source: string | Uint8Array }>
 
 /** The part of Vite's configuration that says where the bundler is, and what it does. */
 interface Vite {
   root: string
+  base: string
   build: { minify?: unknown }
+  logger: { warn(message: string): void }
 }
 
-/** A file for `emitFile()`. */
-interface EmittedAsset {
-  type: 'asset'
-  fileName: string
-  source: string
+/** What a bundler tells a plugin about the app's files. */
+export interface Build {
+  getModuleIds(): Iterable<string>
+  getModuleInfo(
+    id: string,
+  ): { isEntry: boolean; importedIds: readonly string[]; dynamicallyImportedIds: readonly string[] } | null
+  emitFile(file: object): unknown
+}
+
+/** A page, its only script, and the hash of the script. */
+export interface HashedPage {
+  page: string
+  script: string
+  integrity: string
 }
 
 /**
@@ -37,58 +45,99 @@ interface EmittedAsset {
 export const beside = (file: string): string => import.meta.url.replace(/[^/]*$/, file)
 
 /**
- * Merges the scripts of the page that calls `finishLogin()`, if a bundle has one, and writes their hash into the page.
- * Resolves with the file of the merged script.
+ * Merges the scripts of each page that calls `finishLogin()`, and writes their hash into the page. Resolves with these pages.
  *
  * @throws `StrongroomError` `config_invalid` if something stays outside of the file.
  */
-export const mergeCallbackPage = async (bundle: Bundle, vite: Vite): Promise<EmittedAsset | undefined> => {
-  const [{ createHash }, { fileURLToPath }] = await Promise.all([import('node:crypto'), import('node:url')])
-  const entry = entryOf(bundle, fileURLToPath(new URL(beside('callback.js'))))
-  if (!entry) return
-  const { code, loadsMore } = await merge(bundle, entry, vite)
-  const hash = (algorithm: string) => createHash(algorithm).update(code)
-  const name = `callback-${hash('sha256').digest('base64url').slice(0, 8)}.js`
-  const fileName = entry.fileName.replace(/[^/]*$/, name)
-  const integrity = `sha384-${hash('sha384').digest('base64')}`
-  const page = Object.values(bundle).find(
-    (file) => file.type === 'asset' && String(file.source).includes(entry.fileName),
-  )
-  if (page?.type !== 'asset') throw invalid(`no page of this build loads ${entry.fileName}`)
-  const html = withOneScript(String(page.source), entry.fileName, fileName, integrity)
-  // With the option `app`, the app's scripts run in this document, after the login.
-  page.source = loadsMore ? html : withPolicy(html, integrity)
-  // No other script imports that of a page.
-  delete bundle[entry.fileName]
-  return { type: 'asset', fileName, source: code }
+export const mergeCallbackPages = async (build: Build, bundle: Bundle, vite: Vite): Promise<HashedPage[]> => {
+  const [{ posix }, { createHash }, { fileURLToPath }] = await Promise.all([
+    import('node:path'),
+    import('node:crypto'),
+    import('node:url'),
+  ])
+  const { found, doubtful, others } = callbackPages(build, fileURLToPath(new URL(beside('callback.js'))))
+  const nameOf = (page: string) => posix.relative(vite.root, page)
+  if (!found.length)
+    vite.logger.warn(
+      'strongroom: callbackPage: true, but no page of this build calls finishLogin(): name callback.html in `rolldownOptions.input`, or write the hash of its script into the page as docs/callback-page.md shows',
+    )
+  if (doubtful.length)
+    vite.logger.warn(
+      `strongroom: callbackPage: true, and ${doubtful.map(nameOf).join(', ')} can load finishLogin() later: such a page gets no hash of its script, so import it at once if this is a callback page (docs/callback-page.md)`,
+    )
+  const apps = new Set(others.flatMap((page) => build.getModuleInfo(page)!.importedIds))
+  const isRelative = /^(\.\/)?$/.test(vite.base)
+  const hashed: HashedPage[] = []
+  for (const page of found.map(nameOf)) {
+    const file = bundle[page]
+    if (file?.type !== 'asset') throw invalid(`the build has no ${page}, which calls finishLogin()`)
+    const folder = posix.dirname(page)
+    const chunkOf = (address: string) => {
+      const path = decodeURI(address)
+      const name = isRelative ? posix.join(folder, path) : path.replace(vite.base, '')
+      return bundle[name]?.type === 'chunk' && (isRelative || path === vite.base + name) ? name : undefined
+    }
+    const html = String(file.source)
+    const scripts = scriptsOf(html).flatMap((address) => chunkOf(address) ?? [])
+    const { code, loadsMore } = await merge(bundle, scripts, apps, vite, posix)
+    const hash = (algorithm: string) => createHash(algorithm).update(code)
+    const name = `callback-${hash('sha256').digest('base64url').slice(0, 8)}.js`
+    const script = posix.join(posix.dirname(scripts[0] ?? page), name)
+    const integrity = `sha384-${hash('sha384').digest('base64')}`
+    const address = isRelative ? `./${posix.relative(folder, script)}` : vite.base + script
+    const written = withOneScript(
+      html,
+      (other) => chunkOf(other) !== undefined,
+      `src="${encodeURI(address)}" integrity="${integrity}"`,
+    )
+    // With the option `app`, the app's scripts run in this document, after the login.
+    file.source = loadsMore ? written : withPolicy(written, integrity)
+    if (hashed.every((other) => other.script !== script))
+      build.emitFile({ type: 'asset', fileName: script, source: code })
+    hashed.push({ page, script, integrity })
+  }
+  return hashed
 }
 
-/** Returns the script of the page that runs the package's file `callback`, or `undefined` without such a page. */
-const entryOf = (bundle: Bundle, callback: string): Chunk | undefined =>
-  Object.values(bundle)
-    .filter((file) => file.type === 'chunk')
-    .filter(({ isEntry, facadeModuleId }) => isEntry && facadeModuleId?.endsWith('.html'))
-    .find((entry) => withImports(bundle, entry).some(({ moduleIds }) => moduleIds.includes(callback)))
-
-/** Returns a script and all that it imports. */
-const withImports = (bundle: Bundle, chunk: Chunk, seen = new Set<Chunk>()): Chunk[] => {
-  seen.add(chunk)
-  for (const name of chunk.imports) {
-    const file = bundle[name]
-    if (file?.type === 'chunk' && !seen.has(file)) withImports(bundle, file, seen)
+/**
+ * Returns the pages that import the package's file `callback` at once, or, without such a page, those that load it later.
+ * `doubtful` are the others that load it later. The file may be that of another copy of the package.
+ */
+const callbackPages = (build: Build, own: string): Record<'found' | 'doubtful' | 'others', string[]> => {
+  const withSlashes = (id: string) => id.replaceAll('\\', '/')
+  const isCallback = (id: string) =>
+    withSlashes(id) === withSlashes(own) || withSlashes(id).endsWith('/strongroom/dist/callback.js')
+  const reaches = (id: string, later: boolean, seen = new Set<string>()): boolean => {
+    if (seen.has(id)) return false
+    seen.add(id)
+    const { importedIds = [], dynamicallyImportedIds = [] } = build.getModuleInfo(id) ?? {}
+    const imports = [...importedIds, ...(later ? dynamicallyImportedIds : [])]
+    return isCallback(id) || imports.some((one) => reaches(one, later, seen))
   }
-  return [...seen]
+  const pages = [...build.getModuleIds()].filter(
+    (id) => id.endsWith('.html') && build.getModuleInfo(id)?.isEntry,
+  )
+  const atOnce = pages.filter((page) => reaches(page, false))
+  const later = pages.filter((page) => reaches(page, true))
+  const found = atOnce.length ? atOnce : later
+  const others = pages.filter((page) => !found.includes(page))
+  return { found, others, doubtful: others.filter((page) => later.includes(page)) }
 }
 
 /** The part of Rolldown's interface, and of Rollup's, that is used here. */
 type Bundler = (options: object) => Promise<{ generate(options: object): Promise<{ output: Output[] }> }>
 interface Output {
   code: string
-  imports: string[]
-  dynamicImports: string[]
+}
+/** A node of a script's syntax (ESTree). */
+interface Node {
+  type: string
+  start: number
+  end: number
+  [key: string]: unknown
 }
 
-/** Resolves with a function that bundles as the app's Vite does. */
+/** Resolves with a function that bundles into one file, as the app's Vite does. */
 const bundlerOf = async ({ root, build }: Vite): Promise<(options: object) => Promise<Output[]>> => {
   const [{ createRequire }, { pathToFileURL }] = await Promise.all([
     import('node:module'),
@@ -101,52 +150,147 @@ const bundlerOf = async ({ root, build }: Vite): Promise<(options: object) => Pr
     (await (await bundler(options)).generate({ format: 'es', ...more })).output
   // Vite 8 has the first of them, which prints the code again, and earlier versions the second one.
   const { rolldown } = await load(vite, 'rolldown').catch(() => ({}))
-  if (rolldown) return (options) => run(rolldown, { minify: build.minify !== false }, options)
+  if (rolldown) {
+    const more = { minify: build.minify !== false, codeSplitting: false }
+    return (options) => run(rolldown, more, options)
+  }
   const { rollup } = await load(vite, 'rollup')
-  return (options) => run(rollup, {}, options)
+  return (options) => run(rollup, { inlineDynamicImports: true }, options)
 }
 
-/** Merges a script with all that it imports. Only what it loads later stays outside. */
+/** The import that loads a page's scripts in their order. */
+const ENTRY = 'strongroom-callback'
+/** Precedes the name of a file of the app, until the address of the importing file is known. */
+const APP = 'strongroom-app:'
+
+/** Merges scripts of a page with all that they import, now or later. Only the app stays outside. */
 const merge = async (
   bundle: Bundle,
-  entry: Chunk,
+  scripts: string[],
+  apps: Set<string>,
   vite: Vite,
+  { dirname, join, relative }: typeof posix,
 ): Promise<{ code: string; loadsMore: boolean }> => {
+  const home = dirname(scripts[0] ?? '')
+  const fromHome = (name: string) => `./${relative(home, name)}`
+  const outside: string[] = []
+  /** The addresses of the option `app` in each script. */
+  const options = new Map<string, Set<string>>()
+  const resolve = (source: string, importer: string, isLater: boolean) => {
+    const name = join(dirname(importer), source)
+    const chunk = bundle[name]
+    if (chunk?.type !== 'chunk') {
+      outside.push(source)
+      return { id: source, external: true }
+    }
+    const isApp = apps.has(chunk.facadeModuleId ?? '') || options.get(importer)?.has(source)
+    return isLater && isApp ? { id: APP + name, external: true } : name
+  }
   const inBundle = {
-    name: 'strongroom-callback',
-    resolveId(source: string, importer: string | undefined, { kind }: { kind?: string }) {
-      if (!importer) return source
-      const name = new URL(source, `file:///${importer}`).pathname.slice(1)
-      return kind === 'dynamic-import' || !bundle[name] ? { id: source, external: true } : name
-    },
+    name: ENTRY,
+    resolveId: (source: string, importer: string | undefined, { kind }: { kind?: string }) =>
+      importer ? resolve(source, importer, kind === 'dynamic-import') : source,
     // Rollup does not tell the kind.
-    resolveDynamicImport: (source: unknown) => ({ id: String(source), external: true }),
-    load: (name: string) => (bundle[name] as Chunk).code,
+    resolveDynamicImport: (source: unknown, importer: string) => resolve(String(source), importer, true),
+    load(this: { parse(code: string): Node }, name: string) {
+      if (name === ENTRY) return scripts.map((one) => `import ${JSON.stringify(`./${one}`)}`).join('\n')
+      const { code } = bundle[name] as Chunk
+      const syntax = this.parse(code)
+      const loaded = find(syntax, isAppOption).flatMap((option) => find(option, isImport))
+      options.set(name, new Set(loaded.map(({ source }) => textOf(source as Node, code))))
+      if (dirname(name) === home) return code
+      // The script's relative addresses are those of its own folder.
+      const address = `new URL(${JSON.stringify(fromHome(name))},import.meta.url).href`
+      return find(syntax, isOwnAddress).reduceRight(
+        (text, { start, end }) => text.slice(0, start) + address + text.slice(end),
+        code,
+      )
+    },
   }
   const bundleScripts = await bundlerOf(vite)
-  const output = await bundleScripts({ input: entry.fileName, plugins: [inBundle], logLevel: 'silent' })
-  const [{ code, imports, dynamicImports }] = output as [Output]
-  if (output.length > 1 || imports.length)
+  const [output] = await bundleScripts({ input: ENTRY, plugins: [inBundle], logLevel: 'silent' })
+  if (outside.length)
     throw invalid(
-      `the callback page's script imports ${imports.join(', ') || 'other scripts'}, which the hash in the page does not cover: all that callback.ts imports must be part of the build (docs/callback-page.md)`,
+      `the callback page's script imports ${outside.join(', ')}, whose content the page does not name: all that callback.ts imports must be part of the build (docs/callback-page.md)`,
     )
-  return { code, loadsMore: dynamicImports.length > 0 }
+  const code = output!.code.replace(new RegExp(`${APP}([^"'\`]+)`, 'g'), (_, name) => fromHome(name))
+  return { code, loadsMore: code !== output!.code }
 }
 
+/** Returns the nodes of this kind within a node, in their order. */
+const find = (node: unknown, is: (node: Node) => boolean): Node[] => {
+  if (typeof node !== 'object' || node === null) return []
+  const within = Object.values(node).flatMap((child) => find(child, is))
+  return is(node as Node) ? [node as Node, ...within] : within
+}
+const isImport = ({ type }: Node) => type === 'ImportExpression'
+const isAppOption = ({ type, key }: Node) => type === 'Property' && (key as Node)['name'] === 'app'
+/** Returns true for `import.meta.url`. */
+const isOwnAddress = ({ type, object, property }: Node) =>
+  type === 'MemberExpression' &&
+  (object as Node).type === 'MetaProperty' &&
+  (property as Node)['name'] === 'url'
+/** Returns the text of a string or of a template without expressions. */
+const textOf = ({ start, end }: Node, code: string) => code.slice(start + 1, end - 1)
+
+/** Matches the address of a script in its tag. */
+const SRC = /\ssrc=["']?([^"'\s>]+)["']?/i
+
+/** Returns the attributes of a page's scripts. */
+const tagsOf = (html: string): string[] =>
+  [...html.matchAll(/<script\b([^>]*)>/gi)].map(([, attributes]) => attributes!)
+
+/** Returns the addresses of a page's scripts. */
+const scriptsOf = (html: string): string[] =>
+  tagsOf(html).flatMap((attributes) => SRC.exec(attributes)?.[1] ?? [])
+
 /** Returns the HTML of the callback page with its one script, in place of the scripts that Vite has written. */
-const withOneScript = (html: string, replaced: string, fileName: string, integrity: string): string => {
+const withOneScript = (
+  html: string,
+  isReplaced: (address: string) => boolean,
+  attributes: string,
+): string => {
+  let isWritten = false
   const written = html
-    .replace(/\s*<link\b[^>]*\brel="?modulepreload\b[^>]*>/g, '')
-    .replace(/<script\b[^>]*>/g, (tag) =>
-      tag.includes(replaced)
-        ? tag.replace(replaced, fileName).replace(/>$/, ` integrity="${integrity}">`)
-        : tag,
-    )
-  if (!written.includes(integrity) || written.match(/<script\b/g)!.length > 1)
+    .replace(/\s*<link\b[^>]*\brel="?modulepreload\b[^>]*>/gi, '')
+    .replace(/\s*<script\b([^>]*)>\s*<\/script>/gi, (tag, others: string) => {
+      const [, address] = SRC.exec(others) ?? []
+      if (address === undefined || !isReplaced(address)) return tag
+      if (isWritten) return ''
+      isWritten = true
+      const kept = others.replace(SRC, '').replace(/\sintegrity=("[^"]*"|'[^']*'|[^\s>]*)/i, '')
+      return `\n    <script${kept} ${attributes}></script>`
+    })
+  if (!isWritten || tagsOf(written).length > 1)
     throw invalid(
       'the callback page must have one script, which calls finishLogin(): remove the others (docs/callback-page.md)',
     )
   return written
+}
+
+/**
+ * Reads a page and its script again, which other plugins may have changed, after all files were written.
+ *
+ * @throws `StrongroomError` `config_invalid` if the browser would refuse the script, or run another one.
+ */
+export const checkWritten = async (
+  folder: string,
+  { page, script, integrity }: HashedPage,
+): Promise<void> => {
+  const [{ readFile }, { createHash }] = await Promise.all([
+    import('node:fs/promises'),
+    import('node:crypto'),
+  ])
+  const [html, code] = await Promise.all([
+    readFile(`${folder}/${page}`, 'utf8'),
+    readFile(`${folder}/${script}`),
+  ])
+  const tags = tagsOf(html)
+  const hash = `sha384-${createHash('sha384').update(code).digest('base64')}`
+  if (hash === integrity && tags.length === 1 && tags[0]!.includes(`integrity="${integrity}"`)) return
+  throw invalid(
+    `${page} was changed after its hash was written, so the browser would refuse its script, or run another one: another plugin adds to ${script} or to the page, and must leave both alone (docs/callback-page.md)`,
+  )
 }
 
 /**

@@ -1,6 +1,13 @@
 /** A plugin for Vite's servers. */
 import { StrongroomError } from '../page/errors/error.js'
-import { beside, type Bundle, mergeCallbackPage } from './callback-script.js'
+import {
+  beside,
+  type Build,
+  type Bundle,
+  checkWritten,
+  type HashedPage,
+  mergeCallbackPages,
+} from './callback-script.js'
 import { checkNames, invalid, mediaPaths } from './checks.js'
 import { hasHash, hints, soonConnected } from './module.js'
 import type { Exits, HeaderConfig, HeaderOptions } from './options.js'
@@ -35,7 +42,7 @@ interface ViteBuild {
   mode: string
   root: string
   base: string
-  build: { outDir: string; assetsDir: string; minify?: unknown }
+  build: { outDir: string; assetsDir: string; minify?: unknown; ssr?: unknown }
   logger: { warn(message: string): void }
 }
 /** A file that Vite writes. */
@@ -50,6 +57,11 @@ interface ViteTag {
   injectTo: 'head-prepend'
 }
 
+/** What Vite tells a plugin about a build. Versions before 6 have no environments. */
+interface ViteContext extends Build {
+  environment?: { config: { consumer: string } }
+}
+
 /** A plugin for Vite. */
 export interface VitePlugin {
   name: string
@@ -62,12 +74,9 @@ export interface VitePlugin {
   }
   generateBundle: {
     order: 'post'
-    handler(
-      this: { emitFile(file: object): unknown },
-      options: unknown,
-      bundle: Record<string, unknown>,
-    ): Promise<void>
+    handler(this: ViteContext, options: unknown, bundle: Record<string, unknown>): Promise<void>
   }
+  writeBundle: { order: 'post'; sequential: true; handler(options: { dir?: string }): Promise<void> }
 }
 
 /** Options of {@link viteHeaders}. Vite's servers know the app's address, and its builds the module's path. */
@@ -109,6 +118,7 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
   const outside = leaving ? new RegExp(leaving, 'i') : undefined
   let vite: ViteBuild
   let judged: Promise<void> | undefined
+  let hashed: HashedPage[] = []
   const use = (
     server: ViteServer,
     isPreview: boolean,
@@ -203,9 +213,16 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
       // Vite writes the addresses of a dynamic import's files after the pages.
       order: 'post',
       async handler(_, bundle) {
-        if (!config.callbackPage) return
-        const file = await mergeCallbackPage(bundle as Bundle, vite)
-        if (file) this.emitFile(file)
+        hashed = []
+        const isServer = this.environment?.config.consumer === 'server' || vite.build.ssr
+        if (config.callbackPage && !isServer) hashed = await mergeCallbackPages(this, bundle as Bundle, vite)
+      },
+    },
+    writeBundle: {
+      order: 'post',
+      sequential: true,
+      async handler({ dir = '' }) {
+        for (const page of hashed) await checkWritten(dir, page)
       },
     },
   }
