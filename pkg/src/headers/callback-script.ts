@@ -143,7 +143,7 @@ const bundlerOf = async ({ root, build }: Vite): Promise<(options: object) => Pr
     import('node:module'),
     import('node:url'),
   ])
-  const load = (from: string, name: string) =>
+  const load = async (from: string, name: string) =>
     import(/* webpackIgnore: true */ pathToFileURL(createRequire(from).resolve(name)).href)
   const vite = createRequire(`${root}/package.json`).resolve('vite')
   const run = async (bundler: Bundler, more: object, options: object) =>
