@@ -296,6 +296,13 @@ for (const [what, changed, vite] of [
 const DE = { pages: ['index.html', 'de/callback.html', 'callback.html'] }
 const BOTH = ['callback.html', 'de/callback.html']
 const inGroup = (name, file) => ({ output: { codeSplitting: { groups: [{ name, test: file }] } } })
+test('vite builds a callback page that waits for its workers', time, async () => {
+  const session = { persist: 'sealed' }
+  const site = await serve(await build('vite', { session, changed: waiting, name: 'waiting' }))
+  const { user, document, printed } = await signIn(site)
+  assert.deepEqual({ user, document, printed }, { user: 'alice', document: '/orders', printed: [] })
+})
+
 /** Builds: what is special, the changed files, the options of Vite, and the pages whose only script has a hash. */
 const PROTECTED = [
   [

@@ -163,6 +163,9 @@ const ENTRY = 'strongroom-callback'
 /** Precedes the name of a file of the app, until the address of the importing file is known. */
 const APP = 'strongroom-app:'
 
+/** Matches the list of files that Vite loads before an import: scripts that are merged would be refused by the policy. */
+const PRELOADED = /^const __vite__mapDeps=.*=>i\.map\(i=>d\[i\]\)/
+
 /** Merges scripts of a page with all that they import, now or later. Only the app stays outside. */
 const merge = async (
   bundle: Bundle,
@@ -198,13 +201,14 @@ const merge = async (
       const syntax = this.parse(code)
       const loaded = find(syntax, isAppOption).flatMap((option) => find(option, isImport))
       options.set(name, new Set(loaded.map(({ source }) => textOf(source as Node, code))))
-      if (dirname(name) === home) return code
       // The script's relative addresses are those of its own folder.
       const address = `new URL(${JSON.stringify(fromHome(name))},import.meta.url).href`
-      return find(syntax, isOwnAddress).reduceRight(
-        (text, { start, end }) => text.slice(0, start) + address + text.slice(end),
+      const moved = find(syntax, isOwnAddress).reduceRight(
+        (text, { start, end }) =>
+          dirname(name) === home ? text : text.slice(0, start) + address + text.slice(end),
         code,
       )
+      return loaded.length ? moved : moved.replace(PRELOADED, '$&.filter((file) => !/\\.js$/.test(file))')
     },
   }
   const bundleScripts = await bundlerOf(vite)
