@@ -1,5 +1,6 @@
 // `strongroom doctor`: for each line about page and worker, a deployment that is broken in exactly this way.
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { securityHeaders } from '../../pkg/dist/headers.js'
@@ -993,21 +994,67 @@ test('page.callback-page: the page that the server sends for each path is notice
   assert.equal(right.by['page.callback-page'], undefined)
 })
 
+const integrityOf = (code, algorithm = 'sha384') =>
+  `${algorithm}-${createHash(algorithm).update(code).digest('base64')}`
+const scriptTag = (integrity) =>
+  `<script type="module" src="/callback.js"${integrity ? ` integrity="${integrity}"` : ''}></script>`
+const policyTag = (integrity) =>
+  `<meta http-equiv="Content-Security-Policy" content="script-src '${integrity}'">`
+
 test('page.callback-integrity: the page must name the hash of all that its script imports', async () => {
-  const hash = 'sha384-abc'
-  const script = `<script type="module" src="/callback.js" integrity="${hash}"></script>`
-  const policy = `<meta http-equiv="Content-Security-Policy" content="script-src '${hash}'">`
-  for (const [tags, code, expected] of [
-    [script, 'finishLogin()', 'ok'],
-    [script, 'import{a}from"./workers.js";a()', 'fault'],
-    [script, 'const a=()=>import("./main.js")', 'ok'],
-    [policy + script, 'import "./workers.js"', 'ok'],
+  const code = 'finishLogin()'
+  const right = integrityOf(code)
+  const wrong = integrityOf('another file')
+  const importing = 'import{a}from"./workers.js";a()'
+  const later = 'const a=()=>import("./main.js")'
+  for (const [tags, script, expected, text] of [
+    [scriptTag(right), code, 'ok'],
+    [scriptTag(integrityOf(code, 'sha256')), code, 'ok'],
+    [scriptTag(integrityOf(code, 'sha512')), code, 'ok'],
+    [scriptTag(`${wrong} ${right}`), code, 'ok'],
+    // Browsers compare only the hashes of the strongest algorithm.
+    [scriptTag(`${right} ${integrityOf('', 'sha512')}`), code, 'fault', /the browser refuses this script/],
+    [scriptTag(wrong), code, 'fault', /the browser refuses this script/],
+    [scriptTag('md5-abc'), code, 'fault', /can replace/],
+    [policyTag(right) + scriptTag(right), code, 'ok'],
+    [policyTag(wrong) + scriptTag(right), code, 'fault', /the browser refuses this script/],
+    [policyTag(right) + scriptTag(), code, 'fault', /the browser refuses this script/],
+    [scriptTag(integrityOf(importing)), importing, 'fault', /imports others/],
+    [scriptTag(integrityOf(later)), later, 'ok'],
+    [policyTag(integrityOf(importing)) + scriptTag(integrityOf(importing)), importing, 'ok'],
+    [
+      `<script src="/a.js" integrity="${right}"></script>${scriptTag(integrityOf(importing))}`,
+      importing,
+      'fault',
+      /imports others/,
+    ],
   ]) {
-    const { by } = await look(besideServiceWorker(tags, code))
-    assert.equal(by['page.callback-integrity'].result, expected, tags + code)
+    const changed = besideServiceWorker(tags, script)
+    changed.routes['/a.js'] = { body: code, headers: { 'Content-Type': 'text/javascript' } }
+    const line = (await look(changed)).by['page.callback-integrity']
+    assert.equal(line.result, expected, tags + script)
+    if (text) assert.match(line.text, text)
   }
-  const { by } = await look({ ...besideServiceWorker(script, ''), home: HOME })
-  assert.equal(by['page.callback-integrity'].result, 'unused')
+})
+
+test('page.callback-integrity: without a known service worker, only a right hash is right', async () => {
+  const code = 'finishLogin()'
+  const both = replaced(/worker-src (\S+)auth\.worker\.js/, '$& $1sw.js')
+  const any = replaced(/worker-src [^;]*/, "worker-src 'self'")
+  for (const [script, policy, tags, expected] of [
+    ['', undefined, scriptTag(), 'unused'],
+    ['', undefined, scriptTag(integrityOf('another file')), 'fault'],
+    ['', both, scriptTag(), 'fault'],
+    ['provideServiceWorker("ngsw-worker.js")', any, scriptTag(), 'unseen'],
+    ['new Workbox("/sw.js").register()', any, scriptTag(), 'unseen'],
+    ['const swUrl="/sw.js";navigator.serviceWorker.register(swUrl)', any, scriptTag(), 'unseen'],
+    ['', any, scriptTag(integrityOf(code)), 'ok'],
+  ]) {
+    const changed = besideServiceWorker(tags, code)
+    changed.routes['/app.js'].body = script
+    const { by } = await look({ ...changed, policy })
+    assert.equal(by['page.callback-integrity'].result, expected, `${script} ${policy} ${tags}`)
+  }
 })
 
 test('page.found: nothing listens, and a certificate that nobody knows', async () => {

@@ -150,6 +150,11 @@ export const registeredServiceWorker = ({ scripts, origin, page }: Deployment): 
   return undefined
 }
 
+/** Returns the path of the service worker that a script registers, or that `worker-src` names beside the vault's file. */
+export const serviceWorkerOf = (deployment: Deployment): string | undefined =>
+  registeredServiceWorker(deployment) ??
+  namedFiles(deployment).find((path) => path !== (deployment.worker ?? namedVaultFile(deployment)))
+
 /** Returns a directive of a generated header, such as `worker-src https://app.example.com/auth.worker.js`. */
 export const directive = (header: string | undefined, name: string): string => {
   const [policy] = parsePolicies(header)

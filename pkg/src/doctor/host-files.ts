@@ -1,6 +1,6 @@
 /** The headers in the format of a host. */
 import { cloudflareHeaders, netlifyHeaders, nextHeaders, nginxHeaders } from '../headers/index.js'
-import { type Deployment, isIsolated, namedFiles, registeredServiceWorker } from './deployment.js'
+import { type Deployment, isIsolated, serviceWorkerOf } from './deployment.js'
 import { type HostName, UsageError } from './options.js'
 import { seenOf } from './requests.js'
 
@@ -17,8 +17,7 @@ export const hostFile = (deployment: Deployment, host: HostName): string => {
       "--fix-headers needs the path of the worker's file, which the page does not show: --worker PATH",
     )
   }
-  const serviceWorker =
-    registeredServiceWorker(deployment) ?? namedFiles(deployment).find((path) => path !== worker)
+  const serviceWorker = serviceWorkerOf(deployment)
   const options = {
     origin,
     worker,

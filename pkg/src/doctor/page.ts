@@ -9,6 +9,7 @@ import {
   needsPath,
   policiesOf,
   registeredServiceWorker,
+  serviceWorkerOf,
 } from './deployment.js'
 import {
   admits,
@@ -543,6 +544,10 @@ export const checkServiceWorker = async (deployment: Deployment) => {
 const admitsAll = (origin: string) => (sources: string[]) =>
   sources.some((one) => one === "'self'" || one === origin || one === `${origin}/` || isAnywhere(one))
 
+/** Returns a test for sources that admit several files of the origin. */
+const admitsFolder = (origin: string) => (sources: string[]) =>
+  admitsAll(origin)(sources) || sources.some((one) => one.startsWith(`${origin}/`) && one.endsWith('/'))
+
 /** Checks the page at the redirect URI. A vault on its own origin has other headers, `own`, at this page. */
 export const checkCallback = async (deployment: Deployment, own?: Record<string, string>): Promise<void> => {
   const { report, requests, config, origin } = deployment
@@ -598,41 +603,77 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
 const IMPORTS = /(^|[;}\s])import\s*([\w$*{][^"'()]*?from\s*)?["']/
 
 /**
- * Checks that script of other pages cannot replace the callback page's script in a cache of the app's service worker: the
- * page must name the hash of all that it loads.
+ * Checks that the browser runs the callback page's scripts, and that script of other pages cannot replace them in a cache of
+ * the app's service worker: the page must name the hash of all that it loads.
  */
 const checkIntegrity = async (deployment: Deployment, callback: Reply): Promise<void> => {
-  const { report, requests } = deployment
+  const { report, requests, policies, origin } = deployment
   const id = 'page.callback-integrity'
-  const serviceWorker = registeredServiceWorker(deployment)
-  if (serviceWorker === undefined) {
-    report.unused(id, 'no script of the page was seen to register a service worker')
+  const ofCallback = policiesOf(callback)
+  const codes = inlineOf(callback)
+  let open: { attributes: string; hash: string } | undefined
+  for (const file of filesOf(callback)) {
+    const { address, attributes } = file
+    const script = await requests.send(file.href)
+    if (script.status !== 200) {
+      report.unseen(id, `the callback page's script ${address} was not read (${seenOf(script)})`)
+      return
+    }
+    const hashes = hashesOf(attributes)
+    const hash = hashOf(script, 'sha384')
+    const isWrong = hashes.length > 0 && !hashes.some((one) => one === hashOf(script, one.slice(0, 6)))
+    if (isWrong || !isPermitted(file, ofCallback, origin)) {
+      report.fault(
+        id,
+        'the browser refuses this script of the callback page, so no login can end',
+        isWrong ? `<script${attributes}>` : `<script${attributes}> with ${written(ofCallback, 'script-src')}`,
+        `integrity="${hash}" in this tag, and '${hash}' in a policy that names hashes: write them after the build's last step`,
+      )
+      return
+    }
+    codes.push(script.body)
+    if (!hashes.length) open ??= { attributes, hash }
+  }
+  const isLimited = ofCallback.some((one) => sourcesOf(one, 'script-src')?.every(isHash))
+  const imports = codes.some((code) => IMPORTS.test(code))
+  const isOpen = open !== undefined || (imports && !isLimited)
+  const serviceWorker = serviceWorkerOf(deployment)
+  if (serviceWorker === undefined && !permitsWorkers(policies, admitsFolder(origin))) {
+    report.unused(id, `${written(policies, 'worker-src')}: no service worker can be registered`)
     return
   }
-  const files = filesOf(callback)
-  const open = files.find(({ attributes }) => !/\bintegrity=["']?sha/i.test(attributes))
-  const isLimited = policiesOf(callback).some((one) => sourcesOf(one, 'script-src')?.every(isHash))
-  const file = open ?? files[0]
-  const script = file && (!isLimited || open) ? await requests.send(file.href) : undefined
-  const more = [script?.body ?? '', ...inlineOf(callback)].some((code) => IMPORTS.test(code))
-  const hash = `sha384-${createHash('sha384')
-    .update(script?.bytes ?? '')
-    .digest('base64')}`
+  if (serviceWorker === undefined && isOpen) {
+    report.unseen(
+      id,
+      'no service worker was seen: with one, the callback page must name the hash of all that its script loads',
+    )
+    return
+  }
   report.check(
     id,
-    "the callback page names the hash of its script, so it runs nothing else from the service worker's cache",
+    "the callback page names the hash of its script, so it runs nothing else from a service worker's cache",
     open
       ? `script of other pages can replace the callback page's script in a cache of ${serviceWorker}`
-      : more && !isLimited
+      : isOpen
         ? `the callback page's script imports others, which script of other pages can replace in a cache of ${serviceWorker}`
         : undefined,
-    open
-      ? `<script${open.attributes}>`
-      : `no hash in script-src, and import in ${file?.address ?? 'the page'}`,
-    more
+    open ? `<script${open.attributes}>` : 'no hash in script-src, and import in a script',
+    imports
       ? 'bundle all that callback.ts imports into one file, and write its hash into the page, as viteHeaders() does (docs/callback-page.md)'
-      : `integrity="${hash}" in this tag`,
+      : `integrity="${open?.hash}" in this tag`,
   )
+}
+
+/** Returns the hash of a file, as a page or a policy names it. */
+const hashOf = ({ bytes }: Reply, algorithm: string): string =>
+  `${algorithm}-${createHash(algorithm).update(bytes).digest('base64')}`
+
+/** Returns the hashes that a script's tag names. Browsers compare those of the strongest algorithm only. */
+const hashesOf = (attributes: string): string[] => {
+  const [, value = ''] = /\sintegrity=("[^"]*"|'[^']*'|[^\s>]*)/i.exec(attributes) ?? []
+  const all = value.match(/\bsha(256|384|512)-[\w+/-]+=*/g) ?? []
+  const strongest = ['512', '384', '256'].find((one) => all.some((hash) => hash.startsWith(`sha${one}`)))
+  return all.filter((hash) => hash.startsWith(`sha${strongest}`))
 }
 
 /** Returns the addresses of a page's scripts. */
@@ -664,18 +705,24 @@ const otherHosts = (policies: Policy[], origin: string): string[] => [
   ),
 ]
 
-/** Checks that the page's policy permits the page's own scripts: by their address, by a nonce, or by a hash. */
-const checkScripts = ({ report, policies, page, origin }: Deployment): void => {
-  const refused = filesOf(page).flatMap(({ address, href, attributes }) => {
-    const [, nonce] = /\bnonce=["']?([^"'\s>]+)/i.exec(attributes) ?? []
-    const isPermitted = permits(policies, 'script-src', (sources) => {
-      const hasNonce = nonce !== undefined && sources.includes(`'nonce-${nonce}'`)
-      // Hashes of files need the attribute `integrity`, which is not compared here.
-      if (hasNonce || (/\bintegrity=/i.test(attributes) && sources.some(isHash))) return true
-      return !sources.includes("'strict-dynamic'") && admits(sources, href, origin)
-    })
-    return isPermitted ? [] : [address]
+/** Returns true if policies permit a script: by its address, by a nonce, or by its hash. */
+const isPermitted = (
+  { href, attributes }: { href: string; attributes: string },
+  policies: Policy[],
+  origin: string,
+): boolean => {
+  const [, nonce] = /\bnonce=["']?([^"'\s>]+)/i.exec(attributes) ?? []
+  const hashes = hashesOf(attributes)
+  return permits(policies, 'script-src', (sources) => {
+    if (nonce !== undefined && sources.includes(`'nonce-${nonce}'`)) return true
+    if (hashes.length > 0 && hashes.every((hash) => sources.includes(`'${hash}'`))) return true
+    return !sources.includes("'strict-dynamic'") && admits(sources, href, origin)
   })
+}
+
+/** Checks that the page's policy permits the page's own scripts. */
+const checkScripts = ({ report, policies, page, origin }: Deployment): void => {
+  const refused = filesOf(page).flatMap((file) => (isPermitted(file, policies, origin) ? [] : [file.address]))
   report.check(
     'page.scripts',
     "the policy permits the page's own scripts",
