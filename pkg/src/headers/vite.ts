@@ -74,7 +74,8 @@ export interface VitePlugin {
   }
   generateBundle: {
     order: 'post'
-    handler(this: ViteContext, options: unknown, bundle: Record<string, unknown>): Promise<void>
+    // The types of Vite's context differ between its versions.
+    handler(this: object, options: unknown, bundle: Record<string, unknown>): Promise<void>
   }
   writeBundle: { order: 'post'; sequential: true; handler(options: { dir?: string }): Promise<void> }
 }
@@ -213,9 +214,10 @@ export const viteHeaders = (config: HeaderConfig, options: ViteOptions): VitePlu
       // Vite writes the addresses of a dynamic import's files after the pages.
       order: 'post',
       async handler(_, bundle) {
-        hashed = []
-        const isServer = this.environment?.config.consumer === 'server' || vite.build.ssr
-        if (config.callbackPage && !isServer) hashed = await mergeCallbackPages(this, bundle as Bundle, vite)
+        const context = this as ViteContext
+        const isServer = context.environment?.config.consumer === 'server' || vite.build.ssr
+        hashed =
+          config.callbackPage && !isServer ? await mergeCallbackPages(context, bundle as Bundle, vite) : []
       },
     },
     writeBundle: {
