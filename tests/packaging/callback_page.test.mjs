@@ -394,6 +394,22 @@ for (const [what, changed, vite] of [
   })
 }
 
+test('vite finds finishLogin() in a path of Windows', async () => {
+  const { viteHeaders } = await import(`${project}/node_modules/strongroom/dist/headers.js`)
+  const config = { issuer: 'https://id.example.com', apis: [], redirectUri: '/callback', callbackPage: true }
+  const plugin = viteHeaders(config, { worker: '/auth.worker.js' })
+  await plugin.configResolved({ root: 'C:/app', base: '/', build: {} })
+  const imported = {
+    'C:/app/callback.html': ['C:\\app\\node_modules\\strongroom\\dist\\callback.js'],
+  }
+  const context = {
+    getModuleIds: () => Object.keys(imported),
+    getModuleInfo: (id) => ({ isEntry: true, importedIds: imported[id] ?? [], dynamicallyImportedIds: [] }),
+  }
+  // The page was found, and this build has written none.
+  await assert.rejects(plugin.generateBundle.handler.call(context, {}, {}), /the build has no callback\.html/)
+})
+
 test('vite warns of no callback page that has the hash', time, async () => {
   assert.deepEqual((await build('vite', { name: 'control' })).warned, [])
 })
