@@ -43,9 +43,14 @@ export const handlerRequests = (base: string, timeout: number, closed: AbortSign
     }),
 })
 
-/** Returns the seconds in a response's `Retry-After`, if it has a number. */
-export const retryAfter = ({ headers }: Response): number | undefined =>
-  Number(headers.get('retry-after')) || undefined
+/**
+ * Returns the seconds in a response's `Retry-After`, if it has a number: at least half a second, and up to a quarter more
+ * than it says, so that many clients do not come back at once.
+ */
+export const retryAfter = ({ headers }: Response): number | undefined => {
+  const value = headers.get('retry-after') ?? ''
+  return /^\d+$/.test(value) ? Math.max(+value, 0.5) * (1 + Math.random() / 4) : undefined
+}
 
 /**
  * Reads the handler's error from a response. Resolves with `undefined` if the response is not an error of the handler.

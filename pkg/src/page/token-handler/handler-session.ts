@@ -193,7 +193,7 @@ export const handlerSession = (
     startTimer()
     if (failed) {
       clearTimeout(timer)
-      timer = setTimeout(checkLimits, (failed.after ?? READ_INTERVAL) * 1000)
+      timer = setTimeout(checkLimits, Math.min((failed.after ?? READ_INTERVAL) * 1000, MAX_DELAY))
     }
   }
 
