@@ -29,7 +29,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * needs more, raise the gate, and say why in docs/decisions.md.
  */
 const ROWS = [
-  { name: 'page (main thread)', files: ['index.js'], gate: 6.9 * KB, aim: 5.5 * KB },
+  { name: 'page (main thread)', files: ['index.js'], gate: 7.3 * KB, aim: 5.5 * KB },
   { name: 'createAuth, on top of connect()', files: ['index.js'], without: 'createAuth' },
   { name: 'worker', files: ['worker.js'] },
   { name: 'wasm', files: ['strongroom_bg.wasm'] },

@@ -17,11 +17,11 @@ const globals = async () => {
 }
 
 /** Bundles a file, with everything that it imports, into an expression for its exports. */
-const bundle = async (common, entry) => {
-  const { plugins: _, ...options } = common
+const bundle = async (common, whole, entry) => {
   const { outputFiles } = await build({
-    ...options,
+    ...common,
     entryPoints: [`src/testing/${entry}.ts`],
+    plugins: [whole],
     format: 'iife',
     globalName: 'exported',
     write: false,
@@ -32,12 +32,15 @@ const bundle = async (common, entry) => {
   return `${outputFiles[0].text};return exported`
 }
 
-/** @param common The build options that all files of the package share. */
-export const buildTesting = async (common) => {
+/**
+ * @param common The build options that all files of the package share.
+ * @param whole The plugin for files that contain everything.
+ */
+export const buildTesting = async (common, whole) => {
   const [names, page, core, module] = await Promise.all([
     globals(),
-    bundle(common, 'page'),
-    bundle(common, 'core'),
+    bundle(common, whole, 'page'),
+    bundle(common, whole, 'core'),
     readFile(new URL('./glue/strongroom_testing_bg.wasm', import.meta.url), 'base64'),
   ])
   const parts = [

@@ -93,6 +93,15 @@ const lazy = ({ path, kind }) => {
   return { path: `./${path.split('/').at(-1)}`, external: true }
 }
 
+/** For files that contain everything: nothing is loaded later, and no address is imported that only an error names. */
+const WHOLE = {
+  name: 'whole',
+  setup: (build) =>
+    build.onLoad({ filter: /\/page\/load\.ts$/ }, () => ({
+      contents: 'export const load = (get) => get(), EXPLANATION = 0',
+    })),
+}
+
 /** Matches the sources whose files in `dist` the program and the core's judgment load, instead of containing them. */
 const BESIDE = /\/(error-messages|headers\/core|headers)(\/index)?\.js$/
 
@@ -134,6 +143,8 @@ const common = {
 const hasNoSources = (entry) => [SERVER, PROGRAM, TOOLS, EXTENSION].some((entries) => entry in entries)
 const sources = (entries) => Object.entries(entries).map(([out, source]) => ({ in: `src/${source}.ts`, out }))
 const browser = { ...ENTRIES, ...LAZY, ...BINDINGS }
+/** Terser removes white space, and keeps comments for bundlers, which esbuild removes with it. */
+const keepComments = { minify: false, minifyIdentifiers: true, minifySyntax: true }
 const withoutSources = { ...common, sourcesContent: false }
 
 if (demo) {
@@ -147,14 +158,11 @@ if (demo) {
 }
 
 await rm(at('./docs'), { recursive: true, force: true })
-await build({ ...common, entryPoints: sources(browser) })
-await build({ ...common, entryPoints: sources(CALLBACK), plugins: [] })
+await build({ ...common, ...keepComments, entryPoints: sources(browser) })
+await build({ ...common, entryPoints: sources(CALLBACK), plugins: [WHOLE] })
 await build({
   ...withoutSources,
-  // Terser removes white space, and keeps comments for bundlers, which esbuild removes with it.
-  minify: false,
-  minifyIdentifiers: true,
-  minifySyntax: true,
+  ...keepComments,
   entryPoints: sources({ ...TOOLS, ...SERVER }),
   plugins: [
     ...common.plugins,
@@ -164,8 +172,8 @@ await build({
 await build({
   ...withoutSources,
   entryPoints: sources(EXTENSION),
-  // Nothing is loaded lazily, and the globals of a document exist in a service worker, too.
-  plugins: [],
+  // The globals of a document exist in a service worker, too.
+  plugins: [WHOLE],
   inject: ['src/extension/globals.ts'],
   define: { 'globalThis.document': 'document' },
 })
@@ -175,8 +183,8 @@ await build({
   plugins: [{ name: 'beside', setup: (build) => build.onResolve({ filter: BESIDE }, beside) }],
 })
 for (const entry of Object.keys({ ...browser, ...CALLBACK, ...TOOLS, ...EXTENSION }))
-  await shrink(entry, DIRECTIVES[entry])
-await buildTesting(common)
+  await shrink(entry, { comments: /webpackIgnore|@vite-ignore/, ...DIRECTIVES[entry] })
+await buildTesting(common, WHOLE)
 // Server files have line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,
 // because each line break is one more byte to download.
 for (const entry of Object.keys({ ...SERVER, ...PROGRAM }))

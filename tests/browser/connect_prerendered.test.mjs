@@ -50,7 +50,33 @@ test('connect() waits until it is shown, and only then goes to the provider', ti
   }
 })
 
-test('picture of a prerendered page waits for the vault', time, async (t) => {
+test(
+  'page that was prerendered for long connects although the server fails for the worker’s file',
+  time,
+  async (t) => {
+    const other = await serveApp()
+    t.after(() => other.close())
+    const link = await servePrerendering(other.site, '/?shown', () => link.report('late'))
+    t.after(link.close)
+    other.site.override('/auth.worker.js', { status: 502, body: '502', times: 1 })
+    other.site.pageCsp = `default-src 'none'; script-src 'self' 'inline-speculation-rules'; worker-src 'self'; img-src data:; connect-src 'self' ${link.origin}`
+    other.site.files['/page.js'] = `${link.reporting}
+import '/tools.js'
+const timeout = 2
+settle(createAuth({ shared: create.shared }, { timeout }).connect()).then(({ error }) => report({ what: 'outcome', code: error?.code }))
+setTimeout(() => report({ what: 'late' }), timeout * 1000)`
+    const close = await link.open()
+    try {
+      assert.equal((await link.report('late')).prerendering, true, 'the page was not prerendered')
+      const { code, prerendering } = await link.report('outcome')
+      assert.deepEqual([code, prerendering], [undefined, false])
+    } finally {
+      await close()
+    }
+  },
+)
+
+test('picture of a service worker waits until the page is shown', time, async (t) => {
   const other = serveMedia(await serveApp(), {
     serviceWorker: `${SERVICE_WORKER}addEventListener('activate', (event) => event.waitUntil(clients.claim()))`,
   })

@@ -5,6 +5,7 @@ import { after, afterEach, before, test } from 'node:test'
 import { serveApp, giveConsent } from '../support/app.mjs'
 import { shareBrowser, together } from '../support/browser.mjs'
 import { useCallbackPage } from '../support/callback_page.mjs'
+import { until } from '../support/until.mjs'
 
 const time = { timeout: 60_000 }
 /** A page of a proxy whose server restarts. */
@@ -68,6 +69,43 @@ for (const kind of ['shared', 'dedicated']) {
     })
   }
 }
+
+test(
+  'connects although the server fails for the worker’s file and for the file that tries again',
+  time,
+  async () => {
+    for (const path of ['/auth.worker.js', '/strongroom/reconnect.js'])
+      app.site.override(path, { ...BAD_GATEWAY, times: 1 })
+    assert.deepEqual(await states('shared', '/auth.worker.js'), ['connecting', 'connected'])
+  },
+)
+
+test('attempts that fail leave no worker behind', time, async () => {
+  const page = await open('/empty')
+  // The vault does not respond within the time limit.
+  let arrive
+  const held = new Promise((resolve) => (arrive = resolve))
+  const release = app.site.override('/strongroom/strongroom_bg.wasm', { hold: () => held })
+  const codes = await page.evaluate(async () => {
+    const codes = []
+    for (let n = 0; n < 3; n++) {
+      const auth = createAuth({ dedicated: create.dedicated }, { timeout: 0.5 })
+      codes.push((await settle(auth.connect())).error.code)
+    }
+    return codes
+  })
+  assert.deepEqual(codes, Array(3).fill('worker_timeout'))
+  await until(() => page.workers().length === 0)
+  release()
+  arrive()
+  await page.evaluate(() =>
+    createAuth({ dedicated: create.dedicated })
+      .connect()
+      .then(() => {}),
+  )
+  assert.equal(page.workers().length, 1)
+  await page.context().close()
+})
 
 for (const endpoint of ['discovery', 'jwks']) {
   test(`login succeeds although the provider fails once for ${endpoint}`, time, async () => {

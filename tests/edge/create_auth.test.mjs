@@ -189,6 +189,7 @@ test('tab that missed a logout does not sign in again', time, async () => {
 })
 
 /** A page of a proxy whose server restarts. */
+const HTML = { 'Content-Type': 'text/html' }
 const BAD_GATEWAY = { status: 502, contentType: 'text/html', body: '<!doctype html><title>502</title>' }
 
 /** Opens a page whose next requests for an endpoint of the handler get this response. */
@@ -209,6 +210,32 @@ for (const endpoint of ['config', 'session']) {
     await page.waitForFunction(() => statuses.at(-1) !== 'connecting')
     assert.deepEqual(await page.evaluate(() => statuses), ['connecting', 'connected'])
     assert.equal(asked(), 3)
+    await page.context().close()
+  })
+}
+
+test('guard signs in although the server fails once for the files that load later', time, async () => {
+  const before = trips()
+  for (const name of ['token-handler-client', 'guard'])
+    app.site.override(`/strongroom/${name}.js`, { ...BAD_GATEWAY, headers: HTML, times: 1 })
+  const page = await signedIn()
+  assert.equal(await page.evaluate(async () => (await guarded).value.claims.sub), 'alice')
+  assert.equal(trips() - before, 1)
+  await page.context().close()
+})
+
+for (const value of ['-1', '0.001', '0']) {
+  test(`page waits between two attempts although the server says Retry-After: ${value}`, time, async () => {
+    const { page, asked } = await openFailing('config', 2, {
+      ...BAD_GATEWAY,
+      headers: { 'Retry-After': value },
+    })
+    await page.evaluate(() => auth.connect().then(() => {}))
+    const times = await page.evaluate(() =>
+      performance.getEntriesByName(`${location.origin}/auth/config`).map(({ startTime }) => startTime),
+    )
+    assert.equal(asked(), 3)
+    for (const n of [1, 2]) assert.ok(times[n] - times[n - 1] > 300, String(times))
     await page.context().close()
   })
 }

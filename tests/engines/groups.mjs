@@ -12,6 +12,7 @@ import { logins } from './capabilities/logins.mjs'
 import { media } from './capabilities/media.mjs'
 import { navigations } from './capabilities/navigations.mjs'
 import { refusedWorkers } from './capabilities/refused_workers.mjs'
+import { oneFailure } from './capabilities/one_failure.mjs'
 import { reloads } from './capabilities/reloads.mjs'
 import { serviceWorkers } from './capabilities/service_workers.mjs'
 import { signatures } from './capabilities/signatures.mjs'
@@ -39,6 +40,7 @@ export const GROUPS = [
   ...navigations,
   ...firstVisit,
   ...refusedWorkers,
+  ...oneFailure,
   ...staticPages,
 ]
 

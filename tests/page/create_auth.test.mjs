@@ -164,6 +164,24 @@ for (const [code, isTemporary] of Object.entries({
   })
 }
 
+test('close() ends the watch for a change of the world', async () => {
+  const added = []
+  const { addEventListener } = window
+  window.addEventListener = (...listener) => (added.push(listener), addEventListener.apply(window, listener))
+  const removed = mock.method(window, 'removeEventListener')
+  const refused = new FakeWorker({ responds: false })
+  const { auth } = start(refused)
+  await settled()
+  refused.fail('wasm_failed')
+  await settled()
+  assert.ok(added.some(([type]) => type === 'focus'))
+  auth.close()
+  const types = removed.mock.calls.map(({ arguments: [type] }) => type)
+  removed.mock.restore()
+  window.addEventListener = addEventListener
+  for (const [type] of added) assert.ok(types.includes(type), type)
+})
+
 test('reconnect() of a working vault changes no state', async () => {
   const { auth, states, unused } = start(new FakeWorker({ user: 'alice' }), new FakeWorker())
   await auth.connect()

@@ -134,9 +134,10 @@ const pass = async (
   options: FinishLoginOptions,
   attempt: (started: Started) => Promise<LoginOutcome>,
 ): Promise<Started & { outcome: LoginOutcome }> => {
-  const deadline = performance.now() + HANDSHAKE_TIMEOUT * 1000
   let started = start(options, true)
   const first = await attempt(started)
+  // The page may have been in the back-forward cache until now.
+  const deadline = performance.now() + HANDSHAKE_TIMEOUT * 1000
   const again = async () => {
     started = start(options, false)
     const next = await attempt(started)

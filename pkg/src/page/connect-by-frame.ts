@@ -2,6 +2,7 @@
 import type { ConnectOptions, Strongroom } from './api.js'
 import { connect } from './connect.js'
 import { refuse } from './errors/error-text.js'
+import { load } from './load.js'
 
 /**
  * Connects the page to a vault on an origin of its own. Script of this origin then cannot reach the vault's storage,
@@ -15,4 +16,9 @@ import { refuse } from './errors/error-text.js'
  *   `origin_not_allowed`.
  */
 export const connectFrame = async (url: string | URL, options?: ConnectOptions): Promise<Strongroom> =>
-  (await import('../vault-origin/connect-frame.js')).connectFrame(url, options, connect, refuse)
+  (await load(() => import('../vault-origin/connect-frame.js'), 'connectFrame')).connectFrame(
+    url,
+    options,
+    connect,
+    refuse,
+  )

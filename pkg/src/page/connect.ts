@@ -1,11 +1,12 @@
 /** Connects a page to a vault, or to a token handler, and implements the client's methods. */
 import type { ConnectOptions, EndReason, Events, LogoutOptions, Resumed, Session, Strongroom } from './api.js'
 import { isResponse, webUrl } from './address.js'
-import { handleCallback, handled, inFlight } from './login/callback.js'
+import { handleCallback, handled, inFlight, loadLogin } from './login/callback.js'
 import { StrongroomError } from './errors/error.js'
 import { vaultFetch } from './fetch/fetch.js'
 import { watchUser } from './activity.js'
 import { listen } from './listen.js'
+import { EXPLANATION, load } from './load.js'
 import { isSignedIn, needsLogin } from './login/at-once.js'
 import { mediaMethods, relayMedia } from './media/relay.js'
 import { openPopup } from './login/popup.js'
@@ -13,6 +14,7 @@ import { recordEnd } from './guards/end-record.js'
 import { type Client, type Connection, open } from './connection/connection.js'
 import { refusals, watchRefusals } from './connection/refused-worker.js'
 import { NO_OPTION, NOT_CREATED, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
+import { release } from './connection/release.js'
 import { implementTarget } from './streaming/implement-target.js'
 import { createTarget, type LazyClient } from './streaming/lazy-target.js'
 import { refuse, rejectTyped } from './errors/error-text.js'
@@ -71,7 +73,7 @@ export const connect = async (
   if (!globalThis.isSecureContext) return refuse('unsupported', UNSUPPORTED_CONTEXT)
   for (const name of Object.keys(unknown)) return refuseOption('connect', name)
   if (typeof worker === 'string') {
-    return (await import('./token-handler/token-handler-client.js')).connect(
+    return (await load(() => import('./token-handler/token-handler-client.js'), 'connect', timeout)).connect(
       worker,
       timeout,
       resume,
@@ -80,7 +82,7 @@ export const connect = async (
       createOn,
     )
   }
-  const resuming = resume && import('./guards/resume.js')
+  const resuming = resume && load(() => import('./guards/resume.js'), 'resume')
   let connection: Connection
   /** Settles when the last attempt to replace a vault has ended. */
   let replacement: Promise<void> | undefined
@@ -110,7 +112,7 @@ export const connect = async (
       } catch (error: any) {
         if (error?.name !== 'SecurityError') return rejectTyped(error, NOT_CREATED)
         // WebKit throws this error if the page's policy forbids the worker, and only an event says so.
-        const why = await import('./connection/worker-failure.js')
+        const why = await load(() => import('./connection/worker-failure.js'), 'explainRefusal', EXPLANATION)
           .then(({ explainRefusal }) => explainRefusal(worker, refusals))
           .catch(() => '')
         return why ? refuse('worker_failed', why) : rejectTyped(error, NOT_CREATED)
@@ -120,10 +122,11 @@ export const connect = async (
   const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {
     events.dispatchEvent(new CustomEvent(type, { detail }))
   }
+  const loadReconnect = () => load(() => import('./connection/reconnect.js'), 'succeed', timeout)
   /** Resolves when the last warning is printed. */
   let told: Promise<void> | undefined
   const tell = (message: Notice) => {
-    const texts = import('./errors/error-messages.js')
+    const texts = load(() => import('./errors/error-messages.js'), 'tell')
     told = texts.then(
       ({ tell }) => tell(message, emit),
       () => console.warn(message),
@@ -181,7 +184,7 @@ export const connect = async (
   }
   /** Connects to the vault of another worker. Resolves when the client uses this vault. */
   const succeed = (old: Connection) => {
-    const successor = import('./connection/reconnect.js').then((loaded) =>
+    const successor = loadReconnect().then((loaded) =>
       loaded.succeed(old, make, open, timeout, client, refuse, () => session, events),
     )
     successor.catch(() => old.on('unreplaced'))
@@ -198,23 +201,27 @@ export const connect = async (
   // Loads login.js while the vault starts, because a first visit needs the file next, and the app's next deployment may
   // delete it. If loading fails, the login itself reports the failure.
   let loaded: typeof import('./login/login.js') | undefined
-  import('./login/login.js').then(
+  loadLogin().then(
     (file) => (loaded = file),
     () => {},
   )
-  const began = performance.now()
   let made: AnyWorker | undefined
-  const first = async (limit = timeout, why: unknown = make) =>
-    open((made = make ? await make() : (worker as AnyWorker)), limit, client, why)
+  /** Connects, and leaves no worker behind if that fails. */
+  const first = async (limit = timeout, why: unknown = make) => {
+    const at = (made = make ? await make() : (worker as AnyWorker))
+    return open(at, limit, client, why).catch((error) => {
+      if (make) release(at)
+      throw error
+    })
+  }
   use(
-    await first().catch((error) =>
-      import('./connection/reconnect.js').then(
-        // Another attempt needs a function that creates a worker, and a policy that allows workers.
-        (loaded) =>
-          loaded.again(error, first, began + timeout * 1000, () => !!make && !refusals.size && made),
-        () => Promise.reject(error),
-      ),
-    ),
+    await first().catch(async (error) => {
+      // Without a function, there is no other worker, and the page's policy or the browser refuses each one.
+      if (error.code !== 'worker_failed' || !make || !made || refusals.size) throw error
+      const reconnect = await loadReconnect().catch(() => {})
+      if (!reconnect) throw error
+      return reconnect.again(error, first, timeout)
+    }),
   )
   const hasResponse = () => isResponse(new URL(location.href), app)
   if (hasCallbackPage && hasResponse()) tell({ t: 'exposed' })
@@ -235,7 +242,10 @@ export const connect = async (
     fetch: async (input, init) =>
       vaultFetch(
         init?.onProgress
-          ? (await import('./streaming/streaming.js')).watched(connection, init.onProgress)
+          ? (await load(() => import('./streaming/streaming.js'), 'watched')).watched(
+              connection,
+              init.onProgress,
+            )
           : connection,
         input,
         init,
@@ -265,7 +275,7 @@ export const connect = async (
       // login.js refuses a popup in a foreign frame. Usually it is loaded already, so that no window opens.
       const popup = loaded?.isForeignFrame() ? undefined : openPopup(connection, options)
       try {
-        const { login } = await import('./login/login.js')
+        const { login } = await loadLogin()
         const context = {
           href,
           popup,
@@ -337,8 +347,13 @@ export const connect = async (
   const stopRelay = relayMedia(auth.relay)
   if (resuming)
     resumed =
-      (await (await resuming).resume(auth, connection!, resume, handled, refuse, app, hasCallbackPage)) ??
-      resumed
+      (await resuming
+        .then((loaded) => loaded.resume(auth, connection, resume, handled, refuse, app, hasCallbackPage))
+        .catch((error) => {
+          auth.close()
+          if (make) release(connection.at)
+          throw error
+        })) ?? resumed
   // Warns the developer if the URL still contains the response to a login after a few seconds.
   reminder = setTimeout(() => hasResponse() && tell({ t: 'unhandled' }), REMINDER)
   return auth

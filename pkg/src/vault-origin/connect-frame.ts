@@ -66,12 +66,18 @@ export const connectFrame = async (
     if (!next || next === shared) frames.set(href, (next = { frame: embed(href, timeout, refuse), users: 0 }))
     const acquired = (shared = next)
     acquired.users++
-    const frame = await acquired.frame
-    frame.release = () => release(acquired)
-    return frame
+    try {
+      const frame = await acquired.frame
+      frame.release = () => release(acquired)
+      return frame
+    } catch (error) {
+      release(acquired)
+      throw error
+    }
   }
+  let next: Frame | undefined
   try {
-    let next: Frame | undefined = await acquire()
+    next = await acquire()
     // `reconnect()` calls this function again, and gets a new frame.
     const make = () => {
       const made = next ?? acquire()
@@ -82,7 +88,8 @@ export const connectFrame = async (
   } catch (error) {
     // Forget this frame, so that the next attempt starts with a new frame.
     if (frames.get(href) === shared) frames.delete(href)
-    if (shared) release(shared)
+    // connect() releases each frame that it has got.
+    next?.release()
     throw error
   }
 }

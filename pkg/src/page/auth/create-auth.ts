@@ -14,6 +14,7 @@ import { rejectTyped } from '../errors/error-text.js'
 import { isNews } from '../errors/news.js'
 import { INITIAL_STATE } from './initial-state.js'
 import { listen } from '../listen.js'
+import { load } from '../load.js'
 import { mediaMethods, relayMedia } from '../media/relay.js'
 import { PLATFORM } from '../../protocol/message-keys.js'
 import { createTarget, failTarget, type LazyClient } from '../streaming/lazy-target.js'
@@ -45,7 +46,7 @@ const prefetch = (href: string | URL) => {
 const reject = (error: unknown) => rejectTyped(error, PLATFORM)
 
 /** Loads the guard, which most pages do not need. */
-const loadGuard = () => import('../guards/guard.js').catch(reject)
+const loadGuard = () => load(() => import('../guards/guard.js'), 'signIn').catch(reject)
 
 /** Returns the client's part of the state. */
 const view = ({ session, elsewhere, recordEnd }: LazyClient) => ({
@@ -80,7 +81,7 @@ export const createAuth = <Claims = DefaultClaims>(
   let retryAt = Infinity
   /** The message of the last failed connection. An attempt that fails in the same way is not printed. */
   let lastFailure: string | undefined
-  let watching: unknown
+  let watching: (() => void)[] | undefined
   let isClosed = false
 
   const on = (event: AuthEvent) => {
@@ -98,7 +99,7 @@ export const createAuth = <Claims = DefaultClaims>(
   const fail = (error: StrongroomErrorLike) => {
     on({ status: 'failed', error: error.message === lastFailure ? error : print(error) })
     lastFailure = error.message
-    if (!IS_TEMPORARY.test(error.code)) return
+    if (isClosed || !MAY_PASS.test(error.code)) return
     retryAt = performance.now() + RETRY_INTERVAL
     // The device comes online once, so an event that comes too early counts later. Timers ignore fractions.
     const later = () => setTimeout(retry, retryAt - performance.now() + 1)
@@ -217,6 +218,7 @@ export const createAuth = <Claims = DefaultClaims>(
     },
     close() {
       stopRelay()
+      for (const stop of watching ?? []) stop()
       isClosed = !!opened
       opened?.then(
         (next) => next.close(),

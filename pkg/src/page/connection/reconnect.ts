@@ -7,6 +7,7 @@ import type { Announcement, Client, Connection, FrameTransport, open as Open } f
 import type { StrongroomError } from '../errors/error.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 import { isLoopback } from '../../protocol/loopback.js'
+import { release } from './release.js'
 import { repeat } from '../../protocol/repeat.js'
 
 type AnyWorker = Connection['at']
@@ -16,33 +17,24 @@ type Make = () => AnyWorker | Promise<AnyWorker>
 const TIME_LIMIT = 3
 
 /**
- * Repeats the first attempt to connect if the worker's file has failed, because one response of a server is not its last.
- * Rejects with `error`, that of the first attempt, which says why.
+ * Repeats the first attempt to connect, in which the worker's file has failed, because one response of a server is not its last.
+ * Rejects with `error`, that of the first attempt, which says why. The time limit begins now, because the first attempt
+ * may have waited until the page was shown.
  *
  * @param attempt Connects within a number of seconds. Explains no failure if its second argument is false.
- * @param deadline The time, by `performance.now()`, after which no attempt begins.
- * @param made Returns the worker of the last attempt, or nothing if another attempt would fail, too.
  */
 export const again = (
   error: StrongroomError,
   attempt: (limit: number, why: false) => Promise<Connection>,
-  deadline: number,
-  made: () => AnyWorker | false | undefined,
+  timeout: number,
 ): Promise<Connection> => {
-  const end = () => {
-    const worker = made()
-    if (worker) release(worker)
-    return !!worker
-  }
-  const fail = () => Promise.reject(error)
-  if (error.code !== 'worker_failed' || !end()) return fail()
+  const deadline = performance.now() + timeout * 1000
   const next = () =>
     attempt((deadline - performance.now()) / 1000, false).catch(() => {
-      end()
       // In development, a file that fails twice is wrong.
       throw { isFinal: isLoopback(location.hostname) }
     })
-  return repeat(next, deadline, {}).catch(fail)
+  return repeat(next, deadline, {}).catch(() => Promise.reject(error))
 }
 
 /**
@@ -157,10 +149,4 @@ const move = async (
   next?.on('close', 'closed')
   release(at)
   return undefined
-}
-
-/** Ends a dedicated worker, or releases a frame. A shared worker ends by itself with its last page. */
-const release = (worker: AnyWorker) => {
-  if ('terminate' in worker) worker.terminate()
-  if ('release' in worker) worker.release()
 }

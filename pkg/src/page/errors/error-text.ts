@@ -3,9 +3,7 @@
  * page loads when it first needs one.
  */
 import { StrongroomError, withoutInterned } from './error.js'
-
-/** Seconds after which an error is thrown without its message. */
-const TIME_LIMIT = 2
+import { EXPLANATION, load } from '../load.js'
 
 /** True if the error messages are still loading after the time limit. The next error then does not wait. */
 let isLate = false
@@ -22,13 +20,15 @@ const loadInTime = (
       isLate = true
       resolve()
     }
-    const timer = setTimeout(late, isLate ? 0 : TIME_LIMIT * 1000)
+    const timer = setTimeout(late, isLate ? 0 : EXPLANATION * 1000)
     const settle = (text: string | void) => {
       clearTimeout(timer)
       isLate = false
       resolve(text)
     }
-    import('./error-messages.js').then(describe).then(settle, () => settle())
+    load(() => import('./error-messages.js'), 'describeError', EXPLANATION)
+      .then(describe)
+      .then(settle, () => settle())
   })
 
 /**

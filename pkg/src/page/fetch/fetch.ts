@@ -1,6 +1,7 @@
 /** Requests of `auth.fetch`, which the vault sends. src/page/fetch/response.ts builds the response. */
 import type { CallEvent, VaultRequestInit } from '../api.js'
 import { listen } from '../listen.js'
+import { load } from '../load.js'
 import type { Connection, HeadPayload, Payload, PendingRequest } from '../connection/connection.js'
 import { NO_RESPONSE, NO_STREAMS, NO_TOKEN } from '../../protocol/message-keys.js'
 import { type Body, openBody, toResponse, wholeBody } from './response.js'
@@ -109,6 +110,9 @@ const readBody = async (request: Request, body: BodyInit | null | undefined): Pr
   if (!(body instanceof Blob || body instanceof FormData)) return request.arrayBuffer()
   return request.blob().catch(async (error) => {
     if (body instanceof Blob) throw error
-    return (await import('./form.js')).formBlob(body, request.headers.get('content-type')!)
+    return (await load(() => import('./form.js'), 'formBlob')).formBlob(
+      body,
+      request.headers.get('content-type')!,
+    )
   })
 }

@@ -11,6 +11,7 @@ import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from '../api
 import { type Attempt, beginAttempt, lastAttempt, recordLogins, recordAttempt } from './attempts.js'
 import { needsUser } from './end-reason.js'
 import { listen } from '../listen.js'
+import { load } from '../load.js'
 import { AWAY, readNote, writeNote, type LoginNote } from '../login/note.js'
 import type { Connection } from '../connection/connection.js'
 import { whenShown } from '../prerendering.js'
@@ -249,7 +250,7 @@ const loginInFrame = (connection: Connection): Promise<void> =>
           warn(error)
           giveUp()
         }
-        stop = (await import('../login/login.js')).follow(
+        stop = (await load(() => import('../login/login.js'), 'follow')).follow(
           connection,
           url,
           (failure) => void failure.catch(failed),

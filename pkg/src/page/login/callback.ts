@@ -5,6 +5,7 @@ import { hasParameters, isResponse, showUrl, stateOf, withoutResponse } from '..
 import type { CallbackResult } from '../api.js'
 import type { Connection } from '../connection/connection.js'
 import { refuse } from '../errors/error-text.js'
+import { load } from '../load.js'
 import { AWAY, takeNote, writeNote, type LoginNote } from './note.js'
 
 type Result = Promise<CallbackResult | null>
@@ -18,6 +19,9 @@ export const handled = new Map<string, Result>()
 
 /** The promise of the callback that is in flight, if any. `login()` waits for this callback. */
 export let inFlight: Result | undefined
+
+/** Loads the code that most pages do not need, because nobody signs in there. */
+export const loadLogin = () => load(() => import('./login.js'), 'login')
 
 /** Remembers a callback until it is finished. */
 const track = (result: Result, here?: string): Result => {
@@ -54,7 +58,7 @@ export const handleCallback = (
     // The callback page has finished the login, and has sent the browser here.
     const isFinished = note && !note.startsWith(AWAY)
     if (!isFinished && !hasParameters(url)) return Promise.resolve(null)
-    const result = import('./login.js').then((login) =>
+    const result = loadLogin().then((login) =>
       isFinished ? login.finished(note, refuse) : login.askVault(connection, url, targetOf(note)),
     )
     return track(result, url.href)
@@ -68,7 +72,7 @@ export const handleCallback = (
   const isPopup = stateOf(url)!.endsWith(POPUP_MARK)
   const target = isShown && !isPopup ? targetOf(note) : null
   const result = isPopup
-    ? import('./login.js').then((login) => login.settle(connection, url))
+    ? loadLogin().then((login) => login.settle(connection, url))
     : finish(connection, url, target)
   if (target) {
     leaveNote(JSON.stringify({ state: null, returnTo: target, at: clean }))

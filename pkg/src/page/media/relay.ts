@@ -1,14 +1,17 @@
 /** Passes the requests for media of this page's service worker to the vault: src/media/media.ts. */
 import { MEDIA } from '../../protocol/media-messages.js'
 import { listen } from '../listen.js'
+import { load } from '../load.js'
 import { refuse } from '../errors/error-text.js'
 import type { Strongroom } from '../api.js'
 import type { LazyClient } from '../streaming/lazy-target.js'
 
+const loadMedia = () => load(() => import('./page-media.js'), 'media')
+
 /** The methods of a client for media. `relay` asks the vault if a rule has `media`. */
 export const mediaMethods = (relay: LazyClient['relay']): Pick<Strongroom, 'media' | 'download'> => ({
-  media: async () => (await import('./page-media.js')).media(relay),
-  download: async (path, options) => (await import('./page-media.js')).download(path, options, refuse),
+  media: async () => (await loadMedia()).media(relay),
+  download: async (path, options) => (await loadMedia()).download(path, options, refuse),
 })
 
 /** Passes each request to `relay`. Returns a function that stops this. */

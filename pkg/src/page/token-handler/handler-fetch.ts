@@ -5,6 +5,7 @@
 import { BACKGROUND, HANDLER_HEADER, USER } from '../../../glue/constants.js'
 import type { Demand, LoginOptions, Progress, Session, VaultRequestInit } from '../api.js'
 import type { StrongroomError } from '../errors/error.js'
+import { load } from '../load.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 import { errorIn, type HandlerConfig, type HandlerError } from './handler-requests.js'
 import type { HandlerSession } from './handler-session.js'
@@ -158,7 +159,10 @@ const bodyOf = async (
   if (request.body === null || /^(GET|HEAD)$/.test(request.method)) return
   return request.blob().catch(async (error) => {
     if (!(body instanceof FormData)) throw error
-    return (await import('../fetch/form.js')).formBlob(body, request.headers.get('content-type')!)
+    return (await load(() => import('../fetch/form.js'), 'formBlob')).formBlob(
+      body,
+      request.headers.get('content-type')!,
+    )
   })
 }
 

@@ -1,0 +1,53 @@
+/** Loads the files that a page needs only later. Every page has this code, because it is needed when a file fails. */
+import { repeat } from '../protocol/repeat.js'
+
+/** Seconds after which no further attempt begins. */
+const TIME_LIMIT = 10
+
+/** Seconds for a file that only explains a failure. */
+export const EXPLANATION = 2
+
+/**
+ * Matches the error of an engine that keeps a failure as long as the document lives (Firefox), and captures the file's
+ * URL. Other engines and bundlers request the file again.
+ */
+const KEPT = /^error loading dynamically imported module: (https?:.+)/
+
+/** The number of failures by URL. It is in the URL of the next attempt, and in that of a file that has arrived. */
+const failures = new Map<string, number>()
+
+/** A file with another URL would escape the integrity that an import map demands. */
+const isFree = () =>
+  [...document.querySelectorAll<HTMLScriptElement>('script[type=importmap]')].every(
+    ({ text }) => !text.includes('"integrity"'),
+  )
+
+/**
+ * Calls `get`, which imports a file, until it succeeds or the time limit ends. A file whose failure the engine keeps is
+ * requested by another URL. All calls then use this URL, so they share the file's state.
+ *
+ * @param name An export of the file. The error may name another file, which that file imports.
+ * @param limit Seconds.
+ */
+export const load = <T extends object>(
+  get: () => Promise<T>,
+  name: keyof T,
+  limit = TIME_LIMIT,
+): Promise<T> =>
+  repeat(
+    () =>
+      get().catch(async (error) => {
+        const url = KEPT.exec(error.message)?.[1]
+        if (!url || !isFree()) throw error
+        const n = failures.get(url) ?? 0
+        const file =
+          n &&
+          (await import(
+            /* webpackIgnore: true */ /* @vite-ignore */ `${url}${url.includes('?') ? '&' : '?'}again=${n}`
+          ).catch(() => 0))
+        if (file && name in file) return file
+        failures.set(url, n + 1)
+        throw error
+      }),
+    performance.now() + limit * 1000,
+  )
