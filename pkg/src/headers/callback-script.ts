@@ -215,7 +215,7 @@ const merge = async (
   const [output] = await bundleScripts({ input: ENTRY, plugins: [inBundle], logLevel: 'silent' })
   if (outside.length)
     throw invalid(
-      `the callback page's script imports ${outside.join(', ')}, whose content the page does not name: all that callback.ts imports must be part of the build (docs/callback-page.md)`,
+      `the callback page's script imports ${outside.join(', ')}, which the hash in the page does not cover: all that callback.ts imports must be part of the build (docs/callback-page.md)`,
     )
   const code = output!.code.replace(new RegExp(`${APP}([^"'\`]+)`, 'g'), (_, name) => fromHome(name))
   return { code, loadsMore: code !== output!.code }
