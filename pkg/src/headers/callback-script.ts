@@ -22,7 +22,7 @@ interface Vite {
   logger: { warn(message: string): void }
 }
 
-/** What a bundler tells a plugin about the app's files. */
+/** The functions by which a bundler tells a plugin about the app's files. */
 export interface Build {
   getModuleIds(): Iterable<string>
   getModuleInfo(

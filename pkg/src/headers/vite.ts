@@ -57,7 +57,7 @@ interface ViteTag {
   injectTo: 'head-prepend'
 }
 
-/** What Vite tells a plugin about a build. Versions before 6 have no environments. */
+/** The part of a build that Vite tells a plugin. Versions before 6 have no environments. */
 interface ViteContext extends Build {
   environment?: { config: { consumer: string } }
 }
