@@ -184,6 +184,8 @@ await build({
 })
 for (const entry of Object.keys({ ...browser, ...CALLBACK, ...TOOLS, ...EXTENSION }))
   await shrink(entry, { comments: /webpackIgnore|@vite-ignore/, ...DIRECTIVES[entry] })
+if (!/webpackIgnore.*\n.*@vite-ignore/.test(await readFile(dist('index.js'), 'utf8')))
+  throw new Error('dist/index.js has lost the comments with which bundlers leave an import to the browser')
 await buildTesting(common, WHOLE)
 // Server files have line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,
 // because each line break is one more byte to download.
