@@ -99,7 +99,7 @@ export const createAuth = <Claims = DefaultClaims>(
   const fail = (error: StrongroomErrorLike) => {
     on({ status: 'failed', error: error.message === lastFailure ? error : print(error) })
     lastFailure = error.message
-    if (isClosed || !MAY_PASS.test(error.code)) return
+    if (isClosed || !IS_TEMPORARY.test(error.code)) return
     retryAt = performance.now() + RETRY_INTERVAL
     // The device comes online once, so an event that comes too early counts later. Timers ignore fractions.
     const later = () => setTimeout(retry, retryAt - performance.now() + 1)
