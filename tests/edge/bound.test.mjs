@@ -193,7 +193,7 @@ test('required: a browser without support waits for the second offer, and is the
       for (const [seconds, code] of [
         [72, 'renewal_failed'],
         [605, 'renewal_failed'],
-        [920, 'bound_cookie_missing'],
+        [1930, 'bound_cookie_missing'],
       ]) {
         await app.setClock(seconds * 1000)
         assert.equal((await app.call(page)).error.code, code)

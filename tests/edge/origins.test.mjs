@@ -95,7 +95,7 @@ test('unknown host gets 421, whatever other headers say', time, async () => {
     faults.map(({ code }) => code),
     ['host_not_allowed'],
   )
-  assert.match(faults[0].message, /'evil\.com'/)
+  assert.doesNotMatch(faults[0].message, /evil/)
   // Control: the same cookie is valid at its host.
   assert.equal((await visitor.session()).session.claims.sub, 'alice')
 })

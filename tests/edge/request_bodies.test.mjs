@@ -156,5 +156,5 @@ test('body that the app has read is named in the log', time, async () => {
   })
   await request.text()
   assert.equal((await handler.fetch(request)).status, 502)
-  assert.match(faults.join(), /BODY_ALREADY_READ/)
+  assert.match(faults.join(), /BodyAlreadyRead/)
 })

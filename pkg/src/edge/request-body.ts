@@ -24,8 +24,8 @@ export const hasBody = ({ method, header, isHttp1, isEnded }: Framing): boolean 
   return isHttp1 ? false : undefined
 }
 
-/** The error for a request whose body the app has read. The log has its code as the cause. */
-const READ_BEFORE = Object.assign(new TypeError(), { code: 'BODY_ALREADY_READ' })
+/** The error for a request whose body the app has read. The log has its name as the cause. */
+const READ_BEFORE = Object.assign(new TypeError(), { name: 'BodyAlreadyRead' })
 
 /** The body of a request that may be forwarded, and forwarded again. */
 export class RequestBody {
