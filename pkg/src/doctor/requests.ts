@@ -217,8 +217,11 @@ const NOTHING: Reply = {
 
 type Failure = Error & { code?: string; errors?: Failure[] }
 
+/** The code of Node for a server that takes too long. */
+const TIMED_OUT = 'ETIMEDOUT'
+
 /** The error of a server that takes too long. */
-const silence = (message: string): Failure => Object.assign(new Error(message), { code: 'ETIMEDOUT' })
+const silence = (message: string): Failure => Object.assign(new Error(message), { code: TIMED_OUT })
 
 /** Returns true for an error that everybody gets. Browsers may know another authority, and read what Node refuses. */
 const isDown = ({ code, errors = [] }: Failure): boolean =>
