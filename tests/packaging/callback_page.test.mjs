@@ -273,6 +273,16 @@ const TWO_FOLDERS = {
 for (const [what, changed, vite] of [
   ['is the entry of a page'],
   ['loads later, as its workers do', waiting],
+  [
+    'is loaded by a function with a name',
+    ({ callback }) => ({
+      'src/callback.ts': `${callback.replace("() => import('./main.ts')", 'start')}
+function start() {
+  document.title = 'Starts'
+  return import('./main.ts')
+}`,
+    }),
+  ],
   ['is in another folder', undefined, TWO_FOLDERS],
   [
     'is no page’s entry',

@@ -435,7 +435,7 @@ test('no Markdown has comments outside of code', async () => {
 
 test('Start begins with the installation, until the first release from a clone', async () => {
   const text = await output('/start.md')
-  assert.match(text, /^# Start\n\n## Install\n\nBuild the package in a clone /)
+  assert.match(text, /^# Start\n\n## Install\n\nBuild the package in a clone, /)
   assert.doesNotMatch(text + (await output('/index.html')), /npm i strongroom\b/)
 })
 

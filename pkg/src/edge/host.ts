@@ -268,7 +268,8 @@ export class Host {
         // Keep the platform running if the client disconnects: other requests may wait for the work that this request
         // has begun.
         if (!isUsual(step.t)) settle ??= keepAlive(context)
-        if (step.t === 'sleep' && step.started !== null) void this.#run(step.started, request, context)
+        if (step.t === 'sleep' && step.started !== null)
+          void this.#run(step.started, request, context, outer?.request)
         if (step.t === 'forward') {
           forwarded?.drop()
           const [rules, instance, replaced] = [this.#rules, this.#instance, this.#replacedHeaders()]
@@ -348,12 +349,13 @@ export class Host {
   }
 
   /** Runs a task that a request has started. The task may outlive the request. */
-  async #run(task: number, request: Request, context?: Context): Promise<void> {
+  async #run(task: number, request: Request, context?: Context, page?: OuterRequest): Promise<void> {
     const settle = keepAlive(context)
     this.#running++
     try {
       let step = this.#textIn(task, WAITED)
-      while (step.t !== 'next' && step.t !== 'respond') step = await this.#carryOut(step, request)
+      while (step.t !== 'next' && step.t !== 'respond')
+        step = await this.#carryOut(step, request, undefined, page)
     } catch {
       // The core has trapped, which is reported already.
     }

@@ -10,7 +10,7 @@ import { invalid } from './checks.js'
 interface Chunk {
   type: 'chunk'
   code: string
-  facadeModuleId: string | null
+  moduleIds: string[]
 }
 export type Bundle = Record<string, Chunk | { type: 'asset'; source: string | Uint8Array }>
 
@@ -137,8 +137,15 @@ interface Node {
   [key: string]: unknown
 }
 
-/** Resolves with a function that bundles into one file, as the app's Vite does. */
-const bundlerOf = async ({ root, build }: Vite): Promise<(options: object) => Promise<Output[]>> => {
+/** A bundler that writes one file. */
+interface OneFile {
+  bundle(options: object): Promise<Output[]>
+  /** True if what a script imports later runs at once in the one file. */
+  runsAtOnce: boolean
+}
+
+/** Resolves with the bundler of the app's Vite. */
+const bundlerOf = async ({ root, build }: Vite): Promise<OneFile> => {
   const [{ createRequire }, { pathToFileURL }] = await Promise.all([
     import('node:module'),
     import('node:url'),
@@ -152,10 +159,10 @@ const bundlerOf = async ({ root, build }: Vite): Promise<(options: object) => Pr
   const { rolldown } = await load(vite, 'rolldown').catch(() => ({}))
   if (rolldown) {
     const more = { minify: build.minify !== false, codeSplitting: false }
-    return (options) => run(rolldown, more, options)
+    return { bundle: (options) => run(rolldown, more, options), runsAtOnce: false }
   }
   const { rollup } = await load(vite, 'rollup')
-  return (options) => run(rollup, { inlineDynamicImports: true }, options)
+  return { bundle: (options) => run(rollup, { inlineDynamicImports: true }, options), runsAtOnce: true }
 }
 
 /** The import that loads a page's scripts in their order. */
@@ -177,6 +184,7 @@ const merge = async (
   const home = dirname(scripts[0] ?? '')
   const fromHome = (name: string) => `./${relative(home, name)}`
   const outside: string[] = []
+  const inside: string[] = []
   /** The addresses of the option `app` in each script. */
   const options = new Map<string, Set<string>>()
   const resolve = (source: string, importer: string, isLater: boolean) => {
@@ -186,15 +194,18 @@ const merge = async (
       outside.push(source)
       return { id: source, external: true }
     }
-    const isApp = apps.has(chunk.facadeModuleId ?? '') || options.get(importer)?.has(source)
-    return isLater && isApp ? { id: APP + name, external: true } : name
+    const isApp = chunk.moduleIds.some((id) => apps.has(id)) || options.get(importer)?.has(source)
+    if (isLater && isApp) return { id: APP + name, external: true }
+    if (isLater) inside.push(source)
+    return name
   }
   const inBundle = {
     name: ENTRY,
     resolveId: (source: string, importer: string | undefined, { kind }: { kind?: string }) =>
       importer ? resolve(source, importer, kind === 'dynamic-import') : source,
     // Rollup does not tell the kind.
-    resolveDynamicImport: (source: unknown, importer: string) => resolve(String(source), importer, true),
+    resolveDynamicImport: (source: unknown, importer: string) =>
+      typeof source === 'string' ? resolve(source, importer, true) : null,
     load(this: { parse(code: string): Node }, name: string) {
       if (name === ENTRY) return scripts.map((one) => `import ${JSON.stringify(`./${one}`)}`).join('\n')
       const { code } = bundle[name] as Chunk
@@ -211,8 +222,13 @@ const merge = async (
       return loaded.length ? moved : moved.replace(PRELOADED, '$&.filter((file) => !/\\.js$/.test(file))')
     },
   }
-  const bundleScripts = await bundlerOf(vite)
-  const [output] = await bundleScripts({ input: ENTRY, plugins: [inBundle], logLevel: 'silent' })
+  const { bundle: bundleScripts, runsAtOnce } = await bundlerOf(vite)
+  const [output, ...more] = await bundleScripts({ input: ENTRY, plugins: [inBundle], logLevel: 'silent' })
+  if (more.length) throw invalid("the callback page's script did not become one file: use Vite 8 or newer")
+  if (runsAtOnce && inside.length)
+    throw invalid(
+      `the callback page's script imports ${inside.join(', ')} later, which this version of Vite would run at once: import it at the beginning, write the import into the option \`app\`, or use Vite 8`,
+    )
   if (outside.length)
     throw invalid(
       `the callback page's script imports ${outside.join(', ')}, which the hash in the page does not cover: all that callback.ts imports must be part of the build (docs/callback-page.md)`,

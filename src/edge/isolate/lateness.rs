@@ -13,13 +13,9 @@ use rules::base::clock::{Instant, Millis};
 /// time between them count as one.
 const BACKLOG: Millis = Millis::from_secs(10);
 
-/// The longest lateness for which a replaced cookie is still accepted. An attacker who keeps a process busy gains
-/// this time for a copied cookie.
+/// The longest lateness for which a replaced cookie is still accepted, and the longest time that late periods in a row count
+/// as one. An attacker who keeps a process busy gains this time for a copied cookie.
 pub(crate) const MOST_ADDED: Millis = Millis::from_secs(300);
-
-/// The longest time that late periods in a row count as one. Without this limit, no copy would be found in a process with
-/// one late period after the other.
-const MOST_MERGED: Millis = Millis::from_secs(600);
 
 /// The latest late period of an isolate's process.
 #[derive(Default)]
@@ -40,7 +36,7 @@ impl Lateness {
             && last.end.elapsed(&start) <= BACKLOG
             && last.start.monotonic <= start.monotonic
         {
-            start = before(last.start.elapsed(&now).min(MOST_MERGED).max(lateness));
+            start = before(last.start.elapsed(&now).min(MOST_ADDED).max(lateness));
         }
         self.0.set(Some(Period { start, end: now }));
     }
@@ -106,7 +102,7 @@ mod tests {
         for end in (1000..3000).step_by(11) {
             lateness.note(seconds(2), at(end));
         }
-        assert_eq!(lateness.of(&at(2991)), MOST_MERGED);
+        assert_eq!(lateness.of(&at(2991)), MOST_ADDED);
         lateness.note(seconds(5000), at(8000));
         assert_eq!(lateness.of(&at(8000)), seconds(5000));
     }
