@@ -24,7 +24,8 @@ const LAST_OPTIONS = 'strongroom.asked'
  * login would end on Vite's own page, with the code in the address. The script's address tells the base.
  */
 const warnOfBase = (redirectUri: string) => {
-  const client = document.querySelector<HTMLScriptElement>('script[src$="/@vite/client"]')
+  // Extensions and the test double have no elements.
+  const client = document.querySelector?.<HTMLScriptElement>('script[src$="/@vite/client"]')
   const base = client?.src.slice(0, -'@vite/client'.length)
   if (!base || !location.href.startsWith(base) || redirectUri.startsWith(base)) return
   if (!redirectUri.startsWith(location.origin + '/')) return
