@@ -214,14 +214,16 @@ async function writeFiles(folder, host, name) {
   await mkdir(join(folder, 'src'))
   for (const [path, content] of Object.entries(files)) await writeFile(join(folder, path), content)
   const outfile = join(folder, 'config.mjs')
-  const alias = { 'strongroom/headers': fileURLToPath(new URL('headers.js', DIST)) }
+  const headers = new URL('headers.js', DIST)
   await esbuild({
     entryPoints: [join(folder, name)],
     outfile,
     bundle: true,
     format: 'esm',
     platform: 'node',
-    alias,
+    alias: { 'strongroom/headers': headers.href },
+    // Files of the package load others beside them.
+    external: [headers.href],
   })
   return (await import(pathToFileURL(outfile))).default
 }
