@@ -138,11 +138,7 @@ pub(crate) async fn begin(
     let target = authorization_request::return_to(redirect_uri, params.return_to.as_deref())?;
     // A page of the handler may forward the browser to the second login, which would then seem to come from the app.
     let is_second = !is_own && leads_below(context, &target, &context.login_path());
-    // Without a response, the callback shows an error only.
-    let is_callback = Url::parse_within(&target, &context.url).is_some_and(|url| {
-        url.path().strip_suffix('/').unwrap_or(url.path()) == redirect_uri.path()
-    });
-    if is_second || is_callback {
+    if is_second {
         params.return_to = None;
     }
     // Another login would not have these options, or would not end in its popup. A repetition or a replacement takes place
