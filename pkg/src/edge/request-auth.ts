@@ -15,7 +15,7 @@ export interface OuterRequest {
   /** The absolute URL. */
   readonly url: string
   readonly headers: Headers
-  /** Aborted when the client has left. Without it, nobody knows. */
+  /** Aborted when the client has left. Without it, the client counts as there. */
   readonly signal?: Pick<AbortSignal, 'aborted'>
 }
 

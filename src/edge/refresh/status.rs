@@ -271,7 +271,7 @@ fn refuse_late(task: &Task) -> Refusal {
 }
 
 /// Returns true unless the client has left. A client that waited through a late period of more than the grace period has
-/// usually left, and nobody gets the response.
+/// usually left.
 async fn is_client_there(task: &Task) -> bool {
     !matches!(task.perform(Effect::Client).await, Reply::Connected(false))
 }

@@ -20,7 +20,7 @@ export const handled = new Map<string, Result>()
 /** The promise of the callback that is in flight, if any. `login()` waits for this callback. */
 export let inFlight: Result | undefined
 
-/** Loads the code that most pages do not need, because nobody signs in there. */
+/** Loads the code that most pages do not need, because users do not sign in there. */
 export const loadLogin = () => load(() => import('./login.js'), 'login')
 
 /** Remembers a callback until it is finished. */
