@@ -208,17 +208,41 @@ describe('a Node process that stands still', { timeout: 240_000 }, () => {
       assert.equal(ledger.familyRevoked(), false)
     })
 
-  test('on a platform that freezes a process a copy ends the session', async () => {
+  /** Replaces the cookie of `visitor` while process 2 stands still, and resolves with this process's response to a copy. */
+  async function copied(visitor, send) {
     const { ledger } = app.provider
-    const visitor = app.visitor()
-    await visitor.signIn({ isolate: 2 })
-    const copy = visitor.copy()
     started[2].pause()
+    const early = send === 'before' && visitor.copy().call('/api/me', { isolate: 2 })
+    const copy = visitor.copy()
     await ledger.accessTokenExpired()
     for (let i = 0; i < 2; i++) assert.equal((await visitor.call('/api/me', { isolate: 1 })).status, 200)
     await ledger.accessTokenExpired()
     started[2].goOn()
-    assert.equal((await copy.call('/api/me', { isolate: 2 })).status, 401)
-    assert.equal(ledger.familyRevoked(), true)
+    return early || copy.call('/api/me', { isolate: 2 })
+  }
+
+  test('on a platform that freezes a process a copy ends the session', async () => {
+    const visitor = app.visitor()
+    await visitor.signIn({ isolate: 2 })
+    assert.equal((await copied(visitor, 'after')).status, 401)
+    assert.equal(app.provider.ledger.familyRevoked(), true)
+  })
+
+  test('on such a platform a request that waited for another one is served', async () => {
+    const { faults, ledger } = app.provider
+    const other = app.visitor()
+    await other.signIn({ isolate: 2 })
+    const visitor = app.visitor()
+    await visitor.signIn({ isolate: 2 })
+    await ledger.accessTokenExpired()
+    let release
+    faults.add('token', { hold: new Promise((resolve) => (release = resolve)) })
+    const isHeld = faults.taken()
+    const held = other.call('/api/me', { isolate: 2 })
+    await isHeld
+    const response = await copied(visitor, 'before')
+    release()
+    assert.equal(response.status, 200)
+    assert.equal((await held).status, 200)
   })
 })

@@ -59,7 +59,7 @@ import { StrongroomError } from '../page/errors/error.js'
 import { nameOf } from './upstream/failure.js'
 import type { Outer, OuterRequest } from './request-auth.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
-import { afterTime, type LatePeriod, noticeLateness, tellLateness, turn } from './lateness.js'
+import { afterTime, beginRequest, type LatePeriod, tellLateness, turn } from './lateness.js'
 import type { Documents } from './upstream/documents.js'
 import { SEND, sendRequest, textOf, type WithSend } from './upstream/provider.js'
 
@@ -245,8 +245,8 @@ export class Host {
     let settle: (() => void) | undefined
     let forwarded: Forwarded | undefined
     this.#running++
+    const end = beginRequest()
     try {
-      noticeLateness()
       // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
       const body = new RequestBody(request, (name) => valueOf(fields, name))
@@ -279,6 +279,7 @@ export class Host {
       }
     } finally {
       settle?.()
+      end()
       this.#ended()
     }
   }

@@ -26,8 +26,8 @@ export interface LatePeriod {
 }
 
 /**
- * Variables of platforms that freeze a process between its requests: AWS Lambda, Google Cloud Run, Vercel and Deno Deploy. No
- * request waits in such a process, so it has no late periods.
+ * Variables of platforms that freeze a process between its requests: AWS Lambda, Google Cloud Run, Vercel and Deno Deploy.
+ * Nothing waits for a frozen process, so there only the time counts in which a request was in flight.
  */
 const FREEZING = ['AWS_LAMBDA_FUNCTION_NAME', 'K_SERVICE', 'VERCEL', 'DENO_DEPLOYMENT_ID']
 
@@ -44,13 +44,17 @@ const isSet = (variable: string): boolean => {
 const known: LatePeriod[] = []
 const hosts = new Set<WeakRef<Host>>()
 let last: Clocks | undefined
+let freezes = false
+/** The number of requests in flight. */
+let inFlight = 0
 
 const clocks = (): Clocks => ({ monotonic: performance.now(), wall: Date.now() })
 
-/** Tells the hosts of a late period. Called before a request is read, and by the timer. */
-export const noticeLateness = (): void => {
+/** Tells the hosts of a late period, if it has one. */
+const noticeLateness = (): void => {
   if (!last) return
   const at = clocks()
+  if (freezes && !inFlight) last = at
   const lateness = Math.max(at.monotonic - last.monotonic, at.wall - last.wall)
   if (lateness <= TICK + SLACK) return
   last = at
@@ -63,6 +67,16 @@ export const noticeLateness = (): void => {
   }
 }
 
+/** Called before a request is read. Returns a function that is called when it is over. */
+export const beginRequest = (): (() => void) => {
+  noticeLateness()
+  inFlight++
+  return () => {
+    noticeLateness()
+    inFlight--
+  }
+}
+
 /** Tells a host that starts what is known, and from now on what is noticed. */
 export const tellLateness = (host: Host): void => {
   for (const period of known) host.noteLateness(period)
@@ -71,7 +85,8 @@ export const tellLateness = (host: Host): void => {
 
 /** Starts the timer, which keeps no process alive. For platforms whose timers are not bound to a request. */
 export const watchProcess = (): void => {
-  if (last || FREEZING.some(isSet)) return
+  if (last) return
+  freezes = FREEZING.some(isSet)
   last = clocks()
   const tick = () => {
     noticeLateness()
