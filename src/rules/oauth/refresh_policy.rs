@@ -45,7 +45,7 @@ pub enum RefreshOutcome {
     /// A refusal without a usable reason, with the error code or a description of the response. The grant may have
     /// ended: see [`Schedule::refused`].
     Unexplained(String),
-    /// A 400 or 401 that is not an OAuth error: it is not JSON, or has no `error`. It is probably a gateway's page: see
+    /// A 400 or 401 that is not an OAuth error: it is not JSON, or `error` is missing or a status's name. It is probably a gateway's page: see
     /// [`Schedule::refused_by_gateway`].
     NotOAuth(String),
     /// The network failed although the device is online, or CORS hides a refusal: see [`Schedule::reachable`].
@@ -504,9 +504,16 @@ mod tests {
             RefreshOutcome::Opaque
         ));
         for status in [400, 401] {
-            for body in ["", "<html>", "{}", "null", r#"{"error":"Bad Code"}"#] {
+            for body in [
+                "",
+                "<html>",
+                "{}",
+                "null",
+                r#"{"error":"Bad Request"}"#,
+                r#"{"error":"bad-code"}"#,
+            ] {
                 let reply = json_reply(status, body);
-                let is_of_gateway = !body.contains("error");
+                let is_of_gateway = !body.contains("bad-code");
                 let outcome = of(reply);
                 assert_eq!(
                     matches!(outcome, RefreshOutcome::NotOAuth(_)),
