@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | miri | mutants | supply | bench |
+//! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | miri | supply | bench |
 //! soak | measure | options | examples | recipes | servers | conformance | reference | docs | release | size`.
 //!
 //! On first use, most commands install the tools that they need. A command skips steps whose inputs have not changed.
@@ -20,7 +20,6 @@ mod install;
 mod measure;
 mod messages;
 mod miri;
-mod mutants;
 mod names;
 mod package;
 mod paths;
@@ -120,8 +119,6 @@ enum Command {
     },
     /// Run the tests of the allocator under Miri, which detects undefined behavior. Needs a nightly toolchain.
     Miri,
-    /// Make one small change to the core at a time, and check that the native tests notice. Installs cargo-mutants.
-    Mutants(mutants::Options),
     /// Check all dependencies, including slow checks and those that need the network: licenses, sources and known
     /// vulnerabilities of the crates (installs cargo-deny), signatures of the npm packages, and reproducible builds of
     /// the modules.
@@ -283,7 +280,6 @@ fn run(command: &Command) -> Result<()> {
         }
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), *seconds),
         Command::Miri => miri::run(),
-        Command::Mutants(options) => mutants::run(options),
         Command::Measure(options) => measure::run(options),
         Command::Options => {
             facts::write_documents()?;
