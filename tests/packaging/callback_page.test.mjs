@@ -2,7 +2,7 @@
 // browser, a login must end in the app, and the callback page must load none of the app's scripts.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -15,7 +15,7 @@ import { giveConsent } from '../support/app.mjs'
 import { launchBrowser } from '../support/browser.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { CLIENT_ID, startServers } from '../support/servers.mjs'
-import { install, pack } from './tarball.mjs'
+import { install, installLocked, pack, root, unpack } from './tarball.mjs'
 
 const time = { timeout: 120_000 }
 
@@ -41,19 +41,30 @@ async function writePages(folder) {
 /** Functions that build the app into the folder `built`. */
 const BUNDLERS = {
   async vite(folder, config, { pages: input = PAGES, output, plugins = [], copy, ...more } = {}) {
-    const own = `${project}/node_modules/strongroom`
+    const home = dirname(folder)
+    const own = `${home}/node_modules/strongroom`
     const used = copy ? `${folder}-other/node_modules/strongroom` : own
     if (copy) await cp(own, used, { recursive: true })
     const { viteHeaders } = await import(`${used}/dist/headers.js`)
     const warned = []
-    await viteBuild({
+    const isOld = home === vite7
+    const { build } = isOld
+      ? await import(`${vite7}/node_modules/vite/dist/node/index.js`)
+      : { build: viteBuild }
+    const bundlerOptions = isOld ? 'rollupOptions' : 'rolldownOptions'
+    await build({
       root: folder,
       configFile: false,
       plugins: [viteHeaders(config, { worker: '/auth.worker.js' }), ...plugins],
       customLogger: { ...createLogger('error'), warn: (message) => warned.push(message) },
-      worker: { format: 'es', rolldownOptions: { output: { entryFileNames: '[name].js' } } },
+      worker: { format: 'es', [bundlerOptions]: { output: { entryFileNames: '[name].js' } } },
       ...more,
-      build: { target: 'es2022', outDir: 'built', rolldownOptions: { input, output }, ...more.build },
+      build: {
+        target: 'es2022',
+        outDir: 'built',
+        [bundlerOptions]: { input: isOld ? input.map((path) => `${folder}/${path}`) : input, output },
+        ...more.build,
+      },
     })
     return warned.filter((message) => message.startsWith('strongroom'))
   },
@@ -92,6 +103,9 @@ const BUNDLERS = {
   },
 }
 
+/** The folder of apps that Vite 7 builds. The root's Rolldown is in a folder above it, as in many repositories. */
+const vite7 = `${root}target/packaging/vite-7`
+
 /** The pages in the guide's line for Vite. */
 let PAGES
 let browser, guide, project, servers
@@ -99,6 +113,8 @@ let browser, guide, project, servers
 before(async () => {
   const tarball = await pack()
   project = await install('callback', tarball.path)
+  await installLocked(fileURLToPath(new URL('apps/vite-7/', import.meta.url)), vite7)
+  await unpack(vite7, tarball.path)
   guide = await readGuide('docs/callback-page.md')
   PAGES = /input: (\[.*?\])/.exec(guide.inline('rolldownOptions'))[1].match(/[\w.]+(?=')/g)
   servers = await startServers()
@@ -110,8 +126,9 @@ after(() => Promise.all([browser?.close(), servers?.close()]))
  * Writes the guide's files, and builds them. With `app`, the callback page may start the app in its own document. `changed`
  * returns other contents of files, and `vite` other options of Vite.
  */
-async function build(bundler, { session, app, changed, vite, name = app ? 'app' : 'alone' }) {
-  const folder = `${project}/${bundler}-${name}`
+async function build(bundler, { session, app, changed, vite, name = app ? 'app' : 'alone', home = project }) {
+  const folder = `${home}/${bundler}-${name}`
+  await rm(folder, { recursive: true, force: true })
   await mkdir(folder)
   await cp(`${project}/src`, `${folder}/src`, { recursive: true })
   const config = {
@@ -233,8 +250,9 @@ for (const bundler of Object.keys(BUNDLERS)) {
 /** Asserts that a page has one script, whose hash it names. Resolves with the page, and with the script's path. */
 async function assertHash(built, path, base = '/') {
   const html = await readFile(`${built}/${path}`, 'utf8')
-  assert.equal(html.match(/<script\b|modulepreload/gi).length, 1, html)
-  const [, address] = /src="([^"]*)"/.exec(html)
+  const running = html.replaceAll(/<!-- [^]*?-->|<script type="(application|importmap)/g, '')
+  assert.equal(running.match(/<script\b|modulepreload/gi).length, 1, html)
+  const [, address] = /src="([^"]*)"/.exec(running)
   const url = new URL(base === './' ? address : address.replace(base, '/'), `http://any/${path}`)
   const code = await readFile(built + decodeURI(url.pathname), 'utf8')
   const hash = `sha384-${createHash('sha384').update(code).digest('base64')}`
@@ -253,6 +271,8 @@ async function assertAlone(...build) {
   const { html, hash } = await assertHash(...build)
   assert.match(html, /<!doctype html>[^]*<head>\s*<meta http-equiv="Content-Security-Policy"/)
   assert.ok(html.includes(`script-src '${hash}';`), html)
+  // The policy would refuse it.
+  assert.doesNotMatch(html, /importmap/)
 }
 
 const slug = (what) => what.replaceAll(/\W+/g, '-')
@@ -270,8 +290,14 @@ const TWO_FOLDERS = {
   output: { entryFileNames: 'pages/of/[name].js', chunkFileNames: 'parts/[name].js' },
 }
 
+const MAP = '<script type="importmap">{ "imports": {} }</script>'
+const secondScript =
+  (tag) =>
+  ({ html }) => ({ 'callback.html': html.replace('<script', `${tag}\n    <script`) })
+
 for (const [what, changed, vite] of [
   ['is the entry of a page'],
+  ['may need an import map', secondScript(MAP)],
   ['loads later, as its workers do', waiting],
   [
     'is loaded by a function with a name',
@@ -297,6 +323,7 @@ function start() {
     const { built } = await build('vite', { app: true, changed, vite, name: `app-${slug(what)}` })
     const { html, url, code } = await assertHash(built, 'callback.html', vite?.base)
     assert.ok(!html.includes('Content-Security-Policy'), html)
+    assert.equal(html.includes(MAP), what.includes('import map'))
     const [[, app], ...others] = code.matchAll(/\bimport\([`"']([^`"']*)[`"']\)/g)
     assert.deepEqual(others, [])
     await readFile(built + new URL(app, url).pathname)
@@ -349,6 +376,36 @@ const PROTECTED = [
     }),
   ],
   ['workers that load later', waiting],
+  [
+    'an app that imports something else beside finishLogin()',
+    () => ({
+      'src/all.ts': "export { finishLogin } from 'strongroom/callback'\nexport { auth } from './auth.ts'",
+      'src/main.ts': "import { auth } from './all.ts'\nglobalThis.auth = auth",
+    }),
+  ],
+  [
+    'addresses that the app makes',
+    undefined,
+    {
+      experimental: { renderBuiltUrl: (name) => `https://cdn.example.com/files/${name}?v=1` },
+      base: '/files/',
+    },
+  ],
+  [
+    'addresses with a query',
+    undefined,
+    {
+      plugins: [
+        {
+          name: 'query',
+          transformIndexHtml: { order: 'post', handler: (html) => html.replaceAll('.js"', '.js?v=1"') },
+        },
+      ],
+    },
+  ],
+  ['a script in a comment', secondScript('<!-- <script src="/old.js"></script> -->')],
+  ['data', secondScript('<script type="application/ld+json">{ "name": "<!--" }</script>')],
+  ['an import map', secondScript(MAP)],
   ['the plugin of another copy', undefined, { copy: true }],
   [
     'a page whose name ends like the callback page’s',
@@ -420,17 +477,29 @@ test('vite finds finishLogin() in a path of Windows', async () => {
   await assert.rejects(plugin.generateBundle.handler.call(context, {}, {}), /the build has no callback\.html/)
 })
 
+const firstLine =
+  (line) =>
+  ({ callback }) => ({ 'src/callback.ts': `${line}\n${callback}` })
+test('vite 7 writes the hash of a file by Rollup', time, async () => {
+  const older = (name, changed, app) => build('vite', { home: vite7, name, changed, app })
+  await assertAlone((await older('hash')).built, 'callback.html')
+  await assertHash((await older('app', undefined, true)).built, 'callback.html')
+  // Rolldown would keep the order.
+  await assert.rejects(
+    older('later', waiting),
+    /callback\.html imports .*, which this version of Vite would run/,
+  )
+  await assert.rejects(
+    older('computed', firstLine('import(location.hash)')),
+    /the script of callback\.html imports location\.hash, which/,
+  )
+})
+
 test('vite warns of no callback page that has the hash', time, async () => {
   assert.deepEqual((await build('vite', { name: 'control' })).warned, [])
 })
 
 const FOREIGN = 'https://cdn.example.com/monitoring.js'
-const secondScript =
-  (tag) =>
-  ({ html }) => ({ 'callback.html': html.replace('<script', `${tag}\n    <script`) })
-const firstLine =
-  (line) =>
-  ({ callback }) => ({ 'src/callback.ts': `${line}\n${callback}` })
 /** A plugin that changes files after the other plugins. */
 const later = (type, change) => ({
   plugins: [
@@ -452,22 +521,32 @@ for (const [what, changed, expected, vite] of [
   [
     'imports a script that it does not contain',
     firstLine(`import '${FOREIGN}'`),
-    /callback page's script imports https:\/\/cdn\.example\.com\/monitoring\.js/,
+    /the script of callback\.html imports https:\/\/cdn\.example\.com\/monitoring\.js/,
   ],
   [
     'later imports a script that it does not contain',
     firstLine(`import('${FOREIGN}')`),
-    /callback page's script imports https:\/\/cdn\.example\.com\/monitoring\.js/,
+    /the script of callback\.html imports https:\/\/cdn\.example\.com\/monitoring\.js/,
+  ],
+  [
+    'later imports an address that it computes',
+    firstLine('import(location.hash)'),
+    /the script of callback\.html imports location\.hash, which/,
+  ],
+  [
+    'has a second script after a comment that ends at once',
+    secondScript(`<!--><script src="${FOREIGN}"></script><!-- -->`),
+    /callback\.html must have one script/,
   ],
   [
     'has a second script',
     secondScript(`<script src="${FOREIGN}"></script>`),
-    /the callback page must have one script/,
+    /callback\.html must have one script/,
   ],
   [
     'has a second script in capitals',
     secondScript(`<SCRIPT SRC="${FOREIGN}"></SCRIPT>`),
-    /the callback page must have one script/,
+    /callback\.html must have one script/,
   ],
   [
     'gets another script afterwards',

@@ -10,7 +10,10 @@ import { invalid } from './checks.js'
 interface Chunk {
   type: 'chunk'
   code: string
+  /** The modules of which the script contains something. */
   moduleIds: string[]
+  imports: string[]
+  dynamicImports: string[]
 }
 export type Bundle = Record<string, Chunk | { type: 'asset'; source: string | Uint8Array }>
 
@@ -19,11 +22,18 @@ interface Vite {
   root: string
   base: string
   build: { minify?: unknown }
+  experimental?: {
+    renderBuiltUrl?(
+      name: string,
+      user: { hostId: string; hostType: 'html'; type: 'asset'; ssr: boolean },
+    ): string | object | undefined
+  }
   logger: { warn(message: string): void }
 }
 
 /** The functions by which a bundler tells a plugin about the app's files. */
 export interface Build {
+  meta: { rolldownVersion?: string }
   getModuleIds(): Iterable<string>
   getModuleInfo(
     id: string,
@@ -55,8 +65,33 @@ export const mergeCallbackPages = async (build: Build, bundle: Bundle, vite: Vit
     import('node:crypto'),
     import('node:url'),
   ])
-  const { found, doubtful, others } = callbackPages(build, fileURLToPath(new URL(beside('callback.js'))))
   const nameOf = (page: string) => posix.relative(vite.root, page)
+  /** Returns the address that Vite writes into a page. */
+  const addressOf = (name: string, page: string) => {
+    const user = { hostId: page, hostType: 'html', type: 'asset', ssr: false } as const
+    const made = vite.experimental?.renderBuiltUrl?.(name, user)
+    if (typeof made === 'string' && made) return made
+    const isRelative = /^(\.\/)?$/.test(vite.base)
+    return isRelative ? `./${posix.relative(posix.dirname(page), name)}` : vite.base + name
+  }
+  const chunkOf = (address: string, page: string) => {
+    const pathOf = (path: string) => new URL(path, `http://any/${page}`).href.replace(/[?#].*/, '')
+    const path = pathOf(address)
+    return Object.keys(bundle).find(
+      (name) => bundle[name]!.type === 'chunk' && pathOf(addressOf(name, page)) === path,
+    )
+  }
+  const chunksOf = (page: string): string[] => {
+    const file = bundle[page]
+    if (file?.type !== 'asset') return []
+    return codeTags(String(file.source)).flatMap((tag) => chunkOf(SRC.exec(tag)?.[1] ?? '', page) ?? [])
+  }
+  const { found, doubtful, others } = callbackPages(
+    build,
+    fileURLToPath(new URL(beside('callback.js'))),
+    bundle,
+    (page) => chunksOf(nameOf(page)),
+  )
   if (!found.length)
     vite.logger.warn(
       'strongroom: callbackPage: true, but no page of this build calls finishLogin(): name callback.html in `rolldownOptions.input`, or write the hash of its script into the page as docs/callback-page.md shows',
@@ -66,29 +101,22 @@ export const mergeCallbackPages = async (build: Build, bundle: Bundle, vite: Vit
       `strongroom: callbackPage: true, and ${doubtful.map(nameOf).join(', ')} can load finishLogin() later: such a page gets no hash of its script, so import it at once if this is a callback page (docs/callback-page.md)`,
     )
   const apps = new Set(others.flatMap((page) => build.getModuleInfo(page)!.importedIds))
-  const isRelative = /^(\.\/)?$/.test(vite.base)
   const hashed: HashedPage[] = []
   for (const page of found.map(nameOf)) {
     const file = bundle[page]
     if (file?.type !== 'asset') throw invalid(`the build has no ${page}, which calls finishLogin()`)
-    const folder = posix.dirname(page)
-    const chunkOf = (address: string) => {
-      const path = decodeURI(address)
-      const name = isRelative ? posix.join(folder, path) : path.replace(vite.base, '')
-      return bundle[name]?.type === 'chunk' && (isRelative || path === vite.base + name) ? name : undefined
-    }
-    const html = String(file.source)
-    const scripts = scriptsOf(html).flatMap((address) => chunkOf(address) ?? [])
-    const { code, loadsMore } = await merge(bundle, scripts, apps, vite, posix)
+    const scripts = chunksOf(page)
+    const { code, loadsMore } = await merge(build, bundle, page, scripts, apps, vite, posix)
     const hash = (algorithm: string) => createHash(algorithm).update(code)
     const name = `callback-${hash('sha256').digest('base64url').slice(0, 8)}.js`
     const script = posix.join(posix.dirname(scripts[0] ?? page), name)
     const integrity = `sha384-${hash('sha384').digest('base64')}`
-    const address = isRelative ? `./${posix.relative(folder, script)}` : vite.base + script
     const written = withOneScript(
-      html,
-      (other) => chunkOf(other) !== undefined,
-      `src="${encodeURI(address)}" integrity="${integrity}"`,
+      String(file.source),
+      page,
+      (address) => chunkOf(address, page) !== undefined,
+      `src="${addressOf(script, page)}" integrity="${integrity}"`,
+      loadsMore,
     )
     // With the option `app`, the app's scripts run in this document, after the login.
     file.source = loadsMore ? written : withPolicy(written, integrity)
@@ -99,26 +127,56 @@ export const mergeCallbackPages = async (build: Build, bundle: Bundle, vite: Vit
   return hashed
 }
 
+/** Returns true if `isIt` is true of a module or a chunk, or of one that it imports. */
+const reaches = (
+  from: string,
+  isIt: (one: string) => boolean,
+  importsOf: (one: string) => readonly string[],
+  seen = new Set<string>(),
+): boolean => {
+  if (seen.has(from)) return false
+  seen.add(from)
+  return isIt(from) || importsOf(from).some((one) => reaches(one, isIt, importsOf, seen))
+}
+
 /**
  * Returns the pages that import the package's file `callback` at once, or, without such a page, those that load it later.
  * `doubtful` are the others that load it later. The file may be that of another copy of the package.
  */
-const callbackPages = (build: Build, own: string): Record<'found' | 'doubtful' | 'others', string[]> => {
+const callbackPages = (
+  build: Build,
+  own: string,
+  bundle: Bundle,
+  chunksOf: (page: string) => string[],
+): Record<'found' | 'doubtful' | 'others', string[]> => {
   const withSlashes = (id: string) => id.replaceAll('\\', '/')
   const isCallback = (id: string) =>
     withSlashes(id) === withSlashes(own) || withSlashes(id).endsWith('/strongroom/dist/callback.js')
-  const reaches = (id: string, later: boolean, seen = new Set<string>()): boolean => {
-    if (seen.has(id)) return false
-    seen.add(id)
-    const { importedIds = [], dynamicallyImportedIds = [] } = build.getModuleInfo(id) ?? {}
-    const imports = [...importedIds, ...(later ? dynamicallyImportedIds : [])]
-    return isCallback(id) || imports.some((one) => reaches(one, later, seen))
+  const isChunkOfIt = (name: string) => {
+    const chunk = bundle[name]
+    return chunk?.type === 'chunk' && chunk.moduleIds.some(isCallback)
+  }
+  const calls = (page: string, later: boolean): boolean => {
+    const modulesOf = (id: string) => {
+      const { importedIds = [], dynamicallyImportedIds = [] } = build.getModuleInfo(id) ?? {}
+      return [...importedIds, ...(later ? dynamicallyImportedIds : [])]
+    }
+    const chunksFrom = (name: string) => {
+      const chunk = bundle[name]
+      return chunk?.type === 'chunk' ? [...chunk.imports, ...(later ? chunk.dynamicImports : [])] : []
+    }
+    // The bundler may have left out what a page imports, and may join what no page imports together.
+    const chunks = chunksOf(page)
+    return (
+      reaches(page, isCallback, modulesOf) &&
+      (!chunks.length || chunks.some((name) => reaches(name, isChunkOfIt, chunksFrom)))
+    )
   }
   const pages = [...build.getModuleIds()].filter(
     (id) => id.endsWith('.html') && build.getModuleInfo(id)?.isEntry,
   )
-  const atOnce = pages.filter((page) => reaches(page, false))
-  const later = pages.filter((page) => reaches(page, true))
+  const atOnce = pages.filter((page) => calls(page, false))
+  const later = pages.filter((page) => calls(page, true))
   const found = atOnce.length ? atOnce : later
   const others = pages.filter((page) => !found.includes(page))
   return { found, others, doubtful: others.filter((page) => later.includes(page)) }
@@ -144,24 +202,23 @@ interface OneFile {
   runsAtOnce: boolean
 }
 
-/** Resolves with the bundler of the app's Vite. */
-const bundlerOf = async ({ root, build }: Vite): Promise<OneFile> => {
+/** Resolves with the bundler of this build. Vite 8 has Rolldown, which prints the code again, and earlier versions Rollup. */
+const bundlerOf = async ({ meta }: Build, { root, build }: Vite): Promise<OneFile> => {
   const [{ createRequire }, { pathToFileURL }] = await Promise.all([
     import('node:module'),
     import('node:url'),
   ])
-  const load = async (from: string, name: string) =>
-    import(/* webpackIgnore: true */ pathToFileURL(createRequire(from).resolve(name)).href)
   const vite = createRequire(`${root}/package.json`).resolve('vite')
+  const load = async (name: string) =>
+    import(/* webpackIgnore: true */ pathToFileURL(createRequire(vite).resolve(name)).href)
   const run = async (bundler: Bundler, more: object, options: object) =>
     (await (await bundler(options)).generate({ format: 'es', ...more })).output
-  // Vite 8 has the first of them, which prints the code again, and earlier versions the second one.
-  const { rolldown } = await load(vite, 'rolldown').catch(() => ({}))
-  if (rolldown) {
+  if (meta.rolldownVersion) {
+    const { rolldown } = await load('rolldown')
     const more = { minify: build.minify !== false, codeSplitting: false }
     return { bundle: (options) => run(rolldown, more, options), runsAtOnce: false }
   }
-  const { rollup } = await load(vite, 'rollup')
+  const { rollup } = await load('rollup')
   return { bundle: (options) => run(rollup, { inlineDynamicImports: true }, options), runsAtOnce: true }
 }
 
@@ -173,9 +230,14 @@ const APP = 'strongroom-app:'
 /** Matches the list of files that Vite loads before an import: scripts that are merged would be refused by the policy. */
 const PRELOADED = /^const __vite__mapDeps=.*=>i\.map\(i=>d\[i\]\)/
 
+/** Matches the address at which `page/load.ts` requests a file again. In one file, no import fails. */
+const AGAIN = /again=\$\{[\w$]+\}`$/
+
 /** Merges scripts of a page with all that they import, now or later. Only the app stays outside. */
 const merge = async (
+  build: Build,
   bundle: Bundle,
+  page: string,
   scripts: string[],
   apps: Set<string>,
   vite: Vite,
@@ -221,17 +283,24 @@ const merge = async (
       )
       return loaded.length ? moved : moved.replace(PRELOADED, '$&.filter((file) => !/\\.js$/.test(file))')
     },
+    renderChunk(this: { parse(code: string): Node }, code: string) {
+      const sources = find(this.parse(code), isImport).map(({ source }) => source as Node)
+      const computed = sources
+        .filter((source) => !isText(source))
+        .map(({ start, end }) => code.slice(start, end))
+      outside.push(...computed.filter((source) => !AGAIN.test(source)))
+    },
   }
-  const { bundle: bundleScripts, runsAtOnce } = await bundlerOf(vite)
+  const { bundle: bundleScripts, runsAtOnce } = await bundlerOf(build, vite)
   const [output, ...more] = await bundleScripts({ input: ENTRY, plugins: [inBundle], logLevel: 'silent' })
-  if (more.length) throw invalid("the callback page's script did not become one file: use Vite 8 or newer")
+  if (more.length) throw invalid(`the script of ${page} did not become one file: use Vite 8 or newer`)
   if (runsAtOnce && inside.length)
     throw invalid(
-      `the callback page's script imports ${inside.join(', ')} later, which this version of Vite would run at once: import it at the beginning, write the import into the option \`app\`, or use Vite 8`,
+      `the script of ${page} imports ${inside.join(', ')} later, which this version of Vite would run at once: import it at the beginning, write the import into the option \`app\`, or use Vite 8`,
     )
   if (outside.length)
     throw invalid(
-      `the callback page's script imports ${outside.join(', ')}, which the hash in the page does not cover: all that callback.ts imports must be part of the build (docs/callback-page.md)`,
+      `the script of ${page} imports ${outside.join(', ')}, which the hash in the page does not cover: all that callback.ts imports must be part of the build (docs/callback-page.md)`,
     )
   const code = output!.code.replace(new RegExp(`${APP}([^"'\`]+)`, 'g'), (_, name) => fromHome(name))
   return { code, loadsMore: code !== output!.code }
@@ -250,30 +319,40 @@ const isOwnAddress = ({ type, object, property }: Node) =>
   type === 'MemberExpression' &&
   (object as Node).type === 'MetaProperty' &&
   (property as Node)['name'] === 'url'
+const isText = ({ type, expressions }: Node) =>
+  type === 'Literal' || (type === 'TemplateLiteral' && !(expressions as Node[]).length)
 /** Returns the text of a string or of a template without expressions. */
 const textOf = ({ start, end }: Node, code: string) => code.slice(start + 1, end - 1)
 
 /** Matches the address of a script in its tag. */
 const SRC = /\ssrc=["']?([^"'\s>]+)["']?/i
 
-/** Returns the attributes of a page's scripts. */
-const tagsOf = (html: string): string[] =>
-  [...html.matchAll(/<script\b([^>]*)>/gi)].map(([, attributes]) => attributes!)
+/** Matches a comment, or a script with its attributes. */
+const SCRIPT = /\s*(?:<!--(?:-?>|[^]*?(?:--!?>|$))|<script\b([^>]*)>[^]*?(?:<\/script\b[^>]*>|$))/gi
 
-/** Returns the addresses of a page's scripts. */
-const scriptsOf = (html: string): string[] =>
-  tagsOf(html).flatMap((attributes) => SRC.exec(attributes)?.[1] ?? [])
+/** Matches the attributes of data, and of an import map. The MIME types of JavaScript contain `script`. */
+const NO_CODE = /\stype=["']?(importmap\b|[\w.+-]+\/(?![^"'\s]*script))/i
+
+/** Returns the attributes of the scripts that a browser runs. */
+const codeTags = (html: string): string[] =>
+  [...html.matchAll(SCRIPT)].flatMap(([, tag]) => (tag === undefined || NO_CODE.test(tag) ? [] : tag))
 
 /** Returns the HTML of the callback page with its one script, in place of the scripts that Vite has written. */
 const withOneScript = (
   html: string,
+  page: string,
   isReplaced: (address: string) => boolean,
   attributes: string,
+  loadsMore: boolean,
 ): string => {
   let isWritten = false
   const written = html
     .replace(/\s*<link\b[^>]*\brel="?modulepreload\b[^>]*>/gi, '')
-    .replace(/\s*<script\b([^>]*)>\s*<\/script>/gi, (tag, others: string) => {
+    .replace(SCRIPT, (tag, others?: string) => {
+      if (others === undefined) return tag
+      const [, kind] = NO_CODE.exec(others) ?? []
+      // The page's policy would refuse an import map, which only the app's scripts can need.
+      if (kind) return kind.toLowerCase() === 'importmap' && !loadsMore ? '' : tag
       const [, address] = SRC.exec(others) ?? []
       if (address === undefined || !isReplaced(address)) return tag
       if (isWritten) return ''
@@ -281,9 +360,9 @@ const withOneScript = (
       const kept = others.replace(SRC, '').replace(/\sintegrity=("[^"]*"|'[^']*'|[^\s>]*)/i, '')
       return `\n    <script${kept} ${attributes}></script>`
     })
-  if (!isWritten || tagsOf(written).length > 1)
+  if (!isWritten || codeTags(written).length > 1)
     throw invalid(
-      'the callback page must have one script, which calls finishLogin(): remove the others (docs/callback-page.md)',
+      `${page} must have one script, which calls finishLogin(): remove the others (docs/callback-page.md)`,
     )
   return written
 }
@@ -305,7 +384,7 @@ export const checkWritten = async (
     readFile(`${folder}/${page}`, 'utf8'),
     readFile(`${folder}/${script}`),
   ])
-  const tags = tagsOf(html)
+  const tags = codeTags(html)
   const hash = `sha384-${createHash('sha384').update(code).digest('base64')}`
   if (hash === integrity && tags.length === 1 && tags[0]!.includes(`integrity="${integrity}"`)) return
   throw invalid(

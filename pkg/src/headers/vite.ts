@@ -43,6 +43,7 @@ interface ViteBuild {
   root: string
   base: string
   build: { outDir: string; assetsDir: string; minify?: unknown; ssr?: unknown }
+  experimental?: object
   logger: { warn(message: string): void }
 }
 /** A file that Vite writes. */
