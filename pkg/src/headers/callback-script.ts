@@ -10,7 +10,7 @@ import { invalid } from './checks.js'
 interface Chunk {
   type: 'chunk'
   code: string
-  /** The modules of which the script contains something. */
+  /** The modules in the script. The bundler leaves out modules that it does not need. */
   moduleIds: string[]
   imports: string[]
   dynamicImports: string[]
@@ -127,16 +127,16 @@ export const mergeCallbackPages = async (build: Build, bundle: Bundle, vite: Vit
   return hashed
 }
 
-/** Returns true if `isIt` is true of a module or a chunk, or of one that it imports. */
+/** Returns true if `isIt` is true of a module or a chunk, or of anything that it leads to. */
 const reaches = (
   from: string,
   isIt: (one: string) => boolean,
-  importsOf: (one: string) => readonly string[],
+  next: (one: string) => readonly string[],
   seen = new Set<string>(),
 ): boolean => {
   if (seen.has(from)) return false
   seen.add(from)
-  return isIt(from) || importsOf(from).some((one) => reaches(one, isIt, importsOf, seen))
+  return isIt(from) || next(from).some((one) => reaches(one, isIt, next, seen))
 }
 
 /**
@@ -152,24 +152,21 @@ const callbackPages = (
   const withSlashes = (id: string) => id.replaceAll('\\', '/')
   const isCallback = (id: string) =>
     withSlashes(id) === withSlashes(own) || withSlashes(id).endsWith('/strongroom/dist/callback.js')
-  const isChunkOfIt = (name: string) => {
-    const chunk = bundle[name]
-    return chunk?.type === 'chunk' && chunk.moduleIds.some(isCallback)
-  }
   const calls = (page: string, later: boolean): boolean => {
     const modulesOf = (id: string) => {
       const { importedIds = [], dynamicallyImportedIds = [] } = build.getModuleInfo(id) ?? {}
       return [...importedIds, ...(later ? dynamicallyImportedIds : [])]
     }
-    const chunksFrom = (name: string) => {
+    const contentOf = (name: string) => {
       const chunk = bundle[name]
-      return chunk?.type === 'chunk' ? [...chunk.imports, ...(later ? chunk.dynamicImports : [])] : []
+      if (chunk?.type !== 'chunk') return []
+      return [...chunk.moduleIds, ...chunk.imports, ...(later ? chunk.dynamicImports : [])]
     }
-    // The bundler may have left out what a page imports, and may join what no page imports together.
+    // The bundler leaves out modules that a page imports without need, and may put modules of several pages into one chunk.
     const chunks = chunksOf(page)
     return (
       reaches(page, isCallback, modulesOf) &&
-      (!chunks.length || chunks.some((name) => reaches(name, isChunkOfIt, chunksFrom)))
+      (!chunks.length || chunks.some((name) => reaches(name, isCallback, contentOf)))
     )
   }
   const pages = [...build.getModuleIds()].filter(
