@@ -1,5 +1,5 @@
 /**
- * The words of documents, without code and without parts that a command writes. `cargo xtask measure` prints the rows, and
+ * The words of documents, without code and without parts that a command writes. `cargo xtask measure` prints their sum, and
  * a test compares each page with the limit.
  */
 import { readdir, readFile } from 'node:fs/promises'
@@ -32,18 +32,17 @@ export function words(text) {
 const markdown = async (folder) =>
   (await readdir(new URL(folder, root))).filter((name) => name.endsWith('.md')).map((name) => folder + name)
 
-/** Resolves with the pages for users, the documents of the project, and the guides to providers, each with its words. */
+/** Resolves with the pages for users, the documents of the project, the guides to providers and the tables, each with its words. */
 export async function documents() {
   const forUsers = ['README.md', ...userDocuments(await readFile(new URL('docs/README.md', root), 'utf8'))]
-  const internals = (await markdown('docs/')).filter(
-    (path) => ![...forUsers, 'docs/README.md', ...TABLES].includes(path),
-  )
+  const internals = (await markdown('docs/')).filter((path) => ![...forUsers, ...TABLES].includes(path))
   const counted = (paths) =>
     Promise.all(paths.map(async (path) => [path, words(await readFile(new URL(path, root), 'utf8'))]))
   return {
     forUsers: await counted(forUsers),
     ofTheProject: await counted([...OF_THE_PROJECT, ...internals]),
     providers: await counted(await markdown('docs/providers/')),
+    tables: await counted(TABLES),
   }
 }
 
@@ -52,17 +51,13 @@ export function tooLong(counts) {
   return counts.filter(([path, count]) => count > LIMIT && !LONG.includes(path)).sort(([, a], [, b]) => b - a)
 }
 
-/** Returns the rows that `cargo xtask measure` prints. */
-export function rows({ forUsers, ofTheProject, providers }) {
-  const sum = (counts) => counts.reduce((total, [, count]) => total + count, 0)
-  const [path, longest] = [...forUsers, ...providers].reduce((a, b) => (b[1] > a[1] ? b : a))
-  return [
-    ['words of pages for users', sum(forUsers)],
-    ['words of the longest page for users', `${longest} (limit ${LIMIT}): ${path}`],
-    ['words of documents of the project', sum(ofTheProject)],
-  ]
+/** Returns the row that `cargo xtask measure` prints. */
+export function row(groups) {
+  const total = Object.values(groups).flat()
+  return ['hand-written words of documents, without code', total.reduce((sum, [, count]) => sum + count, 0)]
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const [name, value] of rows(await documents())) console.log(name.padEnd(62), value)
+  const [name, value] = row(await documents())
+  console.log(name.padEnd(62), value)
 }

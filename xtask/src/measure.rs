@@ -1,4 +1,4 @@
-//! `cargo xtask measure`: measures the readability of sources and documents, and samples sentences.
+//! `cargo xtask measure`: counts the lines of code and tests and the words of documents, finds English that is never right, and samples sentences.
 
 mod code;
 mod english;
@@ -11,7 +11,6 @@ use crate::process;
 use anyhow::Result;
 use code::Source;
 use scan::{Kind, Language, Piece};
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 /// The arguments of the command.
@@ -49,11 +48,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let sources: Vec<_> = everything.iter().filter(is_core).collect();
 
     let mut rows = vec![
-        doc_openings(&texts),
-        test_names(&everything),
         code_lines(&everything, "src/"),
+        script_lines(&files)?,
         code_lines(&everything, "xtask/"),
-        methods(&sources),
+        test_lines(&sources, &files)?,
         forbidden(&texts),
     ];
     for folder in WITHOUT_CYCLES {
@@ -128,37 +126,11 @@ fn doc_openings(texts: &[Text]) -> Row {
     )
 }
 
-fn test_names(sources: &[Source]) -> Row {
-    let words = |name: &str| name.split('_').filter(|word| !word.is_empty()).count();
-    let mut names: Vec<(usize, String)> = sources
-        .iter()
-        .flat_map(|source| {
-            source
-                .tests
-                .iter()
-                .map(|name| (words(name), format!("{}: {name}", source.path)))
-        })
-        .collect();
-    names.sort();
-    let median = names.get(names.len() / 2).map_or(0, |(count, _)| *count);
-    let long: Vec<String> = names
-        .iter()
-        .filter(|(count, _)| *count > 12)
-        .map(|(_, name)| name.clone())
-        .collect();
-    let value = format!(
-        "median {median}; {} of {} longer than 12",
-        long.len(),
-        names.len()
-    );
-    ("words in names of Rust tests".into(), value, long)
-}
-
 fn code_lines(sources: &[Source], folder: &str) -> Row {
     let mut files: Vec<_> = sources
         .iter()
         .filter(|source| source.path.starts_with(folder))
-        .map(|source| (source.code_lines, &source.path))
+        .map(|source| (source.code_lines, source.path.clone()))
         .collect();
     files.sort_by(|one, other| other.cmp(one));
     let total: usize = files.iter().map(|(lines, _)| lines).sum();
@@ -169,37 +141,52 @@ fn code_lines(sources: &[Source], folder: &str) -> Row {
     )
 }
 
-/// Returns a line for each file with its number.
-fn ranked(places: &[(usize, &String)]) -> Vec<String> {
-    let line = |(count, path): &(usize, &String)| format!("{count:>4} {path}");
-    places.iter().map(line).collect()
-}
-
-fn methods(sources: &[&Source]) -> Row {
-    let mut methods: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-    for source in sources {
-        for (name, method) in &source.methods {
-            methods
-                .entry((floors::floor(&source.path).unwrap_or("rules"), name))
-                .or_default()
-                .insert(method);
+/// Counts the lines below some folders that are neither blank nor part of a comment.
+fn written_lines(
+    folders: &[&str],
+    endings: &[&str],
+    files: &[String],
+) -> Result<Vec<(usize, String)>> {
+    let is_code = |line: &&str| {
+        let line = line.trim_start();
+        !(line.is_empty() || ["//", "/*", "*"].iter().any(|mark| line.starts_with(mark)))
+    };
+    let mut counts = Vec::new();
+    for path in files {
+        let ending = path.rsplit('.').next().unwrap_or_default();
+        let is_in = folders.iter().any(|folder| path.starts_with(folder));
+        if is_in && endings.contains(&ending) && !path.contains("/generated/") {
+            let text = fs::read_to_string(at(path))?;
+            counts.push((text.lines().filter(is_code).count(), path.clone()));
         }
     }
-    let counts = methods.iter().map(|(name, methods)| (*name, methods.len()));
-    let mut counts: Vec<_> = counts.collect();
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let list = |least: usize| {
-        let chosen = counts.iter().filter(|(_, count)| *count > least);
-        chosen
-            .map(|((floor, name), count)| format!("{floor}::{name} {count}"))
-            .collect::<Vec<_>>()
-    };
-    let value = format!(
-        "{} types with more than 40; most: {}",
-        list(40).len(),
-        list(0).first().cloned().unwrap_or_default()
-    );
-    ("methods per type".into(), value, list(25))
+    counts.sort_by(|one, other| other.cmp(one));
+    Ok(counts)
+}
+
+fn script_lines(files: &[String]) -> Result<Row> {
+    let counts = written_lines(&["pkg/src/"], &["ts", "tsx"], files)?;
+    let total: usize = counts.iter().map(|(lines, _)| lines).sum();
+    let name = "lines of TypeScript in pkg/src/ without comments";
+    Ok((name.into(), total.to_string(), ranked(&counts)))
+}
+
+/// Counts the lines of the tests in all languages, with those in the modules of the core.
+fn test_lines(sources: &[&Source], files: &[String]) -> Result<Row> {
+    let counts = written_lines(&["tests/"], &["rs", "ts", "tsx", "mjs", "js"], files)?;
+    let beside: usize = counts.iter().map(|(lines, _)| lines).sum();
+    let with_modules = written_lines(&["src/"], &["rs"], files)?;
+    let with_modules: usize = with_modules.iter().map(|(lines, _)| lines).sum();
+    let core: usize = sources.iter().map(|source| source.code_lines).sum();
+    let total = beside + with_modules.saturating_sub(core);
+    let name = "lines of tests without comments";
+    Ok((name.into(), total.to_string(), ranked(&counts)))
+}
+
+/// Returns a line for each file with its number.
+fn ranked(places: &[(usize, String)]) -> Vec<String> {
+    let line = |(count, path): &(usize, String)| format!("{count:>4} {path}");
+    places.iter().map(line).collect()
 }
 
 fn cycles(sources: &[&Source], folder: &str) -> Option<Row> {

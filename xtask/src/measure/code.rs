@@ -1,4 +1,4 @@
-//! Reads Rust sources with `syn`: types, methods, functions, tests, and the dependencies between files.
+//! Reads Rust sources with `syn`: types, methods, functions, and the dependencies between files.
 
 use anyhow::{Context, Result, anyhow};
 use proc_macro2::{TokenStream, TokenTree};
@@ -13,8 +13,6 @@ pub(crate) struct Source {
     pub(crate) path: String,
     /// Inherent methods and associated functions: type and name.
     pub(crate) methods: Vec<(String, String)>,
-    /// Names of functions with the attribute `#[test]`.
-    pub(crate) tests: Vec<String>,
     /// Lines with code outside tests, without comments.
     pub(crate) code_lines: usize,
     /// The paths in the code, such as `crate::login::Login`, as lists of segments.
@@ -88,15 +86,6 @@ fn is_test_module(attributes: &[syn::Attribute]) -> bool {
 }
 
 impl Source {
-    fn function(&mut self, name: &syn::Ident, attributes: &[syn::Attribute]) {
-        if attributes
-            .iter()
-            .any(|attribute| attribute.path().is_ident("test"))
-        {
-            self.tests.push(name.to_string());
-        }
-    }
-
     /// Returns the module of the file with its crate, such as `["vault", "login"]`.
     fn module(&self) -> Vec<&str> {
         let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
@@ -160,11 +149,6 @@ impl<'ast> Visit<'ast> for Source {
             }
         }
         visit::visit_item_impl(self, item);
-    }
-
-    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
-        self.function(&item.sig.ident, &item.attrs);
-        visit::visit_item_fn(self, item);
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
@@ -398,11 +382,5 @@ mod tests {
         assert_eq!(lines(&[code]), 4);
         assert_eq!(lines(&[string]), 3);
         assert_eq!(lines(&["//! Doc.\n", test, code, test, string]), 7);
-    }
-
-    #[test]
-    fn tests_are_found_by_their_attribute() {
-        let text = "fn f() {}\n#[cfg(test)] mod tests { fn g() {} #[test] fn is_right() {} }";
-        assert_eq!(read("src/a.rs", text).unwrap().tests, ["is_right"]);
     }
 }
