@@ -36,6 +36,7 @@ use rules::codec::json;
 use rules::codec::url::redirect_target;
 use rules::egress::policy::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
 use rules::egress::token_reflection::{Guard, Scope};
+use rules::oauth::dpop::ProvenRequest;
 use rules::oauth::www_authenticate::{self, Demand};
 
 /// Longest return path of a login. The path must fit into a cookie.
@@ -459,9 +460,9 @@ async fn send(
     session: &Session,
     copy: &BodyCopy,
 ) -> Result<Head, OwnResponse> {
-    let mut was_repeated = false;
+    let mut proven = ProvenRequest::default();
     loop {
-        let (mut forward, nonce) = forward_with_token(context, route, allowed, session).await?;
+        let mut forward = forward_with_token(context, route, allowed, session, &mut proven).await?;
         forward.copies_body = copy.is_made;
         let Reply::Head(head) = context.task.perform(Effect::Forward(forward)).await else {
             let message = [msg!("no response from "), route.upstream.href()].concat();
@@ -473,39 +474,34 @@ async fn send(
                 msg!("the API did not respond"),
             ));
         };
-        let is_new = session.dpop_key.is_some()
-            && dpop::note_nonce(
-                &context.task,
-                allowed.url(),
-                head.dpop_nonce.as_deref(),
-                nonce.as_deref(),
-            );
-        if was_repeated || !is_new || !asks_for_nonce(&head) || !copy.may_repeat(&head) {
+        let nonce = head.dpop_nonce.as_deref();
+        let may_repeat = asks_for_nonce(&head) && copy.may_repeat(&head);
+        if session.dpop_key.is_none()
+            || !dpop::is_proven_again(&context.task, &mut proven, allowed.url(), nonce, may_repeat)
+        {
             return Ok(head);
         }
-        was_repeated = true;
     }
 }
 
-/// Builds the forwarded request with its token and proof. Returns the request, and the nonce in the proof if there is
-/// one.
+/// Builds the forwarded request with its token and proof.
 async fn forward_with_token(
     context: &RequestContext,
     route: &Route,
     allowed: &Allowed,
     session: &Session,
-) -> Result<(Forward, Option<String>), OwnResponse> {
+    proven: &mut ProvenRequest,
+) -> Result<Forward, OwnResponse> {
     let token = &session.access_token;
-    let (scheme, proof, nonce) = match &session.dpop_key {
-        None => ("Bearer ", None, None),
+    let (scheme, proof) = match &session.dpop_key {
+        None => ("Bearer ", None),
         Some(key) => {
             let target = (allowed.method(), allowed.url());
-            let proven = dpop::prove_call(&context.task, key, target, token).await;
-            let (proof, nonce) = proven.ok_or_else(response::failure)?;
-            ("DPoP ", Some(proof), nonce)
+            let proof = dpop::prove_call(&context.task, key, target, token, proven).await;
+            ("DPoP ", Some(proof.ok_or_else(response::failure)?))
         }
     };
-    let forward = Forward {
+    Ok(Forward {
         url: allowed.url().to_owned(),
         authorization: Secret::new([scheme, token.expose()].concat()),
         proof,
@@ -517,8 +513,7 @@ async fn forward_with_token(
         copies_body: false,
         is_upgrade: csrf::is_socket(&context.request),
         request_id: context.task.request_id(),
-    };
-    Ok((forward, nonce))
+    })
 }
 
 async fn renewed(context: &RequestContext, session: &Session) -> Result<Rc<Session>, Refusal> {

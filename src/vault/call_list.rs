@@ -5,13 +5,13 @@ pub(super) mod socket;
 use crate::api_warnings::ApiWarnings;
 use crate::call_list::socket::Socket;
 use crate::context::Context;
-use crate::dpop::Proven;
 use crate::io::{Body, CallId, Output, PortId, RequestId};
 use crate::message::message;
 use rules::base::clock::Millis;
 use rules::base::error::{Code, Error, Result};
 use rules::base::list::{self, List};
 use rules::egress::policy::{Allowed, TokenSelector};
+use rules::oauth::dpop::ProvenRequest;
 use rules::prelude::*;
 
 /// Largest number of calls in flight of one page, so that other pages can also make calls.
@@ -45,7 +45,7 @@ pub(crate) struct Call {
     pub(crate) ends_at: Option<Millis>,
     /// The socket to open, if the call is not a request.
     pub(crate) socket: Option<Box<Socket>>,
-    pub(crate) proven: Proven,
+    pub(crate) proven: ProvenRequest,
 }
 
 pub(crate) enum CallStage {
@@ -73,7 +73,7 @@ pub(crate) struct CallList {
 
 impl Call {
     /// Creates a call that waits for a token.
-    pub(crate) const fn new(
+    pub(crate) fn new(
         call: CallId,
         (port, id): (PortId, RequestId),
         allowed: Allowed,
@@ -96,7 +96,7 @@ impl Call {
             is_media: false,
             ends_at: None,
             socket,
-            proven: Proven::NONE,
+            proven: ProvenRequest::default(),
         }
     }
 }

@@ -13,15 +13,10 @@ use rules::base::http::{HttpRequest, Outcome};
 use rules::codec::url::Url;
 use rules::egress::policy::Allowed;
 use rules::login::authorization_request::Pending;
-use rules::oauth::dpop::{JTI, Nonces, ProofParams, PublicKey, UnsignedProof};
-use rules::oauth::token_endpoint::{self, Scheme, TokenResponse};
+use rules::oauth::dpop::{JTI, Nonces, ProofParams, ProvenRequest, PublicKey, UnsignedProof};
 use rules::oauth::www_authenticate;
 use rules::prelude::*;
 use rules::session::Session;
-
-/// Smallest change of the known clock offset, in milliseconds, after which a token request with a refused proof is sent
-/// again.
-const CLOCK_STEP: u64 = 1000;
 
 /// The nonces of servers, the keys, and the token requests that carry a proof.
 #[derive(Default)]
@@ -41,26 +36,7 @@ pub(super) struct TokenRequest {
     /// The normalized URL for the proof's claim `htu`. The URL in the metadata may be written in another form.
     htu: String,
     key: PublicKey,
-    nonce: Option<String>,
-    /// The value of [`Context::clock_offset`] when the proof was made.
-    clock_offset: i64,
-    was_repeated: bool,
-}
-
-/// The state of the DPoP proof of one call.
-pub(super) struct Proven {
-    /// The nonce in the proof.
-    nonce: Option<String>,
-    /// True if the request was already sent a second time, with another nonce.
-    was_repeated: bool,
-}
-
-impl Proven {
-    /// The state before the call is first sent.
-    pub(super) const NONE: Self = Self {
-        nonce: None,
-        was_repeated: false,
-    };
+    proven: ProvenRequest,
 }
 
 impl Dpop {
@@ -85,9 +61,7 @@ impl Dpop {
             },
             request,
             key,
-            nonce: None,
-            clock_offset: 0,
-            was_repeated: false,
+            proven: ProvenRequest::default(),
         };
         self.send(ctx, sent);
         op
@@ -103,37 +77,27 @@ impl Dpop {
         outcome: &Outcome,
     ) -> Option<TokenRequest> {
         let i = self.sent.iter().position(|sent| sent.op == op)?;
-        let sent = self.sent.swap_remove(i);
+        let mut sent = self.sent.swap_remove(i);
         let Outcome::Reply(reply) = outcome else {
             return None;
         };
-        let url = &*sent.htu;
-        if sent.request.access_token.is_some() {
-            self.api_nonces.record(url, reply.dpop_nonce.as_deref());
-            let nonce = self.api_nonces.get(url);
-            let may_help = reply.status == 401 && nonce.is_some() && nonce != sent.nonce.as_deref();
-            return (may_help && !sent.was_repeated).then_some(sent);
-        }
-        // control: provider_nonce_is_used
-        self.provider_nonces
-            .record(url, reply.dpop_nonce.as_deref());
-        let TokenResponse::Refused(code) = token_endpoint::read(reply, Scheme::Dpop.into()) else {
-            return None;
+        let TokenRequest {
+            request,
+            htu,
+            proven,
+            ..
+        } = &mut sent;
+        let is_again = if request.access_token.is_some() {
+            let nonce = reply.dpop_nonce.as_deref();
+            proven.on_resource_response(&mut self.api_nonces, htu, nonce, reply.status == 401)
+        } else {
+            proven.on_token_response(&mut self.provider_nonces, htu, reply, ctx.clock_offset)
         };
-        let may_help = match code.as_str() {
-            "use_dpop_nonce" => {
-                let nonce = self.provider_nonces.get(url);
-                nonce.is_some() && nonce != sent.nonce.as_deref()
-            }
-            "invalid_dpop_proof" => sent.clock_offset.abs_diff(ctx.clock_offset) >= CLOCK_STEP,
-            _ => false,
-        };
-        (may_help && !sent.was_repeated).then_some(sent)
+        is_again.then_some(sent)
     }
 
     /// Sends a token request again, under the same operation number.
-    pub(super) fn repeat(&mut self, ctx: &mut Context, purpose: Purpose, mut sent: TokenRequest) {
-        sent.was_repeated = true;
+    pub(super) fn repeat(&mut self, ctx: &mut Context, purpose: Purpose, sent: TokenRequest) {
         ctx.resume_operation(sent.op, purpose);
         self.send(ctx, sent);
     }
@@ -143,26 +107,23 @@ impl Dpop {
         &self,
         ctx: &mut Context,
         allowed: &Allowed,
-        proven: &mut Proven,
+        proven: &mut ProvenRequest,
     ) -> Option<UnsignedProof> {
         let jti = ctx.config.flow.uses_dpop.then(|| jti(ctx))?;
         let session = ctx.session.as_deref()?;
         let url = allowed.url();
-        let nonce = self.api_nonces.get(url);
-        let proof = UnsignedProof::new(
+        Some(UnsignedProof::new(
             session.dpop_key()?,
             &ProofParams {
                 method: allowed.method(),
                 url,
                 // control: proof_matches_its_token
                 access_token: session.latest_access_token_of(allowed.token_selector()),
-                nonce,
+                nonce: proven.prove(&self.api_nonces, url, ctx.clock_offset),
                 issued_at: ctx.provider_seconds(),
                 jti,
             },
-        );
-        proven.nonce = nonce.map(ToOwned::to_owned);
-        Some(proof)
+        ))
     }
 
     /// Handles the response to a call. Returns true if the API requires another nonce (RFC 9449 9), and the call may
@@ -170,24 +131,19 @@ impl Dpop {
     pub(super) fn on_call_response(
         &mut self,
         url: &str,
-        proven: &mut Proven,
+        proven: &mut ProvenRequest,
         head: &ResponseHead,
         can_repeat: bool,
     ) -> bool {
-        self.api_nonces.record(url, head.dpop_nonce.as_deref());
-        let nonce = self.api_nonces.get(url);
         // If the API's CORS headers do not expose `WWW-Authenticate`, a `DPoP-Nonce` header counts as the demand for a
         // nonce.
         let asks = match &head.www_authenticate {
             Some(challenge) => www_authenticate::has_error(challenge, "use_dpop_nonce"),
             None => head.dpop_nonce.is_some(),
         };
-        let may_help = head.status == 401
-            && asks
-            && nonce.is_some()
-            && nonce != proven.nonce.as_deref()
-            && can_repeat;
-        may_help && !core::mem::replace(&mut proven.was_repeated, true)
+        let may_repeat = head.status == 401 && asks && can_repeat;
+        let nonce = head.dpop_nonce.as_deref();
+        proven.on_resource_response(&mut self.api_nonces, url, nonce, may_repeat)
     }
 
     /// Tells the host which keys to keep, if the list has changed. `names` are the thumbprints of these keys.
@@ -206,15 +162,13 @@ impl Dpop {
             Some(_) => &self.api_nonces,
             None => &self.provider_nonces,
         };
-        sent.nonce = nonces.get(url).map(ToOwned::to_owned);
-        sent.clock_offset = ctx.clock_offset;
         let proof = UnsignedProof::new(
             &sent.key,
             &ProofParams {
                 method: sent.request.method(),
                 url,
                 access_token,
-                nonce: sent.nonce.as_deref(),
+                nonce: sent.proven.prove(nonces, url, ctx.clock_offset),
                 issued_at: ctx.provider_seconds(),
                 jti: jti(ctx),
             },

@@ -208,6 +208,25 @@ fn provider_nonce_is_retried_once() {
 }
 
 #[test]
+fn refused_proof_is_made_again_with_the_providers_time() {
+    for (ahead, requests) in [(7200, 2), (0, 1)] {
+        let mut host = new();
+        let back = host.come_back("/auth/login");
+        let mut refusal = provider::json(400, r#"{"error":"invalid_dpop_proof"}"#);
+        refusal.date = Some(host.now.wall + ahead * 1000);
+        host.provider.replies.push_back(("/token", Some(refusal)));
+        host.arrive(&back);
+        let proofs = at_token_endpoint(&host);
+        assert_eq!(proofs.len(), requests);
+        if ahead > 0 {
+            assert_eq!(proofs[1].iat, host.now.wall / 1000 + ahead);
+            host.call("GET", "/api/orders");
+            assert_eq!(at_upstream(&host)[0].iat, host.now.wall / 1000 + ahead);
+        }
+    }
+}
+
+#[test]
 fn slow_refresh_of_two_requests_is_tried_again() {
     let mut host = signed_in();
     host.pass(600);

@@ -284,7 +284,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "a nonce that a provider demands is not sent",
         noticed_by: "recovery",
         seed: 6,
-        breaks: Instead("self.provider_nonces.record(url, None);"),
+        breaks: Instead("nonces.record(url, None);"),
     },
     Variant {
         control: "lost_key_ends_session",

@@ -55,6 +55,8 @@ pub(crate) struct Clocks {
     /// True if somebody has set this machine's clock since the last read, or if the machine was asleep.
     is_doubtful: Cell<bool>,
     reported: Cell<Option<Instant>>,
+    /// The provider's clock in milliseconds minus this isolate's, by the last response of the token endpoint.
+    pub(crate) provider_offset: Cell<i64>,
 }
 
 impl Clocks {

@@ -15,9 +15,8 @@ use rules::base::error::{Code, Error, Result};
 use rules::base::http::{HttpRequest, Outcome};
 use rules::codec::json::{Value, Writer};
 use rules::codec::url::Url;
-use rules::oauth::dpop::{self, ProofParams, PublicKey, UnsignedProof};
+use rules::oauth::dpop::{self, ProofParams, ProvenRequest, PublicKey, UnsignedProof};
 use rules::oauth::jwks::Algorithm;
-use rules::oauth::token_endpoint::{self, Scheme, TokenResponse};
 use rules::oauth::www_authenticate;
 
 /// A private key and its public key.
@@ -77,7 +76,8 @@ pub(crate) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
 }
 
 /// Sends a token request with the client's authentication, and with a proof if the tokens have a DPoP key. If the
-/// provider asks for a new nonce, repeats the request once, with that nonce (RFC 9449 8).
+/// provider asks for a new nonce, or its response shows that its clock differs from the time in the proof, repeats the
+/// request once (RFC 9449 8).
 pub(crate) async fn send_proven(
     task: &Task,
     mut request: HttpRequest,
@@ -87,33 +87,35 @@ pub(crate) async fn send_proven(
     let Some(key) = key else {
         return requests::send_as_client(task, request, None).await;
     };
-    let nonces = &task.isolate().provider_nonces;
-    let mut was_repeated = false;
+    let isolate = task.isolate();
+    let nonces = &isolate.provider_nonces;
+    let mut proven = ProvenRequest::default();
     loop {
         // Use the normalized form of the URL, which the provider's server sees.
         let url = Url::parse(&request.url);
         let url = url.as_ref().map_or(&*request.url, Url::href);
-        let nonce = nonces.borrow().get(url).map(ToOwned::to_owned);
-        let proof = prove(task, key, "POST", url, None, nonce.as_deref()).await;
+        let nonce = proven
+            .prove(&nonces.borrow(), url, isolate.clock.provider_offset.get())
+            .map(ToOwned::to_owned);
+        let proof = prove(task, key, ("POST", url), None, nonce.as_deref()).await;
         let Some(proof) = proof else {
             return Outcome::Failed;
         };
+        let began = task.own_time();
         let outcome = requests::send_as_client(task, request.clone(), Some(proof)).await;
         let Outcome::Reply(reply) = &outcome else {
             return outcome;
         };
-        nonces.borrow_mut().record(url, reply.dpop_nonce.as_deref());
-        let is_asked = matches!(
-            token_endpoint::read(reply, Scheme::Dpop.into()),
-            TokenResponse::Refused(code) if code == "use_dpop_nonce"
-        );
-        let is_new = nonces.borrow().get(url) != nonce.as_deref();
+        if let Some(date) = reply.date.filter(|_| !isolate.lateness.was_since(&began)) {
+            let offset = date.cast_signed() - task.now().wall.cast_signed();
+            isolate.clock.provider_offset.set(offset);
+        }
+        let offset = isolate.clock.provider_offset.get();
+        let is_again = proven.on_token_response(&mut nonces.borrow_mut(), url, reply, offset);
         // A flight that refreshes checks its lease before each request.
-        let is_allowed = task.flight().is_none() || lease::outlasts_a_write(task);
-        if was_repeated || !is_asked || !is_new || !is_allowed {
+        if !is_again || task.flight().is_some() && !lease::outlasts_a_write(task) {
             return outcome;
         }
-        was_repeated = true;
     }
 }
 
@@ -129,10 +131,10 @@ pub(crate) async fn send_with_token(
     let Some(key) = key else {
         return requests::send(task, request, Some(authorization("Bearer ")), None).await;
     };
-    let mut was_repeated = false;
+    let mut proven = ProvenRequest::default();
     loop {
         let target = (request.method(), &*request.url);
-        let Some((proof, nonce)) = prove_call(task, key, target, access_token).await else {
+        let Some(proof) = prove_call(task, key, target, access_token, &mut proven).await else {
             return Outcome::Failed;
         };
         let with_token = Some(authorization("DPoP "));
@@ -140,54 +142,51 @@ pub(crate) async fn send_with_token(
         let Outcome::Reply(reply) = &outcome else {
             return outcome;
         };
-        let is_new = note_nonce(
-            task,
-            &request.url,
-            reply.dpop_nonce.as_deref(),
-            nonce.as_deref(),
-        );
-        if was_repeated || reply.status != 401 || !is_new {
+        let nonce = reply.dpop_nonce.as_deref();
+        if !is_proven_again(task, &mut proven, &request.url, nonce, reply.status == 401) {
             return outcome;
         }
-        was_repeated = true;
     }
 }
 
-/// Creates the proof for a request to an upstream. Returns the proof, and the proof's nonce if there is one. Returns
-/// `None` if the host could not sign the proof.
+/// Creates the proof for a request to an upstream. Returns `None` if the host could not sign the proof.
 pub(crate) async fn prove_call(
     task: &Task,
     key: &Secret,
-    (method, url): (&str, &str),
+    target: (&str, &str),
     access_token: &Secret,
-) -> Option<(Secret, Option<String>)> {
-    let nonces = &task.isolate().upstream_nonces;
-    let nonce = nonces.borrow().get(url).map(ToOwned::to_owned);
-    let proof = prove(task, key, method, url, Some(access_token), nonce.as_deref()).await?;
-    Some((proof, nonce))
+    proven: &mut ProvenRequest,
+) -> Option<Secret> {
+    let isolate = task.isolate();
+    let nonce = {
+        let nonces = isolate.upstream_nonces.borrow();
+        proven
+            .prove(&nonces, target.1, isolate.clock.provider_offset.get())
+            .map(ToOwned::to_owned)
+    };
+    prove(task, key, target, Some(access_token), nonce.as_deref()).await
 }
 
-/// Stores the nonce in the response from `url`, if the response has one. Returns true if the nonce for the next proof
-/// differs from `sent`, the nonce in the last proof.
-pub(crate) fn note_nonce(
+/// Handles an upstream's response, with the value of its header `DPoP-Nonce`: see [`ProvenRequest::on_resource_response`].
+pub(crate) fn is_proven_again(
     task: &Task,
+    proven: &mut ProvenRequest,
     url: &str,
-    received: Option<&str>,
-    sent: Option<&str>,
+    nonce: Option<&str>,
+    may_repeat: bool,
 ) -> bool {
     let mut nonces = task.isolate().upstream_nonces.borrow_mut();
-    nonces.record(url, received);
-    nonces.get(url).is_some_and(|nonce| Some(nonce) != sent)
+    proven.on_resource_response(&mut nonces, url, nonce, may_repeat)
 }
 
 async fn prove(
     task: &Task,
     key: &Secret,
-    method: &str,
-    url: &str,
+    (method, url): (&str, &str),
     access_token: Option<&Secret>,
     nonce: Option<&str>,
 ) -> Option<Secret> {
+    let offset = task.isolate().clock.provider_offset.get();
     let proof = match KeyPair::from_jwk(key.expose()) {
         Some(pair) => {
             let purpose = ProofParams {
@@ -195,7 +194,7 @@ async fn prove(
                 url,
                 access_token,
                 nonce,
-                issued_at: task.now().wall / 1000,
+                issued_at: task.now().wall.saturating_add_signed(offset) / 1000,
                 jti: task.isolate().random::<{ dpop::JTI }>(),
             };
             let unsigned = UnsignedProof::new(&pair.public, &purpose);

@@ -10,11 +10,13 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 
 use crate::Secret;
+use crate::base::http::HttpReply;
 use crate::base::strings;
 use crate::codec::base64url;
 use crate::codec::json::{Object, Writer};
 use crate::codec::url;
 use crate::oauth::pkce;
+use crate::oauth::token_endpoint::{self, Scheme, TokenResponse};
 
 pub use crate::base::proof::UnsignedProof;
 
@@ -26,6 +28,9 @@ pub const MAX_NONCE: usize = 1024;
 
 /// Largest number of servers whose nonces a [`Nonces`] contains. A configuration has at most 100 API rules.
 const MAX_SERVERS: usize = 100;
+
+/// Smallest change of the known difference between two clocks, in milliseconds, after which a refused proof is made again.
+const CLOCK_STEP: u64 = 1000;
 
 /// Bytes in a coordinate of a point on P-256.
 const COORDINATE: usize = 32;
@@ -206,6 +211,69 @@ impl Nonces {
         let origin = url::origin(url);
         let known = self.0.iter().find(|(of, _)| of == origin);
         known.map(|(_, nonce)| nonce.as_str())
+    }
+}
+
+/// A request that carries a proof. After the response it says whether the request may succeed with another proof, once: the
+/// server requires a new nonce (RFC 9449 8 and 9), or its clock differs from the time in the proof.
+#[derive(Debug, Default)]
+pub struct ProvenRequest {
+    nonce: Option<String>,
+    clock_offset: i64,
+    was_repeated: bool,
+}
+
+impl ProvenRequest {
+    /// Begins a proof for a request to `url`, and returns its nonce. `clock_offset` is the known difference in milliseconds
+    /// between the provider's clock and this one.
+    pub fn prove(&mut self, nonces: &Nonces, url: &str, clock_offset: i64) -> Option<&str> {
+        self.nonce = nonces.get(url).map(ToOwned::to_owned);
+        self.clock_offset = clock_offset;
+        self.nonce.as_deref()
+    }
+
+    /// Handles the response of a token endpoint. Returns true if the request is to be sent again.
+    pub fn on_token_response(
+        &mut self,
+        nonces: &mut Nonces,
+        url: &str,
+        reply: &HttpReply,
+        clock_offset: i64,
+    ) -> bool {
+        // control: provider_nonce_is_used
+        nonces.record(url, reply.dpop_nonce.as_deref());
+        let TokenResponse::Refused(code) = token_endpoint::read(reply, Scheme::Dpop.into()) else {
+            return false;
+        };
+        let may_help = match code.as_str() {
+            "use_dpop_nonce" => self.is_new_nonce(nonces, url),
+            "invalid_dpop_proof" => self.clock_offset.abs_diff(clock_offset) >= CLOCK_STEP,
+            _ => false,
+        };
+        may_help && self.is_first()
+    }
+
+    /// Handles the response of a server of resources, with the value of its header `DPoP-Nonce`. `may_repeat` is true if the
+    /// response asks for a nonce, and the request can be sent again. Returns true if it is to be sent again.
+    pub fn on_resource_response(
+        &mut self,
+        nonces: &mut Nonces,
+        url: &str,
+        nonce: Option<&str>,
+        may_repeat: bool,
+    ) -> bool {
+        nonces.record(url, nonce);
+        may_repeat && self.is_new_nonce(nonces, url) && self.is_first()
+    }
+
+    fn is_new_nonce(&self, nonces: &Nonces, url: &str) -> bool {
+        nonces
+            .get(url)
+            .is_some_and(|nonce| Some(nonce) != self.nonce.as_deref())
+    }
+
+    fn is_first(&mut self) -> bool {
+        !core::mem::replace(&mut self.was_repeated, true)
     }
 }
 
