@@ -124,11 +124,9 @@ impl Session {
     #[must_use]
     pub fn renewed(&self, tokens: TokenSet, requested: UnixMillis) -> Self {
         let has_access_token = tokens.has_access_token();
-        let old = self.refresh_token.as_ref();
-        let old = old.filter(|_| !tokens.loses_refresh_token);
         let next = Self {
             generation: self.generation.saturating_add(1),
-            refresh_token: tokens.refresh_token.or_else(|| old.cloned()),
+            refresh_token: tokens.next_refresh_token(self.refresh_token.as_ref()),
             refresh_ends: refresh_end(tokens.refresh_expires_in, requested),
             ..self.clone()
         };

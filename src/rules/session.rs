@@ -169,12 +169,9 @@ impl Session {
     /// Begins the next generation with these tokens.
     fn replace_tokens(&mut self, tokens: Box<TokenSet>) {
         let before = core::mem::replace(&mut self.tokens, tokens);
-        // If the response contains no new refresh token or no scope, the old one stays valid (RFC 6749 6). Without the
-        // next condition, the old token would replace its successor.
-        // control: rotated_token_is_replaced
-        if self.tokens.refresh_token.is_none() && !self.tokens.loses_refresh_token {
-            self.tokens.refresh_token = before.refresh_token;
-        }
+        self.tokens.refresh_token = self
+            .tokens
+            .next_refresh_token(before.refresh_token.as_ref());
         if self.tokens.scope.is_none() {
             self.tokens.scope = before.scope;
         }

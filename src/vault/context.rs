@@ -419,18 +419,12 @@ impl Context {
         secrets: &[&str],
         pending: &Pending,
     ) {
-        let description = description.expose();
-        let mut is_secret = false;
-        let mut check = |secret: &str| is_secret |= error_description::repeats(description, secret);
-        for secret in secrets {
-            check(secret);
-        }
-        check(pending.code_verifier.expose());
-        check(pending.nonce.expose());
+        let mut secrets = secrets.to_vec();
+        secrets.extend([pending.code_verifier.expose(), pending.nonce.expose()]);
         if let Some(session) = &self.session {
-            session.for_each_token(|_, token| check(token.expose()));
+            session.for_each_token(|_, token| secrets.push(token.expose()));
         }
-        if !is_secret && let Some(text) = error_description::loggable(description) {
+        if let Some(text) = error_description::loggable_without(description.expose(), &secrets) {
             self.outputs.push(Output::Log { text });
         }
     }

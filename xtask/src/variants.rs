@@ -41,7 +41,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "the old refresh token is kept after a rotation",
         noticed_by: "consumed",
         seed: 2,
-        breaks: Always,
+        breaks: Instead("kept.or(self.refresh_token.as_ref())"),
     },
     Variant {
         control: "lost_response_is_retried_soon",

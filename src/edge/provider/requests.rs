@@ -116,10 +116,7 @@ pub(crate) fn log_description(
     let secrets = [state, code, of_client, verifier, nonce];
     if config.logs_descriptions
         && let Some(description) = description.map(Secret::expose)
-        && let Some(text) = error_description::loggable(description)
-        && !secrets
-            .iter()
-            .any(|secret| error_description::repeats(description, secret))
+        && let Some(text) = error_description::loggable_without(description, &secrets)
     {
         let message = [msg!("the provider says "), &text].concat();
         task.fault_seldom(Seldom::ProviderSays, &message);

@@ -45,14 +45,15 @@ pub fn loggable(description: &str) -> Option<String> {
     Some(["\"", &text, "\""].concat())
 }
 
+/// Returns the text to log, as [`loggable`] does, unless the description repeats one of these secrets.
+pub fn loggable_without(description: &str, secrets: &[&str]) -> Option<String> {
+    let is_secret = secrets.iter().any(|secret| repeats(description, secret));
+    loggable(description).filter(|_| !is_secret)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn logged(description: &str, secrets: &[&str]) -> Option<String> {
-        let is_secret = secrets.iter().any(|secret| repeats(description, secret));
-        loggable(description).filter(|_| !is_secret)
-    }
+    use super::{loggable_without as logged, *};
 
     #[test]
     fn description_is_quoted_cut_and_printable() {

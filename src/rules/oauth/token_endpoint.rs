@@ -165,6 +165,16 @@ impl TokenSet {
         !self.access_token.expose().is_empty()
     }
 
+    /// Returns the refresh token after a refresh with the token `before`, which remains valid if the response has no new one
+    /// (RFC 6749 6).
+    #[must_use]
+    pub fn next_refresh_token(&self, before: Option<&Secret>) -> Option<Secret> {
+        let kept = before.filter(|_| !self.loses_refresh_token);
+        // control: rotated_token_is_replaced
+        let next = self.refresh_token.as_ref().or(kept);
+        next.cloned()
+    }
+
     /// Returns the warning about the members that are not usable.
     pub fn warning(&self) -> Option<Error> {
         let message = [

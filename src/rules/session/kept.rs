@@ -107,8 +107,7 @@ pub(super) fn write(
     } = storing;
     let text = |secret: Option<&Secret>| secret.map(|s| s.expose().to_owned());
     let old = session.tokens.refresh_token.as_ref();
-    let old = old.filter(|_| !tokens.loses_refresh_token);
-    let refresh_token = text(tokens.refresh_token.as_ref().or(old));
+    let refresh_token = text(tokens.next_refresh_token(old).as_ref());
     let scope = tokens.scope.as_deref().or(session.tokens.scope.as_deref());
     let latest = text(latest.map(Identity::text));
     let mut kept = beginning(&session.sid, flow);
