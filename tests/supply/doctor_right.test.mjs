@@ -16,6 +16,11 @@ let deployment, file
 before(async () => {
   deployment = await startDeployment()
   file = await configFile(deployment.config)
+  Object.assign(deployment.site.files, {
+    '/callback.html':
+      '<!doctype html><title>Signing in</title><script type="module" src="/callback.js"></script>',
+    '/callback.js': 'finishLogin()',
+  })
 })
 after(() => deployment.close())
 
@@ -96,7 +101,6 @@ for (const [name, config, options] of [
     const [rule] = deployment.config.apis
     const own = { ...deployment.config, ...config, apis: [{ ...rule, ...config.apis?.[0] }] }
     serve(securityHeaders(own, { origin: site.origin, worker: '/auth.worker.js', ...options }))
-    site.files['/callback.html'] = '<!doctype html><title>Signing in</title>'
     site.routes['/callback'] = config.callbackPage ? '/callback.html' : '/index.html'
     try {
       const report = await doctor(site.origin, '--config', await configFile(own))
@@ -142,7 +146,6 @@ for (const [name, format] of [
     const config = { ...deployment.config, callbackPage: true }
     const headersOf = format(config, { origin: site.origin, worker: '/auth.worker.js' })
     serve({ page: headersOf('/'), callback: headersOf('/callback'), worker: headersOf('/auth.worker.js') })
-    site.files['/callback.html'] = '<!doctype html><title>Signing in</title>'
     site.routes['/callback'] = '/callback.html'
     try {
       const report = await doctor(site.origin, '--config', await configFile(config), '--probe-token')
