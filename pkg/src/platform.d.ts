@@ -27,6 +27,12 @@ declare module 'node:fs/promises' {
   export function readFile(file: string, encoding: 'utf8'): Promise<string>
   export const writeFile: (file: string, text: string) => Promise<void>
 }
+declare module 'node:vm' {
+  /** Code that is parsed, and not run. */
+  export class Script {
+    constructor(code: string)
+  }
+}
 declare module 'node:zlib' {
   type Decode = (
     bytes: Uint8Array,

@@ -271,10 +271,11 @@ test('a body that is too long is cut', async () => {
       more()
     },
   })
-  const { status, body } = await new Requests(true).send(server.origin)
+  const { status, body, isPartial } = await new Requests(true).send(server.origin)
   await server.close()
   assert.equal(status, 200)
   assert.ok(body.length >= 1024 * 1024 && body.length < 1024 * 1024 + 65537, `${body.length} bytes`)
+  assert.equal(isPartial, true)
 })
 
 test('each line that can be wrong has a deployment that is broken in this way', async () => {

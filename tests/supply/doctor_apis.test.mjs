@@ -83,6 +83,11 @@ test('an API in which everything is right gets two requests, and no token', asyn
   for (const { headers } of api.asked) assert.equal(headers.authorization, undefined)
 })
 
+test('api.echo: the rest of a response that is too long may repeat a header', async () => {
+  const { by } = await look((s) => (s.response.body = ' '.repeat(2 * 1024 * 1024)))
+  assert.equal(by['api.0.echo'].result, 'unseen')
+})
+
 const preflight = (name, value) => (state) => {
   if (value === undefined) delete state.preflight.headers[name]
   else state.preflight.headers[name] = value

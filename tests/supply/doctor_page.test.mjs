@@ -1,6 +1,6 @@
 // `strongroom doctor`: for each line about page and worker, a deployment that is broken in exactly this way.
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { securityHeaders } from '../../pkg/dist/headers.js'
@@ -1021,7 +1021,34 @@ test('page.callback-integrity: the page must name the hash of all that its scrip
     [policyTag(right) + scriptTag(), code, 'fault', /the browser refuses this script/],
     [scriptTag(integrityOf(importing)), importing, 'fault', /imports others/],
     [scriptTag(integrityOf(later)), later, 'ok'],
-    [policyTag(integrityOf(importing)) + scriptTag(integrityOf(importing)), importing, 'ok'],
+    // Browsers refuse the imported file, as no hash in the policy is compared with it.
+    [
+      policyTag(integrityOf(importing)) + scriptTag(integrityOf(importing)),
+      importing,
+      'fault',
+      /refuses what .* imports, so no login can end/,
+    ],
+    // They compare a hash that another tag or an import map has for this file.
+    ...[
+      '<script type="importmap">{"integrity":{}}</script>',
+      `<link rel="modulepreload" href="/workers.js" integrity="${right}" />`,
+      `<script type="module" src="/a.js" integrity="${right}"></script>`,
+    ].flatMap((named) => [
+      [named + scriptTag(integrityOf(importing)), importing, 'unseen', /must import nothing/],
+      [
+        `<meta http-equiv="Content-Security-Policy" content="script-src '${right}' '${integrityOf(importing)}'">` +
+          named +
+          scriptTag(integrityOf(importing)),
+        importing,
+        'unseen',
+        /must import nothing/,
+      ],
+    ]),
+    ['', code, 'unseen', /no script was seen in the callback page/],
+    ['<script type="application/json">{"a":1}</script>', code, 'unseen', /no script was seen/],
+    [`<script type="module">${importing}</script>`, code, 'fault', /imports others/],
+    [`<script type="application/json">{"a":1}</script>${scriptTag(right)}`, code, 'ok'],
+    [scriptTag(integrityOf('import.meta(')), 'import.meta(', 'unseen', /it was not seen/],
     [
       `<script src="/a.js" integrity="${right}"></script>${scriptTag(integrityOf(importing))}`,
       importing,
@@ -1035,6 +1062,80 @@ test('page.callback-integrity: the page must name the hash of all that its scrip
     assert.equal(line.result, expected, tags + script)
     if (text) assert.match(line.text, text)
   }
+})
+
+test('a static import is one of code, and not of a string or a comment', async () => {
+  const { load } = await import('../support/page_module.mjs')
+  const { importsOthers } = await load('doctor/imports.ts')
+  for (const code of [
+    'import{a}from"./x.js"',
+    "import'./x.js'",
+    'import a,{b as c}from"./x.js"',
+    "import/* a comment */'./x.js'",
+    "import /* 'quotes' */ { a } from './x.js'",
+    "/* first */import{a}from'./x.js'",
+    'import\n// a line\n"./x.js"',
+    "export*from'./x.js'",
+    "export * as a from './x.js'",
+    "export{a}from'./x.js'",
+    "export { a as default } from './x.js'",
+    "const a=import.meta.url;await a;import'./x.js'",
+    "const a=1;export{a};import'./x.js'",
+  ]) {
+    assert.equal(importsOthers(code), true, code)
+  }
+  for (const code of [
+    '',
+    'finishLogin()',
+    'import("./x.js")',
+    "await import('./x.js')",
+    'const a=import.meta.url;new URL("./x.js",import.meta.url)',
+    '// import "./x.js"',
+    "/* import './x.js' */ a()",
+    'const a="; import \'./x.js\'"',
+    'const a=\'export * from "./x.js"\'',
+    'const a=`\nimport "./x.js"\n${`export{b}from"./x.js"`}`',
+    'const a=/[;]import "x"/.test(b)',
+    'const a=/["\']/;const b=" import \'./x.js\'"',
+    'const a=1;export{a};export{a as b};',
+    'export default function(){}',
+    'export default()=>{}',
+    'export const a=1',
+    'export async function a(){}',
+    'const $export=2;$export*2',
+  ]) {
+    assert.equal(importsOthers(code), false, code)
+  }
+  // What cannot be parsed can have an import, or none.
+  for (const code of ['a(', '<!doctype html>', '/import /(;a(', 'const a=/Cannot use import statement(/']) {
+    assert.equal(importsOthers(code), undefined, code)
+  }
+})
+
+test('of a body that is too long, nothing is judged that only the rest can show', async () => {
+  const long = `${' '.repeat(2 * 1024 * 1024)}finishLogin()`
+  const { by } = await look(besideServiceWorker(scriptTag(integrityOf(long)), long))
+  assert.equal(by['page.callback-integrity'].result, 'unseen')
+  assert.match(by['page.callback-integrity'].text, /callback\.js was not read \(.*not read to its end\)/)
+
+  const code = 'finishLogin()'
+  const page = await look(besideServiceWorker(scriptTag(integrityOf(code)) + long, code))
+  assert.equal(page.by['page.callback-integrity'].result, 'unseen')
+
+  const typed = await look({
+    home: SCRIPTED,
+    policy: (policy) => `${policy}; require-trusted-types-for 'script'`,
+    routes: { '/app.js': { body: `${long};createPolicy()`, headers: { 'Content-Type': 'text/javascript' } } },
+  })
+  assert.equal(typed.by['page.trusted-types'].result, 'unseen')
+
+  // A section with a name of its own, and random bytes, which no compression makes shorter.
+  const padding = Buffer.concat([
+    Buffer.from([0, 0x80, 0x80, 0x80, 0x01, 0]),
+    randomBytes(2 * 1024 * 1024 - 1),
+  ])
+  const module = await look({ file: (bytes) => Buffer.concat([bytes, padding]) })
+  assert.equal(module.by['worker.module'].result, 'unseen')
 })
 
 test('page.callback-integrity: without a known service worker, only a right hash is right', async () => {

@@ -36,7 +36,7 @@ export interface Deployment {
   /** False if a token handler is in place of a worker. */
   needsWorker: boolean
   /** The page's scripts on its own origin, as far as they were read. */
-  readonly scripts: { url: string; body: string }[]
+  readonly scripts: Reply[]
   /** The origins of the provider to which a token handler's login leads. */
   provider?: string[]
   /** The response for a path that does not exist. */

@@ -25,6 +25,7 @@ import {
   sourcesOf,
   written,
 } from './policy.js'
+import { importsOthers } from './imports.js'
 import { random } from './provider-client.js'
 import { slipsOf } from './slips.js'
 import type { SharedFix } from './report.js'
@@ -175,10 +176,16 @@ const scriptSources = ({ page, policies }: Deployment): string[] => {
 
 /** Returns true if a script is within the page and no data, or if it has a nonce. */
 const needsSource = (attributes: string) => {
-  const [, type = ''] = /\btype=["']?([^"'\s>]*)/i.exec(attributes) ?? []
-  const isCode = /^(|module|importmap|speculationrules|(text|application)\/(java|ecma)script)$/i.test(type)
+  const isCode = isScript(attributes) || /^(importmap|speculationrules)$/i.test(typeOf(attributes))
   return /\bnonce=/i.test(attributes) || (isCode && !/\bsrc=/i.test(attributes))
 }
+
+/** Returns the type of a script, by its tag. */
+const typeOf = (attributes: string) => /\btype\s*=\s*["']?([^"'\s>]*)/i.exec(attributes)?.[1] ?? ''
+
+/** Returns true if a script has code, and no data. */
+const isScript = (attributes: string) =>
+  /^(|module|(text|application)\/(java|ecma)script)$/i.test(typeOf(attributes))
 
 const checkPolicy = (deployment: Deployment) => {
   const { report, page, policies, origin } = deployment
@@ -255,6 +262,13 @@ const checkPolicy = (deployment: Deployment) => {
       return
     }
     const hasPolicy = deployment.scripts.some(({ body }) => /\bcreatePolicy\b/.test(body))
+    if (deployment.needsWorker && !hasPolicy && deployment.scripts.some(({ isPartial }) => isPartial)) {
+      report.unseen(
+        'page.trusted-types',
+        'not all scripts of the page were read to their end, so it was not seen if one creates a policy of Trusted Types',
+      )
+      return
+    }
     if (deployment.needsWorker && deployment.scripts.length && !hasPolicy) {
       report.fault(
         'page.trusted-types',
@@ -599,8 +613,9 @@ export const checkCallback = async (deployment: Deployment, own?: Record<string,
   if (!own) await checkIntegrity(deployment, reply)
 }
 
-/** Matches a script that imports another one at once. */
-const IMPORTS = /(^|[;}\s])import\s*([\w$*{][^"'()]*?from\s*)?["']/
+/** The fix for imports of the callback page's script. */
+const BUNDLED =
+  'bundle all that callback.ts imports into one file, and write its hash into the page, as viteHeaders() does (docs/callback-page.md)'
 
 /**
  * Checks that the browser runs the callback page's scripts, and that script of other pages cannot replace them in a cache of
@@ -610,12 +625,13 @@ const checkIntegrity = async (deployment: Deployment, callback: Reply): Promise<
   const { report, requests, policies, origin } = deployment
   const id = 'page.callback-integrity'
   const ofCallback = policiesOf(callback)
-  const codes = inlineOf(callback)
+  const imports = inlineOf(callback, isScript).map(importsOthers)
+  let others = hashesIn(callback)
   let open: { attributes: string; hash: string } | undefined
   for (const file of filesOf(callback)) {
     const { address, attributes } = file
     const script = await requests.send(file.href)
-    if (script.status !== 200) {
+    if (script.status !== 200 || script.isPartial) {
       report.unseen(id, `the callback page's script ${address} was not read (${seenOf(script)})`)
       return
     }
@@ -631,12 +647,27 @@ const checkIntegrity = async (deployment: Deployment, callback: Reply): Promise<
       )
       return
     }
-    codes.push(script.body)
+    const isImporting = importsOthers(script.body)
+    imports.push(isImporting)
+    if (isImporting && hashes.length) others--
     if (!hashes.length) open ??= { attributes, hash }
   }
-  const isLimited = ofCallback.some((one) => sourcesOf(one, 'script-src')?.every(isHash))
-  const imports = codes.some((code) => IMPORTS.test(code))
-  const isOpen = open !== undefined || (imports && !isLimited)
+  if (!imports.length) {
+    report.unseen(id, 'no script was seen in the callback page, which must call finishLogin()')
+    return
+  }
+  // Browsers compare an imported file only with a hash elsewhere in the page, as in an import map (measured in Chromium).
+  const isUnnamed = imports.includes(true) && others <= 0
+  if (isUnnamed && ofCallback.some((one) => sourcesOf(one, 'script-src')?.every(isHash))) {
+    report.fault(
+      id,
+      "the browser refuses what the callback page's script imports, so no login can end",
+      written(ofCallback, 'script-src'),
+      BUNDLED,
+    )
+    return
+  }
+  const isOpen = open !== undefined || isUnnamed
   const serviceWorker = serviceWorkerOf(deployment)
   if (serviceWorker === undefined && !permitsWorkers(policies, admitsFolder(origin))) {
     report.unused(id, `${written(policies, 'worker-src')}: no service worker can be registered`)
@@ -649,6 +680,13 @@ const checkIntegrity = async (deployment: Deployment, callback: Reply): Promise<
     )
     return
   }
+  if (!isOpen && (callback.isPartial || imports.some((one) => one !== false))) {
+    report.unseen(
+      id,
+      'it was not seen if the callback page names the hash of all that its script loads: it must import nothing',
+    )
+    return
+  }
   report.check(
     id,
     "the callback page names the hash of its script, so it runs nothing else from a service worker's cache",
@@ -657,16 +695,22 @@ const checkIntegrity = async (deployment: Deployment, callback: Reply): Promise<
       : isOpen
         ? `the callback page's script imports others, which script of other pages can replace in a cache of ${serviceWorker}`
         : undefined,
-    open ? `<script${open.attributes}>` : 'no hash in script-src, and import in a script',
-    imports
-      ? 'bundle all that callback.ts imports into one file, and write its hash into the page, as viteHeaders() does (docs/callback-page.md)'
-      : `integrity="${open?.hash}" in this tag`,
+    open ? `<script${open.attributes}>` : 'import in a script',
+    imports.includes(true) ? BUNDLED : `integrity="${open?.hash}" in this tag`,
   )
 }
 
 /** Returns the hash of a file, as a page or a policy names it. */
 const hashOf = ({ bytes }: Reply, algorithm: string): string =>
   `${algorithm}-${createHash(algorithm).update(bytes).digest('base64')}`
+
+/** Returns the number of places in a page in which modules can have a hash: tags, an import map, and headers. */
+const hashesIn = ({ body, header }: Reply): number => {
+  const tags = body.replace(SCRIPT_TAG, (tag, attributes) =>
+    /^module$/i.test(typeOf(attributes)) ? tag : '',
+  )
+  return [...`${header('link')}${tags}`.matchAll(/\bintegrity\b/gi)].length
+}
 
 /** Returns the hashes that a script's tag names. Browsers compare those of the strongest algorithm only. */
 const hashesOf = (attributes: string): string[] => {
@@ -687,8 +731,11 @@ const filesOf = ({ body, url }: Reply): { address: string; href: string; attribu
     return [{ address, href: new URL(address, url).href, attributes }]
   })
 
-/** Returns the start tags of a page's scripts. A tag cannot contain another one, so long pages take no longer. */
-const scriptTags = (body: string) => [...body.matchAll(/<script\b([^<>]*)>/gi)]
+/** Matches the start tag of a script. A tag cannot contain another one, so long pages take no longer. */
+const SCRIPT_TAG = /<script\b([^<>]*)>/gi
+
+/** Returns the start tags of a page's scripts. */
+const scriptTags = (body: string) => [...body.matchAll(SCRIPT_TAG)]
 
 /** Returns true if two pages have the same scripts, also those within the page, and at least one file. */
 export const isSamePage = (one: Reply, other: Reply) => {
@@ -755,9 +802,10 @@ export const checkOtherPages = async (deployment: Deployment): Promise<void> => 
   )
 }
 
-/** Returns the scripts within a page. */
-const inlineOf = ({ body }: Reply): string[] =>
-  scriptTags(body).flatMap(({ 0: tag, index }) => {
+/** Returns the scripts within a page whose tags have attributes that `test` looks for. */
+const inlineOf = ({ body }: Reply, test = (_attributes: string) => true): string[] =>
+  scriptTags(body).flatMap(({ 0: tag, 1: attributes = '', index }) => {
+    if (!test(attributes)) return []
     const start = index + tag.length
     const end = body.indexOf('</script', start)
     return end > start ? [body.slice(start, end)] : []

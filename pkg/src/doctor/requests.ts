@@ -45,6 +45,8 @@ export interface Reply {
   bytes: Uint8Array<ArrayBuffer>
   /** The body as text. */
   body: string
+  /** True if the body is too long and was cut: what it lacks may be in the rest. */
+  isPartial?: boolean
   /** The absolute address of a redirect, which is not followed. */
   redirect?: string
   /** The seconds by which the server's clock is ahead of this device's, unless a cache may have kept its time. */
@@ -253,7 +255,8 @@ const read = async (
       if (size > LONGEST_BODY) break
     }
   }
-  const bytes = decoded(Buffer.concat(chunks), header('content-encoding') ?? '')
+  const whole = decoded(Buffer.concat(chunks), header('content-encoding') ?? '')
+  const bytes = whole ?? new Uint8Array()
   const location = header('location')
   const isRedirect = status >= 300 && status < 400 && location !== undefined && URL.canParse(location, url)
   const cookies = headers['set-cookie']
@@ -265,6 +268,7 @@ const read = async (
     head: Object.keys(headers).map(header).join('\n'),
     bytes,
     body: new TextDecoder().decode(bytes),
+    isPartial: size > LONGEST_BODY || !whole,
     ...(isRedirect && { redirect: new URL(location, url).href }),
     ...(header('age') === undefined && !Number.isNaN(ahead) && { ahead }),
   }
@@ -277,16 +281,16 @@ const CODINGS: Record<string, typeof unzipSync> = {
   gzip: unzipSync,
 }
 
-/** Returns a body without its coding, also of a body that was cut. */
-const decoded = (bytes: Uint8Array<ArrayBuffer>, coding: string): Uint8Array<ArrayBuffer> => {
+/** Returns a body without its coding, also of a body that was cut, or `undefined` if the result is too long. */
+const decoded = (bytes: Uint8Array<ArrayBuffer>, coding: string): Uint8Array<ArrayBuffer> | undefined => {
   const decode = CODINGS[coding.toLowerCase()]
   if (!decode || !bytes.length) return bytes
   const { BROTLI_OPERATION_FLUSH, Z_SYNC_FLUSH } = constants
   const finishFlush = decode === brotliDecompressSync ? BROTLI_OPERATION_FLUSH : Z_SYNC_FLUSH
   try {
     return decode(bytes, { finishFlush, maxOutputLength: 4 * LONGEST_BODY })
-  } catch {
-    return new Uint8Array()
+  } catch (error) {
+    return (error as Failure).code === 'ERR_BUFFER_TOO_LARGE' ? undefined : new Uint8Array()
   }
 }
 
@@ -307,11 +311,11 @@ export const codeOf = (reply: Reply): string | undefined => {
 }
 
 /** Returns what was seen of a response, in a few words. */
-export const seenOf = ({ status, redirect, failure, header }: Reply): string => {
+export const seenOf = ({ status, redirect, failure, header, isPartial }: Reply): string => {
   if (failure !== undefined) return failure
   if (redirect !== undefined) return `${status}, a redirect to ${redirect}, which was not followed`
   const type = header('content-type')
-  return `${status}${type === undefined ? '' : ` ${type}`}`
+  return `${status}${type === undefined ? '' : ` ${type}`}${isPartial ? ', not read to its end' : ''}`
 }
 
 /** Returns the line of a header as it was seen. */

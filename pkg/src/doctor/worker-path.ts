@@ -20,8 +20,8 @@ export const readScripts = async (deployment: Deployment): Promise<void> => {
   if (page.status !== 200) return
   const own = [...new Set(scriptsOf(page))].filter((url) => new URL(url).origin === origin)
   for (const url of own.slice(0, MAX_FILES)) {
-    const { status, body } = await requests.send(url)
-    if (status === 200) deployment.scripts.push({ url, body })
+    const script = await requests.send(url)
+    if (script.status === 200) deployment.scripts.push(script)
   }
 }
 

@@ -260,6 +260,10 @@ const checkModule = async ({ report, requests, workerFile, page, origin, worker 
     report.fault('worker.module', 'the WebAssembly module is missing', `${seenOf(file)} for ${pathname}`, fix)
     return
   }
+  if (file.isPartial) {
+    report.unseen('worker.module', `the module ${pathname} was not checked (${seenOf(file)})`)
+    return
+  }
   if (!WebAssembly.validate(file.bytes)) {
     report.fault(
       'worker.module',
