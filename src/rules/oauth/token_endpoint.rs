@@ -363,11 +363,13 @@ fn error_code(reply: &HttpReply) -> Option<String> {
     text_member(reply, "error").filter(|code| is_error_code(code))
 }
 
-/// Returns true if a response has the form of an OAuth error (RFC 6749 5.2): a JSON object whose `error` is a string. Gateways
-/// and frameworks write the name of the status there, such as `Bad Request`; no registered error begins with a capital.
+/// Returns true if a response has the form of an OAuth error (RFC 6749 5.2): a JSON object whose `error` is a string, and not
+/// the name of a status, such as `Bad Request`, which gateways and frameworks write there.
 pub(crate) fn has_error(reply: &HttpReply) -> bool {
-    text_member(reply, "error")
-        .is_some_and(|error| !error.starts_with(|c: char| c.is_ascii_uppercase()))
+    let is_status = |error: &str| {
+        error.starts_with(|c: char| c.is_ascii_uppercase()) && !strings::contains(error, "_")
+    };
+    text_member(reply, "error").is_some_and(|error| !is_status(&error))
 }
 
 /// Returns a member of a JSON response, if it is a string.
