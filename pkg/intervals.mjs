@@ -40,7 +40,7 @@ const OTHERS = {
   'pkg/src/page/connection/connection.ts': { MAX_THEFTS: '', THEFT_PERIOD: ' ms' },
   'pkg/src/page/connection/reconnect.ts': { TIME_LIMIT: ' s' },
   'pkg/src/page/connection/worker-failure.ts': { REASON_DELAY: ' ms', TIME_LIMIT: ' ms', ENTRY_DELAY: ' ms' },
-  'pkg/src/page/load.ts': { TIME_LIMIT: ' s', EXPLANATION: ' s' },
+  'pkg/src/page/load.ts': { TIME_LIMIT: ' s', EXPLANATION: ' s', MEMORY: ' ms' },
   'pkg/src/page/guards/attempts.ts': { PAUSE: ' s', SHORT_PAUSE: ' s', MAX_RECENT: '' },
   'pkg/src/page/guards/guard.ts': { MAX_RECENT: '', PERIOD: ' ms' },
   'pkg/src/page/guards/resume.ts': { FRAME_TIMEOUT: ' s', NAVIGATION_TIMEOUT: ' s' },

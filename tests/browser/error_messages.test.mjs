@@ -73,6 +73,27 @@ test('messages that never load delay only one error', time, async () => {
   assert.ok(Date.now() - start < 1500, `five errors took ${Date.now() - start} ms`)
 })
 
+test(
+  'messages that a deployment has deleted delay only one error, and are not requested for each',
+  time,
+  async () => {
+    let requests = 0
+    const { page } = await refused((route) => {
+      requests++
+      return route.fulfill({ status: 404 })
+    })
+    const before = requests
+    const start = Date.now()
+    for (let i = 0; i < 5; i++) {
+      const { error } = await call(page, `${app.api.url}orders`)
+      assert.equal(error.message, 'login_required: … (its text could not be loaded)')
+    }
+    assert.ok(Date.now() - start < 1000, `five errors took ${Date.now() - start} ms`)
+    assert.ok(before > 1)
+    assert.equal(requests, before)
+  },
+)
+
 test('close() ends the session immediately without loading messages', time, async () => {
   const before = loaded()
   const page = await app.open()

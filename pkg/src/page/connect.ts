@@ -6,7 +6,7 @@ import { StrongroomError } from './errors/error.js'
 import { vaultFetch } from './fetch/fetch.js'
 import { watchUser } from './activity.js'
 import { listen } from './listen.js'
-import { EXPLANATION, load } from './load.js'
+import { load, loadExplanation } from './load.js'
 import { isSignedIn, needsLogin } from './login/at-once.js'
 import { mediaMethods, relayMedia } from './media/relay.js'
 import { openPopup } from './login/popup.js'
@@ -112,7 +112,7 @@ export const connect = async (
       } catch (error: any) {
         if (error?.name !== 'SecurityError') return rejectTyped(error, NOT_CREATED)
         // WebKit throws this error if the page's policy forbids the worker, and only an event says so.
-        const why = await load(() => import('./connection/worker-failure.js'), 'explainRefusal', EXPLANATION)
+        const why = await loadExplanation(() => import('./connection/worker-failure.js'), 'explain')
           .then(({ explainRefusal }) => explainRefusal(worker, refusals))
           .catch(() => '')
         return why ? refuse('worker_failed', why) : rejectTyped(error, NOT_CREATED)
@@ -126,7 +126,7 @@ export const connect = async (
   /** Resolves when the last warning is printed. */
   let told: Promise<void> | undefined
   const tell = (message: Notice) => {
-    const texts = load(() => import('./errors/error-messages.js'), 'tell')
+    const texts = loadExplanation(() => import('./errors/error-messages.js'), 'describeError')
     told = texts.then(
       ({ tell }) => tell(message, emit),
       () => console.warn(message),
@@ -242,7 +242,7 @@ export const connect = async (
     fetch: async (input, init) =>
       vaultFetch(
         init?.onProgress
-          ? (await load(() => import('./streaming/streaming.js'), 'watched')).watched(
+          ? (await load(() => import('./streaming/streaming.js'), 'webSocket')).watched(
               connection,
               init.onProgress,
             )

@@ -33,7 +33,7 @@ import {
   type FrameRequest,
 } from '../protocol/frame-messages.js'
 import { listen } from '../page/listen.js'
-import { EXPLANATION, load } from '../page/load.js'
+import { loadExplanation } from '../page/load.js'
 import { refusals, watchRefusals } from '../page/connection/refused-worker.js'
 import { type AnyWorker, passPort, passResponse } from '../page/login/pass-response.js'
 import { FRAMED_HANDSHAKE } from '../protocol/messages.js'
@@ -133,7 +133,7 @@ type Open = Map<number, () => void>
 
 const serve = (port: MessagePort, make: () => AnyWorker) => {
   const failed = (event?: Event) =>
-    load(() => import('../page/connection/worker-failure.js'), 'explain', EXPLANATION)
+    loadExplanation(() => import('../page/connection/worker-failure.js'), 'explain')
       .then(({ explain }) => explain(event, make, refusals))
       .catch(() => '')
       .then((message) => post(port, { t: 'worker_failed', message }))

@@ -9,7 +9,7 @@ import { PROTOCOL } from '../../../glue/constants.js'
 import type { CallbackResult } from '../api.js'
 import type { StrongroomError } from '../errors/error.js'
 import { listen } from '../listen.js'
-import { EXPLANATION, load } from '../load.js'
+import { loadExplanation } from '../load.js'
 import { LOCK_STOLEN, NO_WORKER } from '../../protocol/message-keys.js'
 import {
   BYE,
@@ -282,7 +282,7 @@ export const open = (
     const timedOut = () => connection.on('ended', 'worker_timeout', `${timeout}`)
     const startTimer = () => (timer = setTimeout(timedOut, timeout * 1000))
     const onWorkerError = (event: Event) =>
-      load(() => import('./worker-failure.js'), 'explain', EXPLANATION)
+      loadExplanation(() => import('./worker-failure.js'), 'explain')
         .then(({ explain }) => explain(event, make, refusals))
         .catch(() => '')
         // A worker that has sent the name of its lock runs the vault's code, and sends its own error.

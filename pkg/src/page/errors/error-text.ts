@@ -3,7 +3,7 @@
  * page loads when it first needs one.
  */
 import { StrongroomError, withoutInterned } from './error.js'
-import { EXPLANATION, load } from '../load.js'
+import { EXPLANATION, loadExplanation } from '../load.js'
 
 /** True if the error messages are still loading after the time limit. The next error then does not wait. */
 let isLate = false
@@ -26,7 +26,7 @@ const loadInTime = (
       isLate = false
       resolve(text)
     }
-    load(() => import('./error-messages.js'), 'describeError', EXPLANATION)
+    loadExplanation(() => import('./error-messages.js'), 'describeError')
       .then(describe)
       .then(settle, () => settle())
   })
