@@ -182,6 +182,77 @@ test('handshake without a response rejects after the time limit', async () => {
   assert.equal(await code, 'worker_timeout')
 })
 
+for (const [what, after] of Object.entries({
+  'whose vault does not respond': (worker) => {
+    worker.responds = false
+  },
+  'whose vault has failed': (worker) => {
+    worker.fail('vault_crashed')
+  },
+})) {
+  test(`worker of an open connection survives a second connection ${what}`, async (t) => {
+    const { client, made } = await start(new FakeWorker({ user: 'alice' }))
+    const [worker] = made
+    t.after(() => worker.terminate())
+    worker.responds = false
+    const second = codeOf(connect(() => worker, { timeout: 1 }))
+    await settled()
+    after(worker)
+    mock.timers.tick(1000)
+    assert.notEqual(await second, 'none')
+    assert.equal(worker.isEnded, false)
+    client.close()
+    // No other connection uses the worker now.
+    const last = codeOf(connect(() => worker, { timeout: 1 }))
+    await settled()
+    mock.timers.tick(1000)
+    await last
+    assert.ok(worker.isEnded)
+  })
+}
+
+test('worker of an open connection survives the end and the move of another one', async (t) => {
+  const [shared, ...others] = [1, 2, 3].map(() => new FakeWorker({ user: 'alice' }))
+  t.after(() => [shared, ...others].forEach((worker) => worker.terminate()))
+  // The worker holds its lock longer than the page waits.
+  t.mock.method(AbortSignal, 'timeout', () => {
+    const controller = new AbortController()
+    setImmediate(() => controller.abort())
+    return controller.signal
+  })
+  const { client } = await start(shared)
+  for (const [index, cause] of ['vault_crashed', 'outdated'].entries()) {
+    const other = await connectTo(connect, shared, others[index])
+    if (cause === 'outdated') shared.announce({ t: cause })
+    else {
+      shared.fail(cause)
+      await settled()
+      await other.client.reconnect()
+    }
+    await settled()
+    assert.equal(other.made.length, 2, cause)
+    assert.equal(shared.isEnded, false, cause)
+    other.client.close()
+  }
+  client.close()
+})
+
+test('move to the same worker keeps this worker', async (t) => {
+  const worker = new FakeWorker({ user: 'alice' })
+  t.after(() => worker.terminate())
+  const { client, made } = await start(worker, worker)
+  const [port] = worker.ports
+  worker.announce({ t: 'outdated' })
+  await settled()
+  assert.equal(made.length, 2)
+  assert.equal(worker.isEnded, false)
+  const pending = client.inspect()
+  await settled()
+  worker.send(port, { t: 'inspection', id: worker.received.at(-1).id, holdings: ['one'] })
+  assert.deepEqual(await pending, ['one'])
+  client.close()
+})
+
 test('restored page loses its requests and connects again', async () => {
   const worker = new FakeWorker({ user: 'alice' })
   const { client, events } = await start(worker)

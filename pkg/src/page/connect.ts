@@ -185,7 +185,7 @@ export const connect = async (
   /** Connects to the vault of another worker. Resolves when the client uses this vault. */
   const succeed = (old: Connection) => {
     const successor = loadReconnect().then((loaded) =>
-      loaded.succeed(old, make, open, timeout, client, refuse, () => session, events),
+      loaded.succeed(old, make, open, timeout, client, refuse, release, () => session, events),
     )
     successor.catch(() => old.on('unreplaced'))
     return successor

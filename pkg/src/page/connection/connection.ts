@@ -21,6 +21,7 @@ import {
 } from '../../protocol/messages.js'
 import { createError } from '../errors/error-text.js'
 import { refusals } from './refused-worker.js'
+import { connections } from './release.js'
 import { type Effect, type Event as ConnectionEvent, type State, transition } from './state.js'
 
 /** The maximum number of thefts of its lock, within {@link THEFT_PERIOD}, after which a page connects again. */
@@ -219,6 +220,7 @@ export const open = (
     }
 
     const end = () => {
+      connections.delete(connection)
       own.leave!()
       failAll()
     }
@@ -323,6 +325,7 @@ export const open = (
       },
       open() {
         opened()
+        connections.add(connection)
         resolve(connection)
       },
       leave() {

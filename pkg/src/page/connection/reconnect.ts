@@ -7,7 +7,7 @@ import type { Announcement, Client, Connection, FrameTransport, open as Open } f
 import type { StrongroomError } from '../errors/error.js'
 import type { refuse as Refuse } from '../errors/error-text.js'
 import { isLoopback } from '../../protocol/loopback.js'
-import { release } from './release.js'
+import type { release as Release } from './release.js'
 import { repeat } from '../../protocol/repeat.js'
 
 type AnyWorker = Connection['at']
@@ -42,7 +42,7 @@ export const again = (
  * `make` is false if the page cannot create another worker.
  * Rejects if `old` has ended and no other vault responds.
  *
- * connect.ts passes in `open` and `refuse`, so that the bundle of this file does not contain copies of them.
+ * connect.ts passes in `open`, `refuse` and `release`, so that the bundle of this file does not contain copies of them.
  *
  * @param current Returns the client's session.
  * @param events Gets the client's event `change`.
@@ -54,6 +54,7 @@ export const succeed = async (
   timeout: number,
   client: Client,
   refuse: typeof Refuse,
+  release: typeof Release,
   current: () => Session | null,
   events: EventTarget,
 ): Promise<void> => {
@@ -82,7 +83,7 @@ export const succeed = async (
   }
   events.addEventListener('change', watch)
   if (isGone) setTimeout(() => old.on('late'), timeout * 1000)
-  const next = await (isGone ? replace : move)(old, make, connect).finally(() =>
+  const next = await (isGone ? replace : move)(old, make, connect, release).finally(() =>
     events.removeEventListener('change', watch),
   )
   if (!next) return
@@ -112,9 +113,10 @@ const replace = async (
   old: Connection,
   make: Make,
   connect: (at: AnyWorker) => Promise<Connection>,
+  release: typeof Release,
 ): Promise<Connection> => {
   const { at, lock } = old
-  if ('terminate' in at) at.terminate()
+  if ('terminate' in at) release(at)
   const signal = AbortSignal.timeout(TIME_LIMIT * 1000)
   const { locks = navigator.locks } = at as Partial<FrameTransport>
   // The worker holds this lock as long as it runs.
@@ -138,6 +140,7 @@ const move = async (
   old: Connection,
   make: Make,
   connect: (at: AnyWorker) => Promise<Connection>,
+  release: typeof Release,
 ): Promise<Connection | undefined> => {
   const at = await make()
   const next = await connect(at).catch(() => undefined)
