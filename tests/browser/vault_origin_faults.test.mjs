@@ -131,6 +131,17 @@ test('a failed attempt leaves the frame to its client', time, async () => {
   assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
 })
 
+test('a time limit that no timer can keep is refused', time, async () => {
+  const page = await (await app.browser.newContext()).newPage()
+  await page.goto(`${app.site.origin}/empty.html`)
+  const { error } = await page.evaluate(
+    (address) => settle(connectFrame(address, { timeout: Infinity })),
+    frame,
+  )
+  assert.equal(error.code, 'message_invalid')
+  assert.match(error.message, /^timeout is a number of seconds from 0 to 2147483, and was Infinity\./)
+})
+
 test('the last failed attempt removes the frame', time, async () => {
   app.setWorker('await new Promise(() => {})')
   const page = await (await app.browser.newContext()).newPage()

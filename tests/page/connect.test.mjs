@@ -253,6 +253,16 @@ test('move to the same worker keeps this worker', async (t) => {
   client.close()
 })
 
+for (const timeout of [Infinity, NaN, -1, 1e10]) {
+  test(`time limit of ${timeout} seconds is refused`, async (t) => {
+    const worker = new FakeWorker({ user: 'alice' })
+    t.after(() => worker.terminate())
+    const refused = await codeOf(connect(() => worker, { timeout }))
+    assert.equal(refused, 'message_invalid')
+    assert.deepEqual(worker.ports, [])
+  })
+}
+
 test('restored page loses its requests and connects again', async () => {
   const worker = new FakeWorker({ user: 'alice' })
   const { client, events } = await start(worker)

@@ -322,8 +322,8 @@ export interface LogoutResult {
 export interface ConnectOptions {
   /**
    * The time limit for the worker's or handler's response in seconds, within which a failed request for a file or for the
-   * handler's configuration is repeated. Default 10. A prerendered page gets its worker when it is
-   * shown, and the time starts then.
+   * handler's configuration is repeated: a number from 0 to 2147483. Default 10. A prerendered page gets its worker when it
+   * is shown, and the time starts then.
    */
   timeout?: number
   /**

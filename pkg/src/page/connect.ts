@@ -13,11 +13,12 @@ import { openPopup } from './login/popup.js'
 import { recordEnd } from './guards/end-record.js'
 import { type Client, type Connection, open } from './connection/connection.js'
 import { refusals, watchRefusals } from './connection/refused-worker.js'
-import { NO_OPTION, NOT_CREATED, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
+import { NO_OPTION, NO_TIME_LIMIT, NOT_CREATED, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { release } from './connection/release.js'
 import { implementTarget } from './streaming/implement-target.js'
 import { createTarget, type LazyClient } from './streaming/lazy-target.js'
 import { refuse, rejectTyped } from './errors/error-text.js'
+import { isTimeLimit } from './time-limit.js'
 import { createUserComparison } from './user-comparison.js'
 import type { Notice } from './errors/error-messages.js'
 
@@ -72,6 +73,7 @@ export const connect = async (
 ): Promise<Strongroom> => {
   if (!globalThis.isSecureContext) return refuse('unsupported', UNSUPPORTED_CONTEXT)
   for (const name of Object.keys(unknown)) return refuseOption('connect', name)
+  if (!isTimeLimit(timeout)) return refuse('message_invalid', NO_TIME_LIMIT + timeout)
   if (typeof worker === 'string') {
     return (await load(() => import('./token-handler/token-handler-client.js'), 'connect', timeout)).connect(
       worker,

@@ -14,9 +14,10 @@ import {
   STATE_FRAGMENT,
   type FrameRequest,
 } from '../protocol/frame-messages.js'
-import { UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
+import { NO_TIME_LIMIT, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { listen } from '../page/listen.js'
 import { whenShown } from '../page/prerendering.js'
+import { isTimeLimit } from '../page/time-limit.js'
 import type { FrameTransport, Connection } from '../page/connection/connection.js'
 import type { HANDSHAKE } from '../protocol/messages.js'
 import type { refuse as Refuse } from '../page/errors/error-text.js'
@@ -48,6 +49,7 @@ export const connectFrame = async (
 ): Promise<Strongroom> => {
   if (!globalThis.isSecureContext) return refuse('unsupported', UNSUPPORTED_CONTEXT)
   const { timeout = 10 } = options
+  if (!isTimeLimit(timeout)) return refuse('message_invalid', NO_TIME_LIMIT + timeout)
   const { href, origin } = new URL(address, location.href)
   if (origin === location.origin) {
     return refuse('unsupported', `${href} is on the page's own origin, where a frame protects nothing`)

@@ -13,6 +13,7 @@ import {
   NO_ADDRESS,
   NO_CALLBACK,
   NO_OPTION,
+  NO_TIME_LIMIT,
   NO_RESPONSE,
   NO_STREAMS,
   NO_TOKEN,
@@ -70,6 +71,7 @@ const BY_KEY: Record<string, string> = {
   [NO_WORKER]:
     " is not a worker: pass the worker itself, or a function that makes it, such as () => new SharedWorker(new URL('./auth.worker.js', import.meta.url), { type: 'module' })",
   [NO_OPTION]: '() has no option ',
+  [NO_TIME_LIMIT]: 'timeout is a number of seconds from 0 to 2147483, and was ',
   [NO_ADDRESS]: 'handleCallback() takes an address, and was passed an object of options or an event',
   [A_FUNCTION]:
     ' is a function: write the value that it returns, since the configuration is passed on as JSON',
