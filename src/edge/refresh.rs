@@ -594,6 +594,10 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
     let [jitter] = task.isolate().random();
     let mut cache = task.isolate().session_cache.borrow_mut();
     let cached = cache.entry(&session.sid, &now);
+    // What the provider said about earlier generations is over: another isolate has refreshed the session.
+    if cached.generation < session.generation {
+        cached.schedule.reset();
+    }
     // A rotated refresh token begins a generation, and the wait before the next attempt is that generation's.
     let is_rotated = matches!(outcome, RefreshOutcome::Rotated(..));
     cached.generation = session.generation.saturating_add(is_rotated.into());

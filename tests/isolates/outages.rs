@@ -430,6 +430,27 @@ fn gateway_page_of_some_sessions_does_not_slow_others() {
 }
 
 #[test]
+fn gateway_pages_count_for_one_generation() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        for _ in 0..4 {
+            world.pass(61_000);
+            for _ in 0..3 {
+                world.fault(REFRESH, Fault::Gateway);
+            }
+            let call = world.call(alice, 0);
+            world.answer_all();
+            assert!(retry_after(&world, call) <= 1);
+            // The other isolate refreshes the session, and its user continues there.
+            let call = world.call(alice, 1);
+            world.answer_all();
+            assert!(served(&world, call));
+        }
+    }
+}
+
+#[test]
 fn late_response_is_used_without_leeway() {
     for setup in both_storages(2) {
         let (mut world, alice) = expired(Setup {
