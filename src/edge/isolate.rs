@@ -19,7 +19,7 @@ use crate::event::{About, Event, Happened, Observation, Server};
 use crate::io::FlightId;
 use crate::isolate::cache::SessionCache;
 use crate::isolate::clock::Clocks;
-use crate::isolate::lateness::Lateness;
+use crate::isolate::lateness::{Excuse, Lateness};
 use crate::isolate::opened::Opened;
 use crate::isolate::outage_report::{A_MINUTE, OutageReport};
 use crate::isolate::provider::Provider;
@@ -164,6 +164,8 @@ pub(super) struct Isolate {
     pub(super) session_cache: RefCell<SessionCache>,
     pub(super) clock: Clocks,
     pub(super) lateness: Lateness,
+    pub(super) coordinator_excuse: Excuse,
+    pub(super) provider_excuse: Excuse,
     /// The number of bytes of requests' bodies that the host holds in memory, to send them again.
     pub(super) copied_bytes: Cell<u64>,
     pub(super) opened: RefCell<Opened>,
@@ -204,6 +206,8 @@ impl Isolate {
             session_cache: RefCell::default(),
             clock: Clocks::default(),
             lateness: Lateness::default(),
+            coordinator_excuse: Excuse::default(),
+            provider_excuse: Excuse::default(),
             copied_bytes: Cell::default(),
             opened: RefCell::default(),
             unwritten_ends: RefCell::default(),

@@ -1,7 +1,8 @@
 //! Tests of an isolate whose process stands still, or is too busy to read requests. A request that waited for it shows an
 //! old cookie although nobody has copied it.
 
-use crate::served;
+use crate::{served, took};
+use edge::Event;
 use kit_isolates::{COOKIE, Fault, Setup, Site, VisitId, World};
 
 /// Sends a request of Alice to isolate 1, which stands still, and replaces her cookie through isolate 0 ten seconds later.
@@ -176,4 +177,26 @@ fn late_process_does_not_report_the_coordinator() {
         });
         assert_eq!(told, !is_late);
     }
+}
+
+/// A processor without enough time makes the process late again and again.
+#[test]
+fn late_process_notices_an_outage_of_the_coordinator() {
+    let mut world = World::new(Setup::default());
+    let alice = world.signed_in("alice", 0);
+    world.pass(61_000);
+    world.weather.coordinator_down = true;
+    world.coordinator_timeout = 3000;
+    for longest in [13_000, 3000, 3000] {
+        let call = world.call(alice, 0);
+        while world.visits[call].given.is_none() {
+            world.pass(1000);
+            world.stop(0, 150);
+            world.pass(500);
+        }
+        assert!(took(&world, call) <= longest, "{}", took(&world, call));
+        world.pass(1200);
+    }
+    let has_begun = |event: &Event| format!("{event:?}").contains("OutageBegan");
+    assert!(world.events.iter().any(has_begun));
 }

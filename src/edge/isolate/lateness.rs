@@ -17,9 +17,16 @@ const BACKLOG: Millis = Millis::from_secs(10);
 /// as one. An attacker who keeps a process busy gains this time for a copied cookie.
 pub(crate) const MOST_ADDED: Millis = Millis::from_secs(300);
 
+/// An excused failure is forgotten after this time.
+const EXCUSED: Millis = Millis::from_secs(60);
+
 /// The latest late period of an isolate's process.
 #[derive(Default)]
 pub(crate) struct Lateness(Cell<Option<Period>>);
+
+/// The last failure of a server that a late period has excused.
+#[derive(Default)]
+pub(crate) struct Excuse(Cell<Option<Instant>>);
 
 #[derive(Clone, Copy)]
 struct Period {
@@ -64,6 +71,22 @@ impl Lateness {
         self.0
             .get()
             .is_some_and(|period| period.end.monotonic >= asked.monotonic)
+    }
+}
+
+impl Excuse {
+    /// Returns true if a call that began at `asked` and failed `now` says nothing about the server, because the process may
+    /// have read its response late. A process that is late again and again would never notice an outage, so the next failure
+    /// counts.
+    pub(crate) fn covers(&self, lateness: &Lateness, asked: &Instant, now: &Instant) -> bool {
+        if !lateness.was_since(asked) {
+            return false;
+        }
+        let last = self.0.get().filter(|last| last.elapsed(now) < EXCUSED);
+        if last.is_none() {
+            self.0.set(Some(*now));
+        }
+        last.is_none_or(|last| asked.monotonic < last.monotonic)
     }
 }
 
@@ -113,5 +136,28 @@ mod tests {
         lateness.note(seconds(5), at(105));
         assert!(lateness.was_since(&at(101)));
         assert!(!lateness.was_since(&at(106)));
+    }
+
+    #[test]
+    fn late_period_excuses_one_failure() {
+        let (lateness, excuse) = (Lateness::default(), Excuse::default());
+        lateness.note(seconds(2), at(103));
+        for (asked, failed, is_excused) in [
+            (100, 104, true),
+            // It was in flight when the first one failed.
+            (102, 105, true),
+        ] {
+            assert_eq!(
+                excuse.covers(&lateness, &at(asked), &at(failed)),
+                is_excused
+            );
+        }
+        lateness.note(seconds(2), at(108));
+        assert!(!excuse.covers(&lateness, &at(106), &at(109)));
+        lateness.note(seconds(2), at(203));
+        assert!(
+            excuse.covers(&lateness, &at(200), &at(204)),
+            "a minute later"
+        );
     }
 }

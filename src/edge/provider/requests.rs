@@ -68,7 +68,9 @@ pub(crate) async fn send(
 /// Notes a refresh that has had no response since `began`, if that is as long as requests wait for it. Returns true then.
 fn note_silence(task: &Task, began: &Instant) -> bool {
     let waits = began.elapsed(&task.now()) < task.config().flow.request_timeout;
-    if waits || task.isolate().lateness.was_since(began) {
+    let isolate = task.isolate();
+    let excuse = &isolate.provider_excuse;
+    if waits || excuse.covers(&isolate.lateness, began, &task.now()) {
         return false;
     }
     let [jitter] = task.isolate().random();

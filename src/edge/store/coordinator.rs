@@ -202,10 +202,14 @@ pub(crate) async fn append(
     }
 }
 
-/// Reports that the coordinator failed in a call that began at `asked`, and records the time of the failure for [`is_up`]. If
-/// this process had a late period, that says nothing about the coordinator.
+/// Reports that the coordinator failed in a call that began at `asked`, and records the time of the failure for [`is_up`],
+/// unless a late period of this process excuses the failure.
 fn failed(task: &Task, asked: &Instant, why: &str) {
-    if task.isolate().lateness.was_since(asked) {
+    let isolate = task.isolate();
+    if isolate
+        .coordinator_excuse
+        .covers(&isolate.lateness, asked, &task.own_time())
+    {
         return;
     }
     avoid(task);
