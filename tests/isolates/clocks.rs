@@ -1,5 +1,5 @@
 //! Tests of isolates whose clocks differ, jump or do not exist. No time that another machine wrote ends a session or sends
-//! a refresh token twice, as far as `docs/edge-clocks.md` promises.
+//! a refresh token twice, as far as `docs/edge-operate.md` promises.
 
 use crate::{both_storages, expired, served, took};
 use kit_isolates::provider::Endpoint;

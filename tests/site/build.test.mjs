@@ -149,7 +149,7 @@ const QUESTIONS = {
   'stolen cookie': '/edge-bound#sessions-that-cannot-be-copied',
   'policy on Netlify': '/deployment#netlify',
   'logout everywhere': '/logout#on-all-devices',
-  'sign out everywhere': '/edge-operate#sign-out-on-all-devices',
+  'sign out everywhere': '/edge-sessions#sign-out-on-all-devices',
   'change cookie keys': '/edge-operate#replace-a-key',
   'Postgres coordinator': '/edge-deploy#postgres',
   invalid_client: '/errors#client_rejected',

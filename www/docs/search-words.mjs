@@ -25,7 +25,7 @@ const WORDS = {
     'log out, signout, sign-out, end_session_endpoint, RP-initiated logout, post_logout_redirect_uri',
   'docs/logout.md#on-all-devices':
     'logout everywhere, log out everywhere, sign out everywhere, sign out all devices, all sessions, revoke all sessions, other devices, global logout',
-  'docs/edge-operate.md#sign-out-on-all-devices':
+  'docs/edge-sessions.md#sign-out-on-all-devices':
     'logout everywhere, log out everywhere, sign out everywhere, all sessions, revoke all sessions, other devices, global logout, back-channel logout, single logout, SLO',
   'docs/edge-operate.md#replace-a-key':
     'key rotation, rotate keys, rotate secret, change keys, change cookie keys, renew a key, cookie secret, COOKIE_KEYS, encryption key',
@@ -36,7 +36,7 @@ const WORDS = {
   'docs/edge-observe.md#a-dashboard-and-alerts': 'Grafana, alerting, Prometheus rules',
   'docs/edge-observe.md#probes': 'health check, healthcheck, liveness, readiness, heartbeat',
   'docs/edge-observe.md#request-ids': 'correlation ID, X-Request-Id, traceparent, trace ID',
-  'docs/edge-sessions.md': 'sign out everywhere, log out all devices, device list',
+  'docs/edge-sessions.md#a-page-your-devices': 'device list',
   'docs/edge-tenants.md':
     'multi-tenant, multitenancy, multi-tenancy, SaaS, customers, organizations, realms, one provider per tenant, white label, custom domains, subdomain per tenant',
   'docs/edge-bound.md':

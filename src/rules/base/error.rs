@@ -59,7 +59,7 @@ codes! {
     MessageInvalid = "message_invalid", "Check the options of the call, and use the same version of strongroom in page and worker.";
     /// A documented limit on size or number was exceeded. In the token handler's log also a warning: a session needs two
     /// cookies, which proxies may refuse ([edge-operate.md](edge-operate.md#limits-of-headers)); or an error: a request was put
-    /// off because [the process stood still](edge-clocks.md#a-process-that-stands-still), all handlers of `tenants()` are in
+    /// off because [the process stood still](edge-operate.md#a-process-that-stands-still), all handlers of `tenants()` are in
     /// use, or its `create` is too slow ([edge-tenants.md](edge-tenants.md#the-options)).
     LimitExceeded = "limit_exceeded", "If the message names no option, send less, or fewer at once; docs/errors.md#limits has the limits. In the handler's log: give the process more processor time, or fewer requests.";
     /// The request needs something that this version, the platform, the provider or the configuration does not support.
@@ -264,7 +264,7 @@ codes! {
     /// version of the handler has written.
     CoordinatorUnavailable = "coordinator_unavailable", "Check the coordinator: sessions are kept, but cannot be refreshed without it.";
     /// In the token handler's log, at most once an hour: this machine's clock differs by five seconds or more from the
-    /// coordinator's or the provider's ([edge-clocks.md](edge-clocks.md)).
+    /// coordinator's or the provider's ([edge-operate.md](edge-operate.md#clocks-of-several-machines)).
     ClockDiffers = "clock_differs", "Synchronize the clock of this machine, for example with NTP.";
     /// A route's upstream did not respond, broke off its response, or used a `Content-Encoding` that the token handler
     /// cannot search. Or the `Content-Type` of its response does not fit the element that requested it from a route with

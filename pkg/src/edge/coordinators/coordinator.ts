@@ -51,7 +51,7 @@ export interface Reading {
   /**
    * The store's time at the read, in milliseconds since the Unix epoch. It must come from one clock for all keys and for
    * all processes, so never from `Date.now()` of the process that reads. Leave it out if the store has no clock: see
-   * docs/edge-clocks.md.
+   * docs/edge-operate.md.
    */
   readonly time?: number
 }

@@ -27,7 +27,7 @@ export interface KvAtomic {
  * createTokenHandler({ …, coordinator: denoKv(Deno.openKv()) })
  * ```
  *
- * Deno KV has no clock that a program can read, so `read` brings no time: docs/edge-clocks.md says what follows. Deno
+ * Deno KV has no clock that a program can read, so `read` brings no time: docs/edge-operate.md says what follows. Deno
  * computes the time of expiry with the clock of the process that writes. The clocks of processes may differ by an hour:
  * each entry lives an hour longer, so it never expires too early for another process. Deno itself deletes expired
  * entries only some time later.
