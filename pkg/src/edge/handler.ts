@@ -42,8 +42,9 @@ export interface TokenHandler {
   for(request: OuterRequest, env?: unknown, context?: Context): RequestAuth
   /**
    * Ends sessions in all isolates: all sessions of a user, those that began in one session of the provider, or one session.
-   * Isolates learn of it when they next read a session's record (`session.recheck`). A later login is not affected. See
-   * docs/edge-sessions.md.
+   * Isolates learn of it when they next read a session's record (`session.recheck`). A later login is not affected. This
+   * function does not check who calls it: your own endpoint must check that its caller may end these sessions, and that a
+   * page of yours sent the request. See docs/edge-sessions.md#end-sessions.
    *
    * @returns True, or false if the coordinator could not be written. Call it again then: repeating is harmless.
    * @throws `StrongroomError` `config_invalid` if the call needs `session.admin`, or `message_invalid`.
