@@ -1,4 +1,4 @@
-// Micro-frontends (docs/several-apps.md): bundles of one page, each with its own copy of the library, share a worker.
+// Micro-frontends (docs/session-storage.md): bundles of one page, each with its own copy of the library, share a worker.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { giveConsent, htmlWith, startApp, waitUntil } from '../support/app.mjs'

@@ -148,7 +148,7 @@ const QUESTIONS = {
   'refresh failed': '/sessions#when-a-refresh-fails',
   'stolen cookie': '/edge-bound#sessions-that-cannot-be-copied',
   'policy on Netlify': '/deployment#netlify',
-  'logout everywhere': '/logout#on-all-devices',
+  'logout everywhere': '/sessions#on-all-devices',
   'sign out everywhere': '/edge-sessions#sign-out-on-all-devices',
   'change cookie keys': '/edge-operate#replace-a-key',
   'Postgres coordinator': '/edge-deploy#postgres',
@@ -156,7 +156,7 @@ const QUESTIONS = {
   docker: '/deployment#nginx',
   'hot reload': '/debugging#while-you-develop',
   'redirect uri mismatch': '/errors#redirect_uri_mismatch',
-  'base path subfolder': '/several-apps#several-apps-on-one-origin',
+  'base path subfolder': '/session-storage#several-apps-on-one-origin',
 }
 
 test('the first result answers the questions of people who are new', async () => {
@@ -166,11 +166,11 @@ test('the first result answers the questions of people who are new', async () =>
 })
 
 test('words are below the heading of their section', () => {
-  const html = '<h1 id="a">A</h1><p>B</p><h2 id="on-all-devices">C</h2><p>D</p>'
-  const text = withWords('docs/logout.md', html)
+  const html = '<h1 id="a">A</h1><p>B</p><h2 id="by-popup">C</h2><p>D</p>'
+  const text = withWords('docs/login.md', html)
   assert.match(
     text,
-    /A<\/h1>\s*<p>⁂ log out, .*docs\/logout\.md.*<p>B<.*C<\/h2>\s*<p>⁂ logout everywhere, .*<p>D</s,
+    /A<\/h1>\s*<p>⁂ log in, .*docs\/login\.md.*<p>B<.*C<\/h2>\s*<p>⁂ loginWithPopup, .*<p>D</s,
   )
   assert.match(
     withWords('docs/none.md', html),

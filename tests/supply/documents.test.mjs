@@ -230,7 +230,6 @@ const GUIDES = [
   'pwa',
   'react-router',
   'server-code',
-  'several-apps',
   'standalone',
   'vault-origin',
 ]

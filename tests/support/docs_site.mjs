@@ -75,7 +75,7 @@ export const TERMS = {
   'change cookie keys': /^\/edge-operate#replace-a-key/,
   'failed refresh': /^\/sessions#when-a-refresh-fails/,
   'refresh failed': /^\/sessions#when-a-refresh-fails/,
-  'sign out all devices': /^\/logout#on-all-devices/,
+  'sign out all devices': /^\/sessions#on-all-devices/,
   'stolen cookie': /^\/edge-bound/,
   'refresh token reuse': /^\/sessions/,
   'silent renew': /^\/sessions#a-new-session-without-the-user/,

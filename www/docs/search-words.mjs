@@ -21,9 +21,9 @@ const WORDS = {
   'docs/login.md#step-up': 'MFA, multi-factor, 2FA, two-factor, acr, amr, reauthenticate, sudo mode',
   'docs/login.md#options-of-a-page':
     'switch account, select_account, login_hint, ui_locales, audience parameter',
-  'docs/logout.md':
+  'docs/sessions.md#signing-out':
     'log out, signout, sign-out, end_session_endpoint, RP-initiated logout, post_logout_redirect_uri',
-  'docs/logout.md#on-all-devices':
+  'docs/sessions.md#on-all-devices':
     'logout everywhere, log out everywhere, sign out everywhere, sign out all devices, all sessions, revoke all sessions, other devices, global logout',
   'docs/edge-sessions.md#sign-out-on-all-devices':
     'logout everywhere, log out everywhere, sign out everywhere, all sessions, revoke all sessions, other devices, global logout, back-channel logout, single logout, SLO',
@@ -134,11 +134,12 @@ const WORDS = {
   'docs/dpop.md': 'sender-constrained tokens, proof of possession, RFC 9449, token binding',
   'docs/other-logins.md#on-another-device': 'device code, device flow, TV, QR code, RFC 8628',
   'docs/oauth.md': 'OAuth2 only, no OIDC, GitHub login, Spotify, Discord, without id_token',
-  'docs/several-apps.md#micro-frontends-several-bundles-in-one-page':
+  'docs/session-storage.md#micro-frontends-several-bundles-in-one-page':
     'module federation, single-spa, microfrontend',
-  'docs/several-apps.md#several-apps-on-one-origin':
+  'docs/session-storage.md#several-apps-on-one-origin':
     'base path, base path subfolder, subdirectory, sub-path, basename, PUBLIC_URL, BASE_URL',
-  'docs/several-apps.md#several-subdomains': 'SSO between subdomains, cross-domain, cross-subdomain session',
+  'docs/session-storage.md#several-subdomains':
+    'SSO between subdomains, cross-domain, cross-subdomain session',
   'docs/supply-chain.md': 'SBOM, provenance, npm audit, dependencies, reproducible build',
   'docs/login.md#a-login-that-fails':
     'login error, access_denied, invalid_state, state mismatch, redirect_uri mismatch',

@@ -39,7 +39,7 @@ export interface VaultConfig {
   /**
    * Puts the session's latest ID token into the address of a logout at the provider (`id_token_hint`), for providers that
    * refuse a logout without it. The page sees this address. Default false. Cannot be used with a vault on an origin of
-   * its own. See docs/logout.md#the-hint-at-a-logout.
+   * its own. See docs/sessions.md#the-hint-at-a-logout.
    */
   idTokenHint?: boolean
   /**
