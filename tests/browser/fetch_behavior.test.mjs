@@ -1,5 +1,5 @@
 // Compares auth.fetch and the page's own fetch in one page. The test prints the differences, which must be exactly
-// those in docs/fetch-differences.md.
+// those in docs/fetch.md.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
@@ -157,11 +157,11 @@ function prepare({ token, addresses }) {
   }
 }
 
-/** Resolves with the cases in the first column of the table in docs/fetch-differences.md, in backticks. */
+/** Resolves with the cases in the first column of the table in docs/fetch.md, in backticks. */
 async function allowed() {
-  const text = await readFile(new URL('../../docs/fetch-differences.md', import.meta.url), 'utf8')
+  const text = await readFile(new URL('../../docs/fetch.md', import.meta.url), 'utf8')
   const [, table] = text.split('| case | `fetch` | `auth.fetch` |')
-  assert.ok(table, 'docs/fetch-differences.md has no table of differences')
+  assert.ok(table, 'docs/fetch.md has no table of differences')
   const rows = table.split('\n\n')[0].matchAll(/^\| `([^`]+)` \|/gm)
   return [...rows].map(([, id]) => id)
 }
@@ -191,7 +191,7 @@ const CASES = Object.entries(BEHAVIORS).flatMap(([group, cases]) =>
   Object.entries(cases).map(([name, code]) => [`${group}: ${name}`, code]),
 )
 
-test('fetch and auth.fetch differ only as docs/fetch-differences.md says', time, async (t) => {
+test('fetch and auth.fetch differ only as docs/fetch.md says', time, async (t) => {
   app.api.on('seen', ({ response }) => response.end(String(app.api.requests.length)))
   const documented = await allowed()
   const found = await differences(CASES, 'vault', documented)
