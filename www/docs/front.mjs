@@ -140,7 +140,7 @@ ${unlinked(sentences(about, 3))}
 <div class="front-facts">
 
 - **For** ${whom('For')}
-- **Not for** ${whom('Not for')} [More](docs/comparison.md#when-not-to-use-it)
+- **Not for** ${whom('Not for')} [More](docs/before-you-choose.md#for-whom-is-it-and-for-whom-not)
 - **Costs** ${page} in the page, and ${worker} in the worker, after brotli. [Measurements](docs/performance.md)
 - **Status**: ${whom('Status')} [What is protected, and what is not](docs/protection.md)
 
