@@ -1,6 +1,5 @@
 /**
- * Measures how well the package's documents guide a coding assistant: docs/assistants.md has the results. You start
- * the assistant yourself.
+ * Measures how well the package's documents guide a coding assistant. You start the assistant yourself.
  *
  *   node tests/assistants/run.mjs create <task> <folder> [--port N]   writes the app and TASK.md, and installs the package
  *   node tests/assistants/run.mjs serve <task> [--port N]             starts provider and APIs, for the assistant
