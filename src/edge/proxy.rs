@@ -234,7 +234,6 @@ async fn forward(
     session: Rc<Session>,
     is_new: bool,
 ) -> Response {
-    let began = context.task.now();
     let sent = match send_and_renew(context, route, allowed, session, is_new).await {
         Ok(sent) => sent,
         Err(response) => return Response::Own(response),
@@ -259,8 +258,7 @@ async fn forward(
     }
     let demand = demand_of(context, route, allowed, &head, &session);
     let refused = refuse_coding(context, route, &head, &session);
-    let waited = began.elapsed(&context.task.now());
-    let cookies = context.cookies_after(session, is_new, waited).await;
+    let cookies = context.updated_cookies(session, is_new).await;
     match demand {
         None if refused.is_some() => Response::Own(OwnResponse {
             cookies,

@@ -34,11 +34,11 @@ use rules::config::Redirection;
 pub(super) const CLICK: &str = "strongroom-click=";
 
 /// A response within this time sets the cookie of a refreshed session without another check of the session's record. If
-/// the response takes longer, the user may have signed in or out in another tab.
-pub(super) const QUICK: Millis = Millis::from_secs(1);
+/// the browser has awaited the response for longer, the user may have signed in or out in another tab.
+const QUICK: Millis = Millis::from_secs(1);
 
 /// A response that takes longer than this sets a cookie only for a new generation: the browser may have a newer cookie.
-pub(super) const LATE: Millis = Millis::from_secs(20);
+const LATE: Millis = Millis::from_secs(20);
 
 /// The end of the path at which a login begins, after the base.
 const LOGIN: &str = "/login";
@@ -350,12 +350,12 @@ impl RequestContext {
         self.is_activity() && session.is_activity_due(limits, &self.task.now())
     }
 
-    /// Returns the cookies that the response sets: those of a new generation, or of a session whose user is active. For
-    /// a session that is and stays in the store, sets no cookie, and records the user's activity in the store instead.
+    /// Returns the cookies of a new generation, or of a session whose user is active. For a session that is and stays in the
+    /// store, sets no cookie, and records the user's activity in the store instead.
     ///
     /// A session that was found in another storage than the configured one moves with these cookies. It does not move
     /// at once, because requests may alternate between two deployments with different values of `session.storage`.
-    pub(super) async fn updated_cookies(&self, session: Rc<Session>, is_new: bool) -> Vec<String> {
+    async fn saved_cookies(&self, session: Rc<Session>, is_new: bool) -> Vec<String> {
         if !is_new && !self.is_cookie_due(&session) {
             return Vec::new();
         }
@@ -370,17 +370,23 @@ impl RequestContext {
             session.active
         };
         let session = session.active_since(active);
-        let (found_in, storage) = (self.found_in.get(), self.task.config().storage);
-        if (found_in, storage) == (Storage::InStore, Storage::InStore) {
+        if self.stays_in_store() {
             boxed(record_store::record_activity(&self.task, &session)).await;
             return Vec::new();
         }
+        let (found_in, storage) = (self.found_in.get(), self.task.config().storage);
         let mut saved = boxed(self.save_session(&session, storage)).await;
         // A session that cannot move stays where it was.
         if found_in != storage && matches!(saved, Err(Refusal::Later(..))) {
             saved = boxed(self.save_session(&session, found_in)).await;
         }
         saved.unwrap_or_default()
+    }
+
+    /// Returns true if the session is and stays in the store. Its browser needs no other cookie.
+    fn stays_in_store(&self) -> bool {
+        let storages = [self.found_in.get(), self.task.config().storage];
+        storages == [Storage::InStore; 2]
     }
 
     /// Reads the record of the presented session, if there is one, however lately it was read: another isolate may have ended
@@ -392,15 +398,12 @@ impl RequestContext {
         Ok(())
     }
 
-    /// Returns the cookies of [`Self::updated_cookies`] for a response that the browser has awaited for this time.
-    pub(super) async fn cookies_after(
-        &self,
-        session: Rc<Session>,
-        is_new: bool,
-        waited: Millis,
-    ) -> Vec<String> {
-        let is_quick = waited <= QUICK;
-        let brings_cookie = is_new || waited <= LATE && self.is_cookie_due(&session);
+    /// Returns the cookies that the response sets: those of [`Self::saved_cookies`], unless the browser may have the cookie
+    /// of another session by now.
+    pub(super) async fn updated_cookies(&self, session: Rc<Session>, is_new: bool) -> Vec<String> {
+        let is_quick = self.waited() <= QUICK;
+        let is_late = self.waited_here() > LATE;
+        let brings_cookie = is_new || !is_late && self.is_cookie_due(&session);
         let latest = if !brings_cookie {
             None
         } else if is_new && is_quick {
@@ -408,11 +411,12 @@ impl RequestContext {
         } else {
             // By now, the browser may have the cookie of a newer generation or of another session. This session's cookie
             // must not replace that cookie.
-            let again = status::recheck(&self.task, session, is_new || is_quick);
+            let is_cache_enough = is_new || is_quick || self.stays_in_store();
+            let again = status::recheck(&self.task, session, is_cache_enough);
             boxed(again).await.ok()
         };
         match latest {
-            Some(session) => self.updated_cookies(session, is_new).await,
+            Some(session) => self.saved_cookies(session, is_new).await,
             None => Vec::new(),
         }
     }
@@ -464,17 +468,24 @@ impl RequestContext {
         self.cookies().value(&self.jar().left()) != CookieValue::Missing
     }
 
-    /// Returns the time since the page's request arrived, if the app's server sends this request for it: its response is sent
-    /// with the page, which the browser has perhaps awaited for long.
-    pub(super) fn outer_age(&self) -> Millis {
+    /// Returns the time since this process read the request. If the app's server sends the request for a page, this is the
+    /// time since the page's request was read: the response is sent with the page.
+    fn waited_here(&self) -> Millis {
         let outer = self.request.outer.as_ref();
-        outer.map_or(Millis::ZERO, |outer| outer.age)
+        let outer_age = outer.map_or(Millis::ZERO, |outer| outer.age);
+        outer_age + self.task.arrived().elapsed(&self.task.now())
+    }
+
+    /// Returns the longest time for which the browser may have awaited the response: here, and before this process read the
+    /// request.
+    fn waited(&self) -> Millis {
+        self.waited_here() + self.task.lateness()
     }
 
     /// Clears the session's cookies, and remembers an end that lets only the user begin a login.
     pub(super) fn ended_cookies(&self, refusal: &Refusal) -> Vec<String> {
-        // By now, the browser may have the cookie of another session.
-        if self.outer_age() > QUICK {
+        // By now, the browser may have the cookie of another session. Otherwise its next request clears this one.
+        if self.waited() > QUICK {
             return Vec::new();
         }
         let jar = self.jar();

@@ -17,6 +17,7 @@ mod outages;
 mod reads;
 mod recovery;
 mod rotation;
+mod session_cookies;
 mod storage;
 
 use kit_isolates::{Setup, VisitId, World};

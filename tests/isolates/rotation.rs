@@ -256,6 +256,9 @@ fn renewed_lease_is_committed_without_a_read() {
     world.answer_all();
     assert!(served(&world, call));
     let steps = world.story.take().unwrap();
+    // After a slow refresh the record is read once more, before the response sets the new cookie.
+    let is_committed = |line: &String| line.contains("coordinator: generation 1");
+    let steps = &steps[..steps.iter().position(is_committed).unwrap()];
     let count = |step: &str| steps.iter().filter(|line| line.contains(step)).count();
     assert!(count(": Swap") > 2, "{steps:?}");
     assert_eq!(count(": Read"), 0, "{steps:?}");

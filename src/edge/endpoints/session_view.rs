@@ -33,8 +33,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         Ok(Some((session, is_new))) => {
             let mut response = said(&session, SessionState::Active);
             boxed(offer_again(context, &session, &mut response)).await;
-            let waited = context.outer_age();
-            let cookies = context.cookies_after(session, is_new, waited).await;
+            let cookies = context.updated_cookies(session, is_new).await;
             response.cookies.extend(cookies);
             response
         }
