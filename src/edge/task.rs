@@ -273,15 +273,12 @@ impl Task {
         Instant { wall, ..now }
     }
 
-    /// Returns the time for verdicts about the limits of a session: the earliest one that it may be, without the time for which
-    /// the request may have waited in a late period.
-    pub(super) fn time_for_limits(&self) -> Instant {
-        let earliest = self.earliest();
-        let added = Lateness::added(self.lateness());
-        Instant {
-            wall: earliest.wall.saturating_sub(added.0),
-            ..earliest
-        }
+    /// Returns the time for verdicts about the limits of a session instead of `at`: the earliest one that it may have been,
+    /// without the time for which the request may have waited in a late period.
+    pub(super) fn time_for_limits(&self, at: Instant) -> Instant {
+        let doubt = self.tolerance() + Lateness::added(self.lateness());
+        let wall = at.wall.saturating_sub(doubt.0);
+        Instant { wall, ..at }
     }
 
     /// Returns the longest time for which the request may have waited before this process read it.

@@ -1,8 +1,10 @@
 //! Tests of an isolate whose process stands still, or is too busy to read requests. A request that waited for it shows an
 //! old cookie although nobody has copied it.
 
+use crate::served;
 use crate::{served, took};
 use edge::Event;
+use kit_isolates::{BOUND, COOKIE, Fault, Setup, Site, VisitId, World};
 use kit_isolates::{COOKIE, Fault, Setup, Site, VisitId, World};
 
 /// Sends a request of Alice to isolate 1, which stands still, and replaces her cookie through isolate 0 ten seconds later.
@@ -154,6 +156,90 @@ fn user_who_came_before_the_idle_limit_is_not_idle() {
         world.answer_all();
         assert!(served(&world, call), "{in_store}");
         assert!(world.browsers[alice].jar.contains_key(COOKIE));
+    }
+}
+
+/// The process stands still while it waits for the coordinator, so it has read the request before.
+#[test]
+fn user_is_not_idle_who_comes_before_a_request_stands_still() {
+    for in_store in [false, true] {
+        for (idle, absolute, came, reason) in [
+            (400, 3600, 390_000, None),
+            (400, 3600, 401_000, Some("idle")),
+            (400, 400, 390_000, Some("absolute")),
+        ] {
+            let mut world = World::new(Setup {
+                idle,
+                absolute,
+                in_store,
+                ..Setup::default()
+            });
+            world.provider.lifetime = 1_000_000;
+            let alice = world.signed_in("alice", 0);
+            world.pass(came);
+            world.fault(Site::Read, Fault::Slow(1, 1));
+            let call = world.call(alice, 1);
+            world.stop(1, 60_000);
+            world.answer_all();
+            let given = world.visits[call].given.as_ref().unwrap();
+            assert_eq!(given.ended(), reason, "{in_store}");
+            assert_eq!(given.is_served(), reason.is_none(), "{in_store}");
+        }
+    }
+}
+
+/// A login offers the binding, and the browser sends a request before it has bound the session.
+#[test]
+fn request_from_before_the_binding_is_served_however_late_it_is_read() {
+    for (still, pause, is_late) in [(0, 0, true), (15_000, 0, true), (15_000, 26_000, false)] {
+        let mut world = World::new(Setup {
+            binds: true,
+            ..Setup::default()
+        });
+        world.provider.lifetime = 300_000;
+        let alice = world.open_browser("alice");
+        world.log_in(alice, 0);
+        while !world.browsers[alice].jar.contains_key(COOKIE) {
+            world.pass(1);
+        }
+        let copy = world.copy_of(alice);
+        if still > 0 {
+            world.stop(1, still);
+        }
+        // A copy that is sent after the late period is refused.
+        world.pass(pause);
+        let browser = if is_late { alice } else { copy };
+        let call = world.call(browser, 1);
+        world.answer_all();
+        assert!(world.browsers[alice].jar.contains_key(BOUND));
+        assert_eq!(served(&world, call), is_late, "{still} {pause}");
+    }
+}
+
+#[test]
+fn bound_cookie_does_not_expire_while_its_request_waits() {
+    for (still, pause, is_valid) in [
+        (0, 0, true),
+        (90_000, 0, true),
+        (0, 90_000, false),
+        (90_000, 101_000, false),
+    ] {
+        let mut world = World::new(Setup {
+            binds: true,
+            ..Setup::default()
+        });
+        world.provider.lifetime = 3_600_000;
+        let alice = world.signed_in("alice", 0);
+        world.call(alice, 1);
+        world.pass(595_000);
+        let copy = world.copy_of(alice);
+        if still > 0 {
+            world.stop(1, still);
+        }
+        world.pass(pause);
+        let call = world.call(copy, 1);
+        world.answer_all();
+        assert_eq!(served(&world, call), is_valid, "{still} {pause}");
     }
 }
 

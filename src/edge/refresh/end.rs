@@ -115,7 +115,9 @@ impl PlannedEnd {
         if record.ended.is_some() && !is_unwritten {
             return Next::Ended;
         }
-        let is_active = recorded.as_ref().is_some_and(|s| !is_at_limit(task, s));
+        let is_active = recorded
+            .as_ref()
+            .is_some_and(|s| limit_reached(task, s).is_none());
         if self.order.reason == EndReason::Idle && is_active {
             return Next::Active;
         }
@@ -220,10 +222,13 @@ fn cache_end(task: &Task, latest: &Session, reason: EndReason) {
     );
 }
 
-/// Returns true if a session has reached a limit.
-pub(crate) fn is_at_limit(task: &Task, session: &Rc<Session>) -> bool {
-    let limits = &task.config().flow.limits;
-    session
-        .limit_reached(limits, &task.time_for_limits())
-        .is_some()
+/// Returns the limit that a session has reached, if any. A user whose request came before the idle limit is not idle,
+/// however long the request waits.
+pub(crate) fn limit_reached(task: &Task, session: &Session) -> Option<EndReason> {
+    let reached_at =
+        |at| session.limit_reached(&task.config().flow.limits, &task.time_for_limits(at));
+    match reached_at(task.now()) {
+        Some(EndReason::Idle) => reached_at(task.arrived()),
+        reached => reached,
+    }
 }

@@ -55,26 +55,22 @@ pub(crate) async fn check_limits(
     presented: Rc<Session>,
     found_in: Storage,
 ) -> SessionResult {
-    match limit_reached(task, &presented) {
+    match end::limit_reached(task, &presented) {
         None => Ok(presented),
         Some(_) => boxed(on_limit(task, presented, found_in)).await,
     }
 }
 
-fn limit_reached(task: &Task, session: &Session) -> Option<EndReason> {
-    session.limit_reached(&task.config().flow.limits, &task.time_for_limits())
-}
-
 /// Returns the limit that the session has certainly reached, if any. If this isolate does not know the time, reads it. If it
 /// cannot, refuses the request.
 async fn limit_for_certain(task: &Task, session: &Session) -> Result<Option<EndReason>, Refusal> {
-    let reached = limit_reached(task, session);
+    let reached = end::limit_reached(task, session);
     // control: unknown_time_ends_no_session
     if reached.is_none() || !task.isolate().clock.is_unknown() {
         return Ok(reached);
     }
     match boxed(record_store::fetch(task, session)).await {
-        Ok(_) => Ok(limit_reached(task, session)),
+        Ok(_) => Ok(end::limit_reached(task, session)),
         Err(Unreachable) => Err(record_store::unavailable(task, &session.sid)),
     }
 }
@@ -102,7 +98,7 @@ async fn on_limit(task: &Task, presented: Rc<Session>, found_in: Storage) -> Ses
     // The presented copy only seems idle. The session has reached another limit, perhaps one that a refresh has stated.
     if let Some(latest) = record.and_then(|record| record.session.clone())
         && latest.generation >= presented.generation
-        && let Some(reached) = limit_reached(task, &latest)
+        && let Some(reached) = end::limit_reached(task, &latest)
         && reached != EndReason::Idle
     {
         end::end_session(task, &latest, reached).await;
@@ -130,7 +126,7 @@ fn later_activity(task: &Task, presented: &Rc<Session>) -> Option<UnixMillis> {
         .session
         .clone()?;
     let is_later = latest.generation >= presented.generation;
-    (is_later && !end::is_at_limit(task, &latest)).then_some(latest.active)
+    (is_later && end::limit_reached(task, &latest).is_none()).then_some(latest.active)
 }
 
 /// Compares a presented session with its record, as far as the record can be read.

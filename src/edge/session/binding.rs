@@ -81,10 +81,15 @@ impl Binding {
         offered <= self.since.saturating_add(IN_FLIGHT.0)
     }
 
-    /// Returns true if a request that arrived at this time may have been in flight when the session was bound.
-    pub(crate) const fn was_in_flight(&self, arrived: UnixMillis) -> bool {
+    /// Returns true if a request that was read at this time, and had waited for at most `lateness`, may have been in flight
+    /// when the session was bound.
+    pub(crate) const fn was_in_flight(&self, read: UnixMillis, lateness: Millis) -> bool {
         // Clocks of isolates differ.
-        arrived.abs_diff(self.since) <= IN_FLIGHT.0
+        let (first, last) = (
+            self.since.saturating_sub(IN_FLIGHT.0),
+            self.since.saturating_add(IN_FLIGHT.0),
+        );
+        first <= read && read.saturating_sub(lateness.0) <= last
     }
 }
 

@@ -168,12 +168,13 @@ impl World {
     /// Returns true if the request has no proof, and was not in flight when the session was bound.
     fn lacks_proof(&self, id: VisitId, presented: &Presented, bound: &Bound) -> bool {
         let visit = &self.visits[id];
+        let allowance = SKEW + self.watch.accepted_lateness(visit);
         let browser = visit.browser.map(|browser| &self.browsers[browser]);
         let copied =
             browser.and_then(|browser| browser.copied.filter(|_| browser.device.is_none()));
-        let is_old = copied.is_some_and(|copied| visit.began > copied + VALID + SKEW);
-        let may_be_in_flight = visit.began.abs_diff(bound.since) <= IN_FLIGHT + SKEW;
-        let may_be_proven = self.is_proven(id, &presented.sid, bound, VALID + SKEW);
+        let is_old = copied.is_some_and(|copied| visit.began > copied + VALID + allowance);
+        let may_be_in_flight = visit.began.abs_diff(bound.since) <= IN_FLIGHT + allowance;
+        let may_be_proven = self.is_proven(id, &presented.sid, bound, VALID + allowance);
         is_old || !may_be_in_flight && !may_be_proven
     }
 

@@ -19,7 +19,7 @@ use super::binding::{Issued, Keys};
 use super::host::STATUS_TIME;
 use super::invariants::Invariant;
 use super::provider::{OTHER_USER, Provider, Rotation, SECRET};
-use super::{About, COOKIE, Given, Purpose, Setup, State, VisitId, World};
+use super::{About, COOKIE, Given, Purpose, Setup, State, Visit, VisitId, World};
 
 /// Largest difference between the clocks of two isolates, in milliseconds.
 pub const SKEW: u64 = 2500;
@@ -257,6 +257,12 @@ impl Watch {
             }
         }
         read_at - since
+    }
+
+    /// Returns the part of a request's wait that counts in its favor.
+    pub(super) fn accepted_lateness(&self, visit: &Visit) -> u64 {
+        let read_at = visit.read_at.unwrap_or(visit.began);
+        self.lateness(visit.isolate, read_at).min(300_000)
     }
 
     pub fn new(setup: &Setup) -> Self {
@@ -1234,8 +1240,7 @@ impl World {
         }
         let later = account.noted.range(session.generation + 1..);
         let replaced = later.map(|(_, at)| *at).min();
-        let lateness = watch.lateness(visit.isolate, visit.read_at.unwrap_or(visit.began));
-        let mut longest = watch.grace + recheck + SKEW + lateness.min(300_000);
+        let mut longest = watch.grace + recheck + SKEW + watch.accepted_lateness(visit);
         // Without the coordinator's time, an isolate that has not seen the later cookie for as long cannot be certain.
         if !self.setup.has_time {
             longest += 3_600_000 + self.setup.spread;
