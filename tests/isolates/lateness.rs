@@ -1,11 +1,9 @@
 //! Tests of an isolate whose process stands still, or is too busy to read requests. A request that waited for it shows an
 //! old cookie although nobody has copied it.
 
-use crate::served;
 use crate::{served, took};
 use edge::Event;
 use kit_isolates::{BOUND, COOKIE, Fault, Setup, Site, VisitId, World};
-use kit_isolates::{COOKIE, Fault, Setup, Site, VisitId, World};
 
 /// Sends a request of Alice to isolate 1, which stands still, and replaces her cookie through isolate 0 ten seconds later.
 /// Returns the request when isolate 1 has answered, if it goes on after `still` milliseconds.
