@@ -74,7 +74,7 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
     match context.current_session().await {
         Ok(Some((session, is_new))) => forward(context, route, &allowed, session, is_new).await,
         Ok(None) => Response::Own(response::login_required()),
-        Err(refusal) => Response::Own(context.refusal_response(&refusal)),
+        Err(refusal) => Response::Own(context.refusal_response(&refusal).await),
     }
 }
 
@@ -109,7 +109,7 @@ async fn navigate(context: &RequestContext, route: &Route) -> Response {
         }
         Ok(None) => Response::Own(redirect_to_login(context, route)),
         Err(refusal @ (Refusal::Ended(_) | Refusal::Interaction)) => {
-            let cookies = context.refusal_response(&refusal).cookies;
+            let cookies = context.refusal_response(&refusal).await.cookies;
             Response::Own(OwnResponse {
                 cookies,
                 ..redirect_to_login(context, route)
@@ -119,7 +119,7 @@ async fn navigate(context: &RequestContext, route: &Route) -> Response {
         Err(Refusal::BoundCookieMissing { was_skipped: false }) => {
             Response::Own(redirect_to_login(context, route))
         }
-        Err(refusal) => Response::Own(context.refusal_response(&refusal)),
+        Err(refusal) => Response::Own(context.refusal_response(&refusal).await),
     }
 }
 
@@ -336,7 +336,7 @@ fn judge_token(context: &RequestContext, route: &Route, sent: &Sent) -> Option<O
         repetition::confirm_refusal(context, route, with);
         refusal_log::log(context, route, head, with);
     } else if with.lasts_until_refused() {
-        return Some(context.refusal_response(&Refusal::Interaction));
+        return Some(response::refusal(&Refusal::Interaction));
     }
     None
 }

@@ -16,6 +16,7 @@ use crate::refresh;
 use crate::refresh::{end, status};
 use crate::refusal::{OPERATOR_RETRY_AFTER, Refusal};
 use crate::response;
+use crate::session::binding::IN_FLIGHT;
 use crate::session::cookies::{CookieValue, Cookies, Jar, PIECE};
 use crate::session::{KEPT, Session};
 use crate::store::coordinator::Unreachable;
@@ -28,6 +29,7 @@ use rules::base::error::{self, Code, Error};
 use rules::base::strings;
 use rules::codec::url::Url;
 use rules::config::Redirection;
+use rules::session::EndReason;
 
 /// The beginning of the parameter in the link of a page that waits for the user's click. The parameter is in no address
 /// that the handler forwards.
@@ -482,10 +484,31 @@ impl RequestContext {
         self.waited_here() + self.task.lateness()
     }
 
+    /// Returns true if a login may have ended the session a moment ago: then the browser has the cookie of another session.
+    async fn may_be_followed(&self, refusal: &Refusal) -> bool {
+        let Refusal::Ended(EndReason::Replaced | EndReason::LoggedOut) = refusal else {
+            return false;
+        };
+        let CookieValue::Value(sealed) = self.cookies().joined(&self.jar().session()) else {
+            return false;
+        };
+        let Ok(text) = self.opened(&sealed).await else {
+            return false;
+        };
+        let text = text.expose();
+        let record = match Session::reference_from_text(text) {
+            Some((sid, _)) => record_store::cached(&self.task, sid).record,
+            None => Session::from_text(text)
+                .and_then(|session| record_store::cached(&self.task, &session.sid).record),
+        };
+        let since = |at| Millis(self.task.earliest_arrival().saturating_sub(at));
+        record.is_some_and(|record| since(record.committed_at) <= IN_FLIGHT)
+    }
+
     /// Clears the session's cookies, and remembers an end that lets only the user begin a login.
-    pub(super) fn ended_cookies(&self, refusal: &Refusal) -> Vec<String> {
+    pub(super) async fn ended_cookies(&self, refusal: &Refusal) -> Vec<String> {
         // By now, the browser may have the cookie of another session. Otherwise its next request clears this one.
-        if self.waited() > QUICK {
+        if self.waited() > QUICK || boxed(self.may_be_followed(refusal)).await {
             return Vec::new();
         }
         let jar = self.jar();
@@ -498,11 +521,11 @@ impl RequestContext {
     }
 
     /// Builds the response for a script whose request gets no session. Clears the cookie if the session has ended.
-    pub(super) fn refusal_response(&self, refusal: &Refusal) -> OwnResponse {
+    pub(super) async fn refusal_response(&self, refusal: &Refusal) -> OwnResponse {
         let mut response = response::refusal(refusal);
         // control: cookie_outlives_temporary_failures
         if matches!(refusal, Refusal::Ended(_)) {
-            response.cookies = self.ended_cookies(refusal);
+            response.cookies = self.ended_cookies(refusal).await;
         }
         response
     }

@@ -220,6 +220,7 @@ fn login_continues_without_the_coordinator_as_before() {
 fn signing_in_again_by_itself_needs_a_click_after_an_order() {
     let mut host = Host::signed_in_with(&admin());
     host.end(&ann(), &json!({})).unwrap();
+    host.pass(11);
     assert_eq!(end_of(&mut host), "logged_out");
     assert!(host.browser.get("__Host-strongroom-left").is_some());
 }

@@ -474,3 +474,28 @@ fn refresh_token_may_have_any_visible_character() {
         }
     }
 }
+
+/// The requests of an open page were sent with the cookie of the session that a second login has ended.
+#[test]
+fn late_request_of_the_session_before_clears_no_cookie() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        for is_other_user in [false, true] {
+            for (seconds, clears) in [(1, false), (10, false), (11, true)] {
+                for url in ["/api/orders", "/auth/session"] {
+                    let config = serde_json::json!({ "session": { "storage": storage } });
+                    let mut host = Host::signed_in_with(&config);
+                    host.pass(30);
+                    let late = host.by_script("GET", url);
+                    if is_other_user {
+                        "ben".clone_into(&mut host.provider.subject);
+                    }
+                    host.sign_in();
+                    host.pass(seconds);
+                    let given = host.request_elsewhere(late);
+                    assert_eq!(!given.cookies().is_empty(), clears, "{url}: {given:?}");
+                    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+                }
+            }
+        }
+    }
+}

@@ -352,7 +352,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "foreign_intent_is_honored",
         fault: "the intent of another isolate is ignored",
         noticed_by: "isolates_single_flight",
-        seed: 1,
+        seed: 2,
         breaks: Always,
     },
     Variant {
@@ -373,7 +373,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "times_are_the_coordinators",
         fault: "ages are differences of two machines' clocks",
         noticed_by: "isolates_definite_end",
-        seed: 126,
+        seed: 41,
         breaks: Before("if own.wall > 0 { return own; }"),
     },
     Variant {
@@ -394,14 +394,14 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "replay_is_certain",
         fault: "a cookie is a copy by the clocks of two machines",
         noticed_by: "isolates_grace",
-        seed: 1110,
+        seed: 174,
         breaks: Instead("age.saturating_sub(grace)"),
     },
     Variant {
         control: "refresh_outlives_its_request",
         fault: "a refresh stays half done when its request ends",
         noticed_by: "isolates_withdrawn",
-        seed: 38,
+        seed: 81,
         breaks: Before(
             "let _flight = crate::task::FlightGuard::begin(task.clone(), &session.sid); return boxed(rotate(task, session, &Cell::default())).await;",
         ),
@@ -410,7 +410,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "valid_token_survives_failed_refresh",
         fault: "a failed refresh fails the request although the access token is valid",
         noticed_by: "isolates_serves",
-        seed: 2,
+        seed: 12,
         breaks: Before("return refused;"),
     },
     Variant {
@@ -438,7 +438,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "interaction_required_keeps_session",
         fault: "a session ends when the provider requires its user",
         noticed_by: "isolates_definite_end",
-        seed: 42,
+        seed: 1,
         breaks: Instead("on_refused(task, session).await"),
     },
     Variant {
@@ -473,7 +473,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "unpresented_cookies_replace_nothing",
         fault: "a cookie is replaced by one that was never presented",
         noticed_by: "isolates_grace",
-        seed: 33,
+        seed: 2,
         breaks: Instead(
             "record.replaced_by(presented.generation).or(Some(crate::session::record::Presented { generation: u64::MAX, at: record.committed_at }))",
         ),
@@ -510,7 +510,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "end_is_written",
         fault: "an end is not written",
         noticed_by: "isolates_refused",
-        seed: 33,
+        seed: 1,
         breaks: Condition("Ok(version.or(Some(\"\".to_owned())))"),
     },
     Variant {
@@ -540,7 +540,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "finished_refresh_is_not_awaited",
         fault: "requests wait for a completed refresh",
         noticed_by: "isolates_recovery",
-        seed: 6,
+        seed: 1,
         breaks: Instead(
             "for one in &mut self.flights {
                 one.last_step = Rc::new(Cell::new(Instant { monotonic: Millis::MAX, wall: u64::MAX }));
@@ -572,21 +572,21 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "failed_refresh_withdraws_intent",
         fault: "a failed refresh leaves its intent",
         noticed_by: "isolates_withdrawn",
-        seed: 16,
+        seed: 1,
         breaks: Skip,
     },
     Variant {
         control: "lease_is_renewed",
         fault: "a lease is not renewed",
         noticed_by: "isolates_single_flight",
-        seed: 27,
+        seed: 16,
         breaks: Skip,
     },
     Variant {
         control: "refused_token_ends_session",
         fault: "a rejected refresh token does not end its session",
         noticed_by: "isolates_refused",
-        seed: 33,
+        seed: 1,
         breaks: Skip,
     },
     Variant {

@@ -87,9 +87,10 @@ pub(crate) async fn cookies_if_click_needed(context: &RequestContext) -> Option<
     // Without a response of the coordinator, what this isolate knows counts.
     let _ = context.read_record().await;
     match context.current_session().await {
-        Err(ref refusal @ Refusal::Ended(reason)) => {
-            end::waits_for_the_user(reason).then(|| context.ended_cookies(refusal))
-        }
+        Err(ref refusal @ Refusal::Ended(reason)) => match end::waits_for_the_user(reason) {
+            true => Some(context.ended_cookies(refusal).await),
+            false => None,
+        },
         Ok(None) => context.has_left().then(Vec::new),
         _ => None,
     }

@@ -55,7 +55,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
             (session, is_found)
         }
         // The session cannot be read now, so the handler must not claim that the session has ended.
-        Err(refusal @ Refusal::Later(..)) => return context.refusal_response(&refusal),
+        Err(refusal @ Refusal::Later(..)) => return context.refusal_response(&refusal).await,
         Err(_) => (None, true),
     };
     let refused = match &session {
@@ -63,7 +63,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         None => None,
     };
     if let Some(refusal @ Refusal::Later(..)) = &refused {
-        return context.refusal_response(refusal);
+        return context.refusal_response(refusal).await;
     }
     let is_missing = matches!(refused, Some(Refusal::BoundCookieMissing { .. }));
     let session = session.filter(|_| refused.is_none());

@@ -40,7 +40,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         // The session will continue after the interaction, so the response still shows the user.
         Err(Refusal::Interaction) => match context.presented().await {
             Ok(Some(session)) => said(&session, SessionState::InteractionRequired),
-            _ => context.refusal_response(&Refusal::Interaction),
+            _ => context.refusal_response(&Refusal::Interaction).await,
         },
         Err(ref refusal @ Refusal::Ended(reason)) => {
             let body = Writer::object()
@@ -48,13 +48,13 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
                 .text("reason", reason.as_str())
                 .finish();
             OwnResponse {
-                cookies: context.ended_cookies(refusal),
+                cookies: context.ended_cookies(refusal).await,
                 ..response::json(200, body)
             }
         }
         // A session that must be bound gets its second offer while it is refused.
         Err(refusal @ Refusal::BoundCookieMissing { was_skipped: true }) => {
-            let mut response = context.refusal_response(&refusal);
+            let mut response = context.refusal_response(&refusal).await;
             if let Ok(Some(session)) = context.presented().await {
                 boxed(offer_again(context, &session, &mut response)).await;
             }
@@ -68,7 +68,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
                 .finish();
             response::json(200, body)
         }
-        Err(refusal) => context.refusal_response(&refusal),
+        Err(refusal) => context.refusal_response(&refusal).await,
     }
 }
 

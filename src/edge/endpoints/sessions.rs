@@ -36,7 +36,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         Ok(None) => {
             return response::login_required();
         }
-        Err(refusal) => return context.refusal_response(&refusal),
+        Err(refusal) => return context.refusal_response(&refusal).await,
     };
     let mut response = match respond(context, &session).await {
         Ok(response) => response,

@@ -17,8 +17,8 @@ pub(crate) const LIFE: Millis = Millis::from_secs(600);
 /// A bound cookie is valid for this long after its life in the browser, because a request may be in flight.
 pub(crate) const MARGIN: Millis = Millis::from_secs(60);
 
-/// Requests that arrive within this time after the binding may be without the bound cookie: they were in flight.
-const IN_FLIGHT: Millis = Millis::from_secs(10);
+/// Requests that arrive within this time after the browser got another cookie may be without it: they were in flight.
+pub(crate) const IN_FLIGHT: Millis = Millis::from_secs(10);
 
 /// The handler offers to bind a session for this long after its login. Later, a copy of the cookie could bind the session
 /// to a key of its own.

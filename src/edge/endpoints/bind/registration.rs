@@ -194,7 +194,7 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
         // The browser keeps the session that it has bound already.
         Ok(Outcome::Twice) => return response::empty(403),
         Err(refusal) => {
-            let mut response = context.refusal_response(&refusal);
+            let mut response = context.refusal_response(&refusal).await;
             let cookie = set_failed_registration(context, &reference.sid);
             response.cookies.push(cookie);
             return response;
