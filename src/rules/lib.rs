@@ -4,7 +4,7 @@
 //! The crate performs no I/O: it does not read a clock, open a connection or wait, and a host passes random numbers
 //! ([`base::entropy::Entropy`]).
 //!
-//! Each module states its rules. `ARCHITECTURE.md` has an index of the rules, with the code and a test for each rule.
+//! Each module states its rules. `ARCHITECTURE.md` has an index of rules, with the code of each.
 //! Start with [`oauth::refresh_policy`] and [`egress::policy`].
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
