@@ -12,7 +12,7 @@ const root = new URL('../../', import.meta.url)
 export const LIMIT = 2500
 
 /** The documents that may be longer than a page: references for the people who work on strongroom. */
-const LONG = ['ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'docs/decisions.md']
+const LONG = ['ARCHITECTURE.md', 'CHANGELOG.md', 'docs/decisions.md']
 
 /** The documents of the project outside `docs`. Those in `docs` are below "Internals" in docs/README.md. */
 const OF_THE_PROJECT = ['AGENTS.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md']
