@@ -243,6 +243,14 @@ test('guides name the command that checks the deployment', async () => {
   assert.deepEqual(lacking, [])
 })
 
+test('documents name the oldest Node that the package allows', async () => {
+  const { engines } = JSON.parse(await read('pkg/package.json'))
+  const version = engines.node.replace('>=', '')
+  for (const path of ['CONTRIBUTING.md', 'docs/stability.md']) {
+    assert.ok((await read(path)).includes(version), `${path} lacks ${version}`)
+  }
+})
+
 // The suite of the engines compares the cells as well, but only at its end, after some minutes.
 test('docs/browsers.md has a row for each capability', () => {
   assert.deepEqual(documentedRows().sort(), [...ROWS].sort())
