@@ -21,7 +21,7 @@ test('docs/README.md lists every document', async () => {
 test('the package has the documents for users only', async () => {
   const names = userDocuments(await read('docs/README.md'))
   assert.ok(names.length > 30 && names.includes('docs/edge-operate.md'))
-  const ofTheProject = ['decisions', 'testing', 'conformance', 'conformance-suite', 'supply-chain', 'README']
+  const ofTheProject = ['decisions', 'conformance', 'conformance-suite', 'supply-chain', 'README']
   assert.deepEqual(
     ofTheProject.filter((name) => names.includes(`docs/${name}.md`)),
     [],
