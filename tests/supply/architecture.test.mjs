@@ -77,8 +77,10 @@ const lost = async (text) => {
   }
   for (const [, name, other, file] of text.matchAll(/`([\w:]+)!?`(?: and `(\w+)`)? in `([\w./-]+\.\w+)`/g)) {
     if (!(await exists(file))) continue
-    const source = await read(file)
-    const missing = [name, other].filter((name) => name && !source.includes(name.split('::').pop()))
+    // A file that only uses a type is not the place that has it.
+    const source = (await read(file)).replace(/^import .*$/gm, '')
+    const has = (name) => new RegExp(`(?<!: |<)\\b${name.split('::').pop()}\\b`).test(source)
+    const missing = [name, other].filter((name) => name && !has(name))
     found.push(...missing.map((name) => `${file}: ${name}`))
   }
   return found
