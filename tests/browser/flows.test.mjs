@@ -29,16 +29,6 @@ const lastChange = (page) => page.evaluate(() => changes.at(-1))
 /** Resolves when the page has been told that the session ended. */
 const ended = (page) => page.waitForFunction(() => auth.session === null)
 
-/** Sends this many calls at once. Resolves with the status of each response. */
-const calls = (page, count) =>
-  page.evaluate(
-    async ([url, number]) => {
-      const answers = Array.from({ length: number }, () => auth.fetch(url).then(({ status }) => status))
-      return Promise.all(answers)
-    },
-    [orders, count],
-  )
-
 test('login by redirect: session, clean URL, returnTo', time, async () => {
   const page = await app.open('/?tab=2#part')
   const outcome = await signIn(page, { loginHint: 'alice', returnTo: '/inbox?open=7#top' })
@@ -144,33 +134,6 @@ test('a second tab joins without a login and without a refresh', time, async () 
 const countAuthorizations = (until) =>
   app.ledger.entries.slice(0, until).filter(({ type }) => type === 'authorization_request').length
 
-test('expired: the next call waits for a refresh, and the refresh token rotates', time, async () => {
-  const page = await app.open()
-  await signIn(page)
-  for (const generation of [2, 3]) {
-    await app.ledger.accessTokenExpired()
-    assert.equal((await call(page, orders)).value.status, 200)
-    assert.equal(app.ledger.generation(), generation)
-  }
-  const outcomes = app.ledger.refreshes().map(({ outcome }) => outcome)
-  assert.ok(outcomes.every((outcome) => outcome === 'issued'))
-  assert.equal(app.ledger.familyRevoked(), false)
-  const tokens = new Set(app.api.requests.map(({ authorization }) => authorization))
-  assert.equal(tokens.size, 2)
-})
-
-test('20 calls in two tabs on an expired token: one refresh', time, async () => {
-  const page = await app.open()
-  await signIn(page)
-  const second = await app.open('/', page.context())
-  await booted(second)
-  await app.provider.letAccessTokenExpire()
-  const before = app.ledger.refreshes().length
-  const statuses = await Promise.all([calls(page, 10), calls(second, 10)])
-  assert.deepEqual(statuses.flat(), Array(20).fill(200))
-  assert.equal(app.ledger.refreshes().length - before, 1)
-})
-
 test('401: one refresh, one retry, with the same body', time, async () => {
   app.provider.settings.accessTokenSeconds = 60
   const page = await app.open()
@@ -184,24 +147,6 @@ test('401: one refresh, one retry, with the same body', time, async () => {
   const [first, second] = app.api.requests
   assert.equal(app.api.requests.length, 2)
   assert.notEqual(first.authorization, second.authorization)
-})
-
-test('a second 401 is passed to the page', time, async () => {
-  app.provider.settings.accessTokenSeconds = 60
-  const page = await app.open()
-  await signIn(page)
-  const { value } = await call(page, `${app.api.url}reject`)
-  assert.equal(value.status, 401)
-  assert.equal(app.api.requests.length, 2)
-})
-
-test('a transient refresh failure is retried without signing out', time, async () => {
-  const page = await app.open()
-  await signIn(page)
-  await app.ledger.accessTokenExpired()
-  app.provider.faults.add('token', { answer: { status: 503, body: 'Busy' } })
-  assert.equal((await call(page, orders)).value.status, 200)
-  assert.ok(await session(page))
 })
 
 test('a revoked refresh token ends the session, in all tabs, with the reason', time, async () => {
@@ -218,19 +163,6 @@ test('a revoked refresh token ends the session, in all tabs, with the reason', t
     assert.deepEqual(await lastChange(tab), { session: null, reason: 'provider_ended' })
     assert.equal(await tab.evaluate(() => auth.endReason), 'provider_ended')
   }
-  assert.equal((await call(second, orders)).error.code, 'login_required')
-})
-
-test('logout ends the session in all tabs and revokes the refresh token', time, async () => {
-  const page = await app.open()
-  await signIn(page)
-  const second = await app.open('/', page.context())
-  await booted(second)
-  await page.evaluate(() => auth.logout())
-  await Promise.all([ended(page), ended(second)])
-  assert.deepEqual(await lastChange(second), { session: null, reason: 'logged_out' })
-  assert.equal(app.ledger.familyRevoked(), true)
-  assert.equal(app.ledger.revocations().at(-1).kind, 'refresh_token')
   assert.equal((await call(second, orders)).error.code, 'login_required')
 })
 
@@ -267,17 +199,6 @@ test('logout with idTokenHint shows the provider an ID token of the session', ti
   } finally {
     app.setConfig({})
   }
-})
-
-test('a reload keeps the session', time, async () => {
-  const page = await app.open()
-  await signIn(page)
-  const logins = app.ledger.authorizationRequests().length
-  await page.goto(`${app.site.origin}/`)
-  await page.reload()
-  await booted(page)
-  assert.equal((await session(page)).claims.sub, 'alice')
-  assert.equal(app.ledger.authorizationRequests().length, logins)
 })
 
 test('start-up code that runs twice finishes one login', time, async () => {
@@ -341,11 +262,4 @@ test('close() rejects pending calls', time, async () => {
     outcomes.map(({ error }) => error.code),
     ['closed', 'closed'],
   )
-})
-
-test('inspect is refused unless the configuration allows it', time, async () => {
-  const page = await app.open()
-  await booted(page)
-  const { error } = await page.evaluate(() => settle(auth.inspect()))
-  assert.ok(error.isStrongroomError)
 })
