@@ -73,19 +73,6 @@ test('absolute: calls and reloads do not extend it, and the end revokes', time, 
   assert.equal(error.code, 'login_required')
 })
 
-test('the provider’s end counts, and neither calls, refreshes nor reloads move it', time, async () => {
-  app.provider.settings.sessionSeconds = 9
-  const { page, before, after } = await reloaded({})
-  app.provider.settings.sessionSeconds = undefined
-  const left = (before.expiresAt - before.startedAt) / 1000
-  assert.ok(left > 7 && left <= 9, `${left} s`)
-  assert.ok(
-    Math.abs(after.expiresAt - before.expiresAt) < 100,
-    `${before.expiresAt} became ${after.expiresAt}`,
-  )
-  await endsOnTime(page, before, 'session_expired')
-})
-
 test('idle: a reload is not activity', time, async () => {
   const { page, before, after } = await reloaded({ idle: 6 })
   assert.ok(

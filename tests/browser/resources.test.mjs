@@ -75,32 +75,6 @@ test('a control: neither API takes the token of the other', time, async () => {
   assert.equal(answer.status, 401)
 })
 
-test('simultaneous calls to both rotate one refresh token in turn', time, async () => {
-  const { page, before } = await signedIn()
-  const calls = Array.from({ length: 12 }, (_, i) => status(page, [app.api, bills][i % 2]))
-  assert.deepEqual(new Set(await Promise.all(calls)), new Set([200]))
-  const refreshes = app.ledger.refreshes().slice(before)
-  assert.deepEqual(
-    refreshes.map(({ presented, outcome }) => [presented, outcome]),
-    [
-      [1, 'issued'],
-      [2, 'issued'],
-    ],
-  )
-})
-
-test('after a reload each API has a token again', time, async () => {
-  const { page, before } = await signedIn()
-  for (const api of [app.api, bills]) assert.equal(await status(page, api), 200)
-  await page.goto('about:blank')
-  await page.goto(`${app.site.origin}/`)
-  await booted(page)
-  for (const api of [app.api, bills]) assert.equal(await status(page, api), 200)
-  const outcomes = app.ledger.refreshes().slice(before)
-  assert.equal(outcomes.length, 4)
-  assert.ok(outcomes.every(({ outcome }) => outcome === 'issued'))
-})
-
 test('two tabs with their own workers rotate one refresh token', time, async () => {
   const { page, before } = await signedIn()
   const other = await app.open('/', page.context())
@@ -113,14 +87,4 @@ test('two tabs with their own workers rotate one refresh token', time, async () 
       .slice(before)
       .every(({ outcome }) => outcome === 'issued'),
   )
-})
-
-test('a refused resource fails the call, and the session continues', time, async () => {
-  const { page } = await signedIn()
-  app.provider.faults.add('token', { answer: { status: 400, body: { error: 'invalid_target' } } })
-  const refused = await call(page, orders(bills))
-  assert.equal(refused.error?.code, 'client_rejected')
-  assert.match(refused.error.message, /invalid_target/)
-  assert.equal(await status(page, app.api), 200)
-  assert.ok(await page.evaluate(() => !!auth.session))
 })

@@ -1,5 +1,5 @@
-// An API may demand another authentication (RFC 9470) or more scope (RFC 6750 section 3.1). The page is told which
-// login satisfies the API. After this login, the request is sent again.
+// An API may demand another authentication (RFC 9470). The page is told which login satisfies the API. After this login,
+// the request is sent again.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, beforeEach, test } from 'node:test'
@@ -9,7 +9,6 @@ import { deny, giveConsent, signIn, startApp } from '../support/app.mjs'
 const time = { timeout: 60_000 }
 
 const STRONGER = [401, 'Bearer error="insufficient_user_authentication", acr_values="phr", max_age="600"']
-const WIDER = [403, 'Bearer error="insufficient_scope", scope="orders"']
 
 let app
 let demand
@@ -18,14 +17,10 @@ const bodies = []
 before(async () => {
   app = await startApp({ provider: { accessTokenSeconds: 60 } })
   const { apis } = app.config
-  app.setConfig({
-    apis: [{ ...apis[0], stepUp: true }],
-    scope: 'openid profile offline_access',
-    loginScopes: ['orders'],
-  })
-  app.api.on('guarded', ({ request, response, body, claims }) => {
+  app.setConfig({ apis: [{ ...apis[0], stepUp: true }] })
+  app.api.on('guarded', ({ request, response, body }) => {
     bodies.push(`${request.method} ${body}`)
-    if (!demand) return sendJson(response, 200, { scope: claims.scope })
+    if (!demand) return sendJson(response, 200, {})
     const [status, challenge] = demand
     sendJson(response, status, {}, { 'WWW-Authenticate': challenge })
   })
@@ -95,23 +90,6 @@ test('a required authentication is done, and the request succeeds', time, async 
   const { value } = await finish(page, popup)
   assert.equal(value[0], 200)
   assert.deepEqual(bodies, ['POST {"order":1}', 'POST {"order":1}'])
-  await page.context().close()
-})
-
-test('a required scope is granted and in the token', time, async () => {
-  demand = WIDER
-  const page = await app.open()
-  await signIn(page)
-  const offered = await refused(page)
-  assert.equal(offered.code, 'insufficient_scope')
-  assert.deepEqual(offered.login, { scope: 'orders' })
-  const popup = await stepUp(page)
-  await popup.waitForSelector('form')
-  assert.equal(lastRequest().scope, 'openid profile offline_access orders')
-  demand = undefined
-  const { value } = await finish(page, popup)
-  assert.match(JSON.parse(value[1]).scope, /\borders\b/)
-  assert.ok((await page.evaluate(() => auth.session.scopes)).includes('orders'))
   await page.context().close()
 })
 
