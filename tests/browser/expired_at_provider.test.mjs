@@ -1,5 +1,5 @@
 // A login that has expired at the provider, which then asks the app to send the request again, as Keycloak does: the
-// browser goes to the provider again, once.
+// browser goes to the provider again.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, giveConsent, startApp, startLogin } from '../support/app.mjs'
@@ -31,13 +31,11 @@ async function expiry(app) {
 /** Begins a login, and lets it expire once. Resolves when the page is at the provider again. */
 async function expired(app, begin) {
   const page = await app.open('/')
-  const first = expiry(app)
+  const address = expiry(app)
   await begin(page)
-  const second = first.then(() => expiry(app))
-  await page.goto(await first)
-  const address = await second
+  await page.goto(await address)
   await page.waitForSelector('form')
-  return { page, address }
+  return page
 }
 
 const BEGIN = {
@@ -51,22 +49,12 @@ const BEGIN = {
 
 for (const [kind, begin] of Object.entries(BEGIN)) {
   test(`an expired login is repeated, ${kind}`, time, async () => {
-    const { page } = await expired(apps[kind], begin)
+    const page = await expired(apps[kind], begin)
     await giveConsent(page)
     await page.waitForFunction(() => globalThis.boot)
     const outcome = await booted(page)
     const expectedOutcome = { inside: { returnTo: '/orders' }, apart: { user: 'alice', code: null } }
     assert.deepEqual(outcome, { value: expectedOutcome[kind] })
-    await page.context().close()
-  })
-
-  test(`a repeated login that expires is an error, ${kind}`, time, async () => {
-    const { page, address } = await expired(apps[kind], begin)
-    await page.goto(address)
-    await page.waitForFunction(() => globalThis.boot)
-    const outcome = await booted(page)
-    const code = kind === 'inside' ? outcome.error.code : outcome.value.code
-    assert.equal(code, 'login_expired')
     await page.context().close()
   })
 }

@@ -47,24 +47,17 @@ test('control: without pinned metadata, the login needs it', time, async () => {
   assert.equal(error.code, 'provider_unavailable')
 })
 
-for (const [what, change, text] of [
-  [
-    'a member that has changed',
-    { revocation_endpoint: 'https://id.example.com/old' },
+test('the console names a member that has changed, and the login works', time, async () => {
+  const page = await app.open('/empty')
+  const printed = page.waitForEvent('console', (message) => message.text().includes('metadata_outdated'))
+  app.setConfig({ pinned: { ...pinned, revocation_endpoint: 'https://id.example.com/old' } })
+  await page.goto(app.site.origin)
+  assert.match(
+    (await printed).text(),
     /differ from those that the provider publishes now: revocation_endpoint/,
-  ],
-  ['another issuer', { issuer: 'https://other.example.com' }, /issuer/],
-  ['an unusable address', { token_endpoint: 'http://id.example.com' }, /token_endpoint/],
-]) {
-  test(`the console names ${what}, and the login works`, time, async () => {
-    const page = await app.open('/empty')
-    const printed = page.waitForEvent('console', (message) => message.text().includes('metadata_outdated'))
-    app.setConfig({ pinned: { ...pinned, ...change } })
-    await page.goto(app.site.origin)
-    assert.match((await printed).text(), text)
-    await signIn(page)
-  })
-}
+  )
+  await signIn(page)
+})
 
 test('pinned metadata that are up to date print nothing', time, async () => {
   const page = await app.open('/empty')

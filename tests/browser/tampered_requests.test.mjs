@@ -102,15 +102,6 @@ test('without pushed requests a changed scope is granted with a warning', time, 
   await page.context().close()
 })
 
-test('scope_exceeded: unrequestedScopes: ’refuse’', time, async () => {
-  app.setConfig({ par: false, unrequestedScopes: 'refuse' })
-  const { page } = await openPage()
-  const { error } = await attack(page, CHANGES)
-  assert.equal(error.code, 'scope_exceeded')
-  assert.equal(await page.evaluate(() => auth.session), null)
-  await page.context().close()
-})
-
 test('with pushed requests, the default, added parameters have no effect', time, async () => {
   const { page, warningsOf } = await openPage()
   assert.deepEqual(await attack(page, CHANGES), { value: { returnTo: '/' } })
@@ -178,16 +169,6 @@ test('a vault on its own origin pushes its requests: added parameters have no ef
   await page.context().close()
 })
 
-test('requests are pushed except with par: false', time, async () => {
-  for (const par of [undefined, 'auto', true, false]) {
-    app.setConfig({ par })
-    const { page } = await openPage()
-    await signIn(page)
-    assert.equal('request_uri' in lastRequest().query, par !== false, String(par))
-    await page.context().close()
-  }
-})
-
 test('a popup opens within the click although its request is pushed', time, async () => {
   app.provider.faults.add('push', { delay: 2000 })
   const { page } = await openPage()
@@ -239,28 +220,6 @@ test('a login does not wait for texts of warnings that never arrive', time, asyn
   const { page, warningsOf } = await unpushed(() => {})
   await signIn(page)
   assert.equal(warningsOf('login_not_pushed').length, 0)
-  await page.context().close()
-})
-
-test('provider_unavailable: a broken connection does not disable pushing', time, async () => {
-  const { page } = await openPage()
-  await signIn(page)
-  app.provider.faults.add('push', { drop: true, times: 2 })
-  app.provider.faults.add('discovery', { drop: true, times: 2 })
-  const { error } = await page.evaluate(() => settle(auth.login({ loginHint: 'alice' })))
-  assert.equal(error.code, 'provider_unavailable')
-  assert.doesNotMatch(error.message, /kept/)
-  await page.context().close()
-})
-
-test('refresh_token_missing: oidc-provider requires consent for offline_access', time, async () => {
-  app.setConfig({ consent: undefined })
-  const { page, warningsOf, warned } = await openPage()
-  await signIn(page)
-  assert.equal(lastRequest().parameters.prompt, undefined)
-  await warned('refresh_token_missing')
-  assert.equal(warningsOf('refresh_token_missing').length, 1)
-  assert.match(warningsOf('refresh_token_missing')[0], /consent: 'always'/)
   await page.context().close()
 })
 
