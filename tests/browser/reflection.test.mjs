@@ -24,17 +24,9 @@ before(async () => {
       text(response, `You sent: ${write(tokenOf(entry))}.`)
     })
   }
-  api.on('echo', ({ request, response }) => sendJson(response, 200, request.headers))
   api.on('header', ({ response, entry }) => {
     sendJson(response, 200, {}, { 'X-Request-Id': `for-${tokenOf(entry)}` })
   })
-  api.on('encoded-header', ({ response, entry }) => {
-    sendJson(response, 200, {}, { 'X-Request-Id': btoa(entry.authorization) })
-  })
-  api.on('refused', ({ response, entry }) => {
-    sendJson(response, 403, { error: `not with ${entry.authorization}` })
-  })
-  app.setConfig({ apis: [{ url: api.url, methods: ['GET', 'POST'] }] })
   page = await app.open()
   await signIn(page)
 })
@@ -43,10 +35,6 @@ after(() => app?.close())
 const FORMS = {
   plain: (token) => token,
   base64: (token) => btoa(token),
-  'base64-of-the-header': (token) => btoa(`Bearer ${token}`),
-  'base64-one-on': (token) => btoa(`x${token}`),
-  'base64-two-on': (token) => btoa(`xy${token}`),
-  base64url: (token) => Buffer.from(`{"t":"${token}"}`).toString('base64url'),
 }
 
 const url = (name) => `${app.api.url}on/${name}`
@@ -61,13 +49,6 @@ for (const name of Object.keys(FORMS)) {
     const { error } = await call(page, url(name))
     assert.equal(error?.code, 'token_reflected')
     assert.deepEqual(found(JSON.stringify(error)), [])
-  })
-}
-
-for (const name of ['echo', 'header', 'encoded-header', 'refused']) {
-  test(`token_reflected: ${name}`, time, async () => {
-    const { error } = await call(page, url(name))
-    assert.equal(error?.code, 'token_reflected')
   })
 }
 
@@ -168,11 +149,6 @@ test('a token that pauses after 10 characters is not completed', time, async () 
   assert.match(given, /^sent: eyJ.{7}$/)
 })
 
-test('a token after a head that crosses alone is found', time, async () => {
-  const { given, code } = await paced((token) => ['sent: ', `${token} and more`])
-  assert.deepEqual([given, code], ['sent: ', 'token_reflected'])
-})
-
 test('an event stream with the token ends, and is not reopened', time, async () => {
   let count = 0
   app.api.on('events', ({ response, entry }) => {
@@ -196,16 +172,6 @@ test('an event stream with the token ends, and is not reopened', time, async () 
   assert.equal(count, 1)
 })
 
-test('an incomplete token reaches the page', time, async () => {
-  app.api.on('begun', ({ response, entry }) => {
-    response.writeHead(200, { 'Content-Type': 'text/plain' })
-    response.write(tokenOf(entry).slice(0, 30))
-    setImmediate(() => response.end())
-  })
-  const { value } = await call(page, url('begun'))
-  assert.match(value.text, /^eyJ.{27}$/)
-})
-
 test('a string that resembles a token arrives intact in any chunks', time, async () => {
   const body = Buffer.from(`${'eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2ln '.repeat(40_000)}eyJ`)
   app.api.on('lookalikes', async ({ response }) => {
@@ -223,10 +189,6 @@ test('a string that resembles a token arrives intact in any chunks', time, async
     return [bytes.byteLength, [...hash].map((byte) => byte.toString(16).padStart(2, '0')).join('')]
   }, url('lookalikes'))
   assert.deepEqual(got, [body.length, sha256(body)])
-})
-
-test('a session continues after a token was reflected', time, async () => {
-  assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
 })
 
 /** Opens a page of the app with these `apis`, and signs in. */
@@ -252,15 +214,5 @@ test("a control: with reflection: 'allow' the leak test finds the token", time, 
     assert.notDeepEqual(found(value?.text ?? ''), [], name)
   }
   assert.equal((await call(other, url('header'))).value?.status, 200)
-  await other.context().close()
-})
-
-test('the first of two rules counts', time, async () => {
-  const other = await withRules([
-    { url: `${app.api.url}on/`, reflection: 'allow' },
-    { url: app.api.url, methods: ['GET', 'POST'] },
-  ])
-  assert.equal((await call(other, url('plain'))).value?.status, 200)
-  assert.equal((await call(other, url('plain'), { method: 'POST' })).error?.code, 'token_reflected')
   await other.context().close()
 })
