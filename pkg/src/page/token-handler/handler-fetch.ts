@@ -79,6 +79,7 @@ export const handlerFetch = (
     const onResponse = background ? undefined : state.onUserCall(method)
     const call = ++calls
     const began = performance.now()
+    const startedAt = state.session?.startedAt
     const report = (status: number) =>
       state.emit('call', { url: urlWithoutQuery!, method, status, duration: performance.now() - began })
     state.trace('call_sent', { call, detail: `${method} ${urlWithoutQuery}` })
@@ -92,27 +93,30 @@ export const handlerFetch = (
     state.trace('call_answered', { call, status: response.status })
     const error = await errorIn(response)
     // The API does not accept the token, and a login brings another one.
-    if (response.status === 401) state.noteRefusal()
+    if (response.status === 401) state.noteRefusal(startedAt)
     report(error ? 0 : response.status)
-    if (error) return rejectCall(error, input, init)
+    if (error) return rejectCall(error, startedAt, input, init)
     if (state.isOutdated()) void state.read()
     if (onProgress) return withProgress(response, url, body, onProgress)
     return isRouted ? withUrl(response, url) : response
   }
 
-  /** Updates the session according to the handler's error, and rejects the call with this error. */
+  /**
+   * Updates the session, which began at `startedAt`, according to the handler's error, and rejects the call with this
+   * error.
+   */
   const rejectCall = (
     { code, message, reason, login: demand }: HandlerError,
+    startedAt: number | undefined,
     input: RequestInfo | URL,
     init: VaultRequestInit,
   ): Promise<never> => {
     if (code === 'upstream_unavailable') throw new TypeError('Failed to fetch')
-    if (code === 'session_ended') state.end(reason)
-    else if (code === 'login_required' && state.session) state.end()
-    else if (code === 'interaction_required') state.requireInteraction()
+    if (code === 'session_ended' || code === 'login_required') state.end(startedAt, reason)
+    else if (code === 'interaction_required') state.requireInteraction(startedAt)
     // The browser may have lost the session's key. The handler says if it has.
     else if (code === 'bound_cookie_missing') void state.read()
-    if (demand) state.noteRefusal()
+    if (demand) state.noteRefusal(startedAt)
     return rejectWith(refuse, code, message).catch((error: StrongroomError) => {
       if (demand) addStepUp(error, demand, input, init)
       throw error

@@ -88,6 +88,8 @@ const openLogin = (
 ): Promise<Session> =>
   new Promise((resolve, reject) => {
     const startedBefore = state.session?.startedAt
+    /** Returns the session if it has begun since. The session before may have ended in the meantime. */
+    const newSession = () => (state.session?.startedAt !== startedBefore ? state.session : null)
     const stops: (() => void)[] = []
     const finish = () => {
       clearTimeout(timer)
@@ -113,14 +115,13 @@ const openLogin = (
     }
     stops.push(
       listen(events, 'change', () => {
-        const { session } = state
-        if (!session || session.startedAt === startedBefore) return
+        const session = newSession()
+        if (!session) return
         finish()
         resolve(session)
       }),
     )
-    const onPopupEnded = () =>
-      state.session?.startedAt === startedBefore && giveUp('session_ended', NO_SESSION)
+    const onPopupEnded = () => newSession() || giveUp('session_ended', NO_SESSION)
     stops.push(listen(events, POPUP_ENDED, onPopupEnded))
     if (detectClose) {
       let checks = 0
@@ -128,7 +129,7 @@ const openLogin = (
         if (!popup.closed || ++checks < MIN_CHECKS) return
         clearInterval(interval)
         await state.read()
-        if (state.session?.startedAt === startedBefore) giveUp('login_canceled')
+        if (!newSession()) giveUp('login_canceled')
       }
       const interval = setInterval(check, CHECK_INTERVAL)
       stops.push(() => clearInterval(interval))

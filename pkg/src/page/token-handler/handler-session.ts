@@ -114,10 +114,17 @@ export const handlerSession = (
     emit('change', { session, reason, ...(isOtherUser(session) && { userChanged: true }) })
   }
 
-  /** Ends the session in this page because a response, or `logout()`, has ended it. */
-  const end = (endReason?: EndReason) => {
+  /**
+   * Ends the session that began at `startedAt`, because the response to a request of this session says so. If the page
+   * shows another session by now, the response says nothing about that one.
+   */
+  const end = (startedAt: number | undefined, endReason?: EndReason) => {
+    if (!session) return
+    if (startedAt !== session.startedAt) return void read()
     epoch++
     adopt(null, endReason)
+    // The response to the read in flight does not count now, and may have brought another session.
+    if (reading) void read()
   }
 
   const readOnce = async (mark: string): Promise<FailedRead | undefined> => {
@@ -213,8 +220,8 @@ export const handlerSession = (
   }
 
   /** Called when a call was refused because the user has to sign in again, or to grant more. */
-  const noteRefusal = () => {
-    neededIn = session?.startedAt
+  const noteRefusal = (startedAt: number | undefined) => {
+    if (startedAt === session?.startedAt) neededIn = startedAt
   }
 
   const openChannel = () => {
@@ -273,9 +280,9 @@ export const handlerSession = (
       return
     },
     /** Called when the provider needs the user before it issues another token. */
-    requireInteraction() {
-      noteRefusal()
-      if (session && session.state === 'active') {
+    requireInteraction(startedAt: number | undefined) {
+      noteRefusal(startedAt)
+      if (session?.startedAt === startedAt && session?.state === 'active') {
         session = { ...session, state: 'interaction_required' }
         emit('change', { session, reason })
       }

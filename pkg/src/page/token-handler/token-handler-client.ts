@@ -104,6 +104,7 @@ export const connect = async (
     async logout({ provider = false, returnTo, ...unknown }: LogoutOptions = {}) {
       for (const name of Object.keys(unknown)) return refuseOption('logout', name)
       if (state.isClosed) return refuse('closed')
+      const startedAt = state.session?.startedAt
       const response = await requests.send('logout', USER, { method: 'POST' })
       const error = await errorIn(response)
       if (error) return rejectWith(refuse, error.code, error.message)
@@ -111,7 +112,7 @@ export const connect = async (
         return refuse('handler_unreachable', `${base}/logout responded with status ${response.status}`)
       }
       const { url, revoked } = (await response.json()) as { url: string; revoked: boolean }
-      if (state.session) state.end('logged_out')
+      state.end(startedAt, 'logged_out')
       // `url` is a URL of the handler, which redirects to the provider. Scripts do not get the provider's URL, because
       // it contains the ID token.
       if (provider) location.assign(new URL(url, location.origin))
