@@ -100,6 +100,22 @@ test('read that fails near a limit is not repeated at once if the handler asks f
   assert.equal(delay, 2 ** 31 - 1)
 })
 
+for (const [body, counts] of [
+  [{ status: 'maintenance' }, false],
+  [{ session: 'none' }, false],
+  [{ session: {} }, false],
+  [null, false],
+  [{ session: null, reason: 'idle' }, true],
+]) {
+  test(`response ${JSON.stringify(body)} ${counts ? 'ends' : 'does not end'} the session`, async (t) => {
+    const { state, current } = await startPage(t, { session: sessionOf('alice', 1) })
+    current.body = body
+    const failed = await state.read()
+    assert.equal(failed?.code, counts ? undefined : 'handler_unreachable')
+    assert.equal(state.session?.claims.sub, counts ? undefined : 'alice')
+  })
+}
+
 for (const code of ['session_ended', 'login_required']) {
   test(`late ${code} of an earlier session does not end the one that is shown`, async (t) => {
     const { state, current, begin, seen } = await startPage(t, { session: sessionOf('alice', 1) })

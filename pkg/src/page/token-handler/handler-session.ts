@@ -140,6 +140,8 @@ export const handlerSession = (
       const error = await errorIn(response)
       if (!response.ok || error) return { ...(error ?? unreachable), after: retryAfter(response) }
       const body = (await response.json()) as { session: Session | null; reason?: EndReason }
+      // Only the handler says that there is no session. A proxy's page may be JSON, too.
+      if (body.session !== null && typeof body.session.startedAt !== 'number') return unreachable
       const difference = Date.parse(response.headers.get('date') ?? '') - Date.now()
       // Smaller differences are ignored, because the `Date` header is rounded to seconds and the response took time to
       // arrive.
