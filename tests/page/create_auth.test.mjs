@@ -126,9 +126,17 @@ for (const [code, isTemporary] of Object.entries({
   wasm_failed: true,
   config_unavailable: true,
   frame_timeout: true,
+  frame_blocked: true,
+  vault_crashed: true,
+  vault_outdated: true,
+  handler_crashed: true,
+  limit_exceeded: true,
   config_invalid: false,
+  message_invalid: false,
+  origin_not_allowed: false,
+  unsupported: false,
   wasm_blocked: false,
-  vault_crashed: false,
+  closed: false,
 })) {
   const what = isTemporary ? 'is repeated by a call, at most every five seconds' : 'waits for reconnect()'
   test(`connection that fails with ${code} ${what}`, async () => {

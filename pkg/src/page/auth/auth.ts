@@ -126,7 +126,7 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
   /**
    * Connects again if `status` is `failed`. Calls made in the meantime wait for the new vault. Does nothing while the
    * vault works. A vault that stops is replaced automatically. If the new vault stops within a minute too, `status`
-   * becomes `failed`. After a failure of a server or of the network, this object connects again by itself:
+   * becomes `failed`. Unless the configuration or the app is wrong, this object then connects again by itself:
    * docs/errors.md#when-a-server-fails-for-a-moment.
    *
    * @throws `StrongroomError` The errors of `connect()`.

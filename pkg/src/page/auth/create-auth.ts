@@ -25,8 +25,8 @@ const PAUSE = 60_000
 /** The least milliseconds after a failed connection before an event or a call makes the page connect again. */
 const RETRY_INTERVAL = 5000
 
-/** Matches the codes of failures that may be over later: of a server or a network, and not of a configuration. */
-const IS_TEMPORARY = /_(served|unreachable|unavailable|failed|timeout)$/
+/** Matches the codes of failures that stay: of a configuration or the app's code, and not of a server or a network. */
+const IS_FINAL = /^(config_invalid|message_invalid|origin_not_allowed|unsupported|wasm_blocked|closed)$/
 
 /**
  * Has the browser request the WebAssembly module, which the worker itself requests only when its own file has arrived.
@@ -99,7 +99,7 @@ export const createAuth = <Claims = DefaultClaims>(
   const fail = (error: StrongroomErrorLike) => {
     on({ status: 'failed', error: error.message === lastFailure ? error : print(error) })
     lastFailure = error.message
-    if (isClosed || !IS_TEMPORARY.test(error.code)) return
+    if (isClosed || IS_FINAL.test(error.code)) return
     retryAt = performance.now() + RETRY_INTERVAL
     // The device comes online once, so an event that comes too early counts later. Timers ignore fractions.
     const later = () => setTimeout(retry, retryAt - performance.now() + 1)
