@@ -153,3 +153,17 @@ test('the last failed attempt removes the frame', time, async () => {
   assert.deepEqual(codes, ['worker_timeout', 'worker_timeout'])
   assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 0)
 })
+
+for (const file of ['/frame.html', '/frame.js']) {
+  test(`connects although the server fails twice for ${file}`, time, async () => {
+    const page = await (await app.browser.newContext()).newPage()
+    await page.goto(`${app.site.origin}/empty.html`)
+    const failure = { status: 502, headers: { 'Content-Type': 'text/html' }, body: 'Bad gateway', times: 2 }
+    app.vault.override(file, failure)
+    const { length } = await page.evaluate(() => ({ length: history.length }))
+    const { error } = await page.evaluate((address) => settle(connectFrame(address).then(() => 0)), frame)
+    assert.equal(error, undefined)
+    const left = () => [document.querySelectorAll('iframe').length, history.length]
+    assert.deepEqual(await page.evaluate(left), [1, length])
+  })
+}

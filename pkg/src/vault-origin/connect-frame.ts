@@ -28,6 +28,12 @@ type FrameReply = Extract<FrameResponse, { id: number }>
 /** Milliseconds between handshake attempts: the frame's script may run after its `load` event. */
 const RETRY_DELAYS = [250, 500, 1000, 2000, 4000]
 
+/**
+ * Milliseconds after each load of a frame that does not respond until it is loaded again, because one response of a server
+ * is not its last. The last value counts for all loads that follow.
+ */
+const RELOAD_DELAYS = [1000, 2000, 4000]
+
 /** A frame, and the number of clients and connection attempts that use it. */
 interface SharedFrame {
   frame: Promise<Frame>
@@ -102,9 +108,12 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     const { origin } = new URL(href)
     const element = document.createElement('iframe')
     const stops: (() => void)[] = []
-    let hasLoaded = false
+    /** The timers that begin with a load of the frame. */
+    let timers: ReturnType<typeof setTimeout>[] = []
+    let loads = 0
     const end = () => {
       clearTimeout(timer)
+      timers.forEach(clearTimeout)
       for (const stop of stops) stop()
     }
     const fail = (code: string, message: string) => {
@@ -114,7 +123,7 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     }
     const timer = setTimeout(
       () =>
-        hasLoaded
+        loads
           ? fail('frame_blocked', `what came from ${href} does not respond as a vault's frame`)
           : fail('frame_timeout', `nothing has come from ${href} within the time limit`),
       timeout * 1000,
@@ -142,14 +151,18 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
       // port.
       element.contentWindow?.postMessage(FRAME_HANDSHAKE, origin, [port2])
     }
+    /** Loads the frame again, in a new browsing context, so that the page's history gets no entry. */
+    const reload = () => {
+      timers.forEach(clearTimeout)
+      element.remove()
+      document.documentElement.append(element)
+    }
     const loaded = () => {
-      hasLoaded = true
+      timers.forEach(clearTimeout)
       sendHandshake()
       let pause = 0
-      for (const more of RETRY_DELAYS) {
-        const again = setTimeout(sendHandshake, (pause += more))
-        stops.push(() => clearTimeout(again))
-      }
+      timers = RETRY_DELAYS.map((more) => setTimeout(sendHandshake, (pause += more)))
+      timers.push(setTimeout(reload, RELOAD_DELAYS[loads++] ?? RELOAD_DELAYS.at(-1)))
     }
     stops.push(listen(element, 'load', loaded))
     element.hidden = true
