@@ -307,3 +307,33 @@ test('call that follows a step-up can be refused in the same way', async (t) => 
   refuse()
   assert.equal(typeof (await again).stepUp, 'function')
 })
+
+for (const [code, isRepeated] of [
+  ['vault_outdated', true],
+  ['vault_crashed', true],
+  ['config_invalid', false],
+]) {
+  test(`first connection that fails with ${code} ${isRepeated ? 'waits for the next worker' : 'rejects'}`, async () => {
+    // Ends by itself, as a shared worker does.
+    const first = new FakeWorker({ responds: false })
+    const { terminate } = first
+    first.terminate = () => {}
+    const workers = [first, new FakeWorker({ user: 'alice' })]
+    const unused = [...workers]
+    const connecting = connect(() => unused.shift(), { timeout: 10 })
+    const outcome = codeOf(connecting)
+    await settled()
+    first.fail(code)
+    await settled()
+    if (!isRepeated) return assert.deepEqual([await outcome, unused.length], [code, 1])
+    mock.timers.tick(1000)
+    await settled()
+    // The worker still holds its lock.
+    assert.equal(unused.length, 1)
+    terminate.call(first)
+    const client = await connecting
+    assert.equal(client.session.claims.sub, 'alice')
+    assert.equal(unused.length, 0)
+    client.close()
+  })
+}

@@ -173,7 +173,7 @@ export const connect = async (
     },
     hide: emitChange,
     report: (ended) =>
-      ended.state.why!().then((failure) => {
+      (failed = ended).state.why!().then((failure) => {
         // Emit no event if the page has called close() in the meantime.
         if (ended.state.is === 'closed') return
         emit('failed', failure)
@@ -208,6 +208,8 @@ export const connect = async (
     () => {},
   )
   let made: AnyWorker | undefined
+  /** The last connection that has failed. */
+  let failed: Connection | undefined
   /** Connects, and leaves no worker behind if that fails. */
   const first = async (limit = timeout, why: unknown = make) => {
     const at = (made = make ? await make() : (worker as AnyWorker))
@@ -218,11 +220,12 @@ export const connect = async (
   }
   use(
     await first().catch(async (error) => {
-      // Without a function, there is no other worker, and the page's policy or the browser refuses each one.
-      if (error.code !== 'worker_failed' || !make || !made || refusals.size) throw error
+      // Without a function, there is no other worker, and the page's policy or the browser refuses each one. A page may
+      // also have come to a vault that is about to end.
+      if (!/^(worker_failed|vault_.+)$/.test(error.code) || !make || !made || refusals.size) throw error
       const reconnect = await loadReconnect().catch(() => {})
       if (!reconnect) throw error
-      return reconnect.again(error, first, timeout)
+      return reconnect.again(error, first, timeout, () => failed)
     }),
   )
   const hasResponse = () => isResponse(new URL(location.href), app)

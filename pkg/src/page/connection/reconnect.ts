@@ -16,24 +16,38 @@ type Make = () => AnyWorker | Promise<AnyWorker>
 /** Seconds to wait for a worker that ends by itself. A shared worker ends a second after its vault. */
 const TIME_LIMIT = 3
 
+/** Waits for the end of a connection's worker, because a shared worker that is about to end does not respond to new pages. */
+const ended = async ({ at, lock }: Connection): Promise<void> => {
+  const signal = AbortSignal.timeout(TIME_LIMIT * 1000)
+  const { locks = navigator.locks } = at as Partial<FrameTransport>
+  // The worker holds this lock as long as it runs.
+  if (lock) await locks.request(lock, { signal }, () => {}).catch(() => {})
+}
+
 /**
- * Repeats the first attempt to connect, in which the worker's file has failed, because one response of a server is not its last.
+ * Repeats the first attempt to connect, in which the worker's file has failed, because one response of a server is not its
+ * last, or whose vault has ended: the reload of a page whose vault is outdated leads to the same worker once more.
  * Rejects with `error`, that of the first attempt, which says why. The time limit begins now, because the first attempt
  * may have waited until the page was shown.
  *
  * @param attempt Connects within a number of seconds. Explains no failure if its second argument is false.
+ * @param failed Returns the connection of the last attempt, if it had one.
  */
 export const again = (
   error: StrongroomError,
   attempt: (limit: number, why: false) => Promise<Connection>,
   timeout: number,
+  failed: () => Connection | undefined,
 ): Promise<Connection> => {
   const deadline = performance.now() + timeout * 1000
-  const next = () =>
-    attempt((deadline - performance.now()) / 1000, false).catch(() => {
+  const next = async () => {
+    const before = failed()
+    if (before) await ended(before)
+    return attempt((deadline - performance.now()) / 1000, false).catch(({ code }) => {
       // In development, a file that fails twice is wrong.
-      throw { isFinal: isLoopback(location.hostname) }
+      throw { isFinal: code !== 'vault_outdated' && isLoopback(location.hostname) }
     })
+  }
   return repeat(next, deadline, {}).catch(() => Promise.reject(error))
 }
 
@@ -105,22 +119,16 @@ export const succeed = async (
   announcements.filter((announcement) => !isOver(announcement)).forEach(client.announce!)
 }
 
-/**
- * Creates a worker after the worker of `old` has ended, because a shared worker that is about to end does not respond
- * to new pages.
- */
+/** Creates a worker after the worker of `old` has ended. */
 const replace = async (
   old: Connection,
   make: Make,
   connect: (at: AnyWorker) => Promise<Connection>,
   release: typeof Release,
 ): Promise<Connection> => {
-  const { at, lock } = old
+  const { at } = old
   if ('terminate' in at) release(at)
-  const signal = AbortSignal.timeout(TIME_LIMIT * 1000)
-  const { locks = navigator.locks } = at as Partial<FrameTransport>
-  // The worker holds this lock as long as it runs.
-  if (lock) await locks.request(lock, { signal }, () => {}).catch(() => {})
+  await ended(old)
   const next = await make()
   release(at)
   // If this attempt fails, the next attempt ends this worker.
