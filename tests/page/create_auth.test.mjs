@@ -173,6 +173,28 @@ for (const [code, isTemporary] of Object.entries({
   })
 }
 
+for (const event of ['online', 'focus', 'visibilitychange']) {
+  test(`connection that fails is repeated after ${event} during its attempt`, async () => {
+    const refused = [1, 2].map(() => new FakeWorker({ responds: false }))
+    const { auth, unused } = start(...refused, new FakeWorker())
+    await settled()
+    window.dispatchEvent(new Event(event))
+    const fails = async (worker) => {
+      worker.fail('wasm_failed')
+      await settled()
+      assert.deepEqual(shown(auth.state), ['failed', null, 'wasm_failed'])
+      now += 5000
+      mock.timers.tick(5001)
+      await settled()
+    }
+    await fails(refused[0])
+    assert.deepEqual(shown(auth.state), ['connecting', null, null])
+    // Without an event, the next attempt waits for one.
+    await fails(refused[1])
+    assert.equal(unused.length, 1)
+  })
+}
+
 test('close() ends the watch for a change of the world', async () => {
   const added = []
   const { addEventListener } = window

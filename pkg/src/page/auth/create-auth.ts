@@ -82,6 +82,8 @@ export const createAuth = <Claims = DefaultClaims>(
   /** The message of the last failed connection. An attempt that fails in the same way is not printed. */
   let lastFailure: string | undefined
   let watching: (() => void)[] | undefined
+  /** True if the world has changed since the last attempt to connect began. The next attempt may then succeed. */
+  let hasWoken = false
   let isClosed = false
 
   const on = (event: AuthEvent) => {
@@ -101,9 +103,13 @@ export const createAuth = <Claims = DefaultClaims>(
     lastFailure = error.message
     if (isClosed || IS_FINAL.test(error.code)) return
     retryAt = performance.now() + RETRY_INTERVAL
-    // The device comes online once, so an event that comes too early counts later. Timers ignore fractions.
-    const later = () => setTimeout(retry, retryAt - performance.now() + 1)
-    watching ??= [watchUser((what) => what === 'woke' && later()), listen(window, 'focus', later)]
+    if (hasWoken) later()
+  }
+  /** Called when the world changes. The device comes online once, so an event that comes too early counts later. */
+  const later = () => {
+    hasWoken ||= state.status === 'connecting'
+    // Timers ignore fractions.
+    if (retryAt < Infinity) setTimeout(retry, retryAt - performance.now() + 1)
   }
   const retry = () => {
     if (performance.now() >= retryAt && !isClosed) beginAgain()
@@ -133,6 +139,9 @@ export const createAuth = <Claims = DefaultClaims>(
   }
   /** Connects, and finishes a login. If the login fails, the error is in the state, and the client stays usable. */
   const begin = (): Promise<LazyClient> => {
+    hasWoken = false
+    if (globalThis.document)
+      watching ??= [watchUser((what) => what === 'woke' && later()), listen(window, 'focus', later)]
     const open = async () => {
       if (client) await client.reconnect()
       else client = await create()
