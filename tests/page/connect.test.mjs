@@ -6,7 +6,7 @@ import { load } from '../support/page_module.mjs'
 
 const page = fakePage()
 // No time passes, except where a test says so.
-mock.timers.enable({ apis: ['setTimeout'] })
+mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
 const { connect } = await load('page/connect.ts')
 
 const start = (...workers) => connectTo(connect, ...workers)
@@ -180,6 +180,21 @@ test('handshake without a response rejects after the time limit', async () => {
   await settled()
   mock.timers.tick(10_000)
   assert.equal(await code, 'worker_timeout')
+})
+
+test('time limit of a handshake does not count time in which nothing runs', async (t) => {
+  const slow = new FakeWorker({ user: 'alice', responds: false })
+  let now = 0
+  t.mock.method(performance, 'now', () => now)
+  const connecting = connect(() => slow, { timeout: 10 })
+  await settled()
+  // The device sleeps, and the timer fires before the vault can respond.
+  now += 60_000
+  mock.timers.tick(10_000)
+  slow.ready()
+  const client = await connecting
+  assert.equal(client.session.claims.sub, 'alice')
+  client.close()
 })
 
 for (const [what, after] of Object.entries({

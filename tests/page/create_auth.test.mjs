@@ -5,7 +5,7 @@ import { FakeWorker, fakePage, settled } from '../support/fake_page.mjs'
 import { load } from '../support/page_module.mjs'
 
 fakePage()
-mock.timers.enable({ apis: ['setTimeout'] })
+mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
 const { createAuth } = await load('page/auth/create-auth.ts')
 
 /** The page's clock in milliseconds. */

@@ -5,7 +5,7 @@ import { fakePage, settled } from '../support/fake_page.mjs'
 import { loadAgain } from '../support/page_module.mjs'
 
 fakePage()
-mock.timers.enable({ apis: ['setTimeout', 'Date'] })
+mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] })
 mock.method(performance, 'now', () => Date.now())
 
 let load, loadExplanation

@@ -1,2 +1,18 @@
+import { STALL } from '../protocol/repeat.js'
+
 /** Returns true if a timer can wait this number of seconds. A timer does not wait at all for `NaN`, or for 2^31 ms or more. */
 export const isTimeLimit = (seconds: number): boolean => seconds >= 0 && seconds * 1000 < 2 ** 31
+
+/**
+ * Calls `end` after these milliseconds. If the timer is late, nothing could run for a while, and a response may be on its
+ * way, so the time begins again. Returns a function that stops the timer.
+ */
+export const startLimit = (milliseconds: number, end: () => void): (() => void) => {
+  let timer: ReturnType<typeof setTimeout>
+  const start = () => {
+    const due = performance.now() + milliseconds
+    timer = setTimeout(() => (performance.now() - due > STALL ? start() : end()), milliseconds)
+  }
+  start()
+  return () => clearTimeout(timer)
+}

@@ -1,7 +1,13 @@
 /** Repeated attempts to get what a page or a worker needs once, such as a file: one failure must not be the end. */
 
 /** Milliseconds before each further attempt. The last value counts for all attempts that follow. */
-export const RETRY_DELAYS = [500, 1000, 2000, 4000]
+const RETRY_DELAYS = [500, 1000, 2000, 4000]
+
+/** Milliseconds between two looks at the clock. */
+const LOOK = 1000
+
+/** Milliseconds without a look at the clock in which nothing could run: the device slept, or the process stood still. */
+export const STALL = 3000
 
 /** Members of an error that {@link repeat} looks at. */
 export interface Failure {
@@ -14,21 +20,39 @@ export interface Failure {
 /**
  * Calls `attempt` until it succeeds. The delays vary at random, so that many clients do not come back at once. Rejects
  * with the error of the last attempt if the next one would begin after `deadline`, by `performance.now()`, or if the device
- * is offline: createAuth() connects again when it is online.
+ * is offline: createAuth() connects again when it is online. Time in which nothing could run moves the deadline, because it
+ * also ends the attempt in flight.
  *
+ * @param attempt Gets the deadline.
  * @param known The error of an attempt that the caller has made. The first call then waits, too.
  */
-export const repeat = async <T>(attempt: () => Promise<T>, deadline: number, known?: Failure): Promise<T> => {
-  for (let n = 0; ; n++) {
-    try {
-      return await (known && !n ? Promise.reject(known) : attempt())
-    } catch (error) {
-      const { isFinal, after } = error as Failure
-      const usual = RETRY_DELAYS[n] ?? RETRY_DELAYS.at(-1)!
-      const delay = after ? after * 1000 : usual * (0.75 + Math.random() / 2)
-      if (isFinal || globalThis.navigator?.onLine === false || performance.now() + delay > deadline)
-        throw error
-      await new Promise((resolve) => setTimeout(resolve, delay))
+export const repeat = async <T>(
+  attempt: (deadline: number) => Promise<T>,
+  deadline: number,
+  known?: Failure,
+): Promise<T> => {
+  let last = performance.now()
+  const look = () => {
+    const gap = performance.now() - last
+    last += gap
+    if (gap > STALL) deadline += gap
+  }
+  const clock = setInterval(look, LOOK)
+  try {
+    for (let n = 0; ; n++) {
+      try {
+        return await (known && !n ? Promise.reject(known) : attempt(deadline))
+      } catch (error) {
+        look()
+        const { isFinal, after } = error as Failure
+        const usual = RETRY_DELAYS[n] ?? RETRY_DELAYS.at(-1)!
+        const delay = after ? after * 1000 : usual * (0.75 + Math.random() / 2)
+        if (isFinal || globalThis.navigator?.onLine === false || performance.now() + delay > deadline)
+          throw error
+        await new Promise((resolve) => setTimeout(resolve, delay))
+      }
     }
+  } finally {
+    clearInterval(clock)
   }
 }

@@ -17,7 +17,7 @@ import {
 import { NO_TIME_LIMIT, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { listen } from '../page/listen.js'
 import { whenShown } from '../page/prerendering.js'
-import { isTimeLimit } from '../page/time-limit.js'
+import { isTimeLimit, startLimit } from '../page/time-limit.js'
 import type { FrameTransport, Connection } from '../page/connection/connection.js'
 import type { HANDSHAKE } from '../protocol/messages.js'
 import type { refuse as Refuse } from '../page/errors/error-text.js'
@@ -112,7 +112,7 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     let timers: ReturnType<typeof setTimeout>[] = []
     let loads = 0
     const end = () => {
-      clearTimeout(timer)
+      stopTimer()
       timers.forEach(clearTimeout)
       for (const stop of stops) stop()
     }
@@ -121,12 +121,10 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
       element.remove()
       refuse(code, message).catch(reject)
     }
-    const timer = setTimeout(
-      () =>
-        loads
-          ? fail('frame_blocked', `what came from ${href} does not respond as a vault's frame`)
-          : fail('frame_timeout', `nothing has come from ${href} within the time limit`),
-      timeout * 1000,
+    const stopTimer = startLimit(timeout * 1000, () =>
+      loads
+        ? fail('frame_blocked', `what came from ${href} does not respond as a vault's frame`)
+        : fail('frame_timeout', `nothing has come from ${href} within the time limit`),
     )
     const violated = ({ effectiveDirective, blockedURI }: SecurityPolicyViolationEvent) => {
       const isFrame = /^(frame|child|default)-src$/.test(effectiveDirective)

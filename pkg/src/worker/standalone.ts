@@ -120,9 +120,9 @@ const attempt = async (url: URL, signal: AbortSignal): Promise<VaultConfig> => {
 
 const load = async (): Promise<VaultConfig> => {
   const url = locate()
-  const limit = TIME_LIMIT * 1000
-  const signal = AbortSignal.timeout(limit)
-  return repeat(() => attempt(url, signal), performance.now() + limit)
+  const next = (deadline: number) =>
+    attempt(url, AbortSignal.timeout(Math.max(deadline - performance.now(), 0)))
+  return repeat(next, performance.now() + TIME_LIMIT * 1000)
 }
 
 if ('WorkerGlobalScope' in globalThis) {

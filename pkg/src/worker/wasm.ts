@@ -58,7 +58,7 @@ export const requestModule = (source: string | URL): Promise<Response> => {
     if (!cache) return request('reload')
     throw Object.assign(new Error(fault), { isFinal: isFinal(response.status) })
   }
-  return repeat(request, performance.now() + TIME_LIMIT * 1000)
+  return repeat(() => request(), performance.now() + TIME_LIMIT * 1000)
 }
 
 /** Returns the reason why a response is not the module. */

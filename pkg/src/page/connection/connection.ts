@@ -19,6 +19,7 @@ import {
   type PageMessage,
   type VaultMessage,
 } from '../../protocol/messages.js'
+import { startLimit } from '../time-limit.js'
 import { createError } from '../errors/error-text.js'
 import { refusals } from './refused-worker.js'
 import { connections } from './release.js'
@@ -159,7 +160,7 @@ export const open = (
     let last = 0
     let port: MessagePort
     let unlock: () => void
-    let timer: ReturnType<typeof setTimeout>
+    let stopTimer: (() => void) | undefined
     let watching: AbortController | undefined
     let stopWaiting: (() => void) | undefined
     let stopPagehide: () => void
@@ -282,7 +283,7 @@ export const open = (
     }
 
     const timedOut = () => connection.on('ended', 'worker_timeout', `${timeout}`)
-    const startTimer = () => (timer = setTimeout(timedOut, timeout * 1000))
+    const startTimer = () => (stopTimer = startLimit(timeout * 1000, timedOut))
     const onWorkerError = (event: Event) =>
       loadExplanation(() => import('./worker-failure.js'), 'explain')
         .then(({ explain }) => explain(event, make, refusals))
@@ -292,7 +293,7 @@ export const open = (
     const stopWatching = listen(worker, 'error', onWorkerError)
     /** Ends what only the handshake needs. Later errors in the worker's file concern only the app. */
     const opened = () => {
-      clearTimeout(timer)
+      stopTimer?.()
       stopWaiting?.()
       stopWatching()
     }

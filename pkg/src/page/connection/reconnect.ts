@@ -39,8 +39,7 @@ export const again = (
   timeout: number,
   failed: () => Connection | undefined,
 ): Promise<Connection> => {
-  const deadline = performance.now() + timeout * 1000
-  const next = async () => {
+  const next = async (deadline: number) => {
     const before = failed()
     if (before) await ended(before)
     return attempt((deadline - performance.now()) / 1000, false).catch(({ code }) => {
@@ -48,7 +47,7 @@ export const again = (
       throw { isFinal: code !== 'vault_outdated' && isLoopback(location.hostname) }
     })
   }
-  return repeat(next, deadline, {}).catch(() => Promise.reject(error))
+  return repeat(next, performance.now() + timeout * 1000, {}).catch(() => Promise.reject(error))
 }
 
 /**

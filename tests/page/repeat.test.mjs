@@ -1,0 +1,47 @@
+// The time limit of repeated attempts, also if the device sleeps.
+import assert from 'node:assert/strict'
+import { mock, test } from 'node:test'
+import { settled } from '../support/fake_page.mjs'
+import { load } from '../support/page_module.mjs'
+
+mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
+/** The page's clock in milliseconds. */
+let now = 0
+mock.method(performance, 'now', () => now)
+const { repeat } = await load('protocol/repeat.ts')
+
+/** Lets time pass in which timers run. */
+async function pass(milliseconds) {
+  for (let n = 0; n < milliseconds; n += 250) {
+    now += 250
+    mock.timers.tick(250)
+    await settled()
+  }
+}
+
+for (const sleeps of [true, false]) {
+  test(`attempt of a minute ${sleeps ? 'in which nothing runs is not the last' : 'is the last'}`, async () => {
+    let attempts = 0
+    let fail
+    const attempt = () => {
+      attempts++
+      return new Promise((_, reject) => (fail = reject))
+    }
+    let outcome
+    repeat(attempt, now + 10_000).catch((error) => (outcome = error.message))
+    await pass(1000)
+    if (sleeps) now += 60_000
+    else await pass(60_000)
+    // The connection was lost in the meantime.
+    fail(new Error('lost'))
+    await settled()
+    assert.equal(outcome, sleeps ? undefined : 'lost')
+    await pass(1000)
+    assert.equal(attempts, sleeps ? 2 : 1)
+    // Afterwards the time limit counts as before.
+    await pass(10_000)
+    fail(new Error('still down'))
+    await settled()
+    assert.equal(outcome, sleeps ? 'still down' : 'lost')
+  })
+}
