@@ -16,10 +16,10 @@ before(async () => {
 after(() => app?.close())
 
 /** Lets the app's pages create the object `auth` and then run this code. */
-function serveScript(script) {
+function serveScript(script, options = {}) {
   app.site.files['/page.js'] = `
 import '/tools.js'
-globalThis.auth = createAuth('/auth')
+globalThis.auth = createAuth('/auth', ${JSON.stringify(options)})
 globalThis.statuses = []
 globalThis.stop = auth.subscribe(({ status }) => statuses.push(status))
 ${script}
@@ -194,13 +194,13 @@ const HTML = { 'Content-Type': 'text/html' }
 const BAD_GATEWAY = { status: 502, contentType: 'text/html', body: '<!doctype html><title>502</title>' }
 
 /** Opens a page whose next requests for an endpoint of the handler get this response. */
-async function openFailing(endpoint, times, response, script = '') {
+async function openFailing(endpoint, times, response, script = '', options = {}) {
   const page = await app.open('/empty')
   let asked = 0
   await page.route(`**/auth/${endpoint}`, (route) =>
     asked++ < times ? route.fulfill(response) : route.continue(),
   )
-  serveScript(script)
+  serveScript(script, options)
   await page.goto(`${app.site.origin}/orders`)
   return { page, asked: () => asked }
 }
@@ -250,15 +250,14 @@ test('page does not ask a server again that asks for a longer wait than the time
 
 test('failed page connects at a call, and when it is shown, focused or online again', time, async () => {
   const script = `
-auth.close()
 let ahead = 0
 const now = performance.now.bind(performance)
 performance.now = () => now() + ahead
 globalThis.later = (seconds) => (ahead += seconds * 1000)
-globalThis.hasFailed = () => auth.state.status === 'failed'
-// The time for one attempt.
-globalThis.auth = createAuth('/auth', { timeout: 0.3 })`
-  const { page, asked } = await openFailing('config', 1000, BAD_GATEWAY, script)
+globalThis.hasFailed = () => auth.state.status === 'failed'`
+  // The time for one attempt.
+  const options = { timeout: 0.3 }
+  const { page, asked } = await openFailing('config', 1000, BAD_GATEWAY, script, options)
   const events = {
     call: () => settle(auth.fetch('/api/orders')),
     requireSession: () => settle(auth.requireSession()),
