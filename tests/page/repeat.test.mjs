@@ -45,3 +45,20 @@ for (const sleeps of [true, false]) {
     assert.equal(outcome, sleeps ? 'still down' : 'lost')
   })
 }
+
+test('attempts of a page whose timers are always late end', async () => {
+  let attempts = 0
+  let outcome
+  const attempt = async () => {
+    attempts++
+    throw new Error('down')
+  }
+  repeat(attempt, now + 10_000).catch((error) => (outcome = error.message))
+  for (let n = 0; n < 20 && !outcome; n++) {
+    now += 60_000
+    mock.timers.tick(60_000)
+    await settled()
+  }
+  assert.equal(outcome, 'down')
+  assert.ok(attempts < 8, `${attempts}`)
+})

@@ -9,6 +9,9 @@ const LOOK = 1000
 /** Milliseconds without a look at the clock in which nothing could run: the device slept, or the process stood still. */
 export const STALL = 3000
 
+/** The largest number of stalls that move the deadline: the timers of a page in the background are late again and again. */
+const STALLS = 3
+
 /** Members of an error that {@link repeat} looks at. */
 export interface Failure {
   /** True if another attempt would fail, too. */
@@ -32,10 +35,11 @@ export const repeat = async <T>(
   known?: Failure,
 ): Promise<T> => {
   let last = performance.now()
+  let stalls = 0
   const look = () => {
     const gap = performance.now() - last
     last += gap
-    if (gap > STALL) deadline += gap
+    if (gap > STALL && stalls++ < STALLS) deadline += gap
   }
   const clock = setInterval(look, LOOK)
   try {
