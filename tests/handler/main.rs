@@ -10,6 +10,8 @@
 )]
 
 mod back_channel;
+#[path = "../both/mod.rs"]
+mod both;
 mod bound;
 mod bound_modes;
 mod bound_navigation;
@@ -19,6 +21,7 @@ mod bound_second_offer;
 mod bound_thief;
 mod browser;
 mod callback;
+mod client;
 mod client_auth;
 mod client_config;
 mod config;

@@ -11,9 +11,12 @@
 
 mod activity;
 mod api_failures;
+#[path = "../both/mod.rs"]
+mod both;
 mod callback;
 mod calls;
 mod claims;
+mod client;
 mod clocks;
 mod custom_login;
 mod device;

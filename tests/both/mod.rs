@@ -1,0 +1,80 @@
+//! Behaviors that the vault and the token handler share. The tests of each machine include this folder, and run every
+//! test of it with their own [`Machine`](crate::client::Machine).
+
+use kit::flaws::Flaw;
+use rules::codec::json::{Object, Value};
+
+pub(crate) mod flawed_responses;
+
+/// Why a login failed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+/// A vault or a token handler, with the provider, an API and one user.
+pub(crate) trait Client: Sized {
+    /// The configurations of the places where a session can be.
+    const STORAGES: [&'static str; 2];
+
+    /// The code with which the first call after a session's expiry is rejected: the vault has noticed the expiry before,
+    /// and the handler notices it by this call.
+    const AFTER_EXPIRY: &'static str;
+
+    /// Creates a machine whose configuration has these members in addition.
+    fn with(config: &str) -> Self;
+
+    /// Signs the user in, from the start to the end.
+    fn sign_in(&mut self) -> Result<(), Failure>;
+
+    /// Calls the API. Returns the status of the API's response, or the code with which the machine rejects the call.
+    fn call(&mut self) -> Result<u16, String>;
+
+    /// Returns the session that a page sees, if any.
+    fn session(&mut self) -> Option<Object>;
+
+    /// Returns the reason for the session's end that a page gets, if any.
+    fn reason(&mut self) -> Option<String>;
+
+    /// Returns the codes of the warnings so far. A page gets those of the vault, the operator those of the handler.
+    fn warnings(&self) -> Vec<String>;
+
+    /// Lets this many seconds pass.
+    fn pass(&mut self, seconds: u64);
+
+    /// Returns the lifetime of access tokens, in seconds.
+    fn lifetime(&self) -> u64;
+
+    /// The next response to a code has this flaw.
+    fn flaw_login(&mut self, flaw: Flaw);
+
+    /// The next response to a refresh token has this flaw.
+    fn flaw_refresh(&mut self, flaw: Flaw);
+
+    /// All responses to refresh tokens have this flaw.
+    fn flaw_refreshes(&mut self, flaw: Flaw);
+
+    /// From now on, ID tokens have this claim, and a response to a refresh token has an ID token.
+    fn state(&mut self, claim: &'static str, value: Value);
+
+    /// Returns the refresh tokens that the provider received for new tokens, in order.
+    fn refresh_tokens_sent(&self) -> Vec<String>;
+
+    /// Returns true if the provider was asked to revoke the session's tokens.
+    fn is_revoked(&self) -> bool;
+
+    /// Returns the `Authorization` of each request that the API received, in order.
+    fn seen_by_api(&self) -> Vec<String>;
+
+    /// Creates a machine with a signed-in user.
+    fn signed_in(config: &str) -> Self {
+        let mut client = Self::with(config);
+        assert_eq!(client.sign_in(), Ok(()), "{config}");
+        client
+    }
+
+    fn expire_access_token(&mut self) {
+        self.pass(self.lifetime() + 1);
+    }
+}
