@@ -2,8 +2,9 @@
 //! the machine would send a refresh token that the provider has already consumed, and the session would end.
 
 use kit::flaws::{Flaw, is_absent, of_optional_members};
+use kit::world::{Endpoint, Fault};
 
-use super::Client;
+use super::{Client, fault_of};
 use crate::client::Machine;
 
 /// The flaws of optional members, the type of tokens in another case, and a response with status 201.
@@ -34,7 +35,7 @@ pub(crate) fn has_distinct(tokens: &[String]) -> bool {
 fn login_survives_every_flaw_of_an_optional_member() {
     for flaw in flaws() {
         let mut client = Machine::with("{}");
-        client.flaw_login(flaw);
+        client.fault(Endpoint::Exchange, fault_of(flaw));
         let login = client.sign_in();
         if flaw.0 == "id_token" {
             let code = login.unwrap_err().code;
@@ -61,7 +62,7 @@ fn refresh_survives_every_flaw_of_an_optional_member() {
         for flaw in flaws() {
             let mut client = Machine::signed_in(storage);
             client.expire_access_token();
-            client.flaw_refresh(flaw);
+            client.fault(Endpoint::Refresh, fault_of(flaw));
             assert_eq!(client.call(), Ok(200), "{storage} {flaw:?}");
             assert_eq!(client.refresh_tokens_sent().len(), 1, "{flaw:?}");
             client.expire_access_token();
@@ -90,7 +91,7 @@ fn successor_in_an_unusable_response_is_used() {
         for &flaw in UNUSABLE {
             let mut client = Machine::signed_in(storage);
             client.expire_access_token();
-            client.flaw_refresh(flaw);
+            client.fault(Endpoint::Refresh, fault_of(flaw));
             assert_eq!(client.call(), Ok(200), "{storage} {flaw:?}");
             let sent = client.refresh_tokens_sent();
             assert_eq!(sent.len(), 2, "{storage} {flaw:?}");
@@ -107,7 +108,7 @@ fn successor_of_another_user_ends_the_session() {
                 let mut client = Machine::signed_in(storage);
                 client.expire_access_token();
                 client.state(claim, value.into());
-                client.flaw_refresh(flaw);
+                client.fault(Endpoint::Refresh, fault_of(flaw));
                 let call = client.call();
                 assert_eq!(call, Err("session_ended".to_owned()), "{storage} {flaw:?}");
                 let reason = client.reason();
@@ -124,7 +125,8 @@ fn access_token_stays_in_use_after_an_unusable_response() {
     for storage in Machine::STORAGES {
         let mut client = Machine::signed_in(storage);
         client.pass(client.lifetime() - 25);
-        client.flaw_refreshes(("token_type", r#""mac""#));
+        let flaw = Fault::Altered("token_type", r#""mac""#);
+        client.outage(Endpoint::Refresh, flaw);
         for _ in 0..10 {
             // The vault's API accepts only the newest token, which the vault does not have.
             let _ = client.call();
@@ -148,7 +150,8 @@ fn session_ends_with_its_access_token_if_no_token_is_usable() {
         let mut client = Machine::signed_in(storage);
         client.pass(client.lifetime() - 25);
         // The response has neither an access token nor a refresh token that is usable.
-        client.flaw_refresh(("refresh_token", r#"1,"access_token":null,"x":1"#));
+        let flaw = Fault::Altered("refresh_token", r#"1,"access_token":null,"x":1"#);
+        client.fault(Endpoint::Refresh, flaw);
         assert_eq!(client.call(), Ok(200), "{storage}");
         let warnings = client.warnings();
         assert!(warnings.contains(&"refresh_token_missing".to_owned()));
@@ -181,7 +184,7 @@ fn strict_rules_stay_strict() {
     }
     for (config, flaw, code) in cases {
         let mut client = Machine::with(config);
-        client.flaw_login(flaw);
+        client.fault(Endpoint::Exchange, fault_of(flaw));
         let failure = client.sign_in().unwrap_err();
         assert_eq!(failure.code, code, "{flaw:?}");
         if flaw.0 == "scope" {

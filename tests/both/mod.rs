@@ -2,9 +2,13 @@
 //! test of it with their own [`Machine`](crate::client::Machine).
 
 use kit::flaws::Flaw;
+use kit::world::{Endpoint, Fault};
 use rules::codec::json::{Object, Value};
 
 pub(crate) mod flawed_responses;
+mod refresh_expiry;
+mod repeated_requests;
+mod session_expiry;
 
 /// Why a login failed.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,17 +50,26 @@ pub(crate) trait Client: Sized {
     /// Returns the lifetime of access tokens, in seconds.
     fn lifetime(&self) -> u64;
 
-    /// The next response to a code has this flaw.
-    fn flaw_login(&mut self, flaw: Flaw);
+    /// Returns the time by the provider's clock, in milliseconds since 1970.
+    fn now(&self) -> u64;
 
-    /// The next response to a refresh token has this flaw.
-    fn flaw_refresh(&mut self, flaw: Flaw);
+    /// Replaces the worker or the isolate, unless the session is only in its memory.
+    fn restart(&mut self);
 
-    /// All responses to refresh tokens have this flaw.
-    fn flaw_refreshes(&mut self, flaw: Flaw);
+    /// The next request to this endpoint has this fault.
+    fn fault(&mut self, endpoint: Endpoint, fault: Fault);
+
+    /// All requests to this endpoint have this fault from now on.
+    fn outage(&mut self, endpoint: Endpoint, fault: Fault);
+
+    /// Returns the number of requests to this endpoint.
+    fn count(&self, endpoint: Endpoint) -> usize;
 
     /// From now on, ID tokens have this claim, and a response to a refresh token has an ID token.
     fn state(&mut self, claim: &'static str, value: Value);
+
+    /// From now on, ID tokens do not have the claim of [`Client::state`].
+    fn state_nothing(&mut self);
 
     /// Returns the refresh tokens that the provider received for new tokens, in order.
     fn refresh_tokens_sent(&self) -> Vec<String>;
@@ -75,6 +88,20 @@ pub(crate) trait Client: Sized {
     }
 
     fn expire_access_token(&mut self) {
-        self.pass(self.lifetime() + 1);
+        self.pass(self.lifetime());
+    }
+
+    /// Returns a time of the session that a page sees, in milliseconds since 1970.
+    fn time(&mut self, name: &str) -> u64 {
+        let session = self.session().unwrap();
+        session.get(name).and_then(Value::as_u64).unwrap()
+    }
+}
+
+/// Returns the fault of a response with this flaw.
+pub(crate) fn fault_of((name, text): Flaw) -> Fault {
+    match name {
+        "status" => Fault::AsStatus(text.parse().unwrap()),
+        _ => Fault::Altered(name, text),
     }
 }

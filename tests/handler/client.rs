@@ -1,11 +1,14 @@
 //! The token handler as a client of `tests/both`: a host and its browser.
 
-use edge::{Event, Fault};
-use kit::flaws::Flaw;
+use edge::Event;
+use kit::world::{Endpoint, Fault};
+use rules::base::clock::Millis;
+use rules::base::http::HttpReply;
 use rules::codec::json::{Object, Value};
 
 use crate::both::{Client, Failure};
-use crate::host::{Answered, Host};
+use crate::host::{Answered, COOKIE, Host};
+use crate::provider::{ISSUER, json};
 
 pub(crate) struct Machine {
     pub(crate) host: Host,
@@ -18,7 +21,7 @@ impl Machine {
     fn faults(&self) -> impl DoubleEndedIterator<Item = &rules::Error> {
         let events = self.host.events.iter();
         events.filter_map(|event| match event {
-            Event::Fault(Fault { error, .. }) => Some(error),
+            Event::Fault(edge::Fault { error, .. }) => Some(error),
             _ => None,
         })
     }
@@ -38,6 +41,17 @@ impl Machine {
     }
 }
 
+/// Returns the path of an endpoint. Codes and refresh tokens go to the same one.
+fn path_of(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Discovery => "/.well-known/openid-configuration",
+        Endpoint::Keys => "/jwks",
+        Endpoint::Profile => "/userinfo",
+        Endpoint::Exchange | Endpoint::Refresh => "/token",
+        other => panic!("not simulated: {other:?}"),
+    }
+}
+
 impl Client for Machine {
     const STORAGES: [&'static str; 2] = [
         r#"{"session":{"storage":"sealed-in-cookie"}}"#,
@@ -46,7 +60,11 @@ impl Client for Machine {
     const AFTER_EXPIRY: &'static str = "session_ended";
 
     fn with(config: &str) -> Self {
-        let host = Host::with(&serde_json::from_str(config).unwrap());
+        let config: serde_json::Value = serde_json::from_str(config).unwrap();
+        let mut host = Host::with(&config);
+        if config["userInfo"] == true {
+            host.provider.metadata = format!(r#","userinfo_endpoint":"{ISSUER}/userinfo""#);
+        }
         Self { host, reason: None }
     }
 
@@ -71,7 +89,9 @@ impl Client for Machine {
 
     fn session(&mut self) -> Option<Object> {
         let (_, body) = self.ask("/auth/session");
-        body.unwrap().get("session")?.as_object().cloned()
+        let session = body.unwrap().get("session").unwrap().as_object().cloned();
+        assert_eq!(session.is_some(), self.host.browser.count(COOKIE) == 1);
+        session
     }
 
     fn reason(&mut self) -> Option<String> {
@@ -94,16 +114,45 @@ impl Client for Machine {
         self.host.provider.expires_in
     }
 
-    fn flaw_login(&mut self, flaw: Flaw) {
-        self.host.provider.flaws.push_back(flaw);
+    fn now(&self) -> u64 {
+        self.host.now.wall
     }
 
-    fn flaw_refresh(&mut self, flaw: Flaw) {
-        self.host.provider.flaws.push_back(flaw);
+    fn restart(&mut self) {
+        self.host.restart(&serde_json::json!({}));
     }
 
-    fn flaw_refreshes(&mut self, flaw: Flaw) {
-        self.host.provider.flaws.extend([flaw; 40]);
+    fn fault(&mut self, endpoint: Endpoint, fault: Fault) {
+        let provider = &mut self.host.provider;
+        let reply = match fault {
+            Fault::Altered(name, text) => return provider.flaws.push_back((name, text)),
+            Fault::AsStatus(201) => return provider.flaws.push_back(("status", "201")),
+            Fault::LostBefore => None,
+            // No rule of a browser hides a response from the handler.
+            Fault::Opaque => Some(json(502, "")),
+            Fault::Status(status) => Some(json(status, "")),
+            Fault::Response(status, body) => Some(json(status, body)),
+            Fault::Busy(status, seconds) => Some(HttpReply {
+                retry_after: seconds.map(Millis::from_secs),
+                ..json(status, "")
+            }),
+            Fault::Html => Some(HttpReply {
+                content_type: Some("text/html".to_owned()),
+                ..json(200, "<html>")
+            }),
+            other => panic!("not simulated: {other:?}"),
+        };
+        provider.replies.push_back((path_of(endpoint), reply));
+    }
+
+    fn outage(&mut self, endpoint: Endpoint, fault: Fault) {
+        for _ in 0..40 {
+            self.fault(endpoint, fault);
+        }
+    }
+
+    fn count(&self, endpoint: Endpoint) -> usize {
+        self.host.provider.sent_to(path_of(endpoint)).len()
     }
 
     fn state(&mut self, claim: &'static str, value: Value) {
@@ -111,6 +160,10 @@ impl Client for Machine {
         value.write(&mut text);
         self.host.provider.claims = format!(r#","{claim}":{text}"#);
         self.host.provider.renews_id_tokens = true;
+    }
+
+    fn state_nothing(&mut self) {
+        self.host.provider.claims.clear();
     }
 
     fn refresh_tokens_sent(&self) -> Vec<String> {

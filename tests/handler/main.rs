@@ -61,7 +61,6 @@ mod provider_keys;
 mod proxy;
 mod refresh_expiry;
 mod refused_token;
-mod repeated_requests;
 mod request_headers;
 mod request_ids;
 mod service_worker;

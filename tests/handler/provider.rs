@@ -40,6 +40,8 @@ pub(crate) struct Provider {
     /// The `scope` in token responses, if any.
     pub(crate) scope: Option<&'static str>,
     pub(crate) issues_refresh_tokens: bool,
+    /// The JSON that UserInfo responds with.
+    pub(crate) profile: String,
     /// For a server without OpenID Connect, the JSON members of its token responses that replace the usual ones.
     pub(crate) plain: Option<serde_json::Value>,
     /// True if the response to a refresh has an ID token.
@@ -74,6 +76,7 @@ impl Provider {
             expires_in: 600,
             scope: None,
             issues_refresh_tokens: true,
+            profile: r#"{"sub":"ann"}"#.to_owned(),
             plain: None,
             renews_id_tokens: false,
             codes: BTreeMap::new(),
@@ -162,6 +165,7 @@ impl Provider {
                 }
             }
             "/revoke" => json(200, ""),
+            "/userinfo" => json(200, &self.profile),
             _ => json(404, ""),
         };
         let nonce = self.dpop_nonce.as_ref().or(self.announced_nonce.as_ref());

@@ -1,11 +1,12 @@
 //! The provider may state when a session ends at the latest, by `session_expiry` in an ID token (IPSIE).
+//! `tests/both/session_expiry.rs` has what the vault does, too.
 
 use edge::{Event, Fault};
 use rules::Code;
 use rules::base::clock::Millis;
 use serde_json::{Value, json};
 
-use crate::host::{COOKIE, Host, json_of};
+use crate::host::{Host, json_of};
 
 const HOUR: u64 = 3600;
 
@@ -36,69 +37,6 @@ fn end_of(host: &mut Host, began: u64) -> (u64, String) {
         if let Some(reason) = json_of(&response)["reason"].as_str() {
             return ((host.now.wall - began) / 1000, reason.to_owned());
         }
-    }
-}
-
-fn storages() -> [Value; 2] {
-    ["sealed-in-cookie", "in-store"].map(|storage| json!({ "session": { "storage": storage } }))
-}
-
-#[test]
-fn session_ends_when_the_provider_wants() {
-    for config in storages() {
-        let mut host = signed_in(&config, HOUR);
-        let began = host.now.wall;
-        assert_eq!(host.session()["expiresAt"], json!(began + HOUR * 1000));
-        let end = end_of(&mut host, began);
-        assert_eq!(end, (HOUR, "session_expired".to_owned()), "{config}");
-        assert_eq!(host.browser.count(COOKIE), 0);
-        assert_eq!(host.provider.sent_to("/revoke").len(), 1);
-    }
-}
-
-#[test]
-fn own_limit_counts_if_it_is_earlier() {
-    let mut host = signed_in(
-        &json!({ "session": { "idle": 1800, "absolute": 1800 } }),
-        HOUR,
-    );
-    let began = host.now.wall;
-    assert_eq!(end_of(&mut host, began), (1800, "absolute".to_owned()));
-}
-
-#[test]
-fn earliest_stated_end_counts() {
-    for config in storages() {
-        for (at_refresh, end) in [(HOUR, 600 + HOUR), (9 * HOUR, 2 * HOUR)] {
-            let mut host = signed_in(&config, 2 * HOUR);
-            let began = host.now.wall;
-            host.pass(600);
-            state(&mut host, at_refresh);
-            assert!(host.session().is_object());
-            host.call("GET", "/api/orders");
-            assert_eq!(host.provider.sent_to("/token").len(), 2);
-            host.provider.claims.clear();
-            let expected = (end, "session_expired".to_owned());
-            assert_eq!(end_of(&mut host, began), expected, "{config}");
-        }
-    }
-}
-
-#[test]
-fn unusable_stated_end_fails_a_login() {
-    for value in [
-        json!("1"),
-        json!(9e9),
-        json!(9_000_000_000.5),
-        Value::Null,
-        json!(1),
-    ] {
-        let mut host = Host::new();
-        state_as(&mut host, &value);
-        let back = host.come_back("/auth/login");
-        let (_, page) = host.come_in(&back).body.unwrap();
-        assert!(page.contains("id_token_invalid"), "{value}: {page}");
-        assert_eq!(host.browser.count(COOKIE), 0);
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use kit::flaws::Flaw;
-use kit::world::{self, Endpoint, Fault, PageResponse, World};
+use kit::world::{self, Endpoint, Fault, Flaw, Kind, PageResponse, Request, World};
 use rules::codec::json::{Object, Value};
 use vault::PortId;
 
@@ -12,12 +11,29 @@ use crate::both::{Client, Failure};
 pub(crate) struct Machine {
     pub(crate) world: World,
     pub(crate) page: PortId,
+    /// A page that sends no requests. It is told of the session like the other one.
+    other_page: PortId,
+    /// True if another worker finds the session.
+    is_stored: bool,
 }
 
-pub(crate) fn fault((name, text): Flaw) -> Fault {
-    match name {
-        "status" => Fault::AsStatus(text.parse().unwrap()),
-        _ => Fault::Altered(name, text),
+impl Machine {
+    /// Waits for the response to a page's request. The vault may send its own request again after some seconds.
+    #[track_caller]
+    fn settle(&mut self, request: Request) -> Result<&PageResponse, Failure> {
+        self.world.answer_all();
+        for _ in 0..11 {
+            if self.world.response(request).is_none() {
+                self.world.advance(Duration::from_secs(1));
+            }
+        }
+        match self.world.response(request) {
+            Some(PageResponse::Error { code, .. }) => Err(Failure {
+                code: code.clone(),
+                message: self.world.error_message(request).to_owned(),
+            }),
+            response => Ok(response.unwrap()),
+        }
     }
 }
 
@@ -28,33 +44,29 @@ impl Client for Machine {
     fn with(config: &str) -> Self {
         let mut world = World::with(config);
         let page = world.open();
-        Self { world, page }
+        let other_page = world.open();
+        Self {
+            world,
+            page,
+            other_page,
+            is_stored: config.contains("persist"),
+        }
     }
 
     fn sign_in(&mut self) -> Result<(), Failure> {
-        let login = self.world.sign_in(self.page);
-        match self.world.response(login) {
-            Some(PageResponse::Error { code, .. }) => Err(Failure {
-                code: code.clone(),
-                message: self.world.error_message(login).to_owned(),
-            }),
-            _ => Ok(()),
-        }
+        let login = self.world.login(self.page, "redirect");
+        self.settle(login)?;
+        let response = self.world.provider.sign_in(&self.world.address(login));
+        let callback = self.world.callback(self.page, &response);
+        self.settle(callback).map(|_| ())
     }
 
     fn call(&mut self) -> Result<u16, String> {
         let call = self.world.fetch(self.page, "/orders");
-        self.world.answer_all();
-        // A refresh may be repeated after some seconds.
-        for _ in 0..5 {
-            if self.world.response(call).is_none() {
-                self.world.advance(Duration::from_secs(1));
-            }
-        }
-        match self.world.response(call) {
-            Some(PageResponse::Head { status, .. }) => Ok(*status),
-            Some(PageResponse::Error { code, .. }) => Err(code.clone()),
-            other => panic!("no response but {other:?}"),
+        match self.settle(call) {
+            Ok(PageResponse::Head { status, .. }) => Ok(*status),
+            Ok(other) => panic!("no head but {other:?}"),
+            Err(failure) => Err(failure.code),
         }
     }
 
@@ -63,7 +75,9 @@ impl Client for Machine {
     }
 
     fn reason(&mut self) -> Option<String> {
-        self.world.reason(self.page).map(str::to_owned)
+        let reason = self.world.reason(self.page);
+        assert_eq!(self.world.reason(self.other_page), reason);
+        reason.map(str::to_owned)
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -79,23 +93,40 @@ impl Client for Machine {
         self.world.provider.lifetime.as_secs()
     }
 
-    fn flaw_login(&mut self, flaw: Flaw) {
-        let provider = &mut self.world.provider;
-        provider.fault(Endpoint::Exchange, &[fault(flaw)]);
+    fn now(&self) -> u64 {
+        self.world.true_time
     }
 
-    fn flaw_refresh(&mut self, flaw: Flaw) {
-        let provider = &mut self.world.provider;
-        provider.fault(Endpoint::Refresh, &[fault(flaw)]);
+    fn restart(&mut self) {
+        if self.is_stored {
+            self.world.restart();
+            self.page = self.world.open();
+            self.other_page = self.world.open();
+            self.world.answer_all();
+        }
     }
 
-    fn flaw_refreshes(&mut self, flaw: Flaw) {
-        let provider = &mut self.world.provider;
-        provider.outage(Endpoint::Refresh, fault(flaw));
+    fn fault(&mut self, endpoint: Endpoint, fault: Fault) {
+        self.world.provider.fault(endpoint, &[fault]);
+    }
+
+    fn outage(&mut self, endpoint: Endpoint, fault: Fault) {
+        self.world.provider.outage(endpoint, fault);
+    }
+
+    fn count(&self, endpoint: Endpoint) -> usize {
+        self.world.count(Kind::Provider(endpoint))
     }
 
     fn state(&mut self, claim: &'static str, value: Value) {
-        self.world.provider.flaw = Some(world::Flaw::Claim(claim, value));
+        self.world.provider.flaw = Some(Flaw::Claim(claim, value));
+        if claim == "session_expiry" {
+            self.world.watch.accept_stated_ends();
+        }
+    }
+
+    fn state_nothing(&mut self) {
+        self.world.provider.flaw = None;
     }
 
     fn refresh_tokens_sent(&self) -> Vec<String> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use kit::world::{API, Endpoint, Fault, PageResponse, REFRESH, Request, SEALED, World};
 use vault::PortId;
 
+use crate::both::fault_of;
 use crate::both::flawed_responses::{UNUSABLE, flaws};
-use crate::client::fault;
 
 /// Signs a user in at a provider whose response to the code has this flaw.
 fn signed_in_despite(flaw: Fault, changes: &str) -> (World, PortId, Request) {
@@ -30,7 +30,7 @@ fn assert_call_works(world: &mut World, page: PortId, flaw: Fault) {
 
 #[test]
 fn device_login_survives_every_flaw_of_an_optional_member() {
-    for flaw in flaws().map(fault) {
+    for flaw in flaws().map(fault_of) {
         let mut world = World::with(r#"{"deviceFlow":true}"#);
         world.provider.knows_devices = true;
         let page = world.open();
@@ -56,7 +56,7 @@ fn device_login_survives_every_flaw_of_an_optional_member() {
 fn token_of_an_api_survives_every_flaw_of_an_optional_member() {
     let apis = r#"{"scope":"openid offline_access","apis":[
         { "url": "https://api.example.com/v1/", "resource": "urn:orders" }]}"#;
-    for flaw in flaws().map(fault) {
+    for flaw in flaws().map(fault_of) {
         let (mut world, page) = World::signed_in_with(apis);
         world.provider.resources = vec!["urn:orders"];
         world.checkers.entry(API).or_default().resource = Some("urn:orders");
@@ -75,7 +75,7 @@ fn name(world: &World, page: PortId) -> Option<String> {
 #[test]
 fn claims_of_an_unusable_response_are_not_shown() {
     let changes = r#"{"claims":["sub","name"]}"#;
-    for flaw in UNUSABLE.iter().copied().map(fault) {
+    for flaw in UNUSABLE.iter().copied().map(fault_of) {
         let (mut world, page) = World::signed_in_with(changes);
         let before = name(&world, page);
         world.expire_access_token();
@@ -92,7 +92,7 @@ fn claims_of_an_unusable_response_are_not_shown() {
 
 #[test]
 fn successor_in_an_unusable_response_is_stored() {
-    for flaw in UNUSABLE.iter().copied().map(fault) {
+    for flaw in UNUSABLE.iter().copied().map(fault_of) {
         let (mut world, page) = World::signed_in_with(SEALED);
         world.expire_access_token();
         world.provider.outage(Endpoint::Refresh, flaw);

@@ -1,9 +1,8 @@
-//! The provider may state the lifetime of a refresh token, by `refresh_token_expires_in` (an IETF draft) or Keycloak's
-//! `refresh_expires_in`. Pages learn when the session will end unless it is refreshed.
+//! What follows in the vault alone from the lifetime of a refresh token: `tests/both/refresh_expiry.rs` has the rest.
 
 use std::time::Duration;
 
-use kit::world::{INSPECTED, REFRESH, SEALED, STORAGES, World};
+use kit::world::{INSPECTED, REFRESH, STORAGES, World};
 use rules::codec::json::{Object, Value};
 use vault::PortId;
 
@@ -42,43 +41,6 @@ fn warnings(world: &World, page: PortId) -> Vec<u64> {
     messages
         .map(|text| text.get("at").unwrap().as_u64().unwrap())
         .collect()
-}
-
-#[test]
-fn session_expires_with_its_refresh_token() {
-    for name in ["refresh_token_expires_in", "refresh_expires_in"] {
-        for storage in STORAGES {
-            let mut world = World::with(storage);
-            state(&mut world, name, LIFETIME);
-            let page = world.open();
-            world.sign_in(page);
-            let began = time(&world, page, "startedAt");
-            assert_eq!(time(&world, page, "expiresAt"), began + LIFETIME * 1000);
-            assert_eq!(time(&world, page, "idleExpiresAt"), began + LIFETIME * 1000);
-            // A refresh extends it.
-            world.advance(Duration::from_secs(600));
-            call(&mut world, page);
-            assert_eq!(
-                time(&world, page, "expiresAt"),
-                began + (600 + LIFETIME) * 1000
-            );
-            // A response that does not state it says nothing.
-            world.provider.more_members = Object::new();
-            world.advance(Duration::from_secs(600));
-            call(&mut world, page);
-            assert_eq!(time(&world, page, "expiresAt"), began + 43_200_000);
-        }
-    }
-}
-
-#[test]
-fn stored_session_expires_with_its_refresh_token() {
-    let (mut world, page) = signed_in(SEALED);
-    let expires_at = time(&world, page, "expiresAt");
-    world.restart();
-    let page = world.open();
-    world.answer_all();
-    assert_eq!(time(&world, page, "expiresAt"), expires_at);
 }
 
 #[test]
@@ -124,14 +86,4 @@ fn token_of_an_api_extends_the_session() {
         time(&world, page, "expiresAt"),
         began + (200 + LIFETIME) * 1000
     );
-}
-
-#[test]
-fn access_token_may_outlive_the_refresh_token() {
-    let mut world = World::with("{}");
-    state(&mut world, "refresh_expires_in", 60);
-    let page = world.open();
-    world.sign_in(page);
-    let ends = ["expiresAt", "accessTokenExpiresAt"].map(|name| time(&world, page, name));
-    assert_eq!(ends[0], ends[1]);
 }

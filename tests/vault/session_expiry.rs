@@ -1,4 +1,5 @@
 //! The provider may state when a session ends at the latest, by `session_expiry` in an ID token (IPSIE).
+//! `tests/both/session_expiry.rs` has what the token handler does, too.
 
 use std::time::Duration;
 
@@ -50,64 +51,12 @@ fn end_of(world: &mut World, page: PortId) -> u64 {
 }
 
 #[test]
-fn session_ends_when_the_provider_wants() {
-    let (mut world, page) = signed_in("{}", HOUR);
-    let other = world.open();
-    let session = world.session(page).unwrap();
-    let time = |name| session.get(name).unwrap().as_u64().unwrap();
-    assert_eq!(time("expiresAt"), time("startedAt") + HOUR * 1000);
-    assert_eq!(end_of(&mut world, page), HOUR);
-    for page in [page, other] {
-        assert_eq!(world.reason(page), Some("session_expired"));
-    }
-    assert!(world.provider.has_revoked_everything());
-}
-
-#[test]
-fn own_limit_counts_if_it_is_earlier() {
-    let (mut world, page) = signed_in(r#"{"session":{"idle":1800,"absolute":1800}}"#, HOUR);
-    assert_eq!(end_of(&mut world, page), 1800);
-    assert_eq!(world.reason(page), Some("absolute"));
-}
-
-#[test]
-fn earliest_stated_end_counts() {
-    for (at_refresh, end) in [(HOUR, HOUR), (9 * HOUR, 2 * HOUR)] {
-        let (mut world, page) = signed_in("{}", 2 * HOUR);
-        state(&mut world, at_refresh);
-        refresh(&mut world, page);
-        world.provider.flaw = None;
-        assert_eq!(end_of(&mut world, page), end);
-        assert_eq!(world.reason(page), Some("session_expired"));
-    }
-}
-
-#[test]
 fn pages_are_warned_of_the_stated_end() {
     let (mut world, page) = signed_in("{}", HOUR);
     end_of(&mut world, page);
     let warning = world.page(page).of_type("expiring").next_back().unwrap();
     let at = warning.get("at").unwrap().as_u64().unwrap();
     assert_eq!(at, world.now.wall);
-}
-
-#[test]
-fn unusable_stated_end_fails_a_login() {
-    let at_the_issue = Value::from(World::new().true_time / 1000);
-    for value in [
-        at_the_issue,
-        Value::from("1"),
-        Value::parse("9e9").unwrap(),
-        Value::parse("9000000000.5").unwrap(),
-        Value::Null,
-        Value::from(1_u64),
-    ] {
-        let mut world = World::new();
-        state_as(&mut world, value.clone());
-        let page = world.open();
-        let callback = world.sign_in(page);
-        assert_eq!(world.code(callback), "id_token_invalid", "{value:?}");
-    }
 }
 
 #[test]
