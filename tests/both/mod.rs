@@ -6,9 +6,12 @@ use kit::world::{Endpoint, Fault};
 use rules::codec::json::{Object, Value};
 
 pub(crate) mod flawed_responses;
+mod plain_oauth;
+mod profile_address;
 mod refresh_expiry;
 mod repeated_requests;
 mod session_expiry;
+mod user_info;
 
 /// Why a login failed.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +28,9 @@ pub(crate) trait Client: Sized {
     /// The code with which the first call after a session's expiry is rejected: the vault has noticed the expiry before,
     /// and the handler notices it by this call.
     const AFTER_EXPIRY: &'static str;
+
+    /// The warnings about an ID token of a refresh that is ignored. No page learns of it.
+    const IGNORED_ID_TOKEN: &'static [&'static str];
 
     /// Creates a machine whose configuration has these members in addition.
     fn with(config: &str) -> Self;
@@ -71,6 +77,13 @@ pub(crate) trait Client: Sized {
     /// From now on, ID tokens do not have the claim of [`Client::state`].
     fn state_nothing(&mut self);
 
+    /// From now on, token responses have these members, and lack those that are null. With a stored session, the world of
+    /// the vault expects the name `0`.
+    fn token_members(&mut self, members: &str);
+
+    /// From now on, UserInfo or the profile address responds with these members besides the user's ID.
+    fn profile(&mut self, members: &str);
+
     /// Returns the refresh tokens that the provider received for new tokens, in order.
     fn refresh_tokens_sent(&self) -> Vec<String>;
 
@@ -91,11 +104,45 @@ pub(crate) trait Client: Sized {
         self.pass(self.lifetime());
     }
 
+    /// Returns the claims in the session that a page sees, as JSON.
+    #[track_caller]
+    fn claims(&mut self) -> String {
+        let session = self.session().expect("there is a session");
+        let mut text = String::new();
+        session.get("claims").unwrap().write(&mut text);
+        text
+    }
+
+    /// Signs in, which the user's profile prevents. Returns the error's message.
+    #[track_caller]
+    fn refused(&mut self) -> String {
+        let failure = self.sign_in().unwrap_err();
+        assert_eq!(failure.code, "profile_failed", "{failure:?}");
+        assert!(self.session().is_none());
+        assert!(self.is_revoked(), "the issued tokens are not left valid");
+        failure.message
+    }
+
     /// Returns a time of the session that a page sees, in milliseconds since 1970.
     fn time(&mut self, name: &str) -> u64 {
         let session = self.session().unwrap();
         session.get(name).and_then(Value::as_u64).unwrap()
     }
+}
+
+pub(crate) fn object(json: &str) -> Object {
+    Value::parse(json).unwrap().as_object().unwrap().clone()
+}
+
+/// Returns a configuration with the members of both.
+fn and(config: &str, more: &str) -> String {
+    let mut both = object(config);
+    for (name, value) in object(more).iter() {
+        both.push(name, value.clone());
+    }
+    let mut text = String::new();
+    both.write(&mut text);
+    text
 }
 
 /// Returns the fault of a response with this flaw.

@@ -5,10 +5,12 @@ use kit::world::{Endpoint, Fault};
 use rules::base::clock::Millis;
 use rules::base::http::HttpReply;
 use rules::codec::json::{Object, Value};
+use serde_json::json;
 
 use crate::both::{Client, Failure};
-use crate::host::{Answered, COOKIE, Host};
-use crate::provider::{ISSUER, json};
+use crate::browser::Source;
+use crate::host::{Answered, COOKIE, Host, location};
+use crate::provider::{self, ISSUER};
 
 pub(crate) struct Machine {
     pub(crate) host: Host,
@@ -26,6 +28,19 @@ impl Machine {
         })
     }
 
+    /// Returns the path of an endpoint. Codes and refresh tokens go to the same one.
+    fn path_of(&self, endpoint: Endpoint) -> &'static str {
+        match endpoint {
+            Endpoint::Discovery => "/.well-known/openid-configuration",
+            Endpoint::Keys => "/jwks",
+            Endpoint::Profile if self.host.provider.plain.is_some() => "/profile",
+            Endpoint::Profile => "/userinfo",
+            Endpoint::Exchange | Endpoint::Refresh => "/token",
+            Endpoint::Revoke => "/revoke",
+            other => panic!("not simulated: {other:?}"),
+        }
+    }
+
     /// Sends a request of a page. Learns from the response if it tells the session's end.
     fn ask(&mut self, url: &str) -> (Answered, Option<Object>) {
         let answered = self.host.call("GET", url);
@@ -41,37 +56,35 @@ impl Machine {
     }
 }
 
-/// Returns the path of an endpoint. Codes and refresh tokens go to the same one.
-fn path_of(endpoint: Endpoint) -> &'static str {
-    match endpoint {
-        Endpoint::Discovery => "/.well-known/openid-configuration",
-        Endpoint::Keys => "/jwks",
-        Endpoint::Profile => "/userinfo",
-        Endpoint::Exchange | Endpoint::Refresh => "/token",
-        other => panic!("not simulated: {other:?}"),
-    }
-}
-
 impl Client for Machine {
     const STORAGES: [&'static str; 2] = [
         r#"{"session":{"storage":"sealed-in-cookie"}}"#,
         r#"{"session":{"storage":"in-store"}}"#,
     ];
     const AFTER_EXPIRY: &'static str = "session_ended";
+    const IGNORED_ID_TOKEN: &'static [&'static str] = &["id_token_invalid"];
 
     fn with(config: &str) -> Self {
         let config: serde_json::Value = serde_json::from_str(config).unwrap();
         let mut host = Host::with(&config);
+        let provider = &mut host.provider;
+        provider.subject = "alice".to_owned();
         if config["userInfo"] == true {
-            host.provider.metadata = format!(r#","userinfo_endpoint":"{ISSUER}/userinfo""#);
+            provider.metadata = format!(r#","userinfo_endpoint":"{ISSUER}/userinfo""#);
+        }
+        if !config["identity"].is_null() {
+            provider.plain = Some(json!({ "user_id": "alice" }));
         }
         Self { host, reason: None }
     }
 
     fn sign_in(&mut self) -> Result<(), Failure> {
-        let back = self.host.come_back("/auth/login");
-        if self.host.come_in(&back).status == 303 {
-            return Ok(());
+        let begun = self.host.go("/auth/login", Source::App).own();
+        if begun.status == 303 {
+            let back = self.host.provider.authorize(location(&begun));
+            if self.host.come_in(&back).status == 303 {
+                return Ok(());
+            }
         }
         let error = self.faults().next_back().unwrap();
         Err(Failure {
@@ -119,30 +132,31 @@ impl Client for Machine {
     }
 
     fn restart(&mut self) {
-        self.host.restart(&serde_json::json!({}));
+        self.host.restart(&json!({}));
     }
 
     fn fault(&mut self, endpoint: Endpoint, fault: Fault) {
+        let path = self.path_of(endpoint);
         let provider = &mut self.host.provider;
         let reply = match fault {
             Fault::Altered(name, text) => return provider.flaws.push_back((name, text)),
             Fault::AsStatus(201) => return provider.flaws.push_back(("status", "201")),
             Fault::LostBefore => None,
             // No rule of a browser hides a response from the handler.
-            Fault::Opaque => Some(json(502, "")),
-            Fault::Status(status) => Some(json(status, "")),
-            Fault::Response(status, body) => Some(json(status, body)),
+            Fault::Opaque => Some(provider::json(502, "")),
+            Fault::Status(status) => Some(provider::json(status, "")),
+            Fault::Response(status, body) => Some(provider::json(status, body)),
             Fault::Busy(status, seconds) => Some(HttpReply {
                 retry_after: seconds.map(Millis::from_secs),
-                ..json(status, "")
+                ..provider::json(status, "")
             }),
             Fault::Html => Some(HttpReply {
                 content_type: Some("text/html".to_owned()),
-                ..json(200, "<html>")
+                ..provider::json(200, "<html>")
             }),
             other => panic!("not simulated: {other:?}"),
         };
-        provider.replies.push_back((path_of(endpoint), reply));
+        provider.replies.push_back((path, reply));
     }
 
     fn outage(&mut self, endpoint: Endpoint, fault: Fault) {
@@ -152,7 +166,7 @@ impl Client for Machine {
     }
 
     fn count(&self, endpoint: Endpoint) -> usize {
-        self.host.provider.sent_to(path_of(endpoint)).len()
+        self.host.provider.sent_to(self.path_of(endpoint)).len()
     }
 
     fn state(&mut self, claim: &'static str, value: Value) {
@@ -164,6 +178,14 @@ impl Client for Machine {
 
     fn state_nothing(&mut self) {
         self.host.provider.claims.clear();
+    }
+
+    fn token_members(&mut self, members: &str) {
+        self.host.provider.members = serde_json::from_str(members).unwrap();
+    }
+
+    fn profile(&mut self, members: &str) {
+        self.host.provider.profile = serde_json::from_str(members).unwrap();
     }
 
     fn refresh_tokens_sent(&self) -> Vec<String> {

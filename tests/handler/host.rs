@@ -294,16 +294,6 @@ impl Host {
         self.go(&[back, "&again"].concat(), Source::App).own()
     }
 
-    /// Checks that a login fails because of the user's profile, and leaves no session and no token.
-    #[track_caller]
-    pub(crate) fn assert_profile_fails(&mut self) {
-        let back = self.come_back("/auth/login");
-        self.come_in(&back);
-        assert_eq!(self.faults(), [Code::ProfileFailed]);
-        assert_eq!(self.browser.count(COOKIE), 0);
-        assert_eq!(self.provider.sent_to("/revoke").len(), 1);
-    }
-
     /// Handles the redirect from the provider.
     pub(crate) fn arrive(&mut self, url: &str) -> OwnResponse {
         self.go(url, Source::CrossSite).own()

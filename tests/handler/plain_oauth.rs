@@ -1,11 +1,10 @@
-//! Servers without OpenID Connect: the option `identity`.
+//! Servers without OpenID Connect: the option `identity`. `tests/both/plain_oauth.rs` has what the vault does, too.
 
 use edge::Config;
-use rules::Code;
 use serde_json::{Value, json};
 
 use crate::browser::Source;
-use crate::host::{Answered, COOKIE, Host, configuration, json_of, location};
+use crate::host::{Host, configuration, location};
 use crate::proxy::head;
 
 fn named() -> Value {
@@ -24,53 +23,6 @@ fn host_with(config: &Value, members: Value) -> Host {
     let mut host = Host::with(config);
     host.provider.plain = Some(members);
     host
-}
-
-/// Expires the access token, and makes a call.
-fn refresh(host: &mut Host) -> Answered {
-    host.pass(700);
-    host.call("GET", "/api/orders")
-}
-
-/// Returns the reason in the response to a call whose refresh ends the session.
-fn end_of(host: &mut Host) -> Value {
-    let response = refresh(host).own();
-    assert_eq!(response.status, 401);
-    json_of(&response)["error"].clone()
-}
-
-#[test]
-fn named_members_are_the_claims() {
-    for storage in ["sealed-in-cookie", "in-store"] {
-        let mut config = named();
-        config["session"] = json!({ "storage": storage });
-        let mut host = host_with(
-            &config,
-            json!({ "user_id": 42, "name": "Ann", "email": "a@b" }),
-        );
-        host.sign_in();
-        let claims = json!({ "sub": "42", "name": "Ann" });
-        assert_eq!(host.session()["claims"], claims);
-        assert_eq!(refresh(&mut host).status(), 200);
-        assert_eq!(host.session()["claims"], claims);
-    }
-}
-
-#[test]
-fn nobody_has_no_claims() {
-    let mut host = host_with(&nobody(), json!({ "user_id": 42 }));
-    host.sign_in();
-    assert_eq!(host.session()["claims"], json!({}));
-    assert_eq!(refresh(&mut host).status(), 200);
-}
-
-#[test]
-fn login_needs_the_named_member() {
-    let mut host = host_with(&named(), json!({}));
-    let back = host.come_back("/auth/login");
-    host.come_in(&back);
-    assert_eq!(host.faults(), [Code::TokenResponseInvalid]);
-    assert_eq!(host.browser.count(COOKIE), 0);
 }
 
 #[test]
@@ -121,22 +73,6 @@ fn login_requests_no_scope_by_default() {
     let response = host.go("/auth/login", Source::App).own();
     let (_, query) = location(&response).split_once('?').unwrap();
     assert!(!query.contains("scope="), "{query}");
-}
-
-#[test]
-fn refusal_with_status_200_ends_the_session() {
-    let mut host = host_with(&nobody(), json!({}));
-    host.sign_in();
-    host.provider.plain = Some(json!({ "error": "bad_refresh_token" }));
-    assert_eq!(end_of(&mut host)["reason"], "provider_ended");
-}
-
-#[test]
-fn refresh_for_another_user_ends_the_session() {
-    let mut host = host_with(&named(), json!({ "user_id": "ann" }));
-    host.sign_in();
-    host.provider.plain = Some(json!({ "user_id": "mallory" }));
-    assert_eq!(end_of(&mut host)["reason"], "security");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Servers without OpenID Connect: a profile address says who the user is.
+//! Servers without OpenID Connect: a profile address says who the user is. `tests/both/profile_address.rs` has what the
+//! vault does, too.
 
 use edge::Config;
 use kit::proof;
@@ -6,7 +7,6 @@ use rules::Code;
 use rules::base::http::HttpReply;
 use serde_json::{Value, json};
 
-use crate::browser::Source;
 use crate::host::{Host, configuration};
 use crate::provider;
 
@@ -30,59 +30,6 @@ fn host_with(config: &Value, responses: &[HttpReply]) -> Host {
 
 fn profile(members: &Value) -> HttpReply {
     provider::json(200, &members.to_string())
-}
-
-/// Checks that a login with this response of the profile address fails and leaves no token.
-fn assert_refused(response: Option<HttpReply>) {
-    let mut host = host_with(&config(), &[]);
-    host.provider.replies.push_back(("/profile", response));
-    host.assert_profile_fails();
-}
-
-#[test]
-fn named_members_are_the_claims() {
-    let ann = profile(&json!({ "id": 42, "login": "ann", "email": "a@b" }));
-    let mut host = host_with(&config(), &[ann]);
-    host.sign_in();
-    let claims = json!({ "sub": "42", "login": "ann" });
-    assert_eq!(host.session()["claims"], claims);
-    let sent = host.provider.sent_to("/profile");
-    assert_eq!(
-        sent[0].authorization.as_deref(),
-        Some("Bearer access-token-number-2")
-    );
-    // A refresh does not ask again.
-    host.pass(700);
-    assert_eq!(host.call("GET", "/api/orders").status(), 200);
-    assert_eq!(host.session()["claims"], claims);
-    assert_eq!(host.provider.sent_to("/profile").len(), 1);
-}
-
-#[test]
-fn failed_request_fails_the_login() {
-    assert_refused(None);
-    for (status, body) in [
-        (500, "{}"),
-        (302, "{}"),
-        (200, "[]"),
-        (200, "{}"),
-        (200, r#"{"id":1.5}"#),
-        (200, r#"{"id":1,"note":"access-token-number-2"}"#),
-    ] {
-        assert_refused(Some(provider::json(status, body)));
-    }
-}
-
-#[test]
-fn failed_login_keeps_the_session_that_is_there() {
-    let ann = profile(&json!({ "id": 42 }));
-    let mut host = host_with(&config(), &[ann, provider::json(500, "{}")]);
-    host.sign_in();
-    let back = host.come_back("/auth/login");
-    host.come_in(&back);
-    assert_eq!(host.faults(), [Code::ProfileFailed]);
-    assert_eq!(host.session()["claims"], json!({ "sub": "42" }));
-    assert_eq!(host.provider.sent_to("/revoke").len(), 0);
 }
 
 #[test]
@@ -134,15 +81,6 @@ fn cookie_does_not_open_with_another_profile_address() {
     other.browser = host.browser.clone();
     assert_eq!(other.session(), json!(null));
     assert_eq!(host.session()["claims"]["sub"], "42");
-}
-
-#[test]
-fn profile_address_is_no_endpoint_of_the_server() {
-    let mut config = config();
-    config["identity"]["url"] = json!("https://id.example.com/token");
-    let mut host = host_with(&config, &[]);
-    host.go("/auth/login", Source::App);
-    assert_eq!(host.faults(), [Code::ConfigInvalid]);
 }
 
 #[test]

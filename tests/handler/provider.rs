@@ -40,8 +40,10 @@ pub(crate) struct Provider {
     /// The `scope` in token responses, if any.
     pub(crate) scope: Option<&'static str>,
     pub(crate) issues_refresh_tokens: bool,
-    /// The JSON that UserInfo responds with.
-    pub(crate) profile: String,
+    /// Members of token responses that replace the usual ones. Null stands for a member that is left out.
+    pub(crate) members: serde_json::Map<String, serde_json::Value>,
+    /// What UserInfo or the profile address responds with, besides the user's ID.
+    pub(crate) profile: serde_json::Map<String, serde_json::Value>,
     /// For a server without OpenID Connect, the JSON members of its token responses that replace the usual ones.
     pub(crate) plain: Option<serde_json::Value>,
     /// True if the response to a refresh has an ID token.
@@ -59,6 +61,8 @@ pub(crate) struct Provider {
     /// A nonce that responses contain although the provider does not require one in proofs.
     pub(crate) announced_nonce: Option<String>,
     issued: usize,
+    /// The access token in the newest response.
+    newest: String,
 }
 
 impl Provider {
@@ -76,7 +80,8 @@ impl Provider {
             expires_in: 600,
             scope: None,
             issues_refresh_tokens: true,
-            profile: r#"{"sub":"ann"}"#.to_owned(),
+            members: serde_json::Map::new(),
+            profile: serde_json::Map::new(),
             plain: None,
             renews_id_tokens: false,
             codes: BTreeMap::new(),
@@ -87,6 +92,7 @@ impl Provider {
             dpop_nonce: None,
             announced_nonce: None,
             issued: 0,
+            newest: String::new(),
         }
     }
 
@@ -159,13 +165,30 @@ impl Provider {
             }
             "/token" => {
                 let reply = self.token(&arrived, now);
+                let reply = self.with_members(reply);
                 match self.flaws.pop_front() {
                     Some((name, text)) => altered(reply, name, text),
                     None => reply,
                 }
             }
             "/revoke" => json(200, ""),
-            "/userinfo" => json(200, &self.profile),
+            "/userinfo" | "/profile" => {
+                let token = [self.token_type, " ", &self.newest].concat();
+                if arrived.authorization != Some(token) {
+                    return Some(json(401, "{}"));
+                }
+                let id = if self.plain.is_none() {
+                    "sub"
+                } else {
+                    "user_id"
+                };
+                let mut profile = serde_json::json!({ id: self.subject });
+                profile
+                    .as_object_mut()
+                    .unwrap()
+                    .extend(self.profile.clone());
+                json(200, &profile.to_string())
+            }
             _ => json(404, ""),
         };
         let nonce = self.dpop_nonce.as_ref().or(self.announced_nonce.as_ref());
@@ -246,6 +269,19 @@ impl Provider {
                 r#"{{"access_token":"access-token-number-{n}{padding}","token_type":"{kind}","expires_in":{life}{more}}}"#
             ),
         )
+    }
+
+    fn with_members(&mut self, reply: HttpReply) -> HttpReply {
+        if reply.status != 200 {
+            return reply;
+        }
+        let body = reply.body.as_ref().unwrap().expose();
+        let mut body: serde_json::Map<_, _> = serde_json::from_str(body).unwrap();
+        body.extend(self.members.clone());
+        body.retain(|_, value| !value.is_null());
+        let token = body.get("access_token").and_then(|token| token.as_str());
+        self.newest = token.unwrap_or_default().to_owned();
+        json(200, &serde_json::Value::Object(body).to_string())
     }
 
     fn id_token(&self, nonce: &str, now: u64) -> String {

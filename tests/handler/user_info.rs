@@ -1,4 +1,4 @@
-//! Claims from the provider's UserInfo endpoint (OIDC Core 5.3).
+//! Claims from the provider's UserInfo endpoint (OIDC Core 5.3). `tests/both/user_info.rs` has what the vault does, too.
 
 use rules::Code;
 use serde_json::{Value, json};
@@ -20,64 +20,6 @@ fn host_with(changes: &Value, responses: &[(u16, Value)]) -> Host {
         host.provider.replies.push_back(("/userinfo", Some(reply)));
     }
     host
-}
-
-#[test]
-fn configured_claims_are_added() {
-    for storage in ["sealed-in-cookie", "in-store"] {
-        let info = json!({ "sub": "ann", "email": "a@b", "acr": "taken", "phone": "1" });
-        let config = json!({ "session": { "storage": storage } });
-        let mut host = host_with(&config, &[(200, info)]);
-        host.sign_in();
-        let claims = json!({ "sub": "ann", "email": "a@b" });
-        assert_eq!(host.session()["claims"], claims);
-        host.pass(700);
-        assert_eq!(host.call("GET", "/api/orders").status(), 200);
-        assert_eq!(host.session()["claims"], claims);
-        assert_eq!(host.provider.sent_to("/userinfo").len(), 1);
-    }
-}
-
-#[test]
-fn failed_request_fails_the_login() {
-    for (status, body) in [
-        (500, json!({})),
-        (200, json!({})),
-        (200, json!({ "sub": "eve" })),
-    ] {
-        let mut host = host_with(&json!({}), &[(status, body)]);
-        host.assert_profile_fails();
-    }
-}
-
-#[test]
-fn id_token_claim_with_a_token_fails_the_login() {
-    for (claims, is_refused) in [(json!(["name"]), true), (json!(["email"]), false)] {
-        let mut host = Host::with(&json!({ "claims": claims }));
-        host.provider.claims = r#","name":"it is access-token-number-2""#.to_owned();
-        let back = host.come_back("/auth/login");
-        host.come_in(&back);
-        assert_eq!(host.session().is_null(), is_refused, "{:?}", host.events);
-        if is_refused {
-            assert_eq!(host.faults(), [Code::IdTokenInvalid]);
-        }
-    }
-}
-
-#[test]
-fn id_token_claim_with_a_token_changes_nothing_at_a_refresh() {
-    let mut host = Host::with(&json!({ "claims": ["name"] }));
-    host.provider.renews_id_tokens = true;
-    host.provider.claims = r#","name":"Ann""#.to_owned();
-    host.sign_in();
-    host.provider.claims = r#","name":"it is access-token-number-3""#.to_owned();
-    host.pass(700);
-    assert_eq!(host.call("GET", "/api/orders").status(), 200);
-    assert_eq!(
-        host.session()["claims"],
-        json!({ "sub": "ann", "name": "Ann" })
-    );
-    assert_eq!(host.faults(), [Code::IdTokenInvalid]);
 }
 
 #[test]

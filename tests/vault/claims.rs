@@ -1,12 +1,9 @@
 //! What tests of claims share: members of a response, the claims that a page sees, and a login that the profile fails.
 
 use kit::world::World;
-use rules::codec::json::{Object, Value};
 use vault::PortId;
 
-pub(crate) fn object(json: &str) -> Object {
-    Value::parse(json).unwrap().as_object().unwrap().clone()
-}
+pub(crate) use crate::both::object;
 
 /// Returns the claims in the session that a page sees, as JSON.
 #[track_caller]

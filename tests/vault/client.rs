@@ -6,7 +6,7 @@ use kit::world::{self, Endpoint, Fault, Flaw, Kind, PageResponse, Request, World
 use rules::codec::json::{Object, Value};
 use vault::PortId;
 
-use crate::both::{Client, Failure};
+use crate::both::{Client, Failure, object};
 
 pub(crate) struct Machine {
     pub(crate) world: World,
@@ -40,9 +40,11 @@ impl Machine {
 impl Client for Machine {
     const STORAGES: [&'static str; 2] = ["{}", world::SEALED];
     const AFTER_EXPIRY: &'static str = "login_required";
+    const IGNORED_ID_TOKEN: &'static [&'static str] = &[];
 
     fn with(config: &str) -> Self {
         let mut world = World::with(config);
+        world.provider.name = None;
         let page = world.open();
         let other_page = world.open();
         Self {
@@ -127,6 +129,14 @@ impl Client for Machine {
 
     fn state_nothing(&mut self) {
         self.world.provider.flaw = None;
+    }
+
+    fn token_members(&mut self, members: &str) {
+        self.world.provider.more_members = object(members);
+    }
+
+    fn profile(&mut self, members: &str) {
+        self.world.provider.more_profile = object(members);
     }
 
     fn refresh_tokens_sent(&self) -> Vec<String> {

@@ -1,8 +1,9 @@
-//! Servers without OpenID Connect: the option `identity`.
+//! Servers without OpenID Connect: the option `identity`. `tests/both/plain_oauth.rs` has what the token handler does,
+//! too.
 
 use std::time::Duration;
 
-use kit::world::{Endpoint, Fault, World};
+use kit::world::World;
 use rules::Code;
 use vault::PortId;
 
@@ -28,37 +29,6 @@ fn refresh(world: &mut World, page: PortId) {
 }
 
 #[test]
-fn named_members_are_the_claims() {
-    let mut world = world_with(NAMED, r#"{"email": "a@b"}"#);
-    let page = world.open();
-    world.sign_in(page);
-    assert_eq!(claims(&world, page), r#"{"sub":"alice","name":"Alice"}"#);
-    refresh(&mut world, page);
-    assert_eq!(claims(&world, page), r#"{"sub":"alice","name":"Alice"}"#);
-}
-
-#[test]
-fn nobody_has_no_claims() {
-    let mut world = World::with(NOBODY);
-    let page = world.open();
-    world.sign_in(page);
-    assert_eq!(claims(&world, page), "{}");
-    refresh(&mut world, page);
-    assert_eq!(claims(&world, page), "{}");
-}
-
-#[test]
-fn login_needs_the_named_member() {
-    let mut world = world_with(NAMED, r#"{"user_id": null}"#);
-    let page = world.open();
-    let login = world.sign_in(page);
-    assert_eq!(world.code(login), "token_response_invalid");
-    assert!(world.error_message(login).contains("identity.sub"));
-    // The issued tokens are not left valid.
-    assert!(world.provider.has_revoked_everything());
-}
-
-#[test]
 fn claim_with_a_token_fails_the_login() {
     let mut world = world_with(
         NAMED,
@@ -76,16 +46,6 @@ fn refresh_need_not_identify_the_user() {
     world.provider.more_members = object(r#"{"user_id": null, "name": "Alice B."}"#);
     refresh(&mut world, page);
     assert_eq!(claims(&world, page), r#"{"sub":"alice","name":"Alice B."}"#);
-}
-
-#[test]
-fn refresh_for_another_user_ends_the_session() {
-    let (mut world, page) = World::signed_in_with(NAMED);
-    world.provider.more_members = object(r#"{"user_id": "mallory"}"#);
-    refresh(&mut world, page);
-    assert!(world.session(page).is_none());
-    assert_eq!(world.reason(page), Some("security"));
-    assert!(world.provider.has_revoked_everything());
 }
 
 #[test]
@@ -168,15 +128,6 @@ fn missing_token_type_is_a_warning() {
     assert_eq!(world.warnings(page), ["token_response_invalid"]);
     refresh(&mut world, page);
     assert_eq!(world.warnings(page).len(), 1);
-}
-
-#[test]
-fn refusal_with_status_200_ends_the_session() {
-    let (mut world, page) = World::signed_in_with(NOBODY);
-    let refused = Fault::Response(200, r#"{"error":"bad_refresh_token"}"#);
-    world.provider.fault(Endpoint::Refresh, &[refused]);
-    refresh(&mut world, page);
-    assert_eq!(world.reason(page), Some("provider_ended"));
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! Claims from the provider's UserInfo endpoint (OIDC Core 5.3).
+//! Claims from the provider's UserInfo endpoint (OIDC Core 5.3). `tests/both/user_info.rs` has what the token handler
+//! does, too.
 
-use kit::world::{Endpoint, Fault, Flaw, Kind, World};
+use kit::world::{Endpoint, Fault, Kind, World};
 
-use crate::claims::{claims, object, refused};
+use crate::claims::{claims, object};
 
 const PROFILE: Kind = Kind::Provider(Endpoint::Profile);
 
@@ -16,18 +17,6 @@ fn world_with(config: &str, info: &str) -> World {
     world.provider.name = None;
     world.provider.more_profile = object(info);
     world
-}
-
-#[test]
-fn configured_claims_are_added() {
-    let mut world = world_with(
-        r#"{"claims": ["name", "address"]}"#,
-        r#"{"name": "Alice", "address": {"locality": "X"}, "email": "a@b"}"#,
-    );
-    let page = world.open();
-    world.sign_in(page);
-    let expected = r#"{"sub":"alice","name":"Alice","address":{"locality":"X"}}"#;
-    assert_eq!(claims(&world, page), expected);
 }
 
 #[test]
@@ -59,54 +48,6 @@ fn id_token_wins() {
     let page = world.open();
     world.sign_in(page);
     assert_eq!(claims(&world, page), r#"{"sub":"alice","name":"Alice"}"#);
-}
-
-/// The ID token has a `name` that repeats the refresh token of its response, as it is and in JSON of PHP.
-const REPEATED: &[(&str, &str)] = &[
-    ("the-token/that+repeats", "the-token/that+repeats"),
-    (
-        "the-token/that+repeats",
-        "see the-token\\/that\\u002Brepeats",
-    ),
-];
-
-#[test]
-fn id_token_claim_with_a_token_fails_the_login() {
-    for (token, name) in REPEATED {
-        for (claims, is_refused) in [(r#"["name"]"#, true), (r#"["email"]"#, false)] {
-            let mut world = World::with(&format!(r#"{{"claims": {claims}}}"#));
-            world
-                .provider
-                .more_members
-                .push("refresh_token", (*token).into());
-            world.provider.flaw = Some(Flaw::Claim("name", (*name).into()));
-            let page = world.open();
-            let login = world.sign_in(page);
-            assert_eq!(world.session(page).is_none(), is_refused, "{name}");
-            if is_refused {
-                assert_eq!(world.code(login), "id_token_invalid");
-                assert!(world.error_message(login).contains("contains a token"));
-            }
-        }
-    }
-}
-
-#[test]
-fn id_token_claim_with_a_token_changes_nothing_at_a_refresh() {
-    let (mut world, page) = World::signed_in_with(r#"{"claims": ["name"]}"#);
-    let before = claims(&world, page);
-    let (token, name) = REPEATED[0];
-    world.provider.id_token_on_refresh = true;
-    world
-        .provider
-        .more_members
-        .push("refresh_token", token.into());
-    world.provider.flaw = Some(Flaw::Claim("name", name.into()));
-    world.expire_access_token();
-    let call = world.fetch(page, "/orders");
-    world.answer_all();
-    assert_eq!(world.status(call), 200);
-    assert_eq!(claims(&world, page), before);
 }
 
 #[test]
@@ -152,28 +93,6 @@ fn refresh_keeps_the_claims() {
     world.fetch(page, "/orders");
     world.answer_all();
     assert_eq!(claims(&world, page), r#"{"sub":"alice","email":"a@b"}"#);
-}
-
-#[test]
-fn other_subject_fails_the_login() {
-    for info in [r#"{"sub": "mallory"}"#, r#"{"sub": null}"#, r#"{"sub": 7}"#] {
-        let mut world = world_with("{}", info);
-        assert!(refused(&mut world).contains("another user"), "{info}");
-    }
-}
-
-#[test]
-fn failed_request_fails_the_login() {
-    for (fault, why) in [
-        (Fault::Opaque, "did not respond"),
-        (Fault::Status(403), "status 403"),
-        (Fault::Status(302), "redirect"),
-        (Fault::Html, "JSON object"),
-    ] {
-        let mut world = world_with("{}", "{}");
-        world.provider.fault(Endpoint::Profile, &[fault, fault]);
-        assert!(refused(&mut world).contains(why), "{fault:?}");
-    }
 }
 
 #[test]
