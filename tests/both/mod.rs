@@ -1,11 +1,15 @@
 //! Behaviors that the vault and the token handler share. The tests of each machine include this folder, and run every
 //! test of it with their own [`Machine`](crate::client::Machine).
 
+use std::collections::BTreeMap;
+
 use kit::flaws::Flaw;
 use kit::world::{Endpoint, Fault};
 use rules::codec::json::{Object, Value};
 
+mod expired_at_provider;
 pub(crate) mod flawed_responses;
+mod login;
 mod plain_oauth;
 mod profile_address;
 mod refresh_expiry;
@@ -18,6 +22,15 @@ mod user_info;
 pub(crate) struct Failure {
     pub(crate) code: String,
     pub(crate) message: String,
+}
+
+/// What follows a response to a login that did not fail.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Arrived {
+    /// The user is signed in, and comes to this place of the app.
+    SignedIn(String),
+    /// The user goes to the provider again, at this URL.
+    Again(String),
 }
 
 /// A vault or a token handler, with the provider, an API and one user.
@@ -35,8 +48,18 @@ pub(crate) trait Client: Sized {
     /// Creates a machine whose configuration has these members in addition.
     fn with(config: &str) -> Self;
 
-    /// Signs the user in, from the start to the end.
-    fn sign_in(&mut self) -> Result<(), Failure>;
+    /// Begins a login with these options, as JSON members of the vault's message. Returns the URL of the authorization
+    /// request.
+    fn begin_login(&mut self, options: &str) -> Result<String, Failure>;
+
+    /// Returns the parameters of an authorization request.
+    fn parameters(&self, url: &str) -> BTreeMap<String, String>;
+
+    /// Lets the provider sign the user in. Returns the URL of its response.
+    fn authorize(&mut self, url: &str) -> String;
+
+    /// Handles a response to a login.
+    fn arrive(&mut self, response: &str) -> Result<Arrived, Failure>;
 
     /// Calls the API. Returns the status of the API's response, or the code with which the machine rejects the call.
     fn call(&mut self) -> Result<u16, String>;
@@ -59,7 +82,7 @@ pub(crate) trait Client: Sized {
     /// Returns the time by the provider's clock, in milliseconds since 1970.
     fn now(&self) -> u64;
 
-    /// Replaces the worker or the isolate, unless the session is only in its memory.
+    /// Replaces the worker or the isolate, unless a session is only in its memory.
     fn restart(&mut self);
 
     /// The next request to this endpoint has this fault.
@@ -92,6 +115,17 @@ pub(crate) trait Client: Sized {
 
     /// Returns the `Authorization` of each request that the API received, in order.
     fn seen_by_api(&self) -> Vec<String>;
+
+    /// Signs the user in, from the start to the end.
+    fn sign_in(&mut self) -> Result<(), Failure> {
+        self.sign_in_with("")
+    }
+
+    fn sign_in_with(&mut self, options: &str) -> Result<(), Failure> {
+        let url = self.begin_login(options)?;
+        let response = self.authorize(&url);
+        self.arrive(&response).map(|_| ())
+    }
 
     /// Creates a machine with a signed-in user.
     fn signed_in(config: &str) -> Self {

@@ -1,5 +1,7 @@
 //! The token handler as a client of `tests/both`: a host and its browser.
 
+use std::collections::BTreeMap;
+
 use edge::Event;
 use kit::world::{Endpoint, Fault};
 use rules::base::clock::Millis;
@@ -7,7 +9,7 @@ use rules::base::http::HttpReply;
 use rules::codec::json::{Object, Value};
 use serde_json::json;
 
-use crate::both::{Client, Failure};
+use crate::both::{Arrived, Client, Failure, object};
 use crate::browser::Source;
 use crate::host::{Answered, COOKIE, Host, location};
 use crate::provider::{self, ISSUER};
@@ -26,6 +28,15 @@ impl Machine {
             Event::Fault(edge::Fault { error, .. }) => Some(error),
             _ => None,
         })
+    }
+
+    /// Returns the last error that the operator was told.
+    fn failure(&self) -> Failure {
+        let error = self.faults().next_back().unwrap();
+        Failure {
+            code: error.code().as_str().to_owned(),
+            message: error.message().to_owned(),
+        }
     }
 
     /// Returns the path of an endpoint. Codes and refresh tokens go to the same one.
@@ -78,19 +89,46 @@ impl Client for Machine {
         Self { host, reason: None }
     }
 
-    fn sign_in(&mut self) -> Result<(), Failure> {
-        let begun = self.host.go("/auth/login", Source::App).own();
-        if begun.status == 303 {
-            let back = self.host.provider.authorize(location(&begun));
-            if self.host.come_in(&back).status == 303 {
-                return Ok(());
+    fn begin_login(&mut self, options: &str) -> Result<String, Failure> {
+        let mut url = "/auth/login?".to_owned();
+        for (name, value) in object(&["{", options, "}"].concat()).iter() {
+            let name = match name {
+                "maxAge" => "max_age",
+                "acrValues" => "acr_values",
+                name => name,
+            };
+            url.push_str(&[name, "="].concat());
+            match value {
+                Value::String(text) => url.push_str(&text.replace(' ', "%20")),
+                other => other.write(&mut url),
             }
+            url.push('&');
         }
-        let error = self.faults().next_back().unwrap();
-        Err(Failure {
-            code: error.code().as_str().to_owned(),
-            message: error.message().to_owned(),
-        })
+        let begun = self.host.go(&url, Source::App).own();
+        if begun.status == 303 {
+            return Ok(location(&begun).to_owned());
+        }
+        Err(self.failure())
+    }
+
+    fn parameters(&self, url: &str) -> BTreeMap<String, String> {
+        self.host.provider.parameters(url)
+    }
+
+    fn authorize(&mut self, url: &str) -> String {
+        self.host.provider.authorize(url)
+    }
+
+    fn arrive(&mut self, response: &str) -> Result<Arrived, Failure> {
+        let answered = self.host.come_in(response);
+        if answered.status != 303 {
+            return Err(self.failure());
+        }
+        let to = location(&answered).to_owned();
+        match to.starts_with(ISSUER) {
+            true => Ok(Arrived::Again(to)),
+            false => Ok(Arrived::SignedIn(to)),
+        }
     }
 
     fn call(&mut self) -> Result<u16, String> {

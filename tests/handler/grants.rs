@@ -110,19 +110,6 @@ fn missing_refresh_token_is_logged_with_the_option() {
 }
 
 #[test]
-fn session_without_refresh_token_ends_with_its_access_token() {
-    for (issues, absolute, seconds) in [(false, 3600, 600), (false, 300, 300), (true, 3600, 3600)] {
-        let mut host = Host::with(&json!({ "session": { "absolute": absolute, "idle": 60 } }));
-        host.provider.issues_refresh_tokens = issues;
-        host.sign_in();
-        let session = host.session();
-        let time = |name: &str| session[name].as_u64().unwrap();
-        let lasts = time("expiresAt") - time("startedAt");
-        assert_eq!(lasts, seconds * 1000, "{issues} {absolute}");
-    }
-}
-
-#[test]
 fn missing_refresh_token_is_not_logged_where_expected() {
     for (changes, path) in [
         (json!({ "scope": "openid" }), "/auth/login"),

@@ -596,37 +596,6 @@ fn metadata_of_another_issuer_is_refused() {
     host.sign_in();
 }
 
-#[test]
-fn sign_in_that_was_not_repeated_is_reported() {
-    for (query, same_time, is_reported) in [
-        ("?prompt=login", true, true),
-        ("?max_age=5", true, true),
-        ("?prompt=login", false, false),
-        ("", true, false),
-    ] {
-        let mut host = Host::with(&json!({ "claims": ["auth_time"] }));
-        let auth_time = host.now.wall / 1000;
-        host.provider.claims = format!(r#","auth_time":{auth_time}"#);
-        host.sign_in();
-        let shown = |host: &mut Host| host.session()["claims"]["auth_time"].as_u64();
-        assert_eq!(shown(&mut host), Some(auth_time));
-        host.pass(10);
-        if !same_time {
-            host.provider.claims = format!(r#","auth_time":{}"#, auth_time + 10);
-        }
-        let back = host.come_back(&["/auth/login", query].concat());
-        assert_eq!(host.come_in(&back).status, 303);
-        let expected: &[Code] = if is_reported {
-            &[Code::SignInNotRepeated]
-        } else {
-            &[]
-        };
-        assert_eq!(host.faults(), expected, "{query} {same_time}");
-        let is_same = shown(&mut host) == Some(auth_time);
-        assert_eq!(is_same, same_time, "{query}");
-    }
-}
-
 /// Returns the address of the link in a page of the handler, or `None` if the browser goes to the provider.
 fn asked(host: &mut Host, url: &str, from: Source) -> Option<String> {
     let response = host.go(url, from).own();

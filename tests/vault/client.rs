@@ -1,12 +1,14 @@
 //! The vault as a client of `tests/both`: a world with one page.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kit::world::provider::params;
 use kit::world::{self, Endpoint, Fault, Flaw, Kind, PageResponse, Request, World};
 use rules::codec::json::{Object, Value};
 use vault::PortId;
 
-use crate::both::{Client, Failure, object};
+use crate::both::{Arrived, Client, Failure, object};
 
 pub(crate) struct Machine {
     pub(crate) world: World,
@@ -55,12 +57,29 @@ impl Client for Machine {
         }
     }
 
-    fn sign_in(&mut self) -> Result<(), Failure> {
-        let login = self.world.login(self.page, "redirect");
+    fn begin_login(&mut self, options: &str) -> Result<String, Failure> {
+        let comma = if options.is_empty() { "" } else { "," };
+        let login = [r#""t":"login","mode":"redirect""#, comma, options].concat();
+        let login = self.world.ask(self.page, &login);
         self.settle(login)?;
-        let response = self.world.provider.sign_in(&self.world.address(login));
-        let callback = self.world.callback(self.page, &response);
-        self.settle(callback).map(|_| ())
+        Ok(self.world.address(login))
+    }
+
+    fn parameters(&self, url: &str) -> BTreeMap<String, String> {
+        params(url.split_once('?').unwrap().1)
+    }
+
+    fn authorize(&mut self, url: &str) -> String {
+        self.world.provider.sign_in(url)
+    }
+
+    fn arrive(&mut self, response: &str) -> Result<Arrived, Failure> {
+        let callback = format!(r#""t":"callback","url":"{response}","mayRepeat":true"#);
+        let callback = self.world.ask(self.page, &callback);
+        match self.settle(callback)? {
+            PageResponse::Settled { return_to, .. } => Ok(Arrived::SignedIn(return_to.clone())),
+            _ => Ok(Arrived::Again(self.world.address(callback))),
+        }
     }
 
     fn call(&mut self) -> Result<u16, String> {
@@ -100,7 +119,7 @@ impl Client for Machine {
     }
 
     fn restart(&mut self) {
-        if self.is_stored {
+        if self.is_stored || self.session().is_none() {
             self.world.restart();
             self.page = self.world.open();
             self.other_page = self.world.open();

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use kit::world::{Endpoint, Fetch, Kind, REFRESH, REFRESH_STAGES, REVOKE, World};
 use rules::base::clock::Millis;
-use rules::codec::json::Value;
 use vault::PortId;
 
 const IDLE: Duration = Duration::from_secs(1800);
@@ -145,21 +144,6 @@ fn clock_set_back_extends_nothing() {
     world.set_clock_by(-86_400);
     world.advance(IDLE);
     assert_eq!(world.reason(page), Some("idle"));
-}
-
-#[test]
-fn session_without_refresh_token_ends_with_its_access_token() {
-    for (issues, absolute, seconds) in [(false, 3600, 300), (false, 240, 240), (true, 3600, 3600)] {
-        let config = format!(r#"{{"session":{{"absolute":{absolute},"idle":60}}}}"#);
-        let mut world = World::with(&config);
-        world.provider.issues_refresh_tokens = issues;
-        let page = world.open();
-        world.sign_in(page);
-        let session = world.session(page).unwrap();
-        let time = |name| session.get(name).and_then(Value::as_u64).unwrap();
-        let lasts = time("expiresAt") - time("startedAt");
-        assert_eq!(lasts, seconds * 1000, "{issues} {absolute}");
-    }
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use kit::world::provider::params;
 use kit::world::{DISCOVERY, Endpoint, Fault, Flaw, Kind, PageResponse, Request, World};
-use rules::codec::json::Value;
 
 #[test]
 fn login_by_redirect_sends_page_to_provider() {
@@ -466,42 +465,6 @@ fn popup_that_no_vault_can_finish_is_refused() {
     let (world, login) = popup_of_dedicated_worker("memory");
     assert_eq!(world.code(login), "unsupported");
     assert!(world.error_message(login).contains("callbackPage"));
-}
-
-#[test]
-fn sign_in_that_was_not_repeated_is_reported() {
-    for (options, same_time, is_reported) in [
-        (r#","prompt":"login""#, true, true),
-        (r#","prompt":"login consent""#, true, true),
-        (r#","maxAge":5"#, true, true),
-        (r#","prompt":"login""#, false, false),
-        (r#","maxAge":60"#, true, false),
-        ("", true, false),
-    ] {
-        let (mut world, page) = World::signed_in_with(r#"{"claims":["auth_time"]}"#);
-        let auth_time = |world: &World| {
-            let session = world.session(page).unwrap();
-            let claims = session.get("claims").unwrap().as_object().unwrap();
-            claims.get("auth_time").and_then(Value::as_u64).unwrap()
-        };
-        let before = auth_time(&world);
-        world.advance(Duration::from_secs(10));
-        if same_time {
-            world.provider.flaw = Some(Flaw::Claim("auth_time", before.into()));
-        }
-        let login = world.ask(page, &format!(r#""t":"login","mode":"redirect"{options}"#));
-        world.answer_all();
-        let response = world.provider.sign_in(&world.address(login));
-        world.callback(page, &response);
-        world.answer_all();
-        let expected: &[&str] = if is_reported {
-            &["sign_in_not_repeated"]
-        } else {
-            &[]
-        };
-        assert_eq!(world.warnings(page), expected, "{options} {same_time}");
-        assert_eq!(auth_time(&world) == before, same_time, "{options}");
-    }
 }
 
 #[test]

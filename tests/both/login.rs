@@ -1,0 +1,51 @@
+//! What a page and the operator learn from a login.
+
+use super::{Client, object};
+use crate::client::Machine;
+
+#[test]
+fn sign_in_that_was_not_repeated_is_reported() {
+    for (options, same_time, is_reported) in [
+        (r#""prompt":"login""#, true, true),
+        (r#""prompt":"login consent""#, true, true),
+        (r#""maxAge":5"#, true, true),
+        (r#""prompt":"login""#, false, false),
+        (r#""maxAge":60"#, true, false),
+        ("", true, false),
+    ] {
+        let mut client = Machine::with(r#"{"claims":["auth_time"]}"#);
+        let before = client.now() / 1000;
+        client.state("auth_time", before.into());
+        assert_eq!(client.sign_in(), Ok(()));
+        client.pass(10);
+        if !same_time {
+            client.state("auth_time", (before + 10).into());
+        }
+        assert_eq!(client.sign_in_with(options), Ok(()), "{options}");
+        let expected: &[&str] = match is_reported {
+            true => &["sign_in_not_repeated"],
+            false => &[],
+        };
+        assert_eq!(client.warnings(), expected, "{options} {same_time}");
+        let shown = object(&client.claims()).get("auth_time").unwrap().as_u64();
+        assert_eq!(shown == Some(before), same_time, "{options}");
+    }
+}
+
+#[test]
+fn session_without_refresh_token_ends_with_its_access_token() {
+    for (issues, absolute, lasts) in [
+        (false, 3600, None),
+        (false, 240, Some(240)),
+        (true, 3600, Some(3600)),
+    ] {
+        let config = format!(r#"{{"session":{{"absolute":{absolute},"idle":60}}}}"#);
+        let mut client = Machine::with(&config);
+        if !issues {
+            client.token_members(r#"{"refresh_token":null}"#);
+        }
+        assert_eq!(client.sign_in(), Ok(()));
+        let seconds = (client.time("expiresAt") - client.time("startedAt")) / 1000;
+        assert_eq!(seconds, lasts.unwrap_or(client.lifetime()), "{absolute}");
+    }
+}
