@@ -14,7 +14,7 @@ mod plain_oauth;
 mod profile_address;
 mod refresh_expiry;
 mod repeated_requests;
-mod session_expiry;
+pub(crate) mod session_expiry;
 mod user_info;
 
 /// Why a login failed.

@@ -1,22 +1,29 @@
 //! The provider may state when a session ends at the latest, by `session_expiry` in an ID token (IPSIE).
 
+use kit::world::Endpoint;
 use rules::codec::json::Value;
 
 use super::Client;
 use crate::client::Machine;
 
-const HOUR: u64 = 3600;
+pub(crate) const HOUR: u64 = 3600;
+
+/// ID tokens from now on state that the session ends this many seconds from now.
+pub(crate) fn state(client: &mut Machine, seconds: u64) {
+    client.state("session_expiry", (client.now() / 1000 + seconds).into());
+}
 
 /// Signs in at a provider that states an end `seconds` after the login.
-fn signed_in(config: &str, seconds: u64) -> Machine {
+pub(crate) fn signed_in(config: &str, seconds: u64) -> Machine {
     let mut client = Machine::with(config);
-    client.state("session_expiry", (client.now() / 1000 + seconds).into());
+    state(&mut client, seconds);
     assert_eq!(client.sign_in(), Ok(()), "{config}");
+    client.state_nothing();
     client
 }
 
 /// Uses the session until it ends. Returns the seconds since the login, and the reason.
-fn end_of(client: &mut Machine) -> (u64, String) {
+pub(crate) fn end_of(client: &mut Machine) -> (u64, String) {
     let began = client.time("startedAt");
     while client.session().is_some() {
         client.pass(60);
@@ -32,10 +39,12 @@ fn session_ends_when_the_provider_wants() {
         let mut client = signed_in(storage, HOUR);
         let began = client.time("startedAt");
         assert_eq!(client.time("expiresAt"), began + HOUR * 1000);
-        client.state_nothing();
+        client.pass(600);
+        client.restart();
         let end = end_of(&mut client);
         assert_eq!(end, (HOUR, "session_expired".to_owned()), "{storage}");
         assert!(client.is_revoked(), "{storage}");
+        assert_eq!(client.count(Endpoint::Revoke), 1, "{storage}");
     }
 }
 
@@ -56,6 +65,7 @@ fn earliest_stated_end_counts() {
             assert_eq!(client.call(), Ok(200), "{storage}");
             assert_eq!(client.refresh_tokens_sent().len(), 1, "{storage}");
             client.state_nothing();
+            client.restart();
             let expected = (end, "session_expired".to_owned());
             assert_eq!(end_of(&mut client), expected, "{storage}");
         }

@@ -4,59 +4,28 @@
 use edge::{Event, Fault};
 use rules::Code;
 use rules::base::clock::Millis;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::both::Client;
+use crate::both::session_expiry::{HOUR, end_of, signed_in, state};
+use crate::client::Machine;
 use crate::host::{Host, json_of};
-
-const HOUR: u64 = 3600;
-
-/// ID tokens from now on state that the session ends this many seconds from now.
-fn state(host: &mut Host, seconds: u64) {
-    state_as(host, &json!(host.now.wall / 1000 + seconds));
-}
-
-/// ID tokens from now on have this `session_expiry`.
-fn state_as(host: &mut Host, value: &Value) {
-    host.provider.claims = format!(r#","session_expiry":{value}"#);
-}
-
-/// Signs in at a provider that states an end `seconds` after the login.
-fn signed_in(config: &Value, seconds: u64) -> Host {
-    let mut host = Host::with(config);
-    host.provider.renews_id_tokens = true;
-    state(&mut host, seconds);
-    host.sign_in();
-    host
-}
-
-/// Uses the session until it ends. Returns the seconds since `began`, and the reason.
-fn end_of(host: &mut Host, began: u64) -> (u64, String) {
-    loop {
-        host.pass(60);
-        let response = host.call("GET", "/auth/session").own();
-        if let Some(reason) = json_of(&response)["reason"].as_str() {
-            return ((host.now.wall - began) / 1000, reason.to_owned());
-        }
-    }
-}
 
 #[test]
 fn unusable_stated_end_of_a_refresh_is_logged() {
-    let mut host = signed_in(&json!({}), 2 * HOUR);
-    let began = host.now.wall;
-    host.pass(600);
-    state_as(&mut host, &json!("soon"));
-    host.call("GET", "/api/orders");
+    let mut client = signed_in("{}", 2 * HOUR);
+    client.state("session_expiry", "soon".into());
+    client.expire_access_token();
+    assert_eq!(client.call(), Ok(200));
     let is_logged = |event: &Event| {
         matches!(event, Event::Fault(Fault { error, .. })
             if error.code() == Code::IdTokenInvalid && error.message().contains("session_expiry"))
     };
-    assert!(host.events.iter().any(is_logged), "{:?}", host.events);
-    host.provider.claims.clear();
-    assert_eq!(
-        end_of(&mut host, began),
-        (2 * HOUR, "session_expired".to_owned())
-    );
+    let events = &client.host.events;
+    assert!(events.iter().any(is_logged), "{events:?}");
+    client.state_nothing();
+    let end = (2 * HOUR, "session_expired".to_owned());
+    assert_eq!(end_of(&mut client), end);
 }
 
 /// Removes the entries of the store whose lifetime is over, if all of them were written `seconds` ago.
@@ -68,31 +37,28 @@ fn expire_entries(host: &mut Host, seconds: u64) {
 
 #[test]
 fn stored_session_is_found_after_its_stated_end() {
-    let mut host = signed_in(&json!({ "session": { "storage": "in-store" } }), HOUR);
-    host.pass(2 * HOUR);
-    expire_entries(&mut host, 2 * HOUR);
-    let response = host.call("GET", "/auth/session").own();
-    assert_eq!(json_of(&response)["reason"], "session_expired");
-    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+    let mut client = signed_in(r#"{"session":{"storage":"in-store"}}"#, HOUR);
+    client.pass(2 * HOUR);
+    expire_entries(&mut client.host, 2 * HOUR);
+    assert_eq!(client.reason().as_deref(), Some("session_expired"));
+    assert!(client.is_revoked());
 }
 
 /// The response with the new cookie was lost, so the browser still has the cookie of the login.
 #[test]
 fn stated_end_of_a_refresh_counts_for_an_earlier_cookie() {
-    let mut host = Host::with(&json!({ "session": { "idle": 43200 } }));
-    host.provider.renews_id_tokens = true;
-    host.sign_in();
-    host.pass(600);
-    state(&mut host, HOUR);
-    let lost = host.by_script("GET", "/api/orders");
-    assert_eq!(host.request_elsewhere(lost).status(), 200);
-    assert_eq!(host.provider.sent_to("/token").len(), 2);
-    host.provider.claims.clear();
-    host.pass(HOUR + 30);
-    let response = host.call("GET", "/api/orders").own();
-    assert_eq!(json_of(&response)["error"]["reason"], "session_expired");
-    assert_eq!(host.upstream.len(), 1);
-    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+    let mut client = Machine::signed_in(r#"{"session":{"idle":43200}}"#);
+    client.pass(600);
+    state(&mut client, HOUR);
+    let lost = client.host.by_script("GET", "/api/orders");
+    assert_eq!(client.host.request_elsewhere(lost).status(), 200);
+    assert_eq!(client.refresh_tokens_sent().len(), 1);
+    client.state_nothing();
+    client.pass(HOUR + 30);
+    assert_eq!(client.call(), Err("session_ended".to_owned()));
+    assert_eq!(client.reason().as_deref(), Some("session_expired"));
+    assert_eq!(client.host.upstream.len(), 1);
+    assert!(client.is_revoked());
 }
 
 /// A copy of the login's cookie was made before the provider stated an end.
@@ -100,26 +66,19 @@ fn stated_end_of_a_refresh_counts_for_an_earlier_cookie() {
 fn earlier_cookie_is_refused_after_the_end() {
     const DAY: u64 = 24 * HOUR;
     let limits = json!({ "session": { "idle": 30 * DAY, "absolute": 30 * DAY } });
-    let mut host = Host::with(&limits);
-    host.provider.renews_id_tokens = true;
-    host.sign_in();
-    let copy = host.by_script("GET", "/api/orders");
-    host.pass(600);
-    state(&mut host, HOUR);
-    assert_eq!(host.call("GET", "/api/orders").status(), 200);
-    host.provider.claims.clear();
-    let began = host.now.wall;
-    assert_eq!(end_of(&mut host, began).1, "session_expired");
-    host.pass(2 * DAY);
-    expire_entries(&mut host, 2 * DAY);
-    host.restart(&json!({}));
-    let tokens = host.provider.sent_to("/token").len();
-    let answered = host.request_elsewhere(copy);
-    assert_eq!(
-        host.provider.sent_to("/token").len(),
-        tokens,
-        "{answered:?}"
-    );
+    let mut client = Machine::signed_in(&limits.to_string());
+    let copy = client.host.by_script("GET", "/api/orders");
+    client.pass(600);
+    state(&mut client, HOUR);
+    assert_eq!(client.call(), Ok(200));
+    client.state_nothing();
+    assert_eq!(end_of(&mut client).1, "session_expired");
+    client.pass(2 * DAY);
+    expire_entries(&mut client.host, 2 * DAY);
+    client.restart();
+    let sent = client.refresh_tokens_sent();
+    let answered = client.host.request_elsewhere(copy);
+    assert_eq!(client.refresh_tokens_sent(), sent, "{answered:?}");
     assert_eq!(answered.code(), "session_ended");
 }
 
@@ -138,16 +97,13 @@ fn stored_session_is_revoked_after_the_absolute_limit() {
 /// R4: the record has reached its stated end, but the presented copy looks idle.
 #[test]
 fn idle_copy_of_an_expired_session_is_ended() {
-    let mut host = Host::with(&json!({ "session": { "idle": 1200 } }));
-    host.provider.renews_id_tokens = true;
-    host.sign_in();
-    host.pass(600);
-    state(&mut host, 700);
-    let lost = host.by_script("GET", "/api/orders");
-    assert_eq!(host.request_elsewhere(lost).status(), 200);
-    host.provider.claims.clear();
-    host.pass(2000);
-    let response = host.call("GET", "/auth/session").own();
-    assert_eq!(json_of(&response)["reason"], "session_expired");
-    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+    let mut client = Machine::signed_in(r#"{"session":{"idle":1200}}"#);
+    client.pass(600);
+    state(&mut client, 700);
+    let lost = client.host.by_script("GET", "/api/orders");
+    assert_eq!(client.host.request_elsewhere(lost).status(), 200);
+    client.state_nothing();
+    client.pass(2000);
+    assert_eq!(client.reason().as_deref(), Some("session_expired"));
+    assert!(client.is_revoked());
 }
