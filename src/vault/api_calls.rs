@@ -433,8 +433,7 @@ impl Calls {
             ctx.broadcast_session();
         }
         if head.status == 401 && was_retried {
-            let known = refresh.refused_generation;
-            refresh.refused_generation = known.max(Some(generation));
+            refresh.on_refused(generation);
         }
         if !self.list.is_without_page(call) && self.step_up.reject(ctx, &mut self.list, call, head)
         {
@@ -442,20 +441,10 @@ impl Calls {
         }
         self.list.deliver(ctx, call, text);
         if needs_renewal {
-            refresh.spent_generation = Some(generation);
+            refresh.on_spent(generation);
             return CallOutcome::Renew(next);
         }
-        // The first call with a token that replaced a refused one says if a further refresh may help.
-        if refresh
-            .spent_generation
-            .is_some_and(|spent| generation > spent)
-        {
-            refresh.spent_generation = None;
-            if refuses_token(head) {
-                let known = refresh.refused_generation;
-                refresh.refused_generation = known.max(Some(generation));
-            }
-        }
+        refresh.on_successor(generation, refuses_token(head));
         CallOutcome::Done
     }
 
@@ -567,7 +556,7 @@ fn is_worth_a_refresh(
     can_repeat && may_help && refuses_token(head)
 }
 
-/// Returns true if the session has a newer token for this call than the one of this generation.
+/// Returns true if the session has a token for this call that is newer than the one of this generation.
 fn is_renewed(ctx: &Context, call: &Call, generation: u64) -> bool {
     let session = ctx.session.as_ref();
     session.is_some_and(|session| session.issued(call.allowed.token_selector()) > generation)
@@ -577,8 +566,7 @@ fn is_renewed(ctx: &Context, call: &Call, generation: u64) -> bool {
 fn can_renew(ctx: &Context, refresh: &Refresh, generation: u64) -> bool {
     let can_refresh =
         |session: &Session| session.refresh_token().is_some() && !session.interaction_required();
-    ctx.session.as_deref().is_some_and(can_refresh)
-        && refresh.refused_generation != Some(generation)
+    ctx.session.as_deref().is_some_and(can_refresh) && refresh.may_help(generation)
 }
 
 /// Returns true if this call cannot be sent again, and the next one needs another token.
@@ -594,9 +582,7 @@ fn needs_renewal(
         && !call.is_detached
         && !is_renewed(ctx, call, generation)
         && can_renew(ctx, refresh, generation)
-        && refresh
-            .spent_generation
-            .is_none_or(|spent| generation <= spent)
+        && !refresh.is_after_spent(generation)
         && refuses_token(head)
 }
 

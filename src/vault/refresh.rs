@@ -41,9 +41,9 @@ pub(super) struct Refresh {
     to_revoke: Vec<OpId>,
     /// The generation of a token that an API refused immediately after a refresh. Another refresh would not satisfy
     /// that API.
-    pub(super) refused_generation: Option<u64>,
+    refused_generation: Option<u64>,
     /// The generation of the last token that an API refused for a call that could not be repeated.
-    pub(super) spent_generation: Option<u64>,
+    spent_generation: Option<u64>,
     /// The choice of the access token that the refresh in flight, or the next attempt, requests.
     pub(super) targets: ResourceTokens,
     /// The number of 401 responses since `for_401_since` that asked for a refresh while none was in flight.
@@ -117,7 +117,7 @@ pub(super) enum RefreshStep {
     GiveUp(Error),
     /// The provider refused to issue the access token for one target, and the session continues.
     TargetRefused(TargetRefusal),
-    /// the private DPoP key of the tokens is gone.
+    /// The private DPoP key of the tokens is gone.
     KeyLost,
     /// The provider has ended the grant, so the session ends.
     Ended(EndReason),
@@ -130,6 +130,37 @@ pub(super) enum RefreshStep {
 }
 
 impl Refresh {
+    /// Records that an API refused the token of this generation immediately after a refresh.
+    pub(super) fn on_refused(&mut self, generation: u64) {
+        self.refused_generation = self.refused_generation.max(Some(generation));
+    }
+
+    /// Records that an API refused the token of this generation for a call that cannot be repeated.
+    pub(super) const fn on_spent(&mut self, generation: u64) {
+        self.spent_generation = Some(generation);
+    }
+
+    /// Takes the first response to a token that replaced a refused one: it says if a further refresh may help.
+    pub(super) fn on_successor(&mut self, generation: u64, is_refused: bool) {
+        if self.is_after_spent(generation) {
+            self.spent_generation = None;
+            if is_refused {
+                self.on_refused(generation);
+            }
+        }
+    }
+
+    /// Returns true if the token of this generation replaced one that was refused for a call that cannot be repeated.
+    pub(super) fn is_after_spent(&self, generation: u64) -> bool {
+        self.spent_generation
+            .is_some_and(|spent| generation > spent)
+    }
+
+    /// Returns false if an API refused the token of this generation immediately after a refresh.
+    pub(super) fn may_help(&self, generation: u64) -> bool {
+        self.refused_generation != Some(generation)
+    }
+
     /// Returns the time of the next planned attempt, or the time until which calls wait for the refresh in flight.
     pub(super) fn due(&self) -> Option<Millis> {
         match self.stage {
