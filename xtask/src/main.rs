@@ -75,8 +75,8 @@ enum Command {
         /// Kinds of tests. Default: all kinds but `quick`, in this order.
         #[arg(value_enum)]
         kinds: Vec<test::Kind>,
-        /// Browser engines for the kind `engines`, separated by commas. Default: all three, and Firefox and
-        /// WebKit in a run of all kinds, whose other kinds run in Chromium.
+        /// Browser engines for the kind `engines`, separated by commas. Default: Firefox and WebKit, because the kind
+        /// `browser` runs the same suite in Chromium.
         #[arg(long, value_enum, value_delimiter = ',')]
         engines: Vec<browser::Engine>,
         /// Also run the combinations that only repeat a behavior in another mode, and all files in a whole Chromium instead

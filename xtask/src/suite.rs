@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 /// The test files that take the longest. These files start first, so that the last files to run are short. Other files
 /// need not be listed.
-const LONG: [&str; 11] = [
+const LONG: [&str; 12] = [
     "webkit.test.mjs",
+    "chromium.test.mjs",
     "faults.test.mjs",
     "survival.test.mjs",
     "errors.test.mjs",
@@ -84,17 +85,28 @@ impl Suite {
         if names.is_empty() {
             bail!("{folder} has no *.test.mjs, so there is nothing to run");
         }
-        names.sort_by_key(|name| (place(name), name.clone()));
+        names.sort();
         let files = names
             .iter()
             .map(|name| format!("{folder}/{name}"))
             .collect();
-        Ok(Self { files })
+        Ok(Self { files }.longest_first())
+    }
+
+    /// Adds the files of another suite.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.files.extend(other.files);
+        self.longest_first()
+    }
+
+    fn longest_first(mut self) -> Self {
+        self.files.sort_by_key(|file| place(file));
+        self
     }
 
     /// Keeps only the files with these names.
     pub(crate) fn only(mut self, names: &[String]) -> Result<Self> {
-        let named = |file: &String| names.iter().any(|name| file.ends_with(&format!("/{name}")));
+        let named = |file: &String| names.iter().any(|name| is_named(file, name));
         self.files.retain(named);
         if self.files.len() != names.len() {
             bail!("no test files for {}", names.join(", "));
@@ -112,8 +124,7 @@ impl Suite {
 
     /// Leaves out the file with this name.
     pub(crate) fn without(mut self, name: &str) -> Self {
-        self.files
-            .retain(|file| !file.ends_with(&format!("/{name}")));
+        self.files.retain(|file| !is_named(file, name));
         self
     }
 
@@ -231,9 +242,13 @@ fn once_more(failed: Vec<String>, passes: impl Fn(&str) -> bool) -> Vec<String> 
     failed.into_iter().filter(fails_again).collect()
 }
 
-fn place(name: &str) -> usize {
+fn is_named(file: &str, name: &str) -> bool {
+    file.ends_with(&format!("/{name}"))
+}
+
+fn place(file: &str) -> usize {
     LONG.iter()
-        .position(|long| *long == name)
+        .position(|name| is_named(file, name))
         .unwrap_or(LONG.len())
 }
 
@@ -337,6 +352,21 @@ mod tests {
         let many = ["1a", "1b", "1c", "1d", "1e", "0f"];
         assert_eq!(ran(&many).1, many.len());
         assert_eq!(ran(&many).0, many[..5]);
+    }
+
+    #[test]
+    fn long_files_of_both_suites_come_first() {
+        let suite = |files: &[&str]| Suite {
+            files: files.iter().map(|file| (*file).to_owned()).collect(),
+        };
+        let both = suite(&["browser/leak.test.mjs", "browser/a.test.mjs"])
+            .and(suite(&["engines/chromium.test.mjs"]));
+        let expected = [
+            "engines/chromium.test.mjs",
+            "browser/leak.test.mjs",
+            "browser/a.test.mjs",
+        ];
+        assert_eq!(both.files, expected);
     }
 
     #[test]

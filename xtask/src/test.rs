@@ -34,13 +34,13 @@ pub(crate) enum Kind {
     Supply,
     /// The packed npm tarball in sample projects of users, which are built and run in a real browser.
     Packaging,
-    /// Worker and page with a certified OpenID provider in a real browser.
+    /// Worker and page with a certified OpenID provider in a real browser, and the suite of the engines in Chromium.
     Browser,
     /// The token handler on each of its platforms (workerd, Deno, Node, Bun, edge-runtime), and with Redis and
     /// Postgres.
     Edge,
-    /// The life of a session in each of the three browser engines (`--engines`). A run of all kinds runs only logins, tabs and
-    /// reloads in Firefox and WebKit: the kind `browser` runs in Chromium, and each request runs the whole suite.
+    /// The suite of the engines in Firefox and WebKit, or in the named engines (`--engines`). The kind `browser` runs it in
+    /// Chromium. A run of all kinds runs only logins, tabs and reloads in the others.
     Engines,
     /// The demo in a real browser.
     Demo,
@@ -61,18 +61,14 @@ const ALL: &str = "TEST_ALL";
 
 /// Runs kinds of tests, or all kinds, until one fails. With `all`, the files in `tests/browser` and `tests/edge` also run the
 /// combinations that only repeat a behavior in another mode, `tests/packaging` builds an app with every bundler, and
-/// `tests/site` checks every page in each layout. `part` is a part of the files in `tests/browser`.
+/// `tests/site` checks every page in each layout. `part` is a part of the files of the kind `browser`.
 pub(crate) fn run(kinds: &[Kind], engines: &[Engine], all: bool, part: Option<Part>) -> Result<()> {
-    let engines = match engines {
-        [] if kinds.is_empty() && !all => OTHER_ENGINES,
-        [] => Engine::value_variants(),
-        engines => engines,
-    };
     let start = Instant::now();
     let chosen = match kinds {
         [] => Kind::all(),
         kinds => kinds,
     };
+    let engines = &engines_besides(chosen, engines);
     let scope = match kinds {
         [] if !all => Scope::Main,
         _ => Scope::Whole,
@@ -88,19 +84,32 @@ pub(crate) fn run(kinds: &[Kind], engines: &[Engine], all: bool, part: Option<Pa
         println!(
             "{which} passed in {}{}",
             seconds(start.elapsed()),
-            but_for(OTHER_ENGINES, engines)
+            but_for(engines)
         );
     }
     Ok(())
 }
 
-/// The engines of the kind `engines` in a run of all kinds. The other kinds run in Chromium.
-const OTHER_ENGINES: &[Engine] = &[Engine::Firefox, Engine::WebKit];
+/// The engines of the kind `engines`. The other kinds run in Chromium.
+const OTHER_ENGINES: [Engine; 2] = [Engine::Firefox, Engine::WebKit];
 
-/// Names those of `all` engines in which no tests ran. Engines may be left out, but the last line of the output must name
-/// them.
-fn but_for(all: &[Engine], engines: &[Engine]) -> String {
-    let left_out = all
+/// Returns the engines of the kind `engines`: those that a user named, without Chromium if the kind `browser` runs the suite
+/// in Chromium.
+fn engines_besides(kinds: &[Kind], named: &[Engine]) -> Vec<Engine> {
+    let has_browser = kinds.iter().any(|kind| matches!(kind, Kind::Browser));
+    match named {
+        [] => OTHER_ENGINES.into(),
+        named => named
+            .iter()
+            .copied()
+            .filter(|engine| *engine != Engine::Chromium || !has_browser)
+            .collect(),
+    }
+}
+
+/// Names the other engines in which no tests ran. Engines may be left out, but the last line of the output must name them.
+fn but_for(engines: &[Engine]) -> String {
+    let left_out = OTHER_ENGINES
         .iter()
         .filter(|engine| !engines.contains(engine))
         .map(ToString::to_string)
@@ -140,8 +149,8 @@ fn run_kind(
         Kind::Size => size(),
         Kind::Site => site(engines, all),
         Kind::Supply => supply(),
-        Kind::Packaging => in_chromium("tests/packaging", all, None),
-        Kind::Browser => in_chromium("tests/browser", all, part),
+        Kind::Packaging => Suite::of("tests/packaging").and_then(|suite| in_chromium(suite, all)),
+        Kind::Browser => browser(all, part),
         Kind::Edge => edge(all),
         Kind::Engines => in_engines(engines, scope),
         Kind::Demo => demo(),
@@ -153,7 +162,7 @@ fn run_kind(
             "; logins, tabs and reloads only: `cargo xtask test engines` runs the whole suite"
                 .to_owned()
         }
-        (Kind::Engines, Scope::Whole) => but_for(Engine::value_variants(), engines),
+        (Kind::Engines, Scope::Whole) => but_for(engines),
         _ => String::new(),
     };
     println!(
@@ -320,16 +329,21 @@ fn demo() -> Result<()> {
         })
 }
 
-/// Runs the tests of a folder, which use Chromium. With `all`, sets the variable [`ALL`] for them.
-fn in_chromium(folder: &str, all: bool, part: Option<Part>) -> Result<()> {
-    let prepare = |process: Process| in_all_or_in_shell(with_chromium(process)?, all);
-    prepare(node(&[]))?;
-    package::build()?;
-    let suite = Suite::of(folder)?;
+/// Runs the files in `tests/browser`, or a part of them, and the suite of the engines in Chromium.
+fn browser(all: bool, part: Option<Part>) -> Result<()> {
+    let suite = Suite::of("tests/browser")?.and(suite_of(&[Engine::Chromium])?);
     let suite = match part {
         Some(part) => suite.part(part),
         None => suite,
     };
+    in_chromium(suite, all)
+}
+
+/// Runs tests that use Chromium. With `all`, sets the variable [`ALL`] for them.
+fn in_chromium(suite: Suite, all: bool) -> Result<()> {
+    let prepare = |process: Process| in_all_or_in_shell(with_chromium(process)?, all);
+    prepare(node(&[]))?;
+    package::build()?;
     suite.run_in_browsers(AtOnce::Three, prepare)
 }
 
@@ -342,12 +356,17 @@ fn in_all_or_in_shell(process: Process, all: bool) -> Result<Process> {
     }
 }
 
-/// Runs the test file of each of these engines.
-fn in_engines(engines: &[Engine], scope: Scope) -> Result<()> {
+/// Returns the test file of each of these engines.
+fn suite_of(engines: &[Engine]) -> Result<Suite> {
     let files = engines
         .iter()
         .map(|engine| format!("{engine}.test.mjs").to_lowercase());
-    let suite = Suite::of("tests/engines")?.only(&files.collect::<Vec<_>>())?;
+    Suite::of("tests/engines")?.only(&files.collect::<Vec<_>>())
+}
+
+/// Runs the suite in each of these engines.
+fn in_engines(engines: &[Engine], scope: Scope) -> Result<()> {
+    let suite = suite_of(engines)?;
     // This check precedes the build, so that missing programs are reported immediately.
     with_engines(node(&[]), engines)?;
     package::build()?;
@@ -358,4 +377,30 @@ fn in_engines(engines: &[Engine], scope: Scope) -> Result<()> {
             Scope::Whole => process,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Engine, Kind, OTHER_ENGINES, engines_besides};
+    use clap::ValueEnum;
+
+    #[test]
+    fn suite_runs_once_in_each_engine() {
+        let [firefox, webkit] = OTHER_ENGINES;
+        let all = Engine::value_variants();
+        for (kinds, named, expected) in [
+            (Kind::all(), &[][..], &OTHER_ENGINES[..]),
+            (Kind::all(), all, &OTHER_ENGINES[..]),
+            (Kind::all(), &[Engine::Chromium], &[]),
+            (&[Kind::Browser, Kind::Engines], all, &[firefox, webkit]),
+            (&[Kind::Engines], all, all),
+            (&[Kind::Engines], &[Engine::Chromium], &[Engine::Chromium]),
+        ] {
+            assert_eq!(
+                engines_besides(kinds, named),
+                expected,
+                "{kinds:?} {named:?}"
+            );
+        }
+    }
 }
