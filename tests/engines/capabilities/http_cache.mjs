@@ -226,7 +226,7 @@ const nextUserControl = {
 }
 
 const allowed = {
-  name: 'control: the part of an echo that the cache serves with `cache: true`',
+  name: 'control: the part of an echo that the cache serves if a rule allows it',
   async see(scene) {
     const { app } = scene
     const tab = await signedIn(scene, { cache: true })
