@@ -35,7 +35,6 @@ const line = (tool) => guide.row(tool)[0][0]
 
 /** Workers that leave the page alone, as the guide says. */
 const LEAVING = {
-  'network first': () => ({ '/sw.js': networkFirst(true) }),
   'Workbox, the app’s shell': () =>
     workbox(
       `{
@@ -51,7 +50,6 @@ const LEAVING = {
 
 /** Workers that keep each page. */
 const KEEPING = {
-  'network first': () => ({ '/sw.js': networkFirst(false) }),
   'Workbox, network first': () =>
     workbox(`workbox.routing.registerRoute(${NAVIGATIONS}, new workbox.strategies.NetworkFirst())`),
 }

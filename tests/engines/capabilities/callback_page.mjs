@@ -145,6 +145,7 @@ async function withPageHeaders(app, use) {
 const WINDOWS = {
   documented: [],
   none: ['frame', 'popup', 'opener'],
+  'Referrer-Policy, Cache-Control': ['frame', 'popup', 'opener'],
   'Content-Security-Policy': ['popup', 'opener'],
   'Cross-Origin-Opener-Policy': ['frame'],
 }
@@ -159,7 +160,9 @@ const attacks = {
     const release = app.site.override('/callback.js', { body: '' })
     const { '/callback.html': documented } = app.site.headers
     for (const [name, windows] of Object.entries(WINDOWS)) {
-      const alone = { ...NO_HEADERS, ...(documented[name] && { [name]: documented[name] }) }
+      const alone = { ...NO_HEADERS }
+      for (const header of name.split(', ').filter((known) => known in alone))
+        alone[header] = documented[header]
       app.site.headers['/callback.html'] = name === 'documented' ? documented : alone
       await assertReadable(app, tab, name, ['frame', 'popup', 'opener'], windows)
     }
