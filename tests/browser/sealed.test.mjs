@@ -76,18 +76,6 @@ const stored = () =>
   })
 
 for (const kind of KINDS) {
-  test(`a reload of the only tab keeps the session, ${kind}`, time, async () => {
-    const app = apps[kind]
-    const page = await app.open()
-    await signIn(page)
-    const asked = app.ledger.entries.length
-    await page.goto(`${app.site.origin}/`)
-    await booted(page)
-    assert.equal((await session(page)).claims.sub, 'alice')
-    assert.equal(app.ledger.entries.length, asked, 'the provider was asked for something')
-    assert.equal(await status(page, app), 200)
-  })
-
   const usual = { ...time, skip: !ALL && kind !== 'shared' && 'only with --all' }
   test(`after a reload an expired access token is refreshed, ${kind}`, usual, async () => {
     const app = apps[kind]
@@ -183,32 +171,6 @@ test('a second tab with its own worker joins the session', time, async () => {
   assert.equal((await session(second)).claims.sub, 'alice')
   assert.equal(app.ledger.entries.length, asked)
   assert.equal(await status(second, app), 200)
-})
-
-test('a login appears in open tabs', time, async () => {
-  const app = apps.dedicated
-  const first = await app.open()
-  const second = await app.open('/', first.context())
-  await booted(second)
-  assert.equal(await session(second), null)
-  await signIn(first)
-  await signedIn(second)
-  assert.equal(await status(second, app), 200)
-})
-
-test('four tabs with a worker each refresh once', time, async () => {
-  const app = apps.dedicated
-  const first = await app.open()
-  await signIn(first)
-  const pages = [first]
-  for (let i = 0; i < 3; i++) pages.push(await app.open('/', first.context()))
-  await Promise.all(pages.map(booted))
-  await app.provider.letAccessTokenExpire()
-  const before = app.ledger.refreshes().length
-  const calls = pages.flatMap((page) => Array.from({ length: 10 }, () => status(page, app)))
-  assert.deepEqual([...new Set(await Promise.all(calls))], [200])
-  assert.equal(app.ledger.refreshes().length - before, 1)
-  assert.equal(app.ledger.generation(), 2)
 })
 
 /** Resolves with true if a vault waits for the session's lock. This function runs in the page. */
