@@ -1,24 +1,14 @@
 // The option `media` of a rule: elements load files of an API by their addresses, with a token that no script sees.
+// capabilities/media.mjs of the engines has what they load.
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { brotliCompressSync, createBrotliCompress } from 'node:zlib'
 import { booted, startApp, waitUntil } from '../support/app.mjs'
 import { stopServiceWorkers } from '../support/escrow.mjs'
-import {
-  openAnother,
-  openGallery,
-  PNG,
-  sendFilm,
-  show,
-  silence,
-  startMediaApp,
-  VTT,
-} from '../support/media.mjs'
+import { openAnother, openGallery, PNG, sendFilm, show, silence, startMediaApp } from '../support/media.mjs'
 import { until } from '../support/until.mjs'
 
 const time = { timeout: 60_000 }
-const FONT = new URL('../../node_modules/playwright-core/lib/vite/traceViewer/', import.meta.url)
 
 let app
 before(async () => {
@@ -30,68 +20,6 @@ after(() => app.close())
 
 /** The requests for files that arrived at the API. */
 const loads = () => app.api.requests.filter(({ path }) => path.startsWith('/v1/on/files/'))
-
-test('a picture is loaded with a token', time, async () => {
-  const page = await openGallery(app)
-  app.api.clear()
-  assert.equal(await show(page, 'img', { src: '/media/picture?size=1' }), 'load')
-  assert.equal(await page.evaluate(() => element.naturalWidth), 1)
-  const [load] = loads()
-  assert.equal(load.path, '/v1/on/files/picture?size=1')
-  assert.equal(load.claims.sub, 'alice')
-  assert.ok(!app.site.requests.some(({ path }) => path.startsWith('/media/')))
-})
-
-test('sounds, subtitles and fonts are loaded', time, async () => {
-  const page = await openGallery(app)
-  app.files.sound = ['audio/wav', silence(1, 0, 8044)]
-  app.files.subtitles = ['text/vtt; charset=utf-8', Buffer.from(VTT)]
-  app.files.font = ['font/ttf', await readFile(new URL('codicon.DCmgc-ay.ttf', FONT))]
-  assert.equal(
-    await show(page, 'audio', { src: '/media/sound' }, ['canplaythrough', 'error']),
-    'canplaythrough',
-  )
-  const lines = await page.evaluate(
-    () =>
-      new Promise((resolve, reject) => {
-        const track = document.createElement('track')
-        track.onload = () => resolve([...track.track.cues].map(({ text }) => text))
-        track.onerror = reject
-        Object.assign(track, { src: '/media/subtitles', default: true })
-        document.createElement('video').append(track)
-        document.body.append(track.parentElement)
-      }),
-  )
-  assert.deepEqual(lines, ['Hello'])
-  const status = await page.evaluate(() =>
-    new FontFace('loaded', 'url(/media/font)').load().then(({ status }) => status),
-  )
-  assert.equal(status, 'loaded')
-})
-
-test('a video of 2 GB seeks by ranges', time, async () => {
-  const page = await openGallery(app)
-  app.api.clear()
-  const attributes = { src: '/media/film', preload: 'metadata' }
-  assert.equal(await show(page, 'video', attributes, ['loadedmetadata', 'error']), 'loadedmetadata')
-  const seek = (seconds) =>
-    page.evaluate(
-      (to) =>
-        new Promise((resolve) => {
-          element.onseeked = () => resolve([element.currentTime, element.seekable.end(0)])
-          element.onerror = () => resolve(element.error.message)
-          element.currentTime = to
-        }),
-      seconds,
-    )
-  for (const seconds of [200_000, 50_000, 249_000]) assert.deepEqual(await seek(seconds), [seconds, 250_000])
-  const ranges = loads().map(({ headers }) => headers.range)
-  assert.equal(ranges[0], 'bytes=0-')
-  assert.ok(
-    ranges.some((range) => Number(/\d+/.exec(range)[0]) > 1e9),
-    `${ranges}`,
-  )
-})
 
 test('the element gets only headers that it needs', time, async () => {
   const page = await openGallery(app)
@@ -168,18 +96,6 @@ test('a hidden range is an error of its own, and one warning', time, async () =>
   await until(() => warnings.length)
   const told = warnings.filter((text) => /range_hidden.*Access-Control-Expose-Headers/.test(text))
   assert.equal(told.length, 1, `${warnings}`)
-})
-
-test('the connection to the API ends with the element', time, async () => {
-  const page = await openGallery(app)
-  app.api.clear()
-  await show(page, 'video', { src: '/media/film' }, ['playing', 'loadeddata', 'error'])
-  await page.evaluate(() => {
-    element.removeAttribute('src')
-    element.load()
-  })
-  await Promise.all(loads().map(({ closed }) => closed))
-  assert.ok(loads().some(({ aborted }) => aborted))
 })
 
 /** Begins to send a long sound, and never ends. */
@@ -415,23 +331,6 @@ test('a thousand pictures of a slow API all load', { timeout: 180_000 }, async (
   for (const send of waiting) send()
   const outcomes = await page.evaluate(() => Promise.all(outcomes))
   assert.equal(outcomes.filter((outcome) => outcome === 'load').length, 1000)
-})
-
-test('the first page shows pictures after media()', time, async () => {
-  const page = await openAnother(app, await openGallery(app))
-  await page.evaluate(async () => {
-    const [registration] = await navigator.serviceWorker.getRegistrations()
-    await registration.unregister()
-  })
-  await page.reload()
-  await booted(page)
-  assert.equal(await show(page, 'img', { src: '/media/picture?early' }), 'error')
-  const isReady = await page.evaluate(() => {
-    navigator.serviceWorker.register('/sw.js', { type: 'module' })
-    return auth.media()
-  })
-  assert.equal(isReady, true)
-  assert.equal(await show(page, 'img', { src: '/media/picture?first' }), 'load')
 })
 
 test('media() is false without a service worker that has it, and the console says why', time, async () => {

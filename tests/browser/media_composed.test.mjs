@@ -1,4 +1,4 @@
-// `media()` beside other code of a service worker, beside `escrow()`, and with a vault on its own origin.
+// `media()` beside other code of a service worker, and beside `escrow()`.
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { booted, call, signIn } from '../support/app.mjs'
@@ -183,13 +183,6 @@ test('a callback page that is not a path is refused', time, async () => {
   const page = await app.open('/empty')
   const registered = page.evaluate(() => navigator.serviceWorker.register('/sw.js', { type: 'module' }))
   await assert.rejects(registered, /ServiceWorker script evaluation failed|threw an exception/)
-})
-
-test('a vault on its own origin loads media', time, async () => {
-  const app = await start({ vaultOrigin: true })
-  const page = await openGallery(app)
-  assert.equal(await show(page, 'img', { src: '/media/picture' }), 'load')
-  assert.equal(app.api.requests.at(-1).claims.sub, 'alice')
 })
 
 test('a page with createAuth() shows pictures before it has used it', time, async () => {

@@ -124,16 +124,3 @@ test('a fetch by a script of the page is refused', time, async () => {
   )
   assert.deepEqual(statuses, [403, 403, 403])
 })
-
-test('a part of a drawing cannot become a part of the page', time, async () => {
-  const page = await openGallery(app)
-  const status = async (html) => {
-    const [response] = await Promise.all([
-      page.waitForResponse(/\/media\//),
-      page.evaluate((given) => void (document.body.innerHTML = given), html),
-    ])
-    return response.status()
-  }
-  assert.equal(await status('<svg><use href="/media/drawing.svg#a"/></svg>'), 403)
-  assert.equal(await status('<svg><image href="/media/drawing.svg"/></svg>'), 200)
-})

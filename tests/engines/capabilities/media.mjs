@@ -125,6 +125,7 @@ export const media = [
           )
           assert.equal(font, 'loaded')
           assert.ok(loads(scene.app).every(({ claims }) => claims.sub === 'alice'))
+          assert.ok(!scene.app.site.requests.some(({ path }) => path.startsWith('/media/')))
         },
       },
       {
@@ -172,7 +173,7 @@ export const media = [
         },
       },
       {
-        name: 'media: `<use>` loads nothing',
+        name: 'media: a part of a drawing cannot become a part of the page',
         async see(scene) {
           const tab = await gallery(scene)
           scene.app.files['drawing.svg'] = [
