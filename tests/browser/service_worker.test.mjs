@@ -62,16 +62,6 @@ const CASES = {
     pageCsp: (policy) => policy,
     expected: { forbiddenBy: ['require-trusted-types-for'], asked: [] },
   },
-  'worker-src: only the vault’s file becomes a worker': {
-    path: '/sw.js',
-    pageCsp: withoutTrustedTypes,
-    expected: { forbiddenBy: ['worker-src'], asked: [] },
-  },
-  'the site: no file may be a service worker': {
-    path: '/sw.js',
-    pageCsp: (policy) => withoutTrustedTypes(policy).replace(/worker-src [^;]+/, "worker-src 'self'"),
-    expected: { forbiddenBy: [], asked: [403] },
-  },
   'the site: the worker file is not a service worker': {
     path: '/auth.worker.js',
     pageCsp: withoutTrustedTypes,

@@ -53,15 +53,6 @@ test('login by redirect: the code goes only to the vault’s origin', time, asyn
   assert.ok(app.vault.requests.some(({ path, query }) => path === '/callback' && /code=/.test(query)))
 })
 
-test('provider and API see only the vault’s origin', time, async () => {
-  const page = await app.open()
-  await signIn(page)
-  await call(page, orders)
-  const exchange = app.ledger.tokenRequests().at(-1)
-  assert.equal(exchange.origin, app.vault.origin)
-  assert.equal(app.api.requests.at(-1).headers.origin, app.vault.origin)
-})
-
 test('the response’s cookie is host-only, and deleted after use', time, async () => {
   const page = await app.open()
   await startLogin(page)
@@ -113,20 +104,6 @@ test('start-up code that runs twice finishes one login', time, async () => {
     release()
   }
   assert.equal(exchanges() - before, 1)
-})
-
-test('login by popup, which ends at the vault’s origin', time, async () => {
-  const page = await app.open()
-  await booted(page)
-  const asked = app.site.requests.length
-  const { value } = await signInByPopup(page)
-  assert.equal(value.claims.sub, 'alice')
-  assert.equal((await call(page, orders)).value.status, 200)
-  assert.equal(page.url(), `${app.site.origin}/`)
-  assert.deepEqual(
-    app.site.requests.slice(asked).filter(({ path }) => path === '/callback'),
-    [],
-  )
 })
 
 test('login_denied comes back from a redirect and from a popup', time, async () => {
@@ -181,17 +158,6 @@ test('a second tab and a reload have the session, without the provider', time, a
   assert.equal(await page.evaluate(() => auth.resumed), 'vault')
   assert.equal((await call(page, orders)).value.status, 200)
   assert.equal(trips(), before)
-})
-
-test('logout ends the session in all tabs', time, async () => {
-  const page = await app.open()
-  await signIn(page)
-  const second = await app.open('/', page.context())
-  await booted(second)
-  await second.evaluate(() => auth.logout())
-  await Promise.all([ended(page), ended(second)])
-  assert.equal(await page.evaluate(() => auth.endReason), 'logged_out')
-  assert.equal((await call(page, orders)).error.code, 'login_required')
 })
 
 test('logout at the provider comes back to the app', time, async () => {
@@ -267,25 +233,6 @@ test('several clients of a page share one frame', time, async () => {
     [orders, `${app.vault.origin}/frame.html`],
   )
   assert.deepEqual(outcome, { statuses: [200, 200], open: 200, frames: 1 })
-})
-
-test('a page that is cross-origin isolated can use it, by popup as well', time, async () => {
-  const isolated = {
-    headers: {
-      'Cross-Origin-Opener-Policy': 'same-origin',
-      'Cross-Origin-Embedder-Policy': 'require-corp',
-    },
-  }
-  const release = app.site.override('/index.html', isolated)
-  try {
-    const page = await app.open()
-    assert.equal(await page.evaluate(() => crossOriginIsolated), true)
-    const { value } = await signInByPopup(page)
-    assert.equal(value.claims.sub, 'alice')
-    assert.equal((await call(page, orders)).value.status, 200)
-  } finally {
-    release()
-  }
 })
 
 test('its sandbox forbids windows and navigation', time, async () => {

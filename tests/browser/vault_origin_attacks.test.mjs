@@ -8,7 +8,6 @@ import { booted, call, clickLogin, giveConsent, signIn, startApp, startLogin } f
 import { expression } from '../support/engines/driver.mjs'
 import { listen } from '../support/listen.mjs'
 import { ownRequest } from '../support/own_request.mjs'
-import { serveSpy } from '../support/spy.mjs'
 import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
 const time = { timeout: 60_000 }
@@ -430,47 +429,6 @@ test('constructing the worker’s URL: only script of its origin gets a port', t
   }
   assert.equal(await construct(plain, `${plain.site.origin}/auth.worker.js`), '[object SharedWorker]')
   assert.equal(await construct(framed, `${framed.vault.origin}/auth.worker.js`), 'SecurityError')
-})
-
-/** Registers the spy, signs in and calls the API. Resolves with the requests that the spy saw. */
-async function spy(app) {
-  serveSpy(app)
-  const page = await openWith(app)
-  await page.evaluate(async () => {
-    const controlled = new Promise((resolve) => (navigator.serviceWorker.oncontrollerchange = resolve))
-    await navigator.serviceWorker.register('/spy.js')
-    await controlled
-  })
-  // The spy controls workers that start from now on, if the browser allows this.
-  const fresh = await app.open('/', page.context())
-  await page.close()
-  await signIn(fresh)
-  await call(fresh, `${app.api.url}orders`)
-  return fresh.evaluate(async () => {
-    const told = new Promise((resolve) => (navigator.serviceWorker.onmessage = resolve))
-    navigator.serviceWorker.controller.postMessage('')
-    return (await told).data
-  })
-}
-
-test('a service worker of the app’s origin sees no request of the vault', time, async () => {
-  const seen = await spy(framed)
-  assert.ok(seen.some((request) => request.includes('/index.js')))
-  assert.deepEqual(
-    seen.filter((request) => !request.startsWith(framed.site.origin)),
-    [],
-  )
-})
-
-test('a service worker of the vault’s own origin would see the token', time, async () => {
-  const worker = plain.site.files['/auth.worker.js']
-  // The file differs from that of the running worker, so that a new worker starts under the spy's control.
-  plain.setWorker(`${worker}\n// for the spy`)
-  const seen = await spy(plain)
-  assert.ok(
-    seen.some((request) => request.includes(bearer(plain))),
-    seen.join('\n'),
-  )
 })
 
 /**

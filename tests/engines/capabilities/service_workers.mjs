@@ -5,7 +5,21 @@
  */
 import assert from 'node:assert/strict'
 import { call, signIn } from '../../support/engines/app.mjs'
-import { serveSpy, SPY } from '../../support/spy.mjs'
+
+/** A service worker that records the requests that it sees. A page can ask for the records. */
+const SPY = `
+addEventListener('install', () => skipWaiting())
+addEventListener('activate', (event) => event.waitUntil(clients.claim()))
+const seen = []
+addEventListener('fetch', ({ request }) => seen.push(request.url + ' ' + request.headers.get('authorization')))
+addEventListener('message', ({ source }) => source.postMessage(seen))
+`
+
+/** Adds the spy to an app, whose pages may register it. */
+function serveSpy({ site }) {
+  site.files['/spy.js'] = SPY
+  site.serviceWorkers.push('/spy.js')
+}
 
 /** Signs in and calls the API while the spy is active. Resolves with the requests that the spy saw. */
 async function spy({ app, visit }) {

@@ -14,11 +14,15 @@ const byRedirect = async ({ app, visit }) => {
   assert.equal((await session(tab)).claims.sub, 'alice')
   assert.equal((await call(tab, orders(app))).value.status, 200)
   assert.equal(app.api.requests.at(-1).headers.origin, app.vault.origin)
+  assert.equal(app.ledger.tokenRequests().at(-1).origin, app.vault.origin)
 }
 
 const byPopup = async ({ app, visit }) => {
   const { tab } = await visit()
+  const since = app.site.requests.length
   const { value } = await signIn(tab)
+  // The popup ends at the vault's origin.
+  assert.ok(!app.site.requests.slice(since).some(({ path }) => path === '/callback'))
   assert.equal(value.claims.sub, 'alice')
   assert.equal((await call(tab, orders(app))).value.status, 200)
   assert.equal(await tab.url(), `${app.site.origin}/`)
