@@ -17,11 +17,10 @@ const TIME_LIMIT_MS = 30
 const open = []
 after(() => Promise.all(open.map((app) => app.close())))
 
-/** Starts an app whose API compresses its responses, and sends parts of them when a test wants it to. */
+/** Starts an app whose API compresses its responses. */
 async function start(options) {
   const app = await startApp({ provider: { accessTokenSeconds: 3600 }, ...options })
   open.push(app)
-  const waiting = new Map()
   const compressed = (request, response, text, headers) => {
     const body = gzipSync(text)
     const coding = { 'Content-Encoding': 'gzip', 'Content-Length': body.length }
@@ -44,21 +43,6 @@ async function start(options) {
     compressed(request, response, 'data: 1\n\n', { 'Content-Type': 'text/event-stream' }),
   )
   app.api.on('empty', ({ response }) => response.writeHead(200, { 'Content-Length': 0 }).end())
-  // The head and the first line are sent at once. The rest is sent when the page calls `go-on`.
-  app.api.on('in-parts', ({ response, url }) => {
-    const rest = url.searchParams.get('rest')
-    const length = url.searchParams.get('type') === 'chunked' ? {} : { 'Content-Length': 6 + rest.length }
-    response.writeHead(200, { 'Content-Type': 'application/x-ndjson', ...length })
-    response.flushHeaders()
-    if (url.searchParams.get('first')) response.write('first\n')
-    waiting.set(url.searchParams.get('name'), () =>
-      response.end(url.searchParams.get('first') ? rest : `first\n${rest}`),
-    )
-  })
-  app.api.on('go-on', ({ response, url }) => {
-    waiting.get(url.searchParams.get('name'))()
-    response.writeHead(204).end()
-  })
   return app
 }
 
@@ -160,28 +144,6 @@ for (const [mode, options] of Object.entries(MODES)) {
       const { told, bytes, kinds } = await seeWhole(page, on('size?size=1000'))
       assert.deepEqual([bytes, kinds], [1000, ['head with body']])
       assert.ok(told > 0 && told < 100, told)
-    })
-
-    test('a HEAD request is told no Content-Length', time, async () => {
-      const { told, bytes } = await see(page, on('echo?q=x'), { method: 'HEAD' })
-      assert.deepEqual([told, bytes], [null, 0])
-    })
-
-    test('a head crosses before its body if the body is late', time, async () => {
-      for (const first of ['', '1']) {
-        const url = on(`in-parts?name=${first}&first=${first}&rest=last`)
-        const [told, before, text] = await page.evaluate(
-          async ([address, next]) => {
-            const response = await auth.fetch(address)
-            const before = received.length
-            await auth.fetch(next)
-            return [response.headers.get('content-length'), before, await response.text()]
-          },
-          [url, on(`go-on?name=${first}`)],
-        )
-        assert.deepEqual([told, text], [null, 'first\nlast'])
-        assert.ok(before)
-      }
     })
   })
 }

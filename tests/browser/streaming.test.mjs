@@ -134,12 +134,6 @@ const ENDS = {
       controller.abort()
       await reader.closed.catch(() => {})
     }, url()),
-  'a reader that cancels': () =>
-    page.evaluate(async (address) => {
-      const reader = (await auth.fetch(address)).body.getReader()
-      await reader.read()
-      await reader.cancel()
-    }, url()),
   'a loop that is left': () =>
     page.evaluate(async (address) => {
       for await (const _ of (await auth.fetch(address)).body) break
