@@ -128,7 +128,7 @@ const followed = {
 }
 
 const policy = {
-  name: 'the worker’s `connect-src` stops what a rule allows: nothing is sent',
+  name: 'the worker’s policy stops what a rule allows: nothing is sent',
   async see({ app, visit }) {
     app.elsewhere.requests.length = 0
     app.site.connectSrc = app.site.connectSrc.filter((origin) => origin !== app.elsewhere.origin)
