@@ -1,9 +1,8 @@
 /** Tests of DPoP (RFC 9449) with a certified provider and an API that verifies each proof with jose. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { startApi } from '../support/api.mjs'
-import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
 import { collect, record, search } from '../support/leak.mjs'
 import { AUDIENCE } from '../support/servers.mjs'
 
@@ -48,43 +47,6 @@ async function signedIn() {
   await signIn(page)
   return page
 }
-
-/** Returns the public keys in proofs. */
-const keysIn = (proofs) => new Set(proofs.map((proof) => JSON.stringify(decodeProtectedHeader(proof).jwk)))
-
-test('login, call and refresh are proven by one key', time, async () => {
-  const page = await signedIn()
-  assert.equal(await status(page), 200)
-  await app.ledger.accessTokenExpired()
-  assert.equal(await status(page), 200)
-  // The first proof has no nonce, so the provider demands one. All later proofs have a nonce.
-  const [first, ...rest] = app.provider.proofs.map((proof) => decodeJwt(proof))
-  assert.equal(first.nonce, undefined)
-  assert.equal(rest.length, 2)
-  assert.ok(rest.every(({ nonce }) => nonce))
-  const shown = [...app.provider.proofs, ...app.api.dpop.proofs.map(({ proof }) => proof)]
-  const [jwk, ...others] = keysIn(shown)
-  assert.deepEqual(others, [])
-  assert.deepEqual(Object.keys(JSON.parse(jwk)).sort(), ['crv', 'kty', 'x', 'y'])
-  assert.ok(app.api.requests.every(({ authorization }) => authorization.startsWith('DPoP ')))
-})
-
-test('a popup login has a key too', time, async () => {
-  const page = await app.open()
-  await signInByPopup(page)
-  assert.equal(await status(page), 200)
-})
-
-test('after a reload the session continues with its key', time, async () => {
-  const page = await signedIn()
-  assert.equal(await status(page), 200)
-  await app.ledger.accessTokenExpired()
-  await page.goto('about:blank')
-  await page.goto(`${app.site.origin}/`)
-  await booted(page)
-  assert.equal(await status(page), 200)
-  assert.equal(keysIn(app.api.dpop.proofs.map(({ proof }) => proof)).size, 1)
-})
 
 test('a body is sent again with the required nonce', time, async () => {
   const page = await signedIn()

@@ -2,7 +2,7 @@
  * Tests of tokens that are bound to a key (RFC 9449). The engine creates and stores the key, and signs proofs with it.
  */
 import assert from 'node:assert/strict'
-import { decodeProtectedHeader } from 'jose'
+import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { booted, call, signIn, signInByRedirect } from '../../support/engines/app.mjs'
 
 const orders = (app) => `${app.api.url}orders`
@@ -46,6 +46,11 @@ export const dpop = [
           const { tab } = await visit()
           await signIn(tab)
           await use(app, tab)
+          // Without a nonce, the provider demands one. All later proofs have a nonce.
+          const [first, ...rest] = app.provider.proofs.map((proof) => decodeJwt(proof).nonce)
+          assert.equal(first, undefined)
+          assert.equal(rest.length, 2)
+          assert.ok(rest.every(Boolean))
         },
       },
     ],
