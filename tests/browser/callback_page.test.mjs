@@ -84,7 +84,6 @@ test('the app’s own page at the redirect URI says what the server should send'
 
 const SURVIVING = {
   'a sealed session': [SEALED, { extendedLifetime: false, hasApp: false }],
-  'a sealed session in a dedicated worker': [SEALED, { kind: 'dedicated', hasApp: false }],
   'a shared worker with extendedLifetime': [{}, { extendedLifetime: true, hasApp: false }],
 }
 
@@ -123,28 +122,18 @@ test('the page is not left before a warning of the vault is printed', time, asyn
   await page.context().close()
 })
 
-const ENDING = {
-  'a shared worker without extendedLifetime': { extendedLifetime: false },
-  'a dedicated worker': { kind: 'dedicated' },
-}
-
-for (const [name, options] of Object.entries(ENDING)) {
-  test(`the app starts in the same document: memory of ${name}`, time, async () => {
-    useCallbackPage(app, options)
-    const { page, outcome } = await signIn()
-    assert.deepEqual(outcome, ALICE)
-    assert.equal(page.url(), `${app.site.origin}/orders?open=1#top`)
-    assert.equal(await isCallbackDocument(page), true)
-    assert.equal(await call(page), 200)
-    const { value } = app.ledger.newest('authorization_code')
-    const entries = await page.evaluate(() => navigation.entries().map(({ url }) => url))
-    assert.ok(
-      !entries.join().includes(value),
-      'only the performance entries have the code, which is redeemed',
-    )
-    await page.context().close()
-  })
-}
+test('the app starts in the same document: a shared worker without extendedLifetime', time, async () => {
+  useCallbackPage(app, { extendedLifetime: false })
+  const { page, outcome } = await signIn()
+  assert.deepEqual(outcome, ALICE)
+  assert.equal(page.url(), `${app.site.origin}/orders?open=1#top`)
+  assert.equal(await isCallbackDocument(page), true)
+  assert.equal(await call(page), 200)
+  const { value } = app.ledger.newest('authorization_code')
+  const entries = await page.evaluate(() => navigation.entries().map(({ url }) => url))
+  assert.ok(!entries.join().includes(value), 'only the performance entries have the code, which is redeemed')
+  await page.context().close()
+})
 
 test('memory of a worker that another page holds: the browser goes on to the target', time, async () => {
   useCallbackPage(app, { extendedLifetime: false })
