@@ -226,6 +226,29 @@ fn refused_proof_is_made_again_with_the_providers_time() {
     }
 }
 
+/// Signs in at a provider whose first response refuses the proof, and shows a clock that is `ahead` seconds ahead.
+fn signed_in_at(host: &mut Host, ahead: i64) {
+    host.store_time = false;
+    host.provider.expires_in = 3600;
+    let back = host.come_back("/auth/login");
+    let mut refusal = provider::json(400, r#"{"error":"invalid_dpop_proof"}"#);
+    refusal.date = Some(host.now.wall.saturating_add_signed(ahead * 1000));
+    host.provider.replies.push_back(("/token", Some(refusal)));
+    assert_eq!(host.arrive(&back).status, 303);
+}
+
+#[test]
+fn clock_that_was_set_needs_no_correction() {
+    for off in [400, -400] {
+        let mut host = new();
+        signed_in_at(&mut host, off);
+        host.now.wall = host.now.wall.saturating_add_signed(off * 1000);
+        host.pass(200);
+        host.call("GET", "/api/orders");
+        assert_eq!(at_upstream(&host)[0].iat, host.now.wall / 1000, "{off}");
+    }
+}
+
 #[test]
 fn slow_refresh_of_two_requests_is_tried_again() {
     let mut host = signed_in();

@@ -55,8 +55,8 @@ pub(crate) struct Clocks {
     /// True if somebody has set this machine's clock since the last read, or if the machine was asleep.
     is_doubtful: Cell<bool>,
     reported: Cell<Option<Instant>>,
-    /// The provider's clock in milliseconds minus this isolate's, by the last response of the token endpoint.
-    pub(crate) provider_offset: Cell<i64>,
+    /// The provider's clock in milliseconds minus this machine's at an instant, by the last response of the token endpoint.
+    provider: Cell<Option<(i64, Instant)>>,
 }
 
 impl Clocks {
@@ -113,6 +113,28 @@ impl Clocks {
                 self.is_doubtful.set(true);
             }
         }
+    }
+
+    /// Takes the provider's time from a response to a request that was sent at `asked`. A response that was read long after
+    /// it was sent tells another time.
+    pub(crate) fn learn_provider(&self, time: UnixMillis, asked: &Instant, own: &Instant) {
+        if asked.elapsed(own) <= LONGEST_READ {
+            let offset = time.cast_signed() - own.wall.cast_signed();
+            self.provider.set(Some((offset, *own)));
+        }
+    }
+
+    /// Returns the provider's clock in milliseconds minus the shared one: zero if it is unknown, or if somebody has set this
+    /// machine's clock since.
+    pub(crate) fn provider_offset(&self, own: &Instant) -> i64 {
+        let is_steady = |at: &Instant| {
+            let monotonic = own.monotonic.0.wrapping_sub(at.monotonic.0);
+            let wall = own.wall.wrapping_sub(at.wall);
+            monotonic.wrapping_sub(wall).cast_signed().unsigned_abs() <= STEP
+        };
+        let known = self.provider.get().filter(|(_, at)| is_steady(at));
+        let shared = self.instant(*own).wall.cast_signed();
+        known.map_or(0, |(offset, _)| own.wall.cast_signed() + offset - shared)
     }
 
     /// Returns this instant with the shared wall clock in place of the machine's.
@@ -172,6 +194,20 @@ mod tests {
             monotonic: Millis::from_secs(monotonic_s),
             wall: wall_s * 1000,
         }
+    }
+
+    #[test]
+    fn provider_offset_is_known_until_the_clock_is_set() {
+        let clocks = Clocks::default();
+        clocks.learn_provider(9_300_000, &at(1, 9000), &at(9, 9008));
+        assert_eq!(clocks.provider_offset(&at(9, 9008)), 0, "a slow response");
+        clocks.learn_provider(9_300_000, &at(8, 9007), &at(9, 9008));
+        assert_eq!(clocks.provider_offset(&at(60, 9059)), 292_000);
+        assert_eq!(
+            clocks.provider_offset(&at(60, 9351)),
+            0,
+            "the clock was set"
+        );
     }
 
     #[test]

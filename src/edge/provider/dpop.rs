@@ -75,6 +75,11 @@ pub(crate) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
     }
 }
 
+/// Returns the provider's clock in milliseconds minus the shared one, as far as it is known.
+fn provider_offset(task: &Task) -> i64 {
+    task.isolate().clock.provider_offset(&task.own_time())
+}
+
 /// Sends a token request with the client's authentication, and with a proof if the tokens have a DPoP key. If the
 /// provider asks for a new nonce, or its response shows that its clock differs from the time in the proof, repeats the
 /// request once (RFC 9449 8).
@@ -95,7 +100,7 @@ pub(crate) async fn send_proven(
         let url = Url::parse(&request.url);
         let url = url.as_ref().map_or(&*request.url, Url::href);
         let nonce = proven
-            .prove(&nonces.borrow(), url, isolate.clock.provider_offset.get())
+            .prove(&nonces.borrow(), url, provider_offset(task))
             .map(ToOwned::to_owned);
         let proof = prove(task, key, ("POST", url), None, nonce.as_deref()).await;
         let Some(proof) = proof else {
@@ -107,10 +112,9 @@ pub(crate) async fn send_proven(
             return outcome;
         };
         if let Some(date) = reply.date.filter(|_| !isolate.lateness.was_since(&began)) {
-            let offset = date.cast_signed() - task.now().wall.cast_signed();
-            isolate.clock.provider_offset.set(offset);
+            isolate.clock.learn_provider(date, &began, &task.own_time());
         }
-        let offset = isolate.clock.provider_offset.get();
+        let offset = provider_offset(task);
         let is_again = proven.on_token_response(&mut nonces.borrow_mut(), url, reply, offset);
         // A flight that refreshes checks its lease before each request.
         if !is_again || task.flight().is_some() && !lease::outlasts_a_write(task) {
@@ -161,7 +165,7 @@ pub(crate) async fn prove_call(
     let nonce = {
         let nonces = isolate.upstream_nonces.borrow();
         proven
-            .prove(&nonces, target.1, isolate.clock.provider_offset.get())
+            .prove(&nonces, target.1, provider_offset(task))
             .map(ToOwned::to_owned)
     };
     prove(task, key, target, Some(access_token), nonce.as_deref()).await
@@ -186,7 +190,7 @@ async fn prove(
     access_token: Option<&Secret>,
     nonce: Option<&str>,
 ) -> Option<Secret> {
-    let offset = task.isolate().clock.provider_offset.get();
+    let offset = provider_offset(task);
     let proof = match KeyPair::from_jwk(key.expose()) {
         Some(pair) => {
             let purpose = ProofParams {

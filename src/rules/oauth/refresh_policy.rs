@@ -510,10 +510,10 @@ mod tests {
                 "{}",
                 "null",
                 r#"{"error":"Bad Request"}"#,
-                r#"{"error":"bad-code"}"#,
+                r#"{"error":"Bad code"}"#,
             ] {
                 let reply = json_reply(status, body);
-                let is_of_gateway = !body.contains("bad-code");
+                let is_of_gateway = !body.contains("Bad code");
                 let outcome = of(reply);
                 assert_eq!(
                     matches!(outcome, RefreshOutcome::NotOAuth(_)),

@@ -364,11 +364,10 @@ fn error_code(reply: &HttpReply) -> Option<String> {
 }
 
 /// Returns true if a response has the form of an OAuth error (RFC 6749 5.2): a JSON object whose `error` is a string, and not
-/// the name of a status, such as `Bad Request`, which gateways and frameworks write there.
+/// the name of its status, 400 or 401, which gateways and frameworks write there.
 pub(crate) fn has_error(reply: &HttpReply) -> bool {
-    let is_status = |error: &str| {
-        error.starts_with(|c: char| c.is_ascii_uppercase()) && !strings::contains(error, "_")
-    };
+    let is_status =
+        |error: &str| ["bad request", "unauthorized"].contains(&&*error.to_ascii_lowercase());
     text_member(reply, "error").is_some_and(|error| !is_status(&error))
 }
 
