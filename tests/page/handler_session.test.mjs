@@ -149,6 +149,24 @@ test('end of a session while the next one is read hides the next one only for a 
   assert.deepEqual(seen, ['alice', null, 'bob'])
 })
 
+test('session is read again if the read after the end of a popup fails', async (t) => {
+  const channel = { postMessage() {}, close() {} }
+  globalThis.BroadcastChannel = function () {
+    return channel
+  }
+  const { state, current } = await startPage(t, { session: null })
+  state.openChannel()
+  current.body = { status: 'bad gateway' }
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  channel.onmessage({ data: 0 })
+  await settled()
+  assert.equal(state.session, null)
+  current.body = { session: sessionOf('alice', 1) }
+  t.mock.timers.tick(1000)
+  await settled()
+  assert.equal(state.session?.claims.sub, 'alice')
+})
+
 test('late refusal of an earlier session does not ask the next user to sign in', async (t) => {
   const { state, current, begin } = await startPage(t, { session: sessionOf('alice', 1) })
   const answer = begin()

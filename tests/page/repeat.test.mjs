@@ -8,7 +8,7 @@ mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
 /** The page's clock in milliseconds. */
 let now = 0
 mock.method(performance, 'now', () => now)
-const { repeat } = await load('protocol/repeat.ts')
+const { repeat, startLimit } = await load('protocol/repeat.ts', 'page/time-limit.ts')
 
 /** Lets time pass in which timers run. */
 async function pass(milliseconds) {
@@ -61,4 +61,17 @@ test('attempts of a page whose timers are always late end', async () => {
   }
   assert.equal(outcome, 'down')
   assert.ok(attempts < 8, `${attempts}`)
+})
+
+test('time limit that is over, or whose timers are always late, ends', async () => {
+  for (const milliseconds of [-3_600_000, 10_000]) {
+    let hasEnded = false
+    startLimit(milliseconds, () => (hasEnded = true))
+    for (let n = 0; n < 5; n++) {
+      now += 60_000
+      mock.timers.tick(60_000)
+      await settled()
+    }
+    assert.ok(hasEnded, `${milliseconds}`)
+  }
 })

@@ -10,7 +10,7 @@ const LOOK = 1000
 export const STALL = 3000
 
 /** The largest number of stalls that move the deadline: the timers of a page in the background are late again and again. */
-const STALLS = 3
+export const STALLS = 3
 
 /** Members of an error that {@link repeat} looks at. */
 export interface Failure {

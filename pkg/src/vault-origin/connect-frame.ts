@@ -111,6 +111,7 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     /** The timers that begin with a load of the frame. */
     let timers: ReturnType<typeof setTimeout>[] = []
     let loads = 0
+    let ports: MessagePort[] = []
     const end = () => {
       stopTimer()
       timers.forEach(clearTimeout)
@@ -145,6 +146,7 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
       }
       port1.addEventListener('message', receive, { once: true })
       port1.start()
+      ports.push(port1)
       // The message is for the frame's origin only: an error page of the browser, or another page, must not get the
       // port.
       element.contentWindow?.postMessage(FRAME_HANDSHAKE, origin, [port2])
@@ -152,6 +154,8 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     /** Loads the frame again, in a new browsing context, so that the page's history gets no entry. */
     const reload = () => {
       timers.forEach(clearTimeout)
+      // A response of the frame before may be on its way.
+      for (const port of ports.splice(0)) port.close()
       element.remove()
       document.documentElement.append(element)
     }

@@ -42,7 +42,7 @@ export const again = (
   const next = async (deadline: number) => {
     const before = failed()
     if (before) await ended(before)
-    return attempt((deadline - performance.now()) / 1000, false).catch(({ code }) => {
+    return attempt(Math.max(0, deadline - performance.now()) / 1000, false).catch(({ code }) => {
       // In development, a file that fails twice is wrong.
       throw { isFinal: code !== 'vault_outdated' && isLoopback(location.hostname) }
     })

@@ -128,7 +128,7 @@ const openLogin = (
       const check = async () => {
         if (!popup.closed || ++checks < MIN_CHECKS) return
         clearInterval(interval)
-        await state.read()
+        await state.readNews()
         if (!newSession()) giveUp('login_canceled')
       }
       const interval = setInterval(check, CHECK_INTERVAL)

@@ -8,6 +8,7 @@ import { BACKGROUND, USER } from '../../../glue/constants.js'
 import type { EndReason, Events, LoginOptions, Session } from '../api.js'
 import type { TraceEvent } from '../../protocol/messages.js'
 import { isSignedIn } from '../login/at-once.js'
+import { repeat } from '../../protocol/repeat.js'
 import { createUserComparison } from '../user-comparison.js'
 import {
   errorIn,
@@ -23,6 +24,9 @@ import {
  * number of seconds until the next attempt.
  */
 const READ_INTERVAL = 5
+
+/** Milliseconds for the attempts to read the session after another tab or a popup has said that it has changed. */
+const NEWS_TIME = 10_000
 
 /** The longest delay of a timer, in milliseconds. */
 const MAX_DELAY = 2 ** 31 - 1
@@ -175,6 +179,13 @@ export const handlerSession = (
     })())
   }
 
+  /** Reads the session as `read` does, again if that fails: nothing else would tell the page of the change. */
+  const readNews = (): ReturnType<typeof read> =>
+    repeat(async () => {
+      const failed = await read()
+      if (failed) throw failed
+    }, performance.now() + NEWS_TIME).catch((failed) => failed)
+
   /** Milliseconds before a limit at which `expiring` is emitted. */
   const warningTime = () => config.notice
 
@@ -213,7 +224,7 @@ export const handlerSession = (
   const onTabMessage = async ({ data }: MessageEvent<TabMessage | 0>) => {
     if (data && data.startedAt === (session?.startedAt ?? null)) return
     announcedReason = data ? data.reason : null
-    const failed = await read()
+    const failed = await readNews()
     if (!data && !failed) events.dispatchEvent(new Event(POPUP_ENDED))
   }
   /** Called when the user is active in the page. The handler learns of activity only by requests. */
@@ -248,6 +259,7 @@ export const handlerSession = (
     emit,
     trace,
     read,
+    readNews,
     end,
     announce,
     openChannel,
