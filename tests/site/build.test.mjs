@@ -378,7 +378,7 @@ test('pages for users name pages as the site does', async () => {
 
 test('a link to a section has its heading as label', () => {
   const shown = html.get('/deployment').replace(/<[^>]*>/g, '')
-  assert.match(shown, /“Headers” has the reasons/)
+  assert.match(shown, /configuration of “Headers: Generate them”/)
   assert.match(shown, /\(“A name without a hash”\)/)
   assert.match(html.get('/vault-origin').replace(/<[^>]*>/g, ''), /“Browsers: Which worker” says/)
 })

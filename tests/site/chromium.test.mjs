@@ -97,7 +97,7 @@ test('the keys of the search open it from the demo, and each result has an excer
   await page.waitForURL(/documents/)
   await page.fill('#localsearch-input', 'mixed content')
   const first = await page.locator('.result-excerpt', { hasText: 'mixed content' }).first().textContent()
-  assert.match(first, /mixed content: a page on https must not call an API on http/)
+  assert.match(first, /Mixed content is refused: a page on https must not call an API on http/)
   assert.equal(await page.locator('.result-excerpt mark', { hasText: 'mixed' }).count(), 1)
   assert.deepEqual(said, [])
 })
