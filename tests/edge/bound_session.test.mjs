@@ -8,6 +8,9 @@ import { Device } from '../support/edge/device.mjs'
 import { startInProcess } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 
+// Otherwise, a clock that the test moves would look like a process that stood still.
+process.env.K_SERVICE = 'app'
+
 const { now } = Date
 let app, given, handler, visitor, device
 
