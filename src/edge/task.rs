@@ -276,7 +276,7 @@ impl Task {
     /// Returns the time for verdicts about the limits of a session instead of `at`: the earliest one that it may have been,
     /// without the time for which the request may have waited in a late period.
     pub(super) fn time_for_limits(&self, at: Instant) -> Instant {
-        let doubt = self.tolerance() + Lateness::added(self.lateness());
+        let doubt = self.tolerance() + self.accepted_lateness();
         let wall = at.wall.saturating_sub(doubt.0);
         Instant { wall, ..at }
     }
@@ -284,6 +284,11 @@ impl Task {
     /// Returns the longest time for which the request may have waited before this process read it.
     pub(super) fn lateness(&self) -> Millis {
         self.isolate().lateness.of(&self.0.arrived)
+    }
+
+    /// Returns the part of [`Self::lateness`] that counts for cookies and limits.
+    pub(super) fn accepted_lateness(&self) -> Millis {
+        Lateness::added(self.lateness())
     }
 
     /// Returns the earliest time at which the request may have arrived, according to a coordinator that has no clock. If the

@@ -147,6 +147,16 @@ pub(crate) trait Client: Sized {
         text
     }
 
+    /// Refreshes the session, which keeps these claims, and requests no other profile.
+    #[track_caller]
+    fn refresh_keeps(&mut self, claims: &str) {
+        self.profile(r#"{"name": "Other"}"#);
+        self.expire_access_token();
+        assert_eq!(self.call(), Ok(200));
+        assert_eq!(self.claims(), claims);
+        assert_eq!(self.count(Endpoint::Profile), 1);
+    }
+
     /// Signs in, which the user's profile prevents. Returns the error's message.
     #[track_caller]
     fn refused(&mut self) -> String {

@@ -9,7 +9,7 @@ const NAMED: &str = r#"{
     "scope": "read",
     "identity": { "from": "token_response", "sub": "user_id", "claims": ["name"] }
 }"#;
-const NOBODY: &str = r#"{ "scope": "read", "identity": "none" }"#;
+const WITHOUT_USER: &str = r#"{ "scope": "read", "identity": "none" }"#;
 
 #[test]
 fn named_members_are_the_claims() {
@@ -27,7 +27,7 @@ fn named_members_are_the_claims() {
 
 #[test]
 fn nobody_has_no_claims() {
-    let mut client = Machine::signed_in(NOBODY);
+    let mut client = Machine::signed_in(WITHOUT_USER);
     assert_eq!(client.claims(), "{}");
     client.expire_access_token();
     assert_eq!(client.call(), Ok(200));
@@ -59,7 +59,7 @@ fn refresh_for_another_user_ends_the_session() {
 
 #[test]
 fn refusal_with_status_200_ends_the_session() {
-    let mut client = Machine::signed_in(NOBODY);
+    let mut client = Machine::signed_in(WITHOUT_USER);
     let refused = Fault::Response(200, r#"{"error":"bad_refresh_token"}"#);
     client.fault(Endpoint::Refresh, refused);
     client.expire_access_token();

@@ -46,8 +46,6 @@ export interface TokenHandler {
    * function does not check who calls it: your own endpoint must check that its caller may end these sessions, and that a
    * page of yours sent the request. See docs/edge-sessions.md#end-sessions.
    *
-   * The function does not know who calls it: an endpoint of your server must check first that its user may end these sessions.
-   *
    * @returns True, or false if the coordinator could not be written. Call it again then: repeating is harmless.
    * @throws `StrongroomError` `config_invalid` if the call needs `session.admin`, or `message_invalid`.
    */

@@ -105,11 +105,8 @@ impl Clocks {
     /// doubtful some time after each read.
     fn check(&self, now: &Instant) {
         if let Source::Coordinator { at, .. } = self.source.get() {
-            let monotonic = now.monotonic.0.wrapping_sub(at.monotonic.0);
-            let wall = now.wall.wrapping_sub(at.wall);
-            let step = monotonic.wrapping_sub(wall).cast_signed();
             let is_old = !self.is_steady.get() && at.elapsed(now) > CERTAIN;
-            if step.unsigned_abs() > STEP || is_old {
+            if was_set(&at, now) || is_old {
                 self.is_doubtful.set(true);
             }
         }
@@ -127,12 +124,7 @@ impl Clocks {
     /// Returns the provider's clock in milliseconds minus the shared one: zero if it is unknown, or if somebody has set this
     /// machine's clock since.
     pub(crate) fn provider_offset(&self, own: &Instant) -> i64 {
-        let is_steady = |at: &Instant| {
-            let monotonic = own.monotonic.0.wrapping_sub(at.monotonic.0);
-            let wall = own.wall.wrapping_sub(at.wall);
-            monotonic.wrapping_sub(wall).cast_signed().unsigned_abs() <= STEP
-        };
-        let known = self.provider.get().filter(|(_, at)| is_steady(at));
+        let known = self.provider.get().filter(|(_, at)| !was_set(at, own));
         let shared = self.instant(*own).wall.cast_signed();
         known.map_or(0, |(offset, _)| own.wall.cast_signed() + offset - shared)
     }
@@ -183,6 +175,13 @@ impl Clocks {
         self.reported.set(Some(*own));
         Some((difference / 1000, own.wall > time))
     }
+}
+
+/// Returns true if one of the two clocks was set or stood still between these instants.
+fn was_set(at: &Instant, now: &Instant) -> bool {
+    let monotonic = now.monotonic.0.wrapping_sub(at.monotonic.0);
+    let wall = now.wall.wrapping_sub(at.wall);
+    monotonic.wrapping_sub(wall).cast_signed().unsigned_abs() > STEP
 }
 
 #[cfg(test)]

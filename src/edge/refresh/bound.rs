@@ -11,7 +11,6 @@ use rules::prelude::*;
 use crate::config::{Bind, Storage};
 use crate::event::Happened;
 use crate::isolate::Seldom;
-use crate::isolate::lateness::Lateness;
 use crate::refusal::Refusal;
 use crate::session::Session;
 use crate::session::binding::{Binding, OFFERED, REGISTRATION_LIFE, SECOND_OFFER, offers_end};
@@ -70,7 +69,7 @@ pub(crate) fn lacks_bound_cookie(task: &Task, session: &Session) -> bool {
     let Some(binding) = binding(task, session) else {
         return false;
     };
-    let (read, lateness) = (task.arrived().wall, accepted_lateness(task));
+    let (read, lateness) = (task.arrived().wall, task.accepted_lateness());
     // control: requests_in_flight_pass
     let passes = has_bound_cookie(task, session, &binding) || binding.was_in_flight(read, lateness);
     !passes
@@ -100,14 +99,9 @@ fn has_bound_cookie(task: &Task, session: &Session, binding: &Binding) -> bool {
     let presented = task.bound_cookie();
     let value = presented.value.as_deref();
     let sent = task.earliest_arrival();
-    let sent = sent.saturating_sub(accepted_lateness(task).0);
+    let sent = sent.saturating_sub(task.accepted_lateness().0);
     // control: bound_cookie_is_verified
     value.is_some_and(|value| subject.verify(task.config(), Use::Cookie, value, sent))
-}
-
-/// Returns the time for which the request may have waited before this process read it, as far as that time counts.
-fn accepted_lateness(task: &Task) -> Millis {
-    Lateness::added(task.lateness())
 }
 
 /// Refuses the request of a session that must be bound by now, or only reports it, according to `session.bind`. Called

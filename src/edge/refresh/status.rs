@@ -7,7 +7,7 @@ use crate::config::Storage;
 use crate::event::Happened;
 use crate::io::{Effect, Reply};
 use crate::isolate::Seldom;
-use crate::isolate::lateness::{Lateness, MOST_ADDED};
+use crate::isolate::lateness::MOST_ADDED;
 use crate::refresh::{bound, end};
 use crate::refusal::{RETRY_AFTER, Refusal};
 use crate::session::Session;
@@ -247,10 +247,9 @@ fn copied(task: &Task, presented: &Session, record: &Record) -> Copied {
         }
     };
     // control: late_request_is_no_copy
-    let lateness = task.lateness();
-    if over <= Lateness::added(lateness) {
+    if over <= task.accepted_lateness() {
         Copied::No
-    } else if over <= lateness {
+    } else if over <= task.lateness() {
         Copied::Perhaps
     } else {
         Copied::Yes

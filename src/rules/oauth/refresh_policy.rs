@@ -45,8 +45,8 @@ pub enum RefreshOutcome {
     /// A refusal without a usable reason, with the error code or a description of the response. The grant may have
     /// ended: see [`Schedule::refused`].
     Unexplained(String),
-    /// A 400 or 401 that is not an OAuth error: it is not JSON, or `error` is missing or a status's name. It is probably a gateway's page: see
-    /// [`Schedule::refused_by_gateway`].
+    /// A 400 or 401 that is not an OAuth error: it is not JSON, or `error` is missing or the status's name. It is probably a
+    /// gateway's page: see [`Schedule::refused_by_gateway`].
     NotOAuth(String),
     /// The network failed although the device is online, or CORS hides a refusal: see [`Schedule::reachable`].
     Opaque,
