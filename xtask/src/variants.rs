@@ -467,7 +467,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "a request that waited for a process that stood still counts as a copy",
         noticed_by: "isolates_grace",
         seed: 82,
-        breaks: Instead("Millis::ZERO"),
+        breaks: Instead("if over == Millis::ZERO { Copied::No } else { Copied::Yes }"),
     },
     Variant {
         control: "unpresented_cookies_replace_nothing",
