@@ -186,14 +186,15 @@ test('a browser without support goes on as before', time, () =>
 )
 
 test('required: a browser without support waits for the second offer, and is then refused', time, () =>
-  alone({ session: { bind: 'required' } }, (app) =>
+  // Refused calls are not activity.
+  alone({ session: { bind: 'required', idle: 7200 } }, (app) =>
     signInUnbound(app, async (page) => {
       await app.setClock(60_000)
       assert.equal((await app.call(page)).value, 200)
       for (const [seconds, code] of [
         [72, 'renewal_failed'],
         [605, 'renewal_failed'],
-        [1930, 'bound_cookie_missing'],
+        [3730, 'bound_cookie_missing'],
       ]) {
         await app.setClock(seconds * 1000)
         assert.equal((await app.call(page)).error.code, code)
