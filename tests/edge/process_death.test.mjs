@@ -57,7 +57,10 @@ const node = (started, more = []) =>
     async serve({ folder, file, env, isolates }) {
       for (let i = 0; i < isolates; i++)
         started.push(
-          await startServer(process.execPath, [file], { env: { ...env, ...more[i] }, cwd: folder }),
+          await startServer(process.execPath, [file], {
+            env: { ...env, STANDS_STILL: '1', ...more[i] },
+            cwd: folder,
+          }),
         )
       return {
         urls: started.map(({ said }) => `http://127.0.0.1:${said.port}`),
