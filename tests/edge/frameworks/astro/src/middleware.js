@@ -1,4 +1,0 @@
-import { strongroom } from 'strongroom/edge/astro'
-import { handler } from '../auth.js'
-
-export const onRequest = strongroom(handler)

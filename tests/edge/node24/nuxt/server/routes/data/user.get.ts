@@ -1,4 +1,0 @@
-export default defineEventHandler(async ({ context }) => {
-  const session = await context.session
-  return { name: session?.claims.name }
-})
