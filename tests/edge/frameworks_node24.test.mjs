@@ -2,7 +2,6 @@
 // for data, and in actions. With the packed package, the framework's own build and server, and a real provider. These
 // tests run with `--all`; to run this file, set TEST_ALL=1.
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { giveConsent } from '../support/app.mjs'
@@ -232,71 +231,6 @@ describe('server code on Node 24', { skip, timeout: 600_000 }, () => {
     })
   }
 })
-
-/** The files of each fixture that a document shows, in this order. */
-const SHOWN = {
-  'react-router-server': [
-    'react-router',
-    'app/handler.server.ts',
-    'app/root.tsx',
-    'app/routes.ts',
-    'app/routes/handler.ts',
-    'app/routes/home.tsx',
-    'app/routes/orders.tsx',
-    'app/routes/devices.tsx',
-    'app/entry.server.tsx',
-  ],
-  'tanstack-start': [
-    'tanstack-start',
-    'src/handler.server.ts',
-    'src/start.ts',
-    'src/router.tsx',
-    'src/routes/__root.tsx',
-    'src/routes/index.tsx',
-    'src/routes/orders.tsx',
-  ],
-  nuxt: [
-    'nuxt',
-    'server/handler.ts',
-    'server/middleware/strongroom.ts',
-    'server/utils/checked.ts',
-    'server/routes/data/user.get.ts',
-    'server/routes/data/orders.get.ts',
-    'server/routes/data/orders.post.ts',
-    'app/pages/index.vue',
-    'app/pages/orders.vue',
-    'app/app.vue',
-    'app/error.vue',
-  ],
-}
-
-/** The values of the tests, and those of the documents. */
-const VALUES = {
-  '(env) => env.ISSUER': "'https://id.example.com'",
-  'process.env.ISSUER!': "'https://id.example.com'",
-  '(env) => env.UPSTREAM': "'https://api.example.com/v1/'",
-  "offline_access orders'": "offline_access'",
-  "  consent: 'always',\n": '',
-}
-
-const read = (path) => readFile(new URL(path, import.meta.url), 'utf8')
-
-for (const [document, [fixture, ...files]] of Object.entries(SHOWN)) {
-  test(`docs/${document}.md contains every file of the tested app`, async () => {
-    const text = await read(`../../docs/${document}.md`)
-    const blocks = [...text.matchAll(/```(?:tsx?|vue)\n(.*?)```/gs)].map(([, code]) => code)
-    const tested = await Promise.all(
-      files.map(async (file) => {
-        const code = Object.entries(VALUES).reduce(
-          (text, [own, documented]) => text.replace(own, documented),
-          await read(`node24/${fixture}/${file}`),
-        )
-        return file.endsWith('.vue') ? `<!-- ${file} -->\n${code}` : `// ${file}\n${code}`
-      }),
-    )
-    assert.deepEqual(blocks, tested)
-  })
-}
 
 /** Serves a page of another origin of the same site, so that the browser sends the app's cookies with its forms. */
 async function serveHtml(html) {

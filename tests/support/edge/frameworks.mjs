@@ -1,14 +1,16 @@
 /**
- * Apps made with frameworks. Each app is a project that installs the packed tarball. The framework's own tools build
- * and start the app.
+ * Apps made with frameworks. Each app is a project that has the files of its guide, and installs the packed tarball. The
+ * framework's own tools build and start the app.
  */
-import { copyFile, cp, readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { installLocked, node, npm, pack, root } from '../../packaging/tarball.mjs'
 import { ALL } from '../combinations.mjs'
 import { bundle } from './bundle.mjs'
 import { start } from './child.mjs'
+import { writeGuide } from './guide.mjs'
 import { serveWorkers, WORKERD_BUNDLING } from './workerd.mjs'
 import { freePort } from '../listen.mjs'
 
@@ -36,25 +38,39 @@ export async function prepare() {
   return (await pack(workplace)).path
 }
 
-/** Copies a fixture to a project's folder and installs the tarball there. Resolves with the folder's path. */
-async function project(fixture, name, tarball) {
+const PACKAGE = { private: true, type: 'module', dependencies: { strongroom: '*' } }
+
+/**
+ * Creates a project with the files of a guide, the other files that the framework needs, and the tarball. Resolves with
+ * the folder's path.
+ */
+async function project(name, { guide, fixture }, tarball) {
   const folder = `${workplace}/${name.replaceAll(' ', '-')}`
   await rm(folder, { recursive: true, force: true })
-  await cp(fixtures + fixture, folder, { recursive: true })
-  // The handler of the Next.js app is in a file of its own, because docs/nextjs.md shows all files.
-  if (fixture !== 'next')
-    for (const file of ['auth.js', 'page.js']) await copyFile(fixtures + file, `${folder}/${file}`)
-  if (ALL) await bind(`${folder}/${fixture === 'next' ? 'handler.ts' : 'auth.js'}`)
+  await mkdir(folder)
+  await writeFile(`${folder}/package.json`, JSON.stringify(PACKAGE))
+  if (fixture) await cp(fixtures + fixture, folder, { recursive: true })
+  await writeGuide(folder, ...guide)
   await npm(folder, 'install', '--no-save', '--no-package-lock', '--offline', '--ignore-scripts', tarball)
+  if (ALL) await bind(folder)
   return folder
 }
 
-/** Lets the handler in a file bind sessions if the browser supports it: see `withBinding()`. */
-async function bind(file) {
+/** Replaces a part of a file. */
+async function replace(file, part, other) {
   const text = await readFile(file, 'utf8')
-  const option = 'coordinator: inIsolate(),'
-  if (!text.includes(option)) throw new Error(`${file} has no ${option}`)
-  await writeFile(file, text.replace(option, `session: { bind: 'if-supported' }, ${option}`))
+  if (!text.includes(part)) throw new Error(`${file} has no ${part}`)
+  await writeFile(file, text.replace(part, other))
+}
+
+/** Lets the handler of a project bind sessions if the browser supports it: see `withBinding()`. */
+async function bind(folder) {
+  const file = `${folder}/${existsSync(`${folder}/auth.js`) ? 'auth.js' : 'handler.ts'}`
+  await replace(
+    file,
+    'coordinator: inIsolate(),',
+    "session: { bind: 'if-supported' }, coordinator: inIsolate(),",
+  )
 }
 
 /** Starts a server in a Node process. The server reads `HOST` and `PORT`, and its output tells when it listens. */
@@ -81,31 +97,39 @@ export async function serveNode(folder, args, env, isReady, node = process.execP
 
 const next = `${tools}/next/dist/bin/next`
 
+/** The guide's files work with and without Cache Components, which demand more of an app. */
+const CACHED = '  cacheComponents: true,\n  partialPrefetching: true,'
+
 /**
  * Returns the commands of an app with Next.js.
  *
  * @param {{ build?: string[], without: string[], pages?: string[], isSlow?: boolean }} options `build` has options of
- *   `next build`. `without` has paths of the fixture that this app does not contain. If `isSlow` is true, only `--all`
+ *   `next build`. `without` has paths that this app does not contain. If `isSlow` is true, only `--all`
  *   runs the app.
  */
 const nextApp = ({ build = [], without, ...options }) => ({
   ...options,
   fixture: 'next',
+  guide: ['nextjs', 'With the token handler'],
   async build(folder) {
+    await replace(`${folder}/next.config.ts`, 'export default {', `export default {\n${CACHED}`)
     for (const path of without) await rm(`${folder}/${path}`, { recursive: true })
     await node(folder, next, 'build', ...build)
   },
   serve: (folder, env) => serveNode(folder, [next, 'start', '--hostname', '127.0.0.1'], env, /Ready/),
 })
 
-/** The build and start commands of each framework. */
+/** Returns the place of an app in docs/server-code.md. */
+const shown = (heading) => ['server-code', 'The files of all examples', heading]
+
+/** The guide of each framework, and the commands that build and start the app. */
 const FRAMEWORKS = {
   'hono on Node': {
-    fixture: 'hono',
+    guide: shown('Hono'),
     serve: (folder, env) => serveNode(folder, ['node.js'], env, /^ready$/),
   },
   'hono on workerd': {
-    fixture: 'hono',
+    guide: shown('Hono'),
     async serve(folder, env) {
       const source = `export { default } from './app.js'`
       const built = await bundle({ folder, source, ...WORKERD_BUNDLING })
@@ -113,11 +137,11 @@ const FRAMEWORKS = {
     },
   },
   express: {
-    fixture: 'express',
+    guide: shown('Express'),
     serve: (folder, env) => serveNode(folder, ['server.js'], env, /^ready$/),
   },
   fastify: {
-    fixture: 'fastify',
+    guide: shown('Fastify'),
     serve: (folder, env) => serveNode(folder, ['server.js'], env, /^ready$/),
   },
   next: nextApp({ without: ['proxy.ts', 'app/edge'] }),
@@ -133,21 +157,20 @@ const FRAMEWORKS = {
     isSlow: true,
   }),
   'express, after body parsers': {
-    fixture: 'express',
-    async build(folder) {
-      const file = `${folder}/server.js`
-      const parsers = 'app.use(express.json(), express.urlencoded(), auth)'
-      await writeFile(file, (await readFile(file, 'utf8')).replace('app.use(auth)', parsers))
-    },
+    guide: shown('Express'),
+    build: (folder) =>
+      replace(`${folder}/server.js`, 'app.use(auth)', 'app.use(express.json(), express.urlencoded(), auth)'),
     serve: (folder, env) => serveNode(folder, ['server.js'], env, /^ready$/),
     isSlow: true,
   },
   sveltekit: {
+    guide: shown('SvelteKit'),
     fixture: 'sveltekit',
     build: (folder) => node(folder, `${tools}/vite/bin/vite.js`, 'build'),
     serve: (folder, env) => serveNode(folder, ['build/index.js'], env, /^Listening on/),
   },
   astro: {
+    guide: shown('Astro'),
     fixture: 'astro',
     build: (folder) => node(folder, `${tools}/astro/astro.js`, 'build'),
     serve: (folder, env) => serveNode(folder, ['dist/server/entry.mjs'], env, /listening on/),
@@ -161,9 +184,8 @@ export const frameworks = Object.entries(FRAMEWORKS)
 
 /** Builds an app of a framework. Resolves with its folder. */
 async function buildApp(name, tarball) {
-  const { fixture, build } = FRAMEWORKS[name]
-  const folder = await project(fixture, name, tarball)
-  await build?.(folder)
+  const folder = await project(name, FRAMEWORKS[name], tarball)
+  await FRAMEWORKS[name].build?.(folder)
   return folder
 }
 

@@ -1,6 +1,6 @@
 /**
- * Apps made with frameworks whose tools need Node 24. Each app is a project with the packed package. The framework's own
- * tools build, check and start the app, with a Node of their own if this one is older.
+ * Apps made with frameworks whose tools need Node 24. Each app is a project that has the files of its guide, and the packed
+ * package. The framework's own tools build, check and start the app, with a Node of their own if this one is older.
  */
 import { execFile } from 'node:child_process'
 import { cp, rm } from 'node:fs/promises'
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { installLocked, pack, root, unpack } from '../../packaging/tarball.mjs'
 import { freePort } from '../listen.mjs'
+import { writeGuide } from './guide.mjs'
 import { serveNode } from './frameworks.mjs'
 
 const run = promisify(execFile)
@@ -29,9 +30,10 @@ export async function prepare() {
 const tool = (folder, ...args) =>
   run(node24, args, { cwd: folder, env: { ...process.env, NUXT_TELEMETRY_DISABLED: '1', NO_COLOR: '1' } })
 
-/** The build and start commands of each framework. */
+/** The guide of each framework, and the commands that build and start the app. */
 const FRAMEWORKS = {
   'react-router': {
+    guide: 'react-router-server',
     async build(folder) {
       const reactRouter = `${tools}/@react-router/dev/bin.cjs`
       await tool(folder, reactRouter, 'typegen')
@@ -42,6 +44,7 @@ const FRAMEWORKS = {
     isReady: /react-router-serve/,
   },
   'tanstack-start': {
+    guide: 'tanstack-start',
     async build(folder) {
       await tool(folder, `${tools}/vite/bin/vite.js`, 'build')
       await tool(folder, `${tools}/typescript/bin/tsc`)
@@ -50,6 +53,7 @@ const FRAMEWORKS = {
     isReady: /Listening on/,
   },
   nuxt: {
+    guide: 'nuxt',
     async build(folder) {
       await tool(folder, `${tools}/nuxt/bin/nuxt.mjs`, 'build')
       await tool(folder, `${tools}/typescript/bin/tsc`, '-p', '.nuxt/tsconfig.server.json')
@@ -73,6 +77,7 @@ async function buildApp(name, tarball) {
   const folder = `${workplace}/${name}`
   await rm(folder, { recursive: true, force: true })
   await cp(fixtures + name, folder, { recursive: true })
+  await writeGuide(folder, FRAMEWORKS[name].guide)
   await unpack(folder, tarball)
   await FRAMEWORKS[name].build(folder)
   return folder

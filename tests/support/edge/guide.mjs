@@ -1,0 +1,41 @@
+/** The apps of the guides to server code: their files are taken from the guides when a test runs. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { root } from '../../packaging/tarball.mjs'
+
+/** A code block that is a whole file: its first line, or the second one in Astro, is a comment with the file's name. */
+const FILE = /^```\w+\n((?:---\n)?(?:\/\/|<!--) (\S+\.\w+)(?: -->)?\n.*?)^```/gms
+
+/** The values of the guides, and those of the tests. */
+const VALUES = {
+  "issuer: 'https://id.example.com'": 'issuer: (env) => env.ISSUER',
+  "issuer = 'https://id.example.com'": 'issuer = process.env.ISSUER!',
+  "upstream: 'https://api.example.com/v1/'": 'upstream: (env) => env.UPSTREAM',
+  "scope: 'openid profile offline_access'":
+    "scope: 'openid profile offline_access orders',\n  consent: 'always'",
+}
+
+/**
+ * Writes the files of a guide to a project.
+ *
+ * @param {string} folder
+ * @param {string} guide The name of a document in docs/.
+ * @param {...string} headings Only files below these headings of the second level. Default: all.
+ */
+export async function writeGuide(folder, guide, ...headings) {
+  const sections = (await readFile(`${root}docs/${guide}.md`, 'utf8')).split(/^## /m)
+  const titles = sections.map((section) => section.split('\n')[0])
+  for (const heading of headings)
+    if (!titles.includes(heading)) throw new Error(`docs/${guide}.md has no section “${heading}”`)
+  const chosen = sections.filter((_, at) => !headings.length || headings.includes(titles[at]))
+  for (const [, code, name] of chosen.flatMap((section) => [...section.matchAll(FILE)])) {
+    const file = `${folder}/${name}`
+    const text = Object.entries(VALUES).reduce(
+      (text, [documented, own]) => text.replace(documented, own),
+      code,
+    )
+    await mkdir(dirname(file), { recursive: true })
+    // A second file of this name would be of another app.
+    await writeFile(file, text, { flag: 'wx' })
+  }
+}
