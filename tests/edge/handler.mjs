@@ -52,8 +52,12 @@ const DECODED = {
 export function handlerSuite(platform, coordinator) {
   describe(`${platform}: the token handler, with ${coordinator}`, { timeout: 120_000 }, () => {
     let app
+    /** The first bytes of the response to a logout token that never arrives whole. The other tests run meanwhile. */
+    let late
     before(async () => {
       app = await startApp(platform, { coordinator, isolates: 2 })
+      late = sendPart(app.urls[0])
+      late.catch(() => {})
     })
     after(() => app?.stop())
 
@@ -131,17 +135,6 @@ export function handlerSuite(platform, coordinator) {
       }
     })
 
-    test('back-channel logout body has a time limit', async () => {
-      const { hostname, port } = new URL(app.urls[0])
-      const socket = connect(port, hostname)
-      const type = 'Content-Type: application/x-www-form-urlencoded'
-      const head = `POST /auth/backchannel-logout HTTP/1.1\r\nHost: ${hostname}\r\n${type}\r\nContent-Length: 100`
-      socket.write(`${head}\r\n\r\nlogout_token=`)
-      const [piece] = await once(socket, 'data', { signal: AbortSignal.timeout(15_000) })
-      socket.destroy()
-      assert.match(String(piece), /^HTTP\/1\.1 400 /)
-    })
-
     test('50 requests in both isolates share one refresh', async () => {
       const visitor = await signedIn(3)
       await app.provider.letAccessTokenExpire()
@@ -151,17 +144,6 @@ export function handlerSuite(platform, coordinator) {
       )
       const statuses = (await Promise.all(calls)).map(({ status }) => status)
       assert.deepEqual(statuses, Array(50).fill(200), JSON.stringify(await app.told()))
-      assert.equal(refreshes() - before, 1)
-    })
-
-    test('client that lost the new cookie continues with the old one', async () => {
-      const visitor = await signedIn(3)
-      await app.provider.letAccessTokenExpire()
-      const before = refreshes()
-      assert.equal((await visitor.call('/api/me', { forgets: true })).status, 200)
-      const again = await visitor.call('/api/me', { isolate: 1 })
-      assert.equal(again.status, 200)
-      assert.equal(again.headers.getSetCookie().length, 1)
       assert.equal(refreshes() - before, 1)
     })
 
@@ -275,5 +257,21 @@ export function handlerSuite(platform, coordinator) {
         [`'${coding}'`],
       )
     })
+
+    test('back-channel logout body has a time limit', async () => {
+      assert.match(await late, /^HTTP\/1\.1 400 /)
+    })
   })
+}
+
+/** Sends a part of a back-channel logout. Resolves with the first bytes of the response. */
+async function sendPart(url) {
+  const { hostname, port } = new URL(url)
+  const socket = connect(port, hostname)
+  const type = 'Content-Type: application/x-www-form-urlencoded'
+  const head = `POST /auth/backchannel-logout HTTP/1.1\r\nHost: ${hostname}\r\n${type}\r\nContent-Length: 100`
+  socket.write(`${head}\r\n\r\nlogout_token=`)
+  const [piece] = await once(socket, 'data', { signal: AbortSignal.timeout(15_000) })
+  socket.destroy()
+  return String(piece)
 }
