@@ -73,14 +73,6 @@ test('GitHub App: tokens are refreshed before they expire', async () => {
   assert.equal(github.accepted.length, 2)
 })
 
-test('GitHub App: bad_refresh_token with status 200 ends the session', async () => {
-  const { github, visitor } = await signedIn({ isGitHubApp: true })
-  github.withdraw()
-  setClocks(NINE_HOURS)
-  const { status, body } = await user(visitor)
-  assert.deepEqual([status, body.error.reason], [401, 'provider_ended'])
-})
-
 test('GitHub App: a changed secret does not end the session', async () => {
   const { github, visitor, faults } = await signedIn({ isGitHubApp: true })
   github.settings.secret = 'another'

@@ -10,18 +10,8 @@ const time = { timeout: 60_000 }
 const [ends, lines] = [[], []]
 let app, other, config
 
-/** Rejects in place of the shared store while it is set. */
-let failure
-
 before(async () => {
   const store = inIsolate()()
-  const call =
-    (name) =>
-    async (...parameters) => {
-      if (failure) throw failure
-      return store[name](...parameters)
-    }
-  const coordinator = () => ({ read: call('read'), swap: call('swap'), wait: call('wait') })
   const create = (given) => {
     config = given
     other = createTokenHandler({ ...config })
@@ -35,7 +25,7 @@ before(async () => {
         admin: true,
         describe: ({ url }) => `a visitor at ${new URL(url).pathname}${new URL(url).search}`,
       },
-      coordinator,
+      coordinator: () => store,
       onSessionEnd: (end) => ends.push(end),
       log: (line) => lines.push(line),
     },
@@ -44,7 +34,6 @@ before(async () => {
 after(() => app?.close())
 beforeEach(() => {
   ends.length = lines.length = 0
-  failure = undefined
 })
 
 /** Signs a user in. Resolves with the visitor, and with the user's `sub`. */
@@ -84,31 +73,6 @@ test('end() at one handler ends the sessions of a user at another one', time, as
   )
   const [again] = await signedIn('alice')
   assert.equal(await reasonOf(again), undefined)
-})
-
-test('end() ends one session by the public ID that the operator got', time, async () => {
-  const events = []
-  const handler = createTokenHandler({ ...config, observe: (event) => events.push(event) })
-  const [visitor] = await signedIn('alice')
-  const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
-  const address = new URL('/auth/session', app.place.origin)
-  await handler.fetch(new Request(address, { headers: { cookie, 'x-strongroom': '1' } }))
-  const { session } = events.find((event) => event.session)
-  assert.equal(await other.end({ session }, { reason: 'security' }), true)
-  assert.equal(await reasonOf(visitor), 'security')
-  await until(() => ends.length === 1)
-  assert.equal(ends[0].session, session)
-  assert.ok(!('by' in ends[0]) && !('why' in ends[0]))
-})
-
-test('end() resolves with false if the coordinator cannot be written', time, async () => {
-  const [visitor, user] = await signedIn('bob')
-  failure = new Error('down')
-  assert.equal(await other.end({ user }), false)
-  failure = undefined
-  assert.equal(await reasonOf(visitor), undefined)
-  assert.equal(await other.end({ user }), true)
-  assert.equal(await reasonOf(visitor), 'logged_out')
 })
 
 test('sessions() lists the sessions of a user with descriptions', time, async () => {
