@@ -115,11 +115,3 @@ test('invalid and disallowed login parameters are refused', time, async () => {
   assert.equal(app.ledger.authorizationRequests().length, before)
   await page.context().close()
 })
-
-test('a parameter that the configuration lets pages set', time, async () => {
-  app.setConfig({ loginParams: ['display'] })
-  const page = await app.open()
-  await startLogin(page, { params: { display: 'popup' } })
-  assert.equal(lastRequest().display, 'popup')
-  await page.context().close()
-})

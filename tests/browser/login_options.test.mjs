@@ -82,17 +82,3 @@ test('message_invalid: an unknown option beside allowed scopes', time, async () 
   assert.equal(code, 'message_invalid')
   assert.match(message, /login\(\) has no option `maxage` \(did you mean `maxAge`\?\)/)
 })
-
-test('config_invalid: an unknown option, although it is false', time, async () => {
-  for (const config of [{ inspekt: false }, { inspekt: false, inspect: true }]) {
-    app.setConfig(config)
-    const { error } = await booted(await app.open())
-    assert.equal(error.code, 'config_invalid')
-    assert.match(error.message, /`inspekt`: there is no such option/)
-  }
-})
-
-test('a known option may be false', time, async () => {
-  app.setConfig({ dpop: false, inspect: false, par: false, deviceFlow: false, reasons: false })
-  assert.equal((await booted(await app.open())).error, undefined)
-})
