@@ -1,8 +1,9 @@
 // A login by `mode: 'custom'`: the app's own code opens the provider's page, as a shell does, and passes the response on.
-// A second page in another browser context stands for the view of the shell.
+// A second page in another browser context stands for the view of the shell. The tests of the vault and of the page have
+// what is refused, and how such a login ends.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { booted, call, clickLogin, giveConsent, startApp } from '../support/app.mjs'
+import { booted, call, giveConsent, startApp } from '../support/app.mjs'
 import { listen } from '../support/listen.mjs'
 
 const time = { timeout: 60_000 }
@@ -104,48 +105,4 @@ test('a redirect to a port of the app signs the page in', time, async () => {
     await listener.close()
     app.setConfig({ customLogin: true, redirectUri: PRIVATE })
   }
-})
-
-test('a canceled login aborts the signal of the app', time, async () => {
-  let opened
-  const isOpen = new Promise((resolve) => (opened = resolve))
-  const page = await openApp((url) => {
-    opened(url)
-    return new Promise(() => {})
-  })
-  await begin(page)
-  await isOpen
-  await page.evaluate(() => giveUp())
-  assert.equal((await outcome(page)).error.code, 'login_canceled')
-  assert.equal(await page.evaluate(() => aborted), true)
-  await page.context().close()
-})
-
-test('a response of another login is refused', time, async () => {
-  const page = await openApp(() => `${PRIVATE}?code=stolen&state=another`)
-  await begin(page)
-  assert.equal((await outcome(page)).error.code, 'login_unknown')
-  await page.context().close()
-})
-
-test('a response at another address is refused', time, async () => {
-  const page = await openApp(async (url) => {
-    const address = await signInInShell(url, PRIVATE)
-    return address.replace(PRIVATE, 'com.example.other:/callback')
-  })
-  await begin(page)
-  assert.equal((await outcome(page)).error.code, 'redirect_uri_mismatch')
-  assert.equal(await page.evaluate(() => auth.session), null)
-  await page.context().close()
-})
-
-test('other modes name the mode that works', time, async () => {
-  const page = await openApp(() => '')
-  for (const mode of ['redirect', 'popup']) {
-    await clickLogin(page, { mode })
-    const { error } = await outcome(page)
-    assert.equal(error.code, 'unsupported')
-    assert.match(error.message, /login\(\) needs mode: 'custom'/)
-  }
-  await page.context().close()
 })

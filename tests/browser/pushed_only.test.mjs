@@ -2,7 +2,7 @@
 // vault.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { booted, signInByPopup, startApp } from '../support/app.mjs'
+import { signInByPopup, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -17,24 +17,6 @@ test('a popup of a dedicated worker: its response reaches its opener', time, asy
   const page = await app.open()
   const { value } = await signInByPopup(page)
   assert.equal(value.claims.sub, 'alice')
-})
-
-test('requests are pushed without being configured', time, async () => {
-  app.setConfig({ par: undefined })
-  const page = await app.open()
-  const { value } = await signInByPopup(page)
-  assert.equal(value.claims.sub, 'alice')
-})
-
-test('unsupported: par: false with such a provider', time, async () => {
-  app.setConfig({ par: false })
-  const page = await app.open()
-  await booted(page)
-  const { error } = await page.evaluate(() => settle(auth.login()))
-  assert.equal(error.code, 'unsupported')
-  assert.match(error.message, /par is false/)
-  assert.equal(page.url(), `${app.site.origin}/`)
-  app.setConfig({})
 })
 
 test('the control: a request that is not pushed is refused', time, async () => {

@@ -28,7 +28,6 @@ before(async () => {
     dedicated: startApp({ ...options, resume: 'redirect', kind: 'dedicated' }),
     iframe: startApp({ ...options, resume: 'iframe', provider: { ...options.provider, host: 'localhost' } }),
     iframeElsewhere: startApp({ ...options, resume: 'iframe' }),
-    iframeElsewhereDedicated: startApp({ ...options, resume: 'iframe', kind: 'dedicated' }),
     iframeDedicated: startApp({
       ...options,
       resume: 'iframe',
@@ -195,60 +194,8 @@ test('redirect: an app that reloads itself makes one attempt', time, async () =>
   assert.equal(await tripsInCircle(), 1)
 })
 
-test('redirect: an app that also clears sessionStorage makes a few', time, async () => {
-  // The first attempt was made before the user signed in, so one is added.
-  assert.equal((await tripsInCircle('sessionStorage.clear()')) + 1, 6)
-})
-
 test('redirect: a control: an app that clears all storage makes one at each start', time, async () => {
   assert.equal(await tripsInCircle('sessionStorage.clear(), localStorage.clear()'), 9)
-})
-
-test('redirect: no attempt for five minutes after a failed one', time, async () => {
-  const app = apps.redirect
-  const page = await app.open()
-  await settled(page)
-  const before = trips(app)
-  const age = (seconds) =>
-    page.evaluate((by) => {
-      const key = Object.keys(sessionStorage).find((name) => name.startsWith('strongroom.resume '))
-      const attempt = JSON.parse(sessionStorage[key])
-      sessionStorage[key] = JSON.stringify({ ...attempt, at: attempt.at - by * 1000 })
-    }, seconds)
-  await age(240)
-  await reload(page, app)
-  await booted(page)
-  assert.equal(trips(app) - before, 0)
-  await age(65)
-  await reload(page, app)
-  await settled(page)
-  assert.equal(trips(app) - before, 1)
-})
-
-test('redirect: a sign-in after a failed attempt allows the next one', time, async () => {
-  const app = apps.redirect
-  const page = await app.open()
-  await signIn(page)
-  await reload(page, app)
-  await signedIn(page)
-  assert.equal(await resumed(page), 'redirect')
-})
-
-test('redirect: no attempt that cannot be recorded', time, async () => {
-  const app = apps.redirect
-  const before = trips(app)
-  const context = await app.browser.newContext()
-  await context.addInitScript(() => {
-    Object.defineProperty(Storage.prototype, 'setItem', {
-      value() {
-        throw new DOMException('full', 'QuotaExceededError')
-      },
-    })
-  })
-  const page = await app.open('/', context)
-  assert.deepEqual(await booted(page), { value: null })
-  assert.equal(await session(page), null)
-  assert.equal(trips(app) - before, 0)
 })
 
 test('redirect: no attempt after a logout until the user signs in', time, async () => {
@@ -343,15 +290,6 @@ test('redirect: no attempt at a page with a response', time, async () => {
   assert.equal(trips(app) - before, 0)
 })
 
-test('redirect: a provider that cannot be reached leaves the page signed out', time, async () => {
-  const app = apps.redirect
-  app.provider.faults.add('discovery', { times: 10, drop: true })
-  const before = trips(app)
-  const page = await app.open()
-  assert.deepEqual(await booted(page), { value: null })
-  assert.equal(trips(app) - before, 0)
-})
-
 for (const kind of ['iframe', 'iframeDedicated']) {
   test(`iframe: a reload of the only tab resumes the session, ${kind}`, time, async () => {
     const app = apps[kind]
@@ -368,28 +306,28 @@ for (const kind of ['iframe', 'iframeDedicated']) {
     assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 0)
     assert.equal((await call(page, orders(app))).value.status, 200)
   })
-
-  test(`iframe: one attempt without a session at the provider, ${kind}`, time, async () => {
-    const app = apps[kind]
-    const before = trips(app)
-    const page = await app.open('/empty')
-    let framed = 0
-    await page.exposeFunction('startedInFrame', () => framed++)
-    await page.addInitScript(() => {
-      if (parent === window) return
-      Object.defineProperty(globalThis, 'auth', { set: () => startedInFrame() })
-    })
-    await page.goto(app.site.origin)
-    for (let n = 0; n < 3; n++) {
-      assert.deepEqual(await booted(page), { value: null })
-      assert.equal(await session(page), null)
-      assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 0)
-      await reload(page, app)
-    }
-    assert.equal(trips(app) - before, 1)
-    assert.equal(framed, 0, 'the app has not started in the frame')
-  })
 }
+
+test('iframe: one attempt without a session at the provider', time, async () => {
+  const app = apps.iframe
+  const before = trips(app)
+  const page = await app.open('/empty')
+  let framed = 0
+  await page.exposeFunction('startedInFrame', () => framed++)
+  await page.addInitScript(() => {
+    if (parent === window) return
+    Object.defineProperty(globalThis, 'auth', { set: () => startedInFrame() })
+  })
+  await page.goto(app.site.origin)
+  for (let n = 0; n < 3; n++) {
+    assert.deepEqual(await booted(page), { value: null })
+    assert.equal(await session(page), null)
+    assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 0)
+    await reload(page, app)
+  }
+  assert.equal(trips(app) - before, 1)
+  assert.equal(framed, 0, 'the app has not started in the frame')
+})
 
 /** Opens a page, and records the warnings on its console. */
 async function openWithWarnings(app) {
@@ -399,21 +337,19 @@ async function openWithWarnings(app) {
   return { page, warnings }
 }
 
-for (const kind of ['iframeElsewhere', 'iframeElsewhereDedicated']) {
-  test(`iframe: warns about a provider of another site, ${kind}`, time, async () => {
-    const app = apps[kind]
-    const { page, warnings } = await openWithWarnings(app)
-    await page.goto(`${app.site.origin}/`)
-    await booted(page)
-    assert.equal(await session(page), null)
-    assert.equal(warnings.length, 1)
-    assert.match(warnings[0], /resume: 'iframe' found no session at http:\/\/127\.0\.0\.1:\d+.*'redirect'/)
-    // There is no warning without an attempt.
-    await reload(page, app)
-    await booted(page)
-    assert.equal(warnings.length, 1)
-  })
-}
+test('iframe: warns about a provider of another site', time, async () => {
+  const app = apps.iframeElsewhere
+  const { page, warnings } = await openWithWarnings(app)
+  await page.goto(`${app.site.origin}/`)
+  await booted(page)
+  assert.equal(await session(page), null)
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0], /resume: 'iframe' found no session at http:\/\/127\.0\.0\.1:\d+.*'redirect'/)
+  // There is no warning without an attempt.
+  await reload(page, app)
+  await booted(page)
+  assert.equal(warnings.length, 1)
+})
 
 test('iframe: does not warn about a provider of this site', time, async () => {
   const app = apps.iframe

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, beforeEach, test } from 'node:test'
 import { sendJson } from '../support/responses.mjs'
-import { deny, giveConsent, signIn, startApp } from '../support/app.mjs'
+import { giveConsent, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -93,18 +93,6 @@ test('a required authentication is done, and the request succeeds', time, async 
   await page.context().close()
 })
 
-test('an API that is never satisfied does not cause a loop', time, async () => {
-  demand = STRONGER
-  const page = await app.open()
-  await signIn(page)
-  await refused(page)
-  const { error } = await finish(page, await stepUp(page))
-  assert.equal(error.code, 'step_up_failed')
-  const again = await refused(page)
-  assert.deepEqual([again.code, again.login, again.offers], ['step_up_failed', undefined, 'undefined'])
-  await page.context().close()
-})
-
 test('a used body: the request rejects as in fetch', time, async () => {
   demand = STRONGER
   const page = await app.open()
@@ -118,18 +106,5 @@ test('a used body: the request rejects as in fetch', time, async () => {
   const { error } = await finish(page, popup)
   assert.equal(error.isTypeError, true)
   assert.equal(bodies.length, 1)
-  await page.context().close()
-})
-
-test('a user who cancels: the request is refused, the session stays', time, async () => {
-  demand = STRONGER
-  const page = await app.open()
-  await signIn(page)
-  await refused(page)
-  const popup = await stepUp(page)
-  await deny(popup)
-  const { error } = await page.evaluate(() => steppedUp)
-  assert.equal(error.code, 'login_denied')
-  assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
   await page.context().close()
 })

@@ -178,28 +178,23 @@ test('a popup opens within the click although its request is pushed', time, asyn
   await page.context().close()
 })
 
-const REFUSALS = {
-  'status 403': { answer: { status: 403, body: 'no', cors: true } },
-  'a response that CORS hides': { answer: { status: 401, body: { error: 'invalid_client' }, cors: false } },
-}
-for (const [name, fault] of Object.entries(REFUSALS)) {
-  test(`login_not_pushed: ${name}: logins go on without, with one warning`, time, async () => {
-    app.provider.faults.add('push', { ...fault, times: 2 })
-    const { page, warningsOf, warned } = await openPage()
-    await signIn(page)
-    await warned('login_not_pushed')
-    assert.equal(lastRequest().query.scope, NARROW)
-    await signIn(page, { loginHint: 'alice' })
-    assert.equal(lastRequest().query.scope, NARROW)
-    assert.equal(warningsOf('login_not_pushed').length, 1)
-    assert.equal((await call(page, `${app.api.url}me`)).value.status, 200)
-    await page.context().close()
-  })
-}
+test('login_not_pushed: CORS hides the refusal: logins go on without, with one warning', time, async () => {
+  const answer = { status: 401, body: { error: 'invalid_client' }, cors: false }
+  app.provider.faults.add('push', { answer, times: 2 })
+  const { page, warningsOf, warned } = await openPage()
+  await signIn(page)
+  await warned('login_not_pushed')
+  assert.equal(lastRequest().query.scope, NARROW)
+  await signIn(page, { loginHint: 'alice' })
+  assert.equal(lastRequest().query.scope, NARROW)
+  assert.equal(warningsOf('login_not_pushed').length, 1)
+  assert.equal((await call(page, `${app.api.url}me`)).value.status, 200)
+  await page.context().close()
+})
 
 /** Begins a login that is not pushed. `route` handles the page's request for the texts of warnings. */
 const unpushed = async (route) => {
-  app.provider.faults.add('push', { ...REFUSALS['status 403'], times: 1 })
+  app.provider.faults.add('push', { answer: { status: 403, body: 'no' }, times: 1 })
   const opened = await openPage()
   await opened.page.route('**/strongroom/error-messages.js', (request) => route(request, opened.page))
   return opened
