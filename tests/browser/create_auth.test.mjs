@@ -14,8 +14,7 @@ const apps = {}
 
 /**
  * Returns the script of the app's page. Its variable `made` is the number of created workers, and `states` lists the
- * states that a listener received. `mark()` starts a record of all states, and `until()` also looks at the states of this
- * record, because a state may pass before a test begins to wait.
+ * states that a listener received. `until()` waits for a state.
  */
 const pageWith = (source, script = 'globalThis.stop = auth.subscribe((state) => states.push(state))') => `
 import '/tools.js'
@@ -23,16 +22,7 @@ globalThis.made = 0
 globalThis.states = []
 const counted = (kind) => () => (made++, create[kind]())
 globalThis.auth = createAuth(${source})
-const record = []
-let isRecording = false
-globalThis.mark = () => {
-  if (!isRecording) auth.subscribe((state) => record.push(state))
-  isRecording = true
-  record.splice(0, record.length, auth.state)
-}
 globalThis.until = (isSo) => new Promise((resolve) => {
-  const passed = record.find(isSo)
-  if (passed) return resolve(passed)
   const stop = auth.subscribe((state) => isSo(state) && queueMicrotask(() => (stop(), resolve(state))))
 })
 ${script}
@@ -157,21 +147,6 @@ test('state is one object until something changes', time, async () => {
   await page.context().close()
 })
 
-test('until() finds a state that has passed since the mark', time, async () => {
-  const page = await signedIn('shared')
-  const found = await page.evaluate(async () => {
-    mark()
-    await auth.logout()
-    const passed = await until(({ session }) => session)
-    mark()
-    // Control experiment: a state before the mark does not count.
-    const again = await Promise.race([until(({ session }) => session), Promise.resolve('nothing')])
-    return [passed.session.claims.sub, auth.state.session, again]
-  })
-  assert.deepEqual(found, ['alice', null, 'nothing'])
-  await page.context().close()
-})
-
 test('ended subscription receives nothing', time, async () => {
   const page = await signedIn('shared', `globalThis.stop = auth.subscribe((state) => states.push(state))`)
   const before = await page.evaluate(() => (stop(), states.length))
@@ -249,21 +224,6 @@ test('vault that crashes is replaced once', time, async () => {
   await page.context().close()
 })
 
-test('failed connection is repeated by reconnect()', time, async () => {
-  const app = apps.dedicated
-  const page = await openApp('dedicated', 'globalThis.first = settle(auth.connect())')
-  await page.evaluate(() => first)
-  app.setConfig({ nonsense: true })
-  await page.reload()
-  const { error } = await page.evaluate(() => first)
-  assert.equal(error.code, 'config_invalid')
-  assert.equal(await page.evaluate(() => auth.state.status), 'failed')
-  app.setConfig({})
-  await page.evaluate(() => auth.reconnect())
-  assert.equal(await page.evaluate(() => auth.state.status), 'connected')
-  await page.context().close()
-})
-
 /** Faults that keep a connection from being made: the error's code, and the message that the page prints. */
 const FAULTS = {
   config_invalid: [(app) => app.setConfig({ scope: '' }), /`scope`/],
@@ -279,52 +239,32 @@ const FAULTS = {
 
 for (const kind of ALL ? ['shared', 'dedicated'] : ['shared']) {
   for (const [code, [spoil, message]] of Object.entries(FAULTS)) {
-    for (const [listeners, script] of Object.entries({
-      'nobody looks at': 'auth.connect().catch(() => {})',
-      'two listeners look at': 'auth.subscribe(() => {}); auth.subscribe(() => {})',
-    })) {
-      const scene = async () => {
-        const app = apps[kind]
-        const undo = spoil(app)
-        const page = await openApp(kind, '')
-        const printed = []
-        page.on('console', (line) => line.text().startsWith('strongroom: ') && printed.push(line))
-        try {
-          await page.evaluate(script)
-          await page.waitForFunction(() => auth.state.status === 'failed')
-        } finally {
-          undo?.()
-          app.setConfig({})
-        }
-        assert.equal(told(await page.evaluate(() => auth.state.error.code)), code)
-        // A worker's own messages may arrive after the page's.
-        await page.evaluate(() => auth.connect().catch(() => {}))
-        assert.deepEqual(
-          printed.map((line) => [line.type(), line.text().match(/^strongroom: (\w+): /)?.[1]]),
-          [['error', code]],
-        )
-        assert.match(printed[0].text(), message)
-        await page.context().close()
+    const scene = async () => {
+      const app = apps[kind]
+      const undo = spoil(app)
+      const page = await openApp(kind, '')
+      const printed = []
+      page.on('console', (line) => line.text().startsWith('strongroom: ') && printed.push(line))
+      try {
+        await page.evaluate(() => void auth.connect().catch(() => {}))
+        await page.waitForFunction(() => auth.state.status === 'failed')
+      } finally {
+        undo?.()
+        app.setConfig({})
       }
-      test(`${code} is printed once if ${listeners} the state, ${kind}`, time, played(scene))
+      assert.equal(told(await page.evaluate(() => auth.state.error.code)), code)
+      // A worker's own messages may arrive after the page's.
+      await page.evaluate(() => auth.connect().catch(() => {}))
+      assert.deepEqual(
+        printed.map((line) => [line.type(), line.text().match(/^strongroom: (\w+): /)?.[1]]),
+        [['error', code]],
+      )
+      assert.match(printed[0].text(), message)
+      await page.context().close()
     }
+    test(`${code} is printed once, ${kind}`, time, played(scene))
   }
 }
-
-test('replaced vault that fails again is printed once more', time, async () => {
-  const page = await openApp('shared', 'globalThis.first = auth.connect().then(() => {})')
-  const printed = []
-  page.on('console', (line) => line.text().startsWith('strongroom: ') && printed.push(line.text()))
-  await page.evaluate(() => first)
-  await killWorkers(page)
-  await page.waitForFunction(() => made === 2 && auth.state.status === 'connected')
-  assert.deepEqual(printed, [])
-  await killWorkers(page)
-  await page.waitForFunction(() => auth.state.status === 'failed')
-  assert.equal(printed.length, 1)
-  assert.match(printed[0], /^strongroom: vault_crashed: /)
-  await page.context().close()
-})
 
 test('refused redirect URI is printed', time, async () => {
   const app = apps.shared
@@ -372,29 +312,6 @@ test('login that fails after a click is printed once, also for guards', time, as
   await page.context().close()
 })
 
-test('failed login is in the state until the next attempt', time, async () => {
-  const app = apps.dedicated
-  app.setConfig({ issuer: 'http://127.0.0.1:9' })
-  const page = await openApp('dedicated')
-  const uncaught = []
-  page.on('pageerror', (error) => uncaught.push(error.message))
-  await page.evaluate(() => until(({ status }) => status === 'connected'))
-  const codes = await page.evaluate(async () => {
-    // As in a click handler that ignores the promise.
-    auth.login()
-    await until(({ error }) => error)
-    states.length = 0
-    await settle(auth.login({ mode: 'popup', signal: AbortSignal.abort() }))
-    await settle(auth.login())
-    await until(({ error }) => error)
-    return states.map(({ error }) => error?.code ?? null)
-  })
-  assert.deepEqual(codes, [null, 'provider_unavailable'])
-  assert.deepEqual(uncaught, [])
-  app.setConfig({})
-  await page.context().close()
-})
-
 test('guard resolves with null if the connection fails', time, async () => {
   const app = apps.dedicated
   app.setConfig({ nonsense: true })
@@ -436,36 +353,6 @@ test('sign-out of another app does not stop the guard', time, async () => {
   await page.context().close()
 })
 
-test('guard stops if its logins bring no session', time, async () => {
-  const app = apps.dedicated
-  const before = trips('dedicated')
-  // `onReturn` navigates to another page, so the dedicated worker ends with its session.
-  app.site.files['/page.js'] = pageWith(
-    `${sourceOf.dedicated(app)}, { onReturn: (path) => location.assign(path) }`,
-    GUARD,
-  )
-  const page = await app.open('/orders')
-  for (let round = 0; round < 3; round++) {
-    await giveConsent(page)
-    await atApp(page, 'dedicated')
-    await page.waitForURL((url) => url.pathname === '/orders' || url.origin !== app.site.origin)
-  }
-  await page.waitForFunction(() => globalThis.auth?.state.status === 'connected')
-  assert.deepEqual(await page.evaluate(() => guarded), { value: null })
-  assert.equal(trips('dedicated') - before, 3)
-  await page.context().close()
-})
-
-test('guards of one page share a login', time, async () => {
-  const before = trips('shared')
-  const page = await openApp('shared', `${GUARD}; globalThis.second = settle(auth.requireSession())`)
-  await giveConsent(page)
-  await page.waitForFunction(() => globalThis.auth?.state.status === 'connected')
-  assert.equal(await page.evaluate(async () => (await second).value.claims.sub), 'alice')
-  assert.equal(trips('shared') - before, 1)
-  await page.context().close()
-})
-
 test('listener that throws does not stop the others', time, async () => {
   const page = await openApp(
     'shared',
@@ -491,13 +378,6 @@ test('onReturn that throws does not fail the connection', time, async () => {
   await page.context().close()
 })
 
-test('close() while connecting closes the connection', time, async () => {
-  const page = await openApp('shared', 'globalThis.connecting = auth.connect(); auth.close()')
-  const { error } = await page.evaluate(() => settle(connecting.then(() => auth.fetch('/'))))
-  assert.equal(error.code, 'closed')
-  await page.context().close()
-})
-
 test('close() at the end of a session closes the connection', time, async () => {
   const page = await signedIn('shared')
   await page.evaluate(() => {
@@ -514,44 +394,6 @@ test('close() at the end of a session closes the connection', time, async () => 
   await page.context().close()
 })
 
-test('close() during reconnect() closes the connection', time, async () => {
-  const page = await openApp('shared', '')
-  await page.evaluate(async () => {
-    globalThis.client = await connect(create.shared)
-    globalThis.failed = new Promise((resolve) => client.on('failed', () => resolve()))
-  })
-  await killWorkers(page)
-  const { error } = await page.evaluate(async () => {
-    await failed
-    const again = client.reconnect()
-    client.close()
-    await again
-    return settle(client.fetch('/'))
-  })
-  assert.equal(error.code, 'closed')
-  await page.context().close()
-})
-
-test('call during a callback waits for the vault that replaces a crashed one', time, async () => {
-  const app = apps.shared
-  const page = await openApp(
-    'shared',
-    `if (location.pathname === '/callback')
-      globalThis.called = settle(auth.fetch('${orders('shared')}'))
-    else ${GUARD}`,
-  )
-  let release
-  app.provider.faults.add('token', { hold: new Promise((resolve) => (release = resolve)) })
-  await giveConsent(page)
-  await atApp(page, 'shared')
-  await page.waitForFunction(() => globalThis.called && location.search === '')
-  await killWorkers(page)
-  const { error } = await page.evaluate(() => called)
-  release()
-  assert.equal(error.code, 'login_required')
-  await page.context().close()
-})
-
 test('options of login() cannot make it another message', time, async () => {
   const page = await signedIn('shared')
   const { error } = await page.evaluate(() =>
@@ -559,31 +401,6 @@ test('options of login() cannot make it another message', time, async () => {
   )
   assert.equal(error?.code, 'message_invalid')
   assert.equal(await page.evaluate(() => auth.state.session.claims.sub), 'alice')
-  await page.context().close()
-})
-
-test('reconnect() twice makes one worker', time, async () => {
-  const page = await openApp('shared', 'globalThis.first = settle(auth.connect())')
-  await page.evaluate(() => first)
-  await page.evaluate(() => mark())
-  await killWorkers(page)
-  await page.evaluate(() => until(({ status }) => status === 'connecting'))
-  await page.evaluate(() => Promise.all([auth.reconnect(), auth.reconnect()]))
-  assert.deepEqual(await page.evaluate(() => [auth.state.status, made]), ['connected', 2])
-  await page.evaluate(() => mark())
-  await killWorkers(page)
-  await page.evaluate(() => until(({ status }) => status === 'failed'))
-  await page.evaluate(() => Promise.all([auth.reconnect(), auth.reconnect()]))
-  assert.deepEqual(await page.evaluate(() => [auth.state.status, made]), ['connected', 3])
-  await page.context().close()
-})
-
-test('reconnect() of a working vault changes nothing', time, async () => {
-  const page = await openApp('shared')
-  await page.evaluate(() => auth.connect())
-  const before = await page.evaluate(() => states.length)
-  await page.evaluate(() => auth.reconnect())
-  assert.equal(await page.evaluate(() => states.length), before)
   await page.context().close()
 })
 
