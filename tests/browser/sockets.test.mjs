@@ -3,7 +3,7 @@
 // same result. The page must not see the token that `auth.webSocket` sends.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
-import { booted, signIn, signInByPopup, startApp } from '../support/app.mjs'
+import { booted, signIn, startApp } from '../support/app.mjs'
 import { collect, record, search } from '../support/leak.mjs'
 import { listen } from '../support/listen.mjs'
 
@@ -393,28 +393,26 @@ test('a chosen sub-protocol with the token is hidden from the page', time, async
   await other.context().close()
 })
 
-for (const way of Object.keys(WAYS)) {
-  test(`by ${way}: a message with the token closes it with code 4010`, time, async () => {
-    const { other, recorded } = await withRule(WAYS[way])
-    const secrets = [{ kind: 'access_token', value: app.ledger.newest('access_token').value }]
-    for (const write of [String, btoa, Buffer.from]) {
-      const { length } = admitted()
-      await other.evaluate(async (url) => {
-        const socket = auth.webSocket(url)
-        globalThis.said = watch(socket)
-        await opened(socket)
-        socket.send('hello')
-        await when(socket, 'message')
-      }, live + way)
-      admitted()[length].socket.send(write(`You are ${secrets[0].value}.`))
-      const said = await other.evaluate(() => said)
-      assert.equal(said.at(-1), "close 4010 'token_reflected' true, state 3")
-      assert.equal(said.filter((line) => line.startsWith('message')).length, 1)
-    }
-    assert.deepEqual(search(await collect(other, recorded), secrets), [])
-    await other.context().close()
-  })
-}
+test('a message with the token closes it with code 4010', time, async () => {
+  const { other, recorded } = await withRule(WAYS.query)
+  const secrets = [{ kind: 'access_token', value: app.ledger.newest('access_token').value }]
+  for (const write of [String, btoa, Buffer.from]) {
+    const { length } = admitted()
+    await other.evaluate(async (url) => {
+      const socket = auth.webSocket(url)
+      globalThis.said = watch(socket)
+      await opened(socket)
+      socket.send('hello')
+      await when(socket, 'message')
+    }, `${live}query`)
+    admitted()[length].socket.send(write(`You are ${secrets[0].value}.`))
+    const said = await other.evaluate(() => said)
+    assert.equal(said.at(-1), "close 4010 'token_reflected' true, state 3")
+    assert.equal(said.filter((line) => line.startsWith('message')).length, 1)
+  }
+  assert.deepEqual(search(await collect(other, recorded), secrets), [])
+  await other.context().close()
+})
 
 test("a control: with reflection: 'allow' the page gets that message", time, async () => {
   const apis = [{ url: app.api.url, webSocket: WAYS.query, reflection: 'allow' }]
@@ -430,53 +428,6 @@ test("a control: with reflection: 'allow' the page gets that message", time, asy
   )
   assert.equal(got, value)
   await other.context().close()
-})
-
-test('logout closes it with code 3000 and the reason', time, async () => {
-  const { other } = await withRule(WAYS.protocol)
-  const said = await other.evaluate(async (url) => {
-    const socket = await opened(auth.webSocket(url))
-    const said = watch(socket)
-    await auth.logout()
-    return said
-  }, `${live}protocol`)
-  assert.deepEqual(said, ["close 3000 'logged_out' true, state 3"])
-  assert.deepEqual(await admitted()[0].closed, { code: 3000, reason: 'logged_out' })
-  const refused = await other.evaluate(async (url) => {
-    const socket = auth.webSocket(url)
-    const failed = when(socket, 'error')
-    const said = watch(socket)
-    return [(await failed).error.code, await said]
-  }, `${live}protocol`)
-  assert.deepEqual(refused, ['login_required', ['error, state 3', "close 1006 '' false, state 3"]])
-  assert.equal(app.api.sockets.length, 1)
-  await other.context().close()
-})
-
-test('logout closes it in a dedicated worker too', time, async () => {
-  const own = await startApp({ kind: 'dedicated', provider: { accessTokenSeconds: 3600 } })
-  try {
-    const address = `${own.api.url.replace('http', 'ws')}live/`
-    own.site.connectSrc.push(new URL(address).origin)
-    own.setConfig({ apis: [{ url: own.api.url, webSocket: WAYS.query }] })
-    const tab = await own.open()
-    await signInByPopup(tab)
-    await tab.evaluate(prepare)
-    const said = await tab.evaluate(async (url) => {
-      const socket = await opened(auth.webSocket(url))
-      const said = watch(socket)
-      socket.send('hello')
-      await when(socket, 'message')
-      await auth.logout()
-      return said
-    }, `${address}query`)
-    assert.deepEqual(said, [
-      `message hello of ${new URL(address).origin}, state 1`,
-      "close 3000 'logged_out' true, state 3",
-    ])
-  } finally {
-    await own.close()
-  }
 })
 
 test('closing a page closes its sockets', time, async () => {
@@ -640,23 +591,6 @@ test('malformed messages on a port affect only that socket', time, async () => {
   const outcome = await run(ROWS['a text'], 'vault')
   assert.deepEqual(outcome, await run(ROWS['a text'], 'plain'))
   await empty.close()
-})
-
-test('url_not_allowed: no rule has webSocket', time, async () => {
-  app.setConfig({})
-  const other = await app.open('/', await app.browser.newContext())
-  await signIn(other)
-  const error = await other.evaluate(
-    (url) =>
-      new Promise((resolve) => {
-        auth.webSocket(url).onerror = ({ error }) => resolve([error.code, error.message])
-      }),
-    `${live}query`,
-  )
-  assert.equal(error[0], 'url_not_allowed')
-  assert.match(error[1], /webSocket/)
-  assert.equal(app.api.sockets.length, 0)
-  await other.context().close()
 })
 
 test('a page without sockets does not load their code', time, async () => {
