@@ -1,24 +1,24 @@
 // Tests of the limits of a persisted session. A reload with its new worker moves neither limit, and calls do not move
-// the absolute limit. At the absolute limit the vault revokes the refresh token. If no worker runs at that time, the
-// next worker revokes the token.
+// the absolute limit. At the absolute limit the vault revokes the refresh token. The tests mostly wait, so they run side by
+// side, each with an app of its own.
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
-let app
-
-before(async () => {
-  app = await startApp({ kind: 'dedicated', provider: { accessTokenSeconds: 3 } })
-})
-after(() => app.close())
+/** Starts an app for a test. */
+async function start(t) {
+  const app = await startApp({ kind: 'dedicated', provider: { accessTokenSeconds: 3 } })
+  t.after(() => app.close())
+  return app
+}
 
 /**
  * Signs in and reloads the page. Resolves with the page, and with the session that the first and the second worker
  * reported.
  */
-async function reloaded(session) {
+async function reloaded(app, session) {
   app.setConfig({ session: { persist: 'sealed', ...session } })
   const page = await app.open()
   await signIn(page)
@@ -50,7 +50,7 @@ function assertOnTime(at, limit) {
 }
 
 /** Calls the API until the session ends. Checks the reason and the time of the end, and that it revokes the grant. */
-async function endsOnTime(page, { expiresAt }, expected) {
+async function endsOnTime(app, page, { expiresAt }, expected) {
   await page.evaluate((url) => {
     setInterval(() => auth.fetch(url).catch(() => {}), 500)
   }, `${app.api.url}orders`)
@@ -61,42 +61,6 @@ async function endsOnTime(page, { expiresAt }, expected) {
   await revoked
   assert.ok(app.ledger.familyRevoked())
 }
-
-test('absolute: calls and reloads do not extend it, and the end revokes', time, async () => {
-  const { page, before, after } = await reloaded({ absolute: 9 })
-  assert.ok(
-    Math.abs(after.expiresAt - before.expiresAt) < 100,
-    `${before.expiresAt} became ${after.expiresAt}`,
-  )
-  await endsOnTime(page, before, 'absolute')
-  const { error } = await call(page, `${app.api.url}orders`)
-  assert.equal(error.code, 'login_required')
-})
-
-test('idle: a reload is not activity', time, async () => {
-  const { page, before, after } = await reloaded({ idle: 6 })
-  assert.ok(
-    after.idleExpiresAt - before.idleExpiresAt < 100,
-    `${before.idleExpiresAt} became ${after.idleExpiresAt}`,
-  )
-  const { reason, at } = await ended(page)
-  assert.equal(reason, 'idle')
-  assertOnTime(at, before.idleExpiresAt)
-})
-
-test('a limit reached without a worker ends the session at the next start', time, async () => {
-  const since = app.ledger.entries.length
-  const { page, before } = await reloaded({ absolute: 8 })
-  const empty = await app.open('/empty', page.context())
-  await page.close()
-  await empty.waitForFunction((at) => Date.now() > at, before.expiresAt)
-  const revoked = app.ledger.until(({ type }) => type === 'revocation', { since })
-  const again = await app.open('/', empty.context())
-  await booted(again)
-  assert.equal(await again.evaluate(() => auth.session), null)
-  assert.equal(await again.evaluate(() => auth.endReason), 'absolute')
-  await revoked
-})
 
 /** Makes the stored session a new one, with the stored key, as a script of the page could. */
 const rejuvenate = () =>
@@ -125,8 +89,8 @@ const rejuvenate = () =>
   })
 
 /** Resolves with the milliseconds by which the session's end moves if `tamper` runs in the page before a reload. */
-async function moved(tamper) {
-  const { page, before } = await reloaded({ absolute: 900 })
+async function moved(app, tamper) {
+  const { page, before } = await reloaded(app, { absolute: 900 })
   await page.waitForFunction((at) => Date.now() > at, before.expiresAt - 899_000)
   await page.evaluate(tamper)
   await page.goto(`${app.site.origin}/`)
@@ -135,8 +99,34 @@ async function moved(tamper) {
   return expiresAt - before.expiresAt
 }
 
-test('script with the key of a sealed session extends its absolute limit', time, async () => {
-  const [extended, untouched] = [await moved(rejuvenate), await moved(() => {})]
-  assert.ok(extended > 900, `${extended} ms`)
-  assert.ok(Math.abs(untouched) < 100, `${untouched} ms without a changed record`)
+describe('limits', { concurrency: true }, () => {
+  test('absolute: calls and reloads do not extend it, and the end revokes', time, async (t) => {
+    const app = await start(t)
+    const { page, before, after } = await reloaded(app, { absolute: 9 })
+    assert.ok(
+      Math.abs(after.expiresAt - before.expiresAt) < 100,
+      `${before.expiresAt} became ${after.expiresAt}`,
+    )
+    await endsOnTime(app, page, before, 'absolute')
+    const { error } = await call(page, `${app.api.url}orders`)
+    assert.equal(error.code, 'login_required')
+  })
+
+  test('idle: a reload is not activity', time, async (t) => {
+    const { page, before, after } = await reloaded(await start(t), { idle: 6 })
+    assert.ok(
+      after.idleExpiresAt - before.idleExpiresAt < 100,
+      `${before.idleExpiresAt} became ${after.idleExpiresAt}`,
+    )
+    const { reason, at } = await ended(page)
+    assert.equal(reason, 'idle')
+    assertOnTime(at, before.idleExpiresAt)
+  })
+
+  test('script with the key of a sealed session extends its absolute limit', time, async (t) => {
+    const app = await start(t)
+    const [extended, untouched] = [await moved(app, rejuvenate), await moved(app, () => {})]
+    assert.ok(extended > 900, `${extended} ms`)
+    assert.ok(Math.abs(untouched) < 100, `${untouched} ms without a changed record`)
+  })
 })

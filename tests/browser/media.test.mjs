@@ -1,7 +1,7 @@
 // The option `media` of a rule: elements load files of an API by their addresses, with a token that no script sees.
 // capabilities/media.mjs of the engines has what they load.
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { brotliCompressSync, createBrotliCompress } from 'node:zlib'
 import { booted, startApp, waitUntil } from '../support/app.mjs'
 import { stopServiceWorkers } from '../support/escrow.mjs'
@@ -114,37 +114,6 @@ test('the connection to the API ends when the service worker is stopped', time, 
   await stopServiceWorkers(page)
   await load.closed
   assert.equal(load.aborted, true)
-})
-
-test('what a page passes on too late leaves no connection to the API', time, async () => {
-  const page = await openGallery(app)
-  app.files.endless = sendLong
-  // As if the page were busy: its first message of the service worker waits.
-  await page.addInitScript(() => {
-    const hold = (event) => {
-      navigator.serviceWorker.removeEventListener('message', hold)
-      event.stopImmediatePropagation()
-      const { data, ports, source } = event
-      const late = new MessageEvent('message', { data, ports, source })
-      globalThis.passOn = () => navigator.serviceWorker.dispatchEvent(late)
-    }
-    if (!globalThis.passOn) navigator.serviceWorker.addEventListener('message', hold)
-  })
-  const other = await openAnother(app, page)
-  await page.reload()
-  await booted(page)
-  app.api.clear()
-  const refused = page.waitForResponse(/\/media\/endless/)
-  await page.evaluate(() => void document.body.appendChild(new Audio('/media/endless')).load())
-  assert.equal((await refused).status(), 502)
-  await page.evaluate(() => passOn())
-  const late = () => loads().filter(({ path }) => path.endsWith('/endless'))
-  // The vault ends the call at once. Without the message, it would take as long as many pictures.
-  for (let n = 0; n < 20; n++) {
-    assert.equal(await show(other, 'img', { src: `/media/picture?late=${n}` }), 'load')
-    if (late().every(({ aborted }) => aborted)) break
-  }
-  assert.ok(late().every(({ aborted }) => aborted))
 })
 
 test('a body may be longer than its Content-Length, which is that of its compressed form', time, async () => {
@@ -290,17 +259,6 @@ test('a page cannot end the requests of another page', time, async () => {
   assert.equal(await control, 'error')
 })
 
-test('a page without a vault shows no pictures', time, async () => {
-  const page = await openGallery(app)
-  await page.goto(`${app.site.origin}/empty`)
-  const [response, event] = await Promise.all([
-    page.waitForResponse(/\/media\//),
-    show(page, 'img', { src: '/media/picture' }),
-  ])
-  assert.equal(event, 'error')
-  assert.match(await response.text(), /the page does not respond/)
-})
-
 test('a thousand pictures of a slow API all load', { timeout: 180_000 }, async () => {
   const page = await openGallery(app)
   const waiting = []
@@ -333,22 +291,6 @@ test('a thousand pictures of a slow API all load', { timeout: 180_000 }, async (
   assert.equal(outcomes.filter((outcome) => outcome === 'load').length, 1000)
 })
 
-test('media() is false without a service worker that has it, and the console says why', time, async () => {
-  app.site.serviceWorkers.push('/other.js')
-  app.site.files['/other.js'] = "addEventListener('activate', (event) => event.waitUntil(clients.claim()))"
-  const said = async (file) => {
-    const page = await app.open('/')
-    await booted(page)
-    if (file) await page.evaluate((file) => navigator.serviceWorker.register(file), file)
-    const warning = page.waitForEvent('console', (message) => message.text().includes('auth.media()'))
-    assert.equal(await page.evaluate(() => auth.media()), false)
-    return (await warning).text()
-  }
-  const [none, other] = await Promise.all([said(), said('/other.js')])
-  assert.match(none, /is false: no service worker is installed/)
-  assert.match(other, /is false: http.*\/other\.js does not respond/)
-})
-
 test('media() is false at once if no rule has `media`, and the console says so', time, async (t) => {
   const plain = await startApp()
   t.after(() => plain.close())
@@ -370,4 +312,65 @@ test('a reload without the service worker is repaired', time, async () => {
   assert.equal(await page.evaluate(() => navigator.serviceWorker.controller), null)
   assert.equal(await page.evaluate(() => auth.media()), true)
   assert.equal(await show(page, 'img', { src: '/media/picture?again' }), 'load')
+})
+
+// In these tests, a service worker waits for ten seconds, or a page for a service worker.
+describe('no response', { concurrency: true }, () => {
+  test('what a page passes on too late leaves no connection to the API', time, async () => {
+    const page = await openGallery(app)
+    app.files.endless = sendLong
+    // As if the page were busy: its first message of the service worker waits.
+    await page.addInitScript(() => {
+      const hold = (event) => {
+        navigator.serviceWorker.removeEventListener('message', hold)
+        event.stopImmediatePropagation()
+        const { data, ports, source } = event
+        const late = new MessageEvent('message', { data, ports, source })
+        globalThis.passOn = () => navigator.serviceWorker.dispatchEvent(late)
+      }
+      if (!globalThis.passOn) navigator.serviceWorker.addEventListener('message', hold)
+    })
+    const other = await openAnother(app, page)
+    await page.reload()
+    await booted(page)
+    app.api.clear()
+    const refused = page.waitForResponse(/\/media\/endless/)
+    await page.evaluate(() => void document.body.appendChild(new Audio('/media/endless')).load())
+    assert.equal((await refused).status(), 502)
+    await page.evaluate(() => passOn())
+    const late = () => loads().filter(({ path }) => path.endsWith('/endless'))
+    // The vault ends the call at once. Without the message, it would take as long as many pictures.
+    for (let n = 0; n < 20; n++) {
+      assert.equal(await show(other, 'img', { src: `/media/picture?late=${n}` }), 'load')
+      if (late().every(({ aborted }) => aborted)) break
+    }
+    assert.ok(late().every(({ aborted }) => aborted))
+  })
+
+  test('a page without a vault shows no pictures', time, async () => {
+    const page = await openGallery(app)
+    await page.goto(`${app.site.origin}/empty`)
+    const [response, event] = await Promise.all([
+      page.waitForResponse(/\/media\//),
+      show(page, 'img', { src: '/media/picture' }),
+    ])
+    assert.equal(event, 'error')
+    assert.match(await response.text(), /the page does not respond/)
+  })
+
+  test('media() is false without a service worker that has it, and the console says why', time, async () => {
+    app.site.serviceWorkers.push('/other.js')
+    app.site.files['/other.js'] = "addEventListener('activate', (event) => event.waitUntil(clients.claim()))"
+    const said = async (file) => {
+      const page = await app.open('/')
+      await booted(page)
+      if (file) await page.evaluate((file) => navigator.serviceWorker.register(file), file)
+      const warning = page.waitForEvent('console', (message) => message.text().includes('auth.media()'))
+      assert.equal(await page.evaluate(() => auth.media()), false)
+      return (await warning).text()
+    }
+    const [none, other] = await Promise.all([said(), said('/other.js')])
+    assert.match(none, /is false: no service worker is installed/)
+    assert.match(other, /is false: http.*\/other\.js does not respond/)
+  })
 })

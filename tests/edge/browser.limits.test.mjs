@@ -8,7 +8,8 @@ import { played } from '../support/retries.mjs'
 
 const time = { timeout: 60_000 }
 
-describe('limits', () => {
+// These tests mostly wait.
+describe('limits', { concurrency: true }, () => {
   let app
   before(async () => {
     app = await startPage('node', {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { startServer } from '../support/edge/child.mjs'
 import { siteOfGuide, startNginx } from '../support/edge/nginx.mjs'
@@ -77,12 +77,14 @@ async function firstToClose(t, siteOf) {
   return Promise.race([once(socket, 'end').then(() => 'nginx'), once(socket, 'close').then(() => 'Node')])
 }
 
-// A POST that nginx sends while Node closes the connection gets 502.
-test('nginx closes idle connections before Node does', { timeout: 60_000 }, async (t) => {
-  assert.equal(await firstToClose(t, siteOfGuide), 'nginx')
-})
+// A POST that nginx sends while Node closes the connection gets 502. Both tests wait for the end of a connection.
+describe('idle connections', { concurrency: true, timeout: 60_000 }, () => {
+  test('nginx closes idle connections before Node does', async (t) => {
+    assert.equal(await firstToClose(t, siteOfGuide), 'nginx')
+  })
 
-test('control: Node closes idle connections before nginx does by default', { timeout: 60_000 }, async (t) => {
-  const withDefault = async (...args) => (await siteOfGuide(...args)).replace(/ *keepalive_timeout.*\n/, '')
-  assert.equal(await firstToClose(t, withDefault), 'Node')
+  test('control: Node closes idle connections before nginx does by default', async (t) => {
+    const withDefault = async (...args) => (await siteOfGuide(...args)).replace(/ *keepalive_timeout.*\n/, '')
+    assert.equal(await firstToClose(t, withDefault), 'Node')
+  })
 })
