@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { ALL } from '../support/combinations.mjs'
 
 const time = { timeout: 90_000 }
 const MB = 1024 * 1024
@@ -81,20 +82,6 @@ test('a stalled reader stops the server after a bounded amount', time, async (t)
   await page.evaluate(() => held.cancel())
   await flow.entry.closed
   assert.ok(flow.entry.aborted)
-})
-
-test('fetch reads the same amount ahead', time, async (t) => {
-  await page.evaluate(
-    async ([address, token]) => {
-      const response = await fetch(address, { headers: { authorization: `Bearer ${token}` } })
-      globalThis.held = response.body.getReader()
-      await held.read()
-    },
-    [url(), app.ledger.newest('access_token').value],
-  )
-  t.diagnostic(`${((await stalled()) / MB).toFixed(1)} MB taken`)
-  await page.evaluate(() => held.cancel())
-  await flow.entry.closed
 })
 
 test('an unread response applies backpressure', time, async () => {
@@ -227,7 +214,10 @@ const BODIES = {
   })()`,
 }
 
-for (const [name, body] of Object.entries(BODIES)) {
+/** A page reads each body in the same way, so a usual run tests the first and the last one. */
+const someBodies = Object.entries(BODIES).filter((_, at, { length }) => ALL || at % (length - 1) === 0)
+
+for (const [name, body] of someBodies) {
   test(`after a 401 the whole body is sent again: ${name}`, time, async () => {
     // A vault limits the number of refreshes after a 401, so each body is tested with a new vault.
     const tab = await app.open()
