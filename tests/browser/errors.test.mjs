@@ -203,8 +203,10 @@ test('login_canceled: canceled by a signal', time, async () => {
 test('timeout: nobody signs in', time, async () => {
   const page = await app.open()
   await booted(page)
-  const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page, { timeout: 5 })])
+  await page.clock.install()
+  const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page, { timeout: 300 })])
   await popup.waitForSelector('#username')
+  await page.clock.fastForward(300_000)
   const { error } = await page.evaluate(() => login)
   assert.equal(error.code, 'timeout')
   // The popup stays open at the provider. It closes when the user has finished there.
