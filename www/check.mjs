@@ -84,6 +84,8 @@ async function check(context) {
 
   await steps.run('the access token expired', async () => {
     await expired(page)
+    // The next token has to last for one step.
+    demo.provider.settings.accessTokenSeconds = 5
     const { value } = ledger.newest('access_token')
     const response = await fetch(`${api.url}me`, { headers: { Authorization: `Bearer ${value}` } })
     assert.equal(response.status, 401, 'the API still accepts the expired token')

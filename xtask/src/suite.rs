@@ -16,16 +16,16 @@ use std::time::{Duration, Instant};
 const LONG: [&str; 12] = [
     "webkit.test.mjs",
     "chromium.test.mjs",
-    "faults.test.mjs",
-    "survival.test.mjs",
-    "errors.test.mjs",
+    "pwa.test.mjs",
+    "callback_page.test.mjs",
+    "frameworks.test.mjs",
+    "media.test.mjs",
     "leak.test.mjs",
+    "worker_failure.test.mjs",
+    "callback_attacks.test.mjs",
     "deployment.test.mjs",
-    "escrow.test.mjs",
-    "hostile.test.mjs",
+    "sealed.test.mjs",
     "vault_origin_frame.test.mjs",
-    "resume.test.mjs",
-    "faults_device.test.mjs",
 ];
 
 /// Node ends a file after 20 minutes, because a test that timed out may leave a server that keeps its process alive. The
