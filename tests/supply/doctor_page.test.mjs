@@ -225,6 +225,12 @@ const BROKEN = [
     /page\.(script|connect)-src/,
   ],
   [
+    'page.script-src',
+    { policy: (policy) => `${policy}; script-src-elem *` },
+    /^script-src-elem \*$/,
+    /^(?!.*script-src-elem)Content-Security-Policy: .*script-src 'self'(;|$)/,
+  ],
+  [
     'page.wasm-unsafe-eval',
     { policy: replaced("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'") },
     /'wasm-unsafe-eval'/,
@@ -359,6 +365,12 @@ const BROKEN = [
     /^Content-Security-Policy: default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' http\S+ http\S+$/,
   ],
   [
+    'page.syntax',
+    { policy: () => "script-src 'self' script-src-elem 'self'" },
+    /none of these/,
+    /^Content-Security-Policy: script-src 'self'; script-src-elem 'self'$/,
+  ],
+  [
     'page.sandbox',
     { policy: (policy) => `${policy}; sandbox allow-scripts` },
     /^sandbox allow-scripts$/,
@@ -447,6 +459,12 @@ const BROKEN = [
     /^script-src 'self', or the nonce of each response/,
   ],
   [
+    'page.scripts',
+    { home: SCRIPTED, policy: (policy) => `${policy}; script-src-elem 'nonce-abc'` },
+    /^\/app\.js with script-src-elem 'nonce-abc'$/,
+    /^script-src 'self', or the nonce of each response/,
+  ],
+  [
     'page.trusted-types',
     {
       home: SCRIPTED,
@@ -526,6 +544,12 @@ const BROKEN = [
     { workerPolicy: replaced("script-src 'self'", "script-src 'self' 'unsafe-eval'") },
     /'unsafe-eval'/,
     /^Content-Security-Policy: .*script-src 'self' 'wasm-unsafe-eval'(;|$)/,
+  ],
+  [
+    'worker.script-src',
+    { workerPolicy: (policy) => `script-src-elem 'self' https:; ${policy}` },
+    /^script-src-elem 'self' https:$/,
+    /^(?!.*script-src-elem)Content-Security-Policy: .*script-src 'self' 'wasm-unsafe-eval'(;|$)/,
   ],
   [
     'worker.connect-src',
@@ -722,6 +746,11 @@ test('what is as strict in another way is right', async () => {
     { headers: { 'Cross-Origin-Opener-Policy': 'same-origin' } },
     { headers: { 'Cross-Origin-Opener-Policy': 'same-origin; report-to="coop"' } },
     { policy: (policy) => `${policy}, default-src *` },
+    {
+      policy: replaced("script-src 'self'", "script-src 'nonce-abc'; script-src-elem 'self'"),
+      home: SCRIPTED,
+    },
+    { policy: replaced('worker-src', 'child-src') },
     // Two layers send these, or a browser does not know a value.
     { headers: { 'X-Content-Type-Options': ['nosniff', 'nosniff'] } },
     { headers: { 'Referrer-Policy': ['same-origin', 'a-policy-of-tomorrow'] } },

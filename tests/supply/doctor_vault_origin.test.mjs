@@ -91,6 +91,13 @@ for (const [id, changes, seen, fix, text] of [
     /: its policy has script-src https:, not script-src 'self'$/,
   ],
   [
+    'vault.frame-headers',
+    csp('/frame.html', (policy) => `script-src-elem https:; ${policy}`),
+    /script-src-elem https:/,
+    /script-src 'self'/,
+    /: its policy has script-src-elem https:, not script-src 'self'$/,
+  ],
+  [
     'page.callback-headers',
     () => ({ '/callback.html': { 'Cross-Origin-Opener-Policy': null } }),
     /^no Cross-Origin-Opener-Policy$/,

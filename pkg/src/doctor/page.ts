@@ -17,6 +17,7 @@ import {
   isAnywhere,
   isDynamic,
   NONCE,
+  opensCode,
   parsePolicies,
   type Policy,
   permits,
@@ -31,9 +32,8 @@ import { slipsOf } from './slips.js'
 import type { SharedFix } from './report.js'
 import { firstWords, listOf, type Reply, isPrivateUrl, seenHeader, seenOf, valueOf } from './requests.js'
 
-/** Sources with which script in the page can run code of its own. `'unsafe-inline'` is a question of the framework. */
-export const isUnsafeScript = (source: string) =>
-  source === "'unsafe-eval'" || /^(data|blob):$/.test(source) || isAnywhere(source)
+/** Sources from which script in the page can load code of its own. `'unsafe-inline'` is a question of the framework. */
+export const isForeignCode = (source: string) => /^(data|blob):$/.test(source) || isAnywhere(source)
 
 /** Referrer policies by which another site sees the query, which has the code of a login. */
 const UNSAFE_REFERRER = /^(no-referrer-when-downgrade|unsafe-url)$/
@@ -170,7 +170,7 @@ const wantedPolicy = (deployment: Deployment): Policy => {
 /** Returns the sources that the page's own scripts need beside `'self'`: the hashes in its policy, or a nonce. */
 const scriptSources = ({ page, policies }: Deployment): string[] => {
   if (!scriptTags(page.body).some(([, attributes = '']) => needsSource(attributes))) return []
-  const hashes = policies.flatMap((one) => sourcesOf(one, 'script-src') ?? []).filter(isHash)
+  const hashes = policies.flatMap((one) => sourcesOf(one, 'script-src-elem') ?? []).filter(isHash)
   return hashes.length ? hashes : [NONCE]
 }
 
@@ -209,14 +209,15 @@ const checkPolicy = (deployment: Deployment) => {
   const check = (id: string, name: string, good: string, bad: string, isBad: boolean, fix = line(name)) =>
     report.check(`page.${id}`, good, isBad ? bad : undefined, written(policies, name), fix)
 
-  check(
-    'script-src',
-    'script-src',
-    permits(policies, 'script-src', isInline)
+  const opening = opensCode(policies, isForeignCode)
+  report.check(
+    'page.script-src',
+    permits(policies, 'script-src-elem', isInline)
       ? "script-src permits inline scripts ('unsafe-inline'), and no code from elsewhere: a nonce is stricter"
       : `script-src permits only the scripts of ${['the app', ...otherHosts(policies, origin)].join(' and of ')}`,
-    'script-src permits code that is not a file of the app',
-    permits(policies, 'script-src', (sources) => sources.some(isUnsafeScript)),
+    opening && 'script-src permits code that is not a file of the app',
+    written(policies, opening ?? 'script-src'),
+    line('script-src'),
   )
   checkScripts(deployment)
   check(
@@ -642,7 +643,9 @@ const checkIntegrity = async (deployment: Deployment, callback: Reply): Promise<
       report.fault(
         id,
         'the browser refuses this script of the callback page, so no login can end',
-        isWrong ? `<script${attributes}>` : `<script${attributes}> with ${written(ofCallback, 'script-src')}`,
+        isWrong
+          ? `<script${attributes}>`
+          : `<script${attributes}> with ${written(ofCallback, 'script-src-elem')}`,
         `integrity="${hash}" in this tag, and '${hash}' in a policy that names hashes: write them after the build's last step`,
       )
       return
@@ -658,11 +661,11 @@ const checkIntegrity = async (deployment: Deployment, callback: Reply): Promise<
   }
   // Browsers compare an imported file only with a hash elsewhere in the page, as in an import map (measured in Chromium).
   const isUnnamed = imports.includes(true) && others <= 0
-  if (isUnnamed && ofCallback.some((one) => sourcesOf(one, 'script-src')?.every(isHash))) {
+  if (isUnnamed && ofCallback.some((one) => sourcesOf(one, 'script-src-elem')?.every(isHash))) {
     report.fault(
       id,
       "the browser refuses what the callback page's script imports, so no login can end",
-      written(ofCallback, 'script-src'),
+      written(ofCallback, 'script-src-elem'),
       BUNDLED,
     )
     return
@@ -747,7 +750,7 @@ export const isSamePage = (one: Reply, other: Reply) => {
 const otherHosts = (policies: Policy[], origin: string): string[] => [
   ...new Set(
     policies
-      .flatMap((one) => sourcesOf(one, 'script-src') ?? [])
+      .flatMap((one) => sourcesOf(one, 'script-src-elem') ?? [])
       .filter((source) => !source.startsWith("'") && !source.startsWith(origin)),
   ),
 ]
@@ -760,7 +763,7 @@ const isPermitted = (
 ): boolean => {
   const [, nonce] = /\bnonce=["']?([^"'\s>]+)/i.exec(attributes) ?? []
   const hashes = hashesOf(attributes)
-  return permits(policies, 'script-src', (sources) => {
+  return permits(policies, 'script-src-elem', (sources) => {
     if (nonce !== undefined && sources.includes(`'nonce-${nonce}'`)) return true
     if (hashes.length > 0 && hashes.every((hash) => sources.includes(`'${hash}'`))) return true
     return !sources.includes("'strict-dynamic'") && admits(sources, href, origin)
@@ -774,7 +777,7 @@ const checkScripts = ({ report, policies, page, origin }: Deployment): void => {
     'page.scripts',
     "the policy permits the page's own scripts",
     refused.length ? "the policy blocks the page's own scripts, so the app does not start" : undefined,
-    `${firstWords(refused.join(', '))} with ${written(policies, 'script-src')}`,
+    `${firstWords(refused.join(', '))} with ${written(policies, 'script-src-elem')}`,
     "script-src 'self', or the nonce of each response in the header and in each <script>: a static page cannot have a nonce",
   )
 }
@@ -830,5 +833,5 @@ export const wrongHeaders = (reply: Reply, wanted: Record<string, string>): stri
     const isFramed = permits(policies, 'frame-ancestors', (sources) =>
       sources.some((one) => one !== "'none'" && !ancestors.includes(one)),
     )
-    return isFramed || permits(policies, 'script-src', (sources) => sources.some(isUnsafeScript))
+    return isFramed || opensCode(policies, isForeignCode) !== undefined
   })

@@ -11,6 +11,8 @@ const FALLBACK: Record<string, string[]> = {
   'frame-src': ['child-src', 'default-src'],
   'object-src': ['default-src'],
   'script-src': ['default-src'],
+  // Decides about `<script>` elements and imports. `eval()` and WebAssembly ask `script-src`.
+  'script-src-elem': ['script-src', 'default-src'],
   'worker-src': ['child-src', 'script-src', 'default-src'],
 }
 
@@ -67,6 +69,8 @@ export class Correction {
       note: () => {
         const [name = '', ...sources] = directive.split(' ')
         this.#directives.set(name, sources)
+        // It would decide in place of the one that is set.
+        if (name === 'script-src') this.#directives.delete('script-src-elem')
         return () => proposed(this.#directives, this.#note)
       },
     }
@@ -98,6 +102,17 @@ export const isDynamic = (policy: Policy): boolean =>
 /** Returns true if every policy permits workers from the sources that `test` looks for. */
 export const permitsWorkers = (policies: Policy[], test: (sources: string[]) => boolean): boolean =>
   policies.every((policy) => isDynamic(policy) || permits([policy], 'worker-src', test))
+
+/** Returns the directive by which policies permit code that is not a file of the app: as text, or from a foreign source. */
+export const opensCode = (
+  policies: Policy[],
+  isForeign: (source: string) => boolean,
+): 'script-src' | 'script-src-elem' | undefined => {
+  if (permits(policies, 'script-src', (sources) => sources.includes("'unsafe-eval'"))) return 'script-src'
+  return permits(policies, 'script-src-elem', (sources) => sources.some(isForeign))
+    ? 'script-src-elem'
+    : undefined
+}
 
 /** Returns a directive as it is written in the policies, for a report. */
 export const written = (policies: Policy[], name: string): string => {

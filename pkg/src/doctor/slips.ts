@@ -7,7 +7,7 @@ const KEYWORD =
 
 /** Names of directives, which are sources of the directive before if a semicolon is missing. */
 const DIRECTIVE =
-  /^((default|script|style|img|connect|font|media|object|frame|child|worker|manifest)-src|base-uri|form-action|frame-ancestors|sandbox|require-trusted-types-for|trusted-types)$/i
+  /^((default|script|style|img|connect|font|media|object|frame|child|worker|manifest)-src|(script|style)-src-(elem|attr)|base-uri|form-action|frame-ancestors|sandbox|require-trusted-types-for|trusted-types)$/i
 
 /** Returns what is wrong with the writing of these policies, and the policies as they were meant. */
 export const slipsOf = (policies: Policy[]): { faults: string[]; meant: string } => {

@@ -9,8 +9,8 @@ import {
   needsPath,
   SOME_WORKER,
 } from './deployment.js'
-import { checkCallback, checkDeletion, wrongHeaders } from './page.js'
-import { admits, Correction, permits, written } from './policy.js'
+import { checkCallback, checkDeletion, isForeignCode, wrongHeaders } from './page.js'
+import { admits, Correction, opensCode, permits, written } from './policy.js'
 import { seenHeader, seenOf } from './requests.js'
 
 /**
@@ -80,8 +80,13 @@ const checkFrameHeaders = (
   const names = [...wrong]
   const differences = names.flatMap((name) =>
     name === policy
-      ? ['frame-ancestors', 'script-src']
-          .map((one) => [written(policies, one), directive(wanted[policy], one)])
+      ? [
+          [written(policies, 'frame-ancestors'), directive(wanted[policy], 'frame-ancestors')],
+          [
+            written(policies, opensCode(policies, isForeignCode) ?? 'script-src'),
+            directive(wanted[policy], 'script-src'),
+          ],
+        ]
           .filter(([seen, right]) => seen !== right)
           .map(([seen, right]) => `its policy has ${seen}, not ${right}`)
       : name,

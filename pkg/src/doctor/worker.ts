@@ -9,7 +9,16 @@ import {
   policiesOf,
 } from './deployment.js'
 import { checkNoSniff, checkOtherDeletion, hasSlips } from './page.js'
-import { admits, Correction, isAnywhere, permits, type Policy, sourcesOf, written } from './policy.js'
+import {
+  admits,
+  Correction,
+  isAnywhere,
+  opensCode,
+  permits,
+  type Policy,
+  sourcesOf,
+  written,
+} from './policy.js'
 import type { Report } from './report.js'
 import type { ResponseHeaders } from '../headers/index.js'
 import { refusedBy } from './connection-allowlist.js'
@@ -105,16 +114,12 @@ const checkPolicy = (deployment: Deployment, policies: Policy[]) => {
     written(policies, 'script-src'),
     script,
   )
-  const isOpen = permits(
-    policies,
-    'script-src',
-    (sources) => sources.includes("'unsafe-eval'") || sources.some(isAnywhere),
-  )
+  const opening = opensCode(policies, isAnywhere)
   report.check(
     'worker.script-src',
     'the worker runs only scripts of the app',
-    isOpen ? 'the worker may run code from elsewhere' : undefined,
-    written(policies, 'script-src'),
+    opening && 'the worker may run code from elsewhere',
+    written(policies, opening ?? 'script-src'),
     script,
   )
   checkConnections(deployment, policies, directive(wanted[name], 'connect-src'), correction)
