@@ -658,7 +658,7 @@ for (const [id, changes, seen, fix] of SLOW) {
 test('page.secure: a page over plain http', async () => {
   // No test server has a public address over http, so the doctor's request is refused, and the page is given.
   const { load } = await import('../support/page_module.mjs')
-  const { findPage, Report } = await load('doctor/page.ts', 'doctor/report.ts')
+  const { findPage, Report } = await load('doctor/page-found.ts', 'doctor/report.ts')
   const report = new Report()
   const url = new URL('http://app.example.com/')
   const header = (name) => ({ 'content-type': 'text/html' })[name]
@@ -983,7 +983,7 @@ test('the search for the worker reads few files, and none of other origins', asy
 
 test('a page of tags that never end takes no longer', async () => {
   const { load } = await import('../support/page_module.mjs')
-  const { scriptsOf } = await load('doctor/page.ts')
+  const { scriptsOf } = await load('doctor/scripts.ts')
   const { metaPolicies } = await load('doctor/policy.ts')
   const { textOf } = await load('doctor/requests.ts')
   // With nested searches, each of these would take hours.
@@ -1253,19 +1253,14 @@ test('requests have the name of --user-agent', async () => {
 
 test('worker.compression: a module that is sent as it is', async () => {
   const { load } = await import('../support/page_module.mjs')
-  const { checkCompression } = await load('doctor/worker.ts')
-  const results = []
-  const report = { checkSpeed: (id, _, wrong) => results.push([id, wrong !== undefined]) }
-  for (const [url, encoding] of [
-    ['https://app.example.com/a.wasm', undefined],
-    ['https://app.example.com/a.wasm', 'br'],
+  const { MODULE } = await load('doctor/worker-module.ts')
+  for (const [encoding, result] of [
+    [undefined, 'slow'],
+    ['br', 'ok'],
   ]) {
-    checkCompression(report, { url, header: () => encoding })
+    const file = { url: 'https://app.example.com/a.wasm', header: () => encoding }
+    assert.equal(MODULE['worker.compression']({ file }).result, result)
   }
-  assert.deepEqual(results, [
-    ['worker.compression', true],
-    ['worker.compression', false],
-  ])
 })
 
 test('page.service-worker: a server that refuses one path only', async () => {

@@ -78,17 +78,17 @@ const checkPreflight = async (
   const reply = await ask(methods.find((method) => !SIMPLE.includes(method)) ?? methods[0]!)
   if (reply.status === 0 && safeMethod(rule) !== undefined) return reply.failure
   const needed = missingHeader(reply, origin, rule)
-  const isOk = reply.status >= 200 && reply.status < 300
+  const isOk = reply.status >= 200 && reply.status < 300 && !needed
   report.check(
     `${id}.preflight`,
     `${origin} may call ${url}`,
-    isOk && !needed ? undefined : `the browser refuses calls to ${url}`,
+    !isOk && `the browser refuses calls to ${url}`,
     `${seenOf(reply)} for a preflight, ${seenHeader(reply, needed?.name ?? ORIGIN)}`,
     needed
       ? `${needed.name}: ${needed.value}`
       : `let the API respond to OPTIONS ${url} with 204, without authentication`,
   )
-  if (!isOk || needed) return undefined
+  if (!isOk) return undefined
   const headers = listOf(reply, HEADERS)
   // `*` does not stand for Authorization (Fetch 3.3.5).
   const missing = names.filter(
@@ -97,7 +97,7 @@ const checkPreflight = async (
   report.check(
     `${id}.headers`,
     `calls may have ${names.join(' and ')}`,
-    missing.length ? `the API's preflight does not allow the header ${missing.join(' or ')}` : undefined,
+    missing.length > 0 && `the API's preflight does not allow the header ${missing.join(' or ')}`,
     seenHeader(reply, HEADERS),
     completed(reply, HEADERS, [...names, 'Content-Type']),
   )
@@ -111,7 +111,7 @@ const checkPreflight = async (
   report.check(
     `${id}.methods`,
     `calls may have the methods ${methods.join(', ')}`,
-    refused.length ? `the browser refuses calls with ${refused.join(', ')}` : undefined,
+    refused.length > 0 && `the browser refuses calls with ${refused.join(', ')}`,
     seenHeader(reply, METHODS),
     completed(reply, METHODS, methods),
   )
@@ -119,7 +119,7 @@ const checkPreflight = async (
   report.checkSpeed(
     `${id}.preflight-age`,
     'browsers may keep the result of a preflight',
-    Number(age ?? 5) >= 60 ? undefined : 'almost every call costs a second request',
+    !(Number(age ?? 5) >= 60) && 'almost every call costs a second request',
     seenHeader(reply, MAX_AGE) + (age === undefined ? ', which means 5 seconds' : ''),
     `${MAX_AGE}: 7200`,
   )
@@ -167,7 +167,7 @@ const checkResponse = async (
     report.check(
       `${id}.no-store`,
       'no cache sends a response to another user',
-      (isKept && !isOwn) || age ? 'a cache may keep responses, and send them to another user' : undefined,
+      ((isKept && !isOwn) || age !== 0) && 'a cache may keep responses, and send them to another user',
       age ? `Age: ${age}, from a cache in front of the API` : seenHeader(reply, 'Cache-Control'),
       'Cache-Control: no-store',
     )
@@ -179,7 +179,7 @@ const checkResponse = async (
     report.check(
       `${id}.echo`,
       'the API does not repeat the headers of a request',
-      isRepeated ? "the API repeats a request's headers, so it would show the token" : undefined,
+      isRepeated && "the API repeats a request's headers, so it would show the token",
       `the value of the request header X-Request-Marker in the response of ${url}`,
       "turn the API's debug page or echo off",
     )
@@ -216,7 +216,7 @@ const checkCors = (
   report.check(
     `${id}.exposed`,
     `the vault can read ${needed.join(' and ')}`,
-    missing.length ? `the vault cannot read ${missing.join(' and ')}` : undefined,
+    missing.length > 0 && `the vault cannot read ${missing.join(' and ')}`,
     seenHeader(reply, EXPOSED),
     completed(reply, EXPOSED, needed),
   )

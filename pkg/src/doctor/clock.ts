@@ -4,6 +4,7 @@
  */
 import { DEFAULT_TOLERANCE, MOST_TOLERANCE } from '../../glue/constants.js'
 import { type Deployment, option } from './deployment.js'
+import { check, unseen, unused, type Verdict } from './report.js'
 import type { Reply } from './requests.js'
 
 /** The seconds by which two values of `Date` may differ although the clocks are equal: it has whole seconds. */
@@ -19,46 +20,47 @@ interface Clocks {
   hasIdTokens: boolean
 }
 
-/** Checks that the provider's clock is not ahead of the devices', for which the one of the doctor stands. */
-export const checkClock = (deployment: Deployment, { ahead, header }: Reply): void => {
-  const { report, config, page } = deployment
-  const id = 'provider.clock'
+/** Judges if the provider's clock is ahead of the devices', for which the one of the doctor stands. */
+export const providerClock = (deployment: Deployment, { ahead, header }: Reply): Verdict => {
+  const { config, page } = deployment
   const { clockTolerance: tolerance = DEFAULT_TOLERANCE, identity } = config!
   const hasIdTokens = identity === undefined
   if (hasIdTokens && ahead !== undefined && Math.abs(ahead) > tolerance + PRECISION) {
     const seen = `the provider's clock and this device's differ by ${Math.abs(ahead)} s`
     // Of two clocks that differ, that of the app's server shows which one is wrong.
     if (page.ahead === undefined || Math.abs(ahead - page.ahead) <= tolerance)
-      return report.unseen(id, `${seen}: it is not known which one is wrong`)
+      return unseen(`${seen}: it is not known which one is wrong`)
     if (/\bdate\b|\*/i.test(header('access-control-expose-headers') ?? ''))
-      return report.unseen(id, `${seen}: a vault reads the provider's if its token endpoint exposes Date`)
+      return unseen(`${seen}: a vault reads the provider's if its token endpoint exposes Date`)
   }
-  return compare(deployment, id, { provider: ahead, own: 0, whose: "this device's", tolerance, hasIdTokens })
+  return compareClocks(deployment, {
+    provider: ahead,
+    own: 0,
+    whose: "this device's",
+    tolerance,
+    hasIdTokens,
+  })
 }
 
 /** Compares two clocks. */
-export const compare = (deployment: Deployment, id: string, clocks: Clocks): void => {
-  const { report } = deployment
-  const { provider, own, whose, tolerance = DEFAULT_TOLERANCE, hasIdTokens } = clocks
-  if (!hasIdTokens) return report.unused(id, 'there are no ID tokens, whose times would be checked')
+export const compareClocks = (
+  deployment: Deployment,
+  { provider, own, whose, tolerance = DEFAULT_TOLERANCE, hasIdTokens }: Clocks,
+): Verdict => {
+  if (!hasIdTokens) return unused('there are no ID tokens, whose times would be checked')
   if (provider === undefined || own === undefined)
-    return report.unseen(
-      id,
-      `no response has shown the time of ${provider === undefined ? 'the provider' : 'the app'}`,
-    )
+    return unseen(`no response has shown the time of ${provider === undefined ? 'the provider' : 'the app'}`)
   const ahead = provider - own
   if (ahead < -tolerance - PRECISION) {
     const until = 'a login fails if its ID token is valid for a shorter time'
-    return report.unseen(id, `the provider's clock is ${-ahead} s behind ${whose}: ${until}`)
+    return unseen(`the provider's clock is ${-ahead} s behind ${whose}: ${until}`)
   }
   const needed = ahead + PRECISION
   const tolerated = needed > MOST_TOLERANCE ? '' : `, or ${option(deployment, 'clockTolerance', needed)}`
-  return report.check(
-    id,
+  return check(
     `the provider's clock differs from ${whose} by ${Math.abs(ahead)} s, which a login allows`,
-    ahead > tolerance + PRECISION
-      ? `the provider's clock is ahead of ${whose}, so each login fails (id_token_invalid)`
-      : undefined,
+    ahead > tolerance + PRECISION &&
+      `the provider's clock is ahead of ${whose}, so each login fails (id_token_invalid)`,
     `${ahead} s, and clockTolerance is ${tolerance} s`,
     `set both clocks by the network (NTP)${tolerated}`,
   )

@@ -155,12 +155,6 @@ export const serviceWorkerOf = (deployment: Deployment): string | undefined =>
   registeredServiceWorker(deployment) ??
   namedFiles(deployment).find((path) => path !== (deployment.worker ?? namedVaultFile(deployment)))
 
-/** Returns a directive of a generated header, such as `worker-src https://app.example.com/auth.worker.js`. */
-export const directive = (header: string | undefined, name: string): string => {
-  const [policy] = parsePolicies(header)
-  return [name, ...(policy?.get(name) ?? ["'none'"])].join(' ')
-}
-
 /** Returns the line that sets a header. */
 export const headerLine = (headers: Record<string, string>, name: string): string =>
   `${name}: ${headers[name]}`

@@ -12,18 +12,15 @@ import {
   noCache,
   policiesOf,
 } from './deployment.js'
-import { checkExits } from './exits.js'
+import { checkCallback } from './callback-page.js'
+import { EXITS } from './exits.js'
 import { checkHandler } from './handler.js'
 import { hostFile } from './host-files.js'
-import { checkMedia } from './media.js'
-import {
-  checkCallback,
-  checkOtherPages,
-  checkPage,
-  checkServiceWorker,
-  findPage,
-  mayHaveHandler,
-} from './page.js'
+import { media } from './media.js'
+import { otherPages } from './missing-page.js'
+import { findPage, mayHaveHandler } from './page-found.js'
+import { PAGE_HEADERS } from './page-headers.js'
+import { judgePolicy } from './page-policy.js'
 import { checkProvider, findMetadata } from './provider.js'
 import { type CommandLine, UsageError } from './options.js'
 import { asJson, asText, Report } from './report.js'
@@ -31,6 +28,7 @@ import { isPrivateUrl, type Reply, Requests, seenHeader, seenOf } from './reques
 import { checkVaultFrame } from './vault-frame.js'
 import { checkWorker } from './worker.js'
 import { findWorker, readScripts } from './worker-path.js'
+import { serviceWorker } from './worker-source.js'
 
 /** Looks at a deployment. Resolves with what is to be printed. */
 export const examine = async (options: CommandLine): Promise<{ text: string; hasFaults: boolean }> => {
@@ -55,13 +53,12 @@ export const examine = async (options: CommandLine): Promise<{ text: string; has
     const { vaultFrame } = options
     const isNamed = deployment.handlerConfig !== undefined || options.handler !== undefined
     deployment.needsWorker = !vaultFrame && (!(hasHandler || isNamed) || deployment.worker !== undefined)
-    checkPage(deployment)
+    await judgePolicy(deployment)
+    await report.judge(PAGE_HEADERS, deployment)
     if (!vaultFrame) await checkCallback(deployment)
-    await checkOtherPages(deployment)
-    await checkExits(deployment)
-    await checkMedia(deployment)
+    await report.judge({ 'page.others': otherPages, ...EXITS, 'page.media': media }, deployment)
     const home = vaultFrame ? await checkVaultFrame(deployment, vaultFrame) : deployment
-    await checkServiceWorker(home)
+    report.add('page.service-worker', await serviceWorker(home))
     await checkWorker(home)
     await checkProvider(home)
     await checkApis(home)
@@ -115,26 +112,24 @@ const STANDALONE = '/strongroom/standalone.js'
 /** Finds the configuration, and lets the core judge it. */
 const findConfig = async (deployment: Deployment, given: VaultConfig | undefined) => {
   const { report, judge, origin, options } = deployment
+  const id = 'config.valid'
   const config = given ?? (await fromSite(deployment))
   if (config === undefined) {
-    report.unused('config.valid', 'without a configuration (--config FILE), lines that need it are left out')
+    report.unused(id, 'without a configuration (--config FILE), lines that need it are left out')
     return
   }
   const source = options.config ?? 'strongroom.json'
   if (isOfHandler(config)) {
     deployment.handlerConfig = { ...config, issuer: fromEnv(config.issuer) }
-    report.unused(
-      'config.valid',
-      `${source} is a token handler's configuration, which only its server can judge`,
-    )
+    report.unused(id, `${source} is a token handler's configuration, which only its server can judge`)
     return
   }
   const base = (options.vaultFrame?.origin ?? origin) + (deployment.worker ?? STANDALONE)
-  const fault = judge(config, base) ?? unwritable(deployment, config)
-  if (fault === undefined) {
-    report.ok('config.valid', `the core accepts ${source}`)
+  const reason = judge(config, base) ?? unwritable(deployment, config)
+  if (reason === undefined) {
+    report.ok(id, `the core accepts ${source}`)
     deployment.config = config
-  } else report.fault('config.valid', `the core refuses ${source}`, fault, `correct the option in ${source}`)
+  } else report.fault(id, `the core refuses ${source}`, reason, `correct the option in ${source}`)
 }
 
 /** Returns the value of an option. A function reads the environment, as on a server, whose variables this one may lack. */
@@ -180,24 +175,24 @@ const fromSite = async (deployment: Deployment): Promise<VaultConfig | undefined
       file.status === 200 && !/html/.test(type)
         ? 'Content-Type: application/json'
         : `let the server send the file for ${pathname}, without a redirect`
-    report.fault('config.file', 'the worker cannot read its configuration', `${seenOf(file)} for ${url}`, fix)
+    const why = 'the worker cannot read its configuration'
+    report.fault('config.file', why, `${seenOf(file)} for ${url}`, fix)
     return undefined
   }
   const cache = file.header('cache-control') ?? ''
   report.check(
     'config.file',
     `${pathname} has the configuration`,
-    /\b(no-cache|no-store|max-age=0)\b/i.test(cache)
-      ? undefined
-      : 'caches between server and browser may deliver an outdated configuration',
+    !/\b(no-cache|no-store|max-age=0)\b/i.test(cache) &&
+      'caches between server and browser may deliver an outdated configuration',
     seenHeader(file, 'Cache-Control'),
     noCache(pathname),
   )
   try {
     return JSON.parse(file.body)
   } catch (error) {
-    const fix = `correct ${pathname}`
-    report.fault('config.json', 'the configuration is not JSON', (error as Error).message, fix)
+    const seen = (error as Error).message
+    report.fault('config.json', 'the configuration is not JSON', seen, `correct ${pathname}`)
     return undefined
   }
 }

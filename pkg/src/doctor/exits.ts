@@ -2,48 +2,34 @@
 import { securityHeaders } from '../headers/index.js'
 import { patternsOf, refusedBy } from './connection-allowlist.js'
 import { type Deployment, SOME_WORKER } from './deployment.js'
-import { missingPage, scriptsOf } from './page.js'
+import { missingPage } from './missing-page.js'
+import { check, fault, type Rows, unseen, unused, type Verdict } from './report.js'
 import { type Reply, seenHeader, valueOf } from './requests.js'
+import { scriptsOf } from './scripts.js'
 
 const NAME = 'Connection-Allowlist'
 
-/** Checks the list of the page, and that each kind of response of the origin has one. */
-export const checkExits = async (deployment: Deployment): Promise<void> => {
-  const { report, page } = deployment
+/** Judges if the list lets the page begin a login and come back. */
+const login = (deployment: Deployment): Verdict => {
+  const { page, origin } = deployment
   const value = page.header(NAME)
-  if (value === undefined) {
-    report.unused(
-      'page.exits',
-      `without ${NAME}, script in the page can send data to other servers by navigations`,
-    )
-    return
-  }
-  checkLogin(deployment, value)
-  await checkEverywhere(deployment)
-}
-
-/** Checks that the list lets the page begin a login and come back. */
-const checkLogin = (deployment: Deployment, value: string): void => {
-  const { report, page, origin } = deployment
+  if (value === undefined)
+    return unused(`without ${NAME}, script in the page can send data to other servers by navigations`)
   const requests = requestsOf(deployment)
-  if (!requests) {
-    report.unseen(
-      'page.exits',
+  if (!requests)
+    return unseen(
       `without a configuration (--config FILE) and the provider's metadata, it is not known what ${NAME} must admit`,
     )
-    return
-  }
-  const refused = refusedBy(value, origin, requests)
-  const hasRedirects = /;\s*redirects\s*=\s*allow\b/.test(value)
-  const fault = refused.length
-    ? `${NAME} stops the login`
-    : hasRedirects
-      ? undefined
-      : `${NAME} stops redirects, also that of a provider at which the user is signed in`
-  const fix = refused.length
-    ? refused.map((url) => `"${url}*"`).join(' ')
-    : `${NAME}: ${value};redirects=allow`
-  report.check('page.exits', `${NAME} admits the login`, fault, seenHeader(page, NAME), fix)
+  const seen = seenHeader(page, NAME)
+  const refused = refusedBy(value, origin, requests).map((url) => `"${url}*"`)
+  if (refused.length) return fault(`${NAME} stops the login`, seen, refused.join(' '))
+  return check(
+    `${NAME} admits the login`,
+    !/;\s*redirects\s*=\s*allow\b/.test(value) &&
+      `${NAME} stops redirects, also that of a provider at which the user is signed in`,
+    seen,
+    `${NAME}: ${value};redirects=allow`,
+  )
 }
 
 /**
@@ -74,11 +60,12 @@ const isWayOut = (reply: Reply): boolean =>
   (valueOf(reply, 'Cross-Origin-Opener-Policy') === 'same-origin' ||
     (/html/.test(reply.header('content-type') ?? '') && /<script/i.test(reply.body)))
 
-/** Checks that other responses of the origin have the list, too, as far as script can use them. */
-const checkEverywhere = async (deployment: Deployment): Promise<void> => {
-  const { report, origin, requests } = deployment
+/** Judges if other responses of the origin have the list, too, as far as script can use them. */
+const everywhere = async (deployment: Deployment): Promise<Verdict | undefined> => {
+  const { origin, requests, page } = deployment
+  if (page.header(NAME) === undefined) return undefined
   const ask = (path: string, headers = {}) => requests.send(origin + path, { headers })
-  const [script] = scriptsOf(deployment.page).filter((url) => new URL(url).origin === origin)
+  const [script] = scriptsOf(page).filter((url) => new URL(url).origin === origin)
   const replies: [string, Reply][] = [
     ['a missing file', await missingPage(deployment)],
     ['a file', await ask(script === undefined ? '/favicon.ico' : new URL(script).pathname)],
@@ -86,12 +73,10 @@ const checkEverywhere = async (deployment: Deployment): Promise<void> => {
     ['JSON', await ask('/strongroom-doctor.json', { Accept: 'application/json' })],
   ]
   const lacking = replies.filter(([, reply]) => isWayOut(reply))
-  report.check(
-    'page.exits-everywhere',
+  return check(
     `script cannot send data from the other responses that were seen`,
-    lacking.length
-      ? `script can send data from a window with ${lacking.map(([what]) => what).join(', ')}`
-      : undefined,
+    lacking.length > 0 &&
+      `script can send data from a window with ${lacking.map(([what]) => what).join(', ')}`,
     lacking
       .map(
         ([what, { status, url }]) =>
@@ -101,3 +86,6 @@ const checkEverywhere = async (deployment: Deployment): Promise<void> => {
     `let the server send the page's ${NAME} with each response, also with errors and files`,
   )
 }
+
+/** The lines about the list of the page, and about those of other responses of the origin. */
+export const EXITS: Rows<Deployment> = { 'page.exits': login, 'page.exits-everywhere': everywhere }

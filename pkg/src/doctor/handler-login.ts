@@ -1,11 +1,12 @@
 /** The lines about a login through a token handler: from its first request to the provider, and back to the handler. */
 import type { ProviderMetadata } from '../worker/config.js'
-import { compare } from './clock.js'
+import { compareClocks } from './clock.js'
 import { type Deployment, option } from './deployment.js'
 import { searchMetadata } from './discovery.js'
-import { isSamePage } from './page.js'
-import { isAt, judge, NAVIGATION, respond, valuesOf, type Verdict, withoutPrompt } from './provider-client.js'
+import { isAt, judge, NAVIGATION, respond, valuesOf, withoutPrompt } from './provider-client.js'
+import { check, fault, ok, unseen, unused, type Verdict } from './report.js'
 import { codeOf, firstWords, jsonOf, type Reply, seenOf, textOf } from './requests.js'
+import { isSamePage } from './scripts.js'
 
 /** Returns the fix for a path that does not lead to the handler. */
 export const passOn = (path: string) =>
@@ -59,31 +60,34 @@ export const checkLogin = async (
   }
   const { origin: provider, searchParams } = new URL(login.redirect)
   const metadata = await metadataOf(deployment, begun, redirectUri)
-  checkTarget(deployment, begun, redirectUri, metadata)
-  checkCookies(deployment, login.cookies)
+  report.add('handler.login', target(deployment, begun, redirectUri, metadata))
+  report.add('handler.cookies', loginCookies(deployment, login.cookies))
   const asked = searchParams.get('redirect_uri')
-  if (asked !== null) {
+  if (asked === null)
+    report.unused('handler.redirect-uri', 'the request was pushed, so its redirect URI is not in the address')
+  else
     report.check(
       'handler.redirect-uri',
       `the redirect URI is ${redirectUri}`,
-      asked === redirectUri ? undefined : 'the handler does not know its own origin',
+      asked !== redirectUri && 'the handler does not know its own origin',
       `redirect_uri=${asked}`,
       option(deployment, 'origin', origin),
     )
-  } else
-    report.unused('handler.redirect-uri', 'the request was pushed, so its redirect URI is not in the address')
   // With a wrong redirect URI, the provider's response says nothing about the registration.
   if (response) {
-    report.add({ id: 'handler.client', ...verdict })
-    compare(deployment, 'handler.clock', {
-      provider: response.ahead,
-      own: login.ahead,
-      whose: "the server's",
-      tolerance: handlerConfig?.clockTolerance,
-      hasIdTokens,
-    })
+    report.add('handler.client', verdict)
+    report.add(
+      'handler.clock',
+      compareClocks(deployment, {
+        provider: response.ahead,
+        own: login.ahead,
+        whose: "the server's",
+        tolerance: handlerConfig?.clockTolerance,
+        hasIdTokens,
+      }),
+    )
   }
-  await checkToken(deployment, metadata)
+  report.add('handler.token', await tokenEndpoint(deployment, metadata))
   await checkReturn(deployment, base, begun)
   return [provider]
 }
@@ -139,28 +143,25 @@ const metadataOf = async (
   return { metadata: { ...document, ...own }, isConfigured: issuer !== undefined || own !== undefined }
 }
 
-/** Checks that a login leads to the provider: to the endpoint in its metadata, or to where it responds to the request. */
-const checkTarget = (
-  { report, origin, page }: Deployment,
+/** Judges if a login leads to the provider: to the endpoint in its metadata, or to where it responds to the request. */
+const target = (
+  { origin, page }: Deployment,
   { login, response }: Begun,
   redirectUri: string,
   known: Known | undefined,
-): void => {
-  const id = 'handler.login'
+): Verdict => {
   const { host, origin: to, pathname } = new URL(login.redirect!)
   const endpoint = known?.metadata.authorization_endpoint
   const isKnown = typeof endpoint === 'string' && URL.canParse(endpoint)
   if ((isKnown && isPathOf(endpoint, to + pathname)) || isAt(response?.redirect, redirectUri))
-    return report.ok(id, `a login leads to the provider at ${host}`)
+    return ok(`a login leads to the provider at ${host}`)
   const location = login.header('location')!.split('?')[0]!
   const isApp = to === origin && (!URL.canParse(location) || (response && isSamePage(page, response)))
   if (!(isKnown && known!.isConfigured) && !isApp)
-    return report.unseen(
-      id,
+    return unseen(
       `a login leads to ${host}: with --config FILE, the report says if that is the provider's endpoint`,
     )
-  return report.fault(
-    id,
+  return fault(
     isApp
       ? 'a login leads back to the app, and not to the provider'
       : `a login leads to ${host}, and not to the provider`,
@@ -174,24 +175,20 @@ const isPathOf = (endpoint: string, address: string) => {
   return origin + pathname === address
 }
 
-/** Checks that the token endpoint of the configuration is there, as far as it can be seen from outside. */
-const checkToken = async ({ report, requests }: Deployment, known: Known | undefined): Promise<void> => {
-  const id = 'handler.token'
+/** Judges if the token endpoint of the configuration is there, as far as it can be seen from outside. */
+const tokenEndpoint = async ({ requests }: Deployment, known: Known | undefined): Promise<Verdict> => {
   const endpoint = known?.isConfigured ? known.metadata.token_endpoint : undefined
   if (typeof endpoint !== 'string' || !URL.canParse(endpoint))
-    return report.unused(id, 'without the configuration (--config FILE), the token endpoint is not known')
+    return unused('without the configuration (--config FILE), the token endpoint is not known')
   const reply = await requests.send(endpoint, { readsBody: false })
   // Other failures may be those of this place: the server may know a name, or be let through.
   if (/ECONNREFUSED/.test(reply.failure ?? '')) {
     const why = 'nothing responds at the token endpoint, so each login fails'
-    return report.fault(id, why, `${seenOf(reply)} for ${endpoint}`, respond(endpoint))
+    return fault(why, `${seenOf(reply)} for ${endpoint}`, respond(endpoint))
   }
   return reply.failure === undefined
-    ? report.ok(id, `a server responds at the token endpoint ${endpoint}`)
-    : report.unseen(
-        id,
-        `from here, ${endpoint} cannot be requested (${reply.failure}): --probe-token asks the handler`,
-      )
+    ? ok(`a server responds at the token endpoint ${endpoint}`)
+    : unseen(`from here, ${endpoint} cannot be requested (${reply.failure}): --probe-token asks the handler`)
 }
 
 /** The attributes that the cookie of a login needs. */
@@ -201,14 +198,13 @@ const NEEDED: [name: string, value: string, text: string][] = [
   ['path', '/', 'Path=/'],
 ]
 
-/** Checks the attributes of the handler's cookies, which a proxy may change. */
-const checkCookies = ({ report, origin }: Deployment, cookies: string[]) => {
-  const id = 'handler.cookies'
+/** Judges the attributes of the handler's cookies, which a proxy may change. */
+const loginCookies = ({ origin }: Deployment, cookies: string[]): Verdict => {
   const isSecure = origin.startsWith('https:')
   const needed = [...NEEDED, ...(isSecure ? [['secure', '', 'Secure'] as (typeof NEEDED)[0]] : [])]
   if (!cookies.length) {
     const why = "the login's cookie does not arrive, so no login can end"
-    return report.fault(id, why, 'no Set-Cookie', 'let the proxy pass Set-Cookie unchanged')
+    return fault(why, 'no Set-Cookie', 'let the proxy pass Set-Cookie unchanged')
   }
   const wrong = cookies.flatMap((cookie) => {
     const [name = '', ...attributes] = cookie.split(';').map((one) => one.trim())
@@ -228,10 +224,9 @@ const checkCookies = ({ report, origin }: Deployment, cookies: string[]) => {
     if (isSecure && !name.startsWith('__Host-')) faults.push('no prefix __Host-')
     return faults.length ? [`${name.split('=')[0]}: ${faults.join(', ')}`] : []
   })
-  return report.check(
-    id,
+  return check(
     `the login's cookie has ${[...needed.map(([, , text]) => text), ...(isSecure ? ['the prefix __Host-'] : [])].join(', ')}`,
-    wrong.length ? 'something in front of the handler changes the attributes of its cookies' : undefined,
+    wrong.length > 0 && 'something in front of the handler changes the attributes of its cookies',
     wrong.join('\n'),
     'let proxies, and code around the handler, pass Set-Cookie unchanged: in nginx no proxy_cookie_domain, proxy_cookie_path or proxy_cookie_flags',
   )
@@ -275,9 +270,7 @@ const checkReturn = async (
     "the provider's response reaches the handler, with the login's cookie",
     isUnknown
       ? "the login's cookie does not come back to the handler, so no login can end"
-      : code === undefined
-        ? "the provider's response does not reach the handler, so no login can end"
-        : undefined,
+      : code === undefined && "the provider's response does not reach the handler, so no login can end",
     `${seenError(reply)} for ${base}/callback?${options.probesToken ? 'code' : 'error'}=…`,
     isUnknown ? 'let proxies pass Cookie and Set-Cookie unchanged' : passOn(`${base}/callback`),
   )

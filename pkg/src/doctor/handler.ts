@@ -2,8 +2,10 @@
 import { cookieSize } from './cookie-size.js'
 import { type Deployment, handlerBase, option } from './deployment.js'
 import { checkLogin, passOn, seenError, UNCHANGED } from './handler-login.js'
-import { checkFrames, isSamePage } from './page.js'
+import { frames } from './frames.js'
+import { check, fault, ok, unseen, unused, type Verdict } from './report.js'
 import { ageOf, codeOf, jsonOf, type Reply, seenHeader, seenOf } from './requests.js'
+import { isSamePage } from './scripts.js'
 
 /** The headers of a request by script of the app's own pages. */
 const script = (origin: string) => ({
@@ -16,49 +18,51 @@ const script = (origin: string) => ({
 
 /** Checks the token handler. Resolves with false if no handler responds. */
 export const checkHandler = async (deployment: Deployment): Promise<boolean> => {
-  const { report, requests, origin, options, handlerConfig, page } = deployment
+  const { report, requests, origin } = deployment
   const base = handlerBase(deployment)
   const reply = await requests.send(`${origin}${base}/config`, { headers: script(origin) })
   const answer = jsonOf(reply)
   if (!isHandler(reply, answer)) {
-    const seen = `${seenOf(reply)} for ${base}/config`
-    if (reply.status >= 500) {
-      const fix = "look at the server's log: a token handler says which option it cannot use"
-      report.fault('handler.found', `the server fails at ${base}`, seen, fix)
-    } else if (options.handler !== undefined || handlerConfig) {
-      report.fault('handler.found', `there is no token handler at ${base}`, seen, passOn(`${base}/`))
-    } else if (isPage(reply) && deployment.worker === undefined && !options.vaultFrame) {
-      const why = isSamePage(page, reply) ? "the app's page" : 'a page'
-      report.unseen(
-        'handler.found',
-        `the server sends ${why} for ${base}/config, and no worker was found: if the app has a token handler, ${passOn(`${base}/`)}`,
-      )
-    } else report.unused('handler.found', `there is no token handler at ${base}`)
+    report.add('handler.found', notFound(deployment, base, reply))
     return false
   }
   const { base: own, routes } = answer!
   report.check(
     'handler.found',
     `there is a token handler at ${base}`,
-    typeof own === 'string' && own !== base
-      ? 'something in front of the handler changes the path'
-      : undefined,
+    typeof own === 'string' && own !== base && 'something in front of the handler changes the path',
     `the handler's base is ${own}, and it responds at ${base}`,
     option(deployment, 'base', base),
   )
   await checkHealth(deployment, base)
-  const refuses = await checkRefusals(deployment, base)
-  const provider = (deployment.provider = await checkLogin(deployment, base, refuses))
+  const refusal = await refusals(deployment, base)
+  report.add('handler.csrf', refusal)
+  const provider = (deployment.provider = await checkLogin(deployment, base, refusal.result !== 'fault'))
   await checkLengths(deployment, base)
-  await checkBinding(deployment, base)
+  report.add('handler.bind', await binding(deployment, base))
   await checkRoutes(deployment, routes)
   // With page.opener, this keeps script from reading the response to a login that an attacker began.
-  checkFrames(deployment, 'handler.frames', [origin, ...provider])
+  report.add('handler.frames', frames(deployment, [origin, ...provider]))
   return true
 }
 
-/** Returns true for a page in place of a response of the handler. */
-const isPage = (reply: Reply) => reply.status === 200 && /html/.test(reply.header('content-type') ?? '')
+/** Judges a response that is not the handler's. */
+const notFound = (deployment: Deployment, base: string, reply: Reply): Verdict => {
+  const { options, handlerConfig, worker, page } = deployment
+  const seen = `${seenOf(reply)} for ${base}/config`
+  if (reply.status >= 500) {
+    const fix = "look at the server's log: a token handler says which option it cannot use"
+    return fault(`the server fails at ${base}`, seen, fix)
+  }
+  const none = `there is no token handler at ${base}`
+  if (options.handler !== undefined || handlerConfig) return fault(none, seen, passOn(`${base}/`))
+  const isPage = reply.status === 200 && /html/.test(reply.header('content-type') ?? '')
+  if (!isPage || worker !== undefined || options.vaultFrame) return unused(none)
+  const what = isSamePage(page, reply) ? "the app's page" : 'a page'
+  return unseen(
+    `the server sends ${what} for ${base}/config, and no worker was found: if the app has a token handler, ${passOn(`${base}/`)}`,
+  )
+}
 
 /** Returns true for a response of a token handler: its configuration for pages, or its own error. */
 const isHandler = (reply: Reply, answer: Record<string, unknown> | undefined): boolean =>
@@ -73,7 +77,7 @@ const checkHealth = async (deployment: Deployment, base: string) => {
   report.check(
     'handler.session',
     "the handler responds to the app's own pages",
-    isHealthy ? undefined : "the handler does not respond to the app's own pages",
+    !isHealthy && "the handler does not respond to the app's own pages",
     seenError(reply),
     codeOf(reply) === 'cross_site_request'
       ? `${option(deployment, 'origin', origin)}, or let the proxy pass the headers Host, Origin, X-Strongroom and Sec-Fetch-Site unchanged`
@@ -85,14 +89,14 @@ const checkHealth = async (deployment: Deployment, base: string) => {
   report.check(
     'handler.no-store',
     "no cache keeps the handler's responses",
-    /no-store/.test(cache) && !age ? undefined : "a cache may send one user's session to another",
+    (!/no-store/.test(cache) || age !== 0) && "a cache may send one user's session to another",
     age ? `Age: ${age}, from a cache in front of the handler` : seenHeader(reply, 'Cache-Control'),
     'Cache-Control: no-store, as the handler sends it',
   )
 }
 
-/** Checks that requests from elsewhere are refused. Resolves with false if a proxy drops or sets headers. */
-const checkRefusals = async ({ report, requests, origin }: Deployment, base: string): Promise<boolean> => {
+/** Judges if requests from elsewhere are refused. If not, a proxy drops or sets headers. */
+const refusals = async ({ requests, origin }: Deployment, base: string): Promise<Verdict> => {
   const { 'X-Strongroom': _, ...unmarked } = script(origin)
   const attacks: [name: string, path: string, headers: Record<string, string>][] = [
     ['without X-Strongroom', 'session', unmarked],
@@ -113,15 +117,12 @@ const checkRefusals = async ({ report, requests, origin }: Deployment, base: str
     if (reply.status >= 200 && reply.status < 400) passed.push(`${reply.status} ${what}`)
     else if (![400, 401, 403].includes(reply.status)) failed.push(`${seenOf(reply)} ${what}`)
   }
-  const id = 'handler.csrf'
-  if (passed.length) report.fault(id, 'requests of other sites are not refused', passed.join('\n'), UNCHANGED)
-  else if (failed.length)
-    report.unseen(
-      id,
-      `the server responds with an error to requests of other sites, so it is unknown whether they are refused: ${failed[0]}`,
-    )
-  else report.ok(id, 'requests of other sites are refused')
-  return !passed.length
+  if (passed.length) return fault('requests of other sites are not refused', passed.join('\n'), UNCHANGED)
+  return failed.length
+    ? unseen(
+        `the server responds with an error to requests of other sites, so it is unknown whether they are refused: ${failed[0]}`,
+      )
+    : ok('requests of other sites are refused')
 }
 
 /** The bytes that the handler's cookies have at most, together. */
@@ -143,24 +144,22 @@ const checkLengths = async (deployment: Deployment, base: string) => {
     'handler.cookie-length',
     `requests with ${LONGEST_COOKIES} bytes of cookies reach the handler`,
     // An error of the handler itself has arrived, too.
-    reply.status === 200 || codeOf(reply) !== undefined
-      ? undefined
-      : 'a server in front of the handler refuses long cookies, also at a logout',
+    reply.status !== 200 &&
+      codeOf(reply) === undefined &&
+      'a server in front of the handler refuses long cookies, also at a logout',
     `${seenOf(reply)} for a request with ${LONGEST_COOKIES} bytes of cookies`,
     `${option(deployment, 'session', { storage: 'in-store' })}, or higher limits: in nginx, large_client_header_buffers 4 16k;`,
   )
   report.unseen('handler.response-length', cookieSize(handlerConfig ?? {}))
 }
 
-/** Checks that the browser's own requests about bound sessions reach the handler, and that its responses come back. */
-const checkBinding = async ({ report, requests, origin, handlerConfig }: Deployment, base: string) => {
+/** Judges if the browser's own requests about bound sessions reach the handler, and if its responses come back. */
+const binding = async ({ requests, origin, handlerConfig }: Deployment, base: string): Promise<Verdict> => {
   if (!handlerConfig?.session?.bind) {
     const isUnknown = handlerConfig === undefined
-    report.unused(
-      'handler.bind',
+    return unused(
       `the handler binds no session${isUnknown ? ', or its configuration is not known (--config FILE)' : ''}`,
     )
-    return
   }
   const headers = {
     ...script(origin),
@@ -177,12 +176,9 @@ const checkBinding = async ({ report, requests, origin, handlerConfig }: Deploym
       : [`${seenOf(registration)} for POST ${base}/bind`]),
     ...(jsonOf(renewal)?.['continue'] === false ? [] : [`${seenOf(renewal)} for POST ${base}/bind/refresh`]),
   ]
-  report.check(
-    'handler.bind',
+  return check(
     'requests that bind sessions reach the handler',
-    wrong.length
-      ? 'requests that bind sessions do not reach the handler, so sessions stay unbound'
-      : undefined,
+    wrong.length > 0 && 'requests that bind sessions do not reach the handler, so sessions stay unbound',
     wrong.join('\n'),
     `let the proxy pass POST ${base}/bind and POST ${base}/bind/refresh to the handler, with the headers Origin, Sec-Fetch-* and Sec-Secure-Session-Id unchanged`,
   )
@@ -208,7 +204,7 @@ const checkRoutes = async ({ report, requests, origin, handlerConfig }: Deployme
     report.check(
       `handler.route ${prefix}`,
       `${prefix} leads to the handler, which asks for a login`,
-      isOwn ? undefined : `${prefix} does not lead to the handler`,
+      !isOwn && `${prefix} does not lead to the handler`,
       seenError(reply),
       passOn(prefix),
     )

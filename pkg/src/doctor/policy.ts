@@ -43,7 +43,7 @@ export const NONCE = "'nonce-…'"
 
 /** Returns the header with a policy as a report proposes it. */
 export const proposed = (policy: Policy, note = ''): string => {
-  const directives = [...policy].map(([name, sources]) => [name, ...sources].join(' ')).join('; ')
+  const directives = [...policy.keys()].map((name) => lineOf(policy, name)).join('; ')
   const header = `Content-Security-Policy: ${directives.replace(/'nonce-[^']*'/gi, NONCE)}${note}`
   return header.includes(NONCE)
     ? `${header} (nonce-…: a new one for each response, which its inline scripts have as an attribute. A static page needs the hashes of these scripts instead)`
@@ -77,9 +77,17 @@ export class Correction {
   }
 }
 
+/** Returns a directive of a policy as it is written, such as `worker-src https://app.example.com/auth.worker.js`. */
+export const lineOf = (policy: Policy, name: string): string =>
+  [name, ...(policy.get(name) ?? ["'none'"])].join(' ')
+
+/** Returns the directive that counts in place of another one, or `undefined` if the policy does not restrict it. */
+const decidingFor = (policy: Policy, name: string): string | undefined =>
+  [name, ...(FALLBACK[name] ?? [])].find((one) => policy.has(one))
+
 /** Returns the sources that count for a directive, or `undefined` if the policy does not restrict it. */
 export const sourcesOf = (policy: Policy, name: string): string[] | undefined => {
-  const found = [name, ...(FALLBACK[name] ?? [])].find((one) => policy.has(one))
+  const found = decidingFor(policy, name)
   return found === undefined ? undefined : policy.get(found)
 }
 
@@ -89,6 +97,10 @@ export const permits = (policies: Policy[], name: string, test: (sources: string
     const sources = sourcesOf(policy, name)
     return sources === undefined || test(sources)
   })
+
+/** Returns true if every policy permits one of the sources that `test` looks for. */
+export const permitsSome = (policies: Policy[], name: string, test: (source: string) => boolean): boolean =>
+  permits(policies, name, (sources) => sources.some(test))
 
 /**
  * Returns true if a policy lets every script become a worker: `'strict-dynamic'` counts where `script-src` or `default-src`
@@ -103,22 +115,11 @@ export const isDynamic = (policy: Policy): boolean =>
 export const permitsWorkers = (policies: Policy[], test: (sources: string[]) => boolean): boolean =>
   policies.every((policy) => isDynamic(policy) || permits([policy], 'worker-src', test))
 
-/** Returns the directive by which policies permit code that is not a file of the app: as text, or from a foreign source. */
-export const opensCode = (
-  policies: Policy[],
-  isForeign: (source: string) => boolean,
-): 'script-src' | 'script-src-elem' | undefined => {
-  if (permits(policies, 'script-src', (sources) => sources.includes("'unsafe-eval'"))) return 'script-src'
-  return permits(policies, 'script-src-elem', (sources) => sources.some(isForeign))
-    ? 'script-src-elem'
-    : undefined
-}
-
 /** Returns a directive as it is written in the policies, for a report. */
 export const written = (policies: Policy[], name: string): string => {
   const lines = policies.flatMap((policy) => {
-    const found = [name, ...(FALLBACK[name] ?? [])].find((one) => policy.has(one))
-    return found === undefined ? [] : [[found, ...policy.get(found)!].join(' ')]
+    const found = decidingFor(policy, name)
+    return found === undefined ? [] : [lineOf(policy, found)]
   })
   // Browsers enforce all policies, so any of them may be the one that forbids something.
   if (lines.length) return [...new Set(lines)].join(', and in another policy: ')
@@ -130,6 +131,25 @@ export const isAnywhere = (source: string): boolean =>
   source === '*' ||
   /^(https?|wss?):$/i.test(source) ||
   /^(https?:\/\/|wss?:\/\/)?\*(:\*)?(\/|$)/i.test(source)
+
+/** Returns true for a source from which script in a page can load code of its own. */
+const isForeignCode = (source: string) => /^(data|blob):$/.test(source) || isAnywhere(source)
+
+/**
+ * Returns the directive by which policies permit code that is not a file of the app: as text, or from elsewhere. Scripts
+ * within the page (`'unsafe-inline'`) are a question of the framework.
+ */
+export const opensCode = (
+  policies: Policy[],
+  isForeign = isForeignCode,
+): 'script-src' | 'script-src-elem' | undefined => {
+  if (permitsSome(policies, 'script-src', (source) => source === "'unsafe-eval'")) return 'script-src'
+  return permitsSome(policies, 'script-src-elem', isForeign) ? 'script-src-elem' : undefined
+}
+
+/** Returns true if one of the sources admits every file of the origin. */
+export const admitsAll = (sources: string[], origin: string): boolean =>
+  sources.some((one) => one === "'self'" || one === origin || one === `${origin}/` || isAnywhere(one))
 
 /** Returns true if one of the sources admits the URL. `origin` is that of the document, for `'self'`. */
 export const admits = (sources: string[], address: string, origin: string): boolean => {

@@ -1,19 +1,22 @@
 /** The line about client and redirect URI, from a login without interaction. */
 import { type Deployment, option } from './deployment.js'
-import type { Line } from './report.js'
-import { firstWords, jsonOf, type Reply, crossOrigin, seenHeader, seenOf, textOf } from './requests.js'
-
-/** Returns a value that nobody can guess. */
-export const random = (): string => crypto.randomUUID().replaceAll('-', '')
+import { check, fault, ok, unseen, type Verdict } from './report.js'
+import {
+  firstWords,
+  jsonOf,
+  type Reply,
+  crossOrigin,
+  random,
+  seenHeader,
+  seenOf,
+  textOf,
+} from './requests.js'
 
 /** Errors, and no error, by which a provider refuses nothing of the configuration. */
 const NO_REFUSAL = /^(|access_denied|server_error|temporarily_unavailable)$/
 
 /** Errors with which a provider says that it knows client and redirect URI, and that nobody is signed in. */
 const NOBODY = /^(login_required|interaction_required|consent_required|account_selection_required)$/
-
-/** The line about client and redirect URI that follows from a response, without its name. */
-export type Verdict = Omit<Line, 'id'>
 
 /**
  * Asks for a login without interaction. Its error at the redirect URI proves client and redirect URI. Resolves with the
@@ -35,8 +38,9 @@ export const checkClient = async (deployment: Deployment): Promise<Reply | undef
     (prompt) => ask(deployment, new URL(endpoint), redirectUri, prompt),
     config!.identity ? undefined : 'none',
   )
-  report.add({ id, ...verdict })
-  if (reply && isAt(reply.redirect, redirectUri)) checkIssuerOf(deployment, reply)
+  report.add(id, verdict)
+  if (reply && isAt(reply.redirect, redirectUri))
+    report.add('provider.iss-value', issuerOf(deployment, reply))
   return reply
 }
 
@@ -97,12 +101,12 @@ const push = async (
   const mustPush = metadata!.require_pushed_authorization_requests === true || config!.par === true
   const reply = await requests.send(endpoint, { method: 'POST', headers: crossOrigin(origin), form })
   if (reply.isDown && mustPush) {
-    const text = 'nothing responds to pushed requests, so no login can begin'
-    return { result: 'fault', text, seen: `${seenOf(reply)} for ${endpoint}`, fix: respond(endpoint) }
+    const why = 'nothing responds to pushed requests, so no login can begin'
+    return fault(why, `${seenOf(reply)} for ${endpoint}`, respond(endpoint))
   }
   // Without a usable response, the core says that the provider is not available.
   if ((reply.status === 0 && mustPush) || reply.status === 429 || reply.status >= 500)
-    return { result: 'unseen', text: `a pushed request got no usable response (${seenOf(reply)})` }
+    return unseen(`a pushed request got no usable response (${seenOf(reply)})`)
   const name = 'Access-Control-Allow-Origin'
   const id = 'provider.cors-par'
   const allowed = reply.header(name)
@@ -114,12 +118,11 @@ const push = async (
   report.check(
     id,
     `${origin} may read the responses to pushed requests`,
-    isReadable ? undefined : 'the browser refuses the responses to pushed requests, so each login fails',
+    !isReadable && 'the browser refuses the responses to pushed requests, so each login fails',
     `${seenOf(reply)}, ${seenHeader(reply, name)}`,
     `${name}: ${origin} (at the provider: add the app's origin to the client's allowed origins)`,
   )
-  if (!isReadable)
-    return { result: 'unseen', text: 'no login can begin, so client and redirect URI were not seen' }
+  if (!isReadable) return unseen('no login can begin, so client and redirect URI were not seen')
   const body = jsonOf(reply)
   const uri = body?.['request_uri']
   if (reply.status === 201 && typeof uri === 'string') {
@@ -134,16 +137,15 @@ const push = async (
   if (isOfClient && !mustPush) return undefined
   const description = firstWords(String(body?.['error_description'] ?? ''))
   const isOfRedirect = /redirect/i.test(`${error} ${description}`)
-  return {
-    result: 'fault',
-    text: 'the provider refuses the pushed authorization request',
-    seen: error ? `${reply.status} ${error}${description && ` (${description})`}` : seenOf(reply),
-    fix: isOfClient
+  return fault(
+    'the provider refuses the pushed authorization request',
+    error ? `${reply.status} ${error}${description && ` (${description})`}` : seenOf(reply),
+    isOfClient
       ? `register the client ${config!.clientId} as public: token_endpoint_auth_method "none", with pushed requests`
       : isOfRedirect
         ? `register the redirect URI ${redirectUri}, exactly so, for the client ${config!.clientId} at the provider`
         : fixFor(deployment, error, description),
-  }
+  )
 }
 
 /** Returns the error code in a response (RFC 6749 5.2), or an empty string for anything else. */
@@ -185,17 +187,16 @@ export const judge = (deployment: Deployment, reply: Reply, redirectUri: string)
   const description = values.get('error_description') ?? ''
   // A code, which some providers issue without a question, is not repeated here.
   if (NOBODY.test(error) || (!error && values.get('code')))
-    return { result: 'ok', text: `the provider knows the client and the redirect URI ${redirectUri}` }
-  if (NO_REFUSAL.test(error)) {
-    const text = `the provider responds with ${error ? error : 'neither a code nor an error'} at the redirect URI: only a login shows more`
-    return { result: 'unseen', text }
-  }
-  return {
-    result: 'fault',
-    text: 'the provider refuses the authorization request',
-    seen: `error=${error}${description && ` (${description})`}`,
-    fix: fixFor(deployment, error, description),
-  }
+    return ok(`the provider knows the client and the redirect URI ${redirectUri}`)
+  if (NO_REFUSAL.test(error))
+    return unseen(
+      `the provider responds with ${error ? error : 'neither a code nor an error'} at the redirect URI: only a login shows more`,
+    )
+  return fault(
+    'the provider refuses the authorization request',
+    `error=${error}${description && ` (${description})`}`,
+    fixFor(deployment, error, description),
+  )
 }
 
 /** Judges a page of the provider. */
@@ -205,28 +206,26 @@ const judgePage = ({ config }: Deployment, reply: Reply, redirectUri: string): V
   const at = text.search(isUnknown ? /invalid_client\b/i : REFUSED)
   if (reply.status >= 400 && at >= 0) {
     const client = config ? ` ${config.clientId}` : ''
-    return {
-      result: 'fault',
-      text: `the provider does not know the ${isUnknown ? 'client' : 'redirect URI'}`,
-      seen: `${reply.status}: ${CODE.exec(text.slice(at))?.[0] ?? sentenceAt(text, at)}`,
-      fix: isUnknown
+    return fault(
+      `the provider does not know the ${isUnknown ? 'client' : 'redirect URI'}`,
+      `${reply.status}: ${CODE.exec(text.slice(at))?.[0] ?? sentenceAt(text, at)}`,
+      isUnknown
         ? `register the client${client} at the provider, or correct \`${config ? 'clientId' : 'client.id'}\``
         : `register the redirect URI ${redirectUri}, exactly so, for the client${client} at the provider`,
-    }
+    )
   }
   if (reply.isDown) {
     const seen = `${seenOf(reply)} for ${reply.url.split('?')[0]}`
     const why = 'nothing responds at the authorization endpoint, so no login can begin'
-    return { result: 'fault', text: why, seen, fix: respond(reply.url) }
+    return fault(why, seen, respond(reply.url))
   }
   if (reply.failure !== undefined)
-    return { result: 'unseen', text: `the authorization endpoint does not respond: ${reply.failure}` }
+    return unseen(`the authorization endpoint does not respond: ${reply.failure}`)
   const shown =
     reply.status < 400 ? 'the provider shows a page, which proves nothing' : 'an error page proves nothing'
-  return {
-    result: 'unseen',
-    text: `${shown} (${seenOf(reply).split('?')[0]}): compare the client and the redirect URI ${redirectUri} with the registration`,
-  }
+  return unseen(
+    `${shown} (${seenOf(reply).split('?')[0]}): compare the client and the redirect URI ${redirectUri} with the registration`,
+  )
 }
 
 /** Returns the parameters of an authorization response. */
@@ -235,24 +234,19 @@ export const valuesOf = (redirect: string): URLSearchParams => {
   return hash ? new URLSearchParams(hash.slice(1)) : searchParams
 }
 
-/** Checks that an authorization response names the issuer (RFC 9207). */
-const checkIssuerOf = ({ report, config, metadata }: Deployment, { redirect }: Reply) => {
+/** Judges if an authorization response names the issuer (RFC 9207). */
+const issuerOf = ({ config, metadata }: Deployment, { redirect }: Reply): Verdict | undefined => {
   const issuer = config?.issuer
-  if (metadata?.authorization_response_iss_parameter_supported !== true || metadata.issuer !== issuer) return
+  if (metadata?.authorization_response_iss_parameter_supported !== true || metadata.issuer !== issuer)
+    return undefined
   const iss = valuesOf(redirect!).get('iss')
-  if (iss === null) {
-    report.unseen(
-      'provider.iss-value',
+  if (iss === null)
+    return unseen(
       'this error response has no iss, although the metadata has authorization_response_iss_parameter_supported (RFC 9207 2): a silent login, and a login that the user denies, end with callback_invalid. Only a login shows whether successful responses have iss. Without it, each login fails',
     )
-    return
-  }
-  report.check(
-    'provider.iss-value',
+  return check(
     'the authorization response names the configured issuer',
-    iss === issuer
-      ? undefined
-      : 'the authorization response does not name the configured issuer, so each login fails',
+    iss !== issuer && 'the authorization response does not name the configured issuer, so each login fails',
     `iss=${iss}`,
     // The metadata has the configured issuer, so no value of the option would be right.
     `let the provider use one issuer: its metadata has ${issuer}`,

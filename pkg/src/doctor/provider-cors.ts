@@ -1,25 +1,32 @@
 /** The lines about the provider's endpoints that the worker requests: the browser must let it read the responses. */
 import { type Deployment, option } from './deployment.js'
-import { codeIn, random, respond } from './provider-client.js'
-import { completed, jsonOf, listOf, type Reply, crossOrigin, seenHeader, seenOf } from './requests.js'
+import { codeIn, respond } from './provider-client.js'
+import { check, fault, ok, unseen, unused, type Verdict } from './report.js'
+import { completed, crossOrigin, jsonOf, listOf, random, type Reply, seenHeader, seenOf } from './requests.js'
 
 const ORIGIN = 'Access-Control-Allow-Origin'
 const HEADERS = 'Access-Control-Allow-Headers'
 
-/** Checks that the app's origin may read a response. */
-export const allowsOrigin = ({ report, origin }: Deployment, id: string, reply: Reply): void => {
+/** Returns the header that the provider must send, and where. */
+const allowed = (origin: string) =>
+  `${ORIGIN}: ${origin} (at the provider: add the app's origin to the client's allowed origins)`
+
+/** Returns true if the app's origin may read a response. */
+const isReadable = (reply: Reply, origin: string): boolean => {
   const value = reply.header(ORIGIN)
+  return value === '*' || value === origin || new URL(reply.url).origin === origin
+}
+
+/** Judges if the app's origin may read a response. */
+export const allowsOrigin = ({ origin }: Deployment, reply: Reply): Verdict => {
   const { pathname, origin: of } = new URL(reply.url)
-  if (of === origin) report.unused(id, `${pathname} is on the app's origin`)
-  else {
-    report.check(
-      id,
-      `${origin} may read ${of}${pathname}`,
-      value === '*' || value === origin ? undefined : `the browser refuses the response of ${of}${pathname}`,
-      seenHeader(reply, ORIGIN),
-      `${ORIGIN}: ${origin} (at the provider: add the app's origin to the client's allowed origins)`,
-    )
-  }
+  if (of === origin) return unused(`${pathname} is on the app's origin`)
+  return check(
+    `${origin} may read ${of}${pathname}`,
+    !isReadable(reply, origin) && `the browser refuses the response of ${of}${pathname}`,
+    seenHeader(reply, ORIGIN),
+    allowed(origin),
+  )
 }
 
 /** Checks the provider's keys. */
@@ -36,11 +43,11 @@ export const checkKeys = async (deployment: Deployment) => {
   report.check(
     'provider.keys',
     'the provider publishes keys',
-    hasKeys ? undefined : 'the provider publishes no keys at jwks_uri',
+    !hasKeys && 'the provider publishes no keys at jwks_uri',
     seenOf(reply),
     `let ${url} respond with 200 and { "keys": [ … ] }`,
   )
-  if (hasKeys) allowsOrigin(deployment, 'provider.cors-keys', reply)
+  if (hasKeys) report.add('provider.cors-keys', allowsOrigin(deployment, reply))
 }
 
 /** An endpoint that the worker requests, and what follows if nothing responds there. */
@@ -77,49 +84,46 @@ export const checkEndpoint = async (
     return report.fault(id, why, `${seenOf(reply)} for ${url}`, respond(url))
   }
   if (isOwn) report.unused(id, `the ${name} endpoint is on the app's origin`)
-  else judgePreflight(deployment, id, name, preflight!, needed)
+  else report.add(id, judgePreflight(deployment, name, preflight!, needed))
   if (options.probesToken && name === 'token') await probe(deployment, url)
 }
 
-/** Adds the line about a preflight, which only requests with certain headers need. */
+/** Judges a preflight, which only requests with certain headers need. */
 const judgePreflight = (
-  { report, origin, options }: Deployment,
-  id: string,
+  { origin, options }: Deployment,
   name: string,
   reply: Reply,
   needed: string[],
-): void => {
-  if (needed.length && reply.failure !== undefined) {
-    return report.unseen(id, `the ${name} endpoint does not respond to a preflight: ${reply.failure}`)
-  }
-  const value = reply.header(ORIGIN)
-  const allowed = listOf(reply, HEADERS)
+): Verdict | undefined => {
+  const of = `the ${name} endpoint`
+  if (needed.length && reply.failure !== undefined)
+    return unseen(`${of} does not respond to a preflight: ${reply.failure}`)
+  const isSilent = reply.header(ORIGIN) === undefined
+  if (!isSilent && !isReadable(reply, origin))
+    return fault(`the browser refuses the responses of ${of}`, seenHeader(reply, ORIGIN), allowed(origin))
+  if (needed.length && (isSilent || reply.status < 200 || reply.status > 299))
+    return fault(
+      `${of} allows no requests with ${needed.join(' and ')}`,
+      `${seenOf(reply)} for a preflight`,
+      isSilent ? allowed(origin) : 'a status from 200 to 299 for preflights, without authentication',
+    )
+  const headers = listOf(reply, HEADERS)
   // `*` does not stand for Authorization (Fetch 3.3.5).
   const missing = needed.filter(
-    (one) => !allowed.includes(one.toLowerCase()) && !(one === 'DPoP' && allowed.includes('*')),
+    (one) => !headers.includes(one.toLowerCase()) && !(one === 'DPoP' && headers.includes('*')),
   )
-  const fix = `${ORIGIN}: ${origin} (at the provider: add the app's origin to the client's allowed origins)`
-  if (value !== undefined && value !== '*' && value !== origin) {
-    const why = `the browser refuses the responses of the ${name} endpoint`
-    report.fault(id, why, seenHeader(reply, ORIGIN), fix)
-  } else if (needed.length && (value === undefined || reply.status < 200 || reply.status > 299)) {
-    const why = `the ${name} endpoint allows no requests with ${needed.join(' and ')}`
-    const status = 'a status from 200 to 299 for preflights, without authentication'
-    report.fault(id, why, `${seenOf(reply)} for a preflight`, value === undefined ? fix : status)
-  } else if (missing.length) {
-    report.fault(
-      id,
-      `the ${name} endpoint does not allow the header ${missing.join(' or ')}`,
+  if (missing.length)
+    return fault(
+      `${of} does not allow the header ${missing.join(' or ')}`,
       seenHeader(reply, HEADERS),
       completed(reply, HEADERS, missing),
     )
-  } else if (value !== undefined) report.ok(id, `preflights of the ${name} endpoint allow ${origin}`)
-  else if (!options.probesToken) {
-    report.unseen(
-      id,
-      `the ${name} endpoint does not respond to a preflight, which these requests do not need: --probe-token shows more`,
-    )
-  }
+  if (!isSilent) return ok(`preflights of ${of} allow ${origin}`)
+  return options.probesToken
+    ? undefined
+    : unseen(
+        `${of} does not respond to a preflight, which these requests do not need: --probe-token shows more`,
+      )
 }
 
 /** Checks the address that is asked for the user at each login, if there is one. */
@@ -147,29 +151,21 @@ export const checkProfile = async (deployment: Deployment): Promise<void> => {
 }
 
 /** Revokes a token that does not exist, to see if the provider lets this client revoke (RFC 7009 2.2). */
-export const checkRevocation = async ({
-  report,
-  requests,
-  config,
-  metadata,
-  origin,
-  options,
-}: Deployment) => {
+export const revocation = async (deployment: Deployment): Promise<Verdict | undefined> => {
+  const { requests, config, metadata, origin, options } = deployment
   const url = metadata!.revocation_endpoint
-  if (typeof url !== 'string' || !options.probesToken) return
+  if (typeof url !== 'string' || !options.probesToken) return undefined
   const form = { token: random(), token_type_hint: 'refresh_token', client_id: config!.clientId }
   const reply = await requests.send(url, { method: 'POST', headers: crossOrigin(origin), form })
-  const id = 'provider.logout'
   const error = codeIn(jsonOf(reply))
-  if (reply.status === 200) report.ok(id, 'logouts can revoke the refresh token')
-  else if (reply.status === 401 || error === 'invalid_client' || error === 'unauthorized_client') {
-    report.fault(
-      id,
+  if (reply.status === 200) return ok('logouts can revoke the refresh token')
+  if (reply.status === 401 || error === 'invalid_client' || error === 'unauthorized_client')
+    return fault(
       'the provider does not let this client revoke tokens, so a refresh token stays valid after a logout',
       `${seenOf(reply)}${error && `: ${error}`}`,
       `let the provider accept revocations of the public client ${config!.clientId} (RFC 7009), or end the session at the provider too: logout({ provider: true })`,
     )
-  } else report.unseen(id, `the response, ${error || seenOf(reply)}, does not show if logouts can revoke`)
+  return unseen(`the response, ${error || seenOf(reply)}, does not show if logouts can revoke`)
 }
 
 /** Sends a token request that fails, because errors often lack the headers. */
@@ -196,30 +192,25 @@ const probe = async ({ report, requests, config, origin }: Deployment, url: stri
     )
     return
   }
-  const value = reply.header(ORIGIN)
-  const isOwn = new URL(url).origin === origin
   report.check(
     id,
     `${origin} may read the errors of the token endpoint`,
-    isOwn || value === '*' || value === origin
-      ? undefined
-      : 'the browser refuses the errors of the token endpoint',
+    !isReadable(reply, origin) && 'the browser refuses the errors of the token endpoint',
     `${seenOf(reply)}, ${seenHeader(reply, ORIGIN)}`,
     `${ORIGIN}: ${origin} (once in each response, errors included)`,
   )
+  report.add('provider.public-client', publicClient(reply, config!.clientId))
+}
+
+/** Judges if the client needs a secret, by the response to a code that does not exist. */
+const publicClient = (reply: Reply, clientId: string): Verdict => {
   const error = codeIn(jsonOf(reply))
-  if (error === 'invalid_client' || error === 'unauthorized_client') {
-    const fix = `register the client ${config!.clientId} as public: token_endpoint_auth_method "none"`
-    report.fault(
-      'provider.public-client',
+  if (error === 'invalid_grant') return ok('the client needs no secret')
+  if (error === 'invalid_client' || error === 'unauthorized_client')
+    return fault(
       'the provider does not know this client, or wants a secret',
       error,
-      fix,
+      `register the client ${clientId} as public: token_endpoint_auth_method "none"`,
     )
-  } else if (error === 'invalid_grant') report.ok('provider.public-client', 'the client needs no secret')
-  else
-    report.unseen(
-      'provider.public-client',
-      `the response, ${error || seenOf(reply)}, does not show if the client needs a secret`,
-    )
+  return unseen(`the response, ${error || seenOf(reply)}, does not show if the client needs a secret`)
 }

@@ -1,12 +1,13 @@
 /** The lines about the provider. */
 import { pinnedOf } from '../headers/endpoints.js'
 import type { ProviderMetadata, VaultConfig } from '../worker/config.js'
-import { checkClock } from './clock.js'
+import { providerClock } from './clock.js'
 import { type Deployment, option } from './deployment.js'
 import { type Document, locations, searchMetadata } from './discovery.js'
 import { blockedUntilDeployed, describe, differencesOf, pinnedMembers } from './metadata/pinned.js'
 import { checkClient } from './provider-client.js'
-import { allowsOrigin, checkEndpoint, checkKeys, checkProfile, checkRevocation } from './provider-cors.js'
+import { allowsOrigin, checkEndpoint, checkKeys, checkProfile, revocation } from './provider-cors.js'
+import { check, fault, unseen, unused, type Verdict } from './report.js'
 import { seenOf } from './requests.js'
 
 /** Requests the provider's metadata. */
@@ -39,13 +40,15 @@ const usable = (deployment: Deployment, document: Document): Partial<ProviderMet
 /** The members without which the core does not judge metadata. */
 const REQUIRED = ['issuer', 'authorization_endpoint', 'token_endpoint', 'jwks_uri']
 
-/** Lines that the core's own rules decide: for each, the members, and the line that fixes the configuration. */
-const JUDGED: [
+/** A line that the core's own rules decide: the members, and the line that fixes the configuration. */
+type Judged = [
   id: string,
   members: string[],
   text: string,
   fix: (set: (name: string, value: unknown) => string, document: Document) => string,
-][] = [
+]
+
+const JUDGED: Judged[] = [
   [
     'issuer',
     ['issuer'],
@@ -106,25 +109,26 @@ export const checkProvider = async (deployment: Deployment): Promise<void> => {
   }
   if (discovery?.document) {
     report.ok('provider.metadata', `${discovery.reply.url} has the provider's metadata`)
-    allowsOrigin(deployment, 'provider.cors-metadata', discovery.reply)
+    report.add('provider.cors-metadata', allowsOrigin(deployment, discovery.reply))
   } else report.unused('provider.metadata', 'the configuration has the metadata')
-  checkPinned(deployment)
-  noteReplaced(deployment)
-  judgeMembers(deployment, { ...(discovery?.document ?? {}), ...config.metadata })
+  await report.judge({ 'provider.pinned': pinnedMetadata, 'provider.replaced': replaced }, deployment)
+  const document = { ...discovery?.document, ...config.metadata }
+  for (const row of JUDGED) report.add(`provider.${row[0]}`, judgeMembers(deployment, document, row))
   if (!metadata) return
-  checkProofs(deployment)
+  await report.judge({ 'provider.pinned-algorithm': algorithm, 'provider.dpop': proofs }, deployment)
   await checkKeys(deployment)
   await checkEndpoint(deployment, 'token', metadata.token_endpoint)
   await checkEndpoint(deployment, 'revocation', metadata.revocation_endpoint)
   await checkProfile(deployment)
-  await checkRevocation(deployment)
+  report.add('provider.logout', await revocation(deployment))
   if (!options.probesToken) {
     report.unseen(
       'provider.cors-token-errors',
       'only a token request shows if its response allows this origin: --probe-token sends one that fails',
     )
   }
-  checkClock(deployment, (await checkClient(deployment)) ?? discovery!.reply)
+  const reply = (await checkClient(deployment)) ?? discovery!.reply
+  report.add('provider.clock', providerClock(deployment, reply))
   if (/\boffline_access\b/.test(config.scope ?? '')) {
     report.unseen(
       'provider.refresh-tokens',
@@ -134,53 +138,43 @@ export const checkProvider = async (deployment: Deployment): Promise<void> => {
 }
 
 /** Says which addresses of the configuration are others than those of the provider, such as of another environment. */
-const noteReplaced = ({ report, config, discovery }: Deployment) => {
+const replaced = ({ config, discovery }: Deployment): Verdict | undefined => {
   const document = discovery?.document ?? {}
-  const replaced = Object.entries(config!.metadata ?? {}).filter(
+  const others = Object.entries(config!.metadata ?? {}).filter(
     ([name, url]) => /_(endpoint|uri)$/.test(name) && document[name] && document[name] !== url,
   )
-  if (!replaced.length) return
-  const all = replaced.map(([name, url]) => `${name} is ${url}, and not ${document[name]}`).join(', ')
-  report.unseen(
-    'provider.replaced',
-    `by \`metadata\`, ${all}: only a login shows if that is right for ${config!.issuer}`,
-  )
+  if (!others.length) return undefined
+  const all = others.map(([name, url]) => `${name} is ${url}, and not ${document[name]}`).join(', ')
+  return unseen(`by \`metadata\`, ${all}: only a login shows if that is right for ${config!.issuer}`)
 }
 
 /** Compares the pinned metadata with the live document, before anything is merged. */
-const checkPinned = ({ report, config, discovery, options }: Deployment) => {
-  const id = 'provider.pinned'
+const pinnedMetadata = ({ config, discovery, options }: Deployment): Verdict => {
   const { issuer, pinned } = config!
   const module = options.config !== undefined && !/\.json$/i.test(options.config)
   const command = `npx strongroom metadata ${module ? `${issuer} --out auth.metadata.ts` : `--config ${options.config ?? 'strongroom.json'}`}`
   if (pinned == null) {
     const isPinnable = discovery?.document && !isComplete(config!)
-    report.unused(
-      id,
+    return unused(
       isPinnable
         ? `a first login waits for the provider's metadata, which can be pinned: ${command}`
         : 'no metadata that could be pinned',
     )
-    return
   }
   if (!pinnedOf(config!)) {
     const seen = `pinned: ${JSON.stringify(pinned)?.slice(0, 200)}`
-    report.fault(id, 'the vault ignores the pinned metadata', seen, command)
-    return
+    return fault('the vault ignores the pinned metadata', seen, command)
   }
-  if (!discovery?.document || discovery.failed) {
-    report.unseen(id, 'without a discovery document, it is not known if the pinned metadata are up to date')
-    return
-  }
+  if (!discovery?.document || discovery.failed)
+    return unseen('without a discovery document, it is not known if the pinned metadata are up to date')
   const differences = differencesOf(pinned, pinnedMembers(discovery.document))
   const origins = blockedUntilDeployed(differences)
   const blocked = origins.length
     ? `, and until the next deployment the worker's headers block ${origins.join(' ')}`
     : ''
-  report.check(
-    id,
+  return check(
     `the pinned metadata of ${pinned.at} are the provider's`,
-    differences.length ? `the provider's metadata have changed since ${pinned.at}${blocked}` : undefined,
+    differences.length > 0 && `the provider's metadata have changed since ${pinned.at}${blocked}`,
     describe(differences).trimEnd(),
     `${command}, and deploy`,
   )
@@ -192,102 +186,81 @@ const isComplete = ({ metadata, identity }: VaultConfig) =>
   'token_endpoint' in metadata &&
   (identity !== undefined || ('issuer' in metadata && 'jwks_uri' in metadata))
 
-/** Lets the core judge each member by itself, between members that it accepts. */
-const judgeMembers = (deployment: Deployment, document: Document) => {
-  const { report, judge, config, origin, worker = '/' } = deployment
-  const good = acceptable(config!)
-  for (const [id, members, text, fix] of JUDGED) {
-    const line = `provider.${id}`
-    const isRequired = members.some((name) => REQUIRED.includes(name))
-    const present = members.filter((name) => document[name] != null && document[name] !== '')
-    if (config!.identity && (id === 'algorithms' || (!document['issuer'] && id === 'issuer'))) {
-      report.unused(line, 'there are no ID tokens')
-      continue
-    }
-    if (!present.length && !isRequired) {
-      absent(deployment, id, line, text)
-      continue
-    }
-    if (id === 'par' && config!.par === false) {
-      notPushed(deployment, line, document)
-      continue
-    }
-    // The core counts a member that is null as missing.
-    const own = Object.fromEntries(members.map((name) => [name, document[name] ?? null]))
-    const fault = judge({ ...config, metadata: { ...good, ...own } }, origin + worker)
-    report.check(
-      line,
-      text,
-      fault &&
-        (id === 'issuer' && present.length
-          ? "the configured issuer is not exactly the provider's"
-          : 'the core refuses the metadata'),
-      (fault ?? '').replace('`metadata`: ', ''),
-      fix((name, value) => option(deployment, name, value), document),
-    )
-  }
-}
-
-/** Adds the line about members that the metadata lacks. */
-const absent = (deployment: Deployment, id: string, line: string, text: string) => {
-  const { report, config } = deployment
-  if (id === 's256' || id === 'algorithms') {
-    report.unseen(
-      line,
-      `the metadata does not say which ${id === 's256' ? 'PKCE methods' : 'algorithms'} the provider supports`,
-    )
-  } else if (id === 'par' && config!.par === true) {
-    const seen = 'no pushed_authorization_request_endpoint in the metadata'
-    const fix = option(deployment, 'par', 'auto')
-    report.fault(line, 'the provider takes no pushed requests, so each login fails', seen, fix)
-  } else report.unused(line, `not announced: ${text}`)
-}
-
-/** Adds the line about a configuration without pushed requests. */
-const notPushed = ({ report }: Deployment, line: string, document: Document) => {
-  if (document['require_pushed_authorization_requests'] !== true)
-    return report.unused(line, 'par: false: requests are not pushed')
-  return report.fault(
-    line,
-    'the provider requires pushed requests, so each login fails',
-    'par: false, and require_pushed_authorization_requests: true in the metadata',
-    'remove `par` from the configuration',
+/** Lets the core judge the members of a row by themselves, between members that it accepts. */
+const judgeMembers = (
+  deployment: Deployment,
+  document: Document,
+  [id, members, text, fix]: Judged,
+): Verdict => {
+  const { judge, config, origin, worker = '/' } = deployment
+  const isRequired = members.some((name) => REQUIRED.includes(name))
+  const present = members.filter((name) => document[name] != null && document[name] !== '')
+  if (config!.identity && (id === 'algorithms' || (!document['issuer'] && id === 'issuer')))
+    return unused('there are no ID tokens')
+  if (!present.length && !isRequired) return absent(deployment, id, text)
+  if (id === 'par' && config!.par === false) return notPushed(document)
+  // The core counts a member that is null as missing.
+  const own = Object.fromEntries(members.map((name) => [name, document[name] ?? null]))
+  const refusal = judge({ ...config, metadata: { ...acceptable(config!), ...own } }, origin + worker)
+  return check(
+    text,
+    refusal &&
+      (id === 'issuer' && present.length
+        ? "the configured issuer is not exactly the provider's"
+        : 'the core refuses the metadata'),
+    (refusal ?? '').replace('`metadata`: ', ''),
+    fix((name, value) => option(deployment, name, value), document),
   )
 }
 
-/** Checks proofs of possession, and the pinned algorithm of ID tokens. */
-const checkProofs = (deployment: Deployment) => {
-  const { report, config, discovery } = deployment
-  const document = discovery?.document ?? {}
-  const { idTokenSignedResponseAlg: pinned } = config!
-  const algorithms = document['id_token_signing_alg_values_supported']
-  if (pinned !== undefined && Array.isArray(algorithms)) {
-    report.check(
-      'provider.pinned-algorithm',
-      `the provider signs ID tokens with ${pinned}`,
-      algorithms.includes(pinned) ? undefined : `the provider does not sign ID tokens with ${pinned}`,
-      `id_token_signing_alg_values_supported: ${algorithms.join(', ')}`,
-      option(deployment, 'idTokenSignedResponseAlg', algorithms[0]),
+/** Judges metadata without the members of a row. */
+const absent = (deployment: Deployment, id: string, text: string): Verdict => {
+  if (id === 's256' || id === 'algorithms')
+    return unseen(
+      `the metadata does not say which ${id === 's256' ? 'PKCE methods' : 'algorithms'} the provider supports`,
     )
-  }
-  const id = 'provider.dpop'
-  if (!config!.dpop) {
-    report.unused(id, 'DPoP is off')
-    return
-  }
-  const proofs = document['dpop_signing_alg_values_supported']
-  if (!Array.isArray(proofs)) {
-    report.unseen(
-      id,
-      'the metadata has no dpop_signing_alg_values_supported, so the provider may ignore proofs',
-    )
-    return
-  }
-  report.check(
-    id,
+  if (id !== 'par' || deployment.config!.par !== true) return unused(`not announced: ${text}`)
+  return fault(
+    'the provider takes no pushed requests, so each login fails',
+    'no pushed_authorization_request_endpoint in the metadata',
+    option(deployment, 'par', 'auto'),
+  )
+}
+
+/** Judges a configuration without pushed requests. */
+const notPushed = (document: Document): Verdict =>
+  document['require_pushed_authorization_requests'] === true
+    ? fault(
+        'the provider requires pushed requests, so each login fails',
+        'par: false, and require_pushed_authorization_requests: true in the metadata',
+        'remove `par` from the configuration',
+      )
+    : unused('par: false: requests are not pushed')
+
+/** Judges the pinned algorithm of ID tokens. */
+const algorithm = (deployment: Deployment): Verdict | undefined => {
+  const { idTokenSignedResponseAlg: pinned } = deployment.config!
+  const algorithms = deployment.discovery?.document?.['id_token_signing_alg_values_supported']
+  if (pinned === undefined || !Array.isArray(algorithms)) return undefined
+  return check(
+    `the provider signs ID tokens with ${pinned}`,
+    !algorithms.includes(pinned) && `the provider does not sign ID tokens with ${pinned}`,
+    `id_token_signing_alg_values_supported: ${algorithms.join(', ')}`,
+    option(deployment, 'idTokenSignedResponseAlg', algorithms[0]),
+  )
+}
+
+/** Judges proofs of possession. */
+const proofs = (deployment: Deployment): Verdict => {
+  const { config, discovery } = deployment
+  if (!config!.dpop) return unused('DPoP is off')
+  const supported = discovery?.document?.['dpop_signing_alg_values_supported']
+  if (!Array.isArray(supported))
+    return unseen('the metadata has no dpop_signing_alg_values_supported, so the provider may ignore proofs')
+  return check(
     'the provider binds tokens to a key (ES256)',
-    proofs.includes('ES256') ? undefined : 'the provider does not accept proofs with ES256',
-    `dpop_signing_alg_values_supported: ${proofs.join(', ')}`,
+    !supported.includes('ES256') && 'the provider does not accept proofs with ES256',
+    `dpop_signing_alg_values_supported: ${supported.join(', ')}`,
     `${option(deployment, 'dpop', false)} in the configuration, or turn ES256 on at the provider`,
   )
 }

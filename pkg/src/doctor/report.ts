@@ -33,46 +33,88 @@ const TITLES: Record<string, string> = {
   handler: 'Token handler',
 }
 
+/** What a check has found: a line without its name. */
+export type Verdict = Omit<Line, 'id'>
+
+/** Returns the verdict on something that works. */
+export const ok = (text: string): Verdict => ({ result: 'ok', text })
+
+/** Returns the verdict on something that must change: `fix` is the exact line. */
+export const fault = (text: string, seen: string, fix: string | SharedFix): Verdict => ({
+  result: 'fault',
+  text,
+  seen,
+  fix: typeof fix === 'string' ? fix : fix.note(),
+})
+
+/** Returns the verdict on something that cannot be seen from outside. `text` says why. */
+export const unseen = (text: string): Verdict => ({ result: 'unseen', text })
+
+/** Returns the verdict on something that the deployment does not use. */
+export const unused = (text: string): Verdict => ({ result: 'unused', text })
+
+/** Returns a verdict that is a fault exactly if something bad was seen. */
+export const check = (
+  good: string,
+  bad: string | false | undefined,
+  seen: string,
+  fix: string | SharedFix,
+): Verdict => (bad ? fault(bad, seen, fix) : ok(good))
+
+/** Returns a verdict that says exactly if `slower` is given that something works, and is slower than it could be. */
+export const checkSpeed = (
+  good: string,
+  slower: string | false | undefined,
+  seen: string,
+  fix: string,
+): Verdict => (slower ? { result: 'slow', text: slower, seen, fix } : ok(good))
+
+/**
+ * Lines that do not depend on each other, by their names. Each is judged by what it is about. Without a verdict, the report
+ * does not have the line.
+ */
+export type Rows<Of> = Record<string, (of: Of) => Verdict | undefined | Promise<Verdict | undefined>>
+
 /** Collects the lines. */
 export class Report {
   readonly lines: Line[] = []
 
   /** Adds a line, in place of one with the same name. */
-  add(line: Line): void {
-    const place = this.lines.findIndex(({ id }) => id === line.id)
-    this.lines.splice(place < 0 ? this.lines.length : place, 1, line)
+  add(id: string, verdict: Verdict | undefined): void {
+    if (!verdict) return
+    const place = this.lines.findIndex((line) => line.id === id)
+    this.lines.splice(place < 0 ? this.lines.length : place, 1, { id, ...verdict })
   }
 
-  /** Adds something that works. */
-  ok(id: string, text: string): void {
-    this.add({ id, result: 'ok', text })
+  /** Judges each row, and adds its line. */
+  async judge<Of>(rows: Rows<Of>, of: Of): Promise<void> {
+    for (const [id, row] of Object.entries(rows)) this.add(id, await row(of))
   }
 
-  /** Adds something that must change: `fix` is the exact line. */
-  fault(id: string, text: string, seen: string, fix: string | SharedFix): void {
-    this.add({ id, result: 'fault', text, seen, fix: typeof fix === 'string' ? fix : fix.note() })
+  // Lines between others of the same check, each with the verdict of the function of this name.
+
+  ok(id: string, ...found: Parameters<typeof ok>): void {
+    this.add(id, ok(...found))
   }
 
-  /** Adds something that cannot be seen from outside. `text` says why. */
-  unseen(id: string, text: string): void {
-    this.add({ id, result: 'unseen', text })
+  fault(id: string, ...found: Parameters<typeof fault>): void {
+    this.add(id, fault(...found))
   }
 
-  /** Adds something that the deployment does not use. */
-  unused(id: string, text: string): void {
-    this.add({ id, result: 'unused', text })
+  unseen(id: string, ...found: Parameters<typeof unseen>): void {
+    this.add(id, unseen(...found))
   }
 
-  /** Adds a line that is a fault exactly if something wrong was seen. */
-  check(id: string, text: string, wrong: string | undefined, seen: string, fix: string | SharedFix): void {
-    if (wrong === undefined) this.ok(id, text)
-    else this.fault(id, wrong, seen, fix)
+  unused(id: string, ...found: Parameters<typeof unused>): void {
+    this.add(id, unused(...found))
   }
 
-  /** Adds a line that says exactly if `slower` is given that something works, and is slower than it could be. */
-  checkSpeed(id: string, text: string, slower: string | undefined, seen: string, fix: string): void {
-    if (slower === undefined) this.ok(id, text)
-    else this.add({ id, result: 'slow', text: slower, seen, fix })
+  check(id: string, ...found: Parameters<typeof check>): void {
+    this.add(id, check(...found))
+  }
+
+  checkSpeed(id: string, ...found: Parameters<typeof checkSpeed>): void {
+    this.add(id, checkSpeed(...found))
   }
 
   /** Sorts the lines by group, in the order of {@link TITLES}. */

@@ -119,6 +119,9 @@ export const crossOrigin = (origin: string): Record<string, string> => ({
   'Sec-Fetch-Site': 'cross-site',
 })
 
+/** Returns a value that cannot be guessed. */
+export const random = (): string => crypto.randomUUID().replaceAll('-', '')
+
 /** Sends requests, and counts them. */
 export class Requests {
   count = 0

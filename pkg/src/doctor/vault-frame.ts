@@ -1,17 +1,19 @@
 /** The lines about a vault on its own origin (docs/vault-origin.md): its frame, and the page of the app around it. */
 import { vaultOriginHeaders } from '../headers/index.js'
+import { checkCallback } from './callback-page.js'
+import { deletion } from './clear-site-data.js'
 import {
   type Deployment,
-  directive,
   headerLine,
   namedVaultFile,
   policiesOf,
   needsPath,
   SOME_WORKER,
 } from './deployment.js'
-import { checkCallback, checkDeletion, isForeignCode, wrongHeaders } from './page.js'
-import { admits, Correction, opensCode, permits, written } from './policy.js'
+import { admits, Correction, lineOf, opensCode, parsePolicies, permits, written } from './policy.js'
+import { check, type Verdict } from './report.js'
 import { seenHeader, seenOf } from './requests.js'
+import { wrongHeaders } from './wrong-headers.js'
 
 /**
  * Checks the frame and the callback page. Resolves with the deployment on the vault's origin, for the lines that follow.
@@ -22,7 +24,7 @@ export const checkVaultFrame = async (app: Deployment, url: URL): Promise<Deploy
   report.check(
     'page.frame-src',
     `the page may show ${url.href}`,
-    mayShow ? undefined : 'the policy of the page blocks the frame',
+    !mayShow && 'the policy of the page blocks the frame',
     written(app.policies, 'frame-src'),
     new Correction(app.policies).set(`frame-src ${url.origin}`),
   )
@@ -42,7 +44,7 @@ export const checkVaultFrame = async (app: Deployment, url: URL): Promise<Deploy
   report.check(
     'vault.frame',
     `${url.href} is a page`,
-    isPage ? undefined : 'the frame is not a page',
+    !isPage && 'the frame is not a page',
     seenOf(page),
     `let the server send the frame's page for ${url.pathname}, with status 200 and without a redirect`,
   )
@@ -50,7 +52,7 @@ export const checkVaultFrame = async (app: Deployment, url: URL): Promise<Deploy
   report.check(
     'vault.site',
     'app and vault are one site',
-    siteOf(url) === site ? undefined : 'app and vault are two sites, so browsers give the frame no cookies',
+    siteOf(url) !== site && 'app and vault are two sites, so browsers give the frame no cookies',
     `${options.url.hostname} and ${url.hostname}`,
     `use a name below ${site} for the vault`,
   )
@@ -61,40 +63,37 @@ export const checkVaultFrame = async (app: Deployment, url: URL): Promise<Deploy
     worker: worker ?? SOME_WORKER,
     ...(app.metadata && { metadata: app.metadata }),
   })
-  checkFrameHeaders(vault, app.origin, wanted.frame)
-  checkDeletion(vault)
+  report.add('vault.frame-headers', frameHeaders(vault, app.origin, wanted.frame))
+  report.add('page.clear-site-data', deletion(vault))
   await checkCallback(vault, wanted.callback)
   return vault
 }
 
-/** Checks that the app, and nothing else, may show the frame. */
-const checkFrameHeaders = (
-  { report, page, policies, origin, worker }: Deployment,
+/** Judges if the app, and nothing else, may show the frame. */
+const frameHeaders = (
+  { page, policies, origin, worker }: Deployment,
   app: string,
   wanted: Record<string, string>,
-) => {
+): Verdict => {
   const wrong = new Set(wrongHeaders(page, wanted))
   const isShown = permits(policies, 'frame-ancestors', (sources) => admits(sources, `${app}/`, origin))
   const policy = 'Content-Security-Policy'
   if (!isShown) wrong.add(policy)
   const names = [...wrong]
+  const [right] = parsePolicies(wanted[policy])
   const differences = names.flatMap((name) =>
     name === policy
       ? [
-          [written(policies, 'frame-ancestors'), directive(wanted[policy], 'frame-ancestors')],
-          [
-            written(policies, opensCode(policies, isForeignCode) ?? 'script-src'),
-            directive(wanted[policy], 'script-src'),
-          ],
+          [written(policies, 'frame-ancestors'), lineOf(right!, 'frame-ancestors')],
+          [written(policies, opensCode(policies) ?? 'script-src'), lineOf(right!, 'script-src')],
         ]
-          .filter(([seen, right]) => seen !== right)
-          .map(([seen, right]) => `its policy has ${seen}, not ${right}`)
+          .filter(([seen, wanted]) => seen !== wanted)
+          .map(([seen, wanted]) => `its policy has ${seen}, not ${wanted}`)
       : name,
   )
-  report.check(
-    'vault.frame-headers',
+  return check(
     'the frame has its headers, and only the app may show it',
-    names.length ? `the frame has wrong headers: ${differences.join(', ')}` : undefined,
+    names.length > 0 && `the frame has wrong headers: ${differences.join(', ')}`,
     names.map((name) => seenHeader(page, name)).join('\n'),
     names
       .map((name) =>

@@ -1,6 +1,6 @@
 /** The page's scripts, and the path of the worker's file, which they name. */
 import type { Deployment } from './deployment.js'
-import { scriptsOf } from './page.js'
+import { scriptsOf } from './scripts.js'
 
 /** The maximum number of the page's scripts that are read, and of files that may be the worker's. */
 const MAX_FILES = 10

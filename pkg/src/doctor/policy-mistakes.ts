@@ -1,4 +1,4 @@
-/** Slips of the pen in a policy, which browsers take for something else and do not report. */
+/** Mistakes in the writing of a policy, which browsers take for something else and do not report. */
 import type { Policy } from './policy.js'
 
 /** Keywords, which without quotes are names of hosts. */
@@ -10,20 +10,19 @@ const DIRECTIVE =
   /^((default|script|style|img|connect|font|media|object|frame|child|worker|manifest)-src|(script|style)-src-(elem|attr)|base-uri|form-action|frame-ancestors|sandbox|require-trusted-types-for|trusted-types)$/i
 
 /** Returns what is wrong with the writing of these policies, and the policies as they were meant. */
-export const slipsOf = (policies: Policy[]): { faults: string[]; meant: string } => {
-  const faults: string[] = []
+export const mistakesIn = (policies: Policy[]): { faults: string[]; meant: string } => {
+  const faults = new Set<string>()
   const meant = policies.map((policy) => {
     let text = ''
     for (const [name, sources] of policy) {
       text += `${text && '; '}${name}`
       for (const source of sources) {
-        if (DIRECTIVE.test(source)) faults.push(`a semicolon is missing before ${source}`)
-        else if (KEYWORD.test(source))
-          faults.push(`${source} in ${name} is the name of a host without quotes`)
+        if (DIRECTIVE.test(source)) faults.add(`a semicolon is missing before ${source}`)
+        else if (KEYWORD.test(source)) faults.add(`${source} in ${name} is the name of a host without quotes`)
         text += DIRECTIVE.test(source) ? `; ${source}` : KEYWORD.test(source) ? ` '${source}'` : ` ${source}`
       }
     }
     return text
   })
-  return { faults: [...new Set(faults)], meant: meant.join(', ') }
+  return { faults: [...faults], meant: meant.join(', ') }
 }

@@ -1,0 +1,165 @@
+/** The lines about the policy of the app's page, and what it permits. */
+import { type Deployment, generated, needsPath } from './deployment.js'
+import {
+  admits,
+  isAnywhere,
+  NONCE,
+  opensCode,
+  parsePolicies,
+  permits,
+  permitsSome,
+  type Policy,
+  proposed,
+  sourcesOf,
+  written,
+} from './policy.js'
+import { directive, type Judged, judgePolicies, wantedLine } from './policy-lines.js'
+import { check, fault, type Rows, unseen, unused, type Verdict } from './report.js'
+import { firstWords, valueOf } from './requests.js'
+import { filesOf, needsNonce } from './scripts.js'
+import { isHash, permitsFile } from './script-hashes.js'
+import { workerSource } from './worker-source.js'
+
+/** Judges the policy of the page. */
+export const judgePolicy = async (deployment: Deployment): Promise<void> => {
+  const { report, page, policies, needsWorker, worker } = deployment
+  const wanted = wantedPolicy(deployment)
+  if (policies.length) {
+    report.ok('page.policy', 'the page has a policy')
+    return judgePolicies(deployment, 'page', wanted, ROWS)
+  }
+  const name = 'Content-Security-Policy'
+  const isReported = page.header(`${name}-Report-Only`) !== undefined
+  report.fault(
+    'page.policy',
+    'the page has no policy',
+    isReported ? `only ${name}-Report-Only, which blocks nothing` : `no ${name}`,
+    needsWorker && worker === undefined ? needsPath('the whole policy') : proposed(wanted),
+  )
+}
+
+/** Returns the policy that the page should have: what its own scripts and a token handler need, beside the generated one. */
+const wantedPolicy = (deployment: Deployment): Policy => {
+  const { needsWorker, provider = [], page, policies } = deployment
+  const policy = parsePolicies(generated(deployment).page['Content-Security-Policy'])[0]!
+  if (needsNonce(page)) {
+    const hashes = scriptSources(policies).filter(isHash)
+    policy.get('script-src')!.push(...(hashes.length ? hashes : [NONCE]))
+  }
+  policy.get('form-action')!.push(...provider)
+  if (needsWorker) return policy
+  return policy.set('connect-src', ["'self'"]).set('worker-src', ["'none'"])
+}
+
+/** Returns the sources of `<script>` elements in all policies. */
+const scriptSources = (policies: Policy[]): string[] =>
+  policies.flatMap((one) => sourcesOf(one, 'script-src-elem') ?? [])
+
+/** A nonce or a hash turns `'unsafe-inline'` off. */
+const isInline = (sources: string[]) =>
+  sources.includes("'unsafe-inline'") &&
+  !sources.some((source) => /^'(nonce-|sha\d|strict-dynamic)/.test(source))
+
+/** Judges where the code of the page comes from. */
+const scripts = (of: Judged): Verdict => {
+  const { policies, origin } = of
+  const others = scriptSources(policies).filter((one) => !one.startsWith("'") && !one.startsWith(origin))
+  const opening = opensCode(policies)
+  return check(
+    permits(policies, 'script-src-elem', isInline)
+      ? "script-src permits inline scripts ('unsafe-inline'), and no code from elsewhere: a nonce is stricter"
+      : `script-src permits only the scripts of ${['the app', ...new Set(others)].join(' and of ')}`,
+    opening && 'script-src permits code that is not a file of the app',
+    written(policies, opening ?? 'script-src'),
+    wantedLine(of, 'script-src'),
+  )
+}
+
+/** Judges if the policy permits the page's own scripts. */
+const ownScripts = ({ policies, page, origin }: Judged): Verdict => {
+  const refused = filesOf(page).filter((file) => !permitsFile(policies, file, origin))
+  return check(
+    "the policy permits the page's own scripts",
+    refused.length > 0 && "the policy blocks the page's own scripts, so the app does not start",
+    `${firstWords(refused.map(({ address }) => address).join(', '))} with ${written(policies, 'script-src-elem')}`,
+    "script-src 'self', or the nonce of each response in the header and in each <script>: a static page cannot have a nonce",
+  )
+}
+
+/** Returns the judgment of a directive that must have limits. */
+const limited = (
+  name: string,
+  why: string,
+  {
+    note = () => '',
+    isLimited = () => false,
+  }: { note?: (of: Judged) => string; isLimited?: (of: Judged) => boolean } = {},
+) =>
+  directive(name, {
+    good: (of) => `${name} is limited${note(of)}`,
+    bad: `${name} is not limited: ${why}`,
+    isBad: (policies, of) => permitsSome(policies, name, isAnywhere) && !isLimited(of),
+  })
+
+/** Returns what `form-action` blocks: browsers apply it also to the redirect to the provider. */
+const blockedForms = ({ policies, provider = [], origin }: Judged): string => {
+  const missing = provider.filter(
+    (one) => !permits(policies, 'form-action', (sources) => admits(sources, `${one}/`, origin)),
+  )
+  return missing.length ? `: a form that signs out also needs ${missing.join(' and ')}` : ''
+}
+
+/** Returns true if another header limits who may show the page in a frame. */
+const limitsFrames = ({ page }: Judged) => /^(deny|sameorigin)$/.test(valueOf(page, 'X-Frame-Options') ?? '')
+
+/** Judges Trusted Types: the page must be able to create the worker's URL. */
+const trustedTypes = ({ policies, needsWorker, scripts, correction }: Judged): Verdict => {
+  const required = 'require-trusted-types-for'
+  if (!policies.some((one) => one.has(required))) return unused('Trusted Types are not required')
+  if (needsWorker && policies.some((one) => one.get('trusted-types')?.includes("'none'")))
+    return fault(
+      "the page may create no policy of Trusted Types, so it cannot create the worker's URL",
+      written(policies, 'trusted-types'),
+      correction.set('trusted-types auth-worker'),
+    )
+  const hasPolicy = !needsWorker || scripts.some(({ body }) => /\bcreatePolicy\b/.test(body))
+  if (!hasPolicy && scripts.some(({ isPartial }) => isPartial))
+    return unseen(
+      'not all scripts of the page were read to their end, so it was not seen if one creates a policy of Trusted Types',
+    )
+  return check(
+    'strings become code only by Trusted Types',
+    !hasPolicy &&
+      scripts.length > 0 &&
+      "no script of the page creates a policy of Trusted Types, so it cannot create the worker's URL",
+    written(policies, required),
+    "create the worker's URL by a policy, as docs/headers.md shows, or send no require-trusted-types-for",
+  )
+}
+
+const ROWS: Rows<Judged> = {
+  'page.script-src': scripts,
+  'page.scripts': ownScripts,
+  'page.wasm-unsafe-eval': directive('script-src', {
+    good: 'the page runs no WebAssembly: only the worker may',
+    bad: "script-src of the page has 'wasm-unsafe-eval', which only the worker needs",
+    isBad: (policies) =>
+      policies.some((one) => sourcesOf(one, 'script-src')) &&
+      permitsSome(policies, 'script-src', (source) => source === "'wasm-unsafe-eval'"),
+  }),
+  'page.connect-src': directive('connect-src', {
+    good: 'script in the page can send data to named addresses only',
+    bad: 'script in the page can send data to any server',
+    isBad: (policies) => permitsSome(policies, 'connect-src', isAnywhere),
+    fix: ({ needsWorker }) => `connect-src ${needsWorker ? "'none'" : "'self'"}`,
+  }),
+  'page.worker-src': workerSource,
+  'page.base-uri': limited('base-uri', 'an injected <base> can change what relative addresses mean'),
+  'page.form-action': limited('form-action', 'an injected form can send data to any server', {
+    note: blockedForms,
+  }),
+  'page.frame-ancestors': limited('frame-ancestors', 'any site can show the page in a frame', {
+    isLimited: limitsFrames,
+  }),
+  'page.trusted-types': trustedTypes,
+}
