@@ -1,5 +1,6 @@
 /** The lines about the rules of `apis`. */
 import type { ApiRule } from '../worker/config.js'
+import { HEADERS, ORIGIN } from './cors.js'
 import { type Deployment, option } from './deployment.js'
 import { ageOf, completed, listOf, type Reply, crossOrigin, seenHeader, seenOf } from './requests.js'
 
@@ -32,8 +33,6 @@ export const checkApis = async (deployment: Deployment): Promise<void> => {
 /** Returns a method of a rule that changes nothing. */
 const safeMethod = ({ methods = ['GET'] }: ApiRule) => ['GET', 'HEAD'].find((one) => methods.includes(one))
 
-const ORIGIN = 'Access-Control-Allow-Origin'
-const HEADERS = 'Access-Control-Allow-Headers'
 const METHODS = 'Access-Control-Allow-Methods'
 const MAX_AGE = 'Access-Control-Max-Age'
 const EXPOSED = 'Access-Control-Expose-Headers'

@@ -1,20 +1,18 @@
 /** The lines about the app's page: whether it is there, and a secure context. */
+import { isLoopback } from '../protocol/loopback.js'
 import { type Deployment, handlerBase } from './deployment.js'
 import { fault, unseen } from './report.js'
-import { isPrivateUrl, type Reply, seenHeader, seenOf } from './requests.js'
+import { type Reply, seenHeader, seenOf } from './requests.js'
 
 /** Returns true if a token handler may be there, whether the address has a page or not. */
 export const mayHaveHandler = (deployment: Deployment): boolean =>
   isSecure(deployment) && (/^(200|404)$/.test(`${deployment.page.status}`) || leadsToLogin(deployment))
 
-const isSecure = ({ options: { url } }: Deployment) => url.protocol === 'https:' || isLoopback(url)
+const isSecure = ({ options: { url } }: Deployment) => url.protocol === 'https:' || isLoopback(url.hostname)
 
 /** Returns true if the app's server asks for a login first. */
 const leadsToLogin = (deployment: Deployment) =>
   deployment.page.redirect?.split('?')[0] === `${deployment.origin}${handlerBase(deployment)}/login`
-
-const isLoopback = (url: URL) =>
-  isPrivateUrl(url) && /^(localhost|.*\.localhost|127\..*|\[::1\])$/.test(url.hostname)
 
 /** Checks that there is a page. Returns false if nothing else can be looked at. */
 export const findPage = (deployment: Deployment, hasHandler: boolean): boolean => {

@@ -1,32 +1,15 @@
-/** Content-Security-Policies as browsers read them (CSP 3). */
-
+/** The Content-Security-Policies of a response: what they permit, and how a report corrects them. */
+import { decidingFor, parsePolicy, type Policy } from '../protocol/content-policy.js'
 import type { SharedFix } from './report.js'
 
-/** One policy: its directives, each with its sources. */
-export type Policy = Map<string, string[]>
-
-/** For each directive, those that count in its place if it is missing, in this order. */
-const FALLBACK: Record<string, string[]> = {
-  'connect-src': ['default-src'],
-  'frame-src': ['child-src', 'default-src'],
-  'object-src': ['default-src'],
-  'script-src': ['default-src'],
-  // Decides about `<script>` elements and imports. `eval()` and WebAssembly ask `script-src`.
-  'script-src-elem': ['script-src', 'default-src'],
-  'worker-src': ['child-src', 'script-src', 'default-src'],
-}
+export type { Policy }
 
 /** Reads the policies of a header: a response may have several, which are joined with commas. */
 export const parsePolicies = (header: string | undefined): Policy[] =>
-  (header ?? '').split(',').flatMap((text) => {
-    const policy: Policy = new Map()
-    for (const directive of text.split(';')) {
-      const [name = '', ...sources] = directive.trim().split(/\s+/)
-      // The first of several directives with the same name counts.
-      if (name && !policy.has(name.toLowerCase())) policy.set(name.toLowerCase(), sources)
-    }
-    return policy.size ? [policy] : []
-  })
+  (header ?? '')
+    .split(',')
+    .map(parsePolicy)
+    .filter(({ size }) => size > 0)
 
 /** Reads the policies in a page's `<meta>` elements, in which `frame-ancestors` and reporting have no effect. */
 export const metaPolicies = (html: string): Policy[] =>
@@ -80,10 +63,6 @@ export class Correction {
 /** Returns a directive of a policy as it is written, such as `worker-src https://app.example.com/auth.worker.js`. */
 export const lineOf = (policy: Policy, name: string): string =>
   [name, ...(policy.get(name) ?? ["'none'"])].join(' ')
-
-/** Returns the directive that counts in place of another one, or `undefined` if the policy does not restrict it. */
-const decidingFor = (policy: Policy, name: string): string | undefined =>
-  [name, ...(FALLBACK[name] ?? [])].find((one) => policy.has(one))
 
 /** Returns the sources that count for a directive, or `undefined` if the policy does not restrict it. */
 export const sourcesOf = (policy: Policy, name: string): string[] | undefined => {

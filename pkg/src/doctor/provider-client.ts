@@ -1,4 +1,5 @@
 /** The line about client and redirect URI, from a login without interaction. */
+import { allowedOrigin, isReadable, ORIGIN } from './cors.js'
 import { type Deployment, option } from './deployment.js'
 import { check, fault, ok, unseen, type Verdict } from './report.js'
 import {
@@ -107,22 +108,20 @@ const push = async (
   // Without a usable response, the core says that the provider is not available.
   if ((reply.status === 0 && mustPush) || reply.status === 429 || reply.status >= 500)
     return unseen(`a pushed request got no usable response (${seenOf(reply)})`)
-  const name = 'Access-Control-Allow-Origin'
   const id = 'provider.cors-par'
-  const allowed = reply.header(name)
-  const isReadable = new URL(endpoint).origin === origin || allowed === '*' || allowed === origin
-  if ((reply.status === 0 || !isReadable) && !mustPush) {
+  const mayRead = isReadable(reply, origin)
+  if ((reply.status === 0 || !mayRead) && !mustPush) {
     report.unused(id, `${origin} gets no responses to pushed requests, so its requests are not pushed`)
     return undefined
   }
   report.check(
     id,
     `${origin} may read the responses to pushed requests`,
-    !isReadable && 'the browser refuses the responses to pushed requests, so each login fails',
-    `${seenOf(reply)}, ${seenHeader(reply, name)}`,
-    `${name}: ${origin} (at the provider: add the app's origin to the client's allowed origins)`,
+    !mayRead && 'the browser refuses the responses to pushed requests, so each login fails',
+    `${seenOf(reply)}, ${seenHeader(reply, ORIGIN)}`,
+    allowedOrigin(origin),
   )
-  if (!isReadable) return unseen('no login can begin, so client and redirect URI were not seen')
+  if (!mayRead) return unseen('no login can begin, so client and redirect URI were not seen')
   const body = jsonOf(reply)
   const uri = body?.['request_uri']
   if (reply.status === 201 && typeof uri === 'string') {

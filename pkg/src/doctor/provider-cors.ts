@@ -1,21 +1,9 @@
 /** The lines about the provider's endpoints that the worker requests: the browser must let it read the responses. */
+import { allowedOrigin, HEADERS, isReadable, ORIGIN } from './cors.js'
 import { type Deployment, option } from './deployment.js'
 import { codeIn, respond } from './provider-client.js'
 import { check, fault, ok, unseen, unused, type Verdict } from './report.js'
 import { completed, crossOrigin, jsonOf, listOf, random, type Reply, seenHeader, seenOf } from './requests.js'
-
-const ORIGIN = 'Access-Control-Allow-Origin'
-const HEADERS = 'Access-Control-Allow-Headers'
-
-/** Returns the header that the provider must send, and where. */
-const allowed = (origin: string) =>
-  `${ORIGIN}: ${origin} (at the provider: add the app's origin to the client's allowed origins)`
-
-/** Returns true if the app's origin may read a response. */
-const isReadable = (reply: Reply, origin: string): boolean => {
-  const value = reply.header(ORIGIN)
-  return value === '*' || value === origin || new URL(reply.url).origin === origin
-}
 
 /** Judges if the app's origin may read a response. */
 export const allowsOrigin = ({ origin }: Deployment, reply: Reply): Verdict => {
@@ -25,7 +13,7 @@ export const allowsOrigin = ({ origin }: Deployment, reply: Reply): Verdict => {
     `${origin} may read ${of}${pathname}`,
     !isReadable(reply, origin) && `the browser refuses the response of ${of}${pathname}`,
     seenHeader(reply, ORIGIN),
-    allowed(origin),
+    allowedOrigin(origin),
   )
 }
 
@@ -100,12 +88,16 @@ const judgePreflight = (
     return unseen(`${of} does not respond to a preflight: ${reply.failure}`)
   const isSilent = reply.header(ORIGIN) === undefined
   if (!isSilent && !isReadable(reply, origin))
-    return fault(`the browser refuses the responses of ${of}`, seenHeader(reply, ORIGIN), allowed(origin))
+    return fault(
+      `the browser refuses the responses of ${of}`,
+      seenHeader(reply, ORIGIN),
+      allowedOrigin(origin),
+    )
   if (needed.length && (isSilent || reply.status < 200 || reply.status > 299))
     return fault(
       `${of} allows no requests with ${needed.join(' and ')}`,
       `${seenOf(reply)} for a preflight`,
-      isSilent ? allowed(origin) : 'a status from 200 to 299 for preflights, without authentication',
+      isSilent ? allowedOrigin(origin) : 'a status from 200 to 299 for preflights, without authentication',
     )
   const headers = listOf(reply, HEADERS)
   // `*` does not stand for Authorization (Fetch 3.3.5).

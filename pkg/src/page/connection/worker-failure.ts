@@ -5,6 +5,7 @@
 import { blocksData } from '../auth/create-worker.js'
 import { listen } from '../listen.js'
 import type { Refusals } from './refused-worker.js'
+import { decidingFor, parsePolicy } from '../../protocol/content-policy.js'
 import { HANDSHAKE } from '../../protocol/messages.js'
 
 /** Milliseconds in which a worker whose file threw may still send its own reason through the port. */
@@ -82,27 +83,24 @@ export const explainRefusal = async (make: () => unknown, refusals: Refusals): P
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
-/** The directives that decide about a worker, in the order in which browsers look for them (CSP 3, 6.8.3). */
-const DIRECTIVES = ['worker-src', 'child-src', 'script-src', 'default-src']
-
 /** Returns what the page's policy says about the worker at `url`, or `undefined` if the policy has not refused it. */
 const refusal = (url: string, refusals: Refusals): string | undefined => {
   const refused = refusals.get(url.startsWith('blob:') ? 'blob' : url.replace(/#.*/, ''))
   if (!refused) return
   // The event names worker-src also if the policy has none, and another directive decides.
-  const sources = new Map<string, string>()
-  for (const directive of refused.originalPolicy.split(';')) {
-    const [name, ...list] = directive.trim().split(/\s+/)
-    // The first of several directives with the same name counts. A nonce says nothing, and is new for each page.
-    const text = list.join(' ').replace(/'nonce-[^']*'/g, "'nonce-…'")
-    if (!sources.has(name!.toLowerCase())) sources.set(name!.toLowerCase(), text.slice(0, 200))
-  }
-  const name = DIRECTIVES.find((directive) => sources.has(directive))
+  const policy = parsePolicy(refused.originalPolicy)
+  const name = decidingFor(policy, 'worker-src')
+  // A nonce says nothing, and is new for each page.
+  const sources = policy
+    .get(name!)
+    ?.join(' ')
+    .replace(/'nonce-[^']*'/g, "'nonce-…'")
+    .slice(0, 200)
   const [before, remedy] =
     name === 'worker-src'
       ? ['', 'add the file to it']
       : ['it has no worker-src, and ', 'add worker-src with the file']
-  return `the page's policy forbids ${withoutQuery(url)}: ${before}its ${name} is "${sources.get(name!)}"; ${remedy}`
+  return `the page's policy forbids ${withoutQuery(url)}: ${before}its ${name} is "${sources}"; ${remedy}`
 }
 
 interface Made {
