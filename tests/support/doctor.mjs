@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { copyFile, readFile, writeFile } from 'node:fs/promises'
@@ -58,6 +59,37 @@ export const doctor = async (url, ...args) => {
   const report = JSON.parse(text)
   const by = Object.fromEntries(report.lines.map((line) => [line.id, line]))
   return { ...report, status: hasFaults ? 1 : 0, by }
+}
+
+/** Returns the names of lines that are faults, of one group or of all. */
+export const faultsIn = ({ lines }, group = '') =>
+  lines.filter(({ id, result }) => result === 'fault' && id.startsWith(group)).map(({ id }) => id)
+
+/**
+ * Returns a pattern, in which SITE stands for an origin of this machine, HOST for any address, and … for any text, as the
+ * source of a regular expression.
+ */
+export const escaped = (pattern) =>
+  pattern
+    .replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')
+    .replaceAll('SITE', 'http:\\/\\/[\\w.]+:\\d+')
+    .replaceAll('HOST', 'http\\S+')
+    .replaceAll('…', '.*')
+
+/** Asserts that a text has the pattern of {@link escaped}, or that a regular expression matches it. */
+const assertIs = (text, expected) =>
+  assert.match(text, typeof expected === 'string' ? new RegExp(`^${escaped(expected)}$`) : expected)
+
+/** Asserts that a line is wrong, and no other one of its group, except those that the same change makes wrong. */
+export const assertFault = (report, id, seen, fix, isAlso = (_id) => false, group = '') => {
+  const line = report.by[id]
+  assert.equal(line?.result, 'fault', JSON.stringify(report.lines))
+  assertIs(line.seen, seen)
+  assertIs(line.fix, fix)
+  const others = faultsIn(report, group).filter((one) => one !== id && !isAlso(one))
+  assert.deepEqual(others, [], 'no other line is wrong')
+  assert.equal(report.status, 1)
+  return line
 }
 
 let folder
