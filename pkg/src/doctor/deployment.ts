@@ -150,7 +150,7 @@ export const registeredServiceWorker = ({ scripts, origin, page }: Deployment): 
   return undefined
 }
 
-/** Returns the path of the service worker that a script registers, or that `worker-src` names beside the vault's file. */
+/** Returns the path of the service worker that a script registers, or that `worker-src` names next to the vault's file. */
 export const serviceWorkerOf = (deployment: Deployment): string | undefined =>
   registeredServiceWorker(deployment) ??
   namedFiles(deployment).find((path) => path !== (deployment.worker ?? namedVaultFile(deployment)))

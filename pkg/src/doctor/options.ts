@@ -32,5 +32,5 @@ export interface CommandLine {
 /** A command line that cannot be understood. */
 export class UsageError extends Error {}
 
-/** A reason why a command cannot do what it should, which its user can remove. */
+/** An error that the user of the command can fix. */
 export class Failure extends Error {}

@@ -13,7 +13,7 @@ import {
   sourcesOf,
   written,
 } from './policy.js'
-import { directive, type Judged, judgePolicies, wantedLine } from './policy-lines.js'
+import { type Directive, directive, type Judged, judgePolicies, wantedLine } from './policy-lines.js'
 import { check, fault, type Rows, unseen, unused, type Verdict } from './report.js'
 import { firstWords, valueOf } from './requests.js'
 import { filesOf, needsNonce } from './scripts.js'
@@ -38,7 +38,7 @@ export const judgePolicy = async (deployment: Deployment): Promise<void> => {
   )
 }
 
-/** Returns the policy that the page should have: what its own scripts and a token handler need, beside the generated one. */
+/** Returns the policy that the page should have: the generated one, and what its own scripts and a token handler need. */
 const wantedPolicy = (deployment: Deployment): Policy => {
   const { needsWorker, provider = [], page, policies } = deployment
   const policy = parsePolicies(generated(deployment).page['Content-Security-Policy'])[0]!
@@ -86,27 +86,25 @@ const ownScripts = ({ policies, page, origin }: Judged): Verdict => {
   )
 }
 
+/** Returns a test for policies by which a directive permits any server. */
+const isOpen = (name: string) => (policies: Policy[]) => permitsSome(policies, name, isAnywhere)
+
 /** Returns the judgment of a directive that must have limits. */
-const limited = (
-  name: string,
-  why: string,
-  {
-    note = () => '',
-    isLimited = () => false,
-  }: { note?: (of: Judged) => string; isLimited?: (of: Judged) => boolean } = {},
-) =>
+const limited = (name: string, why: string, more: Partial<Directive> = {}) =>
   directive(name, {
-    good: (of) => `${name} is limited${note(of)}`,
+    good: `${name} is limited`,
     bad: `${name} is not limited: ${why}`,
-    isBad: (policies, of) => permitsSome(policies, name, isAnywhere) && !isLimited(of),
+    isBad: isOpen(name),
+    ...more,
   })
 
-/** Returns what `form-action` blocks: browsers apply it also to the redirect to the provider. */
-const blockedForms = ({ policies, provider = [], origin }: Judged): string => {
+/** Returns what is good about `form-action`, and what it blocks: browsers apply it also to the redirect to the provider. */
+const limitedForms = ({ policies, provider = [], origin }: Judged): string => {
   const missing = provider.filter(
     (one) => !permits(policies, 'form-action', (sources) => admits(sources, `${one}/`, origin)),
   )
-  return missing.length ? `: a form that signs out also needs ${missing.join(' and ')}` : ''
+  const blocked = missing.length ? `: a form that signs out also needs ${missing.join(' and ')}` : ''
+  return `form-action is limited${blocked}`
 }
 
 /** Returns true if another header limits who may show the page in a frame. */
@@ -150,16 +148,16 @@ const ROWS: Rows<Judged> = {
   'page.connect-src': directive('connect-src', {
     good: 'script in the page can send data to named addresses only',
     bad: 'script in the page can send data to any server',
-    isBad: (policies) => permitsSome(policies, 'connect-src', isAnywhere),
+    isBad: isOpen('connect-src'),
     fix: ({ needsWorker }) => `connect-src ${needsWorker ? "'none'" : "'self'"}`,
   }),
   'page.worker-src': workerSource,
   'page.base-uri': limited('base-uri', 'an injected <base> can change what relative addresses mean'),
   'page.form-action': limited('form-action', 'an injected form can send data to any server', {
-    note: blockedForms,
+    good: limitedForms,
   }),
   'page.frame-ancestors': limited('frame-ancestors', 'any site can show the page in a frame', {
-    isLimited: limitsFrames,
+    isBad: (policies, of) => isOpen('frame-ancestors')(policies) && !limitsFrames(of),
   }),
   'page.trusted-types': trustedTypes,
 }

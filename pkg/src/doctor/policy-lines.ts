@@ -5,7 +5,7 @@ import { Correction, lineOf, type Policy, written } from './policy.js'
 import { check, fault, type Rows, type SharedFix, type Verdict } from './report.js'
 import { firstWords } from './requests.js'
 
-/** The policies of a page or a worker's file, beside what is known about the deployment. */
+/** A deployment with the policies of a page or of the worker's file, and with what they should be. */
 export interface Judged extends Deployment {
   /** The policy that the response should have. */
   readonly wanted: Policy

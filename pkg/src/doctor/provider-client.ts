@@ -16,7 +16,7 @@ import {
 /** Errors, and no error, by which a provider refuses nothing of the configuration. */
 const NO_REFUSAL = /^(|access_denied|server_error|temporarily_unavailable)$/
 
-/** Errors with which a provider says that it knows client and redirect URI, and that nobody is signed in. */
+/** Errors with which a provider says that it knows client and redirect URI, and that the user is not signed in. */
 const NOBODY = /^(login_required|interaction_required|consent_required|account_selection_required)$/
 
 /**

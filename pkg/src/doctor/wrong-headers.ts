@@ -8,7 +8,7 @@ export const wrongHeaders = (reply: Reply, wanted: Record<string, string>): stri
   Object.keys(wanted).filter((name) => {
     // The first depends on the option `module`, and the second is for two browsers only.
     if (name === 'Link' || name === 'Connection-Allowlist') return false
-    // Other directives may stand beside the one that is needed.
+    // The header may have more directives than the one that is needed.
     if (name === 'Cache-Control') return !listOf(reply, name).includes(wanted[name]!)
     if (name !== 'Content-Security-Policy') return valueOf(reply, name) !== wanted[name]
     const policies = policiesOf(reply)
