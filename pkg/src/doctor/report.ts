@@ -33,7 +33,7 @@ const TITLES: Record<string, string> = {
   handler: 'Token handler',
 }
 
-/** What a check has found: a line without its name. */
+/** A line without its name: what a check has found. */
 export type Verdict = Omit<Line, 'id'>
 
 /** Returns the verdict on something that works. */
