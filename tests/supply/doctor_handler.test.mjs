@@ -11,7 +11,7 @@ import { ACCOUNTS } from '../support/accounts.mjs'
 import { startInProcess } from '../support/edge/in_process.mjs'
 import { startTls } from '../support/edge/tls.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
-import { assertFault, configFile, doctor } from '../support/doctor.mjs'
+import { assertFault, configFile, doctor, faultsIn } from '../support/doctor.mjs'
 import { freePort, listen } from '../support/listen.mjs'
 import { startProvider } from '../support/provider.mjs'
 
@@ -433,10 +433,7 @@ const RIGHT = [
 for (const [name, change, options, results] of RIGHT) {
   test(`without a fault: ${name}`, async () => {
     const { lines, by, status } = await look(change, options)
-    assert.deepEqual(
-      lines.filter(({ result }) => result === 'fault'),
-      [],
-    )
+    assert.deepEqual(faultsIn({ lines }), [])
     for (const [id, result] of Object.entries(results)) assert.equal(by[id].result, result, by[id].text)
     assert.equal(status, 0)
   })
@@ -519,10 +516,7 @@ test('with the headers of docs/edge.md, nothing is wrong', async () => {
   assert.equal(lines.length, 4)
   const page = Object.fromEntries(lines.map((line) => line.trim().split(/: (.*)/)))
   const report = await look((s) => (s.page = page))
-  assert.deepEqual(
-    report.lines.filter(({ result }) => result === 'fault'),
-    [],
-  )
+  assert.deepEqual(faultsIn(report), [])
 })
 
 test('handler.login: a proxy that changes the headers of navigations', async () => {
@@ -602,10 +596,7 @@ test('page.policy: the proposed headers leave nothing wrong', async () => {
   const proposal = { ...Object.fromEntries(others), 'Content-Security-Policy': policy.replace('…', 'a1b2') }
   assert.equal(proposal['Referrer-Policy'], 'same-origin')
   const { lines } = await look(change(proposal))
-  assert.deepEqual(
-    lines.filter(({ result }) => result === 'fault'),
-    [],
-  )
+  assert.deepEqual(faultsIn({ lines }), [])
 })
 
 for (const [what, html, present, fixed] of [

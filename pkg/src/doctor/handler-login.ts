@@ -246,9 +246,11 @@ const checkReturn = async (
   const state = new URL(login.redirect!).searchParams.get('state') ?? values.get('state')
   const id = 'handler.callback'
   const secret = 'handler.secret'
-  const unseen = 'only a login shows if the provider accepts the secret or key of the client'
   if (!options.probesToken)
-    report.unseen(secret, `${unseen}: --probe-token sends a code that does not exist, which also shows it`)
+    report.unseen(
+      secret,
+      `${ONLY_LOGIN}: --probe-token sends a code that does not exist, which also shows it`,
+    )
   if (state === null)
     return report.unseen(id, 'the request was pushed, so only the provider can send the response')
   if (!login.cookies.length) return report.unseen(id, 'without the cookie of the login, no response was sent')
@@ -274,19 +276,30 @@ const checkReturn = async (
     `${seenError(reply)} for ${base}/callback?${options.probesToken ? 'code' : 'error'}=…`,
     isUnknown ? 'let proxies pass Cookie and Set-Cookie unchanged' : passOn(`${base}/callback`),
   )
-  if (!options.probesToken || code === undefined || isUnknown) return undefined
-  if (code === 'code_rejected')
-    return report.ok(secret, 'the provider accepts the secret or key of the client')
-  if (code !== 'client_rejected' && code !== 'provider_unavailable')
-    return report.unseen(secret, `${unseen}: the response to a code that does not exist was ${code}`)
-  return report.fault(
-    secret,
-    code === 'client_rejected'
-      ? 'the provider refuses the client, its secret or its key, so each login fails'
-      : 'the handler gets no response of the token endpoint, so each login fails',
-    seenError(reply),
-    code === 'client_rejected'
-      ? "correct `client` in the handler's configuration: docs/edge.md names what each method needs"
-      : "look at the handler's log, which names the address and the reason",
-  )
+  if (options.probesToken && code !== undefined && !isUnknown)
+    report.add(secret, clientSecret(seenError(reply), code))
+}
+
+const ONLY_LOGIN = 'only a login shows if the provider accepts the secret or key of the client'
+
+/** Judges the secret or key of the client, by the handler's error after a code that does not exist. */
+const clientSecret = (seen: string, code: string): Verdict => {
+  switch (code) {
+    case 'code_rejected':
+      return ok('the provider accepts the secret or key of the client')
+    case 'client_rejected':
+      return fault(
+        'the provider refuses the client, its secret or its key, so each login fails',
+        seen,
+        "correct `client` in the handler's configuration: docs/edge.md names what each method needs",
+      )
+    case 'provider_unavailable':
+      return fault(
+        'the handler gets no response of the token endpoint, so each login fails',
+        seen,
+        "look at the handler's log, which names the address and the reason",
+      )
+    default:
+      return unseen(`${ONLY_LOGIN}: the response to a code that does not exist was ${code}`)
+  }
 }
