@@ -182,7 +182,7 @@ const BROKEN = [
 ]
 
 for (const [name, change, seen, fix, rule = {}, config = {}] of BROKEN) {
-  test(`api.${name} ${change} ${JSON.stringify({ ...rule, ...config })}`, async () => {
+  test(`api.${name}: ${seen} ${JSON.stringify({ ...rule, ...config })}`, async () => {
     const report = await look(change, rule, config)
     // An API that allows no cookies in a preflight allows none in its responses.
     const isAlso = (id) => rule.credentials === 'include' && id.endsWith('response')

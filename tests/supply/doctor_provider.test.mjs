@@ -432,7 +432,7 @@ const BROKEN = [
 ]
 
 for (const [name, change, seen, fix, config = {}, ...args] of BROKEN) {
-  test(`provider.${name} ${change} ${JSON.stringify(config)}`, async () => {
+  test(`provider.${name}: ${seen} ${JSON.stringify(config)}`, async () => {
     const report = await look(change, config, ...args)
     assertFault(report, `provider.${name}`, seen, fix, undefined, 'provider.')
   })
