@@ -32,6 +32,33 @@ const LOGOUT_COOKIE: &str = "logout";
 /// The version of the logout cookie.
 const VERSION: &str = "1";
 
+/// The session of a request for a logout.
+enum Leaving {
+    /// The request has no session, or its cookie cannot be opened.
+    Unknown,
+    /// The session is bound, and its cookie may be a copy. The session is not ended.
+    Copy,
+    /// The session has ended before.
+    Ended,
+    /// The session is to be ended.
+    Live(Rc<Session>),
+}
+
+impl Leaving {
+    /// Returns true if the session is over after the logout.
+    const fn has_ended(&self) -> bool {
+        matches!(self, Self::Ended | Self::Live(_))
+    }
+
+    /// Returns the ID token for the logout at the provider, if the browser may have it.
+    fn id_token_hint(&self, context: &RequestContext) -> Option<Secret> {
+        match self {
+            Self::Live(session) if may_name_user(context, session) => session.id_token_hint(),
+            _ => None,
+        }
+    }
+}
+
 /// Ends the session everywhere. A script gets the URL at which the user is also signed out at the provider. A form is
 /// redirected to this URL.
 ///
@@ -49,53 +76,54 @@ pub(crate) async fn handle(context: &RequestContext) -> OwnResponse {
     }
     // Finish the logout even if the client disconnects.
     let _guard = context.task.keep_alive();
-    let (session, has_ended) = match context.presented().await {
-        Ok(session) => {
-            let is_found = session.is_some();
-            (session, is_found)
-        }
+    let leaving = match leaving(context).await {
+        Ok(leaving) => leaving,
         // The session cannot be read now, so the handler must not claim that the session has ended.
-        Err(refusal @ Refusal::Later(..)) => return context.refusal_response(&refusal).await,
-        Err(_) => (None, true),
+        Err(refusal) => return context.refusal_response(&refusal).await,
     };
-    let refused = match &session {
-        Some(session) => refusal_of_copy(context, session).await,
-        None => None,
-    };
-    if let Some(refusal @ Refusal::Later(..)) = &refused {
-        return context.refusal_response(refusal).await;
-    }
-    let is_missing = matches!(refused, Some(Refusal::BoundCookieMissing { .. }));
-    let session = session.filter(|_| refused.is_none());
-    let has_ended = has_ended && !is_missing;
-    let is_revoked = match &session {
-        Some(session) => {
+    let is_revoked = match &leaving {
+        Leaving::Live(session) => {
             let arrived = context.task.arrived();
-            let ended =
-                end::end_session_since(&context.task, session, EndReason::LoggedOut, arrived);
-            ended.await
+            end::end_session_since(&context.task, session, EndReason::LoggedOut, arrived).await
         }
-        None => false,
+        _ => false,
     };
-    let named = session.as_deref().filter(|it| may_name_user(context, it));
-    let hint = named.and_then(Session::id_token_hint);
     let mut cookies = context.jar().clear_session(&context.cookies());
-    if !has_ended && !is_missing && !cookies.is_empty() {
+    if matches!(leaving, Leaving::Unknown) && !cookies.is_empty() {
         let message = msg!("a logout had a cookie that could not be opened");
         context.task.fault_seldom(Seldom::Logout, message);
     }
     // The session may have ended before, but the user is signed out by choice from now on.
     let jar = context.jar();
     cookies.push(jar.mark(&jar.left(), KEPT));
-    cookies.push(logout_cookie(context, hint).await);
+    cookies.push(logout_cookie(context, leaving.id_token_hint(context)).await);
     let leave = [context.task.config().base.as_str(), "/logout/provider"].concat();
     let response = match is_script {
-        true => response::json(200, outcome(&leave, has_ended, is_revoked)),
+        true => response::json(200, outcome(&leave, leaving.has_ended(), is_revoked)),
         false => response::redirect(leave),
     };
     OwnResponse {
         cookies,
         ..response
+    }
+}
+
+/// Finds the session of a request for a logout.
+///
+/// # Errors
+/// [`Refusal::Later`] if the session or its record cannot be read now.
+async fn leaving(context: &RequestContext) -> core::result::Result<Leaving, Refusal> {
+    let session = match context.presented().await {
+        Ok(Some(session)) => session,
+        Ok(None) => return Ok(Leaving::Unknown),
+        Err(refusal @ Refusal::Later(..)) => return Err(refusal),
+        Err(_) => return Ok(Leaving::Ended),
+    };
+    match refusal_of_copy(context, &session).await {
+        None => Ok(Leaving::Live(session)),
+        Some(refusal @ Refusal::Later(..)) => Err(refusal),
+        Some(Refusal::BoundCookieMissing { .. }) => Ok(Leaving::Copy),
+        Some(_) => Ok(Leaving::Ended),
     }
 }
 
