@@ -5,6 +5,7 @@
 //! generation with the new tokens. A valid access token remains in use even if the coordinator or the provider is down.
 //! If that token expires during an outage, requests fail with 503, and the session is kept.
 
+mod attempts;
 pub(super) mod bound;
 pub(super) mod end;
 pub(super) mod status;
@@ -16,7 +17,7 @@ use rules::prelude::*;
 use crate::config::Storage;
 use crate::event::{Happened, RefreshResult};
 use crate::io::{FlightId, Reply};
-use crate::isolate::{Seldom, outage};
+use crate::isolate::Seldom;
 use crate::provider::documents;
 use crate::provider::tokens;
 use crate::provider::verification;
@@ -55,18 +56,11 @@ const CONFLICTS: u32 = 20;
 /// The first pause between two attempts. In [`exchange`] and [`commit`], each further pause is twice as long.
 const PAUSE: Millis = Millis(200);
 
-/// After the first failure of a session's refresh, the next attempt may start after this time. A request waits for an
-/// attempt that may start within this time.
-const SOON: Millis = Millis::from_secs(1);
-
 /// The time in which a flight refreshes the session after it has taken a lease over.
 const TAKE_OVER: Millis = Millis::from_secs(2);
 
 /// The error message for a refusal without a usable error code.
 const UNEXPLAINED: &str = msg!("it was refused without a usable error code");
-
-/// The error message for a refresh that was given up without the lease.
-const LEASE_LOST: &str = msg!("another isolate took over the refresh");
 
 /// Returns the session with which a request continues: `presented`, which came with the request, or its successor.
 /// `found_in` is the storage in which `presented` was found.
@@ -148,8 +142,8 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
             return result;
         }
         let now = task.now();
-        let limit = match !is_own && is_silent(task) {
-            true => SOON,
+        let limit = match !is_own && attempts::is_provider_silent(task) {
+            true => attempts::SOON,
             false => max_wait(task, session),
         };
         let mut time = limit.saturating_sub(began.elapsed(&now));
@@ -162,7 +156,7 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
             return Ok(session.clone());
         }
         if flight.is_none() && !is_own {
-            match may_attempt(task, session) {
+            match attempts::may_begin(task, session) {
                 Ok(()) => {
                     is_own = true;
                     // control: refresh_outlives_its_request
@@ -170,7 +164,7 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
                 }
                 // Wait if the next attempt may start soon.
                 Err((refusal, left)) => {
-                    if session.is_valid(&now) || left > SOON || left >= time {
+                    if session.is_valid(&now) || left > attempts::SOON || left >= time {
                         return Err(refusal);
                     }
                     time = left;
@@ -256,54 +250,11 @@ fn max_wait(task: &Task, session: &Session) -> Millis {
     }
 }
 
-/// Returns true while the provider does not respond. Only the request that tries it then waits longer than a moment.
-fn is_silent(task: &Task) -> bool {
-    task.isolate().session_cache.borrow().outage.is_silent()
-}
-
 /// Returns the longest time of one attempt. With DPoP, the provider may require a nonce and a second request.
 fn longest_attempt(task: &Task) -> Millis {
     let flow = &task.config().flow;
     let requests = if flow.uses_dpop { 2 } else { 1 };
     Millis(flow.refresh_timeout.0 * requests)
-}
-
-/// Lets this request try the refresh, unless an attempt failed in this isolate a moment ago or the provider is down.
-/// The error contains the refusal and the time until the next attempt may start.
-fn may_attempt(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Millis)> {
-    let now = task.now();
-    let mut cache = task.isolate().session_cache.borrow_mut();
-    // The last failure does not count if another isolate has refreshed the session since then.
-    if let Some(cached) = cache.get(&session.sid)
-        && cached.generation >= session.generation
-        && !cached.schedule.is_open(&now)
-    {
-        let left = cache.until_attempt(&session.sid, &now);
-        let (code, why) = match cached.refused {
-            None => (
-                Code::ProviderUnavailable,
-                msg!("the last refresh failed a moment ago"),
-            ),
-            Some(Code::InteractionRequired) => return Err((Refusal::Interaction, Millis::MAX)),
-            Some(code) => (code, msg!("the provider refused this client a moment ago")),
-        };
-        return Err((Refusal::Later(Error::new(code, why), left), left));
-    }
-    let yields = cache.yields(&session.sid, &now);
-    cache.outage.probe(&now, yields).map_err(|left| {
-        let why = msg!("the provider does not respond; another request is trying it");
-        let error = Error::new(Code::ProviderUnavailable, why);
-        (Refusal::Later(error, left), left)
-    })
-}
-
-/// Returns the time until this session may be refreshed after a failed attempt.
-fn until_attempt(task: &Task, session: &Rc<Session>) -> Millis {
-    let cache = task.isolate().session_cache.borrow();
-    match cache.get(&session.sid) {
-        Some(_) => cache.until_attempt(&session.sid, &task.now()),
-        None => RETRY_AFTER,
-    }
 }
 
 /// Refreshes the session in three steps: writes the intent, exchanges the refresh token, and commits the new tokens.
@@ -312,9 +263,9 @@ async fn rotate(task: &Task, session: &Rc<Session>, brings_tokens: &Cell<bool>) 
     // Metadata and keys are fetched before the intent is written, since these requests would use up the intent's time.
     if let Err(error) = documents::load(task).await {
         let outcome = RefreshOutcome::Transient(error.message().to_owned());
-        record_attempt(task, session, &outcome);
+        attempts::record(task, session, &outcome);
         task.refresh_failed(&[msg!("a refresh failed: "), error.message()].concat());
-        return Err(Refusal::Later(error, until_attempt(task, session)));
+        return Err(Refusal::Later(error, attempts::until_next(task, session)));
     }
     if let Some(successor) = acquire_lease(task, session).await? {
         let mut cache = task.isolate().session_cache.borrow_mut();
@@ -323,25 +274,22 @@ async fn rotate(task: &Task, session: &Rc<Session>, brings_tokens: &Cell<bool>) 
     }
     let requested = task.now().wall;
     let outcome = exchange(task, session).await;
-    record_attempt(task, session, &outcome);
-    if !matches!(
-        outcome,
-        RefreshOutcome::Renewed(_) | RefreshOutcome::Rotated(..) | RefreshOutcome::Ended
-    ) {
+    attempts::record(task, session, &outcome);
+    if outcome.has_failed() {
         // All outcomes share one call of `release`, because each call compiles to a copy of the function.
         boxed(lease::release(task)).await;
     }
-    if matches!(
-        outcome,
-        RefreshOutcome::Unexplained(_) | RefreshOutcome::NotOAuth(_) | RefreshOutcome::Transient(_)
-    ) && let Some(successor) = status::successor(task, session).await?
+    if outcome.may_pass()
+        && let Some(successor) = status::successor(task, session).await?
     {
         return Ok(successor);
     }
     match outcome {
         RefreshOutcome::Renewed(ref tokens) | RefreshOutcome::Rotated(ref tokens, _) => {
             brings_tokens.set(true);
-            report_flaws(task, tokens, &outcome);
+            for warning in outcome.warnings(msg!("a session")) {
+                task.fault(&warning);
+            }
             accept_tokens(task, session, (**tokens).clone(), requested).await
         }
         RefreshOutcome::Ended => {
@@ -353,7 +301,9 @@ async fn rotate(task: &Task, session: &Rc<Session>, brings_tokens: &Cell<bool>) 
         RefreshOutcome::Misconfigured(code) => Err(client_rejected(task, &code)),
         RefreshOutcome::Wait(status, time) => Err(told_to_wait(task, session, status, time)),
         RefreshOutcome::Unexplained(why) => Err(suspected(task, &why)),
-        RefreshOutcome::NotOAuth(why) if is_suspected(task, session) => Err(suspected(task, &why)),
+        RefreshOutcome::NotOAuth(why) if attempts::is_suspected(task, session) => {
+            Err(suspected(task, &why))
+        }
         // Only hosts in browsers report this outcome.
         RefreshOutcome::Opaque => Err(failed(task, session, msg!("there was no response"))),
         // control: provider_failure_keeps_session
@@ -363,13 +313,6 @@ async fn rotate(task: &Task, session: &Rc<Session>, brings_tokens: &Cell<bool>) 
             Err(failed(task, session, &why))
         }
     }
-}
-
-/// Returns true if the provider seems to have ended the grant of a session, so that its user must sign in again.
-fn is_suspected(task: &Task, session: &Session) -> bool {
-    let cache = task.isolate().session_cache.borrow();
-    let cached = cache.get(&session.sid);
-    cached.is_some_and(|cached| cached.schedule.is_suspected())
 }
 
 /// Reports a session that is suspected. It is kept.
@@ -382,31 +325,8 @@ fn suspected(task: &Task, why: &str) -> Refusal {
     Refusal::Interaction
 }
 
-/// Reports the flaws of a response to a refresh.
-fn report_flaws(task: &Task, tokens: &TokenSet, outcome: &RefreshOutcome) {
-    if let RefreshOutcome::Rotated(_, why) = outcome {
-        let message = [
-            msg!("the token endpoint's response is unusable, except for its refresh token: "),
-            why,
-        ];
-        task.fault_of(Code::TokenResponseInvalid, &message);
-    } else if let Some(warning) = tokens.warning() {
-        task.fault(&warning);
-    }
-    if tokens.loses_refresh_token {
-        let message = [
-            msg!(
-                "a session ends with its access token, because a refresh returned no usable refresh token and the one before is consumed: "
-            ),
-            &tokens.flaws,
-        ];
-        task.fault_of(Code::RefreshTokenMissing, &message);
-    }
-}
-
 /// Reports that the provider rejected the client. The session is kept.
 fn client_rejected(task: &Task, code: &str) -> Refusal {
-    let message = [msg!("the token endpoint responded with "), code];
     let line = [
         msg!(
             "the provider refuses this client, so this process can refresh no session; check client.id and client.auth; sessions are kept: "
@@ -414,10 +334,7 @@ fn client_rejected(task: &Task, code: &str) -> Refusal {
         code,
     ];
     task.fault_seldom(Seldom::Client, &line.concat());
-    Refusal::Later(
-        Error::of(Code::ClientRejected, &message),
-        OPERATOR_RETRY_AFTER,
-    )
+    Refusal::Later(refresh_policy::client_rejected(code), OPERATOR_RETRY_AFTER)
 }
 
 /// Reports that the provider asked to wait. The session is kept.
@@ -434,13 +351,13 @@ fn told_to_wait(task: &Task, session: &Rc<Session>, status: u16, time: Millis) -
     ];
     task.refresh_failed(&message.concat());
     let error = Error::of(Code::ProviderUnavailable, &message);
-    Refusal::Later(error, until_attempt(task, session))
+    Refusal::Later(error, attempts::until_next(task, session))
 }
 
 /// Returns the refusal after a failed refresh. The session is kept.
 fn failed(task: &Task, session: &Rc<Session>, why: &str) -> Refusal {
     let error = Error::new(Code::ProviderUnavailable, why);
-    Refusal::Later(error, until_attempt(task, session))
+    Refusal::Later(error, attempts::until_next(task, session))
 }
 
 /// Takes the lease by writing the intent, and returns `None`. If another isolate has refreshed already, returns the
@@ -522,7 +439,7 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         let metadata = documents::metadata(task).await;
         // Another flight may have taken the lease over in the meantime, and recorded the successor.
         if !lease::outlasts_a_write(task) {
-            return transient(LEASE_LOST);
+            return transient(attempts::LEASE_LOST);
         }
         let outcome = match metadata {
             Ok(metadata) => {
@@ -543,12 +460,7 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         }
         let is_unexplained = matches!(outcome, RefreshOutcome::Unexplained(_));
         refusals += u32::from(is_unexplained);
-        let may_pass = is_unexplained
-            || matches!(
-                outcome,
-                RefreshOutcome::NotOAuth(_) | RefreshOutcome::Transient(_)
-            );
-        if attempt == ATTEMPTS || !may_pass {
+        if attempt == ATTEMPTS || !outcome.may_pass() {
             // The session is suspected only if all attempts were refused without a usable error code. Here, at least
             // one attempt failed for another reason.
             if is_unexplained && refusals < ATTEMPTS {
@@ -566,106 +478,15 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         if began.elapsed(&task.now()) >= longest {
             return transient(msg!("it took too long"));
         }
-        if let Some(why) = reason_to_stop(task) {
+        if let Some(why) = attempts::reason_to_stop(task) {
             return transient(why);
         }
         boxed(lease::renew(task)).await;
     }
 }
 
-/// Returns why a failed request to the provider must not be repeated now, if there is a reason.
-fn reason_to_stop(task: &Task) -> Option<&'static str> {
-    let now = task.now();
-    let outage = &mut task.isolate().session_cache.borrow_mut().outage;
-    if outage.must_wait(&now) {
-        return Some(msg!("the provider asked to wait"));
-    }
-    let is_refused = outage.is_silent() && outage.probe(&now, true).is_err();
-    is_refused.then_some(msg!("the provider does not respond"))
-}
-
 fn transient(why: &str) -> RefreshOutcome {
     RefreshOutcome::Transient(why.to_owned())
-}
-
-/// Records the outcome of an attempt, and schedules the next attempt.
-fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) {
-    let now = task.now();
-    let [jitter] = task.isolate().random();
-    let mut cache = task.isolate().session_cache.borrow_mut();
-    let cached = cache.entry(&session.sid, &now);
-    // What the provider said about earlier generations is over: another isolate has refreshed the session.
-    if cached.generation < session.generation {
-        cached.schedule.reset();
-    }
-    // A rotated refresh token begins a generation, and the wait before the next attempt is that generation's.
-    let is_rotated = matches!(outcome, RefreshOutcome::Rotated(..));
-    cached.generation = session.generation.saturating_add(is_rotated.into());
-    let schedule = &mut cached.schedule;
-    schedule.started();
-    match outcome {
-        // `exchange` returns this outcome only after enough attempts to suspect the session.
-        RefreshOutcome::Unexplained(_) => schedule.suspect(),
-        RefreshOutcome::NotOAuth(_) => schedule.refused_by_gateway(&now),
-        _ => {}
-    }
-    match outcome {
-        RefreshOutcome::Renewed(_) | RefreshOutcome::Ended => schedule.reset(),
-        RefreshOutcome::Wait(_, time) => schedule.told_to_wait(&now, *time),
-        RefreshOutcome::Unexplained(_) | RefreshOutcome::NotOAuth(_) if schedule.is_suspected() => {
-            schedule.failed(&now, jitter);
-            // In the handler, only calls cause attempts.
-            schedule.called();
-        }
-        RefreshOutcome::InteractionRequired(_) | RefreshOutcome::Misconfigured(_) => {
-            schedule.blocked(&now);
-        }
-        // After the first failure, the next attempt comes soon.
-        _ if !schedule.has_failed() => schedule.told_to_wait(&now, SOON),
-        _ => schedule.told_to_wait(&now, outage::interval(jitter)),
-    }
-    cached.refused = match outcome {
-        RefreshOutcome::InteractionRequired(_) | RefreshOutcome::Unexplained(_) => {
-            Some(Code::InteractionRequired)
-        }
-        RefreshOutcome::NotOAuth(_) if cached.schedule.is_suspected() => {
-            Some(Code::InteractionRequired)
-        }
-        RefreshOutcome::Misconfigured(_) => Some(Code::ClientRejected),
-        _ => None,
-    };
-    let why = match outcome {
-        // A lost lease says nothing about the provider.
-        RefreshOutcome::Transient(why) if why == LEASE_LOST => return,
-        RefreshOutcome::Transient(why) => why.clone(),
-        RefreshOutcome::Wait(_, time) => {
-            let mut why = msg!("it asked to wait ").to_owned();
-            json::write_number(&mut why, time.as_secs());
-            why.push_str(" s");
-            why
-        }
-        _ => msg!("it does not respond").to_owned(),
-    };
-    let is_failure = matches!(
-        outcome,
-        RefreshOutcome::Transient(_) | RefreshOutcome::Opaque
-    );
-    if is_failure {
-        cached.failed = Some(now);
-    }
-    drop(cache);
-    task.change_outage(&why, |outage| match outcome {
-        _ if is_failure => outage.failed(&session.sid, &now, jitter),
-        RefreshOutcome::Wait(status, time) => {
-            let user = session.user();
-            let user = user.as_ref().map_or("", |user| user.subject());
-            let user = if user.is_empty() { &session.sid } else { user };
-            outage.told_to_wait(user, &now, *status, *time, jitter);
-        }
-        // A gateway says nothing about the provider.
-        RefreshOutcome::NotOAuth(_) => outage.was_not_tried(),
-        _ => outage.end(),
-    });
 }
 
 /// Verifies the ID token that came with the tokens, and commits the tokens.

@@ -417,23 +417,15 @@ impl Refresh {
         result: RefreshOutcome,
         requested: Instant,
     ) -> RefreshStep {
+        let page = ctx.ports.last().copied();
+        for warning in result.warnings(msg!("the session")) {
+            ctx.warn_developer(page, &warning);
+        }
+        // control: errors_name_no_token
+        self.rejection = result.rejection();
         match result {
-            RefreshOutcome::Renewed(tokens) => {
-                warn_of_flaws(ctx, &tokens, tokens.warning());
+            RefreshOutcome::Renewed(tokens) | RefreshOutcome::Rotated(tokens, _) => {
                 // The next steps have time limits of their own.
-                self.waited_until = Some(Millis::MAX);
-                RefreshStep::Received(tokens, requested)
-            }
-            RefreshOutcome::Rotated(tokens, why) => {
-                let message = [
-                    msg!(
-                        "the token endpoint's response is unusable, except for its refresh token: "
-                    ),
-                    &why,
-                ];
-                let error = Error::of(Code::TokenResponseInvalid, &message);
-                warn_of_flaws(ctx, &tokens, Some(error.clone()));
-                self.rejection = Some(error);
                 self.waited_until = Some(Millis::MAX);
                 RefreshStep::Received(tokens, requested)
             }
@@ -457,11 +449,7 @@ impl Refresh {
             RefreshOutcome::Misconfigured(code) => {
                 self.schedule.blocked(&ctx.now);
                 ctx.trace("refresh_failed", Some(&code));
-                // control: errors_name_no_token
-                let message = [msg!("the token endpoint responded with "), &code];
-                let error = Error::of(Code::ClientRejected, &message);
-                self.rejection = Some(error.clone());
-                RefreshStep::GiveUp(error)
+                RefreshStep::GiveUp(self.no_new_token(ctx))
             }
             RefreshOutcome::Wait(_, wait) => {
                 self.schedule.told_to_wait(&ctx.now, wait);
@@ -729,29 +717,7 @@ impl Refresh {
             return RefreshStep::Detached(None);
         };
         self.to_revoke.swap_remove(i);
-        match result {
-            RefreshOutcome::Renewed(tokens) | RefreshOutcome::Rotated(tokens, _) => {
-                RefreshStep::Detached(Some(tokens))
-            }
-            _ => RefreshStep::Detached(None),
-        }
-    }
-}
-
-/// Warns the page that was active last about the flaws of a response to a refresh.
-fn warn_of_flaws(ctx: &mut Context, tokens: &TokenSet, warning: Option<Error>) {
-    let page = ctx.ports.last().copied();
-    if let Some(warning) = warning {
-        ctx.warn_developer(page, &warning);
-    }
-    if tokens.loses_refresh_token {
-        let message = [
-            msg!(
-                "the session ends with its access token, because a refresh returned no usable refresh token and the one before is consumed: "
-            ),
-            &tokens.flaws,
-        ];
-        ctx.warn_developer(page, &Error::of(Code::RefreshTokenMissing, &message));
+        RefreshStep::Detached(result.into_tokens())
     }
 }
 

@@ -310,7 +310,10 @@ pub(crate) const VARIANTS: &[Variant] = &[
         noticed_by: "secrecy",
         seed: 363,
         breaks: Instead(
-            "[&*code, ctx.session.as_ref().and_then(|s| s.refresh_token()).map_or(\"\", Secret::expose)]",
+            "self.rejection = result.rejection().map(|error| {
+                let token = ctx.session.as_ref().and_then(|s| s.refresh_token());
+                Error::of(error.code(), &[token.map_or(\"\", Secret::expose)])
+            });",
         ),
     },
     Variant {

@@ -18,6 +18,7 @@
 use crate::prelude::*;
 
 use crate::base::clock::{Instant, Millis};
+use crate::base::error::{Code, Error};
 use crate::base::http::Outcome;
 use crate::oauth::token_endpoint::{
     self, DEFAULT_LIFETIME, Scheme, TokenResponse, TokenSet, UNLIMITED, Unusable, Wanted,
@@ -50,6 +51,92 @@ pub enum RefreshOutcome {
     NotOAuth(String),
     /// The network failed although the device is online, or CORS hides a refusal: see [`Schedule::reachable`].
     Opaque,
+}
+
+impl RefreshOutcome {
+    /// Returns the new tokens, if the provider has issued any.
+    #[must_use]
+    pub fn tokens(&self) -> Option<&TokenSet> {
+        match self {
+            Self::Renewed(tokens) | Self::Rotated(tokens, _) => Some(tokens),
+            _ => None,
+        }
+    }
+
+    /// Returns the new tokens as [`RefreshOutcome::tokens`] does, and drops the rest.
+    #[must_use]
+    pub fn into_tokens(self) -> Option<Box<TokenSet>> {
+        match self {
+            Self::Renewed(tokens) | Self::Rotated(tokens, _) => Some(tokens),
+            _ => None,
+        }
+    }
+
+    /// Returns true if the refresh brought no tokens, and the grant may still be valid: the session is kept.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.tokens().is_none() && !matches!(self, Self::Ended)
+    }
+
+    /// Returns true if the same request may succeed soon: the failure is temporary, or the refusal has no usable reason.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        self.blames_provider() || matches!(self, Self::Unexplained(_) | Self::NotOAuth(_))
+    }
+
+    /// Returns true if the provider failed, or sent no usable response. A gateway's page does not say that the provider
+    /// failed.
+    #[must_use]
+    pub const fn blames_provider(&self) -> bool {
+        matches!(self, Self::Transient(_) | Self::Opaque)
+    }
+
+    /// Returns the error that describes the response, if the provider rejected the client or its request, or if only the
+    /// response's refresh token is usable.
+    #[must_use]
+    pub fn rejection(&self) -> Option<Error> {
+        match self {
+            Self::Misconfigured(code) => Some(client_rejected(code)),
+            Self::Rotated(_, why) => {
+                let message = [
+                    msg!(
+                        "the token endpoint's response is unusable, except for its refresh token: "
+                    ),
+                    why,
+                ];
+                Some(Error::of(Code::TokenResponseInvalid, &message))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the warnings for the developer about the flaws of new tokens. `session` is the subject of a sentence: a
+    /// vault has one session, and the token handler many.
+    #[must_use]
+    pub fn warnings(&self, session: &str) -> Vec<Error> {
+        let Some(tokens) = self.tokens() else {
+            return Vec::new();
+        };
+        let flaws = self.rejection().or_else(|| tokens.warning());
+        let loss = tokens.loses_refresh_token.then(|| {
+            let message = [
+                session,
+                msg!(
+                    " ends with its access token, because a refresh returned no usable refresh token and the one before is consumed: "
+                ),
+                &tokens.flaws,
+            ];
+            Error::of(Code::RefreshTokenMissing, &message)
+        });
+        flaws.into_iter().chain(loss).collect()
+    }
+}
+
+/// Returns the error for a token endpoint that rejected the client or its request with this error code.
+#[must_use]
+pub fn client_rejected(code: &str) -> Error {
+    let message = [msg!("the token endpoint responded with "), code];
+    Error::of(Code::ClientRejected, &message)
 }
 
 /// Classifies the outcome of a refresh request.
@@ -551,6 +638,71 @@ mod tests {
             ..json_reply(429, "")
         };
         assert!(matches!(of(busy), RefreshOutcome::Wait(429, d) if d.as_secs() == 9));
+    }
+
+    #[test]
+    fn outcome_says_what_it_means() {
+        let text = || "why".to_owned();
+        let tokens = || Box::new(TokenSet::default());
+        let wait = Millis::from_secs(1);
+        // The columns: the refresh has failed, the failure may pass, and it blames the provider.
+        for (outcome, says) in [
+            (RefreshOutcome::Renewed(tokens()), [false; 3]),
+            (RefreshOutcome::Rotated(tokens(), text()), [false; 3]),
+            (RefreshOutcome::Ended, [false; 3]),
+            (
+                RefreshOutcome::InteractionRequired(text()),
+                [true, false, false],
+            ),
+            (RefreshOutcome::Misconfigured(text()), [true, false, false]),
+            (RefreshOutcome::Wait(429, wait), [true, false, false]),
+            (RefreshOutcome::Transient(text()), [true; 3]),
+            (RefreshOutcome::Unexplained(text()), [true, true, false]),
+            (RefreshOutcome::NotOAuth(text()), [true, true, false]),
+            (RefreshOutcome::Opaque, [true; 3]),
+        ] {
+            let said = [
+                outcome.has_failed(),
+                outcome.may_pass(),
+                outcome.blames_provider(),
+            ];
+            assert_eq!(said, says, "{outcome:?}");
+            let rejection = outcome.rejection().map(|error| error.code());
+            let expected = match outcome {
+                RefreshOutcome::Misconfigured(_) => Some(Code::ClientRejected),
+                RefreshOutcome::Rotated(..) => Some(Code::TokenResponseInvalid),
+                _ => None,
+            };
+            assert_eq!(rejection, expected, "{outcome:?}");
+            let has_tokens = outcome.tokens().is_some();
+            assert_eq!(outcome.into_tokens().is_some(), has_tokens);
+        }
+    }
+
+    #[test]
+    fn flaws_of_new_tokens_are_warnings() {
+        let warnings = |outcome: &RefreshOutcome| {
+            let warnings = outcome.warnings("it").into_iter();
+            let text =
+                warnings.map(|warning| [warning.code().as_str(), ": ", warning.message()].concat());
+            text.collect::<Vec<_>>()
+        };
+        let lossy = TokenSet {
+            loses_refresh_token: true,
+            flaws: "no refresh token".to_owned(),
+            ..TokenSet::default()
+        };
+        let exact = RefreshOutcome::Renewed(Box::default());
+        assert!(warnings(&exact).is_empty());
+        let loss = "refresh_token_missing: it ends with its access token, because a refresh returned no usable refresh token and the one before is consumed: no refresh token";
+        let renewed = RefreshOutcome::Renewed(Box::new(lossy.clone()));
+        let inexact =
+            "token_response_invalid: the token endpoint's response is not exact: no refresh token";
+        assert_eq!(warnings(&renewed), [inexact, loss]);
+        let rotated = RefreshOutcome::Rotated(Box::new(lossy), "no access token".to_owned());
+        let unusable = "token_response_invalid: the token endpoint's response is unusable, except for its refresh token: no access token";
+        assert_eq!(warnings(&rotated), [unusable, loss]);
+        assert!(warnings(&RefreshOutcome::Misconfigured("invalid_client".to_owned())).is_empty());
     }
 
     #[test]
