@@ -135,58 +135,77 @@ async fn renew_once(task: &Task, session: Rc<Session>) -> SessionResult {
 
 /// Waits for a refresh of the session, for at most [`max_wait`]. Starts the refresh unless it is in flight.
 async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionResult {
-    let mut is_own = false;
     let mut joined = None;
     loop {
+        // This request may have stopped waiting for a refresh that it has started.
         if let Some(result) = task.refreshed().take() {
             return result;
         }
         let now = task.now();
-        let limit = match !is_own && attempts::is_provider_silent(task) {
+        let limit = match attempts::is_provider_silent(task) {
             true => attempts::SOON,
             false => max_wait(task, session),
         };
-        let mut time = limit.saturating_sub(began.elapsed(&now));
-        let mut flight = {
-            let cache = task.isolate().session_cache.borrow();
-            cache.flight(&session.sid, &now)
-        };
-        // control: valid_token_does_not_wait
-        if flight.is_some() && !is_own && session.is_valid(&now) {
-            return Ok(session.clone());
-        }
-        if flight.is_none() && !is_own {
+        let left = limit.saturating_sub(began.elapsed(&now));
+        if let Some(flight) = flight_of(task, session) {
+            // control: valid_token_does_not_wait
+            if session.is_valid(&now) {
+                return Ok(session.clone());
+            }
+            if left == Millis::ZERO {
+                return Err(in_flight(task, session));
+            }
+            if joined.replace(flight) != Some(flight) {
+                task.isolate().session_cache.borrow_mut().join(flight);
+            }
+            task.sleep(Some(flight), left).await;
+        } else {
             match attempts::may_begin(task, session) {
-                Ok(()) => {
-                    is_own = true;
-                    // control: refresh_outlives_its_request
-                    flight = Some(start(task, session));
+                Ok(()) => return start_and_wait(task, session, began).await,
+                Err((_, time))
+                    if time <= attempts::SOON && time < left && !session.is_valid(&now) =>
+                {
+                    task.sleep(None, time).await;
                 }
-                // Wait if the next attempt may start soon.
-                Err((refusal, left)) => {
-                    if session.is_valid(&now) || left > attempts::SOON || left >= time {
-                        return Err(refusal);
-                    }
-                    time = left;
-                }
+                Err((refusal, _)) => return Err(refusal),
             }
-        } else if flight.is_none() || time == Millis::ZERO {
-            // The refresh may be waiting for the coordinator.
-            if coordinator::has_failed(task) {
-                return Err(record_store::unavailable(task, &session.sid));
-            }
-            return Err(later(msg!("the session is being refreshed")));
         }
-        if !is_own && flight != joined {
-            joined = flight;
-            let mut cache = task.isolate().session_cache.borrow_mut();
-            flight.inspect(|flight| cache.join(*flight));
-        }
-        // control: wait_for_refresh_is_limited
-        task.sleep(flight, time).await;
-        if !is_own && let Some(successor) = status::successor(task, session).await? {
+        if let Some(successor) = status::successor(task, session).await? {
             return Ok(successor);
         }
+    }
+}
+
+/// Starts a refresh of the session, and waits for its result until [`max_wait`] after `began`.
+async fn start_and_wait(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionResult {
+    let left = || max_wait(task, session).saturating_sub(began.elapsed(&task.now()));
+    // control: refresh_outlives_its_request
+    let mut flight = Some(start(task, session));
+    loop {
+        // control: wait_for_refresh_is_limited
+        task.sleep(flight, left()).await;
+        if let Some(result) = task.refreshed().take() {
+            return result;
+        }
+        flight = flight_of(task, session);
+        if flight.is_none() || left() == Millis::ZERO {
+            return Err(in_flight(task, session));
+        }
+    }
+}
+
+/// Returns the flight that refreshes the session in this isolate, if there is one.
+fn flight_of(task: &Task, session: &Session) -> Option<FlightId> {
+    let cache = task.isolate().session_cache.borrow();
+    cache.flight(&session.sid, &task.now())
+}
+
+/// Returns the refusal of a request that has waited long enough for a refresh. The refresh may be waiting for the
+/// coordinator.
+fn in_flight(task: &Task, session: &Session) -> Refusal {
+    match coordinator::has_failed(task) {
+        true => record_store::unavailable(task, &session.sid),
+        false => later(msg!("the session is being refreshed")),
     }
 }
 
