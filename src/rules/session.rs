@@ -28,8 +28,7 @@ use crate::oauth::token_endpoint::{TokenSet, UNLIMITED};
 
 pub use end_reason::EndReason;
 use former::{Former, FormerTokens};
-pub use kept::{Kept, Storing, ended, kept, kept_renewed, restore};
-pub use other_tokens::kept_renewed_other;
+pub use kept::{Kept, Storing, ended, kept, restore};
 use other_tokens::{LOGIN, OtherTokens};
 pub use times::Times;
 pub use view::{SessionState, SessionView, view};
@@ -52,7 +51,7 @@ pub fn idle_notice(idle: Millis) -> Millis {
 }
 
 /// The tokens and times of a signed-in user.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     /// The identifier of the session, which is empty if sessions are not stored.
     sid: String,

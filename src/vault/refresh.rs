@@ -79,6 +79,7 @@ enum RefreshStage {
 }
 
 /// The tokens that a refresh has returned.
+#[derive(Clone)]
 pub(super) struct Refreshed {
     pub(super) tokens: Box<TokenSet>,
     /// The user by the ID token in the response, if there was a valid one. Without OpenID Connect, the user by the

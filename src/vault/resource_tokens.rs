@@ -17,7 +17,7 @@ use rules::oauth::identity::Identity;
 use rules::oauth::refresh_policy::RefreshOutcome;
 use rules::oauth::token_endpoint::{self, TokenSet};
 use rules::prelude::*;
-use rules::session::{self, Session, Storing};
+use rules::session::Session;
 
 /// The time for which a refused token is not requested again.
 const REFUSED: Millis = Millis::from_secs(60);
@@ -115,21 +115,6 @@ impl ResourceTokens {
             }
             _ => session.renew(tokens, user, requested),
         }
-    }
-
-    /// Serializes the session with the changes that [`Self::renew`] will make.
-    pub(super) fn serialize_renewed(
-        &self,
-        session: &Session,
-        tokens: &TokenSet,
-        user: Option<&Identity>,
-        requested: &Instant,
-        storing: Storing<'_>,
-    ) -> Secret {
-        if self.selected.is_some() {
-            return session::kept_renewed_other(session, tokens, user, requested, storing);
-        }
-        session::kept_renewed(session, tokens, user, requested, storing)
     }
 
     /// Checks if the provider refused only to issue the token for a target. In that case returns the refusal as an

@@ -115,13 +115,16 @@ impl Tokens {
             return RefreshStep::Unused(refreshed.tokens);
         };
         let state = ctx.stores_sessions().then(|| {
+            // `Refresh::adopt` changes the session itself in the same way.
+            let mut renewed = session.clone();
             let Refreshed {
                 tokens,
                 user,
                 requested,
-            } = &*refreshed;
-            let (targets, storing) = (&self.refresh.targets, storing(&ctx.config, &ctx.now));
-            targets.serialize_renewed(session, tokens, user.as_ref(), requested, storing)
+            } = (*refreshed).clone();
+            let targets = &self.refresh.targets;
+            targets.renew(&mut renewed, tokens, user, requested);
+            session::kept(&renewed, storing(&ctx.config, &ctx.now))
         });
         // If the store hangs, the tokens are adopted at this deadline.
         let limit = ctx.now.monotonic + ctx.config.flow.request_timeout;

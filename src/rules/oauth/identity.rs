@@ -69,8 +69,10 @@ const fn is_simple(value: &Value) -> bool {
 }
 
 /// The user, as a server identifies them.
+#[derive(Clone)]
 pub struct Identity(Kind);
 
+#[derive(Clone)]
 enum Kind {
     /// A verified ID token: its signature and all claims with rules have been checked.
     IdToken(Box<Jwt>),
@@ -81,6 +83,7 @@ enum Kind {
 }
 
 /// A verified ID token, with claims of a UserInfo response.
+#[derive(Clone)]
 struct WithUserInfo {
     id_token: Jwt,
     /// The encoded ID token, a space, and the claims of the response as JSON.

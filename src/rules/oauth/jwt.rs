@@ -87,6 +87,7 @@ impl fmt::Display for Malformed {
 /// A well-formed signed token, whose signature has not been checked.
 ///
 /// The token is kept as a [`Secret`]. Debug output does not show the token.
+#[derive(Clone)]
 pub struct Jwt {
     token: Secret,
     signing_input_len: usize,

@@ -3,7 +3,7 @@
 //! Times are stored as ages, because the monotonic clock of another worker started at another time. The time since the
 //! session was stored is measured by the wall clock, and is never negative.
 
-use super::{EndReason, FormerTokens, Session, Times, kept_renewed_other};
+use super::{EndReason, FormerTokens, Session, Times};
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::codec::json::{Object, Value, Writer};
@@ -47,74 +47,21 @@ pub struct Storing<'a> {
 /// Serializes the session.
 #[must_use]
 pub fn kept(session: &Session, storing: Storing<'_>) -> Secret {
-    let users = (session.latest.as_ref(), session.times.longest);
-    let generation = [session.generation, session.login_issued];
-    write(
-        session,
-        &session.tokens,
-        users,
-        &session.requested,
-        generation,
-        storing,
-    )
-}
-
-/// Serializes the session in the state to which [`Session::renew`] with the same arguments would change it.
-#[must_use]
-pub fn kept_renewed(
-    session: &Session,
-    tokens: &TokenSet,
-    user: Option<&Identity>,
-    requested: &Instant,
-    storing: Storing<'_>,
-) -> Secret {
-    if !tokens.has_access_token() {
-        return kept_renewed_other(session, tokens, user, requested, storing);
-    }
-    let users = with_user(session, user, requested);
-    let generation = [session.generation + 1; 2];
-    write(session, tokens, users, requested, generation, storing)
-}
-
-/// Returns the latest ID token and the time to the stated end of the session after a refresh. The refresh was sent at
-/// `requested`, and its response may have an ID token.
-pub(super) fn with_user<'a>(
-    session: &'a Session,
-    user: Option<&'a Identity>,
-    requested: &Instant,
-) -> (Option<&'a Identity>, Millis) {
-    let times = &session.times;
-    match user {
-        Some(latest) => (Some(latest), times.longest_with(latest, requested)),
-        None => (session.latest.as_ref(), times.longest),
-    }
-}
-
-/// Serializes the session with these tokens, this latest ID token and this time to the stated end. `generation` is the latest
-/// generation, and `issued` is the generation in which the login's access token was issued.
-pub(super) fn write(
-    session: &Session,
-    tokens: &TokenSet,
-    (latest, longest): (Option<&Identity>, Millis),
-    requested: &Instant,
-    [generation, issued]: [u64; 2],
-    storing: Storing<'_>,
-) -> Secret {
     let Storing {
         flow,
         endpoints,
         now,
     } = storing;
     let text = |secret: Option<&Secret>| secret.map(|s| s.expose().to_owned());
-    let old = session.tokens.refresh_token.as_ref();
-    let refresh_token = text(tokens.next_refresh_token(old).as_ref());
-    let scope = tokens.scope.as_deref().or(session.tokens.scope.as_deref());
-    let latest = text(latest.map(Identity::text));
+    let tokens = &session.tokens;
+    let refresh_token = text(tokens.refresh_token.as_ref());
+    let latest = text(session.latest.as_ref().map(Identity::text));
+    let longest = session.times.longest;
     let mut kept = beginning(&session.sid, flow);
     if let Some(key) = &session.dpop_key {
         kept.json("dpop", key.jwk());
     }
-    kept.number("issued", issued);
+    kept.number("issued", session.login_issued);
     if longest < Millis::MAX {
         kept.number("longest", longest.0);
     }
@@ -122,17 +69,17 @@ pub(super) fn write(
         kept.text("sub_of", &members.source());
     }
     let kept = kept
-        .number("generation", generation)
+        .number("generation", session.generation)
         .number("kept_at", now.wall)
         .number("age", session.times.started.elapsed(now).0)
         .number("idle", session.times.last_activity.elapsed(now).0)
         .number("touches", session.times.stored_activities)
-        .number("token_age", requested.elapsed(now).0)
+        .number("token_age", session.requested.elapsed(now).0)
         .text("access_token", tokens.access_token.expose())
         .number("expires_in", tokens.expires_in.0)
         .optional_text("refresh_token", refresh_token.as_deref())
         .optional_number("refresh_expires_in", tokens.refresh_expires_in.map(|t| t.0))
-        .optional_text("scope", scope)
+        .optional_text("scope", tokens.scope.as_deref())
         .optional_text("requested_scope", session.requested_scope())
         .text("identity", session.original.text().expose())
         .optional_text("latest_id_token", latest.as_deref())

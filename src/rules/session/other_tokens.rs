@@ -1,6 +1,5 @@
 //! The access tokens of other targets than the login's: see [`crate::oauth::resource_indicators`].
 
-use super::kept::{Storing, with_user, write};
 use super::{Former, Session, after};
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
@@ -82,9 +81,21 @@ impl Session {
         self.others.push((target, other));
     }
 
-    /// Adopts only the refresh token of a response to a request at `requested`.
+    /// Adopts only the refresh token of a response to a request at `requested`: of a refresh for a target, or of a response
+    /// without a usable access token.
     pub(super) fn rotate(&mut self, tokens: &TokenSet, requested: &Instant) {
-        self.replace_tokens(Box::new(beside(self, tokens, requested)));
+        // The stored time counts from the request for the login's access token.
+        let before = self.requested.elapsed(requested);
+        let stated = tokens.refresh_expires_in.map(|lifetime| before + lifetime);
+        let is_same = tokens.refresh_token.is_none();
+        let known = self.tokens.refresh_expires_in.filter(|_| is_same);
+        self.replace_tokens(Box::new(TokenSet {
+            refresh_expires_in: stated.or(known),
+            refresh_token: tokens.refresh_token.clone(),
+            loses_refresh_token: tokens.loses_refresh_token,
+            identity: None,
+            ..(*self.tokens).clone()
+        }));
     }
 
     /// Returns the access token that `selector` selects, unless the token has expired or was never issued.
@@ -140,37 +151,4 @@ impl Session {
             (*target, &other.access_token, since, until, other.issued)
         })
     }
-}
-
-/// Returns the session's tokens after a refresh that does not replace the login's access token: a refresh for a target,
-/// or one whose response has no usable access token.
-fn beside(session: &Session, tokens: &TokenSet, requested: &Instant) -> TokenSet {
-    // The stored time counts from the request for the login's access token.
-    let before = session.requested.elapsed(requested);
-    let stated = tokens.refresh_expires_in.map(|lifetime| before + lifetime);
-    let is_same = tokens.refresh_token.is_none();
-    let known = session.tokens.refresh_expires_in.filter(|_| is_same);
-    TokenSet {
-        refresh_expires_in: stated.or(known),
-        refresh_token: tokens.refresh_token.clone(),
-        loses_refresh_token: tokens.loses_refresh_token,
-        identity: None,
-        ..(*session.tokens).clone()
-    }
-}
-
-/// Serializes the session in the state to which [`Session::renew_other`] with the same arguments would change it.
-#[must_use]
-pub fn kept_renewed_other(
-    session: &Session,
-    tokens: &TokenSet,
-    user: Option<&Identity>,
-    requested: &Instant,
-    storing: Storing<'_>,
-) -> Secret {
-    let users = with_user(session, user, requested);
-    let generation = [session.generation + 1, session.login_issued];
-    let tokens = beside(session, tokens, requested);
-    let requested = &session.requested;
-    write(session, &tokens, users, requested, generation, storing)
 }

@@ -6,7 +6,7 @@ use crate::oauth::identity::Identity;
 use crate::session::EndReason;
 
 /// The times that a session's limits depend on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Times {
     pub(super) started: Instant,
     pub(super) last_activity: Instant,
