@@ -5,6 +5,9 @@
 //! if its body can be sent again. During the refresh, the host holds the response with the 401 back. The page gets this
 //! response if the call is not sent again.
 
+mod verdict;
+
+use crate::api_calls::verdict::{SentCall, TokenVerdict, Verdict};
 use crate::api_sockets::Sockets;
 use crate::call_list::{Call, CallList, CallStage};
 use crate::context::Context;
@@ -16,17 +19,11 @@ use crate::step_up::StepUp;
 use crate::tokens::Tokens;
 use rules::Secret;
 use rules::base::error::{Code, Error, Result};
-use rules::base::http::RESPONSE_STATUSES;
 use rules::base::list;
-use rules::codec::json;
 use rules::egress::policy::TokenSelector;
 use rules::oauth::token_endpoint::Scheme;
-use rules::oauth::www_authenticate;
 use rules::prelude::*;
 use rules::session::Session;
-
-/// The status of a response with a part of a resource (RFC 9110 15.3.7).
-const PARTIAL_CONTENT: u16 = 206;
 
 /// The reason why waiting calls are given up.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -400,62 +397,48 @@ impl Calls {
         let CallStage::Sent { generation } = known.stage else {
             return CallOutcome::Done;
         };
-        let is_worth_a_refresh = is_worth_a_refresh(ctx, refresh, known, generation, head);
-        let next = known.allowed.token_selector();
-        let needs_renewal = needs_renewal(ctx, refresh, known, generation, head);
-        let was_retried = known.was_retried && !known.is_detached;
-        let is_detached = known.is_detached;
-        let hides_range = known.is_media && head.status == PARTIAL_CONTENT && !head.has_range;
+        let selector = known.allowed.token_selector();
+        let verdict = verdict::judge(head, &sent_call(ctx, refresh, known, generation));
         let text = head_text(known.id, head);
         ctx.trace_call("call_answered", call, Some(head.status), None);
-        self.warn_about(ctx, call, head, is_worth_a_refresh);
-        if let Some(error) = unusable(head.status) {
-            self.list.reject(ctx, call, &error);
-            return CallOutcome::Done;
-        }
-        if hides_range {
-            self.list.range_hidden(ctx, call);
-            return CallOutcome::Done;
-        }
-        if is_worth_a_refresh {
-            return CallOutcome::Hold {
-                generation,
-                head: text,
-            };
-        }
-        if let Some(session) = &mut ctx.session
-            && session.lasts_until_refused()
-            && !session.is_new_token(&ctx.now)
-            && !is_detached
-            && refuses_token(head)
-        {
-            session.require_interaction(None);
-            ctx.broadcast_session();
-        }
-        if head.status == 401 && was_retried {
-            refresh.on_refused(generation);
+        self.warn_about(ctx, call, head, verdict == Verdict::Hold);
+        let token = match verdict {
+            Verdict::Unusable(error) => {
+                self.list.reject(ctx, call, &error);
+                return CallOutcome::Done;
+            }
+            Verdict::RangeHidden => {
+                self.list.range_hidden(ctx, call);
+                return CallOutcome::Done;
+            }
+            Verdict::Hold => {
+                return CallOutcome::Hold {
+                    generation,
+                    head: text,
+                };
+            }
+            Verdict::Deliver(token) => token,
+        };
+        match token {
+            TokenVerdict::Last => require_login(ctx),
+            TokenVerdict::RefusedAgain => refresh.on_refused(generation),
+            _ => {}
         }
         if !self.list.is_without_page(call) && self.step_up.reject(ctx, &mut self.list, call, head)
         {
             return CallOutcome::Done;
         }
         self.list.deliver(ctx, call, text);
-        if needs_renewal {
+        if token == TokenVerdict::Spent {
             refresh.on_spent(generation);
-            return CallOutcome::Renew(next);
+            return CallOutcome::Renew(selector);
         }
-        refresh.on_successor(generation, refuses_token(head));
+        refresh.on_successor(generation, token != TokenVerdict::Accepted);
         CallOutcome::Done
     }
 
     /// Tells the developer if the response shows that the API does not accept the session's tokens.
-    fn warn_about(
-        &mut self,
-        ctx: &mut Context,
-        call: CallId,
-        head: &ResponseHead,
-        is_worth_a_refresh: bool,
-    ) {
+    fn warn_about(&mut self, ctx: &mut Context, call: CallId, head: &ResponseHead, is_held: bool) {
         let CallList { calls, warnings } = &mut self.list;
         if let Some(known) = calls.iter().find(|c| c.call == call)
             && known.ends_at.is_none()
@@ -463,7 +446,7 @@ impl Calls {
         {
             let target = (known.allowed.url(), known.allowed.token_selector());
             warnings.on_response(ctx, target.0);
-            if !is_worth_a_refresh {
+            if !is_held {
                 warnings.on_refusal(ctx, known.port, target, known.was_retried, head);
             }
         }
@@ -515,23 +498,6 @@ impl Calls {
     }
 }
 
-/// Returns the error of a call whose response cannot be passed on because of its status.
-fn unusable(status: u16) -> Option<Error> {
-    if status == 0 {
-        let message = msg!(
-            "the API responded with a redirect, and the browser does not say where it leads (open the URL in a tab; frequent targets are https, the path with or without a slash at its end, and a sign-in page)"
-        );
-        return Some(Error::new(Code::RedirectBlocked, message));
-    }
-    if RESPONSE_STATUSES.contains(&status) {
-        return None;
-    }
-    let mut message = msg!("the API responded with the status ").to_owned();
-    json::write_number(&mut message, status.into());
-    message.push_str(msg!(", which no script can put into a Response"));
-    Some(Error::new(Code::Unsupported, &message))
-}
-
 fn head_text(id: RequestId, head: &ResponseHead) -> String {
     message("head")
         .number("id", id.0)
@@ -543,49 +509,31 @@ fn head_text(id: RequestId, head: &ResponseHead) -> String {
         .finish()
 }
 
-/// Returns true if the call may succeed after a refresh.
-fn is_worth_a_refresh(
-    ctx: &Context,
-    refresh: &Refresh,
-    call: &Call,
-    generation: u64,
-    head: &ResponseHead,
-) -> bool {
-    let can_repeat = !call.was_retried && !call.is_detached && call.body == Body::Replayable;
-    let may_help = is_renewed(ctx, call, generation) || can_renew(ctx, refresh, generation);
-    can_repeat && may_help && refuses_token(head)
-}
-
-/// Returns true if the session has a token for this call that is newer than the one of this generation.
-fn is_renewed(ctx: &Context, call: &Call, generation: u64) -> bool {
-    let session = ctx.session.as_ref();
-    session.is_some_and(|session| session.issued(call.allowed.token_selector()) > generation)
-}
-
-/// Returns true if a refresh may bring a token that an API accepts in place of the one of this generation.
-fn can_renew(ctx: &Context, refresh: &Refresh, generation: u64) -> bool {
+/// Returns what decides about the response to a call that was sent with the token of this generation.
+fn sent_call(ctx: &Context, refresh: &Refresh, call: &Call, generation: u64) -> SentCall {
+    let selector = call.allowed.token_selector();
+    let has_newer_token = |session: &Session| session.issued(selector) > generation;
     let can_refresh =
         |session: &Session| session.refresh_token().is_some() && !session.interaction_required();
-    ctx.session.as_deref().is_some_and(can_refresh) && refresh.may_help(generation)
+    let needs_login =
+        |session: &Session| session.lasts_until_refused() && !session.is_new_token(&ctx.now);
+    let session = ctx.session.as_deref();
+    SentCall {
+        body: call.body,
+        is_media: call.is_media,
+        was_retried: call.was_retried,
+        is_detached: call.is_detached,
+        has_newer_token: session.is_some_and(has_newer_token),
+        can_refresh: session.is_some_and(can_refresh) && refresh.may_help(generation),
+        is_after_spent: refresh.is_after_spent(generation),
+        needs_login: session.is_some_and(needs_login),
+    }
 }
 
-/// Returns true if this call cannot be sent again, and the next one needs another token.
-fn needs_renewal(
-    ctx: &Context,
-    refresh: &Refresh,
-    call: &Call,
-    generation: u64,
-    head: &ResponseHead,
-) -> bool {
-    call.body == Body::OneShot
-        && !call.was_retried
-        && !call.is_detached
-        && !is_renewed(ctx, call, generation)
-        && can_renew(ctx, refresh, generation)
-        && !refresh.is_after_spent(generation)
-        && refuses_token(head)
-}
-
-fn refuses_token(head: &ResponseHead) -> bool {
-    www_authenticate::refuses_token(head.status, head.www_authenticate.as_deref())
+/// Tells the pages that only a login of the user brings another token.
+fn require_login(ctx: &mut Context) {
+    if let Some(session) = &mut ctx.session {
+        session.require_interaction(None);
+        ctx.broadcast_session();
+    }
 }
