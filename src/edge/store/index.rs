@@ -225,15 +225,7 @@ async fn survey(
     lines: &[Line],
 ) -> Result<Vec<Option<Found>>, Unreachable> {
     let listed: Vec<&Listed> = lines.iter().flat_map(|(_, listed)| listed).collect();
-    let mut names = vec![Name::subject(user)];
-    for one in &listed {
-        // The first name is the user's.
-        let mut known = names.iter().skip(1);
-        let is_known = known.any(|name| name.text == one.provider_session);
-        if !one.provider_session.is_empty() && !is_known {
-            names.push(Name::provider_session(&one.provider_session));
-        }
-    }
+    let names = names_of(user, &listed);
     let records = listed.iter().map(|one| record_key(&one.sid));
     let orders = listed
         .iter()
@@ -258,27 +250,47 @@ async fn survey(
             _ => None,
         };
         let record = text.and_then(|text| Record::from_text(text.expose()));
-        let record = record.unwrap_or_default();
-        let idle = task.config().flow.limits.idle.0;
-        // The coordinator learns of activity only at a refresh if sessions are in cookies.
-        let unknown_until = |it: &Session| match task.config().storage {
-            Storage::InStore => it.active,
-            Storage::SealedInCookie => it.active.max(it.requested.saturating_add(it.lifetime.0)),
-        };
-        let is_idle = |it: &Session| unknown_until(it).saturating_add(idle) <= task.now().wall;
-        let is_idle = record.session.as_deref().is_some_and(is_idle);
-        let has_ended = is_over || record.ended.is_some() || is_idle;
-        all.push((!has_ended).then(|| Found {
-            id: public_id(&one.sid),
-            began: one.began,
-            refreshed: (record.generation > 0).then_some(record.committed_at),
-            is_bound: record.bound.is_some(),
-            description: one.description.clone(),
-        }));
+        all.push(
+            (!is_over)
+                .then(|| found(task, one, &record.unwrap_or_default()))
+                .flatten(),
+        );
     }
     let mut all = all.into_iter();
     let of_line = |(_, listed): &Line| listed.as_ref().and_then(|_| all.next().flatten());
     Ok(lines.iter().map(of_line).collect())
+}
+
+/// Returns the names whose ends may concern these sessions of a user. The first one is the user's.
+fn names_of(user: &str, listed: &[&Listed]) -> Vec<Name> {
+    let mut names = vec![Name::subject(user)];
+    for one in listed {
+        let mut known = names.iter().skip(1);
+        let is_known = known.any(|name| name.text == one.provider_session);
+        if !one.provider_session.is_empty() && !is_known {
+            names.push(Name::provider_session(&one.provider_session));
+        }
+    }
+    names
+}
+
+/// Returns a session of the index with what its record says, unless the session has ended.
+fn found(task: &Task, one: &Listed, record: &Record) -> Option<Found> {
+    let idle = task.config().flow.limits.idle.0;
+    // The coordinator learns of activity only at a refresh if sessions are in cookies.
+    let unknown_until = |it: &Session| match task.config().storage {
+        Storage::InStore => it.active,
+        Storage::SealedInCookie => it.active.max(it.requested.saturating_add(it.lifetime.0)),
+    };
+    let is_idle = |it: &Session| unknown_until(it).saturating_add(idle) <= task.now().wall;
+    let is_idle = record.session.as_deref().is_some_and(is_idle);
+    (record.ended.is_none() && !is_idle).then(|| Found {
+        id: public_id(&one.sid),
+        began: one.began,
+        refreshed: (record.generation > 0).then_some(record.committed_at),
+        is_bound: record.bound.is_some(),
+        description: one.description.clone(),
+    })
 }
 
 #[cfg(test)]

@@ -94,6 +94,29 @@ impl OrderContent {
         lines.finish(Self { order, spared })
     }
 
+    /// Returns the content of an order that spares these sessions. It replaces the order `replaced`, whose content is `before`
+    /// if it can be opened.
+    fn replacing(
+        order: &Order,
+        spare: &[String],
+        replaced: Option<&StoredOrder>,
+        before: Option<&Self>,
+    ) -> Self {
+        let required = |id: &String| match (before, replaced) {
+            (_, None) => ANY,
+            (Some(before), Some(replaced)) => {
+                before.required_of(id).unwrap_or(&replaced.identifier)
+            }
+            // An order that cannot be opened may have ended every session without its identifier.
+            (None, Some(replaced)) => &replaced.identifier,
+        };
+        let spared = spare.iter().map(|id| (id.clone(), required(id).to_owned()));
+        Self {
+            order: order.clone(),
+            spared: spared.collect(),
+        }
+    }
+
     /// Returns the identifier that a session must have to be spared, or `None` if this order does not spare it.
     fn required_of(&self, id: &str) -> Option<&str> {
         let mut spared = self.spared.iter();
@@ -402,21 +425,7 @@ pub(crate) async fn write_order(
             Some(replaced) => boxed(open_in(task, &key, replaced)).await,
             None => None,
         };
-        let required = |id: &String| match (&before, &replaced) {
-            (_, None) => ANY,
-            (Some(before), Some(replaced)) => {
-                before.required_of(id).unwrap_or(&replaced.identifier)
-            }
-            // An order that cannot be opened may have ended every session without its identifier.
-            (None, Some(replaced)) => &replaced.identifier,
-        };
-        let content = OrderContent {
-            order: order.clone(),
-            spared: spare
-                .iter()
-                .map(|id| (id.clone(), required(id).to_owned()))
-                .collect(),
-        };
+        let content = OrderContent::replacing(order, spare, replaced.as_ref(), before.as_ref());
         let earlier = replaced.as_ref().map(|replaced| match &before {
             Some(_) => replaced.times,
             None => replaced
