@@ -300,16 +300,7 @@ pub(crate) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResu
         GenerationStatus::Ended(reason) => Err(Refusal::Ended(reason)),
         GenerationStatus::Succeeded(session) => {
             let active = session.active.max(presented.active);
-            let session = session.clone().active_since(active);
-            // The refresh may have brought an earlier end than the one in the presented cookie.
-            let reached = boxed(limit_for_certain(task, &session)).await?;
-            match reached.filter(|reason| *reason != EndReason::Idle) {
-                None => Ok(session),
-                Some(reason) => {
-                    boxed(end::end_session(task, &session, reason)).await;
-                    Err(Refusal::Ended(reason))
-                }
-            }
+            continue_with(task, session.clone().active_since(active)).await
         }
         GenerationStatus::Replayed
             if copied == Copied::Perhaps || !boxed(is_client_there(task)).await =>
@@ -317,24 +308,40 @@ pub(crate) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResu
             Err(refuse_late(task))
         }
         // control: replayed_cookie_ends_session
-        GenerationStatus::Replayed => {
-            task.fault_of(
-                Code::SessionReplayed,
-                &[msg!(
-                    "a cookie was presented after it had been replaced; the session was ended"
-                )],
-            );
-            task.observe_session(&presented, Happened::CopyRefused(Code::SessionReplayed));
-            // The session in the record has the latest tokens, which are to be revoked.
-            let latest = record.session.as_ref().unwrap_or(&presented);
-            boxed(end::end_session(task, latest, EndReason::Security)).await;
-            Err(Refusal::Ended(EndReason::Security))
-        }
+        GenerationStatus::Replayed => Err(end_copied(task, &presented, &record).await),
         GenerationStatus::Ahead | GenerationStatus::Current => Ok(match &record.bound {
             Some(bound) => presented.with_binding(bound),
             None => presented,
         }),
     }
+}
+
+/// Returns the successor of a presented session, unless the refresh has brought an earlier end than the one in the presented
+/// cookie, and the session has reached it.
+async fn continue_with(task: &Task, session: Rc<Session>) -> SessionResult {
+    let reached = boxed(limit_for_certain(task, &session)).await?;
+    match reached.filter(|reason| *reason != EndReason::Idle) {
+        None => Ok(session),
+        Some(reason) => {
+            boxed(end::end_session(task, &session, reason)).await;
+            Err(Refusal::Ended(reason))
+        }
+    }
+}
+
+/// Ends a session because a copy of its cookie was presented.
+async fn end_copied(task: &Task, presented: &Rc<Session>, record: &Record) -> Refusal {
+    task.fault_of(
+        Code::SessionReplayed,
+        &[msg!(
+            "a cookie was presented after it had been replaced; the session was ended"
+        )],
+    );
+    task.observe_session(presented, Happened::CopyRefused(Code::SessionReplayed));
+    // The session in the record has the latest tokens, which are to be revoked.
+    let latest = record.session.as_ref().unwrap_or(presented);
+    boxed(end::end_session(task, latest, EndReason::Security)).await;
+    Refusal::Ended(EndReason::Security)
 }
 
 /// Returns the session's successor, if the cached record has one.
