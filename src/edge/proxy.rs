@@ -201,7 +201,12 @@ async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, O
         rules.to_mut().forbid(&metadata.endpoints());
     }
     let decided = rules.decide(&target, &context.request.method);
-    decided.map_err(|(code, why)| match code {
+    decided.map_err(|(code, why)| refuse_target(context, route, code, why))
+}
+
+/// Returns the response to a request whose target or method the route does not allow.
+fn refuse_target(context: &RequestContext, route: &Route, code: Code, why: &str) -> OwnResponse {
+    match code {
         Code::MethodNotAllowed => {
             let route_takes = [
                 msg!("the route "),
@@ -220,7 +225,7 @@ async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, O
             context.task.error_seldom(Seldom::Address, &error);
             refused_address(code)
         }
-    })
+    }
 }
 
 fn refused_address(code: Code) -> OwnResponse {

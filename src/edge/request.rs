@@ -115,6 +115,29 @@ impl RequestContext {
 
     /// Passes the request's bound cookie to the task, with the value of `session.bind` for this request.
     fn take_bound_cookie(&self) -> core::result::Result<(), OwnResponse> {
+        let mode = self.bind_mode()?;
+        if mode == Bind::Off {
+            // This is the default of a task.
+            return Ok(());
+        }
+        let (cookies, jar) = (self.cookies(), self.jar());
+        let value = |name: String| match cookies.value(&name) {
+            CookieValue::Value(value) => Some(value),
+            _ => None,
+        };
+        self.task.set_bound_cookie(Rc::new(BoundCookie {
+            mode,
+            value: jar.bound().and_then(value),
+            was_skipped: self.request.bound_skipped.is_some(),
+            unbound: value(jar.unbound()),
+            bind_failed: value(jar.bind_failed()),
+            has_bound: value(jar.binds()).is_some(),
+        }));
+        Ok(())
+    }
+
+    /// Returns the value of `session.bind` for this request, which a function of the app may have chosen.
+    fn bind_mode(&self) -> core::result::Result<Bind, OwnResponse> {
         let mode = match &self.request.bind {
             None => Some(self.task.config().bind),
             Some(json) => Bind::from_json(json),
@@ -126,8 +149,7 @@ impl RequestContext {
             if is_function && is_callback {
                 has_unbound_callback.set(true);
             }
-            // This is the default of a task.
-            return Ok(());
+            return Ok(Bind::Off);
         }
         if is_function && has_unbound_callback.get() {
             let message = msg!(
@@ -135,34 +157,17 @@ impl RequestContext {
             );
             self.task.fault_seldom(Seldom::Bind, message);
         }
-        let name = self.jar().bound();
         let fault = match mode {
-            None => Some(msg!(
+            None => msg!(
                 "`session.bind` returned none of: false \"report\" \"if-supported\" \"required\""
-            )),
-            Some(Bind::Required) if name.is_none() => Some(msg!(
+            ),
+            Some(Bind::Required) if self.jar().bound().is_none() => msg!(
                 "`session.bind` is \"required\", but browsers bind sessions over https only, and no cookies with the prefix __Host-Http-"
-            )),
-            Some(_) => None,
+            ),
+            Some(mode) => return Ok(mode),
         };
-        if let Some(fault) = fault {
-            self.task.fault_seldom(Seldom::Bind, fault);
-            return Err(response::failure());
-        }
-        let (cookies, jar) = (self.cookies(), self.jar());
-        let value = |name: String| match cookies.value(&name) {
-            CookieValue::Value(value) => Some(value),
-            _ => None,
-        };
-        self.task.set_bound_cookie(Rc::new(BoundCookie {
-            mode: mode.unwrap_or_default(),
-            value: name.and_then(value),
-            was_skipped: self.request.bound_skipped.is_some(),
-            unbound: value(jar.unbound()),
-            bind_failed: value(jar.bind_failed()),
-            has_bound: value(jar.binds()).is_some(),
-        }));
-        Ok(())
+        self.task.fault_seldom(Seldom::Bind, fault);
+        Err(response::failure())
     }
 
     pub(super) fn cookies(&self) -> Cookies<'_> {
