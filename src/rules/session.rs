@@ -6,6 +6,7 @@
 //! session's limits again.
 
 mod end_reason;
+pub mod evidence;
 mod former;
 mod kept;
 pub mod named;

@@ -8,11 +8,11 @@
 
 use crate::context::{Context, Purpose};
 use crate::io::{OpId, Output, ResponseHead};
-use rules::base::error::{Code, Error};
 use rules::base::http::{HttpRequest, Outcome};
 use rules::codec::url::Url;
 use rules::egress::policy::Allowed;
 use rules::login::authorization_request::Pending;
+pub(super) use rules::oauth::dpop::key_lost;
 use rules::oauth::dpop::{JTI, Nonces, ProofParams, ProvenRequest, PublicKey, UnsignedProof};
 use rules::oauth::www_authenticate;
 use rules::prelude::*;
@@ -203,8 +203,4 @@ fn jti(ctx: &mut Context) -> [u8; JTI] {
     // control: proofs_are_unique
     ctx.entropy.fill(&mut jti);
     jti
-}
-
-pub(super) fn key_lost(code: Code) -> Error {
-    Error::new(code, msg!("the DPoP key of the tokens is gone"))
 }

@@ -13,6 +13,7 @@ mod login;
 mod plain_oauth;
 mod profile_address;
 mod refresh_expiry;
+mod refused_scopes;
 mod repeated_requests;
 pub(crate) mod session_expiry;
 mod user_info;

@@ -659,16 +659,23 @@ fn redirect_uri_uses_public_origin() {
 }
 
 #[test]
-fn unsaved_login_is_revoked_and_previous_session_stays() {
-    let mut host = Host::signed_in_with(&json!({ "session": { "storage": "in-store" } }));
-    host.provider.subject = "bob".to_owned();
-    let back = host.come_back("/auth/login");
-    host.failing = vec!["Swap"];
-    assert_eq!(host.arrive(&back).status, 503);
-    host.failing.clear();
-    host.pass(2);
-    assert_eq!(host.session()["claims"]["sub"], "ann");
-    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+fn previous_session_survives_an_unsaved_login() {
+    // The tokens of a login of the same user belong to the session's grant.
+    for (user, revocations) in [("bob", 1), ("ann", 0)] {
+        let mut host = Host::signed_in_with(&json!({ "session": { "storage": "in-store" } }));
+        host.provider.subject = user.to_owned();
+        let back = host.come_back("/auth/login");
+        host.failing = vec!["Swap"];
+        assert_eq!(host.arrive(&back).status, 503);
+        host.failing.clear();
+        host.pass(2);
+        assert_eq!(host.session()["claims"]["sub"], "ann");
+        assert_eq!(
+            host.provider.sent_to("/revoke").len(),
+            revocations,
+            "{user}"
+        );
+    }
 }
 
 #[test]

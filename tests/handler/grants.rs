@@ -63,7 +63,7 @@ fn unrequested_scopes_fail_the_login_if_refused() {
     let (_, page) = response.body.as_ref().unwrap();
     assert!(page.contains("scope_exceeded"), "{page}");
     assert!(page.contains("returnTo=%2Forders"), "{page}");
-    assert!(host.faults().contains(&Code::ScopeExceeded));
+    assert_eq!(host.faults(), [Code::ScopeExceeded]);
     assert_eq!(host.browser.count(COOKIE), host.browser.count(LOGIN_COOKIE));
     // The handler revokes the refresh token, because it discards the tokens.
     let [revoked] = host.provider.sent_to("/revoke")[..] else {

@@ -32,17 +32,16 @@ use crate::task::{Task, boxed};
 use rules::Secret;
 use rules::base::clock::{Millis, UnixMillis};
 use rules::base::error::{Code, Error, Result};
-use rules::base::http::Outcome;
+use rules::base::http::{HttpRequest, Outcome};
 use rules::base::strings;
 use rules::codec::base64url;
 use rules::codec::json::Value;
 use rules::codec::url::Url;
 use rules::login::authorization_request::{self, LoginParams, Pending};
 use rules::login::authorization_response::AuthorizationResponse;
-use rules::oauth::error_description;
-use rules::oauth::id_token::Occasion;
+use rules::login::completion::{Completion, Failed, Granted, Known, Step};
 use rules::oauth::identity::Identity;
-use rules::oauth::token_endpoint::{self, TokenSet};
+use rules::oauth::metadata::Metadata;
 use rules::session::EndReason;
 
 /// The end of a repeated callback's query. A page of the handler repeats a callback so that the browser sends the
@@ -92,7 +91,7 @@ async fn conclude(
 ) -> OwnResponse {
     let failure = match (parsed, found) {
         (Ok(authorization), Ok(mut login)) => {
-            match boxed(finish_login(context, authorization, &mut login)).await {
+            match boxed(finish_login(context, Box::new(authorization), &mut login)).await {
                 Ok(response) => return response,
                 Err(error) => return failed(context, &error, Some(&login)).await,
             }
@@ -234,52 +233,46 @@ fn repeat(context: &RequestContext) -> OwnResponse {
 
 async fn finish_login(
     context: &RequestContext,
-    authorization: AuthorizationResponse,
+    authorization: Box<AuthorizationResponse>,
     login: &mut PendingLogin,
 ) -> Result<OwnResponse> {
     let task = &context.task;
     coordinator::find_time(task).await;
     let key = login.key.take();
     let pending = &*login.pending;
-    check(task, pending)?;
+    let flow = &task.config().flow;
+    pending.check(flow, task.now().wall, task.tolerance())?;
     let metadata = documents::metadata(task).await?;
-    let code = match authorization.code(pending, &metadata) {
-        Ok(code) => code,
-        Err(error) => {
-            let description = authorization.fault(&error, pending);
-            requests::log_description(task, description, authorization.secrets(), pending);
-            let Some(params) = authorization.to_repeat(&error, pending) else {
-                return Err(error);
-            };
-            return boxed(login::begin(context, params, login.is_own)).await;
+    let requested = task.now().wall;
+    let granted = match complete(context, &metadata, authorization, pending, key.as_ref()).await {
+        Ok(granted) => *granted,
+        Err(failed) => {
+            if let Some(description) = &failed.description {
+                requests::log_provider_says(task, description);
+            }
+            if let Some(params) = failed.repetition {
+                return boxed(login::begin(context, params, login.is_own)).await;
+            }
+            if let Some(tokens) = &failed.tokens {
+                revoke_unused(context, tokens.refresh_token.as_ref(), None).await;
+            }
+            return Err(failed.error);
         }
     };
-    let requested = task.now().wall;
-    let endpoint = &metadata.token_endpoint;
-    let exchanged = exchange_code(
-        context,
-        endpoint,
-        code,
-        pending,
-        key.as_ref(),
-        authorization.secrets(),
-    );
-    let tokens = exchanged.await?;
-    let user = verify(context, &tokens, key.as_ref(), pending).await?;
-    let refused = judge(task, &tokens, pending);
+    report(task, &granted);
+    let Granted { tokens, user, .. } = granted;
     let identifiers = match order::identifiers(task, &user).await {
         Ok(identifiers) => identifiers,
         Err(error) => {
-            revoke_unused(context, &tokens).await;
+            revoke_unused(context, tokens.refresh_token.as_ref(), Some(&user)).await;
             return Err(error);
         }
     };
     let random = base64url::encode(&task.isolate().random::<SID>());
     let sid = [random, identifiers].concat();
-    let scope = &task.config().flow.scope;
-    let session = Session::begin(sid, &user, *tokens, requested, scope).with_dpop_key(key);
+    let session = Session::begin(sid, &user, *tokens, requested, &flow.scope).with_dpop_key(key);
     let session = Rc::new(session.at_host(context.login_host()));
-    let cookies = save(context, &session, refused).await?;
+    let cookies = save(context, &session, &user).await?;
     task.observe_session(&session, Happened::SessionBegan);
     // The previous session is ended last, because a failed login must not end it.
     end_previous_session(context, pending, &user).await;
@@ -313,126 +306,127 @@ async fn add_to_index(context: &RequestContext, session: Rc<Session>) {
     context.task.sleep(Some(flight), Millis::ZERO).await;
 }
 
-/// Checks that the login is not too old, and began at the configured provider.
-fn check(task: &Task, login: &Pending) -> Result<()> {
-    login.check_age(task.now().wall, task.tolerance())?;
-    if login.issuer != task.config().flow.issuer {
-        return Err(Error::new(
-            Code::IssuerMismatch,
-            msg!("the login began with another issuer than the configured one"),
-        ));
+/// Logs what is wrong with the tokens of a login that succeeds.
+fn report(task: &Task, granted: &Granted) {
+    for warning in &granted.warnings {
+        match warning.code() {
+            Code::ScopeExceeded | Code::ScopeReduced => task.error_seldom(Seldom::Scopes, warning),
+            _ => task.fault(warning),
+        }
     }
-    Ok(())
-}
-
-/// Logs what is wrong with tokens. Returns the reason to refuse them, if there is one.
-fn judge(task: &Task, tokens: &TokenSet, login: &Pending) -> Option<Error> {
-    if let Some(flaws) = tokens.warning() {
-        task.fault(&flaws);
-    }
-    let flow = &task.config().flow;
-    if tokens.misses_refresh_token(&flow.scope) && !flow.asks_consent && !login.is_silent {
+    // The operator may have chosen scopes for which the provider issues no refresh token.
+    let scope = &task.config().flow.scope;
+    if granted.lacks_refresh_token && granted.tokens.misses_refresh_token(scope) {
         let message =
             msg!("offline_access was requested, and the provider issued no refresh token");
         task.fault_of(Code::RefreshTokenMissing, &[message]);
     }
-    let exceeded = tokens.scope_beyond(&flow.scope);
-    if let Some(exceeded) = &exceeded {
-        task.error_seldom(Seldom::Scopes, exceeded);
-    }
-    if let Some(reduced) = tokens.scope_short_of(&flow.scope) {
-        task.error_seldom(Seldom::Scopes, &reduced);
-    }
-    let refuses_others = flow.refuses_unrequested_scopes;
-    tokens
-        .unusable_scope()
-        .or(exceeded)
-        .filter(|_| refuses_others)
 }
 
-/// Returns the user to whom the tokens were issued. If they are not accepted, revokes the refresh token.
-async fn verify(
+/// Exchanges the code for tokens, and finds out to whom they were issued. `key` is the DPoP key of the login.
+async fn complete(
     context: &RequestContext,
-    tokens: &TokenSet,
-    key: Option<&Secret>,
-    pending: &Pending,
-) -> Result<Identity> {
-    let task = &context.task;
-    let occasion = Occasion::CodeExchange {
-        nonce: &pending.nonce,
-        max_age_seconds: pending.max_age,
-    };
-    let verified = verification::verify_login(task, tokens, key, occasion).await;
-    if verified.is_err() {
-        revoke_unused(context, tokens).await;
-    }
-    Ok(verified?)
-}
-
-/// Revokes the refresh token of a login that fails, unless the browser has a session: many providers would also revoke the
-/// tokens of that session, which belong to the same grant.
-async fn revoke_unused(context: &RequestContext, tokens: &TokenSet) {
-    if matches!(context.presented().await, Ok(None)) {
-        tokens::revoke_refresh_token(&context.task, tokens.refresh_token.as_ref()).await;
-    }
-}
-
-/// Saves the new session, unless it is refused, and returns its cookies. Without them, nothing uses the new refresh token, so it
-/// is revoked.
-async fn save(
-    context: &RequestContext,
-    session: &Rc<Session>,
-    refused: Option<Error>,
-) -> Result<Vec<String>> {
-    let saved = match refused {
-        Some(refused) => Err(Refusal::Later(refused, Millis::ZERO)),
-        None => {
-            let storage = context.task.config().storage;
-            context.save_session(session, storage).await
-        }
-    };
-    match saved {
-        Ok(cookies) => Ok(cookies),
-        Err(refusal) => {
-            tokens::revoke(&context.task, session).await;
-            Err(unsaved(refusal))
-        }
-    }
-}
-
-/// Exchanges the authorization code for tokens.
-async fn exchange_code(
-    context: &RequestContext,
-    endpoint: &str,
-    code: &Secret,
+    metadata: &Metadata,
+    authorization: Box<AuthorizationResponse>,
     pending: &Pending,
     key: Option<&Secret>,
-    secrets: [&str; 2],
-) -> Result<Box<TokenSet>> {
+) -> core::result::Result<Box<Granted>, Box<Failed>> {
     let task = &context.task;
-    let request = token_endpoint::code_request(
-        endpoint,
-        &task.config().flow.client_id,
-        context.redirect_uri.href(),
-        code,
-        &pending.code_verifier,
-    );
+    let known = || Known {
+        flow: &task.config().flow,
+        metadata: Some(metadata),
+        pending,
+        redirect_uri: &context.redirect_uri,
+        now_seconds: task.now().wall / 1000,
+        has_targets: false,
+        secrets: vec![requests::client_secret(task)],
+        no_response: |_| {
+            let why = msg!("the token endpoint did not respond");
+            Error::new(Code::ProviderUnavailable, why)
+        },
+    };
+    let mut completion = Completion::new(authorization);
+    let mut step = completion.send(&known());
+    loop {
+        step = match step {
+            Step::Send(request) => {
+                let outcome = send(task, request, key).await;
+                completion.responded(&known(), &outcome)
+            }
+            Step::CheckSignature => {
+                let valid = match completion.id_token() {
+                    Some(id_token) => verification::check_id_token(task, id_token).await,
+                    None => Ok(false),
+                };
+                completion.signature_checked(&known(), valid)
+            }
+            Step::Done(granted) => return Ok(granted),
+            Step::Failed(failed) => return Err(failed),
+        };
+    }
+}
+
+/// Sends a request of a login: the exchange of the code, or the request for the profile, which is repeated after a failure
+/// that may be over in a moment.
+async fn send(task: &Task, request: HttpRequest, key: Option<&Secret>) -> Outcome {
+    if let Some(access_token) = &request.access_token {
+        let send = || {
+            boxed(dpop::send_with_token(
+                task,
+                request.clone(),
+                access_token,
+                key,
+            ))
+        };
+        return requests::repeated(task, send).await;
+    }
     let outcome = dpop::send_proven(task, request, key).await;
-    let description = error_description::of_response(&outcome);
-    requests::log_description(task, description.as_ref(), secrets, pending);
     if let Outcome::Reply(reply) = &outcome
         && reply.status < 500
         && reply.status != 429
     {
         task.change_outage("", Outage::end);
     }
-    let Outcome::Reply(reply) = &outcome else {
-        return Err(Error::new(
-            Code::ProviderUnavailable,
-            msg!("the token endpoint did not respond"),
-        ));
+    outcome
+}
+
+/// Revokes the refresh token of a login that fails, unless the browser has a session that may be of the same user: many
+/// providers would also revoke the tokens of that session, which belong to the same grant.
+async fn revoke_unused(
+    context: &RequestContext,
+    refresh_token: Option<&Secret>,
+    user: Option<&Identity>,
+) {
+    let has_grant = match (context.presented().await, user) {
+        (Ok(None), _) => false,
+        (Ok(Some(session)), Some(user)) => is_of(&session, user),
+        _ => true,
     };
-    token_endpoint::read_code_exchange(reply, task.config().flow.wanted_tokens())
+    if !has_grant {
+        tokens::revoke_refresh_token(&context.task, refresh_token).await;
+    }
+}
+
+/// Returns true if a session is certainly of this user.
+fn is_of(session: &Session, user: &Identity) -> bool {
+    let known = session.user();
+    known.is_some_and(|known| !known.may_be_other_user(user.subject()))
+}
+
+/// Saves the new session, and returns its cookies. Without them, nothing uses the new refresh token.
+async fn save(
+    context: &RequestContext,
+    session: &Rc<Session>,
+    user: &Identity,
+) -> Result<Vec<String>> {
+    let storage = context.task.config().storage;
+    match context.save_session(session, storage).await {
+        Ok(cookies) => Ok(cookies),
+        Err(refusal) => {
+            revoke_unused(context, session.refresh_token.as_ref(), Some(user)).await;
+            Err(unsaved(refusal))
+        }
+    }
 }
 
 /// The reason why there is no pending login for a response.
@@ -498,8 +492,7 @@ async fn end_previous_session(context: &RequestContext, pending: &Pending, user:
     {
         context.task.fault(&warning);
     }
-    let is_same = previous.is_some_and(|previous| !previous.may_be_other_user(user.subject()));
-    if is_same {
+    if is_of(&before, user) {
         end::end_replaced(&context.task, &before).await;
     } else {
         end::end_session(&context.task, &before, EndReason::LoggedOut).await;

@@ -247,9 +247,11 @@ async fn push(
         None,
     )
     .await;
+    let secrets = [&*begun.state, requests::client_secret(&context.task)];
     let description = error_description::of_response(&outcome);
-    let secrets = [begun.state.as_str(), ""];
-    requests::log_description(&context.task, description.as_ref(), secrets, &begun.pending);
+    if let Some(text) = description.and_then(|it| begun.pending.loggable(&it, &secrets)) {
+        requests::log_provider_says(&context.task, &text);
+    }
     let is_public = matches!(context.task.config().client.auth, ClientAuth::None);
     match pushed_authorization::read(&outcome, endpoint, is_public) {
         PushOutcome::Accepted(uri) => {

@@ -13,8 +13,6 @@ use rules::base::strings;
 use rules::codec::base64url;
 use rules::codec::form::{Form, encoded};
 use rules::codec::json::Writer;
-use rules::login::authorization_request::Pending;
-use rules::oauth::error_description;
 use rules::oauth::jwks::Algorithm;
 use rules::oauth::token_endpoint;
 use rules::prelude::*;
@@ -101,26 +99,18 @@ where
     send().await
 }
 
-/// Logs the provider's description of an error that caused a login to fail, unless the description contains `state`,
-/// the code (which may be empty), or another secret of the login or of the client.
-pub(crate) fn log_description(
-    task: &Task,
-    description: Option<&Secret>,
-    [state, code]: [&str; 2],
-    pending: &Pending,
-) {
-    let config = task.config();
-    let of_client = match &config.client.auth {
+/// Returns the client's secret, or an empty string.
+pub(crate) fn client_secret(task: &Task) -> &str {
+    match &task.config().client.auth {
         ClientAuth::Basic(secret) | ClientAuth::Post(secret) => secret.expose(),
         _ => "",
-    };
-    let [verifier, nonce] = [&pending.code_verifier, &pending.nonce].map(Secret::expose);
-    let secrets = [state, code, of_client, verifier, nonce];
-    if config.logs_descriptions
-        && let Some(description) = description.map(Secret::expose)
-        && let Some(text) = error_description::loggable_without(description, &secrets)
-    {
-        let message = [msg!("the provider says "), &text].concat();
+    }
+}
+
+/// Logs the provider's description of an error. The text contains no secret.
+pub(crate) fn log_provider_says(task: &Task, description: &str) {
+    if task.config().logs_descriptions {
+        let message = [msg!("the provider says "), description].concat();
         task.fault_seldom(Seldom::ProviderSays, &message);
     }
 }

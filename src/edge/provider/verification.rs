@@ -4,109 +4,25 @@ use rules::prelude::*;
 
 use crate::io::{Effect, Reply};
 use crate::provider::documents::{self, Sender};
-use crate::provider::dpop;
-use crate::provider::requests;
 use crate::session::Session;
-use crate::task::{Task, boxed};
-use rules::Secret;
+use crate::task::Task;
 use rules::base::error::{Code, Error, Result};
-use rules::oauth::id_token::{self, Expected, Occasion, Rejected, Unverified};
+use rules::oauth::id_token::{self, Occasion, Rejected, Unverified};
 use rules::oauth::identity::Identity;
 use rules::oauth::jwks::Algorithm;
 use rules::oauth::token_endpoint::TokenSet;
-use rules::session::{named, profile, view};
+use rules::session::evidence::Evidence;
 
-/// Returns the user by the response to a code exchange: verifies its ID token and asks the UserInfo endpoint if
-/// configured, or asks the profile address. `key` is the DPoP key of the tokens.
-pub(crate) async fn verify_login(
-    task: &Task,
-    tokens: &TokenSet,
-    key: Option<&Secret>,
-    occasion: Occasion<'_>,
-) -> core::result::Result<Identity, Rejected> {
-    let flow = &task.config().flow;
-    let user = match flow.profile() {
-        None => Some(verify_id_token(task, tokens, occasion).await?),
-        Some(_) => None,
-    };
-    let metadata = documents::metadata(task).await?;
-    let Some(address) = profile::address(flow, &metadata)? else {
-        return user.ok_or_else(|| tokens.no_id_token().into());
-    };
-    let send = || {
-        let request = profile::request(address.clone(), &tokens.access_token);
-        boxed(dpop::send_with_token(
-            task,
-            request,
-            &tokens.access_token,
-            key,
-        ))
-    };
-    let outcome = requests::repeated(task, send).await;
-    match user {
-        Some(user) => Ok(profile::with_user_info(flow, &outcome, tokens, user)?),
-        None => {
-            let claims = profile::read(flow, &outcome, tokens)?;
-            verify_named(task, &claims, tokens, &occasion)
-        }
+/// Returns true if an ID token is signed with the provider's key. Remembers the token's algorithm then.
+pub(crate) async fn check_id_token(task: &Task, id_token: &Unverified) -> Result<bool> {
+    let algorithm = id_token.algorithm();
+    let jwk = documents::key(task, algorithm, id_token.kid(), Sender::TokenEndpoint).await?;
+    let (input, signature) = (id_token.signing_input(), id_token.signature());
+    let is_valid = verify_signature(task, algorithm, jwk, input, signature).await;
+    if is_valid {
+        documents::set_id_token_algorithm(task, Some(algorithm));
     }
-}
-
-/// Returns the user by the members of a response that the configuration names.
-fn verify_named(
-    task: &Task,
-    claims: &Secret,
-    tokens: &TokenSet,
-    occasion: &Occasion<'_>,
-) -> core::result::Result<Identity, Rejected> {
-    match task.config().flow.wanted_tokens().members {
-        Some(members) => named::user(members, claims, tokens, occasion),
-        None => Err(tokens.no_id_token().into()),
-    }
-}
-
-/// Verifies the ID token of a token response: its signature, and every claim.
-async fn verify_id_token(
-    task: &Task,
-    tokens: &TokenSet,
-    occasion: Occasion<'_>,
-) -> core::result::Result<Identity, Rejected> {
-    if !task.config().flow.has_openid() {
-        let claims = tokens.identity.clone().unwrap_or_default();
-        return verify_named(task, &claims, tokens, &occasion);
-    }
-    let Some(id_token) = &tokens.identity else {
-        return Err(tokens.no_id_token().into());
-    };
-    let metadata = documents::metadata(task).await?;
-    let allowed = match &task.config().flow.id_token_alg {
-        Some(algorithm) => core::slice::from_ref(algorithm),
-        None => &metadata.id_token_signing_algorithms,
-    };
-    let unverified = Unverified::parse(id_token.expose(), allowed)?;
-    let algorithm = unverified.algorithm();
-    let jwk = documents::key(task, algorithm, unverified.kid(), Sender::TokenEndpoint).await?;
-    let is_valid = verify_signature(
-        task,
-        algorithm,
-        jwk,
-        unverified.signing_input(),
-        unverified.signature(),
-    )
-    .await;
-    let config = &task.config().flow;
-    let expected = Expected {
-        issuer: &config.issuer,
-        client_id: &config.client_id,
-        trusted_audiences: &config.trusted_audiences,
-        now_seconds: task.now().wall / 1000,
-        tolerance_seconds: config.clock_tolerance.as_secs(),
-        access_token: &tokens.access_token,
-        occasion,
-    };
-    let user = unverified.signature_checked(is_valid, &expected)?;
-    documents::set_id_token_algorithm(task, Some(algorithm));
-    view::without_tokens(user, &config.claims, tokens)
+    Ok(is_valid)
 }
 
 /// Verifies a signature with a public key.
@@ -138,10 +54,7 @@ pub(crate) async fn verify_refreshed(
     let Some(original) = session.user().filter(|_| tokens.identity.is_some()) else {
         return Ok(None);
     };
-    let occasion = Occasion::Refresh {
-        original: &original,
-    };
-    match verify_id_token(task, tokens, occasion).await {
+    match user_of(task, tokens, &original).await {
         Ok(user) => {
             if let Some(warning) = id_token::session_expiry_warning(&user) {
                 task.fault(&warning);
@@ -155,6 +68,22 @@ pub(crate) async fn verify_refreshed(
             Ok(None)
         }
     }
+}
+
+async fn user_of(
+    task: &Task,
+    tokens: &TokenSet,
+    original: &Identity,
+) -> core::result::Result<Identity, Rejected> {
+    let flow = &task.config().flow;
+    let metadata = documents::metadata(task).await?;
+    let evidence = Evidence::of(flow, Some(&metadata), tokens)?;
+    let is_valid = match &evidence {
+        Evidence::IdToken(id_token) => check_id_token(task, id_token).await?,
+        Evidence::Members => true,
+    };
+    let now = task.now().wall / 1000;
+    evidence.user(flow, is_valid, now, tokens, Occasion::Refresh { original })
 }
 
 /// Verifies the signature of a logout token. The token's claims remain unchecked.

@@ -18,6 +18,7 @@ use crate::codec::json::{self, Value, Writer};
 use crate::codec::url::Url;
 use crate::config::{Flow, Redirection};
 use crate::oauth::dpop::PublicKey;
+use crate::oauth::error_description;
 use crate::oauth::identity::Identity;
 use crate::oauth::jwt::seconds;
 use crate::oauth::metadata::Metadata;
@@ -532,6 +533,14 @@ impl Pending {
         }))
     }
 
+    /// Returns the provider's description of an error as it is logged, unless it contains a secret of this login or one of
+    /// the `others`.
+    pub fn loggable(&self, description: &Secret, others: &[&str]) -> Option<String> {
+        let mut secrets = others.to_vec();
+        secrets.extend([self.code_verifier.expose(), self.nonce.expose()]);
+        error_description::loggable_without(description.expose(), &secrets)
+    }
+
     /// Returns a warning if this login requested that `user` signs in again, but the time of the authentication is still
     /// that of `before`, the user of the previous session.
     pub fn sign_in_warning(&self, before: &Identity, user: &Identity) -> Option<Error> {
@@ -543,6 +552,19 @@ impl Pending {
             "the login requested that the user signs in again, but the ID token has the auth_time of the previous session"
         );
         (is_requested && is_same).then(|| Error::new(Code::SignInNotRepeated, message))
+    }
+
+    /// Refuses a login that is not of this time, as [`Pending::check_age`] does, or that began at another provider.
+    ///
+    /// # Errors
+    /// [`Code::LoginExpired`] or [`Code::IssuerMismatch`]
+    pub fn check(&self, flow: &Flow, now: UnixMillis, tolerance: Millis) -> Result<()> {
+        self.check_age(now, tolerance)?;
+        if self.issuer == flow.issuer {
+            return Ok(());
+        }
+        let why = msg!("the login began with another issuer than the configured one");
+        Err(Error::new(Code::IssuerMismatch, why))
     }
 
     /// Refuses a login that is older than [`LIFETIME`], or that seems to start more than a minute in the future. The clock

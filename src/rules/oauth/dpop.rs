@@ -10,6 +10,7 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 
 use crate::Secret;
+use crate::base::error::{Code, Error};
 use crate::base::http::HttpReply;
 use crate::base::strings;
 use crate::codec::base64url;
@@ -34,6 +35,11 @@ const CLOCK_STEP: u64 = 1000;
 
 /// Bytes in a coordinate of a point on P-256.
 const COORDINATE: usize = 32;
+
+/// Returns the error for tokens whose private key the host no longer has.
+pub fn key_lost(code: Code) -> Error {
+    Error::new(code, msg!("the DPoP key of the tokens is gone"))
+}
 
 /// The public key of an ES256 key pair (RFC 7518 3.4). Clones share one allocation, because the login, the session and
 /// each token request have a clone.
