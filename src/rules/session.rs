@@ -9,7 +9,7 @@ mod end_reason;
 pub mod evidence;
 mod former;
 mod kept;
-pub mod named;
+mod named;
 mod other_tokens;
 pub mod profile;
 pub mod provider_errors;

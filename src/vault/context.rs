@@ -8,7 +8,6 @@ use rules::prelude::*;
 use crate::config::Config;
 use crate::io::{CallId, OpId, Output, PortId, RequestId};
 use crate::message::{self, message};
-use rules::Secret;
 use rules::base::clock::{Instant, Millis, UnixMillis};
 use rules::base::entropy::Entropy;
 use rules::base::error::{Code, Error};
@@ -16,8 +15,6 @@ use rules::base::http::{HttpRequest, Outcome};
 use rules::base::list::{self, List};
 use rules::codec::base64url;
 use rules::codec::json::Writer;
-use rules::login::authorization_request::Pending;
-use rules::oauth::error_description;
 use rules::session::{self, EndReason, Session};
 
 /// State that all parts share. See the [module](self).
@@ -404,29 +401,19 @@ impl Context {
         self.post(port, text);
     }
 
-    /// Writes the provider's description in an error response to the worker's console: see [`Context::log_description`].
-    pub(super) fn log_error(&mut self, outcome: &Outcome, secrets: &[&str], pending: &Pending) {
-        if let Some(description) = error_description::of_response(outcome) {
-            self.log_description(&description, secrets, pending);
-        }
-    }
-
-    /// Writes the provider's description of an error to the worker's console, unless the description contains one of
-    /// `secrets`, or another secret of the login or of the session. No page and no inspector gets the description.
-    pub(super) fn log_description(
-        &mut self,
-        description: &Secret,
-        secrets: &[&str],
-        pending: &Pending,
-    ) {
-        let mut secrets = secrets.to_vec();
-        secrets.extend([pending.code_verifier.expose(), pending.nonce.expose()]);
+    /// Returns the tokens of the session, which no text in the worker's console may contain.
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        let mut secrets = Vec::new();
         if let Some(session) = &self.session {
             session.for_each_token(|_, token| secrets.push(token.expose()));
         }
-        if let Some(text) = error_description::loggable_without(description.expose(), &secrets) {
-            self.outputs.push(Output::Log { text });
-        }
+        secrets
+    }
+
+    /// Writes the provider's description of an error to the worker's console. No page and no inspector gets it.
+    pub(super) fn log(&mut self, description: Option<String>) {
+        let texts = description.into_iter();
+        self.outputs.extend(texts.map(|text| Output::Log { text }));
     }
 
     /// Returns true if the configuration allows the session inspector.

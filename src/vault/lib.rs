@@ -140,7 +140,7 @@ use api_calls::{Calls, GiveUpReason};
 use context::{Context, Purpose};
 use escrow::Escrow;
 use hints::{Hints, SignOut};
-use login::callback::{CallbackOutcome, Callbacks, VerifiedLogin};
+use login::callback::{CallbackOutcome, Callbacks, Parts, VerifiedLogin};
 use login::in_flight::Logins;
 use login::initiated;
 use message::{PROTOCOL, PageMessage, Request};
@@ -295,8 +295,9 @@ impl Vault {
             (Input::Stored { ok, .. }, Some(purpose)) => self.stored(op, purpose, ok),
             (Input::Taken { taken, .. }, Some(Purpose::TakeLogin)) => self.login_taken(op, &taken),
             (Input::Verified { valid, .. }, Some(Purpose::VerifyLogin)) => {
-                let outcome = self.callbacks.verified(ctx, &mut self.logins, op, valid);
-                self.callback_advanced(outcome);
+                self.advance_login(|callbacks, ctx, parts| {
+                    callbacks.signature_checked(ctx, parts, op, valid)
+                });
             }
             (Input::Verified { valid, .. }, Some(Purpose::VerifyRefresh)) => {
                 let step = tokens.refresh.verified(ctx, op, valid);
@@ -530,16 +531,9 @@ impl Vault {
             }
             Purpose::Push => self.logins.push_again(ctx, &tokens.provider, op),
             Purpose::Revoke => tokens.revocations.send_again(ctx, &tokens.provider, op),
-            Purpose::AskProfile => match self.callbacks.profile_again(op) {
-                Some(callback) => {
-                    self.callback_advanced(CallbackOutcome::NeedsProfile(callback));
-                    true
-                }
-                None => false,
-            },
-            Purpose::Exchange => {
-                let server = (&tokens.provider, &mut tokens.dpop);
-                self.callbacks.exchange_again(ctx, server, op)
+            Purpose::Exchange | Purpose::AskProfile if self.callbacks.await_response(op) => {
+                self.advance_login(|callbacks, ctx, parts| callbacks.send_again(ctx, parts, op));
+                true
             }
             Purpose::Refresh => {
                 let is_queued = tokens.refresh.requeue(ctx, op);
@@ -567,24 +561,22 @@ impl Vault {
                 self.logins
                     .pushed(ctx, &tokens.provider, op, purpose, outcome);
             }
-            Purpose::Exchange => {
-                let (provider, logins) = (&tokens.provider, &mut self.logins);
-                let outcome = self.callbacks.exchanged(ctx, provider, logins, op, outcome);
-                self.callback_advanced(outcome);
-            }
-            Purpose::AskProfile => {
-                let logins = &mut self.logins;
-                let outcome = self.callbacks.profile_received(ctx, logins, op, outcome);
-                self.callback_advanced(outcome);
+            Purpose::Exchange | Purpose::AskProfile => {
+                self.advance_login(|callbacks, ctx, parts| {
+                    callbacks.responded(ctx, parts, (op, purpose), outcome)
+                });
             }
             Purpose::Refresh => self.on_refresh_response(op, outcome),
             Purpose::AskDevice => self.logins.device_asked(ctx, op, outcome),
             Purpose::PollDevice => {
-                let (provider, callbacks) = (&tokens.provider, &mut self.callbacks);
-                let outcome = self
-                    .logins
-                    .device_polled(ctx, provider, callbacks, op, outcome);
-                self.callback_advanced(outcome);
+                self.advance_login(|callbacks, ctx, parts| {
+                    let Parts {
+                        provider,
+                        dpop,
+                        logins,
+                    } = parts;
+                    logins.device_polled(ctx, (provider, dpop), callbacks, op, outcome)
+                });
             }
             Purpose::Revoke => {
                 if let Some(is_revoked) = tokens.revocations.on_response(ctx, op, outcome) {
@@ -738,15 +730,10 @@ impl Vault {
         }
         let failure = self.tokens.provider.on_keys(outcome).err();
         let failure = failure.as_ref();
-        for callback in self.callbacks.take_waiting_for_keys() {
-            let outcome = self.callbacks.resume_verification(
-                &mut self.ctx,
-                &self.tokens.provider,
-                &mut self.logins,
-                callback,
-                failure,
-            );
-            self.callback_advanced(outcome);
+        for login in self.callbacks.take_waiting_for_keys() {
+            self.advance_login(|callbacks, ctx, parts| {
+                callbacks.resume_with_keys(ctx, parts, login, failure)
+            });
         }
         let Tokens {
             provider, refresh, ..
@@ -757,26 +744,22 @@ impl Vault {
     }
 
     fn login_taken(&mut self, op: OpId, taken: &Taken) {
-        self.callbacks.taken(
-            &mut self.ctx,
-            &self.tokens.provider,
-            &mut self.logins,
-            &mut self.tokens.dpop,
-            op,
-            taken,
-        );
+        self.advance_login(|callbacks, ctx, parts| callbacks.taken(ctx, parts, op, taken));
     }
 
-    fn callback_advanced(&mut self, outcome: CallbackOutcome) {
-        match outcome {
+    /// Lets a login take a step.
+    fn advance_login(
+        &mut self,
+        step: impl FnOnce(&mut Callbacks, &mut Context, Parts<'_>) -> CallbackOutcome,
+    ) {
+        let Tokens { provider, dpop, .. } = &mut self.tokens;
+        let parts = Parts {
+            provider,
+            dpop,
+            logins: &mut self.logins,
+        };
+        match step(&mut self.callbacks, &mut self.ctx, parts) {
             CallbackOutcome::None => {}
-            CallbackOutcome::NeedsProfile(callback) => {
-                let Self { ctx, tokens, .. } = self;
-                let server = (&tokens.provider, &mut tokens.dpop);
-                let logins = &mut self.logins;
-                let outcome = self.callbacks.ask_profile(ctx, server, logins, callback);
-                self.callback_advanced(outcome);
-            }
             // The unused tokens are not revoked: many providers would also revoke the tokens of the current session,
             // which belong to the same grant.
             CallbackOutcome::Unused(_) if self.ctx.session.is_some() => {}
@@ -831,9 +814,10 @@ impl Vault {
             return false;
         };
         let is_wanted = match purpose {
-            Purpose::Exchange => self.callbacks.exchange_sent_again(&self.ctx, op),
+            Purpose::Exchange | Purpose::AskProfile => {
+                self.callbacks.sent_again(self.ctx.now, (op, purpose))
+            }
             Purpose::Refresh => refresh.sent_again(&self.ctx, op),
-            Purpose::AskProfile => self.callbacks.wants_profile(op),
             _ => true,
         };
         if is_wanted {

@@ -34,3 +34,19 @@ fn refused_login_leaves_the_session_its_grant() {
         assert_eq!(client.call(), Ok(200));
     }
 }
+
+#[test]
+fn refused_login_causes_no_other_warning() {
+    let mut client = Machine::with(CONFIG);
+    client.state("auth_time", (client.now() / 1000).into());
+    assert_eq!(client.sign_in(), Ok(()));
+    client.pass(10);
+    grant_more(&mut client);
+    let failure = client.sign_in_with(r#""prompt":"login""#).unwrap_err();
+    assert_eq!(failure.code, "scope_exceeded");
+    assert!(
+        !client
+            .warnings()
+            .contains(&"sign_in_not_repeated".to_owned())
+    );
+}

@@ -4,8 +4,9 @@
 //! Code exchanged → user known by a verified ID token, or by the profile → granted scopes checked → UserInfo claims added.
 //! A login on another device has its tokens already, so it begins with the second step.
 //!
-//! The driver checks age and origin of the login before, sends the requests, finds the key of the ID token, and checks
-//! its signature. If the login fails, the driver decides if it revokes the tokens, and if a repetition takes its place.
+//! Before that, the driver checks how old the login is ([`Pending::check`]). It sends the requests, finds the key of the ID
+//! token, and checks its signature. If the login fails, the driver decides if it revokes the tokens, and if a repetition
+//! takes the login's place.
 
 use crate::prelude::*;
 
@@ -26,7 +27,6 @@ use crate::session::evidence::Evidence;
 use crate::session::profile;
 
 /// What the driver knows when a login takes a step.
-#[derive(Debug)]
 pub struct Known<'a> {
     /// The configuration.
     pub flow: &'a Flow,
@@ -40,7 +40,7 @@ pub struct Known<'a> {
     pub now_seconds: u64,
     /// True if APIs have access tokens of their own. The login's access token may then have some of the scopes only.
     pub has_targets: bool,
-    /// Secrets of the driver, which the log must not contain. An empty string is no secret.
+    /// Secrets of the driver, which the log must not contain. An empty string is not a secret.
     pub secrets: Vec<&'a str>,
     /// Returns the error if this token endpoint did not respond.
     pub no_response: fn(&str) -> Error,
@@ -368,4 +368,120 @@ fn loggable(
 /// Returns the error of a driver that passes what the login does not wait for.
 fn over() -> Error {
     Error::new(Code::LoginFailed, msg!("the login is over"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::http::tests::json_reply;
+    use crate::config::Redirection;
+    use crate::config::flow::tests::flow;
+    use crate::login::authorization_request::tests::{begin, metadata, redirect_uri};
+
+    const TOKENS: &str = r#"{"access_token":"access","token_type":"Bearer","refresh_token":"refresh","scope":"orders"}"#;
+
+    /// Exchanges the code of a login with these options. Passes the step after the token response to `check`.
+    fn exchange(
+        options: &str,
+        tokens: &str,
+        check: impl FnOnce(&mut Completion, &Known<'_>, Step),
+    ) {
+        let flow = flow(
+            &[
+                r#"{"issuer":"https://id.test","scope":"orders""#,
+                options,
+                "}",
+            ]
+            .concat(),
+        );
+        let begun = begin(&flow, &LoginParams::default(), [7; 80]).unwrap();
+        let uri = redirect_uri();
+        let redirection = Redirection {
+            uri: &uri,
+            uses_fragment: false,
+        };
+        let response = [
+            uri.href(),
+            "?iss=https://id.test&code=the-code&state=",
+            &begun.state,
+        ]
+        .concat();
+        let response = AuthorizationResponse::parse(&flow, &redirection, &response).unwrap();
+        let metadata = metadata();
+        let known = Known {
+            flow: &flow,
+            metadata: Some(&metadata),
+            pending: &begun.pending,
+            redirect_uri: &uri,
+            now_seconds: 0,
+            has_targets: false,
+            secrets: vec!["own secret"],
+            no_response: |_| over(),
+        };
+        let mut completion = Completion::new(Box::new(response));
+        let Step::Send(request) = completion.send(&known) else {
+            panic!("no request");
+        };
+        assert!(request.access_token.is_none());
+        let status = if tokens == TOKENS { 200 } else { 400 };
+        let step = completion.responded(&known, &Outcome::from(json_reply(status, tokens)));
+        check(&mut completion, &known, step);
+    }
+
+    #[test]
+    fn login_that_ends_early_returns_its_tokens() {
+        for (options, expected) in [
+            (r#","identity":"none""#, "Done"),
+            (
+                r#","identity":{"url":"https://id.test/me","sub":"id"}"#,
+                "Send",
+            ),
+        ] {
+            exchange(options, TOKENS, |completion, _, step| {
+                assert!(format!("{step:?}").starts_with(expected), "{step:?}");
+                let Step::Failed(failed) = completion.cancel(step, over()) else {
+                    panic!("not canceled");
+                };
+                let tokens = failed.tokens.unwrap();
+                assert_eq!(tokens.refresh_token.unwrap().expose(), "refresh");
+            });
+        }
+    }
+
+    #[test]
+    fn description_of_a_refused_code_is_logged_without_secrets() {
+        for (description, is_logged) in [
+            ("not known", true),
+            ("own secret", false),
+            ("the-code is not known", false),
+        ] {
+            let text = [
+                r#"{"error":"invalid_grant","error_description":""#,
+                description,
+                r#""}"#,
+            ]
+            .concat();
+            exchange(r#","identity":"none""#, &text, |_, _, step| {
+                let Step::Failed(failed) = step else {
+                    panic!("{step:?}");
+                };
+                assert_eq!(failed.error.code(), Code::CodeRejected);
+                assert_eq!(failed.description.is_some(), is_logged, "{description}");
+            });
+        }
+    }
+
+    #[test]
+    fn what_was_not_asked_for_fails_the_login() {
+        exchange(r#","identity":"none""#, TOKENS, |completion, known, _| {
+            let response = Outcome::from(json_reply(200, TOKENS));
+            for step in [
+                completion.responded(known, &response),
+                completion.signature_checked(known, Ok(true)),
+                completion.send(known),
+            ] {
+                assert!(matches!(step, Step::Failed(_)), "{step:?}");
+            }
+        });
+    }
 }

@@ -32,7 +32,7 @@ pub(crate) fn contains_token(json: &str, tokens: &[Option<&Secret>]) -> bool {
 /// # Errors
 /// [`Rejected::OtherUser`] if a refresh identifies another user than the session's. [`Rejected::Invalid`] if a member
 /// that pages would see contains a token, or if a login does not identify the user.
-pub fn user(
+pub(super) fn user(
     (members, _): WantedMembers<'_>,
     claims: &Secret,
     tokens: &TokenSet,

@@ -148,7 +148,7 @@ pub fn visible_claims(
 ///
 /// # Errors
 /// [`Rejected::Invalid`] if one does.
-pub fn without_tokens(
+pub(super) fn without_tokens(
     user: Identity,
     names: &[String],
     tokens: &TokenSet,

@@ -1,5 +1,5 @@
-//! The end of a login. The vault matches the authorization response with its pending login, exchanges the code for
-//! tokens, validates the ID token, and begins a session.
+//! The end of a login. The vault matches the authorization response with its pending login, and drives the login's
+//! [`Completion`], up to a session.
 
 use crate::context::{Context, Purpose};
 use crate::dpop::{self, Dpop};
@@ -7,7 +7,7 @@ use crate::io::{OpId, Output, PortId, RequestId, Taken};
 use crate::login::in_flight::Logins;
 use crate::message::{callback_error, message};
 use crate::provider::Provider;
-use crate::verification::{Next, Verification, evidence};
+use crate::verification::SignatureCheck;
 use rules::base::clock::{Instant, Millis};
 use rules::base::error::{Code, Error, Result, quote_url};
 use rules::base::http::{HttpRequest, Outcome};
@@ -15,89 +15,67 @@ use rules::base::list::{self, List};
 use rules::codec::json::Writer;
 use rules::login::authorization_request::{self, Pending};
 use rules::login::authorization_response::AuthorizationResponse;
+use rules::login::completion::{Completion, Failed, Granted, Known, Step};
 use rules::oauth::dpop::PublicKey;
-use rules::oauth::id_token::Occasion;
 use rules::oauth::identity::Identity;
-use rules::oauth::token_endpoint::{self, TokenSet, Wanted};
+use rules::oauth::token_endpoint::TokenSet;
 use rules::prelude::*;
-use rules::session::profile;
 
 /// Largest number of authorization responses that are processed at the same time.
 const MAX_CALLBACKS: usize = 32;
 
-/// An authorization response that is being processed.
-pub(crate) struct Callback {
-    /// The page that waits for the result. If the page has gone, the login continues, because the authorization code
-    /// cannot be used again.
-    page: CallbackPage,
-    key: String,
-    stage: CallbackStage,
-    /// True if the user logged out after the response arrived, in this or another vault. The login then fails. If no
-    /// other session has begun, tokens that the provider has issued for this login are revoked.
-    is_canceled: bool,
-    /// True if the request for the profile was repeated.
-    is_repeated: bool,
-    /// True if the page can go to the provider again.
-    may_repeat: bool,
-}
-
-enum CallbackStage {
-    /// Waits for metadata before the login is taken out of the store. A login can be taken out only once, and would be
-    /// lost if the provider is unavailable.
-    NeedsMetadata(Box<AuthorizationResponse>),
-    Taking(OpId, Box<AuthorizationResponse>),
-    Exchanging(OpId, Box<Pending>, Instant, Box<AuthorizationResponse>),
-    Verifying(Box<Pending>, Box<Verification>),
-    /// Waits for the UserInfo response.
-    Identified(Box<Identified>),
-}
-
-/// A login whose ID token was accepted, and whose UserInfo response has not arrived.
-struct Identified {
-    op: OpId,
-    pending: Box<Pending>,
-    tokens: Box<TokenSet>,
-    user: Identity,
-    requested: Instant,
-}
-
-impl Callback {
-    /// Returns the DPoP key of this login.
-    fn public_key(&self) -> Option<&PublicKey> {
-        match &self.stage {
-            CallbackStage::Identified(identified) => identified.pending.dpop_key.as_ref(),
-            CallbackStage::Exchanging(_, pending, ..) | CallbackStage::Verifying(pending, _) => {
-                pending.dpop_key.as_ref()
-            }
-            CallbackStage::NeedsMetadata(_) | CallbackStage::Taking(..) => None,
-        }
-    }
-}
-
 /// The authorization responses that are being processed.
 #[derive(Default)]
 pub(crate) struct Callbacks {
-    in_flight: List<Callback>,
+    /// Responses whose login is still in the store.
+    arrived: List<Arrived>,
+    /// Logins that wait for the provider, or for the check of a signature.
+    completing: List<Completing>,
     /// Completed logins whose session is not in the store yet.
     unstored: Vec<CompletedLogin>,
 }
 
-impl CallbackStage {
-    const fn needs_metadata(&self) -> bool {
-        matches!(self, Self::NeedsMetadata(_))
-    }
+/// An authorization response whose login is still in the store.
+struct Arrived {
+    caller: Caller,
+    authorization: Box<AuthorizationResponse>,
+    /// The operation that takes the login out of the store. `None` while the response waits for metadata: a login can be
+    /// taken out only once, and would be lost if the provider is unavailable.
+    op: Option<OpId>,
+}
 
-    const fn awaits_keys(&self) -> bool {
-        matches!(self, Self::Verifying(_, verification) if verification.awaits_keys())
-    }
+/// A login whose authorization response has arrived, or a login on another device that has its tokens.
+pub(crate) struct Completing {
+    caller: Caller,
+    pending: Box<Pending>,
+    completion: Completion,
+    /// The time at which the tokens were requested.
+    requested: Instant,
+    /// The last request.
+    op: Option<OpId>,
+    signature: SignatureCheck,
+    /// True if the request for the profile was repeated.
+    is_repeated: bool,
+}
 
-    fn awaits_profile(&self, op: OpId) -> bool {
-        match self {
-            Self::Verifying(_, verification) => verification.awaits(op),
-            Self::Identified(login) => login.op == op,
-            _ => false,
-        }
-    }
+/// The page that waits for a login, and the login's name.
+struct Caller {
+    /// The page, and its number for the request. `None` if the page has gone. The login then continues, because the
+    /// authorization code cannot be used again.
+    page: Option<(PortId, RequestId)>,
+    key: String,
+    /// True if the user logged out after the response arrived, in this or another vault. The login then fails. If no
+    /// other session has begun, tokens that the provider has issued for this login are revoked.
+    is_canceled: bool,
+    /// True if the page can go to the provider again.
+    may_repeat: bool,
+}
+
+/// The other parts of the vault that complete logins.
+pub(crate) struct Parts<'a> {
+    pub(crate) provider: &'a Provider,
+    pub(crate) dpop: &'a mut Dpop,
+    pub(crate) logins: &'a mut Logins,
 }
 
 impl Callbacks {
@@ -112,7 +90,7 @@ impl Callbacks {
         url: &str,
         may_repeat: bool,
     ) {
-        if self.in_flight.len() == MAX_CALLBACKS {
+        if self.arrived.len() + self.completing.len() >= MAX_CALLBACKS {
             let why = msg!("32 callbacks are in flight already");
             return ctx.decline(port, id, Code::LimitExceeded, why);
         }
@@ -126,375 +104,250 @@ impl Callbacks {
             Err(error) => return ctx.post_error(port, id, &error),
         };
         let has_iss = authorization.has_iss();
-        self.in_flight.push(Box::new(Callback {
-            page: CallbackPage(Some((port, id))),
-            key: authorization.key.clone(),
-            stage: CallbackStage::NeedsMetadata(authorization),
-            is_canceled: false,
-            is_repeated: false,
-            may_repeat,
+        self.arrived.push(Box::new(Arrived {
+            caller: Caller {
+                page: Some((port, id)),
+                key: authorization.key.clone(),
+                is_canceled: false,
+                may_repeat,
+            },
+            authorization,
+            op: None,
         }));
         if provider.need_metadata_for_callback(ctx, has_iss) {
             self.resume(ctx);
         }
     }
 
-    /// Takes a callback out of the list. The caller puts it back if the callback continues.
-    fn take(&mut self, is_it: impl Fn(&CallbackStage) -> bool) -> Option<Box<Callback>> {
-        list::take(&mut self.in_flight, |callback| is_it(&callback.stage))
-    }
-
     /// Continues the callbacks that waited for metadata.
     pub(crate) fn resume(&mut self, ctx: &mut Context) {
-        while let Some(mut callback) = self.take(CallbackStage::needs_metadata) {
-            let CallbackStage::NeedsMetadata(authorization) = callback.stage else {
-                return;
-            };
-            let op = ctx.begin_limited(Purpose::TakeLogin);
-            let key = callback.key.clone();
-            ctx.outputs.push(Output::Take { op, key });
-            callback.stage = CallbackStage::Taking(op, authorization);
-            self.in_flight.push(callback);
+        for arrived in &mut self.arrived {
+            if arrived.op.is_none() {
+                let op = ctx.begin_limited(Purpose::TakeLogin);
+                let key = arrived.caller.key.clone();
+                ctx.outputs.push(Output::Take { op, key });
+                arrived.op = Some(op);
+            }
         }
     }
 
     pub(crate) fn fail_waiting(&mut self, ctx: &mut Context, logins: &mut Logins, error: &Error) {
-        while let Some(callback) = self.take(CallbackStage::needs_metadata) {
+        while let Some(arrived) = list::take(&mut self.arrived, |it| it.op.is_none()) {
             // The login is still in the store, so the address to return to is not known yet.
-            callback.page.fail(ctx, logins, &callback.key, None, error);
+            arrived.caller.fail(ctx, logins, None, error);
         }
     }
 
     pub(crate) fn taken(
         &mut self,
         ctx: &mut Context,
-        provider: &Provider,
-        logins: &mut Logins,
-        dpop: &mut Dpop,
+        mut parts: Parts<'_>,
         op: OpId,
         taken: &Taken,
-    ) {
-        let callback = self.take(|stage| matches!(stage, CallbackStage::Taking(o, _) if *o == op));
-        let Some(mut callback) = callback else {
-            return;
+    ) -> CallbackOutcome {
+        let Some(arrived) = list::take(&mut self.arrived, |it| it.op == Some(op)) else {
+            return CallbackOutcome::None;
         };
-        let CallbackStage::Taking(_, authorization) = callback.stage else {
-            return;
-        };
+        let Arrived {
+            caller,
+            authorization,
+            ..
+        } = *arrived;
+        let logins = &mut parts.logins;
         // A canceled login is also marked as used, because it was taken out of the store.
-        let pending = match pending_login(ctx, logins, &callback.key, taken) {
+        let pending = match pending_login(ctx, logins, &caller.key, taken) {
             Ok(pending) => pending,
             Err(error) => {
                 let is_opened_again =
                     matches!(error.code(), Code::LoginReplayed | Code::LoginUnknown);
                 if is_opened_again && ctx.session.is_some() {
-                    return callback
-                        .page
-                        .settle_again(ctx, logins.target(&callback.key));
+                    caller.settle_again(ctx, logins.target(&caller.key));
+                } else {
+                    caller.fail(ctx, logins, None, &error);
                 }
-                return callback.page.fail(ctx, logins, &callback.key, None, &error);
+                return CallbackOutcome::None;
             }
         };
-        logins.remember_target(&callback.key, &pending.return_to);
-        let sent = if callback.is_canceled {
-            Err(canceled())
-        } else {
-            check_login(ctx, &pending)
-                .and_then(|()| exchange(ctx, (provider, dpop), &authorization, &pending))
+        logins.remember_target(&caller.key, &pending.return_to);
+        let checked = check_login(ctx, &pending);
+        let mut login = Completing::new(caller, pending, Completion::new(authorization), ctx.now);
+        let step = match checked {
+            Ok(()) => login.advance(ctx, parts.provider, Completion::send),
+            Err(error) => login.completion.fail(error),
         };
-        match sent {
-            Ok(op) => {
-                callback.stage = CallbackStage::Exchanging(op, pending, ctx.now, authorization);
-                self.in_flight.push(callback);
-            }
-            Err(error) => {
-                if let Some((port, id)) = callback.page.0.filter(|_| callback.may_repeat)
-                    && let Some(params) = authorization.to_repeat(&error, &pending)
-                {
-                    return logins.begin(ctx, provider, port, id, params);
-                }
-                callback
-                    .page
-                    .fail(ctx, logins, &callback.key, Some(&pending), &error);
-            }
-        }
+        self.carry_out(ctx, parts, login, step)
     }
 
-    /// Records that the code is sent again, under the same operation number. The age of the tokens is counted from this
-    /// time. Returns false if the login was canceled.
-    pub(crate) fn exchange_sent_again(&mut self, ctx: &Context, op: OpId) -> bool {
-        let mut is_wanted = false;
-        for callback in &mut self.in_flight {
-            match &mut callback.stage {
-                CallbackStage::Exchanging(o, _, requested, _) if *o == op => {
-                    *requested = ctx.now;
-                    is_wanted = !callback.is_canceled;
-                }
-                _ => {}
-            }
-        }
-        is_wanted
-    }
-
-    /// Sends the code of the exchange `op` to the token endpoint that the provider has now. Returns false if no login waits
-    /// for this exchange.
-    pub(crate) fn exchange_again(
-        &mut self,
-        ctx: &mut Context,
-        server: (&Provider, &mut Dpop),
-        op: OpId,
-    ) -> bool {
-        let is_it =
-            |stage: &CallbackStage| matches!(stage, CallbackStage::Exchanging(o, ..) if *o == op);
-        let mut callbacks = self.in_flight.iter_mut();
-        let callback = callbacks.find(|callback| is_it(&callback.stage) && !callback.is_canceled);
-        let Some(CallbackStage::Exchanging(op, pending, requested, authorization)) =
-            callback.map(|callback| &mut callback.stage)
-        else {
-            return false;
-        };
-        let sent = exchange(ctx, server, authorization, pending);
-        *requested = ctx.now;
-        sent.map(|sent| *op = sent).is_ok()
-    }
-
-    /// Handles the response to a code exchange.
-    pub(crate) fn exchanged(
-        &mut self,
-        ctx: &mut Context,
-        provider: &Provider,
-        logins: &mut Logins,
-        op: OpId,
-        outcome: &Outcome,
-    ) -> CallbackOutcome {
-        let is_it =
-            |stage: &CallbackStage| matches!(stage, CallbackStage::Exchanging(o, ..) if *o == op);
-        let Some(mut callback) = self.take(is_it) else {
-            return CallbackOutcome::None;
-        };
-        let CallbackStage::Exchanging(_, pending, requested, authorization) = callback.stage else {
-            return CallbackOutcome::None;
-        };
-        ctx.log_error(outcome, &authorization.secrets(), &pending);
-        let mut unused = None;
-        let verification =
-            exchanged(outcome, ctx.config.flow.wanted_tokens(), provider).and_then(|tokens| {
-                match evidence(ctx, provider, &tokens) {
-                    Ok(evidence) => Ok(Verification::new(tokens, requested, evidence)),
-                    Err(error) => {
-                        unused = Some(tokens);
-                        Err(error)
-                    }
-                }
-            });
-        match verification {
-            Ok(verification) => {
-                callback.stage = CallbackStage::Verifying(pending, Box::new(verification));
-                self.advance(ctx, provider, logins, callback)
-            }
-            Err(error) => {
-                let was_stopped = callback.is_canceled;
-                let error = if was_stopped { canceled() } else { error };
-                callback
-                    .page
-                    .fail(ctx, logins, &callback.key, Some(&pending), &error);
-                unused.map_or(CallbackOutcome::None, CallbackOutcome::Unused)
-            }
-        }
-    }
-
-    /// Verifies the tokens of a login on another device. Such a login has no authorization response, so no page waits
-    /// for a callback.
+    /// Completes a login on another device, which has these tokens. It has no authorization response, so no page waits for a
+    /// callback.
     pub(crate) fn begin_detached(
         &mut self,
         ctx: &mut Context,
-        provider: &Provider,
-        logins: &mut Logins,
+        parts: Parts<'_>,
         key: String,
         pending: Box<Pending>,
-        verification: Box<Verification>,
+        (tokens, requested): (Box<TokenSet>, Instant),
     ) -> CallbackOutcome {
-        let callback = Box::new(Callback {
-            page: CallbackPage(None),
+        let caller = Caller {
+            page: None,
             key,
-            stage: CallbackStage::Verifying(pending, verification),
             is_canceled: false,
-            is_repeated: false,
             may_repeat: false,
-        });
-        self.advance(ctx, provider, logins, callback)
-    }
-
-    fn advance(
-        &mut self,
-        ctx: &mut Context,
-        provider: &Provider,
-        logins: &mut Logins,
-        mut callback: Box<Callback>,
-    ) -> CallbackOutcome {
-        let CallbackStage::Verifying(_, verification) = &mut callback.stage else {
-            return CallbackOutcome::None;
         };
-        if verification.needs_profile(ctx) {
-            return CallbackOutcome::NeedsProfile(callback);
-        }
-        match verification.advance(ctx, provider, Purpose::VerifyLogin) {
-            Ok(Next::Conclude) => verified(ctx, logins, callback, true),
-            Ok(Next::Wait) => {
-                self.in_flight.push(callback);
-                CallbackOutcome::None
-            }
-            Err(error) => fail_verification(ctx, logins, callback, &error),
-        }
+        let known = known(ctx, parts.provider, &pending);
+        let (completion, step) = Completion::of_device(&known, tokens);
+        let login = Completing::new(caller, pending, completion, requested);
+        self.carry_out(ctx, parts, login, step)
     }
 
-    /// Requests the profile of the user who has logged in.
-    pub(crate) fn ask_profile(
+    /// Handles the response to a login's request.
+    pub(crate) fn responded(
         &mut self,
         ctx: &mut Context,
-        (provider, dpop): (&Provider, &mut Dpop),
-        logins: &mut Logins,
-        mut callback: Box<Callback>,
-    ) -> CallbackOutcome {
-        let purpose = Purpose::AskProfile;
-        let address = match provider.profile_address(ctx) {
-            Ok(Some(address)) => address,
-            Ok(None) => return CallbackOutcome::None,
-            Err(error) => return fail_verification(ctx, logins, callback, &error),
-        };
-        match &mut callback.stage {
-            CallbackStage::Verifying(pending, verification) => {
-                let request = profile::request(address, &verification.tokens.access_token);
-                let key = dpop::key_of_login(pending);
-                verification.await_profile(dpop.send_proven(ctx, purpose, request, key));
-            }
-            CallbackStage::Identified(login) => {
-                let request = profile::request(address, &login.tokens.access_token);
-                let key = dpop::key_of_login(&login.pending);
-                login.op = dpop.send_proven(ctx, purpose, request, key);
-            }
-            _ => {}
-        }
-        self.in_flight.push(callback);
-        CallbackOutcome::None
-    }
-
-    /// Returns true if the login that waits for this profile was not canceled.
-    pub(crate) fn wants_profile(&self, op: OpId) -> bool {
-        let mut callbacks = self.in_flight.iter();
-        callbacks.any(|callback| callback.stage.awaits_profile(op) && !callback.is_canceled)
-    }
-
-    /// Returns the login that waits for this profile, so that the profile is asked for at another address. Returns `None`
-    /// if it was canceled.
-    pub(crate) fn profile_again(&mut self, op: OpId) -> Option<Box<Callback>> {
-        list::take(&mut self.in_flight, |callback| {
-            callback.stage.awaits_profile(op) && !callback.is_canceled
-        })
-    }
-
-    /// Handles the response of the profile address.
-    pub(crate) fn profile_received(
-        &mut self,
-        ctx: &mut Context,
-        logins: &mut Logins,
-        op: OpId,
+        parts: Parts<'_>,
+        (op, purpose): (OpId, Purpose),
         outcome: &Outcome,
     ) -> CallbackOutcome {
-        let is_it = |stage: &CallbackStage| stage.awaits_profile(op);
-        let Some(mut callback) = self.take(is_it) else {
+        let Some(mut login) = self.take(op) else {
             return CallbackOutcome::None;
         };
-        if !callback.is_repeated && !callback.is_canceled && ctx.may_be_brief(outcome) {
-            callback.is_repeated = true;
-            return CallbackOutcome::NeedsProfile(callback);
-        }
-        if let CallbackStage::Identified(login) = callback.stage {
-            let Callback {
-                page,
-                key,
-                is_canceled,
-                ..
-            } = *callback;
-            return user_info_received(ctx, logins, (page, key, is_canceled), *login, outcome);
-        }
-        let CallbackStage::Verifying(_, verification) = &mut callback.stage else {
+        let is_again = purpose == Purpose::AskProfile
+            && !core::mem::replace(&mut login.is_repeated, true)
+            && ctx.may_be_brief(outcome);
+        let step = login.advance(ctx, parts.provider, |completion, known| match is_again {
+            true => completion.send(known),
+            false => completion.responded(known, outcome),
+        });
+        self.carry_out(ctx, parts, login, step)
+    }
+
+    /// Returns true if a login waits for the response to this request.
+    pub(crate) fn await_response(&self, op: OpId) -> bool {
+        self.completing.iter().any(|login| login.awaits(op))
+    }
+
+    /// Sends the request `op` to the endpoint that the provider has now.
+    pub(crate) fn send_again(
+        &mut self,
+        ctx: &mut Context,
+        parts: Parts<'_>,
+        op: OpId,
+    ) -> CallbackOutcome {
+        let Some(mut login) = self.take(op) else {
             return CallbackOutcome::None;
         };
-        match profile::read(&ctx.config.flow, outcome, &verification.tokens) {
-            Ok(claims) => {
-                verification.tokens.identity = Some(claims);
-                verified(ctx, logins, callback, true)
-            }
-            Err(error) => {
-                let was_stopped = callback.is_canceled;
-                let error = if was_stopped { canceled() } else { error };
-                fail_verification(ctx, logins, callback, &error)
-            }
-        }
+        let step = login.advance(ctx, parts.provider, Completion::send);
+        self.carry_out(ctx, parts, login, step)
     }
 
-    /// Cancels the callbacks in flight, so that they do not begin a session after a logout.
-    pub(crate) fn cancel(&mut self) {
-        for callback in &mut self.in_flight {
-            callback.is_canceled = true;
+    /// Records that the request `op` is sent again, under the same operation number. The age of the tokens is counted from
+    /// this time. Returns false if the login was canceled.
+    pub(crate) fn sent_again(&mut self, now: Instant, (op, purpose): (OpId, Purpose)) -> bool {
+        let Some(login) = list::find(&mut self.completing, |login| login.awaits(op)) else {
+            return false;
+        };
+        if purpose == Purpose::Exchange {
+            login.requested = now;
         }
+        !login.caller.is_canceled
     }
 
-    /// Returns true if a callback waits for the provider's keys.
+    /// Handles the result of the check of an ID token's signature.
+    pub(crate) fn signature_checked(
+        &mut self,
+        ctx: &mut Context,
+        parts: Parts<'_>,
+        op: OpId,
+        valid: bool,
+    ) -> CallbackOutcome {
+        let Some(mut login) = self.take(op) else {
+            return CallbackOutcome::None;
+        };
+        let step = login.advance(ctx, parts.provider, |completion, known| {
+            completion.signature_checked(known, Ok(valid))
+        });
+        self.carry_out(ctx, parts, login, step)
+    }
+
+    /// Returns true if a login waits for the provider's keys.
     pub(crate) fn await_keys(&self) -> bool {
-        let mut callbacks = self.in_flight.iter();
-        callbacks.any(|callback| callback.stage.awaits_keys())
+        self.completing.iter().any(|login| login.awaits_keys())
     }
 
-    /// Takes the callbacks that wait for the provider's keys out of the list.
-    pub(crate) fn take_waiting_for_keys(&mut self) -> List<Callback> {
+    /// Takes the logins that wait for the provider's keys out of the list.
+    pub(crate) fn take_waiting_for_keys(&mut self) -> List<Completing> {
         let mut waiting = Vec::new();
-        while let Some(callback) = self.take(CallbackStage::awaits_keys) {
-            waiting.push(callback);
+        while let Some(login) = list::take(&mut self.completing, Completing::awaits_keys) {
+            waiting.push(login);
         }
         waiting
     }
 
-    /// Continues a callback that waited for the provider's keys. `failure` is the error if the keys could not be
-    /// fetched.
-    pub(crate) fn resume_verification(
+    /// Continues a login that waited for the provider's keys. `failure` is the error if the keys could not be fetched.
+    pub(crate) fn resume_with_keys(
         &mut self,
         ctx: &mut Context,
-        provider: &Provider,
-        logins: &mut Logins,
-        callback: Box<Callback>,
+        parts: Parts<'_>,
+        mut login: Box<Completing>,
         failure: Option<&Error>,
     ) -> CallbackOutcome {
-        match failure {
-            None => self.advance(ctx, provider, logins, callback),
-            Some(error) => fail_verification(ctx, logins, callback, error),
-        }
+        let step = match failure {
+            None => Step::CheckSignature,
+            Some(error) => login.completion.fail(error.clone()),
+        };
+        self.carry_out(ctx, parts, login, step)
     }
 
-    /// Handles the result of the check of an ID token's signature.
-    pub(crate) fn verified(
+    /// Takes the login that waits for this response, or for this check, out of the list. [`Self::carry_out`] puts it back if
+    /// it continues.
+    fn take(&mut self, op: OpId) -> Option<Box<Completing>> {
+        list::take(&mut self.completing, |login| login.awaits(op))
+    }
+
+    /// Carries out the next step of a login, which fails instead if the user has logged out.
+    fn carry_out(
         &mut self,
         ctx: &mut Context,
-        logins: &mut Logins,
-        op: OpId,
-        valid: bool,
+        parts: Parts<'_>,
+        mut login: Box<Completing>,
+        mut step: Step,
     ) -> CallbackOutcome {
-        let is_it =
-            |stage: &CallbackStage| matches!(stage, CallbackStage::Verifying(_, v) if v.awaits(op));
-        let Some(callback) = self.take(is_it) else {
-            return CallbackOutcome::None;
-        };
-        verified(ctx, logins, callback, valid)
+        if login.caller.is_canceled {
+            let error = Error::new(Code::LoginCanceled, msg!("the user logged out meanwhile"));
+            step = login.completion.cancel(step, error);
+        }
+        if matches!(step, Step::CheckSignature)
+            && let Err(error) = login.check_signature(ctx, parts.provider)
+        {
+            step = login.completion.fail(error);
+        }
+        match step {
+            Step::Send(request) => login.send(ctx, parts.dpop, request),
+            Step::CheckSignature => {}
+            Step::Done(granted) => return login.granted(ctx, *granted),
+            Step::Failed(failed) => return login.failed(ctx, parts, *failed),
+        }
+        self.completing.push(login);
+        CallbackOutcome::None
+    }
+
+    /// Cancels the callbacks in flight, so that they do not begin a session after a logout.
+    pub(crate) fn cancel(&mut self) {
+        self.for_each_caller(|caller| caller.is_canceled = true);
     }
 
     pub(crate) fn forget_port(&mut self, port: PortId) {
-        for callback in &mut self.in_flight {
-            callback.page.forget(port);
-        }
-        for login in &mut self.unstored {
-            login.page.forget(port);
-        }
+        self.for_each_caller(|caller| caller.forget(port));
+    }
+
+    fn for_each_caller(&mut self, mut change: impl FnMut(&mut Caller)) {
+        let arrived = self.arrived.iter_mut().map(|arrived| &mut arrived.caller);
+        let completing = self.completing.iter_mut().map(|login| &mut login.caller);
+        let unstored = self.unstored.iter_mut().map(|login| &mut login.caller);
+        arrived
+            .chain(completing)
+            .chain(unstored)
+            .for_each(&mut change);
     }
 
     /// Delays the completion of a login until the store has its session. After the completion the page is likely to
@@ -517,9 +370,154 @@ impl Callbacks {
 
     /// Returns the DPoP keys of these logins.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
-        self.in_flight
-            .iter()
-            .filter_map(|callback| callback.public_key())
+        let logins = self.completing.iter();
+        logins.filter_map(|login| login.pending.dpop_key.as_ref())
+    }
+}
+
+impl Completing {
+    fn new(
+        caller: Caller,
+        pending: Box<Pending>,
+        completion: Completion,
+        requested: Instant,
+    ) -> Box<Self> {
+        Box::new(Self {
+            caller,
+            pending,
+            completion,
+            requested,
+            op: None,
+            signature: SignatureCheck::default(),
+            is_repeated: false,
+        })
+    }
+
+    fn awaits(&self, op: OpId) -> bool {
+        self.op == Some(op) || self.signature.awaits(op)
+    }
+
+    fn awaits_keys(&self) -> bool {
+        self.completion.id_token().is_some() && self.signature.awaits_keys()
+    }
+
+    /// Lets the completion take a step, by what the vault knows now. Returns the next one.
+    fn advance(
+        &mut self,
+        ctx: &Context,
+        provider: &Provider,
+        step: impl FnOnce(&mut Completion, &Known<'_>) -> Step,
+    ) -> Step {
+        step(&mut self.completion, &known(ctx, provider, &self.pending))
+    }
+
+    /// Begins to check the signature of the ID token, or waits for the provider's keys.
+    fn check_signature(&mut self, ctx: &mut Context, provider: &Provider) -> Result<()> {
+        match self.completion.id_token() {
+            Some(id_token) => {
+                let purpose = Purpose::VerifyLogin;
+                self.signature.begin(ctx, provider, id_token, purpose)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn send(&mut self, ctx: &mut Context, dpop: &mut Dpop, request: HttpRequest) {
+        let purpose = if request.access_token.is_some() {
+            Purpose::AskProfile
+        } else {
+            self.requested = ctx.now;
+            Purpose::Exchange
+        };
+        let key = dpop::key_of_login(&self.pending);
+        self.op = Some(dpop.send_proven(ctx, purpose, request, key));
+    }
+
+    /// Warns the developer about a login that succeeds.
+    fn granted(self, ctx: &mut Context, granted: Granted) -> CallbackOutcome {
+        let Granted {
+            tokens,
+            user,
+            warnings,
+            lacks_refresh_token,
+        } = granted;
+        let Self {
+            caller,
+            pending,
+            requested,
+            ..
+        } = self;
+        let port = caller.page.map(|(port, _)| port);
+        for warning in &warnings {
+            ctx.warn_developer(port, warning);
+        }
+        let flow = &ctx.config.flow;
+        let requested_scope = pending.scope.as_deref().unwrap_or(&flow.scope);
+        // Without OpenID Connect, a server that issues no refresh tokens is not unusual.
+        if lacks_refresh_token
+            && (flow.has_openid() || tokens.misses_refresh_token(requested_scope))
+        {
+            let message = msg!(
+                "the provider issued no refresh token, so the session ends with its access token; some providers, such as Spring Authorization Server, issue no refresh tokens to public clients, and need a token handler"
+            );
+            ctx.warn_developer(port, &Error::new(Code::RefreshTokenMissing, message));
+        }
+        if let Some(session) = &ctx.session
+            && let Some(warning) = pending.sign_in_warning(session.original(), &user)
+        {
+            ctx.warn_developer(port, &warning);
+        }
+        CallbackOutcome::Verified(Box::new(VerifiedLogin {
+            login: CompletedLogin { caller, pending },
+            tokens,
+            user,
+            requested,
+        }))
+    }
+
+    /// Tells the page that the login has failed, or lets the page repeat a login that has expired at the provider.
+    fn failed(self, ctx: &mut Context, parts: Parts<'_>, failed: Failed) -> CallbackOutcome {
+        let Self {
+            caller, pending, ..
+        } = self;
+        let Failed {
+            error,
+            description,
+            tokens,
+            repetition,
+        } = failed;
+        ctx.log(description);
+        let Parts {
+            provider, logins, ..
+        } = parts;
+        match (caller.page, repetition) {
+            (Some((port, id)), Some(params)) if caller.may_repeat => {
+                logins.begin(ctx, provider, port, id, params);
+            }
+            _ => caller.fail(ctx, logins, Some(&pending), &error),
+        }
+        tokens.map_or(CallbackOutcome::None, CallbackOutcome::Unused)
+    }
+}
+
+/// Returns what the vault knows now when this login takes a step.
+fn known<'a>(ctx: &'a Context, provider: &'a Provider, pending: &'a Pending) -> Known<'a> {
+    Known {
+        flow: &ctx.config.flow,
+        metadata: provider.metadata.as_deref(),
+        pending,
+        redirect_uri: &ctx.config.redirect_uri,
+        now_seconds: ctx.provider_seconds(),
+        has_targets: !ctx.config.rules.targets().is_empty(),
+        secrets: ctx.secrets(),
+        no_response: |endpoint| {
+            let message = [
+                msg!("the token endpoint "),
+                &quote_url(endpoint),
+                msg!(" did not respond (is it up, and does its CORS allow this origin?)"),
+            ];
+            Error::of(Code::ProviderUnavailable, &message)
+        },
     }
 }
 
@@ -531,8 +529,6 @@ pub(crate) enum CallbackOutcome {
     Unused(Box<TokenSet>),
     /// A login whose tokens were accepted.
     Verified(Box<VerifiedLogin>),
-    /// The profile address must say who the user of this login is.
-    NeedsProfile(Box<Callback>),
 }
 
 /// A login whose tokens were accepted.
@@ -546,8 +542,7 @@ pub(crate) struct VerifiedLogin {
 
 /// A login whose session has begun, but whose page has not been told.
 pub(crate) struct CompletedLogin {
-    page: CallbackPage,
-    key: String,
+    caller: Caller,
     pub(crate) pending: Box<Pending>,
 }
 
@@ -555,13 +550,13 @@ impl CompletedLogin {
     /// Tells the page that the login is complete. If the page is a popup, also tells the page that opened the popup.
     /// `is_stored` is true if the store has the session.
     pub(crate) fn complete(&self, ctx: &mut Context, logins: &mut Logins, is_stored: bool) {
-        if let Some((port, id)) = self.page.0 {
+        if let Some((port, id)) = self.caller.page {
             // While another page is connected, a shared worker does not end with this page.
             let is_kept = is_stored || ctx.ports.iter().any(|other| *other != port);
             let text = settled(id, &self.pending.return_to, self.pending.popup, is_kept);
             ctx.post(port, text);
         }
-        logins.complete_opener(ctx, &self.key, Ok(()));
+        logins.complete_opener(ctx, &self.caller.key, Ok(()));
     }
 }
 
@@ -587,21 +582,14 @@ fn address(settled: &mut Writer, id: RequestId, return_to: &str) {
         .text("returnTo", return_to);
 }
 
-/// The page that requested a callback, and the page's number for the request. `None` if the page has gone.
-struct CallbackPage(Option<(PortId, RequestId)>);
-
-impl CallbackPage {
-    fn port(&self) -> Option<PortId> {
-        self.0.map(|(port, _)| port)
-    }
-
+impl Caller {
     fn forget(&mut self, port: PortId) {
-        self.0 = self.0.filter(|(page, _)| *page != port);
+        self.page = self.page.filter(|(page, _)| *page != port);
     }
 
     /// Tells the page that a response was opened again while a user is signed in. The page shows its target, and no error.
     fn settle_again(&self, ctx: &mut Context, return_to: &str) {
-        if let Some((port, id)) = self.0 {
+        if let Some((port, id)) = self.page {
             ctx.post(port, settled_again(id, return_to));
         }
     }
@@ -612,178 +600,15 @@ impl CallbackPage {
         &self,
         ctx: &mut Context,
         logins: &mut Logins,
-        key: &str,
         pending: Option<&Pending>,
         error: &Error,
     ) {
-        if let Some((port, id)) = self.0 {
+        if let Some((port, id)) = self.page {
             let return_to = pending.map(|pending| &*pending.return_to);
             ctx.post(port, callback_error(id, error, return_to));
         }
-        logins.complete_opener(ctx, key, Err(error));
+        logins.complete_opener(ctx, &self.key, Err(error));
     }
-}
-
-/// Decides whether the login succeeds. `valid` is the result of the check of the ID token's signature.
-#[expect(clippy::boxed_local, reason = "moving a box is less code")]
-fn verified(
-    ctx: &mut Context,
-    logins: &mut Logins,
-    callback: Box<Callback>,
-    valid: bool,
-) -> CallbackOutcome {
-    let Callback {
-        page,
-        key,
-        stage: CallbackStage::Verifying(pending, verification),
-        is_canceled,
-        is_repeated,
-        ..
-    } = *callback
-    else {
-        return CallbackOutcome::None;
-    };
-    let occasion = Occasion::CodeExchange {
-        nonce: &pending.nonce,
-        max_age_seconds: pending.max_age,
-    };
-    let occasion = if pending.is_device {
-        Occasion::DeviceGrant
-    } else {
-        occasion
-    };
-    let requested = verification.requested;
-    let (tokens, user) = verification.conclude(ctx, valid, occasion);
-    if let (Ok(user), Some(session)) = (&user, &ctx.session)
-        && let Some(warning) = pending.sign_in_warning(session.original(), user)
-    {
-        ctx.warn_developer(page.port(), &warning);
-    }
-    let checked = match user {
-        Ok(_) if is_canceled => Err(canceled()),
-        Ok(user) => check_granted(ctx, &tokens, &pending, page.port()).map(|()| user),
-        Err(rejected) => Err(rejected.into()),
-    };
-    match checked {
-        Ok(user) if ctx.config.flow.asks_user_info => {
-            let login = Box::new(Identified {
-                op: OpId(0),
-                pending,
-                tokens,
-                user,
-                requested,
-            });
-            CallbackOutcome::NeedsProfile(Box::new(Callback {
-                page,
-                key,
-                stage: CallbackStage::Identified(login),
-                is_canceled,
-                is_repeated,
-                may_repeat: false,
-            }))
-        }
-        Ok(user) => CallbackOutcome::Verified(Box::new(VerifiedLogin {
-            login: CompletedLogin { page, key, pending },
-            tokens,
-            user,
-            requested,
-        })),
-        Err(error) => {
-            page.fail(ctx, logins, &key, Some(&pending), &error);
-            CallbackOutcome::Unused(tokens)
-        }
-    }
-}
-
-#[expect(clippy::boxed_local, reason = "moving a box is less code")]
-fn fail_verification(
-    ctx: &mut Context,
-    logins: &mut Logins,
-    callback: Box<Callback>,
-    error: &Error,
-) -> CallbackOutcome {
-    let (pending, tokens) = match callback.stage {
-        CallbackStage::Verifying(pending, verification) => (pending, verification.tokens),
-        CallbackStage::Identified(login) => (login.pending, login.tokens),
-        _ => return CallbackOutcome::None,
-    };
-    callback
-        .page
-        .fail(ctx, logins, &callback.key, Some(&pending), error);
-    CallbackOutcome::Unused(tokens)
-}
-
-/// Completes a login with the UserInfo response.
-fn user_info_received(
-    ctx: &mut Context,
-    logins: &mut Logins,
-    (page, key, is_canceled): (CallbackPage, String, bool),
-    login: Identified,
-    outcome: &Outcome,
-) -> CallbackOutcome {
-    let Identified {
-        pending,
-        tokens,
-        user,
-        requested,
-        ..
-    } = login;
-    let user = if is_canceled {
-        Err(canceled())
-    } else {
-        profile::with_user_info(&ctx.config.flow, outcome, &tokens, user)
-    };
-    match user {
-        Ok(user) => CallbackOutcome::Verified(Box::new(VerifiedLogin {
-            login: CompletedLogin { page, key, pending },
-            tokens,
-            user,
-            requested,
-        })),
-        Err(error) => {
-            page.fail(ctx, logins, &key, Some(&pending), &error);
-            CallbackOutcome::Unused(tokens)
-        }
-    }
-}
-
-/// Sends the request that exchanges the code for tokens.
-fn exchange(
-    ctx: &mut Context,
-    (provider, dpop): (&Provider, &mut Dpop),
-    authorization: &AuthorizationResponse,
-    pending: &Pending,
-) -> Result<OpId> {
-    let request = exchange_request(ctx, provider, authorization, pending)?;
-    let key = dpop::key_of_login(pending);
-    Ok(dpop.send_proven(ctx, Purpose::Exchange, request, key))
-}
-
-/// Returns the request that exchanges the code for tokens.
-fn exchange_request(
-    ctx: &mut Context,
-    provider: &Provider,
-    authorization: &AuthorizationResponse,
-    pending: &Pending,
-) -> Result<HttpRequest> {
-    let Some(metadata) = &provider.metadata else {
-        return Err(Error::new(
-            Code::ProviderUnavailable,
-            msg!("there is no metadata"),
-        ));
-    };
-    let code = authorization.code(pending, metadata).inspect_err(|error| {
-        if let Some(description) = authorization.fault(error, pending) {
-            ctx.log_description(description, &authorization.secrets(), pending);
-        }
-    })?;
-    Ok(token_endpoint::code_request(
-        &metadata.token_endpoint,
-        &ctx.config.flow.client_id,
-        pending.redirect_uri(&ctx.config.redirect_uri).href(),
-        code,
-        &pending.code_verifier,
-    ))
 }
 
 /// Returns the pending login `key`, and marks it as used.
@@ -826,85 +651,11 @@ fn pending_login(
 
 /// Returns an error if the login is too old, or began under another configuration.
 fn check_login(ctx: &Context, pending: &Pending) -> Result<()> {
-    pending.check_age(ctx.now.wall, Millis::ZERO)?;
-    if pending.dpop_key.is_some() != ctx.config.flow.uses_dpop {
+    let flow = &ctx.config.flow;
+    pending.check(flow, ctx.now.wall, Millis::ZERO)?;
+    if pending.dpop_key.is_some() != flow.uses_dpop {
         let message = msg!("the login was begun with another `dpop` than the one configured now");
         return Err(Error::new(Code::LoginUnknown, message));
     }
-    if pending.issuer != ctx.config.flow.issuer {
-        return Err(Error::new(
-            Code::IssuerMismatch,
-            msg!("the login was begun with another issuer than the one configured now"),
-        ));
-    }
     Ok(())
-}
-
-/// Compares the granted scopes with the scopes that the login requested. A script of the page can add scopes to a
-/// request that is not pushed. Additional scopes do not prove such a change, because many providers grant scopes that
-/// were not requested. Warns the developer about additional and missing scopes, about a missing refresh token, and about
-/// members that are not usable.
-///
-/// # Errors
-/// If the configuration refuses additional scopes: [`Code::ScopeExceeded`] if the provider granted some, and
-/// [`Code::TokenResponseInvalid`] if the response does not say which scopes it granted.
-fn check_granted(
-    ctx: &mut Context,
-    tokens: &TokenSet,
-    pending: &Pending,
-    port: Option<PortId>,
-) -> Result<()> {
-    let requested = ctx.config.flow.scope.as_str();
-    let requested = pending.scope.as_deref().unwrap_or(requested);
-    // Without OpenID Connect, a server that issues no refresh tokens is not unusual.
-    let misses_refresh_token = tokens.refresh_token.is_none()
-        && (ctx.config.flow.has_openid() || tokens.misses_refresh_token(requested))
-        && !ctx.config.flow.asks_consent
-        && !pending.is_silent;
-    // With targets, the login's own token may have some of the scopes only.
-    let has_targets = !ctx.config.rules.targets().is_empty();
-    let reduced = tokens.scope_short_of(requested).filter(|_| !has_targets);
-    let refuses_others = ctx.config.flow.refuses_unrequested_scopes;
-    if let Some(unusable) = tokens.unusable_scope().filter(|_| refuses_others) {
-        return Err(unusable);
-    }
-    if let Some(exceeded) = tokens.scope_beyond(requested) {
-        if refuses_others {
-            return Err(exceeded);
-        }
-        ctx.warn_developer(port, &exceeded);
-    }
-    if let Some(reduced) = reduced {
-        ctx.warn_developer(port, &reduced);
-    }
-    if misses_refresh_token {
-        let message = msg!(
-            "the provider issued no refresh token, so the session ends with its access token; some providers, such as Spring Authorization Server, issue no refresh tokens to public clients, and need a token handler"
-        );
-        ctx.warn_developer(port, &Error::new(Code::RefreshTokenMissing, message));
-    }
-    if let Some(flaws) = tokens.warning() {
-        ctx.warn_developer(port, &flaws);
-    }
-    Ok(())
-}
-
-fn canceled() -> Error {
-    Error::new(Code::LoginCanceled, msg!("the user logged out meanwhile"))
-}
-
-/// Returns the tokens in the response to a code exchange.
-fn exchanged(outcome: &Outcome, wanted: Wanted<'_>, provider: &Provider) -> Result<Box<TokenSet>> {
-    if matches!(outcome, Outcome::KeyLost) {
-        return Err(crate::dpop::key_lost(Code::StorageUnavailable));
-    }
-    let Outcome::Reply(reply) = outcome else {
-        let message = [
-            msg!("the token endpoint "),
-            &quote_url(provider.token_url()),
-            msg!(" did not respond (is it up, and does its CORS allow this origin?)"),
-        ];
-        return Err(Error::of(Code::ProviderUnavailable, &message));
-    };
-    token_endpoint::read_code_exchange(reply, wanted)
 }

@@ -4,23 +4,18 @@
 use crate::context::{Context, Purpose};
 use crate::dpop::Dpop;
 use crate::io::OpId;
-use crate::login::callback::{CallbackOutcome, Callbacks};
+use crate::login::callback::{CallbackOutcome, Callbacks, Parts};
 use crate::login::device_stage::{Device, Timing};
 use crate::login::in_flight::{Login, LoginStage, Logins};
 use crate::message::message;
 use crate::provider::Provider;
-use crate::verification::{Verification, evidence};
-use rules::base::clock::{Instant, Millis};
+use rules::base::clock::Millis;
 use rules::base::error::{Code, Error, Result};
 use rules::base::http::Outcome;
 use rules::codec::json;
 use rules::login::authorization_request::Pending;
 use rules::login::device_authorization::{self, PollOutcome};
-use rules::oauth::token_endpoint::TokenSet;
 use rules::prelude::*;
-
-/// The name of a login, the pending login, and the login's tokens, whose ID token is to be verified.
-type Granted = (String, Box<Pending>, Box<Verification>);
 
 impl Login {
     fn is_of(&self, op: OpId) -> bool {
@@ -117,19 +112,15 @@ impl Logins {
     pub(crate) fn device_polled(
         &mut self,
         ctx: &mut Context,
-        provider: &Provider,
+        (provider, dpop): (&Provider, &mut Dpop),
         callbacks: &mut Callbacks,
         op: OpId,
         outcome: &Outcome,
     ) -> CallbackOutcome {
+        let wanted = ctx.config.flow.wanted_tokens();
         let Some(mut login) = self.take(|login| login.is_of(op)) else {
             // The login was canceled during the poll, so its tokens are not needed.
-            let verdict = device_authorization::read_poll(
-                outcome,
-                ctx.config.flow.wanted_tokens(),
-                Millis::ZERO,
-            );
-            return match verdict {
+            return match device_authorization::read_poll(outcome, wanted, Millis::ZERO) {
                 PollOutcome::Tokens(tokens) => CallbackOutcome::Unused(tokens),
                 _ => CallbackOutcome::None,
             };
@@ -137,11 +128,7 @@ impl Logins {
         let LoginStage::AtDevice(Device::Shown(_, timing)) = &mut login.stage else {
             return CallbackOutcome::None;
         };
-        match device_authorization::read_poll(
-            outcome,
-            ctx.config.flow.wanted_tokens(),
-            timing.interval,
-        ) {
+        match device_authorization::read_poll(outcome, wanted, timing.interval) {
             PollOutcome::Pending(interval) => {
                 timing.op = None;
                 timing.interval = interval;
@@ -152,48 +139,35 @@ impl Logins {
             }
             PollOutcome::Failed(error) => ctx.post_error(login.port, login.id, &error),
             PollOutcome::Tokens(tokens) => {
-                let requested = timing.asked_at;
-                return match self.device_granted(ctx, provider, op, login, tokens, requested) {
-                    Ok((key, pending, verification)) => {
-                        callbacks.begin_detached(ctx, provider, self, key, pending, verification)
-                    }
-                    Err(unused) => CallbackOutcome::Unused(unused),
+                let granted = (tokens, timing.asked_at);
+                let (key, pending) = self.device_granted(ctx, op, login);
+                let parts = Parts {
+                    provider,
+                    dpop,
+                    logins: self,
                 };
+                return callbacks.begin_detached(ctx, parts, key, pending, granted);
             }
         }
         CallbackOutcome::None
     }
 
+    /// Returns the name of a login whose tokens have arrived, and the pending login. The page waits until they are verified.
     fn device_granted(
         &mut self,
-        ctx: &mut Context,
-        provider: &Provider,
+        ctx: &Context,
         op: OpId,
         mut login: Box<Login>,
-        tokens: Box<TokenSet>,
-        requested: Instant,
-    ) -> core::result::Result<Granted, Box<TokenSet>> {
-        let evidence = match evidence(ctx, provider, &tokens) {
-            Ok(evidence) => evidence,
-            Err(error) => {
-                ctx.post_error(login.port, login.id, &error);
-                return Err(tokens);
-            }
-        };
+    ) -> (String, Box<Pending>) {
         // This name contains a space. The names of all other logins are hashes without a space, so the names cannot be
         // equal.
         let mut key = "device ".to_owned();
         json::write_number(&mut key, op.0.into());
-        let pending = Pending::of_device(
-            &ctx.config.flow,
-            &login.params,
-            ctx.now.wall,
-            login.key.take(),
-        );
+        let dpop_key = login.key.take();
+        let pending = Pending::of_device(&ctx.config.flow, &login.params, ctx.now.wall, dpop_key);
         login.stage = LoginStage::AtProvider { key: key.clone() };
         self.put(login);
-        let verification = Verification::new(tokens, requested, evidence);
-        Ok((key, Box::new(pending), Box::new(verification)))
+        (key, Box::new(pending))
     }
 }
 

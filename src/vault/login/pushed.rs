@@ -15,6 +15,7 @@ use rules::base::error::{Code, Error};
 use rules::base::http::Outcome;
 use rules::login::authorization_request::AuthorizationRequest;
 use rules::login::pushed_authorization::{self, PushOutcome};
+use rules::oauth::error_description;
 use rules::prelude::*;
 
 impl Logins {
@@ -95,7 +96,11 @@ impl Logins {
             return;
         };
         let pushed = if purpose == Purpose::Push {
-            ctx.log_error(outcome, &[&begun.state], &begun.pending);
+            let mut secrets = ctx.secrets();
+            secrets.push(&begun.state);
+            let description = error_description::of_response(outcome);
+            let description = description.and_then(|it| begun.pending.loggable(&it, &secrets));
+            ctx.log(description);
             let endpoint = metadata.pushed_authorization_request_endpoint.as_deref();
             // A vault is a public client.
             pushed_authorization::read(outcome, endpoint.unwrap_or_default(), true)
