@@ -151,7 +151,7 @@ test('configured limit is the one that counts', time, async () => {
 
 test('API gets request, body and a token', time, async () => {
   const api = async (request) => {
-    assert.match(request.headers.get('authorization'), /^Bearer at-/)
+    assert.match(request.headers.get('authorization'), /^Bearer access-token-/)
     return Response.json({ path: request.url.slice(API.length), body: await request.json() }, { status: 201 })
   }
   await open({ api })
@@ -399,7 +399,7 @@ test('socket carries messages both ways', time, async () => {
   assert.deepEqual(events, ['open', 'welcome', 'echo one', '3001 done'])
   const [url, [v2, v1, bearer], end] = seen
   assert.deepEqual([url, v2, v1, end], [LIVE, 'chat.v2', 'chat.v1', '3001 done'])
-  assert.match(bearer, /^bearer\.at-/)
+  assert.match(bearer, /^bearer\.access-token-/)
 })
 
 test('end of the session closes its sockets', time, async () => {
@@ -422,7 +422,7 @@ test('socket sends its token first if configured', time, async () => {
   const { socket } = listen(world.auth.webSocket(LIVE))
   socket.addEventListener('open', () => socket.send('hello'))
   await world.settle()
-  assert.match(messages[0], /^{"auth":"at-.+"}$/)
+  assert.match(messages[0], /^{"auth":"access-token-.+"}$/)
   assert.equal(messages[1], 'hello')
 })
 

@@ -11,7 +11,7 @@ use crate::crypto::Pair;
 use crate::host::{APP, Host, json_of};
 use crate::provider::{ISSUER, json as json_reply};
 
-const HEADER: &str = r#"{"alg":"ES256","kid":"1","typ":"logout+jwt"}"#;
+const HEADER: &str = r#"{"alg":"ES256","kid":"key-0","typ":"logout+jwt"}"#;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// Returns the usual claims of a logout token with these changes. Null removes a claim.
@@ -36,7 +36,7 @@ fn fractional(seconds: u64) -> Value {
 
 /// Returns a logout token with the usual claims and these changes. Null removes a claim.
 pub(crate) fn token(host: &Host, changes: &Value) -> String {
-    host.provider.key.jwt(HEADER, &claims(host, changes))
+    host.provider.jwt(HEADER, &claims(host, changes))
 }
 
 #[track_caller]
@@ -117,13 +117,13 @@ fn other_isolate_sees_logout_at_next_recheck() {
 #[test]
 fn logout_token_typ_may_be_jwt_or_absent() {
     for header in [
-        r#"{"alg":"ES256","kid":"1","typ":"JWT"}"#,
-        r#"{"alg":"ES256","kid":"1","typ":"Logout+JWT"}"#,
-        r#"{"alg":"ES256","kid":"1"}"#,
+        r#"{"alg":"ES256","kid":"key-0","typ":"JWT"}"#,
+        r#"{"alg":"ES256","kid":"key-0","typ":"Logout+JWT"}"#,
+        r#"{"alg":"ES256","kid":"key-0"}"#,
         r#"{"alg":"ES256"}"#,
     ] {
         let mut host = Host::signed_in();
-        let token = host.provider.key.jwt(header, &claims(&host, &json!({})));
+        let token = host.provider.jwt(header, &claims(&host, &json!({})));
         assert_eq!(host.post_logout_token(&token).status, 200, "{header}");
     }
 }
@@ -235,35 +235,41 @@ fn clock_tolerance_applies_to_both_limits() {
 fn refuses_logout_token_with_wrong_header_or_signature() {
     let mut host = Host::signed_in();
     let usual = claims(&host, &json!({}));
-    let key = &host.provider.key;
+    let key = &host.provider;
     let good = key.jwt(HEADER, &usual);
     let stranger = Pair::generate();
     let (input, signature) = good.rsplit_once('.').unwrap();
     let tokens = [
         (
             "an ID token's type",
-            key.jwt(r#"{"alg":"ES256","kid":"1","typ":"id_token+jwt"}"#, &usual),
+            key.jwt(
+                r#"{"alg":"ES256","kid":"key-0","typ":"id_token+jwt"}"#,
+                &usual,
+            ),
         ),
         (
             "an access token's",
-            key.jwt(r#"{"alg":"ES256","kid":"1","typ":"at+jwt"}"#, &usual),
+            key.jwt(r#"{"alg":"ES256","kid":"key-0","typ":"at+jwt"}"#, &usual),
         ),
         (
             "a proof's",
-            key.jwt(r#"{"alg":"ES256","kid":"1","typ":"dpop+jwt"}"#, &usual),
+            key.jwt(r#"{"alg":"ES256","kid":"key-0","typ":"dpop+jwt"}"#, &usual),
         ),
         (
             "an empty type",
-            key.jwt(r#"{"alg":"ES256","kid":"1","typ":""}"#, &usual),
+            key.jwt(r#"{"alg":"ES256","kid":"key-0","typ":""}"#, &usual),
         ),
         (
             "no algorithm",
-            key.jwt(r#"{"alg":"none","kid":"1"}"#, &usual),
+            key.jwt(r#"{"alg":"none","kid":"key-0"}"#, &usual),
         ),
-        ("an HMAC", key.jwt(r#"{"alg":"HS256","kid":"1"}"#, &usual)),
+        (
+            "an HMAC",
+            key.jwt(r#"{"alg":"HS256","kid":"key-0"}"#, &usual),
+        ),
         (
             "another algorithm",
-            key.jwt(r#"{"alg":"RS256","kid":"1"}"#, &usual),
+            key.jwt(r#"{"alg":"RS256","kid":"key-0"}"#, &usual),
         ),
         (
             "another key's name",
@@ -271,7 +277,10 @@ fn refuses_logout_token_with_wrong_header_or_signature() {
         ),
         (
             "crit",
-            key.jwt(r#"{"alg":"ES256","kid":"1","crit":["x"],"x":1}"#, &usual),
+            key.jwt(
+                r#"{"alg":"ES256","kid":"key-0","crit":["x"],"x":1}"#,
+                &usual,
+            ),
         ),
         ("a stranger's signature", stranger.jwt(HEADER, &usual)),
         (
@@ -321,7 +330,7 @@ fn id_token_is_not_a_logout_token() {
         .go("/auth/logout/provider", crate::browser::Source::App)
         .own();
     let query = crate::host::location(&response).split_once('?').unwrap().1;
-    let id_token = crate::provider::parameters(query)["id_token_hint"].clone();
+    let id_token = crate::provider::params(query)["id_token_hint"].clone();
     host.faults();
     assert_refused(&mut host, &id_token, "an ID token");
 }
@@ -557,11 +566,11 @@ fn back_channel_logout_can_be_disabled() {
 fn unknown_keys_do_not_refetch_key_set_each_time() {
     let mut host = Host::signed_in();
     host.pass(31);
-    let header = HEADER.replace(r#""kid":"1""#, r#""kid":"9""#);
+    let header = HEADER.replace(r#""kid":"key-0""#, r#""kid":"9""#);
     let before = host.provider.sent_to("/jwks").len();
     for _ in 0..5 {
         host.provider.replies.push_back(("/jwks", None));
-        let token = host.provider.key.jwt(&header, &claims(&host, &json!({})));
+        let token = host.provider.jwt(&header, &claims(&host, &json!({})));
         assert_ne!(host.post_logout_token(&token).status, 200);
     }
     // The request that failed was repeated once.
@@ -636,13 +645,9 @@ const ES384: &str = r#"{"alg":"ES384","kid":"2"}"#;
 /// Lets the provider's next documents announce these algorithms, with a key for ES384 in addition to the usual one.
 fn announce(host: &mut Host, algorithms: &str) {
     let x = base64url::encode(&[7; 48]);
-    let key = host.provider.key.public_jwk(r#","kid":"1""#);
-    let keys =
-        format!(r#"{{"keys":[{key},{{"kty":"EC","crv":"P-384","kid":"2","x":"{x}","y":"{x}"}}]}}"#);
-    let document = host
-        .provider
-        .discovery()
-        .replace(r#"["ES256"]"#, algorithms);
+    let more = format!(r#",{{"kty":"EC","crv":"P-384","kid":"2","x":"{x}","y":"{x}"}}]"#);
+    let keys = host.provider.key_set().replace(']', &more);
+    let document = host.provider.metadata().replace(r#"["ES256"]"#, algorithms);
     host.provider.replies.clear();
     for (path, body) in [
         ("/.well-known/openid-configuration", document),
@@ -663,7 +668,7 @@ fn with_two_algorithms() -> Host {
 
 /// Returns the response's status for a logout token with ES384 and a valid signature.
 fn post_es384(host: &mut Host) -> u16 {
-    let token = host.provider.key.jwt(ES384, &claims(host, &json!({})));
+    let token = host.provider.jwt(ES384, &claims(host, &json!({})));
     host.wrong_replies.clear();
     host.wrong_replies
         .push_back(("Verify", Reply::Verified(true)));
@@ -698,8 +703,8 @@ fn next_id_token_sets_the_algorithm_of_logouts() {
     assert_eq!(post_es384(&mut host), 400);
     // The refused token has made the isolate fetch metadata and keys with which it accepts the next ID token, whose
     // signature counts as valid because `post_es384` has left a reply.
-    host.provider.header = ES384;
-    host.provider.renews_id_tokens = true;
+    host.provider.header = Some(ES384);
+    host.provider.id_token_on_refresh = true;
     host.pass(600);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
     assert_eq!(host.faults(), [Code::LogoutTokenInvalid]);
@@ -727,7 +732,7 @@ fn foreign_algorithms_cause_few_requests() {
 #[test]
 fn metadata_of_the_configuration_is_not_fetched() {
     let mut host = Host::new();
-    let document: Value = serde_json::from_str(&host.provider.discovery()).unwrap();
+    let document: Value = serde_json::from_str(&host.provider.metadata()).unwrap();
     host.restart(&json!({ "metadata": document }));
     host.sign_in();
     host.pass(60);

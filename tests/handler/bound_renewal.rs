@@ -132,8 +132,8 @@ pub(crate) fn logout_token(host: &Host) -> String {
         "sub": "ann", "sid": "op-session-ann",
         "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
     });
-    let head = r#"{"alg":"ES256","kid":"1","typ":"logout+jwt"}"#;
-    host.provider.key.jwt(head, &claims.to_string())
+    let head = r#"{"alg":"ES256","kid":"key-0","typ":"logout+jwt"}"#;
+    host.provider.jwt(head, &claims.to_string())
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn server_code_of_a_page_does_not_use_up_the_second_offer() {
 #[test]
 fn refreshed_session_gets_the_second_offer() {
     let mut host = host();
-    host.provider.expires_in = 60;
+    host.provider.set_lifetime(60);
     sign_in(&mut host).unwrap();
     host.pass(100);
     assert_eq!(host.call("GET", CALL).status(), 200);
@@ -90,7 +90,7 @@ fn second_offer_ends_with_its_cookie() {
         (1800, 1801, false),
     ] {
         let mut host = Host::with(&json!({ "session": { "bind": "if-supported", "idle": idle } }));
-        host.provider.expires_in = 7200;
+        host.provider.set_lifetime(7200);
         sign_in(&mut host).unwrap();
         let browser = host.browser.clone();
         // The user is active in between.
@@ -268,7 +268,7 @@ fn session_that_stays_unbound_in_a_browser_that_binds_is_one_line_in_the_log() {
             bound(&mut host);
         }
         sign_in(&mut host).unwrap();
-        host.provider.expires_in = 7200;
+        host.provider.set_lifetime(7200);
         // The second offer ends with the idle limit of half an hour.
         for part in [1000, 920] {
             host.pass(part);

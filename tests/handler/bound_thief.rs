@@ -261,7 +261,7 @@ fn isolate_keeps_a_binding_that_a_later_record_does_not_have() {
 #[test]
 fn uncommitted_refresh_keeps_the_binding() {
     let mut host = Host::with(&binding("if-supported"));
-    host.provider.expires_in = 60;
+    host.provider.set_lifetime(60);
     let offer = sign_in(&mut host).unwrap();
     let copy = host.browser.clone();
     // The session is bound during the refresh, just before the coordinator fails.
@@ -428,7 +428,7 @@ fn end_that_is_cached_during_the_binding_keeps_the_binding() {
 #[test]
 fn cookie_of_a_session_that_is_bound_during_its_refresh_has_the_binding() {
     let mut host = Host::with(&binding("if-supported"));
-    host.provider.expires_in = 60;
+    host.provider.set_lifetime(60);
     let offer = sign_in(&mut host).unwrap();
     host.body = Device::new().signed(&offer.challenge, true).into();
     host.pass(58);
@@ -456,7 +456,7 @@ fn cookie_of_a_session_that_is_bound_during_its_refresh_has_the_binding() {
 fn copy_with_an_expired_token_gets_no_id_token_during_an_outage() {
     for is_expired in [true, false] {
         let mut host = Host::with(&binding("if-supported"));
-        host.provider.expires_in = 300;
+        host.provider.set_lifetime(300);
         let offer = sign_in(&mut host).unwrap();
         let copy = host.browser.clone();
         Device::new().register(&mut host, &offer);

@@ -12,7 +12,7 @@ use crate::provider;
 
 fn with(url: &str, name: &str, value: Option<&str>) -> String {
     let (path, query) = url.split_once('?').unwrap();
-    let mut params = provider::parameters(query);
+    let mut params = provider::params(query);
     match value {
         Some(value) => params.insert(name.to_owned(), value.to_owned()),
         None => params.remove(name),
@@ -139,11 +139,11 @@ fn callback_matches_only_its_own_login() {
     let mut host = Host::new();
     let [one, other] = [(); 2].map(|()| host.come_back("/auth/login"));
     let query = other.split_once('?').unwrap().1;
-    let code = provider::parameters(query)["code"].clone();
-    // The other login's code leads to an ID token with the other login's nonce.
+    let code = provider::params(query)["code"].clone();
+    // The provider knows the challenge of the other login (RFC 7636 section 4.6).
     let swapped = with(&one, "code", Some(&code));
     assert_eq!(host.arrive(&swapped).status, 400);
-    assert_eq!(host.faults(), [Code::IdTokenInvalid]);
+    assert_eq!(host.faults(), [Code::CodeRejected]);
     assert_eq!(host.browser.count(COOKIE), host.browser.count(LOGIN_COOKIE));
 }
 
@@ -219,7 +219,7 @@ fn malformed_response_uses_up_no_login() {
 #[test]
 fn callback_requires_announced_iss() {
     let mut host = Host::new();
-    host.provider.metadata = r#","authorization_response_iss_parameter_supported":true"#.to_owned();
+    host.provider.announces_iss = true;
     let back = host.come_back("/auth/login");
     assert_eq!(host.arrive(&with(&back, "iss", None)).status, 400);
     assert_eq!(host.faults(), [Code::CallbackInvalid]);
@@ -290,14 +290,14 @@ fn description_from_another_issuer_is_not_logged() {
 fn description_of_a_refused_code_is_logged() {
     for (what, is_logged) in [
         ("The code has expired", true),
-        // The code of the first login is `code-1` and the provider's ending.
-        (r#"The code code-1 |:)\"+%20&=~  has expired"#, false),
+        // CODE and the provider's ending are the code of the login.
+        (r#"The code CODE |:)\"+%20&=~  has expired"#, false),
         (
-            "code=code-1+%7C%3A%29%5C%22%2B%2520%26%3D%7E+ has expired",
+            "code=CODE+%7C%3A%29%5C%22%2B%2520%26%3D%7E+ has expired",
             false,
         ),
         (
-            "code=code-1%20%7c:)%5c%22%2B%2520%26%3D~%20 has expired",
+            "code=CODE%20%7c:)%5c%22%2B%2520%26%3D~%20 has expired",
             false,
         ),
         ("The secret s3cret/+ is wrong", false),
@@ -307,11 +307,13 @@ fn description_of_a_refused_code_is_logged() {
         let client = json!({ "id": "web", "auth": auth });
         let mut host = Host::with(&json!({ "client": client }));
         let back = host.come_back("/auth/login");
+        let code = &provider::params(back.split_once('?').unwrap().1)["code"];
+        let what = what.replace("CODE", code.strip_suffix(&host.provider.ending).unwrap());
         let body = json!({ "error": "invalid_grant", "error_description": what }).to_string();
         let reply = provider::json(400, &body);
         host.provider.replies.push_back(("/token", Some(reply)));
         host.arrive(&back);
-        assert_eq!(has_logged(&host, what), is_logged, "{what}");
+        assert_eq!(has_logged(&host, &what), is_logged, "{what}");
         assert_eq!(host.fault_messages().len(), 1 + usize::from(is_logged));
     }
 }
@@ -322,7 +324,7 @@ fn ignored_max_age_is_no_clock_error() {
         let mut host = Host::new();
         let back = host.come_back("/auth/login?max_age=60");
         let auth_time = host.now.wall / 1000 - age;
-        host.provider.claims = format!(r#","auth_time":{auth_time}"#);
+        host.provider.state(&format!(r#""auth_time":{auth_time}"#));
         let response = host.arrive(&back);
         assert_eq!(response.status, status, "{age}");
         let expected: &[Code] = match status {
@@ -463,15 +465,15 @@ fn failed_code_exchange_keeps_previous_session() {
 #[test]
 fn id_token_of_another_login_is_refused() {
     for (claims, reason) in [
-        (r#","nonce":"x""#, "nonce does not match the login"),
-        (r#","azp":"other""#, "azp is not 'web'"),
+        (r#""nonce":"x""#, "nonce does not match the login"),
+        (r#""azp":"other""#, "azp is not 'web'"),
         (
-            r#","at_hash":"x""#,
+            r#""at_hash":"x""#,
             "at_hash does not match the access token",
         ),
     ] {
         let mut host = Host::new();
-        host.provider.claims = claims.to_owned();
+        host.provider.state(claims);
         let back = host.come_back("/auth/login");
         let response = host.arrive(&back);
         assert_eq!(response.status, 400, "{claims}");
@@ -485,7 +487,7 @@ fn id_token_of_another_login_is_refused() {
     let back = host.come_back("/auth/login");
     // The key set has another key under the `kid` of the provider's key, so the signature does not match.
     let keys = host.provider.sent_to("/jwks").len();
-    let other = crate::crypto::Pair::generate().public_jwk(r#","kid":"1""#);
+    let other = crate::crypto::Pair::generate().public_jwk(r#","kid":"key-0""#);
     let reply = provider::json(200, &format!(r#"{{"keys":[{other}]}}"#));
     host.provider.replies.push_back(("/jwks", Some(reply)));
     assert_eq!((keys, host.arrive(&back).status), (0, 400));
@@ -496,7 +498,8 @@ fn id_token_of_another_login_is_refused() {
 fn trusted_audiences_are_accepted_without_azp() {
     for (audiences, status) in [(json!(["https://api.example.com"]), 303), (json!([]), 400)] {
         let mut host = Host::with(&json!({ "trustedAudiences": audiences }));
-        host.provider.claims = r#","aud":["web","https://api.example.com"]"#.to_owned();
+        host.provider
+            .state(r#""aud":["web","https://api.example.com"]"#);
         let back = host.come_back("/auth/login");
         assert_eq!(host.arrive(&back).status, status, "{audiences}");
     }
@@ -653,7 +656,7 @@ fn redirect_uri_uses_public_origin() {
         sent["redirect_uri"],
         "https://www.example.com/sign-in/v1/callback"
     );
-    let back = host.provider.authorize(location(&response));
+    let back = host.provider.sign_in(location(&response));
     let inside = back.replace("https://www.example.com", "http://10.0.0.1:8787");
     assert_eq!(host.arrive(&inside).status, 303);
 }

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 
 use edge::Event;
 use kit::world::{Endpoint, Fault};
-use rules::base::clock::Millis;
-use rules::base::http::HttpReply;
 use rules::codec::json::{Object, Value};
 use serde_json::json;
 
 use crate::both::{Arrived, Client, Failure, object};
 use crate::browser::Source;
 use crate::host::{Answered, COOKIE, Host, location};
-use crate::provider::{self, ISSUER};
+use crate::provider::ISSUER;
 
 pub(crate) struct Machine {
     pub(crate) host: Host,
@@ -36,19 +34,6 @@ impl Machine {
         Failure {
             code: error.code().as_str().to_owned(),
             message: error.message().to_owned(),
-        }
-    }
-
-    /// Returns the path of an endpoint. Codes and refresh tokens go to the same one.
-    fn path_of(&self, endpoint: Endpoint) -> &'static str {
-        match endpoint {
-            Endpoint::Discovery => "/.well-known/openid-configuration",
-            Endpoint::Keys => "/jwks",
-            Endpoint::Profile if self.host.provider.plain.is_some() => "/profile",
-            Endpoint::Profile => "/userinfo",
-            Endpoint::Exchange | Endpoint::Refresh => "/token",
-            Endpoint::Revoke => "/revoke",
-            other => panic!("not simulated: {other:?}"),
         }
     }
 
@@ -78,14 +63,7 @@ impl Client for Machine {
     fn with(config: &str) -> Self {
         let config: serde_json::Value = serde_json::from_str(config).unwrap();
         let mut host = Host::with(&config);
-        let provider = &mut host.provider;
-        provider.subject = "alice".to_owned();
-        if config["userInfo"] == true {
-            provider.metadata = format!(r#","userinfo_endpoint":"{ISSUER}/userinfo""#);
-        }
-        if !config["identity"].is_null() {
-            provider.plain = Some(json!({ "user_id": "alice" }));
-        }
+        "alice".clone_into(&mut host.provider.subject);
         Self { host, reason: None }
     }
 
@@ -116,7 +94,7 @@ impl Client for Machine {
     }
 
     fn authorize(&mut self, url: &str) -> String {
-        self.host.provider.authorize(url)
+        self.host.provider.sign_in(url)
     }
 
     fn arrive(&mut self, response: &str) -> Result<Arrived, Failure> {
@@ -162,7 +140,7 @@ impl Client for Machine {
     }
 
     fn lifetime(&self) -> u64 {
-        self.host.provider.expires_in
+        self.host.provider.lifetime.as_secs()
     }
 
     fn now(&self) -> u64 {
@@ -174,62 +152,41 @@ impl Client for Machine {
     }
 
     fn fault(&mut self, endpoint: Endpoint, fault: Fault) {
-        let path = self.path_of(endpoint);
-        let provider = &mut self.host.provider;
-        let reply = match fault {
-            Fault::Altered(name, text) => return provider.flaws.push_back((name, text)),
-            Fault::AsStatus(201) => return provider.flaws.push_back(("status", "201")),
-            Fault::LostBefore => None,
-            // No rule of a browser hides a response from the handler.
-            Fault::Opaque => Some(provider::json(502, "")),
-            Fault::Status(status) => Some(provider::json(status, "")),
-            Fault::Response(status, body) => Some(provider::json(status, body)),
-            Fault::Busy(status, seconds) => Some(HttpReply {
-                retry_after: seconds.map(Millis::from_secs),
-                ..provider::json(status, "")
-            }),
-            Fault::Html => Some(HttpReply {
-                content_type: Some("text/html".to_owned()),
-                ..provider::json(200, "<html>")
-            }),
-            other => panic!("not simulated: {other:?}"),
-        };
-        provider.replies.push_back((path, reply));
+        self.host.provider.fault(endpoint, &[fault]);
     }
 
     fn outage(&mut self, endpoint: Endpoint, fault: Fault) {
-        for _ in 0..40 {
-            self.fault(endpoint, fault);
-        }
+        self.host.provider.outage(endpoint, fault);
     }
 
     fn count(&self, endpoint: Endpoint) -> usize {
-        self.host.provider.sent_to(self.path_of(endpoint)).len()
+        self.host.provider.of(endpoint).count()
     }
 
     fn state(&mut self, claim: &'static str, value: Value) {
-        let mut text = String::new();
-        value.write(&mut text);
-        self.host.provider.claims = format!(r#","{claim}":{text}"#);
-        self.host.provider.renews_id_tokens = true;
+        let mut claims = Object::new();
+        claims.push(claim, value);
+        self.host.provider.more_claims = claims;
+        self.host.provider.id_token_on_refresh = true;
     }
 
     fn state_nothing(&mut self) {
-        self.host.provider.claims.clear();
+        self.host.provider.more_claims = Object::new();
     }
 
     fn token_members(&mut self, members: &str) {
-        self.host.provider.members = serde_json::from_str(members).unwrap();
+        self.host.provider.more_members = object(members);
     }
 
     fn profile(&mut self, members: &str) {
-        self.host.provider.profile = serde_json::from_str(members).unwrap();
+        self.host.provider.more_profile = object(members);
     }
 
     fn refresh_tokens_sent(&self) -> Vec<String> {
-        let requests = self.host.provider.sent_to("/token").into_iter();
-        let tokens = requests.filter_map(|request| request.params.get("refresh_token").cloned());
-        tokens.collect()
+        let requests = self.host.provider.of(Endpoint::Refresh);
+        requests
+            .map(|request| request.params["refresh_token"].clone())
+            .collect()
     }
 
     fn is_revoked(&self) -> bool {

@@ -27,7 +27,7 @@ fn cookie_config(more: &Value) -> Value {
 fn with_long_tokens(bytes: usize) -> Host {
     let mut host = Host::new();
     let padding = "x".repeat(bytes);
-    host.provider.claims = format!(r#","padding":"{padding}""#);
+    host.provider.state(&format!(r#""padding":"{padding}""#));
     host.sign_in();
     host.events.clear();
     host
@@ -412,7 +412,8 @@ fn incomplete_cookie_pieces_are_ignored() {
 fn shrinking_session_clears_old_cookies() {
     let mut host = Host::new();
     for (bytes, count) in [(10, 1), (2000, 2), (10, 1), (2500, 2)] {
-        host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(bytes));
+        host.provider
+            .state(&format!(r#""padding":"{}""#, "x".repeat(bytes)));
         host.sign_in();
         assert_eq!(host.browser.count(COOKIE), count, "{bytes}");
         assert!(host.session().is_object());
@@ -425,7 +426,8 @@ fn shrinking_session_clears_old_cookies() {
 #[test]
 fn session_too_long_for_cookies_is_an_error() {
     let mut host = Host::new();
-    host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(11_000));
+    host.provider
+        .state(&format!(r#""padding":"{}""#, "x".repeat(11_000)));
     let back = host.come_back("/auth/login");
     let response = host.arrive(&back);
     assert_eq!(response.status, 500);
@@ -436,7 +438,8 @@ fn session_too_long_for_cookies_is_an_error() {
 #[test]
 fn session_too_long_for_store_is_an_error() {
     let mut host = Host::with(&json!({ "session": { "storage": "in-store" } }));
-    host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(11_000));
+    host.provider
+        .state(&format!(r#""padding":"{}""#, "x".repeat(11_000)));
     host.provider.padding = "x".repeat(16_000);
     let back = host.come_back("/auth/login");
     let response = host.arrive(&back);
@@ -458,7 +461,8 @@ fn session_too_long_for_store_is_an_error() {
 fn cookie_of_stored_session_has_only_its_id() {
     let mut host = Host::new();
     host.restart(&json!({ "session": { "storage": "in-store" } }));
-    host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(11_000));
+    host.provider
+        .state(&format!(r#""padding":"{}""#, "x".repeat(11_000)));
     host.sign_in();
     assert!(host.browser.get(COOKIE).unwrap().value.len() < 200);
     assert!(host.session().is_object());

@@ -2,12 +2,11 @@
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::rand::SystemRandom;
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
-    UnparsedPublicKey,
-};
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use rules::codec::base64url;
 use rules::codec::json::{Object, Value};
+
+pub(crate) use kit::world::provider::verify;
 
 fn aead(key: &[u8]) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap())
@@ -88,15 +87,6 @@ impl Pair {
 
 pub(crate) fn sign(jwk: &str, input: &str) -> Option<Vec<u8>> {
     Some(Pair::from_jwk(jwk)?.sign(input))
-}
-
-pub(crate) fn verify(jwk: &str, input: &str, signature: &[u8]) -> bool {
-    let jwk = object(jwk);
-    let member = |name| base64url::decode(jwk.str(name).unwrap()).unwrap();
-    let point = [vec![4], member("x"), member("y")].concat();
-    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
-        .verify(input.as_bytes(), signature)
-        .is_ok()
 }
 
 pub(crate) fn object(json: &str) -> Object {

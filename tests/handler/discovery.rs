@@ -15,7 +15,7 @@ const OTHER: &str = "/.well-known/oauth-authorization-server";
 /// of OpenID Connect Discovery, or not at all if `usual` is `None`.
 fn elsewhere(usual: Option<&HttpReply>) -> Host {
     let mut host = Host::new();
-    let document = host.provider.discovery();
+    let document = host.provider.metadata();
     let replies = &mut host.provider.replies;
     for _ in 0..attempts(usual) {
         replies.push_back((USUAL, usual.cloned()));
@@ -58,7 +58,7 @@ fn unreadable_document_leads_to_rfc_8414_address() {
         let attempts = attempts(usual.as_ref());
         let mut host = elsewhere(usual.as_ref());
         let url = host.begin_login("/auth/login");
-        let back = host.provider.authorize(&url);
+        let back = host.provider.sign_in(&url);
         assert_eq!(host.arrive(&back).status, 303, "{what}");
         let expected = [&vec![USUAL; attempts][..], &[OTHER]].concat();
         assert_eq!(asked(&host), expected, "and only once: {what}");

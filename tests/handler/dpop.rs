@@ -10,14 +10,13 @@ use rules::oauth::pkce;
 use serde_json::json;
 
 use crate::browser::Source;
+use crate::crypto::object;
 use crate::host::{COOKIE, Host, location};
 use crate::provider;
 use kit::proof::{self, Proof};
 
 fn new() -> Host {
-    let mut host = Host::with(&json!({ "dpop": true }));
-    host.provider.token_type = "DPoP";
-    host
+    Host::with(&json!({ "dpop": true }))
 }
 
 fn signed_in() -> Host {
@@ -53,10 +52,9 @@ fn at_upstream(host: &Host) -> Vec<Proof> {
 fn authorization_code_is_bound_to_dpop_key() {
     for par in [false, true] {
         let mut host = Host::with(&json!({ "dpop": true, "par": par }));
-        host.provider.token_type = "DPoP";
         let url = host.begin_login("/auth/login");
         let jkt = host.provider.parameters(&url)["dpop_jkt"].clone();
-        let back = host.provider.authorize(&url);
+        let back = host.provider.sign_in(&url);
         assert_eq!(host.arrive(&back).status, 303);
         let [proof] = &at_token_endpoint(&host)[..] else {
             panic!("not one exchange");
@@ -136,19 +134,19 @@ fn each_proof_is_unique() {
 #[test]
 fn bearer_tokens_are_refused() {
     let mut host = new();
-    host.provider.token_type = "Bearer";
+    host.provider.ignores_dpop = true;
     let back = host.come_back("/auth/login");
     assert_eq!(host.arrive(&back).status, 502);
     assert_eq!(host.faults(), [Code::TokenResponseInvalid]);
     // The handler also rejects an unbound token in the response to a refresh.
     let mut host = signed_in();
-    host.provider.token_type = "Bearer";
+    host.provider.ignores_dpop = true;
     host.pass(600);
     assert_eq!(host.call("GET", "/api/orders").status(), 503);
     assert!(host.upstream.is_empty());
     // The handler also rejects a bound token if `dpop` is not set.
     let mut host = Host::new();
-    host.provider.token_type = "DPoP";
+    host.provider.more_members = object(r#"{"token_type":"DPoP"}"#);
     let back = host.come_back("/auth/login");
     assert_eq!(host.arrive(&back).status, 502);
 }
@@ -156,7 +154,7 @@ fn bearer_tokens_are_refused() {
 #[test]
 fn provider_nonce_is_used() {
     let mut host = new();
-    host.provider.dpop_nonce = Some("p-1".to_owned());
+    host.provider.dpop.nonce = Some("p-1".to_owned());
     host.sign_in();
     // The first token request has no nonce, and the retry has the nonce of the provider's error response.
     let nonces = |host: &Host| -> Vec<Option<String>> {
@@ -167,7 +165,7 @@ fn provider_nonce_is_used() {
     };
     assert_eq!(nonces(&host), [None, Some("p-1".to_owned())]);
     // From here on the provider requires another nonce.
-    host.provider.dpop_nonce = Some("p-2".to_owned());
+    host.provider.dpop.nonce = Some("p-2".to_owned());
     host.pass(600);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
     assert_eq!(
@@ -229,7 +227,7 @@ fn refused_proof_is_made_again_with_the_providers_time() {
 /// Signs in at a provider whose first response refuses the proof, and shows a clock that is `ahead` seconds ahead.
 fn signed_in_at(host: &mut Host, ahead: i64) {
     host.store_time = false;
-    host.provider.expires_in = 3600;
+    host.provider.set_lifetime(3600);
     let back = host.come_back("/auth/login");
     let mut refusal = provider::json(400, r#"{"error":"invalid_dpop_proof"}"#);
     refusal.date = Some(host.now.wall.saturating_add_signed(ahead * 1000));
@@ -267,8 +265,7 @@ fn each_attempt_has_a_new_client_assertion() {
     let jwk: serde_json::Value = serde_json::from_str(&key.private_jwk("")).unwrap();
     let auth = json!({ "method": "private_key_jwt", "key": jwk, "alg": "ES256" });
     let mut host = Host::with(&json!({ "dpop": true, "client": { "id": "web", "auth": auth } }));
-    host.provider.token_type = "DPoP";
-    host.provider.dpop_nonce = Some("p-1".to_owned());
+    host.provider.dpop.nonce = Some("p-1".to_owned());
     host.sign_in();
     let sent = host.provider.sent_to("/token");
     let assertions: BTreeSet<&String> = sent
@@ -281,7 +278,7 @@ fn each_attempt_has_a_new_client_assertion() {
 #[test]
 fn upstream_gets_only_its_own_dpop_nonce() {
     let mut host = new();
-    host.provider.dpop_nonce = Some("p-1".to_owned());
+    host.provider.dpop.nonce = Some("p-1".to_owned());
     host.sign_in();
     host.heads.push_back(nonce_wanted("a-1"));
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
@@ -322,7 +319,7 @@ fn repeated_upstream_nonce_causes_no_retry() {
 #[test]
 fn nonce_in_token_response_causes_no_retry() {
     let mut host = new();
-    host.provider.announced_nonce = Some("p-1".to_owned());
+    host.provider.dpop.header = Some("p-1".to_owned());
     host.sign_in();
     assert_eq!(host.provider.sent_to("/token").len(), 1);
     host.pass(600);
@@ -427,7 +424,6 @@ fn login_fails_without_key_generation() {
 fn changing_dpop_option_requires_new_login() {
     for (before, after) in [(false, true), (true, false)] {
         let mut host = Host::with(&json!({ "dpop": before }));
-        host.provider.token_type = if before { "DPoP" } else { "Bearer" };
         host.sign_in();
         host.restart(&json!({ "dpop": after }));
         let answered = host.call("GET", "/api/orders");

@@ -45,7 +45,7 @@ fn repetition_has_the_origin_of_the_login() {
         let first = location(&begun).to_owned();
         let back = response(&host, &first, EXPIRED);
         let answered = host.come_in(&back);
-        let back = host.provider.authorize(location(&answered));
+        let back = host.provider.sign_in(location(&answered));
         host.come_in(&back);
         assert_eq!(host.browser.get(MARK).is_some(), is_marked);
         assert_eq!(host.call("GET", "/api/orders").status(), 200);

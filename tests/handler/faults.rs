@@ -45,7 +45,6 @@ fn every_failure_gets_a_response_without_secrets() {
             for effect in EFFECTS {
                 let mut host =
                     Host::with(&json!({ "dpop": dpop, "session": { "storage": storage } }));
-                host.provider.token_type = if dpop { "DPoP" } else { "Bearer" };
                 let back = host.come_back("/auth/login");
                 let mut fresh = host.browser.clone();
                 host.arrive(&back);
@@ -95,7 +94,6 @@ fn control_finds_each_secret_in_its_place() {
     let auth = json!({ "method": "client_secret_post", "secret": "s3cret" });
     let client = json!({ "id": "web", "auth": auth });
     let mut host = Host::with(&json!({ "dpop": true, "client": client }));
-    host.provider.token_type = "DPoP";
     host.sign_in();
     host.pass(600);
     host.call("GET", "/api/a");

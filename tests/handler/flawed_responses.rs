@@ -1,18 +1,21 @@
 //! Token responses whose members are not exactly what RFC 6749 5.1 shows, as only the token handler meets them:
 //! `tests/both/flawed_responses.rs` has the rest.
 
+use kit::world::{Endpoint, Fault};
 use rules::Code;
 use serde_json::json;
 
+use crate::both::fault_of;
 use crate::both::flawed_responses::{UNUSABLE, has_distinct};
 use crate::host::Host;
 use crate::provider;
 
 /// Returns the refresh tokens that were sent, in order.
 fn sent(host: &Host) -> Vec<String> {
-    let requests = host.provider.sent_to("/token").into_iter();
-    let tokens = requests.filter_map(|request| request.params.get("refresh_token").cloned());
-    tokens.collect()
+    let requests = host.provider.of(Endpoint::Refresh);
+    requests
+        .map(|request| request.params["refresh_token"].clone())
+        .collect()
 }
 
 /// The ID token of a response without a usable access token has the hash of another one.
@@ -22,9 +25,9 @@ fn id_token_of_an_unusable_response_is_no_fault() {
         let mut host = Host::signed_in();
         host.pass(601);
         host.events.clear();
-        host.provider.renews_id_tokens = true;
-        host.provider.claims = r#","at_hash":"77QmUPtjPfzWtF2AnpK9RQ""#.to_owned();
-        host.provider.flaws.push_back(flaw);
+        host.provider.id_token_on_refresh = true;
+        host.provider.state(r#""at_hash":"77QmUPtjPfzWtF2AnpK9RQ""#);
+        host.provider.fault(Endpoint::Refresh, &[fault_of(flaw)]);
         host.call("GET", "/api/orders");
         // The second response is exact, except that its ID token has the hash of another access token.
         let expected = [Code::TokenResponseInvalid, Code::IdTokenInvalid];
@@ -39,8 +42,8 @@ fn successors_of_unusable_responses_follow_each_other() {
         let mut host = Host::signed_in_with(&json!({ "session": { "storage": storage } }));
         host.pass(601);
         host.events.clear();
-        let flaw = ("token_type", r#""mac""#);
-        host.provider.flaws.extend([flaw; 40]);
+        let flaw = Fault::Altered("token_type", r#""mac""#);
+        host.provider.outage(Endpoint::Refresh, flaw);
         for _ in 0..10 {
             assert_eq!(host.call("GET", "/api/orders").status(), 503, "{storage}");
         }
@@ -51,7 +54,7 @@ fn successors_of_unusable_responses_follow_each_other() {
         let expected = "the token endpoint's response is unusable, except for its refresh token: token_type is not Bearer";
         assert!(messages.contains(&expected.to_owned()), "{messages:?}");
         // Another isolate continues with the latest one.
-        host.provider.flaws.clear();
+        host.provider.repair();
         host.restart(&json!({}));
         assert_eq!(host.call("GET", "/api/orders").status(), 200, "{storage}");
         assert!(has_distinct(&sent(&host)));
@@ -63,9 +66,8 @@ fn each_response_is_reported_in_one_line() {
     let mut host = Host::signed_in();
     host.pass(601);
     host.events.clear();
-    host.provider
-        .flaws
-        .push_back(("expires_in", r#"0,"scope":[]"#));
+    let flaw = Fault::Altered("expires_in", r#"0,"scope":[]"#);
+    host.provider.fault(Endpoint::Refresh, &[flaw]);
     host.call("GET", "/api/orders");
     let expected = "the token endpoint's response is not exact: scope is an array; expires_in is not a positive number of seconds, and counts as 300";
     assert_eq!(host.fault_messages(), [expected]);
@@ -74,10 +76,10 @@ fn each_response_is_reported_in_one_line() {
 /// A login does not need this endpoint.
 #[test]
 fn unusable_logout_endpoint_stops_no_login() {
-    for value in [r#""""#, r#""http://id.example.com/end""#, "1"] {
+    for value in [r#""""#, r#""http://id.example.com/logout""#, "1"] {
         let mut host = Host::new();
-        let document = host.provider.discovery();
-        let document = document.replace(r#""https://id.example.com/end""#, value);
+        let document = host.provider.metadata();
+        let document = document.replace(r#""https://id.example.com/logout""#, value);
         let reply = provider::json(200, &document);
         let location = "/.well-known/openid-configuration";
         host.provider.replies.push_back((location, Some(reply)));
@@ -94,7 +96,7 @@ fn unusable_logout_endpoint_stops_no_login() {
 #[test]
 fn media_type_of_an_id_token_may_be_written_in_full() {
     let mut host = Host::new();
-    host.provider.header = r#"{"alg":"ES256","kid":"1","typ":"application/jwt"}"#;
+    host.provider.header = Some(r#"{"alg":"ES256","kid":"key-0","typ":"application/jwt"}"#);
     host.sign_in();
     assert_eq!(host.faults(), []);
 }

@@ -17,7 +17,8 @@ fn header(host: &Host) -> String {
 
 /// Signs in with an ID token that has this many bytes of padding. Returns the length of the response's headers.
 fn sign_in(host: &mut Host, padding: usize) -> usize {
-    host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(padding));
+    host.provider
+        .state(&format!(r#""padding":"{}""#, "x".repeat(padding)));
     let back = host.come_back("/auth/login");
     let response = host.arrive(&back);
     let line = |name: &str, value: &str| name.len() + value.len() + ": \r\n".len();
@@ -94,9 +95,7 @@ fn user_is_never_locked_out() {
     ] {
         for padding in [10, 2600] {
             let mut host = Host::with(&changes);
-            if changes["dpop"] == true {
-                host.provider.token_type = "DPoP";
-            }
+            if changes["dpop"] == true {}
             let path = format!("/auth/login?returnTo=/{}", "a".repeat(2500));
             let mut backs = Vec::new();
             for _ in 0..7 {
@@ -104,7 +103,8 @@ fn user_is_never_locked_out() {
                 assert!(header(&host).len() <= LIMIT, "{}", header(&host).len());
             }
             // The newest login succeeds, and the session takes the place of older logins.
-            host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(padding));
+            host.provider
+                .state(&format!(r#""padding":"{}""#, "x".repeat(padding)));
             let back = host.come_back(&path);
             host.come_in(&back);
             assert!(host.session().is_object(), "{changes} {padding}");

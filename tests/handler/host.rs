@@ -7,7 +7,6 @@ use edge::{
     Response, Step, TaskId,
 };
 use rules::base::clock::{Instant, Millis};
-use rules::base::http::Outcome;
 use rules::session::EndReason;
 use rules::{Code, Secret};
 use serde_json::{Value, json};
@@ -171,13 +170,14 @@ impl Host {
     /// Creates a host whose configuration has these members added or replaced.
     pub(crate) fn with(changes: &Value) -> Self {
         let config = configuration(changes);
+        let handler = handler(&config, 1);
         Self {
             now: Instant {
                 monotonic: Millis::from_secs(5),
                 wall: 1_800_000_000_000,
             },
-            handler: handler(&config, 1),
-            provider: Provider::new(),
+            provider: Provider::new(handler.config()),
+            handler,
             browser: Browser::default(),
             heads: VecDeque::new(),
             upstream: Vec::new(),
@@ -221,6 +221,8 @@ impl Host {
         // Each isolate has its own random numbers.
         self.versions += 1;
         self.handler = handler(&self.config, 10 + self.versions);
+        let client_id = &self.handler.config().flow.client_id;
+        self.provider.client_id.clone_from(client_id);
     }
 
     /// Replaces the isolate by one without an observer.
@@ -255,7 +257,7 @@ impl Host {
     #[track_caller]
     pub(crate) fn come_back(&mut self, path: &str) -> String {
         let url = self.begin_login(path);
-        self.provider.authorize(&url)
+        self.provider.sign_in(&url)
     }
 
     /// Starts a login. Returns the URL of the authorization request.
@@ -274,7 +276,7 @@ impl Host {
             let login = location(&response).to_owned();
             response = self.go(&login, from).own();
         }
-        let back = self.provider.authorize(location(&response));
+        let back = self.provider.sign_in(location(&response));
         let response = self.go(&back, from).own();
         match &response.body {
             Some((_, page)) if page.contains("Signing you in") => {
@@ -555,9 +557,8 @@ impl Host {
                 let [authorization, proof] =
                     [authorization, proof].map(|secret| secret.map(|s| s.expose().to_owned()));
                 self.pass(self.latency);
-                let now = self.now.wall / 1000;
-                let reply = self.provider.reply(&request, authorization, proof, now);
-                Reply::Sent(reply.map_or(Outcome::Failed, Outcome::from))
+                let now = self.now.wall;
+                Reply::Sent(self.provider.reply(request, authorization, proof, now))
             }
             Effect::Verify {
                 jwk,

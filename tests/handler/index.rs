@@ -149,7 +149,7 @@ fn active_session_in_a_cookie_is_listed_although_its_token_outlives_the_idle_lim
     let mut options = admin("sealed-in-cookie");
     options["session"]["idle"] = json!(600);
     let mut host = Host::with(&options);
-    host.provider.expires_in = 3600;
+    host.provider.set_lifetime(3600);
     host.sign_in();
     for _ in 0..35 {
         host.pass(120);

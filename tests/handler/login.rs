@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::browser::Source;
 use crate::host::{APP, Host, LOGIN_COOKIE, header, location};
 use crate::mark::MARK;
-use crate::provider::{ISSUER, parameters};
+use crate::provider::{ISSUER, params};
 
 /// URLs of other origins that parsers, frameworks and people have mistaken for paths.
 const ELSEWHERE: &[&str] = &[
@@ -154,7 +154,7 @@ fn login_returns_only_to_the_app() {
             refused += 1;
             continue;
         }
-        let back = host.provider.authorize(location(&response));
+        let back = host.provider.sign_in(location(&response));
         let response = host.arrive(&back);
         let place = location(&response);
         assert!(place.starts_with('/'), "{target:?} leads to {place}");
@@ -266,7 +266,7 @@ fn login_options_are_sent_to_the_provider() {
 fn cross_site_login_returns_to_app() {
     let mut host = Host::new();
     let response = host.go(&login("/orders"), Source::CrossSite).own();
-    let back = host.provider.authorize(location(&response));
+    let back = host.provider.sign_in(location(&response));
     assert_eq!(location(&host.come_in(&back)), "/orders");
 }
 
@@ -307,7 +307,7 @@ fn login_whose_cookie_made_room_for_others_begins_again() {
     let backs = eight_logins(&mut host, "/auth/login?returnTo=/orders");
     let again = host.arrive(&backs[0]);
     assert!(host.browser.get(MARK).is_some(), "as one from outside");
-    let back = host.provider.authorize(location(&again));
+    let back = host.provider.sign_in(location(&again));
     assert_eq!(location(&host.arrive(&back)), "/");
     assert!(host.session().is_object());
     assert_eq!(host.faults(), [Code::LoginUnknown]);
@@ -321,7 +321,7 @@ fn login_begins_again_once() {
     let mut host = Host::new();
     let backs = eight_logins(&mut host, "/auth/login");
     let again = host.arrive(&backs[0]);
-    let back = host.provider.authorize(location(&again));
+    let back = host.provider.sign_in(location(&again));
     eight_logins(&mut host, "/auth/login");
     assert_eq!(host.arrive(&back).status, 400);
 }
@@ -367,7 +367,7 @@ fn unknown_login_stays_unknown() {
             "code" => backs[0].clone(),
             _ => {
                 let (_, query) = backs[0].split_once('?').unwrap();
-                let state = &parameters(query)["state"];
+                let state = &params(query)["state"];
                 format!("/auth/callback?error=access_denied&state={state}")
             }
         };
@@ -464,11 +464,9 @@ fn pushed_login_shows_only_request_uri() {
     for changes in [json!({ "par": true }), json!({})] {
         let is_asked_for = changes["par"] == true;
         let mut host = Host::with(&changes);
-        if !is_asked_for {
-            host.provider.metadata = r#","require_pushed_authorization_requests":true"#.to_owned();
-        }
+        host.provider.wants_pushed = !is_asked_for;
         let url = host.begin_login("/auth/login");
-        let shown = crate::provider::parameters(url.split_once('?').unwrap().1);
+        let shown = crate::provider::params(url.split_once('?').unwrap().1);
         let names: Vec<&str> = shown.keys().map(String::as_str).collect();
         assert_eq!(names, ["client_id", "request_uri"]);
         let [pushed] = host.provider.sent_to("/par")[..] else {
@@ -479,7 +477,7 @@ fn pushed_login_shows_only_request_uri() {
             pushed.params["redirect_uri"],
             "https://app.example.com/auth/callback"
         );
-        let back = host.provider.authorize(&url);
+        let back = host.provider.sign_in(&url);
         assert_eq!(host.arrive(&back).status, 303);
     }
 }
@@ -531,8 +529,8 @@ fn refused_push_without_code_is_explained() {
 fn missing_push_endpoint_is_explained() {
     for (is_asked_for, named) in [(true, "`par` is set"), (false, "metadata requires")] {
         let mut host = Host::with(&json!({ "par": is_asked_for }));
-        host.provider.metadata = r#","require_pushed_authorization_requests":true"#.to_owned();
-        let document = host.provider.discovery();
+        host.provider.wants_pushed = true;
+        let document = host.provider.metadata();
         let document = document.replace("pushed_authorization_request_endpoint", "x");
         let reply = crate::provider::json(200, &document);
         let path = "/.well-known/openid-configuration";

@@ -56,7 +56,7 @@ fn form(host: &mut Host, body: &str) -> OwnResponse {
 /// Returns the path to which the user comes after signing in.
 #[track_caller]
 fn signed_in_at(host: &mut Host, begun: &OwnResponse) -> String {
-    let back = host.provider.authorize(location(begun));
+    let back = host.provider.sign_in(location(begun));
     let mut response = host.arrive(&back);
     if response.status == 200 {
         response = host
@@ -85,7 +85,7 @@ fn portal_signs_the_user_in() {
             ];
             let begun = open(&mut host, &parameters, from);
             let (_, sent) = location(&begun).split_once('?').unwrap();
-            let sent = provider::parameters(sent);
+            let sent = provider::params(sent);
             assert_eq!(sent["login_hint"], "ann@example.com");
             assert!(!sent.contains_key("prompt") && !sent.contains_key("iss"));
             assert_eq!(signed_in_at(&mut host, &begun), "/orders?page=2");

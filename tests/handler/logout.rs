@@ -28,7 +28,7 @@ fn logout_ends_the_session_everywhere() {
         let [revoked] = host.provider.sent_to("/revoke")[..] else {
             panic!("not one revocation");
         };
-        let token = ["refresh-2", &host.provider.ending].concat();
+        let token = host.provider.latest_refresh_token();
         assert_eq!(revoked.params["token"], token);
         assert_eq!(host.ends(), [(EndReason::LoggedOut, "ann".to_owned())]);
         // A copy of the cookie is useless in this isolate and in another one.
@@ -71,8 +71,8 @@ fn redirect_to_provider_logout_works_once() {
     host.call("POST", "/auth/logout");
     let response = host.go("/auth/logout/provider", Source::App).own();
     let (endpoint, query) = location(&response).split_once('?').unwrap();
-    assert_eq!(endpoint, "https://id.example.com/end");
-    let sent = provider::parameters(query);
+    assert_eq!(endpoint, "https://id.example.com/logout");
+    let sent = provider::params(query);
     assert_eq!(sent["client_id"], "web");
     assert_eq!(
         sent["post_logout_redirect_uri"],
@@ -109,7 +109,7 @@ fn hint_of_logout(host: &mut Host) -> String {
     host.call("POST", "/auth/logout");
     let response = host.go("/auth/logout/provider", Source::App).own();
     let (_, query) = location(&response).split_once('?').unwrap();
-    provider::parameters(query)["id_token_hint"].clone()
+    provider::params(query)["id_token_hint"].clone()
 }
 
 fn payload_of(token: &str) -> String {
@@ -121,10 +121,10 @@ fn payload_of(token: &str) -> String {
 fn hint_is_the_latest_id_token() {
     for storage in ["sealed-in-cookie", "in-store"] {
         let mut host = Host::with(&json!({ "session": { "storage": storage } }));
-        host.provider.renews_id_tokens = true;
+        host.provider.id_token_on_refresh = true;
         host.sign_in();
         let first = host.session();
-        host.provider.claims = r#","jti":"second""#.to_owned();
+        host.provider.state(r#""jti":"second""#);
         host.pass(700);
         host.call("GET", "/api/orders");
         // The claims are still the login's.
@@ -137,11 +137,12 @@ fn hint_is_the_latest_id_token() {
 #[test]
 fn session_with_a_stated_end_keeps_the_latest_id_token() {
     let mut host = Host::new();
-    host.provider.renews_id_tokens = true;
+    host.provider.id_token_on_refresh = true;
     let ends = host.now.wall / 1000 + 7200;
-    host.provider.claims = format!(r#","session_expiry":{ends}"#);
+    host.provider.state(&format!(r#""session_expiry":{ends}"#));
     host.sign_in();
-    host.provider.claims = format!(r#","session_expiry":{ends},"jti":"second""#);
+    host.provider
+        .state(&format!(r#""session_expiry":{ends},"jti":"second""#));
     host.pass(700);
     host.call("GET", "/api/orders");
     let hint = hint_of_logout(&mut host);
@@ -151,9 +152,9 @@ fn session_with_a_stated_end_keeps_the_latest_id_token() {
 #[test]
 fn refused_id_token_is_no_hint() {
     let mut host = Host::new();
-    host.provider.renews_id_tokens = true;
+    host.provider.id_token_on_refresh = true;
     host.sign_in();
-    host.provider.claims = r#","aud":"another","jti":"second""#.to_owned();
+    host.provider.state(r#""aud":"another","jti":"second""#);
     host.pass(700);
     host.call("GET", "/api/orders");
     let hint = hint_of_logout(&mut host);
@@ -163,8 +164,9 @@ fn refused_id_token_is_no_hint() {
 #[test]
 fn latest_id_token_needs_no_cookie_of_its_own() {
     let mut host = Host::new();
-    host.provider.renews_id_tokens = true;
-    host.provider.claims = format!(r#","x":"{}""#, "x".repeat(1000));
+    host.provider.id_token_on_refresh = true;
+    host.provider
+        .state(&format!(r#""x":"{}""#, "x".repeat(1000)));
     host.sign_in();
     let before = host.browser.count(COOKIE);
     host.pass(700);
@@ -176,10 +178,10 @@ fn latest_id_token_needs_no_cookie_of_its_own() {
 #[test]
 fn session_of_several_cookies_keeps_the_latest_id_token() {
     let mut host = Host::new();
-    host.provider.renews_id_tokens = true;
+    host.provider.id_token_on_refresh = true;
     host.provider.padding = "p".repeat(1_400);
     host.sign_in();
-    host.provider.claims = r#","jti":"second""#.to_owned();
+    host.provider.state(r#""jti":"second""#);
     host.pass(700);
     host.call("GET", "/api/orders");
     assert!(host.browser.count(COOKIE) > 1);
@@ -190,12 +192,14 @@ fn session_of_several_cookies_keeps_the_latest_id_token() {
 #[test]
 fn long_session_goes_on_without_the_latest_id_token() {
     let mut host = Host::new();
-    host.provider.renews_id_tokens = true;
+    host.provider.id_token_on_refresh = true;
     // The session fits into its cookies, and would not with another ID token.
     host.provider.padding = "p".repeat(1_200);
-    host.provider.claims = format!(r#","x":"{}""#, "x".repeat(800));
+    host.provider
+        .state(&format!(r#""x":"{}""#, "x".repeat(800)));
     host.sign_in();
-    host.provider.claims = format!(r#","jti":"second","x":"{}""#, "x".repeat(800));
+    host.provider
+        .state(&format!(r#""jti":"second","x":"{}""#, "x".repeat(800)));
     host.pass(700);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
     assert_ne!(host.session(), json!(null));
@@ -206,7 +210,8 @@ fn long_session_goes_on_without_the_latest_id_token() {
 #[test]
 fn omits_id_token_hint_that_exceeds_a_cookie() {
     let mut host = Host::new();
-    host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(2200));
+    host.provider
+        .state(&format!(r#""padding":"{}""#, "x".repeat(2200)));
     host.sign_in();
     host.call("POST", "/auth/logout");
     let response = host.go("/auth/logout/provider", Source::App).own();
@@ -244,7 +249,7 @@ fn logout_without_session_still_reaches_provider() {
     let response = host.go("/auth/logout/provider", Source::App).own();
     assert_eq!(
         location(&response),
-        "https://id.example.com/end?client_id=web"
+        "https://id.example.com/logout?client_id=web"
     );
     assert!(host.faults().is_empty());
 }

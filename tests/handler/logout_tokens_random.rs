@@ -84,7 +84,7 @@ fn random_logout_tokens_end_what_they_name() {
             if dice.roll(3) == 0 {
                 host.browser = Browser::default();
                 host.provider.subject = user.to_owned();
-                host.provider.claims = format!(r#","aud":"{client}""#);
+                host.provider.state(&format!(r#""aud":"{client}""#));
                 let began = host.now.wall;
                 host.sign_in();
                 sessions.push(Known {
@@ -97,12 +97,11 @@ fn random_logout_tokens_end_what_they_name() {
             }
             let claims = claims(&host, &mut dice, user, client);
             let is_forged = dice.roll(6) == 0;
-            let key = if is_forged {
-                &Pair::generate()
-            } else {
-                &host.provider.key
+            let (header, claims_text) = (r#"{"alg":"ES256","kid":"key-0"}"#, claims.to_string());
+            let token = match is_forged {
+                true => Pair::generate().jwt(header, &claims_text),
+                false => host.provider.jwt(header, &claims_text),
             };
-            let token = key.jwt(r#"{"alg":"ES256","kid":"1"}"#, &claims.to_string());
             let is_new = !is_forged && used.insert((client, claims["jti"].to_string()));
             let status = host.post_logout_token(&token).status;
             assert_eq!(status, if is_new { 200 } else { 400 }, "{what}");

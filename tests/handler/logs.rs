@@ -201,7 +201,7 @@ fn forged_logout_tokens_cause_one_line_a_minute() {
             "{first:?}"
         );
         // A forged token does not hide a refused token of the provider.
-        let signed = host.provider.key.jwt(r#"{"alg":"ES256","kid":"1"}"#, "{}");
+        let signed = host.provider.jwt(r#"{"alg":"ES256","kid":"key-0"}"#, "{}");
         assert_eq!(host.post_logout_token(&signed).status, 400);
         let refused = lines(&mut host);
         assert!(

@@ -55,7 +55,7 @@ fn follow(
             _ => return (response, String::new(), from),
         };
         let next = if next.starts_with(ISSUER) {
-            host.provider.authorize(&next)
+            host.provider.sign_in(&next)
         } else {
             next
         };
@@ -145,7 +145,7 @@ fn mark_outlasts_slow_users() {
             };
             assert_eq!(response.status, 303);
             host.pass(500);
-            let back = host.provider.authorize(&at_provider);
+            let back = host.provider.sign_in(&at_provider);
             open(&mut host, &back, Source::CrossSite);
             host.pass(86_000);
             host.sign_in();
@@ -164,7 +164,7 @@ fn click_at_a_provider_on_the_apps_origin_reaches_no_route() {
         for from in [Source::App, Source::Click] {
             let mut host = Host::with(&config);
             let begun = host.go(&login("/go"), Source::CrossSite).own();
-            let back = host.provider.authorize(location(&begun));
+            let back = host.provider.sign_in(location(&begun));
             let page = open(&mut host, &back, from);
             assert_eq!(without_click(&link_in(&page)), ROUTE, "{from:?}");
             assert!(host.upstream.is_empty());
@@ -190,7 +190,7 @@ fn click_on_a_forwarding_page_reaches_no_route() {
                         _ => (refreshed_to(&response), Source::Click),
                     };
                     let next = match next.strip_prefix(ISSUER) {
-                        Some(_) => host.provider.authorize(&next),
+                        Some(_) => host.provider.sign_in(&next),
                         None => next,
                     };
                     assert_ne!(next, "/go", "{path}");
@@ -208,7 +208,7 @@ fn failed_logins_set_the_mark_too() {
     for config in kinds() {
         let mut host = Host::with(&config);
         let begun = host.go(&login("/go"), Source::CrossSite).own();
-        let back = host.provider.authorize(location(&begun));
+        let back = host.provider.sign_in(location(&begun));
         host.provider.replies.push_back(("/token", None));
         let (response, ..) = {
             let response = host.go(&back, Source::CrossSite).own();
@@ -242,7 +242,7 @@ fn logins_of_the_app_set_no_mark() {
             for target in ["/orders", ROUTE] {
                 let mut host = Host::with(&config);
                 let begun = host.go(&login(target), from).own();
-                let back = host.provider.authorize(location(&begun));
+                let back = host.provider.sign_in(location(&begun));
                 let response = host.go(&back, Source::CrossSite).own();
                 let (_, next, from) = follow(&mut host, response, Source::CrossSite);
                 assert_eq!(next, target);
@@ -308,7 +308,7 @@ fn click_that_begins_a_login_ends_the_mark() {
     open(&mut host, &login("/go"), Source::CrossSite);
     let begun = host.go(&login(ROUTE), Source::Click).own();
     assert!(!is_marked(&host));
-    let back = host.provider.authorize(location(&begun));
+    let back = host.provider.sign_in(location(&begun));
     assert_eq!(refreshed_to(&host.arrive(&back)), ROUTE);
     assert_eq!(host.go(ROUTE, Source::App).status(), 200);
     // Without a click, the login does not count as one of the app.
@@ -326,7 +326,7 @@ fn click_that_answers_another_site_keeps_the_mark() {
         let question = open(&mut host, &elsewhere("/go"), Source::CrossSite);
         let begun = host.go(&link_in(&question), Source::Click).own();
         assert!(is_marked(&host));
-        let back = host.provider.authorize(location(&begun));
+        let back = host.provider.sign_in(location(&begun));
         let page = open(&mut host, &back, Source::CrossSite);
         assert_eq!(without_click(&link_in(&page)), ROUTE);
         assert!(host.upstream.is_empty());

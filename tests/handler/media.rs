@@ -224,7 +224,7 @@ fn element_is_no_activity() {
     // Control: the same calls by a script keep the session.
     for (is_element, status) in [(true, 401), (false, 200)] {
         let mut host = Host::with(&changes);
-        host.provider.expires_in = 3600;
+        host.provider.set_lifetime(3600);
         host.sign_in();
         let mut last = 0;
         for _ in 0..3 {

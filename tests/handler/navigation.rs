@@ -142,7 +142,7 @@ fn failed_login_from_outside_is_repeated_as_such() {
     ] {
         let mut host = Host::new();
         let response = host.go("/auth/login?returnTo=/api/files/a", source).own();
-        let back = host.provider.authorize(location(&response));
+        let back = host.provider.sign_in(location(&response));
         host.provider.replies.push_back(("/token", None));
         let response = host.arrive(&back);
         assert_eq!(response.status, 503);
@@ -306,7 +306,7 @@ fn window_opener_cannot_tell_if_the_user_is_signed_in() {
     let mut host = Host::new();
     let response = host.go("/auth/login", Source::App).own();
     assert_eq!(policy(&response), None);
-    let back = host.provider.authorize(location(&response));
+    let back = host.provider.sign_in(location(&response));
     assert_eq!(policy(&host.arrive(&back)), None);
 }
 

@@ -197,7 +197,6 @@ fn admin_ends_sessions_of_servers_without_openid() {
             "scope": "read",
             "identity": { "from": "token_response", "sub": "user_id" },
         }));
-        host.provider.plain = Some(json!({ "user_id": "ann" }));
         host.sign_in();
         assert_eq!(end_of(&mut host), "");
         host.end(&ann(), &json!({})).unwrap();

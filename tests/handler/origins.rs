@@ -263,7 +263,7 @@ fn logout_returns_to_the_matched_origin() {
     let url = "http://a.preview.example.com/auth/logout/provider";
     let response = host.go(url, Source::App).own();
     let (_, query) = location(&response).split_once('?').unwrap();
-    let parameters = crate::provider::parameters(query);
+    let parameters = crate::provider::params(query);
     let expected = [A, "/bye"].concat();
     assert_eq!(parameters["post_logout_redirect_uri"], expected);
 }

@@ -4,6 +4,7 @@ use edge::Config;
 use serde_json::{Value, json};
 
 use crate::browser::Source;
+use crate::crypto::object;
 use crate::host::{Host, configuration, location};
 use crate::proxy::head;
 
@@ -21,7 +22,7 @@ fn nobody() -> Value {
 /// Returns a host whose server has these members in token responses. `null` stands for a member that is left out.
 fn host_with(config: &Value, members: Value) -> Host {
     let mut host = Host::with(config);
-    host.provider.plain = Some(members);
+    host.provider.more_members = object(&members.to_string());
     host
 }
 

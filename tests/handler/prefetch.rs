@@ -63,7 +63,7 @@ fn prefetch_uses_up_neither_a_login_nor_a_logout() {
     let leave = "/auth/logout/provider";
     assert_eq!(prefetch(&mut host, leave, "prefetch").status(), 503);
     let response = host.go(leave, Source::App).own();
-    assert!(location(&response).starts_with("https://id.example.com/end"));
+    assert!(location(&response).starts_with("https://id.example.com/logout"));
 }
 
 #[test]

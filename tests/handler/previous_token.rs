@@ -5,16 +5,23 @@ use serde_json::{Value, json};
 
 use crate::host::{Answered, Host};
 
-const FIRST: &str = "access-token-number-2";
-const SECOND: &str = "access-token-number-3";
+/// Returns the session's first access token.
+fn first(host: &Host) -> String {
+    host.provider.access_tokens()[0].to_owned()
+}
+
+/// Returns the session's second access token.
+fn second(host: &Host) -> String {
+    host.provider.access_tokens()[1].to_owned()
+}
 
 /// Creates a session that was refreshed ten seconds before its first access token expires.
 fn refreshed_with(changes: &Value) -> Host {
     let mut host = Host::signed_in_with(changes);
     host.pass(590);
-    assert_eq!(others(&mut host), FIRST);
+    assert_eq!(others(&mut host), first(&host));
     let sent = host.upstream.last().unwrap();
-    assert_eq!(sent.authorization, format!("Bearer {SECOND}"));
+    assert_eq!(sent.authorization, format!("Bearer {}", second(&host)));
     host
 }
 
@@ -42,7 +49,7 @@ fn session_without_a_refresh_has_one_token() {
 fn previous_token_is_searched_for_until_it_expires() {
     let mut host = refreshed();
     host.pass(9);
-    assert_eq!(others(&mut host), FIRST);
+    assert_eq!(others(&mut host), first(&host));
     host.pass(1);
     assert_eq!(others(&mut host), "");
 }
@@ -51,7 +58,7 @@ fn previous_token_is_searched_for_until_it_expires() {
 fn stored_sessions_have_a_previous_token() {
     let mut host = refreshed_with(&json!({ "session": { "storage": "in-store" } }));
     host.restart(&json!({}));
-    assert_eq!(others(&mut host), FIRST);
+    assert_eq!(others(&mut host), first(&host));
 }
 
 #[test]
@@ -63,9 +70,9 @@ fn refused_token_is_searched_for_at_once() {
         ..Head::default()
     };
     host.heads.push_back(refused);
-    assert_eq!(others(&mut host), FIRST);
+    assert_eq!(others(&mut host), first(&host));
     host.pass(30);
-    assert_eq!(others(&mut host), FIRST);
+    assert_eq!(others(&mut host), first(&host));
 }
 
 #[test]
@@ -74,15 +81,15 @@ fn other_isolates_read_previous_token_from_record() {
     let request = host.by_script("GET", "/api/orders");
     assert_eq!(host.request_to_other_isolate(request).status(), 200);
     let sent = host.upstream.last().unwrap();
-    assert_eq!(sent.authorization, format!("Bearer {SECOND}"));
-    assert_eq!(sent.others, FIRST);
+    assert_eq!(sent.authorization, format!("Bearer {}", second(&host)));
+    assert_eq!(sent.others, first(&host));
 }
 
 #[test]
 fn search_for_previous_token_needs_no_read() {
     let mut host = refreshed();
     host.effects.clear();
-    assert_eq!(others(&mut host), FIRST);
+    assert_eq!(others(&mut host), first(&host));
     assert_eq!(host.count("Read"), 0);
 }
 
@@ -99,17 +106,17 @@ fn isolate_without_the_record_misses_previous_token() {
 fn second_refresh_forgets_the_first_token() {
     // docs/security-claims.md names this gap: two refreshes within the lifetime of a token.
     let mut host = Host::signed_in();
-    host.provider.expires_in = 100;
+    host.provider.set_lifetime(100);
     host.pass(590);
-    assert_eq!(others(&mut host), FIRST);
-    host.provider.expires_in = 3600;
+    assert_eq!(others(&mut host), first(&host));
+    host.provider.set_lifetime(3600);
     let refused = Head {
         status: 401,
         ..Head::default()
     };
     host.pass(35);
     host.heads.push_back(refused);
-    assert_eq!(others(&mut host), SECOND);
+    assert_eq!(others(&mut host), second(&host));
 }
 
 #[test]
@@ -119,9 +126,13 @@ fn cookie_does_not_contain_the_previous_token() {
     others(&mut host);
     let (records, cookies): (Vec<_>, Vec<_>) =
         host.sealed.iter().partition(|(to, _)| is_record(to));
-    let of_both = |plain: &str| plain.contains(FIRST) && plain.contains(SECOND);
+    let of_both = |plain: &str| plain.contains(&first(&host)) && plain.contains(&second(&host));
     assert!(!cookies.iter().any(|(_, plain)| of_both(plain)));
-    assert!(cookies.iter().any(|(_, plain)| plain.contains(SECOND)));
+    assert!(
+        cookies
+            .iter()
+            .any(|(_, plain)| plain.contains(&second(&host)))
+    );
     // Control: the record contains both tokens.
     assert!(records.iter().any(|(_, plain)| of_both(plain)));
 }
@@ -133,7 +144,7 @@ fn expired_previous_token_leaves_the_record() {
     host.sealed.clear();
     others(&mut host);
     let (_, record) = host.sealed.last().unwrap();
-    assert!(record.contains(SECOND) && !record.contains(FIRST));
+    assert!(record.contains(&second(&host)) && !record.contains(&first(&host)));
 }
 
 #[test]
@@ -158,7 +169,10 @@ fn long_previous_token_does_not_prevent_a_refresh() {
     assert_eq!(host.request(request.clone()).status(), 200);
     assert_eq!(host.request_to_other_isolate(request).status(), 200);
     let sent = host.upstream.last().unwrap();
-    assert!(sent.authorization.starts_with(&format!("Bearer {SECOND}")));
+    assert!(
+        sent.authorization
+            .starts_with(&format!("Bearer {}", second(&host)))
+    );
     assert_eq!(sent.others, "");
     assert!(
         host.store
@@ -172,7 +186,7 @@ fn demand_with_the_previous_token_is_hidden() {
     let routes =
         json!([{ "prefix": "/api/", "upstream": "https://api.example.com/", "stepUp": true }]);
     let mut host = refreshed_with(&json!({ "routes": routes }));
-    for (scope, is_hidden) in [(FIRST, true), ("orders:write", false)] {
+    for (scope, is_hidden) in [(first(&host), true), ("orders:write".to_owned(), false)] {
         host.heads.push_back(Head {
             status: 403,
             challenge: Some(format!(

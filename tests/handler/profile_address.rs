@@ -20,7 +20,6 @@ fn config() -> Value {
 /// Returns a host whose profile address sends these responses, one for each request.
 fn host_with(config: &Value, responses: &[HttpReply]) -> Host {
     let mut host = Host::with(config);
-    host.provider.plain = Some(json!({}));
     for response in responses {
         let response = Some(response.clone());
         host.provider.replies.push_back(("/profile", response));
@@ -39,7 +38,6 @@ fn dpop_token_is_proven_to_the_profile_address() {
     let mut wanted = provider::json(401, "{}");
     wanted.dpop_nonce = Some("n-1".to_owned());
     let mut host = host_with(&config, &[wanted, profile(&json!({ "id": 42 }))]);
-    host.provider.token_type = "DPoP";
     host.sign_in();
     let sent = host.provider.sent_to("/profile");
     let proofs: Vec<_> = sent
@@ -64,7 +62,6 @@ fn nonce_is_requested_only_once() {
         ..provider::json(401, "{}")
     };
     let mut host = host_with(&config, &[wanted("n-1"), wanted("n-2"), wanted("n-3")]);
-    host.provider.token_type = "DPoP";
     let back = host.come_back("/auth/login");
     host.come_in(&back);
     assert_eq!(host.faults(), [Code::ProfileFailed]);

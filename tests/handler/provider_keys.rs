@@ -33,8 +33,8 @@ fn login_after_a_rotation_succeeds_at_once() {
 #[test]
 fn refresh_after_a_rotation_verifies_its_id_token() {
     let mut host = Host::new();
-    host.provider.expires_in = 20;
-    host.provider.renews_id_tokens = true;
+    host.provider.set_lifetime(20);
+    host.provider.id_token_on_refresh = true;
     host.sign_in();
     host.provider.rotate_key();
     host.pass(19);
@@ -63,7 +63,7 @@ fn id_token_fetches_keys_at_most_once() {
 fn unpublished_key_causes_two_fetches_in_30_seconds() {
     let mut host = Host::signed_in();
     host.pass(60);
-    host.provider.header = r#"{"alg":"ES256","kid":"lost"}"#;
+    host.provider.header = Some(r#"{"alg":"ES256","kid":"lost"}"#);
     for expected in [3, 5, 7] {
         for _ in 0..29 {
             assert_eq!(sign_in(&mut host), 400);

@@ -108,7 +108,7 @@ fn refreshes_in(host: &mut Host, minutes: u64) -> usize {
 #[test]
 fn upstream_that_refuses_every_token_costs_fewer_and_fewer_refreshes() {
     let mut host = Host::signed_in();
-    host.provider.expires_in = 100_000;
+    host.provider.set_lifetime(100_000);
     host.pass(60);
     assert_eq!(refreshes_in(&mut host, 1), 1);
     assert!((4..=5).contains(&refreshes_in(&mut host, 30)));
@@ -120,7 +120,7 @@ fn upstream_that_refuses_every_token_costs_fewer_and_fewer_refreshes() {
 #[test]
 fn route_that_accepts_a_refused_token_costs_fewer_and_fewer_refreshes_too() {
     let mut host = Host::signed_in();
-    host.provider.expires_in = 100_000;
+    host.provider.set_lifetime(100_000);
     host.pass(60);
     for _ in 0..720 {
         host.pass(5);
@@ -138,7 +138,7 @@ fn route_that_accepts_a_refused_token_costs_fewer_and_fewer_refreshes_too() {
 #[test]
 fn streams_cost_fewer_and_fewer_refreshes_too() {
     let mut host = Host::signed_in();
-    host.provider.expires_in = 100_000;
+    host.provider.set_lifetime(100_000);
     let refreshes = |host: &Host| sent(host).1 - 1;
     for _ in 0..60 {
         host.pass(61);
@@ -153,7 +153,7 @@ fn streams_cost_fewer_and_fewer_refreshes_too() {
 fn replacement_that_is_accepted_delays_no_other() {
     for body in [Some(1), None] {
         let mut host = Host::signed_in();
-        host.provider.expires_in = 100_000;
+        host.provider.set_lifetime(100_000);
         for _ in 0..10 {
             host.pass(40);
             host.heads.push_back(head(401));
@@ -172,7 +172,7 @@ fn new_token_that_is_accepted_ends_the_waits() {
         host.heads.extend([head(401), head(401)]);
         assert_eq!(host.call("GET", "/api/orders").status(), 401);
         // The next token is not a replacement of a refused one.
-        host.pass(host.provider.expires_in);
+        host.pass(host.provider.lifetime.as_secs());
         host.heads.push_back(head(status));
         assert_eq!(host.call("GET", "/api/orders").status(), status);
         let (_, before) = sent(&host);

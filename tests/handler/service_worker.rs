@@ -41,7 +41,7 @@ fn login_works_through_a_worker() {
         let cookie = json!({ "keys": [crate::host::KEYS[0]], "sameSite": cookie });
         let mut host = Host::with(&json!({ "cookie": cookie }));
         let begun = go(&mut host, "/auth/login?returnTo=/orders").own();
-        let back = host.provider.authorize(location(&begun));
+        let back = host.provider.sign_in(location(&begun));
         let response = go(&mut host, &back).own();
         assert_eq!(location(&response), "/orders");
         assert!(host.session().is_object());
@@ -56,7 +56,7 @@ fn login_works_through_a_worker() {
 fn worker_makes_no_login_one_of_the_app() {
     let mut host = Host::new();
     let begun = go(&mut host, &["/auth/login?returnTo=", ROUTE].concat()).own();
-    let back = host.provider.authorize(location(&begun));
+    let back = host.provider.sign_in(location(&begun));
     let page = go(&mut host, &back).own();
     assert_eq!(without_click(&link_in(&page)), ROUTE);
     assert!(host.browser.get(MARK).is_some());
@@ -92,7 +92,7 @@ fn portal_signs_in_through_a_worker() {
     let url = "/auth/login?iss=https://id.example.com&target_link_uri=/orders";
     let page = go(&mut host, url).own();
     let begun = go(&mut host, &refreshed_to(&page)).own();
-    let back = host.provider.authorize(location(&begun));
+    let back = host.provider.sign_in(location(&begun));
     let response = go(&mut host, &back).own();
     assert_eq!(location(&response), "/orders");
     // A link with the parameter of the repeated request sets the mark as well.

@@ -24,7 +24,8 @@ fn session_endpoint_returns_null_without_session() {
 #[test]
 fn page_sees_claims_and_times_only() {
     let mut host = Host::new();
-    host.provider.claims = r#","name":"Ann","email":"a@example.com","secret":"x""#.to_owned();
+    host.provider
+        .state(r#""name":"Ann","email":"a@example.com","secret":"x""#);
     host.sign_in();
     let began = host.now.wall;
     let response = host.call("GET", "/auth/session").own();
@@ -50,7 +51,8 @@ fn page_sees_claims_and_times_only() {
 #[test]
 fn only_configured_claims_are_shown() {
     let mut host = Host::with(&json!({ "claims": ["roles"] }));
-    host.provider.claims = r#","name":"Ann","roles":["a",{"b":1}],"nonce2":"x""#.to_owned();
+    host.provider
+        .state(r#""name":"Ann","roles":["a",{"b":1}],"nonce2":"x""#);
     host.sign_in();
     assert_eq!(
         host.session()["claims"],
@@ -62,7 +64,7 @@ fn only_configured_claims_are_shown() {
 fn background_requests_do_not_extend_session() {
     for (marker, is_alive) in [("background", false), ("1", true)] {
         let mut host = Host::signed_in();
-        host.provider.expires_in = 3600;
+        host.provider.set_lifetime(3600);
         for _ in 0..4 {
             host.pass(500);
             let mut request = host.by_script("GET", "/auth/session");

@@ -212,7 +212,8 @@ fn lost_record_is_not_read_at_each_request() {
 fn longest_session_fits_the_smallest_store() {
     let with_padding = |length: usize| {
         let mut host = Host::with(&in_store());
-        host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(11_000));
+        host.provider
+            .state(&format!(r#""padding":"{}""#, "x".repeat(11_000)));
         host.provider.padding = "x".repeat(length);
         let back = host.come_back("/auth/login");
         host.come_in(&back);

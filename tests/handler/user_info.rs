@@ -14,7 +14,7 @@ fn host_with(changes: &Value, responses: &[(u16, Value)]) -> Host {
         config[name] = value.clone();
     }
     let mut host = Host::with(&config);
-    host.provider.metadata = format!(r#","userinfo_endpoint":"{ISSUER}/userinfo""#);
+    host.provider.more_metadata = format!(r#","userinfo_endpoint":"{ISSUER}/userinfo""#);
     for (status, body) in responses {
         let reply = provider::json(*status, &body.to_string());
         host.provider.replies.push_back(("/userinfo", Some(reply)));
@@ -42,7 +42,7 @@ fn logout_hint_is_the_id_token_alone() {
     host.call("POST", "/auth/logout");
     let response = host.go("/auth/logout/provider", Source::App).own();
     let (_, query) = location(&response).split_once('?').unwrap();
-    let hint = &provider::parameters(query)["id_token_hint"];
+    let hint = &provider::params(query)["id_token_hint"];
     assert_eq!(hint.split('.').count(), 3);
     assert!(!hint.contains([' ', '{']), "{hint}");
 }
@@ -62,7 +62,7 @@ fn claims_of_the_endpoint_are_hidden_without_the_option() {
 #[test]
 fn missing_endpoint_is_told_before_the_user_signs_in() {
     let mut host = host_with(&json!({}), &[]);
-    host.provider.metadata = String::new();
+    host.provider.more_metadata = String::new();
     host.go("/auth/login", Source::App);
     assert_eq!(host.faults(), [Code::ProfileFailed]);
 }

@@ -194,7 +194,7 @@ fn login_of_another_version_begins_again_once() {
     assert_eq!(response.status, 303);
     assert!(has_logged(&mut host, Code::CookieInvalid));
     assert_eq!(host.browser.count(LOGIN_COOKIE), 1);
-    let back = host.provider.authorize(location(&response));
+    let back = host.provider.sign_in(location(&response));
     assert_eq!(location(&host.come_in(&back)), "/");
     assert!(host.session().is_object());
 
@@ -202,7 +202,7 @@ fn login_of_another_version_begins_again_once() {
     host.other_versions = vec![(" login ", 0)];
     let back = host.come_back("/auth/login");
     let response = host.arrive(&back);
-    let back = host.provider.authorize(location(&response));
+    let back = host.provider.sign_in(location(&response));
     let (_, page) = host.come_in(&back).body.unwrap();
     assert!(page.contains("login_unknown"), "{page}");
     assert_eq!(host.browser.count(LOGIN_COOKIE), 0);
@@ -214,7 +214,7 @@ fn failed_login_does_not_begin_again() {
     host.other_versions = vec![(" login ", 0)];
     let url = host.begin_login("/auth/login");
     let (_, query) = url.split_once('?').unwrap();
-    let state = &provider::parameters(query)["state"];
+    let state = &provider::params(query)["state"];
     let back = format!("/auth/callback?error=access_denied&state={state}");
     let (_, page) = host.come_in(&back).body.unwrap();
     assert!(page.contains("login_unknown"), "{page}");
@@ -228,7 +228,7 @@ fn logout_cookie_leads_to_the_provider_without_a_hint() {
     let response = host.go("/auth/logout/provider", Source::App).own();
     let (address, query) = location(&response).split_once('?').unwrap();
     assert!(address.starts_with(provider::ISSUER));
-    assert!(!provider::parameters(query).contains_key("id_token_hint"));
+    assert!(!provider::params(query).contains_key("id_token_hint"));
 }
 
 #[test]

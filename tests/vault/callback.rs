@@ -680,7 +680,7 @@ fn rejected_id_token_revokes_its_refresh_token() {
         assert_eq!(world.code(callback), "id_token_invalid", "{:?}", flaw());
         let revoked = world.refresh_tokens_sent_to(Endpoint::Revoke);
         assert_eq!(revoked.len(), 1, "{:?}", flaw());
-        assert!(revoked[0].starts_with("rt-"), "{}", revoked[0]);
+        assert!(revoked[0].starts_with("refresh-token-"), "{}", revoked[0]);
         assert!(world.provider.has_revoked_everything(), "{:?}", flaw());
     }
 }

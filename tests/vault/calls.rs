@@ -36,7 +36,11 @@ fn allowed_call_carries_the_access_token() {
     assert_eq!(world.status(call), 200);
     let seen = &world.seen_by_api[0];
     assert_eq!(seen.allowed.method(), "POST");
-    assert!(seen.authorization.expose().starts_with("Bearer at-"));
+    assert!(
+        seen.authorization
+            .expose()
+            .starts_with("Bearer access-token-")
+    );
     assert!(
         seen.init.contains(r#""headers":[["accept","#),
         "{}",

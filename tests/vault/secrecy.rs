@@ -68,7 +68,7 @@ fn message(text: &str) -> String {
 #[test]
 fn complete_session_shows_no_secret() {
     let world = a_whole_life();
-    let kinds = ["code-", "at-", "rt-", "eyJ"];
+    let kinds = ["code-", "access-token-", "refresh-token-", "eyJ"];
     for kind in kinds {
         let of_kind = world.witness.secrets().filter(|s| s.starts_with(kind));
         assert!(of_kind.count() >= 2, "too few secrets of {kind}");

@@ -52,7 +52,11 @@ fn token_goes_to_a_hidden_sub_protocol() {
     let (_, handshake) = &world.sockets.opened[0];
     let names = protocols(handshake);
     assert_eq!(names[0], "chat");
-    assert!(names[1].starts_with("bearer.at-"), "{}", names.len());
+    assert!(
+        names[1].starts_with("bearer.access-token-"),
+        "{}",
+        names.len()
+    );
     assert_eq!(handshake.url.expose(), LIVE);
     // This server chooses the protocol that contains the token, so the page sees an empty protocol.
     assert_eq!(protocol(&world, socket), "");
@@ -134,7 +138,7 @@ fn token_follows_the_pages_query() {
     let (_, handshake) = &world.sockets.opened[0];
     let url = handshake.url.expose();
     assert!(
-        url.starts_with("wss://api.example.com/v1/live?room=1&access_token=at-"),
+        url.starts_with("wss://api.example.com/v1/live?room=1&access_token=access-token-"),
         "{}",
         url.len()
     );

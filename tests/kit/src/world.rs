@@ -197,7 +197,7 @@ impl World {
         let mut provider = Provider::new();
         let config = settings.parse();
         provider.names_families = config.stores_sessions();
-        provider.identify_users_as(&config);
+        provider.identify_users_as(&config.flow);
         Self::start(settings, provider, seed)
     }
 

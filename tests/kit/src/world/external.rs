@@ -94,9 +94,9 @@ impl World {
             .redirect_uri
             .href()
             .clone_into(&mut provider.redirect_uri);
-        provider.takes_any_port = config.redirect_uri.scheme() == "http";
+        provider.takes_any_redirect_uri = config.redirect_uri.scheme() == "http";
         provider.name = None;
-        provider.identify_users_as(&config);
+        provider.identify_users_as(&config.flow);
         provider.knows_devices = true;
         let checkers = resources(json, base);
         provider.resources = checkers

@@ -2,7 +2,7 @@
 
 use rules::base::http::{HttpReply, Outcome};
 use rules::codec::json::{Object, Value};
-use vault::config::Config;
+use rules::config::Flow;
 
 use super::provider::text;
 use super::provider::{Endpoint, Provider};
@@ -10,18 +10,18 @@ use crate::reply::{json, refusal};
 
 impl Provider {
     /// Makes the server identify users in the way that the configuration expects.
-    pub(super) fn identify_users_as(&mut self, config: &Config) {
-        if let Some(identity) = &config.flow.identity {
+    pub fn identify_users_as(&mut self, flow: &Flow) {
+        if let Some(identity) = &flow.identity {
             self.is_plain = true;
             self.sub_member.clone_from(&identity.sub);
         }
-        let user_info = config.flow.asks_user_info.then(|| {
-            let endpoint = [&*config.flow.issuer, "/userinfo"].concat();
-            self.more_metadata = format!(r#","userinfo_endpoint":"{endpoint}""#);
+        let user_info = flow.asks_user_info.then(|| {
+            let endpoint = [&*flow.issuer, "/userinfo"].concat();
+            let member = format!(r#","userinfo_endpoint":"{endpoint}""#);
+            self.more_metadata.push_str(&member);
             endpoint
         });
-        self.profile_url = config
-            .flow
+        self.profile_url = flow
             .profile()
             .map(|profile| profile.without_fragment().to_owned())
             .or(user_info);

@@ -149,8 +149,8 @@ pub struct Provider {
     pub issuer: String,
     pub client_id: String,
     pub redirect_uri: String,
-    /// True if the redirect URI has a loopback address, with which any port is allowed (RFC 8252 7.3).
-    pub takes_any_port: bool,
+    /// True if each redirect URI is allowed, for instance one with another port on loopback (RFC 8252 7.3).
+    pub takes_any_redirect_uri: bool,
     /// True for a server without OpenID Connect. Its token responses identify the user by `sub_member`.
     pub is_plain: bool,
     /// The name of the member that identifies the user, without OpenID Connect. An empty name stands for no member.
@@ -173,6 +173,8 @@ pub struct Provider {
     pub issues_refresh_tokens: bool,
     /// The end of each code and each refresh token. The default has characters that JSON or forms encode.
     pub ending: String,
+    /// A string at the end of each access token and refresh token.
+    pub padding: String,
     pub rotates: bool,
     pub refusing: Refusing,
     /// Families whose refresh token the provider has rejected, for instance because of its key.
@@ -216,6 +218,12 @@ pub struct Provider {
     pub name: Option<&'static str>,
     /// True if the `name` claim is the family's number, so that pages can distinguish sessions.
     pub names_families: bool,
+    /// The `sid` claim of ID tokens, by user and number of the family.
+    pub sid: Option<fn(&str, usize) -> String>,
+    /// Claims that ID tokens have from now on, in addition or with another value.
+    pub more_claims: Object,
+    /// The header of ID tokens, if it is not the usual one.
+    pub header: Option<&'static str>,
     /// True if a refresh returns an ID token.
     pub id_token_on_refresh: bool,
     /// True if the response to a refresh for a resource has an ID token, too.
@@ -261,7 +269,7 @@ impl Provider {
             issuer: ISSUER.to_owned(),
             client_id: CLIENT_ID.to_owned(),
             redirect_uri: REDIRECT_URI.to_owned(),
-            takes_any_port: false,
+            takes_any_redirect_uri: false,
             is_plain: false,
             sub_member: "user_id".to_owned(),
             profile_url: None,
@@ -273,6 +281,7 @@ impl Provider {
             lifetime: Duration::from_secs(300),
             issues_refresh_tokens: true,
             ending: r#" |:)\"+%20&=~ "#.to_owned(),
+            padding: String::new(),
             rotates: true,
             refusing: Refusing::Plainly,
             refused: BTreeSet::new(),
@@ -296,6 +305,9 @@ impl Provider {
             claims: Object::new(),
             name: Some("Alice"),
             names_families: false,
+            sid: None,
+            more_claims: Object::new(),
+            header: None,
             id_token_on_refresh: true,
             id_token_for_resources: false,
             flaw: None,
@@ -354,7 +366,7 @@ impl Provider {
             params = self::params(&pushed.expect("each request_uri is used for one login"));
         }
         assert_eq!(params["client_id"], self.client_id);
-        if self.takes_any_port {
+        if self.takes_any_redirect_uri {
             self.redirect_uri.clone_from(&params["redirect_uri"]);
         }
         assert_eq!(params["redirect_uri"], self.redirect_uri);
@@ -720,13 +732,11 @@ impl Provider {
         proof: Option<&str>,
     ) -> HttpReply {
         match endpoint {
-            Endpoint::Probe if request.url.contains("/jwks?") => {
-                json(200, &key_set(&self.published_keys))
-            }
+            Endpoint::Probe if request.url.contains("/jwks?") => json(200, &self.key_set()),
             Endpoint::Discovery | Endpoint::Probe => json(200, &self.metadata()),
             Endpoint::Push => self.push(request),
             Endpoint::AskDevice => self.ask_device(),
-            Endpoint::Keys => json(200, &key_set(&self.published_keys)),
+            Endpoint::Keys => json(200, &self.key_set()),
             Endpoint::Exchange | Endpoint::Refresh | Endpoint::PollDevice => {
                 self.token(now, endpoint, request, proof)
             }
@@ -801,7 +811,8 @@ impl Provider {
         })
     }
 
-    fn metadata(&self) -> String {
+    /// Returns the discovery document.
+    pub fn metadata(&self) -> String {
         let mut metadata = self.endpoints();
         if !self.more_metadata.is_empty() {
             metadata.pop();
@@ -1024,7 +1035,7 @@ impl Provider {
     }
 
     fn issue(&mut self, now: u64, i: usize, is_login: bool, resource: Option<String>) -> HttpReply {
-        let access_token = self.secret("at");
+        let access_token = self.secret("access-token");
         let end = now + u64::try_from(self.lifetime.as_millis()).unwrap();
         self.access_tokens.insert(access_token.clone(), (i, end));
         let mut object = Object::new();
@@ -1034,7 +1045,7 @@ impl Provider {
         object.push("token_type", token_type.into());
         object.push("expires_in", self.lifetime.as_secs().into());
         if self.issues_refresh_tokens && (is_login || self.rotates) {
-            let refresh_token = self.secret("rt");
+            let refresh_token = self.secret("refresh-token");
             object.push("refresh_token", refresh_token.as_str().into());
             self.family_of.insert(refresh_token.clone(), i);
             self.families[i].refresh_token = Some(refresh_token);
@@ -1088,8 +1099,11 @@ impl Provider {
             ("iat", (now / 1000).into()),
             ("exp", (now / 1000 + 3600).into()),
             ("auth_time", family.login_at.into()),
-            ("at_hash", base64url::encode(&hash[..16]).into()),
         ];
+        // The hash of another algorithm would be another one.
+        if self.header.is_none() {
+            claims.push(("at_hash", base64url::encode(&hash[..16]).into()));
+        }
         if is_login && !family.nonce.is_empty() {
             claims.push(("nonce", family.nonce.as_str().into()));
         }
@@ -1101,8 +1115,15 @@ impl Provider {
         for (name, value) in family.claims.iter() {
             claims.push((name, value.clone()));
         }
+        if let Some(sid) = self.sid {
+            claims.push(("sid", sid(&family.subject, i).as_str().into()));
+        }
+        let mut replacing: Vec<_> = self.more_claims.iter().collect();
         if let Some(Flaw::Claim(name, value)) = &self.flaw {
-            claims.retain(|(known, _)| known != name);
+            replacing.push((name, value));
+        }
+        for (name, value) in replacing {
+            claims.retain(|(known, _)| *known != name);
             claims.push((name, value.clone()));
         }
         let mut payload = Object::new();
@@ -1113,15 +1134,11 @@ impl Provider {
             Some(Flaw::UnknownKey) => "nobody's".to_owned(),
             _ => kid(self.signing_key),
         };
-        let mut header = Object::new();
-        header.push("alg", "ES256".into());
-        header.push("kid", kid.into());
+        let usual = format!(r#"{{"alg":"ES256","kid":"{kid}"}}"#);
         let signer = match self.flaw {
             Some(Flaw::Signature) => 1 - self.signing_key,
             _ => self.signing_key,
         };
-        let encoded = |object: &Object| base64url::encode(text(object).as_bytes());
-        let input = [encoded(&header), encoded(&payload)].join(".");
         let is_of_another_user = match &self.flaw {
             Some(Flaw::Claim("sub", value)) => value.as_str() != Some(&family.subject),
             Some(Flaw::Claim("iss", _)) => true,
@@ -1132,25 +1149,38 @@ impl Provider {
             is_login,
             is_of_another_user,
         };
-        self.id_tokens.insert(input.clone(), facts);
-        let signature = keys()[signer].sign(input.as_bytes());
-        let token = [&*input, &base64url::encode(&signature)].join(".");
-        self.signed.insert(input, (signer, signature));
+        let token = jwt(signer, self.header.unwrap_or(&usual), &text(&payload));
+        let (input, signature) = token.rsplit_once('.').unwrap();
+        self.id_tokens.insert(input.to_owned(), facts);
+        let signature = base64url::decode(signature).unwrap();
+        self.signed.insert(input.to_owned(), (signer, signature));
         self.issued.push(token.clone());
         self.last_id_token.clone_from(&token);
         token
+    }
+
+    /// Returns a JWT that is signed with the current key.
+    pub fn jwt(&self, header: &str, claims: &str) -> String {
+        jwt(self.signing_key, header, claims)
+    }
+
+    /// Returns the set of the published keys.
+    pub fn key_set(&self) -> String {
+        key_set(&self.published_keys)
     }
 
     fn secret(&mut self, kind: &str) -> String {
         self.count += 1;
         let hash = pkce::sha256(&self.count.to_be_bytes());
         // Access tokens go into headers, so they have no spaces.
-        let ending = if matches!(kind, "code" | "rt") {
-            &self.ending
-        } else {
-            ""
+        let (padding, ending) = match kind {
+            "code" => ("", &*self.ending),
+            "access-token" => (&*self.padding, ""),
+            "refresh-token" => (&*self.padding, &*self.ending),
+            _ => ("", ""),
         };
-        let secret = [kind, "-", &base64url::encode(&hash[..18]), ending].concat();
+        let hash = base64url::encode(&hash[..18]);
+        let secret = [kind, "-", &hash, padding, ending].concat();
         self.issued.push(secret.clone());
         secret
     }
@@ -1169,7 +1199,14 @@ pub fn response_url(params: &[(&str, &str)]) -> String {
 
 /// Returns the parameters of a query or form.
 pub fn params(query: &str) -> BTreeMap<String, String> {
-    form::parse(query).unwrap().into_iter().collect()
+    let mut params = BTreeMap::new();
+    for (name, value) in form::parse(query).unwrap() {
+        // An authorization request may name several resources (RFC 8707 section 2).
+        let may_repeat = name == "resource";
+        let is_new = params.insert(name, value).is_none();
+        assert!(is_new || may_repeat, "repeated in {query}");
+    }
+    params
 }
 
 /// Returns the form of a POST to the provider.
@@ -1177,7 +1214,8 @@ pub fn form_of(request: &HttpRequest) -> BTreeMap<String, String> {
     params(request.form.as_ref().map_or("", Secret::expose))
 }
 
-fn verify(jwk: &str, input: &str, signature: &[u8]) -> bool {
+/// Verifies an ES256 signature.
+pub fn verify(jwk: &str, input: &str, signature: &[u8]) -> bool {
     let jwk = Value::parse(jwk).unwrap();
     let member = |name| base64url::decode(jwk.as_object().unwrap().str(name).unwrap()).unwrap();
     let point = [vec![4], member("x"), member("y")].concat();
@@ -1191,6 +1229,13 @@ fn keys() -> &'static [SigningKey; 2] {
 
 fn kid(key: usize) -> String {
     ["key-", &key.to_string()].concat()
+}
+
+fn jwt(signer: usize, header: &str, claims: &str) -> String {
+    let input = [header, claims].map(|part| base64url::encode(part.as_bytes()));
+    let input = input.join(".");
+    let signature = base64url::encode(&keys()[signer].sign(input.as_bytes()));
+    [input, signature].join(".")
 }
 
 fn key_set(published: &[usize]) -> String {

@@ -53,7 +53,7 @@ pub fn protocols(handshake: &Handshake) -> Vec<String> {
 
 /// Returns the access token in a string, if the token is not encoded.
 pub fn token_in(text: &str) -> Option<&str> {
-    let token = &text[text.find("at-")?..];
+    let token = &text[text.find("access-token-")?..];
     let end = token.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'));
     Some(&token[..end.unwrap_or(token.len())])
 }
