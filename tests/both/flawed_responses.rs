@@ -124,9 +124,10 @@ fn successor_of_another_user_ends_the_session() {
 fn access_token_stays_in_use_after_an_unusable_response() {
     for storage in Machine::STORAGES {
         let mut client = Machine::signed_in(storage);
-        client.pass(client.lifetime() - 25);
+        let nearly = client.lifetime() - 25;
+        client.pass(nearly);
         let flaw = Fault::Altered("token_type", r#""mac""#);
-        client.outage(Endpoint::Refresh, flaw);
+        client.provider().outage(Endpoint::Refresh, flaw);
         for _ in 0..10 {
             // The vault's API accepts only the newest token, which the vault does not have.
             let _ = client.call();
@@ -148,7 +149,8 @@ fn access_token_stays_in_use_after_an_unusable_response() {
 fn session_ends_with_its_access_token_if_no_token_is_usable() {
     for storage in Machine::STORAGES {
         let mut client = Machine::signed_in(storage);
-        client.pass(client.lifetime() - 25);
+        let nearly = client.lifetime() - 25;
+        client.pass(nearly);
         // The response has neither an access token nor a refresh token that is usable.
         let flaw = Fault::Altered("refresh_token", r#"1,"access_token":null,"x":1"#);
         client.fault(Endpoint::Refresh, flaw);

@@ -1,4 +1,6 @@
-//! What a page and the operator learn from a login.
+//! Which ID tokens a login accepts, and what a page and the operator learn from it.
+
+use rules::codec::json::Value;
 
 use super::{Client, object};
 use crate::client::Machine;
@@ -47,5 +49,30 @@ fn session_without_refresh_token_ends_with_its_access_token() {
         assert_eq!(client.sign_in(), Ok(()));
         let seconds = (client.time("expiresAt") - client.time("startedAt")) / 1000;
         assert_eq!(seconds, lasts.unwrap_or(client.lifetime()), "{absolute}");
+    }
+}
+
+#[test]
+fn ignored_max_age_is_no_clock_error() {
+    for (age, code) in [(121, Some("sign_in_not_repeated")), (120, None)] {
+        let mut client = Machine::with("{}");
+        let url = client.begin_login(r#""maxAge":60"#).unwrap();
+        let response = client.authorize(&url);
+        client.state("auth_time", (client.now() / 1000 - age).into());
+        let failed = client.arrive(&response).err().map(|failure| failure.code);
+        assert_eq!(failed.as_deref(), code, "{age}");
+    }
+}
+
+#[test]
+fn trusted_audiences_are_accepted_without_azp() {
+    for (config, is_accepted) in [
+        (r#"{"trustedAudiences":["https://api.example.com"]}"#, true),
+        ("{}", false),
+    ] {
+        let mut client = Machine::with(config);
+        let own = Value::from(&*client.provider().client_id);
+        client.state("aud", vec![own, "https://api.example.com".into()].into());
+        assert_eq!(client.sign_in().is_ok(), is_accepted, "{config}");
     }
 }

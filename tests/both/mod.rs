@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use kit::flaws::Flaw;
-use kit::world::{Endpoint, Fault};
+use kit::flaws;
+use kit::world::provider::Provider;
+use kit::world::{Endpoint, Fault, Flaw};
 use rules::codec::json::{Object, Value};
 
 mod expired_at_provider;
@@ -12,6 +13,7 @@ pub(crate) mod flawed_responses;
 mod login;
 mod plain_oauth;
 mod profile_address;
+mod refresh;
 mod refresh_expiry;
 mod refused_scopes;
 mod repeated_requests;
@@ -49,6 +51,9 @@ pub(crate) trait Client: Sized {
     /// Creates a machine whose configuration has these members in addition.
     fn with(config: &str) -> Self;
 
+    /// Returns the provider. With a stored session, the world of the vault expects the name `0`.
+    fn provider(&mut self) -> &mut Provider;
+
     /// Begins a login with these options, as JSON members of the vault's message. Returns the URL of the authorization
     /// request.
     fn begin_login(&mut self, options: &str) -> Result<String, Failure>;
@@ -56,11 +61,11 @@ pub(crate) trait Client: Sized {
     /// Returns the parameters of an authorization request.
     fn parameters(&self, url: &str) -> BTreeMap<String, String>;
 
-    /// Lets the provider sign the user in. Returns the URL of its response.
-    fn authorize(&mut self, url: &str) -> String;
-
     /// Handles a response to a login.
     fn arrive(&mut self, response: &str) -> Result<Arrived, Failure>;
+
+    /// Lets the page end the session.
+    fn log_out(&mut self);
 
     /// Calls the API. Returns the status of the API's response, or the code with which the machine rejects the call.
     fn call(&mut self) -> Result<u16, String>;
@@ -77,45 +82,63 @@ pub(crate) trait Client: Sized {
     /// Lets this many seconds pass.
     fn pass(&mut self, seconds: u64);
 
-    /// Returns the lifetime of access tokens, in seconds.
-    fn lifetime(&self) -> u64;
-
     /// Returns the time by the provider's clock, in milliseconds since 1970.
     fn now(&self) -> u64;
 
     /// Replaces the worker or the isolate, unless a session is only in its memory.
     fn restart(&mut self);
 
-    /// The next request to this endpoint has this fault.
-    fn fault(&mut self, endpoint: Endpoint, fault: Fault);
-
-    /// All requests to this endpoint have this fault from now on.
-    fn outage(&mut self, endpoint: Endpoint, fault: Fault);
-
     /// Returns the number of requests to this endpoint.
     fn count(&self, endpoint: Endpoint) -> usize;
-
-    /// From now on, ID tokens have this claim, and a response to a refresh token has an ID token.
-    fn state(&mut self, claim: &'static str, value: Value);
-
-    /// From now on, ID tokens do not have the claim of [`Client::state`].
-    fn state_nothing(&mut self);
-
-    /// From now on, token responses have these members, and lack those that are null. With a stored session, the world of
-    /// the vault expects the name `0`.
-    fn token_members(&mut self, members: &str);
-
-    /// From now on, UserInfo or the profile address responds with these members besides the user's ID.
-    fn profile(&mut self, members: &str);
 
     /// Returns the refresh tokens that the provider received for new tokens, in order.
     fn refresh_tokens_sent(&self) -> Vec<String>;
 
-    /// Returns true if the provider was asked to revoke the session's tokens.
-    fn is_revoked(&self) -> bool;
-
     /// Returns the `Authorization` of each request that the API received, in order.
     fn seen_by_api(&self) -> Vec<String>;
+
+    /// The claims of ID tokens may limit the session.
+    fn accept_stated_ends(&mut self) {}
+
+    /// Lets the provider sign the user in. Returns the URL of its response.
+    fn authorize(&mut self, url: &str) -> String {
+        self.provider().sign_in(url)
+    }
+
+    /// Returns the lifetime of access tokens, in seconds.
+    fn lifetime(&mut self) -> u64 {
+        self.provider().lifetime.as_secs()
+    }
+
+    /// The next request to this endpoint has this fault.
+    fn fault(&mut self, endpoint: Endpoint, fault: Fault) {
+        self.provider().fault(endpoint, &[fault]);
+    }
+
+    /// From now on, ID tokens have this claim, and a response to a refresh token has an ID token.
+    fn state(&mut self, claim: &'static str, value: Value) {
+        let provider = self.provider();
+        provider.flaw = Some(Flaw::Claim(claim, value));
+        provider.id_token_on_refresh = true;
+        if claim == "session_expiry" {
+            self.accept_stated_ends();
+        }
+    }
+
+    /// From now on, token responses have these members, and lack those that are null.
+    fn token_members(&mut self, members: &str) {
+        self.provider().more_members = object(members);
+    }
+
+    /// From now on, UserInfo or the profile address responds with these members besides the user's ID.
+    fn profile(&mut self, members: &str) {
+        self.provider().more_profile = object(members);
+    }
+
+    /// Returns true if the session's tokens are revoked.
+    fn is_revoked(&mut self) -> bool {
+        self.provider().has_revoked_everything()
+    }
 
     /// Signs the user in, from the start to the end.
     fn sign_in(&mut self) -> Result<(), Failure> {
@@ -136,7 +159,8 @@ pub(crate) trait Client: Sized {
     }
 
     fn expire_access_token(&mut self) {
-        self.pass(self.lifetime());
+        let lifetime = self.lifetime();
+        self.pass(lifetime);
     }
 
     /// Returns the claims in the session that a page sees, as JSON.
@@ -191,7 +215,7 @@ fn and(config: &str, more: &str) -> String {
 }
 
 /// Returns the fault of a response with this flaw.
-pub(crate) fn fault_of((name, text): Flaw) -> Fault {
+pub(crate) fn fault_of((name, text): flaws::Flaw) -> Fault {
     match name {
         "status" => Fault::AsStatus(text.parse().unwrap()),
         _ => Fault::Altered(name, text),

@@ -1,8 +1,9 @@
 //! Servers without OpenID Connect: a profile address says who the user is.
 
+use kit::proof::Proof;
 use kit::world::{Endpoint, Fault};
 
-use super::Client;
+use super::{Client, and};
 use crate::client::Machine;
 
 const CONFIG: &str = r#"{
@@ -83,4 +84,17 @@ fn profile_address_is_no_endpoint_of_the_server() {
         assert_eq!(failure.code, "config_invalid", "{endpoint}");
         assert!(failure.message.contains("identity.url"), "{failure:?}");
     }
+}
+
+#[test]
+fn dpop_token_is_proven_to_the_profile_address() {
+    let mut client = Machine::with(&and(CONFIG, r#"{"dpop":true}"#));
+    client.provider().profile_proofs.nonce = Some("n-1".to_owned());
+    assert_eq!(client.sign_in(), Ok(()));
+    // The first request had no nonce. The server asked for one, once.
+    let proofs = &client.provider().profile_proofs.proofs;
+    let nonces: Vec<_> = proofs.iter().map(|proof| proof.nonce.as_deref()).collect();
+    assert_eq!(nonces, [None, Some("n-1")]);
+    let is_of_token = |proof: &Proof| proof.ath.is_some() && proof.htm == "GET";
+    assert!(proofs.iter().all(is_of_token));
 }

@@ -18,7 +18,7 @@ pub(crate) fn signed_in(config: &str, seconds: u64) -> Machine {
     let mut client = Machine::with(config);
     state(&mut client, seconds);
     assert_eq!(client.sign_in(), Ok(()), "{config}");
-    client.state_nothing();
+    client.provider().flaw = None;
     client
 }
 
@@ -64,7 +64,7 @@ fn earliest_stated_end_counts() {
             client.state("session_expiry", stated.into());
             assert_eq!(client.call(), Ok(200), "{storage}");
             assert_eq!(client.refresh_tokens_sent().len(), 1, "{storage}");
-            client.state_nothing();
+            client.provider().flaw = None;
             client.restart();
             let expected = (end, "session_expired".to_owned());
             assert_eq!(end_of(&mut client), expected, "{storage}");

@@ -319,23 +319,6 @@ fn description_of_a_refused_code_is_logged() {
 }
 
 #[test]
-fn ignored_max_age_is_no_clock_error() {
-    for (age, status) in [(121, 502), (120, 303)] {
-        let mut host = Host::new();
-        let back = host.come_back("/auth/login?max_age=60");
-        let auth_time = host.now.wall / 1000 - age;
-        host.provider.state(&format!(r#""auth_time":{auth_time}"#));
-        let response = host.arrive(&back);
-        assert_eq!(response.status, status, "{age}");
-        let expected: &[Code] = match status {
-            303 => &[],
-            _ => &[Code::SignInNotRepeated],
-        };
-        assert_eq!(host.faults(), expected, "{age}");
-    }
-}
-
-#[test]
 fn error_without_state_has_the_providers_code() {
     for (query, status, code, says) in [
         (
@@ -492,17 +475,6 @@ fn id_token_of_another_login_is_refused() {
     host.provider.replies.push_back(("/jwks", Some(reply)));
     assert_eq!((keys, host.arrive(&back).status), (0, 400));
     assert_eq!(host.faults(), [Code::IdTokenInvalid]);
-}
-
-#[test]
-fn trusted_audiences_are_accepted_without_azp() {
-    for (audiences, status) in [(json!(["https://api.example.com"]), 303), (json!([]), 400)] {
-        let mut host = Host::with(&json!({ "trustedAudiences": audiences }));
-        host.provider
-            .state(r#""aud":["web","https://api.example.com"]"#);
-        let back = host.come_back("/auth/login");
-        assert_eq!(host.arrive(&back).status, status, "{audiences}");
-    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use edge::Event;
-use kit::world::{Endpoint, Fault};
+use kit::world::Endpoint;
+use kit::world::provider::Provider;
 use rules::codec::json::{Object, Value};
 use serde_json::json;
 
@@ -67,6 +68,10 @@ impl Client for Machine {
         Self { host, reason: None }
     }
 
+    fn provider(&mut self) -> &mut Provider {
+        &mut self.host.provider
+    }
+
     fn begin_login(&mut self, options: &str) -> Result<String, Failure> {
         let mut url = "/auth/login?".to_owned();
         for (name, value) in object(&["{", options, "}"].concat()).iter() {
@@ -93,10 +98,6 @@ impl Client for Machine {
         self.host.provider.parameters(url)
     }
 
-    fn authorize(&mut self, url: &str) -> String {
-        self.host.provider.sign_in(url)
-    }
-
     fn arrive(&mut self, response: &str) -> Result<Arrived, Failure> {
         let answered = self.host.come_in(response);
         if answered.status != 303 {
@@ -107,6 +108,10 @@ impl Client for Machine {
             true => Ok(Arrived::Again(to)),
             false => Ok(Arrived::SignedIn(to)),
         }
+    }
+
+    fn log_out(&mut self) {
+        self.host.call("POST", "/auth/logout");
     }
 
     fn call(&mut self) -> Result<u16, String> {
@@ -139,10 +144,6 @@ impl Client for Machine {
         self.host.pass(seconds);
     }
 
-    fn lifetime(&self) -> u64 {
-        self.host.provider.lifetime.as_secs()
-    }
-
     fn now(&self) -> u64 {
         self.host.now.wall
     }
@@ -151,35 +152,8 @@ impl Client for Machine {
         self.host.restart(&json!({}));
     }
 
-    fn fault(&mut self, endpoint: Endpoint, fault: Fault) {
-        self.host.provider.fault(endpoint, &[fault]);
-    }
-
-    fn outage(&mut self, endpoint: Endpoint, fault: Fault) {
-        self.host.provider.outage(endpoint, fault);
-    }
-
     fn count(&self, endpoint: Endpoint) -> usize {
         self.host.provider.of(endpoint).count()
-    }
-
-    fn state(&mut self, claim: &'static str, value: Value) {
-        let mut claims = Object::new();
-        claims.push(claim, value);
-        self.host.provider.more_claims = claims;
-        self.host.provider.id_token_on_refresh = true;
-    }
-
-    fn state_nothing(&mut self) {
-        self.host.provider.more_claims = Object::new();
-    }
-
-    fn token_members(&mut self, members: &str) {
-        self.host.provider.more_members = object(members);
-    }
-
-    fn profile(&mut self, members: &str) {
-        self.host.provider.more_profile = object(members);
     }
 
     fn refresh_tokens_sent(&self) -> Vec<String> {
@@ -187,10 +161,6 @@ impl Client for Machine {
         requests
             .map(|request| request.params["refresh_token"].clone())
             .collect()
-    }
-
-    fn is_revoked(&self) -> bool {
-        self.host.provider.sent_to("/revoke").len() == 1
     }
 
     fn seen_by_api(&self) -> Vec<String> {

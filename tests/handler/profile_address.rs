@@ -2,7 +2,6 @@
 //! vault does, too.
 
 use edge::Config;
-use kit::proof;
 use rules::Code;
 use rules::base::http::HttpReply;
 use serde_json::{Value, json};
@@ -29,28 +28,6 @@ fn host_with(config: &Value, responses: &[HttpReply]) -> Host {
 
 fn profile(members: &Value) -> HttpReply {
     provider::json(200, &members.to_string())
-}
-
-#[test]
-fn dpop_token_is_proven_to_the_profile_address() {
-    let mut config = config();
-    config["dpop"] = json!(true);
-    let mut wanted = provider::json(401, "{}");
-    wanted.dpop_nonce = Some("n-1".to_owned());
-    let mut host = host_with(&config, &[wanted, profile(&json!({ "id": 42 }))]);
-    host.sign_in();
-    let sent = host.provider.sent_to("/profile");
-    let proofs: Vec<_> = sent
-        .iter()
-        .map(|sent| proof::read(sent.proof.as_ref().unwrap()))
-        .collect();
-    let nonces: Vec<_> = proofs.iter().map(|proof| proof.nonce.as_deref()).collect();
-    assert_eq!(nonces, [None, Some("n-1")]);
-    assert!(proofs.iter().all(|proof| proof.ath.is_some()));
-    assert!(sent.iter().all(|sent| {
-        let authorization = sent.authorization.as_deref().unwrap();
-        authorization.starts_with("DPoP ")
-    }));
 }
 
 #[test]

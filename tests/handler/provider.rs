@@ -78,6 +78,9 @@ impl Provider {
         );
         let scheme_and_token = authorization.as_ref().and_then(|text| text.split_once(' '));
         let token = scheme_and_token.filter(|_| request.form.is_none());
+        if let Some((scheme, _)) = token {
+            assert_eq!(scheme == "DPoP", proof.is_some());
+        }
         let request = HttpRequest {
             access_token: token.map(|(_, token)| Secret::from(token)),
             ..request

@@ -321,18 +321,6 @@ fn valid_access_token_is_used_while_suspected() {
 }
 
 #[test]
-fn other_4xx_are_outages() {
-    for status in [403, 404, 405] {
-        let mut host = refusing(&crate::provider::json(status, ""), 3);
-        host.pass(600);
-        let answered = host.call("GET", "/api/orders");
-        assert_eq!(answered.status(), 503, "{status}");
-        host.pass(60);
-        assert_eq!(host.session()["state"], "active", "{status}");
-    }
-}
-
-#[test]
 fn provider_that_asks_to_wait_is_logged() {
     for status in [429, 503] {
         let mut host = Host::signed_in();
@@ -453,28 +441,6 @@ fn old_sealed_cookie_does_not_end_stored_session() {
     host.browser = current;
     host.pass(2);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
-}
-
-#[test]
-fn refresh_token_may_have_any_visible_character() {
-    for storage in ["sealed-in-cookie", "in-store"] {
-        for first in [' ', '!', '&', '~'] {
-            let mut host = Host::with(&json!({ "session": { "storage": storage } }));
-            host.provider.ending = (first..='~').chain(' '..first).collect();
-            host.sign_in();
-            for _ in 0..2 {
-                host.pass(600);
-                assert_eq!(host.call("GET", "/api/orders").status(), 200, "{first:?}");
-            }
-            assert_eq!(host.call("POST", "/auth/logout").status(), 200);
-            let tokens = host.provider.sent_to("/token").into_iter().skip(1);
-            let mut sent: Vec<_> = tokens.map(|r| &r.params["refresh_token"]).collect();
-            assert_eq!(sent.len(), 2, "{storage} {first:?}");
-            sent.push(&host.provider.sent_to("/revoke")[0].params["token"]);
-            let is_whole = |token: &&String| token.ends_with(&host.provider.ending);
-            assert!(sent.iter().all(is_whole), "{sent:?}");
-        }
-    }
 }
 
 /// The requests of an open page were sent with the cookie of the session that a second login has ended.

@@ -23,7 +23,7 @@ fn unusable_stated_end_of_a_refresh_is_logged() {
     };
     let events = &client.host.events;
     assert!(events.iter().any(is_logged), "{events:?}");
-    client.state_nothing();
+    client.provider().flaw = None;
     let end = (2 * HOUR, "session_expired".to_owned());
     assert_eq!(end_of(&mut client), end);
 }
@@ -53,7 +53,7 @@ fn stated_end_of_a_refresh_counts_for_an_earlier_cookie() {
     let lost = client.host.by_script("GET", "/api/orders");
     assert_eq!(client.host.request_elsewhere(lost).status(), 200);
     assert_eq!(client.refresh_tokens_sent().len(), 1);
-    client.state_nothing();
+    client.provider().flaw = None;
     client.pass(HOUR + 30);
     assert_eq!(client.call(), Err("session_ended".to_owned()));
     assert_eq!(client.reason().as_deref(), Some("session_expired"));
@@ -71,7 +71,7 @@ fn earlier_cookie_is_refused_after_the_end() {
     client.pass(600);
     state(&mut client, HOUR);
     assert_eq!(client.call(), Ok(200));
-    client.state_nothing();
+    client.provider().flaw = None;
     assert_eq!(end_of(&mut client).1, "session_expired");
     client.pass(2 * DAY);
     expire_entries(&mut client.host, 2 * DAY);
@@ -102,7 +102,7 @@ fn idle_copy_of_an_expired_session_is_ended() {
     state(&mut client, 700);
     let lost = client.host.by_script("GET", "/api/orders");
     assert_eq!(client.host.request_elsewhere(lost).status(), 200);
-    client.state_nothing();
+    client.provider().flaw = None;
     client.pass(2000);
     assert_eq!(client.reason().as_deref(), Some("session_expired"));
     assert!(client.is_revoked());

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kit::world::provider::params;
-use kit::world::{self, Endpoint, Fault, Flaw, Kind, PageResponse, Request, World};
-use rules::codec::json::{Object, Value};
+use kit::world::provider::{Provider, params};
+use kit::world::{self, Endpoint, Kind, PageResponse, Request, World};
+use rules::codec::json::Object;
 use vault::PortId;
 
-use crate::both::{Arrived, Client, Failure, object};
+use crate::both::{Arrived, Client, Failure};
 
 pub(crate) struct Machine {
     pub(crate) world: World,
@@ -57,6 +57,14 @@ impl Client for Machine {
         }
     }
 
+    fn provider(&mut self) -> &mut Provider {
+        &mut self.world.provider
+    }
+
+    fn accept_stated_ends(&mut self) {
+        self.world.watch.accept_stated_ends();
+    }
+
     fn begin_login(&mut self, options: &str) -> Result<String, Failure> {
         let comma = if options.is_empty() { "" } else { "," };
         let login = [r#""t":"login","mode":"redirect""#, comma, options].concat();
@@ -69,10 +77,6 @@ impl Client for Machine {
         params(url.split_once('?').unwrap().1)
     }
 
-    fn authorize(&mut self, url: &str) -> String {
-        self.world.provider.sign_in(url)
-    }
-
     fn arrive(&mut self, response: &str) -> Result<Arrived, Failure> {
         let callback = format!(r#""t":"callback","url":"{response}","mayRepeat":true"#);
         let callback = self.world.ask(self.page, &callback);
@@ -80,6 +84,11 @@ impl Client for Machine {
             PageResponse::Settled { return_to, .. } => Ok(Arrived::SignedIn(return_to.clone())),
             _ => Ok(Arrived::Again(self.world.address(callback))),
         }
+    }
+
+    fn log_out(&mut self) {
+        self.world.logout(self.page);
+        self.world.answer_all();
     }
 
     fn call(&mut self) -> Result<u16, String> {
@@ -110,10 +119,6 @@ impl Client for Machine {
         self.world.advance(Duration::from_secs(seconds));
     }
 
-    fn lifetime(&self) -> u64 {
-        self.world.provider.lifetime.as_secs()
-    }
-
     fn now(&self) -> u64 {
         self.world.true_time
     }
@@ -127,44 +132,13 @@ impl Client for Machine {
         }
     }
 
-    fn fault(&mut self, endpoint: Endpoint, fault: Fault) {
-        self.world.provider.fault(endpoint, &[fault]);
-    }
-
-    fn outage(&mut self, endpoint: Endpoint, fault: Fault) {
-        self.world.provider.outage(endpoint, fault);
-    }
-
     fn count(&self, endpoint: Endpoint) -> usize {
         self.world.count(Kind::Provider(endpoint))
-    }
-
-    fn state(&mut self, claim: &'static str, value: Value) {
-        self.world.provider.flaw = Some(Flaw::Claim(claim, value));
-        if claim == "session_expiry" {
-            self.world.watch.accept_stated_ends();
-        }
-    }
-
-    fn state_nothing(&mut self) {
-        self.world.provider.flaw = None;
-    }
-
-    fn token_members(&mut self, members: &str) {
-        self.world.provider.more_members = object(members);
-    }
-
-    fn profile(&mut self, members: &str) {
-        self.world.provider.more_profile = object(members);
     }
 
     fn refresh_tokens_sent(&self) -> Vec<String> {
         let sent = self.world.refresh_tokens_sent_to(Endpoint::Refresh);
         sent.to_vec()
-    }
-
-    fn is_revoked(&self) -> bool {
-        self.world.provider.has_revoked_everything()
     }
 
     fn seen_by_api(&self) -> Vec<String> {

@@ -115,24 +115,6 @@ fn logout_cancels_the_login_whose_profile_is_requested() {
 }
 
 #[test]
-fn dpop_token_is_proven_to_the_profile_address() {
-    let mut world = world_with(&with(r#""dpop": true"#), "{}");
-    world.provider.profile_proofs.nonce = Some("n-1".to_owned());
-    let page = world.open();
-    world.sign_in(page);
-    assert_eq!(claims(&world, page), r#"{"sub":"alice"}"#);
-    // The first request had no nonce. The server asked for one, once.
-    let proofs = &world.provider.profile_proofs.proofs;
-    let nonces: Vec<_> = proofs.iter().map(|proof| proof.nonce.as_deref()).collect();
-    assert_eq!(nonces, [None, Some("n-1")]);
-    assert!(
-        proofs
-            .iter()
-            .all(|proof| proof.ath.is_some() && proof.htm == "GET")
-    );
-}
-
-#[test]
 fn nonce_is_requested_only_once() {
     let mut world = world_with(&with(r#""dpop": true"#), "{}");
     world.provider.profile_proofs.nonce = Some("never-sent".to_owned());

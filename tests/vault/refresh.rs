@@ -8,8 +8,7 @@ use vault::Entropy;
 
 use kit::dice::Dice;
 use kit::world::{
-    Endpoint, Event, Fault, Flaw, KEYS, Kind, PageResponse, REFRESH, REVOKE, Request, SEALED,
-    STORAGES, World,
+    Endpoint, Event, Fault, Flaw, KEYS, Kind, PageResponse, REFRESH, REVOKE, Request, World,
 };
 use vault::PortId;
 
@@ -283,47 +282,6 @@ fn fingerprint_is_the_start_of_a_salted_hash() {
     let hash = sha256(&salted);
     let digits: String = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(holding.str("fingerprint"), Some(&*digits));
-}
-
-/// Returns all characters that RFC 6749 A.11 and A.17 allow in codes and refresh tokens, beginning with `first`.
-fn visible_characters(first: char) -> String {
-    (first..='~').chain(' '..first).collect()
-}
-
-#[test]
-fn refresh_token_may_have_any_visible_character() {
-    for &config in STORAGES {
-        for first in [' ', '!', '&', '~'] {
-            let mut world = World::with(config);
-            world.provider.ending = visible_characters(first);
-            let page = world.open();
-            world.sign_in(page);
-            let mut page = page;
-            if config == SEALED {
-                world.restart();
-                page = world.open();
-                world.answer_all();
-            }
-            for _ in 0..2 {
-                world.expire_access_token();
-                let call = call(&mut world, page);
-                assert!(
-                    matches!(
-                        world.response(call),
-                        Some(PageResponse::Head { status: 200, .. })
-                    ),
-                    "{config} {first:?}"
-                );
-            }
-            world.logout(page);
-            world.answer_all();
-            for endpoint in [Endpoint::Refresh, Endpoint::Revoke] {
-                let sent = world.refresh_tokens_sent_to(endpoint);
-                let is_whole = |token: &String| token.ends_with(&world.provider.ending);
-                assert!(!sent.is_empty() && sent.iter().all(is_whole), "{sent:?}");
-            }
-        }
-    }
 }
 
 #[test]

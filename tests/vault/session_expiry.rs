@@ -23,7 +23,7 @@ fn unusable_stated_end_of_a_refresh_is_ignored() {
     client.state("session_expiry", "soon".into());
     client.expire_access_token();
     assert_eq!(client.call(), Ok(200));
-    client.state_nothing();
+    client.provider().flaw = None;
     assert_eq!(end_of(&mut client).0, 2 * HOUR);
 }
 
@@ -115,7 +115,7 @@ mod of_apis {
             let call = client.world.fetch_as(client.page, &other);
             client.world.answer_all();
             assert_eq!(client.world.status(call), 200);
-            client.state_nothing();
+            client.provider().flaw = None;
             if restarts {
                 client.restart();
             }

@@ -172,20 +172,6 @@ fn refusals_before_new_tokens_do_not_count() {
 }
 
 #[test]
-fn other_4xx_are_outages() {
-    for status in [402, 403, 404, 405, 407, 410, 451] {
-        let (mut world, page) = World::expired();
-        world
-            .provider
-            .outage(Endpoint::Refresh, Fault::Status(status));
-        let waiting = call(&mut world, page);
-        keep_calling(&mut world, page, 400);
-        assert_eq!(world.code(waiting), "provider_unavailable", "{status}");
-        assert_eq!(state(&world, page), "active", "{status}");
-    }
-}
-
-#[test]
 fn suspected_session_is_tried_every_five_minutes() {
     let (mut world, page) = suspected();
     world.say(page, r#"{"t":"active"}"#);
