@@ -1,5 +1,6 @@
 //! Which ID tokens a login accepts, and what a page and the operator learn from it.
 
+use kit::world::Endpoint;
 use rules::codec::json::Value;
 
 use super::{Client, object};
@@ -74,5 +75,47 @@ fn trusted_audiences_are_accepted_without_azp() {
         let own = Value::from(&*client.provider().client_id);
         client.state("aud", vec![own, "https://api.example.com".into()].into());
         assert_eq!(client.sign_in().is_ok(), is_accepted, "{config}");
+    }
+}
+
+#[test]
+fn response_of_another_issuer_is_rejected_before_the_exchange() {
+    for (iss, code) in [
+        ("", "callback_invalid"),
+        ("&iss=https://evil.example", "issuer_mismatch"),
+    ] {
+        let mut client = Machine::with("{}");
+        client.provider().announces_iss = true;
+        let url = client.begin_login("").unwrap();
+        let response = client.authorize(&url);
+        let (response, _) = response.split_once("&iss=").unwrap();
+        let failure = client.arrive(&[response, iss].concat()).unwrap_err();
+        assert_eq!(failure.code, code);
+        assert_eq!(client.count(Endpoint::Exchange), 0, "{code}");
+    }
+}
+
+#[test]
+fn id_token_with_a_wrong_claim_makes_no_session() {
+    for (claim, value, code) in [
+        ("nonce", "another".into(), "id_token_invalid"),
+        ("nonce", Value::Null, "id_token_invalid"),
+        ("aud", "another-client".into(), "id_token_invalid"),
+        ("azp", "another-client".into(), "id_token_invalid"),
+        ("iss", "https://evil.example".into(), "issuer_mismatch"),
+        (
+            "at_hash",
+            "A".repeat(22).as_str().into(),
+            "id_token_invalid",
+        ),
+        ("exp", 1_700_000_000_u64.into(), "id_token_invalid"),
+        ("exp", "soon".into(), "id_token_invalid"),
+        ("iat", 1_900_000_000_u64.into(), "id_token_invalid"),
+        ("sub", "".into(), "id_token_invalid"),
+    ] {
+        let mut client = Machine::with("{}");
+        client.state(claim, value);
+        assert_eq!(client.sign_in().unwrap_err().code, code, "{claim}");
+        assert!(client.session().is_none(), "{claim}");
     }
 }

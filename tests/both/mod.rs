@@ -8,6 +8,7 @@ use kit::world::provider::Provider;
 use kit::world::{Endpoint, Fault, Flaw};
 use rules::codec::json::{Object, Value};
 
+mod dpop;
 mod expired_at_provider;
 pub(crate) mod flawed_responses;
 mod login;
@@ -190,6 +191,12 @@ pub(crate) trait Client: Sized {
         assert!(self.session().is_none());
         assert!(self.is_revoked(), "the issued tokens are not left valid");
         failure.message
+    }
+
+    /// Returns a string of the session that a page sees.
+    fn text(&mut self, name: &str) -> String {
+        let session = self.session().unwrap();
+        session.str(name).unwrap().to_owned()
     }
 
     /// Returns a time of the session that a page sees, in milliseconds since 1970.

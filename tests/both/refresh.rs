@@ -41,7 +41,52 @@ fn other_4xx_are_outages() {
         }
         client.provider().repair();
         client.pass(60);
-        let session = client.session().unwrap();
-        assert_eq!(session.str("state"), Some("active"), "{status}");
+        assert_eq!(client.text("state"), "active", "{status}");
+    }
+}
+
+#[test]
+fn third_unexplained_refusal_asks_for_the_user() {
+    let mut client = Machine::signed_in("{}");
+    client.expire_access_token();
+    let unexplained = Fault::Refused("invalid_request");
+    client.provider().outage(Endpoint::Refresh, unexplained);
+    for pause in [29, 31] {
+        let call = client.call();
+        assert_eq!(call, Err("interaction_required".to_owned()));
+        assert_eq!(client.text("state"), "interaction_required");
+        assert_eq!(client.refresh_tokens_sent().len(), 3);
+        client.pass(pause);
+    }
+    // The refresh token was kept, and a success restores the session.
+    client.provider().repair();
+    assert_eq!(client.call(), Ok(200));
+    assert_eq!(client.text("state"), "active");
+}
+
+#[test]
+fn two_unexplained_refusals_are_not_enough() {
+    for error in ["invalid_request", "something_new"] {
+        let mut client = Machine::signed_in("{}");
+        client.expire_access_token();
+        client.fault(Endpoint::Refresh, Fault::Refused(error));
+        client.fault(Endpoint::Refresh, Fault::Refused(error));
+        assert_eq!(client.call(), Ok(200), "{error}");
+        assert_eq!(client.text("state"), "active", "{error}");
+    }
+}
+
+/// A response that is not an OAuth error, such as the page of a gateway in front of the provider.
+#[test]
+fn brief_gateway_page_is_an_outage() {
+    for page in [Fault::Status(400), Fault::Status(401)] {
+        let mut client = Machine::signed_in("{}");
+        client.expire_access_token();
+        client.provider().fault(Endpoint::Refresh, &[page; 3]);
+        let call = client.call();
+        assert_eq!(call, Err("provider_unavailable".to_owned()), "{page:?}");
+        client.pass(5);
+        assert_eq!(client.call(), Ok(200), "{page:?}");
+        assert_eq!(client.text("state"), "active", "{page:?}");
     }
 }

@@ -217,15 +217,6 @@ fn malformed_response_uses_up_no_login() {
 }
 
 #[test]
-fn callback_requires_announced_iss() {
-    let mut host = Host::new();
-    host.provider.announces_iss = true;
-    let back = host.come_back("/auth/login");
-    assert_eq!(host.arrive(&with(&back, "iss", None)).status, 400);
-    assert_eq!(host.faults(), [Code::CallbackInvalid]);
-}
-
-#[test]
 fn provider_error_reaches_login_page() {
     for (error, status, code) in [
         ("access_denied", 403, Code::LoginDenied),
@@ -447,25 +438,15 @@ fn failed_code_exchange_keeps_previous_session() {
 
 #[test]
 fn id_token_of_another_login_is_refused() {
-    for (claims, reason) in [
-        (r#""nonce":"x""#, "nonce does not match the login"),
-        (r#""azp":"other""#, "azp is not 'web'"),
-        (
-            r#""at_hash":"x""#,
-            "at_hash does not match the access token",
-        ),
-    ] {
-        let mut host = Host::new();
-        host.provider.state(claims);
-        let back = host.come_back("/auth/login");
-        let response = host.arrive(&back);
-        assert_eq!(response.status, 400, "{claims}");
-        let (_, page) = response.body.as_ref().unwrap();
-        let page = page.replace("&#39;", "'");
-        assert!(page.contains(reason), "{claims}: {page}");
-        assert_eq!(host.faults(), [Code::IdTokenInvalid], "{claims}");
-        assert!(host.browser.0.is_empty());
-    }
+    let mut host = Host::new();
+    host.provider.state(r#""nonce":"x""#);
+    let back = host.come_back("/auth/login");
+    let response = host.arrive(&back);
+    assert_eq!(response.status, 400);
+    let (_, page) = response.body.as_ref().unwrap();
+    assert!(page.contains("nonce does not match the login"), "{page}");
+    assert_eq!(host.faults(), [Code::IdTokenInvalid]);
+    assert!(host.browser.0.is_empty());
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
     // The key set has another key under the `kid` of the provider's key, so the signature does not match.

@@ -132,50 +132,11 @@ fn each_proof_is_unique() {
 }
 
 #[test]
-fn bearer_tokens_are_refused() {
-    let mut host = new();
-    host.provider.ignores_dpop = true;
-    let back = host.come_back("/auth/login");
-    assert_eq!(host.arrive(&back).status, 502);
-    assert_eq!(host.faults(), [Code::TokenResponseInvalid]);
-    // The handler also rejects an unbound token in the response to a refresh.
-    let mut host = signed_in();
-    host.provider.ignores_dpop = true;
-    host.pass(600);
-    assert_eq!(host.call("GET", "/api/orders").status(), 503);
-    assert!(host.upstream.is_empty());
-    // The handler also rejects a bound token if `dpop` is not set.
+fn bound_tokens_are_refused_without_the_option() {
     let mut host = Host::new();
     host.provider.more_members = object(r#"{"token_type":"DPoP"}"#);
     let back = host.come_back("/auth/login");
     assert_eq!(host.arrive(&back).status, 502);
-}
-
-#[test]
-fn provider_nonce_is_used() {
-    let mut host = new();
-    host.provider.dpop.nonce = Some("p-1".to_owned());
-    host.sign_in();
-    // The first token request has no nonce, and the retry has the nonce of the provider's error response.
-    let nonces = |host: &Host| -> Vec<Option<String>> {
-        at_token_endpoint(host)
-            .into_iter()
-            .map(|p| p.nonce)
-            .collect()
-    };
-    assert_eq!(nonces(&host), [None, Some("p-1".to_owned())]);
-    // From here on the provider requires another nonce.
-    host.provider.dpop.nonce = Some("p-2".to_owned());
-    host.pass(600);
-    assert_eq!(host.call("GET", "/api/orders").status(), 200);
-    assert_eq!(
-        nonces(&host)[2..],
-        ["p-1", "p-2"].map(|n| Some(n.to_owned()))
-    );
-    // The last token response contained the current nonce, so the next refresh needs only one request.
-    host.pass(600);
-    assert_eq!(host.call("GET", "/api/orders").status(), 200);
-    assert_eq!(nonces(&host).len(), 5);
 }
 
 #[test]

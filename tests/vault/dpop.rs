@@ -165,21 +165,6 @@ fn revocation_needs_no_proof() {
 // Nonces
 
 #[test]
-fn provider_nonce_is_used_at_once() {
-    let mut world = World::with(BOUND);
-    world.provider.dpop.nonce = Some("one".to_owned());
-    let page = world.open();
-    let callback = world.sign_in(page);
-    assert!(
-        world.session(page).is_some(),
-        "{:?}",
-        world.response(callback)
-    );
-    assert_eq!(nonces(&world.provider.dpop.proofs), [None, Some("one")]);
-    assert_eq!(world.count(EXCHANGE), 2);
-}
-
-#[test]
 fn provider_nonce_survives_other_url_spellings() {
     let metadata = |endpoint: &str| {
         [
@@ -437,29 +422,6 @@ fn call_is_not_repeated_after_the_end() {
 }
 
 // Rejections
-
-#[test]
-fn bearer_tokens_are_discarded() {
-    let mut world = World::with(BOUND);
-    world.provider.ignores_dpop = true;
-    let page = world.open();
-    let callback = world.sign_in(page);
-    assert_eq!(world.code(callback), "token_response_invalid");
-    assert!(world.session(page).is_none());
-}
-
-#[test]
-fn refreshed_bearer_tokens_are_discarded() {
-    let (mut world, page) = bound();
-    world.provider.rotates = false;
-    world.provider.ignores_dpop = true;
-    world.expire_access_token();
-    let refused = call(&mut world, page);
-    world.advance(Duration::from_secs(30));
-    assert_eq!(world.code(refused), "provider_unavailable");
-    assert!(world.session(page).is_some());
-    assert_eq!(world.seen_by_api.len(), 0);
-}
 
 #[test]
 fn refused_proof_is_repeated_with_provider_time() {

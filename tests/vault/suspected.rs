@@ -54,22 +54,6 @@ fn keep_calling(world: &mut World, page: PortId, for_seconds: u64) {
 }
 
 #[test]
-fn third_unexplained_refusal_asks_for_the_user() {
-    let (mut world, page) = revoked(Refusing::InvalidRequest);
-    let other = world.open();
-    let waiting = call(&mut world, page);
-    world.advance(seconds(4));
-    assert_eq!(world.code(waiting), "interaction_required");
-    assert_eq!(world.count(REFRESH), 3);
-    for page in [page, other] {
-        assert_eq!(state(&world, page), "interaction_required");
-    }
-    let next = call(&mut world, page);
-    assert_eq!(world.code(next), "interaction_required");
-    assert_eq!(world.count(REFRESH), 3);
-}
-
-#[test]
 fn gateway_page_that_stays_asks_for_the_user() {
     for refusing in [Refusing::Empty, Refusing::Unauthorized] {
         let (mut world, page) = revoked(refusing);
@@ -102,23 +86,6 @@ fn third_gateway_page_counts_after_twenty_seconds() {
 }
 
 #[test]
-fn brief_gateway_page_is_an_outage() {
-    for status in [400, 401] {
-        let (mut world, page) = World::expired();
-        let faults = [Fault::Status(status); 4];
-        world.provider.fault(Endpoint::Refresh, &faults);
-        let call = call(&mut world, page);
-        world.advance(seconds(6));
-        world.advance(seconds(6));
-        assert_eq!(state(&world, page), "active", "{status}");
-        let again = world.fetch(page, "/orders");
-        world.answer_all();
-        assert_eq!(world.status(again), 200, "{status}");
-        assert_ne!(world.code(call), "interaction_required", "{status}");
-    }
-}
-
-#[test]
 fn suspected_session_names_the_response() {
     for (refusing, named, is_about_cors) in [
         (Refusing::InvalidRequest, "invalid_request", false),
@@ -136,18 +103,6 @@ fn suspected_session_names_the_response() {
         let message = world.error_message(next);
         assert!(message.contains(named), "{message}");
         assert_eq!(message.contains("CORS"), is_about_cors, "{message}");
-    }
-}
-
-#[test]
-fn two_unexplained_refusals_are_not_enough() {
-    for fault in [UNEXPLAINED, Fault::Refused("something_new")] {
-        let (mut world, page) = World::expired();
-        world.provider.fault(Endpoint::Refresh, &[fault, fault]);
-        let call = call(&mut world, page);
-        world.advance(seconds(4));
-        assert_eq!(world.status(call), 200, "{fault:?}");
-        assert_eq!(state(&world, page), "active", "{fault:?}");
     }
 }
 
