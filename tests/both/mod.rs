@@ -11,6 +11,7 @@ use rules::codec::json::{Object, Value};
 mod dpop;
 mod expired_at_provider;
 pub(crate) mod flawed_responses;
+mod grants;
 mod login;
 mod plain_oauth;
 mod profile_address;

@@ -4,7 +4,7 @@ use edge::{Event, Fault};
 use rules::Code;
 use serde_json::{Value, json};
 
-use crate::host::{COOKIE, Host, LOGIN_COOKIE};
+use crate::host::Host;
 
 const MORE: &str = "openid offline_access admin";
 
@@ -13,7 +13,7 @@ const MORE: &str = "openid offline_access admin";
 fn granting(scope: &'static str, changes: &Value) -> (Host, String) {
     let mut host = Host::with(changes);
     host.provider.scope = Some(scope);
-    let back = host.come_back("/auth/login?returnTo=/orders");
+    let back = host.come_back("/auth/login");
     (host, back)
 }
 
@@ -56,41 +56,6 @@ fn scopes_that_were_not_granted_are_reported() {
 }
 
 #[test]
-fn unrequested_scopes_fail_the_login_if_refused() {
-    let (mut host, back) = granting(MORE, &json!({ "unrequestedScopes": "refuse" }));
-    let response = host.arrive(&back);
-    assert_eq!(response.status, 502);
-    let (_, page) = response.body.as_ref().unwrap();
-    assert!(page.contains("scope_exceeded"), "{page}");
-    assert!(page.contains("returnTo=%2Forders"), "{page}");
-    assert_eq!(host.faults(), [Code::ScopeExceeded]);
-    assert_eq!(host.browser.count(COOKIE), host.browser.count(LOGIN_COOKIE));
-    // The handler revokes the refresh token, because it discards the tokens.
-    let [revoked] = host.provider.sent_to("/revoke")[..] else {
-        panic!("not one revocation");
-    };
-    assert!(revoked.params["token"].starts_with("refresh-"));
-}
-
-#[test]
-fn refused_scopes_keep_previous_session() {
-    let mut host = Host::signed_in_with(&json!({ "unrequestedScopes": "refuse" }));
-    host.provider.scope = Some(MORE);
-    let back = host.come_back("/auth/login");
-    assert_eq!(host.arrive(&back).status, 502);
-    assert_eq!(host.session()["claims"]["sub"], "ann");
-}
-
-#[test]
-fn requested_or_fewer_scopes_are_not_reported() {
-    for scope in ["openid", "offline_access openid"] {
-        let (mut host, back) = granting(scope, &json!({ "unrequestedScopes": "refuse" }));
-        assert_eq!(host.arrive(&back).status, 303, "{scope}");
-        assert!(host.faults().is_empty(), "{scope}");
-    }
-}
-
-#[test]
 fn missing_refresh_token_is_logged_with_the_option() {
     let mut host = Host::new();
     host.provider.issues_refresh_tokens = false;
@@ -122,16 +87,4 @@ fn missing_refresh_token_is_not_logged_where_expected() {
         assert_eq!(host.arrive(&back).status, 303, "{changes}");
         assert!(host.faults().is_empty(), "{changes} {path}");
     }
-}
-
-#[test]
-fn refresh_may_change_the_scopes() {
-    let mut host = Host::signed_in();
-    host.provider.scope = Some("openid");
-    host.pass(600);
-    assert_eq!(host.session()["scopes"], json!(["openid"]));
-    // A token response without `scope` leaves the scopes unchanged.
-    host.provider.scope = None;
-    host.pass(600);
-    assert_eq!(host.session()["scopes"], json!(["openid"]));
 }

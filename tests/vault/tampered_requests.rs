@@ -2,7 +2,7 @@
 //! what the vault notices and how it reacts.
 
 use kit::world::provider::params;
-use kit::world::{EXCHANGE, REVOKE, World};
+use kit::world::{EXCHANGE, World};
 use vault::PortId;
 
 /// Granted scopes in a token response. The login asked only for `openid profile offline_access`.
@@ -38,20 +38,6 @@ fn inspector_sees_each_unrequested_scope() {
 }
 
 #[test]
-fn requested_scopes_cause_no_warning() {
-    for granted in [
-        "openid profile offline_access",
-        "offline_access  openid profile",
-        "openid",
-        "",
-    ] {
-        let (world, page, _) = sign_in_granted(r#"{"unrequestedScopes":"refuse"}"#, granted);
-        assert!(world.session(page).is_some(), "{granted}");
-        assert_eq!(world.warnings(page).len(), 0, "{granted}");
-    }
-}
-
-#[test]
 fn scopes_that_were_not_granted_are_reported_once() {
     for (config, is_reported) in [
         (r#"{"scope":"openid email orders offline_access"}"#, true),
@@ -75,15 +61,6 @@ fn targets_may_have_fewer_scopes_than_the_login() {
     let (world, page, _) = sign_in_granted(config, "openid");
     assert!(world.session(page).is_some());
     assert_eq!(world.warnings(page).len(), 0);
-}
-
-#[test]
-fn unrequested_scopes_fail_login_if_configured() {
-    let (world, page, callback) = sign_in_granted(r#"{"unrequestedScopes":"refuse"}"#, WIDER);
-    assert_eq!(world.code(callback), "scope_exceeded");
-    assert!(world.session(page).is_none());
-    assert_eq!(world.count(REVOKE), 1);
-    assert!(world.provider.has_revoked_everything());
 }
 
 #[test]

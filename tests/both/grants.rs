@@ -1,0 +1,36 @@
+//! The provider may grant other scopes than the login requested.
+
+use super::Client;
+use crate::client::Machine;
+
+const STRICT: &str = r#"{"scope":"openid profile offline_access","unrequestedScopes":"refuse"}"#;
+
+#[test]
+fn requested_or_fewer_scopes_cause_no_warning() {
+    for granted in [
+        "openid profile offline_access",
+        "offline_access  openid profile",
+        "openid",
+        "",
+    ] {
+        let mut client = Machine::with(STRICT);
+        client.provider().scope = Some(granted);
+        assert_eq!(client.sign_in(), Ok(()), "{granted}");
+        assert!(client.warnings().is_empty(), "{granted}");
+    }
+}
+
+#[test]
+fn unrequested_scopes_fail_the_login_if_configured() {
+    for has_session in [false, true] {
+        let mut client = match has_session {
+            true => Machine::signed_in(STRICT),
+            false => Machine::with(STRICT),
+        };
+        client.provider().scope = Some("openid profile offline_access orders admin");
+        assert_eq!(client.sign_in().unwrap_err().code, "scope_exceeded");
+        assert_eq!(client.session().is_some(), has_session);
+        // The tokens of the login are revoked, and those of the session stay.
+        assert_eq!(client.is_revoked(), !has_session);
+    }
+}
